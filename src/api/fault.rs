@@ -1,0 +1,105 @@
+//! Faults: errors with a wire code.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $Variant:ident = $code:literal $name:literal;)*) => {
+        /// The kind of a fault.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum FaultCode { $($(#[$doc])* $Variant = $code,)* }
+
+        impl FaultCode {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$Variant,)*];
+
+            /// The number on the wire.
+            #[must_use]
+            pub const fn code(self) -> i32 { self as i32 }
+
+            /// The name that starts a fault's text.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$Variant => $name,)* }
+            }
+
+            /// The fault of this kind without further text.
+            #[must_use]
+            pub const fn bare(self) -> Fault { Fault { code: self, extra: None } }
+
+            /// The fault of this kind with text behind a colon.
+            #[must_use]
+            pub fn of(self, extra: impl Into<String>) -> Fault { Fault { code: self, extra: Some(extra.into()) } }
+        }
+    };
+}
+
+faults! {
+    /// No such method.
+    UnknownMethod = 1 "UNKNOWN_METHOD";
+    /// Wrong number or kind of arguments.
+    IncorrectParameters = 2 "INCORRECT_PARAMETERS";
+    /// Offset and length do not fit together.
+    BadArguments = 3 "BAD_ARGUMENTS";
+    /// No help for that method.
+    SignatureUnsupported = 4 "SIGNATURE_UNSUPPORTED";
+    /// The daemon is stopping.
+    ShutdownState = 6 "SHUTDOWN_STATE";
+    /// No such process or group.
+    BadName = 10 "BAD_NAME";
+    /// No such signal.
+    BadSignal = 11 "BAD_SIGNAL";
+    /// A log or command is missing.
+    NoFile = 20 "NO_FILE";
+    /// A command cannot be executed.
+    NotExecutable = 21 "NOT_EXECUTABLE";
+    /// Something else went wrong.
+    Failed = 30 "FAILED";
+    /// The process ended while its start was awaited.
+    AbnormalTermination = 40 "ABNORMAL_TERMINATION";
+    /// The process could not be spawned.
+    SpawnError = 50 "SPAWN_ERROR";
+    /// It runs already.
+    AlreadyStarted = 60 "ALREADY_STARTED";
+    /// It does not run.
+    NotRunning = 70 "NOT_RUNNING";
+    /// Only in result structs.
+    Success = 80 "SUCCESS";
+    /// The group is active already.
+    AlreadyAdded = 90 "ALREADY_ADDED";
+    /// A process of the group is not stopped.
+    StillRunning = 91 "STILL_RUNNING";
+    /// The configuration has an error.
+    CantReread = 92 "CANT_REREAD";
+}
+
+/// An error with a wire code. `Display` is the fault string: `NAME` or `NAME: extra`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub struct Fault {
+    /// The kind.
+    pub code: FaultCode,
+    /// What follows the name.
+    pub extra: Option<String>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.extra {
+            None => f.write_str(self.code.name()),
+            Some(extra) => write!(f, "{}: {extra}", self.code.name()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rpc_12_fault_strings() {
+        assert_eq!(FaultCode::BadName.of("x:y").to_string(), "BAD_NAME: x:y");
+        assert_eq!(FaultCode::NoFile.bare().to_string(), "NO_FILE");
+        assert_eq!(FaultCode::CantReread.code(), 92);
+    }
+}

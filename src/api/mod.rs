@@ -1,0 +1,10 @@
+//! The words of control: plain data that every front translates to and from.
+
+mod caller;
+mod fault;
+mod request;
+pub mod xmlrpc;
+
+pub use caller::{Caller, Front, Grant, Permission, Scope, Ticket};
+pub use fault::{Fault, FaultCode};
+pub use request::{ConfigView, LogOf, ProcessView, Reply, Request, Target, TargetResult};

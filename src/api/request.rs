@@ -1,0 +1,184 @@
+//! What can be asked of the engine, and what it answers.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Fault;
+use crate::config::spec::{GroupSpec, ProcessSpec};
+use crate::domain::{Channel, GroupName, Namespec, ProcessName, ProcessState, SupervisorState};
+
+/// Whom a request concerns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// One process; the namespec names one (a wildcard is a [`Target::Group`]). The text is kept for the fault.
+    One(Namespec, String),
+    /// A group, by name.
+    Group(String),
+    /// Everything.
+    All,
+}
+
+/// Whose log is meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogOf {
+    /// The daemon's activity log.
+    Daemon,
+    /// A process's; the text is the namespec as given.
+    Process(String, Channel),
+}
+
+/// A request to the engine. Fronts make them from METHODS; reading of log files is done in the front, on the path that
+/// [`Request::LogFile`] answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// → [`Reply::State`]
+    State,
+    /// → [`Reply::Pid`]
+    Pid,
+    /// → [`Reply::Text`]
+    Identification,
+    /// → [`Reply::Processes`] with one element; BAD_NAME.
+    ProcessInfo(String),
+    /// → [`Reply::Processes`] by (group, process).
+    AllProcessInfo,
+    /// → [`Reply::Configs`] of the configuration read last, by process name.
+    AllConfigInfo,
+    /// → [`Reply::Done`] for one, [`Reply::Results`] otherwise.
+    Start {
+        /// Whom.
+        target: Target,
+        /// Answer when RUNNING or failed, rather than at once.
+        wait: bool,
+    },
+    /// → [`Reply::Done`] for one, [`Reply::Results`] otherwise.
+    Stop {
+        /// Whom.
+        target: Target,
+        /// Answer when stopped, rather than at once.
+        wait: bool,
+    },
+    /// → [`Reply::Done`] for one, [`Reply::Results`] otherwise.
+    Signal {
+        /// Whom.
+        target: Target,
+        /// Name or number, as given.
+        signal: String,
+    },
+    /// → [`Reply::Diff`]; CANT_REREAD.
+    Reread,
+    /// → [`Reply::Done`]; BAD_NAME, ALREADY_ADDED.
+    AddGroup(String),
+    /// → [`Reply::Done`]; BAD_NAME, STILL_RUNNING.
+    RemoveGroup(String),
+    /// → [`Reply::Done`], then everything stops.
+    Shutdown,
+    /// → [`Reply::Done`], then everything stops and starts again; CANT_REREAD if the file is broken.
+    Restart,
+    /// → [`Reply::LogFile`]; BAD_NAME.
+    LogFile(LogOf),
+    /// → [`Reply::Done`]; NO_FILE, FAILED.
+    ClearDaemonLog,
+    /// → [`Reply::Done`] for one, [`Reply::Results`] for all; BAD_NAME, FAILED.
+    ClearLogs(Target),
+    /// → [`Reply::Done`]; BAD_NAME, NOT_RUNNING, NO_FILE.
+    WriteStdin {
+        /// Namespec of one process, as given.
+        name: String,
+        /// The bytes.
+        data: Vec<u8>,
+    },
+    /// → [`Reply::Done`]; publishes REMOTE_COMMUNICATION. Accepted even while stopping.
+    RemoteEvent {
+        /// Chosen by the client.
+        kind: String,
+        /// Chosen by the client.
+        data: String,
+    },
+}
+
+/// One element of a group's or everybody's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetResult {
+    /// The process.
+    pub process: ProcessName,
+    /// Its group.
+    pub group: GroupName,
+    /// None: success.
+    pub fault: Option<Fault>,
+}
+
+/// What the engine answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Done.
+    Done,
+    /// The daemon's state.
+    State(SupervisorState),
+    /// The daemon's process number.
+    Pid(i32),
+    /// A text.
+    Text(String),
+    /// Processes.
+    Processes(Vec<ProcessView>),
+    /// Configured processes.
+    Configs(Vec<ConfigView>),
+    /// One per process that was touched.
+    Results(Vec<TargetResult>),
+    /// Names of groups.
+    Diff {
+        /// In the file, not active.
+        added: Vec<GroupName>,
+        /// In both, different.
+        changed: Vec<GroupName>,
+        /// Active, not in the file.
+        removed: Vec<GroupName>,
+    },
+    /// Where a log is; none: not configured.
+    LogFile(Option<Arc<Path>>),
+}
+
+/// One process as clients see it. Rendering (`description`, dates) is the front's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessView {
+    /// Its name.
+    pub name: ProcessName,
+    /// Its group.
+    pub group: GroupName,
+    /// Its state.
+    pub state: ProcessState,
+    /// Seconds since the epoch of the last spawn attempt; 0: never.
+    pub start: i64,
+    /// Seconds since the epoch of the last exit; 0: never.
+    pub stop: i64,
+    /// Seconds since the epoch now.
+    pub now: i64,
+    /// Whole seconds on the monotonic clock since the last spawn; what "uptime" shows.
+    pub uptime: u64,
+    /// Why the last spawn failed; empty: it did not.
+    pub spawn_error: String,
+    /// The last exit code, -1 after a signal, 0 if none.
+    pub exit_status: i32,
+    /// The kernel's number; 0: not running.
+    pub pid: i32,
+    /// Standard output's log.
+    pub stdout_logfile: Option<Arc<Path>>,
+    /// Standard error's log.
+    pub stderr_logfile: Option<Arc<Path>>,
+}
+
+/// One configured process as `getAllConfigInfo` sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigView {
+    /// Its group.
+    pub group: Arc<GroupSpec>,
+    /// Its configuration.
+    pub process: Arc<ProcessSpec>,
+    /// The group is active.
+    pub in_use: bool,
+    /// The made-up path, if standard output goes to an AUTO log that exists already.
+    pub stdout_auto: Option<Arc<Path>>,
+    /// The made-up path, if standard error goes to an AUTO log that exists already.
+    pub stderr_auto: Option<Arc<Path>>,
+}

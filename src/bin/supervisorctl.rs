@@ -1,0 +1,2 @@
+//! `supervisorctl`: arguments → [`supervisord::ctl::run`] → exit status; nothing else.
+fn main() {}

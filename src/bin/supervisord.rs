@@ -1,0 +1,2 @@
+//! `supervisord`: arguments → [`supervisord::daemon::run`] → exit status; nothing else.
+fn main() {}

@@ -1,0 +1,4 @@
+//! Text → typed configuration → difference.
+
+pub mod getopt;
+pub mod spec;

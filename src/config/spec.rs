@@ -1,0 +1,262 @@
+//! The typed configuration: after parsing, every field here is valid and no string is looked at again.
+//!
+//! Values that many processes share are behind `Arc`. Everything can be written out and read back, because a successor of
+//! the daemon must know the configuration its processes were started with.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Bytes, GroupName, Level, Line, ProcessName, Seconds, Signal};
+
+/// One whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// `[supervisord]`.
+    pub daemon: DaemonSpec,
+    /// Control servers: all inet ones in file order, then all unix ones in file order.
+    pub servers: Vec<ServerSpec>,
+    /// Names of the `[rpcinterface:x]` sections, in file order.
+    pub rpc_interfaces: Vec<String>,
+    /// Groups by (priority, name), ascending.
+    pub groups: Vec<Arc<GroupSpec>>,
+    /// What the log says of this file at start: warnings and included files.
+    pub notes: Vec<Line>,
+}
+
+/// `[supervisord]`, command line already applied where it was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonSpec {
+    /// The activity log; absolute, or the word `syslog`.
+    pub logfile: PathBuf,
+    /// Rotate at this size; ≤ 0: never.
+    pub logfile_maxbytes: Bytes,
+    /// How many old logs stay; 0: truncate.
+    pub logfile_backups: i64,
+    /// What is logged.
+    pub loglevel: Level,
+    /// Absolute.
+    pub pidfile: PathBuf,
+    /// Applied when daemonizing.
+    pub umask: u32,
+    /// Stay in the foreground.
+    pub nodaemon: bool,
+    /// No copy of the log on standard output.
+    pub silent: bool,
+    /// Soft limit of open files to reach.
+    pub minfds: i64,
+    /// Soft limit of processes to reach.
+    pub minprocs: i64,
+    /// Leave old AUTO logs.
+    pub nocleanup: bool,
+    /// Home of AUTO logs.
+    pub childlogdir: PathBuf,
+    /// Whom the daemon becomes; none: stay.
+    pub user: Option<UserRef>,
+    /// Working directory when daemonizing.
+    pub directory: Option<PathBuf>,
+    /// Strip escape sequences from logs of processes.
+    pub strip_ansi: bool,
+    /// Added to the environment of every process.
+    pub environment: Environment,
+    /// Name of this instance.
+    pub identifier: String,
+    /// Value of `SUPERVISOR_SERVER_URL` for processes whose program sets none; none without servers.
+    pub server_url: Option<String>,
+}
+
+/// Variables in the order written; a later one of the same name wins.
+pub type Environment = Arc<[(String, String)]>;
+
+/// A user as configured and as looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRef {
+    /// As configured.
+    pub name: String,
+    /// Looked up at parse time.
+    pub uid: u32,
+}
+
+/// One control server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerSpec {
+    /// The section's name as in the file, e.g. `unix_http_server`.
+    pub section: String,
+    /// Where it listens.
+    pub address: ServerAddress,
+    /// Both or neither; the password is plain or `{SHA}` and 40 hex digits.
+    pub credentials: Option<Credentials>,
+}
+
+/// User name and password of a server.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    /// The user name.
+    pub username: String,
+    /// The password as configured. Never printed.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerAddress {
+    /// TCP over IPv4 (or a literal IPv6 address); an empty host means all interfaces.
+    Inet {
+        /// As configured, lower case.
+        host: String,
+        /// 1 to 65535.
+        port: u16,
+    },
+    /// A unix stream socket.
+    Unix {
+        /// Absolute.
+        path: PathBuf,
+        /// File mode.
+        mode: u32,
+        /// Owner, if it is to be changed.
+        uid: Option<u32>,
+        /// Group, if it is to be changed.
+        gid: Option<u32>,
+    },
+}
+
+/// One group: its own section, or what a program that is in no group forms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupSpec {
+    /// Unique.
+    pub name: GroupName,
+    /// Low starts first and stops last.
+    pub priority: i64,
+    /// What sort of group.
+    pub kind: GroupKind,
+    /// By (priority, name), ascending. Names are unique.
+    pub processes: Vec<Arc<ProcessSpec>>,
+}
+
+/// What sort of group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GroupKind {
+    /// `[group:x]` or a plain `[program:x]`.
+    Programs,
+    /// `[eventlistener:x]`.
+    Listeners {
+        /// Names of event types, upper case, in the order written, without repetition.
+        events: Vec<String>,
+        /// How many events wait, ≥ 1.
+        buffer_size: i64,
+        /// As configured; `supervisor.dispatchers:default_handler` is the built-in one.
+        result_handler: String,
+    },
+    /// `[fcgi-program:x]`.
+    Fcgi(FcgiSocket),
+}
+
+/// The listening socket of an `[fcgi-program:x]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FcgiSocket {
+    /// `tcp://host:port` or `unix:///path`.
+    pub url: String,
+    /// File mode of a unix socket.
+    pub mode: Option<u32>,
+    /// Owner of a unix socket: (uid, gid), each if it is to be changed.
+    pub owner: (Option<u32>, Option<u32>),
+    /// Length of the accept queue; none: the system's maximum.
+    pub backlog: Option<u32>,
+}
+
+/// When a process that ended by itself is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AutoRestart {
+    /// `true`.
+    Always,
+    /// `false`.
+    Never,
+    /// `unexpected`: when the exit code is not among `exitcodes`.
+    Unexpected,
+}
+
+/// One process, everything expanded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessSpec {
+    /// Unique in its group.
+    pub name: ProcessName,
+    /// The group it belongs to.
+    pub group: GroupName,
+    /// As configured; split into words at each spawn.
+    pub command: Arc<str>,
+    /// Working directory, entered after the change of user.
+    pub directory: Option<Arc<Path>>,
+    /// None: inherit.
+    pub umask: Option<u32>,
+    /// Low starts first.
+    pub priority: i64,
+    /// Start with the daemon.
+    pub autostart: bool,
+    /// Start again after an exit.
+    pub autorestart: AutoRestart,
+    /// Must stay up so long to count as RUNNING.
+    pub startsecs: Seconds,
+    /// Failed attempts after the first before FATAL.
+    pub startretries: i64,
+    /// Codes that count as expected.
+    pub exitcodes: Arc<[u8]>,
+    /// Sent to stop it.
+    pub stopsignal: Signal,
+    /// SIGKILL after so long.
+    pub stopwaitsecs: Seconds,
+    /// Send `stopsignal` to its process group.
+    pub stopasgroup: bool,
+    /// Send SIGKILL to its process group.
+    pub killasgroup: bool,
+    /// Whom it runs as; none: as the daemon.
+    pub user: Option<UserRef>,
+    /// Standard error goes where standard output goes.
+    pub redirect_stderr: bool,
+    /// Where standard output goes.
+    pub stdout: LogSpec,
+    /// Where standard error goes (`LogTarget::None` with `redirect_stderr`).
+    pub stderr: LogSpec,
+    /// `[supervisord] environment` with the program's own on top.
+    pub environment: Environment,
+    /// Overrides the computed `SUPERVISOR_SERVER_URL`.
+    pub server_url: Option<String>,
+    /// Ours: an automatic restart waits until so long after the last spawn; 0: no floor.
+    pub restart_floor: Seconds,
+}
+
+/// One stream of a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogSpec {
+    /// The file.
+    pub target: LogTarget,
+    /// Rotate at this size; ≤ 0: never.
+    pub maxbytes: Bytes,
+    /// How many old logs stay; 0: truncate.
+    pub backups: i64,
+    /// Capture between tokens up to about this size; 0: off.
+    pub capture_maxbytes: Bytes,
+    /// Publish PROCESS_LOG events.
+    pub events: bool,
+    /// To syslog besides the file.
+    pub syslog: bool,
+}
+
+/// Where a stream is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogTarget {
+    /// Nowhere.
+    None,
+    /// A file with a made-up name in `childlogdir`, kept while the group is there.
+    Auto,
+    /// This file, as configured (relative to the daemon's working directory).
+    File(Arc<Path>),
+}

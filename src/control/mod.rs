@@ -1,0 +1,5 @@
+//! The Control API in motion: the only way into the engine.
+
+mod handle;
+
+pub use handle::{Asked, ControlHandle};

@@ -1,0 +1,106 @@
+//! What the core wants done.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::LoadReason;
+use crate::api::{Caller, Fault, Reply, Ticket};
+use crate::config::spec::ProcessSpec;
+use crate::domain::{Event, Life, Line, LogPaths, Signal};
+
+/// The actions of one call of `handle`, in order.
+pub type Actions = Vec<Action>;
+
+/// Whom a signal reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignalScope {
+    /// The process alone.
+    Process,
+    /// Its process group.
+    Group,
+}
+
+/// How the engine ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// End the daemon.
+    Shutdown,
+    /// Start again in place.
+    Restart,
+}
+
+/// One change, for the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditLine {
+    /// Who asked.
+    pub caller: Caller,
+    /// What, e.g. `start`.
+    pub verb: &'static str,
+    /// To whom, as typed.
+    pub target: String,
+    /// None: accepted.
+    pub fault: Option<Fault>,
+}
+
+/// What the core wants done. Imperative: the shell does it and decides nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Look the command up; answer [`super::Input::Resolved`] or `SpawnFailed`.
+    Resolve(Life, Arc<ProcessSpec>),
+    /// Make pipes and open logs; answer [`super::Input::Prepared`] or `SpawnFailed`.
+    Prepare(Life, Arc<ProcessSpec>, LogPaths),
+    /// Put the read ends where a successor finds them (a no-op where there is no such place).
+    Keep(Life),
+    /// Run it; answer [`super::Input::Spawned`] or `SpawnFailed`.
+    Spawn(Life, Arc<ProcessSpec>),
+    /// Send a signal; answer [`super::Input::Signalled`].
+    Signal {
+        /// To whom.
+        life: Life,
+        /// Which.
+        signal: Signal,
+        /// How far.
+        scope: SignalScope,
+    },
+    /// Write out what its pipes held, close them; answer [`super::Input::Drained`]. Also sent to undo a `Prepare`
+    /// whose spawn failed (no answer is awaited then, a stale one is dropped).
+    Drain(Life),
+    /// Look the command up for a client; answer [`super::Input::Checked`].
+    Check(Ticket, Arc<ProcessSpec>),
+    /// Create these AUTO logs, empty, mode 0600.
+    CreateLogs(Vec<Arc<Path>>),
+    /// Remove the logs of a process and open them anew if it runs; answer [`super::Input::Cleared`].
+    ClearLogs {
+        /// Of the request.
+        ticket: Ticket,
+        /// Whose; its current life, if it has one, is known to the output thread by slot.
+        slot: u32,
+        /// Which files.
+        logs: LogPaths,
+    },
+    /// Remove the daemon's log and open it anew; answer [`super::Input::DaemonLogCleared`].
+    ClearDaemonLog(Ticket),
+    /// Close and open all logs by name.
+    ReopenLogs,
+    /// Hand bytes to standard input; answer [`super::Input::StdinTaken`].
+    WriteStdin {
+        /// Of the request.
+        ticket: Ticket,
+        /// Whose.
+        life: Life,
+        /// The bytes.
+        data: Vec<u8>,
+    },
+    /// Read the configuration; answer [`super::Input::Loaded`].
+    Load(LoadReason),
+    /// Write a line to the activity log.
+    Log(Line),
+    /// Write a line to the audit trail.
+    Audit(AuditLine),
+    /// Tell subscribers.
+    Publish(Event),
+    /// Answer a client.
+    Answer(Ticket, Result<Reply, Fault>),
+    /// Everything is stopped: leave the loop.
+    Finish(Outcome),
+}

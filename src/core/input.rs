@@ -1,0 +1,146 @@
+//! What can happen to the core.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::{Caller, Grant, Request, Ticket};
+use crate::config::spec::Config;
+use crate::domain::{Channel, Errno, ExitStatus, Life, Signal, SpawnError};
+
+/// A signal to the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DaemonSignal {
+    /// TERM, INT or QUIT.
+    Exit(Signal),
+    /// HUP.
+    Restart,
+    /// USR2.
+    ReopenLogs,
+}
+
+/// Why the configuration was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LoadReason {
+    /// `reloadConfig`.
+    Reread(Ticket),
+    /// `restart`; answered before anything stops.
+    Restart(Ticket),
+    /// SIGHUP.
+    Hangup,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadError {
+    /// The original's sentence for its first error; what faults carry.
+    pub sentence: String,
+    /// Every error with file:line:column; what the log carries.
+    pub all: Vec<String>,
+}
+
+/// What can happen to the core. Past tense: these are facts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// The daemon is up: start what is to start.
+    Began,
+    /// The command was found and may be executed.
+    Resolved(Life),
+    /// Pipes are made, logs are open.
+    Prepared(Life),
+    /// The process exists.
+    Spawned {
+        /// Whose.
+        life: Life,
+        /// The kernel's number.
+        pid: i32,
+    },
+    /// Resolving, preparing or spawning failed; no process exists.
+    SpawnFailed {
+        /// Whose.
+        life: Life,
+        /// Why.
+        error: SpawnError,
+    },
+    /// The process ended and was reaped.
+    Exited {
+        /// Whose.
+        life: Life,
+        /// How.
+        status: ExitStatus,
+    },
+    /// Everything it wrote before its exit is in its logs.
+    Drained(Life),
+    /// A signal was delivered, or refused by the kernel.
+    Signalled {
+        /// Whose.
+        life: Life,
+        /// The signal.
+        signal: Signal,
+        /// ESRCH: it is gone already.
+        result: Result<(), Errno>,
+    },
+    /// The deadline of [`super::Fleet::next_deadline`] has come.
+    DeadlineReached,
+    /// A client asks.
+    Asked {
+        /// To be answered exactly once with [`super::Action::Answer`].
+        ticket: Ticket,
+        /// Who.
+        caller: Caller,
+        /// What they may touch.
+        grant: Grant,
+        /// What they want.
+        request: Request,
+    },
+    /// A command was looked up for a client, see [`super::Action::Check`].
+    Checked {
+        /// Of the request.
+        ticket: Ticket,
+        /// The verdict.
+        result: Result<(), SpawnError>,
+    },
+    /// The configuration was read.
+    Loaded {
+        /// Why.
+        reason: LoadReason,
+        /// What came of it.
+        result: Result<Arc<Config>, LoadError>,
+    },
+    /// Logs were cleared, see [`super::Action::ClearLogs`].
+    Cleared {
+        /// Of the request.
+        ticket: Ticket,
+        /// Whose.
+        slot: u32,
+        /// EACCES and the like.
+        result: Result<(), Errno>,
+    },
+    /// The daemon's log was cleared, see [`super::Action::ClearDaemonLog`].
+    DaemonLogCleared {
+        /// Of the request.
+        ticket: Ticket,
+        /// ENOENT: there was none.
+        result: Result<(), Errno>,
+    },
+    /// Bytes were taken for a process's standard input, or refused.
+    StdinTaken {
+        /// Of the request.
+        ticket: Ticket,
+        /// EPIPE: it is closed; EAGAIN: its queue is full.
+        result: Result<(), Errno>,
+    },
+    /// A process wrote to a channel with events enabled, or between capture tokens.
+    Wrote {
+        /// Whose.
+        life: Life,
+        /// Which stream.
+        channel: Channel,
+        /// The bytes.
+        data: Arc<[u8]>,
+        /// They stood between capture tokens.
+        captured: bool,
+    },
+    /// A signal came to the daemon.
+    Received(DaemonSignal),
+}

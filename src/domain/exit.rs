@@ -1,0 +1,235 @@
+//! How a process ended, and why one could not be spawned.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Errno, Signal};
+
+/// How a process ended. Its `Display` is the wording of the activity log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExitStatus {
+    /// It called exit with this code, 0 to 255.
+    Exited(u8),
+    /// A signal ended it.
+    Signalled {
+        /// The signal.
+        signal: Signal,
+        /// It left a core dump.
+        dumped: bool,
+    },
+    /// The kernel did not tell (or told something new; the number is the raw wait status).
+    Unknown(i32),
+}
+
+impl ExitStatus {
+    /// The number that `exitstatus` shows and `exitcodes` is compared with: the exit code, or -1.
+    #[must_use]
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Exited(code) => i32::from(code),
+            Self::Signalled { .. } | Self::Unknown(_) => -1,
+        }
+    }
+}
+
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(code) => write!(f, "exit status {code}"),
+            Self::Signalled { signal, dumped } => {
+                write!(
+                    f,
+                    "terminated by {signal}{}",
+                    if *dumped { " (core dumped)" } else { "" }
+                )
+            }
+            Self::Unknown(status) => write!(f, "unknown termination cause 0x{status:04x}"),
+        }
+    }
+}
+
+/// Why a process could not be spawned. Its `Display` is Supervisor's `spawnerr`, without quotes and escapes it would
+/// print around odd paths but for the common ones (see [`python_repr`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SpawnError {
+    /// The command's quotes or backslashes do not pair up.
+    CannotParse {
+        /// The command as configured.
+        command: String,
+        /// `No closing quotation` or `No escaped character`.
+        reason: String,
+    },
+    /// No words in the command.
+    Empty,
+    /// Not found, with or without a search in PATH.
+    NotFound(String),
+    /// The path is a directory.
+    Directory(String),
+    /// No execute bit at all.
+    NotExecutable(String),
+    /// The daemon may not execute it.
+    NoPermission(String),
+    /// EMFILE while making pipes or opening logs.
+    TooManyFiles {
+        /// The process's name.
+        name: String,
+    },
+    /// Any other error while making pipes or opening logs.
+    Dispatchers {
+        /// The process's name.
+        name: String,
+        /// What the kernel said.
+        errno: Errno,
+    },
+    /// EAGAIN from the kernel when asked for a process.
+    TooManyProcesses {
+        /// The process's name.
+        name: String,
+    },
+    /// Any other error from the kernel when asked for a process.
+    Fork {
+        /// The process's name.
+        name: String,
+        /// What the kernel said.
+        errno: Errno,
+    },
+}
+
+impl SpawnError {
+    /// Answers of the start methods differ: the command is missing (NO_FILE).
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound(_))
+    }
+
+    /// Answers of the start methods differ: the command cannot be run (NOT_EXECUTABLE).
+    #[must_use]
+    pub fn is_not_executable(&self) -> bool {
+        matches!(
+            self,
+            Self::CannotParse { .. }
+                | Self::Empty
+                | Self::Directory(_)
+                | Self::NotExecutable(_)
+                | Self::NoPermission(_)
+        )
+    }
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CannotParse { command, reason } => {
+                write!(f, "can't parse command {}: {reason}", python_repr(command))
+            }
+            Self::Empty => f.write_str("command is empty"),
+            Self::NotFound(path) => write!(f, "can't find command {}", python_repr(path)),
+            Self::Directory(path) => write!(f, "command at {} is a directory", python_repr(path)),
+            Self::NotExecutable(path) => {
+                write!(f, "command at {} is not executable", python_repr(path))
+            }
+            Self::NoPermission(path) => {
+                write!(f, "no permission to run command {}", python_repr(path))
+            }
+            Self::TooManyFiles { name } => write!(f, "too many open files to spawn '{name}'"),
+            Self::Dispatchers { name, errno } => {
+                write!(
+                    f,
+                    "unknown error making dispatchers for '{name}': {}",
+                    errno.name()
+                )
+            }
+            Self::TooManyProcesses { name } => {
+                write!(f, "Too many processes in process table to spawn '{name}'")
+            }
+            Self::Fork { name, errno } => write!(
+                f,
+                "unknown error during fork for '{name}': {}",
+                errno.name()
+            ),
+        }
+    }
+}
+
+/// A text in quotes as Python's `repr` prints it: single quotes unless only they occur inside, control characters escaped.
+#[must_use]
+pub fn python_repr(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push(quote);
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c == quote => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if (c as u32) < 0x20 || (0x7f..0xa1).contains(&(c as u32)) || c as u32 == 0xad => {
+                out.push_str(&format!("\\x{:02x}", c as u32));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push(quote);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_03_status_wording() {
+        let term = Signal::TERM;
+        assert_eq!(ExitStatus::Exited(3).to_string(), "exit status 3");
+        assert_eq!(
+            ExitStatus::Signalled {
+                signal: term,
+                dumped: false
+            }
+            .to_string(),
+            "terminated by SIGTERM"
+        );
+        assert_eq!(
+            ExitStatus::Signalled {
+                signal: term,
+                dumped: true
+            }
+            .to_string(),
+            "terminated by SIGTERM (core dumped)"
+        );
+        assert_eq!(
+            ExitStatus::Unknown(0x7f).to_string(),
+            "unknown termination cause 0x007f"
+        );
+        assert_eq!(
+            ExitStatus::Signalled {
+                signal: term,
+                dumped: false
+            }
+            .code(),
+            -1
+        );
+    }
+
+    #[test]
+    fn repr_is_pythons() {
+        for (text, repr) in [
+            ("a", "'a'"),
+            ("it's", "\"it's\""),
+            ("'\"", "'\\'\"'"),
+            ("a\\b\n", "'a\\\\b\\n'"),
+            ("\u{1}é", "'\\x01é'"),
+        ] {
+            assert_eq!(python_repr(text), repr);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! LINES: every line of the activity log with its level and exact text, declared once.
+//!
+//! People grep these lines, so the texts are Supervisor's to the letter. A line that Supervisor does not have is marked
+//! `ours`, so that comparisons with the original can filter it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Errno, ExitStatus, GroupName, ProcessName, Signal};
+
+/// The seven levels of the activity log. The numbers are Supervisor's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Level {
+    /// Internals of polling.
+    Blather = 3,
+    /// Each RPC call and HTTP access.
+    Trace = 5,
+    /// Output of processes, signals sent.
+    Debug = 10,
+    /// Changes of state.
+    Info = 20,
+    /// Something unexpected happened to a process.
+    Warn = 30,
+    /// Something went wrong in the daemon.
+    Error = 40,
+    /// An administrator should act.
+    Critical = 50,
+}
+
+impl Level {
+    /// Every level with its name in the configuration and its four letters in the log.
+    pub const ALL: [(Self, &'static str, &'static str); 7] = [
+        (Self::Critical, "critical", "CRIT"),
+        (Self::Error, "error", "ERRO"),
+        (Self::Warn, "warn", "WARN"),
+        (Self::Info, "info", "INFO"),
+        (Self::Debug, "debug", "DEBG"),
+        (Self::Trace, "trace", "TRAC"),
+        (Self::Blather, "blather", "BLAT"),
+    ];
+
+    /// The level of this configured name, in any case.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let name = name.to_lowercase();
+        Self::ALL
+            .into_iter()
+            .find(|(_, known, _)| *known == name)
+            .map(|(level, _, _)| level)
+    }
+
+    /// The name in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL
+            .into_iter()
+            .find(|(level, _, _)| *level == self)
+            .map_or("", |(_, name, _)| name)
+    }
+
+    /// The four letters in the log.
+    #[must_use]
+    pub fn letters(self) -> &'static str {
+        Self::ALL
+            .into_iter()
+            .find(|(level, _, _)| *level == self)
+            .map_or("", |(_, _, letters)| letters)
+    }
+}
+
+/// What [`LINES`] says of one kind of line.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LineDoc {
+    /// The variant of [`Line`].
+    pub variant: &'static str,
+    /// Its level.
+    pub level: Level,
+    /// Its text, with `{placeholders}`.
+    pub template: &'static str,
+    /// Supervisor has no such line.
+    pub ours: bool,
+}
+
+macro_rules! lines {
+    (@ours ours) => { true };
+    (@ours) => { false };
+    ($($Variant:ident { $($field:ident: $Type:ty),* $(,)? } = $level:ident $($ours:ident)? $template:literal;)*) => {
+        /// One line of the activity log as a value; `Display` gives its text.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[expect(missing_docs, reason = "the template of each variant in LINES says what it and its fields are")]
+        pub enum Line {
+            $($Variant { $($field: $Type),* },)*
+        }
+
+        impl Line {
+            /// The level at which the line is written.
+            #[must_use]
+            pub const fn level(&self) -> Level {
+                match self { $(Self::$Variant { .. } => Level::$level,)* }
+            }
+
+            /// The name of the variant, for structured logs.
+            #[must_use]
+            pub const fn variant(&self) -> &'static str {
+                match self { $(Self::$Variant { .. } => stringify!($Variant),)* }
+            }
+        }
+
+        impl fmt::Display for Line {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self { $(Self::$Variant { $($field),* } => write!(f, $template),)* }
+            }
+        }
+
+        /// Every line the daemon can write.
+        pub const LINES: &[LineDoc] = &[
+            $(LineDoc {
+                variant: stringify!($Variant),
+                level: Level::$level,
+                template: $template,
+                ours: lines!(@ours $($ours)?),
+            },)*
+        ];
+    };
+}
+
+lines! {
+    // The daemon
+    RunningAsRoot {} = Critical "Supervisor is running as root.  Privileges were not dropped because no user is specified in the config file.  If you intend to run as root, you can set user=root in the config file to avoid this message.";
+    NoAuthentication { section: String } = Critical "Server '{section}' running without any HTTP authentication checking";
+    CannotWritePidfile { path: String } = Critical "could not write pidfile {path}";
+    CannotChdir { directory: String, error: String } = Critical "can't chdir into '{directory}': {error}";
+    IncludedFile { path: String } = Info "Included extra file \"{path}\" during parsing";
+    IncludeMatchesNothing { pattern: String } = Warn "No file matches via include \"{pattern}\"";
+    ConfigWarning { text: String } = Warn "{text}";
+    OurConfigWarning { text: String } = Warn ours "{text}";
+    SetUid { uid: u32 } = Info "Set uid to user {uid} succeeded";
+    IncreasedLimit { name: String, limit: u64 } = Info "Increased {name} limit to {limit}";
+    RpcInterface { name: String } = Info "RPC interface '{name}' initialized";
+    Daemonizing {} = Info "daemonizing the supervisord process";
+    ChangedDirectory { directory: String } = Info "set current directory: '{directory}'";
+    Started { pid: i32 } = Info "supervisord started with pid {pid}";
+    ReceivedExitSignal { signal: Signal } = Warn "received {signal} indicating exit request";
+    ReceivedHangup {} = Warn "received SIGHUP indicating restart request";
+    IgnoredHangup {} = Warn "ignored SIGHUP indicating restart request (shutdown in progress)";
+    ReceivedReopen {} = Info "received SIGUSR2 indicating log reopen request";
+    LogsReopened {} = Info "supervisord logreopen";
+    LogFileReopened {} = Info "reopening log file";
+    ReceivedChild {} = Debug "received SIGCHLD indicating a child quit";
+    ReapedUnknown { pid: i32, status: ExitStatus } = Info "reaped unknown pid {pid} ({status})";
+    CannotClearLogDir {} = Warn "Could not clear childlog dir";
+    CannotCleanUp { path: String } = Warn "Failed to clean up '{path}'";
+    RestartRefused { error: String } = Error ours "restart refused, everything goes on as it was: {error}";
+    ConfigError { error: String } = Error ours "{error}";
+    // Life of a process
+    Spawned { name: ProcessName, pid: i32 } = Info "spawned: '{name}' with pid {pid}";
+    SpawnFailed { error: String } = Info "spawnerr: {error}";
+    Success { name: ProcessName, startsecs: i64 } = Info "success: {name} entered RUNNING state, process has stayed up for > than {startsecs} seconds (startsecs)";
+    GaveUp { name: ProcessName } = Info "gave up: {name} entered FATAL state, too many start retries too quickly";
+    ExitedExpected { name: ProcessName, status: ExitStatus } = Info "exited: {name} ({status}; expected)";
+    ExitedUnexpected { name: ProcessName, status: ExitStatus } = Warn "exited: {name} ({status}; not expected)";
+    StoppedExpected { name: ProcessName, status: ExitStatus } = Info "stopped: {name} ({status})";
+    StoppedUnexpected { name: ProcessName, status: ExitStatus } = Warn "stopped: {name} ({status})";
+    AlreadyRunning { name: ProcessName } = Warn "process '{name}' already running";
+    KillingNow { name: ProcessName, pid: i32 } = Warn "killing '{name}' ({pid}) with SIGKILL";
+    WaitingToStop { name: ProcessName } = Info "waiting for {name} to stop";
+    WaitingToDie { names: String } = Info "waiting for {names} to die";
+    WaitingState { name: ProcessName, state: String } = Blather "{name} state: {state}";
+    Killing { name: ProcessName, pid: i32, group: String, signal: Signal } = Debug "killing {name} (pid {pid}) {group}with signal {signal}";
+    KillInBackoff { name: ProcessName } = Debug "Attempted to kill {name}, which is in BACKOFF state.";
+    KillNotRunning { name: ProcessName, signal: Signal } = Debug "attempted to kill {name} with sig {signal} but it wasn't running";
+    Sending { name: ProcessName, pid: i32, signal: Signal } = Debug "sending {name} (pid {pid}) sig {signal}";
+    SendNotRunning { name: ProcessName, signal: Signal } = Debug "attempted to send {name} sig {signal} but it wasn't running";
+    SignalMissed { name: ProcessName, pid: i32, error: Errno } = Debug "unable to signal {name} (pid {pid}), it probably just exited on its own: {error}";
+    KillProblem { name: ProcessName, pid: i32, error: String } = Critical "unknown problem killing {name} ({pid}):{error}";
+    SendProblem { name: ProcessName, pid: i32, error: String } = Critical "unknown problem sending sig {name} ({pid}):{error}";
+    RestartFloored { name: ProcessName, millis: u64 } = Debug ours "restart of {name} waits {millis} ms (restart_floor)";
+    NotYetSupported { group: GroupName, kind: String } = Warn ours "[{kind}:{group}] is configured but not run by this version; its processes stay STOPPED";
+    // Output of processes
+    Output { name: ProcessName, channel: String, text: String } = Debug "'{name}' {channel} output:\n{text}";
+    ChannelClosed { fd: i32, name: ProcessName, channel: String } = Debug "fd {fd} closed, stopped monitoring <{channel} of {name}>";
+    Captured { name: ProcessName, channel: String } = Debug "'{name}' {channel} emitted a comm event";
+    SinkFailed { name: ProcessName, channel: String, path: String, error: Errno } = Error ours "cannot write {channel} of {name} to {path}: {error}; output is read and counted as lost until it works again";
+    SinkRecovered { name: ProcessName, channel: String, path: String, lost: u64 } = Warn ours "writing {channel} of {name} to {path} works again; {lost} bytes were lost";
+    PipeFailed { name: ProcessName, channel: String, error: Errno } = Error ours "cannot read {channel} of {name}: {error}; will try again";
+    NotRotated { name: ProcessName, channel: String, path: String } = Info ours "{channel} log of {name}, {path}, is not a plain file: it is never rotated";
+    DrainLate { name: ProcessName, seconds: i64 } = Warn ours "output of {name} was not written out within {seconds} s of its exit; going on without it";
+    // Control
+    MethodCalled { method: String } = Trace "XML-RPC method called: {method}()";
+    MethodReturned { method: String } = Trace "XML-RPC method {method}() returned successfully";
+    MethodFaulted { method: String, code: i32, text: String } = Trace "XML-RPC method {method}() returned fault: [{code}] {text}";
+    Unmarshallable { data: String } = Error "XML-RPC request data {data} is invalid: unmarshallable";
+    NoMethodName { data: String } = Error "XML-RPC request data {data} is invalid: no method name";
+    MethodFailed { data: String, error: String } = Critical "Handling XML-RPC request with data {data} raised an unexpected exception: {error}";
+    Access { peer: String, request: String, status: u16, bytes: u64, time: String } = Trace "{peer} - - [{time}] \"{request}\" {status} {bytes}";
+    Audit { who: String, verb: String, target: String, result: String } = Debug ours "audit: {who} {verb} {target}: {result}";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_02_seven_levels() {
+        assert_eq!(Level::from_name("WARN"), Some(Level::Warn));
+        assert_eq!(Level::from_name("warning"), None);
+        assert_eq!(Level::Trace.letters(), "TRAC");
+        assert!(Level::Critical > Level::Blather);
+    }
+
+    #[test]
+    fn log_07_a_line_prints_its_template() {
+        let name = ProcessName::parse("cat").expect("valid");
+        let line = Line::Success { name, startsecs: 1 };
+        assert_eq!(line.level(), Level::Info);
+        assert_eq!(
+            line.to_string(),
+            "success: cat entered RUNNING state, process has stayed up for > than 1 seconds (startsecs)"
+        );
+    }
+}

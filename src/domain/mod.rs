@@ -1,0 +1,26 @@
+//! The words shared by all floors: names, states, events, log lines, times. No I/O, no dependencies but serde's derives.
+
+mod errno;
+mod event;
+mod exit;
+mod life;
+mod line;
+mod name;
+mod signal;
+mod state;
+mod time;
+
+pub use errno::Errno;
+pub use event::{Channel, EVENTS, Event, EventKind, EventType};
+pub use exit::{ExitStatus, SpawnError, python_repr};
+pub use life::{Life, LogPaths};
+pub use line::{LINES, Level, Line, LineDoc};
+pub use name::{GroupName, InvalidName, Namespec, ProcessName};
+pub use signal::{InvalidSignal, Signal};
+pub use state::{ProcessState, SupervisorState};
+pub use time::{Bytes, Now, Seconds, Tick, Wall};
+
+/// The version of the product, as `-v`, `supervisorctl version` and `getSupervisorVersion` say it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The version of the XML-RPC interface: Supervisor's, since its clients check for exactly this.
+pub const API_VERSION: &str = "3.0";

@@ -1,0 +1,169 @@
+//! Names of processes and groups, parsed once and valid for ever, and the namespecs people type.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// A name that Supervisor refuses. The text is Supervisor's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Invalid name: '{name}' because of character: '{character}'")]
+pub struct InvalidName {
+    /// The name, trimmed.
+    pub name: String,
+    /// The first character of it that may not stand in a name.
+    pub character: char,
+}
+
+/// Trims `text` and checks that it holds no blank, colon or slash. Empty is allowed, as in Supervisor.
+fn checked(text: &str) -> Result<Arc<str>, InvalidName> {
+    let name = text.trim();
+    // Supervisor looks for the characters in this order, and names the first one found.
+    match [' ', ':', '/'].into_iter().find(|&c| name.contains(c)) {
+        Some(character) => Err(InvalidName {
+            name: name.to_owned(),
+            character,
+        }),
+        None => Ok(Arc::from(name)),
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $Name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $Name(Arc<str>);
+
+        impl $Name {
+            /// Trims and checks `text`.
+            ///
+            /// # Errors
+            /// A blank, `:` or `/` inside the name.
+            pub fn parse(text: &str) -> Result<Self, InvalidName> {
+                checked(text).map(Self)
+            }
+
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $Name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl Borrow<str> for $Name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+name!(
+    /// The name of one supervised process, unique within its group.
+    ProcessName
+);
+name!(
+    /// The name of a group of processes.
+    GroupName
+);
+
+impl From<&ProcessName> for GroupName {
+    /// The group that a plain program forms bears the program's name.
+    fn from(name: &ProcessName) -> Self {
+        Self(name.0.clone())
+    }
+}
+
+/// What a user typed to name a process or a whole group. Never fails to parse; it may name nothing.
+///
+/// # Source
+/// Supervisor's namespecs: `group:process`, `group:*`, `group:`, `name` (= `name:name`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Namespec {
+    /// The group's name.
+    pub group: String,
+    /// The process within it, or none for the whole group.
+    pub process: Option<String>,
+}
+
+impl Namespec {
+    /// Splits at the first colon.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        match text.split_once(':') {
+            None => Self {
+                group: text.to_owned(),
+                process: Some(text.to_owned()),
+            },
+            Some((group, "" | "*")) => Self {
+                group: group.to_owned(),
+                process: None,
+            },
+            Some((group, process)) => Self {
+                group: group.to_owned(),
+                process: Some(process.to_owned()),
+            },
+        }
+    }
+
+    /// The printed form of a process: one word when group and process bear the same name.
+    #[must_use]
+    pub fn print(group: &str, process: &str) -> String {
+        if group == process {
+            process.to_owned()
+        } else {
+            format!("{group}:{process}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prc_31_namespecs_split_at_the_first_colon_and_collapse_when_printed() {
+        let table = [
+            ("cat", "cat", Some("cat")),
+            ("g:p", "g", Some("p")),
+            ("g:*", "g", None),
+            ("g:", "g", None),
+            ("g:p:q", "g", Some("p:q")),
+            (":p", "", Some("p")),
+            ("", "", Some("")),
+        ];
+        for (text, group, process) in table {
+            let spec = Namespec::parse(text);
+            assert_eq!(
+                (spec.group.as_str(), spec.process.as_deref()),
+                (group, process),
+                "{text:?}"
+            );
+        }
+        assert_eq!(Namespec::print("cat", "cat"), "cat");
+        assert_eq!(Namespec::print("g", "cat"), "g:cat");
+    }
+
+    #[test]
+    fn cfg_38_names_are_trimmed_and_forbid_blank_colon_and_slash() {
+        assert_eq!(
+            ProcessName::parse(" x\n").map(|n| n.as_str().to_owned()),
+            Ok("x".to_owned())
+        );
+        assert!(ProcessName::parse("").is_ok());
+        for (text, character) in [("a b", ' '), ("a:b", ':'), ("a/b", '/'), ("a/b:c", ':')] {
+            let error = GroupName::parse(text).expect_err(text);
+            assert_eq!(
+                error.to_string(),
+                format!("Invalid name: '{text}' because of character: '{character}'")
+            );
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! supervisord, the service manager. Start with the architecture page below.
+#![doc = include_str!("docs/architecture.md")]
+
+pub mod api;
+pub mod config;
+pub mod control;
+pub mod core;
+pub mod ctl;
+pub mod daemon;
+pub mod domain;
+pub mod engine;
+pub mod front;
+pub mod output;
+pub mod spawn;
+pub mod sys;

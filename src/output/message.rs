@@ -1,0 +1,76 @@
+//! What the output thread is told, and what it reports.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::api::Ticket;
+use crate::config::spec::ProcessSpec;
+use crate::domain::{Channel, Errno, Life, Line, LogPaths, SpawnError, Wall};
+use crate::sys::ChildEnds;
+
+/// What the output thread is told. Handled in order.
+#[derive(Debug)]
+pub enum Command {
+    /// Make pipes and open logs; answered with `Prepared` or `PrepareFailed`.
+    Prepare(Life, Arc<ProcessSpec>, LogPaths),
+    /// Write out what the pipes hold now, close them and the logs; answered with `Drained`.
+    Drain(Life),
+    /// Create these AUTO logs, empty, mode 0600.
+    CreateLogs(Vec<Arc<Path>>),
+    /// Remove the logs of a slot and, where its process runs, open them anew; answered with `Cleared`.
+    ClearLogs {
+        /// Of the request.
+        ticket: Ticket,
+        /// Whose.
+        slot: u32,
+        /// Which files.
+        logs: LogPaths,
+    },
+    /// Remove the daemon's log and open it anew; answered with `DaemonLogCleared`.
+    ClearDaemonLog(Ticket),
+    /// Close and open all logs by name.
+    ReopenLogs,
+    /// Queue bytes for standard input; answered with `StdinTaken`.
+    WriteStdin {
+        /// Of the request.
+        ticket: Ticket,
+        /// Whose.
+        life: Life,
+        /// The bytes.
+        data: Vec<u8>,
+    },
+    /// Write to the activity log.
+    Log(Wall, Line),
+    /// `strip_ansi` changed with a reread.
+    StripAnsi(bool),
+    /// Write out everything and end.
+    Stop,
+}
+
+/// What the output thread reports to the engine.
+#[derive(Debug)]
+pub enum Report {
+    /// Pipes are made, logs are open; the child's ends come along.
+    Prepared(Life, ChildEnds),
+    /// They could not be made or opened; nothing is left of the attempt.
+    PrepareFailed(Life, SpawnError),
+    /// Everything is written out and closed.
+    Drained(Life),
+    /// See [`Command::ClearLogs`].
+    Cleared(Ticket, u32, Result<(), Errno>),
+    /// See [`Command::ClearDaemonLog`].
+    DaemonLogCleared(Ticket, Result<(), Errno>),
+    /// See [`Command::WriteStdin`]. EPIPE: closed. EAGAIN: the queue is full.
+    StdinTaken(Ticket, Result<(), Errno>),
+    /// Bytes for an event.
+    Wrote {
+        /// Whose.
+        life: Life,
+        /// Which stream.
+        channel: Channel,
+        /// The bytes.
+        data: Arc<[u8]>,
+        /// They stood between capture tokens.
+        captured: bool,
+    },
+}

@@ -1,0 +1,36 @@
+//! What the spawn thread is asked, and what it answers.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::Plan;
+use crate::api::Ticket;
+use crate::config::spec::ProcessSpec;
+use crate::domain::{Life, SpawnError};
+use crate::sys::ChildEnds;
+
+/// What the spawn thread is asked. Handled in order.
+#[derive(Debug)]
+pub enum Job {
+    /// Split the command, find it, look the user's groups up, lay out argv and environment.
+    Resolve(Life, Arc<ProcessSpec>),
+    /// The same for a client that only wants to know whether it would work.
+    Check(Ticket, Arc<ProcessSpec>),
+    /// Run it.
+    Spawn(Life, Box<Plan>, ChildEnds),
+    /// End.
+    Stop,
+}
+
+/// What the spawn thread answers to the engine.
+#[derive(Debug)]
+pub enum Done {
+    /// A plan, to be handed back with [`Job::Spawn`].
+    Resolved(Life, Box<Plan>),
+    /// Resolving or spawning failed; no process exists.
+    Failed(Life, SpawnError),
+    /// See [`Job::Check`].
+    Checked(Ticket, Result<(), SpawnError>),
+    /// It runs (or is about to fail its exec, which then shows as an exit with status 127).
+    Spawned(Life, i32, OwnedFd),
+}

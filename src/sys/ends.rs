@@ -1,0 +1,14 @@
+//! The ends of a process's pipes that become its descriptors 0, 1 and 2.
+
+use std::os::fd::OwnedFd;
+
+/// What the child will have as descriptors 0, 1 and 2. All are close-on-exec here.
+#[derive(Debug)]
+pub struct ChildEnds {
+    /// Read end of its standard input.
+    pub stdin: OwnedFd,
+    /// Write end of its standard output.
+    pub stdout: OwnedFd,
+    /// Write end of its standard error; none: the same as standard output.
+    pub stderr: Option<OwnedFd>,
+}

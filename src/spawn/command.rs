@@ -78,3 +78,162 @@ fn search(path: &OsStr, word: &str) -> (PathBuf, Option<std::fs::Metadata>) {
         })
         .unwrap_or_else(|| (PathBuf::from(word), None))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::spec;
+    use super::*;
+
+    fn base(path: Option<&str>) -> Base {
+        Base::new(
+            path.map(|path| ("PATH".into(), path.into())),
+            None,
+            Vec::new(),
+        )
+    }
+
+    /// A directory with a file of each sort, removed at the end.
+    struct Home(PathBuf);
+
+    impl Home {
+        fn new(name: &str) -> Self {
+            let home =
+                std::env::temp_dir().join(format!("supervisord-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(home.join("second")).expect("directory");
+            std::fs::create_dir_all(home.join("directory")).expect("directory");
+            for (file, mode) in [
+                ("plain", 0o644),
+                ("run", 0o755),
+                ("second/plain", 0o755),
+                ("second/other", 0o755),
+            ] {
+                std::fs::write(home.join(file), "").expect("written");
+                std::fs::set_permissions(home.join(file), PermissionsExt::from_mode(mode))
+                    .expect("mode");
+            }
+            Self(home)
+        }
+    }
+
+    impl Drop for Home {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn prc_13_14_commands_are_looked_up_as_supervisor_does() {
+        let home = Home::new("command");
+        let home = home.0.to_str().expect("utf-8");
+        let path = format!("/nonexistent:{home}:{home}/second");
+        // (command, the program's PATH, the daemon's PATH, what comes of it)
+        let table: &[(&str, Option<&str>, Option<&str>, Result<&str, &str>)] = &[
+            ("sh -c x", None, None, Ok("/bin/sh")),
+            ("sh", None, Some(""), Ok("/bin/sh")),
+            (
+                "sh",
+                None,
+                Some("/nonexistent"),
+                Err("can't find command 'sh'"),
+            ),
+            (
+                "sh",
+                Some("/nonexistent"),
+                Some("/bin"),
+                Err("can't find command 'sh'"),
+            ),
+            ("sh", Some(""), Some("/bin"), Err("can't find command 'sh'")),
+            ("run", Some(&path), None, Ok("{}/run")),
+            ("other", None, Some(&path), Ok("{}/second/other")),
+            ("other", Some("{}/second/"), None, Ok("{}/second/other")),
+            // The first that is there, though the second could be run.
+            (
+                "plain",
+                None,
+                Some(&path),
+                Err("command at '{}/plain' is not executable"),
+            ),
+            ("{}/run a", None, None, Ok("{}/run")),
+            ("{}/none a", None, None, Err("can't find command '{}/none'")),
+            ("{}/run/x", None, None, Err("can't find command '{}/run/x'")),
+            (
+                "{}/plain",
+                None,
+                None,
+                Err("command at '{}/plain' is not executable"),
+            ),
+            (
+                "{}/directory",
+                None,
+                None,
+                Err("command at '{}/directory' is a directory"),
+            ),
+            (
+                "directory",
+                None,
+                Some("{}"),
+                Err("command at '{}/directory' is a directory"),
+            ),
+            (
+                "'it'\"'\"'s'",
+                None,
+                None,
+                Err("can't find command \"it's\""),
+            ),
+            (
+                "'' a",
+                None,
+                Some("{}"),
+                Err("command at '{}/' is a directory"),
+            ),
+            ("", None, None, Err("command is empty")),
+            ("  ", None, None, Err("command is empty")),
+            (
+                "a 'b",
+                None,
+                None,
+                Err("can't parse command \"a 'b\": No closing quotation"),
+            ),
+            (
+                "a\\",
+                None,
+                None,
+                Err("can't parse command 'a\\\\': No escaped character"),
+            ),
+            (
+                "a b\0",
+                None,
+                None,
+                Err("can't parse command 'a b\\x00': embedded null byte"),
+            ),
+        ];
+        for (command, programs, daemons, expected) in table {
+            let fill = |text: &str| text.replace("{}", home);
+            let environment: Vec<(&str, String)> =
+                programs.iter().map(|path| ("PATH", fill(path))).collect();
+            let environment: Vec<(&str, &str)> = environment
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
+            let daemons = daemons.map(fill);
+            let found = find(
+                &base(daemons.as_deref()),
+                &spec(&fill(command), &environment),
+            );
+            let found = found
+                .map(|command| command.path.to_string_lossy().into_owned())
+                .map_err(|error| error.to_string());
+            assert_eq!(
+                found,
+                expected.map(fill).map_err(fill),
+                "{command:?} {programs:?} {daemons:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn prc_14_words_come_along_as_written() {
+        let found = find(&base(Some("/bin")), &spec("sh -c 'exit 1'", &[])).expect("found");
+        assert_eq!(found.words, ["sh", "-c", "exit 1"]);
+    }
+}

@@ -3,6 +3,8 @@
 mod command;
 mod message;
 mod plan;
+#[cfg(test)]
+mod testing;
 mod thread;
 mod words;
 

@@ -170,3 +170,129 @@ fn ids(spec: &ProcessSpec) -> Ids {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::spec;
+    use super::*;
+    use crate::config::spec::UserRef;
+
+    fn environ(list: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        list.iter()
+            .map(|&(name, value)| (name.into(), value.into()))
+            .collect()
+    }
+
+    fn envp(base: &Base, spec: &ProcessSpec) -> Vec<String> {
+        let plan = Plan::new(base, spec).expect("planned");
+        plan.raw
+            .envp
+            .iter()
+            .map(|text| String::from_utf8_lossy(text).into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn prc_18_19_the_environment_is_the_daemons_then_ours_then_the_programs() {
+        let base = Base::new(
+            environ(&[
+                ("HOME", "/root"),
+                ("SUPERVISOR_ENABLED", "0"),
+                ("A", "1"),
+                ("B", "2"),
+            ]),
+            Some("unix:///s".to_owned()),
+            Vec::new(),
+        );
+        let mut spec = spec(
+            "/bin/sh",
+            &[
+                ("A", "3"),
+                ("SUPERVISOR_GROUP_NAME", "mine"),
+                ("C", "4"),
+                ("C", "5"),
+            ],
+        );
+        let mut expected = vec![
+            "HOME=/root",
+            "SUPERVISOR_ENABLED=1",
+            "A=3",
+            "B=2",
+            "SUPERVISOR_SERVER_URL=unix:///s",
+            "SUPERVISOR_PROCESS_NAME=proc",
+            "SUPERVISOR_GROUP_NAME=mine",
+            "C=5",
+        ];
+        assert_eq!(envp(&base, &spec), expected);
+        spec.server_url = Some("http://h:1".to_owned());
+        expected[4] = "SUPERVISOR_SERVER_URL=http://h:1";
+        assert_eq!(envp(&base, &spec), expected);
+        spec.server_url = None;
+        expected.remove(4);
+        let base = Base {
+            server_url: None,
+            ..base
+        };
+        assert_eq!(envp(&base, &spec), expected);
+    }
+
+    /// lessons, 4.2 rule 8.
+    #[test]
+    fn the_daemons_own_variables_stay_with_it_unless_configured() {
+        let list: Vec<(&str, &str)> = DAEMONS_OWN.iter().map(|&name| (name, "x")).collect();
+        let mut list = environ(&list);
+        list.extend(environ(&[("LISTEN_ADDRESS", "y"), ("WATCHDOG", "z")]));
+        let base = Base::new(list, None, Vec::new());
+        assert_eq!(
+            envp(&base, &spec("/bin/sh", &[("NOTIFY_SOCKET", "/mine")])),
+            [
+                "LISTEN_ADDRESS=y",
+                "WATCHDOG=z",
+                "SUPERVISOR_ENABLED=1",
+                "SUPERVISOR_PROCESS_NAME=proc",
+                "SUPERVISOR_GROUP_NAME=team",
+                "NOTIFY_SOCKET=/mine",
+            ]
+        );
+    }
+
+    #[test]
+    fn users_are_looked_up_with_their_groups() {
+        let as_user = |uid| {
+            let mut spec = spec("/bin/sh", &[]);
+            spec.user = Some(UserRef {
+                name: "x".to_owned(),
+                uid,
+            });
+            ids(&spec)
+        };
+        let unknown = u32::MAX - 1;
+        assert_eq!(
+            as_user(unknown),
+            Ids::Refused {
+                uid: unknown,
+                reason: format!("Can't find uid {unknown}")
+            }
+        );
+        assert_eq!(ids(&spec("/bin/sh", &[])), Ids::Keep);
+        if nix::unistd::getuid().is_root() {
+            assert!(matches!(as_user(0), Ids::Groups { gid: 0, groups } if groups[0] == 0));
+            assert!(matches!(as_user(1), Ids::Become { uid: 1, gid, groups } if groups[0] == gid));
+        } else {
+            let reason = "Can't drop privilege as nonroot user".to_owned();
+            assert_eq!(as_user(0), Ids::Refused { uid: 0, reason });
+        }
+    }
+
+    #[test]
+    fn nul_bytes_are_refused_and_secrets_not_shown() {
+        let base = Base::new(environ(&[("PASSWORD", "hidden")]), None, Vec::new());
+        assert!(Plan::new(&base, &spec("/bin/sh", &[("A", "b\0c")])).is_err());
+        let plan = Plan::new(&base, &spec("/bin/sh", &[("A", "secret")])).expect("planned");
+        let shown = format!("{plan:?} {base:?}");
+        assert!(
+            !shown.contains("secret") && !shown.contains("hidden"),
+            "{shown}"
+        );
+    }
+}

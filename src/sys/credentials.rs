@@ -131,6 +131,40 @@ mod tests {
     }
 
     #[test]
+    fn dmn_11_root_becomes_another_user_for_good() {
+        if !getuid().is_root() {
+            eprintln!("skipped: needs root");
+            return;
+        }
+        crate::sys::forked::forked(|_file| {
+            // The group data base of a plain system lists nobody nowhere.
+            become_user(65534).expect("changed");
+            let status = std::fs::read_to_string("/proc/self/status").expect("status");
+            let field = |name: &str| {
+                let line = status
+                    .lines()
+                    .find_map(|line| line.strip_prefix(name))
+                    .expect("field");
+                line.split_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(field("Uid:"), ["65534"; 4]);
+            assert_eq!(field("Gid:"), ["65534"; 4]);
+            assert_eq!(field("Groups:"), ["65534"]);
+            assert_eq!(field("CapEff:"), ["0000000000000000"]);
+            assert_eq!(field("CapPrm:"), ["0000000000000000"]);
+            // No way back, nor to anybody else; but to oneself.
+            assert_eq!(become_user(0), Err(DropError::NotRoot));
+            assert_eq!(become_user(65534), Ok(()));
+            assert!(setuid(Uid::from_raw(0)).is_err());
+            assert_eq!(lookup(u32::MAX - 1), Err(DropError::Unknown(u32::MAX - 1)));
+            assert!(matches!(lookup(65534), Ok(Standing::Already(_))));
+            assert_eq!(lookup(1), Err(DropError::NotRoot));
+        });
+    }
+
+    #[test]
     fn opt_texts_of_refused_drops() {
         assert_eq!(
             become_user(u32::MAX - 1),

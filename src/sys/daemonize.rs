@@ -104,3 +104,68 @@ fn keep(stream: OwnedFd) {
 fn threads() -> io::Result<usize> {
     Ok(std::fs::read_dir("/proc/self/task")?.count())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::forked::forked;
+    use std::io::Write;
+
+    #[test]
+    fn dmn_13_one_fork_a_session_of_its_own_and_null_streams() {
+        let text = forked(|mut file| {
+            let old = std::process::id();
+            into_background().expect("forked");
+            // The old process has ended by now, or is about to: only the new one gets here.
+            new_session().expect("session");
+            detach_stdio().expect("detached");
+            set_umask(0o027);
+            let link = |number: i32| std::fs::read_link(format!("/proc/self/fd/{number}"));
+            let new = std::process::id();
+            let session = nix::unistd::getsid(None).expect("session").as_raw();
+            let streams: Vec<_> = (0..=2).map(|number| link(number).expect("open")).collect();
+            let flags = nix::fcntl::fcntl(std::io::stdin(), nix::fcntl::FcntlArg::F_GETFD);
+            writeln!(
+                file,
+                "{} {} {:?} {:?} {:o}",
+                new != old,
+                session.unsigned_abs() == new,
+                streams,
+                flags,
+                umask(Mode::empty()).bits(),
+            )
+            .expect("written");
+        });
+        assert_eq!(
+            text,
+            "true true [\"/dev/null\", \"/dev/null\", \"/dev/null\"] Ok(0) 27\n"
+        );
+    }
+
+    #[test]
+    fn closed_streams_are_filled_and_stay() {
+        let text = forked(|mut file| {
+            for number in [0, 2] {
+                nix::unistd::close(number).expect("closed");
+            }
+            ensure_stdio().expect("filled");
+            let next = File::open("/dev/null").expect("opened");
+            assert!(next.as_raw_fd() > 2);
+            for number in [0, 2] {
+                let link = std::fs::read_link(format!("/proc/self/fd/{number}")).expect("open");
+                write!(file, "{} ", link.display()).expect("written");
+            }
+        });
+        assert_eq!(text, "/dev/null /dev/null ");
+    }
+
+    #[test]
+    fn a_process_with_threads_is_not_forked() {
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || held.recv().is_err());
+        let error = into_background().expect_err("refused");
+        assert_eq!(error.raw_os_error(), Some(libc::EBUSY));
+        drop(hold);
+        assert!(thread.join().expect("joined"));
+    }
+}

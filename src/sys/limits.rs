@@ -175,6 +175,39 @@ mod tests {
     }
 
     #[test]
+    fn dmn_12_a_soft_limit_below_the_minimum_is_raised() {
+        crate::sys::forked::forked(|_file| {
+            let files = |soft, hard| set_limit(Resource::Files, Limit { soft, hard }).expect("set");
+            let found = || {
+                limit(Resource::Files)
+                    .map(|limit| (limit.soft, limit.hard))
+                    .expect("limit")
+            };
+            files(50, 60);
+            assert_eq!(reach_minimum(Resource::Files, 55), Ok(Some(55)));
+            assert_eq!(found(), (55, 60));
+            let before = raise_own_files().expect("raised");
+            assert_eq!((before.soft, before.hard), (55, 60));
+            assert_eq!(found(), (60, 60));
+            let beyond = reach_minimum(Resource::Files, 70);
+            // CAP_SYS_RESOURCE, which containers often lack.
+            let status = std::fs::read_to_string("/proc/self/status").expect("status");
+            let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+            let capabilities = u64::from_str_radix(line.expect("field").trim(), 16).expect("hex");
+            if capabilities & (1 << 24) != 0 {
+                assert_eq!((beyond, found()), (Ok(Some(70)), (70, 70)));
+            } else {
+                let refused = LimitTooLow {
+                    resource: Resource::Files,
+                    minimum: 70,
+                    hard: 70,
+                };
+                assert_eq!((beyond, found()), (Err(refused), (60, 60)));
+            }
+        });
+    }
+
+    #[test]
     fn dmn_12_failure_texts() {
         // Above the hard ceiling that the kernel has for everybody.
         let minimum = i64::MAX;

@@ -6,6 +6,8 @@ mod clock;
 mod credentials;
 mod daemonize;
 mod ends;
+#[cfg(test)]
+mod forked;
 mod kernel;
 mod limits;
 mod pidfd;

@@ -131,7 +131,7 @@ fn wait_id(
 }
 
 fn decode(code: i32, status: i32) -> ExitStatus {
-    let signal = Signal::from_number(i64::from(status));
+    let signal = Signal::from_kernel(status);
     match (code, u8::try_from(status), signal) {
         (libc::CLD_EXITED, Ok(status), _) => ExitStatus::Exited(status),
         (libc::CLD_KILLED, _, Some(signal)) => ExitStatus::Signalled {
@@ -143,5 +143,55 @@ fn decode(code: i32, status: i32) -> ExitStatus {
             dumped: true,
         },
         _ => ExitStatus::Unknown(status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_03_codes_of_the_kernel_become_statuses() {
+        let signal = |number| Signal::from_kernel(number).expect("signal");
+        for (code, status, expected) in [
+            (
+                libc::CLD_KILLED,
+                33,
+                ExitStatus::Signalled {
+                    signal: signal(33),
+                    dumped: false,
+                },
+            ),
+            (libc::CLD_EXITED, 0, ExitStatus::Exited(0)),
+            (libc::CLD_EXITED, 255, ExitStatus::Exited(255)),
+            (
+                libc::CLD_KILLED,
+                9,
+                ExitStatus::Signalled {
+                    signal: signal(9),
+                    dumped: false,
+                },
+            ),
+            (
+                libc::CLD_DUMPED,
+                11,
+                ExitStatus::Signalled {
+                    signal: signal(11),
+                    dumped: true,
+                },
+            ),
+            (
+                libc::CLD_KILLED,
+                64,
+                ExitStatus::Signalled {
+                    signal: signal(64),
+                    dumped: false,
+                },
+            ),
+            (libc::CLD_KILLED, 65, ExitStatus::Unknown(65)),
+            (libc::CLD_STOPPED, 19, ExitStatus::Unknown(19)),
+        ] {
+            assert_eq!(decode(code, status), expected);
+        }
     }
 }

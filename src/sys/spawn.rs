@@ -358,3 +358,88 @@ impl Drop for Stack {
         unsafe { libc::munmap(self.base.as_ptr(), Self::BYTES) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Refuses `close_range` in this thread and its children: whenever called, or only with a flag.
+    fn filter(only_with_flags: bool, action: u32) {
+        const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+        const JUMP_IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+        const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+        let step = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
+        let number = u32::try_from(libc::SYS_close_range).expect("small");
+        // Offset 0: the call's number. Offset 32: the low half of its third argument.
+        let no_flags = if only_with_flags { 0 } else { u32::MAX };
+        let mut program = [
+            step(LOAD, 0, 0, 0),
+            step(JUMP_IF_EQUAL, number, 0, 3),
+            step(LOAD, 32, 0, 0),
+            step(JUMP_IF_EQUAL, no_flags, 1, 0),
+            step(RETURN, action, 0, 0),
+            step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
+        ];
+        let program = libc::sock_fprog {
+            len: 6,
+            filter: program.as_mut_ptr(),
+        };
+        // SAFETY: plain integers; then a live filter program. Both concern this thread only.
+        unsafe {
+            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+            assert_eq!(
+                libc::prctl(
+                    libc::PR_SET_SECCOMP,
+                    libc::SECCOMP_MODE_FILTER,
+                    &raw const program
+                ),
+                0
+            );
+        }
+    }
+
+    #[test]
+    fn the_kind_of_table_is_what_the_filters_allow() {
+        let errno = |errno: i32| libc::SECCOMP_RET_ERRNO | errno.unsigned_abs();
+        let table = [
+            (None, Table::Shared),
+            (Some((true, errno(libc::EPERM))), Table::Copied),
+            (Some((true, libc::SECCOMP_RET_KILL_PROCESS)), Table::Copied),
+            (Some((false, errno(libc::ENOSYS))), Table::Inherited),
+            (
+                Some((false, libc::SECCOMP_RET_KILL_PROCESS)),
+                Table::Inherited,
+            ),
+        ];
+        for (refused, expected) in table {
+            let thread = std::thread::spawn(move || {
+                if let Some((only_with_flags, action)) = refused {
+                    filter(only_with_flags, action);
+                }
+                let spawner = Spawner::new().expect("spawner");
+                assert_eq!(spawner.table(), expected);
+            });
+            thread.join().expect("as expected");
+        }
+    }
+
+    #[test]
+    fn staging_is_low_and_returns_to_the_null_device() {
+        let spawner = Spawner::new().expect("spawner");
+        let (_, writer) = std::io::pipe().expect("pipe");
+        let end = OwnedFd::from(writer);
+        let link = |fd: &OwnedFd| {
+            let number = fd.as_raw_fd();
+            assert!(number > 2 && number.unsigned_abs() < spawner.first());
+            std::fs::read_link(format!("/proc/self/fd/{number}")).expect("open")
+        };
+        let staged = Staged::new(&spawner.staging, &spawner.null, [&end; 3]).expect("staged");
+        for place in &spawner.staging {
+            assert!(link(place).to_string_lossy().starts_with("pipe:"));
+        }
+        drop(staged);
+        for place in &spawner.staging {
+            assert_eq!(link(place).to_string_lossy(), "/dev/null");
+        }
+    }
+}

@@ -121,94 +121,107 @@ mod tests {
         }
     }
 
+    /// (command, the program's PATH, the daemon's PATH, what comes of it); `{}` is the home.
+    type Row = (
+        &'static str,
+        Option<&'static str>,
+        Option<&'static str>,
+        Result<&'static str, &'static str>,
+    );
+
+    /// Nothing, then both directories of the home.
+    const BOTH: &str = "/nonexistent:{}:{}/second";
+
+    const TABLE: &[Row] = &[
+        ("sh -c x", None, None, Ok("/bin/sh")),
+        ("sh", None, Some(""), Ok("/bin/sh")),
+        (
+            "sh",
+            None,
+            Some("/nonexistent"),
+            Err("can't find command 'sh'"),
+        ),
+        (
+            "sh",
+            Some("/nonexistent"),
+            Some("/bin"),
+            Err("can't find command 'sh'"),
+        ),
+        ("sh", Some(""), Some("/bin"), Err("can't find command 'sh'")),
+        ("run", Some(BOTH), None, Ok("{}/run")),
+        ("other", None, Some(BOTH), Ok("{}/second/other")),
+        ("other", Some("{}/second/"), None, Ok("{}/second/other")),
+        // The first that is there, though the second could be run.
+        (
+            "plain",
+            None,
+            Some(BOTH),
+            Err("command at '{}/plain' is not executable"),
+        ),
+        ("{}/run a", None, None, Ok("{}/run")),
+        ("{}/none a", None, None, Err("can't find command '{}/none'")),
+        ("{}/run/x", None, None, Err("can't find command '{}/run/x'")),
+        (
+            "{}/plain",
+            None,
+            None,
+            Err("command at '{}/plain' is not executable"),
+        ),
+        (
+            "{}/directory",
+            None,
+            None,
+            Err("command at '{}/directory' is a directory"),
+        ),
+        (
+            "directory",
+            None,
+            Some("{}"),
+            Err("command at '{}/directory' is a directory"),
+        ),
+        (
+            "'it'\"'\"'s'",
+            None,
+            None,
+            Err("can't find command \"it's\""),
+        ),
+        (
+            "'' a",
+            None,
+            Some("{}"),
+            Err("command at '{}/' is a directory"),
+        ),
+        ("", None, None, Err("command is empty")),
+        ("  ", None, None, Err("command is empty")),
+        (
+            "a 'b",
+            None,
+            None,
+            Err("can't parse command \"a 'b\": No closing quotation"),
+        ),
+        (
+            "a\\",
+            None,
+            None,
+            Err("can't parse command 'a\\\\': No escaped character"),
+        ),
+        (
+            "a b\0",
+            None,
+            None,
+            Err("can't parse command 'a b\\x00': embedded null byte"),
+        ),
+    ];
+
+    fn fill(text: &str, home: &Home) -> String {
+        text.replace("{}", home.0.to_str().expect("utf-8"))
+    }
+
     #[test]
-    fn prc_13_14_commands_are_looked_up_as_supervisor_does() {
+    fn prc_13_14_commands_are_looked_up() {
         let home = Home::new("command");
-        let home = home.0.to_str().expect("utf-8");
-        let path = format!("/nonexistent:{home}:{home}/second");
-        // (command, the program's PATH, the daemon's PATH, what comes of it)
-        let table: &[(&str, Option<&str>, Option<&str>, Result<&str, &str>)] = &[
-            ("sh -c x", None, None, Ok("/bin/sh")),
-            ("sh", None, Some(""), Ok("/bin/sh")),
-            (
-                "sh",
-                None,
-                Some("/nonexistent"),
-                Err("can't find command 'sh'"),
-            ),
-            (
-                "sh",
-                Some("/nonexistent"),
-                Some("/bin"),
-                Err("can't find command 'sh'"),
-            ),
-            ("sh", Some(""), Some("/bin"), Err("can't find command 'sh'")),
-            ("run", Some(&path), None, Ok("{}/run")),
-            ("other", None, Some(&path), Ok("{}/second/other")),
-            ("other", Some("{}/second/"), None, Ok("{}/second/other")),
-            // The first that is there, though the second could be run.
-            (
-                "plain",
-                None,
-                Some(&path),
-                Err("command at '{}/plain' is not executable"),
-            ),
-            ("{}/run a", None, None, Ok("{}/run")),
-            ("{}/none a", None, None, Err("can't find command '{}/none'")),
-            ("{}/run/x", None, None, Err("can't find command '{}/run/x'")),
-            (
-                "{}/plain",
-                None,
-                None,
-                Err("command at '{}/plain' is not executable"),
-            ),
-            (
-                "{}/directory",
-                None,
-                None,
-                Err("command at '{}/directory' is a directory"),
-            ),
-            (
-                "directory",
-                None,
-                Some("{}"),
-                Err("command at '{}/directory' is a directory"),
-            ),
-            (
-                "'it'\"'\"'s'",
-                None,
-                None,
-                Err("can't find command \"it's\""),
-            ),
-            (
-                "'' a",
-                None,
-                Some("{}"),
-                Err("command at '{}/' is a directory"),
-            ),
-            ("", None, None, Err("command is empty")),
-            ("  ", None, None, Err("command is empty")),
-            (
-                "a 'b",
-                None,
-                None,
-                Err("can't parse command \"a 'b\": No closing quotation"),
-            ),
-            (
-                "a\\",
-                None,
-                None,
-                Err("can't parse command 'a\\\\': No escaped character"),
-            ),
-            (
-                "a b\0",
-                None,
-                None,
-                Err("can't parse command 'a b\\x00': embedded null byte"),
-            ),
-        ];
-        for (command, programs, daemons, expected) in table {
-            let fill = |text: &str| text.replace("{}", home);
+        for (command, programs, daemons, expected) in TABLE {
+            let fill = |text: &str| fill(text, &home);
             let environment: Vec<(&str, String)> =
                 programs.iter().map(|path| ("PATH", fill(path))).collect();
             let environment: Vec<(&str, &str)> = environment
@@ -235,5 +248,69 @@ mod tests {
     fn prc_14_words_come_along_as_written() {
         let found = find(&base(Some("/bin")), &spec("sh -c 'exit 1'", &[])).expect("found");
         assert_eq!(found.words, ["sh", "-c", "exit 1"]);
+    }
+
+    /// The same table, put to the genuine Supervisor.
+    #[test]
+    fn prc_13_14_the_table_is_supervisors() {
+        use std::io::Write;
+        use std::process::{Command, Stdio};
+
+        const SCRIPT: &str = "
+import json, os, sys
+from supervisor.options import ProcessConfig, ProcessException, ServerOptions
+from supervisor.process import Subprocess
+class Config:
+    get_path = ProcessConfig.get_path
+    options = ServerOptions()
+def find(command, programs, daemons):
+    os.environ.pop('PATH', None)
+    if daemons is not None:
+        os.environ['PATH'] = daemons
+    config = Config()
+    config.command = command
+    config.environment = {} if programs is None else {'PATH': programs}
+    try:
+        return {'Ok': Subprocess(config).get_execv_args()[0]}
+    except ProcessException as error:
+        return {'Err': error.args[0]}
+json.dump([find(*row) for row in json.load(sys.stdin)], sys.stdout)
+";
+        let Some(oracle) = std::env::var_os("SUPERVISOR_ORACLE") else {
+            eprintln!("skipped: SUPERVISOR_ORACLE is not set");
+            return;
+        };
+        let home = Home::new("oracle");
+        // The original fails on a NUL byte with an error of Python's own.
+        let rows: Vec<&Row> = TABLE
+            .iter()
+            .filter(|(command, ..)| !command.contains('\0'))
+            .collect();
+        let questions: Vec<_> = rows
+            .iter()
+            .map(|(command, programs, daemons, _)| {
+                let fill = |text: &str| fill(text, &home);
+                (fill(command), programs.map(fill), daemons.map(fill))
+            })
+            .collect();
+        let mut python = Command::new(Path::new(&oracle).join("bin/python"))
+            .args(["-c", SCRIPT])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the oracle's python");
+        let mut stdin = python.stdin.take().expect("piped");
+        stdin
+            .write_all(&serde_json::to_vec(&questions).expect("json"))
+            .expect("written");
+        drop(stdin);
+        let output = python.wait_with_output().expect("ended");
+        let answers: Vec<Result<String, String>> =
+            serde_json::from_slice(&output.stdout).expect("json");
+        assert_eq!(answers.len(), rows.len());
+        for ((command, .., expected), answer) in rows.iter().zip(answers) {
+            let fill = |text: &str| fill(text, &home);
+            assert_eq!(answer, expected.map(fill).map_err(fill), "{command:?}");
+        }
     }
 }

@@ -337,7 +337,8 @@ fn take_ids(ids: &Ids) -> Result<(), &[u8]> {
         Ids::Groups { gid, groups } => {
             match set_groups(groups) {
                 Ok(()) => {}
-                Err(Errno(libc::EPERM)) => return Ok(()),
+                // No capability; or a user namespace that does not know one of the groups.
+                Err(Errno(libc::EPERM | libc::EINVAL)) => return Ok(()),
                 Err(_) => return Err(GROUPS),
             }
             let _ = set_three(numbers::SYS_setresgid, *gid);

@@ -65,8 +65,8 @@ impl fmt::Debug for CStrings {
 pub enum Ids {
     /// The daemon's.
     Keep,
-    /// The daemon's uid, but this user's groups. Where the kernel refuses (EPERM: no CAP_SETGID) the groups stay: the
-    /// process then has no right that its uid does not have already.
+    /// The daemon's uid, but this user's groups. Where the kernel refuses (no CAP_SETGID, or groups that the user
+    /// namespace does not know) the daemon's groups stay, as in Supervisor.
     Groups {
         /// Primary group.
         gid: u32,

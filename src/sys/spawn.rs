@@ -52,7 +52,7 @@ impl Spawner {
     pub fn new() -> io::Result<Self> {
         let mut spawner = Self::with_table(Table::Shared)?;
         for table in [Table::Shared, Table::Copied] {
-            if spawner.works(table) {
+            if spawner.works(table)? {
                 spawner.table = table;
                 return Ok(spawner);
             }
@@ -140,13 +140,17 @@ impl Spawner {
     }
 
     /// Tries a kind of table in a child, for a filter may also kill who makes a call that it does not like.
-    fn works(&self, table: Table) -> bool {
+    fn works(&self, table: Table) -> io::Result<bool> {
         let work = (table, self.first());
         let _blocked = Blocked::new();
         // SAFETY: `probe` reads this pair, which outlives the call, and only makes system calls.
         match unsafe { self.clone_child(table, child::probe, (&raw const work).cast()) } {
-            Ok((_, pidfd)) => matches!(pidfd::wait(&pidfd), Ok(ExitStatus::Exited(0))),
-            Err(_) => false,
+            Ok((_, pidfd)) => Ok(pidfd::wait(&pidfd)? == ExitStatus::Exited(0)),
+            // A shortage says nothing about filters.
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => Err(error),
+                _ => Ok(false),
+            },
         }
     }
 
@@ -365,10 +369,15 @@ mod tests {
 
     /// Refuses `close_range` in this thread and its children: whenever called, or only with a flag.
     fn filter(only_with_flags: bool, action: u32) {
-        const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-        const JUMP_IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-        const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-        let step = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
+        const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+        const JUMP_IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+        let step = |code: u32, k, jt, jf| libc::sock_filter {
+            code: u16::try_from(code).expect("small"),
+            jt,
+            jf,
+            k,
+        };
         let number = u32::try_from(libc::SYS_close_range).expect("small");
         // Offset 0: the call's number. Offset 32: the low half of its third argument.
         let no_flags = if only_with_flags { 0 } else { u32::MAX };

@@ -18,7 +18,7 @@ pub struct TooOld {
 /// Checks that the kernel is new enough. One whose name cannot be read passes: a guess must not stop the daemon.
 ///
 /// # Errors
-/// It is older than [`OLDEST`].
+/// It is older than Linux 5.10.
 pub fn check() -> Result<(), TooOld> {
     check_release(release())
 }

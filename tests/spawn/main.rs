@@ -98,6 +98,15 @@ impl Running {
     /// Lets it end: what it wrote, and how it ended. Reading to the end also proves that no end of a pipe stayed with us.
     fn finish(mut self) -> (String, String, ExitStatus) {
         drop(self.stdin);
+        let mut poller = Poller::new().expect("epoll");
+        for (token, end) in [&self.stdout, &self.stderr].into_iter().enumerate() {
+            poller
+                .add(end, token as u64, Interest::Hangup)
+                .expect("added");
+            let ended = poller.wait(Some(LIMIT)).expect("waited").count();
+            assert_eq!(ended, 1, "an end of a pipe is still open somewhere");
+            poller.remove(end).expect("removed");
+        }
         let (mut out, mut err) = (String::new(), String::new());
         self.stdout.read_to_string(&mut out).expect("read");
         self.stderr.read_to_string(&mut err).expect("read");

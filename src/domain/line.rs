@@ -174,6 +174,7 @@ lines! {
     Sending { name: ProcessName, pid: i32, signal: Signal } = Debug "sending {name} (pid {pid}) sig {signal}";
     SendNotRunning { name: ProcessName, signal: Signal } = Debug "attempted to send {name} sig {signal} but it wasn't running";
     SignalMissed { name: ProcessName, pid: i32, error: Errno } = Debug "unable to signal {name} (pid {pid}), it probably just exited on its own: {error}";
+    SendMissed { name: ProcessName, pid: i32, error: Errno } = Debug "unable to signal {name} (pid {pid}), it probably just now exited on its own: {error}";
     KillProblem { name: ProcessName, pid: i32, error: String } = Critical "unknown problem killing {name} ({pid}):{error}";
     SendProblem { name: ProcessName, pid: i32, error: String } = Critical "unknown problem sending sig {name} ({pid}):{error}";
     RestartFloored { name: ProcessName, millis: u64 } = Debug ours "restart of {name} waits {millis} ms (restart_floor)";

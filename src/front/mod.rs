@@ -1,1 +1,3 @@
-//! (being built)
+//! The doors: each only translates between its protocol and the Control API.
+
+mod view;

@@ -12,6 +12,7 @@ mod pidfd;
 mod plan;
 mod poller;
 mod signals;
+mod socket;
 mod spawn;
 
 pub use accounts::{Account, account};
@@ -25,4 +26,5 @@ pub use pidfd::{peek_ended, reap, reap_stranger, send_group_signal, send_signal}
 pub use plan::{CStrings, Ids, NulByte, RawPlan};
 pub use poller::{Interest, Poller, Ready, Waker};
 pub use signals::{Delivered, SignalReader, ignore as ignore_signals};
+pub use socket::{listen_on, peer_is_gone, unix_bound, unix_connected};
 pub use spawn::{Spawner, Table};

@@ -66,13 +66,15 @@ impl From<io::Error> for BindError {
 #[derive(Debug)]
 pub struct BoundServer {
     /// The section's name.
-    pub(super) section: String,
+    section: String,
     /// Whom to let in; none: everybody.
-    pub(super) credentials: Option<Credentials>,
+    credentials: Option<Credentials>,
     /// The socket.
-    pub(super) listener: Listener,
+    listener: Listener,
     /// The file of a unix socket.
     file: Option<SocketFile>,
+    /// The configured name of a TCP server.
+    host: Option<String>,
 }
 
 /// A listening socket.
@@ -111,6 +113,10 @@ impl BoundServer {
             credentials: spec.credentials.clone(),
             listener,
             file,
+            host: match &spec.address {
+                ServerAddress::Inet { host, .. } => Some(host.clone()),
+                ServerAddress::Unix { .. } => None,
+            },
         })
     }
 
@@ -132,9 +138,25 @@ impl BoundServer {
     }
 
     /// Takes the parts apart; the file is removed when it is dropped.
-    pub(super) fn into_parts(self) -> (String, Option<Credentials>, Listener, Option<SocketFile>) {
-        (self.section, self.credentials, self.listener, self.file)
+    pub(super) fn into_parts(self) -> Parts {
+        Parts {
+            section: self.section,
+            credentials: self.credentials,
+            listener: self.listener,
+            file: self.file,
+            host: self.host,
+        }
     }
+}
+
+/// A [`BoundServer`] taken apart.
+pub(super) struct Parts {
+    pub(super) section: String,
+    pub(super) credentials: Option<Credentials>,
+    pub(super) listener: Listener,
+    pub(super) file: Option<SocketFile>,
+    /// The configured name of a TCP server.
+    pub(super) host: Option<String>,
 }
 
 // Differs: literal IPv6 addresses are bound; Supervisor knows IPv4 only and fails with -9.

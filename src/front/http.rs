@@ -4,11 +4,14 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hyper::body::Incoming;
+use http_body_util::BodyExt as _;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderMap};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use jiff::Zoned;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::{Duration, Instant, timeout_at};
 
 use super::Log;
 use super::answer::{self, Answer, ReplyBody};
@@ -19,6 +22,10 @@ use crate::api::{Caller, SupervisorInterface};
 use crate::config::spec::Credentials;
 use crate::control::{self, ControlHandle, Verdict};
 use crate::domain::Line;
+
+/// How much is still read of a request that is refused: bytes, and how long.
+const DRAIN_MAX: usize = 256 << 20;
+const DRAIN_WITHIN: Duration = Duration::from_secs(20);
 
 /// What all connections share.
 pub(super) struct Shared {
@@ -62,7 +69,12 @@ pub(super) async fn handle(
             .path_and_query()
             .map_or("*", |target| target.as_str()),
     );
-    let answer = route(&connection, request).await;
+    let (head, mut body) = request.into_parts();
+    let answer = route(&connection, &head, &mut body).await;
+    let refused = !matches!(answer, Answer::Whole(..) | Answer::Log { .. });
+    if refused && !head.headers.contains_key(header::EXPECT) {
+        drain(&mut body).await;
+    }
     let busy = Busy::new(&connection.place);
     let response = answer::response(answer, version, keep_alive, busy);
     (connection.shared.log)(Line::Access {
@@ -82,8 +94,22 @@ fn asks_to_keep_alive(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.trim().eq_ignore_ascii_case("keep-alive"))
 }
 
-async fn route(connection: &Arc<Connection>, request: Request<Incoming>) -> Answer {
-    let authorization = request.headers().get(header::AUTHORIZATION);
+/// Reads and forgets what is left of a request: many clients look for an answer only when they have sent everything, and
+/// a connection that is closed before tells them nothing but that it is closed.
+async fn drain(body: &mut Incoming) {
+    let deadline = Instant::now() + DRAIN_WITHIN;
+    let mut left = DRAIN_MAX;
+    while let Ok(Some(Ok(frame))) = timeout_at(deadline, body.frame()).await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+async fn route(connection: &Arc<Connection>, head: &Parts, body: &mut Incoming) -> Answer {
+    let authorization = head.headers.get(header::AUTHORIZATION);
     let verdict = control::check(
         connection.credentials.as_deref(),
         authorization.map(|value| value.as_bytes()),
@@ -97,18 +123,18 @@ async fn route(connection: &Arc<Connection>, request: Request<Incoming>) -> Answ
         login,
         ..connection.caller.clone()
     };
-    let path = percent_decoded(request.uri().path());
-    let method = request.method().clone();
-    let is_page = method == Method::GET || method == Method::POST;
+    let path = percent_decoded(head.uri.path());
+    let method = &head.method;
+    let is_page = *method == Method::GET || *method == Method::POST;
     if path.starts_with("/RPC2") {
-        xmlrpc::answer(connection, caller, request).await
+        xmlrpc::answer(connection, caller, head, body).await
     } else if path.starts_with("/logtail") {
-        logtail::process(connection, caller, &method, &path).await
+        logtail::process(connection, caller, method, &path).await
     } else if path.starts_with("/mainlogtail") {
-        logtail::main(connection, caller, &method).await
+        logtail::main(connection, caller, method).await
     } else if path == "/ok.html" && is_page {
         Answer::Whole("text/plain", "OK".into())
-    } else if method == Method::GET || method == Method::HEAD {
+    } else if *method == Method::GET || *method == Method::HEAD {
         Answer::Error(StatusCode::NOT_FOUND)
     } else {
         Answer::Error(StatusCode::BAD_REQUEST)

@@ -27,6 +27,10 @@ fn open_regular(path: &Path) -> io::Result<Option<File>> {
 
 fn read_at(file: &mut File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    if length == 0 {
+        // Nor need the offset be one that a file can have.
+        return Ok(bytes);
+    }
     file.seek(SeekFrom::Start(offset))?;
     file.take(length).read_to_end(&mut bytes)?;
     Ok(bytes)

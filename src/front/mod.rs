@@ -18,3 +18,6 @@ pub use server::{Front, Limits, Options, start};
 
 /// How the front writes to the activity log.
 pub type Log = std::sync::Arc<dyn Fn(crate::domain::Line) + Send + Sync>;
+
+#[cfg(test)]
+mod tests;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
-use hyper::header;
-use hyper::{Method, Request, StatusCode};
+use hyper::header::{self, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Duration, Instant, timeout};
+use tokio::time::{Duration, timeout};
 
 use super::answer::Answer;
 use super::http::{Connection, is_foreign_page};
@@ -25,9 +26,6 @@ pub(super) const BODY_MAX: usize = 16 << 20;
 pub(super) const BODIES_KIB_MAX: usize = 64 << 10;
 /// How long the next piece of a body may take.
 const BODY_STALL: Duration = Duration::from_secs(60);
-/// What is still read of a body that is refused, so that the client sees the answer: bytes, and how long.
-const DRAIN_MAX: usize = 256 << 20;
-const DRAIN_WITHIN: Duration = Duration::from_secs(20);
 /// Bodies beyond this many bytes are parsed apart, so that nobody else waits for it.
 const PARSE_APART: usize = 64 << 10;
 /// Answers of more processes than this are rendered apart.
@@ -41,15 +39,16 @@ const SHOWN_MAX: usize = 1000;
 pub(super) async fn answer(
     connection: &Arc<Connection>,
     caller: Caller,
-    request: Request<Incoming>,
+    request: &Parts,
+    body: &mut Incoming,
 ) -> Answer {
-    if request.method() != Method::POST {
+    if request.method != Method::POST {
         return Answer::Error(StatusCode::BAD_REQUEST);
     }
-    if is_foreign_page(request.headers(), &connection.shared.host_names) {
+    if is_foreign_page(&request.headers, &connection.shared.host_names) {
         return Answer::Fatal(StatusCode::FORBIDDEN);
     }
-    let (body, _room) = match read_body(connection, request).await {
+    let (body, _room) = match read_body(connection, &request.headers, body).await {
         Ok(read) => read,
         Err(status) => return Answer::Fatal(status),
     };
@@ -122,21 +121,17 @@ fn shown(body: &[u8]) -> String {
 /// The whole body, and its share of the memory for bodies.
 async fn read_body(
     connection: &Connection,
-    request: Request<Incoming>,
+    headers: &HeaderMap,
+    body: &mut Incoming,
 ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), StatusCode> {
-    let headers = request.headers();
     let chunked = headers.contains_key(header::TRANSFER_ENCODING);
     let length = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.parse::<usize>().ok());
-    let mut body = request.into_body();
     match length {
         None if !chunked => return Err(StatusCode::LENGTH_REQUIRED),
-        Some(length) if length > BODY_MAX => {
-            drain(&mut body).await;
-            return Err(StatusCode::PAYLOAD_TOO_LARGE);
-        }
+        Some(length) if length > BODY_MAX => return Err(StatusCode::PAYLOAD_TOO_LARGE),
         _ => {}
     }
     let mut read = Vec::new();
@@ -152,7 +147,6 @@ async fn read_body(
             continue;
         };
         if read.len() + data.len() > BODY_MAX {
-            drain(&mut body).await;
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
         read.extend_from_slice(data);
@@ -171,19 +165,6 @@ async fn read_body(
                 Some(room) => room.merge(more),
                 None => room = Some(more),
             }
-        }
-    }
-}
-
-/// Reads and forgets: most clients look for an answer only when they have sent everything.
-async fn drain(body: &mut Incoming) {
-    let deadline = Instant::now() + DRAIN_WITHIN;
-    let mut left = DRAIN_MAX;
-    while let Ok(Some(Ok(frame))) = tokio::time::timeout_at(deadline, body.frame()).await {
-        let length = frame.data_ref().map_or(0, Bytes::len);
-        match left.checked_sub(length) {
-            Some(rest) => left = rest,
-            None => return,
         }
     }
 }

@@ -15,6 +15,7 @@ mod pipe;
 mod plan;
 mod poller;
 mod signals;
+mod socket;
 mod spawn;
 
 pub use accounts::{Account, account};
@@ -29,4 +30,5 @@ pub use pipe::unread;
 pub use plan::{CStrings, Ids, NulByte, RawPlan};
 pub use poller::{Interest, Poller, Ready, Waker};
 pub use signals::{Delivered, SignalReader, ignore as ignore_signals};
+pub use socket::{listen_on, peer_is_gone, unix_bound, unix_connected};
 pub use spawn::{Spawner, Table};

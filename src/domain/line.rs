@@ -205,6 +205,7 @@ lines! {
     SyslogRecovered { lost: u64 } = Warn ours "sending to syslog works again; {lost} lines were lost";
     LinesDropped { lost: u64 } = Warn ours "{lost} lines of this log were lost here, for it could not be written as fast as they came";
     DrainLate { name: ProcessName, seconds: i64 } = Warn ours "output of {name} was not written out within {seconds} s of its exit; going on without it";
+    EventsDropped { count: u64 } = Error ours "{count} events with output of processes were dropped: they come faster than they are taken";
     // Control
     MethodCalled { method: String } = Trace "XML-RPC method called: {method}()";
     MethodReturned { method: String } = Trace "XML-RPC method {method}() returned successfully";

@@ -140,7 +140,6 @@ impl BoundServer {
     /// Takes the parts apart; the file is removed when it is dropped.
     pub(super) fn into_parts(self) -> Parts {
         Parts {
-            section: self.section,
             credentials: self.credentials,
             listener: self.listener,
             file: self.file,
@@ -151,7 +150,6 @@ impl BoundServer {
 
 /// A [`BoundServer`] taken apart.
 pub(super) struct Parts {
-    pub(super) section: String,
     pub(super) credentials: Option<Credentials>,
     pub(super) listener: Listener,
     pub(super) file: Option<SocketFile>,

@@ -100,7 +100,7 @@ struct Served {
     credentials: Option<Arc<Credentials>>,
 }
 
-/// Starts the thread `front`, and logs what the servers offer: per server the interfaces, and whether it lets everybody in.
+/// Starts the thread `front`.
 ///
 /// # Errors
 /// No thread, or no descriptor for its readiness set; the sockets' files are removed then.
@@ -132,15 +132,7 @@ pub fn start(options: Options) -> io::Result<Front> {
     {
         let _context = runtime.enter();
         for server in servers {
-            for name in &rpc_interfaces {
-                log(Line::RpcInterface { name: name.clone() });
-            }
             let parts = server.into_parts();
-            if parts.credentials.is_none() {
-                log(Line::NoAuthentication {
-                    section: parts.section,
-                });
-            }
             files.extend(parts.file);
             host_names.extend(parts.host);
             let accepting = match parts.listener {

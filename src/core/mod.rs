@@ -4,9 +4,12 @@
 mod action;
 mod admit;
 mod auto;
+mod begin;
 mod diff;
+mod end;
 mod fleet;
 mod group;
+mod halt;
 mod input;
 mod process;
 mod serve;

@@ -5,7 +5,6 @@ mod action;
 mod admit;
 mod auto;
 mod begin;
-mod diff;
 mod end;
 mod fleet;
 mod group;

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::auto::{self, Names};
-use super::group::{Group, Groups, Seats};
+use super::group::{Group, Groups, Seats, in_added_order};
 use super::process::{Moment, Process};
 use super::ticket::{Pending, Purpose};
 use super::wind_down::WindDown;
-use super::{Action, Actions, DaemonSignal, Input, LoadError, LoadReason, SignalScope, diff};
+use super::{Action, Actions, DaemonSignal, Input, LoadError, LoadReason, SignalScope};
 use crate::api::{FaultCode, ProcessView, Reply, Ticket};
+use crate::config::diff::{Difference, diff};
 use crate::config::spec::{Config, GroupSpec};
 use crate::domain::{
     Channel, Errno, Event, EventKind, GroupName, Life, Line, LogPaths, Now, ProcessName,
@@ -629,7 +630,20 @@ impl Fleet {
             Ok(config) => {
                 self.last_read = config;
                 self.made.clear();
-                answer(Ok(diff::diff(&self.groups, &self.last_read)));
+                let active: Vec<_> = in_added_order(&self.groups)
+                    .into_iter()
+                    .map(|group| Arc::clone(&group.spec))
+                    .collect();
+                let Difference {
+                    added,
+                    changed,
+                    removed,
+                } = diff(&active, &self.last_read.groups);
+                answer(Ok(Reply::Diff {
+                    added,
+                    changed,
+                    removed,
+                }));
             }
         }
     }

@@ -4,9 +4,11 @@
 mod action;
 mod admit;
 mod auto;
-mod diff;
+mod begin;
+mod end;
 mod fleet;
 mod group;
+mod halt;
 mod input;
 mod process;
 mod serve;

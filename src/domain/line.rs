@@ -101,6 +101,15 @@ macro_rules! lines {
                 match self { $(Self::$Variant { .. } => Level::$level,)* }
             }
 
+            /// The process that the line is about, for structured logs.
+            #[must_use]
+            pub fn process(&self) -> Option<&ProcessName> {
+                match self { $(Self::$Variant { $($field),* } => {
+                    let fields: &[&dyn std::any::Any] = &[$($field),*];
+                    fields.iter().find_map(|field| field.downcast_ref())
+                })* }
+            }
+
             /// The name of the variant, for structured logs.
             #[must_use]
             pub const fn variant(&self) -> &'static str {
@@ -186,6 +195,14 @@ lines! {
     SinkRecovered { name: ProcessName, channel: String, path: String, lost: u64 } = Warn ours "writing {channel} of {name} to {path} works again; {lost} bytes were lost";
     PipeFailed { name: ProcessName, channel: String, error: Errno } = Error ours "cannot read {channel} of {name}: {error}; will try again";
     NotRotated { name: ProcessName, channel: String, path: String } = Info ours "{channel} log of {name}, {path}, is not a plain file: it is never rotated";
+    SinkLost { name: ProcessName, channel: String, path: String, lost: u64 } = Error ours "{lost} bytes of {channel} of {name} for {path} were lost";
+    RotateFailed { name: ProcessName, channel: String, path: String, error: Errno } = Error ours "cannot rotate {path}, {channel} log of {name}: {error}; it grows until that works";
+    ReopenFailed { path: String, error: Errno } = Error ours "cannot open {path} anew: {error}; writing goes on into the file that was open";
+    LogRefused { path: String } = Error ours "will not write to {path}: it leads through a link that somebody without rights over its target made";
+    CannotCreateLog { path: String, error: Errno } = Error ours "cannot create {path}: {error}";
+    SyslogFailed { error: Errno } = Error ours "cannot send to syslog: {error}; lines are counted as lost until it works again";
+    SyslogRecovered { lost: u64 } = Warn ours "sending to syslog works again; {lost} lines were lost";
+    LinesDropped { lost: u64 } = Warn ours "{lost} lines of this log were lost here, for it could not be written as fast as they came";
     DrainLate { name: ProcessName, seconds: i64 } = Warn ours "output of {name} was not written out within {seconds} s of its exit; going on without it";
     // Control
     MethodCalled { method: String } = Trace "XML-RPC method called: {method}()";
@@ -215,6 +232,8 @@ mod tests {
         let name = ProcessName::parse("cat").expect("valid");
         let line = Line::Success { name, startsecs: 1 };
         assert_eq!(line.level(), Level::Info);
+        assert_eq!(line.process().map(ProcessName::as_str), Some("cat"));
+        assert_eq!(Line::Daemonizing {}.process(), None);
         assert_eq!(
             line.to_string(),
             "success: cat entered RUNNING state, process has stayed up for > than 1 seconds (startsecs)"

@@ -106,3 +106,127 @@ except xmlrpc.client.ProtocolError as error:
     let socket = world.socket.to_string_lossy().into_owned();
     genuine_python(script, &[&socket, &world.inet.port().to_string()]);
 }
+
+/// A genuine Supervisor on a unix socket; ended when dropped.
+struct Genuine(std::process::Child);
+
+impl Drop for Genuine {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// An answer without what differs from run to run and from Supervisor on purpose.
+fn comparable(answer: &str) -> String {
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let mut lines: Vec<_> = head
+        .lines()
+        .skip(1)
+        .map(str::to_ascii_lowercase)
+        .filter(|line| !line.starts_with("date: ") && !line.starts_with("last-modified: "))
+        // We announce that we close.
+        .filter(|line| line != "connection: close")
+        .collect();
+    lines.sort_unstable();
+    let status = head.lines().next().unwrap_or("");
+    format!("{status}\n{}\n\n{body}", lines.join("\n"))
+}
+
+#[test]
+fn rpc_04_and_rpc_05_answers_are_the_genuine_ones() {
+    let Some(oracle) = std::env::var_os("SUPERVISOR_ORACLE") else {
+        eprintln!("skipped: SUPERVISOR_ORACLE names no venv with a genuine Supervisor");
+        return;
+    };
+    let world = World::with(
+        "genuine",
+        Setup {
+            password: Some("p"),
+            ..Setup::default()
+        },
+    );
+    let home = Scratch::new("genuine-home");
+    let socket = home.0.join("g.sock");
+    let here = home.0.display();
+    let config = home.0.join("g.conf");
+    let text = format!(
+        "[supervisord]\nlogfile={here}/g.log\npidfile={here}/g.pid\n[unix_http_server]\nfile={here}/g.sock\n\
+         username=u\npassword=p\n[rpcinterface:supervisor]\n\
+         supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n"
+    );
+    std::fs::write(&config, text).expect("written");
+    let child = Command::new(Path::new(&oracle).join("bin/supervisord"))
+        .args([Path::new("-n"), Path::new("-c"), &config])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn();
+    let genuine = Genuine(child.expect("started"));
+    world.until("the genuine one listens", |_| {
+        UnixStream::connect(&socket).is_ok()
+    });
+    let ask = |socket: &Path, request: &str| {
+        let mut stream = UnixStream::connect(socket).expect("connected");
+        stream.set_read_timeout(Some(LIMIT)).expect("set");
+        stream.write_all(request.as_bytes()).expect("written");
+        let (head, body) = receive(&mut stream);
+        head + std::str::from_utf8(&body).expect("text")
+    };
+    let right = "Authorization: Basic dTpw\r\n";
+    let call = |name: &str, params: Vec<Value>| {
+        let body = body(name, params);
+        let text = std::str::from_utf8(&body).expect("text");
+        let length = body.len();
+        format!("POST /RPC2 HTTP/1.1\r\n{right}Content-Length: {length}\r\n\r\n{text}")
+    };
+    let text = |text: &str| vec![Value::text(text)];
+    let struct_of = |name: &str| Value::Struct(vec![("methodName".to_owned(), Value::text(name))]);
+    let table = [
+        "GET /ok.html HTTP/1.1\r\n\r\n".to_owned(),
+        "GET /RPC2 HTTP/1.0\r\n\r\n".to_owned(),
+        "GET /logtail/x HTTP/1.1\r\nAuthorization: Basic dTpx\r\n\r\n".to_owned(),
+        "GET /nope HTTP/1.1\r\nAuthorization: Bearer x\r\n\r\n".to_owned(),
+        format!("GET /ok.html HTTP/1.1\r\n{right}\r\n"),
+        format!("GET /ok.html HTTP/1.0\r\n{right}\r\n"),
+        format!("GET /ok.html HTTP/1.0\r\nConnection: keep-alive\r\n{right}\r\n"),
+        format!("GET /ok.html?x HTTP/1.1\r\n{right}\r\n"),
+        format!("GET /nope HTTP/1.1\r\n{right}\r\n"),
+        format!("GET /a%2 HTTP/1.1\r\n{right}\r\n"),
+        format!("PUT /nope HTTP/1.1\r\nContent-Length: 0\r\n{right}\r\n"),
+        format!("GET /RPC2 HTTP/1.1\r\n{right}\r\n"),
+        format!("POST /RPC2 HTTP/1.1\r\n{right}\r\n"),
+        format!("POST /RPC2 HTTP/1.1\r\nContent-Length: 4\r\n{right}\r\njunk"),
+        format!("POST /RPC2x HTTP/1.1\r\nContent-Length: 13\r\n{right}\r\n<methodCall/>"),
+        format!("GET /logtail/nope HTTP/1.1\r\n{right}\r\n"),
+        format!("GET /logtail/nope/nope HTTP/1.1\r\n{right}\r\n"),
+        format!("GET /logtail/nope:* HTTP/1.1\r\n{right}\r\n"),
+        format!("PUT /logtail/nope HTTP/1.1\r\nContent-Length: 0\r\n{right}\r\n"),
+        call("supervisor.getState", vec![]),
+        call("supervisor.getAPIVersion", vec![]),
+        call("supervisor.getProcessInfo", text("a<b")),
+        call("supervisor.stopProcess", text("nope:*")),
+        call("supervisor.getPID", text("x")),
+        call("supervisor.readLog", vec![Value::Int(-1), Value::Int(1)]),
+        call("supervisor._x", vec![]),
+        call("supervisor.a.b", vec![]),
+        call("nope", vec![]),
+        call("system.listMethods", vec![]),
+        call("system.methodSignature", text("supervisor.startProcess")),
+        call("system.methodSignature", text("nope")),
+        call(
+            "system.multicall",
+            vec![Value::Array(vec![
+                struct_of("supervisor.getAPIVersion"),
+                struct_of("system.multicall"),
+                struct_of("supervisor.nope"),
+                Value::Struct(vec![]),
+            ])],
+        ),
+    ];
+    std::fs::write(world.scratch.0.join("main"), "log").expect("written");
+    for request in table {
+        let (ours, theirs) = (ask(&world.socket, &request), ask(&socket, &request));
+        assert_eq!(comparable(&ours), comparable(&theirs), "{request}");
+    }
+    drop(genuine);
+}

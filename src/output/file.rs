@@ -26,6 +26,7 @@ pub(super) struct Rules {
     /// Its name.
     pub(super) path: Arc<Path>,
     /// Rotate when it has reached this size; ≤ 0: never.
+    // Differs: with a negative size the original writes nothing at all, by accident.
     pub(super) maxbytes: Bytes,
     /// How many old ones stay; ≤ 0: none.
     pub(super) backups: i64,
@@ -311,3 +312,7 @@ fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     // F_DUPFD_CLOEXEC, at 3 or above: not inherited by processes, and never a standard descriptor.
     fd.try_clone_to_owned().map_err(Errno::from)
 }
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

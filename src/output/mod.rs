@@ -8,6 +8,8 @@ mod echo;
 mod file;
 mod follow;
 mod message;
+#[cfg(test)]
+mod oracle_tests;
 mod place;
 mod reactor;
 mod sink;

@@ -33,7 +33,7 @@ const READ_BYTES: usize = 64 << 10;
 /// Commands handled before descriptors get their turn again.
 const COMMANDS_PER_TURN: usize = 256;
 /// How long the log of an ended life may take to catch up with a slow reader before the rest is given up.
-const DRAIN_WAIT: Duration = Duration::from_secs(5);
+const DRAIN_WAIT: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 5000 });
 /// The same for the whole thread when it ends.
 const STOP_WAIT: Duration = Duration::from_secs(1);
 /// When to try again what cannot be waited for.

@@ -10,7 +10,7 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send};
 use nix::sys::stat::{Mode, SFlag, fstat};
-use nix::unistd::{Whence, ftruncate, lseek, write};
+use nix::unistd::{Whence, ftruncate, geteuid, lseek, write};
 
 use super::place::{self, Place, errno};
 use crate::domain::{Bytes, Errno};
@@ -97,7 +97,12 @@ impl LogFile {
             private: false,
         };
         let fd = duplicate(std::io::stdout().as_fd())?;
-        Self::with(rules, fd, true)
+        match place::kind(&fstat(&fd).map_err(errno)?) {
+            // A description of our own cannot block on what other writers put in between.
+            SFlag::S_IFIFO | SFlag::S_IFCHR => Self::open(rules),
+            // The position in a plain file is to be shared with standard error.
+            _ => Self::with(rules, fd, true),
+        }
     }
 
     fn with(rules: Rules, fd: OwnedFd, shared: bool) -> Result<Self, Errno> {
@@ -292,7 +297,12 @@ fn open_append(rules: &Rules) -> Result<OwnedFd, Errno> {
         flags |= OFlag::O_NOFOLLOW;
         mode = Mode::from_bits_truncate(0o600);
     }
-    place::open(&rules.path, flags, mode)
+    let fd = place::open(&rules.path, flags, mode)?;
+    // Whoever made the file of this name anew, in /tmp perhaps, after it was cleared, could read what we write.
+    if rules.private && fstat(&fd).map_err(errno)?.st_uid != geteuid().as_raw() {
+        return Err(place::REFUSED);
+    }
+    Ok(fd)
 }
 
 /// A duplicate of our own standard output or error, if that is what `path` means.

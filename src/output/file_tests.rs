@@ -163,6 +163,27 @@ fn out_11_devices_are_written_and_never_rotated() {
 }
 
 #[test]
+fn a_descriptor_shared_with_others_is_never_waited_for_and_keeps_its_flags() {
+    let (reader, writer) = nix::unistd::pipe().expect("a pipe");
+    let (peer, socket) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    for (fd, _other) in [(writer, reader), (socket.into(), peer.into())] {
+        let same = fd.try_clone().expect("a duplicate");
+        let mut file = LogFile::with(rules(Path::new("/dev/stdout"), 1, 1), fd, true)
+            .expect("of a known kind");
+        assert!(file.cannot_rotate());
+        put(&mut file, b"12345");
+        let much = vec![b'x'; 4 << 20];
+        let (written, stop) = file.write(&much);
+        assert_eq!(stop, Some(Stop::Full));
+        assert!(written > 4096, "as much as there is room for: {written}");
+        assert_eq!(file.write(b"more"), (0, Some(Stop::Full)));
+        assert_eq!(file.reopen(), Ok(()), "it stays what it is");
+        let flags = nix::fcntl::fcntl(&same, nix::fcntl::FcntlArg::F_GETFL).expect("open");
+        assert_eq!(flags & OFlag::O_NONBLOCK.bits(), 0);
+    }
+}
+
+#[test]
 fn errors_of_the_disk_are_reported() {
     let mut full = open(Path::new("/dev/full"), 0, 0);
     assert_eq!(

@@ -12,6 +12,7 @@ mod message;
 mod oracle_tests;
 mod place;
 mod reactor;
+mod run;
 mod sink;
 mod stdin;
 mod stream;

@@ -25,8 +25,8 @@ fn main() -> anyhow::Result<()> {
     let path = std::env::temp_dir().join(format!("supervisord-bench-{}", std::process::id()));
     let mut rows = Vec::new();
     for _ in 0..ROUNDS {
-        let plain = timed(&path, |path| plain(path, 64 << 10))?;
-        let wide = timed(&path, |path| plain_wide(path))?;
+        let plain = timed(&path, |path| plain_loop(path, 64 << 10))?;
+        let wide = timed(&path, |path| plain_loop(path, 128 << 10))?;
         let thread = timed(&path, through_thread)?;
         rows.push((plain, wide, thread));
     }
@@ -73,11 +73,7 @@ fn child(stdout: Stdio) -> io::Result<std::process::Child> {
         .spawn()
 }
 
-fn plain_wide(path: &Path) -> anyhow::Result<()> {
-    plain(path, 128 << 10)
-}
-
-fn plain(path: &Path, size: usize) -> anyhow::Result<()> {
+fn plain_loop(path: &Path, size: usize) -> anyhow::Result<()> {
     let mut file = OpenOptions::new().append(true).create(true).open(path)?;
     let (mut reader, writer) = io::pipe()?;
     let mut child = child(writer.into())?;

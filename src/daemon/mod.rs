@@ -1,1 +1,4 @@
-//! (being built)
+//! Start-up and shut-down of the daemon.
+
+pub mod check;
+pub mod machine;

@@ -115,7 +115,8 @@ impl Place {
                 let addresses = (host.as_str(), *port)
                     .to_socket_addrs()
                     .map_err(|error| Failure::Resolve(resolver_text(&error)))?;
-                let mut last = Failure::Resolve("[Errno -5] No address associated with hostname".to_owned());
+                let mut last =
+                    Failure::Resolve("[Errno -5] No address associated with hostname".to_owned());
                 for address in addresses {
                     match TcpStream::connect_timeout(&address, CONNECT_MAX) {
                         Ok(stream) => {
@@ -160,8 +161,7 @@ fn resolver_text(error: &io::Error) -> String {
     }
 }
 
-/// Whom we talk to, as whom.
-#[derive(Debug)]
+/// Whom we talk to, as whom. It cannot be printed: it knows a password.
 pub(super) struct Client {
     url: String,
     credentials: Option<(String, String)>,
@@ -243,8 +243,8 @@ impl Client {
                 reason: head.reason,
             });
         }
-        let answer = xmlrpc::read_response(&answer)
-            .map_err(|error| Failure::Garbage(error.to_string()))?;
+        let answer =
+            xmlrpc::read_response(&answer).map_err(|error| Failure::Garbage(error.to_string()))?;
         Ok(answer?)
     }
 
@@ -269,8 +269,8 @@ impl Client {
             env!("CARGO_PKG_VERSION")
         );
         if let Some((username, password)) = &self.credentials {
-            let token = base64::engine::general_purpose::STANDARD
-                .encode(format!("{username}:{password}"));
+            let token =
+                base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
             request.push_str("Authorization: Basic ");
             request.push_str(&token);
             request.push_str("\r\n");
@@ -336,7 +336,10 @@ mod tests {
             })
         };
         let table = [
-            ("unix:///run/x.sock", Ok(Place::Unix(PathBuf::from("/run/x.sock")))),
+            (
+                "unix:///run/x.sock",
+                Ok(Place::Unix(PathBuf::from("/run/x.sock"))),
+            ),
             ("http://localhost:9001", tcp("localhost", 9001)),
             ("http://localhost", tcp("localhost", 80)),
             ("http://localhost:", tcp("localhost", 80)),
@@ -344,13 +347,22 @@ mod tests {
             ("http://u:p@h:1", tcp("h", 1)),
             ("http://[::1]:9001", tcp("::1", 9001)),
             ("http://[::1]", tcp("::1", 80)),
-            ("ftp://x", Err("<class 'ValueError'>, Unknown protocol for serverurl ftp://x")),
+            (
+                "ftp://x",
+                Err("<class 'ValueError'>, Unknown protocol for serverurl ftp://x"),
+            ),
             (
                 "http://h:foo",
                 Err("<class 'ValueError'>, Port could not be cast to integer value as 'foo'"),
             ),
-            ("http://h:99999", Err("<class 'ValueError'>, Port out of range 0-65535")),
-            ("http://:1", Err("<class 'ValueError'>, no host in serverurl http://:1")),
+            (
+                "http://h:99999",
+                Err("<class 'ValueError'>, Port out of range 0-65535"),
+            ),
+            (
+                "http://:1",
+                Err("<class 'ValueError'>, no host in serverurl http://:1"),
+            ),
         ];
         for (url, expected) in table {
             assert_eq!(

@@ -35,7 +35,10 @@ pub(super) fn shutdown(session: &mut Session, arguments: &str) -> Result<(), Fai
         Some(Errno::ENOENT) => "no such file",
         _ => return Err(failure),
     };
-    let line = format!("ERROR: {} {what} (already shut down?)", session.client.url());
+    let line = format!(
+        "ERROR: {} {what} (already shut down?)",
+        session.client.url()
+    );
     session.complain(&line)?;
     session.exit = exit::GENERIC;
     Ok(())
@@ -55,9 +58,7 @@ pub(super) fn reload(session: &mut Session, arguments: &str) -> Result<(), Failu
     }
     match session.call("supervisor.restart", Vec::new()) {
         Ok(_) => session.say("Restarted supervisord"),
-        Err(failure)
-            if failure.fault() == Some(i64::from(FaultCode::ShutdownState.code())) =>
-        {
+        Err(failure) if failure.fault() == Some(i64::from(FaultCode::ShutdownState.code())) => {
             session.complain("ERROR: already shutting down")?;
             session.exit = exit::GENERIC;
             Ok(())
@@ -68,11 +69,11 @@ pub(super) fn reload(session: &mut Session, arguments: &str) -> Result<(), Failu
 
 /// `open url`: talks to another server from now on, and shows its status. How that went does not count.
 pub(super) fn open(session: &mut Session, arguments: &str) -> Result<(), Failure> {
-    if !["http:", "unix:"]
-        .iter()
-        .any(|scheme| arguments.len() >= scheme.len() && arguments.is_char_boundary(scheme.len())
-            && arguments[..scheme.len()].eq_ignore_ascii_case(scheme))
-    {
+    if !["http:", "unix:"].iter().any(|scheme| {
+        arguments.len() >= scheme.len()
+            && arguments.is_char_boundary(scheme.len())
+            && arguments[..scheme.len()].eq_ignore_ascii_case(scheme)
+    }) {
         session.complain("ERROR: url must be http:// or unix://")?;
         session.exit = exit::GENERIC;
         return Ok(());

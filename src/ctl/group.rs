@@ -31,11 +31,7 @@ pub(super) fn avail(session: &mut Session, arguments: &str) -> Result<(), Failur
     }
 
     if !session.words(arguments).is_empty() {
-        return session.usage(
-            "avail",
-            "Error: avail accepts no arguments",
-            exit::GENERIC,
-        );
+        return session.usage("avail", "Error: avail accepts no arguments", exit::GENERIC);
     }
     let answer = match session.call("supervisor.getAllConfigInfo", Vec::new()) {
         Err(failure) if is(&failure, FaultCode::ShutdownState) => {
@@ -67,9 +63,7 @@ pub(super) fn reread(session: &mut Session, arguments: &str) -> Result<(), Failu
         Err(failure) if is(&failure, FaultCode::ShutdownState) => {
             return refuse(session, "ERROR: supervisor shutting down");
         }
-        Err(Failure::Fault(fault))
-            if fault.code == i64::from(FaultCode::CantReread.code()) =>
-        {
+        Err(Failure::Fault(fault)) if fault.code == i64::from(FaultCode::CantReread.code()) => {
             return refuse(session, &format!("ERROR: {}", fault.text));
         }
         Err(failure) => return Err(failure),
@@ -78,9 +72,24 @@ pub(super) fn reread(session: &mut Session, arguments: &str) -> Result<(), Failu
         return session.say(&render::json(&difference));
     }
     let mut lines: Vec<(&str, &str)> = Vec::new();
-    lines.extend(difference.added.iter().map(|name| (name.as_str(), "available")));
-    lines.extend(difference.changed.iter().map(|name| (name.as_str(), "changed")));
-    lines.extend(difference.removed.iter().map(|name| (name.as_str(), "disappeared")));
+    lines.extend(
+        difference
+            .added
+            .iter()
+            .map(|name| (name.as_str(), "available")),
+    );
+    lines.extend(
+        difference
+            .changed
+            .iter()
+            .map(|name| (name.as_str(), "changed")),
+    );
+    lines.extend(
+        difference
+            .removed
+            .iter()
+            .map(|name| (name.as_str(), "disappeared")),
+    );
     lines.sort_by_key(|(name, _)| *name);
     if lines.is_empty() {
         return session.say("No config updates to processes");
@@ -170,7 +179,10 @@ pub(super) fn remove(session: &mut Session, arguments: &str) -> Result<(), Failu
         match session.call("supervisor.removeProcessGroup", vec![Value::text(name)]) {
             Ok(_) => session.say(&format!("{name}: removed process group"))?,
             Err(failure) if is(&failure, FaultCode::StillRunning) => {
-                refuse(session, &format!("ERROR: process/group still running: {name}"))?;
+                refuse(
+                    session,
+                    &format!("ERROR: process/group still running: {name}"),
+                )?;
             }
             Err(failure) if is(&failure, FaultCode::BadName) => {
                 refuse(session, &format!("ERROR: no such process/group: {name}"))?;

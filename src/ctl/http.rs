@@ -98,11 +98,19 @@ impl Decoder {
                 }
                 Expect::Body(left) => {
                     let left = take(&mut input, left, body);
-                    self.expect = if left == 0 { Expect::Nothing } else { Expect::Body(left) };
+                    self.expect = if left == 0 {
+                        Expect::Nothing
+                    } else {
+                        Expect::Body(left)
+                    };
                 }
                 Expect::Chunk(left) => {
                     let left = take(&mut input, left, body);
-                    self.expect = if left == 0 { Expect::ChunkEnd } else { Expect::Chunk(left) };
+                    self.expect = if left == 0 {
+                        Expect::ChunkEnd
+                    } else {
+                        Expect::Chunk(left)
+                    };
                 }
                 Expect::Head => {
                     self.take_line(&mut input, HEAD_MAX)?;
@@ -115,7 +123,11 @@ impl Decoder {
                     if self.take_line(&mut input, CHUNK_LINE_MAX)? {
                         let line = std::mem::take(&mut self.line);
                         let size = chunk_size(&line)?;
-                        self.expect = if size == 0 { Expect::Trailer } else { Expect::Chunk(size) };
+                        self.expect = if size == 0 {
+                            Expect::Trailer
+                        } else {
+                            Expect::Chunk(size)
+                        };
                     }
                 }
                 Expect::ChunkEnd => {
@@ -253,7 +265,10 @@ mod tests {
     #[test]
     fn answers_in_pieces_of_any_size() {
         let table: [(&str, Result<&str, BadAnswer>); 12] = [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", Ok("200 OK true true abc")),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+                Ok("200 OK true true abc"),
+            ),
             ("HTTP/1.0 200 OK\r\n\r\nabc", Ok("200 OK false true abc")),
             (
                 "HTTP/1.1 200 Fine day\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n",
@@ -271,11 +286,17 @@ mod tests {
                 "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
                 Ok("200 OK true true x"),
             ),
-            ("HTTP/1.1 200\r\nContent-Length: 9\r\n\r\nabc", Ok("200  true false abc")),
+            (
+                "HTTP/1.1 200\r\nContent-Length: 9\r\n\r\nabc",
+                Ok("200  true false abc"),
+            ),
             ("", Ok("none false ")),
             ("SSH-2.0-x\r\n\r\n", Err("it is not HTTP")),
             ("HTTP/1.1 abc\r\n\r\n", Err("it has no status code")),
-            ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", Err("its length is no number")),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+                Err("its length is no number"),
+            ),
             (
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
                 Err("the length of a chunk is no number"),

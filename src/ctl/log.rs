@@ -38,9 +38,9 @@ fn python_int(text: &str) -> Result<Option<i64>, Failure> {
         Some(b'+') => (false, &text[1..]),
         _ => (false, text),
     };
-    let well_formed = digits.split('_').all(|run| {
-        !run.is_empty() && run.bytes().all(|byte| byte.is_ascii_digit())
-    });
+    let well_formed = digits
+        .split('_')
+        .all(|run| !run.is_empty() && run.bytes().all(|byte| byte.is_ascii_digit()));
     if !well_formed {
         return Ok(None);
     }
@@ -193,9 +193,7 @@ pub(super) fn fg(session: &mut Session, arguments: &str) -> Result<(), Failure> 
                 refuse(session, "ERROR: process not running")
             }
         }
-        Err(failure)
-            if failure.fault() == Some(i64::from(FaultCode::BadName.code())) =>
-        {
+        Err(failure) if failure.fault() == Some(i64::from(FaultCode::BadName.code())) => {
             refuse(session, "ERROR: bad process name supplied")
         }
         // The exit status stays as it is: so it is in Supervisor.

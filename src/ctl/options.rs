@@ -3,15 +3,11 @@
 use std::path::PathBuf;
 
 use super::render::quoted;
+use crate::config::ctl::CtlSpec;
 use crate::config::getopt::{Given, Opt, getopt};
 
-/// The server that is asked when nothing says which.
-pub(super) const URL_DEFAULT: &str = "http://localhost:9001";
-/// What the prompt begins with when nothing says what.
-const PROMPT_DEFAULT: &str = "supervisor";
-
 /// Everything that decides how we behave.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Options {
     /// Somebody may be asked.
     pub(super) interactive: bool,
@@ -30,10 +26,10 @@ pub(super) struct Options {
 }
 
 /// What the command line says.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub(super) struct CommandLine {
     /// The file to read instead of searching one.
-    pub(super) file: Option<PathBuf>,
+    pub(super) file: Option<String>,
     help: bool,
     interactive: bool,
     url: Option<String>,
@@ -41,16 +37,6 @@ pub(super) struct CommandLine {
     password: Option<String>,
     history: Option<PathBuf>,
     words: Vec<String>,
-}
-
-/// What the configuration file says; every member as written there, expanded and made absolute.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Section {
-    pub(super) url: Option<String>,
-    pub(super) username: Option<String>,
-    pub(super) password: Option<String>,
-    pub(super) prompt: Option<String>,
-    pub(super) history: Option<PathBuf>,
 }
 
 const TABLE: &[Opt] = &[
@@ -99,12 +85,15 @@ impl CommandLine {
         fn once<T>(place: &mut Option<T>, value: T, option: &Given) -> Result<(), String> {
             match place.replace(value) {
                 None => Ok(()),
-                Some(_) => Err(format!("conflicting command line option '{}'", option.spelled)),
+                Some(_) => Err(format!(
+                    "conflicting command line option '{}'",
+                    option.spelled
+                )),
             }
         }
         let value = option.value.clone().unwrap_or_default();
         match TABLE[option.index].short {
-            Some('c') => once(&mut self.file, PathBuf::from(value), option),
+            Some('c') => once(&mut self.file, value, option),
             Some('i') => {
                 self.interactive = true;
                 Ok(())
@@ -135,19 +124,14 @@ impl CommandLine {
     }
 
     /// What holds, given what the file says. Without an action we are a shell, and shells are interactive.
-    pub(super) fn over(self, section: Section) -> Options {
+    pub(super) fn over(self, section: CtlSpec) -> Options {
         Options {
             interactive: self.interactive || self.words.is_empty(),
-            url: self
-                .url
-                .or(section.url)
-                .unwrap_or_else(|| URL_DEFAULT.to_owned()),
+            url: self.url.unwrap_or(section.serverurl),
             username: self.username.or(section.username),
             password: self.password.or(section.password),
-            prompt: section
-                .prompt
-                .unwrap_or_else(|| PROMPT_DEFAULT.to_owned()),
-            history: self.history.or(section.history),
+            prompt: section.prompt,
+            history: self.history.or(section.history_file.map(PathBuf::from)),
             words: self.words,
         }
     }
@@ -199,26 +183,44 @@ mod tests {
 
     fn read(line: &str) -> Result<Options, String> {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        CommandLine::read(&words).map(|line| line.over(Section::default()))
+        CommandLine::read(&words).map(|line| line.over(CtlSpec::default()))
     }
 
     #[test]
     fn ctl_01_errors() {
         let table = [
-            ("-s foo", "invalid value for -s 'foo': value 'foo' is not a URL"),
-            ("-s http:", "invalid value for -s 'http:': value 'http:' is not a URL"),
-            ("-s http://", "invalid value for -s 'http://': value 'http://' is not a URL"),
-            ("--serverurl unix:", "invalid value for --serverurl 'unix:': value 'unix:' is not a URL"),
-            ("-s unix://", "invalid value for -s 'unix://': value 'unix://' is not a URL"),
+            (
+                "-s foo",
+                "invalid value for -s 'foo': value 'foo' is not a URL",
+            ),
+            (
+                "-s http:",
+                "invalid value for -s 'http:': value 'http:' is not a URL",
+            ),
+            (
+                "-s http://",
+                "invalid value for -s 'http://': value 'http://' is not a URL",
+            ),
+            (
+                "--serverurl unix:",
+                "invalid value for --serverurl 'unix:': value 'unix:' is not a URL",
+            ),
+            (
+                "-s unix://",
+                "invalid value for -s 'unix://': value 'unix://' is not a URL",
+            ),
             ("-c x -c y", "conflicting command line option '-c'"),
-            ("-c x --conf y", "conflicting command line option '--configuration'"),
+            (
+                "-c x --conf y",
+                "conflicting command line option '--configuration'",
+            ),
             ("--foo", "option --foo not recognized"),
             ("--history-file x", "option --history-file not recognized"),
             ("-x", "option -x not recognized"),
             ("-s", "option -s requires argument"),
         ];
         for (line, expected) in table {
-            assert_eq!(read(line), Err(expected.to_owned()), "{line}");
+            assert_eq!(read(line).err().as_deref(), Some(expected), "{line}");
         }
     }
 
@@ -226,7 +228,10 @@ mod tests {
     fn ctl_01_defaults_and_words() -> Result<(), String> {
         let shell = read("")?;
         assert!(shell.interactive);
-        assert_eq!((shell.url.as_str(), shell.prompt.as_str()), (URL_DEFAULT, "supervisor"));
+        assert_eq!(
+            (shell.url.as_str(), shell.prompt.as_str()),
+            ("http://localhost:9001", "supervisor")
+        );
         let action = read("-s unix:foo -u me status -x")?;
         assert!(!action.interactive);
         assert_eq!(action.url, "unix:foo");

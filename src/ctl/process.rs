@@ -46,10 +46,16 @@ const START: Verb = Verb {
         (FaultCode::Success, Words::Plain("started")),
         (FaultCode::BadName, Words::Error("no such process")),
         (FaultCode::NoFile, Words::Error("no such file")),
-        (FaultCode::NotExecutable, Words::Error("file is not executable")),
+        (
+            FaultCode::NotExecutable,
+            Words::Error("file is not executable"),
+        ),
         (FaultCode::AlreadyStarted, Words::Error("already started")),
         (FaultCode::SpawnError, Words::Error("spawn error")),
-        (FaultCode::AbnormalTermination, Words::Error("abnormal termination")),
+        (
+            FaultCode::AbnormalTermination,
+            Words::Error("abnormal termination"),
+        ),
     ],
     neutral: Some(FaultCode::AlreadyStarted),
     no_group: exit::INVALID_ARGUMENTS,

@@ -171,7 +171,7 @@ pub(super) struct Difference {
 
 impl Difference {
     pub(super) fn read(value: &Value) -> Result<Self, Failure> {
-        let names = |value: &Value| list(value)?.iter().map(as_text).collect();
+        let names = |value: &Value| all(value, as_text);
         let outer = list(value)?;
         match outer {
             [inner] => match list(inner)? {

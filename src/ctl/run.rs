@@ -5,6 +5,7 @@ use std::io::Write;
 use super::client::Client;
 use super::exit;
 use super::failure::Failure;
+use super::file;
 use super::options::{self, CommandLine, Options};
 use super::session::Session;
 use super::shell;
@@ -24,9 +25,20 @@ pub fn run(arguments: &[String]) -> u8 {
         let written = std::io::stdout().write_all(options::usage(program).as_bytes());
         return if written.is_ok() { 0 } else { exit::GENERIC };
     }
-    match super::file::section(line.file.as_deref(), program) {
-        Ok(section) => act(&line.over(section)),
-        Err(text) => usage_error(program, &text),
+    match file::section(line.file.as_deref(), program) {
+        Ok(section) => {
+            for warning in &section.warnings {
+                let _ = writeln!(std::io::stderr(), "Warning: {warning}");
+            }
+            act(&line.over(section))
+        }
+        Err(errors) => {
+            let status = usage_error(program, &errors.first);
+            for problem in errors.all.iter().filter(|problem| problem.line > 0) {
+                let _ = writeln!(std::io::stderr(), "{problem}");
+            }
+            status
+        }
     }
 }
 

@@ -143,9 +143,7 @@ impl Session {
                 self.exit = exit::NOT_INSTALLED;
                 Ok(false)
             }
-            Err(failure)
-                if failure.fault() == Some(i64::from(FaultCode::UnknownMethod.code())) =>
-            {
+            Err(failure) if failure.fault() == Some(i64::from(FaultCode::UnknownMethod.code())) => {
                 self.complain("Sorry, supervisord responded but did not recognize the supervisor namespace commands that supervisorctl uses to control it.  Please check that the [rpcinterface:supervisor] section is enabled in the configuration file (see sample.conf).")?;
                 self.exit = exit::UNIMPLEMENTED;
                 Ok(false)
@@ -245,10 +243,7 @@ impl Session {
         if self.interrupts.is_none() {
             self.interrupts = Some(Interrupts::take(INTERRUPTED).map_err(Failure::Input)?);
         }
-        Ok(self
-            .interrupts
-            .as_ref()
-            .expect("invariant: just put there"))
+        Ok(self.interrupts.as_ref().expect("invariant: just put there"))
     }
 
     /// In the shell, an interrupt during an action leaves it with success.

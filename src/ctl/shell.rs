@@ -9,10 +9,11 @@ use std::path::Path;
 
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
 use rustyline::history::MemHistory;
-use rustyline::{
-    CompletionType, Config, Context, Editor, Helper, Highlighter, Hinter, Validator,
-};
+use rustyline::validate::Validator;
+use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
 use super::client::Client;
 use super::command::{self, ACTIONS, Completion};
@@ -67,8 +68,9 @@ fn edited(session: &mut Session, prompt: &str, history: Option<&Path>) -> Result
         .max_history_size(HISTORY_MAX)
         .map(|builder| builder.build())
         .map_err(input_failure)?;
+    let recall = MemHistory::with_config(&config);
     let mut editor: Editor<Names, MemHistory> =
-        Editor::with_history(config, MemHistory::with_config(&config)).map_err(input_failure)?;
+        Editor::with_history(config, recall).map_err(input_failure)?;
     if let Some(file) = history {
         // A history that is not there yet, or cannot be read, is an empty one.
         for line in std::fs::read_to_string(file).unwrap_or_default().lines() {
@@ -116,7 +118,6 @@ fn remember(file: &Path, line: &str) {
 }
 
 /// Completes words. Names of processes are asked once per line, on a connection of its own.
-#[derive(Helper, Highlighter, Hinter, Validator)]
 struct Names {
     client: RefCell<Client>,
     cache: RefCell<Option<Vec<(String, String)>>>,
@@ -148,6 +149,13 @@ impl Names {
     }
 }
 
+impl Helper for Names {}
+impl Highlighter for Names {}
+impl Validator for Names {}
+impl Hinter for Names {
+    type Hint = String;
+}
+
 impl Completer for Names {
     type Candidate = String;
 
@@ -158,9 +166,9 @@ impl Completer for Names {
         _: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<String>)> {
         let before = &line[..position];
-        let start = before
-            .rfind(char::is_whitespace)
-            .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
+        let start = before.rfind(char::is_whitespace).map_or(0, |at| {
+            at + before[at..].chars().next().map_or(1, char::len_utf8)
+        });
         Ok((start, candidates(before, &before[start..], || self.live())))
     }
 }

@@ -47,7 +47,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ours = std::env::var("COMPAT_SIDES").map_or(true, |sides| sides != "genuine");
+    let ours =
+        !updating() && std::env::var("COMPAT_SIDES").map_or(true, |sides| sides != "genuine");
     for scenario in scenarios {
         let scenario = Arc::new(scenario);
         let genuine = Cast {

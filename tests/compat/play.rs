@@ -246,6 +246,14 @@ impl Stage {
             .replace(&self.place.text(), "{dir}")
             .replace(&self.puppet, "{puppetfile}")
             .replace(&format!(":{}", self.port), ":{port}");
+        if let Some(daemon) = &self.daemon {
+            let pid = daemon.pid().to_string();
+            let lines: Vec<&str> = text
+                .split('\n')
+                .map(|line| if line == pid { "{its pid}" } else { line })
+                .collect();
+            text = lines.join("\n");
+        }
         for side in [Side::Genuine, Side::Ours] {
             for name in ["supervisord", "supervisorctl"] {
                 if let Ok(path) = program(side, name) {
@@ -257,12 +265,13 @@ impl Stage {
     }
 
     fn address(&self) -> Address {
-        let socket = self.place.join("s");
-        if socket.exists() {
-            Address::Unix(socket)
-        } else {
-            Address::Port(self.port)
+        for name in ["s", "d/s"] {
+            let socket = self.place.join(name);
+            if socket.exists() {
+                return Address::Unix(socket);
+            }
         }
+        Address::Port(self.port)
     }
 
     fn daemon(&self) -> Result<&Daemon, String> {
@@ -332,6 +341,11 @@ impl Stage {
             "signal" => self.signal(rest),
             "wait" => self.wait(rest),
             "stays" => self.stays(rest),
+            "waitend" => self.wait_end(rest),
+            "statename" => Ok(vec![format!(
+                "{:?}",
+                self.state(rest.first().map(String::as_str).unwrap_or_default())
+            )]),
             "log" => Ok(self.log(rest)),
             "cat" | "head" | "ls" | "numbered" | "stat" | "count" => self.look(&verb, rest),
             "file" | "conf" | "append" | "rm" | "mkdir" | "mv" | "chmod" | "symlink" | "truncate"
@@ -353,9 +367,11 @@ impl Stage {
             args = ["-n", "-c", "conf"].map(str::to_owned).to_vec();
         }
         command.args(&args);
-        let socket = self.place.join("s");
-        let address = if self.place.read("conf").contains("[unix_http_server") {
-            Address::Unix(socket)
+        let config = self.place.read("conf");
+        let address = if config.contains("/d/s\n") {
+            Address::Unix(self.place.join("d/s"))
+        } else if config.contains("[unix_http_server") {
+            Address::Unix(self.place.join("s"))
         } else {
             Address::Port(self.port)
         };
@@ -647,6 +663,16 @@ impl Stage {
             .iter()
             .map(|path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned())
             .collect()
+    }
+
+    /// waitend MS: the exit code if the daemon ends within that time, else `alive`.
+    fn wait_end(&mut self, rest: &[String]) -> Lines {
+        let limit = millis(rest.first())?;
+        let daemon = self.daemon.as_mut().ok_or("no daemon")?;
+        Ok(vec![match daemon.wait_exit(limit) {
+            Ok(code) => format!("exit {code}"),
+            Err(_) => "alive".to_owned(),
+        }])
     }
 
     /// stays NAME STATE MS: the state holds that long. stays log TEXT MS: no line with the text comes.

@@ -5,7 +5,12 @@
 //! `UPDATE=1` rewrites them. `COMPAT_SIDES=genuine` runs the genuine side alone.
 
 #[path = "../support/mod.rs"]
-#[allow(dead_code, unreachable_pub, missing_docs, reason = "shared by several targets, none of which uses all of it")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "shared by several targets, none of which uses all of it"
+)]
 mod support;
 
 mod normal;

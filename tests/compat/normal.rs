@@ -32,7 +32,9 @@ fn matches_at(text: &str, pattern: &str) -> Option<usize> {
     for p in pattern.chars() {
         let rest = &text[at..];
         let taken = match p {
-            '#' => rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()),
+            '#' => rest
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(rest.len()),
             '@' => {
                 let run = rest
                     .find(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'))
@@ -92,7 +94,7 @@ pub(crate) fn text(text: &str) -> String {
         }
     }
     for channel in ["stdout", "stderr"] {
-        for dash in ["supervisor", "other"] {
+        for dash in ["supervisor", "other", "from-include"] {
             text = replace(
                 &text,
                 &format!("-{channel}---{dash}-@.log"),

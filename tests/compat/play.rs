@@ -79,9 +79,7 @@ impl Transcript {
                 .filter(|differs| cast.is_some_and(|cast| differs.applies(cast)));
             let same = match differs {
                 None => expected.is_some_and(|(_, e)| *e == lines),
-                Some(differs) => {
-                    differs.ours.is_empty() || all_match(&differs.ours, &lines)
-                }
+                Some(differs) => differs.ours.is_empty() || all_match(&differs.ours, &lines),
             };
             if !same {
                 let (left, want) = match differs {
@@ -105,7 +103,11 @@ impl Transcript {
                 got.steps.len()
             ));
         }
-        if report.is_empty() { Ok(()) } else { Err(report) }
+        if report.is_empty() {
+            Ok(())
+        } else {
+            Err(report)
+        }
     }
 }
 
@@ -214,6 +216,11 @@ type Lines = Result<Vec<String>, String>;
 
 fn lines_of(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
+}
+
+fn sorted(mut lines: Vec<String>) -> Vec<String> {
+    lines.sort();
+    lines
 }
 
 fn millis(word: Option<&String>) -> Result<Duration, String> {
@@ -337,6 +344,9 @@ impl Stage {
             "ctl" => self.ctl(rest, content.as_deref()),
             "bg" | "bgwait" | "bgstop" => self.background(&verb, rest),
             "rpc" | "rpcbytes" => self.rpc(&verb, rest),
+            // Results of several processes come in the order in which they finish.
+            "ctlsorted" => self.ctl(rest, content.as_deref()).map(sorted),
+            "rpcsorted" => self.rpc("rpc", rest).map(sorted),
             "http" | "httpkeep" | "httpwait" | "httpraw" => self.http(&verb, rest),
             "signal" => self.signal(rest),
             "wait" => self.wait(rest),
@@ -348,8 +358,8 @@ impl Stage {
             )]),
             "log" => Ok(self.log(rest)),
             "cat" | "head" | "ls" | "numbered" | "stat" | "count" => self.look(&verb, rest),
-            "file" | "conf" | "append" | "rm" | "mkdir" | "mv" | "chmod" | "symlink" | "truncate"
-            | "fill" | "chown" => self.change(&verb, rest, content.as_deref()),
+            "file" | "conf" | "append" | "rm" | "mkdir" | "mv" | "chmod" | "symlink"
+            | "truncate" | "fill" | "chown" => self.change(&verb, rest, content.as_deref()),
             "proc" | "keep" | "samepid" | "newpid" => self.process(&verb, rest),
             other => Err(format!("no such step: {other}")),
         }
@@ -359,7 +369,10 @@ impl Stage {
     fn start(&mut self, rest: &[String]) -> Lines {
         let mut command = self.command(self.cast.daemon, "supervisord")?;
         let mut args: Vec<String> = rest.to_vec();
-        while let Some((key, value)) = args.first().and_then(|a| a.strip_prefix('+')?.split_once('=')) {
+        while let Some((key, value)) = args
+            .first()
+            .and_then(|a| a.strip_prefix('+')?.split_once('='))
+        {
             command.env(key, value);
             args.remove(0);
         }
@@ -391,7 +404,10 @@ impl Stage {
     fn run_daemon(&mut self, rest: &[String], stdin: Option<&str>) -> Lines {
         let mut command = self.command(self.cast.daemon, "supervisord")?;
         let mut args = rest;
-        while let Some((key, value)) = args.first().and_then(|a| a.strip_prefix('+')?.split_once('=')) {
+        while let Some((key, value)) = args
+            .first()
+            .and_then(|a| a.strip_prefix('+')?.split_once('='))
+        {
             command.env(key, value);
             args = &args[1..];
         }
@@ -500,7 +516,9 @@ impl Stage {
         headers.sort();
         lines.extend(headers);
         lines.push(String::new());
-        lines.extend(lines_of(&self.clean(&String::from_utf8_lossy(&answer.body))));
+        lines.extend(lines_of(
+            &self.clean(&String::from_utf8_lossy(&answer.body)),
+        ));
         lines
     }
 
@@ -509,7 +527,10 @@ impl Stage {
     /// httpraw TEXT: everything that comes within two seconds.
     fn http(&mut self, verb: &str, rest: &[String]) -> Lines {
         let text = rest.first().ok_or("a request is missing")?;
-        let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
+        let bytes: Vec<u8> = text
+            .chars()
+            .map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?'))
+            .collect();
         if verb == "httpkeep" {
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,
@@ -574,7 +595,11 @@ impl Stage {
         match what {
             "state" => {
                 let name = rest.get(1).ok_or("a name is missing")?;
-                let states: Vec<&str> = rest.get(2).ok_or("a state is missing")?.split('|').collect();
+                let states: Vec<&str> = rest
+                    .get(2)
+                    .ok_or("a state is missing")?
+                    .split('|')
+                    .collect();
                 let mut last = String::new();
                 wait_for(&say, LIMIT, || {
                     last = self.state(name);
@@ -619,8 +644,10 @@ impl Stage {
                 let code = daemon.wait_exit(LIMIT)?;
                 let stderr = self.place.read("err");
                 let stderr = normal::stderr(&self.clean(&stderr));
-                let mut lines: Vec<String> =
-                    stderr.lines().map(|line| format!("stderr: {line}")).collect();
+                let mut lines: Vec<String> = stderr
+                    .lines()
+                    .map(|line| format!("stderr: {line}"))
+                    .collect();
                 lines.push(format!("exit {code}"));
                 Ok(lines)
             }
@@ -631,7 +658,10 @@ impl Stage {
             }
             "size" => {
                 let file = rest.get(1).ok_or("a file is missing")?;
-                let size: u64 = rest.get(2).and_then(|s| s.parse().ok()).ok_or("a size is missing")?;
+                let size: u64 = rest
+                    .get(2)
+                    .and_then(|s| s.parse().ok())
+                    .ok_or("a size is missing")?;
                 wait_for(&say, LIMIT, || {
                     fs::metadata(self.place.join(file)).is_ok_and(|m| m.len() >= size)
                 })?;
@@ -701,7 +731,10 @@ impl Stage {
     fn log(&mut self, rest: &[String]) -> Vec<String> {
         let text = self.clean(&self.log_text());
         let mode = rest.first().map(String::as_str).unwrap_or_default();
-        let mut lines = normal::log(&text, mode == "all" || rest.last().is_some_and(|w| w == "all"));
+        let mut lines = normal::log(
+            &text,
+            mode == "all" || rest.last().is_some_and(|w| w == "all"),
+        );
         if mode == "grep" {
             let wanted = rest.get(1).cloned().unwrap_or_default();
             lines.retain(|line| line.contains(&wanted));
@@ -748,7 +781,13 @@ impl Stage {
                 let text = self.clean(&text);
                 let text: String = text
                     .chars()
-                    .map(|c| if c.is_control() && c != '\n' { format!("\\x{:02x}", u32::from(c)) } else { c.to_string() })
+                    .map(|c| {
+                        if c.is_control() && c != '\n' {
+                            format!("\\x{:02x}", u32::from(c))
+                        } else {
+                            c.to_string()
+                        }
+                    })
                     .collect();
                 let mut lines = lines_of(&text);
                 if !text.is_empty() && !text.ends_with('\n') {
@@ -801,7 +840,11 @@ impl Stage {
                             "file"
                         };
                         let me = nix::unistd::geteuid().as_raw();
-                        let uid = if m.uid() == me { "me".to_owned() } else { m.uid().to_string() };
+                        let uid = if m.uid() == me {
+                            "me".to_owned()
+                        } else {
+                            m.uid().to_string()
+                        };
                         vec![format!("{kind} {:04o} {uid}", m.mode() & 0o7777)]
                     }
                 })
@@ -820,7 +863,9 @@ impl Stage {
                 let mut last: Option<u64> = None;
                 let mut first = 0;
                 for line in all.lines() {
-                    let n: u64 = line.parse().map_err(|_| format!("not a number: {line:?}"))?;
+                    let n: u64 = line
+                        .parse()
+                        .map_err(|_| format!("not a number: {line:?}"))?;
                     match last {
                         None => first = n,
                         Some(last) if n != last + 1 => {
@@ -838,7 +883,9 @@ impl Stage {
             // count FILE TEXT: how often
             _ => {
                 let wanted = rest.get(1).cloned().unwrap_or_default();
-                Ok(vec![self.place.read(&name).matches(&wanted).count().to_string()])
+                Ok(vec![
+                    self.place.read(&name).matches(&wanted).count().to_string(),
+                ])
             }
         }
     }
@@ -847,7 +894,8 @@ impl Stage {
     fn change(&mut self, verb: &str, rest: &[String], content: Option<&str>) -> Lines {
         let name = rest.first().cloned().unwrap_or_default();
         let path = self.place.join(&name);
-        let done = |result: std::io::Result<()>| result.map(|()| Vec::new()).map_err(|e| e.to_string());
+        let done =
+            |result: std::io::Result<()>| result.map(|()| Vec::new()).map_err(|e| e.to_string());
         let content = content.unwrap_or_default();
         match verb {
             "file" => {
@@ -871,7 +919,10 @@ impl Stage {
                 fs::remove_file(&path)
             }),
             "mkdir" => done(fs::create_dir_all(&path)),
-            "mv" => done(fs::rename(&path, self.place.join(rest.get(1).ok_or("a name")?))),
+            "mv" => done(fs::rename(
+                &path,
+                self.place.join(rest.get(1).ok_or("a name")?),
+            )),
             "chmod" => {
                 let mode = u32::from_str_radix(rest.get(1).ok_or("a mode")?, 8)
                     .map_err(|e| e.to_string())?;
@@ -885,12 +936,20 @@ impl Stage {
                 rest.get(1).ok_or("a target")?,
                 &path,
             )),
-            "truncate" => done(fs::File::options().write(true).open(&path).and_then(|f| f.set_len(0))),
+            "truncate" => done(
+                fs::File::options()
+                    .write(true)
+                    .open(&path)
+                    .and_then(|f| f.set_len(0)),
+            ),
             // fill NAME BYTES TEXT: a file of that size
             _ => {
                 let size: usize = rest.get(1).and_then(|s| s.parse().ok()).ok_or("a size")?;
                 let text = rest.get(2).cloned().unwrap_or_else(|| "x".to_owned());
-                done(fs::write(&path, &text.repeat(size / text.len().max(1) + 1).as_bytes()[..size]))
+                done(fs::write(
+                    &path,
+                    &text.repeat(size / text.len().max(1) + 1).as_bytes()[..size],
+                ))
             }
         }
     }
@@ -923,7 +982,10 @@ impl Stage {
                             != fs::read_link(format!("/proc/{supervisor}/exe")).ok()
                     })?;
                 }
-                rest[1..].iter().map(|what| self.fact(pid, supervisor, what)).collect()
+                rest[1..]
+                    .iter()
+                    .map(|what| self.fact(pid, supervisor, what))
+                    .collect()
             }
         }
     }
@@ -969,12 +1031,19 @@ impl Stage {
                     self.clean(&short(&kind(0))),
                     self.clean(&short(&kind(1))),
                     self.clean(&short(&kind(2))),
-                    if kind(1) == kind(2) { " (the same)" } else { "" }
+                    if kind(1) == kind(2) {
+                        " (the same)"
+                    } else {
+                        ""
+                    }
                 )
             }
             variable => {
                 let environ = proc::environ(pid);
-                let value = environ.get(variable).cloned().unwrap_or_else(|| "(unset)".to_owned());
+                let value = environ
+                    .get(variable)
+                    .cloned()
+                    .unwrap_or_else(|| "(unset)".to_owned());
                 self.clean(&format!("{variable}={value}"))
             }
         })

@@ -34,8 +34,10 @@ pub(crate) fn check() -> Result<Outcome, String> {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         match cells.as_slice() {
             ["", id, requirement, covered, ""] if is_row(id) => {
-                let previous =
-                    rows.insert((*id).to_owned(), ((*requirement).to_owned(), (*covered).to_owned()));
+                let previous = rows.insert(
+                    (*id).to_owned(),
+                    ((*requirement).to_owned(), (*covered).to_owned()),
+                );
                 if previous.is_some() {
                     return Err(format!("ROWS.md names {id} twice"));
                 }
@@ -58,11 +60,15 @@ pub(crate) fn check() -> Result<Outcome, String> {
                 return Err(format!("ROWS.md has no row {id}"));
             }
             let names = tests.get(&id).map(|names| {
-                names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" ")
+                names
+                    .iter()
+                    .map(|name| format!("`{name}`"))
+                    .collect::<Vec<_>>()
+                    .join(" ")
             });
             let covered = match names {
                 Some(names) => names,
-                None if covered.starts_with("open:") => covered,
+                None if covered.starts_with("open:") && !covered.ends_with("MISSING") => covered,
                 None => {
                     neglected.push(id.clone());
                     "open: REASON MISSING".to_owned()
@@ -87,7 +93,10 @@ pub(crate) fn check() -> Result<Outcome, String> {
     if neglected.is_empty() {
         Ok(Outcome::Passed)
     } else {
-        Err(format!("rows without test and without reason: {}", neglected.join(" ")))
+        Err(format!(
+            "rows without test and without reason: {}",
+            neglected.join(" ")
+        ))
     }
 }
 
@@ -103,7 +112,10 @@ fn tests_by_row() -> Result<BTreeMap<String, BTreeSet<String>>, String> {
     let mut tests: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for folder in ["src", "tests"] {
         visit(&root.join(folder), &mut |path| {
-            let kind = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+            let kind = path
+                .extension()
+                .and_then(|e| e.to_str())
+                .unwrap_or_default();
             if kind != "rs" && kind != "scn" {
                 return;
             }
@@ -139,7 +151,9 @@ fn ids_in(name: &str) -> Vec<String> {
             pair[1].len() == 2
                 && FAMILIES.iter().any(|(family, count)| {
                     family.eq_ignore_ascii_case(pair[0])
-                        && pair[1].parse::<usize>().is_ok_and(|n| n >= 1 && n <= *count)
+                        && pair[1]
+                            .parse::<usize>()
+                            .is_ok_and(|n| n >= 1 && n <= *count)
                 })
         })
         .map(|pair| format!("{}-{}", pair[0].to_uppercase(), pair[1]))
@@ -147,7 +161,10 @@ fn ids_in(name: &str) -> Vec<String> {
 }
 
 fn visit(dir: &Path, found: &mut dyn FnMut(&Path)) -> Result<(), String> {
-    for entry in fs::read_dir(dir).map_err(|e| format!("{}: {e}", dir.display()))?.flatten() {
+    for entry in fs::read_dir(dir)
+        .map_err(|e| format!("{}: {e}", dir.display()))?
+        .flatten()
+    {
         let path = entry.path();
         if path.is_dir() {
             visit(&path, found)?;

@@ -65,7 +65,10 @@ impl Marked {
         command
             .current_dir(dir)
             .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
             .env("HOME", dir)
             .env("LANG", "C.UTF-8")
             .env("TZ", "UTC")

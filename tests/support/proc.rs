@@ -121,6 +121,10 @@ pub fn alive(pid: i32) -> bool {
 
 /// Processor time used so far, in clock ticks (1/100 s).
 pub fn ticks(pid: i32) -> u64 {
-    let of = |number| stat(pid, number).and_then(|v| v.parse::<u64>().ok()).unwrap_or(0);
+    let of = |number| {
+        stat(pid, number)
+            .and_then(|v| v.parse::<u64>().ok())
+            .unwrap_or(0)
+    };
     of(14) + of(15)
 }

@@ -123,7 +123,9 @@ impl Puppet {
                 self.on.push((signal, deeds));
             }
             // kill SIG: itself
-            "kill" => { let _ = raise(signal_of(&self.word())); }
+            "kill" => {
+                let _ = raise(signal_of(&self.word()));
+            }
             "abort" => std::process::abort(),
             // numbers FROM COUNT: numbered lines
             "numbers" => {

@@ -7,6 +7,7 @@ pub mod control;
 pub mod core;
 pub mod ctl;
 pub mod daemon;
+pub mod docs;
 pub mod domain;
 pub mod engine;
 pub mod front;

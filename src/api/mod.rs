@@ -2,9 +2,13 @@
 
 mod caller;
 mod fault;
+mod method;
 mod request;
 pub mod xmlrpc;
 
 pub use caller::{Caller, Front, Grant, Permission, Scope, Ticket};
 pub use fault::{Fault, FaultCode};
+pub use method::{
+    Bound, METHODS, Method, Param, ParamKind, SupervisorInterface, WireType, method, names,
+};
 pub use request::{ConfigView, LogOf, ProcessView, Reply, Request, Target, TargetResult};

@@ -1,2 +1,10 @@
 //! `supervisord`: arguments → [`supervisord::daemon::run`] → exit status; nothing else.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args_os()
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
+    supervisord::daemon::run(&args)
+}

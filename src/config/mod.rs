@@ -1,4 +1,25 @@
 //! Text → typed configuration → difference.
 
+pub mod ctl;
+pub mod diff;
+pub mod environment;
+pub mod expand;
 pub mod getopt;
+mod glob;
+pub mod ini;
+pub mod key;
+mod lint;
+pub mod lookup;
+pub mod options;
+mod parse;
+mod path;
+mod problem;
+mod python;
+pub mod render;
+pub mod search;
 pub mod spec;
+pub mod value;
+
+pub use parse::load;
+pub use path::{absolute, expand_user, normalize};
+pub use problem::{ConfigErrors, PROBLEMS_MAX, Problem, Span};

@@ -227,7 +227,7 @@ pub struct ProcessSpec {
     pub stderr: LogSpec,
     /// `[supervisord] environment` with the program's own on top.
     pub environment: Environment,
-    /// Overrides the computed `SUPERVISOR_SERVER_URL`.
+    /// Overrides the computed `SUPERVISOR_SERVER_URL`; empty: the variable is not set at all.
     pub server_url: Option<String>,
     /// Ours: an automatic restart waits until so long after the last spawn; 0: no floor.
     pub restart_floor: Seconds,

@@ -2,7 +2,20 @@
 //! spawns nothing, and knows no runtime.
 
 mod action;
+mod admit;
+mod auto;
+mod diff;
+mod fleet;
+mod group;
 mod input;
+mod process;
+mod serve;
+mod snapshot;
+mod stage;
+mod ticket;
+mod wind_down;
 
 pub use action::{Action, Actions, AuditLine, Outcome, SignalScope};
+pub use fleet::{Fleet, Identity};
 pub use input::{DaemonSignal, Input, LoadError, LoadReason};
+pub use snapshot::Snapshot;

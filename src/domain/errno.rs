@@ -148,6 +148,11 @@ impl Errno {
     /// The error is "no such process".
     pub const SRCH: Self = Self(3);
 
+    /// The error is "try again".
+    pub const AGAIN: Self = Self(11);
+    /// The error is "broken pipe".
+    pub const PIPE: Self = Self(32);
+
     /// The symbolic name, e.g. `ENOENT`; `unknown` for a number that Linux does not have.
     #[must_use]
     pub fn name(self) -> &'static str {

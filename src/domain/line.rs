@@ -101,6 +101,15 @@ macro_rules! lines {
                 match self { $(Self::$Variant { .. } => Level::$level,)* }
             }
 
+            /// The process that the line is about, for structured logs.
+            #[must_use]
+            pub fn process(&self) -> Option<&ProcessName> {
+                match self { $(Self::$Variant { $($field),* } => {
+                    let fields: &[&dyn std::any::Any] = &[$($field),*];
+                    fields.iter().find_map(|field| field.downcast_ref())
+                })* }
+            }
+
             /// The name of the variant, for structured logs.
             #[must_use]
             pub const fn variant(&self) -> &'static str {
@@ -174,6 +183,7 @@ lines! {
     Sending { name: ProcessName, pid: i32, signal: Signal } = Debug "sending {name} (pid {pid}) sig {signal}";
     SendNotRunning { name: ProcessName, signal: Signal } = Debug "attempted to send {name} sig {signal} but it wasn't running";
     SignalMissed { name: ProcessName, pid: i32, error: Errno } = Debug "unable to signal {name} (pid {pid}), it probably just exited on its own: {error}";
+    SendMissed { name: ProcessName, pid: i32, error: Errno } = Debug "unable to signal {name} (pid {pid}), it probably just now exited on its own: {error}";
     KillProblem { name: ProcessName, pid: i32, error: String } = Critical "unknown problem killing {name} ({pid}):{error}";
     SendProblem { name: ProcessName, pid: i32, error: String } = Critical "unknown problem sending sig {name} ({pid}):{error}";
     RestartFloored { name: ProcessName, millis: u64 } = Debug ours "restart of {name} waits {millis} ms (restart_floor)";
@@ -186,7 +196,16 @@ lines! {
     SinkRecovered { name: ProcessName, channel: String, path: String, lost: u64 } = Warn ours "writing {channel} of {name} to {path} works again; {lost} bytes were lost";
     PipeFailed { name: ProcessName, channel: String, error: Errno } = Error ours "cannot read {channel} of {name}: {error}; will try again";
     NotRotated { name: ProcessName, channel: String, path: String } = Info ours "{channel} log of {name}, {path}, is not a plain file: it is never rotated";
+    SinkLost { name: ProcessName, channel: String, path: String, lost: u64 } = Error ours "{lost} bytes of {channel} of {name} for {path} were lost";
+    RotateFailed { name: ProcessName, channel: String, path: String, error: Errno } = Error ours "cannot rotate {path}, {channel} log of {name}: {error}; it grows until that works";
+    ReopenFailed { path: String, error: Errno } = Error ours "cannot open {path} anew: {error}; writing goes on into the file that was open";
+    LogRefused { path: String } = Error ours "will not write to {path}: it leads through a link that somebody without rights over its target made";
+    CannotCreateLog { path: String, error: Errno } = Error ours "cannot create {path}: {error}";
+    SyslogFailed { error: Errno } = Error ours "cannot send to syslog: {error}; lines are counted as lost until it works again";
+    SyslogRecovered { lost: u64 } = Warn ours "sending to syslog works again; {lost} lines were lost";
+    LinesDropped { lost: u64 } = Warn ours "{lost} lines of this log were lost here, for it could not be written as fast as they came";
     DrainLate { name: ProcessName, seconds: i64 } = Warn ours "output of {name} was not written out within {seconds} s of its exit; going on without it";
+    EventsDropped { count: u64 } = Error ours "{count} events with output of processes were dropped: they come faster than they are taken";
     // Control
     MethodCalled { method: String } = Trace "XML-RPC method called: {method}()";
     MethodReturned { method: String } = Trace "XML-RPC method {method}() returned successfully";
@@ -215,6 +234,8 @@ mod tests {
         let name = ProcessName::parse("cat").expect("valid");
         let line = Line::Success { name, startsecs: 1 };
         assert_eq!(line.level(), Level::Info);
+        assert_eq!(line.process().map(ProcessName::as_str), Some("cat"));
+        assert_eq!(Line::Daemonizing {}.process(), None);
         assert_eq!(
             line.to_string(),
             "success: cat entered RUNNING state, process has stayed up for > than 1 seconds (startsecs)"

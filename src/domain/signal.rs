@@ -76,6 +76,16 @@ impl Signal {
             .map(Self)
     }
 
+    /// The signal that the kernel says ended a process: also the two that belong to the C library and cannot be
+    /// configured.
+    #[must_use]
+    pub fn from_kernel(number: i32) -> Option<Self> {
+        u8::try_from(number)
+            .ok()
+            .filter(|n| matches!(n, 1..=64))
+            .map(Self)
+    }
+
     /// Parses a number, or a name with or without `SIG`, in any case.
     ///
     /// # Errors

@@ -1,6 +1,15 @@
-//! What comes into the engine.
+//! What comes into the engine from other threads: one queue, one waker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc;
 
 use crate::api::{Caller, Fault, Grant, Reply, Request};
+use crate::config::spec::Config;
+use crate::core::{LoadError, LoadReason};
+use crate::output::Report;
+use crate::spawn::Done;
+use crate::sys::Waker;
 
 /// A question, with the way to answer it.
 pub struct Asked {
@@ -14,4 +23,139 @@ pub struct Asked {
     pub taken: Box<dyn FnOnce() + Send>,
     /// Called exactly once, perhaps much later. Must not block.
     pub answer: Box<dyn FnOnce(Result<Reply, Fault>) + Send>,
+}
+
+/// One message to the engine.
+pub(super) enum Message {
+    /// A client asks.
+    Asked(Asked),
+    /// The output thread reports.
+    Output(Report),
+    /// The spawn thread answers.
+    Spawn(Done),
+    /// The loader has read the configuration.
+    Loaded(LoadReason, Result<Arc<Config>, LoadError>),
+}
+
+/// Bytes of event data that may wait in the inbox. What exceeds it is dropped and counted: events may be lost, decisions
+/// may not, and a flooding program must not grow the daemon.
+const EVENT_BYTES_MAX: usize = 16 << 20;
+
+/// Puts messages into the engine's inbox from any thread; never blocks.
+///
+/// The queue has no bound of its own, for it needs none: questions are bounded by the control handle, answers of the
+/// spawn and output threads by the one command that is outstanding per life and kind, and event data by
+/// [`EVENT_BYTES_MAX`].
+#[derive(Clone)]
+pub struct InboxSender {
+    queue: mpsc::Sender<Message>,
+    waker: Waker,
+    event_bytes: Arc<AtomicUsize>,
+    events_dropped: Arc<AtomicU64>,
+}
+
+impl InboxSender {
+    /// Puts a question; gives it back when the engine is gone.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the question goes back to its asker, once in a daemon's life"
+    )]
+    pub fn ask(&self, asked: Asked) -> Result<(), Asked> {
+        match self.queue.send(Message::Asked(asked)) {
+            Ok(()) => {
+                self.waker.wake();
+                Ok(())
+            }
+            Err(mpsc::SendError(Message::Asked(asked))) => Err(asked),
+            Err(_) => unreachable!("a send gives back what it was given"),
+        }
+    }
+
+    /// Puts a report of the output thread.
+    pub fn output(&self, report: Report) {
+        if let Report::Wrote { data, .. } = &report {
+            let waiting = self.event_bytes.fetch_add(data.len(), Ordering::Relaxed);
+            if waiting > EVENT_BYTES_MAX {
+                self.event_bytes.fetch_sub(data.len(), Ordering::Relaxed);
+                self.events_dropped.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        }
+        self.put(Message::Output(report));
+    }
+
+    /// Puts an answer of the spawn thread.
+    pub fn spawn(&self, done: Done) {
+        self.put(Message::Spawn(done));
+    }
+
+    /// Puts a configuration that was read.
+    pub fn loaded(&self, reason: LoadReason, result: Result<Arc<Config>, LoadError>) {
+        self.put(Message::Loaded(reason, result));
+    }
+
+    fn put(&self, message: Message) {
+        // An engine that has ended needs no answers any more.
+        if self.queue.send(message).is_ok() {
+            self.waker.wake();
+        }
+    }
+}
+
+/// The receiving side.
+pub(super) struct Inbox {
+    queue: mpsc::Receiver<Message>,
+    waker: Waker,
+    event_bytes: Arc<AtomicUsize>,
+    events_dropped: Arc<AtomicU64>,
+}
+
+impl Inbox {
+    pub(super) fn new(waker: Waker) -> (InboxSender, Self) {
+        let (sender, queue) = mpsc::channel();
+        let event_bytes = Arc::new(AtomicUsize::new(0));
+        let events_dropped = Arc::new(AtomicU64::new(0));
+        let inbox = Self {
+            queue,
+            waker: waker.clone(),
+            event_bytes: event_bytes.clone(),
+            events_dropped: events_dropped.clone(),
+        };
+        (
+            InboxSender {
+                queue: sender,
+                waker,
+                event_bytes,
+                events_dropped,
+            },
+            inbox,
+        )
+    }
+
+    /// Forgets earlier wakes; to be called before [`Inbox::take`].
+    pub(super) fn reset(&self) {
+        self.waker.reset();
+    }
+
+    /// How many messages with event data found no place since the last call.
+    pub(super) fn events_dropped(&self) -> u64 {
+        self.events_dropped.swap(0, Ordering::Relaxed)
+    }
+
+    /// Asks for another turn, when a turn left messages behind.
+    pub(super) fn again(&self) {
+        self.waker.wake();
+    }
+
+    /// The next message, if one waits.
+    pub(super) fn take(&self) -> Option<Message> {
+        let message = self.queue.try_recv().ok()?;
+        if let Message::Output(Report::Wrote { data, .. }) = &message {
+            self.event_bytes.fetch_sub(data.len(), Ordering::Relaxed);
+        }
+        Some(message)
+    }
 }

@@ -1,5 +1,11 @@
 //! The actor: it owns the core, the pidfds, the one timer and the signals, and does what the core wants done.
 
+mod actor;
+mod bus;
 mod inbox;
+mod loader;
+mod perform;
 
-pub use inbox::Asked;
+pub use actor::{Engine, Hands, Parts};
+pub use inbox::{Asked, InboxSender};
+pub use loader::Load;

@@ -1,1 +1,23 @@
-//! (being built)
+//! The doors: each only translates between its protocol and the Control API. They know nothing of programs, and no state
+//! but that of connections.
+
+mod answer;
+mod bind;
+mod http;
+mod logfile;
+mod logs;
+mod logtail;
+mod registry;
+mod server;
+mod stream;
+mod view;
+mod xmlrpc;
+
+pub use bind::{BindError, BoundServer};
+pub use server::{Front, Limits, Options, start};
+
+/// How the front writes to the activity log.
+pub type Log = std::sync::Arc<dyn Fn(crate::domain::Line) + Send + Sync>;
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,27 @@
 //! The data plane: every pipe and every sink, on its own thread.
 
+mod activity;
+mod ansi;
+mod capture;
+mod cleanup;
+mod echo;
+mod file;
+mod follow;
 mod message;
+mod place;
+mod reactor;
+mod sink;
+mod stdin;
+mod stream;
+mod syslog;
+mod tail;
+#[cfg(test)]
+mod testing;
+mod thread;
 
+pub use activity::Activity;
+pub use cleanup::clean_up;
+pub use follow::{Chunk, Follower};
 pub use message::{Command, Report};
+pub use tail::{READ_BYTES_MAX, ReadError, read, tail};
+pub use thread::{Options, OutputHandle, start};

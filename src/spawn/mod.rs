@@ -1,7 +1,13 @@
 //! A process's configuration → a plan of plain data → a process, on a thread of its own.
 
+mod command;
 mod message;
 mod plan;
+#[cfg(test)]
+mod testing;
+mod thread;
+mod words;
 
 pub use message::{Done, Job};
-pub use plan::Plan;
+pub use plan::{Base, Plan};
+pub use thread::{SpawnHandle, start};

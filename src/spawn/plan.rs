@@ -1,4 +1,298 @@
 //! Everything a spawn needs, as plain data: made before the clone, only read after it.
-/// (being built)
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use super::command::{self, Command};
+use crate::config::spec::ProcessSpec;
+use crate::domain::SpawnError;
+use crate::sys::{CStrings, Ids, Limit, NulByte, RawPlan, Resource, Standing, lookup};
+
+/// What all processes get from the daemon.
+#[derive(Clone)]
+pub struct Base {
+    /// In the order found, without what is the daemon's alone.
+    environ: Vec<(OsString, OsString)>,
+    server_url: Option<String>,
+    limits: Vec<(Resource, Limit)>,
+}
+
+/// Variables that the service manager meant for the daemon itself. A program that took them for its own would report
+/// readiness in the daemon's name, miss a watchdog that is not its own, or take our listeners for its own.
+// Differs: Supervisor hands them on. Exact names, not prefixes: `LISTEN_ADDRESS` may well be a program's own.
+const DAEMONS_OWN: &[&str] = &[
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "LISTEN_PID",
+    "LISTEN_PIDFDID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "JOURNAL_STREAM",
+    "INVOCATION_ID",
+    "CREDENTIALS_DIRECTORY",
+];
+
+impl Base {
+    /// From the daemon's environment, the URL of its first server, and the limits that differ from its own (those found at
+    /// start, if it raised its own since).
+    #[must_use]
+    pub fn new(
+        environ: impl IntoIterator<Item = (OsString, OsString)>,
+        server_url: Option<String>,
+        limits: Vec<(Resource, Limit)>,
+    ) -> Self {
+        let own = |name: &OsString| DAEMONS_OWN.iter().any(|own| name == own);
+        Self {
+            environ: environ.into_iter().filter(|(name, _)| !own(name)).collect(),
+            server_url,
+            limits,
+        }
+    }
+
+    /// The daemon's PATH, if it has one that is not empty.
+    pub(super) fn path(&self) -> Option<OsString> {
+        let found = self.environ.iter().find(|(name, _)| name == "PATH");
+        found
+            .map(|(_, value)| value.clone())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The environment of a process. A later variable takes the place of an earlier one.
+    fn environment<'a>(&'a self, spec: &'a ProcessSpec) -> Vec<(&'a OsStr, &'a OsStr)> {
+        let mut merged: Vec<(&OsStr, &OsStr)> = self
+            .environ
+            .iter()
+            .map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+            .collect();
+        let mut set = |name: &'a str, value: &'a str| {
+            let (name, value) = (OsStr::new(name), OsStr::new(value));
+            match merged.iter_mut().find(|(known, _)| *known == name) {
+                Some(place) => place.1 = value,
+                None => merged.push((name, value)),
+            }
+        };
+        set("SUPERVISOR_ENABLED", "1");
+        let url = spec.server_url.as_ref().or(self.server_url.as_ref());
+        if let Some(url) = url.filter(|url| !url.is_empty()) {
+            set("SUPERVISOR_SERVER_URL", url);
+        }
+        set("SUPERVISOR_PROCESS_NAME", spec.name.as_str());
+        set("SUPERVISOR_GROUP_NAME", spec.group.as_str());
+        for (name, value) in spec.environment.iter() {
+            set(name, value);
+        }
+        merged
+    }
+}
+
+impl std::fmt::Debug for Base {
+    /// Without the environment, which may hold secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Base")
+            .field("server_url", &self.server_url)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Everything a spawn needs.
 #[derive(Debug)]
-pub struct Plan {}
+pub struct Plan {
+    /// For messages.
+    pub(super) name: String,
+    pub(super) raw: RawPlan,
+}
+
+impl Plan {
+    /// Finds the command, looks the user and its groups up, lays out arguments and environment. May block on the file
+    /// system and on name services.
+    ///
+    /// # Errors
+    /// The command cannot be parsed, found or executed. A user that cannot be taken on is no error here: as in Supervisor,
+    /// the process says so itself and ends with status 127.
+    pub fn new(base: &Base, spec: &ProcessSpec) -> Result<Self, SpawnError> {
+        let Command { path, words } = command::find(base, spec)?;
+        let bad = |NulByte: NulByte| SpawnError::CannotParse {
+            command: spec.command.to_string(),
+            reason: NulByte.to_string(),
+        };
+        let mut argv = CStrings::default();
+        for word in &words {
+            argv.push(&[word.as_bytes()]).map_err(bad)?;
+        }
+        let mut envp = CStrings::default();
+        for (name, value) in base.environment(spec) {
+            envp.push(&[name.as_bytes(), b"=", value.as_bytes()])
+                .map_err(bad)?;
+        }
+        let c_string = |path: &OsStr| CString::new(path.as_bytes()).map_err(|_| bad(NulByte));
+        let directory = spec
+            .directory
+            .as_deref()
+            .map(|path| c_string(path.as_os_str()));
+        Ok(Self {
+            name: spec.name.as_str().to_owned(),
+            raw: RawPlan {
+                path: c_string(path.as_os_str())?,
+                argv,
+                envp,
+                directory: directory.transpose()?,
+                umask: spec.umask,
+                limits: base.limits.clone(),
+                ids: ids(spec),
+            },
+        })
+    }
+}
+
+/// Whose rights the process has.
+fn ids(spec: &ProcessSpec) -> Ids {
+    let Some(user) = &spec.user else {
+        return Ids::Keep;
+    };
+    match lookup(user.uid) {
+        Ok(Standing::Root(account)) => Ids::Become {
+            uid: account.uid,
+            gid: account.gid,
+            groups: account.groups,
+        },
+        // Differs: Supervisor leaves the groups alone when the uid is right already, so that `user=root` under a root
+        // daemon with other groups gets those. Without root the groups cannot be set, and stay.
+        Ok(Standing::Already(account)) if account.uid == 0 => Ids::Groups {
+            gid: account.gid,
+            groups: account.groups,
+        },
+        Ok(Standing::Already(_)) => Ids::Keep,
+        Err(error) => Ids::Refused {
+            uid: user.uid,
+            reason: error.to_string(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::spec;
+    use super::*;
+    use crate::config::spec::UserRef;
+
+    fn environ(list: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        list.iter()
+            .map(|&(name, value)| (name.into(), value.into()))
+            .collect()
+    }
+
+    fn envp(base: &Base, spec: &ProcessSpec) -> Vec<String> {
+        let plan = Plan::new(base, spec).expect("planned");
+        plan.raw
+            .envp
+            .iter()
+            .map(|text| String::from_utf8_lossy(text).into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn prc_18_19_the_environment_is_the_daemons_then_ours_then_the_programs() {
+        let base = Base::new(
+            environ(&[
+                ("HOME", "/root"),
+                ("SUPERVISOR_ENABLED", "0"),
+                ("A", "1"),
+                ("B", "2"),
+            ]),
+            Some("unix:///s".to_owned()),
+            Vec::new(),
+        );
+        let mut spec = spec(
+            "/bin/sh",
+            &[
+                ("A", "3"),
+                ("SUPERVISOR_GROUP_NAME", "mine"),
+                ("C", "4"),
+                ("C", "5"),
+            ],
+        );
+        let mut expected = vec![
+            "HOME=/root",
+            "SUPERVISOR_ENABLED=1",
+            "A=3",
+            "B=2",
+            "SUPERVISOR_SERVER_URL=unix:///s",
+            "SUPERVISOR_PROCESS_NAME=proc",
+            "SUPERVISOR_GROUP_NAME=mine",
+            "C=5",
+        ];
+        assert_eq!(envp(&base, &spec), expected);
+        spec.server_url = Some("http://h:1".to_owned());
+        expected[4] = "SUPERVISOR_SERVER_URL=http://h:1";
+        assert_eq!(envp(&base, &spec), expected);
+        spec.server_url = None;
+        expected.remove(4);
+        let base = Base {
+            server_url: None,
+            ..base
+        };
+        assert_eq!(envp(&base, &spec), expected);
+    }
+
+    /// lessons, 4.2 rule 8.
+    #[test]
+    fn the_daemons_own_variables_stay_with_it_unless_configured() {
+        let list: Vec<(&str, &str)> = DAEMONS_OWN.iter().map(|&name| (name, "x")).collect();
+        let mut list = environ(&list);
+        list.extend(environ(&[("LISTEN_ADDRESS", "y"), ("WATCHDOG", "z")]));
+        let base = Base::new(list, None, Vec::new());
+        assert_eq!(
+            envp(&base, &spec("/bin/sh", &[("NOTIFY_SOCKET", "/mine")])),
+            [
+                "LISTEN_ADDRESS=y",
+                "WATCHDOG=z",
+                "SUPERVISOR_ENABLED=1",
+                "SUPERVISOR_PROCESS_NAME=proc",
+                "SUPERVISOR_GROUP_NAME=team",
+                "NOTIFY_SOCKET=/mine",
+            ]
+        );
+    }
+
+    #[test]
+    fn users_are_looked_up_with_their_groups() {
+        let as_user = |uid| {
+            let mut spec = spec("/bin/sh", &[]);
+            spec.user = Some(UserRef {
+                name: "x".to_owned(),
+                uid,
+            });
+            ids(&spec)
+        };
+        let unknown = u32::MAX - 1;
+        assert_eq!(
+            as_user(unknown),
+            Ids::Refused {
+                uid: unknown,
+                reason: format!("Can't find uid {unknown}")
+            }
+        );
+        assert_eq!(ids(&spec("/bin/sh", &[])), Ids::Keep);
+        if nix::unistd::getuid().is_root() {
+            assert!(matches!(as_user(0), Ids::Groups { gid: 0, groups } if groups[0] == 0));
+            assert!(matches!(as_user(1), Ids::Become { uid: 1, gid, groups } if groups[0] == gid));
+        } else {
+            let reason = "Can't drop privilege as nonroot user".to_owned();
+            assert_eq!(as_user(0), Ids::Refused { uid: 0, reason });
+        }
+    }
+
+    #[test]
+    fn nul_bytes_are_refused_and_secrets_not_shown() {
+        let base = Base::new(environ(&[("PASSWORD", "hidden")]), None, Vec::new());
+        assert!(Plan::new(&base, &spec("/bin/sh", &[("A", "b\0c")])).is_err());
+        let plan = Plan::new(&base, &spec("/bin/sh", &[("A", "secret")])).expect("planned");
+        let shown = format!("{plan:?} {base:?}");
+        assert!(
+            !shown.contains("secret") && !shown.contains("hidden"),
+            "{shown}"
+        );
+    }
+}

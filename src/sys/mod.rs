@@ -1,7 +1,34 @@
 //! The only unsafe code: clone and exec, pidfds, readiness, limits, credentials. Small, safe outside.
 
+mod accounts;
+mod child;
+mod clock;
+mod credentials;
+mod daemonize;
 mod ends;
+#[cfg(test)]
+mod forked;
+mod kernel;
+mod limits;
+mod pidfd;
+mod pipe;
+mod plan;
 mod poller;
+mod signals;
+mod socket;
+mod spawn;
 
+pub use accounts::{Account, account};
+pub use clock::now;
+pub use credentials::{DropError, Peer, Standing, become_user, lookup, peer};
+pub use daemonize::{detach_stdio, ensure_stdio, into_background, new_session, set_umask};
 pub use ends::ChildEnds;
+pub use kernel::{TooOld, become_subreaper, check as check_kernel, random_seed, release};
+pub use limits::{Limit, LimitTooLow, Resource, limit, raise_own_files, reach_minimum, set_limit};
+pub use pidfd::{peek_ended, reap, reap_stranger, send_group_signal, send_signal};
+pub use pipe::unread;
+pub use plan::{CStrings, Ids, NulByte, RawPlan};
 pub use poller::{Interest, Poller, Ready, Waker};
+pub use signals::{Delivered, SignalReader, ignore as ignore_signals};
+pub use socket::{listen_on, peer_is_gone, unix_bound, unix_connected};
+pub use spawn::{Spawner, Table};

@@ -1,0 +1,196 @@
+//! `[supervisorctl]`: what the client takes from the configuration. It never follows `[include]`.
+
+use super::expand::Names;
+use super::key::{CTL_FACTORY, Key, SectionKind};
+use super::lookup::Lookup;
+use super::parse::{At, Got, Reader};
+use super::path::{absolute, expand_user};
+use super::problem::{ConfigErrors, Span};
+
+/// What the client takes from the file; the command line wins over all of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CtlSpec {
+    /// `http://…` or `unix://` and an absolute path.
+    pub serverurl: String,
+    /// For servers that ask.
+    pub username: Option<String>,
+    /// For servers that ask. Never printed.
+    pub password: Option<String>,
+    /// Without the `> `.
+    pub prompt: String,
+    /// Absolute.
+    pub history_file: Option<String>,
+    /// What to say on standard error before anything else.
+    pub warnings: Vec<String>,
+}
+
+impl std::fmt::Debug for CtlSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CtlSpec")
+            .field("serverurl", &self.serverurl)
+            .field("username", &self.username)
+            .field("prompt", &self.prompt)
+            .field("history_file", &self.history_file)
+            .field("warnings", &self.warnings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for CtlSpec {
+    /// What holds when there is no file at all.
+    fn default() -> Self {
+        let default = |name| {
+            Key::find(SectionKind::Client, name)
+                .and_then(|key| key.default)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        Self {
+            serverurl: default("serverurl"),
+            username: None,
+            password: None,
+            prompt: default("prompt"),
+            history_file: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// Reads the section from the file at `path`, which is used as it is in messages.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn ctl_spec(path: &str, lookup: &dyn Lookup) -> Result<CtlSpec, ConfigErrors> {
+    let mut reader = Reader::open(path, lookup)?;
+    let section = SectionKind::Client.prefix();
+    if reader.ini.section(section).is_none() {
+        reader.report.add(
+            Span::default(),
+            ".ini file does not include supervisorctl section".to_owned(),
+            "a line [supervisorctl] is enough",
+        );
+    }
+    let at = At::new(section, SectionKind::Client);
+    let nothing = Names::new();
+    let here = reader.only_here();
+    let serverurl = reader
+        .text(at, "serverurl", &here)
+        .ok()
+        .map(|url| server_url(&url, lookup))
+        .unwrap_or_default();
+    let prompt = reader.text(at, "prompt", &nothing).ok().unwrap_or_default();
+    let username = reader.text(at, "username", &nothing).ok();
+    let password = reader.text(at, "password", &nothing).ok();
+    let history_file = reader
+        .text(at, "history_file", &here)
+        .ok()
+        .filter(|path| !path.is_empty())
+        .map(|path| absolute(&expand_user(&path, lookup), lookup));
+    let mut warnings = Vec::new();
+    for plugin in reader.names_of(|name| SectionKind::of(name) == Some(SectionKind::CtlPlugin)) {
+        let at = At::new(&plugin, SectionKind::CtlPlugin);
+        match reader.text(at, CTL_FACTORY, &nothing) {
+            Got::Wrong => {}
+            Got::Absent => reader.fail(
+                at,
+                CTL_FACTORY,
+                format!("section [{plugin}] does not specify a {CTL_FACTORY}"),
+            ),
+            // Differs: Supervisor ends here when it cannot load the module. All other actions are of use without it.
+            Got::Is(factory) => warnings.push(format!(
+                "{factory} of [{plugin}] is a plug-in of Python and is not loaded; its actions are not there"
+            )),
+        }
+    }
+    reader.report.finish()?;
+    Ok(CtlSpec {
+        serverurl,
+        username,
+        password,
+        prompt,
+        history_file,
+        warnings,
+    })
+}
+
+/// The path of a socket becomes absolute; any other address stays.
+fn server_url(url: &str, lookup: &dyn Lookup) -> String {
+    match url.strip_prefix("unix://") {
+        Some(path) => format!("unix://{}", absolute(&expand_user(path, lookup), lookup)),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lookup::Fake;
+    use super::*;
+
+    fn spec(text: &str) -> Result<CtlSpec, String> {
+        let machine = Fake::default().with("/etc/s.conf", text);
+        ctl_spec("/etc/s.conf", &machine).map_err(|errors| errors.first)
+    }
+
+    #[test]
+    fn cfg_66_keys_and_defaults() {
+        assert_eq!(spec("[supervisorctl]"), Ok(CtlSpec::default()));
+        assert_eq!(CtlSpec::default().serverurl, "http://localhost:9001");
+        assert_eq!(CtlSpec::default().prompt, "supervisor");
+        assert_eq!(
+            spec(
+                "[supervisorctl]\nserverurl=unix://%(here)s/../run/s.sock\nusername=%(ENV_HOME)s\npassword=p\n\
+                 prompt=x\nhistory_file=~/h"
+            ),
+            Ok(CtlSpec {
+                serverurl: "unix:///run/s.sock".to_owned(),
+                username: Some("/home/me".to_owned()),
+                password: Some("p".to_owned()),
+                prompt: "x".to_owned(),
+                history_file: Some("/home/me/h".to_owned()),
+                warnings: Vec::new(),
+            })
+        );
+        assert_eq!(
+            spec("[x]"),
+            Err(".ini file does not include supervisorctl section".to_owned())
+        );
+        assert_eq!(
+            spec("[supervisorctl]\nprompt=%(here)s"),
+            Err(
+                "Format string '%(here)s' for 'supervisorctl.prompt' contains names ('here') which cannot be expanded. \
+                 Available names: ENV_HOME"
+                    .to_owned()
+            )
+        );
+        assert_eq!(
+            spec("[supervisorctl]\n[ctlplugin:x]\n"),
+            Err("section [ctlplugin:x] does not specify a supervisor.ctl_factory".to_owned())
+        );
+    }
+
+    #[test]
+    fn cfg_06_includes_are_not_followed() {
+        let machine = Fake::default()
+            .with("/etc/s.conf", "[supervisorctl]\n[include]\nfiles=x.conf")
+            .with("/etc/x.conf", "[supervisorctl]\nprompt=no\n");
+        let spec = ctl_spec("/etc/s.conf", &machine).expect("valid");
+        assert_eq!(spec.prompt, "supervisor");
+    }
+
+    #[test]
+    fn cfg_04_files_that_are_not_there_or_not_readable() {
+        for (path, expected) in [
+            ("/no", "could not find config file /no"),
+            ("/tmp", "could not read config file /tmp"),
+        ] {
+            let errors = ctl_spec(path, &Fake::default()).expect_err(path);
+            assert_eq!(errors.first, expected);
+        }
+    }
+
+    #[test]
+    fn passwords_are_not_printed() {
+        let spec = spec("[supervisorctl]\npassword=secret").expect("valid");
+        assert!(!format!("{spec:?}").contains("secret"));
+    }
+}

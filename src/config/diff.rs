@@ -1,0 +1,287 @@
+//! (what is active, what was read) → what `reread` prints and `update` applies. Knows no files.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::spec::{GroupKind, GroupSpec, LogSpec, LogTarget, ProcessSpec};
+use crate::domain::GroupName;
+
+/// How two sets of groups differ.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// In what was read only, in its order.
+    pub added: Vec<GroupName>,
+    /// In both and not alike, in the order of what was read.
+    pub changed: Vec<GroupName>,
+    /// In what is active only, in its order.
+    pub removed: Vec<GroupName>,
+}
+
+/// Compares what is active with what was read.
+#[must_use]
+pub fn diff(active: &[Arc<GroupSpec>], read: &[Arc<GroupSpec>]) -> Difference {
+    let by_name = |groups: &[Arc<GroupSpec>]| -> HashMap<GroupName, Arc<GroupSpec>> {
+        groups
+            .iter()
+            .map(|group| (group.name.clone(), group.clone()))
+            .collect()
+    };
+    let (old, new) = (by_name(active), by_name(read));
+    let mut difference = Difference::default();
+    for group in read {
+        match old.get(&group.name) {
+            None => difference.added.push(group.name.clone()),
+            Some(before) if !is_same(before, group) => difference.changed.push(group.name.clone()),
+            Some(_) => {}
+        }
+    }
+    difference.removed = active
+        .iter()
+        .map(|group| &group.name)
+        .filter(|name| !new.contains_key(*name))
+        .cloned()
+        .collect();
+    difference
+}
+
+fn is_same(active: &GroupSpec, read: &GroupSpec) -> bool {
+    let GroupSpec {
+        name: _,
+        priority,
+        kind,
+        processes,
+    } = read;
+    active.priority == *priority
+        && is_same_kind(&active.kind, kind)
+        // Differs: Supervisor also takes another order of `programs=` for a change, which would restart them for nothing.
+        && active.processes.len() == processes.len()
+        && active
+            .processes
+            .iter()
+            .zip(processes)
+            .all(|(active, read)| is_same_process(active, read))
+}
+
+fn is_same_kind(active: &GroupKind, read: &GroupKind) -> bool {
+    match (active, read) {
+        (GroupKind::Programs, GroupKind::Programs) => true,
+        (
+            GroupKind::Listeners {
+                events: old,
+                buffer_size: old_size,
+                result_handler: old_handler,
+            },
+            GroupKind::Listeners {
+                events,
+                buffer_size,
+                result_handler,
+            },
+        ) => {
+            let sorted = |events: &[String]| {
+                let mut events = events.to_vec();
+                events.sort_unstable();
+                events
+            };
+            // Supervisor keeps the events in an order of chance, which is no order at all.
+            sorted(old) == sorted(events)
+                && old_size == buffer_size
+                && old_handler == result_handler
+        }
+        // Mode, owner and backlog of the socket do not count, as in Supervisor.
+        (GroupKind::Fcgi(old), GroupKind::Fcgi(new)) => old.url == new.url,
+        _ => false,
+    }
+}
+
+fn is_same_process(active: &ProcessSpec, read: &ProcessSpec) -> bool {
+    // Every field is named, so that a new one cannot be forgotten.
+    let ProcessSpec {
+        name,
+        group: _,
+        command,
+        directory,
+        umask,
+        priority,
+        autostart,
+        autorestart,
+        startsecs,
+        startretries,
+        exitcodes,
+        stopsignal,
+        stopwaitsecs,
+        stopasgroup,
+        killasgroup,
+        user,
+        redirect_stderr,
+        stdout,
+        stderr,
+        environment,
+        server_url,
+        restart_floor,
+    } = read;
+    let sorted = |environment: &[(String, String)]| {
+        let mut sorted = environment.to_vec();
+        sorted.sort_unstable();
+        sorted
+    };
+    active.name == *name
+        && active.command == *command
+        && active.directory == *directory
+        && active.umask == *umask
+        && active.priority == *priority
+        && active.autostart == *autostart
+        && active.autorestart == *autorestart
+        && active.startsecs == *startsecs
+        && active.startretries == *startretries
+        && active.exitcodes == *exitcodes
+        && active.stopsignal == *stopsignal
+        && active.stopwaitsecs == *stopwaitsecs
+        && active.stopasgroup == *stopasgroup
+        && active.killasgroup == *killasgroup
+        && active.user.as_ref().map(|user| user.uid) == user.as_ref().map(|user| user.uid)
+        && active.redirect_stderr == *redirect_stderr
+        && is_same_stream(&active.stdout, stdout)
+        && is_same_stream(&active.stderr, stderr)
+        && (active.environment == *environment
+            || sorted(&active.environment) == sorted(environment))
+        && active.server_url == *server_url
+        && active.restart_floor == *restart_floor
+}
+
+fn is_same_stream(active: &LogSpec, read: &LogSpec) -> bool {
+    let LogSpec {
+        target,
+        maxbytes,
+        backups,
+        capture_maxbytes,
+        events,
+        syslog,
+    } = read;
+    // AUTO matches whatever is active. The other way round it does not: what is active has a made-up name by now.
+    (*target == LogTarget::Auto || active.target == *target)
+        && active.maxbytes == *maxbytes
+        && active.backups == *backups
+        && active.capture_maxbytes == *capture_maxbytes
+        && active.events == *events
+        && active.syslog == *syslog
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load;
+    use super::super::lookup::Fake;
+    use super::super::options::DaemonOptions;
+    use super::*;
+
+    fn groups(text: &str) -> Vec<Arc<GroupSpec>> {
+        let machine = Fake::default().with("/etc/s.conf", &format!("[supervisord]\n{text}"));
+        load("/etc/s.conf", &DaemonOptions::default(), &machine)
+            .expect("valid")
+            .groups
+    }
+
+    fn shown(active: &str, read: &str) -> String {
+        let difference = diff(&groups(active), &groups(read));
+        let names = |names: &[GroupName]| {
+            names
+                .iter()
+                .map(GroupName::as_str)
+                .collect::<Vec<_>>()
+                .join(",")
+        };
+        format!(
+            "+{} ~{} -{}",
+            names(&difference.added),
+            names(&difference.changed),
+            names(&difference.removed)
+        )
+    }
+
+    #[test]
+    fn added_changed_and_removed_in_order() {
+        let old = "[program:c]\ncommand=c\n[program:b]\ncommand=b\n[program:a]\ncommand=a\n";
+        let new = "[program:c]\ncommand=x\n[program:b]\ncommand=y\n[program:z]\ncommand=z\npriority=1\n[program:y]\ncommand=y\n";
+        assert_eq!(shown(old, new), "+z,y ~b,c -a");
+        assert_eq!(shown(old, old), "+ ~ -");
+    }
+
+    #[test]
+    fn every_key_of_a_process_counts() {
+        let base = "[program:a]\ncommand=a\nnumprocs=1\n";
+        for (line, is_change) in [
+            ("command=b", true),
+            ("directory=/", true),
+            ("umask=022", true),
+            ("priority=1", true),
+            ("autostart=false", true),
+            ("autorestart=true", true),
+            ("startsecs=2", true),
+            ("startretries=2", true),
+            ("exitcodes=1", true),
+            ("stopsignal=INT", true),
+            ("stopwaitsecs=2", true),
+            ("stopasgroup=true", true),
+            ("killasgroup=true", true),
+            ("user=web", true),
+            ("redirect_stderr=true", true),
+            ("stdout_logfile=/tmp/x", true),
+            ("stdout_logfile=NONE", true),
+            ("stdout_logfile=AUTO", false),
+            ("stderr_logfile_maxbytes=1", true),
+            ("stderr_logfile_backups=1", true),
+            ("stderr_capture_maxbytes=1", true),
+            ("stderr_events_enabled=true", true),
+            ("stderr_syslog=true", true),
+            ("environment=A=1", true),
+            ("serverurl=x", true),
+            ("restart_floor=2", true),
+            ("process_name=b", true),
+            ("startsecs=1", false),
+        ] {
+            let expected = if is_change { "+ ~a -" } else { "+ ~ -" };
+            assert_eq!(shown(base, &format!("{base}{line}\n")), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn auto_matches_whatever_is_active() {
+        let auto = "[program:a]\ncommand=a\n";
+        let file = "[program:a]\ncommand=a\nstdout_logfile=/tmp/x\n";
+        assert_eq!(shown(file, auto), "+ ~ -");
+        assert_eq!(shown(auto, file), "+ ~a -");
+    }
+
+    #[test]
+    fn kinds_and_their_own_keys_count() {
+        let pool = "[eventlistener:a]\ncommand=a\n";
+        for (old, new, is_change) in [
+            ("events=EVENT,TICK", "events=TICK,EVENT", false),
+            ("events=EVENT", "events=TICK", true),
+            ("events=EVENT", "events=EVENT\nbuffer_size=3", true),
+        ] {
+            let expected = if is_change { "+ ~a -" } else { "+ ~ -" };
+            assert_eq!(
+                shown(&format!("{pool}{old}\n"), &format!("{pool}{new}\n")),
+                expected
+            );
+        }
+        let fcgi = "[fcgi-program:a]\ncommand=a\nsocket=unix:///x\n";
+        assert_eq!(shown(fcgi, &format!("{fcgi}socket_mode=0777\n")), "+ ~ -");
+        assert_eq!(
+            shown(fcgi, "[fcgi-program:a]\ncommand=a\nsocket=tcp://h:1\n"),
+            "+ ~a -"
+        );
+        assert_eq!(shown(fcgi, "[program:a]\ncommand=a\n"), "+ ~a -");
+    }
+
+    #[test]
+    fn order_of_variables_is_no_change() {
+        assert_eq!(
+            shown(
+                "[program:a]\ncommand=a\nenvironment=A=1,B=2\n",
+                "[program:a]\ncommand=a\nenvironment=B=2,A=1\n"
+            ),
+            "+ ~ -"
+        );
+    }
+}

@@ -1,0 +1,560 @@
+//! `%(name)s`: Python's `%` formatting with a mapping, and Supervisor's sentences when it fails. Knows no keys.
+
+use std::collections::BTreeMap;
+
+use super::python::is_space;
+use crate::domain::python_repr;
+
+/// What a name stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A text; nothing inside it is expanded again.
+    Text(String),
+    /// A number, for `%(process_num)02d`.
+    Number(i64),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+/// Names and what they stand for.
+pub type Names = BTreeMap<String, Value>;
+
+/// The widest field and the longest precision, in characters; Python would fill any amount of memory.
+pub const WIDTH_MAX: usize = 65_536;
+
+/// Replaces names in `text`; of several layers that know a name the last wins. `place` is for the sentences.
+///
+/// # Errors
+/// Supervisor's sentence: a name that no layer knows, or a format that Python would refuse.
+///
+/// # Source
+/// Python's "printf-style String Formatting".
+pub fn expand(text: &str, layers: &[&Names], place: &str) -> Result<String, String> {
+    if !text.contains('%') {
+        return Ok(text.to_owned());
+    }
+    Format::new(text, layers).run().map_err(|error| match error {
+        Error::Unknown(name) => {
+            let mut known: Vec<&str> = layers
+                .iter()
+                .flat_map(|layer| layer.keys().map(String::as_str))
+                .collect();
+            known.sort_unstable();
+            known.dedup();
+            format!(
+                "Format string {} for {} contains names ({}) which cannot be expanded. Available names: {}",
+                python_repr(text),
+                python_repr(place),
+                python_repr(&name),
+                known.join(", ")
+            )
+        }
+        Error::Bad(reason) => format!(
+            "Format string {} for {} is badly formatted: {reason}",
+            python_repr(text),
+            python_repr(place)
+        ),
+    })
+}
+
+enum Error {
+    Unknown(String),
+    Bad(String),
+}
+
+fn bad<T>(reason: impl Into<String>) -> Result<T, Error> {
+    Err(Error::Bad(reason.into()))
+}
+
+/// What the next conversion takes: Python keeps one pending argument, at first the mapping itself.
+#[derive(Clone)]
+enum Argument {
+    Mapping,
+    Value(Value),
+}
+
+impl Argument {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Mapping => "dict",
+            Self::Value(Value::Text(_)) => "str",
+            Self::Value(Value::Number(_)) => "int",
+        }
+    }
+}
+
+#[derive(Default)]
+struct Flags {
+    left: bool,
+    sign: bool,
+    blank: bool,
+    alternate: bool,
+    zero: bool,
+}
+
+struct Format<'a> {
+    text: Vec<char>,
+    /// The next character.
+    at: usize,
+    layers: &'a [&'a Names],
+    pending: Option<Argument>,
+    out: String,
+}
+
+impl<'a> Format<'a> {
+    fn new(text: &str, layers: &'a [&'a Names]) -> Self {
+        Self {
+            text: text.chars().collect(),
+            at: 0,
+            layers,
+            pending: Some(Argument::Mapping),
+            out: String::with_capacity(text.len()),
+        }
+    }
+
+    fn run(mut self) -> Result<String, Error> {
+        while let Some(&c) = self.text.get(self.at) {
+            self.at += 1;
+            if c == '%' {
+                self.conversion()?;
+            } else {
+                self.out.push(c);
+            }
+        }
+        Ok(self.out)
+    }
+
+    fn next(&mut self) -> Result<char, Error> {
+        let Some(&c) = self.text.get(self.at) else {
+            return bad("incomplete format");
+        };
+        self.at += 1;
+        Ok(c)
+    }
+
+    fn take(&mut self) -> Result<Argument, Error> {
+        match self.pending.take() {
+            Some(argument) => Ok(argument),
+            None => bad("not enough arguments for format string"),
+        }
+    }
+
+    fn conversion(&mut self) -> Result<(), Error> {
+        let mut c = self.next()?;
+        if c == '(' {
+            let name = self.name()?;
+            let value = self
+                .layers
+                .iter()
+                .rev()
+                .find_map(|layer| layer.get(&name))
+                .cloned();
+            match value {
+                Some(value) => self.pending = Some(Argument::Value(value)),
+                None => return Err(Error::Unknown(name)),
+            }
+            c = self.next()?;
+        }
+        let mut flags = Flags::default();
+        loop {
+            match c {
+                '-' => flags.left = true,
+                '+' => flags.sign = true,
+                ' ' => flags.blank = true,
+                '#' => flags.alternate = true,
+                '0' => flags.zero = true,
+                _ => break,
+            }
+            c = self.next()?;
+        }
+        let width = self.number(&mut c, "width too big")?.unwrap_or(0);
+        let mut precision = None;
+        if c == '.' {
+            c = self.next()?;
+            precision = Some(self.number(&mut c, "precision too big")?.unwrap_or(0));
+        }
+        if matches!(c, 'h' | 'l' | 'L') {
+            c = self.next()?;
+        }
+        if c == '%' {
+            self.out.push('%');
+            return Ok(());
+        }
+        let argument = self.take()?;
+        let (sign, body) = self.convert(c, &argument, &flags, precision)?;
+        let numeric = matches!(
+            c,
+            'd' | 'i' | 'u' | 'o' | 'x' | 'X' | 'e' | 'E' | 'f' | 'F' | 'g' | 'G'
+        );
+        self.pad(&sign, &body, width, flags.left, flags.zero && numeric);
+        Ok(())
+    }
+
+    /// The name after `(`; parentheses inside it pair up.
+    fn name(&mut self) -> Result<String, Error> {
+        let mut depth = 1;
+        let start = self.at;
+        while let Some(&c) = self.text.get(self.at) {
+            self.at += 1;
+            match c {
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                return Ok(self.text[start..self.at - 1].iter().collect());
+            }
+        }
+        bad("incomplete format key")
+    }
+
+    /// Digits from `c` on, or a `*`, which takes an argument that is never there.
+    fn number(&mut self, c: &mut char, too_big: &str) -> Result<Option<usize>, Error> {
+        if *c == '*' {
+            let number = match self.take()? {
+                Argument::Value(Value::Number(number)) => number,
+                _ => return bad("* wants int"),
+            };
+            *c = self.next()?;
+            let number = usize::try_from(number).unwrap_or(0);
+            return if number > WIDTH_MAX {
+                bad(too_big)
+            } else {
+                Ok(Some(number))
+            };
+        }
+        let mut number = None;
+        while let Some(digit) = c.to_digit(10) {
+            let next = number.unwrap_or(0) * 10 + digit as usize;
+            // Differs: Python would fill any amount of memory with blanks.
+            if next > WIDTH_MAX {
+                return bad(too_big);
+            }
+            number = Some(next);
+            *c = self.next()?;
+        }
+        Ok(number)
+    }
+
+    fn convert(
+        &self,
+        c: char,
+        argument: &Argument,
+        flags: &Flags,
+        precision: Option<usize>,
+    ) -> Result<(String, String), Error> {
+        match c {
+            's' | 'r' | 'a' => {
+                let text = match (argument, c) {
+                    (Argument::Value(Value::Text(text)), 's') => text.clone(),
+                    (Argument::Value(Value::Text(text)), 'r') => python_repr(text),
+                    (Argument::Value(Value::Text(text)), _) => ascii(&python_repr(text)),
+                    (Argument::Value(Value::Number(number)), _) => number.to_string(),
+                    (Argument::Mapping, 'a') => ascii(&self.mapping()),
+                    (Argument::Mapping, _) => self.mapping(),
+                };
+                let text = match precision {
+                    Some(precision) => text.chars().take(precision).collect(),
+                    None => text,
+                };
+                Ok((String::new(), text))
+            }
+            'd' | 'i' | 'u' | 'o' | 'x' | 'X' => {
+                let Argument::Value(Value::Number(number)) = argument else {
+                    let wanted = if matches!(c, 'o' | 'x' | 'X') {
+                        "an integer"
+                    } else {
+                        "a real number"
+                    };
+                    return bad(format!(
+                        "%{c} format: {wanted} is required, not {}",
+                        argument.kind()
+                    ));
+                };
+                let magnitude = number.unsigned_abs();
+                let (prefix, digits) = match c {
+                    'o' => ("0o", format!("{magnitude:o}")),
+                    'x' => ("0x", format!("{magnitude:x}")),
+                    'X' => ("0X", format!("{magnitude:X}")),
+                    _ => ("", magnitude.to_string()),
+                };
+                let mut sign = sign(*number < 0, flags).to_owned();
+                if flags.alternate {
+                    sign.push_str(prefix);
+                }
+                Ok((sign, format!("{digits:0>0$}", precision.unwrap_or(0))))
+            }
+            'e' | 'E' | 'f' | 'F' | 'g' | 'G' => {
+                let Argument::Value(Value::Number(number)) = argument else {
+                    return bad(format!("must be real number, not {}", argument.kind()));
+                };
+                Ok((
+                    sign(*number < 0, flags).to_owned(),
+                    float(number.unsigned_abs(), c, precision.unwrap_or(6), flags),
+                ))
+            }
+            'c' => match argument {
+                Argument::Value(Value::Text(text)) if text.chars().count() == 1 => {
+                    Ok((String::new(), text.clone()))
+                }
+                Argument::Value(Value::Number(number)) => {
+                    match u32::try_from(*number).ok().and_then(char::from_u32) {
+                        Some(character) => Ok((String::new(), character.to_string())),
+                        None => bad("%c arg not in range(0x110000)"),
+                    }
+                }
+                _ => bad("%c requires int or char"),
+            },
+            _ => {
+                let shown = if ('\x1f'..='~').contains(&c) { c } else { '?' };
+                bad(format!(
+                    "unsupported format character '{shown}' ({:#x}) at index {}",
+                    u32::from(c),
+                    self.at - 1
+                ))
+            }
+        }
+    }
+
+    /// The mapping as Python prints it, for a conversion that names nothing.
+    fn mapping(&self) -> String {
+        let mut all = Names::new();
+        for layer in self.layers {
+            all.extend(
+                layer
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.clone())),
+            );
+        }
+        let pairs: Vec<String> = all
+            .iter()
+            .map(|(name, value)| match value {
+                Value::Text(text) => format!("{}: {}", python_repr(name), python_repr(text)),
+                Value::Number(number) => format!("{}: {number}", python_repr(name)),
+            })
+            .collect();
+        format!("{{{}}}", pairs.join(", "))
+    }
+
+    fn pad(&mut self, sign: &str, body: &str, width: usize, left: bool, zero: bool) {
+        let fill = width.saturating_sub(sign.chars().count() + body.chars().count());
+        let blanks = |out: &mut String, c: char| out.extend(std::iter::repeat_n(c, fill));
+        if left {
+            self.out.push_str(sign);
+            self.out.push_str(body);
+            blanks(&mut self.out, ' ');
+        } else if zero {
+            self.out.push_str(sign);
+            blanks(&mut self.out, '0');
+            self.out.push_str(body);
+        } else {
+            blanks(&mut self.out, ' ');
+            self.out.push_str(sign);
+            self.out.push_str(body);
+        }
+    }
+}
+
+fn sign(negative: bool, flags: &Flags) -> &'static str {
+    match (negative, flags.sign, flags.blank) {
+        (true, ..) => "-",
+        (false, true, _) => "+",
+        (false, false, true) => " ",
+        (false, false, false) => "",
+    }
+}
+
+/// Every character beyond ASCII as an escape.
+fn ascii(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match u32::from(c) {
+            0..=0x7f => out.push(c),
+            code @ 0x80..=0xff => out.push_str(&format!("\\x{code:02x}")),
+            code @ 0x100..=0xffff => out.push_str(&format!("\\u{code:04x}")),
+            code => out.push_str(&format!("\\U{code:08x}")),
+        }
+    }
+    out
+}
+
+/// A whole number in C's `%e`, `%f` or `%g`.
+fn float(magnitude: u64, c: char, precision: usize, flags: &Flags) -> String {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "Python converts to a double here too"
+    )]
+    let number = magnitude as f64;
+    let scientific = |precision: usize| {
+        let text = format!("{number:.precision$e}");
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        (
+            mantissa.to_owned(),
+            exponent.parse::<usize>().unwrap_or_default(),
+        )
+    };
+    let dot = |text: String| {
+        if flags.alternate && !text.contains('.') {
+            text + "."
+        } else {
+            text
+        }
+    };
+    let text = match c.to_ascii_lowercase() {
+        'f' => dot(format!("{number:.precision$}")),
+        'e' => {
+            let (mantissa, exponent) = scientific(precision);
+            format!("{}e+{exponent:02}", dot(mantissa))
+        }
+        _ => {
+            let digits = precision.max(1);
+            let (mantissa, exponent) = scientific(digits - 1);
+            let trim = |text: String| {
+                if flags.alternate {
+                    dot(text)
+                } else if text.contains('.') {
+                    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+                } else {
+                    text
+                }
+            };
+            if exponent < digits {
+                let places = digits - 1 - exponent;
+                trim(format!("{number:.places$}"))
+            } else {
+                format!("{}e+{exponent:02}", trim(mantissa))
+            }
+        }
+    };
+    if c.is_ascii_uppercase() {
+        text.to_uppercase()
+    } else {
+        text
+    }
+}
+
+/// The text holds a conversion that names nothing, such as the `%s` of `date +%s`, which Supervisor replaces by all names
+/// and values at once.
+#[must_use]
+pub fn has_nameless(text: &str) -> bool {
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        if c != '%' {
+            continue;
+        }
+        while characters
+            .next_if(|c| matches!(c, '-' | '+' | ' ' | '#' | '.' | '0'..='9'))
+            .is_some()
+        {}
+        match characters.next() {
+            Some('(' | '%') | None => {}
+            Some(c) => {
+                if c.is_alphabetic() && !is_space(c) {
+                    return true;
+                }
+            }
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        Names::from([
+            ("x".to_owned(), Value::from("ab")),
+            ("n".to_owned(), Value::Number(7)),
+            ("e".to_owned(), Value::from("ä\n")),
+        ])
+    }
+
+    #[test]
+    fn cfg_17_printf_formats() {
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("%(x)s-%(n)02d", "ab-07"),
+            ("%(n)d%(n)i%(n)u", "777"),
+            ("%(n)-4d|%(n)+d|%(n) d|%(n)5.3d", "7   |+7| 7|  007"),
+            ("%(n)x %(n)#x %(n)#06x %(n)#o %(n)X", "7 0x7 0x0007 0o7 7"),
+            ("%(n)s %(n)5s %(x).1s %(x)05s", "7     7 a    ab"),
+            ("%(e)r %(e)a", "'ä\\n' '\\xe4\\n'"),
+            ("100%%", "100%"),
+            ("%(x)%s", "%s"),
+            ("%(n)f %(n).0e %(n)g %(n)#g", "7.000000 7e+00 7 7.00000"),
+            ("%(n)ld", "7"),
+            ("%(n)c", "\x07"),
+        ] {
+            assert_eq!(
+                expand(text, &[&names()], "p"),
+                Ok(expected.to_owned()),
+                "{text}"
+            );
+        }
+        assert_eq!(
+            expand(
+                "a %s",
+                &[&Names::from([("k".to_owned(), Value::Number(1))])],
+                "p"
+            ),
+            Ok("a {'k': 1}".to_owned())
+        );
+    }
+
+    #[test]
+    fn cfg_18_cfg_19_sentences() {
+        for (text, reason) in [
+            ("%", "incomplete format"),
+            ("%(x", "incomplete format key"),
+            ("%(x)", "incomplete format"),
+            ("a %Y", "unsupported format character 'Y' (0x59) at index 3"),
+            ("%(x)d", "%d format: a real number is required, not str"),
+            ("%(x)x", "%x format: an integer is required, not str"),
+            ("%(x)c", "%c requires int or char"),
+            ("%(x)s %s", "not enough arguments for format string"),
+            ("%*d", "* wants int"),
+            ("%(n)999999999d", "width too big"),
+        ] {
+            assert_eq!(
+                expand(text, &[&names()], "place"),
+                Err(format!(
+                    "Format string '{text}' for 'place' is badly formatted: {reason}"
+                )),
+            );
+        }
+        assert_eq!(
+            expand("%(y)s", &[&names(), &names()], "s.k"),
+            Err(
+                "Format string '%(y)s' for 's.k' contains names ('y') which cannot be expanded. \
+                 Available names: e, n, x"
+                    .to_owned()
+            )
+        );
+    }
+
+    #[test]
+    fn later_layers_win_and_values_stay_as_they_are() {
+        let other = Names::from([("x".to_owned(), Value::from("%(n)d"))]);
+        assert_eq!(
+            expand("%(x)s", &[&names(), &other], "p"),
+            Ok("%(n)d".to_owned())
+        );
+    }
+
+    #[test]
+    fn nameless_conversions_are_found() {
+        for (text, expected) in [
+            ("date +%s", true),
+            ("%(x)s 100%%", false),
+            ("%-5d", true),
+            ("%%s", false),
+        ] {
+            assert_eq!(has_nameless(text), expected, "{text}");
+        }
+    }
+}

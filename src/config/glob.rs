@@ -1,0 +1,221 @@
+//! File name patterns of `[include] files`, by the rules of Python's `glob` without recursion.
+
+use super::lookup::Lookup;
+use super::path::{basename, dirname, join};
+
+/// The paths that match `pattern`, in bytewise order.
+///
+/// # Source
+/// Python's `glob` and `fnmatch`: `*`, `?`, `[abc]`, `[!abc]`; a leading dot is matched by a leading dot only.
+#[must_use]
+pub(super) fn glob(pattern: &str, lookup: &dyn Lookup) -> Vec<String> {
+    let mut found = matching(pattern, lookup, false);
+    found.sort_unstable();
+    found
+}
+
+fn has_magic(pattern: &str) -> bool {
+    pattern.contains(['*', '?', '['])
+}
+
+fn matching(pattern: &str, lookup: &dyn Lookup, directories: bool) -> Vec<String> {
+    let (dir, name) = (dirname(pattern), basename(pattern));
+    if !has_magic(pattern) {
+        let there = if name.is_empty() {
+            lookup.is_dir(dir)
+        } else {
+            lookup.is_entry(pattern)
+        };
+        return if there {
+            vec![pattern.to_owned()]
+        } else {
+            Vec::new()
+        };
+    }
+    let dirs = if has_magic(dir) && dir != pattern {
+        matching(dir, lookup, true)
+    } else {
+        vec![dir.to_owned()]
+    };
+    let mut found = Vec::new();
+    for dir in dirs {
+        if has_magic(name) {
+            let names = lookup.list(if dir.is_empty() { "." } else { &dir });
+            found.extend(
+                names
+                    .iter()
+                    .filter(|entry| !entry.starts_with('.') || name.starts_with('.'))
+                    .filter(|entry| fits(name, entry))
+                    .map(|entry| join(&dir, entry))
+                    .filter(|path| !directories || lookup.is_dir(path)),
+            );
+        } else {
+            let path = join(&dir, name);
+            let there = if name.is_empty() {
+                lookup.is_dir(&dir)
+            } else {
+                lookup.is_entry(&path)
+            };
+            if there {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+enum Token {
+    Any,
+    One,
+    Literal(char),
+    Class {
+        not: bool,
+        ranges: Vec<(char, char)>,
+    },
+}
+
+fn tokens(pattern: &str) -> Vec<Token> {
+    let text: Vec<char> = pattern.chars().collect();
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while let Some(&c) = text.get(at) {
+        at += 1;
+        match c {
+            '*' => {
+                // Several in a row say no more than one, and one is matched faster.
+                if !matches!(tokens.last(), Some(Token::Any)) {
+                    tokens.push(Token::Any);
+                }
+            }
+            '?' => tokens.push(Token::One),
+            '[' => {
+                let not = text.get(at) == Some(&'!');
+                let start = at + usize::from(not);
+                // A bracket right at the start stands for itself.
+                let from = start + usize::from(text.get(start) == Some(&']'));
+                let end = text
+                    .get(from..)
+                    .and_then(|rest| rest.iter().position(|&c| c == ']'))
+                    .map(|offset| from + offset);
+                match end {
+                    None => tokens.push(Token::Literal('[')),
+                    Some(end) => {
+                        tokens.push(Token::Class {
+                            not,
+                            ranges: ranges(&text[start..end]),
+                        });
+                        at = end + 1;
+                    }
+                }
+            }
+            c => tokens.push(Token::Literal(c)),
+        }
+    }
+    tokens
+}
+
+fn ranges(mut class: &[char]) -> Vec<(char, char)> {
+    let mut ranges = Vec::new();
+    loop {
+        match class {
+            [] => return ranges,
+            [first, '-', last, rest @ ..] => {
+                ranges.push((*first, *last));
+                class = rest;
+            }
+            [one, rest @ ..] => {
+                ranges.push((*one, *one));
+                class = rest;
+            }
+        }
+    }
+}
+
+/// `name` fits `pattern`. Linear in memory, and the last `*` alone is tried again, so that no pattern takes for ever.
+fn fits(pattern: &str, name: &str) -> bool {
+    let tokens = tokens(pattern);
+    let name: Vec<char> = name.chars().collect();
+    let (mut token, mut at) = (0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    while at < name.len() {
+        let c = name[at];
+        let one = match tokens.get(token) {
+            Some(Token::Any) => {
+                retry = Some((token + 1, at));
+                token += 1;
+                continue;
+            }
+            Some(Token::One) => true,
+            Some(Token::Literal(literal)) => *literal == c,
+            Some(Token::Class { not, ranges }) => {
+                ranges
+                    .iter()
+                    .any(|&(first, last)| (first..=last).contains(&c))
+                    != *not
+            }
+            None => false,
+        };
+        if one {
+            token += 1;
+            at += 1;
+        } else if let Some((after, start)) = retry {
+            retry = Some((after, start + 1));
+            token = after;
+            at = start + 1;
+        } else {
+            return false;
+        }
+    }
+    tokens[token..]
+        .iter()
+        .all(|token| matches!(token, Token::Any))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lookup::Fake;
+    use super::*;
+
+    #[test]
+    fn cfg_26_patterns() {
+        for (pattern, name, expected) in [
+            ("*.conf", "a.conf", true),
+            ("*.conf", "a.conf~", false),
+            ("a?c", "abc", true),
+            ("[a-c]x", "bx", true),
+            ("[!a-c]x", "bx", false),
+            ("[]a]", "]", true),
+            ("[a", "[a", true),
+            ("[c-a]", "b", false),
+            ("*a*b*c", "xxaxxbxxc", true),
+            ("**", "x", true),
+            ("", "", true),
+        ] {
+            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn cfg_26_matches_are_sorted_and_hidden_files_stay_hidden() {
+        let machine = Fake::default()
+            .with("/etc/d/b.conf", "")
+            .with("/etc/d/a.conf", "")
+            .with("/etc/d/.h.conf", "")
+            .with("/etc/e/c.conf", "");
+        for (pattern, expected) in [
+            ("/etc/d/*.conf", vec!["/etc/d/a.conf", "/etc/d/b.conf"]),
+            (
+                "/etc/*/*.conf",
+                vec!["/etc/d/a.conf", "/etc/d/b.conf", "/etc/e/c.conf"],
+            ),
+            ("/etc/d/.*", vec!["/etc/d/.h.conf"]),
+            ("/etc/?/c.conf", vec!["/etc/e/c.conf"]),
+            ("/etc/d/a.conf", vec!["/etc/d/a.conf"]),
+            ("/etc/d/nosuch", vec![]),
+            ("/etc/*/", vec!["/etc/d/", "/etc/e/"]),
+            ("/etc/d/a.conf/*", vec![]),
+        ] {
+            assert_eq!(glob(pattern, &machine), expected, "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! Text → sections with the place of every key and value. The only file that knows the dialect of the INI format.
+//!
+//! The dialect is that of Python's raw parser with `strict` off, inline comments by `;` and `#`, and blank lines inside
+//! values. This module must not know any section or key.
+
+use std::collections::HashMap;
+
+use super::problem::Span;
+use super::python::{is_space, rstrip, strip};
+use crate::domain::python_repr;
+
+/// One key and its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Lower case.
+    pub key: String,
+    /// Trimmed; continuation lines joined by newlines.
+    pub value: String,
+    /// Where the key stands.
+    pub key_span: Span,
+    /// Where the value's first line stands.
+    pub value_span: Span,
+    /// An inline comment that began inside quotes, and so cut the value in two.
+    pub cut: Option<Span>,
+}
+
+/// One section, merged from every place that bears its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    /// What stands between the brackets, as it stands there.
+    pub name: String,
+    /// Where it is first opened.
+    pub span: Span,
+    /// In the order in which the keys first appear.
+    pub entries: Vec<Entry>,
+}
+
+impl Section {
+    fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    fn put(&mut self, entry: Entry) -> usize {
+        match self.entries.iter().position(|old| old.key == entry.key) {
+            Some(at) => {
+                self.entries[at] = entry;
+                at
+            }
+            None => {
+                self.entries.push(entry);
+                self.entries.len() - 1
+            }
+        }
+    }
+}
+
+/// All sections of one or several files.
+#[derive(Debug, Clone)]
+pub struct Ini {
+    sections: Vec<Section>,
+    index: HashMap<String, usize>,
+    /// `[DEFAULT]`.
+    pub defaults: Section,
+}
+
+/// What is wrong with the text of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IniError {
+    /// Python's sentence, all lines included.
+    pub sentence: String,
+    /// Each bad line with a hint.
+    pub lines: Vec<(Span, &'static str)>,
+}
+
+/// The name of the section whose keys every section has.
+const DEFAULT: &str = "DEFAULT";
+
+/// Text as Python reads a text file: every line ends in `\n`.
+#[must_use]
+pub fn universal_newlines(text: &str) -> String {
+    if text.contains('\r') {
+        text.replace("\r\n", "\n").replace('\r', "\n")
+    } else {
+        text.to_owned()
+    }
+}
+
+impl Default for Ini {
+    fn default() -> Self {
+        Self {
+            sections: Vec::new(),
+            index: HashMap::new(),
+            defaults: Section {
+                name: DEFAULT.to_owned(),
+                span: Span::default(),
+                entries: Vec::new(),
+            },
+        }
+    }
+}
+
+/// Where the reader stands: in which section, and after which key.
+struct Cursor {
+    /// None: in `[DEFAULT]`.
+    section: Option<usize>,
+    entry: Option<usize>,
+}
+
+impl Ini {
+    /// Adds the sections of a file. `name` and `file` are for messages and spans; `text` has only `\n` as line ends.
+    ///
+    /// # Errors
+    /// Lines that are nothing, or stand before any section. All other lines are taken in all the same.
+    ///
+    /// # Source
+    /// Python's `configparser`, "Supported INI File Structure".
+    pub fn read(&mut self, name: &str, file: usize, text: &str) -> Result<(), IniError> {
+        let mut cursor: Option<Cursor> = None;
+        let mut indent = 0;
+        let mut homeless: Option<IniError> = None;
+        let mut bad = Vec::new();
+        let mut sentence = String::new();
+        let mut touched = Vec::new();
+        for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+            let comment = comment_start(line);
+            let kept = strip(&line[..comment.unwrap_or(line.len())]);
+            if kept.is_empty() {
+                // A blank line belongs to the value it stands in; a comment line vanishes.
+                if let (None, Some(entry)) = (
+                    comment,
+                    cursor.as_ref().and_then(|cursor| self.open(cursor)),
+                ) {
+                    entry.value.push('\n');
+                }
+                continue;
+            }
+            let own = line.chars().take_while(|&c| is_space(c)).count();
+            let span = |from: usize, text: &str| Span {
+                file,
+                line: number,
+                column: line[..from].chars().count() + 1,
+                len: text.chars().count().max(1),
+            };
+            let start = line.len() - line.trim_start_matches(is_space).len();
+            let cut = |value: &str| {
+                comment
+                    .filter(|_| in_quotes(value))
+                    .map(|at| span(at, &line[at..=at]))
+            };
+            if own > indent
+                && let Some(entry) = cursor.as_ref().and_then(|cursor| self.open(cursor))
+            {
+                entry.value.push('\n');
+                entry.value.push_str(kept);
+                entry.cut = entry.cut.or_else(|| cut(&entry.value));
+                continue;
+            }
+            indent = own;
+            if let Some(header) = header(kept) {
+                cursor = Some(Cursor {
+                    section: self.section_at(header, span(start, kept)),
+                    entry: None,
+                });
+                continue;
+            }
+            let Some(cursor) = cursor.as_mut() else {
+                homeless.get_or_insert_with(|| IniError {
+                    sentence: format!(
+                        "File contains no section headers.\nfile: {}, line: {number}\n{}",
+                        python_repr(name),
+                        python_repr(line)
+                    ),
+                    lines: vec![(
+                        span(start, kept),
+                        "expected a section header such as [supervisord] before this line",
+                    )],
+                });
+                continue;
+            };
+            let parts = kept
+                .find(['=', ':'])
+                .map(|at| (rstrip(&kept[..at]), &kept[at + 1..]));
+            if parts.is_none_or(|(key, _)| key.is_empty()) {
+                bad.push((
+                    span(start, kept),
+                    "expected `key = value`, a [section] or a comment that begins with ; or #",
+                ));
+                if sentence.is_empty() {
+                    sentence = format!("Source contains parsing errors: {}", python_repr(name));
+                }
+                sentence.push_str(&format!("\n\t[line {number:2}]: {}", python_repr(line)));
+            }
+            // Python goes on with an empty key, but after a line without a separator the key before stays open.
+            let Some((key, rest)) = parts else { continue };
+            let value = strip(rest);
+            let value_at = start + kept.len() - rest.trim_start_matches(is_space).len();
+            let at = self.home(cursor).put(Entry {
+                key: key.to_lowercase(),
+                value: value.to_owned(),
+                key_span: span(start, key),
+                value_span: if value.is_empty() {
+                    span(start, key)
+                } else {
+                    span(value_at, value)
+                },
+                cut: cut(value),
+            });
+            // An empty key takes no continuation lines.
+            cursor.entry = (!key.is_empty()).then_some(at);
+            touched.push((cursor.section, at));
+        }
+        for (section, entry) in touched {
+            let cursor = Cursor {
+                section,
+                entry: Some(entry),
+            };
+            if let Some(entry) = self.open(&cursor) {
+                entry.value.truncate(rstrip(&entry.value).len());
+            }
+        }
+        match homeless {
+            // It can only be the first error of a file, and it is the one at which Python stops.
+            Some(mut error) => {
+                error.lines.extend(bad);
+                Err(error)
+            }
+            None if bad.is_empty() => Ok(()),
+            None => Err(IniError {
+                sentence,
+                lines: bad,
+            }),
+        }
+    }
+
+    fn home(&mut self, cursor: &Cursor) -> &mut Section {
+        match cursor.section {
+            Some(at) => &mut self.sections[at],
+            None => &mut self.defaults,
+        }
+    }
+
+    /// The entry that a continuation line would join.
+    fn open(&mut self, cursor: &Cursor) -> Option<&mut Entry> {
+        let at = cursor.entry?;
+        self.home(cursor).entries.get_mut(at)
+    }
+
+    /// The section of this name, made if need be; none for `[DEFAULT]`.
+    fn section_at(&mut self, name: &str, span: Span) -> Option<usize> {
+        if name == DEFAULT {
+            return None;
+        }
+        if let Some(&at) = self.index.get(name) {
+            return Some(at);
+        }
+        self.index.insert(name.to_owned(), self.sections.len());
+        self.sections.push(Section {
+            name: name.to_owned(),
+            span,
+            entries: Vec::new(),
+        });
+        Some(self.sections.len() - 1)
+    }
+
+    /// All sections but `[DEFAULT]`, in the order in which they first appear.
+    #[must_use]
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    /// The section of exactly this name.
+    #[must_use]
+    pub fn section(&self, name: &str) -> Option<&Section> {
+        self.index.get(name).map(|&at| &self.sections[at])
+    }
+
+    /// The entry of a key (lower case), else that of `[DEFAULT]`.
+    #[must_use]
+    pub fn get(&self, section: &str, key: &str) -> Option<&Entry> {
+        self.section(section)
+            .and_then(|section| section.entry(key))
+            .or_else(|| self.defaults.entry(key))
+    }
+
+    /// All entries of a section: its own, then those of `[DEFAULT]` that it does not set itself.
+    pub fn entries<'a>(&'a self, section: &'a Section) -> impl Iterator<Item = &'a Entry> {
+        section.entries.iter().chain(
+            self.defaults
+                .entries
+                .iter()
+                .filter(|entry| section.entry(&entry.key).is_none()),
+        )
+    }
+
+    /// Replaces `from` by `to` in every value of every section, where a section takes over those values of `[DEFAULT]`
+    /// that hold it; `[DEFAULT]` itself stays.
+    pub fn replace(&mut self, from: &str, to: &str) {
+        let Self {
+            sections, defaults, ..
+        } = self;
+        for section in sections {
+            for entry in &defaults.entries {
+                if entry.value.contains(from) && section.entry(&entry.key).is_none() {
+                    section.entries.push(entry.clone());
+                }
+            }
+            for entry in &mut section.entries {
+                if entry.value.contains(from) {
+                    entry.value = entry.value.replace(from, to);
+                }
+            }
+        }
+    }
+}
+
+/// Where a comment starts, in bytes. The searches for `;` and `#` advance in lockstep, one occurrence of each per
+/// round, and the first round that finds a comment ends them: in `a=x;y ;cut #d` the `#` stands in the second round
+/// only, and so does the `;` that counts.
+fn comment_start(line: &str) -> Option<usize> {
+    if line.trim_start_matches(is_space).starts_with(['#', ';']) {
+        return Some(0);
+    }
+    let mut semicolons = line.match_indices(';').map(|(at, _)| at);
+    let mut hashes = line.match_indices('#').map(|(at, _)| at);
+    loop {
+        let round = [semicolons.next(), hashes.next()];
+        if round == [None, None] {
+            return None;
+        }
+        let found = round
+            .into_iter()
+            .flatten()
+            .filter(|&at| line[..at].chars().next_back().is_none_or(is_space))
+            .min();
+        if found.is_some() {
+            return found;
+        }
+    }
+}
+
+/// The name between the first `[` and the last `]` of a header line; at least one character.
+fn header(line: &str) -> Option<&str> {
+    let inner = line.strip_prefix('[')?;
+    let end = inner.rfind(']')?;
+    (end > 0).then(|| &inner[..end])
+}
+
+/// The text ends inside a quoted word, as a shell would see it.
+fn in_quotes(text: &str) -> bool {
+    let mut open = None;
+    let mut characters = text.chars();
+    while let Some(c) = characters.next() {
+        match (open, c) {
+            (None | Some('"'), '\\') => {
+                characters.next();
+            }
+            (None, '"' | '\'') => open = Some(c),
+            (Some(quote), c) if quote == c => open = None,
+            _ => {}
+        }
+    }
+    open.is_some()
+}

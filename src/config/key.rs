@@ -1,0 +1,458 @@
+//! KEYS: every key of every section, declared once. Parser defaults, the command line, hints for misspelled keys and the
+//! sample configuration derive from these rows. Knows nothing of parsing.
+
+use std::sync::OnceLock;
+
+/// The sorts of sections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SectionKind {
+    /// `[supervisord]`.
+    Daemon,
+    /// `[supervisorctl]`.
+    Client,
+    /// `[unix_http_server]`, with a suffix or without.
+    UnixServer,
+    /// `[inet_http_server]`, with a suffix or without.
+    InetServer,
+    /// `[program:x]`.
+    Program,
+    /// `[group:x]`.
+    Group,
+    /// `[eventlistener:x]`; has the keys of programs too.
+    Listener,
+    /// `[fcgi-program:x]`; has the keys of programs too.
+    Fcgi,
+    /// `[include]`.
+    Include,
+    /// `[rpcinterface:x]`; any key beyond the first is passed on.
+    RpcInterface,
+    /// `[ctlplugin:x]`; any key beyond the first is passed on.
+    CtlPlugin,
+}
+
+/// How a section of each kind is written: its whole name, or how the name starts.
+const SECTIONS: &[(SectionKind, &str, bool)] = &[
+    (SectionKind::Daemon, "supervisord", true),
+    (SectionKind::Client, "supervisorctl", true),
+    (SectionKind::Include, "include", true),
+    (SectionKind::UnixServer, "unix_http_server", false),
+    (SectionKind::InetServer, "inet_http_server", false),
+    (SectionKind::Program, "program:", false),
+    (SectionKind::Group, "group:", false),
+    (SectionKind::Listener, "eventlistener:", false),
+    (SectionKind::Fcgi, "fcgi-program:", false),
+    (SectionKind::RpcInterface, "rpcinterface:", false),
+    (SectionKind::CtlPlugin, "ctlplugin:", false),
+];
+
+impl SectionKind {
+    /// The kind of the section of this name, if it is known.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        SECTIONS
+            .iter()
+            .find(|&&(_, known, whole)| {
+                if whole {
+                    name == known
+                } else {
+                    name.starts_with(known)
+                }
+            })
+            .map(|&(kind, ..)| kind)
+    }
+
+    /// How a section of this kind is written, up to the name in it.
+    #[must_use]
+    pub fn prefix(self) -> &'static str {
+        SECTIONS
+            .iter()
+            .find(|&&(kind, ..)| kind == self)
+            .map_or("", |&(_, prefix, _)| prefix)
+    }
+
+    /// Every way a section's name can begin.
+    pub fn prefixes() -> impl Iterator<Item = &'static str> {
+        SECTIONS.iter().map(|&(_, prefix, _)| prefix)
+    }
+
+    /// The rows of this kind alone.
+    #[must_use]
+    pub fn rows(self) -> &'static [Key] {
+        match self {
+            Self::Daemon => DAEMON,
+            Self::Client => CLIENT,
+            Self::UnixServer => UNIX_SERVER,
+            Self::InetServer => INET_SERVER,
+            Self::Program => PROGRAM,
+            Self::Group => GROUP,
+            Self::Listener => LISTENER,
+            Self::Fcgi => FCGI,
+            Self::Include => INCLUDE,
+            Self::RpcInterface => RPC_INTERFACE,
+            Self::CtlPlugin => CTL_PLUGIN,
+        }
+    }
+
+    /// All rows that count in a section of this kind, its own first.
+    pub fn keys(self) -> impl Iterator<Item = &'static Key> {
+        let more = match self {
+            Self::Listener | Self::Fcgi => PROGRAM,
+            _ => &[],
+        };
+        self.rows().iter().chain(
+            more.iter()
+                .filter(move |key| !self.rows().iter().any(|own| own.name == key.name)),
+        )
+    }
+
+    /// Sections of this kind take any key.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::RpcInterface | Self::CtlPlugin)
+    }
+}
+
+/// What sort of value a key takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// A boolean word.
+    Boolean,
+    /// A number of bytes.
+    ByteSize,
+    /// Octal digits.
+    Octal,
+    /// A signal.
+    Signal,
+    /// Exit codes.
+    ExitCodes,
+    /// A directory that is there.
+    Directory,
+    /// A path whose directory is there.
+    Path,
+    /// Such a path, or a word that stands for a target.
+    Logfile,
+    /// A level of the activity log.
+    Level,
+    /// A user.
+    User,
+    /// A user and perhaps a group.
+    UserGroup,
+    /// A host and a port.
+    Address,
+    /// A boolean word or `unexpected`.
+    AutoRestart,
+    /// A name.
+    Name,
+    /// Texts with commas between them.
+    List,
+    /// `KEY="value"` pairs.
+    Environment,
+    /// The address of an fcgi socket.
+    Socket,
+    /// `module:callable`.
+    Callable,
+}
+
+impl Kind {
+    /// What a value must be, for messages: fits after "takes".
+    #[must_use]
+    pub const fn expected(self) -> &'static str {
+        match self {
+            Self::Text => "a text in which a literal % is written %%",
+            Self::Integer => "a whole number",
+            Self::Boolean => "one of yes, true, on, 1, no, false, off, 0",
+            Self::ByteSize => "a number of bytes such as 1048576, 512KB, 50MB or 1GB",
+            Self::Octal => "octal digits such as 022",
+            Self::Signal => "a signal such as TERM, SIGTERM or 15",
+            Self::ExitCodes => "numbers from 0 to 255 with commas between them",
+            Self::Directory => "a directory that exists",
+            Self::Path => "a path in a directory that exists",
+            Self::Logfile => "a path in a directory that exists, or NONE, AUTO or syslog",
+            Self::Level => "one of critical, error, warn, info, debug, trace, blather",
+            Self::User => "the name or number of a user of this machine",
+            Self::UserGroup => "a user of this machine, or user:group",
+            Self::Address => "a port, host:port or *:port, with a port from 1 to 65535",
+            Self::AutoRestart => "true, false or unexpected",
+            Self::Name => "a name without blank, colon and slash",
+            Self::List => "texts with commas between them",
+            Self::Environment => "pairs such as KEY=\"value\",OTHER=\"value\"",
+            Self::Socket => "tcp://host:port or unix:///absolute/path",
+            Self::Callable => "module:callable",
+        }
+    }
+}
+
+/// When a value is expanded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Once for the section.
+    Section,
+    /// Once for each process of it.
+    Process,
+}
+
+/// An option of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flag {
+    /// One letter.
+    pub short: Option<char>,
+    /// Without dashes.
+    pub long: &'static str,
+}
+
+/// One key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// As written in the file.
+    pub name: &'static str,
+    /// What sort of value it takes.
+    pub kind: Kind,
+    /// The value it has when it is not set, as one would write it; none: no such value, see `doc`.
+    pub default: Option<&'static str>,
+    /// When it is expanded.
+    pub scope: Scope,
+    /// The option of the daemon's (or client's) command line that overrides it.
+    pub flag: Option<Flag>,
+    /// Supervisor does not know it.
+    pub ours: bool,
+    /// What it does, one line.
+    pub doc: &'static str,
+}
+
+const fn key(
+    name: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+    doc: &'static str,
+) -> Key {
+    Key {
+        name,
+        kind,
+        default,
+        scope: Scope::Section,
+        flag: None,
+        ours: false,
+        doc,
+    }
+}
+
+impl Key {
+    const fn process(mut self) -> Self {
+        self.scope = Scope::Process;
+        self
+    }
+
+    const fn flag(mut self, short: char, long: &'static str) -> Self {
+        self.flag = Some(Flag {
+            short: Some(short),
+            long,
+        });
+        self
+    }
+
+    const fn long(mut self, long: &'static str) -> Self {
+        self.flag = Some(Flag { short: None, long });
+        self
+    }
+
+    const fn ours(mut self) -> Self {
+        self.ours = true;
+        self
+    }
+
+    /// The row of this name in a section of this kind.
+    #[must_use]
+    pub fn find(section: SectionKind, name: &str) -> Option<&'static Self> {
+        section.keys().find(|key| key.name == name)
+    }
+}
+
+use Kind::{
+    Address, AutoRestart, Boolean, ByteSize, Callable, Directory, Environment, ExitCodes, Integer,
+    Level, List, Logfile, Name, Octal, Path, Signal, Socket, Text, User, UserGroup,
+};
+
+#[rustfmt::skip] // One row, one line.
+const DAEMON: &[Key] = &[
+    key("logfile", Path, Some("supervisord.log"), "the activity log, or the word syslog").flag('l', "logfile"),
+    key("logfile_maxbytes", ByteSize, Some("50MB"), "the activity log is rotated at this size; 0: never").flag('y', "logfile_maxbytes"),
+    key("logfile_backups", Integer, Some("10"), "how many old activity logs stay; 0: the log is emptied instead").flag('z', "logfile_backups"),
+    key("loglevel", Level, Some("info"), "what is logged: critical, error, warn, info, debug, trace or blather").flag('e', "loglevel"),
+    key("pidfile", Path, Some("supervisord.pid"), "where the daemon writes its process id").flag('j', "pidfile"),
+    key("nodaemon", Boolean, Some("false"), "stay in the foreground").flag('n', "nodaemon"),
+    key("silent", Boolean, Some("false"), "in the foreground, do not copy the log to standard output").flag('s', "silent"),
+    key("minfds", Integer, Some("1024"), "how many open files there must be room for at least").flag('a', "minfds"),
+    key("minprocs", Integer, Some("200"), "how many processes there must be room for at least").long("minprocs"),
+    key("umask", Octal, Some("022"), "file mode mask of the daemon in the background").flag('m', "umask"),
+    key("user", User, None, "the user the daemon becomes at start").flag('u', "user"),
+    key("identifier", Text, Some("supervisor"), "the name of this instance").flag('i', "identifier"),
+    key("directory", Directory, None, "working directory of the daemon in the background").flag('d', "directory"),
+    key("nocleanup", Boolean, Some("false"), "leave old AUTO logs of programs where they are").flag('k', "nocleanup"),
+    key("childlogdir", Directory, None, "home of AUTO logs; the directory for temporary files if not set").flag('q', "childlogdir"),
+    key("environment", Environment, Some(""), "variables added to the environment of every program"),
+    key("strip_ansi", Boolean, Some("false"), "strip escape sequences from logs of programs").flag('t', "strip_ansi"),
+    key("profile_options", List, None, "has no effect in a file").long("profile_options"),
+];
+
+#[rustfmt::skip] // One row, one line.
+const CLIENT: &[Key] = &[
+    key("serverurl", Text, Some("http://localhost:9001"), "where the daemon answers: http://host:port or unix:///path").flag('s', "serverurl"),
+    key("username", Text, None, "the user name, as in the server's section").flag('u', "username"),
+    key("password", Text, None, "the password, as in the server's section").flag('p', "password"),
+    key("prompt", Text, Some("supervisor"), "what the shell asks with"),
+    key("history_file", Text, None, "where the shell keeps its history").flag('r', "history_file"),
+];
+
+#[rustfmt::skip] // One row, one line.
+const UNIX_SERVER: &[Key] = &[
+    key("file", Path, None, "path of the socket"),
+    key("chmod", Octal, Some("0700"), "file mode of the socket"),
+    key("chown", UserGroup, None, "owner of the socket: user or user:group"),
+    key("username", Text, None, "user name that clients must give"),
+    key("password", Text, None, "password that clients must give, plain or {SHA} and 40 hexadecimal digits"),
+];
+
+#[rustfmt::skip] // One row, one line.
+const INET_SERVER: &[Key] = &[
+    key("port", Address, None, "where to listen: host:port, or *:port for all interfaces"),
+    key("username", Text, None, "user name that clients must give"),
+    key("password", Text, None, "password that clients must give, plain or {SHA} and 40 hexadecimal digits"),
+];
+
+#[rustfmt::skip] // One row, one line.
+const PROGRAM: &[Key] = &[
+    key("command", Text, None, "the program and its arguments; no shell reads them").process(),
+    key("process_name", Name, Some("%(program_name)s"), "name of each process; needs %(process_num) if there are several").process(),
+    key("numprocs", Integer, Some("1"), "how many processes of this program there are"),
+    key("numprocs_start", Integer, Some("0"), "the number of the first process"),
+    key("directory", Text, None, "working directory").process(),
+    key("umask", Octal, None, "file mode mask"),
+    key("priority", Integer, Some("999"), "low numbers start first and stop last"),
+    key("autostart", Boolean, Some("true"), "start with the daemon"),
+    key("startsecs", Integer, Some("1"), "seconds it must stay up to count as started"),
+    key("startretries", Integer, Some("3"), "failed starts after the first before giving up"),
+    key("autorestart", AutoRestart, Some("unexpected"), "start again after it ended: true, false, or unexpected"),
+    key("exitcodes", ExitCodes, Some("0"), "exit codes that are expected"),
+    key("stopsignal", Signal, Some("TERM"), "signal that stops it"),
+    key("stopwaitsecs", Integer, Some("10"), "seconds it has for that before it is killed"),
+    key("stopasgroup", Boolean, Some("false"), "send the stop signal to its whole process group"),
+    key("killasgroup", Boolean, None, "kill its whole process group; as stopasgroup if not set"),
+    key("restart_floor", Integer, Some("1"), "an automatic restart waits until so many seconds after the last start; 0: never").ours(),
+    key("user", User, None, "the user it runs as"),
+    key("redirect_stderr", Boolean, Some("false"), "write standard error where standard output goes"),
+    key("stdout_logfile", Logfile, Some("AUTO"), "where standard output goes: a path, NONE, or AUTO").process(),
+    key("stdout_logfile_maxbytes", ByteSize, Some("50MB"), "that file is rotated at this size; 0: never").process(),
+    key("stdout_logfile_backups", Integer, Some("10"), "how many old files of it stay; 0: it is emptied instead").process(),
+    key("stdout_capture_maxbytes", ByteSize, Some("0"), "bytes captured between tokens on standard output; 0: none"),
+    key("stdout_events_enabled", Boolean, Some("false"), "make an event of what it writes on standard output"),
+    key("stdout_syslog", Boolean, Some("false"), "send standard output to syslog too").process(),
+    key("stderr_logfile", Logfile, Some("AUTO"), "where standard error goes: a path, NONE, or AUTO").process(),
+    key("stderr_logfile_maxbytes", ByteSize, Some("50MB"), "that file is rotated at this size; 0: never").process(),
+    key("stderr_logfile_backups", Integer, Some("10"), "how many old files of it stay; 0: it is emptied instead").process(),
+    key("stderr_capture_maxbytes", ByteSize, Some("0"), "bytes captured between tokens on standard error; 0: none"),
+    key("stderr_events_enabled", Boolean, Some("false"), "make an event of what it writes on standard error"),
+    key("stderr_syslog", Boolean, Some("false"), "send standard error to syslog too").process(),
+    key("environment", Environment, Some(""), "variables added to its environment").process(),
+    key("serverurl", Text, None, "what SUPERVISOR_SERVER_URL says; AUTO or not set: the daemon's own address"),
+];
+
+#[rustfmt::skip] // One row, one line.
+const GROUP: &[Key] = &[
+    key("programs", List, None, "names of programs, with commas between them"),
+    key("priority", Integer, Some("999"), "low numbers start first and stop last"),
+];
+
+#[rustfmt::skip] // One row, one line.
+const LISTENER: &[Key] = &[
+    key("events", List, Some(""), "the event types it hears of, with commas between them"),
+    key("buffer_size", Integer, Some("10"), "how many events wait for it"),
+    key("result_handler", Callable, Some(RESULT_HANDLER), "what judges its answers"),
+    key("priority", Integer, Some("-1"), "low numbers start first and stop last"),
+];
+
+#[rustfmt::skip] // One row, one line.
+const FCGI: &[Key] = &[
+    key("socket", Socket, None, "where it listens: tcp://host:port or unix:///path"),
+    key("socket_mode", Octal, None, "file mode of a unix socket; 0700 if not set"),
+    key("socket_owner", UserGroup, None, "owner of a unix socket: user or user:group"),
+    key("socket_backlog", Integer, None, "length of its queue; the system's maximum if not set"),
+];
+
+const INCLUDE: &[Key] = &[key(
+    "files",
+    List,
+    None,
+    "file name patterns with blanks between them, relative to this file",
+)];
+
+/// The key of `[rpcinterface:x]` that names what makes it.
+pub const RPC_FACTORY: &str = "supervisor.rpcinterface_factory";
+/// The key of `[ctlplugin:x]` that names what makes it.
+pub const CTL_FACTORY: &str = "supervisor.ctl_factory";
+/// What makes the `supervisor` namespace.
+pub const MAIN_INTERFACE: &str = "supervisor.rpcinterface:make_main_rpcinterface";
+/// The built-in judge of listeners' answers.
+pub const RESULT_HANDLER: &str = "supervisor.dispatchers:default_handler";
+
+const RPC_INTERFACE: &[Key] = &[key(
+    RPC_FACTORY,
+    Callable,
+    None,
+    "what makes this namespace of XML-RPC",
+)];
+
+const CTL_PLUGIN: &[Key] = &[key(
+    CTL_FACTORY,
+    Callable,
+    None,
+    "what makes these actions of the client",
+)];
+
+/// Every key with its section.
+#[must_use]
+pub fn all() -> &'static [(SectionKind, &'static Key)] {
+    static ALL: OnceLock<Vec<(SectionKind, &'static Key)>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        SECTIONS
+            .iter()
+            .flat_map(|&(kind, ..)| kind.rows().iter().map(move |key| (kind, key)))
+            .collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cfg_14_sections_are_known_by_how_they_begin() {
+        for (name, kind) in [
+            ("supervisord", Some(SectionKind::Daemon)),
+            ("Supervisord", None),
+            ("supervisord2", None),
+            ("unix_http_server:a", Some(SectionKind::UnixServer)),
+            ("program:x", Some(SectionKind::Program)),
+            ("progam:x", None),
+        ] {
+            assert_eq!(SectionKind::of(name), kind, "{name}");
+        }
+    }
+
+    #[test]
+    fn rows_are_named_once_and_documented_in_one_line() {
+        for &(kind, key) in all() {
+            let same = kind.rows().iter().filter(|other| other.name == key.name);
+            assert_eq!(same.count(), 1, "{kind:?} {}", key.name);
+            assert!(!key.doc.is_empty() && !key.doc.contains('\n') && !key.doc.contains(" ;"));
+            assert_eq!(key.name, key.name.to_lowercase());
+        }
+        assert_eq!(
+            Key::find(SectionKind::Listener, "priority").and_then(|key| key.default),
+            Some("-1")
+        );
+    }
+}

@@ -1,0 +1,436 @@
+//! The daemon's command line, drawn from KEYS. Knows no configuration file.
+
+use super::getopt::{Given, Opt, getopt};
+use super::key::{Key, Kind, SectionKind};
+use super::lookup::Lookup;
+use super::value;
+use crate::domain::{Bytes, Level, python_repr};
+
+/// What the command line sets instead of the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `-l`.
+    pub logfile: Option<String>,
+    /// `-y`.
+    pub logfile_maxbytes: Option<Bytes>,
+    /// `-z`.
+    pub logfile_backups: Option<i64>,
+    /// `-e`.
+    pub loglevel: Option<Level>,
+    /// `-j`.
+    pub pidfile: Option<String>,
+    /// `-m`.
+    pub umask: Option<u32>,
+    /// `-n`; `--daemon` says no.
+    pub nodaemon: Option<bool>,
+    /// `-s`.
+    pub silent: Option<bool>,
+    /// `-a`.
+    pub minfds: Option<i64>,
+    /// `--minprocs`.
+    pub minprocs: Option<i64>,
+    /// `-k`.
+    pub nocleanup: Option<bool>,
+    /// `-q`.
+    pub childlogdir: Option<String>,
+    /// `-u`, not yet looked up.
+    pub user: Option<String>,
+    /// `-d`.
+    pub directory: Option<String>,
+    /// `-t`.
+    pub strip_ansi: Option<bool>,
+    /// `-i`.
+    pub identifier: Option<String>,
+}
+
+/// The daemon's command line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DaemonOptions {
+    /// `-c`, as given.
+    pub config_path: Option<String>,
+    /// What it sets instead of the file.
+    pub overrides: Overrides,
+    /// `-h`: print [`usage`] and end. What follows on the command line was not looked at.
+    pub help: bool,
+    /// `-v`: print the version and end. What follows on the command line was not looked at.
+    pub version: bool,
+    /// `--check`: report on the configuration and end.
+    pub check: bool,
+    /// `--strict`: unknown keys and sections are errors.
+    pub strict: bool,
+    /// `--profile_options`: accepted, without effect.
+    pub profile_options: Option<Vec<String>>,
+}
+
+/// An option that is no key.
+struct Extra {
+    opt: Opt,
+    value: &'static str,
+    doc: &'static str,
+}
+
+const fn extra(
+    short: Option<char>,
+    long: Option<&'static str>,
+    value: &'static str,
+    ours: bool,
+    doc: &'static str,
+) -> Extra {
+    Extra {
+        opt: Opt {
+            short,
+            long,
+            argument: !value.is_empty(),
+            ours,
+        },
+        value,
+        doc,
+    }
+}
+
+const HELP: &str = "help";
+const VERSION: &str = "version";
+const CONFIGURATION: &str = "configuration";
+const CHECK: &str = "check";
+const STRICT: &str = "strict";
+const DAEMON: &str = "daemon";
+
+const EXTRAS: &[Extra] = &[
+    extra(
+        Some('c'),
+        Some(CONFIGURATION),
+        "FILE",
+        false,
+        "the configuration file",
+    ),
+    extra(
+        Some('h'),
+        Some(HELP),
+        "",
+        false,
+        "print this text and end (-? does so too)",
+    ),
+    extra(Some('?'), None, "", false, ""),
+    extra(
+        Some('v'),
+        Some(VERSION),
+        "",
+        false,
+        "print the version and end",
+    ),
+    extra(
+        None,
+        Some(CHECK),
+        "",
+        true,
+        "check the configuration, tell all that is wrong with it, and end",
+    ),
+    extra(
+        None,
+        Some(STRICT),
+        "",
+        true,
+        "take unknown keys and sections for errors",
+    ),
+    extra(
+        None,
+        Some(DAEMON),
+        "",
+        true,
+        "go into the background, whatever the file says",
+    ),
+];
+
+/// The keys that are options too.
+fn keys() -> impl Iterator<Item = (&'static Key, Opt)> {
+    SectionKind::Daemon.rows().iter().filter_map(|key| {
+        let flag = key.flag?;
+        Some((
+            key,
+            Opt {
+                short: flag.short,
+                long: Some(flag.long),
+                argument: key.kind != Kind::Boolean,
+                ours: key.ours,
+            },
+        ))
+    })
+}
+
+/// Reads the words after the program's name.
+///
+/// # Errors
+/// Supervisor's sentence, for the two lines of a usage error.
+pub fn parse(args: &[String], lookup: &dyn Lookup) -> Result<DaemonOptions, String> {
+    let table: Vec<Opt> = EXTRAS
+        .iter()
+        .map(|extra| extra.opt)
+        .chain(keys().map(|(_, opt)| opt))
+        .collect();
+    let (given, rest) = getopt(args, &table)?;
+    if !rest.is_empty() {
+        let words: Vec<String> = rest.iter().map(|word| python_repr(word)).collect();
+        return Err(format!(
+            "positional arguments are not supported: [{}]",
+            words.join(", ")
+        ));
+    }
+    let mut options = DaemonOptions::default();
+    for option in &given {
+        match EXTRAS.get(option.index) {
+            Some(extra) => {
+                special(&mut options, extra.opt.long, option)?;
+                if options.help || options.version {
+                    // Supervisor ends at once, so nothing after these can be wrong.
+                    return Ok(options);
+                }
+            }
+            None => {
+                let key = keys().nth(option.index - EXTRAS.len());
+                if let Some((key, _)) = key {
+                    set(&mut options, key.name, option, lookup)?;
+                }
+            }
+        }
+    }
+    Ok(options)
+}
+
+fn special(options: &mut DaemonOptions, long: Option<&str>, given: &Given) -> Result<(), String> {
+    match long {
+        Some(VERSION) => options.version = true,
+        Some(CHECK) => options.check = true,
+        Some(STRICT) => options.strict = true,
+        Some(DAEMON) => put(&mut options.overrides.nodaemon, given, |_| Ok(false))?,
+        Some(CONFIGURATION) => put(&mut options.config_path, given, |text| Ok(text.to_owned()))?,
+        // `-h`, `--help`, `-?`.
+        _ => options.help = true,
+    }
+    Ok(())
+}
+
+fn set(
+    options: &mut DaemonOptions,
+    key: &str,
+    given: &Given,
+    lookup: &dyn Lookup,
+) -> Result<(), String> {
+    let text = |text: &str| Ok(text.to_owned());
+    let yes = |_: &str| Ok(true);
+    let path = |text: &str| value::existing_dirpath(text, lookup);
+    let directory = |text: &str| value::existing_directory(text, lookup);
+    let over = &mut options.overrides;
+    match key {
+        "logfile" => put(&mut over.logfile, given, path),
+        "logfile_maxbytes" => put(&mut over.logfile_maxbytes, given, value::byte_size),
+        "logfile_backups" => put(&mut over.logfile_backups, given, value::integer),
+        "loglevel" => put(&mut over.loglevel, given, value::log_level),
+        "pidfile" => put(&mut over.pidfile, given, path),
+        "umask" => put(&mut over.umask, given, value::octal),
+        "nodaemon" => put(&mut over.nodaemon, given, yes),
+        "silent" => put(&mut over.silent, given, yes),
+        "minfds" => put(&mut over.minfds, given, value::integer),
+        "minprocs" => put(&mut over.minprocs, given, value::integer),
+        "nocleanup" => put(&mut over.nocleanup, given, yes),
+        "childlogdir" => put(&mut over.childlogdir, given, directory),
+        "user" => put(&mut over.user, given, text),
+        "directory" => put(&mut over.directory, given, directory),
+        "strip_ansi" => put(&mut over.strip_ansi, given, yes),
+        "identifier" => put(&mut over.identifier, given, text),
+        "profile_options" => put(&mut options.profile_options, given, |text| {
+            Ok(value::list(text))
+        }),
+        other => Err(format!("option for {other} is declared but not read")),
+    }
+}
+
+/// Converts the argument, then refuses it if the setting was given before: in that order, as Supervisor does.
+fn put<T>(
+    slot: &mut Option<T>,
+    given: &Given,
+    convert: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<(), String> {
+    let text = given.value.as_deref().unwrap_or_default();
+    let value = convert(text).map_err(|error| {
+        format!(
+            "invalid value for {} {}: {error}",
+            given.spelled,
+            python_repr(text)
+        )
+    })?;
+    if slot.is_some() {
+        return Err(format!(
+            "conflicting command line option {}",
+            python_repr(&given.spelled)
+        ));
+    }
+    *slot = Some(value);
+    Ok(())
+}
+
+/// The text of `-h`; `argv0` is the program's name as it was started.
+#[must_use]
+pub fn usage(argv0: &str) -> String {
+    let mut text = format!(
+        "supervisord -- run a set of applications as daemons.\n\nUsage: {argv0} [options]\n\nOptions:\n"
+    );
+    let mut row = |opt: &Opt, value: &str, doc: &str| {
+        let short = opt
+            .short
+            .map_or_else(|| "   ".to_owned(), |letter| format!("-{letter},"));
+        let long = opt.long.unwrap_or_default();
+        let left = if value.is_empty() {
+            format!("{short} --{long}")
+        } else {
+            format!("{short} --{long} {value}")
+        };
+        text.push_str(&format!("  {left:<31} {doc}\n"));
+    };
+    for extra in EXTRAS.iter().filter(|extra| !extra.doc.is_empty()) {
+        row(&extra.opt, extra.value, extra.doc);
+    }
+    for (key, opt) in keys() {
+        let value = match key.kind {
+            Kind::Boolean => "",
+            Kind::Path => "FILE",
+            Kind::Directory => "DIR",
+            Kind::Integer => "N",
+            Kind::ByteSize => "SIZE",
+            Kind::Octal => "OCTAL",
+            Kind::Level => "LEVEL",
+            Kind::User => "USER",
+            Kind::List => "LIST",
+            _ => "TEXT",
+        };
+        let doc = match key.default {
+            Some(default) if !value.is_empty() => format!("{} (default {default})", key.doc),
+            _ => key.doc.to_owned(),
+        };
+        row(&opt, value, &doc);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lookup::Fake;
+    use super::*;
+
+    fn run(line: &str) -> Result<DaemonOptions, String> {
+        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        parse(&args, &Fake::default())
+    }
+
+    #[test]
+    fn dmn_01_every_option_short_and_long() {
+        let short = run(
+            "-c a -n -s -u me -m 027 -d /tmp -l x.log -y 1MB -z 3 -e DEBUG -j x.pid -i id -q /tmp -k -a 9 -t --minprocs 8",
+        );
+        let long = run(
+            "--configuration a --nodaemon --silent --user me --umask 027 --directory /tmp --logfile x.log \
+             --logfile_maxbytes 1MB --logfile_backups 3 --loglevel debug --pidfile x.pid --identifier id \
+             --childlogdir /tmp --nocleanup --minfds 9 --strip_ansi --minprocs 8",
+        );
+        assert_eq!(short, long);
+        assert_eq!(
+            short,
+            Ok(DaemonOptions {
+                config_path: Some("a".to_owned()),
+                overrides: Overrides {
+                    logfile: Some("x.log".to_owned()),
+                    logfile_maxbytes: Some(Bytes(1_048_576)),
+                    logfile_backups: Some(3),
+                    loglevel: Some(Level::Debug),
+                    pidfile: Some("x.pid".to_owned()),
+                    umask: Some(0o27),
+                    nodaemon: Some(true),
+                    silent: Some(true),
+                    minfds: Some(9),
+                    minprocs: Some(8),
+                    nocleanup: Some(true),
+                    childlogdir: Some("/tmp".to_owned()),
+                    user: Some("me".to_owned()),
+                    directory: Some("/tmp".to_owned()),
+                    strip_ansi: Some(true),
+                    identifier: Some("id".to_owned()),
+                },
+                ..DaemonOptions::default()
+            })
+        );
+        // Every key with a flag is read: an unread one would give its own error.
+        for (key, opt) in keys() {
+            let value = match key.kind {
+                Kind::Boolean => "",
+                Kind::Level => "info",
+                Kind::Directory => "/tmp",
+                _ => "1",
+            };
+            let line = format!("--{} {value}", opt.long.unwrap_or_default());
+            assert!(run(&line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn dmn_02_dmn_05_sentences() {
+        for (line, expected) in [
+            ("--foo", "option --foo not recognized"),
+            ("-u", "option -u requires argument"),
+            ("--no", "option --no not a unique prefix"),
+            (
+                "foo bar",
+                "positional arguments are not supported: ['foo', 'bar']",
+            ),
+            (
+                "-e foo",
+                "invalid value for -e 'foo': bad logging level name 'foo'",
+            ),
+            (
+                "--logl foo",
+                "invalid value for --loglevel 'foo': bad logging level name 'foo'",
+            ),
+            (
+                "-n --nodaemon",
+                "conflicting command line option '--nodaemon'",
+            ),
+            ("-c a -c b", "conflicting command line option '-c'"),
+            ("-n --daemon", "conflicting command line option '--daemon'"),
+            (
+                "-d /no",
+                "invalid value for -d '/no': /no is not an existing directory",
+            ),
+            (
+                "-a x",
+                "invalid value for -a 'x': invalid literal for int() with base 10: 'x'",
+            ),
+            (
+                "-m 9",
+                "invalid value for -m '9': 9 can not be converted to an octal type",
+            ),
+            (
+                "-e foo -v",
+                "invalid value for -e 'foo': bad logging level name 'foo'",
+            ),
+            ("--chec", "option --chec not recognized"),
+        ] {
+            assert_eq!(run(line), Err(expected.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn dmn_03_help_and_version_end_at_once() {
+        for line in ["-v -e foo", "--vers"] {
+            assert!(run(line).is_ok_and(|options| options.version), "{line}");
+        }
+        for line in ["-h", "-?", "--help -e foo"] {
+            assert!(run(line).is_ok_and(|options| options.help), "{line}");
+        }
+        let text = usage("bin/supervisord");
+        let mut lines = text.lines();
+        assert_eq!(
+            lines.next(),
+            Some("supervisord -- run a set of applications as daemons.")
+        );
+        assert_eq!(lines.nth(1), Some("Usage: bin/supervisord [options]"));
+        assert!(text.contains("-l, --logfile FILE") && text.contains("--check"));
+    }
+}

@@ -1,0 +1,356 @@
+//! `[group:x]`, and the groups that programs, listeners and fcgi programs form by themselves.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::super::key::{RESULT_HANDLER, SectionKind};
+use super::super::path::normalize;
+use super::super::python::{is_space, strip};
+use super::super::spec::{Environment, FcgiSocket, GroupKind, GroupSpec, ProcessSpec};
+use super::super::value;
+use super::program::{NAME_HINT, processes};
+use super::{At, Got, Reader};
+use crate::domain::{EVENTS, GroupName};
+
+/// The file mode of an fcgi socket that has none configured.
+const SOCKET_MODE: u32 = 0o700;
+
+/// All groups by (priority, name); `daemon` is the environment that every process has.
+pub(super) fn read(reader: &mut Reader<'_>, daemon: &Environment) -> Vec<Arc<GroupSpec>> {
+    let mut groups = Vec::new();
+    let mut taken = HashSet::new();
+    for section in of(reader, SectionKind::Group) {
+        groups.extend(group(reader, &section, daemon, &mut taken));
+    }
+    for section in of(reader, SectionKind::Program) {
+        if !taken.contains(&section) {
+            groups.extend(program(reader, &section, daemon));
+        }
+    }
+    for section in of(reader, SectionKind::Listener) {
+        groups.extend(listener(reader, &section, daemon));
+    }
+    for section in of(reader, SectionKind::Fcgi) {
+        if !taken.contains(&section) {
+            groups.extend(fcgi(reader, &section, daemon));
+        }
+    }
+    groups.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+    // Two sections may form a group of one name; the first in order is the one that counts.
+    let mut names = HashSet::new();
+    groups.retain(|group| {
+        let is_new = names.insert(group.name.clone());
+        if !is_new {
+            reader.warn(format!(
+                "there are several groups named {}; only the first by priority is used",
+                group.name
+            ));
+        }
+        is_new
+    });
+    groups.into_iter().map(Arc::new).collect()
+}
+
+fn of(reader: &Reader<'_>, kind: SectionKind) -> Vec<String> {
+    reader.names_of(|name| SectionKind::of(name) == Some(kind))
+}
+
+/// What stands after the first colon.
+fn title(section: &str) -> &str {
+    section.split_once(':').map_or("", |(_, name)| name)
+}
+
+/// The name of the group that `section` forms. Reading goes on under an empty name if it is wrong.
+fn name(reader: &mut Reader<'_>, at: At<'_>) -> GroupName {
+    let checked = value::name(title(at.section))
+        .and_then(|name| GroupName::parse(&name).map_err(|error| error.to_string()));
+    checked.unwrap_or_else(|sentence| {
+        reader.fail_with(at, "", sentence, NAME_HINT);
+        nameless()
+    })
+}
+
+fn nameless() -> GroupName {
+    GroupName::parse("").expect("an empty name holds no forbidden character")
+}
+
+fn group(
+    reader: &mut Reader<'_>,
+    section: &str,
+    daemon: &Environment,
+    taken: &mut HashSet<String>,
+) -> Option<GroupSpec> {
+    let at = At::new(section, SectionKind::Group);
+    let here = reader.only_here();
+    let name = name(reader, at);
+    let programs = reader
+        .text(at, "programs", &here)
+        .ok()
+        .map(|text| value::list(&text))
+        .unwrap_or_default();
+    let priority = reader.integer(at, "priority", &here);
+    // Supervisor's sentence names the section it looked at last, which is that of the member before.
+    let mut label = section.to_owned();
+    let mut members = Vec::new();
+    for program in programs {
+        let plain = format!("{}{program}", SectionKind::Program.prefix());
+        let fcgi = format!("{}{program}", SectionKind::Fcgi.prefix());
+        let (has_plain, has_fcgi) = (
+            reader.ini.section(&plain).is_some(),
+            reader.ini.section(&fcgi).is_some(),
+        );
+        match (has_plain, has_fcgi) {
+            (false, false) => reader.fail_with(
+                at,
+                "programs",
+                format!("[{label}] names unknown program or fcgi-program {program}"),
+                &format!("programs takes names of sections such as [{plain}]"),
+            ),
+            (true, true) => reader.fail_with(
+                at,
+                "programs",
+                format!(
+                    "[{label}] name {program} is ambiguous (exists as program and fcgi-program)"
+                ),
+                "give one of the two another name",
+            ),
+            _ => {
+                label = if has_plain { plain } else { fcgi };
+                taken.insert(label.clone());
+                members.extend(processes(reader, &label, &name, daemon));
+            }
+        }
+    }
+    Some(GroupSpec {
+        processes: unique(reader, members, section),
+        name,
+        priority,
+        kind: GroupKind::Programs,
+    })
+}
+
+fn program(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Option<GroupSpec> {
+    let at = At::new(section, SectionKind::Program);
+    let here = reader.only_here();
+    let name = name(reader, at);
+    let priority = reader.integer(at, "priority", &here);
+    let members = processes(reader, section, &name, daemon);
+    Some(GroupSpec {
+        processes: unique(reader, members, section),
+        name,
+        priority,
+        kind: GroupKind::Programs,
+    })
+}
+
+fn listener(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Option<GroupSpec> {
+    let at = At::new(section, SectionKind::Listener);
+    let here = reader.only_here();
+    let priority = reader.integer(at, "priority", &here);
+    let buffer_size = reader
+        .value(at, "buffer_size", &here, |text| {
+            value::integer(text).and_then(|size| {
+                if size < 1 {
+                    Err(format!(
+                        "[{section}] section sets invalid buffer_size ({size})"
+                    ))
+                } else {
+                    Ok(size)
+                }
+            })
+        })
+        .ok()
+        .unwrap_or(1);
+    let result_handler = reader
+        .value(at, "result_handler", &here, |text| {
+            if text == RESULT_HANDLER {
+                Ok(text.to_owned())
+            } else {
+                Err(format!("{text} cannot be resolved within [{section}]"))
+            }
+        })
+        .ok()
+        .unwrap_or_default();
+    let events = events(reader, at);
+    if reader.boolean(at, "redirect_stderr", &here) {
+        reader.fail_with(
+            at,
+            "redirect_stderr",
+            format!(
+                "[{section}] section sets redirect_stderr=true but this is not allowed because it will interfere with \
+                 the eventlistener protocol"
+            ),
+            "",
+        );
+    }
+    // Supervisor checks the name with the processes only, where the sentence ends in the section and the file.
+    let name = value::name(title(section))
+        .ok()
+        .and_then(|name| GroupName::parse(&name).ok())
+        .unwrap_or_else(nameless);
+    let members = processes(reader, section, &name, daemon);
+    Some(GroupSpec {
+        processes: unique(reader, members, section),
+        name,
+        priority,
+        kind: GroupKind::Listeners {
+            events,
+            buffer_size,
+            result_handler,
+        },
+    })
+}
+
+fn events(reader: &mut Reader<'_>, at: At<'_>) -> Vec<String> {
+    let here = reader.only_here();
+    let Got::Is(text) = reader.text(at, "events", &here) else {
+        return Vec::new();
+    };
+    let mut events: Vec<String> = Vec::new();
+    for event in value::list(&text) {
+        let event = event.to_uppercase();
+        if !events.contains(&event) {
+            events.push(event);
+        }
+    }
+    if events.is_empty() {
+        let sentence = format!("[{}] section requires an \"events\" line", at.section);
+        reader.fail(at, "events", sentence);
+    }
+    for event in &events {
+        if !EVENTS.iter().any(|known| known.name == event) {
+            reader.fail_with(
+                at,
+                "events",
+                format!("Unknown event type {event} in [{}] events", at.section),
+                "events takes names such as PROCESS_STATE, TICK_60 or EVENT, with commas between them",
+            );
+        }
+    }
+    events
+}
+
+fn fcgi(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Option<GroupSpec> {
+    let at = At::new(section, SectionKind::Fcgi);
+    let here = reader.only_here();
+    let lookup = reader.lookup;
+    let name = name(reader, at);
+    let priority = reader.integer(at, "priority", &here);
+    let user = reader
+        .value(at, "user", &here, |text| value::user(text, lookup))
+        .ok();
+    let backlog = reader
+        .value(at, "socket_backlog", &here, |text| {
+            let number = value::integer(text)?;
+            value::bounded(number)
+                .map(u32::from)
+                .map_err(|_| format!("Invalid socket_backlog value {number}"))
+        })
+        .ok();
+    let owner = reader
+        .value(at, "socket_owner", &here, |text| {
+            value::user_group(text, lookup)
+                .map_err(|_| format!("Invalid socket_owner value {text}"))
+        })
+        .ok();
+    let mode = reader
+        .value(at, "socket_mode", &here, |text| {
+            value::octal(text).map_err(|_| format!("Invalid socket_mode value {text}"))
+        })
+        .ok();
+    let mut names = here.clone();
+    names.insert(
+        "program_name".to_owned(),
+        super::super::expand::Value::from(name.as_str()),
+    );
+    let socket = match reader.text(at, "socket", &names) {
+        Got::Wrong => None,
+        Got::Is(url) if !url.is_empty() => match socket(&url, owner.is_some() || mode.is_some()) {
+            Ok(url) => Some(url),
+            Err(sentence) => {
+                reader.fail(at, "socket", format!("{sentence} in [{section}] socket"));
+                None
+            }
+        },
+        Got::Absent | Got::Is(_) => {
+            let sentence = format!("[{section}] section requires a \"socket\" line");
+            reader.fail(at, "socket", sentence);
+            None
+        }
+    };
+    let members = processes(reader, section, &name, daemon);
+    let url = socket?;
+    let is_unix = url.starts_with("unix://");
+    // A socket of another user's program is his, unless it is said whose it is.
+    let owner = owner.or_else(|| {
+        let uid = user.filter(|&uid| is_unix && uid != lookup.uid())?;
+        Some((Some(uid), lookup.user_of(uid).map(|user| user.gid)))
+    });
+    Some(GroupSpec {
+        processes: unique(reader, members, section),
+        name,
+        priority,
+        kind: GroupKind::Fcgi(FcgiSocket {
+            url,
+            mode: mode.or(is_unix.then_some(SOCKET_MODE)),
+            owner: owner.unwrap_or_default(),
+            backlog,
+        }),
+    })
+}
+
+/// The address of an fcgi socket in its normal form. The tuples are Supervisor's.
+fn socket(url: &str, has_params: bool) -> Result<String, String> {
+    use crate::domain::python_repr;
+    if let Some(path) = url.strip_prefix("unix://") {
+        return if path.starts_with('/') {
+            Ok(format!("unix://{}", normalize(path)))
+        } else {
+            Err(format!(
+                "('Unix socket path %s is not an absolute path', {})",
+                python_repr(path)
+            ))
+        };
+    }
+    if has_params {
+        return Err(
+            "socket_owner and socket_mode params should only be used with a Unix domain socket"
+                .to_owned(),
+        );
+    }
+    let parts = url.strip_prefix("tcp://").and_then(|rest| {
+        let (host, port) = rest.split_once(':')?;
+        let is_host = !host.is_empty() && !host.contains(is_space);
+        let is_port = !port.is_empty() && port.chars().all(|c| c.is_ascii_digit());
+        (is_host && is_port).then_some((host, port))
+    });
+    match parts {
+        Some((host, port)) => {
+            let port = value::port(port)?;
+            Ok(format!("tcp://{}:{port}", host.to_lowercase()))
+        }
+        None => Err(format!("('Bad socket format %s', {})", python_repr(url))),
+    }
+}
+
+/// Processes by (priority, name). Of several with one name the last counts, as in Supervisor.
+fn unique(
+    reader: &mut Reader<'_>,
+    members: Vec<Arc<ProcessSpec>>,
+    section: &str,
+) -> Vec<Arc<ProcessSpec>> {
+    let count = members.len();
+    let mut by_name = HashMap::with_capacity(count);
+    for process in members {
+        by_name.insert(process.name.clone(), process);
+    }
+    if by_name.len() != count {
+        reader.warn(format!(
+            "[{}] has several processes of one name; only the last of them is used",
+            strip(section)
+        ));
+    }
+    let mut unique: Vec<Arc<ProcessSpec>> = by_name.into_values().collect();
+    unique.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+    unique
+}

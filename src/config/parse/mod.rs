@@ -1,0 +1,14 @@
+//! Sections and KEYS → the typed configuration, or all errors at once.
+//!
+//! Everything is read in the order in which Supervisor reads it, and reading goes on after an error; so the first error
+//! reported is the one at which Supervisor would have stopped.
+
+mod daemon;
+mod group;
+mod load;
+mod program;
+mod reader;
+mod server;
+
+pub use load::load;
+pub(in crate::config) use reader::{At, Got, Reader};

@@ -1,0 +1,378 @@
+//! The keys of programs: one section → its processes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::environment;
+use super::super::expand::{Names, Value};
+use super::super::key::SectionKind;
+use super::super::python::strip;
+use super::super::spec::{AutoRestart, Environment, LogSpec, LogTarget, ProcessSpec, UserRef};
+use super::super::value::{self, Logfile};
+use super::{At, Got, Reader};
+use crate::domain::{Bytes, Channel, GroupName, Line, ProcessName, Seconds, Signal};
+
+/// The most processes one section may have. Supervisor has no bound and would fill the memory.
+const NUMPROCS_MAX: i64 = 100_000;
+
+/// What is read once for the section.
+struct Common {
+    priority: i64,
+    autostart: bool,
+    autorestart: AutoRestart,
+    startsecs: Seconds,
+    startretries: i64,
+    stopsignal: Signal,
+    stopwaitsecs: Seconds,
+    stopasgroup: bool,
+    killasgroup: bool,
+    exitcodes: Arc<[u8]>,
+    redirect_stderr: bool,
+    numprocs: i64,
+    first: i64,
+    restart_floor: Seconds,
+    capture: [Bytes; 2],
+    events: [bool; 2],
+    server_url: Option<String>,
+    user: Option<UserRef>,
+    umask: Option<u32>,
+    process_name: String,
+}
+
+/// One stream as its keys say.
+struct Stream {
+    target: Logfile,
+    spec: LogSpec,
+}
+
+/// The processes of a section, by (priority, name). After an error the rest of the section is read for more errors, but
+/// the answer is of no use.
+///
+/// `daemon` is the environment that every process has.
+pub(super) fn processes(
+    reader: &mut Reader<'_>,
+    section: &str,
+    group: &GroupName,
+    daemon: &Environment,
+) -> Vec<Arc<ProcessSpec>> {
+    let at = At {
+        section,
+        // The rows of programs count here for listeners too: a listener's own priority is that of its group.
+        kind: SectionKind::Program,
+        located: true,
+    };
+    let title = section.split_once(':').map_or("", |(_, name)| name);
+    let program = value::name(title).unwrap_or_else(|sentence| {
+        reader.fail_with(at, "", sentence, NAME_HINT);
+        strip(title).to_owned()
+    });
+    let mut names = Names::from([
+        ("here".to_owned(), Value::Text(reader.here.clone())),
+        ("program_name".to_owned(), Value::Text(program)),
+        (
+            "host_node_name".to_owned(),
+            Value::Text(reader.lookup.hostname()),
+        ),
+        ("group_name".to_owned(), Value::from(group.as_str())),
+    ]);
+    let common = common(reader, at, &names);
+    let count = if common.numprocs > NUMPROCS_MAX {
+        // Differs: Supervisor has no bound.
+        let sentence = format!(
+            "numprocs {} is above upper bound ({NUMPROCS_MAX})",
+            common.numprocs
+        );
+        reader.fail(at, "numprocs", sentence);
+        1
+    } else {
+        common.numprocs
+    };
+    let mut found = Vec::new();
+    // A wrong `numprocs` or none at all hides nothing that is wrong with the rest only if there is a process to read.
+    for number in common.first..common.first.saturating_add(count) {
+        names.insert("process_num".to_owned(), Value::Number(number));
+        names.insert("numprocs".to_owned(), Value::Number(common.numprocs));
+        // Variables of the process before stay known, unless the daemon has one of that name: an accident of
+        // Supervisor's that configurations may lean on.
+        names.retain(|name, _| !reader.env.contains_key(name));
+        let before = reader.report.len();
+        found.extend(process(reader, at, &mut names, &common, group, daemon));
+        // What is wrong with one process is wrong with the next.
+        if reader.report.len() != before {
+            break;
+        }
+    }
+    found.sort_by(|a: &Arc<ProcessSpec>, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+    found
+}
+
+/// What a name may be, for messages.
+pub(super) const NAME_HINT: &str = "a name has no blank, no colon and no slash";
+
+/// Keys in the order in which Supervisor reads them.
+fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
+    let lookup = reader.lookup;
+    let priority = reader.integer(at, "priority", names);
+    let autostart = reader.boolean(at, "autostart", names);
+    let autorestart = reader.value(at, "autorestart", names, value::auto_restart);
+    let startsecs = Seconds(reader.integer(at, "startsecs", names));
+    let startretries = reader.integer(at, "startretries", names);
+    let stopsignal = reader.value(at, "stopsignal", names, value::signal);
+    let stopwaitsecs = Seconds(reader.integer(at, "stopwaitsecs", names));
+    let stopasgroup = reader.boolean(at, "stopasgroup", names);
+    let killasgroup = match reader.value(at, "killasgroup", names, value::boolean) {
+        Got::Is(value) => value,
+        Got::Absent | Got::Wrong => stopasgroup,
+    };
+    let exitcodes = reader.value(at, "exitcodes", names, value::exit_codes);
+    let redirect_stderr = reader.boolean(at, "redirect_stderr", names);
+    let numprocs = reader.integer(at, "numprocs", names);
+    let first = reader.integer(at, "numprocs_start", names);
+    let mut capture = [Bytes(0); 2];
+    let mut events = [false; 2];
+    for (index, name) in ["stdout", "stderr"].into_iter().enumerate() {
+        capture[index] = reader.bytes(at, &format!("{name}_capture_maxbytes"), names);
+        events[index] = reader.boolean(at, &format!("{name}_events_enabled"), names);
+    }
+    let server_url = reader
+        .text(at, "serverurl", names)
+        .ok()
+        .filter(|url| strip(url).to_uppercase() != "AUTO");
+    let user = reader
+        .value(at, "user", names, |text| {
+            value::user(text, lookup).map(|uid| UserRef {
+                name: text.to_owned(),
+                uid,
+            })
+        })
+        .ok();
+    let umask = reader.value(at, "umask", names, value::octal).ok();
+    let process_name = reader.raw(at, "process_name").unwrap_or_default();
+    let process_name = value::name(&process_name).unwrap_or_else(|sentence| {
+        reader.fail(at, "process_name", sentence);
+        process_name
+    });
+    if numprocs > 1 && !process_name.contains("%(process_num)") {
+        reader.fail_with(
+            at,
+            "process_name",
+            "%(process_num) must be present within process_name when numprocs > 1".to_owned(),
+            "for example process_name = %(program_name)s_%(process_num)02d",
+        );
+    }
+    if stopasgroup && !killasgroup {
+        reader.fail_with(
+            at,
+            "killasgroup",
+            "Cannot set stopasgroup=true and killasgroup=false".to_owned(),
+            "leave killasgroup out",
+        );
+    }
+    // Ours comes last, so that Supervisor's errors stay the first ones.
+    let restart_floor = reader.value(at, "restart_floor", names, |text| {
+        match value::integer(text) {
+            Ok(seconds) if seconds < 0 => Err(format!("{seconds} is below lower bound (0)")),
+            other => other,
+        }
+    });
+    Common {
+        priority,
+        autostart,
+        autorestart: autorestart.ok().unwrap_or(AutoRestart::Unexpected),
+        startsecs,
+        startretries,
+        stopsignal: stopsignal.ok().unwrap_or(Signal::TERM),
+        stopwaitsecs,
+        stopasgroup,
+        killasgroup,
+        exitcodes: Arc::from(exitcodes.ok().unwrap_or_default()),
+        redirect_stderr,
+        numprocs,
+        first,
+        restart_floor: Seconds(restart_floor.ok().unwrap_or_default()),
+        capture,
+        events,
+        server_url,
+        user,
+        umask,
+        process_name,
+    }
+}
+
+/// One process. `names` gains the variables of its environment.
+fn process(
+    reader: &mut Reader<'_>,
+    at: At<'_>,
+    names: &mut Names,
+    common: &Common,
+    group: &GroupName,
+    daemon: &Environment,
+) -> Option<Arc<ProcessSpec>> {
+    let own = variables(reader, at, names);
+    for (name, value) in &own {
+        names.insert(format!("ENV_{name}"), Value::Text(value.clone()));
+    }
+    let directory = reader.text(at, "directory", names).ok();
+    let stdout = stream(reader, at, Channel::Stdout, names, common);
+    let mut stderr = stream(reader, at, Channel::Stderr, names, common);
+    if common.redirect_stderr {
+        if matches!(stderr.target, Logfile::File(_)) {
+            reader.warnings.push(Line::ConfigWarning {
+                text: format!(
+                    "For [{}], redirect_stderr=true but stderr_logfile has also been set to a filename, the filename \
+                     has been ignored",
+                    at.section
+                ),
+            });
+        }
+        stderr.spec.target = LogTarget::None;
+    }
+    let command = reader.text(at, "command", names);
+    if command == Got::Absent {
+        let sentence = format!("program section {} does not specify a command", at.section);
+        reader.fail(at, "command", sentence);
+    }
+    let name = match reader.expanded(
+        at,
+        "process_name",
+        &common.process_name,
+        names,
+        "process_name",
+    ) {
+        // Differs: Supervisor checks the name before its expansion only, and then has processes nobody can name.
+        Got::Is(text) => match value::name(&text)
+            .and_then(|text| ProcessName::parse(&text).map_err(|error| error.to_string()))
+        {
+            Ok(name) => Some(name),
+            Err(sentence) => {
+                reader.fail(at, "process_name", sentence);
+                None
+            }
+        },
+        Got::Absent | Got::Wrong => None,
+    };
+    Some(Arc::new(ProcessSpec {
+        name: name?,
+        group: group.clone(),
+        command: Arc::from(command.ok()?),
+        directory: directory.map(|path| Arc::from(Path::new(&path))),
+        umask: common.umask,
+        priority: common.priority,
+        autostart: common.autostart,
+        autorestart: common.autorestart,
+        startsecs: common.startsecs,
+        startretries: common.startretries,
+        exitcodes: common.exitcodes.clone(),
+        stopsignal: common.stopsignal,
+        stopwaitsecs: common.stopwaitsecs,
+        stopasgroup: common.stopasgroup,
+        killasgroup: common.killasgroup,
+        user: common.user.clone(),
+        redirect_stderr: common.redirect_stderr,
+        stdout: stdout.spec,
+        stderr: stderr.spec,
+        environment: merged(daemon, own),
+        server_url: common.server_url.clone(),
+        restart_floor: common.restart_floor,
+    }))
+}
+
+fn variables(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Vec<(String, String)> {
+    let text = reader.raw(at, "environment").unwrap_or_default();
+    let Got::Is(text) = reader.expanded(at, "environment", &text, names, "environment") else {
+        return Vec::new();
+    };
+    match environment::parse(&text) {
+        Ok(pairs) => pairs,
+        Err(sentence) => {
+            reader.fail(at, "environment", sentence);
+            Vec::new()
+        }
+    }
+}
+
+/// The daemon's variables with a process's own on top.
+fn merged(daemon: &Environment, own: Vec<(String, String)>) -> Environment {
+    if own.is_empty() {
+        return daemon.clone();
+    }
+    let mut all = daemon.to_vec();
+    for (name, value) in own {
+        match all.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = value,
+            None => all.push((name, value)),
+        }
+    }
+    Arc::from(all)
+}
+
+fn stream(
+    reader: &mut Reader<'_>,
+    at: At<'_>,
+    channel: Channel,
+    names: &Names,
+    common: &Common,
+) -> Stream {
+    let lookup = reader.lookup;
+    let stream = channel.name();
+    let key = format!("{stream}_logfile");
+    let configured = match reader.text(at, &key, names) {
+        // Expanded once more: an accident of Supervisor's, for which people write %%%% where they mean %.
+        Got::Is(text) => match reader.expanded(at, &key, &text, names, &key) {
+            Got::Is(text) => match value::logfile(&text, lookup) {
+                Ok(logfile) => Some(logfile),
+                Err(sentence) => {
+                    reader.fail(at, &key, sentence);
+                    None
+                }
+            },
+            Got::Absent | Got::Wrong => None,
+        },
+        Got::Absent | Got::Wrong => None,
+    };
+    let backups = reader.integer(at, &format!("{key}_backups"), names);
+    let maxbytes = reader.bytes(at, &format!("{key}_maxbytes"), names);
+    let mut syslog = reader.boolean(at, &format!("{stream}_syslog"), names);
+    let mut target = configured.unwrap_or(Logfile::None);
+    if target == Logfile::Syslog {
+        reader.warnings.push(Line::ConfigWarning {
+            text: format!(
+                "For [{}], {key}=syslog but this is deprecated and will be removed.  Use {stream}_syslog=true to enable \
+                 syslog instead.",
+                at.section
+            ),
+        });
+        target = Logfile::None;
+        syslog = true;
+    }
+    if target == Logfile::Auto && maxbytes == Bytes(0) {
+        reader.warnings.push(Line::ConfigWarning {
+            text: format!(
+                "For [{}], AUTO logging used for {key} without rollover, set maxbytes > 0 to avoid filling up \
+                 filesystem unintentionally",
+                at.section
+            ),
+        });
+    }
+    let index = match channel {
+        Channel::Stdout => 0,
+        Channel::Stderr => 1,
+    };
+    Stream {
+        spec: LogSpec {
+            target: match &target {
+                Logfile::Auto => LogTarget::Auto,
+                Logfile::File(path) if !path.is_empty() => {
+                    LogTarget::File(Arc::from(Path::new(path)))
+                }
+                Logfile::File(_) | Logfile::None | Logfile::Syslog => LogTarget::None,
+            },
+            maxbytes,
+            backups,
+            capture_maxbytes: common.capture[index],
+            events: common.events[index],
+            syslog,
+        },
+        target,
+    }
+}

@@ -1,0 +1,339 @@
+//! What all sections share while they are read: texts of keys, expanded and converted, and a report of what is wrong.
+
+use std::collections::HashSet;
+
+use super::super::expand::{Names, Value, expand, has_nameless};
+use super::super::ini::{Ini, universal_newlines};
+use super::super::key::{Key, SectionKind};
+use super::super::lookup::{Lookup, ReadError};
+use super::super::path::{absolute, dirname};
+use super::super::problem::{ConfigErrors, Report, Span};
+use super::super::value;
+use crate::domain::{Bytes, Line, python_repr};
+
+/// A section that is being read.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::config) struct At<'s> {
+    /// Its whole name.
+    pub(in crate::config) section: &'s str,
+    /// Whose rows count.
+    pub(in crate::config) kind: SectionKind,
+    /// Sentences end in the section and the file.
+    pub(in crate::config) located: bool,
+}
+
+impl<'s> At<'s> {
+    pub(in crate::config) fn new(section: &'s str, kind: SectionKind) -> Self {
+        Self {
+            section,
+            kind,
+            located: false,
+        }
+    }
+}
+
+/// What became of one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::config) enum Got<T> {
+    /// It is not set and has no default.
+    Absent,
+    /// It is wrong, and has been reported.
+    Wrong,
+    /// It is this.
+    Is(T),
+}
+
+impl<T> Got<T> {
+    pub(in crate::config) fn ok(self) -> Option<T> {
+        match self {
+            Self::Is(value) => Some(value),
+            Self::Absent | Self::Wrong => None,
+        }
+    }
+}
+
+/// A configuration while it is read.
+pub(in crate::config) struct Reader<'a> {
+    pub(in crate::config) ini: Ini,
+    pub(in crate::config) lookup: &'a dyn Lookup,
+    /// The main file as it was given.
+    pub(in crate::config) path: &'a str,
+    /// The directory of the main file, absolute.
+    pub(in crate::config) here: String,
+    /// `ENV_X` for every variable known so far.
+    pub(in crate::config) env: Names,
+    pub(in crate::config) report: Report,
+    /// What Supervisor warns of.
+    pub(in crate::config) warnings: Vec<Line>,
+    /// What we warn of besides.
+    pub(in crate::config) ours: Vec<Line>,
+    /// What Supervisor tells.
+    pub(in crate::config) infos: Vec<Line>,
+    warned: HashSet<String>,
+    /// Names of the files read, by the index that spans have.
+    files: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads the main file. What is wrong inside it is reported; what can be read of it is.
+    ///
+    /// # Errors
+    /// There is no such file, or it cannot be read.
+    pub(in crate::config) fn open(
+        path: &'a str,
+        lookup: &'a dyn Lookup,
+    ) -> Result<Self, ConfigErrors> {
+        let bytes = lookup.read(path).map_err(|error| {
+            let verb = match error {
+                ReadError::Missing => "find",
+                ReadError::Unreadable => "read",
+            };
+            ConfigErrors::of_file(path, format!("could not {verb} config file {path}"))
+        })?;
+        let env = lookup
+            .env()
+            .into_iter()
+            .map(|(name, value)| (format!("ENV_{name}"), Value::Text(value)))
+            .collect();
+        let mut reader = Self {
+            ini: Ini::default(),
+            lookup,
+            path,
+            here: absolute(dirname(path), lookup),
+            env,
+            report: Report::default(),
+            warnings: Vec::new(),
+            ours: Vec::new(),
+            infos: Vec::new(),
+            warned: HashSet::new(),
+            files: Vec::new(),
+        };
+        reader.add(path, &bytes);
+        Ok(reader)
+    }
+
+    /// Takes in one file.
+    pub(in crate::config) fn add(&mut self, name: &str, bytes: &[u8]) {
+        let text = universal_newlines(&String::from_utf8_lossy(bytes));
+        let file = self.report.source(name, &text);
+        self.files.push(name.to_owned());
+        if let Err(error) = std::str::from_utf8(bytes) {
+            let at = error.valid_up_to();
+            let before = String::from_utf8_lossy(&bytes[..at]).into_owned();
+            let before = universal_newlines(&before);
+            let span = Span {
+                file,
+                line: before.matches('\n').count() + 1,
+                column: before.chars().rev().take_while(|&c| c != '\n').count() + 1,
+                len: 1,
+            };
+            self.report.add(
+                span,
+                undecodable(bytes, at, error.error_len()),
+                "files are UTF-8",
+            );
+        }
+        if let Err(error) = self.ini.read(name, file, &text) {
+            // One sentence of Supervisor's covers all bad lines of a file.
+            self.report.sentence(error.sentence.clone());
+            for (span, hint) in error.lines {
+                let line = text.split('\n').nth(span.line - 1).unwrap_or_default();
+                let message = format!(
+                    "{}: {}",
+                    error.sentence.lines().next().unwrap_or_default(),
+                    python_repr(line.trim())
+                );
+                self.report.add(span, message, hint);
+            }
+        }
+    }
+
+    /// Names that are `here` alone.
+    pub(in crate::config) fn only_here(&self) -> Names {
+        Names::from([("here".to_owned(), Value::Text(self.here.clone()))])
+    }
+
+    /// The names of all sections that `is` accepts, in the order in which they first appear.
+    pub(in crate::config) fn names_of(&self, is: impl Fn(&str) -> bool) -> Vec<String> {
+        self.ini
+            .sections()
+            .iter()
+            .map(|section| section.name.clone())
+            .filter(|name| is(name))
+            .collect()
+    }
+
+    /// Where a key's value stands, else where its section does.
+    fn span_of(&self, at: At<'_>, key: &str) -> Span {
+        self.ini
+            .get(at.section, key)
+            .map(|entry| entry.value_span)
+            .or_else(|| self.ini.section(at.section).map(|section| section.span))
+            .unwrap_or_default()
+    }
+
+    /// Reports Supervisor's sentence about a key, or about the section if it does not have the key.
+    pub(in crate::config) fn fail(&mut self, at: At<'_>, key: &str, sentence: String) {
+        let hint = Key::find(at.kind, key)
+            .map(|row| format!("{key} takes {}", row.kind.expected()))
+            .unwrap_or_default();
+        self.fail_with(at, key, sentence, &hint);
+    }
+
+    /// As [`Self::fail`], with a hint of its own.
+    pub(in crate::config) fn fail_with(
+        &mut self,
+        at: At<'_>,
+        key: &str,
+        mut sentence: String,
+        hint: &str,
+    ) {
+        if at.located {
+            let file = self
+                .ini
+                .section(at.section)
+                .filter(|section| section.span.file != 0)
+                .and_then(|section| self.files.get(section.span.file))
+                .map_or(self.path, String::as_str);
+            sentence.push_str(&format!(
+                " in section {} (file: {})",
+                python_repr(at.section),
+                python_repr(file)
+            ));
+        }
+        self.report.add(self.span_of(at, key), sentence, hint);
+    }
+
+    /// Warns once of what Supervisor is silent about.
+    pub(in crate::config) fn warn(&mut self, text: String) {
+        if self.warned.insert(text.clone()) {
+            self.ours.push(Line::OurConfigWarning { text });
+        }
+    }
+
+    /// `file:line` of a place, for warnings.
+    pub(in crate::config) fn place(&self, span: Span) -> String {
+        format!(
+            "{}:{}",
+            self.files.get(span.file).map_or("", String::as_str),
+            span.line
+        )
+    }
+
+    /// A key's text as it stands, or its default.
+    pub(in crate::config) fn raw(&self, at: At<'_>, key: &str) -> Option<String> {
+        match self.ini.get(at.section, key) {
+            Some(entry) => Some(entry.value.clone()),
+            None => Key::find(at.kind, key)
+                .and_then(|row| row.default)
+                .map(str::to_owned),
+        }
+    }
+
+    /// A text with `ENV_X` and `names` expanded.
+    pub(in crate::config) fn expanded(
+        &mut self,
+        at: At<'_>,
+        key: &str,
+        text: &str,
+        names: &Names,
+        place: &str,
+    ) -> Got<String> {
+        match expand(text, &[&self.env, names], place) {
+            Ok(done) => {
+                if text.contains('%') && has_nameless(text) {
+                    let place = self.place(self.span_of(at, key));
+                    self.warn(format!(
+                        "{place}: a single % in {key} is replaced by every name and value there is, as in Supervisor; \
+                         write %% for a percent sign"
+                    ));
+                }
+                Got::Is(done)
+            }
+            Err(sentence) => {
+                let hint = format!(
+                    "{key} takes {}, a literal % is written %%",
+                    Key::find(at.kind, key).map_or("a text", |row| row.kind.expected())
+                );
+                self.fail_with(at, key, sentence, &hint);
+                Got::Wrong
+            }
+        }
+    }
+
+    /// A key's text, expanded; or its default.
+    pub(in crate::config) fn text(&mut self, at: At<'_>, key: &str, names: &Names) -> Got<String> {
+        match self.raw(at, key) {
+            None => Got::Absent,
+            Some(text) if !text.contains('%') => Got::Is(text),
+            Some(text) => {
+                let place = format!("{}.{key}", at.section);
+                self.expanded(at, key, &text, names, &place)
+            }
+        }
+    }
+
+    /// A key's value.
+    pub(in crate::config) fn value<T>(
+        &mut self,
+        at: At<'_>,
+        key: &str,
+        names: &Names,
+        convert: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Got<T> {
+        match self.text(at, key, names) {
+            Got::Absent => Got::Absent,
+            Got::Wrong => Got::Wrong,
+            Got::Is(text) => match convert(&text) {
+                Ok(value) => Got::Is(value),
+                Err(sentence) => {
+                    self.fail(at, key, sentence);
+                    Got::Wrong
+                }
+            },
+        }
+    }
+
+    /// A whole number; 0 where it is wrong.
+    pub(in crate::config) fn integer(&mut self, at: At<'_>, key: &str, names: &Names) -> i64 {
+        self.value(at, key, names, value::integer)
+            .ok()
+            .unwrap_or_default()
+    }
+
+    /// A boolean; false where it is wrong.
+    pub(in crate::config) fn boolean(&mut self, at: At<'_>, key: &str, names: &Names) -> bool {
+        self.value(at, key, names, value::boolean)
+            .ok()
+            .unwrap_or_default()
+    }
+
+    /// A number of bytes; 0 where it is wrong.
+    pub(in crate::config) fn bytes(&mut self, at: At<'_>, key: &str, names: &Names) -> Bytes {
+        self.value(at, key, names, value::byte_size)
+            .ok()
+            .unwrap_or_default()
+    }
+}
+
+/// Python's sentence for the first byte that is no UTF-8.
+fn undecodable(bytes: &[u8], at: usize, length: Option<usize>) -> String {
+    let byte = bytes.get(at).copied().unwrap_or_default();
+    let reason = match (length, byte) {
+        (None, _) => {
+            return if bytes.len() - at == 1 {
+                format!(
+                    "'utf-8' codec can't decode byte {byte:#04x} in position {at}: unexpected end of data"
+                )
+            } else {
+                format!(
+                    "'utf-8' codec can't decode bytes in position {at}-{}: unexpected end of data",
+                    bytes.len() - 1
+                )
+            };
+        }
+        (Some(_), 0xc2..=0xf4) => "invalid continuation byte",
+        (Some(_), _) => "invalid start byte",
+    };
+    format!("'utf-8' codec can't decode byte {byte:#04x} in position {at}: {reason}")
+}

@@ -1,0 +1,104 @@
+//! `[inet_http_server]` and `[unix_http_server]`, each as often as one likes.
+
+use std::path::PathBuf;
+
+use super::super::expand::Names;
+use super::super::key::SectionKind;
+use super::super::path::{absolute, expand_user};
+use super::super::python::strip;
+use super::super::spec::{Credentials, ServerAddress, ServerSpec};
+use super::super::value;
+use super::{At, Got, Reader};
+
+/// The file mode of a socket that has none configured.
+const MODE: u32 = 0o700;
+
+/// All servers on ports in file order, then all on sockets.
+pub(super) fn read(reader: &mut Reader<'_>) -> Vec<ServerSpec> {
+    let mut servers = Vec::new();
+    for section in reader.names_of(|name| SectionKind::of(name) == Some(SectionKind::InetServer)) {
+        servers.extend(inet(reader, section));
+    }
+    for section in reader.names_of(|name| SectionKind::of(name) == Some(SectionKind::UnixServer)) {
+        servers.extend(unix(reader, section));
+    }
+    servers
+}
+
+fn inet(reader: &mut Reader<'_>, section: String) -> Option<ServerSpec> {
+    let at = At::new(&section, SectionKind::InetServer);
+    let nothing = Names::new();
+    let credentials = credentials(reader, at);
+    match reader.value(at, "port", &nothing, value::inet_address) {
+        Got::Is((host, port)) => Some(ServerSpec {
+            address: ServerAddress::Inet { host, port },
+            credentials,
+            section,
+        }),
+        Got::Wrong => None,
+        Got::Absent => {
+            reader.fail(at, "port", format!("section [{section}] has no port value"));
+            None
+        }
+    }
+}
+
+fn unix(reader: &mut Reader<'_>, section: String) -> Option<ServerSpec> {
+    let at = At::new(&section, SectionKind::UnixServer);
+    let nothing = Names::new();
+    let here = reader.only_here();
+    let lookup = reader.lookup;
+    let file = reader.text(at, "file", &here);
+    if file == Got::Absent {
+        reader.fail(at, "file", format!("section [{section}] has no file value"));
+    }
+    let credentials = credentials(reader, at);
+    let owner = reader.value(at, "chown", &nothing, |text| {
+        value::user_group(text, lookup).map_err(|_| format!("Invalid sockchown value {text}"))
+    });
+    let mode = reader.value(at, "chmod", &nothing, |text| {
+        value::octal(text).map_err(|_| format!("Invalid chmod value {text}"))
+    });
+    let (uid, gid) = owner.ok().unwrap_or_default();
+    let path = absolute(&expand_user(strip(&file.ok()?), lookup), lookup);
+    Some(ServerSpec {
+        address: ServerAddress::Unix {
+            path: PathBuf::from(path),
+            mode: mode.ok().unwrap_or(MODE),
+            uid,
+            gid,
+        },
+        credentials,
+        section,
+    })
+}
+
+/// User name and password, which come together. An empty user name asks nobody for anything, as in Supervisor.
+fn credentials(reader: &mut Reader<'_>, at: At<'_>) -> Option<Credentials> {
+    let nothing = Names::new();
+    let username = reader.text(at, "username", &nothing);
+    let password = reader.text(at, "password", &nothing);
+    match (username, password) {
+        (Got::Is(_), Got::Absent) | (Got::Absent, Got::Is(_)) => {
+            let given = if reader.ini.get(at.section, "username").is_some() {
+                "username"
+            } else {
+                "password"
+            };
+            reader.fail(
+                at,
+                given,
+                format!(
+                    "Section [{}] contains incomplete authentication: If a username or a password is specified, \
+                     both the username and password must be specified",
+                    at.section
+                ),
+            );
+            None
+        }
+        (Got::Is(username), Got::Is(password)) => {
+            (!username.is_empty()).then_some(Credentials { username, password })
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,100 @@
+//! The few rules of Python's texts and numbers that show in Supervisor's behaviour. Knows nothing of configuration.
+
+/// Blank as Python's `str.isspace` means it: Unicode white space, and the four ASCII separators.
+#[must_use]
+pub(super) fn is_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\x1c'..='\x1f')
+}
+
+/// Without blanks at both ends.
+#[must_use]
+pub(super) fn strip(text: &str) -> &str {
+    text.trim_matches(is_space)
+}
+
+/// Without blanks at the end.
+#[must_use]
+pub(super) fn rstrip(text: &str) -> &str {
+    text.trim_end_matches(is_space)
+}
+
+/// Words between blanks.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(is_space).filter(|word| !word.is_empty())
+}
+
+/// A whole number as Python's `int(text, radix)` reads it: blanks around it, a sign, single `_` between digits, and for
+/// radix 8 the prefix `0o`. None if it is no number. A number beyond 64 bits becomes the nearest one of 64 bits.
+#[must_use]
+pub(super) fn int(text: &str, radix: u32) -> Option<i64> {
+    let word = strip(text);
+    let (negative, mut digits) = match word.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, word.strip_prefix('+').unwrap_or(word)),
+    };
+    if radix == 8
+        && let Some(rest) = digits
+            .strip_prefix("0o")
+            .or_else(|| digits.strip_prefix("0O"))
+    {
+        // Python allows one underscore between the prefix and the digits.
+        digits = rest.strip_prefix('_').unwrap_or(rest);
+    }
+    let mut number: i64 = 0;
+    let mut after_digit = false;
+    for c in digits.chars() {
+        if c == '_' && after_digit {
+            after_digit = false;
+            continue;
+        }
+        let digit = i64::from(c.to_digit(radix)?);
+        // Counted downwards, for the lowest number has no positive counterpart.
+        number = number
+            .saturating_mul(i64::from(radix))
+            .saturating_sub(digit);
+        after_digit = true;
+    }
+    // Neither nothing at all nor an underscore at the end.
+    after_digit.then(|| {
+        if negative {
+            number
+        } else {
+            number.saturating_neg()
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cfg_30_integers_are_pythons() {
+        for (text, radix, expected) in [
+            ("1", 10, Some(1)),
+            (" +1_000\n", 10, Some(1000)),
+            ("-5", 10, Some(-5)),
+            ("007", 10, Some(7)),
+            ("", 10, None),
+            ("-", 10, None),
+            ("1__0", 10, None),
+            ("_1", 10, None),
+            ("1_", 10, None),
+            ("1.5", 10, None),
+            ("- 1", 10, None),
+            ("99999999999999999999", 10, Some(i64::MAX)),
+            ("-99999999999999999999", 10, Some(i64::MIN)),
+            ("022", 8, Some(18)),
+            ("0o_22", 8, Some(18)),
+            ("8", 8, None),
+        ] {
+            assert_eq!(int(text, radix), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn cfg_11_blank_is_pythons() {
+        assert_eq!(strip("\x1c\u{a0}a b\x1f\n"), "a b");
+        assert_eq!(words(" a\x1db \n c").collect::<Vec<_>>(), ["a", "b", "c"]);
+    }
+}

@@ -1,0 +1,389 @@
+//! What a request may do, and to whom: every request is refused, answered, or taken on here. It must not know how
+//! processes change.
+
+use std::sync::Arc;
+
+use super::group::in_start_order;
+use super::ticket::{Batch, Member, Pending, TICKETS_MAX, Trail, Verb};
+use super::{Action, Actions, AuditLine, Fleet, LoadReason};
+use crate::api::{
+    Caller, ConfigView, Fault, FaultCode, Grant, LogOf, Reply, Request, Scope, Target, Ticket,
+};
+use crate::domain::{Channel, EventKind, Life, Namespec, Now, Signal, SupervisorState};
+
+/// The text of FAILED when a grant does not cover what is asked.
+const NOT_PERMITTED: &str = "not permitted";
+
+impl Fleet {
+    /// A client asks. The answer comes now or later, once.
+    pub(super) fn asked(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        caller: Caller,
+        grant: Grant,
+        request: Request,
+        out: &mut Actions,
+    ) {
+        let deed = deed(&request);
+        let remote_event = matches!(request, Request::RemoteEvent { .. });
+        let outcome = if self.mood != SupervisorState::Running && !remote_event {
+            Outcome::Answered(Err(FaultCode::ShutdownState.bare()))
+        } else if self.tickets.len() >= TICKETS_MAX {
+            Outcome::Answered(Err(
+                FaultCode::Failed.of("too many requests wait for their answer")
+            ))
+        } else if self.tickets.contains_key(&ticket) {
+            // Tickets are unique; were one not, the first request keeps it and the second cannot be answered.
+            return;
+        } else {
+            self.admit(now, ticket, &grant, request, out)
+        };
+        match outcome {
+            Outcome::Answered(answer) => {
+                audit(caller, deed, answer.as_ref().err().cloned(), out);
+                out.push(Action::Answer(ticket, answer));
+            }
+            Outcome::Batch(mut batch) => {
+                batch.trail = deed.map(|(_, target)| Trail { caller, target });
+                self.tickets.insert(ticket, Pending::Batch(batch));
+                self.proceed(ticket, now, out);
+            }
+            Outcome::Taken => audit(caller, deed, None, out),
+            Outcome::Shutdown => {
+                audit(caller, deed, None, out);
+                out.push(Action::Answer(ticket, Ok(Reply::Done)));
+                self.wind_down(SupervisorState::Shutdown, now, out);
+            }
+        }
+    }
+
+    fn admit(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        grant: &Grant,
+        request: Request,
+        out: &mut Actions,
+    ) -> Outcome {
+        let scope = &grant.scope;
+        let answer = match request {
+            Request::State => Ok(Reply::State(self.mood)),
+            Request::Pid => Ok(Reply::Pid(self.identity.pid)),
+            Request::Identification => Ok(Reply::Text(self.last_read.daemon.identifier.clone())),
+            Request::ProcessInfo(name) => self.one(&name, scope).map(|slot| {
+                let view = self.seats.get(slot).map(|process| process.view(now));
+                Reply::Processes(view.into_iter().collect())
+            }),
+            Request::AllProcessInfo => {
+                let mut views = self.view(now);
+                views.retain(|view| scope.covers(view.group.as_str()));
+                Ok(Reply::Processes(views))
+            }
+            Request::AllConfigInfo => Ok(Reply::Configs(self.config_views(scope))),
+            Request::Start { target, wait } => {
+                return self.batch(target, scope, Verb::Start { wait });
+            }
+            Request::Stop { target, wait } => {
+                return self.batch(target, scope, Verb::Stop { wait });
+            }
+            Request::Signal { target, signal } => {
+                let parsed = Signal::parse(&signal).ok();
+                return self.batch(target, scope, Verb::Signal(parsed, signal));
+            }
+            Request::ClearLogs(Target::Group(name)) => {
+                Err(FaultCode::BadName.of(format!("{name}:*")))
+            }
+            Request::ClearLogs(target @ (Target::One(..) | Target::All)) => {
+                return self.batch(target, scope, Verb::Clear);
+            }
+            Request::Reread => match whole(scope) {
+                Err(fault) => Err(fault),
+                Ok(()) => {
+                    self.tickets.insert(ticket, Pending::Reread);
+                    out.push(Action::Load(LoadReason::Reread(ticket)));
+                    return Outcome::Taken;
+                }
+            },
+            Request::Restart => match whole(scope) {
+                Err(fault) => Err(fault),
+                Ok(()) => {
+                    // Differs: the original stops everything first and dies of an error in the file.
+                    self.tickets.insert(ticket, Pending::Restart);
+                    out.push(Action::Load(LoadReason::Restart(ticket)));
+                    return Outcome::Taken;
+                }
+            },
+            Request::Shutdown => match whole(scope) {
+                Err(fault) => Err(fault),
+                Ok(()) => return Outcome::Shutdown,
+            },
+            Request::AddGroup(name) => self.add_group(&name, scope, now, out),
+            Request::RemoveGroup(name) => self.remove_group(&name, scope, out),
+            Request::LogFile(LogOf::Daemon) => Ok(Reply::LogFile(self.identity.daemon_log.clone())),
+            Request::LogFile(LogOf::Process(name, channel)) => self.one(&name, scope).map(|slot| {
+                let logs = self.seats.get(slot).map(|process| &process.logs);
+                Reply::LogFile(logs.and_then(|logs| match channel {
+                    Channel::Stdout => logs.stdout.clone(),
+                    Channel::Stderr => logs.stderr.clone(),
+                }))
+            }),
+            Request::ClearDaemonLog => match (whole(scope), &self.identity.daemon_log) {
+                (Err(fault), _) => Err(fault),
+                (Ok(()), None) => Err(FaultCode::NoFile.bare()),
+                (Ok(()), Some(_)) => {
+                    self.tickets.insert(ticket, Pending::ClearDaemonLog);
+                    out.push(Action::ClearDaemonLog(ticket));
+                    return Outcome::Taken;
+                }
+            },
+            Request::WriteStdin { name, data } => match self.stdin_of(&name, scope) {
+                Err(fault) => Err(fault),
+                Ok(life) => {
+                    self.tickets.insert(ticket, Pending::Stdin(name));
+                    out.push(Action::WriteStdin { ticket, life, data });
+                    return Outcome::Taken;
+                }
+            },
+            Request::RemoteEvent { kind, data } => {
+                Self::publish(out, None, EventKind::RemoteCommunication { kind, data });
+                Ok(Reply::Done)
+            }
+        };
+        Outcome::Answered(answer)
+    }
+
+    /// The slot of the one process that `text` names.
+    fn one(&self, text: &str, scope: &Scope) -> Result<u32, Fault> {
+        let spec = Namespec::parse(text);
+        let slot = spec
+            .process
+            .as_deref()
+            .and_then(|process| self.find(&spec.group, process))
+            .ok_or_else(|| FaultCode::BadName.of(text))?;
+        permitted(scope, &spec.group)?;
+        Ok(slot)
+    }
+
+    fn stdin_of(&self, name: &str, scope: &Scope) -> Result<Life, Fault> {
+        let slot = self.one(name, scope)?;
+        self.seats
+            .get(slot)
+            .filter(|process| process.takes_stdin())
+            .and_then(|process| process.run.stage.reachable())
+            .map(|(life, _)| life)
+            .ok_or_else(|| FaultCode::NotRunning.of(name))
+    }
+
+    fn batch(&self, target: Target, scope: &Scope, verb: Verb) -> Outcome {
+        let (slots, one) = match self.targets(target, scope) {
+            Ok(found) => found,
+            Err(fault) => return Outcome::Answered(Err(fault)),
+        };
+        let member = |slot| {
+            let process = self.seats.get(slot)?;
+            Some(Member {
+                slot,
+                tenure: process.tenure,
+                process: process.spec.name.clone(),
+                group: process.spec.group.clone(),
+            })
+        };
+        Outcome::Batch(Box::new(Batch {
+            verb,
+            one,
+            scope: match scope {
+                Scope::All => None,
+                Scope::Groups(names) => Some(names.clone()),
+            },
+            trail: None,
+            queue: slots.into_iter().filter_map(member).collect(),
+            asked: None,
+            reached: 0,
+            open: 0,
+            passed: false,
+            first: Vec::new(),
+            later: Vec::new(),
+        }))
+    }
+
+    /// The slots a target names, in ascending order of priority; and the text, if it names one process.
+    fn targets(&self, target: Target, scope: &Scope) -> Result<(Vec<u32>, Option<String>), Fault> {
+        match target {
+            Target::One(
+                Namespec {
+                    group,
+                    process: Some(process),
+                },
+                text,
+            ) => {
+                let slot = self.find(&group, &process);
+                let slot = slot.ok_or_else(|| FaultCode::BadName.of(text.as_str()))?;
+                permitted(scope, &group)?;
+                Ok((vec![slot], Some(text)))
+            }
+            Target::Group(group)
+            | Target::One(
+                Namespec {
+                    group,
+                    process: None,
+                },
+                _,
+            ) => {
+                let found = self.groups.get(group.as_str());
+                let found = found.ok_or_else(|| FaultCode::BadName.of(group.as_str()))?;
+                permitted(scope, &group)?;
+                Ok((found.slots.to_vec(), None))
+            }
+            Target::All => Ok((
+                in_start_order(&self.groups)
+                    .into_iter()
+                    .flat_map(|group| group.slots.iter().copied())
+                    .collect(),
+                None,
+            )),
+        }
+    }
+
+    fn config_views(&self, scope: &Scope) -> Vec<ConfigView> {
+        let mut views = Vec::new();
+        for group in &self.last_read.groups {
+            if !scope.covers(group.name.as_str()) {
+                continue;
+            }
+            let in_use = self.groups.contains_key(&group.name);
+            let made = self.made.get(&group.name);
+            for (place, process) in group.processes.iter().enumerate() {
+                let made = made.and_then(|made| made.get(place));
+                views.push(ConfigView {
+                    group: group.clone(),
+                    process: process.clone(),
+                    in_use,
+                    stdout_auto: made.and_then(|made| made.stdout.clone()),
+                    stderr_auto: made.and_then(|made| made.stderr.clone()),
+                });
+            }
+        }
+        views.sort_by(|a, b| a.process.name.cmp(&b.process.name));
+        views
+    }
+
+    fn add_group(
+        &mut self,
+        name: &str,
+        scope: &Scope,
+        now: Now,
+        out: &mut Actions,
+    ) -> Result<Reply, Fault> {
+        permitted(scope, name)?;
+        let group = self.last_read.groups.iter();
+        let group = group
+            .filter(|group| group.name.as_str() == name)
+            .map(Arc::clone)
+            .next()
+            .ok_or_else(|| FaultCode::BadName.of(name))?;
+        if self.groups.contains_key(name) {
+            return Err(FaultCode::AlreadyAdded.of(name));
+        }
+        self.add(&group, out);
+        self.autostart(&group.name, now, out);
+        Ok(Reply::Done)
+    }
+
+    fn remove_group(
+        &mut self,
+        name: &str,
+        scope: &Scope,
+        out: &mut Actions,
+    ) -> Result<Reply, Fault> {
+        let group = self.groups.get(name);
+        let group = group.ok_or_else(|| FaultCode::BadName.of(name))?;
+        permitted(scope, name)?;
+        if group.unstopped > 0 {
+            return Err(FaultCode::StillRunning.of(name));
+        }
+        let name = group.spec.name.clone();
+        self.remove(&name, out);
+        Ok(Reply::Done)
+    }
+}
+
+/// What admission decides.
+enum Outcome {
+    /// The answer is known.
+    Answered(Result<Reply, Fault>),
+    /// Processes are to be touched.
+    Batch(Box<Batch>),
+    /// The answer comes later; the ticket is kept.
+    Taken,
+    /// Everything is to stop, after the answer.
+    Shutdown,
+}
+
+fn permitted(scope: &Scope, group: &str) -> Result<(), Fault> {
+    if scope.covers(group) {
+        Ok(())
+    } else {
+        Err(not_permitted())
+    }
+}
+
+/// The fault of whatever a grant does not cover.
+pub(super) fn not_permitted() -> Fault {
+    FaultCode::Failed.of(NOT_PERMITTED)
+}
+
+/// What concerns the daemon itself needs a grant without bounds.
+fn whole(scope: &Scope) -> Result<(), Fault> {
+    match scope {
+        Scope::All => Ok(()),
+        Scope::Groups(_) => Err(not_permitted()),
+    }
+}
+
+/// Writes the audit line of a request that changes something.
+fn audit(
+    caller: Caller,
+    deed: Option<(&'static str, String)>,
+    fault: Option<Fault>,
+    out: &mut Actions,
+) {
+    if let Some((verb, target)) = deed {
+        out.push(Action::Audit(AuditLine {
+            caller,
+            verb,
+            target,
+            fault,
+        }));
+    }
+}
+
+/// The words of the audit line, for requests that change something.
+fn deed(request: &Request) -> Option<(&'static str, String)> {
+    let typed = |target: &Target| match target {
+        Target::One(_, text) => text.clone(),
+        Target::Group(name) => format!("{name}:*"),
+        Target::All => "all".to_owned(),
+    };
+    match request {
+        Request::State
+        | Request::Pid
+        | Request::Identification
+        | Request::ProcessInfo(_)
+        | Request::AllProcessInfo
+        | Request::AllConfigInfo
+        | Request::LogFile(_) => None,
+        Request::Start { target, .. } => Some(("start", typed(target))),
+        Request::Stop { target, .. } => Some(("stop", typed(target))),
+        Request::Signal { target, .. } => Some(("signal", typed(target))),
+        Request::Reread => Some(("reread", String::new())),
+        Request::AddGroup(name) => Some(("add", name.clone())),
+        Request::RemoveGroup(name) => Some(("remove", name.clone())),
+        Request::Shutdown => Some(("shutdown", String::new())),
+        Request::Restart => Some(("restart", String::new())),
+        Request::ClearDaemonLog => Some(("clear-log", String::new())),
+        Request::ClearLogs(target) => Some(("clear-logs", typed(target))),
+        Request::WriteStdin { name, .. } => Some(("write-stdin", name.clone())),
+        Request::RemoteEvent { kind, .. } => Some(("event", kind.clone())),
+    }
+}

@@ -1,0 +1,673 @@
+//! The whole of what is supervised: it takes what happened, hands it to the process, group or request concerned, and
+//! knows what is due next. It must not know how anything is done.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::auto::{self, Names};
+use super::group::{Group, Groups, Seats};
+use super::process::{Moment, Process};
+use super::ticket::{Pending, Purpose};
+use super::wind_down::WindDown;
+use super::{Action, Actions, DaemonSignal, Input, LoadError, LoadReason, SignalScope, diff};
+use crate::api::{FaultCode, ProcessView, Reply, Ticket};
+use crate::config::spec::{Config, GroupSpec};
+use crate::domain::{
+    Channel, Errno, Event, EventKind, GroupName, Life, Line, LogPaths, Now, ProcessName,
+    ProcessState, Signal, SpawnError, SupervisorState, Tick,
+};
+
+/// What the fleet must know of the daemon it is in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The daemon's process number.
+    pub pid: i32,
+    /// The daemon's activity log; none: it is no file.
+    pub daemon_log: Option<Arc<Path>>,
+    /// Where made-up log names begin; should differ from start to start.
+    pub seed: u64,
+}
+
+/// Everything that is supervised.
+#[derive(Debug)]
+pub struct Fleet {
+    pub(super) identity: Identity,
+    /// The configuration read last; what is added comes from here.
+    pub(super) last_read: Arc<Config>,
+    /// The configuration to start again with.
+    pub(super) next_config: Option<Arc<Config>>,
+    pub(super) mood: SupervisorState,
+    pub(super) began: bool,
+    /// Nothing is left to do.
+    pub(super) finished: bool,
+    pub(super) names: Names,
+    /// AUTO logs made for groups of `last_read`, by place of the process.
+    pub(super) made: BTreeMap<GroupName, Vec<LogPaths>>,
+    pub(super) groups: Groups,
+    pub(super) seats: Seats,
+    /// Counts groups and processes as they are added.
+    pub(super) serial: u64,
+    /// The number of the life made last.
+    pub(super) lives: u64,
+    /// What is due when, one entry for each process that has a deadline.
+    pub(super) timers: BTreeSet<(Tick, u32)>,
+    pub(super) tickets: BTreeMap<Ticket, Pending>,
+    /// Signals on their way. The shell answers at once and in order, so this is short.
+    pub(super) signals: VecDeque<(Life, Signal, Purpose)>,
+    /// Processes in no stopped state.
+    pub(super) unstopped: u32,
+    pub(super) winding_down: Option<WindDown>,
+}
+
+impl Fleet {
+    /// A fleet of the groups of `config`, which are added at [`Input::Began`].
+    #[must_use]
+    pub fn new(identity: Identity, config: Arc<Config>) -> Self {
+        Self {
+            names: Names::new(identity.seed),
+            identity,
+            last_read: config,
+            next_config: None,
+            mood: SupervisorState::Running,
+            began: false,
+            finished: false,
+            made: BTreeMap::new(),
+            groups: Groups::new(),
+            seats: Seats::default(),
+            serial: 0,
+            lives: 0,
+            timers: BTreeSet::new(),
+            tickets: BTreeMap::new(),
+            signals: VecDeque::new(),
+            unstopped: 0,
+            winding_down: None,
+        }
+    }
+
+    /// Takes what happened; `out` gets what is to be done, in order. What is due by then is done too, so no deadline is
+    /// in the past afterwards.
+    pub fn handle(&mut self, now: Now, input: Input, out: &mut Actions) {
+        match input {
+            Input::Began => self.begin(now, out),
+            Input::Resolved(life) => self.resolved(life, now, out),
+            Input::Prepared(life) => self.prepared(life, now, out),
+            Input::Spawned { life, pid } => self.spawned(life, pid, now, out),
+            Input::SpawnFailed { life, error } => self.spawn_failed(life, error, now, out),
+            Input::Exited { life, status } => {
+                if self.seats.living(life).is_some() {
+                    self.step(life.slot, now, out, |process, moment| {
+                        process.exited(status, moment);
+                    });
+                } else {
+                    // Nobody waits for its end, but its pipes must not stay.
+                    out.push(Action::Drain(life));
+                }
+            }
+            Input::Drained(life) => {
+                if self.seats.living(life).is_some() {
+                    self.step(life.slot, now, out, Process::drained);
+                }
+                self.seats.lay_ghost(life);
+            }
+            Input::Signalled {
+                life,
+                signal,
+                result,
+            } => self.signalled(life, signal, result, now, out),
+            Input::DeadlineReached => {}
+            Input::Asked {
+                ticket,
+                caller,
+                grant,
+                request,
+            } => self.asked(now, ticket, caller, grant, request, out),
+            Input::Checked { ticket, result } => self.checked(ticket, result, now, out),
+            Input::Loaded { reason, result } => self.loaded(reason, result, now, out),
+            Input::Cleared { ticket, result, .. } => self.cleared(ticket, result, now, out),
+            Input::DaemonLogCleared { ticket, result } => {
+                self.daemon_log_cleared(ticket, result, out);
+            }
+            Input::StdinTaken { ticket, result } => self.stdin_taken(ticket, result, out),
+            Input::Wrote {
+                life,
+                channel,
+                data,
+                captured,
+            } => self.wrote(life, channel, data, captured, out),
+            Input::Received(signal) => self.received(signal, now, out),
+        }
+        loop {
+            self.run_due(now, out);
+            if !self.wind_down_further(now, out) {
+                break;
+            }
+        }
+    }
+
+    /// When [`Input::DeadlineReached`] is due at the latest. Changes only in [`Fleet::handle`].
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Tick> {
+        let process = self.timers.first().map(|&(tick, _)| tick);
+        let report = self
+            .winding_down
+            .as_ref()
+            .map(|down| down.report_at)
+            .filter(|&tick| tick != Tick::NEVER);
+        process.into_iter().chain(report).min()
+    }
+
+    /// Every process, by (group, process).
+    #[must_use]
+    pub fn view(&self, now: Now) -> Vec<ProcessView> {
+        self.groups
+            .values()
+            .flat_map(|group| group.by_name.iter())
+            .filter_map(|&slot| self.seats.get(slot))
+            .map(|process| process.view(now))
+            .collect()
+    }
+
+    /// The configuration read last.
+    #[must_use]
+    pub const fn config(&self) -> &Arc<Config> {
+        &self.last_read
+    }
+
+    /// The daemon's state.
+    #[must_use]
+    pub const fn state(&self) -> SupervisorState {
+        self.mood
+    }
+
+    /// After [`super::Outcome::Restart`]: the configuration to start again with, read before anything was stopped.
+    #[must_use]
+    pub fn take_next_config(&mut self) -> Option<Arc<Config>> {
+        self.next_config.take()
+    }
+
+    // Changes of one process
+
+    /// Lets `act` change a process, and sees to all that hangs on it: counts, its deadline, and who waits for it.
+    pub(super) fn step(
+        &mut self,
+        slot: u32,
+        now: Now,
+        out: &mut Actions,
+        act: impl FnOnce(&mut Process, &mut Moment<'_>),
+    ) {
+        let Some(process) = self.seats.get_mut(slot) else {
+            return;
+        };
+        let before = process.state();
+        let mut moment = Moment {
+            now,
+            out,
+            lives: &mut self.lives,
+            signals: &mut self.signals,
+            may_start: self.mood == SupervisorState::Running,
+        };
+        act(process, &mut moment);
+        let after = process.state();
+        if after != ProcessState::Stopping {
+            process.run.report_at = Tick::NEVER;
+        }
+        let (armed, deadline) = (process.armed, process.deadline());
+        if armed != deadline {
+            process.armed = deadline;
+            self.timers.remove(&(armed, slot));
+            if deadline != Tick::NEVER {
+                self.timers.insert((deadline, slot));
+            }
+        }
+        if before.is_stopped() != after.is_stopped()
+            && let Some(group) = self.groups.get_mut(&process.spec.group)
+        {
+            let count = |n: u32| {
+                if after.is_stopped() {
+                    n.saturating_sub(1)
+                } else {
+                    n.saturating_add(1)
+                }
+            };
+            group.unstopped = count(group.unstopped);
+            self.unstopped = count(self.unstopped);
+            if let Some(down) = &mut self.winding_down
+                && down.level == Some(group.spec.priority)
+            {
+                down.level_unstopped = count(down.level_unstopped);
+            }
+        }
+        self.wake(slot, out);
+    }
+
+    /// Does what is due. Ends, for nothing that is done here is due again at the same moment.
+    fn run_due(&mut self, now: Now, out: &mut Actions) {
+        while let Some(&(tick, slot)) = self.timers.first() {
+            if tick > now.mono {
+                break;
+            }
+            self.timers.pop_first();
+            if let Some(process) = self.seats.get_mut(slot) {
+                process.armed = Tick::NEVER;
+            }
+            self.step(slot, now, out, |process, moment| {
+                process.deadline_reached(slot, moment);
+            });
+        }
+        self.report_waiting_to_die(now, out);
+    }
+
+    fn resolved(&mut self, life: Life, now: Now, out: &mut Actions) {
+        if self.seats.living(life).is_some() {
+            self.step(life.slot, now, out, Process::resolved);
+        }
+    }
+
+    fn prepared(&mut self, life: Life, now: Now, out: &mut Actions) {
+        if self.seats.living(life).is_some() {
+            self.step(life.slot, now, out, Process::prepared);
+        } else {
+            // The attempt was called off; whoever holds the ends of its pipes must let go.
+            out.push(Action::Drain(life));
+        }
+    }
+
+    fn spawned(&mut self, life: Life, pid: i32, now: Now, out: &mut Actions) {
+        if self.seats.living(life).is_some() {
+            self.step(life.slot, now, out, |process, moment| {
+                process.spawned(pid, moment);
+            });
+        } else {
+            let signal = Signal::KILL;
+            self.signals.push_back((life, signal, Purpose::Stray));
+            out.push(Action::Signal {
+                life,
+                signal,
+                scope: SignalScope::Process,
+            });
+        }
+    }
+
+    fn spawn_failed(&mut self, life: Life, error: SpawnError, now: Now, out: &mut Actions) {
+        if self.seats.living(life).is_some() {
+            self.step(life.slot, now, out, |process, moment| {
+                process.spawn_failed(error, moment);
+            });
+        }
+    }
+
+    fn wrote(
+        &mut self,
+        life: Life,
+        channel: Channel,
+        data: Arc<[u8]>,
+        captured: bool,
+        out: &mut Actions,
+    ) {
+        let Some(process) = self.seats.living(life) else {
+            return;
+        };
+        let pid = process.run.stage.pid();
+        let kind = if captured {
+            EventKind::ProcessCommunication { channel, pid, data }
+        } else {
+            EventKind::ProcessLog { channel, pid, data }
+        };
+        out.push(Action::Publish(Event {
+            group: Some(process.spec.group.clone()),
+            process: Some(process.spec.name.clone()),
+            kind,
+        }));
+    }
+
+    fn signalled(
+        &mut self,
+        life: Life,
+        signal: Signal,
+        result: Result<(), Errno>,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        let place = self
+            .signals
+            .iter()
+            .position(|(whose, which, _)| *whose == life && *which == signal);
+        let Some((_, _, purpose)) = place.and_then(|place| self.signals.remove(place)) else {
+            return;
+        };
+        let problem = match result {
+            Ok(()) => None,
+            Err(error) => self.signal_failed(life, &purpose, error, now, out),
+        };
+        match purpose {
+            Purpose::Stop => {
+                if problem.is_none() && self.seats.living(life).is_some() {
+                    self.step(life.slot, now, out, |process, _| process.stop_sent());
+                }
+            }
+            Purpose::Client {
+                ticket,
+                index,
+                process,
+                group,
+            } => {
+                let fault = problem.map(|text| FaultCode::Failed.of(text));
+                self.settle(ticket, index, true, &process, &group, fault, out);
+            }
+            Purpose::Stray => {}
+        }
+    }
+
+    /// Says that a signal did not arrive. Anything but "it is gone" makes its process UNKNOWN; then answers the text
+    /// for those who asked.
+    fn signal_failed(
+        &mut self,
+        life: Life,
+        purpose: &Purpose,
+        error: Errno,
+        now: Now,
+        out: &mut Actions,
+    ) -> Option<String> {
+        let process = self.seats.living(life)?;
+        let name = process.spec.name.clone();
+        let pid = process.run.stage.pid();
+        let to_stop = matches!(purpose, Purpose::Stop);
+        if error == Errno::SRCH {
+            // Its end will be reaped as ever.
+            out.push(Action::Log(if to_stop {
+                Line::SignalMissed { name, pid, error }
+            } else {
+                Line::SendMissed { name, pid, error }
+            }));
+            return None;
+        }
+        let error = error.to_string();
+        let line = if to_stop {
+            Line::KillProblem { name, pid, error }
+        } else {
+            Line::SendProblem { name, pid, error }
+        };
+        let text = line.to_string();
+        out.push(Action::Log(line));
+        self.step(life.slot, now, out, Process::refused);
+        self.fail_stops(life.slot, &text, out);
+        Some(text)
+    }
+
+    // Groups
+
+    fn begin(&mut self, now: Now, out: &mut Actions) {
+        if self.began || self.mood != SupervisorState::Running {
+            return;
+        }
+        self.began = true;
+        let config = Arc::clone(&self.last_read);
+        for group in &config.groups {
+            self.add(group, out);
+        }
+        Self::publish(
+            out,
+            None,
+            EventKind::SupervisorState(SupervisorState::Running),
+        );
+        for group in &config.groups {
+            self.autostart(&group.name, now, out);
+        }
+    }
+
+    pub(super) fn publish(out: &mut Actions, group: Option<GroupName>, kind: EventKind) {
+        out.push(Action::Publish(Event {
+            group,
+            process: None,
+            kind,
+        }));
+    }
+
+    /// Adds a group that is not active.
+    pub(super) fn add(&mut self, spec: &Arc<GroupSpec>, out: &mut Actions) {
+        self.make_logs(spec, out);
+        let made = self.made.get(&spec.name);
+        let mut slots = Vec::with_capacity(spec.processes.len());
+        for (place, process) in spec.processes.iter().enumerate() {
+            let logs = auto::paths(process, made.and_then(|made| made.get(place)));
+            self.serial += 1;
+            let process = Process::new(Arc::clone(process), logs, self.serial);
+            slots.push(self.seats.seat(process));
+        }
+        let by_name = self.by_name(&slots);
+        self.serial += 1;
+        let group = Group {
+            spec: Arc::clone(spec),
+            added: self.serial,
+            slots: slots.into(),
+            by_name,
+            unstopped: 0,
+        };
+        if !group.is_run() {
+            out.push(Action::Log(Line::NotYetSupported {
+                group: spec.name.clone(),
+                kind: group.kind().to_owned(),
+            }));
+        }
+        self.groups.insert(spec.name.clone(), group);
+        Self::publish(out, Some(spec.name.clone()), EventKind::GroupAdded);
+    }
+
+    pub(super) fn by_name(&self, slots: &[u32]) -> Box<[u32]> {
+        let mut by_name: Box<[u32]> = slots.into();
+        by_name.sort_by(|&a, &b| {
+            let name = |slot| self.seats.get(slot).map(|process| &process.spec.name);
+            name(a).cmp(&name(b))
+        });
+        by_name
+    }
+
+    /// Makes up the names of AUTO logs, once for each reading of the configuration, and has the files created.
+    fn make_logs(&mut self, spec: &GroupSpec, out: &mut Actions) {
+        if self.made.contains_key(&spec.name) {
+            return;
+        }
+        let daemon = &self.last_read.daemon;
+        let made: Vec<LogPaths> = spec
+            .processes
+            .iter()
+            .map(|process| self.names.make(process, daemon))
+            .collect();
+        let files: Vec<Arc<Path>> = made
+            .iter()
+            .flat_map(|paths| [&paths.stdout, &paths.stderr])
+            .flatten()
+            .cloned()
+            .collect();
+        if !files.is_empty() {
+            self.made.insert(spec.name.clone(), made);
+            out.push(Action::CreateLogs(files));
+        }
+    }
+
+    /// Starts what is to start with its group.
+    pub(super) fn autostart(&mut self, group: &GroupName, now: Now, out: &mut Actions) {
+        let Some(group) = self.groups.get(group).filter(|group| group.is_run()) else {
+            return;
+        };
+        let autostarts = |slot: &u32| {
+            let process = self.seats.get(*slot);
+            process.is_some_and(|process| process.spec.autostart)
+        };
+        let slots: Vec<u32> = group.slots.iter().copied().filter(autostarts).collect();
+        for slot in slots {
+            self.step(slot, now, out, |process, moment| {
+                process.start(slot, moment);
+            });
+        }
+    }
+
+    /// Removes a group whose processes are all stopped.
+    pub(super) fn remove(&mut self, name: &GroupName, out: &mut Actions) {
+        let Some(group) = self.groups.remove(name) else {
+            return;
+        };
+        for &slot in &group.slots {
+            let Some(process) = self.seats.vacate(slot) else {
+                continue;
+            };
+            self.timers.remove(&(process.armed, slot));
+            for waiter in process.run.waiters {
+                let (name, group) = (&process.spec.name, &process.spec.group);
+                let fault = self.fault_of(waiter.ticket, FaultCode::BadName, group, name);
+                self.settle(
+                    waiter.ticket,
+                    waiter.index,
+                    false,
+                    name,
+                    group,
+                    Some(fault),
+                    out,
+                );
+            }
+        }
+        Self::publish(out, Some(name.clone()), EventKind::GroupRemoved);
+    }
+
+    /// The slot of a process.
+    pub(super) fn find(&self, group: &str, process: &str) -> Option<u32> {
+        let group = self.groups.get(group)?;
+        let place = group
+            .by_name
+            .binary_search_by(|&slot| {
+                self.seats
+                    .get(slot)
+                    .map_or("", |seated| seated.spec.name.as_str())
+                    .cmp(process)
+            })
+            .ok()?;
+        group.by_name.get(place).copied()
+    }
+
+    /// The names of a slot's process.
+    pub(super) fn names_of(&self, slot: u32) -> Option<(ProcessName, GroupName)> {
+        self.seats
+            .get(slot)
+            .map(|process| (process.spec.name.clone(), process.spec.group.clone()))
+    }
+
+    // The daemon
+
+    fn received(&mut self, signal: DaemonSignal, now: Now, out: &mut Actions) {
+        match signal {
+            DaemonSignal::Exit(signal) => {
+                out.push(Action::Log(Line::ReceivedExitSignal { signal }));
+                self.wind_down(SupervisorState::Shutdown, now, out);
+            }
+            DaemonSignal::Restart => match self.mood {
+                SupervisorState::Shutdown => out.push(Action::Log(Line::IgnoredHangup {})),
+                SupervisorState::Restarting => out.push(Action::Log(Line::ReceivedHangup {})),
+                SupervisorState::Running | SupervisorState::Fatal => {
+                    out.push(Action::Log(Line::ReceivedHangup {}));
+                    out.push(Action::Load(LoadReason::Hangup));
+                }
+            },
+            DaemonSignal::ReopenLogs => {
+                out.push(Action::Log(Line::ReceivedReopen {}));
+                out.push(Action::Log(Line::LogsReopened {}));
+                out.push(Action::ReopenLogs);
+            }
+        }
+    }
+
+    fn loaded(
+        &mut self,
+        reason: LoadReason,
+        result: Result<Arc<Config>, LoadError>,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        let (ticket, to_restart) = match reason {
+            LoadReason::Reread(ticket) => (Some(ticket), false),
+            LoadReason::Restart(ticket) => (Some(ticket), true),
+            LoadReason::Hangup => (None, true),
+        };
+        if let Some(ticket) = ticket
+            && !matches!(
+                self.tickets.remove(&ticket),
+                Some(Pending::Reread | Pending::Restart)
+            )
+        {
+            // Answered already, when everything had come to its end.
+            return;
+        }
+        let mut answer = |result| {
+            if let Some(ticket) = ticket {
+                out.push(Action::Answer(ticket, result));
+            }
+        };
+        let restarting = to_restart && self.mood == SupervisorState::Restarting;
+        if self.mood != SupervisorState::Running && !restarting {
+            answer(Err(FaultCode::ShutdownState.bare()));
+            return;
+        }
+        match result {
+            Err(error) => {
+                answer(Err(FaultCode::CantReread.of(error.sentence.clone())));
+                if to_restart {
+                    out.push(Action::Log(Line::RestartRefused {
+                        error: error.sentence,
+                    }));
+                }
+                for error in error.all {
+                    out.push(Action::Log(Line::ConfigError { error }));
+                }
+            }
+            Ok(config) if to_restart => {
+                answer(Ok(Reply::Done));
+                self.next_config = Some(config);
+                self.wind_down(SupervisorState::Restarting, now, out);
+            }
+            Ok(config) => {
+                self.last_read = config;
+                self.made.clear();
+                answer(Ok(diff::diff(&self.groups, &self.last_read)));
+            }
+        }
+    }
+
+    fn daemon_log_cleared(&mut self, ticket: Ticket, result: Result<(), Errno>, out: &mut Actions) {
+        if !matches!(self.tickets.get(&ticket), Some(Pending::ClearDaemonLog)) {
+            return;
+        }
+        self.tickets.remove(&ticket);
+        let answer = match result {
+            Ok(()) => {
+                out.push(Action::Log(Line::LogFileReopened {}));
+                Ok(Reply::Done)
+            }
+            Err(Errno::NOENT) => Err(FaultCode::NoFile.bare()),
+            Err(_) => Err(FaultCode::Failed.bare()),
+        };
+        out.push(Action::Answer(ticket, answer));
+    }
+
+    fn stdin_taken(&mut self, ticket: Ticket, result: Result<(), Errno>, out: &mut Actions) {
+        let name = match self.tickets.remove(&ticket) {
+            Some(Pending::Stdin(name)) => name,
+            Some(other) => {
+                self.tickets.insert(ticket, other);
+                return;
+            }
+            None => return,
+        };
+        let answer = match result {
+            Ok(()) => Ok(Reply::Done),
+            Err(Errno::PIPE) => Err(FaultCode::NoFile.of(name)),
+            // Differs: the original answers HTTP 500 for a full pipe and queues the bytes all the same.
+            Err(Errno::AGAIN) => Err(FaultCode::Failed.of(format!(
+                "{name}: its standard input takes no more at the moment"
+            ))),
+            Err(error) => Err(FaultCode::Failed.of(format!("{name}: {error}"))),
+        };
+        out.push(Action::Answer(ticket, answer));
+    }
+}

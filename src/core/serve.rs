@@ -1,0 +1,534 @@
+//! Works through what requests want of processes, member by member, and answers when all are settled. It must not know
+//! who may ask for what.
+
+use super::admit::not_permitted;
+use super::process::Process;
+use super::ticket::{Batch, Member, Pending, Purpose, Until, Verb, Waiter};
+use super::{Action, Actions, AuditLine, Fleet, SignalScope};
+use crate::api::{Fault, FaultCode, TargetResult, Ticket};
+use crate::domain::{
+    Errno, GroupName, Line, Now, ProcessName, ProcessState, Signal, SpawnError, SupervisorState,
+};
+
+/// Whether work on a batch can go on.
+enum Step {
+    /// To the next member.
+    Next,
+    /// When the shell has answered.
+    Wait,
+}
+
+impl Fleet {
+    /// Takes a request's batch out to work on it.
+    fn take_batch(&mut self, ticket: Ticket) -> Option<Box<Batch>> {
+        match self.tickets.remove(&ticket) {
+            Some(Pending::Batch(batch)) => Some(batch),
+            Some(
+                other @ (Pending::Reread
+                | Pending::Restart
+                | Pending::ClearDaemonLog
+                | Pending::Stdin(_)),
+            ) => {
+                self.tickets.insert(ticket, other);
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// Puts a batch back, or answers it if it is done.
+    fn put_batch(&mut self, ticket: Ticket, batch: Box<Batch>, out: &mut Actions) {
+        if batch.is_done() {
+            out.push(Action::Answer(ticket, batch.answer()));
+        } else {
+            self.tickets.insert(ticket, Pending::Batch(batch));
+        }
+    }
+
+    /// Goes on with a batch until the shell has to be asked or every member was reached.
+    pub(super) fn proceed(&mut self, ticket: Ticket, now: Now, out: &mut Actions) {
+        let Some(mut batch) = self.take_batch(ticket) else {
+            return;
+        };
+        while batch.asked.is_none() {
+            let Some(member) = batch.queue.pop_front() else {
+                batch.passed = true;
+                break;
+            };
+            match self.reach(ticket, &mut batch, member, now, out) {
+                Step::Next => {}
+                Step::Wait => break,
+            }
+        }
+        if batch.passed
+            && let Some(trail) = batch.trail.take()
+        {
+            let first = batch.first.first().map(|(_, result)| result);
+            let fault = match &batch.one {
+                Some(_) => first
+                    .or(batch.later.first())
+                    .and_then(|result| result.fault.clone()),
+                None => None,
+            };
+            out.push(Action::Audit(AuditLine {
+                caller: trail.caller,
+                verb: batch.verb.word(),
+                target: trail.target,
+                fault,
+            }));
+        }
+        self.put_batch(ticket, batch, out);
+    }
+
+    /// Whether the member's slot still holds the member.
+    fn is_here(&self, member: &Member) -> bool {
+        self.seats
+            .get(member.slot)
+            .is_some_and(|process| process.tenure == member.tenure)
+    }
+
+    /// Comes to one member of a batch.
+    fn reach(
+        &mut self,
+        ticket: Ticket,
+        batch: &mut Batch,
+        member: Member,
+        now: Now,
+        out: &mut Actions,
+    ) -> Step {
+        let Some(process) = self
+            .seats
+            .get(member.slot)
+            .filter(|_| self.is_here(&member))
+        else {
+            // It was removed since: whoever named it alone is told.
+            if batch.one.is_some() {
+                self.settle_now(batch, &member, Some(FaultCode::BadName));
+            }
+            return Step::Next;
+        };
+        let state = process.state();
+        let concerned = match &batch.verb {
+            Verb::Start { .. } => !state.is_running(),
+            Verb::Stop { .. } => state.is_running(),
+            Verb::Signal(..) => state.is_signallable(),
+            Verb::Clear => true,
+        };
+        if batch.one.is_none() {
+            let covered = batch
+                .scope
+                .as_ref()
+                .is_none_or(|names| names.iter().any(|name| name == member.group.as_str()));
+            if concerned && !covered {
+                let index = batch.reach();
+                batch.settle(index, true, result(&member, Some(not_permitted())));
+                return Step::Next;
+            }
+            if !covered {
+                return Step::Next;
+            }
+        }
+        match batch.verb.clone() {
+            Verb::Start { .. } if !concerned && batch.one.is_none() => Step::Next,
+            Verb::Start { .. } => self.check(ticket, batch, member, out),
+            Verb::Stop { wait } => {
+                if !concerned {
+                    // An automatic restart may be due: who asks for a stop does not want it.
+                    self.step(member.slot, now, out, Process::forget_restart);
+                    if batch.one.is_some() {
+                        self.settle_now(batch, &member, Some(FaultCode::NotRunning));
+                    }
+                    return Step::Next;
+                }
+                self.step(member.slot, now, out, Process::stop);
+                let until = if wait {
+                    Until::Stopped
+                } else {
+                    Until::StopSent
+                };
+                self.wait_for(ticket, batch, &member, until, now, out);
+                Step::Next
+            }
+            Verb::Signal(None, text) => {
+                if concerned || batch.one.is_some() {
+                    let index = batch.reach();
+                    let fault = FaultCode::BadSignal.of(text);
+                    batch.settle(index, true, result(&member, Some(fault)));
+                }
+                Step::Next
+            }
+            Verb::Signal(Some(signal), _) => {
+                if concerned {
+                    self.send(ticket, batch, member, signal, out);
+                } else if batch.one.is_some() {
+                    self.settle_now(batch, &member, Some(FaultCode::NotRunning));
+                }
+                Step::Next
+            }
+            Verb::Clear => self.clear(ticket, batch, member, out),
+        }
+    }
+
+    /// Settles a member as soon as it is reached. The fault's text is its name.
+    fn settle_now(&self, batch: &mut Batch, member: &Member, code: Option<FaultCode>) {
+        let index = batch.reach();
+        let fault = code.map(|code| code.of(batch.named(&member.group, &member.process)));
+        batch.settle(index, true, result(member, fault));
+    }
+
+    fn wait_for(
+        &mut self,
+        ticket: Ticket,
+        batch: &mut Batch,
+        member: &Member,
+        until: Until,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        let index = batch.reach();
+        self.wait_at(ticket, batch, member, (index, until), now, out);
+    }
+
+    fn wait_at(
+        &mut self,
+        ticket: Ticket,
+        batch: &mut Batch,
+        member: &Member,
+        (index, until): (u32, Until),
+        now: Now,
+        out: &mut Actions,
+    ) {
+        let Some(process) = self.seats.get_mut(member.slot) else {
+            let fault = FaultCode::BadName.of(batch.named(&member.group, &member.process));
+            batch.settle(index, true, result(member, Some(fault)));
+            return;
+        };
+        let waiter = Waiter {
+            ticket,
+            index,
+            until,
+        };
+        if let Some(verdict) = waiter.verdict(process) {
+            let named = batch.named(&member.group, &member.process);
+            let fault = verdict.fault.map(|code| code.of(named));
+            batch.settle(index, true, result(member, fault));
+            return;
+        }
+        let reports = waiter.reports();
+        process.run.waiters.push(waiter);
+        if reports {
+            self.step(member.slot, now, out, Process::report_stop);
+        }
+    }
+
+    // Starting
+
+    /// Has the command looked up before anything is changed, as the original does.
+    fn check(
+        &mut self,
+        ticket: Ticket,
+        batch: &mut Batch,
+        member: Member,
+        out: &mut Actions,
+    ) -> Step {
+        let group = self.groups.get(&member.group);
+        if let Some(group) = group.filter(|group| !group.is_run()) {
+            let text = format!(
+                "{}: [{}:{}] is not run by this version",
+                batch.named(&member.group, &member.process),
+                group.kind(),
+                member.group
+            );
+            let index = batch.reach();
+            batch.settle(
+                index,
+                true,
+                result(&member, Some(FaultCode::Failed.of(text))),
+            );
+            return Step::Next;
+        }
+        let Some(process) = self.seats.get(member.slot) else {
+            return Step::Next;
+        };
+        out.push(Action::Check(ticket, process.spec.clone()));
+        let index = batch.reach();
+        batch.asked = Some((member, index));
+        Step::Wait
+    }
+
+    /// The shell has looked a command up.
+    pub(super) fn checked(
+        &mut self,
+        ticket: Ticket,
+        found: Result<(), SpawnError>,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        let Some(mut batch) = self.take_batch(ticket) else {
+            return;
+        };
+        if let (Verb::Start { wait }, Some((member, index))) = (&batch.verb, batch.asked.take()) {
+            let wait = *wait;
+            self.start_checked(ticket, &mut batch, (member, index), (found, wait), now, out);
+        }
+        self.tickets.insert(ticket, Pending::Batch(batch));
+        self.proceed(ticket, now, out);
+    }
+
+    fn start_checked(
+        &mut self,
+        ticket: Ticket,
+        batch: &mut Batch,
+        (member, index): (Member, u32),
+        (found, wait): (Result<(), SpawnError>, bool),
+        now: Now,
+        out: &mut Actions,
+    ) {
+        let named = batch.named(&member.group, &member.process);
+        let state = self
+            .seats
+            .get(member.slot)
+            .filter(|_| self.is_here(&member))
+            .map(Process::state);
+        let (immediate, fault) = match (state, found) {
+            (None, _) => (true, Some(FaultCode::BadName.of(named))),
+            (Some(_), Err(error)) if error.is_not_found() => {
+                (true, Some(FaultCode::NoFile.of(error.to_string())))
+            }
+            (Some(_), Err(error)) => (true, Some(FaultCode::NotExecutable.of(error.to_string()))),
+            (Some(_), Ok(())) if self.mood != SupervisorState::Running => {
+                (true, Some(FaultCode::ShutdownState.bare()))
+            }
+            (Some(state), Ok(())) => match state {
+                ProcessState::Starting | ProcessState::Running | ProcessState::Backoff => {
+                    (true, Some(FaultCode::AlreadyStarted.of(named)))
+                }
+                ProcessState::Unknown => (
+                    true,
+                    Some(FaultCode::Failed.of(format!("{named} is in an unknown process state"))),
+                ),
+                ProcessState::Stopping => {
+                    out.push(Action::Log(Line::AlreadyRunning {
+                        name: member.process.clone(),
+                    }));
+                    let fault = wait.then(|| FaultCode::AbnormalTermination.of(named));
+                    (!wait, fault)
+                }
+                ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => {
+                    let slot = member.slot;
+                    self.step(slot, now, out, |process, moment| {
+                        process.start(slot, moment);
+                    });
+                    let until = if wait { Until::Running } else { Until::Spawned };
+                    self.wait_at(ticket, batch, &member, (index, until), now, out);
+                    return;
+                }
+            },
+        };
+        batch.settle(index, immediate, result(&member, fault));
+    }
+
+    // Signalling
+
+    fn send(
+        &mut self,
+        ticket: Ticket,
+        batch: &mut Batch,
+        member: Member,
+        signal: Signal,
+        out: &mut Actions,
+    ) {
+        let Some(process) = self.seats.get(member.slot) else {
+            return;
+        };
+        let name = member.process.clone();
+        let index = batch.reach();
+        if let Some((life, pid)) = process.run.stage.reachable() {
+            out.push(Action::Log(Line::Sending { name, pid, signal }));
+            self.signals.push_back((
+                life,
+                signal,
+                Purpose::Client {
+                    ticket,
+                    index,
+                    process: member.process,
+                    group: member.group,
+                },
+            ));
+            out.push(Action::Signal {
+                life,
+                signal,
+                scope: SignalScope::Process,
+            });
+            return;
+        }
+        let pid = process.run.stage.pid();
+        let fault = if pid != 0 {
+            // It is reaped, and its end is about to be told. In the original it would take the signal as a zombie.
+            let error = Errno::SRCH;
+            out.push(Action::Log(Line::SendMissed { name, pid, error }));
+            None
+        } else {
+            let line = Line::SendNotRunning { name, signal };
+            let fault = FaultCode::Failed.of(line.to_string());
+            out.push(Action::Log(line));
+            Some(fault)
+        };
+        batch.settle(index, true, result(&member, fault));
+    }
+
+    // Clearing logs
+
+    /// One log after another: the output thread is never flooded.
+    fn clear(
+        &mut self,
+        ticket: Ticket,
+        batch: &mut Batch,
+        member: Member,
+        out: &mut Actions,
+    ) -> Step {
+        let Some(process) = self.seats.get(member.slot) else {
+            return Step::Next;
+        };
+        if process.logs.stdout.is_none() && process.logs.stderr.is_none() {
+            self.settle_now(batch, &member, None);
+            return Step::Next;
+        }
+        // Differs: the original clears nothing for a process that does not run, and reports success.
+        out.push(Action::ClearLogs {
+            ticket,
+            slot: member.slot,
+            logs: process.logs.clone(),
+        });
+        let index = batch.reach();
+        batch.asked = Some((member, index));
+        Step::Wait
+    }
+
+    /// The shell has cleared the logs of a member.
+    pub(super) fn cleared(
+        &mut self,
+        ticket: Ticket,
+        done: Result<(), Errno>,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        let Some(mut batch) = self.take_batch(ticket) else {
+            return;
+        };
+        if batch.verb == Verb::Clear
+            && let Some((member, index)) = batch.asked.take()
+        {
+            let fault = match done {
+                Ok(()) | Err(Errno::NOENT) => None,
+                Err(_) => Some(FaultCode::Failed.of(batch.named(&member.group, &member.process))),
+            };
+            batch.settle(index, true, result(&member, fault));
+        }
+        self.tickets.insert(ticket, Pending::Batch(batch));
+        self.proceed(ticket, now, out);
+    }
+
+    // Settling
+
+    /// Settles one member of a request; answers the request with the last.
+    #[expect(clippy::too_many_arguments, reason = "a result, and where it belongs")]
+    pub(super) fn settle(
+        &mut self,
+        ticket: Ticket,
+        index: u32,
+        immediate: bool,
+        process: &ProcessName,
+        group: &GroupName,
+        fault: Option<Fault>,
+        out: &mut Actions,
+    ) {
+        let Some(mut batch) = self.take_batch(ticket) else {
+            return;
+        };
+        let result = TargetResult {
+            process: process.clone(),
+            group: group.clone(),
+            fault,
+        };
+        batch.settle(index, immediate, result);
+        self.put_batch(ticket, batch, out);
+    }
+
+    /// A fault about a process in the words of the request.
+    pub(super) fn fault_of(
+        &self,
+        ticket: Ticket,
+        code: FaultCode,
+        group: &GroupName,
+        process: &ProcessName,
+    ) -> Fault {
+        match self.tickets.get(&ticket) {
+            Some(Pending::Batch(batch)) => code.of(batch.named(group, process)),
+            Some(
+                Pending::Reread | Pending::Restart | Pending::ClearDaemonLog | Pending::Stdin(_),
+            )
+            | None => code.bare(),
+        }
+    }
+
+    /// Settles those who wait for a process and need wait no longer.
+    pub(super) fn wake(&mut self, slot: u32, out: &mut Actions) {
+        let Some(process) = self.seats.get_mut(slot) else {
+            return;
+        };
+        if process.run.waiters.is_empty() {
+            return;
+        }
+        let mut over = Vec::new();
+        let waiters = std::mem::take(&mut process.run.waiters);
+        let mut waiting = Vec::with_capacity(waiters.len());
+        for waiter in waiters {
+            match waiter.verdict(process) {
+                Some(verdict) => over.push((waiter, verdict)),
+                None => waiting.push(waiter),
+            }
+        }
+        waiting.shrink_to_fit();
+        process.run.waiters = waiting;
+        let (name, group) = (process.spec.name.clone(), process.spec.group.clone());
+        for (waiter, verdict) in over {
+            let ticket = waiter.ticket;
+            let fault = verdict
+                .fault
+                .map(|code| self.fault_of(ticket, code, &group, &name));
+            let place = (waiter.index, verdict.immediate);
+            self.settle(ticket, place.0, place.1, &name, &group, fault, out);
+        }
+    }
+
+    /// The kernel refused the signal that those who wait for a stop wait for.
+    ///
+    /// Differs: in the original, clients that waited already are told that it has stopped.
+    pub(super) fn fail_stops(&mut self, slot: u32, text: &str, out: &mut Actions) {
+        let Some((name, group)) = self.names_of(slot) else {
+            return;
+        };
+        let Some(process) = self.seats.get_mut(slot) else {
+            return;
+        };
+        let (stops, rest) = std::mem::take(&mut process.run.waiters)
+            .into_iter()
+            .partition(|waiter| matches!(waiter.until, Until::Stopped | Until::StopSent));
+        process.run.waiters = rest;
+        let stops: Vec<Waiter> = stops;
+        for waiter in stops {
+            let fault = Some(FaultCode::Failed.of(text));
+            let (ticket, index) = (waiter.ticket, waiter.index);
+            self.settle(ticket, index, true, &name, &group, fault, out);
+        }
+    }
+}
+
+fn result(member: &Member, fault: Option<Fault>) -> TargetResult {
+    TargetResult {
+        process: member.process.clone(),
+        group: member.group.clone(),
+        fault,
+    }
+}

@@ -1,0 +1,205 @@
+//! Where one process stands, finer than its [`ProcessState`]: what the shell owes us is part of it, so that pairs that
+//! make no sense cannot be written down. It must not know groups, clients or clocks.
+//!
+//! ```text
+//! Stopped ─start→ Resolving → Preparing → Spawning → Starting → Running ─exit→ Dying → Exited ─autorestart→ Resolving
+//!    ↑                │ fail      │ fail      │ fail     │ exit      │                       Backoff ─retry→ Resolving
+//!    │                └───────────┴───────────┴→ Backoff ┤ (Dying)   │                          └─too often→ Fatal
+//!    └──── Dying ←exit─ Stopping ←stop───────────────────┴───────────┘
+//!                          ↑ Aborting ←stop─ Spawning
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{ExitStatus, Life, ProcessState, Tick};
+
+/// Where one process stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Stage {
+    /// Stopped on request, or never started.
+    Stopped,
+    /// Ended by itself; may wait for its automatic restart.
+    Exited {
+        /// When it is started again; [`Tick::NEVER`]: not by itself.
+        restart_at: Tick,
+    },
+    /// Given up on.
+    Fatal,
+    /// Failed; waits for the next attempt.
+    Backoff {
+        /// When; [`Tick::NEVER`] while the daemon stops.
+        retry_at: Tick,
+    },
+    /// STARTING: the command is being looked up.
+    Resolving(Life),
+    /// STARTING: pipes are being made, logs opened.
+    Preparing(Life),
+    /// STARTING: the kernel was asked for a process.
+    Spawning(Life),
+    /// STARTING: it runs, not yet for `startsecs`.
+    Starting {
+        /// Which life.
+        life: Life,
+        /// The kernel's number.
+        pid: i32,
+        /// When it counts as RUNNING.
+        promote_at: Tick,
+    },
+    /// RUNNING.
+    Running {
+        /// Which life.
+        life: Life,
+        /// The kernel's number.
+        pid: i32,
+    },
+    /// STOPPING: asked to stop while the kernel was being asked for a process; the signal goes out when it is there.
+    Aborting(Life),
+    /// STOPPING: the stop signal is out.
+    Stopping {
+        /// Which life.
+        life: Life,
+        /// The kernel's number.
+        pid: i32,
+        /// When SIGKILL follows.
+        kill_at: Tick,
+        /// The kernel has taken (or missed) the stop signal.
+        sent: bool,
+    },
+    /// Reaped; its last output is being written out. No signal may be sent any more.
+    Dying {
+        /// Which life.
+        life: Life,
+        /// The kernel's former number, for events.
+        pid: i32,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it was.
+        was: Was,
+        /// When we go on without the output.
+        drain_by: Tick,
+    },
+    /// The kernel refused a signal to it.
+    Unknown {
+        /// It has not ended yet.
+        alive: Option<(Life, i32)>,
+    },
+}
+
+/// What a dying process was when it ended, and with that what becomes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Was {
+    /// STARTING, and it ended too early.
+    TooQuick,
+    /// STARTING, but it had stayed up for `startsecs`.
+    Unpromoted,
+    /// RUNNING.
+    Running,
+    /// STOPPING.
+    Stopping,
+    /// UNKNOWN.
+    Unknown,
+}
+
+impl Stage {
+    /// The state that clients see.
+    pub(super) const fn state(&self) -> ProcessState {
+        match self {
+            Self::Stopped => ProcessState::Stopped,
+            Self::Exited { .. } => ProcessState::Exited,
+            Self::Fatal => ProcessState::Fatal,
+            Self::Backoff { .. } => ProcessState::Backoff,
+            Self::Resolving(_) | Self::Preparing(_) | Self::Spawning(_) | Self::Starting { .. } => {
+                ProcessState::Starting
+            }
+            Self::Running { .. } => ProcessState::Running,
+            Self::Aborting(_) | Self::Stopping { .. } => ProcessState::Stopping,
+            Self::Dying { was, .. } => match was {
+                Was::TooQuick | Was::Unpromoted => ProcessState::Starting,
+                Was::Running => ProcessState::Running,
+                Was::Stopping => ProcessState::Stopping,
+                Was::Unknown => ProcessState::Unknown,
+            },
+            Self::Unknown { .. } => ProcessState::Unknown,
+        }
+    }
+
+    /// The life that the shell knows of, if there is one.
+    pub(super) const fn life(&self) -> Option<Life> {
+        match *self {
+            Self::Stopped | Self::Exited { .. } | Self::Fatal | Self::Backoff { .. } => None,
+            Self::Resolving(life)
+            | Self::Preparing(life)
+            | Self::Spawning(life)
+            | Self::Aborting(life)
+            | Self::Starting { life, .. }
+            | Self::Running { life, .. }
+            | Self::Stopping { life, .. }
+            | Self::Dying { life, .. } => Some(life),
+            Self::Unknown { alive } => match alive {
+                Some((life, _)) => Some(life),
+                None => None,
+            },
+        }
+    }
+
+    /// The kernel's number for clients and events; 0 if there is none.
+    pub(super) const fn pid(&self) -> i32 {
+        match *self {
+            Self::Stopped
+            | Self::Exited { .. }
+            | Self::Fatal
+            | Self::Backoff { .. }
+            | Self::Resolving(_)
+            | Self::Preparing(_)
+            | Self::Spawning(_)
+            | Self::Aborting(_) => 0,
+            Self::Starting { pid, .. }
+            | Self::Running { pid, .. }
+            | Self::Stopping { pid, .. }
+            | Self::Dying { pid, .. } => pid,
+            Self::Unknown { alive } => match alive {
+                Some((_, pid)) => pid,
+                None => 0,
+            },
+        }
+    }
+
+    /// The process a signal or a byte for standard input can reach. A reaped one is none: its number may be somebody
+    /// else's by now.
+    pub(super) const fn reachable(&self) -> Option<(Life, i32)> {
+        match *self {
+            Self::Starting { life, pid, .. }
+            | Self::Running { life, pid }
+            | Self::Stopping { life, pid, .. } => Some((life, pid)),
+            Self::Unknown { alive } => alive,
+            Self::Stopped
+            | Self::Exited { .. }
+            | Self::Fatal
+            | Self::Backoff { .. }
+            | Self::Resolving(_)
+            | Self::Preparing(_)
+            | Self::Spawning(_)
+            | Self::Aborting(_)
+            | Self::Dying { .. } => None,
+        }
+    }
+
+    /// When something happens by itself; [`Tick::NEVER`]: nothing does.
+    pub(super) const fn deadline(&self) -> Tick {
+        match *self {
+            Self::Exited { restart_at } => restart_at,
+            Self::Backoff { retry_at } => retry_at,
+            Self::Starting { promote_at, .. } => promote_at,
+            Self::Stopping { kill_at, .. } => kill_at,
+            Self::Dying { drain_by, .. } => drain_by,
+            Self::Stopped
+            | Self::Fatal
+            | Self::Resolving(_)
+            | Self::Preparing(_)
+            | Self::Spawning(_)
+            | Self::Running { .. }
+            | Self::Aborting(_)
+            | Self::Unknown { .. } => Tick::NEVER,
+        }
+    }
+}

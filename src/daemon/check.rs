@@ -1,0 +1,124 @@
+//! What `supervisord --check` prints: every problem, with the line it is in and a caret below it.
+
+use std::io::IsTerminal;
+
+use ariadne::{CharSet, Config, IndexType, Label, Report, ReportKind, sources};
+
+use crate::config::{ConfigErrors, Problem};
+use crate::domain::Line;
+
+/// Colours are for people at a terminal.
+#[must_use]
+pub fn wants_colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// All problems as text, the last line being a count.
+#[must_use]
+pub fn report(errors: &ConfigErrors, is_coloured: bool) -> String {
+    let mut text = String::new();
+    for problem in &errors.all {
+        text.push_str(&one(problem, errors, is_coloured).unwrap_or_else(|| format!("{problem}\n")));
+    }
+    let count = errors.all.len();
+    let noun = if count == 1 { "problem" } else { "problems" };
+    text.push_str(&format!("{count} {noun}\n"));
+    text
+}
+
+/// The warnings of a configuration without errors, one a line.
+#[must_use]
+pub fn warnings(notes: &[Line]) -> String {
+    notes
+        .iter()
+        .filter(|note| note.level() > crate::domain::Level::Info)
+        .map(|note| format!("warning: {note}\n"))
+        .collect()
+}
+
+/// One problem with its line; none if there is no line to show.
+fn one(problem: &Problem, errors: &ConfigErrors, is_coloured: bool) -> Option<String> {
+    let (_, source) = errors
+        .sources
+        .iter()
+        .find(|(name, _)| *name == problem.file)?;
+    let before = source
+        .split_inclusive('\n')
+        .take(problem.line.checked_sub(1)?)
+        .map(|line| line.chars().count())
+        .sum::<usize>();
+    let start = before + problem.column.checked_sub(1)?;
+    let total = source.chars().count();
+    // A caret below a newline would show nothing.
+    let end = (start + problem.len).min(total);
+    if start >= end {
+        return None;
+    }
+    let span = (problem.file.clone(), start..end);
+    let config = Config::default()
+        .with_color(is_coloured)
+        .with_index_type(IndexType::Char)
+        .with_char_set(if is_coloured {
+            CharSet::Unicode
+        } else {
+            CharSet::Ascii
+        });
+    // The place stands in a line of its own, in the form that editors and people search for.
+    let title = problem.message.split('\n').next().unwrap_or_default();
+    let mut bytes = Vec::new();
+    Report::build(ReportKind::Error, span.clone())
+        .with_config(config)
+        .with_message(title)
+        .with_label(Label::new(span).with_message("here"))
+        .finish()
+        .write(
+            sources([(problem.file.clone(), source.clone())]),
+            &mut bytes,
+        )
+        .ok()?;
+    let drawn = String::from_utf8(bytes).ok()?;
+    Some(format!(
+        "{}:{}:{}:\n{drawn}",
+        problem.file, problem.line, problem.column
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_shows_its_line_and_a_caret() {
+        let errors = ConfigErrors {
+            first: "bad".to_owned(),
+            all: vec![
+                Problem {
+                    file: "a.conf".to_owned(),
+                    line: 2,
+                    column: 5,
+                    len: 3,
+                    message: "not good; expected better".to_owned(),
+                },
+                Problem {
+                    file: "b.conf".to_owned(),
+                    line: 0,
+                    column: 0,
+                    len: 1,
+                    message: "could not find config file b.conf".to_owned(),
+                },
+            ],
+            sources: vec![("a.conf".to_owned(), "[ä]\nkey=bad\n".to_owned())],
+        };
+        let text = report(&errors, false);
+        assert!(!text.contains('\u{1b}'), "{text}");
+        assert!(text.contains("a.conf:2:5:"), "{text}");
+        assert!(text.contains("Error: not good; expected better"), "{text}");
+        assert!(text.contains("key=bad"), "{text}");
+        assert!(
+            text.contains("b.conf:0:0: could not find config file b.conf\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("2 problems\n"), "{text}");
+        assert!(report(&errors, true).contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,186 @@
+//! What reading a configuration asks of this machine. Knows nothing of configuration.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use nix::unistd::{AccessFlags, Gid, Group, Uid, User as NixUser, access, gethostname};
+
+use crate::config::lookup::{Lookup, ReadError, User};
+
+/// The most bytes a configuration file may have; a larger one counts as unreadable.
+pub const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// This machine. Relative paths mean the directory in which the program was when this value was made, so that a daemon
+/// that has changed its directory since still finds its files.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    cwd: String,
+}
+
+impl Machine {
+    /// Remembers the working directory.
+    ///
+    /// # Errors
+    /// It cannot be found out, or is no UTF-8.
+    pub fn new() -> io::Result<Self> {
+        let cwd = std::env::current_dir()?;
+        let cwd = cwd
+            .to_str()
+            .ok_or_else(|| io::Error::other("the working directory's name is no UTF-8"))?;
+        Ok(Self {
+            cwd: cwd.to_owned(),
+        })
+    }
+
+    fn full(&self, path: &str) -> std::path::PathBuf {
+        Path::new(&self.cwd).join(path)
+    }
+}
+
+fn known(user: NixUser) -> Option<User> {
+    Some(User {
+        uid: user.uid.as_raw(),
+        gid: user.gid.as_raw(),
+        home: user.dir.to_str()?.to_owned(),
+    })
+}
+
+impl Lookup for Machine {
+    fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
+        let path = self.full(path);
+        let unreadable = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::Missing,
+            _ => ReadError::Unreadable,
+        };
+        // The size is asked for first only to refuse what could fill the memory; a pipe such as /dev/stdin has none.
+        let meta = fs::metadata(&path).map_err(unreadable)?;
+        if meta.is_dir() || meta.len() > FILE_BYTES_MAX {
+            return Err(ReadError::Unreadable);
+        }
+        let file = fs::File::open(&path).map_err(|_| ReadError::Unreadable)?;
+        let mut bytes = Vec::new();
+        let mut limited = io::Read::take(file, FILE_BYTES_MAX + 1);
+        io::Read::read_to_end(&mut limited, &mut bytes).map_err(|_| ReadError::Unreadable)?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            return Err(ReadError::Unreadable);
+        }
+        Ok(bytes)
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.full(path).exists()
+    }
+
+    fn is_entry(&self, path: &str) -> bool {
+        self.full(path).symlink_metadata().is_ok()
+    }
+
+    fn is_dir(&self, path: &str) -> bool {
+        self.full(path).is_dir()
+    }
+
+    fn list(&self, path: &str) -> Vec<String> {
+        // Names that are no UTF-8 cannot be written in a message or a key, so they match nothing.
+        fs::read_dir(self.full(path))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect()
+    }
+
+    fn user(&self, name: &str) -> Option<User> {
+        NixUser::from_name(name).ok().flatten().and_then(known)
+    }
+
+    fn user_of(&self, uid: u32) -> Option<User> {
+        NixUser::from_uid(Uid::from_raw(uid))
+            .ok()
+            .flatten()
+            .and_then(known)
+    }
+
+    fn group(&self, name: &str) -> Option<u32> {
+        let group = Group::from_name(name).ok().flatten()?;
+        Some(group.gid.as_raw())
+    }
+
+    fn is_group(&self, gid: u32) -> bool {
+        matches!(Group::from_gid(Gid::from_raw(gid)), Ok(Some(_)))
+    }
+
+    fn uid(&self) -> u32 {
+        Uid::current().as_raw()
+    }
+
+    fn cwd(&self) -> String {
+        self.cwd.clone()
+    }
+
+    fn home(&self, user: Option<&str>) -> Option<String> {
+        match user {
+            Some(name) => self.user(name).map(|user| user.home),
+            None => std::env::var("HOME")
+                .ok()
+                .or_else(|| self.user_of(self.uid()).map(|user| user.home)),
+        }
+    }
+
+    fn tempdir(&self) -> String {
+        let named = ["TMPDIR", "TEMP", "TMP"]
+            .into_iter()
+            .filter_map(|name| std::env::var(name).ok())
+            .filter(|dir| !dir.is_empty())
+            .map(|dir| crate::config::absolute(&dir, self));
+        let usual = ["/tmp", "/var/tmp", "/usr/tmp"].map(str::to_owned);
+        named
+            .chain(usual)
+            .find(|dir| {
+                self.is_dir(dir)
+                    && access(dir.as_str(), AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
+            })
+            .unwrap_or_else(|| self.cwd())
+    }
+
+    fn hostname(&self) -> String {
+        gethostname()
+            .ok()
+            .and_then(|name| name.into_string().ok())
+            .unwrap_or_default()
+    }
+
+    fn env(&self) -> Vec<(String, String)> {
+        // A variable that is no UTF-8 cannot stand in a configuration, and so is not known to it.
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cfg_04_missing_and_unreadable_files_are_told_apart() {
+        let machine = Machine::new().expect("a working directory");
+        assert_eq!(machine.read("/nosuch/file"), Err(ReadError::Missing));
+        assert_eq!(machine.read("/"), Err(ReadError::Unreadable));
+        assert!(
+            machine
+                .read("/proc/self/status")
+                .is_ok_and(|bytes| !bytes.is_empty())
+        );
+    }
+
+    #[test]
+    fn cfg_35_root_is_known_everywhere() {
+        let machine = Machine::new().expect("a working directory");
+        assert_eq!(machine.user("root").map(|user| user.uid), Some(0));
+        assert_eq!(machine.user_of(0).map(|user| user.gid), Some(0));
+        assert_eq!(machine.user("no such user"), None);
+        assert!(machine.is_group(0));
+        assert!(machine.is_dir(&machine.tempdir()));
+    }
+}

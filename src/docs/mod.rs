@@ -1,0 +1,22 @@
+//! Pages for readers of the code, shown by rustdoc.
+
+/// Decisions that are costly to undo, oldest first. A record is superseded, never edited.
+pub mod adr {
+    #[doc = include_str!("adr/0001-core-and-shell.md")]
+    pub mod adr_0001_core_and_shell {}
+    #[doc = include_str!("adr/0002-threads.md")]
+    pub mod adr_0002_threads {}
+    #[doc = include_str!("adr/0003-spawn-primitive.md")]
+    pub mod adr_0003_spawn_primitive {}
+    #[doc = include_str!("adr/0004-key-table.md")]
+    pub mod adr_0004_key_table {}
+    #[doc = include_str!("adr/0005-one-crate.md")]
+    pub mod adr_0005_one_crate {}
+    #[doc = include_str!("adr/0006-ini-reader.md")]
+    pub mod adr_0006_ini_reader {}
+    #[doc = include_str!("adr/0007-command-line.md")]
+    pub mod adr_0007_command_line {}
+}
+
+#[doc = include_str!("security.md")]
+pub mod security {}

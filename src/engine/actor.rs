@@ -1,0 +1,397 @@
+//! The loop that owns the core: what happened → core → what is to be done.
+//!
+//! It waits on one epoll set (its inbox, signals, the pidfd of every process) and on the core's one deadline. It decides
+//! nothing, and nothing it calls can block.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::bus::Bus;
+use super::inbox::{Asked, Inbox, InboxSender, Message};
+use super::loader::{Load, Loader};
+use crate::api::{Fault, Reply, Ticket};
+use crate::config::spec::Config;
+use crate::core::{Actions, DaemonSignal, Fleet, Input, Outcome};
+use crate::domain::{Errno, ExitStatus, Life, Line, Signal};
+use crate::output::{Command, OutputHandle, Report};
+use crate::spawn::{Done, Plan, SpawnHandle};
+use crate::sys::{self, ChildEnds, Interest, Poller, SignalReader, Waker};
+
+/// Epoll token of the inbox.
+const TOKEN_INBOX: u64 = 0;
+/// Epoll token of the signal descriptor.
+const TOKEN_SIGNALS: u64 = 1;
+/// Tokens of pidfds start here and are never used twice, so that a late event cannot be taken for another process's.
+const TOKEN_PROCESSES: u64 = 16;
+/// Messages handled in one turn, before pidfds and signals are looked at again.
+const MESSAGES_PER_TURN: usize = 256;
+/// How often processes are looked after whose pidfd the kernel refused to watch, in milliseconds.
+const UNWATCHED_MS: u64 = 100;
+
+/// A live process.
+pub(super) struct Child {
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
+    token: u64,
+}
+
+/// Everything the engine needs to begin.
+pub struct Parts {
+    /// The core.
+    pub fleet: Fleet,
+    /// The daemon's signals, blocked in all threads.
+    pub signals: SignalReader,
+    /// Reads the configuration afresh.
+    pub load: Arc<Load>,
+}
+
+/// The actor. Made first, so that the other threads can be given its inbox; then run.
+pub struct Engine {
+    poller: Poller,
+    inbox: Inbox,
+    pub(super) sender: InboxSender,
+    signals: SignalReader,
+    pub(super) fleet: Fleet,
+    pub(super) loader: Loader,
+    pub(super) bus: Bus,
+    /// By life, so that a stale one can never be signalled.
+    pub(super) children: BTreeMap<Life, Child>,
+    tokens: HashMap<u64, Life>,
+    next_token: u64,
+    /// Pidfds that epoll refused (ENOMEM, ENOSPC): polled by hand.
+    unwatched: Vec<Life>,
+    /// Between Resolved and Spawn.
+    pub(super) plans: HashMap<Life, Box<Plan>>,
+    /// Between Prepared and Spawn.
+    pub(super) ends: HashMap<Life, ChildEnds>,
+    /// Spawn jobs without an answer: while there are any, a child that is not known may be ours.
+    pub(super) spawning: BTreeSet<Life>,
+    /// Strangers may be waiting to be reaped.
+    strangers: bool,
+    pub(super) tickets: HashMap<Ticket, Box<dyn FnOnce(Result<Reply, Fault>) + Send>>,
+    next_ticket: u64,
+    /// Inputs that performing an action has caused, to be handled before anything else.
+    pub(super) caused: VecDeque<Input>,
+    pub(super) outcome: Option<Outcome>,
+}
+
+/// What the engine acts through.
+pub struct Hands {
+    /// The spawn thread.
+    pub spawn: SpawnHandle,
+    /// The output thread.
+    pub output: OutputHandle,
+}
+
+impl Engine {
+    /// # Errors
+    /// EMFILE, ENOMEM.
+    pub fn new(parts: Parts) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        let waker = Waker::new(&poller, TOKEN_INBOX)?;
+        poller.add(&parts.signals, TOKEN_SIGNALS, Interest::Read)?;
+        let (sender, inbox) = Inbox::new(waker);
+        Ok(Self {
+            poller,
+            inbox,
+            sender,
+            signals: parts.signals,
+            fleet: parts.fleet,
+            loader: Loader::new(parts.load),
+            bus: Bus::default(),
+            children: BTreeMap::new(),
+            tokens: HashMap::new(),
+            next_token: TOKEN_PROCESSES,
+            unwatched: Vec::new(),
+            plans: HashMap::new(),
+            ends: HashMap::new(),
+            spawning: BTreeSet::new(),
+            strangers: true,
+            tickets: HashMap::new(),
+            next_ticket: 0,
+            caused: VecDeque::new(),
+            outcome: None,
+        })
+    }
+
+    /// Where other threads put messages.
+    #[must_use]
+    pub fn sender(&self) -> InboxSender {
+        self.sender.clone()
+    }
+
+    /// Works until everything is stopped; answers how to go on, the signals for the next round, and the configuration to
+    /// go on with, if it is to start again.
+    ///
+    /// # Errors
+    /// Only if epoll itself fails, which no program or client can cause.
+    pub fn run(
+        mut self,
+        hands: &Hands,
+    ) -> io::Result<(Outcome, SignalReader, Option<Arc<Config>>)> {
+        self.feed(Input::Began, hands);
+        loop {
+            // Before the first wait too: children may have been inherited with the process.
+            self.reap_strangers(hands);
+            if let Some(outcome) = self.outcome.take() {
+                let next = self.fleet.take_next_config();
+                return Ok((outcome, self.signals, next));
+            }
+            let ready: Vec<u64> = self
+                .poller
+                .wait(self.timeout())?
+                .map(|ready| ready.token)
+                .collect();
+            for token in ready {
+                match token {
+                    TOKEN_INBOX => self.read_inbox(hands),
+                    TOKEN_SIGNALS => self.read_signals(hands),
+                    _ => {
+                        if let Some(&life) = self.tokens.get(&token) {
+                            self.reap(life, hands);
+                        }
+                    }
+                }
+            }
+            for life in std::mem::take(&mut self.unwatched) {
+                if !self.reap(life, hands) {
+                    self.unwatched.push(life);
+                }
+            }
+            if self
+                .fleet
+                .next_deadline()
+                .is_some_and(|deadline| deadline <= sys::now().mono)
+            {
+                self.feed(Input::DeadlineReached, hands);
+            }
+        }
+    }
+
+    /// How long the next wait may take.
+    fn timeout(&self) -> Option<Duration> {
+        let deadline = self
+            .fleet
+            .next_deadline()
+            .map(|at| Duration::from_nanos(at.nanos_since(sys::now().mono)));
+        match (deadline, self.unwatched.is_empty()) {
+            (deadline, true) => deadline,
+            (deadline, false) => {
+                let round = Duration::from_millis(UNWATCHED_MS);
+                Some(deadline.map_or(round, |deadline| deadline.min(round)))
+            }
+        }
+    }
+
+    /// Gives `input` to the core and does what it wants, then the same with whatever that caused.
+    fn feed(&mut self, input: Input, hands: &Hands) {
+        let mut next = Some(input);
+        let mut actions = Actions::new();
+        while let Some(input) = next {
+            self.fleet.handle(sys::now(), input, &mut actions);
+            for action in actions.drain(..) {
+                self.perform(action, hands);
+            }
+            next = self.caused.pop_front();
+        }
+    }
+
+    fn read_inbox(&mut self, hands: &Hands) {
+        self.inbox.reset();
+        let count = self.inbox.events_dropped();
+        if count > 0 {
+            self.log(Line::EventsDropped { count }, hands);
+        }
+        for _ in 0..MESSAGES_PER_TURN {
+            let Some(message) = self.inbox.take() else {
+                return;
+            };
+            match message {
+                Message::Asked(asked) => self.ask(asked, hands),
+                Message::Output(report) => self.reported(report, hands),
+                Message::Spawn(done) => self.spawn_answered(done, hands),
+                Message::Loaded(reason, result) => {
+                    self.loader.ended(&self.sender);
+                    if let Ok(config) = &result {
+                        hands
+                            .output
+                            .send(Command::StripAnsi(config.daemon.strip_ansi));
+                    }
+                    self.feed(Input::Loaded { reason, result }, hands);
+                }
+            }
+        }
+        self.inbox.again();
+    }
+
+    fn ask(&mut self, asked: Asked, hands: &Hands) {
+        let Asked {
+            caller,
+            grant,
+            request,
+            taken,
+            answer,
+        } = asked;
+        taken();
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.tickets.insert(ticket, answer);
+        self.feed(
+            Input::Asked {
+                ticket,
+                caller,
+                grant,
+                request,
+            },
+            hands,
+        );
+    }
+
+    fn reported(&mut self, report: Report, hands: &Hands) {
+        let input = match report {
+            Report::Prepared(life, ends) => {
+                self.ends.insert(life, ends);
+                Input::Prepared(life)
+            }
+            Report::PrepareFailed(life, error) => {
+                self.plans.remove(&life);
+                Input::SpawnFailed { life, error }
+            }
+            Report::Drained(life) => Input::Drained(life),
+            Report::Cleared(ticket, slot, result) => Input::Cleared {
+                ticket,
+                slot,
+                result,
+            },
+            Report::DaemonLogCleared(ticket, result) => Input::DaemonLogCleared { ticket, result },
+            Report::StdinTaken(ticket, result) => Input::StdinTaken { ticket, result },
+            Report::Wrote {
+                life,
+                channel,
+                data,
+                captured,
+            } => Input::Wrote {
+                life,
+                channel,
+                data,
+                captured,
+            },
+        };
+        self.feed(input, hands);
+    }
+
+    fn spawn_answered(&mut self, done: Done, hands: &Hands) {
+        let input = match done {
+            Done::Resolved(life, plan) => {
+                self.plans.insert(life, plan);
+                Input::Resolved(life)
+            }
+            Done::Failed(life, error) => {
+                self.spawning.remove(&life);
+                Input::SpawnFailed { life, error }
+            }
+            Done::Checked(ticket, result) => Input::Checked { ticket, result },
+            Done::Spawned(life, pid, pidfd) => {
+                self.spawning.remove(&life);
+                self.watch(life, pid, pidfd);
+                Input::Spawned { life, pid }
+            }
+        };
+        self.feed(input, hands);
+    }
+
+    fn watch(&mut self, life: Life, pid: i32, pidfd: OwnedFd) {
+        let token = self.next_token;
+        self.next_token += 1;
+        if self.poller.add(&pidfd, token, Interest::Read).is_err() {
+            self.unwatched.push(life);
+        }
+        self.tokens.insert(token, life);
+        self.children.insert(life, Child { pid, pidfd, token });
+    }
+
+    /// Reaps the process of `life` if it has ended; answers whether it is gone.
+    fn reap(&mut self, life: Life, hands: &Hands) -> bool {
+        let Some(child) = self.children.get(&life) else {
+            return true;
+        };
+        let status = match sys::reap(&child.pidfd) {
+            Ok(None) => return false,
+            Ok(Some((_, status))) => status,
+            // ECHILD: somebody else has reaped it. It is gone, and nobody will ever tell how.
+            Err(_) => ExitStatus::Unknown(0),
+        };
+        if let Some(child) = self.children.remove(&life) {
+            // ENOENT where it could not be added.
+            let _ = self.poller.remove(&child.pidfd);
+            self.tokens.remove(&child.token);
+        }
+        self.feed(Input::Exited { life, status }, hands);
+        true
+    }
+
+    fn read_signals(&mut self, hands: &Hands) {
+        // An error cannot be told to anybody but the log, and the next signal tries again.
+        while let Ok(Some(delivered)) = self.signals.read() {
+            let received = match delivered.signal.number() {
+                libc::SIGCHLD => {
+                    self.strangers = true;
+                    self.log(Line::ReceivedChild {}, hands);
+                    continue;
+                }
+                libc::SIGHUP => DaemonSignal::Restart,
+                libc::SIGUSR2 => DaemonSignal::ReopenLogs,
+                _ => DaemonSignal::Exit(delivered.signal),
+            };
+            self.feed(Input::Received(received), hands);
+        }
+    }
+
+    /// Reaps children that are not of our making: as PID 1, as a subreaper, or inherited by exec. One of ours that shows
+    /// up first is reaped by its pidfd; an unknown one is left alone while a spawn is under way, since it may be ours.
+    fn reap_strangers(&mut self, hands: &Hands) {
+        while self.strangers {
+            let Ok(Some(pid)) = sys::peek_ended() else {
+                self.strangers = false;
+                return;
+            };
+            let ours = self
+                .children
+                .iter()
+                .find(|(_, child)| child.pid == pid)
+                .map(|(life, _)| *life);
+            match ours {
+                Some(life) => {
+                    if !self.reap(life, hands) {
+                        return;
+                    }
+                }
+                None if !self.spawning.is_empty() => return,
+                None => {
+                    if let Ok(Some(status)) = sys::reap_stranger(pid) {
+                        self.log(Line::ReapedUnknown { pid, status }, hands);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn log(&self, line: Line, hands: &Hands) {
+        hands.output.log(line);
+    }
+
+    /// Sends `signal` to the process of `life`, or to its process group.
+    pub(super) fn send_signal(&self, life: Life, signal: Signal, group: bool) -> Result<(), Errno> {
+        // Reaped already, or never ours: the number may belong to a stranger by now, so nothing is sent.
+        let child = self.children.get(&life).ok_or(Errno::SRCH)?;
+        if group {
+            sys::send_group_signal(&child.pidfd, child.pid, signal)
+        } else {
+            sys::send_signal(&child.pidfd, signal)
+        }
+        .map_err(Errno::from)
+    }
+}

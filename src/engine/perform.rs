@@ -1,0 +1,91 @@
+//! Action → effect. No decisions.
+
+use super::actor::{Engine, Hands};
+use crate::core::{Action, AuditLine, Input, SignalScope};
+use crate::domain::Line;
+use crate::output::Command;
+use crate::spawn::Job;
+
+impl Engine {
+    pub(super) fn perform(&mut self, action: Action, hands: &Hands) {
+        match action {
+            Action::Resolve(life, spec) => hands.spawn.send(Job::Resolve(life, spec)),
+            Action::Prepare(life, spec, logs) => {
+                hands.output.send(Command::Prepare(life, spec, logs))
+            }
+            // There is no descriptor store yet: the read ends live and die with this process.
+            Action::Keep(_) => {}
+            Action::Spawn(life, _) => {
+                let plan = self.plans.remove(&life);
+                let ends = self.ends.remove(&life);
+                if let (Some(plan), Some(ends)) = (plan, ends) {
+                    self.spawning.insert(life);
+                    hands.spawn.send(Job::Spawn(life, plan, ends));
+                }
+            }
+            Action::Signal {
+                life,
+                signal,
+                scope,
+            } => {
+                let result = self.send_signal(life, signal, scope == SignalScope::Group);
+                self.caused.push_back(Input::Signalled {
+                    life,
+                    signal,
+                    result,
+                });
+            }
+            Action::Drain(life) => {
+                self.plans.remove(&life);
+                self.ends.remove(&life);
+                hands.output.send(Command::Drain(life));
+            }
+            Action::Check(ticket, spec) => hands.spawn.send(Job::Check(ticket, spec)),
+            Action::CreateLogs(paths) => hands.output.send(Command::CreateLogs(paths)),
+            Action::ClearLogs { ticket, slot, logs } => {
+                hands.output.send(Command::ClearLogs { ticket, slot, logs })
+            }
+            Action::ClearDaemonLog(ticket) => hands.output.send(Command::ClearDaemonLog(ticket)),
+            Action::ReopenLogs => hands.output.send(Command::ReopenLogs),
+            Action::WriteStdin { ticket, life, data } => {
+                hands
+                    .output
+                    .send(Command::WriteStdin { ticket, life, data });
+            }
+            Action::Load(reason) => self.loader.ask(reason, &self.sender),
+            Action::Log(line) => hands.output.log(line),
+            Action::Audit(audit) => hands.output.log(audit_line(audit)),
+            Action::Publish(event) => self.bus.publish(&event),
+            Action::Answer(ticket, result) => {
+                if let Some(answer) = self.tickets.remove(&ticket) {
+                    answer(result);
+                }
+            }
+            Action::Finish(outcome) => self.outcome = Some(outcome),
+        }
+    }
+}
+
+/// Who did what to whom, and what came of it, in one line.
+fn audit_line(audit: AuditLine) -> Line {
+    let caller = audit.caller;
+    let mut who = caller.front.name().to_owned();
+    if let Some(uid) = caller.uid {
+        who.push_str(&format!(" uid={uid}"));
+    }
+    if let Some(pid) = caller.pid {
+        who.push_str(&format!(" pid={pid}"));
+    }
+    if let Some(login) = caller.login {
+        who.push_str(&format!(" login={}", crate::domain::python_repr(&login)));
+    }
+    let result = audit
+        .fault
+        .map_or_else(|| "accepted".to_owned(), |fault| fault.to_string());
+    Line::Audit {
+        who,
+        verb: audit.verb.to_owned(),
+        target: audit.target,
+        result,
+    }
+}

@@ -1,0 +1,202 @@
+//! Answers of HTTP: status, headers and bodies as Supervisor's clients see them.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode, Version};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tokio::sync::mpsc;
+
+use super::registry::Busy;
+
+/// What a handler answers.
+pub(super) enum Answer {
+    /// An error, with its page.
+    Error(StatusCode),
+    /// An error behind which the connection is closed, because the rest of the request is not read.
+    Fatal(StatusCode),
+    /// "Who are you?"
+    Challenge,
+    /// A whole body.
+    Whole(&'static str, Bytes),
+    /// A log as it grows.
+    Log {
+        /// Its last change, seconds since the epoch.
+        modified: i64,
+        /// Chunks; it ends when the sender is dropped.
+        chunks: mpsc::Receiver<Bytes>,
+        /// Of the daemon, rather than of a process.
+        main: bool,
+    },
+}
+
+/// The page that goes with an error.
+fn page(status: StatusCode) -> Bytes {
+    let reason = status.canonical_reason().unwrap_or("Unknown");
+    let number = status.as_u16();
+    let lines = [
+        "<head>",
+        "<title>Error response</title>",
+        "</head>",
+        "<body>",
+        "<h1>Error response</h1>",
+        &format!("<p>Error code {number}."),
+        &format!("<p>Message: {reason}."),
+        "</body>",
+        "",
+    ];
+    Bytes::from(lines.join("\r\n"))
+}
+
+/// RFC 1123.
+fn http_date(seconds: i64) -> String {
+    Timestamp::from_second(seconds)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_zoned(TimeZone::UTC)
+        .strftime("%a, %d %b %Y %H:%M:%S GMT")
+        .to_string()
+}
+
+/// Makes a response of an answer. `keep_alive`: a client of HTTP/1.0 asked for that.
+pub(super) fn response(
+    answer: Answer,
+    version: Version,
+    keep_alive: bool,
+    busy: Busy,
+) -> Response<ReplyBody> {
+    let close = || (header::CONNECTION, "close".to_owned());
+    let error = |status| (status, "text/html", Contents::Whole(Some(page(status))));
+    let ((status, content_type, contents), extra) = match answer {
+        Answer::Error(status) => (error(status), vec![]),
+        Answer::Fatal(status) => (error(status), vec![close()]),
+        Answer::Challenge => {
+            let realm = "Basic realm=\"default\"".to_owned();
+            let extra = vec![close(), (header::WWW_AUTHENTICATE, realm)];
+            (error(StatusCode::UNAUTHORIZED), extra)
+        }
+        Answer::Whole(kind, body) => ((StatusCode::OK, kind, Contents::Whole(Some(body))), vec![]),
+        Answer::Log {
+            modified,
+            chunks,
+            main,
+        } => {
+            let mut extra = vec![(header::LAST_MODIFIED, http_date(modified))];
+            if !main {
+                let name = HeaderName::from_static("x-accel-buffering");
+                extra.push((name, "no".to_owned()));
+            }
+            let kind = "text/plain;charset=utf-8";
+            ((StatusCode::OK, kind, Contents::Growing(chunks)), extra)
+        }
+    };
+    let length = match &contents {
+        Contents::Whole(body) => Some(body.as_ref().map_or(0, Bytes::len)),
+        Contents::Growing(_) => None,
+    };
+    let mut response = Response::new(ReplyBody {
+        contents,
+        _busy: busy,
+    });
+    *response.status_mut() = status;
+    *response.version_mut() = version;
+    let mut put = |name: HeaderName, value: String| {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    put(header::SERVER, "Medusa/1.12".to_owned());
+    put(header::DATE, http_date(Timestamp::now().as_second()));
+    for (name, value) in extra {
+        put(name, value);
+    }
+    put(header::CONTENT_TYPE, content_type.to_owned());
+    if let Some(length) = length {
+        put(header::CONTENT_LENGTH, length.to_string());
+        if keep_alive && !response.headers().contains_key(header::CONNECTION) {
+            let value = HeaderValue::from_static("Keep-Alive");
+            response.headers_mut().insert(header::CONNECTION, value);
+        }
+    }
+    response
+}
+
+/// How many bytes go over the wire, for the access line; of a growing log only the header.
+pub(super) fn wire_size(response: &Response<ReplyBody>) -> u64 {
+    let reason = response.status().canonical_reason().unwrap_or("");
+    let status_line = "HTTP/1.1 200 \r\n".len() + reason.len();
+    let headers: usize = response
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+        .sum();
+    let head = (status_line + headers + "\r\n".len()) as u64;
+    head + response.body().size_hint().exact().unwrap_or(0)
+}
+
+/// The body of a response. Its connection is not idle before it has been taken up whole.
+pub(super) struct ReplyBody {
+    contents: Contents,
+    _busy: Busy,
+}
+
+enum Contents {
+    Whole(Option<Bytes>),
+    Growing(mpsc::Receiver<Bytes>),
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let next = match &mut self.contents {
+            Contents::Whole(body) => Poll::Ready(body.take()),
+            Contents::Growing(chunks) => chunks.poll_recv(cx),
+        };
+        next.map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.contents {
+            Contents::Whole(body) => body.is_none(),
+            Contents::Growing(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.contents {
+            Contents::Whole(body) => {
+                SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64))
+            }
+            Contents::Growing(_) => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rpc_05_the_error_page() {
+        assert_eq!(
+            page(StatusCode::NOT_FOUND),
+            "<head>\r\n<title>Error response</title>\r\n</head>\r\n<body>\r\n<h1>Error response</h1>\r\n\
+             <p>Error code 404.\r\n<p>Message: Not Found.\r\n</body>\r\n"
+        );
+        assert_eq!(page(StatusCode::LENGTH_REQUIRED).len(), 140);
+    }
+
+    #[test]
+    fn dates_are_those_of_http() {
+        assert_eq!(http_date(1_795_203_928), "Fri, 20 Nov 2026 19:45:28 GMT");
+        assert_eq!(http_date(i64::MAX), "Thu, 01 Jan 1970 00:00:00 GMT");
+    }
+}

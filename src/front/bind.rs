@@ -1,0 +1,536 @@
+//! Listening sockets, made before any thread exists. Knows addresses and files, never what is served on them.
+
+use std::fs::Permissions;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, lchown};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::config::spec::{Credentials, ServerAddress, ServerSpec};
+use crate::domain::Errno;
+use crate::sys;
+
+/// Connections that wait to be accepted, per socket.
+const BACKLOG: i32 = 1024;
+/// How long somebody who listens on our socket may take to answer before we believe that he is alive.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How often a socket file is looked at that changes under our hands.
+const ATTEMPTS_MAX: u32 = 10;
+/// Between two looks.
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(300);
+
+/// Why a server cannot listen. The texts are Supervisor's.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody else listens there.
+    #[error(
+        "Another program is already listening on a port that one of our HTTP servers is configured to use.  Shut this program down first before starting supervisord."
+    )]
+    InUse,
+    /// What the kernel said.
+    #[error("Cannot open an HTTP server: socket.error reported errno.{} ({})", .0.name(), .0.0)]
+    Kernel(Errno),
+    /// The host name has no address. The number is EAI_NONAME, which is all that Supervisor says of it.
+    #[error("Cannot open an HTTP server: socket.error reported -2")]
+    NoAddress(String),
+    /// The socket may not be given to that owner.
+    #[error(
+        "Not permitted to chown {} to uid/gid ({uid}, {gid}); adjust \"sockchown\" value in config file or on command line to values that the current user ({user}) can successfully chown",
+        path.display()
+    )]
+    Chown {
+        /// The socket.
+        path: PathBuf,
+        /// -1: unchanged.
+        uid: i64,
+        /// -1: unchanged.
+        gid: i64,
+        /// Whom the daemon runs as.
+        user: String,
+    },
+}
+
+impl From<io::Error> for BindError {
+    fn from(error: io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(number) if number == nix::libc::EADDRINUSE => Self::InUse,
+            Some(number) => Self::Kernel(Errno(number)),
+            None => Self::Kernel(Errno(nix::libc::EINVAL)),
+        }
+    }
+}
+
+/// A server whose socket is bound and listens; dropping it removes the socket's file, if it is still ours.
+#[derive(Debug)]
+pub struct BoundServer {
+    /// The section's name.
+    section: String,
+    /// Whom to let in; none: everybody.
+    credentials: Option<Credentials>,
+    /// The socket.
+    listener: Listener,
+    /// The file of a unix socket.
+    file: Option<SocketFile>,
+    /// The configured name of a TCP server.
+    host: Option<String>,
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub(super) enum Listener {
+    /// Stream over IPv4 or IPv6.
+    Inet(TcpListener),
+    /// Unix stream.
+    Unix(UnixListener),
+}
+
+impl BoundServer {
+    /// Binds one server.
+    ///
+    /// # Errors
+    /// See [`BindError`]; nothing is left behind then.
+    pub fn bind(spec: &ServerSpec) -> Result<Self, BindError> {
+        let (listener, file) = match &spec.address {
+            ServerAddress::Inet { host, port } => (Listener::Inet(inet(host, *port)?), None),
+            ServerAddress::Unix {
+                path,
+                mode,
+                uid,
+                gid,
+            } => {
+                let (listener, file) = unix(path, *mode, (*uid, *gid))?;
+                (Listener::Unix(listener), Some(file))
+            }
+        };
+        match &listener {
+            Listener::Inet(listener) => listener.set_nonblocking(true)?,
+            Listener::Unix(listener) => listener.set_nonblocking(true)?,
+        }
+        Ok(Self {
+            section: spec.section.clone(),
+            credentials: spec.credentials.clone(),
+            listener,
+            file,
+            host: match &spec.address {
+                ServerAddress::Inet { host, .. } => Some(host.clone()),
+                ServerAddress::Unix { .. } => None,
+            },
+        })
+    }
+
+    /// Binds all servers, or none.
+    ///
+    /// # Errors
+    /// The first server's that cannot be bound.
+    pub fn bind_all(specs: &[ServerSpec]) -> Result<Vec<Self>, BindError> {
+        specs.iter().map(Self::bind).collect()
+    }
+
+    /// The address of a TCP server; its port is the kernel's choice if it was configured as 0.
+    #[must_use]
+    pub fn inet_address(&self) -> Option<SocketAddr> {
+        match &self.listener {
+            Listener::Inet(listener) => listener.local_addr().ok(),
+            Listener::Unix(_) => None,
+        }
+    }
+
+    /// Takes the parts apart; the file is removed when it is dropped.
+    pub(super) fn into_parts(self) -> Parts {
+        Parts {
+            credentials: self.credentials,
+            listener: self.listener,
+            file: self.file,
+            host: self.host,
+        }
+    }
+}
+
+/// A [`BoundServer`] taken apart.
+pub(super) struct Parts {
+    pub(super) credentials: Option<Credentials>,
+    pub(super) listener: Listener,
+    pub(super) file: Option<SocketFile>,
+    /// The configured name of a TCP server.
+    pub(super) host: Option<String>,
+}
+
+// Differs: literal IPv6 addresses are bound; Supervisor knows IPv4 only and fails with -9.
+fn inet(host: &str, port: u16) -> Result<TcpListener, BindError> {
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    let address = if host.is_empty() || host == "*" {
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))
+    } else if let Ok(ip) = literal.parse() {
+        SocketAddr::new(ip, port)
+    } else {
+        let mut found: Vec<_> = (host, port)
+            .to_socket_addrs()
+            .map_err(|_| BindError::NoAddress(host.to_owned()))?
+            .collect();
+        // Supervisor would take an IPv4 address only.
+        found.sort_by_key(SocketAddr::is_ipv6);
+        *found
+            .first()
+            .ok_or_else(|| BindError::NoAddress(host.to_owned()))?
+    };
+    // std sets SO_REUSEADDR and CLOEXEC, but a shorter queue than we want.
+    let listener = TcpListener::bind(address)?;
+    sys::listen_on(&listener, BACKLOG)?;
+    Ok(listener)
+}
+
+/// The file of a unix socket, by name and identity.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl SocketFile {
+    /// Whether the name still stands for this very socket.
+    fn is_still_there(&self) -> bool {
+        std::fs::symlink_metadata(&self.path)
+            .is_ok_and(|found| found.dev() == self.device && found.ino() == self.inode)
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.is_still_there() {
+            // Nothing can be done about a file that cannot be removed; the next start finds it stale.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A file under its first name, which goes when this does.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Makes the socket under a name of its own, gives it mode and owner, and only then links it to `path`: whoever sees
+/// `path` sees a finished socket, and of two daemons only one gets the name.
+///
+/// # Source
+/// Supervisor's way, and its texts; unlike it, nothing is unlinked but a socket that refuses connections.
+fn unix(
+    path: &Path,
+    mode: u32,
+    (uid, gid): (Option<u32>, Option<u32>),
+) -> Result<(UnixListener, SocketFile), BindError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let temporary = PathBuf::from(name);
+    // A leftover of a process that had our number; a socket nobody can listen on any more.
+    if is_socket(&temporary) {
+        std::fs::remove_file(&temporary)?;
+    }
+    let fd = sys::unix_bound(&temporary)?;
+    let temporary = Temporary(temporary);
+    std::fs::set_permissions(&temporary.0, Permissions::from_mode(mode))?;
+    if uid.is_some() || gid.is_some() {
+        lchown(&temporary.0, uid, gid).map_err(|error| match error.raw_os_error() {
+            Some(number) if number == nix::libc::EPERM => BindError::Chown {
+                path: path.to_owned(),
+                uid: uid.map_or(-1, i64::from),
+                gid: gid.map_or(-1, i64::from),
+                user: own_name(),
+            },
+            _ => error.into(),
+        })?;
+    }
+    sys::listen_on(&fd, BACKLOG)?;
+    let metadata = std::fs::symlink_metadata(&temporary.0)?;
+    link(&temporary.0, path)?;
+    let file = SocketFile {
+        path: path.to_owned(),
+        device: metadata.dev(),
+        inode: metadata.ino(),
+    };
+    Ok((UnixListener::from(fd), file))
+}
+
+/// The name of the user we run as, or the number if it has none.
+fn own_name() -> String {
+    let uid = nix::unistd::geteuid();
+    match nix::unistd::User::from_uid(uid) {
+        Ok(Some(user)) => user.name,
+        _ => uid.to_string(),
+    }
+}
+
+fn is_socket(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
+}
+
+fn link(temporary: &Path, path: &Path) -> Result<(), BindError> {
+    for _ in 0..ATTEMPTS_MAX {
+        match std::fs::hard_link(temporary, path) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error.into()),
+        }
+        // Differs: what is no socket is never removed; Supervisor unlinks whatever file stands there.
+        let found = match std::fs::symlink_metadata(path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error.into()),
+        };
+        if !found.file_type().is_socket() {
+            return Err(BindError::Kernel(Errno(nix::libc::EEXIST)));
+        }
+        match listens(path) {
+            Listens::Yes => return Err(BindError::InUse),
+            Listens::Closing => std::thread::sleep(ATTEMPT_PAUSE),
+            Listens::No => {
+                let stale = SocketFile {
+                    path: path.to_owned(),
+                    device: found.dev(),
+                    inode: found.ino(),
+                };
+                if stale.is_still_there() {
+                    // A closed standard error is no reason not to start.
+                    let _ = writeln!(
+                        io::stderr(),
+                        "Unlinking stale socket {}",
+                        stale.path.display()
+                    );
+                }
+                // It looks once more, and removes the file only if it is the one that was just tried.
+                drop(stale);
+            }
+        }
+    }
+    Err(BindError::InUse)
+}
+
+enum Listens {
+    Yes,
+    /// Somebody took the connection and closed it: perhaps a daemon that is ending.
+    Closing,
+    No,
+}
+
+fn listens(path: &Path) -> Listens {
+    let fd = match sys::unix_connected(path) {
+        Ok(fd) => fd,
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Listens::No,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Listens::Closing,
+        // EAGAIN: a queue so full that nobody need be asked. EACCES and the like: not ours to remove.
+        Err(_) => return Listens::Yes,
+    };
+    let mut stream = UnixStream::from(fd);
+    let asked = stream
+        .set_nonblocking(false)
+        .and_then(|()| stream.set_read_timeout(Some(ANSWER_WITHIN)))
+        .and_then(|()| stream.set_write_timeout(Some(ANSWER_WITHIN)))
+        .and_then(|()| stream.write_all(b"GET / HTTP/1.0\r\n\r\n"))
+        .and_then(|()| stream.read(&mut [0; 1]));
+    match asked {
+        Ok(0) => Listens::Closing,
+        Ok(_) => Listens::Yes,
+        Err(error) => match error.kind() {
+            io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::NotConnected => Listens::Closing,
+            _ => Listens::Yes,
+        },
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A directory of one test, removed with what is in it.
+    pub(in super::super) struct Scratch(pub(in super::super) PathBuf);
+
+    impl Scratch {
+        pub(in super::super) fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("front-{name}-{}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&path);
+            std::fs::create_dir(&path).expect("created");
+            Self(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    pub(in super::super) fn unix_spec(path: &Path) -> ServerSpec {
+        ServerSpec {
+            section: "unix_http_server".to_owned(),
+            address: ServerAddress::Unix {
+                path: path.to_owned(),
+                mode: 0o700,
+                uid: None,
+                gid: None,
+            },
+            credentials: None,
+        }
+    }
+
+    pub(in super::super) fn inet_spec(host: &str, port: u16) -> ServerSpec {
+        ServerSpec {
+            section: "inet_http_server".to_owned(),
+            address: ServerAddress::Inet {
+                host: host.to_owned(),
+                port,
+            },
+            credentials: None,
+        }
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(directory).expect("read");
+        entries
+            .map(|entry| {
+                entry
+                    .expect("entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn rpc_06_mode_and_owner_and_no_file_left() {
+        let scratch = Scratch::new("mode");
+        let path = scratch.0.join("s.sock");
+        let mut spec = unix_spec(&path);
+        let me = std::fs::metadata(&scratch.0).expect("stat");
+        spec.address = ServerAddress::Unix {
+            path: path.clone(),
+            mode: 0o640,
+            uid: Some(me.uid()),
+            gid: Some(me.gid()),
+        };
+        let server = BoundServer::bind(&spec).expect("bound");
+        let found = std::fs::symlink_metadata(&path).expect("there");
+        assert_eq!(found.mode() & 0o7777, 0o640);
+        assert!(found.file_type().is_socket());
+        assert_eq!(names(&scratch.0), ["s.sock"]);
+        UnixStream::connect(&path).expect("listens");
+        drop(server);
+        assert!(names(&scratch.0).is_empty());
+    }
+
+    #[test]
+    fn rpc_07_a_stale_socket_is_replaced() {
+        let scratch = Scratch::new("stale");
+        let path = scratch.0.join("s.sock");
+        drop(UnixListener::bind(&path).expect("bound"));
+        let server = BoundServer::bind(&unix_spec(&path)).expect("bound");
+        UnixStream::connect(&path).expect("listens");
+        drop(server);
+    }
+
+    #[test]
+    fn rpc_07_a_live_socket_is_left_alone() {
+        let scratch = Scratch::new("live");
+        let path = scratch.0.join("s.sock");
+        let other = UnixListener::bind(&path).expect("bound");
+        let thread = std::thread::spawn(move || {
+            let (mut stream, _) = other.accept().expect("accepted");
+            stream.write_all(b"H").expect("written");
+            other
+        });
+        let error = BoundServer::bind(&unix_spec(&path)).expect_err("in use");
+        assert!(
+            error
+                .to_string()
+                .starts_with("Another program is already listening on a port")
+        );
+        let _other = thread.join().expect("joined");
+        assert_eq!(names(&scratch.0), ["s.sock"]);
+    }
+
+    #[test]
+    fn rpc_07_what_is_no_socket_is_left_alone() {
+        let scratch = Scratch::new("file");
+        let target = scratch.0.join("target");
+        let path = scratch.0.join("s.sock");
+        let refused = || {
+            let error = BoundServer::bind(&unix_spec(&path)).expect_err("refused");
+            assert_eq!(
+                error.to_string(),
+                "Cannot open an HTTP server: socket.error reported errno.EEXIST (17)"
+            );
+        };
+        std::fs::write(&path, "precious").expect("written");
+        refused();
+        assert_eq!(std::fs::read(&path).expect("read"), b"precious");
+        std::fs::remove_file(&path).expect("removed");
+        drop(UnixListener::bind(&target).expect("bound"));
+        std::os::unix::fs::symlink(&target, &path).expect("linked");
+        refused();
+        assert!(is_socket(&target));
+        std::fs::remove_file(&path).expect("removed");
+        std::fs::create_dir(&path).expect("created");
+        refused();
+    }
+
+    #[test]
+    fn a_socket_that_is_no_longer_ours_is_not_removed() {
+        let scratch = Scratch::new("theirs");
+        let path = scratch.0.join("s.sock");
+        let server = BoundServer::bind(&unix_spec(&path)).expect("bound");
+        // The old file keeps its inode under another name, so that the new one cannot get the same.
+        std::fs::rename(&path, scratch.0.join("old")).expect("renamed");
+        let _other = UnixListener::bind(&path).expect("bound");
+        drop(server);
+        assert!(is_socket(&path));
+    }
+
+    #[test]
+    fn cfg_61_errors_have_supervisors_texts() {
+        let scratch = Scratch::new("texts");
+        let error = BoundServer::bind(&unix_spec(&scratch.0.join("no/s.sock"))).expect_err("no");
+        assert_eq!(
+            error.to_string(),
+            "Cannot open an HTTP server: socket.error reported errno.ENOENT (2)"
+        );
+        let taken = BoundServer::bind(&inet_spec("127.0.0.1", 0)).expect("bound");
+        let port = taken.inet_address().expect("inet").port();
+        let error = BoundServer::bind(&inet_spec("127.0.0.1", port)).expect_err("taken");
+        assert!(matches!(error, BindError::InUse));
+        let error = BindError::Chown {
+            path: PathBuf::from("/s"),
+            uid: 1,
+            gid: -1,
+            user: "me".to_owned(),
+        };
+        assert!(
+            error
+                .to_string()
+                .starts_with("Not permitted to chown /s to uid/gid (1, -1); adjust")
+        );
+    }
+
+    #[test]
+    fn cfg_60_hosts() {
+        for host in ["", "*", "127.0.0.1", "localhost"] {
+            let server = BoundServer::bind(&inet_spec(host, 0)).expect(host);
+            assert!(server.inet_address().expect("inet").is_ipv4(), "{host}");
+        }
+        for host in ["::1", "[::1]"] {
+            match BoundServer::bind(&inet_spec(host, 0)) {
+                Ok(server) => assert!(server.inet_address().expect("inet").is_ipv6()),
+                // A machine without IPv6.
+                Err(BindError::Kernel(errno)) => assert!([97, 99].contains(&errno.0), "{errno:?}"),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! HTTP: who may come in, and which handler a path leads to. Knows no method of XML-RPC.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http_body_util::BodyExt as _;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{self, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode, Version};
+use jiff::Zoned;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Duration, Instant, timeout_at};
+
+use super::Log;
+use super::answer::{self, Answer, ReplyBody};
+use super::registry::{Busy, Place};
+use super::stream::Stream;
+use super::{logtail, xmlrpc};
+use crate::api::{Caller, SupervisorInterface};
+use crate::config::spec::Credentials;
+use crate::control::{self, ControlHandle, Verdict};
+use crate::domain::Line;
+
+/// How much is still read of a request that is refused: bytes, and how long.
+const DRAIN_MAX: usize = 256 << 20;
+const DRAIN_WITHIN: Duration = Duration::from_secs(20);
+
+/// What all connections share.
+pub(super) struct Shared {
+    pub(super) control: ControlHandle,
+    pub(super) log: Log,
+    pub(super) interface: SupervisorInterface,
+    /// Names besides addresses and `localhost` under which a browser may call us ours.
+    pub(super) host_names: Vec<String>,
+    /// KiB of request bodies that may be in memory.
+    pub(super) body_room: Arc<Semaphore>,
+    /// Logs that may be followed.
+    pub(super) followers: Arc<Semaphore>,
+    /// True when the front ends.
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+/// One connection.
+pub(super) struct Connection {
+    pub(super) shared: Arc<Shared>,
+    pub(super) credentials: Option<Arc<Credentials>>,
+    /// As the transport tells it; the user name comes with each request.
+    pub(super) caller: Caller,
+    /// The client in access lines.
+    pub(super) peer: String,
+    pub(super) stream: Arc<Stream>,
+    pub(super) place: Arc<Place>,
+}
+
+/// Answers one request.
+pub(super) async fn handle(
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Infallible> {
+    let version = request.version();
+    let keep_alive = version == Version::HTTP_10 && asks_to_keep_alive(request.headers());
+    let line = format!(
+        "{} {} {version:?}",
+        request.method(),
+        request
+            .uri()
+            .path_and_query()
+            .map_or("*", |target| target.as_str()),
+    );
+    let (head, mut body) = request.into_parts();
+    let answer = route(&connection, &head, &mut body).await;
+    let refused = !matches!(answer, Answer::Whole(..) | Answer::Log { .. });
+    if refused && !head.headers.contains_key(header::EXPECT) {
+        drain(&mut body).await;
+    }
+    let busy = Busy::new(&connection.place);
+    let response = answer::response(answer, version, keep_alive, busy);
+    (connection.shared.log)(Line::Access {
+        peer: connection.peer.clone(),
+        request: line,
+        status: response.status().as_u16(),
+        bytes: answer::wire_size(&response),
+        time: Zoned::now().strftime("%d/%b/%Y:%H:%M:%S %z").to_string(),
+    });
+    Ok(response)
+}
+
+fn asks_to_keep_alive(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONNECTION)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case("keep-alive"))
+}
+
+/// Reads and forgets what is left of a request: many clients look for an answer only when they have sent everything, and
+/// a connection that is closed before tells them nothing but that it is closed.
+async fn drain(body: &mut Incoming) {
+    let deadline = Instant::now() + DRAIN_WITHIN;
+    let mut left = DRAIN_MAX;
+    while let Ok(Some(Ok(frame))) = timeout_at(deadline, body.frame()).await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+async fn route(connection: &Arc<Connection>, head: &Parts, body: &mut Incoming) -> Answer {
+    let authorization = head.headers.get(header::AUTHORIZATION);
+    let verdict = control::check(
+        connection.credentials.as_deref(),
+        authorization.map(|value| value.as_bytes()),
+    );
+    let login = match verdict {
+        Verdict::Welcome(login) => login,
+        Verdict::Challenge => return Answer::Challenge,
+        Verdict::Undecodable => return Answer::Error(StatusCode::BAD_REQUEST),
+    };
+    let caller = Caller {
+        login,
+        ..connection.caller.clone()
+    };
+    let path = percent_decoded(head.uri.path());
+    let method = &head.method;
+    let is_page = *method == Method::GET || *method == Method::POST;
+    if path.starts_with("/RPC2") {
+        xmlrpc::answer(connection, caller, head, body).await
+    } else if path.starts_with("/logtail") {
+        logtail::process(connection, caller, method, &path).await
+    } else if path.starts_with("/mainlogtail") {
+        logtail::main(connection, caller, method).await
+    } else if path == "/ok.html" && is_page {
+        Answer::Whole("text/plain", "OK".into())
+    } else if *method == Method::GET || *method == Method::HEAD {
+        Answer::Error(StatusCode::NOT_FOUND)
+    } else {
+        Answer::Error(StatusCode::BAD_REQUEST)
+    }
+}
+
+/// Decodes `%41`; a percent sign that begins no such triple stays, as in Python's `unquote`.
+fn percent_decoded(path: &str) -> String {
+    let hex = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
+    let bytes = path.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match (byte, hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                out.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
+                at += 3;
+            }
+            _ => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Whether a browser sends this on behalf of a page that is not ours. Programs send no `Origin`.
+///
+/// A name that an attacker's name server points at us (DNS rebinding) is equal in `Origin` and `Host`; so it must also be
+/// one of our own.
+// Differs: Supervisor takes calls from any page that a browser on the host has open.
+pub(super) fn is_foreign_page(headers: &HeaderMap, own_names: &[String]) -> bool {
+    let text = |name| {
+        headers
+            .get(name)
+            .map(|value: &header::HeaderValue| value.to_str().unwrap_or(""))
+    };
+    if let Some(site) = text(header::HeaderName::from_static("sec-fetch-site"))
+        && !matches!(site, "same-origin" | "none")
+    {
+        return true;
+    }
+    let Some(origin) = text(header::ORIGIN) else {
+        return false;
+    };
+    let host = text(header::HOST).unwrap_or("");
+    let Some((scheme, authority)) = origin.split_once("://") else {
+        return true;
+    };
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
+    let plain = |authority: &str| {
+        authority
+            .trim_end_matches(default_port)
+            .to_ascii_lowercase()
+    };
+    plain(authority) != plain(host) || !is_own_name(&host_of(host), own_names)
+}
+
+/// `host:port` or `[::1]:port` without the port and brackets.
+fn host_of(authority: &str) -> String {
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(""),
+        None => authority.split(':').next().unwrap_or(""),
+    };
+    host.to_ascii_lowercase()
+}
+
+fn is_own_name(host: &str, own_names: &[String]) -> bool {
+    host == "localhost"
+        || host.parse::<IpAddr>().is_ok()
+        || own_names.iter().any(|name| name == host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_decoded_as_python_does() {
+        let table = [
+            ("/logtail/c%61t%3Ax", "/logtail/cat:x"),
+            ("/a%2", "/a%2"),
+            ("/%zz%", "/%zz%"),
+            ("/%c3%A9", "/é"),
+            ("/%ff", "/\u{fffd}"),
+        ];
+        for (given, expected) in table {
+            assert_eq!(percent_decoded(given), expected);
+        }
+    }
+
+    #[test]
+    fn foreign_pages_are_told_from_our_own() {
+        let own = ["box".to_owned()];
+        let table = [
+            (&[][..], false),
+            (&[("host", "127.0.0.1:9001")], false),
+            (
+                &[
+                    ("host", "127.0.0.1:9001"),
+                    ("origin", "http://127.0.0.1:9001"),
+                ],
+                false,
+            ),
+            (&[("host", "Box:80"), ("origin", "http://box")], false),
+            (
+                &[("host", "[::1]:9001"), ("origin", "http://[::1]:9001")],
+                false,
+            ),
+            (
+                &[
+                    ("host", "127.0.0.1:9001"),
+                    ("origin", "http://127.0.0.1:9002"),
+                ],
+                true,
+            ),
+            (
+                &[
+                    ("host", "127.0.0.1:9001"),
+                    ("origin", "https://evil.example"),
+                ],
+                true,
+            ),
+            (&[("host", "127.0.0.1:9001"), ("origin", "null")], true),
+            (
+                &[
+                    ("host", "evil.example:9001"),
+                    ("origin", "http://evil.example:9001"),
+                ],
+                true,
+            ),
+            (&[("origin", "http://127.0.0.1")], true),
+            (&[("host", "box"), ("sec-fetch-site", "cross-site")], true),
+            (&[("host", "box"), ("sec-fetch-site", "same-origin")], false),
+        ];
+        for (given, expected) in table {
+            let mut headers = HeaderMap::new();
+            for (name, value) in given {
+                headers.insert(*name, header::HeaderValue::from_static(value));
+            }
+            assert_eq!(is_foreign_page(&headers, &own), expected, "{given:?}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! `/logtail` and `/mainlogtail`: a log as it grows, for as long as the client stays.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use hyper::body::Bytes;
+use hyper::{Method, StatusCode};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::{Duration, sleep};
+
+use super::answer::Answer;
+use super::http::Connection;
+use super::logfile::Follower;
+use super::logs;
+use super::xmlrpc::apart;
+use crate::api::{Caller, FaultCode, LogOf, Permission, Request};
+use crate::control;
+use crate::domain::Channel;
+
+/// Logs that are followed at once, by all clients together.
+pub(super) const FOLLOWERS_MAX: usize = 256;
+/// How long until the log is looked at again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// `/logtail/⟨namespec⟩[/stdout|/stderr]`
+// Differs: without a name it is 404; Supervisor answers 500.
+pub(super) async fn process(
+    connection: &Arc<Connection>,
+    caller: Caller,
+    method: &Method,
+    path: &str,
+) -> Answer {
+    let mut parts = path.splitn(3, '/').skip(2);
+    let Some(rest) = parts.next() else {
+        return only_get(method, Answer::Error(StatusCode::NOT_FOUND));
+    };
+    let (name, channel) = match rest.split_once('/') {
+        None => (rest, Some(Channel::Stdout)),
+        Some((name, "stdout")) => (name, Some(Channel::Stdout)),
+        Some((name, "stderr")) => (name, Some(Channel::Stderr)),
+        Some((name, _)) => (name, None),
+    };
+    match channel {
+        Some(channel) => {
+            let of = LogOf::Process(name.to_owned(), channel);
+            follow(connection, caller, method, of).await
+        }
+        None => only_get(method, Answer::Error(StatusCode::NOT_FOUND)),
+    }
+}
+
+/// `/mainlogtail`
+pub(super) async fn main(connection: &Arc<Connection>, caller: Caller, method: &Method) -> Answer {
+    follow(connection, caller, method, LogOf::Daemon).await
+}
+
+fn only_get(method: &Method, answer: Answer) -> Answer {
+    if method == Method::GET {
+        answer
+    } else {
+        Answer::Error(StatusCode::BAD_REQUEST)
+    }
+}
+
+async fn follow(
+    connection: &Arc<Connection>,
+    caller: Caller,
+    method: &Method,
+    of: LogOf,
+) -> Answer {
+    if method != Method::GET {
+        return Answer::Error(StatusCode::BAD_REQUEST);
+    }
+    let main = of == LogOf::Daemon;
+    let Ok(grant) = control::grant(&caller, Permission::ReadLogs) else {
+        return Answer::Error(StatusCode::FORBIDDEN);
+    };
+    let control = &connection.shared.control;
+    let path = match control.call(caller, grant, Request::LogFile(of)).await {
+        Ok(reply) => logs::path(reply),
+        Err(fault) if fault.code == FaultCode::ShutdownState => {
+            return Answer::Error(StatusCode::SERVICE_UNAVAILABLE);
+        }
+        Err(_) => None,
+    };
+    let Some(path) = path else {
+        return Answer::Error(StatusCode::NOT_FOUND);
+    };
+    let Ok(place) = connection.shared.followers.clone().try_acquire_owned() else {
+        return Answer::Error(StatusCode::SERVICE_UNAVAILABLE);
+    };
+    match apart(move || open(&path)).await.flatten() {
+        None => Answer::Error(StatusCode::NOT_FOUND),
+        Some((follower, modified)) => {
+            // One chunk in hand: what the client does not take is read no further.
+            let (sender, chunks) = mpsc::channel(1);
+            tokio::spawn(send(connection.clone(), follower, sender, place));
+            Answer::Log {
+                modified,
+                chunks,
+                main,
+            }
+        }
+    }
+}
+
+fn open(path: &Path) -> Option<(Follower, i64)> {
+    let follower = Follower::open(path).ok()?;
+    let modified = std::fs::metadata(path).ok()?.modified().ok()?;
+    let seconds = modified
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    Some((follower, i64::try_from(seconds).unwrap_or(0)))
+}
+
+/// Sends what is appended until the client is gone or the front ends.
+async fn send(
+    connection: Arc<Connection>,
+    mut follower: Follower,
+    sender: mpsc::Sender<Bytes>,
+    _place: OwnedSemaphorePermit,
+) {
+    let mut stop = connection.shared.stop.clone();
+    loop {
+        let polled = apart(move || {
+            let chunk = follower.poll();
+            (follower, chunk)
+        });
+        let Some((same, chunk)) = polled.await else {
+            return;
+        };
+        follower = same;
+        let chunk = Bytes::from(chunk);
+        let idle = chunk.is_empty();
+        if !idle {
+            tokio::select! {
+                sent = sender.send(chunk) => if sent.is_err() { return },
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+        // A client that ended its side would never be noticed while the log is silent.
+        if connection.stream.peer_is_gone() {
+            return;
+        }
+        if idle {
+            tokio::select! {
+                () = sleep(PAUSE) => {},
+                () = sender.closed() => return,
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+}

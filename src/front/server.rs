@@ -1,0 +1,308 @@
+//! The `front` thread: accepts connections and serves them, each as a task of its own.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Duration, sleep, timeout};
+
+use super::Log;
+use super::bind::{BoundServer, Listener, SocketFile};
+use super::http::{self, Connection, Shared};
+use super::logtail::FOLLOWERS_MAX;
+use super::registry::{Place, Registry};
+use super::stream::{Io, Stream};
+use super::xmlrpc::BODIES_KIB_MAX;
+use crate::api::{Caller, Front as Door, SupervisorInterface};
+use crate::config::spec::Credentials;
+use crate::control::ControlHandle;
+use crate::domain::Line;
+use crate::sys;
+
+/// How long answers in flight may take when the front ends.
+const STOP_WITHIN: Duration = Duration::from_secs(1);
+/// Pause after `accept` failed for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Threads that read log files and render long answers.
+const BLOCKING_THREADS_MAX: usize = 4;
+/// The longest head of a request, in bytes.
+const HEAD_MAX: usize = 64 << 10;
+
+/// What a client may use up.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections of all servers together. Beyond that the one that was idle longest gives way.
+    pub connections_max: usize,
+    /// How long a connection may stay without a whole request head, between requests too. Supervisor closes them after
+    /// half an hour.
+    pub head_within: Duration,
+}
+
+impl Limits {
+    /// Connections at most, however many descriptors there are.
+    pub const CONNECTIONS_MAX: usize = 1000;
+    /// Connections at least.
+    pub const CONNECTIONS_MIN: usize = 16;
+
+    /// What leaves three quarters of the descriptors to the programs.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        let files = sys::limit(sys::Resource::Files).map_or(1024, |limit| limit.soft);
+        let quarter = usize::try_from(files / 4).unwrap_or(usize::MAX);
+        Self {
+            connections_max: quarter.clamp(Self::CONNECTIONS_MIN, Self::CONNECTIONS_MAX),
+            head_within: Duration::from_secs(30 * 60),
+        }
+    }
+}
+
+/// What the front is made of.
+pub struct Options {
+    /// Bound sockets.
+    pub servers: Vec<BoundServer>,
+    /// The way to the engine.
+    pub control: ControlHandle,
+    /// Writes to the activity log. Must not block.
+    pub log: Log,
+    /// Names of the `[rpcinterface:x]` sections; without `supervisor` there are no `supervisor.*` methods.
+    pub rpc_interfaces: Vec<String>,
+    /// What clients may use up.
+    pub limits: Limits,
+}
+
+/// The running front. Dropping it stops it.
+#[derive(Debug)]
+pub struct Front {
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+    /// Removed when everything has ended.
+    files: Vec<SocketFile>,
+}
+
+/// A socket on which connections are awaited.
+enum Accepting {
+    Inet(TcpListener),
+    Unix(UnixListener),
+}
+
+/// One server's part of a connection.
+struct Served {
+    accepting: Accepting,
+    credentials: Option<Arc<Credentials>>,
+}
+
+/// Starts the thread `front`.
+///
+/// # Errors
+/// No thread, or no descriptor for its readiness set; the sockets' files are removed then.
+pub fn start(options: Options) -> io::Result<Front> {
+    let Options {
+        servers,
+        control,
+        log,
+        rpc_interfaces,
+        limits,
+    } = options;
+    let interface = if rpc_interfaces.iter().any(|name| name == "supervisor") {
+        SupervisorInterface::Present
+    } else {
+        SupervisorInterface::Absent
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .thread_name("front-files")
+        .build()?;
+    let mut files = Vec::new();
+    let mut served = Vec::new();
+    let mut host_names: Vec<String> = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_ascii_lowercase())
+        .into_iter()
+        .collect();
+    {
+        let _context = runtime.enter();
+        for server in servers {
+            let parts = server.into_parts();
+            files.extend(parts.file);
+            host_names.extend(parts.host);
+            let accepting = match parts.listener {
+                Listener::Inet(listener) => Accepting::Inet(TcpListener::from_std(listener)?),
+                Listener::Unix(listener) => Accepting::Unix(UnixListener::from_std(listener)?),
+            };
+            served.push(Served {
+                accepting,
+                credentials: parts.credentials.map(Arc::new),
+            });
+        }
+    }
+    let (stop, stopped) = watch::channel(false);
+    let shared = Arc::new(Shared {
+        control,
+        log,
+        interface,
+        host_names,
+        body_room: Arc::new(Semaphore::new(BODIES_KIB_MAX)),
+        followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+        stop: stopped,
+    });
+    let thread = std::thread::Builder::new()
+        .name("front".to_owned())
+        .spawn(move || {
+            runtime.block_on(serve(served, shared, limits));
+            // A log that is read from a dead mount must not keep the daemon from ending.
+            runtime.shutdown_background();
+        })?;
+    Ok(Front {
+        stop,
+        thread: Some(thread),
+        files,
+    })
+}
+
+impl Front {
+    /// Accepts no more, finishes the answers in flight within a second, closes, and removes the sockets' files.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(thread) = self.thread.take() {
+            // A panic was reported by the hook; the daemon goes on ending.
+            let _ = thread.join();
+        }
+        self.files.clear();
+    }
+}
+
+async fn serve(served: Vec<Served>, shared: Arc<Shared>, limits: Limits) {
+    let registry = Registry::new(limits.connections_max);
+    let mut acceptors = JoinSet::new();
+    for one in served {
+        acceptors.spawn(accept(one, shared.clone(), registry.clone(), limits));
+    }
+    let mut stop = shared.stop.clone();
+    // An error means that the other end is gone, which is as good as a stop.
+    let _ = stop.wait_for(|stop| *stop).await;
+    while acceptors.join_next().await.is_some() {}
+}
+
+/// Accepts until the front ends, then waits for its connections.
+async fn accept(served: Served, shared: Arc<Shared>, registry: Arc<Registry>, limits: Limits) {
+    let Served {
+        accepting,
+        credentials,
+    } = served;
+    let mut stop = shared.stop.clone();
+    let mut connections: JoinSet<()> = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept_one(&accepting) => accepted,
+            Some(ended) = connections.join_next() => {
+                if let Err(error) = ended && error.is_panic() {
+                    (shared.log)(Line::MethodFailed {
+                        data: "(a connection)".to_owned(),
+                        error: error.to_string(),
+                    });
+                }
+                continue;
+            }
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let Ok((stream, caller, peer)) = accepted else {
+            // EMFILE and the like do not go away by trying at once; ECONNABORTED costs a tenth of a second.
+            registry.spare_one();
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let stream = Arc::new(stream);
+        let Some(place) = registry.enter(&stream) else {
+            continue;
+        };
+        let place = Arc::new(place);
+        let connection = Arc::new(Connection {
+            shared: shared.clone(),
+            credentials: credentials.clone(),
+            caller,
+            peer,
+            stream,
+            place: place.clone(),
+        });
+        connections.spawn(converse(connection, place, limits));
+    }
+    drop(accepting);
+    let _ = timeout(STOP_WITHIN, async {
+        while connections.join_next().await.is_some() {}
+    })
+    .await;
+}
+
+/// The stream, who the transport says is at its other end, and how access lines call him.
+async fn accept_one(accepting: &Accepting) -> io::Result<(Stream, Caller, String)> {
+    match accepting {
+        Accepting::Inet(listener) => {
+            let (stream, address) = listener.accept().await?;
+            // Answers are written whole; waiting for more to send would only delay them.
+            let _ = stream.set_nodelay(true);
+            let caller = Caller {
+                front: Door::Inet,
+                uid: None,
+                gid: None,
+                pid: None,
+                login: None,
+            };
+            let peer = format!("{}:{}", address.ip(), address.port());
+            Ok((Stream::Inet(stream), caller, peer))
+        }
+        Accepting::Unix(listener) => {
+            let (stream, _) = listener.accept().await?;
+            let peer = sys::peer(&stream)?;
+            let caller = Caller {
+                front: Door::Unix,
+                uid: Some(peer.uid),
+                gid: Some(peer.gid),
+                pid: Some(peer.pid),
+                login: None,
+            };
+            Ok((Stream::Unix(stream), caller, "localhost:0".to_owned()))
+        }
+    }
+}
+
+/// Serves one connection to its end.
+async fn converse(connection: Arc<Connection>, place: Arc<Place>, limits: Limits) {
+    let mut stop = connection.shared.stop.clone();
+    let io = TokioIo::new(Io(connection.stream.clone()));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let connection = connection.clone();
+        async move { http::handle(connection, request).await as Result<_, Infallible> }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_within)
+        .max_header_size(HEAD_MAX)
+        .half_close(true)
+        .title_case_headers(true)
+        .serve_connection(io, service);
+    tokio::pin!(serving);
+    tokio::select! {
+        // What goes wrong on a connection is the client's business, and ends it.
+        _ = serving.as_mut() => return,
+        () = place.evicted.notified() => return,
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+    serving.as_mut().graceful_shutdown();
+    let _ = serving.await;
+}

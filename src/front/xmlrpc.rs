@@ -1,0 +1,313 @@
+//! XML-RPC over HTTP: a body becomes a call of METHODS, is authorised, asked and rendered.
+
+use std::sync::Arc;
+
+use http_body_util::BodyExt as _;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{self, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Duration, timeout};
+
+use super::answer::Answer;
+use super::http::{Connection, is_foreign_page};
+use super::registry::Busy;
+use super::{logs, view};
+use crate::api::xmlrpc::{self, Call, Value};
+use crate::api::{Bound, Caller, Fault, FaultCode, Permission, Reply, Request as Ask, WireType};
+use crate::api::{method, names};
+use crate::control;
+use crate::domain::{Line, python_repr};
+
+/// The longest body of a request, in bytes.
+pub(super) const BODY_MAX: usize = 16 << 20;
+/// All bodies in memory together, in KiB.
+pub(super) const BODIES_KIB_MAX: usize = 64 << 10;
+/// How long the next piece of a body may take.
+const BODY_STALL: Duration = Duration::from_secs(60);
+/// Bodies beyond this many bytes are parsed apart, so that nobody else waits for it.
+const PARSE_APART: usize = 64 << 10;
+/// Answers of more processes than this are rendered apart.
+const RENDER_APART: usize = 256;
+/// Results of one multicall together, in bytes, roughly; later calls are refused.
+const MULTICALL_RESULTS_MAX: usize = 64 << 20;
+/// How much of a bad request the log shows, in characters.
+const SHOWN_MAX: usize = 1000;
+
+/// Answers a request to `/RPC2`.
+pub(super) async fn answer(
+    connection: &Arc<Connection>,
+    caller: Caller,
+    request: &Parts,
+    body: &mut Incoming,
+) -> Answer {
+    if request.method != Method::POST {
+        return Answer::Error(StatusCode::BAD_REQUEST);
+    }
+    if is_foreign_page(&request.headers, &connection.shared.host_names) {
+        return Answer::Fatal(StatusCode::FORBIDDEN);
+    }
+    let (body, _room) = match read_body(connection, &request.headers, body).await {
+        Ok(read) => read,
+        Err(status) => return Answer::Fatal(status),
+    };
+    // From here on an answer is owed; a client that is slow to ask may be sent away.
+    let _busy = Busy::new(&connection.place);
+    let log = &connection.shared.log;
+    let parsed = if body.len() > PARSE_APART {
+        let body = body.clone();
+        apart(move || xmlrpc::read_call(&body)).await
+    } else {
+        Some(xmlrpc::read_call(&body))
+    };
+    let call = match parsed {
+        None => return Answer::Error(StatusCode::INTERNAL_SERVER_ERROR),
+        Some(Err(_)) => {
+            log(Line::Unmarshallable { data: shown(&body) });
+            return Answer::Error(StatusCode::BAD_REQUEST);
+        }
+        Some(Ok(call)) if call.method.is_empty() => {
+            log(Line::NoMethodName { data: shown(&body) });
+            return Answer::Error(StatusCode::BAD_REQUEST);
+        }
+        Some(Ok(call)) => call,
+    };
+    drop(body);
+    let Call {
+        method: name,
+        params,
+    } = call;
+    log(Line::MethodCalled {
+        method: name.clone(),
+    });
+    let result = perform(connection, &caller, &name, params).await;
+    log(match &result {
+        Ok(_) => Line::MethodReturned { method: name },
+        Err(fault) => Line::MethodFaulted {
+            method: name,
+            code: fault.code.code(),
+            text: fault.to_string(),
+        },
+    });
+    let written = match &result {
+        Ok(Value::Array(items)) if items.len() > RENDER_APART => {
+            apart(move || xmlrpc::write_response(&result)).await
+        }
+        _ => Some(xmlrpc::write_response(&result)),
+    };
+    match written {
+        Some(bytes) => Answer::Whole("text/xml", bytes.into()),
+        None => Answer::Error(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+/// Does something that takes a while, or may block, on another thread; none if it panicked.
+pub(super) async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
+/// The beginning of a request's text, in quotes.
+// Differs: Supervisor puts the whole request into the log, however long it is.
+fn shown(body: &[u8]) -> String {
+    let beginning = &body[..body.len().min(SHOWN_MAX * 4)];
+    let text = String::from_utf8_lossy(beginning);
+    let cut: String = text.chars().take(SHOWN_MAX).collect();
+    python_repr(&cut)
+}
+
+/// The whole body, and its share of the memory for bodies.
+async fn read_body(
+    connection: &Connection,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), StatusCode> {
+    let chunked = headers.contains_key(header::TRANSFER_ENCODING);
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<usize>().ok());
+    match length {
+        None if !chunked => return Err(StatusCode::LENGTH_REQUIRED),
+        Some(length) if length > BODY_MAX => return Err(StatusCode::PAYLOAD_TOO_LARGE),
+        _ => {}
+    }
+    let mut read = Vec::new();
+    let mut room: Option<OwnedSemaphorePermit> = None;
+    loop {
+        let frame = match timeout(BODY_STALL, body.frame()).await {
+            Err(_) => return Err(StatusCode::REQUEST_TIMEOUT),
+            Ok(None) => return Ok((read.into(), room)),
+            Ok(Some(Err(_))) => return Err(StatusCode::BAD_REQUEST),
+            Ok(Some(Ok(frame))) => frame,
+        };
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        if read.len() + data.len() > BODY_MAX {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        read.extend_from_slice(data);
+        // Waiting for room could wait for bodies that wait for us.
+        let have = room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let want = read.len().div_ceil(1024).saturating_sub(have);
+        if want > 0 {
+            let want = u32::try_from(want).unwrap_or(u32::MAX);
+            let more = connection
+                .shared
+                .body_room
+                .clone()
+                .try_acquire_many_owned(want);
+            let more = more.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+            match &mut room {
+                Some(room) => room.merge(more),
+                None => room = Some(more),
+            }
+        }
+    }
+}
+
+/// One call; a multicall is several, in order.
+async fn perform(
+    connection: &Connection,
+    caller: &Caller,
+    name: &str,
+    params: Vec<Value>,
+) -> Result<Value, Fault> {
+    let (bound, returns, permission) = bind(connection, name, params)?;
+    let Bound::Multicall(calls) = bound else {
+        return single(connection, caller, bound, returns, permission).await;
+    };
+    let mut results = Vec::with_capacity(calls.len());
+    let mut weight = 0;
+    for call in calls {
+        let result = if weight > MULTICALL_RESULTS_MAX {
+            Err(FaultCode::Failed.of("the results of the earlier calls are too long"))
+        } else {
+            element(connection, caller, call).await
+        };
+        let value =
+            result.unwrap_or_else(|fault| Value::fault(fault.code.code(), fault.to_string()));
+        weight += weight_of(&value);
+        results.push(value);
+        // Calls that need no engine never wait, and so would hold up every other client.
+        tokio::task::yield_now().await;
+    }
+    Ok(Value::Array(results))
+}
+
+/// One element of a multicall.
+// Differs: an element that is no struct gets a fault of its own; Supervisor answers 500 to the whole.
+async fn element(connection: &Connection, caller: &Caller, call: Value) -> Result<Value, Fault> {
+    let wrong = || FaultCode::IncorrectParameters.bare();
+    let Value::Struct(members) = call else {
+        return Err(wrong());
+    };
+    let (mut name, mut params) = (None, Vec::new());
+    for (member, value) in members {
+        match (member.as_str(), value) {
+            ("methodName", Value::Text(text)) => name = Some(text),
+            ("params", Value::Array(items)) => params = items,
+            ("methodName" | "params", _) => return Err(wrong()),
+            _ => {}
+        }
+    }
+    let name = name.ok_or_else(|| FaultCode::IncorrectParameters.of("No methodName"))?;
+    if name == "system.multicall" {
+        let text = "Recursive system.multicall forbidden";
+        return Err(FaultCode::IncorrectParameters.of(text));
+    }
+    let (bound, returns, permission) = bind(connection, &name, params)?;
+    single(connection, caller, bound, returns, permission).await
+}
+
+fn bind(
+    connection: &Connection,
+    name: &str,
+    params: Vec<Value>,
+) -> Result<(Bound, WireType, Permission), Fault> {
+    let found = method(name)
+        .filter(|method| connection.shared.interface.offers(method))
+        .ok_or_else(|| FaultCode::UnknownMethod.bare())?;
+    Ok((found.bind(params)?, found.returns, found.permission))
+}
+
+async fn single(
+    connection: &Connection,
+    caller: &Caller,
+    bound: Bound,
+    returns: WireType,
+    permission: Permission,
+) -> Result<Value, Fault> {
+    let ask = async |request: Ask| -> Result<Reply, Fault> {
+        let grant = control::grant(caller, permission)?;
+        let control = &connection.shared.control;
+        control.call(caller.clone(), grant, request).await
+    };
+    let texts = |texts: Vec<&str>| Value::Array(texts.into_iter().map(Value::text).collect());
+    let described = |name: &str| {
+        method(name)
+            .filter(|method| connection.shared.interface.offers(method))
+            .ok_or_else(|| FaultCode::SignatureUnsupported.bare())
+    };
+    match bound {
+        Bound::Engine(request) => rendered(ask(request).await?, returns).await,
+        Bound::Wildcard(request, given) => {
+            let reply = ask(request).await.map_err(|fault| match fault.code {
+                FaultCode::BadName => FaultCode::BadName.of(given),
+                _ => fault,
+            })?;
+            rendered(reply, returns).await
+        }
+        Bound::Constant(text) => {
+            // Only the engine knows whether the daemon is stopping, when every method but one faults.
+            ask(Ask::State).await?;
+            Ok(Value::text(text))
+        }
+        Bound::ReadLog { of, offset, length } => {
+            let path = logs::path(ask(Ask::LogFile(of)).await?);
+            logs::read(path, offset, length).await
+        }
+        Bound::TailLog { of, offset, length } => {
+            let path = logs::path(ask(Ask::LogFile(of)).await?);
+            logs::tail(path, offset, length).await
+        }
+        Bound::ListMethods => Ok(texts(names(connection.shared.interface))),
+        Bound::MethodHelp(name) => described(&name).map(|method| Value::Text(method.help())),
+        Bound::MethodSignature(name) => described(&name).map(|method| texts(method.signature())),
+        // `element` has refused it, and `perform` has taken it apart.
+        Bound::Multicall(_) => Err(FaultCode::IncorrectParameters.bare()),
+    }
+}
+
+async fn rendered(reply: Reply, returns: WireType) -> Result<Value, Fault> {
+    let long = match &reply {
+        Reply::Processes(views) => views.len() > RENDER_APART,
+        Reply::Configs(views) => views.len() > RENDER_APART,
+        _ => false,
+    };
+    if long {
+        apart(move || view::reply(reply, returns))
+            .await
+            .ok_or_else(|| FaultCode::Failed.bare())
+    } else {
+        Ok(view::reply(reply, returns))
+    }
+}
+
+/// About how many bytes a value takes on the wire.
+fn weight_of(value: &Value) -> usize {
+    let own = match value {
+        Value::Text(text) | Value::DateTime(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len() * 4 / 3,
+        Value::Array(items) => items.iter().map(weight_of).sum(),
+        Value::Struct(members) => members
+            .iter()
+            .map(|(name, value)| 60 + name.len() + weight_of(value))
+            .sum(),
+        Value::Int(_) | Value::Bool(_) | Value::Double(_) => 8,
+    };
+    own + 32
+}

@@ -1,0 +1,519 @@
+//! The activity log: what the daemon says of itself and its processes, in Supervisor's format.
+//!
+//! It works before the output thread exists, and then moves into it.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::file::{LogFile, Rules, Stop, remove};
+use super::place::REFUSED;
+use super::syslog::{Change, Syslog};
+use crate::domain::{Bytes, Errno, Level, Line, Wall};
+
+/// Bytes that wait for a slow reader (a terminal, a pipe) at most; whole lines beyond are lost, counted.
+const WAITING_BYTES_MAX: usize = 256 << 10;
+
+/// The activity log.
+#[derive(Debug)]
+pub struct Activity {
+    level: Level,
+    target: Target,
+    /// In the foreground, standard output has every line too.
+    copy: Option<Outlet>,
+    clock: Clock,
+    /// The line being made, kept for its room.
+    scratch: String,
+}
+
+#[derive(Debug)]
+enum Target {
+    File(Outlet),
+    Syslog(Box<Syslog>),
+}
+
+/// A file that takes whole lines.
+#[derive(Debug)]
+struct Outlet {
+    file: LogFile,
+    waiting: Vec<u8>,
+    /// Lines lost since the last one that said so.
+    lost: u64,
+    failing: bool,
+}
+
+impl Activity {
+    /// Opens the log: a file, which rotates at `maxbytes` (≤ 0: never) into `backups` old ones, or the word `syslog`.
+    /// Lines below `level` are not written. `copy_to_stdout`: standard output has every line too, if it is open.
+    ///
+    /// # Errors
+    /// As open(2).
+    ///
+    /// # Source
+    /// Supervisor manual, `[supervisord]`, logfile and its neighbours.
+    pub fn open(
+        target: &Path,
+        maxbytes: Bytes,
+        backups: i64,
+        level: Level,
+        copy_to_stdout: bool,
+    ) -> io::Result<Self> {
+        let target = if target == Path::new("syslog") {
+            Target::Syslog(Box::new(Syslog::new()))
+        } else {
+            let file = LogFile::open(Rules {
+                path: target.into(),
+                maxbytes,
+                backups,
+                private: false,
+            });
+            Target::File(Outlet::new(file.map_err(|error| {
+                if error == REFUSED {
+                    let line = Line::LogRefused {
+                        path: target.display().to_string(),
+                    };
+                    return io::Error::other(line.to_string());
+                }
+                io::Error::from_raw_os_error(error.0)
+            })?))
+        };
+        // A closed standard output is no reason not to start.
+        let copy = copy_to_stdout.then(LogFile::stdout).and_then(Result::ok);
+        Ok(Self {
+            level,
+            target,
+            copy: copy.map(Outlet::new),
+            clock: Clock::new(TimeZone::system()),
+            scratch: String::new(),
+        })
+    }
+
+    /// Lines of this level are written.
+    #[must_use]
+    pub fn enabled(&self, level: Level) -> bool {
+        level >= self.level
+    }
+
+    /// The lowest level that is written.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Writes one line, stamped `wall`, unless its level is too low. Never blocks on a reader; what cannot be written is
+    /// counted, and the log says so where the lines are missing.
+    pub fn write(&mut self, wall: Wall, line: &Line) {
+        if !self.enabled(line.level()) {
+            return;
+        }
+        trace(line);
+        self.format(wall, line);
+        let text = self.scratch.as_bytes();
+        match &mut self.target {
+            Target::Syslog(syslog) => syslog.send(wall, "", text),
+            Target::File(outlet) => outlet.put_line(text, wall, &mut self.clock),
+        }
+        if let Some(copy) = &mut self.copy {
+            copy.put_line(text, wall, &mut self.clock);
+        }
+        if let Target::Syslog(syslog) = &mut self.target
+            && let Some(change) = syslog.check()
+        {
+            // To standard output only: the log itself is what does not work.
+            let line = syslog_line(change);
+            self.format(wall, &line);
+            if let Some(copy) = &mut self.copy {
+                copy.put_line(self.scratch.as_bytes(), wall, &mut self.clock);
+            }
+        }
+    }
+
+    fn format(&mut self, wall: Wall, line: &Line) {
+        self.scratch.clear();
+        self.clock.stamp(wall, &mut self.scratch);
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.scratch, " {} {line}", line.level().letters());
+    }
+
+    /// Lines wait for a slow reader: [`Activity::flush`] should be called soon.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        let target = match &self.target {
+            Target::File(outlet) => !outlet.waiting.is_empty(),
+            Target::Syslog(syslog) => syslog.is_waiting(),
+        };
+        target
+            || self
+                .copy
+                .as_ref()
+                .is_some_and(|copy| !copy.waiting.is_empty())
+    }
+
+    /// Writes what waits and can be written now.
+    pub fn flush(&mut self) {
+        match &mut self.target {
+            Target::File(outlet) => outlet.flush(),
+            Target::Syslog(syslog) => syslog.flush(),
+        }
+        if let Some(copy) = &mut self.copy {
+            copy.flush();
+        }
+    }
+
+    /// Closes the file and opens it anew by name.
+    pub(super) fn reopen(&mut self, wall: Wall) {
+        if let Target::File(outlet) = &mut self.target
+            && let Err(error) = outlet.file.reopen()
+        {
+            let path = outlet.file.path().display().to_string();
+            self.write(wall, &Line::ReopenFailed { path, error });
+        }
+    }
+
+    /// Removes the file and opens it anew. The line that says so is the last one of the old file, as in the original,
+    /// which writes it once for the copy on standard output and once for the file.
+    ///
+    /// # Errors
+    /// As unlink(2); ENOENT: there was none.
+    pub(super) fn clear(&mut self, wall: Wall) -> Result<(), Errno> {
+        let path = match &self.target {
+            Target::Syslog(_) => return Err(Errno::NOENT),
+            Target::File(outlet) => outlet.file.path().clone(),
+        };
+        std::fs::metadata(&path).map_err(Errno::from)?;
+        remove(&path)?;
+        let handlers = 1 + usize::from(self.copy.is_some());
+        for _ in 0..handlers {
+            self.write(wall, &Line::LogFileReopened {});
+        }
+        self.reopen(wall);
+        Ok(())
+    }
+}
+
+/// What the log says of the system's log.
+pub(super) fn syslog_line(change: Change) -> Line {
+    match change {
+        Change::Failed(error) => Line::SyslogFailed { error },
+        Change::Recovered(lost) => Line::SyslogRecovered { lost },
+    }
+}
+
+impl Outlet {
+    fn new(file: LogFile) -> Self {
+        Self {
+            file,
+            waiting: Vec::new(),
+            lost: 0,
+            failing: false,
+        }
+    }
+
+    fn put_line(&mut self, text: &[u8], wall: Wall, clock: &mut Clock) {
+        self.flush();
+        if self.lost > 0 {
+            let line = Line::LinesDropped { lost: self.lost };
+            let mut told = String::new();
+            clock.stamp(wall, &mut told);
+            let _ = writeln!(told, " {} {line}", line.level().letters());
+            if !self.put(told.as_bytes()) {
+                self.lost += 1;
+                return;
+            }
+            self.lost = 0;
+        }
+        if !self.put(text) {
+            self.lost += 1;
+        }
+    }
+
+    /// Writes or keeps; false: it is lost.
+    fn put(&mut self, text: &[u8]) -> bool {
+        if self.waiting.len() + text.len() > WAITING_BYTES_MAX && !self.waiting.is_empty() {
+            return false;
+        }
+        if !self.waiting.is_empty() {
+            self.waiting.extend_from_slice(text);
+            return true;
+        }
+        if self.failing {
+            // The name may mean a file that works by now. If not, the open one gets its chance all the same.
+            let _ = self.file.reopen();
+        }
+        match self.file.write(text) {
+            (_, Some(Stop::Failed(_))) => {
+                self.failing = true;
+                false
+            }
+            (written, Some(Stop::Full)) => {
+                self.waiting.extend_from_slice(&text[written..]);
+                true
+            }
+            (_, None) => {
+                self.failing = false;
+                // A log that cannot be rotated grows: there is no better place to complain of it.
+                let _ = self.file.rotate_if_due();
+                true
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        match self.file.write(&self.waiting) {
+            (_, Some(Stop::Failed(_))) => {
+                let lines = self.waiting.iter().filter(|&&byte| byte == b'\n').count();
+                self.lost = self.lost.saturating_add(lines as u64);
+                self.failing = true;
+                self.waiting.clear();
+            }
+            (written, _) => {
+                self.waiting.drain(..written);
+            }
+        }
+    }
+}
+
+/// Wall time as text, computed once per second.
+#[derive(Debug)]
+struct Clock {
+    zone: TimeZone,
+    second: Option<i64>,
+    text: String,
+}
+
+impl Clock {
+    fn new(zone: TimeZone) -> Self {
+        Self {
+            zone,
+            second: None,
+            text: String::new(),
+        }
+    }
+
+    /// Appends `YYYY-MM-DD HH:MM:SS,mmm`.
+    fn stamp(&mut self, wall: Wall, out: &mut String) {
+        let second = wall.secs();
+        if self.second != Some(second) {
+            let time = self
+                .zone
+                .to_datetime(Timestamp::from_second(second).unwrap_or_default());
+            self.text.clear();
+            let _ = write!(
+                self.text,
+                "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
+                time.year(),
+                time.month(),
+                time.day(),
+                time.hour(),
+                time.minute(),
+                time.second()
+            );
+            self.second = Some(second);
+        }
+        let millis = wall.0.rem_euclid(1_000_000_000) / 1_000_000;
+        let _ = write!(out, "{},{millis:03}", self.text);
+    }
+}
+
+/// The same line for whoever subscribed to structured logs.
+fn trace(line: &Line) {
+    macro_rules! event {
+        ($level:ident) => {
+            tracing::event!(
+                target: "supervisord",
+                tracing::Level::$level,
+                line = line.variant(),
+                process = line.process().map(|name| name.as_str()),
+                message = %line,
+            )
+        };
+    }
+    match line.level() {
+        Level::Critical | Level::Error => event!(ERROR),
+        Level::Warn => event!(WARN),
+        Level::Info => event!(INFO),
+        Level::Debug => event!(DEBUG),
+        Level::Trace | Level::Blather => event!(TRACE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ProcessName;
+    use crate::output::testing::TempDir;
+
+    fn open(path: &Path, maxbytes: i64, backups: i64, level: Level) -> Activity {
+        Activity::open(path, Bytes(maxbytes), backups, level, false).expect("opened")
+    }
+
+    #[test]
+    fn log_01_line_format() {
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        let mut clock = Clock::new(zone);
+        let mut text = String::new();
+        for (wall, expected) in [
+            (0, "1970-01-01 02:00:00,000"),
+            (1_234_567_890_123_456_789, "2009-02-14 01:31:30,123"),
+            (1_234_567_890_999_999_999, "2009-02-14 01:31:30,999"),
+            (-1, "1970-01-01 01:59:59,999"),
+        ] {
+            text.clear();
+            clock.stamp(Wall(wall), &mut text);
+            assert_eq!(text, expected);
+        }
+    }
+
+    #[test]
+    fn log_02_lines_below_the_level_are_left_out() {
+        let dir = TempDir::new("activity");
+        let path = dir.path("log");
+        let mut log = open(&path, 0, 0, Level::Info);
+        log.write(Wall(0), &Line::ReceivedChild {});
+        log.write(Wall(0), &Line::Started { pid: 7 });
+        log.write(Wall(0), &Line::ReceivedHangup {});
+        let text = std::fs::read_to_string(&path).expect("written");
+        let lines: Vec<_> = text.lines().map(|line| &line[23..]).collect();
+        assert_eq!(
+            lines,
+            [
+                " INFO supervisord started with pid 7",
+                " WARN received SIGHUP indicating restart request"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_log_rotates() {
+        let dir = TempDir::new("activity-rotates");
+        let path = dir.path("log");
+        let mut log = open(&path, 100, 2, Level::Info);
+        for pid in 0..10 {
+            log.write(Wall(0), &Line::Started { pid });
+        }
+        let size = |name: &str| std::fs::metadata(dir.path(name)).map(|meta| meta.len());
+        assert_eq!(size("log.1").expect("rotated"), 128);
+        assert_eq!(size("log.2").expect("rotated"), 128);
+        assert!(size("log.3").is_err());
+    }
+
+    #[test]
+    fn clearing_leaves_an_empty_log_and_tells_what_is_missing() {
+        let dir = TempDir::new("activity-clear");
+        let path = dir.path("log");
+        let mut log = open(&path, 0, 0, Level::Info);
+        log.write(Wall(0), &Line::Started { pid: 7 });
+        assert_eq!(log.clear(Wall(0)), Ok(()));
+        assert_eq!(std::fs::read(&path).expect("new"), b"");
+        std::fs::remove_file(&path).expect("there");
+        assert_eq!(log.clear(Wall(0)), Err(Errno::NOENT));
+    }
+
+    #[test]
+    fn a_full_disk_is_survived_and_told() {
+        let mut log = open(Path::new("/dev/full"), 0, 0, Level::Info);
+        log.write(Wall(0), &Line::Started { pid: 7 });
+        log.write(Wall(0), &Line::Started { pid: 8 });
+        let Target::File(outlet) = &mut log.target else {
+            panic!("a file");
+        };
+        assert_eq!(outlet.lost, 2);
+        let dir = TempDir::new("activity-full");
+        let path = dir.path("log");
+        outlet.file = LogFile::open(Rules {
+            path: path.as_path().into(),
+            maxbytes: Bytes(0),
+            backups: 0,
+            private: false,
+        })
+        .expect("opened");
+        log.write(Wall(0), &Line::Started { pid: 9 });
+        let text = std::fs::read_to_string(&path).expect("written");
+        assert!(
+            text.contains("WARN 2 lines of this log were lost here"),
+            "{text}"
+        );
+        assert!(text.ends_with("started with pid 9\n"), "{text}");
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_holds_nobody() {
+        let dir = TempDir::new("activity-fifo");
+        let path = dir.path("log");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
+        let mut reader = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .expect("opened");
+        let mut log = open(&path, 1, 1, Level::Info);
+        for pid in 0..20_000 {
+            log.write(Wall(0), &Line::Started { pid });
+        }
+        assert!(log.is_waiting());
+        // Whole lines only, and the number of those that are missing.
+        let mut seen = Vec::new();
+        let mut buffer = [0; 65536];
+        while log.is_waiting() {
+            let count = io::Read::read(&mut reader, &mut buffer).expect("read");
+            seen.extend_from_slice(&buffer[..count]);
+            log.flush();
+        }
+        log.write(Wall(0), &Line::Started { pid: -1 });
+        let count = io::Read::read(&mut reader, &mut buffer).expect("read");
+        seen.extend_from_slice(&buffer[..count]);
+        let text = String::from_utf8(seen).expect("text");
+        let told: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains("lost here"))
+            .collect();
+        assert_eq!(told.len(), 1);
+        let lost: usize = told[0]
+            .split(' ')
+            .nth(3)
+            .and_then(|word| word.parse().ok())
+            .expect("a number");
+        assert_eq!(text.lines().count() - 1 + lost, 20_001);
+    }
+
+    #[test]
+    fn subscribers_get_the_line_with_its_fields() {
+        use std::sync::{Arc, Mutex};
+
+        #[derive(Clone, Default)]
+        struct Seen(Arc<Mutex<Vec<u8>>>);
+        impl io::Write for Seen {
+            fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+                self.0.lock().expect("unpoisoned").extend_from_slice(data);
+                Ok(data.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let seen = Seen::default();
+        let writer = seen.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let mut log = open(Path::new("/dev/null"), 0, 0, Level::Info);
+        let name = ProcessName::parse("cat").expect("valid");
+        tracing::subscriber::with_default(subscriber, || {
+            log.write(Wall(0), &Line::Spawned { name, pid: 5 });
+        });
+        let text = String::from_utf8(seen.0.lock().expect("unpoisoned").clone()).expect("text");
+        assert!(
+            text.contains(
+                "INFO supervisord: spawned: 'cat' with pid 5 line=\"Spawned\" process=\"cat\""
+            ),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,187 @@
+//! Follows a growing log, as `tail -f` does. Never blocks; whoever owns it decides how often to look.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::tail::{open, slice};
+
+/// How much of the file the first look returns.
+const HEAD_BYTES: u64 = 1024;
+/// Bytes that one look returns at most; more is left for the next.
+const CHUNK_BYTES_MAX: u64 = 256 << 10;
+
+/// What one look at the file found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chunk {
+    /// Nothing new.
+    Nothing,
+    /// New bytes.
+    Bytes(Vec<u8>),
+    /// The file has become shorter: it is read from its beginning from now on. [`Chunk::TRUNCATED`] is what people see.
+    Truncated,
+}
+
+impl Chunk {
+    /// What people see in place of what was lost.
+    pub const TRUNCATED: &'static str = "==> File truncated <==\n";
+}
+
+/// A file being followed by its name.
+#[derive(Debug)]
+pub struct Follower {
+    path: PathBuf,
+    file: File,
+    identity: (u64, u64),
+    position: u64,
+}
+
+impl Follower {
+    /// Begins 1024 bytes before the end, or at the beginning of a shorter file.
+    ///
+    /// # Errors
+    /// As open(2); `InvalidInput` for what is no plain file.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let (file, size) = open(path)?.ok_or(io::ErrorKind::InvalidInput)?;
+        let meta = file.metadata()?;
+        Ok(Self {
+            path: path.to_owned(),
+            identity: (meta.dev(), meta.ino()),
+            file,
+            position: size.saturating_sub(HEAD_BYTES),
+        })
+    }
+
+    /// When the file was last changed, in seconds since the epoch.
+    ///
+    /// # Errors
+    /// EIO.
+    pub fn modified(&self) -> io::Result<i64> {
+        Ok(self.file.metadata()?.mtime())
+    }
+
+    /// What is new. A file that was replaced is read to its end first, then the new one from its beginning; one that was
+    /// removed is followed on.
+    ///
+    /// # Errors
+    /// EIO and the like.
+    // Differs: the original loses what was written between its last look and a rotation, and dies of a truncation.
+    pub fn poll(&mut self) -> io::Result<Chunk> {
+        match self.look()? {
+            Chunk::Nothing => {}
+            found => return Ok(found),
+        }
+        let Ok(meta) = self.path.metadata() else {
+            return Ok(Chunk::Nothing);
+        };
+        if (meta.dev(), meta.ino()) == self.identity {
+            return Ok(Chunk::Nothing);
+        }
+        // It may have been written to before it was replaced, and after we looked.
+        match self.look()? {
+            Chunk::Nothing => {}
+            found => return Ok(found),
+        }
+        let Ok(Some((file, _))) = open(&self.path) else {
+            return Ok(Chunk::Nothing);
+        };
+        let meta = file.metadata()?;
+        self.identity = (meta.dev(), meta.ino());
+        self.file = file;
+        self.position = 0;
+        self.look()
+    }
+
+    fn look(&mut self) -> io::Result<Chunk> {
+        let size = self.file.metadata()?.len();
+        if size < self.position {
+            self.position = 0;
+            return Ok(Chunk::Truncated);
+        }
+        let count = (size - self.position).min(CHUNK_BYTES_MAX);
+        if count == 0 {
+            return Ok(Chunk::Nothing);
+        }
+        let data = slice(&self.file, self.position, count)?;
+        if data.is_empty() {
+            return Ok(Chunk::Nothing);
+        }
+        self.position += data.len() as u64;
+        Ok(Chunk::Bytes(data))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::testing::TempDir;
+    use std::io::Write;
+
+    fn bytes(text: &str) -> Chunk {
+        Chunk::Bytes(text.as_bytes().to_vec())
+    }
+
+    fn append(path: &Path, text: &str) {
+        let mut file = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .expect("opened");
+        file.write_all(text.as_bytes()).expect("written");
+    }
+
+    #[test]
+    fn rpc_38_starts_at_most_1024_bytes_before_the_end() {
+        let dir = TempDir::new("follow-head");
+        let path = dir.path("log");
+        std::fs::write(&path, "x".repeat(1023)).expect("written");
+        let whole = Follower::open(&path).and_then(|mut log| log.poll());
+        assert_eq!(whole.expect("read"), bytes(&"x".repeat(1023)));
+        std::fs::write(&path, format!("a{}", "x".repeat(1024))).expect("written");
+        let last = Follower::open(&path).and_then(|mut log| log.poll());
+        assert_eq!(last.expect("read"), bytes(&"x".repeat(1024)));
+    }
+
+    #[test]
+    fn rpc_39_follows_over_rename_truncation_and_removal() {
+        let dir = TempDir::new("follow");
+        let path = dir.path("log");
+        append(&path, "one\n");
+        let mut log = Follower::open(&path).expect("opened");
+        assert_eq!(log.poll().expect("read"), bytes("one\n"));
+        assert_eq!(log.poll().expect("read"), Chunk::Nothing);
+        append(&path, "two\n");
+        std::fs::rename(&path, dir.path("log.1")).expect("renamed");
+        append(&path, "three\n");
+        assert_eq!(log.poll().expect("read"), bytes("two\n"), "nothing is lost");
+        assert_eq!(log.poll().expect("read"), bytes("three\n"));
+        std::fs::write(&path, "4\n").expect("written");
+        assert_eq!(log.poll().expect("read"), Chunk::Truncated);
+        assert_eq!(log.poll().expect("read"), bytes("4\n"));
+        let mut open = std::fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .expect("opened");
+        std::fs::remove_file(&path).expect("removed");
+        open.write_all(b"five\n").expect("written");
+        assert_eq!(log.poll().expect("read"), bytes("five\n"));
+        append(&path, "six\n");
+        assert_eq!(log.poll().expect("read"), bytes("six\n"));
+    }
+
+    #[test]
+    fn much_comes_in_bounded_pieces() {
+        let dir = TempDir::new("follow-much");
+        let path = dir.path("log");
+        append(&path, "");
+        let mut log = Follower::open(&path).expect("opened");
+        append(&path, &"x".repeat(600 << 10));
+        let mut seen = 0;
+        while let Chunk::Bytes(data) = log.poll().expect("read") {
+            assert!(data.len() as u64 <= CHUNK_BYTES_MAX);
+            seen += data.len();
+        }
+        assert_eq!(seen, 600 << 10);
+    }
+}

@@ -1,0 +1,242 @@
+//! Finds files by name for a daemon that may be root, in directories that others may write to.
+//!
+//! Supervisor opens logs with plain `open`, so whoever may write to a log's directory can make root append to any file
+//! of the machine by putting a link there. Here, when we are root:
+//!
+//! - Links of root (or of us) are followed as ever.
+//! - A link that another user made is followed only if it leads into a directory of that same user: there, he could
+//!   have done the same himself. So `/home/deploy/app/current/log/out.log` works, with `current` a link of deploy's.
+//! - A file with several names in another user's directory must be that user's own.
+//!
+//! What is renamed or removed is named relative to the directory found this way. `/dev` and `/proc` are the system's own
+//! and are left to the kernel. When we are not root, the kernel's own checks of our user are all there is to it.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path};
+
+use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat, renameat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
+
+use crate::domain::Errno;
+
+/// As many links as the kernel follows in one path.
+const LINKS_MAX: usize = 40;
+
+/// The error of a path that leads through a link we will not follow.
+pub(super) const REFUSED: Errno = Errno(nix::errno::Errno::ELOOP as i32);
+
+pub(super) fn errno(error: nix::errno::Errno) -> Errno {
+    Errno(error as i32)
+}
+
+/// A directory, held open, and a name in it.
+#[derive(Debug)]
+pub(super) struct Place {
+    dir: OwnedFd,
+    name: OsString,
+}
+
+/// One walk along a path, with what it has learnt of the links it followed.
+struct Walk {
+    dir: OwnedFd,
+    /// Who made a link that was followed, if not root or we.
+    planter: Option<u32>,
+    links: usize,
+    /// False: follow everything.
+    careful: bool,
+}
+
+impl Walk {
+    fn begin(path: &Path, careful: bool) -> Result<Self, Errno> {
+        Ok(Self {
+            dir: directory(if path.is_absolute() { "/" } else { "." }.as_ref())?,
+            planter: None,
+            links: 0,
+            careful,
+        })
+    }
+
+    /// Goes down to the directory of `path`, and returns the last name.
+    fn descend(&mut self, path: &Path) -> Result<OsString, Errno> {
+        let mut parts = parts(path);
+        let name = parts.pop_back().ok_or(errno(nix::errno::Errno::EISDIR))?;
+        while let Some(part) = parts.pop_front() {
+            let next = openat(
+                &self.dir,
+                part.as_os_str(),
+                OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+                Mode::empty(),
+            )
+            .map_err(errno)?;
+            let stat = fstat(&next).map_err(errno)?;
+            match kind(&stat) {
+                SFlag::S_IFDIR => self.dir = next,
+                SFlag::S_IFLNK => {
+                    let target = self.follow(&next, &stat)?;
+                    let target = Path::new(&target);
+                    if target.is_absolute() {
+                        self.dir = directory("/".as_ref())?;
+                    }
+                    for part in self::parts(target).into_iter().rev() {
+                        parts.push_front(part);
+                    }
+                }
+                _ => return Err(errno(nix::errno::Errno::ENOTDIR)),
+            }
+        }
+        Ok(name)
+    }
+
+    /// Notes whose link this is, and reads it. Both from one descriptor, so that it cannot be exchanged in between.
+    fn follow(&mut self, link: &OwnedFd, stat: &FileStat) -> Result<OsString, Errno> {
+        self.links += 1;
+        if self.links > LINKS_MAX {
+            return Err(REFUSED);
+        }
+        if self.careful && !is_trusted(stat.st_uid) {
+            if self.planter.is_some_and(|planter| planter != stat.st_uid) {
+                return Err(REFUSED);
+            }
+            self.planter = Some(stat.st_uid);
+        }
+        readlinkat(link, "").map_err(errno)
+    }
+
+    /// The directory we came to, if we may work in it.
+    fn arrived(self, name: OsString) -> Result<Place, Errno> {
+        if let Some(planter) = self.planter
+            && fstat(&self.dir).map_err(errno)?.st_uid != planter
+        {
+            return Err(REFUSED);
+        }
+        Ok(Place {
+            dir: self.dir,
+            name,
+        })
+    }
+}
+
+impl Place {
+    /// Where `path` stands; if that is a link, the link itself.
+    pub(super) fn find(path: &Path) -> Result<Self, Errno> {
+        let mut walk = Walk::begin(path, geteuid().is_root())?;
+        let name = walk.descend(path)?;
+        walk.arrived(name)
+    }
+
+    /// Removes the file.
+    pub(super) fn unlink(&self) -> Result<(), Errno> {
+        unlinkat(&self.dir, self.name.as_os_str(), UnlinkatFlags::NoRemoveDir).map_err(errno)
+    }
+
+    /// Renames, in this directory, name + `from` to name + `to`; the target is replaced. False: there was nothing.
+    pub(super) fn shift(&self, from: &str, to: &str) -> Result<bool, Errno> {
+        let (from, to) = (self.with(from), self.with(to));
+        match renameat(&self.dir, from.as_os_str(), &self.dir, to.as_os_str()) {
+            Ok(()) => Ok(true),
+            Err(nix::errno::Errno::ENOENT) => Ok(false),
+            Err(error) => Err(errno(error)),
+        }
+    }
+
+    fn with(&self, suffix: &str) -> OsString {
+        let mut name = self.name.clone();
+        name.push(suffix);
+        name
+    }
+}
+
+/// Opens `path` with these flags (never O_TRUNC, which would act before our checks) and, if it is created, this mode.
+pub(super) fn open(path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
+    let careful = geteuid().is_root();
+    let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+    let plain = |path: &Path| openat(AT_FDCWD, path, flags, mode).map_err(errno);
+    if !careful || is_systems(path) {
+        return plain(path);
+    }
+    let mut walk = Walk::begin(path, careful)?;
+    let mut name = walk.descend(path)?;
+    loop {
+        // A link is looked at before an open could create something at its other end.
+        let link = openat(
+            &walk.dir,
+            name.as_os_str(),
+            OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        );
+        match link {
+            Err(nix::errno::Errno::ENOENT) => {}
+            Err(error) => return Err(errno(error)),
+            Ok(link) => {
+                let stat = fstat(&link).map_err(errno)?;
+                if kind(&stat) == SFlag::S_IFLNK && !flags.contains(OFlag::O_NOFOLLOW) {
+                    let target = walk.follow(&link, &stat)?;
+                    let target = Path::new(&target);
+                    if target.is_absolute() {
+                        if walk.planter.is_none() && is_systems(target) {
+                            return plain(target);
+                        }
+                        walk.dir = directory("/".as_ref())?;
+                    }
+                    name = walk.descend(target)?;
+                    continue;
+                }
+            }
+        }
+        let place = walk.arrived(name)?;
+        let file = openat(
+            &place.dir,
+            place.name.as_os_str(),
+            flags | OFlag::O_NOFOLLOW,
+            mode,
+        )
+        .map_err(errno)?;
+        let (dir, stat) = (
+            fstat(&place.dir).map_err(errno)?,
+            fstat(&file).map_err(errno)?,
+        );
+        let others = !is_trusted(dir.st_uid) || dir.st_mode & 0o022 != 0;
+        if others && kind(&stat) == SFlag::S_IFREG && stat.st_nlink > 1 && stat.st_uid != dir.st_uid
+        {
+            return Err(REFUSED);
+        }
+        return Ok(file);
+    }
+}
+
+/// The kind of file.
+pub(super) fn kind(stat: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
+}
+
+/// Trees whose names nobody but the system makes, and whose links the kernel alone can follow.
+pub(super) fn is_systems(path: &Path) -> bool {
+    path.starts_with("/dev") && !path.starts_with("/dev/shm") || path.starts_with("/proc")
+}
+
+fn is_trusted(uid: u32) -> bool {
+    uid == 0 || uid == geteuid().as_raw()
+}
+
+fn directory(path: &Path) -> Result<OwnedFd, Errno> {
+    openat(
+        AT_FDCWD,
+        path,
+        OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(errno)
+}
+
+fn parts(path: &Path) -> VecDeque<OsString> {
+    path.components()
+        .filter_map(|part| match part {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some(OsStr::new("..").to_owned()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+        })
+        .collect()
+}

@@ -1,0 +1,747 @@
+//! The loop of the output thread: every pipe of every process, and what the engine asks.
+//!
+//! In each turn, every ready descriptor is read once, so that a flooding process cannot starve another, and a bounded
+//! number of commands is handled. A pipe whose log waits for a slow reader is not in the set until the log has caught up.
+//!
+//! A token is a place in the table, the number of the life that stood there when the descriptor was added, and what it is.
+//! Descriptors leave the set before they are closed. Both together make it impossible that an event is taken for that of
+//! a descriptor, or of a life, that came later (Supervisor#807).
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::unistd::{pipe2, read};
+
+use super::file::{self, Rules};
+use super::place::errno;
+use super::sink::Sink;
+use super::stdin::Stdin;
+use super::stream::{Shared, Stream};
+use super::syslog::Syslog;
+use super::thread::Orders;
+use super::{Activity, Command, Report};
+use crate::config::spec::{LogSpec, LogTarget, ProcessSpec};
+use crate::domain::{Channel, Errno, Life, Line, LogPaths, SpawnError};
+use crate::sys::{self, ChildEnds, Interest, Poller, Ready};
+
+/// One read takes at most this; as much as a pipe holds unless somebody grew it, so more gains nothing.
+const READ_BYTES: usize = 64 << 10;
+/// Commands handled before descriptors get their turn again.
+const COMMANDS_PER_TURN: usize = 256;
+/// How long the log of an ended life may take to catch up with a slow reader before the rest is given up.
+const DRAIN_WAIT: Duration = Duration::from_secs(5);
+/// The same for the whole thread when it ends.
+const STOP_WAIT: Duration = Duration::from_secs(1);
+/// When to try again what cannot be waited for.
+const RETRY: Duration = Duration::from_millis(50);
+/// When to read again from a pipe that failed.
+const READ_RETRY: Duration = Duration::from_secs(1);
+
+/// What a descriptor is in a life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Pipe(Channel),
+    Sink(Channel),
+    Stdin,
+}
+
+impl Role {
+    const ALL: [Self; 5] = [
+        Self::Pipe(Channel::Stdout),
+        Self::Pipe(Channel::Stderr),
+        Self::Sink(Channel::Stdout),
+        Self::Sink(Channel::Stderr),
+        Self::Stdin,
+    ];
+
+    fn code(self) -> u64 {
+        match self {
+            Self::Pipe(Channel::Stdout) => 0,
+            Self::Pipe(Channel::Stderr) => 1,
+            Self::Sink(Channel::Stdout) => 2,
+            Self::Sink(Channel::Stderr) => 3,
+            Self::Stdin => 4,
+        }
+    }
+}
+
+/// Bits of a token: 32 of place, 3 of role, 29 of generation (all ones is the waker's).
+const ROLE_BITS: u32 = 3;
+const GENERATIONS: u32 = (1 << 29) - 1;
+
+fn token(place: u32, generation: u32, role: Role) -> u64 {
+    (u64::from(generation) << (32 + ROLE_BITS)) | (role.code() << 32) | u64::from(place)
+}
+
+/// One life: its pipes and logs.
+struct Run {
+    life: Life,
+    /// Unlike the life's number, small enough for a token.
+    generation: u32,
+    streams: [Option<Stream>; 2],
+    stdin: Stdin,
+    stdin_polled: bool,
+    /// Its process has ended, and its logs have until then.
+    draining: Option<Instant>,
+}
+
+/// Everything the thread owns.
+pub(super) struct Reactor {
+    poller: Poller,
+    waker: u64,
+    shared: Shared,
+    buffer: Vec<u8>,
+    runs: Vec<Option<Run>>,
+    free: Vec<u32>,
+    places: BTreeMap<Life, u32>,
+    generation: u32,
+    /// Places of lives in `draining`.
+    draining: Vec<u32>,
+    /// Pipes to be read again, with when.
+    resting: Vec<(Instant, u64)>,
+    /// Whose log was told not to rotate, so that it is said once and not at each spawn.
+    told: std::collections::BTreeSet<(u32, bool)>,
+    turns: u64,
+}
+
+fn index(channel: Channel) -> usize {
+    match channel {
+        Channel::Stdout => 0,
+        Channel::Stderr => 1,
+    }
+}
+
+impl Reactor {
+    pub(super) fn new(
+        poller: Poller,
+        waker: u64,
+        activity: Activity,
+        strip_ansi: bool,
+        report: Box<dyn Fn(Report) + Send>,
+    ) -> Self {
+        Self {
+            poller,
+            waker,
+            shared: Shared {
+                activity,
+                report,
+                syslog: Syslog::new(),
+                strip_ansi,
+            },
+            buffer: vec![0; READ_BYTES],
+            runs: Vec::new(),
+            free: Vec::new(),
+            places: BTreeMap::new(),
+            generation: 0,
+            draining: Vec::new(),
+            resting: Vec::new(),
+            told: std::collections::BTreeSet::new(),
+            turns: 0,
+        }
+    }
+
+    /// Works until [`Command::Stop`].
+    pub(super) fn run(&mut self, orders: &Orders) {
+        let mut ready = Vec::new();
+        let mut more = false;
+        loop {
+            self.turns += 1;
+            let timeout = if more {
+                Some(Duration::ZERO)
+            } else {
+                self.timeout()
+            };
+            ready.clear();
+            match self.poller.wait(timeout) {
+                Ok(events) => ready.extend(events),
+                // Nothing that we do can cause it; not to spin is all that can be done.
+                Err(_) => std::thread::sleep(RETRY),
+            }
+            for event in &ready {
+                if event.token == self.waker {
+                    orders.awake();
+                } else {
+                    self.on_ready(*event);
+                }
+            }
+            more = false;
+            for turn in 1..=COMMANDS_PER_TURN {
+                let Some(command) = orders.next() else { break };
+                let lost = orders.lines_lost();
+                if lost > 0 {
+                    self.shared.log(&Line::LinesDropped { lost });
+                }
+                if matches!(command, Command::Stop) {
+                    return self.stop();
+                }
+                self.on_command(command);
+                more = turn == COMMANDS_PER_TURN;
+            }
+            self.on_time();
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if self.shared.activity.is_waiting() || self.shared.syslog.is_waiting() {
+            return Some(RETRY);
+        }
+        let now = Instant::now();
+        let drains = self.draining.iter().filter_map(|&place| {
+            self.runs[place as usize]
+                .as_ref()
+                .and_then(|run| run.draining)
+        });
+        let rests = self.resting.iter().map(|&(when, _)| when);
+        drains
+            .chain(rests)
+            .min()
+            .map(|when| when.saturating_duration_since(now))
+    }
+
+    /// What is due without an event.
+    fn on_time(&mut self) {
+        if self.shared.activity.is_waiting() {
+            self.shared.activity.flush();
+        }
+        if self.shared.syslog.is_waiting() {
+            self.shared.syslog.flush();
+            self.shared.check_syslog();
+        }
+        if self.draining.is_empty() && self.resting.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        for place in self.draining.clone() {
+            let late = self.runs[place as usize]
+                .as_ref()
+                .and_then(|run| run.draining)
+                .is_some_and(|limit| limit <= now);
+            if late {
+                self.close(place);
+            }
+        }
+        let (due, resting) = std::mem::take(&mut self.resting)
+            .into_iter()
+            .partition(|&(when, _)| when <= now);
+        self.resting = resting;
+        let due: Vec<(Instant, u64)> = due;
+        for (_, token) in due {
+            if let Some((place, Role::Pipe(channel))) = self.find(token) {
+                self.settle(place, channel);
+            }
+        }
+    }
+
+    /// The life and role that `token` means, if it is still that one.
+    fn find(&self, token: u64) -> Option<(u32, Role)> {
+        let place = u32::try_from(token & u64::from(u32::MAX)).ok()?;
+        let run = self.runs.get(place as usize)?.as_ref()?;
+        let role = Role::ALL
+            .into_iter()
+            .find(|&role| self::token(place, run.generation, role) == token)?;
+        Some((place, role))
+    }
+
+    fn on_ready(&mut self, event: Ready) {
+        match self.find(event.token) {
+            None => {}
+            Some((place, Role::Pipe(channel))) => self.read_once(place, channel),
+            Some((place, Role::Sink(channel))) => self.on_room(place, channel),
+            Some((place, Role::Stdin)) => {
+                if let Some(run) = &mut self.runs[place as usize] {
+                    if run.stdin.flush().is_err() {
+                        close_stdin(&self.poller, run);
+                    }
+                    settle_stdin(&self.poller, place, run);
+                }
+            }
+        }
+    }
+
+    /// One read of one pipe.
+    fn read_once(&mut self, place: u32, channel: Channel) {
+        let Some(run) = &mut self.runs[place as usize] else {
+            return;
+        };
+        let Some(stream) = &mut run.streams[index(channel)] else {
+            return;
+        };
+        let Some(pipe) = &stream.pipe else { return };
+        match read(pipe, &mut self.buffer) {
+            Ok(0) => {
+                stream.finish(&mut self.shared);
+                shut(&self.poller, stream, &mut self.shared);
+                self.settle(place, channel);
+            }
+            Ok(count) => {
+                stream.read_failed = false;
+                stream.take(&self.buffer[..count], &mut self.shared);
+                if stream.is_waiting() {
+                    self.settle(place, channel);
+                }
+            }
+            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => {}
+            Err(error) => {
+                // Readiness would report it again at once: rest a while, and never give up (Supervisor#1554).
+                if !std::mem::replace(&mut stream.read_failed, true) {
+                    let line = stream.failed_line(errno(error));
+                    self.shared.log(&line);
+                }
+                unpoll_pipe(&self.poller, stream);
+                let token = token(place, run.generation, Role::Pipe(channel));
+                self.resting.push((Instant::now() + READ_RETRY, token));
+            }
+        }
+    }
+
+    /// A slow log has room again.
+    fn on_room(&mut self, place: u32, channel: Channel) {
+        let Some(run) = &mut self.runs[place as usize] else {
+            return;
+        };
+        if let Some(stream) = &mut run.streams[index(channel)] {
+            // Writing may open the log anew, with another descriptor.
+            unpoll_sink(&self.poller, stream);
+            stream.flush(&mut self.shared);
+        }
+        self.settle(place, channel);
+    }
+
+    /// Makes the set fit what the stream waits for: its pipe, or room in its log.
+    fn settle(&mut self, place: u32, channel: Channel) {
+        let Some(run) = &mut self.runs[place as usize] else {
+            return;
+        };
+        let generation = run.generation;
+        let draining = run.draining.is_some();
+        if let Some(stream) = &mut run.streams[index(channel)] {
+            if stream.is_waiting() && !stream.sink_polled {
+                let token = token(place, generation, Role::Sink(channel));
+                let fd = stream.sink.as_ref().and_then(Sink::fd);
+                stream.sink_polled =
+                    fd.is_some_and(|fd| self.poller.add(fd, token, Interest::Write).is_ok());
+                if !stream.sink_polled {
+                    // What cannot be waited for is asked again and again.
+                    stream.flush(&mut self.shared);
+                    if stream.is_waiting() {
+                        let token = self::token(place, generation, Role::Pipe(channel));
+                        self.resting.push((Instant::now() + RETRY, token));
+                    }
+                }
+            }
+            if stream.is_waiting() {
+                unpoll_pipe(&self.poller, stream);
+            } else {
+                unpoll_sink(&self.poller, stream);
+                if !stream.pipe_polled
+                    && let Some(pipe) = stream.pipe_fd()
+                {
+                    let token = token(place, generation, Role::Pipe(channel));
+                    match self.poller.add(pipe, token, Interest::Read) {
+                        Ok(()) => stream.pipe_polled = true,
+                        Err(_) => self.resting.push((Instant::now() + READ_RETRY, token)),
+                    }
+                }
+            }
+        }
+        if draining && !is_waiting(run) {
+            self.close(place);
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Prepare(life, spec, paths) => {
+                let report = match self.prepare(life, &spec, &paths) {
+                    Ok(ends) => Report::Prepared(life, ends),
+                    Err(error) => Report::PrepareFailed(life, spawn_error(&spec, error)),
+                };
+                (self.shared.report)(report);
+            }
+            Command::Drain(life) => match self.places.get(&life) {
+                Some(&place) => self.drain(place),
+                None => (self.shared.report)(Report::Drained(life)),
+            },
+            Command::CreateLogs(paths) => {
+                for path in paths {
+                    if let Err(error) = file::create_private(&path) {
+                        self.shared.log(&Line::CannotCreateLog {
+                            path: path.display().to_string(),
+                            error,
+                        });
+                    }
+                }
+            }
+            Command::ClearLogs { ticket, slot, logs } => {
+                let result = self.clear_logs(slot, &logs);
+                (self.shared.report)(Report::Cleared(ticket, slot, result));
+            }
+            Command::ClearDaemonLog(ticket) => {
+                let result = self.shared.activity.clear(sys::now().wall);
+                (self.shared.report)(Report::DaemonLogCleared(ticket, result));
+            }
+            Command::ReopenLogs => self.reopen_logs(),
+            Command::WriteStdin { ticket, life, data } => {
+                let result = self.write_stdin(life, data);
+                (self.shared.report)(Report::StdinTaken(ticket, result));
+            }
+            Command::Log(wall, line) => self.shared.activity.write(wall, &line),
+            Command::StripAnsi(on) => self.shared.strip_ansi = on,
+            // Handled by the loop, which ends with it.
+            Command::Stop => {}
+        }
+    }
+
+    /// Makes pipes and opens logs. Whatever fails, what was made before is closed on the way out.
+    fn prepare(
+        &mut self,
+        life: Life,
+        spec: &Arc<ProcessSpec>,
+        paths: &LogPaths,
+    ) -> Result<ChildEnds, Errno> {
+        if let Some(&place) = self.places.get(&life) {
+            self.discard(place);
+        }
+        let (stdin_theirs, stdin) = pipe2(OFlag::O_CLOEXEC).map_err(errno)?;
+        not_blocking(&stdin)?;
+        let (stdout, stdout_theirs) = self.stream(life, spec, Channel::Stdout, paths)?;
+        let (stderr, stderr_theirs) = if spec.redirect_stderr {
+            (None, None)
+        } else {
+            let (stream, theirs) = self.stream(life, spec, Channel::Stderr, paths)?;
+            (Some(stream), Some(theirs))
+        };
+        self.generation = (self.generation + 1) % GENERATIONS;
+        let place = match self.free.pop() {
+            Some(place) => place,
+            None => {
+                self.runs.push(None);
+                // Lives are bounded by descriptors, which are counted in 31 bits.
+                u32::try_from(self.runs.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        let mut run = Run {
+            life,
+            generation: self.generation,
+            streams: [Some(stdout), stderr],
+            stdin: Stdin::new(stdin),
+            stdin_polled: false,
+            draining: None,
+        };
+        if let Err(error) = add_pipes(&self.poller, place, &mut run) {
+            remove_pipes(&self.poller, &mut run);
+            self.free.push(place);
+            return Err(error);
+        }
+        self.runs[place as usize] = Some(run);
+        self.places.insert(life, place);
+        Ok(ChildEnds {
+            stdin: stdin_theirs,
+            stdout: stdout_theirs,
+            stderr: stderr_theirs,
+        })
+    }
+
+    fn stream(
+        &mut self,
+        life: Life,
+        spec: &ProcessSpec,
+        channel: Channel,
+        paths: &LogPaths,
+    ) -> Result<(Stream, OwnedFd), Errno> {
+        let (log, path): (&LogSpec, &Option<Arc<Path>>) = match channel {
+            Channel::Stdout => (&spec.stdout, &paths.stdout),
+            Channel::Stderr => (&spec.stderr, &paths.stderr),
+        };
+        let (ours, theirs) = pipe2(OFlag::O_CLOEXEC).map_err(errno)?;
+        not_blocking(&ours)?;
+        let sink = match path {
+            None => None,
+            Some(path) => {
+                let rules = Rules {
+                    path: path.clone(),
+                    maxbytes: log.maxbytes,
+                    backups: log.backups,
+                    private: log.target == LogTarget::Auto,
+                };
+                let mut lines = Vec::new();
+                let sink = Sink::open(spec.name.clone(), channel, rules, &mut lines);
+                if let Ok(sink) = &sink
+                    && sink.cannot_rotate()
+                    && self.told.insert((life.slot, channel == Channel::Stderr))
+                {
+                    lines.push(sink.not_rotated());
+                }
+                self.shared.log_all(lines);
+                Some(sink?)
+            }
+        };
+        Ok((
+            Stream::new(life, &spec.name, channel, log, ours, sink),
+            theirs,
+        ))
+    }
+
+    /// Takes what the pipes hold at this moment, then closes them. Not until their end: a grandchild that lives on may
+    /// hold them open, or never stop writing.
+    fn drain(&mut self, place: u32) {
+        let Some(run) = &mut self.runs[place as usize] else {
+            return;
+        };
+        close_stdin(&self.poller, run);
+        for stream in run.streams.iter_mut().flatten() {
+            unpoll_pipe(&self.poller, stream);
+            let Some(pipe) = stream.pipe.take() else {
+                continue;
+            };
+            let mut left = sys::unread(&pipe).unwrap_or(0);
+            loop {
+                match read(&pipe, &mut self.buffer) {
+                    Ok(0) => break,
+                    Ok(count) => {
+                        left = left.saturating_sub(count);
+                        stream.take(&self.buffer[..count], &mut self.shared);
+                    }
+                    Err(nix::errno::Errno::EINTR) => continue,
+                    Err(_) => break,
+                }
+                if left == 0 {
+                    break;
+                }
+            }
+            stream.pipe = Some(pipe);
+        }
+        for stream in run.streams.iter_mut().flatten() {
+            stream.finish(&mut self.shared);
+            shut(&self.poller, stream, &mut self.shared);
+        }
+        if run.draining.is_none() {
+            run.draining = Some(Instant::now() + DRAIN_WAIT);
+            self.draining.push(place);
+        }
+        for channel in [Channel::Stdout, Channel::Stderr] {
+            self.settle(place, channel);
+        }
+    }
+
+    /// Closes everything of a life and reports it.
+    fn close(&mut self, place: u32) {
+        if let Some(life) = self.discard(place) {
+            (self.shared.report)(Report::Drained(life));
+        }
+    }
+
+    /// Closes everything of a life.
+    fn discard(&mut self, place: u32) -> Option<Life> {
+        let mut run = self.runs[place as usize].take()?;
+        self.places.remove(&run.life);
+        self.free.push(place);
+        self.draining.retain(|&other| other != place);
+        close_stdin(&self.poller, &mut run);
+        remove_pipes(&self.poller, &mut run);
+        let mut lines = Vec::new();
+        for stream in run.streams.into_iter().flatten() {
+            if let Some(sink) = stream.sink {
+                sink.close(&mut lines);
+            }
+        }
+        self.shared.log_all(lines);
+        Some(run.life)
+    }
+
+    /// Removes the logs of a slot.
+    // Differs: the original does nothing, and says that it did, when the process is not running.
+    fn clear_logs(&mut self, slot: u32, logs: &LogPaths) -> Result<(), Errno> {
+        let mut result = Ok(());
+        let live: Vec<u32> = self.places_of(slot);
+        for place in live {
+            let Some(run) = &mut self.runs[place as usize] else {
+                continue;
+            };
+            for stream in run.streams.iter_mut().flatten() {
+                unpoll_sink(&self.poller, stream);
+                result = result.and(stream.clear(&mut self.shared));
+            }
+            for channel in [Channel::Stdout, Channel::Stderr] {
+                self.settle(place, channel);
+            }
+        }
+        if self.places_of(slot).is_empty() {
+            for path in [&logs.stdout, &logs.stderr].into_iter().flatten() {
+                result = result.and(file::remove(path));
+            }
+        }
+        result
+    }
+
+    fn places_of(&self, slot: u32) -> Vec<u32> {
+        let first = Life {
+            slot,
+            incarnation: 0,
+        };
+        let last = Life {
+            slot,
+            incarnation: u64::MAX,
+        };
+        self.places
+            .range(first..=last)
+            .map(|(_, &place)| place)
+            .collect()
+    }
+
+    fn reopen_logs(&mut self) {
+        self.shared.activity.reopen(sys::now().wall);
+        for place in self.places.values().copied().collect::<Vec<_>>() {
+            let Some(run) = &mut self.runs[place as usize] else {
+                continue;
+            };
+            let mut lines = Vec::new();
+            for stream in run.streams.iter_mut().flatten() {
+                unpoll_sink(&self.poller, stream);
+                if let Some(sink) = &mut stream.sink {
+                    sink.reopen(&mut lines);
+                }
+            }
+            self.shared.log_all(lines);
+            for channel in [Channel::Stdout, Channel::Stderr] {
+                self.settle(place, channel);
+            }
+        }
+    }
+
+    fn write_stdin(&mut self, life: Life, data: Vec<u8>) -> Result<(), Errno> {
+        let gone = errno(nix::errno::Errno::EPIPE);
+        let &place = self.places.get(&life).ok_or(gone)?;
+        let run = self.runs[place as usize].as_mut().ok_or(gone)?;
+        let result = run.stdin.put(data);
+        if result == Err(gone) {
+            close_stdin(&self.poller, run);
+        }
+        settle_stdin(&self.poller, place, run);
+        result
+    }
+
+    /// Writes out what is there, for a bounded time.
+    fn stop(&mut self) {
+        for place in self.places.values().copied().collect::<Vec<_>>() {
+            self.drain(place);
+        }
+        let limit = Instant::now() + STOP_WAIT;
+        while self.shared.activity.is_waiting()
+            || self.shared.syslog.is_waiting()
+            || !self.places.is_empty()
+        {
+            if Instant::now() >= limit {
+                break;
+            }
+            let ready: Vec<Ready> = match self.poller.wait(Some(RETRY)) {
+                Ok(events) => events.filter(|event| event.token != self.waker).collect(),
+                Err(_) => break,
+            };
+            for event in ready {
+                self.on_ready(event);
+            }
+            self.on_time();
+        }
+        for place in self.places.values().copied().collect::<Vec<_>>() {
+            self.close(place);
+        }
+        self.shared.activity.flush();
+    }
+}
+
+fn is_waiting(run: &Run) -> bool {
+    run.streams.iter().flatten().any(Stream::is_waiting)
+}
+
+fn add_pipes(poller: &Poller, place: u32, run: &mut Run) -> Result<(), Errno> {
+    for channel in [Channel::Stdout, Channel::Stderr] {
+        if let Some(stream) = &mut run.streams[index(channel)]
+            && let Some(pipe) = stream.pipe_fd()
+        {
+            let token = token(place, run.generation, Role::Pipe(channel));
+            poller.add(pipe, token, Interest::Read)?;
+            stream.pipe_polled = true;
+        }
+    }
+    Ok(())
+}
+
+fn remove_pipes(poller: &Poller, run: &mut Run) {
+    for stream in run.streams.iter_mut().flatten() {
+        unpoll_pipe(poller, stream);
+        unpoll_sink(poller, stream);
+    }
+}
+
+fn unpoll_pipe(poller: &Poller, stream: &mut Stream) {
+    if std::mem::take(&mut stream.pipe_polled)
+        && let Some(pipe) = stream.pipe_fd()
+    {
+        // It is in the set, for we say so; there is nothing else that could fail.
+        let _ = poller.remove(pipe);
+    }
+}
+
+fn unpoll_sink(poller: &Poller, stream: &mut Stream) {
+    if std::mem::take(&mut stream.sink_polled)
+        && let Some(fd) = stream.sink.as_ref().and_then(Sink::fd)
+    {
+        let _ = poller.remove(fd);
+    }
+}
+
+/// Closes the pipe of a stream, out of the set first.
+fn shut(poller: &Poller, stream: &mut Stream, shared: &mut Shared) {
+    unpoll_pipe(poller, stream);
+    if let Some(pipe) = stream.pipe.take() {
+        shared.log(&stream.closed_line(pipe.as_raw_fd()));
+    }
+}
+
+fn close_stdin(poller: &Poller, run: &mut Run) {
+    if std::mem::take(&mut run.stdin_polled)
+        && let Some(fd) = run.stdin.fd()
+    {
+        let _ = poller.remove(fd);
+    }
+    run.stdin.close();
+}
+
+/// Standard input is in the set only while bytes wait for room in it.
+fn settle_stdin(poller: &Poller, place: u32, run: &mut Run) {
+    let Some(fd) = run.stdin.fd() else { return };
+    if run.stdin.is_waiting() == run.stdin_polled {
+        return;
+    }
+    if run.stdin_polled {
+        let _ = poller.remove(fd);
+        run.stdin_polled = false;
+    } else {
+        let token = token(place, run.generation, Role::Stdin);
+        run.stdin_polled = poller.add(fd, token, Interest::Write).is_ok();
+    }
+}
+
+fn not_blocking(fd: &OwnedFd) -> Result<(), Errno> {
+    fcntl(fd.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
+        .map(drop)
+        .map_err(errno)
+}
+
+fn spawn_error(spec: &ProcessSpec, error: Errno) -> SpawnError {
+    let name = spec.name.as_str().to_owned();
+    if error.0 == nix::errno::Errno::EMFILE as i32 {
+        SpawnError::TooManyFiles { name }
+    } else {
+        SpawnError::Dispatchers { name, errno: error }
+    }
+}
+
+#[cfg(test)]
+#[path = "reactor_tests.rs"]
+mod tests;

@@ -1,0 +1,216 @@
+//! One output stream of one life: from its pipe through the scanners to its log and to events.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use super::Report;
+use super::activity::{Activity, syslog_line};
+use super::capture::{Piece, Scanner, Store};
+use super::sink::Sink;
+use super::syslog::Syslog;
+use super::{ansi, echo};
+use crate::config::spec::LogSpec;
+use crate::domain::{Channel, Level, Life, Line, ProcessName};
+use crate::sys;
+
+/// What all streams share.
+pub(super) struct Shared {
+    pub(super) activity: Activity,
+    pub(super) report: Box<dyn Fn(Report) + Send>,
+    pub(super) syslog: Syslog,
+    pub(super) strip_ansi: bool,
+}
+
+impl Shared {
+    pub(super) fn log(&mut self, line: &Line) {
+        self.activity.write(sys::now().wall, line);
+    }
+
+    pub(super) fn log_all(&mut self, lines: Vec<Line>) {
+        for line in &lines {
+            self.log(line);
+        }
+    }
+
+    /// Says in the log what has become of the system's log.
+    pub(super) fn check_syslog(&mut self) {
+        if let Some(change) = self.syslog.check() {
+            self.log(&syslog_line(change));
+        }
+    }
+}
+
+/// One output stream.
+#[derive(Debug)]
+pub(super) struct Stream {
+    life: Life,
+    name: ProcessName,
+    channel: Channel,
+    /// None: the process has closed it, or its end has come.
+    pub(super) pipe: Option<OwnedFd>,
+    /// The pipe is in the epoll set.
+    pub(super) pipe_polled: bool,
+    /// Reading failed, and was told.
+    pub(super) read_failed: bool,
+    pub(super) sink: Option<Sink>,
+    /// The sink is in the epoll set, waiting for room.
+    pub(super) sink_polled: bool,
+    syslog: Option<String>,
+    events: bool,
+    capture: Option<Box<(Scanner, Store)>>,
+}
+
+impl Stream {
+    pub(super) fn new(
+        life: Life,
+        name: &ProcessName,
+        channel: Channel,
+        spec: &LogSpec,
+        pipe: OwnedFd,
+        sink: Option<Sink>,
+    ) -> Self {
+        Self {
+            life,
+            name: name.clone(),
+            channel,
+            pipe: Some(pipe),
+            pipe_polled: false,
+            read_failed: false,
+            sink,
+            sink_polled: false,
+            syslog: spec.syslog.then(|| format!("{name} ")),
+            events: spec.events,
+            capture: spec
+                .capture_maxbytes
+                .limit()
+                .map(|limit| Box::new((Scanner::default(), Store::new(limit)))),
+        }
+    }
+
+    pub(super) fn pipe_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.pipe.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Its log waits for a slow reader; nothing should be read until it does not.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.sink.as_ref().is_some_and(Sink::is_waiting)
+    }
+
+    /// Tries to write what waits.
+    pub(super) fn flush(&mut self, shared: &mut Shared) {
+        if let Some(sink) = &mut self.sink {
+            let mut lines = Vec::new();
+            sink.flush(&mut lines);
+            shared.log_all(lines);
+        }
+    }
+
+    /// Takes one chunk as it was read.
+    pub(super) fn take(&mut self, data: &[u8], shared: &mut Shared) {
+        match self.capture.take() {
+            None => self.deliver(data, None, shared),
+            Some(mut capture) => {
+                let (scanner, store) = &mut *capture;
+                scanner.scan(data, &mut |piece| self.piece(piece, store, shared));
+                self.capture = Some(capture);
+            }
+        }
+    }
+
+    /// Nothing follows: what was held back is written.
+    pub(super) fn finish(&mut self, shared: &mut Shared) {
+        if let Some(mut capture) = self.capture.take() {
+            let (scanner, store) = &mut *capture;
+            scanner.finish(&mut |piece| self.piece(piece, store, shared));
+        }
+    }
+
+    fn piece(&mut self, piece: Piece<'_>, store: &mut Store, shared: &mut Shared) {
+        match piece {
+            Piece::Outside(text) => self.deliver(text, None, shared),
+            Piece::Inside(text) => self.deliver(text, Some(store), shared),
+            Piece::Ended => {
+                (shared.report)(Report::Wrote {
+                    life: self.life,
+                    channel: self.channel,
+                    data: store.take().into(),
+                    captured: true,
+                });
+                shared.log(&Line::Captured {
+                    name: self.name.clone(),
+                    channel: self.channel.name().to_owned(),
+                });
+            }
+        }
+    }
+
+    /// One piece of text: to the log or the capture, to the activity log, to events.
+    fn deliver(&mut self, text: &[u8], capture: Option<&mut Store>, shared: &mut Shared) {
+        let stripped;
+        let text = if shared.strip_ansi {
+            stripped = ansi::strip(text);
+            stripped.as_ref()
+        } else {
+            text
+        };
+        match capture {
+            Some(store) => store.push(text),
+            None => {
+                if let Some(sink) = &mut self.sink {
+                    let mut lines = Vec::new();
+                    sink.write(text, &mut lines);
+                    shared.log_all(lines);
+                }
+                if let Some(prefix) = &self.syslog {
+                    shared.syslog.send(sys::now().wall, prefix, text);
+                    shared.check_syslog();
+                }
+            }
+        }
+        if shared.activity.enabled(Level::Debug) {
+            shared.log(&Line::Output {
+                name: self.name.clone(),
+                channel: self.channel.name().to_owned(),
+                text: echo::text(text),
+            });
+        }
+        if self.events {
+            (shared.report)(Report::Wrote {
+                life: self.life,
+                channel: self.channel,
+                data: Arc::from(text),
+                captured: false,
+            });
+        }
+    }
+
+    /// Forgets what was captured so far, and clears the log.
+    pub(super) fn clear(&mut self, shared: &mut Shared) -> Result<(), crate::domain::Errno> {
+        if let Some(capture) = &mut self.capture {
+            capture.1.take();
+        }
+        let Some(sink) = &mut self.sink else {
+            return Ok(());
+        };
+        let mut lines = Vec::new();
+        let result = sink.clear(&mut lines);
+        shared.log_all(lines);
+        result
+    }
+
+    pub(super) fn closed_line(&self, fd: i32) -> Line {
+        Line::ChannelClosed {
+            fd,
+            name: self.name.clone(),
+            channel: self.channel.name().to_owned(),
+        }
+    }
+
+    pub(super) fn failed_line(&self, error: crate::domain::Errno) -> Line {
+        Line::PipeFailed {
+            name: self.name.clone(),
+            channel: self.channel.name().to_owned(),
+            error,
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Lines to the system's log over `/dev/log`, without ever blocking.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::domain::{Errno, Wall};
+
+/// Facility USER, priority INFO: what the original gives every line.
+const PRIORITY: u8 = 14;
+/// The name of the program, whatever the daemon was started as.
+const IDENT: &str = "supervisord";
+/// Bytes that wait for the system's log at most; lines beyond are lost, counted.
+const QUEUE_BYTES_MAX: usize = 1 << 20;
+
+/// What [`Syslog::check`] has to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It has begun to fail.
+    Failed(Errno),
+    /// It works again; so many lines were lost.
+    Recovered(u64),
+}
+
+/// The way to the system's log.
+#[derive(Debug)]
+pub(super) struct Syslog {
+    path: PathBuf,
+    socket: Option<UnixDatagram>,
+    zone: TimeZone,
+    queue: VecDeque<Vec<u8>>,
+    queued_bytes: usize,
+    lost: u64,
+    failure: Option<Errno>,
+    told: bool,
+}
+
+impl Syslog {
+    /// Connects at the first line.
+    pub(super) fn new() -> Self {
+        Self::at(Path::new("/dev/log"))
+    }
+
+    pub(super) fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            socket: None,
+            zone: TimeZone::system(),
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            lost: 0,
+            failure: None,
+            told: false,
+        }
+    }
+
+    /// One record per line of `text`, each after `prefix`; newlines at the end count for nothing.
+    pub(super) fn send(&mut self, wall: Wall, prefix: &str, text: &[u8]) {
+        let end = text
+            .iter()
+            .rposition(|&byte| byte != b'\n')
+            .map_or(0, |last| last + 1);
+        let head = format!("<{PRIORITY}>{} {IDENT}: {prefix}", self.stamp(wall));
+        for line in text[..end].split(|&byte| byte == b'\n') {
+            let mut record = head.clone().into_bytes();
+            record.extend_from_slice(line);
+            if self.queued_bytes + record.len() > QUEUE_BYTES_MAX {
+                self.flush();
+            }
+            if self.queued_bytes + record.len() > QUEUE_BYTES_MAX {
+                self.lost += 1;
+                self.failure
+                    .get_or_insert(Errno(nix::errno::Errno::EAGAIN as i32));
+                continue;
+            }
+            self.queued_bytes += record.len();
+            self.queue.push_back(record);
+        }
+        self.flush();
+    }
+
+    /// Lines wait because the reader is slow: [`Syslog::flush`] should be called soon.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Sends what can be sent now.
+    pub(super) fn flush(&mut self) {
+        while let Some(record) = self.queue.front() {
+            match self.send_now(record) {
+                Ok(()) => {
+                    if self.failure.is_some() && self.queued_bytes < QUEUE_BYTES_MAX / 2 {
+                        self.failure = None;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {
+                    // The system's log may have been started anew: one more try with a new socket.
+                    self.socket = None;
+                    let again = self
+                        .connect()
+                        .and_then(|()| self.send_now(record_of(&self.queue)));
+                    match again {
+                        Ok(()) => self.failure = None,
+                        Err(again) if again.kind() == io::ErrorKind::WouldBlock => return,
+                        Err(again) => {
+                            self.socket = None;
+                            self.lost += 1;
+                            self.failure = Some(Errno::from(&again));
+                        }
+                    }
+                }
+            }
+            if let Some(done) = self.queue.pop_front() {
+                self.queued_bytes -= done.len();
+            }
+        }
+    }
+
+    fn send_now(&self, record: &[u8]) -> io::Result<()> {
+        match &self.socket {
+            None => Err(io::ErrorKind::NotConnected.into()),
+            Some(socket) => socket.send(record).map(drop),
+        }
+    }
+
+    fn connect(&mut self) -> io::Result<()> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        socket.connect(&self.path)?;
+        self.socket = Some(socket);
+        Ok(())
+    }
+
+    /// What has changed since the last call.
+    pub(super) fn check(&mut self) -> Option<Change> {
+        match (self.failure, self.told) {
+            (Some(error), false) => {
+                self.told = true;
+                Some(Change::Failed(error))
+            }
+            (None, true) => {
+                self.told = false;
+                Some(Change::Recovered(std::mem::take(&mut self.lost)))
+            }
+            _ => None,
+        }
+    }
+
+    /// `Nov  5 09:08:07`, local time.
+    fn stamp(&self, wall: Wall) -> String {
+        const MONTHS: [&str; 12] = [
+            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+        ];
+        let time = Timestamp::from_second(wall.secs()).unwrap_or_default();
+        let local = self.zone.to_datetime(time);
+        let month = usize::try_from(local.month()).map_or(0, |month| month - 1);
+        format!(
+            "{} {:2} {:02}:{:02}:{:02}",
+            MONTHS[month],
+            local.day(),
+            local.hour(),
+            local.minute(),
+            local.second()
+        )
+    }
+}
+
+fn record_of(queue: &VecDeque<Vec<u8>>) -> &[u8] {
+    queue.front().map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::testing::TempDir;
+
+    fn received(socket: &UnixDatagram) -> Vec<String> {
+        socket.set_nonblocking(true).expect("a socket");
+        let mut buffer = vec![0; 1 << 17];
+        std::iter::from_fn(|| {
+            let count = socket.recv(&mut buffer).ok()?;
+            Some(String::from_utf8_lossy(&buffer[..count]).into_owned())
+        })
+        .collect()
+    }
+
+    #[test]
+    fn out_09_one_record_per_line() {
+        let dir = TempDir::new("syslog");
+        let path = dir.path("log");
+        let socket = UnixDatagram::bind(&path).expect("bound");
+        let mut syslog = Syslog::at(&path);
+        syslog.send(Wall(0), "cat ", b"one\n\ntwo\xff\n\n");
+        syslog.send(Wall(0), "cat ", b"\n");
+        let lines = received(&socket);
+        let texts: Vec<_> = lines
+            .iter()
+            .map(|line| {
+                assert!(line.starts_with("<14>"), "{line}");
+                &line["<14>Jan  1 00:00:00 ".len()..]
+            })
+            .collect();
+        assert_eq!(
+            texts,
+            [
+                "supervisord: cat one",
+                "supervisord: cat ",
+                "supervisord: cat two\u{fffd}",
+                "supervisord: cat ",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_missing_reader_is_told_once_and_its_return_too() {
+        let dir = TempDir::new("syslog-gone");
+        let path = dir.path("log");
+        let mut syslog = Syslog::at(&path);
+        syslog.send(Wall(0), "", b"lost");
+        assert_eq!(syslog.check(), Some(Change::Failed(Errno::NOENT)));
+        syslog.send(Wall(0), "", b"lost too");
+        assert_eq!(syslog.check(), None);
+        let socket = UnixDatagram::bind(&path).expect("bound");
+        syslog.send(Wall(0), "", b"found");
+        assert_eq!(syslog.check(), Some(Change::Recovered(2)));
+        assert_eq!(received(&socket).len(), 1);
+    }
+
+    #[test]
+    fn a_reader_that_does_not_read_holds_nobody() {
+        let dir = TempDir::new("syslog-slow");
+        let path = dir.path("log");
+        let socket = UnixDatagram::bind(&path).expect("bound");
+        let mut syslog = Syslog::at(&path);
+        let line = [b'x'; 1000];
+        for _ in 0..3000 {
+            syslog.send(Wall(0), "", &line);
+        }
+        assert!(syslog.is_waiting());
+        assert!(syslog.queued_bytes <= QUEUE_BYTES_MAX);
+        assert!(matches!(syslog.check(), Some(Change::Failed(_))));
+        let mut seen = 0;
+        while syslog.is_waiting() {
+            seen += received(&socket).len();
+            syslog.flush();
+        }
+        seen += received(&socket).len();
+        let Some(Change::Recovered(lost)) = syslog.check() else {
+            panic!("it works again");
+        };
+        assert_eq!(seen + usize::try_from(lost).expect("small"), 3000);
+    }
+}

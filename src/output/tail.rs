@@ -1,0 +1,211 @@
+//! What the `read…` and `tail…` methods return of a log: arithmetic, and bounded reading.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+
+/// Bytes that one call returns at most.
+// Differs: the original reads any amount into memory, several times over on its way into the answer.
+pub const READ_BYTES_MAX: u64 = 64 << 20;
+
+/// Why nothing can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// A negative length, or a negative offset with a length.
+    #[error("bad arguments")]
+    BadArguments,
+    /// There is no such file.
+    #[error("no such file")]
+    NoFile,
+    /// It cannot be read.
+    #[error("cannot be read")]
+    Failed,
+}
+
+/// `length` bytes of `path` from `offset`, or all from there if `length` is 0; with a negative `offset` and no length,
+/// the last bytes. Beyond the end: nothing. What is no plain file reads as empty. At most [`READ_BYTES_MAX`] bytes.
+///
+/// # Errors
+/// See [`ReadError`].
+///
+/// # Source
+/// Supervisor manual, `readLog` and `readProcessStdoutLog`.
+pub fn read(path: &Path, offset: i64, length: i64) -> Result<Vec<u8>, ReadError> {
+    let opened = open(path);
+    if opened.is_err() && path.metadata().is_err() {
+        return Err(ReadError::NoFile);
+    }
+    if length < 0 || (offset < 0 && length != 0) {
+        return Err(ReadError::BadArguments);
+    }
+    let Some((file, size)) = opened.map_err(|_| ReadError::Failed)? else {
+        return Ok(Vec::new());
+    };
+    let (from, count) = if offset < 0 {
+        let count = offset.unsigned_abs().min(size).min(READ_BYTES_MAX);
+        (size - count, count)
+    } else {
+        let from = offset.unsigned_abs().min(size);
+        let wanted = if length == 0 {
+            u64::MAX
+        } else {
+            length.unsigned_abs()
+        };
+        (from, wanted.min(size - from).min(READ_BYTES_MAX))
+    };
+    slice(&file, from, count).map_err(|_| ReadError::Failed)
+}
+
+/// The last bytes of `path` as `tail…Log` counts them: the bytes, the file's size, and whether there is more than
+/// `offset` and `length` reach. A file that is not there reads as empty. At most [`READ_BYTES_MAX`] bytes.
+///
+/// # Source
+/// Supervisor manual, `tailProcessStdoutLog`; the arithmetic is that of 4.3.0, whatever the manual says.
+#[must_use]
+pub fn tail(path: &Path, offset: i64, length: i64) -> (Vec<u8>, i64, bool) {
+    let Ok(Some((file, size))) = open(path) else {
+        return (Vec::new(), 0, false);
+    };
+    let (from, count, overflow) = window(size, offset, length);
+    let (from, count) = if count > READ_BYTES_MAX {
+        (from + (count - READ_BYTES_MAX), READ_BYTES_MAX)
+    } else {
+        (from, count)
+    };
+    match slice(&file, from, count) {
+        Ok(data) => (data, i64::try_from(size).unwrap_or(i64::MAX), overflow),
+        Err(_) => (Vec::new(), 0, false),
+    }
+}
+
+/// Where to read (offset, count) for a file of `size`, and the overflow flag.
+fn window(size: u64, offset: i64, length: i64) -> (u64, u64, bool) {
+    let size_wide = i128::from(size);
+    let mut offset = i128::from(offset);
+    let mut length = i128::from(length);
+    let overflow = size_wide > offset + length;
+    if overflow {
+        offset = size_wide - 1;
+    }
+    if offset + length > size_wide {
+        if offset > size_wide - 1 {
+            length = 0;
+        }
+        offset = size_wide - length;
+    }
+    let offset = u64::try_from(offset.max(0)).unwrap_or(u64::MAX).min(size);
+    let length = u64::try_from(length.max(0)).unwrap_or(u64::MAX);
+    (offset, length.min(size - offset), overflow)
+}
+
+/// The file and its size now; none if it is no plain file, whose reading might never end.
+pub(super) fn open(path: &Path) -> io::Result<Option<(File, u64)>> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(path)?;
+    let meta = file.metadata()?;
+    if meta.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(meta.is_file().then_some((file, meta.len())))
+}
+
+/// `count` bytes from `from`; fewer if the file has become shorter meanwhile.
+pub(super) fn slice(file: &File, from: u64, count: u64) -> io::Result<Vec<u8>> {
+    let mut data = vec![0; usize::try_from(count).unwrap_or(usize::MAX)];
+    let mut done = 0;
+    while done < data.len() {
+        match file.read_at(&mut data[done..], from + done as u64) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    data.truncate(done);
+    Ok(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::testing::TempDir;
+
+    #[test]
+    fn rpc_26_read_table() {
+        let dir = TempDir::new("read");
+        let path = dir.path("log");
+        std::fs::write(&path, b"0123456789").expect("written");
+        for (offset, length, expected) in [
+            (0, 0, Ok("0123456789")),
+            (0, 4, Ok("0123")),
+            (3, 4, Ok("3456")),
+            (3, 0, Ok("3456789")),
+            (3, i64::MAX, Ok("3456789")),
+            (10, 0, Ok("")),
+            (99, 5, Ok("")),
+            (-3, 0, Ok("789")),
+            (-99, 0, Ok("0123456789")),
+            (i64::MIN, 0, Ok("0123456789")),
+            (-3, 2, Err(ReadError::BadArguments)),
+            (0, -1, Err(ReadError::BadArguments)),
+            (-3, -1, Err(ReadError::BadArguments)),
+        ] {
+            let expected = expected.map(|text| text.as_bytes().to_vec());
+            assert_eq!(
+                read(&path, offset, length),
+                expected,
+                "({offset}, {length})"
+            );
+        }
+        assert_eq!(
+            read(&dir.path("none"), 0, -1),
+            Err(ReadError::NoFile),
+            "that it is not there comes first"
+        );
+        assert_eq!(read(dir.root(), 0, 0), Err(ReadError::Failed));
+        assert_eq!(read(Path::new("/dev/zero"), 0, 0), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn rpc_27_tail_arithmetic() {
+        let dir = TempDir::new("tail");
+        let path = dir.path("log");
+        std::fs::write(&path, b"0123456789").expect("written");
+        for (offset, length, data, overflow) in [
+            (0, 0, "", true),
+            (0, 5, "56789", true),
+            (0, 100, "0123456789", false),
+            (5, 100, "0123456789", false),
+            (9, 100, "0123456789", false),
+            (50, 100, "", false),
+            (-5, 3, "789", true),
+            (0, 10, "0123456789", false),
+            (5, 5, "56789", false),
+            (0, -5, "", true),
+            (i64::MAX, i64::MAX, "", false),
+            (i64::MIN, i64::MIN, "", true),
+        ] {
+            assert_eq!(
+                tail(&path, offset, length),
+                (data.as_bytes().to_vec(), 10, overflow),
+                "({offset}, {length})"
+            );
+        }
+        assert_eq!(tail(&dir.path("none"), 5, 5), (Vec::new(), 0, false));
+    }
+
+    #[test]
+    fn a_pipe_reads_as_empty_and_blocks_nobody() {
+        let dir = TempDir::new("read-fifo");
+        let path = dir.path("log");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
+        assert_eq!(read(&path, 0, 0), Ok(Vec::new()));
+        assert_eq!(tail(&path, 0, 10), (Vec::new(), 0, false));
+    }
+}

@@ -1,0 +1,158 @@
+//! The output thread as others see it: started, told, joined.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use super::reactor::Reactor;
+use super::{Activity, Command, Report};
+use crate::domain::{Level, Line};
+use crate::sys::{self, Poller, Waker};
+
+/// Lines of the activity log that wait for the thread at most. While a disk stalls, further ones are lost, counted: the
+/// engine must not wait. 16,384 are a minute of a very busy daemon, and a few megabytes.
+pub(super) const LINES_MAX: usize = 16_384;
+/// The token of the waker; no life has it.
+const WAKER: u64 = u64::MAX;
+
+/// How the thread starts.
+#[derive(Debug)]
+pub struct Options {
+    /// Already open; moves into the thread.
+    pub activity: Activity,
+    /// Remove escape sequences from what processes write.
+    pub strip_ansi: bool,
+}
+
+/// Talks to the output thread. Clones talk to the same one.
+#[derive(Debug, Clone)]
+pub struct OutputHandle {
+    // The channel itself has no bound, for sending must not block the engine. Its bound is that the core keeps at most one
+    // command of a kind outstanding per life or ticket, and LINES_MAX for lines.
+    commands: Sender<Command>,
+    waker: Waker,
+    inbox: Arc<Inbox>,
+    level: Level,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+/// What both sides count.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    /// Somebody has woken the thread since it last looked.
+    woken: AtomicBool,
+    lines: AtomicUsize,
+    lines_lost: AtomicU64,
+}
+
+/// The thread's side.
+pub(super) struct Orders {
+    commands: Receiver<Command>,
+    waker: Waker,
+    inbox: Arc<Inbox>,
+}
+
+/// Starts the thread. It hands `report` everything the engine must hear of; that must not block.
+///
+/// # Errors
+/// EMFILE, ENOMEM, EAGAIN.
+pub fn start(
+    options: Options,
+    report: impl Fn(Report) + Send + 'static,
+) -> io::Result<OutputHandle> {
+    let poller = Poller::new()?;
+    let waker = Waker::new(&poller, WAKER)?;
+    let (commands, received) = mpsc::channel();
+    let inbox = Arc::new(Inbox::default());
+    let level = options.activity.level();
+    let orders = Orders {
+        commands: received,
+        waker: waker.clone(),
+        inbox: inbox.clone(),
+    };
+    let mut reactor = Reactor::new(
+        poller,
+        WAKER,
+        options.activity,
+        options.strip_ansi,
+        Box::new(report),
+    );
+    let thread = std::thread::Builder::new()
+        .name("output".to_owned())
+        .spawn(move || reactor.run(&orders))?;
+    Ok(OutputHandle {
+        commands,
+        waker,
+        inbox,
+        level,
+        thread: Arc::new(Mutex::new(Some(thread))),
+    })
+}
+
+impl OutputHandle {
+    /// Queues a command. Never blocks. After [`Command::Stop`] it does nothing.
+    pub fn send(&self, command: Command) {
+        if matches!(command, Command::Log(..))
+            && self.inbox.lines.fetch_add(1, Ordering::Relaxed) >= LINES_MAX
+        {
+            self.inbox.lines.fetch_sub(1, Ordering::Relaxed);
+            self.inbox.lines_lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        // The thread is gone only after Stop, when nothing is left to do.
+        if self.commands.send(command).is_ok() && !self.inbox.woken.swap(true, Ordering::AcqRel) {
+            self.waker.wake();
+        }
+    }
+
+    /// Writes a line to the activity log, stamped now. Never blocks.
+    pub fn log(&self, line: Line) {
+        if line.level() >= self.level {
+            self.send(Command::Log(sys::now().wall, line));
+        }
+    }
+
+    /// Waits until the thread has ended, which it does after [`Command::Stop`].
+    pub fn join(&self) {
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // A panic has already been printed by the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Orders {
+    /// To be called when the waker's token came up, before [`Orders::next`].
+    pub(super) fn awake(&self) {
+        self.waker.reset();
+        // Whoever sends after this wakes again; whoever sent before is seen by `next`.
+        self.inbox.woken.swap(false, Ordering::AcqRel);
+    }
+
+    /// The next command, if there is one.
+    pub(super) fn next(&self) -> Option<Command> {
+        match self.commands.try_recv() {
+            Ok(command) => {
+                if matches!(command, Command::Log(..)) {
+                    self.inbox.lines.fetch_sub(1, Ordering::Relaxed);
+                }
+                Some(command)
+            }
+            Err(mpsc::TryRecvError::Empty) => None,
+            // Every handle is gone: nobody can say Stop any more.
+            Err(mpsc::TryRecvError::Disconnected) => Some(Command::Stop),
+        }
+    }
+
+    /// Lines lost since the last call.
+    pub(super) fn lines_lost(&self) -> u64 {
+        self.inbox.lines_lost.swap(0, Ordering::Relaxed)
+    }
+}

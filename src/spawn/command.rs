@@ -1,0 +1,316 @@
+//! A command's first word → the file to execute. Asks the file system, which may block: for the spawn thread only.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{AccessFlags, access};
+
+use super::plan::Base;
+use super::words;
+use crate::config::spec::ProcessSpec;
+use crate::domain::SpawnError;
+
+/// Where to look when neither the program nor the daemon has a PATH.
+const DEFAULT_PATH: &str = "/bin:/usr/bin:/usr/local/bin";
+
+/// A command that can be executed, as far as the daemon can see.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Command {
+    /// What to execute.
+    pub(super) path: PathBuf,
+    /// Its arguments, the first as written.
+    pub(super) words: Vec<String>,
+}
+
+/// Splits the command and looks its file up with the daemon's rights, in the daemon's working directory.
+pub(super) fn find(base: &Base, spec: &ProcessSpec) -> Result<Command, SpawnError> {
+    let cannot_parse = |reason: String| SpawnError::CannotParse {
+        command: spec.command.to_string(),
+        reason,
+    };
+    let words = words::split(&spec.command).map_err(|error| cannot_parse(error.to_string()))?;
+    let word = words.first().ok_or(SpawnError::Empty)?;
+    if words.iter().any(|word| word.contains('\0')) {
+        return Err(cannot_parse("embedded null byte".to_owned()));
+    }
+    let (path, metadata) = if word.contains('/') {
+        (PathBuf::from(word), std::fs::metadata(word).ok())
+    } else {
+        search(&search_path(base, spec), word)
+    };
+    let shown = || path.to_string_lossy().into_owned();
+    let metadata = metadata.ok_or_else(|| SpawnError::NotFound(shown()))?;
+    if metadata.is_dir() {
+        Err(SpawnError::Directory(shown()))
+    } else if metadata.permissions().mode() & 0o111 == 0 {
+        Err(SpawnError::NotExecutable(shown()))
+    } else if access(&path, AccessFlags::X_OK).is_err() {
+        Err(SpawnError::NoPermission(shown()))
+    } else {
+        Ok(Command { path, words })
+    }
+}
+
+/// The PATH of the program's configuration even if it is empty, else the daemon's if it is not, else the default.
+fn search_path(base: &Base, spec: &ProcessSpec) -> OsString {
+    let configured = spec
+        .environment
+        .iter()
+        .rev()
+        .find(|(name, _)| name == "PATH");
+    match configured {
+        Some((_, value)) => value.into(),
+        None => base.path().unwrap_or_else(|| DEFAULT_PATH.into()),
+    }
+}
+
+/// The first directory that has the file wins, even if the file cannot be executed.
+fn search(path: &OsStr, word: &str) -> (PathBuf, Option<std::fs::Metadata>) {
+    path.as_bytes()
+        .split(|&byte| byte == b':')
+        .map(|directory| Path::new(OsStr::from_bytes(directory)).join(word))
+        .find_map(|path| {
+            std::fs::metadata(&path)
+                .ok()
+                .map(|found| (path, Some(found)))
+        })
+        .unwrap_or_else(|| (PathBuf::from(word), None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::spec;
+    use super::*;
+
+    fn base(path: Option<&str>) -> Base {
+        Base::new(
+            path.map(|path| ("PATH".into(), path.into())),
+            None,
+            Vec::new(),
+        )
+    }
+
+    /// A directory with a file of each sort, removed at the end.
+    struct Home(PathBuf);
+
+    impl Home {
+        fn new(name: &str) -> Self {
+            let home =
+                std::env::temp_dir().join(format!("supervisord-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(home.join("second")).expect("directory");
+            std::fs::create_dir_all(home.join("directory")).expect("directory");
+            for (file, mode) in [
+                ("plain", 0o644),
+                ("run", 0o755),
+                ("second/plain", 0o755),
+                ("second/other", 0o755),
+            ] {
+                std::fs::write(home.join(file), "").expect("written");
+                std::fs::set_permissions(home.join(file), PermissionsExt::from_mode(mode))
+                    .expect("mode");
+            }
+            Self(home)
+        }
+    }
+
+    impl Drop for Home {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// (command, the program's PATH, the daemon's PATH, what comes of it); `{}` is the home.
+    type Row = (
+        &'static str,
+        Option<&'static str>,
+        Option<&'static str>,
+        Result<&'static str, &'static str>,
+    );
+
+    /// Nothing, then both directories of the home.
+    const BOTH: &str = "/nonexistent:{}:{}/second";
+
+    const TABLE: &[Row] = &[
+        ("sh -c x", None, None, Ok("/bin/sh")),
+        ("sh", None, Some(""), Ok("/bin/sh")),
+        (
+            "sh",
+            None,
+            Some("/nonexistent"),
+            Err("can't find command 'sh'"),
+        ),
+        (
+            "sh",
+            Some("/nonexistent"),
+            Some("/bin"),
+            Err("can't find command 'sh'"),
+        ),
+        ("sh", Some(""), Some("/bin"), Err("can't find command 'sh'")),
+        ("run", Some(BOTH), None, Ok("{}/run")),
+        ("other", None, Some(BOTH), Ok("{}/second/other")),
+        ("other", Some("{}/second/"), None, Ok("{}/second/other")),
+        // The first that is there, though the second could be run.
+        (
+            "plain",
+            None,
+            Some(BOTH),
+            Err("command at '{}/plain' is not executable"),
+        ),
+        ("{}/run a", None, None, Ok("{}/run")),
+        ("{}/none a", None, None, Err("can't find command '{}/none'")),
+        ("{}/run/x", None, None, Err("can't find command '{}/run/x'")),
+        (
+            "{}/plain",
+            None,
+            None,
+            Err("command at '{}/plain' is not executable"),
+        ),
+        (
+            "{}/directory",
+            None,
+            None,
+            Err("command at '{}/directory' is a directory"),
+        ),
+        (
+            "directory",
+            None,
+            Some("{}"),
+            Err("command at '{}/directory' is a directory"),
+        ),
+        (
+            "'it'\"'\"'s'",
+            None,
+            None,
+            Err("can't find command \"it's\""),
+        ),
+        (
+            "'' a",
+            None,
+            Some("{}"),
+            Err("command at '{}/' is a directory"),
+        ),
+        ("", None, None, Err("command is empty")),
+        ("  ", None, None, Err("command is empty")),
+        (
+            "a 'b",
+            None,
+            None,
+            Err("can't parse command \"a 'b\": No closing quotation"),
+        ),
+        (
+            "a\\",
+            None,
+            None,
+            Err("can't parse command 'a\\\\': No escaped character"),
+        ),
+        (
+            "a b\0",
+            None,
+            None,
+            Err("can't parse command 'a b\\x00': embedded null byte"),
+        ),
+    ];
+
+    fn fill(text: &str, home: &Home) -> String {
+        text.replace("{}", home.0.to_str().expect("utf-8"))
+    }
+
+    #[test]
+    fn prc_13_14_commands_are_looked_up() {
+        let home = Home::new("command");
+        for (command, programs, daemons, expected) in TABLE {
+            let fill = |text: &str| fill(text, &home);
+            let environment: Vec<(&str, String)> =
+                programs.iter().map(|path| ("PATH", fill(path))).collect();
+            let environment: Vec<(&str, &str)> = environment
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
+            let daemons = daemons.map(fill);
+            let found = find(
+                &base(daemons.as_deref()),
+                &spec(&fill(command), &environment),
+            );
+            let found = found
+                .map(|command| command.path.to_string_lossy().into_owned())
+                .map_err(|error| error.to_string());
+            assert_eq!(
+                found,
+                expected.map(fill).map_err(fill),
+                "{command:?} {programs:?} {daemons:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn prc_14_words_come_along_as_written() {
+        let found = find(&base(Some("/bin")), &spec("sh -c 'exit 1'", &[])).expect("found");
+        assert_eq!(found.words, ["sh", "-c", "exit 1"]);
+    }
+
+    /// The same table, put to the genuine Supervisor.
+    #[test]
+    fn prc_13_14_the_table_is_supervisors() {
+        use std::io::Write;
+        use std::process::{Command, Stdio};
+
+        const SCRIPT: &str = "
+import json, os, sys
+from supervisor.options import ProcessConfig, ProcessException, ServerOptions
+from supervisor.process import Subprocess
+class Config:
+    get_path = ProcessConfig.get_path
+    options = ServerOptions()
+def find(command, programs, daemons):
+    os.environ.pop('PATH', None)
+    if daemons is not None:
+        os.environ['PATH'] = daemons
+    config = Config()
+    config.command = command
+    config.environment = {} if programs is None else {'PATH': programs}
+    try:
+        return {'Ok': Subprocess(config).get_execv_args()[0]}
+    except ProcessException as error:
+        return {'Err': error.args[0]}
+json.dump([find(*row) for row in json.load(sys.stdin)], sys.stdout)
+";
+        let Some(oracle) = std::env::var_os("SUPERVISOR_ORACLE") else {
+            eprintln!("skipped: SUPERVISOR_ORACLE is not set");
+            return;
+        };
+        let home = Home::new("oracle");
+        // The original fails on a NUL byte with an error of Python's own.
+        let rows: Vec<&Row> = TABLE
+            .iter()
+            .filter(|(command, ..)| !command.contains('\0'))
+            .collect();
+        let questions: Vec<_> = rows
+            .iter()
+            .map(|(command, programs, daemons, _)| {
+                let fill = |text: &str| fill(text, &home);
+                (fill(command), programs.map(fill), daemons.map(fill))
+            })
+            .collect();
+        let mut python = Command::new(Path::new(&oracle).join("bin/python"))
+            .args(["-c", SCRIPT])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the oracle's python");
+        let mut stdin = python.stdin.take().expect("piped");
+        stdin
+            .write_all(&serde_json::to_vec(&questions).expect("json"))
+            .expect("written");
+        drop(stdin);
+        let output = python.wait_with_output().expect("ended");
+        let answers: Vec<Result<String, String>> =
+            serde_json::from_slice(&output.stdout).expect("json");
+        assert_eq!(answers.len(), rows.len());
+        for ((command, .., expected), answer) in rows.iter().zip(answers) {
+            let fill = |text: &str| fill(text, &home);
+            assert_eq!(answer, expected.map(fill).map_err(fill), "{command:?}");
+        }
+    }
+}

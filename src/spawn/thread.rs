@@ -1,0 +1,208 @@
+//! The spawn thread: finds commands and makes processes, one after another, so that a file system or a name service that
+//! hangs stalls neither the engine nor a log.
+
+use std::io;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use super::command;
+use super::message::{Done, Job};
+use super::plan::{Base, Plan};
+use crate::domain::{Errno, SpawnError};
+use crate::sys::{ChildEnds, Spawner};
+
+/// Starts the thread. `done` is called on it with each answer, in the order of the jobs; it must not block.
+///
+/// To be called before many descriptors are open and before anybody waits for children of unknown pid (see
+/// [`Spawner::new`]).
+///
+/// # Errors
+/// No descriptors, memory or threads to be had.
+pub fn start(base: Base, done: impl Fn(Done) + Send + 'static) -> io::Result<SpawnHandle> {
+    let spawner = Spawner::new()?;
+    // Not bounded by the channel but by who sends: the core has at most one job out per life and one life in the making
+    // per slot, and checks are bounded by the questions that the control handle lets into the engine. So `send` need
+    // never wait, and the engine never does.
+    let (jobs, inbox) = channel();
+    let thread = std::thread::Builder::new()
+        .name("spawn".to_owned())
+        .spawn(move || run(&base, spawner, &inbox, &done))?;
+    Ok(SpawnHandle { jobs, thread })
+}
+
+/// Gives jobs to the spawn thread.
+#[derive(Debug)]
+pub struct SpawnHandle {
+    jobs: Sender<Job>,
+    thread: JoinHandle<()>,
+}
+
+impl SpawnHandle {
+    /// Queues a job; never blocks. Jobs after [`Job::Stop`] are dropped.
+    pub fn send(&self, job: Job) {
+        let _ = self.jobs.send(job);
+    }
+
+    /// Ends the thread after the jobs that are queued, and waits for its end: as long as the slowest of them.
+    pub fn join(self) {
+        let _ = self.jobs.send(Job::Stop);
+        // A panic in there has been reported by its own hook.
+        let _ = self.thread.join();
+    }
+}
+
+fn run(base: &Base, mut spawner: Spawner, inbox: &Receiver<Job>, done: &dyn Fn(Done)) {
+    for job in inbox {
+        match job {
+            Job::Resolve(life, spec) => done(match Plan::new(base, &spec) {
+                Ok(plan) => Done::Resolved(life, Box::new(plan)),
+                Err(error) => Done::Failed(life, error),
+            }),
+            Job::Check(ticket, spec) => {
+                done(Done::Checked(ticket, command::find(base, &spec).map(drop)));
+            }
+            Job::Spawn(life, plan, ends) => done(match spawn(&mut spawner, &plan, ends) {
+                Ok((pid, pidfd)) => Done::Spawned(life, pid, pidfd),
+                Err(error) => Done::Failed(life, error),
+            }),
+            Job::Stop => return,
+        }
+    }
+}
+
+fn spawn(
+    spawner: &mut Spawner,
+    plan: &Plan,
+    ends: ChildEnds,
+) -> Result<(i32, std::os::fd::OwnedFd), SpawnError> {
+    let refused = |error| refusal(plan.name.clone(), Errno::from(error));
+    spawner.spawn(&plan.raw, ends).map_err(refused)
+}
+
+fn refusal(name: String, errno: Errno) -> SpawnError {
+    match errno.0 {
+        libc::EAGAIN => SpawnError::TooManyProcesses { name },
+        // There was no descriptor for its pidfd.
+        libc::EMFILE => SpawnError::TooManyFiles { name },
+        _ => SpawnError::Fork { name, errno },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::spec;
+    use super::*;
+    use crate::api::Ticket;
+    use crate::domain::{ExitStatus, Life};
+    use crate::sys::{Interest, Poller, reap};
+    use std::io::Read;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// A thread, and its answers.
+    fn started(environ: &[(&str, &str)]) -> (SpawnHandle, Receiver<Done>) {
+        let (answers, outbox) = channel();
+        let environ = environ
+            .iter()
+            .map(|&(name, value)| (name.into(), value.into()));
+        let base = Base::new(environ, None, Vec::new());
+        let handle = start(base, move |done| {
+            let _ = answers.send(done);
+        });
+        (handle.expect("started"), outbox)
+    }
+
+    fn life(slot: u32) -> Life {
+        Life {
+            slot,
+            incarnation: 1,
+        }
+    }
+
+    #[test]
+    fn a_command_becomes_a_process_and_ends() {
+        let (handle, answers) = started(&[("GREETING", "hello")]);
+        let next = || answers.recv_timeout(LIMIT).expect("an answer in time");
+        handle.send(Job::Resolve(
+            life(1),
+            Arc::new(spec("sh -c 'read x; echo $GREETING $x; exit 3'", &[])),
+        ));
+        let Done::Resolved(resolved, plan) = next() else {
+            panic!("not resolved");
+        };
+        assert_eq!(resolved, life(1));
+        let (stdin, mut to_child) = std::io::pipe().expect("pipe");
+        let (mut from_child, stdout) = std::io::pipe().expect("pipe");
+        let ends = ChildEnds {
+            stdin: stdin.into(),
+            stdout: stdout.into(),
+            stderr: None,
+        };
+        handle.send(Job::Spawn(life(1), plan, ends));
+        let Done::Spawned(spawned, pid, pidfd) = next() else {
+            panic!("not spawned");
+        };
+        assert_eq!(spawned, life(1));
+        std::io::Write::write_all(&mut to_child, b"you\n").expect("written");
+        let mut text = String::new();
+        from_child.read_to_string(&mut text).expect("read");
+        assert_eq!(text, "hello you\n");
+        let mut poller = Poller::new().expect("epoll");
+        poller.add(&pidfd, 1, Interest::Read).expect("added");
+        assert_eq!(poller.wait(Some(LIMIT)).expect("waited").count(), 1);
+        assert_eq!(
+            reap(&pidfd).expect("reaped"),
+            Some((pid, ExitStatus::Exited(3)))
+        );
+        handle.join();
+        assert!(answers.try_recv().is_err());
+    }
+
+    #[test]
+    fn answers_come_in_the_order_of_the_jobs_and_all_before_the_end() {
+        let (handle, answers) = started(&[]);
+        handle.send(Job::Resolve(life(1), Arc::new(spec("/nonexistent", &[]))));
+        handle.send(Job::Check(Ticket(7), Arc::new(spec("/bin/sh", &[]))));
+        handle.send(Job::Check(Ticket(8), Arc::new(spec("", &[]))));
+        handle.send(Job::Resolve(life(2), Arc::new(spec("/bin/sh", &[]))));
+        handle.join();
+        let answers: Vec<Done> = answers.iter().collect();
+        let missing = SpawnError::NotFound("/nonexistent".to_owned());
+        assert!(
+            matches!(&answers[0], Done::Failed(of, error) if *of == life(1) && *error == missing)
+        );
+        assert!(matches!(&answers[1], Done::Checked(Ticket(7), Ok(()))));
+        assert!(matches!(
+            &answers[2],
+            Done::Checked(Ticket(8), Err(SpawnError::Empty))
+        ));
+        assert!(matches!(&answers[3], Done::Resolved(of, _) if *of == life(2)));
+        assert_eq!(answers.len(), 4);
+    }
+
+    #[test]
+    fn jobs_after_stop_are_dropped_with_their_descriptors() {
+        let (handle, answers) = started(&[]);
+        handle.send(Job::Stop);
+        handle.send(Job::Check(Ticket(1), Arc::new(spec("/bin/sh", &[]))));
+        handle.join();
+        assert_eq!(answers.iter().count(), 0);
+    }
+
+    #[test]
+    fn prc_13_refusals_of_the_kernel_have_their_texts() {
+        let name = || "x".to_owned();
+        for (errno, text) in [
+            (
+                libc::EAGAIN,
+                "Too many processes in process table to spawn 'x'",
+            ),
+            (libc::EMFILE, "too many open files to spawn 'x'"),
+            (libc::ENOMEM, "unknown error during fork for 'x': ENOMEM"),
+        ] {
+            assert_eq!(refusal(name(), Errno(errno)).to_string(), text);
+        }
+    }
+}

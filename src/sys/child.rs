@@ -1,0 +1,364 @@
+//! What the cloned child does between the clone and its exec. It shares the daemon's memory, and for a moment its
+//! descriptors: only system calls on data that the parent laid out, no allocation, no lock, no panic, no `Drop`, and no
+//! libc wrapper that does more than the call (setuid and its kin synchronise threads: here that hangs).
+#![expect(
+    unsafe_code,
+    reason = "raw system calls in a child that shares our memory"
+)]
+
+use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
+
+use super::plan::{Ids, RawPlan};
+use super::spawn::Table;
+use crate::domain::Errno;
+
+#[cfg(not(any(target_arch = "x86", target_arch = "arm")))]
+mod numbers {
+    pub(super) use libc::{
+        SYS_getresgid, SYS_getresuid, SYS_setgroups, SYS_setresgid, SYS_setresuid,
+    };
+}
+/// The calls of the same names have 16-bit ids on these.
+#[cfg(any(target_arch = "x86", target_arch = "arm"))]
+mod numbers {
+    pub(super) use libc::{
+        SYS_getresgid32 as SYS_getresgid, SYS_getresuid32 as SYS_getresuid,
+        SYS_setgroups32 as SYS_setgroups, SYS_setresgid32 as SYS_setresgid,
+        SYS_setresuid32 as SYS_setresuid,
+    };
+}
+
+/// Everything the child reads. Lives in the parent's frame, which stands still until the child has called exec or ended.
+pub(super) struct Work<'a> {
+    pub(super) table: Table,
+    /// All descriptors from here up are closed first.
+    pub(super) first: c_uint,
+    /// What becomes 0, 1 and 2.
+    pub(super) staging: [c_int; 3],
+    pub(super) plan: &'a RawPlan,
+    pub(super) argv: *const *const c_char,
+    pub(super) envp: *const *const c_char,
+    /// The user's number in decimal, for messages.
+    pub(super) uid: &'a [u8],
+    /// The first word of argv, for messages.
+    pub(super) word: &'a [u8],
+}
+
+/// The exit status of a child that could not be what it was to be.
+const NOT_SPAWNED: c_int = 127;
+/// The kernel's size of a signal set, in bytes.
+const SIGSET_BYTES: usize = 8;
+/// The highest signal.
+const SIGNAL_MAX: usize = 64;
+
+/// A system call; the error is an errno.
+///
+/// # Safety
+/// As the call demands. `errno` of the parent's thread is overwritten (the thread-local memory is shared), which the
+/// parent, waiting in its own clone call, does not mind.
+unsafe fn call(number: c_long, args: [usize; 4]) -> Result<(), Errno> {
+    // SAFETY: handed on to the caller; surplus arguments are ignored by the kernel.
+    let result = unsafe { libc::syscall(number, args[0], args[1], args[2], args[3]) };
+    if result == -1 {
+        // SAFETY: always a valid pointer.
+        Err(Errno(unsafe { *libc::__errno_location() }))
+    } else {
+        Ok(())
+    }
+}
+
+/// A descriptor as a system call's argument.
+fn fd(number: c_int) -> usize {
+    number as usize
+}
+
+/// Ends this child alone, running nothing.
+fn end(status: c_int) -> ! {
+    loop {
+        // SAFETY: the child is a thread group of its own, so the daemon's threads live on.
+        let _ = unsafe { call(libc::SYS_exit_group, [fd(status), 0, 0, 0]) };
+    }
+}
+
+/// Writes a message in one piece to `to`, and ends.
+fn fail(to: c_int, parts: [&[u8]; 5]) -> ! {
+    const LAST: &[u8] = b"\nsupervisor: child process was not spawned\n";
+    let part = |bytes: &[u8]| libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast::<c_void>(),
+        iov_len: bytes.len(),
+    };
+    let [a, b, c, d, e] = parts;
+    let pieces = [
+        part(b"supervisor: couldn't "),
+        part(a),
+        part(b),
+        part(c),
+        part(d),
+        part(e),
+        part(LAST),
+    ];
+    // SIGPIPE must not take the place of the exit status when nobody reads any more.
+    mask(u64::MAX);
+    // SAFETY: the vectors point to live memory that writev only reads.
+    let _ = unsafe {
+        call(
+            libc::SYS_writev,
+            [fd(to), pieces.as_ptr() as usize, pieces.len(), 0],
+        )
+    };
+    end(NOT_SPAWNED)
+}
+
+/// Sets the signal mask.
+fn mask(set: u64) {
+    // SAFETY: the set is live and as long as stated; no old set is asked for. Cannot fail so.
+    let _ = unsafe {
+        call(
+            libc::SYS_rt_sigprocmask,
+            [
+                libc::SIG_SETMASK as usize,
+                (&raw const set) as usize,
+                0,
+                SIGSET_BYTES,
+            ],
+        )
+    };
+}
+
+/// Closes all descriptors from `first` up; in the parent's table they stay if `flags` says to unshare.
+fn close_from(first: c_uint, flags: c_uint) -> Result<(), Errno> {
+    // SAFETY: what is closed is this child's own: its table is a copy, or becomes one by this very call.
+    unsafe {
+        call(
+            libc::SYS_close_range,
+            [first as usize, c_uint::MAX as usize, flags as usize, 0],
+        )
+    }
+}
+
+/// Makes the table of descriptors the child's own, with nothing from `first` up.
+fn own_table(table: Table, first: c_uint) -> Result<(), Errno> {
+    match table {
+        Table::Shared => close_from(first, libc::CLOSE_RANGE_UNSHARE),
+        Table::Copied => close_from(first, 0),
+        Table::Inherited => Ok(()),
+    }
+}
+
+/// Ends with 0 if this kind of table works here, else with 1. Never returns.
+pub(super) extern "C" fn probe(work: *mut c_void) -> c_int {
+    // SAFETY: the parent passes a pair that lives until this child has ended.
+    let (table, first) = unsafe { *work.cast::<(Table, c_uint)>() };
+    end(c_int::from(own_table(table, first).is_err()))
+}
+
+/// Becomes what the plan says. Never returns.
+pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
+    // SAFETY: the parent passes a `Work` that lives until this child has called exec or ended.
+    let work = unsafe { &*work.cast::<Work<'_>>() };
+    let plan = work.plan;
+
+    // SAFETY: no memory involved. It cannot fail for a process just made; the session stays the daemon's.
+    let _ = unsafe { call(libc::SYS_setpgid, [0; 4]) };
+
+    if let Err(errno) = own_table(work.table, work.first) {
+        // The table may still be the daemon's: nothing in it may be touched. Writing touches nothing.
+        fail(
+            work.staging[2],
+            [
+                b"close descriptors",
+                b"",
+                b"",
+                b": ",
+                errno.name().as_bytes(),
+            ],
+        );
+    }
+    for (number, &source) in work.staging.iter().enumerate() {
+        // SAFETY: the table is the child's own by now. The staging numbers are above 2, so none is overwritten before
+        // its turn.
+        if let Err(errno) = unsafe { call(libc::SYS_dup3, [fd(source), number, 0, 0]) } {
+            fail(
+                work.staging[2],
+                [
+                    b"set up descriptors",
+                    b"",
+                    b"",
+                    b": ",
+                    errno.name().as_bytes(),
+                ],
+            );
+        }
+    }
+    if work.table != Table::Inherited
+        && let Err(errno) = close_from(3, 0)
+    {
+        fail(
+            2,
+            [
+                b"close descriptors",
+                b"",
+                b"",
+                b": ",
+                errno.name().as_bytes(),
+            ],
+        );
+    }
+
+    for (resource, limit) in &plan.limits {
+        let value = limit.raw();
+        // SAFETY: the value is live; pid 0 is the child itself, whose limits are its own.
+        let result = unsafe {
+            call(
+                libc::SYS_prlimit64,
+                [0, resource.number(), (&raw const value) as usize, 0],
+            )
+        };
+        if let Err(errno) = result {
+            fail(
+                2,
+                [
+                    b"set ",
+                    resource.name().as_bytes(),
+                    b"",
+                    b": ",
+                    errno.name().as_bytes(),
+                ],
+            );
+        }
+    }
+
+    if let Err(reason) = take_ids(&plan.ids) {
+        fail(2, [b"setuid to ", work.uid, b": ", reason, b""]);
+    }
+
+    if let Some(directory) = &plan.directory {
+        // SAFETY: a live NUL-terminated string; the working directory is the child's own (no CLONE_FS).
+        if let Err(errno) = unsafe { call(libc::SYS_chdir, [directory.as_ptr() as usize, 0, 0, 0]) }
+        {
+            fail(
+                2,
+                [
+                    b"chdir to ",
+                    directory.to_bytes(),
+                    b"",
+                    b": ",
+                    errno.name().as_bytes(),
+                ],
+            );
+        }
+    }
+    if let Some(umask) = plan.umask {
+        // SAFETY: no memory involved; the mask is the child's own (no CLONE_FS).
+        let _ = unsafe { call(libc::SYS_umask, [umask as usize, 0, 0, 0]) };
+    }
+
+    default_dispositions();
+    mask(0);
+    // SAFETY: a live string and two live, null-terminated arrays of such.
+    let result = unsafe {
+        call(
+            libc::SYS_execve,
+            [
+                plan.path.as_ptr() as usize,
+                work.argv as usize,
+                work.envp as usize,
+                0,
+            ],
+        )
+    };
+    let errno = result.err().unwrap_or(Errno(libc::EINVAL));
+    fail(
+        2,
+        [b"exec ", work.word, b"", b": ", errno.name().as_bytes()],
+    )
+}
+
+/// No handler of the daemon may run in memory that is the daemon's, so all go before the mask opens.
+// Differs: SIGPIPE and SIGXFSZ, which the daemon ignores, are not ignored in programs: a filter whose reader has left is
+// to die by SIGPIPE, as everywhere else.
+fn default_dispositions() {
+    /// Longer than the kernel's struct on every architecture; all zero means SIG_DFL, no flags, no mask.
+    const ZEROES: [u64; 8] = [0; 8];
+    for signal in 1..=SIGNAL_MAX {
+        // SAFETY: the struct is live and long enough; dispositions are the child's own (no CLONE_SIGHAND). KILL and STOP
+        // are refused, which is right.
+        let _ = unsafe {
+            call(
+                libc::SYS_rt_sigaction,
+                [signal, ZEROES.as_ptr() as usize, 0, SIGSET_BYTES],
+            )
+        };
+    }
+}
+
+/// Takes the groups and ids of the plan, and verifies that no others remain. The error completes a message.
+///
+/// Raw calls change the calling task alone. The parent has made the shared memory undumpable, so no process of the user
+/// can trace this child while it can still see the daemon's secrets.
+fn take_ids(ids: &Ids) -> Result<(), &[u8]> {
+    const GROUPS: &[u8] = b"Could not set groups of effective user";
+    const GROUP: &[u8] = b"Could not set group id of effective user";
+    const USER: &[u8] = b"Could not set user id of effective user";
+    let set_groups = |groups: &[u32]| {
+        // SAFETY: a live array of the stated length.
+        unsafe {
+            call(
+                numbers::SYS_setgroups,
+                [groups.len(), groups.as_ptr() as usize, 0, 0],
+            )
+        }
+    };
+    let set_three = |number: c_long, id: u32| {
+        // SAFETY: no memory involved.
+        unsafe { call(number, [id as usize, id as usize, id as usize, 0]) }
+    };
+    let are_three = |number: c_long, id: u32| {
+        let mut found = [0u32; 3];
+        let [real, effective, saved] = &mut found;
+        // SAFETY: three live, writable integers.
+        let result = unsafe {
+            call(
+                number,
+                [
+                    std::ptr::from_mut(real) as usize,
+                    std::ptr::from_mut(effective) as usize,
+                    std::ptr::from_mut(saved) as usize,
+                    0,
+                ],
+            )
+        };
+        // All ones would have meant "leave as it is".
+        result.is_ok() && found == [id; 3] && id != u32::MAX
+    };
+    match ids {
+        Ids::Keep => Ok(()),
+        Ids::Refused { reason, .. } => Err(reason.as_bytes()),
+        Ids::Groups { gid, groups } => {
+            match set_groups(groups) {
+                Ok(()) => {}
+                // No capability; or a user namespace that does not know one of the groups.
+                Err(Errno(libc::EPERM | libc::EINVAL)) => return Ok(()),
+                Err(_) => return Err(GROUPS),
+            }
+            let _ = set_three(numbers::SYS_setresgid, *gid);
+            if are_three(numbers::SYS_getresgid, *gid) {
+                Ok(())
+            } else {
+                Err(GROUP)
+            }
+        }
+        Ids::Become { uid, gid, groups } => {
+            set_groups(groups).map_err(|_| GROUPS)?;
+            set_three(numbers::SYS_setresgid, *gid).map_err(|_| GROUP)?;
+            set_three(numbers::SYS_setresuid, *uid).map_err(|_| USER)?;
+            if !are_three(numbers::SYS_getresgid, *gid) {
+                Err(GROUP)
+            } else if !are_three(numbers::SYS_getresuid, *uid) {
+                Err(USER)
+            } else {
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Leaving the terminal. The order of the steps is the daemon's; between them it logs.
+#![expect(unsafe_code, reason = "fork")]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{ForkResult, fork, setsid};
+
+/// Goes on in a new process; the old one ends with status 0 at once, without running anything. Returns in the new one.
+///
+/// # Errors
+/// EBUSY: we have threads already, which would be lost. EAGAIN, ENOMEM: no process to be had; we are the old one still.
+///
+/// # Source
+/// fork(2).
+pub fn into_background() -> io::Result<()> {
+    // Unknown where /proc is not mounted: then the caller's word has to do.
+    if threads().is_ok_and(|count| count != 1) {
+        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+    }
+    // SAFETY: there is no other thread, so nothing is left half-done in the copy.
+    match unsafe { fork() }? {
+        ForkResult::Child => Ok(()),
+        // SAFETY: ends without running exit handlers, which are the new process's now.
+        ForkResult::Parent { .. } => unsafe { libc::_exit(0) },
+    }
+}
+
+/// Becomes the leader of a new session, without a terminal.
+///
+/// # Errors
+/// EPERM: we lead a process group already.
+pub fn new_session() -> io::Result<()> {
+    setsid()?;
+    Ok(())
+}
+
+/// Points descriptors 0, 1 and 2 at the null device.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn detach_stdio() -> io::Result<()> {
+    let null: OwnedFd = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?
+        .into();
+    for number in 0..=2 {
+        if number != null.as_raw_fd() {
+            point(number, &null)?;
+        }
+    }
+    if null.as_raw_fd() <= 2 {
+        // It has become one of the three itself: it must stay open, across exec too.
+        keep(null);
+    }
+    Ok(())
+}
+
+/// Opens the null device wherever descriptors 0, 1 and 2 are closed, so that nothing we open gets a number that
+/// everybody takes for a standard stream. The first thing a daemon does.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn ensure_stdio() -> io::Result<()> {
+    loop {
+        let null: OwnedFd = File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/null")?
+            .into();
+        if null.as_raw_fd() > 2 {
+            return Ok(());
+        }
+        keep(null);
+    }
+}
+
+/// Sets the mask of file modes.
+pub fn set_umask(mask: u32) {
+    umask(Mode::from_bits_truncate(mask));
+}
+
+fn point(number: RawFd, target: &OwnedFd) -> io::Result<()> {
+    // SAFETY: replaces a standard stream, which nobody owns.
+    let result = unsafe { libc::dup2(target.as_raw_fd(), number) };
+    if result == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Leaves a standard stream open for ever.
+fn keep(stream: OwnedFd) {
+    use std::os::fd::IntoRawFd;
+    let number = stream.into_raw_fd();
+    // SAFETY: F_SETFD uses no memory.
+    unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
+}
+
+/// How many threads we have.
+fn threads() -> io::Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::forked::forked;
+    use std::io::Write;
+
+    #[test]
+    fn dmn_13_one_fork_a_session_of_its_own_and_null_streams() {
+        let text = forked(|mut file| {
+            let old = std::process::id();
+            into_background().expect("forked");
+            // The old process has ended by now, or is about to: only the new one gets here.
+            new_session().expect("session");
+            detach_stdio().expect("detached");
+            set_umask(0o027);
+            let link = |number: i32| std::fs::read_link(format!("/proc/self/fd/{number}"));
+            let new = std::process::id();
+            let session = nix::unistd::getsid(None).expect("session").as_raw();
+            let streams: Vec<_> = (0..=2).map(|number| link(number).expect("open")).collect();
+            let flags = nix::fcntl::fcntl(std::io::stdin(), nix::fcntl::FcntlArg::F_GETFD);
+            writeln!(
+                file,
+                "{} {} {:?} {:?} {:o}",
+                new != old,
+                session.unsigned_abs() == new,
+                streams,
+                flags,
+                umask(Mode::empty()).bits(),
+            )
+            .expect("written");
+        });
+        assert_eq!(
+            text,
+            "true true [\"/dev/null\", \"/dev/null\", \"/dev/null\"] Ok(0) 27\n"
+        );
+    }
+
+    #[test]
+    fn closed_streams_are_filled_and_stay() {
+        let text = forked(|mut file| {
+            for number in [0, 2] {
+                nix::unistd::close(number).expect("closed");
+            }
+            ensure_stdio().expect("filled");
+            let next = File::open("/dev/null").expect("opened");
+            assert!(next.as_raw_fd() > 2);
+            for number in [0, 2] {
+                let link = std::fs::read_link(format!("/proc/self/fd/{number}")).expect("open");
+                write!(file, "{} ", link.display()).expect("written");
+            }
+        });
+        assert_eq!(text, "/dev/null /dev/null ");
+    }
+
+    #[test]
+    fn a_process_with_threads_is_not_forked() {
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || held.recv().is_err());
+        let error = into_background().expect_err("refused");
+        assert_eq!(error.raw_os_error(), Some(libc::EBUSY));
+        drop(hold);
+        assert!(thread.join().expect("joined"));
+    }
+}

@@ -1,0 +1,118 @@
+//! The kernel we run on: whether it is new enough, its random numbers, and what it hands to us.
+#![expect(unsafe_code, reason = "uname and getrandom")]
+
+use std::ffi::CStr;
+use std::io;
+
+/// The oldest Linux that has everything we use (close_range, pidfds, their waitid).
+const OLDEST: (u32, u32) = (5, 10);
+
+/// A kernel that is too old.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("supervisord needs Linux {}.{} or later; this is Linux {release}", OLDEST.0, OLDEST.1)]
+pub struct TooOld {
+    /// As the kernel names itself.
+    pub release: String,
+}
+
+/// Checks that the kernel is new enough. One whose name cannot be read passes: a guess must not stop the daemon.
+///
+/// # Errors
+/// It is older than Linux 5.10.
+pub fn check() -> Result<(), TooOld> {
+    check_release(release())
+}
+
+fn check_release(release: String) -> Result<(), TooOld> {
+    match parse(&release) {
+        Some(version) if version < OLDEST => Err(TooOld { release }),
+        _ => Ok(()),
+    }
+}
+
+/// The release as the kernel names itself, e.g. `6.1.0-18-amd64`; empty if it cannot be had.
+#[must_use]
+pub fn release() -> String {
+    // SAFETY: an all-zero struct of character arrays is a valid one.
+    let mut names: libc::utsname = unsafe { std::mem::zeroed() };
+    // SAFETY: the struct is live and writable.
+    if unsafe { libc::uname(&raw mut names) } == -1 {
+        return String::new();
+    }
+    // SAFETY: the kernel terminates each name within its array.
+    let name = unsafe { CStr::from_ptr(names.release.as_ptr()) };
+    name.to_string_lossy().into_owned()
+}
+
+/// The first two numbers of a release.
+fn parse(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// A number that nobody can guess.
+///
+/// # Errors
+/// EINTR is retried; there is no other on a supported kernel.
+///
+/// # Source
+/// getrandom(2).
+pub fn random_seed() -> io::Result<u64> {
+    let mut bytes = [0u8; 8];
+    loop {
+        // SAFETY: the buffer is live, writable and as long as stated.
+        let count = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+        // Up to 256 bytes come whole.
+        if count == 8 {
+            return Ok(u64::from_ne_bytes(bytes));
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// Orphans among the descendants of our processes become our children, to be reaped by us.
+///
+/// # Errors
+/// None on a supported kernel.
+///
+/// # Source
+/// PR_SET_CHILD_SUBREAPER(2const).
+pub fn become_subreaper() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_child_subreaper(true)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_compared_by_number() {
+        for (release, fits) in [
+            ("5.10.0", true),
+            ("5.9.16-200.fc33", false),
+            ("4.19.0-26-amd64", false),
+            ("6.1.0-18-amd64", true),
+            ("5.10", true),
+            ("10.0-rc1", true),
+            ("", true),
+            ("strange", true),
+        ] {
+            assert_eq!(check_release(release.to_owned()).is_ok(), fits, "{release}");
+        }
+        assert_eq!(check(), Ok(()));
+        assert_eq!(
+            check_release("5.4.0".to_owned())
+                .expect_err("too old")
+                .to_string(),
+            "supervisord needs Linux 5.10 or later; this is Linux 5.4.0"
+        );
+    }
+
+    #[test]
+    fn seeds_differ() {
+        assert_ne!(random_seed().expect("seed"), random_seed().expect("seed"));
+    }
+}

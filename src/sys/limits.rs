@@ -1,0 +1,231 @@
+//! Limits of open files and processes.
+
+use std::{fmt, io};
+
+use nix::sys::resource::{RLIM_INFINITY, getrlimit, setrlimit};
+
+/// What is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// Open files (`minfds`).
+    Files,
+    /// Processes of our real user (`minprocs`).
+    Processes,
+}
+
+impl Resource {
+    /// As the log and messages say it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Files => "RLIMIT_NOFILE",
+            Self::Processes => "RLIMIT_NPROC",
+        }
+    }
+
+    const fn nix(self) -> nix::sys::resource::Resource {
+        match self {
+            Self::Files => nix::sys::resource::Resource::RLIMIT_NOFILE,
+            Self::Processes => nix::sys::resource::Resource::RLIMIT_NPROC,
+        }
+    }
+
+    /// The kernel's number.
+    pub(super) const fn number(self) -> usize {
+        self.nix() as usize
+    }
+}
+
+/// A pair of limits; `u64::MAX` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// What holds.
+    pub soft: u64,
+    /// Up to where a process may raise it itself.
+    pub hard: u64,
+}
+
+impl Limit {
+    /// No limit.
+    pub const NONE: u64 = RLIM_INFINITY;
+
+    /// As the kernel reads it.
+    pub(super) const fn raw(self) -> libc::rlimit64 {
+        libc::rlimit64 {
+            rlim_cur: self.soft,
+            rlim_max: self.hard,
+        }
+    }
+}
+
+/// A minimum that cannot be had. Its `Display` is Supervisor's, which names the minimum itself as what the environment
+/// allows: it is the hard limit that was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitTooLow {
+    /// Of what.
+    pub resource: Resource,
+    /// What was needed.
+    pub minimum: u64,
+    /// The hard limit that was tried.
+    pub hard: u64,
+}
+
+impl std::error::Error for LimitTooLow {}
+
+impl fmt::Display for LimitTooLow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { minimum, hard, .. } = self;
+        match self.resource {
+            Resource::Files => write!(
+                f,
+                "The minimum number of file descriptors required to run this process is {minimum} as per the \"minfds\" \
+                 command-line argument or config file setting. The current environment will only allow you to open {hard} \
+                 file descriptors.  Either raise the number of usable file descriptors in your environment (see \
+                 README.rst) or lower the minfds setting in the config file to allow the process to start."
+            ),
+            Resource::Processes => write!(
+                f,
+                "The minimum number of available processes required to run this program is {minimum} as per the \
+                 \"minprocs\" command-line argument or config file setting. The current environment will only allow you \
+                 to open {hard} processes.  Either raise the number of usable processes in your environment (see \
+                 README.rst) or lower the minprocs setting in the config file to allow the program to start."
+            ),
+        }
+    }
+}
+
+/// The limit in force.
+///
+/// # Errors
+/// None that a correct caller can cause.
+pub fn limit(resource: Resource) -> io::Result<Limit> {
+    let (soft, hard) = getrlimit(resource.nix())?;
+    Ok(Limit { soft, hard })
+}
+
+/// Sets the limit.
+///
+/// # Errors
+/// EPERM: the hard limit would be raised without CAP_SYS_RESOURCE, or RLIMIT_NOFILE above `fs.nr_open`. EINVAL: soft above
+/// hard.
+pub fn set_limit(resource: Resource, limit: Limit) -> io::Result<()> {
+    Ok(setrlimit(resource.nix(), limit.soft, limit.hard)?)
+}
+
+/// Raises the soft limit to `minimum`, and the hard one where it is lower still. Returns the new soft limit if anything
+/// was done.
+///
+/// # Errors
+/// The kernel refuses.
+///
+/// # Source
+/// Supervisor 4 manual, `[supervisord]`, minfds and minprocs.
+pub fn reach_minimum(resource: Resource, minimum: i64) -> Result<Option<u64>, LimitTooLow> {
+    let minimum = u64::try_from(minimum).unwrap_or(0);
+    let found = limit(resource).unwrap_or(Limit { soft: 0, hard: 0 });
+    // No limit is the greatest number, so no case of its own is needed.
+    if found.soft >= minimum {
+        return Ok(None);
+    }
+    let hard = found.hard.max(minimum);
+    set_limit(
+        resource,
+        Limit {
+            soft: minimum,
+            hard,
+        },
+    )
+    .map(|()| Some(minimum))
+    .map_err(|_| LimitTooLow {
+        resource,
+        minimum,
+        hard,
+    })
+}
+
+/// Raises our own soft limit of open files to the hard one, for a daemon holds several per process. Returns what was in
+/// force before, which is what processes are to have.
+///
+/// # Errors
+/// None that a correct caller can cause.
+pub fn raise_own_files() -> io::Result<Limit> {
+    let found = limit(Resource::Files)?;
+    if found.soft < found.hard {
+        set_limit(
+            Resource::Files,
+            Limit {
+                soft: found.hard,
+                hard: found.hard,
+            },
+        )?;
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dmn_12_a_minimum_below_the_soft_limit_changes_nothing() {
+        let before = limit(Resource::Files).expect("limit");
+        assert_eq!(reach_minimum(Resource::Files, 3), Ok(None));
+        assert_eq!(reach_minimum(Resource::Files, -3), Ok(None));
+        assert_eq!(limit(Resource::Files).expect("limit"), before);
+    }
+
+    #[test]
+    fn dmn_12_a_soft_limit_below_the_minimum_is_raised() {
+        crate::sys::forked::forked(|_file| {
+            let files = |soft, hard| set_limit(Resource::Files, Limit { soft, hard }).expect("set");
+            let found = || {
+                limit(Resource::Files)
+                    .map(|limit| (limit.soft, limit.hard))
+                    .expect("limit")
+            };
+            files(50, 60);
+            assert_eq!(reach_minimum(Resource::Files, 55), Ok(Some(55)));
+            assert_eq!(found(), (55, 60));
+            let before = raise_own_files().expect("raised");
+            assert_eq!((before.soft, before.hard), (55, 60));
+            assert_eq!(found(), (60, 60));
+            let beyond = reach_minimum(Resource::Files, 70);
+            // CAP_SYS_RESOURCE, which containers often lack.
+            let status = std::fs::read_to_string("/proc/self/status").expect("status");
+            let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+            let capabilities = u64::from_str_radix(line.expect("field").trim(), 16).expect("hex");
+            if capabilities & (1 << 24) != 0 {
+                assert_eq!((beyond, found()), (Ok(Some(70)), (70, 70)));
+            } else {
+                let refused = LimitTooLow {
+                    resource: Resource::Files,
+                    minimum: 70,
+                    hard: 70,
+                };
+                assert_eq!((beyond, found()), (Err(refused), (60, 60)));
+            }
+        });
+    }
+
+    #[test]
+    fn dmn_12_failure_texts() {
+        // Above the hard ceiling that the kernel has for everybody.
+        let minimum = i64::MAX;
+        let error = reach_minimum(Resource::Files, minimum).expect_err("too many");
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "The minimum number of file descriptors required to run this process is {minimum} as per the \"minfds\" command-line argument or config file setting. The current environment will only allow you to open {minimum} file descriptors.  Either raise the number of usable file descriptors in your environment (see README.rst) or lower the minfds setting in the config file to allow the process to start."
+            )
+        );
+        let error = LimitTooLow {
+            resource: Resource::Processes,
+            minimum: 9,
+            hard: 9,
+        };
+        assert_eq!(
+            error.to_string(),
+            "The minimum number of available processes required to run this program is 9 as per the \"minprocs\" command-line argument or config file setting. The current environment will only allow you to open 9 processes.  Either raise the number of usable processes in your environment (see README.rst) or lower the minprocs setting in the config file to allow the program to start."
+        );
+    }
+}

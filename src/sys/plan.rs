@@ -1,0 +1,131 @@
+//! What a new process is to be, laid out so that the cloned child only has to read it. Knows nothing of configuration.
+
+use std::ffi::{CString, c_char};
+use std::fmt;
+
+use super::limits::{Limit, Resource};
+
+/// A text that the kernel cannot be given, for it contains a NUL byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("embedded null byte")]
+pub struct NulByte;
+
+/// A list of NUL-terminated strings in one allocation: an argv or an envp.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct CStrings {
+    bytes: Vec<u8>,
+    starts: Vec<usize>,
+}
+
+impl CStrings {
+    /// Appends one string, given in parts.
+    ///
+    /// # Errors
+    /// A part contains a NUL byte; nothing was appended.
+    pub fn push(&mut self, parts: &[&[u8]]) -> Result<(), NulByte> {
+        if parts.iter().any(|part| part.contains(&0)) {
+            return Err(NulByte);
+        }
+        self.starts.push(self.bytes.len());
+        for part in parts {
+            self.bytes.extend_from_slice(part);
+        }
+        self.bytes.push(0);
+        Ok(())
+    }
+
+    /// The strings, without their terminators.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.starts.iter().map(|&start| {
+            let rest = self.bytes.get(start..).unwrap_or_default();
+            rest.split(|&byte| byte == 0).next().unwrap_or_default()
+        })
+    }
+
+    /// Pointers to the strings and a null pointer, valid as long as `self` is neither changed nor dropped.
+    pub(super) fn pointers(&self) -> Vec<*const c_char> {
+        let base = self.bytes.as_ptr();
+        self.starts
+            .iter()
+            .map(|&start| base.wrapping_add(start).cast())
+            .chain([std::ptr::null()])
+            .collect()
+    }
+}
+
+impl fmt::Debug for CStrings {
+    /// The number of strings only: an environment may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CStrings({})", self.starts.len())
+    }
+}
+
+/// Whose rights the new process has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ids {
+    /// The daemon's.
+    Keep,
+    /// The daemon's uid, but this user's groups. Where the kernel refuses (no CAP_SETGID, or groups that the user
+    /// namespace does not know) the daemon's groups stay, as in Supervisor.
+    Groups {
+        /// Primary group.
+        gid: u32,
+        /// All groups, the primary one first.
+        groups: Vec<u32>,
+    },
+    /// Another user's, in full.
+    Become {
+        /// Real, effective and saved user.
+        uid: u32,
+        /// Real, effective and saved group.
+        gid: u32,
+        /// All groups, the primary one first.
+        groups: Vec<u32>,
+    },
+    /// None: it is known already that they cannot be had. The child says so and ends, as it would had it tried.
+    Refused {
+        /// The user.
+        uid: u32,
+        /// Completes "couldn't setuid to …: ".
+        reason: String,
+    },
+}
+
+/// A process to be: plain data, made before the clone and only read after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawPlan {
+    /// What to execute; relative to `directory`, if there is one.
+    pub path: CString,
+    /// Its arguments; the first is also what messages call it.
+    pub argv: CStrings,
+    /// Its environment.
+    pub envp: CStrings,
+    /// Working directory, entered with the process's rights; none: the daemon's.
+    pub directory: Option<CString>,
+    /// File mode mask; none: the daemon's.
+    pub umask: Option<u32>,
+    /// Limits that differ from the daemon's own.
+    pub limits: Vec<(Resource, Limit)>,
+    /// Whose rights.
+    pub ids: Ids,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_kept_apart_and_nul_is_refused() {
+        let mut strings = CStrings::default();
+        strings.push(&[b"A", b"=", b"1"]).expect("plain");
+        strings.push(&[]).expect("empty");
+        strings.push(&[b"b"]).expect("plain");
+        assert_eq!(strings.push(&[b"x\0"]), Err(NulByte));
+        let list: Vec<&[u8]> = strings.iter().collect();
+        assert_eq!(list, [&b"A=1"[..], b"", b"b"]);
+        let pointers = strings.pointers();
+        assert_eq!(pointers.len(), 4);
+        assert!(pointers[3].is_null() && !pointers[2].is_null());
+        assert_eq!(format!("{strings:?}"), "CStrings(3)");
+    }
+}

@@ -1,0 +1,127 @@
+//! Signals to the daemon: blocked in every thread, read from a descriptor.
+#![expect(unsafe_code, reason = "sigaction, to ignore a signal")]
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::domain::Signal;
+
+/// A signal that came, and from whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivered {
+    /// Which.
+    pub signal: Signal,
+    /// The sender's pid; 0 for the kernel. For the log only: it may be reused already.
+    pub pid: u32,
+    /// The sender's real uid.
+    pub uid: u32,
+}
+
+/// Reads signals. Several of one kind that came between two reads are one.
+#[derive(Debug)]
+pub struct SignalReader {
+    fd: SignalFd,
+}
+
+impl SignalReader {
+    /// Blocks `signals` in this thread, and in all that it will make, and reads them from now on. To be called before any
+    /// thread is made: a thread that does not block them would be ended by them.
+    ///
+    /// # Errors
+    /// EINVAL: a number that is no ordinary signal (real-time ones, 0). EMFILE, ENOMEM.
+    ///
+    /// # Source
+    /// signalfd(2).
+    pub fn new(signals: &[Signal]) -> io::Result<Self> {
+        let mut set = SigSet::empty();
+        for signal in signals {
+            set.add(ordinary(*signal)?);
+        }
+        set.thread_block()?;
+        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        Ok(Self { fd })
+    }
+
+    /// The next signal that has come; never waits.
+    ///
+    /// # Errors
+    /// None that a correct caller can cause.
+    pub fn read(&self) -> io::Result<Option<Delivered>> {
+        loop {
+            match self.fd.read_signal() {
+                Ok(None) => return Ok(None),
+                Ok(Some(info)) => {
+                    let Some(signal) = Signal::from_number(i64::from(info.ssi_signo)) else {
+                        continue;
+                    };
+                    return Ok(Some(Delivered {
+                        signal,
+                        pid: info.ssi_pid,
+                        uid: info.ssi_uid,
+                    }));
+                }
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl AsFd for SignalReader {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Ignores `signals`, so that a write to a closed pipe or beyond a file size limit is an error, not the end.
+///
+/// # Errors
+/// EINVAL: not a signal that can be ignored.
+pub fn ignore(signals: &[Signal]) -> io::Result<()> {
+    let action = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    for signal in signals {
+        // SAFETY: no handler of ours is installed; ignoring runs no code.
+        unsafe { sigaction(ordinary(*signal)?, &action) }?;
+    }
+    Ok(())
+}
+
+fn ordinary(signal: Signal) -> io::Result<nix::sys::signal::Signal> {
+    Ok(nix::sys::signal::Signal::try_from(signal.number())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dmn_18_signals_are_read_once_with_their_sender() {
+        // In a thread of its own, because the mask is the thread's; pthread_kill reaches just this one.
+        let thread = std::thread::spawn(|| {
+            let signal = Signal::parse("WINCH").expect("a signal");
+            let reader = SignalReader::new(&[signal]).expect("signalfd");
+            assert_eq!(reader.read().expect("read"), None);
+            for _ in 0..2 {
+                nix::sys::signal::raise(nix::sys::signal::Signal::SIGWINCH).expect("raised");
+            }
+            let delivered = reader.read().expect("read").expect("one signal");
+            assert_eq!(delivered.signal, signal);
+            assert_eq!(delivered.pid, std::process::id());
+            assert_eq!(delivered.uid, nix::unistd::getuid().as_raw());
+            assert_eq!(reader.read().expect("read"), None);
+        });
+        thread.join().expect("joined");
+    }
+
+    #[test]
+    fn signals_that_cannot_be_read_or_ignored_are_refused() {
+        let zero = Signal::from_number(0).expect("accepted in configuration");
+        assert!(SignalReader::new(&[zero]).is_err());
+        assert!(ignore(&[Signal::KILL]).is_err());
+        let pipe = Signal::parse("PIPE").expect("a signal");
+        ignore(&[pipe]).expect("ignored");
+    }
+}

@@ -1,0 +1,454 @@
+//! Makes processes: the parent's side of the clone. What the child does then is in `child.rs`.
+//!
+//! The child shares our memory, so that nothing is copied whatever our size, and our table of descriptors, so that
+//! thousands of them are not copied only to be closed at exec. Its first call is `close_range(first, ∞, UNSHARE)`, which
+//! copies only what lies below `first`. What the child needs must therefore lie there: its three ends wait in *staging*
+//! descriptors, reserved when the [`Spawner`] is made (early, hence low) and pointing at the null device between spawns.
+#![expect(
+    unsafe_code,
+    reason = "clone with a stack of its own; mmap of that stack"
+)]
+
+use std::ffi::{c_int, c_uint, c_void};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
+
+use super::ends::ChildEnds;
+use super::plan::{Ids, RawPlan};
+use super::{child, pidfd};
+use crate::domain::ExitStatus;
+
+/// What becomes of our table of descriptors in a child until its exec. In order of preference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// Shared until the child's first call, which copies the low end only. The cost does not grow with our descriptors.
+    Shared,
+    /// Copied by the clone, closed by the child. For seccomp filters that refuse CLOSE_RANGE_UNSHARE.
+    Copied,
+    /// Copied by the clone, closed by exec. For seccomp filters that refuse close_range altogether; what we inherited
+    /// ourselves is marked close-on-exec when the spawner is made.
+    Inherited,
+}
+
+/// Makes processes, one at a time. Belongs to one thread: the calls of one spawn must not mingle with another's.
+#[derive(Debug)]
+pub struct Spawner {
+    stack: Stack,
+    null: OwnedFd,
+    staging: [OwnedFd; 3],
+    table: Table,
+}
+
+impl Spawner {
+    /// Reserves the staging descriptors, and finds out by trying which kind of [`Table`] the kernel and its filters allow.
+    ///
+    /// To be made before many descriptors are open, and before anybody waits for children of unknown pid: the trial makes
+    /// one, and waits for it.
+    ///
+    /// # Errors
+    /// EMFILE, ENOMEM, EAGAIN: no descriptors, no memory, no processes to be had.
+    pub fn new() -> io::Result<Self> {
+        let mut spawner = Self::with_table(Table::Shared)?;
+        for table in [Table::Shared, Table::Copied] {
+            if spawner.works(table)? {
+                spawner.table = table;
+                return Ok(spawner);
+            }
+        }
+        drop(spawner);
+        Self::with_table(Table::Inherited)
+    }
+
+    /// A spawner with this kind of table, untried.
+    ///
+    /// # Errors
+    /// As [`Spawner::new`].
+    pub fn with_table(table: Table) -> io::Result<Self> {
+        if table == Table::Inherited {
+            close_all_on_exec()?;
+        }
+        let null: OwnedFd = File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/null")?
+            .into();
+        Ok(Self {
+            stack: Stack::new()?,
+            staging: [reserve(&null)?, reserve(&null)?, reserve(&null)?],
+            null,
+            table,
+        })
+    }
+
+    /// The kind of table in use.
+    #[must_use]
+    pub const fn table(&self) -> Table {
+        self.table
+    }
+
+    /// Makes a process of `plan` with `ends` as its descriptors 0, 1 and 2 and no others, leader of a process group of its
+    /// own in our session, all signals at their defaults and none blocked. Returns its pid and pidfd.
+    ///
+    /// Returns when the process has called exec, or has ended with status 127 because a step before that failed; in the
+    /// latter case it has said so on its descriptor 2, and is to be reaped like any other. Blocks as long as the kernel
+    /// blocks the child in `chdir` or `execve` (a dead mount), or somebody with the plan's uid stops it just then.
+    ///
+    /// # Errors
+    /// EAGAIN: too many processes. EMFILE: no descriptor for the pidfd. ENOMEM. No process exists then.
+    ///
+    /// # Source
+    /// clone(2), close_range(2), execve(2), credentials(7), PR_SET_DUMPABLE(2const).
+    pub fn spawn(&mut self, plan: &RawPlan, ends: ChildEnds) -> io::Result<(i32, OwnedFd)> {
+        let uid = match plan.ids {
+            Ids::Become { uid, .. } | Ids::Refused { uid, .. } => uid,
+            // Only the groups can fail then, with our own uid.
+            Ids::Groups { .. } | Ids::Keep => nix::unistd::getuid().as_raw(),
+        }
+        .to_string();
+        let (argv, envp) = (plan.argv.pointers(), plan.envp.pointers());
+        let work = child::Work {
+            table: self.table,
+            first: self.first(),
+            staging: self.staging.each_ref().map(AsRawFd::as_raw_fd),
+            plan,
+            argv: argv.as_ptr(),
+            envp: envp.as_ptr(),
+            uid: uid.as_bytes(),
+            word: plan.argv.iter().next().unwrap_or_default(),
+        };
+        let stderr = ends.stderr.as_ref().unwrap_or(&ends.stdout);
+        // From here to the end of the function the staging descriptors hold the child's ends. An end that stayed there
+        // would keep its pipe from ever reporting that all writers are gone.
+        let _staged = Staged::new(
+            &self.staging,
+            &self.null,
+            [&ends.stdin, &ends.stdout, stderr],
+        )?;
+        let _undumpable =
+            matches!(plan.ids, Ids::Become { .. } | Ids::Groups { .. }).then(Undumpable::new);
+        let _blocked = Blocked::new();
+        // SAFETY: `run` reads a `Work`, which outlives the call, and does nothing but system calls on it.
+        unsafe { self.clone_child(self.table, child::run, (&raw const work).cast()) }
+    }
+
+    /// The number from which on everything is closed in a child.
+    fn first(&self) -> c_uint {
+        let highest = self.staging.iter().map(AsRawFd::as_raw_fd).max();
+        highest.map_or(3, |number| number.unsigned_abs() + 1)
+    }
+
+    /// Tries a kind of table in a child, for a filter may also kill who makes a call that it does not like.
+    fn works(&self, table: Table) -> io::Result<bool> {
+        let work = (table, self.first());
+        let _blocked = Blocked::new();
+        // SAFETY: `probe` reads this pair, which outlives the call, and only makes system calls.
+        match unsafe { self.clone_child(table, child::probe, (&raw const work).cast()) } {
+            Ok((_, pidfd)) => Ok(pidfd::wait(&pidfd)? == ExitStatus::Exited(0)),
+            // A shortage says nothing about filters.
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => Err(error),
+                _ => Ok(false),
+            },
+        }
+    }
+
+    /// Runs `entry(work)` in a child and waits until it has called exec or ended.
+    ///
+    /// # Safety
+    /// `entry` must accept `work`, must keep to what is allowed in a child that shares our memory (see `child.rs`), and
+    /// must not return.
+    unsafe fn clone_child(
+        &self,
+        table: Table,
+        entry: extern "C" fn(*mut c_void) -> c_int,
+        work: *const c_void,
+    ) -> io::Result<(i32, OwnedFd)> {
+        let mut pidfd: RawFd = -1;
+        // SIGCHLD as exit signal makes it a child like any other to waitid, and to whoever listens for orphans.
+        let mut flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+        if table == Table::Shared {
+            flags |= libc::CLONE_FILES;
+        }
+        // SAFETY: the stack is ours alone and unused: the last child that ran on it had left it when clone returned
+        // (CLONE_VFORK), and `&mut self` keeps other threads off it. `pidfd` is where CLONE_PIDFD stores.
+        let pid = unsafe {
+            libc::clone(
+                entry,
+                self.stack.top(),
+                flags,
+                work.cast_mut(),
+                &raw mut pidfd,
+            )
+        };
+        if pid == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: clone succeeded, so this is a new descriptor, close-on-exec, that nobody else knows.
+        Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
+    }
+}
+
+/// A duplicate of `null` above the standard descriptors, as low as there is.
+fn reserve(null: &OwnedFd) -> io::Result<OwnedFd> {
+    // `try_clone` duplicates to 3 or above, close-on-exec.
+    null.try_clone()
+}
+
+/// Marks everything that is open now but 0, 1 and 2 as close-on-exec.
+fn close_all_on_exec() -> io::Result<()> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let number = entry?
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<RawFd>().ok());
+        numbers.extend(number.filter(|&number| number > 2));
+    }
+    for number in numbers {
+        // SAFETY: F_SETFD uses no memory. The number may be gone or be another's by now (EBADF is fine): everything that
+        // we open ourselves is close-on-exec anyway.
+        unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+    Ok(())
+}
+
+/// The staging descriptors while they hold a child's ends.
+struct Staged<'a> {
+    staging: &'a [OwnedFd; 3],
+    null: &'a OwnedFd,
+}
+
+impl<'a> Staged<'a> {
+    fn new(staging: &'a [OwnedFd; 3], null: &'a OwnedFd, ends: [&OwnedFd; 3]) -> io::Result<Self> {
+        let staged = Self { staging, null };
+        for (place, end) in staging.iter().zip(ends) {
+            point(place, end)?;
+        }
+        Ok(staged)
+    }
+}
+
+impl Drop for Staged<'_> {
+    fn drop(&mut self) {
+        for place in self.staging {
+            // Cannot fail: both are open, and no new descriptor is needed.
+            let _ = point(place, self.null);
+        }
+    }
+}
+
+/// Makes `place` another name of what `target` is, close-on-exec.
+fn point(place: &OwnedFd, target: &OwnedFd) -> io::Result<()> {
+    // SAFETY: both are open and ours; the number of `place` stays open, only what it means changes.
+    let result = unsafe { libc::dup3(target.as_raw_fd(), place.as_raw_fd(), libc::O_CLOEXEC) };
+    if result == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Nobody may trace or dump us while this lives, for a child of ours shares our memory and is another user's already.
+///
+/// The kernel makes shared memory undumpable by itself when the child changes its ids, if `fs.suid_dumpable` is 0, and
+/// leaves it so: it has to be set back either way.
+struct Undumpable {
+    was_dumpable: bool,
+}
+
+impl Undumpable {
+    fn new() -> Self {
+        let was_dumpable = matches!(nix::sys::prctl::get_dumpable(), Ok(true));
+        if was_dumpable {
+            let _ = nix::sys::prctl::set_dumpable(false);
+        }
+        Self { was_dumpable }
+    }
+}
+
+impl Drop for Undumpable {
+    fn drop(&mut self) {
+        if self.was_dumpable {
+            let _ = nix::sys::prctl::set_dumpable(true);
+        }
+    }
+}
+
+/// All signals are blocked in this thread while this lives. The child starts with its parent's mask, and a handler of
+/// ours must not run in it. Raw, because the C library leaves two signals of its own open.
+struct Blocked {
+    old: u64,
+}
+
+impl Blocked {
+    fn new() -> Self {
+        let mut old = 0;
+        set_mask(u64::MAX, Some(&mut old));
+        Self { old }
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        set_mask(self.old, None);
+    }
+}
+
+fn set_mask(new: u64, old: Option<&mut u64>) {
+    let old: *mut u64 = old.map_or(std::ptr::null_mut(), std::ptr::from_mut);
+    // SAFETY: both sets are 8 bytes, as stated, and live; `old` may be null. It cannot fail so.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const new,
+            old,
+            size_of::<u64>(),
+        )
+    };
+}
+
+/// A stack for the child, with an inaccessible page below it.
+#[derive(Debug)]
+struct Stack {
+    base: NonNull<c_void>,
+}
+
+// SAFETY: plain memory that nobody else has a pointer to.
+unsafe impl Send for Stack {}
+
+impl Stack {
+    /// Bytes, the inaccessible end included. The child needs a few hundred; debug builds a few thousand.
+    const BYTES: usize = 128 * 1024;
+    /// Bytes of the inaccessible end; a multiple of every page size in use.
+    const GUARD_BYTES: usize = 64 * 1024;
+
+    fn new() -> io::Result<Self> {
+        // SAFETY: a new private mapping at an address of the kernel's choice.
+        let base = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                Self::BYTES,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK,
+                -1,
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let stack = Self {
+            base: NonNull::new(base).ok_or(io::ErrorKind::OutOfMemory)?,
+        };
+        // SAFETY: the low end of the mapping just made.
+        if unsafe { libc::mprotect(base, Self::GUARD_BYTES, libc::PROT_NONE) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(stack)
+    }
+
+    /// Where a stack that grows down begins.
+    fn top(&self) -> *mut c_void {
+        self.base.as_ptr().wrapping_byte_add(Self::BYTES)
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping; no child runs on it, for `clone` has returned.
+        unsafe { libc::munmap(self.base.as_ptr(), Self::BYTES) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Refuses `close_range` in this thread and its children: whenever called, or only with a flag.
+    fn filter(only_with_flags: bool, action: u32) {
+        const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+        const JUMP_IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+        let step = |code: u32, k, jt, jf| libc::sock_filter {
+            code: u16::try_from(code).expect("small"),
+            jt,
+            jf,
+            k,
+        };
+        let number = u32::try_from(libc::SYS_close_range).expect("small");
+        // Offset 0: the call's number. Offset 32: the low half of its third argument.
+        let no_flags = if only_with_flags { 0 } else { u32::MAX };
+        let mut program = [
+            step(LOAD, 0, 0, 0),
+            step(JUMP_IF_EQUAL, number, 0, 3),
+            step(LOAD, 32, 0, 0),
+            step(JUMP_IF_EQUAL, no_flags, 1, 0),
+            step(RETURN, action, 0, 0),
+            step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
+        ];
+        let program = libc::sock_fprog {
+            len: 6,
+            filter: program.as_mut_ptr(),
+        };
+        // SAFETY: plain integers; then a live filter program. Both concern this thread only.
+        unsafe {
+            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+            assert_eq!(
+                libc::prctl(
+                    libc::PR_SET_SECCOMP,
+                    libc::SECCOMP_MODE_FILTER,
+                    &raw const program
+                ),
+                0
+            );
+        }
+    }
+
+    #[test]
+    fn the_kind_of_table_is_what_the_filters_allow() {
+        let errno = |errno: i32| libc::SECCOMP_RET_ERRNO | errno.unsigned_abs();
+        let table = [
+            (None, Table::Shared),
+            (Some((true, errno(libc::EPERM))), Table::Copied),
+            (Some((true, libc::SECCOMP_RET_KILL_PROCESS)), Table::Copied),
+            (Some((false, errno(libc::ENOSYS))), Table::Inherited),
+            (
+                Some((false, libc::SECCOMP_RET_KILL_PROCESS)),
+                Table::Inherited,
+            ),
+        ];
+        for (refused, expected) in table {
+            let thread = std::thread::spawn(move || {
+                if let Some((only_with_flags, action)) = refused {
+                    filter(only_with_flags, action);
+                }
+                let spawner = Spawner::new().expect("spawner");
+                assert_eq!(spawner.table(), expected);
+            });
+            thread.join().expect("as expected");
+        }
+    }
+
+    #[test]
+    fn staging_is_low_and_returns_to_the_null_device() {
+        let spawner = Spawner::new().expect("spawner");
+        let (_, writer) = std::io::pipe().expect("pipe");
+        let end = OwnedFd::from(writer);
+        let link = |fd: &OwnedFd| {
+            let number = fd.as_raw_fd();
+            assert!(number > 2 && number.unsigned_abs() < spawner.first());
+            std::fs::read_link(format!("/proc/self/fd/{number}")).expect("open")
+        };
+        let staged = Staged::new(&spawner.staging, &spawner.null, [&end; 3]).expect("staged");
+        for place in &spawner.staging {
+            assert!(link(place).to_string_lossy().starts_with("pipe:"));
+        }
+        drop(staged);
+        for place in &spawner.staging {
+            assert_eq!(link(place).to_string_lossy(), "/dev/null");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Gauge: spawn → exit → reap of a process that ends at once, against a bare clone in the same run, with few and with
+//! many descriptors open. `cargo bench --bench spawn`; cycles per figure from `SPAWN_CYCLES` (default 2,000).
+#![expect(unsafe_code, reason = "the bare clone to compare with")]
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use supervisord::sys::{CStrings, ChildEnds, Ids, Interest, Poller, RawPlan, Spawner, Table, reap};
+
+/// Figures are taken in turns, so that a busy moment of the machine does not hit one only.
+const TURNS: u32 = 5;
+
+fn main() {
+    let cycles: u32 = std::env::var("SPAWN_CYCLES")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(2_000);
+    let files = supervisord::sys::raise_own_files().expect("limit");
+    println!(
+        "{cycles} cycles each, best of {TURNS} turns; open files limit was {}",
+        files.soft
+    );
+    let mut spawners =
+        [Table::Shared, Table::Copied].map(|table| Spawner::with_table(table).expect("spawner"));
+    let mut bare = Bare::new();
+    let mut open: Vec<OwnedFd> = Vec::new();
+    let mut first_bare = None;
+    for count in [10, 5_000] {
+        while open.len() < count {
+            open.push(null());
+        }
+        let mut best = [Duration::MAX; 4];
+        for _ in 0..TURNS {
+            let figures = [
+                timed(cycles, || bare.cycle()),
+                timed(cycles, || cycle(&mut spawners[0], &plan(Ids::Keep))),
+                timed(cycles, || cycle(&mut spawners[0], &plan(other_user()))),
+                timed(cycles, || cycle(&mut spawners[1], &plan(Ids::Keep))),
+            ];
+            for (best, figure) in best.iter_mut().zip(figures) {
+                *best = (*best).min(figure);
+            }
+        }
+        let reference = *first_bare.get_or_insert(best[0]);
+        let names = [
+            "bare clone, table copied",
+            "spawner",
+            "spawner, other user",
+            "spawner, table copied",
+        ];
+        for (name, figure) in names.iter().zip(best) {
+            println!(
+                "{count:>5} descriptors  {name:<26} {:>8.1} µs  {:>5.2} × bare here  {:>5.2} × bare with 10",
+                figure.as_secs_f64() * 1e6,
+                figure.as_secs_f64() / best[0].as_secs_f64(),
+                figure.as_secs_f64() / reference.as_secs_f64(),
+            );
+        }
+    }
+    if ender() != c"/bin/true" {
+        let _ = std::fs::remove_file(ender().to_str().expect("utf-8"));
+    }
+}
+
+/// A program that only ends: written here, so that no loader blurs the figures; `/bin/true` where we cannot write one.
+fn ender() -> &'static CStr {
+    static ENDER: OnceLock<CString> = OnceLock::new();
+    ENDER.get_or_init(|| {
+        if !cfg!(target_arch = "x86_64") {
+            return c"/bin/true".to_owned();
+        }
+        let half = |number: u16| number.to_le_bytes().to_vec();
+        let word = |number: u32| number.to_le_bytes().to_vec();
+        let long = |number: u64| number.to_le_bytes().to_vec();
+        const BASE: u64 = 0x40_0000;
+        // xor edi, edi; mov eax, 231 (exit_group); syscall
+        let code = [0x31, 0xff, 0xb8, 0xe7, 0, 0, 0, 0x0f, 0x05];
+        let length = 120 + code.len() as u64;
+        let elf = [
+            b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec(),
+            // Executable, x86-64, version; entry, program headers at 64, no sections.
+            [
+                half(2),
+                half(62),
+                word(1),
+                long(BASE + 120),
+                long(64),
+                long(0),
+            ]
+            .concat(),
+            [
+                word(0),
+                half(64),
+                half(56),
+                half(1),
+                half(0),
+                half(0),
+                half(0),
+            ]
+            .concat(),
+            // One segment to load, readable and executable: the whole file.
+            [word(1), word(5), long(0), long(BASE), long(BASE)].concat(),
+            [long(length), long(length), long(0x1000)].concat(),
+            code.to_vec(),
+        ]
+        .concat();
+        let path = std::env::temp_dir().join(format!("supervisord-ender-{}", std::process::id()));
+        std::fs::write(&path, elf).expect("written");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("mode");
+        CString::new(path.into_os_string().into_encoded_bytes()).expect("no NUL")
+    })
+}
+
+fn null() -> OwnedFd {
+    File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .expect("null")
+        .into()
+}
+
+fn other_user() -> Ids {
+    if nix::unistd::getuid().is_root() {
+        Ids::Become {
+            uid: 65534,
+            gid: 65534,
+            groups: vec![65534],
+        }
+    } else {
+        Ids::Keep
+    }
+}
+
+fn plan(ids: Ids) -> RawPlan {
+    let mut argv = CStrings::default();
+    argv.push(&[ender().to_bytes()]).expect("no NUL");
+    RawPlan {
+        path: ender().to_owned(),
+        argv,
+        envp: CStrings::default(),
+        directory: None,
+        umask: Some(0o022),
+        limits: Vec::new(),
+        ids,
+    }
+}
+
+fn timed(cycles: u32, mut cycle: impl FnMut()) -> Duration {
+    let start = Instant::now();
+    for _ in 0..cycles {
+        cycle();
+    }
+    start.elapsed() / cycles
+}
+
+/// As the daemon does it: a plan, ends for the process, the exit seen by the pidfd.
+fn cycle(spawner: &mut Spawner, plan: &RawPlan) {
+    thread_local! {
+        static POLLER: std::cell::RefCell<Poller> = std::cell::RefCell::new(Poller::new().expect("epoll"));
+    }
+    let ends = ChildEnds {
+        stdin: null(),
+        stdout: null(),
+        stderr: Some(null()),
+    };
+    let (_, pidfd) = spawner.spawn(plan, ends).expect("spawned");
+    POLLER.with_borrow_mut(|poller| {
+        poller.add(&pidfd, 1, Interest::Read).expect("added");
+        assert_eq!(poller.wait(None).expect("waited").count(), 1);
+        poller.remove(&pidfd).expect("removed");
+    });
+    reap(&pidfd).expect("reaped").expect("ended");
+}
+
+/// The least that makes a process: clone, exec, wait.
+struct Bare {
+    stack: Vec<u8>,
+}
+
+impl Bare {
+    fn new() -> Self {
+        Self {
+            stack: vec![0; 64 * 1024],
+        }
+    }
+
+    fn cycle(&mut self) {
+        extern "C" fn run(path: *mut c_void) -> c_int {
+            let path: *const c_char = path.cast_const().cast();
+            let argv = [path, std::ptr::null()];
+            let envp: [*const c_char; 1] = [std::ptr::null()];
+            // SAFETY: live strings and arrays; the child leaves one way or the other.
+            unsafe {
+                libc::execve(path, argv.as_ptr(), envp.as_ptr());
+                libc::_exit(127)
+            }
+        }
+        let top = self.stack.as_mut_ptr().wrapping_add(self.stack.len());
+        let top = top.wrapping_sub(top as usize % 16).cast();
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        let mut status = 0;
+        // SAFETY: the stack is ours and unused; `run` makes system calls only; the status is live.
+        unsafe {
+            let pid = libc::clone(run, top, flags, ender().as_ptr().cast_mut().cast());
+            assert_ne!(pid, -1);
+            assert_eq!(libc::waitpid(pid, &raw mut status, 0), pid);
+        }
+        assert_eq!(status, 0);
+    }
+}

@@ -1,0 +1,124 @@
+//! Random configurations.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use supervisord::config::spec::{
+    AutoRestart, Config, DaemonSpec, GroupKind, GroupSpec, LogSpec, LogTarget, ProcessSpec,
+};
+use supervisord::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
+
+use crate::chance::Chance;
+
+/// A configuration of about `size` processes.
+pub(crate) fn config(chance: &mut Chance, size: u64) -> Arc<Config> {
+    let mut groups = Vec::new();
+    let mut left = size;
+    let mut number = 0;
+    while left > 0 {
+        let members = 1 + chance.below(left.min(if size > 200 { 60 } else { 5 }));
+        left -= members;
+        // Names repeat between configurations, so that rereads find groups changed, kept, added and removed.
+        number += 1 + chance.below(2);
+        groups.push(Arc::new(group(chance, number, members)));
+    }
+    groups.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+    Arc::new(Config {
+        daemon: daemon(chance),
+        servers: Vec::new(),
+        rpc_interfaces: vec!["supervisor".to_owned()],
+        groups,
+        notes: Vec::new(),
+    })
+}
+
+fn group(chance: &mut Chance, number: u64, members: u64) -> GroupSpec {
+    let name = GroupName::parse(&format!("g{number}")).expect("valid");
+    let mut processes: Vec<_> = (0..members)
+        .map(|place| Arc::new(process(chance, &name, place)))
+        .collect();
+    processes.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+    GroupSpec {
+        name,
+        priority: chance.pick(&[1, 5, 999, 999, 999]),
+        kind: if chance.one_in(20) {
+            GroupKind::Listeners {
+                events: vec!["EVENT".to_owned()],
+                buffer_size: 10,
+                result_handler: "supervisor.dispatchers:default_handler".to_owned(),
+            }
+        } else {
+            GroupKind::Programs
+        },
+        processes,
+    }
+}
+
+fn process(chance: &mut Chance, group: &GroupName, place: u64) -> ProcessSpec {
+    ProcessSpec {
+        name: ProcessName::parse(&format!("p{place}")).expect("valid"),
+        group: group.clone(),
+        command: Arc::from(format!("/bin/p{}", chance.below(3))),
+        directory: None,
+        umask: None,
+        priority: chance.pick(&[1, 999, 999]),
+        autostart: chance.percent(70),
+        autorestart: chance.pick(&[
+            AutoRestart::Always,
+            AutoRestart::Never,
+            AutoRestart::Unexpected,
+        ]),
+        startsecs: Seconds(chance.pick(&[-1, 0, 0, 1, 1, 2, 10])),
+        startretries: chance.pick(&[-1, 0, 1, 3, 3, 20]),
+        exitcodes: chance.pick::<&[u8]>(&[&[], &[0], &[0, 2]]).into(),
+        stopsignal: chance.pick(&[Signal::TERM, Signal::TERM, Signal::KILL]),
+        stopwaitsecs: Seconds(chance.pick(&[-5, 0, 1, 3, 10, 10])),
+        stopasgroup: chance.percent(20),
+        killasgroup: chance.percent(20),
+        user: None,
+        redirect_stderr: false,
+        stdout: log(chance),
+        stderr: log(chance),
+        environment: Arc::from([]),
+        server_url: None,
+        restart_floor: Seconds(chance.pick(&[0, 1, 1, 5])),
+    }
+}
+
+fn log(chance: &mut Chance) -> LogSpec {
+    LogSpec {
+        target: match chance.below(3) {
+            0 => LogTarget::None,
+            1 => LogTarget::Auto,
+            _ => LogTarget::File(Arc::from(Path::new("/var/log/p"))),
+        },
+        maxbytes: Bytes(0),
+        backups: 0,
+        capture_maxbytes: Bytes(0),
+        events: false,
+        syslog: false,
+    }
+}
+
+fn daemon(chance: &mut Chance) -> DaemonSpec {
+    DaemonSpec {
+        logfile: PathBuf::from("/var/log/supervisord.log"),
+        logfile_maxbytes: Bytes(0),
+        logfile_backups: 0,
+        loglevel: Level::Info,
+        pidfile: PathBuf::from("/run/supervisord.pid"),
+        umask: 0o22,
+        nodaemon: true,
+        silent: true,
+        minfds: 1024,
+        minprocs: 200,
+        nocleanup: false,
+        childlogdir: PathBuf::from("/tmp"),
+        user: None,
+        directory: None,
+        strip_ansi: false,
+        environment: Arc::from([]),
+        identifier: format!("id{}", chance.below(3)),
+        server_url: None,
+    }
+}

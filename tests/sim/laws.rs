@@ -1,0 +1,340 @@
+//! What must hold after each step, seen from outside: from inputs, actions and views alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use supervisord::api::{FaultCode, ProcessView, Reply, Request, Target, Ticket};
+use supervisord::config::spec::ProcessSpec;
+use supervisord::core::{Action, Fleet, Input, Outcome};
+use supervisord::domain::{Event, EventKind, Life, Now, ProcessState, Signal};
+
+const SECOND: u64 = 1_000_000_000;
+
+type Name = (String, String);
+
+/// One process as the events tell it.
+#[derive(Debug)]
+struct Told {
+    state: ProcessState,
+    /// BACKOFF since it last was RUNNING, FATAL or new.
+    failures: u32,
+    /// A stop was accepted, and no start asked for since.
+    to_stay_down: bool,
+}
+
+/// A life as the actions tell it.
+#[derive(Debug)]
+struct Lived {
+    name: Name,
+    spec: std::sync::Arc<ProcessSpec>,
+    /// Spawned, not yet ended.
+    up: bool,
+    /// The stop signal went out then.
+    stop_sent: Option<u64>,
+    killed: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Laws {
+    told: BTreeMap<Name, Told>,
+    lives: BTreeMap<Life, Lived>,
+    /// Lives that were asked of the kernel and have not ended, by slot.
+    at_kernel: BTreeMap<u32, Life>,
+    used: BTreeSet<u64>,
+    waiting: BTreeMap<Ticket, Request>,
+    /// When each reaped process was reaped, until its end is told.
+    reaped: BTreeMap<Life, u64>,
+    stopping_told: bool,
+    running_told: bool,
+}
+
+impl Laws {
+    pub(crate) fn before(&mut self, input: &Input) {
+        match input {
+            Input::Asked {
+                ticket, request, ..
+            } => {
+                self.waiting.insert(*ticket, request.clone());
+            }
+            Input::Exited { life, .. } | Input::SpawnFailed { life, .. } => {
+                if self.at_kernel.get(&life.slot) == Some(life) {
+                    self.at_kernel.remove(&life.slot);
+                }
+                if let Some(lived) = self.lives.get_mut(life) {
+                    lived.up = false;
+                }
+            }
+            Input::Spawned { life, .. } => {
+                if let Some(lived) = self.lives.get_mut(life) {
+                    lived.up = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn after(&mut self, now: Now, input: &Input, actions: &[Action], fleet: &Fleet) {
+        for action in actions {
+            match action {
+                Action::Resolve(life, spec) => self.attempt(*life, spec, input),
+                Action::Spawn(life, _) => {
+                    let before = self.at_kernel.insert(life.slot, *life);
+                    assert_eq!(before, None, "two live incarnations of one slot");
+                }
+                Action::Signal { life, signal, .. } => self.signal(now, *life, *signal, actions),
+                Action::Publish(event) => self.event(event),
+                Action::Answer(ticket, answer) => {
+                    let request = self.waiting.remove(ticket);
+                    let request = request.expect("a ticket is answered once");
+                    self.answered(&request, answer.as_ref().map_err(|fault| fault.code));
+                }
+                _ => {}
+            }
+        }
+        if let Input::Asked {
+            ticket,
+            request:
+                Request::Stop {
+                    target: Target::One(spec, _),
+                    ..
+                },
+            ..
+        } = input
+        {
+            let refused = actions.iter().any(|action| {
+                matches!(action, Action::Answer(t, Err(fault)) if t == ticket && fault.code != FaultCode::NotRunning)
+            });
+            let name = (spec.group.clone(), spec.process.clone().unwrap_or_default());
+            if !refused && let Some(told) = self.told.get_mut(&name) {
+                told.to_stay_down = true;
+            }
+        }
+        if let Some(deadline) = fleet.next_deadline() {
+            assert!(deadline > now.mono, "a deadline is in the past");
+        }
+        self.deadlines(now, input);
+    }
+
+    fn attempt(&mut self, life: Life, spec: &std::sync::Arc<ProcessSpec>, input: &Input) {
+        assert!(
+            self.used.insert(life.incarnation),
+            "an incarnation is used twice"
+        );
+        assert!(!self.stopping_told, "a start while everything stops");
+        let name = (spec.group.to_string(), spec.name.to_string());
+        let told = self.told.get_mut(&name).expect("known");
+        assert_eq!(told.state, ProcessState::Starting);
+        if told.to_stay_down {
+            assert!(
+                matches!(input, Input::Checked { .. }),
+                "a start after an accepted stop, by {input:?}"
+            );
+            told.to_stay_down = false;
+        }
+        let lived = Lived {
+            name,
+            spec: std::sync::Arc::clone(spec),
+            up: false,
+            stop_sent: None,
+            killed: false,
+        };
+        self.lives.insert(life, lived);
+    }
+
+    fn signal(&mut self, now: Now, life: Life, signal: Signal, actions: &[Action]) {
+        let Some(lived) = self.lives.get_mut(&life) else {
+            assert_eq!(signal, Signal::KILL, "a stranger is killed or left alone");
+            return;
+        };
+        assert!(
+            lived.up,
+            "a signal to a process that is not there: {life:?}"
+        );
+        let told = &self.told[&lived.name];
+        // Signals of clients go to one that is not being stopped too; only the first after STOPPING is the stop.
+        let entered = actions.iter().any(|action| matches!(action, Action::Publish(Event { process: Some(process), group: Some(group), kind: EventKind::ProcessState { to: ProcessState::Stopping, .. } }) if (group.as_str(), process.as_str()) == (lived.name.0.as_str(), lived.name.1.as_str())));
+        let stops = signal == lived.spec.stopsignal && lived.stop_sent.is_none();
+        if stops && (entered || told.state == ProcessState::Stopping) {
+            lived.stop_sent = Some(now.mono.0);
+        } else if signal == Signal::KILL {
+            lived.killed = true;
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::ProcessState {
+                from, to, tries, ..
+            } => {
+                let name = (
+                    event.group.as_ref().expect("has one").to_string(),
+                    event.process.as_ref().expect("has one").to_string(),
+                );
+                let told = self.told.entry(name).or_insert(Told {
+                    state: ProcessState::Stopped,
+                    failures: 0,
+                    to_stay_down: false,
+                });
+                assert_eq!(told.state, *from, "events do not follow one another");
+                assert!(legal(*from, *to), "{from} -> {to}");
+                told.state = *to;
+                match to {
+                    ProcessState::Backoff => {
+                        told.failures += 1;
+                        assert_eq!(told.failures, *tries);
+                    }
+                    ProcessState::Running | ProcessState::Fatal => told.failures = 0,
+                    ProcessState::Starting => assert_eq!(told.failures, *tries),
+                    _ => {}
+                }
+            }
+            EventKind::GroupAdded => {
+                // Every process of it begins anew.
+                let group = event.group.as_ref().expect("has one").to_string();
+                self.told.retain(|name, _| name.0 != group);
+            }
+            EventKind::GroupRemoved => {
+                let group = event.group.as_ref().expect("has one").to_string();
+                for (name, told) in &self.told {
+                    assert!(
+                        name.0 != group || told.state.is_stopped(),
+                        "{name:?} is removed while {:?}",
+                        told.state
+                    );
+                }
+                self.told.retain(|name, _| name.0 != group);
+                // Who was UNKNOWN lives on, and is nobody's any more.
+                self.lives.retain(|_, lived| lived.name.0 != group);
+            }
+            EventKind::SupervisorState(state) => {
+                if state.code() < 1 {
+                    assert!(!self.stopping_told, "the stop is told twice");
+                    self.stopping_told = true;
+                } else {
+                    assert!(!self.running_told, "the start is told twice");
+                    self.running_told = true;
+                }
+            }
+            EventKind::ProcessCommunication { .. }
+            | EventKind::ProcessLog { .. }
+            | EventKind::RemoteCommunication { .. } => {}
+        }
+    }
+
+    fn answered(&self, request: &Request, answer: Result<&Reply, FaultCode>) {
+        let state = |target: &Target| match target {
+            Target::One(spec, _) => self
+                .told
+                .get(&(spec.group.clone(), spec.process.clone().unwrap_or_default()))
+                .map_or(ProcessState::Stopped, |told| told.state),
+            Target::Group(_) | Target::All => ProcessState::Stopped,
+        };
+        if answer != Ok(&Reply::Done) {
+            return;
+        }
+        match request {
+            Request::Start { target, wait: true } => {
+                assert_eq!(
+                    state(target),
+                    ProcessState::Running,
+                    "started, but is not RUNNING"
+                );
+            }
+            Request::Stop { target, wait: true } => {
+                assert!(
+                    state(target).is_stopped(),
+                    "stopped, but is {}",
+                    state(target)
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// STOPPING ends: SIGKILL goes out in time, and an end is told at most ten seconds after the reaping.
+    fn deadlines(&mut self, now: Now, input: &Input) {
+        let at = now.mono.0;
+        if let Input::Exited { life, .. } = input
+            && self.lives.contains_key(life)
+        {
+            self.reaped.entry(*life).or_insert(at);
+        }
+        let life = match input {
+            Input::Exited { life, .. } | Input::Drained(life) => Some(*life),
+            _ => None,
+        };
+        if let Some(life) = life
+            && matches!(input, Input::Drained(_))
+            && self.reaped.remove(&life).is_some()
+        {
+            self.lives.remove(&life);
+        }
+        self.reaped.retain(|life, since| {
+            if at >= *since + 10 * SECOND {
+                self.lives.remove(life);
+                return false;
+            }
+            true
+        });
+        if !matches!(input, Input::DeadlineReached) {
+            return;
+        }
+        for (life, lived) in &self.lives {
+            let Some(sent) = lived.stop_sent.filter(|_| lived.up && !lived.killed) else {
+                continue;
+            };
+            let wait = u64::try_from(lived.spec.stopwaitsecs.0).unwrap_or(0) * SECOND;
+            let told = self.told.get(&lived.name).map(|told| told.state);
+            assert!(
+                at < sent + wait
+                    || told == Some(ProcessState::Unknown)
+                    || told != Some(ProcessState::Stopping),
+                "{life:?} is not killed in time: {at} {lived:?} {told:?}"
+            );
+        }
+    }
+
+    /// What clients see is what the events told.
+    pub(crate) fn compare(&self, views: &[ProcessView]) {
+        let mut last = None;
+        for view in views {
+            let name = (view.group.to_string(), view.name.to_string());
+            let told = self
+                .told
+                .get(&name)
+                .map_or(ProcessState::Stopped, |told| told.state);
+            assert_eq!(view.state, told, "{name:?}");
+            assert!(last < Some(name.clone()), "views are not in order");
+            last = Some(name);
+        }
+    }
+
+    pub(crate) fn at_the_end(&self, outcome: Option<&Outcome>) {
+        assert!(outcome.is_some());
+        assert!(
+            self.waiting.is_empty(),
+            "never answered: {:?}",
+            self.waiting
+        );
+        for (name, told) in &self.told {
+            assert!(
+                told.state.is_stopped(),
+                "{name:?} is {} at the end",
+                told.state
+            );
+        }
+    }
+}
+
+fn legal(from: ProcessState, to: ProcessState) -> bool {
+    use ProcessState::{Backoff, Exited, Fatal, Running, Starting, Stopped, Stopping, Unknown};
+    match to {
+        Starting => matches!(from, Stopped | Exited | Fatal | Backoff),
+        Running => from == Starting,
+        Backoff => from == Starting,
+        Stopping => matches!(from, Starting | Running),
+        Stopped => matches!(from, Stopping | Backoff),
+        Exited => from == Running,
+        Fatal => from == Backoff,
+        Unknown => matches!(from, Starting | Running | Stopping),
+    }
+}

@@ -1,0 +1,523 @@
+//! The shell as the core sees it: threads that answer late, processes that end or do not, clients that ask for anything.
+//! Time is virtual.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use supervisord::api::{Caller, Front, Grant, LogOf, Permission, Request, Scope, Target, Ticket};
+use supervisord::core::{
+    Action, Actions, DaemonSignal, Fleet, Identity, Input, LoadError, LoadReason, Outcome, Snapshot,
+};
+use supervisord::domain::{
+    Channel, Errno, ExitStatus, Life, Namespec, Now, Signal, SpawnError, Tick, Wall,
+};
+
+use crate::chance::Chance;
+use crate::configs;
+use crate::laws::Laws;
+
+const MILLI: u64 = 1_000_000;
+const SECOND: u64 = 1000 * MILLI;
+
+/// Threads of the shell; each answers in the order in which it was asked.
+#[derive(Clone, Copy)]
+enum Thread {
+    Spawn,
+    Output,
+    Loader,
+}
+
+/// A process in the world.
+struct Alive {
+    /// It ends of SIGKILL only.
+    stubborn: bool,
+    ending: bool,
+}
+
+pub(crate) struct World {
+    chance: Chance,
+    pub(crate) fleet: Fleet,
+    now: Now,
+    /// Answers and events on their way.
+    coming: BTreeMap<(u64, u64), Input>,
+    sequence: u64,
+    /// When each thread is free again.
+    busy: [u64; 3],
+    alive: BTreeMap<Life, Alive>,
+    /// Lives of the past, for inputs that come too late.
+    past: Vec<Life>,
+    next_ticket: u64,
+    size: u64,
+    laws: Laws,
+    finished: Option<Outcome>,
+    /// Names of groups that were ever seen.
+    groups: u64,
+    /// Percent of shell work that fails.
+    failing: u64,
+    /// Milliseconds that an answer takes at most.
+    slow: u64,
+    next_pid: i32,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut chance = Chance::new(seed);
+        let size = match chance.below(40) {
+            0 => 1000 + chance.below(4000),
+            1..=8 => 20 + chance.below(180),
+            _ => 1 + chance.below(12),
+        };
+        let config = configs::config(&mut chance, size);
+        let identity = Identity {
+            pid: 1,
+            daemon_log: chance
+                .percent(80)
+                .then(|| Arc::from(std::path::Path::new("/var/log/supervisord.log"))),
+            seed,
+        };
+        let failing = chance.pick(&[0, 2, 10, 50]);
+        let slow = chance.pick(&[0, 1, 50, 3000, 20_000]);
+        Self {
+            fleet: Fleet::new(identity, config),
+            now: Now {
+                mono: Tick(chance.below(1000) * SECOND),
+                wall: Wall(1_700_000_000_000_000_000),
+            },
+            coming: BTreeMap::new(),
+            sequence: 0,
+            busy: [0; 3],
+            alive: BTreeMap::new(),
+            past: Vec::new(),
+            next_ticket: 0,
+            size,
+            laws: Laws::default(),
+            finished: None,
+            groups: size * 2 + 2,
+            failing,
+            slow,
+            next_pid: 100,
+            chance,
+        }
+    }
+
+    /// Runs for about `steps` inputs, then stops everything; answers how many inputs there were.
+    pub(crate) fn run(mut self, steps: u64) -> u64 {
+        self.give(Input::Began);
+        let mut count = 1;
+        while self.finished.is_none() {
+            assert!(
+                count < steps.saturating_mul(4) + 400_000,
+                "the stop does not end"
+            );
+            if count == steps {
+                self.give(Input::Received(DaemonSignal::Exit(Signal::TERM)));
+            } else {
+                self.advance();
+            }
+            count += 1;
+        }
+        self.laws.at_the_end(self.finished.as_ref());
+        count
+    }
+
+    /// To whatever comes next: an answer, a deadline, or somebody who wants something.
+    fn advance(&mut self) {
+        let mono = self.now.mono.0;
+        let deadline = self.fleet.next_deadline().map_or(u64::MAX, |tick| tick.0);
+        let answer = self
+            .coming
+            .first_key_value()
+            .map_or(u64::MAX, |(&(at, _), _)| at);
+        let whim = mono
+            + match self.chance.below(4) {
+                0 => self.chance.below(5 * MILLI),
+                1 => self.chance.below(SECOND),
+                _ => self.chance.below(5 * SECOND),
+            };
+        let at = deadline.min(answer).min(whim).max(mono);
+        self.pass(at - mono);
+        if at == answer {
+            let (_, input) = self.coming.pop_first().expect("there is one");
+            if let Input::Exited { life, .. } = &input {
+                self.alive.remove(life);
+                self.past.push(*life);
+            }
+            self.give(input);
+        } else if at == deadline {
+            self.give(Input::DeadlineReached);
+        } else {
+            let input = self.whim();
+            self.give(input);
+        }
+    }
+
+    fn pass(&mut self, nanos: u64) {
+        self.now.mono.0 += nanos;
+        self.now.wall.0 += i64::try_from(nanos).expect("virtual time is short");
+        if self.chance.one_in(200) {
+            // Somebody sets the clock. Nothing may depend on it.
+            let jump = i64::try_from(self.chance.below(10_000 * SECOND)).expect("fits");
+            self.now.wall.0 += jump - 5_000_000_000_000;
+        }
+    }
+
+    fn give(&mut self, input: Input) {
+        let check_copy = self.chance.one_in(20 + self.size * 4);
+        let copy = check_copy.then(|| restored(&self.fleet, self.now));
+        self.laws.before(&input);
+        let mut out = Actions::new();
+        self.fleet.handle(self.now, input.clone(), &mut out);
+        if let Some(mut copy) = copy {
+            let mut same = Actions::new();
+            copy.handle(self.now, input.clone(), &mut same);
+            assert_eq!(out, same, "a restored fleet does something else");
+            assert_eq!(copy.next_deadline(), self.fleet.next_deadline());
+            assert_eq!(copy.snapshot(), self.fleet.snapshot());
+            self.fleet = copy;
+        }
+        self.laws.after(self.now, &input, &out, &self.fleet);
+        if self.chance.one_in(10 + self.size) {
+            self.laws.compare(&self.fleet.view(self.now));
+        }
+        self.perform(out);
+    }
+
+    fn perform(&mut self, actions: Actions) {
+        let mut signalled = Vec::new();
+        for action in actions {
+            assert!(
+                self.finished.is_none(),
+                "nothing follows the end: {action:?}"
+            );
+            self.act(action, &mut signalled);
+        }
+        // The engine answers for signals at once, after the actions of one input.
+        for input in signalled {
+            if self.finished.is_none() {
+                self.give(input);
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action, signalled: &mut Vec<Input>) {
+        let fails = self.chance.percent(self.failing);
+        let error = || SpawnError::NotFound("/bin/p".to_owned());
+        match action {
+            Action::Resolve(life, _) => {
+                let input = if fails {
+                    let error = error();
+                    Input::SpawnFailed { life, error }
+                } else {
+                    Input::Resolved(life)
+                };
+                self.answer(Thread::Spawn, input);
+            }
+            Action::Prepare(life, ..) => {
+                let input = if fails {
+                    let error = error();
+                    Input::SpawnFailed { life, error }
+                } else {
+                    Input::Prepared(life)
+                };
+                self.answer(Thread::Output, input);
+            }
+            Action::Spawn(life, _) => self.spawn(life, fails),
+            Action::Signal { life, signal, .. } => {
+                let result = self.signal(life, signal);
+                signalled.push(Input::Signalled {
+                    life,
+                    signal,
+                    result,
+                });
+            }
+            Action::Drain(life) => {
+                // Now and then a disk stalls for good.
+                if !self.chance.one_in(100) {
+                    self.answer(Thread::Output, Input::Drained(life));
+                }
+            }
+            Action::Check(ticket, _) => {
+                let result = if fails { Err(error()) } else { Ok(()) };
+                self.answer(Thread::Spawn, Input::Checked { ticket, result });
+            }
+            Action::ClearLogs { ticket, slot, .. } => {
+                let result = if fails { Err(Errno(13)) } else { Ok(()) };
+                let input = Input::Cleared {
+                    ticket,
+                    slot,
+                    result,
+                };
+                self.answer(Thread::Output, input);
+            }
+            Action::ClearDaemonLog(ticket) => {
+                let result = if fails { Err(Errno::NOENT) } else { Ok(()) };
+                self.answer(Thread::Output, Input::DaemonLogCleared { ticket, result });
+            }
+            Action::WriteStdin { ticket, .. } => {
+                let result = if fails { Err(Errno::PIPE) } else { Ok(()) };
+                self.answer(Thread::Output, Input::StdinTaken { ticket, result });
+            }
+            Action::Load(reason) => self.load(reason, fails),
+            Action::Finish(outcome) => self.finished = Some(outcome),
+            Action::Keep(_)
+            | Action::CreateLogs(_)
+            | Action::ReopenLogs
+            | Action::Log(_)
+            | Action::Audit(_)
+            | Action::Publish(_)
+            | Action::Answer(..) => {}
+        }
+    }
+
+    fn spawn(&mut self, life: Life, fails: bool) {
+        if fails {
+            let error = SpawnError::TooManyProcesses {
+                name: "p".to_owned(),
+            };
+            self.answer(Thread::Spawn, Input::SpawnFailed { life, error });
+            return;
+        }
+        self.next_pid += 1;
+        let pid = self.next_pid;
+        let spawned = self.answer(Thread::Spawn, Input::Spawned { life, pid });
+        let stubborn = self.chance.percent(20);
+        let alive = Alive {
+            stubborn,
+            ending: false,
+        };
+        self.alive.insert(life, alive);
+        let lasts = match self.chance.below(5) {
+            0 => None,
+            1 => Some(0),
+            2 => Some(self.chance.below(1500 * MILLI)),
+            3 => Some(self.chance.below(12 * SECOND)),
+            _ => Some(self.chance.below(300 * SECOND)),
+        };
+        if let Some(lasts) = lasts {
+            self.end(life, spawned + lasts, None);
+        }
+    }
+
+    /// `life` ends at a time, or earlier if that was decided before.
+    fn end(&mut self, life: Life, at: u64, signal: Option<Signal>) {
+        if let Some(alive) = self.alive.get_mut(&life) {
+            alive.ending = true;
+        }
+        let earlier = |(_, input): (&(u64, u64), &Input)| matches!(input, Input::Exited { life: other, .. } if *other == life);
+        let place = self
+            .coming
+            .iter()
+            .find(|&entry| earlier(entry))
+            .map(|(&place, _)| place);
+        if let Some(place) = place {
+            if place.0 <= at {
+                return;
+            }
+            self.coming.remove(&place);
+        }
+        let status = match (signal, self.chance.below(4)) {
+            (Some(signal), _) => ExitStatus::Signalled {
+                signal,
+                dumped: false,
+            },
+            (None, 0) => ExitStatus::Exited(0),
+            (None, 1) => ExitStatus::Exited(2),
+            (None, _) => ExitStatus::Exited(1),
+        };
+        self.sequence += 1;
+        self.coming
+            .insert((at, self.sequence), Input::Exited { life, status });
+    }
+
+    fn signal(&mut self, life: Life, signal: Signal) -> Result<(), Errno> {
+        if self.chance.one_in(300) {
+            return Err(Errno(1));
+        }
+        let Some(alive) = self.alive.get(&life) else {
+            return Err(Errno::SRCH);
+        };
+        let kills = signal == Signal::KILL || (signal == Signal::TERM && !alive.stubborn);
+        if kills {
+            let after = self.chance.below(self.slow * MILLI + MILLI);
+            let after = if self.chance.one_in(4) { 0 } else { after };
+            self.end(life, self.now.mono.0 + after, Some(signal));
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, reason: LoadReason, fails: bool) {
+        let result = if fails {
+            Err(LoadError {
+                sentence: "broken".to_owned(),
+                all: vec!["a:1:1: broken".to_owned()],
+            })
+        } else if self.chance.percent(30) {
+            Ok(Arc::clone(self.fleet.config()))
+        } else {
+            Ok(configs::config(&mut self.chance, self.size))
+        };
+        self.answer(Thread::Loader, Input::Loaded { reason, result });
+    }
+
+    /// Has a thread answer, after what it was asked before; answers when.
+    fn answer(&mut self, thread: Thread, input: Input) -> u64 {
+        let takes = match self.chance.below(10) {
+            0..=4 => 0,
+            5..=8 => self.chance.below(self.slow * MILLI / 50 + 1),
+            _ => self.chance.below(self.slow * MILLI + 1),
+        };
+        let busy = &mut self.busy[thread as usize];
+        let at = (*busy).max(self.now.mono.0) + takes;
+        // A thread that is behind catches up, or a long run would do nothing but wait.
+        *busy = at.min(self.now.mono.0 + 30 * SECOND);
+        let at = *busy;
+        self.sequence += 1;
+        self.coming.insert((at, self.sequence), input);
+        at
+    }
+
+    fn whim(&mut self) -> Input {
+        match self.chance.below(200) {
+            0 => Input::Received(DaemonSignal::ReopenLogs),
+            1 if self.chance.one_in(20) => Input::Received(DaemonSignal::Restart),
+            1 => Input::DeadlineReached,
+            2 if self.chance.one_in(20) => {
+                Input::Received(DaemonSignal::Exit(self.chance.pick(&[Signal::TERM])))
+            }
+            3..=9 => self.stale(),
+            10..=14 => {
+                let life = self.some_life();
+                Input::Wrote {
+                    life,
+                    channel: self.chance.pick(&[Channel::Stdout, Channel::Stderr]),
+                    data: Arc::from(*b"x"),
+                    captured: self.chance.percent(50),
+                }
+            }
+            _ => self.ask(),
+        }
+    }
+
+    fn some_life(&mut self) -> Life {
+        let place = self.chance.below(self.past.len() as u64 + 1);
+        let place = usize::try_from(place).expect("fits");
+        self.past.get(place).copied().unwrap_or(Life {
+            slot: 7,
+            incarnation: u64::MAX,
+        })
+    }
+
+    /// What comes too late.
+    fn stale(&mut self) -> Input {
+        let life = self.some_life();
+        match self.chance.below(7) {
+            0 => Input::Resolved(life),
+            1 => Input::Prepared(life),
+            2 => Input::SpawnFailed {
+                life,
+                error: SpawnError::Empty,
+            },
+            3 => Input::Drained(life),
+            4 => Input::Signalled {
+                life,
+                signal: Signal::TERM,
+                result: Err(Errno(1)),
+            },
+            5 => Input::Checked {
+                ticket: Ticket(0),
+                result: Ok(()),
+            },
+            _ => Input::Exited {
+                life,
+                status: ExitStatus::Exited(0),
+            },
+        }
+    }
+
+    fn name(&mut self) -> (String, String) {
+        let group = format!("g{}", self.chance.below(self.groups.min(self.size * 2 + 2)));
+        (group, format!("p{}", self.chance.below(5)))
+    }
+
+    fn target(&mut self) -> Target {
+        let (group, process) = self.name();
+        // All at once with thousands of processes would be the whole run.
+        let all = if self.size > 200 { 1 } else { 8 };
+        match self.chance.below(100) {
+            n if n < all => Target::All,
+            n if n < 30 => Target::Group(group),
+            _ => {
+                let text = format!("{group}:{process}");
+                Target::One(Namespec::parse(&text), text)
+            }
+        }
+    }
+
+    fn ask(&mut self) -> Input {
+        let target = self.target();
+        let (group, process) = self.name();
+        let name = format!("{group}:{process}");
+        let wait = self.chance.percent(60);
+        let request = match self.chance.below(300) {
+            0..=89 => Request::Start { target, wait },
+            90..=169 => Request::Stop { target, wait },
+            170..=199 => Request::Signal {
+                target,
+                signal: self
+                    .chance
+                    .pick(&["HUP", "TERM", "9", "NONSENSE"])
+                    .to_owned(),
+            },
+            200..=214 => Request::ProcessInfo(name),
+            215..=224 => Request::ClearLogs(target),
+            225..=229 => Request::ClearDaemonLog,
+            230..=239 => Request::WriteStdin {
+                name,
+                data: b"x".to_vec(),
+            },
+            240..=244 => Request::RemoteEvent {
+                kind: "k".to_owned(),
+                data: "d".to_owned(),
+            },
+            245..=249 => Request::LogFile(LogOf::Process(name, Channel::Stdout)),
+            250..=254 => Request::Reread,
+            255..=274 => Request::AddGroup(group),
+            275..=292 => Request::RemoveGroup(group),
+            293 => Request::AllConfigInfo,
+            294 => Request::AllProcessInfo,
+            295 => Request::State,
+            296 => Request::Pid,
+            297 => Request::Identification,
+            298 if self.chance.one_in(20) => Request::Restart,
+            299 if self.chance.one_in(20) => Request::Shutdown,
+            _ => Request::LogFile(LogOf::Daemon),
+        };
+        self.next_ticket += 1;
+        let scope = if self.chance.percent(90) {
+            Scope::All
+        } else {
+            Scope::Groups(vec![self.name().0, self.name().0])
+        };
+        Input::Asked {
+            ticket: Ticket(self.next_ticket),
+            caller: Caller {
+                front: Front::Unix,
+                uid: Some(0),
+                gid: Some(0),
+                pid: None,
+                login: None,
+            },
+            grant: Grant {
+                permission: Permission::Control,
+                scope,
+            },
+            request,
+        }
+    }
+}
+
+fn restored(fleet: &Fleet, now: Now) -> Fleet {
+    let bytes = serde_json::to_vec(&fleet.snapshot()).expect("a snapshot can be written");
+    let snapshot: Snapshot = serde_json::from_slice(&bytes).expect("what was written can be read");
+    Fleet::restore(snapshot, now)
+}

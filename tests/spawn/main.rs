@@ -1,0 +1,607 @@
+//! Real processes made by `sys::Spawner`: what they get, what they do not get, and what is left behind in us.
+//!
+//! The tests count descriptors, threads and children of this process, so that they take turns.
+
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use supervisord::domain::{ExitStatus, Signal};
+use supervisord::sys::{
+    CStrings, ChildEnds, Ids, Interest, Limit, Poller, RawPlan, Resource, Spawner, Table,
+    become_subreaper, peek_ended, reap, reap_stranger, send_group_signal, send_signal,
+};
+
+const TABLES: [Table; 3] = [Table::Shared, Table::Copied, Table::Inherited];
+/// No test waits longer for anything.
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_root() -> bool {
+    let root = nix::unistd::getuid().is_root();
+    if !root {
+        eprintln!("skipped: needs root");
+    }
+    root
+}
+
+fn strings(list: &[&str]) -> CStrings {
+    let mut strings = CStrings::default();
+    for text in list {
+        strings.push(&[text.as_bytes()]).expect("no NUL");
+    }
+    strings
+}
+
+fn plan(argv: &[&str]) -> RawPlan {
+    RawPlan {
+        path: CString::new(argv[0]).expect("no NUL"),
+        argv: strings(argv),
+        envp: strings(&["PATH=/bin:/usr/bin"]),
+        directory: None,
+        umask: None,
+        limits: Vec::new(),
+        ids: Ids::Keep,
+    }
+}
+
+fn shell(script: &str) -> RawPlan {
+    plan(&["/bin/sh", "-c", script])
+}
+
+struct Running {
+    pid: i32,
+    pidfd: OwnedFd,
+    stdin: PipeWriter,
+    stdout: PipeReader,
+    stderr: PipeReader,
+}
+
+fn start(spawner: &mut Spawner, plan: &RawPlan) -> Running {
+    let (child_stdin, stdin) = std::io::pipe().expect("pipe");
+    let (stdout, child_stdout) = std::io::pipe().expect("pipe");
+    let (stderr, child_stderr) = std::io::pipe().expect("pipe");
+    let ends = ChildEnds {
+        stdin: child_stdin.into(),
+        stdout: child_stdout.into(),
+        stderr: Some(child_stderr.into()),
+    };
+    let (pid, pidfd) = spawner.spawn(plan, ends).expect("spawned");
+    Running {
+        pid,
+        pidfd,
+        stdin,
+        stdout,
+        stderr,
+    }
+}
+
+fn wait(pidfd: &OwnedFd) -> ExitStatus {
+    let mut poller = Poller::new().expect("epoll");
+    poller.add(pidfd, 1, Interest::Read).expect("added");
+    let ready = poller.wait(Some(LIMIT)).expect("waited").count();
+    assert_eq!(ready, 1, "the process did not end in time");
+    reap(pidfd).expect("reaped").expect("ended").1
+}
+
+impl Running {
+    /// Lets it end: what it wrote, and how it ended. Reading to the end also proves that no end of a pipe stayed with us.
+    fn finish(mut self) -> (String, String, ExitStatus) {
+        drop(self.stdin);
+        let mut poller = Poller::new().expect("epoll");
+        for (token, end) in [&self.stdout, &self.stderr].into_iter().enumerate() {
+            poller
+                .add(end, token as u64, Interest::Hangup)
+                .expect("added");
+            let ended = poller.wait(Some(LIMIT)).expect("waited").count();
+            assert_eq!(ended, 1, "an end of a pipe is still open somewhere");
+            poller.remove(end).expect("removed");
+        }
+        let (mut out, mut err) = (String::new(), String::new());
+        self.stdout.read_to_string(&mut out).expect("read");
+        self.stderr.read_to_string(&mut err).expect("read");
+        (out, err, wait(&self.pidfd))
+    }
+
+    /// Waits until a `cat` runs: the clone returns when the child has given our memory up, a little before exec closes
+    /// descriptors.
+    fn settle(&mut self) {
+        self.stdin.write_all(b"x").expect("written");
+        self.stdout.read_exact(&mut [0]).expect("echoed");
+    }
+
+    fn status(&self, field: &str) -> String {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("status");
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{field}:")));
+        line.expect(field)
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    fn descriptors(&self) -> BTreeSet<u32> {
+        descriptors(&self.pid.to_string())
+    }
+}
+
+fn descriptors(pid: &str) -> BTreeSet<u32> {
+    std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .expect("fds")
+        .map(|entry| {
+            entry
+                .expect("entry")
+                .file_name()
+                .to_string_lossy()
+                .parse()
+                .expect("number")
+        })
+        .collect()
+}
+
+/// The number of a descriptor, this or above, that is *not* close-on-exec.
+fn careless(number: i32) -> i32 {
+    let null = File::open("/dev/null").expect("null");
+    nix::fcntl::fcntl(&null, nix::fcntl::FcntlArg::F_DUPFD(number)).expect("dup")
+}
+
+#[test]
+fn prc_16_17_own_group_same_session_three_descriptors_clean_signals() {
+    let _turn = turn();
+    let (low, high) = (careless(3), careless(5000));
+    assert!(low >= 3 && high >= 5000);
+    let session = nix::unistd::getsid(None).expect("session").as_raw();
+    // As a daemon has it.
+    supervisord::sys::ignore_signals(&[
+        Signal::parse("PIPE").expect("signal"),
+        Signal::parse("XFSZ").expect("signal"),
+    ])
+    .expect("ignored");
+    for table in TABLES {
+        let mut spawner = Spawner::with_table(table).expect("spawner");
+        let mut child = start(&mut spawner, &plan(&["/bin/cat"]));
+        child.settle();
+        assert_eq!(child.descriptors(), BTreeSet::from([0, 1, 2]), "{table:?}");
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.pid)).expect("stat");
+        let fields: Vec<i32> = stat
+            .rsplit(") ")
+            .next()
+            .expect("after the name")
+            .split(' ')
+            .skip(1)
+            .take(3)
+            .map(|field| field.parse().expect("number"))
+            .collect();
+        let parent = std::process::id().cast_signed();
+        assert_eq!(
+            fields,
+            [parent, child.pid, session],
+            "parent, group, session"
+        );
+        for field in ["SigBlk", "SigIgn", "SigCgt", "SigPnd", "ShdPnd"] {
+            assert_eq!(child.status(field), "0000000000000000", "{field} {table:?}");
+        }
+        child.stdin.write_all(b"hello").expect("written");
+        assert_eq!(
+            child.finish(),
+            ("hello".into(), String::new(), ExitStatus::Exited(0))
+        );
+    }
+    nix::unistd::close(low).expect("closed");
+    nix::unistd::close(high).expect("closed");
+}
+
+#[test]
+fn prc_20_failures_speak_on_stderr_and_end_with_127() {
+    let _turn = turn();
+    let home = std::env::temp_dir().join(format!("supervisord-spawn-{}", std::process::id()));
+    std::fs::create_dir_all(&home).expect("directory");
+    let script = |name: &str, text: &str| {
+        use std::os::unix::fs::PermissionsExt;
+        let path = home.join(name);
+        std::fs::write(&path, text).expect("written");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("mode");
+        path.to_str().expect("utf-8").to_owned()
+    };
+    let interpreter = script("interpreter", "#!/nonexistent/interpreter\n");
+    let text = script("text", "echo hello\n");
+    let mut chdir = plan(&["/bin/cat"]);
+    chdir.directory = Some(c"/nonexistent/\xc3\xa9".to_owned());
+    let mut refused = plan(&["/bin/cat"]);
+    refused.ids = Ids::Refused {
+        uid: 1,
+        reason: "Can't drop privilege as nonroot user".into(),
+    };
+    // The setuid comes before the chdir.
+    refused.directory = chdir.directory.clone();
+    let mut limits = plan(&["/bin/cat"]);
+    limits.limits = vec![(Resource::Files, Limit { soft: 9, hard: 8 })];
+    let mut table = vec![
+        (
+            plan(&[&interpreter, "a"]),
+            format!("exec {interpreter}: ENOENT"),
+        ),
+        (plan(&[&text, "a"]), format!("exec {text}: ENOEXEC")),
+        (
+            plan(&["/nonexistent/command"]),
+            "exec /nonexistent/command: ENOENT".into(),
+        ),
+        (plan(&["/"]), "exec /: EACCES".into()),
+        (chdir, "chdir to /nonexistent/é: ENOENT".into()),
+        (
+            refused,
+            "setuid to 1: Can't drop privilege as nonroot user".into(),
+        ),
+        (limits, "set RLIMIT_NOFILE: EINVAL".into()),
+    ];
+    if is_root() {
+        let mut uid = plan(&["/bin/cat"]);
+        uid.ids = Ids::Become {
+            uid: u32::MAX,
+            gid: 65534,
+            groups: vec![],
+        };
+        table.push((
+            uid,
+            format!(
+                "setuid to {}: Could not set user id of effective user",
+                u32::MAX
+            ),
+        ));
+        let mut gid = plan(&["/bin/cat"]);
+        gid.ids = Ids::Become {
+            uid: 65534,
+            gid: u32::MAX,
+            groups: vec![],
+        };
+        table.push((
+            gid,
+            "setuid to 65534: Could not set group id of effective user".into(),
+        ));
+        let mut groups = plan(&["/bin/cat"]);
+        groups.ids = Ids::Become {
+            uid: 65534,
+            gid: 65534,
+            groups: vec![u32::MAX],
+        };
+        table.push((
+            groups,
+            "setuid to 65534: Could not set groups of effective user".into(),
+        ));
+    }
+    for kind in TABLES {
+        let mut spawner = Spawner::with_table(kind).expect("spawner");
+        for (plan, what) in &table {
+            let (out, err, status) = start(&mut spawner, plan).finish();
+            let expected =
+                format!("supervisor: couldn't {what}\nsupervisor: child process was not spawned\n");
+            assert_eq!((out.as_str(), err), ("", expected), "{kind:?}");
+            assert_eq!(status, ExitStatus::Exited(127), "{kind:?} {what}");
+        }
+    }
+    std::fs::remove_dir_all(&home).expect("removed");
+}
+
+#[test]
+fn prc_20_a_failure_that_nobody_reads_still_ends_with_127() {
+    let _turn = turn();
+    let mut spawner = Spawner::new().expect("spawner");
+    let (_, writer) = std::io::pipe().expect("pipe");
+    let ends = ChildEnds {
+        stdin: File::open("/dev/null").expect("null").into(),
+        stdout: writer.into(),
+        stderr: None,
+    };
+    let (_, pidfd) = spawner
+        .spawn(&plan(&["/nonexistent"]), ends)
+        .expect("spawned");
+    assert_eq!(wait(&pidfd), ExitStatus::Exited(127));
+}
+
+#[test]
+fn prc_18_19_21_environment_umask_directory_and_limits_are_the_plans() {
+    let _turn = turn();
+    let mut plan = shell(
+        "tr '\\0' '\\n' </proc/$$/environ; umask; pwd; ulimit -Sn; ulimit -Hn; exec /bin/sh -c 'echo \"$0\"' 'a  b'",
+    );
+    plan.envp = strings(&["PATH=/bin:/usr/bin", "B=2", "A=x y"]);
+    plan.umask = Some(0o027);
+    plan.directory = Some(c"/usr".to_owned());
+    plan.limits = vec![(Resource::Files, Limit { soft: 77, hard: 99 })];
+    for table in TABLES {
+        let mut spawner = Spawner::with_table(table).expect("spawner");
+        let before = (
+            std::env::current_dir().expect("cwd"),
+            supervisord::sys::limit(Resource::Files).expect("limit"),
+        );
+        let (out, err, status) = start(&mut spawner, &plan).finish();
+        assert_eq!(
+            out, "PATH=/bin:/usr/bin\nB=2\nA=x y\n0027\n/usr\n77\n99\na  b\n",
+            "{err}"
+        );
+        assert_eq!(status, ExitStatus::Exited(0));
+        let after = (
+            std::env::current_dir().expect("cwd"),
+            supervisord::sys::limit(Resource::Files).expect("limit"),
+        );
+        assert_eq!(before, after, "ours stay");
+    }
+}
+
+/// lessons, 4.2 rule 6: nothing of root comes along, and the daemon is as before.
+#[test]
+fn dmn_11_another_users_process_has_its_ids_and_groups_and_no_capability() {
+    let _turn = turn();
+    if !is_root() {
+        return;
+    }
+    let (nobody, groups) = (65534, vec![65534, 7, 4]);
+    let mut plan = plan(&["/bin/cat"]);
+    plan.ids = Ids::Become {
+        uid: nobody,
+        gid: nobody,
+        groups,
+    };
+    for table in TABLES {
+        let mut spawner = Spawner::with_table(table).expect("spawner");
+        nix::sys::prctl::set_dumpable(true).expect("dumpable");
+        let child = start(&mut spawner, &plan);
+        assert!(nix::sys::prctl::get_dumpable().expect("asked"), "set back");
+        assert_eq!(child.status("Uid"), "65534 65534 65534 65534");
+        assert_eq!(child.status("Gid"), "65534 65534 65534 65534");
+        let groups: BTreeSet<String> = child
+            .status("Groups")
+            .split(' ')
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(groups, ["4", "7", "65534"].map(str::to_owned).into());
+        for field in ["CapPrm", "CapEff", "CapAmb"] {
+            assert_eq!(child.status(field), "0000000000000000", "{field}");
+        }
+        assert!(
+            nix::unistd::getresuid().is_ok_and(|ids| ids.saved.is_root()),
+            "ours stay"
+        );
+        assert_eq!(child.finish().2, ExitStatus::Exited(0));
+    }
+    // And what was undumpable stays so.
+    nix::sys::prctl::set_dumpable(false).expect("undumpable");
+    let mut spawner = Spawner::new().expect("spawner");
+    start(&mut spawner, &plan).finish();
+    assert!(!nix::sys::prctl::get_dumpable().expect("asked"));
+    nix::sys::prctl::set_dumpable(true).expect("dumpable");
+}
+
+#[test]
+fn dmn_11_groups_alone_are_put_right() {
+    let _turn = turn();
+    if !is_root() {
+        return;
+    }
+    let mut plan = plan(&["/bin/cat"]);
+    plan.ids = Ids::Groups {
+        gid: 7,
+        groups: vec![7, 4],
+    };
+    let mut spawner = Spawner::new().expect("spawner");
+    let child = start(&mut spawner, &plan);
+    assert_eq!(child.status("Uid"), "0 0 0 0");
+    assert_eq!(child.status("Gid"), "7 7 7 7");
+    let groups: BTreeSet<String> = child
+        .status("Groups")
+        .split(' ')
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(groups, ["4", "7"].map(str::to_owned).into());
+    child.finish();
+}
+
+#[test]
+fn prc_21_the_directory_is_entered_as_the_user() {
+    use std::os::unix::fs::PermissionsExt;
+    let _turn = turn();
+    if !is_root() {
+        return;
+    }
+    let home = std::env::temp_dir().join(format!("supervisord-closed-{}", std::process::id()));
+    std::fs::create_dir_all(&home).expect("directory");
+    std::fs::set_permissions(&home, PermissionsExt::from_mode(0o700)).expect("mode");
+    let name = home.to_str().expect("utf-8");
+    let mut plan = plan(&["/bin/cat"]);
+    plan.directory = Some(CString::new(name).expect("no NUL"));
+    plan.ids = Ids::Become {
+        uid: 65534,
+        gid: 65534,
+        groups: vec![65534],
+    };
+    let (_, err, _) = start(&mut Spawner::new().expect("spawner"), &plan).finish();
+    assert_eq!(
+        err,
+        format!(
+            "supervisor: couldn't chdir to {name}: EACCES\nsupervisor: child process was not spawned\n"
+        )
+    );
+    std::fs::remove_dir_all(&home).expect("removed");
+}
+
+#[test]
+fn a_thousand_spawns_leave_nothing_behind() {
+    let _turn = turn();
+    let threads = || {
+        std::fs::read_dir("/proc/self/task")
+            .expect("threads")
+            .count()
+    };
+    for (table, times) in [
+        (Table::Shared, 1000),
+        (Table::Copied, 100),
+        (Table::Inherited, 100),
+    ] {
+        let mut spawner = Spawner::with_table(table).expect("spawner");
+        let (true_, missing) = (plan(&["/bin/true"]), plan(&["/nonexistent"]));
+        start(&mut spawner, &true_).finish();
+        let before = descriptors("self");
+        for turn in 0..times {
+            let (plan, status) = if turn % 10 == 0 {
+                (&missing, 127)
+            } else {
+                (&true_, 0)
+            };
+            assert_eq!(
+                start(&mut spawner, plan).finish().2,
+                ExitStatus::Exited(status)
+            );
+        }
+        assert_eq!(descriptors("self"), before, "{table:?}");
+        // The harness makes and ends threads of its own; a leak of ours would be hundreds.
+        assert!(threads() < 50);
+        assert_eq!(peek_ended().expect("asked"), None, "no zombie");
+    }
+}
+
+/// The child shares the table for a moment: neither may it take others' descriptors along, nor they lose theirs.
+#[test]
+fn descriptors_that_come_and_go_meanwhile_are_safe() {
+    let _turn = turn();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut kept = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let (mut reader, mut writer) = std::io::pipe().expect("pipe");
+                    writer.write_all(b"x").expect("our end is still ours");
+                    let mut byte = [0];
+                    reader.read_exact(&mut byte).expect("our end is still ours");
+                    kept.push((reader, writer));
+                    if kept.len() == 100 {
+                        kept.clear();
+                    }
+                }
+            });
+        }
+        let result = std::panic::catch_unwind(|| {
+            for table in TABLES {
+                let mut spawner = Spawner::with_table(table).expect("spawner");
+                for _ in 0..200 {
+                    let mut child = start(&mut spawner, &plan(&["/bin/cat"]));
+                    child.settle();
+                    assert_eq!(child.descriptors(), BTreeSet::from([0, 1, 2]), "{table:?}");
+                    assert_eq!(child.finish().2, ExitStatus::Exited(0));
+                }
+            }
+        });
+        stop.store(true, Ordering::Relaxed);
+        assert!(result.is_ok());
+    });
+}
+
+#[test]
+fn prc_12_endings_are_told_as_they_were() {
+    let _turn = turn();
+    let mut spawner = Spawner::new().expect("spawner");
+    let killed = |name: &str| ExitStatus::Signalled {
+        signal: Signal::parse(name).expect("signal"),
+        dumped: false,
+    };
+    for (script, status) in [
+        ("exit 0", ExitStatus::Exited(0)),
+        ("exit 255", ExitStatus::Exited(255)),
+        ("kill -KILL $$", killed("KILL")),
+        ("kill -TERM $$", killed("TERM")),
+        // Real-time signals have no name in most libraries, yet programs die by them.
+        ("kill -40 $$", killed("40")),
+    ] {
+        assert_eq!(
+            start(&mut spawner, &shell(script)).finish().2,
+            status,
+            "{script}"
+        );
+    }
+}
+
+#[test]
+fn prc_22_signals_reach_the_process_or_its_group() {
+    let _turn = turn();
+    let mut spawner = Spawner::new().expect("spawner");
+    let mut one = start(
+        &mut spawner,
+        &shell("trap 'exit 9' TERM; echo up; read line"),
+    );
+    one.stdout.read_exact(&mut [0; 3]).expect("up");
+    assert_eq!(reap(&one.pidfd).expect("asked"), None, "still running");
+    send_signal(&one.pidfd, Signal::TERM).expect("sent");
+    // The shell's `read` is ended by the trap.
+    assert_eq!(wait(&one.pidfd), ExitStatus::Exited(9));
+    let gone = |result: std::io::Result<()>| result.expect_err("gone").raw_os_error();
+    assert_eq!(
+        gone(send_signal(&one.pidfd, Signal::TERM)),
+        Some(libc::ESRCH)
+    );
+    assert_eq!(
+        gone(send_group_signal(&one.pidfd, one.pid, Signal::TERM)),
+        Some(libc::ESRCH)
+    );
+    assert_eq!(
+        gone(send_group_signal(&one.pidfd, 0, Signal::TERM)),
+        Some(libc::ESRCH)
+    );
+
+    // The grandchild holds standard output: the end of it comes only when both are gone.
+    let mut two = start(&mut spawner, &shell("/bin/sleep 1000 & echo up; exit 0"));
+    two.stdout.read_exact(&mut [0; 3]).expect("up");
+    let mut poller = Poller::new().expect("epoll");
+    poller.add(&two.pidfd, 1, Interest::Read).expect("added");
+    assert_eq!(poller.wait(Some(LIMIT)).expect("waited").count(), 1);
+    // The leader is a zombie now; its group is still there, and its number certain.
+    send_group_signal(&two.pidfd, two.pid, Signal::KILL).expect("sent");
+    assert_eq!(two.finish().2, ExitStatus::Exited(0));
+}
+
+/// Supervisor/supervisor#936: a stranger that ends below PID 1.
+#[test]
+fn strangers_are_seen_and_reaped_apart() {
+    let _turn = turn();
+    become_subreaper().expect("subreaper");
+    let mut spawner = Spawner::new().expect("spawner");
+    // The orphan ends only after its parent has: it waits for the end of its standard input.
+    let child = start(
+        &mut spawner,
+        &shell("exec 3<&0; (read line <&3; exit 5) & exit 0"),
+    );
+    let deadline = Instant::now() + LIMIT;
+    let peek = || loop {
+        if let Some(pid) = peek_ended().expect("asked") {
+            break pid;
+        }
+        assert!(Instant::now() < deadline, "nobody ended");
+        std::thread::yield_now();
+    };
+    assert_eq!(peek(), child.pid);
+    assert_eq!(peek(), child.pid, "peeking reaps nobody");
+    assert_eq!(
+        reap(&child.pidfd).expect("asked"),
+        Some((child.pid, ExitStatus::Exited(0)))
+    );
+    drop(child.stdin);
+    let stranger = peek();
+    assert_ne!(stranger, child.pid);
+    assert_eq!(
+        reap_stranger(stranger).expect("asked"),
+        Some(ExitStatus::Exited(5))
+    );
+    assert!(reap_stranger(stranger).is_err(), "once only");
+    assert_eq!(peek_ended().expect("asked"), None);
+    assert!(!Path::new(&format!("/proc/{stranger}")).exists());
+}

@@ -1,0 +1,240 @@
+//! Counted churn: nothing is lost, and descriptors, memory and zombies do not grow.
+
+use std::fs;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::host::{Host, expect};
+use crate::support::runner::{Outcome, Trial};
+use crate::support::{LIMIT, proc, wait_for};
+
+struct Amounts {
+    kills: usize,
+    rotations: usize,
+    rereads: usize,
+    reloads: usize,
+    reopens: usize,
+}
+
+fn amounts() -> Amounts {
+    if std::env::var("CHURN").is_ok_and(|word| word == "full") {
+        Amounts {
+            kills: 2000,
+            rotations: 200,
+            rereads: 100,
+            reloads: 20,
+            reopens: 1000,
+        }
+    } else {
+        Amounts {
+            kills: 100,
+            rotations: 30,
+            rereads: 20,
+            reloads: 4,
+            reopens: 100,
+        }
+    }
+}
+
+/// All of them.
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::new("churn::nothing_is_lost_and_nothing_grows", churn),
+        Trial::new("churn::reopening_leaks_nothing", reopen),
+        Trial::new(
+            "churn::a_shutdown_of_many_is_not_in_series",
+            shutdown_of_many,
+        ),
+    ]
+}
+
+const PROGRAMS: &str = "\
+[program:stream]
+command={puppet} stream {dir}/number
+stdout_logfile={dir}/stream.log
+stdout_logfile_maxbytes=2KB
+stdout_logfile_backups=5000
+startsecs=0
+restart_floor=0
+[program:steady]
+command={puppet} forever
+startsecs=0
+";
+
+fn config(round: usize) -> String {
+    format!(
+        "{PROGRAMS}[program:changing]\ncommand={{puppet}} forever\nstartsecs=0\npriority={}\n",
+        round % 7 + 1
+    )
+}
+
+fn churn() -> Result<Outcome, String> {
+    let amounts = amounts();
+    let mut host = Host::start(&config(0))?;
+    let pid = host.daemon()?.pid();
+    host.daemon()?.wait_state("stream", "RUNNING")?;
+    // A first round of each brings what is allocated once.
+    for n in 0..5 {
+        kill_once(&host, n)?;
+    }
+    reread(&host, 1)?;
+    reload(&host)?;
+    let (fds, rss) = (proc::descriptors(pid), proc::resident_kib(pid));
+    for n in 0..amounts.kills {
+        kill_once(&host, n)?;
+        if n % (amounts.kills / amounts.rereads).max(1) == 0 {
+            reread(&host, n / (amounts.kills / amounts.rereads).max(1))?;
+        }
+        if n % (amounts.kills / amounts.reloads).max(1) == 1 {
+            reload(&host)?;
+        }
+    }
+    wait_for("enough rotations", Duration::from_secs(300), || {
+        backups(&host) >= amounts.rotations
+    })
+    .map_err(|why| format!("{why}: {}", backups(&host)))?;
+    host.expect_ctl(&["stop", "stream"], 0, &["stream: stopped"])?;
+    let (fds_after, rss_after) = (proc::descriptors(pid), proc::resident_kib(pid));
+    expect(
+        fds_after <= fds + 4 && rss_after <= rss + 6 * 1024,
+        format!("descriptors {fds} → {fds_after}, resident {rss} → {rss_after} KiB"),
+    )?;
+    host.expect_well()?;
+    unbroken(
+        &host,
+        amounts.kills + amounts.reloads + amounts.rereads + 20,
+    )?;
+    Ok(Outcome::Passed)
+}
+
+fn backups(host: &Host) -> usize {
+    fs::read_dir(host.place.path())
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with("stream.log.")
+        })
+        .count()
+}
+
+fn kill_once(host: &Host, n: usize) -> Result<(), String> {
+    let name = if n.is_multiple_of(4) {
+        "steady"
+    } else {
+        "stream"
+    };
+    let daemon = host.daemon()?;
+    daemon.wait_state(name, "RUNNING")?;
+    let old = daemon.pid_of(name);
+    if old > 0 {
+        let _ = kill(Pid::from_raw(old), Signal::SIGKILL);
+    }
+    wait_for(&format!("{name} comes back"), LIMIT, || {
+        let new = daemon.pid_of(name);
+        new > 0 && new != old
+    })
+    .map_err(|why| format!("{why}; log:\n{}", host.log_end()))
+}
+
+fn reread(host: &Host, round: usize) -> Result<(), String> {
+    host.configure(&config(round))?;
+    host.ctl(&["reread"])?;
+    let got = host.ctl(&["update"])?;
+    expect(got.code == 0, format!("{got:?}"))?;
+    host.daemon()?.wait_state("changing", "RUNNING")
+}
+
+fn reload(host: &Host) -> Result<(), String> {
+    let daemon = host.daemon()?;
+    let old = daemon.pid_of("stream");
+    daemon.signal(Signal::SIGHUP);
+    wait_for(
+        "the daemon restarted its programs",
+        Duration::from_secs(60),
+        || {
+            let new = daemon.pid_of("stream");
+            new > 0 && new != old
+        },
+    )
+    .map_err(|why| format!("{why}; log:\n{}", host.log_end()))
+}
+
+/// The numbers of the log in a row. The program counts before it writes, so a kill may skip one number, never repeat one;
+/// a line cut by a kill cannot be: it is one write.
+fn unbroken(host: &Host, kills: usize) -> Result<(), String> {
+    let mut text = String::new();
+    for n in (1..=5000).rev() {
+        if let Ok(part) = fs::read_to_string(host.place.join(&format!("stream.log.{n}"))) {
+            text.push_str(&part);
+        }
+    }
+    text.push_str(&host.place.read("stream.log"));
+    let mut last = 0u64;
+    let mut skipped = 0;
+    for line in text.lines() {
+        let n: u64 = line
+            .parse()
+            .map_err(|_| format!("not a number: {line:?}"))?;
+        if n == last + 2 {
+            skipped += 1;
+        } else if n != last + 1 {
+            return Err(format!("{last} is followed by {n}"));
+        }
+        last = n;
+    }
+    expect(last > 100, format!("only {last} lines"))?;
+    expect(
+        skipped <= kills,
+        format!("{skipped} numbers are missing after {kills} kills"),
+    )
+}
+
+fn reopen() -> Result<Outcome, String> {
+    let amounts = amounts();
+    let mut host = Host::start(
+        "[program:a]\ncommand={puppet} forever\nstartsecs=0\nstdout_logfile={dir}/a.log\nstderr_logfile={dir}/a.err\n",
+    )?;
+    host.daemon()?.wait_state("a", "RUNNING")?;
+    let pid = host.daemon()?.pid();
+    let fds = proc::descriptors(pid);
+    for n in 0..amounts.reopens {
+        drop(fs::remove_file(host.place.join("a.log")));
+        host.daemon()?.signal(Signal::SIGUSR2);
+        wait_for(&format!("reopened {n}"), LIMIT, || {
+            host.place.join("a.log").exists()
+        })?;
+    }
+    let after = proc::descriptors(pid);
+    expect(after <= fds + 2, format!("descriptors {fds} → {after}"))?;
+    let deleted = fs::read_dir(format!("/proc/{pid}/fd"))
+        .map_err(|e| e.to_string())?
+        .flatten()
+        .filter_map(|entry| fs::read_link(entry.path()).ok())
+        .filter(|link| link.to_string_lossy().ends_with("a.log (deleted)"))
+        .count();
+    expect(deleted == 0, format!("{deleted} deleted files are held"))?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+fn shutdown_of_many() -> Result<Outcome, String> {
+    // One group: inside it all are told at once. (Groups are stopped one after another, as in the original.)
+    let mut host = Host::start(
+        "[program:a]\ncommand={puppet} on TERM sleep,1000,exit,0 forever\nnumprocs=50\nprocess_name=%(process_num)02d\nstartsecs=0\n",
+    )?;
+    host.daemon()?.wait_state("a:49", "RUNNING")?;
+    let begun = std::time::Instant::now();
+    host.daemon()?.signal(Signal::SIGTERM);
+    let code = host.daemon.as_mut().ok_or("none")?.wait_exit(LIMIT)?;
+    expect(
+        code == 0 && begun.elapsed() < Duration::from_secs(15),
+        format!("exit {code} after {:?}", begun.elapsed()),
+    )?;
+    Ok(Outcome::Passed)
+}

@@ -1,0 +1,31 @@
+//! Real programs and bad input against our daemon.
+//!
+//! `CHURN=full` makes the churn long; `SUPERVISORD` and `SUPERVISORCTL` name other binaries of ours (release builds).
+
+#[path = "../support/mod.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "shared by several targets, none of which uses all of it"
+)]
+mod support;
+
+mod bad;
+mod churn;
+mod host;
+mod pid_one;
+mod real;
+mod sources;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    support::puppet::run_if_asked();
+    let mut trials = bad::trials();
+    trials.extend(churn::trials());
+    trials.extend(real::trials());
+    trials.extend(pid_one::trials());
+    trials.extend(sources::trials());
+    support::runner::run(trials)
+}

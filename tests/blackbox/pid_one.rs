@@ -1,0 +1,83 @@
+//! The daemon as PID 1 of a fresh PID namespace: strangers are reaped, and a client from outside gets in.
+
+use crate::host::Host;
+use crate::host::expect;
+use crate::support::daemon::{Daemon, Side, program, run};
+use crate::support::runner::{Outcome, Trial};
+use crate::support::wire::Address;
+use crate::support::{LIMIT, is_root, proc, wait_for};
+
+/// All of them.
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![Trial::new(
+        "pid_one::log_08_strangers_are_reaped_and_status_works_from_outside",
+        container,
+    )]
+}
+
+fn container() -> Result<Outcome, String> {
+    if !is_root() {
+        return Ok(Outcome::Skipped("a PID namespace needs root".to_owned()));
+    }
+    let mut host = Host::new(
+        "[program:maker]\ncommand={puppet} quietchild sleep,300 quietchild sleep,400 sleep 1200 exit 0\n\
+         [program:long]\ncommand={puppet} forever\nstartsecs=0\n",
+    )?;
+    let mut command = host
+        .marked
+        .command(std::path::Path::new("/usr/bin/unshare"), host.place.path());
+    command
+        .args(["-pf", "--mount-proc", "--kill-child"])
+        .arg(program(Side::Ours, "supervisord")?)
+        .args(["-n", "-c", "conf"]);
+    let mut daemon = Daemon::spawn(
+        command,
+        host.place.path(),
+        Address::Unix(host.place.join("s")),
+    )?;
+    if let Some(code) = daemon.wait_ready(LIMIT)? {
+        let why = host.place.read("err");
+        if why.contains("unshare failed") || why.contains("Operation not permitted") {
+            return Ok(Outcome::Skipped(
+                "this machine allows no PID namespaces".to_owned(),
+            ));
+        }
+        return Err(format!("ended with {code}: {why}"));
+    }
+    let unshare = daemon.pid();
+    host.daemon = Some(daemon);
+    host.wait_file("log", "supervisord started with pid 1\n")?;
+    host.daemon()?.wait_state("long", "RUNNING")?;
+    host.wait_file("log", "exited: maker")?;
+    host.wait_file("log", "reaped unknown pid")?;
+    wait_for("both strangers are reaped", LIMIT, || {
+        host.place.read("log").matches("reaped unknown pid").count() == 2
+    })?;
+    // As `docker exec … supervisorctl status` would.
+    let inside = proc::children(unshare)
+        .first()
+        .map(|(pid, _)| *pid)
+        .ok_or("no child of unshare")?;
+    expect(proc::zombies(inside) == 0, "zombies are left")?;
+    let mut enter = host
+        .marked
+        .command(std::path::Path::new("/usr/bin/nsenter"), host.place.path());
+    enter
+        .args(["-t", &inside.to_string(), "-p", "-m"])
+        .arg(program(Side::Ours, "supervisorctl")?)
+        .args([
+            "-c",
+            &host.place.join("conf").display().to_string(),
+            "status",
+            "long",
+        ]);
+    let got = run(enter, host.place.path(), None, LIMIT)?;
+    expect(
+        got.code == 0 && got.stdout.contains("RUNNING"),
+        format!("{got:?}"),
+    )?;
+    host.expect_ctl(&["shutdown"], 0, &["Shut down"])?;
+    let code = host.daemon.as_mut().ok_or("none")?.wait_exit(LIMIT)?;
+    expect(code == 0, format!("PID 1 ended with {code}"))?;
+    Ok(Outcome::Passed)
+}

@@ -1,0 +1,186 @@
+//! What differs from run to run is replaced: times, pids, random names, the version, texts of Python.
+
+use supervisord::domain::LINES;
+
+/// Replaces each match of `pattern` by `with`. In a pattern `#` is a run of digits, `@` a run of `[a-z0-9_]`, `~` the rest
+/// of the line; all else is itself.
+pub(crate) fn replace(text: &str, pattern: &str, with: &str) -> String {
+    let first = pattern.chars().next();
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut before = '\n';
+    'text: while !rest.is_empty() {
+        let starts_number = first == Some('#');
+        let may_start = !(starts_number && before.is_ascii_digit());
+        if may_start && let Some(length) = matches_at(rest, pattern) {
+            out.push_str(with);
+            before = rest[..length].chars().next_back().unwrap_or(' ');
+            rest = &rest[length..];
+            continue 'text;
+        }
+        if let Some(c) = rest.chars().next() {
+            out.push(c);
+            before = c;
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    out
+}
+
+fn matches_at(text: &str, pattern: &str) -> Option<usize> {
+    let mut at = 0;
+    for p in pattern.chars() {
+        let rest = &text[at..];
+        let taken = match p {
+            '#' => rest
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(rest.len()),
+            '@' => {
+                let run = rest
+                    .find(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'))
+                    .unwrap_or(rest.len());
+                if run < 8 {
+                    return None;
+                }
+                8
+            }
+            '~' => rest.find('\n').unwrap_or(rest.len()),
+            c => {
+                if !rest.starts_with(c) {
+                    return None;
+                }
+                c.len_utf8()
+            }
+        };
+        if taken == 0 && p != '~' {
+            return None;
+        }
+        at += taken;
+    }
+    Some(at)
+}
+
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+/// Any text: output, files, faults.
+pub(crate) fn text(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (pattern, with) in [
+        ("#-#-# #:#:#,# ", ""),
+        ("uptime #:#:#", "uptime T"),
+        ("uptime # day, #:#:#", "uptime T"),
+        ("pid #,", "pid N,"),
+        ("pid #)", "pid N)"),
+        ("pid #\n", "pid N\n"),
+        ("' (#)", "' (N)"),
+        (": file: ~", ": file: (python)"),
+        ("4.3.0", "{version}"),
+        ("5.0.0", "{version}"),
+    ] {
+        text = replace(&text, pattern, with);
+    }
+    if text.ends_with(|c: char| c.is_ascii_digit())
+        && let Some(at) = text.rfind("pid ")
+        && text[at + 4..].chars().all(|c| c.is_ascii_digit())
+    {
+        text.truncate(at + 4);
+        text.push('N');
+    }
+    for month in MONTHS {
+        for half in ["AM", "PM"] {
+            text = replace(&text, &format!("{month} # #:# {half}"), "{date}");
+        }
+    }
+    for channel in ["stdout", "stderr"] {
+        for dash in ["supervisor", "other", "from-include"] {
+            text = replace(
+                &text,
+                &format!("-{channel}---{dash}-@.log"),
+                &format!("-{channel}---{dash}-RANDOM89.log"),
+            );
+        }
+    }
+    text
+}
+
+/// Lines of stderr that Python's runtime writes of itself.
+pub(crate) fn stderr(all: &str) -> String {
+    let mut out = String::new();
+    let mut skip = false;
+    for line in all.lines() {
+        if skip {
+            skip = false;
+            if line.starts_with("  ") {
+                continue;
+            }
+        }
+        if line.contains("pkg_resources") {
+            skip = true;
+            continue;
+        }
+        out.push_str(line);
+        out.push('\n');
+    }
+    text(&out)
+}
+
+/// Whether an activity log line depends on the machine rather than on the program.
+fn is_of_the_machine(line: &str) -> bool {
+    line.contains("Supervisor is running as root.")
+        || line.contains("Increased RLIMIT_")
+        || line.contains("Set uid to user 0 succeeded")
+}
+
+/// Whether a line is one that only ours writes.
+fn is_ours(line: &str) -> bool {
+    // A line is `LEVL text`.
+    let Some((letters, text)) = line.split_once(' ') else {
+        return false;
+    };
+    LINES
+        .iter()
+        .filter(|doc| doc.ours && doc.level.letters() == letters)
+        .any(|doc| matches_template(text, doc.template))
+}
+
+fn matches_template(text: &str, template: &str) -> bool {
+    let mut pieces = Vec::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        pieces.push(before);
+        rest = after.split_once('}').map_or("", |(_, after)| after);
+    }
+    pieces.push(rest);
+    // A template that is all placeholder says nothing of its text.
+    if pieces.iter().all(|piece| piece.trim().is_empty()) {
+        return false;
+    }
+    let mut at = 0;
+    for (i, piece) in pieces.iter().enumerate() {
+        if i == 0 {
+            if !text.starts_with(piece) {
+                return false;
+            }
+            at = piece.len();
+        } else if i == pieces.len() - 1 && !piece.is_empty() {
+            return text.len() >= at + piece.len() && text[at..].ends_with(piece);
+        } else {
+            match text[at..].find(piece) {
+                Some(found) => at += found + piece.len(),
+                None => return false,
+            }
+        }
+    }
+    true
+}
+
+/// Lines of an activity log, without times; those of the machine and those of ours alone left out.
+pub(crate) fn log(lines: &str, machine: bool) -> Vec<String> {
+    text(lines)
+        .lines()
+        .filter(|line| (machine || !is_of_the_machine(line)) && !is_ours(line))
+        .map(str::to_owned)
+        .collect()
+}

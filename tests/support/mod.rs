@@ -1,0 +1,45 @@
+//! The harness that the black-box targets share: temporary places, daemons and clients as processes, waiting with
+//! limits, a client of the wire, the puppet program, the runner of named trials.
+//!
+//! It must know nothing of the library it tests but the list of log lines: everything goes over the public surface.
+
+pub mod daemon;
+pub mod place;
+pub mod proc;
+pub mod puppet;
+pub mod runner;
+pub mod wire;
+
+use std::time::{Duration, Instant};
+
+/// How long a condition is waited for unless a test says otherwise: generous, because machines are shared.
+pub const LIMIT: Duration = Duration::from_secs(40);
+
+/// How often a condition is asked for.
+const POLL: Duration = Duration::from_millis(25);
+
+/// Waits until `condition` holds.
+///
+/// # Errors
+/// `what` was not true within `limit`.
+pub fn wait_for(
+    what: &str,
+    limit: Duration,
+    mut condition: impl FnMut() -> bool,
+) -> Result<(), String> {
+    let end = Instant::now() + limit;
+    loop {
+        if condition() {
+            return Ok(());
+        }
+        if Instant::now() >= end {
+            return Err(format!("not within {limit:?}: {what}"));
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Whether the tests run as root.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}

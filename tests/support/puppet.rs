@@ -1,0 +1,279 @@
+//! The puppet: the test binary run again as a program under supervision, so that no shell is needed.
+//!
+//! Its arguments are a list of deeds, done in order; see [`Puppet::deed`].
+
+use std::fs;
+use std::io::{BufRead, Write};
+use std::os::fd::AsRawFd;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::close;
+
+/// Runs the puppet if the first argument asks for it; never returns then.
+pub fn run_if_asked() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if arguments.get(1).map(String::as_str) == Some("puppet") {
+        let mut puppet = Puppet {
+            words: arguments[2..].to_vec(),
+            at: 0,
+            on: Vec::new(),
+        };
+        puppet.play();
+        std::process::exit(0);
+    }
+}
+
+struct Puppet {
+    words: Vec<String>,
+    at: usize,
+    /// Signal → the deeds on its arrival, comma separated.
+    on: Vec<(Signal, String)>,
+}
+
+fn out(bytes: &[u8]) {
+    let mut stdout = std::io::stdout();
+    drop(stdout.write_all(bytes));
+    drop(stdout.flush());
+}
+
+fn signal_of(name: &str) -> Signal {
+    format!("SIG{name}").parse().expect("a signal's name")
+}
+
+impl Puppet {
+    fn next(&mut self) -> Option<String> {
+        let word = self.words.get(self.at).cloned();
+        self.at += 1;
+        word
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next()
+            .and_then(|word| word.parse().ok())
+            .expect("a number")
+    }
+
+    fn word(&mut self) -> String {
+        self.next().expect("a word")
+    }
+
+    fn play(&mut self) {
+        while let Some(deed) = self.next() {
+            self.deed(&deed);
+        }
+    }
+
+    fn deed(&mut self, deed: &str) {
+        match deed {
+            // exit CODE
+            "exit" => {
+                let code = self.number();
+                std::process::exit(i32::try_from(code).expect("a small number"));
+            }
+            // say TEXT / err TEXT: a line on stdout or stderr; part TEXT: without newline
+            "say" => out(format!("{}\n", self.word()).as_bytes()),
+            "part" => out(self.word().as_bytes()),
+            "err" => {
+                let text = self.word();
+                drop(writeln!(std::io::stderr(), "{text}"));
+            }
+            // hex BYTES: raw bytes on stdout
+            "hex" => {
+                let text = self.word();
+                let bytes: Vec<u8> = (0..text.len() / 2)
+                    .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).expect("hex"))
+                    .collect();
+                out(&bytes);
+            }
+            // sleep MS: part of the program's behaviour, not a wait of the test
+            "sleep" => {
+                let ms = self.number();
+                self.rest(Some(Duration::from_millis(ms)));
+            }
+            "forever" => self.rest(None),
+            // wait FILE: until the file exists
+            "wait" => {
+                let file = self.word();
+                while !std::path::Path::new(&file).exists() {
+                    self.rest(Some(Duration::from_millis(10)));
+                }
+            }
+            // waitlines FILE: until the file exists, saying its content once
+            "touch" => {
+                let file = self.word();
+                drop(fs::write(file, ""));
+            }
+            // ignore SIG: blocked for ever
+            "ignore" => {
+                let mut set = SigSet::empty();
+                set.add(signal_of(&self.word()));
+                set.thread_block().expect("blocking cannot fail");
+            }
+            // on SIG deed,deed: when the signal arrives while sleeping or forever
+            "on" => {
+                let signal = signal_of(&self.word());
+                let deeds = self.word();
+                let mut set = SigSet::empty();
+                set.add(signal);
+                set.thread_block().expect("blocking cannot fail");
+                self.on.push((signal, deeds));
+            }
+            // kill SIG: itself
+            "kill" => {
+                let _ = raise(signal_of(&self.word()));
+            }
+            "abort" => std::process::abort(),
+            // numbers FROM COUNT: numbered lines
+            "numbers" => {
+                let from = self.number();
+                let count = self.number();
+                let mut text = String::new();
+                for n in from..from + count {
+                    text.push_str(&format!("{n:08}\n"));
+                    if text.len() > 4000 {
+                        out(text.as_bytes());
+                        text.clear();
+                    }
+                }
+                out(text.as_bytes());
+            }
+            // stream FILE: numbered lines without end, going on from the number kept in FILE
+            "stream" => {
+                let file = self.word();
+                self.stream(&file);
+            }
+            // flood BYTES: that many bytes in pieces of 64 KiB
+            "flood" => {
+                let mut left = usize::try_from(self.number()).expect("fits");
+                let piece = vec![b'x'; 65536];
+                while left > 0 {
+                    let now = left.min(piece.len());
+                    out(&piece[..now]);
+                    left -= now;
+                }
+            }
+            // nth FILE A B C: on the n-th run exit with the n-th word; the last repeats. `-` goes on.
+            "nth" => {
+                let file = self.word();
+                let codes = self.word();
+                let n = fs::read(&file).map_or(0, |bytes| bytes.len());
+                drop(fs::write(&file, vec![b'.'; n + 1]));
+                let codes: Vec<&str> = codes.split(',').collect();
+                let code = codes.get(n).or(codes.last()).expect("a code");
+                if *code != "-" {
+                    std::process::exit(code.parse().expect("a code"));
+                }
+            }
+            // closeout / closeerr: closes the descriptor and lives on
+            "closeout" => drop(close(1)),
+            "closeerr" => drop(close(2)),
+            // echo: each line of stdin to stdout, until the end
+            "echo" => {
+                for line in std::io::stdin().lock().lines() {
+                    match line {
+                        Ok(line) => out(format!("{line}\n").as_bytes()),
+                        Err(_) => break,
+                    }
+                }
+                out(b"eof\n");
+            }
+            // env NAME: the variable
+            "env" => {
+                let name = self.word();
+                let value = std::env::var(&name).unwrap_or_else(|_| "(unset)".to_owned());
+                out(format!("{name}={value}\n").as_bytes());
+            }
+            "cwd" => {
+                let cwd = std::env::current_dir().unwrap_or_default();
+                out(format!("{}\n", cwd.display()).as_bytes());
+            }
+            "stdinname" => {
+                let fd = std::io::stdin().as_raw_fd();
+                let name = fs::read_link(format!("/proc/self/fd/{fd}")).unwrap_or_default();
+                let name = name.display().to_string();
+                let kind = name.split(':').next().unwrap_or_default().to_owned();
+                out(format!("stdin {kind}\n").as_bytes());
+            }
+            // child deed,deed: a grandchild that inherits stdout, not waited for
+            "child" | "quietchild" => {
+                let deeds = self.word();
+                let me = std::env::current_exe().expect("exists");
+                let mut command = Command::new(me);
+                command.arg("puppet").args(deeds.split(','));
+                if deed == "quietchild" {
+                    command.stdout(Stdio::null()).stderr(Stdio::null());
+                }
+                drop(command.stdin(Stdio::null()).spawn());
+            }
+            "pid" => out(format!("{}\n", std::process::id()).as_bytes()),
+            other => panic!("no such deed: {other}"),
+        }
+    }
+
+    fn stream(&self, file: &str) {
+        let mut n: u64 = fs::read_to_string(file)
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(0);
+        let mut stdout = std::io::stdout();
+        loop {
+            n += 1;
+            // The number is kept before the line is written in one write(2): a kill between both loses the line, which is
+            // then the program's loss; so the writer marks the begun number and the reader of the log allows a gap of one.
+            drop(fs::write(file, n.to_string()));
+            if stdout.write_all(format!("{n:08}\n").as_bytes()).is_err() {
+                break;
+            }
+            drop(stdout.flush());
+            self.rest(Some(Duration::from_millis(2)));
+        }
+    }
+
+    /// Rests, answering the signals that `on` named.
+    fn rest(&self, how_long: Option<Duration>) {
+        let mut set = SigSet::empty();
+        for (signal, _) in &self.on {
+            set.add(*signal);
+        }
+        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC).expect("a descriptor");
+        let end = how_long.map(|d| std::time::Instant::now() + d);
+        loop {
+            let timeout = match end {
+                None => PollTimeout::NONE,
+                Some(end) => {
+                    let left = end.saturating_duration_since(std::time::Instant::now());
+                    if left.is_zero() {
+                        return;
+                    }
+                    PollTimeout::try_from(left + Duration::from_millis(1))
+                        .unwrap_or(PollTimeout::MAX)
+                }
+            };
+            let mut fds = [PollFd::new(
+                std::os::fd::AsFd::as_fd(&fd),
+                PollFlags::POLLIN,
+            )];
+            let _ = poll(&mut fds, timeout);
+            let ready = fds[0]
+                .revents()
+                .is_some_and(|events| events.contains(PollFlags::POLLIN));
+            if ready && let Ok(Some(info)) = fd.read_signal() {
+                let number = i32::try_from(info.ssi_signo).expect("a signal");
+                for (signal, deeds) in &self.on {
+                    if *signal as i32 == number {
+                        let mut inner = Self {
+                            words: deeds.split(',').map(str::to_owned).collect(),
+                            at: 0,
+                            on: self.on.clone(),
+                        };
+                        inner.play();
+                    }
+                }
+            }
+        }
+    }
+}

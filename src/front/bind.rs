@@ -65,8 +65,6 @@ impl From<io::Error> for BindError {
 /// A server whose socket is bound and listens; dropping it removes the socket's file, if it is still ours.
 #[derive(Debug)]
 pub struct BoundServer {
-    /// The section's name.
-    section: String,
     /// Whom to let in; none: everybody.
     credentials: Option<Credentials>,
     /// The socket.
@@ -109,7 +107,6 @@ impl BoundServer {
             Listener::Unix(listener) => listener.set_nonblocking(true)?,
         }
         Ok(Self {
-            section: spec.section.clone(),
             credentials: spec.credentials.clone(),
             listener,
             file,

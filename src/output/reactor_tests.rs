@@ -133,6 +133,26 @@ impl Bench {
         );
     }
 
+    /// Waits until the thread has done everything that it was told before, and with what it had read.
+    fn sync(&self) {
+        self.output.send(Command::WriteStdin {
+            ticket: Ticket(77),
+            life: LIFE,
+            data: Vec::new(),
+        });
+        let report = self.next();
+        assert!(
+            matches!(report, Report::StdinTaken(Ticket(77), _)),
+            "{report:?}"
+        );
+    }
+
+    /// Waits until everything that was put into the pipe is written, or lost.
+    fn settled(&self, pipe: &std::fs::File) {
+        eventually("it is read", || sys::unread(pipe).unwrap_or(0) == 0);
+        self.sync();
+    }
+
     fn read(&self, name: &str) -> String {
         let data = std::fs::read(self.dir.path(name)).unwrap_or_default();
         String::from_utf8_lossy(&data).into_owned()
@@ -270,12 +290,7 @@ fn out_10_stripping_can_be_switched() {
     ends.stdout.write_all(b"\x1b[1ma").expect("room");
     bench.sees("out", "a");
     bench.output.send(Command::StripAnsi(true));
-    bench.output.send(Command::WriteStdin {
-        ticket: Ticket(1),
-        life: LIFE,
-        data: Vec::new(),
-    });
-    assert!(matches!(bench.next(), Report::StdinTaken(_, Ok(()))));
+    bench.sync();
     ends.stdout.write_all(b"\x1b[1mb").expect("room");
     bench.sees("out", "b");
     assert_eq!(bench.read("out"), "\x1b[1mab");
@@ -285,14 +300,6 @@ fn out_10_stripping_can_be_switched() {
 fn out_07_reopening_makes_files_anew_a_thousand_times_with_constant_descriptors() {
     let bench = Bench::new("reopen", Level::Info);
     let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
-    let sync = || {
-        bench.output.send(Command::WriteStdin {
-            ticket: Ticket(1),
-            life: LIFE,
-            data: Vec::new(),
-        });
-        assert!(matches!(bench.next(), Report::StdinTaken(_, Ok(()))));
-    };
     // Only those of our own directory: other tests open files of theirs meanwhile.
     let count = || {
         std::fs::read_dir("/proc/self/fd")
@@ -304,14 +311,14 @@ fn out_07_reopening_makes_files_anew_a_thousand_times_with_constant_descriptors(
             })
             .count()
     };
-    sync();
+    bench.sync();
     let before = count();
     for cycle in 0..1000 {
         if cycle % 10 == 0 {
             std::fs::rename(bench.dir.path("out"), bench.dir.path("rotated")).expect("there");
         }
         bench.output.send(Command::ReopenLogs);
-        sync();
+        bench.sync();
         assert!(bench.dir.path("out").exists());
     }
     assert_eq!(count(), before);
@@ -407,18 +414,7 @@ fn a_full_disk_is_told_once_and_counted_and_the_program_goes_on() {
     }
     bench.sees("activity", "ERRO cannot write stdout of cat to");
     // The disk has room again.
-    let sync = || {
-        bench.output.send(Command::WriteStdin {
-            ticket: Ticket(1),
-            life: LIFE,
-            data: Vec::new(),
-        });
-        assert!(matches!(bench.next(), Report::StdinTaken(_, Ok(()))));
-    };
-    eventually("all of it is read", || {
-        sync();
-        sys::unread(&ends.stdout).unwrap_or(0) == 0
-    });
+    bench.settled(&ends.stdout);
     std::fs::remove_file(&link).expect("there");
     ends.stdout.write_all(b"works").expect("it is read");
     bench.sees("activity", "works again; 100000 bytes were lost");
@@ -464,17 +460,16 @@ fn a_real_full_disk_loses_only_what_it_cannot_hold() {
     }
     ends.stdout.write_all(&text).expect("it is read");
     bench.sees("activity", "No space left on device");
-    eventually("all of it is read", || {
-        sys::unread(&ends.stdout).unwrap_or(0) == 0
-    });
+    bench.settled(&ends.stdout);
     std::fs::remove_file(&ballast).expect("there");
     ends.stdout.write_all(b"works").expect("it is read");
-    bench.sees("activity", "works again");
+    bench.sees("activity", "works again; ");
     let found = std::fs::read(&log).expect("there");
     let kept = found.len() - b"works".len();
-    assert_eq!(found[..kept], text[..kept]);
+    assert!(found[..kept] == text[..kept], "{}", bench.read("activity"));
     let lost = format!("{} bytes were lost", text.len() - kept);
-    assert!(bench.read("activity").contains(&lost));
+    let activity = bench.read("activity");
+    assert!(activity.contains(&lost), "{lost}: {activity}");
     drop(ends);
     bench.drain(LIFE);
     drop(mounted);
@@ -579,7 +574,7 @@ fn a_pipe_without_reader_lets_the_program_run() {
     let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
     ends.stdout.write_all(b"lost").expect("it is read");
     bench.sees("activity", "cannot write stdout of cat");
-    eventually("it is read", || sys::unread(&ends.stdout).unwrap_or(0) == 0);
+    bench.settled(&ends.stdout);
     let mut reader = std::fs::OpenOptions::new()
         .read(true)
         .write(true)
@@ -789,14 +784,7 @@ fn lines_beyond_the_bound_are_counted_and_nobody_waits() {
         bench.output.log(Line::Started { pid });
     }
     bench.output.log(Line::LogsReopened {});
-    eventually("the queue is empty", || {
-        bench.output.send(Command::WriteStdin {
-            ticket: Ticket(1),
-            life: LIFE,
-            data: Vec::new(),
-        });
-        matches!(bench.next(), Report::StdinTaken(..))
-    });
+    bench.sync();
     bench.output.log(Line::LogsReopened {});
     bench.output.send(Command::Stop);
     bench.output.join();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, Gid, Group, Uid, User as NixUser, access, gethostname};
 
@@ -33,8 +33,13 @@ impl Machine {
         })
     }
 
-    fn full(&self, path: &str) -> std::path::PathBuf {
-        Path::new(&self.cwd).join(path)
+    /// An empty path names nothing, not the working directory.
+    fn full(&self, path: &str) -> PathBuf {
+        if path.is_empty() {
+            PathBuf::new()
+        } else {
+            Path::new(&self.cwd).join(path)
+        }
     }
 }
 
@@ -167,6 +172,8 @@ mod tests {
         let machine = Machine::new().expect("a working directory");
         assert_eq!(machine.read("/nosuch/file"), Err(ReadError::Missing));
         assert_eq!(machine.read("/"), Err(ReadError::Unreadable));
+        assert_eq!(machine.read(""), Err(ReadError::Missing));
+        assert!(machine.is_dir(".") && !machine.is_dir("") && !machine.exists(""));
         assert!(
             machine
                 .read("/proc/self/status")

@@ -54,12 +54,9 @@ fn known(user: NixUser) -> Option<User> {
 impl Lookup for Machine {
     fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
         let path = self.full(path);
-        let unreadable = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::Missing,
-            _ => ReadError::Unreadable,
-        };
         // The size is asked for first only to refuse what could fill the memory; a pipe such as /dev/stdin has none.
-        let meta = fs::metadata(&path).map_err(unreadable)?;
+        // What may not even be looked at counts as missing, as it does for Supervisor.
+        let meta = fs::metadata(&path).map_err(|_| ReadError::Missing)?;
         if meta.is_dir() || meta.len() > FILE_BYTES_MAX {
             return Err(ReadError::Unreadable);
         }

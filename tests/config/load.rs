@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use supervisord::config::ctl::ctl_spec;
+use supervisord::config::diff::diff;
 use supervisord::config::key::{self, Kind, SectionKind};
 use supervisord::config::lookup::{Lookup, ReadError, User};
-use supervisord::config::options::parse;
+use supervisord::config::options::{DaemonOptions, parse};
+use supervisord::config::render::sample;
 use supervisord::config::spec::{
     Config, GroupKind, GroupSpec, LogSpec, LogTarget, ProcessSpec, ServerAddress,
 };
@@ -547,4 +549,85 @@ fn cfg_66_the_client_section_is_supervisors() {
         };
         assert_eq!(given, expected, "{name}");
     }
+}
+
+#[test]
+fn the_sample_configuration_is_valid_for_supervisor_too() {
+    let text = sample();
+    let case = Case {
+        name: "sample".to_owned(),
+        args: "-c s.conf".to_owned(),
+        files: vec![("s.conf", &text)],
+    };
+    compare("sample", &[case]);
+}
+
+#[test]
+fn groups_differ_when_supervisor_says_so() {
+    let Some(mut oracle) = Oracle::start("differences") else {
+        return;
+    };
+    const OTHERS: &str = "[program:z]\ncommand=z\npriority=1\n[program:y]\ncommand=y\n";
+    let kinds = [
+        ("[program:p]\ncommand=c\n", SectionKind::Program),
+        (
+            "[eventlistener:p]\ncommand=c\nevents=TICK\n",
+            SectionKind::Listener,
+        ),
+        (
+            "[fcgi-program:p]\ncommand=c\nsocket=unix:///x\n",
+            SectionKind::Fcgi,
+        ),
+        (
+            "[program:p]\ncommand=c\n[group:g]\nprograms=p\n",
+            SectionKind::Group,
+        ),
+    ];
+    let mut pairs = Vec::new();
+    for (section, kind) in kinds {
+        let base = format!("[supervisord]\n{section}");
+        pairs.push((base.clone(), format!("[supervisord]\n{OTHERS}")));
+        pairs.push((
+            format!("{base}{OTHERS}"),
+            format!("[supervisord]\nenvironment=A=1\n{section}"),
+        ));
+        for key in kind.keys().filter(|key| !key.ours) {
+            for value in values(key.kind) {
+                // A member given twice is two for Supervisor, although it runs one.
+                if *value == "p, p" {
+                    continue;
+                }
+                pairs.push((
+                    base.clone(),
+                    format!("{base}{}={value}\n{OTHERS}", key.name),
+                ));
+            }
+        }
+    }
+    let place = Place::new("differences");
+    let options = DaemonOptions::default();
+    let mut compared = 0;
+    for (number, (before, after)) in pairs.iter().enumerate() {
+        for (number, a, b) in [(2 * number, before, after), (2 * number + 1, after, before)] {
+            let dir = place.lay(number, &[("a.conf", a), ("b.conf", b)]);
+            let lookup = seen(&dir);
+            let (Ok(active), Ok(read)) = (
+                load("a.conf", &options, &lookup),
+                load("b.conf", &options, &lookup),
+            ) else {
+                // Both refuse the same files, as the tests above show.
+                continue;
+            };
+            let given = diff(&active.groups, &read.groups);
+            let given =
+                json!({"added": given.added, "changed": given.changed, "removed": given.removed});
+            let expected = oracle.ask("diff", &[json!({"cwd": dir})]).remove(0);
+            assert_eq!(given, expected, "{a}\n→\n{b}");
+            compared += 1;
+        }
+    }
+    assert!(
+        compared > 300,
+        "too few differences to prove anything: {compared}"
+    );
 }

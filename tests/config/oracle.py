@@ -186,7 +186,35 @@ def client(case):
     return {name: getattr(loaded, name) for name in ("serverurl", "username", "password", "prompt", "history_file")}
 
 
-ANSWERS = {"parse": parse, "expand": expansion, "environment": environment, "load": load, "client": client}
+def loaded(path):
+    result = options.ServerOptions()
+    result.realize(["-c", path], doc="", progname="supervisord")
+    groups = {}
+    for config in result.process_group_configs:
+        groups.setdefault(config.name, config)
+    return groups
+
+
+def difference(case):
+    os.chdir(case["cwd"])
+    active, read = loaded("a.conf"), loaded("b.conf")
+    for config in active.values():
+        for number, process in enumerate(config.process_configs):
+            # What is active has made-up names for its AUTO logs.
+            for name in ("stdout_logfile", "stderr_logfile"):
+                if getattr(process, name) is Automatic:
+                    setattr(process, name, "/auto/%s-%d" % (name, number))
+    return {
+        "added": [name for name in read if name not in active],
+        "changed": [name for name in read if name in active and read[name] != active[name]],
+        "removed": [name for name in active if name not in read],
+    }
+
+
+ANSWERS = {
+    "diff": difference,
+    "parse": parse, "expand": expansion, "environment": environment, "load": load, "client": client,
+}
 
 for line in sys.stdin:
     request = json.loads(line)

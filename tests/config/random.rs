@@ -5,6 +5,11 @@ use supervisord::config::environment;
 use supervisord::config::expand::{self, Names, expand};
 use supervisord::config::ini::{Ini, universal_newlines};
 
+use supervisord::config::load;
+use supervisord::config::options::DaemonOptions;
+use supervisord::daemon::check;
+use supervisord::daemon::machine::Machine;
+
 use super::oracle::Oracle;
 
 /// How many texts go to the oracle at once.
@@ -112,7 +117,8 @@ fn cfg_07_to_16_random_texts_read_as_python_reads_them() {
                     .map(|_| {
                         // Texts that begin with a section get further than others.
                         let start = if dice.roll(4) == 0 { "" } else { "[s]\n" };
-                        start.to_owned() + &dice.text(INI, 24)
+                        let most = [5, 10, 24][dice.roll(3)];
+                        start.to_owned() + &dice.text(INI, most)
                     })
                     .collect()
             })
@@ -252,4 +258,67 @@ fn cfg_40_cfg_41_random_environments_read_as_supervisor_reads_them() {
         valid > 2_000,
         "too few valid texts to prove anything: {valid}"
     );
+}
+
+/// Needs no oracle: whatever stands in a file, there is an answer, and a report that can be drawn.
+#[test]
+fn no_text_makes_the_reader_or_the_report_panic() {
+    const PIECES: &[&str] = &[
+        "[supervisord]\n",
+        "[program:a]\n",
+        "[program:b c]\n",
+        "[group:g]\n",
+        "[eventlistener:l]\n",
+        "[fcgi-program:f]\n",
+        "[unix_http_server]\n",
+        "[inet_http_server]\n",
+        "[rpcinterface:x]\n",
+        "[include]\n",
+        "[DEFAULT]\n",
+        "[supervisrd]\n",
+        "command=c\n",
+        "command=%(process_num)d é\n",
+        "numprocs=3\n",
+        "numprocs=-9999999999999999999\n",
+        "numprocs_start=9999999999999999999\n",
+        "process_name=%(process_num)d\n",
+        "programs=a,f,nosuch\n",
+        "events=TICK,\u{2028}\n",
+        "socket=tcp://é:99999\n",
+        "environment=A=\"é\n",
+        "environment=A=1\n",
+        "port=é:\n",
+        "file=~nosuch/x\n",
+        "files=/nosuch/[*\n",
+        "user=\n",
+        "umask=-1\n",
+        "stdout_logfile_maxbytes=99999999999999999999GB\n",
+        "startsecs=%\n",
+        "  é ; \"\n",
+        "\t\n",
+        "é\n",
+        "=\n",
+        "\r",
+        "\x0b",
+        "\u{85}",
+        "\0\n",
+    ];
+    let path = std::env::temp_dir().join(format!("supervisord-random-{}.conf", std::process::id()));
+    let name = path.to_str().expect("UTF-8").to_owned();
+    let machine = Machine::new().expect("a working directory");
+    let mut dice = Dice(seed());
+    let (mut valid, mut wrong) = (0, 0);
+    for _ in 0..3000 {
+        std::fs::write(&path, dice.text(PIECES, 14)).expect("written");
+        match load(&name, &DaemonOptions::default(), &machine) {
+            Ok(_) => valid += 1,
+            Err(errors) => {
+                wrong += 1;
+                let report = check::report(&errors, dice.roll(2) == 0);
+                assert!(report.ends_with("problem\n") || report.ends_with("problems\n"));
+            }
+        }
+    }
+    let _ = std::fs::remove_file(&path);
+    assert!(valid > 100 && wrong > 100, "{valid} valid, {wrong} wrong");
 }

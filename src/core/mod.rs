@@ -3,6 +3,7 @@
 
 mod action;
 mod admit;
+mod affairs;
 mod auto;
 mod begin;
 mod end;
@@ -11,6 +12,7 @@ mod group;
 mod halt;
 mod input;
 mod process;
+mod roster;
 mod serve;
 mod snapshot;
 mod stage;
@@ -21,3 +23,6 @@ pub use action::{Action, Actions, AuditLine, Outcome, SignalScope};
 pub use fleet::{Fleet, Identity};
 pub use input::{DaemonSignal, Input, LoadError, LoadReason};
 pub use snapshot::Snapshot;
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,7 @@ pub(super) fn all(
     options: &Arc<DaemonOptions>,
     machine: &Arc<Machine>,
 ) -> Result<ExitCode, Fatal> {
+    sys::keep_little();
     sys::ensure_stdio().map_err(broken("cannot open the null device"))?;
     let ignored: Vec<Signal> = [libc::SIGPIPE, libc::SIGXFSZ]
         .into_iter()
@@ -174,6 +175,8 @@ fn one(
     let doors = front::start(front).map_err(broken("cannot start the front thread"))?;
 
     let hands = Hands { spawn, output };
+    // The configuration's text and what parsing it took.
+    sys::give_back();
     let ended = engine.run(&hands);
     // The other way round: answers in flight are given, sockets closed and unlinked; then what is left is written out.
     doors.stop();

@@ -104,7 +104,7 @@ fn absolute(path: &str) -> String {
 fn checked(path: &str, result: &Result<Config, ConfigErrors>) -> ExitCode {
     match result {
         Ok(config) => {
-            print!("{}{path}: ok\n", check::warnings(&config.notes));
+            println!("{}{path}: ok", check::warnings(&config.notes));
             ExitCode::SUCCESS
         }
         Err(errors) => {

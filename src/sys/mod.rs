@@ -10,6 +10,7 @@ mod ends;
 mod forked;
 mod kernel;
 mod limits;
+mod memory;
 mod pidfd;
 mod pipe;
 mod plan;
@@ -25,6 +26,7 @@ pub use daemonize::{detach_stdio, ensure_stdio, into_background, new_session, se
 pub use ends::ChildEnds;
 pub use kernel::{TooOld, become_subreaper, check as check_kernel, random_seed, release};
 pub use limits::{Limit, LimitTooLow, Resource, limit, raise_own_files, reach_minimum, set_limit};
+pub use memory::{give_back, keep_little};
 pub use pidfd::{peek_ended, reap, reap_stranger, send_group_signal, send_signal};
 pub use pipe::unread;
 pub use plan::{CStrings, Ids, NulByte, RawPlan};

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use supervisord::config::render;
+use supervisord::config::{manual, render};
 
 /// Compares `text` with the committed file, or rewrites it.
 fn agrees(file: &str, text: &str) {
@@ -12,7 +12,10 @@ fn agrees(file: &str, text: &str) {
         fs::write(&path, text).expect("written");
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == text, "{file} is out of date: run UPDATE=1 cargo test --test derived, and review the change");
+    assert!(
+        committed == text,
+        "{file} is out of date: run UPDATE=1 cargo test --test derived, and review the change"
+    );
 }
 
 #[test]
@@ -22,5 +25,5 @@ fn aux_01_the_sample_configuration_derives_from_keys() {
 
 #[test]
 fn the_manual_page_of_the_configuration_derives_from_keys() {
-    agrees("man/supervisord.conf.5", &render::manual());
+    agrees("man/supervisord.conf.5", &manual::page());
 }

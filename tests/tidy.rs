@@ -23,7 +23,16 @@ const PURE: &[&str] = &["domain", "config", "api", "core"];
 
 /// What a pure room does not name.
 const IMPURE: &[&str] = &[
-    "tokio", "nix::", "libc::", "std::fs", "std::net", "std::process", "std::thread", "std::env", "Instant::now", "SystemTime",
+    "tokio",
+    "nix::",
+    "libc::",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::thread",
+    "std::env",
+    "Instant::now",
+    "SystemTime",
 ];
 
 /// Where each outside package may be named: a file, or a room ending in `/`.
@@ -34,7 +43,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("http_body_util", &["front/"]),
     ("ariadne", &["daemon/check.rs"]),
     ("rustyline", &["ctl/shell.rs"]),
-    ("nix", &["sys/", "spawn/", "output/", "daemon/", "ctl/", "front/"]),
+    (
+        "nix",
+        &["sys/", "spawn/", "output/", "daemon/", "ctl/", "front/"],
+    ),
     ("subtle", &["control/auth.rs"]),
     ("sha1", &["control/auth.rs"]),
     ("jiff", &["output/", "front/", "control/"]),
@@ -42,7 +54,10 @@ const HOMES: &[(&str, &[&str])] = &[
 
 fn sources() -> Vec<(String, String)> {
     fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(dir).expect("readable").map(|entry| entry.expect("entry").path()) {
+        for entry in fs::read_dir(dir)
+            .expect("readable")
+            .map(|entry| entry.expect("entry").path())
+        {
             if entry.is_dir() {
                 walk(&entry, found);
             } else if entry.extension().is_some_and(|extension| extension == "rs") {
@@ -57,7 +72,11 @@ fn sources() -> Vec<(String, String)> {
     files
         .into_iter()
         .map(|path| {
-            let name = path.strip_prefix(&root).expect("below src").display().to_string();
+            let name = path
+                .strip_prefix(&root)
+                .expect("below src")
+                .display()
+                .to_string();
             (name, fs::read_to_string(&path).expect("utf-8"))
         })
         .collect()
@@ -66,7 +85,10 @@ fn sources() -> Vec<(String, String)> {
 /// The code of a file before its tests, without comments.
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-    text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 fn room(file: &str) -> &str {
@@ -92,7 +114,11 @@ fn rooms_used(code: &str) -> Vec<String> {
                 }
             }
         } else {
-            used.push(part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+            used.push(
+                part.chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect(),
+            );
         }
     }
     used
@@ -106,12 +132,17 @@ fn floors_hold() {
         let allowed: Vec<&str> = if own == "ctl" {
             CTL.to_vec()
         } else if let Some(floor) = FLOORS.iter().position(|rooms| rooms.contains(&own)) {
-            FLOORS[..floor].iter().flat_map(|rooms| rooms.iter().copied()).chain([own]).collect()
+            FLOORS[..floor]
+                .iter()
+                .flat_map(|rooms| rooms.iter().copied())
+                .chain([own])
+                .collect()
         } else {
             continue;
         };
         for used in rooms_used(&code(&text)) {
-            let is_room = used == "ctl" || FLOORS.iter().any(|rooms| rooms.contains(&used.as_str()));
+            let is_room =
+                used == "ctl" || FLOORS.iter().any(|rooms| rooms.contains(&used.as_str()));
             if is_room && !allowed.contains(&used.as_str()) {
                 wrong.push(format!("{file} uses {used}"));
             }
@@ -123,7 +154,10 @@ fn floors_hold() {
 #[test]
 fn pure_rooms_do_no_io_and_read_no_clock() {
     let mut wrong = Vec::new();
-    for (file, text) in sources().into_iter().filter(|(file, _)| PURE.contains(&room(file))) {
+    for (file, text) in sources()
+        .into_iter()
+        .filter(|(file, _)| PURE.contains(&room(file)))
+    {
         for word in IMPURE.iter().filter(|word| code(&text).contains(**word)) {
             wrong.push(format!("{file} names {word}"));
         }
@@ -136,10 +170,15 @@ fn every_package_has_its_home() {
     let mut wrong = Vec::new();
     for (file, text) in sources() {
         for (package, homes) in HOMES {
-            let at_home = homes.iter().any(|home| file == *home || (home.ends_with('/') && file.starts_with(home)));
-            let named = code(&text).split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').any(|word| {
-                word.strip_prefix(package).is_some_and(|rest| rest.starts_with("::"))
-            });
+            let at_home = homes
+                .iter()
+                .any(|home| file == *home || (home.ends_with('/') && file.starts_with(home)));
+            let named = code(&text)
+                .split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':')
+                .any(|word| {
+                    word.strip_prefix(package)
+                        .is_some_and(|rest| rest.starts_with("::"))
+                });
             if named && !at_home {
                 wrong.push(format!("{file} names {package}"));
             }
@@ -153,7 +192,9 @@ fn unsafe_stands_in_sys_only() {
     let wrong: Vec<String> = sources()
         .into_iter()
         .filter(|(file, text)| {
-            let words = code(text).split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
+            let words = code(text)
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .any(|word| word == "unsafe");
             words && room(file) != "sys"
         })
         .map(|(file, _)| file)
@@ -163,15 +204,24 @@ fn unsafe_stands_in_sys_only() {
 
 #[test]
 fn every_module_says_what_it_is_for() {
-    let wrong: Vec<String> =
-        sources().into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(file, _)| file).collect();
+    let wrong: Vec<String> = sources()
+        .into_iter()
+        .filter(|(_, text)| !text.starts_with("//!"))
+        .map(|(file, _)| file)
+        .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
 fn nothing_is_left_unfinished() {
     // Spelled in halves, so that this file does not find itself.
-    let words = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("todo", "!("), concat!("unimplemented", "!("), concat!("(being ", "built)")];
+    let words = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("todo", "!("),
+        concat!("unimplemented", "!("),
+        concat!("(being ", "built)"),
+    ];
     let mut wrong = Vec::new();
     for (file, text) in sources() {
         for word in words.iter().filter(|word| text.contains(**word)) {

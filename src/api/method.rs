@@ -1,14 +1,12 @@
-//! METHODS: every method of the XML-RPC interface, declared once. Nothing is reachable that does not stand here.
+//! What a method is: its parameters, how arguments are checked and converted, and what a call of it asks for.
 //!
-//! Dispatch, checks of arguments, permissions, `system.listMethods`, `methodHelp` and `methodSignature` all derive from
-//! it. It knows what a method means, never how it is done.
+//! Which methods there are stands in [`METHODS`]; how a call is carried out is the fronts' business.
 //!
 //! # Source
 //! Supervisor manual, "XML-RPC API Documentation".
 
 use super::xmlrpc::Value;
-use super::{Fault, FaultCode, LogOf, Permission, Request, Target};
-use crate::domain::{API_VERSION, Channel, Namespec, VERSION};
+use super::{Fault, FaultCode, LogOf, METHODS, Permission, Request};
 
 /// A type on the wire, in the words of `system.methodSignature`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +97,7 @@ pub struct Method {
     /// What it does.
     pub doc: &'static str,
     /// Makes the request of the arguments, already converted and complete.
-    bind: fn(&mut Args) -> Result<Bound, Fault>,
+    pub(super) bind: fn(&mut Args) -> Result<Bound, Fault>,
 }
 
 /// A call with valid arguments: what a front has to do.
@@ -235,7 +233,7 @@ impl Method {
 }
 
 /// A converted argument.
-enum Arg {
+pub(super) enum Arg {
     Text(String),
     Data(Vec<u8>),
     Int(i64),
@@ -245,38 +243,38 @@ enum Arg {
 
 /// Converted arguments, taken in order. [`Method::bind`] made them of the declared kinds, so a mismatch would be a row of
 /// METHODS that contradicts itself; a test binds every row.
-struct Args(std::vec::IntoIter<Arg>);
+pub(super) struct Args(std::vec::IntoIter<Arg>);
 
 impl Args {
-    fn text(&mut self) -> Result<String, Fault> {
+    pub(super) fn text(&mut self) -> Result<String, Fault> {
         match self.0.next() {
             Some(Arg::Text(text)) => Ok(text),
             _ => Err(FaultCode::IncorrectParameters.bare()),
         }
     }
 
-    fn data(&mut self) -> Result<Vec<u8>, Fault> {
+    pub(super) fn data(&mut self) -> Result<Vec<u8>, Fault> {
         match self.0.next() {
             Some(Arg::Data(data)) => Ok(data),
             _ => Err(FaultCode::IncorrectParameters.bare()),
         }
     }
 
-    fn int(&mut self) -> Result<i64, Fault> {
+    pub(super) fn int(&mut self) -> Result<i64, Fault> {
         match self.0.next() {
             Some(Arg::Int(number)) => Ok(number),
             _ => Err(FaultCode::IncorrectParameters.bare()),
         }
     }
 
-    fn truth(&mut self) -> Result<bool, Fault> {
+    pub(super) fn truth(&mut self) -> Result<bool, Fault> {
         match self.0.next() {
             Some(Arg::Truth(truth)) => Ok(truth),
             _ => Err(FaultCode::IncorrectParameters.bare()),
         }
     }
 
-    fn list(&mut self) -> Result<Vec<Value>, Fault> {
+    pub(super) fn list(&mut self) -> Result<Vec<Value>, Fault> {
         match self.0.next() {
             Some(Arg::List(list)) => Ok(list),
             _ => Err(FaultCode::IncorrectParameters.bare()),
@@ -351,565 +349,11 @@ fn int(value: &Value) -> Option<i64> {
     }
 }
 
-/// One process or, for a wildcard, its group.
-fn target(text: String, request: impl FnOnce(Target) -> Request) -> Bound {
-    let namespec = Namespec::parse(&text);
-    if namespec.process.is_some() {
-        Bound::Engine(request(Target::One(namespec, text)))
-    } else {
-        Bound::Wildcard(request(Target::Group(namespec.group)), text)
-    }
-}
-
-fn read_log(args: &mut Args, channel: Channel) -> Result<Bound, Fault> {
-    Ok(Bound::ReadLog {
-        of: LogOf::Process(args.text()?, channel),
-        offset: args.int()?,
-        length: args.int()?,
-    })
-}
-
-fn tail_log(args: &mut Args, channel: Channel) -> Result<Bound, Fault> {
-    Ok(Bound::TailLog {
-        of: LogOf::Process(args.text()?, channel),
-        offset: args.int()?,
-        length: args.int()?,
-    })
-}
-
-const fn param(name: &'static str, kind: ParamKind, doc: &'static str) -> Param {
-    Param {
-        name,
-        kind,
-        optional: false,
-        doc,
-    }
-}
-
-const PROCESS: Param = param(
-    "name",
-    ParamKind::Namespec,
-    "The process: `process`, `group:process`",
-);
-const PROCESS_OR_GROUP: Param = param(
-    "name",
-    ParamKind::Namespec,
-    "The process: `process`, `group:process`; `group:*` for all of a group",
-);
-const GROUP: Param = param("name", ParamKind::Word, "The group");
-const SIGNAL: Param = param(
-    "signal",
-    ParamKind::Word,
-    "Name or number of the signal: `HUP`, `SIGHUP`, `1`",
-);
-const OFFSET: Param = param(
-    "offset",
-    ParamKind::Int,
-    "First byte to read; negative: so many from the end, with length 0",
-);
-const LENGTH: Param = param("length", ParamKind::Int, "Bytes to read; 0: to the end");
-const TAIL_OFFSET: Param = param(
-    "offset",
-    ParamKind::Int,
-    "Where to begin, e.g. the offset of the previous answer",
-);
-const TAIL_LENGTH: Param = param("length", ParamKind::Int, "Bytes to read at most");
-const START_WAIT: Param = Param {
-    name: "wait",
-    kind: ParamKind::Truth,
-    optional: true,
-    doc: "Answer only when the start has succeeded or failed",
-};
-const STOP_WAIT: Param = Param {
-    name: "wait",
-    kind: ParamKind::Truth,
-    optional: true,
-    doc: "Answer only when everything has stopped",
-};
-const METHOD: Param = param("name", ParamKind::Word, "Name of a method, with its prefix");
-
-const DONE: &str = "Always true";
-const RESULTS: &str =
-    "One struct per process: name, group, status (a fault code; 80 is success), description";
-const LOG_TEXT: &str = "The text; bytes that are no UTF-8 are replaced";
-const TAIL_RESULT: &str = "[text, size of the log, whether it is longer than what was asked for]";
-
-/// Every method.
-pub const METHODS: &[Method] = {
-    use FaultCode::{
-        AbnormalTermination, AlreadyAdded, AlreadyStarted, BadArguments, BadName, BadSignal,
-        CantReread, Failed, NoFile, NotExecutable, NotRunning, SignatureUnsupported,
-        SpawnError as SpawnErrorFault, StillRunning,
-    };
-    use Permission::{Configure, Control, ReadLogs, Shutdown, Signal, Status};
-    use WireType::{Array, Bool, Int, Struct, Text};
-    &[
-        // The daemon
-        Method {
-            names: &["supervisor.getAPIVersion", "supervisor.getVersion"],
-            params: &[],
-            returns: Text,
-            result: "The version",
-            faults: &[],
-            permission: Status,
-            doc: "Tell the version of this interface. It is Supervisor's, and changes only when a method changes its meaning.",
-            bind: |_| Ok(Bound::Constant(API_VERSION)),
-        },
-        Method {
-            names: &["supervisor.getSupervisorVersion"],
-            params: &[],
-            returns: Text,
-            result: "The version",
-            faults: &[],
-            permission: Status,
-            doc: "Tell the version of the daemon.",
-            bind: |_| Ok(Bound::Constant(VERSION)),
-        },
-        Method {
-            names: &["supervisor.getIdentification"],
-            params: &[],
-            returns: Text,
-            result: "The `identifier` of `[supervisord]`",
-            faults: &[],
-            permission: Status,
-            doc: "Tell the name of this instance, so that a client of many can tell them apart.",
-            bind: |_| Ok(Bound::Engine(Request::Identification)),
-        },
-        Method {
-            names: &["supervisor.getState"],
-            params: &[],
-            returns: Struct,
-            result: "statecode and statename: 1 RUNNING",
-            faults: &[],
-            permission: Status,
-            doc: "Tell the state of the daemon. While it stops or restarts, the answer is the fault SHUTDOWN_STATE, as for all methods but sendRemoteCommEvent.",
-            bind: |_| Ok(Bound::Engine(Request::State)),
-        },
-        Method {
-            names: &["supervisor.getPID"],
-            params: &[],
-            returns: Int,
-            result: "The number",
-            faults: &[],
-            permission: Status,
-            doc: "Tell the process number of the daemon.",
-            bind: |_| Ok(Bound::Engine(Request::Pid)),
-        },
-        Method {
-            names: &["supervisor.readLog", "supervisor.readMainLog"],
-            params: &[OFFSET, LENGTH],
-            returns: Text,
-            result: LOG_TEXT,
-            faults: &[BadArguments, NoFile, Failed],
-            permission: ReadLogs,
-            doc: "Read from the daemon's activity log. Old logs that were rotated away are not read.",
-            bind: |args| {
-                Ok(Bound::ReadLog {
-                    of: LogOf::Daemon,
-                    offset: args.int()?,
-                    length: args.int()?,
-                })
-            },
-        },
-        Method {
-            names: &["supervisor.clearLog"],
-            params: &[],
-            returns: Bool,
-            result: DONE,
-            faults: &[NoFile, Failed],
-            permission: Control,
-            doc: "Remove the daemon's activity log and begin it anew.",
-            bind: |_| Ok(Bound::Engine(Request::ClearDaemonLog)),
-        },
-        Method {
-            names: &["supervisor.shutdown"],
-            params: &[],
-            returns: Bool,
-            result: DONE,
-            faults: &[],
-            permission: Shutdown,
-            doc: "Stop all processes, then the daemon. The answer comes before it begins.",
-            bind: |_| Ok(Bound::Engine(Request::Shutdown)),
-        },
-        Method {
-            names: &["supervisor.restart"],
-            params: &[],
-            returns: Bool,
-            result: DONE,
-            faults: &[CantReread],
-            permission: Shutdown,
-            doc: "Stop all processes, read the configuration and start as if anew. The answer comes before it begins; with an error in the configuration nothing is stopped.",
-            bind: |_| Ok(Bound::Engine(Request::Restart)),
-        },
-        // Configuration
-        Method {
-            names: &["supervisor.reloadConfig"],
-            params: &[],
-            returns: Array,
-            result: "[[added, changed, removed]], each an array of names of groups",
-            faults: &[CantReread],
-            permission: Configure,
-            doc: "Read the configuration and tell how it differs from what is active. Nothing is started or stopped: see addProcessGroup and removeProcessGroup.",
-            bind: |_| Ok(Bound::Engine(Request::Reread)),
-        },
-        Method {
-            names: &["supervisor.addProcessGroup"],
-            params: &[GROUP],
-            returns: Bool,
-            result: DONE,
-            faults: &[BadName, AlreadyAdded],
-            permission: Configure,
-            doc: "Make a group of the configuration read last active; its processes with `autostart` start.",
-            bind: |args| Ok(Bound::Engine(Request::AddGroup(args.text()?))),
-        },
-        Method {
-            names: &["supervisor.removeProcessGroup"],
-            params: &[GROUP],
-            returns: Bool,
-            result: DONE,
-            faults: &[BadName, StillRunning],
-            permission: Configure,
-            doc: "Forget a group whose processes are all stopped.",
-            bind: |args| Ok(Bound::Engine(Request::RemoveGroup(args.text()?))),
-        },
-        Method {
-            names: &["supervisor.getAllConfigInfo"],
-            params: &[],
-            returns: Array,
-            result: "One struct per configured process",
-            faults: &[],
-            permission: Status,
-            doc: "Tell the configuration read last, process by process; `inuse` says whether the group is active.",
-            bind: |_| Ok(Bound::Engine(Request::AllConfigInfo)),
-        },
-        // States
-        Method {
-            names: &["supervisor.getProcessInfo"],
-            params: &[PROCESS],
-            returns: Struct,
-            result: "name, group, description, start, stop, now, state, statename, spawnerr, exitstatus, logfile, stdout_logfile, stderr_logfile, pid",
-            faults: &[BadName],
-            permission: Status,
-            doc: "Tell the state of a process. Times are seconds since the epoch, 0 for never.",
-            bind: |args| Ok(Bound::Engine(Request::ProcessInfo(args.text()?))),
-        },
-        Method {
-            names: &["supervisor.getAllProcessInfo"],
-            params: &[],
-            returns: Array,
-            result: "Structs as of getProcessInfo, by group and name",
-            faults: &[],
-            permission: Status,
-            doc: "Tell the states of all processes.",
-            bind: |_| Ok(Bound::Engine(Request::AllProcessInfo)),
-        },
-        // Start
-        Method {
-            names: &["supervisor.startProcess"],
-            params: &[PROCESS_OR_GROUP, START_WAIT],
-            returns: Bool,
-            result: "Always true; for `group:*` the array of startProcessGroup",
-            faults: &[
-                BadName,
-                NoFile,
-                NotExecutable,
-                AlreadyStarted,
-                SpawnErrorFault,
-                AbnormalTermination,
-                Failed,
-            ],
-            permission: Control,
-            doc: "Start a process. With `wait` the answer comes once it is RUNNING or has failed; a failed one may still be retried in the background.",
-            bind: |args| {
-                let (name, wait) = (args.text()?, args.truth()?);
-                Ok(target(name, |target| Request::Start { target, wait }))
-            },
-        },
-        Method {
-            names: &["supervisor.startProcessGroup"],
-            params: &[GROUP, START_WAIT],
-            returns: Array,
-            result: RESULTS,
-            faults: &[BadName],
-            permission: Control,
-            doc: "Start the processes of a group that do not run, those of low priority first.",
-            bind: |args| {
-                Ok(Bound::Engine(Request::Start {
-                    target: Target::Group(args.text()?),
-                    wait: args.truth()?,
-                }))
-            },
-        },
-        Method {
-            names: &["supervisor.startAllProcesses"],
-            params: &[START_WAIT],
-            returns: Array,
-            result: RESULTS,
-            faults: &[],
-            permission: Control,
-            doc: "Start all processes that do not run, those of low priority first.",
-            bind: |args| {
-                Ok(Bound::Engine(Request::Start {
-                    target: Target::All,
-                    wait: args.truth()?,
-                }))
-            },
-        },
-        // Stop
-        Method {
-            names: &["supervisor.stopProcess"],
-            params: &[PROCESS_OR_GROUP, STOP_WAIT],
-            returns: Bool,
-            result: "Always true; for `group:*` the array of stopProcessGroup",
-            faults: &[BadName, NotRunning, Failed],
-            permission: Control,
-            doc: "Stop a process: `stopsignal`, then SIGKILL after `stopwaitsecs`.",
-            bind: |args| {
-                let (name, wait) = (args.text()?, args.truth()?);
-                Ok(target(name, |target| Request::Stop { target, wait }))
-            },
-        },
-        Method {
-            names: &["supervisor.stopProcessGroup"],
-            params: &[GROUP, STOP_WAIT],
-            returns: Array,
-            result: RESULTS,
-            faults: &[BadName],
-            permission: Control,
-            doc: "Stop the processes of a group that run.",
-            bind: |args| {
-                Ok(Bound::Engine(Request::Stop {
-                    target: Target::Group(args.text()?),
-                    wait: args.truth()?,
-                }))
-            },
-        },
-        Method {
-            names: &["supervisor.stopAllProcesses"],
-            params: &[STOP_WAIT],
-            returns: Array,
-            result: RESULTS,
-            faults: &[],
-            permission: Control,
-            doc: "Stop all processes that run.",
-            bind: |args| {
-                Ok(Bound::Engine(Request::Stop {
-                    target: Target::All,
-                    wait: args.truth()?,
-                }))
-            },
-        },
-        // Signals
-        Method {
-            names: &["supervisor.signalProcess"],
-            params: &[PROCESS_OR_GROUP, SIGNAL],
-            returns: Bool,
-            result: "Always true; for `group:*` the array of signalProcessGroup",
-            faults: &[BadName, BadSignal, NotRunning, Failed],
-            permission: Signal,
-            doc: "Send a signal to a process. Its state does not change by that.",
-            bind: |args| {
-                let (name, signal) = (args.text()?, args.text()?);
-                Ok(target(name, |target| Request::Signal { target, signal }))
-            },
-        },
-        Method {
-            names: &["supervisor.signalProcessGroup"],
-            params: &[GROUP, SIGNAL],
-            returns: Array,
-            result: RESULTS,
-            faults: &[BadName],
-            permission: Signal,
-            doc: "Send a signal to all processes of a group that run.",
-            bind: |args| {
-                Ok(Bound::Engine(Request::Signal {
-                    target: Target::Group(args.text()?),
-                    signal: args.text()?,
-                }))
-            },
-        },
-        Method {
-            names: &["supervisor.signalAllProcesses"],
-            params: &[SIGNAL],
-            returns: Array,
-            result: RESULTS,
-            faults: &[],
-            permission: Signal,
-            doc: "Send a signal to all processes that run.",
-            bind: |args| {
-                Ok(Bound::Engine(Request::Signal {
-                    target: Target::All,
-                    signal: args.text()?,
-                }))
-            },
-        },
-        // Logs of processes
-        Method {
-            names: &[
-                "supervisor.readProcessStdoutLog",
-                "supervisor.readProcessLog",
-            ],
-            params: &[PROCESS, OFFSET, LENGTH],
-            returns: Text,
-            result: LOG_TEXT,
-            faults: &[BadName, BadArguments, NoFile, Failed],
-            permission: ReadLogs,
-            doc: "Read from the log of a process's standard output.",
-            bind: |args| read_log(args, Channel::Stdout),
-        },
-        Method {
-            names: &["supervisor.readProcessStderrLog"],
-            params: &[PROCESS, OFFSET, LENGTH],
-            returns: Text,
-            result: LOG_TEXT,
-            faults: &[BadName, BadArguments, NoFile, Failed],
-            permission: ReadLogs,
-            doc: "Read from the log of a process's standard error.",
-            bind: |args| read_log(args, Channel::Stderr),
-        },
-        Method {
-            names: &[
-                "supervisor.tailProcessStdoutLog",
-                "supervisor.tailProcessLog",
-            ],
-            params: &[PROCESS, TAIL_OFFSET, TAIL_LENGTH],
-            returns: Array,
-            result: TAIL_RESULT,
-            faults: &[BadName],
-            permission: ReadLogs,
-            doc: "Read the end of the log of a process's standard output: the last `length` bytes. Ask again with the offset of the answer to follow it.",
-            bind: |args| tail_log(args, Channel::Stdout),
-        },
-        Method {
-            names: &["supervisor.tailProcessStderrLog"],
-            params: &[PROCESS, TAIL_OFFSET, TAIL_LENGTH],
-            returns: Array,
-            result: TAIL_RESULT,
-            faults: &[BadName],
-            permission: ReadLogs,
-            doc: "Read the end of the log of a process's standard error: the last `length` bytes. Ask again with the offset of the answer to follow it.",
-            bind: |args| tail_log(args, Channel::Stderr),
-        },
-        Method {
-            names: &["supervisor.clearProcessLogs", "supervisor.clearProcessLog"],
-            params: &[PROCESS],
-            returns: Bool,
-            result: DONE,
-            faults: &[BadName, Failed],
-            permission: Control,
-            doc: "Remove the logs of a process and begin them anew.",
-            bind: |args| {
-                let name = args.text()?;
-                let namespec = Namespec::parse(&name);
-                if namespec.process.is_none() {
-                    return Err(BadName.of(name));
-                }
-                let target = Target::One(namespec, name);
-                Ok(Bound::Engine(Request::ClearLogs(target)))
-            },
-        },
-        Method {
-            names: &["supervisor.clearAllProcessLogs"],
-            params: &[],
-            returns: Array,
-            result: RESULTS,
-            faults: &[],
-            permission: Control,
-            doc: "Remove the logs of all processes and begin them anew.",
-            bind: |_| Ok(Bound::Engine(Request::ClearLogs(Target::All))),
-        },
-        // Talk
-        Method {
-            names: &["supervisor.sendProcessStdin"],
-            params: &[
-                PROCESS,
-                param(
-                    "chars",
-                    ParamKind::Data,
-                    "Text, sent as UTF-8, or base64 for any bytes",
-                ),
-            ],
-            returns: Bool,
-            result: DONE,
-            faults: &[BadName, NotRunning, NoFile, Failed],
-            permission: Control,
-            doc: "Write to the standard input of a process that runs.",
-            bind: |args| {
-                Ok(Bound::Engine(Request::WriteStdin {
-                    name: args.text()?,
-                    data: args.data()?,
-                }))
-            },
-        },
-        Method {
-            names: &["supervisor.sendRemoteCommEvent"],
-            params: &[
-                param("type", ParamKind::Word, "What listeners see as `type`"),
-                param("data", ParamKind::Word, "The body of the event"),
-            ],
-            returns: Bool,
-            result: DONE,
-            faults: &[],
-            permission: Control,
-            doc: "Publish an event REMOTE_COMMUNICATION to the listeners that subscribed to it. Accepted even while the daemon stops.",
-            bind: |args| {
-                Ok(Bound::Engine(Request::RemoteEvent {
-                    kind: args.text()?,
-                    data: args.text()?,
-                }))
-            },
-        },
-        // The interface itself
-        Method {
-            names: &["system.listMethods"],
-            params: &[],
-            returns: Array,
-            result: "Names, in order",
-            faults: &[],
-            permission: Status,
-            doc: "List the names of all methods.",
-            bind: |_| Ok(Bound::ListMethods),
-        },
-        Method {
-            names: &["system.methodHelp"],
-            params: &[METHOD],
-            returns: Text,
-            result: "The description",
-            faults: &[SignatureUnsupported],
-            permission: Status,
-            doc: "Describe a method: what it does, takes and answers.",
-            bind: |args| Ok(Bound::MethodHelp(args.text()?)),
-        },
-        Method {
-            names: &["system.methodSignature"],
-            params: &[METHOD],
-            returns: Array,
-            result: "[type of the result, types of the parameters…]",
-            faults: &[SignatureUnsupported],
-            permission: Status,
-            doc: "Tell the types that a method takes and answers.",
-            bind: |args| Ok(Bound::MethodSignature(args.text()?)),
-        },
-        Method {
-            names: &["system.multicall"],
-            params: &[param(
-                "calls",
-                ParamKind::List,
-                "Structs with methodName and, if it takes any, params",
-            )],
-            returns: Array,
-            result: "Per call its result, or a struct with faultCode and faultString",
-            faults: &[],
-            permission: Status,
-            doc: "Make several calls, one after the other, in one request. A call that fails does not keep the later ones from being made.",
-            bind: |args| Ok(Bound::Multicall(args.list()?)),
-        },
-    ]
-};
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Target;
+    use crate::domain::Namespec;
 
     /// What a running Supervisor 4.3.0 answers to `system.listMethods` and `system.methodSignature`.
     const GENUINE: &[(&str, &[&str])] = &[

@@ -3,12 +3,12 @@
 mod caller;
 mod fault;
 mod method;
+mod methods;
 mod request;
 pub mod xmlrpc;
 
 pub use caller::{Caller, Front, Grant, Permission, Scope, Ticket};
 pub use fault::{Fault, FaultCode};
-pub use method::{
-    Bound, METHODS, Method, Param, ParamKind, SupervisorInterface, WireType, method, names,
-};
+pub use method::{Bound, Method, Param, ParamKind, SupervisorInterface, WireType, method, names};
+pub use methods::METHODS;
 pub use request::{ConfigView, LogOf, ProcessView, Reply, Request, Target, TargetResult};

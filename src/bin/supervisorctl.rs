@@ -1,2 +1,10 @@
 //! `supervisorctl`: arguments → [`supervisord::ctl::run`] → exit status; nothing else.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args_os()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    ExitCode::from(supervisord::ctl::run(&arguments))
+}

@@ -145,6 +145,11 @@ impl<'a> Format<'a> {
 
     fn conversion(&mut self) -> Result<(), Error> {
         let mut c = self.next()?;
+        // Only these two together: `%5%` is no conversion.
+        if c == '%' {
+            self.out.push('%');
+            return Ok(());
+        }
         if c == '(' {
             let name = self.name()?;
             let value = self
@@ -179,10 +184,6 @@ impl<'a> Format<'a> {
         }
         if matches!(c, 'h' | 'l' | 'L') {
             c = self.next()?;
-        }
-        if c == '%' {
-            self.out.push('%');
-            return Ok(());
         }
         let argument = self.take()?;
         let (sign, body) = self.convert(c, &argument, &flags, precision)?;
@@ -485,7 +486,6 @@ mod tests {
             ("%(n)s %(n)5s %(x).1s %(x)05s", "7     7 a    ab"),
             ("%(e)r %(e)a", "'ä\\n' '\\xe4\\n'"),
             ("100%%", "100%"),
-            ("%(x)%s", "%s"),
             ("%(n)f %(n).0e %(n)g %(n)#g", "7.000000 7e+00 7 7.00000"),
             ("%(n)ld", "7"),
             ("%(n)c", "\x07"),
@@ -518,6 +518,10 @@ mod tests {
             ("%(x)c", "%c requires int or char"),
             ("%(x)s %s", "not enough arguments for format string"),
             ("%*d", "* wants int"),
+            (
+                "%(x)%",
+                "unsupported format character '%' (0x25) at index 4",
+            ),
             ("%(n)999999999d", "width too big"),
         ] {
             assert_eq!(

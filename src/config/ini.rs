@@ -361,3 +361,151 @@ fn in_quotes(text: &str) -> bool {
     }
     open.is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each section as `name{key=value|…}`, or the sentence of the error.
+    fn shown(text: &str) -> String {
+        let mut ini = Ini::default();
+        if let Err(error) = ini.read("f", 0, &universal_newlines(text)) {
+            return error.sentence;
+        }
+        let pairs = |section: &Section| {
+            section
+                .entries
+                .iter()
+                .map(|entry| format!("{}={}", entry.key, entry.value))
+                .collect::<Vec<_>>()
+                .join("|")
+        };
+        std::iter::once(&ini.defaults)
+            .filter(|defaults| !defaults.entries.is_empty())
+            .chain(ini.sections())
+            .map(|section| format!("{}{{{}}}", section.name, pairs(section)))
+            .collect()
+    }
+
+    #[test]
+    fn cfg_07_to_13_the_dialect() {
+        for (row, text, expected) in [
+            ("keys in lower case", "[S]\nKey=V\n", "S{key=V}"),
+            (
+                "either separator, the first one",
+                "[s]\na:b=c\nd=e:f\n",
+                "s{a=b=c|d=e:f}",
+            ),
+            ("blanks around", "[s]\na \t=\u{a0} b \n", "s{a=b}"),
+            ("full line comments", "[s]\n;a=1\n  # b=2\nc=3\n", "s{c=3}"),
+            (
+                "inline comments",
+                "[s]\na=1 ;x\nb=2\t#x\nc=3;x\n",
+                "s{a=1|b=2|c=3;x}",
+            ),
+            ("within quotes too", "[s]\na=\"b ; c\"\n", "s{a=\"b}"),
+            ("lockstep", "[s]\na=x;y ;cut #d\n", "s{a=x;y ;cut}"),
+            ("comment after a header", "[s] ;x\n[t] x\n", "s{}t{}"),
+            ("the last bracket ends a header", "[a]b]\n", "a]b{}"),
+            ("empty header is none", "[s]\n[]=1\n", "s{[]=1}"),
+            ("continuation", "[s]\na=1\n 2\n  3\n", "s{a=1\n2\n3}"),
+            (
+                "blank lines inside a value stay",
+                "[s]\na=1\n\n 2\n\n\n",
+                "s{a=1\n\n2}",
+            ),
+            (
+                "comment lines inside a value go",
+                "[s]\na=1\n ;x\n 2\n",
+                "s{a=1\n2}",
+            ),
+            (
+                "an indented key is swallowed",
+                "[s]\na=1\n b=2\n",
+                "s{a=1\nb=2}",
+            ),
+            (
+                "an indented key of its own",
+                "[s]\n  a=1\n  b=2\n c=3\n",
+                "s{a=1|b=2|c=3}",
+            ),
+            (
+                "an indented header is swallowed",
+                "[s]\na=1\n [t]\n",
+                "s{a=1\n[t]}",
+            ),
+            (
+                "later wins, place stays",
+                "[s]\na=1\nb=2\na=3\n",
+                "s{a=3|b=2}",
+            ),
+            (
+                "sections merge",
+                "[s]\na=1\n[t]\n[s]\nb=2\n",
+                "s{a=1|b=2}t{}",
+            ),
+            ("defaults", "[DEFAULT]\na=1\n[s]\n", "DEFAULT{a=1}s{}"),
+            ("no newline at the end", "[s]\na=1", "s{a=1}"),
+            (
+                "line ends of other systems",
+                "[s]\r\na=1\rb=2\r\n",
+                "s{a=1|b=2}",
+            ),
+            ("empty value", "[s]\na=\nb = ;x\n", "s{a=|b=}"),
+            ("nothing", "", ""),
+        ] {
+            assert_eq!(shown(text), expected, "{row}");
+        }
+    }
+
+    #[test]
+    fn cfg_15_cfg_16_sentences() {
+        for (text, expected) in [
+            (
+                "a=1\n[s]\n",
+                "File contains no section headers.\nfile: 'f', line: 1\n'a=1\\n'",
+            ),
+            (
+                "[s]\nfoo",
+                "Source contains parsing errors: 'f'\n\t[line  2]: 'foo'",
+            ),
+            (
+                "[s]\nrem x\n=1\n",
+                "Source contains parsing errors: 'f'\n\t[line  2]: 'rem x\\n'\n\t[line  3]: '=1\\n'",
+            ),
+        ] {
+            assert_eq!(shown(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn places_count_characters_from_one() {
+        let mut ini = Ini::default();
+        ini.read("f", 3, "[é]\n\u{a0}ké  =\t vé ; x\ne=\nq=\"a ; b\"\n")
+            .expect("valid");
+        let place = |span: Span| (span.file, span.line, span.column, span.len);
+        assert_eq!(place(ini.sections()[0].span), (3, 1, 1, 3));
+        let entry = ini.get("é", "ké").expect("set");
+        assert_eq!(place(entry.key_span), (3, 2, 2, 2));
+        assert_eq!(place(entry.value_span), (3, 2, 9, 2));
+        assert_eq!(entry.cut, None);
+        let empty = ini.get("é", "e").expect("set");
+        assert_eq!(place(empty.value_span), (3, 3, 1, 1));
+        let cut = ini.get("é", "q").and_then(|entry| entry.cut);
+        assert_eq!(cut.map(place), Some((3, 4, 6, 1)));
+    }
+
+    #[test]
+    fn cfg_25_replacing_copies_defaults_into_sections() {
+        let mut ini = Ini::default();
+        ini.read("f", 0, "[DEFAULT]\nd=@\ne=x\n[s]\na=@@\n[t]\nd=own\n")
+            .expect("valid");
+        ini.replace("@", "1");
+        let value = |section, key| ini.get(section, key).map(|entry| entry.value.as_str());
+        assert_eq!(value("s", "d"), Some("1"));
+        assert_eq!(value("s", "a"), Some("11"));
+        assert_eq!(value("t", "d"), Some("own"));
+        assert_eq!(value("new", "d"), Some("@"));
+        assert_eq!(value("s", "e"), Some("x"));
+    }
+}

@@ -162,7 +162,7 @@ impl Kind {
     #[must_use]
     pub const fn expected(self) -> &'static str {
         match self {
-            Self::Text => "a text in which a literal % is written %%",
+            Self::Text => "a text",
             Self::Integer => "a whole number",
             Self::Boolean => "one of yes, true, on, 1, no, false, off, 0",
             Self::ByteSize => "a number of bytes such as 1048576, 512KB, 50MB or 1GB",

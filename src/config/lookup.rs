@@ -20,7 +20,7 @@ pub enum ReadError {
     Unreadable,
 }
 
-/// What the machine knows. Paths may be relative to [`Lookup::cwd`].
+/// What the machine knows. Paths may be relative to [`Lookup::cwd`]; an empty path names nothing.
 pub trait Lookup {
     /// The content of a file.
     ///
@@ -125,7 +125,7 @@ mod fake {
         }
 
         fn is_dir(&self, path: &str) -> bool {
-            self.dirs.contains(&Self::full(path))
+            !path.is_empty() && self.dirs.contains(&Self::full(path))
         }
 
         fn list(&self, path: &str) -> Vec<String> {

@@ -10,6 +10,7 @@ pub mod ini;
 pub mod key;
 mod lint;
 pub mod lookup;
+pub mod manual;
 pub mod options;
 mod parse;
 mod path;

@@ -280,6 +280,32 @@ pub fn logfile(text: &str, lookup: &dyn Lookup) -> Result<Logfile, String> {
     }
 }
 
+/// An address of a server for the client's `-s`: a scheme, and a host or a path after it.
+///
+/// # Errors
+/// It is none.
+pub fn url(text: &str) -> Result<String, String> {
+    let clean: String = text
+        .trim_start_matches(|c: char| c <= ' ')
+        .chars()
+        .filter(|c| !matches!(c, '\t' | '\r' | '\n'))
+        .collect();
+    let is_url = clean.split_once(':').is_some_and(|(scheme, rest)| {
+        let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+        let rest = rest.split(['?', '#']).next().unwrap_or_default();
+        // Two slashes announce a host; with none after them there is a path only if a third slash follows.
+        is_scheme && !rest.strip_prefix("//").unwrap_or(rest).is_empty()
+    });
+    if is_url {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("value {} is not a URL", python_repr(text)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
@@ -450,6 +476,33 @@ mod tests {
                 ("h:", Err("no port number specified in ''")),
             ],
         );
+    }
+
+    #[test]
+    fn cfg_66_urls() {
+        for text in [
+            "http://h:1",
+            "unix:///x",
+            "unix://x",
+            "a:b",
+            "http:///",
+            "x+y.z-1:/",
+        ] {
+            assert_eq!(url(text), Ok(text.to_owned()));
+        }
+        for text in [
+            "",
+            "h",
+            "/x",
+            "http:",
+            "http://",
+            "http://?x",
+            "1a:b",
+            ":b",
+            "h h://x",
+        ] {
+            assert_eq!(url(text), Err(format!("value '{text}' is not a URL")));
+        }
     }
 
     #[test]

@@ -28,9 +28,9 @@ impl Fleet {
         let deed = deed(&request);
         let remote_event = matches!(request, Request::RemoteEvent { .. });
         let outcome = if self.mood != SupervisorState::Running && !remote_event {
-            Outcome::Answered(Err(FaultCode::ShutdownState.bare()))
+            Admission::Answered(Err(FaultCode::ShutdownState.bare()))
         } else if self.tickets.len() >= TICKETS_MAX {
-            Outcome::Answered(Err(
+            Admission::Answered(Err(
                 FaultCode::Failed.of("too many requests wait for their answer")
             ))
         } else if self.tickets.contains_key(&ticket) {
@@ -40,17 +40,17 @@ impl Fleet {
             self.admit(now, ticket, &grant, request, out)
         };
         match outcome {
-            Outcome::Answered(answer) => {
+            Admission::Answered(answer) => {
                 audit(caller, deed, answer.as_ref().err().cloned(), out);
                 out.push(Action::Answer(ticket, answer));
             }
-            Outcome::Batch(mut batch) => {
+            Admission::Batch(mut batch) => {
                 batch.trail = deed.map(|(_, target)| Trail { caller, target });
                 self.tickets.insert(ticket, Pending::Batch(batch));
                 self.proceed(ticket, now, out);
             }
-            Outcome::Taken => audit(caller, deed, None, out),
-            Outcome::Shutdown => {
+            Admission::Taken => audit(caller, deed, None, out),
+            Admission::Shutdown => {
                 audit(caller, deed, None, out);
                 out.push(Action::Answer(ticket, Ok(Reply::Done)));
                 self.wind_down(SupervisorState::Shutdown, now, out);
@@ -65,7 +65,7 @@ impl Fleet {
         grant: &Grant,
         request: Request,
         out: &mut Actions,
-    ) -> Outcome {
+    ) -> Admission {
         let scope = &grant.scope;
         let answer = match request {
             Request::State => Ok(Reply::State(self.mood)),
@@ -102,7 +102,7 @@ impl Fleet {
                 Ok(()) => {
                     self.tickets.insert(ticket, Pending::Reread);
                     out.push(Action::Load(LoadReason::Reread(ticket)));
-                    return Outcome::Taken;
+                    return Admission::Taken;
                 }
             },
             Request::Restart => match whole(scope) {
@@ -111,12 +111,12 @@ impl Fleet {
                     // Differs: the original stops everything first and dies of an error in the file.
                     self.tickets.insert(ticket, Pending::Restart);
                     out.push(Action::Load(LoadReason::Restart(ticket)));
-                    return Outcome::Taken;
+                    return Admission::Taken;
                 }
             },
             Request::Shutdown => match whole(scope) {
                 Err(fault) => Err(fault),
-                Ok(()) => return Outcome::Shutdown,
+                Ok(()) => return Admission::Shutdown,
             },
             Request::AddGroup(name) => self.add_group(&name, scope, now, out),
             Request::RemoveGroup(name) => self.remove_group(&name, scope, out),
@@ -134,7 +134,7 @@ impl Fleet {
                 (Ok(()), Some(_)) => {
                     self.tickets.insert(ticket, Pending::ClearDaemonLog);
                     out.push(Action::ClearDaemonLog(ticket));
-                    return Outcome::Taken;
+                    return Admission::Taken;
                 }
             },
             Request::WriteStdin { name, data } => match self.stdin_of(&name, scope) {
@@ -142,7 +142,7 @@ impl Fleet {
                 Ok(life) => {
                     self.tickets.insert(ticket, Pending::Stdin(name));
                     out.push(Action::WriteStdin { ticket, life, data });
-                    return Outcome::Taken;
+                    return Admission::Taken;
                 }
             },
             Request::RemoteEvent { kind, data } => {
@@ -150,7 +150,7 @@ impl Fleet {
                 Ok(Reply::Done)
             }
         };
-        Outcome::Answered(answer)
+        Admission::Answered(answer)
     }
 
     /// The slot of the one process that `text` names.
@@ -175,10 +175,10 @@ impl Fleet {
             .ok_or_else(|| FaultCode::NotRunning.of(name))
     }
 
-    fn batch(&self, target: Target, scope: &Scope, verb: Verb) -> Outcome {
+    fn batch(&self, target: Target, scope: &Scope, verb: Verb) -> Admission {
         let (slots, one) = match self.targets(target, scope) {
             Ok(found) => found,
-            Err(fault) => return Outcome::Answered(Err(fault)),
+            Err(fault) => return Admission::Answered(Err(fault)),
         };
         let member = |slot| {
             let process = self.seats.get(slot)?;
@@ -189,7 +189,7 @@ impl Fleet {
                 group: process.spec.group.clone(),
             })
         };
-        Outcome::Batch(Box::new(Batch {
+        Admission::Batch(Box::new(Batch {
             verb,
             one,
             scope: match scope {
@@ -309,7 +309,7 @@ impl Fleet {
 }
 
 /// What admission decides.
-enum Outcome {
+enum Admission {
     /// The answer is known.
     Answered(Result<Reply, Fault>),
     /// Processes are to be touched.

@@ -3,12 +3,16 @@
 
 mod action;
 mod admit;
+mod affairs;
 mod auto;
-mod diff;
+mod begin;
+mod end;
 mod fleet;
 mod group;
+mod halt;
 mod input;
 mod process;
+mod roster;
 mod serve;
 mod snapshot;
 mod stage;
@@ -19,3 +23,6 @@ pub use action::{Action, Actions, AuditLine, Outcome, SignalScope};
 pub use fleet::{Fleet, Identity};
 pub use input::{DaemonSignal, Input, LoadError, LoadReason};
 pub use snapshot::Snapshot;
+
+#[cfg(test)]
+mod tests;

@@ -71,11 +71,17 @@ impl Fleet {
                 run: process.run.clone(),
             })
         };
+        let read: BTreeMap<&GroupName, &Arc<GroupSpec>> = self
+            .last_read
+            .groups
+            .iter()
+            .map(|group| (&group.name, group))
+            .collect();
         let groups = in_added_order(&self.groups)
             .into_iter()
             .map(|group| GroupShot {
                 name: group.spec.name.clone(),
-                spec: (!self.last_read.groups.contains(&group.spec))
+                spec: (read.get(&group.spec.name) != Some(&&group.spec))
                     .then(|| Arc::clone(&group.spec)),
                 added: group.added,
                 processes: group.slots.iter().filter_map(shot).collect(),

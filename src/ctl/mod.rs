@@ -1,1 +1,22 @@
-//! (being built)
+//! `supervisorctl`: talks to a daemon, one question at a time, without a runtime.
+
+mod client;
+mod command;
+mod daemon;
+mod exit;
+mod failure;
+mod file;
+mod follow;
+mod group;
+mod http;
+mod log;
+mod options;
+mod process;
+mod render;
+mod reply;
+mod run;
+mod session;
+mod shell;
+mod terminal;
+
+pub use run::run;

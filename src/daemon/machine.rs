@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, Gid, Group, Uid, User as NixUser, access, gethostname};
 
@@ -33,8 +33,13 @@ impl Machine {
         })
     }
 
-    fn full(&self, path: &str) -> std::path::PathBuf {
-        Path::new(&self.cwd).join(path)
+    /// An empty path names nothing, not the working directory.
+    fn full(&self, path: &str) -> PathBuf {
+        if path.is_empty() {
+            PathBuf::new()
+        } else {
+            Path::new(&self.cwd).join(path)
+        }
     }
 }
 
@@ -49,12 +54,9 @@ fn known(user: NixUser) -> Option<User> {
 impl Lookup for Machine {
     fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
         let path = self.full(path);
-        let unreadable = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::Missing,
-            _ => ReadError::Unreadable,
-        };
         // The size is asked for first only to refuse what could fill the memory; a pipe such as /dev/stdin has none.
-        let meta = fs::metadata(&path).map_err(unreadable)?;
+        // What may not even be looked at counts as missing, as it does for Supervisor.
+        let meta = fs::metadata(&path).map_err(|_| ReadError::Missing)?;
         if meta.is_dir() || meta.len() > FILE_BYTES_MAX {
             return Err(ReadError::Unreadable);
         }
@@ -167,6 +169,8 @@ mod tests {
         let machine = Machine::new().expect("a working directory");
         assert_eq!(machine.read("/nosuch/file"), Err(ReadError::Missing));
         assert_eq!(machine.read("/"), Err(ReadError::Unreadable));
+        assert_eq!(machine.read(""), Err(ReadError::Missing));
+        assert!(machine.is_dir(".") && !machine.is_dir("") && !machine.exists(""));
         assert!(
             machine
                 .read("/proc/self/status")

@@ -55,9 +55,9 @@ pub enum BindError {
 impl From<io::Error> for BindError {
     fn from(error: io::Error) -> Self {
         match error.raw_os_error() {
-            Some(number) if number == nix::libc::EADDRINUSE => Self::InUse,
+            Some(number) if number == libc::EADDRINUSE => Self::InUse,
             Some(number) => Self::Kernel(Errno(number)),
-            None => Self::Kernel(Errno(nix::libc::EINVAL)),
+            None => Self::Kernel(Errno(libc::EINVAL)),
         }
     }
 }
@@ -65,8 +65,6 @@ impl From<io::Error> for BindError {
 /// A server whose socket is bound and listens; dropping it removes the socket's file, if it is still ours.
 #[derive(Debug)]
 pub struct BoundServer {
-    /// The section's name.
-    section: String,
     /// Whom to let in; none: everybody.
     credentials: Option<Credentials>,
     /// The socket.
@@ -109,7 +107,6 @@ impl BoundServer {
             Listener::Unix(listener) => listener.set_nonblocking(true)?,
         }
         Ok(Self {
-            section: spec.section.clone(),
             credentials: spec.credentials.clone(),
             listener,
             file,
@@ -237,11 +234,11 @@ fn unix(
     std::fs::set_permissions(&temporary.0, Permissions::from_mode(mode))?;
     if uid.is_some() || gid.is_some() {
         lchown(&temporary.0, uid, gid).map_err(|error| match error.raw_os_error() {
-            Some(number) if number == nix::libc::EPERM => BindError::Chown {
+            Some(number) if number == libc::EPERM => BindError::Chown {
                 path: path.to_owned(),
                 uid: uid.map_or(-1, i64::from),
                 gid: gid.map_or(-1, i64::from),
-                user: own_name(),
+                user: sys::own_user_name(),
             },
             _ => error.into(),
         })?;
@@ -255,15 +252,6 @@ fn unix(
         inode: metadata.ino(),
     };
     Ok((UnixListener::from(fd), file))
-}
-
-/// The name of the user we run as, or the number if it has none.
-fn own_name() -> String {
-    let uid = nix::unistd::geteuid();
-    match nix::unistd::User::from_uid(uid) {
-        Ok(Some(user)) => user.name,
-        _ => uid.to_string(),
-    }
 }
 
 fn is_socket(path: &Path) -> bool {
@@ -284,7 +272,7 @@ fn link(temporary: &Path, path: &Path) -> Result<(), BindError> {
             Err(error) => return Err(error.into()),
         };
         if !found.file_type().is_socket() {
-            return Err(BindError::Kernel(Errno(nix::libc::EEXIST)));
+            return Err(BindError::Kernel(Errno(libc::EEXIST)));
         }
         match listens(path) {
             Listens::Yes => return Err(BindError::InUse),

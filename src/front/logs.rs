@@ -3,13 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::logfile::{self, ReadError};
 use super::xmlrpc::apart;
 use crate::api::xmlrpc::Value;
 use crate::api::{Fault, FaultCode, Reply};
-
-/// The longest part of a log that one answer holds, in bytes.
-pub(super) const READ_MAX: u64 = 128 << 20;
+use crate::output::{self, READ_BYTES_MAX, ReadError};
 
 /// The path that the engine told.
 pub(super) fn path(reply: Reply) -> Option<Arc<Path>> {
@@ -32,7 +29,7 @@ pub(super) async fn read(
     let shown = path.to_string_lossy().into_owned();
     let read = apart(move || {
         fits(&path, offset, length)?;
-        match logfile::read(&path, offset, length) {
+        match output::read(&path, offset, length) {
             Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
             Err(ReadError::BadArguments) => Err(FaultCode::BadArguments.bare()),
             Err(ReadError::NoFile) => Err(FaultCode::NoFile.of(shown)),
@@ -62,7 +59,7 @@ pub(super) async fn tail(
     };
     let read = apart(move || {
         fits(&path, 0, length)?;
-        let (bytes, size, overflow) = logfile::tail(&path, offset, length);
+        let (bytes, size, overflow) = output::tail(&path, offset, length);
         Ok((String::from_utf8_lossy(&bytes).into_owned(), size, overflow))
     });
     read.await
@@ -70,8 +67,8 @@ pub(super) async fn tail(
         .map(|(text, size, overflow)| answer(text, size, overflow))
 }
 
-/// Refuses parts that would not fit into memory together with their XML.
-// Differs: Supervisor tries, and stops doing anything else meanwhile.
+/// Refuses parts beyond [`READ_BYTES_MAX`], of which a client could not know that they were cut.
+// Differs: Supervisor reads any amount into memory, and does nothing else meanwhile.
 fn fits(path: &Path, offset: i64, length: i64) -> Result<(), Fault> {
     // A file that is not there, and combinations that make no sense, are somebody else's faults.
     let Ok(size) = std::fs::metadata(path).map(|found| found.len()) else {
@@ -83,8 +80,8 @@ fn fits(path: &Path, offset: i64, length: i64) -> Result<(), Fault> {
         (_, Ok(length)) => size.min(length),
         (_, Err(_)) => 0,
     };
-    if wanted > READ_MAX {
-        let text = format!("more than {READ_MAX} bytes of a log; read it in parts");
+    if wanted > READ_BYTES_MAX {
+        let text = format!("more than {READ_BYTES_MAX} bytes of a log; read it in parts");
         return Err(FaultCode::Failed.of(text));
     }
     Ok(())

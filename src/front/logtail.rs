@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
 use hyper::body::Bytes;
 use hyper::{Method, StatusCode};
@@ -11,12 +10,12 @@ use tokio::time::{Duration, sleep};
 
 use super::answer::Answer;
 use super::http::Connection;
-use super::logfile::Follower;
 use super::logs;
 use super::xmlrpc::apart;
 use crate::api::{Caller, FaultCode, LogOf, Permission, Request};
 use crate::control;
 use crate::domain::Channel;
+use crate::output::{Chunk, Follower};
 
 /// Logs that are followed at once, by all clients together.
 pub(super) const FOLLOWERS_MAX: usize = 256;
@@ -107,11 +106,8 @@ async fn follow(
 
 fn open(path: &Path) -> Option<(Follower, i64)> {
     let follower = Follower::open(path).ok()?;
-    let modified = std::fs::metadata(path).ok()?.modified().ok()?;
-    let seconds = modified
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    Some((follower, i64::try_from(seconds).unwrap_or(0)))
+    let modified = follower.modified().ok()?;
+    Some((follower, modified))
 }
 
 /// Sends what is appended until the client is gone or the front ends.
@@ -131,7 +127,12 @@ async fn send(
             return;
         };
         follower = same;
-        let chunk = Bytes::from(chunk);
+        let chunk = match chunk {
+            Ok(Chunk::Nothing) => Bytes::new(),
+            Ok(Chunk::Bytes(bytes)) => bytes.into(),
+            Ok(Chunk::Truncated) => Chunk::TRUNCATED.into(),
+            Err(_) => return,
+        };
         let idle = chunk.is_empty();
         if !idle {
             tokio::select! {

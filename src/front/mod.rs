@@ -4,7 +4,6 @@
 mod answer;
 mod bind;
 mod http;
-mod logfile;
 mod logs;
 mod logtail;
 mod registry;

@@ -56,13 +56,10 @@ impl Stream {
     }
 
     fn end_writing(&self) -> io::Result<()> {
-        use nix::sys::socket::{Shutdown, shutdown};
-        use std::os::fd::AsRawFd as _;
-        let fd = match self {
-            Self::Inet(stream) => stream.as_raw_fd(),
-            Self::Unix(stream) => stream.as_raw_fd(),
-        };
-        Ok(shutdown(fd, Shutdown::Write)?)
+        match self {
+            Self::Inet(stream) => sys::end_writing(stream),
+            Self::Unix(stream) => sys::end_writing(stream),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send};
 use nix::sys::stat::{Mode, SFlag, fstat};
-use nix::unistd::{Whence, ftruncate, lseek, write};
+use nix::unistd::{Whence, ftruncate, geteuid, lseek, write};
 
 use super::place::{self, Place, errno};
 use crate::domain::{Bytes, Errno};
@@ -26,6 +26,7 @@ pub(super) struct Rules {
     /// Its name.
     pub(super) path: Arc<Path>,
     /// Rotate when it has reached this size; ≤ 0: never.
+    // Differs: with a negative size the original writes nothing at all, by accident.
     pub(super) maxbytes: Bytes,
     /// How many old ones stay; ≤ 0: none.
     pub(super) backups: i64,
@@ -96,7 +97,12 @@ impl LogFile {
             private: false,
         };
         let fd = duplicate(std::io::stdout().as_fd())?;
-        Self::with(rules, fd, true)
+        match place::kind(&fstat(&fd).map_err(errno)?) {
+            // A description of our own cannot block on what other writers put in between.
+            SFlag::S_IFIFO | SFlag::S_IFCHR => Self::open(rules),
+            // The position in a plain file is to be shared with standard error.
+            _ => Self::with(rules, fd, true),
+        }
     }
 
     fn with(rules: Rules, fd: OwnedFd, shared: bool) -> Result<Self, Errno> {
@@ -291,7 +297,12 @@ fn open_append(rules: &Rules) -> Result<OwnedFd, Errno> {
         flags |= OFlag::O_NOFOLLOW;
         mode = Mode::from_bits_truncate(0o600);
     }
-    place::open(&rules.path, flags, mode)
+    let fd = place::open(&rules.path, flags, mode)?;
+    // Whoever made the file of this name anew, in /tmp perhaps, after it was cleared, could read what we write.
+    if rules.private && fstat(&fd).map_err(errno)?.st_uid != geteuid().as_raw() {
+        return Err(place::REFUSED);
+    }
+    Ok(fd)
 }
 
 /// A duplicate of our own standard output or error, if that is what `path` means.
@@ -311,3 +322,7 @@ fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     // F_DUPFD_CLOEXEC, at 3 or above: not inherited by processes, and never a standard descriptor.
     fd.try_clone_to_owned().map_err(Errno::from)
 }
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

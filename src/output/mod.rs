@@ -8,8 +8,11 @@ mod echo;
 mod file;
 mod follow;
 mod message;
+#[cfg(test)]
+mod oracle_tests;
 mod place;
 mod reactor;
+mod run;
 mod sink;
 mod stdin;
 mod stream;

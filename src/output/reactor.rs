@@ -3,12 +3,11 @@
 //! In each turn, every ready descriptor is read once, so that a flooding process cannot starve another, and a bounded
 //! number of commands is handled. A pipe whose log waits for a slow reader is not in the set until the log has caught up.
 //!
-//! A token is a place in the table, the number of the life that stood there when the descriptor was added, and what it is.
-//! Descriptors leave the set before they are closed. Both together make it impossible that an event is taken for that of
-//! a descriptor, or of a life, that came later (Supervisor#807).
+//! Tokens name a life, not a descriptor, and descriptors leave the set before they are closed. Both together make it
+//! impossible that an event is taken for that of a descriptor, or of a life, that came later (Supervisor#807).
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +17,10 @@ use nix::unistd::{pipe2, read};
 
 use super::file::{self, Rules};
 use super::place::errno;
+use super::run::{
+    GENERATIONS, Role, Run, add_pipes, close_stdin, index, is_waiting, remove_pipes, settle_stdin,
+    shut, token, unpoll_pipe, unpoll_sink,
+};
 use super::sink::Sink;
 use super::stdin::Stdin;
 use super::stream::{Shared, Stream};
@@ -33,61 +36,13 @@ const READ_BYTES: usize = 64 << 10;
 /// Commands handled before descriptors get their turn again.
 const COMMANDS_PER_TURN: usize = 256;
 /// How long the log of an ended life may take to catch up with a slow reader before the rest is given up.
-const DRAIN_WAIT: Duration = Duration::from_secs(5);
+const DRAIN_WAIT: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 5000 });
 /// The same for the whole thread when it ends.
 const STOP_WAIT: Duration = Duration::from_secs(1);
 /// When to try again what cannot be waited for.
 const RETRY: Duration = Duration::from_millis(50);
 /// When to read again from a pipe that failed.
 const READ_RETRY: Duration = Duration::from_secs(1);
-
-/// What a descriptor is in a life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Pipe(Channel),
-    Sink(Channel),
-    Stdin,
-}
-
-impl Role {
-    const ALL: [Self; 5] = [
-        Self::Pipe(Channel::Stdout),
-        Self::Pipe(Channel::Stderr),
-        Self::Sink(Channel::Stdout),
-        Self::Sink(Channel::Stderr),
-        Self::Stdin,
-    ];
-
-    fn code(self) -> u64 {
-        match self {
-            Self::Pipe(Channel::Stdout) => 0,
-            Self::Pipe(Channel::Stderr) => 1,
-            Self::Sink(Channel::Stdout) => 2,
-            Self::Sink(Channel::Stderr) => 3,
-            Self::Stdin => 4,
-        }
-    }
-}
-
-/// Bits of a token: 32 of place, 3 of role, 29 of generation (all ones is the waker's).
-const ROLE_BITS: u32 = 3;
-const GENERATIONS: u32 = (1 << 29) - 1;
-
-fn token(place: u32, generation: u32, role: Role) -> u64 {
-    (u64::from(generation) << (32 + ROLE_BITS)) | (role.code() << 32) | u64::from(place)
-}
-
-/// One life: its pipes and logs.
-struct Run {
-    life: Life,
-    /// Unlike the life's number, small enough for a token.
-    generation: u32,
-    streams: [Option<Stream>; 2],
-    stdin: Stdin,
-    stdin_polled: bool,
-    /// Its process has ended, and its logs have until then.
-    draining: Option<Instant>,
-}
 
 /// Everything the thread owns.
 pub(super) struct Reactor {
@@ -105,14 +60,6 @@ pub(super) struct Reactor {
     resting: Vec<(Instant, u64)>,
     /// Whose log was told not to rotate, so that it is said once and not at each spawn.
     told: std::collections::BTreeSet<(u32, bool)>,
-    turns: u64,
-}
-
-fn index(channel: Channel) -> usize {
-    match channel {
-        Channel::Stdout => 0,
-        Channel::Stderr => 1,
-    }
 }
 
 impl Reactor {
@@ -140,7 +87,6 @@ impl Reactor {
             draining: Vec::new(),
             resting: Vec::new(),
             told: std::collections::BTreeSet::new(),
-            turns: 0,
         }
     }
 
@@ -149,7 +95,6 @@ impl Reactor {
         let mut ready = Vec::new();
         let mut more = false;
         loop {
-            self.turns += 1;
             let timeout = if more {
                 Some(Duration::ZERO)
             } else {
@@ -651,79 +596,6 @@ impl Reactor {
             self.close(place);
         }
         self.shared.activity.flush();
-    }
-}
-
-fn is_waiting(run: &Run) -> bool {
-    run.streams.iter().flatten().any(Stream::is_waiting)
-}
-
-fn add_pipes(poller: &Poller, place: u32, run: &mut Run) -> Result<(), Errno> {
-    for channel in [Channel::Stdout, Channel::Stderr] {
-        if let Some(stream) = &mut run.streams[index(channel)]
-            && let Some(pipe) = stream.pipe_fd()
-        {
-            let token = token(place, run.generation, Role::Pipe(channel));
-            poller.add(pipe, token, Interest::Read)?;
-            stream.pipe_polled = true;
-        }
-    }
-    Ok(())
-}
-
-fn remove_pipes(poller: &Poller, run: &mut Run) {
-    for stream in run.streams.iter_mut().flatten() {
-        unpoll_pipe(poller, stream);
-        unpoll_sink(poller, stream);
-    }
-}
-
-fn unpoll_pipe(poller: &Poller, stream: &mut Stream) {
-    if std::mem::take(&mut stream.pipe_polled)
-        && let Some(pipe) = stream.pipe_fd()
-    {
-        // It is in the set, for we say so; there is nothing else that could fail.
-        let _ = poller.remove(pipe);
-    }
-}
-
-fn unpoll_sink(poller: &Poller, stream: &mut Stream) {
-    if std::mem::take(&mut stream.sink_polled)
-        && let Some(fd) = stream.sink.as_ref().and_then(Sink::fd)
-    {
-        let _ = poller.remove(fd);
-    }
-}
-
-/// Closes the pipe of a stream, out of the set first.
-fn shut(poller: &Poller, stream: &mut Stream, shared: &mut Shared) {
-    unpoll_pipe(poller, stream);
-    if let Some(pipe) = stream.pipe.take() {
-        shared.log(&stream.closed_line(pipe.as_raw_fd()));
-    }
-}
-
-fn close_stdin(poller: &Poller, run: &mut Run) {
-    if std::mem::take(&mut run.stdin_polled)
-        && let Some(fd) = run.stdin.fd()
-    {
-        let _ = poller.remove(fd);
-    }
-    run.stdin.close();
-}
-
-/// Standard input is in the set only while bytes wait for room in it.
-fn settle_stdin(poller: &Poller, place: u32, run: &mut Run) {
-    let Some(fd) = run.stdin.fd() else { return };
-    if run.stdin.is_waiting() == run.stdin_polled {
-        return;
-    }
-    if run.stdin_polled {
-        let _ = poller.remove(fd);
-        run.stdin_polled = false;
-    } else {
-        let token = token(place, run.generation, Role::Stdin);
-        run.stdin_polled = poller.add(fd, token, Interest::Write).is_ok();
     }
 }
 

@@ -1,1 +1,845 @@
+//! The thread with real pipes and real files.
 
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::super::testing::{TempDir, eventually};
+use super::super::{Options, OutputHandle, start};
+use super::*;
+use crate::api::Ticket;
+use crate::config::spec::{AutoRestart, LogSpec};
+use crate::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
+
+const LIFE: Life = Life {
+    slot: 3,
+    incarnation: 1,
+};
+
+fn log_spec(target: LogTarget) -> LogSpec {
+    LogSpec {
+        target,
+        maxbytes: Bytes(0),
+        backups: 0,
+        capture_maxbytes: Bytes(0),
+        events: false,
+        syslog: false,
+    }
+}
+
+fn spec(name: &str) -> ProcessSpec {
+    ProcessSpec {
+        name: ProcessName::parse(name).expect("valid"),
+        group: GroupName::parse(name).expect("valid"),
+        command: "/bin/cat".into(),
+        directory: None,
+        umask: None,
+        priority: 999,
+        autostart: true,
+        autorestart: AutoRestart::Unexpected,
+        startsecs: Seconds(1),
+        startretries: 3,
+        exitcodes: Arc::from([0]),
+        stopsignal: Signal::TERM,
+        stopwaitsecs: Seconds(10),
+        stopasgroup: false,
+        killasgroup: false,
+        user: None,
+        redirect_stderr: false,
+        stdout: log_spec(LogTarget::None),
+        stderr: log_spec(LogTarget::None),
+        environment: Arc::from([]),
+        server_url: None,
+        restart_floor: Seconds(1),
+    }
+}
+
+/// What came of one `Report::Wrote`: channel, bytes, captured.
+type Wrote = (Channel, Vec<u8>, bool);
+
+/// A running thread, with what it reports and its activity log.
+struct Bench {
+    dir: TempDir,
+    output: OutputHandle,
+    reports: Receiver<Report>,
+    wrote: Arc<Mutex<Vec<Wrote>>>,
+}
+
+impl Bench {
+    fn new(what: &str, level: Level) -> Self {
+        let dir = TempDir::new(what);
+        let activity = Activity::open(&dir.path("activity"), Bytes(0), 0, level, false);
+        let (sender, reports) = mpsc::channel();
+        let wrote: Arc<Mutex<Vec<Wrote>>> = Arc::default();
+        let keep = wrote.clone();
+        let options = Options {
+            activity: activity.expect("opened"),
+            strip_ansi: false,
+        };
+        let output = start(options, move |report| match report {
+            Report::Wrote {
+                channel,
+                data,
+                captured,
+                ..
+            } => keep
+                .lock()
+                .expect("unpoisoned")
+                .push((channel, data.to_vec(), captured)),
+            other => sender.send(other).expect("somebody listens"),
+        });
+        Self {
+            dir,
+            output: output.expect("started"),
+            reports,
+            wrote,
+        }
+    }
+
+    fn next(&self) -> Report {
+        self.reports
+            .recv_timeout(Duration::from_secs(20))
+            .expect("a report in time")
+    }
+
+    fn paths(&self) -> LogPaths {
+        LogPaths {
+            stdout: Some(self.dir.path("out").into()),
+            stderr: Some(self.dir.path("err").into()),
+        }
+    }
+
+    fn prepare(&self, life: Life, spec: ProcessSpec, paths: LogPaths) -> Ends {
+        self.output
+            .send(Command::Prepare(life, Arc::new(spec), paths));
+        match self.next() {
+            Report::Prepared(of, ends) if of == life => Ends {
+                stdin: ends.stdin.into(),
+                stdout: ends.stdout.into(),
+                stderr: ends.stderr.map(Into::into),
+            },
+            other => panic!("not prepared: {other:?}"),
+        }
+    }
+
+    fn drain(&self, life: Life) {
+        self.output.send(Command::Drain(life));
+        let report = self.next();
+        assert!(
+            matches!(report, Report::Drained(of) if of == life),
+            "{report:?}"
+        );
+    }
+
+    /// Waits until the thread has done everything that it was told before, and with what it had read.
+    fn sync(&self) {
+        self.output.send(Command::WriteStdin {
+            ticket: Ticket(77),
+            life: LIFE,
+            data: Vec::new(),
+        });
+        let report = self.next();
+        assert!(
+            matches!(report, Report::StdinTaken(Ticket(77), _)),
+            "{report:?}"
+        );
+    }
+
+    /// Waits until everything that was put into the pipe is written, or lost.
+    fn settled(&self, pipe: &std::fs::File) {
+        eventually("it is read", || sys::unread(pipe).unwrap_or(0) == 0);
+        self.sync();
+    }
+
+    fn read(&self, name: &str) -> String {
+        let data = std::fs::read(self.dir.path(name)).unwrap_or_default();
+        String::from_utf8_lossy(&data).into_owned()
+    }
+
+    fn sees(&self, name: &str, text: &str) {
+        eventually(&format!("{text:?} in {name}"), || {
+            self.read(name).contains(text)
+        });
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.output.send(Command::Stop);
+        self.output.join();
+    }
+}
+
+struct Ends {
+    stdin: std::fs::File,
+    stdout: std::fs::File,
+    stderr: Option<std::fs::File>,
+}
+
+#[test]
+fn out_01_bytes_are_written_raw_and_at_once() {
+    let bench = Bench::new("raw", Level::Info);
+    let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    ends.stdout
+        .write_all(b"no newline \xff\x1b[m")
+        .expect("room");
+    eventually("it is there", || {
+        std::fs::read(bench.dir.path("out")).is_ok_and(|data| data == b"no newline \xff\x1b[m")
+    });
+    let stderr = ends.stderr.as_mut().expect("of its own");
+    stderr.write_all(b"error").expect("room");
+    bench.sees("err", "error");
+}
+
+#[test]
+fn out_02_what_the_pipe_held_is_written_before_drained() {
+    let bench = Bench::new("drain", Level::Info);
+    for incarnation in 0..50 {
+        let life = Life {
+            slot: 0,
+            incarnation,
+        };
+        let mut ends = bench.prepare(life, spec("cat"), bench.paths());
+        ends.stdout.write_all(&[b'x'; 60_000]).expect("room");
+        drop(ends);
+        bench.drain(life);
+        let size = std::fs::metadata(bench.dir.path("out"))
+            .expect("there")
+            .len();
+        assert_eq!(size, 60_000 * (incarnation + 1));
+    }
+}
+
+#[test]
+fn out_02_a_grandchild_that_floods_the_pipe_does_not_hold_the_drain() {
+    let bench = Bench::new("grandchild", Level::Info);
+    let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    let flood = std::thread::spawn(move || {
+        let mut written = 0;
+        while let Ok(count) = ends.stdout.write(&[b'x'; 4096]) {
+            written += count;
+        }
+        written
+    });
+    eventually("it floods", || bench.read("out").len() > 100_000);
+    bench.drain(LIFE);
+    let written = flood.join().expect("EPIPE ends it");
+    assert!(bench.read("out").len() <= written);
+}
+
+#[test]
+fn out_12_redirected_stderr_has_no_pipe_of_its_own() {
+    let bench = Bench::new("redirect", Level::Info);
+    let mut redirected = spec("cat");
+    redirected.redirect_stderr = true;
+    let ends = bench.prepare(LIFE, redirected, bench.paths());
+    assert!(ends.stderr.is_none());
+    assert!(!bench.dir.path("err").exists());
+}
+
+#[test]
+fn out_13_captures_become_events_and_leave_the_log() {
+    let bench = Bench::new("capture", Level::Debug);
+    let mut capturing = spec("cat");
+    capturing.stdout.capture_maxbytes = Bytes(1000);
+    capturing.stdout.events = true;
+    let mut ends = bench.prepare(LIFE, capturing, bench.paths());
+    ends.stdout
+        .write_all(b"before\n<!--XSUPERVISOR:BEGIN-->data<!--XSUPERVISOR:END-->after\n")
+        .expect("room");
+    bench.sees("activity", "DEBG 'cat' stdout emitted a comm event\n");
+    assert_eq!(bench.read("out"), "before\n", "the rest is held back");
+    drop(ends);
+    bench.drain(LIFE);
+    assert_eq!(bench.read("out"), "before\nafter\n");
+    let wrote = bench.wrote.lock().expect("unpoisoned").clone();
+    let expected: [(&[u8], bool); 4] = [
+        (b"before\n", false),
+        (b"data", false),
+        (b"data", true),
+        (b"after\n", false),
+    ];
+    assert_eq!(wrote.len(), expected.len());
+    for ((channel, data, captured), (text, whether)) in wrote.iter().zip(expected) {
+        assert_eq!(
+            (*channel, &data[..], *captured),
+            (Channel::Stdout, text, whether)
+        );
+    }
+}
+
+#[test]
+fn log_09_output_is_echoed_at_debug_only() {
+    for (level, echoed) in [(Level::Debug, true), (Level::Info, false)] {
+        let bench = Bench::new("echo", level);
+        let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+        ends.stdout.write_all(b"hello\xff\n").expect("room");
+        drop(ends);
+        bench.drain(LIFE);
+        let line = "DEBG 'cat' stdout output:\nUndecodable: b'hello\\xff\\n'\n";
+        assert_eq!(bench.read("activity").contains(line), echoed);
+    }
+}
+
+#[test]
+fn out_10_stripping_can_be_switched() {
+    let bench = Bench::new("strip", Level::Info);
+    let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    ends.stdout.write_all(b"\x1b[1ma").expect("room");
+    bench.sees("out", "a");
+    bench.output.send(Command::StripAnsi(true));
+    bench.sync();
+    ends.stdout.write_all(b"\x1b[1mb").expect("room");
+    bench.sees("out", "b");
+    assert_eq!(bench.read("out"), "\x1b[1mab");
+}
+
+#[test]
+fn out_07_reopening_makes_files_anew_a_thousand_times_with_constant_descriptors() {
+    let bench = Bench::new("reopen", Level::Info);
+    let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    // Only those of our own directory: other tests open files of theirs meanwhile.
+    let count = || {
+        std::fs::read_dir("/proc/self/fd")
+            .expect("proc")
+            .flatten()
+            .filter(|entry| {
+                std::fs::read_link(entry.path())
+                    .is_ok_and(|target| target.starts_with(bench.dir.root()))
+            })
+            .count()
+    };
+    bench.sync();
+    let before = count();
+    for cycle in 0..1000 {
+        if cycle % 10 == 0 {
+            std::fs::rename(bench.dir.path("out"), bench.dir.path("rotated")).expect("there");
+        }
+        bench.output.send(Command::ReopenLogs);
+        bench.sync();
+        assert!(bench.dir.path("out").exists());
+    }
+    assert_eq!(count(), before);
+    ends.stdout.write_all(b"after").expect("room");
+    bench.sees("out", "after");
+}
+
+#[test]
+fn out_08_clearing_empties_and_leaves_backups() {
+    let bench = Bench::new("clear", Level::Info);
+    let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    ends.stdout.write_all(b"old").expect("room");
+    bench.sees("out", "old");
+    std::fs::write(bench.dir.path("out.1"), "backup").expect("written");
+    let clear = || {
+        bench.output.send(Command::ClearLogs {
+            ticket: Ticket(9),
+            slot: LIFE.slot,
+            logs: bench.paths(),
+        });
+        let report = bench.next();
+        assert!(
+            matches!(report, Report::Cleared(Ticket(9), 3, Ok(()))),
+            "{report:?}"
+        );
+    };
+    clear();
+    assert_eq!(
+        std::fs::read(bench.dir.path("out")).expect("made anew"),
+        b""
+    );
+    ends.stdout.write_all(b"new").expect("room");
+    bench.sees("out", "new");
+    assert_eq!(bench.read("out"), "new");
+    assert_eq!(bench.read("out.1"), "backup");
+    drop(ends);
+    bench.drain(LIFE);
+    clear();
+    assert!(!bench.dir.path("out").exists(), "a stopped process's too");
+    clear();
+}
+
+#[test]
+fn rpc_28_clearing_the_daemons_log() {
+    let bench = Bench::new("clear-daemon", Level::Info);
+    bench.output.log(Line::Started { pid: 1 });
+    bench.sees("activity", "pid 1");
+    bench.output.send(Command::ClearDaemonLog(Ticket(4)));
+    assert!(matches!(
+        bench.next(),
+        Report::DaemonLogCleared(Ticket(4), Ok(()))
+    ));
+    assert_eq!(bench.read("activity"), "");
+    std::fs::remove_file(bench.dir.path("activity")).expect("there");
+    bench.output.send(Command::ClearDaemonLog(Ticket(5)));
+    assert!(matches!(
+        bench.next(),
+        Report::DaemonLogCleared(Ticket(5), Err(Errno::NOENT))
+    ));
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_is_a_spawn_error() {
+    let bench = Bench::new("spawnerr", Level::Info);
+    let mut paths = bench.paths();
+    paths.stderr = Some(bench.dir.path("no/such").into());
+    bench
+        .output
+        .send(Command::Prepare(LIFE, Arc::new(spec("cat")), paths));
+    let Report::PrepareFailed(life, error) = bench.next() else {
+        panic!("it cannot be opened");
+    };
+    assert_eq!(life, LIFE);
+    assert_eq!(
+        error.to_string(),
+        "unknown error making dispatchers for 'cat': ENOENT"
+    );
+    assert_eq!(
+        spawn_error(&spec("cat"), errno(nix::errno::Errno::EMFILE)).to_string(),
+        "too many open files to spawn 'cat'"
+    );
+}
+
+#[test]
+fn a_full_disk_is_told_once_and_counted_and_the_program_goes_on() {
+    // Supervisor#87, #1648, #402, #1311.
+    let bench = Bench::new("full", Level::Info);
+    let link = bench.dir.path("out");
+    std::os::unix::fs::symlink("/dev/full", &link).expect("linked");
+    let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    for _ in 0..10 {
+        ends.stdout.write_all(&[b'x'; 10_000]).expect("it is read");
+    }
+    bench.sees("activity", "ERRO cannot write stdout of cat to");
+    // The disk has room again.
+    bench.settled(&ends.stdout);
+    std::fs::remove_file(&link).expect("there");
+    ends.stdout.write_all(b"works").expect("it is read");
+    bench.sees("activity", "works again; 100000 bytes were lost");
+    assert_eq!(bench.read("out"), "works");
+    let told = bench.read("activity").matches("cannot write").count();
+    assert_eq!(told, 1);
+}
+
+#[test]
+fn a_real_full_disk_loses_only_what_it_cannot_hold() {
+    let bench = Bench::new("tmpfs", Level::Info);
+    let disk = bench.dir.path("disk");
+    std::fs::create_dir(&disk).expect("made");
+    let mount = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=64k", "none"])
+        .arg(&disk)
+        .stderr(std::process::Stdio::null())
+        .status();
+    if !mount.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: mounting a small file system needs root");
+        return;
+    }
+    struct Mounted(std::path::PathBuf);
+    impl Drop for Mounted {
+        fn drop(&mut self) {
+            let _ = std::process::Command::new("umount")
+                .args(["-l".as_ref(), self.0.as_os_str()])
+                .status();
+        }
+    }
+    let mounted = Mounted(disk.clone());
+    let ballast = disk.join("ballast");
+    std::fs::write(&ballast, [b'b'; 32 << 10]).expect("room");
+    let log = disk.join("log");
+    let paths = LogPaths {
+        stdout: Some(log.as_path().into()),
+        stderr: None,
+    };
+    let mut ends = bench.prepare(LIFE, spec("cat"), paths);
+    let mut text = Vec::new();
+    for number in 0..10_000 {
+        text.extend_from_slice(format!("line {number:5}\n").as_bytes());
+    }
+    ends.stdout.write_all(&text).expect("it is read");
+    bench.sees("activity", "No space left on device");
+    bench.settled(&ends.stdout);
+    std::fs::remove_file(&ballast).expect("there");
+    ends.stdout.write_all(b"works").expect("it is read");
+    bench.sees("activity", "works again; ");
+    let found = std::fs::read(&log).expect("there");
+    let kept = found.len() - b"works".len();
+    assert!(found[..kept] == text[..kept], "{}", bench.read("activity"));
+    let lost = format!("{} bytes were lost", text.len() - kept);
+    let activity = bench.read("activity");
+    assert!(activity.contains(&lost), "{lost}: {activity}");
+    drop(ends);
+    bench.drain(LIFE);
+    drop(mounted);
+}
+
+#[test]
+fn a_slow_reader_holds_only_its_own_program_and_loses_nothing() {
+    let bench = Bench::new("slow", Level::Info);
+    let path = bench.dir.path("out");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
+    let mut reader = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .expect("opened");
+    let mut rotating = spec("slow");
+    rotating.stdout.maxbytes = Bytes(10);
+    let mut ends = bench.prepare(LIFE, rotating, bench.paths());
+    bench.sees("activity", "INFO stdout log of slow,");
+    let all = 1 << 20;
+    let writer = std::thread::spawn(move || {
+        let text: Vec<u8> = (0..all).map(|n| b"0123456789"[n % 10]).collect();
+        ends.stdout.write_all(&text).expect("at last");
+        ends
+    });
+    // Another program is not held.
+    let other = Life {
+        slot: 4,
+        incarnation: 2,
+    };
+    let paths = LogPaths {
+        stdout: Some(bench.dir.path("other").into()),
+        stderr: None,
+    };
+    let mut quick = bench.prepare(other, spec("quick"), paths);
+    quick.stdout.write_all(b"quick").expect("room");
+    bench.sees("other", "quick");
+    let mut seen = 0;
+    let mut buffer = vec![0; 5000];
+    while seen < all {
+        let count = reader.read(&mut buffer).expect("read");
+        for (offset, byte) in buffer[..count].iter().enumerate() {
+            assert_eq!(*byte, b"0123456789"[(seen + offset) % 10]);
+        }
+        seen += count;
+    }
+    drop(writer.join().expect("written"));
+    bench.drain(LIFE);
+}
+
+#[test]
+fn the_end_of_a_life_waits_for_its_slow_log_but_not_for_ever() {
+    let bench = Bench::new("slow-end", Level::Info);
+    let path = bench.dir.path("out");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
+    let mut reader = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .expect("opened");
+    let mut ends = bench.prepare(LIFE, spec("slow"), bench.paths());
+    let flags = OFlag::O_NONBLOCK;
+    fcntl(&ends.stdout, FcntlArg::F_SETFL(flags)).expect("a pipe");
+    let mut written = 0;
+    // Until both pipes are full and what is read at once waits between them.
+    eventually("all is full", || {
+        while let Ok(count) = ends.stdout.write(&[b'x'; 4096]) {
+            written += count;
+        }
+        written > 2 * (64 << 10)
+    });
+    drop(ends);
+    bench.output.send(Command::Drain(LIFE));
+    let mut buffer = vec![0; 64 << 10];
+    let mut seen = 0;
+    while seen < written {
+        seen += reader.read(&mut buffer).expect("read");
+    }
+    assert!(matches!(bench.next(), Report::Drained(LIFE)));
+    // And with nobody reading at all.
+    let life = Life {
+        slot: 3,
+        incarnation: 2,
+    };
+    let mut ends = bench.prepare(life, spec("slow"), bench.paths());
+    fcntl(&ends.stdout, FcntlArg::F_SETFL(flags)).expect("a pipe");
+    eventually("all is full", || {
+        while let Ok(count) = ends.stdout.write(&[b'x'; 4096]) {
+            written += count;
+        }
+        written - seen > 2 * (64 << 10)
+    });
+    bench.drain(life);
+    bench.sees("activity", "bytes of stdout of slow for");
+}
+
+#[test]
+fn a_pipe_without_reader_lets_the_program_run() {
+    let bench = Bench::new("unread", Level::Info);
+    let path = bench.dir.path("out");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
+    let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    ends.stdout.write_all(b"lost").expect("it is read");
+    bench.sees("activity", "cannot write stdout of cat");
+    bench.settled(&ends.stdout);
+    let mut reader = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .expect("opened");
+    ends.stdout.write_all(b"found").expect("room");
+    let mut buffer = [0; 10];
+    let count = reader.read(&mut buffer).expect("read");
+    assert_eq!(&buffer[..count], b"found");
+    bench.sees("activity", "works again; 4 bytes were lost");
+}
+
+#[test]
+fn standard_input_is_queued_bounded_and_its_end_is_told() {
+    let bench = Bench::new("stdin", Level::Info);
+    let ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    let write = |data: Vec<u8>| {
+        bench.output.send(Command::WriteStdin {
+            ticket: Ticket(1),
+            life: LIFE,
+            data,
+        });
+        match bench.next() {
+            Report::StdinTaken(Ticket(1), result) => result,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(write(vec![b'a'; 900_000]), Ok(()));
+    assert_eq!(write(vec![b'b'; 100_000]), Ok(()));
+    assert_eq!(
+        write(vec![b'c'; 900_000]),
+        Err(errno(nix::errno::Errno::EAGAIN))
+    );
+    let mut stdin = ends.stdin;
+    let mut data = vec![0; 1_000_000];
+    stdin.read_exact(&mut data).expect("all of it");
+    assert!(data[..900_000].iter().all(|&byte| byte == b'a'));
+    assert!(data[900_000..].iter().all(|&byte| byte == b'b'));
+    assert_eq!(write(vec![b'd'; 3_000_000]), Ok(()), "one long message");
+    drop(stdin);
+    let gone = Err(errno(nix::errno::Errno::EPIPE));
+    assert_eq!(write(b"e".to_vec()), gone);
+    assert_eq!(write(b"f".to_vec()), gone);
+    bench.drain(LIFE);
+    assert_eq!(write(b"g".to_vec()), gone, "of a life that is over");
+}
+
+/// A reactor in hand, not on its thread, so that its turns can be counted.
+fn in_hand(dir: &TempDir) -> (Reactor, Arc<Mutex<BTreeMap<Life, usize>>>) {
+    let activity = Activity::open(&dir.path("activity"), Bytes(0), 0, Level::Debug, false);
+    let drained: Arc<Mutex<BTreeMap<_, _>>> = Arc::default();
+    let count = drained.clone();
+    let reactor = Reactor::new(
+        Poller::new().expect("epoll"),
+        u64::MAX,
+        activity.expect("opened"),
+        false,
+        Box::new(move |report| {
+            if let Report::Drained(life) = report {
+                *count.lock().expect("unpoisoned").entry(life).or_default() += 1;
+            }
+        }),
+    );
+    (reactor, drained)
+}
+
+fn turn(reactor: &mut Reactor) -> usize {
+    let ready: Vec<Ready> = reactor
+        .poller
+        .wait(Some(Duration::ZERO))
+        .expect("wait")
+        .collect();
+    for event in &ready {
+        reactor.on_ready(*event);
+    }
+    reactor.on_time();
+    ready.len()
+}
+
+#[test]
+fn a_program_that_closes_its_output_and_lives_on_causes_no_turns() {
+    // Supervisor PR #589, #807.
+    let dir = TempDir::new("closed");
+    let (mut reactor, drained) = in_hand(&dir);
+    let paths = LogPaths::default();
+    let ends = reactor
+        .prepare(LIFE, &Arc::new(spec("mongod")), &paths)
+        .expect("prepared");
+    drop((ends.stdout, ends.stderr));
+    assert_eq!(turn(&mut reactor), 2, "both ends are seen once");
+    assert_eq!(turn(&mut reactor), 0);
+    assert_eq!(reactor.timeout(), None, "nothing is waited for");
+    assert!(
+        drained.lock().expect("unpoisoned").is_empty(),
+        "it lives on"
+    );
+    let text = std::fs::read_to_string(dir.path("activity")).expect("written");
+    assert!(
+        text.contains("closed, stopped monitoring <stdout of mongod>"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_flooding_program_does_not_starve_another() {
+    let dir = TempDir::new("fair");
+    let (mut reactor, _) = in_hand(&dir);
+    let log = dir.path("quiet");
+    let quiet = Life {
+        slot: 1,
+        incarnation: 2,
+    };
+    let paths = LogPaths {
+        stdout: Some(log.as_path().into()),
+        stderr: None,
+    };
+    let loud_ends = reactor
+        .prepare(LIFE, &Arc::new(spec("loud")), &LogPaths::default())
+        .expect("prepared");
+    let quiet_ends = reactor
+        .prepare(quiet, &Arc::new(spec("quiet")), &paths)
+        .expect("prepared");
+    let mut loud = std::fs::File::from(loud_ends.stdout);
+    let mut soft = std::fs::File::from(quiet_ends.stdout);
+    fcntl(&loud, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
+    for round in 1..20 {
+        while loud.write(&[b'x'; 4096]).is_ok() {}
+        soft.write_all(b"x").expect("room");
+        assert!(turn(&mut reactor) >= 2, "both had their turn");
+        assert_eq!(std::fs::metadata(&log).expect("there").len(), round);
+    }
+}
+
+#[test]
+fn a_pipe_that_cannot_be_read_rests_and_is_read_again() {
+    // Supervisor#1554.
+    let dir = TempDir::new("unreadable");
+    let (mut reactor, _) = in_hand(&dir);
+    let log = dir.path("out");
+    let paths = LogPaths {
+        stdout: Some(log.as_path().into()),
+        stderr: None,
+    };
+    let ends = reactor
+        .prepare(LIFE, &Arc::new(spec("cat")), &paths)
+        .expect("prepared");
+    // A directory cannot be read: it stands in for a pipe with an error, while the real one waits in `aside`.
+    let broken = std::fs::File::open(dir.root()).expect("there");
+    let swap = |reactor: &mut Reactor, pipe: Option<OwnedFd>| -> Option<OwnedFd> {
+        let run = reactor.runs[0].as_mut().expect("prepared");
+        let stream = run.streams[0].as_mut().expect("always");
+        std::mem::replace(&mut stream.pipe, pipe)
+    };
+    let run = reactor.runs[0].as_mut().expect("prepared");
+    unpoll_pipe(&reactor.poller, run.streams[0].as_mut().expect("always"));
+    let aside = swap(&mut reactor, Some(broken.into()));
+    reactor.read_once(0, Channel::Stdout);
+    reactor.read_once(0, Channel::Stdout);
+    assert!(reactor.timeout().is_some_and(|wait| wait <= READ_RETRY));
+    drop(swap(&mut reactor, aside));
+    let mut stdout = std::fs::File::from(ends.stdout);
+    stdout.write_all(b"still heard").expect("room");
+    eventually("it is read again", || {
+        turn(&mut reactor);
+        std::fs::read(&log).is_ok_and(|data| data == b"still heard")
+    });
+    let text = std::fs::read_to_string(dir.path("activity")).expect("written");
+    assert_eq!(
+        text.matches("cannot read stdout of cat").count(),
+        1,
+        "{text}"
+    );
+}
+
+#[test]
+fn an_event_of_an_earlier_life_is_never_taken_for_a_later_one() {
+    let dir = TempDir::new("stale");
+    let (mut reactor, drained) = in_hand(&dir);
+    let spec = Arc::new(spec("cat"));
+    let ends = reactor
+        .prepare(LIFE, &spec, &LogPaths::default())
+        .expect("prepared");
+    let old = token(0, reactor.generation, Role::Pipe(Channel::Stdout));
+    assert!(reactor.find(old).is_some());
+    reactor.on_command(Command::Drain(LIFE));
+    reactor.on_command(Command::Drain(LIFE));
+    drop(ends);
+    let next = Life {
+        slot: 3,
+        incarnation: 2,
+    };
+    let _ends = reactor
+        .prepare(next, &spec, &LogPaths::default())
+        .expect("prepared");
+    assert_eq!(reactor.places.get(&next), Some(&0), "the same place");
+    assert_eq!(reactor.find(old), None);
+    let drained = drained.lock().expect("unpoisoned").clone();
+    assert_eq!(drained.get(&LIFE), Some(&2), "an unknown life is drained");
+    assert_eq!(drained.get(&next), None);
+}
+
+#[test]
+fn lines_beyond_the_bound_are_counted_and_nobody_waits() {
+    let bench = Bench::new("lines", Level::Info);
+    let sent = 200_000;
+    for pid in 0..sent {
+        bench.output.log(Line::Started { pid });
+    }
+    bench.output.log(Line::LogsReopened {});
+    bench.sync();
+    bench.output.log(Line::LogsReopened {});
+    bench.output.send(Command::Stop);
+    bench.output.join();
+    let text = bench.read("activity");
+    let lost: usize = text
+        .lines()
+        .filter(|line| line.contains("lines of this log were lost here"))
+        .filter_map(|line| line.split(' ').nth(3)?.parse::<usize>().ok())
+        .sum();
+    let written = text
+        .lines()
+        .filter(|line| line.contains("started with pid") || line.ends_with("logreopen"))
+        .count();
+    assert_eq!(written + lost, usize::try_from(sent).expect("small") + 2);
+}
+
+#[test]
+fn stop_writes_out_what_the_pipes_hold() {
+    let bench = Bench::new("stop", Level::Info);
+    let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    ends.stdout.write_all(b"last words").expect("room");
+    bench.output.send(Command::Stop);
+    bench.output.join();
+    assert_eq!(bench.read("out"), "last words");
+    bench.output.send(Command::ReopenLogs);
+}
+
+#[test]
+fn nothing_is_inherited_and_only_our_ends_do_not_block() {
+    let bench = Bench::new("flags", Level::Info);
+    let ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    for file in [
+        &ends.stdin,
+        &ends.stdout,
+        ends.stderr.as_ref().expect("own"),
+    ] {
+        let fd = fcntl(file, FcntlArg::F_GETFD).expect("open");
+        assert_eq!(fd & nix::libc::FD_CLOEXEC, nix::libc::FD_CLOEXEC);
+        let status = fcntl(file, FcntlArg::F_GETFL).expect("open");
+        assert_eq!(status & nix::libc::O_NONBLOCK, 0);
+    }
+    for entry in std::fs::read_dir("/proc/self/fd").expect("proc").flatten() {
+        let ours = std::fs::read_link(entry.path())
+            .is_ok_and(|target| target.starts_with(bench.dir.root()));
+        if ours {
+            let info = std::fs::read_to_string(
+                std::path::Path::new("/proc/self/fdinfo").join(entry.file_name()),
+            )
+            .expect("open");
+            let flags = info
+                .lines()
+                .find_map(|line| line.strip_prefix("flags:"))
+                .and_then(|text| i32::from_str_radix(text.trim(), 8).ok())
+                .expect("flags");
+            assert_ne!(flags & nix::libc::O_CLOEXEC, 0);
+        }
+    }
+}

@@ -32,9 +32,8 @@ impl Stdin {
     /// # Errors
     /// EPIPE: the process has closed it. EAGAIN: the queue is full, and nothing of `data` was taken.
     pub(super) fn put(&mut self, data: Vec<u8>) -> Result<(), Errno> {
-        if self.pipe.is_none() {
-            return Err(errno(nix::errno::Errno::EPIPE));
-        }
+        // First what waits: there may be room by now, or nobody who reads it.
+        self.flush()?;
         if !self.queue.is_empty() && self.queue.len().saturating_add(data.len()) > QUEUE_BYTES_MAX {
             return Err(errno(nix::errno::Errno::EAGAIN));
         }

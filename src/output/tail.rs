@@ -1,11 +1,14 @@
 //! What the `read…` and `tail…` methods return of a log: arithmetic, and bounded reading.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+
+use super::place;
 
 /// Bytes that one call returns at most.
 // Differs: the original reads any amount into memory, several times over on its way into the answer.
@@ -103,11 +106,11 @@ fn window(size: u64, offset: i64, length: i64) -> (u64, u64, bool) {
 
 /// The file and its size now; none if it is no plain file, whose reading might never end.
 pub(super) fn open(path: &Path) -> io::Result<Option<(File, u64)>> {
-    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(path)?;
+    // By the same rules as logs are opened for writing: whoever plants a link gets nothing read either.
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
+    let file = place::open(path, flags, Mode::empty())
+        .map(File::from)
+        .map_err(|error| io::Error::from_raw_os_error(error.0))?;
     let meta = file.metadata()?;
     if meta.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -198,6 +201,21 @@ mod tests {
             );
         }
         assert_eq!(tail(&dir.path("none"), 5, 5), (Vec::new(), 0, false));
+    }
+
+    #[test]
+    fn a_link_that_a_stranger_planted_is_not_read() {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("skipped: only root can plant files of other users");
+            return;
+        }
+        let dir = TempDir::new("read-planted");
+        std::fs::write(dir.path("secret"), "secret").expect("written");
+        let log = dir.path("log");
+        std::os::unix::fs::symlink(dir.path("secret"), &log).expect("linked");
+        std::os::unix::fs::lchown(&log, Some(12345), None).expect("root may");
+        assert_eq!(read(&log, 0, 0), Err(ReadError::Failed));
+        assert_eq!(tail(&log, 0, 100).0, b"");
     }
 
     #[test]

@@ -30,5 +30,5 @@ pub use pipe::unread;
 pub use plan::{CStrings, Ids, NulByte, RawPlan};
 pub use poller::{Interest, Poller, Ready, Waker};
 pub use signals::{Delivered, SignalReader, ignore as ignore_signals};
-pub use socket::{listen_on, peer_is_gone, unix_bound, unix_connected};
+pub use socket::{end_writing, listen_on, own_user_name, peer_is_gone, unix_bound, unix_connected};
 pub use spawn::{Spawner, Table};

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, listen, recv,
-    socket,
+    AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, bind, connect,
+    listen, recv, shutdown, socket,
 };
 
 fn unix_socket(flags: SockFlag) -> io::Result<OwnedFd> {
@@ -59,6 +59,24 @@ pub fn peer_is_gone(fd: impl AsFd) -> bool {
         Ok(count) => count == 0,
         Err(Errno::EAGAIN | Errno::EINTR) => false,
         Err(_) => true,
+    }
+}
+
+/// Ends our side of a stream socket; the peer reads the end of it.
+///
+/// # Errors
+/// ENOTCONN if the peer was faster.
+pub fn end_writing(fd: impl AsFd) -> io::Result<()> {
+    Ok(shutdown(fd.as_fd().as_raw_fd(), Shutdown::Write)?)
+}
+
+/// The name of the user we run as, or the number if it has none.
+#[must_use]
+pub fn own_user_name() -> String {
+    let uid = nix::unistd::geteuid();
+    match nix::unistd::User::from_uid(uid) {
+        Ok(Some(user)) => user.name,
+        _ => uid.to_string(),
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use supervisord::api::{FaultCode, ProcessView, Reply, Request, Target, Ticket};
 use supervisord::config::spec::ProcessSpec;
 use supervisord::core::{Action, Fleet, Input, Outcome};
-use supervisord::domain::{Event, EventKind, Life, Now, ProcessState, Signal};
+use supervisord::domain::{
+    Event, EventKind, GroupName, Life, Now, ProcessName, ProcessState, Signal,
+};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -45,6 +47,8 @@ pub(crate) struct Laws {
     reaped: BTreeMap<Life, u64>,
     stopping_told: bool,
     running_told: bool,
+    /// What has happened at least once; a simulation in which something never happens proves nothing about it.
+    seen: BTreeSet<String>,
 }
 
 impl Laws {
@@ -74,6 +78,7 @@ impl Laws {
 
     pub(crate) fn after(&mut self, now: Now, input: &Input, actions: &[Action], fleet: &Fleet) {
         for action in actions {
+            self.note(action);
             match action {
                 Action::Resolve(life, spec) => self.attempt(*life, spec, input),
                 Action::Spawn(life, _) => {
@@ -114,6 +119,23 @@ impl Laws {
         self.deadlines(now, input);
     }
 
+    fn note(&mut self, action: &Action) {
+        let text = match action {
+            Action::Publish(event) => event.name().to_owned(),
+            Action::Log(line) => line.variant().to_owned(),
+            Action::Finish(outcome) => format!("{outcome:?}"),
+            Action::Answer(_, Err(fault)) => fault.code.name().to_owned(),
+            Action::Answer(_, Ok(Reply::Results(results))) => {
+                for fault in results.iter().filter_map(|result| result.fault.as_ref()) {
+                    self.seen.insert(format!("result {}", fault.code.name()));
+                }
+                return;
+            }
+            _ => return,
+        };
+        self.seen.insert(text);
+    }
+
     fn attempt(&mut self, life: Life, spec: &std::sync::Arc<ProcessSpec>, input: &Input) {
         assert!(
             self.used.insert(life.incarnation),
@@ -123,6 +145,12 @@ impl Laws {
         let name = (spec.group.to_string(), spec.name.to_string());
         let told = self.told.get_mut(&name).expect("known");
         assert_eq!(told.state, ProcessState::Starting);
+        assert!(
+            told.failures == 0 || i64::from(told.failures) <= spec.startretries,
+            "attempt {} of {name:?} with startretries {}",
+            told.failures + 1,
+            spec.startretries
+        );
         if told.to_stay_down {
             assert!(
                 matches!(input, Input::Checked { .. }),
@@ -177,6 +205,20 @@ impl Laws {
                 assert_eq!(told.state, *from, "events do not follow one another");
                 assert!(legal(*from, *to), "{from} -> {to}");
                 told.state = *to;
+                if matches!(
+                    to,
+                    ProcessState::Stopped | ProcessState::Exited | ProcessState::Backoff
+                ) {
+                    // The end of its life is told.
+                    let group = event.group.as_ref().map(GroupName::as_str);
+                    let process = event.process.as_ref().map(ProcessName::as_str);
+                    self.lives.retain(|_, lived| {
+                        (Some(lived.name.0.as_str()), Some(lived.name.1.as_str()))
+                            != (group, process)
+                    });
+                    let lives = &self.lives;
+                    self.reaped.retain(|life, _| lives.contains_key(life));
+                }
                 match to {
                     ProcessState::Backoff => {
                         told.failures += 1;
@@ -258,23 +300,19 @@ impl Laws {
         {
             self.reaped.entry(*life).or_insert(at);
         }
-        let life = match input {
-            Input::Exited { life, .. } | Input::Drained(life) => Some(*life),
-            _ => None,
-        };
-        if let Some(life) = life
-            && matches!(input, Input::Drained(_))
-            && self.reaped.remove(&life).is_some()
-        {
-            self.lives.remove(&life);
+        for (life, since) in &self.reaped {
+            let state = self
+                .lives
+                .get(life)
+                .and_then(|lived| self.told.get(&lived.name))
+                .map(|told| told.state);
+            assert!(
+                at < *since + 10 * SECOND || matches!(state, None | Some(ProcessState::Unknown)),
+                "the end of {life:?} is not told in time"
+            );
         }
-        self.reaped.retain(|life, since| {
-            if at >= *since + 10 * SECOND {
-                self.lives.remove(life);
-                return false;
-            }
-            true
-        });
+        // Who was UNKNOWN stays so; nothing will be told of it any more.
+        self.reaped.retain(|_, since| at < *since + 10 * SECOND);
         if !matches!(input, Input::DeadlineReached) {
             return;
         }
@@ -308,7 +346,8 @@ impl Laws {
         }
     }
 
-    pub(crate) fn at_the_end(&self, outcome: Option<&Outcome>) {
+    /// Answers what has happened at least once.
+    pub(crate) fn at_the_end(self, outcome: Option<&Outcome>) -> BTreeSet<String> {
         assert!(outcome.is_some());
         assert!(
             self.waiting.is_empty(),
@@ -322,6 +361,7 @@ impl Laws {
                 told.state
             );
         }
+        self.seen
     }
 }
 

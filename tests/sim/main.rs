@@ -6,6 +6,8 @@ mod configs;
 mod laws;
 mod world;
 
+use std::collections::BTreeSet;
+
 use world::World;
 
 /// Inputs given by default.
@@ -18,18 +20,75 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().expect("a number"))
 }
 
+/// What must happen in a run of the default length, or the laws about it were not tried.
+const MUST_HAPPEN: &[&str] = &[
+    "ABNORMAL_TERMINATION",
+    "ALREADY_ADDED",
+    "ALREADY_STARTED",
+    "AlreadyRunning",
+    "BAD_NAME",
+    "BAD_SIGNAL",
+    "CANT_REREAD",
+    "DrainLate",
+    "FAILED",
+    "GaveUp",
+    "IgnoredHangup",
+    "KillInBackoff",
+    "KillingNow",
+    "KillProblem",
+    "NO_FILE",
+    "NOT_RUNNING",
+    "PROCESS_GROUP_ADDED",
+    "PROCESS_GROUP_REMOVED",
+    "PROCESS_STATE_BACKOFF",
+    "PROCESS_STATE_EXITED",
+    "PROCESS_STATE_FATAL",
+    "PROCESS_STATE_RUNNING",
+    "PROCESS_STATE_STARTING",
+    "PROCESS_STATE_STOPPED",
+    "PROCESS_STATE_STOPPING",
+    "PROCESS_STATE_UNKNOWN",
+    "Restart",
+    "RestartFloored",
+    "RestartRefused",
+    "SHUTDOWN_STATE",
+    "SPAWN_ERROR",
+    "STILL_RUNNING",
+    "SendProblem",
+    "Shutdown",
+    "SignalMissed",
+    "WaitingToDie",
+    "WaitingToStop",
+    "result ABNORMAL_TERMINATION",
+    "result BAD_SIGNAL",
+    "result FAILED",
+    "result NO_FILE",
+    "result SPAWN_ERROR",
+];
+
 #[test]
 fn every_law_holds_in_random_worlds() {
     let steps = number("SIM_STEPS").unwrap_or(STEPS);
     let only = number("SIM_SEED");
     let mut seed = only.unwrap_or(1);
     let mut done = 0;
+    let mut seen = BTreeSet::new();
     while done < steps {
         println!("SIM_SEED={seed}");
-        done += World::new(seed).run(STEPS_PER_WORLD);
+        let (count, happened) = World::new(seed).run(STEPS_PER_WORLD);
+        done += count;
+        seen.extend(happened);
         seed = seed.wrapping_add(1);
         if only.is_some() {
-            break;
+            return;
         }
     }
+    let missing: Vec<_> = MUST_HAPPEN
+        .iter()
+        .filter(|what| !seen.contains(**what))
+        .collect();
+    assert!(
+        steps < STEPS || missing.is_empty(),
+        "never happened: {missing:?}"
+    );
 }

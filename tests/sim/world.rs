@@ -1,7 +1,7 @@
 //! The shell as the core sees it: threads that answer late, processes that end or do not, clients that ask for anything.
 //! Time is virtual.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use supervisord::api::{Caller, Front, Grant, LogOf, Permission, Request, Scope, Target, Ticket};
@@ -9,7 +9,8 @@ use supervisord::core::{
     Action, Actions, DaemonSignal, Fleet, Identity, Input, LoadError, LoadReason, Outcome, Snapshot,
 };
 use supervisord::domain::{
-    Channel, Errno, ExitStatus, Life, Namespec, Now, Signal, SpawnError, Tick, Wall,
+    Channel, Errno, ExitStatus, Life, Namespec, Now, Signal, SpawnError, SupervisorState, Tick,
+    Wall,
 };
 
 use crate::chance::Chance;
@@ -100,8 +101,8 @@ impl World {
         }
     }
 
-    /// Runs for about `steps` inputs, then stops everything; answers how many inputs there were.
-    pub(crate) fn run(mut self, steps: u64) -> u64 {
+    /// Runs for about `steps` inputs, then stops everything; answers how many inputs there were, and what happened.
+    pub(crate) fn run(mut self, steps: u64) -> (u64, BTreeSet<String>) {
         self.give(Input::Began);
         let mut count = 1;
         while self.finished.is_none() {
@@ -116,8 +117,7 @@ impl World {
             }
             count += 1;
         }
-        self.laws.at_the_end(self.finished.as_ref());
-        count
+        (count, self.laws.at_the_end(self.finished.as_ref()))
     }
 
     /// To whatever comes next: an answer, a deadline, or somebody who wants something.
@@ -336,6 +336,11 @@ impl World {
         let Some(alive) = self.alive.get(&life) else {
             return Err(Errno::SRCH);
         };
+        if self.chance.one_in(50) {
+            // It has just ended by itself.
+            self.end(life, self.now.mono.0, None);
+            return Err(Errno::SRCH);
+        }
         let kills = signal == Signal::KILL || (signal == Signal::TERM && !alive.stubborn);
         if kills {
             let after = self.chance.below(self.slow * MILLI + MILLI);
@@ -346,7 +351,8 @@ impl World {
     }
 
     fn load(&mut self, reason: LoadReason, fails: bool) {
-        let result = if fails {
+        let restarts = matches!(reason, LoadReason::Restart(_) | LoadReason::Hangup);
+        let result = if fails || (restarts && self.chance.percent(60)) {
             Err(LoadError {
                 sentence: "broken".to_owned(),
                 all: vec!["a:1:1: broken".to_owned()],
@@ -377,9 +383,12 @@ impl World {
     }
 
     fn whim(&mut self) -> Input {
+        if self.fleet.state() != SupervisorState::Running && self.chance.one_in(10) {
+            return Input::Received(DaemonSignal::Restart);
+        }
         match self.chance.below(200) {
             0 => Input::Received(DaemonSignal::ReopenLogs),
-            1 if self.chance.one_in(20) => Input::Received(DaemonSignal::Restart),
+            1 if self.chance.one_in(5) => Input::Received(DaemonSignal::Restart),
             1 => Input::DeadlineReached,
             2 if self.chance.one_in(20) => {
                 Input::Received(DaemonSignal::Exit(self.chance.pick(&[Signal::TERM])))

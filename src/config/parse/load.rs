@@ -173,3 +173,240 @@ fn interfaces(reader: &mut Reader<'_>) -> Vec<String> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::lookup::Fake;
+    use super::super::super::spec::{LogTarget, ServerAddress};
+    use super::*;
+    use crate::domain::Seconds;
+
+    fn at(text: &str) -> Result<Config, ConfigErrors> {
+        let machine = Fake::default().with("/etc/s.conf", text);
+        load("/etc/s.conf", &DaemonOptions::default(), &machine)
+    }
+
+    fn shown(errors: &ConfigErrors) -> Vec<String> {
+        errors.all.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn all_errors_are_told_at_once_and_the_first_is_supervisors() {
+        let machine = Fake::default()
+            .with(
+                "/etc/s.conf",
+                "[supervisord]\nloglevel = loud\nminfds=many\n[include]\nfiles=x.conf\n[program:a]\nstartsecs=1s\n\
+                 [group:g]\nprograms=a,b\n",
+            )
+            .with("/etc/x.conf", "[program:b]\ncommand=%(nosuch)s\nautostart=maybe\nfoo\n");
+        let errors = load("/etc/s.conf", &DaemonOptions::default(), &machine).expect_err("bad");
+        assert_eq!(
+            errors.first,
+            "Source contains parsing errors: '/etc/x.conf'\n\t[line  4]: 'foo\\n'"
+        );
+        assert_eq!(
+            shown(&errors),
+            [
+                "/etc/x.conf:4:1: Source contains parsing errors: '/etc/x.conf': 'foo'; expected `key = value`, a \
+                 [section] or a comment that begins with ; or #",
+                "/etc/s.conf:3:8: invalid literal for int() with base 10: 'many'; minfds takes a whole number",
+                "/etc/s.conf:2:12: bad logging level name 'loud'; loglevel takes one of critical, error, warn, info, \
+                 debug, trace, blather",
+                "/etc/s.conf:7:11: invalid literal for int() with base 10: '1s' in section 'program:a' (file: \
+                 '/etc/s.conf'); startsecs takes a whole number",
+                "/etc/s.conf:6:1: program section program:a does not specify a command in section 'program:a' (file: \
+                 '/etc/s.conf'); command takes a text",
+                "/etc/x.conf:3:11: not a valid boolean value: 'maybe' in section 'program:b' (file: '/etc/x.conf'); \
+                 autostart takes one of yes, true, on, 1, no, false, off, 0",
+                "/etc/x.conf:2:9: Format string '%(nosuch)s' for 'program:b.command' contains names ('nosuch') which \
+                 cannot be expanded. Available names: ENV_HOME, group_name, here, host_node_name, numprocs, \
+                 process_num, program_name in section 'program:b' (file: '/etc/x.conf'); a literal % is written %%",
+            ]
+        );
+        assert_eq!(errors.to_string(), errors.first);
+        assert_eq!(errors.sources.len(), 2);
+    }
+
+    #[test]
+    fn one_mistake_of_many_processes_is_told_once() {
+        let errors = at(
+            "[supervisord]\n[program:a]\ncommand=c\nnumprocs=50\nprocess_name=%(process_num)d\nstdout_logfile=/no/x\n\
+             [group:g]\nprograms=a\n[group:h]\nprograms=a\n",
+        )
+        .expect_err("bad");
+        assert_eq!(errors.all.len(), 1, "{:?}", shown(&errors));
+    }
+
+    #[test]
+    fn cfg_42_a_file_of_the_go_project_loads() {
+        let config = at("[program:a]\ncommand=c\n").expect("valid");
+        assert_eq!(config.rpc_interfaces, ["supervisor"]);
+        assert_eq!(config.daemon.identifier, "supervisor");
+        assert_eq!(
+            config.notes.first().map(ToString::to_string).as_deref(),
+            Some(
+                "/etc/s.conf has neither [supervisord] nor any [rpcinterface:x]; taken as if it had both"
+            )
+        );
+        let errors = at(
+            "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=\
+             supervisor.rpcinterface:make_main_rpcinterface\n",
+        )
+        .expect_err("refused");
+        assert_eq!(
+            errors.first,
+            ".ini file does not include supervisord section"
+        );
+    }
+
+    #[test]
+    fn cfg_27_cfg_28_notes_are_warnings_first() {
+        let machine = Fake::default()
+            .with(
+                "/etc/s.conf",
+                "[supervisord]\nx=1\n[include]\nfiles=*.inc no.*\n",
+            )
+            .with(
+                "/etc/a.inc",
+                "[program:a]\ncommand=c\nstdout_logfile=syslog\n",
+            );
+        let config = load("/etc/s.conf", &DaemonOptions::default(), &machine).expect("valid");
+        let notes: Vec<String> = config.notes.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            notes,
+            [
+                "No file matches via include \"/etc/no.*\"",
+                "For [program:a], stdout_logfile=syslog but this is deprecated and will be removed.  Use \
+                 stdout_syslog=true to enable syslog instead.",
+                "/etc/s.conf:2: unknown key x in [supervisord] is ignored",
+                "Included extra file \"/etc/a.inc\" during parsing",
+            ]
+        );
+    }
+
+    #[test]
+    fn cfg_05_the_command_line_wins_over_the_file() {
+        let machine = Fake::default().with(
+            "/etc/s.conf",
+            "[supervisord]\nlogfile=/tmp/a\nidentifier=a\n",
+        );
+        let args = ["-l", "b.log", "-n", "-u", "web"].map(str::to_owned);
+        let options = super::super::super::options::parse(&args, &machine).expect("valid");
+        let daemon = load("/etc/s.conf", &options, &machine)
+            .expect("valid")
+            .daemon;
+        assert_eq!(daemon.logfile.to_str(), Some("/start/b.log"));
+        assert!(daemon.nodaemon);
+        assert_eq!(daemon.user.map(|user| user.uid), Some(33));
+        assert_eq!(daemon.identifier, "a");
+    }
+
+    #[test]
+    fn cfg_36_cfg_61_servers() {
+        let config = at(
+            "[supervisord]\n[unix_http_server]\nfile=%(here)s/x.sock\nchown=web:web\n[inet_http_server]\nport=*:9001\n",
+        )
+        .expect("valid");
+        assert_eq!(
+            config
+                .servers
+                .iter()
+                .map(|server| server.address.clone())
+                .collect::<Vec<_>>(),
+            [
+                ServerAddress::Inet {
+                    host: String::new(),
+                    port: 9001
+                },
+                ServerAddress::Unix {
+                    path: "/etc/x.sock".into(),
+                    mode: 0o700,
+                    uid: Some(33),
+                    gid: Some(33),
+                },
+            ]
+        );
+        assert_eq!(
+            config.daemon.server_url.as_deref(),
+            Some("unix:///etc/x.sock")
+        );
+    }
+
+    #[test]
+    fn cfg_45_a_program_with_little_said() {
+        let config = at("[supervisord]\n[program:a]\ncommand=c\n").expect("valid");
+        let process = &config.groups[0].processes[0];
+        assert_eq!((process.priority, process.autostart), (999, true));
+        assert_eq!(process.stdout.target, LogTarget::Auto);
+        assert_eq!(process.restart_floor, Seconds(1));
+    }
+
+    #[test]
+    fn restart_floor_is_ours_and_not_negative() {
+        let floor = |text: &str| {
+            at(&format!(
+                "[supervisord]\n[program:a]\ncommand=c\nrestart_floor={text}\n"
+            ))
+            .map(|config| config.groups[0].processes[0].restart_floor)
+            .map_err(|errors| errors.first)
+        };
+        assert_eq!(floor("0"), Ok(Seconds(0)));
+        assert_eq!(
+            floor("-1"),
+            Err(
+                "-1 is below lower bound (0) in section 'program:a' (file: '/etc/s.conf')"
+                    .to_owned()
+            )
+        );
+    }
+
+    #[test]
+    fn numprocs_has_a_bound() {
+        let errors = at(
+            "[supervisord]\n[program:a]\ncommand=c\nnumprocs=9999999999\nprocess_name=%(process_num)d\n",
+        )
+        .expect_err("too many");
+        assert_eq!(
+            errors.first,
+            "numprocs 9999999999 is above upper bound (100000) in section 'program:a' (file: '/etc/s.conf')"
+        );
+    }
+
+    #[test]
+    fn cfg_65_a_plug_in_that_is_not_offered_is_only_warned_of() {
+        let config = at(
+            "[supervisord]\n[rpcinterface:twiddler]\nsupervisor.rpcinterface_factory=\
+             supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface\n",
+        )
+        .expect("valid");
+        assert_eq!(config.rpc_interfaces, [""; 0]);
+        assert_eq!(config.notes.len(), 1);
+    }
+
+    #[test]
+    fn a_percent_sign_alone_is_warned_of() {
+        let config = at("[supervisord]\n[program:a]\ncommand=date +%s\n").expect("valid");
+        assert_eq!(config.notes.len(), 1, "{:?}", config.notes);
+        assert!(
+            config.groups[0].processes[0]
+                .command
+                .starts_with("date +{'")
+        );
+    }
+
+    #[test]
+    fn what_is_no_utf_8_is_told_with_its_place() {
+        let mut machine = Fake::default();
+        machine.files.insert(
+            "/etc/s.conf".to_owned(),
+            b"[supervisord]\nidentifier=\xff\n".to_vec(),
+        );
+        let errors = load("/etc/s.conf", &DaemonOptions::default(), &machine).expect_err("bad");
+        assert_eq!(
+            shown(&errors),
+            [
+                "/etc/s.conf:2:12: 'utf-8' codec can't decode byte 0xff in position 25: invalid start byte; files are UTF-8"
+            ]
+        );
+    }
+}

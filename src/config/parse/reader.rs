@@ -251,11 +251,7 @@ impl<'a> Reader<'a> {
                 Got::Is(done)
             }
             Err(sentence) => {
-                let hint = format!(
-                    "{key} takes {}, a literal % is written %%",
-                    Key::find(at.kind, key).map_or("a text", |row| row.kind.expected())
-                );
-                self.fail_with(at, key, sentence, &hint);
+                self.fail_with(at, key, sentence, "a literal % is written %%");
                 Got::Wrong
             }
         }

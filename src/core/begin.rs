@@ -1,0 +1,224 @@
+//! How a process comes to life: the steps of one attempt, and what follows when it fails. It must not know how one ends.
+
+use std::sync::Arc;
+
+use super::Action;
+use super::process::{Moment, Process, Trouble};
+use super::stage::Stage;
+use crate::domain::{Life, Line, Seconds, SpawnError, Tick};
+
+impl Process {
+    /// Begins an attempt. Only from a stage in which nothing lives and the shell owes nothing.
+    pub(super) fn start(&mut self, slot: u32, moment: &mut Moment<'_>) {
+        match self.run.stage {
+            Stage::Stopped | Stage::Exited { .. } | Stage::Fatal | Stage::Backoff { .. } => {}
+            // Admission refuses these, and nothing else asks: a second life beside the first must never be.
+            Stage::Resolving(_)
+            | Stage::Preparing(_)
+            | Stage::Spawning(_)
+            | Stage::Starting { .. }
+            | Stage::Running { .. }
+            | Stage::Aborting(_)
+            | Stage::Stopping { .. }
+            | Stage::Dying { .. }
+            | Stage::Unknown { .. } => return,
+        }
+        *moment.lives += 1;
+        let life = Life {
+            slot,
+            incarnation: *moment.lives,
+        };
+        self.run.trouble = None;
+        self.run.exit_status = 0;
+        self.run.start = moment.now.wall.secs();
+        self.run.spawned_at = moment.now.mono;
+        self.enter(Stage::Resolving(life), 0, false, moment);
+        moment
+            .out
+            .push(Action::Resolve(life, Arc::clone(&self.spec)));
+    }
+
+    /// The command was found.
+    pub(super) fn resolved(&mut self, moment: &mut Moment<'_>) {
+        match self.run.stage {
+            Stage::Resolving(life) => {
+                self.run.stage = Stage::Preparing(life);
+                moment.out.push(Action::Prepare(
+                    life,
+                    Arc::clone(&self.spec),
+                    self.logs.clone(),
+                ));
+            }
+            // The shell says it once per life.
+            Stage::Stopped
+            | Stage::Exited { .. }
+            | Stage::Fatal
+            | Stage::Backoff { .. }
+            | Stage::Preparing(_)
+            | Stage::Spawning(_)
+            | Stage::Starting { .. }
+            | Stage::Running { .. }
+            | Stage::Aborting(_)
+            | Stage::Stopping { .. }
+            | Stage::Dying { .. }
+            | Stage::Unknown { .. } => {}
+        }
+    }
+
+    /// Pipes and logs are there.
+    pub(super) fn prepared(&mut self, moment: &mut Moment<'_>) {
+        match self.run.stage {
+            Stage::Preparing(life) => {
+                self.run.stage = Stage::Spawning(life);
+                moment.out.push(Action::Keep(life));
+                moment.out.push(Action::Spawn(life, Arc::clone(&self.spec)));
+            }
+            // The shell says it once per life, after it resolved.
+            Stage::Stopped
+            | Stage::Exited { .. }
+            | Stage::Fatal
+            | Stage::Backoff { .. }
+            | Stage::Resolving(_)
+            | Stage::Spawning(_)
+            | Stage::Starting { .. }
+            | Stage::Running { .. }
+            | Stage::Aborting(_)
+            | Stage::Stopping { .. }
+            | Stage::Dying { .. }
+            | Stage::Unknown { .. } => {}
+        }
+    }
+
+    /// The process exists.
+    pub(super) fn spawned(&mut self, pid: i32, moment: &mut Moment<'_>) {
+        match self.run.stage {
+            Stage::Spawning(life) => {
+                self.note_spawn(pid, moment);
+                let startsecs = self.spec.startsecs;
+                if startsecs.0 > 0 {
+                    self.run.stage = Stage::Starting {
+                        life,
+                        pid,
+                        promote_at: moment.now.mono + startsecs,
+                    };
+                } else {
+                    self.promote(life, pid, moment);
+                }
+            }
+            Stage::Aborting(life) => {
+                self.note_spawn(pid, moment);
+                self.send_stop(life, pid, moment);
+            }
+            // The shell says it once per life, and only after it was asked to spawn.
+            Stage::Stopped
+            | Stage::Exited { .. }
+            | Stage::Fatal
+            | Stage::Backoff { .. }
+            | Stage::Resolving(_)
+            | Stage::Preparing(_)
+            | Stage::Starting { .. }
+            | Stage::Running { .. }
+            | Stage::Stopping { .. }
+            | Stage::Dying { .. }
+            | Stage::Unknown { .. } => {}
+        }
+    }
+
+    fn note_spawn(&mut self, pid: i32, moment: &mut Moment<'_>) {
+        self.run.start = moment.now.wall.secs();
+        self.run.spawned_at = moment.now.mono;
+        Self::log(
+            moment,
+            Line::Spawned {
+                name: self.spec.name.clone(),
+                pid,
+            },
+        );
+    }
+
+    pub(super) fn promote(&mut self, life: Life, pid: i32, moment: &mut Moment<'_>) {
+        self.run.tries = 0;
+        self.enter(Stage::Running { life, pid }, pid, false, moment);
+        Self::log(
+            moment,
+            Line::Success {
+                name: self.spec.name.clone(),
+                startsecs: self.spec.startsecs.0,
+            },
+        );
+    }
+
+    /// No process came of the attempt.
+    pub(super) fn spawn_failed(&mut self, error: SpawnError, moment: &mut Moment<'_>) {
+        match self.run.stage {
+            Stage::Resolving(_) | Stage::Preparing(_) => self.note_failure(error, moment),
+            Stage::Spawning(life) => {
+                moment.out.push(Action::Drain(life));
+                self.note_failure(error, moment);
+            }
+            Stage::Aborting(life) => {
+                moment.out.push(Action::Drain(life));
+                Self::log(
+                    moment,
+                    Line::SpawnFailed {
+                        error: error.to_string(),
+                    },
+                );
+                self.run.trouble = Some(Trouble::NotSpawned(Box::new(error)));
+                self.enter(Stage::Stopped, 0, false, moment);
+            }
+            // An attempt fails only while it is made.
+            Stage::Stopped
+            | Stage::Exited { .. }
+            | Stage::Fatal
+            | Stage::Backoff { .. }
+            | Stage::Starting { .. }
+            | Stage::Running { .. }
+            | Stage::Stopping { .. }
+            | Stage::Dying { .. }
+            | Stage::Unknown { .. } => {}
+        }
+    }
+
+    fn note_failure(&mut self, error: SpawnError, moment: &mut Moment<'_>) {
+        Self::log(
+            moment,
+            Line::SpawnFailed {
+                error: error.to_string(),
+            },
+        );
+        self.run.trouble = Some(Trouble::NotSpawned(Box::new(error)));
+        self.back_off(moment);
+        self.give_up_if_spent(moment);
+    }
+
+    pub(super) fn back_off(&mut self, moment: &mut Moment<'_>) {
+        self.run.tries = self.run.tries.saturating_add(1);
+        let retry_at = if moment.may_start {
+            moment.now.mono + Seconds(i64::from(self.run.tries))
+        } else {
+            Tick::NEVER
+        };
+        self.enter(Stage::Backoff { retry_at }, 0, false, moment);
+    }
+
+    pub(super) fn give_up_if_spent(&mut self, moment: &mut Moment<'_>) {
+        if i64::from(self.run.tries) > self.spec.startretries {
+            self.give_up(moment);
+            Self::log(
+                moment,
+                Line::GaveUp {
+                    name: self.spec.name.clone(),
+                },
+            );
+        }
+    }
+
+    /// BACKOFF becomes FATAL, without a line: what a stop of the daemon does.
+    pub(super) fn give_up(&mut self, moment: &mut Moment<'_>) {
+        if matches!(self.run.stage, Stage::Backoff { .. }) {
+            self.run.tries = 0;
+            self.enter(Stage::Fatal, 0, false, moment);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! How a process's end is taken in: reaped first, told when its output is written out. It must not know why it ended.
+
+use super::Action;
+use super::process::{Moment, Process, Trouble};
+use super::stage::{Stage, Was};
+use crate::config::spec::AutoRestart;
+use crate::domain::{ExitStatus, Line, Seconds, Tick};
+
+/// Seconds that the output of an ended process may take to be written out before its end is told without it.
+pub(super) const DRAIN_SECS_MAX: Seconds = Seconds(10);
+
+impl Process {
+    /// It was reaped. What becomes of it is decided when its output is written out.
+    pub(super) fn exited(&mut self, status: ExitStatus, moment: &mut Moment<'_>) {
+        let (life, pid, was) = match self.run.stage {
+            Stage::Starting { life, pid, .. } => {
+                // Differs: the original may promote a process that is dead already, since it looks at the clock before
+                // it reaps. Here the reap decides, by the monotonic clock.
+                let due = self.run.spawned_at + self.spec.startsecs;
+                let was = if moment.now.mono < due {
+                    Was::TooQuick
+                } else {
+                    Was::Unpromoted
+                };
+                (life, pid, was)
+            }
+            Stage::Running { life, pid } => (life, pid, Was::Running),
+            Stage::Stopping { life, pid, .. } => (life, pid, Was::Stopping),
+            Stage::Unknown {
+                alive: Some((life, pid)),
+            } => (life, pid, Was::Unknown),
+            // Nothing lives here, or it was reaped before.
+            Stage::Unknown { alive: None }
+            | Stage::Stopped
+            | Stage::Exited { .. }
+            | Stage::Fatal
+            | Stage::Backoff { .. }
+            | Stage::Resolving(_)
+            | Stage::Preparing(_)
+            | Stage::Spawning(_)
+            | Stage::Aborting(_)
+            | Stage::Dying { .. } => return,
+        };
+        self.run.stop = moment.now.wall.secs();
+        self.run.stage = Stage::Dying {
+            life,
+            pid,
+            status,
+            was,
+            drain_by: moment.now.mono + DRAIN_SECS_MAX,
+        };
+        moment.out.push(Action::Drain(life));
+    }
+
+    /// Everything it wrote is in its logs (or has taken too long to get there): its end is told.
+    pub(super) fn drained(&mut self, moment: &mut Moment<'_>) {
+        match self.run.stage {
+            Stage::Dying {
+                life,
+                pid,
+                status,
+                was,
+                ..
+            } => match was {
+                Was::TooQuick => {
+                    self.run.exit_status = 0;
+                    self.run.trouble = Some(Trouble::TooQuick);
+                    self.back_off(moment);
+                    self.log_exit(status, false, moment);
+                    self.give_up_if_spent(moment);
+                }
+                Was::Unpromoted => {
+                    self.run.tries = 0;
+                    self.enter(Stage::Running { life, pid }, pid, false, moment);
+                    self.end(pid, status, moment);
+                }
+                Was::Running => self.end(pid, status, moment),
+                Was::Stopping => {
+                    self.run.exit_status = status.code();
+                    self.enter(Stage::Stopped, pid, false, moment);
+                    let name = self.spec.name.clone();
+                    Self::log(
+                        moment,
+                        if self.expects(status) {
+                            Line::StoppedExpected { name, status }
+                        } else {
+                            Line::StoppedUnexpected { name, status }
+                        },
+                    );
+                }
+                // Differs: the original fails an assertion here. UNKNOWN is never left, but the end is worth a line.
+                Was::Unknown => {
+                    self.run.exit_status = status.code();
+                    self.run.stage = Stage::Unknown { alive: None };
+                    self.log_exit(status, self.expects(status), moment);
+                }
+            },
+            // Only a dying process is drained; the undoing of an attempt is not waited for.
+            Stage::Stopped
+            | Stage::Exited { .. }
+            | Stage::Fatal
+            | Stage::Backoff { .. }
+            | Stage::Resolving(_)
+            | Stage::Preparing(_)
+            | Stage::Spawning(_)
+            | Stage::Starting { .. }
+            | Stage::Running { .. }
+            | Stage::Aborting(_)
+            | Stage::Stopping { .. }
+            | Stage::Unknown { .. } => {}
+        }
+    }
+
+    fn expects(&self, status: ExitStatus) -> bool {
+        match status {
+            ExitStatus::Exited(code) => self.spec.exitcodes.contains(&code),
+            ExitStatus::Signalled { .. } | ExitStatus::Unknown(_) => false,
+        }
+    }
+
+    fn log_exit(&self, status: ExitStatus, expected: bool, moment: &mut Moment<'_>) {
+        let name = self.spec.name.clone();
+        Self::log(
+            moment,
+            if expected {
+                Line::ExitedExpected { name, status }
+            } else {
+                Line::ExitedUnexpected { name, status }
+            },
+        );
+    }
+
+    /// RUNNING → EXITED, and whether and when it starts again by itself.
+    fn end(&mut self, pid: i32, status: ExitStatus, moment: &mut Moment<'_>) {
+        let expected = self.expects(status);
+        self.run.tries = 0;
+        self.run.exit_status = status.code();
+        if !expected {
+            self.run.trouble = Some(Trouble::BadExit(status.code()));
+        }
+        let again = match self.spec.autorestart {
+            AutoRestart::Always => true,
+            AutoRestart::Never => false,
+            AutoRestart::Unexpected => !expected,
+        };
+        let now = moment.now.mono;
+        let restart_at = if again && moment.may_start {
+            now.max(self.run.spawned_at + self.spec.restart_floor)
+        } else {
+            Tick::NEVER
+        };
+        self.enter(Stage::Exited { restart_at }, pid, expected, moment);
+        self.log_exit(status, expected, moment);
+        // Differs: the original starts it again at its next look, which its one-second lag keeps from being a hot loop.
+        if restart_at != Tick::NEVER && restart_at > now {
+            Self::log(
+                moment,
+                Line::RestartFloored {
+                    name: self.spec.name.clone(),
+                    millis: restart_at.nanos_since(now) / 1_000_000,
+                },
+            );
+        }
+    }
+}

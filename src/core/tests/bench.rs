@@ -1,0 +1,310 @@
+//! The harness: a fleet, a clock in milliseconds, and actions printed as short lines.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::api::{Caller, Grant, Permission, Reply, Request, Scope, Target, Ticket};
+use crate::config::spec::{
+    AutoRestart, Config, DaemonSpec, GroupKind, GroupSpec, LogSpec, LogTarget, ProcessSpec,
+};
+use crate::core::{Action, Fleet, Identity, Input, Snapshot};
+use crate::domain::{
+    Bytes, EventKind, ExitStatus, GroupName, Level, Life, Namespec, Now, ProcessName, Seconds,
+    Signal, Tick, Wall,
+};
+
+/// A program with Supervisor's defaults.
+pub(super) fn program(group: &str, name: &str) -> ProcessSpec {
+    let log = LogSpec {
+        target: LogTarget::None,
+        maxbytes: Bytes(0),
+        backups: 0,
+        capture_maxbytes: Bytes(0),
+        events: false,
+        syslog: false,
+    };
+    ProcessSpec {
+        name: ProcessName::parse(name).expect("valid"),
+        group: GroupName::parse(group).expect("valid"),
+        command: Arc::from("/bin/cat"),
+        directory: None,
+        umask: None,
+        priority: 999,
+        autostart: true,
+        autorestart: AutoRestart::Unexpected,
+        startsecs: Seconds(1),
+        startretries: 3,
+        exitcodes: Arc::from([0]),
+        stopsignal: Signal::TERM,
+        stopwaitsecs: Seconds(10),
+        stopasgroup: false,
+        killasgroup: false,
+        user: None,
+        redirect_stderr: false,
+        stdout: log.clone(),
+        stderr: log,
+        environment: Arc::from([]),
+        server_url: None,
+        restart_floor: Seconds(1),
+    }
+}
+
+/// The configuration of these groups: (priority, processes).
+pub(super) fn config(groups: Vec<(i64, Vec<ProcessSpec>)>) -> Arc<Config> {
+    let group = |(priority, processes): (i64, Vec<ProcessSpec>)| {
+        Arc::new(GroupSpec {
+            name: processes[0].group.clone(),
+            priority,
+            kind: GroupKind::Programs,
+            processes: processes.into_iter().map(Arc::new).collect(),
+        })
+    };
+    Arc::new(Config {
+        daemon: DaemonSpec {
+            logfile: PathBuf::from("/l"),
+            logfile_maxbytes: Bytes(0),
+            logfile_backups: 0,
+            loglevel: Level::Info,
+            pidfile: PathBuf::from("/p"),
+            umask: 0,
+            nodaemon: true,
+            silent: true,
+            minfds: 0,
+            minprocs: 0,
+            nocleanup: false,
+            childlogdir: PathBuf::from("/tmp"),
+            user: None,
+            directory: None,
+            strip_ansi: false,
+            environment: Arc::from([]),
+            identifier: "supervisor".to_owned(),
+            server_url: None,
+        },
+        servers: Vec::new(),
+        rpc_interfaces: Vec::new(),
+        groups: groups.into_iter().map(group).collect(),
+        notes: Vec::new(),
+    })
+}
+
+/// One fleet on its bench. The clock starts at 0 ms, which is 1,000 s since the epoch.
+pub(super) struct Bench {
+    pub(super) fleet: Fleet,
+    ticket: u64,
+}
+
+impl Bench {
+    pub(super) fn new(config: Arc<Config>) -> Self {
+        let identity = Identity {
+            pid: 4711,
+            daemon_log: Some(Arc::from(Path::new("/l"))),
+            seed: 1,
+        };
+        Self {
+            fleet: Fleet::new(identity, config),
+            ticket: 0,
+        }
+    }
+
+    /// One process `cat` of its own group, changed by `change`, after `Began`.
+    pub(super) fn cat(change: impl FnOnce(&mut ProcessSpec)) -> Self {
+        let mut spec = program("cat", "cat");
+        change(&mut spec);
+        let mut bench = Self::new(config(vec![(999, vec![spec])]));
+        bench.give(0, Input::Began);
+        bench
+    }
+
+    /// The same, up with pid 7 since 0 ms.
+    pub(super) fn up(change: impl FnOnce(&mut ProcessSpec)) -> Self {
+        let mut bench = Self::cat(change);
+        bench.bring_up(0, 0, 1, 7);
+        bench
+    }
+
+    /// Takes one attempt through to its process.
+    pub(super) fn bring_up(&mut self, ms: u64, slot: u32, incarnation: u64, pid: i32) {
+        let life = Life { slot, incarnation };
+        self.give(ms, Input::Resolved(life));
+        self.give(ms, Input::Prepared(life));
+        self.give(ms, Input::Spawned { life, pid });
+    }
+
+    pub(super) fn now(ms: u64) -> Now {
+        Now {
+            mono: Tick(ms * 1_000_000),
+            wall: Wall(1_000_000_000_000 + i64::try_from(ms).expect("small") * 1_000_000),
+        }
+    }
+
+    /// Gives an input; answers the actions as text. Signals are answered as the engine does: at once.
+    pub(super) fn give(&mut self, ms: u64, input: Input) -> Vec<String> {
+        let mut out = Vec::new();
+        self.fleet.handle(Self::now(ms), input, &mut out);
+        // What was written out and read back must go on alike.
+        let bytes = serde_json::to_vec(&self.fleet.snapshot()).expect("can be written");
+        let snapshot: Snapshot = serde_json::from_slice(&bytes).expect("can be read");
+        self.fleet = Fleet::restore(snapshot, Self::now(ms));
+        out.iter().map(show).collect()
+    }
+
+    /// The next deadline in milliseconds.
+    pub(super) fn due(&self) -> Option<u64> {
+        self.fleet.next_deadline().map(|tick| tick.0 / 1_000_000)
+    }
+
+    /// Asks, as somebody who may do everything. The tickets are 1, 2, 3 …
+    pub(super) fn ask(&mut self, ms: u64, request: Request) -> Vec<String> {
+        self.ask_within(ms, request, Scope::All)
+    }
+
+    pub(super) fn ask_within(&mut self, ms: u64, request: Request, scope: Scope) -> Vec<String> {
+        self.ticket += 1;
+        let input = Input::Asked {
+            ticket: Ticket(self.ticket),
+            caller: Caller::DAEMON,
+            grant: Grant {
+                permission: Permission::Control,
+                scope,
+            },
+            request,
+        };
+        let mut lines = self.give(ms, input);
+        // The audit trail has tests of its own.
+        lines.retain(|line| !line.starts_with("audit"));
+        lines
+    }
+
+    /// The state of `cat`, as clients see it.
+    pub(super) fn state(&self) -> String {
+        self.fleet.view(Self::now(0))[0].state.to_string()
+    }
+}
+
+pub(super) const CAT: Life = Life {
+    slot: 0,
+    incarnation: 1,
+};
+
+pub(super) fn one(name: &str) -> Target {
+    Target::One(Namespec::parse(name), name.to_owned())
+}
+
+pub(super) fn start(name: &str, wait: bool) -> Request {
+    let target = one(name);
+    Request::Start { target, wait }
+}
+
+pub(super) fn stop(name: &str, wait: bool) -> Request {
+    let target = one(name);
+    Request::Stop { target, wait }
+}
+
+pub(super) fn exited(code: u8) -> Input {
+    Input::Exited {
+        life: CAT,
+        status: ExitStatus::Exited(code),
+    }
+}
+
+fn show(action: &Action) -> String {
+    let life = |life: &Life| format!("{}.{}", life.slot, life.incarnation);
+    match action {
+        Action::Resolve(of, _) => format!("resolve {}", life(of)),
+        Action::Prepare(of, ..) => format!("prepare {}", life(of)),
+        Action::Keep(of) => format!("keep {}", life(of)),
+        Action::Spawn(of, _) => format!("spawn {}", life(of)),
+        Action::Signal {
+            life: of,
+            signal,
+            scope,
+        } => format!("signal {} {signal} {scope:?}", life(of)),
+        Action::Drain(of) => format!("drain {}", life(of)),
+        Action::Check(ticket, spec) => format!("check {} {}", ticket.0, spec.name),
+        Action::CreateLogs(paths) => format!("create {paths:?}"),
+        Action::ClearLogs { ticket, slot, .. } => format!("clear {} {slot}", ticket.0),
+        Action::ClearDaemonLog(ticket) => format!("clear-log {}", ticket.0),
+        Action::ReopenLogs => "reopen".to_owned(),
+        Action::WriteStdin { ticket, data, .. } => {
+            format!("stdin {} {:?}", ticket.0, String::from_utf8_lossy(data))
+        }
+        Action::Load(reason) => format!("load {reason:?}"),
+        Action::Log(line) => format!("{} {line}", line.level().letters()),
+        Action::Audit(line) => {
+            let fault = line.fault.as_ref().map(ToString::to_string);
+            let fault = fault.unwrap_or_else(|| "ok".to_owned());
+            format!("audit {} {} {fault}", line.verb, line.target)
+        }
+        Action::Publish(event) => match &event.kind {
+            EventKind::ProcessState {
+                from,
+                tries,
+                pid,
+                expected,
+                ..
+            } => {
+                let process = event.process.as_ref().expect("has one");
+                let more = match event.name() {
+                    "PROCESS_STATE_STARTING" | "PROCESS_STATE_BACKOFF" => format!(" tries {tries}"),
+                    "PROCESS_STATE_EXITED" => format!(" pid {pid} expected {expected}"),
+                    "PROCESS_STATE_FATAL" | "PROCESS_STATE_UNKNOWN" => String::new(),
+                    _ => format!(" pid {pid}"),
+                };
+                let name = event.name().trim_start_matches("PROCESS_STATE_");
+                format!("{process} {from}->{name}{more}")
+            }
+            EventKind::GroupAdded | EventKind::GroupRemoved => {
+                let group = event.group.as_ref().expect("has one");
+                format!("{} {group}", event.name())
+            }
+            EventKind::ProcessCommunication { .. }
+            | EventKind::ProcessLog { .. }
+            | EventKind::RemoteCommunication { .. }
+            | EventKind::SupervisorState(_) => event.name().to_owned(),
+        },
+        Action::Answer(ticket, answer) => format!(
+            "answer {} {}",
+            ticket.0,
+            match answer {
+                Ok(Reply::Results(results)) => {
+                    let one = |result: &crate::api::TargetResult| {
+                        let fault = result.fault.as_ref().map(ToString::to_string);
+                        let fault = fault.unwrap_or_else(|| "OK".to_owned());
+                        format!("{}:{} {fault}", result.group, result.process)
+                    };
+                    format!("{:?}", results.iter().map(one).collect::<Vec<_>>())
+                }
+                Ok(Reply::Diff {
+                    added,
+                    changed,
+                    removed,
+                }) => {
+                    let names = |list: &[GroupName]| {
+                        list.iter()
+                            .map(GroupName::as_str)
+                            .collect::<Vec<_>>()
+                            .join(" ")
+                    };
+                    format!(
+                        "+[{}] ~[{}] -[{}]",
+                        names(added),
+                        names(changed),
+                        names(removed)
+                    )
+                }
+                Ok(reply) => format!("{reply:?}"),
+                Err(fault) => format!("fault {fault}"),
+            }
+        ),
+        Action::Finish(outcome) => format!("finish {outcome:?}"),
+    }
+}
+
+/// A script: at these milliseconds, this input gives these actions, and then this is due.
+pub(super) fn play(bench: &mut Bench, script: Vec<(u64, Input, Vec<&str>, Option<u64>)>) {
+    for (ms, input, expected, due) in script {
+        let told = format!("{ms} ms: {input:?}");
+        assert_eq!(bench.give(ms, input), expected, "{told}");
+        assert_eq!(bench.due(), due, "{told}");
+    }
+}

@@ -1,0 +1,517 @@
+//! What clients ask (rows RPC-13 to RPC-34).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::bench::{Bench, CAT, config, exited, one, program, start, stop};
+use crate::api::{LogOf, Request, Scope, Target, Ticket};
+use crate::config::spec::{GroupKind, LogTarget};
+use crate::core::{Input, LoadError, LoadReason};
+use crate::domain::{Channel, Errno, Life, Seconds, Signal, SpawnError};
+
+fn checked(ticket: u64, result: Result<(), SpawnError>) -> Input {
+    let ticket = Ticket(ticket);
+    Input::Checked { ticket, result }
+}
+
+fn last(lines: &[String]) -> &str {
+    lines.last().map_or("", String::as_str)
+}
+
+#[test]
+fn rpc_15_what_the_daemon_says_of_itself() {
+    let mut bench = Bench::cat(|_| {});
+    for (request, answer) in [
+        (Request::State, "State(Running)"),
+        (Request::Pid, "Pid(4711)"),
+        (Request::Identification, "Text(\"supervisor\")"),
+        (Request::LogFile(LogOf::Daemon), "LogFile(Some(\"/l\"))"),
+        (
+            Request::LogFile(LogOf::Process("cat".to_owned(), Channel::Stdout)),
+            "LogFile(None)",
+        ),
+    ] {
+        let lines = bench.ask(0, request);
+        assert!(last(&lines).ends_with(answer), "{lines:?}");
+    }
+}
+
+#[test]
+fn rpc_16_start_is_refused_in_this_order() {
+    let mut bench = Bench::up(|_| {});
+    assert_eq!(
+        bench.ask(0, start("dog", true)),
+        ["answer 1 fault BAD_NAME: dog"]
+    );
+    // The command is looked at before the state.
+    let path = || "/bin/cat".to_owned();
+    let table = [
+        (
+            Err(SpawnError::NotFound(path())),
+            "NO_FILE: can't find command '/bin/cat'",
+        ),
+        (
+            Err(SpawnError::Directory(path())),
+            "NOT_EXECUTABLE: command at '/bin/cat' is a directory",
+        ),
+        (
+            Err(SpawnError::NoPermission(path())),
+            "NOT_EXECUTABLE: no permission to run command '/bin/cat'",
+        ),
+        (Ok(()), "ALREADY_STARTED: cat"),
+    ];
+    for (place, (result, fault)) in table.into_iter().enumerate() {
+        let ticket = place as u64 + 2;
+        assert_eq!(
+            bench.ask(0, start("cat", true)),
+            [format!("check {ticket} cat")]
+        );
+        let lines = bench.give(0, checked(ticket, result));
+        assert_eq!(
+            lines,
+            [
+                format!("audit start cat {fault}"),
+                format!("answer {ticket} fault {fault}")
+            ]
+        );
+    }
+}
+
+#[test]
+fn rpc_16_a_stopping_process_is_not_started() {
+    let mut bench = Bench::up(|_| {});
+    bench.ask(0, stop("cat", false));
+    for (ticket, wait, answer) in [
+        (2, true, "answer 2 fault ABNORMAL_TERMINATION: cat"),
+        (3, false, "answer 3 Done"),
+    ] {
+        bench.ask(0, start("cat", wait));
+        let lines = bench.give(0, checked(ticket, Ok(())));
+        assert_eq!(lines[0], "WARN process 'cat' already running");
+        assert_eq!(last(&lines), answer);
+    }
+}
+
+/// A stopped `cat` whose start was asked for and checked.
+fn starting(wait: bool, startsecs: i64) -> Bench {
+    let mut bench = Bench::cat(|spec| {
+        spec.autostart = false;
+        spec.startsecs = Seconds(startsecs);
+    });
+    bench.ask(0, start("cat", wait));
+    bench.give(0, checked(1, Ok(())));
+    bench
+}
+
+#[test]
+fn rpc_17_a_waited_start_is_answered_when_running() {
+    let mut bench = starting(true, 1);
+    bench.bring_up(0, 0, 1, 7);
+    let lines = bench.give(1000, Input::DeadlineReached);
+    assert_eq!(last(&lines), "answer 1 Done");
+}
+
+#[test]
+fn rpc_17_startsecs_0_is_answered_at_the_spawn() {
+    let mut bench = starting(true, 0);
+    bench.give(0, Input::Resolved(CAT));
+    bench.give(0, Input::Prepared(CAT));
+    let lines = bench.give(0, Input::Spawned { life: CAT, pid: 7 });
+    assert_eq!(last(&lines), "answer 1 Done");
+}
+
+#[test]
+fn rpc_17_the_first_failure_answers_and_retries_go_on() {
+    for wait in [true, false] {
+        let mut bench = starting(wait, 1);
+        let error = SpawnError::Empty;
+        let lines = bench.give(0, Input::SpawnFailed { life: CAT, error });
+        assert_eq!(last(&lines), "answer 1 fault SPAWN_ERROR: cat");
+        assert_eq!(
+            (bench.state().as_str(), bench.due()),
+            ("BACKOFF", Some(1000))
+        );
+    }
+}
+
+#[test]
+fn rpc_17_a_quick_end_is_a_spawn_error_too() {
+    let mut bench = starting(true, 1);
+    bench.bring_up(0, 0, 1, 7);
+    bench.give(10, exited(0));
+    let lines = bench.give(10, Input::Drained(CAT));
+    assert_eq!(last(&lines), "answer 1 fault SPAWN_ERROR: cat");
+}
+
+#[test]
+fn rpc_17_a_stop_ends_the_wait_for_a_start() {
+    let mut bench = starting(true, 1);
+    bench.bring_up(0, 0, 1, 7);
+    let lines = bench.ask(10, stop("cat", false));
+    assert_eq!(last(&lines), "answer 1 fault ABNORMAL_TERMINATION: cat");
+}
+
+#[test]
+fn rpc_17_without_waiting_the_spawn_answers() {
+    let mut bench = starting(false, 1);
+    bench.give(0, Input::Resolved(CAT));
+    bench.give(0, Input::Prepared(CAT));
+    let lines = bench.give(0, Input::Spawned { life: CAT, pid: 7 });
+    assert_eq!(last(&lines), "answer 1 Done");
+}
+
+#[test]
+fn rpc_18_stop_of_what_does_not_run() {
+    let mut bench = Bench::cat(|spec| spec.autostart = false);
+    assert_eq!(
+        bench.ask(0, stop("cat", true)),
+        ["answer 1 fault NOT_RUNNING: cat"]
+    );
+    assert_eq!(
+        bench.ask(0, stop("dog", true)),
+        ["answer 2 fault BAD_NAME: dog"]
+    );
+}
+
+/// Group `g` with `a`, `b`, `c`; `b` is stopped, the others are STARTING with pids 10 and 12.
+fn trio() -> Bench {
+    let mut specs = vec![program("g", "a"), program("g", "b"), program("g", "c")];
+    specs[1].autostart = false;
+    specs[1].startsecs = Seconds(0);
+    let mut bench = Bench::new(config(vec![(999, specs)]));
+    bench.give(0, Input::Began);
+    bench.bring_up(0, 0, 1, 10);
+    bench.bring_up(0, 2, 2, 12);
+    bench
+}
+
+#[test]
+fn rpc_20_only_those_concerned_are_in_the_results() {
+    let mut bench = trio();
+    let target = Target::Group("g".to_owned());
+    let request = Request::Start { target, wait: true };
+    assert_eq!(bench.ask(0, request), ["check 1 b"]);
+    bench.give(0, checked(1, Ok(())));
+    let life = Life {
+        slot: 1,
+        incarnation: 3,
+    };
+    bench.give(0, Input::Resolved(life));
+    bench.give(0, Input::Prepared(life));
+    let lines = bench.give(0, Input::Spawned { life, pid: 11 });
+    assert_eq!(last(&lines), "answer 1 [\"g:b OK\"]");
+    let target = Target::Group("x".to_owned());
+    let request = Request::Start { target, wait: true };
+    assert_eq!(bench.ask(0, request), ["answer 2 fault BAD_NAME: x"]);
+}
+
+#[test]
+fn rpc_20_immediate_results_come_first_then_as_they_finish() {
+    let mut bench = trio();
+    // `c` in BACKOFF is stopped at once, though `a` comes before it; `a` needs its time.
+    let life = Life {
+        slot: 2,
+        incarnation: 2,
+    };
+    let status = crate::domain::ExitStatus::Exited(0);
+    bench.give(10, Input::Exited { life, status });
+    bench.give(10, Input::Drained(life));
+    let lines = bench.ask(
+        20,
+        Request::Stop {
+            target: Target::All,
+            wait: true,
+        },
+    );
+    assert!(lines.contains(&"a STARTING->STOPPING pid 10".to_owned()));
+    assert!(lines.contains(&"c BACKOFF->STOPPED pid 0".to_owned()));
+    bench.give(30, exited(0));
+    let lines = bench.give(30, Input::Drained(CAT));
+    assert_eq!(last(&lines), "answer 1 [\"g:c OK\", \"g:a OK\"]");
+}
+
+#[test]
+fn rpc_20_nobody_concerned_is_an_empty_answer() {
+    let mut bench = Bench::cat(|spec| spec.autostart = false);
+    let request = Request::Stop {
+        target: Target::All,
+        wait: true,
+    };
+    assert_eq!(bench.ask(0, request), ["answer 1 []"]);
+}
+
+#[test]
+fn rpc_21_signals() {
+    let mut bench = Bench::up(|_| {});
+    let signal = |target: Target, signal: &str| Request::Signal {
+        target,
+        signal: signal.to_owned(),
+    };
+    assert_eq!(
+        bench.ask(0, signal(one("dog"), "NONSENSE")),
+        ["answer 1 fault BAD_NAME: dog"]
+    );
+    assert_eq!(
+        bench.ask(0, signal(one("cat"), "NONSENSE")),
+        ["answer 2 fault BAD_SIGNAL: NONSENSE"]
+    );
+    assert_eq!(
+        bench.ask(0, signal(Target::All, "NONSENSE")),
+        ["answer 3 [\"cat:cat BAD_SIGNAL: NONSENSE\"]"]
+    );
+    assert_eq!(
+        bench.ask(0, signal(one("cat"), "1")),
+        [
+            "DEBG sending cat (pid 7) sig SIGHUP",
+            "signal 0.1 SIGHUP Process",
+        ]
+    );
+    let hup = Signal::parse("HUP").expect("known");
+    let done = Input::Signalled {
+        life: CAT,
+        signal: hup,
+        result: Ok(()),
+    };
+    assert_eq!(bench.give(0, done), ["answer 4 Done"]);
+    bench.ask(0, stop("cat", false));
+    bench.give(10, exited(0));
+    bench.give(10, Input::Drained(CAT));
+    assert_eq!(
+        bench.ask(20, signal(one("cat"), "HUP")),
+        ["answer 6 fault NOT_RUNNING: cat"]
+    );
+    assert_eq!(bench.ask(20, signal(Target::All, "HUP")), ["answer 7 []"]);
+}
+
+#[test]
+fn rpc_22_rpc_24_views_are_sorted_and_complete() {
+    let mut bench = Bench::new(config(vec![
+        (1, vec![program("z", "z")]),
+        (2, vec![program("g", "b"), program("g", "a")]),
+    ]));
+    bench.give(0, Input::Began);
+    bench.bring_up(1500, 0, 1, 7);
+    let views = bench.fleet.view(Bench::now(9700));
+    let names: Vec<_> = views.iter().map(|view| view.name.as_str()).collect();
+    assert_eq!(names, ["a", "b", "z"]);
+    let z = &views[2];
+    assert_eq!(
+        (z.pid, z.start, z.stop, z.now, z.uptime),
+        (7, 1001, 0, 1009, 8)
+    );
+    assert_eq!(
+        bench.ask(0, Request::ProcessInfo("g:*".to_owned())),
+        ["answer 1 fault BAD_NAME: g:*"]
+    );
+}
+
+#[test]
+fn rpc_28_rpc_29_logs_are_cleared_one_after_another() {
+    let mut specs = vec![program("g", "a"), program("g", "b"), program("g", "c")];
+    for spec in &mut specs {
+        spec.autostart = false;
+    }
+    specs[0].stdout.target = LogTarget::File(Arc::from(Path::new("/a")));
+    specs[2].stderr.target = LogTarget::File(Arc::from(Path::new("/c")));
+    let mut bench = Bench::new(config(vec![(999, specs)]));
+    bench.give(0, Input::Began);
+    let cleared = |slot, result| Input::Cleared {
+        ticket: Ticket(1),
+        slot,
+        result,
+    };
+    assert_eq!(bench.ask(0, Request::ClearLogs(Target::All)), ["clear 1 0"]);
+    assert_eq!(bench.give(0, cleared(0, Ok(()))), ["clear 1 2"]);
+    let lines = bench.give(0, cleared(2, Err(Errno(13))));
+    assert_eq!(
+        last(&lines),
+        "answer 1 [\"g:a OK\", \"g:b OK\", \"g:c FAILED: g:c\"]"
+    );
+    assert_eq!(bench.ask(0, Request::ClearDaemonLog), ["clear-log 2"]);
+    let done = Input::DaemonLogCleared {
+        ticket: Ticket(2),
+        result: Ok(()),
+    };
+    assert_eq!(
+        bench.give(0, done),
+        ["INFO reopening log file", "answer 2 Done"]
+    );
+}
+
+#[test]
+fn rpc_30_stdin_faults() {
+    let mut bench = Bench::up(|_| {});
+    let write = |name: &str| Request::WriteStdin {
+        name: name.to_owned(),
+        data: b"x".to_vec(),
+    };
+    for (ticket, result, answer) in [
+        (1, Ok(()), "Done"),
+        (2, Err(Errno::PIPE), "fault NO_FILE: cat"),
+        (
+            3,
+            Err(Errno::AGAIN),
+            "fault FAILED: cat: its standard input takes no more at the moment",
+        ),
+    ] {
+        assert_eq!(
+            bench.ask(0, write("cat")),
+            [format!("stdin {ticket} \"x\"")]
+        );
+        let taken = Input::StdinTaken {
+            ticket: Ticket(ticket),
+            result,
+        };
+        assert_eq!(bench.give(0, taken), [format!("answer {ticket} {answer}")]);
+    }
+    assert_eq!(
+        bench.ask(0, write("cat:*")),
+        ["answer 4 fault BAD_NAME: cat:*"]
+    );
+    bench.ask(0, stop("cat", false));
+    assert_eq!(
+        bench.ask(0, write("cat")),
+        ["answer 6 fault NOT_RUNNING: cat"]
+    );
+}
+
+#[test]
+fn rpc_32_rpc_34_reread_add_remove() {
+    let mut bench = Bench::up(|_| {});
+    let mut dog = program("dog", "dog");
+    dog.stdout.target = LogTarget::Auto;
+    dog.autostart = false;
+    let read = config(vec![(999, vec![dog])]);
+    for ticket in [1, 2] {
+        assert_eq!(
+            bench.ask(0, Request::Reread),
+            [format!("load Reread(Ticket({ticket}))")]
+        );
+        let loaded = Input::Loaded {
+            reason: LoadReason::Reread(Ticket(ticket)),
+            result: Ok(Arc::clone(&read)),
+        };
+        assert_eq!(
+            bench.give(0, loaded),
+            [format!("answer {ticket} +[dog] ~[] -[cat]")]
+        );
+    }
+    let add = |name: &str| Request::AddGroup(name.to_owned());
+    let remove = |name: &str| Request::RemoveGroup(name.to_owned());
+    assert_eq!(
+        bench.ask(0, add("cat")),
+        ["answer 3 fault BAD_NAME: cat"],
+        "it is active, but not in the file"
+    );
+    let lines = bench.ask(0, add("dog"));
+    assert!(
+        lines[0].starts_with("create [\"/tmp/dog-stdout---supervisor-")
+            && lines[0].ends_with(".log\"]"),
+        "{lines:?}"
+    );
+    assert_eq!(lines[1..], ["PROCESS_GROUP_ADDED dog", "answer 4 Done"]);
+    assert_eq!(
+        bench.ask(0, add("dog")),
+        ["answer 5 fault ALREADY_ADDED: dog"]
+    );
+    assert_eq!(
+        bench.ask(0, remove("cat")),
+        ["answer 6 fault STILL_RUNNING: cat"]
+    );
+    assert_eq!(
+        bench.ask(0, remove("dog")),
+        ["PROCESS_GROUP_REMOVED dog", "answer 7 Done"]
+    );
+    assert_eq!(
+        bench.ask(0, remove("dog")),
+        ["answer 8 fault BAD_NAME: dog"]
+    );
+    // Without a reread between, the made-up name is the same, and the file is there.
+    assert_eq!(
+        bench.ask(0, add("dog")),
+        ["PROCESS_GROUP_ADDED dog", "answer 9 Done"]
+    );
+}
+
+#[test]
+fn rpc_32_a_broken_file_changes_nothing() {
+    let mut bench = Bench::cat(|_| {});
+    bench.ask(0, Request::Reread);
+    let error = LoadError {
+        sentence: "bad".to_owned(),
+        all: vec!["f:1:1: bad".to_owned()],
+    };
+    let loaded = Input::Loaded {
+        reason: LoadReason::Reread(Ticket(1)),
+        result: Err(error),
+    };
+    assert_eq!(
+        bench.give(0, loaded),
+        ["answer 1 fault CANT_REREAD: bad", "ERRO f:1:1: bad"]
+    );
+}
+
+#[test]
+fn listeners_are_listed_and_stay_stopped() {
+    let mut read = config(vec![(-1, vec![program("l", "l")])]);
+    let group = Arc::make_mut(&mut Arc::make_mut(&mut read).groups[0]);
+    group.kind = GroupKind::Listeners {
+        events: vec!["EVENT".to_owned()],
+        buffer_size: 10,
+        result_handler: String::new(),
+    };
+    let mut bench = Bench::new(read);
+    let lines = bench.give(0, Input::Began);
+    assert_eq!(
+        lines[0],
+        "WARN [eventlistener:l] is configured but not run by this version; its processes stay STOPPED"
+    );
+    assert_eq!(bench.state(), "STOPPED");
+    assert_eq!(
+        bench.ask(0, start("l", true)),
+        ["answer 1 fault FAILED: l: [eventlistener:l] is not run by this version"]
+    );
+}
+
+#[test]
+fn a_grant_covers_only_its_groups() {
+    let mut bench = Bench::new(config(vec![
+        (1, vec![program("a", "a")]),
+        (2, vec![program("b", "b")]),
+    ]));
+    bench.give(0, Input::Began);
+    bench.bring_up(0, 0, 1, 7);
+    bench.bring_up(0, 1, 2, 8);
+    let mine = || Scope::Groups(vec!["a".to_owned()]);
+    let refused = "fault FAILED: not permitted";
+    for request in [
+        stop("b", false),
+        Request::Shutdown,
+        Request::Restart,
+        Request::Reread,
+        Request::RemoveGroup("b".to_owned()),
+        Request::ClearDaemonLog,
+        Request::ProcessInfo("b".to_owned()),
+    ] {
+        let lines = bench.ask_within(0, request, mine());
+        assert!(
+            lines.len() == 1 && last(&lines).ends_with(refused),
+            "{lines:?}"
+        );
+    }
+    let request = Request::Signal {
+        target: Target::All,
+        signal: "HUP".to_owned(),
+    };
+    bench.ask_within(0, request, mine());
+    let signal = Signal::parse("HUP").expect("known");
+    let done = Input::Signalled {
+        life: CAT,
+        signal,
+        result: Ok(()),
+    };
+    assert_eq!(
+        bench.give(0, done),
+        ["answer 8 [\"a:a OK\", \"b:b FAILED: not permitted\"]"]
+    );
+}

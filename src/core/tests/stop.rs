@@ -1,0 +1,214 @@
+//! Stopping one process (rows PRC-11, PRC-22 to PRC-25, RPC-18).
+
+use super::bench::{Bench, CAT, exited, stop};
+use crate::core::Input;
+use crate::domain::{Errno, ExitStatus, Seconds, Signal, SpawnError};
+
+fn signalled(signal: Signal, result: Result<(), Errno>) -> Input {
+    let life = CAT;
+    Input::Signalled {
+        life,
+        signal,
+        result,
+    }
+}
+
+#[test]
+fn prc_22_prc_23_prc_25_signal_then_sigkill_again_and_again() {
+    let mut bench = Bench::up(|spec| {
+        spec.stopwaitsecs = Seconds(3);
+        spec.killasgroup = true;
+    });
+    bench.give(1000, Input::DeadlineReached);
+    assert_eq!(
+        bench.ask(5000, stop("cat", true)),
+        [
+            "DEBG killing cat (pid 7) with signal SIGTERM",
+            "cat RUNNING->STOPPING pid 7",
+            "signal 0.1 SIGTERM Process",
+            "INFO waiting for cat to stop",
+        ]
+    );
+    assert_eq!(bench.give(5000, signalled(Signal::TERM, Ok(()))), [""; 0]);
+    assert_eq!(bench.due(), Some(7000));
+    assert_eq!(
+        bench.give(7000, Input::DeadlineReached),
+        ["INFO waiting for cat to stop"]
+    );
+    let kill = [
+        "WARN killing 'cat' (7) with SIGKILL",
+        "DEBG killing cat (pid 7) process group with signal SIGKILL",
+        "signal 0.1 SIGKILL Group",
+    ];
+    assert_eq!(bench.give(8000, Input::DeadlineReached), kill);
+    assert_eq!(bench.give(8000, signalled(Signal::KILL, Ok(()))), [""; 0]);
+    bench.give(9000, Input::DeadlineReached);
+    assert_eq!(bench.due(), Some(11_000));
+    let again = bench.give(11_000, Input::DeadlineReached);
+    assert_eq!(again[again.len() - 3..], kill);
+    let status = ExitStatus::Signalled {
+        signal: Signal::KILL,
+        dumped: false,
+    };
+    bench.give(11_500, Input::Exited { life: CAT, status });
+    assert_eq!(
+        bench.give(11_500, Input::Drained(CAT)),
+        [
+            "cat STOPPING->STOPPED pid 7",
+            "WARN stopped: cat (terminated by SIGKILL)",
+            "answer 1 Done",
+        ]
+    );
+    assert_eq!(bench.due(), None);
+}
+
+#[test]
+fn prc_23_no_patience_is_no_hot_loop() {
+    for secs in [0, -1, i64::MIN] {
+        let mut bench = Bench::up(|spec| spec.stopwaitsecs = Seconds(secs));
+        let lines = bench.ask(500, stop("cat", false));
+        let kills = lines.iter().filter(|line| line.starts_with("signal"));
+        assert_eq!(kills.count(), 2, "SIGTERM and SIGKILL");
+        assert_eq!(bench.due(), Some(1500));
+    }
+}
+
+#[test]
+fn prc_24_an_expected_code_is_info() {
+    for (code, line) in [(0, "INFO"), (3, "WARN")] {
+        let mut bench = Bench::up(|_| {});
+        bench.ask(100, stop("cat", false));
+        bench.give(200, exited(code));
+        let expected = format!("{line} stopped: cat (exit status {code})");
+        assert_eq!(bench.give(200, Input::Drained(CAT))[1], expected);
+    }
+}
+
+#[test]
+fn prc_11_a_refused_signal_is_unknown_and_stays_so() {
+    let mut bench = Bench::up(|_| {});
+    bench.ask(100, stop("cat", true));
+    let problem = "unknown problem killing cat (7):[Errno 1] Operation not permitted";
+    assert_eq!(
+        bench.give(100, signalled(Signal::TERM, Err(Errno(1)))),
+        [
+            format!("CRIT {problem}"),
+            "cat STOPPING->UNKNOWN".to_owned(),
+            format!("answer 1 fault FAILED: {problem}"),
+        ]
+    );
+    assert_eq!(bench.due(), None);
+    bench.give(200, exited(0));
+    assert_eq!(
+        bench.give(200, Input::Drained(CAT)),
+        ["INFO exited: cat (exit status 0; expected)"]
+    );
+    assert_eq!(bench.state(), "UNKNOWN");
+    bench.ask(300, super::bench::start("cat", true));
+    let checked = Input::Checked {
+        ticket: crate::api::Ticket(2),
+        result: Ok(()),
+    };
+    let lines = bench.give(300, checked);
+    let refused = "answer 2 fault FAILED: cat is in an unknown process state";
+    assert_eq!(lines.last().map(String::as_str), Some(refused));
+}
+
+#[test]
+fn a_signal_that_comes_too_late_leaves_the_state() {
+    let mut bench = Bench::up(|_| {});
+    bench.ask(100, stop("cat", true));
+    assert_eq!(
+        bench.give(100, signalled(Signal::TERM, Err(Errno::SRCH))),
+        [
+            "DEBG unable to signal cat (pid 7), it probably just exited on its own: [Errno 3] No such process"
+        ]
+    );
+    assert_eq!(bench.state(), "STOPPING");
+}
+
+#[test]
+fn a_stop_before_there_is_a_process_cancels_the_attempt() {
+    let mut bench = Bench::cat(|_| {});
+    bench.give(0, Input::Resolved(CAT));
+    assert_eq!(
+        bench.ask(10, stop("cat", true)),
+        [
+            "drain 0.1",
+            "cat STARTING->STOPPING pid 0",
+            "cat STOPPING->STOPPED pid 0",
+            "answer 1 Done",
+        ]
+    );
+    assert_eq!(bench.give(20, Input::Prepared(CAT)), ["drain 0.1"]);
+    assert_eq!(bench.state(), "STOPPED");
+}
+
+#[test]
+fn a_stop_during_the_spawn_signals_as_soon_as_it_can() {
+    let mut bench = Bench::cat(|_| {});
+    bench.give(0, Input::Resolved(CAT));
+    bench.give(0, Input::Prepared(CAT));
+    assert_eq!(
+        bench.ask(10, stop("cat", true)),
+        [
+            "cat STARTING->STOPPING pid 0",
+            "INFO waiting for cat to stop",
+        ]
+    );
+    assert_eq!(
+        bench.give(50, Input::Spawned { life: CAT, pid: 7 }),
+        [
+            "INFO spawned: 'cat' with pid 7",
+            "DEBG killing cat (pid 7) with signal SIGTERM",
+            "signal 0.1 SIGTERM Process",
+        ]
+    );
+}
+
+#[test]
+fn a_stop_during_a_spawn_that_fails_is_a_stop() {
+    let mut bench = Bench::cat(|_| {});
+    bench.give(0, Input::Resolved(CAT));
+    bench.give(0, Input::Prepared(CAT));
+    bench.ask(10, stop("cat", true));
+    let error = SpawnError::Empty;
+    assert_eq!(
+        bench.give(20, Input::SpawnFailed { life: CAT, error }),
+        [
+            "drain 0.1",
+            "INFO spawnerr: command is empty",
+            "cat STOPPING->STOPPED pid 0",
+            "answer 1 Done",
+        ]
+    );
+}
+
+#[test]
+fn a_reaped_process_is_never_signalled() {
+    let mut bench = Bench::up(|_| {});
+    bench.give(100, exited(0));
+    assert_eq!(
+        bench.ask(200, stop("cat", true)),
+        [
+            "cat STARTING->STOPPING pid 7",
+            "INFO waiting for cat to stop",
+        ]
+    );
+    let lines = bench.give(300, Input::Drained(CAT));
+    assert_eq!(lines[0], "cat STOPPING->STOPPED pid 7");
+    assert_eq!(lines.last().map(String::as_str), Some("answer 1 Done"));
+}
+
+#[test]
+fn a_stop_while_a_restart_waits_keeps_it_down() {
+    let mut bench = Bench::up(|spec| spec.startsecs = Seconds(0));
+    bench.give(100, exited(1));
+    bench.give(100, Input::Drained(CAT));
+    assert_eq!(bench.due(), Some(1000));
+    assert_eq!(
+        bench.ask(200, stop("cat", true)),
+        ["answer 1 fault NOT_RUNNING: cat"]
+    );
+    assert_eq!((bench.state().as_str(), bench.due()), ("EXITED", None));
+}

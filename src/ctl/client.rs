@@ -1,0 +1,381 @@
+//! The connection to the server: one at a time, blocking, kept open between questions. Knows no action.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine as _;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+
+use super::failure::Failure;
+use super::http::Decoder;
+use crate::api::xmlrpc::{self, Call, Value};
+
+/// How long connecting to one address over TCP may take. Questions themselves have no limit: a start waits as long as the
+/// program needs.
+const CONNECT_MAX: Duration = Duration::from_secs(30);
+/// Most bytes of one answer, a whole log read by `tail -0` included.
+const ANSWER_MAX: usize = 1 << 30;
+/// How much is read from the socket at once.
+const READ_SIZE: usize = 64 << 10;
+
+/// A connection to the server.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.read(buffer),
+            Self::Tcp(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.write(bytes),
+            Self::Tcp(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Unix(stream) => stream.as_fd(),
+            Self::Tcp(stream) => stream.as_fd(),
+        }
+    }
+}
+
+/// Where a server listens.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Unix(PathBuf),
+    Tcp { host: String, port: u16 },
+}
+
+impl Place {
+    fn of(url: &str) -> Result<Self, Failure> {
+        if let Some(path) = url.strip_prefix("unix://") {
+            return Ok(Self::Unix(PathBuf::from(path)));
+        }
+        let Some(rest) = url.strip_prefix("http://") else {
+            return Err(Failure::Value(format!(
+                "Unknown protocol for serverurl {url}"
+            )));
+        };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let authority = authority.rsplit('@').next().unwrap_or_default();
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(literal) => match literal.split_once(']') {
+                Some((host, rest)) => (host, rest.strip_prefix(':').unwrap_or_default()),
+                None => return Err(Failure::Value("Invalid IPv6 URL".to_owned())),
+            },
+            None => authority.split_once(':').unwrap_or((authority, "")),
+        };
+        if host.is_empty() {
+            return Err(Failure::Value(format!("no host in serverurl {url}")));
+        }
+        let port = if port.is_empty() {
+            80
+        } else if port.bytes().all(|byte| byte.is_ascii_digit()) {
+            port.parse()
+                .map_err(|_| Failure::Value("Port out of range 0-65535".to_owned()))?
+        } else {
+            return Err(Failure::Value(format!(
+                "Port could not be cast to integer value as {}",
+                super::render::quoted(port)
+            )));
+        };
+        Ok(Self::Tcp {
+            host: host.to_owned(),
+            port,
+        })
+    }
+
+    fn connect(&self) -> Result<Stream, Failure> {
+        match self {
+            Self::Unix(path) => UnixStream::connect(path)
+                .map(Stream::Unix)
+                .map_err(Failure::Io),
+            Self::Tcp { host, port } => {
+                let addresses = (host.as_str(), *port)
+                    .to_socket_addrs()
+                    .map_err(|error| Failure::Resolve(resolver_text(&error)))?;
+                let mut last =
+                    Failure::Resolve("[Errno -5] No address associated with hostname".to_owned());
+                for address in addresses {
+                    match TcpStream::connect_timeout(&address, CONNECT_MAX) {
+                        Ok(stream) => {
+                            // Questions are small and are waited for. Without it things only take longer.
+                            let _ = stream.set_nodelay(true);
+                            return Ok(Stream::Tcp(stream));
+                        }
+                        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                            last = Failure::Io(io::Error::from_raw_os_error(
+                                nix::errno::Errno::ETIMEDOUT as i32,
+                            ));
+                        }
+                        Err(error) => last = Failure::Io(error),
+                    }
+                }
+                Err(last)
+            }
+        }
+    }
+
+    /// What stands in the `Host` field.
+    fn host(&self) -> String {
+        match self {
+            Self::Unix(_) => "localhost".to_owned(),
+            Self::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+            Self::Tcp { host, port } => format!("{host}:{port}"),
+        }
+    }
+}
+
+/// The resolver's own words, with the number that Python shows where it is known.
+fn resolver_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text
+        .strip_prefix("failed to lookup address information: ")
+        .unwrap_or(&text);
+    match text {
+        "Name or service not known" => format!("[Errno -2] {text}"),
+        "Temporary failure in name resolution" => format!("[Errno -3] {text}"),
+        "No address associated with hostname" => format!("[Errno -5] {text}"),
+        _ => text.to_owned(),
+    }
+}
+
+/// Whom we talk to, as whom. It cannot be printed: it knows a password.
+pub(super) struct Client {
+    url: String,
+    credentials: Option<(String, String)>,
+    open: Option<Stream>,
+}
+
+impl Client {
+    /// Opens nothing yet. `credentials` are user name and password.
+    pub(super) fn new(url: &str, credentials: Option<(String, String)>) -> Self {
+        Self {
+            url: url.to_owned(),
+            credentials,
+            open: None,
+        }
+    }
+
+    /// The server, as the user wrote it.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A client for the same server and user, with a connection of its own.
+    pub(super) fn again(&self) -> Self {
+        Self::new(&self.url, self.credentials.clone())
+    }
+
+    /// Talks to another server from now on.
+    pub(super) fn set_url(&mut self, url: &str) {
+        self.url = url.to_owned();
+        self.open = None;
+    }
+
+    /// Talks as somebody else from now on.
+    pub(super) fn set_credentials(&mut self, username: String, password: String) {
+        self.credentials = Some((username, password));
+    }
+
+    /// Calls `method` and waits for its answer, however long it takes.
+    ///
+    /// # Errors
+    /// [`Failure::Fault`] from the server; anything that goes wrong on the way. A question is never sent twice.
+    pub(super) fn call(&mut self, method: &str, params: Vec<Value>) -> Result<Value, Failure> {
+        let place = Place::of(&self.url)?;
+        let body = xmlrpc::write_call(&Call {
+            method: method.to_owned(),
+            params,
+        });
+        let mut request = self.request("POST /RPC2", &place);
+        request.push_str("Content-Type: text/xml\r\nAccept: text/xml\r\nContent-Length: ");
+        request.push_str(&body.len().to_string());
+        request.push_str("\r\n\r\n");
+        let mut request = request.into_bytes();
+        request.extend_from_slice(&body);
+
+        let mut stream = match self.open.take() {
+            Some(stream) if is_idle(&stream) => stream,
+            _ => place.connect()?,
+        };
+        // A server that answers and closes without reading everything makes the write fail; its answer counts all the same.
+        let written = stream.write_all(&request);
+        let mut decoder = Decoder::new();
+        let answer = match receive(&mut stream, &mut decoder) {
+            Err(Failure::Closed { midway: false } | Failure::Io(_)) if written.is_err() => {
+                written.map_err(Failure::Io)?;
+                Vec::new()
+            }
+            answer => answer?,
+        };
+        let head = decoder
+            .head()
+            .ok_or(Failure::Closed { midway: false })?
+            .clone();
+        if head.keep {
+            self.open = Some(stream);
+        }
+        if head.status != 200 {
+            return Err(Failure::Http {
+                status: head.status,
+                reason: head.reason,
+            });
+        }
+        let answer =
+            xmlrpc::read_response(&answer).map_err(|error| Failure::Garbage(error.to_string()))?;
+        Ok(answer?)
+    }
+
+    /// Asks for `path` on a connection of its own, whose answer the caller reads.
+    ///
+    /// # Errors
+    /// Connecting or sending failed.
+    pub(super) fn get(&self, path: &str) -> Result<Stream, Failure> {
+        let place = Place::of(&self.url)?;
+        let mut request = self.request(&format!("GET {}", encoded(path)), &place);
+        request.push_str("Accept: */*\r\n\r\n");
+        let mut stream = place.connect()?;
+        stream.write_all(request.as_bytes()).map_err(Failure::Io)?;
+        Ok(stream)
+    }
+
+    /// The request line and the fields that every request has.
+    fn request(&self, line: &str, place: &Place) -> String {
+        let mut request = format!(
+            "{line} HTTP/1.1\r\nHost: {}\r\nUser-Agent: supervisorctl/{}\r\n",
+            place.host(),
+            env!("CARGO_PKG_VERSION")
+        );
+        if let Some((username, password)) = &self.credentials {
+            let token =
+                base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
+            request.push_str("Authorization: Basic ");
+            request.push_str(&token);
+            request.push_str("\r\n");
+        }
+        request
+    }
+}
+
+/// Whether the server neither closed a kept connection nor says anything on it unasked.
+fn is_idle(stream: &Stream) -> bool {
+    let mut fds = [PollFd::new(stream.as_fd(), PollFlags::POLLIN)];
+    matches!(nix::poll::poll(&mut fds, PollTimeout::ZERO), Ok(0))
+}
+
+/// Reads one whole answer.
+fn receive(stream: &mut Stream, decoder: &mut Decoder) -> Result<Vec<u8>, Failure> {
+    let mut answer = Vec::new();
+    let mut buffer = vec![0; READ_SIZE];
+    while !decoder.is_whole() {
+        match stream.read(&mut buffer) {
+            Ok(0) if decoder.close() => break,
+            Ok(0) => {
+                return Err(Failure::Closed {
+                    midway: decoder.has_begun(),
+                });
+            }
+            Ok(count) => decoder
+                .feed(&buffer[..count], &mut answer)
+                .map_err(|why| Failure::Garbage(why.to_owned()))?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Failure::Io(error)),
+        }
+        if answer.len() > ANSWER_MAX {
+            return Err(Failure::Garbage("it is too long".to_owned()));
+        }
+    }
+    Ok(answer)
+}
+
+/// `path` with everything percent-encoded that could end or change it; what names of processes are made of stays.
+fn encoded(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~:*!$&'()+,;=@".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ctl_01_places() {
+        let tcp = |host: &str, port| {
+            Ok(Place::Tcp {
+                host: host.to_owned(),
+                port,
+            })
+        };
+        let table = [
+            (
+                "unix:///run/x.sock",
+                Ok(Place::Unix(PathBuf::from("/run/x.sock"))),
+            ),
+            ("http://localhost:9001", tcp("localhost", 9001)),
+            ("http://localhost", tcp("localhost", 80)),
+            ("http://localhost:", tcp("localhost", 80)),
+            ("http://h:1/path?x", tcp("h", 1)),
+            ("http://u:p@h:1", tcp("h", 1)),
+            ("http://[::1]:9001", tcp("::1", 9001)),
+            ("http://[::1]", tcp("::1", 80)),
+            (
+                "ftp://x",
+                Err("<class 'ValueError'>, Unknown protocol for serverurl ftp://x"),
+            ),
+            (
+                "http://h:foo",
+                Err("<class 'ValueError'>, Port could not be cast to integer value as 'foo'"),
+            ),
+            (
+                "http://h:99999",
+                Err("<class 'ValueError'>, Port out of range 0-65535"),
+            ),
+            (
+                "http://:1",
+                Err("<class 'ValueError'>, no host in serverurl http://:1"),
+            ),
+        ];
+        for (url, expected) in table {
+            assert_eq!(
+                Place::of(url).map_err(|failure| failure.to_string()),
+                expected.map_err(str::to_owned),
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn paths_are_one_word() {
+        assert_eq!(encoded("/logtail/g:p_00/stdout"), "/logtail/g:p_00/stdout");
+        assert_eq!(encoded("/a b\r\n?#%é"), "/a%20b%0D%0A%3F%23%25%C3%A9");
+    }
+}

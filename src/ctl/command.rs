@@ -1,0 +1,241 @@
+//! ACTIONS: every action with its help and completion, declared once.
+
+use super::failure::Failure;
+use super::session::Session;
+use super::{daemon, group, log, process, render};
+
+/// What completes the words behind an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Completion {
+    /// Nothing.
+    None,
+    /// Names of actions.
+    Actions,
+    /// Names of groups.
+    Groups,
+    /// Namespecs.
+    Processes,
+}
+
+/// One action.
+pub(super) struct Action {
+    /// The word that calls it.
+    pub(super) name: &'static str,
+    /// What completes the words behind it.
+    pub(super) completes: Completion,
+    /// It stands in the list that `help` prints.
+    pub(super) listed: bool,
+    /// What `help` and usage errors print; none at all for words that Supervisor has no help for.
+    pub(super) help: &'static str,
+    /// What only `help` prints besides: things that Supervisor does not have.
+    pub(super) help_ours: &'static str,
+    /// Does it, given the words behind it.
+    pub(super) run: fn(&mut Session, &str) -> Result<(), Failure>,
+}
+
+/// Every action, by name.
+pub(super) const ACTIONS: &[Action] = &[
+    action("EOF", exit).hidden(),
+    action("add", group::add)
+        .completed(Completion::Groups)
+        .help("add <name> [...]\tActivates any updates in config for process/group"),
+    action("avail", group::avail)
+        .help("avail\t\t\tDisplay all configured processes")
+        .ours("avail --json\t\tThe same as one line of JSON"),
+    action("clear", process::clear)
+        .completed(Completion::Processes)
+        .help(
+            "clear <name>\t\tClear a process' log files.\n\
+             clear <name> <name>\tClear multiple process' log files\n\
+             clear all\t\tClear all process' log files",
+        ),
+    action("exit", exit).help("exit\tExit the supervisor shell."),
+    action("fg", log::fg)
+        .completed(Completion::Processes)
+        .help(
+            "fg <process>\tConnect to a process in foreground mode\n\
+             \t\tCtrl-C to exit",
+        ),
+    action("help", help)
+        .completed(Completion::Actions)
+        .hidden()
+        .help(
+            "help\t\tPrint a list of available actions\n\
+             help <action>\tPrint help for <action>",
+        ),
+    action("maintail", log::maintail).help(
+        "maintail -f \tContinuous tail of supervisor main log file (Ctrl-C to exit)\n\
+         maintail -100\tlast 100 *bytes* of supervisord main log file\n\
+         maintail\tlast 1600 *bytes* of supervisor main log file\n",
+    ),
+    action("open", daemon::open).help(
+        "open <url>\tConnect to a remote supervisord process.\n\
+         \t\t(for UNIX domain socket, use unix:///socket/path)",
+    ),
+    action("pid", process::pid)
+        .completed(Completion::Processes)
+        .help(
+            "pid\t\t\tGet the PID of supervisord.\n\
+             pid <name>\t\tGet the PID of a single child process by name.\n\
+             pid all\t\t\tGet the PID of every child process, one per line.",
+        )
+        .ours("pid --json [...]\tThe same as one line of JSON"),
+    action("quit", exit).help("quit\tExit the supervisor shell."),
+    action("reload", daemon::reload).help("reload \t\tRestart the remote supervisord."),
+    action("remove", group::remove)
+        .completed(Completion::Groups)
+        .help("remove <name> [...]\tRemoves process/group from active config"),
+    action("reread", group::reread)
+        .help("reread \t\t\tReload the daemon's configuration files without add/remove")
+        .ours("reread --json\t\tThe same as one line of JSON"),
+    action("restart", process::restart)
+        .completed(Completion::Processes)
+        .help(
+            "restart <name>\t\tRestart a process\n\
+             restart <gname>:*\tRestart all processes in a group\n\
+             restart <name> <name>\tRestart multiple processes or groups\n\
+             restart all\t\tRestart all processes\n\
+             Note: restart does not reread config files. For that, see reread and update.",
+        ),
+    action("shutdown", daemon::shutdown).help("shutdown \tShut the remote supervisord down."),
+    action("signal", process::signal)
+        .completed(Completion::Processes)
+        .help(
+            "signal <signal name> <name>\t\tSignal a process\n\
+             signal <signal name> <gname>:*\t\tSignal all processes in a group\n\
+             signal <signal name> <name> <name>\tSignal multiple processes or groups\n\
+             signal <signal name> all\t\tSignal all processes",
+        ),
+    action("start", process::start)
+        .completed(Completion::Processes)
+        .help(
+            "start <name>\t\tStart a process\n\
+             start <gname>:*\t\tStart all processes in a group\n\
+             start <name> <name>\tStart multiple processes or groups\n\
+             start all\t\tStart all processes",
+        ),
+    action("status", process::status)
+        .completed(Completion::Processes)
+        .help(
+            "status <name>\t\tGet status for a single process\n\
+             status <gname>:*\tGet status for all processes in a group\n\
+             status <name> <name>\tGet status for multiple named processes\n\
+             status\t\t\tGet all process status info",
+        )
+        .ours("status --json [...]\tThe same as one line of JSON"),
+    action("stop", process::stop)
+        .completed(Completion::Processes)
+        .help(
+            "stop <name>\t\tStop a process\n\
+             stop <gname>:*\t\tStop all processes in a group\n\
+             stop <name> <name>\tStop multiple processes or groups\n\
+             stop all\t\tStop all processes",
+        ),
+    action("tail", log::tail)
+        .completed(Completion::Processes)
+        .help(
+            "tail [-f] <name> [stdout|stderr] (default stdout)\n\
+             Ex:\n\
+             tail -f <name>\t\tContinuous tail of named process stdout\n\
+             \t\t\tCtrl-C to exit.\n\
+             tail -100 <name>\tlast 100 *bytes* of process stdout\n\
+             tail <name> stderr\tlast 1600 *bytes* of process stderr",
+        ),
+    action("update", group::update)
+        .completed(Completion::Groups)
+        .help(
+            "update\t\t\tReload config and add/remove as necessary, and will restart affected programs\n\
+             update all\t\tReload config and add/remove as necessary, and will restart affected programs\n\
+             update <gname> [...]\tUpdate specific groups",
+        ),
+    action("version", daemon::version)
+        .help("version\t\t\tShow the version of the remote supervisord process")
+        .ours("version --json\t\tThe same as one line of JSON"),
+];
+
+const fn action(name: &'static str, run: fn(&mut Session, &str) -> Result<(), Failure>) -> Action {
+    Action {
+        name,
+        completes: Completion::None,
+        listed: true,
+        help: "",
+        help_ours: "",
+        run,
+    }
+}
+
+impl Action {
+    const fn completed(mut self, completes: Completion) -> Self {
+        self.completes = completes;
+        self
+    }
+
+    const fn hidden(mut self) -> Self {
+        self.listed = false;
+        self
+    }
+
+    const fn help(mut self, text: &'static str) -> Self {
+        self.help = text;
+        self
+    }
+
+    const fn ours(mut self, text: &'static str) -> Self {
+        self.help_ours = text;
+        self
+    }
+}
+
+/// The action with this name.
+pub(super) fn find(name: &str) -> Option<&'static Action> {
+    ACTIONS.iter().find(|action| action.name == name)
+}
+
+/// `help [topic]`
+fn help(session: &mut Session, topic: &str) -> Result<(), Failure> {
+    const HEADING: &str = "default commands (type help <topic>):";
+    if topic.is_empty() {
+        session.say("")?;
+        session.say(HEADING)?;
+        session.say(&"=".repeat(HEADING.len()))?;
+        let names: Vec<&str> = ACTIONS
+            .iter()
+            .filter(|action| action.listed)
+            .map(|action| action.name)
+            .collect();
+        for line in render::columns(&names) {
+            session.say(&line)?;
+        }
+        return session.say("");
+    }
+    match find(topic).filter(|action| !action.help.is_empty()) {
+        Some(action) => {
+            session.say(action.help)?;
+            if action.help_ours.is_empty() {
+                Ok(())
+            } else {
+                session.say(action.help_ours)
+            }
+        }
+        None => session.say(&format!("*** No help on {topic}")),
+    }
+}
+
+/// `exit`, `quit`, the end of input.
+fn exit(session: &mut Session, _: &str) -> Result<(), Failure> {
+    session.leaving = true;
+    session.say("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ctl_25_every_listed_action_has_help_and_the_list_is_sorted() {
+        for action in ACTIONS.iter().filter(|action| action.listed) {
+            assert!(action.help.starts_with(action.name), "{}", action.name);
+        }
+        assert!(ACTIONS.is_sorted_by_key(|action| action.name));
+    }
+}

@@ -1,0 +1,114 @@
+//! Actions on the daemon itself: `shutdown`, `reload`, `open`, `version`.
+
+use nix::errno::Errno;
+use serde::Serialize;
+
+use super::command;
+use super::exit;
+use super::failure::Failure;
+use super::render;
+use super::reply;
+use super::session::Session;
+use crate::api::FaultCode;
+
+/// `shutdown`
+pub(super) fn shutdown(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    if !arguments.is_empty() {
+        return session.usage(
+            "shutdown",
+            "Error: shutdown accepts no arguments",
+            exit::GENERIC,
+        );
+    }
+    if !session.confirm("Really shut the remote supervisord process down y/N? ")? {
+        return Ok(());
+    }
+    let failure = match session.call("supervisor.shutdown", Vec::new()) {
+        Ok(_) => return session.say("Shut down"),
+        Err(failure) => failure,
+    };
+    if failure.fault() == Some(i64::from(FaultCode::ShutdownState.code())) {
+        return session.say("ERROR: already shutting down");
+    }
+    let what = match failure.errno() {
+        Some(Errno::ECONNREFUSED) => "refused connection",
+        Some(Errno::ENOENT) => "no such file",
+        _ => return Err(failure),
+    };
+    let line = format!(
+        "ERROR: {} {what} (already shut down?)",
+        session.client.url()
+    );
+    session.complain(&line)?;
+    session.exit = exit::GENERIC;
+    Ok(())
+}
+
+/// `reload`
+pub(super) fn reload(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    if !arguments.is_empty() {
+        return session.usage(
+            "reload",
+            "Error: reload accepts no arguments",
+            exit::GENERIC,
+        );
+    }
+    if !session.confirm("Really restart the remote supervisord process y/N? ")? {
+        return Ok(());
+    }
+    match session.call("supervisor.restart", Vec::new()) {
+        Ok(_) => session.say("Restarted supervisord"),
+        Err(failure) if failure.fault() == Some(i64::from(FaultCode::ShutdownState.code())) => {
+            session.complain("ERROR: already shutting down")?;
+            session.exit = exit::GENERIC;
+            Ok(())
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// `open url`: talks to another server from now on, and shows its status. How that went does not count.
+pub(super) fn open(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    if !["http:", "unix:"].iter().any(|scheme| {
+        arguments.len() >= scheme.len()
+            && arguments.is_char_boundary(scheme.len())
+            && arguments[..scheme.len()].eq_ignore_ascii_case(scheme)
+    }) {
+        session.complain("ERROR: url must be http:// or unix://")?;
+        session.exit = exit::GENERIC;
+        return Ok(());
+    }
+    session.client.set_url(arguments);
+    let before = session.exit;
+    let status = command::find("status").expect("invariant: ACTIONS has status");
+    (status.run)(session, "")?;
+    session.exit = before;
+    Ok(())
+}
+
+/// `version`
+pub(super) fn version(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Answer {
+        version: String,
+    }
+
+    if !session.words(arguments).is_empty() {
+        return session.usage(
+            "version",
+            "Error: version accepts no arguments",
+            exit::GENERIC,
+        );
+    }
+    if !session.is_up()? {
+        return Ok(());
+    }
+    let answer = session.call("supervisor.getSupervisorVersion", Vec::new())?;
+    let version = reply::as_text(&answer)?;
+    let line = if session.json {
+        render::json(&Answer { version })
+    } else {
+        version
+    };
+    session.say(&line)
+}

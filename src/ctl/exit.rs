@@ -1,0 +1,62 @@
+//! Exit statuses of `supervisorctl`, and how faults become them.
+//!
+//! # Source
+//! Supervisor 4.3.0, observed; the numbers are the Linux Standard Base's for init scripts.
+
+use crate::api::FaultCode;
+
+/// Something went wrong.
+pub(super) const GENERIC: u8 = 1;
+/// Wrong arguments; also: no such group to start, and usage errors.
+pub(super) const INVALID_ARGUMENTS: u8 = 2;
+/// The server does not know the methods that are needed.
+pub(super) const UNIMPLEMENTED: u8 = 3;
+/// The server refused the connection.
+pub(super) const INSUFFICIENT_PRIVILEGES: u8 = 4;
+/// The server speaks another version of the API.
+pub(super) const NOT_INSTALLED: u8 = 5;
+/// A process, or the server, does not run.
+pub(super) const NOT_RUNNING: u8 = 7;
+/// `status` only: a process that was asked for is not running.
+pub(super) const STATUS_NOT_RUNNING: u8 = 3;
+/// `status` only: a name is unknown, or the server does not answer.
+pub(super) const STATUS_UNKNOWN: u8 = 4;
+
+/// The exit status that a result with this wire code asks for; none: it changes nothing. `neutral` is the fault that the
+/// action takes for success.
+pub(super) fn of_result(code: i64, neutral: Option<FaultCode>) -> Option<u8> {
+    let is = |fault: FaultCode| code == i64::from(fault.code());
+    if is(FaultCode::Success) || neutral.is_some_and(is) {
+        None
+    } else if is(FaultCode::SpawnError)
+        || is(FaultCode::AbnormalTermination)
+        || is(FaultCode::NotRunning)
+    {
+        Some(NOT_RUNNING)
+    } else {
+        Some(GENERIC)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ctl_07_faults_to_exit_statuses() {
+        let table = [
+            ("success", 80, None, None),
+            ("neutral", 60, Some(FaultCode::AlreadyStarted), None),
+            ("not neutral here", 60, None, Some(1)),
+            ("spawn error", 50, Some(FaultCode::AlreadyStarted), Some(7)),
+            ("abnormal termination", 40, None, Some(7)),
+            ("not running", 70, None, Some(7)),
+            ("not running, stop", 70, Some(FaultCode::NotRunning), None),
+            ("bad name", 10, None, Some(1)),
+            ("unheard of", 4711, None, Some(1)),
+        ];
+        for (name, code, neutral, expected) in table {
+            assert_eq!(of_result(code, neutral), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The configuration file, as far as the client reads it. Asks the machine for nothing but that file, the environment and a
+//! home directory: users and groups mean nothing to the client, and looking them up takes time.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::config::ConfigErrors;
+use crate::config::ctl::{CtlSpec, ctl_spec};
+use crate::config::lookup::{Lookup, ReadError, User};
+use crate::config::search;
+
+/// Most bytes of a configuration file; a larger one counts as unreadable.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// What the file says; the defaults if none is named and none is found. `program` is what we were called as.
+///
+/// # Errors
+/// All that is wrong with the file.
+pub(super) fn section(named: Option<&str>, program: &str) -> Result<CtlSpec, ConfigErrors> {
+    let machine = Machine;
+    let found = match named {
+        Some(path) => Some(path.to_owned()),
+        None => search::find(program, &machine),
+    };
+    found.map_or_else(|| Ok(CtlSpec::default()), |path| ctl_spec(&path, &machine))
+}
+
+struct Machine;
+
+impl Lookup for Machine {
+    fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
+        let unreadable = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::Missing,
+            _ => ReadError::Unreadable,
+        };
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        file.take(FILE_BYTES_MAX + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|_| ReadError::Unreadable)?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            return Err(ReadError::Unreadable);
+        }
+        Ok(bytes)
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        Path::new(path).exists()
+    }
+
+    fn is_entry(&self, path: &str) -> bool {
+        Path::new(path).symlink_metadata().is_ok()
+    }
+
+    fn is_dir(&self, path: &str) -> bool {
+        Path::new(path).is_dir()
+    }
+
+    fn list(&self, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn user(&self, _: &str) -> Option<User> {
+        None
+    }
+
+    fn user_of(&self, _: u32) -> Option<User> {
+        None
+    }
+
+    fn group(&self, _: &str) -> Option<u32> {
+        None
+    }
+
+    fn is_group(&self, _: u32) -> bool {
+        false
+    }
+
+    fn uid(&self) -> u32 {
+        nix::unistd::Uid::current().as_raw()
+    }
+
+    fn cwd(&self) -> String {
+        // A directory that is gone, or whose name is no UTF-8, makes relative paths fail later, with the path in the message.
+        std::env::current_dir()
+            .ok()
+            .and_then(|path| path.into_os_string().into_string().ok())
+            .unwrap_or_else(|| ".".to_owned())
+    }
+
+    fn home(&self, user: Option<&str>) -> Option<String> {
+        let home = |user: nix::unistd::User| user.dir.into_os_string().into_string().ok();
+        match user {
+            Some(name) => nix::unistd::User::from_name(name)
+                .ok()
+                .flatten()
+                .and_then(home),
+            None => std::env::var("HOME").ok().or_else(|| {
+                nix::unistd::User::from_uid(nix::unistd::Uid::current())
+                    .ok()
+                    .flatten()
+                    .and_then(home)
+            }),
+        }
+    }
+
+    fn tempdir(&self) -> String {
+        "/tmp".to_owned()
+    }
+
+    fn hostname(&self) -> String {
+        String::new()
+    }
+
+    fn env(&self) -> Vec<(String, String)> {
+        // A variable that is no UTF-8 cannot stand in a configuration, and so is not known to it.
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
+    }
+}

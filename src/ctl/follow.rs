@@ -1,0 +1,212 @@
+//! Logs as they grow: `tail -f`, and a process in the foreground. One loop waits for everything at once: the server, the
+//! user's lines, the interrupt key, and the reader of our output going away.
+
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+
+use super::client::{Client, Stream};
+use super::failure::Failure;
+use super::http::Decoder;
+use super::render;
+use super::session::Session;
+use crate::api::FaultCode;
+use crate::api::xmlrpc::Value;
+
+const HINT: &str = "==> Press Ctrl-C to exit <==";
+/// How much is read from the server at once.
+const READ_SIZE: usize = 64 << 10;
+
+/// One log on its way.
+struct Feed {
+    url: String,
+    stream: Stream,
+    decoder: Decoder,
+}
+
+impl Feed {
+    /// Asks for the log; none if that failed, which has been said then.
+    fn open(client: &Client, path: &str) -> Result<Option<Self>, Failure> {
+        let url = format!("{}{path}", client.url());
+        match client.get(path) {
+            Ok(stream) => Ok(Some(Self {
+                url,
+                stream,
+                decoder: Decoder::new(),
+            })),
+            Err(Failure::Io(error)) => {
+                let failure = Failure::Io(error).to_string();
+                let (class, text) = failure.split_once(", ").unwrap_or((&failure, ""));
+                eprint_line(&format!("{url} Cannot connect, error: {class} ({text})"));
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Takes what is there, and adds it to `out`; false at the end.
+    fn pump(&mut self, buffer: &mut [u8], out: &mut Vec<u8>) -> Result<bool, Failure> {
+        let count = match self.stream.read(buffer) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            // The daemon has gone: that is how such a log ends.
+            Err(_) => 0,
+        };
+        let before = out.len();
+        self.decoder
+            .feed(&buffer[..count], out)
+            .map_err(|why| Failure::Garbage(why.to_owned()))?;
+        match self.decoder.head().map(|head| head.status) {
+            Some(200) | None => {}
+            Some(status) => {
+                out.truncate(before);
+                eprint_line(&format!("{} Cannot read, status code {status}", self.url));
+                return Ok(false);
+            }
+        }
+        Ok(count > 0 && !self.decoder.is_whole())
+    }
+}
+
+/// Standard error may have no reader: that harms nobody.
+fn eprint_line(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// What made the loop return.
+enum Woken {
+    Interrupt,
+    Input,
+    Feeds,
+    NobodyReads,
+}
+
+/// Waits until something happens; feeds that have something are pumped, those at their end are dropped.
+fn wait(
+    session: &mut Session,
+    feeds: &mut Vec<Feed>,
+    with_input: bool,
+    buffer: &mut [u8],
+) -> Result<Woken, Failure> {
+    let (input, output) = (io::stdin(), io::stdout());
+    let ready: Vec<bool> = {
+        let watch = session.interrupts()?.watch();
+        let mut fds = vec![
+            PollFd::new(watch.as_fd(), PollFlags::POLLIN),
+            // Nothing is asked of it: only errors are told.
+            PollFd::new(output.as_fd(), PollFlags::empty()),
+        ];
+        fds.extend(
+            feeds
+                .iter()
+                .map(|feed| PollFd::new(feed.stream.as_fd(), PollFlags::POLLIN)),
+        );
+        if with_input {
+            fds.push(PollFd::new(input.as_fd(), PollFlags::POLLIN));
+        }
+        match nix::poll::poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) => {}
+            Err(Errno::EINTR) => return Ok(Woken::Feeds),
+            Err(errno) => return Err(Failure::Input(errno.into())),
+        }
+        fds.iter().map(|fd| fd.any().unwrap_or(true)).collect()
+    };
+    if ready[0] {
+        return Ok(Woken::Interrupt);
+    }
+    if ready[1] {
+        return Ok(Woken::NobodyReads);
+    }
+    let mut out = Vec::new();
+    let mut index = 2;
+    let mut failed = None;
+    feeds.retain_mut(|feed| {
+        let is_ready = ready.get(index).copied().unwrap_or(false);
+        index += 1;
+        !is_ready
+            || feed.pump(buffer, &mut out).unwrap_or_else(|failure| {
+                failed = Some(failure);
+                false
+            })
+    });
+    session.write(&out)?;
+    session.flush()?;
+    match failed {
+        Some(failure) => Err(failure),
+        None if with_input && ready.last().copied().unwrap_or(false) => Ok(Woken::Input),
+        None => Ok(Woken::Feeds),
+    }
+}
+
+/// Prints the log at `path` as it grows, until the interrupt key or the end of the daemon.
+pub(super) fn tail(session: &mut Session, path: &str) -> Result<(), Failure> {
+    session.say(HINT)?;
+    session.flush()?;
+    let mut feeds: Vec<Feed> = Feed::open(&session.client, path)?.into_iter().collect();
+    let mut buffer = vec![0; READ_SIZE];
+    while !feeds.is_empty() {
+        match wait(session, &mut feeds, false, &mut buffer)? {
+            Woken::Interrupt => return session.say(""),
+            Woken::NobodyReads => return Err(nobody_reads()),
+            Woken::Input | Woken::Feeds => {}
+        }
+    }
+    Ok(())
+}
+
+fn nobody_reads() -> Failure {
+    Failure::Output(io::ErrorKind::BrokenPipe.into())
+}
+
+/// Prints both logs of a process as they grow, and hands it the lines that the user types.
+pub(super) fn foreground(session: &mut Session, name: &str) -> Result<(), Failure> {
+    session.say(HINT)?;
+    session.flush()?;
+    let mut feeds = Vec::new();
+    for channel in ["stdout", "stderr"] {
+        feeds.extend(Feed::open(
+            &session.client,
+            &format!("/logtail/{name}/{channel}"),
+        )?);
+    }
+    let mut buffer = vec![0; READ_SIZE];
+    loop {
+        while let Some(line) = session.input.take() {
+            if !hand_over(session, name, line)? {
+                return session.say("Exiting foreground");
+            }
+        }
+        if session.input.ended() {
+            return session.say("Exiting foreground");
+        }
+        match wait(session, &mut feeds, true, &mut buffer)? {
+            Woken::Interrupt => return session.say("Exiting foreground"),
+            Woken::NobodyReads => return Err(nobody_reads()),
+            Woken::Input => session.input.fill().map_err(Failure::Input)?,
+            Woken::Feeds => {}
+        }
+    }
+}
+
+/// Hands a line to the process; false if that is over.
+fn hand_over(session: &mut Session, name: &str, mut line: String) -> Result<bool, Failure> {
+    line.push('\n');
+    match session.call(
+        "supervisor.sendProcessStdin",
+        vec![Value::text(name), Value::text(line)],
+    ) {
+        Ok(_) => Ok(true),
+        Err(Failure::Fault(fault)) => {
+            if fault.code == i64::from(FaultCode::NotRunning.code()) {
+                session.say("Process got killed")?;
+            } else {
+                session.say(&format!("ERROR: {}", render::fault(&fault)))?;
+            }
+            Ok(false)
+        }
+        Err(failure) => Err(failure),
+    }
+}

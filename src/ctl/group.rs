@@ -1,0 +1,194 @@
+//! Actions on the configuration: `avail`, `reread`, `update`, `add`, `remove`.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::exit;
+use super::failure::Failure;
+use super::render;
+use super::reply::{self, Configured, Difference, Outcome, Process};
+use super::session::Session;
+use crate::api::FaultCode;
+use crate::api::xmlrpc::Value;
+
+fn is(failure: &Failure, fault: FaultCode) -> bool {
+    failure.fault() == Some(i64::from(fault.code()))
+}
+
+/// A line that says what is wrong, and the exit status for it.
+fn refuse(session: &mut Session, line: &str) -> Result<(), Failure> {
+    session.complain(line)?;
+    session.exit = exit::GENERIC;
+    Ok(())
+}
+
+/// `avail`
+pub(super) fn avail(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Answer {
+        configs: Vec<Configured>,
+    }
+
+    if !session.words(arguments).is_empty() {
+        return session.usage("avail", "Error: avail accepts no arguments", exit::GENERIC);
+    }
+    let answer = match session.call("supervisor.getAllConfigInfo", Vec::new()) {
+        Err(failure) if is(&failure, FaultCode::ShutdownState) => {
+            return refuse(session, "ERROR: supervisor shutting down");
+        }
+        answer => answer?,
+    };
+    let configs = reply::all(&answer, Configured::read)?;
+    if session.json {
+        return session.say(&render::json(&Answer { configs }));
+    }
+    for config in &configs {
+        session.say(&render::avail(config))?;
+    }
+    Ok(())
+}
+
+/// `reread`
+pub(super) fn reread(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    if !session.words(arguments).is_empty() {
+        return session.usage(
+            "reread",
+            "Error: reread accepts no arguments",
+            exit::GENERIC,
+        );
+    }
+    let difference = match session.call("supervisor.reloadConfig", Vec::new()) {
+        Ok(answer) => Difference::read(&answer)?,
+        Err(failure) if is(&failure, FaultCode::ShutdownState) => {
+            return refuse(session, "ERROR: supervisor shutting down");
+        }
+        Err(Failure::Fault(fault)) if fault.code == i64::from(FaultCode::CantReread.code()) => {
+            return refuse(session, &format!("ERROR: {}", fault.text));
+        }
+        Err(failure) => return Err(failure),
+    };
+    if session.json {
+        return session.say(&render::json(&difference));
+    }
+    let mut lines: Vec<(&str, &str)> = Vec::new();
+    lines.extend(
+        difference
+            .added
+            .iter()
+            .map(|name| (name.as_str(), "available")),
+    );
+    lines.extend(
+        difference
+            .changed
+            .iter()
+            .map(|name| (name.as_str(), "changed")),
+    );
+    lines.extend(
+        difference
+            .removed
+            .iter()
+            .map(|name| (name.as_str(), "disappeared")),
+    );
+    lines.sort_by_key(|(name, _)| *name);
+    if lines.is_empty() {
+        return session.say("No config updates to processes");
+    }
+    for (name, what) in lines {
+        session.say(&format!("{name}: {what}"))?;
+    }
+    Ok(())
+}
+
+/// `update [group… | all]`
+pub(super) fn update(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    let difference = match session.call("supervisor.reloadConfig", Vec::new()) {
+        Ok(answer) => Difference::read(&answer)?,
+        Err(failure) if is(&failure, FaultCode::ShutdownState) => {
+            return refuse(session, "ERROR: already shutting down");
+        }
+        Err(failure) => return Err(failure),
+    };
+    let wanted: BTreeSet<&str> = arguments.split_whitespace().collect();
+    let everything = wanted.is_empty() || wanted.contains("all");
+    if !everything {
+        let answer = session.call("supervisor.getAllProcessInfo", Vec::new())?;
+        let mut known: BTreeSet<String> = reply::all(&answer, Process::read)?
+            .into_iter()
+            .map(|process| process.group)
+            .collect();
+        known.extend(difference.added.iter().cloned());
+        for name in &wanted {
+            if !known.contains(*name) {
+                refuse(session, &format!("ERROR: no such group: {name}"))?;
+            }
+        }
+    }
+    let is_wanted = |name: &&String| everything || wanted.contains(name.as_str());
+
+    for name in difference.removed.iter().filter(is_wanted) {
+        let answer = session.call("supervisor.stopProcessGroup", vec![Value::text(name)])?;
+        let failed = reply::all(&answer, Outcome::read)?
+            .iter()
+            .any(|outcome| outcome.status == i64::from(FaultCode::Failed.code()));
+        if failed {
+            refuse(session, &format!("{name}: has problems; not removing"))?;
+            continue;
+        }
+        session.say(&format!("{name}: stopped"))?;
+        session.call("supervisor.removeProcessGroup", vec![Value::text(name)])?;
+        session.say(&format!("{name}: removed process group"))?;
+    }
+    for name in difference.changed.iter().filter(is_wanted) {
+        session.call("supervisor.stopProcessGroup", vec![Value::text(name)])?;
+        session.say(&format!("{name}: stopped"))?;
+        session.call("supervisor.removeProcessGroup", vec![Value::text(name)])?;
+        session.call("supervisor.addProcessGroup", vec![Value::text(name)])?;
+        session.say(&format!("{name}: updated process group"))?;
+    }
+    for name in difference.added.iter().filter(is_wanted) {
+        session.call("supervisor.addProcessGroup", vec![Value::text(name)])?;
+        session.say(&format!("{name}: added process group"))?;
+    }
+    Ok(())
+}
+
+/// `add group…`
+pub(super) fn add(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    for name in arguments.split_whitespace() {
+        match session.call("supervisor.addProcessGroup", vec![Value::text(name)]) {
+            Ok(_) => session.say(&format!("{name}: added process group"))?,
+            Err(failure) if is(&failure, FaultCode::ShutdownState) => {
+                refuse(session, "ERROR: shutting down")?;
+            }
+            Err(failure) if is(&failure, FaultCode::AlreadyAdded) => {
+                session.say("ERROR: process group already active")?;
+            }
+            Err(failure) if is(&failure, FaultCode::BadName) => {
+                refuse(session, &format!("ERROR: no such process/group: {name}"))?;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(())
+}
+
+/// `remove group…`
+pub(super) fn remove(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    for name in arguments.split_whitespace() {
+        match session.call("supervisor.removeProcessGroup", vec![Value::text(name)]) {
+            Ok(_) => session.say(&format!("{name}: removed process group"))?,
+            Err(failure) if is(&failure, FaultCode::StillRunning) => {
+                refuse(
+                    session,
+                    &format!("ERROR: process/group still running: {name}"),
+                )?;
+            }
+            Err(failure) if is(&failure, FaultCode::BadName) => {
+                refuse(session, &format!("ERROR: no such process/group: {name}"))?;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,327 @@
+//! Reads HTTP/1.1 answers piece by piece, as they come from a socket. Opens nothing; knows no XML-RPC.
+//!
+//! # Source
+//! RFC 9112.
+
+/// Most bytes of a status line and header fields (or trailers) together.
+const HEAD_MAX: usize = 64 << 10;
+/// Most bytes of a line that says how long a chunk is.
+const CHUNK_LINE_MAX: usize = 1 << 10;
+
+/// Why an answer is none.
+pub(super) type BadAnswer = &'static str;
+
+/// The beginning of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    /// The status code.
+    pub(super) status: u16,
+    /// What stood behind it.
+    pub(super) reason: String,
+    /// The connection can carry another request after this answer.
+    pub(super) keep: bool,
+}
+
+/// What comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    /// The status line and the fields.
+    Head,
+    /// This many bytes, then the end.
+    Body(u64),
+    /// The length of a chunk.
+    ChunkLine,
+    /// This many bytes of a chunk.
+    Chunk(u64),
+    /// The line end behind a chunk.
+    ChunkEnd,
+    /// Fields behind the last chunk.
+    Trailer,
+    /// Bytes until the connection closes.
+    UntilClose,
+    /// Nothing: the answer is whole.
+    Nothing,
+}
+
+/// One answer, while it comes.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    expect: Expect,
+    /// Bytes of an unfinished head or line.
+    line: Vec<u8>,
+    head: Option<Head>,
+}
+
+impl Decoder {
+    /// Nothing has come yet.
+    pub(super) const fn new() -> Self {
+        Self {
+            expect: Expect::Head,
+            line: Vec::new(),
+            head: None,
+        }
+    }
+
+    /// The head, once it is whole.
+    pub(super) const fn head(&self) -> Option<&Head> {
+        self.head.as_ref()
+    }
+
+    /// The answer is whole.
+    pub(super) fn is_whole(&self) -> bool {
+        self.expect == Expect::Nothing
+    }
+
+    /// Anything has come.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.head.is_some() || !self.line.is_empty()
+    }
+
+    /// Takes `input`, and adds what belongs to the body to `body`. Bytes behind the end of the answer are ignored: we ask
+    /// one question at a time.
+    ///
+    /// # Errors
+    /// The bytes are no HTTP answer.
+    pub(super) fn feed(&mut self, mut input: &[u8], body: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        while !input.is_empty() {
+            match self.expect {
+                Expect::Nothing => {
+                    // What follows is not an answer to anything: never use this connection again.
+                    if let Some(head) = &mut self.head {
+                        head.keep = false;
+                    }
+                    return Ok(());
+                }
+                Expect::UntilClose => {
+                    body.extend_from_slice(input);
+                    return Ok(());
+                }
+                Expect::Body(left) => {
+                    let left = take(&mut input, left, body);
+                    self.expect = if left == 0 {
+                        Expect::Nothing
+                    } else {
+                        Expect::Body(left)
+                    };
+                }
+                Expect::Chunk(left) => {
+                    let left = take(&mut input, left, body);
+                    self.expect = if left == 0 {
+                        Expect::ChunkEnd
+                    } else {
+                        Expect::Chunk(left)
+                    };
+                }
+                Expect::Head => {
+                    self.take_line(&mut input, HEAD_MAX)?;
+                    if self.line.ends_with(b"\n\r\n") || self.line.ends_with(b"\n\n") {
+                        let head = std::mem::take(&mut self.line);
+                        self.read_head(&head)?;
+                    }
+                }
+                Expect::ChunkLine => {
+                    if self.take_line(&mut input, CHUNK_LINE_MAX)? {
+                        let line = std::mem::take(&mut self.line);
+                        let size = chunk_size(&line)?;
+                        self.expect = if size == 0 {
+                            Expect::Trailer
+                        } else {
+                            Expect::Chunk(size)
+                        };
+                    }
+                }
+                Expect::ChunkEnd => {
+                    if self.take_line(&mut input, CHUNK_LINE_MAX)? {
+                        if !self.line.trim_ascii().is_empty() {
+                            return Err("a chunk is longer than it says");
+                        }
+                        self.line.clear();
+                        self.expect = Expect::ChunkLine;
+                    }
+                }
+                Expect::Trailer => {
+                    if self.take_line(&mut input, HEAD_MAX)? {
+                        let last = self.line.trim_ascii().is_empty();
+                        self.line.clear();
+                        if last {
+                            self.expect = Expect::Nothing;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The connection has closed. Answers whether the answer is whole.
+    pub(super) fn close(&mut self) -> bool {
+        if self.expect == Expect::UntilClose {
+            self.expect = Expect::Nothing;
+        }
+        self.is_whole()
+    }
+
+    /// Moves bytes up to a line end into `line`; true if the line end was there.
+    fn take_line(&mut self, input: &mut &[u8], max: usize) -> Result<bool, BadAnswer> {
+        let end = input.iter().position(|&byte| byte == b'\n');
+        let (line, rest) = input.split_at(end.map_or(input.len(), |at| at + 1));
+        if self.line.len() + line.len() > max {
+            return Err("a line of its head is too long");
+        }
+        self.line.extend_from_slice(line);
+        *input = rest;
+        Ok(end.is_some())
+    }
+
+    fn read_head(&mut self, bytes: &[u8]) -> Result<(), BadAnswer> {
+        let text = String::from_utf8_lossy(bytes);
+        let mut lines = text.lines();
+        let mut words = lines.next().unwrap_or_default().splitn(3, ' ');
+        let version = words.next().unwrap_or_default();
+        if !version.starts_with("HTTP/1.") {
+            return Err("it is not HTTP");
+        }
+        let status: u16 = words
+            .next()
+            .and_then(|word| word.parse().ok())
+            .filter(|status| (100..1000).contains(status))
+            .ok_or("it has no status code")?;
+        let reason = words.next().unwrap_or_default().trim().to_owned();
+        let mut keep = version != "HTTP/1.0";
+        let (mut length, mut chunked) = (None, false);
+        for line in lines {
+            let Some((name, value)) = line.split_once(':') else {
+                continue;
+            };
+            let value = value.trim();
+            if name.eq_ignore_ascii_case("content-length") {
+                length = Some(value.parse().map_err(|_| "its length is no number")?);
+            } else if name.eq_ignore_ascii_case("transfer-encoding") {
+                chunked = value.to_ascii_lowercase().contains("chunked");
+            } else if name.eq_ignore_ascii_case("connection") {
+                keep = keep && !value.eq_ignore_ascii_case("close");
+            }
+        }
+        // Informational answers precede the real one.
+        if (100..200).contains(&status) {
+            return Ok(());
+        }
+        self.expect = match (chunked, length) {
+            _ if status == 204 || status == 304 => Expect::Nothing,
+            (true, _) => Expect::ChunkLine,
+            (false, Some(0)) => Expect::Nothing,
+            (false, Some(length)) => Expect::Body(length),
+            (false, None) => {
+                keep = false;
+                Expect::UntilClose
+            }
+        };
+        self.head = Some(Head {
+            status,
+            reason,
+            keep,
+        });
+        Ok(())
+    }
+}
+
+/// Moves at most `left` bytes to `body`; answers how many are left to come.
+fn take(input: &mut &[u8], left: u64, body: &mut Vec<u8>) -> u64 {
+    let count = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
+    let (now, rest) = input.split_at(count);
+    body.extend_from_slice(now);
+    *input = rest;
+    left - count as u64
+}
+
+/// The hexadecimal number that a chunk begins with, extensions cut off.
+fn chunk_size(line: &[u8]) -> Result<u64, BadAnswer> {
+    let digits = line.split(|&byte| byte == b';').next().unwrap_or_default();
+    std::str::from_utf8(digits.trim_ascii())
+        .ok()
+        .filter(|digits| !digits.starts_with('+'))
+        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+        .ok_or("the length of a chunk is no number")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds `bytes` in pieces of `size`, and answers "status reason keep whole body".
+    fn decode(bytes: &[u8], size: usize) -> Result<String, BadAnswer> {
+        let mut decoder = Decoder::new();
+        let mut body = Vec::new();
+        for piece in bytes.chunks(size) {
+            decoder.feed(piece, &mut body)?;
+        }
+        let whole = decoder.close();
+        let head = decoder.head().map_or("none".to_owned(), |head| {
+            format!("{} {} {}", head.status, head.reason, head.keep)
+        });
+        Ok(format!("{head} {whole} {}", String::from_utf8_lossy(&body)))
+    }
+
+    #[test]
+    fn answers_in_pieces_of_any_size() {
+        let table: [(&str, Result<&str, BadAnswer>); 12] = [
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+                Ok("200 OK true true abc"),
+            ),
+            ("HTTP/1.0 200 OK\r\n\r\nabc", Ok("200 OK false true abc")),
+            (
+                "HTTP/1.1 200 Fine day\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n",
+                Ok("200 Fine day true true abcde"),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab",
+                Ok("200 OK true false ab"),
+            ),
+            (
+                "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+                Ok("401 Unauthorized false true "),
+            ),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
+                Ok("200 OK true true x"),
+            ),
+            (
+                "HTTP/1.1 200\r\nContent-Length: 9\r\n\r\nabc",
+                Ok("200  true false abc"),
+            ),
+            ("", Ok("none false ")),
+            ("SSH-2.0-x\r\n\r\n", Err("it is not HTTP")),
+            ("HTTP/1.1 abc\r\n\r\n", Err("it has no status code")),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+                Err("its length is no number"),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+                Err("the length of a chunk is no number"),
+            ),
+        ];
+        for (given, expected) in table {
+            for size in [1, 2, 7, 1000] {
+                assert_eq!(
+                    decode(given.as_bytes(), size),
+                    expected.map(str::to_owned),
+                    "{given:?} by {size}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn endless_heads_end() {
+        let mut decoder = Decoder::new();
+        let mut body = Vec::new();
+        let piece = [b'a'; 4096];
+        let mut fed = 0;
+        while decoder.feed(&piece, &mut body).is_ok() {
+            fed += piece.len();
+            assert!(fed <= HEAD_MAX, "no bound");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Actions on logs: `tail`, `maintail`, `fg`.
+
+use super::exit;
+use super::failure::Failure;
+use super::follow;
+use super::reply::{self, Process};
+use super::session::Session;
+use crate::api::FaultCode;
+use crate::api::xmlrpc::Value;
+
+/// How many bytes are shown when nobody says how many.
+const BYTES_DEFAULT: i64 = 1600;
+
+/// What follows the dash in front of a name.
+enum Amount {
+    /// For ever.
+    Follow,
+    /// So many bytes from the end; from a place on if negative, all if 0.
+    Last(i64),
+}
+
+/// Reads what follows the dash; none: it is no number.
+fn amount(text: &str) -> Result<Option<Amount>, Failure> {
+    if text == "f" {
+        return Ok(Some(Amount::Follow));
+    }
+    Ok(python_int(text)?.map(Amount::Last))
+}
+
+/// A number as Python's `int()` reads it; none: it is none.
+///
+/// # Errors
+/// [`Failure::Overflow`]: it, or its negative, does not fit into the 32 bits of XML-RPC.
+fn python_int(text: &str) -> Result<Option<i64>, Failure> {
+    let text = text.trim();
+    let (negative, digits) = match text.as_bytes().first() {
+        Some(b'-') => (true, &text[1..]),
+        Some(b'+') => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let well_formed = digits
+        .split('_')
+        .all(|run| !run.is_empty() && run.bytes().all(|byte| byte.is_ascii_digit()));
+    if !well_formed {
+        return Ok(None);
+    }
+    let number: i64 = digits
+        .replace('_', "")
+        .parse()
+        .map_err(|_| Failure::Overflow)?;
+    let number = if negative { -number } else { number };
+    // It is its negative that is sent.
+    i32::try_from(-number).map_err(|_| Failure::Overflow)?;
+    Ok(Some(number))
+}
+
+fn refuse(session: &mut Session, line: &str) -> Result<(), Failure> {
+    session.complain(line)?;
+    session.exit = exit::GENERIC;
+    Ok(())
+}
+
+/// Asks for the end of a log and prints it.
+fn show(
+    session: &mut Session,
+    name: &str,
+    method: &str,
+    mut params: Vec<Value>,
+    bytes: i64,
+    texts: &[(FaultCode, &str)],
+) -> Result<(), Failure> {
+    params.extend([Value::Int(-bytes), Value::Int(0)]);
+    match session.call(method, params) {
+        Ok(answer) => {
+            let text = reply::as_text(&answer)?;
+            session.say(&text)
+        }
+        Err(failure) => {
+            let text = texts
+                .iter()
+                .find(|(code, _)| failure.fault() == Some(i64::from(code.code())));
+            match text {
+                Some((_, text)) => refuse(session, &format!("{name}: ERROR ({text})")),
+                None => Err(failure),
+            }
+        }
+    }
+}
+
+/// `tail [-f | -N] name [stdout|stderr]`
+pub(super) fn tail(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    if !session.is_up()? {
+        return Ok(());
+    }
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    if words.is_empty() {
+        return session.usage("tail", "Error: too few arguments", exit::GENERIC);
+    }
+    if words.len() > 3 {
+        return session.usage("tail", "Error: too many arguments", exit::GENERIC);
+    }
+    let (modifier, names) = match words.split_first() {
+        Some((first, rest)) if first.starts_with('-') => (Some(*first), rest),
+        _ => (None, words.as_slice()),
+    };
+    let (name, channel) = match names {
+        [] => return refuse(session, "Error: tail requires process name"),
+        [name] => (*name, "stdout".to_owned()),
+        [name, .., channel] => (*name, channel.to_lowercase()),
+    };
+    let method = match channel.as_str() {
+        "stdout" => "supervisor.readProcessStdoutLog",
+        "stderr" => "supervisor.readProcessStderrLog",
+        _ => return refuse(session, &format!("Error: bad channel '{channel}'")),
+    };
+    let amount = match modifier {
+        None => Some(Amount::Last(BYTES_DEFAULT)),
+        Some(modifier) => amount(&modifier[1..])?,
+    };
+    match amount {
+        None => refuse(
+            session,
+            &format!("Error: bad argument {}", modifier.unwrap_or_default()),
+        ),
+        Some(Amount::Follow) => follow::tail(session, &format!("/logtail/{name}/{channel}")),
+        Some(Amount::Last(bytes)) => show(
+            session,
+            name,
+            method,
+            vec![Value::text(name)],
+            bytes,
+            &[
+                (FaultCode::NoFile, "no log file"),
+                (FaultCode::Failed, "unknown error reading log"),
+                (FaultCode::BadName, "no such process name"),
+            ],
+        ),
+    }
+}
+
+/// `maintail [-f | -N]`
+pub(super) fn maintail(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    if !session.is_up()? {
+        return Ok(());
+    }
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    let amount = match words.as_slice() {
+        [] => Some(Amount::Last(BYTES_DEFAULT)),
+        [word] => match word.strip_prefix('-') {
+            Some(text) => amount(text)?,
+            None => None,
+        },
+        _ => return session.usage("maintail", "Error: too many arguments", exit::GENERIC),
+    };
+    match amount {
+        None => refuse(
+            session,
+            &format!("Error: bad argument {}", words.first().unwrap_or(&"")),
+        ),
+        Some(Amount::Follow) => follow::tail(session, "/mainlogtail"),
+        Some(Amount::Last(bytes)) => show(
+            session,
+            "supervisord",
+            "supervisor.readLog",
+            Vec::new(),
+            bytes,
+            &[
+                (FaultCode::NoFile, "no log file"),
+                (FaultCode::Failed, "unknown error reading log"),
+            ],
+        ),
+    }
+}
+
+/// `fg name`
+pub(super) fn fg(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    if !session.is_up()? {
+        return Ok(());
+    }
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    let name = match words.as_slice() {
+        [] => {
+            return session.usage("fg", "ERROR: no process name supplied", exit::GENERIC);
+        }
+        [name] => *name,
+        _ => return refuse(session, "ERROR: too many process names supplied"),
+    };
+    match session.call("supervisor.getProcessInfo", vec![Value::text(name)]) {
+        Ok(answer) => {
+            if Process::read(&answer)?.is_running() {
+                follow::foreground(session, name)
+            } else {
+                refuse(session, "ERROR: process not running")
+            }
+        }
+        Err(failure) if failure.fault() == Some(i64::from(FaultCode::BadName.code())) => {
+            refuse(session, "ERROR: bad process name supplied")
+        }
+        // The exit status stays as it is: so it is in Supervisor.
+        Err(Failure::Fault(fault)) => {
+            session.say(&format!("ERROR: {}", super::render::fault(&fault)))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ctl_15_numbers() {
+        let table = [
+            ("100", "Ok(Some(100))"),
+            ("0", "Ok(Some(0))"),
+            ("-5", "Ok(Some(-5))"),
+            ("+5", "Ok(Some(5))"),
+            ("1_000", "Ok(Some(1000))"),
+            ("_1", "Ok(None)"),
+            ("1_", "Ok(None)"),
+            ("", "Ok(None)"),
+            ("5.5", "Ok(None)"),
+            ("x", "Ok(None)"),
+            ("2147483648", "Ok(Some(2147483648))"),
+            ("2147483649", "Err(Overflow)"),
+            ("-2147483648", "Err(Overflow)"),
+            ("99999999999999999999999", "Err(Overflow)"),
+        ];
+        for (given, expected) in table {
+            assert_eq!(format!("{:?}", python_int(given)), expected, "{given}");
+        }
+    }
+}

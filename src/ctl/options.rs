@@ -1,0 +1,243 @@
+//! The command line of `supervisorctl`, laid over its section of the configuration file.
+
+use std::path::PathBuf;
+
+use super::render::quoted;
+use crate::config::ctl::CtlSpec;
+use crate::config::getopt::{Given, Opt, getopt};
+
+/// Everything that decides how we behave.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Options {
+    /// Somebody may be asked.
+    pub(super) interactive: bool,
+    /// The server.
+    pub(super) url: String,
+    /// As whom.
+    pub(super) username: Option<String>,
+    /// With which password.
+    pub(super) password: Option<String>,
+    /// What the prompt begins with.
+    pub(super) prompt: String,
+    /// Where lines of the shell are kept.
+    pub(super) history: Option<PathBuf>,
+    /// The words of the action.
+    pub(super) words: Vec<String>,
+}
+
+/// What the command line says.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub(super) struct CommandLine {
+    /// The file to read instead of searching one.
+    pub(super) file: Option<String>,
+    help: bool,
+    interactive: bool,
+    url: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    history: Option<PathBuf>,
+    words: Vec<String>,
+}
+
+const TABLE: &[Opt] = &[
+    opt('c', "configuration", true),
+    opt('h', "help", false),
+    Opt {
+        short: Some('?'),
+        long: None,
+        argument: false,
+        ours: false,
+    },
+    opt('i', "interactive", false),
+    opt('s', "serverurl", true),
+    opt('u', "username", true),
+    opt('p', "password", true),
+    opt('r', "history_file", true),
+];
+
+const fn opt(short: char, long: &'static str, argument: bool) -> Opt {
+    Opt {
+        short: Some(short),
+        long: Some(long),
+        argument,
+        ours: false,
+    }
+}
+
+impl CommandLine {
+    /// Reads the words behind the program's name.
+    ///
+    /// # Errors
+    /// Supervisor's sentence for a usage error.
+    pub(super) fn read(arguments: &[String]) -> Result<Self, String> {
+        let (given, words) = getopt(arguments, TABLE)?;
+        let mut line = Self {
+            words,
+            ..Self::default()
+        };
+        for option in &given {
+            line.set(option)?;
+        }
+        Ok(line)
+    }
+
+    fn set(&mut self, option: &Given) -> Result<(), String> {
+        fn once<T>(place: &mut Option<T>, value: T, option: &Given) -> Result<(), String> {
+            match place.replace(value) {
+                None => Ok(()),
+                Some(_) => Err(format!(
+                    "conflicting command line option '{}'",
+                    option.spelled
+                )),
+            }
+        }
+        let value = option.value.clone().unwrap_or_default();
+        match TABLE[option.index].short {
+            Some('c') => once(&mut self.file, value, option),
+            Some('i') => {
+                self.interactive = true;
+                Ok(())
+            }
+            Some('s') => {
+                if !is_url(&value) {
+                    return Err(format!(
+                        "invalid value for {} {value}: value {value} is not a URL",
+                        option.spelled,
+                        value = quoted(&value)
+                    ));
+                }
+                once(&mut self.url, value, option)
+            }
+            Some('u') => once(&mut self.username, value, option),
+            Some('p') => once(&mut self.password, value, option),
+            Some('r') => once(&mut self.history, PathBuf::from(value), option),
+            _ => {
+                self.help = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// Only the help text is wanted.
+    pub(super) const fn wants_help(&self) -> bool {
+        self.help
+    }
+
+    /// What holds, given what the file says. Without an action we are a shell, and shells are interactive.
+    pub(super) fn over(self, section: CtlSpec) -> Options {
+        Options {
+            interactive: self.interactive || self.words.is_empty(),
+            url: self.url.unwrap_or(section.serverurl),
+            username: self.username.or(section.username),
+            password: self.password.or(section.password),
+            prompt: section.prompt,
+            history: self.history.or(section.history_file.map(PathBuf::from)),
+            words: self.words,
+        }
+    }
+}
+
+/// Whether Supervisor takes it for a URL: a scheme, and something behind the slashes.
+fn is_url(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else {
+        return false;
+    };
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    is_scheme && !rest.strip_prefix("//").unwrap_or(rest).is_empty()
+}
+
+/// What `-h` prints. The program is named as it was called.
+pub(super) fn usage(program: &str) -> String {
+    format!(
+        "supervisorctl -- control applications run by supervisord from the cmd line.
+
+Usage: {program} [options] [action [arguments]]
+
+Options:
+-c/--configuration FILENAME -- configuration file path (searches if not given)
+-h/--help -- print usage message and exit
+-i/--interactive -- start an interactive shell after executing commands
+-s/--serverurl URL -- URL on which supervisord server is listening
+     (default \"http://localhost:9001\").
+-u/--username USERNAME -- username to use for authentication with server
+-p/--password PASSWORD -- password to use for authentication with server
+-r/--history-file -- keep a readline history (if readline is available)
+
+action [arguments] -- see below
+
+Actions are commands like \"tail\" or \"stop\".  If -i is specified or no action is
+specified on the command line, a \"shell\" interpreting actions typed
+interactively is started.  Use the action \"help\" to find out about available
+actions.
+
+"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Options, String> {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        CommandLine::read(&words).map(|line| line.over(CtlSpec::default()))
+    }
+
+    #[test]
+    fn ctl_01_errors() {
+        let table = [
+            (
+                "-s foo",
+                "invalid value for -s 'foo': value 'foo' is not a URL",
+            ),
+            (
+                "-s http:",
+                "invalid value for -s 'http:': value 'http:' is not a URL",
+            ),
+            (
+                "-s http://",
+                "invalid value for -s 'http://': value 'http://' is not a URL",
+            ),
+            (
+                "--serverurl unix:",
+                "invalid value for --serverurl 'unix:': value 'unix:' is not a URL",
+            ),
+            (
+                "-s unix://",
+                "invalid value for -s 'unix://': value 'unix://' is not a URL",
+            ),
+            ("-c x -c y", "conflicting command line option '-c'"),
+            (
+                "-c x --conf y",
+                "conflicting command line option '--configuration'",
+            ),
+            ("--foo", "option --foo not recognized"),
+            ("--history-file x", "option --history-file not recognized"),
+            ("-x", "option -x not recognized"),
+            ("-s", "option -s requires argument"),
+        ];
+        for (line, expected) in table {
+            assert_eq!(read(line).err().as_deref(), Some(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn ctl_01_defaults_and_words() -> Result<(), String> {
+        let shell = read("")?;
+        assert!(shell.interactive);
+        assert_eq!(
+            (shell.url.as_str(), shell.prompt.as_str()),
+            ("http://localhost:9001", "supervisor")
+        );
+        let action = read("-s unix:foo -u me status -x")?;
+        assert!(!action.interactive);
+        assert_eq!(action.url, "unix:foo");
+        assert_eq!(action.username.as_deref(), Some("me"));
+        assert_eq!(action.words, ["status", "-x"]);
+        assert!(read("-i status")?.interactive);
+        Ok(())
+    }
+}

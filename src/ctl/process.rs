@@ -1,0 +1,434 @@
+//! Actions on processes: `status`, `start`, `stop`, `restart`, `signal`, `pid`, `clear`.
+
+use serde::Serialize;
+
+use super::exit;
+use super::failure::Failure;
+use super::render;
+use super::reply::{self, Outcome, Process, ProcessJson};
+use super::session::Session;
+use crate::api::FaultCode;
+use crate::api::xmlrpc::Value;
+use crate::domain::Namespec;
+
+/// What is said of a result.
+enum Words {
+    /// The name and this.
+    Plain(&'static str),
+    /// The name, and this as an error.
+    Error(&'static str),
+    /// The fault's own text, alone.
+    Text,
+}
+
+/// An action that is done to each of several processes.
+struct Verb {
+    name: &'static str,
+    one: &'static str,
+    /// None: groups are not accepted.
+    group: Option<&'static str>,
+    all: &'static str,
+    words: &'static [(FaultCode, Words)],
+    /// The fault that counts as success.
+    neutral: Option<FaultCode>,
+    /// What an unknown group exits with.
+    no_group: u8,
+    /// What a call without names exits with.
+    no_names: u8,
+}
+
+const START: Verb = Verb {
+    name: "start",
+    one: "supervisor.startProcess",
+    group: Some("supervisor.startProcessGroup"),
+    all: "supervisor.startAllProcesses",
+    words: &[
+        (FaultCode::Success, Words::Plain("started")),
+        (FaultCode::BadName, Words::Error("no such process")),
+        (FaultCode::NoFile, Words::Error("no such file")),
+        (
+            FaultCode::NotExecutable,
+            Words::Error("file is not executable"),
+        ),
+        (FaultCode::AlreadyStarted, Words::Error("already started")),
+        (FaultCode::SpawnError, Words::Error("spawn error")),
+        (
+            FaultCode::AbnormalTermination,
+            Words::Error("abnormal termination"),
+        ),
+    ],
+    neutral: Some(FaultCode::AlreadyStarted),
+    no_group: exit::INVALID_ARGUMENTS,
+    no_names: exit::INVALID_ARGUMENTS,
+};
+
+const STOP: Verb = Verb {
+    name: "stop",
+    one: "supervisor.stopProcess",
+    group: Some("supervisor.stopProcessGroup"),
+    all: "supervisor.stopAllProcesses",
+    words: &[
+        (FaultCode::Success, Words::Plain("stopped")),
+        (FaultCode::BadName, Words::Error("no such process")),
+        (FaultCode::NotRunning, Words::Error("not running")),
+        (FaultCode::Failed, Words::Text),
+    ],
+    neutral: Some(FaultCode::NotRunning),
+    no_group: exit::GENERIC,
+    no_names: exit::GENERIC,
+};
+
+const SIGNAL: Verb = Verb {
+    name: "signal",
+    one: "supervisor.signalProcess",
+    group: Some("supervisor.signalProcessGroup"),
+    all: "supervisor.signalAllProcesses",
+    words: &[
+        (FaultCode::Success, Words::Plain("signalled")),
+        (FaultCode::BadName, Words::Error("no such process")),
+        (FaultCode::BadSignal, Words::Error("bad signal name")),
+        (FaultCode::NotRunning, Words::Error("not running")),
+        (FaultCode::Failed, Words::Text),
+    ],
+    neutral: None,
+    no_group: exit::GENERIC,
+    no_names: exit::GENERIC,
+};
+
+const CLEAR: Verb = Verb {
+    name: "clear",
+    one: "supervisor.clearProcessLogs",
+    group: None,
+    all: "supervisor.clearAllProcessLogs",
+    words: &[
+        (FaultCode::Success, Words::Plain("cleared")),
+        (FaultCode::BadName, Words::Error("no such process")),
+        (FaultCode::Failed, Words::Error("failed")),
+    ],
+    neutral: None,
+    no_group: exit::GENERIC,
+    no_names: exit::GENERIC,
+};
+
+/// `start name… | group:* | all`
+pub(super) fn start(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    if !session.is_up()? {
+        return Ok(());
+    }
+    let names: Vec<&str> = arguments.split_whitespace().collect();
+    if names.is_empty() {
+        return no_names(session, START.name, START.no_names);
+    }
+    act(session, &START, &names, None)
+}
+
+/// `stop name… | group:* | all`
+pub(super) fn stop(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    if !session.is_up()? {
+        return Ok(());
+    }
+    let names: Vec<&str> = arguments.split_whitespace().collect();
+    if names.is_empty() {
+        return no_names(session, STOP.name, STOP.no_names);
+    }
+    act(session, &STOP, &names, None)
+}
+
+/// `restart name… | group:* | all`: first all are stopped, then all are started.
+pub(super) fn restart(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    if !session.is_up()? {
+        return Ok(());
+    }
+    if arguments.is_empty() {
+        return no_names(session, "restart", exit::GENERIC);
+    }
+    stop(session, arguments)?;
+    start(session, arguments)
+}
+
+/// `signal SIGNAL name… | group:* | all`
+pub(super) fn signal(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    if !session.is_up()? {
+        return Ok(());
+    }
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    match words.as_slice() {
+        [signal, names @ ..] if !names.is_empty() => act(session, &SIGNAL, names, Some(signal)),
+        _ => session.usage(
+            SIGNAL.name,
+            "Error: signal requires a signal name and a process name",
+            SIGNAL.no_names,
+        ),
+    }
+}
+
+/// `clear name… | all`
+pub(super) fn clear(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    if !session.is_up()? {
+        return Ok(());
+    }
+    let names: Vec<&str> = arguments.split_whitespace().collect();
+    if names.is_empty() {
+        return no_names(session, CLEAR.name, CLEAR.no_names);
+    }
+    act(session, &CLEAR, &names, None)
+}
+
+fn no_names(session: &mut Session, action: &str, status: u8) -> Result<(), Failure> {
+    session.usage(
+        action,
+        &format!("Error: {action} requires a process name"),
+        status,
+    )
+}
+
+/// Does `verb` to everything that `names` mean, one call each, in their order.
+fn act(
+    session: &mut Session,
+    verb: &Verb,
+    names: &[&str],
+    signal: Option<&str>,
+) -> Result<(), Failure> {
+    let params = |name: Option<&str>| -> Vec<Value> {
+        name.into_iter().chain(signal).map(Value::text).collect()
+    };
+    if names.contains(&"all") {
+        let answer = session.call(verb.all, params(None))?;
+        return outcomes(session, verb, &answer);
+    }
+    for name in names {
+        let spec = Namespec::parse(name);
+        match (&spec.process, verb.group) {
+            (None, Some(method)) => match session.call(method, params(Some(&spec.group))) {
+                Ok(answer) => outcomes(session, verb, &answer)?,
+                Err(failure) if is(&failure, FaultCode::BadName) => {
+                    session.say(&format!("{}: ERROR (no such group)", spec.group))?;
+                    session.exit = verb.no_group;
+                }
+                Err(failure) => return Err(failure),
+            },
+            (process, method) => {
+                let fault = match session.call(verb.one, params(Some(name))) {
+                    Ok(_) => None,
+                    Err(Failure::Fault(fault)) => Some(fault),
+                    Err(failure) => return Err(failure),
+                };
+                // Differs: a bare word that names no process but a group means the whole group.
+                if let (Some(fault), Some(method), false) = (&fault, method, name.contains(':'))
+                    && fault.code == i64::from(FaultCode::BadName.code())
+                {
+                    match session.call(method, params(Some(name))) {
+                        Ok(answer) => {
+                            outcomes(session, verb, &answer)?;
+                            continue;
+                        }
+                        Err(Failure::Fault(_)) => {}
+                        Err(failure) => return Err(failure),
+                    }
+                }
+                let (status, description) = fault.map_or_else(
+                    || (i64::from(FaultCode::Success.code()), "OK".to_owned()),
+                    |fault| (fault.code, fault.text),
+                );
+                let outcome = Outcome {
+                    group: spec.group.clone(),
+                    // Where a wildcard is not accepted, Supervisor names what it found there: nothing, in Python's word.
+                    name: process.clone().unwrap_or_else(|| "None".to_owned()),
+                    status,
+                    description,
+                };
+                say_outcome(session, verb, &outcome)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn outcomes(session: &mut Session, verb: &Verb, answer: &Value) -> Result<(), Failure> {
+    for outcome in reply::all(answer, Outcome::read)? {
+        say_outcome(session, verb, &outcome)?;
+    }
+    Ok(())
+}
+
+fn say_outcome(session: &mut Session, verb: &Verb, outcome: &Outcome) -> Result<(), Failure> {
+    let name = Namespec::print(&outcome.group, &outcome.name);
+    let words = verb
+        .words
+        .iter()
+        .find(|(code, _)| i64::from(code.code()) == outcome.status)
+        .map(|(_, words)| words);
+    let line = match words {
+        Some(Words::Plain(text)) => format!("{name}: {text}"),
+        Some(Words::Error(text)) => format!("{name}: ERROR ({text})"),
+        Some(Words::Text) => outcome.description.clone(),
+        None => {
+            return Err(Failure::Value(format!(
+                "Unknown result code {} for {name}",
+                outcome.status
+            )));
+        }
+    };
+    session.say(&line)?;
+    if let Some(status) = exit::of_result(outcome.status, verb.neutral) {
+        session.exit = status;
+    }
+    Ok(())
+}
+
+fn is(failure: &Failure, fault: FaultCode) -> bool {
+    failure.fault() == Some(i64::from(fault.code()))
+}
+
+fn all_processes(session: &mut Session) -> Result<Vec<Process>, Failure> {
+    let answer = session.call("supervisor.getAllProcessInfo", Vec::new())?;
+    reply::all(&answer, Process::read)
+}
+
+/// `status [name…]`
+pub(super) fn status(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        processes: Vec<ProcessJson<'a>>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        errors: Vec<UnknownName<'a>>,
+    }
+    #[derive(Serialize)]
+    struct UnknownName<'a> {
+        name: &'a str,
+        error: &'static str,
+    }
+
+    let names = session.words(arguments);
+    if !session.is_up()? {
+        session.exit = exit::STATUS_UNKNOWN;
+        return Ok(());
+    }
+    let processes = all_processes(session)?;
+    let mut shown: Vec<&Process> = Vec::new();
+    let mut errors = Vec::new();
+    if names.is_empty() || names.contains(&"all") {
+        shown.extend(&processes);
+    } else {
+        for name in names {
+            let spec = Namespec::parse(name);
+            let before = shown.len();
+            shown.extend(processes.iter().filter(|process| process.is_in(&spec)));
+            if shown.len() == before && !name.contains(':') {
+                // Differs: a bare word that names no process but a group means the whole group.
+                shown.extend(processes.iter().filter(|process| process.group == name));
+            }
+            if shown.len() == before {
+                errors.push(match spec.process {
+                    Some(_) => (name, "no such process"),
+                    None => (&name[..spec.group.len()], "no such group"),
+                });
+            }
+        }
+    }
+    if !errors.is_empty() {
+        session.exit = exit::STATUS_UNKNOWN;
+    }
+    if shown.iter().any(|process| process.is_stopped()) {
+        session.exit = exit::STATUS_NOT_RUNNING;
+    }
+    if session.json {
+        return session.say(&render::json(&Answer {
+            processes: shown.iter().map(|process| (*process).into()).collect(),
+            errors: errors
+                .into_iter()
+                .map(|(name, error)| UnknownName { name, error })
+                .collect(),
+        }));
+    }
+    for (name, error) in errors {
+        session.say(&format!("{name}: ERROR ({error})"))?;
+    }
+    for line in render::status(&shown) {
+        session.say(&line)?;
+    }
+    Ok(())
+}
+
+/// `pid [name… | all]`
+pub(super) fn pid(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Daemon {
+        pid: i64,
+    }
+    #[derive(Serialize)]
+    struct Answer {
+        pids: Vec<ProcessPid>,
+    }
+    #[derive(Serialize)]
+    struct ProcessPid {
+        group: String,
+        name: String,
+        namespec: String,
+        pid: i64,
+    }
+
+    let names = session.words(arguments);
+    if !session.is_up()? {
+        return Ok(());
+    }
+    if names.is_empty() {
+        let answer = session.call("supervisor.getPID", Vec::new())?;
+        let pid = reply::as_int(&answer)?;
+        let line = if session.json {
+            render::json(&Daemon { pid })
+        } else {
+            pid.to_string()
+        };
+        return session.say(&line);
+    }
+    let mut found = Vec::new();
+    if names.contains(&"all") {
+        for process in all_processes(session)? {
+            say_pid(session, process, &mut found)?;
+        }
+    } else {
+        for name in names {
+            match session.call("supervisor.getProcessInfo", vec![Value::text(name)]) {
+                Ok(answer) => {
+                    let process = Process::read(&answer)?;
+                    if process.pid == 0 {
+                        session.exit = exit::NOT_RUNNING;
+                    }
+                    say_pid(session, process, &mut found)?;
+                }
+                Err(failure) if is(&failure, FaultCode::BadName) => {
+                    session.complain(&format!("No such process {name}"))?;
+                    session.exit = exit::GENERIC;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+    if !session.json {
+        return Ok(());
+    }
+    let pids = found
+        .into_iter()
+        .map(|process: Process| ProcessPid {
+            namespec: process.namespec(),
+            group: process.group,
+            name: process.name,
+            pid: process.pid,
+        })
+        .collect();
+    session.say(&render::json(&Answer { pids }))
+}
+
+/// Says the number at once, or keeps it for the JSON that is printed at the end.
+fn say_pid(
+    session: &mut Session,
+    process: Process,
+    found: &mut Vec<Process>,
+) -> Result<(), Failure> {
+    if session.json {
+        found.push(process);
+        return Ok(());
+    }
+    session.say(&process.pid.to_string())
+}

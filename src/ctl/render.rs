@@ -1,0 +1,196 @@
+//! Values → the text or JSON that people and scripts read. Talks to nobody, prints nothing.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::reply::{Configured, Process};
+use crate::api::xmlrpc::WireFault;
+use crate::domain::Namespec;
+
+/// Version of everything that `--json` prints. It rises when something that was there changes its meaning or goes away.
+const SCHEMA: u32 = 1;
+/// Namespecs of `status` take at least this many columns, and three blanks.
+const NAME_COLUMNS_MIN: usize = 30;
+/// Width of the list of actions.
+const HELP_COLUMNS: usize = 79;
+
+/// A text as Python's `repr` shows it.
+pub(super) fn quoted(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push(quote);
+    for character in text.chars() {
+        match character {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            _ if character == quote => {
+                out.push('\\');
+                out.push(quote);
+            }
+            _ if character.is_control() => {
+                let _ = write!(out, "\\x{:02x}", u32::from(character));
+            }
+            _ => out.push(character),
+        }
+    }
+    out.push(quote);
+    out
+}
+
+/// A fault as Python's `repr` shows it.
+pub(super) fn fault(fault: &WireFault) -> String {
+    format!("<Fault {}: {}>", fault.code, quoted(&fault.text))
+}
+
+/// The table of `status`, one line per process.
+pub(super) fn status(processes: &[&Process]) -> Vec<String> {
+    let names: Vec<String> = processes.iter().map(|process| process.namespec()).collect();
+    let width = names
+        .iter()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or(0)
+        .max(NAME_COLUMNS_MIN)
+        + 3;
+    names
+        .iter()
+        .zip(processes)
+        .map(|(name, process)| {
+            format!(
+                "{name:width$}{:10}{}",
+                process.statename, process.description
+            )
+        })
+        .collect()
+}
+
+/// One line of `avail`.
+pub(super) fn avail(config: &Configured) -> String {
+    format!(
+        "{:32} {:9} {:9} {}:{}",
+        Namespec::print(&config.group, &config.name),
+        if config.inuse { "in use" } else { "avail" },
+        if config.autostart { "auto" } else { "manual" },
+        config.group_prio,
+        config.process_prio
+    )
+}
+
+/// Names in columns, filled from top to bottom, in as few lines as fit the width.
+///
+/// # Source
+/// What Python's `cmd` module prints for `help`.
+pub(super) fn columns(names: &[&str]) -> Vec<String> {
+    let layout = |rows: usize| -> Vec<usize> {
+        names
+            .chunks(rows)
+            .map(|column| column.iter().map(|name| name.len()).max().unwrap_or(0))
+            .collect()
+    };
+    let rows = (1..names.len())
+        .find(|&rows| {
+            let widths = layout(rows);
+            widths.iter().sum::<usize>() + 2 * (widths.len() - 1) <= HELP_COLUMNS
+        })
+        .unwrap_or(names.len());
+    if rows == 0 {
+        return Vec::new();
+    }
+    let widths = layout(rows);
+    (0..rows)
+        .map(|row| {
+            let cells: Vec<String> = names
+                .chunks(rows)
+                .zip(&widths)
+                .filter_map(|(column, &width)| column.get(row).map(|name| format!("{name:width$}")))
+                .collect();
+            cells.join("  ")
+        })
+        .collect()
+}
+
+/// `value` as one line of JSON, with the version of the schema in front.
+pub(super) fn json(value: &impl Serialize) -> String {
+    #[derive(Serialize)]
+    struct Versioned<'a, T> {
+        schema: u32,
+        #[serde(flatten)]
+        value: &'a T,
+    }
+    serde_json::to_string(&Versioned {
+        schema: SCHEMA,
+        value,
+    })
+    .expect("invariant: what is rendered has only text keys and no failing serializer")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_as_python_does() {
+        let table = [
+            ("plain", "'plain'"),
+            ("it's", "\"it's\""),
+            ("it's \"x\"", "'it\\'s \"x\"'"),
+            ("a\n\t\\\x1b", "'a\\n\\t\\\\\\x1b'"),
+            ("é", "'é'"),
+            ("", "''"),
+        ];
+        for (given, expected) in table {
+            assert_eq!(quoted(given), expected);
+        }
+    }
+
+    #[test]
+    fn ctl_25_columns() {
+        let names = [
+            "add", "avail", "clear", "exit", "fg", "maintail", "open", "pid", "quit", "reload",
+            "remove", "reread", "restart", "shutdown", "signal", "start", "status", "stop", "tail",
+            "update", "version",
+        ];
+        assert_eq!(
+            columns(&names),
+            [
+                "add    exit      open  reload  restart   start   tail   ",
+                "avail  fg        pid   remove  shutdown  status  update ",
+                "clear  maintail  quit  reread  signal    stop    version",
+            ]
+        );
+        assert_eq!(columns(&["a"]), ["a"]);
+        assert!(columns(&[]).is_empty());
+    }
+
+    #[test]
+    fn ctl_08_status_columns() {
+        let process = |group: &str, name: &str, state: &str, description: &str| Process {
+            group: group.to_owned(),
+            name: name.to_owned(),
+            statename: state.to_owned(),
+            description: description.to_owned(),
+            ..Process::default()
+        };
+        let cat = process("cat", "cat", "RUNNING", "pid 1, uptime 0:00:02");
+        let starting = process("g", "x", "STARTING", "");
+        assert_eq!(
+            status(&[&cat, &starting]),
+            [
+                "cat                              RUNNING   pid 1, uptime 0:00:02",
+                "g:x                              STARTING  ",
+            ]
+        );
+        let long = process("g", &"n".repeat(40), "STOPPED", "Not started");
+        assert_eq!(
+            status(&[&long]),
+            [format!("g:{}   STOPPED   Not started", "n".repeat(40))]
+        );
+    }
+}

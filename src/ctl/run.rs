@@ -1,0 +1,76 @@
+//! `supervisorctl` from its arguments to its exit status.
+
+use std::io::Write;
+
+use super::client::Client;
+use super::exit;
+use super::failure::Failure;
+use super::file;
+use super::options::{self, CommandLine, Options};
+use super::session::Session;
+use super::shell;
+
+/// Runs the program. `arguments` begin with its name. Answers its exit status.
+#[must_use]
+pub fn run(arguments: &[String]) -> u8 {
+    let (program, words) = match arguments.split_first() {
+        Some((program, words)) => (program.as_str(), words),
+        None => ("supervisorctl", [].as_slice()),
+    };
+    let line = match CommandLine::read(words) {
+        Ok(line) => line,
+        Err(text) => return usage_error(program, &text),
+    };
+    if line.wants_help() {
+        let written = std::io::stdout().write_all(options::usage(program).as_bytes());
+        return if written.is_ok() { 0 } else { exit::GENERIC };
+    }
+    match file::section(line.file.as_deref(), program) {
+        Ok(section) => {
+            for warning in &section.warnings {
+                let _ = writeln!(std::io::stderr(), "Warning: {warning}");
+            }
+            act(&line.over(section))
+        }
+        Err(errors) => {
+            let status = usage_error(program, &errors.first);
+            for problem in errors.all.iter().filter(|problem| problem.line > 0) {
+                let _ = writeln!(std::io::stderr(), "{problem}");
+            }
+            status
+        }
+    }
+}
+
+fn usage_error(program: &str, text: &str) -> u8 {
+    // Nobody listens to standard error: the exit status says it.
+    let _ = write!(
+        std::io::stderr(),
+        "Error: {text}\nFor help, use {program} -h\n"
+    );
+    exit::INVALID_ARGUMENTS
+}
+
+fn act(options: &Options) -> u8 {
+    let credentials = options.username.clone().zip(options.password.clone());
+    let client = Client::new(&options.url, credentials);
+    let mut session = Session::new(client, options.interactive);
+    let result = if options.words.is_empty() {
+        shell::run(&mut session, &options.prompt, options.history.as_deref()).map(|()| 0)
+    } else {
+        session
+            .run_line(&options.words.join(" "))
+            .map(|()| session.exit)
+    };
+    result.unwrap_or_else(|failure| {
+        if !is_quiet(&failure) {
+            let _ = writeln!(std::io::stderr(), "error: {failure}");
+        }
+        exit::GENERIC
+    })
+}
+
+/// The reader of our output has left: nothing is wrong, and nobody wants to hear of it.
+fn is_quiet(failure: &Failure) -> bool {
+    matches!(failure, Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,284 @@
+//! One user at one server: what is printed, what the exit status will be, and how a line becomes an action.
+
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+
+use nix::errno::Errno;
+
+use super::client::Client;
+use super::command;
+use super::exit;
+use super::failure::Failure;
+use super::reply;
+use super::terminal::{self, Interrupts, Lines};
+use crate::api::FaultCode;
+use crate::api::xmlrpc::Value;
+
+/// The version of the API that we speak.
+const API_VERSION: &str = "3.0";
+
+/// What actions work with.
+pub(super) struct Session {
+    /// The server.
+    pub(super) client: Client,
+    /// Somebody may be asked for confirmation and passwords.
+    pub(super) interactive: bool,
+    /// What a single action exits with. Never reset: the last action that sets it decides.
+    pub(super) exit: u8,
+    /// The shell ends after this action.
+    pub(super) leaving: bool,
+    /// Standard input outside the line editor.
+    pub(super) input: Lines,
+    /// This action answers in JSON; then complaints go to standard error.
+    pub(super) json: bool,
+    out: BufWriter<Stdout>,
+    interrupts: Option<Interrupts>,
+}
+
+impl Session {
+    /// Nothing is opened yet.
+    pub(super) fn new(client: Client, interactive: bool) -> Self {
+        Self {
+            client,
+            interactive,
+            exit: 0,
+            leaving: false,
+            input: Lines::default(),
+            json: false,
+            out: BufWriter::new(io::stdout()),
+            interrupts: None,
+        }
+    }
+
+    /// Runs one line. Whatever goes wrong is said and shows in [`Self::exit`].
+    ///
+    /// # Errors
+    /// Only [`Failure::Output`].
+    pub(super) fn run_line(&mut self, line: &str) -> Result<(), Failure> {
+        let line = line.trim();
+        let (word, arguments) = match line.strip_prefix('?') {
+            Some(topic) => ("help", topic.trim()),
+            None => {
+                let end = line
+                    .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                    .unwrap_or(line.len());
+                (&line[..end], line[end..].trim())
+            }
+        };
+        if line.is_empty() {
+            return Ok(());
+        }
+        let Some(action) = command::find(word) else {
+            self.say(&format!("*** Unknown syntax: {line}"))?;
+            self.exit = exit::GENERIC;
+            return self.flush();
+        };
+        loop {
+            self.json = false;
+            let result = (action.run)(self, arguments);
+            match result {
+                Ok(()) => break,
+                Err(Failure::Http { status: 401, .. }) => match self.ask_credentials() {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(failure) => {
+                        self.report(failure)?;
+                        break;
+                    }
+                },
+                Err(failure) => {
+                    self.report(failure)?;
+                    break;
+                }
+            }
+        }
+        self.flush()
+    }
+
+    /// Prints a line.
+    pub(super) fn say(&mut self, line: &str) -> Result<(), Failure> {
+        self.out
+            .write_all(line.as_bytes())
+            .and_then(|()| self.out.write_all(b"\n"))
+            .map_err(Failure::Output)
+    }
+
+    /// Prints a line that says that something is wrong. With JSON on standard output it goes to standard error.
+    pub(super) fn complain(&mut self, line: &str) -> Result<(), Failure> {
+        if self.json {
+            self.flush()?;
+            // Nobody listens to standard error: nothing more can be done for them.
+            let _ = writeln!(io::stderr(), "{line}");
+            return Ok(());
+        }
+        self.say(line)
+    }
+
+    /// Prints bytes as they are.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.out.write_all(bytes).map_err(Failure::Output)
+    }
+
+    /// Shows everything printed so far.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        self.out.flush().map_err(Failure::Output)
+    }
+
+    /// Shows what was printed so far, then asks the server.
+    pub(super) fn call(&mut self, method: &str, params: Vec<Value>) -> Result<Value, Failure> {
+        self.flush()?;
+        self.client.call(method, params)
+    }
+
+    /// Whether the server is there and speaks our language; if not, says so.
+    pub(super) fn is_up(&mut self) -> Result<bool, Failure> {
+        match self.call("supervisor.getVersion", Vec::new()) {
+            Ok(version) => {
+                let version = reply::as_text(&version)?;
+                if version == API_VERSION {
+                    return Ok(true);
+                }
+                self.complain(&format!(
+                    "Sorry, this version of supervisorctl expects to talk to a server with API version {API_VERSION}, but the remote version is {version}."
+                ))?;
+                self.exit = exit::NOT_INSTALLED;
+                Ok(false)
+            }
+            Err(failure) if failure.fault() == Some(i64::from(FaultCode::UnknownMethod.code())) => {
+                self.complain("Sorry, supervisord responded but did not recognize the supervisor namespace commands that supervisorctl uses to control it.  Please check that the [rpcinterface:supervisor] section is enabled in the configuration file (see sample.conf).")?;
+                self.exit = exit::UNIMPLEMENTED;
+                Ok(false)
+            }
+            Err(failure @ Failure::Io(_)) => match self.report_down(&failure)? {
+                true => Ok(false),
+                false => Err(failure),
+            },
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Says why an action could not go on.
+    fn report(&mut self, failure: Failure) -> Result<(), Failure> {
+        if let Failure::Output(_) = failure {
+            return Err(failure);
+        }
+        // Differs: actions that do not look first whether the server is up end here as well, so that a server that is down
+        // looks the same to all of them. Supervisor prints `error: <class 'FileNotFoundError'>, …` for those.
+        if self.report_down(&failure)? {
+            return Ok(());
+        }
+        self.complain(&format!("error: {failure}"))?;
+        self.exit = exit::GENERIC;
+        Ok(())
+    }
+
+    /// If the failure means that no server is there, says so.
+    fn report_down(&mut self, failure: &Failure) -> Result<bool, Failure> {
+        let (what, status) = match failure.errno() {
+            Some(Errno::ECONNREFUSED) => ("refused connection", exit::INSUFFICIENT_PRIVILEGES),
+            Some(Errno::ENOENT) => ("no such file", exit::NOT_RUNNING),
+            _ => return Ok(false),
+        };
+        self.complain(&format!("{} {what}", self.client.url()))?;
+        self.exit = status;
+        Ok(true)
+    }
+
+    /// The server wants to know who we are. Answers whether to try again.
+    fn ask_credentials(&mut self) -> Result<bool, Failure> {
+        self.complain("Server requires authentication")?;
+        if !self.interactive {
+            // Differs: Supervisor tries once more and prints the raw exception as well.
+            self.exit = exit::GENERIC;
+            return Ok(false);
+        }
+        let username = self.ask("Username:")?;
+        self.flush()?;
+        let password = match terminal::password("Password:", self.interrupts()?) {
+            Ok(Some(password)) => password,
+            Ok(None) => {
+                // No terminal: the prompt must not get into the output, and there is no echo to turn off.
+                let _ = write!(io::stderr(), "Password:");
+                self.input
+                    .next()
+                    .map_err(Failure::Input)?
+                    .ok_or(Failure::EndOfInput)?
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.leaving = true;
+                return Ok(false);
+            }
+            Err(error) => return Err(Failure::Input(error)),
+        };
+        self.say("")?;
+        self.client.set_credentials(username, password);
+        Ok(true)
+    }
+
+    /// Asks and waits for a line.
+    ///
+    /// # Errors
+    /// [`Failure::EndOfInput`], [`Failure::Input`].
+    pub(super) fn ask(&mut self, prompt: &str) -> Result<String, Failure> {
+        self.write(prompt.as_bytes())?;
+        self.flush()?;
+        self.input
+            .next()
+            .map_err(Failure::Input)?
+            .ok_or(Failure::EndOfInput)
+    }
+
+    /// Asks for consent, if there is somebody to ask.
+    pub(super) fn confirm(&mut self, question: &str) -> Result<bool, Failure> {
+        if !self.interactive {
+            return Ok(true);
+        }
+        let answer = self.ask(question)?;
+        Ok(answer.starts_with(['y', 'Y']))
+    }
+
+    /// The interrupt key, under control from the first call on.
+    pub(super) fn interrupts(&mut self) -> Result<&Interrupts, Failure> {
+        /// What a shell reports of a command that the interrupt key ended.
+        const INTERRUPTED: u8 = 130;
+        if self.interrupts.is_none() {
+            self.interrupts = Some(Interrupts::take(INTERRUPTED).map_err(Failure::Input)?);
+        }
+        Ok(self.interrupts.as_ref().expect("invariant: just put there"))
+    }
+
+    /// In the shell, an interrupt during an action leaves it with success.
+    pub(super) fn leave_on_interrupt(&mut self) -> Result<(), Failure> {
+        self.interrupts = Some(Interrupts::take(0).map_err(Failure::Input)?);
+        Ok(())
+    }
+
+    /// Prints the help text of `action`, as usage errors do.
+    pub(super) fn say_help(&mut self, action: &str) -> Result<(), Failure> {
+        match command::find(action) {
+            Some(action) => self.complain(action.help),
+            None => Ok(()),
+        }
+    }
+
+    /// Complains about the way an action was called, and prints its help text.
+    pub(super) fn usage(&mut self, action: &str, text: &str, status: u8) -> Result<(), Failure> {
+        self.complain(text)?;
+        self.say_help(action)?;
+        self.exit = status;
+        Ok(())
+    }
+
+    /// The words of an action without `--json`, which is remembered.
+    pub(super) fn words<'a>(&mut self, arguments: &'a str) -> Vec<&'a str> {
+        let mut words: Vec<&str> = arguments.split_whitespace().collect();
+        let before = words.len();
+        words.retain(|word| *word != "--json");
+        self.json = words.len() != before;
+        words
+    }
+}
+
+/// Lines are edited: a person sits at both ends.
+pub(super) fn is_at_terminal() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}

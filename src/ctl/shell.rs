@@ -1,0 +1,252 @@
+//! The shell: prompt, line editing, history, completion. Knows actions only by ACTIONS.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustyline::completion::Completer;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::MemHistory;
+use rustyline::validate::Validator;
+use rustyline::{CompletionType, Config, Context, Editor, Helper};
+
+use super::client::Client;
+use super::command::{self, ACTIONS, Completion};
+use super::failure::Failure;
+use super::reply::{self, Process};
+use super::session::{self, Session};
+
+/// How many lines of the history can be recalled.
+const HISTORY_MAX: usize = 1000;
+
+/// Shows the status, then runs line after line until the user leaves.
+///
+/// # Errors
+/// [`Failure::Output`], [`Failure::Input`].
+pub(super) fn run(
+    session: &mut Session,
+    prompt: &str,
+    history: Option<&Path>,
+) -> Result<(), Failure> {
+    let prompt = format!("{prompt}> ");
+    session.leave_on_interrupt()?;
+    session.run_line("status")?;
+    if session::is_at_terminal() {
+        edited(session, &prompt, history)
+    } else {
+        piped(session, &prompt)
+    }
+}
+
+/// Lines from something that is no terminal.
+fn piped(session: &mut Session, prompt: &str) -> Result<(), Failure> {
+    while !session.leaving {
+        match session.ask(prompt) {
+            Ok(line) => session.run_line(&line)?,
+            Err(Failure::EndOfInput) => return leave(session),
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(())
+}
+
+fn leave(session: &mut Session) -> Result<(), Failure> {
+    session.say("")?;
+    session.flush()
+}
+
+/// Lines from a person.
+fn edited(session: &mut Session, prompt: &str, history: Option<&Path>) -> Result<(), Failure> {
+    let config = Config::builder()
+        .completion_type(CompletionType::List)
+        .auto_add_history(true)
+        .max_history_size(HISTORY_MAX)
+        .map(|builder| builder.build())
+        .map_err(input_failure)?;
+    let recall = MemHistory::with_config(&config);
+    let mut editor: Editor<Names, MemHistory> =
+        Editor::with_history(config, recall).map_err(input_failure)?;
+    if let Some(file) = history {
+        // A history that is not there yet, or cannot be read, is an empty one.
+        for line in std::fs::read_to_string(file).unwrap_or_default().lines() {
+            editor.add_history_entry(line).map_err(input_failure)?;
+        }
+    }
+    while !session.leaving {
+        editor.set_helper(Some(Names::of(session.client.again())));
+        match editor.readline(prompt) {
+            Ok(line) => {
+                if let Some(file) = history {
+                    remember(file, &line);
+                }
+                session.run_line(&line)?;
+            }
+            Err(ReadlineError::Eof | ReadlineError::Interrupted) => return leave(session),
+            Err(error) => return Err(input_failure(error)),
+        }
+    }
+    Ok(())
+}
+
+fn input_failure(error: ReadlineError) -> Failure {
+    Failure::Input(match error {
+        ReadlineError::Io(error) => error,
+        error => std::io::Error::other(error),
+    })
+}
+
+/// Keeps a line, readable by its user alone. Differs from Supervisor in the time only: it writes everything at the end, and
+/// two shells at once, or a kill, lose lines.
+fn remember(file: &Path, line: &str) {
+    if line.trim().is_empty() {
+        return;
+    }
+    let opened = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(file);
+    // A history that cannot be kept is no reason to stop working.
+    if let Ok(mut file) = opened {
+        let _ = file.write_all(format!("{line}\n").as_bytes());
+    }
+}
+
+/// Completes words. Names of processes are asked once per line, on a connection of its own.
+struct Names {
+    client: RefCell<Client>,
+    cache: RefCell<Option<Vec<(String, String)>>>,
+}
+
+impl Names {
+    fn of(client: Client) -> Self {
+        Self {
+            client: RefCell::new(client),
+            cache: RefCell::new(None),
+        }
+    }
+
+    /// Every (group, process); none if the server does not say.
+    fn live(&self) -> Vec<(String, String)> {
+        self.cache
+            .borrow_mut()
+            .get_or_insert_with(|| {
+                self.client
+                    .borrow_mut()
+                    .call("supervisor.getAllProcessInfo", Vec::new())
+                    .and_then(|answer| reply::all(&answer, Process::read))
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|process| (process.group, process.name))
+                    .collect()
+            })
+            .clone()
+    }
+}
+
+impl Helper for Names {}
+impl Highlighter for Names {}
+impl Validator for Names {}
+impl Hinter for Names {
+    type Hint = String;
+}
+
+impl Completer for Names {
+    type Candidate = String;
+
+    fn complete(
+        &self,
+        line: &str,
+        position: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<String>)> {
+        let before = &line[..position];
+        let start = before.rfind(char::is_whitespace).map_or(0, |at| {
+            at + before[at..].chars().next().map_or(1, char::len_utf8)
+        });
+        Ok((start, candidates(before, &before[start..], || self.live())))
+    }
+}
+
+/// What `word`, the last of `before`, can become; each with a blank behind.
+fn candidates(
+    before: &str,
+    word: &str,
+    live: impl FnOnce() -> Vec<(String, String)>,
+) -> Vec<String> {
+    let first = before.trim_start();
+    let completion = match first.split_once(char::is_whitespace) {
+        None => Completion::Actions,
+        Some((action, rest)) => match command::find(action).map(|action| action.completes) {
+            // There is one topic only.
+            Some(Completion::Actions) if rest.trim_start() != word => Completion::None,
+            Some(completion) => completion,
+            None => Completion::None,
+        },
+    };
+    let mut found = BTreeSet::new();
+    match completion {
+        Completion::None => {}
+        Completion::Actions => found.extend(
+            ACTIONS
+                .iter()
+                .filter(|action| !action.help.is_empty())
+                .map(|action| action.name.to_owned()),
+        ),
+        Completion::Groups => found.extend(live().into_iter().map(|(group, _)| group)),
+        Completion::Processes => {
+            for (group, name) in live() {
+                if group != name || word.contains(':') {
+                    found.insert(format!("{group}:*"));
+                    found.insert(format!("{group}:{name}"));
+                } else {
+                    found.insert(name);
+                }
+            }
+        }
+    }
+    found
+        .into_iter()
+        .filter(|candidate| candidate.starts_with(word))
+        .map(|candidate| candidate + " ")
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ctl_02_completion() {
+        let table: [(&str, &[&str]); 14] = [
+            ("sta", &["start ", "status "]),
+            ("  sto", &["stop "]),
+            ("hel", &["help "]),
+            ("EO", &[]),
+            ("help ver", &["version "]),
+            ("help version s", &[]),
+            ("start c", &["cat "]),
+            ("start cat:", &["cat:* ", "cat:cat "]),
+            ("start n", &["num:* ", "num:num_00 ", "num:num_01 "]),
+            ("stop x cat n", &["num:* ", "num:num_00 ", "num:num_01 "]),
+            ("update n", &["num "]),
+            ("signal HUP num:num_0", &["num:num_00 ", "num:num_01 "]),
+            ("avail c", &[]),
+            ("nosuch c", &[]),
+        ];
+        for (line, expected) in table {
+            let word = line.rsplit(' ').next().unwrap_or_default();
+            let found = candidates(line, word, || {
+                [("cat", "cat"), ("num", "num_00"), ("num", "num_01")]
+                    .map(|(group, name)| (group.to_owned(), name.to_owned()))
+                    .to_vec()
+            });
+            assert_eq!(found, expected, "{line:?}");
+        }
+    }
+}

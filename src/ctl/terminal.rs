@@ -1,0 +1,221 @@
+//! What the user types outside the line editor, and the interrupt key. Knows no server.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::termios::{self, LocalFlags, SetArg};
+
+/// Most bytes of one line of input.
+const LINE_MAX: usize = 1 << 20;
+/// How much is read at once.
+const READ_SIZE: usize = 8 << 10;
+
+/// Lines of standard input. One value reads all of them, so that a shell and the actions in it lose nothing to each other.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    buffer: Vec<u8>,
+    ended: bool,
+}
+
+impl Lines {
+    /// The next line without its end, waiting for it; none at the end of input.
+    ///
+    /// # Errors
+    /// Standard input cannot be read, or a line is beyond all measure.
+    pub(super) fn next(&mut self) -> io::Result<Option<String>> {
+        loop {
+            if let Some(line) = self.take() {
+                return Ok(Some(line));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            self.fill()?;
+        }
+    }
+
+    /// A line that is there already; the last one may lack its end.
+    pub(super) fn take(&mut self) -> Option<String> {
+        let end = self.buffer.iter().position(|&byte| byte == b'\n');
+        let (length, cut) = match end {
+            Some(end) => (end, end + 1),
+            None if self.ended && !self.buffer.is_empty() => (self.buffer.len(), self.buffer.len()),
+            None => return None,
+        };
+        let line = String::from_utf8_lossy(&self.buffer[..length]).into_owned();
+        self.buffer.drain(..cut);
+        Some(line)
+    }
+
+    /// Nothing more will come.
+    pub(super) const fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Reads once, waiting if nothing is there.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub(super) fn fill(&mut self) -> io::Result<()> {
+        let mut piece = [0; READ_SIZE];
+        match nix::unistd::read(io::stdin(), &mut piece) {
+            Ok(0) => self.ended = true,
+            Ok(count) => self.buffer.extend_from_slice(&piece[..count]),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        if self.buffer.len() > LINE_MAX {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a line is too long",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The interrupt key, as something that can be waited for together with other things.
+///
+/// From its making on, an interrupt ends the program only while nobody [waits](Self::watch) for it; then it prints an empty
+/// line and exits with `status`, as Supervisor's shell does.
+#[derive(Debug)]
+pub(super) struct Interrupts {
+    woken: UnixStream,
+    watched: Arc<AtomicBool>,
+}
+
+impl Interrupts {
+    /// Takes the interrupt signal away from this thread and those that it will start, and gives it to a thread of its own.
+    ///
+    /// # Errors
+    /// The kernel gives no descriptor, mask or thread.
+    pub(super) fn take(status: u8) -> io::Result<Self> {
+        let (woken, mut waker) = UnixStream::pair()?;
+        woken.set_nonblocking(true)?;
+        waker.set_nonblocking(true)?;
+        let watched = Arc::new(AtomicBool::new(false));
+        let mut interrupt = SigSet::empty();
+        interrupt.add(Signal::SIGINT);
+        interrupt.thread_block()?;
+        let seen = Arc::clone(&watched);
+        std::thread::Builder::new()
+            .name("interrupts".to_owned())
+            .spawn(move || {
+                while interrupt.wait().is_ok() {
+                    if seen.load(Ordering::SeqCst) {
+                        // A full pipe has woken the reader already.
+                        let _ = waker.write(b"!");
+                    } else {
+                        let _ = io::stdout().write_all(b"\n");
+                        std::process::exit(i32::from(status));
+                    }
+                }
+            })?;
+        Ok(Self { woken, watched })
+    }
+
+    /// From now on until the answer is dropped, an interrupt makes it readable.
+    pub(super) fn watch(&self) -> Watch<'_> {
+        self.forget();
+        self.watched.store(true, Ordering::SeqCst);
+        Watch(self)
+    }
+
+    fn forget(&self) {
+        let mut piece = [0; 64];
+        while (&self.woken).read(&mut piece).is_ok_and(|count| count > 0) {}
+    }
+}
+
+/// See [`Interrupts::watch`].
+pub(super) struct Watch<'a>(&'a Interrupts);
+
+impl AsFd for Watch<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.woken.as_fd()
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        self.0.watched.store(false, Ordering::SeqCst);
+        self.0.forget();
+    }
+}
+
+/// Asks for a password on the terminal, without showing it; none if there is no terminal.
+///
+/// # Errors
+/// The terminal fails, or the interrupt key was pressed ([`io::ErrorKind::Interrupted`]).
+pub(super) fn password(prompt: &str, interrupts: &Interrupts) -> io::Result<Option<String>> {
+    let Ok(mut terminal) = OpenOptions::new().read(true).write(true).open("/dev/tty") else {
+        return Ok(None);
+    };
+    let watch = interrupts.watch();
+    terminal.write_all(prompt.as_bytes())?;
+    let before = termios::tcgetattr(&terminal)?;
+    let mut silent = before.clone();
+    silent.local_flags.remove(LocalFlags::ECHO);
+    termios::tcsetattr(&terminal, SetArg::TCSAFLUSH, &silent)?;
+    let line = secret_line(&mut terminal, &watch);
+    // Whatever happened, the terminal must show what is typed again.
+    termios::tcsetattr(&terminal, SetArg::TCSAFLUSH, &before)?;
+    terminal.write_all(b"\n")?;
+    line.map(Some)
+}
+
+fn secret_line(terminal: &mut File, watch: &Watch<'_>) -> io::Result<String> {
+    let mut line = Vec::new();
+    let mut piece = [0; 256];
+    loop {
+        let mut fds = [
+            PollFd::new(terminal.as_fd(), PollFlags::POLLIN),
+            PollFd::new(watch.as_fd(), PollFlags::POLLIN),
+        ];
+        match nix::poll::poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
+        if ready(&fds[1]) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        if !ready(&fds[0]) {
+            continue;
+        }
+        let count = terminal.read(&mut piece)?;
+        line.extend_from_slice(&piece[..count]);
+        if count == 0 || line.ends_with(b"\n") || line.len() > LINE_MAX {
+            if line.ends_with(b"\n") {
+                line.pop();
+            }
+            return Ok(String::from_utf8_lossy(&line).into_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_taken_one_by_one() {
+        let mut lines = Lines {
+            buffer: b"a\n\nlast".to_vec(),
+            ended: false,
+        };
+        assert_eq!(lines.take().as_deref(), Some("a"));
+        assert_eq!(lines.take().as_deref(), Some(""));
+        assert_eq!(lines.take(), None);
+        lines.ended = true;
+        assert_eq!(lines.take().as_deref(), Some("last"));
+        assert_eq!(lines.take(), None);
+    }
+}

@@ -1,0 +1,151 @@
+//! How fast output of a process reaches its log, against the plainest loop that could do it.
+//!
+//! `cargo bench --bench output`: a child writes 1 GiB, in turn through a loop of read and write and through the output
+//! thread, to a file in the system's directory for temporary files. The goal is 0.9.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::process::{Command as Program, Stdio};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use supervisord::config::spec::{AutoRestart, LogSpec, LogTarget, ProcessSpec};
+use supervisord::domain::{Bytes, GroupName, Level, Life, LogPaths, ProcessName, Seconds, Signal};
+use supervisord::output::{Activity, Command, Options, Report, start};
+
+/// What the child writes.
+const TOTAL_BYTES: usize = 1 << 30;
+const ROUNDS: usize = 5;
+
+fn main() -> anyhow::Result<()> {
+    if std::env::args().nth(1).as_deref() == Some("write") {
+        return Ok(write_all()?);
+    }
+    let path = std::env::temp_dir().join(format!("supervisord-bench-{}", std::process::id()));
+    let mut rows = Vec::new();
+    for _ in 0..ROUNDS {
+        let plain = timed(&path, |path| plain_loop(path, 64 << 10))?;
+        let wide = timed(&path, |path| plain_loop(path, 128 << 10))?;
+        let thread = timed(&path, through_thread)?;
+        rows.push((plain, wide, thread));
+    }
+    let best = |pick: fn(&(Duration, Duration, Duration)) -> Duration| {
+        rows.iter().map(pick).min().unwrap_or_default()
+    };
+    let (plain, wide, thread) = (best(|row| row.0), best(|row| row.1), best(|row| row.2));
+    let speed = |time: Duration| TOTAL_BYTES as f64 / time.as_secs_f64() / 1e9;
+    println!("plain loop, 64 KiB reads   {:.2} GB/s", speed(plain));
+    println!("plain loop, 128 KiB reads  {:.2} GB/s", speed(wide));
+    println!("output thread              {:.2} GB/s", speed(thread));
+    println!(
+        "ratio                      {:.2}",
+        speed(thread) / speed(plain)
+    );
+    Ok(())
+}
+
+fn write_all() -> io::Result<()> {
+    let chunk = vec![b'x'; 64 << 10];
+    let mut stdout = File::from(std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned()?);
+    for _ in 0..TOTAL_BYTES / chunk.len() {
+        stdout.write_all(&chunk)?;
+    }
+    Ok(())
+}
+
+fn timed(path: &Path, run: impl Fn(&Path) -> anyhow::Result<()>) -> anyhow::Result<Duration> {
+    let begin = Instant::now();
+    run(path)?;
+    let time = begin.elapsed();
+    anyhow::ensure!(
+        path.metadata()?.len() == TOTAL_BYTES as u64,
+        "bytes are missing"
+    );
+    std::fs::remove_file(path)?;
+    Ok(time)
+}
+
+fn child(stdout: Stdio) -> io::Result<std::process::Child> {
+    Program::new(std::env::current_exe()?)
+        .arg("write")
+        .stdout(stdout)
+        .spawn()
+}
+
+fn plain_loop(path: &Path, size: usize) -> anyhow::Result<()> {
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    let (mut reader, writer) = io::pipe()?;
+    let mut child = child(writer.into())?;
+    let mut buffer = vec![0; size];
+    loop {
+        let count = reader.read(&mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        file.write_all(&buffer[..count])?;
+    }
+    child.wait()?;
+    Ok(())
+}
+
+fn through_thread(path: &Path) -> anyhow::Result<()> {
+    let log = |target| LogSpec {
+        target,
+        // As it is configured by default, but not reached: both write one file.
+        maxbytes: Bytes(i64::MAX),
+        backups: 10,
+        capture_maxbytes: Bytes(0),
+        events: false,
+        syslog: false,
+    };
+    let spec = ProcessSpec {
+        name: ProcessName::parse("bench").map_err(|_| anyhow::anyhow!("name"))?,
+        group: GroupName::parse("bench").map_err(|_| anyhow::anyhow!("name"))?,
+        command: "".into(),
+        directory: None,
+        umask: None,
+        priority: 999,
+        autostart: true,
+        autorestart: AutoRestart::Never,
+        startsecs: Seconds(1),
+        startretries: 3,
+        exitcodes: Arc::from([0]),
+        stopsignal: Signal::TERM,
+        stopwaitsecs: Seconds(10),
+        stopasgroup: false,
+        killasgroup: false,
+        user: None,
+        redirect_stderr: true,
+        stdout: log(LogTarget::File(path.into())),
+        stderr: log(LogTarget::None),
+        environment: Arc::from([]),
+        server_url: None,
+        restart_floor: Seconds(1),
+    };
+    let activity = Activity::open(Path::new("/dev/null"), Bytes(0), 0, Level::Info, false)?;
+    let (sender, reports) = mpsc::channel();
+    let options = Options {
+        activity,
+        strip_ansi: false,
+    };
+    let output = start(options, move |report| drop(sender.send(report)))?;
+    let life = Life {
+        slot: 0,
+        incarnation: 1,
+    };
+    let paths = LogPaths {
+        stdout: Some(path.into()),
+        stderr: None,
+    };
+    output.send(Command::Prepare(life, Arc::new(spec), paths));
+    let Report::Prepared(_, ends) = reports.recv()? else {
+        anyhow::bail!("not prepared");
+    };
+    child(ends.stdout.into())?.wait()?;
+    output.send(Command::Drain(life));
+    anyhow::ensure!(matches!(reports.recv()?, Report::Drained(_)), "not drained");
+    output.send(Command::Stop);
+    output.join();
+    Ok(())
+}

@@ -1,0 +1,290 @@
+//! Servers that answer what a genuine one answers only in bad moments, or never.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::Arc;
+
+use super::side::{Outcome, finish};
+use super::{oracle, ours};
+
+const VERSION: &str = "<string>3.0</string>";
+
+fn answer(value: &str) -> Vec<u8> {
+    http(&format!(
+        "<?xml version='1.0'?>\n<methodResponse>\n<params>\n<param>\n<value>{value}</value>\n</param>\n</params>\n</methodResponse>\n"
+    ))
+}
+
+fn fault(code: i32, text: &str) -> Vec<u8> {
+    http(&format!(
+        "<?xml version='1.0'?>\n<methodResponse>\n<fault>\n<value><struct>\n<member>\n<name>faultCode</name>\n<value><int>{code}</int></value>\n</member>\n<member>\n<name>faultString</name>\n<value><string>{text}</string></value>\n</member>\n</struct></value>\n</fault>\n</methodResponse>\n"
+    ))
+}
+
+fn http(body: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// A server that answers `bytes_for(method)` to each call, and closes when that is not a whole answer. It lives as long as
+/// the test program.
+fn serve(bytes_for: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let bytes_for = Arc::new(bytes_for);
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            let bytes_for = Arc::clone(&bytes_for);
+            std::thread::spawn(move || converse(stream, &*bytes_for));
+        }
+    });
+    url
+}
+
+fn converse(mut stream: TcpStream, bytes_for: &dyn Fn(&str) -> Vec<u8>) {
+    let mut seen = Vec::new();
+    let mut piece = [0; 4096];
+    while let Ok(count) = stream.read(&mut piece) {
+        if count == 0 {
+            return;
+        }
+        seen.extend_from_slice(&piece[..count]);
+        let text = String::from_utf8_lossy(&seen).into_owned();
+        let Some(end) = text.find("</methodCall>") else {
+            continue;
+        };
+        let method = text[..end]
+            .split("<methodName>")
+            .nth(1)
+            .and_then(|rest| rest.split("</methodName>").next())
+            .unwrap_or_default()
+            .to_owned();
+        seen.clear();
+        let bytes = bytes_for(&method);
+        let is_whole = bytes.windows(15).any(|part| part == b"Content-Length:");
+        if stream.write_all(&bytes).is_err() || !is_whole {
+            return;
+        }
+    }
+}
+
+fn run(client: &std::path::Path, url: &str, line: &str) -> Outcome {
+    let mut command = Command::new(client);
+    command
+        .current_dir("/")
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .args(["-s", url])
+        .args(line.split(' '));
+    finish(&mut command, "")
+}
+
+#[test]
+fn ctl_05_servers_that_are_none_give_one_line_and_no_panic() {
+    let garbage = "error: the server's answer cannot be understood: ";
+    let table: &[(&str, Vec<u8>, String)] = &[
+        (
+            "closes at once",
+            Vec::new(),
+            "error: <class 'http.client.RemoteDisconnected'>, Remote end closed connection without response\n".to_owned(),
+        ),
+        (
+            "closes in the head",
+            b"HTTP/1.1 200".to_vec(),
+            "error: the server closed the connection in the middle of its answer\n".to_owned(),
+        ),
+        (
+            "closes in the body",
+            b"HTTP/1.1 200 OK\r\nX-Content-Lengt: 1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab".to_vec(),
+            "error: the server closed the connection in the middle of its answer\n".to_owned(),
+        ),
+        (
+            "another protocol",
+            b"220 mail ESMTP\r\n\r\n".to_vec(),
+            format!("{garbage}it is not HTTP\n"),
+        ),
+        (
+            "an error",
+            b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops".to_vec(),
+            "error: <class 'xmlrpc.client.ProtocolError'>, <ProtocolError for 127.0.0.1/RPC2: 500 Internal Server Error>\n".to_owned(),
+        ),
+        (
+            "another type",
+            answer("<int>3</int>"),
+            format!("{garbage}a text expected\n"),
+        ),
+        (
+            "another version",
+            answer("<string>2.0</string>"),
+            "Sorry, this version of supervisorctl expects to talk to a server with API version 3.0, but the remote version is 2.0.\n".to_owned(),
+        ),
+    ];
+    for (name, bytes, expected) in table {
+        let bytes = bytes.clone();
+        let url = serve(move |_| bytes.clone());
+        let outcome = run(ours(), &url, "pid");
+        assert_eq!(outcome.stdout, *expected, "{name}");
+        assert_eq!(outcome.stderr, "", "{name}");
+        let status = if *name == "another version" { 5 } else { 1 };
+        assert_eq!(outcome.status, Some(status), "{name}");
+    }
+    for bytes in [
+        http("<not xml"),
+        http("\u{0}\u{1}"),
+        http("<methodResponse/>"),
+    ] {
+        let url = serve(move |_| bytes.clone());
+        let outcome = run(ours(), &url, "status");
+        assert!(outcome.stdout.starts_with(garbage), "{outcome:?}");
+        assert_eq!(outcome.stdout.lines().count(), 1, "{outcome:?}");
+        assert_eq!(outcome.status, Some(1));
+    }
+}
+
+#[test]
+fn ctl_08_lists_of_the_wrong_shape_are_told() {
+    for value in [
+        "<string>x</string>",
+        "<array><data>\n<value><int>1</int></value>\n</data></array>",
+        "<array><data>\n<value><struct>\n</struct></value>\n</data></array>",
+    ] {
+        let url = serve(move |method| {
+            if method.ends_with("getVersion") {
+                answer(VERSION)
+            } else {
+                answer(value)
+            }
+        });
+        for line in [
+            "status",
+            "avail",
+            "reread",
+            "start all",
+            "pid cat",
+            "update",
+            "fg x",
+        ] {
+            let outcome = run(ours(), &url, line);
+            assert!(
+                outcome
+                    .stdout
+                    .starts_with("error: the server's answer cannot be understood: "),
+                "{line}: {outcome:?}"
+            );
+            assert_eq!(outcome.status, Some(1), "{line}");
+        }
+    }
+}
+
+#[test]
+fn ctl_07_every_fault_of_every_action_as_the_genuine_client() {
+    const LINES: &[&str] = &[
+        "status",
+        "start a",
+        "start g:*",
+        "start all",
+        "stop a",
+        "stop g:*",
+        "stop all",
+        "restart a",
+        "signal HUP a",
+        "signal HUP g:*",
+        "signal HUP all",
+        "pid",
+        "pid a",
+        "pid all",
+        "tail a",
+        "maintail",
+        "fg a",
+        "clear a",
+        "clear all",
+        "avail",
+        "reread",
+        "update",
+        "update g",
+        "add g",
+        "remove g",
+        "shutdown",
+        "reload",
+        "version",
+    ];
+    let Some(oracle) = oracle() else {
+        return;
+    };
+    let client = oracle.join("bin/supervisorctl");
+    let mut wrong = Vec::new();
+    for code in [1, 6, 10, 11, 20, 21, 30, 40, 50, 60, 70, 90, 91, 92, 99] {
+        let url = serve(move |method| {
+            if method.ends_with("getVersion") {
+                answer(VERSION)
+            } else {
+                fault(code, "NAME: it's \"x\"")
+            }
+        });
+        for line in LINES {
+            compare(&client, &url, line, code, &mut wrong);
+        }
+    }
+    for code in [6, 10, 11, 20, 21, 30, 40, 50, 60, 70, 80, 99] {
+        let url = serve(move |method| {
+            if method.ends_with("getVersion") {
+                return answer(VERSION);
+            }
+            answer(&format!(
+                "<array><data>\n<value><struct>\n<member>\n<name>name</name>\n<value><string>p</string></value>\n</member>\n<member>\n<name>group</name>\n<value><string>g</string></value>\n</member>\n<member>\n<name>status</name>\n<value><int>{code}</int></value>\n</member>\n<member>\n<name>description</name>\n<value><string>NAME: x</string></value>\n</member>\n</struct></value>\n</data></array>"
+            ))
+        });
+        for line in ["start all", "stop g:*", "signal HUP all", "clear all"] {
+            compare(&client, &url, line, code, &mut wrong);
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn compare(client: &std::path::Path, url: &str, line: &str, code: i32, wrong: &mut Vec<String>) {
+    let (theirs, own) = std::thread::scope(|scope| {
+        let theirs = scope.spawn(|| run(client, url, line));
+        let own = run(ours(), url, line);
+        (theirs.join().expect("it ends"), own)
+    });
+    let cut = |text: &str| -> String {
+        text.lines()
+            .map(|line| line.split(": file: ").next().unwrap_or_default().to_owned() + "\n")
+            .collect()
+    };
+    if (cut(&theirs.stdout), theirs.status) != (own.stdout.clone(), own.status) {
+        wrong.push(format!("{line} with {code}:\n  {theirs:?}\n  {own:?}"));
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let url = serve(|method| {
+        if method.ends_with("getVersion") {
+            answer(VERSION)
+        } else {
+            answer("<int>4711</int>")
+        }
+    });
+    let mut child = Command::new(ours())
+        .args(["-s", &url, "pid"])
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the client starts");
+    drop(child.stdout.take());
+    let mut stderr = String::new();
+    child
+        .stderr
+        .take()
+        .expect("piped")
+        .read_to_string(&mut stderr)
+        .expect("it ends");
+    child.wait().expect("our child");
+    assert_eq!(stderr, "");
+}

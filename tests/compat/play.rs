@@ -79,7 +79,11 @@ impl Transcript {
                 .filter(|differs| cast.is_some_and(|cast| differs.applies(cast)));
             let same = match differs {
                 None => expected.is_some_and(|(_, e)| *e == lines),
-                Some(differs) => differs.ours.is_empty() || all_match(&differs.ours, &lines),
+                Some(differs) => {
+                    differs.ours.is_empty()
+                        || all_match(&differs.ours, &lines)
+                        || (lines.is_empty() && differs.ours == [String::new()])
+                }
             };
             if !same {
                 let (left, want) = match differs {

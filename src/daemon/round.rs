@@ -128,14 +128,17 @@ fn one(
     }
     let pid = i32::try_from(std::process::id()).unwrap_or(0);
     let pidfile = match Pidfile::write(&spec.pidfile, pid) {
-        Ok(pidfile) => Some(pidfile),
+        Ok(pidfile) => {
+            activity.write(sys::now().wall, &Line::Started { pid });
+            Some(pidfile)
+        }
+        // As in the original, the CRIT line stands in place of the one that tells the pid.
         Err(_) => {
             let path = spec.pidfile.display().to_string();
             activity.write(sys::now().wall, &Line::CannotWritePidfile { path });
             None
         }
     };
-    activity.write(sys::now().wall, &Line::Started { pid });
 
     let daemon_log =
         (spec.logfile != Path::new("syslog")).then(|| Arc::from(spec.logfile.as_path()));

@@ -52,7 +52,6 @@ fn broken_configurations() -> Result<Outcome, String> {
     let deep = format!("[supervisord]\nidentifier={}\n", "%(".repeat(5000));
     let nuls = "[supervisord]\n\0\0\0=\0\n";
     let table: &[(&str, &str)] = &[
-        ("empty", ""),
         ("no section header", "key=value\n"),
         ("no separator", "[supervisord]\nrubbish\n"),
         ("unclosed header", "[supervisord\nlogfile=x\n"),

@@ -116,14 +116,35 @@ pub(crate) fn stderr(all: &str) -> String {
                 continue;
             }
         }
+        if line == "  self.warnings.warn(" {
+            continue;
+        }
+        // Where Python says a warning was raised.
+        let line = line
+            .find(": UserWarning: ")
+            .map_or(line, |at| &line[at + 2..]);
         if line.contains("pkg_resources") {
             skip = true;
+            continue;
+        }
+        if is_place_of_error(line) {
             continue;
         }
         out.push_str(line);
         out.push('\n');
     }
     text(&out)
+}
+
+/// `file:line:column: …`: after the original's two lines about its first error ours tells the places of all.
+fn is_place_of_error(line: &str) -> bool {
+    let mut parts = line.splitn(4, ':').skip(1);
+    let mut number = || {
+        parts
+            .next()
+            .is_some_and(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+    };
+    number() && number()
 }
 
 /// Whether an activity log line depends on the machine rather than on the program.
@@ -133,8 +154,20 @@ fn is_of_the_machine(line: &str) -> bool {
         || line.contains("Set uid to user 0 succeeded")
 }
 
+/// Lines without those of the machine.
+pub(crate) fn machine_free(text: &str) -> Vec<String> {
+    text.lines()
+        .filter(|line| !is_of_the_machine(line))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// Whether a line is one that only ours writes.
 fn is_ours(line: &str) -> bool {
+    // The template of warnings about the configuration is their text; these are the ones of ours.
+    if line.starts_with("WARN ") && line.contains(": unknown ") && line.ends_with(" is ignored") {
+        return true;
+    }
     // A line is `LEVL text`.
     let Some((letters, text)) = line.split_once(' ') else {
         return false;

@@ -79,7 +79,7 @@ impl Puppet {
             "part" => out(self.word().as_bytes()),
             "err" => {
                 let text = self.word();
-                drop(writeln!(std::io::stderr(), "{text}"));
+                drop(std::io::stderr().write_all(format!("{text}\n").as_bytes()));
             }
             // hex BYTES: raw bytes on stdout
             "hex" => {

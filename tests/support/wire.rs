@@ -96,7 +96,12 @@ impl Connection {
 
     fn more(&mut self) -> std::io::Result<bool> {
         let mut piece = [0; 65536];
-        let n = self.stream.read(&mut piece)?;
+        let n = loop {
+            match self.stream.read(&mut piece) {
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                other => break other?,
+            }
+        };
         self.buffer.extend_from_slice(&piece[..n]);
         Ok(n > 0)
     }

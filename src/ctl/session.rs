@@ -206,6 +206,7 @@ impl Session {
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 self.leaving = true;
+                self.exit = exit::INTERRUPTED;
                 return Ok(false);
             }
             Err(error) => return Err(Failure::Input(error)),
@@ -239,12 +240,10 @@ impl Session {
 
     /// The interrupt key, under control from the first call on.
     pub(super) fn interrupts(&mut self) -> Result<Rc<Interrupts>, Failure> {
-        /// What a shell reports of a command that the interrupt key ended.
-        const INTERRUPTED: u8 = 130;
         if let Some(interrupts) = &self.interrupts {
             return Ok(Rc::clone(interrupts));
         }
-        let interrupts = Rc::new(Interrupts::take(INTERRUPTED).map_err(Failure::Input)?);
+        let interrupts = Rc::new(Interrupts::take(exit::INTERRUPTED).map_err(Failure::Input)?);
         self.interrupts = Some(Rc::clone(&interrupts));
         Ok(interrupts)
     }

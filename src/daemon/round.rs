@@ -4,9 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::fatal::Fatal;
 use super::machine::Machine;
 use super::pidfile::Pidfile;
-use super::start::{self, Fatal};
+use super::reload::reload;
 use crate::config::options::DaemonOptions;
 use crate::config::spec::{Config, DaemonSpec};
 use crate::control::ControlHandle;
@@ -151,7 +152,7 @@ fn one(
     let engine = Engine::new(Parts {
         fleet: Fleet::new(identity, config.clone()),
         signals,
-        load: Arc::new(move || start::reload(&options, &machine)),
+        load: Arc::new(move || reload(&options, &machine)),
     })
     .map_err(broken("cannot start the engine"))?;
 
@@ -200,17 +201,10 @@ fn one(
     }
 }
 
-/// Why the daemon cannot become the user of `config`, if it cannot.
-pub(super) fn user_refused(config: &Config) -> Option<String> {
-    let user = config.daemon.user.as_ref()?;
-    let own = effective_uid();
-    (own != 0 && own != user.uid).then(|| "Can't drop privilege as nonroot user".to_owned())
-}
-
 /// Drops to the configured user, and says so.
 fn become_user(spec: &DaemonSpec) -> Result<Vec<Line>, Fatal> {
     match &spec.user {
-        None if effective_uid() == 0 => Ok(vec![Line::RunningAsRoot {}]),
+        None if sys::effective_uid() == 0 => Ok(vec![Line::RunningAsRoot {}]),
         None => Ok(Vec::new()),
         Some(user) => {
             sys::become_user(user.uid).map_err(|error| Fatal::Usage(error.to_string()))?;
@@ -285,10 +279,6 @@ fn own_signals() -> Vec<Signal> {
 
 fn signal(number: i32) -> Option<Signal> {
     Signal::from_number(i64::from(number))
-}
-
-pub(super) fn effective_uid() -> u32 {
-    nix::unistd::geteuid().as_raw()
 }
 
 /// Says what could not be done, as an error that ends the daemon with status 1.

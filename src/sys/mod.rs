@@ -21,7 +21,7 @@ mod spawn;
 
 pub use accounts::{Account, account};
 pub use clock::now;
-pub use credentials::{DropError, Peer, Standing, become_user, lookup, peer};
+pub use credentials::{DropError, Peer, Standing, become_user, effective_uid, lookup, peer};
 pub use daemonize::{detach_stdio, ensure_stdio, into_background, new_session, set_umask};
 pub use ends::ChildEnds;
 pub use kernel::{TooOld, become_subreaper, check as check_kernel, random_seed, release};

@@ -184,7 +184,7 @@ impl Side {
         let mut seen = Vec::new();
         let mut interrupted = false;
         loop {
-            if !interrupted && String::from_utf8_lossy(&seen).contains(text) {
+            if !interrupted && String::from_utf8_lossy(&seen).contains(text) && is_asleep(&child) {
                 interrupt(&child);
                 interrupted = true;
             }
@@ -223,6 +223,15 @@ impl Side {
     pub(crate) fn daemon(&self) -> u32 {
         self.daemon.id()
     }
+}
+
+/// The client waits for something, rather than being in the middle of showing what came.
+fn is_asleep(child: &Child) -> bool {
+    let state = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+    state
+        .rsplit(") ")
+        .next()
+        .is_some_and(|rest| rest.starts_with('S'))
 }
 
 /// Presses the interrupt key of a client.

@@ -224,7 +224,9 @@ impl Puppet {
             n += 1;
             // The number is kept before the line is written in one write(2): a kill between both loses the line, which is
             // then the program's loss; so the writer marks the begun number and the reader of the log allows a gap of one.
-            drop(fs::write(file, n.to_string()));
+            let next = format!("{file}.next");
+            drop(fs::write(&next, n.to_string()));
+            drop(fs::rename(&next, file));
             if stdout.write_all(format!("{n:08}\n").as_bytes()).is_err() {
                 break;
             }

@@ -44,7 +44,7 @@ const LONG: &str = "[program:long]\ncommand={puppet} forever\nstartsecs=0\n";
 
 fn broken_configurations() -> Result<Outcome, String> {
     let host = Host::new("")?;
-    let long_line = format!("[supervisord]\nlogfile={}\n", "x".repeat(100_000));
+    let long_line = format!("[supervisord]\nminfds={}\n", "x".repeat(100_000));
     let many = format!(
         "[supervisord]\n{}",
         "[program:a]\nnumprocs=x\n".repeat(2000)

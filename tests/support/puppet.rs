@@ -237,6 +237,16 @@ impl Puppet {
 
     /// Rests, answering the signals that `on` named.
     fn rest(&self, how_long: Option<Duration>) {
+        if self.on.is_empty() {
+            // No descriptor of ours: what the process holds open is looked at.
+            match how_long {
+                Some(how_long) => std::thread::sleep(how_long),
+                None => loop {
+                    std::thread::park();
+                },
+            }
+            return;
+        }
         let mut set = SigSet::empty();
         for (signal, _) in &self.on {
             set.add(*signal);
@@ -268,7 +278,7 @@ impl Puppet {
                 for (signal, deeds) in &self.on {
                     if *signal as i32 == number {
                         let mut inner = Self {
-                            words: deeds.split(',').map(str::to_owned).collect(),
+                            words: deeds.split([',', '+']).map(str::to_owned).collect(),
                             at: 0,
                             on: self.on.clone(),
                         };

@@ -116,10 +116,8 @@ impl Fleet {
         }
         self.tickets.remove(&ticket);
         let answer = match result {
-            Ok(()) => {
-                out.push(Action::Log(Line::LogFileReopened {}));
-                Ok(Reply::Done)
-            }
+            // The line that says so is written by the output thread: it must be the last of the removed file.
+            Ok(()) => Ok(Reply::Done),
             Err(Errno::NOENT) => Err(FaultCode::NoFile.bare()),
             Err(_) => Err(FaultCode::Failed.bare()),
         };

@@ -75,7 +75,8 @@ pub(crate) fn text(text: &str) -> String {
         ("pid #)", "pid N)"),
         ("pid #\n", "pid N\n"),
         ("' (#)", "' (N)"),
-        (": file: ~", ": file: (python)"),
+        // Where in Python's source an exception was raised.
+        (": file: ~", ""),
         ("4.3.0", "{version}"),
         ("5.0.0", "{version}"),
     ] {

@@ -473,6 +473,13 @@ impl Stage {
             _ => {
                 let (mut child, _) = self.background.take().ok_or("nothing in the background")?;
                 let pid = i32::try_from(child.id()).map_err(|e| e.to_string())?;
+                // A client interrupted while it handles what just came says other things than one that waits.
+                let mut idle = 0;
+                wait_for("the client waits", LIMIT, || {
+                    let sleeps = proc::stat(pid, 3).is_some_and(|state| state == "S");
+                    idle = if sleeps { idle + 1 } else { 0 };
+                    idle >= 20
+                })?;
                 let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
                 let status = wait_exit(&mut child, LIMIT);
                 drop(child.kill());
@@ -752,9 +759,25 @@ impl Stage {
         Ok(Vec::new())
     }
 
+    /// What an answer tells may be in the log a moment later: waits until the log has not grown for a while.
+    fn let_log_settle(&self) {
+        let size = || fs::metadata(self.place.join("log")).map_or(0, |m| m.len());
+        let mut last = size();
+        let mut quiet = 0;
+        let settled = wait_for("the log settles", Duration::from_secs(3), || {
+            let now = size();
+            quiet = if now == last { quiet + 1 } else { 0 };
+            last = now;
+            quiet >= 6
+        });
+        // A log that grows without end is read as it is.
+        drop(settled);
+    }
+
     /// log: the new lines. log all: with those of the machine. log grep TEXT: all lines with the text. log sorted: the new
     /// lines in order of text. log skip: none, but remembers.
     fn log(&mut self, rest: &[String]) -> Vec<String> {
+        self.let_log_settle();
         let text = self.clean(&self.log_text());
         let mode = rest.first().map(String::as_str).unwrap_or_default();
         let mut lines = normal::log(

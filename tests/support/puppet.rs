@@ -224,7 +224,9 @@ impl Puppet {
             n += 1;
             // The number is kept before the line is written in one write(2): a kill between both loses the line, which is
             // then the program's loss; so the writer marks the begun number and the reader of the log allows a gap of one.
-            drop(fs::write(file, n.to_string()));
+            let next = format!("{file}.next");
+            drop(fs::write(&next, n.to_string()));
+            drop(fs::rename(&next, file));
             if stdout.write_all(format!("{n:08}\n").as_bytes()).is_err() {
                 break;
             }
@@ -235,6 +237,16 @@ impl Puppet {
 
     /// Rests, answering the signals that `on` named.
     fn rest(&self, how_long: Option<Duration>) {
+        if self.on.is_empty() {
+            // No descriptor of ours: what the process holds open is looked at.
+            match how_long {
+                Some(how_long) => std::thread::sleep(how_long),
+                None => loop {
+                    std::thread::park();
+                },
+            }
+            return;
+        }
         let mut set = SigSet::empty();
         for (signal, _) in &self.on {
             set.add(*signal);
@@ -266,7 +278,7 @@ impl Puppet {
                 for (signal, deeds) in &self.on {
                     if *signal as i32 == number {
                         let mut inner = Self {
-                            words: deeds.split(',').map(str::to_owned).collect(),
+                            words: deeds.split([',', '+']).map(str::to_owned).collect(),
                             at: 0,
                             on: self.on.clone(),
                         };

@@ -50,7 +50,7 @@ fn broken_configurations() -> Result<Outcome, String> {
         "[program:a]\nnumprocs=x\n".repeat(2000)
     );
     let deep = format!("[supervisord]\nidentifier={}\n", "%(".repeat(5000));
-    let nuls = "[supervisord]\n\0\0\0=\0\n";
+    let nuls = "[supervisord]\n\0\0\0\n";
     let table: &[(&str, &str)] = &[
         ("no section header", "key=value\n"),
         ("no separator", "[supervisord]\nrubbish\n"),

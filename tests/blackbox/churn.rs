@@ -7,6 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::host::{Host, expect};
+use crate::programs::{self, Program};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, proc, wait_for};
 
@@ -63,29 +64,43 @@ command={puppet} forever
 startsecs=0
 ";
 
-fn config(round: usize) -> String {
-    format!(
+/// All programs; one of them is another one in each round.
+fn config(real: &[Program], round: usize) -> String {
+    let mut text = format!(
         "{PROGRAMS}[program:changing]\ncommand={{puppet}} forever\nstartsecs=0\npriority={}\n",
         round % 7 + 1
-    )
+    );
+    for program in real {
+        text.push_str(&program.section);
+        text.push_str("startsecs=0\nrestart_floor=0\n");
+    }
+    text
 }
 
 fn churn() -> Result<Outcome, String> {
     let amounts = amounts();
-    let mut host = Host::start(&config(0))?;
+    let mut host = Host::new("")?;
+    let real: Vec<Program> = [programs::redis, programs::nginx, programs::gunicorn]
+        .into_iter()
+        .filter_map(|lay_out| lay_out(&host).transpose())
+        .collect::<Result<_, _>>()?;
+    host.configure(&config(&real, 0))?;
+    host.go()?;
     let pid = host.daemon()?.pid();
     host.daemon()?.wait_state("stream", "RUNNING")?;
+    all_answer(&host, &real)?;
     // A first round of each brings what is allocated once.
-    for n in 0..5 {
-        kill_once(&host, n)?;
+    for n in 0..20 {
+        kill_once(&host, &real, n)?;
     }
-    reread(&host, 1)?;
+    reread(&host, &real, 1)?;
     reload(&host)?;
+    all_answer(&host, &real)?;
     let (fds, rss) = (proc::descriptors(pid), proc::resident_kib(pid));
     for n in 0..amounts.kills {
-        kill_once(&host, n)?;
+        kill_once(&host, &real, n)?;
         if n % (amounts.kills / amounts.rereads).max(1) == 0 {
-            reread(&host, n / (amounts.kills / amounts.rereads).max(1))?;
+            reread(&host, &real, n / (amounts.kills / amounts.rereads).max(1))?;
         }
         if n % (amounts.kills / amounts.reloads).max(1) == 1 {
             reload(&host)?;
@@ -95,6 +110,7 @@ fn churn() -> Result<Outcome, String> {
         backups(&host) >= amounts.rotations
     })
     .map_err(|why| format!("{why}: {}", backups(&host)))?;
+    all_answer(&host, &real)?;
     host.expect_ctl(&["stop", "stream"], 0, &["stream: stopped"])?;
     let (fds_after, rss_after) = (proc::descriptors(pid), proc::resident_kib(pid));
     expect(
@@ -123,27 +139,39 @@ fn backups(host: &Host) -> usize {
         .count()
 }
 
-fn kill_once(host: &Host, n: usize) -> Result<(), String> {
-    let name = if n.is_multiple_of(4) {
-        "steady"
-    } else {
-        "stream"
-    };
+fn all_answer(host: &Host, real: &[Program]) -> Result<(), String> {
+    for program in real {
+        wait_for(&format!("{} answers", program.name), LIMIT, || {
+            program.answers()
+        })
+        .map_err(|why| format!("{why}; log:\n{}", host.log_end()))?;
+    }
+    Ok(())
+}
+
+/// Kills one of the programs, in turn; it must come back, and answer if it is one that does. Every twentieth kill meets
+/// each of the real ones: they take a while to come up.
+fn kill_once(host: &Host, real: &[Program], n: usize) -> Result<(), String> {
+    let victim = real.get(n % 20);
+    let name = victim.map_or(["stream", "steady"][n % 2], |program| program.name);
     let daemon = host.daemon()?;
     daemon.wait_state(name, "RUNNING")?;
     let old = daemon.pid_of(name);
     if old > 0 {
-        let _ = kill(Pid::from_raw(old), Signal::SIGKILL);
+        let _ = kill(
+            Pid::from_raw(old),
+            victim.map_or(Signal::SIGKILL, |program| program.fatal),
+        );
     }
     wait_for(&format!("{name} comes back"), LIMIT, || {
         let new = daemon.pid_of(name);
-        new > 0 && new != old
+        new > 0 && new != old && victim.is_none_or(Program::answers)
     })
     .map_err(|why| format!("{why}; log:\n{}", host.log_end()))
 }
 
-fn reread(host: &Host, round: usize) -> Result<(), String> {
-    host.configure(&config(round))?;
+fn reread(host: &Host, real: &[Program], round: usize) -> Result<(), String> {
+    host.configure(&config(real, round))?;
     host.ctl(&["reread"])?;
     let got = host.ctl(&["update"])?;
     expect(got.code == 0, format!("{got:?}"))?;

@@ -15,6 +15,7 @@ mod bad;
 mod churn;
 mod host;
 mod pid_one;
+mod programs;
 mod real;
 mod sources;
 

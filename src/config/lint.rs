@@ -50,6 +50,12 @@ pub(super) fn lint(reader: &mut Reader<'_>, strict: bool) {
             reader.warn(format!("{place}: {text} is ignored{tail}"));
         }
     }
+    // Whoever can write a root daemon's configuration can run commands as root.
+    for file in reader.files.clone() {
+        if let Some(why) = reader.lookup.other_writer(&file) {
+            reader.warn(format!("{file} can be changed by others than root: {why}"));
+        }
+    }
     for (span, key) in cuts {
         let place = reader.place(span);
         reader.warn(format!(
@@ -122,6 +128,16 @@ mod tests {
                  there too",
             ]
         );
+    }
+
+    #[test]
+    fn a_file_that_others_can_change_is_warned_of() {
+        let text = "[supervisord]\n";
+        for (path, count) in [("/etc/everybodys.conf", 1), ("/etc/s.conf", 0)] {
+            let machine = Fake::default().with(path, text);
+            let config = load(path, &DaemonOptions::default(), &machine).expect("valid");
+            assert_eq!(config.notes.len(), count, "{:?}", config.notes);
+        }
     }
 
     #[test]

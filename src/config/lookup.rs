@@ -53,6 +53,11 @@ pub trait Lookup {
     fn tempdir(&self) -> String;
     /// The name of the machine, as the kernel knows it.
     fn hostname(&self) -> String;
+    /// Who, besides root, could change what a root daemon reads here, in words that complete "… can be changed by others: ";
+    /// none if nobody, or if we are not root, or run no commands.
+    fn other_writer(&self, _path: &str) -> Option<String> {
+        None
+    }
     /// The variables of our own environment.
     fn env(&self) -> Vec<(String, String)>;
 }
@@ -195,6 +200,10 @@ mod fake {
             "box".to_owned()
         }
 
+        fn other_writer(&self, path: &str) -> Option<String> {
+            path.contains("everybodys")
+                .then(|| "it is everybody's".to_owned())
+        }
         fn env(&self) -> Vec<(String, String)> {
             self.env.clone()
         }

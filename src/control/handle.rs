@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::api::{Caller, Fault, FaultCode, Grant, Reply, Request};
-pub use crate::engine::Asked;
+pub use crate::engine::{Asked, EngineGone};
 
-/// How a question is put into the engine's inbox; gives it back when the engine is gone.
-type Put = dyn Fn(Asked) -> Result<(), Asked> + Send + Sync;
+/// How a question is put into the engine's inbox.
+type Put = dyn Fn(Asked) -> Result<(), EngineGone> + Send + Sync;
 
 /// Calls the engine. Clones are cheap.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ impl ControlHandle {
     pub const INBOX_QUESTIONS_MAX: usize = 1024;
 
     /// A handle that puts questions with `put`.
-    pub fn new(put: impl Fn(Asked) -> Result<(), Asked> + Send + Sync + 'static) -> Self {
+    pub fn new(put: impl Fn(Asked) -> Result<(), EngineGone> + Send + Sync + 'static) -> Self {
         Self {
             put: Arc::new(put),
             places: Arc::new(tokio::sync::Semaphore::new(Self::INBOX_QUESTIONS_MAX)),
@@ -55,7 +55,7 @@ impl ControlHandle {
             taken: Box::new(move || drop(place)),
             answer: Box::new(move |result| drop(answer.send(result))),
         };
-        (self.put)(asked).map_err(|_| gone())?;
+        (self.put)(asked).map_err(|EngineGone| gone())?;
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 }

@@ -4,4 +4,4 @@ mod auth;
 mod handle;
 
 pub use auth::{Verdict, check, grant};
-pub use handle::{Asked, ControlHandle};
+pub use handle::{Asked, ControlHandle, EngineGone};

@@ -17,6 +17,8 @@ pub(super) const INSUFFICIENT_PRIVILEGES: u8 = 4;
 pub(super) const NOT_INSTALLED: u8 = 5;
 /// A process, or the server, does not run.
 pub(super) const NOT_RUNNING: u8 = 7;
+/// The interrupt key ended it: what a shell reports of any command that ended so.
+pub(super) const INTERRUPTED: u8 = 130;
 /// `status` only: a process that was asked for is not running.
 pub(super) const STATUS_NOT_RUNNING: u8 = 3;
 /// `status` only: a name is unknown, or the server does not answer.

@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::http::Decoder;
 use super::render;
 use super::session::Session;
+use super::terminal::Watch;
 use crate::api::FaultCode;
 use crate::api::xmlrpc::Value;
 
@@ -87,13 +88,13 @@ enum Woken {
 /// Waits until something happens; feeds that have something are pumped, those at their end are dropped.
 fn wait(
     session: &mut Session,
+    watch: &Watch<'_>,
     feeds: &mut Vec<Feed>,
     with_input: bool,
     buffer: &mut [u8],
 ) -> Result<Woken, Failure> {
     let (input, output) = (io::stdin(), io::stdout());
     let ready: Vec<bool> = {
-        let watch = session.interrupts()?.watch();
         let mut fds = vec![
             PollFd::new(watch.as_fd(), PollFlags::POLLIN),
             // Nothing is asked of it: only errors are told.
@@ -143,12 +144,15 @@ fn wait(
 
 /// Prints the log at `path` as it grows, until the interrupt key or the end of the daemon.
 pub(super) fn tail(session: &mut Session, path: &str) -> Result<(), Failure> {
+    // From before the hint on: whoever reads it may press the key.
+    let interrupts = session.interrupts()?;
+    let watch = interrupts.watch();
     session.say(HINT)?;
     session.flush()?;
     let mut feeds: Vec<Feed> = Feed::open(&session.client, path)?.into_iter().collect();
     let mut buffer = vec![0; READ_SIZE];
     while !feeds.is_empty() {
-        match wait(session, &mut feeds, false, &mut buffer)? {
+        match wait(session, &watch, &mut feeds, false, &mut buffer)? {
             Woken::Interrupt => return session.say(""),
             Woken::NobodyReads => return Err(nobody_reads()),
             Woken::Input | Woken::Feeds => {}
@@ -163,6 +167,9 @@ fn nobody_reads() -> Failure {
 
 /// Prints both logs of a process as they grow, and hands it the lines that the user types.
 pub(super) fn foreground(session: &mut Session, name: &str) -> Result<(), Failure> {
+    // From before the hint on: whoever reads it may press the key.
+    let interrupts = session.interrupts()?;
+    let watch = interrupts.watch();
     session.say(HINT)?;
     session.flush()?;
     let mut feeds = Vec::new();
@@ -182,7 +189,7 @@ pub(super) fn foreground(session: &mut Session, name: &str) -> Result<(), Failur
         if session.input.ended() {
             return session.say("Exiting foreground");
         }
-        match wait(session, &mut feeds, true, &mut buffer)? {
+        match wait(session, &watch, &mut feeds, true, &mut buffer)? {
             Woken::Interrupt => return session.say("Exiting foreground"),
             Woken::NobodyReads => return Err(nobody_reads()),
             Woken::Input => session.input.fill().map_err(Failure::Input)?,

@@ -70,6 +70,8 @@ const STOP: Verb = Verb {
     words: &[
         (FaultCode::Success, Words::Plain("stopped")),
         (FaultCode::BadName, Words::Error("no such process")),
+        // It stands in Supervisor's table too, though no stop can fail like this.
+        (FaultCode::BadSignal, Words::Error("bad signal name")),
         (FaultCode::NotRunning, Words::Error("not running")),
         (FaultCode::Failed, Words::Text),
     ],

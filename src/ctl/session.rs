@@ -1,6 +1,7 @@
 //! One user at one server: what is printed, what the exit status will be, and how a line becomes an action.
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::rc::Rc;
 
 use nix::errno::Errno;
 
@@ -31,7 +32,7 @@ pub(super) struct Session {
     /// This action answers in JSON; then complaints go to standard error.
     pub(super) json: bool,
     out: BufWriter<Stdout>,
-    interrupts: Option<Interrupts>,
+    interrupts: Option<Rc<Interrupts>>,
 }
 
 impl Session {
@@ -193,7 +194,7 @@ impl Session {
         }
         let username = self.ask("Username:")?;
         self.flush()?;
-        let password = match terminal::password("Password:", self.interrupts()?) {
+        let password = match terminal::password("Password:", &*self.interrupts()?) {
             Ok(Some(password)) => password,
             Ok(None) => {
                 // No terminal: the prompt must not get into the output, and there is no echo to turn off.
@@ -205,6 +206,7 @@ impl Session {
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 self.leaving = true;
+                self.exit = exit::INTERRUPTED;
                 return Ok(false);
             }
             Err(error) => return Err(Failure::Input(error)),
@@ -237,18 +239,18 @@ impl Session {
     }
 
     /// The interrupt key, under control from the first call on.
-    pub(super) fn interrupts(&mut self) -> Result<&Interrupts, Failure> {
-        /// What a shell reports of a command that the interrupt key ended.
-        const INTERRUPTED: u8 = 130;
-        if self.interrupts.is_none() {
-            self.interrupts = Some(Interrupts::take(INTERRUPTED).map_err(Failure::Input)?);
+    pub(super) fn interrupts(&mut self) -> Result<Rc<Interrupts>, Failure> {
+        if let Some(interrupts) = &self.interrupts {
+            return Ok(Rc::clone(interrupts));
         }
-        Ok(self.interrupts.as_ref().expect("invariant: just put there"))
+        let interrupts = Rc::new(Interrupts::take(exit::INTERRUPTED).map_err(Failure::Input)?);
+        self.interrupts = Some(Rc::clone(&interrupts));
+        Ok(interrupts)
     }
 
     /// In the shell, an interrupt during an action leaves it with success.
     pub(super) fn leave_on_interrupt(&mut self) -> Result<(), Failure> {
-        self.interrupts = Some(Interrupts::take(0).map_err(Failure::Input)?);
+        self.interrupts = Some(Rc::new(Interrupts::take(0).map_err(Failure::Input)?));
         Ok(())
     }
 

@@ -48,16 +48,14 @@ fn piped(session: &mut Session, prompt: &str) -> Result<(), Failure> {
     while !session.leaving {
         match session.ask(prompt) {
             Ok(line) => session.run_line(&line)?,
-            Err(Failure::EndOfInput) => return leave(session),
+            Err(Failure::EndOfInput) => {
+                session.say("")?;
+                return session.flush();
+            }
             Err(failure) => return Err(failure),
         }
     }
     Ok(())
-}
-
-fn leave(session: &mut Session) -> Result<(), Failure> {
-    session.say("")?;
-    session.flush()
 }
 
 /// Lines from a person.
@@ -86,7 +84,8 @@ fn edited(session: &mut Session, prompt: &str, history: Option<&Path>) -> Result
                 }
                 session.run_line(&line)?;
             }
-            Err(ReadlineError::Eof | ReadlineError::Interrupted) => return leave(session),
+            // The editor has left the prompt's line, as the empty line does elsewhere.
+            Err(ReadlineError::Eof | ReadlineError::Interrupted) => return Ok(()),
             Err(error) => return Err(input_failure(error)),
         }
     }

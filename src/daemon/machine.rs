@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, Gid, Group, Uid, User as NixUser, access, gethostname};
@@ -49,6 +50,25 @@ fn known(user: NixUser) -> Option<User> {
         gid: user.gid.as_raw(),
         home: user.dir.to_str()?.to_owned(),
     })
+}
+
+/// Why others than root can change what stands at `path` (a file or a directory), if they can.
+fn open_to_others(path: &Path) -> Option<String> {
+    let meta = fs::metadata(path).ok()?;
+    let (mode, shown) = (meta.mode(), path.display());
+    // In a sticky directory such as /tmp nobody can touch what is another's.
+    let is_sticky = meta.is_dir() && mode & 0o1000 != 0;
+    if meta.uid() != 0 {
+        Some(format!("{shown} belongs to uid {}", meta.uid()))
+    } else if is_sticky {
+        None
+    } else if mode & 0o002 != 0 {
+        Some(format!("{shown} is writable by everybody"))
+    } else if mode & 0o020 != 0 && meta.gid() != 0 {
+        Some(format!("{shown} is writable by gid {}", meta.gid()))
+    } else {
+        None
+    }
 }
 
 impl Lookup for Machine {
@@ -152,6 +172,14 @@ impl Lookup for Machine {
             .unwrap_or_default()
     }
 
+    fn other_writer(&self, path: &str) -> Option<String> {
+        if !nix::unistd::geteuid().is_root() {
+            return None;
+        }
+        let path = fs::canonicalize(self.full(path)).ok()?;
+        path.ancestors().find_map(open_to_others)
+    }
+
     fn env(&self) -> Vec<(String, String)> {
         // A variable that is no UTF-8 cannot stand in a configuration, and so is not known to it.
         std::env::vars_os()
@@ -163,6 +191,49 @@ impl Lookup for Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_that_others_can_change_are_known() {
+        if !nix::unistd::geteuid().is_root() {
+            println!("skipped: only root can make files that are another's");
+            return;
+        }
+        let dir = std::env::temp_dir().join(format!("supervisord-machine-{}", std::process::id()));
+        fs::create_dir_all(&dir).expect("scratch directory");
+        let file = dir.join("conf");
+        fs::write(&file, "").expect("written");
+        let machine = Machine::new().expect("a working directory");
+        let name = file.to_str().expect("UTF-8");
+        let mode = |path: &Path, bits| {
+            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(bits))
+                .expect("chmod");
+        };
+        mode(&dir, 0o755);
+        mode(&file, 0o644);
+        // /tmp is everybody's, but sticky.
+        assert_eq!(machine.other_writer(name), None);
+        mode(&file, 0o666);
+        assert!(
+            machine
+                .other_writer(name)
+                .is_some_and(|why| why.ends_with("is writable by everybody"))
+        );
+        mode(&file, 0o644);
+        mode(&dir, 0o777);
+        assert!(
+            machine
+                .other_writer(name)
+                .is_some_and(|why| !why.starts_with(name))
+        );
+        mode(&dir, 0o755);
+        std::os::unix::fs::chown(&file, Some(1), None).expect("chown");
+        assert!(
+            machine
+                .other_writer(name)
+                .is_some_and(|why| why.ends_with("belongs to uid 1"))
+        );
+        fs::remove_dir_all(dir).expect("cleaned");
+    }
 
     #[test]
     fn cfg_04_missing_and_unreadable_files_are_told_apart() {

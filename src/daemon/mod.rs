@@ -1,8 +1,10 @@
 //! `supervisord` from its arguments to its exit status: the order of starting and stopping, as a list.
 
 pub mod check;
+mod fatal;
 pub mod machine;
 mod pidfile;
+mod reload;
 mod round;
 mod start;
 

@@ -30,7 +30,7 @@ impl Pidfile {
             .custom_flags(libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC)
             .open(path)?;
         let found = file.metadata()?;
-        let own = super::round::effective_uid();
+        let own = crate::sys::effective_uid();
         if !found.file_type().is_file()
             || found.nlink() != 1
             || (found.uid() != own && found.uid() != 0)

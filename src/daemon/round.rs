@@ -4,9 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::fatal::Fatal;
 use super::machine::Machine;
 use super::pidfile::Pidfile;
-use super::start::{self, Fatal};
+use super::reload::reload;
 use crate::config::options::DaemonOptions;
 use crate::config::spec::{Config, DaemonSpec};
 use crate::control::ControlHandle;
@@ -42,6 +43,7 @@ pub(super) fn all(
     options: &Arc<DaemonOptions>,
     machine: &Arc<Machine>,
 ) -> Result<ExitCode, Fatal> {
+    sys::keep_little();
     sys::ensure_stdio().map_err(broken("cannot open the null device"))?;
     let ignored: Vec<Signal> = [libc::SIGPIPE, libc::SIGXFSZ]
         .into_iter()
@@ -150,7 +152,7 @@ fn one(
     let engine = Engine::new(Parts {
         fleet: Fleet::new(identity, config.clone()),
         signals,
-        load: Arc::new(move || start::reload(&options, &machine)),
+        load: Arc::new(move || reload(&options, &machine)),
     })
     .map_err(broken("cannot start the engine"))?;
 
@@ -177,6 +179,8 @@ fn one(
     let doors = front::start(front).map_err(broken("cannot start the front thread"))?;
 
     let hands = Hands { spawn, output };
+    // The configuration's text and what parsing it took.
+    sys::give_back();
     let ended = engine.run(&hands);
     // The other way round: answers in flight are given, sockets closed and unlinked; then what is left is written out.
     doors.stop();
@@ -197,17 +201,10 @@ fn one(
     }
 }
 
-/// Why the daemon cannot become the user of `config`, if it cannot.
-pub(super) fn user_refused(config: &Config) -> Option<String> {
-    let user = config.daemon.user.as_ref()?;
-    let own = effective_uid();
-    (own != 0 && own != user.uid).then(|| "Can't drop privilege as nonroot user".to_owned())
-}
-
 /// Drops to the configured user, and says so.
 fn become_user(spec: &DaemonSpec) -> Result<Vec<Line>, Fatal> {
     match &spec.user {
-        None if effective_uid() == 0 => Ok(vec![Line::RunningAsRoot {}]),
+        None if sys::effective_uid() == 0 => Ok(vec![Line::RunningAsRoot {}]),
         None => Ok(Vec::new()),
         Some(user) => {
             sys::become_user(user.uid).map_err(|error| Fatal::Usage(error.to_string()))?;
@@ -282,10 +279,6 @@ fn own_signals() -> Vec<Signal> {
 
 fn signal(number: i32) -> Option<Signal> {
     Signal::from_number(i64::from(number))
-}
-
-pub(super) fn effective_uid() -> u32 {
-    nix::unistd::geteuid().as_raw()
 }
 
 /// Says what could not be done, as an error that ends the daemon with status 1.

@@ -7,28 +7,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::fatal::{Fatal, USAGE, fail};
 use super::machine::Machine;
 use super::{check, round};
 use crate::config::options::{self, DaemonOptions};
 use crate::config::spec::Config;
 use crate::config::{self, ConfigErrors, render, search};
-use crate::core::LoadError;
 use crate::domain::VERSION;
 use crate::sys;
-
-/// Exit status of every error before the daemon runs, and of a configuration that `--check` finds wrong.
-const USAGE: u8 = 2;
-
-/// An error that ends the daemon before (or between) its rounds.
-#[derive(Debug)]
-pub(super) enum Fatal {
-    /// Printed as Supervisor's two lines; status 2.
-    Usage(String),
-    /// The configuration is wrong; status 2.
-    Config(ConfigErrors),
-    /// Something that Supervisor ends with a traceback; status 1.
-    Broken(String),
-}
 
 /// Runs the daemon, or whatever else `args` (with argv\[0\]) ask for.
 #[must_use]
@@ -68,7 +54,7 @@ pub fn run(args: &[String]) -> ExitCode {
 fn begin(argv0: &str, mut options: DaemonOptions, machine: Machine) -> Result<ExitCode, Fatal> {
     sys::check_kernel().map_err(|error| Fatal::Usage(error.to_string()))?;
     if options.config_path.is_none() {
-        if round::effective_uid() == 0 {
+        if crate::sys::effective_uid() == 0 {
             eprintln!(
                 "{argv0}: UserWarning: Supervisord is running as root and it is searching for its configuration file in \
                  default locations (including its current working directory); you probably want to specify a \"-c\" \
@@ -104,7 +90,7 @@ fn absolute(path: &str) -> String {
 fn checked(path: &str, result: &Result<Config, ConfigErrors>) -> ExitCode {
     match result {
         Ok(config) => {
-            print!("{}{path}: ok\n", check::warnings(&config.notes));
+            println!("{}{path}: ok", check::warnings(&config.notes));
             ExitCode::SUCCESS
         }
         Err(errors) => {
@@ -118,37 +104,4 @@ fn print(text: &str) -> ExitCode {
     // A closed pipe behind `supervisord --help | head` is nobody's fault.
     let _ = std::io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS
-}
-
-/// Says why the daemon ends. Supervisor's two lines come first, alone; what we know beyond them follows.
-fn fail(argv0: &str, fatal: &Fatal) -> ExitCode {
-    let (sentence, status) = match fatal {
-        Fatal::Usage(sentence) => (sentence, USAGE),
-        Fatal::Config(errors) => (&errors.first, USAGE),
-        Fatal::Broken(sentence) => (sentence, 1),
-    };
-    eprintln!("Error: {sentence}\nFor help, use {argv0} -h");
-    if let Fatal::Config(errors) = fatal {
-        for problem in &errors.all {
-            eprintln!("{problem}");
-        }
-    }
-    ExitCode::from(status)
-}
-
-/// Reads the configuration afresh, for a running daemon.
-pub(super) fn reload(options: &DaemonOptions, machine: &Machine) -> Result<Config, LoadError> {
-    let path = options.config_path.clone().unwrap_or_default();
-    let config = config::load(&path, options, machine).map_err(|errors| LoadError {
-        sentence: errors.first.clone(),
-        all: errors.all.iter().map(ToString::to_string).collect(),
-    })?;
-    // What the next round would die of, said while nothing is lost yet.
-    if let Some(sentence) = round::user_refused(&config) {
-        return Err(LoadError {
-            all: vec![sentence.clone()],
-            sentence,
-        });
-    }
-    Ok(config)
 }

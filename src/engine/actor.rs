@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bus::Bus;
-use super::inbox::{Asked, Inbox, InboxSender, Message};
+use super::inbox::{Answer, Asked, Inbox, InboxSender, Message};
 use super::loader::{Load, Loader};
-use crate::api::{Fault, Reply, Ticket};
+use crate::api::Ticket;
 use crate::config::spec::Config;
 use crate::core::{Actions, DaemonSignal, Fleet, Input, Outcome};
 use crate::domain::{Errno, ExitStatus, Life, Line, Signal};
@@ -71,7 +71,7 @@ pub struct Engine {
     pub(super) spawning: BTreeSet<Life>,
     /// Strangers may be waiting to be reaped.
     strangers: bool,
-    pub(super) tickets: HashMap<Ticket, Box<dyn FnOnce(Result<Reply, Fault>) + Send>>,
+    pub(super) tickets: HashMap<Ticket, Answer>,
     next_ticket: u64,
     /// Inputs that performing an action has caused, to be handled before anything else.
     pub(super) caused: VecDeque<Input>,
@@ -221,6 +221,7 @@ impl Engine {
                             .send(Command::StripAnsi(config.daemon.strip_ansi));
                     }
                     self.feed(Input::Loaded { reason, result }, hands);
+                    sys::give_back();
                 }
             }
         }

@@ -21,9 +21,16 @@ pub struct Asked {
     pub request: Request,
     /// Called when the engine has taken the question out of its inbox.
     pub taken: Box<dyn FnOnce() + Send>,
-    /// Called exactly once, perhaps much later. Must not block.
-    pub answer: Box<dyn FnOnce(Result<Reply, Fault>) + Send>,
+    /// Called exactly once, perhaps much later.
+    pub answer: Answer,
 }
+
+/// Takes the answer to a question. Must not block.
+pub type Answer = Box<dyn FnOnce(Result<Reply, Fault>) + Send>;
+
+/// The engine has ended; nobody will answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineGone;
 
 /// One message to the engine.
 pub(super) enum Message {
@@ -55,23 +62,16 @@ pub struct InboxSender {
 }
 
 impl InboxSender {
-    /// Puts a question; gives it back when the engine is gone.
+    /// Puts a question.
     ///
     /// # Errors
     /// The engine has ended.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the question goes back to its asker, once in a daemon's life"
-    )]
-    pub fn ask(&self, asked: Asked) -> Result<(), Asked> {
-        match self.queue.send(Message::Asked(asked)) {
-            Ok(()) => {
-                self.waker.wake();
-                Ok(())
-            }
-            Err(mpsc::SendError(Message::Asked(asked))) => Err(asked),
-            Err(_) => unreachable!("a send gives back what it was given"),
-        }
+    pub fn ask(&self, asked: Asked) -> Result<(), EngineGone> {
+        self.queue
+            .send(Message::Asked(asked))
+            .map_err(|_| EngineGone)?;
+        self.waker.wake();
+        Ok(())
     }
 
     /// Puts a report of the output thread.

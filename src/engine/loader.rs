@@ -29,6 +29,10 @@ impl Loader {
 
     /// Asks for a reading.
     pub(super) fn ask(&mut self, reason: LoadReason, inbox: &InboxSender) {
+        // Signals that come while one of their kind waits are one.
+        if reason == LoadReason::Hangup && self.waiting.contains(&reason) {
+            return;
+        }
         self.waiting.push_back(reason);
         self.next(inbox);
     }

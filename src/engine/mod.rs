@@ -7,5 +7,5 @@ mod loader;
 mod perform;
 
 pub use actor::{Engine, Hands, Parts};
-pub use inbox::{Asked, InboxSender};
+pub use inbox::{Answer, Asked, EngineGone, InboxSender};
 pub use loader::Load;

@@ -56,6 +56,12 @@ pub fn become_user(uid: u32) -> Result<(), DropError> {
     Ok(())
 }
 
+/// The user whose rights the daemon has.
+#[must_use]
+pub fn effective_uid() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
 /// How the daemon stands to a user that something is to run as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {

@@ -3,6 +3,7 @@
 //! `cargo bench --bench output`: a child writes 1 GiB, in turn through a loop of read and write and through the output
 //! thread, to a file in the system's directory for temporary files. The goal is 0.9.
 
+use std::error::Error;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -18,7 +19,7 @@ use supervisord::output::{Activity, Command, Options, Report, start};
 const TOTAL_BYTES: usize = 1 << 30;
 const ROUNDS: usize = 5;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Box<dyn Error>> {
     if std::env::args().nth(1).as_deref() == Some("write") {
         return Ok(write_all()?);
     }
@@ -54,14 +55,16 @@ fn write_all() -> io::Result<()> {
     Ok(())
 }
 
-fn timed(path: &Path, run: impl Fn(&Path) -> anyhow::Result<()>) -> anyhow::Result<Duration> {
+fn timed(
+    path: &Path,
+    run: impl Fn(&Path) -> Result<(), Box<dyn Error>>,
+) -> Result<Duration, Box<dyn Error>> {
     let begin = Instant::now();
     run(path)?;
     let time = begin.elapsed();
-    anyhow::ensure!(
-        path.metadata()?.len() == TOTAL_BYTES as u64,
-        "bytes are missing"
-    );
+    if path.metadata()?.len() != TOTAL_BYTES as u64 {
+        return Err("bytes are missing".into());
+    }
     std::fs::remove_file(path)?;
     Ok(time)
 }
@@ -73,7 +76,7 @@ fn child(stdout: Stdio) -> io::Result<std::process::Child> {
         .spawn()
 }
 
-fn plain_loop(path: &Path, size: usize) -> anyhow::Result<()> {
+fn plain_loop(path: &Path, size: usize) -> Result<(), Box<dyn Error>> {
     let mut file = OpenOptions::new().append(true).create(true).open(path)?;
     let (mut reader, writer) = io::pipe()?;
     let mut child = child(writer.into())?;
@@ -89,7 +92,7 @@ fn plain_loop(path: &Path, size: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn through_thread(path: &Path) -> anyhow::Result<()> {
+fn through_thread(path: &Path) -> Result<(), Box<dyn Error>> {
     let log = |target| LogSpec {
         target,
         // As it is configured by default, but not reached: both write one file.
@@ -100,8 +103,8 @@ fn through_thread(path: &Path) -> anyhow::Result<()> {
         syslog: false,
     };
     let spec = ProcessSpec {
-        name: ProcessName::parse("bench").map_err(|_| anyhow::anyhow!("name"))?,
-        group: GroupName::parse("bench").map_err(|_| anyhow::anyhow!("name"))?,
+        name: ProcessName::parse("bench")?,
+        group: GroupName::parse("bench")?,
         command: "".into(),
         directory: None,
         umask: None,
@@ -140,11 +143,13 @@ fn through_thread(path: &Path) -> anyhow::Result<()> {
     };
     output.send(Command::Prepare(life, Arc::new(spec), paths));
     let Report::Prepared(_, ends) = reports.recv()? else {
-        anyhow::bail!("not prepared");
+        return Err("not prepared".into());
     };
     child(ends.stdout.into())?.wait()?;
     output.send(Command::Drain(life));
-    anyhow::ensure!(matches!(reports.recv()?, Report::Drained(_)), "not drained");
+    if !matches!(reports.recv()?, Report::Drained(_)) {
+        return Err("not drained".into());
+    }
     output.send(Command::Stop);
     output.join();
     Ok(())

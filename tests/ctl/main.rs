@@ -54,7 +54,11 @@ fn play(side: &Side, step: &Step) -> Option<Outcome> {
         Step::Ctl(line, _) => Some(side.run(&slices(&all(line, true)), "")),
         Step::Bare(line, _) => Some(side.run(&slices(&all(line, false)), "")),
         Step::Shell(line, input) => Some(side.run(&slices(&all(line, true)), input)),
-        Step::Follow(line, text) => Some(side.follow(&slices(&all(line, true)), text)),
+        // The genuine client now and then is caught by the key inside its own error handling, and then says so on standard
+        // error: that is no answer to compare with, so it is asked again.
+        Step::Follow(line, text) => (0..5)
+            .map(|_| side.follow(&slices(&all(line, true)), text))
+            .find(|outcome| !outcome.stderr.contains("KeyboardInterrupt")),
         Step::Edit(from, to) => {
             side.edit(from, to);
             None
@@ -97,6 +101,11 @@ fn ctl_01_to_25_as_the_genuine_client() {
             (theirs.join().expect("it ends"), own)
         });
         let (Some(theirs), Some(own)) = (theirs, own) else {
+            assert!(
+                matches!(step, Step::Edit(..)),
+                "nothing came of {}",
+                name(step)
+            );
             continue;
         };
         compared += 1;
@@ -112,6 +121,7 @@ fn ctl_01_to_25_as_the_genuine_client() {
             _ => &Expect::Same,
         };
         let right = match expect {
+            Expect::Any => true,
             Expect::Same => own == theirs,
             Expect::Sorted => {
                 own.status == theirs.status

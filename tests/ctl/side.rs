@@ -11,18 +11,18 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// How long anything may take.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// What a client did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    pub stdout: String,
-    pub stderr: String,
-    pub status: Option<i32>,
+pub(crate) struct Outcome {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) status: Option<i32>,
 }
 
 /// Runs `command` to its end, or kills it at the limit.
-pub fn finish(command: &mut Command, stdin: &str) -> Outcome {
+pub(crate) fn finish(command: &mut Command, stdin: &str) -> Outcome {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -37,7 +37,7 @@ pub fn finish(command: &mut Command, stdin: &str) -> Outcome {
 }
 
 /// What a started client does from now on, to its end.
-pub fn collect(mut child: Child) -> Outcome {
+pub(crate) fn collect(mut child: Child) -> Outcome {
     let mut out = child.stdout.take().expect("piped");
     let mut err = child.stderr.take().expect("piped");
     let reader = |mut from: Box<dyn Read + Send>| {
@@ -83,16 +83,16 @@ fn wait(child: &mut Child, limit: Duration) -> Option<i32> {
 }
 
 /// The client and the daemon that are compared.
-pub struct Side {
-    pub dir: PathBuf,
-    pub client: PathBuf,
-    pub port: u16,
+pub(crate) struct Side {
+    pub(crate) dir: PathBuf,
+    pub(crate) client: PathBuf,
+    pub(crate) port: u16,
     daemon: Child,
 }
 
 impl Side {
     /// Starts a genuine daemon for `client`, and waits until it answers and its programs are up.
-    pub fn start(oracle: &Path, client: &Path, name: &str, conf: &str) -> Self {
+    pub(crate) fn start(oracle: &Path, client: &Path, name: &str, conf: &str) -> Self {
         let dir = std::env::temp_dir().join(format!("ctl-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).expect("a directory");
@@ -129,7 +129,7 @@ impl Side {
     }
 
     /// Waits for a condition, up to the limit.
-    pub fn until(&self, what: &str, condition: impl Fn() -> bool) {
+    pub(crate) fn until(&self, what: &str, condition: impl Fn() -> bool) {
         let end = Instant::now() + LIMIT;
         while !condition() {
             assert!(Instant::now() < end, "not within the limit: {what}");
@@ -138,7 +138,7 @@ impl Side {
     }
 
     /// A client, not started yet. `{dir}` and `{port}` are filled in.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.client);
         command
             .current_dir(&self.dir)
@@ -157,12 +157,12 @@ impl Side {
     }
 
     /// Runs the client to its end.
-    pub fn run(&self, arguments: &[&str], stdin: &str) -> Outcome {
+    pub(crate) fn run(&self, arguments: &[&str], stdin: &str) -> Outcome {
         finish(&mut self.command(arguments), stdin)
     }
 
     /// Runs the client until its output contains `text`, then presses the interrupt key.
-    pub fn follow(&self, arguments: &[&str], text: &str) -> Outcome {
+    pub(crate) fn follow(&self, arguments: &[&str], text: &str) -> Outcome {
         let mut child = self
             .command(arguments)
             .stdin(Stdio::null())
@@ -184,7 +184,7 @@ impl Side {
         let mut seen = Vec::new();
         let mut interrupted = false;
         loop {
-            if !interrupted && String::from_utf8_lossy(&seen).contains(text) {
+            if !interrupted && String::from_utf8_lossy(&seen).contains(text) && is_asleep(&child) {
                 interrupt(&child);
                 interrupted = true;
             }
@@ -212,7 +212,7 @@ impl Side {
     }
 
     /// Replaces text in the daemon's configuration file.
-    pub fn edit(&self, from: &str, to: &str) {
+    pub(crate) fn edit(&self, from: &str, to: &str) {
         let path = self.dir.join("s.conf");
         let text = fs::read_to_string(&path).expect("the file");
         assert!(text.contains(from), "nothing to edit: {from}");
@@ -220,13 +220,22 @@ impl Side {
     }
 
     /// The number of the daemon.
-    pub fn daemon(&self) -> u32 {
+    pub(crate) fn daemon(&self) -> u32 {
         self.daemon.id()
     }
 }
 
+/// The client waits for something, rather than being in the middle of showing what came.
+fn is_asleep(child: &Child) -> bool {
+    let state = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+    state
+        .rsplit(") ")
+        .next()
+        .is_some_and(|rest| rest.starts_with('S'))
+}
+
 /// Presses the interrupt key of a client.
-pub fn interrupt(child: &Child) {
+pub(crate) fn interrupt(child: &Child) {
     let pid = i32::try_from(child.id()).expect("a process number");
     let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
 }
@@ -244,7 +253,7 @@ impl Drop for Side {
 }
 
 /// Takes away what may differ: directories, numbers of processes, times, the client's name, and Python's source lines.
-pub fn normal(text: &str, side: &Side) -> String {
+pub(crate) fn normal(text: &str, side: &Side) -> String {
     let text = text
         .replace(&side.dir.display().to_string(), "DIR")
         .replace(&side.client.display().to_string(), "CLIENT")

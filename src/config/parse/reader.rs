@@ -71,7 +71,7 @@ pub(in crate::config) struct Reader<'a> {
     pub(in crate::config) infos: Vec<Line>,
     warned: HashSet<String>,
     /// Names of the files read, by the index that spans have.
-    files: Vec<String>,
+    pub(in crate::config) files: Vec<String>,
 }
 
 impl<'a> Reader<'a> {

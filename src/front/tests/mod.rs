@@ -97,10 +97,6 @@ impl World {
         Self::with(name, Setup::default())
     }
 
-    #[expect(
-        clippy::result_large_err,
-        reason = "the handle's own signature gives the question back"
-    )]
     fn with(name: &str, setup: Setup) -> Self {
         let scratch = Scratch::new(name);
         let socket = scratch.0.join("s.sock");

@@ -1,0 +1,35 @@
+//! What ends the daemon before or between its rounds, and how it says so.
+
+use std::process::ExitCode;
+
+use crate::config::ConfigErrors;
+
+/// Exit status of every error before the daemon runs, and of a configuration that `--check` finds wrong.
+pub(super) const USAGE: u8 = 2;
+
+/// An error that ends the daemon before (or between) its rounds.
+#[derive(Debug)]
+pub(super) enum Fatal {
+    /// Printed as Supervisor's two lines; status 2.
+    Usage(String),
+    /// The configuration is wrong; status 2.
+    Config(ConfigErrors),
+    /// Something that Supervisor ends with a traceback; status 1.
+    Broken(String),
+}
+
+/// Says why the daemon ends. Supervisor's two lines come first, alone; what we know beyond them follows.
+pub(super) fn fail(argv0: &str, fatal: &Fatal) -> ExitCode {
+    let (sentence, status) = match fatal {
+        Fatal::Usage(sentence) => (sentence, USAGE),
+        Fatal::Config(errors) => (&errors.first, USAGE),
+        Fatal::Broken(sentence) => (sentence, 1),
+    };
+    eprintln!("Error: {sentence}\nFor help, use {argv0} -h");
+    if let Fatal::Config(errors) = fatal {
+        for problem in &errors.all {
+            eprintln!("{problem}");
+        }
+    }
+    ExitCode::from(status)
+}

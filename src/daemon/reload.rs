@@ -1,0 +1,32 @@
+//! Reads the configuration for a running daemon, which goes on as it was if anything is wrong with it.
+
+use super::machine::Machine;
+use crate::config;
+use crate::config::options::DaemonOptions;
+use crate::config::spec::Config;
+use crate::core::LoadError;
+use crate::sys;
+
+/// Reads the configuration afresh, for a running daemon.
+pub(super) fn reload(options: &DaemonOptions, machine: &Machine) -> Result<Config, LoadError> {
+    let path = options.config_path.clone().unwrap_or_default();
+    let config = config::load(&path, options, machine).map_err(|errors| LoadError {
+        sentence: errors.first.clone(),
+        all: errors.all.iter().map(ToString::to_string).collect(),
+    })?;
+    // What the next round would die of, said while nothing is lost yet.
+    if let Some(sentence) = user_refused(&config) {
+        return Err(LoadError {
+            all: vec![sentence.clone()],
+            sentence,
+        });
+    }
+    Ok(config)
+}
+
+/// Why the daemon cannot become the user of `config`, if it cannot.
+fn user_refused(config: &Config) -> Option<String> {
+    let user = config.daemon.user.as_ref()?;
+    let own = sys::effective_uid();
+    (own != 0 && own != user.uid).then(|| "Can't drop privilege as nonroot user".to_owned())
+}

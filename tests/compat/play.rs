@@ -639,6 +639,9 @@ impl Stage {
                     states.contains(&last.as_str())
                 })
                 .map_err(|why| format!("{why}; it is {last:?}"))?;
+                if last == "RUNNING" {
+                    self.wait_executed(name)?;
+                }
                 Ok(Vec::new())
             }
             "log" | "file" => {
@@ -708,6 +711,20 @@ impl Stage {
             }
             other => Err(format!("cannot wait for {other}")),
         }
+    }
+
+    /// Waits until a process is past its exec: the original forks, and a signal before the exec is lost in the fork's handlers.
+    fn wait_executed(&self, name: &str) -> Result<(), String> {
+        let Ok(pid) = self.pid_of(name) else {
+            return Ok(());
+        };
+        wait_for("the program is executed", LIMIT, || {
+            let Some(parent) = proc::stat(pid, 4) else {
+                return true;
+            };
+            let exe = |pid: &str| fs::read_link(format!("/proc/{pid}/exe")).ok();
+            exe(&pid.to_string()) != exe(&parent)
+        })
     }
 
     fn read_matching(&self, prefix: &str) -> String {

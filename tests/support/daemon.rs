@@ -244,8 +244,15 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        // By parenthood too: a program that writes its title over its environment (redis) carries the mark no more.
+        let children = i32::try_from(self.child.id())
+            .map(proc::children)
+            .unwrap_or_default();
         drop(self.child.kill());
         drop(self.child.wait());
+        for (pid, _) in children {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
     }
 }
 

@@ -52,7 +52,7 @@ const EVENT_BYTES_MAX: usize = 16 << 20;
 ///
 /// The queue has no bound of its own, for it needs none: questions are bounded by the control handle, answers of the
 /// spawn and output threads by the one command that is outstanding per life and kind, and event data by
-/// [`EVENT_BYTES_MAX`].
+/// `EVENT_BYTES_MAX`.
 #[derive(Clone)]
 pub struct InboxSender {
     queue: mpsc::Sender<Message>,

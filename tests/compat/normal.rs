@@ -110,6 +110,7 @@ pub(crate) fn text(text: &str) -> String {
 pub(crate) fn stderr(all: &str) -> String {
     let mut out = String::new();
     let mut skip = false;
+    let mut in_traceback = false;
     for line in all.lines() {
         if skip {
             skip = false;
@@ -119,6 +120,17 @@ pub(crate) fn stderr(all: &str) -> String {
         }
         if line == "  self.warnings.warn(" {
             continue;
+        }
+        // Of an uncaught exception its last line is kept: the frames are those of one installation.
+        if line == "Traceback (most recent call last):" {
+            in_traceback = true;
+            continue;
+        }
+        if in_traceback {
+            if line.starts_with(' ') {
+                continue;
+            }
+            in_traceback = false;
         }
         // Where Python says a warning was raised.
         let line = line

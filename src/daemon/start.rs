@@ -70,21 +70,9 @@ fn begin(argv0: &str, mut options: DaemonOptions, machine: Machine) -> Result<Ex
         return Ok(checked(&path, &first));
     }
     let first = first.map_err(Fatal::Config)?;
-    let options = Arc::new(DaemonOptions {
-        config_path: Some(absolute(&path)),
-        ..options
-    });
-    round::all(first, &options, &Arc::new(machine))
-}
-
-/// A relative path must mean the same file after the daemon has changed its directory.
-///
-/// Differs: Supervisor resolves a relative `-c` against the new directory at a reload.
-fn absolute(path: &str) -> String {
-    std::path::absolute(path)
-        .ok()
-        .and_then(|path| path.to_str().map(str::to_owned))
-        .unwrap_or_else(|| path.to_owned())
+    // Differs: a relative path goes on to mean what it means now, for the machine remembers our directory. Supervisor
+    // resolves it against whatever directory it has changed to when it reloads.
+    round::all(first, &Arc::new(options), &Arc::new(machine))
 }
 
 fn checked(path: &str, result: &Result<Config, ConfigErrors>) -> ExitCode {

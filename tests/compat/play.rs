@@ -619,6 +619,12 @@ impl Stage {
             None => self.daemon()?.pid(),
         };
         kill(Pid::from_raw(pid), signal).map_err(|e| e.to_string())?;
+        if signal == Signal::SIGSTOP {
+            // What is sent next is to find it stopped: in all its threads.
+            wait_for("it is stopped", LIMIT, || {
+                proc::stat(pid, 3).is_some_and(|state| state == "T")
+            })?;
+        }
         Ok(Vec::new())
     }
 

@@ -19,6 +19,7 @@ use crate::api::{Bound, Caller, Fault, FaultCode, Permission, Reply, Request as 
 use crate::api::{method, names};
 use crate::control;
 use crate::domain::{Line, python_repr};
+use crate::sys;
 
 /// The longest body of a request, in bytes.
 pub(super) const BODY_MAX: usize = 16 << 20;
@@ -92,7 +93,14 @@ pub(super) async fn answer(
     });
     let written = match &result {
         Ok(Value::Array(items)) if items.len() > RENDER_APART => {
-            apart(move || xmlrpc::write_response(&result)).await
+            apart(move || {
+                let written = xmlrpc::write_response(&result);
+                // A thousand processes make a tree of values of several megabytes, which nobody needs any more.
+                drop(result);
+                sys::give_back();
+                written
+            })
+            .await
         }
         _ => Some(xmlrpc::write_response(&result)),
     };

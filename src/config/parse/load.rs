@@ -228,6 +228,17 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_number_of_processes_hides_no_other_error() {
+        let errors = at("[supervisord]\n[program:a]\nnumprocs=x\n").expect_err("two");
+        assert!(
+            errors.first.starts_with("invalid literal for int()"),
+            "{}",
+            errors.first
+        );
+        assert_eq!(errors.all.len(), 2, "{:?}", errors.all);
+    }
+
+    #[test]
     fn one_mistake_of_many_processes_is_told_once() {
         let errors = at(
             "[supervisord]\n[program:a]\ncommand=c\nnumprocs=50\nprocess_name=%(process_num)d\nstdout_logfile=/no/x\n\

@@ -126,7 +126,11 @@ fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
     };
     let exitcodes = reader.value(at, "exitcodes", names, value::exit_codes);
     let redirect_stderr = reader.boolean(at, "redirect_stderr", names);
-    let numprocs = reader.integer(at, "numprocs", names);
+    // With a wrong number, one process is looked at all the same, for what is wrong with it.
+    let numprocs = match reader.value(at, "numprocs", names, value::integer) {
+        Got::Is(number) => number,
+        Got::Absent | Got::Wrong => 1,
+    };
     let first = reader.integer(at, "numprocs_start", names);
     let mut capture = [Bytes(0); 2];
     let mut events = [false; 2];

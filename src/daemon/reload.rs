@@ -4,18 +4,23 @@ use super::machine::Machine;
 use crate::config;
 use crate::config::options::DaemonOptions;
 use crate::config::spec::Config;
-use crate::core::LoadError;
+use crate::core::{LoadError, LoadReason};
 use crate::sys;
 
 /// Reads the configuration afresh, for a running daemon.
-pub(super) fn reload(options: &DaemonOptions, machine: &Machine) -> Result<Config, LoadError> {
+pub(super) fn reload(
+    options: &DaemonOptions,
+    machine: &Machine,
+    reason: &LoadReason,
+) -> Result<Config, LoadError> {
     let path = options.config_path.clone().unwrap_or_default();
     let config = config::load(&path, options, machine).map_err(|errors| LoadError {
         sentence: errors.first.clone(),
         all: errors.all.iter().map(ToString::to_string).collect(),
     })?;
     // What the next round would die of, said while nothing is lost yet.
-    if let Some(sentence) = user_refused(&config) {
+    let begins_anew = matches!(reason, LoadReason::Restart(_) | LoadReason::Hangup);
+    if let Some(sentence) = user_refused(&config).filter(|_| begins_anew) {
         return Err(LoadError {
             all: vec![sentence.clone()],
             sentence,

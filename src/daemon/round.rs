@@ -152,7 +152,7 @@ fn one(
     let engine = Engine::new(Parts {
         fleet: Fleet::new(identity, config.clone()),
         signals,
-        load: Arc::new(move || reload(&options, &machine)),
+        load: Arc::new(move |reason| reload(&options, &machine, reason)),
     })
     .map_err(broken("cannot start the engine"))?;
 

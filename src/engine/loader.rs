@@ -8,8 +8,8 @@ use super::inbox::InboxSender;
 use crate::config::spec::Config;
 use crate::core::{LoadError, LoadReason};
 
-/// Reads the configuration afresh.
-pub type Load = dyn Fn() -> Result<Config, LoadError> + Send + Sync;
+/// Reads the configuration afresh, for this reason.
+pub type Load = dyn Fn(&LoadReason) -> Result<Config, LoadError> + Send + Sync;
 
 /// The loader and those who wait for it.
 pub(super) struct Loader {
@@ -53,7 +53,7 @@ impl Loader {
         let (load, to, kept) = (self.load.clone(), inbox.clone(), reason.clone());
         let thread = std::thread::Builder::new().name("loader".to_owned());
         let started = thread.spawn(move || {
-            let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| load()));
+            let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| load(&reason)));
             let result = read
                 .unwrap_or_else(|_| Err(internal("reading the configuration panicked".to_owned())));
             to.loaded(reason, result.map(Arc::new));

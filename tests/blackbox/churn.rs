@@ -252,11 +252,18 @@ fn reopen() -> Result<Outcome, String> {
 }
 
 fn shutdown_of_many() -> Result<Outcome, String> {
-    // One group: inside it all are told at once. (Groups are stopped one after another, as in the original.)
-    let mut host = Host::start(
-        "[program:a]\ncommand={puppet} on TERM sleep,1000,exit,0 forever\nnumprocs=50\nprocess_name=%(process_num)02d\nstartsecs=0\n",
-    )?;
-    host.daemon()?.wait_state("a:49", "RUNNING")?;
+    // As many groups, of one priority: one after another they would need most of a minute.
+    let programs: String = (0..50)
+        .map(|n| {
+            format!(
+                "[program:a{n:02}]\ncommand={{puppet}} on TERM sleep,1000,exit,0 forever\nstartsecs=0\n"
+            )
+        })
+        .collect();
+    let mut host = Host::start(&programs)?;
+    for n in 0..50 {
+        host.daemon()?.wait_state(&format!("a{n:02}"), "RUNNING")?;
+    }
     let begun = std::time::Instant::now();
     host.daemon()?.signal(Signal::SIGTERM);
     let code = host.daemon.as_mut().ok_or("none")?.wait_exit(LIMIT)?;

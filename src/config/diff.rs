@@ -98,6 +98,7 @@ fn is_same_process(active: &ProcessSpec, read: &ProcessSpec) -> bool {
     let ProcessSpec {
         name,
         group: _,
+        kind,
         command,
         directory,
         umask,
@@ -125,6 +126,7 @@ fn is_same_process(active: &ProcessSpec, read: &ProcessSpec) -> bool {
         sorted
     };
     active.name == *name
+        && active.kind == *kind
         && active.command == *command
         && active.directory == *directory
         && active.umask == *umask

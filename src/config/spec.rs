@@ -184,6 +184,15 @@ pub enum AutoRestart {
     Unexpected,
 }
 
+/// What a process is besides a program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProcessKind {
+    /// Nothing else.
+    Program,
+    /// It hears of events on standard input and answers on standard output.
+    Listener,
+}
+
 /// One process, everything expanded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessSpec {
@@ -191,6 +200,8 @@ pub struct ProcessSpec {
     pub name: ProcessName,
     /// The group it belongs to.
     pub group: GroupName,
+    /// What it is besides a program.
+    pub kind: ProcessKind,
     /// As configured; split into words at each spawn.
     pub command: Arc<str>,
     /// Working directory, entered after the change of user.

@@ -245,7 +245,9 @@ fn result(result: &TargetResult) -> Value {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::config::spec::{AutoRestart, GroupKind, GroupSpec, ProcessSpec, UserRef};
+    use crate::config::spec::{
+        AutoRestart, GroupKind, GroupSpec, ProcessKind, ProcessSpec, UserRef,
+    };
     use crate::domain::{Bytes, ProcessName, Seconds, Signal, SupervisorState};
 
     /// A running process.
@@ -425,6 +427,7 @@ pub(super) mod tests {
             stderr: log(LogTarget::Auto),
             environment: [].into(),
             server_url: None,
+            kind: ProcessKind::Program,
             restart_floor: Seconds(1),
         });
         let group = Arc::new(GroupSpec {

@@ -10,7 +10,7 @@ use super::super::testing::{TempDir, eventually};
 use super::super::{Options, OutputHandle, start};
 use super::*;
 use crate::api::Ticket;
-use crate::config::spec::{AutoRestart, LogSpec};
+use crate::config::spec::{AutoRestart, LogSpec, ProcessKind};
 use crate::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
 
 const LIFE: Life = Life {
@@ -52,6 +52,7 @@ fn spec(name: &str) -> ProcessSpec {
         stderr: log_spec(LogTarget::None),
         environment: Arc::from([]),
         server_url: None,
+        kind: ProcessKind::Program,
         restart_floor: Seconds(1),
     }
 }

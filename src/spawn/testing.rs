@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::spec::{AutoRestart, LogSpec, LogTarget, ProcessSpec};
+use crate::config::spec::{AutoRestart, LogSpec, LogTarget, ProcessKind, ProcessSpec};
 use crate::domain::{Bytes, GroupName, ProcessName, Seconds, Signal};
 
 pub(super) fn spec(command: &str, environment: &[(&str, &str)]) -> ProcessSpec {
@@ -39,6 +39,7 @@ pub(super) fn spec(command: &str, environment: &[(&str, &str)]) -> ProcessSpec {
             .map(|&(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
         server_url: None,
+        kind: ProcessKind::Program,
         restart_floor: Seconds(1),
     }
 }

@@ -11,7 +11,7 @@ use std::process::{Command as Program, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use supervisord::config::spec::{AutoRestart, LogSpec, LogTarget, ProcessSpec};
+use supervisord::config::spec::{AutoRestart, LogSpec, LogTarget, ProcessKind, ProcessSpec};
 use supervisord::domain::{Bytes, GroupName, Level, Life, LogPaths, ProcessName, Seconds, Signal};
 use supervisord::output::{Activity, Command, Options, Report, start};
 
@@ -124,6 +124,7 @@ fn through_thread(path: &Path) -> Result<(), Box<dyn Error>> {
         stderr: log(LogTarget::None),
         environment: Arc::from([]),
         server_url: None,
+        kind: ProcessKind::Program,
         restart_floor: Seconds(1),
     };
     let activity = Activity::open(Path::new("/dev/null"), Bytes(0), 0, Level::Info, false)?;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use supervisord::config::spec::{
-    AutoRestart, Config, DaemonSpec, GroupKind, GroupSpec, LogSpec, LogTarget, ProcessSpec,
+    AutoRestart, Config, DaemonSpec, GroupKind, GroupSpec, LogSpec, LogTarget, ProcessKind,
+    ProcessSpec,
 };
 use supervisord::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
 
@@ -81,6 +82,7 @@ fn process(chance: &mut Chance, group: &GroupName, place: u64) -> ProcessSpec {
         stderr: log(chance),
         environment: Arc::from([]),
         server_url: None,
+        kind: ProcessKind::Program,
         restart_floor: Seconds(chance.pick(&[0, 1, 1, 5])),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::key::{RESULT_HANDLER, SectionKind};
 use super::super::path::normalize;
 use super::super::python::{is_space, strip};
-use super::super::spec::{Environment, FcgiSocket, GroupKind, GroupSpec, ProcessSpec};
+use super::super::spec::{Environment, FcgiSocket, GroupKind, GroupSpec, ProcessKind, ProcessSpec};
 use super::super::value;
 use super::program::{NAME_HINT, processes};
 use super::{At, Got, Reader};
@@ -117,7 +117,13 @@ fn group(
             _ => {
                 label = if has_plain { plain } else { fcgi };
                 taken.insert(label.clone());
-                members.extend(processes(reader, &label, &name, daemon));
+                members.extend(processes(
+                    reader,
+                    &label,
+                    &name,
+                    &ProcessKind::Program,
+                    daemon,
+                ));
             }
         }
     }
@@ -134,7 +140,7 @@ fn program(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Opti
     let here = reader.only_here();
     let name = name(reader, at);
     let priority = reader.integer(at, "priority", &here);
-    let members = processes(reader, section, &name, daemon);
+    let members = processes(reader, section, &name, &ProcessKind::Program, daemon);
     Some(GroupSpec {
         processes: unique(reader, members, section),
         name,
@@ -188,7 +194,7 @@ fn listener(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Opt
         .ok()
         .and_then(|name| GroupName::parse(&name).ok())
         .unwrap_or_else(nameless);
-    let members = processes(reader, section, &name, daemon);
+    let members = processes(reader, section, &name, &ProcessKind::Listener, daemon);
     Some(GroupSpec {
         processes: unique(reader, members, section),
         name,
@@ -278,7 +284,7 @@ fn fcgi(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Option<
             None
         }
     };
-    let members = processes(reader, section, &name, daemon);
+    let members = processes(reader, section, &name, &ProcessKind::Program, daemon);
     let url = socket?;
     let is_unix = url.starts_with("unix://");
     // A socket of another user's program is his, unless it is said whose it is.

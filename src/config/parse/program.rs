@@ -7,7 +7,9 @@ use super::super::environment;
 use super::super::expand::{Names, Value};
 use super::super::key::SectionKind;
 use super::super::python::strip;
-use super::super::spec::{AutoRestart, Environment, LogSpec, LogTarget, ProcessSpec, UserRef};
+use super::super::spec::{
+    AutoRestart, Environment, LogSpec, LogTarget, ProcessKind, ProcessSpec, UserRef,
+};
 use super::super::value::{self, Logfile};
 use super::{At, Got, Reader};
 use crate::domain::{Bytes, Channel, GroupName, Line, ProcessName, Seconds, Signal};
@@ -53,6 +55,7 @@ pub(super) fn processes(
     reader: &mut Reader<'_>,
     section: &str,
     group: &GroupName,
+    kind: &ProcessKind,
     daemon: &Environment,
 ) -> Vec<Arc<ProcessSpec>> {
     let at = At {
@@ -96,7 +99,14 @@ pub(super) fn processes(
         // Supervisor's that configurations may lean on.
         names.retain(|name, _| !reader.env.contains_key(name));
         let before = reader.report.len();
-        found.extend(process(reader, at, &mut names, &common, group, daemon));
+        found.extend(process(
+            reader,
+            at,
+            &mut names,
+            &common,
+            (group, kind),
+            daemon,
+        ));
         // What is wrong with one process is wrong with the next.
         if reader.report.len() != before {
             break;
@@ -209,7 +219,7 @@ fn process(
     at: At<'_>,
     names: &mut Names,
     common: &Common,
-    group: &GroupName,
+    (group, kind): (&GroupName, &ProcessKind),
     daemon: &Environment,
 ) -> Option<Arc<ProcessSpec>> {
     let own = variables(reader, at, names);
@@ -258,6 +268,7 @@ fn process(
     Some(Arc::new(ProcessSpec {
         name: name?,
         group: group.clone(),
+        kind: kind.clone(),
         command: Arc::from(command.ok()?),
         directory: directory.map(|path| Arc::from(Path::new(&path))),
         umask: common.umask,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::api::{Caller, Grant, Permission, Reply, Request, Scope, Target, Ticket};
 use crate::config::spec::{
-    AutoRestart, Config, DaemonSpec, GroupKind, GroupSpec, LogSpec, LogTarget, ProcessSpec,
+    AutoRestart, Config, DaemonSpec, GroupKind, GroupSpec, LogSpec, LogTarget, ProcessKind,
+    ProcessSpec,
 };
 use crate::core::{Action, Fleet, Identity, Input, Snapshot};
 use crate::domain::{
@@ -45,6 +46,7 @@ pub(super) fn program(group: &str, name: &str) -> ProcessSpec {
         stderr: log,
         environment: Arc::from([]),
         server_url: None,
+        kind: ProcessKind::Program,
         restart_floor: Seconds(1),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::LoadReason;
 use crate::api::{Caller, Fault, Reply, Ticket};
 use crate::config::spec::ProcessSpec;
-use crate::domain::{Event, Life, Line, LogPaths, Signal};
+use crate::domain::{Envelope, Event, Life, Line, LogPaths, Signal};
 
 /// The actions of one call of `handle`, in order.
 pub type Actions = Vec<Action>;
@@ -53,6 +53,8 @@ pub enum Action {
     Keep(Life),
     /// Run it; answer [`super::Input::Spawned`] or `SpawnFailed`.
     Spawn(Life, Arc<ProcessSpec>),
+    /// Begin to read what it writes. Not before its number is known, which events about its output tell.
+    Read(Life),
     /// Send a signal; answer [`super::Input::Signalled`].
     Signal {
         /// To whom.
@@ -97,8 +99,10 @@ pub enum Action {
     Log(Line),
     /// Write a line to the audit trail.
     Audit(AuditLine),
+    /// Hand an event to a listener; answer [`super::Input::NotDelivered`] if that fails.
+    Deliver(Life, Envelope),
     /// Tell subscribers.
-    Publish(Event),
+    Publish(Arc<Event>),
     /// Answer a client.
     Answer(Ticket, Result<Reply, Fault>),
     /// Everything is stopped: leave the loop.

@@ -119,7 +119,7 @@ impl Fleet {
                 Ok(()) => return Admission::Shutdown,
             },
             Request::AddGroup(name) => self.add_group(&name, scope, now, out),
-            Request::RemoveGroup(name) => self.remove_group(&name, scope, out),
+            Request::RemoveGroup(name) => self.remove_group(&name, scope, now, out),
             Request::LogFile(LogOf::Daemon) => Ok(Reply::LogFile(self.identity.daemon_log.clone())),
             Request::LogFile(LogOf::Process(name, channel)) => self.one(&name, scope).map(|slot| {
                 let logs = self.seats.get(slot).map(|process| &process.logs);
@@ -285,7 +285,7 @@ impl Fleet {
         if self.groups.contains_key(name) {
             return Err(FaultCode::AlreadyAdded.of(name));
         }
-        self.add(&group, out);
+        self.add(&group, now, out);
         self.autostart(&group.name, now, out);
         Ok(Reply::Done)
     }
@@ -294,6 +294,7 @@ impl Fleet {
         &mut self,
         name: &str,
         scope: &Scope,
+        now: Now,
         out: &mut Actions,
     ) -> Result<Reply, Fault> {
         let group = self.groups.get(name);
@@ -303,7 +304,7 @@ impl Fleet {
             return Err(FaultCode::StillRunning.of(name));
         }
         let name = group.spec.name.clone();
-        self.remove(&name, out);
+        self.remove(&name, now, out);
         Ok(Reply::Done)
     }
 }

@@ -93,7 +93,7 @@ impl Process {
     pub(super) fn spawned(&mut self, pid: i32, moment: &mut Moment<'_>) {
         match self.run.stage {
             Stage::Spawning(life) => {
-                self.note_spawn(pid, moment);
+                self.note_spawn(life, pid, moment);
                 let startsecs = self.spec.startsecs;
                 if startsecs.0 > 0 {
                     self.run.stage = Stage::Starting {
@@ -106,7 +106,7 @@ impl Process {
                 }
             }
             Stage::Aborting(life) => {
-                self.note_spawn(pid, moment);
+                self.note_spawn(life, pid, moment);
                 self.send_stop(life, pid, moment);
             }
             // The shell says it once per life, and only after it was asked to spawn.
@@ -124,7 +124,7 @@ impl Process {
         }
     }
 
-    fn note_spawn(&mut self, pid: i32, moment: &mut Moment<'_>) {
+    fn note_spawn(&mut self, life: Life, pid: i32, moment: &mut Moment<'_>) {
         self.run.start = moment.now.wall.secs();
         self.run.spawned_at = moment.now.mono;
         Self::log(
@@ -134,6 +134,7 @@ impl Process {
                 pid,
             },
         );
+        moment.out.push(Action::Read(life));
     }
 
     pub(super) fn promote(&mut self, life: Life, pid: i32, moment: &mut Moment<'_>) {

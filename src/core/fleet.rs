@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::auto::Names;
 use super::group::{Groups, Seats};
+use super::pool::Pool;
 use super::process::{Moment, Process};
+use super::tick::Ticks;
 use super::ticket::{Pending, Purpose};
 use super::wind_down::WindDown;
 use super::{Action, Actions, Input, SignalScope};
@@ -29,6 +31,8 @@ pub struct Identity {
     pub daemon_log: Option<Arc<Path>>,
     /// Where made-up log names begin; should differ from start to start.
     pub seed: u64,
+    /// The number of the next event. It goes on where the round before the last reload ended.
+    pub event_serial: u64,
 }
 
 /// Everything that is supervised.
@@ -60,6 +64,15 @@ pub struct Fleet {
     /// Processes in no stopped state.
     pub(super) unstopped: u32,
     pub(super) winding_down: Option<WindDown>,
+    /// Pools of listeners, as they were added.
+    pub(super) pools: Vec<Pool>,
+    pub(super) ticks: Ticks,
+    /// The number of the next event that a pool takes.
+    pub(super) event_serial: u64,
+    /// The name of this daemon, for events.
+    pub(super) server: Arc<str>,
+    /// How many of the actions at hand the pools have looked at. Means something within one call of `handle` only.
+    pub(super) heard: usize,
 }
 
 impl Fleet {
@@ -68,6 +81,11 @@ impl Fleet {
     pub fn new(identity: Identity, config: Arc<Config>) -> Self {
         Self {
             names: Names::new(identity.seed),
+            pools: Vec::new(),
+            ticks: Ticks::NONE,
+            event_serial: identity.event_serial,
+            server: Arc::from(config.daemon.identifier.as_str()),
+            heard: 0,
             identity,
             last_read: config,
             next_config: None,
@@ -90,6 +108,7 @@ impl Fleet {
     /// Takes what happened; `out` gets what is to be done, in order. What is due by then is done too, so no deadline is
     /// in the past afterwards.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Actions) {
+        self.heard = out.len();
         match input {
             Input::Began => self.begin(now, out),
             Input::Resolved(life) => self.resolved(life, now, out),
@@ -137,10 +156,17 @@ impl Fleet {
                 data,
                 captured,
             } => self.wrote(life, channel, data, captured, out),
+            Input::Said(life, said) => self.said(life, said, out),
+            Input::NotDelivered(life, error) => self.not_delivered(life, error, out),
             Input::Received(signal) => self.received(signal, now, out),
+        }
+        for tick in self.ticks.look(now) {
+            Self::publish(out, None, tick);
         }
         loop {
             self.run_due(now, out);
+            self.hear(out);
+            self.dispatch(out);
             if !self.wind_down_further(now, out) {
                 break;
             }
@@ -151,12 +177,12 @@ impl Fleet {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Tick> {
         let process = self.timers.first().map(|&(tick, _)| tick);
-        let report = self
-            .winding_down
-            .as_ref()
-            .map(|down| down.report_at)
-            .filter(|&tick| tick != Tick::NEVER);
-        process.into_iter().chain(report).min()
+        process
+            .into_iter()
+            .chain(self.winding_down.as_ref().map(WindDown::due))
+            .chain([self.ticks.due()])
+            .filter(|&tick| tick != Tick::NEVER)
+            .min()
     }
 
     /// Every process, by (group, process).
@@ -186,6 +212,12 @@ impl Fleet {
     #[must_use]
     pub fn take_next_config(&mut self) -> Option<Arc<Config>> {
         self.next_config.take()
+    }
+
+    /// The number of the next event.
+    #[must_use]
+    pub const fn event_serial(&self) -> u64 {
+        self.event_serial
     }
 
     // Changes of one process
@@ -240,6 +272,7 @@ impl Fleet {
                 down.level_unstopped = count(down.level_unstopped);
             }
         }
+        self.lapse(slot, out);
         self.wake(slot, out);
     }
 
@@ -316,11 +349,11 @@ impl Fleet {
         } else {
             EventKind::ProcessLog { channel, pid, data }
         };
-        out.push(Action::Publish(Event {
+        out.push(Action::Publish(Arc::new(Event {
             group: Some(process.spec.group.clone()),
             process: Some(process.spec.name.clone()),
             kind,
-        }));
+        })));
     }
 
     fn signalled(

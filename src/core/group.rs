@@ -25,7 +25,7 @@ pub(super) struct Group {
 impl Group {
     /// Its processes are run by this version.
     pub(super) fn is_run(&self) -> bool {
-        matches!(self.spec.kind, GroupKind::Programs)
+        !matches!(self.spec.kind, GroupKind::Fcgi(_))
     }
 
     /// The word of the section for a group of this kind.

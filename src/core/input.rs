@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Caller, Grant, Request, Ticket};
 use crate::config::spec::Config;
-use crate::domain::{Channel, Errno, ExitStatus, Life, Signal, SpawnError};
+use crate::domain::{Channel, Errno, ExitStatus, Life, Said, Signal, SpawnError};
 
 /// A signal to the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +141,10 @@ pub enum Input {
         /// They stood between capture tokens.
         captured: bool,
     },
+    /// A listener said something.
+    Said(Life, Said),
+    /// An event did not reach its listener. EPIPE: it reads no more; EAGAIN: it has not read what it acknowledged.
+    NotDelivered(Life, Errno),
     /// A signal came to the daemon.
     Received(DaemonSignal),
 }

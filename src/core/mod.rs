@@ -11,11 +11,14 @@ mod fleet;
 mod group;
 mod halt;
 mod input;
+mod listener;
+mod pool;
 mod process;
 mod roster;
 mod serve;
 mod snapshot;
 mod stage;
+mod tick;
 mod ticket;
 mod wind_down;
 

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::end::DRAIN_SECS_MAX;
+use super::listener::Hearing;
 use super::stage::Stage;
 use super::ticket::{Purpose, Waiter};
 use super::{Action, Actions};
 use crate::api::ProcessView;
-use crate::config::spec::ProcessSpec;
+use crate::config::spec::{ProcessKind, ProcessSpec};
 use crate::domain::{
     Event, EventKind, Life, Line, LogPaths, Now, ProcessState, Signal, SpawnError, Tick,
 };
@@ -72,6 +73,8 @@ pub(super) struct Run {
     pub(super) report_at: Tick,
     /// Clients that wait for this process.
     pub(super) waiters: Vec<Waiter>,
+    /// For an event listener: where it stands.
+    pub(super) hearing: Option<Hearing>,
 }
 
 /// One supervised process.
@@ -92,6 +95,10 @@ pub(super) struct Process {
 impl Process {
     /// A process that was never started.
     pub(super) fn new(spec: Arc<ProcessSpec>, logs: LogPaths, tenure: u64) -> Self {
+        let hearing = match spec.kind {
+            ProcessKind::Listener => Some(Hearing::Acknowledged),
+            ProcessKind::Program => None,
+        };
         Self {
             spec,
             logs,
@@ -106,6 +113,7 @@ impl Process {
                 spawned_at: Tick(0),
                 report_at: Tick::NEVER,
                 waiters: Vec::new(),
+                hearing,
             },
             armed: Tick::NEVER,
         }
@@ -169,7 +177,7 @@ impl Process {
         if from == to {
             return;
         }
-        moment.out.push(Action::Publish(Event {
+        moment.out.push(Action::Publish(Arc::new(Event {
             group: Some(self.spec.group.clone()),
             process: Some(self.spec.name.clone()),
             kind: EventKind::ProcessState {
@@ -179,7 +187,7 @@ impl Process {
                 pid,
                 expected,
             },
-        }));
+        })));
     }
 
     /// Writes a line to the activity log.

@@ -23,7 +23,7 @@ impl Fleet {
         self.began = true;
         let config = Arc::clone(&self.last_read);
         for group in &config.groups {
-            self.add(group, out);
+            self.add(group, now, out);
         }
         Self::publish(
             out,
@@ -37,15 +37,15 @@ impl Fleet {
 
     /// Tells subscribers of what concerns no process.
     pub(super) fn publish(out: &mut Actions, group: Option<GroupName>, kind: EventKind) {
-        out.push(Action::Publish(Event {
+        out.push(Action::Publish(Arc::new(Event {
             group,
             process: None,
             kind,
-        }));
+        })));
     }
 
     /// Adds a group that is not active.
-    pub(super) fn add(&mut self, spec: &Arc<GroupSpec>, out: &mut Actions) {
+    pub(super) fn add(&mut self, spec: &Arc<GroupSpec>, now: Now, out: &mut Actions) {
         self.make_logs(spec, out);
         let made = self.made.get(&spec.name);
         let mut slots = Vec::with_capacity(spec.processes.len());
@@ -71,6 +71,7 @@ impl Fleet {
             }));
         }
         self.groups.insert(spec.name.clone(), group);
+        self.add_pool(spec, now, out);
         Self::publish(out, Some(spec.name.clone()), EventKind::GroupAdded);
     }
 
@@ -125,7 +126,7 @@ impl Fleet {
     }
 
     /// Removes a group whose processes are all stopped.
-    pub(super) fn remove(&mut self, name: &GroupName, out: &mut Actions) {
+    pub(super) fn remove(&mut self, name: &GroupName, now: Now, out: &mut Actions) {
         let Some(group) = self.groups.remove(name) else {
             return;
         };
@@ -148,6 +149,7 @@ impl Fleet {
                 );
             }
         }
+        self.remove_pool(name, now);
         Self::publish(out, Some(name.clone()), EventKind::GroupRemoved);
     }
 

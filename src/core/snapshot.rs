@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::auto::Names;
 use super::group::{Group, Seat, Seats, in_added_order};
+use super::pool::Pool;
 use super::process::{Process, Run};
+use super::tick::Ticks;
 use super::ticket::{Pending, Purpose};
 use super::wind_down::WindDown;
 use super::{Fleet, Identity};
@@ -37,6 +39,10 @@ pub struct Snapshot {
     tickets: Vec<(Ticket, Pending)>,
     signals: VecDeque<(Life, Signal, Purpose)>,
     winding_down: Option<WindDown>,
+    pools: Vec<Pool>,
+    ticks: Ticks,
+    event_serial: u64,
+    server: Arc<str>,
 }
 
 /// One group.
@@ -116,6 +122,10 @@ impl Fleet {
                 .collect(),
             signals: self.signals.clone(),
             winding_down: self.winding_down.clone(),
+            pools: self.pools.clone(),
+            ticks: self.ticks.clone(),
+            event_serial: self.event_serial,
+            server: Arc::clone(&self.server),
         }
     }
 
@@ -134,6 +144,10 @@ impl Fleet {
         fleet.tickets = snapshot.tickets.into_iter().collect();
         fleet.signals = snapshot.signals;
         fleet.winding_down = snapshot.winding_down;
+        fleet.pools = snapshot.pools;
+        fleet.ticks = snapshot.ticks;
+        fleet.event_serial = snapshot.event_serial;
+        fleet.server = snapshot.server;
         fleet.seats = Seats::default();
         for &slot in &snapshot.free {
             fleet.seats.put(slot, Seat::Empty);

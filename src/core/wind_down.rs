@@ -11,6 +11,8 @@ use crate::domain::{EventKind, Line, Now, ProcessState, Seconds, SupervisorState
 
 /// Seconds between two "waiting for … to die" lines.
 const DIE_REPORT_SECS: Seconds = Seconds(3);
+/// Seconds that listeners have for the events of the stop before they are stopped themselves.
+const EVENTS_SECS_MAX: Seconds = Seconds(1);
 
 /// How far the stop of everything has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +25,18 @@ pub(super) struct WindDown {
     pub(super) level_unstopped: u32,
     /// When the next line about who is waited for is due; [`Tick::NEVER`]: nobody is.
     pub(super) report_at: Tick,
+    /// The next priority has listeners with events that are still out; how long they may take. [`Tick::NEVER`]: it has
+    /// none, or was not reached.
+    pub(super) hold_until: Tick,
+}
+
+impl WindDown {
+    /// When something is to be done by itself.
+    pub(super) fn due(&self) -> Tick {
+        // Nobody is waited for before the first priority is reached.
+        let report = self.level.map_or(Tick::NEVER, |_| self.report_at);
+        report.min(self.hold_until)
+    }
 }
 
 impl Fleet {
@@ -44,6 +58,7 @@ impl Fleet {
             level: None,
             level_unstopped: 0,
             report_at: now.mono,
+            hold_until: Tick::NEVER,
         });
     }
 
@@ -56,10 +71,18 @@ impl Fleet {
         if self.finished || down.level_unstopped > 0 {
             return false;
         }
-        let Some(level) = down.levels.pop() else {
+        let Some(&level) = down.levels.last() else {
             self.finish(out);
             return false;
         };
+        if self.events_are_out(level) && self.hold(now) {
+            return false;
+        }
+        let Some(down) = &mut self.winding_down else {
+            return false;
+        };
+        down.hold_until = Tick::NEVER;
+        down.levels.pop();
         down.level = Some(level);
         let mut slots = Vec::new();
         let mut unstopped: u32 = 0;
@@ -90,6 +113,19 @@ impl Fleet {
         }
         self.report_waiting_to_die(now, out);
         true
+    }
+
+    /// Whether the stop of the next priority is to wait for its listeners. They are the last to stop so that they can tell
+    /// of all the others; here everything stops so fast that they would be asked to before they had read of it.
+    // Differs: Supervisor looks at pipes and processes in turn, which gives listeners some time by chance.
+    fn hold(&mut self, now: Now) -> bool {
+        let Some(down) = &mut self.winding_down else {
+            return false;
+        };
+        if down.hold_until == Tick::NEVER {
+            down.hold_until = now.mono + EVENTS_SECS_MAX;
+        }
+        now.mono < down.hold_until
     }
 
     /// Says who is waited for, at once and then every three seconds.

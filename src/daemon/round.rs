@@ -35,6 +35,8 @@ struct Lasting {
     /// Limits for programs: as found at start, after `minfds` and `minprocs`, before the daemon raised its own.
     limits: Vec<(Resource, Limit)>,
     daemonized: bool,
+    /// The number of the next event, which goes on counting.
+    event_serial: u64,
 }
 
 /// Rounds until one ends with a shutdown.
@@ -75,6 +77,7 @@ fn one(
         signals,
         limits,
         daemonized,
+        event_serial,
     } = match lasting.take() {
         Some(lasting) => lasting,
         None => {
@@ -86,6 +89,7 @@ fn one(
                 signals,
                 limits,
                 daemonized: false,
+                event_serial: 0,
             }
         }
     };
@@ -147,6 +151,7 @@ fn one(
         pid,
         daemon_log,
         seed: sys::random_seed().map_err(broken("cannot get random bytes"))?,
+        event_serial,
     };
     let (options, machine) = (options.clone(), machine.clone());
     let engine = Engine::new(Parts {
@@ -188,16 +193,17 @@ fn one(
     hands.output.send(Command::Stop);
     hands.output.join();
     drop(pidfile);
-    let (outcome, signals, next) = ended.map_err(broken("the engine failed"))?;
+    let ended = ended.map_err(broken("the engine failed"))?;
     *lasting = Some(Lasting {
-        signals,
+        signals: ended.signals,
         limits,
         daemonized: daemonized || !spec.nodaemon,
+        event_serial: ended.event_serial,
     });
-    match outcome {
+    match ended.outcome {
         Outcome::Shutdown => Ok(None),
         // The core gives the configuration that it approved; without one (which it never does) the last one serves.
-        Outcome::Restart => Ok(Some(next.unwrap_or_else(|| config.clone()))),
+        Outcome::Restart => Ok(Some(ended.next_config.unwrap_or_else(|| config.clone()))),
     }
 }
 

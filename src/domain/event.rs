@@ -1,4 +1,4 @@
-//! EVENTS: every event type with its parent, declared once, and the values that the core publishes.
+//! EVENTS: every event type with its parent and payload, declared once, and the values that the core publishes.
 
 use std::sync::Arc;
 
@@ -13,22 +13,46 @@ pub struct EventType {
     pub name: &'static str,
     /// The type whose subscribers receive this one too; empty for the root.
     pub parent: &'static str,
-    /// It is emitted itself, not only a parent.
-    pub concrete: bool,
+    /// What a listener reads after the header, with `{fields}`; none: it is not emitted itself, it is a parent only.
+    pub payload: Option<&'static str>,
     /// What happened.
     pub doc: &'static str,
+}
+
+impl EventType {
+    /// It is of the type `name`, itself or by descent.
+    #[must_use]
+    pub fn is_a(&self, name: &str) -> bool {
+        let mut at = Some(self);
+        while let Some(event) = at {
+            if event.name == name {
+                return true;
+            }
+            at = EVENTS.iter().find(|other| other.name == event.parent);
+        }
+        false
+    }
 }
 
 const fn row(
     name: &'static str,
     parent: &'static str,
-    concrete: bool,
+    payload: &'static str,
     doc: &'static str,
 ) -> EventType {
     EventType {
         name,
         parent,
-        concrete,
+        payload: Some(payload),
+        doc,
+    }
+}
+
+const fn parent(name: &'static str, parent: &'static str, doc: &'static str) -> EventType {
+    EventType {
+        name,
+        parent,
+        payload: None,
         doc,
     }
 }
@@ -37,145 +61,39 @@ const fn row(
 ///
 /// # Source
 /// Supervisor manual, "Event Types".
+#[rustfmt::skip]
 pub const EVENTS: &[EventType] = &[
-    row("EVENT", "", false, "Any event."),
-    row(
-        "PROCESS_STATE",
-        "EVENT",
-        false,
-        "A process moved from one state to another.",
-    ),
-    row(
-        "PROCESS_STATE_STARTING",
-        "PROCESS_STATE",
-        true,
-        "A process is about to be spawned.",
-    ),
-    row(
-        "PROCESS_STATE_RUNNING",
-        "PROCESS_STATE",
-        true,
-        "A process stayed up for startsecs.",
-    ),
-    row(
-        "PROCESS_STATE_BACKOFF",
-        "PROCESS_STATE",
-        true,
-        "A process ended too early and will be tried again.",
-    ),
-    row(
-        "PROCESS_STATE_STOPPING",
-        "PROCESS_STATE",
-        true,
-        "A process was asked to stop.",
-    ),
-    row(
-        "PROCESS_STATE_STOPPED",
-        "PROCESS_STATE",
-        true,
-        "A process ended after it was asked to.",
-    ),
-    row(
-        "PROCESS_STATE_EXITED",
-        "PROCESS_STATE",
-        true,
-        "A running process ended by itself.",
-    ),
-    row(
-        "PROCESS_STATE_FATAL",
-        "PROCESS_STATE",
-        true,
-        "A process failed too often and is given up.",
-    ),
-    row(
-        "PROCESS_STATE_UNKNOWN",
-        "PROCESS_STATE",
-        true,
-        "The kernel refused a signal to a process.",
-    ),
-    row(
-        "PROCESS_COMMUNICATION",
-        "EVENT",
-        false,
-        "A process wrote between the capture tokens.",
-    ),
-    row(
-        "PROCESS_COMMUNICATION_STDOUT",
-        "PROCESS_COMMUNICATION",
-        true,
-        "It did so on standard output.",
-    ),
-    row(
-        "PROCESS_COMMUNICATION_STDERR",
-        "PROCESS_COMMUNICATION",
-        true,
-        "It did so on standard error.",
-    ),
-    row(
-        "PROCESS_LOG",
-        "EVENT",
-        false,
-        "A process wrote to a channel with events enabled.",
-    ),
-    row(
-        "PROCESS_LOG_STDOUT",
-        "PROCESS_LOG",
-        true,
-        "It did so on standard output.",
-    ),
-    row(
-        "PROCESS_LOG_STDERR",
-        "PROCESS_LOG",
-        true,
-        "It did so on standard error.",
-    ),
-    row(
-        "REMOTE_COMMUNICATION",
-        "EVENT",
-        true,
-        "A client called sendRemoteCommEvent.",
-    ),
-    row(
-        "SUPERVISOR_STATE_CHANGE",
-        "EVENT",
-        false,
-        "The daemon changed state.",
-    ),
-    row(
-        "SUPERVISOR_STATE_CHANGE_RUNNING",
-        "SUPERVISOR_STATE_CHANGE",
-        true,
-        "The daemon has started.",
-    ),
-    row(
-        "SUPERVISOR_STATE_CHANGE_STOPPING",
-        "SUPERVISOR_STATE_CHANGE",
-        true,
-        "The daemon begins to stop.",
-    ),
-    row("TICK", "EVENT", false, "Time went by."),
-    row("TICK_5", "TICK", true, "Every 5 seconds."),
-    row("TICK_60", "TICK", true, "Every 60 seconds."),
-    row("TICK_3600", "TICK", true, "Every 3600 seconds."),
-    row(
-        "PROCESS_GROUP",
-        "EVENT",
-        false,
-        "The set of groups changed.",
-    ),
-    row(
-        "PROCESS_GROUP_ADDED",
-        "PROCESS_GROUP",
-        true,
-        "A group was added.",
-    ),
-    row(
-        "PROCESS_GROUP_REMOVED",
-        "PROCESS_GROUP",
-        true,
-        "A group was removed.",
-    ),
+    parent("EVENT", "", "Any event."),
+    parent("PROCESS_STATE", "EVENT", "A process moved from one state to another."),
+    row("PROCESS_STATE_STARTING", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state} tries:{tries}", "A process is about to be spawned."),
+    row("PROCESS_STATE_RUNNING", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state} pid:{pid}", "A process stayed up for startsecs."),
+    row("PROCESS_STATE_BACKOFF", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state} tries:{tries}", "A process ended too early and will be tried again."),
+    row("PROCESS_STATE_STOPPING", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state} pid:{pid}", "A process was asked to stop."),
+    row("PROCESS_STATE_STOPPED", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state} pid:{pid}", "A process ended after it was asked to."),
+    row("PROCESS_STATE_EXITED", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state} expected:{expected} pid:{pid}", "A running process ended by itself."),
+    row("PROCESS_STATE_FATAL", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state}", "A process failed too often and is given up."),
+    row("PROCESS_STATE_UNKNOWN", "PROCESS_STATE", "processname:{process} groupname:{group} from_state:{from_state}", "The kernel refused a signal to a process."),
+    parent("PROCESS_COMMUNICATION", "EVENT", "A process wrote between the capture tokens."),
+    row("PROCESS_COMMUNICATION_STDOUT", "PROCESS_COMMUNICATION", "processname:{process} groupname:{group} pid:{pid}\n{data}", "It did so on standard output."),
+    row("PROCESS_COMMUNICATION_STDERR", "PROCESS_COMMUNICATION", "processname:{process} groupname:{group} pid:{pid}\n{data}", "It did so on standard error."),
+    parent("PROCESS_LOG", "EVENT", "A process wrote to a channel with events enabled."),
+    row("PROCESS_LOG_STDOUT", "PROCESS_LOG", "processname:{process} groupname:{group} pid:{pid} channel:{channel}\n{data}", "It did so on standard output."),
+    row("PROCESS_LOG_STDERR", "PROCESS_LOG", "processname:{process} groupname:{group} pid:{pid} channel:{channel}\n{data}", "It did so on standard error."),
+    row("REMOTE_COMMUNICATION", "EVENT", "type:{type}\n{data}", "A client called sendRemoteCommEvent."),
+    parent("SUPERVISOR_STATE_CHANGE", "EVENT", "The daemon changed state."),
+    row("SUPERVISOR_STATE_CHANGE_RUNNING", "SUPERVISOR_STATE_CHANGE", "", "The daemon has started."),
+    row("SUPERVISOR_STATE_CHANGE_STOPPING", "SUPERVISOR_STATE_CHANGE", "", "The daemon begins to stop."),
+    parent("TICK", "EVENT", "Time went by."),
+    row("TICK_5", "TICK", "when:{when}", "Every 5 seconds."),
+    row("TICK_60", "TICK", "when:{when}", "Every 60 seconds."),
+    row("TICK_3600", "TICK", "when:{when}", "Every 3600 seconds."),
+    parent("PROCESS_GROUP", "EVENT", "The set of groups changed."),
+    row("PROCESS_GROUP_ADDED", "PROCESS_GROUP", "groupname:{group}\n", "A group was added."),
+    row("PROCESS_GROUP_REMOVED", "PROCESS_GROUP", "groupname:{group}\n", "A group was removed."),
 ];
+
+/// Periods of the TICK events, in seconds.
+pub const TICK_PERIODS: [i64; 3] = [5, 60, 3600];
 
 /// One of the two streams of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -244,6 +162,13 @@ pub enum EventKind {
     GroupAdded,
     /// A group was removed.
     GroupRemoved,
+    /// Time went by.
+    Tick {
+        /// One of [`TICK_PERIODS`].
+        period: i64,
+        /// Seconds since the epoch; a multiple of the period.
+        when: i64,
+    },
 }
 
 /// An event with its subject. Process events carry both names, group events the group's, others none.
@@ -295,7 +220,37 @@ impl Event {
             EventKind::SupervisorState(_) => "SUPERVISOR_STATE_CHANGE_STOPPING",
             EventKind::GroupAdded => "PROCESS_GROUP_ADDED",
             EventKind::GroupRemoved => "PROCESS_GROUP_REMOVED",
+            EventKind::Tick { period: 5, .. } => "TICK_5",
+            EventKind::Tick { period: 60, .. } => "TICK_60",
+            EventKind::Tick { .. } => "TICK_3600",
         }
+    }
+
+    /// The place of its type in [`EVENTS`].
+    #[must_use]
+    pub fn place(&self) -> usize {
+        let name = self.name();
+        EVENTS
+            .iter()
+            .position(|event| event.name == name)
+            .expect("invariant: every name that `name` gives is a row of EVENTS")
+    }
+
+    /// About how many bytes it holds, for bounds.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let data = match &self.kind {
+            EventKind::ProcessCommunication { data, .. } | EventKind::ProcessLog { data, .. } => {
+                data.len()
+            }
+            EventKind::RemoteCommunication { kind, data } => kind.len() + data.len(),
+            EventKind::ProcessState { .. }
+            | EventKind::SupervisorState(_)
+            | EventKind::GroupAdded
+            | EventKind::GroupRemoved
+            | EventKind::Tick { .. } => 0,
+        };
+        size_of::<Self>() + data
     }
 }
 
@@ -304,13 +259,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_parent_is_a_row_and_stands_before_its_children() {
+    fn evt_01_every_parent_is_a_row_and_stands_before_its_children() {
         for (place, event) in EVENTS.iter().enumerate() {
             let parent = EVENTS.iter().position(|other| other.name == event.parent);
             assert!(
                 event.parent.is_empty() || parent.is_some_and(|p| p < place),
                 "{}",
                 event.name
+            );
+            assert!(event.is_a("EVENT") && event.is_a(event.name));
+            assert_eq!(
+                event.is_a("PROCESS_STATE"),
+                event.name.starts_with("PROCESS_STATE")
             );
         }
     }

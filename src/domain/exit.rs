@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Errno, Signal};
+use super::{Errno, Signal, python_repr};
 
 /// How a process ended. Its `Display` is the wording of the activity log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,61 +152,6 @@ impl fmt::Display for SpawnError {
     }
 }
 
-/// A text in quotes as Python's `repr` prints it: single quotes unless only they occur inside, control characters escaped.
-#[must_use]
-pub fn python_repr(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') {
-        '"'
-    } else {
-        '\''
-    };
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push(quote);
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c == quote => {
-                out.push('\\');
-                out.push(c);
-            }
-            c if (c as u32) < 0x20 || (0x7f..0xa1).contains(&(c as u32)) || c as u32 == 0xad => {
-                out.push_str(&format!("\\x{:02x}", c as u32));
-            }
-            c if is_unprintable(c) => match c as u32 {
-                code @ ..=0xffff => out.push_str(&format!("\\u{code:04x}")),
-                code => out.push_str(&format!("\\U{code:08x}")),
-            },
-            c => out.push(c),
-        }
-    }
-    out.push(quote);
-    out
-}
-
-/// Characters beyond Latin-1 that Python escapes: blanks, format characters and the ranges for private use. Characters
-/// that Unicode has not assigned are taken for printable.
-const fn is_unprintable(c: char) -> bool {
-    let is_format = matches!(
-        c,
-        '\u{600}'..='\u{605}'
-            | '\u{61c}'
-            | '\u{6dd}'
-            | '\u{70f}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0001}'..='\u{e007f}'
-    );
-    let is_private = matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}');
-    c != ' ' && (c.is_whitespace() || is_format || is_private)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,19 +188,5 @@ mod tests {
             .code(),
             -1
         );
-    }
-
-    #[test]
-    fn repr_is_pythons() {
-        for (text, repr) in [
-            ("a", "'a'"),
-            ("it's", "\"it's\""),
-            ("'\"", "'\\'\"'"),
-            ("a\\b\n", "'a\\\\b\\n'"),
-            ("\u{1}é", "'\\x01é'"),
-            (" \u{feff}\u{2028}\u{f0000}", "' \\ufeff\\u2028\\U000f0000'"),
-        ] {
-            assert_eq!(python_repr(text), repr);
-        }
     }
 }

@@ -205,6 +205,16 @@ lines! {
     SyslogRecovered { lost: u64 } = Warn ours "sending to syslog works again; {lost} lines were lost";
     LinesDropped { lost: u64 } = Warn ours "{lost} lines of this log were lost here, for it could not be written as fast as they came";
     DrainLate { name: ProcessName, seconds: i64 } = Warn ours "output of {name} was not written out within {seconds} s of its exit; going on without it";
+    // Event listeners
+    ListenerMoved { name: ProcessName, from: String, to: String } = Debug "{name}: {from} -> {to}";
+    ListenerUnknown { name: ProcessName } = Warn "{name}: has entered the UNKNOWN state and will no longer receive events, this usually indicates the process violated the eventlistener protocol";
+    BadResult { name: ProcessName, line: String } = Warn "{name}: bad result line: '{line}'";
+    EventProcessed { name: ProcessName } = Debug "{name}: event was processed";
+    EventRejected { name: ProcessName } = Warn "{name}: event was rejected";
+    EventSent { serial: u64, name: ProcessName } = Debug "event {serial} sent to listener {name}";
+    EventNotSent { serial: u64, name: ProcessName } = Debug "epipe occurred while sending event {serial} to listener {name}, listener state unchanged";
+    EventRebuffered { serial: u64, pool: GroupName, size: usize, capacity: i64 } = Debug "rebuffering event {serial} for pool {pool} (buf size={size}, max={capacity})";
+    PoolOverflow { pool: GroupName, serial: u64 } = Error "pool {pool} event buffer overflowed, discarding event {serial}";
     EventsDropped { count: u64 } = Error ours "{count} events with output of processes were dropped: they come faster than they are taken";
     // Control
     MethodCalled { method: String } = Trace "XML-RPC method called: {method}()";

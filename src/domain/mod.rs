@@ -1,21 +1,27 @@
 //! The words shared by all floors: names, states, events, log lines, times. No I/O, no dependencies but serde's derives.
 
+mod envelope;
 mod errno;
 mod event;
 mod exit;
 mod life;
 mod line;
+mod listener;
 mod name;
+mod python;
 mod signal;
 mod state;
 mod time;
 
+pub use envelope::{Envelope, payload};
 pub use errno::Errno;
-pub use event::{Channel, EVENTS, Event, EventKind, EventType};
-pub use exit::{ExitStatus, SpawnError, python_repr};
+pub use event::{Channel, EVENTS, Event, EventKind, EventType, TICK_PERIODS};
+pub use exit::{ExitStatus, SpawnError};
 pub use life::{Life, LogPaths};
 pub use line::{LINES, Level, Line, LineDoc};
+pub use listener::{ListenerState, Said, Verdict};
 pub use name::{GroupName, InvalidName, Namespec, ProcessName};
+pub use python::{decoded, python_bytes, python_repr};
 pub use signal::{InvalidSignal, Signal};
 pub use state::{ProcessState, SupervisorState};
 pub use time::{Bytes, Now, Seconds, Tick, Wall};

@@ -86,6 +86,18 @@ pub struct Hands {
     pub output: OutputHandle,
 }
 
+/// What is left when everything is stopped.
+pub struct Ended {
+    /// How to go on.
+    pub outcome: Outcome,
+    /// The signals for the next round.
+    pub signals: SignalReader,
+    /// The configuration to go on with, if it is to start again.
+    pub next_config: Option<Arc<Config>>,
+    /// The number of the next event.
+    pub event_serial: u64,
+}
+
 impl Engine {
     /// # Errors
     /// EMFILE, ENOMEM.
@@ -123,22 +135,22 @@ impl Engine {
         self.sender.clone()
     }
 
-    /// Works until everything is stopped; answers how to go on, the signals for the next round, and the configuration to
-    /// go on with, if it is to start again.
+    /// Works until everything is stopped.
     ///
     /// # Errors
     /// Only if epoll itself fails, which no program or client can cause.
-    pub fn run(
-        mut self,
-        hands: &Hands,
-    ) -> io::Result<(Outcome, SignalReader, Option<Arc<Config>>)> {
+    pub fn run(mut self, hands: &Hands) -> io::Result<Ended> {
         self.feed(Input::Began, hands);
         loop {
             // Before the first wait too: children may have been inherited with the process.
             self.reap_strangers(hands);
             if let Some(outcome) = self.outcome.take() {
-                let next = self.fleet.take_next_config();
-                return Ok((outcome, self.signals, next));
+                return Ok(Ended {
+                    outcome,
+                    signals: self.signals,
+                    next_config: self.fleet.take_next_config(),
+                    event_serial: self.fleet.event_serial(),
+                });
             }
             let ready: Vec<u64> = self
                 .poller
@@ -269,6 +281,8 @@ impl Engine {
             },
             Report::DaemonLogCleared(ticket, result) => Input::DaemonLogCleared { ticket, result },
             Report::StdinTaken(ticket, result) => Input::StdinTaken { ticket, result },
+            Report::Said(life, said) => Input::Said(life, said),
+            Report::NotDelivered(life, error) => Input::NotDelivered(life, error),
             Report::Wrote {
                 life,
                 channel,

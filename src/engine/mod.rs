@@ -6,6 +6,6 @@ mod inbox;
 mod loader;
 mod perform;
 
-pub use actor::{Engine, Hands, Parts};
+pub use actor::{Ended, Engine, Hands, Parts};
 pub use inbox::{Answer, Asked, EngineGone, InboxSender};
 pub use loader::Load;

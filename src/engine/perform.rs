@@ -23,6 +23,7 @@ impl Engine {
                     hands.spawn.send(Job::Spawn(life, plan, ends));
                 }
             }
+            Action::Read(life) => hands.output.send(Command::Read(life)),
             Action::Signal {
                 life,
                 signal,
@@ -52,6 +53,7 @@ impl Engine {
                     .output
                     .send(Command::WriteStdin { ticket, life, data });
             }
+            Action::Deliver(life, envelope) => hands.output.send(Command::Deliver(life, envelope)),
             Action::Load(reason) => self.loader.ask(reason, &self.sender),
             Action::Log(line) => hands.output.log(line),
             Action::Audit(audit) => hands.output.log(audit_line(audit)),

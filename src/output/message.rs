@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::api::Ticket;
 use crate::config::spec::ProcessSpec;
-use crate::domain::{Channel, Errno, Life, Line, LogPaths, SpawnError, Wall};
+use crate::domain::{Channel, Envelope, Errno, Life, Line, LogPaths, Said, SpawnError, Wall};
 use crate::sys::ChildEnds;
 
 /// What the output thread is told. Handled in order.
@@ -13,6 +13,8 @@ use crate::sys::ChildEnds;
 pub enum Command {
     /// Make pipes and open logs; answered with `Prepared` or `PrepareFailed`.
     Prepare(Life, Arc<ProcessSpec>, LogPaths),
+    /// Begin to read the pipes.
+    Read(Life),
     /// Write out what the pipes hold now, close them and the logs; answered with `Drained`.
     Drain(Life),
     /// Create these AUTO logs, empty, mode 0600.
@@ -39,6 +41,8 @@ pub enum Command {
         /// The bytes.
         data: Vec<u8>,
     },
+    /// Write an event to a listener that is ready for it; answered with `NotDelivered` if that fails.
+    Deliver(Life, Envelope),
     /// Write to the activity log.
     Log(Wall, Line),
     /// `strip_ansi` changed with a reread.
@@ -62,6 +66,10 @@ pub enum Report {
     DaemonLogCleared(Ticket, Result<(), Errno>),
     /// See [`Command::WriteStdin`]. EPIPE: closed. EAGAIN: the queue is full.
     StdinTaken(Ticket, Result<(), Errno>),
+    /// A listener said something.
+    Said(Life, Said),
+    /// See [`Command::Deliver`]. EPIPE: closed. EAGAIN: the queue is full.
+    NotDelivered(Life, Errno),
     /// Bytes for an event.
     Wrote {
         /// Whose.

@@ -4,13 +4,13 @@ mod activity;
 mod ansi;
 mod capture;
 mod cleanup;
-mod echo;
 mod file;
 mod follow;
 mod message;
 #[cfg(test)]
 mod oracle_tests;
 mod place;
+mod protocol;
 mod reactor;
 mod run;
 mod sink;

@@ -18,8 +18,8 @@ use nix::unistd::{pipe2, read};
 use super::file::{self, Rules};
 use super::place::errno;
 use super::run::{
-    GENERATIONS, Role, Run, add_pipes, close_stdin, index, is_waiting, remove_pipes, settle_stdin,
-    shut, token, unpoll_pipe, unpoll_sink,
+    GENERATIONS, Role, Run, close_stdin, index, is_waiting, remove_pipes, settle_stdin, shut,
+    token, unpoll_pipe, unpoll_sink,
 };
 use super::sink::Sink;
 use super::stdin::Stdin;
@@ -27,8 +27,8 @@ use super::stream::{Shared, Stream};
 use super::syslog::Syslog;
 use super::thread::Orders;
 use super::{Activity, Command, Report};
-use crate::config::spec::{LogSpec, LogTarget, ProcessSpec};
-use crate::domain::{Channel, Errno, Life, Line, LogPaths, SpawnError};
+use crate::config::spec::{LogSpec, LogTarget, ProcessKind, ProcessSpec};
+use crate::domain::{Channel, Envelope, Errno, Life, Line, LogPaths, SpawnError};
 use crate::sys::{self, ChildEnds, Interest, Poller, Ready};
 
 /// One read takes at most this; as much as a pipe holds unless somebody grew it, so more gains nothing.
@@ -262,7 +262,7 @@ impl Reactor {
             return;
         };
         let generation = run.generation;
-        let draining = run.draining.is_some();
+        let (draining, reading) = (run.draining.is_some(), run.reading);
         if let Some(stream) = &mut run.streams[index(channel)] {
             if stream.is_waiting() && !stream.sink_polled {
                 let token = token(place, generation, Role::Sink(channel));
@@ -282,7 +282,8 @@ impl Reactor {
                 unpoll_pipe(&self.poller, stream);
             } else {
                 unpoll_sink(&self.poller, stream);
-                if !stream.pipe_polled
+                if reading
+                    && !stream.pipe_polled
                     && let Some(pipe) = stream.pipe_fd()
                 {
                     let token = token(place, generation, Role::Pipe(channel));
@@ -306,6 +307,16 @@ impl Reactor {
                     Err(error) => Report::PrepareFailed(life, spawn_error(&spec, error)),
                 };
                 (self.shared.report)(report);
+            }
+            Command::Read(life) => {
+                if let Some(&place) = self.places.get(&life)
+                    && let Some(run) = &mut self.runs[place as usize]
+                {
+                    run.reading = true;
+                    for channel in [Channel::Stdout, Channel::Stderr] {
+                        self.settle(place, channel);
+                    }
+                }
             }
             Command::Drain(life) => match self.places.get(&life) {
                 Some(&place) => self.drain(place),
@@ -333,6 +344,11 @@ impl Reactor {
             Command::WriteStdin { ticket, life, data } => {
                 let result = self.write_stdin(life, data);
                 (self.shared.report)(Report::StdinTaken(ticket, result));
+            }
+            Command::Deliver(life, envelope) => {
+                if let Err(error) = self.deliver(life, &envelope) {
+                    (self.shared.report)(Report::NotDelivered(life, error));
+                }
             }
             Command::Log(wall, line) => self.shared.activity.write(wall, &line),
             Command::StripAnsi(on) => self.shared.strip_ansi = on,
@@ -369,19 +385,15 @@ impl Reactor {
                 u32::try_from(self.runs.len() - 1).unwrap_or(u32::MAX)
             }
         };
-        let mut run = Run {
+        let run = Run {
             life,
             generation: self.generation,
             streams: [Some(stdout), stderr],
+            reading: false,
             stdin: Stdin::new(stdin),
             stdin_polled: false,
             draining: None,
         };
-        if let Err(error) = add_pipes(&self.poller, place, &mut run) {
-            remove_pipes(&self.poller, &mut run);
-            self.free.push(place);
-            return Err(error);
-        }
         self.runs[place as usize] = Some(run);
         self.places.insert(life, place);
         Ok(ChildEnds {
@@ -425,10 +437,12 @@ impl Reactor {
                 Some(sink?)
             }
         };
-        Ok((
-            Stream::new(life, &spec.name, channel, log, ours, sink),
-            theirs,
-        ))
+        let stream = Stream::new(life, &spec.name, channel, log, ours, sink);
+        let stream = match (&spec.kind, channel) {
+            (ProcessKind::Listener, Channel::Stdout) => stream.of_listener(),
+            (ProcessKind::Listener, Channel::Stderr) | (ProcessKind::Program, _) => stream,
+        };
+        Ok((stream, theirs))
     }
 
     /// Takes what the pipes hold at this moment, then closes them. Not until their end: a grandchild that lives on may
@@ -568,6 +582,29 @@ impl Reactor {
         }
         settle_stdin(&self.poller, place, run);
         result
+    }
+
+    /// Writes an event to a listener. One that has broken the protocol meanwhile, which was reported, gets none.
+    fn deliver(&mut self, life: Life, envelope: &Envelope) -> Result<(), Errno> {
+        let gone = errno(nix::errno::Errno::EPIPE);
+        let &place = self.places.get(&life).ok_or(gone)?;
+        let run = self.runs[place as usize].as_ref().ok_or(gone)?;
+        let waits = |run: &Run| {
+            let stdout = run.streams[index(Channel::Stdout)].as_ref();
+            let protocol = stdout.and_then(|stream| stream.protocol.as_ref());
+            protocol.is_some_and(|protocol| protocol.is_ready())
+        };
+        if !waits(run) {
+            return Err(gone);
+        }
+        self.write_stdin(life, envelope.text().into_bytes())?;
+        if let Some(run) = &mut self.runs[place as usize]
+            && let Some(stream) = &mut run.streams[index(Channel::Stdout)]
+            && let Some(protocol) = &mut stream.protocol
+        {
+            protocol.event_written();
+        }
+        Ok(())
     }
 
     /// Writes out what is there, for a bounded time.

@@ -115,14 +115,16 @@ impl Bench {
     fn prepare(&self, life: Life, spec: ProcessSpec, paths: LogPaths) -> Ends {
         self.output
             .send(Command::Prepare(life, Arc::new(spec), paths));
-        match self.next() {
+        let ends = match self.next() {
             Report::Prepared(of, ends) if of == life => Ends {
                 stdin: ends.stdin.into(),
                 stdout: ends.stdout.into(),
                 stderr: ends.stderr.map(Into::into),
             },
             other => panic!("not prepared: {other:?}"),
-        }
+        };
+        self.output.send(Command::Read(life));
+        ends
     }
 
     fn drain(&self, life: Life) {
@@ -664,6 +666,7 @@ fn a_program_that_closes_its_output_and_lives_on_causes_no_turns() {
     let ends = reactor
         .prepare(LIFE, &Arc::new(spec("mongod")), &paths)
         .expect("prepared");
+    reactor.on_command(Command::Read(LIFE));
     drop((ends.stdout, ends.stderr));
     assert_eq!(turn(&mut reactor), 2, "both ends are seen once");
     assert_eq!(turn(&mut reactor), 0);
@@ -695,9 +698,11 @@ fn a_flooding_program_does_not_starve_another() {
     let loud_ends = reactor
         .prepare(LIFE, &Arc::new(spec("loud")), &LogPaths::default())
         .expect("prepared");
+    reactor.on_command(Command::Read(LIFE));
     let quiet_ends = reactor
         .prepare(quiet, &Arc::new(spec("quiet")), &paths)
         .expect("prepared");
+    reactor.on_command(Command::Read(quiet));
     let mut loud = std::fs::File::from(loud_ends.stdout);
     let mut soft = std::fs::File::from(quiet_ends.stdout);
     fcntl(&loud, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
@@ -722,6 +727,7 @@ fn a_pipe_that_cannot_be_read_rests_and_is_read_again() {
     let ends = reactor
         .prepare(LIFE, &Arc::new(spec("cat")), &paths)
         .expect("prepared");
+    reactor.on_command(Command::Read(LIFE));
     // A directory cannot be read: it stands in for a pipe with an error, while the real one waits in `aside`.
     let broken = std::fs::File::open(dir.root()).expect("there");
     let swap = |reactor: &mut Reactor, pipe: Option<OwnedFd>| -> Option<OwnedFd> {
@@ -758,6 +764,7 @@ fn an_event_of_an_earlier_life_is_never_taken_for_a_later_one() {
     let ends = reactor
         .prepare(LIFE, &spec, &LogPaths::default())
         .expect("prepared");
+    reactor.on_command(Command::Read(LIFE));
     let old = token(0, reactor.generation, Role::Pipe(Channel::Stdout));
     assert!(reactor.find(old).is_some());
     reactor.on_command(Command::Drain(LIFE));
@@ -770,6 +777,7 @@ fn an_event_of_an_earlier_life_is_never_taken_for_a_later_one() {
     let _ends = reactor
         .prepare(next, &spec, &LogPaths::default())
         .expect("prepared");
+    reactor.on_command(Command::Read(next));
     assert_eq!(reactor.places.get(&next), Some(&0), "the same place");
     assert_eq!(reactor.find(old), None);
     let drained = drained.lock().expect("unpoisoned").clone();

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::sink::Sink;
 use super::stdin::Stdin;
 use super::stream::{Shared, Stream};
-use crate::domain::{Channel, Errno, Life};
+use crate::domain::{Channel, Life};
 use crate::sys::{Interest, Poller};
 
 /// What a descriptor is in a life.
@@ -54,6 +54,8 @@ pub(super) struct Run {
     /// Unlike the life's number, small enough for a token.
     pub(super) generation: u32,
     pub(super) streams: [Option<Stream>; 2],
+    /// Its process is there: its pipes are read.
+    pub(super) reading: bool,
     pub(super) stdin: Stdin,
     pub(super) stdin_polled: bool,
     /// Its process has ended, and its logs have until then.
@@ -69,19 +71,6 @@ pub(super) fn index(channel: Channel) -> usize {
 
 pub(super) fn is_waiting(run: &Run) -> bool {
     run.streams.iter().flatten().any(Stream::is_waiting)
-}
-
-pub(super) fn add_pipes(poller: &Poller, place: u32, run: &mut Run) -> Result<(), Errno> {
-    for channel in [Channel::Stdout, Channel::Stderr] {
-        if let Some(stream) = &mut run.streams[index(channel)]
-            && let Some(pipe) = stream.pipe_fd()
-        {
-            let token = token(place, run.generation, Role::Pipe(channel));
-            poller.add(pipe, token, Interest::Read)?;
-            stream.pipe_polled = true;
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn remove_pipes(poller: &Poller, run: &mut Run) {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::Report;
 use super::activity::{Activity, syslog_line};
+use super::ansi;
 use super::capture::{Piece, Scanner, Store};
+use super::protocol::Protocol;
 use super::sink::Sink;
 use super::syslog::Syslog;
-use super::{ansi, echo};
 use crate::config::spec::LogSpec;
-use crate::domain::{Channel, Level, Life, Line, ProcessName};
+use crate::domain::{Channel, Level, Life, Line, ProcessName, decoded, python_bytes};
 use crate::sys;
 
 /// What all streams share.
@@ -58,6 +59,8 @@ pub(super) struct Stream {
     syslog: Option<String>,
     events: bool,
     capture: Option<Box<(Scanner, Store)>>,
+    /// Standard output of an event listener: what it says is looked at, besides being logged.
+    pub(super) protocol: Option<Box<Protocol>>,
 }
 
 impl Stream {
@@ -84,6 +87,18 @@ impl Stream {
                 .capture_maxbytes
                 .limit()
                 .map(|limit| Box::new((Scanner::default(), Store::new(limit)))),
+            protocol: None,
+        }
+    }
+
+    /// The same as the standard output of an event listener, which is never captured, published or sent to syslog.
+    pub(super) fn of_listener(self) -> Self {
+        Self {
+            syslog: None,
+            events: false,
+            capture: None,
+            protocol: Some(Box::new(Protocol::new())),
+            ..self
         }
     }
 
@@ -107,6 +122,11 @@ impl Stream {
 
     /// Takes one chunk as it was read.
     pub(super) fn take(&mut self, data: &[u8], shared: &mut Shared) {
+        if let Some(mut protocol) = self.protocol.take() {
+            self.listen(data, &mut protocol, shared);
+            self.protocol = Some(protocol);
+            return;
+        }
         match self.capture.take() {
             None => self.deliver(data, None, shared),
             Some(mut capture) => {
@@ -144,6 +164,18 @@ impl Stream {
         }
     }
 
+    /// One chunk of an event listener: to its log, and through the protocol.
+    fn listen(&mut self, data: &[u8], protocol: &mut Protocol, shared: &mut Shared) {
+        self.echo(shared, || python_bytes(data));
+        if shared.strip_ansi {
+            self.store(ansi::strip(data).as_ref(), shared);
+        } else {
+            self.store(data, shared);
+        }
+        let life = self.life;
+        protocol.scan(data, &mut |said| (shared.report)(Report::Said(life, said)));
+    }
+
     /// One piece of text: to the log or the capture, to the activity log, to events.
     fn deliver(&mut self, text: &[u8], capture: Option<&mut Store>, shared: &mut Shared) {
         let stripped;
@@ -156,30 +188,39 @@ impl Stream {
         match capture {
             Some(store) => store.push(text),
             None => {
-                if let Some(sink) = &mut self.sink {
-                    let mut lines = Vec::new();
-                    sink.write(text, &mut lines);
-                    shared.log_all(lines);
-                }
+                self.store(text, shared);
                 if let Some(prefix) = &self.syslog {
                     shared.syslog.send(sys::now().wall, prefix, text);
                     shared.check_syslog();
                 }
             }
         }
-        if shared.activity.enabled(Level::Debug) {
-            shared.log(&Line::Output {
-                name: self.name.clone(),
-                channel: self.channel.name().to_owned(),
-                text: echo::text(text),
-            });
-        }
+        self.echo(shared, || decoded(text).into_owned());
         if self.events {
             (shared.report)(Report::Wrote {
                 life: self.life,
                 channel: self.channel,
                 data: Arc::from(text),
                 captured: false,
+            });
+        }
+    }
+
+    fn store(&mut self, text: &[u8], shared: &mut Shared) {
+        if let Some(sink) = &mut self.sink {
+            let mut lines = Vec::new();
+            sink.write(text, &mut lines);
+            shared.log_all(lines);
+        }
+    }
+
+    /// What it wrote, as it reads in the activity log at that level.
+    fn echo(&self, shared: &mut Shared, text: impl FnOnce() -> String) {
+        if shared.activity.enabled(Level::Debug) {
+            shared.log(&Line::Output {
+                name: self.name.clone(),
+                channel: self.channel.name().to_owned(),
+                text: text(),
             });
         }
     }

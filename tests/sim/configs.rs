@@ -35,18 +35,37 @@ pub(crate) fn config(chance: &mut Chance, size: u64) -> Arc<Config> {
 
 fn group(chance: &mut Chance, number: u64, members: u64) -> GroupSpec {
     let name = GroupName::parse(&format!("g{number}")).expect("valid");
+    let listens = chance.one_in(6);
     let mut processes: Vec<_> = (0..members)
-        .map(|place| Arc::new(process(chance, &name, place)))
+        .map(|place| {
+            let mut process = process(chance, &name, place);
+            if listens {
+                process.kind = ProcessKind::Listener;
+            }
+            Arc::new(process)
+        })
         .collect();
     processes.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
     GroupSpec {
         name,
         priority: chance.pick(&[1, 5, 999, 999, 999]),
-        kind: if chance.one_in(20) {
+        kind: if listens {
             GroupKind::Listeners {
-                events: vec!["EVENT".to_owned()],
-                buffer_size: 10,
-                result_handler: "supervisor.dispatchers:default_handler".to_owned(),
+                events: chance
+                    .pick::<&[&str]>(&[
+                        &["EVENT"],
+                        &["PROCESS_STATE"],
+                        &["TICK_5", "PROCESS_LOG"],
+                        &["TICK", "TICK_60", "SUPERVISOR_STATE_CHANGE"],
+                        &["PROCESS_GROUP", "PROCESS_COMMUNICATION", "TICK_3600"],
+                    ])
+                    .iter()
+                    .map(|name| (*name).to_owned())
+                    .collect(),
+                buffer_size: chance.pick(&[1, 10, 10, 1000]),
+                result_handler: chance
+                    .pick(&["supervisor.dispatchers:default_handler", "mine:handler"])
+                    .to_owned(),
             }
         } else {
             GroupKind::Programs

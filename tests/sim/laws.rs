@@ -9,6 +9,8 @@ use supervisord::domain::{
     Event, EventKind, GroupName, Life, Now, ProcessName, ProcessState, Signal,
 };
 
+use crate::listeners::Listeners;
+
 const SECOND: u64 = 1_000_000_000;
 
 type Name = (String, String);
@@ -47,6 +49,7 @@ pub(crate) struct Laws {
     reaped: BTreeMap<Life, u64>,
     stopping_told: bool,
     running_told: bool,
+    listeners: Listeners,
     /// What has happened at least once; a simulation in which something never happens proves nothing about it.
     seen: BTreeSet<String>,
 }
@@ -77,8 +80,10 @@ impl Laws {
     }
 
     pub(crate) fn after(&mut self, now: Now, input: &Input, actions: &[Action], fleet: &Fleet) {
+        self.listeners.hear(input);
         for action in actions {
             self.note(action);
+            self.listeners.note(action);
             match action {
                 Action::Resolve(life, spec) => self.attempt(*life, spec, input),
                 Action::Spawn(life, _) => {
@@ -179,7 +184,7 @@ impl Laws {
         );
         let told = &self.told[&lived.name];
         // Signals of clients go to one that is not being stopped too; only the first after STOPPING is the stop.
-        let entered = actions.iter().any(|action| matches!(action, Action::Publish(Event { process: Some(process), group: Some(group), kind: EventKind::ProcessState { to: ProcessState::Stopping, .. } }) if (group.as_str(), process.as_str()) == (lived.name.0.as_str(), lived.name.1.as_str())));
+        let entered = actions.iter().any(|action| matches!(action, Action::Publish(event) if matches!(&**event, Event { process: Some(process), group: Some(group), kind: EventKind::ProcessState { to: ProcessState::Stopping, .. } } if (group.as_str(), process.as_str()) == (lived.name.0.as_str(), lived.name.1.as_str()))));
         let stops = signal == lived.spec.stopsignal && lived.stop_sent.is_none();
         if stops && (entered || told.state == ProcessState::Stopping) {
             lived.stop_sent = Some(now.mono.0);
@@ -259,6 +264,7 @@ impl Laws {
             EventKind::ProcessCommunication { .. }
             | EventKind::ProcessLog { .. }
             | EventKind::RemoteCommunication { .. } => {}
+            EventKind::Tick { period, when } => assert_eq!(when % period, 0),
         }
     }
 

@@ -4,6 +4,7 @@
 mod chance;
 mod configs;
 mod laws;
+mod listeners;
 mod world;
 
 use std::collections::BTreeSet;
@@ -31,11 +32,15 @@ const MUST_HAPPEN: &[&str] = &[
     "CANT_REREAD",
     "DrainLate",
     "FAILED",
+    "EventNotSent",
+    "EventProcessed",
+    "EventRejected",
     "GaveUp",
     "IgnoredHangup",
     "KillInBackoff",
     "KillingNow",
     "KillProblem",
+    "ListenerUnknown",
     "NO_FILE",
     "NOT_RUNNING",
     "PROCESS_GROUP_ADDED",
@@ -48,6 +53,7 @@ const MUST_HAPPEN: &[&str] = &[
     "PROCESS_STATE_STOPPED",
     "PROCESS_STATE_STOPPING",
     "PROCESS_STATE_UNKNOWN",
+    "PoolOverflow",
     "Restart",
     "RestartFloored",
     "RestartRefused",
@@ -57,6 +63,9 @@ const MUST_HAPPEN: &[&str] = &[
     "SendProblem",
     "Shutdown",
     "SignalMissed",
+    "TICK_3600",
+    "TICK_5",
+    "TICK_60",
     "WaitingToDie",
     "WaitingToStop",
     "result ABNORMAL_TERMINATION",

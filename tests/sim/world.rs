@@ -9,8 +9,8 @@ use supervisord::core::{
     Action, Actions, DaemonSignal, Fleet, Identity, Input, LoadError, LoadReason, Outcome, Snapshot,
 };
 use supervisord::domain::{
-    Channel, Errno, ExitStatus, Life, Namespec, Now, Signal, SpawnError, SupervisorState, Tick,
-    Wall,
+    Channel, Errno, ExitStatus, Life, Namespec, Now, Said, Signal, SpawnError, SupervisorState,
+    Tick, Verdict, Wall,
 };
 
 use crate::chance::Chance;
@@ -75,6 +75,7 @@ impl World {
                 .percent(80)
                 .then(|| Arc::from(std::path::Path::new("/var/log/supervisord.log"))),
             seed,
+            event_serial: 0,
         };
         let failing = chance.pick(&[0, 2, 10, 50]);
         let slow = chance.pick(&[0, 1, 50, 3000, 20_000]);
@@ -259,6 +260,8 @@ impl World {
             }
             Action::Load(reason) => self.load(reason, fails),
             Action::Finish(outcome) => self.finished = Some(outcome),
+            Action::Deliver(life, _) => self.listen(life),
+            Action::Read(life) => self.speak_up(life),
             Action::Keep(_)
             | Action::CreateLogs(_)
             | Action::ReopenLogs
@@ -295,6 +298,49 @@ impl World {
         };
         if let Some(lasts) = lasts {
             self.end(life, spawned + lasts, None);
+        }
+    }
+
+    /// A process begins to be read. A listener says that it is ready, sooner or later, or breaks the protocol; what is no
+    /// listener says nothing that counts.
+    fn speak_up(&mut self, life: Life) {
+        let said = if self.chance.one_in(50) {
+            Said::Nonsense
+        } else {
+            Said::Ready
+        };
+        if self.chance.percent(95) {
+            self.say(life, Input::Said(life, said));
+        }
+    }
+
+    /// A listener gets an event: it answers and is ready again, or breaks the protocol, or hangs.
+    fn listen(&mut self, life: Life) {
+        match self.chance.below(100) {
+            0 => {}
+            1 => self.say(life, Input::Said(life, Said::Nonsense)),
+            2 => self.say(
+                life,
+                Input::Said(life, Said::BadResult("RESULT".to_owned())),
+            ),
+            3 => self.say(life, Input::NotDelivered(life, Errno::PIPE)),
+            4 => self.say(life, Input::NotDelivered(life, Errno::AGAIN)),
+            chance => {
+                let verdict = match chance {
+                    0..=20 => Verdict::Fail,
+                    21..=30 => Verdict::Other,
+                    _ => Verdict::Ok,
+                };
+                self.say(life, Input::Said(life, Said::Result(verdict)));
+                self.say(life, Input::Said(life, Said::Ready));
+            }
+        }
+    }
+
+    /// What comes from a process comes before its end is told.
+    fn say(&mut self, life: Life, input: Input) {
+        if self.alive.contains_key(&life) {
+            self.answer(Thread::Output, input);
         }
     }
 

@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::api::{Caller, Grant, Permission, Reply, Request, Scope, Target, Ticket};
+use crate::config::key::RESULT_HANDLER;
 use crate::config::spec::{
     AutoRestart, Config, DaemonSpec, GroupKind, GroupSpec, LogSpec, LogTarget, ProcessKind,
     ProcessSpec,
 };
 use crate::core::{Action, Fleet, Identity, Input, Snapshot};
 use crate::domain::{
-    Bytes, EventKind, ExitStatus, GroupName, Level, Life, Namespec, Now, ProcessName, Seconds,
-    Signal, Tick, Wall,
+    Bytes, Envelope, EventKind, ExitStatus, GroupName, Level, Life, Namespec, Now, ProcessName,
+    Seconds, Signal, Tick, Wall, payload,
 };
 
 /// A program with Supervisor's defaults.
@@ -89,6 +90,26 @@ pub(super) fn config(groups: Vec<(i64, Vec<ProcessSpec>)>) -> Arc<Config> {
     })
 }
 
+/// A pool of listeners `NAME0`, `NAME1` …, each RUNNING as soon as it is spawned.
+pub(in crate::core) fn pool(name: &str, events: &[&str], buffer_size: i64, size: usize) -> GroupSpec {
+    let processes = (0..size).map(|place| {
+        let mut spec = program(name, &format!("{name}{place}"));
+        spec.kind = ProcessKind::Listener;
+        spec.startsecs = Seconds(0);
+        Arc::new(spec)
+    });
+    GroupSpec {
+        name: GroupName::parse(name).expect("valid"),
+        priority: -1,
+        kind: GroupKind::Listeners {
+            events: events.iter().map(|name| (*name).to_owned()).collect(),
+            buffer_size,
+            result_handler: RESULT_HANDLER.to_owned(),
+        },
+        processes: processes.collect(),
+    }
+}
+
 /// One fleet on its bench. The clock starts at 0 ms, which is 1,000 s since the epoch.
 pub(super) struct Bench {
     pub(super) fleet: Fleet,
@@ -101,6 +122,7 @@ impl Bench {
             pid: 4711,
             daemon_log: Some(Arc::from(Path::new("/l"))),
             seed: 1,
+            event_serial: 0,
         };
         Self {
             fleet: Fleet::new(identity, config),
@@ -216,6 +238,7 @@ fn show(action: &Action) -> String {
         Action::Prepare(of, ..) => format!("prepare {}", life(of)),
         Action::Keep(of) => format!("keep {}", life(of)),
         Action::Spawn(of, _) => format!("spawn {}", life(of)),
+        Action::Read(of) => format!("read {}", life(of)),
         Action::Signal {
             life: of,
             signal,
@@ -263,7 +286,9 @@ fn show(action: &Action) -> String {
             | EventKind::ProcessLog { .. }
             | EventKind::RemoteCommunication { .. }
             | EventKind::SupervisorState(_) => event.name().to_owned(),
+            EventKind::Tick { when, .. } => format!("{} {when}", event.name()),
         },
+        Action::Deliver(to, envelope) => format!("deliver {} {}", life(to), brief(envelope)),
         Action::Answer(ticket, answer) => format!(
             "answer {} {}",
             ticket.0,
@@ -300,6 +325,18 @@ fn show(action: &Action) -> String {
         ),
         Action::Finish(outcome) => format!("finish {outcome:?}"),
     }
+}
+
+/// An event on its way, by its numbers and its payload.
+fn brief(envelope: &Envelope) -> String {
+    format!(
+        "{}/{}:{} {} {:?}",
+        envelope.serial,
+        envelope.pool,
+        envelope.pool_serial,
+        envelope.event.name(),
+        payload(&envelope.event)
+    )
 }
 
 /// A script: at these milliseconds, this input gives these actions, and then this is due.

@@ -40,7 +40,7 @@ fn prc_03_autostart_takes_every_step_to_running() {
             (
                 3,
                 SPAWNED,
-                vec!["INFO spawned: 'cat' with pid 7"],
+                vec!["INFO spawned: 'cat' with pid 7", "read 0.1"],
                 Some(1003),
             ),
             (1002, Input::DeadlineReached, vec![], Some(1003)),
@@ -122,8 +122,8 @@ fn prc_06_startsecs_0_is_running_at_once() {
     bench.give(0, Input::Resolved(CAT));
     bench.give(0, Input::Prepared(CAT));
     let lines = bench.give(0, SPAWNED);
-    assert_eq!(lines[1], "cat STARTING->RUNNING pid 7");
-    assert!(lines[2].contains("> than 0 seconds"));
+    assert_eq!(lines[2], "cat STARTING->RUNNING pid 7");
+    assert!(lines[3].contains("> than 0 seconds"));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Unit tests of the core: a script of moments and inputs, and for each the actions and the next deadline.
 
-mod bench;
+pub(super) mod bench;
 mod daemon;
+mod events;
 mod life;
 mod requests;
 mod stop;

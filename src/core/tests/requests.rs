@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::bench::{Bench, CAT, config, exited, one, program, start, stop};
 use crate::api::{LogOf, Request, Scope, Target, Ticket};
-use crate::config::spec::{GroupKind, LogTarget};
+use crate::config::spec::LogTarget;
 use crate::core::{Input, LoadError, LoadReason};
 use crate::domain::{Channel, Errno, Life, Seconds, Signal, SpawnError};
 
@@ -445,28 +445,6 @@ fn rpc_32_a_broken_file_changes_nothing() {
     assert_eq!(
         bench.give(0, loaded),
         ["answer 1 fault CANT_REREAD: bad", "ERRO f:1:1: bad"]
-    );
-}
-
-#[test]
-fn listeners_are_listed_and_stay_stopped() {
-    let mut read = config(vec![(-1, vec![program("l", "l")])]);
-    let group = Arc::make_mut(&mut Arc::make_mut(&mut read).groups[0]);
-    group.kind = GroupKind::Listeners {
-        events: vec!["EVENT".to_owned()],
-        buffer_size: 10,
-        result_handler: String::new(),
-    };
-    let mut bench = Bench::new(read);
-    let lines = bench.give(0, Input::Began);
-    assert_eq!(
-        lines[0],
-        "WARN [eventlistener:l] is configured but not run by this version; its processes stay STOPPED"
-    );
-    assert_eq!(bench.state(), "STOPPED");
-    assert_eq!(
-        bench.ask(0, start("l", true)),
-        ["answer 1 fault FAILED: l: [eventlistener:l] is not run by this version"]
     );
 }
 

@@ -160,6 +160,7 @@ fn a_stop_during_the_spawn_signals_as_soon_as_it_can() {
         bench.give(50, Input::Spawned { life: CAT, pid: 7 }),
         [
             "INFO spawned: 'cat' with pid 7",
+            "read 0.1",
             "DEBG killing cat (pid 7) with signal SIGTERM",
             "signal 0.1 SIGTERM Process",
         ]

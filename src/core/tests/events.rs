@@ -1,0 +1,468 @@
+//! Events and their listeners (rows EVT-09 to EVT-20).
+
+use std::sync::Arc;
+
+use super::bench::{Bench, config, pool, program};
+use crate::api::Request;
+use crate::config::spec::{Config, GroupKind, GroupSpec};
+use crate::core::{DaemonSignal, Input};
+use crate::domain::{Errno, ExitStatus, Life, Said, Signal, Verdict};
+
+const TERM: Input = Input::Received(DaemonSignal::Exit(Signal::TERM));
+/// The first life of the listener in slot 0.
+const L0: Life = Life {
+    slot: 0,
+    incarnation: 1,
+};
+const L1: Life = Life {
+    slot: 1,
+    incarnation: 2,
+};
+const OK: Said = Said::Result(Verdict::Ok);
+const FAIL: Said = Said::Result(Verdict::Fail);
+
+fn with(pools: Vec<GroupSpec>) -> Arc<Config> {
+    let mut read = config(Vec::new());
+    Arc::make_mut(&mut read).groups = pools.into_iter().map(Arc::new).collect();
+    read
+}
+
+/// A fleet of these pools, all listeners up and ready, and without events from that.
+fn ready(pools: Vec<GroupSpec>) -> Bench {
+    let sizes: Vec<usize> = pools.iter().map(|pool| pool.processes.len()).collect();
+    let mut bench = Bench::new(with(pools));
+    bench.give(0, Input::Began);
+    let count = u32::try_from(sizes.iter().sum::<usize>()).expect("few");
+    for slot in 0..count {
+        let incarnation = u64::from(slot) + 1;
+        bench.bring_up(0, slot, incarnation, 10 + i32::try_from(slot).expect("few"));
+        let life = Life { slot, incarnation };
+        bench.give(0, Input::Said(life, Said::Ready));
+    }
+    bench
+}
+
+/// A REMOTE_COMMUNICATION event of this type; its answer is left out.
+fn remote(bench: &mut Bench, kind: &str) -> Vec<String> {
+    let mut lines = bench.ask(
+        0,
+        Request::RemoteEvent {
+            kind: kind.to_owned(),
+            data: String::new(),
+        },
+    );
+    lines.retain(|line| !line.starts_with("answer") && line != "REMOTE_COMMUNICATION");
+    lines
+}
+
+fn said(bench: &mut Bench, life: Life, said: Said) -> Vec<String> {
+    bench.give(0, Input::Said(life, said))
+}
+
+fn delivery(slot: u32, serial: u32, pool: &str, pool_serial: u32, kind: &str) -> String {
+    format!(
+        "deliver {slot}.{} {serial}/{pool}:{pool_serial} REMOTE_COMMUNICATION \"type:{kind}\\n\"",
+        slot + 1
+    )
+}
+
+#[test]
+fn evt_09_numbers_count_what_somebody_listens_to() {
+    let mut bench = ready(vec![
+        pool("a", &["REMOTE_COMMUNICATION"], 10, 1),
+        pool("b", &["EVENT"], 10, 1),
+    ]);
+    // b has heard of its own addition, of the start and of both listeners: 0 to 5 went to it alone.
+    let lines = remote(&mut bench, "x");
+    assert_eq!(
+        lines,
+        [
+            delivery(0, 6, "a", 0, "x"),
+            "DEBG event 6 sent to listener a0".to_owned()
+        ]
+    );
+    let mut serials = Vec::new();
+    for _ in 0..8 {
+        let mut lines = said(&mut bench, L1, OK);
+        lines.extend(said(&mut bench, L1, Said::Ready));
+        serials.extend(
+            lines
+                .iter()
+                .filter(|line| line.starts_with("deliver"))
+                .map(|line| line.split(' ').nth(2).expect("numbers").to_owned()),
+        );
+    }
+    // The one delivered first was 0.
+    assert_eq!(
+        serials,
+        ["1/b:1", "2/b:2", "3/b:3", "4/b:4", "5/b:5", "6/b:6"]
+    );
+}
+
+#[test]
+fn evt_09_a_pool_hears_of_its_own_addition_and_not_of_earlier_ones() {
+    let mut bench = Bench::new(with(vec![
+        pool("a", &["PROCESS_GROUP"], 10, 1),
+        pool("b", &["PROCESS_GROUP"], 10, 1),
+    ]));
+    bench.give(0, Input::Began);
+    bench.bring_up(0, 1, 2, 7);
+    assert_eq!(
+        said(&mut bench, L1, Said::Ready)[1],
+        "deliver 1.2 1/b:0 PROCESS_GROUP_ADDED \"groupname:b\\n\""
+    );
+}
+
+#[test]
+fn evt_10_evt_14_a_rejected_event_keeps_its_numbers_and_is_the_next() {
+    let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 1)]);
+    assert_eq!(remote(&mut bench, "x")[0], delivery(0, 0, "p", 0, "x"));
+    assert_eq!(remote(&mut bench, "y"), [""; 0]);
+    assert_eq!(
+        said(&mut bench, L0, FAIL),
+        [
+            "WARN p0: event was rejected",
+            "DEBG p0: BUSY -> ACKNOWLEDGED",
+            "DEBG rebuffering event 0 for pool p (buf size=1, max=10)",
+        ]
+    );
+    assert_eq!(
+        said(&mut bench, L0, Said::Ready)[1],
+        delivery(0, 0, "p", 0, "x")
+    );
+    assert_eq!(
+        said(&mut bench, L0, OK),
+        [
+            "DEBG p0: event was processed",
+            "DEBG p0: BUSY -> ACKNOWLEDGED",
+        ]
+    );
+    assert_eq!(
+        said(&mut bench, L0, Said::Ready)[1],
+        delivery(0, 1, "p", 1, "y")
+    );
+}
+
+#[test]
+fn evt_14_a_rejected_event_goes_back_to_its_own_pool_only() {
+    // §6.4: in the original every pool with a process of equal priority gets it.
+    let mut bench = ready(vec![
+        pool("a", &["REMOTE_COMMUNICATION"], 10, 1),
+        pool("b", &["TICK"], 10, 1),
+    ]);
+    remote(&mut bench, "x");
+    said(&mut bench, L0, FAIL);
+    assert_eq!(said(&mut bench, L1, Said::Nonsense).len(), 2);
+    let lines = said(&mut bench, L0, Said::Ready);
+    assert_eq!(lines[1], delivery(0, 0, "a", 0, "x"));
+}
+
+#[test]
+fn evt_11_evt_12_states_and_their_lines() {
+    let mut bench = Bench::new(with(vec![pool("p", &["TICK"], 10, 1)]));
+    bench.give(0, Input::Began);
+    bench.bring_up(0, 0, 1, 7);
+    assert_eq!(
+        said(&mut bench, L0, Said::Ready),
+        ["DEBG p0: ACKNOWLEDGED -> READY"]
+    );
+    assert_eq!(
+        said(&mut bench, L0, Said::Nonsense),
+        [
+            "DEBG p0: READY -> UNKNOWN",
+            "WARN p0: has entered the UNKNOWN state and will no longer receive events, this usually indicates the process \
+             violated the eventlistener protocol",
+        ]
+    );
+    // The next life begins anew.
+    let exited = |life| Input::Exited {
+        life,
+        status: ExitStatus::Exited(1),
+    };
+    bench.give(2000, exited(L0));
+    bench.give(2000, Input::Drained(L0));
+    let life = Life {
+        slot: 0,
+        incarnation: 2,
+    };
+    bench.bring_up(2000, 0, 2, 8);
+    assert_eq!(
+        bench.give(2000, Input::Said(life, Said::Ready)),
+        ["DEBG p0: ACKNOWLEDGED -> READY"]
+    );
+    // A word from the past changes nothing.
+    assert_eq!(bench.give(2000, Input::Said(L0, Said::Nonsense)), [""; 0]);
+}
+
+#[test]
+fn evt_13_a_bad_result_gives_the_event_back() {
+    let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 2)]);
+    remote(&mut bench, "x");
+    let lines = said(&mut bench, L0, Said::BadResult("NONSENSE".to_owned()));
+    assert_eq!(
+        lines,
+        [
+            "WARN p0: bad result line: 'NONSENSE'",
+            "DEBG p0: BUSY -> UNKNOWN",
+            "WARN p0: has entered the UNKNOWN state and will no longer receive events, this usually indicates the process \
+             violated the eventlistener protocol",
+            "DEBG rebuffering event 0 for pool p (buf size=0, max=10)",
+            &delivery(1, 0, "p", 0, "x"),
+            "DEBG event 0 sent to listener p1",
+        ]
+    );
+}
+
+#[test]
+fn evt_15_with_a_handler_in_python_only_fail_rejects() {
+    // (configured handler, result, accepted)
+    for (handler, verdict, accepted) in [
+        ("supervisor.dispatchers:default_handler", Verdict::Ok, true),
+        (
+            "supervisor.dispatchers:default_handler",
+            Verdict::Fail,
+            false,
+        ),
+        (
+            "supervisor.dispatchers:default_handler",
+            Verdict::Other,
+            false,
+        ),
+        ("mine:handler", Verdict::Ok, true),
+        ("mine:handler", Verdict::Fail, false),
+        ("mine:handler", Verdict::Other, true),
+    ] {
+        let mut spec = pool("p", &["REMOTE_COMMUNICATION"], 10, 1);
+        if let GroupKind::Listeners { result_handler, .. } = &mut spec.kind {
+            handler.clone_into(result_handler);
+        }
+        let mut bench = ready(vec![spec]);
+        remote(&mut bench, "x");
+        let lines = said(&mut bench, L0, Said::Result(verdict));
+        let expected = if accepted {
+            "DEBG p0: event was processed"
+        } else {
+            "WARN p0: event was rejected"
+        };
+        assert_eq!(lines[0], expected, "{handler} {verdict:?}");
+        assert_eq!(lines.len(), if accepted { 2 } else { 3 });
+    }
+}
+
+#[test]
+fn evt_16_death_while_busy_gives_the_event_back() {
+    let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 1)]);
+    remote(&mut bench, "x");
+    bench.give(
+        5000,
+        Input::Exited {
+            life: L0,
+            status: ExitStatus::Exited(0),
+        },
+    );
+    assert_eq!(
+        bench.give(5000, Input::Drained(L0))[..3],
+        [
+            "p0 RUNNING->EXITED pid 10 expected true",
+            "INFO exited: p0 (exit status 0; expected)",
+            "DEBG rebuffering event 0 for pool p (buf size=0, max=10)",
+        ]
+    );
+    let lines = bench.ask(5000, super::bench::start("p:p0", false));
+    assert_eq!(lines, ["check 2 p0"]);
+    bench.give(
+        5000,
+        Input::Checked {
+            ticket: crate::api::Ticket(2),
+            result: Ok(()),
+        },
+    );
+    bench.bring_up(5000, 0, 2, 8);
+    let life = Life {
+        slot: 0,
+        incarnation: 2,
+    };
+    let lines = bench.give(5000, Input::Said(life, Said::Ready));
+    assert!(lines[1].starts_with("deliver 0.2 0/p:0 "), "{lines:?}");
+}
+
+#[test]
+fn evt_16_a_result_among_the_last_words_counts() {
+    let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 1)]);
+    remote(&mut bench, "x");
+    let status = ExitStatus::Exited(0);
+    bench.give(5000, Input::Exited { life: L0, status });
+    said(&mut bench, L0, OK);
+    let lines = bench.give(5000, Input::Drained(L0));
+    assert!(!lines.iter().any(|line| line.contains("rebuffering")));
+}
+
+#[test]
+fn evt_17_the_first_ready_one_in_order_gets_the_event() {
+    let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 3)]);
+    let to = |lines: Vec<String>| lines[0].split(' ').nth(1).expect("a life").to_owned();
+    assert_eq!(to(remote(&mut bench, "x")), "0.1");
+    assert_eq!(to(remote(&mut bench, "x")), "1.2");
+    said(&mut bench, L0, OK);
+    said(&mut bench, L0, Said::Ready);
+    assert_eq!(to(remote(&mut bench, "x")), "0.1");
+    assert_eq!(to(remote(&mut bench, "x")), "2.3");
+    assert_eq!(remote(&mut bench, "x"), [""; 0]);
+}
+
+#[test]
+fn evt_18_only_running_listeners_get_events() {
+    let mut spec = pool("p", &["REMOTE_COMMUNICATION"], 10, 1);
+    Arc::make_mut(&mut spec.processes[0]).startsecs = crate::domain::Seconds(1);
+    let mut bench = ready(vec![spec]);
+    assert_eq!(remote(&mut bench, "x"), [""; 0]);
+    let lines = bench.give(1000, Input::DeadlineReached);
+    assert_eq!(lines[0], "p0 STARTING->RUNNING pid 10");
+    assert_eq!(lines[2], delivery(0, 0, "p", 0, "x"));
+}
+
+#[test]
+fn evt_19_overflow_discards_the_oldest_and_says_so() {
+    let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 2, 1)]);
+    for kind in ["a", "b", "c"] {
+        assert!(
+            !remote(&mut bench, kind)
+                .iter()
+                .any(|line| line.starts_with("ERRO"))
+        );
+    }
+    assert_eq!(
+        remote(&mut bench, "d"),
+        ["ERRO pool p event buffer overflowed, discarding event 1"]
+    );
+    // Putting one back needs a place too.
+    let lines = said(&mut bench, L0, FAIL);
+    assert_eq!(
+        lines[2..],
+        [
+            "DEBG rebuffering event 0 for pool p (buf size=2, max=2)",
+            "ERRO pool p event buffer overflowed, discarding event 2",
+        ]
+    );
+    assert_eq!(
+        said(&mut bench, L0, Said::Ready)[1],
+        delivery(0, 0, "p", 0, "a")
+    );
+}
+
+#[test]
+fn an_event_is_taken_once_for_each_matching_subscription() {
+    // §6.1: as in the original, with the same numbers.
+    let mut bench = ready(vec![pool("p", &["EVENT", "REMOTE_COMMUNICATION"], 20, 2)]);
+    for life in [L0, L1, L0, L1, L0, L1] {
+        said(&mut bench, life, OK);
+        said(&mut bench, life, Said::Ready);
+    }
+    let lines = remote(&mut bench, "x");
+    let numbers = |slot: u32| {
+        let start = format!("deliver {slot}.");
+        let line = lines.iter().find(|line| line.starts_with(&start));
+        line.map(|line| line.split(' ').nth(2).expect("numbers").to_owned())
+    };
+    assert_eq!(numbers(0), numbers(1));
+    assert!(numbers(0).is_some());
+}
+
+#[test]
+fn a_listener_that_closed_its_input_is_passed_over() {
+    let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 2)]);
+    remote(&mut bench, "x");
+    assert_eq!(
+        bench.give(0, Input::NotDelivered(L0, Errno::PIPE)),
+        [
+            "DEBG epipe occurred while sending event 0 to listener p0, listener state unchanged",
+            "DEBG rebuffering event 0 for pool p (buf size=0, max=10)",
+            &delivery(1, 0, "p", 0, "x"),
+            "DEBG event 0 sent to listener p1",
+        ]
+    );
+    assert_eq!(remote(&mut bench, "y"), [""; 0]);
+}
+
+#[test]
+fn a_listener_that_acknowledges_what_it_does_not_read_is_unknown() {
+    let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 2)]);
+    remote(&mut bench, "x");
+    let lines = bench.give(0, Input::NotDelivered(L0, Errno::AGAIN));
+    assert_eq!(lines[0], "DEBG p0: READY -> UNKNOWN");
+    assert_eq!(lines[3], delivery(1, 0, "p", 0, "x"));
+}
+
+#[test]
+fn nonsense_that_crosses_an_event_gives_it_back_once() {
+    let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 2)]);
+    remote(&mut bench, "x");
+    // It spoke before the event could be written, which is refused then.
+    let lines = said(&mut bench, L0, Said::Nonsense);
+    assert_eq!(lines[3], delivery(1, 0, "p", 0, "x"));
+    assert_eq!(bench.give(0, Input::NotDelivered(L0, Errno::PIPE)), [""; 0]);
+}
+
+#[test]
+fn evt_07_ticks_come_only_while_somebody_listens() {
+    let mut bench = Bench::new(with(vec![pool("p", &["TICK_5"], 10, 1)]));
+    bench.give(0, Input::Began);
+    // The bench's clock starts at a multiple of five seconds.
+    assert_eq!(bench.due(), Some(5000));
+    assert_eq!(bench.give(5000, Input::DeadlineReached), ["TICK_5 1005"]);
+    assert_eq!(bench.due(), Some(10_000));
+    let deaf = Bench::new(with(vec![pool("p", &["PROCESS_STATE"], 10, 1)]));
+    assert_eq!(deaf.due(), None);
+}
+
+#[test]
+fn evt_20_pools_start_first_and_stop_last_when_they_have_heard_of_the_rest() {
+    let mut read = config(vec![(999, vec![program("cat", "cat")])]);
+    Arc::make_mut(&mut read)
+        .groups
+        .insert(0, Arc::new(pool("p", &["PROCESS_STATE_STOPPED"], 10, 1)));
+    let mut bench = Bench::new(read);
+    let lines = bench.give(0, Input::Began);
+    let starts: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains("STARTING"))
+        .collect();
+    assert_eq!(
+        starts,
+        [
+            "p0 STOPPED->STARTING tries 0",
+            "cat STOPPED->STARTING tries 0"
+        ]
+    );
+    bench.bring_up(0, 0, 1, 7);
+    bench.bring_up(0, 1, 2, 8);
+    said(&mut bench, L0, Said::Ready);
+    let stops = |lines: &[String], name: &str| {
+        let start = format!("{name} RUNNING->STOPPING");
+        lines.iter().any(|line| line.starts_with(&start))
+    };
+    bench.give(2000, Input::DeadlineReached);
+    let lines = bench.give(2000, TERM);
+    assert!(stops(&lines, "cat") && !stops(&lines, "p0"));
+    let status = ExitStatus::Exited(0);
+    bench.give(2000, Input::Exited { life: L1, status });
+    let lines = bench.give(2000, Input::Drained(L1));
+    assert!(lines.iter().any(|line| line.starts_with("deliver 0.1")));
+    assert!(!stops(&lines, "p0"), "it has not handled the last event");
+    assert_eq!(bench.due(), Some(3000));
+    let lines = bench.give(2500, Input::Said(L0, OK));
+    assert!(stops(&lines, "p0"));
+}
+
+#[test]
+fn evt_20_a_listener_that_hangs_delays_the_stop_by_a_second_only() {
+    let mut bench = ready(vec![pool("p", &["SUPERVISOR_STATE_CHANGE"], 10, 1)]);
+    bench.give(2000, TERM);
+    assert_eq!(bench.due(), Some(3000));
+    let lines = bench.give(3000, Input::DeadlineReached);
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("p0 RUNNING->STOPPING"))
+    );
+}

@@ -1,0 +1,147 @@
+//! TICK events: when the next one is due, and which have come. It must not know who listens.
+//!
+//! Ticks are aligned to multiples of their period on the wall clock. What has gone by while nobody listened, or while the
+//! machine slept, is not made up for.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{EventKind, Now, Seconds, TICK_PERIODS, Tick};
+
+/// Nanoseconds of a second.
+const SECOND: i64 = 1_000_000_000;
+/// The wall clock may be set while we wait by the monotonic one: it is looked at this often at least.
+const LOOK_SECS_MAX: Seconds = Seconds(60);
+
+/// Ticks that somebody listens to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ticks {
+    /// For each period that somebody listens to: the multiple of it that was seen last.
+    seen: [Option<i64>; TICK_PERIODS.len()],
+    /// When to look again.
+    due: Tick,
+}
+
+impl Ticks {
+    /// Nobody listens.
+    pub(super) const NONE: Self = Self {
+        seen: [None; TICK_PERIODS.len()],
+        due: Tick::NEVER,
+    };
+
+    /// When to look again; [`Tick::NEVER`]: nobody listens.
+    pub(super) const fn due(&self) -> Tick {
+        self.due
+    }
+
+    /// `listened` tells who is listened to from now on. The first look at a period only learns where it stands.
+    pub(super) fn listen(&mut self, listened: impl Fn(i64) -> bool, now: Now) {
+        for (seen, period) in self.seen.iter_mut().zip(TICK_PERIODS) {
+            *seen = match (listened(period), *seen) {
+                (false, _) => None,
+                (true, None) => Some(slice(now, period)),
+                (true, known) => known,
+            };
+        }
+        self.arm(now);
+    }
+
+    /// What has come by now.
+    pub(super) fn look(&mut self, now: Now) -> Vec<EventKind> {
+        if now.mono < self.due {
+            return Vec::new();
+        }
+        let mut come = Vec::new();
+        for (seen, period) in self.seen.iter_mut().zip(TICK_PERIODS) {
+            let when = slice(now, period);
+            if let Some(last) = seen
+                && *last != when
+            {
+                *last = when;
+                come.push(EventKind::Tick { period, when });
+            }
+        }
+        self.arm(now);
+        come
+    }
+
+    fn arm(&mut self, now: Now) {
+        let until = |period: i64| {
+            let period = period * SECOND;
+            let left = period - now.wall.0.rem_euclid(period);
+            Tick(now.mono.0.saturating_add(left.unsigned_abs()))
+        };
+        self.due = self
+            .seen
+            .iter()
+            .zip(TICK_PERIODS)
+            .filter(|(seen, _)| seen.is_some())
+            .map(|(_, period)| until(period).min(now.mono + LOOK_SECS_MAX))
+            .min()
+            .unwrap_or(Tick::NEVER);
+    }
+}
+
+/// The multiple of `period` that the wall clock has reached, in seconds since the epoch.
+fn slice(now: Now, period: i64) -> i64 {
+    let secs = now.wall.secs();
+    secs - secs.rem_euclid(period)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Wall;
+
+    fn at(mono_ms: u64, wall_ms: i64) -> Now {
+        Now {
+            mono: Tick(mono_ms * 1_000_000),
+            wall: Wall(wall_ms * 1_000_000),
+        }
+    }
+
+    fn come(ticks: &mut Ticks, now: Now) -> Vec<(i64, i64)> {
+        let come = ticks.look(now);
+        come.into_iter()
+            .filter_map(|kind| match kind {
+                EventKind::Tick { period, when } => Some((period, when)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn evt_07_aligned_and_the_first_look_only_learns() {
+        let mut ticks = Ticks::NONE;
+        assert_eq!(ticks.due(), Tick::NEVER);
+        ticks.listen(|period| period == 5 || period == 60, at(0, 118_500));
+        assert_eq!(ticks.due(), at(1_500, 0).mono);
+        assert_eq!(come(&mut ticks, at(1_499, 119_999)), []);
+        assert_eq!(come(&mut ticks, at(1_500, 120_000)), [(5, 120), (60, 120)]);
+        assert_eq!(ticks.due(), at(6_500, 0).mono);
+        // Three slices went by: one event, for the latest.
+        assert_eq!(come(&mut ticks, at(17_000, 135_500)), [(5, 135)]);
+        ticks.listen(|_| false, at(17_000, 135_500));
+        assert_eq!(ticks.due(), Tick::NEVER);
+    }
+
+    #[test]
+    fn evt_07_a_clock_that_is_set_is_followed() {
+        let mut ticks = Ticks::NONE;
+        ticks.listen(|period| period == 3600, at(0, 7_200_000));
+        // The hour is far, but the clock is looked at each minute.
+        assert_eq!(ticks.due(), at(60_000, 0).mono);
+        assert_eq!(come(&mut ticks, at(60_000, 7_260_000)), []);
+        assert_eq!(come(&mut ticks, at(120_000, 3_000_000)), [(3600, 0)]);
+        assert_eq!(come(&mut ticks, at(180_000, 10_900_000)), [(3600, 10_800)]);
+    }
+
+    #[test]
+    fn evt_07_a_timer_that_is_early_looks_again() {
+        let mut ticks = Ticks::NONE;
+        ticks.listen(|period| period == 5, at(0, 4_000));
+        // The wall clock runs slower than the monotonic one.
+        assert_eq!(come(&mut ticks, at(1_000, 4_999)), []);
+        assert_eq!(ticks.due(), at(1_001, 0).mono);
+        assert_eq!(come(&mut ticks, at(1_001, 5_000)), [(5, 5)]);
+    }
+}

@@ -1,0 +1,140 @@
+//! Text and bytes as Python writes them, which the log, faults and events show wherever Supervisor printed a value.
+
+use std::borrow::Cow;
+
+/// Bytes as text: themselves if they are UTF-8, else the word `Undecodable` and Python's notation for bytes. The activity
+/// log and the payloads of events show what processes write in this way.
+#[must_use]
+pub fn decoded(data: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(data) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(format!("Undecodable: {}", python_bytes(data))),
+    }
+}
+
+/// A text in quotes as Python's `repr` prints it: single quotes unless only they occur inside, control characters escaped.
+#[must_use]
+pub fn python_repr(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push(quote);
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c == quote => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if (c as u32) < 0x20 || (0x7f..0xa1).contains(&(c as u32)) || c as u32 == 0xad => {
+                out.push_str(&format!("\\x{:02x}", c as u32));
+            }
+            c if is_unprintable(c) => match c as u32 {
+                code @ ..=0xffff => out.push_str(&format!("\\u{code:04x}")),
+                code => out.push_str(&format!("\\U{code:08x}")),
+            },
+            c => out.push(c),
+        }
+    }
+    out.push(quote);
+    out
+}
+
+/// Characters beyond Latin-1 that Python escapes: blanks, format characters and the ranges for private use. Characters
+/// that Unicode has not assigned are taken for printable.
+const fn is_unprintable(c: char) -> bool {
+    let is_format = matches!(
+        c,
+        '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0001}'..='\u{e007f}'
+    );
+    let is_private = matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}');
+    c != ' ' && (c.is_whitespace() || is_format || is_private)
+}
+
+/// Bytes as Python's `repr` prints them: `b'…'`.
+#[must_use]
+pub fn python_bytes(data: &[u8]) -> String {
+    let quote = if data.contains(&b'\'') && !data.contains(&b'"') {
+        b'"'
+    } else {
+        b'\''
+    };
+    let mut out = String::with_capacity(data.len() + 3);
+    out.push('b');
+    out.push(char::from(quote));
+    for &byte in data {
+        match byte {
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            _ if byte == quote => {
+                out.push('\\');
+                out.push(char::from(byte));
+            }
+            0x20..=0x7e => out.push(char::from(byte)),
+            _ => out.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    out.push(char::from(quote));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repr_is_pythons() {
+        for (text, repr) in [
+            ("a", "'a'"),
+            ("it's", "\"it's\""),
+            ("'\"", "'\\'\"'"),
+            ("a\\b\n", "'a\\\\b\\n'"),
+            ("\u{1}é", "'\\x01é'"),
+            (" \u{feff}\u{2028}\u{f0000}", "' \\ufeff\\u2028\\U000f0000'"),
+        ] {
+            assert_eq!(python_repr(text), repr);
+        }
+    }
+
+    #[test]
+    fn log_09_evt_08_bytes_that_are_no_text_read_as_python_writes_them() {
+        for (given, expected) in [
+            (&b"plain\n"[..], "plain\n"),
+            ("é".as_bytes(), "é"),
+            (b"\xff\n", "Undecodable: b'\\xff\\n'"),
+            (b"\xff'", "Undecodable: b\"\\xff'\""),
+        ] {
+            assert_eq!(decoded(given), expected);
+        }
+    }
+
+    #[test]
+    fn bytes_are_pythons() {
+        for (given, expected) in [
+            (&b"a\n"[..], "b'a\\n'"),
+            (b"it's", "b\"it's\""),
+            (b"'\"\\", "b'\\'\"\\\\'"),
+            (b"\xff\0\x7f", "b'\\xff\\x00\\x7f'"),
+        ] {
+            assert_eq!(python_bytes(given), expected);
+        }
+    }
+}

@@ -209,6 +209,12 @@ impl Puppet {
                 }
                 drop(command.stdin(Stdio::null()).spawn());
             }
+            // listen FILE ANSWERS: an event listener, see `listener`
+            "listen" => {
+                let file = self.word();
+                let answers = self.word();
+                super::listener::listen(&file, &answers);
+            }
             "pid" => out(format!("{}\n", std::process::id()).as_bytes()),
             other => panic!("no such deed: {other}"),
         }

@@ -13,6 +13,7 @@ mod support;
 
 mod bad;
 mod churn;
+mod events;
 mod host;
 mod pid_one;
 mod programs;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     support::puppet::run_if_asked();
     let mut trials = bad::trials();
     trials.extend(churn::trials());
+    trials.extend(events::trials());
     trials.extend(real::trials());
     trials.extend(pid_one::trials());
     trials.extend(sources::trials());

@@ -74,6 +74,12 @@ pub(crate) fn text(text: &str) -> String {
         ("pid #,", "pid N,"),
         ("pid #)", "pid N)"),
         ("pid #\n", "pid N\n"),
+        ("(pid #) ", "(pid N) "),
+        ("RSS of big:big is #", "RSS of big:big is N"),
+        (
+            "too much memory (# bytes RSS)",
+            "too much memory (N bytes RSS)",
+        ),
         ("' (#)", "' (N)"),
         // Where in Python's source an exception was raised.
         (": file: ~", ""),

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use crate::normal;
 use crate::scenario::{Scenario, Step, words};
-use crate::support::daemon::{Daemon, Finished, Marked, Side, program, run, wait_exit};
+use crate::support::daemon::{Daemon, Finished, Marked, Side, oracle, program, run, wait_exit};
 use crate::support::place::Place;
 use crate::support::wire::{self, Address, Connection, Value};
 use crate::support::{LIMIT, proc, wait_for};
@@ -240,6 +240,10 @@ impl Stage {
             .replace("{puppet}", &format!("{} puppet", self.puppet))
             .replace("{puppetfile}", &self.puppet)
             .replace("{port}", &self.port.to_string())
+            .replace(
+                "{venv}",
+                &oracle().unwrap_or_default().display().to_string(),
+            )
             .replace("{me}", &me)
     }
 
@@ -374,7 +378,9 @@ impl Stage {
                 self.state(rest.first().map(String::as_str).unwrap_or_default())
             )]),
             "log" => Ok(self.log(rest)),
-            "cat" | "head" | "ls" | "numbered" | "stat" | "count" => self.look(&verb, rest),
+            "cat" | "head" | "grep" | "ls" | "numbered" | "stat" | "count" => {
+                self.look(&verb, rest)
+            }
             "file" | "conf" | "append" | "rm" | "mkdir" | "mv" | "chmod" | "symlink"
             | "truncate" | "fill" | "chown" => self.change(&verb, rest, content.as_deref()),
             "proc" | "keep" | "samepid" | "newpid" => self.process(&verb, rest),
@@ -871,6 +877,15 @@ impl Stage {
                 let text = self.clean(&self.place.read(&name));
                 let count: usize = rest.get(1).and_then(|n| n.parse().ok()).unwrap_or(1);
                 Ok(lines_of(&text).into_iter().take(count).collect())
+            }
+            // grep NAME TEXT: the lines that have it
+            "grep" => {
+                let wanted = rest.get(1).cloned().unwrap_or_default();
+                let text = self.clean(&self.place.read(&name));
+                Ok(lines_of(&text)
+                    .into_iter()
+                    .filter(|line| line.contains(&wanted))
+                    .collect())
             }
             // ls PREFIX: names with sizes
             "ls" => {

@@ -18,7 +18,7 @@
 use std::path::Path;
 
 use crate::play::Cast;
-use crate::support::daemon::Side;
+use crate::support::daemon::{Side, oracle};
 use crate::support::is_root;
 
 /// A declared difference.
@@ -69,6 +69,11 @@ impl Scenario {
     pub(crate) fn cannot_run(&self) -> Option<String> {
         if self.needs.iter().any(|need| need == "root") && !is_root() {
             return Some("needs root".to_owned());
+        }
+        if self.needs.iter().any(|need| need == "superlance")
+            && !oracle().is_some_and(|venv| venv.join("bin/memmon").exists())
+        {
+            return Some("needs SUPERVISOR_ORACLE with superlance in it".to_owned());
         }
         if self.needs.iter().any(|need| need == "user") && is_root() {
             return Some("needs to run as an ordinary user".to_owned());

@@ -56,6 +56,20 @@ pub(super) fn listen(file: &str, answers: &str) {
     }
 }
 
+/// Says numbered messages between capture tokens, `rate` of them a second.
+pub(super) fn messages(rate: u64, seconds: u64) {
+    let begin = std::time::Instant::now();
+    for number in 0..rate * seconds {
+        let due = std::time::Duration::from_micros(number * 1_000_000 / rate);
+        // Not one by one: a program that says much says it in pieces, here of some milliseconds.
+        let early = due.saturating_sub(begin.elapsed());
+        if early > std::time::Duration::from_millis(4) {
+            std::thread::sleep(early);
+        }
+        say(format!("<!--XSUPERVISOR:BEGIN-->{number}<!--XSUPERVISOR:END-->").as_bytes());
+    }
+}
+
 fn say(bytes: &[u8]) {
     let mut stdout = std::io::stdout();
     drop(stdout.write_all(bytes));

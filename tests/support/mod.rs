@@ -9,6 +9,7 @@ pub mod place;
 pub mod proc;
 pub mod puppet;
 pub mod runner;
+mod stand_in;
 pub mod wire;
 
 use std::time::{Duration, Instant};

@@ -215,6 +215,25 @@ impl Puppet {
                 let answers = self.word();
                 super::listener::listen(&file, &answers);
             }
+            // messages RATE SECONDS FILE: so many numbered messages between capture tokens each second, once FILE exists
+            "messages" => {
+                let rate = self.number();
+                let seconds = self.number();
+                let file = self.word();
+                while !std::path::Path::new(&file).exists() {
+                    self.rest(Some(Duration::from_millis(10)));
+                }
+                super::listener::messages(rate, seconds);
+            }
+            // web PORT FILE, mail PORT FILE: servers, see `stand_in`
+            "web" | "mail" => {
+                let port = self.word().parse().expect("a port");
+                let file = self.word();
+                match deed {
+                    "web" => super::stand_in::web(port, &file),
+                    _ => super::stand_in::mail(port, &file),
+                }
+            }
             "pid" => out(format!("{}\n", std::process::id()).as_bytes()),
             other => panic!("no such deed: {other}"),
         }

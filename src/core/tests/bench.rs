@@ -91,7 +91,12 @@ pub(super) fn config(groups: Vec<(i64, Vec<ProcessSpec>)>) -> Arc<Config> {
 }
 
 /// A pool of listeners `NAME0`, `NAME1` …, each RUNNING as soon as it is spawned.
-pub(in crate::core) fn pool(name: &str, events: &[&str], buffer_size: i64, size: usize) -> GroupSpec {
+pub(in crate::core) fn pool(
+    name: &str,
+    events: &[&str],
+    buffer_size: i64,
+    size: usize,
+) -> GroupSpec {
     let processes = (0..size).map(|place| {
         let mut spec = program(name, &format!("{name}{place}"));
         spec.kind = ProcessKind::Listener;

@@ -16,6 +16,8 @@ pub mod adr {
     pub mod adr_0006_ini_reader {}
     #[doc = include_str!("adr/0007-command-line.md")]
     pub mod adr_0007_command_line {}
+    #[doc = include_str!("adr/0008-events-and-listeners.md")]
+    pub mod adr_0008_events_and_listeners {}
 }
 
 #[doc = include_str!("security.md")]

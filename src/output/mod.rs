@@ -10,7 +10,7 @@ mod follow;
 mod message;
 #[cfg(test)]
 mod oracle_tests;
-mod place;
+
 mod reactor;
 mod run;
 mod sink;

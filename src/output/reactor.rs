@@ -16,7 +16,6 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::{pipe2, read};
 
 use super::file::{self, Rules};
-use super::place::errno;
 use super::run::{
     GENERATIONS, Role, Run, add_pipes, close_stdin, index, is_waiting, remove_pipes, settle_stdin,
     shut, token, unpoll_pipe, unpoll_sink,
@@ -29,6 +28,7 @@ use super::thread::Orders;
 use super::{Activity, Command, Report};
 use crate::config::spec::{LogSpec, LogTarget, ProcessSpec};
 use crate::domain::{Channel, Errno, Life, Line, LogPaths, SpawnError};
+use crate::sys::place::errno;
 use crate::sys::{self, ChildEnds, Interest, Poller, Ready};
 
 /// One read takes at most this; as much as a pipe holds unless somebody grew it, so more gains nothing.

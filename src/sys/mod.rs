@@ -13,6 +13,7 @@ mod limits;
 mod memory;
 mod pidfd;
 mod pipe;
+pub mod place;
 mod plan;
 mod poller;
 mod signals;

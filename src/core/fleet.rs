@@ -110,7 +110,10 @@ impl Fleet {
                 if self.seats.living(life).is_some() {
                     self.step(life.slot, now, out, Process::drained);
                 }
-                self.seats.lay_ghost(life);
+                if self.seats.lay_ghost(life) {
+                    // Nobody remembers what it was. Who has no socket has none to give back.
+                    out.push(Action::Release(life));
+                }
             }
             Input::Signalled {
                 life,
@@ -125,6 +128,7 @@ impl Fleet {
                 request,
             } => self.asked(now, ticket, caller, grant, request, out),
             Input::Checked { ticket, result } => self.checked(ticket, result, now, out),
+            Input::SocketsTried { ticket, result } => self.sockets_tried(ticket, result, now, out),
             Input::Loaded { reason, result } => self.loaded(reason, result, now, out),
             Input::Cleared { ticket, result, .. } => self.cleared(ticket, result, now, out),
             Input::DaemonLogCleared { ticket, result } => {
@@ -202,6 +206,7 @@ impl Fleet {
             return;
         };
         let before = process.state();
+        let life = process.run.stage.life();
         let mut moment = Moment {
             now,
             out,
@@ -211,6 +216,12 @@ impl Fleet {
         };
         act(process, &mut moment);
         let after = process.state();
+        if let Some(life) = life
+            && process.has_socket()
+            && process.run.stage.life() != Some(life)
+        {
+            out.push(Action::Release(life));
+        }
         if after != ProcessState::Stopping {
             process.run.report_at = Tick::NEVER;
         }

@@ -25,7 +25,7 @@ pub(super) struct Group {
 impl Group {
     /// Its processes are run by this version.
     pub(super) fn is_run(&self) -> bool {
-        matches!(self.spec.kind, GroupKind::Programs)
+        matches!(self.spec.kind, GroupKind::Programs | GroupKind::Fcgi(_))
     }
 
     /// The word of the section for a group of this kind.
@@ -126,14 +126,16 @@ impl Seats {
         }
     }
 
-    /// The end of a removed process's life is over: its slot is free.
-    pub(super) fn lay_ghost(&mut self, life: Life) {
+    /// The end of a removed process's life is over: its slot is free. Answers whether it was one's.
+    pub(super) fn lay_ghost(&mut self, life: Life) -> bool {
         if let Some(seat @ Seat::Ghost(_)) = self.seats.get_mut(life.slot as usize)
             && matches!(seat, Seat::Ghost(own) if *own == life)
         {
             *seat = Seat::Empty;
             self.free.push(life.slot);
+            return true;
         }
+        false
     }
 }
 

@@ -11,7 +11,7 @@ use super::stage::Stage;
 use super::ticket::{Purpose, Waiter};
 use super::{Action, Actions};
 use crate::api::ProcessView;
-use crate::config::spec::ProcessSpec;
+use crate::config::spec::{ProcessKind, ProcessSpec};
 use crate::domain::{
     Event, EventKind, Life, Line, LogPaths, Now, ProcessState, Signal, SpawnError, Tick,
 };
@@ -119,6 +119,11 @@ impl Process {
     /// Bytes for its standard input are taken: it lives and nobody has asked it to stop.
     pub(super) fn takes_stdin(&self) -> bool {
         self.state() != ProcessState::Stopping && self.run.stage.reachable().is_some()
+    }
+
+    /// It shares a listening socket with the others of its program.
+    pub(super) fn has_socket(&self) -> bool {
+        matches!(self.spec.kind, ProcessKind::Fcgi(_))
     }
 
     /// When something happens by itself.

@@ -27,6 +27,7 @@ impl Fleet {
                 other @ (Pending::Reread
                 | Pending::Restart
                 | Pending::ClearDaemonLog
+                | Pending::AddGroup(_)
                 | Pending::Stdin(_)),
             ) => {
                 self.tickets.insert(ticket, other);
@@ -466,7 +467,11 @@ impl Fleet {
         match self.tickets.get(&ticket) {
             Some(Pending::Batch(batch)) => code.of(batch.named(group, process)),
             Some(
-                Pending::Reread | Pending::Restart | Pending::ClearDaemonLog | Pending::Stdin(_),
+                Pending::Reread
+                | Pending::Restart
+                | Pending::ClearDaemonLog
+                | Pending::AddGroup(_)
+                | Pending::Stdin(_),
             )
             | None => code.bare(),
         }

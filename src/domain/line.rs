@@ -163,7 +163,10 @@ lines! {
     CannotCleanUp { path: String } = Warn "Failed to clean up '{path}'";
     RestartRefused { error: String } = Error ours "restart refused, everything goes on as it was: {error}";
     ConfigError { error: String } = Error ours "{error}";
+    SocketRefused { error: String } = Error ours "{error}";
     // Life of a process
+    CreatingSocket { url: String } = Info "Creating socket {url}";
+    ClosingSocket { url: String } = Info "Closing socket {url}";
     Spawned { name: ProcessName, pid: i32 } = Info "spawned: '{name}' with pid {pid}";
     SpawnFailed { error: String } = Info "spawnerr: {error}";
     Success { name: ProcessName, startsecs: i64 } = Info "success: {name} entered RUNNING state, process has stayed up for > than {startsecs} seconds (startsecs)";

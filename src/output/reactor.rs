@@ -26,7 +26,7 @@ use super::stream::{Shared, Stream};
 use super::syslog::Syslog;
 use super::thread::Orders;
 use super::{Activity, Command, Report};
-use crate::config::spec::{LogSpec, LogTarget, ProcessSpec};
+use crate::config::spec::{LogSpec, LogTarget, ProcessKind, ProcessSpec};
 use crate::domain::{Channel, Errno, Life, Line, LogPaths, SpawnError};
 use crate::sys::place::errno;
 use crate::sys::{self, ChildEnds, Interest, Poller, Ready};
@@ -351,8 +351,15 @@ impl Reactor {
         if let Some(&place) = self.places.get(&life) {
             self.discard(place);
         }
-        let (stdin_theirs, stdin) = pipe2(OFlag::O_CLOEXEC).map_err(errno)?;
-        not_blocking(&stdin)?;
+        let (stdin, stdin_theirs) = match spec.kind {
+            // The socket of its program takes that place; writing to it is told as the original tells it: closed.
+            ProcessKind::Fcgi(_) => (Stdin::closed(), None),
+            ProcessKind::Program | ProcessKind::Listener => {
+                let (theirs, ours) = pipe2(OFlag::O_CLOEXEC).map_err(errno)?;
+                not_blocking(&ours)?;
+                (Stdin::new(ours), Some(theirs))
+            }
+        };
         let (stdout, stdout_theirs) = self.stream(life, spec, Channel::Stdout, paths)?;
         let (stderr, stderr_theirs) = if spec.redirect_stderr {
             (None, None)
@@ -373,7 +380,7 @@ impl Reactor {
             life,
             generation: self.generation,
             streams: [Some(stdout), stderr],
-            stdin: Stdin::new(stdin),
+            stdin,
             stdin_polled: false,
             draining: None,
         };

@@ -27,6 +27,14 @@ impl Stdin {
         }
     }
 
+    /// The process has none.
+    pub(super) fn closed() -> Self {
+        Self {
+            pipe: None,
+            queue: Vec::new(),
+        }
+    }
+
     /// Queues `data` and writes what fits.
     ///
     /// # Errors

@@ -132,6 +132,20 @@ impl Place {
         walk.arrived(name)
     }
 
+    /// What stands there, held open without being opened; a link is a link.
+    ///
+    /// # Errors
+    /// ENOENT, EACCES, …
+    pub fn look(&self) -> Result<OwnedFd, Errno> {
+        openat(
+            &self.dir,
+            self.name.as_os_str(),
+            OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(errno)
+    }
+
     /// Removes the file.
     ///
     /// # Errors

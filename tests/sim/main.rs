@@ -48,6 +48,7 @@ const MUST_HAPPEN: &[&str] = &[
     "PROCESS_STATE_STOPPED",
     "PROCESS_STATE_STOPPING",
     "PROCESS_STATE_UNKNOWN",
+    "Release",
     "Restart",
     "RestartFloored",
     "RestartRefused",

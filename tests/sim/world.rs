@@ -236,6 +236,10 @@ impl World {
                     self.answer(Thread::Output, Input::Drained(life));
                 }
             }
+            Action::TrySockets(ticket, _) => {
+                let result = if fails { Err(error()) } else { Ok(()) };
+                self.answer(Thread::Spawn, Input::SocketsTried { ticket, result });
+            }
             Action::Check(ticket, _) => {
                 let result = if fails { Err(error()) } else { Ok(()) };
                 self.answer(Thread::Spawn, Input::Checked { ticket, result });
@@ -260,6 +264,7 @@ impl World {
             Action::Load(reason) => self.load(reason, fails),
             Action::Finish(outcome) => self.finished = Some(outcome),
             Action::Keep(_)
+            | Action::Release(_)
             | Action::CreateLogs(_)
             | Action::ReopenLogs
             | Action::Log(_)

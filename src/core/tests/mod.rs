@@ -4,4 +4,5 @@ mod bench;
 mod daemon;
 mod life;
 mod requests;
+mod sockets;
 mod stop;

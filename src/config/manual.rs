@@ -23,7 +23,7 @@ const SECTIONS: &[(SectionKind, &str, &str)] = &[
     (
         SectionKind::RpcInterface,
         "rpcinterface:supervisor",
-        "Makes the supervisor.* methods available to clients. Other factories are Python plug-ins and are not loaded.",
+        "Makes the supervisor.* methods available to clients. Other factories are plug-ins of Python, which cannot be run: a warning says so, and with --strict an error.",
     ),
     (
         SectionKind::Client,

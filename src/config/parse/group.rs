@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::super::expand::Value;
 use super::super::key::{RESULT_HANDLER, SectionKind};
 use super::super::path::normalize;
+use super::super::plugin;
 use super::super::python::{is_space, strip};
 use super::super::spec::{Environment, FcgiSocket, GroupKind, GroupSpec, ProcessKind, ProcessSpec};
 use super::super::value;
@@ -190,7 +191,7 @@ fn listener(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Opt
         .unwrap_or(1);
     let result_handler = reader
         .value(at, "result_handler", &here, |text| {
-            if text == RESULT_HANDLER {
+            if text == RESULT_HANDLER || plugin::is_callable(text) {
                 Ok(text.to_owned())
             } else {
                 Err(format!("{text} cannot be resolved within [{section}]"))
@@ -198,6 +199,14 @@ fn listener(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Opt
         })
         .ok()
         .unwrap_or_default();
+    if !result_handler.is_empty() && result_handler != RESULT_HANDLER {
+        // Differs: Supervisor calls it. It is kept: who judges then is the core.
+        reader.foreign(
+            at,
+            "result_handler",
+            plugin::judge(section, &result_handler),
+        );
+    }
     let events = events(reader, at);
     if reader.boolean(at, "redirect_stderr", &here) {
         reader.fail_with(

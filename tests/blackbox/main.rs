@@ -13,8 +13,10 @@ mod support;
 
 mod bad;
 mod churn;
+mod fcgi;
 mod host;
 mod pid_one;
+mod plugins;
 mod programs;
 mod real;
 mod sources;
@@ -26,6 +28,8 @@ fn main() -> ExitCode {
     let mut trials = bad::trials();
     trials.extend(churn::trials());
     trials.extend(real::trials());
+    trials.extend(fcgi::trials());
+    trials.extend(plugins::trials());
     trials.extend(pid_one::trials());
     trials.extend(sources::trials());
     support::runner::run(trials)

@@ -16,6 +16,7 @@ mod churn;
 mod fcgi;
 mod host;
 mod pid_one;
+mod pidproxy;
 mod plugins;
 mod programs;
 mod real;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     trials.extend(real::trials());
     trials.extend(fcgi::trials());
     trials.extend(plugins::trials());
+    trials.extend(pidproxy::trials());
     trials.extend(pid_one::trials());
     trials.extend(sources::trials());
     support::runner::run(trials)

@@ -53,7 +53,7 @@ pub(crate) fn uid_of(name: &str) -> Option<u32> {
     is_root().then(|| user.uid.as_raw())
 }
 
-fn ask(socket: &Path, request: &str) -> Option<String> {
+pub(crate) fn ask(socket: &Path, request: &str) -> Option<String> {
     let mut stream = UnixStream::connect(socket).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     stream.write_all(request.as_bytes()).ok()?;

@@ -274,6 +274,9 @@ impl Fleet {
     fn resolved(&mut self, life: Life, now: Now, out: &mut Actions) {
         if self.seats.living(life).is_some() {
             self.step(life.slot, now, out, Process::resolved);
+        } else {
+            // The attempt was called off; whoever holds its plan must let go.
+            out.push(Action::Drain(life));
         }
     }
 

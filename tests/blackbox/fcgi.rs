@@ -19,6 +19,10 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::new("fcgi::unix_in_a_group", cfg_59_unix_in_a_group),
         Trial::new("fcgi::tcp_alone", cfg_59_tcp_alone),
+        Trial::new(
+            "fcgi::a_socket_that_cannot_be_made",
+            cfg_59_a_socket_that_cannot_be_made,
+        ),
     ]
 }
 
@@ -249,5 +253,57 @@ fn cfg_59_tcp_alone() -> Result<Outcome, String> {
     };
     site.lives_by_one_socket()?;
     site.host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+/// At run time a socket that cannot be made harms nobody: its processes fail to start until it can, also after a reload.
+fn cfg_59_a_socket_that_cannot_be_made() -> Result<Outcome, String> {
+    const LONG: &str = "[program:long]\ncommand={puppet} forever\n";
+    const APP: &str = "[fcgi-program:app]\ncommand={puppet} forever\nsocket=unix://{dir}/d/app.sock\nstartretries=100\n";
+    let mut host = Host::start(LONG)?;
+    host.daemon()?.wait_state("long", "RUNNING")?;
+    let dir = host.place.join("d");
+    let why = host.fill(
+        "Could not create FastCGI socket unix://{dir}/d/app.sock: [Errno 2] No such file or directory",
+    );
+    let has_dir = |wanted: bool| {
+        if wanted {
+            std::fs::create_dir(&dir).map_err(|e| e.to_string())
+        } else {
+            std::fs::remove_dir_all(&dir).map_err(|e| e.to_string())
+        }
+    };
+
+    host.configure(&format!("{LONG}{APP}"))?;
+    let refused = host.ctl(&["update"])?;
+    expect(
+        refused.code == 1 && (refused.stdout + &refused.stderr).contains(&why),
+        "the group is refused with the reason",
+    )?;
+    expect(host.daemon()?.state("app").is_empty(), "nothing was added")?;
+    has_dir(true)?;
+    host.expect_ctl(&["update"], 0, &["app: added process group"])?;
+    host.daemon()?.wait_state("app", "RUNNING")?;
+
+    has_dir(false)?;
+    let pid = host.daemon()?.pid_of("app");
+    kill(Pid::from_raw(pid), Signal::SIGKILL).map_err(|e| e.to_string())?;
+    host.daemon()?.wait_state("app", "BACKOFF")?;
+    host.wait_file("log", &format!("INFO spawnerr: {why}"))?;
+    has_dir(true)?;
+    host.daemon()?.wait_state("app", "RUNNING")?;
+
+    has_dir(false)?;
+    let before = host.daemon()?.pid_of("long");
+    host.daemon()?.signal(Signal::SIGHUP);
+    host.wait_file("log", &format!("ERRO {why}"))?;
+    wait_for("the daemon is back, and its other program", LIMIT, || {
+        let now = host.daemon().map_or(0, |daemon| daemon.pid_of("long"));
+        now > 0 && now != before
+    })?;
+    host.daemon()?.wait_state("app", "BACKOFF")?;
+    has_dir(true)?;
+    host.daemon()?.wait_state("app", "RUNNING")?;
+    host.expect_well()?;
     Ok(Outcome::Passed)
 }

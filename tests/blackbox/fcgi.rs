@@ -44,6 +44,28 @@ struct Site {
     url: String,
 }
 
+impl Drop for Site {
+    /// The web server's workers would outlive a master that is killed, and write their titles over the mark.
+    fn drop(&mut self) {
+        let text = std::fs::read_to_string(self.web.join("nginx.pid")).unwrap_or_default();
+        let own = self
+            .host
+            .daemon
+            .as_ref()
+            .map(|daemon| daemon.pid().to_string());
+        if let Ok(master) = text.trim().parse()
+            && proc::stat(master, 4) == own
+        {
+            // Not again: the daemon would start another.
+            drop(self.host.ctl(&["stop", "all"]));
+            let _ = kill(Pid::from_raw(master), Signal::SIGTERM);
+            drop(wait_for("the web server ends", LIMIT, || {
+                UnixStream::connect(self.web.join("sock")).is_err()
+            }));
+        }
+    }
+}
+
 /// The interpreter that has flup.
 fn python() -> Option<PathBuf> {
     let python = oracle()?.join("bin/python");

@@ -12,5 +12,6 @@ pub mod domain;
 pub mod engine;
 pub mod front;
 pub mod output;
+pub mod pidproxy;
 pub mod spawn;
 pub mod sys;

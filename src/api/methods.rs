@@ -216,7 +216,7 @@ pub const METHODS: &[Method] = {
             params: &[GROUP],
             returns: Bool,
             result: DONE,
-            faults: &[BadName, AlreadyAdded],
+            faults: &[BadName, AlreadyAdded, Failed],
             permission: Configure,
             doc: "Make a group of the configuration read last active; its processes with `autostart` start.",
             bind: |args| Ok(Bound::Engine(Request::AddGroup(args.text()?))),

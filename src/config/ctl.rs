@@ -5,6 +5,7 @@ use super::key::{CTL_FACTORY, Key, SectionKind};
 use super::lookup::Lookup;
 use super::parse::{At, Got, Reader};
 use super::path::{absolute, expand_user};
+use super::plugin;
 use super::problem::{ConfigErrors, Span};
 
 /// What the client takes from the file; the command line wins over all of it.
@@ -87,18 +88,22 @@ pub fn ctl_spec(path: &str, lookup: &dyn Lookup) -> Result<CtlSpec, ConfigErrors
         .filter(|path| !path.is_empty())
         .map(|path| absolute(&expand_user(&path, lookup), lookup));
     let mut warnings = Vec::new();
-    for plugin in reader.names_of(|name| SectionKind::of(name) == Some(SectionKind::CtlPlugin)) {
-        let at = At::new(&plugin, SectionKind::CtlPlugin);
+    for plugin_section in
+        reader.names_of(|name| SectionKind::of(name) == Some(SectionKind::CtlPlugin))
+    {
+        let at = At::new(&plugin_section, SectionKind::CtlPlugin);
         match reader.text(at, CTL_FACTORY, &nothing) {
             Got::Wrong => {}
             Got::Absent => reader.fail(
                 at,
                 CTL_FACTORY,
-                format!("section [{plugin}] does not specify a {CTL_FACTORY}"),
+                format!("section [{plugin_section}] does not specify a {CTL_FACTORY}"),
             ),
             // Differs: Supervisor ends here when it cannot load the module. All other actions are of use without it.
             Got::Is(factory) => warnings.push(format!(
-                "{factory} of [{plugin}] is a plug-in of Python and is not loaded; its actions are not there"
+                "{}: {}",
+                reader.place(reader.span_of(at, CTL_FACTORY)),
+                plugin::actions(&plugin_section, &factory)
             )),
         }
     }
@@ -186,6 +191,19 @@ mod tests {
             let errors = ctl_spec(path, &Fake::default()).expect_err(path);
             assert_eq!(errors.first, expected);
         }
+    }
+
+    #[test]
+    fn cfg_66_plug_ins_are_warned_of_once_each_with_their_place() {
+        let spec = spec("[supervisorctl]\n[ctlplugin:x]\nsupervisor.ctl_factory = a.b:c\nk=v\n")
+            .expect("valid");
+        assert_eq!(
+            spec.warnings,
+            [
+                "/etc/s.conf:3: [ctlplugin:x] is a plug-in of Python (a.b:c), which cannot be run; its actions are not \
+                 there; a script that calls supervisorctl or the API can do its work"
+            ]
+        );
     }
 
     #[test]

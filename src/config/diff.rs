@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::spec::{GroupKind, GroupSpec, LogSpec, LogTarget, ProcessSpec};
+use super::spec::{FcgiSocket, GroupKind, GroupSpec, LogSpec, LogTarget, ProcessKind, ProcessSpec};
 use crate::domain::GroupName;
 
 /// How two sets of groups differ.
@@ -87,9 +87,20 @@ fn is_same_kind(active: &GroupKind, read: &GroupKind) -> bool {
                 && old_size == buffer_size
                 && old_handler == result_handler
         }
-        // Mode, owner and backlog of the socket do not count, as in Supervisor.
-        (GroupKind::Fcgi(old), GroupKind::Fcgi(new)) => old.url == new.url,
+        (GroupKind::Fcgi(old), GroupKind::Fcgi(new)) => is_same_socket(old, new),
         _ => false,
+    }
+}
+
+/// Mode, owner and backlog do not count, as in Supervisor.
+fn is_same_socket(active: &FcgiSocket, read: &FcgiSocket) -> bool {
+    active.url == read.url
+}
+
+fn is_same_role(active: &ProcessKind, read: &ProcessKind) -> bool {
+    match (active, read) {
+        (ProcessKind::Fcgi(old), ProcessKind::Fcgi(new)) => is_same_socket(old, new),
+        (active, read) => active == read,
     }
 }
 
@@ -126,7 +137,7 @@ fn is_same_process(active: &ProcessSpec, read: &ProcessSpec) -> bool {
         sorted
     };
     active.name == *name
-        && active.kind == *kind
+        && is_same_role(&active.kind, kind)
         && active.command == *command
         && active.directory == *directory
         && active.umask == *umask
@@ -274,6 +285,18 @@ mod tests {
             "+ ~a -"
         );
         assert_eq!(shown(fcgi, "[program:a]\ncommand=a\n"), "+ ~a -");
+        let member = format!("{fcgi}[group:g]\nprograms=a\n");
+        assert_eq!(
+            shown(&member, &member.replace("unix:///x", "unix:///y")),
+            "+ ~g -"
+        );
+        assert_eq!(
+            shown(
+                &member,
+                &member.replace("[group", "socket_mode=0777\n[group")
+            ),
+            "+ ~ -"
+        );
     }
 
     #[test]

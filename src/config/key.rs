@@ -395,6 +395,8 @@ pub const RPC_FACTORY: &str = "supervisor.rpcinterface_factory";
 pub const CTL_FACTORY: &str = "supervisor.ctl_factory";
 /// What makes the `supervisor` namespace.
 pub const MAIN_INTERFACE: &str = "supervisor.rpcinterface:make_main_rpcinterface";
+/// What makes the `twiddler` namespace, by the name that its plug-in for Supervisor has.
+pub const TWIDDLER_INTERFACE: &str = "supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface";
 /// The built-in judge of listeners' answers.
 pub const RESULT_HANDLER: &str = "supervisor.dispatchers:default_handler";
 

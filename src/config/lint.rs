@@ -1,14 +1,15 @@
-//! Warnings about what Supervisor passes over in silence: keys and sections it does not know, and comments that cut a
-//! quoted text in two.
+//! Warnings about what Supervisor passes over in silence: keys and sections it does not know, comments that cut a quoted
+//! text in two; and about the plug-ins of Python that it would load.
 
-use super::key::SectionKind;
-use super::parse::Reader;
+use super::key::{CTL_FACTORY, SectionKind};
+use super::parse::{At, Reader};
+use super::plugin;
 use super::problem::Span;
 
 /// The most edits at which a known word is suggested for an unknown one.
 const DISTANCE_MAX: usize = 2;
 
-/// Adds the warnings; with `strict`, unknown keys and sections are errors instead.
+/// Adds the warnings; with `strict`, unknown keys and sections and plug-ins of Python are errors instead.
 pub(super) fn lint(reader: &mut Reader<'_>, strict: bool) {
     let mut unknown: Vec<(Span, String, String)> = Vec::new();
     let mut cuts = Vec::new();
@@ -50,6 +51,15 @@ pub(super) fn lint(reader: &mut Reader<'_>, strict: bool) {
             reader.warn(format!("{place}: {text} is ignored{tail}"));
         }
     }
+    plugins_of_the_client(reader);
+    for (span, text) in std::mem::take(&mut reader.foreign) {
+        if strict {
+            reader.report.add(span, text, "");
+        } else {
+            let place = reader.place(span);
+            reader.warn(format!("{place}: {text}"));
+        }
+    }
     // Whoever can write a root daemon's configuration can run commands as root.
     for file in reader.files.clone() {
         if let Some(why) = reader.lookup.other_writer(&file) {
@@ -61,6 +71,17 @@ pub(super) fn lint(reader: &mut Reader<'_>, strict: bool) {
         reader.warn(format!(
             "{place}: {key} is cut in the middle of quotes, for a blank before ; or # begins a comment there too"
         ));
+    }
+}
+
+/// The daemon does not care for them, but who checks the file wants to hear of them.
+fn plugins_of_the_client(reader: &mut Reader<'_>) {
+    let is_plugin = |name: &str| SectionKind::of(name) == Some(SectionKind::CtlPlugin);
+    for section in reader.names_of(is_plugin) {
+        let at = At::new(&section, SectionKind::CtlPlugin);
+        if let Some(factory) = reader.raw(at, CTL_FACTORY) {
+            reader.foreign(at, CTL_FACTORY, plugin::actions(&section, &factory));
+        }
     }
 }
 

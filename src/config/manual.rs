@@ -23,7 +23,7 @@ const SECTIONS: &[(SectionKind, &str, &str)] = &[
     (
         SectionKind::RpcInterface,
         "rpcinterface:supervisor",
-        "Makes the supervisor.* methods available to clients. Other factories are Python plug-ins and are not loaded.",
+        "Makes the supervisor.* methods available to clients. Other factories are plug-ins of Python, which cannot be run: a warning says so, and with --strict an error.",
     ),
     (
         SectionKind::Client,
@@ -48,12 +48,12 @@ const SECTIONS: &[(SectionKind, &str, &str)] = &[
     (
         SectionKind::Listener,
         "eventlistener:NAME",
-        "A program that hears of events; has the keys of programs besides these. Read and checked; not run by this version.",
+        "A program that hears of events on its standard input and answers on its standard output; has the keys of programs besides these. Its processes are a pool: each event goes to one of them that is free.",
     ),
     (
         SectionKind::Fcgi,
         "fcgi-program:NAME",
-        "A FastCGI program whose processes share a socket; has the keys of programs besides these. Read and checked; not run by this version.",
+        "A FastCGI program, which may be a member of a group; has the keys of programs besides these. Its processes accept connections from one listening socket, which each has as descriptor 0 in place of standard input. The daemon makes the socket when the first of them starts and closes it when the last has ended; the file of a unix socket stays.",
     ),
 ];
 

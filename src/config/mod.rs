@@ -14,6 +14,7 @@ pub mod manual;
 pub mod options;
 mod parse;
 mod path;
+mod plugin;
 mod problem;
 mod python;
 pub mod render;

@@ -56,7 +56,7 @@ pub struct DaemonOptions {
     pub version: bool,
     /// `--check`: report on the configuration and end.
     pub check: bool,
-    /// `--strict`: unknown keys and sections are errors.
+    /// `--strict`: unknown keys and sections, and plug-ins of Python, are errors.
     pub strict: bool,
     /// `--profile_options`: accepted, without effect.
     pub profile_options: Option<Vec<String>>,

@@ -157,12 +157,14 @@ pub enum GroupKind {
         result_handler: String,
     },
     /// `[fcgi-program:x]`.
-    Fcgi(FcgiSocket),
+    Fcgi(Arc<FcgiSocket>),
 }
 
 /// The listening socket of an `[fcgi-program:x]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FcgiSocket {
+    /// What stands after the colon of its section; with the group's name it tells sockets apart.
+    pub program: Arc<str>,
     /// `tcp://host:port` or `unix:///path`.
     pub url: String,
     /// File mode of a unix socket.
@@ -191,6 +193,9 @@ pub enum ProcessKind {
     Program,
     /// It hears of events on standard input and answers on standard output.
     Listener,
+    /// It accepts connections from this socket, which it shares with the others of its program and has in place of
+    /// standard input.
+    Fcgi(Arc<FcgiSocket>),
 }
 
 /// One process, everything expanded.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::LoadReason;
 use crate::api::{Caller, Fault, Reply, Ticket};
-use crate::config::spec::ProcessSpec;
+use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{Envelope, Event, Life, Line, LogPaths, Signal};
 
 /// The actions of one call of `handle`, in order.
@@ -67,6 +67,11 @@ pub enum Action {
     /// Write out what its pipes held, close them; answer [`super::Input::Drained`]. Also sent to undo a `Prepare`
     /// whose spawn failed (no answer is awaited then, a stale one is dropped).
     Drain(Life),
+    /// The life is over, and everything of it is told: its socket may be closed if nobody else has it. Sent for lives
+    /// that have one.
+    Release(Life),
+    /// Make the sockets of a group and close them again; answer [`super::Input::SocketsTried`].
+    TrySockets(Ticket, Arc<GroupSpec>),
     /// Look the command up for a client; answer [`super::Input::Checked`].
     Check(Ticket, Arc<ProcessSpec>),
     /// Create these AUTO logs, empty, mode 0600.

@@ -9,7 +9,8 @@ use super::{Action, Actions, AuditLine, Fleet, LoadReason};
 use crate::api::{
     Caller, ConfigView, Fault, FaultCode, Grant, LogOf, Reply, Request, Scope, Target, Ticket,
 };
-use crate::domain::{Channel, EventKind, Life, Namespec, Now, Signal, SupervisorState};
+use crate::config::spec::{GroupSpec, ProcessKind};
+use crate::domain::{Channel, EventKind, Life, Namespec, Now, Signal, SpawnError, SupervisorState};
 
 /// The text of FAILED when a grant does not cover what is asked.
 const NOT_PERMITTED: &str = "not permitted";
@@ -118,7 +119,16 @@ impl Fleet {
                 Err(fault) => Err(fault),
                 Ok(()) => return Admission::Shutdown,
             },
-            Request::AddGroup(name) => self.add_group(&name, scope, now, out),
+            Request::AddGroup(name) => match self.addable(&name, scope) {
+                Err(fault) => Err(fault),
+                Ok(group) if has_sockets(&group) => {
+                    let pending = Pending::AddGroup(group.name.clone());
+                    self.tickets.insert(ticket, pending);
+                    out.push(Action::TrySockets(ticket, group));
+                    return Admission::Taken;
+                }
+                Ok(group) => Ok(self.add_group(&group, now, out)),
+            },
             Request::RemoveGroup(name) => self.remove_group(&name, scope, now, out),
             Request::LogFile(LogOf::Daemon) => Ok(Reply::LogFile(self.identity.daemon_log.clone())),
             Request::LogFile(LogOf::Process(name, channel)) => self.one(&name, scope).map(|slot| {
@@ -268,13 +278,8 @@ impl Fleet {
         views
     }
 
-    fn add_group(
-        &mut self,
-        name: &str,
-        scope: &Scope,
-        now: Now,
-        out: &mut Actions,
-    ) -> Result<Reply, Fault> {
+    /// The group of this name in the configuration read last, if it may be added.
+    fn addable(&self, name: &str, scope: &Scope) -> Result<Arc<GroupSpec>, Fault> {
         permitted(scope, name)?;
         let group = self.last_read.groups.iter();
         let group = group
@@ -285,9 +290,42 @@ impl Fleet {
         if self.groups.contains_key(name) {
             return Err(FaultCode::AlreadyAdded.of(name));
         }
-        self.add(&group, now, out);
+        Ok(group)
+    }
+
+    fn add_group(&mut self, group: &Arc<GroupSpec>, now: Now, out: &mut Actions) -> Reply {
+        self.add(group, now, out);
         self.autostart(&group.name, now, out);
-        Ok(Reply::Done)
+        Reply::Done
+    }
+
+    /// The shell has tried the sockets of a group that is to be added.
+    pub(super) fn sockets_tried(
+        &mut self,
+        ticket: Ticket,
+        result: Result<(), SpawnError>,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        let name = match self.tickets.remove(&ticket) {
+            Some(Pending::AddGroup(name)) => name,
+            Some(other) => {
+                self.tickets.insert(ticket, other);
+                return;
+            }
+            // Answered already, when everything had come to its end.
+            None => return,
+        };
+        // Much may have happened since it was asked for.
+        let answer = match result {
+            _ if self.mood != SupervisorState::Running => Err(FaultCode::ShutdownState.bare()),
+            // Differs: the original answers HTTP 500.
+            Err(error) => Err(FaultCode::Failed.of(error.to_string())),
+            Ok(()) => self
+                .addable(name.as_str(), &Scope::All)
+                .map(|group| self.add_group(&group, now, out)),
+        };
+        out.push(Action::Answer(ticket, answer));
     }
 
     fn remove_group(
@@ -307,6 +345,12 @@ impl Fleet {
         self.remove(&name, now, out);
         Ok(Reply::Done)
     }
+}
+
+/// A process of it listens on a socket that the daemon makes.
+fn has_sockets(group: &GroupSpec) -> bool {
+    let mut kinds = group.processes.iter().map(|process| &process.kind);
+    kinds.any(|kind| matches!(kind, ProcessKind::Fcgi(_)))
 }
 
 /// What admission decides.

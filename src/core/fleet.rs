@@ -129,7 +129,10 @@ impl Fleet {
                 if self.seats.living(life).is_some() {
                     self.step(life.slot, now, out, Process::drained);
                 }
-                self.seats.lay_ghost(life);
+                if self.seats.lay_ghost(life) {
+                    // Nobody remembers what it was. Who has no socket has none to give back.
+                    out.push(Action::Release(life));
+                }
             }
             Input::Signalled {
                 life,
@@ -144,6 +147,7 @@ impl Fleet {
                 request,
             } => self.asked(now, ticket, caller, grant, request, out),
             Input::Checked { ticket, result } => self.checked(ticket, result, now, out),
+            Input::SocketsTried { ticket, result } => self.sockets_tried(ticket, result, now, out),
             Input::Loaded { reason, result } => self.loaded(reason, result, now, out),
             Input::Cleared { ticket, result, .. } => self.cleared(ticket, result, now, out),
             Input::DaemonLogCleared { ticket, result } => {
@@ -234,6 +238,7 @@ impl Fleet {
             return;
         };
         let before = process.state();
+        let life = process.run.stage.life();
         let mut moment = Moment {
             now,
             out,
@@ -243,6 +248,12 @@ impl Fleet {
         };
         act(process, &mut moment);
         let after = process.state();
+        if let Some(life) = life
+            && process.has_socket()
+            && process.run.stage.life() != Some(life)
+        {
+            out.push(Action::Release(life));
+        }
         if after != ProcessState::Stopping {
             process.run.report_at = Tick::NEVER;
         }
@@ -296,6 +307,9 @@ impl Fleet {
     fn resolved(&mut self, life: Life, now: Now, out: &mut Actions) {
         if self.seats.living(life).is_some() {
             self.step(life.slot, now, out, Process::resolved);
+        } else {
+            // The attempt was called off; whoever holds its plan must let go.
+            out.push(Action::Drain(life));
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::process::Process;
-use crate::config::spec::{GroupKind, GroupSpec};
+use crate::config::spec::GroupSpec;
 use crate::domain::{GroupName, Life};
 
 /// An active group.
@@ -20,22 +20,6 @@ pub(super) struct Group {
     pub(super) by_name: Box<[u32]>,
     /// How many of its processes are in no stopped state.
     pub(super) unstopped: u32,
-}
-
-impl Group {
-    /// Its processes are run by this version.
-    pub(super) fn is_run(&self) -> bool {
-        !matches!(self.spec.kind, GroupKind::Fcgi(_))
-    }
-
-    /// The word of the section for a group of this kind.
-    pub(super) fn kind(&self) -> &'static str {
-        match self.spec.kind {
-            GroupKind::Programs => "program",
-            GroupKind::Listeners { .. } => "eventlistener",
-            GroupKind::Fcgi(_) => "fcgi-program",
-        }
-    }
 }
 
 /// What one slot holds.
@@ -126,14 +110,16 @@ impl Seats {
         }
     }
 
-    /// The end of a removed process's life is over: its slot is free.
-    pub(super) fn lay_ghost(&mut self, life: Life) {
+    /// The end of a removed process's life is over: its slot is free. Answers whether it was one's.
+    pub(super) fn lay_ghost(&mut self, life: Life) -> bool {
         if let Some(seat @ Seat::Ghost(_)) = self.seats.get_mut(life.slot as usize)
             && matches!(seat, Seat::Ghost(own) if *own == life)
         {
             *seat = Seat::Empty;
             self.free.push(life.slot);
+            return true;
         }
+        false
     }
 }
 

@@ -100,6 +100,13 @@ pub enum Input {
         /// The verdict.
         result: Result<(), SpawnError>,
     },
+    /// The sockets of a group were tried, see [`super::Action::TrySockets`].
+    SocketsTried {
+        /// Of the request.
+        ticket: Ticket,
+        /// The verdict.
+        result: Result<(), SpawnError>,
+    },
     /// The configuration was read.
     Loaded {
         /// Why.

@@ -97,7 +97,7 @@ impl Process {
     pub(super) fn new(spec: Arc<ProcessSpec>, logs: LogPaths, tenure: u64) -> Self {
         let hearing = match spec.kind {
             ProcessKind::Listener => Some(Hearing::Acknowledged),
-            ProcessKind::Program => None,
+            ProcessKind::Program | ProcessKind::Fcgi(_) => None,
         };
         Self {
             spec,
@@ -127,6 +127,11 @@ impl Process {
     /// Bytes for its standard input are taken: it lives and nobody has asked it to stop.
     pub(super) fn takes_stdin(&self) -> bool {
         self.state() != ProcessState::Stopping && self.run.stage.reachable().is_some()
+    }
+
+    /// It shares a listening socket with the others of its program.
+    pub(super) fn has_socket(&self) -> bool {
+        matches!(self.spec.kind, ProcessKind::Fcgi(_))
     }
 
     /// When something happens by itself.

@@ -10,9 +10,7 @@ use super::process::Process;
 use super::{Action, Actions, Fleet};
 use crate::api::FaultCode;
 use crate::config::spec::GroupSpec;
-use crate::domain::{
-    Event, EventKind, GroupName, Line, LogPaths, Now, ProcessName, SupervisorState,
-};
+use crate::domain::{Event, EventKind, GroupName, LogPaths, Now, ProcessName, SupervisorState};
 
 impl Fleet {
     /// Adds the groups of the configuration and starts what is to start.
@@ -64,12 +62,6 @@ impl Fleet {
             by_name,
             unstopped: 0,
         };
-        if !group.is_run() {
-            out.push(Action::Log(Line::NotYetSupported {
-                group: spec.name.clone(),
-                kind: group.kind().to_owned(),
-            }));
-        }
         self.groups.insert(spec.name.clone(), group);
         self.add_pool(spec, now, out);
         Self::publish(out, Some(spec.name.clone()), EventKind::GroupAdded);
@@ -110,7 +102,7 @@ impl Fleet {
 
     /// Starts what is to start with its group.
     pub(super) fn autostart(&mut self, group: &GroupName, now: Now, out: &mut Actions) {
-        let Some(group) = self.groups.get(group).filter(|group| group.is_run()) else {
+        let Some(group) = self.groups.get(group) else {
             return;
         };
         let autostarts = |slot: &u32| {

@@ -27,6 +27,7 @@ impl Fleet {
                 other @ (Pending::Reread
                 | Pending::Restart
                 | Pending::ClearDaemonLog
+                | Pending::AddGroup(_)
                 | Pending::Stdin(_)),
             ) => {
                 self.tickets.insert(ticket, other);
@@ -231,22 +232,6 @@ impl Fleet {
         member: Member,
         out: &mut Actions,
     ) -> Step {
-        let group = self.groups.get(&member.group);
-        if let Some(group) = group.filter(|group| !group.is_run()) {
-            let text = format!(
-                "{}: [{}:{}] is not run by this version",
-                batch.named(&member.group, &member.process),
-                group.kind(),
-                member.group
-            );
-            let index = batch.reach();
-            batch.settle(
-                index,
-                true,
-                result(&member, Some(FaultCode::Failed.of(text))),
-            );
-            return Step::Next;
-        }
         let Some(process) = self.seats.get(member.slot) else {
             return Step::Next;
         };
@@ -466,7 +451,11 @@ impl Fleet {
         match self.tickets.get(&ticket) {
             Some(Pending::Batch(batch)) => code.of(batch.named(group, process)),
             Some(
-                Pending::Reread | Pending::Restart | Pending::ClearDaemonLog | Pending::Stdin(_),
+                Pending::Reread
+                | Pending::Restart
+                | Pending::ClearDaemonLog
+                | Pending::AddGroup(_)
+                | Pending::Stdin(_),
             )
             | None => code.bare(),
         }

@@ -272,6 +272,8 @@ pub(super) enum Pending {
     Restart,
     /// The daemon's log is being cleared.
     ClearDaemonLog,
+    /// The sockets of a group to be added are being tried.
+    AddGroup(GroupName),
     /// Bytes are on their way to a standard input; the name as typed.
     Stdin(String),
 }

@@ -73,6 +73,7 @@ fn one(
     let mut notes = become_user(spec)?;
     notes.extend(config.notes.iter().cloned());
 
+    let is_first = lasting.is_none();
     let Lasting {
         signals,
         limits,
@@ -114,6 +115,17 @@ fn one(
         for line in output::clean_up(&spec.childlogdir, &spec.identifier, |_| false) {
             activity.write(sys::now().wall, &line);
         }
+    }
+    let tried = spawn::try_sockets(&config.groups, |line| {
+        activity.write(sys::now().wall, &line);
+    });
+    if let Err(error) = tried {
+        let error = error.to_string();
+        if is_first {
+            return Err(Fatal::Broken(error));
+        }
+        // Differs: the original ends here too. All else is to go on after a reload; its processes will say the same.
+        activity.write(sys::now().wall, &Line::SocketRefused { error });
     }
     for server in &config.servers {
         for name in &config.rpc_interfaces {
@@ -171,8 +183,13 @@ fn one(
         .map_err(broken("cannot start the output thread"))?;
     let answers = sender.clone();
     let base = Base::new(std::env::vars_os(), spec.server_url.clone(), limits.clone());
-    let spawn = spawn::start(base, move |done| answers.spawn(done))
-        .map_err(broken("cannot start the spawn thread"))?;
+    let log = output.clone();
+    let spawn = spawn::start(
+        base,
+        move |done| answers.spawn(done),
+        move |line| log.log(line),
+    )
+    .map_err(broken("cannot start the spawn thread"))?;
     let log = output.clone();
     let front = front::Options {
         servers,

@@ -2,6 +2,7 @@
 //!
 //! Everything that is wrong here ends the daemon early, with all reasons on standard error and status 2.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,17 +15,18 @@ use crate::config::options::{self, DaemonOptions};
 use crate::config::spec::Config;
 use crate::config::{self, ConfigErrors, render, search};
 use crate::domain::VERSION;
-use crate::sys;
+use crate::{pidproxy, sys};
 
 /// Runs the daemon, or whatever else `args` (with argv\[0\]) ask for.
 #[must_use]
 pub fn run(args: &[String]) -> ExitCode {
     let argv0 = args.first().map_or("supervisord", String::as_str);
-    if Path::new(argv0)
-        .file_name()
-        .is_some_and(|name| name == "echo_supervisord_conf")
-    {
-        return print(&render::sample());
+    // The same binary under other names.
+    match Path::new(argv0).file_name().and_then(OsStr::to_str) {
+        Some("echo_supervisord_conf") => return print(&render::sample()),
+        // Its command's words need not be UTF-8.
+        Some("pidproxy") => return pidproxy::run(&std::env::args_os().collect::<Vec<_>>()),
+        _ => {}
     }
     let machine = match Machine::new() {
         Ok(machine) => machine,

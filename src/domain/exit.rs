@@ -82,6 +82,13 @@ pub enum SpawnError {
         /// What the kernel said.
         errno: Errno,
     },
+    /// The socket of a FastCGI program cannot be made.
+    Socket {
+        /// Its address.
+        url: String,
+        /// Why.
+        reason: String,
+    },
     /// EAGAIN from the kernel when asked for a process.
     TooManyProcesses {
         /// The process's name.
@@ -139,6 +146,10 @@ impl fmt::Display for SpawnError {
                     "unknown error making dispatchers for '{name}': {}",
                     errno.name()
                 )
+            }
+            // Differs: where a process is spawned, the original ends the daemon with this sentence.
+            Self::Socket { url, reason } => {
+                write!(f, "Could not create FastCGI socket {url}: {reason}")
             }
             Self::TooManyProcesses { name } => {
                 write!(f, "Too many processes in process table to spawn '{name}'")

@@ -163,7 +163,10 @@ lines! {
     CannotCleanUp { path: String } = Warn "Failed to clean up '{path}'";
     RestartRefused { error: String } = Error ours "restart refused, everything goes on as it was: {error}";
     ConfigError { error: String } = Error ours "{error}";
+    SocketRefused { error: String } = Error ours "{error}";
     // Life of a process
+    CreatingSocket { url: String } = Info "Creating socket {url}";
+    ClosingSocket { url: String } = Info "Closing socket {url}";
     Spawned { name: ProcessName, pid: i32 } = Info "spawned: '{name}' with pid {pid}";
     SpawnFailed { error: String } = Info "spawnerr: {error}";
     Success { name: ProcessName, startsecs: i64 } = Info "success: {name} entered RUNNING state, process has stayed up for > than {startsecs} seconds (startsecs)";
@@ -187,7 +190,6 @@ lines! {
     KillProblem { name: ProcessName, pid: i32, error: String } = Critical "unknown problem killing {name} ({pid}):{error}";
     SendProblem { name: ProcessName, pid: i32, error: String } = Critical "unknown problem sending sig {name} ({pid}):{error}";
     RestartFloored { name: ProcessName, millis: u64 } = Debug ours "restart of {name} waits {millis} ms (restart_floor)";
-    NotYetSupported { group: GroupName, kind: String } = Warn ours "[{kind}:{group}] is configured but not run by this version; its processes stay STOPPED";
     // Output of processes
     Output { name: ProcessName, channel: String, text: String } = Debug "'{name}' {channel} output:\n{text}";
     ChannelClosed { fd: i32, name: ProcessName, channel: String } = Debug "fd {fd} closed, stopped monitoring <{channel} of {name}>";

@@ -309,6 +309,7 @@ impl Engine {
                 Input::SpawnFailed { life, error }
             }
             Done::Checked(ticket, result) => Input::Checked { ticket, result },
+            Done::SocketsTried(ticket, result) => Input::SocketsTried { ticket, result },
             Done::Spawned(life, pid, pidfd) => {
                 self.spawning.remove(&life);
                 self.watch(life, pid, pidfd);

@@ -41,6 +41,8 @@ impl Engine {
                 self.ends.remove(&life);
                 hands.output.send(Command::Drain(life));
             }
+            Action::Release(life) => hands.spawn.send(Job::Release(life)),
+            Action::TrySockets(ticket, group) => hands.spawn.send(Job::TrySockets(ticket, group)),
             Action::Check(ticket, spec) => hands.spawn.send(Job::Check(ticket, spec)),
             Action::CreateLogs(paths) => hands.output.send(Command::CreateLogs(paths)),
             Action::ClearLogs { ticket, slot, logs } => {

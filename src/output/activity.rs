@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::file::{LogFile, Rules, Stop, remove};
-use super::place::REFUSED;
 use super::syslog::{Change, Syslog};
 use crate::domain::{Bytes, Errno, Level, Line, Wall};
+use crate::sys::place::REFUSED;
 
 /// Bytes that wait for a slow reader (a terminal, a pipe) at most; whole lines beyond are lost, counted.
 const WAITING_BYTES_MAX: usize = 256 << 10;

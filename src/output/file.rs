@@ -12,8 +12,8 @@ use nix::sys::socket::{MsgFlags, send};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::{Whence, ftruncate, geteuid, lseek, write};
 
-use super::place::{self, Place, errno};
 use crate::domain::{Bytes, Errno};
+use crate::sys::place::{self, Place, errno};
 
 /// What one descriptor takes at once without blocking when it only says "there is room" (pipe(7), PIPE_BUF).
 const PIECE_BYTES: usize = 4096;

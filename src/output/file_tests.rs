@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 
-use super::super::place::REFUSED;
 use super::super::testing::TempDir;
 use super::*;
+use crate::sys::place::REFUSED;
 
 fn rules(path: &Path, maxbytes: i64, backups: i64) -> Rules {
     Rules {

@@ -9,7 +9,6 @@ mod follow;
 mod message;
 #[cfg(test)]
 mod oracle_tests;
-mod place;
 mod protocol;
 mod reactor;
 mod run;

@@ -16,7 +16,6 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::{pipe2, read};
 
 use super::file::{self, Rules};
-use super::place::errno;
 use super::run::{
     GENERATIONS, Role, Run, close_stdin, index, is_waiting, remove_pipes, settle_stdin, shut,
     token, unpoll_pipe, unpoll_sink,
@@ -29,6 +28,7 @@ use super::thread::Orders;
 use super::{Activity, Command, Report};
 use crate::config::spec::{LogSpec, LogTarget, ProcessKind, ProcessSpec};
 use crate::domain::{Channel, Envelope, Errno, Life, Line, LogPaths, SpawnError};
+use crate::sys::place::errno;
 use crate::sys::{self, ChildEnds, Interest, Poller, Ready};
 
 /// One read takes at most this; as much as a pipe holds unless somebody grew it, so more gains nothing.
@@ -367,8 +367,15 @@ impl Reactor {
         if let Some(&place) = self.places.get(&life) {
             self.discard(place);
         }
-        let (stdin_theirs, stdin) = pipe2(OFlag::O_CLOEXEC).map_err(errno)?;
-        not_blocking(&stdin)?;
+        let (stdin, stdin_theirs) = match spec.kind {
+            // The socket of its program takes that place; writing to it is told as the original tells it: closed.
+            ProcessKind::Fcgi(_) => (Stdin::closed(), None),
+            ProcessKind::Program | ProcessKind::Listener => {
+                let (theirs, ours) = pipe2(OFlag::O_CLOEXEC).map_err(errno)?;
+                not_blocking(&ours)?;
+                (Stdin::new(ours), Some(theirs))
+            }
+        };
         let (stdout, stdout_theirs) = self.stream(life, spec, Channel::Stdout, paths)?;
         let (stderr, stderr_theirs) = if spec.redirect_stderr {
             (None, None)
@@ -390,7 +397,7 @@ impl Reactor {
             generation: self.generation,
             streams: [Some(stdout), stderr],
             reading: false,
-            stdin: Stdin::new(stdin),
+            stdin,
             stdin_polled: false,
             draining: None,
         };
@@ -440,7 +447,8 @@ impl Reactor {
         let stream = Stream::new(life, &spec.name, channel, log, ours, sink);
         let stream = match (&spec.kind, channel) {
             (ProcessKind::Listener, Channel::Stdout) => stream.of_listener(),
-            (ProcessKind::Listener, Channel::Stderr) | (ProcessKind::Program, _) => stream,
+            (ProcessKind::Listener, Channel::Stderr)
+            | (ProcessKind::Program | ProcessKind::Fcgi(_), _) => stream,
         };
         Ok((stream, theirs))
     }

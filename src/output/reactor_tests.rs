@@ -10,7 +10,7 @@ use super::super::testing::{TempDir, eventually};
 use super::super::{Options, OutputHandle, start};
 use super::*;
 use crate::api::Ticket;
-use crate::config::spec::{AutoRestart, LogSpec, ProcessKind};
+use crate::config::spec::{AutoRestart, FcgiSocket, LogSpec, ProcessKind};
 use crate::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
 
 const LIFE: Life = Life {
@@ -117,7 +117,7 @@ impl Bench {
             .send(Command::Prepare(life, Arc::new(spec), paths));
         let ends = match self.next() {
             Report::Prepared(of, ends) if of == life => Ends {
-                stdin: ends.stdin.into(),
+                stdin: ends.stdin.expect("a pipe").into(),
                 stdout: ends.stdout.into(),
                 stderr: ends.stderr.map(Into::into),
             },
@@ -819,6 +819,38 @@ fn stop_writes_out_what_the_pipes_hold() {
     bench.output.join();
     assert_eq!(bench.read("out"), "last words");
     bench.output.send(Command::ReopenLogs);
+}
+
+#[test]
+fn cfg_59_a_process_with_a_socket_has_no_pipe_for_standard_input() {
+    let bench = Bench::new("socket", Level::Info);
+    let mut spec = spec("cat");
+    spec.kind = ProcessKind::Fcgi(Arc::new(FcgiSocket {
+        program: Arc::from("cat"),
+        url: "unix:///x".to_owned(),
+        mode: None,
+        owner: (None, None),
+        backlog: None,
+    }));
+    bench
+        .output
+        .send(Command::Prepare(LIFE, Arc::new(spec), bench.paths()));
+    match bench.next() {
+        Report::Prepared(LIFE, ends) => assert!(ends.stdin.is_none()),
+        other => panic!("not prepared: {other:?}"),
+    }
+    bench.output.send(Command::WriteStdin {
+        ticket: Ticket(1),
+        life: LIFE,
+        data: b"x".to_vec(),
+    });
+    match bench.next() {
+        Report::StdinTaken(Ticket(1), result) => {
+            assert_eq!(result, Err(errno(nix::errno::Errno::EPIPE)));
+        }
+        other => panic!("{other:?}"),
+    }
+    bench.drain(LIFE);
 }
 
 #[test]

@@ -6,8 +6,8 @@
 use std::os::fd::BorrowedFd;
 
 use super::file::{LogFile, Rules, Stop};
-use super::place::REFUSED;
 use crate::domain::{Channel, Errno, Line, ProcessName};
+use crate::sys::place::REFUSED;
 
 /// A log and its troubles.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::unistd::write;
 
-use super::place::errno;
 use crate::domain::Errno;
+use crate::sys::place::errno;
 
 /// Bytes that wait for one process at most; one message that finds the queue empty may be longer.
 const QUEUE_BYTES_MAX: usize = 1 << 20;
@@ -23,6 +23,14 @@ impl Stdin {
     pub(super) fn new(pipe: OwnedFd) -> Self {
         Self {
             pipe: Some(pipe),
+            queue: Vec::new(),
+        }
+    }
+
+    /// The process has none.
+    pub(super) fn closed() -> Self {
+        Self {
+            pipe: None,
             queue: Vec::new(),
         }
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use super::place;
+use crate::sys::place;
 
 /// Bytes that one call returns at most.
 // Differs: the original reads any amount into memory, several times over on its way into the answer.

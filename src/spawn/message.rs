@@ -5,19 +5,24 @@ use std::sync::Arc;
 
 use super::Plan;
 use crate::api::Ticket;
-use crate::config::spec::ProcessSpec;
+use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{Life, SpawnError};
 use crate::sys::ChildEnds;
 
 /// What the spawn thread is asked. Handled in order.
 #[derive(Debug)]
 pub enum Job {
-    /// Split the command, find it, look the user's groups up, lay out argv and environment.
+    /// Make the socket of its program if it has one and nobody holds it; split the command, find it, look the user's
+    /// groups up, lay out argv and environment. Whatever comes of it, [`Job::Release`] follows when the life is over.
     Resolve(Life, Arc<ProcessSpec>),
     /// The same for a client that only wants to know whether it would work.
     Check(Ticket, Arc<ProcessSpec>),
     /// Run it.
     Spawn(Life, Box<Plan>, ChildEnds),
+    /// The life is over: what was made for it when it was resolved may go.
+    Release(Life),
+    /// Make the sockets of a group and close them again.
+    TrySockets(Ticket, Arc<GroupSpec>),
     /// End.
     Stop,
 }
@@ -31,6 +36,8 @@ pub enum Done {
     Failed(Life, SpawnError),
     /// See [`Job::Check`].
     Checked(Ticket, Result<(), SpawnError>),
+    /// See [`Job::TrySockets`].
+    SocketsTried(Ticket, Result<(), SpawnError>),
     /// It runs (or is about to fail its exec, which then shows as an exit with status 127).
     Spawned(Life, i32, OwnedFd),
 }

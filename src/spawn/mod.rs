@@ -3,6 +3,7 @@
 mod command;
 mod message;
 mod plan;
+mod sockets;
 #[cfg(test)]
 mod testing;
 mod thread;
@@ -10,4 +11,5 @@ mod words;
 
 pub use message::{Done, Job};
 pub use plan::{Base, Plan};
+pub use sockets::try_sockets;
 pub use thread::{SpawnHandle, start};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::spec::{AutoRestart, LogSpec, LogTarget, ProcessKind, ProcessSpec};
+use crate::config::spec::{AutoRestart, FcgiSocket, LogSpec, LogTarget, ProcessKind, ProcessSpec};
 use crate::domain::{Bytes, GroupName, ProcessName, Seconds, Signal};
 
 pub(super) fn spec(command: &str, environment: &[(&str, &str)]) -> ProcessSpec {
@@ -41,5 +41,20 @@ pub(super) fn spec(command: &str, environment: &[(&str, &str)]) -> ProcessSpec {
         server_url: None,
         kind: ProcessKind::Program,
         restart_floor: Seconds(1),
+    }
+}
+
+/// A process of the group `group` that listens at `url`.
+pub(super) fn fcgi(group: &str, url: &str, command: &str) -> ProcessSpec {
+    ProcessSpec {
+        group: GroupName::parse(group).expect("valid"),
+        kind: ProcessKind::Fcgi(Arc::new(FcgiSocket {
+            program: Arc::from("web"),
+            url: url.to_owned(),
+            mode: url.starts_with("unix").then_some(0o700),
+            owner: (None, None),
+            backlog: None,
+        })),
+        ..spec(command, &[])
     }
 }

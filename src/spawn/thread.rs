@@ -8,17 +8,24 @@ use std::thread::JoinHandle;
 use super::command;
 use super::message::{Done, Job};
 use super::plan::{Base, Plan};
-use crate::domain::{Errno, SpawnError};
+use super::sockets::Sockets;
+use crate::config::spec::ProcessKind;
+use crate::domain::{Errno, Line, SpawnError};
 use crate::sys::{self, ChildEnds, Spawner};
 
-/// Starts the thread. `done` is called on it with each answer, in the order of the jobs; it must not block.
+/// Starts the thread. `done` is called on it with each answer, in the order of the jobs, `log` with each line for the
+/// activity log; neither may block.
 ///
 /// To be called before many descriptors are open and before anybody waits for children of unknown pid (see
 /// [`Spawner::new`]).
 ///
 /// # Errors
 /// No descriptors, memory or threads to be had.
-pub fn start(base: Base, done: impl Fn(Done) + Send + 'static) -> io::Result<SpawnHandle> {
+pub fn start(
+    base: Base,
+    done: impl Fn(Done) + Send + 'static,
+    mut log: impl FnMut(Line) + Send + 'static,
+) -> io::Result<SpawnHandle> {
     let spawner = Spawner::new()?;
     // Not bounded by the channel but by who sends: the core has at most one job out per life and one life in the making
     // per slot, and checks are bounded by the questions that the control handle lets into the engine. So `send` need
@@ -26,7 +33,7 @@ pub fn start(base: Base, done: impl Fn(Done) + Send + 'static) -> io::Result<Spa
     let (jobs, inbox) = channel();
     let thread = std::thread::Builder::new()
         .name("spawn".to_owned())
-        .spawn(move || run(&base, spawner, &inbox, &done))?;
+        .spawn(move || run(&base, spawner, &inbox, &done, &mut log))?;
     Ok(SpawnHandle { jobs, thread })
 }
 
@@ -54,7 +61,14 @@ impl SpawnHandle {
 /// Jobs after which free memory is given back, at the next moment without a job.
 const GIVE_BACK_JOBS: usize = 256;
 
-fn run(base: &Base, mut spawner: Spawner, inbox: &Receiver<Job>, done: &dyn Fn(Done)) {
+fn run(
+    base: &Base,
+    mut spawner: Spawner,
+    inbox: &Receiver<Job>,
+    done: &dyn Fn(Done),
+    log: &mut dyn FnMut(Line),
+) {
+    let mut sockets = Sockets::default();
     let mut jobs_since = 0;
     loop {
         let job = match inbox.try_recv() {
@@ -74,17 +88,32 @@ fn run(base: &Base, mut spawner: Spawner, inbox: &Receiver<Job>, done: &dyn Fn(D
         };
         jobs_since += 1;
         match job {
-            Job::Resolve(life, spec) => done(match Plan::new(base, &spec) {
-                Ok(plan) => Done::Resolved(life, Box::new(plan)),
-                Err(error) => Done::Failed(life, error),
-            }),
+            Job::Resolve(life, spec) => {
+                let held = match &spec.kind {
+                    // First, as in Supervisor: a command that is missing is told after the socket was made.
+                    ProcessKind::Fcgi(socket) => sockets.hold(life, &spec.group, socket, log),
+                    ProcessKind::Program | ProcessKind::Listener => Ok(()),
+                };
+                done(match held.and_then(|()| Plan::new(base, &spec)) {
+                    Ok(plan) => Done::Resolved(life, Box::new(plan)),
+                    Err(error) => Done::Failed(life, error),
+                });
+            }
             Job::Check(ticket, spec) => {
                 done(Done::Checked(ticket, command::find(base, &spec).map(drop)));
             }
-            Job::Spawn(life, plan, ends) => done(match spawn(&mut spawner, &plan, ends) {
-                Ok((pid, pidfd)) => Done::Spawned(life, pid, pidfd),
-                Err(error) => Done::Failed(life, error),
-            }),
+            Job::Spawn(life, plan, mut ends) => {
+                let refused = |error| refusal(plan.name.clone(), Errno::from(error));
+                let lent = sockets.lend(life, &mut ends).map_err(refused);
+                done(match lent.and_then(|()| spawn(&mut spawner, &plan, ends)) {
+                    Ok((pid, pidfd)) => Done::Spawned(life, pid, pidfd),
+                    Err(error) => Done::Failed(life, error),
+                });
+            }
+            Job::Release(life) => sockets.release(life, log),
+            Job::TrySockets(ticket, group) => {
+                done(Done::SocketsTried(ticket, sockets.try_group(&group, log)));
+            }
             Job::Stop => return,
         }
     }
@@ -110,7 +139,7 @@ fn refusal(name: String, errno: Errno) -> SpawnError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::spec;
+    use super::super::testing::{fcgi, spec};
     use super::*;
     use crate::api::Ticket;
     use crate::domain::{ExitStatus, Life};
@@ -128,9 +157,13 @@ mod tests {
             .iter()
             .map(|&(name, value)| (name.into(), value.into()));
         let base = Base::new(environ, None, Vec::new());
-        let handle = start(base, move |done| {
-            let _ = answers.send(done);
-        });
+        let handle = start(
+            base,
+            move |done| {
+                let _ = answers.send(done);
+            },
+            |_| {},
+        );
         (handle.expect("started"), outbox)
     }
 
@@ -156,7 +189,7 @@ mod tests {
         let (stdin, mut to_child) = std::io::pipe().expect("pipe");
         let (mut from_child, stdout) = std::io::pipe().expect("pipe");
         let ends = ChildEnds {
-            stdin: stdin.into(),
+            stdin: Some(stdin.into()),
             stdout: stdout.into(),
             stderr: None,
         };
@@ -200,6 +233,58 @@ mod tests {
         ));
         assert!(matches!(&answers[3], Done::Resolved(of, _) if *of == life(2)));
         assert_eq!(answers.len(), 4);
+    }
+
+    #[test]
+    fn cfg_59_a_process_has_its_socket_as_standard_input_until_it_is_released() {
+        let path = std::env::temp_dir().join(format!("spawn-thread-{}", std::process::id()));
+        let url = format!("unix://{}", path.display());
+        let (answers, outbox) = channel();
+        let (lines, log) = channel();
+        let handle = start(
+            Base::new([], None, Vec::new()),
+            move |done| {
+                let _ = answers.send(done);
+            },
+            move |line| {
+                let _ = lines.send(line.to_string());
+            },
+        )
+        .expect("started");
+        let next = || outbox.recv_timeout(LIMIT).expect("an answer in time");
+        // A command that is missing is told after the socket was made; what it held goes back.
+        let missing = Arc::new(fcgi("g", &url, "/nonexistent"));
+        handle.send(Job::Resolve(life(1), missing));
+        assert!(matches!(next(), Done::Failed(of, SpawnError::NotFound(_)) if of == life(1)));
+        handle.send(Job::Release(life(1)));
+        let command = "sh -c 'readlink /proc/$$/fd/0'";
+        handle.send(Job::Resolve(life(2), Arc::new(fcgi("g", &url, command))));
+        let Done::Resolved(_, plan) = next() else {
+            panic!("not resolved");
+        };
+        let (mut from_child, stdout) = std::io::pipe().expect("pipe");
+        let ends = ChildEnds {
+            stdin: None,
+            stdout: stdout.into(),
+            stderr: None,
+        };
+        handle.send(Job::Spawn(life(2), plan, ends));
+        let Done::Spawned(..) = next() else {
+            panic!("not spawned");
+        };
+        let mut text = String::new();
+        from_child.read_to_string(&mut text).expect("read");
+        assert!(text.starts_with("socket:["), "{text}");
+        std::os::unix::net::UnixStream::connect(&path).expect("it listens");
+        handle.send(Job::Release(life(2)));
+        handle.join();
+        let (made, closed) = (
+            format!("Creating socket {url}"),
+            format!("Closing socket {url}"),
+        );
+        let lines: Vec<String> = log.iter().collect();
+        assert_eq!(lines, [&made, &closed, &made, &closed].map(String::clone));
+        std::fs::remove_file(&path).expect("the file stays");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 /// What the child will have as descriptors 0, 1 and 2. All are close-on-exec here.
 #[derive(Debug)]
 pub struct ChildEnds {
-    /// Read end of its standard input.
-    pub stdin: OwnedFd,
+    /// Read end of its standard input, or what it has in its place; none: the null device.
+    pub stdin: Option<OwnedFd>,
     /// Write end of its standard output.
     pub stdout: OwnedFd,
     /// Write end of its standard error; none: the same as standard output.

@@ -1,13 +1,30 @@
-//! Children by their pidfds: how they ended, and signals to them. Also the strangers that only a pid is known of.
+//! Processes by their pidfds: how children ended, and signals to them. Also the strangers that only a pid is known of.
 #![expect(
     unsafe_code,
     reason = "waitid and pidfd_send_signal, for nix knows no real-time signals"
 )]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::domain::{ExitStatus, Signal};
+
+/// A descriptor of the process that has this number now; readable once that has ended. Close-on-exec.
+///
+/// # Errors
+/// ESRCH: there is none. EINVAL, ENOENT: not a process's number, or a thread's. EMFILE, ENOMEM.
+///
+/// # Source
+/// pidfd_open(2).
+pub fn open_pidfd(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: no memory involved.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    match RawFd::try_from(fd) {
+        // SAFETY: a new descriptor that nobody else knows.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
 
 /// Reaps the child, if it has ended: its pid and how.
 ///
@@ -149,6 +166,24 @@ fn decode(code: i32, status: i32) -> ExitStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_is_opened_by_its_number_while_it_has_one() {
+        let mut child = std::process::Command::new("/bin/sleep")
+            .arg("1000")
+            .spawn()
+            .expect("started");
+        let pid = i32::try_from(child.id()).expect("small");
+        let pidfd = open_pidfd(pid).expect("open");
+        let nothing = Signal::from_number(0).expect("accepted");
+        send_signal(&pidfd, nothing).expect("it is there");
+        child.kill().expect("killed");
+        child.wait().expect("reaped");
+        let gone = send_signal(&pidfd, nothing).expect_err("gone");
+        assert_eq!(gone.raw_os_error(), Some(libc::ESRCH));
+        assert!(open_pidfd(0).is_err());
+        assert!(open_pidfd(-1).is_err());
+    }
 
     #[test]
     fn log_03_codes_of_the_kernel_become_statuses() {

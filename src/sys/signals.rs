@@ -1,8 +1,13 @@
 //! Signals to the daemon: blocked in every thread, read from a descriptor.
-#![expect(unsafe_code, reason = "sigaction, to ignore a signal")]
+#![expect(
+    unsafe_code,
+    reason = "sigaction, to ignore a signal; a step between fork and exec"
+)]
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -89,6 +94,15 @@ pub fn ignore(signals: &[Signal]) -> io::Result<()> {
     Ok(())
 }
 
+/// Lets `command` start with no signal blocked, whatever this thread blocks: std hands our mask on, and what is blocked at
+/// its start most programs never unblock.
+pub fn start_unblocked(command: &mut Command) {
+    // SAFETY: what runs between fork and exec is one system call on a value that lives on the stack.
+    unsafe {
+        command.pre_exec(|| Ok(SigSet::empty().thread_set_mask()?));
+    }
+}
+
 fn ordinary(signal: Signal) -> io::Result<nix::sys::signal::Signal> {
     Ok(nix::sys::signal::Signal::try_from(signal.number())?)
 }
@@ -112,6 +126,23 @@ mod tests {
             assert_eq!(delivered.pid, std::process::id());
             assert_eq!(delivered.uid, nix::unistd::getuid().as_raw());
             assert_eq!(reader.read().expect("read"), None);
+        });
+        thread.join().expect("joined");
+    }
+
+    #[test]
+    fn a_command_can_start_with_nothing_blocked() {
+        let thread = std::thread::spawn(|| {
+            let signal = Signal::parse("WINCH").expect("a signal");
+            let _reader = SignalReader::new(&[signal]).expect("signalfd");
+            let mut command = Command::new("grep");
+            command.args(["SigBlk", "/proc/self/status"]);
+            start_unblocked(&mut command);
+            let output = command.output().expect("started").stdout;
+            assert_eq!(
+                String::from_utf8_lossy(&output),
+                "SigBlk:\t0000000000000000\n"
+            );
         });
         thread.join().expect("joined");
     }

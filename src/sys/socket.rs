@@ -1,4 +1,8 @@
 //! Unix stream sockets in the steps that `std` does not offer one by one, and what only the kernel knows of a peer.
+#![expect(
+    unsafe_code,
+    reason = "listen, for nix refuses queues longer than the kernel's default bound"
+)]
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -6,8 +10,8 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, bind, connect,
-    listen, recv, shutdown, socket,
+    AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, bind, connect, recv, shutdown,
+    socket,
 };
 
 fn unix_socket(flags: SockFlag) -> io::Result<OwnedFd> {
@@ -30,13 +34,17 @@ pub fn unix_bound(path: &Path) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Accepts connections; also changes the queue of a socket that listens already.
+/// Accepts connections; also changes the queue of a socket that listens already. The kernel cuts `backlog` to what
+/// `net.core.somaxconn` allows.
 ///
 /// # Errors
 /// ENOTSOCK and such, for a descriptor that is no bound stream socket.
 pub fn listen_on(fd: impl AsFd, backlog: i32) -> io::Result<()> {
-    let backlog = Backlog::new(backlog).map_err(io::Error::from)?;
-    Ok(listen(&fd, backlog)?)
+    // SAFETY: the descriptor is open while it is borrowed; no memory is involved.
+    if unsafe { libc::listen(fd.as_fd().as_raw_fd(), backlog) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 /// Connects to the unix stream socket `path` without ever waiting.

@@ -118,14 +118,11 @@ impl Spawner {
             uid: uid.as_bytes(),
             word: plan.argv.iter().next().unwrap_or_default(),
         };
+        let stdin = ends.stdin.as_ref().unwrap_or(&self.null);
         let stderr = ends.stderr.as_ref().unwrap_or(&ends.stdout);
         // From here to the end of the function the staging descriptors hold the child's ends. An end that stayed there
         // would keep its pipe from ever reporting that all writers are gone.
-        let _staged = Staged::new(
-            &self.staging,
-            &self.null,
-            [&ends.stdin, &ends.stdout, stderr],
-        )?;
+        let _staged = Staged::new(&self.staging, &self.null, [stdin, &ends.stdout, stderr])?;
         let _undumpable =
             matches!(plan.ids, Ids::Become { .. } | Ids::Groups { .. }).then(Undumpable::new);
         let _blocked = Blocked::new();

@@ -164,7 +164,7 @@ fn cycle(spawner: &mut Spawner, plan: &RawPlan) {
         static POLLER: std::cell::RefCell<Poller> = std::cell::RefCell::new(Poller::new().expect("epoll"));
     }
     let ends = ChildEnds {
-        stdin: null(),
+        stdin: Some(null()),
         stdout: null(),
         stderr: Some(null()),
     };

@@ -14,8 +14,11 @@ mod support;
 mod bad;
 mod churn;
 mod events;
+mod fcgi;
 mod host;
 mod pid_one;
+mod pidproxy;
+mod plugins;
 mod programs;
 mod real;
 mod sources;
@@ -28,6 +31,9 @@ fn main() -> ExitCode {
     trials.extend(churn::trials());
     trials.extend(events::trials());
     trials.extend(real::trials());
+    trials.extend(fcgi::trials());
+    trials.extend(plugins::trials());
+    trials.extend(pidproxy::trials());
     trials.extend(pid_one::trials());
     trials.extend(sources::trials());
     support::runner::run(trials)

@@ -41,19 +41,19 @@ impl Program {
     }
 }
 
-fn installed(name: &str) -> Option<PathBuf> {
+pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     ["/usr/sbin", "/usr/bin", "/usr/local/bin"]
         .iter()
         .map(|dir| Path::new(dir).join(name))
         .find(|path| path.exists())
 }
 
-fn uid_of(name: &str) -> Option<u32> {
+pub(crate) fn uid_of(name: &str) -> Option<u32> {
     let user = User::from_name(name).ok().flatten()?;
     is_root().then(|| user.uid.as_raw())
 }
 
-fn ask(socket: &Path, request: &str) -> Option<String> {
+pub(crate) fn ask(socket: &Path, request: &str) -> Option<String> {
     let mut stream = UnixStream::connect(socket).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     stream.write_all(request.as_bytes()).ok()?;
@@ -71,7 +71,7 @@ fn ask(socket: &Path, request: &str) -> Option<String> {
     (!got.is_empty()).then(|| String::from_utf8_lossy(&got).into_owned())
 }
 
-fn open_to_all(host: &Host, name: &str) -> Result<PathBuf, String> {
+pub(crate) fn open_to_all(host: &Host, name: &str) -> Result<PathBuf, String> {
     let path = host.place.join(name);
     std::fs::create_dir(&path).map_err(|e| e.to_string())?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777))

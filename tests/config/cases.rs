@@ -183,7 +183,7 @@ const MAIN: &[(&str, &str)] = &[
     ("cfg_57 no events", "[supervisord]\n[eventlistener:a]\ncommand=c\n"),
     ("cfg_57 unknown event", "[supervisord]\n[eventlistener:a]\ncommand=c\nevents=NOSUCH\n"),
     ("cfg_57 buffer_size", "[supervisord]\n[eventlistener:a]\ncommand=c\nevents=EVENT\nbuffer_size=0\n"),
-    ("cfg_57 result_handler", "[supervisord]\n[eventlistener:a]\ncommand=c\nevents=EVENT\nresult_handler=no:such\n"),
+    ("cfg_57 result_handler", "[supervisord]\n[eventlistener:a]\ncommand=c\nevents=EVENT\nresult_handler=nosuch\n"),
     ("cfg_57 redirect_stderr", "[supervisord]\n[eventlistener:a]\ncommand=c\nevents=EVENT\nredirect_stderr=true\n"),
     ("cfg_57 every event", "[supervisord]\n[eventlistener:a]\ncommand=c\nevents=EVENT,PROCESS_STATE,PROCESS_STATE_STARTING,PROCESS_STATE_RUNNING,PROCESS_STATE_BACKOFF,PROCESS_STATE_STOPPING,PROCESS_STATE_STOPPED,PROCESS_STATE_EXITED,PROCESS_STATE_FATAL,PROCESS_STATE_UNKNOWN,PROCESS_COMMUNICATION,PROCESS_COMMUNICATION_STDOUT,PROCESS_COMMUNICATION_STDERR,PROCESS_LOG,PROCESS_LOG_STDOUT,PROCESS_LOG_STDERR,REMOTE_COMMUNICATION,SUPERVISOR_STATE_CHANGE,SUPERVISOR_STATE_CHANGE_RUNNING,SUPERVISOR_STATE_CHANGE_STOPPING,TICK,TICK_5,TICK_60,TICK_3600,PROCESS_GROUP,PROCESS_GROUP_ADDED,PROCESS_GROUP_REMOVED\n"),
     // [fcgi-program:x]
@@ -220,7 +220,7 @@ const MAIN: &[(&str, &str)] = &[
     ("cfg_65 interface", "[supervisord]\n[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n"),
     ("cfg_65 another name, more keys", "[supervisord]\n[rpcinterface:x]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\na=%(ENV_FOO)s\n"),
     ("cfg_65 no factory", "[supervisord]\n[rpcinterface:x]\n"),
-    ("cfg_65 unknown factory", "[supervisord]\n[rpcinterface:x]\nsupervisor.rpcinterface_factory = no.such:thing\n"),
+    ("cfg_65 unknown factory", "[supervisord]\n[rpcinterface:x]\nsupervisor.rpcinterface_factory = nosuch\n"),
     ("cfg_65 bad other key", "[supervisord]\n[rpcinterface:x]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\na=%(here)s\n"),
 ];
 

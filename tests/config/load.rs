@@ -433,7 +433,8 @@ fn values(kind: Kind) -> &'static [&'static str] {
         Kind::Callable => &[
             "supervisor.dispatchers:default_handler",
             "supervisor.rpcinterface:make_main_rpcinterface",
-            "no.such:thing",
+            FOREIGN,
+            "no such:thing",
             "",
         ],
         Kind::Text => &["x", "", "a b", "AUTO", "unix:///x"],
@@ -457,6 +458,9 @@ const ANY: &[&str] = &[
     "100%%",
 ];
 
+/// What Python would import, which is only warned of.
+const FOREIGN: &str = "no.such:thing";
+
 /// Where we differ on purpose, or the original goes by chance.
 fn is_different(key: &str, value: &str) -> bool {
     match key {
@@ -465,8 +469,10 @@ fn is_different(key: &str, value: &str) -> bool {
         // Of several unknown events the original names any.
         "events" => value == "p," || value == ",p",
         // The original takes any callable there is, and fails later.
-        "result_handler" => value.starts_with("supervisor.rpcinterface"),
-        "supervisor.rpcinterface_factory" => value.starts_with("supervisor.dispatchers"),
+        "result_handler" => value.starts_with("supervisor.rpcinterface") || value == FOREIGN,
+        "supervisor.rpcinterface_factory" => {
+            value.starts_with("supervisor.dispatchers") || value == FOREIGN
+        }
         _ => false,
     }
 }
@@ -594,7 +600,8 @@ fn groups_differ_when_supervisor_says_so() {
         for key in kind.keys().filter(|key| !key.ours) {
             for value in values(key.kind) {
                 // A member given twice is two for Supervisor, although it runs one.
-                if *value == "p, p" {
+                // And it refuses a file with a plug-in that it cannot import.
+                if *value == "p, p" || *value == FOREIGN {
                     continue;
                 }
                 pairs.push((

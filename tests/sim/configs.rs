@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use supervisord::config::spec::{
-    AutoRestart, Config, DaemonSpec, GroupKind, GroupSpec, LogSpec, LogTarget, ProcessKind,
-    ProcessSpec,
+    AutoRestart, Config, DaemonSpec, FcgiSocket, GroupKind, GroupSpec, LogSpec, LogTarget,
+    ProcessKind, ProcessSpec,
 };
 use supervisord::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
 
@@ -101,9 +101,23 @@ fn process(chance: &mut Chance, group: &GroupName, place: u64) -> ProcessSpec {
         stderr: log(chance),
         environment: Arc::from([]),
         server_url: None,
-        kind: ProcessKind::Program,
+        kind: if chance.one_in(4) {
+            ProcessKind::Fcgi(socket())
+        } else {
+            ProcessKind::Program
+        },
         restart_floor: Seconds(chance.pick(&[0, 1, 1, 5])),
     }
+}
+
+fn socket() -> Arc<FcgiSocket> {
+    Arc::new(FcgiSocket {
+        program: Arc::from("p"),
+        url: "unix:///run/p".to_owned(),
+        mode: None,
+        owner: (None, None),
+        backlog: None,
+    })
 }
 
 fn log(chance: &mut Chance) -> LogSpec {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use supervisord::api::{FaultCode, ProcessView, Reply, Request, Target, Ticket};
-use supervisord::config::spec::ProcessSpec;
+use supervisord::config::spec::{ProcessKind, ProcessSpec};
 use supervisord::core::{Action, Fleet, Input, Outcome};
 use supervisord::domain::{
     Event, EventKind, GroupName, Life, Now, ProcessName, ProcessState, Signal,
@@ -43,6 +43,10 @@ pub(crate) struct Laws {
     lives: BTreeMap<Life, Lived>,
     /// Lives that were asked of the kernel and have not ended, by slot.
     at_kernel: BTreeMap<u32, Life>,
+    /// Lives that have a socket and have not given it back, and whether their process is up.
+    holding: BTreeMap<Life, bool>,
+    /// Lives that have given theirs back.
+    given_back: BTreeSet<Life>,
     used: BTreeSet<u64>,
     waiting: BTreeMap<Ticket, Request>,
     /// When each reaped process was reaped, until its end is told.
@@ -52,6 +56,10 @@ pub(crate) struct Laws {
     listeners: Listeners,
     /// What has happened at least once; a simulation in which something never happens proves nothing about it.
     seen: BTreeSet<String>,
+}
+
+fn has_socket(spec: &ProcessSpec) -> bool {
+    matches!(spec.kind, ProcessKind::Fcgi(_))
 }
 
 impl Laws {
@@ -69,10 +77,16 @@ impl Laws {
                 if let Some(lived) = self.lives.get_mut(life) {
                     lived.up = false;
                 }
+                if let Some(up) = self.holding.get_mut(life) {
+                    *up = false;
+                }
             }
             Input::Spawned { life, .. } => {
                 if let Some(lived) = self.lives.get_mut(life) {
                     lived.up = true;
+                }
+                if let Some(up) = self.holding.get_mut(life) {
+                    *up = true;
                 }
             }
             _ => {}
@@ -89,6 +103,20 @@ impl Laws {
                 Action::Spawn(life, _) => {
                     let before = self.at_kernel.insert(life.slot, *life);
                     assert_eq!(before, None, "two live incarnations of one slot");
+                }
+                Action::Release(life) => {
+                    assert!(
+                        self.given_back.insert(*life),
+                        "a socket is given back twice"
+                    );
+                    // Of a process that was removed, UNKNOWN, nobody remembers whether it had one.
+                    let up = self.holding.remove(life);
+                    assert_ne!(up, Some(true), "a socket is taken from a live process");
+                    self.seen.insert("Release".to_owned());
+                }
+                Action::Finish(_) => {
+                    let left = self.holding.iter().find(|(_, up)| !**up);
+                    assert_eq!(left, None, "a socket is never given back");
                 }
                 Action::Signal { life, signal, .. } => self.signal(now, *life, *signal, actions),
                 Action::Publish(event) => self.event(event),
@@ -162,6 +190,11 @@ impl Laws {
                 "a start after an accepted stop, by {input:?}"
             );
             told.to_stay_down = false;
+        }
+        if has_socket(spec) {
+            let before = self.holding.keys().find(|held| held.slot == life.slot);
+            assert_eq!(before, None, "the life before still holds its socket");
+            self.holding.insert(life, false);
         }
         let lived = Lived {
             name,

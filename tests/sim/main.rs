@@ -54,6 +54,7 @@ const MUST_HAPPEN: &[&str] = &[
     "PROCESS_STATE_STOPPING",
     "PROCESS_STATE_UNKNOWN",
     "PoolOverflow",
+    "Release",
     "Restart",
     "RestartFloored",
     "RestartRefused",

@@ -237,6 +237,10 @@ impl World {
                     self.answer(Thread::Output, Input::Drained(life));
                 }
             }
+            Action::TrySockets(ticket, _) => {
+                let result = if fails { Err(error()) } else { Ok(()) };
+                self.answer(Thread::Spawn, Input::SocketsTried { ticket, result });
+            }
             Action::Check(ticket, _) => {
                 let result = if fails { Err(error()) } else { Ok(()) };
                 self.answer(Thread::Spawn, Input::Checked { ticket, result });
@@ -263,6 +267,7 @@ impl World {
             Action::Deliver(life, _) => self.listen(life),
             Action::Read(life) => self.speak_up(life),
             Action::Keep(_)
+            | Action::Release(_)
             | Action::CreateLogs(_)
             | Action::ReopenLogs
             | Action::Log(_)

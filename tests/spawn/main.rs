@@ -72,7 +72,7 @@ fn start(spawner: &mut Spawner, plan: &RawPlan) -> Running {
     let (stdout, child_stdout) = std::io::pipe().expect("pipe");
     let (stderr, child_stderr) = std::io::pipe().expect("pipe");
     let ends = ChildEnds {
-        stdin: child_stdin.into(),
+        stdin: Some(child_stdin.into()),
         stdout: child_stdout.into(),
         stderr: Some(child_stderr.into()),
     };
@@ -299,7 +299,7 @@ fn prc_20_a_failure_that_nobody_reads_still_ends_with_127() {
     let mut spawner = Spawner::new().expect("spawner");
     let (_, writer) = std::io::pipe().expect("pipe");
     let ends = ChildEnds {
-        stdin: File::open("/dev/null").expect("null").into(),
+        stdin: None,
         stdout: writer.into(),
         stderr: None,
     };

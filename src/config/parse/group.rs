@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::super::expand::Value;
 use super::super::key::{RESULT_HANDLER, SectionKind};
 use super::super::path::normalize;
+use super::super::plugin;
 use super::super::python::{is_space, strip};
 use super::super::spec::{Environment, FcgiSocket, GroupKind, GroupSpec, ProcessKind, ProcessSpec};
 use super::super::value;
@@ -48,7 +50,28 @@ pub(super) fn read(reader: &mut Reader<'_>, daemon: &Environment) -> Vec<Arc<Gro
         }
         is_new
     });
+    warn_of_shared_sockets(reader, &groups);
     groups.into_iter().map(Arc::new).collect()
+}
+
+/// Programs with one address do not share a socket: whichever is started while another holds it fails.
+fn warn_of_shared_sockets(reader: &mut Reader<'_>, groups: &[GroupSpec]) {
+    let mut owners: HashMap<&str, (&GroupName, &str)> = HashMap::new();
+    for group in groups {
+        for process in &group.processes {
+            let ProcessKind::Fcgi(socket) = &process.kind else {
+                continue;
+            };
+            let own = (&group.name, &*socket.program);
+            let first = *owners.entry(&socket.url).or_insert(own);
+            if first != own {
+                reader.warn(format!(
+                    "{} is the socket of {} in group {} and of {} in group {}; only one of them can have it at a time",
+                    socket.url, first.1, first.0, own.1, own.0
+                ));
+            }
+        }
+    }
 }
 
 fn of(reader: &Reader<'_>, kind: SectionKind) -> Vec<String> {
@@ -117,13 +140,12 @@ fn group(
             _ => {
                 label = if has_plain { plain } else { fcgi };
                 taken.insert(label.clone());
-                members.extend(processes(
-                    reader,
-                    &label,
-                    &name,
-                    &ProcessKind::Program,
-                    daemon,
-                ));
+                let kind = if has_plain {
+                    ProcessKind::Program
+                } else {
+                    member_kind(reader, &label)
+                };
+                members.extend(processes(reader, &label, &name, &kind, daemon));
             }
         }
     }
@@ -169,7 +191,7 @@ fn listener(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Opt
         .unwrap_or(1);
     let result_handler = reader
         .value(at, "result_handler", &here, |text| {
-            if text == RESULT_HANDLER {
+            if text == RESULT_HANDLER || plugin::is_callable(text) {
                 Ok(text.to_owned())
             } else {
                 Err(format!("{text} cannot be resolved within [{section}]"))
@@ -177,6 +199,14 @@ fn listener(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Opt
         })
         .ok()
         .unwrap_or_default();
+    if !result_handler.is_empty() && result_handler != RESULT_HANDLER {
+        // Differs: Supervisor calls it. It is kept: who judges then is the core.
+        reader.foreign(
+            at,
+            "result_handler",
+            plugin::judge(section, &result_handler),
+        );
+    }
     let events = events(reader, at);
     if reader.boolean(at, "redirect_stderr", &here) {
         reader.fail_with(
@@ -236,15 +266,55 @@ fn events(reader: &mut Reader<'_>, at: At<'_>) -> Vec<String> {
     events
 }
 
+/// What the processes of an fcgi program are that is a member of a `[group:x]`.
+// Differs: Supervisor makes ordinary programs of them, which have no socket. One without the key, which Supervisor does not
+// miss there, is still that.
+fn member_kind(reader: &mut Reader<'_>, section: &str) -> ProcessKind {
+    let at = At::new(section, SectionKind::Fcgi);
+    if matches!(reader.raw(at, "socket").as_deref(), None | Some("")) {
+        reader.warn(format!(
+            "[{section}] has no socket; it is a member of a group, and runs as an ordinary program there"
+        ));
+        return ProcessKind::Program;
+    }
+    let program = value::name(title(section)).unwrap_or_default();
+    match fcgi_socket(reader, at, &program) {
+        Some(socket) => ProcessKind::Fcgi(Arc::new(socket)),
+        None => ProcessKind::Program,
+    }
+}
+
 fn fcgi(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Option<GroupSpec> {
     let at = At::new(section, SectionKind::Fcgi);
     let here = reader.only_here();
-    let lookup = reader.lookup;
     let name = name(reader, at);
     let priority = reader.integer(at, "priority", &here);
-    let user = reader
-        .value(at, "user", &here, |text| value::user(text, lookup))
-        .ok();
+    let lookup = reader.lookup;
+    // A wrong user is told here, without section and file, before what is wrong with the socket.
+    reader.value(at, "user", &here, |text| value::user(text, lookup));
+    let socket = fcgi_socket(reader, at, name.as_str()).map(Arc::new);
+    let kind = match &socket {
+        Some(socket) => ProcessKind::Fcgi(socket.clone()),
+        // It is wrong; its processes are read for what else is.
+        None => ProcessKind::Program,
+    };
+    let members = processes(reader, section, &name, &kind, daemon);
+    Some(GroupSpec {
+        kind: GroupKind::Fcgi(socket?),
+        processes: unique(reader, members, section),
+        name,
+        priority,
+    })
+}
+
+/// The socket of an fcgi program; none: it is wrong, and that is reported.
+fn fcgi_socket(reader: &mut Reader<'_>, at: At<'_>, program: &str) -> Option<FcgiSocket> {
+    let section = at.section;
+    let here = reader.only_here();
+    let lookup = reader.lookup;
+    // Whether it is right is told with its processes.
+    let user = reader.text(at, "user", &here).ok();
+    let user = user.and_then(|text| value::user(&text, lookup).ok());
     let backlog = reader
         .value(at, "socket_backlog", &here, |text| {
             let number = value::integer(text)?;
@@ -264,12 +334,9 @@ fn fcgi(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Option<
             value::octal(text).map_err(|_| format!("Invalid socket_mode value {text}"))
         })
         .ok();
-    let mut names = here.clone();
-    names.insert(
-        "program_name".to_owned(),
-        super::super::expand::Value::from(name.as_str()),
-    );
-    let socket = match reader.text(at, "socket", &names) {
+    let mut names = here;
+    names.insert("program_name".to_owned(), Value::from(program));
+    let url = match reader.text(at, "socket", &names) {
         Got::Wrong => None,
         Got::Is(url) if !url.is_empty() => match socket(&url, owner.is_some() || mode.is_some()) {
             Ok(url) => Some(url),
@@ -283,25 +350,19 @@ fn fcgi(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Option<
             reader.fail(at, "socket", sentence);
             None
         }
-    };
-    let members = processes(reader, section, &name, &ProcessKind::Program, daemon);
-    let url = socket?;
+    }?;
     let is_unix = url.starts_with("unix://");
     // A socket of another user's program is his, unless it is said whose it is.
     let owner = owner.or_else(|| {
         let uid = user.filter(|&uid| is_unix && uid != lookup.uid())?;
         Some((Some(uid), lookup.user_of(uid).map(|user| user.gid)))
     });
-    Some(GroupSpec {
-        processes: unique(reader, members, section),
-        name,
-        priority,
-        kind: GroupKind::Fcgi(FcgiSocket {
-            url,
-            mode: mode.or(is_unix.then_some(SOCKET_MODE)),
-            owner: owner.unwrap_or_default(),
-            backlog,
-        }),
+    Some(FcgiSocket {
+        program: Arc::from(program),
+        url,
+        mode: mode.or(is_unix.then_some(SOCKET_MODE)),
+        owner: owner.unwrap_or_default(),
+        backlog,
     })
 }
 
@@ -359,4 +420,83 @@ fn unique(
     let mut unique: Vec<Arc<ProcessSpec>> = by_name.into_values().collect();
     unique.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
     unique
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::lookup::Fake;
+    use super::super::super::options::DaemonOptions;
+    use super::super::load;
+    use super::*;
+    use crate::config::spec::Config;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let machine = Fake::default().with("/etc/s.conf", &format!("[supervisord]\n{text}"));
+        load("/etc/s.conf", &DaemonOptions::default(), &machine).map_err(|errors| errors.first)
+    }
+
+    fn notes(config: &Config) -> Vec<String> {
+        config.notes.iter().map(ToString::to_string).collect()
+    }
+
+    const FCGI: &str = "[fcgi-program:f]\ncommand=c\nsocket=unix:///run/%(program_name)s\nnumprocs=2\n\
+                        process_name=f%(process_num)d\nuser=web\n";
+
+    #[test]
+    fn cfg_59_each_process_knows_the_socket_of_its_program_in_groups_too() {
+        for (text, group) in [
+            (FCGI.to_owned(), "f"),
+            (format!("{FCGI}[group:g]\nprograms=f\n"), "g"),
+        ] {
+            let config = read(&text).expect("valid");
+            assert_eq!(config.groups.len(), 1);
+            assert_eq!(config.groups[0].name.as_str(), group);
+            for process in &config.groups[0].processes {
+                let ProcessKind::Fcgi(socket) = &process.kind else {
+                    panic!("{text}: no socket");
+                };
+                let expected = FcgiSocket {
+                    program: Arc::from("f"),
+                    url: "unix:///run/f".to_owned(),
+                    mode: Some(0o700),
+                    owner: (Some(33), Some(33)),
+                    backlog: None,
+                };
+                assert_eq!(**socket, expected);
+            }
+            assert_eq!(notes(&config), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn cfg_59_members_of_groups_without_a_socket_are_programs_and_wrong_ones_are_refused() {
+        let member = |socket: &str| {
+            read(&format!(
+                "[fcgi-program:f]\ncommand=c\n{socket}\n[group:g]\nprograms=f\n"
+            ))
+        };
+        let config = member("").expect("valid");
+        assert_eq!(config.groups[0].processes[0].kind, ProcessKind::Program);
+        assert_eq!(
+            notes(&config),
+            [
+                "[fcgi-program:f] has no socket; it is a member of a group, and runs as an ordinary program there"
+            ]
+        );
+        assert_eq!(
+            member("socket=unix://x").expect_err("relative"),
+            "('Unix socket path %s is not an absolute path', 'x') in [fcgi-program:f] socket"
+        );
+    }
+
+    #[test]
+    fn cfg_59_one_address_of_two_programs_is_warned_of() {
+        let two = "[fcgi-program:a]\ncommand=c\nsocket=tcp://h:1\n[fcgi-program:b]\ncommand=c\nsocket=tcp://H:1\n";
+        assert_eq!(
+            notes(&read(two).expect("valid")),
+            [
+                "tcp://h:1 is the socket of a in group a and of b in group b; only one of them can have it at a time"
+            ]
+        );
+    }
 }

@@ -2,19 +2,20 @@
 
 use super::super::expand::{Names, Value};
 use super::super::glob::glob;
-use super::super::key::{MAIN_INTERFACE, RPC_FACTORY, SectionKind};
+use super::super::key::{MAIN_INTERFACE, RPC_FACTORY, SectionKind, TWIDDLER_INTERFACE};
 use super::super::lint;
 use super::super::lookup::Lookup;
 use super::super::options::DaemonOptions;
 use super::super::path::{absolute, dirname, join};
+use super::super::plugin;
 use super::super::problem::{ConfigErrors, Span};
 use super::super::python::words;
 use super::super::spec::Config;
 use super::{At, Got, Reader, daemon, group, server};
 use crate::domain::Line;
 
-/// Factories of XML-RPC namespaces that are known by name although this version does not offer them.
-const KNOWN_FACTORIES: &[&str] = &["supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface"];
+/// Factories of XML-RPC namespaces that are offered here, by the names that they have in Python.
+const FACTORIES: &[&str] = &[MAIN_INTERFACE, TWIDDLER_INTERFACE];
 
 /// Reads the configuration at `path`, which is used as it is in messages; what `options` set on the command line wins.
 ///
@@ -140,11 +141,12 @@ fn interfaces(reader: &mut Reader<'_>) -> Vec<String> {
                 RPC_FACTORY,
                 format!("section [{section}] does not specify a {RPC_FACTORY}"),
             ),
-            Got::Is(factory) if factory == MAIN_INTERFACE => found.push(name.to_owned()),
-            Got::Is(factory) if KNOWN_FACTORIES.contains(&factory.as_str()) => {
-                reader.warn(format!(
-                    "[{section}] is not offered by this version; its methods are not there"
-                ));
+            Got::Is(factory) if FACTORIES.contains(&factory.as_str()) => {
+                found.push(name.to_owned());
+            }
+            // Differs: Supervisor loads it, or ends here when it cannot. All else is of use without it.
+            Got::Is(factory) if plugin::is_callable(&factory) => {
+                reader.foreign(at, RPC_FACTORY, plugin::interface(&section, &factory));
             }
             Got::Is(factory) => reader.fail_with(
                 at,
@@ -381,17 +383,6 @@ mod tests {
             errors.first,
             "numprocs 9999999999 is above upper bound (100000) in section 'program:a' (file: '/etc/s.conf')"
         );
-    }
-
-    #[test]
-    fn cfg_65_a_plug_in_that_is_not_offered_is_only_warned_of() {
-        let config = at(
-            "[supervisord]\n[rpcinterface:twiddler]\nsupervisor.rpcinterface_factory=\
-             supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface\n",
-        )
-        .expect("valid");
-        assert_eq!(config.rpc_interfaces, [""; 0]);
-        assert_eq!(config.notes.len(), 1);
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub(in crate::config) struct Reader<'a> {
     pub(in crate::config) warnings: Vec<Line>,
     /// What we warn of besides.
     pub(in crate::config) ours: Vec<Line>,
+    /// Plug-ins of Python, by their places: warnings or errors, as is said later.
+    pub(in crate::config) foreign: Vec<(Span, String)>,
     /// What Supervisor tells.
     pub(in crate::config) infos: Vec<Line>,
     warned: HashSet<String>,
@@ -104,6 +106,7 @@ impl<'a> Reader<'a> {
             report: Report::default(),
             warnings: Vec::new(),
             ours: Vec::new(),
+            foreign: Vec::new(),
             infos: Vec::new(),
             warned: HashSet::new(),
             files: Vec::new(),
@@ -164,7 +167,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Where a key's value stands, else where its section does.
-    fn span_of(&self, at: At<'_>, key: &str) -> Span {
+    pub(in crate::config) fn span_of(&self, at: At<'_>, key: &str) -> Span {
         self.ini
             .get(at.section, key)
             .map(|entry| entry.value_span)
@@ -209,6 +212,11 @@ impl<'a> Reader<'a> {
         if self.warned.insert(text.clone()) {
             self.ours.push(Line::OurConfigWarning { text });
         }
+    }
+
+    /// Notes a plug-in of Python.
+    pub(in crate::config) fn foreign(&mut self, at: At<'_>, key: &str, text: String) {
+        self.foreign.push((self.span_of(at, key), text));
     }
 
     /// `file:line` of a place, for warnings.

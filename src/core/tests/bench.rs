@@ -250,6 +250,8 @@ fn show(action: &Action) -> String {
             scope,
         } => format!("signal {} {signal} {scope:?}", life(of)),
         Action::Drain(of) => format!("drain {}", life(of)),
+        Action::Release(of) => format!("release {}", life(of)),
+        Action::TrySockets(ticket, group) => format!("try {} {}", ticket.0, group.name),
         Action::Check(ticket, spec) => format!("check {} {}", ticket.0, spec.name),
         Action::CreateLogs(paths) => format!("create {paths:?}"),
         Action::ClearLogs { ticket, slot, .. } => format!("clear {} {slot}", ticket.0),

@@ -302,7 +302,7 @@ fn what_comes_for_a_life_of_the_past_is_dropped_or_undone() {
     let mut bench = Bench::cat(|spec| spec.autostart = false);
     let status = ExitStatus::Exited(0);
     let table = [
-        (Input::Resolved(CAT), vec![]),
+        (Input::Resolved(CAT), vec!["drain 0.1"]),
         (Input::Prepared(CAT), vec!["drain 0.1"]),
         (SPAWNED, vec!["signal 0.1 SIGKILL Process"]),
         (missing(CAT), vec![]),

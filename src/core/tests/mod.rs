@@ -5,4 +5,5 @@ mod daemon;
 mod events;
 mod life;
 mod requests;
+mod sockets;
 mod stop;

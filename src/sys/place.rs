@@ -26,15 +26,17 @@ use crate::domain::Errno;
 const LINKS_MAX: usize = 40;
 
 /// The error of a path that leads through a link we will not follow.
-pub(super) const REFUSED: Errno = Errno(nix::errno::Errno::ELOOP as i32);
+pub const REFUSED: Errno = Errno(nix::errno::Errno::ELOOP as i32);
 
-pub(super) fn errno(error: nix::errno::Errno) -> Errno {
+/// The kernel's number as the rest of the daemon knows it.
+#[must_use]
+pub fn errno(error: nix::errno::Errno) -> Errno {
     Errno(error as i32)
 }
 
 /// A directory, held open, and a name in it.
 #[derive(Debug)]
-pub(super) struct Place {
+pub struct Place {
     dir: OwnedFd,
     name: OsString,
 }
@@ -121,19 +123,42 @@ impl Walk {
 
 impl Place {
     /// Where `path` stands; if that is a link, the link itself.
-    pub(super) fn find(path: &Path) -> Result<Self, Errno> {
+    ///
+    /// # Errors
+    /// [`REFUSED`]; ENOENT, EACCES and the like of a directory on the way; EISDIR for a path without a last name.
+    pub fn find(path: &Path) -> Result<Self, Errno> {
         let mut walk = Walk::begin(path, geteuid().is_root())?;
         let name = walk.descend(path)?;
         walk.arrived(name)
     }
 
+    /// What stands there, held open without being opened; a link is a link.
+    ///
+    /// # Errors
+    /// ENOENT, EACCES, …
+    pub fn look(&self) -> Result<OwnedFd, Errno> {
+        openat(
+            &self.dir,
+            self.name.as_os_str(),
+            OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(errno)
+    }
+
     /// Removes the file.
-    pub(super) fn unlink(&self) -> Result<(), Errno> {
+    ///
+    /// # Errors
+    /// ENOENT, EACCES, EISDIR, …
+    pub fn unlink(&self) -> Result<(), Errno> {
         unlinkat(&self.dir, self.name.as_os_str(), UnlinkatFlags::NoRemoveDir).map_err(errno)
     }
 
     /// Renames, in this directory, name + `from` to name + `to`; the target is replaced. False: there was nothing.
-    pub(super) fn shift(&self, from: &str, to: &str) -> Result<bool, Errno> {
+    ///
+    /// # Errors
+    /// EACCES, EISDIR, ENOSPC, …
+    pub fn shift(&self, from: &str, to: &str) -> Result<bool, Errno> {
         let (from, to) = (self.with(from), self.with(to));
         match renameat(&self.dir, from.as_os_str(), &self.dir, to.as_os_str()) {
             Ok(()) => Ok(true),
@@ -150,7 +175,10 @@ impl Place {
 }
 
 /// Opens `path` with these flags (never O_TRUNC, which would act before our checks) and, if it is created, this mode.
-pub(super) fn open(path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
+///
+/// # Errors
+/// [`REFUSED`], and what open(2) says.
+pub fn open(path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
     let careful = geteuid().is_root();
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
     let plain = |path: &Path| openat(AT_FDCWD, path, flags, mode).map_err(errno);
@@ -208,12 +236,14 @@ pub(super) fn open(path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Err
 }
 
 /// The kind of file.
-pub(super) fn kind(stat: &FileStat) -> SFlag {
+#[must_use]
+pub fn kind(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
 }
 
 /// Trees whose names nobody but the system makes, and whose links the kernel alone can follow.
-pub(super) fn is_systems(path: &Path) -> bool {
+#[must_use]
+pub fn is_systems(path: &Path) -> bool {
     path.starts_with("/dev") && !path.starts_with("/dev/shm") || path.starts_with("/proc")
 }
 

@@ -1,0 +1,150 @@
+//! What is said of plug-ins of Python, which nothing here can run: which one, what is missing without it, and what there is
+//! instead. Each is a warning, and an error with `--strict`. Knows no files.
+
+/// The value names something as Python imports it: `module:callable`, each perhaps with dots.
+pub(super) fn is_callable(text: &str) -> bool {
+    let is_word = |word: &str| {
+        let mut letters = word.chars();
+        letters
+            .next()
+            .is_some_and(|c| c.is_alphabetic() || c == '_')
+            && letters.all(|c| c.is_alphanumeric() || c == '_')
+    };
+    let is_path = |path: &str| path.split('.').all(is_word);
+    text.split_once(':')
+        .is_some_and(|(module, name)| is_path(module) && is_path(name))
+}
+
+/// Of a namespace of XML-RPC.
+pub(super) fn interface(section: &str, factory: &str) -> String {
+    format!(
+        "[{section}] is a plug-in of Python ({factory}), which cannot be run; its methods are not there; an event listener \
+         or a client of the API can do its work"
+    )
+}
+
+/// Of actions of the client.
+pub(super) fn actions(section: &str, factory: &str) -> String {
+    format!(
+        "[{section}] is a plug-in of Python ({factory}), which cannot be run; its actions are not there; a script that calls \
+         supervisorctl or the API can do its work"
+    )
+}
+
+/// Of the judge of a listener's answers.
+pub(super) fn judge(section: &str, handler: &str) -> String {
+    format!(
+        "result_handler of [{section}] is a function of Python ({handler}), which cannot be run; a result that is FAIL \
+         rejects an event, any other accepts it; the event listener can judge before it answers"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load;
+    use super::super::lookup::Fake;
+    use super::super::options::DaemonOptions;
+    use super::*;
+
+    const FILE: &str = "[supervisord]\n[rpcinterface:cache]\nsupervisor.rpcinterface_factory = \
+                        supervisor_cache.rpcinterface:make_cache_rpcinterface\n[ctlplugin:cache]\n\
+                        supervisor.ctl_factory=supervisor_cache.controllerplugin:make\n[eventlistener:l]\ncommand=c\n\
+                        events=EVENT\nresult_handler=my.handlers:judge\n[rpcinterface:supervisor]\n\
+                        supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n";
+
+    const TOLD: [(&str, &str); 3] = [
+        (
+            "9",
+            "result_handler of [eventlistener:l] is a function of Python (my.handlers:judge), which cannot be run; a \
+             result that is FAIL rejects an event, any other accepts it; the event listener can judge before it answers",
+        ),
+        (
+            "3",
+            "[rpcinterface:cache] is a plug-in of Python (supervisor_cache.rpcinterface:make_cache_rpcinterface), which \
+             cannot be run; its methods are not there; an event listener or a client of the API can do its work",
+        ),
+        (
+            "5",
+            "[ctlplugin:cache] is a plug-in of Python (supervisor_cache.controllerplugin:make), which cannot be run; its \
+             actions are not there; a script that calls supervisorctl or the API can do its work",
+        ),
+    ];
+
+    #[test]
+    fn cfg_65_plug_ins_of_python_are_warned_of_once_each_with_their_place() {
+        let machine = Fake::default().with("/etc/s.conf", FILE);
+        let config = load("/etc/s.conf", &DaemonOptions::default(), &machine).expect("valid");
+        let mut notes: Vec<String> = config.notes.iter().map(ToString::to_string).collect();
+        let mut expected = TOLD.map(|(line, text)| format!("/etc/s.conf:{line}: {text}"));
+        notes.sort();
+        expected.sort();
+        assert_eq!(notes, expected);
+        assert_eq!(config.rpc_interfaces, ["supervisor"]);
+    }
+
+    #[test]
+    fn cfg_65_strict_refuses_plug_ins_of_python() {
+        let machine = Fake::default().with("/etc/s.conf", FILE);
+        let options = DaemonOptions {
+            strict: true,
+            ..DaemonOptions::default()
+        };
+        let errors = load("/etc/s.conf", &options, &machine).expect_err("strict");
+        let mut found: Vec<(String, String)> = errors
+            .all
+            .into_iter()
+            .map(|problem| (problem.line.to_string(), problem.message))
+            .collect();
+        let mut expected = TOLD.map(|(line, text)| (line.to_owned(), text.to_owned()));
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn cfg_57_cfg_65_what_is_no_callable_is_an_error_as_ever() {
+        for (text, sentence) in [
+            (
+                "[rpcinterface:x]\nsupervisor.rpcinterface_factory=no callable\n",
+                "no callable cannot be resolved within [rpcinterface:x]",
+            ),
+            (
+                "[eventlistener:x]\ncommand=c\nevents=EVENT\nresult_handler=here\n",
+                "here cannot be resolved within [eventlistener:x]",
+            ),
+        ] {
+            let machine = Fake::default().with("/etc/s.conf", &format!("[supervisord]\n{text}"));
+            let errors =
+                load("/etc/s.conf", &DaemonOptions::default(), &machine).expect_err("wrong");
+            assert_eq!(errors.first, sentence);
+        }
+        for (text, is) in [
+            ("a.b_1:c.D", true),
+            ("a:b", true),
+            ("a", false),
+            ("a:", false),
+            (":b", false),
+            ("a..b:c", false),
+            ("1a:b", false),
+            ("a:b:c", false),
+            ("a b:c", false),
+            ("", false),
+        ] {
+            assert_eq!(is_callable(text), is, "{text}");
+        }
+    }
+
+    #[test]
+    fn cfg_65_the_twiddler_is_no_plug_in_here() {
+        let text = "[supervisord]\n[rpcinterface:twiddler]\nsupervisor.rpcinterface_factory=\
+                    supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface\n";
+        let machine = Fake::default().with("/etc/s.conf", text);
+        let options = DaemonOptions {
+            strict: true,
+            ..DaemonOptions::default()
+        };
+        let config = load("/etc/s.conf", &options, &machine).expect("valid");
+        assert_eq!(config.rpc_interfaces, ["twiddler"]);
+        assert_eq!(config.notes, []);
+    }
+}

@@ -1,0 +1,213 @@
+//! Lives that have a socket: each gives it back once, whatever becomes of it; groups are added when theirs can be made.
+
+use std::sync::Arc;
+
+use super::bench::{Bench, CAT, config, exited, program, start, stop};
+use crate::api::{Request, Scope, Ticket};
+use crate::config::spec::{Config, FcgiSocket, GroupKind, ProcessKind, ProcessSpec};
+use crate::core::{Input, LoadReason};
+use crate::domain::{Life, SpawnError};
+
+fn with_socket(spec: &mut ProcessSpec) {
+    spec.kind = ProcessKind::Fcgi(Arc::new(FcgiSocket {
+        program: Arc::from("cat"),
+        url: "unix:///x".to_owned(),
+        mode: None,
+        owner: (None, None),
+        backlog: None,
+    }));
+}
+
+/// How many of the actions give `life` back, and whether that is behind all lines of the log.
+fn releases(lines: &[String], life: &str) -> usize {
+    lines
+        .iter()
+        .filter(|line| **line == format!("release {life}"))
+        .count()
+}
+
+#[test]
+fn cfg_59_the_socket_goes_back_after_the_end_is_told() {
+    let mut bench = Bench::up(with_socket);
+    assert_eq!(bench.give(2000, exited(0)), ["drain 0.1"]);
+    let lines = bench.give(2000, Input::Drained(CAT));
+    let told = lines.iter().position(|line| line.contains("exited: cat"));
+    let back = lines.iter().position(|line| line == "release 0.1");
+    assert!(told.is_some() && told < back, "{lines:?}");
+    assert_eq!(releases(&lines, "0.1"), 1);
+}
+
+#[test]
+fn cfg_59_the_socket_goes_back_when_an_attempt_fails_or_is_called_off() {
+    let failed = || Input::SpawnFailed {
+        life: CAT,
+        error: SpawnError::Empty,
+    };
+    // While it is resolved, prepared and spawned: a failure.
+    for steps in 0..3 {
+        let mut bench = Bench::cat(with_socket);
+        for input in [Input::Resolved(CAT), Input::Prepared(CAT)]
+            .into_iter()
+            .take(steps)
+        {
+            assert_eq!(releases(&bench.give(0, input), "0.1"), 0);
+        }
+        assert_eq!(releases(&bench.give(0, failed()), "0.1"), 1, "{steps}");
+        assert_eq!(releases(&bench.give(0, failed()), "0.1"), 0, "{steps}");
+    }
+    // While it is resolved and prepared: a stop.
+    for steps in 0..2 {
+        let mut bench = Bench::cat(with_socket);
+        if steps == 1 {
+            bench.give(0, Input::Resolved(CAT));
+        }
+        assert_eq!(
+            releases(&bench.ask(0, stop("cat", true)), "0.1"),
+            1,
+            "{steps}"
+        );
+    }
+    // While the kernel is asked: when its process has ended.
+    let mut bench = Bench::cat(with_socket);
+    bench.give(0, Input::Resolved(CAT));
+    bench.give(0, Input::Prepared(CAT));
+    assert_eq!(releases(&bench.ask(0, stop("cat", true)), "0.1"), 0);
+    bench.give(0, Input::Spawned { life: CAT, pid: 7 });
+    bench.give(0, exited(0));
+    assert_eq!(releases(&bench.give(0, Input::Drained(CAT)), "0.1"), 1);
+}
+
+#[test]
+fn cfg_59_lives_without_a_socket_have_none_to_give_back() {
+    let mut bench = Bench::up(|_| {});
+    bench.give(2000, exited(0));
+    let lines = bench.give(2000, Input::Drained(CAT));
+    assert!(
+        !lines.iter().any(|line| line.starts_with("release")),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn cfg_59_a_socket_that_cannot_be_made_is_a_failed_start() {
+    let mut bench = Bench::cat(|spec| {
+        with_socket(spec);
+        spec.startretries = 0;
+    });
+    let error = SpawnError::Socket {
+        url: "unix:///x".to_owned(),
+        reason: "[Errno 2] No such file or directory".to_owned(),
+    };
+    let lines = bench.give(0, Input::SpawnFailed { life: CAT, error });
+    assert!(
+        lines.contains(
+            &"INFO spawnerr: Could not create FastCGI socket unix:///x: [Errno 2] No such file or directory"
+                .to_owned()
+        ),
+        "{lines:?}"
+    );
+    assert_eq!(bench.state(), "FATAL");
+}
+
+fn two_groups() -> Arc<Config> {
+    let mut web = program("web", "web");
+    with_socket(&mut web);
+    let mut read = config(vec![
+        (1, vec![program("cat", "cat")]),
+        (2, vec![web.clone()]),
+    ]);
+    let ProcessKind::Fcgi(socket) = web.kind else {
+        panic!("it has a socket");
+    };
+    let group = Arc::make_mut(&mut Arc::make_mut(&mut read).groups[1]);
+    group.kind = GroupKind::Fcgi(socket);
+    read
+}
+
+/// Only `cat` is active; `web` is in the configuration.
+fn before_adding() -> Bench {
+    let mut bench = Bench::new(config(vec![(1, vec![program("cat", "cat")])]));
+    bench.give(0, Input::Began);
+    bench.ask(0, Request::Reread);
+    bench.give(
+        0,
+        Input::Loaded {
+            reason: LoadReason::Reread(Ticket(1)),
+            result: Ok(two_groups()),
+        },
+    );
+    bench
+}
+
+fn add(bench: &mut Bench) -> Vec<String> {
+    bench.ask_within(0, Request::AddGroup("web".to_owned()), Scope::All)
+}
+
+fn tried(ticket: u64, result: Result<(), SpawnError>) -> Input {
+    let ticket = Ticket(ticket);
+    Input::SocketsTried { ticket, result }
+}
+
+#[test]
+fn cfg_59_a_group_is_added_when_its_sockets_can_be_made() {
+    let mut bench = before_adding();
+    assert_eq!(add(&mut bench), ["try 2 web"]);
+    // A second wish comes while the first waits.
+    assert_eq!(add(&mut bench), ["try 3 web"]);
+    let lines = bench.give(0, tried(2, Ok(())));
+    assert!(lines.iter().any(|line| line == "resolve 1.2"), "{lines:?}");
+    assert_eq!(lines.last().map(String::as_str), Some("answer 2 Done"));
+    assert_eq!(
+        bench.give(0, tried(3, Ok(()))),
+        ["answer 3 fault ALREADY_ADDED: web"]
+    );
+    assert_eq!(
+        bench.give(0, tried(3, Ok(()))),
+        [""; 0],
+        "a stale answer is dropped"
+    );
+}
+
+#[test]
+fn cfg_59_a_group_whose_socket_cannot_be_made_is_not_added() {
+    let mut bench = before_adding();
+    add(&mut bench);
+    let error = || SpawnError::Socket {
+        url: "unix:///x".to_owned(),
+        reason: "no".to_owned(),
+    };
+    assert_eq!(
+        bench.give(0, tried(2, Err(error()))),
+        ["answer 2 fault FAILED: Could not create FastCGI socket unix:///x: no"]
+    );
+    assert_eq!(
+        bench.ask(0, start("web", true)),
+        ["answer 3 fault BAD_NAME: web"]
+    );
+    // Nothing is added while everything stops.
+    add(&mut bench);
+    bench.ask(0, Request::Shutdown);
+    let lines = bench.give(0, tried(4, Ok(())));
+    assert!(
+        !lines.iter().any(|line| line.starts_with("resolve")),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn cfg_59_fcgi_groups_start_with_the_daemon() {
+    let mut bench = Bench::new(two_groups());
+    let lines = bench.give(0, Input::Began);
+    assert!(lines.iter().any(|line| line == "resolve 1.2"), "{lines:?}");
+    bench.bring_up(0, 1, 2, 8);
+    let life = Life {
+        slot: 1,
+        incarnation: 2,
+    };
+    let error = SpawnError::Empty;
+    // Stale: it is up.
+    assert_eq!(
+        releases(&bench.give(0, Input::SpawnFailed { life, error }), "1.2"),
+        0
+    );
+}

@@ -1,0 +1,361 @@
+//! The proxy's life: the command is started, signals are handed on, its end is waited for.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use super::target::{NoTarget, Target};
+use crate::domain::{Errno, Signal};
+use crate::sys::{self, Interest, Poller, SignalReader};
+
+/// The signals that are handed on, and whether we end after it.
+const SIGNALS: [(&str, bool); 6] = [
+    ("TERM", true),
+    ("INT", true),
+    ("QUIT", true),
+    ("HUP", false),
+    ("USR1", false),
+    ("USR2", false),
+];
+
+/// The option of the Go project: go on after the command has ended, and end when the daemon does.
+const WATCH: &str = "exit-daemon-stop";
+
+/// How long a daemon may take to write its pidfile after its command has ended.
+const PIDFILE_WITHIN: Duration = Duration::from_secs(5);
+/// How often the pidfile is looked for meanwhile.
+const PIDFILE_LOOK: Duration = Duration::from_millis(100);
+/// How often it is looked at later: a daemon that replaces itself names its successor there.
+const PIDFILE_LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+const TOKEN_SIGNALS: u64 = 0;
+const TOKEN_COMMAND: u64 = 1;
+const TOKEN_DAEMON: u64 = 2;
+
+/// Exit status of a proxy that could not do what it is for, or whose daemon has ended unasked.
+const FAILED: u8 = 1;
+
+/// Runs the proxy that `args` (with argv\[0\]) describe.
+#[must_use]
+pub fn run(args: &[OsString]) -> ExitCode {
+    let Some(order) = Order::read(args) else {
+        let argv0 = args
+            .first()
+            .map_or("pidproxy".into(), |arg| arg.to_string_lossy());
+        say(&usage(&argv0));
+        return ExitCode::from(FAILED);
+    };
+    match Proxy::start(order).and_then(Proxy::work) {
+        Ok(status) => ExitCode::from(status),
+        Err(sentence) => {
+            say(&sentence);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn usage(argv0: &str) -> String {
+    format!(
+        "pidproxy -- stands for a daemon that puts itself into the background.\n\n\
+         It runs the command, and sends each of the signals TERM, INT, QUIT, HUP, USR1 and USR2 that it gets on to the\n\
+         process that the pidfile names at that moment. It ends with the command; with -{WATCH} before the name of the\n\
+         pidfile it stays then, and ends with status 1 when that process does.\n\n\
+         Usage: {argv0} <pidfile name> <command> [<cmdarg1> ...]\n"
+    )
+}
+
+/// Whoever reads our output may be gone; that is no reason to fail.
+fn say(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+struct Order {
+    /// Stay when the command has ended, until the daemon does.
+    watches: bool,
+    pidfile: PathBuf,
+    /// The command as written, and its arguments.
+    words: Vec<OsString>,
+}
+
+impl Order {
+    fn read(args: &[OsString]) -> Option<Self> {
+        let mut rest = args.get(1..)?;
+        // Either number of dashes, as that project's library takes it.
+        let is_watch = |arg: &OsString| {
+            let name = arg.to_str().and_then(|arg| arg.strip_prefix('-'));
+            name.is_some_and(|name| name.strip_prefix('-').unwrap_or(name) == WATCH)
+        };
+        let watches = rest.first().is_some_and(is_watch);
+        if watches {
+            rest = rest.get(1..)?;
+        }
+        let (pidfile, words) = rest.split_first()?;
+        (!words.is_empty()).then(|| Self {
+            watches,
+            pidfile: PathBuf::from(pidfile),
+            words: words.to_vec(),
+        })
+    }
+}
+
+/// A proxy whose command runs or has run.
+struct Proxy {
+    order: Order,
+    poller: Poller,
+    signals: SignalReader,
+    /// Gone once it has ended.
+    command: Option<(Child, OwnedFd)>,
+    daemon: Option<Target>,
+    /// Until when the daemon may take to write its pidfile.
+    pidfile_by: Option<Instant>,
+}
+
+impl Proxy {
+    fn start(order: Order) -> Result<Self, String> {
+        let broken = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+        let taken: Vec<Signal> = SIGNALS
+            .iter()
+            .filter_map(|(name, _)| Signal::parse(name).ok())
+            .collect();
+        // Before there is a command that could cause one.
+        let signals = SignalReader::new(&taken).map_err(broken("cannot take signals"))?;
+        let poller = Poller::new().map_err(broken("cannot wait"))?;
+        poller
+            .add(&signals, TOKEN_SIGNALS, Interest::Read)
+            .map_err(broken("cannot wait"))?;
+        let child = start_command(&order.words)?;
+        let mut proxy = Self {
+            order,
+            poller,
+            signals,
+            command: None,
+            daemon: None,
+            pidfile_by: None,
+        };
+        // It is a child that nobody has waited for, so its number is its own, whether it lives or not.
+        let pid = i32::try_from(child.id()).unwrap_or(0);
+        let pidfd = sys::open_pidfd(pid).map_err(broken("cannot watch the command"))?;
+        proxy
+            .poller
+            .add(&pidfd, TOKEN_COMMAND, Interest::Read)
+            .map_err(broken("cannot wait"))?;
+        proxy.command = Some((child, pidfd));
+        Ok(proxy)
+    }
+
+    /// Works until there is nothing left to stand for; answers the exit status.
+    fn work(mut self) -> Result<u8, String> {
+        loop {
+            let timeout = match (self.pidfile_by, &self.daemon) {
+                (Some(_), _) => Some(PIDFILE_LOOK),
+                (None, Some(_)) => Some(PIDFILE_LOOK_AGAIN),
+                (None, None) => None,
+            };
+            let ready: Vec<u64> = self
+                .poller
+                .wait(timeout)
+                .map_err(|error| format!("cannot wait: {error}"))?
+                .map(|ready| ready.token)
+                .collect();
+            let mut end = None;
+            for token in &ready {
+                end = match *token {
+                    TOKEN_SIGNALS => self.hand_signals_on(),
+                    TOKEN_COMMAND => self.command_ended(),
+                    _ => self.daemon_ended(),
+                };
+                if end.is_some() {
+                    break;
+                }
+            }
+            if end.is_none() && !ready.contains(&TOKEN_DAEMON) {
+                end = self.look_for_daemon();
+            }
+            if let Some(status) = end {
+                return Ok(status);
+            }
+        }
+    }
+
+    fn hand_signals_on(&self) -> Option<u8> {
+        while let Ok(Some(delivered)) = self.signals.read() {
+            let status = self.hand_on(delivered.signal);
+            if status.is_some() {
+                return status;
+            }
+        }
+        None
+    }
+
+    /// Sends a signal on; answers the exit status if it was one that ends us.
+    fn hand_on(&self, signal: Signal) -> Option<u8> {
+        let ends = SIGNALS
+            .iter()
+            .any(|(name, ends)| *ends && Signal::parse(name) == Ok(signal));
+        let sent = match Target::find(&self.order.pidfile) {
+            Ok(target) => sys::send_signal(&target.pidfd, signal).map_err(|error| {
+                let errno = Errno::from(error);
+                format!("cannot send {signal} to process {}: {errno}", target.pid)
+            }),
+            Err(error @ (NoTarget::Gone(..) | NoTarget::Kernel(..))) => Err(error.to_string()),
+            // Not the process but the file is at fault: there may be another signal when it is mended.
+            Err(
+                error @ (NoTarget::Unreadable(_)
+                | NoTarget::Never(..)
+                | NoTarget::Everybodys(_)
+                | NoTarget::Foreign(..)),
+            ) => {
+                say(&error.to_string());
+                return None;
+            }
+        };
+        match sent {
+            Ok(()) => ends.then_some(0),
+            // Differs: the original ends with status 1 also when a signal that is not to end it finds nobody.
+            Err(sentence) => {
+                say(&sentence);
+                ends.then_some(FAILED)
+            }
+        }
+    }
+
+    // Differs: the original looks every five seconds.
+    fn command_ended(&mut self) -> Option<u8> {
+        let (mut child, pidfd) = self.command.take()?;
+        // Neither can fail: it has ended, and is in the set.
+        let _ = self.poller.remove(&pidfd);
+        let _ = child.wait();
+        if !self.order.watches {
+            return Some(0);
+        }
+        self.pidfile_by = Some(Instant::now() + PIDFILE_WITHIN);
+        None
+    }
+
+    /// Once the command has ended: is the daemon there, and is it still the same?
+    fn look_for_daemon(&mut self) -> Option<u8> {
+        let watched = self.daemon.as_ref().map(|target| target.pid);
+        if watched.is_none() && self.pidfile_by.is_none() {
+            return None;
+        }
+        match Target::find(&self.order.pidfile) {
+            Ok(target) if Some(target.pid) != watched => {
+                self.watch(target);
+                None
+            }
+            Ok(_) => None,
+            // Its file may be gone before it is.
+            Err(_) if watched.is_some() => None,
+            Err(error) => {
+                let is_late = self.pidfile_by.is_some_and(|by| Instant::now() >= by);
+                is_late.then(|| {
+                    say(&format!(
+                        "the command has ended, and no daemon is there: {error}"
+                    ));
+                    FAILED
+                })
+            }
+        }
+    }
+
+    fn watch(&mut self, target: Target) {
+        self.forget();
+        // Where it cannot be watched, the next look tries again.
+        if self
+            .poller
+            .add(&target.pidfd, TOKEN_DAEMON, Interest::Read)
+            .is_ok()
+        {
+            self.daemon = Some(target);
+            self.pidfile_by = None;
+        }
+    }
+
+    fn forget(&mut self) {
+        if let Some(old) = self.daemon.take() {
+            let _ = self.poller.remove(&old.pidfd);
+        }
+    }
+
+    fn daemon_ended(&mut self) -> Option<u8> {
+        let ended = self.daemon.as_ref().map(|target| target.pid)?;
+        match Target::find(&self.order.pidfile) {
+            // It has a successor.
+            Ok(target) if target.pid != ended => {
+                self.watch(target);
+                None
+            }
+            _ => {
+                say(&format!("process {ended} has ended"));
+                Some(FAILED)
+            }
+        }
+    }
+}
+
+/// Starts the command. Its first word is a path, and no PATH is searched, as in Supervisor.
+// Differs: a command that cannot be run ends the original with status 0, seconds later and without a word.
+fn start_command(words: &[OsString]) -> Result<Child, String> {
+    let (word, arguments) = words.split_first().ok_or("no command")?;
+    let here = std::env::current_dir()
+        .map_err(|error| format!("cannot tell the working directory: {error}"))?;
+    let path = here.join(Path::new::<OsStr>(word));
+    let mut command = Command::new(&path);
+    command.arg0(word).args(arguments);
+    sys::start_unblocked(&mut command);
+    command
+        .spawn()
+        .map_err(|error| format!("cannot run {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(args: &[&str]) -> Option<Order> {
+        let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+        Order::read(&args)
+    }
+
+    #[test]
+    fn aux_02_the_command_line() {
+        let order = |watches, words: &[&str]| {
+            Some(Order {
+                watches,
+                pidfile: PathBuf::from("p"),
+                words: words.iter().map(OsString::from).collect(),
+            })
+        };
+        for (args, expected) in [
+            (&["x"][..], None),
+            (&[], None),
+            (&["x", "p"], None),
+            (&["x", "-exit-daemon-stop", "p"], None),
+            (&["x", "-exit-daemon-stop"], None),
+            (&["x", "p", "c"], order(false, &["c"])),
+            (&["x", "p", "c", "-a", "b"], order(false, &["c", "-a", "b"])),
+            (
+                &["x", "p", "c", "-exit-daemon-stop"],
+                order(false, &["c", "-exit-daemon-stop"]),
+            ),
+            (&["x", "-exit-daemon-stop", "p", "c"], order(true, &["c"])),
+            (&["x", "--exit-daemon-stop", "p", "c"], order(true, &["c"])),
+        ] {
+            assert_eq!(read(args), expected, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn aux_02_usage_ends_as_supervisors_does() {
+        assert!(
+            usage("/x/pidproxy")
+                .ends_with("\nUsage: /x/pidproxy <pidfile name> <command> [<cmdarg1> ...]\n")
+        );
+    }
+}

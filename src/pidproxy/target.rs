@@ -1,0 +1,276 @@
+//! A pidfile → the process that signals go to. A pidfile is a text that anybody may have written, or that has outlived
+//! whom it names: what it says is believed only as far as nobody gains rights by it.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::unistd::getppid;
+
+use crate::domain::Errno;
+use crate::sys::{self, place};
+
+/// Bytes that a pidfile may have; a number and some white space.
+const PIDFILE_BYTES_MAX: usize = 64;
+
+/// The process that a pidfile names.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// Its number when the file was read.
+    pub(super) pid: i32,
+    /// The process itself: its number may be another's by the time a signal is sent.
+    pub(super) pidfd: OwnedFd,
+}
+
+/// Why there is none.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoTarget {
+    /// Supervisor's sentence for every file that holds no number.
+    #[error("Can't read child pidfile {0}!")]
+    Unreadable(String),
+    #[error("pidfile {0} names {1}, which is never the daemon: no signal is sent")]
+    Never(String, i32),
+    #[error("pidfile {0} can be written by everybody: no signal is sent")]
+    Everybodys(String),
+    #[error("pidfile {0} is of user {1}, who must not signal process {2}: no signal is sent")]
+    Foreign(String, u32, i32),
+    #[error("process {1} of pidfile {0} is gone")]
+    Gone(String, i32),
+    #[error("cannot look at process {1} of pidfile {0}: {2}")]
+    Kernel(String, i32, Errno),
+}
+
+impl Target {
+    /// The process that the file names now.
+    ///
+    /// # Errors
+    /// See [`NoTarget`].
+    // Differs: Supervisor signals whatever number stands there: 0 and negative ones are whole groups, -1 is everybody.
+    pub(super) fn find(pidfile: &Path) -> Result<Self, NoTarget> {
+        let shown = || pidfile.display().to_string();
+        let (pid, owner, mode) = read(pidfile).ok_or_else(|| NoTarget::Unreadable(shown()))?;
+        let own = i32::try_from(std::process::id()).unwrap_or(0);
+        // PID 1 has no pidfile; we are not the daemon, nor is who started us, for a daemon is our child or its child.
+        if pid <= 1 || pid == own || pid == getppid().as_raw() {
+            return Err(NoTarget::Never(shown(), pid));
+        }
+        let is_root = sys::effective_uid() == 0;
+        if is_root && mode & 0o002 != 0 {
+            return Err(NoTarget::Everybodys(shown()));
+        }
+        let gone = || NoTarget::Gone(shown(), pid);
+        let pidfd = sys::open_pidfd(pid).map_err(|error| match error.raw_os_error() {
+            // EINVAL, ENOENT: a thread's number.
+            Some(libc::ESRCH | libc::EINVAL | libc::ENOENT) => gone(),
+            _ => NoTarget::Kernel(shown(), pid, Errno::from(error)),
+        })?;
+        // We may have more rights than who wrote the file. He may signal what is his own, and no more.
+        if is_root && owner != 0 {
+            let uid = real_uid(pid).ok_or_else(gone)?;
+            if uid != owner {
+                return Err(NoTarget::Foreign(shown(), owner, pid));
+            }
+        }
+        // What was read of the number above was of this very process, if it has not ended. One that nobody has reaped yet
+        // takes signals, but is no daemon any more.
+        if has_ended(&pidfd) {
+            return Err(gone());
+        }
+        Ok(Self { pid, pidfd })
+    }
+}
+
+/// A pidfd is readable from the process's end on.
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    let mut asked = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+    poll(&mut asked, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
+/// The number in the file, and the file's owner and mode. Links that others made are not followed where we are root.
+fn read(pidfile: &Path) -> Option<(i32, u32, u32)> {
+    // Not blocking: a pipe must not hold us.
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
+    let fd = place::open(pidfile, flags, Mode::empty()).ok()?;
+    let stat = fstat(&fd).ok()?;
+    if place::kind(&stat) != SFlag::S_IFREG {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(PIDFILE_BYTES_MAX + 1).unwrap_or(0);
+    File::from(fd).take(limit).read_to_end(&mut bytes).ok()?;
+    if bytes.len() > PIDFILE_BYTES_MAX {
+        return None;
+    }
+    let pid = std::str::from_utf8(&bytes).ok()?.trim().parse().ok()?;
+    Some((pid, stat.st_uid, stat.st_mode))
+}
+
+/// Whose process it is.
+fn real_uid(pid: i32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    use std::os::unix::process::CommandExt as _;
+    use std::path::PathBuf;
+    use std::process::{Child, Command};
+
+    use super::*;
+
+    /// A directory of one test with a pidfile, removed with what is in it.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("pidproxy-{name}-{}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&path);
+            std::fs::create_dir(&path).expect("created");
+            Self(path)
+        }
+
+        fn file(&self) -> PathBuf {
+            self.0.join("pid")
+        }
+
+        fn find(&self, content: impl AsRef<[u8]>) -> Result<i32, NoTarget> {
+            std::fs::write(self.file(), content).expect("written");
+            Target::find(&self.file()).map(|target| target.pid)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// A process to be named, ended when dropped.
+    struct Sleeper(Child);
+
+    impl Sleeper {
+        fn new(uid: Option<u32>) -> Self {
+            let mut command = Command::new("/bin/sleep");
+            command.arg("1000");
+            if let Some(uid) = uid {
+                command.uid(uid);
+            }
+            Self(command.spawn().expect("started"))
+        }
+
+        fn pid(&self) -> i32 {
+            i32::try_from(self.0.id()).expect("small")
+        }
+    }
+
+    impl Drop for Sleeper {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn aux_02_a_file_names_a_living_process() {
+        let scratch = Scratch::new("living");
+        let mut sleeper = Sleeper::new(None);
+        let pid = sleeper.pid();
+        assert_eq!(scratch.find(format!(" {pid}\n")), Ok(pid));
+        let shown = scratch.file().display().to_string();
+        let gone = NoTarget::Gone(shown.clone(), pid);
+        let target = Target::find(&scratch.file()).expect("it lives");
+        sleeper.0.kill().expect("killed");
+        let mut ended = [PollFd::new(target.pidfd.as_fd(), PollFlags::POLLIN)];
+        poll(&mut ended, PollTimeout::from(20_000_u16)).expect("waited");
+        // Dead, and kept by its parent: a file that outlived its daemon names such a one where nobody reaps.
+        assert_eq!(Target::find(&scratch.file()).expect_err("dead"), gone);
+        sleeper.0.wait().expect("reaped");
+        assert_eq!(scratch.find(pid.to_string()), Err(gone));
+        // A number that no process has.
+        assert_eq!(
+            scratch.find("2147483647"),
+            Err(NoTarget::Gone(shown, i32::MAX))
+        );
+    }
+
+    #[test]
+    fn aux_02_what_is_no_number_is_unreadable() {
+        let scratch = Scratch::new("unreadable");
+        let unreadable = || Err(NoTarget::Unreadable(scratch.file().display().to_string()));
+        let missing = Target::find(&scratch.file()).map(|target| target.pid);
+        assert_eq!(missing, unreadable());
+        let long = format!("{}7", " ".repeat(PIDFILE_BYTES_MAX));
+        for content in ["", "\n", "x", "1 2", "12\n34\n", "9999999999", "1.5", &long] {
+            assert_eq!(scratch.find(content), unreadable(), "{content:?}");
+        }
+        assert_eq!(scratch.find([0xff, 0xfe]), unreadable());
+        std::fs::remove_file(scratch.file()).expect("there");
+        std::fs::create_dir(scratch.file()).expect("created");
+        let directory = Target::find(&scratch.file()).map(|target| target.pid);
+        assert_eq!(directory, unreadable());
+        std::fs::remove_dir(scratch.file()).expect("there");
+        // Nobody writes into it: it must not be waited for.
+        let all = Mode::from_bits_truncate(0o600);
+        nix::unistd::mkfifo(&scratch.file(), all).expect("made");
+        let pipe = Target::find(&scratch.file()).map(|target| target.pid);
+        assert_eq!(pipe, unreadable());
+        assert_eq!(
+            NoTarget::Unreadable("x".to_owned()).to_string(),
+            "Can't read child pidfile x!"
+        );
+    }
+
+    #[test]
+    fn aux_02_a_broken_file_reaches_neither_groups_nor_init_nor_ourselves() {
+        let scratch = Scratch::new("never");
+        let shown = scratch.file().display().to_string();
+        let own = i32::try_from(std::process::id()).expect("small");
+        for pid in [0, -1, 1, -own, i32::MIN, own, getppid().as_raw()] {
+            assert_eq!(
+                scratch.find(pid.to_string()),
+                Err(NoTarget::Never(shown.clone(), pid))
+            );
+        }
+    }
+
+    #[test]
+    fn aux_02_roots_signals_reach_no_further_than_the_writers() {
+        if sys::effective_uid() != 0 {
+            // Only a proxy with more rights than the file's writer has any to lend.
+            return;
+        }
+        let scratch = Scratch::new("rights");
+        let shown = scratch.file().display().to_string();
+        let (roots, others) = (Sleeper::new(None), Sleeper::new(Some(33)));
+        assert_eq!(scratch.find(others.pid().to_string()), Ok(others.pid()));
+        let mode = |mode| {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(scratch.file(), permissions).expect("mode");
+        };
+        mode(0o666);
+        assert_eq!(
+            scratch.find(roots.pid().to_string()),
+            Err(NoTarget::Everybodys(shown.clone()))
+        );
+        mode(0o644);
+        chown(scratch.file(), Some(33), None).expect("given away");
+        assert_eq!(scratch.find(others.pid().to_string()), Ok(others.pid()));
+        let foreign = NoTarget::Foreign(shown.clone(), 33, roots.pid());
+        assert_eq!(scratch.find(roots.pid().to_string()), Err(foreign));
+        // Nor by a link to a file of root's.
+        let real = scratch.0.join("real");
+        std::fs::write(&real, roots.pid().to_string()).expect("written");
+        std::fs::remove_file(scratch.file()).expect("there");
+        symlink(&real, scratch.file()).expect("linked");
+        std::os::unix::fs::lchown(scratch.file(), Some(33), None).expect("given away");
+        let linked = Target::find(&scratch.file()).map(|target| target.pid);
+        assert_eq!(linked, Err(NoTarget::Unreadable(shown)));
+    }
+}

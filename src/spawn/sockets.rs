@@ -1,0 +1,603 @@
+//! The listening sockets of FastCGI programs: each is made when the first process of its program is, is shared by all of
+//! them, and is closed when the last has ended. Belongs to the spawn thread, for name services and file systems may
+//! stall; it must not know how processes are made.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstat};
+use nix::unistd::{Gid, Uid, fchownat};
+
+use crate::config::spec::{FcgiSocket, GroupSpec, ProcessKind};
+use crate::domain::{Errno, GroupName, Life, Line, SpawnError};
+use crate::sys::place::{self, Place};
+use crate::sys::{self, ChildEnds};
+
+/// Connections that wait to be accepted where the program says nothing of it. The kernel takes as many of them as
+/// `net.core.somaxconn` allows.
+const BACKLOG: i32 = i32::MAX;
+
+/// Which socket: programs share none, even if they have one address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    group: GroupName,
+    program: Arc<str>,
+    /// A program that was removed and added with another address may have a process left that holds the old one.
+    url: String,
+}
+
+impl Key {
+    fn new(group: &GroupName, socket: &FcgiSocket) -> Self {
+        Self {
+            group: group.clone(),
+            program: socket.program.clone(),
+            url: socket.url.clone(),
+        }
+    }
+}
+
+/// An open socket.
+#[derive(Debug)]
+struct Open {
+    socket: OwnedFd,
+    /// Lives that have it, at least one.
+    holders: usize,
+}
+
+/// Why a socket cannot be made. The texts of the kernel's errors are Python's.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum Refusal {
+    #[error("{}", python(*.0))]
+    Kernel(Errno),
+    #[error("[Errno -2] Name or service not known")]
+    NoAddress,
+    #[error("Could not change ownership of socket file: {}: {}", python(*.0), crate::domain::python_repr(.1))]
+    Owner(Errno, String),
+    #[error("Could not change permissions of socket file: {}: {}", python(*.0), crate::domain::python_repr(.1))]
+    Mode(Errno, String),
+    #[error("{0} is no socket, and is left alone")]
+    NoSocket(String),
+    #[error("{0} leads through a link that somebody without rights over its target made")]
+    Link(String),
+    #[error("{0} was exchanged while the socket was made")]
+    Exchanged(String),
+    #[error("program {program} of group {group} has it")]
+    Taken { program: String, group: String },
+}
+
+/// A kernel error as Python prints it.
+fn python(errno: Errno) -> String {
+    let text = nix::errno::Errno::from_raw(errno.0).desc();
+    format!("[Errno {}] {text}", errno.0)
+}
+
+impl From<Errno> for Refusal {
+    fn from(errno: Errno) -> Self {
+        Self::Kernel(errno)
+    }
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::Kernel(Errno::from(error))
+    }
+}
+
+/// All open sockets, and who has them.
+#[derive(Debug, Default)]
+pub(super) struct Sockets {
+    open: HashMap<Key, Open>,
+    lives: HashMap<Life, Key>,
+}
+
+impl Sockets {
+    /// Lets `life` have the socket of its program, which is made if nobody has it. To be given back with
+    /// [`Self::release`], whatever becomes of the life.
+    ///
+    /// # Errors
+    /// [`SpawnError::Socket`]: it cannot be made; nothing is held then.
+    pub(super) fn hold(
+        &mut self,
+        life: Life,
+        group: &GroupName,
+        socket: &FcgiSocket,
+        log: &mut dyn FnMut(Line),
+    ) -> Result<(), SpawnError> {
+        if self.lives.contains_key(&life) {
+            return Ok(());
+        }
+        let key = Key::new(group, socket);
+        match self.open.get_mut(&key) {
+            Some(open) => open.holders += 1,
+            None => {
+                let made = self.make(&key, socket, log)?;
+                let open = Open {
+                    socket: made,
+                    holders: 1,
+                };
+                self.open.insert(key.clone(), open);
+            }
+        }
+        self.lives.insert(life, key);
+        Ok(())
+    }
+
+    /// Puts the socket that `life` has in place of its standard input.
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub(super) fn lend(&self, life: Life, ends: &mut ChildEnds) -> io::Result<()> {
+        if let Some(open) = self.lives.get(&life).and_then(|key| self.open.get(key)) {
+            ends.stdin = Some(open.socket.try_clone()?);
+        }
+        Ok(())
+    }
+
+    /// The life is over. The last one's end closes the socket; the file of a unix socket stays, as in Supervisor.
+    pub(super) fn release(&mut self, life: Life, log: &mut dyn FnMut(Line)) {
+        let Some(key) = self.lives.remove(&life) else {
+            return;
+        };
+        let Some(open) = self.open.get_mut(&key) else {
+            return;
+        };
+        open.holders -= 1;
+        if open.holders == 0 {
+            log(Line::ClosingSocket {
+                url: key.url.clone(),
+            });
+            self.open.remove(&key);
+        }
+    }
+
+    /// Makes every socket of a group and closes it again, to learn early of one that cannot be made.
+    ///
+    /// # Errors
+    /// [`SpawnError::Socket`]: the first that cannot.
+    pub(super) fn try_group(
+        &self,
+        group: &GroupSpec,
+        log: &mut dyn FnMut(Line),
+    ) -> Result<(), SpawnError> {
+        let mut tried = HashSet::new();
+        for process in &group.processes {
+            let ProcessKind::Fcgi(socket) = &process.kind else {
+                continue;
+            };
+            let key = Key::new(&process.group, socket);
+            if tried.insert(key.clone()) {
+                let made = self.make(&key, socket, log)?;
+                log(Line::ClosingSocket { url: key.url });
+                drop(made);
+            }
+        }
+        Ok(())
+    }
+
+    fn make(
+        &self,
+        key: &Key,
+        socket: &FcgiSocket,
+        log: &mut dyn FnMut(Line),
+    ) -> Result<OwnedFd, SpawnError> {
+        log(Line::CreatingSocket {
+            url: key.url.clone(),
+        });
+        // Differs: of two programs with one unix socket, the original takes it away from whoever has it.
+        let taken = self.open.keys().find(|other| other.url == key.url);
+        let made = match taken {
+            Some(owner) => Err(Refusal::Taken {
+                program: owner.program.to_string(),
+                group: owner.group.to_string(),
+            }),
+            None => listening(socket),
+        };
+        made.map_err(|refusal| SpawnError::Socket {
+            url: key.url.clone(),
+            reason: refusal.to_string(),
+        })
+    }
+}
+
+/// Makes every socket of these groups and closes it again, before anything runs that could have one.
+///
+/// # Errors
+/// [`SpawnError::Socket`]: the first that cannot be made.
+pub fn try_sockets(groups: &[Arc<GroupSpec>], mut log: impl FnMut(Line)) -> Result<(), SpawnError> {
+    let none = Sockets::default();
+    groups
+        .iter()
+        .try_for_each(|group| none.try_group(group, &mut log))
+}
+
+fn listening(socket: &FcgiSocket) -> Result<OwnedFd, Refusal> {
+    let backlog = socket
+        .backlog
+        .and_then(|backlog| i32::try_from(backlog).ok())
+        .unwrap_or(BACKLOG);
+    let made = match socket.url.strip_prefix("unix://") {
+        Some(path) => unix(Path::new(path), socket)?,
+        None => inet(socket.url.strip_prefix("tcp://").unwrap_or_default())?.into(),
+    };
+    sys::listen_on(&made, backlog)?;
+    Ok(made)
+}
+
+/// std sets SO_REUSEADDR and CLOEXEC; the length of its queue is changed afterwards.
+fn inet(address: &str) -> Result<TcpListener, Refusal> {
+    let mut found: Vec<_> = address
+        .to_socket_addrs()
+        .map_err(|_| Refusal::NoAddress)?
+        .collect();
+    // Supervisor would take an IPv4 address only.
+    found.sort_by_key(SocketAddr::is_ipv6);
+    let address = found.first().ok_or(Refusal::NoAddress)?;
+    Ok(TcpListener::bind(address)?)
+}
+
+/// A bound socket of the configured owner and mode. Nobody can connect before it listens, so there is no moment in which
+/// it is open to more than it should be.
+///
+/// The directory may belong to somebody else, who can exchange what stands in it at any moment. So the file is removed
+/// through the directory as it was found, by the rules of [`Place`], and mode and owner are given to what a descriptor
+/// holds, never to a name.
+// Differs: Supervisor removes whatever stands at the path, and follows links to give their targets mode and owner.
+fn unix(path: &Path, socket: &FcgiSocket) -> Result<OwnedFd, Refusal> {
+    let shown = || path.display().to_string();
+    let place = Place::find(path).map_err(|errno| match errno {
+        place::REFUSED => Refusal::Link(shown()),
+        errno => Refusal::Kernel(errno),
+    })?;
+    let is_socket =
+        |fd: &OwnedFd| fstat(fd).is_ok_and(|stat| place::kind(&stat) == SFlag::S_IFSOCK);
+    match place.look() {
+        Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno.into()),
+        // Whether somebody listens there is not asked: it may be a process of ours that outlived the daemon.
+        Ok(old) if is_socket(&old) => place.unlink()?,
+        Ok(_) => return Err(Refusal::NoSocket(shown())),
+    }
+    // By its own name, which is what `ss` and the program itself are shown.
+    let made = sys::unix_bound(path)?;
+    let file = place.look()?;
+    let stat = fstat(&file).map_err(place::errno)?;
+    let is_ours = is_socket(&file) && stat.st_uid == sys::effective_uid() && stat.st_nlink == 1;
+    if !is_ours {
+        return Err(Refusal::Exchanged(shown()));
+    }
+    let set = set_owner_and_mode(&file, socket, &shown());
+    if set.is_err() {
+        // What cannot be removed is found stale the next time.
+        let _ = place.unlink();
+    }
+    set.map(|()| made)
+}
+
+fn set_owner_and_mode(file: &OwnedFd, socket: &FcgiSocket, shown: &str) -> Result<(), Refusal> {
+    use std::os::fd::AsRawFd as _;
+    let (uid, gid) = socket.owner;
+    if uid.is_some() || gid.is_some() {
+        let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+        fchownat(file, "", uid, gid, AtFlags::AT_EMPTY_PATH)
+            .map_err(|error| Refusal::Owner(place::errno(error), shown.to_owned()))?;
+    }
+    if let Some(mode) = socket.mode {
+        // A descriptor that is only a place takes no fchmod; its name below /proc leads to the very same file.
+        let name = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let mode = Mode::from_bits_truncate(mode);
+        fchmodat(AT_FDCWD, name.as_str(), mode, FchmodatFlags::FollowSymlink)
+            .map_err(|error| Refusal::Mode(place::errno(error), shown.to_owned()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::path::PathBuf;
+
+    use super::super::testing::fcgi;
+    use super::*;
+
+    /// A directory of one test, removed with what is in it.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("spawn-sockets-{name}-{}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&path);
+            std::fs::create_dir(&path).expect("created");
+            Self(path)
+        }
+
+        fn url(&self, name: &str) -> String {
+            format!("unix://{}", self.0.join(name).display())
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn life(slot: u32) -> Life {
+        Life {
+            slot,
+            incarnation: 1,
+        }
+    }
+
+    fn socket(url: &str) -> FcgiSocket {
+        match fcgi("g", url, "c").kind {
+            ProcessKind::Fcgi(socket) => (*socket).clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Sockets, and the lines they wrote.
+    #[derive(Default)]
+    struct Bench {
+        sockets: Sockets,
+        lines: Vec<String>,
+    }
+
+    impl Bench {
+        fn hold(&mut self, slot: u32, group: &str, url: &str) -> Result<(), String> {
+            let group = GroupName::parse(group).expect("valid");
+            let lines = &mut self.lines;
+            self.sockets
+                .hold(life(slot), &group, &socket(url), &mut |line| {
+                    lines.push(line.to_string());
+                })
+                .map_err(|error| error.to_string())
+        }
+
+        fn release(&mut self, slot: u32) {
+            let lines = &mut self.lines;
+            self.sockets
+                .release(life(slot), &mut |line| lines.push(line.to_string()));
+        }
+    }
+
+    #[test]
+    fn cfg_59_a_socket_is_made_for_the_first_and_closed_after_the_last() {
+        let scratch = Scratch::new("count");
+        let url = scratch.url("s");
+        let path = scratch.0.join("s");
+        let mut bench = Bench::default();
+        bench.hold(1, "g", &url).expect("made");
+        UnixStream::connect(&path).expect("it listens");
+        bench.hold(2, "g", &url).expect("shared");
+        bench
+            .hold(2, "g", &url)
+            .expect("held once, however often asked for");
+        bench.release(1);
+        UnixStream::connect(&path).expect("one still has it");
+        bench.release(2);
+        bench.release(2);
+        assert!(UnixStream::connect(&path).is_err());
+        assert!(path.exists(), "the file stays");
+        bench.hold(1, "g", &url).expect("made anew");
+        UnixStream::connect(&path).expect("it listens");
+        let made = format!("Creating socket {url}");
+        assert_eq!(
+            bench.lines,
+            [made.as_str(), &format!("Closing socket {url}"), &made]
+        );
+    }
+
+    #[test]
+    fn cfg_59_a_process_is_lent_what_it_holds() {
+        let scratch = Scratch::new("lend");
+        let url = scratch.url("s");
+        let mut bench = Bench::default();
+        bench.hold(1, "g", &url).expect("made");
+        let null = || std::fs::File::open("/dev/null").expect("there").into();
+        let mut ends = ChildEnds {
+            stdin: None,
+            stdout: null(),
+            stderr: None,
+        };
+        bench
+            .sockets
+            .lend(life(2), &mut ends)
+            .expect("nothing to lend");
+        assert!(ends.stdin.is_none());
+        bench.sockets.lend(life(1), &mut ends).expect("lent");
+        let listener = UnixListener::from(ends.stdin.expect("lent"));
+        let mut client = UnixStream::connect(scratch.0.join("s")).expect("connected");
+        client.write_all(b"x").expect("written");
+        let (mut server, _) = listener.accept().expect("blocks until somebody is there");
+        server.read_exact(&mut [0]).expect("read");
+    }
+
+    #[test]
+    fn cfg_59_programs_of_one_address_do_not_share_it() {
+        let scratch = Scratch::new("apart");
+        let url = scratch.url("s");
+        let mut bench = Bench::default();
+        bench.hold(1, "g", &url).expect("made");
+        let refused =
+            format!("Could not create FastCGI socket {url}: program web of group g has it");
+        assert_eq!(bench.hold(2, "h", &url), Err(refused));
+        bench.release(2);
+        UnixStream::connect(scratch.0.join("s")).expect("the first is left alone");
+        bench.release(1);
+        bench.hold(2, "h", &url).expect("free again");
+    }
+
+    #[test]
+    fn cfg_59_mode_and_owner_are_those_configured() {
+        let scratch = Scratch::new("mode");
+        let path = scratch.0.join("s");
+        let me = std::fs::metadata(&scratch.0).expect("stat");
+        let mut spec = socket(&scratch.url("s"));
+        spec.mode = Some(0o666);
+        // Root can give it away; others only to themselves.
+        let uid = if me.uid() == 0 { 33 } else { me.uid() };
+        spec.owner = (Some(uid), Some(me.gid()));
+        let _open = listening(&spec).expect("made");
+        let found = std::fs::symlink_metadata(&path).expect("there");
+        assert_eq!(
+            found.mode() & 0o7777,
+            0o666,
+            "not what the umask leaves of it"
+        );
+        assert_eq!((found.uid(), found.gid()), (uid, me.gid()));
+    }
+
+    #[test]
+    fn cfg_59_an_owner_who_cannot_be_had_leaves_nothing_behind() {
+        if sys::effective_uid() == 0 {
+            // Root can give it to anybody.
+            return;
+        }
+        let scratch = Scratch::new("owner");
+        let mut spec = socket(&scratch.url("s"));
+        spec.owner = (Some(0), None);
+        let path = scratch.0.join("s").display().to_string();
+        assert_eq!(
+            listening(&spec).expect_err("refused").to_string(),
+            format!(
+                "Could not change ownership of socket file: [Errno 1] Operation not permitted: '{path}'"
+            )
+        );
+        assert!(!scratch.0.join("s").exists());
+    }
+
+    #[test]
+    fn cfg_59_a_socket_left_behind_is_replaced_and_nothing_else_is() {
+        let scratch = Scratch::new("stale");
+        let path = scratch.0.join("s");
+        let spec = socket(&scratch.url("s"));
+        // One that nobody listens on, and one that a process which outlived the daemon still has.
+        drop(UnixListener::bind(&path).expect("bound"));
+        let first = listening(&spec).expect("replaced");
+        let second = listening(&spec).expect("replaced");
+        UnixStream::connect(&path).expect("it listens");
+        drop((first, second));
+        std::fs::remove_file(&path).expect("there");
+
+        std::fs::write(&path, "precious").expect("written");
+        let shown = path.display().to_string();
+        assert_eq!(
+            listening(&spec).expect_err("refused"),
+            Refusal::NoSocket(shown.clone())
+        );
+        assert_eq!(std::fs::read(&path).expect("there"), b"precious");
+        std::fs::remove_file(&path).expect("there");
+
+        // A link is no socket, whatever it leads to: its target keeps its mode.
+        let target = scratch.0.join("target");
+        let _live = UnixListener::bind(&target).expect("bound");
+        std::fs::set_permissions(&target, PermissionsExt::from_mode(0o640)).expect("mode");
+        symlink(&target, &path).expect("linked");
+        assert_eq!(
+            listening(&spec).expect_err("refused"),
+            Refusal::NoSocket(shown)
+        );
+        assert_eq!(
+            std::fs::metadata(&target).expect("there").mode() & 0o7777,
+            0o640
+        );
+        UnixStream::connect(&target).expect("it is left alone");
+    }
+
+    #[test]
+    fn cfg_59_a_directory_behind_a_link_of_another_user_is_refused() {
+        if sys::effective_uid() != 0 {
+            // Only a daemon with more rights than the link's maker has anything to lose.
+            return;
+        }
+        let scratch = Scratch::new("link");
+        let real = scratch.0.join("real");
+        std::fs::create_dir(&real).expect("created");
+        let link = scratch.0.join("link");
+        symlink(&real, &link).expect("linked");
+        std::os::unix::fs::lchown(&link, Some(33), Some(33)).expect("given away");
+        let spec = socket(&scratch.url("link/s"));
+        assert_eq!(
+            listening(&spec).expect_err("refused").to_string(),
+            format!(
+                "{} leads through a link that somebody without rights over its target made",
+                link.join("s").display()
+            )
+        );
+        assert_eq!(std::fs::read_dir(&real).expect("there").count(), 0);
+        // Root's own links are followed.
+        std::os::unix::fs::lchown(&link, Some(0), Some(0)).expect("taken back");
+        let _open = listening(&spec).expect("made");
+        assert!(real.join("s").exists());
+    }
+
+    #[test]
+    fn cfg_59_tcp_listens_and_errors_read_like_pythons() {
+        let probe = TcpListener::bind("127.0.0.1:0").expect("free");
+        let address = probe.local_addr().expect("bound");
+        let url = format!("tcp://{address}");
+        let mut bench = Bench::default();
+        assert_eq!(
+            bench.hold(1, "g", &url),
+            Err(format!(
+                "Could not create FastCGI socket {url}: [Errno 98] Address already in use"
+            ))
+        );
+        drop(probe);
+        bench.hold(1, "g", &url).expect("made");
+        TcpStream::connect(address).expect("it listens");
+        let scratch = Scratch::new("errors");
+        let url = scratch.url("none/s");
+        assert_eq!(
+            bench.hold(2, "g", &url),
+            Err(format!(
+                "Could not create FastCGI socket {url}: [Errno 2] No such file or directory"
+            ))
+        );
+        let url = scratch.url(&"n".repeat(120));
+        assert!(
+            bench
+                .hold(2, "g", &url)
+                .is_err_and(|error| error.ends_with("[Errno 36] File name too long"))
+        );
+    }
+
+    #[test]
+    fn cfg_59_a_trial_makes_and_closes_each_socket_once() {
+        let scratch = Scratch::new("trial");
+        let (good, bad) = (scratch.url("s"), scratch.url("none/s"));
+        let group = |url: &str| {
+            let process = Arc::new(fcgi("g", url, "c"));
+            Arc::new(GroupSpec {
+                name: process.group.clone(),
+                priority: 999,
+                kind: crate::config::spec::GroupKind::Programs,
+                processes: vec![process.clone(), process],
+            })
+        };
+        let mut lines = Vec::new();
+        let error = try_sockets(&[group(&good), group(&bad), group(&good)], |line| {
+            lines.push(line.to_string());
+        })
+        .expect_err("the second cannot be made");
+        assert!(error.to_string().contains(&bad));
+        assert_eq!(
+            lines,
+            [
+                format!("Creating socket {good}"),
+                format!("Closing socket {good}"),
+                format!("Creating socket {bad}"),
+            ]
+        );
+        assert!(UnixStream::connect(scratch.0.join("s")).is_err());
+    }
+}

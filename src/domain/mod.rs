@@ -12,7 +12,7 @@ mod time;
 
 pub use errno::Errno;
 pub use event::{Channel, EVENTS, Event, EventKind, EventType};
-pub use exit::{ExitStatus, SpawnError, python_repr};
+pub use exit::{Ending, ExitStatus, SpawnError, python_repr};
 pub use life::{Life, LogPaths};
 pub use line::{LINES, Level, Line, LineDoc};
 pub use name::{GroupName, InvalidName, Namespec, ProcessName};

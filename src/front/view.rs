@@ -98,7 +98,7 @@ fn process(view: &ProcessView, zone: &TimeZone) -> Value {
 
 /// # Source
 /// Supervisor manual, `getProcessInfo`, `description`.
-fn description(view: &ProcessView, zone: &TimeZone) -> String {
+pub(super) fn description(view: &ProcessView, zone: &TimeZone) -> String {
     match view.state {
         ProcessState::Running => format!("pid {}, uptime {}", view.pid, uptime(view.uptime)),
         ProcessState::Backoff | ProcessState::Fatal => {
@@ -263,6 +263,8 @@ pub(super) mod tests {
             uptime: 1,
             spawn_error: String::new(),
             exit_status: 0,
+            restarts: 0,
+            ending: None,
             pid: 7,
             stdout_logfile: None,
             stderr_logfile: Some(Path::new("/e").into()),

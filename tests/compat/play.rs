@@ -533,8 +533,9 @@ impl Stage {
                 // Names of headers have no case (RFC 9110 §5.1).
                 let key = key.to_ascii_lowercase();
                 let value = match key.as_str() {
-                    "date" | "last-modified" => "{date}",
-                    _ => value,
+                    "date" | "last-modified" => "{date}".to_owned(),
+                    "location" => normal::location(&self.clean(value)),
+                    _ => value.clone(),
                 };
                 format!("{key}: {value}")
             })

@@ -136,7 +136,7 @@ pub fn start(options: Options) -> io::Result<Front> {
         for server in servers {
             let parts = server.into_parts();
             files.extend(parts.file);
-            host_names.extend(parts.host);
+            host_names.extend(parts.names);
             let accepting = match parts.listener {
                 Listener::Inet(listener) => Accepting::Inet(TcpListener::from_std(listener)?),
                 Listener::Unix(listener) => Accepting::Unix(UnixListener::from_std(listener)?),

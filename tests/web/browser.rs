@@ -492,19 +492,17 @@ fn pictures() -> Result<Outcome, String> {
         height: 844,
         ..Look::DESK
     };
+    let desk = Look {
+        width: 1280,
+        height: 740,
+        ..Look::DESK
+    };
     let log = "tail.html?processname=api:api-0&limit=65536&search=orders";
     for (name, look, path) in [
-        ("light", Look::DESK, ""),
-        (
-            "dark",
-            Look {
-                dark: true,
-                ..Look::DESK
-            },
-            "",
-        ),
+        ("light", desk, ""),
+        ("dark", Look { dark: true, ..desk }, ""),
         ("phone", phone, ""),
-        ("log", Look::DESK, log),
+        ("log", desk, log),
     ] {
         let browser = Browser::open(look)?;
         browser.go(&scene.url(path))?;

@@ -287,6 +287,11 @@ fn a_rebound_name_is_refused() -> Result<(), String> {
         let answer = open.get("/", &[&format!("Host: {name}"), MOZILLA])?;
         expect(answer.code() == 200, format!("{name}: {}", answer.status))?;
     }
+    let named = scene("hosts=panel.example\n")?;
+    let answer = named.get("/", &["Host: Panel.example:9001", MOZILLA])?;
+    expect(answer.code() == 200, answer.status)?;
+    let answer = named.get("/", &["Host: other.panel.example", MOZILLA])?;
+    expect(answer.code() == 403, answer.status)?;
     // A password is not sent to a name that it was not typed for, and a browser cannot reach a socket by a name at all.
     let closed = scene("username=u\npassword=p\n")?;
     let answer = closed.get("/", &[&host, MOZILLA, PASSWORD])?;

@@ -9,7 +9,7 @@ use crate::support::wire::{Address, Connection};
 use crate::support::{LIMIT, proc, wait_for};
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let table: [(&str, fn() -> Result<(), String>); 6] = [
+    let table: [(&str, fn() -> Result<(), String>); 7] = [
         ("names_and_logs_are_escaped", names_and_logs_are_escaped),
         (
             "groups_are_started_and_cleared",
@@ -20,6 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             a_restart_goes_on_without_its_client,
         ),
         ("changes_are_told", changes_are_told),
+        ("a_burst_is_told_at_once", a_burst_is_told_at_once),
         (
             "nothing_runs_when_nobody_looks",
             nothing_runs_when_nobody_looks,
@@ -178,6 +179,45 @@ fn changes_are_told() -> Result<(), String> {
     let code = scene.daemon.wait_exit(LIMIT)?;
     expect(code == 0, format!("exit {code}"))?;
     expect(stream.is_closed_within(LIMIT), "the stream stays open")
+}
+
+fn a_burst_is_told_at_once() -> Result<(), String> {
+    let scene = Scene::start(
+        Side::Ours,
+        "[program:a]\ncommand=/bin/sleep 100000\nprocess_name=p%(process_num)03d\nnumprocs=200\nstartsecs=0\n",
+    )?;
+    scene.daemon.wait_state("a:p199", "RUNNING")?;
+    let mut stream = listener(&scene)?;
+    let begun = std::time::Instant::now();
+    for _ in 0..3 {
+        for method in [
+            "supervisor.stopAllProcesses",
+            "supervisor.startAllProcesses",
+        ] {
+            scene.daemon.call(method, &[]).map_err(|e| e.to_string())?;
+        }
+    }
+    scene
+        .daemon
+        .call("supervisor.stopAllProcesses", &[])
+        .map_err(|e| e.to_string())?;
+    // One after the other they were 2,800 changes of state; the last message has what counts.
+    let mut text = String::new();
+    wait_for("all are told to be stopped", LIMIT, || {
+        let got = stream.read_until(b"\n\n", Duration::from_secs(1));
+        text.push_str(&String::from_utf8_lossy(&got));
+        (0..200).all(|n| {
+            let row = format!("\"n\":\"a:p{n:03}\",\"s\":\"");
+            let last = text.rsplit(&row).next().unwrap_or_default();
+            text.contains(&row) && last.starts_with("stopped")
+        })
+    })?;
+    let quarters = begun.elapsed().as_millis() / 250;
+    let messages = text.matches("event: ").count();
+    expect(
+        messages >= 1 && messages as u128 <= quarters + 3,
+        format!("{messages} messages in {quarters} quarters of a second"),
+    )
 }
 
 fn nothing_runs_when_nobody_looks() -> Result<(), String> {

@@ -32,6 +32,8 @@ pub(super) struct Verb {
     pub(super) word: &'static str,
     /// What it is called on the page.
     pub(super) label: &'static str,
+    /// What it is called where it does that to everything.
+    pub(super) label_all: &'static str,
     /// What it has done, in messages.
     past: &'static str,
     /// The methods for one process or group, called in this order.
@@ -45,6 +47,7 @@ pub(super) const VERBS: &[Verb] = &[
     Verb {
         word: "start",
         label: "Start",
+        label_all: "Start all",
         past: "started",
         one: &["supervisor.startProcess"],
         all: &["supervisor.startAllProcesses"],
@@ -52,6 +55,7 @@ pub(super) const VERBS: &[Verb] = &[
     Verb {
         word: "restart",
         label: "Restart",
+        label_all: "Restart all",
         past: "restarted",
         one: &["supervisor.stopProcess", "supervisor.startProcess"],
         all: &[
@@ -62,13 +66,15 @@ pub(super) const VERBS: &[Verb] = &[
     Verb {
         word: "stop",
         label: "Stop",
+        label_all: "Stop all",
         past: "stopped",
         one: &["supervisor.stopProcess"],
         all: &["supervisor.stopAllProcesses"],
     },
     Verb {
         word: "clear",
-        label: "Clear log",
+        label: "Clear",
+        label_all: "Clear all logs",
         past: "cleared",
         one: &["supervisor.clearProcessLogs"],
         all: &["supervisor.clearAllProcessLogs"],

@@ -11,6 +11,7 @@ use super::super::http::Connection;
 use super::super::logs;
 use super::super::xmlrpc::apart;
 use super::form::{Form, quoted};
+use super::status::processes;
 use super::{page, row};
 use crate::api::{Caller, Fault, FaultCode, LogOf, Permission, Request};
 use crate::control;
@@ -24,6 +25,11 @@ const LIMIT_MIN: u64 = 1024;
 const LIMIT_MAX: u64 = 16 << 20;
 /// What the page offers to show.
 const LIMITS: [u64; 5] = [LIMIT_MIN, 16 << 10, 64 << 10, 256 << 10, 1 << 20];
+
+/// Members of a group whose logs are shown on one page.
+const MEMBERS_MAX: usize = 100;
+/// How much of each, in bytes.
+const GROUP_LIMIT: u64 = 2048;
 
 /// What one look at a log found.
 struct Found {
@@ -42,6 +48,7 @@ struct Subject<'a> {
     /// Where the log is followed, and cleared, if it can be.
     follow: String,
     clear: Option<String>,
+    restart: Option<String>,
     channel: Option<Channel>,
 }
 
@@ -110,6 +117,7 @@ pub(super) async fn process(connection: &Arc<Connection>, caller: Caller, form: 
         hidden: vec![("processname", shown), ("channel", channel.name())],
         follow: format!("logtail/{}/{}", quoted(shown), channel.name()),
         clear: name.map(|name| format!("clear {name}")),
+        restart: name.map(|name| format!("restart {name}")),
         channel: Some(channel),
     };
     let html = view(connection, &subject, limit, search, name.is_some(), &found);
@@ -136,10 +144,54 @@ pub(super) async fn daemon(connection: &Arc<Connection>, caller: Caller, form: &
         hidden: Vec::new(),
         follow: "mainlogtail".to_owned(),
         clear: None,
+        restart: None,
         channel: None,
     };
     let html = view(connection, &subject, limit, search, true, &found);
     super::page(StatusCode::OK, html)
+}
+
+/// Answers `/grouptail.html`, which is ours: the end of each member's standard output.
+pub(super) async fn group(connection: &Arc<Connection>, caller: Caller, form: &Form) -> Answer {
+    let group = form.get("group").unwrap_or("");
+    let views = match processes(&connection.shared.control, &caller).await {
+        Ok(views) => views,
+        Err(fault) => return super::status::refused(&fault),
+    };
+    let members: Vec<_> = views
+        .iter()
+        .filter(|view| view.group.as_str() == group)
+        .collect();
+    let mut shown = Vec::new();
+    for view in members.iter().take(MEMBERS_MAX) {
+        let name = format!("{}:{}", view.group, view.name);
+        let of = LogOf::Process(name.clone(), Channel::Stdout);
+        let text = match read(connection, caller.clone(), of, GROUP_LIMIT).await {
+            Ok(found) => found.text,
+            Err(fault) if fault.code == FaultCode::NoFile => format!("No file for {name}"),
+            Err(fault) => unexpected(&fault),
+        };
+        shown.push((view.name.as_str(), name, text));
+    }
+    let bar = html! {
+        a href="./" { "Processes" }
+        a href={ "grouptail.html?group=" (quoted(group)) } { "Refresh" }
+    };
+    let content = html! {
+        div.tools.logtools { h1 { "Group " (group) } }
+        @if members.is_empty() {
+            p { "No such group" }
+        }
+        @if members.len() > MEMBERS_MAX {
+            p { "The first " (MEMBERS_MAX) " of " (members.len()) " processes" }
+        }
+        @for (name, namespec, text) in &shown {
+            h2 { a href={ "tail.html?processname=" (quoted(namespec)) "&limit=65536" } { (name) } }
+            pre.part tabindex="0" { "\n" (text) }
+        }
+    };
+    let title = format!("Supervisor tail of group {group}");
+    super::page(StatusCode::OK, page::framed(&title, &[], &bar, &content))
 }
 
 fn unexpected(fault: &Fault) -> String {
@@ -201,6 +253,7 @@ fn view(
     found: &Found,
 ) -> Markup {
     let bar = html! {
+        a href="./" { "Processes" }
         @if is_named {
             noscript {
                 a #refresh_anchor href=(subject.address(limit, subject.channel)) { "Refresh" }
@@ -241,6 +294,9 @@ fn view(
             @if let Some(clear) = &subject.clear {
                 form #clear method="post" action="actions" {
                     input type="hidden" name="token" value=(connection.token.text());
+                    @if let Some(restart) = &subject.restart {
+                        button.restart name="do" value=(restart) { "Restart" }
+                    }
                     button.clear name="do" value=(clear) data-ask="Clear both logs of this process?" { "Clear log" }
                 }
             }

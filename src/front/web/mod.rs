@@ -49,13 +49,14 @@ pub(super) async fn answer(
     match page {
         "ok.html" if is_page_method => Answer::Whole("text/plain", "OK".into()),
         "events" if head.method == Method::GET => live::stream(connection, &caller).await,
-        "" | "index.html" | "tail.html" | "maintail.html" if is_page_method => {
+        "" | "index.html" | "tail.html" | "grouptail.html" | "maintail.html" if is_page_method => {
             let form = match Form::read(connection, head, body).await {
                 Ok(form) => form,
                 Err(status) => return Answer::Fatal(status),
             };
             match page {
                 "tail.html" => log::process(connection, caller, &form).await,
+                "grouptail.html" => log::group(connection, caller, &form).await,
                 "maintail.html" => log::daemon(connection, caller, &form).await,
                 _ => status::answer(connection, caller, head, &form).await,
             }

@@ -4,7 +4,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use crate::domain::VERSION;
 
-/// A page with its scripts, which run where a browser runs them; `bar` stands at the top, beside the name.
+/// A page with its scripts, which run where a browser runs them; `bar` stands at the top, beside the names.
 pub(super) fn framed(title: &str, scripts: &[&str], bar: &Markup, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
@@ -23,7 +23,7 @@ pub(super) fn framed(title: &str, scripts: &[&str], bar: &Markup, content: &Mark
             }
             body {
                 header #header {
-                    a.brand href="./" { img src="images/icon.png" alt="" width="22" height="22"; "supervisord" }
+                    a.brand href="./" { img src="images/icon.png" alt="" width="22" height="22"; span { "supervisord" } }
                     (bar)
                     button #theme.script type="button" title="Dark or light" { "◐" }
                 }

@@ -114,7 +114,7 @@ fn ending(view: &ProcessView, zone: &TimeZone) -> String {
     match Timestamp::from_second(view.stop) {
         Ok(stop) => {
             let stop = stop.to_zoned(zone.clone());
-            format!("{how} · {}", stop.strftime("%b %-d %H:%M:%S"))
+            format!("{how} · {}", stop.strftime("%b %-d %H:%M"))
         }
         Err(_) => how,
     }
@@ -171,15 +171,15 @@ mod tests {
             (Some(Ending::NotSpawned(missing)), "can't find command '/x'"),
             (
                 Some(Ending::TooQuick(ExitStatus::Exited(1))),
-                "exit status 1, too early · Mar 1 00:00:00",
+                "exit status 1, too early · Mar 1 00:00",
             ),
             (
                 Some(Ending::ByItself(ExitStatus::Exited(0))),
-                "exit status 0 · Mar 1 00:00:00",
+                "exit status 0 · Mar 1 00:00",
             ),
             (
                 Some(Ending::OnRequest(term)),
-                "stopped, terminated by SIGTERM · Mar 1 00:00:00",
+                "stopped, terminated by SIGTERM · Mar 1 00:00",
             ),
         ];
         for (given, expected) in table {

@@ -93,7 +93,7 @@ pub(super) fn pids(views: &[ProcessView]) -> Vec<i32> {
 }
 
 // Differs: while the daemon stops, Supervisor's pages are 500.
-fn refused(fault: &Fault) -> Answer {
+pub(super) fn refused(fault: &Fault) -> Answer {
     Answer::Error(match fault.code {
         FaultCode::ShutdownState => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::FORBIDDEN,
@@ -168,7 +168,7 @@ fn tools(shown: &Shown, views: &[ProcessView]) -> Markup {
                 input type="hidden" name="token" value=(shown.token);
                 @for verb in actions::VERBS {
                     button class=(verb.word) name="do" value={ (verb.word) " *" }
-                        data-ask={ (verb.label) ": all " (views.len()) " processes?" } { (verb.label) " all" }
+                        data-ask={ (verb.label) ": all " (views.len()) " processes?" } { (verb.label_all) }
                 }
             }
         }

@@ -69,6 +69,7 @@ fn body(group: &[(&ProcessView, &Row)], filter: &str) -> Markup {
                             button class=(verb.word) name="do" value={ (verb.word) " " (name) ":*" }
                                 title={ (verb.label) ": group " (name) } { (verb.label) }
                         }
+                        a.log href={ "grouptail.html?group=" (quoted(name)) } { "Logs" }
                     }
                 }
             }
@@ -98,7 +99,8 @@ fn line(view: &ProcessView, row: &Row, is_single: bool, hidden: bool) -> Markup 
             td.ending role="cell" title=(row.ending) { (row.ending) }
             td.action role="cell" {
                 @for verb in VERBS {
-                    button class=(verb.word) name="do" value={ (verb.word) " " (row.id) } { (verb.label) }
+                    button class=(verb.word) name="do" value={ (verb.word) " " (row.id) }
+                        title=[(verb.word == "clear").then_some("Clear both logs")] { (verb.label) }
                 }
                 a.log href={ "tail.html?processname=" (link) "&limit=" (LOG_BYTES) } { "Log" }
             }

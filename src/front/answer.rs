@@ -123,7 +123,7 @@ pub(super) fn response(
                 let name = HeaderName::from_static("x-accel-buffering");
                 extra.push((name, "no".to_owned()));
             }
-            // What a program writes is never to be taken for a page.
+            // Differs: what a program writes is never to be taken for a page; Supervisor leaves that to the browser.
             extra.push((header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()));
             let kind = "text/plain;charset=utf-8";
             ((StatusCode::OK, kind, Contents::Growing(chunks)), extra)

@@ -328,10 +328,30 @@ fn a_log_is_followed_and_searched(scene: &Scene, browser: &Browser) -> Result<()
     same_page(browser)?;
     browser.click("nav[aria-label=Stream] a:nth-child(2)")?;
     browser.wait(&format!("{log} === 'warming\\n'"))?;
-    browser.click("#clear button")?;
+    browser.run("window.same = true")?;
+    browser.click("#clear button.clear")?;
     browser.accept()?;
     says(browser, "Log of web cleared")?;
     expect(log_of(scene, "web").is_empty(), "not cleared")?;
+    browser.wait(&format!("{log} === ''"))?;
+    // As a new user would: start it again, and read what it says.
+    let pid = scene.daemon.pid_of("web");
+    browser.click("#clear button.restart")?;
+    says(browser, "Process web restarted")?;
+    scene.wait_other_pid("web", pid)?;
+    browser.wait(&format!("{log} === 'warming\\n'"))?;
+    // A log that is cut off is said to be, and goes on from its beginning.
+    let errors = scene
+        .daemon
+        .info("web")
+        .ok()
+        .and_then(|info| info.get("stderr_logfile")?.text().map(str::to_owned))
+        .ok_or("no log")?;
+    std::fs::write(&errors, "x\n").map_err(|e| e.to_string())?;
+    browser.wait(&format!(
+        "{log} === 'warming\\n==> File truncated <==\\nx\\n'"
+    ))?;
+    same_page(browser)?;
     browser.go(&scene.url("maintail.html?limit=65536"))?;
     browser.wait(&format!("{log}.includes('supervisord started with pid')"))?;
     // What was searched for by its address is searched for with a script too.

@@ -15,8 +15,10 @@ const MOZILLA: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64)";
 /// `u:p`.
 const PASSWORD: &str = "Authorization: Basic dTpw";
 
+type Check = fn() -> Result<(), String>;
+
 pub(crate) fn trials() -> Vec<Trial> {
-    let table: [(&str, fn() -> Result<(), String>); 9] = [
+    let table: Vec<(&str, Check)> = vec![
         (
             "links_of_browsers_change_nothing",
             links_of_browsers_change_nothing,

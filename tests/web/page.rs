@@ -8,8 +8,10 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{Address, Connection};
 use crate::support::{LIMIT, proc, wait_for};
 
+type Check = fn() -> Result<(), String>;
+
 pub(crate) fn trials() -> Vec<Trial> {
-    let table: [(&str, fn() -> Result<(), String>); 7] = [
+    let table: Vec<(&str, Check)> = vec![
         ("names_and_logs_are_escaped", names_and_logs_are_escaped),
         (
             "groups_are_started_and_cleared",

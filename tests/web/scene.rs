@@ -24,7 +24,7 @@ port=127.0.0.1:{port}
 /// Fields drop in order: the daemon, then everything marked, then the files.
 pub(crate) struct Scene {
     pub(crate) daemon: Daemon,
-    pub(crate) marked: Marked,
+    _marked: Marked,
     pub(crate) place: Place,
     pub(crate) port: u16,
 }
@@ -67,7 +67,7 @@ impl Scene {
         }
         Ok(Self {
             daemon,
-            marked,
+            _marked: marked,
             place,
             port,
         })

@@ -32,8 +32,10 @@ autorestart=false
 exitcodes=0
 ";
 
+type Check = fn(&Scene, &Scene) -> Result<(), String>;
+
 pub(crate) fn trials() -> Vec<Trial> {
-    let table: [(&str, fn(&Scene, &Scene) -> Result<(), String>); 4] = [
+    let table: Vec<(&str, Check)> = vec![
         (
             "web_01_the_table_says_the_same",
             web_01_the_table_says_the_same,

@@ -127,6 +127,17 @@ impl Whom {
     }
 }
 
+impl Whom {
+    /// Within a sentence.
+    fn in_words(&self) -> String {
+        match self {
+            Self::One { shown, .. } => format!("process {shown}"),
+            Self::Group(group) => format!("group {group}"),
+            Self::All => "all processes".to_owned(),
+        }
+    }
+}
+
 impl Display for Whom {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -534,7 +545,7 @@ fn confirmation(connection: &Connection, link: &Link) -> Answer {
         return Answer::Error(StatusCode::BAD_REQUEST);
     };
     let content = html! {
-        h1 { (verb.label) ": " (whom.to_string()) "?" }
+        h1 { (verb.label) " " (whom.in_words()) "?" }
         p { "A link alone changes nothing, since any web page could hold one." }
         form method="post" action="actions" {
             input type="hidden" name="token" value=(connection.token.text());

@@ -5,6 +5,8 @@
   const KEPT_MAX = 4 << 20;
   // How long before the daemon is asked again after it went away, in milliseconds.
   const RETRY = 2000;
+  // What the daemon says in place of what is gone.
+  const TRUNCATED = "==> File truncated <==\n";
 
   const log = document.getElementById("log");
   const follow = document.getElementById("follow");
@@ -113,8 +115,10 @@
         const { done, value } = await reader.read();
         if (done) break;
         const piece = decoder.decode(value, { stream: true });
-        if (piece.startsWith("==> File truncated <==\n")) end = 0;
-        else end += value.length;
+        // The daemon's words stand in no log; after them the log begins anew.
+        const cut = piece.lastIndexOf(TRUNCATED);
+        if (cut < 0) end += value.length;
+        else end = new TextEncoder().encode(piece.slice(cut + TRUNCATED.length)).length;
         come(piece);
       }
     } catch { /* Gone, or stopped; see below. */ }
@@ -165,7 +169,16 @@
     const button = event.submitter;
     if (!button || button.name !== "do") return;
     event.preventDefault();
-    press(button, say);
+    press(button, say).then((done) => {
+      if (!done || !button.classList.contains("clear")) return;
+      // What is shown is gone, and the log begins anew.
+      pause();
+      text = "";
+      waiting = "";
+      end = 0;
+      draw();
+      heed();
+    });
   });
   shortcuts(find);
   begin();

@@ -23,10 +23,10 @@
   });
 })();
 
-// Presses a button of a form without leaving the page, and says what came of it.
+// Presses a button of a form without leaving the page, says what came of it, and answers whether it did what it should.
 async function press(button, say) {
   const ask = button.dataset.ask;
-  if (ask && !confirm(ask)) return;
+  if (ask && !confirm(ask)) return false;
   const body = new URLSearchParams(new FormData(button.form));
   body.set(button.name, button.value);
   button.classList.add("busy");
@@ -36,12 +36,14 @@ async function press(button, say) {
     });
     if (answer.headers.get("Content-Type") !== "application/json") {
       say(`The daemon answered ${answer.status} ${answer.statusText}`, true);
-      return;
+      return false;
     }
     const { message, failed } = await answer.json();
     say(message, failed, answer.status === 403);
+    return !failed;
   } catch {
     say("The daemon does not answer", true);
+    return false;
   } finally {
     button.classList.remove("busy");
   }

@@ -246,7 +246,8 @@ fn strangers_get_nothing() -> Result<(), String> {
     let headers = ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate"];
     let page = scene.get("/", &headers)?;
     expect(page.code() == 200, page.status)?;
-    let action = scene.get(STOP, &headers)?;
+    let token = scene.token(&[])?;
+    let action = scene.get(&format!("{STOP}&token={token}"), &headers)?;
     expect(
         action.code() == 403 && text(&action).contains("Another web page asked"),
         action.status,

@@ -1,5 +1,5 @@
-//! What the page can do: the old action links and their messages, and the buttons of our own forms. Both are calls of
-//! METHODS, authorised as XML-RPC's are; who may come this far is `guard`'s business.
+//! What the page can do, and the buttons of our own forms: calls of METHODS, authorised as XML-RPC's are. Who may come this
+//! far is `guard`'s business.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -7,17 +7,13 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use hyper::header;
 use hyper::http::request::Parts;
-use jiff::Zoned;
-use maud::html;
 use tokio::sync::Semaphore;
 
 use super::super::answer::Answer;
 use super::super::http::Connection;
 use super::form::{Form, quoted};
-use super::guard::Visitor;
-use super::page;
 use crate::api::xmlrpc::Value;
-use crate::api::{Bound, Caller, Fault, FaultCode, Reply, Request, TargetResult, method};
+use crate::api::{Bound, Caller, Fault, FaultCode, Reply, TargetResult, method};
 use crate::control::{self, ControlHandle};
 use crate::domain::Namespec;
 
@@ -37,7 +33,7 @@ pub(super) struct Verb {
     /// What it has done, in messages.
     past: &'static str,
     /// The methods for one process or group, called in this order.
-    one: &'static [&'static str],
+    pub(super) one: &'static [&'static str],
     /// The methods for everything.
     all: &'static [&'static str],
 }
@@ -81,13 +77,13 @@ pub(super) const VERBS: &[Verb] = &[
     },
 ];
 
-fn verb(word: &str) -> Option<&'static Verb> {
+pub(super) fn verb(word: &str) -> Option<&'static Verb> {
     VERBS.iter().find(|verb| verb.word == word)
 }
 
 /// Whom an action concerns.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Whom {
+pub(super) enum Whom {
     /// A process, as people write it, and in full.
     One {
         shown: String,
@@ -99,7 +95,7 @@ enum Whom {
 
 impl Whom {
     /// Reads `group:process`, `group:*`, `process` or `*`.
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         if text == "*" {
             return Self::All;
         }
@@ -118,7 +114,7 @@ impl Whom {
     }
 
     /// As `parse` reads it.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match self {
             Self::One { full, .. } => full.clone(),
             Self::Group(group) => format!("{group}:*"),
@@ -129,7 +125,7 @@ impl Whom {
 
 impl Whom {
     /// Within a sentence.
-    fn in_words(&self) -> String {
+    pub(super) fn in_words(&self) -> String {
         match self {
             Self::One { shown, .. } => format!("process {shown}"),
             Self::Group(group) => format!("group {group}"),
@@ -156,7 +152,7 @@ struct Done {
 }
 
 /// Calls a method with the namespec, if it takes one.
-async fn call(
+pub(super) async fn call(
     control: &ControlHandle,
     caller: &Caller,
     name: &str,
@@ -173,7 +169,7 @@ async fn call(
 
 /// Does something to its end, even if the client goes away meanwhile: a restart that ends with its stop would do harm.
 /// None: too much is under way.
-async fn to_the_end<T: Send + 'static>(
+pub(super) async fn to_the_end<T: Send + 'static>(
     places: &Arc<Semaphore>,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Option<T> {
@@ -185,13 +181,6 @@ async fn to_the_end<T: Send + 'static>(
     });
     task.await.ok()
 }
-
-/// The time as `ctime` writes it.
-fn ctime() -> String {
-    Zoned::now().strftime("%a %b %e %H:%M:%S %Y").to_string()
-}
-
-// Our own forms
 
 /// Answers POST of a form of our page: 303 to the page with a message, or JSON for the page's script.
 pub(super) async fn answer(
@@ -237,7 +226,7 @@ fn json(status: StatusCode, message: &str, failed: bool) -> Answer {
     super::made(status, "application/json", headers, body)
 }
 
-fn has_token(connection: &Connection, form: &Form) -> bool {
+pub(super) fn has_token(connection: &Connection, form: &Form) -> bool {
     form.get("token")
         .is_some_and(|given| connection.token.is(given))
 }
@@ -347,7 +336,7 @@ fn done(verb: &Verb, whom: &Whom, result: &Result<Reply, Fault>) -> Done {
 }
 
 /// The words of Supervisor's page for a fault.
-fn reason(fault: &Fault) -> String {
+pub(super) fn reason(fault: &Fault) -> String {
     match fault.code {
         FaultCode::NoFile => "no such file".to_owned(),
         FaultCode::NotExecutable => "file not executable".to_owned(),
@@ -370,254 +359,14 @@ fn reason(fault: &Fault) -> String {
     }
 }
 
-fn unexpected(fault: &Fault) -> String {
+pub(super) fn unexpected(fault: &Fault) -> String {
     format!("unexpected rpc fault [{}] {fault}", fault.code.code())
-}
-
-// Supervisor's links
-
-/// Answers `index.html?processname=…&action=…`: for programs as Supervisor does, by 301 to the page with a message.
-// Differs: Supervisor takes them from any page that a browser shows; here a browser needs a form of our page, and is
-// offered one.
-pub(super) async fn link(
-    connection: &Arc<Connection>,
-    caller: Caller,
-    head: &Parts,
-    form: &Form,
-    action: &str,
-) -> Answer {
-    let name = form.get("processname").unwrap_or("");
-    let Some(link) = Link::parse(action, name) else {
-        // An action that Supervisor does not know, of a process that it does not know, is told of the process only.
-        let known = known(&connection.shared.control, &caller, name).await;
-        return match known {
-            Ok(false) if !name.is_empty() => answered(head, &no_such(name)),
-            Ok(_) => Answer::Error(StatusCode::INTERNAL_SERVER_ERROR),
-            Err(_) => Answer::Error(StatusCode::SERVICE_UNAVAILABLE),
-        };
-    };
-    if !matches!(link, Link::Refresh) && !has_token(connection, form) {
-        match Visitor::of(&head.headers) {
-            Visitor::Program => {}
-            Visitor::Browser => return confirmation(connection, &link),
-            Visitor::Stranger => {
-                return super::guard::forbidden("Another web page asked for this.");
-            }
-        }
-    }
-    let control = connection.shared.control.clone();
-    let places = &connection.shared.live.actions;
-    let name = name.to_owned();
-    let work = async move { follow(&control, &caller, &link, &name).await };
-    match to_the_end(places, work).await {
-        Some(Ok(message)) => answered(head, &message),
-        // Differs: Supervisor answers 500 while it stops.
-        Some(Err(_)) | None => Answer::Error(StatusCode::SERVICE_UNAVAILABLE),
-    }
-}
-
-/// One of Supervisor's actions.
-enum Link {
-    Refresh,
-    StopAll,
-    RestartAll,
-    /// Of one process: the word of the verb.
-    One(&'static Verb, Whom),
-}
-
-impl Link {
-    fn parse(action: &str, name: &str) -> Option<Self> {
-        let word = match action {
-            "refresh" => return Some(Self::Refresh),
-            "stopall" => return Some(Self::StopAll),
-            "restartall" => return Some(Self::RestartAll),
-            "start" | "stop" | "restart" => action,
-            "clearlog" => "clear",
-            _ => return None,
-        };
-        (!name.is_empty()).then_some(())?;
-        Some(Self::One(verb(word)?, Whom::parse(name)))
-    }
-
-    /// The button of our form that does the same.
-    fn button(&self) -> Option<(&'static Verb, Whom)> {
-        match self {
-            Self::Refresh => None,
-            Self::StopAll => Some((verb("stop")?, Whom::All)),
-            Self::RestartAll => Some((verb("restart")?, Whom::All)),
-            Self::One(verb, whom) => Some((verb, whom.clone())),
-        }
-    }
-}
-
-fn no_such(name: &str) -> String {
-    format!("No such process named {name}")
-}
-
-/// Whether there is such a process; a fault only while the daemon stops.
-async fn known(control: &ControlHandle, caller: &Caller, name: &str) -> Result<bool, Fault> {
-    match call(control, caller, "supervisor.getProcessInfo", Some(name)).await {
-        Ok(_) => Ok(true),
-        Err(fault) if fault.code == FaultCode::BadName => Ok(false),
-        Err(fault) => Err(fault),
-    }
-}
-
-/// Does it, and says what Supervisor would say.
-async fn follow(
-    control: &ControlHandle,
-    caller: &Caller,
-    link: &Link,
-    name: &str,
-) -> Result<String, Fault> {
-    let (verb, whom) = match link {
-        Link::Refresh => {
-            let grant = control::grant(caller, crate::api::Permission::Status)?;
-            control.call(caller.clone(), grant, Request::State).await?;
-            return Ok(format!("Page refreshed at {}", ctime()));
-        }
-        Link::StopAll => {
-            call(control, caller, "supervisor.stopAllProcesses", None).await?;
-            return Ok(format!("All stopped at {}", ctime()));
-        }
-        Link::RestartAll => {
-            for name in [
-                "supervisor.stopAllProcesses",
-                "supervisor.startAllProcesses",
-            ] {
-                match call(control, caller, name, None).await {
-                    Err(fault) if fault.code == FaultCode::ShutdownState => return Err(fault),
-                    // Supervisor says that it has restarted, whatever came of it.
-                    _ => {}
-                }
-            }
-            return Ok(format!("All restarted at {}", ctime()));
-        }
-        Link::One(verb, whom) => (*verb, whom),
-    };
-    if matches!(whom, Whom::Group(_) | Whom::All) || !known(control, caller, name).await? {
-        return Ok(no_such(name));
-    }
-    let mut result = Ok(Reply::Done);
-    for method in verb.one {
-        result = call(control, caller, method, Some(name)).await;
-    }
-    if let Err(fault) = &result
-        && fault.code == FaultCode::ShutdownState
-    {
-        return Err(fault.clone());
-    }
-    Ok(message(verb.word, name, &result))
-}
-
-fn message(word: &str, name: &str, result: &Result<Reply, Fault>) -> String {
-    match (word, result) {
-        ("restart", _) => format!("Process {name} restarted"),
-        ("start", Ok(_)) => format!("Process {name} started"),
-        ("start", Err(fault)) => {
-            let why = match fault.code {
-                // Words of ours that Supervisor's page does not have.
-                FaultCode::NotRunning | FaultCode::BadName => unexpected(fault),
-                _ => reason(fault),
-            };
-            format!("ERROR: Process {name}: {why}")
-        }
-        ("stop", Ok(_)) => format!("Process {name} stopped"),
-        (_, Ok(_)) => format!("Log for {name} cleared"),
-        (_, Err(fault)) => unexpected(fault),
-    }
-}
-
-/// 301 to the page with a message. It is absolute, as in Supervisor.
-fn answered(head: &Parts, message: &str) -> Answer {
-    let host = head.headers.get(header::HOST);
-    let host = host
-        .and_then(|host| host.to_str().ok())
-        .map_or("localhost", str::trim);
-    let host = host.strip_suffix(":80").unwrap_or(host);
-    let location = format!("http://{host}/?message={}", quoted(message));
-    super::redirect(StatusCode::MOVED_PERMANENTLY, location)
-}
-
-/// Offers the button of a link that a browser followed: a bookmark works, with one more click.
-fn confirmation(connection: &Connection, link: &Link) -> Answer {
-    let Some((verb, whom)) = link.button() else {
-        return Answer::Error(StatusCode::BAD_REQUEST);
-    };
-    let content = html! {
-        h1 { (verb.label) " " (whom.in_words()) "?" }
-        p { "A link alone changes nothing, since any web page could hold one." }
-        form method="post" action="actions" {
-            input type="hidden" name="token" value=(connection.token.text());
-            button name="do" value={ (verb.word) " " (whom.text()) } { (verb.label) }
-            " "
-            a href="./" { "Cancel" }
-        }
-    };
-    super::page(
-        StatusCode::FORBIDDEN,
-        page::plain("Supervisor Status", &content),
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::{GroupName, ProcessName};
-
-    #[test]
-    fn web_03_messages_of_supervisors_actions() {
-        let bad = |code: FaultCode| Err(code.of("a"));
-        let table = [
-            ("start", Ok(Reply::Done), "Process a started"),
-            (
-                "start",
-                bad(FaultCode::NoFile),
-                "ERROR: Process a: no such file",
-            ),
-            (
-                "start",
-                bad(FaultCode::NotExecutable),
-                "ERROR: Process a: file not executable",
-            ),
-            (
-                "start",
-                bad(FaultCode::AlreadyStarted),
-                "ERROR: Process a: already started",
-            ),
-            (
-                "start",
-                bad(FaultCode::SpawnError),
-                "ERROR: Process a: spawn error",
-            ),
-            (
-                "start",
-                bad(FaultCode::AbnormalTermination),
-                "ERROR: Process a: abnormal termination",
-            ),
-            (
-                "start",
-                bad(FaultCode::Failed),
-                "ERROR: Process a: unexpected rpc fault [30] FAILED: a",
-            ),
-            ("stop", Ok(Reply::Done), "Process a stopped"),
-            (
-                "stop",
-                bad(FaultCode::NotRunning),
-                "unexpected rpc fault [70] NOT_RUNNING: a",
-            ),
-            ("restart", bad(FaultCode::SpawnError), "Process a restarted"),
-            ("clear", Ok(Reply::Done), "Log for a cleared"),
-            (
-                "clear",
-                bad(FaultCode::Failed),
-                "unexpected rpc fault [30] FAILED: a",
-            ),
-        ];
-        for (word, result, expected) in table {
-            assert_eq!(message(word, "a", &result), expected);
-        }
-    }
 
     #[test]
     fn our_own_messages() {

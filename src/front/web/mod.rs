@@ -8,6 +8,7 @@ mod actions;
 mod assets;
 mod form;
 mod guard;
+mod links;
 mod live;
 mod log;
 mod page;

@@ -14,7 +14,7 @@ use super::super::xmlrpc::apart;
 use super::actions;
 use super::form::{Form, quoted};
 use super::row::Row;
-use super::{page, table};
+use super::{links, page, table};
 use crate::api::{Caller, Fault, FaultCode, Permission, ProcessView, Reply, Request};
 use crate::control::{self, ControlHandle};
 use crate::domain::ProcessState;
@@ -30,7 +30,7 @@ pub(super) async fn answer(
     form: &Form,
 ) -> Answer {
     if let Some(action) = form.get("action") {
-        return actions::link(connection, caller, head, form, action).await;
+        return links::answer(connection, caller, head, form, action).await;
     }
     let cut = |name| {
         let text: String = form.get(name)?.chars().take(SHOWN_MAX).collect();

@@ -24,6 +24,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("changes_are_told", changes_are_told),
         ("a_burst_is_told_at_once", a_burst_is_told_at_once),
         (
+            "the_slow_are_told_what_they_lost",
+            the_slow_are_told_what_they_lost,
+        ),
+        (
             "nothing_runs_when_nobody_looks",
             nothing_runs_when_nobody_looks,
         ),
@@ -137,7 +141,11 @@ fn a_restart_goes_on_without_its_client() -> Result<(), String> {
 
 /// An open stream of changes that has told everything once.
 fn listener(scene: &Scene) -> Result<Connection, String> {
-    let mut stream = Connection::open(&Address::Port(scene.port)).map_err(|e| e.to_string())?;
+    listener_at(&Address::Port(scene.port))
+}
+
+fn listener_at(address: &Address) -> Result<Connection, String> {
+    let mut stream = Connection::open(address).map_err(|e| e.to_string())?;
     stream
         .send(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .map_err(|e| e.to_string())?;
@@ -220,6 +228,41 @@ fn a_burst_is_told_at_once() -> Result<(), String> {
         messages >= 1 && messages as u128 <= quarters + 3,
         format!("{messages} messages in {quarters} quarters of a second"),
     )
+}
+
+fn the_slow_are_told_what_they_lost() -> Result<(), String> {
+    let scene = Scene::start(
+        Side::Ours,
+        "[program:a]\ncommand=/bin/sleep 100000\nprocess_name=p%(process_num)03d\nnumprocs=300\nstartsecs=0\n",
+    )?;
+    scene.daemon.wait_state("a:p299", "RUNNING")?;
+    // A socket holds less than a port: the page that does not read is soon behind.
+    let mut slow = listener_at(&Address::Unix(scene.place.join("s")))?;
+    let mut fast = listener(&scene)?;
+    let mut told = 0;
+    wait_for("there is more than a page may be behind", LIMIT, || {
+        for method in [
+            "supervisor.stopAllProcesses",
+            "supervisor.startAllProcesses",
+        ] {
+            drop(scene.daemon.call(method, &[]));
+            let got = fast.read_until(b"event: rows", Duration::from_secs(1));
+            told += String::from_utf8_lossy(&got).matches("event: rows").count();
+        }
+        told > 40
+    })?;
+    let text = heard(&mut slow, "event: lost")?;
+    let late = text.matches("event: rows").count();
+    expect(late < 40, format!("{late} of {told} messages waited"))?;
+    if !text
+        .split("event: lost")
+        .any(|rest| rest.contains("event: all"))
+    {
+        heard(&mut slow, "event: all")?;
+    }
+    // And it is heard on.
+    drop(scene.daemon.call("supervisor.stopAllProcesses", &[]));
+    heard(&mut slow, "\"s\":\"stopped\"").map(drop)
 }
 
 fn nothing_runs_when_nobody_looks() -> Result<(), String> {

@@ -156,7 +156,7 @@ pub fn start(options: Options) -> io::Result<Front> {
         host_names,
         body_room: Arc::new(Semaphore::new(BODIES_KIB_MAX)),
         followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
-        live: Live::new(events),
+        live: Live::new(events, limits.connections_max),
         assets_modified: web::modified(),
         stop: stopped,
     });

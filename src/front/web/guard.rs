@@ -77,6 +77,7 @@ impl Visitor {
 
 /// Refuses what no page of ours could have asked for. The health check tells nothing and is spared; XML-RPC has a check of
 /// its own.
+// Differs: Supervisor answers browsers whatever page asks, and whatever name led them here.
 pub(in super::super) fn refusal(
     connection: &Arc<Connection>,
     head: &Parts,

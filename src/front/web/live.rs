@@ -23,8 +23,8 @@ use super::usage::Sampler;
 use crate::api::{Caller, Permission, Scope};
 use crate::control::{self, ControlHandle, EventFeed};
 
-/// Pages that listen at once, of all clients together.
-pub(super) const STREAMS_MAX: usize = 64;
+/// Pages that listen at once, of all clients together; and never more than a quarter of the connections, for they stay.
+const STREAMS_MAX: usize = 64;
 /// Messages that wait for a page that does not take them; then it loses the oldest, and is sent everything anew.
 const WAITING_MAX: usize = 16;
 /// How long changes are gathered before the first message of a burst.
@@ -51,12 +51,14 @@ pub(in super::super) struct Live {
 }
 
 impl Live {
-    pub(in super::super) fn new(feed: EventFeed) -> Arc<Self> {
+    /// For a front that has room for so many connections.
+    pub(in super::super) fn new(feed: EventFeed, connections_max: usize) -> Arc<Self> {
+        let streams = STREAMS_MAX.min(connections_max / 4).max(1);
         Arc::new(Self {
             feed,
             messages: broadcast::channel(WAITING_MAX).0,
             running: AtomicBool::new(false),
-            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            streams: Arc::new(Semaphore::new(streams)),
             actions: Arc::new(Semaphore::new(ACTIONS_MAX)),
             sampler: Arc::default(),
         })

@@ -95,6 +95,7 @@ fn uncached() -> Vec<(HeaderName, String)> {
 }
 
 /// The headers that keep browsers from being used against us.
+// Differs: Supervisor sends none of them, so that any page may show it in a frame.
 fn protection() -> Vec<(HeaderName, String)> {
     [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),

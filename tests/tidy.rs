@@ -57,6 +57,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ),
     ("subtle", &["control/auth.rs"]),
     ("sha1", &["control/auth.rs"]),
+    ("maud", &["front/web/"]),
     ("jiff", &["output/", "front/", "control/"]),
 ];
 

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Fault;
 use crate::config::spec::{GroupSpec, ProcessSpec};
-use crate::domain::{Channel, GroupName, Namespec, ProcessName, ProcessState, SupervisorState};
+use crate::domain::{
+    Channel, Ending, GroupName, Namespec, ProcessName, ProcessState, SupervisorState,
+};
 
 /// Whom a request concerns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,6 +162,12 @@ pub struct ProcessView {
     pub spawn_error: String,
     /// The last exit code, -1 after a signal, 0 if none.
     pub exit_status: i32,
+    /// How often it was spawned again since its group was added: by itself or on request, but not the first time.
+    pub restarts: u64,
+    /// How the last attempt to run it ended; none: none has yet.
+    pub ending: Option<Ending>,
+    /// For an event listener: events that had to give way in the buffer of its pool since that was added.
+    pub events_discarded: u64,
     /// The kernel's number; 0: not running.
     pub pid: i32,
     /// Standard output's log.

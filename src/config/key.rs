@@ -321,6 +321,7 @@ const INET_SERVER: &[Key] = &[
     key("port", Address, None, "where to listen: host:port, or *:port for all interfaces"),
     key("username", Text, None, "user name that clients must give"),
     key("password", Text, None, "password that clients must give, plain or {SHA} and 40 hexadecimal digits"),
+    key("hosts", List, None, "names by which browsers may reach a server without password, besides this host's own").ours(),
 ];
 
 #[rustfmt::skip] // One row, one line.

@@ -87,6 +87,8 @@ pub struct ServerSpec {
     pub address: ServerAddress,
     /// Both or neither; the password is plain or `{SHA}` and 40 hex digits.
     pub credentials: Option<Credentials>,
+    /// Names besides the host's own under which browsers may reach it, in lower case.
+    pub hosts: Vec<String>,
 }
 
 /// User name and password of a server.

@@ -254,6 +254,27 @@ pub fn list(text: &str) -> Vec<String> {
     text.split(',').map(|item| strip(item).to_owned()).collect()
 }
 
+/// Names of hosts with commas between them, in lower case; without ports.
+///
+/// # Errors
+/// What no browser could send as the name of a host.
+pub fn host_names(text: &str) -> Result<Vec<String>, String> {
+    let names: Vec<String> = list(&text.to_lowercase());
+    let is_name = |name: &String| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    };
+    match names.iter().find(|name| !is_name(name)) {
+        None => Ok(names),
+        Some(name) => Err(format!(
+            "Invalid hosts value {}: a name without a port is expected",
+            python_repr(name)
+        )),
+    }
+}
+
 /// What a `*_logfile` key says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Logfile {

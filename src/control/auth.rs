@@ -72,6 +72,30 @@ fn hex_of(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What a form of the page carries, so that only a page that was read from this server, in this round of the daemon, can
+/// change anything: a page of somebody else cannot read ours, and so does not know it.
+pub struct PageToken(String);
+
+impl PageToken {
+    /// A token of random bits.
+    #[must_use]
+    pub fn new(random: [u64; 2]) -> Self {
+        Self(random.map(|part| format!("{part:016x}")).concat())
+    }
+
+    /// The text that forms carry. Never to be logged.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `given` is the token; takes the same time whatever is wrong with it.
+    #[must_use]
+    pub fn is(&self, given: &str) -> bool {
+        bool::from(same(given.as_bytes(), self.0.as_bytes()))
+    }
+}
+
 /// What `caller` is granted of `permission`, for one call. Whoever the socket's mode and the password let in may do
 /// everything, as in Supervisor; rules of finer grain belong here, and nowhere else.
 ///
@@ -113,6 +137,21 @@ mod tests {
         }
         assert_eq!(check(Some(&plain), None), Verdict::Challenge);
         assert_eq!(check(None, Some(b"Basic !!!")), Verdict::Welcome(None));
+    }
+
+    #[test]
+    fn a_page_token_is_itself_and_nothing_else() {
+        let token = PageToken::new([1, 0xff]);
+        assert_eq!(token.text(), "000000000000000100000000000000ff");
+        assert!(token.is("000000000000000100000000000000ff"));
+        for wrong in [
+            "",
+            "0",
+            "000000000000000100000000000000fe",
+            "000000000000000100000000000000FF",
+        ] {
+            assert!(!token.is(wrong), "{wrong}");
+        }
     }
 
     #[test]

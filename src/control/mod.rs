@@ -1,7 +1,9 @@
 //! The Control API in motion: the only way into the engine.
 
 mod auth;
+mod events;
 mod handle;
 
-pub use auth::{Verdict, check, grant};
+pub use auth::{PageToken, Verdict, check, grant};
+pub use events::{EventFeed, Heard, Subscription};
 pub use handle::{Asked, ControlHandle, EngineGone};

@@ -73,7 +73,7 @@ impl Fleet {
             Request::Pid => Ok(Reply::Pid(self.identity.pid)),
             Request::Identification => Ok(Reply::Text(self.last_read.daemon.identifier.clone())),
             Request::ProcessInfo(name) => self.one(&name, scope).map(|slot| {
-                let view = self.seats.get(slot).map(|process| process.view(now));
+                let view = self.seats.get(slot).map(|process| self.look(process, now));
                 Reply::Processes(view.into_iter().collect())
             }),
             Request::AllProcessInfo => {

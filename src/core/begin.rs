@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Action;
 use super::process::{Moment, Process, Trouble};
 use super::stage::Stage;
-use crate::domain::{Life, Line, Seconds, SpawnError, Tick};
+use crate::domain::{Ending, Life, Line, Seconds, SpawnError, Tick};
 
 impl Process {
     /// Begins an attempt. Only from a stage in which nothing lives and the shell owes nothing.
@@ -125,6 +125,7 @@ impl Process {
     }
 
     fn note_spawn(&mut self, life: Life, pid: i32, moment: &mut Moment<'_>) {
+        self.run.spawns += 1;
         self.run.start = moment.now.wall.secs();
         self.run.spawned_at = moment.now.mono;
         Self::log(
@@ -165,6 +166,7 @@ impl Process {
                         error: error.to_string(),
                     },
                 );
+                self.run.ending = Some(Ending::NotSpawned(Box::new(error.clone())));
                 self.run.trouble = Some(Trouble::NotSpawned(Box::new(error)));
                 self.enter(Stage::Stopped, 0, false, moment);
             }
@@ -188,6 +190,7 @@ impl Process {
                 error: error.to_string(),
             },
         );
+        self.run.ending = Some(Ending::NotSpawned(Box::new(error.clone())));
         self.run.trouble = Some(Trouble::NotSpawned(Box::new(error)));
         self.back_off(moment);
         self.give_up_if_spent(moment);

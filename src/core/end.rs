@@ -4,7 +4,7 @@ use super::Action;
 use super::process::{Moment, Process, Trouble};
 use super::stage::{Stage, Was};
 use crate::config::spec::AutoRestart;
-use crate::domain::{ExitStatus, Line, Seconds, Tick};
+use crate::domain::{Ending, ExitStatus, Line, Seconds, Tick};
 
 /// Seconds that the output of an ended process may take to be written out before its end is told without it.
 pub(super) const DRAIN_SECS_MAX: Seconds = Seconds(10);
@@ -42,6 +42,11 @@ impl Process {
             | Stage::Dying { .. } => return,
         };
         self.run.stop = moment.now.wall.secs();
+        self.run.ending = Some(match was {
+            Was::TooQuick => Ending::TooQuick(status),
+            Was::Unpromoted | Was::Running | Was::Unknown => Ending::ByItself(status),
+            Was::Stopping => Ending::OnRequest(status),
+        });
         self.run.stage = Stage::Dying {
             life,
             pid,

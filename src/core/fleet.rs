@@ -196,8 +196,16 @@ impl Fleet {
             .values()
             .flat_map(|group| group.by_name.iter())
             .filter_map(|&slot| self.seats.get(slot))
-            .map(|process| process.view(now))
+            .map(|process| self.look(process, now))
             .collect()
+    }
+
+    /// One process, as clients see it.
+    pub(super) fn look(&self, process: &Process, now: Now) -> ProcessView {
+        ProcessView {
+            events_discarded: self.events_discarded(process),
+            ..process.view(now)
+        }
     }
 
     /// The configuration read last.

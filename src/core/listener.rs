@@ -14,6 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::pool::Pool;
+use super::process::Process;
 use super::stage::Stage;
 use super::{Action, Actions, Fleet};
 use crate::config::spec::GroupSpec;
@@ -233,6 +234,14 @@ impl Fleet {
         {
             pool.take_back(*envelope, out);
         }
+    }
+
+    /// How many events the pool of a process has discarded.
+    pub(super) fn events_discarded(&self, process: &Process) -> u64 {
+        let group = process.run.hearing.as_ref().map(|_| &process.spec.group);
+        group
+            .and_then(|group| self.pools.iter().find(|pool| pool.group == *group))
+            .map_or(0, |pool| pool.discarded)
     }
 
     /// The pool that a slot's process belongs to.

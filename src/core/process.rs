@@ -14,7 +14,7 @@ use super::{Action, Actions};
 use crate::api::ProcessView;
 use crate::config::spec::{ProcessKind, ProcessSpec};
 use crate::domain::{
-    Event, EventKind, Life, Line, LogPaths, Now, ProcessState, Signal, SpawnError, Tick,
+    Ending, Event, EventKind, Life, Line, LogPaths, Now, ProcessState, Signal, SpawnError, Tick,
 };
 
 /// One moment in which processes change: the clocks, the place for actions, and what the fleet lends.
@@ -71,6 +71,10 @@ pub(super) struct Run {
     pub(super) spawned_at: Tick,
     /// When the next "waiting for … to stop" line is due; [`Tick::NEVER`] while nobody waits.
     pub(super) report_at: Tick,
+    /// How often it was spawned since its group was added.
+    pub(super) spawns: u64,
+    /// How the last attempt ended; stays while the next one runs.
+    pub(super) ending: Option<Ending>,
     /// Clients that wait for this process.
     pub(super) waiters: Vec<Waiter>,
     /// For an event listener: where it stands.
@@ -112,6 +116,8 @@ impl Process {
                 stop: 0,
                 spawned_at: Tick(0),
                 report_at: Tick::NEVER,
+                spawns: 0,
+                ending: None,
                 waiters: Vec::new(),
                 hearing,
             },
@@ -157,6 +163,9 @@ impl Process {
                 .map(ToString::to_string)
                 .unwrap_or_default(),
             exit_status: self.run.exit_status,
+            restarts: self.run.spawns.saturating_sub(1),
+            ending: self.run.ending.clone(),
+            events_discarded: 0,
             pid: self.run.stage.pid(),
             stdout_logfile: self.logs.stdout.clone(),
             stderr_logfile: self.logs.stderr.clone(),

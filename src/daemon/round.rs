@@ -10,7 +10,7 @@ use super::pidfile::Pidfile;
 use super::reload::reload;
 use crate::config::options::DaemonOptions;
 use crate::config::spec::{Config, DaemonSpec};
-use crate::control::ControlHandle;
+use crate::control::{ControlHandle, EventFeed};
 use crate::core::{Fleet, Identity, Outcome};
 use crate::domain::{Line, Signal};
 use crate::engine::{Engine, Hands, Parts};
@@ -166,10 +166,13 @@ fn one(
         event_serial,
     };
     let (options, machine) = (options.clone(), machine.clone());
+    let feed = EventFeed::new();
+    let publisher = feed.clone();
     let engine = Engine::new(Parts {
         fleet: Fleet::new(identity, config.clone()),
         signals,
         load: Arc::new(move |reason| reload(&options, &machine, reason)),
+        publish: Box::new(move |event| publisher.publish(event)),
     })
     .map_err(broken("cannot start the engine"))?;
 
@@ -194,6 +197,7 @@ fn one(
     let front = front::Options {
         servers,
         control: ControlHandle::new(move |asked| sender.ask(asked)),
+        events: feed,
         log: Arc::new(move |line| log.log(line)),
         rpc_interfaces: config.rpc_interfaces.clone(),
         limits: front::Limits::of_this_process(),

@@ -49,6 +49,19 @@ impl fmt::Display for ExitStatus {
     }
 }
 
+/// How the last attempt to run a process ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// It could not be spawned.
+    NotSpawned(Box<SpawnError>),
+    /// It ended before `startsecs`.
+    TooQuick(ExitStatus),
+    /// It ended by itself.
+    ByItself(ExitStatus),
+    /// It ended after it was asked to stop.
+    OnRequest(ExitStatus),
+}
+
 /// Why a process could not be spawned. Its `Display` is Supervisor's `spawnerr`, without quotes and escapes it would
 /// print around odd paths but for the common ones (see [`python_repr`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bus::Bus;
+use super::bus::{Bus, Publish};
 use super::inbox::{Answer, Asked, Inbox, InboxSender, Message};
 use super::loader::{Load, Loader};
 use crate::api::Ticket;
@@ -46,6 +46,8 @@ pub struct Parts {
     pub signals: SignalReader,
     /// Reads the configuration afresh.
     pub load: Arc<Load>,
+    /// Hears of every event. Must not block.
+    pub publish: Publish,
 }
 
 /// The actor. Made first, so that the other threads can be given its inbox; then run.
@@ -113,7 +115,7 @@ impl Engine {
             signals: parts.signals,
             fleet: parts.fleet,
             loader: Loader::new(parts.load),
-            bus: Bus::default(),
+            bus: Bus::new(parts.publish),
             children: BTreeMap::new(),
             tokens: HashMap::new(),
             next_token: TOKEN_PROCESSES,

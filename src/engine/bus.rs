@@ -1,17 +1,24 @@
 //! Publishes events, in order and numbered.
 //!
-//! Subscribers hear of changes here and nowhere else. Today that is whoever listens to `tracing` (target
-//! `supervisord::event`); a subscriber must never hold the engine.
+//! Subscribers hear of changes here and nowhere else: the hook that `control::EventFeed` hangs in, and whoever listens to
+//! `tracing` (target `supervisord::event`). A subscriber must never hold the engine.
 
 use crate::domain::{Event, EventKind};
 
+/// Takes every event as it happens, on the engine's thread. Must not block.
+pub type Publish = Box<dyn Fn(&Event) + Send>;
+
 /// The one place where events leave the engine.
-#[derive(Debug, Default)]
 pub(super) struct Bus {
     serial: u64,
+    hook: Publish,
 }
 
 impl Bus {
+    pub(super) fn new(hook: Publish) -> Self {
+        Self { serial: 0, hook }
+    }
+
     pub(super) fn publish(&mut self, event: &Event) {
         let group = event.group.as_ref().map_or("", |name| name.as_str());
         let process = event.process.as_ref().map_or("", |name| name.as_str());
@@ -32,5 +39,6 @@ impl Bus {
             tries,
         );
         self.serial += 1;
+        (self.hook)(event);
     }
 }

@@ -7,5 +7,6 @@ mod loader;
 mod perform;
 
 pub use actor::{Ended, Engine, Hands, Parts};
+pub use bus::Publish;
 pub use inbox::{Answer, Asked, EngineGone, InboxSender};
 pub use loader::Load;

@@ -23,6 +23,8 @@ pub(super) enum Answer {
     Challenge,
     /// A whole body.
     Whole(&'static str, Bytes),
+    /// An answer of the page, with a status and headers of its own.
+    Made(Box<Made>),
     /// A log as it grows.
     Log {
         /// Its last change, seconds since the epoch.
@@ -34,8 +36,26 @@ pub(super) enum Answer {
     },
 }
 
+/// See [`Answer::Made`].
+pub(super) struct Made {
+    pub(super) status: StatusCode,
+    pub(super) content_type: &'static str,
+    /// Besides those that every answer has.
+    pub(super) headers: Vec<(HeaderName, String)>,
+    pub(super) body: MadeBody,
+}
+
+/// The body of a [`Made`].
+pub(super) enum MadeBody {
+    Whole(Bytes),
+    /// Only the head: an answer to HEAD with the length that GET would have, or 304.
+    None(Option<usize>),
+    /// It ends when the sender is dropped.
+    Growing(mpsc::Receiver<Bytes>),
+}
+
 /// The page that goes with an error.
-fn page(status: StatusCode) -> Bytes {
+pub(super) fn page(status: StatusCode) -> Bytes {
     let reason = status.canonical_reason().unwrap_or("Unknown");
     let number = status.as_u16();
     let lines = [
@@ -53,7 +73,7 @@ fn page(status: StatusCode) -> Bytes {
 }
 
 /// RFC 1123.
-fn http_date(seconds: i64) -> String {
+pub(super) fn http_date(seconds: i64) -> String {
     Timestamp::from_second(seconds)
         .unwrap_or(Timestamp::UNIX_EPOCH)
         .to_zoned(TimeZone::UTC)
@@ -78,6 +98,20 @@ pub(super) fn response(
             let extra = vec![close(), (header::WWW_AUTHENTICATE, realm)];
             (error(StatusCode::UNAUTHORIZED), extra)
         }
+        Answer::Made(made) => {
+            let Made {
+                status,
+                content_type,
+                headers,
+                body,
+            } = *made;
+            let contents = match body {
+                MadeBody::Whole(body) => Contents::Whole(Some(body)),
+                MadeBody::None(length) => Contents::Absent(length),
+                MadeBody::Growing(chunks) => Contents::Growing(chunks),
+            };
+            ((status, content_type, contents), headers)
+        }
         Answer::Whole(kind, body) => ((StatusCode::OK, kind, Contents::Whole(Some(body))), vec![]),
         Answer::Log {
             modified,
@@ -89,12 +123,15 @@ pub(super) fn response(
                 let name = HeaderName::from_static("x-accel-buffering");
                 extra.push((name, "no".to_owned()));
             }
+            // Differs: what a program writes is never to be taken for a page; Supervisor leaves that to the browser.
+            extra.push((header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()));
             let kind = "text/plain;charset=utf-8";
             ((StatusCode::OK, kind, Contents::Growing(chunks)), extra)
         }
     };
     let length = match &contents {
         Contents::Whole(body) => Some(body.as_ref().map_or(0, Bytes::len)),
+        Contents::Absent(length) => *length,
         Contents::Growing(_) => None,
     };
     let mut response = Response::new(ReplyBody {
@@ -145,6 +182,8 @@ pub(super) struct ReplyBody {
 
 enum Contents {
     Whole(Option<Bytes>),
+    /// Only a head, perhaps with the length of what is not sent.
+    Absent(Option<usize>),
     Growing(mpsc::Receiver<Bytes>),
 }
 
@@ -158,6 +197,7 @@ impl Body for ReplyBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let next = match &mut self.contents {
             Contents::Whole(body) => Poll::Ready(body.take()),
+            Contents::Absent(_) => Poll::Ready(None),
             Contents::Growing(chunks) => chunks.poll_recv(cx),
         };
         next.map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
@@ -166,6 +206,7 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match &self.contents {
             Contents::Whole(body) => body.is_none(),
+            Contents::Absent(_) => true,
             Contents::Growing(_) => false,
         }
     }
@@ -175,6 +216,7 @@ impl Body for ReplyBody {
             Contents::Whole(body) => {
                 SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64))
             }
+            Contents::Absent(_) => SizeHint::with_exact(0),
             Contents::Growing(_) => SizeHint::default(),
         }
     }

@@ -72,7 +72,7 @@ pub struct BoundServer {
     /// The file of a unix socket.
     file: Option<SocketFile>,
     /// The configured name of a TCP server.
-    host: Option<String>,
+    names: Vec<String>,
 }
 
 /// A listening socket.
@@ -110,9 +110,12 @@ impl BoundServer {
             credentials: spec.credentials.clone(),
             listener,
             file,
-            host: match &spec.address {
-                ServerAddress::Inet { host, .. } => Some(host.clone()),
-                ServerAddress::Unix { .. } => None,
+            names: match &spec.address {
+                // An empty name stands for all interfaces, and is the name of none.
+                ServerAddress::Inet { host, .. } if !host.is_empty() => {
+                    [std::slice::from_ref(host), &spec.hosts].concat()
+                }
+                ServerAddress::Inet { .. } | ServerAddress::Unix { .. } => spec.hosts.clone(),
             },
         })
     }
@@ -140,7 +143,7 @@ impl BoundServer {
             credentials: self.credentials,
             listener: self.listener,
             file: self.file,
-            host: self.host,
+            names: self.names,
         }
     }
 }
@@ -151,7 +154,7 @@ pub(super) struct Parts {
     pub(super) listener: Listener,
     pub(super) file: Option<SocketFile>,
     /// The configured name of a TCP server.
-    pub(super) host: Option<String>,
+    pub(super) names: Vec<String>,
 }
 
 // Differs: literal IPv6 addresses are bound; Supervisor knows IPv4 only and fails with -9.
@@ -365,6 +368,7 @@ pub(super) mod tests {
                 gid: None,
             },
             credentials: None,
+            hosts: Vec::new(),
         }
     }
 
@@ -376,6 +380,7 @@ pub(super) mod tests {
                 port,
             },
             credentials: None,
+            hosts: Vec::new(),
         }
     }
 

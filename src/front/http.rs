@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper::{Request, Response, StatusCode, Version};
 use jiff::Zoned;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Duration, Instant, timeout_at};
@@ -17,10 +17,11 @@ use super::Log;
 use super::answer::{self, Answer, ReplyBody};
 use super::registry::{Busy, Place};
 use super::stream::Stream;
+use super::web::{self, Live};
 use super::{logtail, xmlrpc};
 use crate::api::{Caller, SupervisorInterface};
 use crate::config::spec::Credentials;
-use crate::control::{self, ControlHandle, Verdict};
+use crate::control::{self, ControlHandle, PageToken, Verdict};
 use crate::domain::Line;
 
 /// How much is still read of a request that is refused: bytes, and how long.
@@ -38,6 +39,10 @@ pub(super) struct Shared {
     pub(super) body_room: Arc<Semaphore>,
     /// Logs that may be followed.
     pub(super) followers: Arc<Semaphore>,
+    /// What open pages hear.
+    pub(super) live: Arc<Live>,
+    /// When the page's own files were last changed, in seconds since the epoch.
+    pub(super) assets_modified: i64,
     /// True when the front ends.
     pub(super) stop: watch::Receiver<bool>,
 }
@@ -46,6 +51,8 @@ pub(super) struct Shared {
 pub(super) struct Connection {
     pub(super) shared: Arc<Shared>,
     pub(super) credentials: Option<Arc<Credentials>>,
+    /// What forms of this server's page carry.
+    pub(super) token: Arc<PageToken>,
     /// As the transport tells it; the user name comes with each request.
     pub(super) caller: Caller,
     /// The client in access lines.
@@ -71,7 +78,11 @@ pub(super) async fn handle(
     );
     let (head, mut body) = request.into_parts();
     let answer = route(&connection, &head, &mut body).await;
-    let refused = !matches!(answer, Answer::Whole(..) | Answer::Log { .. });
+    let refused = match &answer {
+        Answer::Whole(..) | Answer::Log { .. } => false,
+        Answer::Made(made) => made.status.is_client_error(),
+        Answer::Error(_) | Answer::Fatal(_) | Answer::Challenge => true,
+    };
     if refused && !head.headers.contains_key(header::EXPECT) {
         drain(&mut body).await;
     }
@@ -124,25 +135,21 @@ async fn route(connection: &Arc<Connection>, head: &Parts, body: &mut Incoming) 
         ..connection.caller.clone()
     };
     let path = percent_decoded(head.uri.path());
-    let method = &head.method;
-    let is_page = *method == Method::GET || *method == Method::POST;
     if path.starts_with("/RPC2") {
         xmlrpc::answer(connection, caller, head, body).await
+    } else if let Some(refusal) = web::refusal(connection, head, &path) {
+        refusal
     } else if path.starts_with("/logtail") {
-        logtail::process(connection, caller, method, &path).await
+        logtail::process(connection, caller, head, &path).await
     } else if path.starts_with("/mainlogtail") {
-        logtail::main(connection, caller, method).await
-    } else if path == "/ok.html" && is_page {
-        Answer::Whole("text/plain", "OK".into())
-    } else if *method == Method::GET || *method == Method::HEAD {
-        Answer::Error(StatusCode::NOT_FOUND)
+        logtail::main(connection, caller, head).await
     } else {
-        Answer::Error(StatusCode::BAD_REQUEST)
+        web::answer(connection, caller, head, body, &path).await
     }
 }
 
 /// Decodes `%41`; a percent sign that begins no such triple stays, as in Python's `unquote`.
-fn percent_decoded(path: &str) -> String {
+pub(super) fn percent_decoded(path: &str) -> String {
     let hex = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
     let bytes = path.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -182,8 +189,13 @@ pub(super) fn is_foreign_page(headers: &HeaderMap, own_names: &[String]) -> bool
         return false;
     };
     let host = text(header::HOST).unwrap_or("");
-    let Some((scheme, authority)) = origin.split_once("://") else {
-        return true;
+    !is_same_authority(origin, host) || !is_own_name(&host_of(host), own_names)
+}
+
+/// Whether the URL of an `Origin` or `Referer` has the authority that `Host` names.
+pub(super) fn is_same_authority(url: &str, host: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return false;
     };
     let default_port = if scheme == "https" { ":443" } else { ":80" };
     let plain = |authority: &str| {
@@ -191,11 +203,12 @@ pub(super) fn is_foreign_page(headers: &HeaderMap, own_names: &[String]) -> bool
             .trim_end_matches(default_port)
             .to_ascii_lowercase()
     };
-    plain(authority) != plain(host) || !is_own_name(&host_of(host), own_names)
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
+    plain(authority) == plain(host)
 }
 
 /// `host:port` or `[::1]:port` without the port and brackets.
-fn host_of(authority: &str) -> String {
+pub(super) fn host_of(authority: &str) -> String {
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(""),
         None => authority.split(':').next().unwrap_or(""),
@@ -203,7 +216,8 @@ fn host_of(authority: &str) -> String {
     host.to_ascii_lowercase()
 }
 
-fn is_own_name(host: &str, own_names: &[String]) -> bool {
+/// Whether `host` can only mean this machine: an address, `localhost`, or a name of ours.
+pub(super) fn is_own_name(host: &str, own_names: &[String]) -> bool {
     host == "localhost"
         || host.parse::<IpAddr>().is_ok()
         || own_names.iter().any(|name| name == host)

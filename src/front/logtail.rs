@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hyper::body::Bytes;
+use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Duration, sleep};
@@ -27,9 +28,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(super) async fn process(
     connection: &Arc<Connection>,
     caller: Caller,
-    method: &Method,
+    head: &Parts,
     path: &str,
 ) -> Answer {
+    let method = &head.method;
     let mut parts = path.splitn(3, '/').skip(2);
     let Some(rest) = parts.next() else {
         return only_get(method, Answer::Error(StatusCode::NOT_FOUND));
@@ -43,15 +45,25 @@ pub(super) async fn process(
     match channel {
         Some(channel) => {
             let of = LogOf::Process(name.to_owned(), channel);
-            follow(connection, caller, method, of).await
+            follow(connection, caller, method, of, from(head)).await
         }
         None => only_get(method, Answer::Error(StatusCode::NOT_FOUND)),
     }
 }
 
 /// `/mainlogtail`
-pub(super) async fn main(connection: &Arc<Connection>, caller: Caller, method: &Method) -> Answer {
-    follow(connection, caller, method, LogOf::Daemon).await
+pub(super) async fn main(connection: &Arc<Connection>, caller: Caller, head: &Parts) -> Answer {
+    follow(connection, caller, &head.method, LogOf::Daemon, from(head)).await
+}
+
+/// `?from=⟨bytes⟩`: where a client stands that has read the log's beginning by other means; ours.
+fn from(head: &Parts) -> Option<u64> {
+    let query = head.uri.query()?;
+    query
+        .split('&')
+        .find_map(|part| part.strip_prefix("from="))?
+        .parse()
+        .ok()
 }
 
 fn only_get(method: &Method, answer: Answer) -> Answer {
@@ -67,6 +79,7 @@ async fn follow(
     caller: Caller,
     method: &Method,
     of: LogOf,
+    from: Option<u64>,
 ) -> Answer {
     if method != Method::GET {
         return Answer::Error(StatusCode::BAD_REQUEST);
@@ -89,7 +102,7 @@ async fn follow(
     let Ok(place) = connection.shared.followers.clone().try_acquire_owned() else {
         return Answer::Error(StatusCode::SERVICE_UNAVAILABLE);
     };
-    match apart(move || open(&path)).await.flatten() {
+    match apart(move || open(&path, from)).await.flatten() {
         None => Answer::Error(StatusCode::NOT_FOUND),
         Some((follower, modified)) => {
             // One chunk in hand: what the client does not take is read no further.
@@ -104,8 +117,12 @@ async fn follow(
     }
 }
 
-fn open(path: &Path) -> Option<(Follower, i64)> {
-    let follower = Follower::open(path).ok()?;
+fn open(path: &Path, from: Option<u64>) -> Option<(Follower, i64)> {
+    let follower = match from {
+        Some(position) => Follower::open_from(path, position),
+        None => Follower::open(path),
+    };
+    let follower = follower.ok()?;
     let modified = follower.modified().ok()?;
     Some((follower, modified))
 }

@@ -10,6 +10,7 @@ mod registry;
 mod server;
 mod stream;
 mod view;
+mod web;
 mod xmlrpc;
 
 pub use bind::{BindError, BoundServer};

@@ -21,10 +21,11 @@ use super::http::{self, Connection, Shared};
 use super::logtail::FOLLOWERS_MAX;
 use super::registry::{Place, Registry};
 use super::stream::{Io, Stream};
+use super::web::{self, Live};
 use super::xmlrpc::BODIES_KIB_MAX;
 use crate::api::{Caller, Front as Door, SupervisorInterface};
 use crate::config::spec::Credentials;
-use crate::control::ControlHandle;
+use crate::control::{ControlHandle, EventFeed, PageToken};
 use crate::domain::Line;
 use crate::sys;
 
@@ -71,6 +72,8 @@ pub struct Options {
     pub servers: Vec<BoundServer>,
     /// The way to the engine.
     pub control: ControlHandle,
+    /// Where the page hears of changes.
+    pub events: EventFeed,
     /// Writes to the activity log. Must not block.
     pub log: Log,
     /// Names of the `[rpcinterface:x]` sections; without `supervisor` there are no `supervisor.*` methods.
@@ -98,6 +101,7 @@ enum Accepting {
 struct Served {
     accepting: Accepting,
     credentials: Option<Arc<Credentials>>,
+    token: Arc<PageToken>,
 }
 
 /// Starts the thread `front`.
@@ -108,6 +112,7 @@ pub fn start(options: Options) -> io::Result<Front> {
     let Options {
         servers,
         control,
+        events,
         log,
         rpc_interfaces,
         limits,
@@ -125,16 +130,13 @@ pub fn start(options: Options) -> io::Result<Front> {
         .build()?;
     let mut files = Vec::new();
     let mut served = Vec::new();
-    let mut host_names: Vec<String> = std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_ascii_lowercase())
-        .into_iter()
-        .collect();
+    let mut host_names = web::names_of_this_host();
     {
         let _context = runtime.enter();
         for server in servers {
             let parts = server.into_parts();
             files.extend(parts.file);
-            host_names.extend(parts.host);
+            host_names.extend(parts.names);
             let accepting = match parts.listener {
                 Listener::Inet(listener) => Accepting::Inet(TcpListener::from_std(listener)?),
                 Listener::Unix(listener) => Accepting::Unix(UnixListener::from_std(listener)?),
@@ -142,6 +144,7 @@ pub fn start(options: Options) -> io::Result<Front> {
             served.push(Served {
                 accepting,
                 credentials: parts.credentials.map(Arc::new),
+                token: Arc::new(PageToken::new([sys::random_seed()?, sys::random_seed()?])),
             });
         }
     }
@@ -153,6 +156,8 @@ pub fn start(options: Options) -> io::Result<Front> {
         host_names,
         body_room: Arc::new(Semaphore::new(BODIES_KIB_MAX)),
         followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+        live: Live::new(events, limits.connections_max),
+        assets_modified: web::modified(),
         stop: stopped,
     });
     let thread = std::thread::Builder::new()
@@ -204,6 +209,7 @@ async fn accept(served: Served, shared: Arc<Shared>, registry: Arc<Registry>, li
     let Served {
         accepting,
         credentials,
+        token,
     } = served;
     let mut stop = shared.stop.clone();
     let mut connections: JoinSet<()> = JoinSet::new();
@@ -235,6 +241,7 @@ async fn accept(served: Served, shared: Arc<Shared>, registry: Arc<Registry>, li
         let connection = Arc::new(Connection {
             shared: shared.clone(),
             credentials: credentials.clone(),
+            token: token.clone(),
             caller,
             peer,
             stream,

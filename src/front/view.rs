@@ -98,9 +98,17 @@ fn process(view: &ProcessView, zone: &TimeZone) -> Value {
 
 /// # Source
 /// Supervisor manual, `getProcessInfo`, `description`.
-fn description(view: &ProcessView, zone: &TimeZone) -> String {
+pub(super) fn description(view: &ProcessView, zone: &TimeZone) -> String {
     match view.state {
-        ProcessState::Running => format!("pid {}, uptime {}", view.pid, uptime(view.uptime)),
+        ProcessState::Running => {
+            let up = format!("pid {}, uptime {}", view.pid, uptime(view.uptime));
+            // Differs: in Supervisor only the log tells that a pool has lost events.
+            match view.events_discarded {
+                0 => up,
+                1 => format!("{up}, 1 event discarded"),
+                count => format!("{up}, {count} events discarded"),
+            }
+        }
         ProcessState::Backoff | ProcessState::Fatal => {
             if view.spawn_error.is_empty() {
                 format!("unknown error (try \"tail {}\")", view.name)
@@ -263,6 +271,9 @@ pub(super) mod tests {
             uptime: 1,
             spawn_error: String::new(),
             exit_status: 0,
+            restarts: 0,
+            events_discarded: 0,
+            ending: None,
             pid: 7,
             stdout_logfile: None,
             stderr_logfile: Some(Path::new("/e").into()),

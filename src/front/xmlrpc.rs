@@ -49,7 +49,7 @@ pub(super) async fn answer(
     if is_foreign_page(&request.headers, &connection.shared.host_names) {
         return Answer::Fatal(StatusCode::FORBIDDEN);
     }
-    let (body, _room) = match read_body(connection, &request.headers, body).await {
+    let (body, _room) = match read_body(connection, &request.headers, body, BODY_MAX).await {
         Ok(read) => read,
         Err(status) => return Answer::Fatal(status),
     };
@@ -126,11 +126,12 @@ fn shown(body: &[u8]) -> String {
     python_repr(&cut)
 }
 
-/// The whole body, and its share of the memory for bodies.
-async fn read_body(
+/// The whole body, of `max` bytes at most, and its share of the memory for bodies.
+pub(super) async fn read_body(
     connection: &Connection,
     headers: &HeaderMap,
     body: &mut Incoming,
+    max: usize,
 ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), StatusCode> {
     let chunked = headers.contains_key(header::TRANSFER_ENCODING);
     let length = headers
@@ -139,7 +140,7 @@ async fn read_body(
         .and_then(|value| value.parse::<usize>().ok());
     match length {
         None if !chunked => return Err(StatusCode::LENGTH_REQUIRED),
-        Some(length) if length > BODY_MAX => return Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Some(length) if length > max => return Err(StatusCode::PAYLOAD_TOO_LARGE),
         _ => {}
     }
     let mut read = Vec::new();
@@ -154,7 +155,7 @@ async fn read_body(
         let Some(data) = frame.data_ref() else {
             continue;
         };
-        if read.len() + data.len() > BODY_MAX {
+        if read.len() + data.len() > max {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
         read.extend_from_slice(data);

@@ -53,6 +53,17 @@ impl Follower {
         })
     }
 
+    /// Begins at `position`, from which a reader knows what stands before; in a file that is shorter than that, at its
+    /// beginning, and the first look says that it was truncated.
+    ///
+    /// # Errors
+    /// As [`Follower::open`].
+    pub fn open_from(path: &Path, position: u64) -> io::Result<Self> {
+        let mut follower = Self::open(path)?;
+        follower.position = position;
+        Ok(follower)
+    }
+
     /// When the file was last changed, in seconds since the epoch.
     ///
     /// # Errors
@@ -168,6 +179,18 @@ mod tests {
         assert_eq!(log.poll().expect("read"), bytes("five\n"));
         append(&path, "six\n");
         assert_eq!(log.poll().expect("read"), bytes("six\n"));
+    }
+
+    #[test]
+    fn goes_on_where_the_reader_stands() {
+        let dir = TempDir::new("follow-from");
+        let path = dir.path("log");
+        append(&path, "onetwo");
+        let mut log = Follower::open_from(&path, 3).expect("opened");
+        assert_eq!(log.poll().expect("read"), bytes("two"));
+        let mut log = Follower::open_from(&path, 7).expect("opened");
+        assert_eq!(log.poll().expect("read"), Chunk::Truncated);
+        assert_eq!(log.poll().expect("read"), bytes("onetwo"));
     }
 
     #[test]

@@ -73,6 +73,28 @@ pub fn random_seed() -> io::Result<u64> {
     }
 }
 
+/// How many bytes a page of memory has, and how many clock ticks a second has in /proc.
+///
+/// # Source
+/// sysconf(3), `_SC_PAGESIZE` and `_SC_CLK_TCK`; both are known on every Linux.
+#[must_use]
+pub fn units() -> (u64, u64) {
+    // SAFETY: no memory is involved.
+    let (page, ticks) = unsafe {
+        (
+            libc::sysconf(libc::_SC_PAGESIZE),
+            libc::sysconf(libc::_SC_CLK_TCK),
+        )
+    };
+    let or = |value: libc::c_long, known: u64| {
+        u64::try_from(value)
+            .ok()
+            .filter(|n| *n > 0)
+            .unwrap_or(known)
+    };
+    (or(page, 4096), or(ticks, 100))
+}
+
 /// Orphans among the descendants of our processes become our children, to be reaped by us.
 ///
 /// # Errors
@@ -109,6 +131,13 @@ mod tests {
                 .to_string(),
             "supervisord needs Linux 5.10 or later; this is Linux 5.4.0"
         );
+    }
+
+    #[test]
+    fn units_are_sensible() {
+        let (page, ticks) = units();
+        assert!(page.is_power_of_two() && page >= 4096);
+        assert!(ticks >= 100);
     }
 
     #[test]

@@ -112,6 +112,27 @@ pub(crate) fn text(text: &str) -> String {
     text
 }
 
+/// A location whose message ends with the time as `ctime` writes it.
+pub(crate) fn location(value: &str) -> String {
+    let Some((before, time)) = value.split_once("%20at%20") else {
+        return value.to_owned();
+    };
+    let plain = time.replace("%20", " ").replace("%3A", ":");
+    let words: Vec<&str> = plain.split_whitespace().collect();
+    match words.as_slice() {
+        [day, month, _, clock, year]
+            if plain.len() == "Thu Jan  1 00:00:00 1970".len()
+                && day.len() == 3
+                && MONTHS.contains(month)
+                && clock.len() == 8
+                && year.len() == 4 =>
+        {
+            format!("{before}%20at%20{{ctime}}")
+        }
+        _ => value.to_owned(),
+    }
+}
+
 /// Lines of stderr that Python's runtime writes of itself.
 pub(crate) fn stderr(all: &str) -> String {
     let mut out = String::new();

@@ -539,8 +539,9 @@ impl Stage {
                 // Names of headers have no case (RFC 9110 §5.1).
                 let key = key.to_ascii_lowercase();
                 let value = match key.as_str() {
-                    "date" | "last-modified" => "{date}",
-                    _ => value,
+                    "date" | "last-modified" => "{date}".to_owned(),
+                    "location" => normal::location(&self.clean(value)),
+                    _ => value.clone(),
                 };
                 format!("{key}: {value}")
             })
@@ -1163,6 +1164,8 @@ fn stream_text(bytes: &[u8]) -> String {
             Some((key, value)) => format!("{}:{value}", key.to_ascii_lowercase()),
             None => line.to_owned(),
         })
+        // Ours, against browsers that would take a log for a page.
+        .filter(|line| line != "x-content-type-options: nosniff")
         .collect();
     lines[1..].sort();
     let mut out = lines.join("\n");

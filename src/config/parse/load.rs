@@ -355,6 +355,23 @@ mod tests {
     }
 
     #[test]
+    fn hosts_are_ours_and_names_only() {
+        let hosts = |text: &str| {
+            at(&format!(
+                "[supervisord]\n[inet_http_server]\nport=1\nhosts={text}\n"
+            ))
+            .map(|config| config.servers[0].hosts.clone())
+        };
+        assert_eq!(
+            hosts("Box.Example, panel.example").ok(),
+            Some(vec!["box.example".to_owned(), "panel.example".to_owned()])
+        );
+        for wrong in ["box:9001", "http://box", "a,,b", "*"] {
+            assert!(hosts(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn restart_floor_is_ours_and_not_negative() {
         let floor = |text: &str| {
             at(&format!(

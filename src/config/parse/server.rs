@@ -29,10 +29,12 @@ fn inet(reader: &mut Reader<'_>, section: String) -> Option<ServerSpec> {
     let at = At::new(&section, SectionKind::InetServer);
     let nothing = Names::new();
     let credentials = credentials(reader, at);
+    let hosts = reader.value(at, "hosts", &nothing, value::host_names).ok();
     match reader.value(at, "port", &nothing, value::inet_address) {
         Got::Is((host, port)) => Some(ServerSpec {
             address: ServerAddress::Inet { host, port },
             credentials,
+            hosts: hosts.unwrap_or_default(),
             section,
         }),
         Got::Wrong => None,
@@ -69,6 +71,7 @@ fn unix(reader: &mut Reader<'_>, section: String) -> Option<ServerSpec> {
             gid,
         },
         credentials,
+        hosts: Vec::new(),
         section,
     })
 }

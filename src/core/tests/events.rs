@@ -348,6 +348,7 @@ fn evt_19_overflow_discards_the_oldest_and_says_so() {
         said(&mut bench, L0, Said::Ready)[1],
         delivery(0, 0, "p", 0, "a")
     );
+    assert_eq!(bench.fleet.view(Bench::now(0))[0].events_discarded, 2);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Starting, failing, exiting and starting again (rows PRC-03 to PRC-15).
 
-use super::bench::{Bench, CAT, exited, play, program, start};
+use super::bench::{Bench, CAT, exited, play, program, start, stop};
 use crate::config::spec::AutoRestart;
-use crate::core::Input;
-use crate::domain::{ExitStatus, Life, Seconds, Signal, SpawnError};
+use crate::core::{Fleet, Input};
+use crate::domain::{Ending, ExitStatus, Life, Seconds, Signal, SpawnError};
 
 const SPAWNED: Input = Input::Spawned { life: CAT, pid: 7 };
 const AGAIN: Life = Life {
@@ -313,4 +313,56 @@ fn what_comes_for_a_life_of_the_past_is_dropped_or_undone() {
         assert_eq!(bench.give(0, input.clone()), expected, "{input:?}");
     }
     assert_eq!(bench.state(), "STOPPED");
+}
+
+#[test]
+fn restarts_and_the_last_ending_are_kept_over_lives() {
+    let mut bench = Bench::up(|spec| spec.autorestart = AutoRestart::Always);
+    let look = |bench: &Bench| {
+        let view = bench.fleet.view(Bench::now(0)).remove(0);
+        (view.restarts, view.ending)
+    };
+    assert_eq!(look(&bench), (0, None));
+    bench.give(1000, Input::DeadlineReached);
+    bench.give(2000, exited(3));
+    bench.give(2000, Input::Drained(CAT));
+    let ending = Some(Ending::ByItself(ExitStatus::Exited(3)));
+    assert_eq!(look(&bench), (0, ending.clone()), "not yet again");
+    bench.bring_up(2000, 0, 2, 8);
+    assert_eq!(look(&bench), (1, ending), "while the next life runs");
+    let exits = |incarnation| Input::Exited {
+        life: Life {
+            slot: 0,
+            incarnation,
+        },
+        status: ExitStatus::Exited(0),
+    };
+    bench.give(2500, exits(2));
+    bench.give(2500, Input::Drained(AGAIN));
+    let quick = Some(Ending::TooQuick(ExitStatus::Exited(0)));
+    assert_eq!(look(&bench), (1, quick));
+    bench.give(3500, Input::DeadlineReached);
+    let third = Life {
+        slot: 0,
+        incarnation: 3,
+    };
+    bench.give(3500, missing(third));
+    let error = SpawnError::NotFound("/bin/cat".to_owned());
+    let missing = Some(Ending::NotSpawned(Box::new(error)));
+    assert_eq!(look(&bench), (1, missing.clone()), "no process, no restart");
+    let restored = Fleet::restore(bench.fleet.snapshot(), Bench::now(3500));
+    let view = restored.view(Bench::now(3500)).remove(0);
+    assert_eq!((view.restarts, view.ending), (1, missing));
+}
+
+#[test]
+fn an_ending_on_request_says_so() {
+    let mut bench = Bench::up(|_| {});
+    bench.ask(1500, stop("cat", false));
+    bench.give(1600, exited(0));
+    bench.give(1600, Input::Drained(CAT));
+    assert_eq!(
+        bench.fleet.view(Bench::now(1600))[0].ending,
+        Some(Ending::OnRequest(ExitStatus::Exited(0)))
+    );
 }

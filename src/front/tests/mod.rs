@@ -21,7 +21,7 @@ use crate::api::{
     Caller, Fault, FaultCode, Front as Door, LogOf, ProcessView, Reply, Request, Target,
 };
 use crate::config::spec::Credentials;
-use crate::control::{Asked, ControlHandle};
+use crate::control::{Asked, ControlHandle, EventFeed};
 use crate::domain::{Level, Line, ProcessName, SupervisorState};
 
 /// No test waits longer than this for what must come.
@@ -136,6 +136,7 @@ impl World {
         let front = start(Options {
             servers,
             control,
+            events: EventFeed::new(),
             log: Arc::new(move |line| for_log.lock().expect("whole").lines.push(line)),
             rpc_interfaces: setup.interfaces,
             limits: setup.limits,

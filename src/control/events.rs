@@ -1,0 +1,137 @@
+//! The event bus as fronts see it: subscriptions with a bound, which lose their oldest events when nobody takes them, and
+//! are told how many.
+
+use tokio::sync::broadcast::{
+    self, Receiver, Sender,
+    error::{RecvError, TryRecvError},
+};
+
+use crate::domain::{Event, EventKind};
+
+/// Events that wait for the slowest subscriber. A thousand processes that restart at once make four thousand.
+const WAITING_MAX: usize = 4096;
+
+/// Where fronts subscribe. Clones are cheap.
+#[derive(Debug, Clone)]
+pub struct EventFeed(Sender<Event>);
+
+/// What a subscriber hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// An event, in order.
+    Event(Event),
+    /// It was too slow: so many events were lost before the next one.
+    Lost(u64),
+}
+
+/// One subscriber's place.
+#[derive(Debug)]
+pub struct Subscription(Receiver<Event>);
+
+impl Default for EventFeed {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl EventFeed {
+    /// A feed without subscribers.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(broadcast::channel(WAITING_MAX).0)
+    }
+
+    /// Hands an event to all subscribers; costs next to nothing where there are none. Never blocks.
+    ///
+    /// Only changes of processes, groups and the daemon are handed on: what programs write has no bound that a queue of
+    /// events could keep.
+    pub fn publish(&self, event: &Event) {
+        let is_change = matches!(
+            event.kind,
+            EventKind::ProcessState { .. }
+                | EventKind::SupervisorState(_)
+                | EventKind::GroupAdded
+                | EventKind::GroupRemoved
+        );
+        if is_change && self.0.receiver_count() > 0 {
+            // An error means that the last subscriber has just gone.
+            let _ = self.0.send(event.clone());
+        }
+    }
+
+    /// Hears of everything from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> Subscription {
+        Subscription(self.0.subscribe())
+    }
+
+    /// How many subscribers there are.
+    #[must_use]
+    pub fn subscribers(&self) -> usize {
+        self.0.receiver_count()
+    }
+}
+
+impl Subscription {
+    /// The next event, when there is one; none: the engine has ended.
+    pub async fn next(&mut self) -> Option<Heard> {
+        match self.0.recv().await {
+            Ok(event) => Some(Heard::Event(event)),
+            Err(RecvError::Lagged(count)) => Some(Heard::Lost(count)),
+            Err(RecvError::Closed) => None,
+        }
+    }
+
+    /// The next event, if one waits.
+    pub fn waiting(&mut self) -> Option<Heard> {
+        match self.0.try_recv() {
+            Ok(event) => Some(Heard::Event(event)),
+            Err(TryRecvError::Lagged(count)) => Some(Heard::Lost(count)),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::SupervisorState;
+
+    fn event(kind: EventKind) -> Event {
+        Event {
+            group: None,
+            process: None,
+            kind,
+        }
+    }
+
+    #[test]
+    fn the_slow_lose_the_oldest_and_are_told() {
+        let feed = EventFeed::new();
+        feed.publish(&event(EventKind::GroupAdded));
+        let mut slow = feed.subscribe();
+        assert_eq!(slow.waiting(), None, "from now on");
+        for _ in 0..WAITING_MAX + 3 {
+            feed.publish(&event(EventKind::GroupAdded));
+        }
+        feed.publish(&event(EventKind::SupervisorState(SupervisorState::Running)));
+        assert_eq!(slow.waiting(), Some(Heard::Lost(4)));
+        let heard = std::iter::from_fn(|| slow.waiting()).collect::<Vec<_>>();
+        assert_eq!(heard.len(), WAITING_MAX);
+        let last = event(EventKind::SupervisorState(SupervisorState::Running));
+        assert_eq!(heard.last(), Some(&Heard::Event(last)));
+    }
+
+    #[test]
+    fn what_programs_write_is_not_handed_on() {
+        let feed = EventFeed::new();
+        let mut subscription = feed.subscribe();
+        feed.publish(&event(EventKind::RemoteCommunication {
+            kind: "x".to_owned(),
+            data: "y".to_owned(),
+        }));
+        assert_eq!(subscription.waiting(), None);
+        drop(subscription);
+        assert_eq!(feed.subscribers(), 0);
+    }
+}

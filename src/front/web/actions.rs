@@ -1,0 +1,419 @@
+//! What the page can do, and the buttons of our own forms: calls of METHODS, authorised as XML-RPC's are. Who may come this
+//! far is `guard`'s business.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use hyper::header;
+use hyper::http::request::Parts;
+use tokio::sync::Semaphore;
+
+use super::super::answer::Answer;
+use super::super::http::Connection;
+use super::form::{Form, quoted};
+use crate::api::xmlrpc::Value;
+use crate::api::{Bound, Caller, Fault, FaultCode, Reply, TargetResult, method};
+use crate::control::{self, ControlHandle};
+use crate::domain::Namespec;
+
+/// Actions under way at once, of all clients together. Each goes on to its end, whether its client waits or not.
+pub(super) const ACTIONS_MAX: usize = 256;
+/// Members of a group whose failure a message names.
+const FAILURES_SHOWN_MAX: usize = 5;
+
+/// A button.
+pub(super) struct Verb {
+    /// What it is called in forms.
+    pub(super) word: &'static str,
+    /// What it is called on the page.
+    pub(super) label: &'static str,
+    /// What it is called where it does that to everything.
+    pub(super) label_all: &'static str,
+    /// What it has done, in messages.
+    past: &'static str,
+    /// The methods for one process or group, called in this order.
+    pub(super) one: &'static [&'static str],
+    /// The methods for everything.
+    all: &'static [&'static str],
+}
+
+/// Every button.
+pub(super) const VERBS: &[Verb] = &[
+    Verb {
+        word: "start",
+        label: "Start",
+        label_all: "Start all",
+        past: "started",
+        one: &["supervisor.startProcess"],
+        all: &["supervisor.startAllProcesses"],
+    },
+    Verb {
+        word: "restart",
+        label: "Restart",
+        label_all: "Restart all",
+        past: "restarted",
+        one: &["supervisor.stopProcess", "supervisor.startProcess"],
+        all: &[
+            "supervisor.stopAllProcesses",
+            "supervisor.startAllProcesses",
+        ],
+    },
+    Verb {
+        word: "stop",
+        label: "Stop",
+        label_all: "Stop all",
+        past: "stopped",
+        one: &["supervisor.stopProcess"],
+        all: &["supervisor.stopAllProcesses"],
+    },
+    Verb {
+        word: "clear",
+        label: "Clear",
+        label_all: "Clear all logs",
+        past: "cleared",
+        one: &["supervisor.clearProcessLogs"],
+        all: &["supervisor.clearAllProcessLogs"],
+    },
+];
+
+pub(super) fn verb(word: &str) -> Option<&'static Verb> {
+    VERBS.iter().find(|verb| verb.word == word)
+}
+
+/// Whom an action concerns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Whom {
+    /// A process, as people write it, and in full.
+    One {
+        shown: String,
+        full: String,
+    },
+    Group(String),
+    All,
+}
+
+impl Whom {
+    /// Reads `group:process`, `group:*`, `process` or `*`.
+    pub(super) fn parse(text: &str) -> Self {
+        if text == "*" {
+            return Self::All;
+        }
+        let Namespec { group, process } = Namespec::parse(text);
+        match process {
+            None => Self::Group(group),
+            Some(process) => Self::One {
+                shown: if group == process {
+                    process.clone()
+                } else {
+                    format!("{group}:{process}")
+                },
+                full: format!("{group}:{process}"),
+            },
+        }
+    }
+
+    /// As `parse` reads it.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::One { full, .. } => full.clone(),
+            Self::Group(group) => format!("{group}:*"),
+            Self::All => "*".to_owned(),
+        }
+    }
+}
+
+impl Whom {
+    /// Within a sentence.
+    pub(super) fn in_words(&self) -> String {
+        match self {
+            Self::One { shown, .. } => format!("process {shown}"),
+            Self::Group(group) => format!("group {group}"),
+            Self::All => "all processes".to_owned(),
+        }
+    }
+}
+
+impl Display for Whom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::One { shown, .. } => write!(f, "Process {shown}"),
+            Self::Group(group) => write!(f, "Group {group}"),
+            Self::All => f.write_str("All"),
+        }
+    }
+}
+
+/// What became of an action, for people.
+#[derive(Debug, PartialEq, Eq)]
+struct Done {
+    message: String,
+    failed: bool,
+}
+
+/// Calls a method with the namespec, if it takes one.
+pub(super) async fn call(
+    control: &ControlHandle,
+    caller: &Caller,
+    name: &str,
+    whom: Option<&str>,
+) -> Result<Reply, Fault> {
+    let method = method(name).ok_or(FaultCode::UnknownMethod.bare())?;
+    let bound = method.bind(whom.map(Value::text).into_iter().collect())?;
+    let (Bound::Engine(request) | Bound::Wildcard(request, _)) = bound else {
+        return Err(FaultCode::UnknownMethod.bare());
+    };
+    let grant = control::grant(caller, method.permission)?;
+    control.call(caller.clone(), grant, request).await
+}
+
+/// Does something to its end, even if the client goes away meanwhile: a restart that ends with its stop would do harm.
+/// None: too much is under way.
+pub(super) async fn to_the_end<T: Send + 'static>(
+    places: &Arc<Semaphore>,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    let place = places.clone().try_acquire_owned().ok()?;
+    let task = tokio::spawn(async move {
+        let done = work.await;
+        drop(place);
+        done
+    });
+    task.await.ok()
+}
+
+/// Answers POST of a form of our page: 303 to the page with a message, or JSON for the page's script.
+pub(super) async fn answer(
+    connection: &Arc<Connection>,
+    caller: Caller,
+    head: &Parts,
+    form: &Form,
+) -> Answer {
+    let wants_json = head
+        .headers
+        .get(header::ACCEPT)
+        .is_some_and(|accept| accept.as_bytes().starts_with(b"application/json"));
+    if !has_token(connection, form) {
+        let why = "The daemon has started again since this page was shown. Nothing was changed.";
+        return if wants_json {
+            json(StatusCode::FORBIDDEN, why, true)
+        } else {
+            super::guard::forbidden(why)
+        };
+    }
+    let asked = form.get("do").and_then(|text| text.split_once(' '));
+    let Some((verb, whom)) = asked.and_then(|(word, whom)| Some((verb(word)?, whom))) else {
+        return Answer::Error(StatusCode::BAD_REQUEST);
+    };
+    let control = connection.shared.control.clone();
+    let whom = Whom::parse(whom);
+    let places = &connection.shared.live.actions;
+    let work = async move { act(&control, &caller, verb, &whom).await };
+    let Some(done) = to_the_end(places, work).await else {
+        return Answer::Error(StatusCode::SERVICE_UNAVAILABLE);
+    };
+    if wants_json {
+        json(StatusCode::OK, &done.message, done.failed)
+    } else {
+        let location = format!("./?message={}", quoted(&done.message));
+        super::redirect(StatusCode::SEE_OTHER, location)
+    }
+}
+
+fn json(status: StatusCode, message: &str, failed: bool) -> Answer {
+    let body = serde_json::json!({ "message": message, "failed": failed }).to_string();
+    let headers = super::protection();
+    super::made(status, "application/json", headers, body)
+}
+
+pub(super) fn has_token(connection: &Connection, form: &Form) -> bool {
+    form.get("token")
+        .is_some_and(|given| connection.token.is(given))
+}
+
+async fn act(control: &ControlHandle, caller: &Caller, verb: &Verb, whom: &Whom) -> Done {
+    let result = match whom {
+        Whom::Group(group) if verb.word == "clear" => clear_group(control, caller, group).await,
+        Whom::One { .. } | Whom::Group(_) => {
+            let text = whom.text();
+            calls(control, caller, verb.one, Some(&text)).await
+        }
+        Whom::All => calls(control, caller, verb.all, None).await,
+    };
+    done(verb, whom, &result)
+}
+
+/// The calls in order; the last one's result. What does not run need not be stopped.
+async fn calls(
+    control: &ControlHandle,
+    caller: &Caller,
+    names: &[&str],
+    whom: Option<&str>,
+) -> Result<Reply, Fault> {
+    let mut last: Result<Reply, Fault> = Ok(Reply::Done);
+    for name in names {
+        if let Err(fault) = &last
+            && fault.code != FaultCode::NotRunning
+        {
+            break;
+        }
+        last = call(control, caller, name, whom).await;
+    }
+    last
+}
+
+/// METHODS has no clearing of a group: one member after the other.
+async fn clear_group(
+    control: &ControlHandle,
+    caller: &Caller,
+    group: &str,
+) -> Result<Reply, Fault> {
+    let Reply::Processes(views) =
+        call(control, caller, "supervisor.getAllProcessInfo", None).await?
+    else {
+        return Err(FaultCode::Failed.bare());
+    };
+    let mut results = Vec::new();
+    for view in views.iter().filter(|view| view.group.as_str() == group) {
+        let name = format!("{}:{}", view.group, view.name);
+        let cleared = call(control, caller, "supervisor.clearProcessLogs", Some(&name)).await;
+        results.push(TargetResult {
+            process: view.name.clone(),
+            group: view.group.clone(),
+            fault: cleared.err(),
+        });
+    }
+    if results.is_empty() {
+        return Err(FaultCode::BadName.of(group));
+    }
+    Ok(Reply::Results(results))
+}
+
+fn done(verb: &Verb, whom: &Whom, result: &Result<Reply, Fault>) -> Done {
+    let failures: Vec<String> = match result {
+        Err(fault) => {
+            return Done {
+                message: format!("ERROR: {whom}: {}", reason(fault)),
+                failed: true,
+            };
+        }
+        Ok(Reply::Results(results)) => results
+            .iter()
+            .filter_map(|result| {
+                let fault = result.fault.as_ref()?;
+                Some(format!("{}: {}", result.process, reason(fault)))
+            })
+            .collect(),
+        Ok(_) => Vec::new(),
+    };
+    if failures.is_empty() {
+        let what = if verb.word == "clear" { "Log of " } else { "" };
+        let whom = match whom {
+            Whom::All if verb.word == "clear" => "all".to_owned(),
+            Whom::One { shown, .. } if verb.word == "clear" => shown.clone(),
+            Whom::Group(group) if verb.word == "clear" => format!("group {group}"),
+            other => other.to_string(),
+        };
+        return Done {
+            message: format!("{what}{whom} {}", verb.past),
+            failed: false,
+        };
+    }
+    let more = match failures.len().saturating_sub(FAILURES_SHOWN_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let shown = failures
+        .iter()
+        .take(FAILURES_SHOWN_MAX)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    Done {
+        message: format!("ERROR: {whom} not {}: {shown}{more}", verb.past),
+        failed: true,
+    }
+}
+
+/// The words of Supervisor's page for a fault.
+pub(super) fn reason(fault: &Fault) -> String {
+    match fault.code {
+        FaultCode::NoFile => "no such file".to_owned(),
+        FaultCode::NotExecutable => "file not executable".to_owned(),
+        FaultCode::AlreadyStarted => "already started".to_owned(),
+        FaultCode::SpawnError => "spawn error".to_owned(),
+        FaultCode::AbnormalTermination => "abnormal termination".to_owned(),
+        FaultCode::NotRunning => "not running".to_owned(),
+        FaultCode::BadName => "no such process".to_owned(),
+        FaultCode::UnknownMethod
+        | FaultCode::IncorrectParameters
+        | FaultCode::BadArguments
+        | FaultCode::SignatureUnsupported
+        | FaultCode::ShutdownState
+        | FaultCode::BadSignal
+        | FaultCode::Failed
+        | FaultCode::Success
+        | FaultCode::AlreadyAdded
+        | FaultCode::StillRunning
+        | FaultCode::CantReread => unexpected(fault),
+    }
+}
+
+pub(super) fn unexpected(fault: &Fault) -> String {
+    format!("unexpected rpc fault [{}] {fault}", fault.code.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{GroupName, ProcessName};
+
+    #[test]
+    fn our_own_messages() {
+        let result = |name: &str, fault| TargetResult {
+            process: ProcessName::parse(name).expect("valid"),
+            group: GroupName::parse("g").expect("valid"),
+            fault,
+        };
+        let verb = |word| verb(word).expect("a verb");
+        let one = Whom::parse("g:a");
+        let group = Whom::parse("g:*");
+        let good = Ok(Reply::Done);
+        let table = [
+            (verb("start"), &one, &good, "Process g:a started"),
+            (verb("clear"), &one, &good, "Log of g:a cleared"),
+            (verb("clear"), &group, &good, "Log of group g cleared"),
+            (verb("clear"), &Whom::All, &good, "Log of all cleared"),
+            (verb("restart"), &Whom::All, &good, "All restarted"),
+            (
+                verb("stop"),
+                &Whom::parse("a"),
+                &Err(FaultCode::NotRunning.of("a")),
+                "ERROR: Process a: not running",
+            ),
+        ];
+        for (verb, whom, result, expected) in table {
+            assert_eq!(done(verb, whom, result).message, expected);
+        }
+        let mut results = vec![result("ok", None)];
+        for name in ["a", "b", "c", "d", "e", "f", "h"] {
+            results.push(result(name, Some(FaultCode::SpawnError.of(name))));
+        }
+        let done = done(verb("start"), &group, &Ok(Reply::Results(results)));
+        assert_eq!(
+            done.message,
+            "ERROR: Group g not started: a: spawn error, b: spawn error, c: spawn error, d: spawn error, e: spawn error \
+             and 2 more"
+        );
+        assert!(done.failed);
+    }
+
+    #[test]
+    fn every_verb_is_made_of_methods() {
+        for verb in VERBS {
+            for name in verb.one.iter().chain(verb.all) {
+                assert!(method(name).is_some(), "{name}");
+            }
+        }
+    }
+}

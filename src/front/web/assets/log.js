@@ -1,0 +1,185 @@
+// Follows a log and searches it. Without this the page shows the end of the log, and searches on request.
+"use strict";
+(() => {
+  // What is kept of a log, in characters; older lines make room.
+  const KEPT_MAX = 4 << 20;
+  // How long before the daemon is asked again after it went away, in milliseconds.
+  const RETRY = 2000;
+  // What the daemon says in place of what is gone.
+  const TRUNCATED = "==> File truncated <==\n";
+
+  const log = document.getElementById("log");
+  const follow = document.getElementById("follow");
+  const find = document.getElementById("find");
+  const hits = document.getElementById("hits");
+  const limit = document.getElementById("limit");
+
+  // What the daemon searched is not the whole: with a script the page loads it without.
+  const address = new URL(location.href);
+  const wanted = address.searchParams.get("search") || "";
+  let text = wanted ? "" : log.textContent;
+  // Where in the log the text ends, in bytes.
+  let end = Number(log.dataset.end);
+  let shownHits = 0;
+
+  function matches(line, needle) {
+    return line.toLowerCase().includes(needle);
+  }
+
+  // A line with its matches marked. Everything is text; nothing a program writes becomes part of the page.
+  function marked(line, needle) {
+    const out = document.createDocumentFragment();
+    const low = line.toLowerCase();
+    // Few letters change their number with their case; then the marks would be beside them.
+    if (low.length !== line.length) { out.append(line + "\n"); return out; }
+    let at = 0;
+    for (let hit = low.indexOf(needle); hit >= 0; hit = low.indexOf(needle, at)) {
+      out.append(line.slice(at, hit));
+      const mark = document.createElement("mark");
+      mark.textContent = line.slice(hit, hit + needle.length);
+      out.append(mark);
+      at = hit + needle.length;
+    }
+    out.append(line.slice(at) + "\n");
+    return out;
+  }
+
+  function append(piece, needle) {
+    if (!needle) { log.append(piece); return; }
+    const out = document.createDocumentFragment();
+    for (const line of piece.split("\n")) {
+      if (line && matches(line, needle)) { out.append(marked(line, needle)); shownHits += 1; }
+    }
+    log.append(out);
+  }
+
+  function draw() {
+    const needle = find.value.toLowerCase();
+    log.textContent = "";
+    shownHits = 0;
+    append(text, needle);
+    tell(needle);
+    stick();
+  }
+
+  function tell(needle) {
+    hits.textContent = needle ? `${shownHits} line${shownHits === 1 ? "" : "s"}` : "";
+  }
+
+  function stick() {
+    if (follow.checked) log.scrollTop = log.scrollHeight;
+  }
+
+  // What has come since the last frame; whole lines only while searching.
+  let waiting = "";
+  let due = false;
+  function come(piece) {
+    waiting += piece;
+    if (due) return;
+    due = true;
+    requestAnimationFrame(() => {
+      due = false;
+      const needle = find.value.toLowerCase();
+      let piece = waiting;
+      waiting = "";
+      if (needle) {
+        const cut = piece.lastIndexOf("\n") + 1;
+        waiting = piece.slice(cut);
+        piece = piece.slice(0, cut);
+      }
+      text += piece;
+      if (text.length > KEPT_MAX) {
+        // By half, so that it is done seldom.
+        const cut = text.length - KEPT_MAX / 2;
+        text = text.slice(text.indexOf("\n", cut) + 1);
+        draw();
+        return;
+      }
+      append(piece, needle);
+      tell(needle);
+      stick();
+    });
+  }
+
+  let stop = null;
+  async function run() {
+    if (!log.dataset.follow || stop) return;
+    const control = new AbortController();
+    stop = control;
+    try {
+      const answer = await fetch(`${log.dataset.follow}?from=${end}`, { signal: control.signal });
+      if (!answer.ok) throw new Error(answer.statusText);
+      const reader = answer.body.getReader();
+      const decoder = new TextDecoder();
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        const piece = decoder.decode(value, { stream: true });
+        // The daemon's words stand in no log; after them the log begins anew.
+        const cut = piece.lastIndexOf(TRUNCATED);
+        if (cut < 0) end += value.length;
+        else end = new TextEncoder().encode(piece.slice(cut + TRUNCATED.length)).length;
+        come(piece);
+      }
+    } catch { /* Gone, or stopped; see below. */ }
+    if (stop !== control) return;
+    stop = null;
+    // Where a rotated log ends is not known any more: the end of the new one will do.
+    if (follow.checked && !document.hidden) setTimeout(run, RETRY);
+  }
+
+  function pause() {
+    if (stop) stop.abort();
+    stop = null;
+  }
+
+  function heed() {
+    if (follow.checked && !document.hidden) run();
+    else pause();
+  }
+
+  async function begin() {
+    if (wanted) {
+      address.searchParams.delete("search");
+      const answer = await fetch(address);
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById("log");
+      text = fresh.textContent;
+      end = Number(fresh.dataset.end);
+    }
+    draw();
+    heed();
+  }
+
+  follow.addEventListener("change", () => { heed(); stick(); });
+  document.addEventListener("visibilitychange", heed);
+  window.addEventListener("pagehide", pause);
+  find.addEventListener("input", () => {
+    text += waiting;
+    waiting = "";
+    draw();
+  });
+  limit.addEventListener("change", () => {
+    const next = new URL(location.href);
+    next.searchParams.set("limit", limit.value);
+    location.assign(next);
+  });
+  document.addEventListener("submit", (event) => {
+    if (event.target.id === "search") event.preventDefault();
+    const button = event.submitter;
+    if (!button || button.name !== "do") return;
+    event.preventDefault();
+    press(button, say).then((done) => {
+      if (!done || !button.classList.contains("clear")) return;
+      // What is shown is gone, and the log begins anew.
+      pause();
+      text = "";
+      waiting = "";
+      end = 0;
+      draw();
+      heed();
+    });
+  });
+  shortcuts(find);
+  begin();
+})();

@@ -1,0 +1,260 @@
+//! What open pages hear: server-sent events, made once for all of them.
+//!
+//! While at least one page listens, one task waits for changes of the engine and looks at the machine every two seconds; it
+//! sends what differs from what it sent before, at most four times a second, however much happens. When the last page has
+//! gone the task ends, and nothing runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hyper::body::Bytes;
+use hyper::{StatusCode, header};
+use jiff::tz::TimeZone;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, watch};
+use tokio::time::{Duration, Instant, sleep, sleep_until};
+
+use super::super::answer::{Answer, Made, MadeBody};
+use super::super::http::Connection;
+use super::super::xmlrpc::apart;
+use super::actions::ACTIONS_MAX;
+use super::row::Row;
+use super::status::{pids, processes};
+use super::usage::Sampler;
+use crate::api::{Caller, Permission, Scope};
+use crate::control::{self, ControlHandle, EventFeed};
+
+/// Pages that listen at once, of all clients together; and never more than a quarter of the connections, for they stay.
+const STREAMS_MAX: usize = 64;
+/// Messages that wait for a page that does not take them; then it loses the oldest, and is sent everything anew.
+const WAITING_MAX: usize = 16;
+/// How long changes are gathered before the first message of a burst.
+const GATHER: Duration = Duration::from_millis(30);
+/// The least time between two messages.
+const GAP: Duration = Duration::from_millis(250);
+/// How often the use of processor and memory is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How long a stream may be silent: proxies close what seems dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long a browser waits before it comes again, in milliseconds.
+const RETRY_MS: u32 = 2000;
+
+/// What all pages share.
+pub(in super::super) struct Live {
+    feed: EventFeed,
+    messages: broadcast::Sender<Bytes>,
+    /// The task is there.
+    running: AtomicBool,
+    streams: Arc<Semaphore>,
+    /// Actions that pages may have under way.
+    pub(super) actions: Arc<Semaphore>,
+    pub(super) sampler: Arc<Sampler>,
+}
+
+impl Live {
+    /// For a front that has room for so many connections.
+    pub(in super::super) fn new(feed: EventFeed, connections_max: usize) -> Arc<Self> {
+        let streams = STREAMS_MAX.min(connections_max / 4).max(1);
+        Arc::new(Self {
+            feed,
+            messages: broadcast::channel(WAITING_MAX).0,
+            running: AtomicBool::new(false),
+            streams: Arc::new(Semaphore::new(streams)),
+            actions: Arc::new(Semaphore::new(ACTIONS_MAX)),
+            sampler: Arc::default(),
+        })
+    }
+}
+
+/// Answers `/events`.
+pub(super) async fn stream(connection: &Arc<Connection>, caller: &Caller) -> Answer {
+    // What is made once for all is for those only who may see all.
+    match control::grant(caller, Permission::Status) {
+        Ok(grant) if grant.scope == Scope::All => {}
+        _ => return Answer::Error(StatusCode::FORBIDDEN),
+    }
+    let live = &connection.shared.live;
+    let Ok(place) = live.streams.clone().try_acquire_owned() else {
+        return Answer::Error(StatusCode::SERVICE_UNAVAILABLE);
+    };
+    // First the ears, then the look: what changes in between is heard.
+    let messages = live.messages.subscribe();
+    if !live.running.swap(true, Ordering::Relaxed) {
+        let control = connection.shared.control.clone();
+        tokio::spawn(tell(live.clone(), control, connection.shared.stop.clone()));
+    }
+    // One message in hand: what the client does not take waits, and is lost, in its subscription.
+    let (sender, chunks) = mpsc::channel(1);
+    tokio::spawn(send(
+        connection.clone(),
+        caller.clone(),
+        messages,
+        sender,
+        place,
+    ));
+    let mut headers = vec![
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+        (
+            header::HeaderName::from_static("x-accel-buffering"),
+            "no".to_owned(),
+        ),
+    ];
+    headers.extend(super::protection());
+    Answer::Made(Box::new(Made {
+        status: StatusCode::OK,
+        content_type: "text/event-stream",
+        headers,
+        body: MadeBody::Growing(chunks),
+    }))
+}
+
+/// Sends everything, and then every message, until the client is gone or the front ends.
+async fn send(
+    connection: Arc<Connection>,
+    caller: Caller,
+    mut messages: broadcast::Receiver<Bytes>,
+    sender: mpsc::Sender<Bytes>,
+    _place: OwnedSemaphorePermit,
+) {
+    let mut stop = connection.shared.stop.clone();
+    let mut next = Some(Bytes::from(format!("retry: {RETRY_MS}\n\n")));
+    let mut owes_all = true;
+    loop {
+        let message = match next.take() {
+            Some(message) => message,
+            None if owes_all => {
+                owes_all = false;
+                match rows(&connection.shared.live, &connection.shared.control, &caller).await {
+                    Some(rows) => event("all", &rows),
+                    None => event("stopping", &()),
+                }
+            }
+            None => tokio::select! {
+                heard = messages.recv() => match heard {
+                    Ok(message) => message,
+                    Err(broadcast::error::RecvError::Lagged(count)) => {
+                        owes_all = true;
+                        event("lost", &count)
+                    }
+                    Err(broadcast::error::RecvError::Closed) => return,
+                },
+                () = sleep(KEEP_ALIVE) => Bytes::from_static(b":\n\n"),
+                () = sender.closed() => return,
+                _ = stop.wait_for(|stop| *stop) => return,
+            },
+        };
+        tokio::select! {
+            sent = sender.send(message) => if sent.is_err() { return },
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        // A client that ended its side takes nothing more, though we could write for long.
+        if connection.stream.peer_is_gone() {
+            return;
+        }
+    }
+}
+
+/// One event. JSON has no line breaks outside of its texts, and escapes them within.
+fn event(name: &str, data: &impl serde::Serialize) -> Bytes {
+    let data = serde_json::to_string(data).unwrap_or_default();
+    Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
+}
+
+/// All rows; none while the daemon stops.
+async fn rows(live: &Live, control: &ControlHandle, caller: &Caller) -> Option<Vec<Row>> {
+    let views = processes(control, caller).await.ok()?;
+    let usages = live.sampler.look(pids(&views)).await;
+    apart(move || {
+        let zone = TimeZone::system();
+        views
+            .iter()
+            .map(|view| Row::new(view, usages.get(&view.pid).copied(), &zone))
+            .collect()
+    })
+    .await
+}
+
+/// Tells all pages what changes, for as long as there are any.
+async fn tell(live: Arc<Live>, control: ControlHandle, mut stop: watch::Receiver<bool>) {
+    let mut changes = live.feed.subscribe();
+    let mut shown: Vec<Row> = Vec::new();
+    let mut is_first = true;
+    loop {
+        while changes.waiting().is_some() {}
+        let looked = Instant::now();
+        // The rows are for everybody who was let in, so nobody in particular asks.
+        let Some(rows) = rows(&live, &control, &Caller::DAEMON).await else {
+            let _ = live.messages.send(event("stopping", &()));
+            break;
+        };
+        if !is_first && let Some(message) = difference(&shown, &rows) {
+            // An error means that no page listens.
+            let _ = live.messages.send(message);
+        }
+        is_first = false;
+        shown = rows;
+        if live.messages.receiver_count() == 0 {
+            break;
+        }
+        let heard = tokio::select! {
+            heard = changes.next() => heard.map(|_| true),
+            () = sleep(LOOK_EVERY) => Some(false),
+            _ = stop.wait_for(|stop| *stop) => None,
+        };
+        match heard {
+            Some(true) => sleep_until((Instant::now() + GATHER).max(looked + GAP)).await,
+            Some(false) => {}
+            None => break,
+        }
+    }
+    // All tasks of the front share one thread: nobody has subscribed since the count above.
+    live.running.store(false, Ordering::Relaxed);
+    live.sampler.forget();
+}
+
+/// The message that makes pages that show `before` show `now`; none: they do.
+fn difference(before: &[Row], now: &[Row]) -> Option<Bytes> {
+    let same_processes = before.len() == now.len()
+        && before
+            .iter()
+            .zip(now)
+            .all(|(before, now)| before.id == now.id);
+    if !same_processes {
+        return Some(event("layout", &()));
+    }
+    let changed: Vec<&Row> = before
+        .iter()
+        .zip(now)
+        .filter(|(before, now)| !now.is_shown_by(before))
+        .map(|(_, now)| now)
+        .collect();
+    (!changed.is_empty()).then(|| event("rows", &changed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::ProcessView;
+    use crate::front::view::tests::cat;
+
+    #[test]
+    fn only_what_differs_is_told() {
+        let row = |pid, uptime| {
+            let view = ProcessView {
+                pid,
+                uptime,
+                ..cat()
+            };
+            Row::new(&view, None, &TimeZone::UTC)
+        };
+        assert_eq!(difference(&[row(7, 1)], &[row(7, 2)]), None);
+        let told = difference(&[row(7, 1)], &[row(8, 2)]).expect("told");
+        let told = String::from_utf8(told.to_vec()).expect("text");
+        assert!(
+            told.starts_with("event: rows\ndata: [{\"n\":\"cat:cat\",\"s\":\"running\""),
+            "{told}"
+        );
+        assert!(told.ends_with("}]\n\n"), "{told}");
+        let told = difference(&[row(7, 1)], &[]).expect("told");
+        assert_eq!(told, "event: layout\ndata: null\n\n");
+    }
+}

@@ -1,0 +1,549 @@
+//! The page as people use it: every button pressed, and what it does seen in the daemon.
+
+use std::path::Path;
+
+use crate::driver::{Browser, Look, missing};
+use crate::scene::{Scene, expect};
+use crate::support::daemon::Side;
+use crate::support::runner::{Outcome, Trial};
+use crate::support::wire::Value;
+use crate::support::{LIMIT, wait_for};
+
+const CONFIG: &str = "\
+[program:web]
+command={puppet} say listening err warming forever
+startsecs=0
+[program:pair]
+command={puppet} say one forever
+process_name=p%(process_num)d
+numprocs=2
+startsecs=0
+[program:later]
+command={puppet} say later forever
+autostart=false
+startsecs=0
+[program:bad]
+command={dir}/nosuch
+startretries=0
+";
+
+/// A picture's longest file, in bytes.
+const PICTURE_BYTES_MAX: usize = 150_000;
+
+type Check = fn(&Scene, &Browser) -> Result<(), String>;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let phone = Look {
+        width: 390,
+        height: 844,
+        ..Look::DESK
+    };
+    let plain = Look {
+        scripts: false,
+        ..Look::DESK
+    };
+    let table: [(&str, Look, Check); 10] = [
+        ("buttons_of_one", Look::DESK, buttons_of_one),
+        ("buttons_of_a_group", Look::DESK, buttons_of_a_group),
+        ("buttons_of_all", Look::DESK, buttons_of_all),
+        ("the_filter", Look::DESK, the_filter),
+        (
+            "changes_come_by_themselves",
+            Look::DESK,
+            changes_come_by_themselves,
+        ),
+        (
+            "a_log_is_followed_and_searched",
+            Look::DESK,
+            a_log_is_followed_and_searched,
+        ),
+        ("dark_and_light", Look::DESK, dark_and_light),
+        ("on_a_phone", phone, on_a_phone),
+        ("without_scripts", plain, without_scripts),
+        (
+            "a_new_daemon_behind_an_old_page",
+            Look::DESK,
+            a_new_daemon_behind_an_old_page,
+        ),
+    ];
+    let mut trials: Vec<Trial> = table
+        .into_iter()
+        .map(|(name, look, check)| {
+            Trial::new(format!("browser::{name}"), move || run(CONFIG, look, check))
+        })
+        .collect();
+    trials.push(Trial::new("browser::pictures", pictures));
+    trials
+}
+
+fn run(config: &str, look: Look, check: Check) -> Result<Outcome, String> {
+    if let Some(why) = missing() {
+        return Ok(Outcome::Skipped(why));
+    }
+    let scene = Scene::start(Side::Ours, config)?;
+    for name in ["web", "pair:p0", "pair:p1"] {
+        scene.daemon.wait_state(name, "RUNNING")?;
+    }
+    scene.daemon.wait_state("bad", "FATAL")?;
+    let browser = Browser::open(look)?;
+    browser.go(&scene.url(""))?;
+    check(&scene, &browser)?;
+    let console = browser.console()?;
+    expect(console.is_empty(), format!("the console says {console:?}"))?;
+    Ok(Outcome::Passed)
+}
+
+/// The selector of a button by what it does.
+fn button(what: &str) -> String {
+    format!("button[value=\"{what}\"]")
+}
+
+/// The text of a cell.
+fn cell(id: &str, class: &str) -> String {
+    format!("document.querySelector('tr[data-n=\"{id}\"] td.{class}').textContent")
+}
+
+fn says(browser: &Browser, message: &str) -> Result<(), String> {
+    browser.wait(&format!(
+        "document.getElementById('statusmessage').textContent === {message:?}"
+    ))
+}
+
+fn live(browser: &Browser) -> Result<(), String> {
+    browser.wait("document.getElementById('live').textContent === 'live'")?;
+    // A page that is loaded anew has it no more.
+    browser.run("window.same = true").map(drop)
+}
+
+fn same_page(browser: &Browser) -> Result<(), String> {
+    expect(
+        browser.text("window.same")? == "true",
+        "the page was loaded anew",
+    )
+}
+
+fn log_of(scene: &Scene, name: &str) -> String {
+    let args = [
+        Value::Text(name.to_owned()),
+        Value::Int(0),
+        Value::Int(100_000),
+    ];
+    scene
+        .daemon
+        .call("supervisor.readProcessStdoutLog", &args)
+        .ok()
+        .and_then(|value| value.text().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+fn buttons_of_one(scene: &Scene, browser: &Browser) -> Result<(), String> {
+    live(browser)?;
+    let pid = scene.daemon.pid_of("web");
+    browser.click(&button("restart web:web"))?;
+    scene.wait_other_pid("web", pid)?;
+    says(browser, "Process web restarted")?;
+    let pid = scene.daemon.pid_of("web");
+    browser.wait(&format!("{} === '{pid}'", cell("web:web", "pid")))?;
+    browser.wait(&format!("{} === '1'", cell("web:web", "restarts")))?;
+    browser.click(&button("stop web:web"))?;
+    scene.daemon.wait_state("web", "STOPPED")?;
+    browser.wait(&format!("{} === 'stopped'", cell("web:web", "state")))?;
+    browser.wait(&format!(
+        "{}.startsWith('stopped, terminated by SIGTERM')",
+        cell("web:web", "ending")
+    ))?;
+    browser.click(&button("start web:web"))?;
+    scene.daemon.wait_state("web", "RUNNING")?;
+    browser.wait(&format!("{} === 'running'", cell("web:web", "state")))?;
+    wait_for("it has written", LIMIT, || {
+        log_of(scene, "web").contains("listening")
+    })?;
+    browser.click(&button("clear web:web"))?;
+    says(browser, "Log of web cleared")?;
+    expect(log_of(scene, "web").is_empty(), "not cleared")?;
+    browser.click(&button("start bad:bad"))?;
+    says(browser, "ERROR: Process bad: no such file")?;
+    browser.wait("document.getElementById('statusmessage').classList.contains('failed')")?;
+    same_page(browser)
+}
+
+fn buttons_of_a_group(scene: &Scene, browser: &Browser) -> Result<(), String> {
+    live(browser)?;
+    browser.click(&button("stop pair:*"))?;
+    scene.daemon.wait_state("pair:p0", "STOPPED")?;
+    scene.daemon.wait_state("pair:p1", "STOPPED")?;
+    says(browser, "Group pair stopped")?;
+    let running =
+        "document.querySelector('tbody[data-group=pair] .count').textContent === '{} of 2 running'";
+    browser.wait(&running.replace("{}", "0"))?;
+    browser.click(&button("start pair:*"))?;
+    says(browser, "Group pair started")?;
+    browser.wait(&running.replace("{}", "2"))?;
+    let pid = scene.daemon.pid_of("pair:p1");
+    browser.click(&button("restart pair:*"))?;
+    scene.wait_other_pid("pair:p1", pid)?;
+    says(browser, "Group pair restarted")?;
+    wait_for("both have written", LIMIT, || {
+        !log_of(scene, "pair:p0").is_empty() && !log_of(scene, "pair:p1").is_empty()
+    })?;
+    browser.click(&button("clear pair:*"))?;
+    says(browser, "Log of group pair cleared")?;
+    expect(
+        log_of(scene, "pair:p0").is_empty() && log_of(scene, "pair:p1").is_empty(),
+        "not cleared",
+    )?;
+    same_page(browser)
+}
+
+fn buttons_of_all(scene: &Scene, browser: &Browser) -> Result<(), String> {
+    live(browser)?;
+    let pid = scene.daemon.pid_of("web");
+    browser.click(&button("restart *"))?;
+    let asked = browser.accept()?;
+    expect(asked == "Restart: all 5 processes?", asked)?;
+    scene.wait_other_pid("web", pid)?;
+    // What did not run runs now, but for what cannot.
+    scene.daemon.wait_state("later", "RUNNING")?;
+    browser.wait("document.getElementById('statusmessage').textContent.startsWith('ERROR: All not restarted: bad: ')")?;
+    browser.click(&button("stop *"))?;
+    browser.accept()?;
+    says(browser, "All stopped")?;
+    for name in ["web", "pair:p0", "pair:p1", "later"] {
+        scene.daemon.wait_state(name, "STOPPED")?;
+    }
+    let count = "document.querySelector('#counts a.stopped b').textContent === '4'";
+    browser.wait(count)?;
+    browser.click(&button("start *"))?;
+    browser.accept()?;
+    scene.daemon.wait_state("later", "RUNNING")?;
+    wait_for("it has written", LIMIT, || {
+        !log_of(scene, "later").is_empty()
+    })?;
+    browser.click(&button("clear *"))?;
+    browser.accept()?;
+    says(browser, "Log of all cleared")?;
+    expect(log_of(scene, "later").is_empty(), "not cleared")?;
+    same_page(browser)
+}
+
+const SHOWN: &str = "[...document.querySelectorAll('tr[data-n]')].filter(tr => tr.offsetParent).map(tr => tr.dataset.n).join(' ')";
+
+fn the_filter(_: &Scene, browser: &Browser) -> Result<(), String> {
+    live(browser)?;
+    let shown = |names: &str| browser.wait(&format!("{SHOWN} === {names:?}"));
+    shown("bad:bad later:later pair:p0 pair:p1 web:web")?;
+    browser.type_into("body", "/")?;
+    browser.wait("document.activeElement.id === 'filter'")?;
+    browser.type_into("#filter", "P1")?;
+    shown("pair:p1")?;
+    browser.type_into("#filter", "\u{e00c}")?;
+    shown("bad:bad later:later pair:p0 pair:p1 web:web")?;
+    browser.click("#counts a.fatal")?;
+    shown("bad:bad")?;
+    browser.wait("location.search === '?filter=fatal'")?;
+    same_page(browser)?;
+    // The address can be given to somebody else.
+    browser.go(&browser.text("location.href")?)?;
+    shown("bad:bad")?;
+    browser.wait("document.getElementById('filter').value === 'fatal'")?;
+    browser.click("#counts a")?;
+    shown("bad:bad later:later pair:p0 pair:p1 web:web")
+}
+
+fn changes_come_by_themselves(scene: &Scene, browser: &Browser) -> Result<(), String> {
+    live(browser)?;
+    let name = || [Value::Text("later".to_owned())];
+    let call = |method: &str, params: &[Value]| {
+        scene
+            .daemon
+            .call(method, params)
+            .map(drop)
+            .map_err(|e| e.to_string())
+    };
+    call("supervisor.startProcess", &name())?;
+    browser.wait(&format!("{} === 'running'", cell("later:later", "state")))?;
+    browser.wait(&format!("{} !== ''", cell("later:later", "memory")))?;
+    browser.wait(&format!("{} !== ''", cell("later:later", "cpu")))?;
+    browser.wait(&format!("{} === '2 s'", cell("later:later", "uptime")))?;
+    call("supervisor.stopProcess", &name())?;
+    browser.wait(&format!("{} === 'stopped'", cell("later:later", "state")))?;
+    browser.wait(&format!("{} === ''", cell("later:later", "memory")))?;
+    // Groups that go and come.
+    call("supervisor.removeProcessGroup", &name())?;
+    browser.wait("!document.querySelector('tr[data-n=\"later:later\"]')")?;
+    call("supervisor.addProcessGroup", &name())?;
+    browser.wait("Boolean(document.querySelector('tr[data-n=\"later:later\"]'))")?;
+    // The new table works.
+    browser.click(&button("start later:later"))?;
+    scene.daemon.wait_state("later", "RUNNING")?;
+    browser.wait(&format!("{} === 'running'", cell("later:later", "state")))?;
+    same_page(browser)
+}
+
+fn a_log_is_followed_and_searched(scene: &Scene, browser: &Browser) -> Result<(), String> {
+    browser.click("tr[data-n=\"web:web\"] a.log")?;
+    let log = "document.getElementById('log').textContent";
+    browser.wait(&format!("{log} === 'listening\\n'"))?;
+    browser.run("window.same = true")?;
+    let file = scene
+        .daemon
+        .info("web")
+        .ok()
+        .and_then(|info| info.get("stdout_logfile")?.text().map(str::to_owned))
+        .ok_or("no log")?;
+    let append = |text: &str| {
+        use std::io::Write as _;
+        std::fs::File::options()
+            .append(true)
+            .open(&file)
+            .and_then(|mut log| log.write_all(text.as_bytes()))
+            .map_err(|e| e.to_string())
+    };
+    append("GET /one\n<b>POST</b> /two é\n")?;
+    browser.wait(&format!(
+        "{log} === 'listening\\nGET /one\\n<b>POST</b> /two é\\n'"
+    ))?;
+    // Searching shows matching lines, marked; new ones too.
+    browser.type_into("body", "/")?;
+    browser.type_into("#find", "get")?;
+    browser.wait(&format!("{log} === 'GET /one\\n'"))?;
+    append("GET /three\nnothing\n")?;
+    browser.wait(&format!("{log} === 'GET /one\\nGET /three\\n'"))?;
+    browser.wait("document.querySelectorAll('#log mark').length === 2")?;
+    browser.wait("document.getElementById('hits').textContent === '2 lines'")?;
+    browser.type_into("#find", "\u{e00c}")?;
+    browser.wait(&format!("{log}.endsWith('GET /three\\nnothing\\n')"))?;
+    // Not followed, nothing comes; followed again, nothing is missing.
+    browser.click("#follow")?;
+    append("later\n")?;
+    browser.click("#follow")?;
+    browser.wait(&format!("{log}.endsWith('nothing\\nlater\\n')"))?;
+    // A flood keeps the end in view.
+    let lines: String = (0..3000).map(|n| format!("line {n}\n")).collect();
+    append(&lines)?;
+    browser.wait(&format!("{log}.endsWith('line 2999\\n')"))?;
+    let bottom =
+        "(l => l.scrollTop + l.clientHeight >= l.scrollHeight - 2)(document.getElementById('log'))";
+    browser.wait(bottom)?;
+    same_page(browser)?;
+    browser.click("nav[aria-label=Stream] a:nth-child(2)")?;
+    browser.wait(&format!("{log} === 'warming\\n'"))?;
+    browser.run("window.same = true")?;
+    browser.click("#clear button.clear")?;
+    browser.accept()?;
+    says(browser, "Log of web cleared")?;
+    expect(log_of(scene, "web").is_empty(), "not cleared")?;
+    browser.wait(&format!("{log} === ''"))?;
+    // As a new user would: start it again, and read what it says.
+    let pid = scene.daemon.pid_of("web");
+    browser.click("#clear button.restart")?;
+    says(browser, "Process web restarted")?;
+    scene.wait_other_pid("web", pid)?;
+    browser.wait(&format!("{log} === 'warming\\n'"))?;
+    // A log that is cut off is said to be, and goes on from its beginning.
+    let errors = scene
+        .daemon
+        .info("web")
+        .ok()
+        .and_then(|info| info.get("stderr_logfile")?.text().map(str::to_owned))
+        .ok_or("no log")?;
+    std::fs::write(&errors, "x\n").map_err(|e| e.to_string())?;
+    browser.wait(&format!(
+        "{log} === 'warming\\n==> File truncated <==\\nx\\n'"
+    ))?;
+    same_page(browser)?;
+    browser.go(&scene.url("maintail.html?limit=65536"))?;
+    browser.wait(&format!("{log}.includes('supervisord started with pid')"))?;
+    // What was searched for by its address is searched for with a script too.
+    browser.go(&scene.url("maintail.html?limit=65536&search=spawned"))?;
+    browser.wait(&format!(
+        "{log}.includes('spawned') && !{log}.includes('supervisord started')"
+    ))?;
+    browser.type_into("#find", "\u{e00c}")?;
+    browser.run("document.getElementById('find').value = ''; document.getElementById('find').dispatchEvent(new Event('input'))")?;
+    browser.wait(&format!("{log}.includes('supervisord started with pid')"))
+}
+
+fn dark_and_light(scene: &Scene, browser: &Browser) -> Result<(), String> {
+    let back = "getComputedStyle(document.body).backgroundColor";
+    let light = browser.text(back)?;
+    browser.media(true)?;
+    let dark = browser.text(back)?;
+    expect(light != dark, format!("{light} is {dark}"))?;
+    browser.click("#theme")?;
+    browser.wait(&format!("{back} === {light:?}"))?;
+    // It is remembered, on other pages too.
+    browser.go(&scene.url("maintail.html"))?;
+    browser.wait(&format!("{back} === {light:?}"))?;
+    browser.click("#theme")?;
+    browser.wait(&format!("{back} === {dark:?}"))?;
+    browser.media(false)?;
+    browser.wait(&format!("{back} === {dark:?}"))
+}
+
+fn on_a_phone(scene: &Scene, browser: &Browser) -> Result<(), String> {
+    live(browser)?;
+    let fits = "document.documentElement.scrollWidth <= window.innerWidth";
+    browser.wait(fits)?;
+    browser.click(&button("stop web:web"))?;
+    scene.daemon.wait_state("web", "STOPPED")?;
+    browser.wait(&format!("{} === 'stopped'", cell("web:web", "state")))?;
+    // Big enough for a thumb.
+    browser.wait(
+        "[...document.querySelectorAll('tr[data-n] button')].filter(b => b.offsetParent).every(b => b.offsetHeight >= 36)",
+    )?;
+    browser.wait(fits)?;
+    browser.click("tr[data-n=\"web:web\"] a.log")?;
+    browser.wait("document.getElementById('log').textContent.includes('listening')")?;
+    browser.wait(fits)
+}
+
+fn without_scripts(scene: &Scene, browser: &Browser) -> Result<(), String> {
+    let pid = scene.daemon.pid_of("web");
+    browser.click(&button("restart web:web"))?;
+    scene.wait_other_pid("web", pid)?;
+    says(browser, "Process web restarted")?;
+    browser.wait("location.pathname === '/'")?;
+    browser.click(&button("stop *"))?;
+    says(browser, "All stopped")?;
+    scene.daemon.wait_state("web", "STOPPED")?;
+    browser.wait(&format!("{} === 'stopped'", cell("web:web", "state")))?;
+    // What only scripts can do is not offered.
+    browser.wait(
+        "!document.getElementById('theme').offsetParent && !document.getElementById('live').offsetParent",
+    )?;
+    browser.click(&button("start pair:*"))?;
+    says(browser, "Group pair started")?;
+    browser.type_into("#filter", "p1")?;
+    browser.click("#search button")?;
+    browser.wait(&format!("{SHOWN} === 'pair:p1'"))?;
+    browser.click("tr[data-n=\"pair:p1\"] a.log")?;
+    let log = "document.getElementById('log').textContent";
+    browser.wait(&format!("{log}.includes('one')"))?;
+    browser.type_into("#find", "two")?;
+    browser.click("#search button")?;
+    browser.wait(&format!("{log} === ''"))?;
+    browser.click("#refresh_anchor")?;
+    browser.wait(&format!("{log}.includes('one')"))
+}
+
+fn a_new_daemon_behind_an_old_page(scene: &Scene, browser: &Browser) -> Result<(), String> {
+    live(browser)?;
+    let pid = scene.daemon.pid_of("web");
+    scene
+        .daemon
+        .call("supervisor.restart", &[])
+        .map_err(|e| e.to_string())?;
+    scene.wait_other_pid("web", pid)?;
+    // The page hears of the new daemon by itself.
+    let pid = scene.daemon.pid_of("web");
+    browser.wait(&format!("{} === '{pid}'", cell("web:web", "pid")))?;
+    browser.click(&button("stop web:web"))?;
+    browser.wait(
+        "document.getElementById('statusmessage').textContent.startsWith('The daemon has started again')",
+    )?;
+    expect(scene.daemon.pid_of("web") == pid, "stopped by an old page")?;
+    browser.click("#statusmessage a")?;
+    live(browser)?;
+    browser.click(&button("stop web:web"))?;
+    scene.daemon.wait_state("web", "STOPPED")?;
+    // The browser itself notes that the daemon was away, and that the old form was refused.
+    browser.console().map(drop)
+}
+
+/// A scene as it might be on a real machine.
+const SHOP: &str = "\
+[program:api]
+command={puppet} say 'listening on 127.0.0.1:8000' say 'GET /orders/1 200 12 ms' say 'GET /orders/2 200 9 ms' say 'POST /orders 201 31 ms' say 'GET /orders/3 404 2 ms' say 'GET /health 200 0 ms' forever
+process_name=%(program_name)s-%(process_num)d
+numprocs=3
+startsecs=0
+[program:cron]
+command={puppet} say done
+autorestart=false
+startsecs=0
+[program:mailer]
+command={puppet} nth {dir}/mailer 3,3,- forever
+startsecs=0
+restart_floor=0
+[program:migrate]
+command={puppet} forever
+autostart=false
+[program:redis]
+command={puppet} forever
+startsecs=0
+[program:search]
+command=/opt/search/bin/search
+startretries=0
+[program:thumbs]
+command={puppet} exit 1
+startretries=9
+[program:worker]
+command={puppet} forever
+process_name=%(program_name)s-%(process_num)02d
+numprocs=4
+startsecs=0
+";
+
+fn pictures() -> Result<Outcome, String> {
+    if let Some(why) = missing() {
+        return Ok(Outcome::Skipped(why));
+    }
+    let scene = Scene::start(Side::Ours, SHOP)?;
+    for (name, state) in [
+        ("api:api-0", "RUNNING"),
+        ("worker:worker-03", "RUNNING"),
+        ("mailer", "RUNNING"),
+        ("search", "FATAL"),
+        ("cron", "EXITED"),
+        ("thumbs", "BACKOFF"),
+    ] {
+        scene.daemon.wait_state(name, state)?;
+    }
+    scene
+        .daemon
+        .call(
+            "supervisor.stopProcess",
+            &[Value::Text("worker:worker-02".to_owned())],
+        )
+        .map_err(|e| e.to_string())?;
+    let phone = Look {
+        width: 390,
+        height: 844,
+        ..Look::DESK
+    };
+    let desk = Look {
+        width: 1280,
+        height: 740,
+        ..Look::DESK
+    };
+    let log = "tail.html?processname=api:api-0&limit=65536&search=orders";
+    for (name, look, path) in [
+        ("light", desk, ""),
+        ("dark", Look { dark: true, ..desk }, ""),
+        ("phone", phone, ""),
+        ("log", desk, log),
+    ] {
+        let browser = Browser::open(look)?;
+        browser.go(&scene.url(path))?;
+        if path.is_empty() {
+            browser.wait(&format!("{} !== ''", cell("redis:redis", "cpu")))?;
+        } else {
+            browser.wait("document.querySelectorAll('#log mark').length === 4")?;
+        }
+        let picture = browser.picture()?;
+        let console = browser.console()?;
+        expect(console.is_empty(), format!("{name}: {console:?}"))?;
+        expect(
+            picture.starts_with(b"\x89PNG") && picture.len() < PICTURE_BYTES_MAX,
+            format!("{name}: {} bytes", picture.len()),
+        )?;
+        if std::env::var_os("UPDATE").is_some() {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/web");
+            std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
+            std::fs::write(folder.join(format!("{name}.png")), picture)
+                .map_err(|e| e.to_string())?;
+        }
+    }
+    Ok(Outcome::Passed)
+}

@@ -1,0 +1,118 @@
+//! A thousand processes on one page.
+
+use std::time::{Duration, Instant};
+
+use crate::driver::{Browser, Look, missing};
+use crate::scene::{Scene, expect};
+use crate::support::daemon::Side;
+use crate::support::runner::{Outcome, Trial};
+use crate::support::wire::Value;
+use crate::support::{LIMIT, wait_for};
+
+const COUNT: usize = 1000;
+/// What no page may take longer for on a machine that does nothing else; tests share theirs, so the limits are wide.
+const RENDER_MAX: Duration = Duration::from_secs(5);
+const UPDATE_MAX: Duration = Duration::from_secs(3);
+const STUTTER_MS_MAX: f64 = 1000.0;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![Trial::new(
+        "many::a_thousand_processes",
+        a_thousand_processes,
+    )]
+}
+
+fn a_thousand_processes() -> Result<Outcome, String> {
+    if let Some(why) = missing() {
+        return Ok(Outcome::Skipped(why));
+    }
+    let config = format!(
+        "[program:many]\ncommand=/bin/sleep 100000\nprocess_name=p%(process_num)04d\nnumprocs={}\nstartsecs=0\n\
+         stdout_logfile=NONE\nstderr_logfile=NONE\n[program:one]\ncommand=/bin/sleep 100000\nstartsecs=0\n",
+        COUNT - 1
+    );
+    let scene = Scene::start(Side::Ours, &config)?;
+    scene.daemon.wait_state("many:p0998", "RUNNING")?;
+    let begun = Instant::now();
+    let page = scene.get("/", &[])?;
+    let served = begun.elapsed();
+    let browser = Browser::open(Look::DESK)?;
+    // Long tasks are what a person feels as a stutter; what the page does at its load is measured apart.
+    let begun = Instant::now();
+    browser.go(&scene.url(""))?;
+    let rows = "document.querySelectorAll('tr[data-n]').length";
+    browser.wait(&format!("{rows} === {COUNT}"))?;
+    browser.wait("document.getElementById('live').textContent === 'live'")?;
+    let rendered = begun.elapsed();
+    browser.wait("document.querySelector('#counts a.running b').textContent === '1000'")?;
+    browser.run(
+        "window.longest = 0; new PerformanceObserver(list => { for (const entry of list.getEntries()) \
+         window.longest = Math.max(window.longest, entry.duration) }).observe({ entryTypes: ['longtask'] })",
+    )?;
+    // The gauge works.
+    browser.run("setTimeout(() => { const end = performance.now() + 150; while (performance.now() < end); }, 0)")?;
+    browser.wait("window.longest >= 100")?;
+    browser.run("window.longest = 0")?;
+    let call = |method: &str, params: &[Value]| {
+        scene
+            .daemon
+            .call(method, params)
+            .map(drop)
+            .map_err(|e| format!("{method}: {e}"))
+    };
+    // One change, from the call's answer to the page.
+    let one = || [Value::Text("one".to_owned())];
+    let mut updates = Vec::new();
+    for round in 0..6 {
+        let (method, state) = match round % 2 {
+            0 => ("supervisor.stopProcess", "stopped"),
+            _ => ("supervisor.startProcess", "running"),
+        };
+        call(method, &one())?;
+        let begun = Instant::now();
+        browser.wait(&format!(
+            "document.querySelector('tr[data-n=\"one:one\"] td.state').textContent === {state:?}"
+        ))?;
+        updates.push(begun.elapsed());
+    }
+    updates.sort();
+    // Everything at once.
+    call("supervisor.stopAllProcesses", &[])?;
+    let begun = Instant::now();
+    browser.wait("document.querySelector('#counts a.stopped b').textContent === '1000'")?;
+    let stopped = begun.elapsed();
+    call("supervisor.startAllProcesses", &[])?;
+    let begun = Instant::now();
+    browser.wait("document.querySelector('#counts a.running b').textContent === '1000'")?;
+    let started = begun.elapsed();
+    // Filtering while the page is full.
+    let begun = Instant::now();
+    browser.type_into("#filter", "p0998")?;
+    browser.wait(
+        "[...document.querySelectorAll('tr[data-n]')].filter(tr => !tr.hidden).length === 1",
+    )?;
+    let filtered = begun.elapsed();
+    let longest = browser
+        .run("return window.longest")?
+        .as_f64()
+        .unwrap_or(0.0);
+    let console = browser.console()?;
+    drop(browser);
+    println!(
+        "1000 processes: page of {} KiB served in {served:?}; rendered and live after {rendered:?}; one change shown \
+         {:?} (median) after the answer; all stopped {stopped:?}, all started {started:?} after the answer; filtered in \
+         {filtered:?}; longest task {longest} ms",
+        page.body.len() / 1024,
+        updates[updates.len() / 2],
+    );
+    expect(console.is_empty(), format!("{console:?}"))?;
+    expect(rendered < RENDER_MAX, format!("rendered in {rendered:?}"))?;
+    for update in [updates[updates.len() / 2], stopped, started] {
+        expect(update < UPDATE_MAX, format!("updated after {update:?}"))?;
+    }
+    expect(longest < STUTTER_MS_MAX, format!("stutter of {longest} ms"))?;
+    wait_for("the daemon answers", LIMIT, || {
+        scene.daemon.state("one") == "RUNNING"
+    })?;
+    Ok(Outcome::Passed)
+}

@@ -1,0 +1,326 @@
+//! The pages as text: what they show and say without any script.
+
+use std::time::Duration;
+
+use crate::scene::{Scene, expect, text};
+use crate::support::daemon::Side;
+use crate::support::runner::{Outcome, Trial};
+use crate::support::wire::{Address, Connection};
+use crate::support::{LIMIT, proc, wait_for};
+
+type Check = fn() -> Result<(), String>;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let table: Vec<(&str, Check)> = vec![
+        ("names_and_logs_are_escaped", names_and_logs_are_escaped),
+        (
+            "groups_are_started_and_cleared",
+            groups_are_started_and_cleared,
+        ),
+        (
+            "a_restart_goes_on_without_its_client",
+            a_restart_goes_on_without_its_client,
+        ),
+        ("changes_are_told", changes_are_told),
+        ("a_burst_is_told_at_once", a_burst_is_told_at_once),
+        (
+            "the_slow_are_told_what_they_lost",
+            the_slow_are_told_what_they_lost,
+        ),
+        (
+            "nothing_runs_when_nobody_looks",
+            nothing_runs_when_nobody_looks,
+        ),
+        (
+            "restarts_and_last_exits_are_shown",
+            restarts_and_last_exits_are_shown,
+        ),
+    ];
+    table
+        .into_iter()
+        .map(|(name, check)| {
+            Trial::new(format!("page::{name}"), move || {
+                check()?;
+                Ok(Outcome::Passed)
+            })
+        })
+        .collect()
+}
+
+fn names_and_logs_are_escaped() -> Result<(), String> {
+    let scene = Scene::start(
+        Side::Ours,
+        "[program:<b>&\"x]\ncommand={puppet} say </pre><script>alert(1)</script> forever\n",
+    )?;
+    scene.daemon.wait_state("<b>&\"x", "RUNNING")?;
+    let page = text(&scene.get("/", &[])?);
+    expect(
+        page.contains("&lt;b&gt;&amp;&quot;x") && !page.contains("<b>&"),
+        page,
+    )?;
+    let path = "/tail.html?processname=%3Cb%3E%26%22x";
+    wait_for("the log is there", LIMIT, || {
+        scene
+            .get(path, &[])
+            .is_ok_and(|answer| text(&answer).contains("&lt;/pre&gt;&lt;script&gt;"))
+    })?;
+    let page = text(&scene.get(path, &[])?);
+    expect(!page.contains("<script>alert"), page)?;
+    for path in [
+        "/?message=%3Cscript%3E",
+        "/?filter=%22%3E%3Cscript%3E",
+        "/tail.html?processname=%3Cscript%3E&search=%22%3E%3Cscript%3E&channel=%3Cscript%3E",
+    ] {
+        let page = text(&scene.get(path, &[])?);
+        expect(!page.contains("<script>"), format!("{path}: {page}"))?;
+    }
+    Ok(())
+}
+
+fn groups_are_started_and_cleared() -> Result<(), String> {
+    let scene = Scene::start(
+        Side::Ours,
+        "[program:g]\ncommand={puppet} say hello forever\nprocess_name=p%(process_num)d\nnumprocs=2\nautostart=false\n\
+         startsecs=0\n[program:bad]\ncommand={dir}/nosuch\nautostart=false\n[group:mixed]\nprograms=bad\n",
+    )?;
+    let token = scene.token(&[])?;
+    let press = |button: &str| -> Result<String, String> {
+        let body = format!("token={token}&do={button}");
+        let answer = scene.post("/actions", &[], &body)?;
+        expect(answer.code() == 303, &answer.status)?;
+        Ok(answer.header("Location").unwrap_or_default().to_owned())
+    };
+    let said = press("start+g%3A*")?;
+    expect(said == "./?message=Group%20g%20started", said)?;
+    scene.daemon.wait_state("g:p0", "RUNNING")?;
+    scene.daemon.wait_state("g:p1", "RUNNING")?;
+    let tail = |name: &str| {
+        let answer = scene.get(&format!("/tail.html?processname={name}"), &[]);
+        answer.map(|answer| text(&answer)).unwrap_or_default()
+    };
+    wait_for("both have written", LIMIT, || {
+        tail("g:p0").contains("hello") && tail("g:p1").contains("hello")
+    })?;
+    let said = press("clear+g%3A*")?;
+    expect(said == "./?message=Log%20of%20group%20g%20cleared", said)?;
+    expect(
+        !tail("g:p0").contains("hello") && !tail("g:p1").contains("hello"),
+        "not cleared",
+    )?;
+    let said = press("start+mixed%3A*")?;
+    expect(
+        said == "./?message=ERROR%3A%20Group%20mixed%20not%20started%3A%20bad%3A%20no%20such%20file",
+        said,
+    )?;
+    let said = press("stop+nosuch%3A*")?;
+    expect(said.contains("no%20such%20process"), said)?;
+    let said = press("stop+*")?;
+    expect(said == "./?message=All%20stopped", said)?;
+    scene.daemon.wait_state("g:p0", "STOPPED")
+}
+
+fn a_restart_goes_on_without_its_client() -> Result<(), String> {
+    let scene = Scene::start(
+        Side::Ours,
+        "[program:slow]\ncommand={puppet} on TERM sleep,700,exit,0 forever\nstartsecs=0\n",
+    )?;
+    scene.daemon.wait_state("slow", "RUNNING")?;
+    let pid = scene.daemon.pid_of("slow");
+    let token = scene.token(&[])?;
+    let body = format!("token={token}&do=restart+slow%3Aslow");
+    let mut client = Connection::open(&Address::Port(scene.port)).map_err(|e| e.to_string())?;
+    let request = format!(
+        "POST /actions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    client.send(request.as_bytes()).map_err(|e| e.to_string())?;
+    scene.daemon.wait_state("slow", "STOPPING")?;
+    drop(client);
+    scene.wait_other_pid("slow", pid)
+}
+
+/// An open stream of changes that has told everything once.
+fn listener(scene: &Scene) -> Result<Connection, String> {
+    listener_at(&Address::Port(scene.port))
+}
+
+fn listener_at(address: &Address) -> Result<Connection, String> {
+    let mut stream = Connection::open(address).map_err(|e| e.to_string())?;
+    stream
+        .send(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .map_err(|e| e.to_string())?;
+    heard(&mut stream, "event: all")?;
+    Ok(stream)
+}
+
+fn heard(stream: &mut Connection, wanted: &str) -> Result<String, String> {
+    let got = stream.read_until(wanted.as_bytes(), Duration::from_secs(20));
+    let text = String::from_utf8_lossy(&got).into_owned();
+    if text.contains(wanted) {
+        Ok(text)
+    } else {
+        Err(format!("no {wanted} in {text}"))
+    }
+}
+
+fn changes_are_told() -> Result<(), String> {
+    let config = "[program:a]\ncommand={puppet} forever\nstartsecs=0\n";
+    let mut scene = Scene::start(Side::Ours, config)?;
+    scene.daemon.wait_state("a", "RUNNING")?;
+    let mut stream = listener(&scene)?;
+    let answer = scene.get("/?processname=a&action=stop", &[])?;
+    expect(answer.code() == 301, answer.status)?;
+    heard(&mut stream, "\"s\":\"stopped\"")?;
+    // A group that comes is another table.
+    let conf = scene.place.read("conf") + "[program:b]\ncommand=/bin/cat\n";
+    scene.place.write("conf", &conf)?;
+    scene
+        .daemon
+        .call("supervisor.reloadConfig", &[])
+        .map_err(|e| e.to_string())?;
+    let name = crate::support::wire::Value::Text("b".to_owned());
+    scene
+        .daemon
+        .call("supervisor.addProcessGroup", &[name])
+        .map_err(|e| e.to_string())?;
+    heard(&mut stream, "event: layout")?;
+    // The stream ends with the daemon, which does not wait for it.
+    scene.daemon.signal(nix::sys::signal::Signal::SIGTERM);
+    let code = scene.daemon.wait_exit(LIMIT)?;
+    expect(code == 0, format!("exit {code}"))?;
+    expect(stream.is_closed_within(LIMIT), "the stream stays open")
+}
+
+fn a_burst_is_told_at_once() -> Result<(), String> {
+    let scene = Scene::start(
+        Side::Ours,
+        "[program:a]\ncommand=/bin/sleep 100000\nprocess_name=p%(process_num)03d\nnumprocs=200\nstartsecs=0\n",
+    )?;
+    scene.daemon.wait_state("a:p199", "RUNNING")?;
+    let mut stream = listener(&scene)?;
+    let begun = std::time::Instant::now();
+    for _ in 0..3 {
+        for method in [
+            "supervisor.stopAllProcesses",
+            "supervisor.startAllProcesses",
+        ] {
+            scene.daemon.call(method, &[]).map_err(|e| e.to_string())?;
+        }
+    }
+    scene
+        .daemon
+        .call("supervisor.stopAllProcesses", &[])
+        .map_err(|e| e.to_string())?;
+    // One after the other they were 2,800 changes of state; the last message has what counts.
+    let mut text = String::new();
+    wait_for("all are told to be stopped", LIMIT, || {
+        let got = stream.read_until(b"\n\n", Duration::from_secs(1));
+        text.push_str(&String::from_utf8_lossy(&got));
+        (0..200).all(|n| {
+            let row = format!("\"n\":\"a:p{n:03}\",\"s\":\"");
+            let last = text.rsplit(&row).next().unwrap_or_default();
+            text.contains(&row) && last.starts_with("stopped")
+        })
+    })?;
+    let quarters = begun.elapsed().as_millis() / 250;
+    let messages = text.matches("event: ").count();
+    expect(
+        messages >= 1 && messages as u128 <= quarters + 3,
+        format!("{messages} messages in {quarters} quarters of a second"),
+    )
+}
+
+fn the_slow_are_told_what_they_lost() -> Result<(), String> {
+    let scene = Scene::start(
+        Side::Ours,
+        "[program:a]\ncommand=/bin/sleep 100000\nprocess_name=p%(process_num)03d\nnumprocs=300\nstartsecs=0\n",
+    )?;
+    scene.daemon.wait_state("a:p299", "RUNNING")?;
+    // A socket holds less than a port: the page that does not read is soon behind.
+    let mut slow = listener_at(&Address::Unix(scene.place.join("s")))?;
+    let mut fast = listener(&scene)?;
+    let mut told = 0;
+    wait_for("there is more than a page may be behind", LIMIT, || {
+        for method in [
+            "supervisor.stopAllProcesses",
+            "supervisor.startAllProcesses",
+        ] {
+            drop(scene.daemon.call(method, &[]));
+            let got = fast.read_until(b"event: rows", Duration::from_secs(1));
+            told += String::from_utf8_lossy(&got).matches("event: rows").count();
+        }
+        told > 40
+    })?;
+    let text = heard(&mut slow, "event: lost")?;
+    let late = text.matches("event: rows").count();
+    expect(late < 40, format!("{late} of {told} messages waited"))?;
+    if !text
+        .split("event: lost")
+        .any(|rest| rest.contains("event: all"))
+    {
+        heard(&mut slow, "event: all")?;
+    }
+    // And it is heard on.
+    drop(scene.daemon.call("supervisor.stopAllProcesses", &[]));
+    heard(&mut slow, "\"s\":\"stopped\"").map(drop)
+}
+
+fn nothing_runs_when_nobody_looks() -> Result<(), String> {
+    let scene = Scene::start(
+        Side::Ours,
+        "[program:a]\ncommand={puppet} forever\nstartsecs=0\n",
+    )?;
+    scene.daemon.wait_state("a", "RUNNING")?;
+    let mut stream = listener(&scene)?;
+    heard(&mut stream, "event: rows")?;
+    drop(stream);
+    let pid = scene.daemon.pid();
+    let switches = || -> Vec<(String, String)> {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+        let tasks = tasks.into_iter().flatten().flatten();
+        let mut found: Vec<(String, String)> = tasks
+            .filter_map(|task| {
+                let text = std::fs::read_to_string(task.path().join("status")).ok()?;
+                let line = text
+                    .lines()
+                    .find(|line| line.starts_with("voluntary_ctxt_switches"))?;
+                let name = text.lines().next()?.to_owned();
+                // Threads that read files wait for work, and go away when none comes.
+                (!name.contains("front-files")).then(|| (name, line.to_owned()))
+            })
+            .collect();
+        found.sort();
+        found
+    };
+    // The last look may still be under way; then three seconds without a wake-up.
+    let mut before = switches();
+    let mut since = std::time::Instant::now();
+    wait_for("nothing runs", LIMIT, || {
+        let now = switches();
+        if now != before {
+            before = now;
+            since = std::time::Instant::now();
+        }
+        since.elapsed() > Duration::from_secs(3)
+    })?;
+    expect(proc::alive(pid), "the daemon is gone")
+}
+
+fn restarts_and_last_exits_are_shown() -> Result<(), String> {
+    let scene = Scene::start(
+        Side::Ours,
+        "[program:a]\ncommand={puppet} nth {dir}/n 3,- forever\nstartsecs=0\nrestart_floor=0\n[program:bad]\n\
+         command={dir}/nosuch\nstartretries=0\n",
+    )?;
+    scene.daemon.wait_state("bad", "FATAL")?;
+    let mut page = String::new();
+    wait_for("the page tells", LIMIT, || {
+        page = scene
+            .get("/", &[])
+            .map_or_else(|why| why, |answer| text(&answer));
+        page.contains("<td class=\"restarts\" role=\"cell\">1</td>")
+            && page.contains("exit status 3")
+            && page.contains("can't find command")
+    })
+    .map_err(|why| format!("{why}: {page}"))
+}

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use world::World;
 
 /// Inputs given by default.
-const STEPS: u64 = 100_000;
+const STEPS: u64 = 300_000;
 /// Inputs given to one world before it is stopped.
 const STEPS_PER_WORLD: u64 = 4_000;
 

@@ -395,6 +395,9 @@ pub const RPC_FACTORY: &str = "supervisor.rpcinterface_factory";
 pub const CTL_FACTORY: &str = "supervisor.ctl_factory";
 /// What makes the `supervisor` namespace.
 pub const MAIN_INTERFACE: &str = "supervisor.rpcinterface:make_main_rpcinterface";
+
+/// The factory of the plug-in supervisor_twiddler, whose methods are there without it.
+pub const TWIDDLER_INTERFACE: &str = "supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface";
 /// The built-in judge of listeners' answers.
 pub const RESULT_HANDLER: &str = "supervisor.dispatchers:default_handler";
 

@@ -21,6 +21,6 @@ pub mod search;
 pub mod spec;
 pub mod value;
 
-pub use parse::load;
+pub use parse::{compose, load};
 pub use path::{absolute, expand_user, normalize};
 pub use problem::{ConfigErrors, PROBLEMS_MAX, Problem, Span};

@@ -435,6 +435,7 @@ pub(super) mod tests {
             priority: 999,
             kind: GroupKind::Programs,
             processes: vec![process.clone()],
+            programs: Vec::new(),
         });
         let view = ConfigView {
             group,

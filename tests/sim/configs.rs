@@ -28,6 +28,7 @@ pub(crate) fn config(chance: &mut Chance, size: u64) -> Arc<Config> {
         daemon: daemon(chance),
         servers: Vec::new(),
         rpc_interfaces: vec!["supervisor".to_owned()],
+        twiddler: None,
         groups,
         notes: Vec::new(),
     })
@@ -52,6 +53,7 @@ fn group(chance: &mut Chance, number: u64, members: u64) -> GroupSpec {
             GroupKind::Programs
         },
         processes,
+        programs: Vec::new(),
     }
 }
 

@@ -20,19 +20,23 @@ pub(super) fn read(reader: &mut Reader<'_>, daemon: &Environment) -> Vec<Arc<Gro
     let mut groups = Vec::new();
     let mut taken = HashSet::new();
     for section in of(reader, SectionKind::Group) {
-        groups.extend(group(reader, &section, daemon, &mut taken));
+        let made = group(reader, &section, daemon, &mut taken);
+        groups.extend(with_programs(reader, made));
     }
     for section in of(reader, SectionKind::Program) {
         if !taken.contains(&section) {
-            groups.extend(program(reader, &section, daemon));
+            let made = program(reader, &section, daemon);
+            groups.extend(with_programs(reader, made));
         }
     }
     for section in of(reader, SectionKind::Listener) {
-        groups.extend(listener(reader, &section, daemon));
+        let made = listener(reader, &section, daemon);
+        groups.extend(with_programs(reader, made));
     }
     for section in of(reader, SectionKind::Fcgi) {
         if !taken.contains(&section) {
-            groups.extend(fcgi(reader, &section, daemon));
+            let made = fcgi(reader, &section, daemon);
+            groups.extend(with_programs(reader, made));
         }
     }
     groups.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
@@ -53,6 +57,18 @@ pub(super) fn read(reader: &mut Reader<'_>, daemon: &Environment) -> Vec<Arc<Gro
 
 fn of(reader: &Reader<'_>, kind: SectionKind) -> Vec<String> {
     reader.names_of(|name| SectionKind::of(name) == Some(kind))
+}
+
+/// Gives a group the sections that were read for it, each with those of its processes that no later one has replaced.
+fn with_programs(reader: &mut Reader<'_>, group: Option<GroupSpec>) -> Option<GroupSpec> {
+    let mut programs = std::mem::take(&mut reader.programs);
+    let mut seen = HashSet::new();
+    for program in programs.iter_mut().rev() {
+        program.members.retain(|name| seen.insert(name.clone()));
+        program.members.shrink_to_fit();
+    }
+    programs.shrink_to_fit();
+    group.map(|group| GroupSpec { programs, ..group })
 }
 
 /// What stands after the first colon.
@@ -132,6 +148,7 @@ fn group(
         name,
         priority,
         kind: GroupKind::Programs,
+        programs: Vec::new(),
     })
 }
 
@@ -146,6 +163,7 @@ fn program(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Opti
         name,
         priority,
         kind: GroupKind::Programs,
+        programs: Vec::new(),
     })
 }
 
@@ -204,6 +222,7 @@ fn listener(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Opt
             buffer_size,
             result_handler,
         },
+        programs: Vec::new(),
     })
 }
 
@@ -302,6 +321,7 @@ fn fcgi(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Option<
             owner: owner.unwrap_or_default(),
             backlog,
         }),
+        programs: Vec::new(),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::expand::{Names, Value};
 use super::super::glob::glob;
-use super::super::key::{MAIN_INTERFACE, RPC_FACTORY, SectionKind};
+use super::super::key::{MAIN_INTERFACE, RPC_FACTORY, SectionKind, TWIDDLER_INTERFACE};
 use super::super::lint;
 use super::super::lookup::Lookup;
 use super::super::options::DaemonOptions;
@@ -10,11 +10,12 @@ use super::super::path::{absolute, dirname, join};
 use super::super::problem::{ConfigErrors, Span};
 use super::super::python::words;
 use super::super::spec::Config;
+use super::super::value;
 use super::{At, Got, Reader, daemon, group, server};
 use crate::domain::Line;
 
-/// Factories of XML-RPC namespaces that are known by name although this version does not offer them.
-const KNOWN_FACTORIES: &[&str] = &["supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface"];
+/// The name under which the methods of [`TWIDDLER_INTERFACE`] are there.
+const TWIDDLER: &str = "twiddler";
 
 /// Reads the configuration at `path`, which is used as it is in messages; what `options` set on the command line wins.
 ///
@@ -40,7 +41,7 @@ pub fn load(
         );
     }
     let server_section = daemon::read(&mut reader);
-    let mut rpc_interfaces = interfaces(&mut reader);
+    let (mut rpc_interfaces, twiddler) = interfaces(&mut reader);
     if is_implied {
         rpc_interfaces.push("supervisor".to_owned());
     }
@@ -63,6 +64,7 @@ pub fn load(
         daemon,
         servers,
         rpc_interfaces,
+        twiddler,
         groups,
         notes: warnings,
     })
@@ -125,9 +127,10 @@ fn include(reader: &mut Reader<'_>) {
     }
 }
 
-/// The `[rpcinterface:x]` sections.
-fn interfaces(reader: &mut Reader<'_>) -> Vec<String> {
+/// The `[rpcinterface:x]` sections, and what `[rpcinterface:twiddler]` says if it is there.
+fn interfaces(reader: &mut Reader<'_>) -> (Vec<String>, Option<Vec<String>>) {
     let nothing = Names::new();
+    let mut twiddler = None;
     let mut found = Vec::new();
     for section in reader.names_of(|name| SectionKind::of(name) == Some(SectionKind::RpcInterface))
     {
@@ -141,9 +144,13 @@ fn interfaces(reader: &mut Reader<'_>) -> Vec<String> {
                 format!("section [{section}] does not specify a {RPC_FACTORY}"),
             ),
             Got::Is(factory) if factory == MAIN_INTERFACE => found.push(name.to_owned()),
-            Got::Is(factory) if KNOWN_FACTORIES.contains(&factory.as_str()) => {
+            Got::Is(factory) if factory == TWIDDLER_INTERFACE && name == TWIDDLER => {
+                found.push(name.to_owned());
+                twiddler = Some(whitelist(reader, at));
+            }
+            Got::Is(factory) if factory == TWIDDLER_INTERFACE => {
                 reader.warn(format!(
-                    "[{section}] is not offered by this version; its methods are not there"
+                    "[{section}] must be named [rpcinterface:{TWIDDLER}]; its methods are not there"
                 ));
             }
             Got::Is(factory) => reader.fail_with(
@@ -171,7 +178,13 @@ fn interfaces(reader: &mut Reader<'_>) -> Vec<String> {
             reader.expanded(at, &key, &text, &nothing, &place);
         }
     }
-    found
+    (found, twiddler)
+}
+
+/// The `whitelist` of `[rpcinterface:twiddler]`.
+fn whitelist(reader: &mut Reader<'_>, at: At<'_>) -> Vec<String> {
+    let text = reader.text(at, "whitelist", &Names::new()).ok();
+    value::list(&text.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -384,14 +397,25 @@ mod tests {
     }
 
     #[test]
-    fn cfg_65_a_plug_in_that_is_not_offered_is_only_warned_of() {
-        let config = at(
-            "[supervisord]\n[rpcinterface:twiddler]\nsupervisor.rpcinterface_factory=\
-             supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface\n",
-        )
-        .expect("valid");
+    fn cfg_65_the_methods_of_twiddler_are_there_under_its_name() {
+        let read = |name: &str, more: &str| {
+            at(&format!(
+                "[supervisord]\n[rpcinterface:{name}]\nsupervisor.rpcinterface_factory={TWIDDLER_INTERFACE}\n{more}"
+            ))
+            .expect("valid")
+        };
+        let config = read("twiddler", "");
+        assert_eq!(config.rpc_interfaces, ["twiddler"]);
+        assert_eq!(config.twiddler.as_deref(), Some(&[][..]));
+        assert_eq!(config.notes, []);
+        let config = read("twiddler", "whitelist=log, getGroupNames\n");
+        assert_eq!(
+            config.twiddler,
+            Some(vec!["log".to_owned(), "getGroupNames".to_owned()])
+        );
+        let config = read("other", "");
+        assert_eq!((config.twiddler, config.notes.len()), (None, 1));
         assert_eq!(config.rpc_interfaces, [""; 0]);
-        assert_eq!(config.notes.len(), 1);
     }
 
     #[test]

@@ -59,6 +59,7 @@ pub(super) fn config(groups: Vec<(i64, Vec<ProcessSpec>)>) -> Arc<Config> {
             priority,
             kind: GroupKind::Programs,
             processes: processes.into_iter().map(Arc::new).collect(),
+            programs: Vec::new(),
         })
     };
     Arc::new(Config {
@@ -84,6 +85,7 @@ pub(super) fn config(groups: Vec<(i64, Vec<ProcessSpec>)>) -> Arc<Config> {
         },
         servers: Vec::new(),
         rpc_interfaces: Vec::new(),
+        twiddler: None,
         groups: groups.into_iter().map(group).collect(),
         notes: Vec::new(),
     })

@@ -9,6 +9,8 @@ pub mod xmlrpc;
 
 pub use caller::{Caller, Front, Grant, Permission, Scope, Ticket};
 pub use fault::{Fault, FaultCode};
-pub use method::{Bound, Method, Param, ParamKind, SupervisorInterface, WireType, method, names};
+pub use method::{
+    Bound, Interfaces, Method, OPTIONS_BYTES_MAX, Param, ParamKind, WireType, method, names,
+};
 pub use methods::METHODS;
 pub use request::{ConfigView, LogOf, ProcessView, Reply, Request, Target, TargetResult};

@@ -32,6 +32,7 @@ const MUST_HAPPEN: &[&str] = &[
     "DrainLate",
     "FAILED",
     "GaveUp",
+    "INCORRECT_PARAMETERS",
     "IgnoredHangup",
     "KillInBackoff",
     "KillingNow",
@@ -48,6 +49,8 @@ const MUST_HAPPEN: &[&str] = &[
     "PROCESS_STATE_STOPPED",
     "PROCESS_STATE_STOPPING",
     "PROCESS_STATE_UNKNOWN",
+    "ProcessAdded",
+    "ProcessRemoved",
     "Restart",
     "RestartFloored",
     "RestartRefused",
@@ -64,6 +67,10 @@ const MUST_HAPPEN: &[&str] = &[
     "result FAILED",
     "result NO_FILE",
     "result SPAWN_ERROR",
+    "rolling restart ended early",
+    "scaled down",
+    "scaled to what it was",
+    "scaled up",
 ];
 
 #[test]

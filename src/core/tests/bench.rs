@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::api::{Caller, Grant, Permission, Reply, Request, Scope, Target, Ticket};
 use crate::config::spec::{
-    AutoRestart, Config, DaemonSpec, GroupKind, GroupSpec, LogSpec, LogTarget, ProcessKind,
+    AutoRestart, Config, DaemonSpec, GroupKind, GroupSpec, LogSpec, LogTarget, Order, ProcessKind,
     ProcessSpec,
 };
 use crate::core::{Action, Fleet, Identity, Input, Snapshot};
@@ -233,6 +233,23 @@ fn show(action: &Action) -> String {
             format!("stdin {} {:?}", ticket.0, String::from_utf8_lossy(data))
         }
         Action::Load(reason) => format!("load {reason:?}"),
+        Action::Compose(ticket, order) => match order {
+            Order::Rescale {
+                group,
+                template,
+                numprocs,
+            } => format!(
+                "compose {} {group}:{} {numprocs}",
+                ticket.0,
+                template.program()
+            ),
+            Order::Program {
+                group,
+                name,
+                options,
+                ..
+            } => format!("compose {} {group}:{name} {options:?}", ticket.0),
+        },
         Action::Log(line) => format!("{} {line}", line.level().letters()),
         Action::Audit(line) => {
             let fault = line.fault.as_ref().map(ToString::to_string);
@@ -277,6 +294,19 @@ fn show(action: &Action) -> String {
                         format!("{}:{} {fault}", result.group, result.process)
                     };
                     format!("{:?}", results.iter().map(one).collect::<Vec<_>>())
+                }
+                Ok(Reply::Scaled { added, removed, .. }) => {
+                    let names = |list: &[ProcessName]| {
+                        list.iter()
+                            .map(ProcessName::as_str)
+                            .collect::<Vec<_>>()
+                            .join(" ")
+                    };
+                    format!("+[{}] -[{}]", names(added), names(removed))
+                }
+                Ok(Reply::Names(names)) => {
+                    let names: Vec<_> = names.iter().map(GroupName::as_str).collect();
+                    names.join(" ")
                 }
                 Ok(Reply::Diff {
                     added,

@@ -3,5 +3,7 @@
 mod bench;
 mod daemon;
 mod life;
+mod live;
 mod requests;
+mod rolling;
 mod stop;

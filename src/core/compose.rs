@@ -29,9 +29,9 @@ pub(super) struct Scaling {
     /// Processes that are being stopped, by the number that waiters know them by.
     stopping: BTreeMap<u32, Member>,
     /// Those whose stop is over, one way or the other.
-    stopped: Vec<(Member, Option<Fault>)>,
-    /// Those that are gone.
-    removed: Vec<ProcessName>,
+    stopped: Vec<(u32, Member, Option<Fault>)>,
+    /// Those that are gone, by the same number: the order in which they were asked to go.
+    removed: BTreeMap<u32, ProcessName>,
     /// Why others could not be stopped.
     problems: Vec<String>,
 }
@@ -40,7 +40,7 @@ impl Scaling {
     /// A process that is to go has stopped, or cannot be stopped.
     pub(super) fn settle(&mut self, index: u32, result: TargetResult) {
         if let Some(member) = self.stopping.remove(&index) {
-            self.stopped.push((member, result.fault));
+            self.stopped.push((index, member, result.fault));
         }
     }
 }
@@ -316,7 +316,7 @@ impl Fleet {
             wanted: None,
             stopping: BTreeMap::new(),
             stopped: Vec::new(),
-            removed: Vec::new(),
+            removed: BTreeMap::new(),
             problems: Vec::new(),
         };
         self.tickets
@@ -447,7 +447,7 @@ impl Fleet {
             self.tickets.insert(ticket, Pending::Scaling(scaling));
             return;
         };
-        for (member, fault) in std::mem::take(&mut scaling.stopped) {
+        for (index, member, fault) in std::mem::take(&mut scaling.stopped) {
             if !self.is_here(&member) {
                 continue;
             }
@@ -461,7 +461,7 @@ impl Fleet {
                 scaling.problems.push(format!("{named} is kept: {why}"));
             } else {
                 self.part(member.slot, out);
-                scaling.removed.push(member.process);
+                scaling.removed.insert(index, member.process);
             }
         }
         if !scaling.stopping.is_empty() {
@@ -503,7 +503,7 @@ impl Fleet {
         Ok(Reply::Scaled {
             group: scaling.group,
             added,
-            removed: scaling.removed,
+            removed: scaling.removed.into_values().collect(),
         })
     }
 }

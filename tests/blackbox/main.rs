@@ -14,6 +14,7 @@ mod support;
 mod bad;
 mod churn;
 mod host;
+mod live;
 mod pid_one;
 mod programs;
 mod real;
@@ -28,5 +29,6 @@ fn main() -> ExitCode {
     trials.extend(real::trials());
     trials.extend(pid_one::trials());
     trials.extend(sources::trials());
+    trials.extend(live::trials());
     support::runner::run(trials)
 }

@@ -184,7 +184,7 @@ fn fewer_processes_are_stopped_from_the_highest_and_answered_when_gone() {
     assert_eq!(there(&bench).len(), 2);
     bench.give(20, ended(2, 3));
     let lines = bench.give(20, Input::Drained(life(2, 3)));
-    assert_eq!(lines[lines.len() - 1], "answer 1 +[] -[w1 w2]");
+    assert_eq!(lines[lines.len() - 1], "answer 1 +[] -[w2 w1]");
     assert_eq!(there(&bench), [("g:w0".to_owned(), 100)]);
     // Its timers went with it.
     assert_eq!(bench.due(), Some(1000));

@@ -6,7 +6,8 @@
 //! # Source
 //! Supervisor manual, "XML-RPC API Documentation".
 
-use super::method::{Args, Bound, Method, Param, ParamKind, WireType};
+use super::argument::Args;
+use super::method::{Bound, Method, Param, ParamKind, WireType};
 use super::{Fault, FaultCode, LogOf, Permission, Request, Target};
 use crate::domain::{API_VERSION, Channel, Namespec, VERSION};
 

@@ -161,7 +161,10 @@ impl Fleet {
         Some(process)
     }
 
-    /// Adds processes to an active group, in which their names are new, and starts what is to start.
+    /// Adds processes to an active group, in which their names are new, and starts what is to start. No event tells of it,
+    /// as in the plug-in supervisor_twiddler; what they do is told like that of any process.
+    // Differs: in the plug-in they stand in getAllConfigInfo too, and come back when the group is removed and added. The
+    // configuration read last is what the files say, here and for whoever compares the two.
     pub(super) fn join(
         &mut self,
         name: &GroupName,

@@ -1,6 +1,9 @@
 //! Groups that change while they are active: programs added, processes taken out, another number of processes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use proptest::prelude::*;
 
 use super::bench::{Bench, config, program, start, stop};
 use crate::api::{Request, Scope, Ticket};
@@ -487,4 +490,56 @@ fn what_is_written_to_the_log_is_one_line() {
         message: "a\nb".to_owned(),
     };
     assert_eq!(bench.ask(0, request), ["WARN a\\nb", "answer 1 Done"]);
+}
+
+/// The lives that `lines` say `word` of.
+fn lives(lines: &[String], word: &str) -> Vec<Life> {
+    lines
+        .iter()
+        .filter_map(|line| {
+            line.strip_prefix(word)?
+                .split(' ')
+                .find(|part| !part.is_empty())
+        })
+        .map(|text| {
+            let (slot, incarnation) = text.split_once('.').expect("a life");
+            life(
+                slot.parse().expect("a number"),
+                incarnation.parse().expect("a number"),
+            )
+        })
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn scaling_to_and_fro_touches_nobody_who_stays(counts in proptest::collection::vec(0_usize..9, 1..16)) {
+        let mut bench = pool(3);
+        let mut next_pid = 1000;
+        for (place, count) in counts.into_iter().enumerate() {
+            let ticket = place as u64 + 1;
+            let before: BTreeMap<String, i32> = there(&bench).into_iter().collect();
+            bench.ask(0, scale(i64::try_from(count).expect("small")));
+            let mut lines = bench.give(0, composed(ticket, made("g", "w", count, |_| {})));
+            for gone in lives(&lines, "signal ") {
+                bench.give(0, ended(gone.slot, gone.incarnation));
+                lines.extend(bench.give(0, Input::Drained(gone)));
+            }
+            for new in lives(&lines, "resolve ") {
+                bench.bring_up(0, new.slot, new.incarnation, next_pid);
+                next_pid += 1;
+            }
+            let answered = lines.iter().any(|line| line.starts_with(&format!("answer {ticket} +")));
+            prop_assert!(answered, "{lines:?}");
+            let after: BTreeMap<String, i32> = there(&bench).into_iter().collect();
+            let names: Vec<String> = (0..count).map(|n| format!("g:w{n}")).collect();
+            prop_assert_eq!(after.keys().cloned().collect::<Vec<_>>(), names);
+            for (name, pid) in &after {
+                prop_assert!(*pid != 0);
+                if let Some(then) = before.get(name) {
+                    prop_assert_eq!(pid, then, "{} was touched", name);
+                }
+            }
+        }
+    }
 }

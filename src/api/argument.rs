@@ -1,11 +1,16 @@
 //! Arguments of a call: values on the wire → what the parameters of METHODS take. It must not know what methods do.
 
+use std::collections::HashSet;
+
 use super::xmlrpc::Value;
 use super::{Fault, FaultCode, ParamKind};
 use crate::domain::Level;
 
 /// The most bytes that the options of a program added at run time may have together; they are kept as long as it is there.
 pub const OPTIONS_BYTES_MAX: usize = 1 << 20;
+
+/// The most names that one argument may hold: as many as processes that a group may have.
+pub const NAMES_MAX: usize = 100_000;
 
 /// A converted argument.
 pub(super) enum Arg {
@@ -130,9 +135,16 @@ pub(super) fn convert(kind: ParamKind, value: Value) -> Result<Arg, Fault> {
             _ => Err(wrong()),
         },
         ParamKind::Names => match value {
+            Value::Array(items) if items.len() > NAMES_MAX => {
+                Err(FaultCode::IncorrectParameters.of(format!("more than {NAMES_MAX} names")))
+            }
             Value::Array(items) => {
                 let names: Option<Vec<String>> = items.into_iter().map(word).collect();
-                names.map(Arg::Names).ok_or_else(wrong)
+                let mut seen = HashSet::new();
+                let mut names = names.ok_or_else(wrong)?;
+                // One name a thousand times must not be a thousand times the work.
+                names.retain(|name| seen.insert(name.clone()));
+                Ok(Arg::Names(names))
             }
             other => word(other)
                 .map(|name| Arg::Names(vec![name]))

@@ -299,7 +299,7 @@ impl Method {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{OPTIONS_BYTES_MAX, Target};
+    use crate::api::{NAMES_MAX, OPTIONS_BYTES_MAX, Target};
     use crate::domain::Namespec;
 
     /// What a running Supervisor 4.3.0 answers to `system.listMethods` and `system.methodSignature`.
@@ -516,10 +516,15 @@ mod tests {
         };
         let cat = || Target::One(Namespec::parse("cat"), "cat".to_owned());
         assert_eq!(roll(vec![Value::text("cat")]), Ok((vec![cat()], 1)));
-        let several = ["all", "g:*", "cat"].map(Value::text);
+        let several = ["all", "g:*", "all", "cat"].map(Value::text);
         assert_eq!(
             roll(vec![Value::Array(several.into()), Value::Int(3)]),
             Ok((vec![Target::All, Target::Group("g".to_owned()), cat()], 3))
+        );
+        let many = vec![Value::text("all"); NAMES_MAX + 1];
+        assert_eq!(
+            roll(vec![Value::Array(many)]).map_err(|fault| fault.to_string()),
+            Err("INCORRECT_PARAMETERS: more than 100000 names".to_owned())
         );
         for count in [
             Value::Int(0),

@@ -7,6 +7,10 @@ use super::parse::{At, Got, Reader};
 use super::path::{absolute, expand_user};
 use super::problem::{ConfigErrors, Span};
 
+/// The factory of the plug-in supervisor-serialrestart.
+const SERIALRESTART: &str =
+    "supervisorserialrestart.controllerplugin:make_serialrestart_controllerplugin";
+
 /// What the client takes from the file; the command line wins over all of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CtlSpec {
@@ -96,6 +100,8 @@ pub fn ctl_spec(path: &str, lookup: &dyn Lookup) -> Result<CtlSpec, ConfigErrors
                 CTL_FACTORY,
                 format!("section [{plugin}] does not specify a {CTL_FACTORY}"),
             ),
+            // Its action is there without it.
+            Got::Is(factory) if factory == SERIALRESTART => {}
             // Differs: Supervisor ends here when it cannot load the module. All other actions are of use without it.
             Got::Is(factory) => warnings.push(format!(
                 "{factory} of [{plugin}] is a plug-in of Python and is not loaded; its actions are not there"
@@ -161,6 +167,13 @@ mod tests {
                  Available names: ENV_HOME"
                     .to_owned()
             )
+        );
+        assert_eq!(
+            spec(&format!(
+                "[supervisorctl]\n[ctlplugin:x]\n{CTL_FACTORY}={SERIALRESTART}\n"
+            ))
+            .map(|spec| spec.warnings),
+            Ok(Vec::new())
         );
         assert_eq!(
             spec("[supervisorctl]\n[ctlplugin:x]\n"),

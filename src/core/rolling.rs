@@ -105,6 +105,7 @@ impl Fleet {
         let mut queue = VecDeque::new();
         let mut results = Vec::new();
         let mut places = BTreeMap::new();
+        let mut refused = BTreeSet::new();
         for target in targets {
             let (slots, one) = self.targets(target, scope)?;
             for slot in slots {
@@ -118,7 +119,7 @@ impl Fleet {
                 } else if scope.covers(member.group.as_str()) {
                     places.insert(slot, queue.len());
                     queue.push_back((member, named));
-                } else if self.runs(&member) {
+                } else if self.runs(&member) && refused.insert(slot) {
                     results.push(result(&member, Some(not_permitted())));
                 }
             }
@@ -166,33 +167,26 @@ impl Fleet {
 
     /// Somebody wants a process to stay down: no rolling restart that has stopped it starts it again.
     pub(super) fn call_off_restarts(&mut self, slot: u32, out: &mut Actions) {
+        let tickets = &self.tickets;
+        let is_rolling = |waiter: &Waiter| {
+            waiter.until == Until::Stopped
+                && matches!(tickets.get(&waiter.ticket), Some(Pending::Rolling(_)))
+        };
+        let Some(process) = self
+            .seats
+            .get_mut(slot)
+            .filter(|process| process.run.waiters.iter().any(is_rolling))
+        else {
+            return;
+        };
+        let (called_off, rest) = std::mem::take(&mut process.run.waiters)
+            .into_iter()
+            .partition(is_rolling);
+        process.run.waiters = rest;
+        let called_off: Vec<Waiter> = called_off;
         let Some(member) = self.member(slot) else {
             return;
         };
-        let rolls = |ticket| matches!(self.tickets.get(&ticket), Some(Pending::Rolling(_)));
-        let waiting: Vec<u32> = self
-            .seats
-            .get(slot)
-            .into_iter()
-            .flat_map(|process| process.run.waiters.iter())
-            .filter(|waiter| waiter.until == Until::Stopped && rolls(waiter.ticket))
-            .map(|waiter| waiter.index)
-            .collect();
-        if waiting.is_empty() {
-            return;
-        }
-        let Some(process) = self.seats.get_mut(slot) else {
-            return;
-        };
-        let tickets = &self.tickets;
-        let (called_off, rest) = std::mem::take(&mut process.run.waiters)
-            .into_iter()
-            .partition(|waiter| {
-                waiter.until == Until::Stopped
-                    && matches!(tickets.get(&waiter.ticket), Some(Pending::Rolling(_)))
-            });
-        process.run.waiters = rest;
-        let called_off: Vec<Waiter> = called_off;
         for Waiter { ticket, index, .. } in called_off {
             let text = format!("{}: somebody else has stopped it", name_of(&member));
             let fault = Some(FaultCode::Failed.of(text));
@@ -355,47 +349,35 @@ impl Fleet {
         if self.mood != SupervisorState::Running {
             return Next::Fail(FaultCode::ShutdownState.bare());
         }
-        match (turn, state) {
-            (Turn::Checked(Err(error)), _) if error.is_not_found() => {
+        match turn {
+            // These wait for something, and are not due.
+            Turn::Checking | Turn::Stopping | Turn::Starting => Next::Leave,
+            Turn::Checked(Err(error)) if error.is_not_found() => {
                 Next::Fail(FaultCode::NoFile.of(error.to_string()))
             }
-            (Turn::Checked(Err(error)), _) => {
-                Next::Fail(FaultCode::NotExecutable.of(error.to_string()))
-            }
-            (
-                Turn::Checked(Ok(())),
-                ProcessState::Starting | ProcessState::Running | ProcessState::Backoff,
-            ) => Next::Stop,
-            (
-                Turn::Checked(Ok(())),
-                ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal,
-            ) => {
-                if named {
-                    Next::Start
-                } else {
-                    Next::Leave
+            Turn::Checked(Err(error)) => Next::Fail(FaultCode::NotExecutable.of(error.to_string())),
+            Turn::Checked(Ok(())) => match state {
+                ProcessState::Starting | ProcessState::Running | ProcessState::Backoff => {
+                    Next::Stop
                 }
-            }
-            // Somebody else is at it.
-            (Turn::Checked(Ok(())), ProcessState::Stopping) => {
-                Next::Fail(FaultCode::AbnormalTermination.of(name()))
-            }
-            (Turn::Stopped, ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal) => {
-                Next::Start
-            }
-            // Somebody else has started it meanwhile.
-            (
-                Turn::Stopped,
+                ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal if named => {
+                    Next::Start
+                }
+                // It has stopped since it was come to, and stays so.
+                ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => Next::Leave,
+                // Somebody else is at it.
+                ProcessState::Stopping => Next::Fail(FaultCode::AbnormalTermination.of(name())),
+                ProcessState::Unknown => Next::Fail(unknown(&name())),
+            },
+            Turn::Stopped => match state {
+                ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => Next::Start,
+                // Somebody else has started it meanwhile.
                 ProcessState::Starting
                 | ProcessState::Running
                 | ProcessState::Backoff
-                | ProcessState::Stopping,
-            ) => Next::Fail(FaultCode::AlreadyStarted.of(name())),
-            (Turn::Checked(Ok(())) | Turn::Stopped, ProcessState::Unknown) => Next::Fail(
-                FaultCode::Failed.of(format!("{} is in an unknown process state", name())),
-            ),
-            // These wait for something, and are not due.
-            (Turn::Checking | Turn::Stopping | Turn::Starting, _) => Next::Leave,
+                | ProcessState::Stopping => Next::Fail(FaultCode::AlreadyStarted.of(name())),
+                ProcessState::Unknown => Next::Fail(unknown(&name())),
+            },
         }
     }
 
@@ -426,9 +408,16 @@ impl Fleet {
 enum Next {
     /// Nothing: it is no concern of ours any more.
     Leave,
+    /// Its turn ends with this.
     Fail(Fault),
+    /// It is asked to stop.
     Stop,
+    /// It is started.
     Start,
+}
+
+fn unknown(name: &str) -> Fault {
+    FaultCode::Failed.of(format!("{name} is in an unknown process state"))
 }
 
 fn name_of(member: &Member) -> String {

@@ -95,7 +95,11 @@ impl Fleet {
             // Differs: the plug-in makes an ordinary process of it, which the pool or the socket's group knows nothing of.
             return Err(FaultCode::IncorrectParameters.of(format!(
                 "{group} is a [{}:x]; programs can be added to groups of programs only",
-                found.kind()
+                match found.spec.kind {
+                    GroupKind::Programs => "group",
+                    GroupKind::Listeners { .. } => "eventlistener",
+                    GroupKind::Fcgi(_) => "fcgi-program",
+                }
             )));
         }
         let group = found.spec.name.clone();

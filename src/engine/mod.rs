@@ -8,4 +8,4 @@ mod perform;
 
 pub use actor::{Ended, Engine, Hands, Parts};
 pub use inbox::{Answer, Asked, EngineGone, InboxSender};
-pub use loader::Load;
+pub use loader::{Compose, Load};

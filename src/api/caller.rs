@@ -66,7 +66,9 @@ pub enum Permission {
     Control,
     /// Send signals.
     Signal,
-    /// Reread, add and remove groups.
+    /// Reread the files, add and remove the groups that stand in them.
+    Update,
+    /// Add or change programs at run time: what stands in no file. Never granted by a socket's mode alone.
     Configure,
     /// Shut down or restart the daemon.
     Shutdown,

@@ -72,6 +72,8 @@ faults! {
     StillRunning = 91 "STILL_RUNNING";
     /// The configuration has an error.
     CantReread = 92 "CANT_REREAD";
+    /// The method is not in the `whitelist` of `[rpcinterface:twiddler]`; the name on the wire is the plug-in's.
+    NotInWhitelist = 230 "UNKNOWN";
 }
 
 /// An error with a wire code. `Display` is the fault string: `NAME` or `NAME: extra`.

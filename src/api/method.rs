@@ -5,8 +5,10 @@
 //! # Source
 //! Supervisor manual, "XML-RPC API Documentation".
 
+use super::argument::{Arg, Args, convert};
 use super::xmlrpc::Value;
 use super::{Fault, FaultCode, LogOf, METHODS, Permission, Request};
+use crate::domain::Level;
 
 /// A type on the wire, in the words of `system.methodSignature`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,14 @@ pub enum ParamKind {
     Truth,
     /// An array.
     List,
+    /// A name, or an array of names.
+    Names,
+    /// A whole number from 1 on; 1 if it is left out.
+    Count,
+    /// A level of the activity log by its four letters or its number; INFO if it is left out.
+    Level,
+    /// A struct of single values, each as text.
+    Options,
 }
 
 impl ParamKind {
@@ -59,10 +69,27 @@ impl ParamKind {
     #[must_use]
     pub const fn wire(self) -> WireType {
         match self {
-            Self::Namespec | Self::Word | Self::Data => WireType::Text,
-            Self::Int => WireType::Int,
+            Self::Namespec | Self::Word | Self::Data | Self::Level => WireType::Text,
+            Self::Int | Self::Count => WireType::Int,
             Self::Truth => WireType::Bool,
-            Self::List => WireType::Array,
+            Self::List | Self::Names => WireType::Array,
+            Self::Options => WireType::Struct,
+        }
+    }
+
+    /// What counts when it is left out, as the help says it and as an argument; none: it cannot be left out.
+    fn default(self) -> Option<(&'static str, Arg)> {
+        match self {
+            Self::Truth => Some(("true", Arg::Truth(true))),
+            Self::Count => Some(("1", Arg::Count(1))),
+            Self::Level => Some(("INFO", Arg::Level(Level::Info))),
+            Self::Namespec
+            | Self::Word
+            | Self::Data
+            | Self::Int
+            | Self::List
+            | Self::Names
+            | Self::Options => None,
         }
     }
 }
@@ -74,7 +101,7 @@ pub struct Param {
     pub name: &'static str,
     /// What it is taken for.
     pub kind: ParamKind,
-    /// It may be left out; only [`ParamKind::Truth`] is ever optional, and then means yes.
+    /// It may be left out, if its kind knows what counts then.
     pub optional: bool,
     /// What it is for.
     pub doc: &'static str,
@@ -143,9 +170,9 @@ pub fn method(name: &str) -> Option<&'static Method> {
     METHODS.iter().find(|method| method.names.contains(&name))
 }
 
-/// Every name in order, aliases included; `supervisor.*` only if that interface is there.
+/// Every name in order, aliases included, of the namespaces that are there.
 #[must_use]
-pub fn names(interface: SupervisorInterface) -> Vec<&'static str> {
+pub fn names(interface: &Interfaces) -> Vec<&'static str> {
     let mut names: Vec<_> = METHODS
         .iter()
         .filter(|method| interface.offers(method))
@@ -155,24 +182,53 @@ pub fn names(interface: SupervisorInterface) -> Vec<&'static str> {
     names
 }
 
-/// Whether the configuration has `[rpcinterface:supervisor]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SupervisorInterface {
-    /// Methods of `supervisor` and `system`.
-    Present,
-    /// Methods of `system` only.
-    Absent,
+/// Which namespaces the configuration asks for, besides `system`, which is always there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interfaces {
+    /// `[rpcinterface:supervisor]`: the methods of `supervisor`, and ours in `supervisord`.
+    // Differs: listMethods names those of `supervisord` too.
+    pub supervisor: bool,
+    /// `[rpcinterface:twiddler]`: the methods that may be called, without their prefix; empty: all.
+    pub twiddler: Option<Vec<String>>,
 }
 
-impl SupervisorInterface {
+impl Interfaces {
     /// Whether `method` is there.
     #[must_use]
-    pub fn offers(self, method: &Method) -> bool {
-        self == Self::Present || method.names.iter().any(|name| name.starts_with("system."))
+    pub fn offers(&self, method: &Method) -> bool {
+        match method.namespace() {
+            "system" => true,
+            "twiddler" => self.twiddler.is_some(),
+            _ => self.supervisor,
+        }
+    }
+
+    /// Whether `method`, which is there, may be called.
+    ///
+    /// # Errors
+    /// It is not in the whitelist.
+    pub fn permits(&self, method: &Method) -> Result<(), Fault> {
+        let Some(list) = self.twiddler.as_deref().filter(|list| !list.is_empty()) else {
+            return Ok(());
+        };
+        let name = method.names.first().map_or("", |name| name);
+        match name.strip_prefix("twiddler.") {
+            Some(name) if !list.iter().any(|permitted| permitted == name) => {
+                Err(FaultCode::NotInWhitelist.of(name))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
 impl Method {
+    /// What stands before the dot of its names.
+    #[must_use]
+    pub fn namespace(&self) -> &'static str {
+        let name = self.names.first().map_or("", |name| name);
+        name.split_once('.').map_or("", |(space, _)| space)
+    }
+
     /// Checks and converts arguments.
     ///
     /// # Errors
@@ -189,10 +245,14 @@ impl Method {
             .iter()
             .map(|param| match given.next() {
                 Some(value) => convert(param.kind, value),
-                None => Ok(Arg::Truth(true)),
+                None => param
+                    .kind
+                    .default()
+                    .map(|(_, value)| value)
+                    .ok_or_else(|| FaultCode::IncorrectParameters.bare()),
             })
             .collect();
-        (self.bind)(&mut Args(converted?.into_iter()))
+        (self.bind)(&mut Args::new(converted?))
     }
 
     /// `[return type, parameter types…]`.
@@ -214,7 +274,11 @@ impl Method {
             doc,
         } in self.params
         {
-            let default = if *optional { " (default: true)" } else { "" };
+            let default = kind
+                .default()
+                .filter(|_| *optional)
+                .map(|(text, _)| format!(" (default: {text})"))
+                .unwrap_or_default();
             let kind = kind.wire().name();
             text.push_str(&format!("@param {kind} {name}  {doc}{default}\n"));
         }
@@ -232,127 +296,10 @@ impl Method {
     }
 }
 
-/// A converted argument.
-pub(super) enum Arg {
-    Text(String),
-    Data(Vec<u8>),
-    Int(i64),
-    Truth(bool),
-    List(Vec<Value>),
-}
-
-/// Converted arguments, taken in order. [`Method::bind`] made them of the declared kinds, so a mismatch would be a row of
-/// METHODS that contradicts itself; a test binds every row.
-pub(super) struct Args(std::vec::IntoIter<Arg>);
-
-impl Args {
-    pub(super) fn text(&mut self) -> Result<String, Fault> {
-        match self.0.next() {
-            Some(Arg::Text(text)) => Ok(text),
-            _ => Err(FaultCode::IncorrectParameters.bare()),
-        }
-    }
-
-    pub(super) fn data(&mut self) -> Result<Vec<u8>, Fault> {
-        match self.0.next() {
-            Some(Arg::Data(data)) => Ok(data),
-            _ => Err(FaultCode::IncorrectParameters.bare()),
-        }
-    }
-
-    pub(super) fn int(&mut self) -> Result<i64, Fault> {
-        match self.0.next() {
-            Some(Arg::Int(number)) => Ok(number),
-            _ => Err(FaultCode::IncorrectParameters.bare()),
-        }
-    }
-
-    pub(super) fn truth(&mut self) -> Result<bool, Fault> {
-        match self.0.next() {
-            Some(Arg::Truth(truth)) => Ok(truth),
-            _ => Err(FaultCode::IncorrectParameters.bare()),
-        }
-    }
-
-    pub(super) fn list(&mut self) -> Result<Vec<Value>, Fault> {
-        match self.0.next() {
-            Some(Arg::List(list)) => Ok(list),
-            _ => Err(FaultCode::IncorrectParameters.bare()),
-        }
-    }
-}
-
-fn convert(kind: ParamKind, value: Value) -> Result<Arg, Fault> {
-    let wrong = || FaultCode::IncorrectParameters.bare();
-    match kind {
-        ParamKind::Namespec => match value {
-            Value::Text(text) => Ok(Arg::Text(text)),
-            Value::Bytes(bytes) => String::from_utf8(bytes).map(Arg::Text).map_err(|_| wrong()),
-            _ => Err(wrong()),
-        },
-        ParamKind::Word => word(value).map(Arg::Text).ok_or_else(wrong),
-        ParamKind::Data => match value {
-            Value::Text(text) => Ok(Arg::Data(text.into_bytes())),
-            Value::Bytes(bytes) => Ok(Arg::Data(bytes)),
-            other => Err(match word(other) {
-                Some(word) => FaultCode::IncorrectParameters.of(word),
-                None => wrong(),
-            }),
-        },
-        ParamKind::Int => int(&value).map(Arg::Int).ok_or_else(wrong),
-        ParamKind::Truth => Ok(Arg::Truth(match value {
-            Value::Int(number) => number != 0,
-            Value::Bool(truth) => truth,
-            Value::Double(number) => number != 0.0,
-            Value::Text(text) => !text.is_empty(),
-            Value::DateTime(_) => true,
-            Value::Bytes(bytes) => !bytes.is_empty(),
-            Value::Array(items) => !items.is_empty(),
-            Value::Struct(members) => !members.is_empty(),
-        })),
-        ParamKind::List => match value {
-            Value::Array(items) => Ok(Arg::List(items)),
-            _ => Err(wrong()),
-        },
-    }
-}
-
-/// A single value as Python's `str` prints it.
-fn word(value: Value) -> Option<String> {
-    match value {
-        Value::Text(text) => Some(text),
-        Value::Bytes(bytes) => String::from_utf8(bytes).ok(),
-        Value::Int(number) => Some(number.to_string()),
-        Value::Double(number) => Some(format!("{number:?}")),
-        Value::Bool(true) => Some("True".to_owned()),
-        Value::Bool(false) => Some("False".to_owned()),
-        Value::DateTime(_) | Value::Array(_) | Value::Struct(_) => None,
-    }
-}
-
-/// A single value as Python's `int` takes it.
-fn int(value: &Value) -> Option<i64> {
-    match value {
-        Value::Int(number) => Some(*number),
-        Value::Bool(truth) => Some(i64::from(*truth)),
-        Value::Text(text) => text.trim().parse().ok(),
-        // The bounds are exact in a double, and what lies between them has a whole part that fits.
-        Value::Double(number) if (-9.2e18..=9.2e18).contains(number) =>
-        {
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "in range, and Python truncates"
-            )]
-            Some(*number as i64)
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Target;
+    use crate::api::{NAMES_MAX, OPTIONS_BYTES_MAX, Target};
     use crate::domain::Namespec;
 
     /// What a running Supervisor 4.3.0 answers to `system.listMethods` and `system.methodSignature`.
@@ -433,24 +380,165 @@ mod tests {
         ("system.multicall", &["array", "array"]),
     ];
 
+    /// What supervisor_twiddler adds to that.
+    // Differs: the plug-in calls the version an int and the level `string|int`, which is no type.
+    const TWIDDLER: &[(&str, &[&str])] = &[
+        (
+            "twiddler.addProgramToGroup",
+            &["boolean", "string", "string", "struct"],
+        ),
+        ("twiddler.getAPIVersion", &["string"]),
+        ("twiddler.getGroupNames", &["array"]),
+        ("twiddler.log", &["boolean", "string", "string"]),
+        (
+            "twiddler.removeProcessFromGroup",
+            &["boolean", "string", "string"],
+        ),
+    ];
+
     #[test]
     fn rpc_14_every_method_of_supervisor_is_there_and_no_other() {
+        let with = |supervisor, twiddler: Option<&[&str]>| {
+            let twiddler =
+                twiddler.map(|list| list.iter().map(|name| (*name).to_owned()).collect());
+            names(&Interfaces {
+                supervisor,
+                twiddler,
+            })
+        };
         let genuine: Vec<_> = GENUINE.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names(SupervisorInterface::Present), genuine);
+        let (ours, theirs): (Vec<_>, Vec<_>) = with(true, None)
+            .into_iter()
+            .partition(|name| name.starts_with("supervisord."));
+        assert_eq!(theirs, genuine);
         assert_eq!(
-            names(SupervisorInterface::Absent),
-            [
-                "system.listMethods",
-                "system.methodHelp",
-                "system.methodSignature",
-                "system.multicall"
-            ]
+            ours,
+            ["supervisord.rollingRestart", "supervisord.setNumprocs"]
+        );
+        let system = [
+            "system.listMethods",
+            "system.methodHelp",
+            "system.methodSignature",
+            "system.multicall",
+        ];
+        assert_eq!(with(false, None), system);
+        let twiddler = TWIDDLER.iter().map(|(name, _)| *name);
+        let both: Vec<_> = system.into_iter().chain(twiddler).collect();
+        assert_eq!(with(false, Some(&[])), both);
+        // As in the plug-in, the whitelist hides nothing.
+        assert_eq!(with(false, Some(&["log"])), both);
+    }
+
+    #[test]
+    fn a_whitelist_leaves_the_methods_it_names() {
+        let interfaces = Interfaces {
+            supervisor: true,
+            twiddler: Some(vec!["log".to_owned()]),
+        };
+        let called = |name| interfaces.permits(method(name).expect("there"));
+        assert_eq!(called("twiddler.log"), Ok(()));
+        assert_eq!(called("supervisor.getPID"), Ok(()));
+        let fault = called("twiddler.addProgramToGroup").expect_err("not in the list");
+        assert_eq!(
+            (fault.code.code(), fault.to_string()),
+            (230, "UNKNOWN: addProgramToGroup".to_owned())
         );
     }
 
     #[test]
+    fn options_are_single_values_within_a_bound() {
+        let add = |options| {
+            bind(
+                "twiddler.addProgramToGroup",
+                vec![Value::text("g"), Value::Int(5), options],
+            )
+        };
+        let members = |value| Value::Struct(vec![("startsecs".to_owned(), value)]);
+        for (value, text) in [
+            (Value::text("x"), "x"),
+            (Value::Int(2), "2"),
+            (Value::Bool(false), "False"),
+            (Value::Bytes(b"/bin/cat".to_vec()), "/bin/cat"),
+        ] {
+            assert_eq!(
+                add(members(value)),
+                Ok(Bound::Engine(Request::AddProgram {
+                    group: "g".to_owned(),
+                    program: "5".to_owned(),
+                    options: vec![("startsecs".to_owned(), text.to_owned())],
+                }))
+            );
+        }
+        let fault = |options| add(options).expect_err("refused").to_string();
+        assert_eq!(fault(Value::text("x")), "INCORRECT_PARAMETERS");
+        assert_eq!(
+            fault(members(Value::Array(vec![]))),
+            "INCORRECT_PARAMETERS: startsecs takes a single value"
+        );
+        assert_eq!(
+            fault(members(Value::Text("x".repeat(OPTIONS_BYTES_MAX)))),
+            "INCORRECT_PARAMETERS: the options are longer than 1048576 bytes"
+        );
+    }
+
+    #[test]
+    fn levels_are_the_plug_ins() {
+        let log = |level: Option<Value>| {
+            let given = std::iter::once(Value::text("x")).chain(level).collect();
+            match bind("twiddler.log", given) {
+                Ok(Bound::Engine(Request::WriteLog { level, .. })) => Some(level),
+                _ => None,
+            }
+        };
+        for (given, expected) in [
+            (None, Some(Level::Info)),
+            (Some(Value::text("warn")), Some(Level::Warn)),
+            (Some(Value::text("CRIT")), Some(Level::Critical)),
+            (Some(Value::Int(3)), Some(Level::Blather)),
+            (Some(Value::Double(50.0)), Some(Level::Critical)),
+            (Some(Value::text("ERROR")), None),
+            (Some(Value::text("20")), None),
+            (Some(Value::Int(21)), None),
+            (Some(Value::Bool(true)), None),
+        ] {
+            assert_eq!(log(given.clone()), expected, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn a_rolling_restart_takes_one_name_or_several() {
+        let roll = |given| match bind("supervisord.rollingRestart", given) {
+            Ok(Bound::Engine(Request::RollingRestart { targets, at_once })) => {
+                Ok((targets, at_once))
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(fault) => Err(fault),
+        };
+        let cat = || Target::One(Namespec::parse("cat"), "cat".to_owned());
+        assert_eq!(roll(vec![Value::text("cat")]), Ok((vec![cat()], 1)));
+        let several = ["all", "g:*", "all", "cat"].map(Value::text);
+        assert_eq!(
+            roll(vec![Value::Array(several.into()), Value::Int(3)]),
+            Ok((vec![Target::All, Target::Group("g".to_owned()), cat()], 3))
+        );
+        let many = vec![Value::text("all"); NAMES_MAX + 1];
+        assert_eq!(
+            roll(vec![Value::Array(many)]).map_err(|fault| fault.to_string()),
+            Err("INCORRECT_PARAMETERS: more than 100000 names".to_owned())
+        );
+        for count in [
+            Value::Int(0),
+            Value::Int(-1),
+            Value::text("x"),
+            Value::Int(1 << 40),
+        ] {
+            assert!(roll(vec![Value::text("cat"), count]).is_err());
+        }
+    }
+
+    #[test]
     fn rpc_35_signatures_are_supervisors() {
-        for (name, signature) in GENUINE {
+        for (name, signature) in GENUINE.iter().chain(TWIDDLER) {
             let method = method(name).expect("there");
             assert_eq!(method.signature(), *signature, "{name}");
             let help = method.help();
@@ -466,8 +554,10 @@ mod tests {
         for method in METHODS {
             let name = method.names[0];
             let value = |kind| match kind {
-                ParamKind::Int => Value::Int(1),
+                ParamKind::Int | ParamKind::Count => Value::Int(1),
                 ParamKind::List => Value::Array(vec![]),
+                ParamKind::Level => Value::text("INFO"),
+                ParamKind::Options => Value::Struct(vec![]),
                 _ => Value::text("x"),
             };
             let full: Vec<_> = method

@@ -6,9 +6,13 @@
 //! # Source
 //! Supervisor manual, "XML-RPC API Documentation".
 
-use super::method::{Args, Bound, Method, Param, ParamKind, WireType};
+use super::argument::Args;
+use super::method::{Bound, Method, Param, ParamKind, WireType};
 use super::{Fault, FaultCode, LogOf, Permission, Request, Target};
 use crate::domain::{API_VERSION, Channel, Namespec, VERSION};
+
+/// The version of its interface that supervisor_twiddler tells.
+const TWIDDLER_VERSION: &str = "1.0";
 
 /// One process or, for a wildcard, its group.
 fn target(text: String, request: impl FnOnce(Target) -> Request) -> Bound {
@@ -17,6 +21,18 @@ fn target(text: String, request: impl FnOnce(Target) -> Request) -> Bound {
         Bound::Engine(request(Target::One(namespec, text)))
     } else {
         Bound::Wildcard(request(Target::Group(namespec.group)), text)
+    }
+}
+
+/// Whom one name of a rolling restart means.
+fn named(text: String) -> Target {
+    if text == "all" {
+        return Target::All;
+    }
+    let namespec = Namespec::parse(&text);
+    match namespec.process {
+        Some(_) => Target::One(namespec, text),
+        None => Target::Group(namespec.group),
     }
 }
 
@@ -45,6 +61,7 @@ const fn param(name: &'static str, kind: ParamKind, doc: &'static str) -> Param 
     }
 }
 
+const GROUP_NAME: Param = param("group_name", ParamKind::Word, "A group that is active");
 const PROCESS: Param = param(
     "name",
     ParamKind::Namespec,
@@ -97,10 +114,10 @@ const TAIL_RESULT: &str = "[text, size of the log, whether it is longer than wha
 pub const METHODS: &[Method] = {
     use FaultCode::{
         AbnormalTermination, AlreadyAdded, AlreadyStarted, BadArguments, BadName, BadSignal,
-        CantReread, Failed, NoFile, NotExecutable, NotRunning, SignatureUnsupported,
-        SpawnError as SpawnErrorFault, StillRunning,
+        CantReread, Failed, IncorrectParameters, NoFile, NotExecutable, NotInWhitelist, NotRunning,
+        SignatureUnsupported, SpawnError as SpawnErrorFault, StillRunning,
     };
-    use Permission::{Configure, Control, ReadLogs, Shutdown, Signal, Status};
+    use Permission::{Configure, Control, ReadLogs, Shutdown, Signal, Status, Update};
     use WireType::{Array, Bool, Int, Struct, Text};
     &[
         // The daemon
@@ -207,7 +224,7 @@ pub const METHODS: &[Method] = {
             returns: Array,
             result: "[[added, changed, removed]], each an array of names of groups",
             faults: &[CantReread],
-            permission: Configure,
+            permission: Update,
             doc: "Read the configuration and tell how it differs from what is active. Nothing is started or stopped: see addProcessGroup and removeProcessGroup.",
             bind: |_| Ok(Bound::Engine(Request::Reread)),
         },
@@ -217,7 +234,7 @@ pub const METHODS: &[Method] = {
             returns: Bool,
             result: DONE,
             faults: &[BadName, AlreadyAdded, Failed],
-            permission: Configure,
+            permission: Update,
             doc: "Make a group of the configuration read last active; its processes with `autostart` start.",
             bind: |args| Ok(Bound::Engine(Request::AddGroup(args.text()?))),
         },
@@ -227,7 +244,7 @@ pub const METHODS: &[Method] = {
             returns: Bool,
             result: DONE,
             faults: &[BadName, StillRunning],
-            permission: Configure,
+            permission: Update,
             doc: "Forget a group whose processes are all stopped.",
             bind: |args| Ok(Bound::Engine(Request::RemoveGroup(args.text()?))),
         },
@@ -515,6 +532,145 @@ pub const METHODS: &[Method] = {
                 Ok(Bound::Engine(Request::RemoteEvent {
                     kind: args.text()?,
                     data: args.text()?,
+                }))
+            },
+        },
+        // Changes at run time, ours
+        Method {
+            names: &["supervisord.setNumprocs"],
+            params: &[
+                param(
+                    "program",
+                    ParamKind::Namespec,
+                    "The program: `program`, or `group:program` where several groups have it",
+                ),
+                param(
+                    "numprocs",
+                    ParamKind::Int,
+                    "How many processes it is to have",
+                ),
+            ],
+            returns: Struct,
+            result: "added and removed: arrays of names of processes, `group:process`",
+            faults: &[BadName, IncorrectParameters, Failed],
+            permission: Configure,
+            doc: "Give a program another number of processes, until the next update. Those beyond are stopped, the highest process_num first, and forgotten; new ones are made of the section as it was when its group was added, and those with `autostart` start. All others are left alone. The answer comes once all that are to go have stopped.",
+            bind: |args| {
+                let (program, numprocs) = (args.text()?, args.int()?);
+                Ok(Bound::Engine(Request::SetNumprocs { program, numprocs }))
+            },
+        },
+        Method {
+            names: &["supervisord.rollingRestart"],
+            params: &[
+                param(
+                    "names",
+                    ParamKind::Names,
+                    "`process`, `group:process`, `group:*`, `all`, or an array of those",
+                ),
+                Param {
+                    name: "at_once",
+                    kind: ParamKind::Count,
+                    optional: true,
+                    doc: "How many are restarted at a time",
+                },
+            ],
+            returns: Array,
+            result: RESULTS,
+            faults: &[BadName, Failed],
+            permission: Control,
+            doc: "Restart processes one after another, those of low priority first: the next is stopped only when the one before is RUNNING again. Those of a group or of `all` that do not run stay as they are. It ends at the first that fails; the rest is left as it was, and its results say so. It goes on when the caller leaves.",
+            bind: |args| {
+                let (names, at_once) = (args.names()?, args.count()?);
+                let targets = names.into_iter().map(named).collect();
+                Ok(Bound::Engine(Request::RollingRestart { targets, at_once }))
+            },
+        },
+        // What the plug-in supervisor_twiddler offers
+        Method {
+            names: &["twiddler.getAPIVersion"],
+            params: &[],
+            returns: Text,
+            result: "The version",
+            faults: &[NotInWhitelist],
+            permission: Status,
+            doc: "Tell the version of the interface of supervisor_twiddler.",
+            bind: |_| Ok(Bound::Constant(TWIDDLER_VERSION)),
+        },
+        Method {
+            names: &["twiddler.getGroupNames"],
+            params: &[],
+            returns: Array,
+            result: "Names, in the order in which the groups were added",
+            faults: &[NotInWhitelist],
+            permission: Status,
+            doc: "Tell the names of the active groups.",
+            bind: |_| Ok(Bound::Engine(Request::GroupNames)),
+        },
+        Method {
+            names: &["twiddler.log"],
+            params: &[
+                param("message", ParamKind::Word, "What to write"),
+                Param {
+                    name: "level",
+                    kind: ParamKind::Level,
+                    optional: true,
+                    doc: "The level: `CRIT`, `ERRO`, `WARN`, `INFO`, `DEBG`, `TRAC`, `BLAT`, or its number",
+                },
+            ],
+            returns: Bool,
+            result: DONE,
+            faults: &[NotInWhitelist],
+            permission: Control,
+            doc: "Write a line to the daemon's activity log.",
+            bind: |args| {
+                let (message, level) = (args.text()?, args.level()?);
+                Ok(Bound::Engine(Request::WriteLog { level, message }))
+            },
+        },
+        Method {
+            names: &["twiddler.addProgramToGroup"],
+            params: &[
+                GROUP_NAME,
+                param("program_name", ParamKind::Word, "A name for the program"),
+                param(
+                    "program_options",
+                    ParamKind::Options,
+                    "Keys and values as they would stand in [program:x]",
+                ),
+            ],
+            returns: Bool,
+            result: DONE,
+            faults: &[NotInWhitelist, BadName, IncorrectParameters, Failed],
+            permission: Configure,
+            doc: "Add a program that stands in no file to an active group, until the group is removed or updated. Its processes with `autostart` start.",
+            bind: |args| {
+                Ok(Bound::Engine(Request::AddProgram {
+                    group: args.text()?,
+                    program: args.text()?,
+                    options: args.options()?,
+                }))
+            },
+        },
+        Method {
+            names: &["twiddler.removeProcessFromGroup"],
+            params: &[
+                GROUP_NAME,
+                param(
+                    "process_name",
+                    ParamKind::Word,
+                    "The process, without its group",
+                ),
+            ],
+            returns: Bool,
+            result: DONE,
+            faults: &[NotInWhitelist, BadName, StillRunning],
+            permission: Configure,
+            doc: "Forget a process of an active group, which must be stopped. It is there again when its group is added anew.",
+            bind: |args| {
+                Ok(Bound::Engine(Request::RemoveProcess {
+                    group: args.text()?,
+                    process: args.text()?,
                 }))
             },
         },

@@ -1,5 +1,6 @@
 //! The words of control: plain data that every front translates to and from.
 
+mod argument;
 mod caller;
 mod fault;
 mod method;
@@ -7,8 +8,9 @@ mod methods;
 mod request;
 pub mod xmlrpc;
 
+pub use argument::{NAMES_MAX, OPTIONS_BYTES_MAX};
 pub use caller::{Caller, Front, Grant, Permission, Scope, Ticket};
 pub use fault::{Fault, FaultCode};
-pub use method::{Bound, Method, Param, ParamKind, SupervisorInterface, WireType, method, names};
+pub use method::{Bound, Interfaces, Method, Param, ParamKind, WireType, method, names};
 pub use methods::METHODS;
 pub use request::{ConfigView, LogOf, ProcessView, Reply, Request, Target, TargetResult};

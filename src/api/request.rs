@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Fault;
 use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{
-    Channel, Ending, GroupName, Namespec, ProcessName, ProcessState, SupervisorState,
+    Channel, Ending, GroupName, Level, Namespec, ProcessName, ProcessState, SupervisorState,
 };
 
 /// Whom a request concerns.
@@ -98,6 +98,45 @@ pub enum Request {
         /// Chosen by the client.
         data: String,
     },
+    /// → [`Reply::Names`] of the active groups, in the order in which they were added.
+    GroupNames,
+    /// → [`Reply::Done`]; writes a line to the activity log.
+    WriteLog {
+        /// At which level.
+        level: Level,
+        /// Chosen by the client.
+        message: String,
+    },
+    /// → [`Reply::Done`]; BAD_NAME, INCORRECT_PARAMETERS, FAILED.
+    AddProgram {
+        /// An active group.
+        group: String,
+        /// The program's name.
+        program: String,
+        /// As they would stand in its section.
+        options: Vec<(String, String)>,
+    },
+    /// → [`Reply::Done`]; BAD_NAME, STILL_RUNNING.
+    RemoveProcess {
+        /// An active group.
+        group: String,
+        /// The process's name.
+        process: String,
+    },
+    /// → [`Reply::Scaled`]; BAD_NAME, INCORRECT_PARAMETERS, FAILED.
+    SetNumprocs {
+        /// `program` or `group:program`, as given.
+        program: String,
+        /// How many processes it is to have.
+        numprocs: i64,
+    },
+    /// → [`Reply::Results`]; BAD_NAME, FAILED.
+    RollingRestart {
+        /// Whom; what is named twice is restarted once.
+        targets: Vec<Target>,
+        /// How many at a time, at least 1.
+        at_once: u32,
+    },
 }
 
 /// One element of a group's or everybody's answer.
@@ -139,6 +178,17 @@ pub enum Reply {
     },
     /// Where a log is; none: not configured.
     LogFile(Option<Arc<Path>>),
+    /// Names of groups.
+    Names(Vec<GroupName>),
+    /// Processes of one group that are there since, and that are no more.
+    Scaled {
+        /// The group.
+        group: GroupName,
+        /// By process_num, ascending.
+        added: Vec<ProcessName>,
+        /// By process_num, descending.
+        removed: Vec<ProcessName>,
+    },
 }
 
 /// One process as clients see it. Rendering (`description`, dates) is the front's.

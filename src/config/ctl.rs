@@ -8,6 +8,10 @@ use super::path::{absolute, expand_user};
 use super::plugin;
 use super::problem::{ConfigErrors, Span};
 
+/// The factory of the plug-in supervisor-serialrestart.
+const SERIALRESTART: &str =
+    "supervisorserialrestart.controllerplugin:make_serialrestart_controllerplugin";
+
 /// What the client takes from the file; the command line wins over all of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CtlSpec {
@@ -99,6 +103,8 @@ pub fn ctl_spec(path: &str, lookup: &dyn Lookup) -> Result<CtlSpec, ConfigErrors
                 CTL_FACTORY,
                 format!("section [{plugin_section}] does not specify a {CTL_FACTORY}"),
             ),
+            // Its action is there without it.
+            Got::Is(factory) if factory == SERIALRESTART => {}
             // Differs: Supervisor ends here when it cannot load the module. All other actions are of use without it.
             Got::Is(factory) => warnings.push(format!(
                 "{}: {}",
@@ -166,6 +172,13 @@ mod tests {
                  Available names: ENV_HOME"
                     .to_owned()
             )
+        );
+        assert_eq!(
+            spec(&format!(
+                "[supervisorctl]\n[ctlplugin:x]\n{CTL_FACTORY}={SERIALRESTART}\n"
+            ))
+            .map(|spec| spec.warnings),
+            Ok(Vec::new())
         );
         assert_eq!(
             spec("[supervisorctl]\n[ctlplugin:x]\n"),

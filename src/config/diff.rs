@@ -50,6 +50,8 @@ fn is_same(active: &GroupSpec, read: &GroupSpec) -> bool {
         priority,
         kind,
         processes,
+        // What they are made of is no matter while what was made is the same.
+        programs: _,
     } = read;
     active.priority == *priority
         && is_same_kind(&active.kind, kind)

@@ -132,7 +132,8 @@ fn ranges(mut class: &[char]) -> Vec<(char, char)> {
 }
 
 /// `name` fits `pattern`. Linear in memory, and the last `*` alone is tried again, so that no pattern takes for ever.
-fn fits(pattern: &str, name: &str) -> bool {
+#[must_use]
+pub fn fits(pattern: &str, name: &str) -> bool {
     let tokens = tokens(pattern);
     let name: Vec<char> = name.chars().collect();
     let (mut token, mut at) = (0, 0);

@@ -232,6 +232,30 @@ impl Ini {
         }
     }
 
+    /// One section of these keys and values, which stand nowhere. Of a key that is given twice the last value counts.
+    #[must_use]
+    pub fn of_section<'a>(name: &str, options: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut ini = Self::default();
+        ini.section_at(name, Span::default());
+        for (key, value) in options {
+            ini.set(name, key, value);
+        }
+        ini
+    }
+
+    /// Sets a key (in any case) of a section that is there.
+    pub fn set(&mut self, section: &str, key: &str, value: &str) {
+        if let Some(&at) = self.index.get(section) {
+            self.sections[at].put(Entry {
+                key: key.to_lowercase(),
+                value: value.to_owned(),
+                key_span: Span::default(),
+                value_span: Span::default(),
+                cut: None,
+            });
+        }
+    }
+
     fn home(&mut self, cursor: &Cursor) -> &mut Section {
         match cursor.section {
             Some(at) => &mut self.sections[at],

@@ -22,6 +22,7 @@ pub mod search;
 pub mod spec;
 pub mod value;
 
-pub use parse::load;
+pub use glob::fits;
+pub use parse::{compose, load};
 pub use path::{absolute, expand_user, normalize};
 pub use problem::{ConfigErrors, PROBLEMS_MAX, Problem, Span};

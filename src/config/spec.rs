@@ -19,6 +19,8 @@ pub struct Config {
     pub servers: Vec<ServerSpec>,
     /// Names of the `[rpcinterface:x]` sections, in file order.
     pub rpc_interfaces: Vec<String>,
+    /// `[rpcinterface:twiddler]` is there: the methods in its `whitelist`, without their prefix; empty: all of them.
+    pub twiddler: Option<Vec<String>>,
     /// Groups by (priority, name), ascending.
     pub groups: Vec<Arc<GroupSpec>>,
     /// What the log says of this file at start: warnings and included files.
@@ -142,6 +144,46 @@ pub struct GroupSpec {
     pub kind: GroupKind,
     /// By (priority, name), ascending. Names are unique.
     pub processes: Vec<Arc<ProcessSpec>>,
+    /// What its processes are made of.
+    pub programs: Vec<ProgramSpec>,
+}
+
+/// The most processes that one section, or one group that was changed at run time, may have. Supervisor has no bound and
+/// would fill the memory.
+pub const NUMPROCS_MAX: i64 = 100_000;
+
+/// One section of a group and the processes that were made of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramSpec {
+    /// The section.
+    pub template: Arc<Template>,
+    /// Names of its processes by `process_num`, ascending.
+    pub members: Vec<ProcessName>,
+}
+
+/// A section as it was read, before any expansion: more processes can be made of it although the file has changed since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Template {
+    /// The section's whole name, e.g. `program:web`.
+    pub section: Arc<str>,
+    /// The file it stands in, for messages.
+    pub file: Arc<str>,
+    /// What `%(here)s` stands for.
+    pub here: Arc<str>,
+    /// Keys and values as written, those of `[DEFAULT]` included.
+    pub options: Arc<[(Arc<str>, Box<str>)]>,
+    /// The environment that every process has.
+    pub environment: Environment,
+    /// What its processes are besides programs.
+    pub kind: ProcessKind,
+}
+
+impl Template {
+    /// The program's name: what stands behind the first colon of the section's.
+    #[must_use]
+    pub fn program(&self) -> &str {
+        self.section.split_once(':').map_or("", |(_, name)| name)
+    }
 }
 
 /// What sort of group.
@@ -175,6 +217,52 @@ pub struct FcgiSocket {
     pub owner: (Option<u32>, Option<u32>),
     /// Length of the accept queue; none: the system's maximum.
     pub backlog: Option<u32>,
+}
+
+/// What processes are wanted for a group that is active.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// So many of a program that is there.
+    Rescale {
+        /// Its group.
+        group: GroupName,
+        /// What it was made of.
+        template: Arc<Template>,
+        /// How many.
+        numprocs: i64,
+    },
+    /// Those of a program that stands in no file.
+    Program {
+        /// The group it joins.
+        group: GroupName,
+        /// The program's name.
+        name: String,
+        /// Keys and values as they would stand in its section; of a key that is given twice the last value counts.
+        options: Vec<(String, String)>,
+        /// The environment that every process has.
+        environment: Environment,
+    },
+}
+
+impl Order {
+    /// The group concerned.
+    #[must_use]
+    pub const fn group(&self) -> &GroupName {
+        match self {
+            Self::Rescale { group, .. } | Self::Program { group, .. } => group,
+        }
+    }
+}
+
+/// What came of an [`Order`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Composition {
+    /// What the processes are made of.
+    pub template: Arc<Template>,
+    /// Their names by `process_num`, ascending.
+    pub members: Vec<ProcessName>,
+    /// Themselves, by (priority, name).
+    pub processes: Vec<Arc<ProcessSpec>>,
 }
 
 /// When a process that ended by itself is started again.

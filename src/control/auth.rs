@@ -7,8 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::api::{Caller, Fault, Grant, Permission};
+use crate::api::{Caller, Fault, FaultCode, Front, Grant, Permission};
 use crate::config::spec::Credentials;
+use crate::sys;
 
 /// What becomes of a request at the door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,13 +97,46 @@ impl PageToken {
     }
 }
 
-/// What `caller` is granted of `permission`, for one call. Whoever the socket's mode and the password let in may do
-/// everything, as in Supervisor; rules of finer grain belong here, and nowhere else.
+/// What `caller` is granted of `permission`, for one call. Whoever the socket's mode and the password let in may do what
+/// the files allow, as in Supervisor; rules of finer grain belong here, and nowhere else.
 ///
 /// # Errors
-/// None yet.
-pub fn grant(_caller: &Caller, permission: Permission) -> Result<Grant, Fault> {
+/// FAILED: [`Permission::Configure`] needs more than a way to the socket.
+pub fn grant(caller: &Caller, permission: Permission) -> Result<Grant, Fault> {
+    granted(caller, permission, sys::effective_uid())
+}
+
+/// The same for a daemon of this user.
+fn granted(caller: &Caller, permission: Permission, own: u32) -> Result<Grant, Fault> {
+    match permission {
+        Permission::Status
+        | Permission::ReadLogs
+        | Permission::Control
+        | Permission::Signal
+        | Permission::Update
+        | Permission::Shutdown => {}
+        Permission::Configure if may_configure(caller, own) => {}
+        Permission::Configure => {
+            return Err(FaultCode::Failed.of(
+                "not permitted: to change programs at run time one must be root or the daemon's own user on a unix \
+                 socket, or log in with the server's user name and password",
+            ));
+        }
+    }
     Ok(Grant::all(permission))
+}
+
+/// Whoever adds a program runs any command as any user the daemon can become, root included. A file mode is often given
+/// to a group of people who only look after what is configured; so it takes a password, or a peer who could do the same
+/// without us: root, or the user the daemon runs as.
+// Differs: the plug-in supervisor_twiddler does whatever anybody who reaches the socket asks for.
+fn may_configure(caller: &Caller, own: u32) -> bool {
+    let is_known = caller.login.is_some();
+    match caller.front {
+        Front::Unix => is_known || caller.uid.is_some_and(|uid| uid == 0 || uid == own),
+        Front::Inet => is_known,
+        Front::Daemon => true,
+    }
 }
 
 #[cfg(test)]
@@ -151,6 +185,55 @@ mod tests {
             "000000000000000100000000000000FF",
         ] {
             assert!(!token.is(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn changes_at_run_time_need_more_than_a_file_mode() {
+        const OWN: u32 = 33;
+        let caller = |front, uid, login: Option<&str>| Caller {
+            front,
+            uid,
+            gid: uid,
+            pid: Some(1),
+            login: login.map(str::to_owned),
+        };
+        let table = [
+            ("root on a socket", caller(Front::Unix, Some(0), None), true),
+            ("our own user", caller(Front::Unix, Some(OWN), None), true),
+            (
+                "a password",
+                caller(Front::Unix, Some(1000), Some("u")),
+                true,
+            ),
+            (
+                "file mode alone",
+                caller(Front::Unix, Some(1000), None),
+                false,
+            ),
+            ("nobody knows who", caller(Front::Unix, None, None), false),
+            (
+                "a port with a password",
+                caller(Front::Inet, None, Some("u")),
+                true,
+            ),
+            ("a port without", caller(Front::Inet, None, None), false),
+            (
+                "a port that claims to be root",
+                caller(Front::Inet, Some(0), None),
+                false,
+            ),
+            ("the daemon", Caller::DAEMON, true),
+        ];
+        for (name, caller, allowed) in table {
+            let got = granted(&caller, Permission::Configure, OWN);
+            assert_eq!(got.is_ok(), allowed, "{name}");
+            if let Err(fault) = got {
+                assert!(fault.to_string().starts_with("FAILED: not permitted: "));
+            }
+            for other in [Permission::Status, Permission::Control, Permission::Update] {
+                assert!(granted(&caller, other, OWN).is_ok(), "{name}");
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::LoadReason;
 use crate::api::{Caller, Fault, Reply, Ticket};
-use crate::config::spec::{GroupSpec, ProcessSpec};
+use crate::config::spec::{GroupSpec, Order, ProcessSpec};
 use crate::domain::{Envelope, Event, Life, Line, LogPaths, Signal};
 
 /// The actions of one call of `handle`, in order.
@@ -100,6 +100,8 @@ pub enum Action {
     },
     /// Read the configuration; answer [`super::Input::Loaded`].
     Load(LoadReason),
+    /// Make processes of a section, where looking users up may stall; answer [`super::Input::Composed`].
+    Compose(Ticket, Order),
     /// Write a line to the activity log.
     Log(Line),
     /// Write a line to the audit trail.

@@ -10,7 +10,9 @@ use crate::api::{
     Caller, ConfigView, Fault, FaultCode, Grant, LogOf, Reply, Request, Scope, Target, Ticket,
 };
 use crate::config::spec::{GroupSpec, ProcessKind};
-use crate::domain::{Channel, EventKind, Life, Namespec, Now, Signal, SpawnError, SupervisorState};
+use crate::domain::{
+    Channel, EventKind, Life, Line, Namespec, Now, Signal, SpawnError, SupervisorState,
+};
 
 /// The text of FAILED when a grant does not cover what is asked.
 const NOT_PERMITTED: &str = "not permitted";
@@ -155,6 +157,34 @@ impl Fleet {
                     return Admission::Taken;
                 }
             },
+            Request::GroupNames => Ok(Reply::Names(self.group_names(scope))),
+            Request::WriteLog { level, message } => whole(scope).map(|()| {
+                out.push(Action::Log(Line::said(level, &message)));
+                Reply::Done
+            }),
+            Request::AddProgram {
+                group,
+                program,
+                options,
+            } => match self.add_program(ticket, (&group, program, options), scope, out) {
+                Err(fault) => Err(fault),
+                Ok(()) => return Admission::Taken,
+            },
+            Request::RemoveProcess { group, process } => {
+                self.remove_process(&group, &process, scope, out)
+            }
+            Request::SetNumprocs { program, numprocs } => {
+                match self.set_numprocs(ticket, &program, numprocs, scope, out) {
+                    Err(fault) => Err(fault),
+                    Ok(()) => return Admission::Taken,
+                }
+            }
+            Request::RollingRestart { targets, at_once } => {
+                match self.roll(ticket, targets, at_once, scope) {
+                    Err(fault) => Err(fault),
+                    Ok(()) => return Admission::Taken,
+                }
+            }
             Request::RemoteEvent { kind, data } => {
                 Self::publish(out, None, EventKind::RemoteCommunication { kind, data });
                 Ok(Reply::Done)
@@ -190,15 +220,6 @@ impl Fleet {
             Ok(found) => found,
             Err(fault) => return Admission::Answered(Err(fault)),
         };
-        let member = |slot| {
-            let process = self.seats.get(slot)?;
-            Some(Member {
-                slot,
-                tenure: process.tenure,
-                process: process.spec.name.clone(),
-                group: process.spec.group.clone(),
-            })
-        };
         Admission::Batch(Box::new(Batch {
             verb,
             one,
@@ -207,7 +228,10 @@ impl Fleet {
                 Scope::Groups(names) => Some(names.clone()),
             },
             trail: None,
-            queue: slots.into_iter().filter_map(member).collect(),
+            queue: slots
+                .into_iter()
+                .filter_map(|slot| self.member(slot))
+                .collect(),
             asked: None,
             reached: 0,
             open: 0,
@@ -217,8 +241,23 @@ impl Fleet {
         }))
     }
 
+    /// Whoever sits in a slot now.
+    pub(super) fn member(&self, slot: u32) -> Option<Member> {
+        let process = self.seats.get(slot)?;
+        Some(Member {
+            slot,
+            tenure: process.tenure,
+            process: process.spec.name.clone(),
+            group: process.spec.group.clone(),
+        })
+    }
+
     /// The slots a target names, in ascending order of priority; and the text, if it names one process.
-    fn targets(&self, target: Target, scope: &Scope) -> Result<(Vec<u32>, Option<String>), Fault> {
+    pub(super) fn targets(
+        &self,
+        target: Target,
+        scope: &Scope,
+    ) -> Result<(Vec<u32>, Option<String>), Fault> {
         match target {
             Target::One(
                 Namespec {
@@ -365,7 +404,8 @@ enum Admission {
     Shutdown,
 }
 
-fn permitted(scope: &Scope, group: &str) -> Result<(), Fault> {
+/// Whether a grant covers a group.
+pub(super) fn permitted(scope: &Scope, group: &str) -> Result<(), Fault> {
     if scope.covers(group) {
         Ok(())
     } else {
@@ -417,6 +457,7 @@ fn deed(request: &Request) -> Option<(&'static str, String)> {
         | Request::ProcessInfo(_)
         | Request::AllProcessInfo
         | Request::AllConfigInfo
+        | Request::GroupNames
         | Request::LogFile(_) => None,
         Request::Start { target, .. } => Some(("start", typed(target))),
         Request::Stop { target, .. } => Some(("stop", typed(target))),
@@ -430,5 +471,19 @@ fn deed(request: &Request) -> Option<(&'static str, String)> {
         Request::ClearLogs(target) => Some(("clear-logs", typed(target))),
         Request::WriteStdin { name, .. } => Some(("write-stdin", name.clone())),
         Request::RemoteEvent { kind, .. } => Some(("event", kind.clone())),
+        Request::WriteLog { .. } => Some(("write-log", String::new())),
+        Request::AddProgram { group, program, .. } => {
+            Some(("add-program", format!("{group}:{program}")))
+        }
+        Request::RemoveProcess { group, process } => {
+            Some(("remove-process", format!("{group}:{process}")))
+        }
+        Request::SetNumprocs { program, numprocs } => {
+            Some(("set-numprocs", format!("{program} {numprocs}")))
+        }
+        Request::RollingRestart { targets, .. } => {
+            let names: Vec<String> = targets.iter().map(typed).collect();
+            Some(("rolling-restart", names.join(" ")))
+        }
     }
 }

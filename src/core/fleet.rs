@@ -59,6 +59,8 @@ pub struct Fleet {
     /// What is due when, one entry for each process that has a deadline.
     pub(super) timers: BTreeSet<(Tick, u32)>,
     pub(super) tickets: BTreeMap<Ticket, Pending>,
+    /// Requests that have more to do since something they waited for has come; empty between two inputs.
+    pub(super) roused: Vec<Ticket>,
     /// Signals on their way. The shell answers at once and in order, so this is short.
     pub(super) signals: VecDeque<(Life, Signal, Purpose)>,
     /// Processes in no stopped state.
@@ -99,6 +101,7 @@ impl Fleet {
             lives: 0,
             timers: BTreeSet::new(),
             tickets: BTreeMap::new(),
+            roused: Vec::new(),
             signals: VecDeque::new(),
             unstopped: 0,
             winding_down: None,
@@ -149,6 +152,7 @@ impl Fleet {
             Input::Checked { ticket, result } => self.checked(ticket, result, now, out),
             Input::SocketsTried { ticket, result } => self.sockets_tried(ticket, result, now, out),
             Input::Loaded { reason, result } => self.loaded(reason, result, now, out),
+            Input::Composed { ticket, result } => self.composed(ticket, result, now, out),
             Input::Cleared { ticket, result, .. } => self.cleared(ticket, result, now, out),
             Input::DaemonLogCleared { ticket, result } => {
                 self.daemon_log_cleared(ticket, result, out);
@@ -169,9 +173,10 @@ impl Fleet {
         }
         loop {
             self.run_due(now, out);
+            let went_on = self.go_on(now, out);
             self.hear(out);
             self.dispatch(out);
-            if !self.wind_down_further(now, out) {
+            if !self.wind_down_further(now, out) && !went_on {
                 break;
             }
         }

@@ -10,14 +10,14 @@ use crate::domain::{GroupName, Life};
 /// An active group.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// Its configuration when it was added.
+    /// Its configuration when it was added, with what was changed at run time since.
     pub(super) spec: Arc<GroupSpec>,
     /// Tells the order in which groups were added.
     pub(super) added: u64,
     /// Slots of its processes, in the order of the configuration.
-    pub(super) slots: Box<[u32]>,
+    pub(super) slots: Vec<u32>,
     /// The same by the name of the process.
-    pub(super) by_name: Box<[u32]>,
+    pub(super) by_name: Vec<u32>,
     /// How many of its processes are in no stopped state.
     pub(super) unstopped: u32,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Caller, Grant, Request, Ticket};
-use crate::config::spec::Config;
+use crate::config::spec::{Composition, Config};
 use crate::domain::{Channel, Errno, ExitStatus, Life, Said, Signal, SpawnError};
 
 /// A signal to the daemon.
@@ -113,6 +113,13 @@ pub enum Input {
         reason: LoadReason,
         /// What came of it.
         result: Result<Arc<Config>, LoadError>,
+    },
+    /// Processes were made, see [`super::Action::Compose`].
+    Composed {
+        /// Of the request.
+        ticket: Ticket,
+        /// The processes, or the sentence for what is wrong with their section.
+        result: Result<Box<Composition>, String>,
     },
     /// Logs were cleared, see [`super::Action::ClearLogs`].
     Cleared {

@@ -9,8 +9,10 @@ use super::group::Group;
 use super::process::Process;
 use super::{Action, Actions, Fleet};
 use crate::api::FaultCode;
-use crate::config::spec::GroupSpec;
-use crate::domain::{Event, EventKind, GroupName, LogPaths, Now, ProcessName, SupervisorState};
+use crate::config::spec::{GroupSpec, ProcessSpec};
+use crate::domain::{
+    Event, EventKind, GroupName, Line, LogPaths, Now, ProcessName, SupervisorState,
+};
 
 impl Fleet {
     /// Adds the groups of the configuration and starts what is to start.
@@ -45,20 +47,19 @@ impl Fleet {
     /// Adds a group that is not active.
     pub(super) fn add(&mut self, spec: &Arc<GroupSpec>, now: Now, out: &mut Actions) {
         self.make_logs(spec, out);
-        let made = self.made.get(&spec.name);
+        let made = self.made.get(&spec.name).cloned();
+        let made = made.as_ref();
         let mut slots = Vec::with_capacity(spec.processes.len());
         for (place, process) in spec.processes.iter().enumerate() {
             let logs = auto::paths(process, made.and_then(|made| made.get(place)));
-            self.serial += 1;
-            let process = Process::new(Arc::clone(process), logs, self.serial);
-            slots.push(self.seats.seat(process));
+            slots.push(self.seat_process(process, logs));
         }
         let by_name = self.by_name(&slots);
         self.serial += 1;
         let group = Group {
             spec: Arc::clone(spec),
             added: self.serial,
-            slots: slots.into(),
+            slots,
             by_name,
             unstopped: 0,
         };
@@ -68,8 +69,8 @@ impl Fleet {
     }
 
     /// The slots by the names of their processes.
-    pub(super) fn by_name(&self, slots: &[u32]) -> Box<[u32]> {
-        let mut by_name: Box<[u32]> = slots.into();
+    pub(super) fn by_name(&self, slots: &[u32]) -> Vec<u32> {
+        let mut by_name: Vec<u32> = slots.into();
         by_name.sort_by(|&a, &b| {
             let name = |slot| self.seats.get(slot).map(|process| &process.spec.name);
             name(a).cmp(&name(b))
@@ -123,26 +124,123 @@ impl Fleet {
             return;
         };
         for &slot in &group.slots {
-            let Some(process) = self.seats.vacate(slot) else {
-                continue;
-            };
-            self.timers.remove(&(process.armed, slot));
-            for waiter in process.run.waiters {
-                let (name, group) = (&process.spec.name, &process.spec.group);
-                let fault = self.fault_of(waiter.ticket, FaultCode::BadName, group, name);
-                self.settle(
-                    waiter.ticket,
-                    waiter.index,
-                    false,
-                    name,
-                    group,
-                    Some(fault),
-                    out,
-                );
-            }
+            self.unseat_process(slot, out);
         }
         self.remove_pool(name, now);
         Self::publish(out, Some(name.clone()), EventKind::GroupRemoved);
+    }
+
+    /// Gives a process a slot. It is of a group that is being added, or joins one with [`Fleet::join`].
+    fn seat_process(&mut self, spec: &Arc<ProcessSpec>, logs: LogPaths) -> u32 {
+        self.serial += 1;
+        self.seats
+            .seat(Process::new(Arc::clone(spec), logs, self.serial))
+    }
+
+    /// Takes a stopped process out of its slot; whoever waits for it is told that it is no more.
+    fn unseat_process(&mut self, slot: u32, out: &mut Actions) -> Option<Process> {
+        let mut process = self.seats.vacate(slot)?;
+        self.timers.remove(&(process.armed, slot));
+        for waiter in std::mem::take(&mut process.run.waiters) {
+            let (name, group) = (&process.spec.name, &process.spec.group);
+            let fault = self.fault_of(waiter.ticket, FaultCode::BadName, group, name);
+            self.settle(
+                waiter.ticket,
+                waiter.index,
+                false,
+                name,
+                group,
+                Some(fault),
+                out,
+            );
+        }
+        Some(process)
+    }
+
+    /// Adds processes to an active group, in which their names are new, and starts what is to start. No event tells of it,
+    /// as in the plug-in supervisor_twiddler; what they do is told like that of any process.
+    // Differs: in the plug-in they stand in getAllConfigInfo too, and come back when the group is removed and added. The
+    // configuration read last is what the files say, here and for whoever compares the two.
+    pub(super) fn join(
+        &mut self,
+        name: &GroupName,
+        processes: &[Arc<ProcessSpec>],
+        now: Now,
+        out: &mut Actions,
+    ) {
+        if !self.groups.contains_key(name) {
+            return;
+        }
+        let mut files = Vec::new();
+        let mut seated = Vec::with_capacity(processes.len());
+        for process in processes {
+            let made = self.names.make(process, &self.last_read.daemon);
+            files.extend([&made.stdout, &made.stderr].into_iter().flatten().cloned());
+            let slot = self.seat_process(process, auto::paths(process, Some(&made)));
+            seated.push((Arc::clone(process), slot));
+            out.push(Action::Log(Line::ProcessAdded {
+                name: process.name.clone(),
+                group: name.clone(),
+            }));
+        }
+        if !files.is_empty() {
+            out.push(Action::CreateLogs(files));
+        }
+        let autostart: Vec<u32> = seated
+            .iter()
+            .filter(|(process, _)| process.autostart)
+            .map(|&(_, slot)| slot)
+            .collect();
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        let spec = Arc::make_mut(&mut group.spec);
+        let old = std::mem::take(&mut spec.processes);
+        let mut all: Vec<_> = old
+            .into_iter()
+            .zip(std::mem::take(&mut group.slots))
+            .chain(seated)
+            .collect();
+        all.sort_by(|(a, _), (b, _)| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+        (spec.processes, group.slots) = all.into_iter().unzip();
+        let slots = group.slots.clone();
+        let by_name = self.by_name(&slots);
+        if let Some(group) = self.groups.get_mut(name) {
+            group.by_name = by_name;
+        }
+        for slot in autostart {
+            self.step(slot, now, out, |process, moment| {
+                process.start(slot, moment);
+            });
+        }
+    }
+
+    /// Takes a stopped process out of its active group, which goes on without it.
+    pub(super) fn part(&mut self, slot: u32, out: &mut Actions) {
+        let Some((name, group)) = self.names_of(slot) else {
+            return;
+        };
+        let Some(process) = self.unseat_process(slot, out) else {
+            return;
+        };
+        debug_assert!(process.state().is_stopped(), "only what is stopped parts");
+        if let Some(group) = self.groups.get_mut(&group) {
+            let spec = Arc::make_mut(&mut group.spec);
+            // From the end, where those stand that go when a program shrinks.
+            if let Some(place) = group.slots.iter().rposition(|&other| other == slot) {
+                group.slots.remove(place);
+                spec.processes.remove(place);
+            }
+            if let Some(place) = group.by_name.iter().rposition(|&other| other == slot) {
+                group.by_name.remove(place);
+            }
+            for program in &mut spec.programs {
+                if let Some(place) = program.members.iter().rposition(|member| *member == name) {
+                    program.members.remove(place);
+                }
+            }
+        }
+        out.push(Action::Log(Line::ProcessRemoved { name, group }));
     }
 
     /// The slot of a process.

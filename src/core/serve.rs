@@ -7,7 +7,8 @@ use super::ticket::{Batch, Member, Pending, Purpose, Until, Verb, Waiter};
 use super::{Action, Actions, AuditLine, Fleet, SignalScope};
 use crate::api::{Fault, FaultCode, TargetResult, Ticket};
 use crate::domain::{
-    Errno, GroupName, Line, Now, ProcessName, ProcessState, Signal, SpawnError, SupervisorState,
+    Errno, GroupName, Line, Namespec, Now, ProcessName, ProcessState, Signal, SpawnError,
+    SupervisorState,
 };
 
 /// Whether work on a batch can go on.
@@ -28,7 +29,10 @@ impl Fleet {
                 | Pending::Restart
                 | Pending::ClearDaemonLog
                 | Pending::AddGroup(_)
-                | Pending::Stdin(_)),
+                | Pending::Stdin(_)
+                | Pending::Adding(_)
+                | Pending::Scaling(_)
+                | Pending::Rolling(_)),
             ) => {
                 self.tickets.insert(ticket, other);
                 None
@@ -82,7 +86,7 @@ impl Fleet {
     }
 
     /// Whether the member's slot still holds the member.
-    fn is_here(&self, member: &Member) -> bool {
+    pub(super) fn is_here(&self, member: &Member) -> bool {
         self.seats
             .get(member.slot)
             .is_some_and(|process| process.tenure == member.tenure)
@@ -134,8 +138,9 @@ impl Fleet {
             Verb::Start { .. } => self.check(ticket, batch, member, out),
             Verb::Stop { wait } => {
                 if !concerned {
-                    // An automatic restart may be due: who asks for a stop does not want it.
+                    // A restart may be due: who asks for a stop does not want it.
                     self.step(member.slot, now, out, Process::forget_restart);
+                    self.call_off_restarts(member.slot, out);
                     if batch.one.is_some() {
                         self.settle_now(batch, &member, Some(FaultCode::NotRunning));
                     }
@@ -249,6 +254,11 @@ impl Fleet {
         now: Now,
         out: &mut Actions,
     ) {
+        if let Some(Pending::Rolling(rolling)) = self.tickets.get_mut(&ticket) {
+            rolling.checked(found);
+            self.roused.push(ticket);
+            return;
+        }
         let Some(mut batch) = self.take_batch(ticket) else {
             return;
         };
@@ -428,13 +438,29 @@ impl Fleet {
         fault: Option<Fault>,
         out: &mut Actions,
     ) {
-        let Some(mut batch) = self.take_batch(ticket) else {
-            return;
-        };
         let result = TargetResult {
             process: process.clone(),
             group: group.clone(),
             fault,
+        };
+        let Some(mut batch) = self.take_batch(ticket) else {
+            match self.tickets.get_mut(&ticket) {
+                Some(Pending::Scaling(scaling)) => scaling.settle(index, result),
+                Some(Pending::Rolling(rolling)) => rolling.settle(index, result),
+                // Nobody waits for a process with these.
+                Some(
+                    Pending::Batch(_)
+                    | Pending::Reread
+                    | Pending::Restart
+                    | Pending::ClearDaemonLog
+                    | Pending::AddGroup(_)
+                    | Pending::Stdin(_)
+                    | Pending::Adding(_),
+                )
+                | None => return,
+            }
+            self.roused.push(ticket);
+            return;
         };
         batch.settle(index, immediate, result);
         self.put_batch(ticket, batch, out);
@@ -450,12 +476,16 @@ impl Fleet {
     ) -> Fault {
         match self.tickets.get(&ticket) {
             Some(Pending::Batch(batch)) => code.of(batch.named(group, process)),
+            Some(Pending::Scaling(_) | Pending::Rolling(_)) => {
+                code.of(Namespec::print(group.as_str(), process.as_str()))
+            }
             Some(
                 Pending::Reread
                 | Pending::Restart
                 | Pending::ClearDaemonLog
                 | Pending::AddGroup(_)
-                | Pending::Stdin(_),
+                | Pending::Stdin(_)
+                | Pending::Adding(_),
             )
             | None => code.bare(),
         }
@@ -514,7 +544,8 @@ impl Fleet {
     }
 }
 
-fn result(member: &Member, fault: Option<Fault>) -> TargetResult {
+/// What became of a member.
+pub(super) fn result(member: &Member, fault: Option<Fault>) -> TargetResult {
     TargetResult {
         process: member.process.clone(),
         group: member.group.clone(),

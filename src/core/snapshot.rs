@@ -194,7 +194,7 @@ impl Fleet {
             Group {
                 spec: Arc::clone(spec),
                 added,
-                slots: slots.into(),
+                slots,
                 by_name,
                 unstopped,
             },

@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::compose::Scaling;
 use super::process::{Process, Trouble};
+use super::rolling::Rolling;
 use super::stage::{Stage, Was};
 use crate::api::{Caller, Fault, FaultCode, Reply, TargetResult, Ticket};
 use crate::domain::{GroupName, Namespec, ProcessName, ProcessState, Signal};
@@ -276,6 +278,12 @@ pub(super) enum Pending {
     AddGroup(GroupName),
     /// Bytes are on their way to a standard input; the name as typed.
     Stdin(String),
+    /// A program is on its way to a group.
+    Adding(GroupName),
+    /// A program is on its way to another number of processes.
+    Scaling(Box<Scaling>),
+    /// Processes are restarted one after another.
+    Rolling(Box<Rolling>),
 }
 
 /// Why a signal is out.

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::session::Session;
-use super::{daemon, group, log, process, render};
+use super::{daemon, group, live, log, process, render};
 
 /// What completes the words behind an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub(super) struct Action {
     pub(super) completes: Completion,
     /// It stands in the list that `help` prints.
     pub(super) listed: bool,
+    /// Supervisor does not have it; it stands in a list of its own, as actions of plug-ins do.
+    pub(super) is_ours: bool,
     /// What `help` and usage errors print; none at all for words that Supervisor has no help for.
     pub(super) help: &'static str,
     /// What only `help` prints besides: things that Supervisor does not have.
@@ -97,6 +99,25 @@ pub(super) const ACTIONS: &[Action] = &[
              restart all\t\tRestart all processes\n\
              Note: restart does not reread config files. For that, see reread and update.",
         ),
+    action("scale", live::scale)
+        .own()
+        .completed(Completion::Groups)
+        .help(
+            "scale <program> <count>\t\tGive a program so many processes, until the next update\n\
+             scale <gname>:<program> <count>\tThe same where several groups have the program\n\
+             Note: processes that stay are left alone; those beyond are stopped, the highest number first.",
+        ),
+    action("serialrestart", live::serialrestart)
+        .own()
+        .completed(Completion::Processes)
+        .help(
+            "serialrestart <name> [...]\tRestart processes one after another, each when the one before is RUNNING\n\
+             serialrestart <gname>:*\t\tThe same for what runs of a group\n\
+             serialrestart <pattern>\t\tThe same for whatever fits, such as web_*\n\
+             serialrestart all\t\tThe same for all that runs\n\
+             serialrestart -n <count> ...\tSo many at a time\n\
+             Note: it ends at the first that fails and leaves the rest as it is; it goes on when you leave.",
+        ),
     action("shutdown", daemon::shutdown).help("shutdown \tShut the remote supervisord down."),
     action("signal", process::signal)
         .completed(Completion::Processes)
@@ -158,6 +179,7 @@ const fn action(name: &'static str, run: fn(&mut Session, &str) -> Result<(), Fa
         name,
         completes: Completion::None,
         listed: true,
+        is_ours: false,
         help: "",
         help_ours: "",
         run,
@@ -172,6 +194,11 @@ impl Action {
 
     const fn hidden(mut self) -> Self {
         self.listed = false;
+        self
+    }
+
+    const fn own(mut self) -> Self {
+        self.is_ours = true;
         self
     }
 
@@ -193,20 +220,27 @@ pub(super) fn find(name: &str) -> Option<&'static Action> {
 
 /// `help [topic]`
 fn help(session: &mut Session, topic: &str) -> Result<(), Failure> {
-    const HEADING: &str = "default commands (type help <topic>):";
+    const HEADINGS: [(&str, bool); 2] = [
+        ("default commands (type help <topic>):", false),
+        // Differs: Supervisor has no such actions.
+        ("supervisord commands (type help <topic>):", true),
+    ];
     if topic.is_empty() {
-        session.say("")?;
-        session.say(HEADING)?;
-        session.say(&"=".repeat(HEADING.len()))?;
-        let names: Vec<&str> = ACTIONS
-            .iter()
-            .filter(|action| action.listed)
-            .map(|action| action.name)
-            .collect();
-        for line in render::columns(&names) {
-            session.say(&line)?;
+        for (heading, are_ours) in HEADINGS {
+            session.say("")?;
+            session.say(heading)?;
+            session.say(&"=".repeat(heading.len()))?;
+            let names: Vec<&str> = ACTIONS
+                .iter()
+                .filter(|action| action.listed && action.is_ours == are_ours)
+                .map(|action| action.name)
+                .collect();
+            for line in render::columns(&names) {
+                session.say(&line)?;
+            }
+            session.say("")?;
         }
-        return session.say("");
+        return Ok(());
     }
     match find(topic).filter(|action| !action.help.is_empty()) {
         Some(action) => {

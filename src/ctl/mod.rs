@@ -9,6 +9,7 @@ mod file;
 mod follow;
 mod group;
 mod http;
+mod live;
 mod log;
 mod options;
 mod process;

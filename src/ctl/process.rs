@@ -22,7 +22,7 @@ enum Words {
 }
 
 /// An action that is done to each of several processes.
-struct Verb {
+pub(super) struct Verb {
     name: &'static str,
     one: &'static str,
     /// None: groups are not accepted.
@@ -37,7 +37,21 @@ struct Verb {
     no_names: u8,
 }
 
-const START: Verb = Verb {
+impl Verb {
+    /// What is said of a fault, without the name and the word for an error; none: the fault's own text.
+    pub(super) fn word(&self, status: i64) -> Option<&'static str> {
+        let (_, words) = self
+            .words
+            .iter()
+            .find(|(code, _)| i64::from(code.code()) == status)?;
+        match words {
+            Words::Plain(text) | Words::Error(text) => Some(text),
+            Words::Text => None,
+        }
+    }
+}
+
+pub(super) const START: Verb = Verb {
     name: "start",
     one: "supervisor.startProcess",
     group: Some("supervisor.startProcessGroup"),
@@ -282,7 +296,8 @@ fn is(failure: &Failure, fault: FaultCode) -> bool {
     failure.fault() == Some(i64::from(fault.code()))
 }
 
-fn all_processes(session: &mut Session) -> Result<Vec<Process>, Failure> {
+/// Every process, as the server tells of it.
+pub(super) fn all_processes(session: &mut Session) -> Result<Vec<Process>, Failure> {
     let answer = session.call("supervisor.getAllProcessInfo", Vec::new())?;
     reply::all(&answer, Process::read)
 }

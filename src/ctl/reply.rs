@@ -187,6 +187,23 @@ impl Difference {
     }
 }
 
+/// What became of a program whose number of processes was changed: namespecs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Scaled {
+    pub(super) added: Vec<String>,
+    pub(super) removed: Vec<String>,
+}
+
+impl Scaled {
+    pub(super) fn read(value: &Value) -> Result<Self, Failure> {
+        let names = |name| all(member(value, name)?, as_text);
+        Ok(Self {
+            added: names("added")?,
+            removed: names("removed")?,
+        })
+    }
+}
+
 fn unexpected(wanted: &str) -> Failure {
     Failure::Garbage(format!("{wanted} expected"))
 }

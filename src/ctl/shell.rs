@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn ctl_02_completion() {
-        let table: [(&str, &[&str]); 14] = [
+        let table: [(&str, &[&str]); 17] = [
             ("sta", &["start ", "status "]),
             ("  sto", &["stop "]),
             ("hel", &["help "]),
@@ -235,6 +235,9 @@ mod tests {
             ("stop x cat n", &["num:* ", "num:num_00 ", "num:num_01 "]),
             ("update n", &["num "]),
             ("signal HUP num:num_0", &["num:num_00 ", "num:num_01 "]),
+            ("sca", &["scale "]),
+            ("scale n", &["num "]),
+            ("serialrestart -n 2 num:num_01", &["num:num_01 "]),
             ("avail c", &[]),
             ("nosuch c", &[]),
         ];

@@ -3,7 +3,7 @@
 use super::machine::Machine;
 use crate::config;
 use crate::config::options::DaemonOptions;
-use crate::config::spec::Config;
+use crate::config::spec::{Composition, Config, Order};
 use crate::core::{LoadError, LoadReason};
 use crate::sys;
 
@@ -27,6 +27,17 @@ pub(super) fn reload(
         });
     }
     Ok(config)
+}
+
+/// Makes the processes of a section for a group that is active.
+pub(super) fn compose(
+    options: &DaemonOptions,
+    machine: &Machine,
+    order: &Order,
+) -> Result<Composition, String> {
+    let path = options.config_path.clone().unwrap_or_default();
+    // The sentence alone, as for every fault about a configuration.
+    config::compose(&path, order, machine).map_err(|errors| errors.first)
 }
 
 /// Why the daemon cannot become the user of `config`, if it cannot.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::fatal::Fatal;
 use super::machine::Machine;
 use super::pidfile::Pidfile;
-use super::reload::reload;
+use super::reload::{compose, reload};
 use crate::config::options::DaemonOptions;
 use crate::config::spec::{Config, DaemonSpec};
 use crate::control::{ControlHandle, EventFeed};
@@ -168,11 +168,13 @@ fn one(
     let (options, machine) = (options.clone(), machine.clone());
     let feed = EventFeed::new();
     let publisher = feed.clone();
+    let (for_programs, its_machine) = (options.clone(), machine.clone());
     let engine = Engine::new(Parts {
         fleet: Fleet::new(identity, config.clone()),
         signals,
         load: Arc::new(move |reason| reload(&options, &machine, reason)),
         publish: Box::new(move |event| publisher.publish(event)),
+        compose: Arc::new(move |order| compose(&for_programs, &its_machine, order)),
     })
     .map_err(broken("cannot start the engine"))?;
 
@@ -200,6 +202,7 @@ fn one(
         events: feed,
         log: Arc::new(move |line| log.log(line)),
         rpc_interfaces: config.rpc_interfaces.clone(),
+        twiddler: config.twiddler.clone(),
         limits: front::Limits::of_this_process(),
     };
     let doors = front::start(front).map_err(broken("cannot start the front thread"))?;

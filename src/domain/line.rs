@@ -226,12 +226,55 @@ lines! {
     NoMethodName { data: String } = Error "XML-RPC request data {data} is invalid: no method name";
     MethodFailed { data: String, error: String } = Critical "Handling XML-RPC request with data {data} raised an unexpected exception: {error}";
     Access { peer: String, request: String, status: u16, bytes: u64, time: String } = Trace "{peer} - - [{time}] \"{request}\" {status} {bytes}";
+    ProcessAdded { name: ProcessName, group: GroupName } = Info ours "added process '{name}' to group '{group}'";
+    ProcessRemoved { name: ProcessName, group: GroupName } = Info ours "removed process '{name}' from group '{group}'";
+    SaidCritical { text: String } = Critical "{text}";
+    SaidError { text: String } = Error "{text}";
+    SaidWarn { text: String } = Warn "{text}";
+    SaidInfo { text: String } = Info "{text}";
+    SaidDebug { text: String } = Debug "{text}";
+    SaidTrace { text: String } = Trace "{text}";
+    SaidBlather { text: String } = Blather "{text}";
     Audit { who: String, verb: String, target: String, result: String } = Debug ours "audit: {who} {verb} {target}: {result}";
+}
+
+impl Line {
+    /// What a client wants the log to say, as one line: it must not be able to write what looks like a line of ours.
+    // Differs: the plug-in supervisor_twiddler writes control characters as they are.
+    #[must_use]
+    pub fn said(level: Level, message: &str) -> Self {
+        let text = message.chars().fold(String::new(), |mut text, c| {
+            if c.is_control() {
+                text.extend(c.escape_default());
+            } else {
+                text.push(c);
+            }
+            text
+        });
+        match level {
+            Level::Critical => Self::SaidCritical { text },
+            Level::Error => Self::SaidError { text },
+            Level::Warn => Self::SaidWarn { text },
+            Level::Info => Self::SaidInfo { text },
+            Level::Debug => Self::SaidDebug { text },
+            Level::Trace => Self::SaidTrace { text },
+            Level::Blather => Self::SaidBlather { text },
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_writes_one_line_at_its_level() {
+        for (level, ..) in Level::ALL {
+            let line = Line::said(level, "a\r\nb\u{1b}[1m é%");
+            assert_eq!(line.level(), level);
+            assert_eq!(line.to_string(), "a\\r\\nb\\u{1b}[1m é%");
+        }
+    }
 
     #[test]
     fn log_02_seven_levels() {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::bus::{Bus, Publish};
 use super::inbox::{Answer, Asked, Inbox, InboxSender, Message};
-use super::loader::{Load, Loader};
+use super::loader::{Compose, Load, Loader};
 use crate::api::Ticket;
 use crate::config::spec::Config;
 use crate::core::{Actions, DaemonSignal, Fleet, Input, Outcome};
@@ -48,6 +48,8 @@ pub struct Parts {
     pub load: Arc<Load>,
     /// Hears of every event. Must not block.
     pub publish: Publish,
+    /// Makes processes of a section.
+    pub compose: Arc<Compose>,
 }
 
 /// The actor. Made first, so that the other threads can be given its inbox; then run.
@@ -114,7 +116,7 @@ impl Engine {
             sender,
             signals: parts.signals,
             fleet: parts.fleet,
-            loader: Loader::new(parts.load),
+            loader: Loader::new(parts.load, parts.compose),
             bus: Bus::new(parts.publish),
             children: BTreeMap::new(),
             tokens: HashMap::new(),
@@ -236,6 +238,10 @@ impl Engine {
                     }
                     self.feed(Input::Loaded { reason, result }, hands);
                     sys::give_back();
+                }
+                Message::Composed(ticket, result) => {
+                    self.loader.ended(&self.sender);
+                    self.feed(Input::Composed { ticket, result }, hands);
                 }
             }
         }

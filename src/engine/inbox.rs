@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use crate::api::{Caller, Fault, Grant, Reply, Request};
-use crate::config::spec::Config;
+use crate::api::{Caller, Fault, Grant, Reply, Request, Ticket};
+use crate::config::spec::{Composition, Config};
 use crate::core::{LoadError, LoadReason};
 use crate::output::Report;
 use crate::spawn::Done;
@@ -42,6 +42,8 @@ pub(super) enum Message {
     Spawn(Done),
     /// The loader has read the configuration.
     Loaded(LoadReason, Result<Arc<Config>, LoadError>),
+    /// The loader has made processes, or found what is wrong with them.
+    Composed(Ticket, Result<Box<Composition>, String>),
 }
 
 /// Bytes of event data that may wait in the inbox. What exceeds it is dropped and counted: events may be lost, decisions
@@ -95,6 +97,11 @@ impl InboxSender {
     /// Puts a configuration that was read.
     pub fn loaded(&self, reason: LoadReason, result: Result<Arc<Config>, LoadError>) {
         self.put(Message::Loaded(reason, result));
+    }
+
+    /// Puts processes that were made.
+    pub fn composed(&self, ticket: Ticket, result: Result<Box<Composition>, String>) {
+        self.put(Message::Composed(ticket, result));
     }
 
     fn put(&self, message: Message) {

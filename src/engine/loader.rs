@@ -1,27 +1,39 @@
-//! Reads the configuration on a thread of its own, because name services and file systems may stall: one reading at a
-//! time, the others wait their turn.
+//! Reads the configuration, or makes processes of one section, on a thread of its own, because name services and file
+//! systems may stall: one reading at a time, the others wait their turn.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::inbox::InboxSender;
-use crate::config::spec::Config;
+use crate::api::Ticket;
+use crate::config::spec::{Composition, Config, Order};
 use crate::core::{LoadError, LoadReason};
 
 /// Reads the configuration afresh, for this reason.
 pub type Load = dyn Fn(&LoadReason) -> Result<Config, LoadError> + Send + Sync;
+/// Makes processes of a section; an error is the sentence for what is wrong with it.
+pub type Compose = dyn Fn(&Order) -> Result<Composition, String> + Send + Sync;
 
-/// The loader and those who wait for it.
+/// What the loader is asked for.
+#[derive(Debug, Clone, PartialEq)]
+enum Wish {
+    Load(LoadReason),
+    Compose(Ticket, Arc<Order>),
+}
+
+/// The loader and those who wait for it: no more than there are tickets, and one hangup.
 pub(super) struct Loader {
     load: Arc<Load>,
-    waiting: VecDeque<LoadReason>,
+    compose: Arc<Compose>,
+    waiting: VecDeque<Wish>,
     busy: bool,
 }
 
 impl Loader {
-    pub(super) fn new(load: Arc<Load>) -> Self {
+    pub(super) fn new(load: Arc<Load>, compose: Arc<Compose>) -> Self {
         Self {
             load,
+            compose,
             waiting: VecDeque::new(),
             busy: false,
         }
@@ -29,11 +41,20 @@ impl Loader {
 
     /// Asks for a reading.
     pub(super) fn ask(&mut self, reason: LoadReason, inbox: &InboxSender) {
+        let is_hangup = reason == LoadReason::Hangup;
+        let wish = Wish::Load(reason);
         // Signals that come while one of their kind waits are one.
-        if reason == LoadReason::Hangup && self.waiting.contains(&reason) {
+        if is_hangup && self.waiting.contains(&wish) {
             return;
         }
-        self.waiting.push_back(reason);
+        self.waiting.push_back(wish);
+        self.next(inbox);
+    }
+
+    /// Asks for processes.
+    pub(super) fn compose(&mut self, ticket: Ticket, order: Order, inbox: &InboxSender) {
+        self.waiting
+            .push_back(Wish::Compose(ticket, Arc::new(order)));
         self.next(inbox);
     }
 
@@ -47,30 +68,54 @@ impl Loader {
         if self.busy {
             return;
         }
-        let Some(reason) = self.waiting.pop_front() else {
+        let Some(wish) = self.waiting.pop_front() else {
             return;
         };
-        let (load, to, kept) = (self.load.clone(), inbox.clone(), reason.clone());
+        let (load, compose) = (self.load.clone(), self.compose.clone());
+        let (to, kept) = (inbox.clone(), wish.clone());
         let thread = std::thread::Builder::new().name("loader".to_owned());
         let started = thread.spawn(move || {
-            let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| load(&reason)));
-            let result = read
-                .unwrap_or_else(|_| Err(internal("reading the configuration panicked".to_owned())));
-            to.loaded(reason, result.map(Arc::new));
+            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match &wish {
+                Wish::Load(reason) => Done::Loaded(load(reason).map(Arc::new)),
+                Wish::Compose(_, order) => Done::Composed(compose(order).map(Box::new)),
+            }));
+            match (done, wish) {
+                (Ok(Done::Loaded(result)), Wish::Load(reason)) => {
+                    to.loaded(reason, result);
+                }
+                (Ok(Done::Composed(result)), Wish::Compose(ticket, _)) => {
+                    to.composed(ticket, result);
+                }
+                (_, wish) => fail(wish, "reading the configuration panicked".to_owned(), &to),
+            }
         });
         self.busy = true;
         if let Err(error) = started {
-            inbox.loaded(
+            fail(
                 kept,
-                Err(internal(format!("cannot start the loader thread: {error}"))),
+                format!("cannot start the loader thread: {error}"),
+                inbox,
             );
         }
     }
 }
 
-fn internal(sentence: String) -> LoadError {
-    LoadError {
-        all: vec![sentence.clone()],
-        sentence,
+/// What came of a wish.
+enum Done {
+    Loaded(Result<Arc<Config>, LoadError>),
+    Composed(Result<Box<Composition>, String>),
+}
+
+/// Tells that a wish came to nothing for a reason of ours.
+fn fail(wish: Wish, sentence: String, to: &InboxSender) {
+    match wish {
+        Wish::Load(reason) => to.loaded(
+            reason,
+            Err(LoadError {
+                all: vec![sentence.clone()],
+                sentence,
+            }),
+        ),
+        Wish::Compose(ticket, _) => to.composed(ticket, Err(sentence)),
     }
 }

@@ -9,4 +9,4 @@ mod perform;
 pub use actor::{Ended, Engine, Hands, Parts};
 pub use bus::Publish;
 pub use inbox::{Answer, Asked, EngineGone, InboxSender};
-pub use loader::Load;
+pub use loader::{Compose, Load};

@@ -57,6 +57,7 @@ impl Engine {
             }
             Action::Deliver(life, envelope) => hands.output.send(Command::Deliver(life, envelope)),
             Action::Load(reason) => self.loader.ask(reason, &self.sender),
+            Action::Compose(ticket, order) => self.loader.compose(ticket, order, &self.sender),
             Action::Log(line) => hands.output.log(line),
             Action::Audit(audit) => hands.output.log(audit_line(audit)),
             Action::Publish(event) => self.bus.publish(&event),

@@ -19,7 +19,7 @@ use super::registry::{Busy, Place};
 use super::stream::Stream;
 use super::web::{self, Live};
 use super::{logtail, xmlrpc};
-use crate::api::{Caller, SupervisorInterface};
+use crate::api::{Caller, Interfaces};
 use crate::config::spec::Credentials;
 use crate::control::{self, ControlHandle, PageToken, Verdict};
 use crate::domain::Line;
@@ -32,7 +32,7 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(20);
 pub(super) struct Shared {
     pub(super) control: ControlHandle,
     pub(super) log: Log,
-    pub(super) interface: SupervisorInterface,
+    pub(super) interface: Interfaces,
     /// Names besides addresses and `localhost` under which a browser may call us ours.
     pub(super) host_names: Vec<String>,
     /// KiB of request bodies that may be in memory.

@@ -23,7 +23,7 @@ use super::registry::{Place, Registry};
 use super::stream::{Io, Stream};
 use super::web::{self, Live};
 use super::xmlrpc::BODIES_KIB_MAX;
-use crate::api::{Caller, Front as Door, SupervisorInterface};
+use crate::api::{Caller, Front as Door, Interfaces};
 use crate::config::spec::Credentials;
 use crate::control::{ControlHandle, EventFeed, PageToken};
 use crate::domain::Line;
@@ -78,6 +78,8 @@ pub struct Options {
     pub log: Log,
     /// Names of the `[rpcinterface:x]` sections; without `supervisor` there are no `supervisor.*` methods.
     pub rpc_interfaces: Vec<String>,
+    /// The whitelist of `[rpcinterface:twiddler]`; none: there are no `twiddler.*` methods.
+    pub twiddler: Option<Vec<String>>,
     /// What clients may use up.
     pub limits: Limits,
 }
@@ -115,12 +117,12 @@ pub fn start(options: Options) -> io::Result<Front> {
         events,
         log,
         rpc_interfaces,
+        twiddler,
         limits,
     } = options;
-    let interface = if rpc_interfaces.iter().any(|name| name == "supervisor") {
-        SupervisorInterface::Present
-    } else {
-        SupervisorInterface::Absent
+    let interface = Interfaces {
+        supervisor: rpc_interfaces.iter().any(|name| name == "supervisor"),
+        twiddler,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use crate::api::xmlrpc::Value;
 use crate::api::{ConfigView, FaultCode, ProcessView, Reply, TargetResult, WireType};
 use crate::config::spec::{LogSpec, LogTarget};
-use crate::domain::{GroupName, ProcessState};
+use crate::domain::{GroupName, Namespec, ProcessName, ProcessState};
 
 /// Renders an answer; `returns` is what METHODS says of the method.
 pub(super) fn reply(reply: Reply, returns: WireType) -> Value {
@@ -40,6 +40,20 @@ pub(super) fn reply(reply: Reply, returns: WireType) -> Value {
             Value::Array(vec![Value::Array(triple.into())])
         }
         Reply::LogFile(file) => Value::Text(path_or(file.as_ref(), "")),
+        Reply::Names(names) => names_of(&names),
+        Reply::Scaled {
+            group,
+            added,
+            removed,
+        } => {
+            let list = |names: &[ProcessName]| {
+                let name = |name: &ProcessName| {
+                    Value::Text(Namespec::print(group.as_str(), name.as_str()))
+                };
+                Value::Array(names.iter().map(name).collect())
+            };
+            fields([("added", list(&added)), ("removed", list(&removed))])
+        }
     }
 }
 
@@ -446,6 +460,7 @@ pub(super) mod tests {
             priority: 999,
             kind: GroupKind::Programs,
             processes: vec![process.clone()],
+            programs: Vec::new(),
         });
         let view = ConfigView {
             group,

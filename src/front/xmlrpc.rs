@@ -240,6 +240,7 @@ fn bind(
     let found = method(name)
         .filter(|method| connection.shared.interface.offers(method))
         .ok_or_else(|| FaultCode::UnknownMethod.bare())?;
+    connection.shared.interface.permits(found)?;
     Ok((found.bind(params)?, found.returns, found.permission))
 }
 
@@ -283,7 +284,7 @@ async fn single(
             let path = logs::path(ask(Ask::LogFile(of)).await?);
             logs::tail(path, offset, length).await
         }
-        Bound::ListMethods => Ok(texts(names(connection.shared.interface))),
+        Bound::ListMethods => Ok(texts(names(&connection.shared.interface))),
         Bound::MethodHelp(name) => described(&name).map(|method| Value::Text(method.help())),
         Bound::MethodSignature(name) => described(&name).map(|method| texts(method.signature())),
         // `element` has refused it, and `perform` has taken it apart.

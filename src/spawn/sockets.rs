@@ -578,6 +578,7 @@ mod tests {
         let group = |url: &str| {
             let process = Arc::new(fcgi("g", url, "c"));
             Arc::new(GroupSpec {
+                programs: Vec::new(),
                 name: process.group.clone(),
                 priority: 999,
                 kind: crate::config::spec::GroupKind::Programs,

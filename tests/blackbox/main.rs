@@ -16,6 +16,7 @@ mod churn;
 mod events;
 mod fcgi;
 mod host;
+mod live;
 mod pid_one;
 mod pidproxy;
 mod plugins;
@@ -36,5 +37,6 @@ fn main() -> ExitCode {
     trials.extend(pidproxy::trials());
     trials.extend(pid_one::trials());
     trials.extend(sources::trials());
+    trials.extend(live::trials());
     support::runner::run(trials)
 }

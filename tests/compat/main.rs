@@ -94,7 +94,7 @@ fn recorded_is_true(scenario: &Scenario, cast: Cast) -> Result<Outcome, String> 
             "SUPERVISOR_ORACLE is not set, the recording is trusted".to_owned(),
         ));
     }
-    if let Some(why) = scenario.cannot_run() {
+    if let Some(why) = scenario.cannot_run().or_else(|| scenario.lacks_plug_in()) {
         return Ok(Outcome::Skipped(why));
     }
     let live = play::play(scenario, cast)?;
@@ -124,6 +124,9 @@ fn agrees(scenario: &Scenario, cast: Cast) -> Result<Outcome, String> {
         return Ok(Outcome::Skipped("SUPERVISOR_ORACLE is not set".to_owned()));
     }
     if let Some(why) = scenario.cannot_run() {
+        return Ok(Outcome::Skipped(why));
+    }
+    if needs_oracle && let Some(why) = scenario.lacks_plug_in() {
         return Ok(Outcome::Skipped(why));
     }
     let recorded = read_recording(&recording(scenario))?;

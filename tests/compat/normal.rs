@@ -64,9 +64,14 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
+/// What `help` says of the actions that Supervisor does not have.
+const OUR_ACTIONS: &str = "\nsupervisord commands (type help <topic>):\n\
+                           =========================================\n\
+                           scale  serialrestart\n\n";
+
 /// Any text: output, files, faults.
 pub(crate) fn text(text: &str) -> String {
-    let mut text = text.to_owned();
+    let mut text = text.replace(OUR_ACTIONS, "");
     for (pattern, with) in [
         ("#-#-# #:#:#,# ", ""),
         ("uptime #:#:#", "uptime T"),

@@ -80,6 +80,22 @@ impl Scenario {
         }
         None
     }
+
+    /// Why the genuine program cannot play this here, although it is installed.
+    pub(crate) fn lacks_plug_in(&self) -> Option<String> {
+        let needed = self.needs.iter().any(|need| need == "twiddler");
+        let is_there = oracle().is_some_and(|venv| {
+            let python = std::process::Command::new(venv.join("bin/python"))
+                .args(["-c", "import supervisor_twiddler"])
+                .stderr(std::process::Stdio::null())
+                .status();
+            python.is_ok_and(|status| status.success())
+        });
+        (needed && !is_there).then(|| {
+            "supervisor_twiddler is not installed in SUPERVISOR_ORACLE, the recording is trusted"
+                .to_owned()
+        })
+    }
 }
 
 impl Differs {

@@ -261,6 +261,121 @@ fn compare(client: &std::path::Path, url: &str, line: &str, code: i32, wrong: &m
     }
 }
 
+fn outcome(name: &str, code: i32, text: &str) -> String {
+    format!(
+        "<value><struct>\n<member>\n<name>name</name>\n<value><string>{name}</string></value>\n</member>\n<member>\n<name>group</name>\n<value><string>w</string></value>\n</member>\n<member>\n<name>status</name>\n<value><int>{code}</int></value>\n</member>\n<member>\n<name>description</name>\n<value><string>{text}</string></value>\n</member>\n</struct></value>\n"
+    )
+}
+
+#[test]
+fn scale_and_serialrestart_say_what_the_server_says() {
+    let list = |items: &str| format!("<array><data>\n{items}</data></array>");
+    let names = |items: &str| {
+        let items: String = items
+            .split_whitespace()
+            .map(|name| format!("<value><string>{name}</string></value>"))
+            .collect();
+        list(&items)
+    };
+    let scaled = |added, removed| {
+        answer(&format!(
+            "<struct>\n<member>\n<name>added</name>\n<value>{}</value>\n</member>\n<member>\n<name>removed</name>\n<value>{}</value>\n</member>\n</struct>",
+            names(added),
+            names(removed)
+        ))
+    };
+    let left = "FAILED: left as it was, for w:a has failed";
+    let table: &[(&str, Vec<u8>, &str, i32)] = &[
+        (
+            "scale w 2",
+            scaled("w:b w:c", "w:a"),
+            "w:a: removed\nw:b: added\nw:c: added\n",
+            0,
+        ),
+        ("scale w 2", scaled("", ""), "w: no change\n", 0),
+        (
+            "scale w 2",
+            fault(10, "BAD_NAME: w"),
+            "w: ERROR (no such program)\n",
+            1,
+        ),
+        (
+            "scale w 2",
+            fault(30, "FAILED: not permitted: x"),
+            "w: ERROR (not permitted: x)\n",
+            1,
+        ),
+        (
+            "scale w 2",
+            fault(1, "UNKNOWN_METHOD"),
+            "w: ERROR (the server cannot do that)\n",
+            3,
+        ),
+        (
+            "scale w 2",
+            fault(6, "SHUTDOWN_STATE"),
+            "w: ERROR (SHUTDOWN_STATE)\n",
+            1,
+        ),
+        (
+            "scale w 2",
+            answer("<int>1</int>"),
+            "error: the server's answer cannot be understood: member added expected\n",
+            1,
+        ),
+        (
+            "serialrestart all",
+            answer(&list(&outcome("a", 80, "OK"))),
+            "w:a: restarted\n",
+            0,
+        ),
+        (
+            "serialrestart all",
+            answer(&list(
+                &[outcome("a", 50, "SPAWN_ERROR: w:a"), outcome("b", 30, left)].concat(),
+            )),
+            "w:a: ERROR (spawn error)\nw:b: left as it was, for w:a has failed\n",
+            7,
+        ),
+        (
+            "serialrestart all",
+            answer(&list(&outcome("a", 20, "NO_FILE: no such thing"))),
+            "w:a: ERROR (no such file)\n",
+            1,
+        ),
+        (
+            "serialrestart all",
+            answer(&list("")),
+            "nothing to restart: no process of that name runs\n",
+            0,
+        ),
+        (
+            "serialrestart all",
+            fault(
+                30,
+                "FAILED: w:a: a rolling restart of it is under way already",
+            ),
+            "serialrestart: ERROR (w:a: a rolling restart of it is under way already)\n",
+            1,
+        ),
+    ];
+    for (line, bytes, said, status) in table {
+        let bytes = bytes.clone();
+        let url = serve(move |method| match method {
+            "supervisor.getVersion" => answer(VERSION),
+            "supervisor.getAllProcessInfo" => answer("<array><data>\n</data></array>"),
+            _ => bytes.clone(),
+        });
+        let outcome = run(ours(), &url, line);
+        assert_eq!(outcome.stdout, *said, "{line}");
+        assert_eq!(
+            (outcome.stderr.as_str(), outcome.status),
+            ("", Some(*status)),
+            "{line}"
+        );
+    }
+}
+
 #[test]
 fn a_reader_that_leaves_is_no_error() {
     let url = serve(|method| {

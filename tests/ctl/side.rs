@@ -252,12 +252,18 @@ impl Drop for Side {
     }
 }
 
+/// What `help` says of the actions that Supervisor does not have.
+const OUR_ACTIONS: &str = "\nsupervisord commands (type help <topic>):\n\
+                           =========================================\n\
+                           scale  serialrestart\n\n";
+
 /// Takes away what may differ: directories, numbers of processes, times, the client's name, and Python's source lines.
 pub(crate) fn normal(text: &str, side: &Side) -> String {
     let text = text
         .replace(&side.dir.display().to_string(), "DIR")
         .replace(&side.client.display().to_string(), "CLIENT")
-        .replace(&format!(":{}", side.port), ":PORT");
+        .replace(&format!(":{}", side.port), ":PORT")
+        .replace(OUR_ACTIONS, "");
     text.split_inclusive('\n').map(normal_line).collect()
 }
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use supervisord::config::spec::{
-    AutoRestart, Config, DaemonSpec, FcgiSocket, GroupKind, GroupSpec, LogSpec, LogTarget,
-    ProcessKind, ProcessSpec,
+    AutoRestart, Composition, Config, DaemonSpec, FcgiSocket, GroupKind, GroupSpec, LogSpec,
+    LogTarget, Order, ProcessKind, ProcessSpec, ProgramSpec, Template,
 };
 use supervisord::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
 
@@ -28,6 +28,7 @@ pub(crate) fn config(chance: &mut Chance, size: u64) -> Arc<Config> {
         daemon: daemon(chance),
         servers: Vec::new(),
         rpc_interfaces: vec!["supervisor".to_owned()],
+        twiddler: None,
         groups,
         notes: Vec::new(),
     })
@@ -44,6 +45,10 @@ fn group(chance: &mut Chance, number: u64, members: u64) -> GroupSpec {
             }
             Arc::new(process)
         })
+        .collect();
+    let members = processes
+        .iter()
+        .map(|process| process.name.clone())
         .collect();
     processes.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
     GroupSpec {
@@ -70,6 +75,51 @@ fn group(chance: &mut Chance, number: u64, members: u64) -> GroupSpec {
         } else {
             GroupKind::Programs
         },
+        processes,
+        // One program of the group's name, so that people can say it without the group.
+        programs: vec![ProgramSpec {
+            template: template(&format!("g{number}")),
+            members,
+        }],
+    }
+}
+
+fn template(program: &str) -> Arc<Template> {
+    Arc::new(Template {
+        section: Arc::from(format!("program:{program}")),
+        file: Arc::from("/etc/supervisord.conf"),
+        here: Arc::from("/etc"),
+        options: Arc::from([]),
+        environment: Arc::from([]),
+        kind: ProcessKind::Program,
+    })
+}
+
+/// What the loader makes of an order.
+pub(crate) fn composition(chance: &mut Chance, order: &Order) -> Composition {
+    let (template, places) = match order {
+        Order::Rescale {
+            template, numprocs, ..
+        } => (
+            Arc::clone(template),
+            0..u64::try_from(*numprocs).expect("admitted"),
+        ),
+        Order::Program { name, .. } => {
+            let first = chance.below(12);
+            (template(name), first..first + chance.below(4))
+        }
+    };
+    let mut processes: Vec<_> = places
+        .map(|place| Arc::new(process(chance, order.group(), place)))
+        .collect();
+    let members = processes
+        .iter()
+        .map(|process| process.name.clone())
+        .collect();
+    processes.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+    Composition {
+        template,
+        members,
         processes,
     }
 }

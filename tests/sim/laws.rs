@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use supervisord::api::{FaultCode, ProcessView, Reply, Request, Target, Ticket};
-use supervisord::config::spec::{ProcessKind, ProcessSpec};
+use supervisord::api::{
+    Fault, FaultCode, ProcessView, Reply, Request, Target, TargetResult, Ticket,
+};
+use supervisord::config::spec::{Composition, ProcessKind, ProcessSpec};
 use supervisord::core::{Action, Fleet, Input, Outcome};
 use supervisord::domain::{
-    Event, EventKind, GroupName, Life, Now, ProcessName, ProcessState, Signal,
+    Event, EventKind, GroupName, Life, Line, Now, ProcessName, ProcessState, Signal,
 };
 
 use crate::listeners::Listeners;
@@ -115,11 +117,35 @@ impl Laws {
                     self.seen.insert("Release".to_owned());
                 }
                 Action::Finish(_) => {
-                    let left = self.holding.iter().find(|(_, up)| !**up);
+                    // One that is UNKNOWN may still be writing its last output out; nobody waits for that.
+                    let unknown = |life: &Life| {
+                        let lived = self.lives.get(life);
+                        let told = lived.and_then(|lived| self.told.get(&lived.name));
+                        told.is_none_or(|told| told.state == ProcessState::Unknown)
+                    };
+                    let left = self
+                        .holding
+                        .iter()
+                        .find(|(life, up)| !**up && !unknown(life));
                     assert_eq!(left, None, "a socket is never given back");
                 }
                 Action::Signal { life, signal, .. } => self.signal(now, *life, *signal, actions),
                 Action::Publish(event) => self.event(event),
+                Action::Log(Line::ProcessAdded { name, group }) => {
+                    // It begins anew.
+                    self.told.remove(&(group.to_string(), name.to_string()));
+                }
+                Action::Log(Line::ProcessRemoved { name, group }) => {
+                    let name = (group.to_string(), name.to_string());
+                    if let Some(told) = self.told.remove(&name) {
+                        assert!(
+                            told.state.is_stopped(),
+                            "{name:?} is removed while {:?}",
+                            told.state
+                        );
+                    }
+                    self.lives.retain(|_, lived| lived.name != name);
+                }
                 Action::Answer(ticket, answer) => {
                     let request = self.waiting.remove(ticket);
                     let request = request.expect("a ticket is answered once");
@@ -158,9 +184,19 @@ impl Laws {
             Action::Log(line) => line.variant().to_owned(),
             Action::Finish(outcome) => format!("{outcome:?}"),
             Action::Answer(_, Err(fault)) => fault.code.name().to_owned(),
+            Action::Answer(_, Ok(Reply::Scaled { added, removed, .. })) => {
+                match (added.is_empty(), removed.is_empty()) {
+                    (false, _) => "scaled up".to_owned(),
+                    (true, false) => "scaled down".to_owned(),
+                    (true, true) => "scaled to what it was".to_owned(),
+                }
+            }
             Action::Answer(_, Ok(Reply::Results(results))) => {
                 for fault in results.iter().filter_map(|result| result.fault.as_ref()) {
                     self.seen.insert(format!("result {}", fault.code.name()));
+                    if is_left(fault) {
+                        self.seen.insert("rolling restart ended early".to_owned());
+                    }
                 }
                 return;
             }
@@ -309,6 +345,11 @@ impl Laws {
                 .map_or(ProcessState::Stopped, |told| told.state),
             Target::Group(_) | Target::All => ProcessState::Stopped,
         };
+        if let (Request::RollingRestart { at_once, .. }, Ok(Reply::Results(results))) =
+            (request, answer)
+        {
+            self.rolled(*at_once, results);
+        }
         if answer != Ok(&Reply::Done) {
             return;
         }
@@ -328,6 +369,64 @@ impl Laws {
                 );
             }
             _ => {}
+        }
+    }
+
+    /// One after another: after a failure nothing more is restarted.
+    fn rolled(&self, at_once: u32, results: &[TargetResult]) {
+        let fault = |result: &TargetResult| result.fault.clone();
+        let failed = results
+            .iter()
+            .position(|result| fault(result).is_some_and(|fault| !is_refused(&fault)));
+        let Some(failed) = failed else { return };
+        let later = &results[failed + 1..];
+        let more = later
+            .iter()
+            .filter(|result| !fault(result).is_some_and(|fault| is_left(&fault)))
+            .count();
+        assert!(
+            more < at_once as usize,
+            "{more} more after a failure, {at_once} at once: {results:?}"
+        );
+    }
+
+    /// A change of a program leaves whoever stays as he is: `wanted` came of it.
+    pub(crate) fn who_stays_is_not_touched(
+        &self,
+        wanted: &Composition,
+        before: &[ProcessView],
+        after: &[ProcessView],
+        actions: &[Action],
+    ) {
+        let stays = |group: &GroupName, name: &ProcessName| {
+            let of_it = wanted.processes.first();
+            of_it.is_some_and(|of_it| of_it.group == *group) && wanted.members.contains(name)
+        };
+        // A deadline may have come at the same moment, and have changed somebody.
+        let mut changed: BTreeSet<Name> = BTreeSet::new();
+        for action in actions {
+            if let Action::Publish(event) = action
+                && let (Some(group), Some(process)) = (&event.group, &event.process)
+                && let EventKind::ProcessState { to, .. } = &event.kind
+            {
+                assert!(
+                    *to != ProcessState::Stopping || !stays(group, process),
+                    "{group}:{process} stays, and is stopped"
+                );
+                changed.insert((group.to_string(), process.to_string()));
+            }
+        }
+        let key = |view: &ProcessView| (view.group.to_string(), view.name.to_string());
+        let after: BTreeMap<Name, &ProcessView> =
+            after.iter().map(|view| (key(view), view)).collect();
+        for view in before.iter().filter(|view| stays(&view.group, &view.name)) {
+            let name = key(view);
+            let now = after.get(&name).expect("who stays is there");
+            assert!(
+                changed.contains(&name)
+                    || (view.pid, view.state, view.start) == (now.pid, now.state, now.start),
+                "{name:?} was {view:?} and is {now:?}"
+            );
         }
     }
 
@@ -402,6 +501,19 @@ impl Laws {
         }
         self.seen
     }
+}
+
+/// Not reached, since another one has failed.
+fn is_left(fault: &Fault) -> bool {
+    fault
+        .extra
+        .as_ref()
+        .is_some_and(|text| text.starts_with("left as it was"))
+}
+
+/// Refused from the start.
+fn is_refused(fault: &Fault) -> bool {
+    fault.extra.as_deref() == Some("not permitted")
 }
 
 fn legal(from: ProcessState, to: ProcessState) -> bool {

@@ -36,6 +36,7 @@ const MUST_HAPPEN: &[&str] = &[
     "EventProcessed",
     "EventRejected",
     "GaveUp",
+    "INCORRECT_PARAMETERS",
     "IgnoredHangup",
     "KillInBackoff",
     "KillingNow",
@@ -54,6 +55,8 @@ const MUST_HAPPEN: &[&str] = &[
     "PROCESS_STATE_STOPPING",
     "PROCESS_STATE_UNKNOWN",
     "PoolOverflow",
+    "ProcessAdded",
+    "ProcessRemoved",
     "Release",
     "Restart",
     "RestartFloored",
@@ -74,6 +77,10 @@ const MUST_HAPPEN: &[&str] = &[
     "result FAILED",
     "result NO_FILE",
     "result SPAWN_ERROR",
+    "rolling restart ended early",
+    "scaled down",
+    "scaled to what it was",
+    "scaled up",
 ];
 
 #[test]

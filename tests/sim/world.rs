@@ -9,8 +9,8 @@ use supervisord::core::{
     Action, Actions, DaemonSignal, Fleet, Identity, Input, LoadError, LoadReason, Outcome, Snapshot,
 };
 use supervisord::domain::{
-    Channel, Errno, ExitStatus, Life, Namespec, Now, Said, Signal, SpawnError, SupervisorState,
-    Tick, Verdict, Wall,
+    Channel, Errno, ExitStatus, Level, Life, Namespec, Now, Said, Signal, SpawnError,
+    SupervisorState, Tick, Verdict, Wall,
 };
 
 use crate::chance::Chance;
@@ -167,7 +167,18 @@ impl World {
         let copy = check_copy.then(|| restored(&self.fleet, self.now));
         self.laws.before(&input);
         let mut out = Actions::new();
+        let wanted = match &input {
+            Input::Composed {
+                result: Ok(wanted), ..
+            } => Some((wanted.clone(), self.fleet.view(self.now))),
+            _ => None,
+        };
         self.fleet.handle(self.now, input.clone(), &mut out);
+        if let Some((wanted, before)) = wanted {
+            let after = self.fleet.view(self.now);
+            self.laws
+                .who_stays_is_not_touched(&wanted, &before, &after, &out);
+        }
         if let Some(mut copy) = copy {
             let mut same = Actions::new();
             copy.handle(self.now, input.clone(), &mut same);
@@ -263,6 +274,14 @@ impl World {
                 self.answer(Thread::Output, Input::StdinTaken { ticket, result });
             }
             Action::Load(reason) => self.load(reason, fails),
+            Action::Compose(ticket, order) => {
+                let result = if fails {
+                    Err("broken".to_owned())
+                } else {
+                    Ok(Box::new(configs::composition(&mut self.chance, &order)))
+                };
+                self.answer(Thread::Loader, Input::Composed { ticket, result });
+            }
             Action::Finish(outcome) => self.finished = Some(outcome),
             Action::Deliver(life, _) => self.listen(life),
             Action::Read(life) => self.speak_up(life),
@@ -518,7 +537,7 @@ impl World {
         let (group, process) = self.name();
         let name = format!("{group}:{process}");
         let wait = self.chance.percent(60);
-        let request = match self.chance.below(300) {
+        let request = match self.chance.below(360) {
             0..=89 => Request::Start { target, wait },
             90..=169 => Request::Stop { target, wait },
             170..=199 => Request::Signal {
@@ -550,6 +569,25 @@ impl World {
             297 => Request::Identification,
             298 if self.chance.one_in(20) => Request::Restart,
             299 if self.chance.one_in(20) => Request::Shutdown,
+            300..=324 => Request::SetNumprocs {
+                program: self.name().0,
+                numprocs: self.chance.pick(&[-1, 0, 1, 2, 3, 5, 8, 100_001]),
+            },
+            325..=334 => Request::AddProgram {
+                group,
+                program: self.chance.pick(&["x", "y", "g1"]).to_owned(),
+                options: vec![("command".to_owned(), "/bin/p".to_owned())],
+            },
+            335..=344 => Request::RemoveProcess { group, process },
+            345 => Request::GroupNames,
+            346 => Request::WriteLog {
+                level: Level::Info,
+                message: "m".to_owned(),
+            },
+            347..=359 => Request::RollingRestart {
+                targets: vec![target, self.target()],
+                at_once: self.chance.pick(&[1, 1, 2, 100]),
+            },
             _ => Request::LogFile(LogOf::Daemon),
         };
         self.next_ticket += 1;

@@ -22,19 +22,23 @@ pub(super) fn read(reader: &mut Reader<'_>, daemon: &Environment) -> Vec<Arc<Gro
     let mut groups = Vec::new();
     let mut taken = HashSet::new();
     for section in of(reader, SectionKind::Group) {
-        groups.extend(group(reader, &section, daemon, &mut taken));
+        let made = group(reader, &section, daemon, &mut taken);
+        groups.extend(with_programs(reader, made));
     }
     for section in of(reader, SectionKind::Program) {
         if !taken.contains(&section) {
-            groups.extend(program(reader, &section, daemon));
+            let made = program(reader, &section, daemon);
+            groups.extend(with_programs(reader, made));
         }
     }
     for section in of(reader, SectionKind::Listener) {
-        groups.extend(listener(reader, &section, daemon));
+        let made = listener(reader, &section, daemon);
+        groups.extend(with_programs(reader, made));
     }
     for section in of(reader, SectionKind::Fcgi) {
         if !taken.contains(&section) {
-            groups.extend(fcgi(reader, &section, daemon));
+            let made = fcgi(reader, &section, daemon);
+            groups.extend(with_programs(reader, made));
         }
     }
     groups.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
@@ -76,6 +80,18 @@ fn warn_of_shared_sockets(reader: &mut Reader<'_>, groups: &[GroupSpec]) {
 
 fn of(reader: &Reader<'_>, kind: SectionKind) -> Vec<String> {
     reader.names_of(|name| SectionKind::of(name) == Some(kind))
+}
+
+/// Gives a group the sections that were read for it, each with those of its processes that no later one has replaced.
+fn with_programs(reader: &mut Reader<'_>, group: Option<GroupSpec>) -> Option<GroupSpec> {
+    let mut programs = std::mem::take(&mut reader.programs);
+    let mut seen = HashSet::new();
+    for program in programs.iter_mut().rev() {
+        program.members.retain(|name| seen.insert(name.clone()));
+        program.members.shrink_to_fit();
+    }
+    programs.shrink_to_fit();
+    group.map(|group| GroupSpec { programs, ..group })
 }
 
 /// What stands after the first colon.
@@ -154,6 +170,7 @@ fn group(
         name,
         priority,
         kind: GroupKind::Programs,
+        programs: Vec::new(),
     })
 }
 
@@ -168,6 +185,7 @@ fn program(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Opti
         name,
         priority,
         kind: GroupKind::Programs,
+        programs: Vec::new(),
     })
 }
 
@@ -234,6 +252,7 @@ fn listener(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Opt
             buffer_size,
             result_handler,
         },
+        programs: Vec::new(),
     })
 }
 
@@ -300,6 +319,7 @@ fn fcgi(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Option<
     };
     let members = processes(reader, section, &name, &kind, daemon);
     Some(GroupSpec {
+        programs: Vec::new(),
         kind: GroupKind::Fcgi(socket?),
         processes: unique(reader, members, section),
         name,

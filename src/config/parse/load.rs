@@ -11,11 +11,12 @@ use super::super::plugin;
 use super::super::problem::{ConfigErrors, Span};
 use super::super::python::words;
 use super::super::spec::Config;
+use super::super::value;
 use super::{At, Got, Reader, daemon, group, server};
 use crate::domain::Line;
 
-/// Factories of XML-RPC namespaces that are offered here, by the names that they have in Python.
-const FACTORIES: &[&str] = &[MAIN_INTERFACE, TWIDDLER_INTERFACE];
+/// The name under which the methods of [`TWIDDLER_INTERFACE`] are there.
+const TWIDDLER: &str = "twiddler";
 
 /// Reads the configuration at `path`, which is used as it is in messages; what `options` set on the command line wins.
 ///
@@ -41,7 +42,7 @@ pub fn load(
         );
     }
     let server_section = daemon::read(&mut reader);
-    let mut rpc_interfaces = interfaces(&mut reader);
+    let (mut rpc_interfaces, twiddler) = interfaces(&mut reader);
     if is_implied {
         rpc_interfaces.push("supervisor".to_owned());
     }
@@ -64,6 +65,7 @@ pub fn load(
         daemon,
         servers,
         rpc_interfaces,
+        twiddler,
         groups,
         notes: warnings,
     })
@@ -126,9 +128,10 @@ fn include(reader: &mut Reader<'_>) {
     }
 }
 
-/// The `[rpcinterface:x]` sections.
-fn interfaces(reader: &mut Reader<'_>) -> Vec<String> {
+/// The `[rpcinterface:x]` sections, and what `[rpcinterface:twiddler]` says if it is there.
+fn interfaces(reader: &mut Reader<'_>) -> (Vec<String>, Option<Vec<String>>) {
     let nothing = Names::new();
+    let mut twiddler = None;
     let mut found = Vec::new();
     for section in reader.names_of(|name| SectionKind::of(name) == Some(SectionKind::RpcInterface))
     {
@@ -141,8 +144,15 @@ fn interfaces(reader: &mut Reader<'_>) -> Vec<String> {
                 RPC_FACTORY,
                 format!("section [{section}] does not specify a {RPC_FACTORY}"),
             ),
-            Got::Is(factory) if FACTORIES.contains(&factory.as_str()) => {
+            Got::Is(factory) if factory == MAIN_INTERFACE => found.push(name.to_owned()),
+            Got::Is(factory) if factory == TWIDDLER_INTERFACE && name == TWIDDLER => {
                 found.push(name.to_owned());
+                twiddler = Some(whitelist(reader, at));
+            }
+            Got::Is(factory) if factory == TWIDDLER_INTERFACE => {
+                reader.warn(format!(
+                    "[{section}] must be named [rpcinterface:{TWIDDLER}]; its methods are not there"
+                ));
             }
             // Differs: Supervisor loads it, or ends here when it cannot. All else is of use without it.
             Got::Is(factory) if plugin::is_callable(&factory) => {
@@ -173,7 +183,13 @@ fn interfaces(reader: &mut Reader<'_>) -> Vec<String> {
             reader.expanded(at, &key, &text, &nothing, &place);
         }
     }
-    found
+    (found, twiddler)
+}
+
+/// The `whitelist` of `[rpcinterface:twiddler]`.
+fn whitelist(reader: &mut Reader<'_>, at: At<'_>) -> Vec<String> {
+    let text = reader.text(at, "whitelist", &Names::new()).ok();
+    value::list(&text.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -400,6 +416,28 @@ mod tests {
             errors.first,
             "numprocs 9999999999 is above upper bound (100000) in section 'program:a' (file: '/etc/s.conf')"
         );
+    }
+
+    #[test]
+    fn cfg_65_the_methods_of_twiddler_are_there_under_its_name() {
+        let read = |name: &str, more: &str| {
+            at(&format!(
+                "[supervisord]\n[rpcinterface:{name}]\nsupervisor.rpcinterface_factory={TWIDDLER_INTERFACE}\n{more}"
+            ))
+            .expect("valid")
+        };
+        let config = read("twiddler", "");
+        assert_eq!(config.rpc_interfaces, ["twiddler"]);
+        assert_eq!(config.twiddler.as_deref(), Some(&[][..]));
+        assert_eq!(config.notes, []);
+        let config = read("twiddler", "whitelist=log, getGroupNames\n");
+        assert_eq!(
+            config.twiddler,
+            Some(vec!["log".to_owned(), "getGroupNames".to_owned()])
+        );
+        let config = read("other", "");
+        assert_eq!((config.twiddler, config.notes.len()), (None, 1));
+        assert_eq!(config.rpc_interfaces, [""; 0]);
     }
 
     #[test]

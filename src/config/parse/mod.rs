@@ -3,6 +3,7 @@
 //! Everything is read in the order in which Supervisor reads it, and reading goes on after an error; so the first error
 //! reported is the one at which Supervisor would have stopped.
 
+mod compose;
 mod daemon;
 mod group;
 mod load;
@@ -10,5 +11,6 @@ mod program;
 mod reader;
 mod server;
 
+pub use compose::compose;
 pub use load::load;
 pub(in crate::config) use reader::{At, Got, Reader};

@@ -8,14 +8,12 @@ use super::super::expand::{Names, Value};
 use super::super::key::SectionKind;
 use super::super::python::strip;
 use super::super::spec::{
-    AutoRestart, Environment, LogSpec, LogTarget, ProcessKind, ProcessSpec, UserRef,
+    AutoRestart, Environment, LogSpec, LogTarget, NUMPROCS_MAX, ProcessKind, ProcessSpec,
+    ProgramSpec, UserRef,
 };
 use super::super::value::{self, Logfile};
 use super::{At, Got, Reader};
 use crate::domain::{Bytes, Channel, GroupName, Line, ProcessName, Seconds, Signal};
-
-/// The most processes one section may have. Supervisor has no bound and would fill the memory.
-const NUMPROCS_MAX: i64 = 100_000;
 
 /// What is read once for the section.
 struct Common {
@@ -47,8 +45,8 @@ struct Stream {
     spec: LogSpec,
 }
 
-/// The processes of a section, by (priority, name). After an error the rest of the section is read for more errors, but
-/// the answer is of no use.
+/// The processes of a section, by (priority, name); the section itself joins the reader's programs. After an error the rest
+/// of the section is read for more errors, but the answer is of no use.
 ///
 /// `daemon` is the environment that every process has.
 pub(super) fn processes(
@@ -90,7 +88,7 @@ pub(super) fn processes(
     } else {
         common.numprocs
     };
-    let mut found = Vec::new();
+    let mut found: Vec<Arc<ProcessSpec>> = Vec::new();
     // A wrong `numprocs` or none at all hides nothing that is wrong with the rest only if there is a process to read.
     for number in common.first..common.first.saturating_add(count) {
         names.insert("process_num".to_owned(), Value::Number(number));
@@ -112,7 +110,12 @@ pub(super) fn processes(
             break;
         }
     }
-    found.sort_by(|a: &Arc<ProcessSpec>, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+    let program = ProgramSpec {
+        template: reader.template(section, kind, daemon),
+        members: found.iter().map(|process| process.name.clone()).collect(),
+    };
+    reader.programs.push(program);
+    found.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
     found
 }
 

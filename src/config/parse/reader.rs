@@ -1,6 +1,7 @@
 //! What all sections share while they are read: texts of keys, expanded and converted, and a report of what is wrong.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::super::expand::{Names, Value, expand, has_nameless};
 use super::super::ini::{Ini, universal_newlines};
@@ -8,6 +9,7 @@ use super::super::key::{Key, SectionKind};
 use super::super::lookup::{Lookup, ReadError};
 use super::super::path::{absolute, dirname};
 use super::super::problem::{ConfigErrors, Report, Span};
+use super::super::spec::{Environment, ProcessKind, ProgramSpec, Template};
 use super::super::value;
 use crate::domain::{Bytes, Line, python_repr};
 
@@ -74,6 +76,10 @@ pub(in crate::config) struct Reader<'a> {
     warned: HashSet<String>,
     /// Names of the files read, by the index that spans have.
     pub(in crate::config) files: Vec<String>,
+    /// Sections of programs, read for the group at hand.
+    pub(in crate::config) programs: Vec<ProgramSpec>,
+    /// Texts that many templates share.
+    shared: HashSet<Arc<str>>,
 }
 
 impl<'a> Reader<'a> {
@@ -92,17 +98,34 @@ impl<'a> Reader<'a> {
             };
             ConfigErrors::of_file(path, format!("could not {verb} config file {path}"))
         })?;
-        let env = lookup
-            .env()
-            .into_iter()
-            .map(|(name, value)| (format!("ENV_{name}"), Value::Text(value)))
-            .collect();
+        let mut reader = Self::blank(path, absolute(dirname(path), lookup), lookup);
+        reader.add(path, &bytes);
+        Ok(reader)
+    }
+
+    /// Reads one section alone, as it was when its template was made.
+    pub(in crate::config) fn of_template(template: &'a Template, lookup: &'a dyn Lookup) -> Self {
+        let mut reader = Self::blank(&template.file, template.here.to_string(), lookup);
+        reader.report.source(&template.file, "");
+        reader.ini = Ini::of_section(
+            &template.section,
+            template
+                .options
+                .iter()
+                .map(|(key, value)| (&**key, &**value)),
+        );
+        reader.learn(&template.environment);
+        reader
+    }
+
+    /// Nothing is read yet.
+    fn blank(path: &'a str, here: String, lookup: &'a dyn Lookup) -> Self {
         let mut reader = Self {
             ini: Ini::default(),
             lookup,
             path,
-            here: absolute(dirname(path), lookup),
-            env,
+            here,
+            env: Names::new(),
             report: Report::default(),
             warnings: Vec::new(),
             ours: Vec::new(),
@@ -110,9 +133,61 @@ impl<'a> Reader<'a> {
             infos: Vec::new(),
             warned: HashSet::new(),
             files: Vec::new(),
+            programs: Vec::new(),
+            shared: HashSet::new(),
         };
-        reader.add(path, &bytes);
-        Ok(reader)
+        reader.learn(&lookup.env());
+        reader
+    }
+
+    /// Makes variables known as `ENV_X`.
+    fn learn(&mut self, variables: &[(String, String)]) {
+        for (name, value) in variables {
+            self.env
+                .insert(format!("ENV_{name}"), Value::Text(value.clone()));
+        }
+    }
+
+    /// A text that was asked for before is the same allocation.
+    fn share(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.shared.get(text) {
+            return known.clone();
+        }
+        let new: Arc<str> = Arc::from(text);
+        self.shared.insert(new.clone());
+        new
+    }
+
+    /// A section as it stands, for whoever wants more processes of it later.
+    pub(in crate::config) fn template(
+        &mut self,
+        section: &str,
+        kind: &ProcessKind,
+        environment: &Environment,
+    ) -> Arc<Template> {
+        let file = self.file_of(section).to_owned();
+        let here = self.here.clone();
+        let written: Vec<(String, Box<str>)> = self
+            .ini
+            .section(section)
+            .map(|inner| {
+                let entries = self.ini.entries(inner);
+                entries
+                    .map(|entry| (entry.key.clone(), entry.value.as_str().into()))
+                    .collect()
+            })
+            .unwrap_or_default();
+        Arc::new(Template {
+            section: Arc::from(section),
+            file: self.share(&file),
+            here: self.share(&here),
+            options: written
+                .into_iter()
+                .map(|(key, value)| (self.share(&key), value))
+                .collect(),
+            environment: environment.clone(),
+            kind: kind.clone(),
+        })
     }
 
     /// Takes in one file.
@@ -175,6 +250,15 @@ impl<'a> Reader<'a> {
             .unwrap_or_default()
     }
 
+    /// The file that a section stands in.
+    fn file_of(&self, section: &str) -> &str {
+        self.ini
+            .section(section)
+            .filter(|section| section.span.file != 0)
+            .and_then(|section| self.files.get(section.span.file))
+            .map_or(self.path, String::as_str)
+    }
+
     /// Reports Supervisor's sentence about a key, or about the section if it does not have the key.
     pub(in crate::config) fn fail(&mut self, at: At<'_>, key: &str, sentence: String) {
         let hint = Key::find(at.kind, key)
@@ -192,16 +276,10 @@ impl<'a> Reader<'a> {
         hint: &str,
     ) {
         if at.located {
-            let file = self
-                .ini
-                .section(at.section)
-                .filter(|section| section.span.file != 0)
-                .and_then(|section| self.files.get(section.span.file))
-                .map_or(self.path, String::as_str);
             sentence.push_str(&format!(
                 " in section {} (file: {})",
                 python_repr(at.section),
-                python_repr(file)
+                python_repr(self.file_of(at.section))
             ));
         }
         self.report.add(self.span_of(at, key), sentence, hint);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::api::{Caller, Grant, Permission, Reply, Request, Scope, Target, Ticket};
 use crate::config::key::RESULT_HANDLER;
 use crate::config::spec::{
-    AutoRestart, Config, DaemonSpec, GroupKind, GroupSpec, LogSpec, LogTarget, ProcessKind,
+    AutoRestart, Config, DaemonSpec, GroupKind, GroupSpec, LogSpec, LogTarget, Order, ProcessKind,
     ProcessSpec,
 };
 use crate::core::{Action, Fleet, Identity, Input, Snapshot};
@@ -60,6 +60,7 @@ pub(super) fn config(groups: Vec<(i64, Vec<ProcessSpec>)>) -> Arc<Config> {
             priority,
             kind: GroupKind::Programs,
             processes: processes.into_iter().map(Arc::new).collect(),
+            programs: Vec::new(),
         })
     };
     Arc::new(Config {
@@ -85,6 +86,7 @@ pub(super) fn config(groups: Vec<(i64, Vec<ProcessSpec>)>) -> Arc<Config> {
         },
         servers: Vec::new(),
         rpc_interfaces: Vec::new(),
+        twiddler: None,
         groups: groups.into_iter().map(group).collect(),
         notes: Vec::new(),
     })
@@ -104,6 +106,7 @@ pub(in crate::core) fn pool(
         Arc::new(spec)
     });
     GroupSpec {
+        programs: Vec::new(),
         name: GroupName::parse(name).expect("valid"),
         priority: -1,
         kind: GroupKind::Listeners {
@@ -261,6 +264,23 @@ fn show(action: &Action) -> String {
             format!("stdin {} {:?}", ticket.0, String::from_utf8_lossy(data))
         }
         Action::Load(reason) => format!("load {reason:?}"),
+        Action::Compose(ticket, order) => match order {
+            Order::Rescale {
+                group,
+                template,
+                numprocs,
+            } => format!(
+                "compose {} {group}:{} {numprocs}",
+                ticket.0,
+                template.program()
+            ),
+            Order::Program {
+                group,
+                name,
+                options,
+                ..
+            } => format!("compose {} {group}:{name} {options:?}", ticket.0),
+        },
         Action::Log(line) => format!("{} {line}", line.level().letters()),
         Action::Audit(line) => {
             let fault = line.fault.as_ref().map(ToString::to_string);
@@ -307,6 +327,19 @@ fn show(action: &Action) -> String {
                         format!("{}:{} {fault}", result.group, result.process)
                     };
                     format!("{:?}", results.iter().map(one).collect::<Vec<_>>())
+                }
+                Ok(Reply::Scaled { added, removed, .. }) => {
+                    let names = |list: &[ProcessName]| {
+                        list.iter()
+                            .map(ProcessName::as_str)
+                            .collect::<Vec<_>>()
+                            .join(" ")
+                    };
+                    format!("+[{}] -[{}]", names(added), names(removed))
+                }
+                Ok(Reply::Names(names)) => {
+                    let names: Vec<_> = names.iter().map(GroupName::as_str).collect();
+                    names.join(" ")
                 }
                 Ok(Reply::Diff {
                     added,

@@ -4,6 +4,8 @@ pub(super) mod bench;
 mod daemon;
 mod events;
 mod life;
+mod live;
 mod requests;
+mod rolling;
 mod sockets;
 mod stop;

@@ -47,6 +47,7 @@ struct World {
 struct Setup {
     password: Option<&'static str>,
     interfaces: Vec<String>,
+    twiddler: Option<Vec<String>>,
     limits: Limits,
 }
 
@@ -55,6 +56,7 @@ impl Default for Setup {
         Self {
             password: None,
             interfaces: vec!["supervisor".to_owned()],
+            twiddler: None,
             limits: Limits {
                 connections_max: 100,
                 head_within: Duration::from_secs(60),
@@ -139,6 +141,7 @@ impl World {
             events: EventFeed::new(),
             log: Arc::new(move |line| for_log.lock().expect("whole").lines.push(line)),
             rpc_interfaces: setup.interfaces,
+            twiddler: setup.twiddler,
             limits: setup.limits,
         })
         .expect("started");

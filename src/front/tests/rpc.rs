@@ -2,6 +2,9 @@
 
 use super::*;
 
+trait ReadWrite: Read + Write {}
+impl<T: Read + Write> ReadWrite for T {}
+
 #[test]
 fn rpc_08_an_answer_is_a_genuine_one() {
     let world = World::new("answer");
@@ -194,6 +197,82 @@ fn cfg_interface_absent_leaves_system_only() {
     );
     assert!(world.call("system.listMethods", vec![]).is_ok());
     assert!(world.lines(Level::Info).is_empty());
+}
+
+#[test]
+fn changes_of_programs_need_more_than_a_port() {
+    let scale = |answer: String| {
+        if answer.contains("<name>faultCode</name>") {
+            assert!(answer.contains("FAILED: not permitted: "), "{answer}");
+            false
+        } else {
+            answer.contains("<boolean>1</boolean>")
+        }
+    };
+    let ask = |stream: &mut dyn ReadWrite, head: &str| {
+        let body = body(
+            "supervisord.setNumprocs",
+            vec![Value::text("web"), Value::Int(2)],
+        );
+        let head = format!(
+            "POST /RPC2 HTTP/1.0\r\n{head}Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).expect("written");
+        stream.write_all(&body).expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("read");
+        scale(answer)
+    };
+    let open = World::new("configure-open");
+    // The peer is the daemon's own user.
+    assert!(ask(&mut open.unix(), ""));
+    assert!(!ask(&mut open.tcp(), ""));
+    // What a client says of himself is nobody's word.
+    assert!(!ask(&mut open.tcp(), "Authorization: Basic dTpw\r\n"));
+    assert_eq!(open.seen.lock().expect("whole").asked.len(), 1);
+    let closed = World::with(
+        "configure-password",
+        Setup {
+            password: Some("p"),
+            ..Setup::default()
+        },
+    );
+    assert!(ask(&mut closed.tcp(), "Authorization: Basic dTpw\r\n"));
+    let request = closed.seen.lock().expect("whole").asked[0].clone();
+    assert_eq!(request.0.login.as_deref(), Some("u"));
+}
+
+#[test]
+fn twiddler_is_there_when_it_is_configured() {
+    let unknown = Err((1, "UNKNOWN_METHOD".to_owned()));
+    let world = World::new("no-twiddler");
+    assert_eq!(world.call("twiddler.getAPIVersion", vec![]), unknown);
+    let with = |name, list: &[&str]| {
+        let twiddler = Some(list.iter().map(|name| (*name).to_owned()).collect());
+        World::with(
+            name,
+            Setup {
+                twiddler,
+                ..Setup::default()
+            },
+        )
+    };
+    let world = with("twiddler", &[]);
+    assert_eq!(
+        world.call("twiddler.getAPIVersion", vec![]),
+        Ok(Value::text("1.0"))
+    );
+    assert_eq!(
+        world.call("twiddler.log", vec![Value::text("x")]),
+        Ok(Value::Bool(true))
+    );
+    let world = with("twiddler-list", &["getAPIVersion"]);
+    assert!(world.call("twiddler.getAPIVersion", vec![]).is_ok());
+    let fault = Err((230, "UNKNOWN: log".to_owned()));
+    assert_eq!(world.call("twiddler.log", vec![Value::text("x")]), fault);
+    // Before it is looked at who asks, and what with.
+    assert_eq!(world.call("twiddler.log", vec![]), fault);
 }
 
 #[test]

@@ -355,7 +355,8 @@ pub(super) fn reason(fault: &Fault) -> String {
         | FaultCode::Success
         | FaultCode::AlreadyAdded
         | FaultCode::StillRunning
-        | FaultCode::CantReread => unexpected(fault),
+        | FaultCode::CantReread
+        | FaultCode::NotInWhitelist => unexpected(fault),
     }
 }
 

@@ -1,0 +1,424 @@
+//! Restarts one process after another: the next is stopped only when the one before is up again, and none once one has
+//! failed. It must not know how processes stop and start.
+//!
+//! ```text
+//! queue ─→ Checking ─found→ Stopping ─stopped→ Starting ─RUNNING→ result
+//!             └─ missing ─────┴─ called off ─────┴─ failed ─────→ result, and no more from the queue
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::admit::not_permitted;
+use super::process::Process;
+use super::serve::result;
+use super::ticket::{Member, Pending, Until, Waiter};
+use super::{Action, Actions, Fleet};
+use crate::api::{Fault, FaultCode, Reply, Scope, Target, TargetResult, Ticket};
+use crate::domain::{Namespec, Now, ProcessState, SpawnError, SupervisorState};
+
+/// Where the restart of one process stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Turn {
+    /// Its command is being looked up: what cannot start again is not stopped.
+    Checking,
+    /// Its command was found, or was not.
+    Checked(Result<(), SpawnError>),
+    /// It was asked to stop.
+    Stopping,
+    /// It has stopped.
+    Stopped,
+    /// It was started.
+    Starting,
+}
+
+/// A rolling restart on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Rolling {
+    /// How many may be restarted at the same time.
+    at_once: u32,
+    /// Processes whose turn has not come; and whether each was named itself, not by its group.
+    queue: VecDeque<(Member, bool)>,
+    /// Processes whose turn it is, by the number that waiters know them by.
+    under_way: BTreeMap<u32, (Member, bool, Turn)>,
+    /// Turns so far.
+    turns: u32,
+    /// In the order of settling.
+    results: Vec<TargetResult>,
+    /// The first that failed.
+    failed: Option<String>,
+}
+
+impl Rolling {
+    /// The command was looked up that was asked for first.
+    pub(super) fn checked(&mut self, found: Result<(), SpawnError>) {
+        let first = self
+            .under_way
+            .values_mut()
+            .find(|(_, _, turn)| *turn == Turn::Checking);
+        if let Some((_, _, turn)) = first {
+            *turn = Turn::Checked(found);
+        }
+    }
+
+    /// A wait for a process is over.
+    pub(super) fn settle(&mut self, index: u32, settled: TargetResult) {
+        match self.under_way.get_mut(&index) {
+            Some((_, _, turn @ Turn::Stopping)) if settled.fault.is_none() => *turn = Turn::Stopped,
+            Some(_) => {
+                self.under_way.remove(&index);
+                self.end(settled);
+            }
+            None => {}
+        }
+    }
+
+    /// The turn of a process has ended.
+    fn end(&mut self, settled: TargetResult) {
+        if settled.fault.is_some() && self.failed.is_none() {
+            self.failed = Some(Namespec::print(
+                settled.group.as_str(),
+                settled.process.as_str(),
+            ));
+        }
+        self.results.push(settled);
+    }
+
+    /// Somebody may begin.
+    fn has_room(&self) -> bool {
+        self.failed.is_none()
+            && !self.queue.is_empty()
+            && u32::try_from(self.under_way.len()).is_ok_and(|count| count < self.at_once)
+    }
+}
+
+impl Fleet {
+    /// Takes on a rolling restart of all that is named.
+    pub(super) fn roll(
+        &mut self,
+        ticket: Ticket,
+        targets: Vec<Target>,
+        at_once: u32,
+        scope: &Scope,
+    ) -> Result<(), Fault> {
+        let mut queue = VecDeque::new();
+        let mut results = Vec::new();
+        let mut places = BTreeMap::new();
+        let mut refused = BTreeSet::new();
+        for target in targets {
+            let (slots, one) = self.targets(target, scope)?;
+            for slot in slots {
+                let Some(member) = self.member(slot) else {
+                    continue;
+                };
+                let named = one.is_some();
+                if let Some(&place) = places.get(&slot) {
+                    let (_, known): &mut (Member, bool) = &mut queue[place];
+                    *known |= named;
+                } else if scope.covers(member.group.as_str()) {
+                    places.insert(slot, queue.len());
+                    queue.push_back((member, named));
+                } else if self.runs(&member) && refused.insert(slot) {
+                    results.push(result(&member, Some(not_permitted())));
+                }
+            }
+        }
+        let busy = self.rolled();
+        if let Some((member, _)) = queue
+            .iter()
+            .find(|(member, _)| busy.contains(&member.tenure))
+        {
+            return Err(FaultCode::Failed.of(format!(
+                "{}: a rolling restart of it is under way already",
+                name_of(member)
+            )));
+        }
+        let rolling = Rolling {
+            at_once,
+            queue,
+            under_way: BTreeMap::new(),
+            turns: 0,
+            results,
+            failed: None,
+        };
+        self.tickets
+            .insert(ticket, Pending::Rolling(Box::new(rolling)));
+        self.roused.push(ticket);
+        Ok(())
+    }
+
+    fn runs(&self, member: &Member) -> bool {
+        let process = self.seats.get(member.slot);
+        process.is_some_and(|process| process.state().is_running())
+    }
+
+    /// Processes (by tenure) that a rolling restart has yet to come to, or is at.
+    fn rolled(&self) -> BTreeSet<u64> {
+        let mut found = BTreeSet::new();
+        for pending in self.tickets.values() {
+            if let Pending::Rolling(rolling) = pending {
+                found.extend(rolling.queue.iter().map(|(member, _)| member.tenure));
+                found.extend(rolling.under_way.values().map(|(member, ..)| member.tenure));
+            }
+        }
+        found
+    }
+
+    /// Somebody wants a process to stay down: no rolling restart that has stopped it starts it again.
+    pub(super) fn call_off_restarts(&mut self, slot: u32, out: &mut Actions) {
+        let tickets = &self.tickets;
+        let is_rolling = |waiter: &Waiter| {
+            waiter.until == Until::Stopped
+                && matches!(tickets.get(&waiter.ticket), Some(Pending::Rolling(_)))
+        };
+        let Some(process) = self
+            .seats
+            .get_mut(slot)
+            .filter(|process| process.run.waiters.iter().any(is_rolling))
+        else {
+            return;
+        };
+        let (called_off, rest) = std::mem::take(&mut process.run.waiters)
+            .into_iter()
+            .partition(is_rolling);
+        process.run.waiters = rest;
+        let called_off: Vec<Waiter> = called_off;
+        let Some(member) = self.member(slot) else {
+            return;
+        };
+        for Waiter { ticket, index, .. } in called_off {
+            let text = format!("{}: somebody else has stopped it", name_of(&member));
+            let fault = Some(FaultCode::Failed.of(text));
+            self.settle(
+                ticket,
+                index,
+                false,
+                &member.process,
+                &member.group,
+                fault,
+                out,
+            );
+        }
+    }
+
+    /// Goes on with a rolling restart as far as it goes, and answers it when all is done.
+    pub(super) fn roll_further(&mut self, ticket: Ticket, now: Now, out: &mut Actions) {
+        loop {
+            let Some(Pending::Rolling(rolling)) = self.tickets.get_mut(&ticket) else {
+                return;
+            };
+            let due = rolling
+                .under_way
+                .iter()
+                .find(|(_, (_, _, turn))| matches!(turn, Turn::Checked(_) | Turn::Stopped))
+                .map(|(&index, _)| index);
+            if let Some(index) = due {
+                self.take_turn(ticket, index, now, out);
+            } else if rolling.has_room() {
+                if let Some((member, named)) = rolling.queue.pop_front() {
+                    self.begin_turn(ticket, member, named, out);
+                }
+            } else if rolling.under_way.is_empty() {
+                self.end_rolling(ticket, out);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// The rolling restart behind a ticket that was just seen to be one.
+    fn rolling(&mut self, ticket: Ticket) -> Option<&mut Rolling> {
+        match self.tickets.get_mut(&ticket) {
+            Some(Pending::Rolling(rolling)) => Some(rolling),
+            Some(
+                Pending::Batch(_)
+                | Pending::Reread
+                | Pending::Restart
+                | Pending::ClearDaemonLog
+                | Pending::AddGroup(_)
+                | Pending::Stdin(_)
+                | Pending::Adding(_)
+                | Pending::Scaling(_),
+            )
+            | None => None,
+        }
+    }
+
+    /// Comes to a process.
+    fn begin_turn(&mut self, ticket: Ticket, member: Member, named: bool, out: &mut Actions) {
+        let verdict = if !self.is_here(&member) {
+            // It was removed since.
+            named.then(|| FaultCode::BadName.of(name_of(&member)))
+        } else if !named && !self.runs(&member) {
+            // What does not run, an administrator has stopped, or it has done its work: it stays so.
+            None
+        } else {
+            let spec = self
+                .seats
+                .get(member.slot)
+                .map(|process| process.spec.clone());
+            if let (Some(rolling), Some(spec)) = (self.rolling(ticket), spec) {
+                let index = rolling.turns;
+                rolling.turns += 1;
+                rolling
+                    .under_way
+                    .insert(index, (member, named, Turn::Checking));
+                out.push(Action::Check(ticket, spec));
+            }
+            return;
+        };
+        if let (Some(rolling), Some(fault)) = (self.rolling(ticket), verdict) {
+            rolling.end(result(&member, Some(fault)));
+        }
+    }
+
+    /// Does the next step with a process whose turn it is.
+    fn take_turn(&mut self, ticket: Ticket, index: u32, now: Now, out: &mut Actions) {
+        let Some((member, named, turn)) = self
+            .rolling(ticket)
+            .and_then(|rolling| rolling.under_way.remove(&index))
+        else {
+            return;
+        };
+        let next = self.next_turn(&member, named, turn);
+        let (until, turn) = match next {
+            Next::Leave => return,
+            Next::Fail(fault) => {
+                if let Some(rolling) = self.rolling(ticket) {
+                    rolling.end(result(&member, Some(fault)));
+                }
+                return;
+            }
+            Next::Stop => (Until::Stopped, Turn::Stopping),
+            Next::Start => (Until::Running, Turn::Starting),
+        };
+        let slot = member.slot;
+        if let Some(rolling) = self.rolling(ticket) {
+            rolling
+                .under_way
+                .insert(index, (member.clone(), named, turn));
+        }
+        self.step(slot, now, out, |process, moment| match until {
+            Until::Stopped | Until::StopSent => process.stop(moment),
+            Until::Running | Until::Spawned => process.start(slot, moment),
+        });
+        let Some(process) = self.seats.get_mut(slot) else {
+            return;
+        };
+        let waiter = Waiter {
+            ticket,
+            index,
+            until,
+        };
+        match waiter.verdict(process) {
+            Some(verdict) => {
+                let fault = verdict.fault.map(|code| code.of(name_of(&member)));
+                self.settle(
+                    ticket,
+                    index,
+                    false,
+                    &member.process,
+                    &member.group,
+                    fault,
+                    out,
+                );
+            }
+            None => {
+                process.run.waiters.push(waiter);
+                self.step(slot, now, out, Process::report_stop);
+            }
+        }
+    }
+
+    fn next_turn(&self, member: &Member, named: bool, turn: Turn) -> Next {
+        let name = || name_of(member);
+        let state = self
+            .seats
+            .get(member.slot)
+            .filter(|_| self.is_here(member))
+            .map(Process::state);
+        let Some(state) = state else {
+            return if named {
+                Next::Fail(FaultCode::BadName.of(name()))
+            } else {
+                Next::Leave
+            };
+        };
+        if self.mood != SupervisorState::Running {
+            return Next::Fail(FaultCode::ShutdownState.bare());
+        }
+        match turn {
+            // These wait for something, and are not due.
+            Turn::Checking | Turn::Stopping | Turn::Starting => Next::Leave,
+            Turn::Checked(Err(error)) if error.is_not_found() => {
+                Next::Fail(FaultCode::NoFile.of(error.to_string()))
+            }
+            Turn::Checked(Err(error)) => Next::Fail(FaultCode::NotExecutable.of(error.to_string())),
+            Turn::Checked(Ok(())) => match state {
+                ProcessState::Starting | ProcessState::Running | ProcessState::Backoff => {
+                    Next::Stop
+                }
+                ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal if named => {
+                    Next::Start
+                }
+                // It has stopped since it was come to, and stays so.
+                ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => Next::Leave,
+                // Somebody else is at it.
+                ProcessState::Stopping => Next::Fail(FaultCode::AbnormalTermination.of(name())),
+                ProcessState::Unknown => Next::Fail(unknown(&name())),
+            },
+            Turn::Stopped => match state {
+                ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => Next::Start,
+                // Somebody else has started it meanwhile.
+                ProcessState::Starting
+                | ProcessState::Running
+                | ProcessState::Backoff
+                | ProcessState::Stopping => Next::Fail(FaultCode::AlreadyStarted.of(name())),
+                ProcessState::Unknown => Next::Fail(unknown(&name())),
+            },
+        }
+    }
+
+    /// Nothing is under way any more: what was not reached is told to be as it was.
+    fn end_rolling(&mut self, ticket: Ticket, out: &mut Actions) {
+        let Some(Pending::Rolling(rolling)) = self.tickets.remove(&ticket) else {
+            return;
+        };
+        let Rolling {
+            queue,
+            mut results,
+            failed,
+            ..
+        } = *rolling;
+        if let Some(failed) = failed {
+            for (member, named) in queue {
+                if named || (self.is_here(&member) && self.runs(&member)) {
+                    let text = format!("left as it was, for {failed} has failed");
+                    results.push(result(&member, Some(FaultCode::Failed.of(text))));
+                }
+            }
+        }
+        out.push(Action::Answer(ticket, Ok(Reply::Results(results))));
+    }
+}
+
+/// What is to be done with a process whose turn it is.
+enum Next {
+    /// Nothing: it is no concern of ours any more.
+    Leave,
+    /// Its turn ends with this.
+    Fail(Fault),
+    /// It is asked to stop.
+    Stop,
+    /// It is started.
+    Start,
+}
+
+fn unknown(name: &str) -> Fault {
+    FaultCode::Failed.of(format!("{name} is in an unknown process state"))
+}
+
+fn name_of(member: &Member) -> String {
+    Namespec::print(member.group.as_str(), member.process.as_str())
+}

@@ -1,0 +1,545 @@
+//! Groups that change while they are active: programs added, processes taken out, another number of processes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::bench::{Bench, config, program, start, stop};
+use crate::api::{Request, Scope, Ticket};
+use crate::config::spec::{
+    Composition, Config, Environment, GroupKind, GroupSpec, ProcessKind, ProcessSpec, ProgramSpec,
+    Template,
+};
+use crate::core::{Input, LoadReason};
+use crate::domain::{ExitStatus, Life, Signal};
+
+fn template(name: &str) -> Arc<Template> {
+    Arc::new(Template {
+        section: Arc::from(format!("program:{name}")),
+        file: Arc::from("/f"),
+        here: Arc::from("/"),
+        options: Arc::from([]),
+        environment: Environment::from([]),
+        kind: ProcessKind::Program,
+    })
+}
+
+/// What the loader makes of a program `w` for so many processes.
+fn made(group: &str, name: &str, count: usize, change: impl Fn(&mut ProcessSpec)) -> Composition {
+    let processes: Vec<Arc<ProcessSpec>> = (0..count)
+        .map(|number| {
+            let mut spec = program(group, &format!("{name}{number}"));
+            change(&mut spec);
+            Arc::new(spec)
+        })
+        .collect();
+    Composition {
+        template: template(name),
+        members: processes.iter().map(|spec| spec.name.clone()).collect(),
+        processes,
+    }
+}
+
+/// The configuration of one group of these programs.
+fn of(group: &str, programs: Vec<Composition>) -> Arc<Config> {
+    let mut base = config(Vec::new());
+    let config = Arc::make_mut(&mut base);
+    let mut processes: Vec<_> = programs
+        .iter()
+        .flat_map(|made| made.processes.iter().cloned())
+        .collect();
+    processes.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+    config.groups.push(Arc::new(GroupSpec {
+        name: crate::domain::GroupName::parse(group).expect("valid"),
+        priority: 999,
+        kind: GroupKind::Programs,
+        processes,
+        programs: programs
+            .into_iter()
+            .map(|made| ProgramSpec {
+                template: made.template,
+                members: made.members,
+            })
+            .collect(),
+    }));
+    base
+}
+
+/// A group `g` of a program `w` with so many processes, all of them up: slot n has pid 100 + n.
+fn pool(count: u32) -> Bench {
+    let mut bench = Bench::new(of("g", vec![made("g", "w", count as usize, |_| {})]));
+    bench.give(0, Input::Began);
+    for slot in 0..count {
+        let pid = i32::try_from(100 + slot).expect("small");
+        bench.bring_up(0, slot, u64::from(slot) + 1, pid);
+    }
+    bench
+}
+
+fn scale(numprocs: i64) -> Request {
+    Request::SetNumprocs {
+        program: "w".to_owned(),
+        numprocs,
+    }
+}
+
+fn composed(ticket: u64, composition: Composition) -> Input {
+    Input::Composed {
+        ticket: Ticket(ticket),
+        result: Ok(Box::new(composition)),
+    }
+}
+
+fn life(slot: u32, incarnation: u64) -> Life {
+    Life { slot, incarnation }
+}
+
+fn ended(slot: u32, incarnation: u64) -> Input {
+    Input::Exited {
+        life: life(slot, incarnation),
+        status: ExitStatus::Signalled {
+            signal: Signal::TERM,
+            dumped: false,
+        },
+    }
+}
+
+/// Name and pid of every process.
+fn there(bench: &Bench) -> Vec<(String, i32)> {
+    let views = bench.fleet.view(Bench::now(0));
+    views
+        .into_iter()
+        .map(|view| (format!("{}:{}", view.group, view.name), view.pid))
+        .collect()
+}
+
+#[test]
+fn more_processes_are_added_and_started_and_the_others_stay() {
+    let mut bench = pool(2);
+    assert_eq!(bench.ask(0, scale(4)), ["compose 1 g:w 4"]);
+    let lines = bench.give(0, composed(1, made("g", "w", 4, |_| {})));
+    assert_eq!(
+        lines,
+        [
+            "INFO added process 'w2' to group 'g'",
+            "INFO added process 'w3' to group 'g'",
+            "w2 STOPPED->STARTING tries 0",
+            "resolve 2.3",
+            "w3 STOPPED->STARTING tries 0",
+            "resolve 3.4",
+            "answer 1 +[w2 w3] -[]",
+        ]
+    );
+    bench.bring_up(0, 2, 3, 102);
+    assert_eq!(
+        there(&bench),
+        [("g:w0", 100), ("g:w1", 101), ("g:w2", 102), ("g:w3", 0)]
+            .map(|(name, pid)| (name.to_owned(), pid))
+    );
+    // A group that is removed and added again is as the file says.
+    assert_eq!(
+        bench.ask(0, start("g:w3", true)),
+        ["check 2 w3"],
+        "it is found by its name"
+    );
+}
+
+#[test]
+fn without_autostart_they_are_added_only() {
+    let mut bench = pool(1);
+    bench.ask(0, scale(2));
+    let lines = bench.give(
+        0,
+        composed(1, made("g", "w", 2, |spec| spec.autostart = false)),
+    );
+    assert_eq!(
+        lines,
+        ["INFO added process 'w1' to group 'g'", "answer 1 +[w1] -[]"]
+    );
+}
+
+#[test]
+fn fewer_processes_are_stopped_from_the_highest_and_answered_when_gone() {
+    let mut bench = pool(3);
+    assert_eq!(bench.ask(0, scale(1)), ["compose 1 g:w 1"]);
+    let lines = bench.give(0, composed(1, made("g", "w", 1, |_| {})));
+    assert_eq!(
+        lines,
+        [
+            "DEBG killing w2 (pid 102) with signal SIGTERM",
+            "w2 STARTING->STOPPING pid 102",
+            "signal 2.3 SIGTERM Process",
+            "INFO waiting for w2 to stop",
+            "DEBG killing w1 (pid 101) with signal SIGTERM",
+            "w1 STARTING->STOPPING pid 101",
+            "signal 1.2 SIGTERM Process",
+            "INFO waiting for w1 to stop",
+        ]
+    );
+    bench.give(10, ended(1, 2));
+    let lines = bench.give(10, Input::Drained(life(1, 2)));
+    assert_eq!(
+        lines[lines.len() - 1],
+        "INFO removed process 'w1' from group 'g'",
+        "gone as soon as it has stopped, {lines:?}"
+    );
+    assert_eq!(there(&bench).len(), 2);
+    bench.give(20, ended(2, 3));
+    let lines = bench.give(20, Input::Drained(life(2, 3)));
+    assert_eq!(lines[lines.len() - 1], "answer 1 +[] -[w2 w1]");
+    assert_eq!(there(&bench), [("g:w0".to_owned(), 100)]);
+    // Its timers went with it.
+    assert_eq!(bench.due(), Some(1000));
+    // And back: who stayed is not touched, and the slots are used again.
+    bench.ask(30, scale(2));
+    let lines = bench.give(30, composed(2, made("g", "w", 2, |_| {})));
+    assert_eq!(lines[lines.len() - 1], "answer 2 +[w1] -[]");
+    assert_eq!(there(&bench)[0], ("g:w0".to_owned(), 100));
+}
+
+#[test]
+fn a_process_that_will_not_stop_is_killed_first() {
+    let mut bench = pool(1);
+    bench.ask(0, scale(0));
+    bench.give(0, composed(1, made("g", "w", 0, |_| {})));
+    assert_eq!(bench.due(), Some(2000), "it is said who is waited for");
+    let lines = bench.give(10_000, Input::DeadlineReached);
+    assert!(
+        lines.contains(&"signal 0.1 SIGKILL Process".to_owned()),
+        "{lines:?}"
+    );
+    bench.give(10_000, ended(0, 1));
+    let lines = bench.give(10_000, Input::Drained(life(0, 1)));
+    assert_eq!(lines[lines.len() - 1], "answer 1 +[] -[w0]");
+    assert_eq!(there(&bench), []);
+}
+
+#[test]
+fn a_process_that_cannot_be_stopped_is_kept_and_said() {
+    let mut bench = pool(2);
+    bench.ask(0, scale(1));
+    bench.give(0, composed(1, made("g", "w", 1, |_| {})));
+    let refused = Input::Signalled {
+        life: life(1, 2),
+        signal: Signal::TERM,
+        result: Err(crate::domain::Errno(1)),
+    };
+    let lines = bench.give(0, refused);
+    let answer = &lines[lines.len() - 1];
+    assert!(
+        answer.starts_with("answer 1 fault FAILED: g:w1 is kept: unknown problem killing w1 (101)"),
+        "{answer}"
+    );
+    assert_eq!(there(&bench).len(), 2);
+}
+
+#[test]
+fn who_waits_for_a_process_that_goes_is_answered() {
+    let mut bench = pool(1);
+    bench.ask(0, stop("g:w0", true));
+    bench.ask(0, scale(0));
+    bench.give(0, composed(2, made("g", "w", 0, |_| {})));
+    bench.give(10, ended(0, 1));
+    let lines = bench.give(10, Input::Drained(life(0, 1)));
+    assert_eq!(
+        lines[lines.len() - 3..],
+        [
+            "answer 1 Done",
+            "INFO removed process 'w0' from group 'g'",
+            "answer 2 +[] -[w0]"
+        ]
+    );
+}
+
+#[test]
+fn scaling_is_refused_with_reasons() {
+    let mut bench = pool(1);
+    let scale_of = |program: &str, numprocs| Request::SetNumprocs {
+        program: program.to_owned(),
+        numprocs,
+    };
+    for (request, fault) in [
+        (scale_of("x", 1), "BAD_NAME: x"),
+        (scale_of("x:w", 1), "BAD_NAME: x:w"),
+        (scale_of("g:w0", 1), "BAD_NAME: g:w0"),
+        (
+            scale_of("w", -1),
+            "INCORRECT_PARAMETERS: a program may have 0 to 100000 processes, not -1",
+        ),
+        (
+            scale_of("g:w", 100_001),
+            "INCORRECT_PARAMETERS: a program may have 0 to 100000 processes, not 100001",
+        ),
+    ] {
+        let lines = bench.ask(0, request);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].ends_with(&format!("fault {fault}")), "{lines:?}");
+    }
+    let lines = bench.ask_within(0, scale(2), Scope::Groups(vec!["other".to_owned()]));
+    assert!(
+        lines[0].ends_with("fault FAILED: not permitted"),
+        "{lines:?}"
+    );
+    bench.ask(0, scale(2));
+    let lines = bench.ask(0, scale_of("g:w", 3));
+    assert!(
+        lines[0].ends_with("FAILED: g:w: its number of processes is being changed already"),
+        "{lines:?}"
+    );
+    let lines = bench.give(
+        0,
+        Input::Composed {
+            ticket: Ticket(7),
+            result: Err("%(process_num) must be present".to_owned()),
+        },
+    );
+    assert_eq!(
+        lines,
+        ["answer 7 fault INCORRECT_PARAMETERS: %(process_num) must be present"]
+    );
+}
+
+#[test]
+fn a_name_that_is_taken_stops_nothing() {
+    let taken = made("g", "x", 1, |spec| {
+        spec.name = crate::domain::ProcessName::parse("w1").expect("valid");
+    });
+    let mut bench = Bench::new(of("g", vec![made("g", "w", 1, |_| {}), taken]));
+    bench.give(0, Input::Began);
+    bench.ask(0, scale(2));
+    let lines = bench.give(0, composed(1, made("g", "w", 2, |_| {})));
+    assert_eq!(lines, ["answer 1 fault BAD_NAME: w1"]);
+    assert_eq!(there(&bench).len(), 2);
+}
+
+#[test]
+fn a_group_that_went_meanwhile_is_told() {
+    let mut bench = pool(0);
+    bench.ask(0, scale(1));
+    bench.ask(0, Request::RemoveGroup("g".to_owned()));
+    bench.ask(0, Request::AddGroup("g".to_owned()));
+    // It bears the same name, but is another one.
+    let lines = bench.give(0, composed(1, made("g", "w", 1, |_| {})));
+    assert_eq!(lines, ["answer 1 fault BAD_NAME: g:w"]);
+    assert_eq!(there(&bench), []);
+}
+
+#[test]
+fn a_program_of_two_groups_must_be_told_apart() {
+    let mut config = of("g", vec![made("g", "w", 1, |_| {})]);
+    let other = of("h", vec![made("h", "w", 1, |_| {})]);
+    Arc::make_mut(&mut config)
+        .groups
+        .push(Arc::clone(&other.groups[0]));
+    let mut bench = Bench::new(config);
+    bench.give(0, Input::Began);
+    let lines = bench.ask(0, scale(2));
+    assert_eq!(
+        lines,
+        ["answer 1 fault FAILED: w is in several groups: say g:w or h:w"]
+    );
+    let request = Request::SetNumprocs {
+        program: "h:w".to_owned(),
+        numprocs: 2,
+    };
+    assert_eq!(bench.ask(0, request), ["compose 2 h:w 2"]);
+}
+
+#[test]
+fn the_file_decides_at_the_next_update() {
+    let mut bench = pool(2);
+    let file = Arc::clone(bench.fleet.config());
+    bench.ask(0, scale(3));
+    bench.give(0, composed(1, made("g", "w", 3, |_| {})));
+    let reread = |bench: &mut Bench, ticket, config: Arc<Config>| {
+        bench.ask(0, Request::Reread);
+        let lines = bench.give(
+            0,
+            Input::Loaded {
+                reason: LoadReason::Reread(Ticket(ticket)),
+                result: Ok(config),
+            },
+        );
+        lines[lines.len() - 1].clone()
+    };
+    assert_eq!(reread(&mut bench, 2, file), "answer 2 +[] ~[g] -[]");
+    let three = of("g", vec![made("g", "w", 3, |_| {})]);
+    assert_eq!(reread(&mut bench, 3, three), "answer 3 +[] ~[] -[]");
+}
+
+fn add(group: &str) -> Request {
+    Request::AddProgram {
+        group: group.to_owned(),
+        program: "n".to_owned(),
+        options: vec![("command".to_owned(), "x".to_owned())],
+    }
+}
+
+fn take_out(group: &str, process: &str) -> Request {
+    Request::RemoveProcess {
+        group: group.to_owned(),
+        process: process.to_owned(),
+    }
+}
+
+#[test]
+fn a_program_joins_a_group_and_can_be_scaled() {
+    let mut bench = pool(1);
+    assert_eq!(
+        bench.ask(0, add("x")),
+        ["answer 1 fault BAD_NAME: group: x"]
+    );
+    assert_eq!(
+        bench.ask(0, add("g")),
+        ["compose 2 g:n [(\"command\", \"x\")]"]
+    );
+    let lines = bench.give(0, composed(2, made("g", "n", 1, |_| {})));
+    assert_eq!(
+        lines,
+        [
+            "INFO added process 'n0' to group 'g'",
+            "n0 STOPPED->STARTING tries 0",
+            "resolve 1.2",
+            "answer 2 Done"
+        ]
+    );
+    bench.ask(0, add("g"));
+    let lines = bench.give(0, composed(3, made("g", "n", 1, |_| {})));
+    assert_eq!(lines, ["answer 3 fault BAD_NAME: n0"]);
+    let request = Request::SetNumprocs {
+        program: "n".to_owned(),
+        numprocs: 2,
+    };
+    assert_eq!(bench.ask(0, request), ["compose 4 g:n 2"]);
+    assert_eq!(bench.ask(0, Request::GroupNames), ["answer 5 g"]);
+}
+
+#[test]
+fn a_program_whose_group_went_is_refused() {
+    let mut bench = pool(0);
+    bench.ask(0, add("g"));
+    bench.ask(0, Request::RemoveGroup("g".to_owned()));
+    let lines = bench.give(0, composed(1, made("g", "n", 1, |_| {})));
+    assert_eq!(lines, ["answer 1 fault BAD_NAME: group: g"]);
+}
+
+#[test]
+fn only_groups_of_programs_take_programs() {
+    let mut config = of("g", vec![]);
+    Arc::make_mut(&mut Arc::make_mut(&mut config).groups[0]).kind = GroupKind::Listeners {
+        events: vec!["EVENT".to_owned()],
+        buffer_size: 1,
+        result_handler: String::new(),
+    };
+    let mut bench = Bench::new(config);
+    bench.give(0, Input::Began);
+    assert_eq!(
+        bench.ask(0, add("g")),
+        [
+            "answer 1 fault INCORRECT_PARAMETERS: g is a [eventlistener:x]; programs can be added to groups of programs \
+             only"
+        ]
+    );
+}
+
+#[test]
+fn a_process_is_taken_out_when_it_is_stopped() {
+    let mut bench = pool(2);
+    for (group, process, fault) in [
+        ("x", "w0", "BAD_NAME: group: x"),
+        ("g", "x", "BAD_NAME: x"),
+        ("g", "w1", "STILL_RUNNING: w1"),
+    ] {
+        let lines = bench.ask(0, take_out(group, process));
+        assert!(lines[0].ends_with(&format!("fault {fault}")), "{lines:?}");
+    }
+    bench.ask(0, stop("g:w1", false));
+    bench.give(0, ended(1, 2));
+    bench.give(0, Input::Drained(life(1, 2)));
+    let lines = bench.ask(0, take_out("g", "w1"));
+    assert_eq!(lines[0], "INFO removed process 'w1' from group 'g'");
+    assert!(lines[1].ends_with("Done"), "{lines:?}");
+    assert_eq!(there(&bench), [("g:w0".to_owned(), 100)]);
+    // It is missing from its program, which is filled up again.
+    bench.ask(0, scale(2));
+    let lines = bench.give(0, composed(6, made("g", "w", 2, |_| {})));
+    assert_eq!(lines[lines.len() - 1], "answer 6 +[w1] -[]");
+}
+
+#[test]
+fn a_stop_of_everything_ends_what_is_under_way() {
+    let mut bench = pool(1);
+    bench.ask(0, scale(0));
+    bench.give(0, composed(1, made("g", "w", 0, |_| {})));
+    bench.ask(0, Request::Shutdown);
+    bench.give(0, ended(0, 1));
+    let lines = bench.give(0, Input::Drained(life(0, 1)));
+    assert!(
+        lines.contains(&"answer 1 fault SHUTDOWN_STATE".to_owned()),
+        "{lines:?}"
+    );
+    assert_eq!(lines[lines.len() - 1], "finish Shutdown");
+}
+
+#[test]
+fn what_is_written_to_the_log_is_one_line() {
+    let mut bench = pool(0);
+    let request = Request::WriteLog {
+        level: crate::domain::Level::Warn,
+        message: "a\nb".to_owned(),
+    };
+    assert_eq!(bench.ask(0, request), ["WARN a\\nb", "answer 1 Done"]);
+}
+
+/// The lives that `lines` say `word` of.
+fn lives(lines: &[String], word: &str) -> Vec<Life> {
+    lines
+        .iter()
+        .filter_map(|line| {
+            line.strip_prefix(word)?
+                .split(' ')
+                .find(|part| !part.is_empty())
+        })
+        .map(|text| {
+            let (slot, incarnation) = text.split_once('.').expect("a life");
+            life(
+                slot.parse().expect("a number"),
+                incarnation.parse().expect("a number"),
+            )
+        })
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn scaling_to_and_fro_touches_nobody_who_stays(counts in proptest::collection::vec(0_usize..9, 1..16)) {
+        let mut bench = pool(3);
+        let mut next_pid = 1000;
+        for (place, count) in counts.into_iter().enumerate() {
+            let ticket = place as u64 + 1;
+            let before: BTreeMap<String, i32> = there(&bench).into_iter().collect();
+            bench.ask(0, scale(i64::try_from(count).expect("small")));
+            let mut lines = bench.give(0, composed(ticket, made("g", "w", count, |_| {})));
+            for gone in lives(&lines, "signal ") {
+                bench.give(0, ended(gone.slot, gone.incarnation));
+                lines.extend(bench.give(0, Input::Drained(gone)));
+            }
+            for new in lives(&lines, "resolve ") {
+                bench.bring_up(0, new.slot, new.incarnation, next_pid);
+                next_pid += 1;
+            }
+            let answered = lines.iter().any(|line| line.starts_with(&format!("answer {ticket} +")));
+            prop_assert!(answered, "{lines:?}");
+            let after: BTreeMap<String, i32> = there(&bench).into_iter().collect();
+            let names: Vec<String> = (0..count).map(|n| format!("g:w{n}")).collect();
+            prop_assert_eq!(after.keys().cloned().collect::<Vec<_>>(), names);
+            for (name, pid) in &after {
+                prop_assert!(*pid != 0);
+                if let Some(then) = before.get(name) {
+                    prop_assert_eq!(pid, then, "{} was touched", name);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Rolling restarts.
+
+use super::bench::{Bench, config, exited, one, program, stop};
+use crate::api::{Request, Scope, Target, Ticket};
+use crate::core::{Input, Outcome};
+use crate::domain::{ExitStatus, Life, Signal, SpawnError};
+
+/// A group `g` of processes `p0` …, all RUNNING since 0 ms; slot n has pid 100 + n and incarnation n + 1.
+fn running(count: u32) -> Bench {
+    let processes = (0..count).map(|n| program("g", &format!("p{n}"))).collect();
+    let mut bench = Bench::new(config(vec![(999, processes)]));
+    bench.give(0, Input::Began);
+    for slot in 0..count {
+        let pid = i32::try_from(100 + slot).expect("small");
+        bench.bring_up(0, slot, u64::from(slot) + 1, pid);
+    }
+    bench.give(1000, Input::DeadlineReached);
+    bench
+}
+
+fn roll(target: Target, at_once: u32) -> Request {
+    Request::RollingRestart {
+        targets: vec![target],
+        at_once,
+    }
+}
+
+fn group() -> Target {
+    Target::Group("g".to_owned())
+}
+
+fn found(ticket: u64) -> Input {
+    Input::Checked {
+        ticket: Ticket(ticket),
+        result: Ok(()),
+    }
+}
+
+/// A process ends of its stop signal.
+fn stops(bench: &mut Bench, ms: u64, slot: u32, incarnation: u64) -> Vec<String> {
+    let life = Life { slot, incarnation };
+    let status = ExitStatus::Signalled {
+        signal: Signal::TERM,
+        dumped: false,
+    };
+    bench.give(ms, Input::Exited { life, status });
+    bench.give(ms, Input::Drained(life))
+}
+
+fn states(bench: &Bench) -> Vec<&'static str> {
+    let views = bench.fleet.view(Bench::now(0));
+    views.into_iter().map(|view| view.state.name()).collect()
+}
+
+#[test]
+fn the_next_is_stopped_when_the_one_before_is_running() {
+    let mut bench = running(2);
+    assert_eq!(bench.ask(1000, roll(group(), 1)), ["check 1 p0"]);
+    assert_eq!(
+        bench.give(1000, found(1)),
+        [
+            "DEBG killing p0 (pid 100) with signal SIGTERM",
+            "p0 RUNNING->STOPPING pid 100",
+            "signal 0.1 SIGTERM Process",
+            "INFO waiting for p0 to stop",
+        ]
+    );
+    let lines = stops(&mut bench, 1500, 0, 1);
+    assert_eq!(
+        lines[lines.len() - 2..],
+        ["p0 STOPPED->STARTING tries 0", "resolve 0.3"]
+    );
+    bench.bring_up(1500, 0, 3, 200);
+    assert_eq!(states(&bench), ["STARTING", "RUNNING"]);
+    assert_eq!(bench.due(), Some(2500));
+    let lines = bench.give(2500, Input::DeadlineReached);
+    assert_eq!(lines[lines.len() - 1], "check 1 p1", "only now");
+    bench.give(2500, found(1));
+    stops(&mut bench, 2600, 1, 2);
+    bench.bring_up(2600, 1, 4, 201);
+    let lines = bench.give(3600, Input::DeadlineReached);
+    assert_eq!(
+        lines[lines.len() - 1],
+        "answer 1 [\"g:p0 OK\", \"g:p1 OK\"]"
+    );
+    assert_eq!(states(&bench), ["RUNNING", "RUNNING"]);
+}
+
+#[test]
+fn it_ends_at_the_first_that_fails_and_leaves_the_rest() {
+    let mut bench = running(3);
+    bench.ask(1000, roll(group(), 1));
+    bench.give(1000, found(1));
+    stops(&mut bench, 1000, 0, 1);
+    bench.bring_up(1000, 0, 4, 200);
+    let life = Life {
+        slot: 0,
+        incarnation: 4,
+    };
+    let status = ExitStatus::Exited(1);
+    bench.give(1200, Input::Exited { life, status });
+    let lines = bench.give(1200, Input::Drained(life));
+    assert_eq!(
+        lines[lines.len() - 1],
+        "answer 1 [\"g:p0 SPAWN_ERROR: g:p0\", \"g:p1 FAILED: left as it was, for g:p0 has failed\", \"g:p2 FAILED: left \
+         as it was, for g:p0 has failed\"]"
+    );
+    assert_eq!(states(&bench), ["BACKOFF", "RUNNING", "RUNNING"]);
+}
+
+#[test]
+fn what_cannot_start_again_is_not_stopped() {
+    for (error, fault) in [
+        (
+            SpawnError::NotFound("/bin/cat".to_owned()),
+            "NO_FILE: can't find command '/bin/cat'",
+        ),
+        (
+            SpawnError::NoPermission("/bin/cat".to_owned()),
+            "NOT_EXECUTABLE: no permission to run command '/bin/cat'",
+        ),
+    ] {
+        let mut bench = running(1);
+        bench.ask(1000, roll(group(), 1));
+        let checked = Input::Checked {
+            ticket: Ticket(1),
+            result: Err(error),
+        };
+        assert_eq!(
+            bench.give(1000, checked),
+            [format!("answer 1 [\"g:p0 {fault}\"]")]
+        );
+        assert_eq!(states(&bench), ["RUNNING"]);
+    }
+}
+
+#[test]
+fn several_at_once() {
+    let mut bench = running(3);
+    assert_eq!(
+        bench.ask(1000, roll(group(), 2)),
+        ["check 1 p0", "check 1 p1"]
+    );
+    bench.give(1000, found(1));
+    bench.give(1000, found(1));
+    assert_eq!(states(&bench), ["STOPPING", "STOPPING", "RUNNING"]);
+    stops(&mut bench, 1100, 1, 2);
+    bench.bring_up(1100, 1, 4, 201);
+    let lines = bench.give(2100, Input::DeadlineReached);
+    assert_eq!(lines[lines.len() - 1], "check 1 p2", "a place is free");
+    assert_eq!(states(&bench), ["STOPPING", "RUNNING", "RUNNING"]);
+}
+
+#[test]
+fn those_under_way_are_brought_up_after_a_failure() {
+    let mut bench = running(3);
+    bench.ask(1000, roll(group(), 2));
+    bench.give(1000, found(1));
+    bench.give(1000, found(1));
+    stops(&mut bench, 1100, 0, 1);
+    let life = Life {
+        slot: 0,
+        incarnation: 4,
+    };
+    let error = SpawnError::Empty;
+    bench.give(1100, Input::SpawnFailed { life, error });
+    // The other one is still on its way down: it must not stay there.
+    let lines = stops(&mut bench, 1200, 1, 2);
+    assert!(lines.contains(&"resolve 1.5".to_owned()), "{lines:?}");
+    bench.bring_up(1200, 1, 5, 201);
+    let lines = bench.give(2200, Input::DeadlineReached);
+    let answer = lines.iter().find(|line| line.starts_with("answer 1"));
+    assert_eq!(
+        answer.map(String::as_str),
+        Some(
+            "answer 1 [\"g:p0 SPAWN_ERROR: g:p0\", \"g:p1 OK\", \"g:p2 FAILED: left as it was, for g:p0 has failed\"]"
+        )
+    );
+}
+
+#[test]
+fn of_a_group_only_what_runs_is_restarted_but_whoever_is_named_is() {
+    let mut bench = Bench::cat(|spec| spec.autostart = false);
+    assert_eq!(
+        bench.ask(0, roll(Target::All, 1)),
+        ["answer 1 []"],
+        "it stays stopped"
+    );
+    assert_eq!(bench.ask(0, roll(one("cat"), 1)), ["check 2 cat"]);
+    assert_eq!(
+        bench.give(0, found(2)),
+        ["cat STOPPED->STARTING tries 0", "resolve 0.1"]
+    );
+    bench.bring_up(0, 0, 1, 7);
+    let lines = bench.give(1000, Input::DeadlineReached);
+    assert_eq!(lines[lines.len() - 1], "answer 2 [\"cat:cat OK\"]");
+}
+
+#[test]
+fn a_stop_by_somebody_else_is_kept() {
+    let mut bench = running(1);
+    bench.ask(1000, roll(group(), 1));
+    bench.give(1000, found(1));
+    let lines = bench.ask(1100, stop("g:p0", true));
+    assert_eq!(
+        lines,
+        [
+            "answer 2 fault NOT_RUNNING: g:p0",
+            "answer 1 [\"g:p0 FAILED: g:p0: somebody else has stopped it\"]",
+        ]
+    );
+    let lines = stops(&mut bench, 1200, 0, 1);
+    assert!(!lines.iter().any(|line| line.starts_with("resolve")));
+    assert_eq!(states(&bench), ["STOPPED"]);
+    assert_eq!(bench.due(), None);
+}
+
+#[test]
+fn a_process_is_restarted_once_at_a_time() {
+    let mut bench = running(2);
+    bench.ask(1000, roll(group(), 1));
+    for target in [Target::All, one("g:p1")] {
+        let lines = bench.ask(1000, roll(target, 1));
+        assert!(
+            lines[0].contains("a rolling restart of it is under way already"),
+            "{lines:?}"
+        );
+    }
+    assert_eq!(
+        bench.ask(1000, roll(one("g:x"), 1)),
+        ["answer 4 fault BAD_NAME: g:x"]
+    );
+}
+
+#[test]
+fn what_is_named_twice_is_restarted_once() {
+    let mut bench = running(1);
+    let request = Request::RollingRestart {
+        targets: vec![Target::All, group(), one("g:p0")],
+        at_once: 9,
+    };
+    assert_eq!(bench.ask(1000, request), ["check 1 p0"]);
+}
+
+#[test]
+fn who_is_not_granted_is_told_and_not_touched() {
+    let mut bench = running(1);
+    let lines = bench.ask_within(
+        1000,
+        roll(Target::All, 1),
+        Scope::Groups(vec!["x".to_owned()]),
+    );
+    assert_eq!(lines, ["answer 1 [\"g:p0 FAILED: not permitted\"]"]);
+    assert_eq!(states(&bench), ["RUNNING"]);
+}
+
+#[test]
+fn who_is_stopped_and_removed_meanwhile_is_not_started() {
+    let mut bench = running(1);
+    bench.ask(1000, roll(group(), 1));
+    bench.give(1000, found(1));
+    stops(&mut bench, 1000, 0, 1);
+    let life = Life {
+        slot: 0,
+        incarnation: 2,
+    };
+    // It is about to start again when somebody stops it and removes its group.
+    let lines = bench.ask(1000, stop("g:p0", false));
+    assert!(
+        lines.contains(&"answer 1 [\"g:p0 ABNORMAL_TERMINATION: g:p0\"]".to_owned()),
+        "{lines:?}"
+    );
+    let lines = bench.ask(1000, Request::RemoveGroup("g".to_owned()));
+    assert!(lines[lines.len() - 1].ends_with("Done"), "{lines:?}");
+    let lines = bench.give(1000, Input::Resolved(life));
+    assert!(
+        !lines.iter().any(|line| line.starts_with("prepare")),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn a_stop_of_everything_ends_it() {
+    let mut bench = running(2);
+    bench.ask(1000, roll(group(), 1));
+    bench.give(1000, found(1));
+    bench.ask(1000, Request::Shutdown);
+    let lines = stops(&mut bench, 1100, 0, 1);
+    let answer = lines.iter().find(|line| line.starts_with("answer 1"));
+    assert!(
+        answer.is_some_and(|line| line.contains("g:p0 SHUTDOWN_STATE")),
+        "{lines:?}"
+    );
+    let lines = stops(&mut bench, 1100, 1, 2);
+    assert_eq!(
+        lines[lines.len() - 1],
+        format!("finish {:?}", Outcome::Shutdown)
+    );
+}
+
+#[test]
+fn one_in_backoff_is_restarted_at_once() {
+    let mut bench = Bench::up(|_| {});
+    bench.give(100, exited(1));
+    bench.give(
+        100,
+        Input::Drained(Life {
+            slot: 0,
+            incarnation: 1,
+        }),
+    );
+    assert_eq!(bench.state(), "BACKOFF");
+    bench.ask(200, roll(Target::All, 1));
+    let lines = bench.give(200, found(1));
+    assert!(lines.contains(&"resolve 0.2".to_owned()), "{lines:?}");
+}

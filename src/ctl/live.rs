@@ -1,0 +1,248 @@
+//! Actions that change groups while they run: `scale`, `serialrestart`. The server is one of ours, or cannot do it.
+
+use super::exit;
+use super::failure::Failure;
+use super::process::{self, START};
+use super::reply::{self, Outcome, Process, Scaled};
+use super::session::Session;
+use crate::api::FaultCode;
+use crate::api::xmlrpc::Value;
+use crate::config;
+use crate::domain::Namespec;
+
+/// `scale program count`
+pub(super) fn scale(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    if !session.is_up()? {
+        return Ok(());
+    }
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    let [program, count] = words.as_slice() else {
+        return session.usage(
+            "scale",
+            "Error: scale requires a program name and a number of processes",
+            exit::INVALID_ARGUMENTS,
+        );
+    };
+    let Some(numprocs) = count.parse::<i32>().ok().filter(|&count| count >= 0) else {
+        return session.usage(
+            "scale",
+            &format!("Error: scale requires a number of processes, not {count}"),
+            exit::INVALID_ARGUMENTS,
+        );
+    };
+    let params = vec![Value::text(*program), Value::Int(i64::from(numprocs))];
+    let answer = match session.call("supervisord.setNumprocs", params) {
+        Err(Failure::Fault(fault)) if fault.code == i64::from(FaultCode::BadName.code()) => {
+            session.complain(&format!("{program}: ERROR (no such program)"))?;
+            session.exit = exit::GENERIC;
+            return Ok(());
+        }
+        Err(failure) => return refused(session, program, failure),
+        Ok(answer) => Scaled::read(&answer)?,
+    };
+    for name in &answer.removed {
+        session.say(&format!("{name}: removed"))?;
+    }
+    for name in &answer.added {
+        session.say(&format!("{name}: added"))?;
+    }
+    if answer.removed.is_empty() && answer.added.is_empty() {
+        session.say(&format!("{program}: no change"))?;
+    }
+    Ok(())
+}
+
+/// `serialrestart [-n count] name… | group:* | pattern | all`
+// Differs: the plug-in supervisor-serialrestart goes on after a failure, starts what does not run, and restarts the rest
+// when one of the names is unknown.
+pub(super) fn serialrestart(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    if !session.is_up()? {
+        return Ok(());
+    }
+    let mut words: Vec<&str> = arguments.split_whitespace().collect();
+    let mut at_once = 1;
+    if let Some(rest) = words.first().and_then(|word| word.strip_prefix("-n")) {
+        let (count, taken) = match rest {
+            "" => (words.get(1).copied().unwrap_or_default(), 2),
+            rest => (rest, 1),
+        };
+        match count.parse::<i32>() {
+            Ok(count) if count > 0 => at_once = count,
+            _ => {
+                return session.usage(
+                    "serialrestart",
+                    &format!("Error: serialrestart -n requires a number from 1 on, not '{count}'"),
+                    exit::INVALID_ARGUMENTS,
+                );
+            }
+        }
+        words.drain(..taken.min(words.len()));
+    }
+    if words.is_empty() {
+        return session.usage(
+            "serialrestart",
+            "Error: serialrestart requires a process name",
+            exit::INVALID_ARGUMENTS,
+        );
+    }
+    let processes = process::all_processes(session)?;
+    let mut names = Vec::new();
+    let mut is_known = true;
+    for word in words {
+        match meant(word, &processes) {
+            Ok(found) => names.extend(found),
+            Err(what) => {
+                session.complain(&format!("{word}: ERROR (no such {what})"))?;
+                is_known = false;
+            }
+        }
+    }
+    if !is_known {
+        session.exit = exit::GENERIC;
+        return Ok(());
+    }
+    let names = names.into_iter().map(Value::Text).collect();
+    let params = vec![Value::Array(names), Value::Int(i64::from(at_once))];
+    match session.call("supervisord.rollingRestart", params) {
+        Ok(answer) => outcomes(session, &reply::all(&answer, Outcome::read)?),
+        Err(failure) => refused(session, "serialrestart", failure),
+    }
+}
+
+/// The names that a word means to the server; an error says what there is none of.
+fn meant(word: &str, processes: &[Process]) -> Result<Vec<String>, &'static str> {
+    if word == "all" {
+        return Ok(vec![word.to_owned()]);
+    }
+    let spec = Namespec::parse(word);
+    if spec.process.is_none() {
+        let is_there = processes.iter().any(|process| process.group == spec.group);
+        return if is_there {
+            Ok(vec![word.to_owned()])
+        } else {
+            Err("group")
+        };
+    }
+    if processes.iter().any(|process| process.is_in(&spec)) {
+        return Ok(vec![word.to_owned()]);
+    }
+    // Differs: a bare word that names no process but a group means the whole group.
+    if !word.contains(':') && processes.iter().any(|process| process.group == word) {
+        return Ok(vec![format!("{word}:*")]);
+    }
+    let fitting: Vec<String> = processes
+        .iter()
+        .map(Process::namespec)
+        .filter(|name| config::fits(word, name))
+        .collect();
+    if fitting.is_empty() {
+        Err("process")
+    } else {
+        Ok(fitting)
+    }
+}
+
+fn outcomes(session: &mut Session, outcomes: &[Outcome]) -> Result<(), Failure> {
+    if outcomes.is_empty() {
+        return session.say("nothing to restart: no process of that name runs");
+    }
+    let mut status = None;
+    for outcome in outcomes {
+        let name = Namespec::print(&outcome.group, &outcome.name);
+        let text = if outcome.status == i64::from(FaultCode::Success.code()) {
+            "restarted".to_owned()
+        } else {
+            // What was left as it was comes behind what has failed, and does not count.
+            status = status.or(exit::of_result(outcome.status, None));
+            let known = START.word(outcome.status);
+            let text = known.unwrap_or_else(|| bare(&outcome.description));
+            if text.starts_with("left as it was") {
+                text.to_owned()
+            } else {
+                format!("ERROR ({text})")
+            }
+        };
+        session.say(&format!("{name}: {text}"))?;
+    }
+    if let Some(status) = status {
+        session.exit = status;
+    }
+    Ok(())
+}
+
+/// Says why the server did nothing.
+fn refused(session: &mut Session, what: &str, failure: Failure) -> Result<(), Failure> {
+    let Failure::Fault(fault) = failure else {
+        return Err(failure);
+    };
+    if fault.code == i64::from(FaultCode::UnknownMethod.code()) {
+        session.complain(&format!("{what}: ERROR (the server cannot do that)"))?;
+        session.exit = exit::UNIMPLEMENTED;
+        return Ok(());
+    }
+    session.complain(&format!("{what}: ERROR ({})", bare(&fault.text)))?;
+    session.exit = exit::GENERIC;
+    Ok(())
+}
+
+/// A fault's text without its name in capitals.
+fn bare(text: &str) -> &str {
+    match text.split_once(": ") {
+        Some((name, rest))
+            if name
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte == b'_') =>
+        {
+            rest
+        }
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn processes() -> Vec<Process> {
+        [("cat", "cat"), ("web", "web_0"), ("web", "web_1")]
+            .map(|(group, name)| Process {
+                group: group.to_owned(),
+                name: name.to_owned(),
+                ..Process::default()
+            })
+            .into()
+    }
+
+    #[test]
+    fn words_mean_processes_groups_patterns_or_all() {
+        let table: [(&str, Result<&[&str], &str>); 10] = [
+            ("all", Ok(&["all"])),
+            ("cat", Ok(&["cat"])),
+            ("cat:*", Ok(&["cat:*"])),
+            ("web", Ok(&["web:*"])),
+            ("web:web_1", Ok(&["web:web_1"])),
+            ("w*", Ok(&["web:web_0", "web:web_1"])),
+            ("[ac]?t", Ok(&["cat"])),
+            ("x*", Err("process")),
+            ("web:x", Err("process")),
+            ("x:*", Err("group")),
+        ];
+        for (word, expected) in table {
+            let expected =
+                expected.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+            assert_eq!(meant(word, &processes()), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_fault_loses_its_name_only() {
+        for (text, rest) in [
+            ("FAILED: not permitted: x", "not permitted: x"),
+            ("NO_FILE: can't find", "can't find"),
+            ("g:p: stopped", "g:p: stopped"),
+            ("SHUTDOWN_STATE", "SHUTDOWN_STATE"),
+        ] {
+            assert_eq!(bare(text), rest);
+        }
+    }
+}

@@ -346,14 +346,12 @@ impl Fleet {
         now: Now,
         out: &mut Actions,
     ) {
-        let name = match self.tickets.remove(&ticket) {
-            Some(Pending::AddGroup(name)) => name,
-            Some(other) => {
-                self.tickets.insert(ticket, other);
-                return;
-            }
-            // Answered already, when everything had come to its end.
-            None => return,
+        // None: answered already, when everything had come to its end.
+        let Some(name) = self.take_pending(ticket, |pending| match pending {
+            Pending::AddGroup(name) => Ok(name),
+            other => Err(other),
+        }) else {
+            return;
         };
         // Much may have happened since it was asked for.
         let answer = match result {

@@ -131,13 +131,11 @@ impl Fleet {
         result: Result<(), Errno>,
         out: &mut Actions,
     ) {
-        let name = match self.tickets.remove(&ticket) {
-            Some(Pending::Stdin(name)) => name,
-            Some(other) => {
-                self.tickets.insert(ticket, other);
-                return;
-            }
-            None => return,
+        let Some(name) = self.take_pending(ticket, |pending| match pending {
+            Pending::Stdin(name) => Ok(name),
+            other => Err(other),
+        }) else {
+            return;
         };
         let answer = match result {
             Ok(()) => Ok(Reply::Done),

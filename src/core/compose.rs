@@ -55,16 +55,7 @@ impl Fleet {
                 Some(Pending::Scaling(_)) => self.scale_further(ticket, now, out),
                 Some(Pending::Rolling(_)) => self.roll_further(ticket, now, out),
                 // It was answered meanwhile; the others are never roused.
-                Some(
-                    Pending::Batch(_)
-                    | Pending::Reread
-                    | Pending::Restart
-                    | Pending::ClearDaemonLog
-                    | Pending::AddGroup(_)
-                    | Pending::Stdin(_)
-                    | Pending::Adding(_),
-                )
-                | None => {}
+                Some(_) | None => {}
             }
         }
         went_on
@@ -167,16 +158,7 @@ impl Fleet {
                 return;
             }
             // Answered already, when everything had come to its end.
-            Some(
-                Pending::Batch(_)
-                | Pending::Reread
-                | Pending::Restart
-                | Pending::ClearDaemonLog
-                | Pending::AddGroup(_)
-                | Pending::Stdin(_)
-                | Pending::Rolling(_),
-            )
-            | None => return,
+            Some(_) | None => return,
         };
         let answer = match result {
             Ok(composition) => self.admit_program(&group, &composition, now, out),
@@ -340,20 +322,10 @@ impl Fleet {
 
     /// Takes a scaling out to work on it, with what its program has now; answers the request if that is no more.
     fn take_scaling(&mut self, ticket: Ticket, out: &mut Actions) -> Option<Box<Scaling>> {
-        let scaling = match self.tickets.remove(&ticket)? {
-            Pending::Scaling(scaling) => scaling,
-            other @ (Pending::Batch(_)
-            | Pending::Reread
-            | Pending::Restart
-            | Pending::ClearDaemonLog
-            | Pending::AddGroup(_)
-            | Pending::Stdin(_)
-            | Pending::Adding(_)
-            | Pending::Rolling(_)) => {
-                self.tickets.insert(ticket, other);
-                return None;
-            }
-        };
+        let scaling = self.take_pending(ticket, |pending| match pending {
+            Pending::Scaling(scaling) => Ok(scaling),
+            other => Err(other),
+        })?;
         let group = self.groups.get(&scaling.group);
         if group.is_none_or(|group| group.added != scaling.added) {
             let named = Namespec::print(scaling.group.as_str(), &scaling.program);

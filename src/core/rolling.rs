@@ -231,17 +231,7 @@ impl Fleet {
     fn rolling(&mut self, ticket: Ticket) -> Option<&mut Rolling> {
         match self.tickets.get_mut(&ticket) {
             Some(Pending::Rolling(rolling)) => Some(rolling),
-            Some(
-                Pending::Batch(_)
-                | Pending::Reread
-                | Pending::Restart
-                | Pending::ClearDaemonLog
-                | Pending::AddGroup(_)
-                | Pending::Stdin(_)
-                | Pending::Adding(_)
-                | Pending::Scaling(_),
-            )
-            | None => None,
+            Some(_) | None => None,
         }
     }
 

@@ -20,25 +20,27 @@ enum Step {
 }
 
 impl Fleet {
-    /// Takes a request's batch out to work on it.
-    fn take_batch(&mut self, ticket: Ticket) -> Option<Box<Batch>> {
-        match self.tickets.remove(&ticket) {
-            Some(Pending::Batch(batch)) => Some(batch),
-            Some(
-                other @ (Pending::Reread
-                | Pending::Restart
-                | Pending::ClearDaemonLog
-                | Pending::AddGroup(_)
-                | Pending::Stdin(_)
-                | Pending::Adding(_)
-                | Pending::Scaling(_)
-                | Pending::Rolling(_)),
-            ) => {
+    /// Takes a request out, if `pick` knows it for one of the kind that is to be worked on.
+    pub(super) fn take_pending<T>(
+        &mut self,
+        ticket: Ticket,
+        pick: impl FnOnce(Pending) -> Result<T, Pending>,
+    ) -> Option<T> {
+        match pick(self.tickets.remove(&ticket)?) {
+            Ok(picked) => Some(picked),
+            Err(other) => {
                 self.tickets.insert(ticket, other);
                 None
             }
-            None => None,
         }
+    }
+
+    /// Takes a request's batch out to work on it.
+    fn take_batch(&mut self, ticket: Ticket) -> Option<Box<Batch>> {
+        self.take_pending(ticket, |pending| match pending {
+            Pending::Batch(batch) => Ok(batch),
+            other => Err(other),
+        })
     }
 
     /// Puts a batch back, or answers it if it is done.
@@ -448,16 +450,7 @@ impl Fleet {
                 Some(Pending::Scaling(scaling)) => scaling.settle(index, result),
                 Some(Pending::Rolling(rolling)) => rolling.settle(index, result),
                 // Nobody waits for a process with these.
-                Some(
-                    Pending::Batch(_)
-                    | Pending::Reread
-                    | Pending::Restart
-                    | Pending::ClearDaemonLog
-                    | Pending::AddGroup(_)
-                    | Pending::Stdin(_)
-                    | Pending::Adding(_),
-                )
-                | None => return,
+                Some(_) | None => return,
             }
             self.roused.push(ticket);
             return;
@@ -479,15 +472,8 @@ impl Fleet {
             Some(Pending::Scaling(_) | Pending::Rolling(_)) => {
                 code.of(Namespec::print(group.as_str(), process.as_str()))
             }
-            Some(
-                Pending::Reread
-                | Pending::Restart
-                | Pending::ClearDaemonLog
-                | Pending::AddGroup(_)
-                | Pending::Stdin(_)
-                | Pending::Adding(_),
-            )
-            | None => code.bare(),
+            // Nobody waits for a process with another kind.
+            Some(_) | None => code.bare(),
         }
     }
 

@@ -149,7 +149,7 @@ fn buttons_of_one(scene: &Scene, browser: &Browser) -> Result<(), String> {
     scene.daemon.wait_state("web", "STOPPED")?;
     browser.wait(&format!("{} === 'stopped'", cell("web:web", "state")))?;
     browser.wait(&format!(
-        "{}.startsWith('stopped, terminated by SIGTERM')",
+        "{}.startsWith('stopped, SIGTERM')",
         cell("web:web", "ending")
     ))?;
     browser.click(&button("start web:web"))?;

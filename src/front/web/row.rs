@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::super::view::description;
 use super::usage::Usage;
 use crate::api::ProcessView;
-use crate::domain::{Ending, ProcessState};
+use crate::domain::{Ending, ExitStatus, ProcessState};
 
 /// What a row shows. The short names are those of the stream, where a thousand rows go over the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -115,9 +115,9 @@ fn ending(view: &ProcessView, zone: &TimeZone) -> String {
     let how = match &view.ending {
         None => return String::new(),
         Some(Ending::NotSpawned(error)) => return error.to_string(),
-        Some(Ending::TooQuick(status)) => format!("{status}, too early"),
-        Some(Ending::ByItself(status)) => status.to_string(),
-        Some(Ending::OnRequest(status)) => format!("stopped, {status}"),
+        Some(Ending::TooQuick(status)) => format!("{}, too early", brief(*status)),
+        Some(Ending::ByItself(status)) => brief(*status),
+        Some(Ending::OnRequest(status)) => format!("stopped, {}", brief(*status)),
     };
     match Timestamp::from_second(view.stop) {
         Ok(stop) => {
@@ -125,6 +125,19 @@ fn ending(view: &ProcessView, zone: &TimeZone) -> String {
             format!("{how} · {}", stop.strftime("%b %-d %H:%M"))
         }
         Err(_) => how,
+    }
+}
+
+/// How it ended, in the width of a column: the signal alone where there was one.
+fn brief(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Signalled {
+            signal,
+            dumped: false,
+        } => signal.to_string(),
+        ExitStatus::Signalled { dumped: true, .. }
+        | ExitStatus::Exited(_)
+        | ExitStatus::Unknown(_) => status.to_string(),
     }
 }
 
@@ -164,7 +177,7 @@ pub(super) fn uptime(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ExitStatus, Signal, SpawnError};
+    use crate::domain::{Signal, SpawnError};
     use crate::front::view::tests::cat;
 
     #[test]
@@ -187,7 +200,7 @@ mod tests {
             ),
             (
                 Some(Ending::OnRequest(term)),
-                "stopped, terminated by SIGTERM · Mar 1 00:00",
+                "stopped, SIGTERM · Mar 1 00:00",
             ),
         ];
         for (given, expected) in table {

@@ -18,6 +18,10 @@ pub mod adr {
     pub mod adr_0007_command_line {}
     #[doc = include_str!("adr/0008-events-and-listeners.md")]
     pub mod adr_0008_events_and_listeners {}
+    #[doc = include_str!("adr/0009-web-page.md")]
+    pub mod adr_0009_web_page {}
+    #[doc = include_str!("adr/0010-changes-at-run-time.md")]
+    pub mod adr_0010_changes_at_run_time {}
 }
 
 #[doc = include_str!("security.md")]

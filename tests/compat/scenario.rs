@@ -75,6 +75,11 @@ impl Scenario {
         {
             return Some("needs SUPERVISOR_ORACLE with superlance in it".to_owned());
         }
+        if self.needs.iter().any(|need| need == "9001")
+            && std::net::TcpStream::connect(("localhost", 9001)).is_ok()
+        {
+            return Some("somebody listens on port 9001, where clients look by default".to_owned());
+        }
         if self.needs.iter().any(|need| need == "user") && is_root() {
             return Some("needs to run as an ordinary user".to_owned());
         }

@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::{Namespec, python_repr};
+
+pub use crate::domain::Permission;
+
 /// A promise to answer: unique per request, for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ticket(pub u64);
@@ -42,6 +46,8 @@ pub struct Caller {
     pub pid: Option<i32>,
     /// The user name of basic authentication.
     pub login: Option<String>,
+    /// What the door lets them do at most; none: it has no rules.
+    pub access: Option<Access>,
 }
 
 impl Caller {
@@ -52,26 +58,24 @@ impl Caller {
         gid: None,
         pid: None,
         login: None,
+        access: None,
     };
-}
 
-/// What a method needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Permission {
-    /// See states and configuration.
-    Status,
-    /// Read logs.
-    ReadLogs,
-    /// Start, stop, restart, clear logs, write to stdin.
-    Control,
-    /// Send signals.
-    Signal,
-    /// Reread the files, add and remove the groups that stand in them.
-    Update,
-    /// Add or change programs at run time: what stands in no file. Never granted by a socket's mode alone.
-    Configure,
-    /// Shut down or restart the daemon.
-    Shutdown,
+    /// Who it is, for audit lines.
+    #[must_use]
+    pub fn who(&self) -> String {
+        let mut who = self.front.name().to_owned();
+        if let Some(uid) = self.uid {
+            who.push_str(&format!(" uid={uid}"));
+        }
+        if let Some(pid) = self.pid {
+            who.push_str(&format!(" pid={pid}"));
+        }
+        if let Some(login) = &self.login {
+            who.push_str(&format!(" login={}", python_repr(login)));
+        }
+        who
+    }
 }
 
 /// Which processes a grant covers.
@@ -79,18 +83,56 @@ pub enum Permission {
 pub enum Scope {
     /// All.
     All,
-    /// These groups only, by name. Requests for others are refused; members of `all` that are not covered get their own fault.
-    Groups(Vec<String>),
+    /// These processes and groups only. Requests for others are refused; members of `all` or of a group that are not
+    /// covered get their own fault.
+    Only(Vec<Namespec>),
 }
 
 impl Scope {
-    /// Whether `group` is covered.
+    /// Whether this process is covered.
     #[must_use]
-    pub fn covers(&self, group: &str) -> bool {
+    pub fn covers(&self, group: &str, process: &str) -> bool {
+        self.some(group, |covered| covered.is_none_or(|name| name == process))
+    }
+
+    /// Whether the group is covered as a whole.
+    #[must_use]
+    pub fn covers_group(&self, group: &str) -> bool {
+        self.some(group, |covered| covered.is_none())
+    }
+
+    /// Whether anything of the group is covered.
+    #[must_use]
+    pub fn touches(&self, group: &str) -> bool {
+        self.some(group, |_| true)
+    }
+
+    fn some(&self, group: &str, fits: impl Fn(Option<&str>) -> bool) -> bool {
         match self {
             Self::All => true,
-            Self::Groups(names) => names.iter().any(|name| name == group),
+            Self::Only(names) => names
+                .iter()
+                .any(|name| name.group == group && fits(name.process.as_deref())),
         }
+    }
+}
+
+/// What a door lets one caller do at most, where it has rules about that: each permission with the processes it is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access(pub Vec<(Permission, Scope)>);
+
+impl Access {
+    /// For which processes the caller has a permission; none: for none.
+    #[must_use]
+    pub fn scope(&self, permission: Permission) -> Option<Scope> {
+        let mut names = Vec::new();
+        for (_, scope) in self.0.iter().filter(|(known, _)| *known == permission) {
+            match scope {
+                Scope::All => return Some(Scope::All),
+                Scope::Only(more) => names.extend(more.iter().cloned()),
+            }
+        }
+        (!names.is_empty()).then_some(Scope::Only(names))
     }
 }
 

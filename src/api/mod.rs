@@ -9,7 +9,7 @@ mod request;
 pub mod xmlrpc;
 
 pub use argument::{NAMES_MAX, OPTIONS_BYTES_MAX};
-pub use caller::{Caller, Front, Grant, Permission, Scope, Ticket};
+pub use caller::{Access, Caller, Front, Grant, Permission, Scope, Ticket};
 pub use fault::{Fault, FaultCode};
 pub use method::{Bound, Interfaces, Method, Param, ParamKind, WireType, method, names};
 pub use methods::METHODS;

@@ -314,6 +314,7 @@ const UNIX_SERVER: &[Key] = &[
     key("chown", UserGroup, None, "owner of the socket: user or user:group"),
     key("username", Text, None, "user name that clients must give"),
     key("password", Text, None, "password that clients must give, plain or {SHA} and 40 hexadecimal digits"),
+    key("allow", Text, None, "who may do what: rules `USER VERB... [on PROCESS...]` or `@GROUP VERB...`, one a line; others are refused, and chmod defaults to 0666").ours(),
 ];
 
 #[rustfmt::skip] // One row, one line.

@@ -1,5 +1,6 @@
 //! Text → typed configuration → difference.
 
+mod allow;
 pub mod ctl;
 pub mod diff;
 pub mod environment;

@@ -39,6 +39,7 @@ const SPELLED: &[&str] = &[
 
 /// What commented-out keys without a default show.
 const EXAMPLES: &[(&str, &str)] = &[
+    ("allow", "root all"),
     ("command", "/bin/cat"),
     ("port", "127.0.0.1:9001"),
     ("chown", "nobody:nogroup"),

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Bytes, GroupName, Level, Line, ProcessName, Seconds, Signal};
+use crate::domain::{
+    Bytes, GroupName, Level, Line, Namespec, Permission, ProcessName, Seconds, Signal,
+};
 
 /// One whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,10 +89,34 @@ pub struct ServerSpec {
     pub section: String,
     /// Where it listens.
     pub address: ServerAddress,
+    /// For a unix server: who may do what; none: whoever reaches the socket, as in Supervisor.
+    pub allow: Option<Arc<[AllowRule]>>,
     /// Both or neither; the password is plain or `{SHA}` and 40 hex digits.
     pub credentials: Option<Credentials>,
     /// Names besides the host's own under which browsers may reach it, in lower case.
     pub hosts: Vec<String>,
+}
+
+/// One rule of `allow=`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllowRule {
+    /// Whom it is about.
+    pub who: Who,
+    /// What they may do.
+    pub permissions: Vec<Permission>,
+    /// With which processes and groups; none: with all, and with the daemon itself.
+    pub processes: Option<Vec<Namespec>>,
+}
+
+/// Whom a rule is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Who {
+    /// Everybody.
+    Everybody,
+    /// A user, by number.
+    User(u32),
+    /// Members of a group, by number.
+    Group(u32),
 }
 
 /// User name and password of a server.

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::api::{Caller, Fault, FaultCode, Front, Grant, Permission};
-use crate::config::spec::Credentials;
+use crate::api::{Access, Caller, Fault, FaultCode, Front, Grant, Permission, Scope};
+use crate::config::spec::{AllowRule, Credentials, Who};
 use crate::sys;
 
 /// What becomes of a request at the door.
@@ -106,8 +106,41 @@ pub fn grant(caller: &Caller, permission: Permission) -> Result<Grant, Fault> {
     granted(caller, permission, sys::effective_uid())
 }
 
+/// What the rules of a door let this peer do; none: everything, for root and the daemon's own user could do it without us.
+#[must_use]
+pub fn access(rules: &[AllowRule], uid: u32, gid: u32, groups: &[u32]) -> Option<Access> {
+    if uid == 0 || uid == sys::effective_uid() {
+        return None;
+    }
+    let concerned = rules.iter().filter(|rule| match rule.who {
+        Who::Everybody => true,
+        Who::User(user) => user == uid,
+        Who::Group(group) => group == gid || groups.contains(&group),
+    });
+    let granted = concerned.flat_map(|rule| {
+        let scope = match &rule.processes {
+            None => Scope::All,
+            Some(names) => Scope::Only(names.clone()),
+        };
+        let permissions = rule.permissions.iter();
+        permissions.map(move |&permission| (permission, scope.clone()))
+    });
+    Some(Access(granted.collect()))
+}
+
 /// The same for a daemon of this user.
 fn granted(caller: &Caller, permission: Permission, own: u32) -> Result<Grant, Fault> {
+    if let Some(access) = &caller.access {
+        // Its rules name whom they trust with what, `configure` too.
+        return match access.scope(permission) {
+            Some(scope) => Ok(Grant { permission, scope }),
+            None => Err(FaultCode::Failed.of(format!(
+                "not permitted: no rule of allow= gives user {} the permission {}",
+                caller.uid.unwrap_or_default(),
+                permission.word()
+            ))),
+        };
+    }
     match permission {
         Permission::Status
         | Permission::ReadLogs
@@ -142,6 +175,7 @@ fn may_configure(caller: &Caller, own: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Namespec;
 
     #[test]
     fn rpc_01_basic_credentials() {
@@ -197,6 +231,7 @@ mod tests {
             gid: uid,
             pid: Some(1),
             login: login.map(str::to_owned),
+            access: None,
         };
         let table = [
             ("root on a socket", caller(Front::Unix, Some(0), None), true),
@@ -235,6 +270,48 @@ mod tests {
                 assert!(granted(&caller, other, OWN).is_ok(), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn rules_of_a_door_bound_what_is_granted() {
+        let rule = |who, permissions: &[Permission], on: Option<&[&str]>| AllowRule {
+            who,
+            permissions: permissions.to_vec(),
+            processes: on.map(|names| names.iter().map(|name| Namespec::parse(name)).collect()),
+        };
+        use Permission::{Configure, Control, Shutdown, Status};
+        let rules = [
+            rule(Who::User(1000), &[Control, Status], Some(&["web:*", "g:b"])),
+            rule(Who::Group(50), &[Shutdown, Configure, Status], None),
+            rule(Who::Everybody, &[Status], Some(&["web:*"])),
+        ];
+        let ask = |uid, gid, groups: &[u32], permission| {
+            let caller = Caller {
+                front: Front::Unix,
+                uid: Some(uid),
+                gid: Some(gid),
+                pid: Some(1),
+                login: None,
+                access: access(&rules, uid, gid, groups),
+            };
+            granted(&caller, permission, 0)
+                .map(|grant| grant.scope)
+                .ok()
+        };
+        let only = |names: &[&str]| {
+            Some(Scope::Only(
+                names.iter().map(|name| Namespec::parse(name)).collect(),
+            ))
+        };
+        // The rules that concern somebody add up.
+        assert_eq!(ask(1000, 1000, &[], Control), only(&["web:*", "g:b"]));
+        assert_eq!(ask(1000, 1000, &[], Shutdown), None);
+        assert_eq!(ask(1000, 50, &[], Shutdown), Some(Scope::All));
+        assert_eq!(ask(1, 1, &[7, 50], Configure), Some(Scope::All));
+        assert_eq!(ask(1, 1, &[7], Status), only(&["web:*"]));
+        assert_eq!(ask(1, 1, &[7], Control), None);
+        // Root could do everything without us.
+        assert_eq!(ask(0, 0, &[], Shutdown), Some(Scope::All));
     }
 
     #[test]

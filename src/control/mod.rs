@@ -4,6 +4,6 @@ mod auth;
 mod events;
 mod handle;
 
-pub use auth::{PageToken, Verdict, check, grant};
+pub use auth::{PageToken, Verdict, access, check, grant};
 pub use events::{EventFeed, Heard, Subscription};
 pub use handle::{Asked, ControlHandle, EngineGone};

@@ -14,9 +14,6 @@ use crate::domain::{
     Channel, EventKind, Life, Line, Namespec, Now, Signal, SpawnError, SupervisorState,
 };
 
-/// The text of FAILED when a grant does not cover what is asked.
-const NOT_PERMITTED: &str = "not permitted";
-
 impl Fleet {
     /// A client asks. The answer comes now or later, once.
     pub(super) fn asked(
@@ -80,7 +77,7 @@ impl Fleet {
             }),
             Request::AllProcessInfo => {
                 let mut views = self.view(now);
-                views.retain(|view| scope.covers(view.group.as_str()));
+                views.retain(|view| scope.covers(view.group.as_str(), view.name.as_str()));
                 Ok(Reply::Processes(views))
             }
             Request::AllConfigInfo => Ok(Reply::Configs(self.config_views(scope))),
@@ -132,7 +129,10 @@ impl Fleet {
                 Ok(group) => Ok(self.add_group(&group, now, out)),
             },
             Request::RemoveGroup(name) => self.remove_group(&name, scope, now, out),
-            Request::LogFile(LogOf::Daemon) => Ok(Reply::LogFile(self.identity.daemon_log.clone())),
+            // It tells of all processes, and of whoever did what to them.
+            Request::LogFile(LogOf::Daemon) => {
+                whole(scope).map(|()| Reply::LogFile(self.identity.daemon_log.clone()))
+            }
             Request::LogFile(LogOf::Process(name, channel)) => self.one(&name, scope).map(|slot| {
                 let logs = self.seats.get(slot).map(|process| &process.logs);
                 Reply::LogFile(logs.and_then(|logs| match channel {
@@ -185,10 +185,10 @@ impl Fleet {
                     Ok(()) => return Admission::Taken,
                 }
             }
-            Request::RemoteEvent { kind, data } => {
+            Request::RemoteEvent { kind, data } => whole(scope).map(|()| {
                 Self::publish(out, None, EventKind::RemoteCommunication { kind, data });
-                Ok(Reply::Done)
-            }
+                Reply::Done
+            }),
         };
         Admission::Answered(answer)
     }
@@ -201,7 +201,8 @@ impl Fleet {
             .as_deref()
             .and_then(|process| self.find(&spec.group, process))
             .ok_or_else(|| FaultCode::BadName.of(text))?;
-        permitted(scope, &spec.group)?;
+        let name = spec.process.as_deref().unwrap_or_default();
+        permitted(scope.covers(&spec.group, name), text)?;
         Ok(slot)
     }
 
@@ -223,10 +224,7 @@ impl Fleet {
         Admission::Batch(Box::new(Batch {
             verb,
             one,
-            scope: match scope {
-                Scope::All => None,
-                Scope::Groups(names) => Some(names.clone()),
-            },
+            scope: scope.clone(),
             trail: None,
             queue: slots
                 .into_iter()
@@ -268,7 +266,7 @@ impl Fleet {
             ) => {
                 let slot = self.find(&group, &process);
                 let slot = slot.ok_or_else(|| FaultCode::BadName.of(text.as_str()))?;
-                permitted(scope, &group)?;
+                permitted(scope.covers(&group, &process), &text)?;
                 Ok((vec![slot], Some(text)))
             }
             Target::Group(group)
@@ -281,7 +279,7 @@ impl Fleet {
             ) => {
                 let found = self.groups.get(group.as_str());
                 let found = found.ok_or_else(|| FaultCode::BadName.of(group.as_str()))?;
-                permitted(scope, &group)?;
+                permitted(scope.touches(&group), &group)?;
                 Ok((found.slots.to_vec(), None))
             }
             Target::All => Ok((
@@ -297,12 +295,12 @@ impl Fleet {
     fn config_views(&self, scope: &Scope) -> Vec<ConfigView> {
         let mut views = Vec::new();
         for group in &self.last_read.groups {
-            if !scope.covers(group.name.as_str()) {
-                continue;
-            }
             let in_use = self.groups.contains_key(&group.name);
             let made = self.made.get(&group.name);
             for (place, process) in group.processes.iter().enumerate() {
+                if !scope.covers(group.name.as_str(), process.name.as_str()) {
+                    continue;
+                }
                 let made = made.and_then(|made| made.get(place));
                 views.push(ConfigView {
                     group: group.clone(),
@@ -319,7 +317,7 @@ impl Fleet {
 
     /// The group of this name in the configuration read last, if it may be added.
     fn addable(&self, name: &str, scope: &Scope) -> Result<Arc<GroupSpec>, Fault> {
-        permitted(scope, name)?;
+        permitted(scope.covers_group(name), name)?;
         let group = self.last_read.groups.iter();
         let group = group
             .filter(|group| group.name.as_str() == name)
@@ -374,7 +372,7 @@ impl Fleet {
     ) -> Result<Reply, Fault> {
         let group = self.groups.get(name);
         let group = group.ok_or_else(|| FaultCode::BadName.of(name))?;
-        permitted(scope, name)?;
+        permitted(scope.covers_group(name), name)?;
         if group.unstopped > 0 {
             return Err(FaultCode::StillRunning.of(name));
         }
@@ -402,25 +400,25 @@ enum Admission {
     Shutdown,
 }
 
-/// Whether a grant covers a group.
-pub(super) fn permitted(scope: &Scope, group: &str) -> Result<(), Fault> {
-    if scope.covers(group) {
+/// What a grant does not cover is a fault.
+pub(super) fn permitted(covered: bool, what: &str) -> Result<(), Fault> {
+    if covered {
         Ok(())
     } else {
-        Err(not_permitted())
+        Err(not_permitted(what))
     }
 }
 
 /// The fault of whatever a grant does not cover.
-pub(super) fn not_permitted() -> Fault {
-    FaultCode::Failed.of(NOT_PERMITTED)
+pub(super) fn not_permitted(what: &str) -> Fault {
+    FaultCode::Failed.of(format!("not permitted: {what}"))
 }
 
 /// What concerns the daemon itself needs a grant without bounds.
 fn whole(scope: &Scope) -> Result<(), Fault> {
     match scope {
         Scope::All => Ok(()),
-        Scope::Groups(_) => Err(not_permitted()),
+        Scope::Only(_) => Err(not_permitted("what concerns all processes")),
     }
 }
 

@@ -66,7 +66,7 @@ impl Fleet {
         in_added_order(&self.groups)
             .into_iter()
             .map(|group| group.spec.name.clone())
-            .filter(|name| scope.covers(name.as_str()))
+            .filter(|name| scope.touches(name.as_str()))
             .collect()
     }
 
@@ -82,7 +82,7 @@ impl Fleet {
     ) -> Result<(), Fault> {
         let found = self.groups.get(group);
         let found = found.ok_or_else(|| no_group(group))?;
-        permitted(scope, group)?;
+        permitted(scope.covers_group(group), group)?;
         if found.spec.kind != GroupKind::Programs {
             // Differs: the plug-in makes an ordinary process of it, which the pool or the socket's group knows nothing of.
             return Err(FaultCode::IncorrectParameters.of(format!(
@@ -119,7 +119,7 @@ impl Fleet {
         if !self.groups.contains_key(group) {
             return Err(no_group(group));
         }
-        permitted(scope, group)?;
+        permitted(scope.covers_group(group), group)?;
         let slot = self.find(group, process);
         let slot = slot.ok_or_else(|| FaultCode::BadName.of(process))?;
         let seated = self.seats.get(slot);
@@ -249,7 +249,7 @@ impl Fleet {
         match found.as_slice() {
             [] => Err(FaultCode::BadName.of(text)),
             [group] => {
-                permitted(scope, group.as_str())?;
+                permitted(scope.covers_group(group.as_str()), group.as_str())?;
                 Ok(((*group).clone(), program.to_owned()))
             }
             [first, rest @ ..] if rest.iter().all(|group| group == first) => {

@@ -116,11 +116,11 @@ impl Fleet {
                 if let Some(&place) = places.get(&slot) {
                     let (_, known): &mut (Member, bool) = &mut queue[place];
                     *known |= named;
-                } else if scope.covers(member.group.as_str()) {
+                } else if scope.covers(member.group.as_str(), member.process.as_str()) {
                     places.insert(slot, queue.len());
                     queue.push_back((member, named));
                 } else if self.runs(&member) && refused.insert(slot) {
-                    results.push(result(&member, Some(not_permitted())));
+                    results.push(result(&member, Some(not_permitted(&name_of(&member)))));
                 }
             }
         }

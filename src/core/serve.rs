@@ -124,11 +124,20 @@ impl Fleet {
         if batch.one.is_none() {
             let covered = batch
                 .scope
-                .as_ref()
-                .is_none_or(|names| names.iter().any(|name| name == member.group.as_str()));
+                .covers(member.group.as_str(), member.process.as_str());
             if concerned && !covered {
                 let index = batch.reach();
-                batch.settle(index, true, result(&member, Some(not_permitted())));
+                batch.settle(
+                    index,
+                    true,
+                    result(
+                        &member,
+                        Some(not_permitted(&Namespec::print(
+                            member.group.as_str(),
+                            member.process.as_str(),
+                        ))),
+                    ),
+                );
                 return Step::Next;
             }
             if !covered {

@@ -9,7 +9,7 @@ use super::compose::Scaling;
 use super::process::{Process, Trouble};
 use super::rolling::Rolling;
 use super::stage::{Stage, Was};
-use crate::api::{Caller, Fault, FaultCode, Reply, TargetResult, Ticket};
+use crate::api::{Caller, Fault, FaultCode, Reply, Scope, TargetResult, Ticket};
 use crate::domain::{GroupName, Namespec, ProcessName, ProcessState, Signal};
 
 /// Requests that may wait for their answer at once; further ones are refused. Far above what fronts let through.
@@ -196,8 +196,8 @@ pub(super) struct Batch {
     pub(super) verb: Verb,
     /// The name as typed, if one process was named: then the answer is its result alone.
     pub(super) one: Option<String>,
-    /// Groups that the caller may touch; none: all.
-    pub(super) scope: Option<Vec<String>>,
+    /// What the caller may touch.
+    pub(super) scope: Scope,
     /// For the audit trail; gone once it is written.
     pub(super) trail: Option<Trail>,
     /// Members not reached yet.

@@ -70,6 +70,8 @@ pub(super) const START: Verb = Verb {
             FaultCode::AbnormalTermination,
             Words::Error("abnormal termination"),
         ),
+        // Differs: the original prints the exception that it raises for this.
+        (FaultCode::Failed, Words::Text),
     ],
     neutral: Some(FaultCode::AlreadyStarted),
     no_group: exit::INVALID_ARGUMENTS,

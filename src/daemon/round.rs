@@ -195,10 +195,10 @@ fn one(
         move |line| log.log(line),
     )
     .map_err(broken("cannot start the spawn thread"))?;
-    let log = output.clone();
+    let (log, audit) = (output.clone(), output.clone());
     let front = front::Options {
         servers,
-        control: ControlHandle::new(move |asked| sender.ask(asked)),
+        control: ControlHandle::new(move |asked| sender.ask(asked), move |line| audit.log(line)),
         events: feed,
         log: Arc::new(move |line| log.log(line)),
         rpc_interfaces: config.rpc_interfaces.clone(),

@@ -235,7 +235,7 @@ lines! {
     SaidDebug { text: String } = Debug "{text}";
     SaidTrace { text: String } = Trace "{text}";
     SaidBlather { text: String } = Blather "{text}";
-    Audit { who: String, verb: String, target: String, result: String } = Debug ours "audit: {who} {verb} {target}: {result}";
+    Audit { who: String, verb: String, target: String, result: String } = Info ours "audit: {who} {verb} {target}: {result}";
 }
 
 impl Line {

@@ -73,22 +73,11 @@ impl Engine {
 
 /// Who did what to whom, and what came of it, in one line.
 fn audit_line(audit: AuditLine) -> Line {
-    let caller = audit.caller;
-    let mut who = caller.front.name().to_owned();
-    if let Some(uid) = caller.uid {
-        who.push_str(&format!(" uid={uid}"));
-    }
-    if let Some(pid) = caller.pid {
-        who.push_str(&format!(" pid={pid}"));
-    }
-    if let Some(login) = caller.login {
-        who.push_str(&format!(" login={}", crate::domain::python_repr(&login)));
-    }
     let result = audit
         .fault
         .map_or_else(|| "accepted".to_owned(), |fault| fault.to_string());
     Line::Audit {
-        who,
+        who: audit.caller.who(),
         verb: audit.verb.to_owned(),
         target: audit.target,
         result,

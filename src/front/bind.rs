@@ -6,9 +6,10 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, lchown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::spec::{Credentials, ServerAddress, ServerSpec};
+use crate::config::spec::{AllowRule, Credentials, ServerAddress, ServerSpec};
 use crate::domain::Errno;
 use crate::sys;
 
@@ -67,6 +68,7 @@ impl From<io::Error> for BindError {
 pub struct BoundServer {
     /// Whom to let in; none: everybody.
     credentials: Option<Credentials>,
+    allow: Option<Arc<[AllowRule]>>,
     /// The socket.
     listener: Listener,
     /// The file of a unix socket.
@@ -108,6 +110,7 @@ impl BoundServer {
         }
         Ok(Self {
             credentials: spec.credentials.clone(),
+            allow: spec.allow.clone(),
             listener,
             file,
             names: match &spec.address {
@@ -141,6 +144,7 @@ impl BoundServer {
     pub(super) fn into_parts(self) -> Parts {
         Parts {
             credentials: self.credentials,
+            allow: self.allow,
             listener: self.listener,
             file: self.file,
             names: self.names,
@@ -151,6 +155,8 @@ impl BoundServer {
 /// A [`BoundServer`] taken apart.
 pub(super) struct Parts {
     pub(super) credentials: Option<Credentials>,
+    /// Who may do what.
+    pub(super) allow: Option<Arc<[AllowRule]>>,
     pub(super) listener: Listener,
     pub(super) file: Option<SocketFile>,
     /// The configured name of a TCP server.
@@ -368,6 +374,7 @@ pub(super) mod tests {
                 gid: None,
             },
             credentials: None,
+            allow: None,
             hosts: Vec::new(),
         }
     }
@@ -380,6 +387,7 @@ pub(super) mod tests {
                 port,
             },
             credentials: None,
+            allow: None,
             hosts: Vec::new(),
         }
     }

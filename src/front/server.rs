@@ -24,8 +24,8 @@ use super::stream::{Io, Stream};
 use super::web::{self, Live};
 use super::xmlrpc::BODIES_KIB_MAX;
 use crate::api::{Caller, Front as Door, Interfaces};
-use crate::config::spec::Credentials;
-use crate::control::{ControlHandle, EventFeed, PageToken};
+use crate::config::spec::{AllowRule, Credentials};
+use crate::control::{self, ControlHandle, EventFeed, PageToken};
 use crate::domain::Line;
 use crate::sys;
 
@@ -103,6 +103,7 @@ enum Accepting {
 struct Served {
     accepting: Accepting,
     credentials: Option<Arc<Credentials>>,
+    allow: Option<Arc<[AllowRule]>>,
     token: Arc<PageToken>,
 }
 
@@ -146,6 +147,7 @@ pub fn start(options: Options) -> io::Result<Front> {
             served.push(Served {
                 accepting,
                 credentials: parts.credentials.map(Arc::new),
+                allow: parts.allow,
                 token: Arc::new(PageToken::new([sys::random_seed()?, sys::random_seed()?])),
             });
         }
@@ -211,13 +213,14 @@ async fn accept(served: Served, shared: Arc<Shared>, registry: Arc<Registry>, li
     let Served {
         accepting,
         credentials,
+        allow,
         token,
     } = served;
     let mut stop = shared.stop.clone();
     let mut connections: JoinSet<()> = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = accept_one(&accepting) => accepted,
+            accepted = accept_one(&accepting, allow.as_deref()) => accepted,
             Some(ended) = connections.join_next() => {
                 if let Err(error) = ended && error.is_panic() {
                     (shared.log)(Line::MethodFailed {
@@ -259,7 +262,10 @@ async fn accept(served: Served, shared: Arc<Shared>, registry: Arc<Registry>, li
 }
 
 /// The stream, who the transport says is at its other end, and how access lines call him.
-async fn accept_one(accepting: &Accepting) -> io::Result<(Stream, Caller, String)> {
+async fn accept_one(
+    accepting: &Accepting,
+    rules: Option<&[AllowRule]>,
+) -> io::Result<(Stream, Caller, String)> {
     match accepting {
         Accepting::Inet(listener) => {
             let (stream, address) = listener.accept().await?;
@@ -271,6 +277,7 @@ async fn accept_one(accepting: &Accepting) -> io::Result<(Stream, Caller, String
                 gid: None,
                 pid: None,
                 login: None,
+                access: None,
             };
             let peer = format!("{}:{}", address.ip(), address.port());
             Ok((Stream::Inet(stream), caller, peer))
@@ -284,6 +291,8 @@ async fn accept_one(accepting: &Accepting) -> io::Result<(Stream, Caller, String
                 gid: Some(peer.gid),
                 pid: Some(peer.pid),
                 login: None,
+                access: rules
+                    .and_then(|rules| control::access(rules, peer.uid, peer.gid, &peer.groups)),
             };
             Ok((Stream::Unix(stream), caller, "localhost:0".to_owned()))
         }

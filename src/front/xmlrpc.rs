@@ -15,9 +15,10 @@ use super::http::{Connection, is_foreign_page};
 use super::registry::Busy;
 use super::{logs, view};
 use crate::api::xmlrpc::{self, Call, Value};
-use crate::api::{Bound, Caller, Fault, FaultCode, Permission, Reply, Request as Ask, WireType};
+use crate::api::{
+    Bound, Caller, Fault, FaultCode, Method as Called, Reply, Request as Ask, WireType,
+};
 use crate::api::{method, names};
-use crate::control;
 use crate::domain::{Line, python_repr};
 use crate::sys;
 
@@ -185,9 +186,9 @@ async fn perform(
     name: &str,
     params: Vec<Value>,
 ) -> Result<Value, Fault> {
-    let (bound, returns, permission) = bind(connection, name, params)?;
+    let (method, bound) = bind(connection, name, params)?;
     let Bound::Multicall(calls) = bound else {
-        return single(connection, caller, bound, returns, permission).await;
+        return single(connection, caller, method, bound).await;
     };
     let mut results = Vec::with_capacity(calls.len());
     let mut weight = 0;
@@ -228,32 +229,32 @@ async fn element(connection: &Connection, caller: &Caller, call: Value) -> Resul
         let text = "Recursive system.multicall forbidden";
         return Err(FaultCode::IncorrectParameters.of(text));
     }
-    let (bound, returns, permission) = bind(connection, &name, params)?;
-    single(connection, caller, bound, returns, permission).await
+    let (method, bound) = bind(connection, &name, params)?;
+    single(connection, caller, method, bound).await
 }
 
 fn bind(
     connection: &Connection,
     name: &str,
     params: Vec<Value>,
-) -> Result<(Bound, WireType, Permission), Fault> {
+) -> Result<(&'static Called, Bound), Fault> {
     let found = method(name)
         .filter(|method| connection.shared.interface.offers(method))
         .ok_or_else(|| FaultCode::UnknownMethod.bare())?;
     connection.shared.interface.permits(found)?;
-    Ok((found.bind(params)?, found.returns, found.permission))
+    Ok((found, found.bind(params)?))
 }
 
 async fn single(
     connection: &Connection,
     caller: &Caller,
+    called: &'static Called,
     bound: Bound,
-    returns: WireType,
-    permission: Permission,
 ) -> Result<Value, Fault> {
+    let returns = called.returns;
+    let control = &connection.shared.control;
     let ask = async |request: Ask| -> Result<Reply, Fault> {
-        let grant = control::grant(caller, permission)?;
-        let control = &connection.shared.control;
+        let grant = control.grant(caller, called)?;
         control.call(caller.clone(), grant, request).await
     };
     let texts = |texts: Vec<&str>| Value::Array(texts.into_iter().map(Value::text).collect());

@@ -88,7 +88,7 @@ pub fn lookup(uid: u32) -> Result<Standing, DropError> {
 }
 
 /// Who is at the other end of a unix socket, as the kernel noted when the connection was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
     /// The process, for the record only: numbers are reused.
     pub pid: i32,
@@ -96,6 +96,8 @@ pub struct Peer {
     pub uid: u32,
     /// Effective group.
     pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
 }
 
 /// Asks who is at the other end of a connected unix stream socket.
@@ -112,6 +114,7 @@ pub fn peer(socket: &impl AsFd) -> io::Result<Peer> {
         pid: found.pid(),
         uid: found.uid(),
         gid: found.gid(),
+        groups: super::socket::peer_groups(socket)?,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Unix stream sockets in the steps that `std` does not offer one by one, and what only the kernel knows of a peer.
 #![expect(
     unsafe_code,
-    reason = "listen, for nix refuses queues longer than the kernel's default bound"
+    reason = "listen, for nix refuses queues longer than the kernel's default bound; SO_PEERGROUPS, which it does not know"
 )]
 
 use std::io;
@@ -70,6 +70,43 @@ pub fn peer_is_gone(fd: impl AsFd) -> bool {
     }
 }
 
+/// The supplementary groups of the process at the other end of a unix socket, as they were when it connected.
+///
+/// # Errors
+/// ENOPROTOOPT, ENODATA: no such socket, or nobody is at the other end.
+///
+/// # Source
+/// Linux 4.13, SO_PEERGROUPS (net/core/sock.c).
+pub(super) fn peer_groups(socket: &impl AsFd) -> io::Result<Vec<u32>> {
+    // As many as most have; the kernel tells how many there are if it is not enough.
+    let mut groups: Vec<libc::gid_t> = vec![0; 32];
+    loop {
+        let room = std::mem::size_of_val(groups.as_slice());
+        let mut length = libc::socklen_t::try_from(room).map_err(io::Error::other)?;
+        // SAFETY: the descriptor is open while it is borrowed; the kernel writes at most `length` bytes into the vector,
+        // which has as many, and changes `length` to what it wrote or would have written.
+        let result = unsafe {
+            libc::getsockopt(
+                socket.as_fd().as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        let count = usize::try_from(length).map_err(io::Error::other)? / size_of::<libc::gid_t>();
+        if result == 0 {
+            groups.truncate(count);
+            return Ok(groups);
+        }
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::ERANGE) || count <= groups.len() {
+            return Err(error);
+        }
+        groups.resize(count, 0);
+    }
+}
+
 /// Ends our side of a stream socket; the peer reads the end of it.
 ///
 /// # Errors
@@ -100,6 +137,20 @@ mod tests {
         assert!(!peer_is_gone(&ours));
         drop(theirs);
         assert!(peer_is_gone(&ours));
+    }
+
+    #[test]
+    fn the_groups_of_a_peer_are_told() {
+        let (ours, _theirs) = UnixStream::pair().expect("pair");
+        let mut expected: Vec<u32> = nix::unistd::getgroups()
+            .expect("ours")
+            .into_iter()
+            .map(nix::unistd::Gid::as_raw)
+            .collect();
+        let mut found = peer_groups(&ours).expect("told");
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 )]
 mod support;
 
+mod allow;
 mod bad;
 mod churn;
 mod events;
@@ -29,6 +30,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     support::puppet::run_if_asked();
     let mut trials = bad::trials();
+    trials.extend(allow::trials());
     trials.extend(churn::trials());
     trials.extend(events::trials());
     trials.extend(real::trials());

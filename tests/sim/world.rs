@@ -594,7 +594,12 @@ impl World {
         let scope = if self.chance.percent(90) {
             Scope::All
         } else {
-            Scope::Groups(vec![self.name().0, self.name().0])
+            let whole = format!("{}:*", self.name().0);
+            let (group, process) = self.name();
+            Scope::Only(vec![
+                Namespec::parse(&whole),
+                Namespec::parse(&format!("{group}:{process}")),
+            ])
         };
         Input::Asked {
             ticket: Ticket(self.next_ticket),
@@ -604,6 +609,7 @@ impl World {
                 gid: Some(0),
                 pid: None,
                 login: None,
+                access: None,
             },
             grant: Grant {
                 permission: Permission::Control,

@@ -1,7 +1,9 @@
 //! `[inet_http_server]` and `[unix_http_server]`, each as often as one likes.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use super::super::allow;
 use super::super::expand::Names;
 use super::super::key::SectionKind;
 use super::super::path::{absolute, expand_user};
@@ -12,6 +14,8 @@ use super::{At, Got, Reader};
 
 /// The file mode of a socket that has none configured.
 const MODE: u32 = 0o700;
+/// The same where `allow=` has rules.
+const MODE_WITH_RULES: u32 = 0o666;
 
 /// All servers on ports in file order, then all on sockets.
 pub(super) fn read(reader: &mut Reader<'_>) -> Vec<ServerSpec> {
@@ -35,6 +39,7 @@ fn inet(reader: &mut Reader<'_>, section: String) -> Option<ServerSpec> {
             address: ServerAddress::Inet { host, port },
             credentials,
             hosts: hosts.unwrap_or_default(),
+            allow: None,
             section,
         }),
         Got::Wrong => None,
@@ -61,17 +66,30 @@ fn unix(reader: &mut Reader<'_>, section: String) -> Option<ServerSpec> {
     let mode = reader.value(at, "chmod", &nothing, |text| {
         value::octal(text).map_err(|_| format!("Invalid chmod value {text}"))
     });
+    // Ours comes last, so that Supervisor's errors stay the first ones.
+    let allow = match reader.value(at, "allow", &nothing, |text| allow::rules(text, lookup)) {
+        Got::Is(rules) => Some(Arc::from(rules)),
+        Got::Absent | Got::Wrong => None,
+    };
+    // With rules the file mode need not keep anybody out: who connects is asked by the kernel, and refused by the rules.
+    let says_mode = reader.ini.get(at.section, "chmod").is_some();
+    let mode = match mode.ok() {
+        Some(mode) if says_mode || allow.is_none() => mode,
+        Some(_) => MODE_WITH_RULES,
+        None => MODE,
+    };
     let (uid, gid) = owner.ok().unwrap_or_default();
     let path = absolute(&expand_user(strip(&file.ok()?), lookup), lookup);
     Some(ServerSpec {
         address: ServerAddress::Unix {
             path: PathBuf::from(path),
-            mode: mode.ok().unwrap_or(MODE),
+            mode,
             uid,
             gid,
         },
         credentials,
         hosts: Vec::new(),
+        allow,
         section,
     })
 }

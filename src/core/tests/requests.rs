@@ -457,7 +457,7 @@ fn a_grant_covers_only_its_groups() {
     bench.give(0, Input::Began);
     bench.bring_up(0, 0, 1, 7);
     bench.bring_up(0, 1, 2, 8);
-    let mine = || Scope::Groups(vec!["a".to_owned()]);
+    let mine = || Scope::Only(vec![crate::domain::Namespec::parse("a:*")]);
     let refused = "fault FAILED: not permitted";
     for request in [
         stop("b", false),
@@ -470,7 +470,7 @@ fn a_grant_covers_only_its_groups() {
     ] {
         let lines = bench.ask_within(0, request, mine());
         assert!(
-            lines.len() == 1 && last(&lines).ends_with(refused),
+            lines.len() == 1 && last(&lines).contains(refused),
             "{lines:?}"
         );
     }
@@ -487,6 +487,59 @@ fn a_grant_covers_only_its_groups() {
     };
     assert_eq!(
         bench.give(0, done),
-        ["answer 8 [\"a:a OK\", \"b:b FAILED: not permitted\"]"]
+        ["answer 8 [\"a:a OK\", \"b:b FAILED: not permitted: b\"]"]
     );
+}
+
+#[test]
+fn a_grant_may_cover_one_process_of_a_group() {
+    let mut bench = Bench::new(config(vec![(
+        1,
+        vec![program("g", "a"), program("g", "b")],
+    )]));
+    bench.give(0, Input::Began);
+    bench.bring_up(0, 0, 1, 7);
+    bench.bring_up(0, 1, 2, 8);
+    let mine = || Scope::Only(vec![crate::domain::Namespec::parse("g:b")]);
+    let refused = "fault FAILED: not permitted";
+    let lines = bench.ask_within(0, stop("g:a", false), mine());
+    assert_eq!(lines, [format!("answer 1 {refused}: g:a")]);
+    let lines = bench.ask_within(0, Request::ProcessInfo("g:a".to_owned()), mine());
+    assert_eq!(lines, [format!("answer 2 {refused}: g:a")]);
+    // Of the group it gets what is its own, and is told of the rest.
+    let target = Target::Group("g".to_owned());
+    let lines = bench.ask_within(
+        0,
+        Request::Stop {
+            target,
+            wait: false,
+        },
+        mine(),
+    );
+    assert!(!lines.iter().any(|line| line.contains("signal 0.1")));
+    let done = Input::Signalled {
+        life: crate::domain::Life {
+            slot: 1,
+            incarnation: 2,
+        },
+        signal: Signal::parse("TERM").expect("known"),
+        result: Ok(()),
+    };
+    assert_eq!(
+        bench.give(0, done),
+        ["answer 3 [\"g:a FAILED: not permitted: g:a\", \"g:b OK\"]"]
+    );
+    // Neither the group as a whole nor the daemon is.
+    for request in [
+        Request::RemoveGroup("g".to_owned()),
+        Request::LogFile(crate::api::LogOf::Daemon),
+        Request::Shutdown,
+        Request::RemoteEvent {
+            kind: "k".to_owned(),
+            data: String::new(),
+        },
+    ] {
+        let lines = bench.ask_within(0, request.clone(), mine());
+        assert!(lines[0].contains(refused), "{request:?}: {lines:?}");
+    }
 }

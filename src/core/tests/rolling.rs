@@ -248,9 +248,9 @@ fn who_is_not_granted_is_told_and_not_touched() {
     let lines = bench.ask_within(
         1000,
         roll(Target::All, 1),
-        Scope::Groups(vec!["x".to_owned()]),
+        Scope::Only(vec![crate::domain::Namespec::parse("x:*")]),
     );
-    assert_eq!(lines, ["answer 1 [\"g:p0 FAILED: not permitted\"]"]);
+    assert_eq!(lines, ["answer 1 [\"g:p0 FAILED: not permitted: g:p0\"]"]);
     assert_eq!(states(&bench), ["RUNNING"]);
 }
 

@@ -113,28 +113,31 @@ impl World {
         let servers = BoundServer::bind_all(&specs).expect("bound");
         let inet = servers[0].inet_address().expect("inet");
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let (for_engine, for_log) = (seen.clone(), seen.clone());
+        let (for_engine, for_log, for_audit) = (seen.clone(), seen.clone(), seen.clone());
         let logs = scratch.0.clone();
-        let control = ControlHandle::new(move |mut asked: Asked| {
-            (std::mem::replace(&mut asked.taken, Box::new(|| {})))();
-            let answer = {
-                let mut seen = for_engine.lock().expect("whole");
-                let question = (asked.caller.clone(), asked.request.clone());
-                seen.asked.push(question);
-                if let Request::Start { .. } = asked.request {
-                    seen.deferred.push(asked);
-                    return Ok(());
-                }
-                if seen.stopping {
-                    Err(FaultCode::ShutdownState.bare())
-                } else {
-                    drop(seen);
-                    engine(&asked.request, &logs)
-                }
-            };
-            (asked.answer)(answer);
-            Ok(())
-        });
+        let control = ControlHandle::new(
+            move |mut asked: Asked| {
+                (std::mem::replace(&mut asked.taken, Box::new(|| {})))();
+                let answer = {
+                    let mut seen = for_engine.lock().expect("whole");
+                    let question = (asked.caller.clone(), asked.request.clone());
+                    seen.asked.push(question);
+                    if let Request::Start { .. } = asked.request {
+                        seen.deferred.push(asked);
+                        return Ok(());
+                    }
+                    if seen.stopping {
+                        Err(FaultCode::ShutdownState.bare())
+                    } else {
+                        drop(seen);
+                        engine(&asked.request, &logs)
+                    }
+                };
+                (asked.answer)(answer);
+                Ok(())
+            },
+            move |line| for_audit.lock().expect("whole").lines.push(line),
+        );
         let front = start(Options {
             servers,
             control,

@@ -14,7 +14,7 @@ use super::super::http::Connection;
 use super::form::{Form, quoted};
 use crate::api::xmlrpc::Value;
 use crate::api::{Bound, Caller, Fault, FaultCode, Reply, TargetResult, method};
-use crate::control::{self, ControlHandle};
+use crate::control::ControlHandle;
 use crate::domain::Namespec;
 
 /// Actions under way at once, of all clients together. Each goes on to its end, whether its client waits or not.
@@ -163,7 +163,7 @@ pub(super) async fn call(
     let (Bound::Engine(request) | Bound::Wildcard(request, _)) = bound else {
         return Err(FaultCode::UnknownMethod.bare());
     };
-    let grant = control::grant(caller, method.permission)?;
+    let grant = control.grant(caller, method)?;
     control.call(caller.clone(), grant, request).await
 }
 

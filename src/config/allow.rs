@@ -1,0 +1,146 @@
+//! `allow=` of a unix server: who may do what with which processes. One rule a line, or between commas:
+//!
+//! ```text
+//! WHO VERB… [on PROCESS…]
+//!
+//! @operators status logs control        members of the group, for everything
+//! deploy control signal on web:* api    this user, for the group web and for the process api
+//! * status                              everybody
+//! ```
+//!
+//! A user is a name or a number, a group begins with `@` (a percent sign would begin an expansion). `all` stands for every verb. Whoever may do anything to a
+//! process sees it. The order of rules does not matter: what any of them allows is allowed.
+
+use super::lookup::Lookup;
+use super::spec::{AllowRule, Who};
+use super::value;
+use crate::domain::{Namespec, Permission};
+
+/// Rules that one server may have.
+const RULES_MAX: usize = 1000;
+
+/// The rules of a value.
+///
+/// # Errors
+/// A sentence that names the rule and what is wrong with it.
+pub(super) fn rules(text: &str, lookup: &dyn Lookup) -> Result<Vec<AllowRule>, String> {
+    let rules: Vec<AllowRule> = text
+        .split([',', '\n'])
+        .map(str::trim)
+        .filter(|rule| !rule.is_empty())
+        .map(|rule| one(rule, lookup).map_err(|why| format!("Invalid allow rule '{rule}': {why}")))
+        .collect::<Result<_, _>>()?;
+    if rules.is_empty() {
+        return Err(
+            "allow without a rule lets nobody in but root and the daemon's own user; name somebody"
+                .to_owned(),
+        );
+    }
+    if rules.len() > RULES_MAX {
+        return Err(format!("{} allow rules; {RULES_MAX} at most", rules.len()));
+    }
+    Ok(rules)
+}
+
+fn one(rule: &str, lookup: &dyn Lookup) -> Result<AllowRule, String> {
+    let words: Vec<&str> = rule.split_whitespace().collect();
+    let (&name, rest) = words.split_first().ok_or("it is empty")?;
+    let (verbs, on) = match rest.iter().position(|word| *word == "on") {
+        Some(at) => (&rest[..at], Some(&rest[at + 1..])),
+        None => (rest, None),
+    };
+    if verbs.is_empty() {
+        return Err(format!("what {name} may do is missing: {}", known()));
+    }
+    let mut permissions = Vec::new();
+    for &verb in verbs {
+        match Permission::from_word(verb) {
+            Some(permission) => permissions.push(permission),
+            None if verb == "all" => {
+                permissions.extend(Permission::ALL.map(|(permission, _)| permission));
+            }
+            None => return Err(format!("unknown verb {verb}: {}", known())),
+        }
+    }
+    // Who acts on something must see it; clients look before they act.
+    permissions.push(Permission::Status);
+    permissions.dedup();
+    let processes = match on {
+        None => None,
+        Some([]) => return Err("\"on\" is followed by names of processes or groups".to_owned()),
+        Some(names) => Some(names.iter().map(|name| Namespec::parse(name)).collect()),
+    };
+    Ok(AllowRule {
+        who: who(name, lookup)?,
+        permissions,
+        processes,
+    })
+}
+
+fn who(name: &str, lookup: &dyn Lookup) -> Result<Who, String> {
+    if name == "*" {
+        return Ok(Who::Everybody);
+    }
+    let Some(group) = name.strip_prefix('@') else {
+        return value::user(name, lookup).map(Who::User);
+    };
+    let known = match group.parse::<u32>() {
+        Ok(gid) => Some(gid).filter(|&gid| lookup.is_group(gid)),
+        Err(_) => lookup.group(group),
+    };
+    known
+        .map(Who::Group)
+        .ok_or_else(|| format!("Invalid group name {group}"))
+}
+
+fn known() -> String {
+    let words: Vec<&str> = Permission::ALL.iter().map(|(_, word)| *word).collect();
+    format!("{} or all", words.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lookup::Fake;
+    use super::*;
+
+    #[test]
+    fn rules_are_read() {
+        let machine = Fake::default();
+        let read = |text: &str| rules(text, &machine);
+        let spec = |text: &str| Namespec::parse(text);
+        let rule = |who, permissions: &[Permission], processes| AllowRule {
+            who,
+            permissions: permissions.to_vec(),
+            processes,
+        };
+        use Permission::{Control, ReadLogs, Signal, Status};
+        assert_eq!(
+            read("* status"),
+            Ok(vec![rule(Who::Everybody, &[Status], None)])
+        );
+        assert_eq!(
+            read("\n  0 control\n* logs signal on web:* api, * status"),
+            Ok(vec![
+                rule(Who::User(0), &[Control, Status], None),
+                rule(
+                    Who::Everybody,
+                    &[ReadLogs, Signal, Status],
+                    Some(vec![spec("web:*"), spec("api")])
+                ),
+                rule(Who::Everybody, &[Status], None),
+            ])
+        );
+        for (text, part) in [
+            ("", "name somebody"),
+            ("root", "what root may do is missing: status, logs"),
+            ("root dance", "unknown verb dance: status, logs"),
+            ("nosuch status", "Invalid user name nosuch"),
+            ("@nosuch status", "Invalid group name nosuch"),
+            ("* control on", "is followed by names"),
+            ("* on web", "what * may do is missing"),
+        ] {
+            let error = read(text).expect_err(text);
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

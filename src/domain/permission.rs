@@ -1,0 +1,65 @@
+//! What a caller may be allowed to do.
+
+use serde::{Deserialize, Serialize};
+
+/// What a method needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Permission {
+    /// See states and configuration.
+    Status,
+    /// Read logs.
+    ReadLogs,
+    /// Start, stop, restart, clear logs, write to stdin.
+    Control,
+    /// Send signals.
+    Signal,
+    /// Reread the files, add and remove the groups that stand in them.
+    Update,
+    /// Add or change programs at run time: what stands in no file. Never granted by a socket's mode alone.
+    Configure,
+    /// Shut down or restart the daemon.
+    Shutdown,
+}
+
+impl Permission {
+    /// Every permission by its word in `allow=` rules and refusals.
+    pub const ALL: [(Self, &'static str); 7] = [
+        (Self::Status, "status"),
+        (Self::ReadLogs, "logs"),
+        (Self::Control, "control"),
+        (Self::Signal, "signal"),
+        (Self::Update, "update"),
+        (Self::Configure, "configure"),
+        (Self::Shutdown, "shutdown"),
+    ];
+
+    /// The permission of this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|(_, known)| *known == word)
+            .map(|(found, _)| found)
+    }
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        let mut all = Self::ALL.into_iter();
+        all.find(|(known, _)| *known == self)
+            .map_or("", |(_, word)| word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_lead_there_and_back() {
+        for (permission, word) in Permission::ALL {
+            assert_eq!(Permission::from_word(word), Some(permission));
+            assert_eq!(permission.word(), word);
+        }
+        assert_eq!(Permission::from_word("all"), None);
+    }
+}

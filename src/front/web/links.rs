@@ -101,8 +101,12 @@ fn no_such(name: &str) -> String {
 async fn known(control: &ControlHandle, caller: &Caller, name: &str) -> Result<bool, Fault> {
     match call(control, caller, "supervisor.getProcessInfo", Some(name)).await {
         Ok(_) => Ok(true),
-        Err(fault) if fault.code == FaultCode::BadName => Ok(false),
-        Err(fault) => Err(fault),
+        Err(fault) => match fault.code {
+            FaultCode::BadName => Ok(false),
+            FaultCode::ShutdownState => Err(fault),
+            // Not permitted, say: what is asked for next will tell.
+            _ => Ok(true),
+        },
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::LoadReason;
 use crate::api::{Caller, Fault, Reply, Ticket};
 use crate::config::spec::{GroupSpec, Order, ProcessSpec};
-use crate::domain::{Envelope, Event, Life, Line, LogPaths, Signal};
+use crate::domain::{Envelope, Event, Life, Line, LogPaths, OutputEvents, Signal};
 
 /// The actions of one call of `handle`, in order.
 pub type Actions = Vec<Action>;
@@ -108,6 +108,8 @@ pub enum Action {
     Audit(AuditLine),
     /// Hand an event to a listener; answer [`super::Input::NotDelivered`] if that fails.
     Deliver(Life, Envelope),
+    /// From now on report these of what processes write, and no others. At the start: none.
+    Report(OutputEvents),
     /// Tell subscribers.
     Publish(Arc<Event>),
     /// Answer a client.

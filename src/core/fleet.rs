@@ -18,8 +18,8 @@ use super::{Action, Actions, Input, SignalScope};
 use crate::api::{FaultCode, ProcessView, Ticket};
 use crate::config::spec::Config;
 use crate::domain::{
-    Channel, Errno, Event, EventKind, GroupName, Life, Line, LogPaths, Now, ProcessState, Signal,
-    SpawnError, SupervisorState, Tick,
+    Channel, Errno, Event, EventKind, GroupName, Life, Line, LogPaths, Now, OutputEvents,
+    ProcessState, Signal, SpawnError, SupervisorState, Tick,
 };
 
 /// What the fleet must know of the daemon it is in.
@@ -69,6 +69,8 @@ pub struct Fleet {
     /// Pools of listeners, as they were added.
     pub(super) pools: Vec<Pool>,
     pub(super) ticks: Ticks,
+    /// Which events about output are asked for.
+    pub(super) output_events: OutputEvents,
     /// The number of the next event that a pool takes.
     pub(super) event_serial: u64,
     /// The name of this daemon, for events.
@@ -85,6 +87,7 @@ impl Fleet {
             names: Names::new(identity.seed),
             pools: Vec::new(),
             ticks: Ticks::NONE,
+            output_events: OutputEvents::default(),
             event_serial: identity.event_serial,
             server: Arc::from(config.daemon.identifier.as_str()),
             heard: 0,

@@ -18,7 +18,9 @@ use super::process::Process;
 use super::stage::Stage;
 use super::{Action, Actions, Fleet};
 use crate::config::spec::GroupSpec;
-use crate::domain::{Envelope, Errno, GroupName, Life, Line, ListenerState, Now, Said};
+use crate::domain::{
+    Envelope, Errno, GroupName, Life, Line, ListenerState, Now, OutputEvents, Said,
+};
 
 /// Where one listener stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -278,24 +280,37 @@ impl Fleet {
         if let Some(pool) = Pool::of(group) {
             self.hear(out);
             self.pools.push(pool);
-            self.listen_to_ticks(now);
+            self.listen(now, out);
         }
     }
 
     /// Forgets the pool of a group that is being removed, with the events that wait in it.
-    pub(super) fn remove_pool(&mut self, group: &GroupName, now: Now) {
+    pub(super) fn remove_pool(&mut self, group: &GroupName, now: Now, out: &mut Actions) {
         let count = self.pools.len();
         self.pools.retain(|pool| pool.group != *group);
         if self.pools.len() != count {
-            self.listen_to_ticks(now);
+            self.listen(now, out);
         }
     }
 
-    /// Ticks are there while somebody listens only.
-    fn listen_to_ticks(&mut self, now: Now) {
+    /// Ticks, and what processes write, become events while somebody listens only.
+    fn listen(&mut self, now: Now, out: &mut Actions) {
         let pools = &self.pools;
+        let takes = |name| pools.iter().any(|pool| pool.takes_any(name));
+        let wanted = OutputEvents {
+            logs: takes("PROCESS_LOG"),
+            communications: takes("PROCESS_COMMUNICATION"),
+        };
+        if self.output_events != wanted {
+            self.output_events = wanted;
+            out.push(Action::Report(wanted));
+        }
         self.ticks.listen(
-            |period| pools.iter().any(|pool| pool.takes_ticks_of(period)),
+            |period| {
+                pools
+                    .iter()
+                    .any(|pool| pool.takes_any(&format!("TICK_{period}")))
+            },
             now,
         );
     }

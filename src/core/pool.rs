@@ -78,13 +78,10 @@ impl Pool {
         self.takes.get(place).is_some_and(|&times| times > 0)
     }
 
-    /// It takes TICK events of this period.
-    pub(super) fn takes_ticks_of(&self, period: i64) -> bool {
-        let name = format!("TICK_{period}");
-        EVENTS
-            .iter()
-            .position(|row| row.name == name)
-            .is_some_and(|place| self.takes(place))
+    /// It takes some events of the type `name`, or of types below it.
+    pub(super) fn takes_any(&self, name: &str) -> bool {
+        let mut rows = EVENTS.iter().enumerate();
+        rows.any(|(place, row)| row.payload.is_some() && row.is_a(name) && self.takes(place))
     }
 
     /// Takes an event that it [takes](Self::takes), as often as it is subscribed to.

@@ -126,7 +126,7 @@ impl Fleet {
         for &slot in &group.slots {
             self.unseat_process(slot, out);
         }
-        self.remove_pool(name, now);
+        self.remove_pool(name, now, out);
         Self::publish(out, Some(name.clone()), EventKind::GroupRemoved);
     }
 

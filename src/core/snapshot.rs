@@ -15,7 +15,7 @@ use super::wind_down::WindDown;
 use super::{Fleet, Identity};
 use crate::api::Ticket;
 use crate::config::spec::{Config, GroupSpec};
-use crate::domain::{GroupName, Life, LogPaths, Now, Signal, SupervisorState, Tick};
+use crate::domain::{GroupName, Life, LogPaths, Now, OutputEvents, Signal, SupervisorState, Tick};
 
 /// Everything the core knows. Opaque: only [`Fleet::restore`] reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,7 @@ pub struct Snapshot {
     winding_down: Option<WindDown>,
     pools: Vec<Pool>,
     ticks: Ticks,
+    output_events: OutputEvents,
     event_serial: u64,
     server: Arc<str>,
 }
@@ -124,6 +125,7 @@ impl Fleet {
             winding_down: self.winding_down.clone(),
             pools: self.pools.clone(),
             ticks: self.ticks.clone(),
+            output_events: self.output_events,
             event_serial: self.event_serial,
             server: Arc::clone(&self.server),
         }
@@ -146,6 +148,7 @@ impl Fleet {
         fleet.winding_down = snapshot.winding_down;
         fleet.pools = snapshot.pools;
         fleet.ticks = snapshot.ticks;
+        fleet.output_events = snapshot.output_events;
         fleet.event_serial = snapshot.event_serial;
         fleet.server = snapshot.server;
         fleet.seats = Seats::default();

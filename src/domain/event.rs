@@ -115,6 +115,15 @@ impl Channel {
     }
 }
 
+/// Which events about what processes write somebody listens to. Where nobody does, the bytes need not travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OutputEvents {
+    /// PROCESS_LOG.
+    pub logs: bool,
+    /// PROCESS_COMMUNICATION.
+    pub communications: bool,
+}
+
 /// What happened, with its data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventKind {

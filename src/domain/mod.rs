@@ -16,7 +16,7 @@ mod time;
 
 pub use envelope::{Envelope, payload};
 pub use errno::Errno;
-pub use event::{Channel, EVENTS, Event, EventKind, EventType, TICK_PERIODS};
+pub use event::{Channel, EVENTS, Event, EventKind, EventType, OutputEvents, TICK_PERIODS};
 pub use exit::{Ending, ExitStatus, SpawnError};
 pub use life::{Life, LogPaths};
 pub use line::{LINES, Level, Line, LineDoc};

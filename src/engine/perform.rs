@@ -56,6 +56,7 @@ impl Engine {
                     .send(Command::WriteStdin { ticket, life, data });
             }
             Action::Deliver(life, envelope) => hands.output.send(Command::Deliver(life, envelope)),
+            Action::Report(events) => hands.output.send(Command::Report(events)),
             Action::Load(reason) => self.loader.ask(reason, &self.sender),
             Action::Compose(ticket, order) => self.loader.compose(ticket, order, &self.sender),
             Action::Log(line) => hands.output.log(line),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::api::Ticket;
 use crate::config::spec::ProcessSpec;
-use crate::domain::{Channel, Envelope, Errno, Life, Line, LogPaths, Said, SpawnError, Wall};
+use crate::domain::{
+    Channel, Envelope, Errno, Life, Line, LogPaths, OutputEvents, Said, SpawnError, Wall,
+};
 use crate::sys::ChildEnds;
 
 /// What the output thread is told. Handled in order.
@@ -43,6 +45,8 @@ pub enum Command {
     },
     /// Write an event to a listener that is ready for it; answered with `NotDelivered` if that fails.
     Deliver(Life, Envelope),
+    /// Report these of what processes write, and no others.
+    Report(OutputEvents),
     /// Write to the activity log.
     Log(Wall, Line),
     /// `strip_ansi` changed with a reread.

@@ -15,7 +15,7 @@ use super::syslog::Syslog;
 use super::testing::TempDir;
 use super::{Activity, tail};
 use crate::config::spec::{LogSpec, LogTarget};
-use crate::domain::{Bytes, Channel, Level, Life, ProcessName};
+use crate::domain::{Bytes, Channel, Level, Life, OutputEvents, ProcessName};
 
 /// Reads one case per line, answers one line per case. Everything is hexadecimal or a number.
 const ORACLE: &str = r"
@@ -164,6 +164,10 @@ fn ours(case: &Case) -> String {
         }),
         syslog: Syslog::new(),
         strip_ansi: case.a == 1,
+        events: OutputEvents {
+            logs: true,
+            communications: true,
+        },
     };
     let spec = LogSpec {
         target: LogTarget::None,

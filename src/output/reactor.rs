@@ -27,7 +27,7 @@ use super::syslog::Syslog;
 use super::thread::Orders;
 use super::{Activity, Command, Report};
 use crate::config::spec::{LogSpec, LogTarget, ProcessKind, ProcessSpec};
-use crate::domain::{Channel, Envelope, Errno, Life, Line, LogPaths, SpawnError};
+use crate::domain::{Channel, Envelope, Errno, Life, Line, LogPaths, OutputEvents, SpawnError};
 use crate::sys::place::errno;
 use crate::sys::{self, ChildEnds, Interest, Poller, Ready};
 
@@ -78,6 +78,7 @@ impl Reactor {
                 report,
                 syslog: Syslog::new(),
                 strip_ansi,
+                events: OutputEvents::default(),
             },
             buffer: vec![0; READ_BYTES],
             runs: Vec::new(),
@@ -350,6 +351,7 @@ impl Reactor {
                     (self.shared.report)(Report::NotDelivered(life, error));
                 }
             }
+            Command::Report(events) => self.shared.events = events,
             Command::Log(wall, line) => self.shared.activity.write(wall, &line),
             Command::StripAnsi(on) => self.shared.strip_ansi = on,
             // Handled by the loop, which ends with it.

@@ -91,9 +91,14 @@ impl Bench {
                 .push((channel, data.to_vec(), captured)),
             other => sender.send(other).expect("somebody listens"),
         });
+        let output = output.expect("started");
+        output.send(Command::Report(OutputEvents {
+            logs: true,
+            communications: true,
+        }));
         Self {
             dir,
-            output: output.expect("started"),
+            output,
             reports,
             wrote,
         }

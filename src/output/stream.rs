@@ -11,7 +11,7 @@ use super::protocol::Protocol;
 use super::sink::Sink;
 use super::syslog::Syslog;
 use crate::config::spec::LogSpec;
-use crate::domain::{Channel, Level, Life, Line, ProcessName, decoded, python_bytes};
+use crate::domain::{Channel, Level, Life, Line, OutputEvents, ProcessName, decoded, python_bytes};
 use crate::sys;
 
 /// What all streams share.
@@ -20,6 +20,8 @@ pub(super) struct Shared {
     pub(super) report: Box<dyn Fn(Report) + Send>,
     pub(super) syslog: Syslog,
     pub(super) strip_ansi: bool,
+    /// What somebody listens to.
+    pub(super) events: OutputEvents,
 }
 
 impl Shared {
@@ -150,12 +152,15 @@ impl Stream {
             Piece::Outside(text) => self.deliver(text, None, shared),
             Piece::Inside(text) => self.deliver(text, Some(store), shared),
             Piece::Ended => {
-                (shared.report)(Report::Wrote {
-                    life: self.life,
-                    channel: self.channel,
-                    data: store.take().into(),
-                    captured: true,
-                });
+                let data = store.take();
+                if shared.events.communications {
+                    (shared.report)(Report::Wrote {
+                        life: self.life,
+                        channel: self.channel,
+                        data: data.into(),
+                        captured: true,
+                    });
+                }
                 shared.log(&Line::Captured {
                     name: self.name.clone(),
                     channel: self.channel.name().to_owned(),
@@ -196,7 +201,7 @@ impl Stream {
             }
         }
         self.echo(shared, || decoded(text).into_owned());
-        if self.events {
+        if self.events && shared.events.logs {
             (shared.report)(Report::Wrote {
                 life: self.life,
                 channel: self.channel,

@@ -285,7 +285,8 @@ impl World {
             Action::Finish(outcome) => self.finished = Some(outcome),
             Action::Deliver(life, _) => self.listen(life),
             Action::Read(life) => self.speak_up(life),
-            Action::Keep(_)
+            Action::Report(_)
+            | Action::Keep(_)
             | Action::Release(_)
             | Action::CreateLogs(_)
             | Action::ReopenLogs

@@ -246,6 +246,15 @@ fn show(action: &Action) -> String {
         Action::Prepare(of, ..) => format!("prepare {}", life(of)),
         Action::Keep(of) => format!("keep {}", life(of)),
         Action::Spawn(of, _) => format!("spawn {}", life(of)),
+        Action::Report(events) => format!(
+            "report{}{}",
+            if events.logs { " logs" } else { "" },
+            if events.communications {
+                " communications"
+            } else {
+                ""
+            }
+        ),
         Action::Read(of) => format!("read {}", life(of)),
         Action::Signal {
             life: of,

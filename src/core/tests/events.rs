@@ -467,3 +467,35 @@ fn evt_20_a_listener_that_hangs_delays_the_stop_by_a_second_only() {
             .any(|line| line.starts_with("p0 RUNNING->STOPPING"))
     );
 }
+
+#[test]
+fn what_processes_write_is_asked_for_while_somebody_listens() {
+    let reports = |lines: &[String]| -> Vec<String> {
+        let lines = lines.iter().filter(|line| line.starts_with("report"));
+        lines.cloned().collect()
+    };
+    let mut bench = Bench::new(with(vec![
+        pool("a", &["TICK_60"], 10, 1),
+        pool("b", &["PROCESS_LOG_STDERR"], 10, 1),
+        pool("c", &["EVENT"], 10, 1),
+    ]));
+    let lines = bench.give(0, Input::Began);
+    assert_eq!(
+        reports(&lines),
+        ["report logs", "report logs communications"]
+    );
+    let remove = |bench: &mut Bench, name: &str, slot: u32| {
+        let incarnation = u64::from(slot) + 1;
+        bench.bring_up(0, slot, incarnation, 7);
+        bench.ask(0, super::bench::stop(&format!("{name}:{name}0"), false));
+        let life = Life { slot, incarnation };
+        let status = ExitStatus::Exited(0);
+        bench.give(0, Input::Exited { life, status });
+        bench.give(0, Input::Drained(life));
+        let lines = bench.ask(0, Request::RemoveGroup(name.to_owned()));
+        reports(&lines)
+    };
+    assert_eq!(remove(&mut bench, "b", 1), [""; 0]);
+    assert_eq!(remove(&mut bench, "c", 2), ["report"]);
+    assert_eq!(remove(&mut bench, "a", 0), [""; 0]);
+}

@@ -1,5 +1,6 @@
 //! Text → typed configuration → difference.
 
+pub mod confinement;
 pub mod ctl;
 pub mod diff;
 pub mod environment;

@@ -9,7 +9,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use supervisord::sys::{CStrings, ChildEnds, Ids, Interest, Poller, RawPlan, Spawner, Table, reap};
+use supervisord::sys::{
+    Bounds, CStrings, ChildEnds, Ids, Interest, Poller, RawPlan, Spawner, Table, reap,
+};
 
 /// Figures are taken in turns, so that a busy moment of the machine does not hit one only.
 const TURNS: u32 = 5;
@@ -147,6 +149,7 @@ fn plan(ids: Ids) -> RawPlan {
         umask: Some(0o022),
         limits: Vec::new(),
         ids,
+        bounds: Bounds::default(),
     }
 }
 

@@ -415,7 +415,7 @@ const PROGRAM: &[Key] = &[
     key("limit_msgqueue", ByteLimit, None, "bytes that message queues of its user may take (RLIMIT_MSGQUEUE)").ours(),
     key("limit_locks", Limit, None, "kept for completeness: Linux does not limit file locks (RLIMIT_LOCKS)").ours(),
     key("nice", Nice, None, "its nice value: low numbers get more of the processor; not set: as the daemon").ours(),
-    key("oom_score_adj", OomScore, None, "how readily the kernel kills it for want of memory: -1000 never, 1000 first; not set: as the daemon").ours(),
+    key("oom_score_adj", OomScore, None, "how readily the kernel kills it for want of memory: -1000 never, 1000 first; cannot be had under a daemon that changes its user").ours(),
     key("group", Group, None, "its primary group; not set: that of the user, or the daemon's").ours(),
     key("extra_groups", Groups, Some(""), "groups it is in besides those of the user, or besides the daemon's").ours(),
     key("capabilities", Capabilities, None, "capabilities that it and what it executes may ever have; the user root has these too, and no more").ours(),

@@ -354,9 +354,9 @@ fn refusal(
 fn take_bounds(bounds: &Bounds) -> Result<(), [&[u8]; 5]> {
     // Before the limits, for one of open files could leave no room for the descriptor.
     if let Some(Setting { value, text }) = &bounds.oom_score_adj
-        && let Err(errno) = write_oom_score_adj(value.as_bytes())
+        && let Err((errno, right)) = write_oom_score_adj(value.as_bytes())
     {
-        let right = missing(errno, ", needs CAP_SYS_RESOURCE");
+        let right = missing(errno, right);
         return Err([
             b"set ",
             text.as_bytes(),
@@ -411,9 +411,11 @@ fn take_bounds(bounds: &Bounds) -> Result<(), [&[u8]; 5]> {
 }
 
 /// The kernel takes the value for this child alone, although it shares the daemon's memory: it makes an exception for
-/// those that run before their parent does (CLONE_VFORK).
-fn write_oom_score_adj(text: &[u8]) -> Result<(), Errno> {
+/// those that run before their parent does (CLONE_VFORK). An error comes with what is missing if it is a right.
+fn write_oom_score_adj(text: &[u8]) -> Result<(), (Errno, &'static str)> {
     const FILE: &[u8] = b"/proc/self/oom_score_adj\0";
+    // Memory that may not be dumped, as that of a process that changed its user, makes its files in /proc root's.
+    const NOT_OURS: &str = ", for its file is root's where the daemon gave up being root";
     // SAFETY: a NUL-terminated string; then a live buffer of the stated length. The table of descriptors is the child's
     // own, and whatever is opened goes at exec at the latest.
     unsafe {
@@ -426,13 +428,14 @@ fn write_oom_score_adj(text: &[u8]) -> Result<(), Errno> {
                 0,
                 0,
             ],
-        )?;
+        )
+        .map_err(|errno| (errno, NOT_OURS))?;
         let written = call(
             libc::SYS_write,
             [opened, text.as_ptr() as usize, text.len(), 0],
         );
         let _ = call(libc::SYS_close, [opened, 0, 0, 0]);
-        written
+        written.map_err(|errno| (errno, ", needs CAP_SYS_RESOURCE"))
     }
 }
 

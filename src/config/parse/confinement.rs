@@ -75,10 +75,13 @@ pub(super) fn warn_of_rights(
     daemon: &DaemonSpec,
     groups: &[Arc<GroupSpec>],
 ) {
-    let uid = reader.lookup.uid();
-    if uid == 0 && daemon.user.as_ref().is_none_or(|user| user.uid == 0) {
-        return;
-    }
+    let is_root = reader.lookup.uid() == 0;
+    let rights = match &daemon.user {
+        None if is_root => return,
+        Some(user) if is_root && user.uid == 0 => return,
+        Some(_) if is_root => Rights::GivenUp,
+        Some(_) | None => Rights::Never,
+    };
     for group in groups {
         for program in &group.programs {
             let Some(process) = program
@@ -89,7 +92,7 @@ pub(super) fn warn_of_rights(
                 continue;
             };
             let section = &program.template.section;
-            for key in privileged(&process.confinement, reader) {
+            for key in privileged(&process.confinement, rights, reader) {
                 let place = reader.place_of(section, key);
                 reader.warn(format!(
                     "{place}: {key} in [{section}] takes rights that the daemon will not have unless it runs as root; \
@@ -100,8 +103,17 @@ pub(super) fn warn_of_rights(
     }
 }
 
+/// Why a daemon is not root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rights {
+    /// It never is.
+    Never,
+    /// It changes its user at start. From then on the kernel keeps even its own files in /proc from it.
+    GivenUp,
+}
+
 /// The keys of a program that need rights.
-fn privileged(confinement: &Confinement, reader: &Reader<'_>) -> Vec<&'static str> {
+fn privileged(confinement: &Confinement, rights: Rights, reader: &Reader<'_>) -> Vec<&'static str> {
     // Every field is named, so that a new one cannot be forgotten.
     let Confinement {
         limits,
@@ -127,7 +139,7 @@ fn privileged(confinement: &Confinement, reader: &Reader<'_>) -> Vec<&'static st
         ("nice", nice.is_some_and(|nice| nice < 0)),
         (
             "oom_score_adj",
-            oom_score_adj.is_some_and(|score| score < 0),
+            oom_score_adj.is_some_and(|score| score < 0 || rights == Rights::GivenUp),
         ),
         ("group", group.is_some()),
         ("extra_groups", !extra_groups.is_empty()),

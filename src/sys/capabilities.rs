@@ -131,8 +131,9 @@ pub(super) fn bound(allowed: u64) -> Result<(), Refused> {
             Ok(_) => {
                 prctl(libc::PR_CAPBSET_DROP, number, 0).map_err(|errno| (number, errno))?;
             }
-            // The kernel knows no more.
-            Err(_) => return Ok(()),
+            // The kernel knows no more. Anything else is a filter that hides what is there.
+            Err(Errno(libc::EINVAL)) => return Ok(()),
+            Err(errno) => return Err((number, errno)),
         }
     }
     Ok(())
@@ -171,7 +172,6 @@ pub(super) fn hand_on(
     // What leaves the inheritable set leaves the ambient one.
     set(sets).map_err(|errno| (wanted.trailing_zeros(), errno))?;
     for number in (0..=NUMBER_MAX).filter(|number| wanted >> number & 1 == 1) {
-        // Not `prctl` with its zeroes alone: the number stands third.
         prctl(
             libc::PR_CAP_AMBIENT,
             libc::PR_CAP_AMBIENT_RAISE as u32,
@@ -185,4 +185,112 @@ pub(super) fn hand_on(
 /// From here on no exec gives more rights.
 pub(super) fn no_new_privileges() -> Result<(), Errno> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::forked::forked;
+    use super::*;
+
+    /// The set of this name that the kernel shows for us.
+    fn shown(field: &str) -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").expect("status");
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        u64::from_str_radix(line.expect("field").trim(), 16).expect("hexadecimal")
+    }
+
+    /// Answers calls of prctl whose first argument is `option` with EPERM, in this process.
+    fn refuse(option: i32) {
+        const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+        const JUMP_IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+        let step = |code: u32, k, jf| libc::sock_filter {
+            code: u16::try_from(code).expect("small"),
+            jt: 0,
+            jf,
+            k,
+        };
+        let number = u32::try_from(libc::SYS_prctl).expect("small");
+        let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
+        // Offset 0: the call's number. Offset 16: the low half of its first argument.
+        let first = if cfg!(target_endian = "little") {
+            16
+        } else {
+            20
+        };
+        let mut program = [
+            step(LOAD, 0, 0),
+            step(JUMP_IF_EQUAL, number, 3),
+            step(LOAD, first, 0),
+            step(JUMP_IF_EQUAL, option.unsigned_abs(), 1),
+            step(RETURN, refused, 0),
+            step(RETURN, libc::SECCOMP_RET_ALLOW, 0),
+        ];
+        let program = libc::sock_fprog {
+            len: 6,
+            filter: program.as_mut_ptr(),
+        };
+        no_new_privileges().expect("anybody may");
+        // SAFETY: a live filter program; it concerns this thread only.
+        let result = unsafe {
+            libc::prctl(
+                libc::PR_SET_SECCOMP,
+                libc::SECCOMP_MODE_FILTER,
+                &raw const program,
+            )
+        };
+        assert_eq!(result, 0);
+    }
+
+    #[test]
+    fn a_filter_that_hides_the_bounding_set_is_a_failure_and_no_end_of_it() {
+        forked(|_file| {
+            refuse(libc::PR_CAPBSET_READ);
+            assert_eq!(bound(1 << 10), Err((0, Errno(libc::EPERM))));
+        });
+    }
+
+    #[test]
+    fn sets_are_made_as_asked_for_or_the_missing_right_is_named() {
+        forked(|_file| {
+            let before = ["CapPrm:", "CapEff:", "CapBnd:"].map(shown);
+            let missing = (0..64).find(|number| before[0] >> number & 1 == 0);
+            let missing = missing.expect("nobody has all 64");
+            let refused = hand_on(None, Some(1 << missing), false);
+            assert_eq!(refused, Err((missing, Errno(libc::EPERM))));
+            assert_eq!(["CapPrm:", "CapEff:", "CapBnd:"].map(shown), before);
+            if before[0] & 1 << 8 == 0 {
+                // Without the right to change it the set stays; one that is empty already is as asked for.
+                if before[2] != 0 {
+                    let first = before[2].trailing_zeros();
+                    assert_eq!(bound(0), Err((first, Errno(libc::EPERM))));
+                }
+                assert_eq!(bound(before[2]), Ok(()));
+                return;
+            }
+            assert_eq!(bound(0b110), Ok(()));
+            assert_eq!(shown("CapBnd:"), before[2] & 0b110);
+            // What is permitted stays until exec, and can be handed on within the bounds alone.
+            assert_eq!(shown("CapPrm:"), before[0]);
+            assert_eq!(hand_on(Some(0b110), Some(0b10), false), Ok(()));
+            assert_eq!((shown("CapInh:"), shown("CapAmb:")), (0b10, 0b10));
+            assert_eq!(["CapPrm:", "CapEff:"].map(shown), before[..2]);
+            assert_eq!(
+                hand_on(Some(0b110), Some(0b1000), false),
+                Err((3, Errno(libc::EPERM)))
+            );
+            // What leaves the bounds is handed on no more.
+            assert_eq!(hand_on(Some(0b100), None, false), Ok(()));
+            assert_eq!((shown("CapInh:"), shown("CapAmb:")), (0, 0));
+            assert_eq!(hand_on(None, Some(0b100), true), Ok(()));
+            for (field, set) in [
+                ("CapPrm:", 0b100),
+                ("CapEff:", 0),
+                ("CapInh:", 0b100),
+                ("CapAmb:", 0b100),
+            ] {
+                assert_eq!(shown(field), set, "{field}");
+            }
+        });
+    }
 }

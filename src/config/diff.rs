@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::spec::{FcgiSocket, GroupKind, GroupSpec, LogSpec, LogTarget, ProcessKind, ProcessSpec};
+use super::spec::{
+    Confinement, FcgiSocket, GroupKind, GroupRef, GroupSpec, LogSpec, LogTarget, ProcessKind,
+    ProcessSpec,
+};
 use crate::domain::GroupName;
 
 /// How two sets of groups differ.
@@ -132,6 +135,7 @@ fn is_same_process(active: &ProcessSpec, read: &ProcessSpec) -> bool {
         environment,
         server_url,
         restart_floor,
+        confinement,
     } = read;
     let sorted = |environment: &[(String, String)]| {
         let mut sorted = environment.to_vec();
@@ -161,6 +165,33 @@ fn is_same_process(active: &ProcessSpec, read: &ProcessSpec) -> bool {
             || sorted(&active.environment) == sorted(environment))
         && active.server_url == *server_url
         && active.restart_floor == *restart_floor
+        && is_same_confinement(&active.confinement, confinement)
+}
+
+fn is_same_confinement(active: &Confinement, read: &Confinement) -> bool {
+    let Confinement {
+        limits,
+        nice,
+        oom_score_adj,
+        group,
+        extra_groups,
+        capabilities,
+        ambient_capabilities,
+        no_new_privileges,
+    } = read;
+    let gids = |groups: &[GroupRef]| {
+        let mut gids: Vec<u32> = groups.iter().map(|group| group.gid).collect();
+        gids.sort_unstable();
+        gids
+    };
+    active.limits == *limits
+        && active.nice == *nice
+        && active.oom_score_adj == *oom_score_adj
+        && active.group.as_ref().map(|group| group.gid) == group.as_ref().map(|group| group.gid)
+        && gids(&active.extra_groups) == gids(extra_groups)
+        && active.capabilities == *capabilities
+        && active.ambient_capabilities == *ambient_capabilities
+        && active.no_new_privileges == *no_new_privileges
 }
 
 fn is_same_stream(active: &LogSpec, read: &LogSpec) -> bool {

@@ -155,6 +155,24 @@ pub enum Kind {
     Socket,
     /// `module:callable`.
     Callable,
+    /// A limit that counts things.
+    Limit,
+    /// A limit of bytes.
+    ByteLimit,
+    /// A limit of nice values.
+    NiceLimit,
+    /// A nice value.
+    Nice,
+    /// A badness that the kernel adds.
+    OomScore,
+    /// A group.
+    Group,
+    /// Groups.
+    Groups,
+    /// Capabilities, or those that are left out.
+    Capabilities,
+    /// Capabilities, each by its name.
+    CapabilityNames,
 }
 
 impl Kind {
@@ -182,6 +200,26 @@ impl Kind {
             Self::Environment => "pairs such as KEY=\"value\",OTHER=\"value\"",
             Self::Socket => "tcp://host:port or unix:///absolute/path",
             Self::Callable => "module:callable",
+            Self::Limit => "N or SOFT:HARD, each a whole number or infinity",
+            Self::ByteLimit => {
+                "N or SOFT:HARD, each a number of bytes such as 65536, 512K, 50MB or 1G, or infinity"
+            }
+            Self::NiceLimit => {
+                "N or SOFT:HARD, each a number from 0 to 40, or a nice value with its sign from -20 to +19"
+            }
+            Self::Nice => "a whole number from -20 to 19",
+            Self::OomScore => "a whole number from -1000 to 1000",
+            Self::Group => "the name or number of a group of this machine",
+            Self::Groups => {
+                "names or numbers of groups of this machine with commas or blanks between them"
+            }
+            Self::Capabilities => {
+                "none, all, or names such as cap_net_bind_service with commas or blanks between them, after ~ those \
+                 that are left out"
+            }
+            Self::CapabilityNames => {
+                "none, or names such as cap_net_bind_service with commas or blanks between them"
+            }
         }
     }
 }
@@ -272,8 +310,9 @@ impl Key {
 }
 
 use Kind::{
-    Address, AutoRestart, Boolean, ByteSize, Callable, Directory, Environment, ExitCodes, Integer,
-    Level, List, Logfile, Name, Octal, Path, Signal, Socket, Text, User, UserGroup,
+    Address, AutoRestart, Boolean, ByteLimit, ByteSize, Callable, Capabilities, CapabilityNames,
+    Directory, Environment, ExitCodes, Group, Groups, Integer, Level, Limit, List, Logfile, Name,
+    Nice, NiceLimit, Octal, OomScore, Path, Signal, Socket, Text, User, UserGroup,
 };
 
 #[rustfmt::skip] // One row, one line.
@@ -360,6 +399,29 @@ const PROGRAM: &[Key] = &[
     key("stderr_syslog", Boolean, Some("false"), "send standard error to syslog too").process(),
     key("environment", Environment, Some(""), "variables added to its environment").process(),
     key("serverurl", Text, None, "what SUPERVISOR_SERVER_URL says; AUTO or not set: the daemon's own address"),
+    key("limit_nofile", Limit, None, "how many files it may have open (RLIMIT_NOFILE); one number is both limits; not set: as the daemon").ours(),
+    key("limit_nproc", Limit, None, "how many processes its user may have, all together, when it makes one (RLIMIT_NPROC)").ours(),
+    key("limit_core", ByteLimit, None, "size of a core dump (RLIMIT_CORE)").ours(),
+    key("limit_as", ByteLimit, None, "size of its address space (RLIMIT_AS)").ours(),
+    key("limit_memlock", ByteLimit, None, "memory that it may lock into RAM (RLIMIT_MEMLOCK)").ours(),
+    key("limit_stack", ByteLimit, None, "size of its stack (RLIMIT_STACK)").ours(),
+    key("limit_cpu", Limit, None, "seconds of processor time it may use, then SIGXCPU, at the hard limit SIGKILL (RLIMIT_CPU)").ours(),
+    key("limit_fsize", ByteLimit, None, "size of a file that it writes (RLIMIT_FSIZE)").ours(),
+    key("limit_data", ByteLimit, None, "size of its data (RLIMIT_DATA)").ours(),
+    key("limit_rss", ByteLimit, None, "kept for completeness: Linux does not limit resident memory this way (RLIMIT_RSS)").ours(),
+    key("limit_rtprio", Limit, None, "how high a real-time priority it may take (RLIMIT_RTPRIO)").ours(),
+    key("limit_rttime", Limit, None, "microseconds it may run with real-time scheduling without a blocking call (RLIMIT_RTTIME)").ours(),
+    key("limit_nice", NiceLimit, None, "how low it may set its own nice value, as that or as 20 minus it (RLIMIT_NICE)").ours(),
+    key("limit_sigpending", Limit, None, "signals that may be queued for its user (RLIMIT_SIGPENDING)").ours(),
+    key("limit_msgqueue", ByteLimit, None, "bytes that message queues of its user may take (RLIMIT_MSGQUEUE)").ours(),
+    key("limit_locks", Limit, None, "kept for completeness: Linux does not limit file locks (RLIMIT_LOCKS)").ours(),
+    key("nice", Nice, None, "its nice value: low numbers get more of the processor; not set: as the daemon").ours(),
+    key("oom_score_adj", OomScore, None, "how readily the kernel kills it for want of memory: -1000 never, 1000 first; cannot be had under a daemon that changes its user").ours(),
+    key("group", Group, None, "its primary group; not set: that of the user, or the daemon's").ours(),
+    key("extra_groups", Groups, Some(""), "groups it is in besides those of the user, or besides the daemon's").ours(),
+    key("capabilities", Capabilities, None, "capabilities that it and what it executes may ever have; the user root has these too, and no more").ours(),
+    key("ambient_capabilities", CapabilityNames, None, "capabilities that it has and hands on although its user is not root").ours(),
+    key("no_new_privileges", Boolean, Some("false"), "nothing that it executes gains rights, by setuid or otherwise").ours(),
 ];
 
 #[rustfmt::skip] // One row, one line.

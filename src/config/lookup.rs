@@ -1,5 +1,7 @@
 //! All that reading a configuration may ask of the machine. Knows nothing of configuration.
 
+use crate::domain::Resource;
+
 /// An entry of the user database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
@@ -45,6 +47,10 @@ pub trait Lookup {
     fn is_group(&self, gid: u32) -> bool;
     /// Our own user.
     fn uid(&self) -> u32;
+    /// Our own hard limit, which what we make can exceed only with more rights; none if it does not matter.
+    fn hard_limit(&self, _resource: Resource) -> Option<u64> {
+        None
+    }
     /// The working directory, absolute.
     fn cwd(&self) -> String;
     /// The home directory of a user, or our own.
@@ -70,7 +76,7 @@ mod fake {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::super::path::{dirname, join, normalize};
-    use super::{Lookup, ReadError, User};
+    use super::{Lookup, ReadError, Resource, User};
 
     /// A machine of the imagination for tests: /start is the working directory, `me` (1000) the user.
     #[derive(Debug, Clone)]
@@ -182,6 +188,10 @@ mod fake {
 
         fn uid(&self) -> u32 {
             1000
+        }
+
+        fn hard_limit(&self, _resource: Resource) -> Option<u64> {
+            Some(4096)
         }
 
         fn cwd(&self) -> String {

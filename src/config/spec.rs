@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::confinement::{Confinement, GroupRef};
 use crate::domain::{
     Bytes, GroupName, Level, Line, Namespec, Permission, ProcessName, Seconds, Signal,
 };
@@ -363,6 +364,9 @@ pub struct ProcessSpec {
     pub server_url: Option<String>,
     /// Ours: an automatic restart waits until so long after the last spawn; 0: no floor.
     pub restart_floor: Seconds,
+    /// Ours: what it may use, and its rights besides those of the user. Shared by all that have none of these keys.
+    #[serde(deserialize_with = "Confinement::read_back")]
+    pub confinement: Arc<Confinement>,
 }
 
 /// One stream of a process.

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, Gid, Group, Uid, User as NixUser, access, gethostname};
 
 use crate::config::lookup::{Lookup, ReadError, User};
+use crate::domain::Resource;
+use crate::sys;
 
 /// The most bytes a configuration file may have; a larger one counts as unreadable.
 pub const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -134,6 +136,10 @@ impl Lookup for Machine {
 
     fn uid(&self) -> u32 {
         Uid::current().as_raw()
+    }
+
+    fn hard_limit(&self, resource: Resource) -> Option<u64> {
+        sys::limit(resource).ok().map(|limit| limit.hard)
     }
 
     fn cwd(&self) -> String {

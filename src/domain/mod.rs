@@ -1,5 +1,6 @@
 //! The words shared by all floors: names, states, events, log lines, times. No I/O, no dependencies but serde's derives.
 
+mod capability;
 mod envelope;
 mod errno;
 mod event;
@@ -10,10 +11,12 @@ mod listener;
 mod name;
 mod permission;
 mod python;
+mod resource;
 mod signal;
 mod state;
 mod time;
 
+pub use capability::Capabilities;
 pub use envelope::{Envelope, payload};
 pub use errno::Errno;
 pub use event::{Channel, EVENTS, Event, EventKind, EventType, OutputEvents, TICK_PERIODS};
@@ -24,6 +27,7 @@ pub use listener::{ListenerState, Said, Verdict};
 pub use name::{GroupName, InvalidName, Namespec, ProcessName};
 pub use permission::Permission;
 pub use python::{decoded, python_bytes, python_repr};
+pub use resource::{Limit, Resource, Unit};
 pub use signal::{InvalidSignal, Signal};
 pub use state::{ProcessState, SupervisorState};
 pub use time::{Bytes, Now, Seconds, Tick, Wall};

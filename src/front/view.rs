@@ -454,6 +454,7 @@ pub(super) mod tests {
             server_url: None,
             kind: ProcessKind::Program,
             restart_floor: Seconds(1),
+            confinement: crate::config::spec::Confinement::none(),
         });
         let group = Arc::new(GroupSpec {
             name: process.group.clone(),

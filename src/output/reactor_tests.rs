@@ -54,6 +54,7 @@ fn spec(name: &str) -> ProcessSpec {
         server_url: None,
         kind: ProcessKind::Program,
         restart_floor: Seconds(1),
+        confinement: crate::config::spec::Confinement::none(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A process's configuration → a plan of plain data → a process, on a thread of its own.
 
+mod bounds;
 mod command;
 mod message;
 mod plan;

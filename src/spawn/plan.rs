@@ -3,10 +3,11 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+use super::bounds::{bounds, ids};
 use super::command::{self, Command};
 use crate::config::spec::ProcessSpec;
 use crate::domain::SpawnError;
-use crate::sys::{CStrings, Ids, Limit, NulByte, RawPlan, Resource, Standing, lookup};
+use crate::sys::{CStrings, Limit, NulByte, RawPlan, Resource};
 
 /// What all processes get from the daemon.
 #[derive(Clone)]
@@ -56,6 +57,14 @@ impl Base {
         found
             .map(|(_, value)| value.clone())
             .filter(|value| !value.is_empty())
+    }
+
+    /// What differs from the daemon's own limits and is not the program's to say.
+    fn limits_but(&self, spec: &ProcessSpec) -> Vec<(Resource, Limit)> {
+        let own = &spec.confinement.limits;
+        let is_own = |resource| own.iter().any(|&(of, _)| of == resource);
+        let limits = self.limits.iter().copied();
+        limits.filter(|&(of, _)| !is_own(of)).collect()
     }
 
     /// The environment of a process. A later variable takes the place of an earlier one.
@@ -139,43 +148,21 @@ impl Plan {
                 envp,
                 directory: directory.transpose()?,
                 umask: spec.umask,
-                limits: base.limits.clone(),
+                limits: base.limits_but(spec),
                 ids: ids(spec),
+                bounds: bounds(spec),
             },
         })
     }
 }
 
-/// Whose rights the process has.
-fn ids(spec: &ProcessSpec) -> Ids {
-    let Some(user) = &spec.user else {
-        return Ids::Keep;
-    };
-    match lookup(user.uid) {
-        Ok(Standing::Root(account)) => Ids::Become {
-            uid: account.uid,
-            gid: account.gid,
-            groups: account.groups,
-        },
-        // Differs: Supervisor leaves the groups alone when the uid is right already, so that `user=root` under a root
-        // daemon with other groups gets those. Without root the groups cannot be set, and stay.
-        Ok(Standing::Already(account)) if account.uid == 0 => Ids::Groups {
-            gid: account.gid,
-            groups: account.groups,
-        },
-        Ok(Standing::Already(_)) => Ids::Keep,
-        Err(error) => Ids::Refused {
-            uid: user.uid,
-            reason: error.to_string(),
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::testing::spec;
     use super::*;
-    use crate::config::spec::UserRef;
+    use crate::config::spec::Confinement;
 
     fn environ(list: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
         list.iter()
@@ -257,31 +244,23 @@ mod tests {
     }
 
     #[test]
-    fn users_are_looked_up_with_their_groups() {
-        let as_user = |uid| {
-            let mut spec = spec("/bin/sh", &[]);
-            spec.user = Some(UserRef {
-                name: "x".to_owned(),
-                uid,
-            });
-            ids(&spec)
+    fn a_programs_own_limit_takes_the_place_of_the_daemons() {
+        let limit = |number| Limit {
+            soft: number,
+            hard: number,
         };
-        let unknown = u32::MAX - 1;
-        assert_eq!(
-            as_user(unknown),
-            Ids::Refused {
-                uid: unknown,
-                reason: format!("Can't find uid {unknown}")
-            }
+        let base = Base::new(
+            [],
+            None,
+            vec![(Resource::Files, limit(1)), (Resource::Processes, limit(2))],
         );
-        assert_eq!(ids(&spec("/bin/sh", &[])), Ids::Keep);
-        if nix::unistd::getuid().is_root() {
-            assert!(matches!(as_user(0), Ids::Groups { gid: 0, groups } if groups[0] == 0));
-            assert!(matches!(as_user(1), Ids::Become { uid: 1, gid, groups } if groups[0] == gid));
-        } else {
-            let reason = "Can't drop privilege as nonroot user".to_owned();
-            assert_eq!(as_user(0), Ids::Refused { uid: 0, reason });
-        }
+        let mut spec = spec("/bin/sh", &[]);
+        assert_eq!(base.limits_but(&spec), base.limits);
+        spec.confinement = Arc::new(Confinement {
+            limits: vec![(Resource::Files, limit(3))],
+            ..Confinement::default()
+        });
+        assert_eq!(base.limits_but(&spec), [(Resource::Processes, limit(2))]);
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub(super) fn spec(command: &str, environment: &[(&str, &str)]) -> ProcessSpec {
         server_url: None,
         kind: ProcessKind::Program,
         restart_floor: Seconds(1),
+        confinement: crate::config::spec::Confinement::none(),
     }
 }
 

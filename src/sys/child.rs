@@ -8,9 +8,10 @@
 
 use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 
-use super::plan::{Ids, RawPlan};
+use super::plan::{Bounds, Ids, RawPlan, Setting};
 use super::spawn::Table;
-use crate::domain::Errno;
+use super::{capabilities, limits};
+use crate::domain::{Capabilities, Errno, Limit, Resource};
 
 #[cfg(not(any(target_arch = "x86", target_arch = "arm")))]
 mod numbers {
@@ -51,19 +52,31 @@ const SIGSET_BYTES: usize = 8;
 /// The highest signal.
 const SIGNAL_MAX: usize = 64;
 
-/// A system call; the error is an errno.
+/// A system call whose result does not matter; the error is an errno.
+///
+/// # Safety
+/// As for [`ask`].
+unsafe fn call(number: c_long, args: [usize; 4]) -> Result<(), Errno> {
+    let [a, b, c, d] = args;
+    // SAFETY: handed on to the caller.
+    unsafe { ask(number, [a, b, c, d, 0]) }.map(drop)
+}
+
+/// A system call with its result; the error is an errno.
 ///
 /// # Safety
 /// As the call demands. `errno` of the parent's thread is overwritten (the thread-local memory is shared), which the
 /// parent, waiting in its own clone call, does not mind.
-unsafe fn call(number: c_long, args: [usize; 4]) -> Result<(), Errno> {
+pub(super) unsafe fn ask(number: c_long, args: [usize; 5]) -> Result<usize, Errno> {
+    let [a, b, c, d, e] = args;
     // SAFETY: handed on to the caller; surplus arguments are ignored by the kernel.
-    let result = unsafe { libc::syscall(number, args[0], args[1], args[2], args[3]) };
+    let result = unsafe { libc::syscall(number, a, b, c, d, e) };
     if result == -1 {
         // SAFETY: always a valid pointer.
         Err(Errno(unsafe { *libc::__errno_location() }))
     } else {
-        Ok(())
+        // No call of ours answers with another negative number.
+        Ok(usize::try_from(result).unwrap_or(usize::MAX))
     }
 }
 
@@ -205,16 +218,8 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
         );
     }
 
-    for (resource, limit) in &plan.limits {
-        let value = limit.raw();
-        // SAFETY: the value is live; pid 0 is the child itself, whose limits are its own.
-        let result = unsafe {
-            call(
-                libc::SYS_prlimit64,
-                [0, resource.number(), (&raw const value) as usize, 0],
-            )
-        };
-        if let Err(errno) = result {
+    for &(resource, limit) in &plan.limits {
+        if let Err(errno) = set_limit(resource, limit) {
             fail(
                 2,
                 [
@@ -228,8 +233,34 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
         }
     }
 
-    if let Err(reason) = take_ids(&plan.ids) {
-        fail(2, [b"setuid to ", work.uid, b": ", reason, b""]);
+    // In the order in which each step still has the rights that it needs, and takes nothing from the next.
+    if let Err(parts) = take_bounds(&plan.bounds) {
+        fail(2, parts);
+    }
+    let has_changed_user = matches!(plan.ids, Ids::Become { .. });
+    if has_changed_user
+        && plan.bounds.ambient.is_some()
+        && let Err(errno) = capabilities::keep_permitted()
+    {
+        fail(
+            2,
+            [
+                b"keep capabilities",
+                b": ",
+                errno.name().as_bytes(),
+                b"",
+                b"",
+            ],
+        );
+    }
+    if let Err(parts) = take_ids(&plan.ids, work.uid) {
+        fail(2, parts);
+    }
+    let (bounding, ambient) = (plan.bounds.bounding, plan.bounds.ambient);
+    if (bounding.is_some() || ambient.is_some())
+        && let Err(refused) = capabilities::hand_on(bounding, ambient, has_changed_user)
+    {
+        fail(2, refusal(b"grant ", b" (ambient_capabilities)", refused));
     }
 
     if let Some(directory) = &plan.directory {
@@ -253,6 +284,21 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
         let _ = unsafe { call(libc::SYS_umask, [umask as usize, 0, 0, 0]) };
     }
 
+    if plan.bounds.no_new_privileges
+        && let Err(errno) = capabilities::no_new_privileges()
+    {
+        fail(
+            2,
+            [
+                b"set no_new_privileges",
+                b": ",
+                errno.name().as_bytes(),
+                b"",
+                b"",
+            ],
+        );
+    }
+
     default_dispositions();
     mask(0);
     // SAFETY: a live string and two live, null-terminated arrays of such.
@@ -272,6 +318,125 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
         2,
         [b"exec ", work.word, b"", b": ", errno.name().as_bytes()],
     )
+}
+
+/// Sets one limit of the child.
+fn set_limit(resource: Resource, limit: Limit) -> Result<(), Errno> {
+    let value = limits::raw(limit);
+    // SAFETY: the value is live; pid 0 is the child itself, whose limits are its own.
+    unsafe {
+        call(
+            libc::SYS_prlimit64,
+            [0, limits::number(resource), (&raw const value) as usize, 0],
+        )
+    }
+}
+
+/// What else a refusal has to say: which right is missing. Empty where another reason is told by the errno.
+fn missing(errno: Errno, right: &'static str) -> &'static [u8] {
+    match errno {
+        Errno(libc::EPERM | libc::EACCES) => right.as_bytes(),
+        _ => b"",
+    }
+}
+
+/// Completes a message about one capability.
+fn refusal(
+    verb: &'static [u8],
+    key: &'static [u8],
+    (number, errno): capabilities::Refused,
+) -> [&'static [u8]; 5] {
+    let name = Capabilities::name_of(number).as_bytes();
+    [verb, name, key, b": ", errno.name().as_bytes()]
+}
+
+/// Sets what does not depend on the user, while the daemon's rights are there. The error completes a message.
+fn take_bounds(bounds: &Bounds) -> Result<(), [&[u8]; 5]> {
+    // Before the limits, for one of open files could leave no room for the descriptor.
+    if let Some(Setting { value, text }) = &bounds.oom_score_adj
+        && let Err((errno, right)) = write_oom_score_adj(value.as_bytes())
+    {
+        let right = missing(errno, right);
+        return Err([
+            b"set ",
+            text.as_bytes(),
+            b": ",
+            errno.name().as_bytes(),
+            right,
+        ]);
+    }
+    for Setting { value, text } in &bounds.limits {
+        let &(resource, limit) = value;
+        if let Err(errno) = set_limit(resource, limit) {
+            let right = match resource {
+                Resource::Files => ", needs CAP_SYS_RESOURCE, and at most fs.nr_open",
+                _ => ", needs CAP_SYS_RESOURCE",
+            };
+            let right = missing(errno, right);
+            return Err([
+                b"set ",
+                text.as_bytes(),
+                b": ",
+                errno.name().as_bytes(),
+                right,
+            ]);
+        }
+    }
+    if let Some(Setting { value, text }) = &bounds.nice {
+        // Sign-extended, as the kernel reads the low half.
+        let value = c_int::from(*value) as usize;
+        // SAFETY: no memory involved; id 0 is the child itself.
+        let result = unsafe {
+            call(
+                libc::SYS_setpriority,
+                [libc::PRIO_PROCESS as usize, 0, value, 0],
+            )
+        };
+        if let Err(errno) = result {
+            let right = missing(errno, ", needs CAP_SYS_NICE or a higher limit_nice");
+            return Err([
+                b"set ",
+                text.as_bytes(),
+                b": ",
+                errno.name().as_bytes(),
+                right,
+            ]);
+        }
+    }
+    if let Some(allowed) = bounds.bounding {
+        capabilities::bound(allowed)
+            .map_err(|refused| refusal(b"take away ", b" (capabilities)", refused))?;
+    }
+    Ok(())
+}
+
+/// The kernel takes the value for this child alone, although it shares the daemon's memory: it makes an exception for
+/// those that run before their parent does (CLONE_VFORK). An error comes with what is missing if it is a right.
+fn write_oom_score_adj(text: &[u8]) -> Result<(), (Errno, &'static str)> {
+    const FILE: &[u8] = b"/proc/self/oom_score_adj\0";
+    // Memory that may not be dumped, as that of a process that changed its user, makes its files in /proc root's.
+    const NOT_OURS: &str = ", for its file is root's where the daemon gave up being root";
+    // SAFETY: a NUL-terminated string; then a live buffer of the stated length. The table of descriptors is the child's
+    // own, and whatever is opened goes at exec at the latest.
+    unsafe {
+        let opened = ask(
+            libc::SYS_openat,
+            [
+                fd(libc::AT_FDCWD),
+                FILE.as_ptr() as usize,
+                (libc::O_WRONLY | libc::O_CLOEXEC) as usize,
+                0,
+                0,
+            ],
+        )
+        .map_err(|errno| (errno, NOT_OURS))?;
+        let written = call(
+            libc::SYS_write,
+            [opened, text.as_ptr() as usize, text.len(), 0],
+        );
+        let _ = call(libc::SYS_close, [opened, 0, 0, 0]);
+        written.map_err(|errno| (errno, ", needs CAP_SYS_RESOURCE"))
+    }
 }
 
 /// No handler of the daemon may run in memory that is the daemon's, so all go before the mask opens.
@@ -296,7 +461,8 @@ fn default_dispositions() {
 ///
 /// Raw calls change the calling task alone. The parent has made the shared memory undumpable, so no process of the user
 /// can trace this child while it can still see the daemon's secrets.
-fn take_ids(ids: &Ids) -> Result<(), &[u8]> {
+fn take_ids<'a>(ids: &'a Ids, uid: &'a [u8]) -> Result<(), [&'a [u8]; 5]> {
+    let refused = |reason: &'a [u8]| [&b"setuid to "[..], uid, b": ", reason, b""];
     const GROUPS: &[u8] = b"Could not set groups of effective user";
     const GROUP: &[u8] = b"Could not set group id of effective user";
     const USER: &[u8] = b"Could not set user id of effective user";
@@ -333,29 +499,51 @@ fn take_ids(ids: &Ids) -> Result<(), &[u8]> {
     };
     match ids {
         Ids::Keep => Ok(()),
-        Ids::Refused { reason, .. } => Err(reason.as_bytes()),
+        Ids::Refused { reason, .. } => Err(refused(reason.as_bytes())),
         Ids::Groups { gid, groups } => {
             match set_groups(groups) {
                 Ok(()) => {}
                 // No capability; or a user namespace that does not know one of the groups.
                 Err(Errno(libc::EPERM | libc::EINVAL)) => return Ok(()),
-                Err(_) => return Err(GROUPS),
+                Err(_) => return Err(refused(GROUPS)),
             }
             let _ = set_three(numbers::SYS_setresgid, *gid);
             if are_three(numbers::SYS_getresgid, *gid) {
                 Ok(())
             } else {
-                Err(GROUP)
+                Err(refused(GROUP))
             }
         }
+        Ids::Joined { gid, groups, text } => {
+            const RIGHT: &str = ", needs CAP_SETGID";
+            let joined = |errno: Errno| {
+                [
+                    &b"set "[..],
+                    text.as_bytes(),
+                    b": ",
+                    errno.name().as_bytes(),
+                    missing(errno, RIGHT),
+                ]
+            };
+            if let Some(groups) = groups {
+                set_groups(groups).map_err(joined)?;
+            }
+            if let Some(gid) = *gid {
+                set_three(numbers::SYS_setresgid, gid).map_err(joined)?;
+                if !are_three(numbers::SYS_getresgid, gid) {
+                    return Err(joined(Errno(libc::EINVAL)));
+                }
+            }
+            Ok(())
+        }
         Ids::Become { uid, gid, groups } => {
-            set_groups(groups).map_err(|_| GROUPS)?;
-            set_three(numbers::SYS_setresgid, *gid).map_err(|_| GROUP)?;
-            set_three(numbers::SYS_setresuid, *uid).map_err(|_| USER)?;
+            set_groups(groups).map_err(|_| refused(GROUPS))?;
+            set_three(numbers::SYS_setresgid, *gid).map_err(|_| refused(GROUP))?;
+            set_three(numbers::SYS_setresuid, *uid).map_err(|_| refused(USER))?;
             if !are_three(numbers::SYS_getresgid, *gid) {
-                Err(GROUP)
+                Err(refused(GROUP))
             } else if !are_three(numbers::SYS_getresuid, *uid) {
-                Err(USER)
+                Err(refused(USER))
             } else {
                 Ok(())
             }

@@ -36,7 +36,7 @@ pub enum DropError {
 /// # Source
 /// Supervisor 4 manual, `[supervisord]`, user; credentials(7).
 pub fn become_user(uid: u32) -> Result<(), DropError> {
-    let Account { gid, groups, .. } = match lookup(uid)? {
+    let Account { gid, groups, .. } = match lookup(uid, None)? {
         Standing::Already(_) => return Ok(()),
         Standing::Root(account) => account,
     };
@@ -71,12 +71,15 @@ pub enum Standing {
     Root(Account),
 }
 
-/// Looks a user up, and whether the daemon may become it.
+/// Looks a user up, and whether the daemon may become it. `group` takes the place of the user's primary group.
 ///
 /// # Errors
 /// [`DropError::Unknown`] and [`DropError::NotRoot`] only, in this order.
-pub fn lookup(uid: u32) -> Result<Standing, DropError> {
-    let found = account(uid).ok().flatten().ok_or(DropError::Unknown(uid))?;
+pub fn lookup(uid: u32, group: Option<u32>) -> Result<Standing, DropError> {
+    let found = account(uid, group)
+        .ok()
+        .flatten()
+        .ok_or(DropError::Unknown(uid))?;
     let own = getuid();
     if own.as_raw() == uid {
         Ok(Standing::Already(found))
@@ -134,7 +137,7 @@ mod tests {
     #[test]
     fn dmn_10_becoming_whom_we_are_does_nothing() {
         let own = getuid().as_raw();
-        if account(own).expect("asked").is_some() {
+        if account(own, None).expect("asked").is_some() {
             assert_eq!(become_user(own), Ok(()));
         }
     }
@@ -167,9 +170,12 @@ mod tests {
             assert_eq!(become_user(0), Err(DropError::NotRoot));
             assert_eq!(become_user(65534), Ok(()));
             assert!(setuid(Uid::from_raw(0)).is_err());
-            assert_eq!(lookup(u32::MAX - 1), Err(DropError::Unknown(u32::MAX - 1)));
-            assert!(matches!(lookup(65534), Ok(Standing::Already(_))));
-            assert_eq!(lookup(1), Err(DropError::NotRoot));
+            assert_eq!(
+                lookup(u32::MAX - 1, None),
+                Err(DropError::Unknown(u32::MAX - 1))
+            );
+            assert!(matches!(lookup(65534, None), Ok(Standing::Already(_))));
+            assert_eq!(lookup(1, None), Err(DropError::NotRoot));
         });
     }
 

@@ -1,60 +1,44 @@
-//! Limits of open files and processes.
+//! The limits that the kernel has for a process, and the daemon's own of open files and processes.
 
 use std::{fmt, io};
 
-use nix::sys::resource::{RLIM_INFINITY, getrlimit, setrlimit};
+use nix::sys::resource::{getrlimit, setrlimit};
 
-/// What is limited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resource {
-    /// Open files (`minfds`).
-    Files,
-    /// Processes of our real user (`minprocs`).
-    Processes,
-}
+pub use crate::domain::{Limit, Resource};
 
-impl Resource {
-    /// As the log and messages say it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Files => "RLIMIT_NOFILE",
-            Self::Processes => "RLIMIT_NPROC",
-        }
-    }
-
-    const fn nix(self) -> nix::sys::resource::Resource {
-        match self {
-            Self::Files => nix::sys::resource::Resource::RLIMIT_NOFILE,
-            Self::Processes => nix::sys::resource::Resource::RLIMIT_NPROC,
-        }
-    }
-
-    /// The kernel's number.
-    pub(super) const fn number(self) -> usize {
-        self.nix() as usize
+/// The resource in the words of the library that makes the calls.
+const fn known(resource: Resource) -> nix::sys::resource::Resource {
+    use nix::sys::resource::Resource as Nix;
+    match resource {
+        Resource::Files => Nix::RLIMIT_NOFILE,
+        Resource::Processes => Nix::RLIMIT_NPROC,
+        Resource::Core => Nix::RLIMIT_CORE,
+        Resource::AddressSpace => Nix::RLIMIT_AS,
+        Resource::LockedMemory => Nix::RLIMIT_MEMLOCK,
+        Resource::Stack => Nix::RLIMIT_STACK,
+        Resource::Processor => Nix::RLIMIT_CPU,
+        Resource::FileSize => Nix::RLIMIT_FSIZE,
+        Resource::Data => Nix::RLIMIT_DATA,
+        Resource::Resident => Nix::RLIMIT_RSS,
+        Resource::RealTimePriority => Nix::RLIMIT_RTPRIO,
+        Resource::RealTimeTime => Nix::RLIMIT_RTTIME,
+        Resource::Nice => Nix::RLIMIT_NICE,
+        Resource::PendingSignals => Nix::RLIMIT_SIGPENDING,
+        Resource::MessageQueues => Nix::RLIMIT_MSGQUEUE,
+        Resource::Locks => Nix::RLIMIT_LOCKS,
     }
 }
 
-/// A pair of limits; `u64::MAX` is no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
-    /// What holds.
-    pub soft: u64,
-    /// Up to where a process may raise it itself.
-    pub hard: u64,
+/// The kernel's number of a resource.
+pub(super) const fn number(resource: Resource) -> usize {
+    known(resource) as usize
 }
 
-impl Limit {
-    /// No limit.
-    pub const NONE: u64 = RLIM_INFINITY;
-
-    /// As the kernel reads it.
-    pub(super) const fn raw(self) -> libc::rlimit64 {
-        libc::rlimit64 {
-            rlim_cur: self.soft,
-            rlim_max: self.hard,
-        }
+/// A pair as the kernel reads it.
+pub(super) const fn raw(limit: Limit) -> libc::rlimit64 {
+    libc::rlimit64 {
+        rlim_cur: limit.soft,
+        rlim_max: limit.hard,
     }
 }
 
@@ -90,6 +74,8 @@ impl fmt::Display for LimitTooLow {
                  to open {hard} processes.  Either raise the number of usable processes in your environment (see \
                  README.rst) or lower the minprocs setting in the config file to allow the program to start."
             ),
+            // Supervisor has no other minimum.
+            other => write!(f, "{} of {minimum} is above {hard}", other.name()),
         }
     }
 }
@@ -99,7 +85,7 @@ impl fmt::Display for LimitTooLow {
 /// # Errors
 /// None that a correct caller can cause.
 pub fn limit(resource: Resource) -> io::Result<Limit> {
-    let (soft, hard) = getrlimit(resource.nix())?;
+    let (soft, hard) = getrlimit(known(resource))?;
     Ok(Limit { soft, hard })
 }
 
@@ -109,7 +95,7 @@ pub fn limit(resource: Resource) -> io::Result<Limit> {
 /// EPERM: the hard limit would be raised without CAP_SYS_RESOURCE, or RLIMIT_NOFILE above `fs.nr_open`. EINVAL: soft above
 /// hard.
 pub fn set_limit(resource: Resource, limit: Limit) -> io::Result<()> {
-    Ok(setrlimit(resource.nix(), limit.soft, limit.hard)?)
+    Ok(setrlimit(known(resource), limit.soft, limit.hard)?)
 }
 
 /// Raises the soft limit to `minimum`, and the hard one where it is lower still. Returns the new soft limit if anything

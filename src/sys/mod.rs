@@ -1,6 +1,7 @@
 //! The only unsafe code: clone and exec, pidfds, readiness, limits, credentials. Small, safe outside.
 
 mod accounts;
+mod capabilities;
 mod child;
 mod clock;
 mod credentials;
@@ -20,7 +21,7 @@ mod signals;
 mod socket;
 mod spawn;
 
-pub use accounts::{Account, account};
+pub use accounts::{Account, account, own_groups};
 pub use clock::now;
 pub use credentials::{DropError, Peer, Standing, become_user, effective_uid, lookup, peer};
 pub use daemonize::{detach_stdio, ensure_stdio, into_background, new_session, set_umask};
@@ -30,7 +31,7 @@ pub use limits::{Limit, LimitTooLow, Resource, limit, raise_own_files, reach_min
 pub use memory::{give_back, keep_little};
 pub use pidfd::{open_pidfd, peek_ended, reap, reap_stranger, send_group_signal, send_signal};
 pub use pipe::unread;
-pub use plan::{CStrings, Ids, NulByte, RawPlan};
+pub use plan::{Bounds, CStrings, Ids, NulByte, RawPlan, Setting};
 pub use poller::{Interest, Poller, Ready, Waker};
 pub use signals::{Delivered, SignalReader, ignore as ignore_signals, start_unblocked};
 pub use socket::{end_writing, listen_on, own_user_name, peer_is_gone, unix_bound, unix_connected};

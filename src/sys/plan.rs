@@ -73,6 +73,15 @@ pub enum Ids {
         /// All groups, the primary one first.
         groups: Vec<u32>,
     },
+    /// The daemon's uid, but groups that somebody asked for by name: those, or the process ends.
+    Joined {
+        /// Primary group; none: the daemon's.
+        gid: Option<u32>,
+        /// All groups; none: the daemon's.
+        groups: Option<Vec<u32>>,
+        /// As configured; completes "couldn't set …".
+        text: String,
+    },
     /// Another user's, in full.
     Become {
         /// Real, effective and saved user.
@@ -89,6 +98,32 @@ pub enum Ids {
         /// Completes "couldn't setuid to …: ".
         reason: String,
     },
+}
+
+/// A value for the kernel, and how it was configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting<T> {
+    /// For the kernel.
+    pub value: T,
+    /// As configured; completes "couldn't set …".
+    pub text: String,
+}
+
+/// What the new process may use, and which rights it has besides those of its user. By default nothing is changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Bounds {
+    /// Limits.
+    pub limits: Vec<Setting<(Resource, Limit)>>,
+    /// Its nice value.
+    pub nice: Option<Setting<i8>>,
+    /// How readily the kernel kills it for want of memory; the value is what is written to the file.
+    pub oom_score_adj: Option<Setting<String>>,
+    /// The capabilities that it, and whatever it executes, may ever have: a bit for each.
+    pub bounding: Option<u64>,
+    /// The capabilities that it has whoever it runs as: a bit for each.
+    pub ambient: Option<u64>,
+    /// Nothing that it executes gives it more rights.
+    pub no_new_privileges: bool,
 }
 
 /// A process to be: plain data, made before the clone and only read after it.
@@ -108,6 +143,8 @@ pub struct RawPlan {
     pub limits: Vec<(Resource, Limit)>,
     /// Whose rights.
     pub ids: Ids,
+    /// What it may use besides.
+    pub bounds: Bounds,
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ impl Spawner {
         let uid = match plan.ids {
             Ids::Become { uid, .. } | Ids::Refused { uid, .. } => uid,
             // Only the groups can fail then, with our own uid.
-            Ids::Groups { .. } | Ids::Keep => nix::unistd::getuid().as_raw(),
+            Ids::Groups { .. } | Ids::Joined { .. } | Ids::Keep => nix::unistd::getuid().as_raw(),
         }
         .to_string();
         let (argv, envp) = (plan.argv.pointers(), plan.envp.pointers());
@@ -123,8 +123,13 @@ impl Spawner {
         // From here to the end of the function the staging descriptors hold the child's ends. An end that stayed there
         // would keep its pipe from ever reporting that all writers are gone.
         let _staged = Staged::new(&self.staging, &self.null, [stdin, &ends.stdout, stderr])?;
-        let _undumpable =
-            matches!(plan.ids, Ids::Become { .. } | Ids::Groups { .. }).then(Undumpable::new);
+        // Capabilities matter not here: with the daemon's uid, the child gives none up before its exec that would let
+        // somebody trace it who may not trace the daemon.
+        let _undumpable = matches!(
+            plan.ids,
+            Ids::Become { .. } | Ids::Groups { .. } | Ids::Joined { .. }
+        )
+        .then(Undumpable::new);
         let _blocked = Blocked::new();
         // SAFETY: `run` reads a `Work`, which outlives the call, and does nothing but system calls on it.
         unsafe { self.clone_child(self.table, child::run, (&raw const work).cast()) }

@@ -126,6 +126,7 @@ fn through_thread(path: &Path) -> Result<(), Box<dyn Error>> {
         server_url: None,
         kind: ProcessKind::Program,
         restart_floor: Seconds(1),
+        confinement: supervisord::config::spec::Confinement::none(),
     };
     let activity = Activity::open(Path::new("/dev/null"), Bytes(0), 0, Level::Info, false)?;
     let (sender, reports) = mpsc::channel();

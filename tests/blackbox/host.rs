@@ -1,6 +1,7 @@
 //! One daemon of ours in a place of its own.
 
 use std::path::Path;
+use std::process::Command;
 
 use crate::support::daemon::{Daemon, Finished, Marked, Side, program, run};
 use crate::support::place::Place;
@@ -64,10 +65,16 @@ impl Host {
 
     /// Starts the daemon and waits until it answers.
     pub(crate) fn go(&mut self) -> Result<(), String> {
+        self.go_with(|_| {})
+    }
+
+    /// As [`Self::go`], with a change of how it is run.
+    pub(crate) fn go_with(&mut self, change: impl FnOnce(&mut Command)) -> Result<(), String> {
         let mut command = self
             .marked
             .command(&program(Side::Ours, "supervisord")?, self.place.path());
         command.args(["-n", "-c", "conf"]);
+        change(&mut command);
         let mut daemon = Daemon::spawn(
             command,
             self.place.path(),

@@ -17,6 +17,7 @@ mod churn;
 mod events;
 mod fcgi;
 mod host;
+mod limits;
 mod live;
 mod pid_one;
 mod pidproxy;
@@ -40,5 +41,6 @@ fn main() -> ExitCode {
     trials.extend(pid_one::trials());
     trials.extend(sources::trials());
     trials.extend(live::trials());
+    trials.extend(limits::trials());
     support::runner::run(trials)
 }

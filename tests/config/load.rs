@@ -437,6 +437,16 @@ fn values(kind: Kind) -> &'static [&'static str] {
             "no such:thing",
             "",
         ],
+        // Keys of ours alone take these, and the oracle knows none of them.
+        Kind::Limit
+        | Kind::ByteLimit
+        | Kind::NiceLimit
+        | Kind::Nice
+        | Kind::OomScore
+        | Kind::Group
+        | Kind::Groups
+        | Kind::Capabilities
+        | Kind::CapabilityNames => &[],
         Kind::Text => &["x", "", "a b", "AUTO", "unix:///x"],
     }
 }

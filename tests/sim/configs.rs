@@ -157,6 +157,7 @@ fn process(chance: &mut Chance, group: &GroupName, place: u64) -> ProcessSpec {
             ProcessKind::Program
         },
         restart_floor: Seconds(chance.pick(&[0, 1, 1, 5])),
+        confinement: supervisord::config::spec::Confinement::none(),
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The tests count descriptors, threads and children of this process, so that they take turns.
 
+mod bounds;
+
 use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs::File;
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use supervisord::domain::{ExitStatus, Signal};
 use supervisord::sys::{
-    CStrings, ChildEnds, Ids, Interest, Limit, Poller, RawPlan, Resource, Spawner, Table,
+    Bounds, CStrings, ChildEnds, Ids, Interest, Limit, Poller, RawPlan, Resource, Spawner, Table,
     become_subreaper, peek_ended, reap, reap_stranger, send_group_signal, send_signal,
 };
 
@@ -52,11 +54,21 @@ fn plan(argv: &[&str]) -> RawPlan {
         umask: None,
         limits: Vec::new(),
         ids: Ids::Keep,
+        bounds: Bounds::default(),
     }
 }
 
 fn shell(script: &str) -> RawPlan {
     plan(&["/bin/sh", "-c", script])
+}
+
+/// A field of a text of /proc/PID/status.
+fn field(status: &str, name: &str) -> String {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("{name}:")));
+    let words: Vec<&str> = line.expect(name).split_whitespace().collect();
+    words.join(" ")
 }
 
 struct Running {
@@ -122,13 +134,7 @@ impl Running {
 
     fn status(&self, field: &str) -> String {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("status");
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(&format!("{field}:")));
-        line.expect(field)
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
+        self::field(&text, field)
     }
 
     fn descriptors(&self) -> BTreeSet<u32> {

@@ -12,6 +12,7 @@ use super::super::problem::{ConfigErrors, Span};
 use super::super::python::words;
 use super::super::spec::Config;
 use super::super::value;
+use super::confinement::warn_of_rights;
 use super::{At, Got, Reader, daemon, group, server};
 use crate::domain::Line;
 
@@ -49,6 +50,7 @@ pub fn load(
     let groups = group::read(&mut reader, &server_section.environment);
     let servers = server::read(&mut reader);
     let daemon = daemon::settle(&mut reader, server_section, &options.overrides, &servers);
+    warn_of_rights(&mut reader, &daemon, &groups);
     lint::lint(&mut reader, options.strict);
 
     let Reader {

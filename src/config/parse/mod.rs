@@ -4,6 +4,7 @@
 //! reported is the one at which Supervisor would have stopped.
 
 mod compose;
+mod confinement;
 mod daemon;
 mod group;
 mod load;

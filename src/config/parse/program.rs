@@ -8,10 +8,11 @@ use super::super::expand::{Names, Value};
 use super::super::key::SectionKind;
 use super::super::python::strip;
 use super::super::spec::{
-    AutoRestart, Environment, LogSpec, LogTarget, NUMPROCS_MAX, ProcessKind, ProcessSpec,
-    ProgramSpec, UserRef,
+    AutoRestart, Confinement, Environment, LogSpec, LogTarget, NUMPROCS_MAX, ProcessKind,
+    ProcessSpec, ProgramSpec, UserRef,
 };
 use super::super::value::{self, Logfile};
+use super::confinement::confinement;
 use super::{At, Got, Reader};
 use crate::domain::{Bytes, Channel, GroupName, Line, ProcessName, Seconds, Signal};
 
@@ -31,6 +32,7 @@ struct Common {
     numprocs: i64,
     first: i64,
     restart_floor: Seconds,
+    confinement: Arc<Confinement>,
     capture: [Bytes; 2],
     events: [bool; 2],
     server_url: Option<String>,
@@ -207,6 +209,7 @@ fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
         numprocs,
         first,
         restart_floor: Seconds(restart_floor.ok().unwrap_or_default()),
+        confinement: confinement(reader, at, names).shared(),
         capture,
         events,
         server_url,
@@ -292,6 +295,7 @@ fn process(
         environment: merged(daemon, own),
         server_url: common.server_url.clone(),
         restart_floor: common.restart_floor,
+        confinement: Arc::clone(&common.confinement),
     }))
 }
 

@@ -306,6 +306,11 @@ impl<'a> Reader<'a> {
         )
     }
 
+    /// `file:line` of a key in a section of programs, for warnings.
+    pub(in crate::config) fn place_of(&self, section: &str, key: &str) -> String {
+        self.place(self.span_of(At::new(section, SectionKind::Program), key))
+    }
+
     /// A key's text as it stands, or its default.
     pub(in crate::config) fn raw(&self, at: At<'_>, key: &str) -> Option<String> {
         match self.ini.get(at.section, key) {

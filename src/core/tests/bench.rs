@@ -49,6 +49,7 @@ pub(super) fn program(group: &str, name: &str) -> ProcessSpec {
         server_url: None,
         kind: ProcessKind::Program,
         restart_floor: Seconds(1),
+        confinement: crate::config::spec::Confinement::none(),
     }
 }
 

@@ -1,0 +1,381 @@
+//! The keys of what a program may use and which rights it has.
+
+use std::sync::Arc;
+
+use super::super::confinement::{self, Confinement};
+use super::super::expand::Names;
+use super::super::spec::{DaemonSpec, GroupSpec};
+use super::{At, Got, Reader};
+use crate::domain::{Capabilities, Resource};
+
+/// What one section says; whatever is wrong is left out, and reported.
+// Differs: Supervisor ignores these keys, as it ignores any that it does not know, so a file that has one by chance (a
+// `group` that was never heard) means something now.
+pub(super) fn confinement(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Confinement {
+    let lookup = reader.lookup;
+    let mut limits = Vec::new();
+    for resource in Resource::ALL {
+        let found = reader.value(at, resource.key(), names, |text| {
+            confinement::limit(resource, text)
+        });
+        limits.extend(found.ok().map(|limit| (resource, limit)));
+    }
+    let nice = reader.value(at, "nice", names, confinement::nice).ok();
+    let oom_score_adj = reader
+        .value(at, "oom_score_adj", names, confinement::oom_score_adj)
+        .ok();
+    let group = reader
+        .value(at, "group", names, |text| confinement::group(text, lookup))
+        .ok();
+    let extra_groups = reader
+        .value(at, "extra_groups", names, |text| {
+            confinement::groups(text, lookup)
+        })
+        .ok()
+        .unwrap_or_default();
+    let capabilities = reader
+        .value(at, "capabilities", names, confinement::capabilities)
+        .ok();
+    let ambient_capabilities = match reader.value(
+        at,
+        "ambient_capabilities",
+        names,
+        confinement::ambient_capabilities,
+    ) {
+        Got::Is(set) => {
+            let beyond = set.without(capabilities.unwrap_or(Capabilities::ALL));
+            if !beyond.is_none() {
+                reader.fail_with(
+                    at,
+                    "ambient_capabilities",
+                    format!("capabilities does not allow {beyond}"),
+                    "what a program is given it must be allowed to have",
+                );
+            }
+            Some(set)
+        }
+        Got::Absent | Got::Wrong => None,
+    };
+    Confinement {
+        limits,
+        nice,
+        oom_score_adj,
+        group,
+        extra_groups,
+        capabilities,
+        ambient_capabilities,
+        no_new_privileges: reader.boolean(at, "no_new_privileges", names),
+    }
+}
+
+/// Warns of what the kernel refuses to a daemon that is not root: such a program will not start. What it is allowed all
+/// the same (as root in a container, or with capabilities of its own) only the attempt can tell.
+pub(super) fn warn_of_rights(
+    reader: &mut Reader<'_>,
+    daemon: &DaemonSpec,
+    groups: &[Arc<GroupSpec>],
+) {
+    let is_root = reader.lookup.uid() == 0;
+    let rights = match &daemon.user {
+        None if is_root => return,
+        Some(user) if is_root && user.uid == 0 => return,
+        Some(_) if is_root => Rights::GivenUp,
+        Some(_) | None => Rights::Never,
+    };
+    for group in groups {
+        for program in &group.programs {
+            let Some(process) = program
+                .members
+                .first()
+                .and_then(|name| group.processes.iter().find(|process| process.name == *name))
+            else {
+                continue;
+            };
+            let section = &program.template.section;
+            for key in privileged(&process.confinement, rights, reader) {
+                let place = reader.place_of(section, key);
+                reader.warn(format!(
+                    "{place}: {key} in [{section}] takes rights that the daemon will not have unless it runs as root; \
+                     the program may not start"
+                ));
+            }
+        }
+    }
+}
+
+/// Why a daemon is not root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rights {
+    /// It never is.
+    Never,
+    /// It changes its user at start. From then on the kernel keeps even its own files in /proc from it.
+    GivenUp,
+}
+
+/// The keys of a program that need rights.
+fn privileged(confinement: &Confinement, rights: Rights, reader: &Reader<'_>) -> Vec<&'static str> {
+    // Every field is named, so that a new one cannot be forgotten.
+    let Confinement {
+        limits,
+        nice,
+        oom_score_adj,
+        group,
+        extra_groups,
+        capabilities,
+        ambient_capabilities,
+        // Anybody may give rights up.
+        no_new_privileges: _,
+    } = confinement;
+    let beyond = limits
+        .iter()
+        .filter(|(resource, limit)| {
+            reader
+                .lookup
+                .hard_limit(*resource)
+                .is_some_and(|hard| limit.hard > hard)
+        })
+        .map(|(resource, _)| resource.key());
+    let others = [
+        ("nice", nice.is_some_and(|nice| nice < 0)),
+        (
+            "oom_score_adj",
+            oom_score_adj.is_some_and(|score| score < 0 || rights == Rights::GivenUp),
+        ),
+        ("group", group.is_some()),
+        ("extra_groups", !extra_groups.is_empty()),
+        ("capabilities", capabilities.is_some()),
+        (
+            "ambient_capabilities",
+            ambient_capabilities.is_some_and(|set| !set.is_none()),
+        ),
+    ];
+    beyond
+        .chain(
+            others
+                .into_iter()
+                .filter(|&(_, needs)| needs)
+                .map(|(key, _)| key),
+        )
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::diff::diff;
+    use super::super::super::key::{Key, Kind, SectionKind};
+    use super::super::super::lookup::Fake;
+    use super::super::super::options::DaemonOptions;
+    use super::super::super::problem::ConfigErrors;
+    use super::super::super::spec::Config;
+    use super::super::load;
+    use super::*;
+    use crate::domain::{Limit, Unit};
+
+    fn read(text: &str) -> Result<Config, ConfigErrors> {
+        let machine = Fake::default().with("/etc/s.conf", &format!("[supervisord]\n{text}"));
+        load("/etc/s.conf", &DaemonOptions::default(), &machine)
+    }
+
+    fn confined(text: &str) -> Arc<Confinement> {
+        let config = read(text).expect("valid");
+        Arc::clone(&config.groups[0].processes[0].confinement)
+    }
+
+    const ALL: &str = "limit_nofile=10:20\nlimit_core=infinity\nlimit_as=1G\nnice=-5\noom_score_adj=-500\ngroup=web\n\
+                       extra_groups=me,0\ncapabilities=net_bind_service cap_kill\nambient_capabilities=kill\n\
+                       no_new_privileges=true\n";
+
+    #[test]
+    fn every_resource_has_a_key_of_its_kind() {
+        for resource in Resource::ALL {
+            let key = Key::find(SectionKind::Program, resource.key()).expect("a row");
+            let kind = match resource.unit() {
+                Unit::Plain => Kind::Limit,
+                Unit::Bytes => Kind::ByteLimit,
+                Unit::Nice => Kind::NiceLimit,
+            };
+            assert_eq!(key.kind, kind, "{}", key.name);
+        }
+        let rows = SectionKind::Program.rows().iter();
+        let limits = rows.filter(|key| key.name.starts_with("limit_"));
+        assert_eq!(limits.count(), Resource::ALL.len());
+    }
+
+    #[test]
+    fn keys_become_values_in_programs_listeners_and_fcgi_programs() {
+        let group = |name: &str, gid| confinement::GroupRef {
+            name: name.to_owned(),
+            gid,
+        };
+        let set = |text| confinement::capabilities(text).expect("valid");
+        let expected = Confinement {
+            limits: vec![
+                (Resource::Files, Limit { soft: 10, hard: 20 }),
+                (
+                    Resource::Core,
+                    Limit {
+                        soft: Limit::NONE,
+                        hard: Limit::NONE,
+                    },
+                ),
+                (
+                    Resource::AddressSpace,
+                    Limit {
+                        soft: 1 << 30,
+                        hard: 1 << 30,
+                    },
+                ),
+            ],
+            nice: Some(-5),
+            oom_score_adj: Some(-500),
+            group: Some(group("web", 33)),
+            extra_groups: vec![group("me", 1000), group("0", 0)],
+            capabilities: Some(set("kill,net_bind_service")),
+            ambient_capabilities: Some(set("kill")),
+            no_new_privileges: true,
+        };
+        for head in [
+            "[program:a]\ncommand=a\n",
+            "[eventlistener:a]\ncommand=a\nevents=TICK_5\n",
+            "[fcgi-program:a]\ncommand=a\nsocket=tcp://h:1\n",
+        ] {
+            assert_eq!(*confined(&format!("{head}{ALL}")), expected, "{head}");
+        }
+    }
+
+    #[test]
+    fn programs_without_the_keys_share_one_value_and_the_processes_of_one_share_theirs() {
+        let config = read(
+            "[program:a]\ncommand=a\n[program:b]\ncommand=b\nno_new_privileges=no\nextra_groups=\n",
+        )
+        .expect("valid");
+        for group in &config.groups {
+            assert!(Arc::ptr_eq(
+                &group.processes[0].confinement,
+                &Confinement::none()
+            ));
+        }
+        let several = "[program:a]\ncommand=a\nnice=1\nnumprocs=2\nprocess_name=%(process_num)d\n";
+        let config = read(several).expect("valid");
+        let [one, two] = &config.groups[0].processes[..] else {
+            panic!("two");
+        };
+        assert!(Arc::ptr_eq(&one.confinement, &two.confinement));
+        // What a successor reads back is shared again.
+        let text = serde_json::to_string(&config).expect("written");
+        assert_eq!(serde_json::from_str::<Config>(&text).expect("read"), config);
+        let plain = read("[program:a]\ncommand=a\n").expect("valid");
+        let text = serde_json::to_string(&plain).expect("written");
+        let back: Config = serde_json::from_str(&text).expect("read");
+        assert!(Arc::ptr_eq(
+            &back.groups[0].processes[0].confinement,
+            &Confinement::none()
+        ));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place_and_what_is_allowed() {
+        for (line, told) in [
+            (
+                "limit_nofile=lots",
+                "invalid limit_nofile value 'lots' in section 'program:a' (file: '/etc/s.conf'); limit_nofile takes N \
+                 or SOFT:HARD, each a whole number or infinity",
+            ),
+            (
+                "nice=20",
+                "20 is above upper bound (19) in section 'program:a' (file: '/etc/s.conf'); nice takes a whole number \
+                 from -20 to 19",
+            ),
+            (
+                "group=nosuch",
+                "Invalid group name nosuch in section 'program:a' (file: '/etc/s.conf'); group takes the name or \
+                 number of a group of this machine",
+            ),
+            (
+                "capabilities=root",
+                "unknown capability 'root' in section 'program:a' (file: '/etc/s.conf'); capabilities takes none, all, \
+                 or names such as cap_net_bind_service with commas or blanks between them, after ~ those that are left out",
+            ),
+            (
+                "ambient_capabilities=kill,chown\ncapabilities=chown",
+                "capabilities does not allow cap_kill in section 'program:a' (file: '/etc/s.conf'); what a program is \
+                 given it must be allowed to have",
+            ),
+        ] {
+            let errors = read(&format!("[program:a]\ncommand=a\n{line}\n")).expect_err(line);
+            let column = line.find('=').expect("a value") + 2;
+            assert_eq!(
+                errors.all[0].to_string(),
+                format!("/etc/s.conf:4:{column}: {told}")
+            );
+            assert_eq!(errors.all.len(), 1);
+        }
+    }
+
+    #[test]
+    fn errors_of_these_keys_come_all_at_once_and_after_supervisors() {
+        let text = "[program:a]\ncommand=a\nnice=x\noom_score_adj=9999\nno_new_privileges=perhaps\nstartsecs=z\n";
+        let errors = read(text).expect_err("bad");
+        assert!(
+            errors
+                .first
+                .starts_with("invalid literal for int() with base 10: 'z'")
+        );
+        assert_eq!(errors.all.len(), 4);
+    }
+
+    #[test]
+    fn every_key_counts_for_reread() {
+        let base = "[program:a]\ncommand=a\nlimit_nofile=1:2\ngroup=web\nextra_groups=web,me\n";
+        let groups = |text: &str| read(text).expect("valid").groups;
+        for (line, is_change) in [
+            ("limit_nofile=1:3", true),
+            ("limit_cpu=1", true),
+            ("nice=0", true),
+            ("oom_score_adj=0", true),
+            ("group=me", true),
+            ("group=33", false),
+            ("extra_groups=web", true),
+            ("extra_groups=1000 33", false),
+            ("capabilities=all", true),
+            ("ambient_capabilities=none", true),
+            ("no_new_privileges=true", true),
+            ("no_new_privileges=false", false),
+        ] {
+            let difference = diff(&groups(base), &groups(&format!("{base}{line}\n")));
+            assert_eq!(!difference.changed.is_empty(), is_change, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_only_root_may_is_warned_of_where_the_daemon_is_not_root() {
+        let notes = |text: &str| -> Vec<String> {
+            let config = read(text).expect("valid");
+            config.notes.iter().map(ToString::to_string).collect()
+        };
+        // The machine of the imagination has a hard limit of 4096 for everything.
+        let text =
+            format!("[program:a]\ncommand=a\n{ALL}numprocs=2\nprocess_name=%(process_num)d\n");
+        let expected: Vec<String> = [
+            (5, "limit_core"),
+            (6, "limit_as"),
+            (7, "nice"),
+            (8, "oom_score_adj"),
+            (9, "group"),
+            (10, "extra_groups"),
+            (11, "capabilities"),
+            (12, "ambient_capabilities"),
+        ]
+        .map(|(line, key)| {
+            format!(
+                "/etc/s.conf:{line}: {key} in [program:a] takes rights that the daemon will not have unless it runs \
+                 as root; the program may not start"
+            )
+        })
+        .into();
+        assert_eq!(notes(&text), expected);
+        let harmless = "[program:a]\ncommand=a\nlimit_nofile=10:4096\nnice=5\noom_score_adj=0\n\
+                        ambient_capabilities=none\nno_new_privileges=true\n";
+        assert_eq!(notes(harmless), [""; 0]);
+    }
+}

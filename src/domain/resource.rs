@@ -1,0 +1,178 @@
+//! What the kernel limits for each process (RLIMIT_…), by the names that keys, messages and the kernel have for it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Resource {
+    /// Open files (`minfds`).
+    Files,
+    /// Processes of the real user (`minprocs`).
+    Processes,
+    /// Size of a core dump.
+    Core,
+    /// Size of the address space.
+    AddressSpace,
+    /// Memory locked into RAM.
+    LockedMemory,
+    /// Size of the stack.
+    Stack,
+    /// Seconds of processor time.
+    Processor,
+    /// Size of a file that is written.
+    FileSize,
+    /// Size of the data segment.
+    Data,
+    /// Size of resident memory, which the kernel no longer limits.
+    Resident,
+    /// Real-time priority.
+    RealTimePriority,
+    /// Microseconds of real-time scheduling without a blocking call.
+    RealTimeTime,
+    /// How far `nice` may be lowered, as 20 minus it.
+    Nice,
+    /// Queued signals of the real user.
+    PendingSignals,
+    /// Bytes in POSIX message queues of the real user.
+    MessageQueues,
+    /// File locks, which the kernel no longer limits.
+    Locks,
+}
+
+/// What a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Things, or time.
+    Plain,
+    /// Bytes.
+    Bytes,
+    /// Levels of `nice`.
+    Nice,
+}
+
+impl Resource {
+    /// All of them, in the order of the keys.
+    pub const ALL: [Self; 16] = [
+        Self::Files,
+        Self::Processes,
+        Self::Core,
+        Self::AddressSpace,
+        Self::LockedMemory,
+        Self::Stack,
+        Self::Processor,
+        Self::FileSize,
+        Self::Data,
+        Self::Resident,
+        Self::RealTimePriority,
+        Self::RealTimeTime,
+        Self::Nice,
+        Self::PendingSignals,
+        Self::MessageQueues,
+        Self::Locks,
+    ];
+
+    /// Key, kernel's name, unit.
+    const fn row(self) -> (&'static str, &'static str, Unit) {
+        match self {
+            Self::Files => ("limit_nofile", "RLIMIT_NOFILE", Unit::Plain),
+            Self::Processes => ("limit_nproc", "RLIMIT_NPROC", Unit::Plain),
+            Self::Core => ("limit_core", "RLIMIT_CORE", Unit::Bytes),
+            Self::AddressSpace => ("limit_as", "RLIMIT_AS", Unit::Bytes),
+            Self::LockedMemory => ("limit_memlock", "RLIMIT_MEMLOCK", Unit::Bytes),
+            Self::Stack => ("limit_stack", "RLIMIT_STACK", Unit::Bytes),
+            Self::Processor => ("limit_cpu", "RLIMIT_CPU", Unit::Plain),
+            Self::FileSize => ("limit_fsize", "RLIMIT_FSIZE", Unit::Bytes),
+            Self::Data => ("limit_data", "RLIMIT_DATA", Unit::Bytes),
+            Self::Resident => ("limit_rss", "RLIMIT_RSS", Unit::Bytes),
+            Self::RealTimePriority => ("limit_rtprio", "RLIMIT_RTPRIO", Unit::Plain),
+            Self::RealTimeTime => ("limit_rttime", "RLIMIT_RTTIME", Unit::Plain),
+            Self::Nice => ("limit_nice", "RLIMIT_NICE", Unit::Nice),
+            Self::PendingSignals => ("limit_sigpending", "RLIMIT_SIGPENDING", Unit::Plain),
+            Self::MessageQueues => ("limit_msgqueue", "RLIMIT_MSGQUEUE", Unit::Bytes),
+            Self::Locks => ("limit_locks", "RLIMIT_LOCKS", Unit::Plain),
+        }
+    }
+
+    /// The key that sets it for a program.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        self.row().0
+    }
+
+    /// As the kernel, the log and messages say it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.row().1
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub const fn unit(self) -> Unit {
+        self.row().2
+    }
+}
+
+/// A pair of limits; `u64::MAX` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// What holds.
+    pub soft: u64,
+    /// Up to where a process may raise it itself.
+    pub hard: u64,
+}
+
+impl Limit {
+    /// No limit.
+    pub const NONE: u64 = u64::MAX;
+}
+
+impl fmt::Display for Limit {
+    /// As one would configure it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let one = |f: &mut fmt::Formatter<'_>, number| match number {
+            Self::NONE => f.write_str("infinity"),
+            number => write!(f, "{number}"),
+        };
+        one(f, self.soft)?;
+        if self.soft != self.hard {
+            f.write_str(":")?;
+            one(f, self.hard)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_resource_stands_once_in_the_list() {
+        for resource in Resource::ALL {
+            let same = Resource::ALL
+                .iter()
+                .filter(|other| other.key() == resource.key() || other.name() == resource.name());
+            assert_eq!(same.count(), 1, "{resource:?}");
+            let word = resource.key().strip_prefix("limit_").expect("a limit");
+            assert_eq!(
+                resource.name(),
+                format!("RLIMIT_{}", word.to_uppercase()),
+                "{resource:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn limits_are_shown_as_they_are_configured() {
+        for (soft, hard, text) in [
+            (1, 1, "1"),
+            (1, 2, "1:2"),
+            (0, Limit::NONE, "0:infinity"),
+            (Limit::NONE, Limit::NONE, "infinity"),
+        ] {
+            assert_eq!(Limit { soft, hard }.to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! What a process may use and which rights it has, as the kernel tells it of real ones.
+
+use supervisord::domain::Capabilities;
+use supervisord::sys::{Bounds, Setting, limit};
+
+use super::*;
+
+const NOBODY: u32 = 65534;
+/// A limit that every machine allows, for each resource, if its hard limit does.
+const LIMITS: [(Resource, &str, u64); 16] = [
+    (Resource::Files, "Max open files", 77),
+    (Resource::Processes, "Max processes", 5000),
+    (Resource::Core, "Max core file size", 0),
+    (Resource::AddressSpace, "Max address space", 3 << 30),
+    (Resource::LockedMemory, "Max locked memory", 8192),
+    (Resource::Stack, "Max stack size", 4 << 20),
+    (Resource::Processor, "Max cpu time", 100),
+    (Resource::FileSize, "Max file size", 1 << 20),
+    (Resource::Data, "Max data size", 1 << 30),
+    (Resource::Resident, "Max resident set", 1 << 30),
+    (Resource::RealTimePriority, "Max realtime priority", 3),
+    (Resource::RealTimeTime, "Max realtime timeout", 1_000_000),
+    (Resource::Nice, "Max nice priority", 5),
+    (Resource::PendingSignals, "Max pending signals", 99),
+    (Resource::MessageQueues, "Max msgqueue size", 4096),
+    (Resource::Locks, "Max file locks", 44),
+];
+
+fn setting<T>(value: T, text: &str) -> Setting<T> {
+    Setting {
+        value,
+        text: text.to_owned(),
+    }
+}
+
+fn bit(name: &str) -> u64 {
+    Capabilities::named(name).expect("known").bits()
+}
+
+/// The set of this name that a text of /proc/PID/status shows.
+fn set(status: &str, field: &str) -> u64 {
+    u64::from_str_radix(&super::field(status, field), 16).expect("hexadecimal")
+}
+
+/// What our own process may do.
+fn can(capability: &str) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").expect("status");
+    set(&status, "CapEff") & bit(capability) != 0
+}
+
+fn nobody() -> Ids {
+    Ids::Become {
+        uid: NOBODY,
+        gid: NOBODY,
+        groups: vec![NOBODY],
+    }
+}
+
+/// A process that shows its own /proc/PID/status.
+fn shows_itself(ids: Ids, bounds: Bounds) -> RawPlan {
+    let mut plan = plan(&["/bin/cat", "/proc/self/status"]);
+    plan.ids = ids;
+    plan.bounds = bounds;
+    plan
+}
+
+fn shown(spawner: &mut Spawner, plan: &RawPlan) -> String {
+    let (out, err, status) = start(spawner, plan).finish();
+    assert_eq!((err.as_str(), status), ("", ExitStatus::Exited(0)));
+    out
+}
+
+#[test]
+fn every_limit_is_set_and_grandchildren_have_it() {
+    let _turn = turn();
+    let wanted: Vec<(Resource, &str, Limit)> = LIMITS
+        .iter()
+        .map(|&(resource, name, number)| {
+            let found = limit(resource).expect("limit");
+            let hard = found.hard.min(number);
+            let soft = hard - hard / 4;
+            (resource, name, Limit { soft, hard })
+        })
+        .collect();
+    assert_eq!(wanted.len(), Resource::ALL.len());
+    let mut plan = shell("/bin/cat /proc/self/limits; exit 0");
+    plan.bounds.limits = wanted
+        .iter()
+        .map(|&(resource, _, limit)| setting((resource, limit), ""))
+        .collect();
+    for table in TABLES {
+        let mut spawner = Spawner::with_table(table).expect("spawner");
+        let before = LIMITS.map(|(resource, ..)| limit(resource).expect("limit"));
+        let out = shown(&mut spawner, &plan);
+        for (_, name, limit) in &wanted {
+            let line = out.lines().find(|line| line.starts_with(name));
+            let line = line.unwrap_or_else(|| panic!("{name}: {out}"));
+            let mut words = line[name.len()..].split_whitespace();
+            let [soft, hard] = [limit.soft, limit.hard].map(|number| number.to_string());
+            assert_eq!(
+                (words.next(), words.next()),
+                (Some(&*soft), Some(&*hard)),
+                "{table:?} {line}"
+            );
+        }
+        let after = LIMITS.map(|(resource, ..)| limit(resource).expect("limit"));
+        assert_eq!(before, after, "ours stay");
+    }
+}
+
+/// The child shares our memory, and the kernel's rule is that those who share it have one score.
+#[test]
+fn nice_and_oom_score_adj_are_the_childs_alone() {
+    // The shell reads by itself: what it executes would need descriptors that the limit has no room for.
+    const SCRIPT: &str = "read score </proc/self/oom_score_adj
+        read a b c d e f g h i j k l m n o p q r nice rest </proc/self/stat
+        echo $score $nice; ulimit -Sn";
+    let _turn = turn();
+    let own_score = || std::fs::read_to_string("/proc/self/oom_score_adj").expect("score");
+    let own: i32 = own_score().trim().parse().expect("number");
+    let score = (own + 123).min(1000).to_string();
+    let mut plan = shell(SCRIPT);
+    plan.bounds.nice = Some(setting(7, ""));
+    plan.bounds.oom_score_adj = Some(setting(score.clone(), ""));
+    for table in TABLES {
+        // A shell puts descriptors aside at 10 and above.
+        let few = Limit { soft: 11, hard: 12 };
+        plan.bounds.limits = vec![setting((Resource::Files, few), "")];
+        let mut spawner = Spawner::with_table(table).expect("spawner");
+        let before = (own_score(), nice_of("self"), nice_of("thread-self"));
+        let out = shown(&mut spawner, &plan);
+        assert_eq!(out, format!("{score} 7\n11\n"), "{table:?}");
+        let after = (own_score(), nice_of("self"), nice_of("thread-self"));
+        assert_eq!(before, after, "ours stay");
+        // With room for the three alone the score is written all the same. The program then finds no room for its
+        // libraries, and says so itself.
+        let none = Limit { soft: 3, hard: 3 };
+        plan.bounds.limits = vec![setting((Resource::Files, none), "")];
+        let (_, err, _) = start(&mut spawner, &plan).finish();
+        assert!(!err.contains("supervisor: couldn't"), "{err}");
+    }
+}
+
+fn nice_of(pid: &str) -> String {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("stat");
+    let rest = stat.rsplit(") ").next().expect("after the name");
+    rest.split(' ').nth(16).expect("field").to_owned()
+}
+
+#[test]
+fn lower_values_are_set_with_the_right_and_refused_without_it() {
+    let _turn = turn();
+    let mut plan = shell("cat /proc/self/oom_score_adj; cut -d' ' -f19 /proc/self/stat; exit 0");
+    let mut spawner = Spawner::new().expect("spawner");
+    plan.bounds.nice = Some(setting(-7, "nice=-7"));
+    let (out, err, _) = start(&mut spawner, &plan).finish();
+    if can("sys_nice") {
+        assert!(out.ends_with("\n-7\n"), "{out} {err}");
+    } else {
+        let missing = "set nice=-7: EACCES, needs CAP_SYS_NICE or a higher limit_nice";
+        assert_eq!(err, refused(missing));
+    }
+    plan.bounds.nice = None;
+    plan.bounds.oom_score_adj = Some(setting("-999".to_owned(), "oom_score_adj=-999"));
+    let (out, err, _) = start(&mut spawner, &plan).finish();
+    if can("sys_resource") {
+        assert!(out.starts_with("-999\n"), "{out} {err}");
+    } else {
+        let missing = "set oom_score_adj=-999: EACCES, needs CAP_SYS_RESOURCE";
+        assert_eq!(err, refused(missing));
+    }
+    plan.bounds.oom_score_adj = None;
+    let beyond = Limit {
+        soft: 1,
+        hard: i64::MAX as u64,
+    };
+    let text = "limit_nofile=1:9223372036854775807";
+    plan.bounds.limits = vec![setting((Resource::Files, beyond), text)];
+    let (_, err, _) = start(&mut spawner, &plan).finish();
+    // Above fs.nr_open nobody gets.
+    let missing = format!("set {text}: EPERM, needs CAP_SYS_RESOURCE, and at most fs.nr_open");
+    assert_eq!(err, refused(&missing));
+}
+
+fn refused(what: &str) -> String {
+    format!("supervisor: couldn't {what}\nsupervisor: child process was not spawned\n")
+}
+
+#[test]
+fn failures_name_the_key_and_end_with_127() {
+    let _turn = turn();
+    let with = |change: fn(&mut RawPlan)| {
+        let mut plan = plan(&["/bin/cat"]);
+        change(&mut plan);
+        plan
+    };
+    let mut table = vec![
+        (
+            with(|plan| {
+                let upside_down = Limit { soft: 9, hard: 8 };
+                plan.bounds.limits =
+                    vec![setting((Resource::Files, upside_down), "limit_nofile=9:8")];
+            }),
+            "set limit_nofile=9:8: EINVAL",
+        ),
+        (
+            with(|plan| plan.bounds.oom_score_adj = Some(setting("x".into(), "oom_score_adj=x"))),
+            "set oom_score_adj=x: EINVAL",
+        ),
+        (
+            with(|plan| plan.bounds.ambient = Some(1 << 50)),
+            "grant a capability without a name (ambient_capabilities): EPERM",
+        ),
+    ];
+    let joined = |gid: Option<u32>, groups: Option<Vec<u32>>| {
+        let mut plan = plan(&["/bin/cat"]);
+        plan.ids = Ids::Joined {
+            gid,
+            groups,
+            text: "group=x extra_groups=y".into(),
+        };
+        plan
+    };
+    if can("setgid") {
+        let text = "set group=x extra_groups=y: EINVAL";
+        table.push((joined(Some(u32::MAX), None), text));
+        table.push((joined(None, Some(vec![u32::MAX])), text));
+    } else {
+        let text = "set group=x extra_groups=y: EPERM, needs CAP_SETGID";
+        table.push((joined(Some(0), None), text));
+        table.push((joined(None, Some(vec![0])), text));
+    }
+    if !can("setpcap") {
+        let text = "take away cap_chown (capabilities): EPERM";
+        table.push((with(|plan| plan.bounds.bounding = Some(0)), text));
+    }
+    for kind in TABLES {
+        let mut spawner = Spawner::with_table(kind).expect("spawner");
+        for (plan, what) in &table {
+            let (out, err, status) = start(&mut spawner, plan).finish();
+            assert_eq!((out.as_str(), err), ("", refused(what)), "{kind:?}");
+            assert_eq!(status, ExitStatus::Exited(127), "{kind:?} {what}");
+        }
+    }
+}
+
+#[test]
+fn groups_are_joined() {
+    let _turn = turn();
+    let mut spawner = Spawner::new().expect("spawner");
+    // One's own group needs no right.
+    let own = nix::unistd::getgid().as_raw();
+    let joined = |gid, groups| Ids::Joined {
+        gid,
+        groups,
+        text: String::new(),
+    };
+    let out = shown(
+        &mut spawner,
+        &shows_itself(joined(Some(own), None), Bounds::default()),
+    );
+    assert_eq!(
+        super::field(&out, "Gid"),
+        format!("{own} {own} {own} {own}")
+    );
+    if !is_root() {
+        return;
+    }
+    let plan = shows_itself(joined(Some(7), Some(vec![0, 4])), Bounds::default());
+    let out = shown(&mut spawner, &plan);
+    assert_eq!(super::field(&out, "Uid"), "0 0 0 0");
+    assert_eq!(super::field(&out, "Gid"), "7 7 7 7");
+    assert_eq!(super::field(&out, "Groups"), "0 4");
+}
+
+#[test]
+fn root_has_the_bounding_set_and_no_more() {
+    let _turn = turn();
+    if !is_root() {
+        return;
+    }
+    let own = std::fs::read_to_string("/proc/self/status").expect("status");
+    let allowed = bit("kill") | bit("net_bind_service");
+    let bounds = Bounds {
+        bounding: Some(allowed),
+        ..Bounds::default()
+    };
+    for table in TABLES {
+        let mut spawner = Spawner::with_table(table).expect("spawner");
+        let out = shown(&mut spawner, &shows_itself(Ids::Keep, bounds.clone()));
+        for field in ["CapBnd", "CapPrm", "CapEff"] {
+            assert_eq!(set(&out, field), allowed & set(&own, "CapBnd"), "{field}");
+        }
+        assert_eq!((set(&out, "CapInh"), set(&out, "CapAmb")), (0, 0));
+        assert_eq!(super::field(&out, "NoNewPrivs"), "0");
+        let now = std::fs::read_to_string("/proc/self/status").expect("status");
+        for field in ["CapBnd", "CapPrm", "CapEff", "CapInh"] {
+            assert_eq!(set(&now, field), set(&own, field), "ours stay: {field}");
+        }
+    }
+}
+
+#[test]
+fn nobody_has_the_ambient_capability_and_nothing_else() {
+    let _turn = turn();
+    if !is_root() {
+        return;
+    }
+    let bind = bit("net_bind_service");
+    for (bounding, no_new_privileges) in [(None, false), (Some(bind), true)] {
+        let bounds = Bounds {
+            bounding,
+            ambient: Some(bind),
+            no_new_privileges,
+            ..Bounds::default()
+        };
+        for table in TABLES {
+            let mut spawner = Spawner::with_table(table).expect("spawner");
+            // Through a shell: what it executes has it too.
+            let mut plan = shell("cat /proc/self/status; exit 0");
+            plan.ids = nobody();
+            plan.bounds = bounds.clone();
+            let out = shown(&mut spawner, &plan);
+            assert_eq!(super::field(&out, "Uid"), "65534 65534 65534 65534");
+            for field in ["CapPrm", "CapEff", "CapInh", "CapAmb"] {
+                assert_eq!(set(&out, field), bind, "{table:?} {field}");
+            }
+            if let Some(bounding) = bounding {
+                assert_eq!(set(&out, "CapBnd"), bounding);
+            }
+            let nnp = u8::from(no_new_privileges).to_string();
+            assert_eq!(super::field(&out, "NoNewPrivs"), nnp);
+        }
+    }
+}
+
+/// The kernel's word for it is one thing, the deed another.
+#[test]
+fn nobody_takes_a_low_port_by_the_ambient_capability_and_can_do_nothing_else_of_roots() {
+    const DEEDS: &str = "
+import os, socket
+def tried(name, deed):
+    try:
+        deed()
+        print(name, 'done')
+    except OSError:
+        print(name, 'refused')
+def bind():
+    for port in range(80, 1024):
+        try:
+            socket.create_server(('127.0.0.1', port)).close()
+            return
+        except PermissionError:
+            raise
+        except OSError:
+            pass
+tried('bind', bind)
+tried('read', lambda: open('/etc/shadow').read())
+tried('setuid', lambda: os.setuid(0))
+tried('setgid', lambda: os.setgid(0))
+tried('chroot', lambda: os.chroot('/'))
+tried('nice', lambda: os.nice(-5))
+tried('kill', lambda: os.kill(1, 0))
+";
+    let _turn = turn();
+    if !is_root() {
+        return;
+    }
+    let mut spawner = Spawner::new().expect("spawner");
+    let mut deeds = plan(&["/usr/bin/python3", "-c", DEEDS]);
+    deeds.ids = nobody();
+    let without = shown(&mut spawner, &deeds);
+    deeds.bounds.ambient = Some(bit("net_bind_service"));
+    let with = shown(&mut spawner, &deeds);
+    let others = ["read", "setuid", "setgid", "chroot", "nice", "kill"]
+        .map(|name| format!("{name} refused\n"))
+        .concat();
+    assert_eq!(with, format!("bind done\n{others}"));
+    let start = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    if start.is_ok_and(|start| start.trim() == "1024") {
+        assert_eq!(without, format!("bind refused\n{others}"));
+    }
+}
+
+#[test]
+fn a_setuid_program_gains_what_the_bounding_set_allows_and_nothing_where_it_may_not() {
+    use std::os::unix::fs::PermissionsExt;
+    let _turn = turn();
+    if !is_root() {
+        return;
+    }
+    let home = std::env::temp_dir().join(format!("supervisord-setuid-{}", std::process::id()));
+    std::fs::create_dir_all(&home).expect("directory");
+    std::fs::set_permissions(&home, PermissionsExt::from_mode(0o755)).expect("mode");
+    let cat = home.join("cat");
+    std::fs::copy("/bin/cat", &cat).expect("copied");
+    std::fs::set_permissions(&cat, PermissionsExt::from_mode(0o4755)).expect("mode");
+    let mut spawner = Spawner::new().expect("spawner");
+    let mut run = |bounds: Bounds| {
+        let mut plan = shell(&format!("{} /proc/self/status; exit 0", cat.display()));
+        plan.ids = nobody();
+        plan.bounds = bounds;
+        let out = shown(&mut spawner, &plan);
+        (super::field(&out, "Uid"), set(&out, "CapEff"))
+    };
+    let plain = run(Bounds::default());
+    let bounded = run(Bounds {
+        bounding: Some(bit("kill")),
+        ..Bounds::default()
+    });
+    let nothing = run(Bounds {
+        no_new_privileges: true,
+        ..Bounds::default()
+    });
+    std::fs::remove_dir_all(&home).expect("removed");
+    if plain.0 != "65534 0 0 0" {
+        eprintln!("skipped: setuid means nothing where temporary files are");
+        return;
+    }
+    assert_ne!(plain.1 & !bit("kill"), 0, "without bounds it has more");
+    assert_eq!(bounded, ("65534 0 0 0".to_owned(), bit("kill")));
+    assert_eq!(nothing, ("65534 65534 65534 65534".to_owned(), 0));
+}
+
+/// What is refused to a daemon that is not root has its own answers above.
+#[test]
+fn all_this_holds_for_another_user_too() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let _turn = turn();
+    if !is_root() {
+        return;
+    }
+    // Where this file stands nobody may be allowed to look.
+    let home = std::env::temp_dir().join(format!("supervisord-nobody-{}", std::process::id()));
+    std::fs::create_dir_all(&home).expect("directory");
+    std::fs::set_permissions(&home, PermissionsExt::from_mode(0o755)).expect("mode");
+    let copy = home.join("spawn");
+    std::fs::copy(std::env::current_exe().expect("name"), &copy).expect("copied");
+    let done = std::process::Command::new(&copy)
+        .arg("bounds::")
+        .current_dir("/")
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .output()
+        .expect("run");
+    std::fs::remove_dir_all(&home).expect("removed");
+    let out = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{out}");
+    assert!(
+        out.contains("failures_name_the_key_and_end_with_127 ... ok"),
+        "{out}"
+    );
+}

@@ -17,6 +17,7 @@ mod events;
 mod fcgi;
 mod host;
 mod live;
+mod manager;
 mod pid_one;
 mod pidproxy;
 mod plugins;
@@ -38,5 +39,6 @@ fn main() -> ExitCode {
     trials.extend(pid_one::trials());
     trials.extend(sources::trials());
     trials.extend(live::trials());
+    trials.extend(manager::trials());
     support::runner::run(trials)
 }

@@ -27,7 +27,9 @@ const PHASES_MAX: usize = 16;
 /// Between two looks at the whole while nothing but the status line may have changed, in milliseconds.
 const CALM_MS: u64 = 1_000;
 /// The same while somebody waits for a phase to end.
-const WAITING_MS: u64 = 100;
+const WAITING_MS: u64 = 20;
+/// Between two status lines that come alone, in milliseconds: whoever reads them is slower, and each is work for the manager.
+const STATUS_MS: u64 = 250;
 /// What we ask for beyond the time that is known to be needed, in milliseconds: to kill, to write out, to end.
 const MARGIN_MS: u64 = 10_000;
 /// How long the end of the daemon may wait for the last message to be sent.
@@ -189,6 +191,7 @@ pub struct Notifier {
     /// The phase told last.
     told: Phase,
     status: String,
+    status_at: Tick,
     /// Until when the manager knows to wait.
     granted_until: Tick,
     /// A failure was told, and is not told again.
@@ -223,6 +226,7 @@ impl Notifier {
             beat_at: Tick(0),
             told: Phase::Starting,
             status: String::new(),
+            status_at: Tick(0),
             granted_until: Tick(0),
             has_complained: false,
         }
@@ -249,10 +253,11 @@ impl Notifier {
         }
     }
 
-    /// Tells what differs from what was told last.
-    fn tell(&mut self, phase: Phase, status: String, busy_until: Tick, now: Tick) {
+    /// Tells what differs from what was told last. Answers whether that was all; if not, the status line comes too soon
+    /// after the one before.
+    fn tell(&mut self, phase: Phase, status: String, busy_until: Tick, now: Tick) -> bool {
         let Some(slot) = &self.slot else {
-            return;
+            return true;
         };
         let is_news = phase != self.told && phase != Phase::Starting;
         let wanted_until = match phase {
@@ -264,13 +269,18 @@ impl Notifier {
             self.granted_until = wanted_until;
             Duration::from_nanos(wanted_until.plus_millis(MARGIN_MS).nanos_since(now))
         });
+        let is_alone = !is_news && more_time.is_none();
+        if is_alone && status == self.status {
+            return true;
+        }
+        if is_alone && now < self.status_at.plus_millis(STATUS_MS) && !self.status.is_empty() {
+            return false;
+        }
         let status = (status != self.status).then(|| {
             self.status.clone_from(&status);
+            self.status_at = now;
             status
         });
-        if !is_news && more_time.is_none() && status.is_none() {
-            return;
-        }
         slot.leave(|word| {
             if is_news {
                 self.told = phase;
@@ -286,6 +296,7 @@ impl Notifier {
                 word.more_time = more_time;
             }
         });
+        true
     }
 
     /// Why nothing gets through, the first time.
@@ -374,12 +385,12 @@ impl Systemd {
         if !self.stale || (!self.urgent && now < self.next_look()) {
             return None;
         }
-        self.stale = false;
         self.urgent = false;
         self.looked_at = now;
         let survey = fleet.survey(self.ready_when, self.phase);
         self.phase = survey.phase;
-        self.notifier
+        self.stale = !self
+            .notifier
             .tell(survey.phase, survey.status, survey.busy_until, now);
         self.notifier.complaint()
     }
@@ -414,8 +425,8 @@ mod tests {
         };
         assert_eq!(messages(&slot), [message]);
         notifier.tell(Phase::Ready, "a".to_owned(), Tick(0), ms(3));
-        notifier.tell(Phase::Ready, "b".to_owned(), Tick(0), ms(4));
-        notifier.tell(Phase::Ready, "c".to_owned(), Tick(0), ms(5));
+        assert!(!notifier.tell(Phase::Ready, "b".to_owned(), Tick(0), ms(4)));
+        assert!(notifier.tell(Phase::Ready, "c".to_owned(), Tick(0), ms(1 + STATUS_MS)));
         let message = Message {
             phase: Some(Phase::Ready),
             status: Some("c".to_owned()),

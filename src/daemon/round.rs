@@ -37,13 +37,13 @@ struct Lasting {
     daemonized: bool,
     /// The number of the next event, which goes on counting.
     event_serial: u64,
-    /// What the service manager was told.
-    notifier: Notifier,
+    /// Tells the service manager; none before the daemon is in the background.
+    notifier: Option<Notifier>,
 }
 
 /// Rounds until one ends with a shutdown.
 pub(super) fn all(
-    first: Config,
+    mut first: Config,
     options: &Arc<DaemonOptions>,
     machine: &Arc<Machine>,
 ) -> Result<ExitCode, Fatal> {
@@ -56,7 +56,6 @@ pub(super) fn all(
         .filter_map(signal)
         .collect();
     sys::ignore_signals(&ignored).map_err(broken("cannot ignore signals"))?;
-    let mut first = first;
     let passed = passed.unwrap_or_else(|error| {
         let error = error.to_string();
         first.notes.push(Line::PassedSocketsUnknown { error });
@@ -67,8 +66,8 @@ pub(super) fn all(
     loop {
         match one(&config, options, machine, &passed, &mut lasting)? {
             None => {
-                if let Some(lasting) = lasting {
-                    lasting.notifier.finish();
+                if let Some(notifier) = lasting.and_then(|lasting| lasting.notifier) {
+                    notifier.finish();
                 }
                 return Ok(ExitCode::SUCCESS);
             }
@@ -90,20 +89,26 @@ fn one(
     notes.extend(config.notes.iter().cloned());
 
     let is_first = lasting.is_none();
-    let (signals, limits, daemonized, event_serial, notifier) = match lasting.take() {
-        Some(lasting) => (
-            lasting.signals,
-            lasting.limits,
-            lasting.daemonized,
-            lasting.event_serial,
-            Some(lasting.notifier),
-        ),
+    let Lasting {
+        signals,
+        limits,
+        daemonized,
+        event_serial,
+        notifier,
+    } = match lasting.take() {
+        Some(lasting) => lasting,
         None => {
             let limits = raise_limits(spec, &mut notes)?;
             // Blocked before there is any other thread, so that no thread ever takes one.
             let signals =
                 SignalReader::new(&own_signals()).map_err(broken("cannot take signals"))?;
-            (signals, limits, false, 0, None)
+            Lasting {
+                signals,
+                limits,
+                daemonized: false,
+                event_serial: 0,
+                notifier: None,
+            }
         }
     };
 
@@ -111,7 +116,7 @@ fn one(
     // Differs: Supervisor removes AUTO logs before it looks.
     let servers = BoundServer::bind_all(&config.servers, passed)
         .map_err(|error| Fatal::Usage(error.to_string()))?;
-    notes.extend(front::unused(passed, &servers));
+    notes.extend(front::unused_sockets(passed, &servers));
 
     let mut activity = open_log(spec).map_err(|error| {
         Fatal::Broken(format!(
@@ -243,7 +248,7 @@ fn one(
         limits,
         daemonized: daemonized || !spec.nodaemon,
         event_serial: ended.event_serial,
-        notifier: ended.notifier,
+        notifier: Some(ended.notifier),
     });
     match ended.outcome {
         Outcome::Shutdown => Ok(None),

@@ -15,7 +15,7 @@ mod web;
 mod xmlrpc;
 
 pub use bind::{BindError, BoundServer};
-pub use passed::unused;
+pub use passed::unused_sockets;
 pub use server::{Front, Limits, Options, start};
 
 /// How the front writes to the activity log.

@@ -45,7 +45,7 @@ pub(super) fn find(
 
 /// What the log says of passed sockets that are no server's.
 #[must_use]
-pub fn unused(passed: &[PassedSocket], servers: &[BoundServer]) -> Vec<Line> {
+pub fn unused_sockets(passed: &[PassedSocket], servers: &[BoundServer]) -> Vec<Line> {
     let is_used = |place| servers.iter().any(|server| server.passed() == Some(place));
     passed
         .iter()
@@ -154,7 +154,7 @@ mod tests {
             let spec = unix_spec(&scratch.0.join(name));
             let server = BoundServer::bind(&spec, &passed).expect("taken");
             assert_eq!(server.passed(), Some(1), "{name}");
-            let lines = unused(&passed, std::slice::from_ref(&server));
+            let lines = unused_sockets(&passed, std::slice::from_ref(&server));
             let shown = scratch.0.join("other").display().to_string();
             assert_eq!(
                 lines,
@@ -202,7 +202,7 @@ mod tests {
             socket(UnixDatagram::unbound().expect("socket")),
             socket(std::fs::File::open("/dev/null").expect("there")),
         ];
-        let lines = unused(&passed, &[]);
+        let lines = unused_sockets(&passed, &[]);
         assert_eq!(lines.len(), 3);
         assert!(
             lines

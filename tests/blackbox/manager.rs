@@ -275,9 +275,7 @@ fn watchdog() -> Result<(), String> {
     let (mut host, manager) = start(TWO, &[("WATCHDOG_USEC", "400000")])?;
     manager.wait("READY=1")?;
     wait_for("three beats", LIMIT, || manager.count("WATCHDOG=1") >= 3)?;
-    let pid = Pid::from_raw(host.daemon()?.pid());
-    kill(pid, Signal::SIGSTOP).map_err(|e| e.to_string())?;
-    wait_for("it is stopped", LIMIT, || state_of(pid) == Some('T'))?;
+    let held = hold_engine(&host)?;
     // What was on its way has come by now, or comes before the next word of a daemon that runs again.
     manager.forget();
     let begun = Instant::now();
@@ -288,7 +286,7 @@ fn watchdog() -> Result<(), String> {
         manager.count("WATCHDOG=1") <= 1,
         format!("{:?}", manager.heard()),
     )?;
-    kill(pid, Signal::SIGCONT).map_err(|e| e.to_string())?;
+    drop(held);
     wait_for("beats again", LIMIT, || manager.count("WATCHDOG=1") >= 3)?;
     // Between two rounds too.
     host.expect_ctl(&["reload"], 0, &["Restarted supervisord"])?;
@@ -303,9 +301,55 @@ fn watchdog() -> Result<(), String> {
     end(&mut host)
 }
 
-fn state_of(pid: Pid) -> Option<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit(')').next()?.trim().chars().next()
+/// Holds one thread of a process still, and no other, until its input ends.
+const HOLDER: &str = "
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+thread = int(sys.argv[1])
+ATTACH, DETACH = 16, 17
+if libc.ptrace(ATTACH, thread, None, None) != 0:
+    sys.exit(os.strerror(ctypes.get_errno()))
+os.waitpid(thread, 0x40000000)
+sys.stdin.read()
+libc.ptrace(DETACH, thread, None, None)
+";
+
+/// A thread that is held still as long as this lives.
+struct Held {
+    holder: std::process::Child,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.holder.stdin.take());
+        let _ = self.holder.wait();
+    }
+}
+
+/// Holds the engine still, which is the main thread. All others go on, the one that talks to the manager among them.
+fn hold_engine(host: &Host) -> Result<Held, String> {
+    let pid = host.daemon()?.pid();
+    let mut command = host
+        .marked
+        .command(Path::new("/usr/bin/python3"), host.place.path());
+    command
+        .args(["-c", HOLDER, &pid.to_string()])
+        .stdin(std::process::Stdio::piped());
+    let mut held = Held {
+        holder: command.spawn().map_err(|e| e.to_string())?,
+    };
+    let main = format!("/proc/{pid}/task/{pid}/stat");
+    let mut refused = None;
+    wait_for("the engine is held", LIMIT, || {
+        refused = held.holder.try_wait().ok().flatten();
+        let stat = std::fs::read_to_string(&main).unwrap_or_default();
+        let state = stat.rsplit(')').next().map(str::trim_start);
+        refused.is_some() || state.is_some_and(|state| state.starts_with('t'))
+    })?;
+    match refused {
+        None => Ok(held),
+        Some(status) => Err(format!("no thread can be held here: {status}")),
+    }
 }
 
 fn foreign_watchdog() -> Result<(), String> {
@@ -482,6 +526,7 @@ fn passed() -> Result<(), String> {
         ),
     )?;
     // Programs have no part in them.
+    host.daemon()?.wait_state("p", "RUNNING")?;
     let pid = host.daemon()?.pid_of("p");
     let open = std::fs::read_dir(format!("/proc/{pid}/fd"))
         .map_err(|e| e.to_string())?

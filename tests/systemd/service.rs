@@ -153,6 +153,8 @@ fn enabled(machine: &Machine) -> Result<(), String> {
         "LISTEN_",
         "JOURNAL_STREAM",
         "INVOCATION_ID",
+        "SYSTEMD_EXEC_PID",
+        "FDSTORE",
     ] {
         expect(
             !environment.contains(name),

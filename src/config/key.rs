@@ -145,6 +145,8 @@ pub enum Kind {
     Address,
     /// A boolean word or `unexpected`.
     AutoRestart,
+    /// `started` or `running`.
+    ReadyWhen,
     /// A name.
     Name,
     /// Texts with commas between them.
@@ -195,6 +197,7 @@ impl Kind {
             Self::UserGroup => "a user of this machine, or user:group",
             Self::Address => "a port, host:port or *:port, with a port from 1 to 65535",
             Self::AutoRestart => "true, false or unexpected",
+            Self::ReadyWhen => "started or running",
             Self::Name => "a name without blank, colon and slash",
             Self::List => "texts with commas between them",
             Self::Environment => "pairs such as KEY=\"value\",OTHER=\"value\"",
@@ -312,7 +315,7 @@ impl Key {
 use Kind::{
     Address, AutoRestart, Boolean, ByteLimit, ByteSize, Callable, Capabilities, CapabilityNames,
     Directory, Environment, ExitCodes, Group, Groups, Integer, Level, Limit, List, Logfile, Name,
-    Nice, NiceLimit, Octal, OomScore, Path, Signal, Socket, Text, User, UserGroup,
+    Nice, NiceLimit, Octal, OomScore, Path, ReadyWhen, Signal, Socket, Text, User, UserGroup,
 };
 
 #[rustfmt::skip] // One row, one line.
@@ -334,6 +337,7 @@ const DAEMON: &[Key] = &[
     key("childlogdir", Directory, None, "home of AUTO logs; the directory for temporary files if not set").flag('q', "childlogdir"),
     key("environment", Environment, Some(""), "variables added to the environment of every program"),
     key("strip_ansi", Boolean, Some("false"), "strip escape sequences from logs of programs").flag('t', "strip_ansi"),
+    key("ready_when", ReadyWhen, Some("started"), "when systemd is told that the daemon is ready: autostart programs were started, or are running or given up").ours(),
     key("profile_options", List, None, "has no effect in a file").long("profile_options"),
 ];
 

@@ -69,6 +69,17 @@ pub struct DaemonSpec {
     pub identifier: String,
     /// Value of `SUPERVISOR_SERVER_URL` for processes whose program sets none; none without servers.
     pub server_url: Option<String>,
+    /// When a service manager is told that we are ready.
+    pub ready_when: ReadyWhen,
+}
+
+/// When the daemon counts as ready. Each program that starts with the daemon …
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReadyWhen {
+    /// … has left its first attempt, whatever came of it.
+    Started,
+    /// … is RUNNING, or will not be without anybody's doing.
+    Running,
 }
 
 /// Variables in the order written; a later one of the same name wins.

@@ -3,7 +3,7 @@
 use super::lookup::Lookup;
 use super::path::{dirname, expand_user};
 use super::python::{int, strip};
-use super::spec::AutoRestart;
+use super::spec::{AutoRestart, ReadyWhen};
 use crate::domain::{Bytes, Level, Signal, python_repr};
 
 /// Any whole number.
@@ -210,6 +210,18 @@ pub fn inet_address(text: &str) -> Result<(String, u16), String> {
         None => port(text)
             .map(|port| (String::new(), port))
             .map_err(|_| format!("not a valid port number: {} ", python_repr(text))),
+    }
+}
+
+/// `started` or `running`, in any case.
+///
+/// # Errors
+/// Another word.
+pub fn ready_when(text: &str) -> Result<ReadyWhen, String> {
+    match text.to_lowercase().as_str() {
+        "started" => Ok(ReadyWhen::Started),
+        "running" => Ok(ReadyWhen::Running),
+        _ => Err(format!("invalid 'ready_when' value {}", python_repr(text))),
     }
 }
 

@@ -101,6 +101,7 @@ impl Process {
             pid,
             kill_at: moment.now.mono + Seconds(self.spec.stopwaitsecs.0.max(0)),
             sent: false,
+            killed: false,
         };
         self.enter(to, pid, false, moment);
         Self::signal(life, signal, scope, moment);
@@ -187,6 +188,7 @@ impl Process {
             pid,
             kill_at: moment.now.mono + Seconds(again),
             sent,
+            killed: true,
         };
         Self::signal(life, Signal::KILL, scope, moment);
     }

@@ -20,6 +20,7 @@ mod roster;
 mod serve;
 mod snapshot;
 mod stage;
+mod survey;
 mod tick;
 mod ticket;
 mod wind_down;
@@ -28,6 +29,7 @@ pub use action::{Action, Actions, AuditLine, Outcome, SignalScope};
 pub use fleet::{Fleet, Identity};
 pub use input::{DaemonSignal, Input, LoadError, LoadReason};
 pub use snapshot::Snapshot;
+pub use survey::{Phase, Survey};
 
 #[cfg(test)]
 mod tests;

@@ -64,6 +64,8 @@ pub(super) enum Stage {
         kill_at: Tick,
         /// The kernel has taken (or missed) the stop signal.
         sent: bool,
+        /// SIGKILL was sent: nothing more can be done but to wait.
+        killed: bool,
     },
     /// Reaped; its last output is being written out. No signal may be sent any more.
     Dying {

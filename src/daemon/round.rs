@@ -13,7 +13,7 @@ use crate::config::spec::{Config, DaemonSpec};
 use crate::control::{ControlHandle, EventFeed};
 use crate::core::{Fleet, Identity, Outcome};
 use crate::domain::{Line, Signal};
-use crate::engine::{Engine, Hands, Parts};
+use crate::engine::{self, Engine, Hands, Notifier, Parts, PassedSocket};
 use crate::front::{self, BoundServer};
 use crate::output::{self, Activity, Command};
 use crate::spawn::{self, Base};
@@ -37,14 +37,18 @@ struct Lasting {
     daemonized: bool,
     /// The number of the next event, which goes on counting.
     event_serial: u64,
+    /// Tells the service manager; none before the daemon is in the background.
+    notifier: Option<Notifier>,
 }
 
 /// Rounds until one ends with a shutdown.
 pub(super) fn all(
-    first: Config,
+    mut first: Config,
     options: &Arc<DaemonOptions>,
     machine: &Arc<Machine>,
 ) -> Result<ExitCode, Fatal> {
+    // Before anything of ours is open.
+    let passed = engine::passed_sockets();
     sys::keep_little();
     sys::ensure_stdio().map_err(broken("cannot open the null device"))?;
     let ignored: Vec<Signal> = [libc::SIGPIPE, libc::SIGXFSZ]
@@ -52,11 +56,21 @@ pub(super) fn all(
         .filter_map(signal)
         .collect();
     sys::ignore_signals(&ignored).map_err(broken("cannot ignore signals"))?;
+    let passed = passed.unwrap_or_else(|error| {
+        let error = error.to_string();
+        first.notes.push(Line::PassedSocketsUnknown { error });
+        Vec::new()
+    });
     let mut config = Arc::new(first);
     let mut lasting: Option<Lasting> = None;
     loop {
-        match one(&config, options, machine, &mut lasting)? {
-            None => return Ok(ExitCode::SUCCESS),
+        match one(&config, options, machine, &passed, &mut lasting)? {
+            None => {
+                if let Some(notifier) = lasting.and_then(|lasting| lasting.notifier) {
+                    notifier.finish();
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
             Some(next) => config = next,
         }
     }
@@ -67,6 +81,7 @@ fn one(
     config: &Arc<Config>,
     options: &Arc<DaemonOptions>,
     machine: &Arc<Machine>,
+    passed: &[PassedSocket],
     lasting: &mut Option<Lasting>,
 ) -> Result<Option<Arc<Config>>, Fatal> {
     let spec = &config.daemon;
@@ -79,6 +94,7 @@ fn one(
         limits,
         daemonized,
         event_serial,
+        notifier,
     } = match lasting.take() {
         Some(lasting) => lasting,
         None => {
@@ -91,14 +107,16 @@ fn one(
                 limits,
                 daemonized: false,
                 event_serial: 0,
+                notifier: None,
             }
         }
     };
 
     // The sockets come first: a second instance that finds them busy must not have touched anything of the first.
     // Differs: Supervisor removes AUTO logs before it looks.
-    let servers =
-        BoundServer::bind_all(&config.servers).map_err(|error| Fatal::Usage(error.to_string()))?;
+    let servers = BoundServer::bind_all(&config.servers, passed)
+        .map_err(|error| Fatal::Usage(error.to_string()))?;
+    notes.extend(front::unused_sockets(passed, &servers));
 
     let mut activity = open_log(spec).map_err(|error| {
         Fatal::Broken(format!(
@@ -157,6 +175,11 @@ fn one(
         }
     };
 
+    // In the background by now, where a thread may be started.
+    let notifier = match notifier {
+        Some(notifier) => notifier,
+        None => Notifier::start().map_err(broken("cannot start the thread that tells systemd"))?,
+    };
     let daemon_log =
         (spec.logfile != Path::new("syslog")).then(|| Arc::from(spec.logfile.as_path()));
     let identity = Identity {
@@ -175,6 +198,8 @@ fn one(
         load: Arc::new(move |reason| reload(&options, &machine, reason)),
         publish: Box::new(move |event| publisher.publish(event)),
         compose: Arc::new(move |order| compose(&for_programs, &its_machine, order)),
+        notifier,
+        ready_when: spec.ready_when,
     })
     .map_err(broken("cannot start the engine"))?;
 
@@ -223,6 +248,7 @@ fn one(
         limits,
         daemonized: daemonized || !spec.nodaemon,
         event_serial: ended.event_serial,
+        notifier: Some(ended.notifier),
     });
     match ended.outcome {
         Outcome::Shutdown => Ok(None),

@@ -158,6 +158,9 @@ lines! {
     LogsReopened {} = Info "supervisord logreopen";
     LogFileReopened {} = Info "reopening log file";
     ReceivedChild {} = Debug "received SIGCHLD indicating a child quit";
+    NotifyFailed { error: Errno } = Warn ours "cannot tell the service manager how we are: {error}";
+    PassedSocketsUnknown { error: String } = Warn ours "cannot take the sockets that the service manager passed: {error}";
+    PassedSocketUnused { name: String, address: String } = Warn ours "no server listens on the socket '{name}' ({address}) that the service manager passed";
     ReapedUnknown { pid: i32, status: ExitStatus } = Info "reaped unknown pid {pid} ({status})";
     CannotClearLogDir {} = Warn "Could not clear childlog dir";
     CannotCleanUp { path: String } = Warn "Failed to clean up '{path}'";

@@ -12,8 +12,9 @@ use std::time::Duration;
 use super::bus::{Bus, Publish};
 use super::inbox::{Answer, Asked, Inbox, InboxSender, Message};
 use super::loader::{Compose, Load, Loader};
+use super::systemd::{Notifier, Systemd};
 use crate::api::Ticket;
-use crate::config::spec::Config;
+use crate::config::spec::{Config, ReadyWhen};
 use crate::core::{Actions, DaemonSignal, Fleet, Input, Outcome};
 use crate::domain::{Errno, ExitStatus, Life, Line, Signal};
 use crate::output::{Command, OutputHandle, Report};
@@ -50,6 +51,10 @@ pub struct Parts {
     pub publish: Publish,
     /// Makes processes of a section.
     pub compose: Arc<Compose>,
+    /// Tells the service manager.
+    pub notifier: Notifier,
+    /// What it is told to be ready.
+    pub ready_when: ReadyWhen,
 }
 
 /// The actor. Made first, so that the other threads can be given its inbox; then run.
@@ -61,6 +66,7 @@ pub struct Engine {
     pub(super) fleet: Fleet,
     pub(super) loader: Loader,
     pub(super) bus: Bus,
+    pub(super) systemd: Systemd,
     /// By life, so that a stale one can never be signalled.
     pub(super) children: BTreeMap<Life, Child>,
     tokens: HashMap<u64, Life>,
@@ -100,6 +106,8 @@ pub struct Ended {
     pub next_config: Option<Arc<Config>>,
     /// The number of the next event.
     pub event_serial: u64,
+    /// Goes on telling in the next round.
+    pub notifier: Notifier,
 }
 
 impl Engine {
@@ -118,6 +126,7 @@ impl Engine {
             fleet: parts.fleet,
             loader: Loader::new(parts.load, parts.compose),
             bus: Bus::new(parts.publish),
+            systemd: Systemd::new(parts.notifier, parts.ready_when),
             children: BTreeMap::new(),
             tokens: HashMap::new(),
             next_token: TOKEN_PROCESSES,
@@ -148,12 +157,14 @@ impl Engine {
         loop {
             // Before the first wait too: children may have been inherited with the process.
             self.reap_strangers(hands);
+            self.attend_systemd(hands);
             if let Some(outcome) = self.outcome.take() {
                 return Ok(Ended {
                     outcome,
                     signals: self.signals,
                     next_config: self.fleet.take_next_config(),
                     event_serial: self.fleet.event_serial(),
+                    notifier: self.systemd.into_notifier(),
                 });
             }
             let ready: Vec<u64> = self
@@ -192,6 +203,9 @@ impl Engine {
         let deadline = self
             .fleet
             .next_deadline()
+            .into_iter()
+            .chain(self.systemd.due())
+            .min()
             .map(|at| Duration::from_nanos(at.nanos_since(sys::now().mono)));
         match (deadline, self.unwatched.is_empty()) {
             (deadline, true) => deadline,
@@ -204,6 +218,11 @@ impl Engine {
 
     /// Gives `input` to the core and does what it wants, then the same with whatever that caused.
     fn feed(&mut self, input: Input, hands: &Hands) {
+        match &input {
+            Input::Wrote { .. } | Input::Said(..) | Input::StdinTaken { .. } => {}
+            Input::Loaded { .. } => self.systemd.hurry(),
+            _ => self.systemd.touch(),
+        }
         let mut next = Some(input);
         let mut actions = Actions::new();
         while let Some(input) = next {
@@ -212,6 +231,13 @@ impl Engine {
                 self.perform(action, hands);
             }
             next = self.caused.pop_front();
+        }
+    }
+
+    /// Tells the service manager what has changed, and that this loop still turns.
+    pub(super) fn attend_systemd(&mut self, hands: &Hands) {
+        if let Some(error) = self.systemd.attend(&self.fleet, sys::now().mono) {
+            self.log(Line::NotifyFailed { error }, hands);
         }
     }
 

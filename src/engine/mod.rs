@@ -5,8 +5,10 @@ mod bus;
 mod inbox;
 mod loader;
 mod perform;
+mod systemd;
 
 pub use actor::{Ended, Engine, Hands, Parts};
 pub use bus::Publish;
 pub use inbox::{Answer, Asked, EngineGone, InboxSender};
 pub use loader::{Compose, Load};
+pub use systemd::{Notifier, PassedSocket, passed_sockets};

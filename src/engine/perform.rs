@@ -2,7 +2,7 @@
 
 use super::actor::{Engine, Hands};
 use crate::core::{Action, AuditLine, Input, SignalScope};
-use crate::domain::Line;
+use crate::domain::{EventKind, Line};
 use crate::output::Command;
 use crate::spawn::Job;
 
@@ -57,11 +57,21 @@ impl Engine {
             }
             Action::Deliver(life, envelope) => hands.output.send(Command::Deliver(life, envelope)),
             Action::Report(events) => hands.output.send(Command::Report(events)),
-            Action::Load(reason) => self.loader.ask(reason, &self.sender),
+            Action::Load(reason) => {
+                // At once: a reading may be over before this turn of the loop is.
+                self.systemd.hurry();
+                self.attend_systemd(hands);
+                self.loader.ask(reason, &self.sender);
+            }
             Action::Compose(ticket, order) => self.loader.compose(ticket, order, &self.sender),
             Action::Log(line) => hands.output.log(line),
             Action::Audit(audit) => hands.output.log(audit_line(audit)),
-            Action::Publish(event) => self.bus.publish(&event),
+            Action::Publish(event) => {
+                if matches!(event.kind, EventKind::GroupAdded | EventKind::GroupRemoved) {
+                    self.systemd.hurry();
+                }
+                self.bus.publish(&event);
+            }
             Action::Answer(ticket, result) => {
                 if let Some(answer) = self.tickets.remove(&ticket) {
                     answer(result);

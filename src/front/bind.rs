@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::passed;
 use crate::config::spec::{AllowRule, Credentials, ServerAddress, ServerSpec};
 use crate::domain::Errno;
+use crate::engine::PassedSocket;
 use crate::sys;
 
 /// Connections that wait to be accepted, per socket.
@@ -75,6 +77,8 @@ pub struct BoundServer {
     file: Option<SocketFile>,
     /// The configured name of a TCP server.
     names: Vec<String>,
+    /// The place of its socket among those that the service manager passed.
+    passed: Option<usize>,
 }
 
 /// A listening socket.
@@ -87,19 +91,28 @@ pub(super) enum Listener {
 }
 
 impl BoundServer {
-    /// Binds one server.
+    /// Binds one server, or takes the socket with its address among those that were passed: mode, owner and file of that
+    /// are the business of whoever opened it.
     ///
     /// # Errors
     /// See [`BindError`]; nothing is left behind then.
-    pub fn bind(spec: &ServerSpec) -> Result<Self, BindError> {
-        let (listener, file) = match &spec.address {
-            ServerAddress::Inet { host, port } => (Listener::Inet(inet(host, *port)?), None),
-            ServerAddress::Unix {
-                path,
-                mode,
-                uid,
-                gid,
-            } => {
+    pub fn bind(spec: &ServerSpec, passed: &[PassedSocket]) -> Result<Self, BindError> {
+        let found = passed::find(&spec.address, passed)?;
+        let place = found.as_ref().map(|&(place, _)| place);
+        let (listener, file) = match (found, &spec.address) {
+            (Some((_, listener)), _) => (listener, None),
+            (None, ServerAddress::Inet { host, port }) => {
+                (Listener::Inet(inet(host, *port)?), None)
+            }
+            (
+                None,
+                ServerAddress::Unix {
+                    path,
+                    mode,
+                    uid,
+                    gid,
+                },
+            ) => {
                 let (listener, file) = unix(path, *mode, (*uid, *gid))?;
                 (Listener::Unix(listener), Some(file))
             }
@@ -120,6 +133,7 @@ impl BoundServer {
                 }
                 ServerAddress::Inet { .. } | ServerAddress::Unix { .. } => spec.hosts.clone(),
             },
+            passed: place,
         })
     }
 
@@ -127,8 +141,14 @@ impl BoundServer {
     ///
     /// # Errors
     /// The first server's that cannot be bound.
-    pub fn bind_all(specs: &[ServerSpec]) -> Result<Vec<Self>, BindError> {
-        specs.iter().map(Self::bind).collect()
+    pub fn bind_all(specs: &[ServerSpec], passed: &[PassedSocket]) -> Result<Vec<Self>, BindError> {
+        specs.iter().map(|spec| Self::bind(spec, passed)).collect()
+    }
+
+    /// The place of its socket among those that were passed.
+    #[must_use]
+    pub(super) const fn passed(&self) -> Option<usize> {
+        self.passed
     }
 
     /// The address of a TCP server; its port is the kernel's choice if it was configured as 0.
@@ -163,13 +183,14 @@ pub(super) struct Parts {
     pub(super) names: Vec<String>,
 }
 
+/// The address that a configured host stands for.
 // Differs: literal IPv6 addresses are bound; Supervisor knows IPv4 only and fails with -9.
-fn inet(host: &str, port: u16) -> Result<TcpListener, BindError> {
+pub(super) fn inet_address(host: &str, port: u16) -> Result<SocketAddr, BindError> {
     let literal = host.trim_start_matches('[').trim_end_matches(']');
-    let address = if host.is_empty() || host == "*" {
-        SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))
+    if host.is_empty() || host == "*" {
+        Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
     } else if let Ok(ip) = literal.parse() {
-        SocketAddr::new(ip, port)
+        Ok(SocketAddr::new(ip, port))
     } else {
         let mut found: Vec<_> = (host, port)
             .to_socket_addrs()
@@ -177,10 +198,15 @@ fn inet(host: &str, port: u16) -> Result<TcpListener, BindError> {
             .collect();
         // Supervisor would take an IPv4 address only.
         found.sort_by_key(SocketAddr::is_ipv6);
-        *found
+        found
             .first()
-            .ok_or_else(|| BindError::NoAddress(host.to_owned()))?
-    };
+            .copied()
+            .ok_or_else(|| BindError::NoAddress(host.to_owned()))
+    }
+}
+
+fn inet(host: &str, port: u16) -> Result<TcpListener, BindError> {
+    let address = inet_address(host, port)?;
     // std sets SO_REUSEADDR and CLOEXEC, but a shorter queue than we want.
     let listener = TcpListener::bind(address)?;
     sys::listen_on(&listener, BACKLOG)?;
@@ -417,7 +443,7 @@ pub(super) mod tests {
             uid: Some(me.uid()),
             gid: Some(me.gid()),
         };
-        let server = BoundServer::bind(&spec).expect("bound");
+        let server = BoundServer::bind(&spec, &[]).expect("bound");
         let found = std::fs::symlink_metadata(&path).expect("there");
         assert_eq!(found.mode() & 0o7777, 0o640);
         assert!(found.file_type().is_socket());
@@ -432,7 +458,7 @@ pub(super) mod tests {
         let scratch = Scratch::new("stale");
         let path = scratch.0.join("s.sock");
         drop(UnixListener::bind(&path).expect("bound"));
-        let server = BoundServer::bind(&unix_spec(&path)).expect("bound");
+        let server = BoundServer::bind(&unix_spec(&path), &[]).expect("bound");
         UnixStream::connect(&path).expect("listens");
         drop(server);
     }
@@ -447,7 +473,7 @@ pub(super) mod tests {
             stream.write_all(b"H").expect("written");
             other
         });
-        let error = BoundServer::bind(&unix_spec(&path)).expect_err("in use");
+        let error = BoundServer::bind(&unix_spec(&path), &[]).expect_err("in use");
         assert!(
             error
                 .to_string()
@@ -463,7 +489,7 @@ pub(super) mod tests {
         let target = scratch.0.join("target");
         let path = scratch.0.join("s.sock");
         let refused = || {
-            let error = BoundServer::bind(&unix_spec(&path)).expect_err("refused");
+            let error = BoundServer::bind(&unix_spec(&path), &[]).expect_err("refused");
             assert_eq!(
                 error.to_string(),
                 "Cannot open an HTTP server: socket.error reported errno.EEXIST (17)"
@@ -486,7 +512,7 @@ pub(super) mod tests {
     fn a_socket_that_is_no_longer_ours_is_not_removed() {
         let scratch = Scratch::new("theirs");
         let path = scratch.0.join("s.sock");
-        let server = BoundServer::bind(&unix_spec(&path)).expect("bound");
+        let server = BoundServer::bind(&unix_spec(&path), &[]).expect("bound");
         // The old file keeps its inode under another name, so that the new one cannot get the same.
         std::fs::rename(&path, scratch.0.join("old")).expect("renamed");
         let _other = UnixListener::bind(&path).expect("bound");
@@ -497,14 +523,15 @@ pub(super) mod tests {
     #[test]
     fn cfg_61_errors_have_supervisors_texts() {
         let scratch = Scratch::new("texts");
-        let error = BoundServer::bind(&unix_spec(&scratch.0.join("no/s.sock"))).expect_err("no");
+        let error =
+            BoundServer::bind(&unix_spec(&scratch.0.join("no/s.sock")), &[]).expect_err("no");
         assert_eq!(
             error.to_string(),
             "Cannot open an HTTP server: socket.error reported errno.ENOENT (2)"
         );
-        let taken = BoundServer::bind(&inet_spec("127.0.0.1", 0)).expect("bound");
+        let taken = BoundServer::bind(&inet_spec("127.0.0.1", 0), &[]).expect("bound");
         let port = taken.inet_address().expect("inet").port();
-        let error = BoundServer::bind(&inet_spec("127.0.0.1", port)).expect_err("taken");
+        let error = BoundServer::bind(&inet_spec("127.0.0.1", port), &[]).expect_err("taken");
         assert!(matches!(error, BindError::InUse));
         let error = BindError::Chown {
             path: PathBuf::from("/s"),
@@ -522,11 +549,11 @@ pub(super) mod tests {
     #[test]
     fn cfg_60_hosts() {
         for host in ["", "*", "127.0.0.1", "localhost"] {
-            let server = BoundServer::bind(&inet_spec(host, 0)).expect(host);
+            let server = BoundServer::bind(&inet_spec(host, 0), &[]).expect(host);
             assert!(server.inet_address().expect("inet").is_ipv4(), "{host}");
         }
         for host in ["::1", "[::1]"] {
-            match BoundServer::bind(&inet_spec(host, 0)) {
+            match BoundServer::bind(&inet_spec(host, 0), &[]) {
                 Ok(server) => assert!(server.inet_address().expect("inet").is_ipv6()),
                 // A machine without IPv6.
                 Err(BindError::Kernel(errno)) => assert!([97, 99].contains(&errno.0), "{errno:?}"),

@@ -6,6 +6,7 @@ mod bind;
 mod http;
 mod logs;
 mod logtail;
+mod passed;
 mod registry;
 mod server;
 mod stream;
@@ -14,6 +15,7 @@ mod web;
 mod xmlrpc;
 
 pub use bind::{BindError, BoundServer};
+pub use passed::unused_sockets;
 pub use server::{Front, Limits, Options, start};
 
 /// How the front writes to the activity log.

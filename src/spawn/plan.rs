@@ -32,6 +32,8 @@ const DAEMONS_OWN: &[&str] = &[
     "JOURNAL_STREAM",
     "INVOCATION_ID",
     "CREDENTIALS_DIRECTORY",
+    "FDSTORE",
+    "SYSTEMD_EXEC_PID",
 ];
 
 impl Base {

@@ -19,6 +19,7 @@ mod fcgi;
 mod host;
 mod limits;
 mod live;
+mod manager;
 mod pid_one;
 mod pidproxy;
 mod plugins;
@@ -42,5 +43,6 @@ fn main() -> ExitCode {
     trials.extend(sources::trials());
     trials.extend(live::trials());
     trials.extend(limits::trials());
+    trials.extend(manager::trials());
     support::runner::run(trials)
 }

@@ -386,6 +386,7 @@ fn values(kind: Kind) -> &'static [&'static str] {
             "::1:80",
             "65536",
         ],
+        Kind::ReadyWhen => &["started", "Running", "ready", ""],
         Kind::AutoRestart => &["true", "0", "Unexpected", "maybe", ""],
         Kind::Name => &[
             "x",

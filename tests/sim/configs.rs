@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use supervisord::config::spec::{
     AutoRestart, Composition, Config, DaemonSpec, FcgiSocket, GroupKind, GroupSpec, LogSpec,
-    LogTarget, Order, ProcessKind, ProcessSpec, ProgramSpec, Template,
+    LogTarget, Order, ProcessKind, ProcessSpec, ProgramSpec, ReadyWhen, Template,
 };
 use supervisord::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
 
@@ -206,5 +206,6 @@ fn daemon(chance: &mut Chance) -> DaemonSpec {
         environment: Arc::from([]),
         identifier: format!("id{}", chance.below(3)),
         server_url: None,
+        ready_when: ReadyWhen::Started,
     }
 }

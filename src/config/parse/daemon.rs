@@ -8,7 +8,7 @@ use super::super::expand::Value;
 use super::super::key::SectionKind;
 use super::super::options::Overrides;
 use super::super::path::{absolute, expand_user};
-use super::super::spec::{DaemonSpec, Environment, ServerAddress, ServerSpec, UserRef};
+use super::super::spec::{DaemonSpec, Environment, ReadyWhen, ServerAddress, ServerSpec, UserRef};
 use super::super::value;
 use super::{At, Got, Reader};
 use crate::domain::{Bytes, Level};
@@ -31,6 +31,7 @@ pub(super) struct DaemonSection {
     childlogdir: String,
     nocleanup: bool,
     strip_ansi: bool,
+    ready_when: ReadyWhen,
     pub(super) environment: Environment,
 }
 
@@ -72,6 +73,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> DaemonSection {
     };
     let nocleanup = reader.boolean(AT, "nocleanup", &here);
     let strip_ansi = reader.boolean(AT, "strip_ansi", &here);
+    let ready_when = reader
+        .value(AT, "ready_when", &here, value::ready_when)
+        .ok();
     let environment = variables(reader);
     for (name, value) in &environment {
         reader
@@ -95,6 +99,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> DaemonSection {
         childlogdir,
         nocleanup,
         strip_ansi,
+        ready_when: ready_when.unwrap_or(ReadyWhen::Started),
         environment: Arc::from(environment),
     }
 }
@@ -181,6 +186,7 @@ pub(super) fn settle(
         environment: section.environment,
         identifier: overrides.identifier.clone().unwrap_or(section.identifier),
         server_url: server_url(servers),
+        ready_when: section.ready_when,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::api::{Caller, Grant, Permission, Reply, Request, Scope, Target, Ticke
 use crate::config::key::RESULT_HANDLER;
 use crate::config::spec::{
     AutoRestart, Config, DaemonSpec, GroupKind, GroupSpec, LogSpec, LogTarget, Order, ProcessKind,
-    ProcessSpec,
+    ProcessSpec, ReadyWhen,
 };
 use crate::core::{Action, Fleet, Identity, Input, Snapshot};
 use crate::domain::{
@@ -84,6 +84,7 @@ pub(super) fn config(groups: Vec<(i64, Vec<ProcessSpec>)>) -> Arc<Config> {
             environment: Arc::from([]),
             identifier: "supervisor".to_owned(),
             server_url: None,
+            ready_when: ReadyWhen::Started,
         },
         servers: Vec::new(),
         rpc_interfaces: Vec::new(),

@@ -9,3 +9,4 @@ mod requests;
 mod rolling;
 mod sockets;
 mod stop;
+mod survey;

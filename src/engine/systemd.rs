@@ -1,0 +1,514 @@
+//! What passes between us and the service manager: readiness, the status line, more time, the watchdog; and the sockets
+//! that it opened for us. Anything that speaks the protocol will do; without one nothing here costs anything. It must not
+//! decide what counts as ready: that is `core::survey`'s.
+//!
+//! A message is a datagram on a socket whose queue may be full, and then sending waits. So a thread of its own sends, and
+//! the engine only leaves word: the latest word of each kind is enough. What proves that the engine lives is left by the
+//! engine's own loop.
+//!
+//! # Source
+//! sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3).
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use crate::config::spec::ReadyWhen;
+use crate::core::{Fleet, Phase};
+use crate::domain::{Errno, SupervisorState, Tick};
+use crate::sys;
+
+/// Phases that may wait to be sent. A manager that reads as slowly as that misses some between, never the last.
+const PHASES_MAX: usize = 16;
+/// Between two looks at the whole while nothing but the status line may have changed, in milliseconds.
+const CALM_MS: u64 = 1_000;
+/// The same while somebody waits for a phase to end.
+const WAITING_MS: u64 = 20;
+/// Between two status lines that come alone, in milliseconds: whoever reads them is slower, and each is work for the manager.
+const STATUS_MS: u64 = 250;
+/// What we ask for beyond the time that is known to be needed, in milliseconds: to kill, to write out, to end.
+const MARGIN_MS: u64 = 10_000;
+/// How long the end of the daemon may wait for the last message to be sent.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A socket that the service manager opened, and what it calls it.
+#[derive(Debug)]
+pub struct PassedSocket {
+    /// The socket, if it is one.
+    pub fd: OwnedFd,
+    /// Its `FileDescriptorName=`.
+    pub name: String,
+}
+
+/// The sockets that were passed to this process, once: whoever asks again gets none. To be asked before anything of ours
+/// is open.
+///
+/// # Errors
+/// The variables that tell of them contradict themselves or what is open.
+pub fn passed_sockets() -> io::Result<Vec<PassedSocket>> {
+    // Variables that are for another process are looked at no further; the crate would complain of its names.
+    if sd_notify::listen_fds()?.len() == 0 {
+        return Ok(Vec::new());
+    }
+    let (numbers, names): (Vec<_>, Vec<_>) = sd_notify::listen_fds_with_names()?.unzip();
+    let sockets = sys::take_passed(&numbers)?.into_iter().zip(names);
+    Ok(sockets
+        .map(|(fd, name)| PassedSocket { fd, name })
+        .collect())
+}
+
+/// Word left for the thread that sends.
+#[derive(Debug, Default)]
+struct Word {
+    phases: VecDeque<Phase>,
+    status: Option<String>,
+    more_time: Option<Duration>,
+    is_alive: bool,
+    /// A message is on its way.
+    sending: bool,
+    /// Why the last message could not be sent, until that is told.
+    failed: Option<Errno>,
+    ended: bool,
+}
+
+impl Word {
+    fn is_left(&self) -> bool {
+        !self.phases.is_empty()
+            || self.status.is_some()
+            || self.more_time.is_some()
+            || self.is_alive
+    }
+
+    /// The next message: one phase at most, and with the last one all else.
+    fn take(&mut self) -> Message {
+        let phase = self.phases.pop_front();
+        if self.phases.is_empty() {
+            Message {
+                phase,
+                status: self.status.take(),
+                more_time: self.more_time.take(),
+                is_alive: std::mem::take(&mut self.is_alive),
+            }
+        } else {
+            Message {
+                phase,
+                ..Message::default()
+            }
+        }
+    }
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Message {
+    phase: Option<Phase>,
+    status: Option<String>,
+    more_time: Option<Duration>,
+    is_alive: bool,
+}
+
+impl Message {
+    fn send(&self) -> io::Result<()> {
+        // The crate's own has 32 bits, which is little more than an hour.
+        let more_time = self
+            .more_time
+            .map(|time| format!("EXTEND_TIMEOUT_USEC={}", time.as_micros()));
+        let mut states = Vec::new();
+        match self.phase {
+            Some(Phase::Ready) => states.push(NotifyState::Ready),
+            Some(Phase::Reloading) => {
+                states.push(NotifyState::Reloading);
+                states.push(NotifyState::monotonic_usec_now()?);
+            }
+            Some(Phase::Stopping) => states.push(NotifyState::Stopping),
+            Some(Phase::Starting) | None => {}
+        }
+        states.extend(self.status.as_deref().map(NotifyState::Status));
+        states.extend(more_time.as_deref().map(NotifyState::Custom));
+        if self.is_alive {
+            states.push(NotifyState::Watchdog);
+        }
+        sd_notify::notify(&states)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    word: Mutex<Word>,
+    changed: Condvar,
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, Word> {
+        // Nothing panics while it holds the lock.
+        self.word.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leave(&self, leave: impl FnOnce(&mut Word)) {
+        leave(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    /// The thread: sends what is left, until the end.
+    fn send_all(&self) {
+        let mut word = self.lock();
+        loop {
+            if word.is_left() {
+                let message = word.take();
+                word.sending = true;
+                drop(word);
+                let result = message.send();
+                word = self.lock();
+                word.sending = false;
+                if let Err(error) = result {
+                    word.failed = Some(Errno::from(&error));
+                }
+                self.changed.notify_all();
+            } else if word.ended {
+                return;
+            } else {
+                word = self
+                    .changed
+                    .wait(word)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+}
+
+/// Tells the service manager; lasts from round to round. Without a manager it does nothing.
+#[derive(Debug)]
+pub struct Notifier {
+    /// None: nobody listens.
+    slot: Option<Arc<Slot>>,
+    /// Half of what the manager's watchdog allows, in milliseconds; none: there is no watchdog.
+    beat_ms: Option<u64>,
+    /// When the next sign of life is due; 0: at once.
+    beat_at: Tick,
+    /// The phase told last.
+    told: Phase,
+    status: String,
+    status_at: Tick,
+    /// Until when the manager knows to wait.
+    granted_until: Tick,
+    /// A failure was told, and is not told again.
+    has_complained: bool,
+}
+
+impl Notifier {
+    /// Begins, if there is a service manager that wants to hear. Not before the daemon is in the background, for it may
+    /// start a thread.
+    ///
+    /// # Errors
+    /// EAGAIN, ENOMEM.
+    pub fn start() -> io::Result<Self> {
+        let wanted = std::env::var_os("NOTIFY_SOCKET").is_some_and(|name| !name.is_empty());
+        let slot = wanted.then(Arc::<Slot>::default);
+        if let Some(slot) = &slot {
+            let slot = Arc::clone(slot);
+            std::thread::Builder::new()
+                .name("systemd".to_owned())
+                .spawn(move || slot.send_all())?;
+        }
+        let beat_ms = slot
+            .as_ref()
+            .and_then(|_| beat_ms(sd_notify::watchdog_enabled()));
+        Ok(Self::new(slot, beat_ms))
+    }
+
+    fn new(slot: Option<Arc<Slot>>, beat_ms: Option<u64>) -> Self {
+        Self {
+            slot,
+            beat_ms,
+            beat_at: Tick(0),
+            told: Phase::Starting,
+            status: String::new(),
+            status_at: Tick(0),
+            granted_until: Tick(0),
+            has_complained: false,
+        }
+    }
+
+    /// Waits a moment for the last message to go out. A manager that does not read is not waited for.
+    pub fn finish(self) {
+        let Some(slot) = self.slot else {
+            return;
+        };
+        slot.leave(|word| word.ended = true);
+        let busy = |word: &mut Word| word.is_left() || word.sending;
+        // Whether it went out or not, there is nobody left to tell.
+        let _ = slot.changed.wait_timeout_while(slot.lock(), FAREWELL, busy);
+    }
+
+    /// A sign of life, if one is due.
+    fn beat(&mut self, now: Tick) {
+        if let (Some(slot), Some(beat_ms)) = (&self.slot, self.beat_ms)
+            && self.beat_at <= now
+        {
+            self.beat_at = now.plus_millis(beat_ms);
+            slot.leave(|word| word.is_alive = true);
+        }
+    }
+
+    /// Tells what differs from what was told last. Answers whether that was all; if not, the status line comes too soon
+    /// after the one before.
+    fn tell(&mut self, phase: Phase, status: String, busy_until: Tick, now: Tick) -> bool {
+        let Some(slot) = &self.slot else {
+            return true;
+        };
+        let is_news = phase != self.told && phase != Phase::Starting;
+        let wanted_until = match phase {
+            // Nobody waits for anything.
+            Phase::Ready => Tick(0),
+            Phase::Starting | Phase::Reloading | Phase::Stopping => busy_until,
+        };
+        let more_time = (wanted_until > self.granted_until && wanted_until > now).then(|| {
+            self.granted_until = wanted_until;
+            Duration::from_nanos(wanted_until.plus_millis(MARGIN_MS).nanos_since(now))
+        });
+        let is_alone = !is_news && more_time.is_none();
+        if is_alone && status == self.status {
+            return true;
+        }
+        if is_alone && now < self.status_at.plus_millis(STATUS_MS) && !self.status.is_empty() {
+            return false;
+        }
+        let status = (status != self.status).then(|| {
+            self.status.clone_from(&status);
+            self.status_at = now;
+            status
+        });
+        slot.leave(|word| {
+            if is_news {
+                self.told = phase;
+                if word.phases.len() == PHASES_MAX {
+                    word.phases.pop_back();
+                }
+                word.phases.push_back(phase);
+            }
+            if status.is_some() {
+                word.status = status;
+            }
+            if more_time.is_some() {
+                word.more_time = more_time;
+            }
+        });
+        true
+    }
+
+    /// Why nothing gets through, the first time.
+    fn complaint(&mut self) -> Option<Errno> {
+        if self.has_complained {
+            return None;
+        }
+        let failed = self.slot.as_ref()?.lock().failed?;
+        self.has_complained = true;
+        Some(failed)
+    }
+}
+
+/// How often to give a sign of life, in milliseconds: at half of what the watchdog allows.
+fn beat_ms(allowed: Option<Duration>) -> Option<u64> {
+    let half = allowed.filter(|allowed| !allowed.is_zero())?.as_millis() / 2;
+    Some(u64::try_from(half).unwrap_or(u64::MAX).max(1))
+}
+
+/// The notifier during one round, and when it is to look at the fleet again.
+pub(super) struct Systemd {
+    notifier: Notifier,
+    ready_when: ReadyWhen,
+    phase: Phase,
+    mood: SupervisorState,
+    /// Something may have changed since the last look.
+    stale: bool,
+    /// The next look is not for waiting.
+    urgent: bool,
+    looked_at: Tick,
+}
+
+impl Systemd {
+    pub(super) fn new(notifier: Notifier, ready_when: ReadyWhen) -> Self {
+        Self {
+            notifier,
+            ready_when,
+            phase: Phase::Starting,
+            mood: SupervisorState::Running,
+            stale: true,
+            urgent: true,
+            looked_at: Tick(0),
+        }
+    }
+
+    pub(super) fn into_notifier(self) -> Notifier {
+        self.notifier
+    }
+
+    /// Something may have changed.
+    pub(super) fn touch(&mut self) {
+        self.stale = true;
+    }
+
+    /// Something has changed that people wait for.
+    pub(super) fn hurry(&mut self) {
+        self.stale = true;
+        self.urgent = true;
+    }
+
+    fn next_look(&self) -> Tick {
+        let pause = match self.phase {
+            Phase::Ready => CALM_MS,
+            Phase::Starting | Phase::Reloading | Phase::Stopping => WAITING_MS,
+        };
+        self.looked_at.plus_millis(pause)
+    }
+
+    /// When it has something to do by itself; none: nothing, however long that takes.
+    pub(super) fn due(&self) -> Option<Tick> {
+        self.notifier.slot.as_ref()?;
+        let look = self.stale.then(|| self.next_look());
+        let beat = self.notifier.beat_ms.map(|_| self.notifier.beat_at);
+        look.into_iter().chain(beat).min()
+    }
+
+    /// Looks at the fleet if it is time, and tells the manager; gives a sign of life if one is due. Answers a reason why
+    /// the manager hears nothing, once.
+    pub(super) fn attend(&mut self, fleet: &Fleet, now: Tick) -> Option<Errno> {
+        self.notifier.slot.as_ref()?;
+        self.notifier.beat(now);
+        if fleet.state() != self.mood {
+            self.mood = fleet.state();
+            self.hurry();
+        }
+        if !self.stale || (!self.urgent && now < self.next_look()) {
+            return None;
+        }
+        self.urgent = false;
+        self.looked_at = now;
+        let survey = fleet.survey(self.ready_when, self.phase);
+        self.phase = survey.phase;
+        self.stale = !self
+            .notifier
+            .tell(survey.phase, survey.status, survey.busy_until, now);
+        self.notifier.complaint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notifier(beat_ms: Option<u64>) -> (Notifier, Arc<Slot>) {
+        let slot = Arc::<Slot>::default();
+        (Notifier::new(Some(Arc::clone(&slot)), beat_ms), slot)
+    }
+
+    fn messages(slot: &Slot) -> Vec<Message> {
+        let mut word = slot.lock();
+        std::iter::from_fn(|| word.is_left().then(|| word.take())).collect()
+    }
+
+    fn ms(ms: u64) -> Tick {
+        Tick(0).plus_millis(ms)
+    }
+
+    #[test]
+    fn only_what_is_new_is_told() {
+        let (mut notifier, slot) = notifier(None);
+        notifier.tell(Phase::Starting, "a".to_owned(), Tick(0), ms(1));
+        notifier.tell(Phase::Starting, "a".to_owned(), Tick(0), ms(2));
+        let message = Message {
+            status: Some("a".to_owned()),
+            ..Message::default()
+        };
+        assert_eq!(messages(&slot), [message]);
+        notifier.tell(Phase::Ready, "a".to_owned(), Tick(0), ms(3));
+        assert!(!notifier.tell(Phase::Ready, "b".to_owned(), Tick(0), ms(4)));
+        assert!(notifier.tell(Phase::Ready, "c".to_owned(), Tick(0), ms(1 + STATUS_MS)));
+        let message = Message {
+            phase: Some(Phase::Ready),
+            status: Some("c".to_owned()),
+            ..Message::default()
+        };
+        assert_eq!(messages(&slot), [message]);
+        notifier.tell(Phase::Ready, "c".to_owned(), Tick(0), ms(6));
+        assert_eq!(messages(&slot), []);
+    }
+
+    #[test]
+    fn phases_keep_their_order_and_a_bound() {
+        let (mut notifier, slot) = notifier(None);
+        for round in 0..100 {
+            notifier.tell(Phase::Reloading, String::new(), Tick(0), ms(round));
+            notifier.tell(Phase::Ready, String::new(), Tick(0), ms(round));
+        }
+        notifier.tell(Phase::Stopping, String::new(), Tick(0), ms(100));
+        let phases: Vec<Phase> = messages(&slot)
+            .iter()
+            .filter_map(|message| message.phase)
+            .collect();
+        assert_eq!(phases.len(), PHASES_MAX);
+        assert_eq!(phases[..2], [Phase::Reloading, Phase::Ready]);
+        assert_eq!(phases[PHASES_MAX - 1], Phase::Stopping);
+    }
+
+    #[test]
+    fn time_is_asked_for_when_more_is_needed_only() {
+        let (mut notifier, slot) = notifier(None);
+        let asked = |notifier: &mut Notifier, phase, until, now| {
+            notifier.tell(phase, String::new(), ms(until), ms(now));
+            let found = messages(&slot).iter().find_map(|m| m.more_time);
+            found.map(|time| u64::try_from(time.as_millis()).expect("short"))
+        };
+        assert_eq!(asked(&mut notifier, Phase::Ready, 60_000, 0), None);
+        let stopping = Phase::Stopping;
+        assert_eq!(
+            asked(&mut notifier, stopping, 60_000, 1_000),
+            Some(59_000 + MARGIN_MS)
+        );
+        assert_eq!(asked(&mut notifier, stopping, 60_000, 2_000), None);
+        assert_eq!(asked(&mut notifier, stopping, 30_000, 2_000), None);
+        assert_eq!(
+            asked(&mut notifier, stopping, 90_000, 2_000),
+            Some(88_000 + MARGIN_MS)
+        );
+        assert_eq!(asked(&mut notifier, stopping, 0, 91_000), None);
+    }
+
+    #[test]
+    fn signs_of_life_come_at_half_the_time() {
+        assert_eq!(beat_ms(None), None);
+        assert_eq!(beat_ms(Some(Duration::ZERO)), None);
+        assert_eq!(beat_ms(Some(Duration::from_micros(1))), Some(1));
+        assert_eq!(beat_ms(Some(Duration::from_secs(30))), Some(15_000));
+        let (mut notifier, slot) = notifier(Some(15_000));
+        let alive = |notifier: &mut Notifier, now| {
+            notifier.beat(ms(now));
+            messages(&slot).iter().any(|message| message.is_alive)
+        };
+        assert!(alive(&mut notifier, 10));
+        assert!(!alive(&mut notifier, 15_009));
+        assert!(alive(&mut notifier, 15_010));
+        assert!(!alive(&mut notifier, 30_009));
+    }
+
+    #[test]
+    fn nobody_who_listens_means_nothing_to_do() {
+        let mut systemd = Systemd::new(Notifier::new(None, None), ReadyWhen::Started);
+        systemd.hurry();
+        assert_eq!(systemd.due(), None);
+        systemd.into_notifier().finish();
+    }
+
+    #[test]
+    fn an_end_does_not_wait_for_a_manager_that_does_not_read() {
+        let (mut notifier, _slot) = notifier(None);
+        // Nobody takes what is left here.
+        notifier.tell(Phase::Stopping, String::new(), Tick(0), ms(1));
+        let begun = sys::now().mono;
+        notifier.finish();
+        assert!(sys::now().mono.nanos_since(begun) < 20 * 1_000_000_000);
+    }
+}

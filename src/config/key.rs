@@ -135,6 +135,8 @@ pub enum Kind {
     Path,
     /// Such a path, or a word that stands for a target.
     Logfile,
+    /// Lines per time.
+    RateLimit,
     /// A level of the activity log.
     Level,
     /// A user.
@@ -171,7 +173,12 @@ impl Kind {
             Self::ExitCodes => "numbers from 0 to 255 with commas between them",
             Self::Directory => "a directory that exists",
             Self::Path => "a path in a directory that exists",
-            Self::Logfile => "a path in a directory that exists, or NONE, AUTO or syslog",
+            Self::Logfile => {
+                "a path in a directory that exists, NONE, AUTO, syslog or journal, or a list such as journal, /var/log/x.log"
+            }
+            Self::RateLimit => {
+                "lines per time such as 1000/30s, with ms, s, min or h, or 0 for no limit"
+            }
             Self::Level => "one of critical, error, warn, info, debug, trace, blather",
             Self::User => "the name or number of a user of this machine",
             Self::UserGroup => "a user of this machine, or user:group",
@@ -273,7 +280,7 @@ impl Key {
 
 use Kind::{
     Address, AutoRestart, Boolean, ByteSize, Callable, Directory, Environment, ExitCodes, Integer,
-    Level, List, Logfile, Name, Octal, Path, Signal, Socket, Text, User, UserGroup,
+    Level, List, Logfile, Name, Octal, Path, RateLimit, Signal, Socket, Text, User, UserGroup,
 };
 
 #[rustfmt::skip] // One row, one line.
@@ -345,18 +352,20 @@ const PROGRAM: &[Key] = &[
     key("restart_floor", Integer, Some("1"), "an automatic restart waits until so many seconds after the last start; 0: never").ours(),
     key("user", User, None, "the user it runs as"),
     key("redirect_stderr", Boolean, Some("false"), "write standard error where standard output goes"),
-    key("stdout_logfile", Logfile, Some("AUTO"), "where standard output goes: a path, NONE, or AUTO").process(),
+    key("stdout_logfile", Logfile, Some("AUTO"), "where standard output goes: a path, NONE, AUTO or journal, or journal and a path with a comma between them").process(),
     key("stdout_logfile_maxbytes", ByteSize, Some("50MB"), "that file is rotated at this size; 0: never").process(),
     key("stdout_logfile_backups", Integer, Some("10"), "how many old files of it stay; 0: it is emptied instead").process(),
     key("stdout_capture_maxbytes", ByteSize, Some("0"), "bytes captured between tokens on standard output; 0: none"),
     key("stdout_events_enabled", Boolean, Some("false"), "make an event of what it writes on standard output"),
     key("stdout_syslog", Boolean, Some("false"), "send standard output to syslog too").process(),
-    key("stderr_logfile", Logfile, Some("AUTO"), "where standard error goes: a path, NONE, or AUTO").process(),
+    key("stdout_journal_rate_limit", RateLimit, Some("0"), "of standard output, the journal gets so many lines per time, such as 1000/30s; 0: all").ours(),
+    key("stderr_logfile", Logfile, Some("AUTO"), "where standard error goes: a path, NONE, AUTO or journal, or journal and a path with a comma between them").process(),
     key("stderr_logfile_maxbytes", ByteSize, Some("50MB"), "that file is rotated at this size; 0: never").process(),
     key("stderr_logfile_backups", Integer, Some("10"), "how many old files of it stay; 0: it is emptied instead").process(),
     key("stderr_capture_maxbytes", ByteSize, Some("0"), "bytes captured between tokens on standard error; 0: none"),
     key("stderr_events_enabled", Boolean, Some("false"), "make an event of what it writes on standard error"),
     key("stderr_syslog", Boolean, Some("false"), "send standard error to syslog too").process(),
+    key("stderr_journal_rate_limit", RateLimit, Some("0"), "of standard error, the journal gets so many lines per time, such as 1000/30s; 0: all").ours(),
     key("environment", Environment, Some(""), "variables added to its environment").process(),
     key("serverurl", Text, None, "what SUPERVISOR_SERVER_URL says; AUTO or not set: the daemon's own address"),
 ];

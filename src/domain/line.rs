@@ -205,6 +205,8 @@ lines! {
     CannotCreateLog { path: String, error: Errno } = Error ours "cannot create {path}: {error}";
     SyslogFailed { error: Errno } = Error ours "cannot send to syslog: {error}; lines are counted as lost until it works again";
     SyslogRecovered { lost: u64 } = Warn ours "sending to syslog works again; {lost} lines were lost";
+    JournalAway { error: Errno } = Warn ours "cannot reach the journal: {error}; what is to go there is counted as lost until it is there again";
+    JournalBack {} = Warn ours "the journal is there again";
     LinesDropped { lost: u64 } = Warn ours "{lost} lines of this log were lost here, for it could not be written as fast as they came";
     DrainLate { name: ProcessName, seconds: i64 } = Warn ours "output of {name} was not written out within {seconds} s of its exit; going on without it";
     // Event listeners

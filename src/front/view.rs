@@ -237,6 +237,7 @@ fn config(view: &ConfigView) -> Value {
 /// The six fields of a stream: capture_maxbytes, events_enabled, logfile, backups, maxbytes, syslog.
 fn log(spec: &LogSpec, made_up: Option<&Arc<Path>>) -> [Value; 6] {
     let file = match &spec.target {
+        LogTarget::None if spec.journal.is_some() => "journal".to_owned(),
         LogTarget::None => "none".to_owned(),
         LogTarget::Auto => path_or(made_up, "auto"),
         LogTarget::File(path) => path.to_string_lossy().into_owned(),
@@ -425,6 +426,7 @@ pub(super) mod tests {
             capture_maxbytes: Bytes(0),
             events: false,
             syslog: false,
+            journal: None,
         };
         let name = ProcessName::parse("b").expect("valid");
         let process = Arc::new(ProcessSpec {

@@ -4,8 +4,10 @@ mod activity;
 mod ansi;
 mod capture;
 mod cleanup;
+mod entries;
 mod file;
 mod follow;
+mod journal;
 mod message;
 #[cfg(test)]
 mod oracle_tests;

@@ -163,6 +163,7 @@ fn ours(case: &Case) -> String {
             }
         }),
         syslog: Syslog::new(),
+        journal: super::journal::Journal::new(),
         strip_ansi: case.a == 1,
     };
     let spec = LogSpec {
@@ -172,6 +173,7 @@ fn ours(case: &Case) -> String {
         capture_maxbytes: Bytes(case.b),
         events: true,
         syslog: false,
+        journal: None,
     };
     let name = ProcessName::parse("x").expect("valid");
     let rules = Rules {

@@ -182,6 +182,7 @@ fn log(chance: &mut Chance) -> LogSpec {
         capture_maxbytes: Bytes(0),
         events: false,
         syslog: false,
+        journal: None,
     }
 }
 

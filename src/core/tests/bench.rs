@@ -24,6 +24,7 @@ pub(super) fn program(group: &str, name: &str) -> ProcessSpec {
         capture_maxbytes: Bytes(0),
         events: false,
         syslog: false,
+        journal: None,
     };
     ProcessSpec {
         name: ProcessName::parse(name).expect("valid"),
@@ -246,7 +247,7 @@ fn show(action: &Action) -> String {
         Action::Prepare(of, ..) => format!("prepare {}", life(of)),
         Action::Keep(of) => format!("keep {}", life(of)),
         Action::Spawn(of, _) => format!("spawn {}", life(of)),
-        Action::Read(of) => format!("read {}", life(of)),
+        Action::Read(of, _) => format!("read {}", life(of)),
         Action::Signal {
             life: of,
             signal,

@@ -285,7 +285,7 @@ use Kind::{
 
 #[rustfmt::skip] // One row, one line.
 const DAEMON: &[Key] = &[
-    key("logfile", Path, Some("supervisord.log"), "the activity log, or the word syslog").flag('l', "logfile"),
+    key("logfile", Path, Some("supervisord.log"), "the activity log: a path, syslog or journal").flag('l', "logfile"),
     key("logfile_maxbytes", ByteSize, Some("50MB"), "the activity log is rotated at this size; 0: never").flag('y', "logfile_maxbytes"),
     key("logfile_backups", Integer, Some("10"), "how many old activity logs stay; 0: the log is emptied instead").flag('z', "logfile_backups"),
     key("loglevel", Level, Some("info"), "what is logged: critical, error, warn, info, debug, trace or blather").flag('e', "loglevel"),

@@ -31,7 +31,7 @@ pub struct Config {
 /// `[supervisord]`, command line already applied where it was given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonSpec {
-    /// The activity log; absolute, or the word `syslog`.
+    /// The activity log; absolute, or one of the words `syslog` and `journal`.
     pub logfile: PathBuf,
     /// Rotate at this size; ≤ 0: never.
     pub logfile_maxbytes: Bytes,

@@ -16,6 +16,7 @@ use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, send, sendmsg,
     setsockopt, socket, sockopt,
 };
+use nix::sys::stat::{SFlag, fstat};
 
 use crate::domain::Line;
 use crate::sys::place::errno;
@@ -130,6 +131,14 @@ impl Journal {
         }
     }
 
+    /// Connects, for [`Journal::check`] to tell whether it is there.
+    pub(super) fn look(&mut self) {
+        if self.socket.is_none() {
+            // What came of it is kept in `away`.
+            let _ = self.find();
+        }
+    }
+
     /// Connects, not too often.
     fn find(&mut self) -> Result<(), Sent> {
         let now = Instant::now();
@@ -194,6 +203,25 @@ impl Journal {
             other => other,
         }
     }
+}
+
+/// Whether standard output is the journal, by what systemd says of it: JOURNAL_STREAM names the device and inode of
+/// standard output, or of standard error if both are, each with a socket of its own.
+///
+/// # Source
+/// systemd.exec(5), `$JOURNAL_STREAM`.
+pub(super) fn is_stdout() -> bool {
+    let names = |fd: BorrowedFd<'_>, stream: &str| {
+        fstat(fd).is_ok_and(|stat| format!("{}:{}", stat.st_dev, stat.st_ino) == stream)
+    };
+    let is_socket = |fd: BorrowedFd<'_>| {
+        fstat(fd).is_ok_and(|stat| crate::sys::place::kind(&stat) == SFlag::S_IFSOCK)
+    };
+    std::env::var("JOURNAL_STREAM").is_ok_and(|stream| {
+        let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+        names(stdout.as_fd(), &stream)
+            || (names(stderr.as_fd(), &stream) && is_socket(stdout.as_fd()))
+    })
 }
 
 const FLAGS: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);

@@ -4,6 +4,7 @@ mod activity;
 mod ansi;
 mod capture;
 mod cleanup;
+mod diary;
 mod entries;
 mod file;
 mod follow;

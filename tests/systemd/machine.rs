@@ -1,0 +1,176 @@
+//! One machine with systemd for the whole run, booted for the first test that asks, used by one test at a time.
+//!
+//! `SYSTEMD_HOST` names a program with the verbs `boot -n NAME [--bind-ro HOST:GUEST]`, `run -n NAME -- COMMAND…` (as root;
+//! input, output and exit code pass through) and `down -n NAME`.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::support::daemon::{Side, program};
+use crate::support::runner::{Outcome, Trial};
+use crate::support::wait_for;
+use crate::support::{LIMIT, is_root};
+
+/// Where our binaries are seen inside.
+const BINARIES: &str = "/opt/supervisord";
+
+/// A machine that runs.
+pub(crate) struct Machine {
+    host: PathBuf,
+    name: String,
+}
+
+/// What a command inside left.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Or why there is none: a reason to skip, or an error.
+type Booted = Result<Mutex<Machine>, Result<String, String>>;
+
+static MACHINE: OnceLock<Booted> = OnceLock::new();
+
+/// A trial with the machine to itself.
+pub(crate) fn trial(
+    name: impl Into<String>,
+    test: impl FnOnce(&Machine) -> Result<(), String> + Send + 'static,
+) -> Trial {
+    Trial::new(name, move || match MACHINE.get_or_init(boot) {
+        Ok(machine) => {
+            let machine: MutexGuard<'_, Machine> =
+                machine.lock().unwrap_or_else(PoisonError::into_inner);
+            test(&machine).map(|()| Outcome::Passed)
+        }
+        Err(Ok(why)) => Ok(Outcome::Skipped(why.clone())),
+        Err(Err(error)) => Err(error.clone()),
+    })
+}
+
+/// Takes the machine away, if there is one. To be called when all trials are over.
+pub(crate) fn down() {
+    if let Some(Ok(machine)) = MACHINE.get() {
+        machine
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take_down();
+    }
+}
+
+fn boot() -> Booted {
+    let Some(host) = std::env::var_os("SYSTEMD_HOST").map(PathBuf::from) else {
+        return Err(Ok(
+            "SYSTEMD_HOST names no program that makes machines with systemd".to_owned(),
+        ));
+    };
+    if !is_root() {
+        return Err(Ok("a machine with systemd needs root".to_owned()));
+    }
+    let binaries = program(Side::Ours, "supervisord").map_err(Err)?;
+    let directory = binaries.parent().unwrap_or(Path::new("/")).display();
+    let machine = Machine {
+        host,
+        name: format!("supervisord-{}", std::process::id()),
+    };
+    let bind = format!("{directory}:{BINARIES}");
+    let done = machine
+        .host(&["boot", "-n", &machine.name, "--bind-ro", &bind], "")
+        .map_err(Err)?;
+    if done.code != 0 {
+        machine.take_down();
+        return Err(Err(format!("no machine: {done:?}")));
+    }
+    machine
+        .sh(&format!(
+            "ln -s {BINARIES}/supervisord {BINARIES}/supervisorctl /usr/bin/ && mkdir -p /etc/supervisor"
+        ))
+        .map_err(Err)?;
+    Ok(Mutex::new(machine))
+}
+
+impl Machine {
+    fn host(&self, arguments: &[&str], input: &str) -> Result<Done, String> {
+        let mut command = Command::new(&self.host);
+        command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|e| format!("{command:?}: {e}"))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // Whoever does not read it does not want it.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        let output = child.wait_with_output().map_err(|e| e.to_string())?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Done {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        })
+    }
+
+    fn take_down(&self) {
+        if let Err(why) = self.host(&["down", "-n", &self.name], "") {
+            eprintln!("{why}");
+        }
+    }
+
+    /// Runs a command inside.
+    pub(crate) fn run(&self, command: &[&str]) -> Result<Done, String> {
+        let mut arguments = vec!["run", "-n", &self.name, "--"];
+        arguments.extend(command);
+        self.host(&arguments, "")
+    }
+
+    /// Runs a shell script inside; what it prints. It must succeed.
+    pub(crate) fn sh(&self, script: &str) -> Result<String, String> {
+        let done = self.run(&["/bin/sh", "-ec", script])?;
+        if done.code == 0 {
+            Ok(done.stdout)
+        } else {
+            Err(format!("{script}: {done:?}"))
+        }
+    }
+
+    /// Writes a file inside.
+    pub(crate) fn write(&self, path: &str, text: &str) -> Result<(), String> {
+        let script = format!("mkdir -p $(dirname {path}) && cat > {path}");
+        let arguments = ["run", "-n", &self.name, "--", "/bin/sh", "-ec", &script];
+        let done = self.host(&arguments, text)?;
+        if done.code == 0 {
+            Ok(())
+        } else {
+            Err(format!("{path}: {done:?}"))
+        }
+    }
+
+    /// A property of a unit.
+    pub(crate) fn property(&self, unit: &str, name: &str) -> Result<String, String> {
+        let done = self.run(&["systemctl", "show", "--value", "-p", name, unit])?;
+        Ok(done.stdout.trim().to_owned())
+    }
+
+    /// Waits for a value of a property of a unit.
+    pub(crate) fn wait_property(&self, unit: &str, name: &str, value: &str) -> Result<(), String> {
+        let mut last = String::new();
+        wait_for(&format!("{name} of {unit} is {value:?}"), LIMIT, || {
+            last = self.property(unit, name).unwrap_or_default();
+            last == value
+        })
+        .map_err(|why| format!("{why} (it is {last:?})\n{}", self.story(unit)))
+    }
+
+    /// What systemd has to say of a unit, for reports of failures.
+    pub(crate) fn story(&self, unit: &str) -> String {
+        let script =
+            format!("systemctl status --no-pager -l {unit}; journalctl -n 40 --no-pager -u {unit}");
+        self.run(&["/bin/sh", "-c", &script])
+            .map(|done| done.stdout)
+            .unwrap_or_default()
+    }
+}

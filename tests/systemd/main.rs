@@ -1,0 +1,27 @@
+//! The daemon under a real systemd, in a machine that is thrown away afterwards. `SYSTEMD_HOST` names the program that makes
+//! such machines (see `machine`); without it everything here is skipped.
+
+#[path = "../support/mod.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "shared by several targets, none of which uses all of it"
+)]
+mod support;
+
+mod journal;
+#[allow(
+    dead_code,
+    reason = "shared by the modules here, none of which uses all of it"
+)]
+mod machine;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let trials = journal::trials();
+    let code = support::runner::run(trials);
+    machine::down();
+    code
+}

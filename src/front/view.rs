@@ -39,6 +39,7 @@ pub(super) fn reply(reply: Reply, returns: WireType) -> Value {
             let triple = [added, changed, removed].map(|names| names_of(&names));
             Value::Array(vec![Value::Array(triple.into())])
         }
+        Reply::Journal(_) => Value::text(""),
         Reply::LogFile(file) => Value::Text(path_or(file.as_ref(), "")),
         Reply::Names(names) => names_of(&names),
         Reply::Scaled {

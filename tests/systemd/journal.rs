@@ -18,6 +18,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         trial("journal::lines_beyond_the_limit_are_counted", limited),
         trial("journal::several_targets_have_the_same", several),
+        trial(
+            "journal::tail_reads_the_journal_and_believes_no_stranger",
+            tail,
+        ),
         trial("journal::the_daemons_lines_are_entries_once", activity),
     ]
 }
@@ -346,6 +350,47 @@ fn several(machine: &Machine) -> Result {
     } else {
         Err(format!("tail reads the file: {tail}"))
     }
+}
+
+fn tail(machine: &Machine) -> Result {
+    script(machine, "jn-tail", "seq 1000 9999; exec sleep 1000")?;
+    let section = program("jn-tail", "stdout_logfile=journal");
+    let daemon = Daemon::start(machine, "jn-tail", "/run/jn-tail/log", &section)?;
+    journal(
+        machine,
+        "SUPERVISOR_PROCESS=jn-tail SUPERVISOR_STREAM=stdout",
+        "-o cat",
+        9000,
+    )?;
+    // Whoever may write to the journal may use our fields.
+    machine.sh(
+        "printf 'MESSAGE=forged\\nSUPERVISOR_GROUP=jn-tail\\nSUPERVISOR_PROCESS=jn-tail\\nSUPERVISOR_STREAM=stdout\\n' \
+         | setpriv --reuid=tester --clear-groups logger --journald",
+    )?;
+    let forged = "SUPERVISOR_PROCESS=jn-tail MESSAGE=forged";
+    journal(machine, forged, "-o cat", 1)?;
+    // As of a file: the last 1600 bytes, or as many as asked for.
+    let lines = |range: std::ops::Range<u32>| -> String {
+        range.map(|number| format!("{number}\n")).collect()
+    };
+    let found = daemon.ctl("tail jn-tail")?;
+    same("tail", found.trim_end(), lines(9680..10_000).trim_end())?;
+    let found = daemon.ctl("tail -10 jn-tail")?;
+    same("tail -10", found.trim_end(), "9998\n9999")?;
+    let found = daemon.ctl("tail jn-tail stderr")?;
+    same("of an AUTO log", found.trim(), "")?;
+    let found = daemon.ctl("tail -f jn-tail")?;
+    if !found.contains("9999\n==> in the journal: journalctl -f SUPERVISOR_GROUP=jn-tail ") {
+        return Err(format!("tail -f: {found}"));
+    }
+    let log = machine.sh("cat /run/jn-tail/log")?;
+    same(
+        "strangers that were reaped",
+        log.matches("reaped unknown").count(),
+        0,
+    )?;
+    let left = machine.sh("systemctl show --value -p ControlGroup jn-tail | xargs -I{} cat /sys/fs/cgroup{}/cgroup.procs | wc -l")?;
+    same("processes", left.trim(), "2")
 }
 
 fn activity(machine: &Machine) -> Result {

@@ -13,4 +13,6 @@ pub use caller::{Access, Caller, Front, Grant, Permission, Scope, Ticket};
 pub use fault::{Fault, FaultCode};
 pub use method::{Bound, Interfaces, Method, Param, ParamKind, WireType, method, names};
 pub use methods::METHODS;
-pub use request::{ConfigView, LogOf, ProcessView, Reply, Request, Target, TargetResult};
+pub use request::{
+    ConfigView, JournalOf, LogOf, ProcessView, Reply, Request, Target, TargetResult,
+};

@@ -31,6 +31,17 @@ pub enum LogOf {
     Process(String, Channel),
 }
 
+/// What the journal's entries of one stream are known by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalOf {
+    /// The process's group.
+    pub group: GroupName,
+    /// The process.
+    pub process: ProcessName,
+    /// Which stream.
+    pub channel: Channel,
+}
+
 /// A request to the engine. Fronts make them from METHODS; reading of log files is done in the front, on the path that
 /// [`Request::LogFile`] answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +89,7 @@ pub enum Request {
     Shutdown,
     /// → [`Reply::Done`], then everything stops and starts again; CANT_REREAD if the file is broken.
     Restart,
-    /// → [`Reply::LogFile`]; BAD_NAME.
+    /// → [`Reply::LogFile`] or [`Reply::Journal`]; BAD_NAME.
     LogFile(LogOf),
     /// → [`Reply::Done`]; NO_FILE, FAILED.
     ClearDaemonLog,
@@ -178,6 +189,8 @@ pub enum Reply {
     },
     /// Where a log is; none: not configured.
     LogFile(Option<Arc<Path>>),
+    /// It is in the journal, and in no file.
+    Journal(JournalOf),
     /// Names of groups.
     Names(Vec<GroupName>),
     /// Processes of one group that are there since, and that are no more.

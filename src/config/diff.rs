@@ -202,6 +202,7 @@ fn is_same_stream(active: &LogSpec, read: &LogSpec) -> bool {
         capture_maxbytes,
         events,
         syslog,
+        journal,
     } = read;
     // AUTO matches whatever is active. The other way round it does not: what is active has a made-up name by now.
     (*target == LogTarget::Auto || active.target == *target)
@@ -210,6 +211,7 @@ fn is_same_stream(active: &LogSpec, read: &LogSpec) -> bool {
         && active.capture_maxbytes == *capture_maxbytes
         && active.events == *events
         && active.syslog == *syslog
+        && active.journal == *journal
 }
 
 #[cfg(test)]

@@ -135,6 +135,8 @@ pub enum Kind {
     Path,
     /// Such a path, or a word that stands for a target.
     Logfile,
+    /// Lines per time.
+    RateLimit,
     /// A level of the activity log.
     Level,
     /// A user.
@@ -191,7 +193,12 @@ impl Kind {
             Self::ExitCodes => "numbers from 0 to 255 with commas between them",
             Self::Directory => "a directory that exists",
             Self::Path => "a path in a directory that exists",
-            Self::Logfile => "a path in a directory that exists, or NONE, AUTO or syslog",
+            Self::Logfile => {
+                "a path in a directory that exists, NONE, AUTO, syslog or journal, or a list such as journal, /var/log/x.log"
+            }
+            Self::RateLimit => {
+                "lines per time such as 1000/30s, with ms, s, min or h, or 0 for no limit"
+            }
             Self::Level => "one of critical, error, warn, info, debug, trace, blather",
             Self::User => "the name or number of a user of this machine",
             Self::UserGroup => "a user of this machine, or user:group",
@@ -315,12 +322,13 @@ impl Key {
 use Kind::{
     Address, AutoRestart, Boolean, ByteLimit, ByteSize, Callable, Capabilities, CapabilityNames,
     Directory, Environment, ExitCodes, Group, Groups, Integer, Level, Limit, List, Logfile, Name,
-    Nice, NiceLimit, Octal, OomScore, Path, ReadyWhen, Signal, Socket, Text, User, UserGroup,
+    Nice, NiceLimit, Octal, OomScore, Path, RateLimit, ReadyWhen, Signal, Socket, Text, User,
+    UserGroup,
 };
 
 #[rustfmt::skip] // One row, one line.
 const DAEMON: &[Key] = &[
-    key("logfile", Path, Some("supervisord.log"), "the activity log, or the word syslog").flag('l', "logfile"),
+    key("logfile", Path, Some("supervisord.log"), "the activity log: a path, syslog or journal").flag('l', "logfile"),
     key("logfile_maxbytes", ByteSize, Some("50MB"), "the activity log is rotated at this size; 0: never").flag('y', "logfile_maxbytes"),
     key("logfile_backups", Integer, Some("10"), "how many old activity logs stay; 0: the log is emptied instead").flag('z', "logfile_backups"),
     key("loglevel", Level, Some("info"), "what is logged: critical, error, warn, info, debug, trace or blather").flag('e', "loglevel"),
@@ -389,18 +397,20 @@ const PROGRAM: &[Key] = &[
     key("restart_floor", Integer, Some("1"), "an automatic restart waits until so many seconds after the last start; 0: never").ours(),
     key("user", User, None, "the user it runs as"),
     key("redirect_stderr", Boolean, Some("false"), "write standard error where standard output goes"),
-    key("stdout_logfile", Logfile, Some("AUTO"), "where standard output goes: a path, NONE, or AUTO").process(),
+    key("stdout_logfile", Logfile, Some("AUTO"), "where standard output goes: a path, NONE, AUTO or journal, or journal and a path with a comma between them").process(),
     key("stdout_logfile_maxbytes", ByteSize, Some("50MB"), "that file is rotated at this size; 0: never").process(),
     key("stdout_logfile_backups", Integer, Some("10"), "how many old files of it stay; 0: it is emptied instead").process(),
     key("stdout_capture_maxbytes", ByteSize, Some("0"), "bytes captured between tokens on standard output; 0: none"),
     key("stdout_events_enabled", Boolean, Some("false"), "make an event of what it writes on standard output"),
     key("stdout_syslog", Boolean, Some("false"), "send standard output to syslog too").process(),
-    key("stderr_logfile", Logfile, Some("AUTO"), "where standard error goes: a path, NONE, or AUTO").process(),
+    key("stdout_journal_rate_limit", RateLimit, Some("0"), "of standard output, the journal gets so many lines per time, such as 1000/30s; 0: all").ours(),
+    key("stderr_logfile", Logfile, Some("AUTO"), "where standard error goes: a path, NONE, AUTO or journal, or journal and a path with a comma between them").process(),
     key("stderr_logfile_maxbytes", ByteSize, Some("50MB"), "that file is rotated at this size; 0: never").process(),
     key("stderr_logfile_backups", Integer, Some("10"), "how many old files of it stay; 0: it is emptied instead").process(),
     key("stderr_capture_maxbytes", ByteSize, Some("0"), "bytes captured between tokens on standard error; 0: none"),
     key("stderr_events_enabled", Boolean, Some("false"), "make an event of what it writes on standard error"),
     key("stderr_syslog", Boolean, Some("false"), "send standard error to syslog too").process(),
+    key("stderr_journal_rate_limit", RateLimit, Some("0"), "of standard error, the journal gets so many lines per time, such as 1000/30s; 0: all").ours(),
     key("environment", Environment, Some(""), "variables added to its environment").process(),
     key("serverurl", Text, None, "what SUPERVISOR_SERVER_URL says; AUTO or not set: the daemon's own address"),
     key("limit_nofile", Limit, None, "how many files it may have open (RLIMIT_NOFILE); one number is both limits; not set: as the daemon").ours(),

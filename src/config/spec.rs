@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +34,7 @@ pub struct Config {
 /// `[supervisord]`, command line already applied where it was given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonSpec {
-    /// The activity log; absolute, or the word `syslog`.
+    /// The activity log; absolute, or one of the words `syslog` and `journal`.
     pub logfile: PathBuf,
     /// Rotate at this size; ≤ 0: never.
     pub logfile_maxbytes: Bytes,
@@ -395,6 +396,33 @@ pub struct LogSpec {
     pub events: bool,
     /// To syslog besides the file.
     pub syslog: bool,
+    /// Ours: to the journal besides the file.
+    pub journal: Option<JournalSpec>,
+}
+
+/// How a stream is written to the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalSpec {
+    /// Lines beyond it are left out, counted; none: no limit of ours.
+    pub limit: Option<RateLimit>,
+}
+
+/// So many lines in so much time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateLimit {
+    /// At least 1.
+    pub lines: u32,
+    /// More than nothing.
+    pub interval: Duration,
+}
+
+impl std::fmt::Display for RateLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.interval.as_secs(), self.interval.subsec_millis()) {
+            (secs, 0) => write!(f, "{}/{secs}s", self.lines),
+            _ => write!(f, "{}/{}ms", self.lines, self.interval.as_millis()),
+        }
+    }
 }
 
 /// Where a stream is written.

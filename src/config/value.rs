@@ -1,9 +1,11 @@
 //! Texts → typed values, with Supervisor's sentence for each text that is none. Knows no keys and no places.
 
+use std::time::Duration;
+
 use super::lookup::Lookup;
 use super::path::{dirname, expand_user};
 use super::python::{int, strip};
-use super::spec::{AutoRestart, ReadyWhen};
+use super::spec::{AutoRestart, RateLimit, ReadyWhen};
 use crate::domain::{Bytes, Level, Signal, python_repr};
 
 /// Any whole number.
@@ -313,6 +315,107 @@ pub fn logfile(text: &str, lookup: &dyn Lookup) -> Result<Logfile, String> {
     }
 }
 
+/// Everything that a `*_logfile` key of a program names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Targets {
+    /// The file, or the one word that is no list.
+    pub file: Logfile,
+    /// The journal too, or alone.
+    pub journal: bool,
+    /// Syslog too, by a list.
+    pub syslog: bool,
+}
+
+/// The word that stands for the journal, in any case.
+#[must_use]
+pub fn is_journal(text: &str) -> bool {
+    matches!(text.to_lowercase().as_str(), "journal" | "journald")
+}
+
+/// What [`logfile`] takes, `journal` (or `journald`), or a list of targets: at most one file, AUTO or a path, besides
+/// `journal` and `syslog`. A text with commas is a list only if one of those two words stands alone between them, since a
+/// path may contain commas.
+///
+/// # Errors
+/// A directory that is not there; an empty item, NONE, or a second file in a list.
+// Differs: the original takes both for the names of files.
+pub fn log_targets(text: &str, lookup: &dyn Lookup) -> Result<Targets, String> {
+    let mut targets = Targets {
+        file: Logfile::None,
+        journal: is_journal(text),
+        syslog: false,
+    };
+    if targets.journal {
+        return Ok(targets);
+    }
+    let items = list(text);
+    let is_word = |item: &String| is_journal(item) || item.eq_ignore_ascii_case("syslog");
+    if items.len() < 2 || !items.iter().any(is_word) {
+        targets.file = logfile(text, lookup)?;
+        return Ok(targets);
+    }
+    for item in &items {
+        if is_journal(item) {
+            targets.journal = true;
+            continue;
+        }
+        match logfile(item, lookup)? {
+            Logfile::Syslog => targets.syslog = true,
+            Logfile::None => return Err(format!("{item} cannot stand in the list {text}")),
+            Logfile::File(path) if path.is_empty() => {
+                return Err(format!("an item of the list {text} is empty"));
+            }
+            Logfile::Auto | Logfile::File(_) if targets.file != Logfile::None => {
+                return Err(format!("the list {text} has more than one file"));
+            }
+            file @ (Logfile::Auto | Logfile::File(_)) => targets.file = file,
+        }
+    }
+    Ok(targets)
+}
+
+/// `LINES/TIME`, or 0 for none. A time is a number of seconds, or has the unit ms, s, sec, min or h; between a millisecond
+/// and a day.
+///
+/// # Errors
+/// It is none.
+pub fn rate_limit(text: &str) -> Result<Option<RateLimit>, String> {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+    let bad = || format!("not a valid rate limit: {}", python_repr(text));
+    let clean = strip(text);
+    if clean == "0" {
+        return Ok(None);
+    }
+    let (lines, time) = clean.split_once('/').ok_or_else(bad)?;
+    let number = |text: &str| {
+        let text = strip(text);
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if digits {
+            text.parse::<u32>().ok()
+        } else {
+            None
+        }
+    };
+    let time = strip(time);
+    let unit = time.trim_start_matches(|c: char| c.is_ascii_digit());
+    let factor = match strip(unit) {
+        "ms" => 1,
+        "" | "s" | "sec" => 1000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(bad()),
+    };
+    let lines = number(lines).filter(|&lines| lines > 0).ok_or_else(bad)?;
+    let count = number(&time[..time.len() - unit.len()]).ok_or_else(bad)?;
+    let millis = u64::from(count) * factor;
+    if (1..=DAY_MS).contains(&millis) {
+        let interval = Duration::from_millis(millis);
+        Ok(Some(RateLimit { lines, interval }))
+    } else {
+        Err(bad())
+    }
+}
+
 /// An address of a server for the client's `-s`: a scheme, and a host or a path after it.
 ///
 /// # Errors
@@ -449,6 +552,77 @@ mod tests {
                     "~/no/x",
                     Err("The directory named as part of the path ~/no/x does not exist"),
                 ),
+            ],
+        );
+    }
+
+    #[test]
+    fn targets_of_a_log() {
+        let machine = Fake::default();
+        let of = |file, journal, syslog| {
+            Ok(Targets {
+                file,
+                journal,
+                syslog,
+            })
+        };
+        let file = |path: &str| Logfile::File(path.to_owned());
+        check(
+            |text| log_targets(text, &machine),
+            &[
+                ("journal", of(Logfile::None, true, false)),
+                ("Journald", of(Logfile::None, true, false)),
+                ("syslog", of(Logfile::Syslog, false, false)),
+                ("journal, ~/x.log", of(file("/home/me/x.log"), true, false)),
+                ("AUTO,journald", of(Logfile::Auto, true, false)),
+                ("x.log,syslog,journal", of(file("x.log"), true, true)),
+                // No word of a list: one path, as ever.
+                ("a,b.log", of(file("a,b.log"), false, false)),
+                ("a,journal.log", of(file("a,journal.log"), false, false)),
+                ("auto,none", of(file("auto,none"), false, false)),
+                ("./journal", of(file("./journal"), false, false)),
+                ("journal,", Err("an item of the list journal, is empty")),
+                (
+                    "journal, OFF",
+                    Err("OFF cannot stand in the list journal, OFF"),
+                ),
+                (
+                    "a.log,journal,AUTO",
+                    Err("the list a.log,journal,AUTO has more than one file"),
+                ),
+                (
+                    "journal,~/no/x",
+                    Err("The directory named as part of the path ~/no/x does not exist"),
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn limits_of_rates() {
+        let limit = |lines, millis| {
+            Ok(Some(RateLimit {
+                lines,
+                interval: Duration::from_millis(millis),
+            }))
+        };
+        check(
+            rate_limit,
+            &[
+                ("0", Ok(None)),
+                ("1000/30s", limit(1000, 30_000)),
+                (" 5 / 2 ", limit(5, 2000)),
+                ("7/1 min", limit(7, 60_000)),
+                ("7/24h", limit(7, 86_400_000)),
+                ("7/250ms", limit(7, 250)),
+                ("7/25h", Err("not a valid rate limit: '7/25h'")),
+                ("0/30s", Err("not a valid rate limit: '0/30s'")),
+                ("7/0", Err("not a valid rate limit: '7/0'")),
+                ("7", Err("not a valid rate limit: '7'")),
+                ("-7/3", Err("not a valid rate limit: '-7/3'")),
+                ("7/3d", Err("not a valid rate limit: '7/3d'")),
+                ("7/1.5s", Err("not a valid rate limit: '7/1.5s'")),
+                ("", Err("not a valid rate limit: ''")),
             ],
         );
     }

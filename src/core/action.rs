@@ -53,8 +53,8 @@ pub enum Action {
     Keep(Life),
     /// Run it; answer [`super::Input::Spawned`] or `SpawnFailed`.
     Spawn(Life, Arc<ProcessSpec>),
-    /// Begin to read what it writes. Not before its number is known, which events about its output tell.
-    Read(Life),
+    /// Begin to read what the process of this pid writes. Not before its number is known, which events about its output tell.
+    Read(Life, i32),
     /// Send a signal; answer [`super::Input::Signalled`].
     Signal {
         /// To whom.

@@ -7,7 +7,8 @@ use super::group::in_start_order;
 use super::ticket::{Batch, Member, Pending, TICKETS_MAX, Trail, Verb};
 use super::{Action, Actions, AuditLine, Fleet, LoadReason};
 use crate::api::{
-    Caller, ConfigView, Fault, FaultCode, Grant, LogOf, Reply, Request, Scope, Target, Ticket,
+    Caller, ConfigView, Fault, FaultCode, Grant, JournalOf, LogOf, Reply, Request, Scope, Target,
+    Ticket,
 };
 use crate::config::spec::{GroupSpec, ProcessKind};
 use crate::domain::{
@@ -134,11 +135,21 @@ impl Fleet {
                 whole(scope).map(|()| Reply::LogFile(self.identity.daemon_log.clone()))
             }
             Request::LogFile(LogOf::Process(name, channel)) => self.one(&name, scope).map(|slot| {
-                let logs = self.seats.get(slot).map(|process| &process.logs);
-                Reply::LogFile(logs.and_then(|logs| match channel {
-                    Channel::Stdout => logs.stdout.clone(),
-                    Channel::Stderr => logs.stderr.clone(),
-                }))
+                let Some(process) = self.seats.get(slot) else {
+                    return Reply::LogFile(None);
+                };
+                let (file, log) = match channel {
+                    Channel::Stdout => (&process.logs.stdout, &process.spec.stdout),
+                    Channel::Stderr => (&process.logs.stderr, &process.spec.stderr),
+                };
+                match file {
+                    None if log.journal.is_some() => Reply::Journal(JournalOf {
+                        group: process.spec.group.clone(),
+                        process: process.spec.name.clone(),
+                        channel,
+                    }),
+                    file => Reply::LogFile(file.clone()),
+                }
             }),
             Request::ClearDaemonLog => match (whole(scope), &self.identity.daemon_log) {
                 (Err(fault), _) => Err(fault),

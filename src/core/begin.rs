@@ -135,7 +135,7 @@ impl Process {
                 pid,
             },
         );
-        moment.out.push(Action::Read(life));
+        moment.out.push(Action::Read(life, pid));
     }
 
     pub(super) fn promote(&mut self, life: Life, pid: i32, moment: &mut Moment<'_>) {

@@ -1,6 +1,5 @@
 //! One round of the daemon: from a configuration to the end of everything it started. `reload` begins another.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -180,8 +179,10 @@ fn one(
         Some(notifier) => notifier,
         None => Notifier::start().map_err(broken("cannot start the thread that tells systemd"))?,
     };
-    let daemon_log =
-        (spec.logfile != Path::new("syslog")).then(|| Arc::from(spec.logfile.as_path()));
+    let daemon_log = spec
+        .logfile
+        .is_absolute()
+        .then(|| Arc::from(spec.logfile.as_path()));
     let identity = Identity {
         pid,
         daemon_log,

@@ -22,6 +22,8 @@ pub mod adr {
     pub mod adr_0009_web_page {}
     #[doc = include_str!("adr/0010-changes-at-run-time.md")]
     pub mod adr_0010_changes_at_run_time {}
+    #[doc = include_str!("adr/0011-journal-sender.md")]
+    pub mod adr_0011_journal_sender {}
     #[doc = include_str!("adr/0012-rights-of-programs.md")]
     pub mod adr_0012_rights_of_programs {}
 }

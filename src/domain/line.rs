@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Errno, ExitStatus, GroupName, ProcessName, Signal};
+use super::{Errno, ExitStatus, GroupName, ProcessName, ProcessState, Signal};
 
 /// The seven levels of the activity log. The numbers are Supervisor's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -101,12 +101,22 @@ macro_rules! lines {
                 match self { $(Self::$Variant { .. } => Level::$level,)* }
             }
 
-            /// The process that the line is about, for structured logs.
+            /// What of this type the line is about, e.g. a process, for structured logs.
             #[must_use]
-            pub fn process(&self) -> Option<&ProcessName> {
+            pub fn find<T: std::any::Any>(&self) -> Option<&T> {
                 match self { $(Self::$Variant { $($field),* } => {
                     let fields: &[&dyn std::any::Any] = &[$($field),*];
                     fields.iter().find_map(|field| field.downcast_ref())
+                })* }
+            }
+
+            /// The process id that the line is about, for structured logs.
+            #[must_use]
+            pub fn pid(&self) -> Option<i32> {
+                match self { $(Self::$Variant { $($field),* } => {
+                    let fields: &[(&str, &dyn std::any::Any)] = &[$((stringify!($field), $field)),*];
+                    let (_, pid) = fields.iter().find(|(name, _)| *name == "pid")?;
+                    pid.downcast_ref().copied()
                 })* }
             }
 
@@ -208,6 +218,8 @@ lines! {
     CannotCreateLog { path: String, error: Errno } = Error ours "cannot create {path}: {error}";
     SyslogFailed { error: Errno } = Error ours "cannot send to syslog: {error}; lines are counted as lost until it works again";
     SyslogRecovered { lost: u64 } = Warn ours "sending to syslog works again; {lost} lines were lost";
+    JournalAway { error: Errno } = Warn ours "cannot reach the journal: {error}; what is to go there is counted as lost until it is there again";
+    JournalBack {} = Warn ours "the journal is there again";
     LinesDropped { lost: u64 } = Warn ours "{lost} lines of this log were lost here, for it could not be written as fast as they came";
     DrainLate { name: ProcessName, seconds: i64 } = Warn ours "output of {name} was not written out within {seconds} s of its exit; going on without it";
     // Event listeners
@@ -242,6 +254,29 @@ lines! {
 }
 
 impl Line {
+    /// The process that the line is about, for structured logs.
+    #[must_use]
+    pub fn process(&self) -> Option<&ProcessName> {
+        self.find()
+    }
+
+    /// The state that the process has entered of which the line tells, for structured logs.
+    #[must_use]
+    pub const fn state(&self) -> Option<ProcessState> {
+        match self {
+            Self::Spawned { .. } => Some(ProcessState::Starting),
+            Self::Success { .. } => Some(ProcessState::Running),
+            Self::GaveUp { .. } => Some(ProcessState::Fatal),
+            Self::ExitedExpected { .. } | Self::ExitedUnexpected { .. } => {
+                Some(ProcessState::Exited)
+            }
+            Self::StoppedExpected { .. } | Self::StoppedUnexpected { .. } => {
+                Some(ProcessState::Stopped)
+            }
+            _ => None,
+        }
+    }
+
     /// What a client wants the log to say, as one line: it must not be able to write what looks like a line of ours.
     // Differs: the plug-in supervisor_twiddler writes control characters as they are.
     #[must_use]

@@ -421,7 +421,13 @@ impl Engine {
                 }
                 None if !self.spawning.is_empty() => return,
                 None => {
-                    if let Ok(Some(status)) = sys::reap_stranger(pid) {
+                    // One is being started, and it may be this one: when it ends we are called again.
+                    let Some(is_helper) = sys::is_helper(pid) else {
+                        return;
+                    };
+                    if let Ok(Some(status)) = sys::reap_stranger(pid)
+                        && !is_helper
+                    {
                         self.log(Line::ReapedUnknown { pid, status }, hands);
                     }
                 }

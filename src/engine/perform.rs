@@ -23,7 +23,7 @@ impl Engine {
                     hands.spawn.send(Job::Spawn(life, plan, ends));
                 }
             }
-            Action::Read(life) => hands.output.send(Command::Read(life)),
+            Action::Read(life, pid) => hands.output.send(Command::Read(life, pid)),
             Action::Signal {
                 life,
                 signal,

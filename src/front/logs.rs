@@ -5,26 +5,65 @@ use std::sync::Arc;
 
 use super::xmlrpc::apart;
 use crate::api::xmlrpc::Value;
-use crate::api::{Fault, FaultCode, Reply};
+use crate::api::{Fault, FaultCode, JournalOf, Reply};
 use crate::output::{self, READ_BYTES_MAX, ReadError};
 
-/// The path that the engine told.
-pub(super) fn path(reply: Reply) -> Option<Arc<Path>> {
+/// Where a log is read.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// It is kept nowhere.
+    Nowhere,
+    File(Arc<Path>),
+    Journal(JournalOf),
+}
+
+/// What the engine told.
+pub(super) fn source(reply: Reply) -> Source {
     match reply {
-        Reply::LogFile(path) => path,
-        _ => None,
+        Reply::LogFile(Some(path)) => Source::File(path),
+        Reply::Journal(of) => Source::Journal(of),
+        _ => Source::Nowhere,
     }
+}
+
+/// The last bytes of what is in the journal only.
+pub(super) fn recalled(of: &JournalOf, count: u64) -> Result<String, Fault> {
+    match output::recall(of, count) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(ReadError::NoFile) => Err(FaultCode::Failed
+            .of("journalctl, which reads the journal, is not installed".to_owned())),
+        Err(ReadError::BadArguments | ReadError::Failed) => {
+            Err(FaultCode::Failed.of("the journal could not be read in time".to_owned()))
+        }
+    }
+}
+
+/// readLog and its like of what is in the journal only: it has an end, but no bytes that could be counted from its
+/// beginning, for that is vacuumed away.
+fn read_journal(of: &JournalOf, offset: i64, length: i64) -> Result<String, Fault> {
+    if length < 0 || (offset < 0 && length != 0) {
+        return Err(FaultCode::BadArguments.bare());
+    }
+    if offset >= 0 {
+        let text =
+            "this log is in the journal, of which only the end can be read: give a negative offset";
+        return Err(FaultCode::Failed.of(text.to_owned()));
+    }
+    recalled(of, offset.unsigned_abs())
 }
 
 /// readLog and its like.
 // Differs: bytes that are no UTF-8 are replaced; Supervisor answers 500.
-pub(super) async fn read(
-    path: Option<Arc<Path>>,
-    offset: i64,
-    length: i64,
-) -> Result<Value, Fault> {
-    let Some(path) = path else {
-        return Err(FaultCode::NoFile.bare());
+pub(super) async fn read(source: Source, offset: i64, length: i64) -> Result<Value, Fault> {
+    let path = match source {
+        Source::Nowhere => return Err(FaultCode::NoFile.bare()),
+        Source::File(path) => path,
+        Source::Journal(of) => {
+            return apart(move || read_journal(&of, offset, length))
+                .await
+                .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
+                .map(Value::Text);
+        }
     };
     let shown = path.to_string_lossy().into_owned();
     let read = apart(move || {
@@ -42,11 +81,7 @@ pub(super) async fn read(
 }
 
 /// tailProcessStdoutLog and its like.
-pub(super) async fn tail(
-    path: Option<Arc<Path>>,
-    offset: i64,
-    length: i64,
-) -> Result<Value, Fault> {
+pub(super) async fn tail(source: Source, offset: i64, length: i64) -> Result<Value, Fault> {
     let answer = |text: String, size: i64, overflow: bool| {
         Value::Array(vec![
             Value::Text(text),
@@ -54,8 +89,17 @@ pub(super) async fn tail(
             Value::Bool(overflow),
         ])
     };
-    let Some(path) = path else {
-        return Ok(answer(String::new(), 0, false));
+    let path = match source {
+        Source::Nowhere => return Ok(answer(String::new(), 0, false)),
+        Source::File(path) => path,
+        Source::Journal(of) => {
+            let count = u64::try_from(length).unwrap_or(0);
+            let text = apart(move || recalled(&of, count))
+                .await
+                .unwrap_or_else(|| Err(FaultCode::Failed.bare()))?;
+            let size = i64::try_from(text.len()).unwrap_or(i64::MAX);
+            return Ok(answer(text, size, false));
+        }
     };
     let read = apart(move || {
         fits(&path, 0, length)?;
@@ -85,4 +129,30 @@ fn fits(path: &Path, offset: i64, length: i64) -> Result<(), Fault> {
         return Err(FaultCode::Failed.of(text));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Channel, GroupName, ProcessName};
+
+    #[test]
+    fn of_a_log_in_the_journal_only_the_end_can_be_read() {
+        let of = JournalOf {
+            group: GroupName::parse("no-such-group").expect("valid"),
+            process: ProcessName::parse("x").expect("valid"),
+            channel: Channel::Stdout,
+        };
+        for (offset, length, code) in [
+            (0, 0, FaultCode::Failed),
+            (5, 10, FaultCode::Failed),
+            (0, -1, FaultCode::BadArguments),
+            (-5, 10, FaultCode::BadArguments),
+        ] {
+            let fault = read_journal(&of, offset, length).expect_err("refused");
+            assert_eq!(fault.code, code, "({offset}, {length})");
+        }
+        let fault = read_journal(&of, 0, 0).expect_err("refused").to_string();
+        assert!(fault.contains("give a negative offset"), "{fault}");
+    }
 }

@@ -11,15 +11,18 @@ use tokio::time::{Duration, sleep};
 
 use super::answer::Answer;
 use super::http::Connection;
-use super::logs;
+use super::logs::{self, Source};
 use super::xmlrpc::apart;
-use crate::api::{Caller, FaultCode, LogOf, Permission, Request};
+use crate::api::{Caller, FaultCode, JournalOf, LogOf, Permission, Request};
 use crate::control;
 use crate::domain::Channel;
-use crate::output::{Chunk, Follower};
+use crate::output::{self, Chunk, Follower};
+use crate::sys;
 
 /// Logs that are followed at once, by all clients together.
 pub(super) const FOLLOWERS_MAX: usize = 256;
+/// What is shown of a log in the journal, as much as of one in a file.
+const JOURNAL_BYTES: u64 = 1024;
 /// How long until the log is looked at again.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -89,15 +92,17 @@ async fn follow(
         return Answer::Error(StatusCode::FORBIDDEN);
     };
     let control = &connection.shared.control;
-    let path = match control.call(caller, grant, Request::LogFile(of)).await {
-        Ok(reply) => logs::path(reply),
+    let source = match control.call(caller, grant, Request::LogFile(of)).await {
+        Ok(reply) => logs::source(reply),
         Err(fault) if fault.code == FaultCode::ShutdownState => {
             return Answer::Error(StatusCode::SERVICE_UNAVAILABLE);
         }
-        Err(_) => None,
+        Err(_) => Source::Nowhere,
     };
-    let Some(path) = path else {
-        return Answer::Error(StatusCode::NOT_FOUND);
+    let path = match source {
+        Source::Nowhere => return Answer::Error(StatusCode::NOT_FOUND),
+        Source::File(path) => path,
+        Source::Journal(of) => return last_of_journal(of).await,
     };
     let Ok(place) = connection.shared.followers.clone().try_acquire_owned() else {
         return Answer::Error(StatusCode::SERVICE_UNAVAILABLE);
@@ -114,6 +119,26 @@ async fn follow(
                 main,
             }
         }
+    }
+}
+
+/// The end of what is in the journal, and how to follow it there: a reader for each client that stays would be a process
+/// for each.
+async fn last_of_journal(of: JournalOf) -> Answer {
+    let text = apart(move || {
+        let read = output::recall(&of, JOURNAL_BYTES);
+        let mut text = read.unwrap_or_default();
+        let hint = format!("==> in the journal: {} <==\n", output::follow_command(&of));
+        text.extend_from_slice(hint.as_bytes());
+        text
+    });
+    let (sender, chunks) = mpsc::channel(1);
+    // There is room for one, and it is the only one.
+    let _ = sender.try_send(text.await.unwrap_or_default().into());
+    Answer::Log {
+        modified: sys::now().wall.secs(),
+        chunks,
+        main: false,
     }
 }
 

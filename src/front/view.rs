@@ -39,6 +39,7 @@ pub(super) fn reply(reply: Reply, returns: WireType) -> Value {
             let triple = [added, changed, removed].map(|names| names_of(&names));
             Value::Array(vec![Value::Array(triple.into())])
         }
+        Reply::Journal(_) => Value::text(""),
         Reply::LogFile(file) => Value::Text(path_or(file.as_ref(), "")),
         Reply::Names(names) => names_of(&names),
         Reply::Scaled {
@@ -237,6 +238,7 @@ fn config(view: &ConfigView) -> Value {
 /// The six fields of a stream: capture_maxbytes, events_enabled, logfile, backups, maxbytes, syslog.
 fn log(spec: &LogSpec, made_up: Option<&Arc<Path>>) -> [Value; 6] {
     let file = match &spec.target {
+        LogTarget::None if spec.journal.is_some() => "journal".to_owned(),
         LogTarget::None => "none".to_owned(),
         LogTarget::Auto => path_or(made_up, "auto"),
         LogTarget::File(path) => path.to_string_lossy().into_owned(),
@@ -425,6 +427,7 @@ pub(super) mod tests {
             capture_maxbytes: Bytes(0),
             events: false,
             syslog: false,
+            journal: None,
         };
         let name = ProcessName::parse("b").expect("valid");
         let process = Arc::new(ProcessSpec {

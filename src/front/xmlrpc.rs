@@ -278,12 +278,12 @@ async fn single(
             Ok(Value::text(text))
         }
         Bound::ReadLog { of, offset, length } => {
-            let path = logs::path(ask(Ask::LogFile(of)).await?);
-            logs::read(path, offset, length).await
+            let source = logs::source(ask(Ask::LogFile(of)).await?);
+            logs::read(source, offset, length).await
         }
         Bound::TailLog { of, offset, length } => {
-            let path = logs::path(ask(Ask::LogFile(of)).await?);
-            logs::tail(path, offset, length).await
+            let source = logs::source(ask(Ask::LogFile(of)).await?);
+            logs::tail(source, offset, length).await
         }
         Bound::ListMethods => Ok(texts(names(&connection.shared.interface))),
         Bound::MethodHelp(name) => described(&name).map(|method| Value::Text(method.help())),

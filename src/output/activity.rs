@@ -3,13 +3,15 @@
 //! It works before the output thread exists, and then moves into it.
 
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::diary::Diary;
 use super::file::{LogFile, Rules, Stop, remove};
+use super::journal;
 use super::syslog::{Change, Syslog};
 use crate::domain::{Bytes, Errno, Level, Line, Wall};
 use crate::sys::place::REFUSED;
@@ -23,7 +25,7 @@ pub struct Activity {
     level: Level,
     target: Target,
     /// In the foreground, standard output has every line too.
-    copy: Option<Outlet>,
+    copy: Option<Copied>,
     clock: Clock,
     /// The line being made, kept for its room.
     scratch: String,
@@ -33,6 +35,15 @@ pub struct Activity {
 enum Target {
     File(Outlet),
     Syslog(Box<Syslog>),
+    Journal(Box<Diary>),
+}
+
+/// The way to standard output.
+#[derive(Debug)]
+enum Copied {
+    Stdout(Outlet),
+    /// It is the journal, which has more to show than text.
+    Journal(Box<Diary>),
 }
 
 /// A file that takes whole lines.
@@ -46,8 +57,9 @@ struct Outlet {
 }
 
 impl Activity {
-    /// Opens the log: a file, which rotates at `maxbytes` (≤ 0: never) into `backups` old ones, or the word `syslog`.
-    /// Lines below `level` are not written. `copy_to_stdout`: standard output has every line too, if it is open.
+    /// Opens the log: a file, which rotates at `maxbytes` (≤ 0: never) into `backups` old ones, or one of the
+    /// words `syslog` and `journal`. Lines below `level` are not written. `copy_to_stdout`: standard output has every line
+    /// too, if it is open; as an entry with fields if it is the journal, and only once if the log is that too.
     ///
     /// # Errors
     /// As open(2).
@@ -61,8 +73,10 @@ impl Activity {
         level: Level,
         copy_to_stdout: bool,
     ) -> io::Result<Self> {
-        let target = if target == Path::new("syslog") {
+        let mut target = if target == Path::new("syslog") {
             Target::Syslog(Box::new(Syslog::new()))
+        } else if target == Path::new("journal") {
+            Target::Journal(Box::new(Diary::new()))
         } else {
             let file = LogFile::open(Rules {
                 path: target.into(),
@@ -81,11 +95,25 @@ impl Activity {
             })?))
         };
         // A closed standard output is no reason not to start.
-        let copy = copy_to_stdout.then(LogFile::stdout).and_then(Result::ok);
+        let copy = match (copy_to_stdout, journal::is_stdout()) {
+            (false, _) => None,
+            (true, true) if matches!(target, Target::Journal(_)) => None,
+            (true, true) => Some(Copied::Journal(Box::new(Diary::new()))),
+            (true, false) => LogFile::stdout()
+                .ok()
+                .map(|file| Copied::Stdout(Outlet::new(file))),
+        };
+        if copy.is_none()
+            && let Target::Journal(diary) = &mut target
+            && let Some(line) = diary.look()
+        {
+            // Nowhere else is anybody told. Whether somebody reads it is not ours to know.
+            let _ = writeln!(io::stderr(), "{line}");
+        }
         Ok(Self {
             level,
             target,
-            copy: copy.map(Outlet::new),
+            copy,
             clock: Clock::new(TimeZone::system()),
             scratch: String::new(),
         })
@@ -115,18 +143,45 @@ impl Activity {
         match &mut self.target {
             Target::Syslog(syslog) => syslog.send(wall, "", text),
             Target::File(outlet) => outlet.put_line(text, wall, &mut self.clock),
+            Target::Journal(diary) => diary.put(line),
         }
-        if let Some(copy) = &mut self.copy {
-            copy.put_line(text, wall, &mut self.clock);
+        match &mut self.copy {
+            None => {}
+            Some(Copied::Stdout(outlet)) => outlet.put_line(text, wall, &mut self.clock),
+            Some(Copied::Journal(diary)) => diary.put(line),
         }
-        if let Target::Syslog(syslog) = &mut self.target
-            && let Some(change) = syslog.check()
-        {
-            // To standard output only: the log itself is what does not work.
-            let line = syslog_line(change);
+        self.tell_troubles(wall);
+    }
+
+    /// What does not work is said where the lines go that do arrive.
+    fn tell_troubles(&mut self, wall: Wall) {
+        let of_target = match &mut self.target {
+            Target::File(_) => None,
+            Target::Syslog(syslog) => syslog.check().map(syslog_line),
+            Target::Journal(diary) => diary.check(),
+        };
+        if let Some(line) = of_target {
             self.format(wall, &line);
-            if let Some(copy) = &mut self.copy {
-                copy.put_line(self.scratch.as_bytes(), wall, &mut self.clock);
+            match &mut self.copy {
+                None => {}
+                Some(Copied::Stdout(outlet)) => {
+                    outlet.put_line(self.scratch.as_bytes(), wall, &mut self.clock);
+                }
+                Some(Copied::Journal(diary)) => diary.put(&line),
+            }
+        }
+        let of_copy = match &mut self.copy {
+            None | Some(Copied::Stdout(_)) => None,
+            Some(Copied::Journal(diary)) => diary.check(),
+        };
+        if let Some(line) = of_copy {
+            self.format(wall, &line);
+            let text = self.scratch.as_bytes();
+            match &mut self.target {
+                Target::File(outlet) => outlet.put_line(text, wall, &mut self.clock),
+                Target::Syslog(syslog) => syslog.send(wall, "", text),
+                // There is no copy of the journal in the journal.
+                Target::Journal(_) => {}
             }
         }
     }
@@ -144,12 +199,14 @@ impl Activity {
         let target = match &self.target {
             Target::File(outlet) => !outlet.waiting.is_empty(),
             Target::Syslog(syslog) => syslog.is_waiting(),
+            Target::Journal(diary) => diary.is_waiting(),
         };
-        target
-            || self
-                .copy
-                .as_ref()
-                .is_some_and(|copy| !copy.waiting.is_empty())
+        let copy = match &self.copy {
+            None => false,
+            Some(Copied::Stdout(outlet)) => !outlet.waiting.is_empty(),
+            Some(Copied::Journal(diary)) => diary.is_waiting(),
+        };
+        target || copy
     }
 
     /// Writes what waits and can be written now.
@@ -157,9 +214,12 @@ impl Activity {
         match &mut self.target {
             Target::File(outlet) => outlet.flush(),
             Target::Syslog(syslog) => syslog.flush(),
+            Target::Journal(diary) => diary.flush(),
         }
-        if let Some(copy) = &mut self.copy {
-            copy.flush();
+        match &mut self.copy {
+            None => {}
+            Some(Copied::Stdout(outlet)) => outlet.flush(),
+            Some(Copied::Journal(diary)) => diary.flush(),
         }
     }
 
@@ -180,7 +240,7 @@ impl Activity {
     /// As unlink(2); ENOENT: there was none.
     pub(super) fn clear(&mut self, wall: Wall) -> Result<(), Errno> {
         let path = match &self.target {
-            Target::Syslog(_) => return Err(Errno::NOENT),
+            Target::Syslog(_) | Target::Journal(_) => return Err(Errno::NOENT),
             Target::File(outlet) => outlet.file.path().clone(),
         };
         std::fs::metadata(&path).map_err(Errno::from)?;
@@ -347,7 +407,8 @@ fn trace(line: &Line) {
 mod tests {
     use super::*;
     use crate::domain::ProcessName;
-    use crate::output::testing::TempDir;
+    use crate::output::journal::tests::StandIn;
+    use crate::output::testing::{TempDir, eventually};
 
     fn open(path: &Path, maxbytes: i64, backups: i64, level: Level) -> Activity {
         Activity::open(path, Bytes(maxbytes), backups, level, false).expect("opened")
@@ -368,6 +429,35 @@ mod tests {
             clock.stamp(Wall(wall), &mut text);
             assert_eq!(text, expected);
         }
+    }
+
+    #[test]
+    fn a_copy_that_cannot_reach_the_journal_is_told_once_in_the_file() {
+        let dir = TempDir::new("activity-journal");
+        let mut log = open(&dir.path("log"), 0, 0, Level::Info);
+        let diary = Diary::at(&dir.path("socket"));
+        log.copy = Some(Copied::Journal(Box::new(diary)));
+        log.write(Wall(0), &Line::Started { pid: 7 });
+        log.write(Wall(0), &Line::Started { pid: 8 });
+        let text = std::fs::read_to_string(dir.path("log")).expect("written");
+        let lines: Vec<_> = text.lines().map(|line| &line[24..]).collect();
+        assert_eq!(lines[0], "INFO supervisord started with pid 7");
+        assert!(
+            lines[1].starts_with("WARN cannot reach the journal: "),
+            "{text}"
+        );
+        assert_eq!(lines[2..], ["INFO supervisord started with pid 8"]);
+        let stand_in = StandIn::new(&dir.path("socket"));
+        eventually("it is found", || {
+            log.write(Wall(0), &Line::Started { pid: 9 });
+            stand_in.read().is_some()
+        });
+        let text = std::fs::read_to_string(dir.path("log")).expect("written");
+        assert_eq!(
+            text.matches("WARN the journal is there again").count(),
+            1,
+            "{text}"
+        );
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::sys::ChildEnds;
 pub enum Command {
     /// Make pipes and open logs; answered with `Prepared` or `PrepareFailed`.
     Prepare(Life, Arc<ProcessSpec>, LogPaths),
-    /// Begin to read the pipes.
-    Read(Life),
+    /// Begin to read the pipes; the process has this pid.
+    Read(Life, i32),
     /// Write out what the pipes hold now, close them and the logs; answered with `Drained`.
     Drain(Life),
     /// Create these AUTO logs, empty, mode 0600.

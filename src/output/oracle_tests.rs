@@ -163,6 +163,7 @@ fn ours(case: &Case) -> String {
             }
         }),
         syslog: Syslog::new(),
+        journal: super::journal::Journal::new(),
         strip_ansi: case.a == 1,
         events: OutputEvents {
             logs: true,
@@ -176,6 +177,7 @@ fn ours(case: &Case) -> String {
         capture_maxbytes: Bytes(case.b),
         events: true,
         syslog: false,
+        journal: None,
     };
     let name = ProcessName::parse("x").expect("valid");
     let rules = Rules {

@@ -6,7 +6,7 @@
 //! Tokens name a life, not a descriptor, and descriptors leave the set before they are closed. Both together make it
 //! impossible that an event is taken for that of a descriptor, or of a life, that came later (Supervisor#807).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::{pipe2, read};
 
+use super::entries::Entries;
 use super::file::{self, Rules};
+use super::journal::Journal;
 use super::run::{
     GENERATIONS, Role, Run, close_stdin, index, is_waiting, remove_pipes, settle_stdin, shut,
     token, unpoll_pipe, unpoll_sink,
@@ -44,6 +46,9 @@ const RETRY: Duration = Duration::from_millis(50);
 /// When to read again from a pipe that failed.
 const READ_RETRY: Duration = Duration::from_secs(1);
 
+/// The token of the journal's socket; no life has it.
+const JOURNAL: u64 = u64::MAX - 1;
+
 /// Everything the thread owns.
 pub(super) struct Reactor {
     poller: Poller,
@@ -60,6 +65,8 @@ pub(super) struct Reactor {
     resting: Vec<(Instant, u64)>,
     /// Whose log was told not to rotate, so that it is said once and not at each spawn.
     told: std::collections::BTreeSet<(u32, bool)>,
+    /// Tokens of the pipes of streams that wait for the journal, in the order of their turns.
+    queue: VecDeque<u64>,
 }
 
 impl Reactor {
@@ -77,6 +84,7 @@ impl Reactor {
                 activity,
                 report,
                 syslog: Syslog::new(),
+                journal: Journal::new(),
                 strip_ansi,
                 events: OutputEvents::default(),
             },
@@ -88,6 +96,7 @@ impl Reactor {
             draining: Vec::new(),
             resting: Vec::new(),
             told: std::collections::BTreeSet::new(),
+            queue: VecDeque::new(),
         }
     }
 
@@ -132,7 +141,8 @@ impl Reactor {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if self.shared.activity.is_waiting() || self.shared.syslog.is_waiting() {
+        let looking = !self.queue.is_empty() && !self.shared.journal.polled;
+        if looking || self.shared.activity.is_waiting() || self.shared.syslog.is_waiting() {
             return Some(RETRY);
         }
         let now = Instant::now();
@@ -157,6 +167,7 @@ impl Reactor {
             self.shared.syslog.flush();
             self.shared.check_syslog();
         }
+        self.await_journal();
         if self.draining.is_empty() && self.resting.is_empty() {
             return;
         }
@@ -192,7 +203,57 @@ impl Reactor {
         Some((place, role))
     }
 
+    /// Makes the set fit what streams wait for: room in the journal's socket; or, while there is none to be waited for,
+    /// looks for it.
+    fn await_journal(&mut self) {
+        let journal = &mut self.shared.journal;
+        if self.queue.is_empty() || journal.polled {
+            return;
+        }
+        if journal.is_full()
+            && let Some(fd) = journal.fd()
+            && self.poller.add(fd, JOURNAL, Interest::Write).is_ok()
+        {
+            journal.polled = true;
+            return;
+        }
+        self.serve_journal();
+    }
+
+    /// The streams that wait for the journal send, each in its turn, until it is full again.
+    fn serve_journal(&mut self) {
+        let journal = &mut self.shared.journal;
+        if std::mem::take(&mut journal.polled)
+            && let Some(fd) = journal.fd()
+        {
+            let _ = self.poller.remove(fd);
+        }
+        for _ in 0..self.queue.len() {
+            let Some(token) = self.queue.pop_front() else {
+                return;
+            };
+            let Some((place, Role::Pipe(channel))) = self.find(token) else {
+                continue;
+            };
+            let mut waits = false;
+            if let Some(run) = &mut self.runs[place as usize]
+                && let Some(stream) = &mut run.streams[index(channel)]
+            {
+                stream.queued = false;
+                stream.flush_journal(&mut self.shared);
+                waits = stream.journal_waits();
+            }
+            self.settle(place, channel);
+            if waits {
+                return;
+            }
+        }
+    }
+
     fn on_ready(&mut self, event: Ready) {
+        if event.token == JOURNAL {
+            return self.serve_journal();
+        }
         match self.find(event.token) {
             None => {}
             Some((place, Role::Pipe(channel))) => self.read_once(place, channel),
@@ -265,7 +326,11 @@ impl Reactor {
         let generation = run.generation;
         let (draining, reading) = (run.draining.is_some(), run.reading);
         if let Some(stream) = &mut run.streams[index(channel)] {
-            if stream.is_waiting() && !stream.sink_polled {
+            if stream.journal_waits() && !std::mem::replace(&mut stream.queued, true) {
+                let token = token(place, generation, Role::Pipe(channel));
+                self.queue.push_back(token);
+            }
+            if stream.sink_waits() && !stream.sink_polled {
                 let token = token(place, generation, Role::Sink(channel));
                 let fd = stream.sink.as_ref().and_then(Sink::fd);
                 stream.sink_polled =
@@ -273,25 +338,25 @@ impl Reactor {
                 if !stream.sink_polled {
                     // What cannot be waited for is asked again and again.
                     stream.flush(&mut self.shared);
-                    if stream.is_waiting() {
+                    if stream.sink_waits() {
                         let token = self::token(place, generation, Role::Pipe(channel));
                         self.resting.push((Instant::now() + RETRY, token));
                     }
                 }
             }
+            if !stream.sink_waits() {
+                unpoll_sink(&self.poller, stream);
+            }
             if stream.is_waiting() {
                 unpoll_pipe(&self.poller, stream);
-            } else {
-                unpoll_sink(&self.poller, stream);
-                if reading
-                    && !stream.pipe_polled
-                    && let Some(pipe) = stream.pipe_fd()
-                {
-                    let token = token(place, generation, Role::Pipe(channel));
-                    match self.poller.add(pipe, token, Interest::Read) {
-                        Ok(()) => stream.pipe_polled = true,
-                        Err(_) => self.resting.push((Instant::now() + READ_RETRY, token)),
-                    }
+            } else if reading
+                && !stream.pipe_polled
+                && let Some(pipe) = stream.pipe_fd()
+            {
+                let token = token(place, generation, Role::Pipe(channel));
+                match self.poller.add(pipe, token, Interest::Read) {
+                    Ok(()) => stream.pipe_polled = true,
+                    Err(_) => self.resting.push((Instant::now() + READ_RETRY, token)),
                 }
             }
         }
@@ -309,11 +374,16 @@ impl Reactor {
                 };
                 (self.shared.report)(report);
             }
-            Command::Read(life) => {
+            Command::Read(life, pid) => {
                 if let Some(&place) = self.places.get(&life)
                     && let Some(run) = &mut self.runs[place as usize]
                 {
                     run.reading = true;
+                    for stream in run.streams.iter_mut().flatten() {
+                        if let Some(entries) = &mut stream.journal {
+                            entries.of_pid(pid);
+                        }
+                    }
                     for channel in [Channel::Stdout, Channel::Stderr] {
                         self.settle(place, channel);
                     }
@@ -447,6 +517,10 @@ impl Reactor {
             }
         };
         let stream = Stream::new(life, &spec.name, channel, log, ours, sink);
+        let stream = match log.journal {
+            Some(journal) => stream.with_journal(Entries::new(life, spec, channel, journal)),
+            None => stream,
+        };
         let stream = match (&spec.kind, channel) {
             (ProcessKind::Listener, Channel::Stdout) => stream.of_listener(),
             (ProcessKind::Listener, Channel::Stderr)
@@ -512,13 +586,14 @@ impl Reactor {
         self.draining.retain(|&other| other != place);
         close_stdin(&self.poller, &mut run);
         remove_pipes(&self.poller, &mut run);
-        let mut lines = Vec::new();
         for stream in run.streams.into_iter().flatten() {
-            if let Some(sink) = stream.sink {
-                sink.close(&mut lines);
-            }
+            stream.close(&mut self.shared);
         }
-        self.shared.log_all(lines);
+        if !self.queue.is_empty() {
+            let ours = [Channel::Stdout, Channel::Stderr]
+                .map(|channel| token(place, run.generation, Role::Pipe(channel)));
+            self.queue.retain(|token| !ours.contains(token));
+        }
         Some(run.life)
     }
 

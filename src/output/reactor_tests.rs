@@ -6,56 +6,21 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::super::testing::{TempDir, eventually};
+use super::super::journal::tests::StandIn;
+use super::super::testing::{self, TempDir, eventually};
 use super::super::{Options, OutputHandle, start};
 use super::*;
 use crate::api::Ticket;
-use crate::config::spec::{AutoRestart, FcgiSocket, LogSpec, ProcessKind};
-use crate::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
+use crate::config::spec::{FcgiSocket, JournalSpec, ProcessKind};
+use crate::domain::{Bytes, Level};
 
 const LIFE: Life = Life {
     slot: 3,
     incarnation: 1,
 };
 
-fn log_spec(target: LogTarget) -> LogSpec {
-    LogSpec {
-        target,
-        maxbytes: Bytes(0),
-        backups: 0,
-        capture_maxbytes: Bytes(0),
-        events: false,
-        syslog: false,
-    }
-}
-
 fn spec(name: &str) -> ProcessSpec {
-    ProcessSpec {
-        name: ProcessName::parse(name).expect("valid"),
-        group: GroupName::parse(name).expect("valid"),
-        command: "/bin/cat".into(),
-        directory: None,
-        umask: None,
-        priority: 999,
-        autostart: true,
-        autorestart: AutoRestart::Unexpected,
-        startsecs: Seconds(1),
-        startretries: 3,
-        exitcodes: Arc::from([0]),
-        stopsignal: Signal::TERM,
-        stopwaitsecs: Seconds(10),
-        stopasgroup: false,
-        killasgroup: false,
-        user: None,
-        redirect_stderr: false,
-        stdout: log_spec(LogTarget::None),
-        stderr: log_spec(LogTarget::None),
-        environment: Arc::from([]),
-        server_url: None,
-        kind: ProcessKind::Program,
-        restart_floor: Seconds(1),
-        confinement: crate::config::spec::Confinement::none(),
-    }
+    testing::spec(name, name)
 }
 
 /// What came of one `Report::Wrote`: channel, bytes, captured.
@@ -129,7 +94,7 @@ impl Bench {
             },
             other => panic!("not prepared: {other:?}"),
         };
-        self.output.send(Command::Read(life));
+        self.output.send(Command::Read(life, 42));
         ends
     }
 
@@ -672,7 +637,7 @@ fn a_program_that_closes_its_output_and_lives_on_causes_no_turns() {
     let ends = reactor
         .prepare(LIFE, &Arc::new(spec("mongod")), &paths)
         .expect("prepared");
-    reactor.on_command(Command::Read(LIFE));
+    reactor.on_command(Command::Read(LIFE, 42));
     drop((ends.stdout, ends.stderr));
     assert_eq!(turn(&mut reactor), 2, "both ends are seen once");
     assert_eq!(turn(&mut reactor), 0);
@@ -704,11 +669,11 @@ fn a_flooding_program_does_not_starve_another() {
     let loud_ends = reactor
         .prepare(LIFE, &Arc::new(spec("loud")), &LogPaths::default())
         .expect("prepared");
-    reactor.on_command(Command::Read(LIFE));
+    reactor.on_command(Command::Read(LIFE, 42));
     let quiet_ends = reactor
         .prepare(quiet, &Arc::new(spec("quiet")), &paths)
         .expect("prepared");
-    reactor.on_command(Command::Read(quiet));
+    reactor.on_command(Command::Read(quiet, 42));
     let mut loud = std::fs::File::from(loud_ends.stdout);
     let mut soft = std::fs::File::from(quiet_ends.stdout);
     fcntl(&loud, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
@@ -733,7 +698,7 @@ fn a_pipe_that_cannot_be_read_rests_and_is_read_again() {
     let ends = reactor
         .prepare(LIFE, &Arc::new(spec("cat")), &paths)
         .expect("prepared");
-    reactor.on_command(Command::Read(LIFE));
+    reactor.on_command(Command::Read(LIFE, 42));
     // A directory cannot be read: it stands in for a pipe with an error, while the real one waits in `aside`.
     let broken = std::fs::File::open(dir.root()).expect("there");
     let swap = |reactor: &mut Reactor, pipe: Option<OwnedFd>| -> Option<OwnedFd> {
@@ -770,7 +735,7 @@ fn an_event_of_an_earlier_life_is_never_taken_for_a_later_one() {
     let ends = reactor
         .prepare(LIFE, &spec, &LogPaths::default())
         .expect("prepared");
-    reactor.on_command(Command::Read(LIFE));
+    reactor.on_command(Command::Read(LIFE, 42));
     let old = token(0, reactor.generation, Role::Pipe(Channel::Stdout));
     assert!(reactor.find(old).is_some());
     reactor.on_command(Command::Drain(LIFE));
@@ -783,7 +748,7 @@ fn an_event_of_an_earlier_life_is_never_taken_for_a_later_one() {
     let _ends = reactor
         .prepare(next, &spec, &LogPaths::default())
         .expect("prepared");
-    reactor.on_command(Command::Read(next));
+    reactor.on_command(Command::Read(next, 42));
     assert_eq!(reactor.places.get(&next), Some(&0), "the same place");
     assert_eq!(reactor.find(old), None);
     let drained = drained.lock().expect("unpoisoned").clone();
@@ -889,4 +854,185 @@ fn nothing_is_inherited_and_only_our_ends_do_not_block() {
             assert_ne!(flags & nix::libc::O_CLOEXEC, 0);
         }
     }
+}
+
+/// A program that writes to the journal and a file, and both of them.
+fn with_journal(name: &str) -> ProcessSpec {
+    let mut spec = spec(name);
+    spec.stdout.journal = Some(JournalSpec { limit: None });
+    spec
+}
+
+#[test]
+fn a_stalled_journal_is_felt_by_its_program_and_by_no_other() {
+    let dir = TempDir::new("journal-felt");
+    let (mut reactor, drained) = in_hand(&dir);
+    let stand_in = StandIn::new(&dir.path("socket"));
+    reactor.shared.journal = Journal::at(&dir.path("socket"));
+    let of = |slot| Life {
+        slot,
+        incarnation: u64::from(slot),
+    };
+    let file = |name: &str| LogPaths {
+        stdout: Some(dir.path(name).into()),
+        stderr: None,
+    };
+    let mut pipes = Vec::new();
+    for (slot, spec) in [
+        (1, with_journal("a")),
+        (2, with_journal("b")),
+        (3, spec("c")),
+    ] {
+        let name = spec.name.as_str().to_owned();
+        let ends = reactor
+            .prepare(of(slot), &Arc::new(spec), &file(&name))
+            .expect("prepared");
+        reactor.on_command(Command::Read(of(slot), 42));
+        let pipe = std::fs::File::from(ends.stdout);
+        fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
+        pipes.push(pipe);
+    }
+    // Each writes what it can; the journal is read only when no more goes.
+    let mut written = [0_usize; 3];
+    let mut write = |reactor: &mut Reactor, rounds: usize| {
+        let mut idle = 0;
+        while idle < 3 && rounds > 0 {
+            idle += 1;
+            for (pipe, count) in pipes.iter_mut().zip(&mut written) {
+                if *count < 30_000 * rounds
+                    && pipe.write_all(format!("{count:07}\n").as_bytes()).is_ok()
+                {
+                    *count += 1;
+                    idle = 0;
+                }
+            }
+            turn(reactor);
+        }
+        written
+    };
+    let stalled = write(&mut reactor, 1);
+    assert_eq!(stalled[2], 30_000, "the other one was not held up");
+    assert!(stalled[0] < 30_000 && stalled[1] < 30_000, "{stalled:?}");
+    let mut come = BTreeMap::<Vec<u8>, Vec<u8>>::new();
+    let take = |come: &mut BTreeMap<Vec<u8>, Vec<u8>>| {
+        for entry in stand_in.all() {
+            assert_eq!(entry["OBJECT_PID"], b"42");
+            let text = come.entry(entry["SUPERVISOR_PROCESS"].clone()).or_default();
+            text.extend_from_slice(&entry["MESSAGE"]);
+            text.push(b'\n');
+        }
+    };
+    take(&mut come);
+    let mut all = stalled;
+    while all != [30_000; 3] {
+        all = write(&mut reactor, 1);
+        take(&mut come);
+    }
+    eventually("the journal has caught up", || {
+        turn(&mut reactor);
+        take(&mut come);
+        reactor.queue.is_empty()
+    });
+    reactor.on_command(Command::Drain(of(1)));
+    reactor.on_command(Command::Drain(of(2)));
+    eventually("both are drained", || {
+        turn(&mut reactor);
+        take(&mut come);
+        drained.lock().expect("unpoisoned").len() == 2
+    });
+    take(&mut come);
+    let expected: Vec<u8> = (0..30_000)
+        .flat_map(|number| format!("{number:07}\n").into_bytes())
+        .collect();
+    for name in ["a", "b"] {
+        assert!(
+            come[name.as_bytes()] == expected,
+            "{name}: the journal has all, in order"
+        );
+        assert!(
+            std::fs::read(dir.path(name)).expect("there") == expected,
+            "{name}: so has the file"
+        );
+    }
+    assert!(reactor.queue.is_empty());
+    let text = std::fs::read_to_string(dir.path("activity")).expect("written");
+    assert!(!text.contains("lost"), "{text}");
+}
+
+#[test]
+fn a_journal_that_goes_and_comes_back_loses_nothing_that_was_read() {
+    let dir = TempDir::new("journal-goes");
+    let (mut reactor, _) = in_hand(&dir);
+    let path = dir.path("socket");
+    let stand_in = StandIn::new(&path);
+    reactor.shared.journal = Journal::at(&path);
+    let ends = reactor
+        .prepare(LIFE, &Arc::new(with_journal("cat")), &LogPaths::default())
+        .expect("prepared");
+    reactor.on_command(Command::Read(LIFE, 42));
+    let mut pipe = std::fs::File::from(ends.stdout);
+    pipe.write_all(b"one\n").expect("room");
+    eventually("it came", || {
+        turn(&mut reactor);
+        stand_in.all().len() == 1
+    });
+    drop(stand_in);
+    pipe.write_all(b"two\n").expect("room");
+    turn(&mut reactor);
+    pipe.write_all(b"three\n").expect("room");
+    turn(&mut reactor);
+    assert!(
+        reactor.timeout().is_some_and(|wait| wait <= RETRY),
+        "it is looked for"
+    );
+    let stand_in = StandIn::new(&path);
+    let mut come = Vec::new();
+    eventually("it goes on", || {
+        turn(&mut reactor);
+        come.extend(
+            stand_in
+                .all()
+                .into_iter()
+                .map(|mut entry| entry.remove("MESSAGE")),
+        );
+        come.len() == 2
+    });
+    assert_eq!(come, [Some(b"two".to_vec()), Some(b"three".to_vec())]);
+    assert_eq!(reactor.timeout(), None, "nothing is waited for");
+}
+
+#[test]
+fn without_a_journal_the_program_goes_on_and_its_loss_is_told() {
+    let dir = TempDir::new("journal-absent");
+    let (mut reactor, drained) = in_hand(&dir);
+    reactor.shared.journal = Journal::at(&dir.path("socket"));
+    for slot in [1, 2] {
+        let life = Life {
+            slot,
+            incarnation: 1,
+        };
+        let ends = reactor
+            .prepare(life, &Arc::new(with_journal("cat")), &LogPaths::default())
+            .expect("prepared");
+        reactor.on_command(Command::Read(life, 42));
+        let mut pipe = std::fs::File::from(ends.stdout);
+        pipe.write_all(b"12345\n").expect("room");
+        turn(&mut reactor);
+        reactor.on_command(Command::Drain(life));
+    }
+    eventually("both are drained", || {
+        drained.lock().expect("unpoisoned").len() == 2
+    });
+    let text = std::fs::read_to_string(dir.path("activity")).expect("written");
+    assert_eq!(
+        text.matches("WARN cannot reach the journal").count(),
+        1,
+        "{text}"
+    );
+    assert_eq!(
+        text.matches("ERRO 6 bytes of stdout of cat for the journal were lost")
+            .count(),
+        2,
+        "{text}"
+    );
 }

@@ -7,6 +7,8 @@ use super::Report;
 use super::activity::{Activity, syslog_line};
 use super::ansi;
 use super::capture::{Piece, Scanner, Store};
+use super::entries::Entries;
+use super::journal::Journal;
 use super::protocol::Protocol;
 use super::sink::Sink;
 use super::syslog::Syslog;
@@ -19,6 +21,7 @@ pub(super) struct Shared {
     pub(super) activity: Activity,
     pub(super) report: Box<dyn Fn(Report) + Send>,
     pub(super) syslog: Syslog,
+    pub(super) journal: Journal,
     pub(super) strip_ansi: bool,
     /// What somebody listens to.
     pub(super) events: OutputEvents,
@@ -32,6 +35,13 @@ impl Shared {
     pub(super) fn log_all(&mut self, lines: Vec<Line>) {
         for line in &lines {
             self.log(line);
+        }
+    }
+
+    /// Says in the log what has become of the journal.
+    fn check_journal(&mut self) {
+        if let Some(line) = self.journal.check() {
+            self.log(&line);
         }
     }
 
@@ -58,6 +68,10 @@ pub(super) struct Stream {
     pub(super) sink: Option<Sink>,
     /// The sink is in the epoll set, waiting for room.
     pub(super) sink_polled: bool,
+    /// The journal, as its log or besides it.
+    pub(super) journal: Option<Box<Entries>>,
+    /// It is among those that wait for the journal.
+    pub(super) queued: bool,
     syslog: Option<String>,
     events: bool,
     capture: Option<Box<(Scanner, Store)>>,
@@ -83,6 +97,8 @@ impl Stream {
             read_failed: false,
             sink,
             sink_polled: false,
+            journal: None,
+            queued: false,
             syslog: spec.syslog.then(|| format!("{name} ")),
             events: spec.events,
             capture: spec
@@ -90,6 +106,14 @@ impl Stream {
                 .limit()
                 .map(|limit| Box::new((Scanner::default(), Store::new(limit)))),
             protocol: None,
+        }
+    }
+
+    /// The same with the journal, as its log or besides it.
+    pub(super) fn with_journal(self, entries: Entries) -> Self {
+        Self {
+            journal: Some(Box::new(entries)),
+            ..self
         }
     }
 
@@ -108,12 +132,40 @@ impl Stream {
         self.pipe.as_ref().map(AsFd::as_fd)
     }
 
-    /// Its log waits for a slow reader; nothing should be read until it does not.
+    /// Its log or the journal waits for a slow reader; nothing should be read until neither does.
     pub(super) fn is_waiting(&self) -> bool {
+        self.sink_waits() || self.journal_waits()
+    }
+
+    pub(super) fn sink_waits(&self) -> bool {
         self.sink.as_ref().is_some_and(Sink::is_waiting)
     }
 
-    /// Tries to write what waits.
+    pub(super) fn journal_waits(&self) -> bool {
+        self.journal
+            .as_ref()
+            .is_some_and(|entries| entries.is_waiting())
+    }
+
+    /// Tries to send what waits for the journal.
+    pub(super) fn flush_journal(&mut self, shared: &mut Shared) {
+        self.in_journal(shared, Entries::flush);
+    }
+
+    fn in_journal(
+        &mut self,
+        shared: &mut Shared,
+        act: impl FnOnce(&mut Entries, &mut Journal, &mut Vec<Line>),
+    ) {
+        if let Some(entries) = &mut self.journal {
+            let mut lines = Vec::new();
+            act(entries, &mut shared.journal, &mut lines);
+            shared.log_all(lines);
+            shared.check_journal();
+        }
+    }
+
+    /// Tries to write what waits for the log.
     pub(super) fn flush(&mut self, shared: &mut Shared) {
         if let Some(sink) = &mut self.sink {
             let mut lines = Vec::new();
@@ -145,6 +197,20 @@ impl Stream {
             let (scanner, store) = &mut *capture;
             scanner.finish(&mut |piece| self.piece(piece, store, shared));
         }
+        self.in_journal(shared, Entries::finish);
+    }
+
+    /// Gives up its logs, and tells what was lost.
+    pub(super) fn close(mut self, shared: &mut Shared) {
+        let mut lines = Vec::new();
+        if let Some(sink) = self.sink.take() {
+            sink.close(&mut lines);
+        }
+        if let Some(entries) = self.journal.take() {
+            entries.close(&mut shared.journal, &mut lines);
+        }
+        shared.log_all(lines);
+        shared.check_journal();
     }
 
     fn piece(&mut self, piece: Piece<'_>, store: &mut Store, shared: &mut Shared) {
@@ -217,6 +283,9 @@ impl Stream {
             sink.write(text, &mut lines);
             shared.log_all(lines);
         }
+        self.in_journal(shared, |entries, journal, lines| {
+            entries.write(text, journal, lines)
+        });
     }
 
     /// What it wrote, as it reads in the activity log at that level.

@@ -13,6 +13,7 @@ pub(super) fn spec(command: &str, environment: &[(&str, &str)]) -> ProcessSpec {
         capture_maxbytes: Bytes(0),
         events: false,
         syslog: false,
+        journal: None,
     };
     ProcessSpec {
         name: ProcessName::parse("proc").expect("valid"),

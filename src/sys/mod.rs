@@ -9,6 +9,7 @@ mod daemonize;
 mod ends;
 #[cfg(test)]
 mod forked;
+mod helper;
 mod kernel;
 mod limits;
 mod memory;
@@ -27,6 +28,7 @@ pub use clock::now;
 pub use credentials::{DropError, Peer, Standing, become_user, effective_uid, lookup, peer};
 pub use daemonize::{detach_stdio, ensure_stdio, into_background, new_session, set_umask};
 pub use ends::ChildEnds;
+pub use helper::{is_helper, output_of};
 pub use kernel::{TooOld, become_subreaper, check as check_kernel, random_seed, release, units};
 pub use limits::{Limit, LimitTooLow, Resource, limit, raise_own_files, reach_minimum, set_limit};
 pub use memory::{give_back, keep_little};

@@ -101,6 +101,7 @@ fn through_thread(path: &Path) -> Result<(), Box<dyn Error>> {
         capture_maxbytes: Bytes(0),
         events: false,
         syslog: false,
+        journal: None,
     };
     let spec = ProcessSpec {
         name: ProcessName::parse("bench")?,

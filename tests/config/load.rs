@@ -366,6 +366,7 @@ fn values(kind: Kind) -> &'static [&'static str] {
             "%%x",
             "%%%%x",
         ],
+        Kind::RateLimit => &["0", "5/30s", "", "x"],
         Kind::Level => &[
             "critical", "ERROR", "warn", "info", "debug", "trace", "blather", "warning", "",
         ],

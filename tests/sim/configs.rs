@@ -183,6 +183,7 @@ fn log(chance: &mut Chance) -> LogSpec {
         capture_maxbytes: Bytes(0),
         events: false,
         syslog: false,
+        journal: None,
     }
 }
 

@@ -284,7 +284,7 @@ impl World {
             }
             Action::Finish(outcome) => self.finished = Some(outcome),
             Action::Deliver(life, _) => self.listen(life),
-            Action::Read(life) => self.speak_up(life),
+            Action::Read(life, _) => self.speak_up(life),
             Action::Report(_)
             | Action::Keep(_)
             | Action::Release(_)

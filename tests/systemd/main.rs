@@ -10,13 +10,15 @@
 )]
 mod support;
 
+mod journal;
 mod machine;
 mod service;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let trials = service::trials();
+    let mut trials = service::trials();
+    trials.extend(journal::trials());
     let code = support::runner::run(trials);
     machine::down();
     code

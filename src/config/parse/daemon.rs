@@ -143,8 +143,11 @@ pub(super) fn settle(
     };
     let full = |path: &str| PathBuf::from(absolute(&expand_user(path, lookup), lookup));
     let logfile = path(&overrides.logfile, section.logfile);
+    // Differs: `journal` is a file's name to the original.
     let logfile = if logfile == "syslog" {
         PathBuf::from(logfile)
+    } else if value::is_journal(&logfile) {
+        PathBuf::from("journal")
     } else {
         full(&logfile)
     };

@@ -8,10 +8,10 @@ use super::super::expand::{Names, Value};
 use super::super::key::SectionKind;
 use super::super::python::strip;
 use super::super::spec::{
-    AutoRestart, Confinement, Environment, LogSpec, LogTarget, NUMPROCS_MAX, ProcessKind,
-    ProcessSpec, ProgramSpec, UserRef,
+    AutoRestart, Confinement, Environment, JournalSpec, LogSpec, LogTarget, NUMPROCS_MAX,
+    ProcessKind, ProcessSpec, ProgramSpec, RateLimit, UserRef,
 };
-use super::super::value::{self, Logfile};
+use super::super::value::{self, Logfile, Targets};
 use super::confinement::confinement;
 use super::{At, Got, Reader};
 use crate::domain::{Bytes, Channel, GroupName, Line, ProcessName, Seconds, Signal};
@@ -33,6 +33,7 @@ struct Common {
     first: i64,
     restart_floor: Seconds,
     confinement: Arc<Confinement>,
+    journal_limits: [Option<RateLimit>; 2],
     capture: [Bytes; 2],
     events: [bool; 2],
     server_url: Option<String>,
@@ -194,6 +195,11 @@ fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
             other => other,
         }
     });
+    let journal_limits = ["stdout", "stderr"].map(|stream| {
+        let key = format!("{stream}_journal_rate_limit");
+        let limit = reader.value(at, &key, names, value::rate_limit);
+        limit.ok().flatten()
+    });
     Common {
         priority,
         autostart,
@@ -210,6 +216,7 @@ fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
         first,
         restart_floor: Seconds(restart_floor.ok().unwrap_or_default()),
         confinement: confinement(reader, at, names).shared(),
+        journal_limits,
         capture,
         events,
         server_url,
@@ -246,6 +253,7 @@ fn process(
             });
         }
         stderr.spec.target = LogTarget::None;
+        stderr.spec.journal = None;
     }
     let command = reader.text(at, "command", names);
     if command == Got::Absent {
@@ -341,8 +349,8 @@ fn stream(
     let configured = match reader.text(at, &key, names) {
         // Expanded once more: an accident of Supervisor's, for which people write %%%% where they mean %.
         Got::Is(text) => match reader.expanded(at, &key, &text, names, &key) {
-            Got::Is(text) => match value::logfile(&text, lookup) {
-                Ok(logfile) => Some(logfile),
+            Got::Is(text) => match value::log_targets(&text, lookup) {
+                Ok(targets) => Some(targets),
                 Err(sentence) => {
                     reader.fail(at, &key, sentence);
                     None
@@ -355,7 +363,16 @@ fn stream(
     let backups = reader.integer(at, &format!("{key}_backups"), names);
     let maxbytes = reader.bytes(at, &format!("{key}_maxbytes"), names);
     let mut syslog = reader.boolean(at, &format!("{stream}_syslog"), names);
-    let mut target = configured.unwrap_or(Logfile::None);
+    let Targets {
+        file: mut target,
+        journal,
+        syslog: listed,
+    } = configured.unwrap_or(Targets {
+        file: Logfile::None,
+        journal: false,
+        syslog: false,
+    });
+    syslog |= listed;
     if target == Logfile::Syslog {
         reader.warnings.push(Line::ConfigWarning {
             text: format!(
@@ -394,6 +411,9 @@ fn stream(
             capture_maxbytes: common.capture[index],
             events: common.events[index],
             syslog,
+            journal: journal.then_some(JournalSpec {
+                limit: common.journal_limits[index],
+            }),
         },
         target,
     }

@@ -24,6 +24,7 @@ pub(super) fn program(group: &str, name: &str) -> ProcessSpec {
         capture_maxbytes: Bytes(0),
         events: false,
         syslog: false,
+        journal: None,
     };
     ProcessSpec {
         name: ProcessName::parse(name).expect("valid"),
@@ -257,7 +258,7 @@ fn show(action: &Action) -> String {
                 ""
             }
         ),
-        Action::Read(of) => format!("read {}", life(of)),
+        Action::Read(of, _) => format!("read {}", life(of)),
         Action::Signal {
             life: of,
             signal,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::bench::{Bench, CAT, config, exited, one, program, start, stop};
 use crate::api::{LogOf, Request, Scope, Target, Ticket};
-use crate::config::spec::LogTarget;
+use crate::config::spec::{JournalSpec, LogTarget};
 use crate::core::{Input, LoadError, LoadReason};
 use crate::domain::{Channel, Errno, Life, Seconds, Signal, SpawnError};
 
@@ -34,6 +34,24 @@ fn rpc_15_what_the_daemon_says_of_itself() {
         let lines = bench.ask(0, request);
         assert!(last(&lines).ends_with(answer), "{lines:?}");
     }
+}
+
+#[test]
+fn a_log_in_the_journal_is_read_from_its_file_if_it_has_one() {
+    let journal = Some(JournalSpec { limit: None });
+    let ask = || Request::LogFile(LogOf::Process("cat".to_owned(), Channel::Stdout));
+    let mut bench = Bench::cat(|spec| spec.stdout.journal = journal);
+    let lines = bench.ask(0, ask());
+    assert!(
+        last(&lines).contains("Journal(JournalOf { group: GroupName(\"cat\"), "),
+        "{lines:?}"
+    );
+    let mut bench = Bench::cat(|spec| {
+        spec.stdout.journal = journal;
+        spec.stdout.target = LogTarget::File(Arc::from(Path::new("/a")));
+    });
+    let lines = bench.ask(0, ask());
+    assert!(last(&lines).ends_with("LogFile(Some(\"/a\"))"), "{lines:?}");
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! The log view: the end of a log, which a script makes follow and search.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use hyper::StatusCode;
@@ -8,7 +7,7 @@ use maud::{Markup, html};
 
 use super::super::answer::Answer;
 use super::super::http::Connection;
-use super::super::logs;
+use super::super::logs::{self, Source};
 use super::super::xmlrpc::apart;
 use super::form::{Form, quoted};
 use super::status::processes;
@@ -210,13 +209,22 @@ async fn read(
     let grant = control::grant(&caller, Permission::ReadLogs)?;
     let control = &connection.shared.control;
     let reply = control.call(caller, grant, Request::LogFile(of)).await?;
-    let path = logs::path(reply).ok_or(FaultCode::NoFile.bare())?;
-    apart(move || look(&path, limit))
+    let source = logs::source(reply);
+    apart(move || look(&source, limit))
         .await
         .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
 }
 
-fn look(path: &Path, limit: u64) -> Result<Found, Fault> {
+fn look(source: &Source, limit: u64) -> Result<Found, Fault> {
+    let path = match source {
+        Source::Nowhere => return Err(FaultCode::NoFile.bare()),
+        Source::File(path) => path,
+        // It has no end that one could stand at, to follow it from there.
+        Source::Journal(of) => {
+            let text = logs::recalled(of, limit)?;
+            return Ok(Found { text, end: None });
+        }
+    };
     let length = i64::try_from(limit).unwrap_or(i64::MAX);
     let (bytes, size, _) = output::tail(path, 0, length);
     if bytes.is_empty() {

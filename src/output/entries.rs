@@ -1,0 +1,319 @@
+//! One stream's way into the journal: its bytes become lines, a line becomes an entry, too many are left out.
+//!
+//! While journald does not read, bytes wait here, and whoever feeds it stops reading, so that the process itself feels
+//! it, as with a slow disk.
+
+use std::time::Instant;
+
+use super::journal::{Journal, Sent, field, field_of};
+use crate::config::spec::{JournalSpec, ProcessSpec, RateLimit};
+use crate::domain::{Channel, Life, Line, ProcessName};
+
+/// A line longer than this becomes several entries, the earlier ones marked `SUPERVISOR_LINE_BREAK=line-max`. As long as
+/// it has no end it is kept, so this is also what one stream may make us keep.
+pub(super) const LINE_BYTES_MAX: usize = 1 << 20;
+/// Room for lines that is kept while none waits.
+const ROOM_KEPT: usize = 4 << 10;
+/// What a line without a priority of its own has: informational, on both streams.
+const PRIORITY: u8 = 6;
+/// The priority of what we say in a stream's place: warning.
+const OURS: u8 = 4;
+
+/// The journal as one stream's log.
+#[derive(Debug)]
+pub(super) struct Entries {
+    name: ProcessName,
+    channel: Channel,
+    /// The fields that every entry has.
+    head: Vec<u8>,
+    /// What has no end yet, or could not be sent yet. Bounded by a line and what is read at once, for nothing is read
+    /// while it waits; at the end of a life, by what its pipe holds besides.
+    held: Vec<u8>,
+    /// So many bytes of `held` are known to have no end of a line.
+    scanned: usize,
+    /// `held` waits for journald.
+    waiting: bool,
+    /// No more bytes will come: what is left is a line.
+    ended: bool,
+    /// The line being made was begun by an entry of this priority.
+    continues: Option<u8>,
+    limiter: Option<Limiter>,
+    /// Bytes lost since the last line about it.
+    lost: u64,
+    entry: Vec<u8>,
+}
+
+impl Entries {
+    pub(super) fn new(
+        life: Life,
+        spec: &ProcessSpec,
+        channel: Channel,
+        journal: JournalSpec,
+    ) -> Self {
+        let mut head = Vec::new();
+        field(
+            &mut head,
+            "SYSLOG_IDENTIFIER",
+            spec.name.as_str().as_bytes(),
+        );
+        field(
+            &mut head,
+            "SUPERVISOR_GROUP",
+            spec.group.as_str().as_bytes(),
+        );
+        field(
+            &mut head,
+            "SUPERVISOR_PROCESS",
+            spec.name.as_str().as_bytes(),
+        );
+        field(&mut head, "SUPERVISOR_STREAM", channel.name().as_bytes());
+        field_of(&mut head, "SUPERVISOR_INCARNATION", &life.incarnation);
+        Self {
+            name: spec.name.clone(),
+            channel,
+            head,
+            held: Vec::new(),
+            scanned: 0,
+            waiting: false,
+            ended: false,
+            continues: None,
+            limiter: journal.limit.map(Limiter::new),
+            lost: 0,
+            entry: Vec::new(),
+        }
+    }
+
+    /// The process is there; nothing was written before.
+    pub(super) fn of_pid(&mut self, pid: i32) {
+        field_of(&mut self.head, "OBJECT_PID", &pid);
+    }
+
+    /// journald is slow, or away for a moment: nothing should be read until it is not.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting
+    }
+
+    /// Takes one chunk.
+    pub(super) fn write(&mut self, data: &[u8], journal: &mut Journal, lines: &mut Vec<Line>) {
+        if !self.held.is_empty() {
+            self.held.extend_from_slice(data);
+            if !self.waiting {
+                self.flush(journal, lines);
+            }
+            return;
+        }
+        let used = self.send(data, journal, lines);
+        self.held.extend_from_slice(&data[used..]);
+    }
+
+    /// Sends what can be sent now.
+    pub(super) fn flush(&mut self, journal: &mut Journal, lines: &mut Vec<Line>) {
+        let mut held = std::mem::take(&mut self.held);
+        let used = self.send(&held, journal, lines);
+        held.drain(..used);
+        if held.capacity() > ROOM_KEPT && held.len() <= ROOM_KEPT {
+            held.shrink_to(ROOM_KEPT);
+        }
+        self.held = held;
+    }
+
+    /// Nothing follows: what has no end is a line all the same.
+    pub(super) fn finish(&mut self, journal: &mut Journal, lines: &mut Vec<Line>) {
+        self.ended = true;
+        if !self.waiting {
+            self.flush(journal, lines);
+        }
+    }
+
+    /// Gives up what waits, and tells what was lost.
+    pub(super) fn close(mut self, journal: &mut Journal, lines: &mut Vec<Line>) {
+        self.finish(journal, lines);
+        self.lost = self.lost.saturating_add(self.held.len() as u64);
+        if self.lost > 0 {
+            lines.push(Line::SinkLost {
+                name: self.name,
+                channel: self.channel.name().to_owned(),
+                path: JOURNAL.to_owned(),
+                lost: self.lost,
+            });
+        }
+    }
+
+    /// Sends lines of `data`; returns how many of its bytes are dealt with.
+    fn send(&mut self, data: &[u8], journal: &mut Journal, lines: &mut Vec<Line>) -> usize {
+        let mut used = 0;
+        self.waiting = false;
+        loop {
+            let rest = &data[used..];
+            let from = std::mem::take(&mut self.scanned).min(rest.len());
+            let reach = rest.len().min(LINE_BYTES_MAX + 1);
+            let end = rest[from.min(reach)..reach]
+                .iter()
+                .position(|&byte| byte == b'\n')
+                .map(|at| from.min(reach) + at);
+            // The length of the line, of what is dealt with by it, and why it ends there.
+            let (length, taken, broken) = match end {
+                Some(at) => (at, at + 1, None),
+                None if rest.len() > LINE_BYTES_MAX => {
+                    (LINE_BYTES_MAX, LINE_BYTES_MAX, Some("line-max"))
+                }
+                None if self.ended && !rest.is_empty() => (rest.len(), rest.len(), Some("eof")),
+                None => {
+                    self.scanned = rest.len();
+                    if self.ended && !self.tell_suppressed(None, journal, lines) {
+                        self.waiting = true;
+                    }
+                    return used;
+                }
+            };
+            let now = Instant::now();
+            if !self.tell_suppressed(Some(now), journal, lines) {
+                self.waiting = true;
+                return used;
+            }
+            if let Some(limiter) = &mut self.limiter
+                && !limiter.has_room()
+            {
+                limiter.suppressed += 1;
+                self.continues = broken.filter(|&why| why == "line-max").map(|_| PRIORITY);
+                used += taken;
+                continue;
+            }
+            let (priority, message) = match self.continues {
+                Some(priority) => (priority, &rest[..length]),
+                None => prefixed(&rest[..length]),
+            };
+            let sent = self.entry(priority, message, broken, journal);
+            if !self.settle(sent, taken, lines) {
+                self.waiting = true;
+                return used;
+            }
+            if let Some(limiter) = &mut self.limiter {
+                limiter.taken += 1;
+            }
+            self.continues = broken.filter(|&why| why == "line-max").map(|_| priority);
+            used += taken;
+        }
+    }
+
+    fn entry(
+        &mut self,
+        priority: u8,
+        message: &[u8],
+        broken: Option<&str>,
+        journal: &mut Journal,
+    ) -> Sent {
+        self.entry.clear();
+        field(&mut self.entry, "MESSAGE", message);
+        field_of(&mut self.entry, "PRIORITY", &priority);
+        if let Some(why) = broken {
+            field(&mut self.entry, "SUPERVISOR_LINE_BREAK", why.as_bytes());
+        }
+        self.entry.extend_from_slice(&self.head);
+        let sent = journal.send(&self.entry);
+        if self.entry.capacity() > ROOM_KEPT {
+            self.entry = Vec::new();
+        }
+        sent
+    }
+
+    /// Counts what is lost, and says that it works again. False: it must be sent again later.
+    fn settle(&mut self, sent: Sent, bytes: usize, lines: &mut Vec<Line>) -> bool {
+        match sent {
+            Sent::Later => return false,
+            Sent::Lost => {
+                // That there is no journal is said once for all, by whoever asks Journal::check.
+                self.lost = self.lost.saturating_add(bytes as u64);
+            }
+            Sent::Done if self.lost > 0 => lines.push(Line::SinkRecovered {
+                name: self.name.clone(),
+                channel: self.channel.name().to_owned(),
+                path: JOURNAL.to_owned(),
+                lost: std::mem::take(&mut self.lost),
+            }),
+            Sent::Done => {}
+        }
+        true
+    }
+
+    /// Begins a new interval if one is over at `now` (or ends the last one, without `now`), and says what was left out in
+    /// it. False: that must be sent again later.
+    fn tell_suppressed(
+        &mut self,
+        now: Option<Instant>,
+        journal: &mut Journal,
+        lines: &mut Vec<Line>,
+    ) -> bool {
+        let Some(limiter) = &mut self.limiter else {
+            return true;
+        };
+        if now.is_some_and(|now| !limiter.is_over(now)) {
+            return true;
+        }
+        let (suppressed, limit) = (limiter.suppressed, limiter.limit);
+        if suppressed > 0 {
+            let text = format!("{suppressed} lines suppressed (rate limit {limit})");
+            let sent = self.entry(OURS, text.as_bytes(), None, journal);
+            if !self.settle(sent, 0, lines) {
+                return false;
+            }
+        }
+        if let Some(limiter) = &mut self.limiter {
+            limiter.begin(now);
+        }
+        true
+    }
+}
+
+/// What stands for a path in lines about the journal.
+const JOURNAL: &str = "the journal";
+
+/// A priority that a line begins with, and the line without it.
+///
+/// # Source
+/// sd-daemon(3): `<0>` to `<7>`.
+fn prefixed(line: &[u8]) -> (u8, &[u8]) {
+    match line {
+        [b'<', digit @ b'0'..=b'7', b'>', rest @ ..] => (digit - b'0', rest),
+        _ => (PRIORITY, line),
+    }
+}
+
+/// Counts lines in intervals, the first of which begins with the first line after the last one is over.
+#[derive(Debug)]
+struct Limiter {
+    limit: RateLimit,
+    begun: Option<Instant>,
+    taken: u32,
+    suppressed: u64,
+}
+
+impl Limiter {
+    fn new(limit: RateLimit) -> Self {
+        Self {
+            limit,
+            begun: None,
+            taken: 0,
+            suppressed: 0,
+        }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.begun
+            .is_none_or(|begun| now.duration_since(begun) >= self.limit.interval)
+    }
+
+    fn begin(&mut self, now: Option<Instant>) {
+        self.begun = now;
+        self.taken = 0;
+        self.suppressed = 0;
+    }
+
+    fn has_room(&self) -> bool {
+        self.taken < self.limit.lines
+    }
+}
+
+#[cfg(test)]
+#[path = "entries_tests.rs"]
+mod tests;

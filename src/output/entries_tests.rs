@@ -1,0 +1,265 @@
+//! Streams into a stand-in for journald: lines, priorities, limits, troubles.
+
+use std::time::Duration;
+
+use super::super::journal::tests::{Entry, StandIn};
+use super::super::testing::{TempDir, eventually, spec};
+use super::*;
+
+struct Bench {
+    dir: TempDir,
+    stand_in: Option<StandIn>,
+    journal: Journal,
+    lines: Vec<Line>,
+}
+
+impl Bench {
+    fn new(what: &str) -> Self {
+        let dir = TempDir::new(what);
+        let path = dir.path("socket");
+        Self {
+            stand_in: Some(StandIn::new(&path)),
+            journal: Journal::at(&path),
+            dir,
+            lines: Vec::new(),
+        }
+    }
+
+    fn read(&self) -> Vec<Entry> {
+        self.stand_in.as_ref().expect("there").all()
+    }
+
+    fn write(&mut self, entries: &mut Entries, data: &[u8]) {
+        entries.write(data, &mut self.journal, &mut self.lines);
+    }
+}
+
+fn entries(limit: Option<(u32, Duration)>) -> Entries {
+    let life = Life {
+        slot: 1,
+        incarnation: 9,
+    };
+    let limit = limit.map(|(lines, interval)| RateLimit { lines, interval });
+    let spec = spec("dog", "pets");
+    Entries::new(life, &spec, Channel::Stderr, JournalSpec { limit })
+}
+
+fn text(entry: &Entry, name: &str) -> String {
+    String::from_utf8_lossy(entry.get(name).map_or(&[], Vec::as_slice)).into_owned()
+}
+
+#[test]
+fn lines_become_entries() {
+    let long = vec![b'y'; 2 * LINE_BYTES_MAX + 3];
+    let long_line = [long.as_slice(), b"\n"].concat();
+    let exact = [&long[..LINE_BYTES_MAX], b"\nx\n"].concat();
+    let parts = "yyy".to_owned();
+    // (what is written, in which chunks; then message, priority and break of each entry)
+    type Expected<'a> = (&'a [u8], &'a str, &'a str);
+    let cases: &[(&[&[u8]], &[Expected<'_>])] = &[
+        (&[b"one\ntwo\n"], &[(b"one", "6", ""), (b"two", "6", "")]),
+        (
+            &[b"o", b"n", b"e\nt", b"wo\n"],
+            &[(b"one", "6", ""), (b"two", "6", "")],
+        ),
+        (
+            &[b"<3>bad\n<7>\n<8>x\n<3\n"],
+            &[
+                (b"bad", "3", ""),
+                (b"", "7", ""),
+                (b"<8>x", "6", ""),
+                (b"<3", "6", ""),
+            ],
+        ),
+        (&[b"<", b"4>late\n"], &[(b"late", "4", "")]),
+        (&[b"\n\r\n"], &[(b"", "6", ""), (b"\r", "6", "")]),
+        (&[b"\0\xff\xfe=\n"], &[(b"\0\xff\xfe=", "6", "")]),
+        (&[b"<5>no end"], &[(b"no end", "5", "eof")]),
+        (
+            &[b"<2>", &long_line],
+            &[
+                (&long[..LINE_BYTES_MAX - 3], "2", "line-max"),
+                (&long[..LINE_BYTES_MAX], "2", "line-max"),
+                (&long[..6], "2", ""),
+            ],
+        ),
+        (
+            &[&exact],
+            &[(&long[..LINE_BYTES_MAX], "6", ""), (b"x", "6", "")],
+        ),
+        (
+            &[&long, b"\n<1>"],
+            &[
+                (&long[..LINE_BYTES_MAX], "6", "line-max"),
+                (&long[..LINE_BYTES_MAX], "6", "line-max"),
+                (parts.as_bytes(), "6", ""),
+                (b"", "1", "eof"),
+            ],
+        ),
+    ];
+    for (number, (chunks, expected)) in cases.iter().enumerate() {
+        let mut bench = Bench::new("entries");
+        let mut log = entries(None);
+        log.of_pid(42);
+        let mut come = Vec::new();
+        for chunk in *chunks {
+            bench.write(&mut log, chunk);
+            come.extend(bench.read());
+        }
+        log.finish(&mut bench.journal, &mut bench.lines);
+        assert!(!log.is_waiting() && log.held.is_empty(), "{number}");
+        come.extend(bench.read());
+        assert_eq!(come.len(), expected.len(), "{number}");
+        for (entry, (message, priority, broken)) in come.iter().zip(*expected) {
+            assert!(entry["MESSAGE"] == *message, "{number}");
+            assert_eq!(text(entry, "PRIORITY"), *priority, "{number}");
+            assert_eq!(text(entry, "SUPERVISOR_LINE_BREAK"), *broken, "{number}");
+            for (name, value) in [
+                ("SYSLOG_IDENTIFIER", "dog"),
+                ("SUPERVISOR_GROUP", "pets"),
+                ("SUPERVISOR_PROCESS", "dog"),
+                ("SUPERVISOR_STREAM", "stderr"),
+                ("SUPERVISOR_INCARNATION", "9"),
+                ("OBJECT_PID", "42"),
+            ] {
+                assert_eq!(text(entry, name), value, "{number}");
+            }
+        }
+        assert_eq!(bench.lines, []);
+    }
+}
+
+#[test]
+fn a_line_that_grows_byte_by_byte_is_looked_at_once() {
+    let mut bench = Bench::new("entries-slow");
+    let mut log = entries(None);
+    for _ in 0..10_000 {
+        bench.write(&mut log, b"x");
+    }
+    assert_eq!(log.scanned, 10_000, "none of it again");
+    bench.write(&mut log, b"\n");
+    assert_eq!(bench.read()[0]["MESSAGE"].len(), 10_000);
+    assert!(log.held.capacity() <= ROOM_KEPT);
+}
+
+#[test]
+fn what_journald_does_not_take_waits_in_order() {
+    let mut bench = Bench::new("entries-stalled");
+    let mut log = entries(None);
+    let mut written = 0;
+    while !log.is_waiting() {
+        bench.write(&mut log, format!("{written}\n").as_bytes());
+        written += 1;
+    }
+    bench.write(&mut log, b"half");
+    log.finish(&mut bench.journal, &mut bench.lines);
+    let mut come: Vec<String> = Vec::new();
+    while log.is_waiting() {
+        come.extend(bench.read().iter().map(|entry| text(entry, "MESSAGE")));
+        log.flush(&mut bench.journal, &mut bench.lines);
+    }
+    come.extend(bench.read().iter().map(|entry| text(entry, "MESSAGE")));
+    let mut expected: Vec<String> = (0..written).map(|number| number.to_string()).collect();
+    expected.push("half".to_owned());
+    assert_eq!(come, expected);
+    log.close(&mut bench.journal, &mut bench.lines);
+    assert_eq!(bench.lines, [], "nothing was lost");
+}
+
+#[test]
+fn a_restart_of_journald_loses_nothing_and_its_end_is_counted() {
+    let mut bench = Bench::new("entries-restart");
+    let mut log = entries(None);
+    bench.write(&mut log, b"one\n");
+    assert_eq!(bench.read().len(), 1);
+    bench.stand_in = None;
+    bench.write(&mut log, b"two\nthree\n");
+    assert!(log.is_waiting());
+    bench.stand_in = Some(StandIn::new(&bench.dir.path("socket")));
+    eventually("it is back", || {
+        log.flush(&mut bench.journal, &mut bench.lines);
+        !log.is_waiting()
+    });
+    let come: Vec<_> = bench
+        .read()
+        .iter()
+        .map(|entry| text(entry, "MESSAGE"))
+        .collect();
+    assert_eq!(come, ["two", "three"]);
+    bench.stand_in = None;
+    bench.write(&mut log, b"four\n");
+    eventually("it is given up", || {
+        log.flush(&mut bench.journal, &mut bench.lines);
+        !log.is_waiting()
+    });
+    bench.write(&mut log, b"5\n");
+    assert_eq!(bench.lines, []);
+    bench.stand_in = Some(StandIn::new(&bench.dir.path("socket")));
+    eventually("it is back", || {
+        bench.write(&mut log, b"6\n");
+        !bench.lines.is_empty()
+    });
+    let Line::SinkRecovered { lost, path, .. } = &bench.lines[0] else {
+        panic!("{:?}", bench.lines);
+    };
+    assert_eq!(path, "the journal");
+    assert!(*lost >= 7, "{lost}");
+}
+
+#[test]
+fn what_waits_at_the_end_is_counted() {
+    let mut bench = Bench::new("entries-end");
+    let mut log = entries(None);
+    while !log.is_waiting() {
+        bench.write(&mut log, b"x\n");
+    }
+    bench.write(&mut log, b"12345");
+    log.close(&mut bench.journal, &mut bench.lines);
+    assert!(
+        matches!(&bench.lines[..], [Line::SinkLost { lost: 7, .. }]),
+        "{:?}",
+        bench.lines
+    );
+}
+
+#[test]
+fn lines_beyond_the_limit_are_left_out_and_counted() {
+    let mut bench = Bench::new("entries-limit");
+    let mut log = entries(Some((3, Duration::from_secs(3600))));
+    for number in 0..10 {
+        bench.write(&mut log, format!("<2>{number}\n").as_bytes());
+    }
+    log.finish(&mut bench.journal, &mut bench.lines);
+    let come = bench.read();
+    let texts: Vec<_> = come.iter().map(|entry| text(entry, "MESSAGE")).collect();
+    assert_eq!(
+        texts,
+        ["0", "1", "2", "7 lines suppressed (rate limit 3/3600s)"]
+    );
+    assert_eq!(text(&come[3], "PRIORITY"), "4");
+    assert_eq!(text(&come[3], "SUPERVISOR_PROCESS"), "dog");
+    log.close(&mut bench.journal, &mut bench.lines);
+    assert_eq!(bench.read().len(), 0, "said once");
+    assert_eq!(bench.lines, [], "left out is not lost");
+}
+
+#[test]
+fn a_new_interval_has_room_again_and_tells_of_the_last() {
+    let mut bench = Bench::new("entries-interval");
+    let mut log = entries(Some((1, Duration::from_millis(20))));
+    let mut texts = Vec::new();
+    let mut number = 0;
+    eventually("a second interval", || {
+        bench.write(&mut log, format!("{number}\n").as_bytes());
+        number += 1;
+        texts.extend(bench.read().iter().map(|entry| text(entry, "MESSAGE")));
+        texts.len() >= 3
+    });
+    assert_eq!(texts[0], "0");
+    let last = number - 1;
+    assert_eq!(
+        texts[1],
+        format!("{} lines suppressed (rate limit 1/20ms)", last - 1)
+    );
+    assert_eq!(texts[2], last.to_string());
+}

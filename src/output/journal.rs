@@ -1,0 +1,300 @@
+//! Entries to journald over its native protocol, without ever blocking. The only place that knows that protocol.
+//!
+//! An entry is one datagram, or a sealed memory file where it is too large for one. It knows nothing of streams: whoever
+//! sends keeps what could not be sent yet, so nothing waits in here.
+
+use std::fmt::Write as _;
+use std::io::{IoSlice, Write as _};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno as Code;
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, send, sendmsg,
+    setsockopt, socket, sockopt,
+};
+use nix::sys::stat::{SFlag, fstat};
+
+use crate::domain::Line;
+use crate::sys::place::errno;
+
+/// Where journald reads.
+const SOCKET: &str = "/run/systemd/journal/socket";
+/// What the kernel may keep for journald to read, as much as systemd's own senders ask for.
+const SEND_BUFFER_BYTES: usize = 8 << 20;
+/// How long journald may be gone before what comes is counted as lost. It is gone for a moment when it is started anew;
+/// while it is there and does not read, there is no limit, as for a disk.
+const AWAY_WAIT: Duration = Duration::from_millis(if cfg!(test) { 1000 } else { 10_000 });
+/// How often a journald that is gone is looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// What came of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// journald has it, or will when it reads.
+    Done,
+    /// It must be sent again later: see [`Journal::is_full`] for when.
+    Later,
+    /// There is no journald: it should be counted as lost.
+    Lost,
+}
+
+/// The way to journald.
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    socket: Option<OwnedFd>,
+    /// The socket has no room: writing to it is to be waited for.
+    full: bool,
+    /// Somebody waits for that room, with the socket that there is now.
+    pub(super) polled: bool,
+    /// When it was found to be gone; none: it is there, or was never looked for.
+    away: Option<(Instant, Code)>,
+    /// It was there once, so it may come back.
+    known: bool,
+    look_at: Option<Instant>,
+    told: bool,
+}
+
+impl Journal {
+    pub(super) fn new() -> Self {
+        Self::at(Path::new(SOCKET))
+    }
+
+    pub(super) fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            socket: None,
+            full: false,
+            polled: false,
+            away: None,
+            known: false,
+            look_at: None,
+            told: false,
+        }
+    }
+
+    /// For waiting until there is room.
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.as_ref().map(AsFd::as_fd)
+    }
+
+    /// What is [`Sent::Later`] waits for room; else it waits for time to pass.
+    pub(super) fn is_full(&self) -> bool {
+        self.full && self.socket.is_some()
+    }
+
+    /// Sends one entry.
+    pub(super) fn send(&mut self, entry: &[u8]) -> Sent {
+        self.full = false;
+        if self.socket.is_none()
+            && let Err(sent) = self.find()
+        {
+            return sent;
+        }
+        match self.put(entry) {
+            Err(Code::ECONNREFUSED | Code::ECONNRESET | Code::ENOTCONN | Code::EPIPE) => {
+                // journald may have been started anew: one more try with a new socket.
+                self.forget();
+                if let Err(sent) = self.find() {
+                    return sent;
+                }
+                let again = self.put(entry);
+                self.judge(again)
+            }
+            first => self.judge(first),
+        }
+    }
+
+    fn judge(&mut self, result: Result<(), Code>) -> Sent {
+        match result {
+            Ok(()) => {
+                self.away = None;
+                Sent::Done
+            }
+            Err(Code::EAGAIN) => {
+                self.away = None;
+                self.full = true;
+                Sent::Later
+            }
+            // Memory is short, or so many memory files are on their way: that passes while journald reads.
+            Err(
+                Code::ENOBUFS | Code::ENOMEM | Code::ETOOMANYREFS | Code::EMFILE | Code::ENFILE,
+            ) => Sent::Later,
+            Err(error) => {
+                self.forget();
+                self.miss(error)
+            }
+        }
+    }
+
+    /// Connects, for [`Journal::check`] to tell whether it is there.
+    pub(super) fn look(&mut self) {
+        if self.socket.is_none() {
+            // What came of it is kept in `away`.
+            let _ = self.find();
+        }
+    }
+
+    /// Connects, not too often.
+    fn find(&mut self) -> Result<(), Sent> {
+        let now = Instant::now();
+        if let (Some((_, error)), Some(at)) = (self.away, self.look_at)
+            && now < at
+        {
+            return Err(self.miss(error));
+        }
+        match connected(&self.path) {
+            Ok(fd) => {
+                self.socket = Some(fd);
+                self.known = true;
+                self.look_at = None;
+                Ok(())
+            }
+            Err(error) => {
+                self.look_at = Some(now + LOOK_AGAIN);
+                Err(self.miss(error))
+            }
+        }
+    }
+
+    fn miss(&mut self, error: Code) -> Sent {
+        let now = Instant::now();
+        let (since, _) = *self.away.get_or_insert((now, error));
+        // Where there never was one, there is nothing to wait for.
+        if self.known && now.duration_since(since) < AWAY_WAIT {
+            Sent::Later
+        } else {
+            self.known = false;
+            Sent::Lost
+        }
+    }
+
+    fn forget(&mut self) {
+        // It leaves any epoll set as it is closed, for nobody else has it.
+        self.socket = None;
+        self.polled = false;
+    }
+
+    /// What is to be said of it, if that has changed since the last call.
+    pub(super) fn check(&mut self) -> Option<Line> {
+        match self.away {
+            Some((_, error)) if !self.known && !self.told => {
+                self.told = true;
+                Some(Line::JournalAway {
+                    error: errno(error),
+                })
+            }
+            None if self.told => {
+                self.told = false;
+                Some(Line::JournalBack {})
+            }
+            Some(_) | None => None,
+        }
+    }
+
+    fn put(&self, entry: &[u8]) -> Result<(), Code> {
+        let fd = self.socket.as_ref().ok_or(Code::ENOTCONN)?.as_raw_fd();
+        match again(|| send(fd, entry, FLAGS).map(drop)) {
+            Err(Code::EMSGSIZE) => put_file(fd, entry),
+            other => other,
+        }
+    }
+}
+
+/// Whether standard output is the journal, by what systemd says of it: JOURNAL_STREAM names the device and inode of
+/// standard output, or of standard error if both are, each with a socket of its own.
+///
+/// # Source
+/// systemd.exec(5), `$JOURNAL_STREAM`.
+pub(super) fn is_stdout() -> bool {
+    let names = |fd: BorrowedFd<'_>, stream: &str| {
+        fstat(fd).is_ok_and(|stat| format!("{}:{}", stat.st_dev, stat.st_ino) == stream)
+    };
+    let is_socket = |fd: BorrowedFd<'_>| {
+        fstat(fd).is_ok_and(|stat| crate::sys::place::kind(&stat) == SFlag::S_IFSOCK)
+    };
+    std::env::var("JOURNAL_STREAM").is_ok_and(|stream| {
+        let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+        names(stdout.as_fd(), &stream)
+            || (names(stderr.as_fd(), &stream) && is_socket(stdout.as_fd()))
+    })
+}
+
+const FLAGS: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
+
+fn again(mut call: impl FnMut() -> Result<(), Code>) -> Result<(), Code> {
+    loop {
+        match call() {
+            Err(Code::EINTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Sends what is too large for a datagram as a memory file that nobody can change any more.
+///
+/// # Source
+/// systemd, “Native Journal Protocol”: an empty datagram with one sealed memfd.
+fn put_file(fd: RawFd, entry: &[u8]) -> Result<(), Code> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let memory = memfd_create("journal-entry", flags)?;
+    let mut file = std::fs::File::from(memory);
+    file.write_all(entry)
+        .map_err(|error| Code::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    let seals = SealFlag::F_SEAL_SHRINK
+        | SealFlag::F_SEAL_GROW
+        | SealFlag::F_SEAL_WRITE
+        | SealFlag::F_SEAL_SEAL;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+    let fds = [file.as_raw_fd()];
+    let rights = [ControlMessage::ScmRights(&fds)];
+    let nothing = [IoSlice::new(&[])];
+    again(|| sendmsg::<()>(fd, &nothing, &rights, FLAGS, None).map(drop))
+}
+
+fn connected(path: &Path) -> Result<OwnedFd, Code> {
+    let fd = socket(
+        AddressFamily::Unix,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+        None,
+    )?;
+    // Without the right to it, as much as everybody may have; with neither, less is on its way at once.
+    if setsockopt(&fd, sockopt::SndBufForce, &SEND_BUFFER_BYTES).is_err() {
+        let _ = setsockopt(&fd, sockopt::SndBuf, &SEND_BUFFER_BYTES);
+    }
+    connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(fd)
+}
+
+/// Appends one field. A value with a newline is written with its length, so it may hold any bytes.
+///
+/// # Source
+/// systemd, “Native Journal Protocol”.
+pub(super) fn field(entry: &mut Vec<u8>, name: &str, value: &[u8]) {
+    entry.extend_from_slice(name.as_bytes());
+    if value.contains(&b'\n') {
+        entry.push(b'\n');
+        entry.extend_from_slice(&(value.len() as u64).to_le_bytes());
+    } else {
+        entry.push(b'=');
+    }
+    entry.extend_from_slice(value);
+    entry.push(b'\n');
+}
+
+/// The same with a value that is printed.
+pub(super) fn field_of(entry: &mut Vec<u8>, name: &str, value: &dyn std::fmt::Display) {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{value}");
+    field(entry, name, text.as_bytes());
+}
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+pub(super) mod tests;

@@ -1063,11 +1063,14 @@ impl Stage {
             }
             _ => {
                 let supervisor = self.daemon()?.pid();
-                // The child is seen before its exec too; what is asked for is the program.
+                // The child is seen before its exec too, and in the midst of it, when /proc has the new file but no
+                // environment yet; what is asked for is the program. Each has some environment: SUPERVISOR_ENABLED.
                 if name != "supervisord" {
+                    let before = fs::read_link(format!("/proc/{supervisor}/exe")).ok();
                     wait_for("the program is executed", LIMIT, || {
-                        fs::read_link(format!("/proc/{pid}/exe")).ok()
-                            != fs::read_link(format!("/proc/{supervisor}/exe")).ok()
+                        fs::read_link(format!("/proc/{pid}/exe"))
+                            .is_ok_and(|exe| Some(exe) != before)
+                            && !proc::environ(pid).is_empty()
                     })?;
                 }
                 rest[1..]

@@ -22,6 +22,8 @@ mod python;
 pub mod render;
 pub mod search;
 pub mod spec;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod value;
 
 pub use glob::fits;

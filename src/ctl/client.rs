@@ -97,7 +97,7 @@ impl Place {
         } else {
             return Err(Failure::Value(format!(
                 "Port could not be cast to integer value as {}",
-                super::render::quoted(port)
+                crate::domain::python_repr(port)
             )));
         };
         Ok(Self::Tcp {

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::render::quoted;
 use crate::config::ctl::CtlSpec;
 use crate::config::getopt::{Given, Opt, getopt};
+use crate::domain::python_repr;
 
 /// Everything that decides how we behave.
 #[derive(Clone, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl CommandLine {
                     return Err(format!(
                         "invalid value for {} {value}: value {value} is not a URL",
                         option.spelled,
-                        value = quoted(&value)
+                        value = python_repr(&value)
                     ));
                 }
                 once(&mut self.url, value, option)

@@ -1,12 +1,10 @@
 //! Values → the text or JSON that people and scripts read. Talks to nobody, prints nothing.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 
 use super::reply::{Configured, Process};
 use crate::api::xmlrpc::WireFault;
-use crate::domain::Namespec;
+use crate::domain::{Namespec, python_repr};
 
 /// Version of everything that `--json` prints. It rises when something that was there changes its meaning or goes away.
 const SCHEMA: u32 = 1;
@@ -15,38 +13,9 @@ const NAME_COLUMNS_MIN: usize = 30;
 /// Width of the list of actions.
 const HELP_COLUMNS: usize = 79;
 
-/// A text as Python's `repr` shows it.
-pub(super) fn quoted(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') {
-        '"'
-    } else {
-        '\''
-    };
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push(quote);
-    for character in text.chars() {
-        match character {
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            _ if character == quote => {
-                out.push('\\');
-                out.push(quote);
-            }
-            _ if character.is_control() => {
-                let _ = write!(out, "\\x{:02x}", u32::from(character));
-            }
-            _ => out.push(character),
-        }
-    }
-    out.push(quote);
-    out
-}
-
 /// A fault as Python's `repr` shows it.
 pub(super) fn fault(fault: &WireFault) -> String {
-    format!("<Fault {}: {}>", fault.code, quoted(&fault.text))
+    format!("<Fault {}: {}>", fault.code, python_repr(&fault.text))
 }
 
 /// The table of `status`, one line per process.
@@ -134,21 +103,6 @@ pub(super) fn json(value: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quoted_as_python_does() {
-        let table = [
-            ("plain", "'plain'"),
-            ("it's", "\"it's\""),
-            ("it's \"x\"", "'it\\'s \"x\"'"),
-            ("a\n\t\\\x1b", "'a\\n\\t\\\\\\x1b'"),
-            ("é", "'é'"),
-            ("", "''"),
-        ];
-        for (given, expected) in table {
-            assert_eq!(quoted(given), expected);
-        }
-    }
 
     #[test]
     fn ctl_25_columns() {

@@ -269,10 +269,9 @@ fn result(result: &TargetResult) -> Value {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::config::spec::{
-        AutoRestart, GroupKind, GroupSpec, ProcessKind, ProcessSpec, UserRef,
-    };
-    use crate::domain::{Bytes, ProcessName, Seconds, Signal, SupervisorState};
+    use crate::config::spec::{GroupKind, GroupSpec, ProcessSpec, UserRef};
+    use crate::config::testing::{log_spec, program};
+    use crate::domain::{Bytes, ProcessName, SupervisorState};
 
     /// A running process.
     pub(in super::super) fn cat() -> ProcessView {
@@ -421,43 +420,20 @@ pub(super) mod tests {
     #[test]
     fn rpc_25_fields_of_config_info() {
         let log = |target| LogSpec {
-            target,
             maxbytes: Bytes(52_428_800),
             backups: 10,
-            capture_maxbytes: Bytes(0),
-            events: false,
-            syslog: false,
-            journal: None,
+            ..log_spec(target)
         };
-        let name = ProcessName::parse("b").expect("valid");
         let process = Arc::new(ProcessSpec {
-            group: GroupName::from(&name),
-            name,
-            command: "/bin/cat".into(),
             directory: Some(Path::new("/tmp").into()),
-            umask: None,
-            priority: 999,
-            autostart: true,
-            autorestart: AutoRestart::Unexpected,
-            startsecs: Seconds(1),
-            startretries: 3,
             exitcodes: [0, 2].into(),
-            stopsignal: Signal::parse("TERM").expect("valid"),
-            stopwaitsecs: Seconds(10),
-            stopasgroup: false,
-            killasgroup: false,
             user: Some(UserRef {
                 name: "root".to_owned(),
                 uid: 0,
             }),
-            redirect_stderr: false,
             stdout: log(LogTarget::None),
             stderr: log(LogTarget::Auto),
-            environment: [].into(),
-            server_url: None,
-            kind: ProcessKind::Program,
-            restart_floor: Seconds(1),
-            confinement: crate::config::spec::Confinement::none(),
+            ..program("b", "b")
         });
         let group = Arc::new(GroupSpec {
             name: process.group.clone(),

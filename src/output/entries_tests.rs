@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::super::journal::tests::{Entry, StandIn};
-use super::super::testing::{TempDir, eventually, spec};
+use super::super::testing::{TempDir, eventually};
 use super::*;
+use crate::config::testing::program;
 
 struct Bench {
     dir: TempDir,
@@ -40,7 +41,7 @@ fn entries(limit: Option<(u32, Duration)>) -> Entries {
         incarnation: 9,
     };
     let limit = limit.map(|(lines, interval)| RateLimit { lines, interval });
-    let spec = spec("dog", "pets");
+    let spec = program("pets", "dog");
     Entries::new(life, &spec, Channel::Stderr, JournalSpec { limit })
 }
 

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::super::journal::tests::StandIn;
-use super::super::testing::{self, TempDir, eventually};
+use super::super::testing::{TempDir, eventually};
 use super::super::{Options, OutputHandle, start};
 use super::*;
 use crate::api::Ticket;
 use crate::config::spec::{FcgiSocket, JournalSpec, ProcessKind};
+use crate::config::testing::program;
 use crate::domain::{Bytes, Level};
 
 const LIFE: Life = Life {
@@ -20,7 +21,7 @@ const LIFE: Life = Life {
 };
 
 fn spec(name: &str) -> ProcessSpec {
-    testing::spec(name, name)
+    program(name, name)
 }
 
 /// What came of one `Report::Wrote`: channel, bytes, captured.

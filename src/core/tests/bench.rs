@@ -6,53 +6,15 @@ use std::sync::Arc;
 use crate::api::{Caller, Grant, Permission, Reply, Request, Scope, Target, Ticket};
 use crate::config::key::RESULT_HANDLER;
 use crate::config::spec::{
-    AutoRestart, Config, DaemonSpec, GroupKind, GroupSpec, LogSpec, LogTarget, Order, ProcessKind,
-    ProcessSpec, ReadyWhen,
+    Config, DaemonSpec, GroupKind, GroupSpec, Order, ProcessKind, ProcessSpec, ReadyWhen,
 };
 use crate::core::{Action, Fleet, Identity, Input, Snapshot};
 use crate::domain::{
     Bytes, Envelope, EventKind, ExitStatus, GroupName, Level, Life, Namespec, Now, ProcessName,
-    Seconds, Signal, Tick, Wall, payload,
+    Seconds, Tick, Wall, payload,
 };
 
-/// A program with Supervisor's defaults.
-pub(super) fn program(group: &str, name: &str) -> ProcessSpec {
-    let log = LogSpec {
-        target: LogTarget::None,
-        maxbytes: Bytes(0),
-        backups: 0,
-        capture_maxbytes: Bytes(0),
-        events: false,
-        syslog: false,
-        journal: None,
-    };
-    ProcessSpec {
-        name: ProcessName::parse(name).expect("valid"),
-        group: GroupName::parse(group).expect("valid"),
-        command: Arc::from("/bin/cat"),
-        directory: None,
-        umask: None,
-        priority: 999,
-        autostart: true,
-        autorestart: AutoRestart::Unexpected,
-        startsecs: Seconds(1),
-        startretries: 3,
-        exitcodes: Arc::from([0]),
-        stopsignal: Signal::TERM,
-        stopwaitsecs: Seconds(10),
-        stopasgroup: false,
-        killasgroup: false,
-        user: None,
-        redirect_stderr: false,
-        stdout: log.clone(),
-        stderr: log,
-        environment: Arc::from([]),
-        server_url: None,
-        kind: ProcessKind::Program,
-        restart_floor: Seconds(1),
-        confinement: crate::config::spec::Confinement::none(),
-    }
-}
+pub(super) use crate::config::testing::program;
 
 /// The configuration of these groups: (priority, processes).
 pub(super) fn config(groups: Vec<(i64, Vec<ProcessSpec>)>) -> Arc<Config> {

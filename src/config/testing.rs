@@ -1,0 +1,49 @@
+//! For tests of every room: a program's specification with Supervisor's defaults. A new field is filled in here, once.
+
+use std::sync::Arc;
+
+use super::spec::{AutoRestart, Confinement, LogSpec, LogTarget, ProcessKind, ProcessSpec};
+use crate::domain::{Bytes, GroupName, ProcessName, Seconds, Signal};
+
+/// A stream without anything but this target.
+pub(crate) fn log_spec(target: LogTarget) -> LogSpec {
+    LogSpec {
+        target,
+        maxbytes: Bytes(0),
+        backups: 0,
+        capture_maxbytes: Bytes(0),
+        events: false,
+        syslog: false,
+        journal: None,
+    }
+}
+
+/// A plain program, `/bin/cat`, that writes nowhere.
+pub(crate) fn program(group: &str, name: &str) -> ProcessSpec {
+    ProcessSpec {
+        name: ProcessName::parse(name).expect("valid"),
+        group: GroupName::parse(group).expect("valid"),
+        command: Arc::from("/bin/cat"),
+        directory: None,
+        umask: None,
+        priority: 999,
+        autostart: true,
+        autorestart: AutoRestart::Unexpected,
+        startsecs: Seconds(1),
+        startretries: 3,
+        exitcodes: Arc::from([0]),
+        stopsignal: Signal::TERM,
+        stopwaitsecs: Seconds(10),
+        stopasgroup: false,
+        killasgroup: false,
+        user: None,
+        redirect_stderr: false,
+        stdout: log_spec(LogTarget::None),
+        stderr: log_spec(LogTarget::None),
+        environment: Arc::from([]),
+        server_url: None,
+        kind: ProcessKind::Program,
+        restart_floor: Seconds(1),
+        confinement: Confinement::none(),
+    }
+}

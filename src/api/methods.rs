@@ -586,6 +586,26 @@ pub const METHODS: &[Method] = {
                 Ok(Bound::Engine(Request::RollingRestart { targets, at_once }))
             },
         },
+        Method {
+            names: &["supervisord.upgrade"],
+            params: &[],
+            returns: Bool,
+            result: DONE,
+            faults: &[Failed],
+            permission: Shutdown,
+            doc: "Replace the daemon by what now stands where it was started from, in place: programs go on and stay its children, with their pipes, logs and states. The answer comes when the other has agreed to take over, and before it does; see getGeneration. If it does not agree, or if something is under way that it could not go on with, nothing changes.",
+            bind: |_| Ok(Bound::Engine(Request::Upgrade)),
+        },
+        Method {
+            names: &["supervisord.getGeneration"],
+            params: &[],
+            returns: Struct,
+            result: "generation: how often the daemon was replaced in place since its start; upgrading: whether that is just about to happen",
+            faults: &[],
+            permission: Status,
+            doc: "Tell how often the daemon was replaced in place.",
+            bind: |_| Ok(Bound::Engine(Request::Generation)),
+        },
         // What the plug-in supervisor_twiddler offers
         Method {
             names: &["twiddler.getAPIVersion"],

@@ -89,6 +89,11 @@ pub enum Request {
     Shutdown,
     /// → [`Reply::Done`], then everything stops and starts again; CANT_REREAD if the file is broken.
     Restart,
+    /// → [`Reply::Done`] once the program that the daemon was started from has agreed to take over, which it then does;
+    /// FAILED.
+    Upgrade,
+    /// → [`Reply::Generation`]
+    Generation,
     /// → [`Reply::LogFile`] or [`Reply::Journal`]; BAD_NAME.
     LogFile(LogOf),
     /// → [`Reply::Done`]; NO_FILE, FAILED.
@@ -193,6 +198,13 @@ pub enum Reply {
     Journal(JournalOf),
     /// Names of groups.
     Names(Vec<GroupName>),
+    /// How often the daemon was replaced in place.
+    Generation {
+        /// So often.
+        generation: u32,
+        /// It is about to be once more.
+        is_upgrading: bool,
+    },
     /// Processes of one group that are there since, and that are no more.
     Scaled {
         /// The group.

@@ -49,6 +49,20 @@ pub enum Action {
     Resolve(Life, Arc<ProcessSpec>),
     /// Make pipes and open logs; answer [`super::Input::Prepared`] or `SpawnFailed`.
     Prepare(Life, Arc<ProcessSpec>, LogPaths),
+    /// Take a life over that a predecessor began. Not answered.
+    Adopt {
+        /// Which.
+        life: Life,
+        /// The kernel's number.
+        pid: i32,
+        /// Its configuration.
+        spec: Arc<ProcessSpec>,
+        /// Where its streams are written.
+        logs: LogPaths,
+    },
+    /// Ask the program that this image was started from whether it can take over; answer
+    /// [`super::Input::SuccessorExamined`], and if it can, hand over.
+    Upgrade(Ticket),
     /// Put the read ends where a successor finds them (a no-op where there is no such place).
     Keep(Life),
     /// Run it; answer [`super::Input::Spawned`] or `SpawnFailed`.

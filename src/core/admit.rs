@@ -115,6 +115,18 @@ impl Fleet {
                     return Admission::Taken;
                 }
             },
+            Request::Upgrade => match whole(scope).and_then(|()| self.upgradable()) {
+                Err(fault) => Err(fault),
+                Ok(()) => {
+                    self.is_upgrading = true;
+                    out.push(Action::Upgrade(ticket));
+                    return Admission::Taken;
+                }
+            },
+            Request::Generation => Ok(Reply::Generation {
+                generation: self.generation,
+                is_upgrading: self.is_upgrading,
+            }),
             Request::Shutdown => match whole(scope) {
                 Err(fault) => Err(fault),
                 Ok(()) => return Admission::Shutdown,
@@ -465,6 +477,7 @@ fn deed(request: &Request) -> Option<(&'static str, String)> {
         | Request::AllProcessInfo
         | Request::AllConfigInfo
         | Request::GroupNames
+        | Request::Generation
         | Request::LogFile(_) => None,
         Request::Start { target, .. } => Some(("start", typed(target))),
         Request::Stop { target, .. } => Some(("stop", typed(target))),
@@ -474,6 +487,7 @@ fn deed(request: &Request) -> Option<(&'static str, String)> {
         Request::RemoveGroup(name) => Some(("remove", name.clone())),
         Request::Shutdown => Some(("shutdown", String::new())),
         Request::Restart => Some(("restart", String::new())),
+        Request::Upgrade => Some(("upgrade", String::new())),
         Request::ClearDaemonLog => Some(("clear-log", String::new())),
         Request::ClearLogs(target) => Some(("clear-logs", typed(target))),
         Request::WriteStdin { name, .. } => Some(("write-stdin", name.clone())),

@@ -47,6 +47,10 @@ pub struct Fleet {
     pub(super) began: bool,
     /// Nothing is left to do.
     pub(super) finished: bool,
+    /// Images of the daemon before this one that it was handed over from, one to the next.
+    pub(super) generation: u32,
+    /// A successor was found good and will take over.
+    pub(super) is_upgrading: bool,
     pub(super) names: Names,
     /// AUTO logs made for groups of `last_read`, by place of the process.
     pub(super) made: BTreeMap<GroupName, Vec<LogPaths>>,
@@ -97,6 +101,8 @@ impl Fleet {
             mood: SupervisorState::Running,
             began: false,
             finished: false,
+            generation: 0,
+            is_upgrading: false,
             made: BTreeMap::new(),
             groups: Groups::new(),
             seats: Seats::default(),
@@ -169,6 +175,10 @@ impl Fleet {
             } => self.wrote(life, channel, data, captured, out),
             Input::Said(life, said) => self.said(life, said, out),
             Input::NotDelivered(life, error) => self.not_delivered(life, error, out),
+            Input::SuccessorExamined { ticket, result } => {
+                self.successor_examined(ticket, result, out);
+            }
+            Input::Resumed { is_new } => self.resumed(is_new, now, out),
             Input::Received(signal) => self.received(signal, now, out),
         }
         for tick in self.ticks.look(now) {

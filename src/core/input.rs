@@ -80,6 +80,18 @@ pub enum Input {
         /// ESRCH: it is gone already.
         result: Result<(), Errno>,
     },
+    /// Whether another image of the daemon can take over, see [`super::Action::Upgrade`].
+    SuccessorExamined {
+        /// Of the request; none: it was answered before, and the plan has come to nothing since.
+        ticket: Option<Ticket>,
+        /// Why not.
+        result: Result<(), String>,
+    },
+    /// In place of [`Input::Began`]: a predecessor has handed over.
+    Resumed {
+        /// To another image, not to the same one because the exec failed.
+        is_new: bool,
+    },
     /// The deadline of [`super::Fleet::next_deadline`] has come.
     DeadlineReached,
     /// A client asks.

@@ -20,6 +20,7 @@ mod roster;
 mod serve;
 mod snapshot;
 mod stage;
+mod succession;
 mod survey;
 mod tick;
 mod ticket;

@@ -26,6 +26,8 @@ pub struct Snapshot {
     mood: SupervisorState,
     began: bool,
     finished: bool,
+    generation: u32,
+    is_upgrading: bool,
     names: Names,
     made: Vec<(GroupName, Vec<LogPaths>)>,
     /// In the order in which they were added.
@@ -105,6 +107,8 @@ impl Fleet {
             mood: self.mood,
             began: self.began,
             finished: self.finished,
+            generation: self.generation,
+            is_upgrading: self.is_upgrading,
             names: self.names.clone(),
             made: self
                 .made
@@ -139,6 +143,8 @@ impl Fleet {
         fleet.mood = snapshot.mood;
         fleet.began = snapshot.began;
         fleet.finished = snapshot.finished;
+        fleet.generation = snapshot.generation;
+        fleet.is_upgrading = snapshot.is_upgrading;
         fleet.names = snapshot.names;
         fleet.made = snapshot.made.into_iter().collect();
         fleet.serial = snapshot.serial;

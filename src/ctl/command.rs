@@ -169,6 +169,10 @@ pub(super) const ACTIONS: &[Action] = &[
              update all\t\tReload config and add/remove as necessary, and will restart affected programs\n\
              update <gname> [...]\tUpdate specific groups",
         ),
+    action("upgrade", live::upgrade).own().help(
+        "upgrade\t\t\tReplace the daemon by the version that is installed now; processes go on untouched\n\
+         Note: if the installed version cannot take over, it says why and nothing changes.",
+    ),
     action("version", daemon::version)
         .help("version\t\t\tShow the version of the remote supervisord process")
         .ours("version --json\t\tThe same as one line of JSON"),

@@ -1,14 +1,21 @@
-//! Actions that change groups while they run: `scale`, `serialrestart`. The server is one of ours, or cannot do it.
+//! Actions that change what runs without stopping it: `scale`, `serialrestart`, `upgrade`. The server is one of ours, or cannot do it.
+
+use std::time::{Duration, Instant};
 
 use super::exit;
 use super::failure::Failure;
 use super::process::{self, START};
-use super::reply::{self, Outcome, Process, Scaled};
+use super::reply::{self, Generation, Outcome, Process, Scaled};
 use super::session::Session;
 use crate::api::FaultCode;
 use crate::api::xmlrpc::Value;
 use crate::config;
 use crate::domain::Namespec;
+
+/// How long an upgrade may take before nobody waits for it any more.
+const UPGRADE_WITHIN: Duration = Duration::from_secs(60);
+/// Between two looks at it.
+const UPGRADE_PAUSE: Duration = Duration::from_millis(20);
 
 /// `scale program count`
 pub(super) fn scale(session: &mut Session, arguments: &str) -> Result<(), Failure> {
@@ -107,6 +114,55 @@ pub(super) fn serialrestart(session: &mut Session, arguments: &str) -> Result<()
         Ok(answer) => outcomes(session, &reply::all(&answer, Outcome::read)?),
         Err(failure) => refused(session, "serialrestart", failure),
     }
+}
+
+/// `upgrade`
+pub(super) fn upgrade(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+    if !session.is_up()? {
+        return Ok(());
+    }
+    if !arguments.is_empty() {
+        return session.usage(
+            "upgrade",
+            "Error: upgrade accepts no arguments",
+            exit::INVALID_ARGUMENTS,
+        );
+    }
+    let before = match generation(session) {
+        Ok(now) => now.generation,
+        Err(failure) => return refused(session, "upgrade", failure),
+    };
+    if let Err(failure) = session.call("supervisord.upgrade", Vec::new()) {
+        return refused(session, "upgrade", failure);
+    }
+    let until = Instant::now() + UPGRADE_WITHIN;
+    loop {
+        // While one makes way for the other, a connection may be cut off.
+        match generation(session) {
+            Ok(now) if now.generation > before => break,
+            Ok(now) if !now.is_upgrading => {
+                session.complain("upgrade: ERROR (given up; the daemon's log says why)")?;
+                session.exit = exit::GENERIC;
+                return Ok(());
+            }
+            Err(failure) if Instant::now() >= until => return Err(failure),
+            Ok(_) if Instant::now() >= until => {
+                session.complain("upgrade: ERROR (still under way; the daemon's log says more)")?;
+                session.exit = exit::GENERIC;
+                return Ok(());
+            }
+            Ok(_) | Err(_) => std::thread::sleep(UPGRADE_PAUSE),
+        }
+    }
+    let version = session.call("supervisor.getSupervisorVersion", Vec::new())?;
+    session.say(&format!(
+        "Upgraded supervisord, now {}",
+        reply::as_text(&version)?
+    ))
+}
+
+fn generation(session: &mut Session) -> Result<Generation, Failure> {
+    Generation::read(&session.call("supervisord.getGeneration", Vec::new())?)
 }
 
 /// The names that a word means to the server; an error says what there is none of.

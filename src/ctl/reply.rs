@@ -204,6 +204,22 @@ impl Scaled {
     }
 }
 
+/// How often the daemon was replaced in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Generation {
+    pub(super) generation: i64,
+    pub(super) is_upgrading: bool,
+}
+
+impl Generation {
+    pub(super) fn read(value: &Value) -> Result<Self, Failure> {
+        Ok(Self {
+            generation: int(value, "generation")?,
+            is_upgrading: boolean(value, "upgrading")?,
+        })
+    }
+}
+
 fn unexpected(wanted: &str) -> Failure {
     Failure::Garbage(format!("{wanted} expected"))
 }

@@ -36,6 +36,12 @@ impl Machine {
         })
     }
 
+    /// The machine as an earlier image of this process saw it, from its working directory.
+    #[must_use]
+    pub const fn seen_from(cwd: String) -> Self {
+        Self { cwd }
+    }
+
     /// An empty path names nothing, not the working directory.
     fn full(&self, path: &str) -> PathBuf {
         if path.is_empty() {

@@ -7,5 +7,6 @@ mod pidfile;
 mod reload;
 mod round;
 mod start;
+mod succession;
 
 pub use start::run;

@@ -47,6 +47,13 @@ impl Pidfile {
     }
 }
 
+impl Pidfile {
+    /// Leaves the file where it is.
+    pub(super) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
 impl Drop for Pidfile {
     fn drop(&mut self) {
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;

@@ -1,5 +1,8 @@
-//! One round of the daemon: from a configuration to the end of everything it started. `reload` begins another.
+//! One round of the daemon: from a configuration to the end of everything it started. `reload` begins another; so does an
+//! upgrade, in another image of the process and with everything running.
 
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -7,15 +10,19 @@ use super::fatal::Fatal;
 use super::machine::Machine;
 use super::pidfile::Pidfile;
 use super::reload::{compose, reload};
+use super::succession::{self, Handover};
+use crate::config::lookup::Lookup as _;
 use crate::config::options::DaemonOptions;
 use crate::config::spec::{Config, DaemonSpec};
 use crate::control::{ControlHandle, EventFeed};
 use crate::core::{Fleet, Identity, Outcome};
-use crate::domain::{Line, Signal};
-use crate::engine::{self, Engine, Hands, Notifier, Parts, PassedSocket};
+use crate::domain::{Bytes, Heirloom, Line, Signal};
+use crate::engine::{
+    self, Ended, Engine, HandedOver, Hands, Inherited, Notifier, Parts, PassedSocket,
+};
 use crate::front::{self, BoundServer};
 use crate::output::{self, Activity, Command};
-use crate::spawn::{self, Base};
+use crate::spawn::{self, Base, SharedSocket};
 use crate::sys::{self, Limit, Resource, SignalReader};
 
 /// The signals that mean something to the daemon. USR1 is left alone: it ends the daemon, as it ends Supervisor.
@@ -40,6 +47,48 @@ struct Lasting {
     notifier: Option<Notifier>,
 }
 
+/// What all rounds have.
+struct Ground {
+    options: Arc<DaemonOptions>,
+    machine: Arc<Machine>,
+    /// What this image was started from, and the next one will be.
+    program: Arc<Path>,
+    /// Listening sockets that the service manager opened.
+    passed: Vec<PassedSocket>,
+}
+
+/// With what a round begins.
+enum Begin {
+    /// With nothing that runs.
+    Anew(Arc<Config>),
+    /// Where another image (`is_new`), or the round before, has ended.
+    Succeeding {
+        handover: Box<Handover>,
+        is_new: bool,
+    },
+}
+
+/// How a round has ended.
+enum End {
+    /// For good.
+    Shutdown,
+    /// Everything is stopped, to begin anew with this.
+    Restart(Arc<Config>),
+    /// Everything goes on, in another image.
+    HandOver(Box<Handover>),
+}
+
+/// A round before there are threads.
+struct Opened {
+    servers: Vec<BoundServer>,
+    activity: Activity,
+    pidfile: Option<Pidfile>,
+    lasting: Lasting,
+    fleet: Fleet,
+    inherited: Option<Inherited>,
+    sockets: Vec<(SharedSocket, OwnedFd)>,
+}
+
 /// Rounds until one ends with a shutdown.
 pub(super) fn all(
     mut first: Config,
@@ -48,61 +97,114 @@ pub(super) fn all(
 ) -> Result<ExitCode, Fatal> {
     // Before anything of ours is open.
     let passed = engine::passed_sockets();
+    settle_in()?;
+    let passed = passed.unwrap_or_else(|error| {
+        let error = error.to_string();
+        first.notes.push(Line::PassedSocketsUnknown { error });
+        Vec::new()
+    });
+    let ground = Ground {
+        options: options.clone(),
+        machine: machine.clone(),
+        program: own_program(),
+        passed,
+    };
+    rounds(Begin::Anew(Arc::new(first)), ground)
+}
+
+/// The same where an earlier image of this process has ended.
+pub(super) fn resume(
+    mut handover: Handover,
+    options: &Arc<DaemonOptions>,
+    machine: &Arc<Machine>,
+) -> Result<ExitCode, Fatal> {
+    settle_in()?;
+    let ground = Ground {
+        options: options.clone(),
+        machine: machine.clone(),
+        program: own_program(),
+        passed: std::mem::take(&mut handover.passed),
+    };
+    let begin = Begin::Succeeding {
+        handover: Box::new(handover),
+        is_new: true,
+    };
+    rounds(begin, ground)
+}
+
+fn rounds(mut begin: Begin, mut ground: Ground) -> Result<ExitCode, Fatal> {
+    let mut lasting: Option<Lasting> = None;
+    loop {
+        match one(begin, &ground, &mut lasting)? {
+            End::Shutdown => {
+                if let Some(notifier) = lasting.and_then(|lasting| lasting.notifier) {
+                    notifier.finish();
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
+            End::Restart(config) => begin = Begin::Anew(config),
+            End::HandOver(mut handover) => {
+                handover.passed = std::mem::take(&mut ground.passed);
+                let reason = succession::replace(&ground.program, &handover);
+                ground.passed = std::mem::take(&mut handover.passed);
+                handover.failed = Some(reason);
+                begin = Begin::Succeeding {
+                    handover,
+                    is_new: false,
+                };
+            }
+        }
+    }
+}
+
+/// What has to be right about this process before anything else.
+fn settle_in() -> Result<(), Fatal> {
     sys::keep_little();
     sys::ensure_stdio().map_err(broken("cannot open the null device"))?;
     let ignored: Vec<Signal> = [libc::SIGPIPE, libc::SIGXFSZ]
         .into_iter()
         .filter_map(signal)
         .collect();
-    sys::ignore_signals(&ignored).map_err(broken("cannot ignore signals"))?;
-    let passed = passed.unwrap_or_else(|error| {
-        let error = error.to_string();
-        first.notes.push(Line::PassedSocketsUnknown { error });
-        Vec::new()
-    });
-    let mut config = Arc::new(first);
-    let mut lasting: Option<Lasting> = None;
-    loop {
-        match one(&config, options, machine, &passed, &mut lasting)? {
-            None => {
-                if let Some(notifier) = lasting.and_then(|lasting| lasting.notifier) {
-                    notifier.finish();
-                }
-                return Ok(ExitCode::SUCCESS);
-            }
-            Some(next) => config = next,
+    sys::ignore_signals(&ignored).map_err(broken("cannot ignore signals"))
+}
+
+/// Where /proc is missing there can be no successor, which its own exec will say.
+fn own_program() -> Arc<Path> {
+    succession::own_program().map_or_else(|_| Path::new("").into(), Arc::from)
+}
+
+/// One round.
+fn one(begin: Begin, ground: &Ground, lasting: &mut Option<Lasting>) -> Result<End, Fatal> {
+    match begin {
+        Begin::Anew(config) => {
+            let opened = open_anew(&config, ground, lasting.take())?;
+            run(&config, ground, opened, lasting)
+        }
+        Begin::Succeeding { handover, is_new } => {
+            let config = handover.config.clone();
+            let opened = open_again(*handover, is_new, ground, lasting.take())?;
+            run(&config, ground, opened, lasting)
         }
     }
 }
 
-/// One round; answers the configuration of the next one, if there is to be one.
-fn one(
+/// The steps of a beginning, in their order.
+fn open_anew(
     config: &Arc<Config>,
-    options: &Arc<DaemonOptions>,
-    machine: &Arc<Machine>,
-    passed: &[PassedSocket],
-    lasting: &mut Option<Lasting>,
-) -> Result<Option<Arc<Config>>, Fatal> {
+    ground: &Ground,
+    lasting: Option<Lasting>,
+) -> Result<Opened, Fatal> {
     let spec = &config.daemon;
     let mut notes = become_user(spec)?;
     notes.extend(config.notes.iter().cloned());
 
     let is_first = lasting.is_none();
-    let Lasting {
-        signals,
-        limits,
-        daemonized,
-        event_serial,
-        notifier,
-    } = match lasting.take() {
+    let mut lasting = match lasting {
         Some(lasting) => lasting,
         None => {
             let limits = raise_limits(spec, &mut notes)?;
-            // Blocked before there is any other thread, so that no thread ever takes one.
-            let signals =
-                SignalReader::new(&own_signals()).map_err(broken("cannot take signals"))?;
             Lasting {
-                signals,
+                signals: own_signals()?,
                 limits,
                 daemonized: false,
                 event_serial: 0,
@@ -113,9 +215,9 @@ fn one(
 
     // The sockets come first: a second instance that finds them busy must not have touched anything of the first.
     // Differs: Supervisor removes AUTO logs before it looks.
-    let servers = BoundServer::bind_all(&config.servers, passed)
+    let servers = BoundServer::bind_all(&config.servers, &ground.passed)
         .map_err(|error| Fatal::Usage(error.to_string()))?;
-    notes.extend(front::unused_sockets(passed, &servers));
+    notes.extend(front::unused_sockets(&ground.passed, &servers));
 
     let mut activity = open_log(spec).map_err(|error| {
         Fatal::Broken(format!(
@@ -157,50 +259,139 @@ fn one(
             );
         }
     }
-    if !spec.nodaemon && !daemonized {
+    if !spec.nodaemon && !lasting.daemonized {
         daemonize(spec, &mut activity)?;
     }
-    let pid = i32::try_from(std::process::id()).unwrap_or(0);
-    let pidfile = match Pidfile::write(&spec.pidfile, pid) {
-        Ok(pidfile) => {
-            activity.write(sys::now().wall, &Line::Started { pid });
-            Some(pidfile)
-        }
-        // As in the original, the CRIT line stands in place of the one that tells the pid.
-        Err(_) => {
-            let path = spec.pidfile.display().to_string();
-            activity.write(sys::now().wall, &Line::CannotWritePidfile { path });
-            None
-        }
-    };
-
-    // In the background by now, where a thread may be started.
-    let notifier = match notifier {
-        Some(notifier) => notifier,
-        None => Notifier::start().map_err(broken("cannot start the thread that tells systemd"))?,
-    };
+    lasting.daemonized |= !spec.nodaemon;
+    let pidfile = write_pidfile(spec, &mut activity, true);
     let daemon_log = spec
         .logfile
         .is_absolute()
         .then(|| Arc::from(spec.logfile.as_path()));
     let identity = Identity {
-        pid,
+        pid: own_pid(),
         daemon_log,
         seed: sys::random_seed().map_err(broken("cannot get random bytes"))?,
-        event_serial,
+        event_serial: lasting.event_serial,
     };
-    let (options, machine) = (options.clone(), machine.clone());
+    Ok(Opened {
+        servers,
+        activity,
+        pidfile,
+        lasting,
+        fleet: Fleet::new(identity, config.clone()),
+        inherited: None,
+        sockets: Vec::new(),
+    })
+}
+
+/// The steps of going on. Programs run, so nothing here ends the daemon that it can do without.
+fn open_again(
+    mut handover: Handover,
+    is_new: bool,
+    ground: &Ground,
+    lasting: Option<Lasting>,
+) -> Result<Opened, Fatal> {
+    let spec = &handover.config.daemon;
+    let lasting = match lasting {
+        Some(lasting) => lasting,
+        None => Lasting {
+            signals: own_signals()?,
+            limits: handover.limits,
+            // It is where the first image has brought it.
+            daemonized: true,
+            event_serial: 0,
+            notifier: None,
+        },
+    };
+    let mut activity = match open_log(spec) {
+        Ok(activity) => activity,
+        Err(_) => Activity::open(Path::new("/dev/null"), Bytes(0), 0, spec.loglevel, false)
+            .map_err(broken("cannot open the null device"))?,
+    };
+    if let Some(reason) = handover.failed {
+        activity.write(sys::now().wall, &Line::UpgradeRefused { reason });
+    }
+    let mut servers = Vec::new();
+    for server in &handover.config.servers {
+        // A socket of ours first: the service manager's may have come to the same address since.
+        match BoundServer::bind(server, &ground.passed, &handover.own) {
+            Ok(server) => servers.push(server),
+            Err(error) => {
+                let error = error.to_string();
+                activity.write(sys::now().wall, &Line::SocketRefused { error });
+            }
+        }
+    }
+    handover.own.clear();
+    let pidfile = write_pidfile(spec, &mut activity, false);
+    let mut sockets = Vec::new();
+    for (place, shared) in std::mem::take(&mut handover.legacy.sockets)
+        .into_iter()
+        .enumerate()
+    {
+        let name = Heirloom::FcgiSocket(place).name();
+        if let Some(socket) = handover.descriptors.remove(&name) {
+            sockets.push((shared, socket));
+        }
+    }
+    let (fleet, inherited) = Inherited::new(handover.legacy, handover.descriptors, is_new);
+    Ok(Opened {
+        servers,
+        activity,
+        pidfile,
+        lasting,
+        fleet,
+        inherited: Some(inherited),
+        sockets,
+    })
+}
+
+/// From the first thread to the last.
+fn run(
+    config: &Arc<Config>,
+    ground: &Ground,
+    opened: Opened,
+    lasting: &mut Option<Lasting>,
+) -> Result<End, Fatal> {
+    let spec = &config.daemon;
+    let Opened {
+        servers,
+        activity,
+        pidfile,
+        lasting:
+            Lasting {
+                signals,
+                limits,
+                daemonized,
+                event_serial: _,
+                notifier,
+            },
+        fleet,
+        inherited,
+        sockets,
+    } = opened;
+    // In the background by now, where a thread may be started.
+    let notifier = match notifier {
+        Some(notifier) => notifier,
+        None => Notifier::start().map_err(broken("cannot start the thread that tells systemd"))?,
+    };
+    let (options, machine) = (ground.options.clone(), ground.machine.clone());
     let feed = EventFeed::new();
     let publisher = feed.clone();
     let (for_programs, its_machine) = (options.clone(), machine.clone());
+    let (program, started_with) = (ground.program.clone(), config.clone());
     let engine = Engine::new(Parts {
-        fleet: Fleet::new(identity, config.clone()),
+        fleet,
         signals,
         load: Arc::new(move |reason| reload(&options, &machine, reason)),
         publish: Box::new(move |event| publisher.publish(event)),
         compose: Arc::new(move |order| compose(&for_programs, &its_machine, order)),
         notifier,
         ready_when: spec.ready_when,
+        examine: Arc::new(move |snapshot| succession::examine(&program, &started_with, snapshot)),
+        program: ground.program.clone(),
+        inherited,
     })
     .map_err(broken("cannot start the engine"))?;
 
@@ -217,6 +408,7 @@ fn one(
     let log = output.clone();
     let spawn = spawn::start(
         base,
+        sockets,
         move |done| answers.spawn(done),
         move |line| log.log(line),
     )
@@ -238,23 +430,89 @@ fn one(
     sys::give_back();
     let ended = engine.run(&hands);
     // The other way round: answers in flight are given, sockets closed and unlinked; then what is left is written out.
-    doors.stop();
-    hands.spawn.join();
-    hands.output.send(Command::Stop);
-    hands.output.join();
-    drop(pidfile);
-    let ended = ended.map_err(broken("the engine failed"))?;
-    *lasting = Some(Lasting {
-        signals: ended.signals,
-        limits,
-        daemonized: daemonized || !spec.nodaemon,
-        event_serial: ended.event_serial,
-        notifier: Some(ended.notifier),
-    });
-    match ended.outcome {
-        Outcome::Shutdown => Ok(None),
-        // The core gives the configuration that it approved; without one (which it never does) the last one serves.
-        Outcome::Restart => Ok(Some(ended.next_config.unwrap_or_else(|| config.clone()))),
+    match ended {
+        Ok(Ended::Succeeded(engine)) => {
+            // Sockets stay open, so that whoever connects meanwhile only waits; nothing is written out that a successor
+            // would go on with.
+            let own = doors.hand_over();
+            hands.spawn.join();
+            let HandedOver {
+                legacy,
+                descriptors,
+                signals,
+                mut notifier,
+            } = engine.hand_over(hands.output.hand_over());
+            if let Some(pidfile) = pidfile {
+                pidfile.keep();
+            }
+            notifier.reloading();
+            *lasting = Some(Lasting {
+                signals,
+                limits: limits.clone(),
+                daemonized,
+                event_serial: 0,
+                notifier: Some(notifier),
+            });
+            Ok(End::HandOver(Box::new(Handover {
+                config: config.clone(),
+                limits,
+                cwd: ground.machine.cwd(),
+                legacy,
+                descriptors,
+                passed: Vec::new(),
+                own,
+                failed: None,
+            })))
+        }
+        ended => {
+            doors.stop();
+            hands.spawn.join();
+            hands.output.send(Command::Stop);
+            hands.output.join();
+            drop(pidfile);
+            match ended.map_err(broken("the engine failed"))? {
+                Ended::Succeeded(_) => Ok(End::Shutdown),
+                Ended::Stopped(stopped) => {
+                    *lasting = Some(Lasting {
+                        signals: stopped.signals,
+                        limits,
+                        daemonized,
+                        event_serial: stopped.event_serial,
+                        notifier: Some(stopped.notifier),
+                    });
+                    Ok(match stopped.outcome {
+                        Outcome::Shutdown => End::Shutdown,
+                        // The core gives the configuration that it approved; without one (which it never does) the last
+                        // one serves.
+                        Outcome::Restart => {
+                            End::Restart(stopped.next_config.unwrap_or_else(|| config.clone()))
+                        }
+                    })
+                }
+            }
+        }
+    }
+}
+
+fn own_pid() -> i32 {
+    i32::try_from(std::process::id()).unwrap_or(0)
+}
+
+/// Writes the pidfile, and that the daemon has started if it has.
+fn write_pidfile(spec: &DaemonSpec, activity: &mut Activity, has_started: bool) -> Option<Pidfile> {
+    match Pidfile::write(&spec.pidfile, own_pid()) {
+        Ok(pidfile) => {
+            if has_started {
+                activity.write(sys::now().wall, &Line::Started { pid: own_pid() });
+            }
+            Some(pidfile)
+        }
+        // As in the original, the CRIT line stands in place of the one that tells the pid.
+        Err(_) => {
+            let path = spec.pidfile.display().to_string();
+            activity.write(sys::now().wall, &Line::CannotWritePidfile { path });
+            None
+        }
     }
 }
 
@@ -330,8 +588,10 @@ fn raise_limits(spec: &DaemonSpec, notes: &mut Vec<Line>) -> Result<Vec<(Resourc
     Ok(vec![(Resource::Files, found)])
 }
 
-fn own_signals() -> Vec<Signal> {
-    SIGNALS.into_iter().filter_map(signal).collect()
+/// Takes the daemon's signals. Blocked before there is any other thread, so that no thread ever takes one.
+fn own_signals() -> Result<SignalReader, Fatal> {
+    let signals: Vec<Signal> = SIGNALS.into_iter().filter_map(signal).collect();
+    SignalReader::new(&signals).map_err(broken("cannot take signals"))
 }
 
 fn signal(number: i32) -> Option<Signal> {

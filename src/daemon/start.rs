@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::fatal::{Fatal, USAGE, fail};
 use super::machine::Machine;
+use super::succession::{self, Handover};
 use super::{check, round};
 use crate::config::options::{self, DaemonOptions};
 use crate::config::spec::Config;
@@ -28,6 +29,11 @@ pub fn run(args: &[String]) -> ExitCode {
         Some("pidproxy") => return pidproxy::run(&std::env::args_os().collect::<Vec<_>>()),
         _ => {}
     }
+    match succession::inherited() {
+        Ok(None) => {}
+        Ok(Some(handover)) => return resume(argv0, args, handover),
+        Err(reason) => return fail(argv0, &Fatal::Broken(reason)),
+    }
     let machine = match Machine::new() {
         Ok(machine) => machine,
         Err(error) => {
@@ -37,6 +43,9 @@ pub fn run(args: &[String]) -> ExitCode {
             );
         }
     };
+    if args.get(1).is_some_and(|word| word == succession::QUESTION) {
+        return succession::answer(args.get(2..).unwrap_or_default(), &machine);
+    }
     let options = match options::parse(args.get(1..).unwrap_or_default(), &machine) {
         Ok(options) => options,
         Err(sentence) => return fail(argv0, &Fatal::Usage(sentence)),
@@ -53,19 +62,44 @@ pub fn run(args: &[String]) -> ExitCode {
     }
 }
 
-fn begin(argv0: &str, mut options: DaemonOptions, machine: Machine) -> Result<ExitCode, Fatal> {
-    sys::check_kernel().map_err(|error| Fatal::Usage(error.to_string()))?;
+/// Goes on where an earlier image of this process has ended.
+fn resume(argv0: &str, args: &[String], handover: Handover) -> ExitCode {
+    let machine = Machine::seen_from(handover.cwd.clone());
+    let result = options::parse(args.get(1..).unwrap_or_default(), &machine)
+        .map_err(Fatal::Usage)
+        .and_then(|options| {
+            let options = with_config_path(argv0, options, &machine)?;
+            round::resume(handover, &Arc::new(options), &Arc::new(machine))
+        });
+    match result {
+        Ok(code) => code,
+        Err(fatal) => fail(argv0, &fatal),
+    }
+}
+
+/// The same options with the configuration file that was found if none was named.
+fn with_config_path(
+    argv0: &str,
+    mut options: DaemonOptions,
+    machine: &Machine,
+) -> Result<DaemonOptions, Fatal> {
     if options.config_path.is_none() {
-        if crate::sys::effective_uid() == 0 {
-            eprintln!(
-                "{argv0}: UserWarning: Supervisord is running as root and it is searching for its configuration file in \
-                 default locations (including its current working directory); you probably want to specify a \"-c\" \
-                 argument specifying an absolute path to a configuration file for improved security."
-            );
-        }
-        let found = search::find(argv0, &machine);
+        let found = search::find(argv0, machine);
         options.config_path = Some(found.ok_or_else(|| Fatal::Usage(search::not_found(argv0)))?);
     }
+    Ok(options)
+}
+
+fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCode, Fatal> {
+    sys::check_kernel().map_err(|error| Fatal::Usage(error.to_string()))?;
+    if options.config_path.is_none() && sys::effective_uid() == 0 {
+        eprintln!(
+            "{argv0}: UserWarning: Supervisord is running as root and it is searching for its configuration file in \
+             default locations (including its current working directory); you probably want to specify a \"-c\" \
+             argument specifying an absolute path to a configuration file for improved security."
+        );
+    }
+    let options = with_config_path(argv0, options, &machine)?;
     let path = options.config_path.clone().unwrap_or_default();
     let first = config::load(&path, &options, &machine);
     if options.check {

@@ -174,6 +174,9 @@ lines! {
     ReapedUnknown { pid: i32, status: ExitStatus } = Info "reaped unknown pid {pid} ({status})";
     CannotClearLogDir {} = Warn "Could not clear childlog dir";
     CannotCleanUp { path: String } = Warn "Failed to clean up '{path}'";
+    UpgradeBegun { program: String } = Info ours "handing over to {program}, which has agreed to take over";
+    UpgradeRefused { reason: String } = Error ours "upgrade refused, everything goes on as it was: {reason}";
+    Upgraded { version: String, count: u32 } = Info ours "taken over by version {version}, with {count} processes";
     RestartRefused { error: String } = Error ours "restart refused, everything goes on as it was: {error}";
     ConfigError { error: String } = Error ours "{error}";
     SocketRefused { error: String } = Error ours "{error}";

@@ -29,7 +29,7 @@ impl ListenerState {
 }
 
 /// What a listener said on its standard output.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Said {
     /// `READY`.
     Ready,
@@ -42,7 +42,7 @@ pub enum Said {
 }
 
 /// What a result says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// `OK`.
     Ok,

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +14,14 @@ use super::bus::{Bus, Publish};
 use super::inbox::{Answer, Asked, Inbox, InboxSender, Message};
 use super::loader::{Compose, Load, Loader};
 use super::systemd::{Notifier, Systemd};
-use crate::api::Ticket;
+use super::upgrade::{Examine, Inherited, REPLACED, Upgrade};
+use crate::api::{FaultCode, Ticket};
 use crate::config::spec::{Config, ReadyWhen};
 use crate::core::{Actions, DaemonSignal, Fleet, Input, Outcome};
 use crate::domain::{Errno, ExitStatus, Life, Line, Signal};
-use crate::output::{Command, OutputHandle, Report};
-use crate::spawn::{Done, Plan, SpawnHandle};
-use crate::sys::{self, ChildEnds, Interest, Poller, SignalReader, Waker};
+use crate::output::{Command, OutputHandle, Remains, Report};
+use crate::spawn::{Done, Plan, SharedSocket, SpawnHandle};
+use crate::sys::{self, ChildEnds, Descriptors, Interest, Poller, SignalReader, Waker};
 
 /// Epoll token of the inbox.
 const TOKEN_INBOX: u64 = 0;
@@ -55,14 +57,20 @@ pub struct Parts {
     pub notifier: Notifier,
     /// What it is told to be ready.
     pub ready_when: ReadyWhen,
+    /// Asks another image whether it can take over, and where that stands.
+    pub examine: Arc<Examine>,
+    /// What the next image is started from.
+    pub program: Arc<Path>,
+    /// What to go on with; none: a beginning.
+    pub inherited: Option<Inherited>,
 }
 
 /// The actor. Made first, so that the other threads can be given its inbox; then run.
 pub struct Engine {
     poller: Poller,
-    inbox: Inbox,
+    pub(super) inbox: Inbox,
     pub(super) sender: InboxSender,
-    signals: SignalReader,
+    pub(super) signals: SignalReader,
     pub(super) fleet: Fleet,
     pub(super) loader: Loader,
     pub(super) bus: Bus,
@@ -86,6 +94,16 @@ pub struct Engine {
     /// Inputs that performing an action has caused, to be handled before anything else.
     pub(super) caused: VecDeque<Input>,
     pub(super) outcome: Option<Outcome>,
+    pub(super) upgrade: Upgrade,
+    pub(super) examiner: Arc<Examine>,
+    pub(super) program: Arc<Path>,
+    /// The spawn thread has ended and left these.
+    pub(super) sockets: Option<Vec<(SharedSocket, OwnedFd)>>,
+    /// Before the first turn.
+    begin: Option<Inherited>,
+    /// What was inherited and not asked for yet.
+    pub(super) inherited: BTreeMap<Life, Remains>,
+    pub(super) heirlooms: Descriptors,
 }
 
 /// What the engine acts through.
@@ -96,8 +114,16 @@ pub struct Hands {
     pub output: OutputHandle,
 }
 
+/// How the loop has ended.
+pub enum Ended {
+    /// Everything is stopped.
+    Stopped(Stopped),
+    /// Everything goes on, and is to be handed over with [`Engine::hand_over`].
+    Succeeded(Box<Engine>),
+}
+
 /// What is left when everything is stopped.
-pub struct Ended {
+pub struct Stopped {
     /// How to go on.
     pub outcome: Outcome,
     /// The signals for the next round.
@@ -139,6 +165,13 @@ impl Engine {
             next_ticket: 0,
             caused: VecDeque::new(),
             outcome: None,
+            upgrade: Upgrade::None,
+            examiner: parts.examine,
+            program: parts.program,
+            sockets: None,
+            begin: parts.inherited,
+            inherited: BTreeMap::new(),
+            heirlooms: Descriptors::new(),
         })
     }
 
@@ -148,24 +181,32 @@ impl Engine {
         self.sender.clone()
     }
 
-    /// Works until everything is stopped.
+    /// Works until everything is stopped, or to be handed over.
     ///
     /// # Errors
     /// Only if epoll itself fails, which no program or client can cause.
     pub fn run(mut self, hands: &Hands) -> io::Result<Ended> {
-        self.feed(Input::Began, hands);
+        match self.begin.take() {
+            None => self.feed(Input::Began, hands),
+            Some(inherited) => self.resume(inherited, hands),
+        }
         loop {
             // Before the first wait too: children may have been inherited with the process.
             self.reap_strangers(hands);
             self.attend_systemd(hands);
             if let Some(outcome) = self.outcome.take() {
-                return Ok(Ended {
+                return Ok(Ended::Stopped(Stopped {
                     outcome,
                     signals: self.signals,
                     next_config: self.fleet.take_next_config(),
                     event_serial: self.fleet.event_serial(),
                     notifier: self.systemd.into_notifier(),
-                });
+                }));
+            }
+            if self.further_upgrade(hands) {
+                self.say_farewell(hands);
+                self.dismiss();
+                return Ok(Ended::Succeeded(Box::new(self)));
             }
             let ready: Vec<u64> = self
                 .poller
@@ -205,6 +246,7 @@ impl Engine {
             .next_deadline()
             .into_iter()
             .chain(self.systemd.due())
+            .chain(self.upgrade_due())
             .min()
             .map(|at| Duration::from_nanos(at.nanos_since(sys::now().mono)));
         match (deadline, self.unwatched.is_empty()) {
@@ -217,7 +259,7 @@ impl Engine {
     }
 
     /// Gives `input` to the core and does what it wants, then the same with whatever that caused.
-    fn feed(&mut self, input: Input, hands: &Hands) {
+    pub(super) fn feed(&mut self, input: Input, hands: &Hands) {
         match &input {
             Input::Wrote { .. } | Input::Said(..) | Input::StdinTaken { .. } => {}
             Input::Loaded { .. } => self.systemd.hurry(),
@@ -265,6 +307,7 @@ impl Engine {
                     self.feed(Input::Loaded { reason, result }, hands);
                     sys::give_back();
                 }
+                Message::Examined(ticket, result) => self.examined(ticket, result, hands),
                 Message::Composed(ticket, result) => {
                     self.loader.ended(&self.sender);
                     self.feed(Input::Composed { ticket, result }, hands);
@@ -283,6 +326,9 @@ impl Engine {
             answer,
         } = asked;
         taken();
+        if self.is_quieting() {
+            return answer(Err(FaultCode::Failed.of(REPLACED)));
+        }
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         self.tickets.insert(ticket, answer);
@@ -343,6 +389,10 @@ impl Engine {
                 Input::SpawnFailed { life, error }
             }
             Done::Checked(ticket, result) => Input::Checked { ticket, result },
+            Done::HandedOver(sockets) => {
+                self.sockets = Some(sockets);
+                return;
+            }
             Done::SocketsTried(ticket, result) => Input::SocketsTried { ticket, result },
             Done::Spawned(life, pid, pidfd) => {
                 self.spawning.remove(&life);
@@ -353,7 +403,7 @@ impl Engine {
         self.feed(input, hands);
     }
 
-    fn watch(&mut self, life: Life, pid: i32, pidfd: OwnedFd) {
+    pub(super) fn watch(&mut self, life: Life, pid: i32, pidfd: OwnedFd) {
         let token = self.next_token;
         self.next_token += 1;
         if self.poller.add(&pidfd, token, Interest::Read).is_err() {

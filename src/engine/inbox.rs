@@ -42,6 +42,8 @@ pub(super) enum Message {
     Spawn(Done),
     /// The loader has read the configuration.
     Loaded(LoadReason, Result<Arc<Config>, LoadError>),
+    /// Another image of the daemon can take over, or cannot.
+    Examined(Ticket, Result<(), String>),
     /// The loader has made processes, or found what is wrong with them.
     Composed(Ticket, Result<Box<Composition>, String>),
 }
@@ -102,6 +104,11 @@ impl InboxSender {
     /// Puts processes that were made.
     pub fn composed(&self, ticket: Ticket, result: Result<Box<Composition>, String>) {
         self.put(Message::Composed(ticket, result));
+    }
+
+    /// Puts the answer of another image of the daemon.
+    pub fn examined(&self, ticket: Ticket, result: Result<(), String>) {
+        self.put(Message::Examined(ticket, result));
     }
 
     fn put(&self, message: Message) {

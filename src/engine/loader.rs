@@ -39,6 +39,11 @@ impl Loader {
         }
     }
 
+    /// Nothing is being read, and nobody waits for it.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.busy && self.waiting.is_empty()
+    }
+
     /// Asks for a reading.
     pub(super) fn ask(&mut self, reason: LoadReason, inbox: &InboxSender) {
         let is_hangup = reason == LoadReason::Hangup;

@@ -6,9 +6,11 @@ mod inbox;
 mod loader;
 mod perform;
 mod systemd;
+mod upgrade;
 
-pub use actor::{Ended, Engine, Hands, Parts};
+pub use actor::{Ended, Engine, Hands, Parts, Stopped};
 pub use bus::Publish;
 pub use inbox::{Answer, Asked, EngineGone, InboxSender};
 pub use loader::{Compose, Load};
-pub use systemd::{Notifier, PassedSocket, passed_sockets};
+pub use systemd::{Notifier, PassedSocket, SocketFileName, passed_sockets};
+pub use upgrade::{Examine, HandedOver, Inherited, Legacy};

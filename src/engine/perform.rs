@@ -3,12 +3,15 @@
 use super::actor::{Engine, Hands};
 use crate::core::{Action, AuditLine, Input, SignalScope};
 use crate::domain::{EventKind, Line};
-use crate::output::Command;
+use crate::output::{Adoption, Command};
 use crate::spawn::Job;
 
 impl Engine {
     pub(super) fn perform(&mut self, action: Action, hands: &Hands) {
         match action {
+            // The next image begins these attempts anew.
+            Action::Resolve(..) | Action::Prepare(..) | Action::Spawn(..) if self.is_quieting() => {
+            }
             Action::Resolve(life, spec) => hands.spawn.send(Job::Resolve(life, spec)),
             Action::Prepare(life, spec, logs) => {
                 hands.output.send(Command::Prepare(life, spec, logs))
@@ -23,6 +26,17 @@ impl Engine {
                     hands.spawn.send(Job::Spawn(life, plan, ends));
                 }
             }
+            Action::Adopt {
+                life,
+                pid,
+                spec,
+                logs,
+            } => self.adopt(
+                |remains, inherited| Adoption::new((life, pid), spec, logs, remains, inherited),
+                life,
+                hands,
+            ),
+            Action::Upgrade(ticket) => self.examine(ticket),
             Action::Read(life, pid) => hands.output.send(Command::Read(life, pid)),
             Action::Signal {
                 life,

@@ -12,10 +12,12 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use serde::{Deserialize, Serialize};
 
 use crate::config::spec::ReadyWhen;
 use crate::core::{Fleet, Phase};
@@ -42,6 +44,19 @@ pub struct PassedSocket {
     pub fd: OwnedFd,
     /// Its `FileDescriptorName=`.
     pub name: String,
+    /// The file of a unix socket that is ours to remove: it was not the service manager that opened it, but a predecessor.
+    pub file: Option<SocketFileName>,
+}
+
+/// The file of a unix socket, by name and identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SocketFileName {
+    /// Its path.
+    pub path: PathBuf,
+    /// The file system it is on.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
 }
 
 /// The sockets that were passed to this process, once: whoever asks again gets none. To be asked before anything of ours
@@ -57,7 +72,11 @@ pub fn passed_sockets() -> io::Result<Vec<PassedSocket>> {
     let (numbers, names): (Vec<_>, Vec<_>) = sd_notify::listen_fds_with_names()?.unzip();
     let sockets = sys::take_passed(&numbers)?.into_iter().zip(names);
     Ok(sockets
-        .map(|(fd, name)| PassedSocket { fd, name })
+        .map(|(fd, name)| PassedSocket {
+            fd,
+            name,
+            file: None,
+        })
         .collect())
 }
 
@@ -230,6 +249,17 @@ impl Notifier {
             granted_until: Tick(0),
             has_complained: false,
         }
+    }
+
+    /// Tells that this image is about to be replaced, and waits a moment for that to go out.
+    pub fn reloading(&mut self) {
+        let Some(slot) = &self.slot else {
+            return;
+        };
+        self.told = Phase::Reloading;
+        slot.leave(|word| word.phases.push_back(Phase::Reloading));
+        let busy = |word: &mut Word| word.is_left() || word.sending;
+        let _ = slot.changed.wait_timeout_while(slot.lock(), FAREWELL, busy);
     }
 
     /// Waits a moment for the last message to go out. A manager that does not read is not waited for.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::passed;
 use crate::config::spec::{AllowRule, Credentials, ServerAddress, ServerSpec};
 use crate::domain::Errno;
-use crate::engine::PassedSocket;
+use crate::engine::{PassedSocket, SocketFileName};
 use crate::sys;
 
 /// Connections that wait to be accepted, per socket.
@@ -91,15 +91,26 @@ pub(super) enum Listener {
 }
 
 impl BoundServer {
-    /// Binds one server, or takes the socket with its address among those that were passed: mode, owner and file of that
-    /// are the business of whoever opened it.
+    /// Binds one server, or takes the socket with its address among those that a predecessor of ours has opened, or among
+    /// those that were passed: mode, owner and file of that are the business of whoever opened it.
     ///
     /// # Errors
     /// See [`BindError`]; nothing is left behind then.
-    pub fn bind(spec: &ServerSpec, passed: &[PassedSocket]) -> Result<Self, BindError> {
-        let found = passed::find(&spec.address, passed)?;
+    pub fn bind(
+        spec: &ServerSpec,
+        passed: &[PassedSocket],
+        own: &[PassedSocket],
+    ) -> Result<Self, BindError> {
+        let inherited = passed::find(&spec.address, own)?;
+        let found = match &inherited {
+            Some(_) => None,
+            None => passed::find(&spec.address, passed)?,
+        };
         let place = found.as_ref().map(|&(place, _)| place);
-        let (listener, file) = match (found, &spec.address) {
+        let (listener, file) = match (inherited.or(found), &spec.address) {
+            (Some((of, listener)), _) if place.is_none() => {
+                (listener, own[of].file.clone().map(SocketFile))
+            }
             (Some((_, listener)), _) => (listener, None),
             (None, ServerAddress::Inet { host, port }) => {
                 (Listener::Inet(inet(host, *port)?), None)
@@ -142,7 +153,10 @@ impl BoundServer {
     /// # Errors
     /// The first server's that cannot be bound.
     pub fn bind_all(specs: &[ServerSpec], passed: &[PassedSocket]) -> Result<Vec<Self>, BindError> {
-        specs.iter().map(|spec| Self::bind(spec, passed)).collect()
+        specs
+            .iter()
+            .map(|spec| Self::bind(spec, passed, &[]))
+            .collect()
     }
 
     /// The place of its socket among those that were passed.
@@ -167,6 +181,7 @@ impl BoundServer {
             allow: self.allow,
             listener: self.listener,
             file: self.file,
+            passed: self.passed,
             names: self.names,
         }
     }
@@ -179,6 +194,7 @@ pub(super) struct Parts {
     pub(super) allow: Option<Arc<[AllowRule]>>,
     pub(super) listener: Listener,
     pub(super) file: Option<SocketFile>,
+    pub(super) passed: Option<usize>,
     /// The configured name of a TCP server.
     pub(super) names: Vec<String>,
 }
@@ -213,19 +229,23 @@ fn inet(host: &str, port: u16) -> Result<TcpListener, BindError> {
     Ok(listener)
 }
 
-/// The file of a unix socket, by name and identity.
+/// The file of a unix socket, which goes when this does.
 #[derive(Debug)]
-pub(super) struct SocketFile {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-}
+pub(super) struct SocketFile(SocketFileName);
 
 impl SocketFile {
     /// Whether the name still stands for this very socket.
     fn is_still_there(&self) -> bool {
-        std::fs::symlink_metadata(&self.path)
-            .is_ok_and(|found| found.dev() == self.device && found.ino() == self.inode)
+        let Self(name) = self;
+        std::fs::symlink_metadata(&name.path)
+            .is_ok_and(|found| found.dev() == name.device && found.ino() == name.inode)
+    }
+
+    /// Leaves the file to a successor.
+    pub(super) fn keep(self) -> SocketFileName {
+        let name = self.0.clone();
+        std::mem::forget(self);
+        name
     }
 }
 
@@ -233,7 +253,7 @@ impl Drop for SocketFile {
     fn drop(&mut self) {
         if self.is_still_there() {
             // Nothing can be done about a file that cannot be removed; the next start finds it stale.
-            let _ = std::fs::remove_file(&self.path);
+            let _ = std::fs::remove_file(&self.0.path);
         }
     }
 }
@@ -281,11 +301,11 @@ fn unix(
     sys::listen_on(&fd, BACKLOG)?;
     let metadata = std::fs::symlink_metadata(&temporary.0)?;
     link(&temporary.0, path)?;
-    let file = SocketFile {
+    let file = SocketFile(SocketFileName {
         path: path.to_owned(),
         device: metadata.dev(),
         inode: metadata.ino(),
-    };
+    });
     Ok((UnixListener::from(fd), file))
 }
 
@@ -313,17 +333,17 @@ fn link(temporary: &Path, path: &Path) -> Result<(), BindError> {
             Listens::Yes => return Err(BindError::InUse),
             Listens::Closing => std::thread::sleep(ATTEMPT_PAUSE),
             Listens::No => {
-                let stale = SocketFile {
+                let stale = SocketFile(SocketFileName {
                     path: path.to_owned(),
                     device: found.dev(),
                     inode: found.ino(),
-                };
+                });
                 if stale.is_still_there() {
                     // A closed standard error is no reason not to start.
                     let _ = writeln!(
                         io::stderr(),
                         "Unlinking stale socket {}",
-                        stale.path.display()
+                        stale.0.path.display()
                     );
                 }
                 // It looks once more, and removes the file only if it is the one that was just tried.
@@ -443,7 +463,7 @@ pub(super) mod tests {
             uid: Some(me.uid()),
             gid: Some(me.gid()),
         };
-        let server = BoundServer::bind(&spec, &[]).expect("bound");
+        let server = BoundServer::bind(&spec, &[], &[]).expect("bound");
         let found = std::fs::symlink_metadata(&path).expect("there");
         assert_eq!(found.mode() & 0o7777, 0o640);
         assert!(found.file_type().is_socket());
@@ -458,7 +478,7 @@ pub(super) mod tests {
         let scratch = Scratch::new("stale");
         let path = scratch.0.join("s.sock");
         drop(UnixListener::bind(&path).expect("bound"));
-        let server = BoundServer::bind(&unix_spec(&path), &[]).expect("bound");
+        let server = BoundServer::bind(&unix_spec(&path), &[], &[]).expect("bound");
         UnixStream::connect(&path).expect("listens");
         drop(server);
     }
@@ -473,7 +493,7 @@ pub(super) mod tests {
             stream.write_all(b"H").expect("written");
             other
         });
-        let error = BoundServer::bind(&unix_spec(&path), &[]).expect_err("in use");
+        let error = BoundServer::bind(&unix_spec(&path), &[], &[]).expect_err("in use");
         assert!(
             error
                 .to_string()
@@ -489,7 +509,7 @@ pub(super) mod tests {
         let target = scratch.0.join("target");
         let path = scratch.0.join("s.sock");
         let refused = || {
-            let error = BoundServer::bind(&unix_spec(&path), &[]).expect_err("refused");
+            let error = BoundServer::bind(&unix_spec(&path), &[], &[]).expect_err("refused");
             assert_eq!(
                 error.to_string(),
                 "Cannot open an HTTP server: socket.error reported errno.EEXIST (17)"
@@ -512,7 +532,7 @@ pub(super) mod tests {
     fn a_socket_that_is_no_longer_ours_is_not_removed() {
         let scratch = Scratch::new("theirs");
         let path = scratch.0.join("s.sock");
-        let server = BoundServer::bind(&unix_spec(&path), &[]).expect("bound");
+        let server = BoundServer::bind(&unix_spec(&path), &[], &[]).expect("bound");
         // The old file keeps its inode under another name, so that the new one cannot get the same.
         std::fs::rename(&path, scratch.0.join("old")).expect("renamed");
         let _other = UnixListener::bind(&path).expect("bound");
@@ -524,14 +544,14 @@ pub(super) mod tests {
     fn cfg_61_errors_have_supervisors_texts() {
         let scratch = Scratch::new("texts");
         let error =
-            BoundServer::bind(&unix_spec(&scratch.0.join("no/s.sock")), &[]).expect_err("no");
+            BoundServer::bind(&unix_spec(&scratch.0.join("no/s.sock")), &[], &[]).expect_err("no");
         assert_eq!(
             error.to_string(),
             "Cannot open an HTTP server: socket.error reported errno.ENOENT (2)"
         );
-        let taken = BoundServer::bind(&inet_spec("127.0.0.1", 0), &[]).expect("bound");
+        let taken = BoundServer::bind(&inet_spec("127.0.0.1", 0), &[], &[]).expect("bound");
         let port = taken.inet_address().expect("inet").port();
-        let error = BoundServer::bind(&inet_spec("127.0.0.1", port), &[]).expect_err("taken");
+        let error = BoundServer::bind(&inet_spec("127.0.0.1", port), &[], &[]).expect_err("taken");
         assert!(matches!(error, BindError::InUse));
         let error = BindError::Chown {
             path: PathBuf::from("/s"),
@@ -549,11 +569,11 @@ pub(super) mod tests {
     #[test]
     fn cfg_60_hosts() {
         for host in ["", "*", "127.0.0.1", "localhost"] {
-            let server = BoundServer::bind(&inet_spec(host, 0), &[]).expect(host);
+            let server = BoundServer::bind(&inet_spec(host, 0), &[], &[]).expect(host);
             assert!(server.inet_address().expect("inet").is_ipv4(), "{host}");
         }
         for host in ["::1", "[::1]"] {
-            match BoundServer::bind(&inet_spec(host, 0), &[]) {
+            match BoundServer::bind(&inet_spec(host, 0), &[], &[]) {
                 Ok(server) => assert!(server.inet_address().expect("inet").is_ipv6()),
                 // A machine without IPv6.
                 Err(BindError::Kernel(errno)) => assert!([97, 99].contains(&errno.0), "{errno:?}"),

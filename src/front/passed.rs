@@ -30,7 +30,7 @@ pub(super) fn find(
     let found = passed
         .iter()
         .enumerate()
-        .filter_map(|(place, socket)| Some((place, socket, Address::of(&socket.fd)?)))
+        .filter_map(|(place, socket)| Some((place, socket, Address::named(socket)?)))
         .find(|(.., address)| wanted.is(address));
     let Some((place, socket, address)) = found else {
         return Ok(None);
@@ -78,6 +78,15 @@ impl std::fmt::Display for Address {
 }
 
 impl Address {
+    /// The one by which it is known: ours are bound to another name first.
+    fn named(socket: &PassedSocket) -> Option<Self> {
+        let address = Self::of(&socket.fd)?;
+        Some(match &socket.file {
+            Some(file) => Self::Unix(file.path.clone()),
+            None => address,
+        })
+    }
+
     /// Of a stream socket that listens; none for everything else.
     fn of(fd: &OwnedFd) -> Option<Self> {
         let is_stream = getsockopt(&fd.as_fd(), sockopt::SockType) == Ok(SockType::Stream);
@@ -137,6 +146,7 @@ mod tests {
         PassedSocket {
             fd: fd.into(),
             name: "s".to_owned(),
+            file: None,
         }
     }
 
@@ -152,7 +162,7 @@ mod tests {
         ];
         for name in ["s.sock", "link/s.sock"] {
             let spec = unix_spec(&scratch.0.join(name));
-            let server = BoundServer::bind(&spec, &passed).expect("taken");
+            let server = BoundServer::bind(&spec, &passed, &[]).expect("taken");
             assert_eq!(server.passed(), Some(1), "{name}");
             let lines = unused_sockets(&passed, std::slice::from_ref(&server));
             let shown = scratch.0.join("other").display().to_string();
@@ -174,11 +184,11 @@ mod tests {
         let port = listener.local_addr().expect("bound").port();
         let passed = [socket(listener)];
         for host in ["127.0.0.1", "localhost", "::ffff:127.0.0.1"] {
-            let server = BoundServer::bind(&inet_spec(host, port), &passed).expect("taken");
+            let server = BoundServer::bind(&inet_spec(host, port), &passed, &[]).expect("taken");
             assert_eq!(server.passed(), Some(0), "{host}");
         }
         // In use, for it is another address on the same port.
-        assert!(BoundServer::bind(&inet_spec("", port), &passed).is_err());
+        assert!(BoundServer::bind(&inet_spec("", port), &passed, &[]).is_err());
         let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens on");
         stream.set_nonblocking(true).expect("set");
         assert!(stream.read(&mut [0]).is_err());

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -27,6 +28,7 @@ use crate::api::{Caller, Front as Door, Interfaces};
 use crate::config::spec::{AllowRule, Credentials};
 use crate::control::{self, ControlHandle, EventFeed, PageToken};
 use crate::domain::Line;
+use crate::engine::PassedSocket;
 use crate::sys;
 
 /// How long answers in flight may take when the front ends.
@@ -89,8 +91,15 @@ pub struct Options {
 pub struct Front {
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
-    /// Removed when everything has ended.
-    files: Vec<SocketFile>,
+    /// For a successor; the files are removed when everything has ended.
+    sockets: Vec<Heir>,
+}
+
+/// A listening socket that is ours, once more, and its file.
+#[derive(Debug)]
+struct Heir {
+    socket: OwnedFd,
+    file: Option<SocketFile>,
 }
 
 /// A socket on which connections are awaited.
@@ -131,15 +140,22 @@ pub fn start(options: Options) -> io::Result<Front> {
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .thread_name("front-files")
         .build()?;
-    let mut files = Vec::new();
+    let mut sockets = Vec::new();
     let mut served = Vec::new();
     let mut host_names = web::names_of_this_host();
     {
         let _context = runtime.enter();
         for server in servers {
             let parts = server.into_parts();
-            files.extend(parts.file);
             host_names.extend(parts.names);
+            let socket = match &parts.listener {
+                Listener::Inet(listener) => listener.as_fd().try_clone_to_owned()?,
+                Listener::Unix(listener) => listener.as_fd().try_clone_to_owned()?,
+            };
+            if parts.passed.is_none() {
+                let file = parts.file;
+                sockets.push(Heir { socket, file });
+            }
             let accepting = match parts.listener {
                 Listener::Inet(listener) => Accepting::Inet(TcpListener::from_std(listener)?),
                 Listener::Unix(listener) => Accepting::Unix(UnixListener::from_std(listener)?),
@@ -174,11 +190,33 @@ pub fn start(options: Options) -> io::Result<Front> {
     Ok(Front {
         stop,
         thread: Some(thread),
-        files,
+        sockets,
     })
 }
 
 impl Front {
+    /// The same as [`Front::stop`], but the sockets stay open, and go to a successor.
+    #[must_use]
+    pub fn hand_over(mut self) -> Vec<PassedSocket> {
+        self.end();
+        let sockets = std::mem::take(&mut self.sockets).into_iter();
+        sockets
+            .map(|heirs| PassedSocket {
+                fd: heirs.socket,
+                name: String::new(),
+                file: heirs.file.map(SocketFile::keep),
+            })
+            .collect()
+    }
+
+    fn end(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(thread) = self.thread.take() {
+            // A panic was reported by the hook; the daemon goes on ending.
+            let _ = thread.join();
+        }
+    }
+
     /// Accepts no more, finishes the answers in flight within a second, closes, and removes the sockets' files.
     pub fn stop(self) {
         drop(self);
@@ -187,12 +225,8 @@ impl Front {
 
 impl Drop for Front {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
-        if let Some(thread) = self.thread.take() {
-            // A panic was reported by the hook; the daemon goes on ending.
-            let _ = thread.join();
-        }
-        self.files.clear();
+        self.end();
+        self.sockets.clear();
     }
 }
 

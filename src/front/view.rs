@@ -42,6 +42,13 @@ pub(super) fn reply(reply: Reply, returns: WireType) -> Value {
         Reply::Journal(_) => Value::text(""),
         Reply::LogFile(file) => Value::Text(path_or(file.as_ref(), "")),
         Reply::Names(names) => names_of(&names),
+        Reply::Generation {
+            generation,
+            is_upgrading,
+        } => fields([
+            ("generation", Value::Int(i64::from(generation))),
+            ("upgrading", Value::Bool(is_upgrading)),
+        ]),
         Reply::Scaled {
             group,
             added,

@@ -27,6 +27,16 @@ pub(super) struct Scanner {
 }
 
 impl Scanner {
+    /// One that goes on where another has stood: what it held back, and whether it was between tokens.
+    pub(super) const fn resumed(held: Vec<u8>, inside: bool) -> Self {
+        Self { held, inside }
+    }
+
+    /// What is held back, and whether it stands between tokens.
+    pub(super) fn into_parts(self) -> (Vec<u8>, bool) {
+        (self.held, self.inside)
+    }
+
     /// Looks at the next bytes.
     ///
     /// Nothing is told while what is known is not longer than the token looked for, and a possible beginning of a token

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use super::handover::EntriesRemains;
 use super::journal::{Journal, Sent, field, field_of};
 use crate::config::spec::{JournalSpec, ProcessSpec, RateLimit};
 use crate::domain::{Channel, Life, Line, ProcessName};
@@ -86,6 +87,27 @@ impl Entries {
     /// The process is there; nothing was written before.
     pub(super) fn of_pid(&mut self, pid: i32) {
         field_of(&mut self.head, "OBJECT_PID", &pid);
+    }
+
+    /// What is left for a successor. Lines that were left out are told first, for nobody counts them any more.
+    pub(super) fn hand_over(
+        mut self,
+        journal: &mut Journal,
+        lines: &mut Vec<Line>,
+    ) -> EntriesRemains {
+        // If the journal is full, the count is lost: it is of lines that were not wanted.
+        self.tell_suppressed(None, journal, lines);
+        EntriesRemains {
+            held: self.held,
+            continues: self.continues,
+        }
+    }
+
+    /// Goes on where a predecessor has stood.
+    pub(super) fn resume(&mut self, remains: EntriesRemains) {
+        self.waiting = remains.held.contains(&b'\n');
+        self.held = remains.held;
+        self.continues = remains.continues;
     }
 
     /// journald is slow, or away for a moment: nothing should be read until it is not.

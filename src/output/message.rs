@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::Adoption;
 use crate::api::Ticket;
 use crate::config::spec::ProcessSpec;
 use crate::domain::{
@@ -15,6 +16,8 @@ use crate::sys::ChildEnds;
 pub enum Command {
     /// Make pipes and open logs; answered with `Prepared` or `PrepareFailed`.
     Prepare(Life, Arc<ProcessSpec>, LogPaths),
+    /// Take a life over that a predecessor began, and go on reading its pipes.
+    Adopt(Box<Adoption>),
     /// Begin to read the pipes; the process has this pid.
     Read(Life, i32),
     /// Write out what the pipes hold now, close them and the logs; answered with `Drained`.
@@ -53,6 +56,8 @@ pub enum Command {
     StripAnsi(bool),
     /// Write out everything and end.
     Stop,
+    /// End, and leave everything as it is to a successor: see [`super::OutputHandle::hand_over`].
+    HandOver,
 }
 
 /// What the output thread reports to the engine.

@@ -8,6 +8,7 @@ mod diary;
 mod entries;
 mod file;
 mod follow;
+mod handover;
 mod journal;
 mod message;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod run;
 mod sink;
 mod stdin;
 mod stream;
+mod succession;
 mod syslog;
 mod tail;
 #[cfg(test)]
@@ -28,6 +30,7 @@ mod thread;
 pub use activity::Activity;
 pub use cleanup::clean_up;
 pub use follow::{Chunk, Follower};
+pub use handover::{Adoption, Estate, Remains};
 pub use message::{Command, Report};
 pub use recall::{RECALL_BYTES_MAX, follow_command, recall};
 pub use tail::{READ_BYTES_MAX, ReadError, read, tail};

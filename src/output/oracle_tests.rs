@@ -193,7 +193,7 @@ fn ours(case: &Case) -> String {
         incarnation: 0,
     };
     let sink = Some(sink.expect("opened"));
-    let mut stream = Stream::new(life, &name, Channel::Stdout, &spec, pipe, sink);
+    let mut stream = Stream::new(life, &name, Channel::Stdout, &spec, Some(pipe), sink);
     for chunk in &case.chunks {
         stream.take(chunk, &mut shared);
     }

@@ -6,6 +6,8 @@
 //! # Source
 //! Supervisor manual, "Event Listeners", "Event Listener States".
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{Said, Verdict, decoded};
 
 /// What a listener says when it waits for an event.
@@ -19,14 +21,14 @@ const RESULT_LINE_BYTES_MAX: usize = 4096;
 const RESULT_BYTES_KEPT: usize = 5;
 
 /// The state between chunks of one listener.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Protocol {
     state: State,
     /// Bytes that cannot be told yet.
     held: Vec<u8>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 enum State {
     Acknowledged,
     Ready,

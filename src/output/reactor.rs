@@ -8,7 +8,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use nix::unistd::{pipe2, read};
 
 use super::entries::Entries;
 use super::file::{self, Rules};
+use super::handover::Estate;
 use super::journal::Journal;
 use super::run::{
     GENERATIONS, Role, Run, close_stdin, index, is_waiting, remove_pipes, settle_stdin, shut,
@@ -51,13 +51,13 @@ const JOURNAL: u64 = u64::MAX - 1;
 
 /// Everything the thread owns.
 pub(super) struct Reactor {
-    poller: Poller,
+    pub(super) poller: Poller,
     waker: u64,
-    shared: Shared,
+    pub(super) shared: Shared,
     buffer: Vec<u8>,
-    runs: Vec<Option<Run>>,
+    pub(super) runs: Vec<Option<Run>>,
     free: Vec<u32>,
-    places: BTreeMap<Life, u32>,
+    pub(super) places: BTreeMap<Life, u32>,
     generation: u32,
     /// Places of lives in `draining`.
     draining: Vec<u32>,
@@ -100,8 +100,8 @@ impl Reactor {
         }
     }
 
-    /// Works until [`Command::Stop`].
-    pub(super) fn run(&mut self, orders: &Orders) {
+    /// Works until [`Command::Stop`], or [`Command::HandOver`]: then it answers what it leaves.
+    pub(super) fn run(&mut self, orders: &Orders) -> Option<Estate> {
         let mut ready = Vec::new();
         let mut more = false;
         loop {
@@ -130,10 +130,14 @@ impl Reactor {
                 if lost > 0 {
                     self.shared.log(&Line::LinesDropped { lost });
                 }
-                if matches!(command, Command::Stop) {
-                    return self.stop();
+                match command {
+                    Command::Stop => {
+                        self.stop();
+                        return None;
+                    }
+                    Command::HandOver => return Some(self.hand_over()),
+                    command => self.on_command(command),
                 }
-                self.on_command(command);
                 more = turn == COMMANDS_PER_TURN;
             }
             self.on_time();
@@ -319,7 +323,7 @@ impl Reactor {
     }
 
     /// Makes the set fit what the stream waits for: its pipe, or room in its log.
-    fn settle(&mut self, place: u32, channel: Channel) {
+    pub(super) fn settle(&mut self, place: u32, channel: Channel) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
         };
@@ -424,8 +428,9 @@ impl Reactor {
             Command::Report(events) => self.shared.events = events,
             Command::Log(wall, line) => self.shared.activity.write(wall, &line),
             Command::StripAnsi(on) => self.shared.strip_ansi = on,
-            // Handled by the loop, which ends with it.
-            Command::Stop => {}
+            Command::Adopt(adoption) => self.adopt(*adoption),
+            // Handled by the loop, which ends with them.
+            Command::Stop | Command::HandOver => {}
         }
     }
 
@@ -455,26 +460,15 @@ impl Reactor {
             let (stream, theirs) = self.stream(life, spec, Channel::Stderr, paths)?;
             (Some(stream), Some(theirs))
         };
-        self.generation = (self.generation + 1) % GENERATIONS;
-        let place = match self.free.pop() {
-            Some(place) => place,
-            None => {
-                self.runs.push(None);
-                // Lives are bounded by descriptors, which are counted in 31 bits.
-                u32::try_from(self.runs.len() - 1).unwrap_or(u32::MAX)
-            }
-        };
-        let run = Run {
+        self.seat(|generation| Run {
             life,
-            generation: self.generation,
+            generation,
             streams: [Some(stdout), stderr],
             reading: false,
             stdin,
             stdin_polled: false,
             draining: None,
-        };
-        self.runs[place as usize] = Some(run);
-        self.places.insert(life, place);
+        });
         Ok(ChildEnds {
             stdin: stdin_theirs,
             stdout: stdout_theirs,
@@ -489,49 +483,42 @@ impl Reactor {
         channel: Channel,
         paths: &LogPaths,
     ) -> Result<(Stream, OwnedFd), Errno> {
-        let (log, path): (&LogSpec, &Option<Arc<Path>>) = match channel {
-            Channel::Stdout => (&spec.stdout, &paths.stdout),
-            Channel::Stderr => (&spec.stderr, &paths.stderr),
-        };
         let (ours, theirs) = pipe2(OFlag::O_CLOEXEC).map_err(errno)?;
         not_blocking(&ours)?;
-        let sink = match path {
-            None => None,
-            Some(path) => {
-                let rules = Rules {
-                    path: path.clone(),
-                    maxbytes: log.maxbytes,
-                    backups: log.backups,
-                    private: log.target == LogTarget::Auto,
-                };
-                let mut lines = Vec::new();
-                let sink = Sink::open(spec.name.clone(), channel, rules, &mut lines);
-                if let Ok(sink) = &sink
-                    && sink.cannot_rotate()
-                    && self.told.insert((life.slot, channel == Channel::Stderr))
-                {
-                    lines.push(sink.not_rotated());
-                }
-                self.shared.log_all(lines);
-                Some(sink?)
+        let mut lines = Vec::new();
+        let sink = rules(spec, channel, paths)
+            .map(|rules| Sink::open(spec.name.clone(), channel, rules, &mut lines));
+        if let Some(Ok(sink)) = &sink
+            && sink.cannot_rotate()
+            && self.told.insert((life.slot, channel == Channel::Stderr))
+        {
+            lines.push(sink.not_rotated());
+        }
+        self.shared.log_all(lines);
+        let stream = assembled(life, spec, channel, Some(ours), sink.transpose()?);
+        Ok((stream, theirs))
+    }
+
+    /// Gives a life its place in the table.
+    pub(super) fn seat(&mut self, run: impl FnOnce(u32) -> Run) -> u32 {
+        self.generation = (self.generation + 1) % GENERATIONS;
+        let place = match self.free.pop() {
+            Some(place) => place,
+            None => {
+                self.runs.push(None);
+                // Lives are bounded by descriptors, which are counted in 31 bits.
+                u32::try_from(self.runs.len() - 1).unwrap_or(u32::MAX)
             }
         };
-        let stream = Stream::new(life, &spec.name, channel, log, ours, sink);
-        let stream = match log.journal {
-            Some(journal) => stream.with_journal(Entries::new(life, spec, channel, journal)),
-            None => stream,
-        };
-        let stream = match (&spec.kind, channel) {
-            (ProcessKind::Listener, Channel::Stdout) => stream.of_listener(),
-            (ProcessKind::Listener, Channel::Stderr)
-            | (ProcessKind::Program | ProcessKind::Fcgi(_), _) => stream,
-        };
-        Ok((stream, theirs))
+        let run = run(self.generation);
+        self.places.insert(run.life, place);
+        self.runs[place as usize] = Some(run);
+        place
     }
 
     /// Takes what the pipes hold at this moment, then closes them. Not until their end: a grandchild that lives on may
     /// hold them open, or never stop writing.
-    fn drain(&mut self, place: u32) {
+    pub(super) fn drain(&mut self, place: u32) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
         };
@@ -579,7 +566,7 @@ impl Reactor {
     }
 
     /// Closes everything of a life.
-    fn discard(&mut self, place: u32) -> Option<Life> {
+    pub(super) fn discard(&mut self, place: u32) -> Option<Life> {
         let mut run = self.runs[place as usize].take()?;
         self.places.remove(&run.life);
         self.free.push(place);
@@ -718,6 +705,44 @@ impl Reactor {
             self.close(place);
         }
         self.shared.activity.flush();
+    }
+}
+
+/// How the log of a stream is to be written; none: it has no file.
+pub(super) fn rules(spec: &ProcessSpec, channel: Channel, paths: &LogPaths) -> Option<Rules> {
+    let (log, path) = match channel {
+        Channel::Stdout => (&spec.stdout, &paths.stdout),
+        Channel::Stderr => (&spec.stderr, &paths.stderr),
+    };
+    path.as_ref().map(|path| Rules {
+        path: path.clone(),
+        maxbytes: log.maxbytes,
+        backups: log.backups,
+        private: log.target == LogTarget::Auto,
+    })
+}
+
+/// A stream as the configuration wants it.
+pub(super) fn assembled(
+    life: Life,
+    spec: &ProcessSpec,
+    channel: Channel,
+    pipe: Option<OwnedFd>,
+    sink: Option<Sink>,
+) -> Stream {
+    let log: &LogSpec = match channel {
+        Channel::Stdout => &spec.stdout,
+        Channel::Stderr => &spec.stderr,
+    };
+    let stream = Stream::new(life, &spec.name, channel, log, pipe, sink);
+    let stream = match log.journal {
+        Some(journal) => stream.with_journal(Entries::new(life, spec, channel, journal)),
+        None => stream,
+    };
+    match (&spec.kind, channel) {
+        (ProcessKind::Listener, Channel::Stdout) => stream.of_listener(),
+        (ProcessKind::Listener, Channel::Stderr)
+        | (ProcessKind::Program | ProcessKind::Fcgi(_), _) => stream,
     }
 }
 

@@ -4,7 +4,7 @@
 //! compressions, and mapping files that others cut can end the daemon.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::ReadError;
@@ -43,7 +43,7 @@ pub fn recall(of: &JournalOf, count: u64) -> Result<Vec<u8>, ReadError> {
         // An entry is a byte at least, its newline.
         .arg(format!("--lines={}", count.min(LINES_MAX)))
         .args(matches(of));
-    sys::output_of(&mut command, count, WAIT).map_err(|_| ReadError::Failed)
+    sys::output_of(&mut command, Stdio::null(), count, WAIT).map_err(|_| ReadError::Failed)
 }
 
 /// What tells the entries of a stream. Anybody may send entries with fields like ours; the sender's user is journald's

@@ -38,16 +38,7 @@ impl Sink {
         rules: Rules,
         lines: &mut Vec<Line>,
     ) -> Result<Self, Errno> {
-        let mut sink = Self {
-            name,
-            channel,
-            rules,
-            file: None,
-            waiting: Vec::new(),
-            lost: 0,
-            failing: false,
-            stuck: false,
-        };
+        let mut sink = Self::unopened(name, channel, rules);
         match LogFile::open(sink.rules.clone()) {
             Ok(file) => sink.file = Some(file),
             // Differs: the original waits, with all its programs, until somebody reads the pipe.
@@ -62,6 +53,37 @@ impl Sink {
             }
         }
         Ok(sink)
+    }
+
+    /// One whose file could not be opened, and is tried again with each chunk.
+    pub(super) fn failing(
+        name: ProcessName,
+        channel: Channel,
+        rules: Rules,
+        error: Errno,
+        lines: &mut Vec<Line>,
+    ) -> Self {
+        let mut sink = Self::unopened(name, channel, rules);
+        sink.fail(0, error, lines);
+        sink
+    }
+
+    const fn unopened(name: ProcessName, channel: Channel, rules: Rules) -> Self {
+        Self {
+            name,
+            channel,
+            rules,
+            file: None,
+            waiting: Vec::new(),
+            lost: 0,
+            failing: false,
+            stuck: false,
+        }
+    }
+
+    /// Takes out what waits for a slow reader, for a successor.
+    pub(super) fn take_waiting(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.waiting)
     }
 
     /// See [`LogFile::cannot_rotate`].

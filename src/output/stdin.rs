@@ -82,6 +82,16 @@ impl Stdin {
         result
     }
 
+    /// The end and what waits for room in it, for a successor.
+    pub(super) fn into_parts(self) -> (Option<OwnedFd>, Vec<u8>) {
+        (self.pipe, self.queue)
+    }
+
+    /// The same with bytes that wait.
+    pub(super) fn with_queue(self, queue: Vec<u8>) -> Self {
+        Self { queue, ..self }
+    }
+
     /// Bytes wait for room.
     pub(super) fn is_waiting(&self) -> bool {
         !self.queue.is_empty()

@@ -8,6 +8,7 @@ use super::activity::{Activity, syslog_line};
 use super::ansi;
 use super::capture::{Piece, Scanner, Store};
 use super::entries::Entries;
+use super::handover::{CaptureRemains, StreamRemains};
 use super::journal::Journal;
 use super::protocol::Protocol;
 use super::sink::Sink;
@@ -85,14 +86,14 @@ impl Stream {
         name: &ProcessName,
         channel: Channel,
         spec: &LogSpec,
-        pipe: OwnedFd,
+        pipe: Option<OwnedFd>,
         sink: Option<Sink>,
     ) -> Self {
         Self {
             life,
             name: name.clone(),
             channel,
-            pipe: Some(pipe),
+            pipe,
             pipe_polled: false,
             read_failed: false,
             sink,
@@ -198,6 +199,55 @@ impl Stream {
             scanner.finish(&mut |piece| self.piece(piece, store, shared));
         }
         self.in_journal(shared, Entries::finish);
+    }
+
+    /// What is left of it for a successor, and its pipe.
+    pub(super) fn hand_over(mut self, shared: &mut Shared) -> (StreamRemains, Option<OwnedFd>) {
+        let mut lines = Vec::new();
+        let sink = self.sink.as_mut().map(Sink::take_waiting);
+        if let Some(sink) = self.sink.take() {
+            // Bytes that a failing log has cost are told now; nobody would count them any more.
+            sink.close(&mut lines);
+        }
+        let journal = self
+            .journal
+            .take()
+            .map(|entries| entries.hand_over(&mut shared.journal, &mut lines));
+        shared.log_all(lines);
+        let remains = StreamRemains {
+            sink: sink.unwrap_or_default(),
+            capture: self.capture.take().map(|capture| {
+                let (scanner, mut store) = *capture;
+                let (held, is_inside) = scanner.into_parts();
+                CaptureRemains {
+                    held,
+                    is_inside,
+                    captured: store.take(),
+                }
+            }),
+            journal,
+            protocol: self.protocol.take(),
+        };
+        (remains, self.pipe.take())
+    }
+
+    /// Goes on where a predecessor has stood. What the configuration has no place for any more is dropped.
+    pub(super) fn resume(&mut self, remains: StreamRemains, shared: &mut Shared) {
+        if let (Some(sink), false) = (&mut self.sink, remains.sink.is_empty()) {
+            let mut lines = Vec::new();
+            sink.write(&remains.sink, &mut lines);
+            shared.log_all(lines);
+        }
+        if let (Some(capture), Some(left)) = (&mut self.capture, remains.capture) {
+            capture.0 = Scanner::resumed(left.held, left.is_inside);
+            capture.1.push(&left.captured);
+        }
+        if let (Some(entries), Some(left)) = (&mut self.journal, remains.journal) {
+            entries.resume(left);
+        }
+        if let (Some(protocol), Some(left)) = (&mut self.protocol, remains.protocol) {
+            *protocol = left;
+        }
     }
 
     /// Gives up its logs, and tells what was lost.

@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use super::handover::Estate;
 use super::reactor::Reactor;
 use super::{Activity, Command, Report};
 use crate::domain::{Level, Line};
@@ -35,7 +36,7 @@ pub struct OutputHandle {
     waker: Waker,
     inbox: Arc<Inbox>,
     level: Level,
-    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    thread: Arc<Mutex<Option<JoinHandle<Option<Estate>>>>>,
 }
 
 /// What both sides count.
@@ -114,17 +115,27 @@ impl OutputHandle {
         }
     }
 
+    /// Ends the thread after what it was told so far, and takes what it leaves to a successor. Reports that it made until
+    /// then were given out before this returns.
+    #[must_use]
+    pub fn hand_over(&self) -> Estate {
+        self.send(Command::HandOver);
+        self.end().unwrap_or_default()
+    }
+
     /// Waits until the thread has ended, which it does after [`Command::Stop`].
     pub fn join(&self) {
+        self.end();
+    }
+
+    fn end(&self) -> Option<Estate> {
         let thread = self
             .thread
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(thread) = thread {
-            // A panic has already been printed by the thread itself.
-            let _ = thread.join();
-        }
+        // A panic has already been printed by the thread itself.
+        thread?.join().ok().flatten()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::Plan;
+use super::{Plan, SharedSocket};
 use crate::api::Ticket;
 use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{Life, SpawnError};
@@ -23,6 +23,8 @@ pub enum Job {
     Release(Life),
     /// Make the sockets of a group and close them again.
     TrySockets(Ticket, Arc<GroupSpec>),
+    /// End, and leave the sockets to a successor; answered with [`Done::HandedOver`].
+    HandOver,
     /// End.
     Stop,
 }
@@ -38,6 +40,8 @@ pub enum Done {
     Checked(Ticket, Result<(), SpawnError>),
     /// See [`Job::TrySockets`].
     SocketsTried(Ticket, Result<(), SpawnError>),
+    /// The thread has ended, and these are its sockets.
+    HandedOver(Vec<(SharedSocket, OwnedFd)>),
     /// It runs (or is about to fail its exec, which then shows as an exit with status 127).
     Spawned(Life, i32, OwnedFd),
 }

@@ -12,5 +12,5 @@ mod words;
 
 pub use message::{Done, Job};
 pub use plan::{Base, Plan};
-pub use sockets::try_sockets;
+pub use sockets::{SharedSocket, try_sockets};
 pub use thread::{SpawnHandle, start};

@@ -34,6 +34,7 @@ const DAEMONS_OWN: &[&str] = &[
     "CREDENTIALS_DIRECTORY",
     "FDSTORE",
     "SYSTEMD_EXEC_PID",
+    "SUPERVISORD_HANDOVER",
 ];
 
 impl Base {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstat};
 use nix::unistd::{Gid, Uid, fchownat};
+use serde::{Deserialize, Serialize};
 
 use crate::config::spec::{FcgiSocket, GroupSpec, ProcessKind};
 use crate::domain::{Errno, GroupName, Life, Line, SpawnError};
@@ -23,7 +24,7 @@ use crate::sys::{self, ChildEnds};
 const BACKLOG: i32 = i32::MAX;
 
 /// Which socket: programs share none, even if they have one address.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Key {
     group: GroupName,
     program: Arc<str>,
@@ -201,6 +202,39 @@ impl Sockets {
             url: key.url.clone(),
             reason: refusal.to_string(),
         })
+    }
+}
+
+/// An open socket of a FastCGI program, for a successor; the descriptor travels beside it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SharedSocket {
+    key: Key,
+    /// Who has it.
+    pub lives: Vec<Life>,
+}
+
+impl Sockets {
+    /// Goes on with sockets that a predecessor has opened.
+    pub(super) fn resumed(inherited: Vec<(SharedSocket, OwnedFd)>) -> Self {
+        let mut sockets = Self::default();
+        for (SharedSocket { key, lives }, socket) in inherited {
+            let holders = lives.len();
+            let lives = lives.into_iter().map(|life| (life, key.clone()));
+            sockets.lives.extend(lives);
+            sockets.open.insert(key, Open { socket, holders });
+        }
+        sockets
+    }
+
+    /// All of them, for a successor.
+    pub(super) fn hand_over(self) -> Vec<(SharedSocket, OwnedFd)> {
+        let Self { open, lives } = self;
+        let with_lives = |(key, open): (Key, Open)| {
+            let holders = lives.iter().filter(|(_, held)| **held == key);
+            let lives = holders.map(|(life, _)| *life).collect();
+            (SharedSocket { key, lives }, open.socket)
+        };
+        open.into_iter().map(with_lives).collect()
     }
 }
 

@@ -2,18 +2,19 @@
 //! hangs stalls neither the engine nor a log.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, RecvError, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
 use super::command;
 use super::message::{Done, Job};
 use super::plan::{Base, Plan};
-use super::sockets::Sockets;
+use super::sockets::{SharedSocket, Sockets};
 use crate::config::spec::ProcessKind;
 use crate::domain::{Errno, Line, SpawnError};
 use crate::sys::{self, ChildEnds, Spawner};
 
-/// Starts the thread. `done` is called on it with each answer, in the order of the jobs, `log` with each line for the
+/// Starts the thread, with the sockets that a predecessor has left. `done` is called on it with each answer, in the order of the jobs, `log` with each line for the
 /// activity log; neither may block.
 ///
 /// To be called before many descriptors are open and before anybody waits for children of unknown pid (see
@@ -23,6 +24,7 @@ use crate::sys::{self, ChildEnds, Spawner};
 /// No descriptors, memory or threads to be had.
 pub fn start(
     base: Base,
+    inherited: Vec<(SharedSocket, OwnedFd)>,
     done: impl Fn(Done) + Send + 'static,
     mut log: impl FnMut(Line) + Send + 'static,
 ) -> io::Result<SpawnHandle> {
@@ -33,7 +35,10 @@ pub fn start(
     let (jobs, inbox) = channel();
     let thread = std::thread::Builder::new()
         .name("spawn".to_owned())
-        .spawn(move || run(&base, spawner, &inbox, &done, &mut log))?;
+        .spawn(move || {
+            let sockets = Sockets::resumed(inherited);
+            run(&base, spawner, sockets, &inbox, &done, &mut log);
+        })?;
     Ok(SpawnHandle { jobs, thread })
 }
 
@@ -64,11 +69,11 @@ const GIVE_BACK_JOBS: usize = 256;
 fn run(
     base: &Base,
     mut spawner: Spawner,
+    mut sockets: Sockets,
     inbox: &Receiver<Job>,
     done: &dyn Fn(Done),
     log: &mut dyn FnMut(Line),
 ) {
-    let mut sockets = Sockets::default();
     let mut jobs_since = 0;
     loop {
         let job = match inbox.try_recv() {
@@ -114,6 +119,7 @@ fn run(
             Job::TrySockets(ticket, group) => {
                 done(Done::SocketsTried(ticket, sockets.try_group(&group, log)));
             }
+            Job::HandOver => return done(Done::HandedOver(sockets.hand_over())),
             Job::Stop => return,
         }
     }
@@ -123,7 +129,7 @@ fn spawn(
     spawner: &mut Spawner,
     plan: &Plan,
     ends: ChildEnds,
-) -> Result<(i32, std::os::fd::OwnedFd), SpawnError> {
+) -> Result<(i32, OwnedFd), SpawnError> {
     let refused = |error| refusal(plan.name.clone(), Errno::from(error));
     spawner.spawn(&plan.raw, ends).map_err(refused)
 }
@@ -159,6 +165,7 @@ mod tests {
         let base = Base::new(environ, None, Vec::new());
         let handle = start(
             base,
+            Vec::new(),
             move |done| {
                 let _ = answers.send(done);
             },
@@ -243,6 +250,7 @@ mod tests {
         let (lines, log) = channel();
         let handle = start(
             Base::new([], None, Vec::new()),
+            Vec::new(),
             move |done| {
                 let _ = answers.send(done);
             },

@@ -33,14 +33,19 @@ pub fn is_helper(pid: i32) -> Option<bool> {
     }
 }
 
-/// Runs `command` with nothing on its standard input, and returns the last `keep` bytes of its standard output. Blocks
+/// Runs `command` with `stdin` as its standard input, and returns the last `keep` bytes of its standard output. Blocks
 /// until it ends, at most for `limit`; then it is killed.
 ///
 /// # Errors
 /// As for making a process. `WouldBlock`: too many run already. `TimedOut`: it took too long.
-pub fn output_of(command: &mut Command, keep: usize, limit: Duration) -> io::Result<Vec<u8>> {
+pub fn output_of(
+    command: &mut Command,
+    stdin: Stdio,
+    keep: usize,
+    limit: Duration,
+) -> io::Result<Vec<u8>> {
     let until = Instant::now() + limit;
-    let helper = Helper::start(command)?;
+    let helper = Helper::start(command, stdin)?;
     let result = last_bytes(helper.stdout, keep, until)
         .and_then(|bytes| wait_for(helper.pidfd.as_fd(), until).map(|()| bytes));
     if result.is_err() {
@@ -62,9 +67,9 @@ struct Helper {
 }
 
 impl Helper {
-    fn start(command: &mut Command) -> io::Result<Self> {
+    fn start(command: &mut Command, stdin: Stdio) -> io::Result<Self> {
         command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         // Nobody reaps it as a stranger before its pid is known here.
@@ -120,7 +125,12 @@ mod tests {
     use super::*;
 
     fn run(program: &str, arguments: &[&str], keep: usize, limit: Duration) -> io::Result<Vec<u8>> {
-        output_of(Command::new(program).args(arguments), keep, limit)
+        output_of(
+            Command::new(program).args(arguments),
+            Stdio::null(),
+            keep,
+            limit,
+        )
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod ends;
 #[cfg(test)]
 mod forked;
 mod helper;
+mod inherit;
 mod kernel;
 mod limits;
 mod memory;
@@ -29,6 +30,10 @@ pub use credentials::{DropError, Peer, Standing, become_user, effective_uid, loo
 pub use daemonize::{detach_stdio, ensure_stdio, into_background, new_session, set_umask};
 pub use ends::ChildEnds;
 pub use helper::{is_helper, output_of};
+pub use inherit::{
+    Descriptors, keep_through_exec, number_of, read_inherited, read_sealed, replace_image, sealed,
+    take_inherited,
+};
 pub use kernel::{TooOld, become_subreaper, check as check_kernel, random_seed, release, units};
 pub use limits::{Limit, LimitTooLow, Resource, limit, raise_own_files, reach_minimum, set_limit};
 pub use memory::{give_back, keep_little};

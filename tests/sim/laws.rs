@@ -101,6 +101,8 @@ impl Laws {
             self.note(action);
             self.listeners.note(action);
             match action {
+                // The same attempt once more, for the predecessor could not finish it.
+                Action::Resolve(..) if matches!(input, Input::Resumed { .. }) => {}
                 Action::Resolve(life, spec) => self.attempt(*life, spec, input),
                 Action::Spawn(life, _) => {
                     let before = self.at_kernel.insert(life.slot, *life);
@@ -176,6 +178,14 @@ impl Laws {
             assert!(deadline > now.mono, "a deadline is in the past");
         }
         self.deadlines(now, input);
+    }
+
+    /// A successor takes over: whoever waited was dismissed, and what was asked of the kernel and not done was called off.
+    pub(crate) fn handed_over(&mut self) {
+        self.waiting.clear();
+        let lives = &self.lives;
+        self.at_kernel
+            .retain(|_, life| lives.get(life).is_none_or(|lived| lived.up));
     }
 
     fn note(&mut self, action: &Action) {

@@ -70,6 +70,8 @@ const MUST_HAPPEN: &[&str] = &[
     "TICK_3600",
     "TICK_5",
     "TICK_60",
+    "UpgradeRefused",
+    "Upgraded",
     "WaitingToDie",
     "WaitingToStop",
     "result ABNORMAL_TERMINATION",

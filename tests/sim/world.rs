@@ -58,6 +58,10 @@ pub(crate) struct World {
     /// Milliseconds that an answer takes at most.
     slow: u64,
     next_pid: i32,
+    /// A successor has agreed, and takes over as soon as it may.
+    agreed: bool,
+    /// Nothing is begun any more.
+    quieting: bool,
 }
 
 impl World {
@@ -98,6 +102,8 @@ impl World {
             failing,
             slow,
             next_pid: 100,
+            agreed: false,
+            quieting: false,
             chance,
         }
     }
@@ -115,6 +121,9 @@ impl World {
                 self.give(Input::Received(DaemonSignal::Exit(Signal::TERM)));
             } else {
                 self.advance();
+            }
+            if self.agreed && self.chance.one_in(4) && self.finished.is_none() {
+                self.hand_over();
             }
             count += 1;
         }
@@ -150,6 +159,62 @@ impl World {
             let input = self.whim();
             self.give(input);
         }
+    }
+
+    /// Another image takes over, if it may: threads work off what they have, nothing new is begun, and whoever waits for an
+    /// answer is dismissed.
+    fn hand_over(&mut self) {
+        self.agreed = false;
+        if self.fleet.may_be_succeeded().is_err() {
+            let (ticket, result) = (None, Err("busy".to_owned()));
+            return self.give(Input::SuccessorExamined { ticket, result });
+        }
+        self.quieting = true;
+        let coming = std::mem::take(&mut self.coming);
+        for (when, input) in coming {
+            let is_worked_off = match &input {
+                Input::Resolved(_)
+                | Input::Spawned { .. }
+                | Input::SpawnFailed { .. }
+                | Input::Checked { .. }
+                | Input::SocketsTried { .. }
+                | Input::Loaded { .. }
+                | Input::Composed { .. } => true,
+                // The output thread may have reported before it was asked to hand over, or not.
+                Input::Prepared(_)
+                | Input::Cleared { .. }
+                | Input::DaemonLogCleared { .. }
+                | Input::StdinTaken { .. } => self.chance.percent(50),
+                _ => {
+                    self.coming.insert(when, input);
+                    continue;
+                }
+            };
+            if is_worked_off && self.finished.is_none() {
+                self.give(input);
+            }
+        }
+        if self.finished.is_some() {
+            return;
+        }
+        self.quieting = false;
+        // What the engine asked for meanwhile and was not answered in time.
+        self.coming.retain(|_, input| {
+            !matches!(
+                input,
+                Input::Resolved(_)
+                    | Input::Prepared(_)
+                    | Input::Checked { .. }
+                    | Input::SocketsTried { .. }
+                    | Input::Cleared { .. }
+                    | Input::DaemonLogCleared { .. }
+                    | Input::StdinTaken { .. }
+            )
+        });
+        self.laws.handed_over();
+        self.fleet = restored(&self.fleet, self.now);
+        let is_new = self.chance.percent(80);
+        self.give(Input::Resumed { is_new });
     }
 
     fn pass(&mut self, nanos: u64) {
@@ -215,6 +280,7 @@ impl World {
         let fails = self.chance.percent(self.failing);
         let error = || SpawnError::NotFound("/bin/p".to_owned());
         match action {
+            Action::Resolve(..) | Action::Prepare(..) | Action::Spawn(..) if self.quieting => {}
             Action::Resolve(life, _) => {
                 let input = if fails {
                     let error = error();
@@ -273,6 +339,16 @@ impl World {
                 let result = if fails { Err(Errno::PIPE) } else { Ok(()) };
                 self.answer(Thread::Output, Input::StdinTaken { ticket, result });
             }
+            Action::Upgrade(ticket) => {
+                self.agreed = !fails;
+                let ticket = Some(ticket);
+                let result = if fails {
+                    Err("cannot".to_owned())
+                } else {
+                    Ok(())
+                };
+                signalled.push(Input::SuccessorExamined { ticket, result });
+            }
             Action::Load(reason) => self.load(reason, fails),
             Action::Compose(ticket, order) => {
                 let result = if fails {
@@ -286,6 +362,7 @@ impl World {
             Action::Deliver(life, _) => self.listen(life),
             Action::Read(life, _) => self.speak_up(life),
             Action::Report(_)
+            | Action::Adopt { .. }
             | Action::Keep(_)
             | Action::Release(_)
             | Action::CreateLogs(_)
@@ -538,7 +615,7 @@ impl World {
         let (group, process) = self.name();
         let name = format!("{group}:{process}");
         let wait = self.chance.percent(60);
-        let request = match self.chance.below(360) {
+        let request = match self.chance.below(364) {
             0..=89 => Request::Start { target, wait },
             90..=169 => Request::Stop { target, wait },
             170..=199 => Request::Signal {
@@ -589,6 +666,8 @@ impl World {
                 targets: vec![target, self.target()],
                 at_once: self.chance.pick(&[1, 1, 2, 100]),
             },
+            360..=361 => Request::Upgrade,
+            362 => Request::Generation,
             _ => Request::LogFile(LogOf::Daemon),
         };
         self.next_ticket += 1;

@@ -209,6 +209,8 @@ fn show(action: &Action) -> String {
     match action {
         Action::Resolve(of, _) => format!("resolve {}", life(of)),
         Action::Prepare(of, ..) => format!("prepare {}", life(of)),
+        Action::Adopt { life: of, pid, .. } => format!("adopt {} {pid}", life(of)),
+        Action::Upgrade(ticket) => format!("upgrade {}", ticket.0),
         Action::Keep(of) => format!("keep {}", life(of)),
         Action::Spawn(of, _) => format!("spawn {}", life(of)),
         Action::Report(events) => format!(

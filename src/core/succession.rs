@@ -1,0 +1,150 @@
+//! How the fleet goes from one image of the daemon to the next: what must be over before, and what the successor has to
+//! ask for again. It must not know how state and descriptors get there.
+
+use std::collections::BTreeSet;
+
+use super::group::Seat;
+use super::stage::Stage;
+use super::ticket::Pending;
+use super::{Action, Actions, Fleet};
+use crate::api::{Fault, FaultCode, Reply, Ticket};
+use crate::domain::{Life, Line, Now, Tick};
+
+impl Fleet {
+    /// Whether somebody may ask for an upgrade.
+    pub(super) fn upgradable(&self) -> Result<(), Fault> {
+        if self.is_upgrading {
+            return Err(FaultCode::Failed.of("an upgrade is under way"));
+        }
+        self.may_be_succeeded()
+            .map_err(|what| FaultCode::Failed.of(format!("not while {what}")))
+    }
+
+    /// Whether the daemon may be replaced now, or what it is in the middle of that a successor could not go on with.
+    ///
+    /// # Errors
+    /// What is under way, as it reads after "while".
+    pub fn may_be_succeeded(&self) -> Result<(), &'static str> {
+        if self.winding_down.is_some() {
+            return Err("everything is being stopped");
+        }
+        let busy = |pending: &Pending| match pending {
+            // Whoever waits for these is told to look again; what they have begun goes on.
+            Pending::Batch(_) | Pending::ClearDaemonLog | Pending::Stdin(_) => None,
+            Pending::Reread => Some("the configuration is being read"),
+            Pending::Restart => Some("the daemon is about to restart"),
+            Pending::AddGroup(_) | Pending::Adding(_) => Some("a group is being added"),
+            Pending::Scaling(_) => Some("a program is being scaled"),
+            Pending::Rolling(_) => Some("a rolling restart is under way"),
+        };
+        match self.tickets.values().find_map(busy) {
+            Some(what) => Err(what),
+            None => Ok(()),
+        }
+    }
+
+    /// Every life that the shell knows of.
+    #[must_use]
+    pub fn lives(&self) -> BTreeSet<Life> {
+        let taken = |seat: &Seat| match seat {
+            Seat::Taken(process) => process.run.stage.life(),
+            Seat::Ghost(life) => Some(*life),
+            Seat::Empty => None,
+        };
+        self.seats.seats.iter().filter_map(taken).collect()
+    }
+
+    /// Somebody waits for an answer.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        !self.tickets.is_empty()
+    }
+
+    /// The next image has looked at what it would take over, and can; or there will be no other image for now.
+    pub(super) fn successor_examined(
+        &mut self,
+        ticket: Option<Ticket>,
+        result: Result<(), String>,
+        out: &mut Actions,
+    ) {
+        self.is_upgrading = result.is_ok();
+        let answer = match result {
+            Ok(()) => Ok(Reply::Done),
+            Err(reason) => {
+                let fault = FaultCode::Failed.of(reason.as_str());
+                out.push(Action::Log(Line::UpgradeRefused { reason }));
+                Err(fault)
+            }
+        };
+        if let Some(ticket) = ticket {
+            out.push(Action::Answer(ticket, answer));
+        }
+    }
+
+    /// This image is the successor (`is_new`), or it goes on since there could be none. Whoever waited for an answer has
+    /// been told; processes are asked for again where they stood in the middle of something.
+    pub(super) fn resumed(&mut self, is_new: bool, now: Now, out: &mut Actions) {
+        self.is_upgrading = false;
+        self.tickets.clear();
+        self.roused.clear();
+        self.signals.clear();
+        out.push(Action::Report(self.output_events));
+        let mut adopted: u32 = 0;
+        let slots: Vec<u32> = self
+            .groups
+            .values()
+            .flat_map(|group| group.slots.iter().copied())
+            .collect();
+        for slot in slots {
+            self.step(slot, now, out, |process, moment| {
+                process.run.waiters.clear();
+                process.run.report_at = Tick::NEVER;
+                let (life, spec) = match process.run.stage {
+                    // There is no process yet: from the beginning.
+                    Stage::Resolving(life) | Stage::Preparing(life) | Stage::Spawning(life) => {
+                        process.run.stage = Stage::Resolving(life);
+                        let spec = process.spec.clone();
+                        moment.out.push(Action::Resolve(life, spec));
+                        return;
+                    }
+                    // The same, and nobody wants it any more.
+                    Stage::Aborting(life) => {
+                        process.enter(Stage::Stopped, 0, false, moment);
+                        moment.out.push(Action::Drain(life));
+                        return;
+                    }
+                    Stage::Stopped
+                    | Stage::Exited { .. }
+                    | Stage::Fatal
+                    | Stage::Backoff { .. }
+                    | Stage::Unknown { alive: None } => return,
+                    Stage::Starting { life, .. }
+                    | Stage::Running { life, .. }
+                    | Stage::Stopping { life, .. }
+                    | Stage::Dying { life, .. }
+                    | Stage::Unknown {
+                        alive: Some((life, _)),
+                    } => (life, process.spec.clone()),
+                };
+                moment.out.push(Action::Adopt {
+                    life,
+                    pid: process.run.stage.pid(),
+                    spec,
+                    logs: process.logs.clone(),
+                });
+                match process.run.stage {
+                    // What it wrote may be written out by now.
+                    Stage::Dying { .. } => moment.out.push(Action::Drain(life)),
+                    _ => adopted += 1,
+                }
+            });
+        }
+        if is_new {
+            self.generation = self.generation.saturating_add(1);
+            out.push(Action::Log(Line::Upgraded {
+                version: crate::domain::VERSION.to_owned(),
+                count: adopted,
+            }));
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! One image of the daemon makes way for the next, in place: what is written down for it, the question whether it can take
+//! over, the exec, and the other side of it. The process stays the same, so programs stay its children.
+//!
+//! The state travels in a sealed memory file whose number an environment variable tells; descriptors travel open, by the
+//! numbers that stand in it.
+
+use std::ffi::OsString;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::machine::Machine;
+use crate::config::options;
+use crate::config::spec::Config;
+use crate::core::{Fleet, Snapshot};
+use crate::domain::{Heirloom, VERSION};
+use crate::engine::{Legacy, PassedSocket, SocketFileName};
+use crate::sys::{self, Descriptors, Limit, Resource};
+
+/// The option by which a program is asked whether it can take over the state on its standard input. One that does not know
+/// it ends with an error, and so does not agree.
+pub(super) const QUESTION: &str = "--approve-handover";
+/// Tells the next image the number of the memory file.
+const VARIABLE: &str = "SUPERVISORD_HANDOVER";
+/// The form of what is written down; a program that knows another one does not agree.
+const FORMAT: u32 = 1;
+/// The word of a program that agrees.
+const AGREED: &str = "agreed";
+/// How long a program may look at the state.
+const EXAMINE_WITHIN: Duration = Duration::from_secs(20);
+/// Bytes of its answer.
+const ANSWER_BYTES: usize = 4096;
+/// Bytes of state at most: a thousand programs take one or two million.
+const STATE_BYTES_MAX: u64 = 1 << 30;
+
+/// What an image leaves to the next one, or to itself if there can be no other.
+pub(super) struct Handover {
+    /// What the daemon was started with, whatever was read since.
+    pub(super) config: Arc<Config>,
+    /// Limits for programs, as found by the first image.
+    pub(super) limits: Vec<(Resource, Limit)>,
+    /// The working directory of the first image.
+    pub(super) cwd: String,
+    pub(super) legacy: Legacy,
+    pub(super) descriptors: Descriptors,
+    /// Listening sockets that the service manager opened.
+    pub(super) passed: Vec<PassedSocket>,
+    /// Listening sockets that we opened.
+    pub(super) own: Vec<PassedSocket>,
+    /// Why this image goes on though it had handed over.
+    pub(super) failed: Option<String>,
+}
+
+/// The same on its way.
+#[derive(Serialize, Deserialize)]
+struct Written<L = Legacy> {
+    format: u32,
+    pid: u32,
+    config: Arc<Config>,
+    limits: Vec<(Resource, Limit)>,
+    cwd: String,
+    legacy: L,
+    /// Listening sockets; those that the service manager opened come first.
+    servers: Vec<Server>,
+    passed: usize,
+    numbers: Vec<(String, i32)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Server {
+    name: String,
+    file: Option<SocketFileName>,
+}
+
+/// What the other program is to look at: there is no hand-over yet.
+#[derive(Serialize, Deserialize)]
+struct Question {
+    format: u32,
+    config: Arc<Config>,
+    snapshot: Snapshot,
+}
+
+/// The program that this image was started from, by its name in the file system at that time.
+///
+/// # Errors
+/// /proc is not mounted.
+pub(super) fn own_program() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
+/// Asks `program` whether it can take over.
+pub(super) fn examine(
+    program: &Path,
+    config: &Arc<Config>,
+    snapshot: &Snapshot,
+) -> Result<(), String> {
+    let said = |error: &dyn std::fmt::Display| format!("{}: {error}", program.display());
+    let question = Question {
+        format: FORMAT,
+        config: config.clone(),
+        snapshot: snapshot.clone(),
+    };
+    let bytes = serde_json::to_vec(&question).map_err(|error| said(&error))?;
+    let state = sys::sealed("supervisord-question", &bytes).map_err(|error| said(&error))?;
+    let mut command = Command::new(program);
+    command
+        .arg(QUESTION)
+        .args(std::env::args_os().skip(1))
+        // It is to answer, not to tell the service manager anything.
+        .env_remove(VARIABLE)
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("WATCHDOG_USEC");
+    let answer = sys::output_of(
+        &mut command,
+        Stdio::from(state),
+        ANSWER_BYTES,
+        EXAMINE_WITHIN,
+    )
+    .map_err(|error| said(&error))?;
+    let answer = String::from_utf8_lossy(&answer);
+    match answer.trim() {
+        AGREED => Ok(()),
+        "" => Err(said(&"it cannot take over")),
+        other => Err(said(&other)),
+    }
+}
+
+/// The other side of [`examine`]: looks at the state on standard input and says whether it could go on from there.
+pub(super) fn answer(arguments: &[String], machine: &Machine) -> ExitCode {
+    match look(arguments, machine) {
+        Ok(()) => {
+            println!("{AGREED}");
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            println!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn look(arguments: &[String], machine: &Machine) -> Result<(), String> {
+    options::parse(arguments, machine)?;
+    let stdin = std::io::stdin();
+    let bytes = sys::read_sealed(&stdin, STATE_BYTES_MAX)
+        .map_err(|error| format!("cannot read the state: {error}"))?;
+    let question: Question =
+        serde_json::from_slice(&bytes).map_err(|error| format!("unknown state: {error}"))?;
+    if question.format != FORMAT {
+        return Err(format!(
+            "version {VERSION} takes state of form {FORMAT}, this is {}",
+            question.format
+        ));
+    }
+    let _fleet = Fleet::restore(question.snapshot, sys::now());
+    Ok(())
+}
+
+/// Replaces this image by `program`. Returns only if that fails, and then everything is as it was.
+pub(super) fn replace(program: &Path, handover: &Handover) -> String {
+    let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", program.display());
+    let servers: Vec<&PassedSocket> = handover.passed.iter().chain(&handover.own).collect();
+    let by_name = handover
+        .descriptors
+        .iter()
+        .map(|(name, fd)| (name.clone(), fd.as_fd()));
+    let listening = servers
+        .iter()
+        .enumerate()
+        .map(|(place, server)| (Heirloom::Server(place).name(), server.fd.as_fd()));
+    let descriptors: Vec<(String, BorrowedFd<'_>)> = by_name.chain(listening).collect();
+    let written = Written {
+        format: FORMAT,
+        pid: std::process::id(),
+        config: handover.config.clone(),
+        limits: handover.limits.clone(),
+        cwd: handover.cwd.clone(),
+        legacy: &handover.legacy,
+        servers: servers
+            .iter()
+            .map(|server| Server {
+                name: server.name.clone(),
+                file: server.file.clone(),
+            })
+            .collect(),
+        passed: handover.passed.len(),
+        numbers: descriptors
+            .iter()
+            .map(|(name, fd)| (name.clone(), sys::number_of(fd)))
+            .collect(),
+    };
+    let state = serde_json::to_vec(&written)
+        .map_err(std::io::Error::from)
+        .and_then(|bytes| sys::sealed("supervisord-handover", &bytes));
+    let state = match state {
+        Ok(state) => state,
+        Err(error) => return fail(&error),
+    };
+    let all = || {
+        let descriptors = descriptors.iter().map(|(_, fd)| *fd);
+        descriptors.chain([state.as_fd()])
+    };
+    let mut environment: Vec<(OsString, OsString)> = std::env::vars_os()
+        .filter(|(name, _)| name != VARIABLE)
+        .collect();
+    environment.push((VARIABLE.into(), sys::number_of(&state).to_string().into()));
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let error = match sys::keep_through_exec(all(), true) {
+        Ok(()) => sys::replace_image(program, &arguments, &environment),
+        Err(error) => error,
+    };
+    // They are open, so that nothing can fail.
+    let _ = sys::keep_through_exec(all(), false);
+    fail(&error)
+}
+
+/// What an earlier image of this process has left; none: this is the first. To be called before anything of ours is open.
+///
+/// # Errors
+/// Why it cannot be taken over.
+pub(super) fn inherited() -> Result<Option<Handover>, String> {
+    let Some(number) = std::env::var_os(VARIABLE) else {
+        return Ok(None);
+    };
+    let number = number.to_str().and_then(|text| text.parse().ok());
+    let number: i32 = number.ok_or_else(|| format!("{VARIABLE} is no number"))?;
+    let bytes = sys::read_inherited(number, STATE_BYTES_MAX)
+        .map_err(|error| format!("cannot read what the earlier image left: {error}"))?;
+    let written: Written = serde_json::from_slice(&bytes)
+        .map_err(|error| format!("cannot understand what the earlier image left: {error}"))?;
+    if written.format != FORMAT || written.pid != std::process::id() {
+        // A copy of the variable in the environment of another process, for one.
+        return Err(format!("{VARIABLE} is not for this process"));
+    }
+    let mut descriptors = sys::take_inherited(&written.numbers)
+        .map_err(|error| format!("cannot take the descriptors of the earlier image: {error}"))?;
+    let mut passed = Vec::new();
+    for (place, server) in written.servers.into_iter().enumerate() {
+        if let Some(fd) = descriptors.remove(&Heirloom::Server(place).name()) {
+            let Server { name, file } = server;
+            passed.push(PassedSocket { fd, name, file });
+        }
+    }
+    let own = passed.split_off(written.passed.min(passed.len()));
+    Ok(Some(Handover {
+        config: written.config,
+        limits: written.limits,
+        cwd: written.cwd,
+        legacy: written.legacy,
+        descriptors,
+        passed,
+        own,
+        failed: None,
+    }))
+}

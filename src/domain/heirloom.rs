@@ -1,0 +1,63 @@
+//! What a successor of the daemon inherits, by name: descriptors travel as numbers through an exec, or through a process
+//! that keeps them, and a name says what each is. It must not know how they travel.
+
+use super::Life;
+
+/// One descriptor of the daemon that outlives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Heirloom {
+    /// Our end of a process's standard input.
+    Stdin(Life),
+    /// Our end of its standard output.
+    Stdout(Life),
+    /// Our end of its standard error.
+    Stderr(Life),
+    /// Its pidfd.
+    Pidfd(Life),
+    /// The listening socket of a FastCGI program, by its place in the list of them.
+    FcgiSocket(usize),
+    /// A listening socket of a server of ours, by its place in the list of them.
+    Server(usize),
+}
+
+impl Heirloom {
+    /// Its name: at most 21 bytes, lower case letters and digits. The incarnation alone tells lives apart, for no two have
+    /// the same.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::Stdin(life) => format!("i{}", life.incarnation),
+            Self::Stdout(life) => format!("o{}", life.incarnation),
+            Self::Stderr(life) => format!("e{}", life.incarnation),
+            Self::Pidfd(life) => format!("p{}", life.incarnation),
+            Self::FcgiSocket(place) => format!("f{place}"),
+            Self::Server(place) => format!("s{place}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_have_one_name() {
+        let life = |slot| Life {
+            slot,
+            incarnation: u64::MAX - u64::from(slot),
+        };
+        let all = [
+            Heirloom::Stdin(life(1)),
+            Heirloom::Stdout(life(1)),
+            Heirloom::Stderr(life(1)),
+            Heirloom::Pidfd(life(1)),
+            Heirloom::Pidfd(life(2)),
+            Heirloom::FcgiSocket(1),
+            Heirloom::Server(1),
+        ];
+        let names: std::collections::BTreeSet<String> =
+            all.iter().map(|heirloom| heirloom.name()).collect();
+        assert_eq!(names.len(), all.len());
+        assert!(names.iter().all(|name| name.len() <= 21));
+    }
+}

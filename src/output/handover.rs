@@ -1,0 +1,134 @@
+//! What the output thread leaves to its successor in the next image of the daemon: plain data for each life, and its
+//! descriptors beside it, by name. It must not know how they travel.
+//!
+//! Nothing is read after a life was put down here, so what a pipe holds is read by the successor.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::protocol::Protocol;
+use crate::config::spec::ProcessSpec;
+use crate::domain::{Channel, Heirloom, Life, LogPaths};
+use crate::sys::Descriptors;
+
+/// One life's streams.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Remains {
+    /// Whose.
+    pub life: Life,
+    /// Its process has ended: nothing will be read any more, but something still waits to be written.
+    pub(super) is_ending: bool,
+    /// Bytes that wait for room in its standard input.
+    #[serde(with = "encoded")]
+    pub(super) stdin: Vec<u8>,
+    /// Standard output and standard error.
+    pub(super) streams: [Option<StreamRemains>; 2],
+}
+
+/// One stream: what was read and is not written yet, and where its scanners stand.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct StreamRemains {
+    /// Bytes that wait for the log.
+    #[serde(with = "encoded")]
+    pub(super) sink: Vec<u8>,
+    pub(super) capture: Option<CaptureRemains>,
+    pub(super) journal: Option<EntriesRemains>,
+    pub(super) protocol: Option<Box<Protocol>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct CaptureRemains {
+    #[serde(with = "encoded")]
+    pub(super) held: Vec<u8>,
+    pub(super) is_inside: bool,
+    #[serde(with = "encoded")]
+    pub(super) captured: Vec<u8>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct EntriesRemains {
+    #[serde(with = "encoded")]
+    pub(super) held: Vec<u8>,
+    pub(super) continues: Option<u8>,
+}
+
+/// Everything that a thread leaves.
+#[derive(Debug, Default)]
+pub struct Estate {
+    /// By life.
+    pub lives: Vec<Remains>,
+    /// Ends of pipes, by name.
+    pub descriptors: Descriptors,
+}
+
+/// A life that is taken over, with everything that was left of it.
+#[derive(Debug)]
+pub struct Adoption {
+    /// Whose.
+    pub life: Life,
+    /// Its configuration.
+    pub spec: Arc<ProcessSpec>,
+    /// Where its streams are written.
+    pub logs: LogPaths,
+    /// Its process.
+    pub pid: i32,
+    /// What was written down of it; none: only its descriptors are known.
+    pub remains: Option<Remains>,
+    pub(super) stdin: Option<OwnedFd>,
+    pub(super) pipes: [Option<OwnedFd>; 2],
+}
+
+impl Adoption {
+    /// Nothing is left of it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.remains.is_none() && self.stdin.is_none() && self.pipes.iter().all(Option::is_none)
+    }
+
+    /// Takes the life's streams out of what was inherited.
+    #[must_use]
+    pub fn new(
+        (life, pid): (Life, i32),
+        spec: Arc<ProcessSpec>,
+        logs: LogPaths,
+        remains: Option<Remains>,
+        inherited: &mut Descriptors,
+    ) -> Self {
+        let mut take = |heirloom: Heirloom| inherited.remove(&heirloom.name());
+        Self {
+            life,
+            spec,
+            logs,
+            pid,
+            remains,
+            stdin: take(Heirloom::Stdin(life)),
+            pipes: [take(Heirloom::Stdout(life)), take(Heirloom::Stderr(life))],
+        }
+    }
+}
+
+/// The name under which the read end of a stream travels.
+pub(super) fn pipe(life: Life, channel: Channel) -> Heirloom {
+    match channel {
+        Channel::Stdout => Heirloom::Stdout(life),
+        Channel::Stderr => Heirloom::Stderr(life),
+    }
+}
+
+/// Bytes as text, which is three times shorter than a list of numbers.
+mod encoded {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD_NO_PAD as CODE;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&CODE.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(from)?;
+        CODE.decode(text).map_err(serde::de::Error::custom)
+    }
+}

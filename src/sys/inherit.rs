@@ -1,0 +1,249 @@
+//! Descriptors that go from one image of this process to the next, and the exec between them.
+#![expect(
+    unsafe_code,
+    reason = "bare numbers become owned descriptors; execve with raw pointers"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::fcntl::{FcntlArg, FdFlag, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::write;
+
+/// Descriptors by name.
+pub type Descriptors = BTreeMap<String, OwnedFd>;
+
+/// Inherited descriptors are moved to numbers from this on: low ones are wanted for what every spawn copies (see
+/// [`super::Spawner`]).
+const FIRST_NUMBER: RawFd = 256;
+
+/// Somebody has taken them.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// A descriptor with these bytes that nobody can change any more, positioned at their beginning. Close-on-exec.
+///
+/// # Errors
+/// ENOMEM, EMFILE.
+///
+/// # Source
+/// memfd_create(2), F_ADD_SEALS(2const).
+pub fn sealed(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let memory = memfd_create(name, flags)?;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        rest = &rest[write(&memory, rest)?..];
+    }
+    let seals = SealFlag::F_SEAL_WRITE
+        | SealFlag::F_SEAL_GROW
+        | SealFlag::F_SEAL_SHRINK
+        | SealFlag::F_SEAL_SEAL;
+    fcntl(memory.as_fd(), FcntlArg::F_ADD_SEALS(seals))?;
+    nix::unistd::lseek(&memory, 0, nix::unistd::Whence::SeekSet)?;
+    Ok(memory)
+}
+
+/// The bytes of a [`sealed`] descriptor, at most `limit` of them.
+///
+/// # Errors
+/// InvalidData: it is none, so somebody else may be changing it; or it is longer.
+pub fn read_sealed(memory: &impl AsFd, limit: u64) -> io::Result<Vec<u8>> {
+    let seals = fcntl(memory.as_fd(), FcntlArg::F_GET_SEALS).map_err(|error| match error {
+        nix::errno::Errno::EBADF => error.into(),
+        _ => io::Error::new(io::ErrorKind::InvalidData, "not a sealed memory file"),
+    })?;
+    if seals & SealFlag::F_SEAL_WRITE.bits() == 0 {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "not sealed"));
+    }
+    let file = std::fs::File::from(memory.as_fd().try_clone_to_owned()?);
+    let size = file.metadata()?.len();
+    if size > limit {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "too long"));
+    }
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+    std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, 0)?;
+    Ok(bytes)
+}
+
+/// The bytes of a [`sealed`] descriptor that an earlier image of this process left open under this number; it is closed
+/// then. To be called before anything of ours is open.
+///
+/// # Errors
+/// EBADF: it is not open, or one of 0, 1 and 2. Otherwise as [`read_sealed`]; it stays open then.
+pub fn read_inherited(number: RawFd, limit: u64) -> io::Result<Vec<u8>> {
+    if number <= libc::STDERR_FILENO {
+        return Err(nix::errno::Errno::EBADF.into());
+    }
+    // SAFETY: only asked about, for the length of the calls; a number that is not open is EBADF.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    let bytes = read_sealed(&borrowed, limit)?;
+    // SAFETY: it is open and sealed, so it is what was left for us; it was open when this image started, so that no value
+    // of ours can own it.
+    drop(unsafe { OwnedFd::from_raw_fd(number) });
+    Ok(bytes)
+}
+
+/// Lets these descriptors pass through the next exec (`true`), or not any more.
+///
+/// # Errors
+/// None that an open descriptor can cause.
+pub fn keep_through_exec<'a>(
+    descriptors: impl IntoIterator<Item = BorrowedFd<'a>>,
+    keep: bool,
+) -> io::Result<()> {
+    let flag = if keep {
+        FdFlag::empty()
+    } else {
+        FdFlag::FD_CLOEXEC
+    };
+    for fd in descriptors {
+        fcntl(fd, FcntlArg::F_SETFD(flag))?;
+    }
+    Ok(())
+}
+
+/// Takes the descriptors of these numbers, which an earlier image of this process left open, into possession, once. They
+/// are close-on-exec afterwards, and may have other numbers.
+///
+/// To be called before anything of ours is open.
+///
+/// # Errors
+/// EBADF: one of them is not open, or is one of 0, 1 and 2, or stands there twice; EALREADY: they were taken before.
+/// Nothing is taken then.
+pub fn take_inherited(numbers: &[(String, RawFd)]) -> io::Result<Descriptors> {
+    let mut seen = BTreeSet::new();
+    for &(_, number) in numbers {
+        if number <= libc::STDERR_FILENO || !seen.insert(number) {
+            return Err(nix::errno::Errno::EBADF.into());
+        }
+        // SAFETY: only asked about, for the length of the call; a number that is not open is EBADF.
+        fcntl(unsafe { BorrowedFd::borrow_raw(number) }, FcntlArg::F_GETFD)?;
+    }
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        return Err(nix::errno::Errno::EALREADY.into());
+    }
+    let mut taken = Descriptors::new();
+    for (name, number) in numbers {
+        // SAFETY: it is open and named once. It was open when this image started, so that no value of ours can own it;
+        // that nobody takes them twice is what TAKEN is for.
+        let fd = unsafe { OwnedFd::from_raw_fd(*number) };
+        taken.insert(name.clone(), moved(fd)?);
+    }
+    Ok(taken)
+}
+
+/// The same descriptor, close-on-exec, with a high number if there is one to be had.
+fn moved(fd: OwnedFd) -> io::Result<OwnedFd> {
+    // SAFETY: a new descriptor that nobody else knows.
+    let owned = |number| unsafe { OwnedFd::from_raw_fd(number) };
+    match fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(FIRST_NUMBER)) {
+        Ok(number) => Ok(owned(number)),
+        Err(_) => {
+            fcntl(fd.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+            Ok(fd)
+        }
+    }
+}
+
+/// The number of a descriptor, to be told to the next image.
+#[must_use]
+pub fn number_of(fd: &impl AsFd) -> RawFd {
+    fd.as_fd().as_raw_fd()
+}
+
+/// Replaces this image by the program at `path`. Returns only if that fails; then nothing has changed.
+///
+/// Other threads end without a word; the signal mask and what is pending go on.
+///
+/// # Source
+/// execve(2).
+#[must_use]
+pub fn replace_image(
+    path: &Path,
+    arguments: &[impl AsRef<OsStr>],
+    environment: &[(impl AsRef<OsStr>, impl AsRef<OsStr>)],
+) -> io::Error {
+    let text = |bytes: Vec<u8>| CString::new(bytes).map_err(io::Error::from);
+    let joined =
+        |name: &OsStr, value: &OsStr| text([name.as_bytes(), b"=", value.as_bytes()].concat());
+    let made = (|| {
+        let path = text(path.as_os_str().as_bytes().to_vec())?;
+        let arguments = arguments
+            .iter()
+            .map(|word| text(word.as_ref().as_bytes().to_vec()))
+            .collect::<io::Result<Vec<_>>>()?;
+        let environment = environment
+            .iter()
+            .map(|(name, value)| joined(name.as_ref(), value.as_ref()))
+            .collect::<io::Result<Vec<_>>>()?;
+        io::Result::Ok((path, arguments, environment))
+    })();
+    let (path, arguments, environment) = match made {
+        Ok(made) => made,
+        Err(error) => return error,
+    };
+    let pointers = |list: &[CString]| {
+        let mut pointers: Vec<_> = list.iter().map(|text| text.as_ptr()).collect();
+        pointers.push(std::ptr::null());
+        pointers
+    };
+    let (argv, envp) = (pointers(&arguments), pointers(&environment));
+    // SAFETY: all three are ended by null or NUL, and live until the call returns, which it does only if it failed.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::IntoRawFd;
+
+    #[test]
+    fn sealed_bytes_are_read_as_often_as_one_likes_and_never_change() {
+        let memory = sealed("test", b"state").expect("made");
+        for _ in 0..2 {
+            assert_eq!(read_sealed(&memory, 5).expect("read"), b"state");
+        }
+        assert!(read_sealed(&memory, 4).is_err());
+        assert!(write(&memory, b"x").is_err());
+        let open = std::fs::File::open("/dev/null").expect("there");
+        assert!(read_sealed(&open, 5).is_err());
+        let unsealed = memfd_create("test", MFdFlags::MFD_CLOEXEC).expect("made");
+        assert!(read_sealed(&unsealed, 5).is_err());
+    }
+
+    #[test]
+    fn what_is_inherited_is_taken_once_and_closes_on_exec() {
+        // One test, because a process takes once.
+        let (reader, writer) = io::pipe().expect("pipe");
+        keep_through_exec([reader.as_fd()], true).expect("open");
+        let number = reader.into_raw_fd();
+        let name = |number| vec![("a".to_owned(), number)];
+        for bad in [0, -1, 9999] {
+            assert!(take_inherited(&name(bad)).is_err(), "{bad}");
+        }
+        let twice = [name(number), name(number)].concat();
+        assert!(take_inherited(&twice).is_err());
+        let taken = take_inherited(&name(number)).expect("taken");
+        let fd = &taken["a"];
+        assert!(fd.as_raw_fd() >= FIRST_NUMBER);
+        let flags = fcntl(fd.as_fd(), FcntlArg::F_GETFD).expect("open");
+        assert_eq!(flags, FdFlag::FD_CLOEXEC.bits());
+        assert!(take_inherited(&name(number_of(&writer))).is_err());
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_executed_changes_nothing() {
+        let none: [(&str, &str); 0] = [];
+        let error = replace_image(Path::new("/dev/null"), &["x"], &none);
+        assert_eq!(error.raw_os_error(), Some(libc::EACCES));
+        let error = replace_image(Path::new("/bin/true"), &["x\0y"], &none);
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+}

@@ -85,6 +85,7 @@ impl Fleet {
             }
             Ok(config) => {
                 self.last_read = config;
+                self.regrouped = true;
                 self.made.clear();
                 let active: Vec<_> = in_added_order(&self.groups)
                     .into_iter()

@@ -49,6 +49,9 @@ pub struct Fleet {
     pub(super) finished: bool,
     /// Images of the daemon before this one that it was handed over from, one to the next.
     pub(super) generation: u32,
+    /// Slots of processes that have changed, for [`Fleet::take_changed`]; bounded by who takes them after each input.
+    pub(super) changed: Vec<u32>,
+    pub(super) regrouped: bool,
     /// A successor was found good and will take over.
     pub(super) is_upgrading: bool,
     pub(super) names: Names,
@@ -103,6 +106,8 @@ impl Fleet {
             finished: false,
             generation: 0,
             is_upgrading: false,
+            changed: Vec::new(),
+            regrouped: true,
             made: BTreeMap::new(),
             groups: Groups::new(),
             seats: Seats::default(),
@@ -263,6 +268,7 @@ impl Fleet {
         let Some(process) = self.seats.get_mut(slot) else {
             return;
         };
+        self.changed.push(slot);
         let before = process.state();
         let life = process.run.stage.life();
         let mut moment = Moment {

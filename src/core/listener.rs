@@ -119,6 +119,7 @@ impl Fleet {
         let Some(life) = process.run.stage.life() else {
             return;
         };
+        self.changed.push(slot);
         let serial = envelope.serial;
         process.run.hearing = Some(Hearing::Busy(Box::new(envelope.clone())));
         let name = process.spec.name.clone();
@@ -187,6 +188,7 @@ impl Fleet {
             self.move_to(life, Hearing::Unknown, out);
         } else {
             process.run.hearing = Some(Hearing::Deaf);
+            self.changed.push(life.slot);
             let serial = envelope.serial;
             out.push(Action::Log(Line::EventNotSent { serial, name }));
         }
@@ -208,6 +210,7 @@ impl Fleet {
 
     /// Moves a listener, and says so; answers the event that it held.
     fn move_to(&mut self, life: Life, to: Hearing, out: &mut Actions) -> Option<Box<Envelope>> {
+        self.changed.push(life.slot);
         let process = self.seats.get_mut(life.slot)?;
         let name = process.spec.name.clone();
         let from = process.run.hearing.replace(to.clone())?;

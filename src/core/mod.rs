@@ -6,6 +6,7 @@ mod admit;
 mod affairs;
 mod auto;
 mod begin;
+mod chronicle;
 mod compose;
 mod end;
 mod fleet;
@@ -27,6 +28,7 @@ mod ticket;
 mod wind_down;
 
 pub use action::{Action, Actions, AuditLine, Outcome, SignalScope};
+pub use chronicle::Record;
 pub use fleet::{Fleet, Identity};
 pub use input::{DaemonSignal, Input, LoadError, LoadReason};
 pub use snapshot::Snapshot;

@@ -145,6 +145,12 @@ impl Pool {
         }));
     }
 
+    /// Nothing waits any more.
+    pub(super) fn forget_waiting(&mut self) {
+        self.waiting.clear();
+        self.bytes = 0;
+    }
+
     /// Some event waits.
     pub(super) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()

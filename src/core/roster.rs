@@ -64,6 +64,7 @@ impl Fleet {
             unstopped: 0,
         };
         self.groups.insert(spec.name.clone(), group);
+        self.regrouped = true;
         self.add_pool(spec, now, out);
         Self::publish(out, Some(spec.name.clone()), EventKind::GroupAdded);
     }
@@ -123,6 +124,7 @@ impl Fleet {
         let Some(group) = self.groups.remove(name) else {
             return;
         };
+        self.regrouped = true;
         for &slot in &group.slots {
             self.unseat_process(slot, out);
         }
@@ -133,12 +135,14 @@ impl Fleet {
     /// Gives a process a slot. It is of a group that is being added, or joins one with [`Fleet::join`].
     fn seat_process(&mut self, spec: &Arc<ProcessSpec>, logs: LogPaths) -> u32 {
         self.serial += 1;
+        self.regrouped = true;
         self.seats
             .seat(Process::new(Arc::clone(spec), logs, self.serial))
     }
 
     /// Takes a stopped process out of its slot; whoever waits for it is told that it is no more.
     fn unseat_process(&mut self, slot: u32, out: &mut Actions) -> Option<Process> {
+        self.regrouped = true;
         let mut process = self.seats.vacate(slot)?;
         self.timers.remove(&(process.armed, slot));
         for waiter in std::mem::take(&mut process.run.waiters) {

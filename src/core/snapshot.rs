@@ -31,40 +31,40 @@ pub struct Snapshot {
     names: Names,
     made: Vec<(GroupName, Vec<LogPaths>)>,
     /// In the order in which they were added.
-    groups: Vec<GroupShot>,
+    pub(super) groups: Vec<GroupShot>,
     /// Lives of removed processes, with their slots.
     ghosts: Vec<Life>,
     /// Empty slots, in the order in which they will be used from the end.
     free: Vec<u32>,
     serial: u64,
-    lives: u64,
+    pub(super) lives: u64,
     tickets: Vec<(Ticket, Pending)>,
     signals: VecDeque<(Life, Signal, Purpose)>,
     winding_down: Option<WindDown>,
-    pools: Vec<Pool>,
+    pub(super) pools: Vec<Pool>,
     ticks: Ticks,
     output_events: OutputEvents,
-    event_serial: u64,
+    pub(super) event_serial: u64,
     server: Arc<str>,
 }
 
 /// One group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct GroupShot {
+pub(super) struct GroupShot {
     name: GroupName,
     /// None: as in the configuration read last, which spares the bytes.
     spec: Option<Arc<GroupSpec>>,
     added: u64,
-    processes: Vec<ProcessShot>,
+    pub(super) processes: Vec<ProcessShot>,
 }
 
 /// One process; its configuration is the group's at the same place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct ProcessShot {
-    slot: u32,
-    tenure: u64,
+pub(super) struct ProcessShot {
+    pub(super) slot: u32,
+    pub(super) tenure: u64,
     logs: LogPaths,
-    run: Run,
+    pub(super) run: Run,
 }
 
 impl Fleet {

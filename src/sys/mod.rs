@@ -28,7 +28,9 @@ mod spawn;
 pub use accounts::{Account, account, own_groups};
 pub use clock::now;
 pub use credentials::{DropError, Peer, Standing, become_user, effective_uid, lookup, peer};
-pub use daemonize::{detach_stdio, ensure_stdio, into_background, new_session, set_umask};
+pub use daemonize::{
+    adopt_streams, detach_stdio, ensure_stdio, into_background, new_session, set_umask,
+};
 pub use ends::ChildEnds;
 pub use helper::{is_helper, output_of};
 pub use kernel::{TooOld, become_subreaper, check as check_kernel, random_seed, release, units};

@@ -11,6 +11,7 @@ pub mod docs;
 pub mod domain;
 pub mod engine;
 pub mod front;
+pub mod keeper;
 pub mod output;
 pub mod pidproxy;
 pub mod spawn;

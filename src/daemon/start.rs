@@ -16,7 +16,7 @@ use crate::config::options::{self, DaemonOptions};
 use crate::config::spec::Config;
 use crate::config::{self, ConfigErrors, render, search};
 use crate::domain::VERSION;
-use crate::{pidproxy, sys};
+use crate::{keeper, pidproxy, sys};
 
 /// Runs the daemon, or whatever else `args` (with argv\[0\]) ask for.
 #[must_use]
@@ -27,6 +27,7 @@ pub fn run(args: &[String]) -> ExitCode {
         Some("echo_supervisord_conf") => return print(&render::sample()),
         // Its command's words need not be UTF-8.
         Some("pidproxy") => return pidproxy::run(&std::env::args_os().collect::<Vec<_>>()),
+        Some(keeper::NAME) => return keeper::run(),
         _ => {}
     }
     match succession::inherited() {

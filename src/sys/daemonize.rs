@@ -1,9 +1,9 @@
 //! Leaving the terminal. The order of the steps is the daemon's; between them it logs.
-#![expect(unsafe_code, reason = "fork")]
+#![expect(unsafe_code, reason = "fork; descriptors of chosen numbers")]
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{ForkResult, fork, setsid};
@@ -78,6 +78,49 @@ pub fn ensure_stdio() -> io::Result<()> {
     }
 }
 
+/// Moves standard input and output to the two descriptors `numbers`, close-on-exec, closes everything else above 2, and
+/// points 0, 1 and 2 at the null device. The first thing that a process does which gets descriptors that way.
+///
+/// # Errors
+/// EBUSY: we have threads already, whose descriptors these may be. EINVAL: the numbers are not two neighbours above 2.
+/// EBADF: one of the streams is closed. EMFILE.
+///
+/// # Source
+/// dup(2), close_range(2).
+pub fn adopt_streams(numbers: [RawFd; 2]) -> io::Result<(OwnedFd, OwnedFd)> {
+    let [first, second] = numbers;
+    if first <= libc::STDERR_FILENO || second != first + 1 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    if threads().is_ok_and(|count| count != 1) {
+        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+    }
+    let mut copies = [0; 2];
+    for (stream, copy) in copies.iter_mut().enumerate() {
+        // SAFETY: no memory is involved. The copy is above both numbers, so that neither is in the way of the other.
+        *copy = unsafe { libc::fcntl(stream as RawFd, libc::F_DUPFD_CLOEXEC, second + 1) };
+        if *copy == -1 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    for (copy, number) in copies.into_iter().zip(numbers) {
+        // SAFETY: no memory is involved. What had the number is closed, as everything is.
+        if unsafe { libc::dup3(copy, number, libc::O_CLOEXEC) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    for (from, to) in [(3, first - 1), (second + 1, RawFd::MAX)] {
+        // SAFETY: no memory is involved. Nothing in this process, which has one thread and has just begun, owns what is
+        // closed here: it was inherited.
+        if from <= to && unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    detach_stdio()?;
+    // SAFETY: both were made here, and nobody else knows them.
+    Ok(unsafe { (OwnedFd::from_raw_fd(first), OwnedFd::from_raw_fd(second)) })
+}
+
 /// Sets the mask of file modes.
 pub fn set_umask(mask: u32) {
     umask(Mode::from_bits_truncate(mask));
@@ -141,6 +184,36 @@ mod tests {
             text,
             "true true [\"/dev/null\", \"/dev/null\", \"/dev/null\"] Ok(0) 27\n"
         );
+    }
+
+    #[test]
+    fn streams_become_descriptors_of_chosen_numbers_and_nothing_else_stays() {
+        // The file that the fork reports by is closed too, so the report goes through what stays.
+        let (mut reader, writer) = io::pipe().expect("pipe");
+        let streams = File::open("/dev/zero").expect("there");
+        forked(move |_file| {
+            point(0, &streams.into()).expect("pointed");
+            point(1, &writer.into()).expect("pointed");
+            let (first, second) = adopt_streams([5, 6]).expect("adopted");
+            assert_eq!((first.as_raw_fd(), second.as_raw_fd()), (5, 6));
+            let mut text = String::new();
+            for number in 0..=50 {
+                if let Ok(link) = std::fs::read_link(format!("/proc/self/fd/{number}")) {
+                    let name = link.display().to_string();
+                    let kind = name.split(':').next().unwrap_or_default();
+                    text += &format!("{number} {kind}\n");
+                }
+            }
+            File::from(second).write_all(text.as_bytes()).expect("room");
+        });
+        let mut text = String::new();
+        io::Read::read_to_string(&mut reader, &mut text).expect("read");
+        assert_eq!(
+            text,
+            "0 /dev/null\n1 /dev/null\n2 /dev/null\n5 /dev/zero\n6 pipe\n"
+        );
+        assert!(adopt_streams([2, 3]).is_err());
+        assert!(adopt_streams([3, 5]).is_err());
     }
 
     #[test]

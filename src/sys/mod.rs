@@ -14,12 +14,14 @@ mod inherit;
 mod kernel;
 mod limits;
 mod memory;
+mod packet;
 mod passed;
 mod pidfd;
 mod pipe;
 pub mod place;
 mod plan;
 mod poller;
+mod shared;
 mod signals;
 mod socket;
 mod spawn;
@@ -27,7 +29,9 @@ mod spawn;
 pub use accounts::{Account, account, own_groups};
 pub use clock::now;
 pub use credentials::{DropError, Peer, Standing, become_user, effective_uid, lookup, peer};
-pub use daemonize::{detach_stdio, ensure_stdio, into_background, new_session, set_umask};
+pub use daemonize::{
+    adopt_streams, detach_stdio, ensure_stdio, into_background, new_session, set_umask,
+};
 pub use ends::ChildEnds;
 pub use helper::{is_helper, output_of};
 pub use inherit::{
@@ -37,11 +41,18 @@ pub use inherit::{
 pub use kernel::{TooOld, become_subreaper, check as check_kernel, random_seed, release, units};
 pub use limits::{Limit, LimitTooLow, Resource, limit, raise_own_files, reach_minimum, set_limit};
 pub use memory::{give_back, keep_little};
+pub use packet::{
+    PACKET_DESCRIPTORS_MAX, Packet, packet_maker, packet_pair, receive_packet, send_packet,
+};
 pub use passed::take_passed;
-pub use pidfd::{open_pidfd, peek_ended, reap, reap_stranger, send_group_signal, send_signal};
+pub use pidfd::{
+    copy_descriptor, exit_status, open_pidfd, peek_ended, reap, reap_stranger, send_group_signal,
+    send_signal,
+};
 pub use pipe::unread;
 pub use plan::{Bounds, CStrings, Ids, NulByte, RawPlan, Setting};
 pub use poller::{Interest, Poller, Ready, Waker};
+pub use shared::{MemoryFile, SharedBuffer};
 pub use signals::{Delivered, SignalReader, ignore as ignore_signals, start_unblocked};
 pub use socket::{end_writing, listen_on, own_user_name, peer_is_gone, unix_bound, unix_connected};
 pub use spawn::{Spawner, Table};

@@ -1,7 +1,7 @@
 //! Processes by their pidfds: how children ended, and signals to them. Also the strangers that only a pid is known of.
 #![expect(
     unsafe_code,
-    reason = "waitid and pidfd_send_signal, for nix knows no real-time signals"
+    reason = "waitid and pidfd_send_signal, for nix knows no real-time signals; calls that it does not know at all"
 )]
 
 use std::io;
@@ -23,6 +23,85 @@ pub fn open_pidfd(pid: i32) -> io::Result<OwnedFd> {
         // SAFETY: a new descriptor that nobody else knows.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A copy of the descriptor `number` of the process. Close-on-exec.
+///
+/// # Errors
+/// EPERM: we may not look into that process (ptrace(2), `PTRACE_MODE_ATTACH_REALCREDS`). EBADF: it has no such descriptor.
+/// ESRCH: it has ended. EMFILE.
+///
+/// # Source
+/// pidfd_getfd(2), Linux 5.6.
+pub fn copy_descriptor(pidfd: &impl AsFd, number: RawFd) -> io::Result<OwnedFd> {
+    let pidfd = pidfd.as_fd().as_raw_fd();
+    // SAFETY: no memory involved.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd, number, 0) };
+    match RawFd::try_from(fd) {
+        // SAFETY: a new descriptor that nobody else knows.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// What the kernel tells of the process behind a pidfd, in its first version, which later ones extend at the end.
+///
+/// # Source
+/// include/uapi/linux/pidfd.h, `struct pidfd_info`.
+#[repr(C)]
+#[derive(Default)]
+struct PidfdInfo {
+    mask: u64,
+    cgroup: u64,
+    /// Numbers of processes, users and groups.
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+/// `_IOWR(0xFF, 11, struct pidfd_info)`, with the size of the first version.
+const PIDFD_GET_INFO: libc::c_ulong = 0xC040_FF0B;
+/// Asks for the exit status, and says that it is there.
+const PIDFD_INFO_EXIT: u64 = 1 << 3;
+
+/// How a process ended that need not be our child; none: it has not been reaped yet, by whoever its parent is. The pidfd
+/// must have been opened before the process ended.
+///
+/// The pidfd becomes readable when the process has ended, but the status is there only when it has been reaped: then poll
+/// says POLLHUP besides. Whoever sees the first without the second waits for the second, and asks then.
+///
+/// # Errors
+/// `Unsupported`: this kernel does not tell, and never will. It may say so only after the process was reaped (6.13, 6.14).
+///
+/// # Source
+/// include/uapi/linux/pidfd.h, `PIDFD_GET_INFO` and `PIDFD_INFO_EXIT`, Linux 6.15.
+pub fn exit_status(pidfd: &impl AsFd) -> io::Result<Option<ExitStatus>> {
+    let mut info = PidfdInfo {
+        mask: PIDFD_INFO_EXIT,
+        ..PidfdInfo::default()
+    };
+    let pidfd = pidfd.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is open while it is borrowed; the kernel reads and writes the struct, whose size is part of the
+    // request's number. On something other than a pidfd the request is unknown, since its letter is pidfs's own.
+    if unsafe { libc::ioctl(pidfd, PIDFD_GET_INFO as _, &raw mut info) } == -1 {
+        let error = io::Error::last_os_error();
+        return match error.raw_os_error() {
+            Some(libc::ENOTTY | libc::EINVAL | libc::ESRCH) => {
+                Err(io::Error::new(io::ErrorKind::Unsupported, error))
+            }
+            _ => Err(error),
+        };
+    }
+    Ok((info.mask & PIDFD_INFO_EXIT != 0).then(|| from_wait_status(info.exit_code)))
+}
+
+/// A status as wait(2) has it.
+fn from_wait_status(status: i32) -> ExitStatus {
+    let (low, high) = (status & 0x7f, (status >> 8) & 0xff);
+    match low {
+        0 => decode(libc::CLD_EXITED, high),
+        _ if status & 0x80 == 0 => decode(libc::CLD_KILLED, low),
+        _ => decode(libc::CLD_DUMPED, low),
     }
 }
 
@@ -183,6 +262,119 @@ mod tests {
         assert_eq!(gone.raw_os_error(), Some(libc::ESRCH));
         assert!(open_pidfd(0).is_err());
         assert!(open_pidfd(-1).is_err());
+    }
+
+    /// A grandchild that does `script` when a line comes on the standard input of its parent, which then reaps it.
+    fn grandchild(script: &str) -> (OwnedFd, std::process::Child) {
+        let parent = format!("exec 3<&0; sh -c 'read line; {script}' <&3 & echo $!; wait");
+        let mut parent = std::process::Command::new("/bin/sh")
+            .args(["-c", &parent])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("started");
+        let mut line = String::new();
+        let stdout = parent.stdout.take().expect("piped");
+        io::BufRead::read_line(&mut io::BufReader::new(stdout), &mut line).expect("told");
+        let pid = line.trim().parse().expect("a number");
+        (open_pidfd(pid).expect("alive"), parent)
+    }
+
+    /// Waits until poll says `what` of the pidfd.
+    fn wait_for(pidfd: &OwnedFd, what: nix::poll::PollFlags) {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        loop {
+            let mut ask = [PollFd::new(pidfd.as_fd(), what & PollFlags::POLLIN)];
+            poll(&mut ask, PollTimeout::from(1000_u16)).expect("asked");
+            if ask[0].revents().is_some_and(|found| found.contains(what)) {
+                return;
+            }
+            assert!(std::time::Instant::now() < until, "in vain: {what:?}");
+        }
+    }
+
+    #[test]
+    fn the_status_of_what_another_process_reaps_is_told_when_it_is_reaped() {
+        use std::io::Write as _;
+        let killed = ExitStatus::Signalled {
+            signal: Signal::KILL,
+            dumped: false,
+        };
+        for (script, expected) in [("exit 42", ExitStatus::Exited(42)), ("kill -9 $$", killed)] {
+            let (pidfd, mut parent) = grandchild(script);
+            let pid = i32::try_from(parent.id()).expect("small");
+            let holder = open_pidfd(pid).expect("alive");
+            let told = exit_status(&pidfd);
+            if matches!(&told, Err(error) if error.kind() == io::ErrorKind::Unsupported) {
+                eprintln!("skipped: this kernel does not tell");
+                parent.kill().expect("killed");
+                parent.wait().expect("reaped");
+                return;
+            }
+            assert_eq!(told.expect("asked"), None);
+            // A stopped parent reaps nothing, so the zombie stays to be looked at.
+            send_signal(&holder, Signal::parse("STOP").expect("a signal")).expect("stopped");
+            let mut stdin = parent.stdin.take().expect("piped");
+            stdin.write_all(b"now\n").expect("room");
+            wait_for(&pidfd, nix::poll::PollFlags::POLLIN);
+            assert_eq!(exit_status(&pidfd).expect("asked"), None);
+            assert!(reap(&pidfd).is_err(), "it is no child of ours");
+            send_signal(&holder, Signal::parse("CONT").expect("a signal")).expect("goes on");
+            parent.wait().expect("reaped");
+            match exit_status(&pidfd) {
+                // Before 6.15 it is only now that the kernel has nothing to say.
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => return,
+                told => assert_eq!(told.expect("asked"), Some(expected)),
+            }
+            wait_for(
+                &pidfd,
+                nix::poll::PollFlags::POLLIN | nix::poll::PollFlags::POLLHUP,
+            );
+        }
+        let null = std::fs::File::open("/dev/null").expect("there");
+        let error = exit_status(&null).expect_err("no process");
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn statuses_are_read_as_wait_has_them() {
+        let signalled = |number, dumped| ExitStatus::Signalled {
+            signal: Signal::from_kernel(number).expect("signal"),
+            dumped,
+        };
+        for (status, expected) in [
+            (0, ExitStatus::Exited(0)),
+            (0x2a00, ExitStatus::Exited(42)),
+            (0xff00, ExitStatus::Exited(255)),
+            (9, signalled(9, false)),
+            (0x8b, signalled(11, true)),
+            (64, signalled(64, false)),
+        ] {
+            assert_eq!(from_wait_status(status), expected, "{status:#x}");
+        }
+    }
+
+    #[test]
+    fn a_descriptor_of_another_process_is_the_same_file() {
+        use std::io::{Read as _, Write as _};
+        let mut child = std::process::Command::new("/bin/cat")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("started");
+        let pidfd = open_pidfd(i32::try_from(child.id()).expect("small")).expect("alive");
+        let mut theirs = std::fs::File::from(copy_descriptor(&pidfd, 1).expect("allowed"));
+        theirs.write_all(b"through its own end").expect("room");
+        drop(theirs);
+        assert!(copy_descriptor(&pidfd, 999).is_err());
+        drop(child.stdin.take());
+        let mut text = String::new();
+        let mut stdout = child.stdout.take().expect("piped");
+        stdout.read_to_string(&mut text).expect("read");
+        assert_eq!(text, "through its own end");
+        child.wait().expect("reaped");
+        assert!(copy_descriptor(&pidfd, 1).is_err());
     }
 
     #[test]

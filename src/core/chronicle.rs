@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Fleet;
+use super::listener::Hearing;
 use super::process::Run;
 use super::snapshot::Snapshot;
 use crate::domain::Life;
@@ -25,18 +26,16 @@ pub struct Record {
 }
 
 impl Record {
-    /// The same in fewer bytes: without the reason of the last end, and without the event that a listener has.
+    /// The same in fewer bytes: without the reason of the last end, and without the event that a listener has, which makes
+    /// it one that cannot be talked to any more.
     #[must_use]
     pub fn shortened(mut self) -> Self {
         self.run.ending = None;
         self.run.trouble = None;
+        if matches!(self.run.hearing, Some(Hearing::Busy(_))) {
+            self.run.hearing = Some(Hearing::Unknown);
+        }
         self
-    }
-
-    /// Its life and the pid of its process, if it has one.
-    #[must_use]
-    pub fn life(&self) -> Option<(Life, i32)> {
-        Some((self.run.stage.life()?, self.run.stage.pid()))
     }
 }
 
@@ -72,6 +71,18 @@ impl Fleet {
 }
 
 impl Snapshot {
+    /// Every life, with the pid of its process; 0: it had none yet.
+    #[must_use]
+    pub fn lives(&self) -> Vec<(Life, i32)> {
+        let processes = self.groups.iter().flat_map(|group| &group.processes);
+        processes
+            .filter_map(|process| {
+                let stage = &process.run.stage;
+                Some((stage.life()?, stage.pid()))
+            })
+            .collect()
+    }
+
     /// Brings it up to date with records that were written since.
     pub fn overlay(&mut self, records: Vec<Record>) {
         let mut event_serial = self.event_serial;

@@ -183,7 +183,7 @@ impl Fleet {
             Input::SuccessorExamined { ticket, result } => {
                 self.successor_examined(ticket, result, out);
             }
-            Input::Resumed { is_new } => self.resumed(is_new, now, out),
+            Input::Resumed(successor) => self.resumed(successor, now, out),
             Input::Received(signal) => self.received(signal, now, out),
         }
         for tick in self.ticks.look(now) {

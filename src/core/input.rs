@@ -39,6 +39,17 @@ pub struct LoadError {
     pub all: Vec<String>,
 }
 
+/// Who goes on where a predecessor has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Successor {
+    /// Another image of the same process.
+    Image,
+    /// Another process: the predecessor has let go, or was killed.
+    Daemon,
+    /// The same image, for there could be no other.
+    Nobody,
+}
+
 /// What can happen to the core. Past tense: these are facts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
@@ -88,10 +99,7 @@ pub enum Input {
         result: Result<(), String>,
     },
     /// In place of [`Input::Began`]: a predecessor has handed over.
-    Resumed {
-        /// To another image, not to the same one because the exec failed.
-        is_new: bool,
-    },
+    Resumed(Successor),
     /// The deadline of [`super::Fleet::next_deadline`] has come.
     DeadlineReached,
     /// A client asks.

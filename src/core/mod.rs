@@ -30,7 +30,7 @@ mod wind_down;
 pub use action::{Action, Actions, AuditLine, Outcome, SignalScope};
 pub use chronicle::Record;
 pub use fleet::{Fleet, Identity};
-pub use input::{DaemonSignal, Input, LoadError, LoadReason};
+pub use input::{DaemonSignal, Input, LoadError, LoadReason, Successor};
 pub use snapshot::Snapshot;
 pub use survey::{Phase, Survey};
 

@@ -2,11 +2,13 @@
 //! ask for again. It must not know how state and descriptors get there.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
 
 use super::group::Seat;
 use super::stage::Stage;
 use super::ticket::Pending;
-use super::{Action, Actions, Fleet};
+use super::{Action, Actions, Fleet, Successor};
 use crate::api::{Fault, FaultCode, Reply, Ticket};
 use crate::domain::{Life, Line, Now, Tick};
 
@@ -43,6 +45,12 @@ impl Fleet {
         }
     }
 
+    /// This is another process than the one that was written down.
+    pub fn identify(&mut self, pid: i32, daemon_log: Option<Arc<Path>>) {
+        self.identity.pid = pid;
+        self.identity.daemon_log = daemon_log;
+    }
+
     /// Every life that the shell knows of.
     #[must_use]
     pub fn lives(&self) -> BTreeSet<Life> {
@@ -52,6 +60,12 @@ impl Fleet {
             Seat::Empty => None,
         };
         self.seats.seats.iter().filter_map(taken).collect()
+    }
+
+    /// Everything is being stopped.
+    #[must_use]
+    pub const fn is_stopping(&self) -> bool {
+        self.winding_down.is_some()
     }
 
     /// Somebody waits for an answer.
@@ -81,9 +95,9 @@ impl Fleet {
         }
     }
 
-    /// This image is the successor (`is_new`), or it goes on since there could be none. Whoever waited for an answer has
+    /// A predecessor has ended, and this goes on. Whoever waited for an answer has
     /// been told; processes are asked for again where they stood in the middle of something.
-    pub(super) fn resumed(&mut self, is_new: bool, now: Now, out: &mut Actions) {
+    pub(super) fn resumed(&mut self, successor: Successor, now: Now, out: &mut Actions) {
         self.is_upgrading = false;
         self.tickets.clear();
         self.roused.clear();
@@ -139,7 +153,7 @@ impl Fleet {
                 }
             });
         }
-        if is_new {
+        if successor == Successor::Image {
             self.generation = self.generation.saturating_add(1);
             out.push(Action::Log(Line::Upgraded {
                 version: crate::domain::VERSION.to_owned(),

@@ -4,6 +4,7 @@ pub mod check;
 mod fatal;
 pub mod machine;
 mod pidfile;
+mod recovery;
 mod reload;
 mod round;
 mod start;

@@ -9,18 +9,21 @@ use std::sync::Arc;
 use super::fatal::Fatal;
 use super::machine::Machine;
 use super::pidfile::Pidfile;
+use super::recovery::{self, Predecessor};
 use super::reload::{compose, reload};
 use super::succession::{self, Handover};
 use crate::config::lookup::Lookup as _;
 use crate::config::options::DaemonOptions;
 use crate::config::spec::{Config, DaemonSpec};
 use crate::control::{ControlHandle, EventFeed};
-use crate::core::{Fleet, Identity, Outcome};
+use crate::core::{Fleet, Identity, Outcome, Successor};
 use crate::domain::{Bytes, Heirloom, Line, Signal};
+use crate::engine::WriteState;
 use crate::engine::{
     self, Ended, Engine, HandedOver, Hands, Inherited, Notifier, Parts, PassedSocket,
 };
 use crate::front::{self, BoundServer};
+use crate::keeper::{Keeper, Vault};
 use crate::output::{self, Activity, Command};
 use crate::spawn::{self, Base, SharedSocket};
 use crate::sys::{self, Limit, Resource, SignalReader};
@@ -43,6 +46,8 @@ struct Lasting {
     daemonized: bool,
     /// The number of the next event, which goes on counting.
     event_serial: u64,
+    /// Where a successor finds what it needs if this daemon is killed.
+    vault: Option<Arc<Vault>>,
     /// Tells the service manager; none before the daemon is in the background.
     notifier: Option<Notifier>,
 }
@@ -59,8 +64,8 @@ struct Ground {
 
 /// With what a round begins.
 enum Begin {
-    /// With nothing that runs.
-    Anew(Arc<Config>),
+    /// With nothing that runs, or with what a daemon that is no more has left.
+    Anew(Arc<Config>, Option<Predecessor>),
     /// Where another image (`is_new`), or the round before, has ended.
     Succeeding {
         handover: Box<Handover>,
@@ -76,6 +81,8 @@ enum End {
     Restart(Arc<Config>),
     /// Everything goes on, in another image.
     HandOver(Box<Handover>),
+    /// Everything goes on without us, until another daemon takes over.
+    LetGo,
 }
 
 /// A round before there are threads.
@@ -94,6 +101,7 @@ pub(super) fn all(
     mut first: Config,
     options: &Arc<DaemonOptions>,
     machine: &Arc<Machine>,
+    predecessor: Option<Predecessor>,
 ) -> Result<ExitCode, Fatal> {
     // Before anything of ours is open.
     let passed = engine::passed_sockets();
@@ -109,7 +117,7 @@ pub(super) fn all(
         program: own_program(),
         passed,
     };
-    rounds(Begin::Anew(Arc::new(first)), ground)
+    rounds(Begin::Anew(Arc::new(first), predecessor), ground)
 }
 
 /// The same where an earlier image of this process has ended.
@@ -137,15 +145,22 @@ fn rounds(mut begin: Begin, mut ground: Ground) -> Result<ExitCode, Fatal> {
     loop {
         match one(begin, &ground, &mut lasting)? {
             End::Shutdown => {
-                if let Some(notifier) = lasting.and_then(|lasting| lasting.notifier) {
-                    notifier.finish();
+                if let Some(lasting) = lasting {
+                    if let Some(vault) = lasting.vault {
+                        vault.end();
+                    }
+                    if let Some(notifier) = lasting.notifier {
+                        notifier.finish();
+                    }
                 }
                 return Ok(ExitCode::SUCCESS);
             }
-            End::Restart(config) => begin = Begin::Anew(config),
+            End::LetGo => return Ok(ExitCode::SUCCESS),
+            End::Restart(config) => begin = Begin::Anew(config, None),
             End::HandOver(mut handover) => {
                 handover.passed = std::mem::take(&mut ground.passed);
-                let reason = succession::replace(&ground.program, &handover);
+                let vault = lasting.as_ref().and_then(|lasting| lasting.vault.clone());
+                let reason = succession::replace(&ground.program, &handover, vault.as_deref());
                 ground.passed = std::mem::take(&mut handover.passed);
                 handover.failed = Some(reason);
                 begin = Begin::Succeeding {
@@ -176,8 +191,8 @@ fn own_program() -> Arc<Path> {
 /// One round.
 fn one(begin: Begin, ground: &Ground, lasting: &mut Option<Lasting>) -> Result<End, Fatal> {
     match begin {
-        Begin::Anew(config) => {
-            let opened = open_anew(&config, ground, lasting.take())?;
+        Begin::Anew(config, predecessor) => {
+            let opened = open_anew(&config, ground, lasting.take(), predecessor)?;
             run(&config, ground, opened, lasting)
         }
         Begin::Succeeding { handover, is_new } => {
@@ -193,6 +208,7 @@ fn open_anew(
     config: &Arc<Config>,
     ground: &Ground,
     lasting: Option<Lasting>,
+    predecessor: Option<Predecessor>,
 ) -> Result<Opened, Fatal> {
     let spec = &config.daemon;
     let mut notes = become_user(spec)?;
@@ -208,14 +224,27 @@ fn open_anew(
                 limits,
                 daemonized: false,
                 event_serial: 0,
+                vault: None,
                 notifier: None,
             }
         }
     };
+    let mut recovery = None;
+    if let Some(Predecessor { vault, left }) = predecessor {
+        lasting.vault = Some(vault);
+        match left {
+            Ok(left) => recovery = left,
+            Err(error) => notes.push(Line::CannotRecover { error }),
+        }
+    }
+    let own = recovery
+        .as_mut()
+        .map(|recovery| std::mem::take(&mut recovery.handover.own))
+        .unwrap_or_default();
 
     // The sockets come first: a second instance that finds them busy must not have touched anything of the first.
     // Differs: Supervisor removes AUTO logs before it looks.
-    let servers = BoundServer::bind_all(&config.servers, &ground.passed)
+    let servers = BoundServer::bind_all(&config.servers, &ground.passed, &own)
         .map_err(|error| Fatal::Usage(error.to_string()))?;
     notes.extend(front::unused_sockets(&ground.passed, &servers));
 
@@ -230,14 +259,20 @@ fn open_anew(
     for line in notes {
         activity.write(sys::now().wall, &line);
     }
-    if !spec.nocleanup {
+    drop(own);
+    // Programs that run write to these.
+    if !spec.nocleanup && recovery.is_none() {
         for line in output::clean_up(&spec.childlogdir, &spec.identifier, |_| false) {
             activity.write(sys::now().wall, &line);
         }
     }
-    let tried = spawn::try_sockets(&config.groups, |line| {
-        activity.write(sys::now().wall, &line);
-    });
+    // They are in use.
+    let tried = match &recovery {
+        Some(_) => Ok(()),
+        None => spawn::try_sockets(&config.groups, |line| {
+            activity.write(sys::now().wall, &line);
+        }),
+    };
     if let Err(error) = tried {
         let error = error.to_string();
         if is_first {
@@ -264,13 +299,25 @@ fn open_anew(
     }
     lasting.daemonized |= !spec.nodaemon;
     let pidfile = write_pidfile(spec, &mut activity, true);
-    let daemon_log = spec
-        .logfile
-        .is_absolute()
-        .then(|| Arc::from(spec.logfile.as_path()));
+    if let Some(recovery) = recovery {
+        let how = recovery.how.to_owned();
+        let count = recovery.handover.legacy.count();
+        activity.write(sys::now().wall, &Line::Recovered { count, how });
+        let (mut fleet, inherited, sockets) = taken_over(recovery.handover, Successor::Daemon);
+        fleet.identify(own_pid(), daemon_log(spec));
+        return Ok(Opened {
+            servers,
+            activity,
+            pidfile,
+            lasting,
+            fleet,
+            inherited: Some(inherited),
+            sockets,
+        });
+    }
     let identity = Identity {
         pid: own_pid(),
-        daemon_log,
+        daemon_log: daemon_log(spec),
         seed: sys::random_seed().map_err(broken("cannot get random bytes"))?,
         event_serial: lasting.event_serial,
     };
@@ -293,14 +340,19 @@ fn open_again(
     lasting: Option<Lasting>,
 ) -> Result<Opened, Fatal> {
     let spec = &handover.config.daemon;
+    let keeper = handover.descriptors.remove(&Heirloom::Keeper.name());
+    let vault = keeper
+        .and_then(|fd| Keeper::from_fd(fd).ok())
+        .map(|(keeper, _)| Arc::new(Vault::new(keeper)));
     let lasting = match lasting {
         Some(lasting) => lasting,
         None => Lasting {
             signals: own_signals()?,
-            limits: handover.limits,
+            limits: std::mem::take(&mut handover.limits),
             // It is where the first image has brought it.
             daemonized: true,
             event_serial: 0,
+            vault,
             notifier: None,
         },
     };
@@ -309,7 +361,7 @@ fn open_again(
         Err(_) => Activity::open(Path::new("/dev/null"), Bytes(0), 0, spec.loglevel, false)
             .map_err(broken("cannot open the null device"))?,
     };
-    if let Some(reason) = handover.failed {
+    if let Some(reason) = handover.failed.take() {
         activity.write(sys::now().wall, &Line::UpgradeRefused { reason });
     }
     let mut servers = Vec::new();
@@ -325,17 +377,12 @@ fn open_again(
     }
     handover.own.clear();
     let pidfile = write_pidfile(spec, &mut activity, false);
-    let mut sockets = Vec::new();
-    for (place, shared) in std::mem::take(&mut handover.legacy.sockets)
-        .into_iter()
-        .enumerate()
-    {
-        let name = Heirloom::FcgiSocket(place).name();
-        if let Some(socket) = handover.descriptors.remove(&name) {
-            sockets.push((shared, socket));
-        }
-    }
-    let (fleet, inherited) = Inherited::new(handover.legacy, handover.descriptors, is_new);
+    let successor = if is_new {
+        Successor::Image
+    } else {
+        Successor::Nobody
+    };
+    let (fleet, inherited, sockets) = taken_over(handover, successor);
     Ok(Opened {
         servers,
         activity,
@@ -345,6 +392,23 @@ fn open_again(
         inherited: Some(inherited),
         sockets,
     })
+}
+
+/// Takes a handover apart, for whoever goes on with which part.
+fn taken_over(
+    mut handover: Handover,
+    successor: Successor,
+) -> (Fleet, Inherited, Vec<(SharedSocket, OwnedFd)>) {
+    let mut sockets = Vec::new();
+    let shared = std::mem::take(&mut handover.legacy.sockets).into_iter();
+    for (place, shared) in shared.enumerate() {
+        let name = Heirloom::FcgiSocket(place).name();
+        if let Some(socket) = handover.descriptors.remove(&name) {
+            sockets.push((shared, socket));
+        }
+    }
+    let (fleet, inherited) = Inherited::new(handover.legacy, handover.descriptors, successor);
+    (fleet, inherited, sockets)
 }
 
 /// From the first thread to the last.
@@ -365,6 +429,7 @@ fn run(
                 limits,
                 daemonized,
                 event_serial: _,
+                vault,
                 notifier,
             },
         fleet,
@@ -381,6 +446,9 @@ fn run(
     let publisher = feed.clone();
     let (for_programs, its_machine) = (options.clone(), machine.clone());
     let (program, started_with) = (ground.program.clone(), config.clone());
+    let written_with = config.clone();
+    let write_state: Arc<WriteState> =
+        Arc::new(move |snapshot| succession::write_state(&written_with, snapshot));
     let engine = Engine::new(Parts {
         fleet,
         signals,
@@ -392,6 +460,7 @@ fn run(
         examine: Arc::new(move |snapshot| succession::examine(&program, &started_with, snapshot)),
         program: ground.program.clone(),
         inherited,
+        vault: vault.clone().map(|vault| (vault, write_state)),
     })
     .map_err(broken("cannot start the engine"))?;
 
@@ -400,6 +469,7 @@ fn run(
     let output_options = output::Options {
         activity,
         strip_ansi: spec.strip_ansi,
+        vault: vault.clone(),
     };
     let output = output::start(output_options, move |report| reports.output(report))
         .map_err(broken("cannot start the output thread"))?;
@@ -434,6 +504,7 @@ fn run(
         Ok(Ended::Succeeded(engine)) => {
             // Sockets stay open, so that whoever connects meanwhile only waits; nothing is written out that a successor
             // would go on with.
+            let lets_go = engine.lets_go();
             let own = doors.hand_over();
             hands.spawn.join();
             let HandedOver {
@@ -445,24 +516,31 @@ fn run(
             if let Some(pidfile) = pidfile {
                 pidfile.keep();
             }
-            notifier.reloading();
-            *lasting = Some(Lasting {
-                signals,
-                limits: limits.clone(),
-                daemonized,
-                event_serial: 0,
-                notifier: Some(notifier),
-            });
-            Ok(End::HandOver(Box::new(Handover {
+            let handover = Handover {
                 config: config.clone(),
-                limits,
+                limits: limits.clone(),
                 cwd: ground.machine.cwd(),
                 legacy,
                 descriptors,
                 passed: Vec::new(),
                 own,
                 failed: None,
-            })))
+            };
+            if let (true, Some(vault)) = (lets_go, &vault) {
+                recovery::leave(vault, &handover).map_err(Fatal::Broken)?;
+                notifier.finish();
+                return Ok(End::LetGo);
+            }
+            notifier.reloading();
+            *lasting = Some(Lasting {
+                signals,
+                limits,
+                daemonized,
+                event_serial: 0,
+                vault,
+                notifier: Some(notifier),
+            });
+            Ok(End::HandOver(Box::new(handover)))
         }
         ended => {
             doors.stop();
@@ -478,6 +556,7 @@ fn run(
                         limits,
                         daemonized,
                         event_serial: stopped.event_serial,
+                        vault,
                         notifier: Some(stopped.notifier),
                     });
                     Ok(match stopped.outcome {
@@ -492,6 +571,13 @@ fn run(
             }
         }
     }
+}
+
+/// The daemon's log, if clients can be shown it.
+fn daemon_log(spec: &DaemonSpec) -> Option<Arc<Path>> {
+    spec.logfile
+        .is_absolute()
+        .then(|| Arc::from(spec.logfile.as_path()))
 }
 
 fn own_pid() -> i32 {
@@ -590,7 +676,8 @@ fn raise_limits(spec: &DaemonSpec, notes: &mut Vec<Line>) -> Result<Vec<(Resourc
 
 /// Takes the daemon's signals. Blocked before there is any other thread, so that no thread ever takes one.
 fn own_signals() -> Result<SignalReader, Fatal> {
-    let signals: Vec<Signal> = SIGNALS.into_iter().filter_map(signal).collect();
+    let numbers = SIGNALS.into_iter().chain([sys::letting_go()]);
+    let signals: Vec<Signal> = numbers.filter_map(signal).collect();
     SignalReader::new(&signals).map_err(broken("cannot take signals"))
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::fatal::{Fatal, USAGE, fail};
 use super::machine::Machine;
+use super::recovery::{self, Predecessor};
 use super::succession::{self, Handover};
 use super::{check, round};
 use crate::config::options::{self, DaemonOptions};
@@ -106,10 +107,21 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
     if options.check {
         return Ok(checked(&path, &first));
     }
-    let first = first.map_err(Fatal::Config)?;
+    let predecessor = recovery::find();
+    let first = match (first, &predecessor) {
+        (Ok(first), _) => first,
+        (
+            Err(errors),
+            Some(Predecessor {
+                left: Ok(Some(recovery)),
+                ..
+            }),
+        ) => recovery.goes_on_with(&errors),
+        (Err(errors), _) => return Err(Fatal::Config(errors)),
+    };
     // Differs: a relative path goes on to mean what it means now, for the machine remembers our directory. Supervisor
     // resolves it against whatever directory it has changed to when it reloads.
-    round::all(first, &Arc::new(options), &Arc::new(machine))
+    round::all(first, &Arc::new(options), &Arc::new(machine), predecessor)
 }
 
 fn checked(path: &str, result: &Result<Config, ConfigErrors>) -> ExitCode {

@@ -5,7 +5,7 @@
 //! numbers that stand in it.
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use crate::config::spec::Config;
 use crate::core::{Fleet, Snapshot};
 use crate::domain::{Heirloom, VERSION};
 use crate::engine::{Legacy, PassedSocket, SocketFileName};
+use crate::keeper::Vault;
 use crate::sys::{self, Descriptors, Limit, Resource};
 
 /// The option by which a program is asked whether it can take over the state on its standard input. One that does not know
@@ -35,7 +36,7 @@ const EXAMINE_WITHIN: Duration = Duration::from_secs(20);
 /// Bytes of its answer.
 const ANSWER_BYTES: usize = 4096;
 /// Bytes of state at most: a thousand programs take one or two million.
-const STATE_BYTES_MAX: u64 = 1 << 30;
+pub(super) const STATE_BYTES_MAX: u64 = 1 << 30;
 
 /// What an image leaves to the next one, or to itself if there can be no other.
 pub(super) struct Handover {
@@ -99,13 +100,7 @@ pub(super) fn examine(
     snapshot: &Snapshot,
 ) -> Result<(), String> {
     let said = |error: &dyn std::fmt::Display| format!("{}: {error}", program.display());
-    let question = Question {
-        format: FORMAT,
-        config: config.clone(),
-        snapshot: snapshot.clone(),
-    };
-    let bytes = serde_json::to_vec(&question).map_err(|error| said(&error))?;
-    let state = sys::sealed("supervisord-question", &bytes).map_err(|error| said(&error))?;
+    let state = write_state(config, snapshot).map_err(|error| said(&error))?;
     let mut command = Command::new(program);
     command
         .arg(QUESTION)
@@ -145,34 +140,18 @@ pub(super) fn answer(arguments: &[String], machine: &Machine) -> ExitCode {
 
 fn look(arguments: &[String], machine: &Machine) -> Result<(), String> {
     options::parse(arguments, machine)?;
-    let stdin = std::io::stdin();
-    let bytes = sys::read_sealed(&stdin, STATE_BYTES_MAX)
-        .map_err(|error| format!("cannot read the state: {error}"))?;
-    let question: Question =
-        serde_json::from_slice(&bytes).map_err(|error| format!("unknown state: {error}"))?;
-    if question.format != FORMAT {
-        return Err(format!(
-            "version {VERSION} takes state of form {FORMAT}, this is {}",
-            question.format
-        ));
-    }
-    let _fleet = Fleet::restore(question.snapshot, sys::now());
+    let (_config, snapshot) = read_state(&std::io::stdin())?;
+    let _fleet = Fleet::restore(snapshot, sys::now());
     Ok(())
 }
 
-/// Replaces this image by `program`. Returns only if that fails, and then everything is as it was.
-pub(super) fn replace(program: &Path, handover: &Handover) -> String {
-    let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", program.display());
-    let servers: Vec<&PassedSocket> = handover.passed.iter().chain(&handover.own).collect();
-    let by_name = handover
-        .descriptors
-        .iter()
-        .map(|(name, fd)| (name.clone(), fd.as_fd()));
-    let listening = servers
-        .iter()
-        .enumerate()
-        .map(|(place, server)| (Heirloom::Server(place).name(), server.fd.as_fd()));
-    let descriptors: Vec<(String, BorrowedFd<'_>)> = by_name.chain(listening).collect();
+/// Writes everything down but the numbers of descriptors, which mean nothing to another process.
+pub(super) fn write(handover: &Handover) -> std::io::Result<OwnedFd> {
+    written(handover, Vec::new())
+}
+
+fn written(handover: &Handover, numbers: Vec<(String, i32)>) -> std::io::Result<OwnedFd> {
+    let servers = handover.passed.iter().chain(&handover.own);
     let written = Written {
         format: FORMAT,
         pid: std::process::id(),
@@ -181,22 +160,79 @@ pub(super) fn replace(program: &Path, handover: &Handover) -> String {
         cwd: handover.cwd.clone(),
         legacy: &handover.legacy,
         servers: servers
-            .iter()
             .map(|server| Server {
                 name: server.name.clone(),
                 file: server.file.clone(),
             })
             .collect(),
         passed: handover.passed.len(),
-        numbers: descriptors
-            .iter()
-            .map(|(name, fd)| (name.clone(), sys::number_of(fd)))
-            .collect(),
+        numbers,
     };
-    let state = serde_json::to_vec(&written)
-        .map_err(std::io::Error::from)
-        .and_then(|bytes| sys::sealed("supervisord-handover", &bytes));
-    let state = match state {
+    sys::sealed("supervisord-handover", &serde_json::to_vec(&written)?)
+}
+
+/// Writes the core down, as it is when groups have changed.
+pub(super) fn write_state(config: &Arc<Config>, snapshot: &Snapshot) -> std::io::Result<OwnedFd> {
+    let question = Question {
+        format: FORMAT,
+        config: config.clone(),
+        snapshot: snapshot.clone(),
+    };
+    sys::sealed("supervisord-state", &serde_json::to_vec(&question)?)
+}
+
+/// Reads what [`write_state`] has written.
+pub(super) fn read_state(state: &impl AsFd) -> Result<(Arc<Config>, Snapshot), String> {
+    let bytes = sys::read_sealed(state, STATE_BYTES_MAX)
+        .map_err(|error| format!("cannot read the state: {error}"))?;
+    let question: Question =
+        serde_json::from_slice(&bytes).map_err(|error| format!("unknown state: {error}"))?;
+    if question.format == FORMAT {
+        Ok((question.config, question.snapshot))
+    } else {
+        Err(format!(
+            "version {VERSION} takes state of form {FORMAT}, this is {}",
+            question.format
+        ))
+    }
+}
+
+/// Reads what [`write`] has written, with the descriptors that were kept beside it.
+pub(super) fn read(state: &impl AsFd, descriptors: Descriptors) -> Result<Handover, String> {
+    let bytes = sys::read_sealed(state, STATE_BYTES_MAX)
+        .map_err(|error| format!("cannot read what the last daemon left: {error}"))?;
+    let written: Written = serde_json::from_slice(&bytes)
+        .map_err(|error| format!("cannot understand what the last daemon left: {error}"))?;
+    if written.format != FORMAT {
+        return Err(format!(
+            "version {VERSION} takes state of form {FORMAT}, this is {}",
+            written.format
+        ));
+    }
+    Ok(taken(written, descriptors))
+}
+
+/// Replaces this image by `program`. Returns only if that fails, and then everything is as it was.
+pub(super) fn replace(program: &Path, handover: &Handover, vault: Option<&Vault>) -> String {
+    let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", program.display());
+    let by_name = handover
+        .descriptors
+        .iter()
+        .map(|(name, fd)| (name.clone(), fd.as_fd()));
+    let listening = handover
+        .passed
+        .iter()
+        .chain(&handover.own)
+        .enumerate()
+        .map(|(place, server)| (Heirloom::Server(place).name(), server.fd.as_fd()));
+    let keeper = vault.map(|vault| (Heirloom::Keeper.name(), vault.fd()));
+    let descriptors: Vec<(String, BorrowedFd<'_>)> =
+        by_name.chain(listening).chain(keeper).collect();
+    let numbers = descriptors
+        .iter()
+        .map(|(name, fd)| (name.clone(), sys::number_of(fd)))
+        .collect();
+    let state = match written(handover, numbers) {
         Ok(state) => state,
         Err(error) => return fail(&error),
     };
@@ -236,8 +272,12 @@ pub(super) fn inherited() -> Result<Option<Handover>, String> {
         // A copy of the variable in the environment of another process, for one.
         return Err(format!("{VARIABLE} is not for this process"));
     }
-    let mut descriptors = sys::take_inherited(&written.numbers)
+    let descriptors = sys::take_inherited(&written.numbers)
         .map_err(|error| format!("cannot take the descriptors of the earlier image: {error}"))?;
+    Ok(Some(taken(written, descriptors)))
+}
+
+fn taken(written: Written, mut descriptors: Descriptors) -> Handover {
     let mut passed = Vec::new();
     for (place, server) in written.servers.into_iter().enumerate() {
         if let Some(fd) = descriptors.remove(&Heirloom::Server(place).name()) {
@@ -246,7 +286,7 @@ pub(super) fn inherited() -> Result<Option<Handover>, String> {
         }
     }
     let own = passed.split_off(written.passed.min(passed.len()));
-    Ok(Some(Handover {
+    Handover {
         config: written.config,
         limits: written.limits,
         cwd: written.cwd,
@@ -255,5 +295,5 @@ pub(super) fn inherited() -> Result<Option<Handover>, String> {
         passed,
         own,
         failed: None,
-    }))
+    }
 }

@@ -6,6 +6,14 @@ use super::Life;
 /// One descriptor of the daemon that outlives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Heirloom {
+    /// The core as it was when groups last changed.
+    State,
+    /// What has become of each process since.
+    Records,
+    /// All of it, as a daemon that ended on purpose left it.
+    Handover,
+    /// The client's end of the keeper's socket.
+    Keeper,
     /// Our end of a process's standard input.
     Stdin(Life),
     /// Our end of its standard output.
@@ -26,6 +34,10 @@ impl Heirloom {
     #[must_use]
     pub fn name(self) -> String {
         match self {
+            Self::State => "state".to_owned(),
+            Self::Records => "records".to_owned(),
+            Self::Keeper => "keeper".to_owned(),
+            Self::Handover => "handover".to_owned(),
             Self::Stdin(life) => format!("i{}", life.incarnation),
             Self::Stdout(life) => format!("o{}", life.incarnation),
             Self::Stderr(life) => format!("e{}", life.incarnation),
@@ -52,6 +64,10 @@ mod tests {
             Heirloom::Stderr(life(1)),
             Heirloom::Pidfd(life(1)),
             Heirloom::Pidfd(life(2)),
+            Heirloom::State,
+            Heirloom::Records,
+            Heirloom::Keeper,
+            Heirloom::Handover,
             Heirloom::FcgiSocket(1),
             Heirloom::Server(1),
         ];

@@ -174,6 +174,11 @@ lines! {
     ReapedUnknown { pid: i32, status: ExitStatus } = Info "reaped unknown pid {pid} ({status})";
     CannotClearLogDir {} = Warn "Could not clear childlog dir";
     CannotCleanUp { path: String } = Warn "Failed to clean up '{path}'";
+    KeeperFailed { error: Errno } = Warn ours "programs will not outlive a crash of the daemon from now on: the process that keeps their descriptors does not take them ({error}); an upgrade or a restart makes a new one";
+    Recovered { count: u32, how: String } = Info ours "took over {count} processes {how}";
+    CannotRecover { error: String } = Error ours "cannot take over what the last daemon left: {error}";
+    LettingGo {} = Info ours "letting go of all processes, for the next daemon to take over";
+    AdoptedGone { name: String } = Warn ours "the process of {name} is gone, and nobody knows how it ended";
     UpgradeBegun { program: String } = Info ours "handing over to {program}, which has agreed to take over";
     UpgradeRefused { reason: String } = Error ours "upgrade refused, everything goes on as it was: {reason}";
     Upgraded { version: String, count: u32 } = Info ours "taken over by version {version}, with {count} processes";

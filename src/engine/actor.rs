@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::bus::{Bus, Publish};
+use super::chronicle::{Chronicle, WriteState};
 use super::inbox::{Answer, Asked, Inbox, InboxSender, Message};
 use super::loader::{Compose, Load, Loader};
 use super::systemd::{Notifier, Systemd};
@@ -18,7 +19,8 @@ use super::upgrade::{Examine, Inherited, REPLACED, Upgrade};
 use crate::api::{FaultCode, Ticket};
 use crate::config::spec::{Config, ReadyWhen};
 use crate::core::{Actions, DaemonSignal, Fleet, Input, Outcome};
-use crate::domain::{Errno, ExitStatus, Life, Line, Signal};
+use crate::domain::{Errno, ExitStatus, Heirloom, Life, Line, Signal};
+use crate::keeper::Vault;
 use crate::output::{Command, OutputHandle, Remains, Report};
 use crate::spawn::{Done, Plan, SharedSocket, SpawnHandle};
 use crate::sys::{self, ChildEnds, Descriptors, Interest, Poller, SignalReader, Waker};
@@ -63,6 +65,8 @@ pub struct Parts {
     pub program: Arc<Path>,
     /// What to go on with; none: a beginning.
     pub inherited: Option<Inherited>,
+    /// Where a successor finds what it needs if this daemon is killed, and how the whole is written down for it.
+    pub vault: Option<(Arc<Vault>, Arc<WriteState>)>,
 }
 
 /// The actor. Made first, so that the other threads can be given its inbox; then run.
@@ -99,6 +103,10 @@ pub struct Engine {
     pub(super) program: Arc<Path>,
     /// The spawn thread has ended and left these.
     pub(super) sockets: Option<Vec<(SharedSocket, OwnedFd)>>,
+    pub(super) vault: Option<Arc<Vault>>,
+    pub(super) chronicle: Option<Chronicle>,
+    /// Told to let go of all processes, for another daemon to take them over.
+    pub(super) lets_go: bool,
     /// Before the first turn.
     begin: Option<Inherited>,
     /// What was inherited and not asked for yet.
@@ -144,6 +152,13 @@ impl Engine {
         let waker = Waker::new(&poller, TOKEN_INBOX)?;
         poller.add(&parts.signals, TOKEN_SIGNALS, Interest::Read)?;
         let (sender, inbox) = Inbox::new(waker);
+        let (vault, chronicle) = match parts.vault {
+            Some((vault, write)) => {
+                let chronicle = Chronicle::new(vault.clone(), write)?;
+                (Some(vault), Some(chronicle))
+            }
+            None => (None, None),
+        };
         Ok(Self {
             poller,
             inbox,
@@ -169,6 +184,9 @@ impl Engine {
             examiner: parts.examine,
             program: parts.program,
             sockets: None,
+            vault,
+            chronicle,
+            lets_go: false,
             begin: parts.inherited,
             inherited: BTreeMap::new(),
             heirlooms: Descriptors::new(),
@@ -273,6 +291,11 @@ impl Engine {
                 self.perform(action, hands);
             }
             next = self.caused.pop_front();
+        }
+        if let Some(chronicle) = &mut self.chronicle
+            && let Some(line) = chronicle.write(&mut self.fleet)
+        {
+            self.log(line, hands);
         }
     }
 
@@ -396,18 +419,23 @@ impl Engine {
             Done::SocketsTried(ticket, result) => Input::SocketsTried { ticket, result },
             Done::Spawned(life, pid, pidfd) => {
                 self.spawning.remove(&life);
-                self.watch(life, pid, pidfd);
+                self.watch(life, pid, pidfd, hands);
                 Input::Spawned { life, pid }
             }
         };
         self.feed(input, hands);
     }
 
-    pub(super) fn watch(&mut self, life: Life, pid: i32, pidfd: OwnedFd) {
+    pub(super) fn watch(&mut self, life: Life, pid: i32, pidfd: OwnedFd, hands: &Hands) {
         let token = self.next_token;
         self.next_token += 1;
         if self.poller.add(&pidfd, token, Interest::Read).is_err() {
             self.unwatched.push(life);
+        }
+        if let Some(vault) = &self.vault
+            && let Some(line) = vault.keep(Heirloom::Pidfd(life), &[pidfd.as_fd()])
+        {
+            hands.output.log(line);
         }
         self.tokens.insert(token, life);
         self.children.insert(life, Child { pid, pidfd, token });
@@ -421,9 +449,25 @@ impl Engine {
         let status = match sys::reap(&child.pidfd) {
             Ok(None) => return false,
             Ok(Some((_, status))) => status,
-            // ECHILD: somebody else has reaped it. It is gone, and nobody will ever tell how.
-            Err(_) => ExitStatus::Unknown(0),
+            // ECHILD: it is another's child since the daemon that made it was killed.
+            Err(_) => match sys::exit_status(&child.pidfd) {
+                Ok(Some(status)) => status,
+                // It has ended and is not reaped yet. From now on only that is waited for.
+                Ok(None) => {
+                    let _ = self
+                        .poller
+                        .modify(&child.pidfd, child.token, Interest::Hangup);
+                    return false;
+                }
+                // The kernel does not tell, before Linux 6.15; nobody else knows.
+                Err(_) => ExitStatus::Unknown(0),
+            },
         };
+        if let Some(vault) = &self.vault
+            && let Some(line) = vault.forget(Heirloom::Pidfd(life))
+        {
+            hands.output.log(line);
+        }
         if let Some(child) = self.children.remove(&life) {
             // ENOENT where it could not be added.
             let _ = self.poller.remove(&child.pidfd);
@@ -442,6 +486,11 @@ impl Engine {
                     self.log(Line::ReceivedChild {}, hands);
                     continue;
                 }
+                number if number == sys::letting_go() => match self.let_go(hands) {
+                    true => continue,
+                    // Nobody would take them over.
+                    false => DaemonSignal::Exit(Signal::TERM),
+                },
                 libc::SIGHUP => DaemonSignal::Restart,
                 libc::SIGUSR2 => DaemonSignal::ReopenLogs,
                 _ => DaemonSignal::Exit(delivered.signal),

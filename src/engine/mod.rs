@@ -2,6 +2,7 @@
 
 mod actor;
 mod bus;
+mod chronicle;
 mod inbox;
 mod loader;
 mod perform;
@@ -10,6 +11,7 @@ mod upgrade;
 
 pub use actor::{Ended, Engine, Hands, Parts, Stopped};
 pub use bus::Publish;
+pub use chronicle::{WriteState, read_records};
 pub use inbox::{Answer, Asked, EngineGone, InboxSender};
 pub use loader::{Compose, Load};
 pub use systemd::{Notifier, PassedSocket, SocketFileName, passed_sockets};

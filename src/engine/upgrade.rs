@@ -16,14 +16,16 @@ use super::actor::{Engine, Hands};
 use super::inbox::Message;
 use super::systemd::Notifier;
 use crate::api::{FaultCode, Ticket};
-use crate::core::{Fleet, Input, Snapshot};
-use crate::domain::{Channel, Errno, Heirloom, Life, Line, Said, Tick};
+use crate::core::{Fleet, Input, Snapshot, Successor};
+use crate::domain::{Channel, Errno, ExitStatus, Heirloom, Life, Line, Said, Tick};
 use crate::output::{Adoption, Estate, Remains, Report};
 use crate::spawn::{Job, SharedSocket};
 use crate::sys::{self, Descriptors, SignalReader};
 
 /// How long clients that wait for an answer hold an upgrade up, in milliseconds.
 const ANSWERS_MS_MAX: u64 = 5_000;
+/// The same for a restart by the service manager, which waits.
+const LET_GO_MS_MAX: u64 = 500;
 /// What those are told who wait longer, and who ask in the last moment.
 pub(super) const REPLACED: &str = "the daemon is being replaced: look again in a moment";
 
@@ -52,10 +54,43 @@ pub struct Legacy {
     pub pids: Vec<(Life, i32)>,
     /// Their streams.
     pub lives: Vec<Remains>,
+    /// What the core is to be told before it goes on.
+    early: Vec<Leftover>,
     /// What was reported and not told to the core.
     leftovers: Vec<Leftover>,
     /// Sockets of FastCGI programs. They travel beside.
     pub sockets: Vec<SharedSocket>,
+}
+
+impl Legacy {
+    /// How many processes there are.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.pids.len()).unwrap_or(u32::MAX)
+    }
+
+    /// What can be told of a daemon that was killed. `pids` are its processes as far as their pidfds were kept; `spawned`
+    /// those of them that it had just made; `gone` those that have no process any more.
+    #[must_use]
+    pub fn recovered(
+        snapshot: Snapshot,
+        pids: Vec<(Life, i32)>,
+        spawned: &[Life],
+        gone: &[Life],
+        sockets: Vec<SharedSocket>,
+    ) -> Self {
+        let made = pids.iter().filter(|(life, _)| spawned.contains(life));
+        Self {
+            snapshot,
+            early: made
+                .map(|&(life, pid)| Leftover::Spawned(life, pid))
+                .collect(),
+            pids,
+            lives: Vec::new(),
+            leftovers: gone.iter().copied().map(Leftover::Gone).collect(),
+            sockets,
+        }
+    }
 }
 
 /// All that an engine puts down.
@@ -73,6 +108,10 @@ pub struct HandedOver {
 /// A report of the output thread that came when the core listened no more.
 #[derive(Debug, Serialize, Deserialize)]
 enum Leftover {
+    /// It was made, and nobody wrote that down.
+    Spawned(Life, i32),
+    /// It is gone, and nobody knows how.
+    Gone(Life),
     Drained(Life),
     Said(Life, Said),
     NotDelivered(Life, Errno),
@@ -103,6 +142,11 @@ impl Leftover {
 
     fn into_input(self) -> Input {
         match self {
+            Self::Spawned(life, pid) => Input::Spawned { life, pid },
+            Self::Gone(life) => Input::Exited {
+                life,
+                status: ExitStatus::Unknown(0),
+            },
             Self::Drained(life) => Input::Drained(life),
             Self::Said(life, said) => Input::Said(life, said),
             Self::NotDelivered(life, error) => Input::NotDelivered(life, error),
@@ -121,24 +165,25 @@ impl Leftover {
 pub struct Inherited {
     pids: Vec<(Life, i32)>,
     lives: BTreeMap<Life, Remains>,
+    early: Vec<Leftover>,
     leftovers: Vec<Leftover>,
     descriptors: Descriptors,
-    /// This image is another than the one that handed over.
-    is_new: bool,
+    successor: Successor,
 }
 
 impl Inherited {
     /// The core of `legacy`, and the rest of it. Sockets were taken out of both before.
     #[must_use]
-    pub fn new(legacy: Legacy, descriptors: Descriptors, is_new: bool) -> (Fleet, Self) {
+    pub fn new(legacy: Legacy, descriptors: Descriptors, successor: Successor) -> (Fleet, Self) {
         let fleet = Fleet::restore(legacy.snapshot, sys::now());
         let lives = legacy.lives.into_iter();
         let inherited = Self {
             pids: legacy.pids,
             lives: lives.map(|remains| (remains.life, remains)).collect(),
+            early: legacy.early,
             leftovers: legacy.leftovers,
             descriptors,
-            is_new,
+            successor,
         };
         (fleet, inherited)
     }
@@ -151,17 +196,27 @@ impl Engine {
         self.heirlooms = inherited.descriptors;
         for (life, pid) in inherited.pids {
             if let Some(pidfd) = self.heirlooms.remove(&Heirloom::Pidfd(life).name()) {
-                self.watch(life, pid, pidfd);
+                self.watch(life, pid, pidfd, hands);
             }
         }
-        let is_new = inherited.is_new;
-        self.feed(Input::Resumed { is_new }, hands);
+        for early in inherited.early {
+            self.feed(early.into_input(), hands);
+        }
+        self.feed(Input::Resumed(inherited.successor), hands);
         for leftover in inherited.leftovers {
             self.feed(leftover.into_input(), hands);
         }
         // Of lives that nobody remembers.
         self.inherited.clear();
-        self.heirlooms.clear();
+        let left: Vec<String> = std::mem::take(&mut self.heirlooms).into_keys().collect();
+        if let Some(vault) = &self.vault {
+            let done = [Heirloom::Handover.name()].into_iter();
+            for name in done.chain(left) {
+                if let Some(line) = vault.forget_named(&name) {
+                    self.log(line, hands);
+                }
+            }
+        }
     }
 
     /// Hands the streams of a life to the output thread, if any were inherited.
@@ -218,6 +273,11 @@ impl Engine {
                     return false;
                 }
                 match self.fleet.may_be_succeeded() {
+                    // Who must let go cannot choose. What is under way ends where it is, and whoever asked is told.
+                    Err(_) if self.lets_go && is_over => {
+                        self.upgrade = Upgrade::Quieting;
+                        hands.spawn.send(Job::HandOver);
+                    }
                     Ok(()) => {
                         self.upgrade = Upgrade::Quieting;
                         hands.spawn.send(Job::HandOver);
@@ -242,6 +302,26 @@ impl Engine {
             Upgrade::Waiting(until) => Some(until),
             Upgrade::None | Upgrade::Examining | Upgrade::Quieting => None,
         }
+    }
+
+    /// The service manager restarts the daemon: everything is put down for the next one. Answers whether there is somebody
+    /// who keeps it until then, and nothing is being stopped.
+    pub(super) fn let_go(&mut self, hands: &Hands) -> bool {
+        if self.vault.is_none() || self.fleet.is_stopping() {
+            return false;
+        }
+        self.log(Line::LettingGo {}, hands);
+        self.lets_go = true;
+        if self.upgrade != Upgrade::Quieting {
+            self.upgrade = Upgrade::Waiting(sys::now().mono.plus_millis(LET_GO_MS_MAX));
+        }
+        true
+    }
+
+    /// It is another daemon that everything goes to, not another image of this one.
+    #[must_use]
+    pub fn lets_go(&self) -> bool {
+        self.lets_go
     }
 
     /// No process is begun any more: the next image does that.
@@ -291,6 +371,7 @@ impl Engine {
             snapshot: self.fleet.snapshot(),
             pids,
             lives: estate.lives,
+            early: Vec::new(),
             leftovers,
             sockets,
         };
@@ -304,6 +385,9 @@ impl Engine {
 
     /// Says to whom everything goes.
     pub(super) fn say_farewell(&self, hands: &Hands) {
+        if self.lets_go {
+            return;
+        }
         let program = self.program.display().to_string();
         self.log(Line::UpgradeBegun { program }, hands);
     }

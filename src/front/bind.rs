@@ -152,10 +152,14 @@ impl BoundServer {
     ///
     /// # Errors
     /// The first server's that cannot be bound.
-    pub fn bind_all(specs: &[ServerSpec], passed: &[PassedSocket]) -> Result<Vec<Self>, BindError> {
+    pub fn bind_all(
+        specs: &[ServerSpec],
+        passed: &[PassedSocket],
+        own: &[PassedSocket],
+    ) -> Result<Vec<Self>, BindError> {
         specs
             .iter()
-            .map(|spec| Self::bind(spec, passed, &[]))
+            .map(|spec| Self::bind(spec, passed, own))
             .collect()
     }
 

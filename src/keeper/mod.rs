@@ -20,8 +20,10 @@ mod find;
 mod kept;
 mod serve;
 mod setting;
+mod vault;
 mod wire;
 
 pub use client::{Hello, Keeper, KeeperError, Started, Told};
 pub use serve::run;
+pub use vault::Vault;
 pub use wire::{NAME, NAME_BYTES_MAX, PUT_DESCRIPTORS_MAX, Reason, VERSION};

@@ -165,6 +165,7 @@ fn ours(case: &Case) -> String {
         syslog: Syslog::new(),
         journal: super::journal::Journal::new(),
         strip_ansi: case.a == 1,
+        vault: None,
         events: OutputEvents {
             logs: true,
             communications: true,

@@ -16,7 +16,7 @@ use nix::unistd::{pipe2, read};
 
 use super::entries::Entries;
 use super::file::{self, Rules};
-use super::handover::Estate;
+use super::handover::{self, Estate};
 use super::journal::Journal;
 use super::run::{
     GENERATIONS, Role, Run, close_stdin, index, is_waiting, remove_pipes, settle_stdin, shut,
@@ -29,7 +29,10 @@ use super::syslog::Syslog;
 use super::thread::Orders;
 use super::{Activity, Command, Report};
 use crate::config::spec::{LogSpec, LogTarget, ProcessKind, ProcessSpec};
-use crate::domain::{Channel, Envelope, Errno, Life, Line, LogPaths, OutputEvents, SpawnError};
+use crate::domain::{
+    Channel, Envelope, Errno, Heirloom, Life, Line, LogPaths, OutputEvents, SpawnError,
+};
+use crate::keeper::Vault;
 use crate::sys::place::errno;
 use crate::sys::{self, ChildEnds, Interest, Poller, Ready};
 
@@ -75,6 +78,7 @@ impl Reactor {
         waker: u64,
         activity: Activity,
         strip_ansi: bool,
+        vault: Option<Arc<Vault>>,
         report: Box<dyn Fn(Report) + Send>,
     ) -> Self {
         Self {
@@ -86,6 +90,7 @@ impl Reactor {
                 syslog: Syslog::new(),
                 journal: Journal::new(),
                 strip_ansi,
+                vault,
                 events: OutputEvents::default(),
             },
             buffer: vec![0; READ_BYTES],
@@ -460,7 +465,7 @@ impl Reactor {
             let (stream, theirs) = self.stream(life, spec, Channel::Stderr, paths)?;
             (Some(stream), Some(theirs))
         };
-        self.seat(|generation| Run {
+        let place = self.seat(|generation| Run {
             life,
             generation,
             streams: [Some(stdout), stderr],
@@ -469,6 +474,8 @@ impl Reactor {
             stdin_polled: false,
             draining: None,
         });
+        // Before there is a process: what it writes is not lost whatever becomes of us.
+        self.keep(place);
         Ok(ChildEnds {
             stdin: stdin_theirs,
             stdout: stdout_theirs,
@@ -497,6 +504,25 @@ impl Reactor {
         self.shared.log_all(lines);
         let stream = assembled(life, spec, channel, Some(ours), sink.transpose()?);
         Ok((stream, theirs))
+    }
+
+    /// Keeps the ends of a life's pipes for a successor.
+    pub(super) fn keep(&mut self, place: u32) {
+        if self.shared.vault.is_none() {
+            return;
+        }
+        let Some(run) = &self.runs[place as usize] else {
+            return;
+        };
+        for channel in [Channel::Stdout, Channel::Stderr] {
+            let stream = run.streams[index(channel)].as_ref();
+            if let Some(pipe) = stream.and_then(Stream::pipe_fd) {
+                self.shared.keep(handover::pipe(run.life, channel), pipe);
+            }
+        }
+        if let Some(end) = run.stdin.fd() {
+            self.shared.keep(Heirloom::Stdin(run.life), end);
+        }
     }
 
     /// Gives a life its place in the table.
@@ -569,6 +595,7 @@ impl Reactor {
     pub(super) fn discard(&mut self, place: u32) -> Option<Life> {
         let mut run = self.runs[place as usize].take()?;
         self.places.remove(&run.life);
+        self.shared.forget(run.life);
         self.free.push(place);
         self.draining.retain(|&other| other != place);
         close_stdin(&self.poller, &mut run);

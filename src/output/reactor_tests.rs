@@ -45,6 +45,7 @@ impl Bench {
         let options = Options {
             activity: activity.expect("opened"),
             strip_ansi: false,
+            vault: None,
         };
         let output = start(options, move |report| match report {
             Report::Wrote {
@@ -607,6 +608,7 @@ fn in_hand(dir: &TempDir) -> (Reactor, Arc<Mutex<BTreeMap<Life, usize>>>) {
         u64::MAX,
         activity.expect("opened"),
         false,
+        None,
         Box::new(move |report| {
             if let Report::Drained(life) = report {
                 *count.lock().expect("unpoisoned").entry(life).or_default() += 1;

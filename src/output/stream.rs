@@ -14,7 +14,10 @@ use super::protocol::Protocol;
 use super::sink::Sink;
 use super::syslog::Syslog;
 use crate::config::spec::LogSpec;
-use crate::domain::{Channel, Level, Life, Line, OutputEvents, ProcessName, decoded, python_bytes};
+use crate::domain::{
+    Channel, Heirloom, Level, Life, Line, OutputEvents, ProcessName, decoded, python_bytes,
+};
+use crate::keeper::Vault;
 use crate::sys;
 
 /// What all streams share.
@@ -24,6 +27,8 @@ pub(super) struct Shared {
     pub(super) syslog: Syslog,
     pub(super) journal: Journal,
     pub(super) strip_ansi: bool,
+    /// Where the ends of pipes are kept for a successor.
+    pub(super) vault: Option<Arc<Vault>>,
     /// What somebody listens to.
     pub(super) events: OutputEvents,
 }
@@ -31,6 +36,31 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn log(&mut self, line: &Line) {
         self.activity.write(sys::now().wall, line);
+    }
+
+    /// Keeps an end of a pipe for a successor.
+    pub(super) fn keep(&mut self, heirloom: Heirloom, end: BorrowedFd<'_>) {
+        if let Some(vault) = &self.vault
+            && let Some(line) = vault.keep(heirloom, &[end])
+        {
+            self.log(&line);
+        }
+    }
+
+    /// The life is over.
+    pub(super) fn forget(&mut self, life: Life) {
+        let Some(vault) = self.vault.clone() else {
+            return;
+        };
+        for heirloom in [
+            Heirloom::Stdin(life),
+            Heirloom::Stdout(life),
+            Heirloom::Stderr(life),
+        ] {
+            if let Some(line) = vault.forget(heirloom) {
+                self.log(&line);
+            }
+        }
     }
 
     pub(super) fn log_all(&mut self, lines: Vec<Line>) {

@@ -124,6 +124,7 @@ impl Reactor {
                 stream.flush_journal(&mut self.shared);
             }
         }
+        self.keep(place);
         if is_ending {
             return self.drain(place);
         }

@@ -10,6 +10,7 @@ use super::handover::Estate;
 use super::reactor::Reactor;
 use super::{Activity, Command, Report};
 use crate::domain::{Level, Line};
+use crate::keeper::Vault;
 use crate::sys::{self, Poller, Waker};
 
 /// Lines of the activity log that wait for the thread at most. While a disk stalls, further ones are lost, counted: the
@@ -25,6 +26,8 @@ pub struct Options {
     pub activity: Activity,
     /// Remove escape sequences from what processes write.
     pub strip_ansi: bool,
+    /// Where the ends of pipes are kept for a successor; none: they live and die with the daemon.
+    pub vault: Option<Arc<Vault>>,
 }
 
 /// Talks to the output thread. Clones talk to the same one.
@@ -78,6 +81,7 @@ pub fn start(
         WAKER,
         options.activity,
         options.strip_ansi,
+        options.vault,
         Box::new(report),
     );
     let thread = std::thread::Builder::new()

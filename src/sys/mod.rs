@@ -46,13 +46,13 @@ pub use packet::{
 };
 pub use passed::take_passed;
 pub use pidfd::{
-    copy_descriptor, exit_status, open_pidfd, peek_ended, reap, reap_stranger, send_group_signal,
-    send_signal,
+    copy_descriptor, exit_status, open_pidfd, peek_ended, pid_of, reap, reap_stranger,
+    send_group_signal, send_signal,
 };
 pub use pipe::unread;
 pub use plan::{Bounds, CStrings, Ids, NulByte, RawPlan, Setting};
 pub use poller::{Interest, Poller, Ready, Waker};
 pub use shared::{MemoryFile, SharedBuffer};
-pub use signals::{Delivered, SignalReader, ignore as ignore_signals, start_unblocked};
+pub use signals::{Delivered, SignalReader, ignore as ignore_signals, letting_go, start_unblocked};
 pub use socket::{end_writing, listen_on, own_user_name, peer_is_gone, unix_bound, unix_connected};
 pub use spawn::{Spawner, Table};

@@ -105,6 +105,18 @@ fn from_wait_status(status: i32) -> ExitStatus {
     }
 }
 
+/// The number of the process of this pidfd; none: it has ended and was reaped.
+///
+/// # Source
+/// proc_pid_fdinfo(5).
+#[must_use]
+pub fn pid_of(pidfd: &impl AsFd) -> Option<i32> {
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_fd().as_raw_fd());
+    let text = std::fs::read_to_string(path).ok()?;
+    let number = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+    number.trim().parse().ok().filter(|&pid| pid > 0)
+}
+
 /// Reaps the child, if it has ended: its pid and how.
 ///
 /// # Errors

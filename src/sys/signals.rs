@@ -1,7 +1,7 @@
 //! Signals to the daemon: blocked in every thread, read from a descriptor.
 #![expect(
     unsafe_code,
-    reason = "sigaction, to ignore a signal; a step between fork and exec"
+    reason = "sigaction, to ignore a signal; sets with real-time signals; a step between fork and exec"
 )]
 
 use std::io;
@@ -36,15 +36,12 @@ impl SignalReader {
     /// thread is made: a thread that does not block them would be ended by them.
     ///
     /// # Errors
-    /// EINVAL: a number that is no ordinary signal (real-time ones, 0). EMFILE, ENOMEM.
+    /// EINVAL: 0 is no signal. EMFILE, ENOMEM.
     ///
     /// # Source
     /// signalfd(2).
     pub fn new(signals: &[Signal]) -> io::Result<Self> {
-        let mut set = SigSet::empty();
-        for signal in signals {
-            set.add(ordinary(*signal)?);
-        }
+        let set = set_of(signals)?;
         set.thread_block()?;
         let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         Ok(Self { fd })
@@ -101,6 +98,26 @@ pub fn start_unblocked(command: &mut Command) {
     unsafe {
         command.pre_exec(|| Ok(SigSet::empty().thread_set_mask()?));
     }
+}
+
+/// The signal by which a service manager tells a daemon that it restarts, in place of SIGTERM by which it stops it. A
+/// real-time one: the ordinary ones mean to us what they mean to Supervisor, which this one kills.
+#[must_use]
+pub fn letting_go() -> i32 {
+    libc::SIGRTMIN() + 1
+}
+
+/// nix knows no real-time signals.
+fn set_of(signals: &[Signal]) -> io::Result<SigSet> {
+    let mut set = *SigSet::empty().as_ref();
+    for signal in signals {
+        // SAFETY: the set is initialised, live and writable.
+        if unsafe { libc::sigaddset(&raw mut set, signal.number()) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    // SAFETY: it holds signals that the C library knows, for it was made with its own calls.
+    Ok(unsafe { SigSet::from_sigset_t_unchecked(set) })
 }
 
 fn ordinary(signal: Signal) -> io::Result<nix::sys::signal::Signal> {

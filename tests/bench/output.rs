@@ -134,6 +134,7 @@ fn through_thread(path: &Path) -> Result<(), Box<dyn Error>> {
     let options = Options {
         activity,
         strip_ansi: false,
+        vault: None,
     };
     let output = start(options, move |report| drop(sender.send(report)))?;
     let life = Life {

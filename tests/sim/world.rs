@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use supervisord::api::{Caller, Front, Grant, LogOf, Permission, Request, Scope, Target, Ticket};
 use supervisord::core::{
-    Action, Actions, DaemonSignal, Fleet, Identity, Input, LoadError, LoadReason, Outcome, Snapshot,
+    Action, Actions, DaemonSignal, Fleet, Identity, Input, LoadError, LoadReason, Outcome,
+    Snapshot, Successor,
 };
 use supervisord::domain::{
     Channel, Errno, ExitStatus, Level, Life, Namespec, Now, Said, Signal, SpawnError,
@@ -213,8 +214,13 @@ impl World {
         });
         self.laws.handed_over();
         self.fleet = restored(&self.fleet, self.now);
-        let is_new = self.chance.percent(80);
-        self.give(Input::Resumed { is_new });
+        let successor = self.chance.pick(&[
+            Successor::Image,
+            Successor::Image,
+            Successor::Nobody,
+            Successor::Daemon,
+        ]);
+        self.give(Input::Resumed(successor));
     }
 
     fn pass(&mut self, nanos: u64) {

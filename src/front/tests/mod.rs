@@ -110,7 +110,7 @@ impl World {
         for spec in &mut specs {
             spec.credentials.clone_from(&credentials);
         }
-        let servers = BoundServer::bind_all(&specs, &[]).expect("bound");
+        let servers = BoundServer::bind_all(&specs, &[], &[]).expect("bound");
         let inet = servers[0].inet_address().expect("inet");
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (for_engine, for_log, for_audit) = (seen.clone(), seen.clone(), seen.clone());

@@ -1,0 +1,183 @@
+//! What a daemon that is no more has left with the keeper: by intent, when the service manager restarts it, or because it
+//! was killed. Then the whole as it was last written down is brought up to date by the records of each process.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::succession::{self, Handover};
+use crate::config::ConfigErrors;
+use crate::config::spec::Config;
+use crate::core::Snapshot;
+use crate::domain::{Heirloom, Life, Line};
+use crate::engine::{self, Legacy, PassedSocket};
+use crate::keeper::{Keeper, Vault};
+use crate::spawn::SharedSocket;
+use crate::sys::{self, Descriptors, MemoryFile};
+
+/// How long the keeper may take to list what it keeps: thousands of descriptors take some hundredths of a second.
+const LIST_WITHIN: Duration = Duration::from_secs(10);
+
+/// The keeper of a daemon that is no more, and what was in there.
+pub(super) struct Predecessor {
+    pub(super) vault: Arc<Vault>,
+    /// None: nothing. An error says why it cannot be understood; everything begins anew then.
+    pub(super) left: Result<Option<Recovery>, String>,
+}
+
+/// A daemon's legacy.
+pub(super) struct Recovery {
+    pub(super) handover: Handover,
+    /// How it was left, as it reads in the log.
+    pub(super) how: &'static str,
+}
+
+impl Recovery {
+    /// The configuration to go on with where the file has errors: programs run, so the daemon does too.
+    pub(super) fn goes_on_with(&self, errors: &ConfigErrors) -> Config {
+        let mut config = Config::clone(&self.handover.config);
+        config.notes = errors
+            .all
+            .iter()
+            .map(|problem| Line::ConfigError {
+                error: problem.to_string(),
+            })
+            .collect();
+        config
+    }
+}
+
+/// Finds what a daemon that was here before has left, if there was one.
+pub(super) fn find() -> Option<Predecessor> {
+    None
+}
+
+/// Finds the process of a life that was made though nobody wrote that down, if there is one: its pid and pidfd.
+pub(super) type FindSpawned<'a> = &'a dyn Fn(&Snapshot, Life) -> Option<(i32, OwnedFd)>;
+
+/// Takes out of the keeper what is in there.
+pub(super) fn recover(keeper: Keeper, find_spawned: FindSpawned<'_>) -> Predecessor {
+    let listed = keeper.list(LIST_WITHIN);
+    let vault = Arc::new(Vault::new(keeper));
+    let left = listed
+        .map_err(|error| error.to_string())
+        .and_then(|items| look(items, find_spawned));
+    Predecessor { vault, left }
+}
+
+fn look(
+    items: Vec<(String, Vec<OwnedFd>)>,
+    find_spawned: FindSpawned<'_>,
+) -> Result<Option<Recovery>, String> {
+    let mut kept: BTreeMap<String, Vec<OwnedFd>> = items.into_iter().collect();
+    let mut take = |heirloom: Heirloom| {
+        let descriptors = kept.remove(&heirloom.name())?;
+        descriptors.into_iter().next()
+    };
+    let (handover, state, records) = (
+        take(Heirloom::Handover),
+        take(Heirloom::State),
+        take(Heirloom::Records),
+    );
+    let sockets = shared_sockets(&mut kept);
+    let descriptors: Descriptors = kept
+        .into_iter()
+        .filter_map(|(name, descriptors)| Some((name, descriptors.into_iter().next()?)))
+        .collect();
+    if let Some(handover) = handover {
+        return Ok(Some(Recovery {
+            handover: succession::read(&handover, descriptors)?,
+            how: "that the last daemon let go of",
+        }));
+    }
+    let Some(state) = state else {
+        return Ok(None);
+    };
+    let (config, mut snapshot) = succession::read_state(&state)?;
+    if let Some(records) = records {
+        snapshot.overlay(engine::read_records(&MemoryFile::from_fd(records)));
+    }
+    Ok(Some(Recovery {
+        handover: crashed(config, snapshot, descriptors, sockets, find_spawned),
+        how: "of a daemon that was killed",
+    }))
+}
+
+/// Sockets of FastCGI programs: each with a description of whose it is.
+fn shared_sockets(kept: &mut BTreeMap<String, Vec<OwnedFd>>) -> Vec<(SharedSocket, OwnedFd)> {
+    let mut sockets = Vec::new();
+    for place in 0.. {
+        let Some(descriptors) = kept.remove(&Heirloom::FcgiSocket(place).name()) else {
+            break;
+        };
+        let mut descriptors = descriptors.into_iter();
+        if let (Some(socket), Some(whose)) = (descriptors.next(), descriptors.next())
+            && let Ok(bytes) = sys::read_sealed(&whose, succession::STATE_BYTES_MAX)
+            && let Ok(shared) = serde_json::from_slice(&bytes)
+        {
+            sockets.push((shared, socket));
+        }
+    }
+    sockets
+}
+
+fn crashed(
+    config: Arc<Config>,
+    snapshot: Snapshot,
+    mut descriptors: Descriptors,
+    sockets: Vec<(SharedSocket, OwnedFd)>,
+    find_spawned: FindSpawned<'_>,
+) -> Handover {
+    let (mut pids, mut spawned, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+    for (life, pid) in snapshot.lives() {
+        let name = Heirloom::Pidfd(life).name();
+        match (pid, descriptors.get(&name)) {
+            (0, Some(pidfd)) => {
+                // The kernel was asked for it, and it came. It may be gone again, and then it has no number.
+                pids.push((life, sys::pid_of(pidfd).unwrap_or(0)));
+                spawned.push(life);
+            }
+            (pid, Some(_)) => pids.push((life, pid)),
+            (known, None) => match find_spawned(&snapshot, life) {
+                Some((pid, pidfd)) => {
+                    pids.push((life, pid));
+                    descriptors.insert(name, pidfd);
+                    if known == 0 {
+                        spawned.push(life);
+                    }
+                }
+                // It had ended and was reaped, or there was none yet.
+                None => gone.push(life),
+            },
+        }
+    }
+    let mut shared = Vec::new();
+    for (place, (socket, fd)) in sockets.into_iter().enumerate() {
+        descriptors.insert(Heirloom::FcgiSocket(place).name(), fd);
+        shared.push(socket);
+    }
+    Handover {
+        config,
+        limits: Vec::new(),
+        cwd: String::new(),
+        legacy: Legacy::recovered(snapshot, pids, &spawned, &gone, shared),
+        descriptors,
+        passed: Vec::new(),
+        own: Vec::<PassedSocket>::new(),
+        failed: None,
+    }
+}
+
+/// Puts everything down for the next daemon.
+pub(super) fn leave(vault: &Vault, handover: &Handover) -> Result<(), String> {
+    let state = succession::write(handover).map_err(|error| error.to_string())?;
+    for (place, server) in handover.own.iter().enumerate() {
+        vault.keep(Heirloom::Server(place), &[server.fd.as_fd()]);
+    }
+    vault.keep(Heirloom::Handover, &[state.as_fd()]);
+    match vault.settle() {
+        None => Ok(()),
+        Some(line) => Err(line.to_string()),
+    }
+}

@@ -209,6 +209,7 @@ fn one(
     let output_options = output::Options {
         activity,
         strip_ansi: spec.strip_ansi,
+        ledger: None,
     };
     let output = output::start(output_options, move |report| reports.output(report))
         .map_err(broken("cannot start the output thread"))?;

@@ -8,7 +8,9 @@ mod diary;
 mod entries;
 mod file;
 mod follow;
+mod intake;
 mod journal;
+mod ledger;
 mod message;
 #[cfg(test)]
 mod oracle_tests;
@@ -28,6 +30,7 @@ mod thread;
 pub use activity::Activity;
 pub use cleanup::clean_up;
 pub use follow::{Chunk, Follower};
+pub use ledger::{LEDGER_BYTES, LedgerError, Recovered, Unsettled};
 pub use message::{Command, Report};
 pub use recall::{RECALL_BYTES_MAX, follow_command, recall};
 pub use tail::{READ_BYTES_MAX, ReadError, read, tail};

@@ -13,11 +13,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::{pipe2, read};
+use nix::unistd::pipe2;
 
 use super::entries::Entries;
 use super::file::{self, Rules};
+use super::intake::Intake;
 use super::journal::Journal;
+use super::ledger::Ledger;
 use super::run::{
     GENERATIONS, Role, Run, close_stdin, index, is_waiting, remove_pipes, settle_stdin, shut,
     token, unpoll_pipe, unpoll_sink,
@@ -34,7 +36,7 @@ use crate::sys::place::errno;
 use crate::sys::{self, ChildEnds, Interest, Poller, Ready};
 
 /// One read takes at most this; as much as a pipe holds unless somebody grew it, so more gains nothing.
-const READ_BYTES: usize = 64 << 10;
+pub(super) const READ_BYTES: usize = 64 << 10;
 /// Commands handled before descriptors get their turn again.
 const COMMANDS_PER_TURN: usize = 256;
 /// How long the log of an ended life may take to catch up with a slow reader before the rest is given up.
@@ -54,7 +56,7 @@ pub(super) struct Reactor {
     poller: Poller,
     waker: u64,
     shared: Shared,
-    buffer: Vec<u8>,
+    intake: Intake,
     runs: Vec<Option<Run>>,
     free: Vec<u32>,
     places: BTreeMap<Life, u32>,
@@ -75,6 +77,7 @@ impl Reactor {
         waker: u64,
         activity: Activity,
         strip_ansi: bool,
+        ledger: Option<Ledger>,
         report: Box<dyn Fn(Report) + Send>,
     ) -> Self {
         Self {
@@ -88,7 +91,10 @@ impl Reactor {
                 strip_ansi,
                 events: OutputEvents::default(),
             },
-            buffer: vec![0; READ_BYTES],
+            intake: match ledger {
+                Some(ledger) => Intake::Kept(ledger),
+                None => Intake::Own(vec![0; READ_BYTES]),
+            },
             runs: Vec::new(),
             free: Vec::new(),
             places: BTreeMap::new(),
@@ -278,7 +284,7 @@ impl Reactor {
             return;
         };
         let Some(pipe) = &stream.pipe else { return };
-        match read(pipe, &mut self.buffer) {
+        match self.intake.read(pipe, || stream.entry(&self.shared)) {
             Ok(0) => {
                 stream.finish(&mut self.shared);
                 shut(&self.poller, stream, &mut self.shared);
@@ -286,7 +292,8 @@ impl Reactor {
             }
             Ok(count) => {
                 stream.read_failed = false;
-                stream.take(&self.buffer[..count], &mut self.shared);
+                stream.take(self.intake.data(count), &mut self.shared);
+                self.intake.settle();
                 if stream.is_waiting() {
                     self.settle(place, channel);
                 }
@@ -543,11 +550,12 @@ impl Reactor {
             };
             let mut left = sys::unread(&pipe).unwrap_or(0);
             loop {
-                match read(&pipe, &mut self.buffer) {
+                match self.intake.read(&pipe, || stream.entry(&self.shared)) {
                     Ok(0) => break,
                     Ok(count) => {
                         left = left.saturating_sub(count);
-                        stream.take(&self.buffer[..count], &mut self.shared);
+                        stream.take(self.intake.data(count), &mut self.shared);
+                        self.intake.settle();
                     }
                     Err(nix::errno::Errno::EINTR) => continue,
                     Err(_) => break,

@@ -6,6 +6,7 @@
 use std::os::fd::BorrowedFd;
 
 use super::file::{LogFile, Rules, Stop};
+use super::ledger::LogMark;
 use crate::domain::{Channel, Errno, Line, ProcessName};
 use crate::sys::place::REFUSED;
 
@@ -85,6 +86,14 @@ impl Sink {
     /// The reader is slow, bytes wait.
     pub(super) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// See [`LogFile::mark`]; none also while it fails, for then it may be another file that the next chunk goes to.
+    pub(super) fn mark(&self) -> Option<LogMark> {
+        self.file
+            .as_ref()
+            .filter(|_| !self.failing)
+            .and_then(LogFile::mark)
     }
 
     /// For waiting until there is room.

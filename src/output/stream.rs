@@ -9,6 +9,7 @@ use super::ansi;
 use super::capture::{Piece, Scanner, Store};
 use super::entries::Entries;
 use super::journal::Journal;
+use super::ledger::Entry;
 use super::protocol::Protocol;
 use super::sink::Sink;
 use super::syslog::Syslog;
@@ -171,6 +172,16 @@ impl Stream {
             let mut lines = Vec::new();
             sink.flush(&mut lines);
             shared.log_all(lines);
+        }
+    }
+
+    /// What is written down before the next chunk is read. Its log is named only if the chunk goes there byte for byte.
+    pub(super) fn entry(&self, shared: &Shared) -> Entry {
+        let as_it_is = self.protocol.is_none() && self.capture.is_none() && !shared.strip_ansi;
+        Entry {
+            life: self.life,
+            channel: self.channel,
+            log: self.sink.as_ref().filter(|_| as_it_is).and_then(Sink::mark),
         }
     }
 

@@ -6,10 +6,11 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use super::ledger::Ledger;
 use super::reactor::Reactor;
 use super::{Activity, Command, Report};
 use crate::domain::{Level, Line};
-use crate::sys::{self, Poller, Waker};
+use crate::sys::{self, Poller, SharedBuffer, Waker};
 
 /// Lines of the activity log that wait for the thread at most. While a disk stalls, further ones are lost, counted: the
 /// engine must not wait. 16,384 are a minute of a very busy daemon, and a few megabytes.
@@ -24,6 +25,9 @@ pub struct Options {
     pub activity: Activity,
     /// Remove escape sequences from what processes write.
     pub strip_ansi: bool,
+    /// Memory that somebody keeps for our successor, of [`super::LEDGER_BYTES`] or so; what was under way in it must have
+    /// been recovered ([`super::Unsettled`]). None: what was read and not yet written is lost if we are killed.
+    pub ledger: Option<SharedBuffer>,
 }
 
 /// Talks to the output thread. Clones talk to the same one.
@@ -72,11 +76,13 @@ pub fn start(
         waker: waker.clone(),
         inbox: inbox.clone(),
     };
+    let ledger = options.ledger.map(Ledger::begin).transpose()?;
     let mut reactor = Reactor::new(
         poller,
         WAKER,
         options.activity,
         options.strip_ansi,
+        ledger,
         Box::new(report),
     );
     let thread = std::thread::Builder::new()

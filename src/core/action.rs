@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::LoadReason;
 use crate::api::{Caller, Fault, Reply, Ticket};
 use crate::config::spec::{GroupSpec, Order, ProcessSpec};
-use crate::domain::{Envelope, Event, Life, Line, LogPaths, OutputEvents, Signal};
+use crate::domain::{Envelope, Event, Life, Line, ListenerState, LogPaths, OutputEvents, Signal};
 
 /// The actions of one call of `handle`, in order.
 pub type Actions = Vec<Action>;
@@ -59,6 +59,8 @@ pub enum Action {
         spec: Arc<ProcessSpec>,
         /// Where its streams are written.
         logs: LogPaths,
+        /// For a listener: where it stands.
+        listener: Option<ListenerState>,
     },
     /// Ask the program that this image was started from whether it can take over; answer
     /// [`super::Input::SuccessorExamined`], and if it can, hand over.

@@ -39,7 +39,7 @@ pub(super) enum Hearing {
 
 impl Hearing {
     /// The state by the name that log lines have.
-    const fn state(&self) -> ListenerState {
+    pub(super) const fn state(&self) -> ListenerState {
         match self {
             Self::Acknowledged => ListenerState::Acknowledged,
             Self::Ready | Self::Deaf => ListenerState::Ready,

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::group::Seat;
+use super::listener::Hearing;
 use super::stage::Stage;
 use super::ticket::Pending;
 use super::{Action, Actions, Fleet, Successor};
@@ -145,6 +146,7 @@ impl Fleet {
                     pid: process.run.stage.pid(),
                     spec,
                     logs: process.logs.clone(),
+                    listener: process.run.hearing.as_ref().map(Hearing::state),
                 });
                 match process.run.stage {
                     // What it wrote may be written out by now.

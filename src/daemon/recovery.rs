@@ -13,11 +13,14 @@ use crate::core::Snapshot;
 use crate::domain::{Heirloom, Life, Line};
 use crate::engine::{self, Legacy, PassedSocket};
 use crate::keeper::{Keeper, Vault};
+use crate::output::{LEDGER_BYTES, Unsettled};
 use crate::spawn::SharedSocket;
-use crate::sys::{self, Descriptors, MemoryFile};
+use crate::sys::{self, Descriptors, MemoryFile, SharedBuffer};
 
 /// How long the keeper may take to list what it keeps: thousands of descriptors take some hundredths of a second.
 const LIST_WITHIN: Duration = Duration::from_secs(10);
+/// A ledger, and the one before.
+const LEDGERS: usize = 2;
 
 /// The keeper of a daemon that is no more, and what was in there.
 pub(super) struct Predecessor {
@@ -29,6 +32,8 @@ pub(super) struct Predecessor {
 /// A daemon's legacy.
 pub(super) struct Recovery {
     pub(super) handover: Handover,
+    /// Bytes of logs that were under way.
+    pub(super) unsettled: Vec<Unsettled>,
     /// How it was left, as it reads in the log.
     pub(super) how: &'static str,
 }
@@ -81,6 +86,9 @@ fn look(
         take(Heirloom::Records),
     );
     let sockets = shared_sockets(&mut kept);
+    // They stay until what is in them is written.
+    let unsettled = (0..LEDGERS).filter_map(|place| kept.get(&Heirloom::Ledger(place).name()));
+    let unsettled = unsettled.filter_map(|ledger| under_way(ledger)).collect();
     let descriptors: Descriptors = kept
         .into_iter()
         .filter_map(|(name, descriptors)| Some((name, descriptors.into_iter().next()?)))
@@ -88,6 +96,7 @@ fn look(
     if let Some(handover) = handover {
         return Ok(Some(Recovery {
             handover: succession::read(&handover, descriptors)?,
+            unsettled,
             how: "that the last daemon let go of",
         }));
     }
@@ -100,8 +109,32 @@ fn look(
     }
     Ok(Some(Recovery {
         handover: crashed(config, snapshot, descriptors, sockets, find_spawned),
+        unsettled,
         how: "of a daemon that was killed",
     }))
+}
+
+/// What was read and may not be in its log; a ledger that cannot be understood has nothing that could be saved.
+fn under_way(ledger: &[OwnedFd]) -> Option<Unsettled> {
+    let ledger = ledger.first()?.try_clone().ok()?;
+    let mut ledger = SharedBuffer::open(ledger).ok()?;
+    Unsettled::find(&mut ledger).ok().flatten()
+}
+
+/// Memory for the output thread to read into, which a successor finds too. Another than the one that was kept before: what
+/// is in there may not be written yet.
+pub(super) fn new_ledger(
+    vault: &Vault,
+    recovery: Option<&Recovery>,
+) -> std::io::Result<SharedBuffer> {
+    let is_free = |&place: &usize| {
+        let name = Heirloom::Ledger(place).name();
+        recovery.is_none_or(|recovery| !recovery.handover.descriptors.contains_key(&name))
+    };
+    let place = (0..LEDGERS).find(is_free).unwrap_or(0);
+    let ledger = SharedBuffer::new("supervisord-ledger", LEDGER_BYTES)?;
+    vault.keep(Heirloom::Ledger(place), &[ledger.file().as_fd()]);
+    Ok(ledger)
 }
 
 /// Sockets of FastCGI programs: each with a description of whose it is.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::fatal::Fatal;
 use super::machine::Machine;
 use super::pidfile::Pidfile;
-use super::recovery::{self, Predecessor};
+use super::recovery::{self, Predecessor, Recovery};
 use super::reload::{compose, reload};
 use super::succession::{self, Handover};
 use crate::config::lookup::Lookup as _;
@@ -26,7 +26,7 @@ use crate::front::{self, BoundServer};
 use crate::keeper::{Keeper, Vault};
 use crate::output::{self, Activity, Command};
 use crate::spawn::{self, Base, SharedSocket};
-use crate::sys::{self, Limit, Resource, SignalReader};
+use crate::sys::{self, Limit, Resource, SharedBuffer, SignalReader};
 
 /// The signals that mean something to the daemon. USR1 is left alone: it ends the daemon, as it ends Supervisor.
 const SIGNALS: [i32; 6] = [
@@ -94,6 +94,8 @@ struct Opened {
     fleet: Fleet,
     inherited: Option<Inherited>,
     sockets: Vec<(SharedSocket, OwnedFd)>,
+    /// Kept by the vault, if there is one.
+    ledger: Option<SharedBuffer>,
 }
 
 /// Rounds until one ends with a shutdown.
@@ -299,10 +301,12 @@ fn open_anew(
     }
     lasting.daemonized |= !spec.nodaemon;
     let pidfile = write_pidfile(spec, &mut activity, true);
+    let ledger = new_ledger(lasting.vault.as_deref(), recovery.as_ref(), &mut activity);
     if let Some(recovery) = recovery {
         let how = recovery.how.to_owned();
         let count = recovery.handover.legacy.count();
         activity.write(sys::now().wall, &Line::Recovered { count, how });
+        let unsettled = recovery.unsettled;
         let (mut fleet, inherited, sockets) = taken_over(recovery.handover, Successor::Daemon);
         fleet.identify(own_pid(), daemon_log(spec));
         return Ok(Opened {
@@ -311,8 +315,12 @@ fn open_anew(
             pidfile,
             lasting,
             fleet,
-            inherited: Some(inherited),
+            inherited: Some(Inherited {
+                unsettled,
+                ..inherited
+            }),
             sockets,
+            ledger,
         });
     }
     let identity = Identity {
@@ -329,6 +337,7 @@ fn open_anew(
         fleet: Fleet::new(identity, config.clone()),
         inherited: None,
         sockets: Vec::new(),
+        ledger,
     })
 }
 
@@ -377,6 +386,7 @@ fn open_again(
     }
     handover.own.clear();
     let pidfile = write_pidfile(spec, &mut activity, false);
+    let ledger = new_ledger(lasting.vault.as_deref(), None, &mut activity);
     let successor = if is_new {
         Successor::Image
     } else {
@@ -391,6 +401,7 @@ fn open_again(
         fleet,
         inherited: Some(inherited),
         sockets,
+        ledger,
     })
 }
 
@@ -435,6 +446,7 @@ fn run(
         fleet,
         inherited,
         sockets,
+        ledger,
     } = opened;
     // In the background by now, where a thread may be started.
     let notifier = match notifier {
@@ -470,6 +482,7 @@ fn run(
         activity,
         strip_ansi: spec.strip_ansi,
         vault: vault.clone(),
+        ledger,
     };
     let output = output::start(output_options, move |report| reports.output(report))
         .map_err(broken("cannot start the output thread"))?;
@@ -569,6 +582,22 @@ fn run(
                     })
                 }
             }
+        }
+    }
+}
+
+/// Memory for the output thread that a successor finds too; none: nobody keeps it.
+fn new_ledger(
+    vault: Option<&Vault>,
+    recovery: Option<&Recovery>,
+    activity: &mut Activity,
+) -> Option<SharedBuffer> {
+    match recovery::new_ledger(vault?, recovery) {
+        Ok(ledger) => Some(ledger),
+        Err(error) => {
+            let error = (&error).into();
+            activity.write(sys::now().wall, &Line::KeeperFailed { error });
+            None
         }
     }
 }

@@ -12,6 +12,8 @@ pub enum Heirloom {
     Records,
     /// All of it, as a daemon that ended on purpose left it.
     Handover,
+    /// Memory into which pipes are read, the older one first.
+    Ledger(usize),
     /// The client's end of the keeper's socket.
     Keeper,
     /// Our end of a process's standard input.
@@ -36,6 +38,7 @@ impl Heirloom {
         match self {
             Self::State => "state".to_owned(),
             Self::Records => "records".to_owned(),
+            Self::Ledger(place) => format!("g{place}"),
             Self::Keeper => "keeper".to_owned(),
             Self::Handover => "handover".to_owned(),
             Self::Stdin(life) => format!("i{}", life.incarnation),
@@ -67,6 +70,7 @@ mod tests {
             Heirloom::State,
             Heirloom::Records,
             Heirloom::Keeper,
+            Heirloom::Ledger(1),
             Heirloom::Handover,
             Heirloom::FcgiSocket(1),
             Heirloom::Server(1),

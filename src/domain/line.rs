@@ -176,6 +176,7 @@ lines! {
     CannotCleanUp { path: String } = Warn "Failed to clean up '{path}'";
     KeeperFailed { error: Errno } = Warn ours "programs will not outlive a crash of the daemon from now on: the process that keeps their descriptors does not take them ({error}); an upgrade or a restart makes a new one";
     Recovered { count: u32, how: String } = Info ours "took over {count} processes {how}";
+    BytesLost { name: ProcessName, channel: String, lost: usize } = Warn ours "{lost} bytes at most of {name}'s {channel} were lost with the daemon that was killed";
     CannotRecover { error: String } = Error ours "cannot take over what the last daemon left: {error}";
     LettingGo {} = Info ours "letting go of all processes, for the next daemon to take over";
     AdoptedGone { name: String } = Warn ours "the process of {name} is gone, and nobody knows how it ended";

@@ -21,7 +21,7 @@ use crate::config::spec::{Config, ReadyWhen};
 use crate::core::{Actions, DaemonSignal, Fleet, Input, Outcome};
 use crate::domain::{Errno, ExitStatus, Heirloom, Life, Line, Signal};
 use crate::keeper::Vault;
-use crate::output::{Command, OutputHandle, Remains, Report};
+use crate::output::{Command, OutputHandle, Remains, Report, Unsettled};
 use crate::spawn::{Done, Plan, SharedSocket, SpawnHandle};
 use crate::sys::{self, ChildEnds, Descriptors, Interest, Poller, SignalReader, Waker};
 
@@ -112,6 +112,7 @@ pub struct Engine {
     /// What was inherited and not asked for yet.
     pub(super) inherited: BTreeMap<Life, Remains>,
     pub(super) heirlooms: Descriptors,
+    pub(super) unsettled: Vec<Unsettled>,
 }
 
 /// What the engine acts through.
@@ -190,6 +191,7 @@ impl Engine {
             begin: parts.inherited,
             inherited: BTreeMap::new(),
             heirlooms: Descriptors::new(),
+            unsettled: Vec::new(),
         })
     }
 

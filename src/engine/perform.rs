@@ -31,8 +31,12 @@ impl Engine {
                 pid,
                 spec,
                 logs,
+                listener,
             } => self.adopt(
-                |remains, inherited| Adoption::new((life, pid), spec, logs, remains, inherited),
+                |remains, inherited| Adoption {
+                    listener,
+                    ..Adoption::new((life, pid), spec, logs, remains, inherited)
+                },
                 life,
                 hands,
             ),

@@ -18,7 +18,7 @@ use super::systemd::Notifier;
 use crate::api::{FaultCode, Ticket};
 use crate::core::{Fleet, Input, Snapshot, Successor};
 use crate::domain::{Channel, Errno, ExitStatus, Heirloom, Life, Line, Said, Tick};
-use crate::output::{Adoption, Estate, Remains, Report};
+use crate::output::{Adoption, Estate, Remains, Report, Unsettled};
 use crate::spawn::{Job, SharedSocket};
 use crate::sys::{self, Descriptors, SignalReader};
 
@@ -169,6 +169,8 @@ pub struct Inherited {
     leftovers: Vec<Leftover>,
     descriptors: Descriptors,
     successor: Successor,
+    /// Bytes that were under way when the predecessor was killed.
+    pub unsettled: Vec<Unsettled>,
 }
 
 impl Inherited {
@@ -184,6 +186,7 @@ impl Inherited {
             leftovers: legacy.leftovers,
             descriptors,
             successor,
+            unsettled: Vec::new(),
         };
         (fleet, inherited)
     }
@@ -194,6 +197,7 @@ impl Engine {
     pub(super) fn resume(&mut self, inherited: Inherited, hands: &Hands) {
         self.inherited = inherited.lives;
         self.heirlooms = inherited.descriptors;
+        self.unsettled = inherited.unsettled;
         for (life, pid) in inherited.pids {
             if let Some(pidfd) = self.heirlooms.remove(&Heirloom::Pidfd(life).name()) {
                 self.watch(life, pid, pidfd, hands);
@@ -227,7 +231,9 @@ impl Engine {
         hands: &Hands,
     ) {
         let remains = self.inherited.remove(&life);
-        let adoption = adoption(remains, &mut self.heirlooms);
+        let mut adoption = adoption(remains, &mut self.heirlooms);
+        let is_its = |bytes: &mut Unsettled| bytes.life == life;
+        adoption.unsettled = self.unsettled.extract_if(.., is_its).collect();
         if !adoption.is_empty() {
             hands
                 .output

@@ -12,6 +12,7 @@ use nix::sys::socket::{MsgFlags, send};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::{Whence, ftruncate, geteuid, lseek, write};
 
+use super::ledger::{LogMark, mark_of};
 use crate::domain::{Bytes, Errno};
 use crate::sys::place::{self, Place, errno};
 
@@ -141,6 +142,14 @@ impl LogFile {
     /// For waiting until there is room.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// What a successor needs to tell how much of the next chunk arrived; none: it is no plain file, or cannot be asked.
+    pub(super) fn mark(&self) -> Option<LogMark> {
+        if self.manner != Manner::Plain || self.orphaned {
+            return None;
+        }
+        mark_of(self.fd.as_fd()).ok().flatten()
     }
 
     /// Writes `data` and says how much of it was written, and what stopped it before the end.

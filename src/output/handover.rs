@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::ledger::Unsettled;
 use super::protocol::Protocol;
 use crate::config::spec::ProcessSpec;
-use crate::domain::{Channel, Heirloom, Life, LogPaths};
+use crate::domain::{Channel, Heirloom, Life, ListenerState, LogPaths};
 use crate::sys::Descriptors;
 
 /// One life's streams.
@@ -76,6 +77,10 @@ pub struct Adoption {
     pub pid: i32,
     /// What was written down of it; none: only its descriptors are known.
     pub remains: Option<Remains>,
+    /// Bytes of it that were under way when the predecessor was killed.
+    pub unsettled: Vec<Unsettled>,
+    /// For a listener: where it stands as far as is known, if nothing was written down.
+    pub listener: Option<ListenerState>,
     pub(super) stdin: Option<OwnedFd>,
     pub(super) pipes: [Option<OwnedFd>; 2],
 }
@@ -103,6 +108,8 @@ impl Adoption {
             logs,
             pid,
             remains,
+            unsettled: Vec::new(),
+            listener: None,
             stdin: take(Heirloom::Stdin(life)),
             pipes: [take(Heirloom::Stdout(life)), take(Heirloom::Stderr(life))],
         }

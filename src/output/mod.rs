@@ -9,7 +9,9 @@ mod entries;
 mod file;
 mod follow;
 mod handover;
+mod intake;
 mod journal;
+mod ledger;
 mod message;
 #[cfg(test)]
 mod oracle_tests;
@@ -31,6 +33,7 @@ pub use activity::Activity;
 pub use cleanup::clean_up;
 pub use follow::{Chunk, Follower};
 pub use handover::{Adoption, Estate, Remains};
+pub use ledger::{LEDGER_BYTES, LedgerError, Recovered, Unsettled};
 pub use message::{Command, Report};
 pub use recall::{RECALL_BYTES_MAX, follow_command, recall};
 pub use tail::{READ_BYTES_MAX, ReadError, read, tail};

@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Said, Verdict, decoded};
+use crate::domain::{ListenerState, Said, Verdict, decoded};
 
 /// What a listener says when it waits for an event.
 const READY: &[u8] = b"READY\n";
@@ -47,6 +47,20 @@ impl Protocol {
     pub(super) const fn new() -> Self {
         Self {
             state: State::Acknowledged,
+            held: Vec::new(),
+        }
+    }
+
+    /// Of a listener that stands there, at the beginning of a line.
+    pub(super) const fn standing(at: ListenerState) -> Self {
+        let state = match at {
+            ListenerState::Acknowledged => State::Acknowledged,
+            ListenerState::Ready => State::Ready,
+            ListenerState::Busy => State::Busy,
+            ListenerState::Unknown => State::Unknown,
+        };
+        Self {
+            state,
             held: Vec::new(),
         }
     }

@@ -12,12 +12,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::{pipe2, read};
+use nix::unistd::pipe2;
 
 use super::entries::Entries;
 use super::file::{self, Rules};
 use super::handover::{self, Estate};
+use super::intake::Intake;
 use super::journal::Journal;
+use super::ledger::Ledger;
 use super::run::{
     GENERATIONS, Role, Run, close_stdin, index, is_waiting, remove_pipes, settle_stdin, shut,
     token, unpoll_pipe, unpoll_sink,
@@ -37,7 +39,7 @@ use crate::sys::place::errno;
 use crate::sys::{self, ChildEnds, Interest, Poller, Ready};
 
 /// One read takes at most this; as much as a pipe holds unless somebody grew it, so more gains nothing.
-const READ_BYTES: usize = 64 << 10;
+pub(super) const READ_BYTES: usize = 64 << 10;
 /// Commands handled before descriptors get their turn again.
 const COMMANDS_PER_TURN: usize = 256;
 /// How long the log of an ended life may take to catch up with a slow reader before the rest is given up.
@@ -57,7 +59,7 @@ pub(super) struct Reactor {
     pub(super) poller: Poller,
     waker: u64,
     pub(super) shared: Shared,
-    buffer: Vec<u8>,
+    intake: Intake,
     pub(super) runs: Vec<Option<Run>>,
     free: Vec<u32>,
     pub(super) places: BTreeMap<Life, u32>,
@@ -79,6 +81,7 @@ impl Reactor {
         activity: Activity,
         strip_ansi: bool,
         vault: Option<Arc<Vault>>,
+        ledger: Option<Ledger>,
         report: Box<dyn Fn(Report) + Send>,
     ) -> Self {
         Self {
@@ -93,7 +96,10 @@ impl Reactor {
                 vault,
                 events: OutputEvents::default(),
             },
-            buffer: vec![0; READ_BYTES],
+            intake: match ledger {
+                Some(ledger) => Intake::Kept(ledger),
+                None => Intake::Own(vec![0; READ_BYTES]),
+            },
             runs: Vec::new(),
             free: Vec::new(),
             places: BTreeMap::new(),
@@ -287,7 +293,7 @@ impl Reactor {
             return;
         };
         let Some(pipe) = &stream.pipe else { return };
-        match read(pipe, &mut self.buffer) {
+        match self.intake.read(pipe, || stream.entry(&self.shared)) {
             Ok(0) => {
                 stream.finish(&mut self.shared);
                 shut(&self.poller, stream, &mut self.shared);
@@ -295,7 +301,8 @@ impl Reactor {
             }
             Ok(count) => {
                 stream.read_failed = false;
-                stream.take(&self.buffer[..count], &mut self.shared);
+                stream.take(self.intake.data(count), &mut self.shared);
+                self.intake.settle();
                 if stream.is_waiting() {
                     self.settle(place, channel);
                 }
@@ -556,11 +563,12 @@ impl Reactor {
             };
             let mut left = sys::unread(&pipe).unwrap_or(0);
             loop {
-                match read(&pipe, &mut self.buffer) {
+                match self.intake.read(&pipe, || stream.entry(&self.shared)) {
                     Ok(0) => break,
                     Ok(count) => {
                         left = left.saturating_sub(count);
-                        stream.take(&self.buffer[..count], &mut self.shared);
+                        stream.take(self.intake.data(count), &mut self.shared);
+                        self.intake.settle();
                     }
                     Err(nix::errno::Errno::EINTR) => continue,
                     Err(_) => break,

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use super::super::journal::tests::StandIn;
 use super::super::testing::{TempDir, eventually};
-use super::super::{Options, OutputHandle, start};
+use super::super::{LEDGER_BYTES, Options, OutputHandle, start};
 use super::*;
 use crate::api::Ticket;
 use crate::config::spec::{FcgiSocket, JournalSpec, ProcessKind};
 use crate::config::testing::program;
 use crate::domain::{Bytes, Level};
+use crate::sys::SharedBuffer;
 
 const LIFE: Life = Life {
     slot: 3,
@@ -46,6 +47,9 @@ impl Bench {
             activity: activity.expect("opened"),
             strip_ansi: false,
             vault: None,
+            // Some of the tests with it and some without, always the same ones.
+            ledger: (what.len() % 2 == 0)
+                .then(|| SharedBuffer::new("ledger", LEDGER_BYTES).expect("made")),
         };
         let output = start(options, move |report| match report {
             Report::Wrote {
@@ -608,6 +612,7 @@ fn in_hand(dir: &TempDir) -> (Reactor, Arc<Mutex<BTreeMap<Life, usize>>>) {
         u64::MAX,
         activity.expect("opened"),
         false,
+        None,
         None,
         Box::new(move |report| {
             if let Report::Drained(life) = report {

@@ -4,8 +4,11 @@
 //! and whoever feeds it stops reading, so that the process itself feels it.
 
 use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::sync::Arc;
 
 use super::file::{LogFile, Rules, Stop};
+use super::ledger::LogMark;
 use crate::domain::{Channel, Errno, Line, ProcessName};
 use crate::sys::place::REFUSED;
 
@@ -81,6 +84,11 @@ impl Sink {
         }
     }
 
+    /// Its name.
+    pub(super) fn log_path(&self) -> Arc<Path> {
+        self.rules.path.clone()
+    }
+
     /// Takes out what waits for a slow reader, for a successor.
     pub(super) fn take_waiting(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.waiting)
@@ -107,6 +115,14 @@ impl Sink {
     /// The reader is slow, bytes wait.
     pub(super) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// See [`LogFile::mark`]; none also while it fails, for then it may be another file that the next chunk goes to.
+    pub(super) fn mark(&self) -> Option<LogMark> {
+        self.file
+            .as_ref()
+            .filter(|_| !self.failing)
+            .and_then(LogFile::mark)
     }
 
     /// For waiting until there is room.

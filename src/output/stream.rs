@@ -10,6 +10,8 @@ use super::capture::{Piece, Scanner, Store};
 use super::entries::Entries;
 use super::handover::{CaptureRemains, StreamRemains};
 use super::journal::Journal;
+use super::ledger::Entry;
+use super::ledger::Unsettled;
 use super::protocol::Protocol;
 use super::sink::Sink;
 use super::syslog::Syslog;
@@ -205,6 +207,16 @@ impl Stream {
         }
     }
 
+    /// What is written down before the next chunk is read. Its log is named only if the chunk goes there byte for byte.
+    pub(super) fn entry(&self, shared: &Shared) -> Entry {
+        let as_it_is = self.protocol.is_none() && self.capture.is_none() && !shared.strip_ansi;
+        Entry {
+            life: self.life,
+            channel: self.channel,
+            log: self.sink.as_ref().filter(|_| as_it_is).and_then(Sink::mark),
+        }
+    }
+
     /// Takes one chunk as it was read.
     pub(super) fn take(&mut self, data: &[u8], shared: &mut Shared) {
         if let Some(mut protocol) = self.protocol.take() {
@@ -259,6 +271,31 @@ impl Stream {
             protocol: self.protocol.take(),
         };
         (remains, self.pipe.take())
+    }
+
+    /// Bytes of it were under way when the predecessor was killed: what the log has not is written.
+    pub(super) fn settle(&mut self, unsettled: Unsettled, shared: &mut Shared) {
+        let unread = self.pipe.as_ref().and_then(|pipe| sys::unread(pipe).ok());
+        let log = self.sink.as_ref().map(Sink::log_path);
+        let is_plain = unsettled.has_log();
+        let recovered = unsettled.recover(unread, log.as_deref());
+        let missing = recovered.missing();
+        if is_plain {
+            if let (Some(sink), false) = (&mut self.sink, missing.is_empty()) {
+                let mut lines = Vec::new();
+                sink.write(missing, &mut lines);
+                shared.log_all(lines);
+            }
+        } else if !missing.is_empty() {
+            self.take(missing, shared);
+        }
+        if recovered.lost > 0 {
+            shared.log(&Line::BytesLost {
+                name: self.name.clone(),
+                channel: self.channel.name().to_owned(),
+                lost: recovered.lost,
+            });
+        }
     }
 
     /// Goes on where a predecessor has stood. What the configuration has no place for any more is dropped.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::handover::{self, Adoption, Estate, Remains};
+use super::protocol::Protocol;
 use super::reactor::{Reactor, assembled, rules};
 use super::run::{Run, index, remove_pipes, settle_stdin, unpoll_sink};
 use super::sink::Sink;
@@ -79,6 +80,8 @@ impl Reactor {
             logs,
             pid,
             remains,
+            unsettled,
+            listener,
             stdin,
             pipes,
         } = adoption;
@@ -102,8 +105,14 @@ impl Reactor {
             if let Some(entries) = &mut stream.journal {
                 entries.of_pid(pid);
             }
+            if let (Some(protocol), Some(at)) = (&mut stream.protocol, listener) {
+                **protocol = Protocol::standing(at);
+            }
             if let Some(left) = left {
                 stream.resume(left, &mut self.shared);
+            }
+            for unsettled in unsettled.iter().filter(|bytes| bytes.channel == channel) {
+                stream.settle(unsettled.clone(), &mut self.shared);
             }
             streams[index(channel)] = Some(stream);
         }

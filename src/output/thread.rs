@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::handover::Estate;
+use super::ledger::Ledger;
 use super::reactor::Reactor;
 use super::{Activity, Command, Report};
 use crate::domain::{Level, Line};
 use crate::keeper::Vault;
-use crate::sys::{self, Poller, Waker};
+use crate::sys::{self, Poller, SharedBuffer, Waker};
 
 /// Lines of the activity log that wait for the thread at most. While a disk stalls, further ones are lost, counted: the
 /// engine must not wait. 16,384 are a minute of a very busy daemon, and a few megabytes.
@@ -28,6 +29,9 @@ pub struct Options {
     pub strip_ansi: bool,
     /// Where the ends of pipes are kept for a successor; none: they live and die with the daemon.
     pub vault: Option<Arc<Vault>>,
+    /// Memory that somebody keeps for our successor, of [`super::LEDGER_BYTES`] or so; what was under way in it must have
+    /// been recovered ([`super::Unsettled`]). None: what was read and not yet written is lost if we are killed.
+    pub ledger: Option<SharedBuffer>,
 }
 
 /// Talks to the output thread. Clones talk to the same one.
@@ -76,12 +80,14 @@ pub fn start(
         waker: waker.clone(),
         inbox: inbox.clone(),
     };
+    let ledger = options.ledger.map(Ledger::begin).transpose()?;
     let mut reactor = Reactor::new(
         poller,
         WAKER,
         options.activity,
         options.strip_ansi,
         options.vault,
+        ledger,
         Box::new(report),
     );
     let thread = std::thread::Builder::new()

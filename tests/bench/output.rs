@@ -1,7 +1,8 @@
 //! How fast output of a process reaches its log, against the plainest loop that could do it.
 //!
 //! `cargo bench --bench output`: a child writes 1 GiB, in turn through a loop of read and write and through the output
-//! thread, to a file in the system's directory for temporary files. The goal is 0.9.
+//! thread, without and with a ledger for a successor, to a file in the system's directory for temporary files. The goal
+//! is 0.9. `lines` writes it line by line instead, which is what a ledger costs most for.
 
 use std::error::Error;
 use std::fs::{File, OpenOptions};
@@ -13,11 +14,14 @@ use std::time::{Duration, Instant};
 
 use supervisord::config::spec::{AutoRestart, LogSpec, LogTarget, ProcessKind, ProcessSpec};
 use supervisord::domain::{Bytes, GroupName, Level, Life, LogPaths, ProcessName, Seconds, Signal};
-use supervisord::output::{Activity, Command, Options, Report, start};
+use supervisord::output::{Activity, Command, LEDGER_BYTES, Options, Report, start};
+use supervisord::sys::SharedBuffer;
 
 /// What the child writes.
 const TOTAL_BYTES: usize = 1 << 30;
 const ROUNDS: usize = 5;
+/// What it writes at once when it writes lines.
+const LINE_BYTES: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {
     if std::env::args().nth(1).as_deref() == Some("write") {
@@ -28,28 +32,45 @@ fn main() -> Result<(), Box<dyn Error>> {
     for _ in 0..ROUNDS {
         let plain = timed(&path, |path| plain_loop(path, 64 << 10))?;
         let wide = timed(&path, |path| plain_loop(path, 128 << 10))?;
-        let thread = timed(&path, through_thread)?;
-        rows.push((plain, wide, thread));
+        let thread = timed(&path, |path| through_thread(path, false))?;
+        let kept = timed(&path, |path| through_thread(path, true))?;
+        rows.push([plain, wide, thread, kept]);
     }
-    let best = |pick: fn(&(Duration, Duration, Duration)) -> Duration| {
-        rows.iter().map(pick).min().unwrap_or_default()
-    };
-    let (plain, wide, thread) = (best(|row| row.0), best(|row| row.1), best(|row| row.2));
-    let speed = |time: Duration| TOTAL_BYTES as f64 / time.as_secs_f64() / 1e9;
+    let best = |column: usize| rows.iter().map(|row| row[column]).min().unwrap_or_default();
+    let [plain, wide, thread, kept] = [0, 1, 2, 3].map(best);
+    let speed = |time: Duration| total() as f64 / time.as_secs_f64() / 1e9;
     println!("plain loop, 64 KiB reads   {:.2} GB/s", speed(plain));
     println!("plain loop, 128 KiB reads  {:.2} GB/s", speed(wide));
     println!("output thread              {:.2} GB/s", speed(thread));
+    println!("output thread with ledger  {:.2} GB/s", speed(kept));
     println!(
         "ratio                      {:.2}",
         speed(thread) / speed(plain)
     );
+    println!(
+        "ratio with ledger          {:.2}",
+        speed(kept) / speed(plain)
+    );
     Ok(())
 }
 
+fn is_by_lines() -> bool {
+    std::env::args().any(|word| word == "lines")
+}
+
+/// How much the child writes.
+fn total() -> usize {
+    if is_by_lines() {
+        TOTAL_BYTES / 16
+    } else {
+        TOTAL_BYTES
+    }
+}
+
 fn write_all() -> io::Result<()> {
-    let chunk = vec![b'x'; 64 << 10];
+    let chunk = vec![b'x'; if is_by_lines() { LINE_BYTES } else { 64 << 10 }];
     let mut stdout = File::from(std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned()?);
-    for _ in 0..TOTAL_BYTES / chunk.len() {
+    for _ in 0..total() / chunk.len() {
         stdout.write_all(&chunk)?;
     }
     Ok(())
@@ -62,7 +83,7 @@ fn timed(
     let begin = Instant::now();
     run(path)?;
     let time = begin.elapsed();
-    if path.metadata()?.len() != TOTAL_BYTES as u64 {
+    if path.metadata()?.len() != total() as u64 {
         return Err("bytes are missing".into());
     }
     std::fs::remove_file(path)?;
@@ -72,6 +93,7 @@ fn timed(
 fn child(stdout: Stdio) -> io::Result<std::process::Child> {
     Program::new(std::env::current_exe()?)
         .arg("write")
+        .args(is_by_lines().then_some("lines"))
         .stdout(stdout)
         .spawn()
 }
@@ -92,7 +114,7 @@ fn plain_loop(path: &Path, size: usize) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn through_thread(path: &Path) -> Result<(), Box<dyn Error>> {
+fn through_thread(path: &Path, with_ledger: bool) -> Result<(), Box<dyn Error>> {
     let log = |target| LogSpec {
         target,
         // As it is configured by default, but not reached: both write one file.
@@ -135,6 +157,9 @@ fn through_thread(path: &Path) -> Result<(), Box<dyn Error>> {
         activity,
         strip_ansi: false,
         vault: None,
+        ledger: with_ledger
+            .then(|| SharedBuffer::new("ledger", LEDGER_BYTES))
+            .transpose()?,
     };
     let output = start(options, move |report| drop(sender.send(report)))?;
     let life = Life {
@@ -149,7 +174,9 @@ fn through_thread(path: &Path) -> Result<(), Box<dyn Error>> {
     let Report::Prepared(_, ends) = reports.recv()? else {
         return Err("not prepared".into());
     };
-    child(ends.stdout.into())?.wait()?;
+    let mut child = child(ends.stdout.into())?;
+    output.send(Command::Read(life, i32::try_from(child.id())?));
+    child.wait()?;
     output.send(Command::Drain(life));
     if !matches!(reports.recv()?, Report::Drained(_)) {
         return Err("not drained".into());

@@ -1,0 +1,61 @@
+//! Where bytes from pipes come in: one buffer for all, which outlives us if there is somebody to keep it.
+
+use std::os::fd::OwnedFd;
+
+use nix::unistd::read;
+
+use super::ledger::{Entry, Ledger};
+use crate::sys;
+
+/// The one buffer.
+#[derive(Debug)]
+pub(super) enum Intake {
+    /// Memory of ours.
+    Own(Vec<u8>),
+    /// Memory that a successor finds, with what it needs to know.
+    Kept(Ledger),
+}
+
+impl Intake {
+    /// Reads once. `entry` is asked for only if it is written down.
+    ///
+    /// # Errors
+    /// As read(2).
+    pub(super) fn read(
+        &mut self,
+        pipe: &OwnedFd,
+        entry: impl FnOnce() -> Entry,
+    ) -> nix::Result<usize> {
+        let ledger = match self {
+            Self::Own(buffer) => return read(pipe, buffer),
+            Self::Kept(ledger) => ledger,
+        };
+        let room = ledger.bytes().len();
+        // Never more than is written down. With nothing there, one byte asks for the pipe's end; or is the first that came
+        // just now, and is written down too.
+        let there = sys::unread(pipe).unwrap_or(0);
+        let count = there.clamp(1, room);
+        ledger.reading(&entry(), count, there == 0);
+        let result = read(pipe, &mut ledger.bytes()[..count]);
+        match result {
+            Ok(count) if count > 0 => ledger.have_read(count),
+            _ => ledger.settle(),
+        }
+        result
+    }
+
+    /// What the last read brought.
+    pub(super) fn data(&mut self, count: usize) -> &[u8] {
+        match self {
+            Self::Own(buffer) => &buffer[..count],
+            Self::Kept(ledger) => &ledger.bytes()[..count],
+        }
+    }
+
+    /// What the last read brought is where it belongs.
+    pub(super) fn settle(&mut self) {
+        if let Self::Kept(ledger) = self {
+            ledger.settle();
+        }
+    }
+}

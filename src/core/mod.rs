@@ -13,6 +13,7 @@ mod group;
 mod halt;
 mod input;
 mod listener;
+mod notice;
 mod pool;
 mod process;
 mod rolling;
@@ -23,11 +24,13 @@ mod stage;
 mod survey;
 mod tick;
 mod ticket;
+mod tidings;
 mod wind_down;
 
 pub use action::{Action, Actions, AuditLine, Outcome, SignalScope};
 pub use fleet::{Fleet, Identity};
 pub use input::{DaemonSignal, Input, LoadError, LoadReason};
+pub use notice::{Announced, Beat, Ignored, NOTICE_BYTES_MAX, Notice, STATUS_CHARS_MAX};
 pub use snapshot::Snapshot;
 pub use survey::{Phase, Survey};
 

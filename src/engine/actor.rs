@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bus::{Bus, Publish};
+use super::channels::{AT_ONCE_MAX, Channels, PER_TURN_MAX};
 use super::inbox::{Answer, Asked, Inbox, InboxSender, Message};
 use super::loader::{Compose, Load, Loader};
 use super::systemd::{Notifier, Systemd};
@@ -25,7 +26,7 @@ use crate::sys::{self, ChildEnds, Interest, Poller, SignalReader, Waker};
 const TOKEN_INBOX: u64 = 0;
 /// Epoll token of the signal descriptor.
 const TOKEN_SIGNALS: u64 = 1;
-/// Tokens of pidfds start here and are never used twice, so that a late event cannot be taken for another process's.
+/// Tokens of pidfds and channels start here and are never used twice, so that a late event cannot be taken for another process's.
 const TOKEN_PROCESSES: u64 = 16;
 /// Messages handled in one turn, before pidfds and signals are looked at again.
 const MESSAGES_PER_TURN: usize = 256;
@@ -59,7 +60,7 @@ pub struct Parts {
 
 /// The actor. Made first, so that the other threads can be given its inbox; then run.
 pub struct Engine {
-    poller: Poller,
+    pub(super) poller: Poller,
     inbox: Inbox,
     pub(super) sender: InboxSender,
     signals: SignalReader,
@@ -71,6 +72,8 @@ pub struct Engine {
     pub(super) children: BTreeMap<Life, Child>,
     tokens: HashMap<u64, Life>,
     next_token: u64,
+    /// What processes speak of themselves through.
+    pub(super) channels: Channels,
     /// Pidfds that epoll refused (ENOMEM, ENOSPC): polled by hand.
     unwatched: Vec<Life>,
     /// Between Resolved and Spawn.
@@ -130,6 +133,7 @@ impl Engine {
             children: BTreeMap::new(),
             tokens: HashMap::new(),
             next_token: TOKEN_PROCESSES,
+            channels: Channels::default(),
             unwatched: Vec::new(),
             plans: HashMap::new(),
             ends: HashMap::new(),
@@ -179,6 +183,8 @@ impl Engine {
                     _ => {
                         if let Some(&life) = self.tokens.get(&token) {
                             self.reap(life, hands);
+                        } else if let Some(life) = self.channels.life(token) {
+                            self.hear(life, PER_TURN_MAX, hands);
                         }
                     }
                 }
@@ -305,6 +311,7 @@ impl Engine {
             }
             Report::PrepareFailed(life, error) => {
                 self.plans.remove(&life);
+                self.channels.close(life, &self.poller);
                 Input::SpawnFailed { life, error }
             }
             Report::Drained(life) => Input::Drained(life),
@@ -334,12 +341,16 @@ impl Engine {
 
     fn spawn_answered(&mut self, done: Done, hands: &Hands) {
         let input = match done {
-            Done::Resolved(life, plan) => {
+            Done::Resolved(life, mut plan) => {
+                if let Some(channel) = plan.take_channel() {
+                    self.channels.keep(life, channel);
+                }
                 self.plans.insert(life, plan);
                 Input::Resolved(life)
             }
             Done::Failed(life, error) => {
                 self.spawning.remove(&life);
+                self.channels.close(life, &self.poller);
                 Input::SpawnFailed { life, error }
             }
             Done::Checked(ticket, result) => Input::Checked { ticket, result },
@@ -361,10 +372,32 @@ impl Engine {
         }
         self.tokens.insert(token, life);
         self.children.insert(life, Child { pid, pidfd, token });
+        let all = self
+            .channels
+            .listen(life, &self.poller, &mut self.next_token);
+        if !all && !self.unwatched.contains(&life) {
+            self.unwatched.push(life);
+        }
+    }
+
+    /// What the process of `life` has said of itself, `most` messages at most.
+    pub(super) fn said(&mut self, life: Life, most: usize) -> Vec<Input> {
+        let pid = self.children.get(&life).map(|child| child.pid);
+        pid.map_or_else(Vec::new, |pid| {
+            self.channels.read(life, pid, most, &self.poller)
+        })
+    }
+
+    fn hear(&mut self, life: Life, most: usize, hands: &Hands) {
+        for input in self.said(life, most) {
+            self.feed(input, hands);
+        }
     }
 
     /// Reaps the process of `life` if it has ended; answers whether it is gone.
     fn reap(&mut self, life: Life, hands: &Hands) -> bool {
+        // What it said before its end counts, and nobody else can have its number before it is reaped.
+        self.hear(life, AT_ONCE_MAX, hands);
         let Some(child) = self.children.get(&life) else {
             return true;
         };

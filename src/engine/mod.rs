@@ -2,6 +2,7 @@
 
 mod actor;
 mod bus;
+mod channels;
 mod inbox;
 mod loader;
 mod perform;

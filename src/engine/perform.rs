@@ -1,6 +1,7 @@
 //! Action → effect. No decisions.
 
 use super::actor::{Engine, Hands};
+use super::channels::AT_ONCE_MAX;
 use crate::core::{Action, AuditLine, Input, SignalScope};
 use crate::domain::{EventKind, Line};
 use crate::output::Command;
@@ -24,6 +25,11 @@ impl Engine {
                 }
             }
             Action::Read(life, pid) => hands.output.send(Command::Read(life, pid)),
+            Action::Heed(life) => {
+                let said = self.said(life, AT_ONCE_MAX);
+                self.caused.extend(said);
+                self.caused.push_back(Input::Heeded(life));
+            }
             Action::Signal {
                 life,
                 signal,
@@ -39,6 +45,7 @@ impl Engine {
             Action::Drain(life) => {
                 self.plans.remove(&life);
                 self.ends.remove(&life);
+                self.channels.close(life, &self.poller);
                 hands.output.send(Command::Drain(life));
             }
             Action::Release(life) => hands.spawn.send(Job::Release(life)),

@@ -118,10 +118,15 @@ pub(super) fn description(view: &ProcessView, zone: &TimeZone) -> String {
         ProcessState::Running => {
             let up = format!("pid {}, uptime {}", view.pid, uptime(view.uptime));
             // Differs: in Supervisor only the log tells that a pool has lost events.
-            match view.events_discarded {
+            let up = match view.events_discarded {
                 0 => up,
                 1 => format!("{up}, 1 event discarded"),
                 count => format!("{up}, {count} events discarded"),
+            };
+            if view.status_text.is_empty() {
+                up
+            } else {
+                format!("{up}, {}", view.status_text)
             }
         }
         ProcessState::Backoff | ProcessState::Fatal => {
@@ -145,7 +150,10 @@ pub(super) fn description(view: &ProcessView, zone: &TimeZone) -> String {
                 },
             )
         }
-        ProcessState::Starting | ProcessState::Stopping | ProcessState::Unknown => String::new(),
+        // Differs: Supervisor has nothing to tell here.
+        ProcessState::Starting | ProcessState::Stopping | ProcessState::Unknown => {
+            view.status_text.clone()
+        }
     }
 }
 
@@ -289,6 +297,7 @@ pub(super) mod tests {
             restarts: 0,
             events_discarded: 0,
             ending: None,
+            status_text: String::new(),
             pid: 7,
             stdout_logfile: None,
             stderr_logfile: Some(Path::new("/e").into()),

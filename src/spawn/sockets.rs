@@ -407,6 +407,7 @@ mod tests {
             stdin: None,
             stdout: null(),
             stderr: None,
+            ready: None,
         };
         bench
             .sockets

@@ -234,6 +234,31 @@ impl Puppet {
                     _ => super::stand_in::mail(port, &file),
                 }
             }
+            // notify TEXT: a message to its NOTIFY_SOCKET; `\n` in it is a line's end
+            "notify" => super::speaker::notify(&self.word()),
+            // notifyto FILE TEXT: the same to the socket that FILE names
+            "notifyto" => {
+                let file = self.word();
+                let address = fs::read_to_string(file).unwrap_or_default();
+                let text = self.word();
+                drop(super::speaker::send(address.trim(), &text));
+            }
+            // beats MS COUNT FILE, floodnotify FILE, barrier: see `speaker`
+            "beats" => {
+                let ms = self.number();
+                let count = self.number();
+                super::speaker::beats(ms, count, &self.word());
+            }
+            "floodnotify" => super::speaker::flood_own(&self.word()),
+            "barrier" => {
+                super::speaker::barrier().expect("a barrier");
+                out(b"barrier passed\n");
+            }
+            // newline N: a newline on descriptor N
+            "newline" => {
+                let path = format!("/proc/self/fd/{}", self.number());
+                drop(fs::write(path, "\n"));
+            }
             "pid" => out(format!("{}\n", std::process::id()).as_bytes()),
             other => panic!("no such deed: {other}"),
         }

@@ -116,6 +116,9 @@ fn ending(view: &ProcessView, zone: &TimeZone) -> String {
         None => return String::new(),
         Some(Ending::NotSpawned(error)) => return error.to_string(),
         Some(Ending::TooQuick(status)) => format!("{}, too early", brief(*status)),
+        Some(Ending::Unready(status)) => format!("{}, before it was ready", brief(*status)),
+        Some(Ending::NotReady(status)) => format!("not ready in time, {}", brief(*status)),
+        Some(Ending::Watchdog(status)) => format!("watchdog, {}", brief(*status)),
         Some(Ending::ByItself(status)) => brief(*status),
         Some(Ending::OnRequest(status)) => format!("stopped, {}", brief(*status)),
     };

@@ -157,15 +157,16 @@ impl Sender {
 }
 
 fn set_flag(fd: &OwnedFd, option: i32) -> io::Result<()> {
+    const LENGTH: libc::socklen_t = 4;
     let on: libc::c_int = 1;
-    // SAFETY: the descriptor is open; the value is a live integer of the stated size.
+    // SAFETY: the descriptor is open; the value is a live integer, which has four bytes everywhere.
     let result = unsafe {
         libc::setsockopt(
             fd.as_raw_fd(),
             libc::SOL_SOCKET,
             option,
             (&raw const on).cast(),
-            size_of_val(&on) as libc::socklen_t,
+            LENGTH,
         )
     };
     if result == -1 {

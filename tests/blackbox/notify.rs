@@ -63,12 +63,12 @@ fn socket_of(host: &Host, log: &str) -> Result<String, String> {
 }
 
 fn readiness() -> Result<Outcome, String> {
-    let mut host = Host::start(&format!(
-        "[program:a]\ncommand={{puppet}} notify STATUS=loading wait {{dir}}/go notify 'READY=1\\nSTATUS=up\\tand well' \
-         barrier wait {{dir}}/again notify RELOADING=1 wait {{dir}}/done notify 'READY=1\\nSTATUS=' forever\n\
-         notify=true\nautostart=false\nstartsecs=0\nready_timeout=60\nstdout_logfile={{dir}}/a.log\n\
-         [program:b]\ncommand={{puppet}} env NOTIFY_SOCKET env WATCHDOG_USEC forever\nstdout_logfile={{dir}}/b.log\n"
-    ))?;
+    let mut host = Host::start(
+        "[program:a]\ncommand={puppet} notify STATUS=loading wait {dir}/go notify 'READY=1\\nSTATUS=up\\tand well' \
+         barrier wait {dir}/again notify RELOADING=1 wait {dir}/done notify 'READY=1\\nSTATUS=' forever\n\
+         notify=true\nautostart=false\nstartsecs=0\nready_timeout=60\nstdout_logfile={dir}/a.log\n\
+         [program:b]\ncommand={puppet} env NOTIFY_SOCKET env WATCHDOG_USEC forever\nstdout_logfile={dir}/b.log\n",
+    )?;
     let daemon = host.daemon()?;
     daemon.wait_state("b", "RUNNING")?;
     let keys = |name: &str| -> Result<Vec<String>, String> {
@@ -344,11 +344,11 @@ fn forgers() -> Result<Outcome, String> {
 }
 
 fn ignored() -> Result<Outcome, String> {
-    let mut host = Host::start(&format!(
-        "[program:a]\ncommand={{puppet}} notify 'MAINPID=1\\nREADY=1' notify MAINPID=1 notify FDSTORE=1 notify 'WHAT\\nX_A=1' \
+    let mut host = Host::start(
+        "[program:a]\ncommand={puppet} notify 'MAINPID=1\\nREADY=1' notify MAINPID=1 notify FDSTORE=1 notify 'WHAT\\nX_A=1' \
          notify NOTIFYACCESS=all notify STATUS=%(program_name)s barrier forever\n\
-         notify=true\nstdout_logfile={{dir}}/a.log\nstderr_logfile=NONE\n"
-    ))?;
+         notify=true\nstdout_logfile={dir}/a.log\nstderr_logfile=NONE\n",
+    )?;
     host.wait_file("a.log", "barrier passed")?;
     let daemon = host.daemon()?;
     daemon.wait_state("a", "RUNNING")?;

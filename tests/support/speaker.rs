@@ -20,10 +20,10 @@ pub fn connected(address: &str) -> std::io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// Sends one message to an address; `\n` in it stands for a line's end.
+/// Sends one message to an address; `\n` in it stands for a line's end, `\t` for a tab.
 pub fn send(address: &str, text: &str) -> std::io::Result<()> {
     connected(address)?
-        .send(text.replace("\\n", "\n").as_bytes())
+        .send(text.replace("\\n", "\n").replace("\\t", "\t").as_bytes())
         .map(drop)
 }
 

@@ -176,7 +176,10 @@ fn one(
 
     // In the background by now, where a thread may be started.
     let notifier = match notifier {
-        Some(notifier) => notifier,
+        Some(mut notifier) => {
+            notifier.bridge(sys::now().mono);
+            notifier
+        }
         None => Notifier::start().map_err(broken("cannot start the thread that tells systemd"))?,
     };
     let daemon_log = spec
@@ -236,7 +239,10 @@ fn one(
     let hands = Hands { spawn, output };
     // The configuration's text and what parsing it took.
     sys::give_back();
-    let ended = engine.run(&hands);
+    let mut ended = engine.run(&hands);
+    if let Ok(ended) = &mut ended {
+        ended.notifier.bridge(sys::now().mono);
+    }
     // The other way round: answers in flight are given, sockets closed and unlinked; then what is left is written out.
     doors.stop();
     hands.spawn.join();

@@ -320,6 +320,33 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn what_a_process_tells_of_itself_stands_behind_everything_else() {
+        let zone = TimeZone::UTC;
+        let view = |state, text: &str, events_discarded| ProcessView {
+            state,
+            status_text: text.to_owned(),
+            events_discarded,
+            ..cat()
+        };
+        for (given, expected) in [
+            (view(ProcessState::Running, "", 0), "pid 7, uptime 0:00:01"),
+            (
+                view(ProcessState::Running, "up, well", 0),
+                "pid 7, uptime 0:00:01, up, well",
+            ),
+            (
+                view(ProcessState::Running, "up", 1),
+                "pid 7, uptime 0:00:01, 1 event discarded, up",
+            ),
+            (view(ProcessState::Starting, "loading", 0), "loading"),
+            (view(ProcessState::Stopping, "flushing", 0), "flushing"),
+            (view(ProcessState::Starting, "", 0), ""),
+        ] {
+            assert_eq!(description(&given, &zone), expected);
+        }
+    }
+
+    #[test]
     fn rpc_23_description_per_state() {
         use ProcessState::*;
         let zone = TimeZone::UTC;

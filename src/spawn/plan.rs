@@ -186,7 +186,7 @@ mod tests {
 
     use super::super::testing::spec;
     use super::*;
-    use crate::config::spec::Confinement;
+    use crate::config::spec::{Confinement, NotifySpec};
 
     fn environ(list: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
         list.iter()
@@ -265,6 +265,32 @@ mod tests {
                 "NOTIFY_SOCKET=/mine",
             ]
         );
+    }
+
+    #[test]
+    fn a_socket_of_its_own_takes_the_place_of_whatever_is_configured() {
+        let base = Base::new(environ(&[("NOTIFY_SOCKET", "/daemons")]), None, Vec::new());
+        let mut spec = spec(
+            "/bin/sh",
+            &[("NOTIFY_SOCKET", "/mine"), ("WATCHDOG_USEC", "1")],
+        );
+        spec.notify = NotifySpec {
+            socket: true,
+            ..NotifySpec::default()
+        };
+        let mut plan = Plan::new(&base, &spec).expect("planned");
+        let channel = plan.take_channel().expect("made");
+        assert!(plan.take_channel().is_none());
+        let address = channel.socket.expect("made").address();
+        let envp: Vec<String> = plan
+            .raw
+            .envp
+            .iter()
+            .map(|text| String::from_utf8_lossy(text).into_owned())
+            .collect();
+        let ours = format!("NOTIFY_SOCKET={address}");
+        // Without `watchdogsecs` the other variable is the program's own affair.
+        assert_eq!(envp[3..], [ours, "WATCHDOG_USEC=1".to_owned()]);
     }
 
     #[test]

@@ -283,7 +283,7 @@ fn forgers() -> Result<Outcome, String> {
     let mut host = Host::start(&format!(
         "[program:a]\ncommand={{puppet}} env NOTIFY_SOCKET wait {{dir}}/go child notify,READY=1,forever forever\n\
          notify=true\nready_timeout=60\nstdout_logfile={{dir}}/a.log\nstderr_logfile=NONE\n\
-         [program:b]\ncommand={{puppet}} wait {{dir}}/address notifyto {{dir}}/address READY=1 touch {{dir}}/sent forever\n\
+         [program:b]\ncommand={{puppet}} wait {{dir}}/address join {{dir}}/group notifyto {{dir}}/address READY=1 touch {{dir}}/sent forever\n\
          {QUIET}"
     ))?;
     let address = socket_of(&host, "a.log")?;
@@ -298,6 +298,8 @@ fn forgers() -> Result<Outcome, String> {
             nix::unistd::geteuid()
         ),
     )?;
+    // Anybody may join a process group of the session, which all programs share: it proves nothing.
+    host.place.write("group", &a.to_string())?;
     host.place.write("new", &address)?;
     std::fs::rename(host.place.join("new"), host.place.join("address"))
         .map_err(|e| e.to_string())?;

@@ -3,6 +3,7 @@
 //! The tests count descriptors, threads and children of this process, so that they take turns.
 
 mod bounds;
+mod ready;
 
 use std::collections::BTreeSet;
 use std::ffi::CString;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::close;
+use nix::unistd::{Pid, close, setpgid};
 
 /// Runs the puppet if the first argument asks for it; never returns then.
 pub fn run_if_asked() {
@@ -242,6 +242,13 @@ impl Puppet {
                 let address = fs::read_to_string(file).unwrap_or_default();
                 let text = self.word();
                 drop(super::speaker::send(address.trim(), &text));
+            }
+            // join FILE: the process group that FILE names
+            "join" => {
+                let file = self.word();
+                let text = fs::read_to_string(file).unwrap_or_default();
+                let group = text.trim().parse().expect("a number");
+                setpgid(Pid::from_raw(0), Pid::from_raw(group)).expect("joined");
             }
             // beats MS COUNT FILE, floodnotify FILE, barrier: see `speaker`
             "beats" => {

@@ -1,8 +1,8 @@
 //! Processes that tell of themselves: readiness, signs of life, more time, words without effect, words of others.
 
 use super::bench::{Bench, CAT, exited, play, start, stop};
-use crate::config::spec::{AutoRestart, NotifySpec, ProcessSpec};
-use crate::core::{Input, Notice};
+use crate::config::spec::{AutoRestart, NotifySpec, ProcessSpec, ReadyWhen};
+use crate::core::{Input, Notice, Phase};
 use crate::domain::{Ending, ExitStatus, Seconds, Signal};
 
 const READY: &str = "INFO success: cat entered RUNNING state, for it says that it is ready";
@@ -384,6 +384,20 @@ fn words_of_others_are_counted_and_change_nothing() {
             "drain 0.1"
         ]
     );
+}
+
+#[test]
+fn a_service_manager_waits_for_it_with_ready_when_running() {
+    let mut bench = Bench::up(speaker);
+    let look = |bench: &Bench| {
+        let survey = bench.fleet.survey(ReadyWhen::Running, Phase::Starting);
+        (survey.phase, survey.busy_until.0 / 1_000_000)
+    };
+    assert_eq!(look(&bench), (Phase::Starting, 5000));
+    bench.give(1000, says("EXTEND_TIMEOUT_USEC=30000000"));
+    assert_eq!(look(&bench), (Phase::Starting, 31_000));
+    bench.give(2000, says("READY=1"));
+    assert_eq!(look(&bench), (Phase::Ready, 0));
 }
 
 #[test]

@@ -198,6 +198,18 @@ mod tests {
                 "exit status 1, too early · Mar 1 00:00",
             ),
             (
+                Some(Ending::Unready(ExitStatus::Exited(0))),
+                "exit status 0, before it was ready · Mar 1 00:00",
+            ),
+            (
+                Some(Ending::NotReady(term)),
+                "not ready in time, SIGTERM · Mar 1 00:00",
+            ),
+            (
+                Some(Ending::Watchdog(term)),
+                "watchdog, SIGTERM · Mar 1 00:00",
+            ),
+            (
                 Some(Ending::ByItself(ExitStatus::Exited(0))),
                 "exit status 0 · Mar 1 00:00",
             ),

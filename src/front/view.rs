@@ -150,7 +150,7 @@ pub(super) fn description(view: &ProcessView, zone: &TimeZone) -> String {
                 },
             )
         }
-        // Differs: Supervisor has nothing to tell here.
+        // Empty, as in Supervisor, but for programs that tell of themselves.
         ProcessState::Starting | ProcessState::Stopping | ProcessState::Unknown => {
             view.status_text.clone()
         }

@@ -19,7 +19,7 @@ pub struct Channel {
     pub ready: Option<ReadyPipe>,
 }
 
-/// The reading end of `ready_fd`.
+/// The reading end of `ready_fd`, non-blocking.
 #[derive(Debug)]
 pub struct ReadyPipe(PipeReader);
 
@@ -35,6 +35,13 @@ impl ReadyPipe {
                 _ => None,
             },
         }
+    }
+}
+
+impl From<OwnedFd> for ReadyPipe {
+    /// One that another process of the daemon's made and handed over; it must be non-blocking.
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd.into())
     }
 }
 
@@ -141,6 +148,8 @@ mod tests {
         let mut writer = std::fs::File::from(writer);
         assert_eq!(number, 5);
         assert_eq!(ready.has_newline(), Some(false));
+        // As a successor of the daemon would take it over.
+        let mut ready = ReadyPipe::from(OwnedFd::from(ready.0));
         writer.write_all(b"nearly").expect("written");
         assert_eq!(ready.has_newline(), Some(false));
         writer.write_all(b" there\n").expect("written");

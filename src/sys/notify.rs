@@ -6,6 +6,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::UnixDatagram;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, socket};
 
@@ -54,6 +56,23 @@ impl NotifySocket {
         let _ = set_flag(&fd, SO_PASSPIDFD);
         bind(fd.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
         Ok(Self { fd, name })
+    }
+
+    /// One that another process of the daemon's made and handed over: its name is asked of it.
+    ///
+    /// # Errors
+    /// ENOTSOCK; or EINVAL: its name is none of this kind.
+    pub fn adopt(fd: OwnedFd) -> io::Result<Self> {
+        let socket = UnixDatagram::from(fd);
+        let address = socket.local_addr()?;
+        let name = address
+            .as_abstract_name()
+            .and_then(|name| std::str::from_utf8(name).ok());
+        let name = name.ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+        Ok(Self {
+            fd: socket.into(),
+            name,
+        })
     }
 
     /// What `NOTIFY_SOCKET` says.
@@ -233,8 +252,7 @@ fn sender_in(header: &libc::msghdr) -> Option<Sender> {
 #[cfg(test)]
 mod tests {
     use std::io::{IoSlice, Read};
-    use std::os::linux::net::SocketAddrExt;
-    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    use std::os::unix::net::SocketAddr;
 
     use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
@@ -274,6 +292,22 @@ mod tests {
         let [one, two] = [NotifySocket::new(), NotifySocket::new()].map(|made| made.expect("made"));
         assert_ne!(one.name, two.name);
         assert_eq!(one.address(), format!("@{}", one.name));
+    }
+
+    #[test]
+    fn a_socket_outlives_who_made_it() {
+        let socket = NotifySocket::new().expect("made");
+        let address = socket.address();
+        sender(&socket).send(b"before").expect("sent");
+        let socket = NotifySocket::adopt(socket.fd).expect("adopted");
+        assert_eq!(socket.address(), address);
+        let mut buffer = [0; 8];
+        let got = socket.receive(&mut buffer).expect("asked").expect("one");
+        assert_eq!(&buffer[..got.bytes], b"before");
+        assert!(got.sender.is_some());
+        assert!(NotifySocket::adopt(io::pipe().expect("a pipe").0.into()).is_err());
+        let nameless = UnixDatagram::unbound().expect("a socket");
+        assert!(NotifySocket::adopt(nameless.into()).is_err());
     }
 
     #[test]

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use supervisord::config::spec::ProcessSpec;
-use supervisord::core::{Action, Announced, Beat, Input, Notice};
+use supervisord::core::{Action, Announced, Beat, Ignored, Input, Notice};
 use supervisord::domain::{EventKind, Life, ProcessState, Signal};
+
+use crate::chance::Chance;
 
 const SECOND: u64 = 1_000_000_000;
 /// What a process may ask for beyond what is configured.
@@ -213,4 +215,23 @@ impl Speakers {
         };
         assert!(is_done, "{life:?} is let off: {at} {speaker:?}");
     }
+}
+
+/// What a process may say, well or badly.
+pub(crate) fn notice(chance: &mut Chance) -> Notice {
+    let mut notice = Notice::default();
+    match chance.below(40) {
+        0..=2 => notice.announced = Some(Announced::Ready),
+        3 => notice.announced = Some(Announced::Reloading),
+        4 if chance.one_in(4) => notice.announced = Some(Announced::Stopping),
+        5..=7 => notice.status = Some("s".to_owned()),
+        8 => notice.watchdog_usec = Some(chance.pick(&[0, 1, 700_000, u64::MAX])),
+        9..=11 => {
+            notice.extend_usec = Some(chance.pick(&[0, 1, 2_000_000, u64::MAX]));
+        }
+        12 => notice.ignored = vec![Ignored::MainPid, Ignored::Unknown],
+        13 if chance.one_in(4) => notice.beat = Some(Beat::Trigger),
+        _ => notice.beat = Some(Beat::Alive),
+    }
+    notice
 }

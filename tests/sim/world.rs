@@ -7,8 +7,8 @@ use std::sync::Arc;
 use supervisord::api::{Caller, Front, Grant, LogOf, Permission, Request, Scope, Target, Ticket};
 use supervisord::config::spec::ProcessSpec;
 use supervisord::core::{
-    Action, Actions, Announced, Beat, DaemonSignal, Fleet, Identity, Ignored, Input, LoadError,
-    LoadReason, Notice, Outcome, Snapshot,
+    Action, Actions, DaemonSignal, Fleet, Identity, Input, LoadError, LoadReason, Notice, Outcome,
+    Snapshot,
 };
 use supervisord::domain::{
     Channel, Errno, ExitStatus, Level, Life, Namespec, Now, Said, Signal, SpawnError,
@@ -18,6 +18,7 @@ use supervisord::domain::{
 use crate::chance::Chance;
 use crate::configs;
 use crate::laws::Laws;
+use crate::speakers;
 
 const MILLI: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MILLI;
@@ -244,7 +245,7 @@ impl World {
             Action::Heed(life) => {
                 // Now and then it had spoken in time, and only nobody had listened.
                 if self.alive.contains_key(&life) && self.chance.percent(30) {
-                    let notice = self.notice();
+                    let notice = speakers::notice(&mut self.chance);
                     signalled.push(Input::Notified(life, notice));
                 }
                 signalled.push(Input::Heeded(life));
@@ -361,29 +362,11 @@ impl World {
         };
         if self.chance.percent(95) {
             let at = self.now.mono.0 + self.chance.below(often + often / 20 + 1);
-            let notice = self.notice();
+            let notice = speakers::notice(&mut self.chance);
             self.sequence += 1;
             self.coming
                 .insert((at, self.sequence), Input::Notified(life, notice));
         }
-    }
-
-    fn notice(&mut self) -> Notice {
-        let mut notice = Notice::default();
-        match self.chance.below(40) {
-            0..=2 => notice.announced = Some(Announced::Ready),
-            3 => notice.announced = Some(Announced::Reloading),
-            4 if self.chance.one_in(4) => notice.announced = Some(Announced::Stopping),
-            5..=7 => notice.status = Some("s".to_owned()),
-            8 => notice.watchdog_usec = Some(self.chance.pick(&[0, 1, 700_000, u64::MAX])),
-            9..=11 => {
-                notice.extend_usec = Some(self.chance.pick(&[0, 1, 2_000_000, u64::MAX]));
-            }
-            12 => notice.ignored = vec![Ignored::MainPid, Ignored::Unknown],
-            13 if self.chance.one_in(4) => notice.beat = Some(Beat::Trigger),
-            _ => notice.beat = Some(Beat::Alive),
-        }
-        notice
     }
 
     /// A process begins to be read. A listener says that it is ready, sooner or later, or breaks the protocol; what is no
@@ -533,7 +516,7 @@ impl World {
                     let (sender, uid) = (1, 0);
                     Input::Impersonated { life, sender, uid }
                 } else {
-                    let notice = self.notice();
+                    let notice = speakers::notice(&mut self.chance);
                     Input::Notified(life, notice)
                 }
             }

@@ -241,6 +241,8 @@ pub struct ProcessView {
     pub restarts: u64,
     /// How the last attempt to run it ended; none: none has yet.
     pub ending: Option<Ending>,
+    /// What it tells of itself (`STATUS=`, reloading, stopping), without control characters; empty: nothing.
+    pub status_text: String,
     /// For an event listener: events that had to give way in the buffer of its pool since that was added.
     pub events_discarded: u64,
     /// The kernel's number; 0: not running.

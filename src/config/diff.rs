@@ -135,6 +135,7 @@ fn is_same_process(active: &ProcessSpec, read: &ProcessSpec) -> bool {
         environment,
         server_url,
         restart_floor,
+        notify,
         confinement,
     } = read;
     let sorted = |environment: &[(String, String)]| {
@@ -165,6 +166,7 @@ fn is_same_process(active: &ProcessSpec, read: &ProcessSpec) -> bool {
             || sorted(&active.environment) == sorted(environment))
         && active.server_url == *server_url
         && active.restart_floor == *restart_floor
+        && active.notify == *notify
         && is_same_confinement(&active.confinement, confinement)
 }
 
@@ -283,6 +285,9 @@ mod tests {
             ("environment=A=1", true),
             ("serverurl=x", true),
             ("restart_floor=2", true),
+            ("notify=true", true),
+            ("ready_fd=3", true),
+            ("notify=false", false),
             ("process_name=b", true),
             ("startsecs=1", false),
         ] {

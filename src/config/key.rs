@@ -137,6 +137,8 @@ pub enum Kind {
     Logfile,
     /// Lines per time.
     RateLimit,
+    /// A descriptor that is no standard stream.
+    ReadyFd,
     /// A level of the activity log.
     Level,
     /// A user.
@@ -199,6 +201,7 @@ impl Kind {
             Self::RateLimit => {
                 "lines per time such as 1000/30s, with ms, s, min or h, or 0 for no limit"
             }
+            Self::ReadyFd => "a whole number from 3 to 1023",
             Self::Level => "one of critical, error, warn, info, debug, trace, blather",
             Self::User => "the name or number of a user of this machine",
             Self::UserGroup => "a user of this machine, or user:group",
@@ -322,8 +325,8 @@ impl Key {
 use Kind::{
     Address, AutoRestart, Boolean, ByteLimit, ByteSize, Callable, Capabilities, CapabilityNames,
     Directory, Environment, ExitCodes, Group, Groups, Integer, Level, Limit, List, Logfile, Name,
-    Nice, NiceLimit, Octal, OomScore, Path, RateLimit, ReadyWhen, Signal, Socket, Text, User,
-    UserGroup,
+    Nice, NiceLimit, Octal, OomScore, Path, RateLimit, ReadyFd, ReadyWhen, Signal, Socket, Text,
+    User, UserGroup,
 };
 
 #[rustfmt::skip] // One row, one line.
@@ -395,6 +398,10 @@ const PROGRAM: &[Key] = &[
     key("stopasgroup", Boolean, Some("false"), "send the stop signal to its whole process group"),
     key("killasgroup", Boolean, None, "kill its whole process group; as stopasgroup if not set"),
     key("restart_floor", Integer, Some("1"), "an automatic restart waits until so many seconds after the last start; 0: never").ours(),
+    key("notify", Boolean, Some("false"), "it has a NOTIFY_SOCKET of its own, and is RUNNING once it sends READY=1 there (sd_notify(3)), not after startsecs").ours(),
+    key("ready_fd", ReadyFd, None, "it is RUNNING once it writes a newline to this descriptor, 3 to 1023, which it is given").ours(),
+    key("ready_timeout", Integer, None, "seconds it may take to be ready, with notify or ready_fd, or the start has failed; 0: for ever; not set: startsecs if that is set, else 90").ours(),
+    key("watchdogsecs", Integer, Some("0"), "with notify, it is killed with SIGABRT, and restarted as autorestart says, unless it sends WATCHDOG=1 at least so often; 0: it need not").ours(),
     key("user", User, None, "the user it runs as"),
     key("redirect_stderr", Boolean, Some("false"), "write standard error where standard output goes"),
     key("stdout_logfile", Logfile, Some("AUTO"), "where standard output goes: a path, NONE, AUTO or journal, or journal and a path with a comma between them").process(),

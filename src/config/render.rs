@@ -56,6 +56,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("events", "EVENT"),
     ("programs", "progname1,progname2"),
     ("files", "relative/directory/*.ini"),
+    ("ready_fd", "3"),
+    ("ready_timeout", "90"),
     ("limit_nofile", "1024:65536"),
     ("nice", "5"),
     ("oom_score_adj", "100"),

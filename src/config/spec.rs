@@ -376,9 +376,39 @@ pub struct ProcessSpec {
     pub server_url: Option<String>,
     /// Ours: an automatic restart waits until so long after the last spawn; 0: no floor.
     pub restart_floor: Seconds,
+    /// Ours: how it tells that it is ready and alive.
+    pub notify: NotifySpec,
     /// Ours: what it may use, and its rights besides those of the user. Shared by all that have none of these keys.
     #[serde(deserialize_with = "Confinement::read_back")]
     pub confinement: Arc<Confinement>,
+}
+
+/// How a process tells that it is ready, and that it is alive. By default it tells nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NotifySpec {
+    /// It has a socket of its own for the protocol of sd_notify(3).
+    pub socket: bool,
+    /// A newline on this descriptor of it says that it is ready; [`READY_FDS`].
+    pub ready_fd: Option<u16>,
+    /// So long it may take to be ready; 0: for ever. Without a socket or a descriptor it means nothing.
+    pub ready_timeout: Seconds,
+    /// It must give a sign of life at least so often; 0: it need not.
+    pub watchdog: Seconds,
+}
+
+/// Numbers that [`NotifySpec::ready_fd`] may have: not those of the standard streams, and low enough for every limit of open
+/// files that is usual.
+pub const READY_FDS: std::ops::RangeInclusive<i64> = 3..=1023;
+
+/// So long a process may take to be ready if its section says nothing of it, as under systemd (`DefaultTimeoutStartSec=`).
+pub const READY_TIMEOUT: Seconds = Seconds(90);
+
+impl NotifySpec {
+    /// It is RUNNING once it says so, and not because time has passed.
+    #[must_use]
+    pub const fn tells_ready(&self) -> bool {
+        self.socket || self.ready_fd.is_some()
+    }
 }
 
 /// One stream of a process.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::spec::{AutoRestart, Confinement, LogSpec, LogTarget, ProcessKind, ProcessSpec};
+use super::spec::{
+    AutoRestart, Confinement, LogSpec, LogTarget, NotifySpec, ProcessKind, ProcessSpec,
+};
 use crate::domain::{Bytes, GroupName, ProcessName, Seconds, Signal};
 
 /// A stream without anything but this target.
@@ -44,6 +46,7 @@ pub(crate) fn program(group: &str, name: &str) -> ProcessSpec {
         server_url: None,
         kind: ProcessKind::Program,
         restart_floor: Seconds(1),
+        notify: NotifySpec::default(),
         confinement: Confinement::none(),
     }
 }

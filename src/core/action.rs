@@ -71,6 +71,9 @@ pub enum Action {
     Spawn(Life, Arc<ProcessSpec>),
     /// Begin to read what the process of this pid writes. Not before its number is known, which events about its output tell.
     Read(Life, i32),
+    /// Read what it has said of itself up to now: [`super::Input::Notified`] for each message, and then, in any case and
+    /// before anything else of it, [`super::Input::Heeded`].
+    Heed(Life),
     /// Send a signal; answer [`super::Input::Signalled`].
     Signal {
         /// To whom.

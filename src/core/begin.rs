@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Action;
 use super::process::{Moment, Process, Trouble};
 use super::stage::Stage;
+use super::tidings::Tidings;
 use crate::domain::{Ending, Life, Line, Seconds, SpawnError, Tick};
 
 impl Process {
@@ -17,6 +18,8 @@ impl Process {
             | Stage::Preparing(_)
             | Stage::Spawning(_)
             | Stage::Starting { .. }
+            | Stage::Waking { .. }
+            | Stage::Failing { .. }
             | Stage::Running { .. }
             | Stage::Aborting(_)
             | Stage::Stopping { .. }
@@ -29,6 +32,8 @@ impl Process {
             incarnation: *moment.lives,
         };
         self.run.trouble = None;
+        let notify = self.spec.notify;
+        self.run.tidings = notify.tells_ready().then(|| Tidings::new(notify.watchdog));
         self.run.exit_status = 0;
         self.run.start = moment.now.wall.secs();
         self.run.spawned_at = moment.now.mono;
@@ -57,6 +62,8 @@ impl Process {
             | Stage::Preparing(_)
             | Stage::Spawning(_)
             | Stage::Starting { .. }
+            | Stage::Waking { .. }
+            | Stage::Failing { .. }
             | Stage::Running { .. }
             | Stage::Aborting(_)
             | Stage::Stopping { .. }
@@ -81,6 +88,8 @@ impl Process {
             | Stage::Resolving(_)
             | Stage::Spawning(_)
             | Stage::Starting { .. }
+            | Stage::Waking { .. }
+            | Stage::Failing { .. }
             | Stage::Running { .. }
             | Stage::Aborting(_)
             | Stage::Stopping { .. }
@@ -95,7 +104,9 @@ impl Process {
             Stage::Spawning(life) => {
                 self.note_spawn(life, pid, moment);
                 let startsecs = self.spec.startsecs;
-                if startsecs.0 > 0 {
+                if self.spec.notify.tells_ready() {
+                    self.await_ready(life, pid, moment);
+                } else if startsecs.0 > 0 {
                     self.run.stage = Stage::Starting {
                         life,
                         pid,
@@ -117,6 +128,8 @@ impl Process {
             | Stage::Resolving(_)
             | Stage::Preparing(_)
             | Stage::Starting { .. }
+            | Stage::Waking { .. }
+            | Stage::Failing { .. }
             | Stage::Running { .. }
             | Stage::Stopping { .. }
             | Stage::Dying { .. }
@@ -176,6 +189,8 @@ impl Process {
             | Stage::Fatal
             | Stage::Backoff { .. }
             | Stage::Starting { .. }
+            | Stage::Waking { .. }
+            | Stage::Failing { .. }
             | Stage::Running { .. }
             | Stage::Stopping { .. }
             | Stage::Dying { .. }

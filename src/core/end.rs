@@ -2,7 +2,7 @@
 
 use super::Action;
 use super::process::{Moment, Process, Trouble};
-use super::stage::{Stage, Was};
+use super::stage::{Failure, Stage, Was};
 use crate::config::spec::AutoRestart;
 use crate::domain::{Ending, ExitStatus, Line, Seconds, Tick};
 
@@ -24,6 +24,8 @@ impl Process {
                 };
                 (life, pid, was)
             }
+            Stage::Waking { life, pid, .. } => (life, pid, Was::Unready),
+            Stage::Failing { life, pid, why, .. } => (life, pid, Was::Failed(why)),
             Stage::Running { life, pid } => (life, pid, Was::Running),
             Stage::Stopping { life, pid, .. } => (life, pid, Was::Stopping),
             Stage::Unknown {
@@ -44,6 +46,9 @@ impl Process {
         self.run.stop = moment.now.wall.secs();
         self.run.ending = Some(match was {
             Was::TooQuick => Ending::TooQuick(status),
+            Was::Unready => Ending::Unready(status),
+            Was::Failed(Failure::NotReady | Failure::GaveUp) => Ending::NotReady(status),
+            Was::Failed(Failure::Starved | Failure::Triggered) => Ending::Watchdog(status),
             Was::Unpromoted | Was::Running | Was::Unknown => Ending::ByItself(status),
             Was::Stopping => Ending::OnRequest(status),
         });
@@ -54,6 +59,7 @@ impl Process {
             was,
             drain_by: moment.now.mono + DRAIN_SECS_MAX,
         };
+        self.sum_up(moment);
         moment.out.push(Action::Drain(life));
     }
 
@@ -67,19 +73,24 @@ impl Process {
                 was,
                 ..
             } => match was {
-                Was::TooQuick => {
-                    self.run.exit_status = 0;
-                    self.run.trouble = Some(Trouble::TooQuick);
-                    self.back_off(moment);
-                    self.log_exit(status, false, moment);
-                    self.give_up_if_spent(moment);
+                Was::TooQuick => self.failed_start(status, Trouble::TooQuick, moment),
+                Was::Unready => self.failed_start(status, Trouble::Unready, moment),
+                Was::Failed(Failure::NotReady) => {
+                    self.failed_start(status, Trouble::NotReady, moment);
+                }
+                Was::Failed(Failure::GaveUp) => self.failed_start(status, Trouble::GaveUp, moment),
+                Was::Failed(Failure::Starved) => {
+                    self.end(pid, status, Some(Trouble::Starved), moment);
+                }
+                Was::Failed(Failure::Triggered) => {
+                    self.end(pid, status, Some(Trouble::Triggered), moment);
                 }
                 Was::Unpromoted => {
                     self.run.tries = 0;
                     self.enter(Stage::Running { life, pid }, pid, false, moment);
-                    self.end(pid, status, moment);
+                    self.end(pid, status, None, moment);
                 }
-                Was::Running => self.end(pid, status, moment),
+                Was::Running => self.end(pid, status, None, moment),
                 Was::Stopping => {
                     self.run.exit_status = status.code();
                     self.enter(Stage::Stopped, pid, false, moment);
@@ -109,11 +120,22 @@ impl Process {
             | Stage::Preparing(_)
             | Stage::Spawning(_)
             | Stage::Starting { .. }
+            | Stage::Waking { .. }
+            | Stage::Failing { .. }
             | Stage::Running { .. }
             | Stage::Aborting(_)
             | Stage::Stopping { .. }
             | Stage::Unknown { .. } => {}
         }
+    }
+
+    /// The start has come to nothing, though there was a process.
+    fn failed_start(&mut self, status: ExitStatus, why: Trouble, moment: &mut Moment<'_>) {
+        self.run.exit_status = 0;
+        self.run.trouble = Some(why);
+        self.back_off(moment);
+        self.log_exit(status, false, moment);
+        self.give_up_if_spent(moment);
     }
 
     fn expects(&self, status: ExitStatus) -> bool {
@@ -135,13 +157,20 @@ impl Process {
         );
     }
 
-    /// RUNNING → EXITED, and whether and when it starts again by itself.
-    fn end(&mut self, pid: i32, status: ExitStatus, moment: &mut Moment<'_>) {
-        let expected = self.expects(status);
+    /// RUNNING → EXITED, and whether and when it starts again by itself. An end that was our doing is never expected, and
+    /// has its `cause`.
+    fn end(
+        &mut self,
+        pid: i32,
+        status: ExitStatus,
+        cause: Option<Trouble>,
+        moment: &mut Moment<'_>,
+    ) {
+        let expected = cause.is_none() && self.expects(status);
         self.run.tries = 0;
         self.run.exit_status = status.code();
         if !expected {
-            self.run.trouble = Some(Trouble::BadExit(status.code()));
+            self.run.trouble = Some(cause.unwrap_or(Trouble::BadExit(status.code())));
         }
         let again = match self.spec.autorestart {
             AutoRestart::Always => true,

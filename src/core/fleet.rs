@@ -178,6 +178,27 @@ impl Fleet {
                 data,
                 captured,
             } => self.wrote(life, channel, data, captured, out),
+            Input::Notified(life, notice) => {
+                if self.seats.living(life).is_some() {
+                    self.step(life.slot, now, out, |process, moment| {
+                        process.notified(notice, moment);
+                    });
+                }
+            }
+            Input::Impersonated { life, sender, uid } => {
+                if self.seats.living(life).is_some() {
+                    self.step(life.slot, now, out, |process, moment| {
+                        process.impersonated(sender, uid, moment);
+                    });
+                }
+            }
+            Input::Heeded(life) => {
+                if self.seats.living(life).is_some() {
+                    self.step(life.slot, now, out, |process, moment| {
+                        process.heeded(life.slot, moment);
+                    });
+                }
+            }
             Input::Said(life, said) => self.said(life, said, out),
             Input::NotDelivered(life, error) => self.not_delivered(life, error, out),
             Input::SuccessorExamined { ticket, result } => {

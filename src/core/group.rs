@@ -24,6 +24,10 @@ pub(super) struct Group {
 
 /// What one slot holds.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every seat is taken, so a box would cost more than it saves"
+)]
 pub(super) enum Seat {
     /// Nothing.
     Empty,

@@ -1,7 +1,7 @@
 //! How a process is asked to stop, and what is done when it does not. It must not know who asks.
 
 use super::process::{Moment, Process};
-use super::stage::{Stage, Was};
+use super::stage::{Failure, Stage, Was};
 use super::ticket::{Purpose, Waiter};
 use super::{Action, SignalScope};
 use crate::domain::{Life, Line, ProcessState, Seconds, Signal, Tick};
@@ -22,9 +22,11 @@ impl Process {
                 self.cancel(moment);
             }
             Stage::Spawning(life) => self.enter(Stage::Aborting(life), 0, false, moment),
-            Stage::Starting { life, pid, .. } | Stage::Running { life, pid } => {
-                self.send_stop(life, pid, moment);
-            }
+            // One that is being ended by us is now ended as somebody wishes.
+            Stage::Starting { life, pid, .. }
+            | Stage::Waking { life, pid, .. }
+            | Stage::Failing { life, pid, .. }
+            | Stage::Running { life, pid } => self.send_stop(life, pid, moment),
             Stage::Backoff { .. } => {
                 Self::log(
                     moment,
@@ -38,7 +40,7 @@ impl Process {
                 life,
                 pid,
                 status,
-                was: Was::TooQuick | Was::Unpromoted | Was::Running,
+                was: Was::TooQuick | Was::Unpromoted | Was::Unready | Was::Failed(_) | Was::Running,
                 drain_by,
             } => {
                 // It is reaped: its number may belong to somebody else. It only has to be told as stopped.
@@ -94,16 +96,36 @@ impl Process {
     }
 
     pub(super) fn send_stop(&mut self, life: Life, pid: i32, moment: &mut Moment<'_>) {
-        let (signal, scope) = (self.spec.stopsignal, scope(self.spec.stopasgroup));
+        let (signal, scope) = (self.spec.stopsignal, self.stop_scope());
         self.log_killing(pid, signal, scope, moment);
+        let kill_at = moment.now.mono + Seconds(self.spec.stopwaitsecs.0.max(0));
+        self.allow_extension(kill_at);
         let to = Stage::Stopping {
             life,
             pid,
-            kill_at: moment.now.mono + Seconds(self.spec.stopwaitsecs.0.max(0)),
+            kill_at,
             sent: false,
             killed: false,
         };
         self.enter(to, pid, false, moment);
+        Self::signal(life, signal, scope, moment);
+    }
+
+    /// How far its stop signal reaches.
+    pub(super) fn stop_scope(&self) -> SignalScope {
+        scope(self.spec.stopasgroup)
+    }
+
+    /// Ends it with `signal`, for a reason that was told.
+    pub(super) fn send(
+        &self,
+        life: Life,
+        pid: i32,
+        signal: Signal,
+        scope: SignalScope,
+        moment: &mut Moment<'_>,
+    ) {
+        self.log_killing(pid, signal, scope, moment);
         Self::signal(life, signal, scope, moment);
     }
 
@@ -134,6 +156,8 @@ impl Process {
     pub(super) fn refused(&mut self, moment: &mut Moment<'_>) {
         match self.run.stage {
             Stage::Starting { life, pid, .. }
+            | Stage::Waking { life, pid, .. }
+            | Stage::Failing { life, pid, .. }
             | Stage::Running { life, pid }
             | Stage::Stopping { life, pid, .. } => {
                 self.run.report_at = Tick::NEVER;
@@ -191,6 +215,27 @@ impl Process {
             killed: true,
         };
         Self::signal(life, Signal::KILL, scope, moment);
+    }
+
+    /// What was to end it by itself has not.
+    pub(super) fn kill_failing(
+        &mut self,
+        life: Life,
+        pid: i32,
+        why: Failure,
+        moment: &mut Moment<'_>,
+    ) {
+        let name = self.spec.name.clone();
+        Self::log(moment, Line::KillingNow { name, pid });
+        let again = self.spec.stopwaitsecs.0.max(KILL_AGAIN_SECS_MIN);
+        self.run.stage = Stage::Failing {
+            life,
+            pid,
+            why,
+            kill_at: moment.now.mono + Seconds(again),
+        };
+        let scope = scope(self.spec.killasgroup);
+        self.send(life, pid, Signal::KILL, scope, moment);
     }
 
     fn signal(life: Life, signal: Signal, scope: SignalScope, moment: &mut Moment<'_>) {

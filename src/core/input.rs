@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Notice;
 use crate::api::{Caller, Grant, Request, Ticket};
 use crate::config::spec::{Composition, Config};
 use crate::domain::{Channel, Errno, ExitStatus, Life, Said, Signal, SpawnError};
@@ -175,6 +176,19 @@ pub enum Input {
         /// They stood between capture tokens.
         captured: bool,
     },
+    /// A process said something of itself: it, and nobody else.
+    Notified(Life, Notice),
+    /// Somebody else spoke in the name of a process, in vain.
+    Impersonated {
+        /// In whose name.
+        life: Life,
+        /// Who, by the kernel's word; 0: that is not known here.
+        sender: i32,
+        /// As which user.
+        uid: u32,
+    },
+    /// Everything that it said until [`super::Action::Heed`] was asked for has been told.
+    Heeded(Life),
     /// A listener said something.
     Said(Life, Said),
     /// An event did not reach its listener. EPIPE: it reads no more; EAGAIN: it has not read what it acknowledged.

@@ -14,6 +14,7 @@ mod group;
 mod halt;
 mod input;
 mod listener;
+mod notice;
 mod pool;
 mod process;
 mod rolling;
@@ -25,12 +26,14 @@ mod succession;
 mod survey;
 mod tick;
 mod ticket;
+mod tidings;
 mod wind_down;
 
 pub use action::{Action, Actions, AuditLine, Outcome, SignalScope};
 pub use chronicle::Record;
 pub use fleet::{Fleet, Identity};
 pub use input::{DaemonSignal, Input, LoadError, LoadReason, Successor};
+pub use notice::{Announced, Beat, Ignored, NOTICE_BYTES_MAX, Notice, STATUS_CHARS_MAX};
 pub use snapshot::Snapshot;
 pub use survey::{Phase, Survey};
 

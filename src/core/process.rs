@@ -10,6 +10,7 @@ use super::end::DRAIN_SECS_MAX;
 use super::listener::Hearing;
 use super::stage::Stage;
 use super::ticket::{Purpose, Waiter};
+use super::tidings::Tidings;
 use super::{Action, Actions};
 use crate::api::ProcessView;
 use crate::config::spec::{ProcessKind, ProcessSpec};
@@ -38,6 +39,16 @@ pub(super) enum Trouble {
     NotSpawned(Box<SpawnError>),
     /// It ended before `startsecs`.
     TooQuick,
+    /// It ended before it was ready.
+    Unready,
+    /// It was not ready in time.
+    NotReady,
+    /// It wanted to be ended before it was ready.
+    GaveUp,
+    /// It gave no sign of life in time.
+    Starved,
+    /// It wanted to be ended while it was RUNNING.
+    Triggered,
     /// It ended by itself with this unexpected code.
     BadExit(i32),
 }
@@ -47,6 +58,15 @@ impl std::fmt::Display for Trouble {
         match self {
             Self::NotSpawned(error) => error.fmt(f),
             Self::TooQuick => f.write_str("Exited too quickly (process log may have details)"),
+            Self::Unready => {
+                f.write_str("Exited before it was ready (process log may have details)")
+            }
+            Self::NotReady => {
+                f.write_str("Not ready in time (ready_timeout; process log may have details)")
+            }
+            Self::GaveUp => f.write_str("Gave up before it was ready (WATCHDOG=trigger)"),
+            Self::Starved => f.write_str("No sign of life in time (watchdogsecs)"),
+            Self::Triggered => f.write_str("Ended at its own wish (WATCHDOG=trigger)"),
             Self::BadExit(code) => write!(f, "Bad exit code {code}"),
         }
     }
@@ -79,6 +99,8 @@ pub(super) struct Run {
     pub(super) waiters: Vec<Waiter>,
     /// For an event listener: where it stands.
     pub(super) hearing: Option<Hearing>,
+    /// What this life, or the last one, has told of itself; none: its kind does not.
+    pub(super) tidings: Option<Box<Tidings>>,
 }
 
 /// One supervised process.
@@ -120,6 +142,7 @@ impl Process {
                 ending: None,
                 waiters: Vec::new(),
                 hearing,
+                tidings: None,
             },
             armed: Tick::NEVER,
         }
@@ -142,7 +165,7 @@ impl Process {
 
     /// When something happens by itself.
     pub(super) fn deadline(&self) -> Tick {
-        self.run.stage.deadline().min(self.run.report_at)
+        self.told_deadline().min(self.run.report_at)
     }
 
     /// As clients see it.
@@ -165,6 +188,7 @@ impl Process {
             exit_status: self.run.exit_status,
             restarts: self.run.spawns.saturating_sub(1),
             ending: self.run.ending.clone(),
+            status_text: self.status_text(),
             events_discarded: 0,
             pid: self.run.stage.pid(),
             stdout_logfile: self.logs.stdout.clone(),
@@ -215,7 +239,15 @@ impl Process {
         if self.run.report_at <= now {
             self.report_stop(moment);
         }
-        if self.run.stage.deadline() > now {
+        if self.told_deadline() > now || self.ask_first(moment) {
+            return;
+        }
+        self.act_on_deadline(slot, moment);
+    }
+
+    /// What is due by itself, after whoever could have prevented it has been heard.
+    pub(super) fn act_on_deadline(&mut self, slot: u32, moment: &mut Moment<'_>) {
+        if self.told_deadline() > moment.now.mono {
             return;
         }
         match self.run.stage {
@@ -232,6 +264,9 @@ impl Process {
                 };
             }
             Stage::Starting { life, pid, .. } => self.promote(life, pid, moment),
+            Stage::Waking { life, pid, .. } => self.not_ready(life, pid, moment),
+            Stage::Running { life, pid } => self.starved(life, pid, moment),
+            Stage::Failing { life, pid, why, .. } => self.kill_failing(life, pid, why, moment),
             Stage::Stopping {
                 life, pid, sent, ..
             } => self.kill(life, pid, sent, moment),
@@ -251,7 +286,6 @@ impl Process {
             | Stage::Resolving(_)
             | Stage::Preparing(_)
             | Stage::Spawning(_)
-            | Stage::Running { .. }
             | Stage::Aborting(_)
             | Stage::Unknown { .. } => {}
         }

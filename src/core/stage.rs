@@ -7,6 +7,9 @@
 //!    │                └───────────┴───────────┴→ Backoff ┤ (Dying)   │                          └─too often→ Fatal
 //!    └──── Dying ←exit─ Stopping ←stop───────────────────┴───────────┘
 //!                          ↑ Aborting ←stop─ Spawning
+//!
+//! With readiness of its own:    Spawning → Waking ─ready→ Running ─watchdog→ Failing ─exit→ Dying → Exited
+//!                                            └─timeout→ Failing ─exit→ Dying → Backoff
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -44,6 +47,26 @@ pub(super) enum Stage {
         pid: i32,
         /// When it counts as RUNNING.
         promote_at: Tick,
+    },
+    /// STARTING: it runs, and has not said yet that it is ready.
+    Waking {
+        /// Which life.
+        life: Life,
+        /// The kernel's number.
+        pid: i32,
+        /// When it must be; [`Tick::NEVER`]: some time.
+        ready_by: Tick,
+    },
+    /// STARTING or RUNNING: it is being ended, since it has not done what it had to.
+    Failing {
+        /// Which life.
+        life: Life,
+        /// The kernel's number.
+        pid: i32,
+        /// What it has not done.
+        why: Failure,
+        /// When SIGKILL follows, for the first time or again.
+        kill_at: Tick,
     },
     /// RUNNING.
     Running {
@@ -94,12 +117,39 @@ pub(super) enum Was {
     TooQuick,
     /// STARTING, but it had stayed up for `startsecs`.
     Unpromoted,
+    /// STARTING, and it ended before it was ready.
+    Unready,
+    /// Being ended by us.
+    Failed(Failure),
     /// RUNNING.
     Running,
     /// STOPPING.
     Stopping,
     /// UNKNOWN.
     Unknown,
+}
+
+/// Why a process is ended without anybody's wish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Failure {
+    /// STARTING, and not ready in time.
+    NotReady,
+    /// STARTING, and it said itself that nothing will come of it.
+    GaveUp,
+    /// RUNNING, and it gave no sign of life.
+    Starved,
+    /// RUNNING, and it said itself that it is not well.
+    Triggered,
+}
+
+impl Failure {
+    /// The state that it has until it has ended.
+    const fn state(self) -> ProcessState {
+        match self {
+            Self::NotReady | Self::GaveUp => ProcessState::Starting,
+            Self::Starved | Self::Triggered => ProcessState::Running,
+        }
+    }
 }
 
 impl Stage {
@@ -110,13 +160,17 @@ impl Stage {
             Self::Exited { .. } => ProcessState::Exited,
             Self::Fatal => ProcessState::Fatal,
             Self::Backoff { .. } => ProcessState::Backoff,
-            Self::Resolving(_) | Self::Preparing(_) | Self::Spawning(_) | Self::Starting { .. } => {
-                ProcessState::Starting
-            }
+            Self::Resolving(_)
+            | Self::Preparing(_)
+            | Self::Spawning(_)
+            | Self::Starting { .. }
+            | Self::Waking { .. } => ProcessState::Starting,
+            Self::Failing { why, .. } => why.state(),
             Self::Running { .. } => ProcessState::Running,
             Self::Aborting(_) | Self::Stopping { .. } => ProcessState::Stopping,
             Self::Dying { was, .. } => match was {
-                Was::TooQuick | Was::Unpromoted => ProcessState::Starting,
+                Was::TooQuick | Was::Unpromoted | Was::Unready => ProcessState::Starting,
+                Was::Failed(why) => why.state(),
                 Was::Running => ProcessState::Running,
                 Was::Stopping => ProcessState::Stopping,
                 Was::Unknown => ProcessState::Unknown,
@@ -134,6 +188,8 @@ impl Stage {
             | Self::Spawning(life)
             | Self::Aborting(life)
             | Self::Starting { life, .. }
+            | Self::Waking { life, .. }
+            | Self::Failing { life, .. }
             | Self::Running { life, .. }
             | Self::Stopping { life, .. }
             | Self::Dying { life, .. } => Some(life),
@@ -156,6 +212,8 @@ impl Stage {
             | Self::Spawning(_)
             | Self::Aborting(_) => 0,
             Self::Starting { pid, .. }
+            | Self::Waking { pid, .. }
+            | Self::Failing { pid, .. }
             | Self::Running { pid, .. }
             | Self::Stopping { pid, .. }
             | Self::Dying { pid, .. } => pid,
@@ -171,6 +229,8 @@ impl Stage {
     pub(super) const fn reachable(&self) -> Option<(Life, i32)> {
         match *self {
             Self::Starting { life, pid, .. }
+            | Self::Waking { life, pid, .. }
+            | Self::Failing { life, pid, .. }
             | Self::Running { life, pid }
             | Self::Stopping { life, pid, .. } => Some((life, pid)),
             Self::Unknown { alive } => alive,
@@ -192,6 +252,8 @@ impl Stage {
             Self::Exited { restart_at } => restart_at,
             Self::Backoff { retry_at } => retry_at,
             Self::Starting { promote_at, .. } => promote_at,
+            Self::Waking { ready_by, .. } => ready_by,
+            Self::Failing { kill_at, .. } => kill_at,
             Self::Stopping { kill_at, .. } => kill_at,
             Self::Dying { drain_by, .. } => drain_by,
             Self::Stopped

@@ -134,6 +134,8 @@ impl Fleet {
                     | Stage::Backoff { .. }
                     | Stage::Unknown { alive: None } => return,
                     Stage::Starting { life, .. }
+                    | Stage::Waking { life, .. }
+                    | Stage::Failing { life, .. }
                     | Stage::Running { life, .. }
                     | Stage::Stopping { life, .. }
                     | Stage::Dying { life, .. }

@@ -160,6 +160,8 @@ fn is_at_first_attempt(process: &Process) -> bool {
             | Stage::Fatal
             | Stage::Backoff { .. }
             | Stage::Starting { .. }
+            | Stage::Waking { .. }
+            | Stage::Failing { .. }
             | Stage::Running { .. }
             | Stage::Aborting(_)
             | Stage::Stopping { .. }
@@ -172,6 +174,8 @@ fn is_at_first_attempt(process: &Process) -> bool {
 fn busy_until(process: &Process, is_starting: bool, is_winding_down: bool) -> Tick {
     match process.run.stage {
         Stage::Starting { promote_at, .. } if is_starting => promote_at,
+        Stage::Waking { ready_by, .. } if is_starting && ready_by != Tick::NEVER => ready_by,
+        Stage::Failing { kill_at, .. } if is_starting => kill_at,
         Stage::Backoff { retry_at } if is_starting && retry_at != Tick::NEVER => retry_at,
         // Once SIGKILL is out, more time helps nobody: what does not die of it is the kernel's to answer for.
         Stage::Stopping {
@@ -188,6 +192,8 @@ fn busy_until(process: &Process, is_starting: bool, is_winding_down: bool) -> Ti
         | Stage::Preparing(_)
         | Stage::Spawning(_)
         | Stage::Starting { .. }
+        | Stage::Waking { .. }
+        | Stage::Failing { .. }
         | Stage::Running { .. }
         | Stage::Aborting(_)
         | Stage::Stopping { .. }

@@ -74,23 +74,51 @@ impl Waiter {
                 let waited = matches!(self.until, Until::Running);
                 match &process.run.trouble {
                     Some(Trouble::NotSpawned(_)) => return failed(FaultCode::SpawnError, true),
-                    Some(Trouble::TooQuick | Trouble::BadExit(_)) => {
+                    Some(
+                        Trouble::TooQuick
+                        | Trouble::Unready
+                        | Trouble::NotReady
+                        | Trouble::GaveUp
+                        | Trouble::Starved
+                        | Trouble::Triggered
+                        | Trouble::BadExit(_),
+                    ) => {
                         return failed(FaultCode::SpawnError, false);
                     }
                     None => {}
                 }
                 match stage {
                     Stage::Resolving(_) | Stage::Preparing(_) | Stage::Spawning(_) => None,
-                    Stage::Running { .. } => done(!waited || process.spec.startsecs.0 <= 0),
-                    Stage::Starting { .. } if waited => None,
-                    Stage::Starting { .. } => done(true),
+                    Stage::Running { .. } => {
+                        let at_once =
+                            process.spec.startsecs.0 <= 0 && !process.spec.notify.tells_ready();
+                        done(!waited || at_once)
+                    }
+                    Stage::Starting { .. } | Stage::Waking { .. } | Stage::Failing { .. }
+                        if waited =>
+                    {
+                        None
+                    }
+                    Stage::Starting { .. } | Stage::Waking { .. } | Stage::Failing { .. } => {
+                        done(true)
+                    }
                     // It is reaped, but what of it is not told yet.
                     Stage::Dying {
-                        was: Was::TooQuick | Was::Unpromoted | Was::Running,
+                        was:
+                            Was::TooQuick
+                            | Was::Unpromoted
+                            | Was::Unready
+                            | Was::Failed(_)
+                            | Was::Running,
                         ..
                     } if waited => None,
                     Stage::Dying {
-                        was: Was::TooQuick | Was::Unpromoted | Was::Running,
+                        was:
+                            Was::TooQuick
+                            | Was::Unpromoted
+                            | Was::Unready
+                            | Was::Failed(_)
+                            | Was::Running,
                         ..
                     } => done(true),
                     Stage::Stopped
@@ -119,6 +147,8 @@ impl Waiter {
                 | Stage::Preparing(_)
                 | Stage::Spawning(_)
                 | Stage::Starting { .. }
+                | Stage::Waking { .. }
+                | Stage::Failing { .. }
                 | Stage::Running { .. }
                 | Stage::Aborting(_)
                 | Stage::Dying { .. } => done(true),

@@ -450,7 +450,10 @@ fn run(
     } = opened;
     // In the background by now, where a thread may be started.
     let notifier = match notifier {
-        Some(notifier) => notifier,
+        Some(mut notifier) => {
+            notifier.bridge(sys::now().mono);
+            notifier
+        }
         None => Notifier::start().map_err(broken("cannot start the thread that tells systemd"))?,
     };
     let (options, machine) = (ground.options.clone(), ground.machine.clone());
@@ -511,7 +514,10 @@ fn run(
     let hands = Hands { spawn, output };
     // The configuration's text and what parsing it took.
     sys::give_back();
-    let ended = engine.run(&hands);
+    let mut ended = engine.run(&hands);
+    if let Ok(Ended::Stopped(stopped)) = &mut ended {
+        stopped.notifier.bridge(sys::now().mono);
+    }
     // The other way round: answers in flight are given, sockets closed and unlinked; then what is left is written out.
     match ended {
         Ok(Ended::Succeeded(engine)) => {

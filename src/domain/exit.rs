@@ -56,6 +56,12 @@ pub enum Ending {
     NotSpawned(Box<SpawnError>),
     /// It ended before `startsecs`.
     TooQuick(ExitStatus),
+    /// It ended before it had said that it is ready.
+    Unready(ExitStatus),
+    /// It was ended because it was not ready in time.
+    NotReady(ExitStatus),
+    /// It was ended by its watchdog.
+    Watchdog(ExitStatus),
     /// It ended by itself.
     ByItself(ExitStatus),
     /// It ended after it was asked to stop.

@@ -24,6 +24,10 @@ pub enum Heirloom {
     Stderr(Life),
     /// Its pidfd.
     Pidfd(Life),
+    /// The socket on which it tells of itself.
+    NotifySocket(Life),
+    /// The pipe on which it tells that it is ready.
+    ReadyPipe(Life),
     /// The listening socket of a FastCGI program, by its place in the list of them.
     FcgiSocket(usize),
     /// A listening socket of a server of ours, by its place in the list of them.
@@ -45,6 +49,8 @@ impl Heirloom {
             Self::Stdout(life) => format!("o{}", life.incarnation),
             Self::Stderr(life) => format!("e{}", life.incarnation),
             Self::Pidfd(life) => format!("p{}", life.incarnation),
+            Self::NotifySocket(life) => format!("n{}", life.incarnation),
+            Self::ReadyPipe(life) => format!("y{}", life.incarnation),
             Self::FcgiSocket(place) => format!("f{place}"),
             Self::Server(place) => format!("s{place}"),
         }
@@ -72,6 +78,8 @@ mod tests {
             Heirloom::Keeper,
             Heirloom::Ledger(1),
             Heirloom::Handover,
+            Heirloom::NotifySocket(life(1)),
+            Heirloom::ReadyPipe(life(1)),
             Heirloom::FcgiSocket(1),
             Heirloom::Server(1),
         ];

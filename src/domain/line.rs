@@ -192,6 +192,13 @@ lines! {
     Spawned { name: ProcessName, pid: i32 } = Info "spawned: '{name}' with pid {pid}";
     SpawnFailed { error: String } = Info "spawnerr: {error}";
     Success { name: ProcessName, startsecs: i64 } = Info "success: {name} entered RUNNING state, process has stayed up for > than {startsecs} seconds (startsecs)";
+    Ready { name: ProcessName } = Info ours "success: {name} entered RUNNING state, for it says that it is ready";
+    NotReady { name: ProcessName, pid: i32, seconds: i64 } = Warn ours "{name} (pid {pid}) is not ready in time, and is stopped (ready_timeout, {seconds} s)";
+    WatchdogMissed { name: ProcessName, pid: i32, millis: u64 } = Warn ours "{name} (pid {pid}) gave no sign of life for {millis} ms, and is ended with SIGABRT (watchdogsecs)";
+    WatchdogTriggered { name: ProcessName, pid: i32 } = Warn ours "{name} (pid {pid}) wants to be ended as by its watchdog (WATCHDOG=trigger)";
+    NoticeIgnored { name: ProcessName, what: String } = Info ours "{name} says what has no effect: {what}";
+    NoticeForeign { name: ProcessName, sender: i32, uid: u32 } = Warn ours "dropped a message in the name of {name} from process {sender} (uid {uid}), which is none of its own";
+    NoticesForeign { name: ProcessName, count: u64 } = Warn ours "dropped {count} messages in the name of {name} that were none of its own";
     GaveUp { name: ProcessName } = Info "gave up: {name} entered FATAL state, too many start retries too quickly";
     ExitedExpected { name: ProcessName, status: ExitStatus } = Info "exited: {name} ({status}; expected)";
     ExitedUnexpected { name: ProcessName, status: ExitStatus } = Warn "exited: {name} ({status}; not expected)";
@@ -274,7 +281,7 @@ impl Line {
     pub const fn state(&self) -> Option<ProcessState> {
         match self {
             Self::Spawned { .. } => Some(ProcessState::Starting),
-            Self::Success { .. } => Some(ProcessState::Running),
+            Self::Success { .. } | Self::Ready { .. } => Some(ProcessState::Running),
             Self::GaveUp { .. } => Some(ProcessState::Fatal),
             Self::ExitedExpected { .. } | Self::ExitedUnexpected { .. } => {
                 Some(ProcessState::Exited)

@@ -63,6 +63,8 @@ const NAMES: &[(u8, &str)] = &[
 impl Signal {
     /// The signal that cannot be caught.
     pub const KILL: Self = Self(9);
+    /// SIGABRT.
+    pub const ABRT: Self = Self(6);
     /// The default `stopsignal`.
     pub const TERM: Self = Self(15);
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bus::{Bus, Publish};
+use super::channels::{AT_ONCE_MAX, Channels, PER_TURN_MAX};
 use super::chronicle::{Chronicle, WriteState};
 use super::inbox::{Answer, Asked, Inbox, InboxSender, Message};
 use super::loader::{Compose, Load, Loader};
@@ -29,7 +30,7 @@ use crate::sys::{self, ChildEnds, Descriptors, Interest, Poller, SignalReader, W
 const TOKEN_INBOX: u64 = 0;
 /// Epoll token of the signal descriptor.
 const TOKEN_SIGNALS: u64 = 1;
-/// Tokens of pidfds start here and are never used twice, so that a late event cannot be taken for another process's.
+/// Tokens of pidfds and channels start here and are never used twice, so that a late event cannot be taken for another process's.
 const TOKEN_PROCESSES: u64 = 16;
 /// Messages handled in one turn, before pidfds and signals are looked at again.
 const MESSAGES_PER_TURN: usize = 256;
@@ -71,7 +72,7 @@ pub struct Parts {
 
 /// The actor. Made first, so that the other threads can be given its inbox; then run.
 pub struct Engine {
-    poller: Poller,
+    pub(super) poller: Poller,
     pub(super) inbox: Inbox,
     pub(super) sender: InboxSender,
     pub(super) signals: SignalReader,
@@ -83,6 +84,8 @@ pub struct Engine {
     pub(super) children: BTreeMap<Life, Child>,
     tokens: HashMap<u64, Life>,
     next_token: u64,
+    /// What processes speak of themselves through.
+    pub(super) channels: Channels,
     /// Pidfds that epoll refused (ENOMEM, ENOSPC): polled by hand.
     unwatched: Vec<Life>,
     /// Between Resolved and Spawn.
@@ -172,6 +175,7 @@ impl Engine {
             children: BTreeMap::new(),
             tokens: HashMap::new(),
             next_token: TOKEN_PROCESSES,
+            channels: Channels::default(),
             unwatched: Vec::new(),
             plans: HashMap::new(),
             ends: HashMap::new(),
@@ -240,6 +244,8 @@ impl Engine {
                     _ => {
                         if let Some(&life) = self.tokens.get(&token) {
                             self.reap(life, hands);
+                        } else if let Some(life) = self.channels.life(token) {
+                            self.hear(life, PER_TURN_MAX, hands);
                         }
                     }
                 }
@@ -376,6 +382,7 @@ impl Engine {
             }
             Report::PrepareFailed(life, error) => {
                 self.plans.remove(&life);
+                self.close_channel(life, hands);
                 Input::SpawnFailed { life, error }
             }
             Report::Drained(life) => Input::Drained(life),
@@ -405,12 +412,17 @@ impl Engine {
 
     fn spawn_answered(&mut self, done: Done, hands: &Hands) {
         let input = match done {
-            Done::Resolved(life, plan) => {
+            Done::Resolved(life, mut plan) => {
+                if let Some(channel) = plan.take_channel() {
+                    self.channels.keep(life, channel);
+                    self.keep_channel(life, hands);
+                }
                 self.plans.insert(life, plan);
                 Input::Resolved(life)
             }
             Done::Failed(life, error) => {
                 self.spawning.remove(&life);
+                self.close_channel(life, hands);
                 Input::SpawnFailed { life, error }
             }
             Done::Checked(ticket, result) => Input::Checked { ticket, result },
@@ -441,10 +453,54 @@ impl Engine {
         }
         self.tokens.insert(token, life);
         self.children.insert(life, Child { pid, pidfd, token });
+        let all = self
+            .channels
+            .listen(life, &self.poller, &mut self.next_token);
+        if !all && !self.unwatched.contains(&life) {
+            self.unwatched.push(life);
+        }
+    }
+
+    /// Keeps the channel of a life for a successor.
+    pub(super) fn keep_channel(&self, life: Life, hands: &Hands) {
+        let Some(vault) = &self.vault else { return };
+        for (heirloom, fd) in self.channels.heirlooms(life) {
+            if let Some(line) = vault.keep(heirloom, &[fd]) {
+                hands.output.log(line);
+            }
+        }
+    }
+
+    /// The life is over.
+    pub(super) fn close_channel(&mut self, life: Life, hands: &Hands) {
+        if let Some(vault) = &self.vault {
+            for (heirloom, _) in self.channels.heirlooms(life) {
+                if let Some(line) = vault.forget(heirloom) {
+                    hands.output.log(line);
+                }
+            }
+        }
+        self.channels.close(life, &self.poller);
+    }
+
+    /// What the process of `life` has said of itself, `most` messages at most.
+    pub(super) fn said(&mut self, life: Life, most: usize) -> Vec<Input> {
+        let pid = self.children.get(&life).map(|child| child.pid);
+        pid.map_or_else(Vec::new, |pid| {
+            self.channels.read(life, pid, most, &self.poller)
+        })
+    }
+
+    fn hear(&mut self, life: Life, most: usize, hands: &Hands) {
+        for input in self.said(life, most) {
+            self.feed(input, hands);
+        }
     }
 
     /// Reaps the process of `life` if it has ended; answers whether it is gone.
     fn reap(&mut self, life: Life, hands: &Hands) -> bool {
+        // What it said before its end counts, and nobody else can have its number before it is reaped.
+        self.hear(life, AT_ONCE_MAX, hands);
         let Some(child) = self.children.get(&life) else {
             return true;
         };

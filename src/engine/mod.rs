@@ -2,6 +2,7 @@
 
 mod actor;
 mod bus;
+mod channels;
 mod chronicle;
 mod inbox;
 mod loader;

@@ -1,6 +1,7 @@
 //! Action → effect. No decisions.
 
 use super::actor::{Engine, Hands};
+use super::channels::AT_ONCE_MAX;
 use crate::core::{Action, AuditLine, Input, SignalScope};
 use crate::domain::{EventKind, Line};
 use crate::output::{Adoption, Command};
@@ -42,6 +43,11 @@ impl Engine {
             ),
             Action::Upgrade(ticket) => self.examine(ticket),
             Action::Read(life, pid) => hands.output.send(Command::Read(life, pid)),
+            Action::Heed(life) => {
+                let said = self.said(life, AT_ONCE_MAX);
+                self.caused.extend(said);
+                self.caused.push_back(Input::Heeded(life));
+            }
             Action::Signal {
                 life,
                 signal,
@@ -57,6 +63,7 @@ impl Engine {
             Action::Drain(life) => {
                 self.plans.remove(&life);
                 self.ends.remove(&life);
+                self.close_channel(life, hands);
                 hands.output.send(Command::Drain(life));
             }
             Action::Release(life) => hands.spawn.send(Job::Release(life)),

@@ -10,8 +10,12 @@
 //! sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3).
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -150,8 +154,21 @@ impl Message {
         if self.is_alive {
             states.push(NotifyState::Watchdog);
         }
-        sd_notify::notify(&states)
+        match std::env::var_os("NOTIFY_SOCKET") {
+            Some(name) if name.as_bytes().starts_with(b"@") => send_abstract(&name, &states),
+            // As the crate does it: a path, or nothing.
+            Some(_) | None => sd_notify::notify(&states),
+        }
     }
+}
+
+/// To a socket that is in no file system, whose name begins with `@` instead of a zero byte. The crate knows paths only.
+fn send_abstract(name: &OsStr, states: &[NotifyState<'_>]) -> io::Result<()> {
+    let text: String = states.iter().map(|state| format!("{state}\n")).collect();
+    let name = name.as_bytes().get(1..).unwrap_or_default();
+    let socket = UnixDatagram::unbound()?;
+    socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?;
+    socket.send(text.as_bytes()).map(drop)
 }
 
 #[derive(Debug, Default)]
@@ -260,6 +277,13 @@ impl Notifier {
         slot.leave(|word| word.phases.push_back(Phase::Reloading));
         let busy = |word: &mut Word| word.is_left() || word.sending;
         let _ = slot.changed.wait_timeout_while(slot.lock(), FAREWELL, busy);
+    }
+
+    /// A sign of life that no engine gives: between two rounds there is none, and the next one is not up yet. What stands
+    /// still there stands still for a whole interval of the watchdog's, and is then ended like an engine that does.
+    pub fn bridge(&mut self, now: Tick) {
+        self.beat_at = Tick(0);
+        self.beat(now);
     }
 
     /// Waits a moment for the last message to go out. A manager that does not read is not waited for.
@@ -522,6 +546,35 @@ mod tests {
         assert!(!alive(&mut notifier, 15_009));
         assert!(alive(&mut notifier, 15_010));
         assert!(!alive(&mut notifier, 30_009));
+    }
+
+    #[test]
+    fn between_two_rounds_there_is_a_sign_of_life() {
+        let (mut notifier, slot) = notifier(Some(15_000));
+        notifier.beat(ms(10));
+        messages(&slot);
+        notifier.bridge(ms(20));
+        assert!(messages(&slot).iter().any(|message| message.is_alive));
+        // The engine goes on from there.
+        notifier.beat(ms(30));
+        assert_eq!(messages(&slot), []);
+    }
+
+    #[test]
+    fn an_abstract_socket_is_told_too() {
+        let name = format!("@supervisord-test-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name.as_bytes()[1..]).expect("a name");
+        let socket = UnixDatagram::bind_addr(&address).expect("bound");
+        send_abstract(
+            name.as_ref(),
+            &[NotifyState::Ready, NotifyState::Status("up")],
+        )
+        .expect("sent");
+        let mut buffer = [0; 64];
+        let count = socket.recv(&mut buffer).expect("received");
+        assert_eq!(&buffer[..count], b"READY=1\nSTATUS=up\n");
+        let nobody = send_abstract("@supervisord-test-nobody".as_ref(), &[NotifyState::Ready]);
+        assert!(nobody.is_err());
     }
 
     #[test]

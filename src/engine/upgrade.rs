@@ -200,6 +200,8 @@ impl Engine {
         self.unsettled = inherited.unsettled;
         for (life, pid) in inherited.pids {
             if let Some(pidfd) = self.heirlooms.remove(&Heirloom::Pidfd(life).name()) {
+                self.channels.inherit(life, &mut self.heirlooms);
+                self.keep_channel(life, hands);
                 self.watch(life, pid, pidfd, hands);
             }
         }
@@ -361,6 +363,12 @@ impl Engine {
         let mut pids = Vec::new();
         for (life, child) in self.children {
             pids.push((life, child.pid));
+            for (heirloom, fd) in self.channels.heirlooms(life) {
+                // None to be had: it goes on without.
+                if let Ok(fd) = fd.try_clone_to_owned() {
+                    descriptors.insert(heirloom.name(), fd);
+                }
+            }
             descriptors.insert(Heirloom::Pidfd(life).name(), child.pidfd);
         }
         let living = self.fleet.lives();

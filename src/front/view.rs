@@ -125,10 +125,15 @@ pub(super) fn description(view: &ProcessView, zone: &TimeZone) -> String {
         ProcessState::Running => {
             let up = format!("pid {}, uptime {}", view.pid, uptime(view.uptime));
             // Differs: in Supervisor only the log tells that a pool has lost events.
-            match view.events_discarded {
+            let up = match view.events_discarded {
                 0 => up,
                 1 => format!("{up}, 1 event discarded"),
                 count => format!("{up}, {count} events discarded"),
+            };
+            if view.status_text.is_empty() {
+                up
+            } else {
+                format!("{up}, {}", view.status_text)
             }
         }
         ProcessState::Backoff | ProcessState::Fatal => {
@@ -152,7 +157,10 @@ pub(super) fn description(view: &ProcessView, zone: &TimeZone) -> String {
                 },
             )
         }
-        ProcessState::Starting | ProcessState::Stopping | ProcessState::Unknown => String::new(),
+        // Empty, as in Supervisor, but for programs that tell of themselves.
+        ProcessState::Starting | ProcessState::Stopping | ProcessState::Unknown => {
+            view.status_text.clone()
+        }
     }
 }
 
@@ -296,6 +304,7 @@ pub(super) mod tests {
             restarts: 0,
             events_discarded: 0,
             ending: None,
+            status_text: String::new(),
             pid: 7,
             stdout_logfile: None,
             stderr_logfile: Some(Path::new("/e").into()),
@@ -314,6 +323,33 @@ pub(super) mod tests {
         ];
         for (seconds, expected) in table {
             assert_eq!(uptime(seconds), expected);
+        }
+    }
+
+    #[test]
+    fn what_a_process_tells_of_itself_stands_behind_everything_else() {
+        let zone = TimeZone::UTC;
+        let view = |state, text: &str, events_discarded| ProcessView {
+            state,
+            status_text: text.to_owned(),
+            events_discarded,
+            ..cat()
+        };
+        for (given, expected) in [
+            (view(ProcessState::Running, "", 0), "pid 7, uptime 0:00:01"),
+            (
+                view(ProcessState::Running, "up, well", 0),
+                "pid 7, uptime 0:00:01, up, well",
+            ),
+            (
+                view(ProcessState::Running, "up", 1),
+                "pid 7, uptime 0:00:01, 1 event discarded, up",
+            ),
+            (view(ProcessState::Starting, "loading", 0), "loading"),
+            (view(ProcessState::Stopping, "flushing", 0), "flushing"),
+            (view(ProcessState::Starting, "", 0), ""),
+        ] {
+            assert_eq!(description(&given, &zone), expected);
         }
     }
 

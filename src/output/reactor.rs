@@ -487,6 +487,7 @@ impl Reactor {
             stdin: stdin_theirs,
             stdout: stdout_theirs,
             stderr: stderr_theirs,
+            ready: None,
         })
     }
 

@@ -1,6 +1,7 @@
 //! A process's configuration → a plan of plain data → a process, on a thread of its own.
 
 mod bounds;
+mod channel;
 mod command;
 mod message;
 mod plan;
@@ -10,6 +11,7 @@ mod testing;
 mod thread;
 mod words;
 
+pub use channel::{Channel, ReadyPipe};
 pub use message::{Done, Job};
 pub use plan::{Base, Plan};
 pub use sockets::{SharedSocket, try_sockets};

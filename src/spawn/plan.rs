@@ -1,9 +1,11 @@
 //! Everything a spawn needs, as plain data: made before the clone, only read after it.
 
 use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
 use super::bounds::{bounds, ids};
+use super::channel::{Channel, Given, channel};
 use super::command::{self, Command};
 use crate::config::spec::ProcessSpec;
 use crate::domain::SpawnError;
@@ -71,7 +73,11 @@ impl Base {
     }
 
     /// The environment of a process. A later variable takes the place of an earlier one.
-    fn environment<'a>(&'a self, spec: &'a ProcessSpec) -> Vec<(&'a OsStr, &'a OsStr)> {
+    fn environment<'a>(
+        &'a self,
+        spec: &'a ProcessSpec,
+        given: &'a Given,
+    ) -> Vec<(&'a OsStr, &'a OsStr)> {
         let mut merged: Vec<(&OsStr, &OsStr)> = self
             .environ
             .iter()
@@ -94,6 +100,10 @@ impl Base {
         for (name, value) in spec.environment.iter() {
             set(name, value);
         }
+        // The socket is what `notify` asked for; a variable of that name beside it would make the key mean nothing.
+        for (name, value) in &given.variables {
+            set(name, value);
+        }
         merged
     }
 }
@@ -114,14 +124,23 @@ pub struct Plan {
     /// For messages.
     pub(super) name: String,
     pub(super) raw: RawPlan,
+    /// One more descriptor that the process is given, and its number there.
+    pub(super) ready: Option<(OwnedFd, u16)>,
+    channel: Option<Channel>,
 }
 
 impl Plan {
+    /// Our side of what the process will speak of itself through; once.
+    #[must_use]
+    pub fn take_channel(&mut self) -> Option<Channel> {
+        self.channel.take()
+    }
+
     /// Finds the command, looks the user and its groups up, lays out arguments and environment. May block on the file
     /// system and on name services.
     ///
     /// # Errors
-    /// The command cannot be parsed, found or executed. A user that cannot be taken on is no error here: as in Supervisor,
+    /// The command cannot be parsed, found or executed; or there is no descriptor for what it is to speak through. A user that cannot be taken on is no error here: as in Supervisor,
     /// the process says so itself and ends with status 127.
     pub fn new(base: &Base, spec: &ProcessSpec) -> Result<Self, SpawnError> {
         let Command { path, words } = command::find(base, spec)?;
@@ -134,7 +153,8 @@ impl Plan {
             argv.push(&[word.as_bytes()]).map_err(bad)?;
         }
         let mut envp = CStrings::default();
-        for (name, value) in base.environment(spec) {
+        let (channel, given) = channel(spec)?;
+        for (name, value) in base.environment(spec, &given) {
             envp.push(&[name.as_bytes(), b"=", value.as_bytes()])
                 .map_err(bad)?;
         }
@@ -155,6 +175,8 @@ impl Plan {
                 ids: ids(spec),
                 bounds: bounds(spec),
             },
+            ready: given.ready,
+            channel,
         })
     }
 }
@@ -165,7 +187,7 @@ mod tests {
 
     use super::super::testing::spec;
     use super::*;
-    use crate::config::spec::Confinement;
+    use crate::config::spec::{Confinement, NotifySpec};
 
     fn environ(list: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
         list.iter()
@@ -244,6 +266,32 @@ mod tests {
                 "NOTIFY_SOCKET=/mine",
             ]
         );
+    }
+
+    #[test]
+    fn a_socket_of_its_own_takes_the_place_of_whatever_is_configured() {
+        let base = Base::new(environ(&[("NOTIFY_SOCKET", "/daemons")]), None, Vec::new());
+        let mut spec = spec(
+            "/bin/sh",
+            &[("NOTIFY_SOCKET", "/mine"), ("WATCHDOG_USEC", "1")],
+        );
+        spec.notify = NotifySpec {
+            socket: true,
+            ..NotifySpec::default()
+        };
+        let mut plan = Plan::new(&base, &spec).expect("planned");
+        let channel = plan.take_channel().expect("made");
+        assert!(plan.take_channel().is_none());
+        let address = channel.socket.expect("made").address();
+        let envp: Vec<String> = plan
+            .raw
+            .envp
+            .iter()
+            .map(|text| String::from_utf8_lossy(text).into_owned())
+            .collect();
+        let ours = format!("NOTIFY_SOCKET={address}");
+        // Without `watchdogsecs` the other variable is the program's own affair.
+        assert_eq!(envp[3..], [ours, "WATCHDOG_USEC=1".to_owned()]);
     }
 
     #[test]

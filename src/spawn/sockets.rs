@@ -441,6 +441,7 @@ mod tests {
             stdin: None,
             stdout: null(),
             stderr: None,
+            ready: None,
         };
         bench
             .sockets

@@ -107,7 +107,8 @@ fn run(
             Job::Check(ticket, spec) => {
                 done(Done::Checked(ticket, command::find(base, &spec).map(drop)));
             }
-            Job::Spawn(life, plan, mut ends) => {
+            Job::Spawn(life, mut plan, mut ends) => {
+                ends.ready = plan.ready.take();
                 let refused = |error| refusal(plan.name.clone(), Errno::from(error));
                 let lent = sockets.lend(life, &mut ends).map_err(refused);
                 done(match lent.and_then(|()| spawn(&mut spawner, &plan, ends)) {
@@ -199,6 +200,7 @@ mod tests {
             stdin: Some(stdin.into()),
             stdout: stdout.into(),
             stderr: None,
+            ready: None,
         };
         handle.send(Job::Spawn(life(1), plan, ends));
         let Done::Spawned(spawned, pid, pidfd) = next() else {
@@ -275,6 +277,7 @@ mod tests {
             stdin: None,
             stdout: stdout.into(),
             stderr: None,
+            ready: None,
         };
         handle.send(Job::Spawn(life(2), plan, ends));
         let Done::Spawned(..) = next() else {

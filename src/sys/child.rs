@@ -36,6 +36,8 @@ pub(super) struct Work<'a> {
     pub(super) first: c_uint,
     /// What becomes 0, 1 and 2.
     pub(super) staging: [c_int; 3],
+    /// What becomes another descriptor, and which.
+    pub(super) ready: Option<(c_int, c_int)>,
     pub(super) plan: &'a RawPlan,
     pub(super) argv: *const *const c_char,
     pub(super) envp: *const *const c_char,
@@ -140,13 +142,44 @@ fn mask(set: u64) {
 
 /// Closes all descriptors from `first` up; in the parent's table they stay if `flags` says to unshare.
 fn close_from(first: c_uint, flags: c_uint) -> Result<(), Errno> {
+    close_between(first, c_uint::MAX, flags)
+}
+
+/// The same up to `last`, which is closed too.
+fn close_between(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno> {
     // SAFETY: what is closed is this child's own: its table is a copy, or becomes one by this very call.
     unsafe {
         call(
             libc::SYS_close_range,
-            [first as usize, c_uint::MAX as usize, flags as usize, 0],
+            [first as usize, last as usize, flags as usize, 0],
         )
     }
+}
+
+/// Closes everything but 0, 1, 2 and `kept`.
+fn close_but(kept: Option<c_int>) -> Result<(), Errno> {
+    match kept {
+        None => close_from(3, 0),
+        Some(kept) => {
+            let kept = kept.unsigned_abs();
+            if kept > 3 {
+                close_between(3, kept - 1, 0)?;
+            }
+            close_from(kept + 1, 0)
+        }
+    }
+}
+
+/// Makes `number` what `source` is, open after exec. Whatever else had that number was needed until now only.
+fn hand_over(source: c_int, number: c_int) -> Result<(), Errno> {
+    let (call_number, args) = if source == number {
+        // dup3 refuses that, and would not be what is missing.
+        (libc::SYS_fcntl, [fd(source), libc::F_SETFD as usize, 0, 0])
+    } else {
+        (libc::SYS_dup3, [fd(source), fd(number), 0, 0])
+    };
+    // SAFETY: no memory involved; the table is the child's own by now.
+    unsafe { call(call_number, args) }
 }
 
 /// Makes the table of descriptors the child's own, with nothing from `first` up.
@@ -203,8 +236,16 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
             );
         }
     }
+    if let Some((source, number)) = work.ready
+        && let Err(errno) = hand_over(source, number)
+    {
+        fail(
+            2,
+            [b"set up ready_fd", b"", b"", b": ", errno.name().as_bytes()],
+        );
+    }
     if work.table != Table::Inherited
-        && let Err(errno) = close_from(3, 0)
+        && let Err(errno) = close_but(work.ready.map(|(_, number)| number))
     {
         fail(
             2,

@@ -1,4 +1,4 @@
-//! The ends of a process's pipes that become its descriptors 0, 1 and 2.
+//! The ends of a process's pipes that become its descriptors.
 
 use std::os::fd::OwnedFd;
 
@@ -11,4 +11,6 @@ pub struct ChildEnds {
     pub stdout: OwnedFd,
     /// Write end of its standard error; none: the same as standard output.
     pub stderr: Option<OwnedFd>,
+    /// One more descriptor, and the number that it has there: 3 or higher.
+    pub ready: Option<(OwnedFd, u16)>,
 }

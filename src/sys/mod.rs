@@ -14,6 +14,7 @@ mod inherit;
 mod kernel;
 mod limits;
 mod memory;
+mod notify;
 mod packet;
 mod passed;
 mod pidfd;
@@ -41,6 +42,7 @@ pub use inherit::{
 pub use kernel::{TooOld, become_subreaper, check as check_kernel, random_seed, release, units};
 pub use limits::{Limit, LimitTooLow, Resource, limit, raise_own_files, reach_minimum, set_limit};
 pub use memory::{give_back, keep_little};
+pub use notify::{NotifySocket, Received, Sender};
 pub use packet::{
     PACKET_DESCRIPTORS_MAX, Packet, packet_maker, packet_pair, receive_packet, send_packet,
 };

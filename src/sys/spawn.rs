@@ -38,6 +38,8 @@ pub struct Spawner {
     stack: Stack,
     null: OwnedFd,
     staging: [OwnedFd; 3],
+    /// The staging descriptor of [`ChildEnds::ready`].
+    staging_ready: OwnedFd,
     table: Table,
 }
 
@@ -77,6 +79,7 @@ impl Spawner {
         Ok(Self {
             stack: Stack::new()?,
             staging: [reserve(&null)?, reserve(&null)?, reserve(&null)?],
+            staging_ready: reserve(&null)?,
             null,
             table,
         })
@@ -88,7 +91,7 @@ impl Spawner {
         self.table
     }
 
-    /// Makes a process of `plan` with `ends` as its descriptors 0, 1 and 2 and no others, leader of a process group of its
+    /// Makes a process of `plan` with `ends` as its descriptors and no others, leader of a process group of its
     /// own in our session, all signals at their defaults and none blocked. Returns its pid and pidfd.
     ///
     /// Returns when the process has called exec, or has ended with status 127 because a step before that failed; in the
@@ -112,6 +115,10 @@ impl Spawner {
             table: self.table,
             first: self.first(),
             staging: self.staging.each_ref().map(AsRawFd::as_raw_fd),
+            ready: ends
+                .ready
+                .as_ref()
+                .map(|&(_, number)| (self.staging_ready.as_raw_fd(), c_int::from(number))),
             plan,
             argv: argv.as_ptr(),
             envp: envp.as_ptr(),
@@ -122,7 +129,8 @@ impl Spawner {
         let stderr = ends.stderr.as_ref().unwrap_or(&ends.stdout);
         // From here to the end of the function the staging descriptors hold the child's ends. An end that stayed there
         // would keep its pipe from ever reporting that all writers are gone.
-        let _staged = Staged::new(&self.staging, &self.null, [stdin, &ends.stdout, stderr])?;
+        let ready = ends.ready.as_ref().map_or(&self.null, |(fd, _)| fd);
+        let _staged = Staged::new(self, [stdin, &ends.stdout, stderr, ready])?;
         // Capabilities matter not here: with the daemon's uid, the child gives none up before its exec that would let
         // somebody trace it who may not trace the daemon.
         let _undumpable = matches!(
@@ -135,9 +143,14 @@ impl Spawner {
         unsafe { self.clone_child(self.table, child::run, (&raw const work).cast()) }
     }
 
+    /// Every staging descriptor.
+    fn staged(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.staging.iter().chain([&self.staging_ready])
+    }
+
     /// The number from which on everything is closed in a child.
     fn first(&self) -> c_uint {
-        let highest = self.staging.iter().map(AsRawFd::as_raw_fd).max();
+        let highest = self.staged().map(AsRawFd::as_raw_fd).max();
         highest.map_or(3, |number| number.unsigned_abs() + 1)
     }
 
@@ -217,15 +230,12 @@ fn close_all_on_exec() -> io::Result<()> {
 }
 
 /// The staging descriptors while they hold a child's ends.
-struct Staged<'a> {
-    staging: &'a [OwnedFd; 3],
-    null: &'a OwnedFd,
-}
+struct Staged<'a>(&'a Spawner);
 
 impl<'a> Staged<'a> {
-    fn new(staging: &'a [OwnedFd; 3], null: &'a OwnedFd, ends: [&OwnedFd; 3]) -> io::Result<Self> {
-        let staged = Self { staging, null };
-        for (place, end) in staging.iter().zip(ends) {
+    fn new(spawner: &'a Spawner, ends: [&OwnedFd; 4]) -> io::Result<Self> {
+        let staged = Self(spawner);
+        for (place, end) in spawner.staged().zip(ends) {
             point(place, end)?;
         }
         Ok(staged)
@@ -234,9 +244,9 @@ impl<'a> Staged<'a> {
 
 impl Drop for Staged<'_> {
     fn drop(&mut self) {
-        for place in self.staging {
+        for place in self.0.staged() {
             // Cannot fail: both are open, and no new descriptor is needed.
-            let _ = point(place, self.null);
+            let _ = point(place, &self.0.null);
         }
     }
 }
@@ -444,12 +454,12 @@ mod tests {
             assert!(number > 2 && number.unsigned_abs() < spawner.first());
             std::fs::read_link(format!("/proc/self/fd/{number}")).expect("open")
         };
-        let staged = Staged::new(&spawner.staging, &spawner.null, [&end; 3]).expect("staged");
-        for place in &spawner.staging {
+        let staged = Staged::new(&spawner, [&end; 4]).expect("staged");
+        for place in spawner.staged() {
             assert!(link(place).to_string_lossy().starts_with("pipe:"));
         }
         drop(staged);
-        for place in &spawner.staging {
+        for place in spawner.staged() {
             assert_eq!(link(place).to_string_lossy(), "/dev/null");
         }
     }

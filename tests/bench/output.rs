@@ -149,6 +149,7 @@ fn through_thread(path: &Path, with_ledger: bool) -> Result<(), Box<dyn Error>> 
         server_url: None,
         kind: ProcessKind::Program,
         restart_floor: Seconds(1),
+        notify: supervisord::config::spec::NotifySpec::default(),
         confinement: supervisord::config::spec::Confinement::none(),
     };
     let activity = Activity::open(Path::new("/dev/null"), Bytes(0), 0, Level::Info, false)?;

@@ -199,6 +199,7 @@ fn cycle(spawner: &mut Spawner, plan: &RawPlan) {
         stdin: Some(null()),
         stdout: null(),
         stderr: Some(null()),
+        ready: None,
     };
     let (_, pidfd) = spawner.spawn(plan, ends).expect("spawned");
     POLLER.with_borrow_mut(|poller| {

@@ -20,6 +20,7 @@ mod host;
 mod limits;
 mod live;
 mod manager;
+mod notify;
 mod pid_one;
 mod pidproxy;
 mod plugins;
@@ -44,5 +45,6 @@ fn main() -> ExitCode {
     trials.extend(live::trials());
     trials.extend(limits::trials());
     trials.extend(manager::trials());
+    trials.extend(notify::trials());
     support::runner::run(trials)
 }

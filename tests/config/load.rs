@@ -367,6 +367,7 @@ fn values(kind: Kind) -> &'static [&'static str] {
             "%%%%x",
         ],
         Kind::RateLimit => &["0", "5/30s", "", "x"],
+        Kind::ReadyFd => &["3", "1023", "2", "1024", "", "x"],
         Kind::Level => &[
             "critical", "ERROR", "warn", "info", "debug", "trace", "blather", "warning", "",
         ],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use supervisord::config::spec::{
     AutoRestart, Composition, Config, DaemonSpec, FcgiSocket, GroupKind, GroupSpec, LogSpec,
-    LogTarget, Order, ProcessKind, ProcessSpec, ProgramSpec, ReadyWhen, Template,
+    LogTarget, NotifySpec, Order, ProcessKind, ProcessSpec, ProgramSpec, ReadyWhen, Template,
 };
 use supervisord::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
 
@@ -157,7 +157,24 @@ fn process(chance: &mut Chance, group: &GroupName, place: u64) -> ProcessSpec {
             ProcessKind::Program
         },
         restart_floor: Seconds(chance.pick(&[0, 1, 1, 5])),
+        notify: notify(chance),
         confinement: supervisord::config::spec::Confinement::none(),
+    }
+}
+
+/// Most tell nothing.
+fn notify(chance: &mut Chance) -> NotifySpec {
+    let socket = chance.one_in(4);
+    let ready_fd = chance.one_in(10).then_some(5);
+    NotifySpec {
+        socket,
+        ready_fd,
+        ready_timeout: Seconds(chance.pick(&[0, 1, 5, 90])),
+        watchdog: Seconds(if socket {
+            chance.pick(&[0, 0, 1, 2, 30])
+        } else {
+            0
+        }),
     }
 }
 

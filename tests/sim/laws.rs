@@ -12,6 +12,7 @@ use supervisord::domain::{
 };
 
 use crate::listeners::Listeners;
+use crate::speakers::Speakers;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -56,6 +57,7 @@ pub(crate) struct Laws {
     stopping_told: bool,
     running_told: bool,
     listeners: Listeners,
+    speakers: Speakers,
     /// What has happened at least once; a simulation in which something never happens proves nothing about it.
     seen: BTreeSet<String>,
 }
@@ -97,9 +99,11 @@ impl Laws {
 
     pub(crate) fn after(&mut self, now: Now, input: &Input, actions: &[Action], fleet: &Fleet) {
         self.listeners.hear(input);
+        self.speakers.hear(now.mono.0, input);
         for action in actions {
             self.note(action);
             self.listeners.note(action);
+            self.speakers.note(now.mono.0, action, input);
             match action {
                 // The same attempt once more, for the predecessor could not finish it.
                 Action::Resolve(..) if matches!(input, Input::Resumed { .. }) => {}
@@ -177,6 +181,7 @@ impl Laws {
         if let Some(deadline) = fleet.next_deadline() {
             assert!(deadline > now.mono, "a deadline is in the past");
         }
+        self.speakers.after(now.mono.0, input);
         self.deadlines(now, input);
     }
 
@@ -465,7 +470,9 @@ impl Laws {
             return;
         }
         for (life, lived) in &self.lives {
-            let Some(sent) = lived.stop_sent.filter(|_| lived.up && !lived.killed) else {
+            // Those who tell of themselves are asked first, and have laws of their own.
+            let counts = lived.up && !lived.killed && !lived.spec.notify.tells_ready();
+            let Some(sent) = lived.stop_sent.filter(|_| counts) else {
                 continue;
             };
             let wait = u64::try_from(lived.spec.stopwaitsecs.0).unwrap_or(0) * SECOND;

@@ -5,6 +5,7 @@ mod chance;
 mod configs;
 mod laws;
 mod listeners;
+mod speakers;
 mod world;
 
 use std::collections::BTreeSet;
@@ -43,6 +44,10 @@ const MUST_HAPPEN: &[&str] = &[
     "KillProblem",
     "ListenerUnknown",
     "NO_FILE",
+    "NoticeForeign",
+    "NoticeIgnored",
+    "NoticesForeign",
+    "NotReady",
     "NOT_RUNNING",
     "PROCESS_GROUP_ADDED",
     "PROCESS_GROUP_REMOVED",
@@ -57,6 +62,7 @@ const MUST_HAPPEN: &[&str] = &[
     "PoolOverflow",
     "ProcessAdded",
     "ProcessRemoved",
+    "Ready",
     "Release",
     "Restart",
     "RestartFloored",
@@ -74,6 +80,8 @@ const MUST_HAPPEN: &[&str] = &[
     "Upgraded",
     "WaitingToDie",
     "WaitingToStop",
+    "WatchdogMissed",
+    "WatchdogTriggered",
     "result ABNORMAL_TERMINATION",
     "result BAD_SIGNAL",
     "result FAILED",

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use supervisord::api::{Caller, Front, Grant, LogOf, Permission, Request, Scope, Target, Ticket};
+use supervisord::config::spec::ProcessSpec;
 use supervisord::core::{
-    Action, Actions, DaemonSignal, Fleet, Identity, Input, LoadError, LoadReason, Outcome,
+    Action, Actions, DaemonSignal, Fleet, Identity, Input, LoadError, LoadReason, Notice, Outcome,
     Snapshot, Successor,
 };
 use supervisord::domain::{
@@ -17,6 +18,7 @@ use supervisord::domain::{
 use crate::chance::Chance;
 use crate::configs;
 use crate::laws::Laws;
+use crate::speakers;
 
 const MILLI: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MILLI;
@@ -34,6 +36,8 @@ struct Alive {
     /// It ends of SIGKILL only.
     stubborn: bool,
     ending: bool,
+    /// It tells of itself, and would be well with a sign of life so often, in nanoseconds.
+    speaks: Option<u64>,
 }
 
 pub(crate) struct World {
@@ -152,6 +156,9 @@ impl World {
             if let Input::Exited { life, .. } = &input {
                 self.alive.remove(life);
                 self.past.push(*life);
+            }
+            if let Input::Notified(life, _) = &input {
+                self.speak_again(*life);
             }
             self.give(input);
         } else if at == deadline {
@@ -305,7 +312,15 @@ impl World {
                 };
                 self.answer(Thread::Output, input);
             }
-            Action::Spawn(life, _) => self.spawn(life, fails),
+            Action::Spawn(life, spec) => self.spawn(life, &spec, fails),
+            Action::Heed(life) => {
+                // Now and then it had spoken in time, and only nobody had listened.
+                if self.alive.contains_key(&life) && self.chance.percent(30) {
+                    let notice = speakers::notice(&mut self.chance);
+                    signalled.push(Input::Notified(life, notice));
+                }
+                signalled.push(Input::Heeded(life));
+            }
             Action::Signal { life, signal, .. } => {
                 let result = self.signal(life, signal);
                 signalled.push(Input::Signalled {
@@ -380,7 +395,7 @@ impl World {
         }
     }
 
-    fn spawn(&mut self, life: Life, fails: bool) {
+    fn spawn(&mut self, life: Life, spec: &ProcessSpec, fails: bool) {
         if fails {
             let error = SpawnError::TooManyProcesses {
                 name: "p".to_owned(),
@@ -395,8 +410,20 @@ impl World {
         let alive = Alive {
             stubborn,
             ending: false,
+            speaks: spec.notify.tells_ready().then(|| {
+                let watchdog = u64::try_from(spec.notify.watchdog.0).unwrap_or(0);
+                watchdog.max(1) * SECOND
+            }),
         };
+        let speaks = alive.speaks;
         self.alive.insert(life, alive);
+        if speaks.is_some() && self.chance.percent(80) {
+            let takes = self.chance.pick(&[0, SECOND / 2, 3 * SECOND, 100 * SECOND]);
+            let at = spawned + self.chance.below(takes + 1);
+            self.sequence += 1;
+            self.coming
+                .insert((at, self.sequence), Input::Notified(life, Notice::ready()));
+        }
         let lasts = match self.chance.below(5) {
             0 => None,
             1 => Some(0),
@@ -406,6 +433,21 @@ impl World {
         };
         if let Some(lasts) = lasts {
             self.end(life, spawned + lasts, None);
+        }
+    }
+
+    /// A process that has told something tells more, mostly in time for its watchdog.
+    fn speak_again(&mut self, life: Life) {
+        let alive = self.alive.get(&life);
+        let Some(often) = alive.and_then(|alive| alive.speaks) else {
+            return;
+        };
+        if self.chance.percent(95) {
+            let at = self.now.mono.0 + self.chance.below(often + often / 20 + 1);
+            let notice = speakers::notice(&mut self.chance);
+            self.sequence += 1;
+            self.coming
+                .insert((at, self.sequence), Input::Notified(life, notice));
         }
     }
 
@@ -548,6 +590,18 @@ impl World {
                 Input::Received(DaemonSignal::Exit(self.chance.pick(&[Signal::TERM])))
             }
             3..=9 => self.stale(),
+            15..=17 => {
+                let place = self.chance.below(self.alive.len() as u64 + 1);
+                let living = self.alive.keys().nth(usize::try_from(place).unwrap_or(0));
+                let life = living.copied().unwrap_or_else(|| self.some_life());
+                if self.chance.percent(80) {
+                    let (sender, uid) = (1, 0);
+                    Input::Impersonated { life, sender, uid }
+                } else {
+                    let notice = speakers::notice(&mut self.chance);
+                    Input::Notified(life, notice)
+                }
+            }
             10..=14 => {
                 let life = self.some_life();
                 Input::Wrote {

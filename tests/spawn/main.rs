@@ -3,6 +3,7 @@
 //! The tests count descriptors, threads and children of this process, so that they take turns.
 
 mod bounds;
+mod ready;
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
@@ -87,6 +88,7 @@ fn start(spawner: &mut Spawner, plan: &RawPlan) -> Running {
         stdin: Some(child_stdin.into()),
         stdout: child_stdout.into(),
         stderr: Some(child_stderr.into()),
+        ready: None,
     };
     let (pid, pidfd) = spawner.spawn(plan, ends).expect("spawned");
     Running {
@@ -308,6 +310,7 @@ fn prc_20_a_failure_that_nobody_reads_still_ends_with_127() {
         stdin: None,
         stdout: writer.into(),
         stderr: None,
+        ready: None,
     };
     let (_, pidfd) = spawner
         .spawn(&plan(&["/nonexistent"]), ends)

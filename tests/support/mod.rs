@@ -9,6 +9,7 @@ pub mod place;
 pub mod proc;
 pub mod puppet;
 pub mod runner;
+pub mod speaker;
 mod stand_in;
 pub mod wire;
 

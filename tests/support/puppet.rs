@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::close;
+use nix::unistd::{Pid, close, setpgid};
 
 /// Runs the puppet if the first argument asks for it; never returns then.
 pub fn run_if_asked() {
@@ -233,6 +233,38 @@ impl Puppet {
                     "web" => super::stand_in::web(port, &file),
                     _ => super::stand_in::mail(port, &file),
                 }
+            }
+            // notify TEXT: a message to its NOTIFY_SOCKET; `\n` in it is a line's end
+            "notify" => super::speaker::notify(&self.word()),
+            // notifyto FILE TEXT: the same to the socket that FILE names
+            "notifyto" => {
+                let file = self.word();
+                let address = fs::read_to_string(file).unwrap_or_default();
+                let text = self.word();
+                drop(super::speaker::send(address.trim(), &text));
+            }
+            // join FILE: the process group that FILE names
+            "join" => {
+                let file = self.word();
+                let text = fs::read_to_string(file).unwrap_or_default();
+                let group = text.trim().parse().expect("a number");
+                setpgid(Pid::from_raw(0), Pid::from_raw(group)).expect("joined");
+            }
+            // beats MS COUNT FILE, floodnotify FILE, barrier: see `speaker`
+            "beats" => {
+                let ms = self.number();
+                let count = self.number();
+                super::speaker::beats(ms, count, &self.word());
+            }
+            "floodnotify" => super::speaker::flood_own(&self.word()),
+            "barrier" => {
+                super::speaker::barrier().expect("a barrier");
+                out(b"barrier passed\n");
+            }
+            // newline N: a newline on descriptor N
+            "newline" => {
+                let path = format!("/proc/self/fd/{}", self.number());
+                drop(fs::write(path, "\n"));
             }
             "pid" => out(format!("{}\n", std::process::id()).as_bytes()),
             other => panic!("no such deed: {other}"),

@@ -197,7 +197,7 @@ fn whitelist(reader: &mut Reader<'_>, at: At<'_>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::super::lookup::Fake;
-    use super::super::super::spec::{LogTarget, ServerAddress};
+    use super::super::super::spec::{LogTarget, NotifySpec, ServerAddress};
     use super::*;
     use crate::domain::Seconds;
 
@@ -386,6 +386,66 @@ mod tests {
         );
         for wrong in ["box:9001", "http://box", "a,,b", "*"] {
             assert!(hosts(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_tells_of_readiness_is_ours_and_checked() {
+        let notify = |text: &str| {
+            at(&format!("[supervisord]\n[program:a]\ncommand=c\n{text}\n"))
+                .map(|config| config.groups[0].processes[0].notify)
+                .map_err(|errors| errors.first)
+        };
+        let is = |socket, ready_fd, ready_timeout, watchdog| {
+            Ok(NotifySpec {
+                socket,
+                ready_fd,
+                ready_timeout: Seconds(ready_timeout),
+                watchdog: Seconds(watchdog),
+            })
+        };
+        for (text, expected) in [
+            ("startsecs=7", is(false, None, 0, 0)),
+            ("notify=true", is(true, None, 90, 0)),
+            ("notify=true\nstartsecs=7", is(true, None, 7, 0)),
+            ("notify=true\nstartsecs=0", is(true, None, 90, 0)),
+            (
+                "notify=true\nstartsecs=7\nready_timeout=0",
+                is(true, None, 0, 0),
+            ),
+            ("ready_fd=3\nready_timeout=5", is(false, Some(3), 5, 0)),
+            (
+                "ready_fd=1023\nnotify=on\nwatchdogsecs=2",
+                is(true, Some(1023), 90, 2),
+            ),
+            ("notify=false\nwatchdogsecs=0", is(false, None, 0, 0)),
+        ] {
+            assert_eq!(notify(text), expected, "{text}");
+        }
+        for (text, sentence) in [
+            ("ready_fd=2", "ready_fd 2 is not from 3 to 1023"),
+            ("ready_fd=1024", "ready_fd 1024 is not from 3 to 1023"),
+            ("ready_fd=-1", "ready_fd -1 is not from 3 to 1023"),
+            (
+                "ready_timeout=3",
+                "ready_timeout needs notify=true or ready_fd",
+            ),
+            (
+                "notify=true\nready_timeout=-1",
+                "-1 is below lower bound (0)",
+            ),
+            ("watchdogsecs=3", "watchdogsecs needs notify=true"),
+            (
+                "ready_fd=3\nwatchdogsecs=3",
+                "watchdogsecs needs notify=true",
+            ),
+            (
+                "notify=true\nwatchdogsecs=-3",
+                "-3 is below lower bound (0)",
+            ),
+        ] {
+            let expected = format!("{sentence} in section 'program:a' (file: '/etc/s.conf')");
+            assert_eq!(notify(text), Err(expected), "{text}");
         }
     }
 

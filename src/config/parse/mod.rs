@@ -8,6 +8,7 @@ mod confinement;
 mod daemon;
 mod group;
 mod load;
+mod notify;
 mod program;
 mod reader;
 mod server;

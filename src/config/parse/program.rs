@@ -9,10 +9,11 @@ use super::super::key::SectionKind;
 use super::super::python::strip;
 use super::super::spec::{
     AutoRestart, Confinement, Environment, JournalSpec, LogSpec, LogTarget, NUMPROCS_MAX,
-    ProcessKind, ProcessSpec, ProgramSpec, RateLimit, UserRef,
+    NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, RateLimit, UserRef,
 };
 use super::super::value::{self, Logfile, Targets};
 use super::confinement::confinement;
+use super::notify::notify;
 use super::{At, Got, Reader};
 use crate::domain::{Bytes, Channel, GroupName, Line, ProcessName, Seconds, Signal};
 
@@ -32,6 +33,7 @@ struct Common {
     numprocs: i64,
     first: i64,
     restart_floor: Seconds,
+    notify: NotifySpec,
     confinement: Arc<Confinement>,
     journal_limits: [Option<RateLimit>; 2],
     capture: [Bytes; 2],
@@ -215,6 +217,7 @@ fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
         numprocs,
         first,
         restart_floor: Seconds(restart_floor.ok().unwrap_or_default()),
+        notify: notify(reader, at, names, startsecs),
         confinement: confinement(reader, at, names).shared(),
         journal_limits,
         capture,
@@ -303,6 +306,7 @@ fn process(
         environment: merged(daemon, own),
         server_url: common.server_url.clone(),
         restart_floor: common.restart_floor,
+        notify: common.notify,
         confinement: Arc::clone(&common.confinement),
     }))
 }

@@ -228,6 +228,7 @@ fn show(action: &Action) -> String {
             signal,
             scope,
         } => format!("signal {} {signal} {scope:?}", life(of)),
+        Action::Heed(of) => format!("heed {}", life(of)),
         Action::Drain(of) => format!("drain {}", life(of)),
         Action::Release(of) => format!("release {}", life(of)),
         Action::TrySockets(ticket, group) => format!("try {} {}", ticket.0, group.name),

@@ -5,6 +5,7 @@ mod daemon;
 mod events;
 mod life;
 mod live;
+mod notify;
 mod requests;
 mod rolling;
 mod sockets;

@@ -116,6 +116,9 @@ fn ending(view: &ProcessView, zone: &TimeZone) -> String {
         None => return String::new(),
         Some(Ending::NotSpawned(error)) => return error.to_string(),
         Some(Ending::TooQuick(status)) => format!("{}, too early", brief(*status)),
+        Some(Ending::Unready(status)) => format!("{}, before it was ready", brief(*status)),
+        Some(Ending::NotReady(status)) => format!("not ready in time, {}", brief(*status)),
+        Some(Ending::Watchdog(status)) => format!("watchdog, {}", brief(*status)),
         Some(Ending::ByItself(status)) => brief(*status),
         Some(Ending::OnRequest(status)) => format!("stopped, {}", brief(*status)),
     };
@@ -193,6 +196,18 @@ mod tests {
             (
                 Some(Ending::TooQuick(ExitStatus::Exited(1))),
                 "exit status 1, too early · Mar 1 00:00",
+            ),
+            (
+                Some(Ending::Unready(ExitStatus::Exited(0))),
+                "exit status 0, before it was ready · Mar 1 00:00",
+            ),
+            (
+                Some(Ending::NotReady(term)),
+                "not ready in time, SIGTERM · Mar 1 00:00",
+            ),
+            (
+                Some(Ending::Watchdog(term)),
+                "watchdog, SIGTERM · Mar 1 00:00",
             ),
             (
                 Some(Ending::ByItself(ExitStatus::Exited(0))),

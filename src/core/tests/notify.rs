@@ -1,0 +1,415 @@
+//! Processes that tell of themselves: readiness, signs of life, more time, words without effect, words of others.
+
+use super::bench::{Bench, CAT, exited, play, start, stop};
+use crate::config::spec::{AutoRestart, NotifySpec, ProcessSpec, ReadyWhen};
+use crate::core::{Input, Notice, Phase};
+use crate::domain::{Ending, ExitStatus, Seconds, Signal};
+
+const READY: &str = "INFO success: cat entered RUNNING state, for it says that it is ready";
+const NOT_READY: &str =
+    "WARN cat (pid 7) is not ready in time, and is stopped (ready_timeout, 5 s)";
+
+/// Five seconds to be ready, two between signs of life.
+fn speaker(spec: &mut ProcessSpec) {
+    spec.notify = NotifySpec {
+        socket: true,
+        ready_fd: None,
+        ready_timeout: Seconds(5),
+        watchdog: Seconds(2),
+    };
+    spec.startretries = 1;
+    spec.stopwaitsecs = Seconds(3);
+}
+
+fn says(message: &str) -> Input {
+    Input::Notified(CAT, Notice::parse(message.as_bytes()))
+}
+
+/// RUNNING since 1000 ms.
+fn ready() -> Bench {
+    let mut bench = Bench::up(speaker);
+    assert_eq!(
+        bench.give(1000, says("READY=1")),
+        ["cat STARTING->RUNNING pid 7", READY]
+    );
+    bench
+}
+
+fn killed(signal: Signal) -> Input {
+    Input::Exited {
+        life: CAT,
+        status: ExitStatus::Signalled {
+            signal,
+            dumped: false,
+        },
+    }
+}
+
+fn text(bench: &Bench) -> String {
+    bench.fleet.view(Bench::now(0))[0].status_text.clone()
+}
+
+#[test]
+fn running_is_what_says_that_it_is_ready_and_not_what_lasts() {
+    let mut bench = Bench::up(speaker);
+    assert_eq!(
+        (bench.state().as_str(), bench.due()),
+        ("STARTING", Some(5000))
+    );
+    // `startsecs` is over.
+    assert!(bench.give(3000, Input::DeadlineReached).is_empty());
+    assert!(bench.give(3100, says("STATUS=warming up")).is_empty());
+    assert_eq!(text(&bench), "warming up");
+    assert_eq!(
+        bench.give(4999, says("STATUS=\nREADY=1")),
+        ["cat STARTING->RUNNING pid 7", READY]
+    );
+    assert_eq!((text(&bench).as_str(), bench.due()), ("", Some(6999)));
+    // Nobody is ready twice.
+    assert!(bench.give(5000, says("READY=1")).is_empty());
+}
+
+#[test]
+fn a_start_with_wait_waits_for_it() {
+    let mut bench = Bench::cat(|spec| {
+        speaker(spec);
+        spec.autostart = false;
+        spec.startsecs = Seconds(0);
+    });
+    bench.ask(0, start("cat", true));
+    bench.give(
+        0,
+        Input::Checked {
+            ticket: crate::api::Ticket(1),
+            result: Ok(()),
+        },
+    );
+    bench.bring_up(0, 0, 1, 7);
+    let lines = bench.give(500, says("READY=1"));
+    assert_eq!(lines.last().map(String::as_str), Some("answer 1 Done"));
+}
+
+#[test]
+fn who_is_not_ready_in_time_is_stopped_and_has_failed_to_start() {
+    let mut bench = Bench::up(speaker);
+    play(
+        &mut bench,
+        vec![
+            (5000, Input::DeadlineReached, vec!["heed 0.1"], None),
+            (
+                5000,
+                Input::Heeded(CAT),
+                vec![
+                    NOT_READY,
+                    "DEBG killing cat (pid 7) with signal SIGTERM",
+                    "signal 0.1 SIGTERM Process",
+                ],
+                Some(8000),
+            ),
+            // Too late.
+            (5001, says("READY=1"), vec![], Some(8000)),
+            (
+                8000,
+                Input::DeadlineReached,
+                vec![
+                    "WARN killing 'cat' (7) with SIGKILL",
+                    "DEBG killing cat (pid 7) with signal SIGKILL",
+                    "signal 0.1 SIGKILL Process",
+                ],
+                Some(11_000),
+            ),
+            (8001, killed(Signal::KILL), vec!["drain 0.1"], Some(18_001)),
+            (
+                8001,
+                Input::Drained(CAT),
+                vec![
+                    "cat STARTING->BACKOFF tries 1",
+                    "WARN exited: cat (terminated by SIGKILL; not expected)",
+                ],
+                Some(9001),
+            ),
+        ],
+    );
+    let view = &bench.fleet.view(Bench::now(8001))[0];
+    assert_eq!(
+        view.spawn_error,
+        "Not ready in time (ready_timeout; process log may have details)"
+    );
+    assert!(matches!(view.ending, Some(Ending::NotReady(_))));
+}
+
+#[test]
+fn what_it_had_said_before_a_deadline_counts() {
+    // The daemon stood still; the word was there.
+    let mut bench = Bench::up(speaker);
+    assert_eq!(bench.give(60_000, Input::DeadlineReached), ["heed 0.1"]);
+    assert_eq!(bench.give(60_000, says("READY=1")).len(), 2);
+    assert!(bench.give(60_000, Input::Heeded(CAT)).is_empty());
+    assert_eq!(bench.due(), Some(62_000));
+    // The same with a sign of life.
+    assert_eq!(bench.give(62_000, Input::DeadlineReached), ["heed 0.1"]);
+    assert!(bench.give(62_000, says("WATCHDOG=1")).is_empty());
+    assert!(bench.give(62_000, Input::Heeded(CAT)).is_empty());
+    assert_eq!(
+        (bench.state().as_str(), bench.due()),
+        ("RUNNING", Some(64_000))
+    );
+}
+
+#[test]
+fn an_exit_before_that_is_a_failed_start_whatever_its_code() {
+    let mut bench = Bench::up(speaker);
+    bench.give(3000, exited(0));
+    assert_eq!(
+        bench.give(3000, Input::Drained(CAT)),
+        [
+            "cat STARTING->BACKOFF tries 1",
+            "WARN exited: cat (exit status 0; not expected)",
+        ]
+    );
+    let view = &bench.fleet.view(Bench::now(3000))[0];
+    assert_eq!(
+        view.spawn_error,
+        "Exited before it was ready (process log may have details)"
+    );
+    assert_eq!(view.ending, Some(Ending::Unready(ExitStatus::Exited(0))));
+}
+
+#[test]
+fn without_a_timeout_readiness_may_take_for_ever() {
+    let bench = Bench::up(|spec| {
+        speaker(spec);
+        spec.notify.ready_timeout = Seconds(0);
+    });
+    assert_eq!((bench.state().as_str(), bench.due()), ("STARTING", None));
+}
+
+#[test]
+fn a_watchdog_that_is_not_fed_ends_the_process_and_says_why() {
+    // (autorestart, starts again)
+    for (policy, again) in [
+        (AutoRestart::Never, false),
+        (AutoRestart::Unexpected, true),
+        (AutoRestart::Always, true),
+    ] {
+        let mut bench = Bench::up(|spec| {
+            speaker(spec);
+            spec.autorestart = policy;
+        });
+        bench.give(1000, says("READY=1"));
+        assert!(bench.give(2500, says("WATCHDOG=1")).is_empty());
+        assert_eq!(bench.due(), Some(4500));
+        bench.give(4500, Input::DeadlineReached);
+        assert_eq!(
+            bench.give(4500, Input::Heeded(CAT)),
+            [
+                "WARN cat (pid 7) gave no sign of life for 2000 ms, and is ended with SIGABRT (watchdogsecs)",
+                "DEBG killing cat (pid 7) with signal SIGABRT",
+                "signal 0.1 SIGABRT Process",
+            ]
+        );
+        assert_eq!(
+            (bench.state().as_str(), bench.due()),
+            ("RUNNING", Some(7500))
+        );
+        // It has a handler, and exits as if all were well.
+        bench.give(5000, exited(0));
+        let lines = bench.give(5000, Input::Drained(CAT));
+        assert_eq!(lines[0], "cat RUNNING->EXITED pid 7 expected false");
+        assert_eq!(
+            lines.contains(&"resolve 0.2".to_owned()),
+            again,
+            "{policy:?}"
+        );
+        let view = &bench.fleet.view(Bench::now(5000))[0];
+        assert_eq!(view.ending, Some(Ending::Watchdog(ExitStatus::Exited(0))));
+        if !again {
+            assert_eq!(view.spawn_error, "No sign of life in time (watchdogsecs)");
+        }
+    }
+}
+
+#[test]
+fn a_watchdog_is_what_the_process_makes_of_it() {
+    // (what it says while RUNNING, when the next sign is due)
+    for (message, due) in [
+        ("WATCHDOG_USEC=500000", Some(2500)),
+        ("WATCHDOG_USEC=0", None),
+        ("WATCHDOG_USEC=18446744073709551615", None),
+        ("STOPPING=1", None),
+        ("RELOADING=1", Some(3000)),
+        ("RELOADING=1\nWATCHDOG=1", Some(4000)),
+    ] {
+        let mut bench = ready();
+        assert!(bench.give(2000, says(message)).is_empty());
+        assert_eq!(bench.due(), due, "{message}");
+    }
+    // Before it is ready there is another bound.
+    let mut bench = Bench::up(speaker);
+    bench.give(1000, says("WATCHDOG=1"));
+    assert_eq!(bench.due(), Some(5000));
+}
+
+#[test]
+fn who_wants_to_be_ended_is() {
+    let line = "WARN cat (pid 7) wants to be ended as by its watchdog (WATCHDOG=trigger)";
+    let mut bench = ready();
+    let lines = bench.give(2000, says("WATCHDOG=trigger"));
+    assert_eq!((lines[0].as_str(), lines.len()), (line, 3));
+    assert!(bench.give(2000, says("WATCHDOG=trigger")).is_empty());
+    bench.give(2001, killed(Signal::ABRT));
+    let lines = bench.give(2001, Input::Drained(CAT));
+    assert_eq!(lines[0], "cat RUNNING->EXITED pid 7 expected false");
+
+    let mut bench = Bench::up(speaker);
+    assert_eq!(bench.give(2000, says("WATCHDOG=trigger"))[0], line);
+    bench.give(2001, killed(Signal::ABRT));
+    let lines = bench.give(2001, Input::Drained(CAT));
+    assert_eq!(lines[0], "cat STARTING->BACKOFF tries 1");
+    assert_eq!(
+        bench.fleet.view(Bench::now(0))[0].spawn_error,
+        "Gave up before it was ready (WATCHDOG=trigger)"
+    );
+}
+
+#[test]
+fn more_time_is_given_within_a_bound() {
+    let mut bench = Bench::up(speaker);
+    // Not less than there was.
+    bench.give(1000, says("EXTEND_TIMEOUT_USEC=1000000"));
+    assert_eq!(bench.due(), Some(5000));
+    bench.give(4000, says("EXTEND_TIMEOUT_USEC=3000000"));
+    assert_eq!(bench.due(), Some(7000));
+    bench.give(4000, says("EXTEND_TIMEOUT_USEC=18446744073709551615"));
+    assert_eq!(bench.due(), Some(3_605_000));
+    bench.give(4500, says("READY=1"));
+    // While it is RUNNING nothing is waited for.
+    bench.give(5000, says("EXTEND_TIMEOUT_USEC=60000000"));
+    assert_eq!(bench.due(), Some(6500));
+    bench.ask(6000, stop("cat", true));
+    bench.give(6000, says("EXTEND_TIMEOUT_USEC=60000000\nSTATUS=flushing"));
+    assert_eq!(text(&bench), "flushing");
+    // The line for the client who waits.
+    assert_eq!(bench.due(), Some(8000));
+    assert!(
+        !bench
+            .give(9000, Input::DeadlineReached)
+            .contains(&"heed 0.1".to_owned())
+    );
+    let lines = bench.give(66_000, Input::DeadlineReached);
+    assert!(lines.contains(&"heed 0.1".to_owned()), "{lines:?}");
+    let lines = bench.give(66_000, Input::Heeded(CAT));
+    assert_eq!(lines[0], "WARN killing 'cat' (7) with SIGKILL");
+    // After SIGKILL there is nothing to wait for.
+    let due = bench.due();
+    bench.give(66_000, says("EXTEND_TIMEOUT_USEC=60000000"));
+    assert_eq!(bench.due(), due);
+}
+
+#[test]
+fn a_stop_comes_before_every_other_end() {
+    let stopped = [
+        "cat STOPPING->STOPPED pid 7",
+        "WARN stopped: cat (terminated by SIGTERM)",
+    ];
+    for ms in [4000, 5000] {
+        let mut bench = Bench::up(speaker);
+        if ms == 5000 {
+            bench.give(ms, Input::DeadlineReached);
+            bench.give(ms, Input::Heeded(CAT));
+        }
+        let lines = bench.ask(ms, stop("cat", false));
+        assert_eq!(lines[1], "cat STARTING->STOPPING pid 7");
+        assert_eq!(bench.due(), Some(ms + 3000));
+        bench.give(ms + 1, killed(Signal::TERM));
+        assert_eq!(bench.give(ms + 1, Input::Drained(CAT))[..2], stopped);
+    }
+}
+
+#[test]
+fn reloading_and_stopping_are_shown() {
+    let mut bench = ready();
+    bench.give(1000, says("RELOADING=1"));
+    assert_eq!(text(&bench), "reloading");
+    bench.give(1000, says("STATUS=half"));
+    assert_eq!(text(&bench), "reloading, half");
+    bench.give(1000, says("READY=1"));
+    assert_eq!(text(&bench), "half");
+    bench.give(1000, says("STOPPING=1"));
+    assert_eq!(
+        (text(&bench).as_str(), bench.state().as_str()),
+        ("stopping, half", "RUNNING")
+    );
+    bench.give(2000, exited(0));
+    bench.give(2000, Input::Drained(CAT));
+    assert_eq!(
+        (text(&bench).as_str(), bench.state().as_str()),
+        ("", "EXITED")
+    );
+}
+
+#[test]
+fn what_has_no_effect_is_said_once_in_a_life() {
+    let mut bench = ready();
+    let main_pid = "INFO cat says what has no effect: MAINPID, for it is not the program's to say which process is watched";
+    assert_eq!(bench.give(1000, says("MAINPID=1")), [main_pid]);
+    assert!(bench.give(1000, says("MAINPID=2")).is_empty());
+    assert_eq!(bench.give(1000, says("WHAT=1\nMAINPID=1")).len(), 1);
+    assert_eq!(bench.fleet.view(Bench::now(0))[0].pid, 7);
+}
+
+#[test]
+fn words_of_others_are_counted_and_change_nothing() {
+    let mut bench = Bench::up(speaker);
+    let forged = |sender| Input::Impersonated {
+        life: CAT,
+        sender,
+        uid: 33,
+    };
+    assert_eq!(
+        bench.give(0, forged(99)),
+        [
+            "WARN dropped a message in the name of cat from process 99 (uid 33), which is none of its own"
+        ]
+    );
+    assert!(bench.give(1, forged(98)).is_empty());
+    assert_eq!(
+        (bench.state().as_str(), bench.due()),
+        ("STARTING", Some(5000))
+    );
+    assert_eq!(
+        bench.give(1000, exited(1)),
+        [
+            "WARN dropped 2 messages in the name of cat that were none of its own",
+            "drain 0.1"
+        ]
+    );
+}
+
+#[test]
+fn a_service_manager_waits_for_it_with_ready_when_running() {
+    let mut bench = Bench::up(speaker);
+    let look = |bench: &Bench| {
+        let survey = bench.fleet.survey(ReadyWhen::Running, Phase::Starting);
+        (survey.phase, survey.busy_until.0 / 1_000_000)
+    };
+    assert_eq!(look(&bench), (Phase::Starting, 5000));
+    bench.give(1000, says("EXTEND_TIMEOUT_USEC=30000000"));
+    assert_eq!(look(&bench), (Phase::Starting, 31_000));
+    bench.give(2000, says("READY=1"));
+    assert_eq!(look(&bench), (Phase::Ready, 0));
+}
+
+#[test]
+fn who_has_no_channel_is_not_listened_to() {
+    let mut bench = Bench::up(|_| {});
+    assert!(
+        bench
+            .give(100, says("READY=1\nSTATUS=x\nMAINPID=3"))
+            .is_empty()
+    );
+    assert_eq!(
+        (bench.state().as_str(), text(&bench).as_str()),
+        ("STARTING", "")
+    );
+}

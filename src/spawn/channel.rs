@@ -1,0 +1,160 @@
+//! What a process speaks of itself through: a socket, and a pipe in which a newline says that it is ready. Made anew for each
+//! life, so that what a former one left behind cannot speak for it.
+
+use std::io::{self, PipeReader, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
+use crate::config::spec::ProcessSpec;
+use crate::domain::{Errno, SpawnError};
+use crate::sys::NotifySocket;
+
+/// Our ends.
+#[derive(Debug)]
+pub struct Channel {
+    /// For the protocol of sd_notify(3).
+    pub socket: Option<NotifySocket>,
+    /// For the newline; none once that side has ended, too.
+    pub ready: Option<ReadyPipe>,
+}
+
+/// The reading end of `ready_fd`, non-blocking.
+#[derive(Debug)]
+pub struct ReadyPipe(PipeReader);
+
+impl ReadyPipe {
+    /// Reads on. Answers whether a newline came; none: that side has ended.
+    pub fn has_newline(&mut self) -> Option<bool> {
+        let mut buffer = [0; 512];
+        match self.0.read(&mut buffer) {
+            Ok(0) => None,
+            Ok(count) => Some(buffer[..count].contains(&b'\n')),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Some(false),
+                _ => None,
+            },
+        }
+    }
+}
+
+impl From<OwnedFd> for ReadyPipe {
+    /// One that another process of the daemon's made and handed over; it must be non-blocking.
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd.into())
+    }
+}
+
+impl AsFd for ReadyPipe {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// What a new process gets of its channel.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    /// Variables; nothing of the program's own takes their place.
+    pub(super) variables: Vec<(&'static str, String)>,
+    /// The writing end of `ready_fd`, and its number there.
+    pub(super) ready: Option<(OwnedFd, u16)>,
+}
+
+/// Makes what the section asks for.
+///
+/// # Errors
+/// There are no descriptors, or no memory.
+pub(super) fn channel(spec: &ProcessSpec) -> Result<(Option<Channel>, Given), SpawnError> {
+    let mut given = Given::default();
+    if !spec.notify.tells_ready() {
+        return Ok((None, given));
+    }
+    let refused = |error: io::Error| {
+        let name = spec.name.as_str().to_owned();
+        match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE) => SpawnError::TooManyFiles { name },
+            _ => SpawnError::Dispatchers {
+                name,
+                errno: Errno::from(&error),
+            },
+        }
+    };
+    let mut ours = Channel {
+        socket: None,
+        ready: None,
+    };
+    if spec.notify.socket {
+        let socket = NotifySocket::new().map_err(refused)?;
+        given.variables.push(("NOTIFY_SOCKET", socket.address()));
+        // No WATCHDOG_PID: without it the other variable is for whoever has it, so the program behind a wrapper of shell
+        // feeds the watchdog too (systemd/systemd#25961). Its number is not known before the clone anyway.
+        if spec.notify.watchdog.0 > 0 {
+            let usec = spec.notify.watchdog.0.saturating_mul(1_000_000);
+            given.variables.push(("WATCHDOG_USEC", usec.to_string()));
+        }
+        ours.socket = Some(socket);
+    }
+    if let Some(number) = spec.notify.ready_fd {
+        let (reader, writer) = io::pipe().map_err(refused)?;
+        // Our side alone: the other is the program's, which may wait for room.
+        let flags = FcntlArg::F_SETFL(OFlag::O_NONBLOCK);
+        fcntl(&reader, flags).map_err(|error| refused(error.into()))?;
+        ours.ready = Some(ReadyPipe(reader));
+        given.ready = Some((writer.into(), number));
+    }
+    Ok((Some(ours), given))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::testing::spec;
+    use super::*;
+    use crate::config::spec::NotifySpec;
+    use crate::domain::Seconds;
+
+    fn made(notify: NotifySpec) -> (Option<Channel>, Given) {
+        let mut spec = spec("/bin/true", &[]);
+        spec.notify = notify;
+        channel(&spec).expect("made")
+    }
+
+    #[test]
+    fn a_program_gets_what_its_section_asks_for() {
+        let (none, given) = made(NotifySpec::default());
+        assert!(none.is_none() && given.variables.is_empty() && given.ready.is_none());
+        let (ours, given) = made(NotifySpec {
+            socket: true,
+            watchdog: Seconds(3),
+            ..NotifySpec::default()
+        });
+        let socket = ours.and_then(|ours| ours.socket).expect("made");
+        let expected = [
+            ("NOTIFY_SOCKET", socket.address()),
+            ("WATCHDOG_USEC", "3000000".to_owned()),
+        ];
+        assert_eq!(given.variables, expected);
+    }
+
+    #[test]
+    fn a_newline_is_found_and_so_is_the_end() {
+        let (ours, given) = made(NotifySpec {
+            ready_fd: Some(5),
+            ..NotifySpec::default()
+        });
+        let mut ready = ours.and_then(|ours| ours.ready).expect("made");
+        let (writer, number) = given.ready.expect("made");
+        let mut writer = std::fs::File::from(writer);
+        assert_eq!(number, 5);
+        assert_eq!(ready.has_newline(), Some(false));
+        // As a successor of the daemon would take it over.
+        let mut ready = ReadyPipe::from(OwnedFd::from(ready.0));
+        writer.write_all(b"nearly").expect("written");
+        assert_eq!(ready.has_newline(), Some(false));
+        writer.write_all(b" there\n").expect("written");
+        assert_eq!(ready.has_newline(), Some(true));
+        drop(writer);
+        assert_eq!(ready.has_newline(), None);
+    }
+}

@@ -1,0 +1,354 @@
+//! The socket through which a program speaks of itself, and who it is that speaks there.
+#![expect(
+    unsafe_code,
+    reason = "recvmsg with SCM_PIDFD, which nix does not know and would leak; descriptors that came with a message"
+)]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::UnixDatagram;
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, socket};
+
+use super::kernel::random_seed;
+use super::pidfd::send_signal;
+use crate::domain::Signal;
+
+/// Linux 6.5, `SO_PASSPIDFD` and `SCM_PIDFD` (include/uapi/asm-generic/socket.h, include/linux/socket.h); not in libc yet.
+const SO_PASSPIDFD: i32 = 76;
+const SCM_PIDFD: i32 = 0x04;
+/// Room for what may come with one message: credentials, a pidfd, and as many descriptors as the kernel lets through
+/// (SCM_MAX_FD, 253). Words, since the headers must be aligned.
+const CONTROL_WORDS: usize = 160;
+
+/// A datagram socket with a name of its own. It is in no file system: nothing is left behind, a read-only root is no
+/// obstacle, and its name can be asked of the descriptor alone.
+#[derive(Debug)]
+pub struct NotifySocket {
+    fd: OwnedFd,
+    name: String,
+}
+
+impl NotifySocket {
+    /// A socket whose name nobody can have guessed, close-on-exec and non-blocking.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE, ENOMEM.
+    ///
+    /// # Source
+    /// unix(7), "Abstract" and SO_PASSCRED.
+    pub fn new() -> io::Result<Self> {
+        let name = format!(
+            "supervisord-notify/{:016x}{:016x}",
+            random_seed()?,
+            random_seed()?
+        );
+        let fd = socket(
+            AddressFamily::Unix,
+            SockType::Datagram,
+            SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+            None,
+        )?;
+        // Before the name is there, so that no message comes without its sender.
+        set_flag(&fd, libc::SO_PASSCRED)?;
+        // An older kernel does not know it; then the number alone has to do.
+        let _ = set_flag(&fd, SO_PASSPIDFD);
+        bind(fd.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
+        Ok(Self { fd, name })
+    }
+
+    /// One that another process of the daemon's made and handed over: its name is asked of it.
+    ///
+    /// # Errors
+    /// ENOTSOCK; or EINVAL: its name is none of this kind.
+    pub fn adopt(fd: OwnedFd) -> io::Result<Self> {
+        let socket = UnixDatagram::from(fd);
+        let address = socket.local_addr()?;
+        let name = address
+            .as_abstract_name()
+            .and_then(|name| std::str::from_utf8(name).ok());
+        let name = name.ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+        Ok(Self {
+            fd: socket.into(),
+            name,
+        })
+    }
+
+    /// What `NOTIFY_SOCKET` says.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("@{}", self.name)
+    }
+
+    /// Takes one message; what does not fit into `buffer` is cut off. Descriptors that come with it are closed at once,
+    /// which is also the answer that `BARRIER=1` waits for. None: there is no message.
+    ///
+    /// # Errors
+    /// None that a correct caller can cause.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
+        let mut control = [0_u64; CONTROL_WORDS];
+        let mut vector = libc::iovec {
+            iov_base: buffer.as_mut_ptr().cast(),
+            iov_len: buffer.len(),
+        };
+        // SAFETY: all zeroes is a valid header without anything.
+        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+        header.msg_iov = &raw mut vector;
+        header.msg_iovlen = 1;
+        header.msg_control = control.as_mut_ptr().cast();
+        header.msg_controllen = size_of_val(&control) as _;
+        // SAFETY: the header points to a live vector and a live control buffer of the stated sizes.
+        let count = unsafe {
+            libc::recvmsg(
+                self.fd.as_raw_fd(),
+                &raw mut header,
+                libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC,
+            )
+        };
+        let Ok(bytes) = usize::try_from(count) else {
+            let error = io::Error::last_os_error();
+            return match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(None),
+                _ => Err(error),
+            };
+        };
+        Ok(Some(Received {
+            bytes: bytes.min(buffer.len()),
+            is_whole: header.msg_flags & libc::MSG_TRUNC == 0,
+            sender: sender_in(&header),
+        }))
+    }
+}
+
+impl AsFd for NotifySocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// One message that was taken.
+#[derive(Debug)]
+pub struct Received {
+    /// How many bytes of the buffer it has.
+    pub bytes: usize,
+    /// Nothing of it was cut off.
+    pub is_whole: bool,
+    /// Who sent it; none: the kernel did not say.
+    pub sender: Option<Sender>,
+}
+
+/// Who sent a message, by the kernel's word.
+#[derive(Debug)]
+pub struct Sender {
+    /// Its number; 0: it has none here.
+    pub pid: i32,
+    /// Its user.
+    pub uid: u32,
+    handle: Handle,
+}
+
+/// What holds a sender's number fast.
+#[derive(Debug)]
+enum Handle {
+    /// Nothing.
+    None,
+    /// It had been reaped when its message was taken.
+    Gone,
+    /// Its pidfd.
+    Pidfd(OwnedFd),
+}
+
+impl Sender {
+    /// Whether the number is the sender's still, and has been since the message was sent. Where the kernel cannot tell,
+    /// yes.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        match (&self.handle, Signal::from_number(0)) {
+            (Handle::Gone, _) => false,
+            (Handle::Pidfd(pidfd), Some(nothing)) => {
+                let sent = send_signal(pidfd, nothing);
+                !sent.is_err_and(|error| error.raw_os_error() == Some(libc::ESRCH))
+            }
+            (Handle::None, _) | (Handle::Pidfd(_), None) => true,
+        }
+    }
+}
+
+fn set_flag(fd: &OwnedFd, option: i32) -> io::Result<()> {
+    const LENGTH: libc::socklen_t = 4;
+    let on: libc::c_int = 1;
+    // SAFETY: the descriptor is open; the value is a live integer, which has four bytes everywhere.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            (&raw const on).cast(),
+            LENGTH,
+        )
+    };
+    if result == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Takes everything out of a message's control data: the sender, and descriptors, which are closed.
+fn sender_in(header: &libc::msghdr) -> Option<Sender> {
+    let mut credentials = None;
+    let mut handle = Handle::None;
+    // SAFETY: the header was filled in by recvmsg, and its control buffer is live.
+    let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
+    // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR give null or a whole header within the control buffer.
+    while let Some(part) = unsafe { next.as_ref() } {
+        // SAFETY: the data of a header follows it.
+        let data = unsafe { libc::CMSG_DATA(part) };
+        // SAFETY: no memory involved.
+        let overhead = unsafe { libc::CMSG_LEN(0) } as usize;
+        #[expect(
+            clippy::unnecessary_cast,
+            reason = "the field's type differs between C libraries"
+        )]
+        let length = (part.cmsg_len as usize).saturating_sub(overhead);
+        match (part.cmsg_level, part.cmsg_type) {
+            (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if length >= size_of::<libc::ucred>() => {
+                // SAFETY: the kernel wrote a whole `ucred` there; nothing is said of its alignment.
+                credentials = Some(unsafe { data.cast::<libc::ucred>().read_unaligned() });
+            }
+            (libc::SOL_SOCKET, SCM_PIDFD) if length >= size_of::<RawFd>() => {
+                // SAFETY: the kernel wrote an integer there.
+                let number = unsafe { data.cast::<RawFd>().read_unaligned() };
+                handle = match number {
+                    // SAFETY: the kernel made it for us with this message, and it is taken out of it once.
+                    0.. => Handle::Pidfd(unsafe { OwnedFd::from_raw_fd(number) }),
+                    // There was no descriptor left, which says nothing of the sender.
+                    error if [-libc::EMFILE, -libc::ENFILE].contains(&error) => Handle::None,
+                    _ => Handle::Gone,
+                };
+            }
+            (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
+                for place in 0..length / size_of::<RawFd>() {
+                    // SAFETY: the kernel wrote as many integers there; each is a new descriptor that nobody else knows.
+                    let fd = unsafe {
+                        OwnedFd::from_raw_fd(data.cast::<RawFd>().add(place).read_unaligned())
+                    };
+                    drop(fd);
+                }
+            }
+            _ => {}
+        }
+        // SAFETY: as for the first one.
+        next = unsafe { libc::CMSG_NXTHDR(header, part) };
+    }
+    credentials.map(|found| Sender {
+        pid: found.pid,
+        uid: found.uid,
+        handle,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{IoSlice, Read};
+    use std::os::unix::net::SocketAddr;
+
+    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+
+    use super::*;
+
+    /// A socket that can send to `to`.
+    fn sender(to: &NotifySocket) -> UnixDatagram {
+        let address = SocketAddr::from_abstract_name(to.name.as_bytes()).expect("a name");
+        let socket = UnixDatagram::unbound().expect("a socket");
+        socket.connect_addr(&address).expect("connected");
+        socket
+    }
+
+    #[test]
+    fn a_message_comes_with_its_sender() {
+        let socket = NotifySocket::new().expect("made");
+        let mut buffer = [0; 8];
+        assert!(socket.receive(&mut buffer).expect("asked").is_none());
+        let us = sender(&socket);
+        us.send(b"READY=1").expect("sent");
+        us.send(b"0123456789").expect("sent");
+        let got = socket.receive(&mut buffer).expect("asked").expect("one");
+        assert_eq!(
+            (&buffer[..got.bytes], got.is_whole),
+            (&b"READY=1"[..], true)
+        );
+        let from = got.sender.expect("known");
+        assert_eq!(from.pid.unsigned_abs(), std::process::id());
+        assert_eq!(from.uid, nix::unistd::geteuid().as_raw());
+        assert!(from.is_there());
+        let got = socket.receive(&mut buffer).expect("asked").expect("one");
+        assert_eq!((got.bytes, got.is_whole), (8, false));
+    }
+
+    #[test]
+    fn names_differ_and_are_what_the_variable_says() {
+        let [one, two] = [NotifySocket::new(), NotifySocket::new()].map(|made| made.expect("made"));
+        assert_ne!(one.name, two.name);
+        assert_eq!(one.address(), format!("@{}", one.name));
+    }
+
+    #[test]
+    fn a_socket_outlives_who_made_it() {
+        let socket = NotifySocket::new().expect("made");
+        let address = socket.address();
+        sender(&socket).send(b"before").expect("sent");
+        let socket = NotifySocket::adopt(socket.fd).expect("adopted");
+        assert_eq!(socket.address(), address);
+        let mut buffer = [0; 8];
+        let got = socket.receive(&mut buffer).expect("asked").expect("one");
+        assert_eq!(&buffer[..got.bytes], b"before");
+        assert!(got.sender.is_some());
+        assert!(NotifySocket::adopt(io::pipe().expect("a pipe").0.into()).is_err());
+        let nameless = UnixDatagram::unbound().expect("a socket");
+        assert!(NotifySocket::adopt(nameless.into()).is_err());
+    }
+
+    #[test]
+    fn descriptors_that_come_along_are_closed_at_once() {
+        let socket = NotifySocket::new().expect("made");
+        let us = sender(&socket);
+        let (mut reader, writer) = io::pipe().expect("a pipe");
+        let many = vec![writer.as_raw_fd(); 253];
+        let rights = [ControlMessage::ScmRights(&many)];
+        let text = [IoSlice::new(b"BARRIER=1")];
+        sendmsg::<()>(us.as_raw_fd(), &text, &rights, MsgFlags::empty(), None).expect("sent");
+        drop(writer);
+        let mut buffer = [0; 64];
+        socket.receive(&mut buffer).expect("asked").expect("one");
+        // The end is there only if nobody holds the other end any more.
+        assert_eq!(reader.read(&mut [0]).expect("read"), 0);
+    }
+
+    #[test]
+    fn a_sender_that_is_gone_is_told_from_one_that_is_there() {
+        let socket = NotifySocket::new().expect("made");
+        let address = socket.address();
+        let script = format!(
+            "import socket; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'x', '\\0{}')",
+            address.trim_start_matches('@')
+        );
+        let ended = std::process::Command::new("python3")
+            .args(["-c", &script])
+            .status();
+        let Ok(status) = ended else {
+            eprintln!("skipped: there is no python3");
+            return;
+        };
+        assert!(status.success());
+        let mut buffer = [0; 8];
+        let got = socket.receive(&mut buffer).expect("asked").expect("one");
+        let from = got.sender.expect("known");
+        assert_ne!(from.pid.unsigned_abs(), std::process::id());
+        match from.handle {
+            Handle::None => eprintln!("skipped: this kernel has no SO_PASSPIDFD"),
+            Handle::Gone | Handle::Pidfd(_) => assert!(!from.is_there()),
+        }
+    }
+}

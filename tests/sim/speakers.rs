@@ -1,0 +1,237 @@
+//! Processes that tell of themselves: the laws about readiness, signs of life and more time, seen from outside.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use supervisord::config::spec::ProcessSpec;
+use supervisord::core::{Action, Announced, Beat, Ignored, Input, Notice};
+use supervisord::domain::{EventKind, Life, ProcessState, Signal};
+
+use crate::chance::Chance;
+
+const SECOND: u64 = 1_000_000_000;
+/// What a process may ask for beyond what is configured.
+const EXTENSION: u64 = 3600 * SECOND;
+const NEVER: u64 = u64::MAX;
+
+/// One life that tells of itself, and what it may count on. Times are nanoseconds.
+#[derive(Debug)]
+struct Speaker {
+    spec: Arc<ProcessSpec>,
+    state: ProcessState,
+    up: bool,
+    interval: u64,
+    is_ending: bool,
+    ready_by: u64,
+    beat_by: u64,
+    kill_by: u64,
+    extend_until: u64,
+    /// It was sent a signal for what it has not done.
+    failed: bool,
+    killed: bool,
+}
+
+impl Speaker {
+    fn new(spec: &Arc<ProcessSpec>) -> Self {
+        Self {
+            spec: Arc::clone(spec),
+            state: ProcessState::Starting,
+            up: false,
+            interval: nanos(spec.notify.watchdog.0),
+            is_ending: false,
+            ready_by: NEVER,
+            beat_by: NEVER,
+            kill_by: NEVER,
+            extend_until: 0,
+            failed: false,
+            killed: false,
+        }
+    }
+
+    fn wind(&mut self, at: u64) {
+        self.beat_by = if self.interval == 0 || self.is_ending {
+            NEVER
+        } else {
+            at.saturating_add(self.interval)
+        };
+    }
+
+    fn begin_to_stop(&mut self, at: u64) {
+        self.kill_by = at + nanos(self.spec.stopwaitsecs.0);
+        self.extend_until = self.kill_by + EXTENSION;
+    }
+
+    fn hear(&mut self, at: u64, notice: &Notice) {
+        if let Some(usec) = notice.watchdog_usec {
+            self.interval = usec.saturating_mul(1000);
+        }
+        if let Some(announced) = notice.announced {
+            self.is_ending = announced == Announced::Stopping;
+        }
+        if notice.beat == Some(Beat::Alive) || notice.watchdog_usec.is_some() || self.is_ending {
+            self.wind(at);
+        }
+        if let Some(usec) = notice.extend_usec {
+            let until = at
+                .saturating_add(usec.saturating_mul(1000))
+                .min(self.extend_until);
+            match self.state {
+                ProcessState::Starting => self.ready_by = self.ready_by.max(until),
+                ProcessState::Stopping if !self.killed => self.kill_by = self.kill_by.max(until),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn nanos(seconds: i64) -> u64 {
+    u64::try_from(seconds).unwrap_or(0) * SECOND
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Speakers {
+    lives: BTreeMap<Life, Speaker>,
+}
+
+impl Speakers {
+    /// Before the actions that came of it.
+    pub(crate) fn hear(&mut self, at: u64, input: &Input) {
+        match input {
+            Input::Spawned { life, .. } => {
+                if let Some(speaker) = self.lives.get_mut(life) {
+                    speaker.up = true;
+                    if speaker.state == ProcessState::Stopping {
+                        speaker.begin_to_stop(at);
+                    } else if speaker.spec.notify.ready_timeout.0 > 0 {
+                        speaker.ready_by = at + nanos(speaker.spec.notify.ready_timeout.0);
+                        speaker.extend_until = speaker.ready_by + EXTENSION;
+                    } else {
+                        speaker.extend_until = NEVER;
+                    }
+                }
+            }
+            Input::Exited { life, .. } | Input::SpawnFailed { life, .. } => {
+                self.lives.remove(life);
+            }
+            Input::Notified(life, notice) => {
+                if let Some(speaker) = self.lives.get_mut(life).filter(|speaker| speaker.up) {
+                    speaker.hear(at, notice);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn note(&mut self, at: u64, action: &Action, input: &Input) {
+        match action {
+            Action::Resolve(life, spec) => {
+                // A life that was called off, or one that nobody knows any more.
+                self.lives.retain(|other, speaker| {
+                    let is_named =
+                        speaker.spec.name == spec.name && speaker.spec.group == spec.group;
+                    other.slot != life.slot && !is_named
+                });
+                if spec.notify.tells_ready() {
+                    self.lives.insert(*life, Speaker::new(spec));
+                }
+            }
+            Action::Publish(event) => {
+                let EventKind::ProcessState { to, .. } = &event.kind else {
+                    return;
+                };
+                let named = |speaker: &Speaker| {
+                    Some(&speaker.spec.name) == event.process.as_ref()
+                        && Some(&speaker.spec.group) == event.group.as_ref()
+                };
+                let Some((life, speaker)) =
+                    self.lives.iter_mut().find(|(_, speaker)| named(speaker))
+                else {
+                    return;
+                };
+                speaker.state = *to;
+                match to {
+                    ProcessState::Running => {
+                        assert!(
+                            matches!(input, Input::Notified(whose, notice) if whose == life && notice.announced == Some(Announced::Ready)),
+                            "{life:?} is RUNNING and has not said that it is ready: {input:?}"
+                        );
+                        speaker.wind(at);
+                    }
+                    ProcessState::Stopping => speaker.begin_to_stop(at),
+                    _ => {}
+                }
+            }
+            Action::Signal { life, signal, .. } => self.signal(at, *life, *signal, input),
+            _ => {}
+        }
+    }
+
+    fn signal(&mut self, at: u64, life: Life, signal: Signal, input: &Input) {
+        let Some(speaker) = self.lives.get_mut(&life) else {
+            return;
+        };
+        if matches!(input, Input::Asked { .. }) && speaker.state != ProcessState::Stopping {
+            // A client's.
+            return;
+        }
+        let is_heeded = matches!(input, Input::Heeded(whose) if *whose == life);
+        if signal == Signal::ABRT {
+            let wished = matches!(input, Input::Notified(whose, notice) if *whose == life && notice.beat == Some(Beat::Trigger));
+            let late = is_heeded
+                && speaker.state == ProcessState::Running
+                && speaker.interval > 0
+                && at >= speaker.beat_by;
+            assert!(
+                wished || late,
+                "{life:?} is ended by a watchdog that it has fed: {at} {speaker:?}"
+            );
+            speaker.failed = true;
+        } else if speaker.state == ProcessState::Starting && is_heeded {
+            assert!(
+                at >= speaker.ready_by,
+                "{life:?} has time left to be ready: {at} {speaker:?}"
+            );
+            speaker.failed = true;
+        } else if signal == Signal::KILL && speaker.state == ProcessState::Stopping && is_heeded {
+            assert!(
+                at >= speaker.kill_by,
+                "{life:?} has time left to stop: {at} {speaker:?}"
+            );
+            speaker.killed = true;
+        }
+    }
+
+    /// Once the shell has read everything, what is due is done.
+    pub(crate) fn after(&self, at: u64, input: &Input) {
+        let Input::Heeded(life) = input else { return };
+        let Some(speaker) = self.lives.get(life) else {
+            return;
+        };
+        let is_done = match speaker.state {
+            ProcessState::Starting => at < speaker.ready_by || speaker.failed,
+            ProcessState::Running => at < speaker.beat_by || speaker.failed,
+            ProcessState::Stopping => at < speaker.kill_by || speaker.killed,
+            _ => true,
+        };
+        assert!(is_done, "{life:?} is let off: {at} {speaker:?}");
+    }
+}
+
+/// What a process may say, well or badly.
+pub(crate) fn notice(chance: &mut Chance) -> Notice {
+    let mut notice = Notice::default();
+    match chance.below(40) {
+        0..=2 => notice.announced = Some(Announced::Ready),
+        3 => notice.announced = Some(Announced::Reloading),
+        4 if chance.one_in(4) => notice.announced = Some(Announced::Stopping),
+        5..=7 => notice.status = Some("s".to_owned()),
+        8 => notice.watchdog_usec = Some(chance.pick(&[0, 1, 700_000, u64::MAX])),
+        9..=11 => {
+            notice.extend_usec = Some(chance.pick(&[0, 1, 2_000_000, u64::MAX]));
+        }
+        12 => notice.ignored = vec![Ignored::MainPid, Ignored::Unknown],
+        13 if chance.one_in(4) => notice.beat = Some(Beat::Trigger),
+        _ => notice.beat = Some(Beat::Alive),
+    }
+    notice
+}

@@ -26,6 +26,8 @@ pub mod adr {
     pub mod adr_0011_journal_sender {}
     #[doc = include_str!("adr/0012-rights-of-programs.md")]
     pub mod adr_0012_rights_of_programs {}
+    #[doc = include_str!("adr/0013-keeper.md")]
+    pub mod adr_0013_keeper {}
     #[doc = include_str!("adr/0015-programs-tell-of-themselves.md")]
     pub mod adr_0015_programs_tell_of_themselves {}
 }

@@ -404,7 +404,7 @@ fn written_in(mark: LogMark, path: &Path, data: &[u8]) -> Result<Option<usize>, 
     // Compared, not only counted: if somebody else has written to the file meanwhile, rather twice than not at all.
     let mut found = vec![0; there];
     file.read_exact_at(&mut found, mark.length)
-        .map_err(|error| Errno::from(error))?;
+        .map_err(Errno::from)?;
     Ok(Some(
         found
             .iter()

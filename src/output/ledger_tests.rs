@@ -372,7 +372,8 @@ fn the_log_is_known_again_and_asked_what_it_has() {
         file.write_all(text).expect("room");
     };
     let backup = |path: &Path| PathBuf::from(format!("{}.1", path.display()));
-    let cases: [(&str, &dyn Fn(&Path), usize); 8] = [
+    type Case<'a> = (&'a str, &'a dyn Fn(&Path), usize);
+    let cases: [Case<'_>; 8] = [
         ("as it was", &|_| (), 0),
         ("partly", &|path| append(path, &data[..4]), 4),
         ("wholly", &|path| append(path, data), 19),

@@ -48,7 +48,9 @@ impl Bench {
             strip_ansi: false,
             vault: None,
             // Some of the tests with it and some without, always the same ones.
-            ledger: (what.len() % 2 == 0)
+            ledger: what
+                .len()
+                .is_multiple_of(2)
                 .then(|| SharedBuffer::new("ledger", LEDGER_BYTES).expect("made")),
         };
         let output = start(options, move |report| match report {

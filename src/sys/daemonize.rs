@@ -96,9 +96,12 @@ pub fn adopt_streams(numbers: [RawFd; 2]) -> io::Result<(OwnedFd, OwnedFd)> {
         return Err(io::Error::from_raw_os_error(libc::EBUSY));
     }
     let mut copies = [0; 2];
-    for (stream, copy) in copies.iter_mut().enumerate() {
+    for (stream, copy) in [libc::STDIN_FILENO, libc::STDOUT_FILENO]
+        .into_iter()
+        .zip(&mut copies)
+    {
         // SAFETY: no memory is involved. The copy is above both numbers, so that neither is in the way of the other.
-        *copy = unsafe { libc::fcntl(stream as RawFd, libc::F_DUPFD_CLOEXEC, second + 1) };
+        *copy = unsafe { libc::fcntl(stream, libc::F_DUPFD_CLOEXEC, second + 1) };
         if *copy == -1 {
             return Err(io::Error::last_os_error());
         }
@@ -205,6 +208,9 @@ mod tests {
                 }
             }
             File::from(second).write_all(text.as_bytes()).expect("room");
+            // Not through values of the harness, which own descriptors that are closed now.
+            // SAFETY: ends the fork, as its caller would.
+            unsafe { libc::_exit(0) };
         });
         let mut text = String::new();
         io::Read::read_to_string(&mut reader, &mut text).expect("read");

@@ -145,7 +145,7 @@ pub fn receive_packet(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option
         let data = unsafe { libc::CMSG_DATA(next) };
         // SAFETY: no memory is involved.
         let empty = unsafe { libc::CMSG_LEN(0) } as usize;
-        let bytes = (message.cmsg_len as usize).saturating_sub(empty);
+        let bytes = message.cmsg_len.saturating_sub(empty);
         match (message.cmsg_level, message.cmsg_type) {
             (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
                 for place in 0..bytes / size_of::<RawFd>() {

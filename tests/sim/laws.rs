@@ -181,7 +181,7 @@ impl Laws {
         if let Some(deadline) = fleet.next_deadline() {
             assert!(deadline > now.mono, "a deadline is in the past");
         }
-        self.speakers.after(now.mono.0, input);
+        self.speakers.after(now.mono.0, input, actions);
         self.deadlines(now, input);
     }
 
@@ -530,7 +530,10 @@ fn is_left(fault: &Fault) -> bool {
 
 /// Refused from the start.
 fn is_refused(fault: &Fault) -> bool {
-    fault.extra.as_deref() == Some("not permitted")
+    fault
+        .extra
+        .as_ref()
+        .is_some_and(|text| text.starts_with("not permitted"))
 }
 
 fn legal(from: ProcessState, to: ProcessState) -> bool {

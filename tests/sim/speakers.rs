@@ -28,6 +28,8 @@ struct Speaker {
     extend_until: u64,
     /// It was sent a signal for what it has not done.
     failed: bool,
+    /// The stop signal is out, which may be SIGKILL itself.
+    stop_sent: bool,
     killed: bool,
 }
 
@@ -44,6 +46,7 @@ impl Speaker {
             kill_by: NEVER,
             extend_until: 0,
             failed: false,
+            stop_sent: false,
             killed: false,
         }
     }
@@ -174,6 +177,11 @@ impl Speakers {
             // A client's.
             return;
         }
+        let stops = speaker.state == ProcessState::Stopping && signal == speaker.spec.stopsignal;
+        if stops && !speaker.stop_sent {
+            speaker.stop_sent = true;
+            return;
+        }
         let is_heeded = matches!(input, Input::Heeded(whose) if *whose == life);
         if signal == Signal::ABRT {
             let wished = matches!(input, Input::Notified(whose, notice) if *whose == life && notice.beat == Some(Beat::Trigger));
@@ -201,12 +209,15 @@ impl Speakers {
         }
     }
 
-    /// Once the shell has read everything, what is due is done.
-    pub(crate) fn after(&self, at: u64, input: &Input) {
+    /// Once the shell has read everything, what is due is done; unless what is due now began only now.
+    pub(crate) fn after(&self, at: u64, input: &Input, actions: &[Action]) {
         let Input::Heeded(life) = input else { return };
         let Some(speaker) = self.lives.get(life) else {
             return;
         };
+        if actions.contains(&Action::Heed(*life)) {
+            return;
+        }
         let is_done = match speaker.state {
             ProcessState::Starting => at < speaker.ready_by || speaker.failed,
             ProcessState::Running => at < speaker.beat_by || speaker.failed,

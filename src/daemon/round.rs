@@ -307,7 +307,8 @@ fn open_anew(
         let count = recovery.handover.legacy.count();
         activity.write(sys::now().wall, &Line::Recovered { count, how });
         let unsettled = recovery.unsettled;
-        let (mut fleet, inherited, sockets) = taken_over(recovery.handover, Successor::Daemon);
+        let (mut fleet, mut inherited, sockets) = taken_over(recovery.handover, Successor::Daemon);
+        inherited.unsettled = unsettled;
         fleet.identify(own_pid(), daemon_log(spec));
         return Ok(Opened {
             servers,
@@ -315,10 +316,7 @@ fn open_anew(
             pidfile,
             lasting,
             fleet,
-            inherited: Some(Inherited {
-                unsettled,
-                ..inherited
-            }),
+            inherited: Some(inherited),
             sockets,
             ledger,
         });

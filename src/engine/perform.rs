@@ -34,9 +34,9 @@ impl Engine {
                 logs,
                 listener,
             } => self.adopt(
-                |remains, inherited| Adoption {
-                    listener,
-                    ..Adoption::new((life, pid), spec, logs, remains, inherited)
+                |remains, inherited| {
+                    let adoption = Adoption::new((life, pid), spec, logs, remains, inherited);
+                    adoption.of_listener(listener)
                 },
                 life,
                 hands,

@@ -80,12 +80,18 @@ pub struct Adoption {
     /// Bytes of it that were under way when the predecessor was killed.
     pub unsettled: Vec<Unsettled>,
     /// For a listener: where it stands as far as is known, if nothing was written down.
-    pub listener: Option<ListenerState>,
+    pub(super) listener: Option<ListenerState>,
     pub(super) stdin: Option<OwnedFd>,
     pub(super) pipes: [Option<OwnedFd>; 2],
 }
 
 impl Adoption {
+    /// The same of a listener that stands there as far as the core knows.
+    #[must_use]
+    pub fn of_listener(self, listener: Option<ListenerState>) -> Self {
+        Self { listener, ..self }
+    }
+
     /// Nothing is left of it.
     #[must_use]
     pub fn is_empty(&self) -> bool {

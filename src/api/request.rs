@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Fault;
 use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{
-    Channel, Ending, GroupName, Level, Namespec, ProcessName, ProcessState, SupervisorState,
+    Causes,    Channel, Ending, GroupName, Level, Namespec, ProcessName, ProcessState, SupervisorState,
 };
 
 /// Whom a request concerns.
@@ -229,6 +229,8 @@ pub struct ProcessView {
     pub restarts: u64,
     /// How the last attempt to run it ended; none: none has yet.
     pub ending: Option<Ending>,
+    /// What of its limits it met in its last life.
+    pub causes: Causes,
     /// For an event listener: events that had to give way in the buffer of its pool since that was added.
     pub events_discarded: u64,
     /// The kernel's number; 0: not running.

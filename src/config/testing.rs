@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::spec::{AutoRestart, Confinement, LogSpec, LogTarget, ProcessKind, ProcessSpec};
+use super::spec::{
+    AutoRestart, Confinement, LogSpec, LogTarget, ProcessKind, ProcessSpec, Resources,
+};
 use crate::domain::{Bytes, GroupName, ProcessName, Seconds, Signal};
 
 /// A stream without anything but this target.
@@ -45,5 +47,6 @@ pub(crate) fn program(group: &str, name: &str) -> ProcessSpec {
         kind: ProcessKind::Program,
         restart_floor: Seconds(1),
         confinement: Confinement::none(),
+        resources: Resources::none(),
     }
 }

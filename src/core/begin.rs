@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Action;
 use super::process::{Moment, Process, Trouble};
 use super::stage::Stage;
-use crate::domain::{Ending, Life, Line, Seconds, SpawnError, Tick};
+use crate::domain::{Causes, Ending, Life, Line, Seconds, SpawnError, Tick};
 
 impl Process {
     /// Begins an attempt. Only from a stage in which nothing lives and the shell owes nothing.
@@ -30,6 +30,8 @@ impl Process {
         };
         self.run.trouble = None;
         self.run.exit_status = 0;
+        self.run.causes = Causes::NONE;
+        self.run.relimit = false;
         self.run.start = moment.now.wall.secs();
         self.run.spawned_at = moment.now.mono;
         self.enter(Stage::Resolving(life), 0, false, moment);
@@ -136,6 +138,11 @@ impl Process {
             },
         );
         moment.out.push(Action::Read(life, pid));
+        if std::mem::take(&mut self.run.relimit) {
+            moment
+                .out
+                .push(Action::Limit(life, Arc::clone(&self.spec.resources)));
+        }
     }
 
     pub(super) fn promote(&mut self, life: Life, pid: i32, moment: &mut Moment<'_>) {

@@ -39,6 +39,7 @@ impl Process {
                 pid,
                 status,
                 was: Was::TooQuick | Was::Unpromoted | Was::Running,
+                rite,
                 drain_by,
             } => {
                 // It is reaped: its number may belong to somebody else. It only has to be told as stopped.
@@ -47,6 +48,7 @@ impl Process {
                     pid,
                     status,
                     was: Was::Stopping,
+                    rite,
                     drain_by,
                 };
                 self.enter(to, pid, false, moment);

@@ -12,6 +12,7 @@ mod fleet;
 mod group;
 mod halt;
 mod input;
+mod limits;
 mod listener;
 mod pool;
 mod process;

@@ -7,6 +7,7 @@ use super::fatal::Fatal;
 use super::machine::Machine;
 use super::pidfile::Pidfile;
 use super::reload::{compose, reload};
+use crate::cgroup::Lodging;
 use crate::config::options::DaemonOptions;
 use crate::config::spec::{Config, DaemonSpec};
 use crate::control::{ControlHandle, EventFeed};
@@ -36,6 +37,8 @@ struct Lasting {
     daemonized: bool,
     /// The number of the next event, which goes on counting.
     event_serial: u64,
+    /// Where the cgroups of programs are.
+    lodging: Lodging,
     /// Tells the service manager; none before the daemon is in the background.
     notifier: Option<Notifier>,
 }
@@ -65,8 +68,12 @@ pub(super) fn all(
     loop {
         match one(&config, options, machine, &passed, &mut lasting)? {
             None => {
-                if let Some(notifier) = lasting.and_then(|lasting| lasting.notifier) {
-                    notifier.finish();
+                if let Some(lasting) = lasting {
+                    // Last of all: with what holds it, the place of the programs goes.
+                    lasting.lodging.leave();
+                    if let Some(notifier) = lasting.notifier {
+                        notifier.finish();
+                    }
                 }
                 return Ok(ExitCode::SUCCESS);
             }
@@ -93,6 +100,7 @@ fn one(
         limits,
         daemonized,
         event_serial,
+        lodging,
         notifier,
     } = match lasting.take() {
         Some(lasting) => lasting,
@@ -106,6 +114,7 @@ fn one(
                 limits,
                 daemonized: false,
                 event_serial: 0,
+                lodging: Lodging::default(),
                 notifier: None,
             }
         }
@@ -160,6 +169,7 @@ fn one(
     if !spec.nodaemon && !daemonized {
         daemonize(spec, &mut activity)?;
     }
+    lodging.find(config, &mut |line| activity.write(sys::now().wall, &line));
     let pid = i32::try_from(std::process::id()).unwrap_or(0);
     let pidfile = match Pidfile::write(&spec.pidfile, pid) {
         Ok(pidfile) => {
@@ -217,6 +227,7 @@ fn one(
     let log = output.clone();
     let spawn = spawn::start(
         base,
+        lodging.clone(),
         move |done| answers.spawn(done),
         move |line| log.log(line),
     )
@@ -249,6 +260,7 @@ fn one(
         limits,
         daemonized: daemonized || !spec.nodaemon,
         event_serial: ended.event_serial,
+        lodging,
         notifier: Some(ended.notifier),
     });
     match ended.outcome {

@@ -15,7 +15,7 @@ use crate::config::options::{self, DaemonOptions};
 use crate::config::spec::Config;
 use crate::config::{self, ConfigErrors, render, search};
 use crate::domain::VERSION;
-use crate::{pidproxy, sys};
+use crate::{cgroup, pidproxy, sys};
 
 /// Runs the daemon, or whatever else `args` (with argv\[0\]) ask for.
 #[must_use]
@@ -26,6 +26,7 @@ pub fn run(args: &[String]) -> ExitCode {
         Some("echo_supervisord_conf") => return print(&render::sample()),
         // Its command's words need not be UTF-8.
         Some("pidproxy") => return pidproxy::run(&std::env::args_os().collect::<Vec<_>>()),
+        Some(cgroup::HOLD_NAME) => return cgroup::hold(),
         _ => {}
     }
     let machine = match Machine::new() {

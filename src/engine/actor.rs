@@ -14,6 +14,7 @@ use super::inbox::{Answer, Asked, Inbox, InboxSender, Message};
 use super::loader::{Compose, Load, Loader};
 use super::systemd::{Notifier, Systemd};
 use crate::api::Ticket;
+use crate::cgroup::{CgroupHandle, Seat};
 use crate::config::spec::{Config, ReadyWhen};
 use crate::core::{Actions, DaemonSignal, Fleet, Input, Outcome};
 use crate::domain::{Errno, ExitStatus, Life, Line, Signal};
@@ -77,6 +78,10 @@ pub struct Engine {
     pub(super) plans: HashMap<Life, Box<Plan>>,
     /// Between Prepared and Spawn.
     pub(super) ends: HashMap<Life, ChildEnds>,
+    /// From Spawned until the process has ended: its cgroup.
+    pub(super) seats: HashMap<Life, Arc<Seat>>,
+    /// Looks after cgroups; none before there is one.
+    pub(super) cgroups: Option<CgroupHandle>,
     /// Spawn jobs without an answer: while there are any, a child that is not known may be ours.
     pub(super) spawning: BTreeSet<Life>,
     /// Strangers may be waiting to be reaped.
@@ -133,6 +138,8 @@ impl Engine {
             unwatched: Vec::new(),
             plans: HashMap::new(),
             ends: HashMap::new(),
+            seats: HashMap::new(),
+            cgroups: None,
             spawning: BTreeSet::new(),
             strangers: true,
             tickets: HashMap::new(),
@@ -255,6 +262,9 @@ impl Engine {
                 Message::Asked(asked) => self.ask(asked, hands),
                 Message::Output(report) => self.reported(report, hands),
                 Message::Spawn(done) => self.spawn_answered(done, hands),
+                Message::Emptied(life, causes) => {
+                    self.feed(Input::Emptied { life, causes }, hands);
+                }
                 Message::Loaded(reason, result) => {
                     self.loader.ended(&self.sender);
                     if let Ok(config) = &result {
@@ -344,8 +354,11 @@ impl Engine {
             }
             Done::Checked(ticket, result) => Input::Checked { ticket, result },
             Done::SocketsTried(ticket, result) => Input::SocketsTried { ticket, result },
-            Done::Spawned(life, pid, pidfd) => {
+            Done::Spawned(life, pid, pidfd, seat) => {
                 self.spawning.remove(&life);
+                if let Some(seat) = seat {
+                    self.seats.insert(life, Arc::new(seat));
+                }
                 self.watch(life, pid, pidfd);
                 Input::Spawned { life, pid }
             }

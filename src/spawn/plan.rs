@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::bounds::{bounds, ids};
 use super::command::{self, Command};
+use crate::cgroup;
 use crate::config::spec::ProcessSpec;
 use crate::domain::SpawnError;
 use crate::sys::{CStrings, Limit, NulByte, RawPlan, Resource};
@@ -112,6 +113,8 @@ impl std::fmt::Debug for Base {
 pub struct Plan {
     /// For messages.
     pub(super) name: String,
+    /// Of its cgroup.
+    pub(super) cgroup: String,
     pub(super) raw: RawPlan,
 }
 
@@ -144,6 +147,7 @@ impl Plan {
             .map(|path| c_string(path.as_os_str()));
         Ok(Self {
             name: spec.name.as_str().to_owned(),
+            cgroup: cgroup::name(&spec.group, &spec.name),
             raw: RawPlan {
                 path: c_string(path.as_os_str())?,
                 argv,

@@ -2,8 +2,10 @@
 
 mod accounts;
 mod capabilities;
+mod cgroup;
 mod child;
 mod clock;
+mod clone3;
 mod credentials;
 mod daemonize;
 mod ends;
@@ -24,12 +26,13 @@ mod socket;
 mod spawn;
 
 pub use accounts::{Account, account, own_groups};
+pub use cgroup::{Cgroup, Counters, Population};
 pub use clock::now;
 pub use credentials::{DropError, Peer, Standing, become_user, effective_uid, lookup, peer};
 pub use daemonize::{detach_stdio, ensure_stdio, into_background, new_session, set_umask};
 pub use ends::ChildEnds;
 pub use helper::{is_helper, output_of};
-pub use kernel::{TooOld, become_subreaper, check as check_kernel, random_seed, release, units};
+pub use kernel::{TooOld, become_subreaper, check as check_kernel, random_seed, name_thread, parent, release, units};
 pub use limits::{Limit, LimitTooLow, Resource, limit, raise_own_files, reach_minimum, set_limit};
 pub use memory::{give_back, keep_little};
 pub use passed::take_passed;

@@ -128,6 +128,7 @@ fn through_thread(path: &Path) -> Result<(), Box<dyn Error>> {
         kind: ProcessKind::Program,
         restart_floor: Seconds(1),
         confinement: supervisord::config::spec::Confinement::none(),
+        resources: supervisord::config::spec::Resources::none(),
     };
     let activity = Activity::open(Path::new("/dev/null"), Bytes(0), 0, Level::Info, false)?;
     let (sender, reports) = mpsc::channel();

@@ -9,7 +9,7 @@ use supervisord::core::{
     Action, Actions, DaemonSignal, Fleet, Identity, Input, LoadError, LoadReason, Outcome, Snapshot,
 };
 use supervisord::domain::{
-    Channel, Errno, ExitStatus, Level, Life, Namespec, Now, Said, Signal, SpawnError,
+    Causes, Channel, Errno, ExitStatus, Level, Life, Namespec, Now, Said, Signal, SpawnError,
     SupervisorState, Tick, Verdict, Wall,
 };
 
@@ -26,6 +26,7 @@ enum Thread {
     Spawn,
     Output,
     Loader,
+    Cgroups,
 }
 
 /// A process in the world.
@@ -43,7 +44,7 @@ pub(crate) struct World {
     coming: BTreeMap<(u64, u64), Input>,
     sequence: u64,
     /// When each thread is free again.
-    busy: [u64; 3],
+    busy: [u64; 4],
     alive: BTreeMap<Life, Alive>,
     /// Lives of the past, for inputs that come too late.
     past: Vec<Life>,
@@ -87,7 +88,7 @@ impl World {
             },
             coming: BTreeMap::new(),
             sequence: 0,
-            busy: [0; 3],
+            busy: [0; 4],
             alive: BTreeMap::new(),
             past: Vec::new(),
             next_ticket: 0,
@@ -248,6 +249,16 @@ impl World {
                     self.answer(Thread::Output, Input::Drained(life));
                 }
             }
+            Action::Empty { life, kill } => {
+                // Now and then what is left waits for a dead disk.
+                if !(kill && self.chance.one_in(50)) {
+                    let causes = Causes {
+                        pids_max: self.chance.one_in(10),
+                        ..Causes::NONE
+                    };
+                    self.answer(Thread::Cgroups, Input::Emptied { life, causes });
+                }
+            }
             Action::TrySockets(ticket, _) => {
                 let result = if fails { Err(error()) } else { Ok(()) };
                 self.answer(Thread::Spawn, Input::SocketsTried { ticket, result });
@@ -288,6 +299,7 @@ impl World {
             Action::Report(_)
             | Action::Keep(_)
             | Action::Release(_)
+            | Action::Limit(..)
             | Action::CreateLogs(_)
             | Action::ReopenLogs
             | Action::Log(_)

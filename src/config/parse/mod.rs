@@ -10,6 +10,7 @@ mod group;
 mod load;
 mod program;
 mod reader;
+mod resources;
 mod server;
 
 pub use compose::compose;

@@ -9,10 +9,11 @@ use super::super::key::SectionKind;
 use super::super::python::strip;
 use super::super::spec::{
     AutoRestart, Confinement, Environment, JournalSpec, LogSpec, LogTarget, NUMPROCS_MAX,
-    ProcessKind, ProcessSpec, ProgramSpec, RateLimit, UserRef,
+    ProcessKind, ProcessSpec, ProgramSpec, RateLimit, Resources, UserRef,
 };
 use super::super::value::{self, Logfile, Targets};
 use super::confinement::confinement;
+use super::resources::resources;
 use super::{At, Got, Reader};
 use crate::domain::{Bytes, Channel, GroupName, Line, ProcessName, Seconds, Signal};
 
@@ -33,6 +34,7 @@ struct Common {
     first: i64,
     restart_floor: Seconds,
     confinement: Arc<Confinement>,
+    resources: Arc<Resources>,
     journal_limits: [Option<RateLimit>; 2],
     capture: [Bytes; 2],
     events: [bool; 2],
@@ -216,6 +218,7 @@ fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
         first,
         restart_floor: Seconds(restart_floor.ok().unwrap_or_default()),
         confinement: confinement(reader, at, names).shared(),
+        resources: resources(reader, at, names).shared(),
         journal_limits,
         capture,
         events,
@@ -304,6 +307,7 @@ fn process(
         server_url: common.server_url.clone(),
         restart_floor: common.restart_floor,
         confinement: Arc::clone(&common.confinement),
+        resources: Arc::clone(&common.resources),
     }))
 }
 

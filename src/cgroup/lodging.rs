@@ -1,0 +1,166 @@
+//! Whether programs have cgroups, found out once: at the start of the daemon, or when the first program asks for it.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::home::{Home, Manager};
+use super::seat::{self, Seat};
+use crate::config::spec::{Config, Resources};
+use crate::domain::{Errno, Line};
+use crate::sys::Cgroup;
+
+/// The way to the cgroups of programs. Clones are the same; it lasts from round to round of the daemon. It is used by one
+/// thread at a time: before the spawn thread begins, by that, and after it has ended.
+#[derive(Debug, Clone, Default)]
+pub struct Lodging(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    home: Option<Arc<Home>>,
+    /// It was looked for on behalf of a program in need, so that looking again would find the same.
+    in_vain: bool,
+    /// What was told of programs whose limits are refused, so that a restart does not tell it again.
+    told: BTreeSet<(String, &'static str)>,
+}
+
+impl Lodging {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks for a place at the start of a round, and says what was found if it matters. Waits for the service manager,
+    /// for seconds at the most.
+    pub fn find(&self, config: &Config, log: &mut dyn FnMut(Line)) {
+        let mut state = self.state();
+        if state.home.is_some() {
+            return;
+        }
+        let processes = config.groups.iter().flat_map(|group| &group.processes);
+        let all: Vec<&Resources> = processes.map(|process| &*process.resources).collect();
+        look(&mut state, &all, log);
+    }
+
+    /// A cgroup for a process that is about to be spawned; none: there are none here, or it cannot be had, which was told
+    /// if the process needs it.
+    ///
+    /// # Errors
+    /// EAGAIN: the tree has a bound here.
+    pub fn seat(
+        &self,
+        name: &str,
+        resources: &Resources,
+        log: &mut dyn FnMut(Line),
+    ) -> io::Result<Option<(Seat, Cgroup)>> {
+        let mut state = self.state();
+        if state.home.is_none() && resources.is_some() && !state.in_vain {
+            look(&mut state, &[resources], log);
+        }
+        let Some(home) = state.home.clone() else {
+            return Ok(None);
+        };
+        let mut refused = Vec::new();
+        let result = seat::make(&home, name, resources, &mut refused);
+        for (setting, error) in refused {
+            if state.told.insert((name.to_owned(), setting.key)) {
+                log(seat::refusal(name, &setting, &error));
+            }
+        }
+        match result {
+            Ok(made) => Ok(Some(made)),
+            Err(error) if is_gone(&error) => {
+                let made = home.make_again();
+                let path = home.path.clone();
+                let again = made.and_then(|()| {
+                    log(Line::ScopeMadeAgain { path });
+                    seat::make(&home, name, resources, &mut Vec::new())
+                        .map_err(|error| error.to_string())
+                });
+                Ok(match again {
+                    Ok(made) => Some(made),
+                    Err(why) => {
+                        log(without(why, &resources.keys()));
+                        None
+                    }
+                })
+            }
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => Err(error),
+            Err(error) => {
+                log(Line::SpawnedOutside {
+                    name: name.to_owned(),
+                    error: Errno::from(&error),
+                });
+                Ok(None)
+            }
+        }
+    }
+
+    /// Ends what holds the place, when the daemon ends for good.
+    pub fn leave(&self) {
+        if let Some(home) = self.state().home.take() {
+            home.leave();
+        }
+    }
+}
+
+/// The cgroup that was opened, or the one it was to be made in, is there no more.
+#[must_use]
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
+}
+
+fn without(why: String, keys: &[&'static str]) -> Line {
+    if keys.is_empty() {
+        Line::NoCgroups { why }
+    } else {
+        let keys = keys.join(", ");
+        Line::NoCgroupsFor { why, keys }
+    }
+}
+
+fn look(state: &mut State, all: &[&Resources], log: &mut dyn FnMut(Line)) {
+    let mut keys: Vec<&'static str> = all.iter().flat_map(|one| one.keys()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let in_need = all.iter().any(|one| one.is_some());
+    let manager = Manager::found();
+    match Home::find(manager, in_need) {
+        Ok(home) => {
+            let path = format!("/{}", home.path);
+            let settings: Vec<_> = all.iter().flat_map(|one| one.settings()).collect();
+            let wanted = |setting: &&crate::config::resources::Setting| setting.value.is_some();
+            let mut controllers: Vec<_> = settings
+                .iter()
+                .filter(wanted)
+                .map(|setting| setting.controller)
+                .collect();
+            controllers.sort_unstable();
+            controllers.dedup();
+            let lacking = home.lacks(&controllers);
+            let mut mute: Vec<_> = settings
+                .iter()
+                .filter(wanted)
+                .filter(|setting| lacking.contains(&setting.controller))
+                .map(|setting| setting.key)
+                .collect();
+            mute.sort_unstable();
+            mute.dedup();
+            log(if mute.is_empty() {
+                Line::CgroupsAt { path }
+            } else {
+                Line::CgroupsWithout {
+                    path,
+                    missing: format!("without the controllers {}", lacking.join(", ")),
+                    keys: mute.join(", "),
+                }
+            });
+            state.home = Some(Arc::new(home));
+        }
+        // Nobody asked, and nobody would miss them.
+        Err(_) if !in_need && !manager.hears_us => {}
+        Err(why) => {
+            state.in_vain = in_need;
+            log(without(why, &keys));
+        }
+    }
+}

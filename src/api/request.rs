@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Fault;
 use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{
-    Causes,    Channel, Ending, GroupName, Level, Namespec, ProcessName, ProcessState, SupervisorState,
+    Causes, Channel, Ending, GroupName, Level, Namespec, ProcessName, ProcessState, SupervisorState,
 };
 
 /// Whom a request concerns.

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use zbus::connection::{Builder, Connection};
 use zbus::Variant;
+use zbus::connection::{Builder, Connection};
 
 use super::scope::Scope;
 
@@ -65,7 +65,10 @@ async fn ask(connection: &Connection, scope: &Scope, pid: i32) -> zbus::Result<A
     // Never BindsTo= or the propagation of stops: those act on a daemon that crashed, too. PartOf= with Before= lets the
     // programs be when the service restarts, and stops them, after it, when it stops.
     let properties: Vec<(&str, Variant<'_>)> = vec![
-        ("Description", format!("Programs of {}", scope.service).into()),
+        (
+            "Description",
+            format!("Programs of {}", scope.service).into(),
+        ),
         ("Slice", scope.slice.as_str().into()),
         ("Delegate", true.into()),
         ("PIDs", vec![pid.unsigned_abs()].into()),

@@ -116,14 +116,19 @@ impl Home {
 
     fn in_own(top: Cgroup, own: &str, has_limits: bool) -> io::Result<Self> {
         // Before an exec of ourselves we may have moved aside.
-        let moved = own.strip_suffix(OWN_LEAF).and_then(|own| own.strip_suffix('/'));
+        let moved = own
+            .strip_suffix(OWN_LEAF)
+            .and_then(|own| own.strip_suffix('/'));
         let (parent, first) = match moved {
             Some(base) => base.rsplit_once('/').unwrap_or(("", base)),
             None => (own, DIRECTORY),
         };
         let directory = top.open(parent)?;
         let numbered = (2..=DAEMONS_MAX).map(|number| format!("{DIRECTORY}.{number}"));
-        for name in [first.to_owned(), DIRECTORY.to_owned()].into_iter().chain(numbered) {
+        for name in [first.to_owned(), DIRECTORY.to_owned()]
+            .into_iter()
+            .chain(numbered)
+        {
             directory.make(&name)?;
             let lock = directory.open(&name)?;
             if !lock.lock()? {

@@ -147,7 +147,10 @@ mod tests {
             ),
             ("x.service", Some(("-.slice", "x-programs.scope"))),
             ("system.slice/x.service/inner", None),
-            ("user.slice/user-0.slice/user@0.service/app.slice/x.service", None),
+            (
+                "user.slice/user-0.slice/user@0.service/app.slice/x.service",
+                None,
+            ),
             ("user.slice/user-0.slice/session-1.scope", None),
             ("docker/x.service", None),
             ("", None),

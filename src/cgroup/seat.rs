@@ -50,13 +50,7 @@ pub(super) fn make(
 }
 
 /// Writes the limits; a new cgroup has the others as they should be.
-fn limit(
-    home: &Home,
-    cgroup: &Cgroup,
-    resources: &Resources,
-    is_new: bool,
-    refused: &mut Refused,
-) {
+fn limit(home: &Home, cgroup: &Cgroup, resources: &Resources, is_new: bool, refused: &mut Refused) {
     for setting in resources.settings() {
         let Some(value) = &setting.value else {
             if !is_new {

@@ -338,9 +338,9 @@ impl Key {
 
 use Kind::{
     Address, AutoRestart, Boolean, ByteLimit, ByteSize, Callable, Capabilities, CapabilityNames,
-    CpuMax, Directory, Environment, ExitCodes, Group, Groups, Integer, KillMode, Level, Limit, List,
-    Logfile, Memory, Name, Nice, NiceLimit, Octal, OomScore, Path, PidsMax, RateLimit, ReadyWhen,
-    Signal, Socket, Text, User, UserGroup, Weight,
+    CpuMax, Directory, Environment, ExitCodes, Group, Groups, Integer, KillMode, Level, Limit,
+    List, Logfile, Memory, Name, Nice, NiceLimit, Octal, OomScore, Path, PidsMax, RateLimit,
+    ReadyWhen, Signal, Socket, Text, User, UserGroup, Weight,
 };
 
 #[rustfmt::skip] // One row, one line.

@@ -152,11 +152,35 @@ impl Resources {
         let amount = |amount: &Option<Amount>| amount.map(|amount| amount.to_string());
         let weight = |weight: &Option<u16>| weight.map(|weight| weight.to_string());
         [
-            setting("memory_max", "memory", "memory.max", amount(memory_max), "max"),
-            setting("memory_high", "memory", "memory.high", amount(memory_high), "max"),
-            setting("cpu_max", "cpu", "cpu.max", cpu_max.map(|max| max.to_string()), "max 100000"),
+            setting(
+                "memory_max",
+                "memory",
+                "memory.max",
+                amount(memory_max),
+                "max",
+            ),
+            setting(
+                "memory_high",
+                "memory",
+                "memory.high",
+                amount(memory_high),
+                "max",
+            ),
+            setting(
+                "cpu_max",
+                "cpu",
+                "cpu.max",
+                cpu_max.map(|max| max.to_string()),
+                "max 100000",
+            ),
             setting("cpu_weight", "cpu", "cpu.weight", weight(cpu_weight), "100"),
-            setting("io_weight", "io", "io.weight", weight(io_weight).map(|weight| format!("default {weight}")), "default 100"),
+            setting(
+                "io_weight",
+                "io",
+                "io.weight",
+                weight(io_weight).map(|weight| format!("default {weight}")),
+                "default 100",
+            ),
             setting("pids_max", "pids", "pids.max", amount(pids_max), "max"),
         ]
     }
@@ -228,7 +252,10 @@ pub fn cpu_max(text: &str) -> Result<CpuMax, String> {
     }
     let mut words = trimmed.split_ascii_whitespace();
     let quota = match words.next().ok_or_else(refused)? {
-        word if ["max", "infinity"].iter().any(|max| word.eq_ignore_ascii_case(max)) => {
+        word if ["max", "infinity"]
+            .iter()
+            .any(|max| word.eq_ignore_ascii_case(max)) =>
+        {
             Amount(None)
         }
         digits => Amount(Some(
@@ -301,7 +328,10 @@ mod tests {
         }
         for text in ["", "0", "-1", "1.5G", "max", "50%", "infinite"] {
             let error = memory(text).expect_err(text);
-            assert_eq!(error, format!("invalid memory_max value {}", python_repr(text)));
+            assert_eq!(
+                error,
+                format!("invalid memory_max value {}", python_repr(text))
+            );
         }
         assert_eq!(pids_max("100"), Ok(Amount(Some(100))));
         assert_eq!(pids_max("infinity"), Ok(Amount(None)));
@@ -320,11 +350,24 @@ mod tests {
             ("max 50000", "max 50000"),
             (" 25000  50000 ", "25000 50000"),
         ] {
-            assert_eq!(cpu_max(text).map(|max| max.to_string()), Ok(words.to_owned()));
+            assert_eq!(
+                cpu_max(text).map(|max| max.to_string()),
+                Ok(words.to_owned())
+            );
         }
         for text in [
-            "", "%", "0%", "-5%", "1.5%", "50", "999 100000", "1000 999", "1000 1000001",
-            "1000 1000 1000", "1000001%", "50% 1000",
+            "",
+            "%",
+            "0%",
+            "-5%",
+            "1.5%",
+            "50",
+            "999 100000",
+            "1000 999",
+            "1000 1000001",
+            "1000 1000 1000",
+            "1000001%",
+            "50% 1000",
         ] {
             assert!(cpu_max(text).is_err(), "{text}");
         }
@@ -359,8 +402,15 @@ mod tests {
             ..Resources::default()
         };
         assert!(some.is_some());
-        assert_eq!(some.keys(), ["cpu_weight", "io_weight", "kill_mode=control-group"]);
-        let values: Vec<_> = some.settings().into_iter().filter_map(|one| one.value).collect();
+        assert_eq!(
+            some.keys(),
+            ["cpu_weight", "io_weight", "kill_mode=control-group"]
+        );
+        let values: Vec<_> = some
+            .settings()
+            .into_iter()
+            .filter_map(|one| one.value)
+            .collect();
         assert_eq!(values, ["50", "default 7"]);
     }
 }

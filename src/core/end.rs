@@ -123,41 +123,48 @@ impl Process {
         }
     }
 
-    fn told(&mut self, life: Life, pid: i32, status: ExitStatus, was: Was, moment: &mut Moment<'_>) {
-            match was {
-                Was::TooQuick => {
-                    self.run.exit_status = 0;
-                    self.run.trouble = Some(Trouble::TooQuick);
-                    self.back_off(moment);
-                    self.log_exit(status, false, moment);
-                    self.give_up_if_spent(moment);
-                }
-                Was::Unpromoted => {
-                    self.run.tries = 0;
-                    self.enter(Stage::Running { life, pid }, pid, false, moment);
-                    self.end(pid, status, moment);
-                }
-                Was::Running => self.end(pid, status, moment),
-                Was::Stopping => {
-                    self.run.exit_status = status.code();
-                    self.enter(Stage::Stopped, pid, false, moment);
-                    let name = self.spec.name.clone();
-                    Self::log(
-                        moment,
-                        if self.expects(status) {
-                            Line::StoppedExpected { name, status }
-                        } else {
-                            Line::StoppedUnexpected { name, status }
-                        },
-                    );
-                }
-                // Differs: the original fails an assertion here. UNKNOWN is never left, but the end is worth a line.
-                Was::Unknown => {
-                    self.run.exit_status = status.code();
-                    self.run.stage = Stage::Unknown { alive: None };
-                    self.log_exit(status, self.expects(status), moment);
-                }
+    fn told(
+        &mut self,
+        life: Life,
+        pid: i32,
+        status: ExitStatus,
+        was: Was,
+        moment: &mut Moment<'_>,
+    ) {
+        match was {
+            Was::TooQuick => {
+                self.run.exit_status = 0;
+                self.run.trouble = Some(Trouble::TooQuick);
+                self.back_off(moment);
+                self.log_exit(status, false, moment);
+                self.give_up_if_spent(moment);
             }
+            Was::Unpromoted => {
+                self.run.tries = 0;
+                self.enter(Stage::Running { life, pid }, pid, false, moment);
+                self.end(pid, status, moment);
+            }
+            Was::Running => self.end(pid, status, moment),
+            Was::Stopping => {
+                self.run.exit_status = status.code();
+                self.enter(Stage::Stopped, pid, false, moment);
+                let name = self.spec.name.clone();
+                Self::log(
+                    moment,
+                    if self.expects(status) {
+                        Line::StoppedExpected { name, status }
+                    } else {
+                        Line::StoppedUnexpected { name, status }
+                    },
+                );
+            }
+            // Differs: the original fails an assertion here. UNKNOWN is never left, but the end is worth a line.
+            Was::Unknown => {
+                self.run.exit_status = status.code();
+                self.run.stage = Stage::Unknown { alive: None };
+                self.log_exit(status, self.expects(status), moment);
+            }
+        }
     }
 
     fn expects(&self, status: ExitStatus) -> bool {

@@ -30,7 +30,13 @@ impl Fleet {
         let differs = |(active, read): (&Arc<ProcessSpec>, &Arc<ProcessSpec>)| {
             active.name == read.name && active.resources != read.resources
         };
-        if !group.spec.processes.iter().zip(&read.processes).any(differs) {
+        if !group
+            .spec
+            .processes
+            .iter()
+            .zip(&read.processes)
+            .any(differs)
+        {
             return;
         }
         let spec = Arc::make_mut(&mut group.spec);

@@ -14,7 +14,8 @@ use super::{Action, Actions};
 use crate::api::ProcessView;
 use crate::config::spec::{ProcessKind, ProcessSpec};
 use crate::domain::{
-    Causes, Ending, Event, EventKind, Life, Line, LogPaths, Now, ProcessState, Signal, SpawnError, Tick,
+    Causes, Ending, Event, EventKind, Life, Line, LogPaths, Now, ProcessState, Signal, SpawnError,
+    Tick,
 };
 
 /// One moment in which processes change: the clocks, the place for actions, and what the fleet lends.

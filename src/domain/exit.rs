@@ -79,7 +79,10 @@ impl Causes {
         [
             (self.oom_kill, ("oom_kill", "killed for want of memory")),
             (self.pids_max, ("pids_max", "hit pids_max")),
-            (self.memory_high, ("memory_high", "slowed down at memory_high")),
+            (
+                self.memory_high,
+                ("memory_high", "slowed down at memory_high"),
+            ),
         ]
         .into_iter()
         .filter_map(|(is, words)| is.then_some(words))

@@ -32,7 +32,10 @@ pub use credentials::{DropError, Peer, Standing, become_user, effective_uid, loo
 pub use daemonize::{detach_stdio, ensure_stdio, into_background, new_session, set_umask};
 pub use ends::ChildEnds;
 pub use helper::{is_helper, output_of};
-pub use kernel::{TooOld, become_subreaper, check as check_kernel, random_seed, name_thread, parent, release, units};
+pub use kernel::{
+    TooOld, become_subreaper, check as check_kernel, name_thread, parent, random_seed, release,
+    units,
+};
 pub use limits::{Limit, LimitTooLow, Resource, limit, raise_own_files, reach_minimum, set_limit};
 pub use memory::{give_back, keep_little};
 pub use passed::take_passed;

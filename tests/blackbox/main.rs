@@ -13,6 +13,7 @@ mod support;
 
 mod allow;
 mod bad;
+mod cgroups;
 mod churn;
 mod events;
 mod fcgi;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     trials.extend(sources::trials());
     trials.extend(live::trials());
     trials.extend(limits::trials());
+    trials.extend(cgroups::trials());
     trials.extend(manager::trials());
     support::runner::run(trials)
 }

@@ -128,7 +128,10 @@ impl Laws {
                 }
                 Action::Limit(life, _) => {
                     let lived = self.lives.get(life);
-                    assert!(lived.is_some_and(|lived| lived.up), "{life:?} is limited, but not up");
+                    assert!(
+                        lived.is_some_and(|lived| lived.up),
+                        "{life:?} is limited, but not up"
+                    );
                     self.seen.insert("Limit".to_owned());
                 }
                 Action::Spawn(life, _) => {
@@ -483,7 +486,8 @@ impl Laws {
                 .and_then(|lived| self.told.get(&lived.name))
                 .map(|told| told.state);
             assert!(
-                at < *since + self.patience(life) || matches!(state, None | Some(ProcessState::Unknown)),
+                at < *since + self.patience(life)
+                    || matches!(state, None | Some(ProcessState::Unknown)),
                 "the end of {life:?} is not told in time"
             );
         }

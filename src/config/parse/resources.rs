@@ -1,14 +1,14 @@
 //! The keys of what the cgroup of a process limits.
 
 use super::super::expand::Names;
-use super::super::resources::{self, Resources};
+use super::super::resources::{self, CpuMax, Resources};
 use super::{At, Reader};
 
 /// What one section says; whatever is wrong is left out, and reported.
 pub(super) fn resources(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Resources {
     let mut memory = |key| reader.value(at, key, names, resources::memory(key)).ok();
     let (memory_max, memory_high) = (memory("memory_max"), memory("memory_high"));
-    let cpu_max = reader.value(at, "cpu_max", names, resources::cpu_max).ok();
+    let cpu_max = cpu_max(reader, at, names);
     let mut weight = |key| reader.value(at, key, names, resources::weight).ok();
     let (cpu_weight, io_weight) = (weight("cpu_weight"), weight("io_weight"));
     let pids_max = reader
@@ -26,6 +26,25 @@ pub(super) fn resources(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> R
     }
 }
 
+/// A percentage is written as everybody writes it, although a single `%` begins an expansion elsewhere.
+fn cpu_max(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Option<CpuMax> {
+    let raw = reader.raw(at, "cpu_max").unwrap_or_default();
+    let is_percentage = raw
+        .trim_end()
+        .strip_suffix('%')
+        .is_some_and(|number| !number.contains('%'));
+    if !is_percentage {
+        return reader.value(at, "cpu_max", names, resources::cpu_max).ok();
+    }
+    match resources::cpu_max(&raw) {
+        Ok(max) => Some(max),
+        Err(sentence) => {
+            reader.fail(at, "cpu_max", sentence);
+            None
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -34,7 +53,7 @@ mod tests {
     use super::super::super::lookup::Fake;
     use super::super::super::options::DaemonOptions;
     use super::super::super::problem::ConfigErrors;
-    use super::super::super::spec::{Amount, Config, CpuMax, KillMode};
+    use super::super::super::spec::{Amount, Config, KillMode};
     use super::super::load;
     use super::*;
 
@@ -71,8 +90,26 @@ mod tests {
             };
             assert_eq!(*found(ALL), expected, "{section}");
             assert!(Arc::ptr_eq(&found(""), &Resources::none()));
-            assert!(Arc::ptr_eq(&found("kill_mode=process\n"), &Resources::none()));
+            assert!(Arc::ptr_eq(
+                &found("kill_mode=process\n"),
+                &Resources::none()
+            ));
         }
+    }
+
+    #[test]
+    fn a_percentage_needs_no_second_sign_and_may_come_from_the_environment() {
+        for text in ["150%", "150%%", "%(ENV_SHARE)s%%"] {
+            let config = read(&format!(
+                "environment=SHARE=150\n[program:a]\ncommand=a\ncpu_max={text}\n"
+            ));
+            let max = config.expect(text).groups[0].processes[0].resources.cpu_max;
+            assert_eq!(
+                max.map(|max| max.to_string()),
+                Some("150000 100000".to_owned())
+            );
+        }
+        assert!(read("[program:a]\ncommand=a\ncpu_max=0%\n").is_err());
     }
 
     #[test]
@@ -107,7 +144,11 @@ mod tests {
     fn errors_of_these_keys_come_all_at_once_and_after_supervisors() {
         let text = "[program:a]\ncommand=a\npids_max=0\nio_weight=0\ncpu_weight=x\nmemory_high=-1\nstartsecs=z\n";
         let errors = read(text).expect_err("bad");
-        assert!(errors.first.starts_with("invalid literal for int() with base 10: 'z'"));
+        assert!(
+            errors
+                .first
+                .starts_with("invalid literal for int() with base 10: 'z'")
+        );
         assert_eq!(errors.all.len(), 5);
     }
 

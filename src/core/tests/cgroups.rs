@@ -107,7 +107,10 @@ fn what_it_met_is_part_of_its_end() {
     );
     let view = bench.fleet.view(Bench::now(2000)).remove(0);
     assert_eq!(view.causes, OUT_OF_MEMORY);
-    assert_eq!(view.spawn_error, "Bad exit code 1, killed for want of memory");
+    assert_eq!(
+        view.spawn_error,
+        "Bad exit code 1, killed for want of memory"
+    );
     // The next life begins without.
     bench.ask(3000, super::bench::start("cat", false));
     assert!(bench.fleet.view(Bench::now(3000))[0].causes.is_none());
@@ -134,7 +137,10 @@ fn limits_change_while_it_runs() {
     let read = |bench: &mut Bench, ms, config| {
         let asked = bench.ask(ms, crate::api::Request::Reread);
         assert_eq!(asked.len(), 1, "{asked:?}");
-        let ticket = asked[0].split(['(', ')']).nth(2).and_then(|text| text.parse().ok());
+        let ticket = asked[0]
+            .split(['(', ')'])
+            .nth(2)
+            .and_then(|text| text.parse().ok());
         let reason = LoadReason::Reread(Ticket(ticket.expect("a number")));
         bench.give(
             ms,
@@ -157,7 +163,10 @@ fn limits_change_while_it_runs() {
     let lines = read(&mut bench, 40, specs(Some(6), "b"));
     assert_eq!(
         lines[1..],
-        ["limit 0.1".to_owned(), "INFO cat runs on with new limits".to_owned()]
+        [
+            "limit 0.1".to_owned(),
+            "INFO cat runs on with new limits".to_owned()
+        ]
     );
     assert!(lines[0].contains("dog"), "{lines:?}");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use zbus::Variant;
 use zbus::connection::{Builder, Connection};
+use zbus::message::{Flags, Message};
 
 use super::scope::Scope;
 
@@ -15,53 +16,50 @@ const PRIVATE: &str = "unix:path=/run/systemd/private";
 /// How long the scope's processes have from SIGTERM to SIGKILL if the daemon does not stop them. In microseconds.
 const STOP_MICROS: u64 = 5_000_000;
 
-/// What came of it.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// The job to make it is queued.
-    Queued,
-    /// There is one of this name.
-    Exists,
+/// The two ways to PID 1, the better one first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Its private socket. What it answers there cannot be read, for it calls itself by its well-known name as a sender,
+    /// which no message bus would do: nothing is asked back, and the scope itself is the answer.
+    Private,
+    /// The system bus.
+    Bus,
 }
 
-/// Asks for the scope with `pid` in it.
+/// A question on its way. It may be lost if this is dropped before the scope is there.
+#[derive(Debug)]
+pub(super) struct Asked {
+    _connection: Connection,
+    _runtime: tokio::runtime::Runtime,
+}
+
+/// Asks for the scope with `pid` in it. That there is one of its name is no error: who wants to know looks at the tree.
 ///
 /// # Errors
-/// Why there is none, for people.
+/// Why there will be none, for people.
 ///
 /// # Source
 /// org.freedesktop.systemd1(5), StartTransientUnit(); systemd.scope(5).
-pub(super) fn start_scope(scope: &Scope, pid: i32) -> Result<Asked, String> {
+pub(super) fn start_scope(way: Way, scope: &Scope, pid: i32) -> Result<Asked, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
-    let asked = runtime.block_on(async {
-        let asking = async {
-            let connection = connect().await?;
-            ask(&connection, scope, pid).await
-        };
-        match tokio::time::timeout(ANSWER_WAIT, asking).await {
-            Ok(result) => result.map_err(|error| error.to_string()),
-            Err(_) => Err(format!(
-                "the service manager did not answer within {} s",
-                ANSWER_WAIT.as_secs()
-            )),
-        }
-    });
-    // A connection that hangs must not hold us.
-    runtime.shutdown_background();
-    asked
-}
-
-async fn connect() -> zbus::Result<Connection> {
-    match Builder::address(PRIVATE).p2p().build().await {
-        Ok(connection) => Ok(connection),
-        Err(_) => Builder::system().build().await,
+    let asked = runtime.block_on(tokio::time::timeout(ANSWER_WAIT, ask(way, scope, pid)));
+    match asked {
+        Ok(Ok(connection)) => Ok(Asked {
+            _connection: connection,
+            _runtime: runtime,
+        }),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!(
+            "the service manager did not answer within {} s",
+            ANSWER_WAIT.as_secs()
+        )),
     }
 }
 
-async fn ask(connection: &Connection, scope: &Scope, pid: i32) -> zbus::Result<Asked> {
+async fn ask(way: Way, scope: &Scope, pid: i32) -> zbus::Result<Connection> {
     // Never BindsTo= or the propagation of stops: those act on a daemon that crashed, too. PartOf= with Before= lets the
     // programs be when the service restarts, and stops them, after it, when it stops.
     let properties: Vec<(&str, Variant<'_>)> = vec![
@@ -80,22 +78,34 @@ async fn ask(connection: &Connection, scope: &Scope, pid: i32) -> zbus::Result<A
         ("CollectMode", "inactive-or-failed".into()),
     ];
     let aux: Vec<(&str, Vec<(&str, Variant<'_>)>)> = Vec::new();
-    let reply = connection
-        .call_method(
-            Some("org.freedesktop.systemd1"),
-            "/org/freedesktop/systemd1",
-            Some("org.freedesktop.systemd1.Manager"),
-            "StartTransientUnit",
-            &(scope.name.as_str(), "fail", properties, aux),
-        )
-        .await;
-    match reply {
-        Ok(_) => Ok(Asked::Queued),
-        Err(zbus::Error::MethodError(name, ..))
-            if name.as_str() == "org.freedesktop.systemd1.UnitExists" =>
-        {
-            Ok(Asked::Exists)
+    let body = (scope.name.as_str(), "fail", properties, aux);
+    let (path, method) = ("/org/freedesktop/systemd1", "StartTransientUnit");
+    let interface = "org.freedesktop.systemd1.Manager";
+    match way {
+        Way::Private => {
+            let connection = Builder::address(PRIVATE).p2p().build().await?;
+            let message = Message::method_call(path, method)
+                .interface(interface)
+                .with_flags(Flags::NO_REPLY_EXPECTED)
+                .build(&body)?;
+            connection.send(&message).await?;
+            Ok(connection)
         }
-        Err(error) => Err(error),
+        Way::Bus => {
+            let connection = Builder::system().build().await?;
+            let manager = Some("org.freedesktop.systemd1");
+            let reply = connection
+                .call_method(manager, path, Some(interface), method, &body)
+                .await;
+            match reply {
+                Ok(_) => Ok(connection),
+                Err(zbus::Error::MethodError(name, ..))
+                    if name.as_str() == "org.freedesktop.systemd1.UnitExists" =>
+                {
+                    Ok(connection)
+                }
+                Err(error) => Err(error),
+            }
+        }
     }
 }

@@ -159,6 +159,38 @@ impl Home {
         self.top.open(&self.path)
     }
 
+    /// It is a scope beside our service, and outlives us.
+    pub(super) const fn is_scope(&self) -> bool {
+        matches!(self.kind, Kind::Scope(_))
+    }
+
+    /// The names of the programs' cgroups with processes in them that are not `known`.
+    pub(super) fn populated(&self, known: &dyn Fn(&str) -> bool) -> Vec<String> {
+        let Ok(home) = self.open() else {
+            return Vec::new();
+        };
+        let has_processes = |name: &String| {
+            let inside = home.open(name).and_then(|inside| inside.is_populated());
+            inside.unwrap_or(false)
+        };
+        let names = home.names().unwrap_or_default().into_iter();
+        names
+            .filter(|name| name != hold::DIRECTORY && name != OWN_LEAF && !known(name))
+            .filter(has_processes)
+            .collect()
+    }
+
+    /// Kills what is in these.
+    pub(super) fn kill(&self, names: &[String]) {
+        for name in names {
+            // What the kernel refuses is tried again.
+            let _ = self
+                .open()
+                .and_then(|home| home.open(name))
+                .and_then(|inside| inside.kill());
+        }
+    }
+
     /// Makes it again after it was gone: a scope goes with its last process.
     ///
     /// # Errors

@@ -3,12 +3,19 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use super::home::{Home, Manager};
 use super::seat::{self, Seat};
 use crate::config::spec::{Config, Resources};
 use crate::domain::{Errno, Line};
 use crate::sys::Cgroup;
+
+/// How long what is killed at the start may take to die.
+const CLEAR_WAIT: Duration = Duration::from_secs(10);
+/// How often it is looked at meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// The way to the cgroups of programs. Clones are the same; it lasts from round to round of the daemon. It is used by one
 /// thread at a time: before the spawn thread begins, by that, and after it has ended.
@@ -39,6 +46,35 @@ impl Lodging {
         let processes = config.groups.iter().flat_map(|group| &group.processes);
         let all: Vec<&Resources> = processes.map(|process| &*process.resources).collect();
         look(&mut state, &all, log);
+    }
+
+    /// Kills what a daemon before this one left in our scope, but for the cgroups of `known` processes, and waits for it:
+    /// whatever nobody knows would run twice otherwise. Where there is no scope nothing is done: there, left-overs live on
+    /// as they do with Supervisor.
+    pub fn clear(&self, known: impl Fn(&str) -> bool, log: &mut dyn FnMut(Line)) {
+        let home = self.state().home.clone();
+        let Some(home) = home.filter(|home| home.is_scope()) else {
+            return;
+        };
+        let path = format!("/{}", home.path);
+        let mut names = home.populated(&known);
+        if names.is_empty() {
+            return;
+        }
+        names.sort_unstable();
+        let told = names.join(", ");
+        let until = Instant::now() + CLEAR_WAIT;
+        while !names.is_empty() {
+            if Instant::now() >= until {
+                let names = names.join(", ");
+                log(Line::StraysStay { path, names });
+                return;
+            }
+            home.kill(&names);
+            sleep(LOOK_EVERY);
+            names = home.populated(&known);
+        }
+        log(Line::StraysKilled { path, names: told });
     }
 
     /// A cgroup for a process that is about to be spawned; none: there are none here, or it cannot be had, which was told

@@ -4,16 +4,16 @@ use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::bus::{self, Asked};
+use super::bus::{self, Way};
 use super::hold;
 use crate::sys::Cgroup;
 
-/// How long it may take until the scope is there.
-const MADE_WAIT: Duration = Duration::from_secs(10);
+/// How long it may take until the scope is there, on each way.
+const MADE_WAIT: Duration = Duration::from_secs(8);
 /// How often it is looked at meanwhile: PID 1 tells it by a signal that needs a subscription and a loop of its own.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// How long to wait before asking again while one of the same name is just going.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// How long to wait for it before asking again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The scope of the programs of one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,31 +82,45 @@ impl Scope {
     }
 
     fn make(&self, top: &Cgroup, pid: i32) -> Result<Cgroup, String> {
-        let until = Instant::now() + MADE_WAIT;
-        // One of this name may still be on its way out.
-        while bus::start_scope(self, pid)? == Asked::Exists {
-            if Instant::now() >= until {
-                return Err(format!("{} is there, but nothing is in it", self.name));
-            }
-            sleep(ASK_AGAIN);
-        }
-        loop {
-            let made = top.open(&self.path);
-            if let Ok(scope) = made
-                && scope.pids().is_ok_and(|pids| pids.contains(&pid))
-            {
-                settle(&scope, pid).map_err(|error| error.to_string())?;
-                return Ok(scope);
-            }
-            if Instant::now() >= until {
-                return Err(format!(
+        let mut why = String::new();
+        for way in [Way::Private, Way::Bus] {
+            let until = Instant::now() + MADE_WAIT;
+            // Again and again, for one of this name may still be on its way out.
+            while Instant::now() < until {
+                let asked = match bus::start_scope(way, self, pid) {
+                    Ok(asked) => asked,
+                    Err(error) => {
+                        why = error;
+                        break;
+                    }
+                };
+                if let Some(made) = self.wait_for(top, pid) {
+                    settle(&made, pid).map_err(|error| error.to_string())?;
+                    return Ok(made);
+                }
+                drop(asked);
+                why = format!(
                     "{} was not there within {} s",
                     self.name,
                     MADE_WAIT.as_secs()
-                ));
+                );
+            }
+        }
+        Err(why)
+    }
+
+    /// The scope with the placeholder in it, if it is there soon.
+    fn wait_for(&self, top: &Cgroup, pid: i32) -> Option<Cgroup> {
+        let until = Instant::now() + ASK_AGAIN;
+        while Instant::now() < until {
+            if let Ok(made) = top.open(&self.path)
+                && made.pids().is_ok_and(|pids| pids.contains(&pid))
+            {
+                return Some(made);
             }
             sleep(LOOK_EVERY);
         }
+        None
     }
 }
 

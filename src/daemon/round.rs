@@ -170,6 +170,12 @@ fn one(
         daemonize(spec, &mut activity)?;
     }
     lodging.find(config, &mut |line| activity.write(sys::now().wall, &line));
+    if is_first {
+        // Nothing of a daemon before this one is known here, and nothing may run twice.
+        lodging.clear(|_| false, &mut |line| {
+            activity.write(sys::now().wall, &line)
+        });
+    }
     let pid = i32::try_from(std::process::id()).unwrap_or(0);
     let pidfile = match Pidfile::write(&spec.pidfile, pid) {
         Ok(pidfile) => {

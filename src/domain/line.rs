@@ -173,6 +173,8 @@ lines! {
     CgroupsWithout { path: String, missing: String, keys: String } = Warn ours "programs have cgroups of their own in {path}, but {missing}: {keys} of programs have no effect";
     NoCgroups { why: String } = Info ours "programs have no cgroups of their own: {why}";
     NoCgroupsFor { why: String, keys: String } = Warn ours "programs have no cgroups of their own: {why}; {keys} of programs have no effect";
+    StraysKilled { path: String, names: String } = Warn ours "killed what was left in {path} by a daemon before this one: {names}";
+    StraysStay { path: String, names: String } = Error ours "what was left in {path} by a daemon before this one does not die: {names}";
     ScopeMadeAgain { path: String } = Warn ours "the cgroup of all programs, {path}, was gone and was made again";
     PassedSocketsUnknown { error: String } = Warn ours "cannot take the sockets that the service manager passed: {error}";
     PassedSocketUnused { name: String, address: String } = Warn ours "no server listens on the socket '{name}' ({address}) that the service manager passed";

@@ -557,7 +557,8 @@ fn is_left(fault: &Fault) -> bool {
 
 /// Refused from the start.
 fn is_refused(fault: &Fault) -> bool {
-    fault.extra.as_deref() == Some("not permitted")
+    let why = fault.extra.as_deref();
+    why.is_some_and(|why| why.starts_with("not permitted"))
 }
 
 fn legal(from: ProcessState, to: ProcessState) -> bool {

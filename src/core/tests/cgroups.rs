@@ -100,7 +100,7 @@ fn what_it_met_is_part_of_its_end() {
     assert_eq!(
         bench.give(2000, Input::Drained(CAT)),
         [
-            "cat RUNNING->EXITED expected false pid 7",
+            "cat RUNNING->EXITED pid 7 expected false",
             "WARN exited: cat (exit status 1; not expected)",
             "WARN while cat ran: killed for want of memory",
         ]
@@ -112,7 +112,10 @@ fn what_it_met_is_part_of_its_end() {
         "Bad exit code 1, killed for want of memory"
     );
     // The next life begins without.
-    bench.ask(3000, super::bench::start("cat", false));
+    let asked = bench.ask(3000, super::bench::start("cat", false));
+    assert_eq!(asked, ["check 1 cat"]);
+    let (ticket, result) = (Ticket(1), Ok(()));
+    bench.give(3000, Input::Checked { ticket, result });
     assert!(bench.fleet.view(Bench::now(3000))[0].causes.is_none());
 }
 

@@ -45,7 +45,8 @@ pub(super) fn start_scope(way: Way, scope: &Scope, pid: i32) -> Result<Asked, St
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
-    let asked = runtime.block_on(tokio::time::timeout(ANSWER_WAIT, ask(way, scope, pid)));
+    let asked =
+        runtime.block_on(async { tokio::time::timeout(ANSWER_WAIT, ask(way, scope, pid)).await });
     match asked {
         Ok(Ok(connection)) => Ok(Asked {
             _connection: connection,

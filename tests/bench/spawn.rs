@@ -197,10 +197,14 @@ fn timed(cycles: u32, mut cycle: impl FnMut()) -> Duration {
 /// As the daemon does it: a plan, ends for the process, the exit seen by the pidfd.
 /// With a cgroup that is made before the spawn and removed after the end; without, where none can be made.
 fn cycle_in_cgroup(spawner: &mut Spawner, plan: &RawPlan) {
+    static PARENT: OnceLock<Option<Cgroup>> = OnceLock::new();
     let name = format!("supervisord-bench-{}", std::process::id());
-    let parent = Cgroup::own().and_then(|(top, own)| top.open(&own));
-    let parent = parent.ok().filter(|parent| parent.make(&name).is_ok());
-    let cgroup = parent.as_ref().and_then(|parent| parent.open(&name).ok());
+    let parent = PARENT.get_or_init(|| {
+        let parent = Cgroup::own().and_then(|(top, own)| top.open(&own));
+        parent.ok()
+    });
+    let parent = parent.as_ref().filter(|parent| parent.make(&name).is_ok());
+    let cgroup = parent.and_then(|parent| parent.open(&name).ok());
     cycle_in(spawner, plan, cgroup.as_ref());
     if let Some(parent) = parent {
         parent.remove(&name).expect("removed");

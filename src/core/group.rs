@@ -24,6 +24,10 @@ pub(super) struct Group {
 
 /// What one slot holds.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all seats are taken; a box would be one allocation more for each process"
+)]
 pub(super) enum Seat {
     /// Nothing.
     Empty,

@@ -2,6 +2,7 @@
 #![doc = include_str!("docs/architecture.md")]
 
 pub mod api;
+pub mod cgroup;
 pub mod config;
 pub mod control;
 pub mod core;

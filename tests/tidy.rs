@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["domain"],
     &["config", "sys"],
-    &["api"],
-    &["core", "spawn", "output", "pidproxy", "keeper"],
+    &["keeper"],
+    &["api", "cgroup"],
+    &["core", "spawn", "output", "pidproxy"],
     &["engine"],
     &["control"],
     &["front"],
@@ -38,7 +39,8 @@ const IMPURE: &[&str] = &[
 /// Where each outside package may be named: a file, or a room ending in `/`.
 const HOMES: &[(&str, &[&str])] = &[
     ("quick_xml", &["api/xmlrpc.rs"]),
-    ("tokio", &["control/", "front/"]),
+    ("tokio", &["control/", "front/", "cgroup/bus.rs"]),
+    ("zbus", &["cgroup/bus.rs"]),
     ("hyper", &["front/"]),
     ("http_body_util", &["front/"]),
     ("ariadne", &["daemon/check.rs"]),
@@ -58,7 +60,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ),
     ("sd_notify", &["engine/systemd.rs"]),
     ("subtle", &["control/auth.rs"]),
-    ("sha1", &["control/auth.rs"]),
+    ("sha1", &["control/auth.rs", "cgroup/name.rs"]),
     ("maud", &["front/web/"]),
     ("jiff", &["output/", "front/", "control/"]),
 ];

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Fault;
 use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{
-    Channel, Ending, GroupName, Level, Namespec, ProcessName, ProcessState, SupervisorState,
+    Causes, Channel, Ending, GroupName, Level, Namespec, ProcessName, ProcessState, SupervisorState,
 };
 
 /// Whom a request concerns.
@@ -243,6 +243,8 @@ pub struct ProcessView {
     pub ending: Option<Ending>,
     /// What it tells of itself (`STATUS=`, reloading, stopping), without control characters; empty: nothing.
     pub status_text: String,
+    /// What of its limits it met in its last life.
+    pub causes: Causes,
     /// For an event listener: events that had to give way in the buffer of its pool since that was added.
     pub events_discarded: u64,
     /// The kernel's number; 0: not running.

@@ -129,7 +129,7 @@ fn number(text: &str) -> Option<u64> {
 }
 
 /// Digits, then perhaps a letter for a power of 1024, then perhaps `B`.
-fn bytes(text: &str) -> Option<u64> {
+pub(super) fn bytes(text: &str) -> Option<u64> {
     const LETTERS: &str = "kmgtpe";
     let lower = text.to_ascii_lowercase();
     let rest = lower.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -152,7 +152,7 @@ fn bytes(text: &str) -> Option<u64> {
 ///
 /// # Errors
 /// It is none, or outside.
-fn within<T: TryFrom<i64>>(text: &str, lowest: i64, highest: i64) -> Result<T, String> {
+pub(super) fn within<T: TryFrom<i64>>(text: &str, lowest: i64, highest: i64) -> Result<T, String> {
     let number = super::value::integer(text)?;
     if number < lowest {
         return Err(format!("{number} is below lower bound ({lowest})"));

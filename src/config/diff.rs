@@ -137,6 +137,8 @@ fn is_same_process(active: &ProcessSpec, read: &ProcessSpec) -> bool {
         restart_floor,
         notify,
         confinement,
+        // Running processes are given what changed here, see `Fleet::take_over_resources`.
+        resources: _,
     } = read;
     let sorted = |environment: &[(String, String)]| {
         let mut sorted = environment.to_vec();

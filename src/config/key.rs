@@ -179,6 +179,16 @@ pub enum Kind {
     Capabilities,
     /// Capabilities, each by its name.
     CapabilityNames,
+    /// Bytes of memory.
+    Memory,
+    /// Processor time.
+    CpuMax,
+    /// A share beside others.
+    Weight,
+    /// A number of processes.
+    PidsMax,
+    /// `process` or `control-group`.
+    KillMode,
 }
 
 impl Kind {
@@ -233,6 +243,13 @@ impl Kind {
             Self::CapabilityNames => {
                 "none, or names such as cap_net_bind_service with commas or blanks between them"
             }
+            Self::Memory => "a number of bytes such as 65536, 512KB, 50MB or 1GB, or infinity",
+            Self::CpuMax => {
+                "a percentage of one processor such as 50% or 200%, infinity, or QUOTA PERIOD in microseconds"
+            }
+            Self::Weight => "a whole number from 1 to 10000",
+            Self::PidsMax => "a whole number from 1, or infinity",
+            Self::KillMode => "process or control-group",
         }
     }
 }
@@ -324,9 +341,9 @@ impl Key {
 
 use Kind::{
     Address, AutoRestart, Boolean, ByteLimit, ByteSize, Callable, Capabilities, CapabilityNames,
-    Directory, Environment, ExitCodes, Group, Groups, Integer, Level, Limit, List, Logfile, Name,
-    Nice, NiceLimit, Octal, OomScore, Path, RateLimit, ReadyFd, ReadyWhen, Signal, Socket, Text,
-    User, UserGroup,
+    CpuMax, Directory, Environment, ExitCodes, Group, Groups, Integer, KillMode, Level, Limit,
+    List, Logfile, Memory, Name, Nice, NiceLimit, Octal, OomScore, Path, PidsMax, RateLimit,
+    ReadyFd, ReadyWhen, Signal, Socket, Text, User, UserGroup, Weight,
 };
 
 #[rustfmt::skip] // One row, one line.
@@ -443,6 +460,13 @@ const PROGRAM: &[Key] = &[
     key("capabilities", Capabilities, None, "capabilities that it and what it executes may ever have; the user root has these too, and no more").ours(),
     key("ambient_capabilities", CapabilityNames, None, "capabilities that it has and hands on although its user is not root").ours(),
     key("no_new_privileges", Boolean, Some("false"), "nothing that it executes gains rights, by setuid or otherwise").ours(),
+    key("memory_max", Memory, None, "memory that it and all it starts may have; what takes more is killed; can be changed while it runs").ours(),
+    key("memory_high", Memory, None, "memory above which it is slowed down and has to give back; can be changed while it runs").ours(),
+    key("cpu_max", CpuMax, None, "processor time that it and all it starts may have, such as 50% or 200% of one processor; can be changed while it runs").ours(),
+    key("cpu_weight", Weight, None, "its share of the processors beside other programs, which have 100; can be changed while it runs").ours(),
+    key("io_weight", Weight, None, "its share of the disks beside other programs, which have 100; can be changed while it runs").ours(),
+    key("pids_max", PidsMax, None, "processes and threads that it may be, with all it starts; can be changed while it runs").ours(),
+    key("kill_mode", KillMode, Some("process"), "what it leaves behind when it ends: process lets it live on, control-group kills it; needs a cgroup, as the limits above do").ours(),
 ];
 
 #[rustfmt::skip] // One row, one line.

@@ -20,6 +20,7 @@ mod plugin;
 mod problem;
 mod python;
 pub mod render;
+pub mod resources;
 pub mod search;
 pub mod spec;
 #[cfg(test)]

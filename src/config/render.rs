@@ -64,6 +64,12 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("group", "nogroup"),
     ("capabilities", "cap_net_bind_service"),
     ("ambient_capabilities", "cap_net_bind_service"),
+    ("memory_max", "512MB"),
+    ("memory_high", "400MB"),
+    ("cpu_max", "50%"),
+    ("cpu_weight", "100"),
+    ("io_weight", "100"),
+    ("pids_max", "100"),
     (RPC_FACTORY, MAIN_INTERFACE),
 ];
 

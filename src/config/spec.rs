@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use super::confinement::{Confinement, GroupRef};
+pub use super::resources::{Amount, CpuMax, KillMode, Resources};
 use crate::domain::{
     Bytes, GroupName, Level, Line, Namespec, Permission, ProcessName, Seconds, Signal,
 };
@@ -381,6 +382,9 @@ pub struct ProcessSpec {
     /// Ours: what it may use, and its rights besides those of the user. Shared by all that have none of these keys.
     #[serde(deserialize_with = "Confinement::read_back")]
     pub confinement: Arc<Confinement>,
+    /// Ours: what its cgroup limits. Shared by all that have none of these keys.
+    #[serde(deserialize_with = "Resources::read_back")]
+    pub resources: Arc<Resources>,
 }
 
 /// How a process tells that it is ready, and that it is alive. By default it tells nothing.

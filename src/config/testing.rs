@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::spec::{
-    AutoRestart, Confinement, LogSpec, LogTarget, NotifySpec, ProcessKind, ProcessSpec,
+    AutoRestart, Confinement, LogSpec, LogTarget, NotifySpec, ProcessKind, ProcessSpec, Resources,
 };
 use crate::domain::{Bytes, GroupName, ProcessName, Seconds, Signal};
 
@@ -48,5 +48,6 @@ pub(crate) fn program(group: &str, name: &str) -> ProcessSpec {
         restart_floor: Seconds(1),
         notify: NotifySpec::default(),
         confinement: Confinement::none(),
+        resources: Resources::none(),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::LoadReason;
 use crate::api::{Caller, Fault, Reply, Ticket};
-use crate::config::spec::{GroupSpec, Order, ProcessSpec};
+use crate::config::spec::{GroupSpec, Order, ProcessSpec, Resources};
 use crate::domain::{Envelope, Event, Life, Line, ListenerState, LogPaths, OutputEvents, Signal};
 
 /// The actions of one call of `handle`, in order.
@@ -86,6 +86,16 @@ pub enum Action {
     /// Write out what its pipes held, close them; answer [`super::Input::Drained`]. Also sent to undo a `Prepare`
     /// whose spawn failed (no answer is awaited then, a stale one is dropped).
     Drain(Life),
+    /// Its process, which has keys that need a cgroup, has ended: find out which limits it met, and kill what it left in
+    /// its cgroup if that is wanted; answer [`super::Input::Emptied`] when nothing is left to kill.
+    Empty {
+        /// Whose.
+        life: Life,
+        /// What is left is killed.
+        kill: bool,
+    },
+    /// Its limits have changed while it runs.
+    Limit(Life, Arc<Resources>),
     /// The life is over, and everything of it is told: its socket may be closed if nobody else has it. Sent for lives
     /// that have one.
     Release(Life),

@@ -98,9 +98,10 @@ impl Fleet {
                 } = diff(&active, &self.last_read.groups);
                 answer(Ok(Reply::Diff {
                     added,
-                    changed,
+                    changed: changed.clone(),
                     removed,
                 }));
+                self.take_over_resources(&changed, out);
             }
         }
     }

@@ -6,7 +6,7 @@ use super::Action;
 use super::process::{Moment, Process, Trouble};
 use super::stage::Stage;
 use super::tidings::Tidings;
-use crate::domain::{Ending, Life, Line, Seconds, SpawnError, Tick};
+use crate::domain::{Causes, Ending, Life, Line, Seconds, SpawnError, Tick};
 
 impl Process {
     /// Begins an attempt. Only from a stage in which nothing lives and the shell owes nothing.
@@ -35,6 +35,8 @@ impl Process {
         let notify = self.spec.notify;
         self.run.tidings = notify.tells_ready().then(|| Tidings::new(notify.watchdog));
         self.run.exit_status = 0;
+        self.run.causes = Causes::NONE;
+        self.run.relimit = false;
         self.run.start = moment.now.wall.secs();
         self.run.spawned_at = moment.now.mono;
         self.enter(Stage::Resolving(life), 0, false, moment);
@@ -149,6 +151,11 @@ impl Process {
             },
         );
         moment.out.push(Action::Read(life, pid));
+        if std::mem::take(&mut self.run.relimit) {
+            moment
+                .out
+                .push(Action::Limit(life, Arc::clone(&self.spec.resources)));
+        }
     }
 
     pub(super) fn promote(&mut self, life: Life, pid: i32, moment: &mut Moment<'_>) {

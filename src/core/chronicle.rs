@@ -7,7 +7,7 @@ use super::Fleet;
 use super::listener::Hearing;
 use super::process::Run;
 use super::snapshot::Snapshot;
-use crate::domain::Life;
+use crate::domain::{GroupName, Life, ProcessName};
 
 /// Numbers that successors must not use again. Events of a listener that nobody wrote down count too, hence the jump.
 const EVENTS_BETWEEN_RECORDS_MAX: u64 = 1 << 20;
@@ -81,6 +81,24 @@ impl Snapshot {
                 Some((stage.life()?, stage.pid()))
             })
             .collect()
+    }
+
+    /// The process of a life.
+    #[must_use]
+    pub fn whose(&self, life: Life) -> Option<(&GroupName, &ProcessName)> {
+        let read = |name: &GroupName| {
+            let groups = self.last_read.groups.iter();
+            groups.into_iter().find(|group| group.name == *name)
+        };
+        self.groups.iter().find_map(|group| {
+            let place = group
+                .processes
+                .iter()
+                .position(|process| process.run.stage.life() == Some(life))?;
+            let spec = group.spec.as_ref().or_else(|| read(&group.name))?;
+            let process = spec.processes.get(place)?;
+            Some((&process.group, &process.name))
+        })
     }
 
     /// Brings it up to date with records that were written since.

@@ -2,12 +2,14 @@
 
 use super::Action;
 use super::process::{Moment, Process, Trouble};
-use super::stage::{Failure, Stage, Was};
-use crate::config::spec::AutoRestart;
-use crate::domain::{Ending, ExitStatus, Line, Seconds, Tick};
+use super::stage::{Failure, Rite, Stage, Was};
+use crate::config::spec::{AutoRestart, KillMode};
+use crate::domain::{Causes, Ending, ExitStatus, Life, Line, Seconds, Tick};
 
 /// Seconds that the output of an ended process may take to be written out before its end is told without it.
 pub(super) const DRAIN_SECS_MAX: Seconds = Seconds(10);
+/// Seconds that the processes which it left behind may take to die of SIGKILL before its end is told without theirs.
+pub(super) const EMPTY_SECS_MAX: Seconds = Seconds(10);
 
 impl Process {
     /// It was reaped. What becomes of it is decided when its output is written out.
@@ -52,15 +54,51 @@ impl Process {
             Was::Unpromoted | Was::Running | Was::Unknown => Ending::ByItself(status),
             Was::Stopping => Ending::OnRequest(status),
         });
+        // What it left behind may hold its pipes and write to them: that comes first.
+        let rite = if self.spec.resources.is_some() {
+            self.empty(life, moment);
+            Rite::Emptying
+        } else {
+            moment.out.push(Action::Drain(life));
+            Rite::Draining
+        };
         self.run.stage = Stage::Dying {
             life,
             pid,
             status,
             was,
-            drain_by: moment.now.mono + DRAIN_SECS_MAX,
+            rite,
+            drain_by: moment.now.mono
+                + match rite {
+                    Rite::Emptying => EMPTY_SECS_MAX,
+                    Rite::Draining => DRAIN_SECS_MAX,
+                },
         };
         self.sum_up(moment);
-        moment.out.push(Action::Drain(life));
+    }
+
+    /// Has what the process left behind looked after.
+    pub(super) fn empty(&self, life: Life, moment: &mut Moment<'_>) {
+        moment.out.push(Action::Empty {
+            life,
+            kill: self.spec.resources.kill_mode == KillMode::ControlGroup,
+        });
+    }
+
+    /// Nothing of what it left behind is to be waited for any more.
+    pub(super) fn emptied(&mut self, causes: Causes, moment: &mut Moment<'_>) {
+        if let Stage::Dying {
+            life,
+            rite: rite @ Rite::Emptying,
+            drain_by,
+            ..
+        } = &mut self.run.stage
+        {
+            *rite = Rite::Draining;
+            *drain_by = moment.now.mono + DRAIN_SECS_MAX;
+            self.run.causes = causes;
+            moment.out.push(Action::Drain(*life));
+        }
     }
 
     /// Everything it wrote is in its logs (or has taken too long to get there): its end is told.
@@ -72,45 +110,14 @@ impl Process {
                 status,
                 was,
                 ..
-            } => match was {
-                Was::TooQuick => self.failed_start(status, Trouble::TooQuick, moment),
-                Was::Unready => self.failed_start(status, Trouble::Unready, moment),
-                Was::Failed(Failure::NotReady) => {
-                    self.failed_start(status, Trouble::NotReady, moment);
-                }
-                Was::Failed(Failure::GaveUp) => self.failed_start(status, Trouble::GaveUp, moment),
-                Was::Failed(Failure::Starved) => {
-                    self.end(pid, status, Some(Trouble::Starved), moment);
-                }
-                Was::Failed(Failure::Triggered) => {
-                    self.end(pid, status, Some(Trouble::Triggered), moment);
-                }
-                Was::Unpromoted => {
-                    self.run.tries = 0;
-                    self.enter(Stage::Running { life, pid }, pid, false, moment);
-                    self.end(pid, status, None, moment);
-                }
-                Was::Running => self.end(pid, status, None, moment),
-                Was::Stopping => {
-                    self.run.exit_status = status.code();
-                    self.enter(Stage::Stopped, pid, false, moment);
+            } => {
+                self.told(life, pid, status, was, moment);
+                let causes = self.run.causes;
+                if !causes.is_none() {
                     let name = self.spec.name.clone();
-                    Self::log(
-                        moment,
-                        if self.expects(status) {
-                            Line::StoppedExpected { name, status }
-                        } else {
-                            Line::StoppedUnexpected { name, status }
-                        },
-                    );
+                    Self::log(moment, Line::Caused { name, causes });
                 }
-                // Differs: the original fails an assertion here. UNKNOWN is never left, but the end is worth a line.
-                Was::Unknown => {
-                    self.run.exit_status = status.code();
-                    self.run.stage = Stage::Unknown { alive: None };
-                    self.log_exit(status, self.expects(status), moment);
-                }
-            },
+            }
             // Only a dying process is drained; the undoing of an attempt is not waited for.
             Stage::Stopped
             | Stage::Exited { .. }
@@ -126,6 +133,55 @@ impl Process {
             | Stage::Aborting(_)
             | Stage::Stopping { .. }
             | Stage::Unknown { .. } => {}
+        }
+    }
+
+    fn told(
+        &mut self,
+        life: Life,
+        pid: i32,
+        status: ExitStatus,
+        was: Was,
+        moment: &mut Moment<'_>,
+    ) {
+        match was {
+            Was::TooQuick => self.failed_start(status, Trouble::TooQuick, moment),
+            Was::Unready => self.failed_start(status, Trouble::Unready, moment),
+            Was::Failed(Failure::NotReady) => {
+                self.failed_start(status, Trouble::NotReady, moment);
+            }
+            Was::Failed(Failure::GaveUp) => self.failed_start(status, Trouble::GaveUp, moment),
+            Was::Failed(Failure::Starved) => {
+                self.end(pid, status, Some(Trouble::Starved), moment);
+            }
+            Was::Failed(Failure::Triggered) => {
+                self.end(pid, status, Some(Trouble::Triggered), moment);
+            }
+            Was::Unpromoted => {
+                self.run.tries = 0;
+                self.enter(Stage::Running { life, pid }, pid, false, moment);
+                self.end(pid, status, None, moment);
+            }
+            Was::Running => self.end(pid, status, None, moment),
+            Was::Stopping => {
+                self.run.exit_status = status.code();
+                self.enter(Stage::Stopped, pid, false, moment);
+                let name = self.spec.name.clone();
+                Self::log(
+                    moment,
+                    if self.expects(status) {
+                        Line::StoppedExpected { name, status }
+                    } else {
+                        Line::StoppedUnexpected { name, status }
+                    },
+                );
+            }
+            // Differs: the original fails an assertion here. UNKNOWN is never left, but the end is worth a line.
+            Was::Unknown => {
+                self.run.exit_status = status.code();
+                self.run.stage = Stage::Unknown { alive: None };
+                self.log_exit(status, self.expects(status), moment);
+            }
         }
     }
 

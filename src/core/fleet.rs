@@ -142,6 +142,13 @@ impl Fleet {
                     out.push(Action::Drain(life));
                 }
             }
+            Input::Emptied { life, causes } => {
+                if self.seats.living(life).is_some() {
+                    self.step(life.slot, now, out, |process, moment| {
+                        process.emptied(causes, moment);
+                    });
+                }
+            }
             Input::Drained(life) => {
                 if self.seats.living(life).is_some() {
                     self.step(life.slot, now, out, Process::drained);

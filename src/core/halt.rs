@@ -41,6 +41,7 @@ impl Process {
                 pid,
                 status,
                 was: Was::TooQuick | Was::Unpromoted | Was::Unready | Was::Failed(_) | Was::Running,
+                rite,
                 drain_by,
             } => {
                 // It is reaped: its number may belong to somebody else. It only has to be told as stopped.
@@ -49,6 +50,7 @@ impl Process {
                     pid,
                     status,
                     was: Was::Stopping,
+                    rite,
                     drain_by,
                 };
                 self.enter(to, pid, false, moment);

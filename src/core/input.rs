@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Notice;
 use crate::api::{Caller, Grant, Request, Ticket};
 use crate::config::spec::{Composition, Config};
-use crate::domain::{Channel, Errno, ExitStatus, Life, Said, Signal, SpawnError};
+use crate::domain::{Causes, Channel, Errno, ExitStatus, Life, Said, Signal, SpawnError};
 
 /// A signal to the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +80,13 @@ pub enum Input {
         life: Life,
         /// How.
         status: ExitStatus,
+    },
+    /// What an ended process left in its cgroup is gone, or was to stay; or it has no cgroup.
+    Emptied {
+        /// Whose.
+        life: Life,
+        /// What it met.
+        causes: Causes,
     },
     /// Everything it wrote before its exit is in its logs.
     Drained(Life),

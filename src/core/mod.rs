@@ -13,6 +13,7 @@ mod fleet;
 mod group;
 mod halt;
 mod input;
+mod limits;
 mod listener;
 mod notice;
 mod pool;

@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::end::DRAIN_SECS_MAX;
+use super::end::{DRAIN_SECS_MAX, EMPTY_SECS_MAX};
 use super::listener::Hearing;
-use super::stage::Stage;
+use super::stage::{Rite, Stage};
 use super::ticket::{Purpose, Waiter};
 use super::tidings::Tidings;
 use super::{Action, Actions};
 use crate::api::ProcessView;
 use crate::config::spec::{ProcessKind, ProcessSpec};
 use crate::domain::{
-    Ending, Event, EventKind, Life, Line, LogPaths, Now, ProcessState, Signal, SpawnError, Tick,
+    Causes, Ending, Event, EventKind, Life, Line, LogPaths, Now, ProcessState, Signal, SpawnError,
+    Tick,
 };
 
 /// One moment in which processes change: the clocks, the place for actions, and what the fleet lends.
@@ -95,6 +96,10 @@ pub(super) struct Run {
     pub(super) spawns: u64,
     /// How the last attempt ended; stays while the next one runs.
     pub(super) ending: Option<Ending>,
+    /// What of its limits it met in its last life; none before that has ended.
+    pub(super) causes: Causes,
+    /// Its limits changed while the kernel was being asked for it: it is told them when it is there.
+    pub(super) relimit: bool,
     /// Clients that wait for this process.
     pub(super) waiters: Vec<Waiter>,
     /// For an event listener: where it stands.
@@ -140,6 +145,8 @@ impl Process {
                 report_at: Tick::NEVER,
                 spawns: 0,
                 ending: None,
+                causes: Causes::NONE,
+                relimit: false,
                 waiters: Vec::new(),
                 hearing,
                 tidings: None,
@@ -179,12 +186,12 @@ impl Process {
             stop: self.run.stop,
             now: now.wall.secs(),
             uptime: nanos / 1_000_000_000,
-            spawn_error: self
-                .run
-                .trouble
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
+            spawn_error: match &self.run.trouble {
+                None => String::new(),
+                Some(trouble) if self.run.causes.is_none() => trouble.to_string(),
+                Some(trouble) => format!("{trouble}, {}", self.run.causes),
+            },
+            causes: self.run.causes,
             exit_status: self.run.exit_status,
             restarts: self.run.spawns.saturating_sub(1),
             ending: self.run.ending.clone(),
@@ -224,6 +231,16 @@ impl Process {
                 tries: self.run.tries,
                 pid,
                 expected,
+                causes: match to {
+                    ProcessState::Stopped
+                    | ProcessState::Exited
+                    | ProcessState::Backoff
+                    | ProcessState::Fatal => self.run.causes,
+                    ProcessState::Starting
+                    | ProcessState::Running
+                    | ProcessState::Stopping
+                    | ProcessState::Unknown => Causes::NONE,
+                },
             },
         })));
     }
@@ -270,7 +287,23 @@ impl Process {
             Stage::Stopping {
                 life, pid, sent, ..
             } => self.kill(life, pid, sent, moment),
-            Stage::Dying { .. } => {
+            Stage::Dying {
+                rite: Rite::Emptying,
+                ..
+            } => {
+                Self::log(
+                    moment,
+                    Line::CgroupLate {
+                        name: self.spec.name.clone(),
+                        seconds: EMPTY_SECS_MAX.0,
+                    },
+                );
+                self.emptied(Causes::NONE, moment);
+            }
+            Stage::Dying {
+                rite: Rite::Draining,
+                ..
+            } => {
                 Self::log(
                     moment,
                     Line::DrainLate {

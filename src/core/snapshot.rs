@@ -21,7 +21,7 @@ use crate::domain::{GroupName, Life, LogPaths, Now, OutputEvents, Signal, Superv
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     identity: Identity,
-    last_read: Arc<Config>,
+    pub(super) last_read: Arc<Config>,
     next_config: Option<Arc<Config>>,
     mood: SupervisorState,
     began: bool,
@@ -51,9 +51,9 @@ pub struct Snapshot {
 /// One group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct GroupShot {
-    name: GroupName,
+    pub(super) name: GroupName,
     /// None: as in the configuration read last, which spares the bytes.
-    spec: Option<Arc<GroupSpec>>,
+    pub(super) spec: Option<Arc<GroupSpec>>,
     added: u64,
     pub(super) processes: Vec<ProcessShot>,
 }

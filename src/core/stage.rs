@@ -90,7 +90,8 @@ pub(super) enum Stage {
         /// SIGKILL was sent: nothing more can be done but to wait.
         killed: bool,
     },
-    /// Reaped; its last output is being written out. No signal may be sent any more.
+    /// Reaped; what it left behind is being killed, then its last output is being written out. No signal may be sent any
+    /// more.
     Dying {
         /// Which life.
         life: Life,
@@ -100,7 +101,9 @@ pub(super) enum Stage {
         status: ExitStatus,
         /// What it was.
         was: Was,
-        /// When we go on without the output.
+        /// What is waited for.
+        rite: Rite,
+        /// When we go on without that.
         drain_by: Tick,
     },
     /// The kernel refused a signal to it.
@@ -108,6 +111,15 @@ pub(super) enum Stage {
         /// It has not ended yet.
         alive: Option<(Life, i32)>,
     },
+}
+
+/// What is done for a dying process before its end is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Rite {
+    /// What it left in its cgroup is being looked after.
+    Emptying,
+    /// Its last output is being written out.
+    Draining,
 }
 
 /// What a dying process was when it ended, and with that what becomes of it.

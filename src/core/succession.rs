@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::group::Seat;
 use super::listener::Hearing;
-use super::stage::Stage;
+use super::stage::{Rite, Stage};
 use super::ticket::Pending;
 use super::{Action, Actions, Fleet, Successor};
 use crate::api::{Fault, FaultCode, Reply, Ticket};
@@ -151,8 +151,15 @@ impl Fleet {
                     listener: process.run.hearing.as_ref().map(Hearing::state),
                 });
                 match process.run.stage {
-                    // What it wrote may be written out by now.
-                    Stage::Dying { .. } => moment.out.push(Action::Drain(life)),
+                    // That may be done by now, and is not done twice.
+                    Stage::Dying {
+                        rite: Rite::Emptying,
+                        ..
+                    } => process.empty(life, moment),
+                    Stage::Dying {
+                        rite: Rite::Draining,
+                        ..
+                    } => moment.out.push(Action::Drain(life)),
                     _ => adopted += 1,
                 }
             });

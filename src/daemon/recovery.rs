@@ -1,12 +1,13 @@
 //! What a daemon that is no more has left with the keeper: by intent, when the service manager restarts it, or because it
 //! was killed. Then the whole as it was last written down is brought up to date by the records of each process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::succession::{self, Handover};
+use crate::cgroup;
 use crate::config::ConfigErrors;
 use crate::config::spec::Config;
 use crate::core::Snapshot;
@@ -15,7 +16,7 @@ use crate::engine::{self, Legacy, PassedSocket};
 use crate::keeper::{Keeper, Vault};
 use crate::output::{LEDGER_BYTES, Unsettled};
 use crate::spawn::SharedSocket;
-use crate::sys::{self, Descriptors, MemoryFile, SharedBuffer};
+use crate::sys::{self, Descriptors, MemoryFile, Resource, SharedBuffer};
 
 /// How long the keeper may take to list what it keeps: thousands of descriptors take some hundredths of a second.
 const LIST_WITHIN: Duration = Duration::from_secs(10);
@@ -39,6 +40,16 @@ pub(super) struct Recovery {
 }
 
 impl Recovery {
+    /// The cgroups of processes that are taken over.
+    pub(super) fn cgroups(&self) -> BTreeSet<String> {
+        let snapshot = &self.handover.legacy.snapshot;
+        let lives = snapshot.lives().into_iter();
+        lives
+            .filter_map(|(life, _)| snapshot.whose(life))
+            .map(|(group, process)| cgroup::name(group, process))
+            .collect()
+    }
+
     /// The configuration to go on with where the file has errors: programs run, so the daemon does too.
     pub(super) fn goes_on_with(&self, errors: &ConfigErrors) -> Config {
         let mut config = Config::clone(&self.handover.config);
@@ -55,7 +66,18 @@ impl Recovery {
 
 /// Finds what a daemon that was here before has left, if there was one.
 pub(super) fn find() -> Option<Predecessor> {
-    None
+    let keeper = cgroup::keeper_left_behind()?;
+    // A list has as many descriptors as there are; the limit is for programs to inherit afterwards.
+    let found = sys::raise_own_files();
+    let predecessor = recover(keeper, &|snapshot, life| {
+        let (group, process) = snapshot.whose(life)?;
+        cgroup::process_left_behind(&cgroup::name(group, process))
+    });
+    if let Ok(found) = found {
+        // It was in force a moment ago.
+        let _ = sys::set_limit(Resource::Files, found);
+    }
+    Some(predecessor)
 }
 
 /// Finds the process of a life that was made though nobody wrote that down, if there is one: its pid and pidfd.

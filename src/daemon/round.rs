@@ -12,6 +12,7 @@ use super::pidfile::Pidfile;
 use super::recovery::{self, Predecessor, Recovery};
 use super::reload::{compose, reload};
 use super::succession::{self, Handover};
+use crate::cgroup::Lodging;
 use crate::config::lookup::Lookup as _;
 use crate::config::options::DaemonOptions;
 use crate::config::spec::{Config, DaemonSpec};
@@ -48,6 +49,8 @@ struct Lasting {
     event_serial: u64,
     /// Where a successor finds what it needs if this daemon is killed.
     vault: Option<Arc<Vault>>,
+    /// Where the cgroups of programs are.
+    lodging: Lodging,
     /// Tells the service manager; none before the daemon is in the background.
     notifier: Option<Notifier>,
 }
@@ -148,9 +151,11 @@ fn rounds(mut begin: Begin, mut ground: Ground) -> Result<ExitCode, Fatal> {
         match one(begin, &ground, &mut lasting)? {
             End::Shutdown => {
                 if let Some(lasting) = lasting {
+                    // Last of all: with what holds it, the place of the programs goes.
                     if let Some(vault) = lasting.vault {
                         vault.end();
                     }
+                    lasting.lodging.leave();
                     if let Some(notifier) = lasting.notifier {
                         notifier.finish();
                     }
@@ -227,6 +232,7 @@ fn open_anew(
                 daemonized: false,
                 event_serial: 0,
                 vault: None,
+                lodging: Lodging::default(),
                 notifier: None,
             }
         }
@@ -300,6 +306,18 @@ fn open_anew(
         daemonize(spec, &mut activity)?;
     }
     lasting.daemonized |= !spec.nodaemon;
+    let mut write = |line: Line| activity.write(sys::now().wall, &line);
+    lasting.lodging.find(config, &mut write);
+    let known = recovery.as_ref().map(Recovery::cgroups).unwrap_or_default();
+    if is_first {
+        // Of what a daemon before this one left, what nobody knows must not run twice.
+        lasting
+            .lodging
+            .clear(|name| known.contains(name), &mut write);
+    }
+    if lasting.vault.is_none() {
+        lasting.vault = lasting.lodging.take_vault();
+    }
     let pidfile = write_pidfile(spec, &mut activity, true);
     let ledger = new_ledger(lasting.vault.as_deref(), recovery.as_ref(), &mut activity);
     if let Some(recovery) = recovery {
@@ -351,7 +369,7 @@ fn open_again(
     let vault = keeper
         .and_then(|fd| Keeper::from_fd(fd).ok())
         .map(|(keeper, _)| Arc::new(Vault::new(keeper)));
-    let lasting = match lasting {
+    let mut lasting = match lasting {
         Some(lasting) => lasting,
         None => Lasting {
             signals: own_signals()?,
@@ -360,6 +378,7 @@ fn open_again(
             daemonized: true,
             event_serial: 0,
             vault,
+            lodging: Lodging::default(),
             notifier: None,
         },
     };
@@ -383,6 +402,12 @@ fn open_again(
         }
     }
     handover.own.clear();
+    lasting.lodging.find(&handover.config, &mut |line| {
+        activity.write(sys::now().wall, &line)
+    });
+    if lasting.vault.is_none() {
+        lasting.vault = lasting.lodging.take_vault();
+    }
     let pidfile = write_pidfile(spec, &mut activity, false);
     let ledger = new_ledger(lasting.vault.as_deref(), None, &mut activity);
     let successor = if is_new {
@@ -439,6 +464,7 @@ fn run(
                 daemonized,
                 event_serial: _,
                 vault,
+                lodging,
                 notifier,
             },
         fleet,
@@ -474,6 +500,7 @@ fn run(
         program: ground.program.clone(),
         inherited,
         vault: vault.clone().map(|vault| (vault, write_state)),
+        lodging: lodging.clone(),
     })
     .map_err(broken("cannot start the engine"))?;
 
@@ -492,6 +519,7 @@ fn run(
     let log = output.clone();
     let spawn = spawn::start(
         base,
+        lodging.clone(),
         sockets,
         move |done| answers.spawn(done),
         move |line| log.log(line),
@@ -555,6 +583,7 @@ fn run(
                 daemonized,
                 event_serial: 0,
                 vault,
+                lodging,
                 notifier: Some(notifier),
             });
             Ok(End::HandOver(Box::new(handover)))
@@ -574,6 +603,7 @@ fn run(
                         daemonized,
                         event_serial: stopped.event_serial,
                         vault,
+                        lodging,
                         notifier: Some(stopped.notifier),
                     });
                     Ok(match stopped.outcome {

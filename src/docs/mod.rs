@@ -30,6 +30,8 @@ pub mod adr {
     pub mod adr_0013_keeper {}
     #[doc = include_str!("adr/0015-programs-tell-of-themselves.md")]
     pub mod adr_0015_programs_tell_of_themselves {}
+    #[doc = include_str!("adr/0016-cgroups.md")]
+    pub mod adr_0016_cgroups {}
 }
 
 #[doc = include_str!("security.md")]

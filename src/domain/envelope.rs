@@ -58,6 +58,14 @@ pub fn payload(event: &Event) -> String {
         rest = after;
     }
     text.push_str(rest);
+    // Only programs with keys that Supervisor does not know have any, so no other listener ever sees the word.
+    if let EventKind::ProcessState { causes, .. } = event.kind
+        && !causes.is_none()
+    {
+        let words: Vec<&str> = causes.each().map(|(word, _)| word).collect();
+        text.push_str(" causes:");
+        text.push_str(&words.join(","));
+    }
     text
 }
 
@@ -99,7 +107,7 @@ fn value<'a>(event: &'a Event, field: &str) -> Cow<'a, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Channel, ProcessName, ProcessState, SupervisorState};
+    use crate::domain::{Causes, Channel, ProcessName, ProcessState, SupervisorState};
 
     fn event(kind: EventKind) -> Event {
         let (process, group) = match &kind {
@@ -125,7 +133,19 @@ mod tests {
             tries: 2,
             pid: 7,
             expected: true,
+            causes: Causes::NONE,
         })
+    }
+
+    #[test]
+    fn limits_that_were_met_stand_at_the_end() {
+        let mut event = to(ProcessState::Exited);
+        let plain = payload(&event);
+        let EventKind::ProcessState { causes, .. } = &mut event.kind else {
+            panic!("another kind");
+        };
+        (causes.oom_kill, causes.pids_max) = (true, true);
+        assert_eq!(payload(&event), format!("{plain} causes:oom_kill,pids_max"));
     }
 
     fn log(channel: Channel, data: &[u8]) -> Event {

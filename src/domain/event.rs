@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{GroupName, ProcessName, ProcessState, SupervisorState};
+use super::{Causes, GroupName, ProcessName, ProcessState, SupervisorState};
 
 /// One row of [`EVENTS`].
 #[derive(Debug)]
@@ -139,6 +139,8 @@ pub enum EventKind {
         pid: i32,
         /// For EXITED: the exit code is among `exitcodes`.
         expected: bool,
+        /// What of its limits it met in the life that this ends.
+        causes: Causes,
     },
     /// Bytes between capture tokens.
     ProcessCommunication {

@@ -49,6 +49,56 @@ impl fmt::Display for ExitStatus {
     }
 }
 
+/// What of the limits of its cgroup a process met while it ran. Its `Display` is the wording of the log and of `status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Causes {
+    /// The kernel killed it, or something that it started, for want of memory: its own, or the machine's.
+    pub oom_kill: bool,
+    /// It wanted to be more processes than `pids_max`.
+    pub pids_max: bool,
+    /// It was slowed down because it had more than `memory_high`.
+    pub memory_high: bool,
+}
+
+impl Causes {
+    /// None.
+    pub const NONE: Self = Self {
+        oom_kill: false,
+        pids_max: false,
+        memory_high: false,
+    };
+
+    /// There are none.
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+
+    /// Each with a word for programs and a text for people, the worst first.
+    pub fn each(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        [
+            (self.oom_kill, ("oom_kill", "killed for want of memory")),
+            (self.pids_max, ("pids_max", "hit pids_max")),
+            (
+                self.memory_high,
+                ("memory_high", "slowed down at memory_high"),
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(is, words)| is.then_some(words))
+    }
+}
+
+impl fmt::Display for Causes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (_, text)) in self.each().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{text}")?;
+        }
+        Ok(())
+    }
+}
+
 /// How the last attempt to run a process ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
@@ -185,6 +235,22 @@ impl fmt::Display for SpawnError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn causes_are_told_worst_first() {
+        assert_eq!(Causes::NONE.to_string(), "");
+        let all = Causes {
+            oom_kill: true,
+            pids_max: true,
+            memory_high: true,
+        };
+        assert_eq!(
+            all.to_string(),
+            "killed for want of memory, hit pids_max, slowed down at memory_high"
+        );
+        let words: Vec<_> = all.each().map(|(word, _)| word).collect();
+        assert_eq!(words, ["oom_kill", "pids_max", "memory_high"]);
+    }
 
     #[test]
     fn log_03_status_wording() {

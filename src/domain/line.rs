@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Errno, ExitStatus, GroupName, ProcessName, ProcessState, Signal};
+use super::{Causes, Errno, ExitStatus, GroupName, ProcessName, ProcessState, Signal};
 
 /// The seven levels of the activity log. The numbers are Supervisor's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -169,6 +169,13 @@ lines! {
     LogFileReopened {} = Info "reopening log file";
     ReceivedChild {} = Debug "received SIGCHLD indicating a child quit";
     NotifyFailed { error: Errno } = Warn ours "cannot tell the service manager how we are: {error}";
+    CgroupsAt { path: String } = Info ours "programs have cgroups of their own in {path}";
+    CgroupsWithout { path: String, missing: String, keys: String } = Warn ours "programs have cgroups of their own in {path}, but {missing}: {keys} of programs have no effect";
+    NoCgroups { why: String } = Info ours "programs have no cgroups of their own: {why}";
+    NoCgroupsFor { why: String, keys: String } = Warn ours "programs have no cgroups of their own: {why}; {keys} of programs have no effect";
+    StraysKilled { path: String, names: String } = Warn ours "killed what was left in {path} by a daemon before this one: {names}";
+    StraysStay { path: String, names: String } = Error ours "what was left in {path} by a daemon before this one does not die: {names}";
+    ScopeMadeAgain { path: String } = Warn ours "the cgroup of all programs, {path}, was gone and was made again";
     PassedSocketsUnknown { error: String } = Warn ours "cannot take the sockets that the service manager passed: {error}";
     PassedSocketUnused { name: String, address: String } = Warn ours "no server listens on the socket '{name}' ({address}) that the service manager passed";
     ReapedUnknown { pid: i32, status: ExitStatus } = Info "reaped unknown pid {pid} ({status})";
@@ -219,6 +226,12 @@ lines! {
     KillProblem { name: ProcessName, pid: i32, error: String } = Critical "unknown problem killing {name} ({pid}):{error}";
     SendProblem { name: ProcessName, pid: i32, error: String } = Critical "unknown problem sending sig {name} ({pid}):{error}";
     RestartFloored { name: ProcessName, millis: u64 } = Debug ours "restart of {name} waits {millis} ms (restart_floor)";
+    Caused { name: ProcessName, causes: Causes } = Warn ours "while {name} ran: {causes}";
+    CgroupLate { name: ProcessName, seconds: i64 } = Error ours "processes that {name} left behind are still there {seconds} s after they were killed; going on without their end";
+    LeftBehind { name: String, count: usize } = Info ours "killed what {name} had left behind: {count} processes";
+    LimitsChanged { name: ProcessName } = Info ours "{name} runs on with new limits";
+    LimitRefused { name: String, setting: String, error: Errno } = Warn ours "{name} runs without {setting}: {error}";
+    SpawnedOutside { name: String, error: Errno } = Warn ours "{name} was spawned outside of its cgroup, so that keys that need one have no effect: {error}";
     // Output of processes
     Output { name: ProcessName, channel: String, text: String } = Debug "'{name}' {channel} output:\n{text}";
     ChannelClosed { fd: i32, name: ProcessName, channel: String } = Debug "fd {fd} closed, stopped monitoring <{channel} of {name}>";

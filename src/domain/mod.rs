@@ -21,7 +21,7 @@ pub use capability::Capabilities;
 pub use envelope::{Envelope, payload};
 pub use errno::Errno;
 pub use event::{Channel, EVENTS, Event, EventKind, EventType, OutputEvents, TICK_PERIODS};
-pub use exit::{Ending, ExitStatus, SpawnError};
+pub use exit::{Causes, Ending, ExitStatus, SpawnError};
 pub use heirloom::Heirloom;
 pub use life::{Life, LogPaths};
 pub use line::{LINES, Level, Line, LineDoc};

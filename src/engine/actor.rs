@@ -18,6 +18,7 @@ use super::loader::{Compose, Load, Loader};
 use super::systemd::{Notifier, Systemd};
 use super::upgrade::{Examine, Inherited, REPLACED, Upgrade};
 use crate::api::{FaultCode, Ticket};
+use crate::cgroup::{CgroupHandle, Lodging, Seat};
 use crate::config::spec::{Config, ReadyWhen};
 use crate::core::{Actions, DaemonSignal, Fleet, Input, Outcome};
 use crate::domain::{Errno, ExitStatus, Heirloom, Life, Line, Signal};
@@ -64,6 +65,8 @@ pub struct Parts {
     pub examine: Arc<Examine>,
     /// What the next image is started from.
     pub program: Arc<Path>,
+    /// Where the cgroups of processes are.
+    pub lodging: Lodging,
     /// What to go on with; none: a beginning.
     pub inherited: Option<Inherited>,
     /// Where a successor finds what it needs if this daemon is killed, and how the whole is written down for it.
@@ -92,6 +95,10 @@ pub struct Engine {
     pub(super) plans: HashMap<Life, Box<Plan>>,
     /// Between Prepared and Spawn.
     pub(super) ends: HashMap<Life, ChildEnds>,
+    /// From Spawned until the process has ended: its cgroup.
+    pub(super) seats: HashMap<Life, Arc<Seat>>,
+    /// Looks after cgroups; none before there is one.
+    pub(super) cgroups: Option<CgroupHandle>,
     /// Spawn jobs without an answer: while there are any, a child that is not known may be ours.
     pub(super) spawning: BTreeSet<Life>,
     /// Strangers may be waiting to be reaped.
@@ -107,6 +114,7 @@ pub struct Engine {
     /// The spawn thread has ended and left these.
     pub(super) sockets: Option<Vec<(SharedSocket, OwnedFd)>>,
     pub(super) vault: Option<Arc<Vault>>,
+    pub(super) lodging: Lodging,
     pub(super) chronicle: Option<Chronicle>,
     /// Told to let go of all processes, for another daemon to take them over.
     pub(super) lets_go: bool,
@@ -179,6 +187,8 @@ impl Engine {
             unwatched: Vec::new(),
             plans: HashMap::new(),
             ends: HashMap::new(),
+            seats: HashMap::new(),
+            cgroups: None,
             spawning: BTreeSet::new(),
             strangers: true,
             tickets: HashMap::new(),
@@ -189,6 +199,7 @@ impl Engine {
             examiner: parts.examine,
             program: parts.program,
             sockets: None,
+            lodging: parts.lodging,
             vault,
             chronicle,
             lets_go: false,
@@ -328,6 +339,9 @@ impl Engine {
                 Message::Asked(asked) => self.ask(asked, hands),
                 Message::Output(report) => self.reported(report, hands),
                 Message::Spawn(done) => self.spawn_answered(done, hands),
+                Message::Emptied(life, causes) => {
+                    self.feed(Input::Emptied { life, causes }, hands);
+                }
                 Message::Loaded(reason, result) => {
                     self.loader.ended(&self.sender);
                     if let Ok(config) = &result {
@@ -431,8 +445,11 @@ impl Engine {
                 return;
             }
             Done::SocketsTried(ticket, result) => Input::SocketsTried { ticket, result },
-            Done::Spawned(life, pid, pidfd) => {
+            Done::Spawned(life, pid, pidfd, seat) => {
                 self.spawning.remove(&life);
+                if let Some(seat) = seat {
+                    self.seats.insert(life, Arc::new(seat));
+                }
                 self.watch(life, pid, pidfd, hands);
                 Input::Spawned { life, pid }
             }

@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use crate::api::{Caller, Fault, Grant, Reply, Request, Ticket};
 use crate::config::spec::{Composition, Config};
 use crate::core::{LoadError, LoadReason};
+use crate::domain::{Causes, Life};
 use crate::output::Report;
 use crate::spawn::Done;
 use crate::sys::Waker;
@@ -40,6 +41,8 @@ pub(super) enum Message {
     Output(Report),
     /// The spawn thread answers.
     Spawn(Done),
+    /// The thread of cgroups has nothing left to kill.
+    Emptied(Life, Causes),
     /// The loader has read the configuration.
     Loaded(LoadReason, Result<Arc<Config>, LoadError>),
     /// Another image of the daemon can take over, or cannot.
@@ -94,6 +97,11 @@ impl InboxSender {
     /// Puts an answer of the spawn thread.
     pub fn spawn(&self, done: Done) {
         self.put(Message::Spawn(done));
+    }
+
+    /// Puts an answer of the thread of cgroups.
+    pub fn emptied(&self, life: Life, causes: Causes) {
+        self.put(Message::Emptied(life, causes));
     }
 
     /// Puts a configuration that was read.

@@ -1,9 +1,12 @@
 //! Action → effect. No decisions.
 
+use std::sync::Arc;
+
 use super::actor::{Engine, Hands};
 use super::channels::AT_ONCE_MAX;
+use crate::cgroup;
 use crate::core::{Action, AuditLine, Input, SignalScope};
-use crate::domain::{EventKind, Line};
+use crate::domain::{Causes, EventKind, Line};
 use crate::output::{Adoption, Command};
 use crate::spawn::Job;
 
@@ -19,12 +22,13 @@ impl Engine {
             }
             // There is no descriptor store yet: the read ends live and die with this process.
             Action::Keep(_) => {}
-            Action::Spawn(life, _) => {
+            Action::Spawn(life, spec) => {
                 let plan = self.plans.remove(&life);
                 let ends = self.ends.remove(&life);
                 if let (Some(plan), Some(ends)) = (plan, ends) {
                     self.spawning.insert(life);
-                    hands.spawn.send(Job::Spawn(life, plan, ends));
+                    let resources = Arc::clone(&spec.resources);
+                    hands.spawn.send(Job::Spawn(life, plan, ends, resources));
                 }
             }
             Action::Adopt {
@@ -33,14 +37,20 @@ impl Engine {
                 spec,
                 logs,
                 listener,
-            } => self.adopt(
-                |remains, inherited| {
-                    let adoption = Adoption::new((life, pid), spec, logs, remains, inherited);
-                    adoption.of_listener(listener)
-                },
-                life,
-                hands,
-            ),
+            } => {
+                let name = cgroup::name(&spec.group, &spec.name);
+                if let Some(seat) = self.lodging.reseat(&name) {
+                    self.seats.insert(life, Arc::new(seat));
+                }
+                self.adopt(
+                    |remains, inherited| {
+                        let adoption = Adoption::new((life, pid), spec, logs, remains, inherited);
+                        adoption.of_listener(listener)
+                    },
+                    life,
+                    hands,
+                );
+            }
             Action::Upgrade(ticket) => self.examine(ticket),
             Action::Read(life, pid) => hands.output.send(Command::Read(life, pid)),
             Action::Heed(life) => {
@@ -64,7 +74,24 @@ impl Engine {
                 self.plans.remove(&life);
                 self.ends.remove(&life);
                 self.close_channel(life, hands);
+                if let Some(seat) = self.seats.remove(&life) {
+                    self.attend_cgroup(cgroup::Job::Leave(seat), hands);
+                }
                 hands.output.send(Command::Drain(life));
+            }
+            Action::Empty { life, kill } => {
+                let job = |seat| cgroup::Job::Empty { life, seat, kill };
+                let seat = self.seats.remove(&life);
+                if !seat.is_some_and(|seat| self.attend_cgroup(job(seat), hands)) {
+                    let causes = Causes::NONE;
+                    self.caused.push_back(Input::Emptied { life, causes });
+                }
+            }
+            Action::Limit(life, resources) => {
+                if let Some(seat) = self.seats.get(&life) {
+                    let seat = Arc::clone(seat);
+                    self.attend_cgroup(cgroup::Job::Limit(seat, resources), hands);
+                }
             }
             Action::Release(life) => hands.spawn.send(Job::Release(life)),
             Action::TrySockets(ticket, group) => hands.spawn.send(Job::TrySockets(ticket, group)),
@@ -103,6 +130,28 @@ impl Engine {
                 }
             }
             Action::Finish(outcome) => self.outcome = Some(outcome),
+        }
+    }
+}
+
+impl Engine {
+    /// Gives a job to the thread of cgroups, which is started for the first one; answers whether it could be had.
+    fn attend_cgroup(&mut self, job: cgroup::Job, hands: &Hands) -> bool {
+        if self.cgroups.is_none() {
+            let (answers, log) = (self.sender.clone(), hands.output.clone());
+            // Without it cgroups stay as they are; the next job tries again.
+            self.cgroups = cgroup::start(
+                move |done| answers.emptied(done.life, done.causes),
+                move |line| log.log(line),
+            )
+            .ok();
+        }
+        match &self.cgroups {
+            Some(cgroups) => {
+                cgroups.send(job);
+                true
+            }
+            None => false,
         }
     }
 }

@@ -17,7 +17,7 @@ use super::inbox::Message;
 use super::systemd::Notifier;
 use crate::api::{FaultCode, Ticket};
 use crate::core::{Fleet, Input, Snapshot, Successor};
-use crate::domain::{Channel, Errno, ExitStatus, Heirloom, Life, Line, Said, Tick};
+use crate::domain::{Causes, Channel, Errno, ExitStatus, Heirloom, Life, Line, Said, Tick};
 use crate::output::{Adoption, Estate, Remains, Report, Unsettled};
 use crate::spawn::{Job, SharedSocket};
 use crate::sys::{self, Descriptors, SignalReader};
@@ -112,6 +112,7 @@ enum Leftover {
     Spawned(Life, i32),
     /// It is gone, and nobody knows how.
     Gone(Life),
+    Emptied(Life, Causes),
     Drained(Life),
     Said(Life, Said),
     NotDelivered(Life, Errno),
@@ -147,6 +148,7 @@ impl Leftover {
                 life,
                 status: ExitStatus::Unknown(0),
             },
+            Self::Emptied(life, causes) => Input::Emptied { life, causes },
             Self::Drained(life) => Input::Drained(life),
             Self::Said(life, said) => Input::Said(life, said),
             Self::NotDelivered(life, error) => Input::NotDelivered(life, error),
@@ -352,6 +354,7 @@ impl Engine {
             match message {
                 Message::Output(report) => leftovers.extend(Leftover::of(report)),
                 Message::Asked(asked) => (asked.answer)(Err(FaultCode::Failed.of(REPLACED))),
+                Message::Emptied(life, causes) => leftovers.push(Leftover::Emptied(life, causes)),
                 // The spawn thread had nothing left, and nothing is being read.
                 Message::Spawn(_)
                 | Message::Loaded(..)

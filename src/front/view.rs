@@ -148,14 +148,20 @@ pub(super) fn description(view: &ProcessView, zone: &TimeZone) -> String {
                 return "Not started".to_owned();
             }
             // Beyond the years that a calendar has there is nothing better to say than the number.
-            Timestamp::from_second(view.stop).map_or_else(
+            let stop = Timestamp::from_second(view.stop).map_or_else(
                 |_| view.stop.to_string(),
                 |stop| {
                     stop.to_zoned(zone.clone())
                         .strftime("%b %d %I:%M %p")
                         .to_string()
                 },
-            )
+            );
+            // Only a program with keys that Supervisor does not know has any.
+            if view.causes.is_none() {
+                stop
+            } else {
+                format!("{stop}, {}", view.causes)
+            }
         }
         // Empty, as in Supervisor, but for programs that tell of themselves.
         ProcessState::Starting | ProcessState::Stopping | ProcessState::Unknown => {
@@ -286,7 +292,7 @@ pub(super) mod tests {
     use super::*;
     use crate::config::spec::{GroupKind, GroupSpec, ProcessSpec, UserRef};
     use crate::config::testing::{log_spec, program};
-    use crate::domain::{Bytes, ProcessName, SupervisorState};
+    use crate::domain::{Bytes, Causes, ProcessName, SupervisorState};
 
     /// A running process.
     pub(in super::super) fn cat() -> ProcessView {
@@ -305,6 +311,7 @@ pub(super) mod tests {
             events_discarded: 0,
             ending: None,
             status_text: String::new(),
+            causes: Causes::NONE,
             pid: 7,
             stdout_logfile: None,
             stderr_logfile: Some(Path::new("/e").into()),
@@ -373,6 +380,16 @@ pub(super) mod tests {
             (view(Stopped, 1, 1_772_323_200, ""), "Mar 01 12:00 AM"),
             (view(Stopped, 1, 0, ""), "Jan 01 12:00 AM"),
             (view(Stopped, 1, i64::MAX, ""), "9223372036854775807"),
+            (
+                ProcessView {
+                    causes: Causes {
+                        oom_kill: true,
+                        ..Causes::NONE
+                    },
+                    ..view(Exited, 1, 1_795_194_480, "")
+                },
+                "Nov 20 05:08 PM, killed for want of memory",
+            ),
             (view(Starting, 1, 0, ""), ""),
             (view(Stopping, 1, 0, ""), ""),
             (view(Unknown, 1, 0, ""), ""),

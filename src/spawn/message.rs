@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::{Plan, SharedSocket};
 use crate::api::Ticket;
-use crate::config::spec::{GroupSpec, ProcessSpec};
+use crate::cgroup::Seat;
+use crate::config::spec::{GroupSpec, ProcessSpec, Resources};
 use crate::domain::{Life, SpawnError};
 use crate::sys::ChildEnds;
 
@@ -17,8 +18,8 @@ pub enum Job {
     Resolve(Life, Arc<ProcessSpec>),
     /// The same for a client that only wants to know whether it would work.
     Check(Ticket, Arc<ProcessSpec>),
-    /// Run it.
-    Spawn(Life, Box<Plan>, ChildEnds),
+    /// Run it, within these limits if it has a cgroup.
+    Spawn(Life, Box<Plan>, ChildEnds, Arc<Resources>),
     /// The life is over: what was made for it when it was resolved may go.
     Release(Life),
     /// Make the sockets of a group and close them again.
@@ -43,5 +44,5 @@ pub enum Done {
     /// The thread has ended, and these are its sockets.
     HandedOver(Vec<(SharedSocket, OwnedFd)>),
     /// It runs (or is about to fail its exec, which then shows as an exit with status 127).
-    Spawned(Life, i32, OwnedFd),
+    Spawned(Life, i32, OwnedFd, Option<Seat>),
 }

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::bounds::{bounds, ids};
 use super::channel::{Channel, Given, channel};
 use super::command::{self, Command};
+use crate::cgroup;
 use crate::config::spec::ProcessSpec;
 use crate::domain::SpawnError;
 use crate::sys::{CStrings, Limit, NulByte, RawPlan, Resource};
@@ -123,6 +124,8 @@ impl std::fmt::Debug for Base {
 pub struct Plan {
     /// For messages.
     pub(super) name: String,
+    /// Of its cgroup.
+    pub(super) cgroup: String,
     pub(super) raw: RawPlan,
     /// One more descriptor that the process is given, and its number there.
     pub(super) ready: Option<(OwnedFd, u16)>,
@@ -165,6 +168,7 @@ impl Plan {
             .map(|path| c_string(path.as_os_str()));
         Ok(Self {
             name: spec.name.as_str().to_owned(),
+            cgroup: cgroup::name(&spec.group, &spec.name),
             raw: RawPlan {
                 path: c_string(path.as_os_str())?,
                 argv,

@@ -10,7 +10,8 @@ use super::command;
 use super::message::{Done, Job};
 use super::plan::{Base, Plan};
 use super::sockets::{SharedSocket, Sockets};
-use crate::config::spec::ProcessKind;
+use crate::cgroup::{Lodging, Seat};
+use crate::config::spec::{ProcessKind, Resources};
 use crate::domain::{Errno, Line, SpawnError};
 use crate::sys::{self, ChildEnds, Spawner};
 
@@ -24,6 +25,7 @@ use crate::sys::{self, ChildEnds, Spawner};
 /// No descriptors, memory or threads to be had.
 pub fn start(
     base: Base,
+    lodging: Lodging,
     inherited: Vec<(SharedSocket, OwnedFd)>,
     done: impl Fn(Done) + Send + 'static,
     mut log: impl FnMut(Line) + Send + 'static,
@@ -37,7 +39,7 @@ pub fn start(
         .name("spawn".to_owned())
         .spawn(move || {
             let sockets = Sockets::resumed(inherited);
-            run(&base, spawner, sockets, &inbox, &done, &mut log);
+            run(&base, &lodging, spawner, sockets, &inbox, &done, &mut log);
         })?;
     Ok(SpawnHandle { jobs, thread })
 }
@@ -68,6 +70,7 @@ const GIVE_BACK_JOBS: usize = 256;
 
 fn run(
     base: &Base,
+    lodging: &Lodging,
     mut spawner: Spawner,
     mut sockets: Sockets,
     inbox: &Receiver<Job>,
@@ -107,12 +110,16 @@ fn run(
             Job::Check(ticket, spec) => {
                 done(Done::Checked(ticket, command::find(base, &spec).map(drop)));
             }
-            Job::Spawn(life, mut plan, mut ends) => {
+            Job::Spawn(life, mut plan, mut ends, resources) => {
                 ends.ready = plan.ready.take();
                 let refused = |error| refusal(plan.name.clone(), Errno::from(error));
                 let lent = sockets.lend(life, &mut ends).map_err(refused);
-                done(match lent.and_then(|()| spawn(&mut spawner, &plan, ends)) {
-                    Ok((pid, pidfd)) => Done::Spawned(life, pid, pidfd),
+                let mut spawn = |()| {
+                    let spawned = spawn(&mut spawner, lodging, &plan, &ends, &resources, log);
+                    spawned.map_err(refused)
+                };
+                done(match lent.and_then(&mut spawn) {
+                    Ok((pid, pidfd, seat)) => Done::Spawned(life, pid, pidfd, seat),
                     Err(error) => Done::Failed(life, error),
                 });
             }
@@ -126,13 +133,40 @@ fn run(
     }
 }
 
+/// Spawns it in its cgroup, where there are any. That may be gone at any moment (with its scope, or because the thread of
+/// cgroups has just removed what the last life left): then it is made again, once. A cgroup that takes no process, as its
+/// own program can make it, keeps no program from running.
 fn spawn(
     spawner: &mut Spawner,
+    lodging: &Lodging,
     plan: &Plan,
-    ends: ChildEnds,
-) -> Result<(i32, OwnedFd), SpawnError> {
-    let refused = |error| refusal(plan.name.clone(), Errno::from(error));
-    spawner.spawn(&plan.raw, ends).map_err(refused)
+    ends: &ChildEnds,
+    resources: &Resources,
+    log: &mut dyn FnMut(Line),
+) -> io::Result<(i32, OwnedFd, Option<Seat>)> {
+    let mut last = None;
+    for _ in 0..2 {
+        let Some((seat, cgroup)) = lodging.seat(&plan.cgroup, resources, log)? else {
+            break;
+        };
+        match spawner.spawn_in(&plan.raw, ends, Some(&cgroup)) {
+            Ok((pid, pidfd)) => return Ok((pid, pidfd, Some(seat))),
+            Err(error) => match error.raw_os_error() {
+                Some(
+                    libc::ENOENT | libc::ENODEV | libc::EBUSY | libc::EOPNOTSUPP | libc::EACCES,
+                ) => last = Some(error),
+                _ => return Err(error),
+            },
+        }
+    }
+    if let Some(error) = last {
+        log(Line::SpawnedOutside {
+            name: plan.name.clone(),
+            error: Errno::from(&error),
+        });
+    }
+    let (pid, pidfd) = spawner.spawn_in(&plan.raw, ends, None)?;
+    Ok((pid, pidfd, None))
 }
 
 fn refusal(name: String, errno: Errno) -> SpawnError {
@@ -166,6 +200,7 @@ mod tests {
         let base = Base::new(environ, None, Vec::new());
         let handle = start(
             base,
+            Lodging::default(),
             Vec::new(),
             move |done| {
                 let _ = answers.send(done);
@@ -202,8 +237,8 @@ mod tests {
             stderr: None,
             ready: None,
         };
-        handle.send(Job::Spawn(life(1), plan, ends));
-        let Done::Spawned(spawned, pid, pidfd) = next() else {
+        handle.send(Job::Spawn(life(1), plan, ends, Resources::none()));
+        let Done::Spawned(spawned, pid, pidfd, _) = next() else {
             panic!("not spawned");
         };
         assert_eq!(spawned, life(1));
@@ -252,6 +287,7 @@ mod tests {
         let (lines, log) = channel();
         let handle = start(
             Base::new([], None, Vec::new()),
+            Lodging::default(),
             Vec::new(),
             move |done| {
                 let _ = answers.send(done);
@@ -279,7 +315,7 @@ mod tests {
             stderr: None,
             ready: None,
         };
-        handle.send(Job::Spawn(life(2), plan, ends));
+        handle.send(Job::Spawn(life(2), plan, ends, Resources::none()));
         let Done::Spawned(..) = next() else {
             panic!("not spawned");
         };

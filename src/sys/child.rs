@@ -45,6 +45,8 @@ pub(super) struct Work<'a> {
     pub(super) uid: &'a [u8],
     /// The first word of argv, for messages.
     pub(super) word: &'a [u8],
+    /// Through this the child moves to its cgroup first.
+    pub(super) door: Option<c_int>,
 }
 
 /// The exit status of a child that could not be what it was to be.
@@ -203,6 +205,16 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
     // SAFETY: the parent passes a `Work` that lives until this child has called exec or ended.
     let work = unsafe { &*work.cast::<Work<'_>>() };
     let plan = work.plan;
+
+    if let Some(door) = work.door
+        // SAFETY: a live byte, which the kernel only reads; the table may be the daemon's still, and nothing in it changes.
+        && let Err(errno) = unsafe { call(libc::SYS_write, [fd(door), b"0".as_ptr() as usize, 1, 0]) }
+    {
+        fail(
+            work.staging[2],
+            [b"join its cgroup", b"", b"", b": ", errno.name().as_bytes()],
+        );
+    }
 
     // SAFETY: no memory involved. It cannot fail for a process just made; the session stays the daemon's.
     let _ = unsafe { call(libc::SYS_setpgid, [0; 4]) };

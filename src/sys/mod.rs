@@ -2,8 +2,10 @@
 
 mod accounts;
 mod capabilities;
+mod cgroup;
 mod child;
 mod clock;
+mod clone3;
 mod credentials;
 mod daemonize;
 mod ends;
@@ -28,6 +30,7 @@ mod socket;
 mod spawn;
 
 pub use accounts::{Account, account, own_groups};
+pub use cgroup::{Cgroup, Counters, Population};
 pub use clock::now;
 pub use credentials::{DropError, Peer, Standing, become_user, effective_uid, lookup, peer};
 pub use daemonize::{
@@ -39,7 +42,10 @@ pub use inherit::{
     Descriptors, keep_through_exec, number_of, read_inherited, read_sealed, replace_image, sealed,
     take_inherited,
 };
-pub use kernel::{TooOld, become_subreaper, check as check_kernel, random_seed, release, units};
+pub use kernel::{
+    TooOld, become_subreaper, check as check_kernel, name_thread, parent, random_seed, release,
+    units,
+};
 pub use limits::{Limit, LimitTooLow, Resource, limit, raise_own_files, reach_minimum, set_limit};
 pub use memory::{give_back, keep_little};
 pub use notify::{NotifySocket, Received, Sender};

@@ -17,6 +17,8 @@ pub enum Interest {
     Write,
     /// Only errors and hang-ups.
     Hangup,
+    /// A file of the kernel says something else than when it was read.
+    Change,
 }
 
 impl Interest {
@@ -25,6 +27,7 @@ impl Interest {
             Self::Read => EpollFlags::EPOLLIN,
             Self::Write => EpollFlags::EPOLLOUT,
             Self::Hangup => EpollFlags::empty(),
+            Self::Change => EpollFlags::EPOLLPRI,
         }
     }
 }

@@ -12,12 +12,12 @@
 use std::ffi::{c_int, c_uint, c_void};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 
 use super::ends::ChildEnds;
 use super::plan::{Ids, RawPlan};
-use super::{child, pidfd};
+use super::{Cgroup, child, clone3, pidfd};
 use crate::domain::ExitStatus;
 
 /// What becomes of our table of descriptors in a child until its exec. In order of preference.
@@ -32,6 +32,9 @@ pub enum Table {
     Inherited,
 }
 
+/// Says that this kernel, or a filter, has no clone3: asked once, remembered.
+const NO_CLONE3: i32 = libc::ENOSYS;
+
 /// Makes processes, one at a time. Belongs to one thread: the calls of one spawn must not mingle with another's.
 #[derive(Debug)]
 pub struct Spawner {
@@ -41,6 +44,8 @@ pub struct Spawner {
     /// The staging descriptor of [`ChildEnds::ready`].
     staging_ready: OwnedFd,
     table: Table,
+    /// Children can be made in a cgroup; otherwise they go there themselves.
+    clones_into: bool,
 }
 
 impl Spawner {
@@ -82,6 +87,7 @@ impl Spawner {
             staging_ready: reserve(&null)?,
             null,
             table,
+            clones_into: clone3::IS_HERE,
         })
     }
 
@@ -104,6 +110,46 @@ impl Spawner {
     /// # Source
     /// clone(2), close_range(2), execve(2), credentials(7), PR_SET_DUMPABLE(2const).
     pub fn spawn(&mut self, plan: &RawPlan, ends: ChildEnds) -> io::Result<(i32, OwnedFd)> {
+        self.spawn_in(plan, &ends, None)
+    }
+
+    /// The same, in a cgroup from its first moment on, if there is one. The ends are left to the caller, who may want to
+    /// try again.
+    ///
+    /// Where the kernel cannot make a process in a cgroup (no clone3: ENOSYS), the child moves there before anything else,
+    /// which costs a lock on all processes of the machine.
+    ///
+    /// # Errors
+    /// Those of [`Spawner::spawn`]. ENOENT, ENODEV: the cgroup is gone. EACCES: it is not ours to fill. EBUSY, EOPNOTSUPP:
+    /// it is in no state to hold processes. EAGAIN: its limit of processes is reached.
+    ///
+    /// # Source
+    /// clone(2), CLONE_INTO_CGROUP.
+    pub fn spawn_in(
+        &mut self,
+        plan: &RawPlan,
+        ends: &ChildEnds,
+        cgroup: Option<&Cgroup>,
+    ) -> io::Result<(i32, OwnedFd)> {
+        if let Some(cgroup) = cgroup
+            && self.clones_into
+        {
+            match self.spawn_with(plan, ends, Some(cgroup), None) {
+                Err(error) if error.raw_os_error() == Some(NO_CLONE3) => self.clones_into = false,
+                result => return result,
+            }
+        }
+        let door = cgroup.map(Cgroup::door).transpose()?;
+        self.spawn_with(plan, ends, None, door.as_ref())
+    }
+
+    fn spawn_with(
+        &mut self,
+        plan: &RawPlan,
+        ends: &ChildEnds,
+        cgroup: Option<&Cgroup>,
+        door: Option<&File>,
+    ) -> io::Result<(i32, OwnedFd)> {
         let uid = match plan.ids {
             Ids::Become { uid, .. } | Ids::Refused { uid, .. } => uid,
             // Only the groups can fail then, with our own uid.
@@ -124,6 +170,7 @@ impl Spawner {
             envp: envp.as_ptr(),
             uid: uid.as_bytes(),
             word: plan.argv.iter().next().unwrap_or_default(),
+            door: door.map(AsRawFd::as_raw_fd),
         };
         let stdin = ends.stdin.as_ref().unwrap_or(&self.null);
         let stderr = ends.stderr.as_ref().unwrap_or(&ends.stdout);
@@ -140,7 +187,7 @@ impl Spawner {
         .then(Undumpable::new);
         let _blocked = Blocked::new();
         // SAFETY: `run` reads a `Work`, which outlives the call, and does nothing but system calls on it.
-        unsafe { self.clone_child(self.table, child::run, (&raw const work).cast()) }
+        unsafe { self.clone_child(self.table, cgroup, child::run, (&raw const work).cast()) }
     }
 
     /// Every staging descriptor.
@@ -159,7 +206,7 @@ impl Spawner {
         let work = (table, self.first());
         let _blocked = Blocked::new();
         // SAFETY: `probe` reads this pair, which outlives the call, and only makes system calls.
-        match unsafe { self.clone_child(table, child::probe, (&raw const work).cast()) } {
+        match unsafe { self.clone_child(table, None, child::probe, (&raw const work).cast()) } {
             Ok((_, pidfd)) => Ok(pidfd::wait(&pidfd)? == ExitStatus::Exited(0)),
             // A shortage says nothing about filters.
             Err(error) => match error.raw_os_error() {
@@ -177,6 +224,7 @@ impl Spawner {
     unsafe fn clone_child(
         &self,
         table: Table,
+        cgroup: Option<&Cgroup>,
         entry: extern "C" fn(*mut c_void) -> c_int,
         work: *const c_void,
     ) -> io::Result<(i32, OwnedFd)> {
@@ -185,6 +233,20 @@ impl Spawner {
         let mut flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
         if table == Table::Shared {
             flags |= libc::CLONE_FILES;
+        }
+        if let Some(cgroup) = cgroup {
+            // SAFETY: as below; a plain clone and this one differ in where the child begins to count.
+            let pid = unsafe {
+                clone3::clone_into(
+                    cgroup.as_fd().as_raw_fd(),
+                    (self.stack.base.as_ptr(), Stack::BYTES),
+                    flags,
+                    (entry, work.cast_mut()),
+                    &raw mut pidfd,
+                )?
+            };
+            // SAFETY: as below.
+            return Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }));
         }
         // SAFETY: the stack is ours alone and unused: the last child that ran on it had left it when clone returned
         // (CLONE_VFORK), and `&mut self` keeps other threads off it. `pidfd` is where CLONE_PIDFD stores.

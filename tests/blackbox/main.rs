@@ -13,6 +13,7 @@ mod support;
 
 mod allow;
 mod bad;
+mod cgroups;
 mod churn;
 mod events;
 mod fcgi;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     trials.extend(sources::trials());
     trials.extend(live::trials());
     trials.extend(limits::trials());
+    trials.extend(cgroups::trials());
     trials.extend(manager::trials());
     trials.extend(notify::trials());
     support::runner::run(trials)

@@ -368,6 +368,11 @@ fn values(kind: Kind) -> &'static [&'static str] {
         ],
         Kind::RateLimit => &["0", "5/30s", "", "x"],
         Kind::ReadyFd => &["3", "1023", "2", "1024", "", "x"],
+        Kind::Memory => &["1GB", "infinity", "0", "", "x"],
+        Kind::CpuMax => &["50%", "1000 2000", "max", "", "5"],
+        Kind::Weight => &["1", "10001", "", "x"],
+        Kind::PidsMax => &["5", "infinity", "0", ""],
+        Kind::KillMode => &["process", "control-group", "mixed", ""],
         Kind::Level => &[
             "critical", "ERROR", "warn", "info", "debug", "trace", "blather", "warning", "",
         ],

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use supervisord::config::spec::{
-    AutoRestart, Composition, Config, DaemonSpec, FcgiSocket, GroupKind, GroupSpec, LogSpec,
-    LogTarget, NotifySpec, Order, ProcessKind, ProcessSpec, ProgramSpec, ReadyWhen, Template,
+    Amount, AutoRestart, Composition, Config, DaemonSpec, FcgiSocket, GroupKind, GroupSpec,
+    KillMode, LogSpec, LogTarget, NotifySpec, Order, ProcessKind, ProcessSpec, ProgramSpec,
+    ReadyWhen, Resources, Template,
 };
 use supervisord::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
 
@@ -159,6 +160,7 @@ fn process(chance: &mut Chance, group: &GroupName, place: u64) -> ProcessSpec {
         restart_floor: Seconds(chance.pick(&[0, 1, 1, 5])),
         notify: notify(chance),
         confinement: supervisord::config::spec::Confinement::none(),
+        resources: resources(chance),
     }
 }
 
@@ -176,6 +178,15 @@ fn notify(chance: &mut Chance) -> NotifySpec {
             0
         }),
     }
+}
+
+fn resources(chance: &mut Chance) -> Arc<Resources> {
+    let resources = Resources {
+        pids_max: chance.one_in(4).then(|| Amount(Some(chance.below(9) + 1))),
+        kill_mode: chance.pick(&[KillMode::Process, KillMode::ControlGroup]),
+        ..Resources::default()
+    };
+    resources.shared()
 }
 
 fn socket() -> Arc<FcgiSocket> {

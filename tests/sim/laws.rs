@@ -54,6 +54,10 @@ pub(crate) struct Laws {
     waiting: BTreeMap<Ticket, Request>,
     /// When each reaped process was reaped, until its end is told.
     reaped: BTreeMap<Life, u64>,
+    /// Lives whose left-overs were to be killed, and since when.
+    emptying: BTreeMap<Life, u64>,
+    /// Lives that were looked at for what they met before their output was waited for.
+    looked_into: BTreeSet<Life>,
     stopping_told: bool,
     running_told: bool,
     listeners: Listeners,
@@ -85,6 +89,9 @@ impl Laws {
                     *up = false;
                 }
             }
+            Input::Emptied { life, .. } => {
+                self.emptying.remove(life);
+            }
             Input::Spawned { life, .. } => {
                 if let Some(lived) = self.lives.get_mut(life) {
                     lived.up = true;
@@ -107,7 +114,32 @@ impl Laws {
             match action {
                 // The same attempt once more, for the predecessor could not finish it.
                 Action::Resolve(..) if matches!(input, Input::Resumed { .. }) => {}
-                Action::Resolve(life, spec) => self.attempt(*life, spec, input),
+                Action::Resolve(life, spec) => {
+                    let at = now.mono.0;
+                    let busy = |(other, since): (&Life, &u64)| {
+                        other.slot == life.slot && at < since + 10 * SECOND
+                    };
+                    assert!(
+                        !self.emptying.iter().any(busy),
+                        "{life:?} begins while what another life left is being killed"
+                    );
+                    self.attempt(*life, spec, input);
+                }
+                Action::Empty { life, kill } => {
+                    self.looked_into.insert(*life);
+                    if *kill {
+                        self.emptying.insert(*life, now.mono.0);
+                    }
+                    self.seen.insert(format!("Empty {kill}"));
+                }
+                Action::Limit(life, _) => {
+                    let lived = self.lives.get(life);
+                    assert!(
+                        lived.is_some_and(|lived| lived.up),
+                        "{life:?} is limited, but not up"
+                    );
+                    self.seen.insert("Limit".to_owned());
+                }
                 Action::Spawn(life, _) => {
                     let before = self.at_kernel.insert(life.slot, *life);
                     assert_eq!(before, None, "two live incarnations of one slot");
@@ -218,6 +250,14 @@ impl Laws {
             _ => return,
         };
         self.seen.insert(text);
+    }
+
+    fn patience(&self, life: &Life) -> u64 {
+        if self.looked_into.contains(life) {
+            20 * SECOND
+        } else {
+            10 * SECOND
+        }
     }
 
     fn attempt(&mut self, life: Life, spec: &std::sync::Arc<ProcessSpec>, input: &Input) {
@@ -445,7 +485,8 @@ impl Laws {
         }
     }
 
-    /// STOPPING ends: SIGKILL goes out in time, and an end is told at most ten seconds after the reaping.
+    /// STOPPING ends: SIGKILL goes out in time, and an end is told at most ten seconds after the reaping, or after what was
+    /// left behind is gone, for which it has as long.
     fn deadlines(&mut self, now: Now, input: &Input) {
         let at = now.mono.0;
         if let Input::Exited { life, .. } = input
@@ -460,12 +501,15 @@ impl Laws {
                 .and_then(|lived| self.told.get(&lived.name))
                 .map(|told| told.state);
             assert!(
-                at < *since + 10 * SECOND || matches!(state, None | Some(ProcessState::Unknown)),
+                at < *since + self.patience(life)
+                    || matches!(state, None | Some(ProcessState::Unknown)),
                 "the end of {life:?} is not told in time"
             );
         }
         // Who was UNKNOWN stays so; nothing will be told of it any more.
-        self.reaped.retain(|_, since| at < *since + 10 * SECOND);
+        let mut reaped = std::mem::take(&mut self.reaped);
+        reaped.retain(|life, since| at < *since + self.patience(life));
+        self.reaped = reaped;
         if !matches!(input, Input::DeadlineReached) {
             return;
         }
@@ -530,10 +574,8 @@ fn is_left(fault: &Fault) -> bool {
 
 /// Refused from the start.
 fn is_refused(fault: &Fault) -> bool {
-    fault
-        .extra
-        .as_ref()
-        .is_some_and(|text| text.starts_with("not permitted"))
+    let why = fault.extra.as_deref();
+    why.is_some_and(|why| why.starts_with("not permitted"))
 }
 
 fn legal(from: ProcessState, to: ProcessState) -> bool {

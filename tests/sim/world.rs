@@ -11,7 +11,7 @@ use supervisord::core::{
     Snapshot, Successor,
 };
 use supervisord::domain::{
-    Channel, Errno, ExitStatus, Level, Life, Namespec, Now, Said, Signal, SpawnError,
+    Causes, Channel, Errno, ExitStatus, Level, Life, Namespec, Now, Said, Signal, SpawnError,
     SupervisorState, Tick, Verdict, Wall,
 };
 
@@ -29,6 +29,7 @@ enum Thread {
     Spawn,
     Output,
     Loader,
+    Cgroups,
 }
 
 /// A process in the world.
@@ -48,7 +49,7 @@ pub(crate) struct World {
     coming: BTreeMap<(u64, u64), Input>,
     sequence: u64,
     /// When each thread is free again.
-    busy: [u64; 3],
+    busy: [u64; 4],
     alive: BTreeMap<Life, Alive>,
     /// Lives of the past, for inputs that come too late.
     past: Vec<Life>,
@@ -96,7 +97,7 @@ impl World {
             },
             coming: BTreeMap::new(),
             sequence: 0,
-            busy: [0; 3],
+            busy: [0; 4],
             alive: BTreeMap::new(),
             past: Vec::new(),
             next_ticket: 0,
@@ -335,6 +336,16 @@ impl World {
                     self.answer(Thread::Output, Input::Drained(life));
                 }
             }
+            Action::Empty { life, kill } => {
+                // Now and then what is left waits for a dead disk.
+                if !(kill && self.chance.one_in(50)) {
+                    let causes = Causes {
+                        pids_max: self.chance.one_in(10),
+                        ..Causes::NONE
+                    };
+                    self.answer(Thread::Cgroups, Input::Emptied { life, causes });
+                }
+            }
             Action::TrySockets(ticket, _) => {
                 let result = if fails { Err(error()) } else { Ok(()) };
                 self.answer(Thread::Spawn, Input::SocketsTried { ticket, result });
@@ -386,6 +397,7 @@ impl World {
             | Action::Adopt { .. }
             | Action::Keep(_)
             | Action::Release(_)
+            | Action::Limit(..)
             | Action::CreateLogs(_)
             | Action::ReopenLogs
             | Action::Log(_)

@@ -1,6 +1,7 @@
-//! One machine with systemd for the whole run, booted for the first test that asks, used by one test at a time.
+//! One machine with systemd for the whole run, booted for the first test that asks, used by one test at a time; and another
+//! with a kernel of its own, which has all controllers of cgroup2, for the tests that need those.
 //!
-//! `SYSTEMD_HOST` names a program with the verbs `boot -n NAME [--bind-ro HOST:GUEST]`, `run -n NAME -- COMMAND…` (as root;
+//! `SYSTEMD_HOST` names a program with the verbs `boot -n NAME [--vm] [--bind-ro HOST:GUEST]`, `run -n NAME -- COMMAND…` (as root;
 //! input, output and exit code pass through) and `down -n NAME`.
 
 use std::io::Write as _;
@@ -34,13 +35,31 @@ pub(crate) struct Done {
 type Booted = Result<Mutex<Machine>, Result<String, String>>;
 
 static MACHINE: OnceLock<Booted> = OnceLock::new();
+static VIRTUAL: OnceLock<Booted> = OnceLock::new();
 
 /// A trial with the machine to itself.
 pub(crate) fn trial(
     name: impl Into<String>,
     test: impl FnOnce(&Machine) -> Result<(), String> + Send + 'static,
 ) -> Trial {
-    Trial::new(name, move || match MACHINE.get_or_init(boot) {
+    on(&MACHINE, || boot(false), name, test)
+}
+
+/// The same on the machine with a kernel of its own, which is slow.
+pub(crate) fn virtual_trial(
+    name: impl Into<String>,
+    test: impl FnOnce(&Machine) -> Result<(), String> + Send + 'static,
+) -> Trial {
+    on(&VIRTUAL, || boot(true), name, test)
+}
+
+fn on(
+    machine: &'static OnceLock<Booted>,
+    boot: fn() -> Booted,
+    name: impl Into<String>,
+    test: impl FnOnce(&Machine) -> Result<(), String> + Send + 'static,
+) -> Trial {
+    Trial::new(name, move || match machine.get_or_init(boot) {
         Ok(machine) => {
             let machine: MutexGuard<'_, Machine> =
                 machine.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,17 +70,19 @@ pub(crate) fn trial(
     })
 }
 
-/// Takes the machine away, if there is one. To be called when all trials are over.
+/// Takes the machines away, if there are any. To be called when all trials are over.
 pub(crate) fn down() {
-    if let Some(Ok(machine)) = MACHINE.get() {
-        machine
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take_down();
+    for machine in [&MACHINE, &VIRTUAL] {
+        if let Some(Ok(machine)) = machine.get() {
+            machine
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take_down();
+        }
     }
 }
 
-fn boot() -> Booted {
+fn boot(is_virtual: bool) -> Booted {
     let Some(host) = std::env::var_os("SYSTEMD_HOST").map(PathBuf::from) else {
         return Err(Ok(
             "SYSTEMD_HOST names no program that makes machines with systemd".to_owned(),
@@ -74,12 +95,18 @@ fn boot() -> Booted {
     let directory = binaries.parent().unwrap_or(Path::new("/")).display();
     let machine = Machine {
         host,
-        name: format!("supervisord-{}", std::process::id()),
+        name: format!(
+            "supervisord-{}{}",
+            if is_virtual { "vm-" } else { "" },
+            std::process::id()
+        ),
     };
     let bind = format!("{directory}:{BINARIES}");
-    let done = machine
-        .host(&["boot", "-n", &machine.name, "--bind-ro", &bind], "")
-        .map_err(Err)?;
+    let mut arguments = vec!["boot", "-n", &machine.name, "--bind-ro", &bind];
+    if is_virtual {
+        arguments.push("--vm");
+    }
+    let done = machine.host(&arguments, "").map_err(Err)?;
     if done.code != 0 {
         machine.take_down();
         return Err(Err(format!("no machine: {done:?}")));

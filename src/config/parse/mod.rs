@@ -11,6 +11,7 @@ mod load;
 mod notify;
 mod program;
 mod reader;
+mod resources;
 mod server;
 
 pub use compose::compose;

@@ -9,11 +9,12 @@ use super::super::key::SectionKind;
 use super::super::python::strip;
 use super::super::spec::{
     AutoRestart, Confinement, Environment, JournalSpec, LogSpec, LogTarget, NUMPROCS_MAX,
-    NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, RateLimit, UserRef,
+    NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, RateLimit, Resources, UserRef,
 };
 use super::super::value::{self, Logfile, Targets};
 use super::confinement::confinement;
 use super::notify::notify;
+use super::resources::resources;
 use super::{At, Got, Reader};
 use crate::domain::{Bytes, Channel, GroupName, Line, ProcessName, Seconds, Signal};
 
@@ -35,6 +36,7 @@ struct Common {
     restart_floor: Seconds,
     notify: NotifySpec,
     confinement: Arc<Confinement>,
+    resources: Arc<Resources>,
     journal_limits: [Option<RateLimit>; 2],
     capture: [Bytes; 2],
     events: [bool; 2],
@@ -219,6 +221,7 @@ fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
         restart_floor: Seconds(restart_floor.ok().unwrap_or_default()),
         notify: notify(reader, at, names, startsecs),
         confinement: confinement(reader, at, names).shared(),
+        resources: resources(reader, at, names).shared(),
         journal_limits,
         capture,
         events,
@@ -308,6 +311,7 @@ fn process(
         restart_floor: common.restart_floor,
         notify: common.notify,
         confinement: Arc::clone(&common.confinement),
+        resources: Arc::clone(&common.resources),
     }))
 }
 

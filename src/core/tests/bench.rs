@@ -229,6 +229,8 @@ fn show(action: &Action) -> String {
             scope,
         } => format!("signal {} {signal} {scope:?}", life(of)),
         Action::Heed(of) => format!("heed {}", life(of)),
+        Action::Empty { life: of, kill } => format!("empty {} {kill}", life(of)),
+        Action::Limit(of, _) => format!("limit {}", life(of)),
         Action::Drain(of) => format!("drain {}", life(of)),
         Action::Release(of) => format!("release {}", life(of)),
         Action::TrySockets(ticket, group) => format!("try {} {}", ticket.0, group.name),

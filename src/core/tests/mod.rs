@@ -1,6 +1,7 @@
 //! Unit tests of the core: a script of moments and inputs, and for each the actions and the next deadline.
 
 pub(super) mod bench;
+mod cgroups;
 mod daemon;
 mod events;
 mod life;

@@ -122,6 +122,11 @@ fn ending(view: &ProcessView, zone: &TimeZone) -> String {
         Some(Ending::ByItself(status)) => brief(*status),
         Some(Ending::OnRequest(status)) => format!("stopped, {}", brief(*status)),
     };
+    let how = if view.causes.is_none() {
+        how
+    } else {
+        format!("{how}, {}", view.causes)
+    };
     match Timestamp::from_second(view.stop) {
         Ok(stop) => {
             let stop = stop.to_zoned(zone.clone());

@@ -1,0 +1,59 @@
+//! What holds the scope of all programs, which would be gone with its last process: the keeper, which outlives the daemon.
+//! A successor finds the scope by it, and it by the scope.
+
+use std::time::Duration;
+
+use crate::domain::Signal;
+use crate::keeper::{Keeper, KeeperError};
+use crate::sys::{self, Cgroup, Interest, Poller};
+
+/// Its directory in the scope.
+pub(super) const DIRECTORY: &str = ".hold";
+/// How long it may take to end.
+const END_WAIT: Duration = Duration::from_secs(2);
+
+/// Starts one; answers its number, and the way to talk to it. It is a child of ours until we end.
+///
+/// # Errors
+/// As for making a process; or it does not answer.
+pub(super) fn start() -> Result<(i32, Keeper), KeeperError> {
+    let started = Keeper::start()?;
+    Ok((started.pid, started.client))
+}
+
+/// The keeper that holds `scope`, if it is one that we can talk to.
+pub(super) fn keeper_in(scope: &Cgroup) -> Option<Keeper> {
+    let pids = scope.open(DIRECTORY).and_then(|held| held.pids());
+    let found = pids.unwrap_or_default().into_iter();
+    found
+        .filter_map(|pid| Keeper::find(pid).ok())
+        .map(|(keeper, _)| keeper)
+        .next()
+}
+
+/// Ends whoever holds the scope. The directory goes with it.
+pub(super) fn end(scope: &Cgroup) {
+    let Ok(directory) = scope.open(DIRECTORY) else {
+        return;
+    };
+    for pid in directory.pids().unwrap_or_default() {
+        let Ok(pidfd) = sys::open_pidfd(pid) else {
+            continue;
+        };
+        // The number may be another's by now; the descriptor cannot become another's.
+        if !directory.pids().is_ok_and(|pids| pids.contains(&pid)) {
+            continue;
+        }
+        if sys::send_signal(&pidfd, Signal::KILL).is_ok()
+            && let Ok(mut poller) = Poller::new()
+            && poller.add(&pidfd, 0, Interest::Read).is_ok()
+        {
+            // Late or not, nothing more can be done.
+            let _ = poller.wait(Some(END_WAIT)).map(Iterator::count);
+        }
+        // Where it is not our child, it is another's to reap.
+        let _ = sys::reap(&pidfd);
+    }
+    // The scope, and this with it, may be gone already.
+    let _ = scope.remove(DIRECTORY);
+}

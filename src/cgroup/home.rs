@@ -1,0 +1,277 @@
+//! The directory that holds the cgroups of all programs: where it can be had, and which controllers it has.
+//!
+//! Three layouts. As a service of PID 1: a scope beside the service, delegated to us, which outlives the daemon. Without
+//! a service manager (a container): a directory in our own cgroup, if that can be written. With one that gave us our own
+//! cgroup (`Delegate=`, all that there is for a daemon that is not root): the same, but without controllers, for with
+//! them the service could not be started again while programs of a crashed daemon are in it.
+
+use std::io;
+use std::path::Path;
+
+use super::hold;
+use super::scope::Scope;
+use crate::keeper::Keeper;
+use crate::sys::{self, Cgroup};
+
+/// The directory in a cgroup of ours; behind a dot and a number if other daemons have theirs there.
+const DIRECTORY: &str = "supervisord";
+/// How many daemons find a place in one cgroup.
+const DAEMONS_MAX: usize = 64;
+/// Where the daemon itself goes when its own cgroup must have no process.
+const OWN_LEAF: &str = ".daemon";
+/// Controllers that change nothing for who has no limit. The others, which share processors and disks out among cgroups
+/// instead of processes, are enabled when a program asks for them.
+const HARMLESS: [&str; 2] = ["memory", "pids"];
+
+/// Where the cgroups of programs are.
+#[derive(Debug)]
+pub(super) struct Home {
+    top: Cgroup,
+    /// From there.
+    pub(super) path: String,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// A scope that PID 1 made for us.
+    Scope(Scope),
+    /// A directory in our own cgroup.
+    Own {
+        /// Ours as long as this is open.
+        _lock: Cgroup,
+        /// Controllers can be had.
+        has_limits: bool,
+    },
+}
+
+/// What the environment says of who started us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Manager {
+    /// systemd runs this machine.
+    pub(super) is_there: bool,
+    /// It started us and waits for our word: a unit made for us.
+    pub(super) hears_us: bool,
+    /// It started us.
+    pub(super) started_us: bool,
+}
+
+impl Manager {
+    pub(super) fn found() -> Self {
+        let has = |name| std::env::var_os(name).is_some();
+        let is_there = Path::new("/run/systemd/system").is_dir();
+        Self {
+            is_there,
+            hears_us: is_there && has("NOTIFY_SOCKET"),
+            // A shell in somebody else's service has inherited the variable, but not the parent.
+            started_us: is_there && has("INVOCATION_ID") && sys::parent() == 1,
+        }
+    }
+}
+
+impl Home {
+    /// Finds or makes it. A program is in need of a cgroup if `in_need`: what only the wish for limits justifies (a part
+    /// of a cgroup in which others may be, a scope beside a unit that was written for Supervisor) is not done without.
+    ///
+    /// # Errors
+    /// Why there is none, for people.
+    pub(super) fn find(manager: Manager, in_need: bool) -> Result<(Self, Option<Keeper>), String> {
+        let (top, own) =
+            Cgroup::own().map_err(|error| format!("there is no cgroup2 here ({error})"))?;
+        let is_root = sys::effective_uid() == 0;
+        let mut why = None;
+        if is_root
+            && (manager.hears_us || (manager.started_us && in_need))
+            && let Some(scope) = Scope::of(&own)
+        {
+            match scope.enter(&top) {
+                Ok((found, keeper)) => {
+                    let home = Self {
+                        top,
+                        path: scope.path.clone(),
+                        kind: Kind::Scope(scope),
+                    };
+                    for controller in HARMLESS {
+                        // What is not to be had is told when a program asks for it.
+                        let _ = found.enable(controller);
+                    }
+                    return Ok((home, Some(keeper)));
+                }
+                Err(error) => why = Some(format!("no scope was made for them: {error}")),
+            }
+        }
+        if !in_need {
+            return Err(why.unwrap_or_else(|| "no program has a key that needs one".to_owned()));
+        }
+        let name = if own.is_empty() { "/" } else { &own };
+        let ours = top
+            .open(&own)
+            .map_err(|error| format!("{name} cannot be opened ({error})"))?;
+        // Root can write everywhere, but what the service manager has not given away is arranged by it alone.
+        if manager.is_there && is_root && !ours.is_delegated() {
+            return Err(why.unwrap_or_else(|| format!("{name} is not delegated to us")));
+        }
+        Self::in_own(top, &own, !manager.is_there)
+            .map(|home| (home, None))
+            .map_err(|error| why.unwrap_or_else(|| format!("{name} cannot be divided ({error})")))
+    }
+
+    fn in_own(top: Cgroup, own: &str, has_limits: bool) -> io::Result<Self> {
+        // Before an exec of ourselves we may have moved aside.
+        let moved = own
+            .strip_suffix(OWN_LEAF)
+            .and_then(|own| own.strip_suffix('/'));
+        let (parent, first) = match moved {
+            Some(base) => base.rsplit_once('/').unwrap_or(("", base)),
+            None => (own, DIRECTORY),
+        };
+        let directory = top.open(parent)?;
+        let numbered = (2..=DAEMONS_MAX).map(|number| format!("{DIRECTORY}.{number}"));
+        for name in [first.to_owned(), DIRECTORY.to_owned()]
+            .into_iter()
+            .chain(numbered)
+        {
+            directory.make(&name)?;
+            let lock = directory.open(&name)?;
+            if !lock.lock()? {
+                continue;
+            }
+            let slash = if parent.is_empty() { "" } else { "/" };
+            let home = Self {
+                top,
+                path: format!("{parent}{slash}{name}"),
+                kind: Kind::Own {
+                    _lock: lock,
+                    has_limits,
+                },
+            };
+            for controller in HARMLESS {
+                let _ = home.enable(controller);
+            }
+            return Ok(home);
+        }
+        Err(io::Error::other("too many daemons have theirs there"))
+    }
+
+    /// The directory.
+    ///
+    /// # Errors
+    /// ENOENT: it is gone.
+    pub(super) fn open(&self) -> io::Result<Cgroup> {
+        self.top.open(&self.path)
+    }
+
+    /// It is a scope beside our service, and outlives us.
+    pub(super) const fn is_scope(&self) -> bool {
+        matches!(self.kind, Kind::Scope(_))
+    }
+
+    /// The names of the programs' cgroups with processes in them that are not `known`.
+    pub(super) fn populated(&self, known: &dyn Fn(&str) -> bool) -> Vec<String> {
+        let Ok(home) = self.open() else {
+            return Vec::new();
+        };
+        let has_processes = |name: &String| {
+            let inside = home.open(name).and_then(|inside| inside.is_populated());
+            inside.unwrap_or(false)
+        };
+        let names = home.names().unwrap_or_default().into_iter();
+        names
+            .filter(|name| name != hold::DIRECTORY && name != OWN_LEAF && !known(name))
+            .filter(has_processes)
+            .collect()
+    }
+
+    /// Kills what is in these.
+    pub(super) fn kill(&self, names: &[String]) {
+        for name in names {
+            // What the kernel refuses is tried again.
+            let _ = self
+                .open()
+                .and_then(|home| home.open(name))
+                .and_then(|inside| inside.kill());
+        }
+    }
+
+    /// Makes it again after it was gone: a scope goes with its last process.
+    ///
+    /// # Errors
+    /// Why it cannot be had, for people.
+    pub(super) fn make_again(&self) -> Result<(), String> {
+        match &self.kind {
+            Kind::Scope(scope) => {
+                // Its keeper died with it, and a new one keeps nothing of what runs.
+                let (found, _keeper) = scope.enter(&self.top)?;
+                for controller in HARMLESS {
+                    let _ = found.enable(controller);
+                }
+            }
+            Kind::Own { .. } => {
+                let (parent, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
+                let parent = self.top.open(parent);
+                parent
+                    .and_then(|parent| parent.make(name))
+                    .map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of these controllers cannot be had.
+    pub(super) fn lacks(&self, wanted: &[&'static str]) -> Vec<&'static str> {
+        let has = |controller: &str| {
+            self.open()
+                .and_then(|home| home.controllers())
+                .is_ok_and(|found| found.iter().any(|found| found == controller))
+        };
+        wanted
+            .iter()
+            .copied()
+            .filter(|controller| !has(controller))
+            .collect()
+    }
+
+    /// Gives the programs' cgroups a controller.
+    ///
+    /// # Errors
+    /// ENOENT: there is no such controller. EBUSY: other processes are in the way. EOPNOTSUPP: not in this layout.
+    pub(super) fn enable(&self, controller: &str) -> io::Result<()> {
+        let home = self.open()?;
+        match &self.kind {
+            Kind::Scope(_) => home.enable(controller),
+            Kind::Own {
+                has_limits: false, ..
+            } => Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)),
+            Kind::Own { .. } => {
+                let parent = self.path.rsplit_once('/').map_or("", |(parent, _)| parent);
+                let parent = self.top.open(parent)?;
+                match parent.enable(controller) {
+                    Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                        // A cgroup that gives controllers on has no process itself: we are the one that we may move.
+                        home.make(OWN_LEAF)?;
+                        let pid = i32::try_from(std::process::id()).map_err(io::Error::other)?;
+                        home.open(OWN_LEAF)?.take_in(pid)?;
+                        parent.enable(controller)?;
+                    }
+                    result => result?,
+                }
+                home.enable(controller)
+            }
+        }
+    }
+
+    /// Leaves it for good. What programs left behind and nobody was to kill lives on in it.
+    pub(super) fn leave(&self) {
+        let Ok(home) = self.open() else {
+            return;
+        };
+        match &self.kind {
+            Kind::Scope(_) => hold::end(&home),
+            Kind::Own { .. } => {
+                let (parent, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
+                // Not if we are in there ourselves, or somebody else is.
+                let _ = self.top.open(parent).and_then(|parent| parent.remove(name));
+            }
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Whether programs have cgroups, found out once: at the start of the daemon, or when the first program asks for it.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::home::{Home, Manager};
+use super::scope::Scope;
+use super::seat::{self, Seat};
+use crate::config::spec::{Config, Resources};
+use crate::domain::{Errno, Line};
+use crate::keeper::{Keeper, Vault};
+use crate::sys::{self, Cgroup};
+
+/// How long what is killed at the start may take to die.
+const CLEAR_WAIT: Duration = Duration::from_secs(10);
+/// How often it is looked at meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// The scope of the programs of a daemon that was the service that we are, if it is there still.
+fn left_behind() -> Option<(Cgroup, Scope)> {
+    let manager = Manager::found();
+    if !(manager.hears_us || manager.started_us) || sys::effective_uid() != 0 {
+        return None;
+    }
+    let (top, own) = Cgroup::own().ok()?;
+    Some((top, Scope::of(&own)?))
+}
+
+/// The keeper of a daemon that was here before.
+#[must_use]
+pub fn keeper_left_behind() -> Option<Keeper> {
+    let (top, scope) = left_behind()?;
+    scope.keeper(&top)
+}
+
+/// A process that was made for the cgroup of this name by a daemon that was here before, the oldest that is in there: its
+/// pid and pidfd.
+#[must_use]
+pub fn process_left_behind(name: &str) -> Option<(i32, OwnedFd)> {
+    let (top, scope) = left_behind()?;
+    let cgroup = top
+        .open(&scope.path)
+        .and_then(|found| found.open(name))
+        .ok()?;
+    let pid = cgroup.pids().ok()?.into_iter().min()?;
+    let pidfd = sys::open_pidfd(pid).ok()?;
+    // The number may have become another's before it was opened, but not since.
+    let is_there = cgroup.pids().is_ok_and(|pids| pids.contains(&pid));
+    is_there.then_some((pid, pidfd))
+}
+
+/// The way to the cgroups of programs. Clones are the same; it lasts from round to round of the daemon. It is used by one
+/// thread at a time: before the spawn thread begins, by that, and after it has ended.
+#[derive(Debug, Clone, Default)]
+pub struct Lodging(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    home: Option<Arc<Home>>,
+    /// The keeper that holds it, until somebody takes it.
+    keeper: Option<Keeper>,
+    /// It was looked for on behalf of a program in need, so that looking again would find the same.
+    in_vain: bool,
+    /// What was told of programs whose limits are refused, so that a restart does not tell it again.
+    told: BTreeSet<(String, &'static str)>,
+}
+
+impl Lodging {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks for a place at the start of a round, and says what was found if it matters. Waits for the service manager,
+    /// for seconds at the most.
+    pub fn find(&self, config: &Config, log: &mut dyn FnMut(Line)) {
+        let mut state = self.state();
+        if state.home.is_some() {
+            return;
+        }
+        let processes = config.groups.iter().flat_map(|group| &group.processes);
+        let all: Vec<&Resources> = processes.map(|process| &*process.resources).collect();
+        look(&mut state, &all, log);
+    }
+
+    /// Kills what a daemon before this one left in our scope, but for the cgroups of `known` processes, and waits for it:
+    /// whatever nobody knows would run twice otherwise. Where there is no scope nothing is done: there, left-overs live on
+    /// as they do with Supervisor.
+    pub fn clear(&self, known: impl Fn(&str) -> bool, log: &mut dyn FnMut(Line)) {
+        let home = self.state().home.clone();
+        let Some(home) = home.filter(|home| home.is_scope()) else {
+            return;
+        };
+        let path = format!("/{}", home.path);
+        let mut names = home.populated(&known);
+        if names.is_empty() {
+            return;
+        }
+        names.sort_unstable();
+        let told = names.join(", ");
+        let until = Instant::now() + CLEAR_WAIT;
+        while !names.is_empty() {
+            if Instant::now() >= until {
+                let names = names.join(", ");
+                log(Line::StraysStay { path, names });
+                return;
+            }
+            home.kill(&names);
+            sleep(LOOK_EVERY);
+            names = home.populated(&known);
+        }
+        log(Line::StraysKilled { path, names: told });
+    }
+
+    /// A cgroup for a process that is about to be spawned; none: there are none here, or it cannot be had, which was told
+    /// if the process needs it.
+    ///
+    /// # Errors
+    /// EAGAIN: the tree has a bound here.
+    pub fn seat(
+        &self,
+        name: &str,
+        resources: &Resources,
+        log: &mut dyn FnMut(Line),
+    ) -> io::Result<Option<(Seat, Cgroup)>> {
+        let mut state = self.state();
+        if state.home.is_none() && resources.is_some() && !state.in_vain {
+            look(&mut state, &[resources], log);
+        }
+        let Some(home) = state.home.clone() else {
+            return Ok(None);
+        };
+        let mut refused = Vec::new();
+        let result = seat::make(&home, name, resources, &mut refused);
+        for (setting, error) in refused {
+            if state.told.insert((name.to_owned(), setting.key)) {
+                log(seat::refusal(name, &setting, &error));
+            }
+        }
+        match result {
+            Ok(made) => Ok(Some(made)),
+            Err(error) if is_gone(&error) => {
+                let made = home.make_again();
+                let path = home.path.clone();
+                let again = made.and_then(|()| {
+                    log(Line::ScopeMadeAgain { path });
+                    seat::make(&home, name, resources, &mut Vec::new())
+                        .map_err(|error| error.to_string())
+                });
+                Ok(match again {
+                    Ok(made) => Some(made),
+                    Err(why) => {
+                        log(without(why, &resources.keys()));
+                        None
+                    }
+                })
+            }
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => Err(error),
+            Err(error) => {
+                log(Line::SpawnedOutside {
+                    name: name.to_owned(),
+                    error: Errno::from(&error),
+                });
+                Ok(None)
+            }
+        }
+    }
+
+    /// The keeper that holds the place, once.
+    #[must_use]
+    pub fn take_vault(&self) -> Option<Arc<Vault>> {
+        let keeper = self.state().keeper.take()?;
+        Some(Arc::new(Vault::new(keeper)))
+    }
+
+    /// The cgroup of a process that a predecessor has spawned, if it is there. What it met of its limits counts from the
+    /// making of the cgroup, which in general was then.
+    #[must_use]
+    pub fn reseat(&self, name: &str) -> Option<Seat> {
+        let home = self.state().home.clone()?;
+        seat::find(&home, name).ok()
+    }
+
+    /// Ends what holds the place, when the daemon ends for good.
+    pub fn leave(&self) {
+        if let Some(home) = self.state().home.take() {
+            home.leave();
+        }
+    }
+}
+
+/// The cgroup that was opened, or the one it was to be made in, is there no more.
+#[must_use]
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
+}
+
+fn without(why: String, keys: &[&'static str]) -> Line {
+    if keys.is_empty() {
+        Line::NoCgroups { why }
+    } else {
+        let keys = keys.join(", ");
+        Line::NoCgroupsFor { why, keys }
+    }
+}
+
+fn look(state: &mut State, all: &[&Resources], log: &mut dyn FnMut(Line)) {
+    let mut keys: Vec<&'static str> = all.iter().flat_map(|one| one.keys()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let in_need = all.iter().any(|one| one.is_some());
+    let manager = Manager::found();
+    match Home::find(manager, in_need) {
+        Ok((home, keeper)) => {
+            state.keeper = keeper;
+            let path = format!("/{}", home.path);
+            let settings: Vec<_> = all.iter().flat_map(|one| one.settings()).collect();
+            let wanted = |setting: &&crate::config::resources::Setting| setting.value.is_some();
+            let mut controllers: Vec<_> = settings
+                .iter()
+                .filter(wanted)
+                .map(|setting| setting.controller)
+                .collect();
+            controllers.sort_unstable();
+            controllers.dedup();
+            let lacking = home.lacks(&controllers);
+            let mut mute: Vec<_> = settings
+                .iter()
+                .filter(wanted)
+                .filter(|setting| lacking.contains(&setting.controller))
+                .map(|setting| setting.key)
+                .collect();
+            mute.sort_unstable();
+            mute.dedup();
+            log(if mute.is_empty() {
+                Line::CgroupsAt { path }
+            } else {
+                Line::CgroupsWithout {
+                    path,
+                    missing: format!("without the controllers {}", lacking.join(", ")),
+                    keys: mute.join(", "),
+                }
+            });
+            state.home = Some(Arc::new(home));
+        }
+        // Nobody asked, and nobody would miss them.
+        Err(_) if !in_need && !manager.hears_us => {}
+        Err(why) => {
+            state.in_vain = in_need;
+            log(without(why, &keys));
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The thread of cgroups: it empties them, waits for that, and removes them. Killing a thousand processes, or taking
+//! memory away from one, keeps the kernel busy for a while, and neither a decision nor a spawn is to wait for it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::message::{Done, Job};
+use super::seat::{self, Seat};
+use crate::domain::{Causes, Life, Line};
+use crate::sys::{Cgroup, Interest, Poller, Population, Waker};
+
+/// Epoll token of the job queue; those of cgroups are above it.
+const TOKEN_JOBS: u64 = 0;
+/// How often what is being emptied is killed again: a process with the right to may have moved another in.
+const KILL_EVERY: Duration = Duration::from_millis(100);
+/// How long one is watched that does not become empty, for its processes wait for a dead disk. Whoever asked has stopped
+/// waiting long before.
+const WATCH: Duration = Duration::from_secs(60);
+
+/// Gives jobs to the thread.
+#[derive(Debug)]
+pub struct CgroupHandle {
+    jobs: Sender<Job>,
+    waker: Waker,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl CgroupHandle {
+    /// Queues a job; never blocks.
+    pub fn send(&self, job: Job) {
+        // Not bounded by the channel but by who sends: one job per end of a life, and one per change of its limits.
+        if self.jobs.send(job).is_ok() {
+            self.waker.wake();
+        }
+    }
+}
+
+impl Drop for CgroupHandle {
+    /// Ends the thread after the jobs that are queued, and waits for its end. What is being emptied is left.
+    fn drop(&mut self) {
+        self.send(Job::Stop);
+        if let Some(thread) = self.thread.take() {
+            // A panic in there has been reported by its own hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts the thread. `done` is called on it with each answer, `log` with each line for the activity log; neither may
+/// block.
+///
+/// # Errors
+/// No descriptors, memory or threads to be had.
+pub fn start(
+    done: impl Fn(Done) + Send + 'static,
+    log: impl Fn(Line) + Send + 'static,
+) -> io::Result<CgroupHandle> {
+    let poller = Poller::new()?;
+    let waker = Waker::new(&poller, TOKEN_JOBS)?;
+    let (jobs, inbox) = channel();
+    let mut room = Room {
+        poller,
+        emptying: BTreeMap::new(),
+        next_token: TOKEN_JOBS + 1,
+        done: Box::new(done),
+        log: Box::new(log),
+    };
+    let own = waker.clone();
+    let thread = std::thread::Builder::new()
+        .name("cgroups".to_owned())
+        .spawn(move || room.run(&inbox, &own))?;
+    Ok(CgroupHandle {
+        jobs,
+        waker,
+        thread: Some(thread),
+    })
+}
+
+/// One that is to become empty.
+struct Emptying {
+    life: Life,
+    seat: Arc<Seat>,
+    cgroup: Cgroup,
+    population: Population,
+    causes: Causes,
+    since: Instant,
+}
+
+struct Room {
+    poller: Poller,
+    emptying: BTreeMap<u64, Emptying>,
+    next_token: u64,
+    done: Box<dyn Fn(Done) + Send>,
+    log: Box<dyn Fn(Line) + Send>,
+}
+
+impl Room {
+    fn run(&mut self, inbox: &Receiver<Job>, waker: &Waker) {
+        loop {
+            waker.reset();
+            loop {
+                match inbox.try_recv() {
+                    Ok(Job::Empty { life, seat, kill }) => self.begin(life, seat, kill),
+                    Ok(Job::Leave(seat)) => seat.remove(),
+                    Ok(Job::Limit(seat, resources)) => {
+                        // Gone with its process: nothing is to be limited any more.
+                        for (setting, error) in seat.limit(&resources).unwrap_or_default() {
+                            (self.log)(seat::refusal(&seat.name, &setting, &error));
+                        }
+                    }
+                    Ok(Job::Stop) | Err(TryRecvError::Disconnected) => return,
+                    Err(TryRecvError::Empty) => break,
+                }
+            }
+            let timeout = (!self.emptying.is_empty()).then_some(KILL_EVERY);
+            let Ok(ready) = self.poller.wait(timeout) else {
+                return;
+            };
+            let mut tokens: Vec<u64> = ready.map(|ready| ready.token).collect();
+            if tokens.is_empty() {
+                tokens.extend(self.emptying.keys());
+            }
+            for token in tokens {
+                self.look(token);
+            }
+        }
+    }
+
+    fn answer(&self, life: Life, causes: Causes) {
+        (self.done)(Done { life, causes });
+    }
+
+    fn begin(&mut self, life: Life, seat: Arc<Seat>, kill: bool) {
+        // Gone, with all that was in it: by the hand of an administrator, or with the scope.
+        let Ok(cgroup) = seat.open() else {
+            self.answer(life, Causes::NONE);
+            return;
+        };
+        // Before the killing, which is no cause of anything.
+        let causes = seat.causes(&cgroup);
+        let population = match cgroup.population() {
+            Ok(population) if kill && population.is_populated().unwrap_or(false) => population,
+            _ => {
+                self.answer(life, causes);
+                seat.remove();
+                return;
+            }
+        };
+        (self.log)(Line::LeftBehind {
+            name: seat.name.clone(),
+            count: cgroup.count(),
+        });
+        let token = self.next_token;
+        self.next_token += 1;
+        // Not watched, it is looked at every now and then all the same.
+        let _ = self.poller.add(&population, token, Interest::Change);
+        let emptying = Emptying {
+            life,
+            seat,
+            cgroup,
+            population,
+            causes,
+            since: Instant::now(),
+        };
+        // What the kernel refuses now is tried again.
+        let _ = emptying.cgroup.kill();
+        self.emptying.insert(token, emptying);
+        self.look(token);
+    }
+
+    /// Goes on with one, if there is one of this token.
+    fn look(&mut self, token: u64) {
+        let Some(one) = self.emptying.get(&token) else {
+            return;
+        };
+        let is_populated = one.population.is_populated().unwrap_or(false);
+        let is_over = one.since.elapsed() > WATCH;
+        if is_populated && !is_over {
+            let _ = one.cgroup.kill();
+            return;
+        }
+        let Some(one) = self.emptying.remove(&token) else {
+            return;
+        };
+        // ENOENT where it could not be added.
+        let _ = self.poller.remove(&one.population);
+        if !is_populated {
+            self.answer(one.life, one.causes);
+            one.seat.remove();
+        }
+    }
+}

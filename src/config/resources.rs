@@ -1,0 +1,416 @@
+//! What the cgroup of a process limits, and what becomes of the processes that it leaves behind: the typed form, and the
+//! texts that become it. Every default changes nothing. Knows no places.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::confinement::bytes;
+use crate::domain::python_repr;
+
+/// The weights that the kernel takes; 100 is what a cgroup has by itself.
+pub const WEIGHT_MAX: i64 = 10_000;
+/// The period of a limit that is given in percent, in microseconds; the kernel's own default.
+const PERIOD_MICROS: u64 = 100_000;
+/// The least that the kernel takes for a quota or a period, in microseconds.
+const MICROS_MIN: u64 = 1000;
+/// The longest period that the kernel takes, in microseconds.
+const PERIOD_MICROS_MAX: u64 = 1_000_000;
+/// The highest percentage of one processor: as many processors as Linux can have, and more.
+const PERCENT_MAX: u64 = 1_000_000;
+
+/// How much of something; `None` in it: as much as there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amount(pub Option<u64>);
+
+impl fmt::Display for Amount {
+    /// The kernel's word.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(amount) => amount.fmt(f),
+            None => f.write_str("max"),
+        }
+    }
+}
+
+/// So much processor time in each period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuMax {
+    /// Microseconds, of all processors together.
+    pub quota: Amount,
+    /// Microseconds.
+    pub period: u64,
+}
+
+impl fmt::Display for CpuMax {
+    /// The kernel's words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.quota, self.period)
+    }
+}
+
+/// What becomes of the processes that a process leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum KillMode {
+    /// They live on, as with Supervisor.
+    #[default]
+    Process,
+    /// They are killed once it has ended, and only then has it stopped.
+    ControlGroup,
+}
+
+/// What its cgroup limits. Everything here can be changed while the process runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Resources {
+    /// Bytes of memory; beyond it the kernel kills.
+    pub memory_max: Option<Amount>,
+    /// Bytes of memory; beyond it the kernel slows it down and takes memory back.
+    pub memory_high: Option<Amount>,
+    /// Processor time.
+    pub cpu_max: Option<CpuMax>,
+    /// Its share of the processor beside others, 1 to 10000.
+    pub cpu_weight: Option<u16>,
+    /// Its share of the disks beside others, 1 to 10000.
+    pub io_weight: Option<u16>,
+    /// Processes and threads.
+    pub pids_max: Option<Amount>,
+    /// What becomes of what it leaves behind.
+    pub kill_mode: KillMode,
+}
+
+/// One limit as the kernel takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The key.
+    pub key: &'static str,
+    /// The controller that has it.
+    pub controller: &'static str,
+    /// The file in the cgroup.
+    pub file: &'static str,
+    /// What is written there; none: the program does not say.
+    pub value: Option<String>,
+    /// What a new cgroup has there.
+    pub default: &'static str,
+}
+
+impl Resources {
+    /// That of all programs that have no such key: one value for all of them.
+    #[must_use]
+    pub fn none() -> Arc<Self> {
+        static NONE: LazyLock<Arc<Resources>> = LazyLock::new(Arc::default);
+        Arc::clone(&NONE)
+    }
+
+    /// Itself for several processes; nothing is kept twice where it changes nothing.
+    #[must_use]
+    pub fn shared(self) -> Arc<Self> {
+        if self == Self::default() {
+            Self::none()
+        } else {
+            Arc::new(self)
+        }
+    }
+
+    /// Reads one back.
+    ///
+    /// # Errors
+    /// What was written is no such thing.
+    pub fn read_back<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<Self>, D::Error> {
+        Self::deserialize(from).map(Self::shared)
+    }
+
+    /// It says something: how the process ends is looked at more closely than Supervisor would.
+    #[must_use]
+    pub fn is_some(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// Every limit, said or not.
+    ///
+    /// # Source
+    /// The kernel's Documentation/admin-guide/cgroup-v2.rst, "Controllers".
+    #[must_use]
+    pub fn settings(&self) -> [Setting; 6] {
+        // Every field is named, so that a new one cannot be forgotten.
+        let Self {
+            memory_max,
+            memory_high,
+            cpu_max,
+            cpu_weight,
+            io_weight,
+            pids_max,
+            kill_mode: _,
+        } = self;
+        let setting = |key, controller, file, value, default| Setting {
+            key,
+            controller,
+            file,
+            value,
+            default,
+        };
+        let amount = |amount: &Option<Amount>| amount.map(|amount| amount.to_string());
+        let weight = |weight: &Option<u16>| weight.map(|weight| weight.to_string());
+        [
+            setting(
+                "memory_max",
+                "memory",
+                "memory.max",
+                amount(memory_max),
+                "max",
+            ),
+            setting(
+                "memory_high",
+                "memory",
+                "memory.high",
+                amount(memory_high),
+                "max",
+            ),
+            setting(
+                "cpu_max",
+                "cpu",
+                "cpu.max",
+                cpu_max.map(|max| max.to_string()),
+                "max 100000",
+            ),
+            setting("cpu_weight", "cpu", "cpu.weight", weight(cpu_weight), "100"),
+            setting(
+                "io_weight",
+                "io",
+                "io.weight",
+                weight(io_weight).map(|weight| format!("default {weight}")),
+                "default 100",
+            ),
+            setting("pids_max", "pids", "pids.max", amount(pids_max), "max"),
+        ]
+    }
+
+    /// The keys that say something that a cgroup is needed for.
+    #[must_use]
+    pub fn keys(&self) -> Vec<&'static str> {
+        let limits = self.settings().into_iter();
+        let mut keys: Vec<_> = limits
+            .filter(|setting| setting.value.is_some())
+            .map(|setting| setting.key)
+            .collect();
+        if self.kill_mode == KillMode::ControlGroup {
+            keys.push("kill_mode=control-group");
+        }
+        keys
+    }
+}
+
+/// Bytes with a suffix, or `infinity`.
+///
+/// # Errors
+/// It is neither, or no bytes at all.
+///
+/// # Source
+/// systemd.resource-control(5), `MemoryMax=`.
+pub fn memory(key: &'static str) -> impl Fn(&str) -> Result<Amount, String> {
+    move |text| match text.trim() {
+        word if word.eq_ignore_ascii_case("infinity") => Ok(Amount(None)),
+        number => bytes(number)
+            .filter(|&bytes| bytes > 0)
+            .map(|bytes| Amount(Some(bytes)))
+            .ok_or_else(|| invalid(key, text)),
+    }
+}
+
+/// A number of processes, or `infinity`.
+///
+/// # Errors
+/// It is neither, or none at all: nothing could be started.
+pub fn pids_max(text: &str) -> Result<Amount, String> {
+    match text.trim() {
+        word if word.eq_ignore_ascii_case("infinity") => Ok(Amount(None)),
+        digits => number(digits)
+            .filter(|number| (1..=1 << 22).contains(number))
+            .map(|number| Amount(Some(number)))
+            .ok_or_else(|| invalid("pids_max", text)),
+    }
+}
+
+/// A percentage of one processor, `infinity`, or the kernel's own `QUOTA PERIOD` in microseconds.
+///
+/// # Errors
+/// It is none, or beyond what the kernel takes.
+///
+/// # Source
+/// systemd.resource-control(5), `CPUQuota=`; the kernel's cgroup-v2.rst, `cpu.max`.
+pub fn cpu_max(text: &str) -> Result<CpuMax, String> {
+    let refused = || invalid("cpu_max", text);
+    let trimmed = text.trim();
+    if let Some(percent) = trimmed.strip_suffix('%') {
+        let percent = number(percent.trim_end())
+            .filter(|percent| (1..=PERCENT_MAX).contains(percent))
+            .ok_or_else(refused)?;
+        return Ok(CpuMax {
+            quota: Amount(Some(percent * PERIOD_MICROS / 100)),
+            period: PERIOD_MICROS,
+        });
+    }
+    let mut words = trimmed.split_ascii_whitespace();
+    let quota = match words.next().ok_or_else(refused)? {
+        word if ["max", "infinity"]
+            .iter()
+            .any(|max| word.eq_ignore_ascii_case(max)) =>
+        {
+            Amount(None)
+        }
+        digits => Amount(Some(
+            number(digits)
+                .filter(|&quota| quota >= MICROS_MIN)
+                .ok_or_else(refused)?,
+        )),
+    };
+    let period = match words.next() {
+        Some(digits) => number(digits)
+            .filter(|period| (MICROS_MIN..=PERIOD_MICROS_MAX).contains(period))
+            .ok_or_else(refused)?,
+        // A bare number could be meant as a percentage just as well.
+        None if quota.0.is_some() => return Err(refused()),
+        None => PERIOD_MICROS,
+    };
+    match words.next() {
+        None => Ok(CpuMax { quota, period }),
+        Some(_) => Err(refused()),
+    }
+}
+
+/// A weight.
+///
+/// # Errors
+/// It is no number from 1 to 10000.
+pub fn weight(text: &str) -> Result<u16, String> {
+    super::confinement::within(text, 1, WEIGHT_MAX)
+}
+
+/// `process` or `control-group`.
+///
+/// # Errors
+/// It is neither.
+///
+/// # Source
+/// systemd.kill(5), `KillMode=`.
+pub fn kill_mode(text: &str) -> Result<KillMode, String> {
+    match text.trim() {
+        "process" => Ok(KillMode::Process),
+        "control-group" => Ok(KillMode::ControlGroup),
+        _ => Err(invalid("kill_mode", text)),
+    }
+}
+
+fn invalid(key: &str, text: &str) -> String {
+    format!("invalid {key} value {}", python_repr(text))
+}
+
+fn number(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_have_systemds_words() {
+        let memory = memory("memory_max");
+        for (text, amount) in [
+            ("1", Some(1)),
+            ("512KB", Some(512 << 10)),
+            (" 50MB ", Some(50 << 20)),
+            ("1g", Some(1 << 30)),
+            ("Infinity", None),
+        ] {
+            assert_eq!(memory(text), Ok(Amount(amount)), "{text}");
+        }
+        for text in ["", "0", "-1", "1.5G", "max", "50%", "infinite"] {
+            let error = memory(text).expect_err(text);
+            assert_eq!(
+                error,
+                format!("invalid memory_max value {}", python_repr(text))
+            );
+        }
+        assert_eq!(pids_max("100"), Ok(Amount(Some(100))));
+        assert_eq!(pids_max("infinity"), Ok(Amount(None)));
+        for text in ["", "0", "-1", "1K", "4194305", "max"] {
+            assert!(pids_max(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn processor_time_is_a_percentage_or_the_kernels_words() {
+        for (text, words) in [
+            ("50%", "50000 100000"),
+            ("200 %", "200000 100000"),
+            ("1%", "1000 100000"),
+            ("infinity", "max 100000"),
+            ("max 50000", "max 50000"),
+            (" 25000  50000 ", "25000 50000"),
+        ] {
+            assert_eq!(
+                cpu_max(text).map(|max| max.to_string()),
+                Ok(words.to_owned())
+            );
+        }
+        for text in [
+            "",
+            "%",
+            "0%",
+            "-5%",
+            "1.5%",
+            "50",
+            "999 100000",
+            "1000 999",
+            "1000 1000001",
+            "1000 1000 1000",
+            "1000001%",
+            "50% 1000",
+        ] {
+            assert!(cpu_max(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn weights_and_modes_are_as_systemd_has_them() {
+        assert_eq!((weight("1"), weight("10000")), (Ok(1), Ok(10_000)));
+        assert_eq!(weight("0"), Err("0 is below lower bound (1)".to_owned()));
+        assert_eq!(
+            weight("10001"),
+            Err("10001 is above upper bound (10000)".to_owned())
+        );
+        assert!(weight("idle").is_err());
+        assert_eq!(kill_mode("process"), Ok(KillMode::Process));
+        assert_eq!(kill_mode(" control-group"), Ok(KillMode::ControlGroup));
+        assert_eq!(
+            kill_mode("mixed"),
+            Err("invalid kill_mode value 'mixed'".to_owned())
+        );
+    }
+
+    #[test]
+    fn what_says_nothing_is_kept_once_and_needs_no_key() {
+        let none = Resources::default().shared();
+        assert!(Arc::ptr_eq(&none, &Resources::none()));
+        assert!(!none.is_some() && none.keys().is_empty());
+        let some = Resources {
+            cpu_weight: Some(50),
+            io_weight: Some(7),
+            kill_mode: KillMode::ControlGroup,
+            ..Resources::default()
+        };
+        assert!(some.is_some());
+        assert_eq!(
+            some.keys(),
+            ["cpu_weight", "io_weight", "kill_mode=control-group"]
+        );
+        let values: Vec<_> = some
+            .settings()
+            .into_iter()
+            .filter_map(|one| one.value)
+            .collect();
+        assert_eq!(values, ["50", "default 7"]);
+    }
+}

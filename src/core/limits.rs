@@ -1,0 +1,87 @@
+//! Limits that change while processes run. It must not know what limits them.
+
+use std::sync::Arc;
+
+use super::stage::Stage;
+use super::{Action, Actions, Fleet};
+use crate::config::spec::{GroupSpec, ProcessSpec, ProgramSpec};
+use crate::domain::{GroupName, Line};
+
+impl Fleet {
+    /// Gives the limits of the configuration read last to the active groups that are otherwise as it says. Those that are
+    /// in `changed` wait for whoever applies the rest of the change: they start anew with it.
+    ///
+    /// It happens when the configuration is read, not when a client applies the difference: on the wire there is no call
+    /// for a group in which nothing is to be stopped, and clients of Supervisor would make none.
+    pub(super) fn take_over_resources(&mut self, changed: &[GroupName], out: &mut Actions) {
+        let read = Arc::clone(&self.last_read);
+        for group in &read.groups {
+            if !changed.contains(&group.name) {
+                self.take_over_of_group(group, out);
+            }
+        }
+    }
+
+    fn take_over_of_group(&mut self, read: &GroupSpec, out: &mut Actions) {
+        let Some(group) = self.groups.get_mut(&read.name) else {
+            return;
+        };
+        // Nothing is changed by most readings, and nothing is to be copied for that.
+        let differs = |(active, read): (&Arc<ProcessSpec>, &Arc<ProcessSpec>)| {
+            active.name == read.name && active.resources != read.resources
+        };
+        if !group
+            .spec
+            .processes
+            .iter()
+            .zip(&read.processes)
+            .any(differs)
+        {
+            return;
+        }
+        let spec = Arc::make_mut(&mut group.spec);
+        // More processes of the same program get the same limits.
+        for program in &mut spec.programs {
+            let is_it = |other: &&ProgramSpec| other.template.section == program.template.section;
+            if let Some(other) = read.programs.iter().find(is_it) {
+                program.template = Arc::clone(&other.template);
+            }
+        }
+        let places = spec.processes.iter_mut().zip(&group.slots);
+        for ((active, &slot), read) in places.zip(&read.processes) {
+            if active.name != read.name || active.resources == read.resources {
+                continue;
+            }
+            Arc::make_mut(active).resources = Arc::clone(&read.resources);
+            let Some(process) = self.seats.get_mut(slot) else {
+                continue;
+            };
+            process.spec = Arc::clone(active);
+            match process.run.stage {
+                Stage::Starting { life, .. }
+                | Stage::Waking { life, .. }
+                | Stage::Failing { life, .. }
+                | Stage::Running { life, .. }
+                | Stage::Stopping { life, .. }
+                | Stage::Unknown {
+                    alive: Some((life, _)),
+                } => {
+                    out.push(Action::Limit(life, Arc::clone(&read.resources)));
+                    out.push(Action::Log(Line::LimitsChanged {
+                        name: active.name.clone(),
+                    }));
+                }
+                Stage::Spawning(_) | Stage::Aborting(_) => process.run.relimit = true,
+                // Its next life begins with them.
+                Stage::Stopped
+                | Stage::Exited { .. }
+                | Stage::Fatal
+                | Stage::Backoff { .. }
+                | Stage::Resolving(_)
+                | Stage::Preparing(_)
+                | Stage::Dying { .. }
+                | Stage::Unknown { alive: None } => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What a process leaves behind, and limits that change while it runs.
+
+use std::sync::Arc;
+
+use super::bench::{Bench, CAT, config, exited, play, program, stop};
+use crate::api::Ticket;
+use crate::config::spec::{Amount, KillMode, ProcessSpec, Resources};
+use crate::core::{Input, LoadReason};
+use crate::domain::{Causes, Seconds};
+
+fn control_group(spec: &mut ProcessSpec) {
+    spec.startsecs = Seconds(0);
+    spec.resources = Arc::new(Resources {
+        kill_mode: KillMode::ControlGroup,
+        ..Resources::default()
+    });
+}
+
+const EMPTIED: Input = Input::Emptied {
+    life: CAT,
+    causes: Causes::NONE,
+};
+const OUT_OF_MEMORY: Causes = Causes {
+    oom_kill: true,
+    ..Causes::NONE
+};
+
+#[test]
+fn it_has_stopped_when_nothing_of_it_is_left() {
+    let mut bench = Bench::up(control_group);
+    bench.ask(100, stop("cat", true));
+    play(
+        &mut bench,
+        vec![
+            (200, exited(0), vec!["empty 0.1 true"], Some(2100)),
+            (
+                2100,
+                Input::DeadlineReached,
+                vec!["INFO waiting for cat to stop"],
+                Some(4100),
+            ),
+            (2200, EMPTIED, vec!["drain 0.1"], Some(4100)),
+            (
+                2300,
+                Input::Drained(CAT),
+                vec![
+                    "cat STOPPING->STOPPED pid 7",
+                    "INFO stopped: cat (exit status 0)",
+                    "answer 1 Done",
+                ],
+                None,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn who_restarts_waits_for_what_it_left_and_for_no_longer_than_ten_seconds() {
+    let mut bench = Bench::up(control_group);
+    bench.give(100, exited(1));
+    assert_eq!(bench.due(), Some(10_100));
+    assert_eq!(
+        bench.give(10_100, Input::DeadlineReached),
+        [
+            "ERRO processes that cat left behind are still there 10 s after they were killed; going on without their end",
+            "drain 0.1",
+        ]
+    );
+    let lines = bench.give(10_200, Input::Drained(CAT));
+    assert_eq!(lines.last().map(String::as_str), Some("resolve 0.2"));
+    // Now they are gone: that says nothing of the next life.
+    assert_eq!(bench.give(10_300, EMPTIED), [""; 0]);
+}
+
+#[test]
+fn a_program_without_such_a_key_waits_for_nothing() {
+    let mut bench = Bench::up(|_| {});
+    assert_eq!(bench.give(1100, exited(0)), ["drain 0.1"]);
+    assert_eq!(bench.give(1100, EMPTIED), [""; 0]);
+}
+
+#[test]
+fn what_it_met_is_part_of_its_end() {
+    let mut bench = Bench::up(|spec| {
+        spec.startsecs = Seconds(0);
+        spec.autorestart = crate::config::spec::AutoRestart::Never;
+        spec.resources = Arc::new(Resources {
+            memory_max: Some(Amount(Some(1 << 20))),
+            ..Resources::default()
+        });
+    });
+    assert_eq!(bench.give(2000, exited(1)), ["empty 0.1 false"]);
+    bench.give(
+        2000,
+        Input::Emptied {
+            life: CAT,
+            causes: OUT_OF_MEMORY,
+        },
+    );
+    assert_eq!(
+        bench.give(2000, Input::Drained(CAT)),
+        [
+            "cat RUNNING->EXITED pid 7 expected false",
+            "WARN exited: cat (exit status 1; not expected)",
+            "WARN while cat ran: killed for want of memory",
+        ]
+    );
+    let view = bench.fleet.view(Bench::now(2000)).remove(0);
+    assert_eq!(view.causes, OUT_OF_MEMORY);
+    assert_eq!(
+        view.spawn_error,
+        "Bad exit code 1, killed for want of memory"
+    );
+    // The next life begins without.
+    let asked = bench.ask(3000, super::bench::start("cat", false));
+    assert_eq!(asked, ["check 1 cat"]);
+    let (ticket, result) = (Ticket(1), Ok(()));
+    bench.give(3000, Input::Checked { ticket, result });
+    assert!(bench.fleet.view(Bench::now(3000))[0].causes.is_none());
+}
+
+#[test]
+fn limits_change_while_it_runs() {
+    let specs = |limit: Option<u64>, command: &str| {
+        let mut specs = [program("cat", "cat"), program("dog", "dog")];
+        for spec in &mut specs {
+            spec.startsecs = Seconds(0);
+            spec.autostart = spec.name.as_str() == "cat";
+            spec.resources = Resources {
+                pids_max: limit.map(|limit| Amount(Some(limit))),
+                ..Resources::default()
+            }
+            .shared();
+        }
+        specs[1].command = Arc::from(command);
+        config(specs.map(|spec| (999, vec![spec])).into())
+    };
+    let mut bench = Bench::new(specs(None, "a"));
+    bench.give(0, Input::Began);
+    let read = |bench: &mut Bench, ms, config| {
+        let asked = bench.ask(ms, crate::api::Request::Reread);
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        let ticket = asked[0]
+            .split(['(', ')'])
+            .nth(2)
+            .and_then(|text| text.parse().ok());
+        let reason = LoadReason::Reread(Ticket(ticket.expect("a number")));
+        bench.give(
+            ms,
+            Input::Loaded {
+                reason,
+                result: Ok(config),
+            },
+        )
+    };
+    // While the kernel is being asked for it, it cannot be told.
+    bench.give(0, Input::Resolved(CAT));
+    bench.give(0, Input::Prepared(CAT));
+    let lines = read(&mut bench, 10, specs(Some(5), "a"));
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let lines = bench.give(20, Input::Spawned { life: CAT, pid: 7 });
+    assert!(lines.contains(&"limit 0.1".to_owned()), "{lines:?}");
+    // Nothing changes: nothing is done.
+    assert_eq!(read(&mut bench, 30, specs(Some(5), "a")).len(), 1);
+    // What is changed otherwise too waits until it is started anew.
+    let lines = read(&mut bench, 40, specs(Some(6), "b"));
+    assert_eq!(
+        lines[1..],
+        [
+            "limit 0.1".to_owned(),
+            "INFO cat runs on with new limits".to_owned()
+        ]
+    );
+    assert!(lines[0].contains("dog"), "{lines:?}");
+}

@@ -1,0 +1,101 @@
+//! A clone into a cgroup: the one thing that the C library's clone cannot do. Like that, it begins the child on a stack of
+//! its own, which takes a few instructions of the machine; where they are not written, children move by themselves.
+#![expect(
+    unsafe_code,
+    reason = "clone3 begins the child where the call was made, on another stack: no function can return there"
+)]
+
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::os::fd::RawFd;
+
+/// What the child runs, and on what. It never returns.
+pub(super) type Entry = (extern "C" fn(*mut c_void) -> c_int, *mut c_void);
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use here::clone_into;
+
+/// Whether [`clone_into`] can do it.
+pub(super) const IS_HERE: bool = cfg!(target_arch = "x86_64");
+
+#[cfg(target_arch = "x86_64")]
+mod here {
+    use super::{Entry, RawFd, c_int, c_void, io};
+
+    /// Exit signal bits of clone's flags; clone3 has a field for them.
+    const SIGNAL_BITS: c_int = 0xff;
+
+    /// Makes a child in `cgroup` that runs `entry` on `stack` (its lowest address and its bytes); stores its pidfd.
+    ///
+    /// # Errors
+    /// Those of clone3(2); ENOSYS: there is none.
+    ///
+    /// # Safety
+    /// As for clone(2) with `flags`, which must have CLONE_VM and CLONE_VFORK: the stack is used by nobody else until the
+    /// child has called exec or ended; the entry accepts its argument and does not return.
+    pub(in super::super) unsafe fn clone_into(
+        cgroup: RawFd,
+        stack: (*mut c_void, usize),
+        flags: c_int,
+        entry: Entry,
+        pidfd: *mut RawFd,
+    ) -> io::Result<i32> {
+        let number = |address: *mut c_void| address.expose_provenance() as u64;
+        // SAFETY: all fields are integers.
+        let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+        // CLONE_INTO_CGROUP, which is beyond what clone's flags can hold.
+        args.flags = u64::from((flags & !SIGNAL_BITS).unsigned_abs()) | 0x2_0000_0000;
+        args.exit_signal = u64::from((flags & SIGNAL_BITS).unsigned_abs());
+        args.pidfd = number(pidfd.cast());
+        args.stack = number(stack.0);
+        args.stack_size = stack.1 as u64;
+        args.cgroup = u64::from(cgroup.unsigned_abs());
+        let result: isize;
+        // SAFETY: the call reads `args` and writes the pidfd, both live. In the parent only the registers named here
+        // change. In the child, which has 0 in rax, all registers are the parent's but the stack pointer: it is the end of
+        // a fresh stack, aligned to 16 as a call demands, and nothing of the parent's frame is touched from there but what
+        // the argument points to. The entry does not return; if it did, it would end there.
+        unsafe {
+            std::arch::asm!(
+                "syscall",
+                "test rax, rax",
+                "jnz 2f",
+                "xor ebp, ebp",
+                "mov rdi, r13",
+                "call r12",
+                "ud2",
+                "2:",
+                inlateout("rax") libc::SYS_clone3 as isize => result,
+                in("rdi") &raw const args,
+                in("rsi") size_of::<libc::clone_args>(),
+                in("r12") entry.0,
+                in("r13") entry.1,
+                lateout("rcx") _,
+                lateout("r11") _,
+            );
+        }
+        if result < 0 {
+            let errno = i32::try_from(-result).unwrap_or(libc::EINVAL);
+            return Err(io::Error::from_raw_os_error(errno));
+        }
+        i32::try_from(result).map_err(io::Error::other)
+    }
+}
+
+/// Stands in where the instructions are not written.
+///
+/// # Errors
+/// ENOSYS, always.
+///
+/// # Safety
+/// Nothing is done.
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) unsafe fn clone_into(
+    _: RawFd,
+    _: (*mut c_void, usize),
+    _: c_int,
+    _: Entry,
+    _: *mut RawFd,
+) -> io::Result<i32> {
+    Err(io::Error::from_raw_os_error(libc::ENOSYS))
+}

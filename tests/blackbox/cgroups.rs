@@ -1,0 +1,226 @@
+//! Programs with cgroups of their own where no service manager is, and keys that need one where there is none. What needs
+//! controllers or a service manager is tried in `tests/systemd`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::host::{Host, expect};
+use crate::support::runner::{Outcome, Trial};
+use crate::support::{LIMIT, wait_for};
+
+/// All of them.
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::new("cgroups::what_a_program_leaves_is_killed", tree),
+        Trial::new("cgroups::what_a_restart_leaves_is_killed_first", restart),
+        Trial::new("cgroups::left_overs_live_on_by_default", left_overs),
+        Trial::new(
+            "cgroups::a_program_may_do_as_it_likes_with_its_own",
+            own_files,
+        ),
+        Trial::new("cgroups::keys_without_effect_are_told", told),
+    ]
+}
+
+/// Time that a tree may live on after its main process was killed.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// Where cgroup2 is mounted, if directories can be made there and the daemon will use it: no systemd here.
+fn top() -> Result<PathBuf, Outcome> {
+    let skipped = |why: &str| Err(Outcome::Skipped(why.to_owned()));
+    if PathBuf::from("/run/systemd/system").is_dir() {
+        return skipped("systemd arranges the cgroups of this machine");
+    }
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let found = mounts.lines().find_map(|line| {
+        let mut words = line.split(' ');
+        let (point, kind) = (words.nth(1)?, words.next()?);
+        (kind == "cgroup2").then(|| PathBuf::from(point))
+    });
+    let Some(top) = found else {
+        return skipped("no cgroup2 is mounted");
+    };
+    let trial = top.join(format!("supervisord-trial-{}", std::process::id()));
+    match fs::create_dir(&trial).and_then(|()| fs::remove_dir(&trial)) {
+        Ok(()) => Ok(top),
+        Err(_) => skipped("cgroup2 cannot be written"),
+    }
+}
+
+/// The cgroup of a process.
+fn cgroup_of(pid: i32) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let own = text.lines().find_map(|line| line.strip_prefix("0::"));
+    own.unwrap_or_default().to_owned()
+}
+
+fn is_alive(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(") ")
+            .next()
+            .unwrap_or_default()
+            .starts_with('Z')
+    })
+}
+
+/// Starts a process in a session of its own, out of every group, that ignores TERM, and says its number in a file.
+const STRAY: &str = "sh -c \"trap \\\"\\\" TERM HUP; (setsid sh -c \\\"echo \\\\$\\\\$ >> {dir}/strays; exec sleep 1000\\\" &) & wait\"";
+
+fn strays(host: &Host) -> Vec<String> {
+    let text = host.place.read("strays");
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+fn config(keys: &str, then: &str) -> String {
+    format!(
+        "[program:tree]\ncommand=/bin/sh -c '{STRAY}; {then}'\nstartsecs=0\nstopwaitsecs=1\nstdout_logfile=NONE\n\
+         stderr_logfile=NONE\n{keys}\n"
+    )
+}
+
+const STAYS: &str = "trap \"\" TERM; while :; do sleep 1; done";
+
+fn tree() -> Result<Outcome, String> {
+    let top = match top() {
+        Ok(top) => top,
+        Err(skipped) => return Ok(skipped),
+    };
+    let mut host = Host::start(&config("kill_mode=control-group", STAYS))?;
+    wait_for("a stray", LIMIT, || strays(&host).len() == 1)?;
+    let stray = strays(&host).remove(0);
+    let cgroup = cgroup_of(stray.parse().map_err(|_| stray.clone())?);
+    expect(cgroup.ends_with("/tree:tree"), cgroup.clone())?;
+    let begun = Instant::now();
+    host.expect_ctl(&["stop", "tree"], 0, &["tree: stopped"])?;
+    let took = begun.elapsed();
+    expect(!is_alive(&stray), "the stray lives")?;
+    expect(
+        took >= Duration::from_secs(1) && took < Duration::from_secs(1) + GRACE,
+        format!("the stop took {took:?}"),
+    )?;
+    println!(
+        "stopped {:?} after stopwaitsecs",
+        took - Duration::from_secs(1)
+    );
+    let directory = top.join(cgroup.trim_start_matches('/'));
+    wait_for("the cgroup is gone", LIMIT, || !directory.exists())?;
+    host.wait_file("log", "killed what tree:tree had left behind: ")?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+fn restart() -> Result<Outcome, String> {
+    if let Err(skipped) = top() {
+        return Ok(skipped);
+    }
+    // Each life ends by itself and leaves one behind.
+    let mut host = Host::start(&config(
+        "kill_mode=control-group\nautorestart=true\nrestart_floor=0",
+        "exit 1",
+    ))?;
+    wait_for("three lives", LIMIT, || strays(&host).len() >= 3)?;
+    host.expect_ctl(&["stop", "tree"], 0, &[])?;
+    for stray in strays(&host) {
+        expect(!is_alive(&stray), format!("{stray} lives"))?;
+    }
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+fn left_overs() -> Result<Outcome, String> {
+    let top = top();
+    // With a key that needs a cgroup where there are some, and without any key: the same.
+    for keys in ["", "pids_max=infinity"] {
+        let mut host = Host::start(&config(keys, STAYS))?;
+        wait_for("a stray", LIMIT, || strays(&host).len() == 1)?;
+        host.expect_ctl(&["stop", "tree"], 0, &["tree: stopped"])?;
+        expect(is_alive(&strays(&host)[0]), "the stray is dead")?;
+        // The next life shares its cgroup with it.
+        host.expect_ctl(&["start", "tree"], 0, &["tree: started"])?;
+        wait_for("another stray", LIMIT, || strays(&host).len() == 2)?;
+        let both = strays(&host);
+        expect(is_alive(&both[0]), "the first stray is dead")?;
+        if top.is_ok() && !keys.is_empty() {
+            let of = |pid: &String| cgroup_of(pid.parse().unwrap_or(0));
+            expect(of(&both[0]) == of(&both[1]), "they are not in one cgroup")?;
+            expect(of(&both[1]).ends_with("/tree:tree"), of(&both[1]))?;
+        }
+        host.expect_well()?;
+    }
+    Ok(Outcome::Passed)
+}
+
+/// It moves itself away, makes cgroups below its own, freezes and fills them: whatever it does, a stop ends in time.
+fn own_files() -> Result<Outcome, String> {
+    let top = match top() {
+        Ok(top) => top,
+        Err(skipped) => return Ok(skipped),
+    };
+    let mine = format!("C={}$(sed -n s/^0:://p /proc/self/cgroup)", top.display());
+    let aside = top.join(format!("supervisord-aside-{}", std::process::id()));
+    let program = |name: &str, script: &str| {
+        format!(
+            "[program:{name}]\ncommand=/bin/sh -c '{mine}; {script}; touch {{dir}}/{name}; {STAYS}'\nstartsecs=0\nstopwaitsecs=1\n\
+             stdout_logfile=NONE\nredirect_stderr=true\nkill_mode=control-group\n"
+        )
+    };
+    let deep = "mkdir -p $C/a/b/c; sleep 1000 & echo $! > $C/a/b/c/cgroup.procs";
+    let frozen =
+        "mkdir $C/f; sleep 1000 & echo $! > $C/f/cgroup.procs; echo 1 > $C/f/cgroup.freeze";
+    let away = format!("mkdir -p {0}; echo $$ > {0}/cgroup.procs", aside.display());
+    let threaded = "mkdir $C/t; echo threaded > $C/t/cgroup.type";
+    let mut host = Host::start(
+        &(program("deep", deep)
+            + &program("frozen", frozen)
+            + &program("away", &away)
+            + &program("threaded", threaded)),
+    )?;
+    let names = ["deep", "frozen", "away", "threaded"];
+    for _ in 0..2 {
+        for name in names {
+            wait_for(&format!("{name} is done"), LIMIT, || {
+                host.place.join(name).exists()
+            })?;
+        }
+        for name in names {
+            let begun = Instant::now();
+            host.expect_ctl(&["stop", name], 0, &[&format!("{name}: stopped")])?;
+            expect(
+                begun.elapsed() < Duration::from_secs(2),
+                format!("{name} took {:?}", begun.elapsed()),
+            )?;
+            fs::remove_file(host.place.join(name)).map_err(|e| e.to_string())?;
+        }
+        host.expect_ctl(&["start", "all"], 0, &[])?;
+    }
+    host.expect_ctl(&["stop", "all"], 0, &[])?;
+    // What the program had running there dies a moment after it.
+    wait_for("the cgroup aside is free", LIMIT, || {
+        fs::remove_dir(&aside).is_ok()
+    })?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+fn told() -> Result<Outcome, String> {
+    let program = "[program:a]\ncommand=/bin/sleep 1000\nstartsecs=0\nstdout_logfile=NONE\nstderr_logfile=NONE\n";
+    // Nobody asks for cgroups: nothing is said of them.
+    let host = Host::start(program)?;
+    host.daemon()?.wait_state("a", "RUNNING")?;
+    expect(!host.place.read("log").contains("cgroup"), host.log_end())?;
+    drop(host);
+    let mut host = Host::start(&format!("{program}memory_max=1GB\ncpu_max=50%\n"))?;
+    host.daemon()?.wait_state("a", "RUNNING")?;
+    let log = host.place.read("log");
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("cgroup")).collect();
+    expect(lines.len() == 1, log.clone())?;
+    // Where the controllers are, there is nothing to tell but the place.
+    let is_told = lines[0].contains("cpu_max, memory_max of programs have no effect");
+    let has_all = lines[0].contains("programs have cgroups of their own in /")
+        && !lines[0].contains("no effect");
+    expect(is_told || has_all, log)?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}

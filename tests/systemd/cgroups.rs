@@ -1,0 +1,438 @@
+//! The programs' scope beside the service, and limits where the kernel has their controllers.
+
+use std::time::Instant;
+
+use crate::machine::{Machine, trial, virtual_trial};
+use crate::service::{SLEEPER, UNIT, configure, ctl, drop_in, expect, install, pid_of};
+use crate::support::runner::Trial;
+use crate::support::{LIMIT, wait_for};
+
+/// All of them.
+pub(crate) fn trials() -> Vec<Trial> {
+    type Test = fn(&Machine) -> Result<(), String>;
+    let list: &[(&str, Test)] = &[
+        ("programs_are_in_a_scope_beside_the_service", scope),
+        ("a_stop_leaves_nothing", stopped),
+        (
+            "a_stop_leaves_nothing_of_a_daemon_that_is_gone",
+            stopped_without_daemon,
+        ),
+        ("nothing_runs_twice_after_a_crash", crashed),
+        (
+            "the_scope_outlasts_its_programs_and_is_made_again",
+            made_again,
+        ),
+        ("the_service_manager_may_start_anew", reexecuted),
+        ("no_bus_is_needed", without_bus),
+        ("each_instance_has_a_scope", instances),
+        ("a_daemon_that_is_not_root_has_what_is_delegated", not_root),
+    ];
+    list.iter()
+        .map(|&(name, test)| trial(format!("cgroups::{name}"), test))
+        .chain([virtual_trial("cgroups::limits_hold_and_are_told", limits)])
+        .collect()
+}
+
+const SCOPE: &str = "supervisord-programs.scope";
+const TREE: &str = "/sys/fs/cgroup/system.slice/supervisord-programs.scope";
+
+/// Something that a program leaves behind, which ignores every signal that can be ignored.
+const STRAY: &str = "[program:tree]\ncommand=/bin/sh -c 'trap \"\" TERM; (setsid sh -c \"echo \\$\\$ >> /tmp/strays; exec sleep 1000\" &); \
+                     exec sleep 1000'\nstartsecs=0\nstopwaitsecs=1\n";
+
+fn alive(machine: &Machine, pid: &str) -> Result<bool, String> {
+    Ok(machine
+        .run(&["test", "-e", &format!("/proc/{pid}/fd")])?
+        .code
+        == 0)
+}
+
+fn is_there(machine: &Machine, path: &str) -> Result<bool, String> {
+    Ok(machine.run(&["test", "-e", path])?.code == 0)
+}
+
+fn log(machine: &Machine) -> Result<String, String> {
+    machine.sh("cat /var/log/supervisord.log")
+}
+
+/// Starts from nothing, with this configuration.
+fn start(machine: &Machine, programs: &str) -> Result<(), String> {
+    install(machine, "", programs)?;
+    machine.sh(
+        "rm -f /tmp/strays /var/log/supervisord.log; systemctl stop supervisord-programs.scope 2>/dev/null || true
+         systemctl start supervisord",
+    )?;
+    Ok(())
+}
+
+fn strays(machine: &Machine, count: usize) -> Result<Vec<String>, String> {
+    let mut found = Vec::new();
+    wait_for("strays", LIMIT, || {
+        let text = machine
+            .sh("cat /tmp/strays 2>/dev/null || true")
+            .unwrap_or_default();
+        found = text.split_whitespace().map(str::to_owned).collect();
+        found.len() >= count
+    })?;
+    Ok(found)
+}
+
+fn scope(machine: &Machine) -> Result<(), String> {
+    let begun = Instant::now();
+    start(
+        machine,
+        &format!(
+            "{SLEEPER}[program:many]\ncommand=/bin/sleep infinity\nstartsecs=0\nnumprocs=2\nprocess_name=%(process_num)02d\n"
+        ),
+    )?;
+    println!("started within {:?}", begun.elapsed());
+    for (name, value) in [
+        ("ActiveState", "active"),
+        ("Delegate", "yes"),
+        ("PartOf", UNIT),
+        ("TasksMax", "infinity"),
+        ("CollectMode", "inactive-or-failed"),
+    ] {
+        let found = machine.property(SCOPE, name)?;
+        expect(
+            found == value,
+            format!("{name} is {found}: {}", machine.story(SCOPE)),
+        )?;
+    }
+    let before = machine.property(SCOPE, "Before")?;
+    expect(before.split(' ').any(|unit| unit == UNIT), before)?;
+    for name in ["BindsTo", "StopPropagatedFrom"] {
+        expect(machine.property(SCOPE, name)?.is_empty(), name)?;
+    }
+    machine.wait_property(UNIT, "StatusText", "3/3 running")?;
+    for (name, directory) in [("web", "web:web"), ("many:01", "many:01")] {
+        let pid = pid_of(machine, name)?;
+        let cgroup = machine.sh(&format!("cat /proc/{pid}/cgroup"))?;
+        expect(
+            cgroup
+                .lines()
+                .any(|line| line == format!("0::/system.slice/{SCOPE}/{directory}")),
+            format!("{name} is in {cgroup}"),
+        )?;
+    }
+    let daemon = machine.property(UNIT, "MainPID")?;
+    let own = machine.sh("cat /sys/fs/cgroup/system.slice/supervisord.service/cgroup.procs")?;
+    expect(own.trim() == daemon, format!("in the service: {own}"))?;
+    // What holds the scope is known by its name, and has nothing of ours.
+    let holder = machine
+        .sh(&format!("cat {TREE}/.hold/cgroup.procs"))?
+        .trim()
+        .to_owned();
+    let shown = machine.sh(&format!("ps -o comm=,args= -p {holder}; ls /proc/{holder}/fd; tr '\\0' '\\n' < /proc/{holder}/environ"))?;
+    let words: Vec<&str> = shown.split_whitespace().collect();
+    expect(
+        words == ["supervisor-hold", "supervisor-hold", "0", "1", "2"],
+        shown.clone(),
+    )?;
+    let log = log(machine)?;
+    expect(
+        log.contains(&format!(
+            "programs have cgroups of their own in /system.slice/{SCOPE}"
+        )),
+        log,
+    )?;
+    machine.sh("systemctl stop supervisord").map(drop)
+}
+
+fn stopped(machine: &Machine) -> Result<(), String> {
+    // What kill_mode=process leaves is stopped with the scope.
+    for keys in ["", "kill_mode=control-group\n"] {
+        start(machine, &format!("{STRAY}{keys}"))?;
+        let stray = strays(machine, 1)?.remove(0);
+        let holder = machine
+            .sh(&format!("cat {TREE}/.hold/cgroup.procs"))?
+            .trim()
+            .to_owned();
+        machine.sh("systemctl stop supervisord")?;
+        expect(
+            machine.property(UNIT, "Result")? == "success",
+            machine.story(UNIT),
+        )?;
+        machine.wait_property(SCOPE, "ActiveState", "inactive")?;
+        expect(
+            !alive(machine, &stray)? && !alive(machine, &holder)?,
+            format!("something is left, {keys}"),
+        )?;
+        expect(!is_there(machine, TREE)?, "the scope is left")?;
+    }
+    // The daemon that ends by itself takes the holder along.
+    start(machine, SLEEPER)?;
+    ctl(machine, "shutdown")?;
+    machine.wait_property(UNIT, "ActiveState", "inactive")?;
+    machine.wait_property(SCOPE, "ActiveState", "inactive")
+}
+
+fn stopped_without_daemon(machine: &Machine) -> Result<(), String> {
+    start(machine, &format!("{STRAY}{SLEEPER}"))?;
+    let (stray, web) = (strays(machine, 1)?.remove(0), pid_of(machine, "web")?);
+    drop_in(machine, "RestartSec=1000")?;
+    machine.sh("systemctl kill -s KILL --kill-who=main supervisord")?;
+    machine.wait_property(UNIT, "SubState", "auto-restart")?;
+    expect(
+        alive(machine, &web)? && alive(machine, &stray)?,
+        "a crash of the daemon ends programs",
+    )?;
+    machine.sh("systemctl stop supervisord")?;
+    machine.wait_property(SCOPE, "ActiveState", "inactive")?;
+    expect(
+        !alive(machine, &web)? && !alive(machine, &stray)?,
+        "a program is left",
+    )?;
+    expect(!is_there(machine, TREE)?, "the scope is left")
+}
+
+fn crashed(machine: &Machine) -> Result<(), String> {
+    start(machine, SLEEPER)?;
+    let (web, scope) = (
+        pid_of(machine, "web")?,
+        machine.property(SCOPE, "InvocationID")?,
+    );
+    machine.sh("systemctl kill -s KILL --kill-who=main supervisord")?;
+    machine.wait_property(UNIT, "NRestarts", "1")?;
+    machine.wait_property(UNIT, "StatusText", "1/1 running")?;
+    expect(
+        machine.property(SCOPE, "InvocationID")? == scope,
+        "another scope",
+    )?;
+    let count = machine.sh("pgrep -xc sleep || true")?;
+    let again = pid_of(machine, "web")?;
+    let in_it = machine.sh(&format!("cat {TREE}/web:web/cgroup.procs"))?;
+    expect(
+        in_it.trim() == again,
+        format!("in its cgroup: {in_it} ({web}, {again}, {count})"),
+    )?;
+    machine.sh("systemctl stop supervisord").map(drop)
+}
+
+fn made_again(machine: &Machine) -> Result<(), String> {
+    start(machine, SLEEPER)?;
+    ctl(machine, "stop web")?;
+    expect(
+        machine.property(SCOPE, "ActiveState")? == "active",
+        "the scope went with its last program",
+    )?;
+    expect(
+        !is_there(machine, &format!("{TREE}/web:web"))?,
+        "the cgroup of a stopped program is left",
+    )?;
+    ctl(machine, "start web")?;
+    let pid = pid_of(machine, "web")?;
+    // Behind the daemon's back.
+    machine.sh(&format!("systemctl stop {SCOPE}"))?;
+    expect(!alive(machine, &pid)?, "it lives")?;
+    ctl(machine, "start web")?;
+    machine.wait_property(UNIT, "StatusText", "1/1 running")?;
+    let pid = pid_of(machine, "web")?;
+    let cgroup = machine.sh(&format!("cat /proc/{pid}/cgroup"))?;
+    expect(cgroup.contains(SCOPE), cgroup)?;
+    expect(
+        machine.property(SCOPE, "ActiveState")? == "active",
+        machine.story(SCOPE),
+    )?;
+    let log = log(machine)?;
+    expect(log.contains("was gone and was made again"), log)?;
+    machine.sh("systemctl stop supervisord").map(drop)
+}
+
+fn reexecuted(machine: &Machine) -> Result<(), String> {
+    start(machine, SLEEPER)?;
+    let pid = pid_of(machine, "web")?;
+    machine.sh("systemctl daemon-reload; systemctl daemon-reexec")?;
+    expect(alive(machine, &pid)?, "it is dead")?;
+    expect(
+        machine.property(SCOPE, "PartOf")? == UNIT,
+        machine.story(SCOPE),
+    )?;
+    ctl(machine, "restart web")?;
+    let pid = pid_of(machine, "web")?;
+    let cgroup = machine.sh(&format!("cat /proc/{pid}/cgroup"))?;
+    expect(cgroup.contains(SCOPE), cgroup)?;
+    machine.sh("systemctl stop supervisord")?;
+    machine.wait_property(SCOPE, "ActiveState", "inactive")
+}
+
+fn without_bus(machine: &Machine) -> Result<(), String> {
+    machine.sh("systemctl stop dbus.socket dbus.service")?;
+    let result = start(machine, SLEEPER).and_then(|()| {
+        let path = format!("{TREE}/web:web");
+        expect(is_there(machine, &path)?, log(machine)?)?;
+        machine.sh("systemctl stop supervisord").map(drop)
+    });
+    machine.sh("systemctl start dbus.socket")?;
+    result
+}
+
+fn instances(machine: &Machine) -> Result<(), String> {
+    install(machine, "", SLEEPER)?;
+    machine.sh(
+        "cd /etc/systemd/system; systemctl stop supervisord
+         sed 's,/etc/supervisor/supervisord.conf,/etc/supervisor/%i.conf,' supervisord.service > supervisord@.service
+         for i in one two; do sed \"s,/run/supervisor/,/run/supervisor/$i-,; s,supervisord\\.\\(log\\|pid\\),$i.\\1,\" /etc/supervisor/supervisord.conf > /etc/supervisor/$i.conf; done
+         systemctl daemon-reload; systemctl start supervisord@one supervisord@two",
+    )?;
+    let pid = |name: &str| {
+        machine
+            .sh(&format!(
+                "supervisorctl -c /etc/supervisor/{name}.conf pid web"
+            ))
+            .map(|text| text.trim().to_owned())
+    };
+    let (one, two) = (pid("one")?, pid("two")?);
+    let cgroups = machine.sh(&format!("cat /proc/{one}/cgroup /proc/{two}/cgroup"))?;
+    for name in ["one", "two"] {
+        expect(
+            cgroups.contains(&format!("supervisord\\x40{name}-programs.scope/web:web")),
+            cgroups.clone(),
+        )?;
+    }
+    machine.sh("systemctl stop supervisord@one")?;
+    expect(
+        !alive(machine, &one)? && alive(machine, &two)?,
+        "the wrong one was stopped",
+    )?;
+    machine.sh("systemctl stop supervisord@two; rm /etc/systemd/system/supervisord@.service; systemctl daemon-reload").map(drop)
+}
+
+fn not_root(machine: &Machine) -> Result<(), String> {
+    install(machine, "", "")?;
+    let keys = "kill_mode=control-group\nmemory_max=1GB\n";
+    let config = format!(
+        "[unix_http_server]\nfile=/home/tester/s\n[supervisord]\nlogfile=/home/tester/log\npidfile=/home/tester/pid\nchildlogdir=/tmp\n\
+         [rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n\
+         [supervisorctl]\nserverurl=unix:///home/tester/s\n{STRAY}{keys}"
+    );
+    machine.write("/home/tester/supervisord.conf", &config)?;
+    for delegate in ["yes", "no"] {
+        let unit = format!(
+            "[Service]\nUser=tester\nType=notify\nDelegate={delegate}\nRestart=on-failure\nRestartSec=100ms\nKillMode=mixed\n\
+             ExecStart=/usr/bin/supervisord -n -c /home/tester/supervisord.conf\n"
+        );
+        machine.write("/etc/systemd/system/plain.service", &unit)?;
+        machine.sh("rm -f /tmp/strays /home/tester/log; chown -R tester:tester /home/tester; systemctl daemon-reload; systemctl start plain")?;
+        let stray = strays(machine, 1)?.remove(0);
+        let log = machine.sh("cat /home/tester/log")?;
+        let told = if delegate == "yes" {
+            "programs have cgroups of their own in /system.slice/plain.service/supervisord, but without the controllers memory: \
+             memory_max of programs have no effect"
+        } else {
+            "programs have no cgroups of their own: system.slice/plain.service cannot be divided (Permission denied (os error 13)); \
+             kill_mode=control-group, memory_max of programs have no effect"
+        };
+        expect(log.contains(told), log)?;
+        machine.sh("supervisorctl -c /home/tester/supervisord.conf stop tree")?;
+        expect(
+            alive(machine, &stray)? == (delegate == "no"),
+            format!("Delegate={delegate}: wrong about the stray"),
+        )?;
+        machine.sh("rm -f /tmp/strays; systemctl kill -s KILL --kill-who=main plain")?;
+        machine.wait_property("plain.service", "NRestarts", "1")?;
+        machine.wait_property("plain.service", "ActiveState", "active")?;
+        machine.sh("systemctl stop plain; systemctl reset-failed")?;
+    }
+    machine
+        .sh("rm /etc/systemd/system/plain.service; systemctl daemon-reload")
+        .map(drop)
+}
+
+/// Takes all memory that it can get.
+const HOG: &str = "[program:hog]\ncommand=/bin/sh -c 'exec head -c 60m /dev/zero | tail -n 1'\nautostart=false\nautorestart=false\nstartsecs=0\n\
+                   memory_max=20MB\n";
+const FORKS: &str = "[program:forks]\ncommand=/bin/sh -c 'for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; exit 3'\nautostart=false\n\
+                     autorestart=false\nstartsecs=0\npids_max=4\nkill_mode=control-group\n";
+const BUSY: &str = "[program:busy]\ncommand=/bin/sh -c 'while :; do :; done'\nstartsecs=0\n";
+
+/// Processor time of a cgroup in microseconds.
+fn usage(machine: &Machine) -> Result<u64, String> {
+    let text = machine.sh(&format!("cat {TREE}/busy:busy/cpu.stat"))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("usage_usec "));
+    line.and_then(|number| number.parse().ok()).ok_or(text)
+}
+
+fn limits(machine: &Machine) -> Result<(), String> {
+    let begun = Instant::now();
+    start(
+        machine,
+        &format!("{HOG}{FORKS}{BUSY}cpu_max=20%\ncpu_weight=50\n"),
+    )?;
+    println!("started after {:?}", begun.elapsed());
+    // The processor, measured by the clock of the machine, over ten seconds.
+    let measured = machine.sh(&format!(
+        "a=$(sed -n 's/usage_usec //p' {TREE}/busy:busy/cpu.stat); s=$(date +%s%N); sleep 10
+         b=$(sed -n 's/usage_usec //p' {TREE}/busy:busy/cpu.stat); e=$(date +%s%N); echo $(( (b - a) * 100000 / ((e - s) / 1000) ))"
+    ))?;
+    let share: u64 = measured.trim().parse().map_err(|_| measured.clone())?;
+    println!("cpu_max=20% gave {}.{:03} %", share / 1000, share % 1000);
+    expect(
+        (18_000..=22_000).contains(&share),
+        format!("{share} thousandths of a percent"),
+    )?;
+    // What exceeds its memory is killed, and that is told.
+    let before = usage(machine)?;
+    ctl(machine, "start hog")?;
+    wait_for("hog has ended", 3 * LIMIT, || {
+        ctl(machine, "status hog").is_ok_and(|status| status.contains("EXITED"))
+    })
+    .map_err(|why| {
+        let about = machine.sh(&format!(
+            "cat {TREE}/hog:hog/memory.*; tail /var/log/supervisord.log"
+        ));
+        format!("{why}: {about:?}")
+    })?;
+    let status = ctl(machine, "status hog")?;
+    expect(status.contains(", killed for want of memory"), status)?;
+    expect(
+        log(machine)?.contains("while hog ran: killed for want of memory"),
+        log(machine)?,
+    )?;
+    expect(
+        machine.property(SCOPE, "ActiveState")? == "active",
+        machine.story(SCOPE),
+    )?;
+    ctl(machine, "start forks")?;
+    wait_for("forks has ended", LIMIT, || {
+        ctl(machine, "status forks").is_ok_and(|status| status.contains("EXITED"))
+    })?;
+    let status = ctl(machine, "status forks")?;
+    expect(status.contains(", hit pids_max"), status)?;
+    // Limits change while it runs, without a restart.
+    let pid = pid_of(machine, "busy")?;
+    configure(
+        machine,
+        "",
+        &format!("{HOG}{FORKS}{BUSY}cpu_max=40%\npids_max=9\nmemory_high=100MB\n"),
+    )?;
+    let told = ctl(machine, "update")?;
+    expect(told.trim().is_empty(), told)?;
+    let mut found = String::new();
+    wait_for("the new limits", LIMIT, || {
+        found = machine
+            .sh(&format!(
+                "cd {TREE}/busy:busy; cat cpu.max cpu.weight pids.max memory.high memory.max"
+            ))
+            .unwrap_or_default();
+        found == "40000 100000\n100\n9\n104857600\nmax\n"
+    })
+    .map_err(|why| format!("{why}: {found}"))?;
+    expect(
+        pid_of(machine, "busy")? == pid && usage(machine)? >= before,
+        "it was restarted",
+    )?;
+    expect(
+        log(machine)?.contains("busy runs on with new limits"),
+        log(machine)?,
+    )?;
+    machine.sh("systemctl stop supervisord")?;
+    expect(
+        machine.property(UNIT, "Result")? == "success",
+        machine.story(UNIT),
+    )?;
+    println!("all of it took {:?}", begun.elapsed());
+    Ok(())
+}

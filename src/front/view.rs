@@ -290,6 +290,7 @@ pub(super) mod tests {
             events_discarded: 0,
             ending: None,
             pid: 7,
+            uid: None,
             stdout_logfile: None,
             stderr_logfile: Some(Path::new("/e").into()),
         }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use supervisord::config::spec::{
-    AutoRestart, Composition, Config, DaemonSpec, FcgiSocket, GroupKind, GroupSpec, LogSpec,
-    LogTarget, Order, ProcessKind, ProcessSpec, ProgramSpec, ReadyWhen, Template,
+    AutoRestart, BusChoice, Composition, Config, DaemonSpec, FcgiSocket, GroupKind, GroupSpec,
+    LogSpec, LogTarget, Order, ProcessKind, ProcessSpec, ProgramSpec, ReadyWhen, Template,
 };
 use supervisord::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
 
@@ -208,5 +208,6 @@ fn daemon(chance: &mut Chance) -> DaemonSpec {
         identifier: format!("id{}", chance.below(3)),
         server_url: None,
         ready_when: ReadyWhen::Started,
+        dbus: BusChoice::Off,
     }
 }

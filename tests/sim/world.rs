@@ -610,6 +610,7 @@ impl World {
                 gid: Some(0),
                 pid: None,
                 login: None,
+                bus_name: None,
                 access: None,
             },
             grant: Grant {

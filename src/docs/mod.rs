@@ -26,6 +26,8 @@ pub mod adr {
     pub mod adr_0011_journal_sender {}
     #[doc = include_str!("adr/0012-rights-of-programs.md")]
     pub mod adr_0012_rights_of_programs {}
+    #[doc = include_str!("adr/0014-dbus.md")]
+    pub mod adr_0014_dbus {}
 }
 
 #[doc = include_str!("security.md")]

@@ -10,6 +10,7 @@
 )]
 mod support;
 
+mod dbus;
 mod journal;
 mod machine;
 mod service;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut trials = service::trials();
     trials.extend(journal::trials());
+    trials.extend(dbus::trials());
     let code = support::runner::run(trials);
     machine::down();
     code

@@ -286,28 +286,29 @@ impl Question<'_> {
         Ok(granted)
     }
 
-    /// Asks, with a dialog if the caller allows it.
+    /// Asks, and a second time with a dialog if polkit would need one and the caller allows it: a polkit that hangs is found
+    /// out by the first question, which does not wait for anybody to type.
     ///
     /// # Errors
     /// Anything but yes.
     async fn must(&self, details: Details) -> Result<(), Refusal> {
-        let place = if self.dialog {
-            Some(self.bus.limits.dialog(self.sender.uid)?)
-        } else {
-            None
-        };
-        let answer = self.ask(&details, self.dialog).await?;
-        drop(place);
-        match answer {
+        let denied = |why: &str| Refusal::denied(format!("{why}: {}", self.action));
+        match self.ask(&details, false).await? {
+            Answer::Yes => return Ok(()),
+            Answer::No => return Err(denied("not permitted by polkit")),
+            Answer::Challenge if self.dialog => {}
+            Answer::Challenge => {
+                return Err(Refusal::needs_dialog(format!(
+                    "polkit would ask for a password, which the caller does not allow: {}",
+                    self.action
+                )));
+            }
+        }
+        let _place = self.bus.limits.dialog(self.sender.uid)?;
+        match self.ask(&details, true).await? {
             Answer::Yes => Ok(()),
-            Answer::No => Err(Refusal::denied(format!(
-                "not permitted by polkit: {}",
-                self.action
-            ))),
-            Answer::Challenge => Err(Refusal::needs_dialog(format!(
-                "polkit would ask for a password, which the caller does not allow: {}",
-                self.action
-            ))),
+            Answer::No => Err(denied("not permitted by polkit")),
+            Answer::Challenge => Err(denied("nobody could be asked for a password")),
         }
     }
 

@@ -1,7 +1,7 @@
 //! One connection to a bus, and what is asked of the bus itself: who a sender is. It must not know what is called.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::{Duration, timeout};
 use zbus::{Connection, OwnedVariant};
@@ -10,6 +10,7 @@ use super::Door;
 use super::limits::Limits;
 use super::refusal::Refusal;
 use crate::api::{Access, Caller, Front};
+use crate::domain::{GroupName, ProcessName};
 use crate::sys;
 
 /// How long the bus itself may take for an answer.
@@ -40,7 +41,12 @@ pub(super) struct Bus {
     pub(super) whose: Whose,
     pub(super) door: Arc<Door>,
     pub(super) limits: Limits,
+    /// What the bus was told of last.
+    known: Mutex<Arc<Known>>,
 }
+
+/// Groups with their processes.
+pub(super) type Known = BTreeMap<GroupName, BTreeSet<ProcessName>>;
 
 /// Who sent a message, as the bus knows it. Its name is never given to another connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +77,28 @@ impl Sender {
 }
 
 impl Bus {
+    pub(super) fn new(connection: Connection, whose: Whose, door: Arc<Door>) -> Self {
+        Self {
+            connection,
+            whose,
+            door,
+            limits: Limits::default(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// What the bus was told of last. Poison would mean that somebody panicked while a pointer was exchanged.
+    pub(super) fn known(&self) -> Arc<Known> {
+        let known = self.known.lock();
+        Arc::clone(&known.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// This is what it is told of by now.
+    pub(super) fn set_known(&self, known: Known) {
+        let mut last = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Arc::new(known);
+    }
+
     /// Asks the bus who a connection is. Credentials are those of the moment when it was made.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The way to a bus and back to it: which bus, the name on it, and what the log says. It must not know what is served.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -10,7 +11,7 @@ use zbus::{Connection, MessageStream};
 
 use super::bus::{BUS_WITHIN, Bus, Sender, Whose};
 use super::calls::NAME;
-use super::limits::Limits;
+use super::serve::STOP_WITHIN;
 use super::{serve, signals};
 use crate::api::Interfaces;
 use crate::config::spec::BusChoice;
@@ -57,12 +58,20 @@ pub(in crate::front) async fn keep(door: Arc<Door>) {
             Ok((bus, messages)) => {
                 said = None;
                 pause = PAUSE_MIN;
-                tokio::select! {
-                    () = serve::serve(&bus, messages) => {}
-                    // It returns when the engine has ended, and the front soon after.
-                    () = async { signals::tell(&bus).await; std::future::pending().await } => {}
-                }
+                let mut serving = pin!(serve::serve(&bus, messages));
+                let mut telling = pin!(signals::tell(&bus));
+                let told = tokio::select! {
+                    () = serving.as_mut() => false,
+                    () = telling.as_mut() => {
+                        serving.await;
+                        true
+                    }
+                };
                 if *stop.borrow() {
+                    if !told {
+                        // That it ends is the last thing that is told.
+                        let _ = timeout(STOP_WITHIN, telling).await;
+                    }
                     return;
                 }
                 let bus = whose.word().to_owned();
@@ -122,12 +131,7 @@ async fn join(door: &Arc<Door>, whose: Whose) -> Result<(Arc<Bus>, MessageStream
         .map_err(|error| error.to_string())?;
     // Before the name is ours, so that no message is missed.
     let messages = MessageStream::from(&connection);
-    let bus = Arc::new(Bus {
-        connection,
-        whose,
-        door: door.clone(),
-        limits: Limits::default(),
-    });
+    let bus = Arc::new(Bus::new(connection, whose, door.clone()));
     let asked = bus.connection.call_method(
         Some("org.freedesktop.DBus"),
         "/org/freedesktop/DBus",

@@ -17,13 +17,13 @@ pub(super) const CALLS_MAX: u32 = 1024;
 /// Calls whose caller is being looked up, of everybody.
 pub(super) const UNKNOWN_MAX: u32 = 4096;
 /// Calls that a user other than root may make in a second, in the long run …
-pub(super) const RATE: u32 = 200;
+pub(super) const RATE: u32 = 500;
 /// … and at once after a time of rest.
-pub(super) const BURST: u32 = 400;
+pub(super) const BURST: u32 = 1000;
 /// Dialogs of polkit that one user may have open.
 pub(super) const DIALOGS_MAX: u32 = 2;
 /// The longest message, in bytes; what the daemon takes by XML-RPC and is longer than this has no place on a bus.
-pub(super) const MESSAGE_BYTES_MAX: usize = 2 << 20;
+pub(super) const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// Whom a count is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -22,17 +22,12 @@ use crate::domain::Line;
 use crate::front::xmlrpc::apart;
 
 /// How long calls under way may take when the front ends.
-const STOP_WITHIN: Duration = Duration::from_secs(1);
+pub(super) const STOP_WITHIN: Duration = Duration::from_secs(1);
 /// What a call counts for whose answer has all processes.
-const COST_OF_ALL: u32 = 20;
+const COST_OF_ALL: u32 = 50;
 
 /// Calls that answer with all processes.
-const ANSWERS_ALL: &[&str] = &[
-    "GetManagedObjects",
-    "GetAllProcessInfo",
-    "GetAllConfigInfo",
-    "Introspect",
-];
+const ANSWERS_ALL: &[&str] = &["GetManagedObjects", "GetAllProcessInfo", "GetAllConfigInfo"];
 
 const PEER: &str = "org.freedesktop.DBus.Peer";
 const INTROSPECTABLE: &str = "org.freedesktop.DBus.Introspectable";
@@ -317,31 +312,28 @@ async fn properties(
     }
 }
 
-/// What is at a path, if anything is.
+/// What is at a path, if anything is, as the bus was told of it: people walk through whole trees.
 async fn introspected(bus: &Bus, path: &str, object: Option<Object>) -> Result<String, Refusal> {
     let kind = object.as_ref().map(Object::kind);
+    let known = bus.known();
+    let no_object = || Refusal::unknown_object(path);
     let below: Vec<String> = match object {
         Some(Object::Manager) => vec!["group".to_owned()],
         Some(Object::Group(group)) => {
-            // Which says so if it is not there.
-            bus.properties(&Object::Group(group.clone())).await?;
-            let views = bus.processes().await?;
-            views
-                .iter()
-                .filter(|view| view.group.as_str() == group)
-                .map(|view| path::escaped(view.name.as_str()))
-                .collect()
+            let members = known.get(group.as_str()).ok_or_else(no_object)?;
+            let names = members.iter().map(|name| path::escaped(name.as_str()));
+            names.collect()
         }
-        Some(object @ Object::Process(..)) => {
-            bus.properties(&object).await?;
+        Some(Object::Process(group, process)) => {
+            let members = known.get(group.as_str()).ok_or_else(no_object)?;
+            if !members.contains(process.as_str()) {
+                return Err(no_object());
+            }
             Vec::new()
         }
         None if path == path::GROUPS => {
-            let groups = bus.groups().await?;
-            groups
-                .iter()
-                .map(|group| path::escaped(group.as_str()))
-                .collect()
+            let names = known.keys().map(|name| path::escaped(name.as_str()));
+            names.collect()
         }
         // The way there from the root.
         None => {
@@ -352,13 +344,12 @@ async fn introspected(bus: &Bus, path: &str, object: Option<Object>) -> Result<S
             };
             match path::MANAGER.strip_prefix(&prefix) {
                 Some(rest) => rest.split('/').take(1).map(str::to_owned).collect(),
-                None => return Err(Refusal::unknown_object(path)),
+                None => return Err(no_object()),
             }
         }
     };
-    Ok(apart(move || describe(kind, &below))
-        .await
-        .unwrap_or_default())
+    let made = apart(move || describe(kind, &below)).await;
+    made.ok_or_else(|| Refusal::failed("it could not be rendered"))
 }
 
 /// Sends the answer, if one is wanted.

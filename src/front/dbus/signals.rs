@@ -1,13 +1,13 @@
 //! What the bus is told by itself: changes, gathered for a moment and then sent together. It must not hold anybody up: what
 //! it does not take in time is lost from its subscription, and then everything is told anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::time::{Duration, sleep};
 use zbus::{Message, ObjectPath, Variant};
 
-use super::bus::Bus;
+use super::bus::{Bus, Known};
 use super::calls::{EVENTS_LOST, Kind, PROPERTIES, STATE_CHANGED};
 use super::convert::{dictionary, text};
 use super::objects::{Properties, interfaces, object_of, of_group, of_process};
@@ -24,9 +24,6 @@ const LOOKED_AT_MAX: usize = 16;
 /// Messages that are handed to the bus at a time, so that answers go out in between.
 const SENT_AT_ONCE: usize = 64;
 
-/// Groups with their processes, as the bus knows them.
-type Known = BTreeMap<GroupName, BTreeSet<ProcessName>>;
-
 /// What was gathered.
 #[derive(Default)]
 struct Batch {
@@ -40,23 +37,33 @@ struct Batch {
     reshaped: bool,
 }
 
-/// Tells of changes until the engine has ended. To be dropped when the connection is gone.
+/// Tells of changes until the front ends. To be dropped when the connection is gone.
 pub(super) async fn tell(bus: &Arc<Bus>) {
     let mut feed = bus.door.feed.subscribe();
+    let mut stop = bus.door.stop.clone();
     // First the ears, then the look: what changes in between is heard.
-    let mut known = known(&bus.processes().await.unwrap_or_default(), bus).await;
+    let views = bus.processes().await.unwrap_or_default();
+    bus.set_known(known(&views, bus).await);
     loop {
         let mut batch = Batch::default();
+        let mut ends = false;
         tokio::select! {
             heard = feed.next() => match heard {
-                Some(heard) => batch.take(heard, &known),
+                Some(heard) => batch.take(heard, &bus.known()),
                 None => return,
             },
             () = bus.door.control.reshaped() => batch.reshaped = true,
+            _ = stop.wait_for(|stop| *stop) => ends = true,
         }
-        sleep(GATHER).await;
-        batch.take_waiting(&mut feed, &known);
-        batch.send(bus, &mut known).await;
+        tokio::select! {
+            () = sleep(GATHER) => {}
+            _ = stop.wait_for(|stop| *stop) => ends = true,
+        }
+        batch.take_waiting(&mut feed, &bus.known());
+        batch.send(bus).await;
+        if ends {
+            return;
+        }
     }
 }
 
@@ -98,7 +105,7 @@ impl Batch {
         }
     }
 
-    async fn send(mut self, bus: &Bus, known: &mut Known) {
+    async fn send(mut self, bus: &Bus) {
         let anew = self.reshaped || self.lost > 0;
         let views = if anew || self.changed.len() > LOOKED_AT_MAX {
             bus.processes().await.ok()
@@ -120,10 +127,10 @@ impl Batch {
         // Objects come before what is told of them, and go after it.
         let mut gone = Vec::new();
         if let (true, Some(views)) = (anew, &views) {
-            let now = self::known(views, bus).await;
-            come(&mut messages, known, &now, views);
-            gone = left(known, &now);
-            *known = now;
+            let (before, now) = (bus.known(), known(views, bus).await);
+            come(&mut messages, &before, &now, views);
+            gone = left(&before, &now);
+            bus.set_known(now);
         }
         messages.append(&mut self.moves);
         if let Some(state) = self.state {
@@ -168,7 +175,7 @@ impl Batch {
                 reshaped: true,
                 ..Self::default()
             };
-            Box::pin(again.send(bus, known)).await;
+            Box::pin(again.send(bus)).await;
         }
     }
 }
@@ -178,7 +185,7 @@ async fn known(views: &[ProcessView], bus: &Bus) -> Known {
     let groups = bus.groups().await.unwrap_or_default();
     let mut known: Known = groups
         .into_iter()
-        .map(|name| (name, BTreeSet::new()))
+        .map(|name| (name, Default::default()))
         .collect();
     for view in views {
         let members = known.entry(view.group.clone()).or_default();

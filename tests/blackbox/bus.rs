@@ -198,8 +198,8 @@ fn calls() -> Result {
             "Call failed: BAD_NAME: many:*",
         ),
         (
-            format!("call {NAME} /org/supervisord/Supervisor1/group/many {NAME}.Group Stop b true"),
-            "a(ssis) 2 \"many\" \"many_00\" 80 \"OK\" \"many\" \"many_01\" 80 \"OK\"",
+            format!("call {NAME} /org/supervisord/Supervisor1/group/web {NAME}.Group Stop b true"),
+            "a(ssis) 1 \"web\" \"web\" 80 \"OK\"",
         ),
         (
             format!("call {NAME} {MANAGER} GetProcessInfo s nosuch"),

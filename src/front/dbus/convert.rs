@@ -236,3 +236,95 @@ fn int(members: &[(String, Value)], name: &str) -> Option<i64> {
 fn small(number: i64) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::calls::CALLS;
+    use super::*;
+    use crate::api::{FaultCode, Reply, TargetResult};
+    use crate::domain::{GroupName, ProcessName, SupervisorState};
+    use crate::front::view::{self, tests::cat};
+
+    /// An answer of the engine of the kind that the call has.
+    fn reply(outcome: Outcome) -> Reply {
+        let process = ProcessName::parse("p").expect("valid");
+        let group = GroupName::parse("g").expect("valid");
+        match outcome {
+            Outcome::Done => Reply::Done,
+            Outcome::Text | Outcome::Tail => Reply::Text("a\0b".to_owned()),
+            Outcome::Number => Reply::Pid(7),
+            Outcome::State => Reply::State(SupervisorState::Running),
+            Outcome::Info | Outcome::Infos => Reply::Processes(vec![cat()]),
+            Outcome::Results => Reply::Results(vec![TargetResult {
+                process,
+                group,
+                fault: Some(FaultCode::Failed.of("not permitted: g:p")),
+            }]),
+            Outcome::Difference => Reply::Diff {
+                added: vec![group],
+                changed: Vec::new(),
+                removed: Vec::new(),
+            },
+            Outcome::Scaled => Reply::Scaled {
+                group,
+                added: vec![process],
+                removed: Vec::new(),
+            },
+            Outcome::Names => Reply::Names(vec![group]),
+        }
+    }
+
+    #[test]
+    fn every_answer_is_of_the_types_that_its_row_says() {
+        for call in CALLS {
+            let returns = call.method().expect(call.name).returns;
+            let value = match call.outcome {
+                Outcome::Tail => {
+                    Value::Array(vec![Value::text("a\0b"), Value::Int(3), Value::Bool(false)])
+                }
+                outcome => view::reply(reply(outcome), returns),
+            };
+            let values = answer(call.outcome, value).expect(call.name);
+            let types: Vec<String> = values
+                .iter()
+                .map(|value| value.value_signature().to_string())
+                .collect();
+            let said: Vec<&str> = call
+                .outcome
+                .values()
+                .iter()
+                .map(|(_, types)| *types)
+                .collect();
+            assert_eq!(types, said, "{}", call.name);
+            // A NUL in a text would cost us the connection.
+            assert!(!format!("{values:?}").contains("\\0"), "{}", call.name);
+        }
+    }
+
+    #[test]
+    fn the_configuration_has_types_of_the_bus_too() {
+        let row = |exitcodes| {
+            Value::Struct(vec![
+                ("autostart".to_owned(), Value::Bool(true)),
+                ("exitcodes".to_owned(), Value::Array(exitcodes)),
+                ("uid".to_owned(), Value::Int(1000)),
+                ("command".to_owned(), Value::text("x")),
+            ])
+        };
+        let value = Value::Array(vec![row(vec![Value::Int(0)]), row(vec![])]);
+        let values = answer(Outcome::Infos, value).expect("types");
+        assert_eq!(values[0].value_signature().to_string(), "aa{sv}");
+    }
+
+    #[test]
+    fn what_is_of_another_kind_is_no_answer() {
+        for outcome in [
+            Outcome::Text,
+            Outcome::Info,
+            Outcome::Difference,
+            Outcome::Tail,
+        ] {
+            assert_eq!(answer(outcome, Value::Int(1)), None, "{outcome:?}");
+        }
+    }
+}

@@ -268,3 +268,95 @@ fn left(before: &Known, now: &Known) -> Vec<Message> {
     });
     removed.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Event;
+    use crate::front::view::tests::cat;
+
+    fn there(groups: &[(&str, &[&str])]) -> Known {
+        groups
+            .iter()
+            .map(|(group, members)| {
+                let members = members
+                    .iter()
+                    .map(|name| ProcessName::parse(name).expect("valid"));
+                (GroupName::parse(group).expect("valid"), members.collect())
+            })
+            .collect()
+    }
+
+    fn told(message: &Message) -> String {
+        let header = message.header();
+        let member = header.member().expect("a signal").to_string();
+        let body = message.body();
+        let body: zbus::Structure<'_> = body.deserialize().expect("a body");
+        match &body.fields()[0] {
+            Variant::ObjectPath(path) => format!("{member} {path}"),
+            other => format!("{member} {other}"),
+        }
+    }
+
+    #[test]
+    fn what_came_is_told_from_above_and_what_went_from_below() {
+        let groups = "/org/supervisord/Supervisor1/group";
+        let (nothing, cats) = (there(&[]), there(&[("cat", &["cat"]), ("empty", &[])]));
+        let mut messages = Vec::new();
+        come(&mut messages, &nothing, &cats, &[cat()]);
+        let said: Vec<String> = messages.iter().map(told).collect();
+        assert_eq!(
+            said,
+            [
+                format!("InterfacesAdded {groups}/cat"),
+                format!("InterfacesAdded {groups}/empty"),
+                format!("InterfacesAdded {groups}/cat/cat"),
+            ]
+        );
+        let said: Vec<String> = left(&cats, &there(&[("empty", &[])]))
+            .iter()
+            .map(told)
+            .collect();
+        assert_eq!(
+            said,
+            [
+                format!("InterfacesRemoved {groups}/cat/cat"),
+                format!("InterfacesRemoved {groups}/cat"),
+            ]
+        );
+        messages.clear();
+        come(&mut messages, &cats, &cats, &[cat()]);
+        assert!(messages.is_empty() && left(&cats, &cats).is_empty());
+    }
+
+    #[test]
+    fn a_batch_keeps_each_move_and_the_last_place() {
+        let cats = there(&[("cat", &["cat"])]);
+        let moved = |group: &str, from, to, pid| {
+            Heard::Event(Event {
+                group: Some(GroupName::parse(group).expect("valid")),
+                process: Some(ProcessName::parse("cat").expect("valid")),
+                kind: EventKind::ProcessState {
+                    from,
+                    to,
+                    tries: 0,
+                    pid,
+                    expected: true,
+                },
+            })
+        };
+        use ProcessState::{Running, Starting, Stopped};
+        let mut batch = Batch::default();
+        batch.take(moved("cat", Stopped, Starting, 0), &cats);
+        batch.take(moved("cat", Starting, Running, 7), &cats);
+        assert_eq!(batch.moves.len(), 2);
+        assert_eq!(batch.changed.values().collect::<Vec<_>>(), [&(Running, 7)]);
+        assert!(!batch.reshaped && batch.lost == 0);
+        // Somebody nobody knows yet, and what was too much.
+        batch.take(moved("new", Stopped, Starting, 0), &cats);
+        batch.take(Heard::Lost(5), &cats);
+        batch.take(Heard::Lost(2), &cats);
+        assert!(batch.reshaped);
+        assert_eq!(batch.lost, 7);
+    }
+}

@@ -20,6 +20,7 @@ use super::path::{self, Object};
 use super::refusal::Refusal;
 use crate::domain::Line;
 use crate::front::xmlrpc::apart;
+use crate::sys;
 
 /// How long calls under way may take when the front ends.
 pub(super) const STOP_WITHIN: Duration = Duration::from_secs(1);
@@ -363,9 +364,15 @@ async fn reply(bus: &Bus, message: &Message, answer: Result<Answer, Refusal>) {
     }
     let to = message.clone();
     let made = match answer {
-        // Thousands of objects take a while.
+        // Thousands of objects take a while, and megabytes that nobody needs any more.
         Ok(Answer::Objects(objects)) => {
-            apart(move || Message::method_return(&to.header()).build(&(objects,))).await
+            apart(move || {
+                let made = Message::method_return(&to.header()).build(&(&objects,));
+                drop(objects);
+                sys::give_back();
+                made
+            })
+            .await
         }
         Ok(Answer::Properties(properties)) => {
             Some(Message::method_return(&to.header()).build(&(properties,)))

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use supervisord::config::{manual, render};
+use supervisord::front::dbus;
 
 /// Compares `text` with the committed file, or rewrites it.
 fn agrees(file: &str, text: &str) {
@@ -26,4 +27,17 @@ fn aux_01_the_sample_configuration_derives_from_keys() {
 #[test]
 fn the_manual_page_of_the_configuration_derives_from_keys() {
     agrees("man/supervisord.conf.5", &manual::page());
+}
+
+#[test]
+fn what_is_installed_for_dbus_derives_from_its_tables() {
+    agrees("man/org.supervisord.Supervisor1.5", &dbus::page());
+    agrees(
+        "packaging/org.supervisord.Supervisor1.conf",
+        &dbus::bus_policy(),
+    );
+    agrees(
+        "packaging/org.supervisord.Supervisor1.policy",
+        &dbus::polkit_policy(),
+    );
 }

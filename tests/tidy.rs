@@ -58,6 +58,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "front/",
         ],
     ),
+    ("zbus", &["front/dbus/"]),
     ("sd_notify", &["engine/systemd.rs"]),
     ("subtle", &["control/auth.rs"]),
     ("sha1", &["control/auth.rs", "cgroup/name.rs"]),

@@ -17,6 +17,8 @@ pub enum Front {
     Unix,
     /// XML-RPC or HTTP over TCP.
     Inet,
+    /// D-Bus.
+    Bus,
     /// The daemon itself: a signal to it.
     Daemon,
 }
@@ -28,6 +30,7 @@ impl Front {
         match self {
             Self::Unix => "unix",
             Self::Inet => "inet",
+            Self::Bus => "dbus",
             Self::Daemon => "daemon",
         }
     }
@@ -46,6 +49,8 @@ pub struct Caller {
     pub pid: Option<i32>,
     /// The user name of basic authentication.
     pub login: Option<String>,
+    /// On D-Bus the connection's unique name, which no other connection ever gets.
+    pub bus_name: Option<String>,
     /// What the door lets them do at most; none: it has no rules.
     pub access: Option<Access>,
 }
@@ -58,6 +63,7 @@ impl Caller {
         gid: None,
         pid: None,
         login: None,
+        bus_name: None,
         access: None,
     };
 
@@ -73,6 +79,9 @@ impl Caller {
         }
         if let Some(login) = &self.login {
             who.push_str(&format!(" login={}", python_repr(login)));
+        }
+        if let Some(name) = &self.bus_name {
+            who.push_str(&format!(" name={name}"));
         }
         who
     }

@@ -587,7 +587,7 @@ pub const METHODS: &[Method] = {
             },
         },
         Method {
-            names: &["supervisord.upgrade"],
+            names: &["supervisord.reexecute", "supervisord.upgrade"],
             params: &[],
             returns: Bool,
             result: DONE,

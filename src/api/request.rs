@@ -249,6 +249,8 @@ pub struct ProcessView {
     pub events_discarded: u64,
     /// The kernel's number; 0: not running.
     pub pid: i32,
+    /// The user whom its section names; none: the daemon's own.
+    pub uid: Option<u32>,
     /// Standard output's log.
     pub stdout_logfile: Option<Arc<Path>>,
     /// Standard error's log.

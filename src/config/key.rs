@@ -151,6 +151,8 @@ pub enum Kind {
     AutoRestart,
     /// `started` or `running`.
     ReadyWhen,
+    /// `auto`, `system`, `session` or `off`.
+    Bus,
     /// A name.
     Name,
     /// Texts with commas between them.
@@ -218,6 +220,7 @@ impl Kind {
             Self::Address => "a port, host:port or *:port, with a port from 1 to 65535",
             Self::AutoRestart => "true, false or unexpected",
             Self::ReadyWhen => "started or running",
+            Self::Bus => "auto, system, session or off",
             Self::Name => "a name without blank, colon and slash",
             Self::List => "texts with commas between them",
             Self::Environment => "pairs such as KEY=\"value\",OTHER=\"value\"",
@@ -340,10 +343,10 @@ impl Key {
 }
 
 use Kind::{
-    Address, AutoRestart, Boolean, ByteLimit, ByteSize, Callable, Capabilities, CapabilityNames,
-    CpuMax, Directory, Environment, ExitCodes, Group, Groups, Integer, KillMode, Level, Limit,
-    List, Logfile, Memory, Name, Nice, NiceLimit, Octal, OomScore, Path, PidsMax, RateLimit,
-    ReadyFd, ReadyWhen, Signal, Socket, Text, User, UserGroup, Weight,
+    Address, AutoRestart, Boolean, Bus, ByteLimit, ByteSize, Callable, Capabilities,
+    CapabilityNames, CpuMax, Directory, Environment, ExitCodes, Group, Groups, Integer, KillMode,
+    Level, Limit, List, Logfile, Memory, Name, Nice, NiceLimit, Octal, OomScore, Path, PidsMax,
+    RateLimit, ReadyFd, ReadyWhen, Signal, Socket, Text, User, UserGroup, Weight,
 };
 
 #[rustfmt::skip] // One row, one line.
@@ -366,6 +369,7 @@ const DAEMON: &[Key] = &[
     key("environment", Environment, Some(""), "variables added to the environment of every program"),
     key("strip_ansi", Boolean, Some("false"), "strip escape sequences from logs of programs").flag('t', "strip_ansi"),
     key("ready_when", ReadyWhen, Some("started"), "when systemd is told that the daemon is ready: autostart programs were started, or are running or given up").ours(),
+    key("dbus", Bus, Some("auto"), "on which D-Bus the daemon can be controlled, as org.supervisord.Supervisor1(5) tells; auto: the system bus if it runs as root, else its user's session bus, and without complaint none where there is none").ours(),
     key("profile_options", List, None, "has no effect in a file").long("profile_options"),
 ];
 

@@ -162,9 +162,9 @@ fn entry(page: &mut String, key: &Key) {
     page.push_str(&format!("{}\n", escaped(&facts.join(" "))));
 }
 
-/// A paragraph as roff takes it: a backslash and a dash mean something there, a dot or quote at the start of a line too,
+/// A paragraph as roff takes it, for our other pages too: a backslash and a dash mean something there, a dot or quote at the start of a line too,
 /// and lines are short.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut lines = vec![String::new()];
     for word in text
         .replace('\\', "\\e")

@@ -73,6 +73,21 @@ pub struct DaemonSpec {
     pub server_url: Option<String>,
     /// When a service manager is told that we are ready.
     pub ready_when: ReadyWhen,
+    /// On which D-Bus the daemon is.
+    pub dbus: BusChoice,
+}
+
+/// On which D-Bus the daemon is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BusChoice {
+    /// The system bus for root, the session bus for another user; none where there is none.
+    Auto,
+    /// The machine's.
+    System,
+    /// The user's.
+    Session,
+    /// None.
+    Off,
 }
 
 /// When the daemon counts as ready. Each program that starts with the daemon …

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::lookup::Lookup;
 use super::path::{dirname, expand_user};
 use super::python::{int, strip};
-use super::spec::{AutoRestart, RateLimit, ReadyWhen};
+use super::spec::{AutoRestart, BusChoice, RateLimit, ReadyWhen};
 use crate::domain::{Bytes, Level, Signal, python_repr};
 
 /// Any whole number.
@@ -224,6 +224,20 @@ pub fn ready_when(text: &str) -> Result<ReadyWhen, String> {
         "started" => Ok(ReadyWhen::Started),
         "running" => Ok(ReadyWhen::Running),
         _ => Err(format!("invalid 'ready_when' value {}", python_repr(text))),
+    }
+}
+
+/// `auto`, `system`, `session` or `off`, in any case.
+///
+/// # Errors
+/// Another word.
+pub fn bus(text: &str) -> Result<BusChoice, String> {
+    match text.to_lowercase().as_str() {
+        "auto" => Ok(BusChoice::Auto),
+        "system" => Ok(BusChoice::System),
+        "session" => Ok(BusChoice::Session),
+        "off" => Ok(BusChoice::Off),
+        _ => Err(format!("invalid 'dbus' value {}", python_repr(text))),
     }
 }
 

@@ -167,6 +167,8 @@ fn may_configure(caller: &Caller, own: u32) -> bool {
     let is_known = caller.login.is_some();
     match caller.front {
         Front::Unix => is_known || caller.uid.is_some_and(|uid| uid == 0 || uid == own),
+        // Whoever else polkit lets in has its answer as `access`.
+        Front::Bus => caller.uid.is_some_and(|uid| uid == 0 || uid == own),
         Front::Inet => is_known,
         Front::Daemon => true,
     }
@@ -231,6 +233,7 @@ mod tests {
             gid: uid,
             pid: Some(1),
             login: login.map(str::to_owned),
+            bus_name: None,
             access: None,
         };
         let table = [
@@ -247,6 +250,13 @@ mod tests {
                 false,
             ),
             ("nobody knows who", caller(Front::Unix, None, None), false),
+            ("root on a bus", caller(Front::Bus, Some(0), None), true),
+            (
+                "somebody on a bus",
+                caller(Front::Bus, Some(1000), None),
+                false,
+            ),
+            ("nobody on a bus", caller(Front::Bus, None, None), false),
             (
                 "a port with a password",
                 caller(Front::Inet, None, Some("u")),
@@ -292,6 +302,7 @@ mod tests {
                 gid: Some(gid),
                 pid: Some(1),
                 login: None,
+                bus_name: None,
                 access: access(&rules, uid, gid, groups),
             };
             granted(&caller, permission, 0)

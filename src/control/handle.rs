@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::api::{Caller, Fault, FaultCode, Grant, Method, Permission, Reply, Request};
 use crate::domain::Line;
@@ -18,6 +18,8 @@ pub struct ControlHandle {
     /// At most this many questions wait in the engine's inbox at once; further callers wait here, costing nobody.
     places: Arc<tokio::sync::Semaphore>,
     log: Arc<dyn Fn(Line) + Send + Sync>,
+    /// Processes came to or left a group that stays, of which no event tells.
+    reshaped: Arc<Notify>,
 }
 
 impl ControlHandle {
@@ -31,6 +33,7 @@ impl ControlHandle {
     ) -> Self {
         Self {
             log: Arc::new(log),
+            reshaped: Arc::default(),
             put: Arc::new(put),
             places: Arc::new(tokio::sync::Semaphore::new(Self::INBOX_QUESTIONS_MAX)),
         }
@@ -42,17 +45,26 @@ impl ControlHandle {
     /// # Errors
     /// FAILED: it is not permitted.
     pub fn grant(&self, caller: &Caller, method: &Method) -> Result<Grant, Fault> {
-        super::grant(caller, method.permission).inspect_err(|fault| {
-            let only_looks = matches!(method.permission, Permission::Status | Permission::ReadLogs);
-            if !only_looks {
-                (self.log)(Line::Audit {
-                    who: caller.who(),
-                    verb: method.names[0].to_owned(),
-                    target: String::new(),
-                    result: fault.to_string(),
-                });
-            }
-        })
+        super::grant(caller, method.permission)
+            .inspect_err(|fault| self.refused(caller, method, "", &fault.to_string()))
+    }
+
+    /// Leaves the audit line of a change that was refused, `target` being what was named.
+    pub fn refused(&self, caller: &Caller, method: &Method, target: &str, why: &str) {
+        let only_looks = matches!(method.permission, Permission::Status | Permission::ReadLogs);
+        if !only_looks {
+            (self.log)(Line::Audit {
+                who: caller.who(),
+                verb: method.names[0].to_owned(),
+                target: target.to_owned(),
+                result: why.to_owned(),
+            });
+        }
+    }
+
+    /// Waits until processes have come to or left a group that stays, of which no event tells. For one listener.
+    pub async fn reshaped(&self) {
+        self.reshaped.notified().await;
     }
 
     /// Asks, and waits for the answer. Dropping the future cancels nothing: what was asked happens.
@@ -73,12 +85,25 @@ impl ControlHandle {
             .await
             .map_err(|_| gone())?;
         let (answer, answered) = oneshot::channel();
+        let reshaped = matches!(
+            request,
+            Request::AddProgram { .. }
+                | Request::RemoveProcess { .. }
+                | Request::SetNumprocs { .. }
+        )
+        .then(|| self.reshaped.clone());
         let asked = Asked {
             caller,
             grant,
             request,
             taken: Box::new(move || drop(place)),
-            answer: Box::new(move |result| drop(answer.send(result))),
+            // Here, since the caller may have left meanwhile.
+            answer: Box::new(move |result| {
+                if let Some(reshaped) = reshaped {
+                    reshaped.notify_one();
+                }
+                drop(answer.send(result));
+            }),
         };
         (self.put)(asked).map_err(|EngineGone| gone())?;
         answered.await.unwrap_or_else(|_| Err(gone()))

@@ -179,6 +179,7 @@ impl Process {
     pub(super) fn view(&self, now: Now) -> ProcessView {
         let nanos = now.mono.nanos_since(self.run.spawned_at);
         ProcessView {
+            uid: self.spec.user.as_ref().map(|user| user.uid),
             name: self.spec.name.clone(),
             group: self.spec.group.clone(),
             state: self.state(),

@@ -132,7 +132,7 @@ pub(super) fn upgrade(session: &mut Session, arguments: &str) -> Result<(), Fail
         Ok(now) => now.generation,
         Err(failure) => return refused(session, "upgrade", failure),
     };
-    if let Err(failure) = session.call("supervisord.upgrade", Vec::new()) {
+    if let Err(failure) = session.call("supervisord.reexecute", Vec::new()) {
         return refused(session, "upgrade", failure);
     }
     let until = Instant::now() + UPGRADE_WITHIN;

@@ -533,6 +533,7 @@ fn run(
         log: Arc::new(move |line| log.log(line)),
         rpc_interfaces: config.rpc_interfaces.clone(),
         twiddler: config.twiddler.clone(),
+        dbus: spec.dbus,
         limits: front::Limits::of_this_process(),
     };
     let doors = front::start(front).map_err(broken("cannot start the front thread"))?;

@@ -28,6 +28,8 @@ pub mod adr {
     pub mod adr_0012_rights_of_programs {}
     #[doc = include_str!("adr/0013-keeper.md")]
     pub mod adr_0013_keeper {}
+    #[doc = include_str!("adr/0014-dbus.md")]
+    pub mod adr_0014_dbus {}
     #[doc = include_str!("adr/0015-programs-tell-of-themselves.md")]
     pub mod adr_0015_programs_tell_of_themselves {}
     #[doc = include_str!("adr/0016-cgroups.md")]

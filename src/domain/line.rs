@@ -279,6 +279,11 @@ lines! {
     SaidDebug { text: String } = Debug "{text}";
     SaidTrace { text: String } = Trace "{text}";
     SaidBlather { text: String } = Blather "{text}";
+    BusAbsent { bus: String, error: String } = Info ours "not on the {bus} D-Bus: {error}; trying again from time to time";
+    BusJoined { bus: String, name: String } = Info ours "on the {bus} D-Bus as {name}";
+    BusRefused { bus: String, error: String } = Warn ours "not on the {bus} D-Bus: {error}; trying again from time to time";
+    BusNameTaken { bus: String, name: String } = Warn ours "{name} has another owner on the {bus} D-Bus; taking it when it is free";
+    BusLost { bus: String } = Warn ours "the {bus} D-Bus is gone; trying to come back";
     Audit { who: String, verb: String, target: String, result: String } = Info ours "audit: {who} {verb} {target}: {result}";
 }
 

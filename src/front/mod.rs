@@ -3,6 +3,7 @@
 
 mod answer;
 mod bind;
+pub mod dbus;
 mod http;
 mod logs;
 mod logtail;

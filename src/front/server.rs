@@ -18,14 +18,15 @@ use tokio::time::{Duration, sleep, timeout};
 
 use super::Log;
 use super::bind::{BoundServer, Listener, SocketFile};
+use super::dbus::{self, Door};
 use super::http::{self, Connection, Shared};
 use super::logtail::FOLLOWERS_MAX;
 use super::registry::{Place, Registry};
 use super::stream::{Io, Stream};
 use super::web::{self, Live};
 use super::xmlrpc::BODIES_KIB_MAX;
-use crate::api::{Caller, Front as Door, Interfaces};
-use crate::config::spec::{AllowRule, Credentials};
+use crate::api::{Caller, Front as Entrance, Interfaces};
+use crate::config::spec::{AllowRule, BusChoice, Credentials};
 use crate::control::{self, ControlHandle, EventFeed, PageToken};
 use crate::domain::Line;
 use crate::engine::PassedSocket;
@@ -82,6 +83,8 @@ pub struct Options {
     pub rpc_interfaces: Vec<String>,
     /// The whitelist of `[rpcinterface:twiddler]`; none: there are no `twiddler.*` methods.
     pub twiddler: Option<Vec<String>>,
+    /// The bus to be on.
+    pub dbus: BusChoice,
     /// What clients may use up.
     pub limits: Limits,
 }
@@ -128,6 +131,7 @@ pub fn start(options: Options) -> io::Result<Front> {
         log,
         rpc_interfaces,
         twiddler,
+        dbus,
         limits,
     } = options;
     let interface = Interfaces {
@@ -169,6 +173,14 @@ pub fn start(options: Options) -> io::Result<Front> {
         }
     }
     let (stop, stopped) = watch::channel(false);
+    let door = Arc::new(Door {
+        choice: dbus,
+        control: control.clone(),
+        interface: interface.clone(),
+        feed: events.clone(),
+        log: log.clone(),
+        stop: stopped.clone(),
+    });
     let shared = Arc::new(Shared {
         control,
         log,
@@ -183,7 +195,12 @@ pub fn start(options: Options) -> io::Result<Front> {
     let thread = std::thread::Builder::new()
         .name("front".to_owned())
         .spawn(move || {
-            runtime.block_on(serve(served, shared, limits));
+            runtime.block_on(async {
+                let bus = tokio::spawn(dbus::keep(door));
+                serve(served, shared, limits).await;
+                // An error is a panic, which the hook has reported.
+                let _ = bus.await;
+            });
             // A log that is read from a dead mount must not keep the daemon from ending.
             runtime.shutdown_background();
         })?;
@@ -306,11 +323,12 @@ async fn accept_one(
             // Answers are written whole; waiting for more to send would only delay them.
             let _ = stream.set_nodelay(true);
             let caller = Caller {
-                front: Door::Inet,
+                front: Entrance::Inet,
                 uid: None,
                 gid: None,
                 pid: None,
                 login: None,
+                bus_name: None,
                 access: None,
             };
             let peer = format!("{}:{}", address.ip(), address.port());
@@ -320,11 +338,12 @@ async fn accept_one(
             let (stream, _) = listener.accept().await?;
             let peer = sys::peer(&stream)?;
             let caller = Caller {
-                front: Door::Unix,
+                front: Entrance::Unix,
                 uid: Some(peer.uid),
                 gid: Some(peer.gid),
                 pid: Some(peer.pid),
                 login: None,
+                bus_name: None,
                 access: rules
                     .and_then(|rules| control::access(rules, peer.uid, peer.gid, &peer.groups)),
             };

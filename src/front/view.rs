@@ -313,6 +313,7 @@ pub(super) mod tests {
             status_text: String::new(),
             causes: Causes::NONE,
             pid: 7,
+            uid: None,
             stdout_logfile: None,
             stderr_logfile: Some(Path::new("/e").into()),
         }

@@ -293,7 +293,7 @@ async fn single(
     }
 }
 
-async fn rendered(reply: Reply, returns: WireType) -> Result<Value, Fault> {
+pub(super) async fn rendered(reply: Reply, returns: WireType) -> Result<Value, Fault> {
     let long = match &reply {
         Reply::Processes(views) => views.len() > RENDER_APART,
         Reply::Configs(views) => views.len() > RENDER_APART,

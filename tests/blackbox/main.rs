@@ -13,6 +13,7 @@ mod support;
 
 mod allow;
 mod bad;
+mod bus;
 mod cgroups;
 mod churn;
 mod events;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     support::puppet::run_if_asked();
     let mut trials = bad::trials();
     trials.extend(allow::trials());
+    trials.extend(bus::trials());
     trials.extend(churn::trials());
     trials.extend(events::trials());
     trials.extend(real::trials());

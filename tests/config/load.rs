@@ -394,6 +394,7 @@ fn values(kind: Kind) -> &'static [&'static str] {
             "65536",
         ],
         Kind::ReadyWhen => &["started", "Running", "ready", ""],
+        Kind::Bus => &["auto", "System", "session", "off", "none", ""],
         Kind::AutoRestart => &["true", "0", "Unexpected", "maybe", ""],
         Kind::Name => &[
             "x",

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use supervisord::config::spec::{
-    Amount, AutoRestart, Composition, Config, DaemonSpec, FcgiSocket, GroupKind, GroupSpec,
-    KillMode, LogSpec, LogTarget, NotifySpec, Order, ProcessKind, ProcessSpec, ProgramSpec,
-    ReadyWhen, Resources, Template,
+    Amount, AutoRestart, BusChoice, Composition, Config, DaemonSpec, FcgiSocket, GroupKind,
+    GroupSpec, KillMode, LogSpec, LogTarget, NotifySpec, Order, ProcessKind, ProcessSpec,
+    ProgramSpec, ReadyWhen, Resources, Template,
 };
 use supervisord::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
 
@@ -236,5 +236,6 @@ fn daemon(chance: &mut Chance) -> DaemonSpec {
         identifier: format!("id{}", chance.below(3)),
         server_url: None,
         ready_when: ReadyWhen::Started,
+        dbus: BusChoice::Off,
     }
 }

@@ -761,6 +761,7 @@ impl World {
                 gid: Some(0),
                 pid: None,
                 login: None,
+                bus_name: None,
                 access: None,
             },
             grant: Grant {

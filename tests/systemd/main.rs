@@ -11,6 +11,7 @@
 mod support;
 
 mod cgroups;
+mod dbus;
 mod journal;
 mod machine;
 mod service;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     let mut trials = service::trials();
     trials.extend(journal::trials());
     trials.extend(cgroups::trials());
+    trials.extend(dbus::trials());
     let code = support::runner::run(trials);
     machine::down();
     code

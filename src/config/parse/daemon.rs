@@ -8,7 +8,9 @@ use super::super::expand::Value;
 use super::super::key::SectionKind;
 use super::super::options::Overrides;
 use super::super::path::{absolute, expand_user};
-use super::super::spec::{DaemonSpec, Environment, ReadyWhen, ServerAddress, ServerSpec, UserRef};
+use super::super::spec::{
+    BusChoice, DaemonSpec, Environment, ReadyWhen, ServerAddress, ServerSpec, UserRef,
+};
 use super::super::value;
 use super::{At, Got, Reader};
 use crate::domain::{Bytes, Level};
@@ -32,6 +34,7 @@ pub(super) struct DaemonSection {
     nocleanup: bool,
     strip_ansi: bool,
     ready_when: ReadyWhen,
+    dbus: BusChoice,
     pub(super) environment: Environment,
 }
 
@@ -76,6 +79,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> DaemonSection {
     let ready_when = reader
         .value(AT, "ready_when", &here, value::ready_when)
         .ok();
+    let dbus = reader.value(AT, "dbus", &here, value::bus).ok();
     let environment = variables(reader);
     for (name, value) in &environment {
         reader
@@ -100,6 +104,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> DaemonSection {
         nocleanup,
         strip_ansi,
         ready_when: ready_when.unwrap_or(ReadyWhen::Started),
+        dbus: dbus.unwrap_or(BusChoice::Auto),
         environment: Arc::from(environment),
     }
 }
@@ -190,6 +195,7 @@ pub(super) fn settle(
         identifier: overrides.identifier.clone().unwrap_or(section.identifier),
         server_url: server_url(servers),
         ready_when: section.ready_when,
+        dbus: section.dbus,
     }
 }
 

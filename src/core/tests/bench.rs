@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::api::{Caller, Grant, Permission, Reply, Request, Scope, Target, Ticket};
 use crate::config::key::RESULT_HANDLER;
 use crate::config::spec::{
-    Config, DaemonSpec, GroupKind, GroupSpec, Order, ProcessKind, ProcessSpec, ReadyWhen,
+    BusChoice, Config, DaemonSpec, GroupKind, GroupSpec, Order, ProcessKind, ProcessSpec, ReadyWhen,
 };
 use crate::core::{Action, Fleet, Identity, Input, Snapshot};
 use crate::domain::{
@@ -48,6 +48,7 @@ pub(super) fn config(groups: Vec<(i64, Vec<ProcessSpec>)>) -> Arc<Config> {
             identifier: "supervisor".to_owned(),
             server_url: None,
             ready_when: ReadyWhen::Started,
+            dbus: BusChoice::Off,
         },
         servers: Vec::new(),
         rpc_interfaces: Vec::new(),

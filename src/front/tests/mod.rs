@@ -145,6 +145,7 @@ impl World {
             log: Arc::new(move |line| for_log.lock().expect("whole").lines.push(line)),
             rpc_interfaces: setup.interfaces,
             twiddler: setup.twiddler,
+            dbus: crate::config::spec::BusChoice::Off,
             limits: setup.limits,
         })
         .expect("started");

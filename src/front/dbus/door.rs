@@ -1,0 +1,168 @@
+//! The way to a bus and back to it: which bus, the name on it, and what the log says. It must not know what is served.
+
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::{Duration, sleep, timeout};
+use zbus::connection::Builder;
+use zbus::{Connection, MessageStream};
+
+use super::bus::{BUS_WITHIN, Bus, Sender, Whose};
+use super::calls::NAME;
+use super::serve::STOP_WITHIN;
+use super::{serve, signals};
+use crate::api::Interfaces;
+use crate::config::spec::BusChoice;
+use crate::control::{ControlHandle, EventFeed};
+use crate::domain::Line;
+use crate::front::Log;
+use crate::sys;
+
+/// The pause before the first new attempt …
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// … which doubles up to this: a machine without a bus is not woken more often.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// RequestName without flags: to wait in the queue is what we want.
+const WAIT_FOR_NAME: u32 = 0;
+/// Its answer when somebody else has the name.
+const IN_QUEUE: u32 = 2;
+
+/// What the front gives to its D-Bus side.
+pub(in crate::front) struct Door {
+    pub(in crate::front) choice: BusChoice,
+    pub(in crate::front) control: ControlHandle,
+    pub(in crate::front) interface: Interfaces,
+    pub(in crate::front) feed: EventFeed,
+    pub(in crate::front) log: Log,
+    pub(in crate::front) stop: watch::Receiver<bool>,
+}
+
+/// Is on a bus whenever there is one, until the front ends.
+pub(in crate::front) async fn keep(door: Arc<Door>) {
+    let Some((whose, asked_for)) = wanted(door.choice) else {
+        return;
+    };
+    let mut stop = door.stop.clone();
+    let mut pause = PAUSE_MIN;
+    // What was said last of why there is no bus: once is enough.
+    let mut said: Option<String> = None;
+    loop {
+        let joined = tokio::select! {
+            joined = join(&door, whose) => joined,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        match joined {
+            Ok((bus, messages)) => {
+                said = None;
+                pause = PAUSE_MIN;
+                let mut serving = pin!(serve::serve(&bus, messages));
+                let mut telling = pin!(signals::tell(&bus));
+                let told = tokio::select! {
+                    () = serving.as_mut() => false,
+                    () = telling.as_mut() => {
+                        serving.await;
+                        true
+                    }
+                };
+                if *stop.borrow() {
+                    if !told {
+                        // That it ends is the last thing that is told.
+                        let _ = timeout(STOP_WITHIN, telling).await;
+                    }
+                    return;
+                }
+                let bus = whose.word().to_owned();
+                (door.log)(Line::BusLost { bus });
+            }
+            Err(error) => {
+                if said.as_ref() != Some(&error) {
+                    let bus = whose.word().to_owned();
+                    let said_now = error.clone();
+                    (door.log)(if asked_for {
+                        Line::BusRefused { bus, error }
+                    } else {
+                        Line::BusAbsent { bus, error }
+                    });
+                    said = Some(said_now);
+                }
+            }
+        }
+        tokio::select! {
+            () = sleep(pause) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Whose bus, and whether it is missed if it is not there; none: no bus is wanted.
+fn wanted(choice: BusChoice) -> Option<(Whose, bool)> {
+    match choice {
+        BusChoice::Off => None,
+        BusChoice::System => Some((Whose::System, true)),
+        BusChoice::Session => Some((Whose::Session, true)),
+        BusChoice::Auto if sys::effective_uid() == 0 => Some((Whose::System, false)),
+        BusChoice::Auto => Some((Whose::Session, false)),
+    }
+}
+
+/// Connects and asks for the name.
+async fn join(door: &Arc<Door>, whose: Whose) -> Result<(Arc<Bus>, MessageStream), String> {
+    let builder = match whose {
+        Whose::System => Builder::system(),
+        Whose::Session => {
+            let has_address = std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some();
+            let beside = std::env::var_os("XDG_RUNTIME_DIR")
+                .map(|directory| PathBuf::from(directory).join("bus"));
+            if !has_address && !beside.is_some_and(|path| path.exists()) {
+                return Err(
+                    "neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR leads to one".to_owned(),
+                );
+            }
+            Builder::session()
+        }
+    };
+    let connection: Connection = timeout(BUS_WITHIN, builder.build())
+        .await
+        .map_err(|_| "it does not answer".to_owned())?
+        .map_err(|error| error.to_string())?;
+    // Before the name is ours, so that no message is missed.
+    let messages = MessageStream::from(&connection);
+    let bus = Arc::new(Bus::new(connection, whose, door.clone()));
+    let asked = bus.connection.call_method(
+        Some("org.freedesktop.DBus"),
+        "/org/freedesktop/DBus",
+        Some("org.freedesktop.DBus"),
+        "RequestName",
+        &(NAME, WAIT_FOR_NAME),
+    );
+    let reply = timeout(BUS_WITHIN, asked)
+        .await
+        .map_err(|_| "it does not answer".to_owned())?
+        .map_err(|error| error.to_string())?;
+    if reply.body().deserialize::<u32>() == Ok(IN_QUEUE) {
+        (door.log)(Line::BusNameTaken {
+            bus: whose.word().to_owned(),
+            name: NAME.to_owned(),
+        });
+    }
+    Ok((bus, messages))
+}
+
+impl Bus {
+    /// What the log says when the name is ours.
+    pub(super) fn joined(&self) -> Line {
+        Line::BusJoined {
+            bus: self.whose.word().to_owned(),
+            name: NAME.to_owned(),
+        }
+    }
+
+    /// Whether a sender may call anything at all.
+    pub(super) fn is_open_to(&self, sender: &Sender) -> bool {
+        self.whose == Whose::System || sender.is_trusted()
+    }
+}

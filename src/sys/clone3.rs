@@ -50,7 +50,7 @@ mod here {
         args.stack = number(stack.0);
         args.stack_size = stack.1 as u64;
         args.cgroup = u64::from(cgroup.unsigned_abs());
-        let result: isize;
+        let result: libc::c_long;
         // SAFETY: the call reads `args` and writes the pidfd, both live. In the parent only the registers named here
         // change. In the child, which has 0 in rax, all registers are the parent's but the stack pointer: it is the end of
         // a fresh stack, aligned to 16 as a call demands, and nothing of the parent's frame is touched from there but what
@@ -65,7 +65,7 @@ mod here {
                 "call r12",
                 "ud2",
                 "2:",
-                inlateout("rax") libc::SYS_clone3 as isize => result,
+                inlateout("rax") libc::SYS_clone3 => result,
                 in("rdi") &raw const args,
                 in("rsi") size_of::<libc::clone_args>(),
                 in("r12") entry.0,

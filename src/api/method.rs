@@ -413,7 +413,13 @@ mod tests {
         assert_eq!(theirs, genuine);
         assert_eq!(
             ours,
-            ["supervisord.rollingRestart", "supervisord.setNumprocs"]
+            [
+                "supervisord.getGeneration",
+                "supervisord.reexecute",
+                "supervisord.rollingRestart",
+                "supervisord.setNumprocs",
+                "supervisord.upgrade",
+            ]
         );
         let system = [
             "system.listMethods",

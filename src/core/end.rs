@@ -54,6 +54,7 @@ impl Process {
             Was::Unpromoted | Was::Running | Was::Unknown => Ending::ByItself(status),
             Was::Stopping => Ending::OnRequest(status),
         });
+        self.sum_up(moment);
         // What it left behind may hold its pipes and write to them: that comes first.
         let rite = if self.spec.resources.is_some() {
             self.empty(life, moment);
@@ -74,7 +75,6 @@ impl Process {
                     Rite::Draining => DRAIN_SECS_MAX,
                 },
         };
-        self.sum_up(moment);
     }
 
     /// Has what the process left behind looked after.

@@ -14,8 +14,8 @@ use super::bus::{Bus, Publish};
 use super::inbox::{Answer, Asked, Inbox, InboxSender, Message};
 use super::loader::{Compose, Load, Loader};
 use super::systemd::{Notifier, Systemd};
-use super::upgrade::{Examine, Inherited, REPLACED, Upgrade};
-use crate::api::{FaultCode, Ticket};
+use super::upgrade::{Examine, Inherited, Leftover, Upgrade};
+use crate::api::Ticket;
 use crate::config::spec::{Config, ReadyWhen};
 use crate::core::{Actions, DaemonSignal, Fleet, Input, Outcome};
 use crate::domain::{Errno, ExitStatus, Life, Line, Signal};
@@ -99,6 +99,8 @@ pub struct Engine {
     pub(super) program: Arc<Path>,
     /// The spawn thread has ended and left these.
     pub(super) sockets: Option<Vec<(SharedSocket, OwnedFd)>>,
+    /// What came in when the core listened no more, for a successor.
+    pub(super) leftovers: Vec<Leftover>,
     /// Before the first turn.
     begin: Option<Inherited>,
     /// What was inherited and not asked for yet.
@@ -169,6 +171,7 @@ impl Engine {
             examiner: parts.examine,
             program: parts.program,
             sockets: None,
+            leftovers: Vec::new(),
             begin: parts.inherited,
             inherited: BTreeMap::new(),
             heirlooms: Descriptors::new(),
@@ -318,6 +321,9 @@ impl Engine {
     }
 
     fn ask(&mut self, asked: Asked, hands: &Hands) {
+        if self.is_quieting() {
+            return asked.turn_away();
+        }
         let Asked {
             caller,
             grant,
@@ -326,9 +332,6 @@ impl Engine {
             answer,
         } = asked;
         taken();
-        if self.is_quieting() {
-            return answer(Err(FaultCode::Failed.of(REPLACED)));
-        }
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         self.tickets.insert(ticket, answer);

@@ -54,6 +54,8 @@ pub struct Legacy {
     pub lives: Vec<Remains>,
     /// What was reported and not told to the core.
     leftovers: Vec<Leftover>,
+    /// The service manager knows that everything is up.
+    is_ready: bool,
     /// Sockets of FastCGI programs. They travel beside.
     pub sockets: Vec<SharedSocket>,
 }
@@ -72,7 +74,7 @@ pub struct HandedOver {
 
 /// A report of the output thread that came when the core listened no more.
 #[derive(Debug, Serialize, Deserialize)]
-enum Leftover {
+pub(super) enum Leftover {
     Drained(Life),
     Said(Life, Said),
     NotDelivered(Life, Errno),
@@ -123,6 +125,7 @@ pub struct Inherited {
     lives: BTreeMap<Life, Remains>,
     leftovers: Vec<Leftover>,
     descriptors: Descriptors,
+    is_ready: bool,
     /// This image is another than the one that handed over.
     is_new: bool,
 }
@@ -138,6 +141,7 @@ impl Inherited {
             lives: lives.map(|remains| (remains.life, remains)).collect(),
             leftovers: legacy.leftovers,
             descriptors,
+            is_ready: legacy.is_ready,
             is_new,
         };
         (fleet, inherited)
@@ -149,6 +153,9 @@ impl Engine {
     pub(super) fn resume(&mut self, inherited: Inherited, hands: &Hands) {
         self.inherited = inherited.lives;
         self.heirlooms = inherited.descriptors;
+        if inherited.is_ready {
+            self.systemd.go_on();
+        }
         for (life, pid) in inherited.pids {
             if let Some(pidfd) = self.heirlooms.remove(&Heirloom::Pidfd(life).name()) {
                 self.watch(life, pid, pidfd);
@@ -249,21 +256,22 @@ impl Engine {
         self.upgrade == Upgrade::Quieting
     }
 
-    /// Tells everybody who still waits that there will be no answer. What they asked for goes on.
+    /// Tells everybody who still waits, and from now on everybody who asks, that there will be no answer. What was asked for
+    /// goes on.
     pub(super) fn dismiss(&mut self) {
+        self.inbox.shut();
+        self.put_aside();
         for (_, answer) in std::mem::take(&mut self.tickets) {
             answer(Err(FaultCode::Failed.of(REPLACED)));
         }
     }
 
-    /// Puts everything down, after all other threads have ended. `estate` is what the output thread left.
-    #[must_use]
-    pub fn hand_over(self, estate: Estate) -> HandedOver {
-        let mut leftovers = Vec::new();
+    /// Empties the inbox, after the core has heard its last.
+    fn put_aside(&mut self) {
         while let Some(message) = self.inbox.take() {
             match message {
-                Message::Output(report) => leftovers.extend(Leftover::of(report)),
-                Message::Asked(asked) => (asked.answer)(Err(FaultCode::Failed.of(REPLACED))),
+                Message::Output(report) => self.leftovers.extend(Leftover::of(report)),
+                Message::Asked(asked) => asked.turn_away(),
                 // The spawn thread had nothing left, and nothing is being read.
                 Message::Spawn(_)
                 | Message::Loaded(..)
@@ -271,6 +279,12 @@ impl Engine {
                 | Message::Examined(..) => {}
             }
         }
+    }
+
+    /// Puts everything down, after all other threads have ended. `estate` is what the output thread left.
+    #[must_use]
+    pub fn hand_over(mut self, estate: Estate) -> HandedOver {
+        self.put_aside();
         let mut descriptors = estate.descriptors;
         let mut pids = Vec::new();
         for (life, child) in self.children {
@@ -291,7 +305,8 @@ impl Engine {
             snapshot: self.fleet.snapshot(),
             pids,
             lives: estate.lives,
-            leftovers,
+            leftovers: self.leftovers,
+            is_ready: self.systemd.is_ready(),
             sockets,
         };
         HandedOver {

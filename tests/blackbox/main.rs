@@ -26,6 +26,7 @@ mod plugins;
 mod programs;
 mod real;
 mod sources;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -44,5 +45,6 @@ fn main() -> ExitCode {
     trials.extend(live::trials());
     trials.extend(limits::trials());
     trials.extend(manager::trials());
+    trials.extend(upgrade::trials());
     support::runner::run(trials)
 }

@@ -15,6 +15,9 @@ use crate::config::spec::{FcgiSocket, JournalSpec, ProcessKind};
 use crate::config::testing::program;
 use crate::domain::{Bytes, Level};
 
+#[path = "succession_tests.rs"]
+mod succession;
+
 const LIFE: Life = Life {
     slot: 3,
     incarnation: 1,

@@ -13,12 +13,14 @@ mod support;
 mod journal;
 mod machine;
 mod service;
+mod upgrade;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut trials = service::trials();
     trials.extend(journal::trials());
+    trials.extend(upgrade::trials());
     let code = support::runner::run(trials);
     machine::down();
     code

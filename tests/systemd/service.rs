@@ -33,7 +33,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .collect()
 }
 
-const UNIT: &str = "supervisord.service";
+pub(crate) const UNIT: &str = "supervisord.service";
 
 const HEAD: &str = "\
 [unix_http_server]
@@ -50,12 +50,12 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 serverurl=unix:///run/supervisor/supervisor.sock
 ";
 
-fn expect(condition: bool, what: impl Into<String>) -> Result<(), String> {
+pub(crate) fn expect(condition: bool, what: impl Into<String>) -> Result<(), String> {
     if condition { Ok(()) } else { Err(what.into()) }
 }
 
 /// Everything as after an installation, with nothing started and this configuration.
-fn install(machine: &Machine, keys: &str, programs: &str) -> Result<(), String> {
+pub(crate) fn install(machine: &Machine, keys: &str, programs: &str) -> Result<(), String> {
     machine.sh(
         "for unit in supervisord.socket supervisord.service classic.service; do
              systemctl disable --now $unit 2>/dev/null || true
@@ -89,13 +89,13 @@ fn install(machine: &Machine, keys: &str, programs: &str) -> Result<(), String> 
         .map(drop)
 }
 
-fn configure(machine: &Machine, keys: &str, programs: &str) -> Result<(), String> {
+pub(crate) fn configure(machine: &Machine, keys: &str, programs: &str) -> Result<(), String> {
     let text = HEAD.replace("{keys}", keys) + programs;
     machine.write("/etc/supervisor/supervisord.conf", &text)
 }
 
 /// Sets something of the unit otherwise.
-fn drop_in(machine: &Machine, lines: &str) -> Result<(), String> {
+pub(crate) fn drop_in(machine: &Machine, lines: &str) -> Result<(), String> {
     machine.write(
         "/etc/systemd/system/supervisord.service.d/test.conf",
         &format!("[Service]\n{lines}\n"),
@@ -103,16 +103,16 @@ fn drop_in(machine: &Machine, lines: &str) -> Result<(), String> {
     machine.sh("systemctl daemon-reload").map(drop)
 }
 
-fn ctl(machine: &Machine, arguments: &str) -> Result<String, String> {
+pub(crate) fn ctl(machine: &Machine, arguments: &str) -> Result<String, String> {
     let script = format!("supervisorctl -c /etc/supervisor/supervisord.conf {arguments}; true");
     machine.sh(&script)
 }
 
-fn pid_of(machine: &Machine, name: &str) -> Result<String, String> {
+pub(crate) fn pid_of(machine: &Machine, name: &str) -> Result<String, String> {
     Ok(ctl(machine, &format!("pid {name}"))?.trim().to_owned())
 }
 
-const SLEEPER: &str = "[program:web]\ncommand=/bin/sleep infinity\nstartsecs=0\n";
+pub(crate) const SLEEPER: &str = "[program:web]\ncommand=/bin/sleep infinity\nstartsecs=0\n";
 
 fn verified(machine: &Machine) -> Result<(), String> {
     install(machine, "", SLEEPER)?;

@@ -52,6 +52,11 @@ impl Failure {
         }
     }
 
+    /// Nobody listens there.
+    pub(super) fn is_nobody(&self) -> bool {
+        matches!(self.errno(), Some(Errno::ECONNREFUSED | Errno::ENOENT))
+    }
+
     /// The wire code, if the server answered a fault.
     pub(super) fn fault(&self) -> Option<i64> {
         match self {

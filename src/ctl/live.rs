@@ -14,6 +14,9 @@ use crate::domain::Namespec;
 
 /// How long an upgrade may take before nobody waits for it any more.
 const UPGRADE_WITHIN: Duration = Duration::from_secs(60);
+/// How long nobody may listen before the daemon counts as gone: its sockets stay open through an upgrade, but a service
+/// manager may be about to start it again.
+const GONE_AFTER: Duration = Duration::from_secs(5);
 /// Between two looks at it.
 const UPGRADE_PAUSE: Duration = Duration::from_millis(20);
 
@@ -136,6 +139,7 @@ pub(super) fn upgrade(session: &mut Session, arguments: &str) -> Result<(), Fail
         return refused(session, "upgrade", failure);
     }
     let until = Instant::now() + UPGRADE_WITHIN;
+    let mut refused_since = None;
     loop {
         // While one makes way for the other, a connection may be cut off.
         match generation(session) {
@@ -146,12 +150,24 @@ pub(super) fn upgrade(session: &mut Session, arguments: &str) -> Result<(), Fail
                 return Ok(());
             }
             Err(failure) if Instant::now() >= until => return Err(failure),
+            Err(failure) if failure.is_nobody() => {
+                let since = *refused_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= GONE_AFTER {
+                    session.complain("upgrade: ERROR (the daemon is gone)")?;
+                    session.exit = exit::GENERIC;
+                    return Ok(());
+                }
+                std::thread::sleep(UPGRADE_PAUSE);
+            }
             Ok(_) if Instant::now() >= until => {
                 session.complain("upgrade: ERROR (still under way; the daemon's log says more)")?;
                 session.exit = exit::GENERIC;
                 return Ok(());
             }
-            Ok(_) | Err(_) => std::thread::sleep(UPGRADE_PAUSE),
+            Ok(_) | Err(_) => {
+                refused_since = None;
+                std::thread::sleep(UPGRADE_PAUSE);
+            }
         }
     }
     let version = session.call("supervisor.getSupervisorVersion", Vec::new())?;

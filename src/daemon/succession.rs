@@ -35,6 +35,8 @@ const AGREED: &str = "agreed";
 const EXAMINE_WITHIN: Duration = Duration::from_secs(20);
 /// Bytes of its answer.
 const ANSWER_BYTES: usize = 4096;
+/// Characters of it that are told.
+const REASON_CHARS_MAX: usize = 300;
 /// Bytes of state at most: a thousand programs take one or two million.
 pub(super) const STATE_BYTES_MAX: u64 = 1 << 30;
 
@@ -120,8 +122,14 @@ pub(super) fn examine(
     match answer.trim() {
         AGREED => Ok(()),
         "" => Err(said(&"it cannot take over")),
-        other => Err(said(&other)),
+        other => Err(said(&in_a_line(other))),
     }
+}
+
+/// What a program said, fit for the log and a terminal whatever program that is.
+fn in_a_line(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().take(REASON_CHARS_MAX).map(plain).collect()
 }
 
 /// The other side of [`examine`]: looks at the state on standard input and says whether it could go on from there.

@@ -16,8 +16,8 @@ use super::chronicle::{Chronicle, WriteState};
 use super::inbox::{Answer, Asked, Inbox, InboxSender, Message};
 use super::loader::{Compose, Load, Loader};
 use super::systemd::{Notifier, Systemd};
-use super::upgrade::{Examine, Inherited, REPLACED, Upgrade};
-use crate::api::{FaultCode, Ticket};
+use super::upgrade::{Examine, Inherited, Leftover, Upgrade};
+use crate::api::Ticket;
 use crate::cgroup::{CgroupHandle, Lodging, Seat};
 use crate::config::spec::{Config, ReadyWhen};
 use crate::core::{Actions, DaemonSignal, Fleet, Input, Outcome};
@@ -118,6 +118,8 @@ pub struct Engine {
     pub(super) chronicle: Option<Chronicle>,
     /// Told to let go of all processes, for another daemon to take them over.
     pub(super) lets_go: bool,
+    /// What came in when the core listened no more, for a successor.
+    pub(super) leftovers: Vec<Leftover>,
     /// Before the first turn.
     begin: Option<Inherited>,
     /// What was inherited and not asked for yet.
@@ -203,6 +205,7 @@ impl Engine {
             vault,
             chronicle,
             lets_go: false,
+            leftovers: Vec::new(),
             begin: parts.inherited,
             inherited: BTreeMap::new(),
             heirlooms: Descriptors::new(),
@@ -363,6 +366,9 @@ impl Engine {
     }
 
     fn ask(&mut self, asked: Asked, hands: &Hands) {
+        if self.is_quieting() {
+            return asked.turn_away();
+        }
         let Asked {
             caller,
             grant,
@@ -371,9 +377,6 @@ impl Engine {
             answer,
         } = asked;
         taken();
-        if self.is_quieting() {
-            return answer(Err(FaultCode::Failed.of(REPLACED)));
-        }
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         self.tickets.insert(ticket, answer);

@@ -1,10 +1,10 @@
 //! What comes into the engine from other threads: one queue, one waker.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
-use crate::api::{Caller, Fault, Grant, Reply, Request, Ticket};
+use super::upgrade::REPLACED;
+use crate::api::{Caller, Fault, FaultCode, Grant, Reply, Request, Ticket};
 use crate::config::spec::{Composition, Config};
 use crate::core::{LoadError, LoadReason};
 use crate::domain::{Causes, Life};
@@ -32,6 +32,25 @@ pub type Answer = Box<dyn FnOnce(Result<Reply, Fault>) + Send>;
 /// The engine has ended; nobody will answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineGone;
+
+impl Asked {
+    /// Answers that this image is at its end.
+    pub(super) fn turn_away(self) {
+        (self.taken)();
+        (self.answer)(Err(FaultCode::Failed.of(REPLACED)));
+    }
+}
+
+/// Whether questions are still taken. Held for the length of a push, so that none can slip in behind the last look.
+#[derive(Clone, Default)]
+struct Door(Arc<Mutex<bool>>);
+
+impl Door {
+    fn is_shut(&self) -> MutexGuard<'_, bool> {
+        // Nothing panics while it holds the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// One message to the engine.
 pub(super) enum Message {
@@ -64,16 +83,23 @@ const EVENT_BYTES_MAX: usize = 16 << 20;
 pub struct InboxSender {
     queue: mpsc::Sender<Message>,
     waker: Waker,
+    door: Door,
     event_bytes: Arc<AtomicUsize>,
     events_dropped: Arc<AtomicU64>,
 }
 
 impl InboxSender {
-    /// Puts a question.
+    /// Puts a question. Once the inbox is shut it is answered at once.
     ///
     /// # Errors
     /// The engine has ended.
     pub fn ask(&self, asked: Asked) -> Result<(), EngineGone> {
+        let is_shut = self.door.is_shut();
+        if *is_shut {
+            drop(is_shut);
+            asked.turn_away();
+            return Ok(());
+        }
         self.queue
             .send(Message::Asked(asked))
             .map_err(|_| EngineGone)?;
@@ -131,6 +157,7 @@ impl InboxSender {
 pub(super) struct Inbox {
     queue: mpsc::Receiver<Message>,
     waker: Waker,
+    door: Door,
     event_bytes: Arc<AtomicUsize>,
     events_dropped: Arc<AtomicU64>,
 }
@@ -138,11 +165,13 @@ pub(super) struct Inbox {
 impl Inbox {
     pub(super) fn new(waker: Waker) -> (InboxSender, Self) {
         let (sender, queue) = mpsc::channel();
+        let door = Door::default();
         let event_bytes = Arc::new(AtomicUsize::new(0));
         let events_dropped = Arc::new(AtomicU64::new(0));
         let inbox = Self {
             queue,
             waker: waker.clone(),
+            door: door.clone(),
             event_bytes: event_bytes.clone(),
             events_dropped: events_dropped.clone(),
         };
@@ -150,11 +179,17 @@ impl Inbox {
             InboxSender {
                 queue: sender,
                 waker,
+                door,
                 event_bytes,
                 events_dropped,
             },
             inbox,
         )
+    }
+
+    /// Takes no questions any more. Those that came before are still there.
+    pub(super) fn shut(&self) {
+        *self.door.is_shut() = true;
     }
 
     /// Forgets earlier wakes; to be called before [`Inbox::take`].

@@ -400,6 +400,17 @@ impl Systemd {
         self.notifier
     }
 
+    /// Whether the manager has been told that everything is up, in this round.
+    pub(super) fn is_ready(&self) -> bool {
+        self.phase != Phase::Starting
+    }
+
+    /// Takes over from another image, which was ready: what does not run by now need not be waited for.
+    pub(super) fn go_on(&mut self) {
+        self.phase = Phase::Reloading;
+        self.hurry();
+    }
+
     /// Something may have changed.
     pub(super) fn touch(&mut self) {
         self.stale = true;

@@ -58,6 +58,8 @@ pub struct Legacy {
     early: Vec<Leftover>,
     /// What was reported and not told to the core.
     leftovers: Vec<Leftover>,
+    /// The service manager knows that everything is up.
+    is_ready: bool,
     /// Sockets of FastCGI programs. They travel beside.
     pub sockets: Vec<SharedSocket>,
 }
@@ -88,6 +90,8 @@ impl Legacy {
             pids,
             lives: Vec::new(),
             leftovers: gone.iter().copied().map(Leftover::Gone).collect(),
+            // What the service manager was told, it has forgotten.
+            is_ready: false,
             sockets,
         }
     }
@@ -107,7 +111,7 @@ pub struct HandedOver {
 
 /// A report of the output thread that came when the core listened no more.
 #[derive(Debug, Serialize, Deserialize)]
-enum Leftover {
+pub(super) enum Leftover {
     /// It was made, and nobody wrote that down.
     Spawned(Life, i32),
     /// It is gone, and nobody knows how.
@@ -170,6 +174,7 @@ pub struct Inherited {
     early: Vec<Leftover>,
     leftovers: Vec<Leftover>,
     descriptors: Descriptors,
+    is_ready: bool,
     successor: Successor,
     /// Bytes that were under way when the predecessor was killed.
     pub unsettled: Vec<Unsettled>,
@@ -187,6 +192,7 @@ impl Inherited {
             early: legacy.early,
             leftovers: legacy.leftovers,
             descriptors,
+            is_ready: legacy.is_ready,
             successor,
             unsettled: Vec::new(),
         };
@@ -200,6 +206,9 @@ impl Engine {
         self.inherited = inherited.lives;
         self.heirlooms = inherited.descriptors;
         self.unsettled = inherited.unsettled;
+        if inherited.is_ready {
+            self.systemd.go_on();
+        }
         for (life, pid) in inherited.pids {
             if let Some(pidfd) = self.heirlooms.remove(&Heirloom::Pidfd(life).name()) {
                 self.channels.inherit(life, &mut self.heirlooms);
@@ -339,22 +348,25 @@ impl Engine {
         self.upgrade == Upgrade::Quieting
     }
 
-    /// Tells everybody who still waits that there will be no answer. What they asked for goes on.
+    /// Tells everybody who still waits, and from now on everybody who asks, that there will be no answer. What was asked for
+    /// goes on.
     pub(super) fn dismiss(&mut self) {
+        self.inbox.shut();
+        self.put_aside();
         for (_, answer) in std::mem::take(&mut self.tickets) {
             answer(Err(FaultCode::Failed.of(REPLACED)));
         }
     }
 
-    /// Puts everything down, after all other threads have ended. `estate` is what the output thread left.
-    #[must_use]
-    pub fn hand_over(self, estate: Estate) -> HandedOver {
-        let mut leftovers = Vec::new();
+    /// Empties the inbox, after the core has heard its last.
+    fn put_aside(&mut self) {
         while let Some(message) = self.inbox.take() {
             match message {
-                Message::Output(report) => leftovers.extend(Leftover::of(report)),
-                Message::Asked(asked) => (asked.answer)(Err(FaultCode::Failed.of(REPLACED))),
-                Message::Emptied(life, causes) => leftovers.push(Leftover::Emptied(life, causes)),
+                Message::Output(report) => self.leftovers.extend(Leftover::of(report)),
+                Message::Asked(asked) => asked.turn_away(),
+                Message::Emptied(life, causes) => {
+                    self.leftovers.push(Leftover::Emptied(life, causes));
+                }
                 // The spawn thread had nothing left, and nothing is being read.
                 Message::Spawn(_)
                 | Message::Loaded(..)
@@ -362,6 +374,12 @@ impl Engine {
                 | Message::Examined(..) => {}
             }
         }
+    }
+
+    /// Puts everything down, after all other threads have ended. `estate` is what the output thread left.
+    #[must_use]
+    pub fn hand_over(mut self, estate: Estate) -> HandedOver {
+        self.put_aside();
         let mut descriptors = estate.descriptors;
         let mut pids = Vec::new();
         for (life, child) in self.children {
@@ -389,7 +407,8 @@ impl Engine {
             pids,
             lives: estate.lives,
             early: Vec::new(),
-            leftovers,
+            leftovers: self.leftovers,
+            is_ready: self.systemd.is_ready(),
             sockets,
         };
         HandedOver {

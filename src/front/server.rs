@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use hyper::Request;
@@ -34,6 +35,8 @@ use crate::sys;
 
 /// How long answers in flight may take when the front ends.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
+/// The same when a successor takes over: meanwhile nobody answers, and whoever has sent half a request would hold that up.
+const HAND_OVER_WITHIN: Duration = Duration::from_millis(100);
 /// Pause after `accept` failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Threads that read log files and render long answers.
@@ -93,6 +96,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Front {
     stop: watch::Sender<bool>,
+    is_handing_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     /// For a successor; the files are removed when everything has ended.
     sockets: Vec<Heir>,
@@ -192,12 +196,14 @@ pub fn start(options: Options) -> io::Result<Front> {
         assets_modified: web::modified(),
         stop: stopped,
     });
+    let is_handing_over = Arc::new(AtomicBool::new(false));
+    let ends_soon = is_handing_over.clone();
     let thread = std::thread::Builder::new()
         .name("front".to_owned())
         .spawn(move || {
             runtime.block_on(async {
                 let bus = tokio::spawn(dbus::keep(door));
-                serve(served, shared, limits).await;
+                serve(served, shared, limits, ends_soon).await;
                 // An error is a panic, which the hook has reported.
                 let _ = bus.await;
             });
@@ -206,15 +212,17 @@ pub fn start(options: Options) -> io::Result<Front> {
         })?;
     Ok(Front {
         stop,
+        is_handing_over,
         thread: Some(thread),
         sockets,
     })
 }
 
 impl Front {
-    /// The same as [`Front::stop`], but the sockets stay open, and go to a successor.
+    /// The same as [`Front::stop`], but sooner, and the sockets stay open and go to a successor.
     #[must_use]
     pub fn hand_over(mut self) -> Vec<PassedSocket> {
+        self.is_handing_over.store(true, Ordering::Relaxed);
         self.end();
         let sockets = std::mem::take(&mut self.sockets).into_iter();
         sockets
@@ -247,11 +255,23 @@ impl Drop for Front {
     }
 }
 
-async fn serve(served: Vec<Served>, shared: Arc<Shared>, limits: Limits) {
+async fn serve(
+    served: Vec<Served>,
+    shared: Arc<Shared>,
+    limits: Limits,
+    is_handing_over: Arc<AtomicBool>,
+) {
     let registry = Registry::new(limits.connections_max);
     let mut acceptors = JoinSet::new();
     for one in served {
-        acceptors.spawn(accept(one, shared.clone(), registry.clone(), limits));
+        let (shared, registry) = (shared.clone(), registry.clone());
+        acceptors.spawn(accept(
+            one,
+            shared,
+            registry,
+            limits,
+            is_handing_over.clone(),
+        ));
     }
     let mut stop = shared.stop.clone();
     // An error means that the other end is gone, which is as good as a stop.
@@ -260,7 +280,13 @@ async fn serve(served: Vec<Served>, shared: Arc<Shared>, limits: Limits) {
 }
 
 /// Accepts until the front ends, then waits for its connections.
-async fn accept(served: Served, shared: Arc<Shared>, registry: Arc<Registry>, limits: Limits) {
+async fn accept(
+    served: Served,
+    shared: Arc<Shared>,
+    registry: Arc<Registry>,
+    limits: Limits,
+    is_handing_over: Arc<AtomicBool>,
+) {
     let Served {
         accepting,
         credentials,
@@ -306,7 +332,11 @@ async fn accept(served: Served, shared: Arc<Shared>, registry: Arc<Registry>, li
         connections.spawn(converse(connection, place, limits));
     }
     drop(accepting);
-    let _ = timeout(STOP_WITHIN, async {
+    let within = match is_handing_over.load(Ordering::Relaxed) {
+        true => HAND_OVER_WITHIN,
+        false => STOP_WITHIN,
+    };
+    let _ = timeout(within, async {
         while connections.join_next().await.is_some() {}
     })
     .await;

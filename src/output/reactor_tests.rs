@@ -16,6 +16,9 @@ use crate::config::testing::program;
 use crate::domain::{Bytes, Level};
 use crate::sys::SharedBuffer;
 
+#[path = "succession_tests.rs"]
+mod succession;
+
 const LIFE: Life = Life {
     slot: 3,
     incarnation: 1,

@@ -70,9 +70,16 @@ impl Host {
 
     /// As [`Self::go`], with a change of how it is run.
     pub(crate) fn go_with(&mut self, change: impl FnOnce(&mut Command)) -> Result<(), String> {
-        let mut command = self
-            .marked
-            .command(&program(Side::Ours, "supervisord")?, self.place.path());
+        self.go_from(&program(Side::Ours, "supervisord")?, change)
+    }
+
+    /// As [`Self::go_with`], with another binary.
+    pub(crate) fn go_from(
+        &mut self,
+        binary: &Path,
+        change: impl FnOnce(&mut Command),
+    ) -> Result<(), String> {
+        let mut command = self.marked.command(binary, self.place.path());
         command.args(["-n", "-c", "conf"]);
         change(&mut command);
         let mut daemon = Daemon::spawn(

@@ -29,6 +29,7 @@ mod plugins;
 mod programs;
 mod real;
 mod sources;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -50,5 +51,6 @@ fn main() -> ExitCode {
     trials.extend(cgroups::trials());
     trials.extend(manager::trials());
     trials.extend(notify::trials());
+    trials.extend(upgrade::trials());
     support::runner::run(trials)
 }

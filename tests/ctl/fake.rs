@@ -282,7 +282,7 @@ fn outcome(name: &str, code: i32, text: &str) -> String {
 }
 
 #[test]
-fn scale_and_serialrestart_say_what_the_server_says() {
+fn actions_of_ours_say_what_the_server_says() {
     let list = |items: &str| format!("<array><data>\n{items}</data></array>");
     let names = |items: &str| {
         let items: String = items
@@ -370,6 +370,24 @@ fn scale_and_serialrestart_say_what_the_server_says() {
                 "FAILED: w:a: a rolling restart of it is under way already",
             ),
             "serialrestart: ERROR (w:a: a rolling restart of it is under way already)\n",
+            1,
+        ),
+        (
+            "upgrade",
+            fault(1, "UNKNOWN_METHOD"),
+            "upgrade: ERROR (the server cannot do that)\n",
+            3,
+        ),
+        (
+            "upgrade",
+            fault(30, "FAILED: not permitted: x"),
+            "upgrade: ERROR (not permitted: x)\n",
+            1,
+        ),
+        (
+            "upgrade",
+            answer("<int>1</int>"),
+            "error: the server's answer cannot be understood: member generation expected\n",
             1,
         ),
     ];

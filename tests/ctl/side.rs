@@ -255,7 +255,7 @@ impl Drop for Side {
 /// What `help` says of the actions that Supervisor does not have.
 const OUR_ACTIONS: &str = "\nsupervisord commands (type help <topic>):\n\
                            =========================================\n\
-                           scale  serialrestart\n\n";
+                           scale  serialrestart  upgrade\n\n";
 
 /// Takes away what may differ: directories, numbers of processes, times, the client's name, and Python's source lines.
 pub(crate) fn normal(text: &str, side: &Side) -> String {

@@ -4,7 +4,7 @@ use std::io::{BufRead, Read, Write};
 
 /// Says READY, writes each event to `file`, and answers it with the next of `answers` (comma separated; the last repeats):
 /// `ok`, `fail`, `bad` (no result line), `say:TEXT` (a result of this text), `parts` (OK in pieces), `exit:CODE`,
-/// `hang`.
+/// `wait:FILE` (OK once that exists), `hang`.
 ///
 /// What varies from run to run is made alike, so that files can be compared: a pid becomes `N` and a length is told for
 /// that; times of ticks become `T` if they are multiples of five.
@@ -48,6 +48,12 @@ pub(super) fn listen(file: &str, answers: &str) {
                 }
             }
             ("exit", code) => std::process::exit(code.parse().expect("a code")),
+            ("wait", file) => {
+                while !std::path::Path::new(file).exists() {
+                    std::thread::sleep(std::time::Duration::from_millis(10));
+                }
+                say(b"RESULT 2\nOK");
+            }
             ("hang", _) => loop {
                 std::thread::park();
             },

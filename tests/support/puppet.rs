@@ -141,6 +141,24 @@ impl Puppet {
                 }
                 out(text.as_bytes());
             }
+            // count FILE MICROS: numbered lines in pieces of some thousand bytes, with so long a rest between, until FILE exists
+            "count" => {
+                let file = self.word();
+                let pause = Duration::from_micros(self.number());
+                self.count(&file, pause);
+            }
+            // tell FILE MICROS: the same, each line a piece of its own
+            "tell" => {
+                let file = self.word();
+                let pause = Duration::from_micros(self.number());
+                let mut n: u64 = 0;
+                while !std::path::Path::new(&file).exists() {
+                    out(format!("{n:08}\n").as_bytes());
+                    n += 1;
+                    self.rest(Some(pause));
+                }
+                out(b"end\n");
+            }
             // stream FILE: numbered lines without end, going on from the number kept in FILE
             "stream" => {
                 let file = self.word();
@@ -269,6 +287,20 @@ impl Puppet {
             "pid" => out(format!("{}\n", std::process::id()).as_bytes()),
             other => panic!("no such deed: {other}"),
         }
+    }
+
+    fn count(&self, file: &str, pause: Duration) {
+        let mut n: u64 = 0;
+        while !std::path::Path::new(file).exists() {
+            let mut piece = String::new();
+            for _ in 0..450 {
+                piece.push_str(&format!("{n:08}\n"));
+                n += 1;
+            }
+            out(piece.as_bytes());
+            self.rest(Some(pause));
+        }
+        out(b"end\n");
     }
 
     fn stream(&self, file: &str) {

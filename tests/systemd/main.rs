@@ -15,6 +15,7 @@ mod dbus;
 mod journal;
 mod machine;
 mod service;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     trials.extend(journal::trials());
     trials.extend(cgroups::trials());
     trials.extend(dbus::trials());
+    trials.extend(upgrade::trials());
     let code = support::runner::run(trials);
     machine::down();
     code

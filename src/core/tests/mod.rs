@@ -11,4 +11,5 @@ mod requests;
 mod rolling;
 mod sockets;
 mod stop;
+mod succession;
 mod survey;

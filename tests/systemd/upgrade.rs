@@ -1,0 +1,185 @@
+//! The daemon replaced in place under systemd, which must not take it for anything but a reload.
+
+use crate::machine::{Machine, trial};
+use crate::service::{SLEEPER, UNIT, ctl, drop_in, expect, install, pid_of};
+use crate::support::runner::Trial;
+use crate::support::{LIMIT, wait_for};
+
+/// All of them.
+pub(crate) fn trials() -> Vec<Trial> {
+    type Test = fn(&Machine) -> Result<(), String>;
+    let list: &[(&str, Test)] = &[
+        ("nothing_is_restarted", in_place),
+        ("what_starts_just_then_is_not_waited_for", ready),
+        ("passed_sockets_are_kept", sockets),
+        ("lines_for_the_journal_are_there_once", journal),
+        ("a_successor_that_dies_is_a_crash", crash),
+    ];
+    list.iter()
+        .map(|&(name, test)| trial(format!("upgrade::{name}"), test))
+        .collect()
+}
+
+fn upgrade(machine: &Machine) -> Result<(), String> {
+    let said = ctl(machine, "upgrade")?;
+    expect(
+        said.starts_with("Upgraded supervisord, now "),
+        format!("{said:?} {}", machine.story(UNIT)),
+    )
+}
+
+fn in_place(machine: &Machine) -> Result<(), String> {
+    let more = "[program:more]\ncommand=/bin/sleep infinity\nstartsecs=0\n";
+    install(machine, "", &format!("{SLEEPER}{more}"))?;
+    drop_in(machine, "WatchdogSec=2")?;
+    machine.sh("systemctl start supervisord")?;
+    machine.wait_property(UNIT, "StatusText", "2/2 running")?;
+    let (daemon, web) = (machine.property(UNIT, "MainPID")?, pid_of(machine, "web")?);
+    let begun = std::time::Instant::now();
+    for _ in 0..5 {
+        upgrade(machine)?;
+        machine.wait_property(UNIT, "ActiveState", "active")?;
+        machine.wait_property(UNIT, "StatusText", "2/2 running")?;
+    }
+    // Longer than the watchdog allows for silence, after the last one too.
+    let after = begun.elapsed().as_secs();
+    wait_for("five seconds", LIMIT, || {
+        begun.elapsed().as_secs() >= after + 5
+    })?;
+    expect(
+        machine.property(UNIT, "MainPID")? == daemon && machine.property(UNIT, "NRestarts")? == "0",
+        machine.story(UNIT),
+    )?;
+    expect(pid_of(machine, "web")? == web, "another program")?;
+    let story = machine.story(UNIT);
+    expect(!story.to_lowercase().contains("watchdog"), story)?;
+    // It reloads and stops as ever.
+    machine.sh("systemctl reload supervisord")?;
+    machine.sh("systemctl stop supervisord")?;
+    expect(
+        machine.property(UNIT, "Result")? == "success",
+        machine.story(UNIT),
+    )?;
+    let left = machine.run(&["test", "-e", &format!("/proc/{web}")])?.code;
+    expect(left != 0, "a program is left")
+}
+
+/// A daemon that was ready is so again, though a program begins to run for a long time.
+fn ready(machine: &Machine) -> Result<(), String> {
+    let slow = "[program:slow]\ncommand=/bin/sleep infinity\nstartsecs=1\n";
+    install(machine, "ready_when=running", slow)?;
+    machine.sh("systemctl start supervisord")?;
+    machine.wait_property(UNIT, "ActiveState", "active")?;
+    let longer = slow.replace("startsecs=1", "startsecs=3600");
+    crate::service::configure(machine, "ready_when=running", &longer)?;
+    ctl(machine, "update")?;
+    let state = ctl(machine, "status slow")?;
+    expect(state.contains("STARTING"), state)?;
+    upgrade(machine)?;
+    machine.wait_property(UNIT, "ActiveState", "active")?;
+    machine.sh("systemctl stop supervisord").map(drop)
+}
+
+fn sockets(machine: &Machine) -> Result<(), String> {
+    install(machine, "", SLEEPER)?;
+    machine.sh("systemctl enable --now supervisord.socket")?;
+    let socket = || machine.sh("stat -c '%i %a %U:%G' /run/supervisor/supervisor.sock");
+    let before = socket()?;
+    for _ in 0..2 {
+        let status = ctl(machine, "status")?;
+        expect(
+            status.starts_with("web "),
+            format!("{status:?} {}", machine.story(UNIT)),
+        )?;
+        upgrade(machine)?;
+        upgrade(machine)?;
+        expect(socket()? == before, "another socket after an upgrade")?;
+        ctl(machine, "reload")?;
+        machine.wait_property(UNIT, "StatusText", "1/1 running")?;
+        upgrade(machine)?;
+        machine.sh("systemctl stop supervisord.service 2>/dev/null")?;
+        expect(socket()? == before, "another socket after a stop")?;
+    }
+    let log = machine.sh("cat /var/log/supervisord.log")?;
+    expect(!log.contains("that the service manager passed"), log)?;
+    machine
+        .sh("systemctl disable --now supervisord.socket")
+        .map(drop)
+}
+
+/// Numbers in pieces that end anywhere, so that a line is held back at each moment.
+const NUMBERS: &str = "#!/bin/sh\nn=0\nwhile [ ! -e /tmp/up-stop ]; do printf 'number '; echo $n; n=$((n+1)); sleep 0.002; done\n\
+                       echo number end; exec sleep infinity\n";
+
+fn journal(machine: &Machine) -> Result<(), String> {
+    machine.write("/usr/local/bin/up-numbers", NUMBERS)?;
+    machine.sh("chmod 755 /usr/local/bin/up-numbers; rm -f /tmp/up-stop")?;
+    install(
+        machine,
+        "",
+        "[program:up-numbers]\ncommand=/usr/local/bin/up-numbers\nstartsecs=0\nstdout_logfile=journal\n",
+    )?;
+    machine.sh("systemctl start supervisord")?;
+    machine.wait_property(UNIT, "StatusText", "1/1 running")?;
+    for _ in 0..10 {
+        upgrade(machine)?;
+    }
+    machine.sh("touch /tmp/up-stop")?;
+    let mut text = String::new();
+    wait_for("the last line", LIMIT, || {
+        text = machine
+            .sh("journalctl -q --no-pager -o cat SUPERVISOR_PROCESS=up-numbers SUPERVISOR_STREAM=stdout")
+            .unwrap_or_default();
+        text.contains("number end")
+    })?;
+    for (count, line) in text.lines().enumerate() {
+        let is_next = line == format!("number {count}") || line == "number end";
+        expect(is_next, format!("{line:?} where {count} should be"))?;
+    }
+    machine.sh("systemctl stop supervisord").map(drop)
+}
+
+/// What agrees and then ends is started again by systemd, as after any crash.
+fn crash(machine: &Machine) -> Result<(), String> {
+    install(machine, "", SLEEPER)?;
+    machine.sh(
+        "mkdir -p /usr/local/lib/up && cp -L /usr/bin/supervisord /usr/local/lib/up/supervisord",
+    )?;
+    let exec =
+        machine.sh("sed -n 's/^ExecStart=[^ ]*//p' /etc/systemd/system/supervisord.service")?;
+    drop_in(
+        machine,
+        &format!(
+            "ExecStart=\nExecStart=/usr/local/lib/up/supervisord{}",
+            exec.trim_end()
+        ),
+    )?;
+    machine.sh("systemctl start supervisord")?;
+    machine.wait_property(UNIT, "StatusText", "1/1 running")?;
+    // It lies once: the one that systemd starts then is a good one.
+    machine.write(
+        "/usr/local/lib/up/liar",
+        "#!/bin/sh\n[ \"$1\" = --approve-handover ] && echo agreed && exit 0\n\
+         mv /usr/local/lib/up/good /usr/local/lib/up/supervisord\nexit 3\n",
+    )?;
+    machine.sh(
+        "cd /usr/local/lib/up && chmod 755 liar && cp supervisord good && mv liar supervisord",
+    )?;
+    let done = machine.run(&[
+        "supervisorctl",
+        "-c",
+        "/etc/supervisor/supervisord.conf",
+        "upgrade",
+    ])?;
+    expect(
+        done.code == 1 && done.stdout.starts_with("upgrade: ERROR ("),
+        format!("{done:?}"),
+    )?;
+    machine.wait_property(UNIT, "NRestarts", "1")?;
+    machine.wait_property(UNIT, "ActiveState", "active")?;
+    machine.wait_property(UNIT, "StatusText", "1/1 running")?;
+    upgrade(machine)?;
+    machine
+        .sh("systemctl stop supervisord; rm -r /usr/local/lib/up")
+        .map(drop)
+}

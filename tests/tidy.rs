@@ -40,7 +40,6 @@ const IMPURE: &[&str] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("quick_xml", &["api/xmlrpc.rs"]),
     ("tokio", &["control/", "front/", "cgroup/bus.rs"]),
-    ("zbus", &["cgroup/bus.rs"]),
     ("hyper", &["front/"]),
     ("http_body_util", &["front/"]),
     ("ariadne", &["daemon/check.rs"]),
@@ -58,7 +57,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "front/",
         ],
     ),
-    ("zbus", &["front/dbus/"]),
+    ("zbus", &["front/dbus/", "cgroup/bus.rs"]),
     ("sd_notify", &["engine/systemd.rs"]),
     ("subtle", &["control/auth.rs"]),
     ("sha1", &["control/auth.rs", "cgroup/name.rs"]),

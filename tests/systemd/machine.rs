@@ -15,7 +15,7 @@ use crate::support::wait_for;
 use crate::support::{LIMIT, is_root};
 
 /// Where our binaries are seen inside.
-const BINARIES: &str = "/opt/supervisord";
+pub(crate) const BINARIES: &str = "/opt/supervisord";
 
 /// A machine that runs.
 pub(crate) struct Machine {

@@ -15,16 +15,19 @@ mod dbus;
 mod journal;
 mod machine;
 mod service;
+mod survival;
 mod upgrade;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    support::puppet::run_if_asked();
     let mut trials = service::trials();
     trials.extend(journal::trials());
     trials.extend(cgroups::trials());
     trials.extend(dbus::trials());
     trials.extend(upgrade::trials());
+    trials.extend(survival::trials());
     let code = support::runner::run(trials);
     machine::down();
     code

@@ -1,0 +1,252 @@
+//! Programs outlive the daemon: it is killed, frozen, restarted, given up on, and comes back to the very same processes, and
+//! no line of their output is missing or there twice.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::machine::{BINARIES, Machine, trial};
+use crate::service::{UNIT, ctl, drop_in, expect, install};
+use crate::support::runner::Trial;
+use crate::support::{LIMIT, wait_for};
+
+/// All of them.
+pub(crate) fn trials() -> Vec<Trial> {
+    type Test = fn(&Machine) -> Result<(), String>;
+    let list: &[(&str, Test)] = &[
+        ("of_a_daemon_that_is_killed", killed),
+        ("of_a_daemon_that_is_restarted", restarted),
+        ("of_a_daemon_that_stands_still", frozen),
+        ("of_a_daemon_that_was_given_up_on", given_up_on),
+        ("ends_with_the_service", stopped),
+    ];
+    list.iter()
+        .map(|&(name, test)| trial(format!("survival::{name}"), test))
+        .collect()
+}
+
+const SCOPE: &str = "supervisord-programs.scope";
+/// Writers, and lines a second of each, about.
+const WRITERS: usize = 50;
+
+/// The test binary as a program inside.
+fn puppet() -> Result<String, String> {
+    let own = std::env::current_exe().map_err(|error| error.to_string())?;
+    let name = own.file_name().and_then(|name| name.to_str());
+    Ok(format!(
+        "{BINARIES}/deps/{} puppet",
+        name.ok_or("no name of our own")?
+    ))
+}
+
+/// Programs that number their lines until /run/stop is there, one that ends with 3 when /run/die is, and one that is quiet.
+fn load() -> Result<String, String> {
+    let puppet = puppet()?;
+    Ok(format!(
+        "[program:w]
+command={puppet} tell /run/stop 1000
+process_name=w%(process_num)02d
+numprocs={WRITERS}
+startsecs=0
+autorestart=false
+stdout_logfile=/var/log/w%(process_num)02d.log
+stdout_logfile_maxbytes=1MB
+stdout_logfile_backups=50
+[program:dies]
+command={puppet} wait /run/die exit 3
+startsecs=0
+autorestart=unexpected
+exitcodes=3
+stdout_logfile=NONE
+[program:quiet]
+command=/bin/sleep infinity
+startsecs=0
+"
+    ))
+}
+
+fn begin(machine: &Machine) -> Result<BTreeMap<String, String>, String> {
+    machine.sh("rm -f /run/stop /run/die /var/log/w*.log*")?;
+    install(machine, "", &load()?)?;
+    machine.sh("systemctl start supervisord")?;
+    machine.wait_property(UNIT, "StatusText", &format!("{0}/{0} running", WRITERS + 2))?;
+    pids(machine)
+}
+
+/// The pid of each process by name.
+fn pids(machine: &Machine) -> Result<BTreeMap<String, String>, String> {
+    let status = ctl(machine, "status")?;
+    Ok(status
+        .lines()
+        .filter_map(|line| {
+            let (name, rest) = line.split_once(' ')?;
+            let (_, pid) = rest.split_once("pid ")?;
+            Some((name.to_owned(), pid.split(',').next()?.to_owned()))
+        })
+        .collect())
+}
+
+/// Waits until the daemon answers again, and all that lived lives, but for those in `gone`; answers how long it took.
+fn back(
+    machine: &Machine,
+    before: &BTreeMap<String, String>,
+    gone: &[&str],
+) -> Result<Duration, String> {
+    let begun = Instant::now();
+    let mut after = BTreeMap::new();
+    let mut took = Duration::ZERO;
+    let result = wait_for("the same processes", LIMIT, || {
+        after = pids(machine).unwrap_or_default();
+        took = begun.elapsed();
+        after.len() + gone.len() >= before.len()
+    });
+    let wrong: Vec<_> = before
+        .iter()
+        .filter(|(name, pid)| !gone.contains(&name.as_str()) && after.get(*name) != Some(pid))
+        .collect();
+    if wrong.is_empty() {
+        result.map(|()| took)
+    } else {
+        Err(format!("{wrong:?}: {}", machine.story(UNIT)))
+    }
+}
+
+/// Ends the writers, and looks whether all of their lines are there once.
+fn complete(machine: &Machine) -> Result<u64, String> {
+    machine.sh("touch /run/stop")?;
+    wait_for("the writers' end", LIMIT, || {
+        ctl(machine, "status").is_ok_and(|status| {
+            status
+                .lines()
+                .filter(|line| line.contains("EXITED"))
+                .count()
+                >= WRITERS
+        })
+    })?;
+    // The oldest backup has the highest number.
+    let counts = machine.sh("for log in /var/log/w*.log; do
+             cat $(ls $log.* 2>/dev/null | sort -t. -k3,3 -rn) $log | awk -v log=$log '
+                 ended { print log, \"after the end\", $0; exit 1 }
+                 $0 == \"end\" { ended = 1; next }
+                 $0 + 0 != n || length($0) != 8 { print log, \"line\", NR, $0, \"not\", n; exit 1 }
+                 { n++ }
+                 END { if (!ended) { print log, \"no end at\", n; exit 1 } print n }'
+         done")?;
+    let counts: Vec<u64> = counts
+        .lines()
+        .filter_map(|line| line.parse().ok())
+        .collect();
+    expect(counts.len() == WRITERS, format!("{counts:?}"))?;
+    Ok(counts.iter().sum())
+}
+
+fn killed(machine: &Machine) -> Result<(), String> {
+    let before = begin(machine)?;
+    for round in 1..=3 {
+        let die = if round == 2 { "touch /run/die" } else { ":" };
+        machine.sh(&format!(
+            "kill -9 $(systemctl show -p MainPID --value {UNIT}); {die}"
+        ))?;
+        let gone: &[&str] = if round >= 2 { &["dies"] } else { &[] };
+        let took = back(machine, &before, gone)?;
+        println!("killed, round {round}: back after {} ms", took.as_millis());
+        machine.wait_property(UNIT, "NRestarts", &round.to_string())?;
+    }
+    let lines = complete(machine)?;
+    println!("{lines} lines, each once");
+    let log = machine.sh("cat /var/log/supervisord.log")?;
+    for wanted in [
+        "exited: dies (exit status 3; expected)",
+        "of a daemon that was killed",
+    ] {
+        expect(log.contains(wanted), format!("{wanted:?} is not in {log}"))?;
+    }
+    machine.sh("systemctl stop supervisord").map(drop)
+}
+
+fn restarted(machine: &Machine) -> Result<(), String> {
+    let before = begin(machine)?;
+    for round in 1..=3 {
+        machine.sh(if round == 2 {
+            "systemctl try-restart supervisord"
+        } else {
+            "systemctl restart supervisord"
+        })?;
+        let took = back(machine, &before, &[])?;
+        println!(
+            "restarted, round {round}: back after {} ms",
+            took.as_millis()
+        );
+    }
+    expect(
+        machine.property(UNIT, "Result")? == "success"
+            && machine.property(UNIT, "NRestarts")? == "0",
+        machine.story(UNIT),
+    )?;
+    let lines = complete(machine)?;
+    println!("{lines} lines, each once");
+    let log = machine.sh("cat /var/log/supervisord.log")?;
+    expect(
+        log.contains("letting go of all processes") && !log.contains("stopped: "),
+        log,
+    )?;
+    machine.sh("systemctl stop supervisord").map(drop)
+}
+
+fn frozen(machine: &Machine) -> Result<(), String> {
+    let before = begin(machine)?;
+    machine.sh("systemctl stop supervisord")?;
+    drop_in(machine, "WatchdogSec=2\nTimeoutAbortSec=1")?;
+    machine.sh("rm -f /var/log/w*.log*; systemctl start supervisord")?;
+    drop(before);
+    machine.wait_property(UNIT, "StatusText", &format!("{0}/{0} running", WRITERS + 2))?;
+    let before = pids(machine)?;
+    machine.sh(&format!(
+        "kill -STOP $(systemctl show -p MainPID --value {UNIT})"
+    ))?;
+    machine.wait_property(UNIT, "NRestarts", "1")?;
+    back(machine, &before, &[])?;
+    let lines = complete(machine)?;
+    println!("{lines} lines, each once");
+    machine.sh("systemctl stop supervisord").map(drop)
+}
+
+/// A service that failed for good has no descriptors left with its manager; programs live on all the same.
+fn given_up_on(machine: &Machine) -> Result<(), String> {
+    let before = begin(machine)?;
+    drop_in(machine, "Restart=no")?;
+    machine.sh(&format!(
+        "kill -9 $(systemctl show -p MainPID --value {UNIT})"
+    ))?;
+    machine.wait_property(UNIT, "ActiveState", "failed")?;
+    machine.sh("systemctl reset-failed supervisord; systemctl start supervisord")?;
+    back(machine, &before, &[])?;
+    complete(machine)?;
+    machine.sh("systemctl stop supervisord").map(drop)
+}
+
+fn stopped(machine: &Machine) -> Result<(), String> {
+    let before = begin(machine)?;
+    machine.sh("systemctl restart supervisord; systemctl stop supervisord")?;
+    for (name, pid) in &before {
+        let left = machine.run(&["test", "-e", &format!("/proc/{pid}")])?.code;
+        expect(left != 0, format!("{name} is left"))?;
+    }
+    wait_for("the scope's end", LIMIT, || {
+        machine
+            .property(SCOPE, "ActiveState")
+            .is_ok_and(|state| state == "inactive")
+    })?;
+    let log = machine.sh("cat /var/log/supervisord.log")?;
+    expect(log.contains("stopped: quiet (terminated by SIGTERM)"), log)?;
+    // The next start begins anew.
+    machine.sh("systemctl start supervisord")?;
+    machine.wait_property(UNIT, "StatusText", &format!("{0}/{0} running", WRITERS + 2))?;
+    let after = pids(machine)?;
+    expect(
+        before
+            .iter()
+            .all(|(name, pid)| after.get(name) != Some(pid)),
+        "the same processes",
+    )?;
+    machine.sh("systemctl stop supervisord").map(drop)
+}

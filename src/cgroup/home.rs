@@ -75,7 +75,11 @@ impl Home {
     ///
     /// # Errors
     /// Why there is none, for people.
-    pub(super) fn find(manager: Manager, in_need: bool) -> Result<(Self, Option<Keeper>), String> {
+    pub(super) fn find(
+        manager: Manager,
+        in_need: bool,
+        is_held: bool,
+    ) -> Result<(Self, Option<Keeper>), String> {
         let (top, own) =
             Cgroup::own().map_err(|error| format!("there is no cgroup2 here ({error})"))?;
         let is_root = sys::effective_uid() == 0;
@@ -84,7 +88,7 @@ impl Home {
             && (manager.hears_us || (manager.started_us && in_need))
             && let Some(scope) = Scope::of(&own)
         {
-            match scope.enter(&top) {
+            match scope.enter(&top, is_held) {
                 Ok((found, keeper)) => {
                     let home = Self {
                         top,
@@ -95,7 +99,7 @@ impl Home {
                         // What is not to be had is told when a program asks for it.
                         let _ = found.enable(controller);
                     }
-                    return Ok((home, Some(keeper)));
+                    return Ok((home, keeper));
                 }
                 Err(error) => why = Some(format!("no scope was made for them: {error}")),
             }
@@ -201,7 +205,7 @@ impl Home {
         match &self.kind {
             Kind::Scope(scope) => {
                 // Its keeper died with it, and a new one keeps nothing of what runs.
-                let (found, _keeper) = scope.enter(&self.top)?;
+                let (found, _keeper) = scope.enter(&self.top, false)?;
                 for controller in HARMLESS {
                     let _ = found.enable(controller);
                 }

@@ -74,16 +74,16 @@ impl Lodging {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks for a place at the start of a round, and says what was found if it matters. Waits for the service manager,
+    /// Looks for a place at the start of a round, where a keeper that we know is already if `is_held`, and says what was found if it matters. Waits for the service manager,
     /// for seconds at the most.
-    pub fn find(&self, config: &Config, log: &mut dyn FnMut(Line)) {
+    pub fn find(&self, config: &Config, is_held: bool, log: &mut dyn FnMut(Line)) {
         let mut state = self.state();
         if state.home.is_some() {
             return;
         }
         let processes = config.groups.iter().flat_map(|group| &group.processes);
         let all: Vec<&Resources> = processes.map(|process| &*process.resources).collect();
-        look(&mut state, &all, log);
+        look(&mut state, &all, is_held, log);
     }
 
     /// Kills what a daemon before this one left in our scope, but for the cgroups of `known` processes, and waits for it:
@@ -128,7 +128,7 @@ impl Lodging {
     ) -> io::Result<Option<(Seat, Cgroup)>> {
         let mut state = self.state();
         if state.home.is_none() && resources.is_some() && !state.in_vain {
-            look(&mut state, &[resources], log);
+            look(&mut state, &[resources], false, log);
         }
         let Some(home) = state.home.clone() else {
             return Ok(None);
@@ -207,13 +207,13 @@ fn without(why: String, keys: &[&'static str]) -> Line {
     }
 }
 
-fn look(state: &mut State, all: &[&Resources], log: &mut dyn FnMut(Line)) {
+fn look(state: &mut State, all: &[&Resources], is_held: bool, log: &mut dyn FnMut(Line)) {
     let mut keys: Vec<&'static str> = all.iter().flat_map(|one| one.keys()).collect();
     keys.sort_unstable();
     keys.dedup();
     let in_need = all.iter().any(|one| one.is_some());
     let manager = Manager::found();
-    match Home::find(manager, in_need) {
+    match Home::find(manager, in_need, is_held) {
         Ok((home, keeper)) => {
             state.keeper = keeper;
             let path = format!("/{}", home.path);

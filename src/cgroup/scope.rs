@@ -54,25 +54,32 @@ impl Scope {
         })
     }
 
-    /// The scope, found or made. Either way somebody holds it.
+    /// The scope, found or made. Either way a keeper holds it, which is answered unless it is the one that the caller has.
     ///
     /// # Errors
     /// Why there is none, for people.
-    pub(super) fn enter(&self, top: &Cgroup) -> Result<(Cgroup, Keeper), String> {
+    pub(super) fn enter(
+        &self,
+        top: &Cgroup,
+        is_held: bool,
+    ) -> Result<(Cgroup, Option<Keeper>), String> {
         let text = |error: io::Error| error.to_string();
         let started = |error: crate::keeper::KeeperError| error.to_string();
         if let Some(found) = self.found(top) {
+            if is_held {
+                return Ok((found, None));
+            }
             if let Some(keeper) = hold::keeper_in(&found) {
-                return Ok((found, keeper));
+                return Ok((found, Some(keeper)));
             }
             // Beside one that we cannot talk to, if there is one: a daemon of another version may still want it.
             let (pid, keeper) = hold::start().map_err(started)?;
             settle(&found, pid).map_err(text)?;
-            return Ok((found, keeper));
+            return Ok((found, Some(keeper)));
         }
         let (pid, keeper) = hold::start().map_err(started)?;
         match self.make(top, pid) {
-            Ok(made) => Ok((made, keeper)),
+            Ok(made) => Ok((made, Some(keeper))),
             Err(error) => {
                 end(pid);
                 Err(error)
@@ -80,12 +87,12 @@ impl Scope {
         }
     }
 
-    /// One that is there already and has processes: those of a daemon before us.
     /// The keeper in this scope, if the scope is there.
     pub(super) fn keeper(&self, top: &Cgroup) -> Option<Keeper> {
         hold::keeper_in(&self.found(top)?)
     }
 
+    /// One that is there already and has processes: those of a daemon before us.
     fn found(&self, top: &Cgroup) -> Option<Cgroup> {
         let found = top.open(&self.path).ok()?;
         found.is_populated().ok()?.then_some(found)

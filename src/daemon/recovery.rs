@@ -64,9 +64,13 @@ impl Recovery {
     }
 }
 
-/// Finds what a daemon that was here before has left, if there was one.
-pub(super) fn find() -> Option<Predecessor> {
-    let keeper = cgroup::keeper_left_behind()?;
+/// Finds what a daemon that was here before has left, if there was one: through what the service manager has kept for us,
+/// or, where it keeps nothing any more (a service that was given up on), through the keeper that is where programs are.
+pub(super) fn find(kept: Option<OwnedFd>) -> Option<Predecessor> {
+    let keeper = kept
+        .and_then(|fd| Keeper::from_fd(fd).ok())
+        .map(|(keeper, _)| keeper)
+        .or_else(cgroup::keeper_left_behind)?;
     // A list has as many descriptors as there are; the limit is for programs to inherit afterwards.
     let found = sys::raise_own_files();
     let predecessor = recover(keeper, &|snapshot, life| {

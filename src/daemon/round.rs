@@ -56,13 +56,11 @@ struct Lasting {
 }
 
 /// What all rounds have.
-struct Ground {
-    options: Arc<DaemonOptions>,
-    machine: Arc<Machine>,
-    /// What this image was started from, and the next one will be.
-    program: Arc<Path>,
+pub(super) struct Ground {
+    pub(super) options: Arc<DaemonOptions>,
+    pub(super) machine: Arc<Machine>,
     /// Listening sockets that the service manager opened.
-    passed: Vec<PassedSocket>,
+    pub(super) passed: Vec<PassedSocket>,
 }
 
 /// With what a round begins.
@@ -103,41 +101,17 @@ struct Opened {
 
 /// Rounds until one ends with a shutdown.
 pub(super) fn all(
-    mut first: Config,
-    options: &Arc<DaemonOptions>,
-    machine: &Arc<Machine>,
+    first: Config,
+    ground: Ground,
     predecessor: Option<Predecessor>,
 ) -> Result<ExitCode, Fatal> {
-    // Before anything of ours is open.
-    let passed = engine::passed_sockets();
     settle_in()?;
-    let passed = passed.unwrap_or_else(|error| {
-        let error = error.to_string();
-        first.notes.push(Line::PassedSocketsUnknown { error });
-        Vec::new()
-    });
-    let ground = Ground {
-        options: options.clone(),
-        machine: machine.clone(),
-        program: own_program(),
-        passed,
-    };
     rounds(Begin::Anew(Arc::new(first), predecessor), ground)
 }
 
 /// The same where an earlier image of this process has ended.
-pub(super) fn resume(
-    mut handover: Handover,
-    options: &Arc<DaemonOptions>,
-    machine: &Arc<Machine>,
-) -> Result<ExitCode, Fatal> {
+pub(super) fn resume(handover: Handover, ground: Ground) -> Result<ExitCode, Fatal> {
     settle_in()?;
-    let ground = Ground {
-        options: options.clone(),
-        machine: machine.clone(),
-        program: own_program(),
-        passed: std::mem::take(&mut handover.passed),
-    };
     let begin = Begin::Succeeding {
         handover: Box::new(handover),
         is_new: true,
@@ -146,9 +120,10 @@ pub(super) fn resume(
 }
 
 fn rounds(mut begin: Begin, mut ground: Ground) -> Result<ExitCode, Fatal> {
+    let program = own_program();
     let mut lasting: Option<Lasting> = None;
     loop {
-        match one(begin, &ground, &mut lasting)? {
+        match one(begin, &ground, &program, &mut lasting)? {
             End::Shutdown => {
                 if let Some(lasting) = lasting {
                     // Last of all: with what holds it, the place of the programs goes.
@@ -167,7 +142,7 @@ fn rounds(mut begin: Begin, mut ground: Ground) -> Result<ExitCode, Fatal> {
             End::HandOver(mut handover) => {
                 handover.passed = std::mem::take(&mut ground.passed);
                 let vault = lasting.as_ref().and_then(|lasting| lasting.vault.clone());
-                let reason = succession::replace(&ground.program, &handover, vault.as_deref());
+                let reason = succession::replace(&program, &handover, vault.as_deref());
                 ground.passed = std::mem::take(&mut handover.passed);
                 handover.failed = Some(reason);
                 begin = Begin::Succeeding {
@@ -196,16 +171,21 @@ fn own_program() -> Arc<Path> {
 }
 
 /// One round.
-fn one(begin: Begin, ground: &Ground, lasting: &mut Option<Lasting>) -> Result<End, Fatal> {
+fn one(
+    begin: Begin,
+    ground: &Ground,
+    program: &Arc<Path>,
+    lasting: &mut Option<Lasting>,
+) -> Result<End, Fatal> {
     match begin {
         Begin::Anew(config, predecessor) => {
             let opened = open_anew(&config, ground, lasting.take(), predecessor)?;
-            run(&config, ground, opened, lasting)
+            run(&config, ground, program, opened, lasting)
         }
         Begin::Succeeding { handover, is_new } => {
             let config = handover.config.clone();
             let opened = open_again(*handover, is_new, ground, lasting.take())?;
-            run(&config, ground, opened, lasting)
+            run(&config, ground, program, opened, lasting)
         }
     }
 }
@@ -307,7 +287,8 @@ fn open_anew(
     }
     lasting.daemonized |= !spec.nodaemon;
     let mut write = |line: Line| activity.write(sys::now().wall, &line);
-    lasting.lodging.find(config, &mut write);
+    let is_held = lasting.vault.is_some();
+    lasting.lodging.find(config, is_held, &mut write);
     let known = recovery.as_ref().map(Recovery::cgroups).unwrap_or_default();
     if is_first {
         // Of what a daemon before this one left, what nobody knows must not run twice.
@@ -315,9 +296,7 @@ fn open_anew(
             .lodging
             .clear(|name| known.contains(name), &mut write);
     }
-    if lasting.vault.is_none() {
-        lasting.vault = lasting.lodging.take_vault();
-    }
+    find_vault(&mut lasting, &mut activity);
     let pidfile = write_pidfile(spec, &mut activity, true);
     let ledger = new_ledger(lasting.vault.as_deref(), recovery.as_ref(), &mut activity);
     if let Some(recovery) = recovery {
@@ -402,12 +381,13 @@ fn open_again(
         }
     }
     handover.own.clear();
-    lasting.lodging.find(&handover.config, &mut |line| {
-        activity.write(sys::now().wall, &line)
-    });
-    if lasting.vault.is_none() {
-        lasting.vault = lasting.lodging.take_vault();
-    }
+    let is_held = lasting.vault.is_some();
+    lasting
+        .lodging
+        .find(&handover.config, is_held, &mut |line| {
+            activity.write(sys::now().wall, &line)
+        });
+    find_vault(&mut lasting, &mut activity);
     let pidfile = write_pidfile(spec, &mut activity, false);
     let ledger = new_ledger(lasting.vault.as_deref(), None, &mut activity);
     let successor = if is_new {
@@ -449,6 +429,7 @@ fn taken_over(
 fn run(
     config: &Arc<Config>,
     ground: &Ground,
+    program: &Arc<Path>,
     opened: Opened,
     lasting: &mut Option<Lasting>,
 ) -> Result<End, Fatal> {
@@ -484,7 +465,7 @@ fn run(
     let feed = EventFeed::new();
     let publisher = feed.clone();
     let (for_programs, its_machine) = (options.clone(), machine.clone());
-    let (program, started_with) = (ground.program.clone(), config.clone());
+    let (successor, started_with) = (program.clone(), config.clone());
     let written_with = config.clone();
     let write_state: Arc<WriteState> =
         Arc::new(move |snapshot| succession::write_state(&written_with, snapshot));
@@ -496,8 +477,8 @@ fn run(
         compose: Arc::new(move |order| compose(&for_programs, &its_machine, order)),
         notifier,
         ready_when: spec.ready_when,
-        examine: Arc::new(move |snapshot| succession::examine(&program, &started_with, snapshot)),
-        program: ground.program.clone(),
+        examine: Arc::new(move |snapshot| succession::examine(&successor, &started_with, snapshot)),
+        program: program.clone(),
         inherited,
         vault: vault.clone().map(|vault| (vault, write_state)),
         lodging: lodging.clone(),
@@ -618,6 +599,20 @@ fn run(
                 }
             }
         }
+    }
+}
+
+/// Takes the keeper that holds the place of the programs, if it is a new one, and has the service manager keep the way to
+/// it.
+fn find_vault(lasting: &mut Lasting, activity: &mut Activity) {
+    if lasting.vault.is_none()
+        && let Some(vault) = lasting.lodging.take_vault()
+    {
+        if let Err(error) = engine::have_kept(vault.fd()) {
+            let error = (&error).into();
+            activity.write(sys::now().wall, &Line::KeeperFailed { error });
+        }
+        lasting.vault = Some(vault);
     }
 }
 

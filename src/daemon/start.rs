@@ -11,13 +11,14 @@ use std::sync::Arc;
 use super::fatal::{Fatal, USAGE, fail};
 use super::machine::Machine;
 use super::recovery::{self, Predecessor};
+use super::round::Ground;
 use super::succession::{self, Handover};
 use super::{check, round};
 use crate::config::options::{self, DaemonOptions};
 use crate::config::spec::Config;
 use crate::config::{self, ConfigErrors, render, search};
-use crate::domain::VERSION;
-use crate::{keeper, pidproxy, sys};
+use crate::domain::{Line, VERSION};
+use crate::{engine, keeper, pidproxy, sys};
 
 /// Runs the daemon, or whatever else `args` (with argv\[0\]) ask for.
 #[must_use]
@@ -65,13 +66,18 @@ pub fn run(args: &[String]) -> ExitCode {
 }
 
 /// Goes on where an earlier image of this process has ended.
-fn resume(argv0: &str, args: &[String], handover: Handover) -> ExitCode {
+fn resume(argv0: &str, args: &[String], mut handover: Handover) -> ExitCode {
     let machine = Machine::seen_from(handover.cwd.clone());
     let result = options::parse(args.get(1..).unwrap_or_default(), &machine)
         .map_err(Fatal::Usage)
         .and_then(|options| {
             let options = with_config_path(argv0, options, &machine)?;
-            round::resume(handover, &Arc::new(options), &Arc::new(machine))
+            let ground = Ground {
+                options: Arc::new(options),
+                machine: Arc::new(machine),
+                passed: std::mem::take(&mut handover.passed),
+            };
+            round::resume(handover, ground)
         });
     match result {
         Ok(code) => code,
@@ -107,8 +113,13 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
     if options.check {
         return Ok(checked(&path, &first));
     }
-    let predecessor = recovery::find();
-    let first = match (first, &predecessor) {
+    // Nothing of ours is open.
+    let (mut passed, complaint) = match engine::passed_sockets() {
+        Ok(passed) => (passed, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    let predecessor = recovery::find(engine::take_kept(&mut passed));
+    let mut first = match (first, &predecessor) {
         (Ok(first), _) => first,
         (
             Err(errors),
@@ -119,9 +130,17 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
         ) => recovery.goes_on_with(&errors),
         (Err(errors), _) => return Err(Fatal::Config(errors)),
     };
+    if let Some(error) = complaint {
+        first.notes.push(Line::PassedSocketsUnknown { error });
+    }
     // Differs: a relative path goes on to mean what it means now, for the machine remembers our directory. Supervisor
     // resolves it against whatever directory it has changed to when it reloads.
-    round::all(first, &Arc::new(options), &Arc::new(machine), predecessor)
+    let ground = Ground {
+        options: Arc::new(options),
+        machine: Arc::new(machine),
+        passed,
+    };
+    round::all(first, ground, predecessor)
 }
 
 fn checked(path: &str, result: &Result<Config, ConfigErrors>) -> ExitCode {

@@ -15,5 +15,5 @@ pub use bus::Publish;
 pub use chronicle::{WriteState, read_records};
 pub use inbox::{Answer, Asked, EngineGone, InboxSender};
 pub use loader::{Compose, Load};
-pub use systemd::{Notifier, PassedSocket, SocketFileName, passed_sockets};
+pub use systemd::{Notifier, PassedSocket, SocketFileName, have_kept, passed_sockets, take_kept};
 pub use upgrade::{Examine, HandedOver, Inherited, Legacy};

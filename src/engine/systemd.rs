@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -82,6 +82,29 @@ pub fn passed_sockets() -> io::Result<Vec<PassedSocket>> {
             file: None,
         })
         .collect())
+}
+
+/// What the service manager calls the one descriptor that it keeps for us.
+const KEPT: &str = "keeper";
+
+/// Has the service manager keep this descriptor in place of the one that it kept before: it passes it to the next daemon of
+/// this service, unless the service was stopped meanwhile. Without a manager, or if it keeps none, nothing happens.
+///
+/// # Errors
+/// It cannot be told.
+///
+/// # Source
+/// sd_pid_notify_with_fds(3), FDSTORE=1.
+pub fn have_kept(fd: BorrowedFd<'_>) -> io::Result<()> {
+    sd_notify::notify(&[NotifyState::FdStoreRemove, NotifyState::FdName(KEPT)])?;
+    // It is dropped by itself once whoever is behind it has ended.
+    sd_notify::notify_with_fds(&[NotifyState::FdStore, NotifyState::FdName(KEPT)], &[fd])
+}
+
+/// Takes what [`have_kept`] has kept out of what was passed.
+pub fn take_kept(passed: &mut Vec<PassedSocket>) -> Option<OwnedFd> {
+    let place = passed.iter().position(|socket| socket.name == KEPT)?;
+    Some(passed.swap_remove(place).fd)
 }
 
 /// Word left for the thread that sends.

@@ -124,12 +124,12 @@ fn complete(machine: &Machine) -> Result<u64, String> {
     })?;
     // The oldest backup has the highest number.
     let counts = machine.sh("for log in /var/log/w*.log; do
-             cat $(ls $log.* 2>/dev/null | sort -t. -k3,3 -rn) $log | awk -v log=$log '
-                 ended { print log, \"after the end\", $0; exit 1 }
+             cat $(ls $log.* 2>/dev/null | sort -t. -k3,3 -rn) $log | awk -v file=$log '
+                 ended { print file, \"after the end\", $0; exit 1 }
                  $0 == \"end\" { ended = 1; next }
-                 $0 + 0 != n || length($0) != 8 { print log, \"line\", NR, $0, \"not\", n; exit 1 }
+                 $0 + 0 != n || length($0) != 8 { print file, \"line\", NR, $0, \"not\", n; exit 1 }
                  { n++ }
-                 END { if (!ended) { print log, \"no end at\", n; exit 1 } print n }'
+                 END { if (!ended) { print file, \"no end at\", n; exit 1 } print n }'
          done")?;
     let counts: Vec<u64> = counts
         .lines()

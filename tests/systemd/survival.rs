@@ -72,7 +72,7 @@ startsecs=0
 }
 
 fn begin(machine: &Machine) -> Result<BTreeMap<String, String>, String> {
-    machine.sh("rm -f /run/stop /run/die /var/log/w*.log*")?;
+    machine.sh("rm -f /run/stop /run/die /var/log/w*.log* /var/log/supervisord.log")?;
     install(machine, "", &load()?)?;
     machine.sh("systemctl start supervisord")?;
     machine.wait_property(UNIT, "StatusText", &format!("{0}/{0} running", WRITERS + 2))?;
@@ -222,7 +222,7 @@ fn upgraded(machine: &Machine) -> Result<(), String> {
     machine.sh(&format!(
         "rm -rf /run/image; mkdir /run/image; cp {BINARIES}/supervisord /run/image"
     ))?;
-    machine.sh("rm -f /run/stop /run/die /var/log/w*.log*")?;
+    machine.sh("rm -f /run/stop /run/die /var/log/w*.log* /var/log/supervisord.log")?;
     install(machine, "", &load()?)?;
     drop_in(
         machine,

@@ -275,6 +275,8 @@ impl Engine {
     /// The next image has answered.
     pub(super) fn examined(&mut self, ticket: Ticket, result: Result<(), String>, hands: &Hands) {
         self.upgrade = match result {
+            // Everything goes to another daemon by now, whatever this one would say.
+            _ if self.lets_go => self.upgrade,
             Ok(()) => Upgrade::Waiting(sys::now().mono.plus_millis(ANSWERS_MS_MAX)),
             Err(_) => Upgrade::None,
         };
@@ -286,6 +288,12 @@ impl Engine {
     pub(super) fn further_upgrade(&mut self, hands: &Hands) -> bool {
         match self.upgrade {
             Upgrade::None | Upgrade::Examining => false,
+            // A stop that came after the restart is what counts.
+            Upgrade::Waiting(_) if self.lets_go && self.fleet.is_stopping() => {
+                self.lets_go = false;
+                self.upgrade = Upgrade::None;
+                false
+            }
             Upgrade::Waiting(until) => {
                 let is_over = until <= sys::now().mono;
                 if self.fleet.is_awaited() && !is_over {

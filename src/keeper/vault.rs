@@ -60,6 +60,12 @@ impl Vault {
         }
     }
 
+    /// It has kept everything so far, and answers.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        !self.has_failed.load(Ordering::Relaxed) && self.settle().is_none()
+    }
+
     /// Ends the keeper, when no program is left.
     pub fn end(&self) {
         // If it is dead already, so much the better.

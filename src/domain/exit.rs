@@ -44,6 +44,8 @@ impl fmt::Display for ExitStatus {
                     if *dumped { " (core dumped)" } else { "" }
                 )
             }
+            // It ended while no daemon was there, or as another's child.
+            Self::Unknown(0) => f.write_str("exit status unknown"),
             Self::Unknown(status) => write!(f, "unknown termination cause 0x{status:04x}"),
         }
     }
@@ -272,6 +274,7 @@ mod tests {
             .to_string(),
             "terminated by SIGTERM (core dumped)"
         );
+        assert_eq!(ExitStatus::Unknown(0).to_string(), "exit status unknown");
         assert_eq!(
             ExitStatus::Unknown(0x7f).to_string(),
             "unknown termination cause 0x007f"

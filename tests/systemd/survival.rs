@@ -266,20 +266,34 @@ stdout_logfile=/var/log/w00.log
 [program:quiet]
 command=/bin/sleep infinity
 startsecs=0
+[program:dies]
+command={puppet} wait /run/die exit 3
+startsecs=0
+autorestart=false
 "
     );
-    machine.sh("rm -f /run/stop /var/log/w*.log*")?;
+    machine.sh("rm -f /run/stop /run/die /var/log/w*.log* /var/log/supervisord.log")?;
     install(machine, "", &programs)?;
     drop_in(machine, "Restart=no")?;
     machine.sh("systemctl start supervisord")?;
-    machine.wait_property(UNIT, "StatusText", "2/2 running")?;
+    machine.wait_property(UNIT, "StatusText", "3/3 running")?;
     let before = pids(machine)?;
     machine.sh(&format!(
         "kill -9 $(systemctl show -p MainPID --value {UNIT})"
     ))?;
     machine.wait_property(UNIT, "ActiveState", "failed")?;
-    machine.sh("systemctl reset-failed supervisord; systemctl start supervisord")?;
-    back(machine, &before, &[])?;
+    machine.sh(&format!(
+        "touch /run/die; while test -e /proc/{}; do sleep 0.1; done
+         systemctl reset-failed supervisord; systemctl start supervisord",
+        before["dies"]
+    ))?;
+    back(machine, &before, &["dies"])?;
+    // This kernel does not tell how it ended, and nobody makes that up.
+    let log = machine.sh("cat /var/log/supervisord.log; uname -r")?;
+    expect(
+        log.contains("exited: dies (exit status unknown; not expected)"),
+        log,
+    )?;
     complete(machine, 1)?;
     machine.sh("systemctl stop supervisord").map(drop)
 }

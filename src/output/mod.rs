@@ -15,6 +15,7 @@ mod ledger;
 mod message;
 #[cfg(test)]
 mod oracle_tests;
+mod prepare;
 mod protocol;
 mod reactor;
 mod recall;

@@ -7,36 +7,28 @@
 //! impossible that an event is taken for that of a descriptor, or of a life, that came later (Supervisor#807).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::pipe2;
-
-use super::entries::Entries;
-use super::file::{self, Rules};
-use super::handover::{self, Estate};
+use super::file::{self};
+use super::handover::Estate;
 use super::intake::Intake;
 use super::journal::Journal;
 use super::ledger::Ledger;
+use super::prepare::spawn_error;
 use super::run::{
-    GENERATIONS, Role, Run, close_stdin, index, is_waiting, remove_pipes, settle_stdin, shut,
-    token, unpoll_pipe, unpoll_sink,
+    Role, Run, close_stdin, index, is_waiting, remove_pipes, settle_stdin, shut, token,
+    unpoll_pipe, unpoll_sink,
 };
 use super::sink::Sink;
-use super::stdin::Stdin;
-use super::stream::{Shared, Stream};
+use super::stream::Shared;
 use super::syslog::Syslog;
 use super::thread::Orders;
 use super::{Activity, Command, Report};
-use crate::config::spec::{LogSpec, LogTarget, ProcessKind, ProcessSpec};
-use crate::domain::{
-    Channel, Envelope, Errno, Heirloom, Life, Line, LogPaths, OutputEvents, SpawnError,
-};
+use crate::domain::{Channel, Envelope, Errno, Life, Line, LogPaths, OutputEvents};
 use crate::keeper::Vault;
 use crate::sys::place::errno;
-use crate::sys::{self, ChildEnds, Interest, Poller, Ready};
+use crate::sys::{self, Interest, Poller, Ready};
 
 /// One read takes at most this; as much as a pipe holds unless somebody grew it, so more gains nothing.
 pub(super) const READ_BYTES: usize = 64 << 10;
@@ -61,15 +53,15 @@ pub(super) struct Reactor {
     pub(super) shared: Shared,
     intake: Intake,
     pub(super) runs: Vec<Option<Run>>,
-    free: Vec<u32>,
+    pub(super) free: Vec<u32>,
     pub(super) places: BTreeMap<Life, u32>,
-    generation: u32,
+    pub(super) generation: u32,
     /// Places of lives in `draining`.
     draining: Vec<u32>,
     /// Pipes to be read again, with when.
     resting: Vec<(Instant, u64)>,
     /// Whose log was told not to rotate, so that it is said once and not at each spawn.
-    told: std::collections::BTreeSet<(u32, bool)>,
+    pub(super) told: std::collections::BTreeSet<(u32, bool)>,
     /// Tokens of the pipes of streams that wait for the journal, in the order of their turns.
     queue: VecDeque<u64>,
 }
@@ -446,110 +438,6 @@ impl Reactor {
         }
     }
 
-    /// Makes pipes and opens logs. Whatever fails, what was made before is closed on the way out.
-    fn prepare(
-        &mut self,
-        life: Life,
-        spec: &Arc<ProcessSpec>,
-        paths: &LogPaths,
-    ) -> Result<ChildEnds, Errno> {
-        if let Some(&place) = self.places.get(&life) {
-            self.discard(place);
-        }
-        let (stdin, stdin_theirs) = match spec.kind {
-            // The socket of its program takes that place; writing to it is told as the original tells it: closed.
-            ProcessKind::Fcgi(_) => (Stdin::closed(), None),
-            ProcessKind::Program | ProcessKind::Listener => {
-                let (theirs, ours) = pipe2(OFlag::O_CLOEXEC).map_err(errno)?;
-                not_blocking(&ours)?;
-                (Stdin::new(ours), Some(theirs))
-            }
-        };
-        let (stdout, stdout_theirs) = self.stream(life, spec, Channel::Stdout, paths)?;
-        let (stderr, stderr_theirs) = if spec.redirect_stderr {
-            (None, None)
-        } else {
-            let (stream, theirs) = self.stream(life, spec, Channel::Stderr, paths)?;
-            (Some(stream), Some(theirs))
-        };
-        let place = self.seat(|generation| Run {
-            life,
-            generation,
-            streams: [Some(stdout), stderr],
-            reading: false,
-            stdin,
-            stdin_polled: false,
-            draining: None,
-        });
-        // Before there is a process: what it writes is not lost whatever becomes of us.
-        self.keep(place);
-        Ok(ChildEnds {
-            stdin: stdin_theirs,
-            stdout: stdout_theirs,
-            stderr: stderr_theirs,
-            ready: None,
-        })
-    }
-
-    fn stream(
-        &mut self,
-        life: Life,
-        spec: &ProcessSpec,
-        channel: Channel,
-        paths: &LogPaths,
-    ) -> Result<(Stream, OwnedFd), Errno> {
-        let (ours, theirs) = pipe2(OFlag::O_CLOEXEC).map_err(errno)?;
-        not_blocking(&ours)?;
-        let mut lines = Vec::new();
-        let sink = rules(spec, channel, paths)
-            .map(|rules| Sink::open(spec.name.clone(), channel, rules, &mut lines));
-        if let Some(Ok(sink)) = &sink
-            && sink.cannot_rotate()
-            && self.told.insert((life.slot, channel == Channel::Stderr))
-        {
-            lines.push(sink.not_rotated());
-        }
-        self.shared.log_all(lines);
-        let stream = assembled(life, spec, channel, Some(ours), sink.transpose()?);
-        Ok((stream, theirs))
-    }
-
-    /// Keeps the ends of a life's pipes for a successor.
-    pub(super) fn keep(&mut self, place: u32) {
-        if self.shared.vault.is_none() {
-            return;
-        }
-        let Some(run) = &self.runs[place as usize] else {
-            return;
-        };
-        for channel in [Channel::Stdout, Channel::Stderr] {
-            let stream = run.streams[index(channel)].as_ref();
-            if let Some(pipe) = stream.and_then(Stream::pipe_fd) {
-                self.shared.keep(handover::pipe(run.life, channel), pipe);
-            }
-        }
-        if let Some(end) = run.stdin.fd() {
-            self.shared.keep(Heirloom::Stdin(run.life), end);
-        }
-    }
-
-    /// Gives a life its place in the table.
-    pub(super) fn seat(&mut self, run: impl FnOnce(u32) -> Run) -> u32 {
-        self.generation = (self.generation + 1) % GENERATIONS;
-        let place = match self.free.pop() {
-            Some(place) => place,
-            None => {
-                self.runs.push(None);
-                // Lives are bounded by descriptors, which are counted in 31 bits.
-                u32::try_from(self.runs.len() - 1).unwrap_or(u32::MAX)
-            }
-        };
-        let run = run(self.generation);
-        self.places.insert(run.life, place);
-        self.runs[place as usize] = Some(run);
-        place
-    }
-
     /// Takes what the pipes hold at this moment, then closes them. Not until their end: a grandchild that lives on may
     /// hold them open, or never stop writing.
     pub(super) fn drain(&mut self, place: u32) {
@@ -741,59 +629,6 @@ impl Reactor {
             self.close(place);
         }
         self.shared.activity.flush();
-    }
-}
-
-/// How the log of a stream is to be written; none: it has no file.
-pub(super) fn rules(spec: &ProcessSpec, channel: Channel, paths: &LogPaths) -> Option<Rules> {
-    let (log, path) = match channel {
-        Channel::Stdout => (&spec.stdout, &paths.stdout),
-        Channel::Stderr => (&spec.stderr, &paths.stderr),
-    };
-    path.as_ref().map(|path| Rules {
-        path: path.clone(),
-        maxbytes: log.maxbytes,
-        backups: log.backups,
-        private: log.target == LogTarget::Auto,
-    })
-}
-
-/// A stream as the configuration wants it.
-pub(super) fn assembled(
-    life: Life,
-    spec: &ProcessSpec,
-    channel: Channel,
-    pipe: Option<OwnedFd>,
-    sink: Option<Sink>,
-) -> Stream {
-    let log: &LogSpec = match channel {
-        Channel::Stdout => &spec.stdout,
-        Channel::Stderr => &spec.stderr,
-    };
-    let stream = Stream::new(life, &spec.name, channel, log, pipe, sink);
-    let stream = match log.journal {
-        Some(journal) => stream.with_journal(Entries::new(life, spec, channel, journal)),
-        None => stream,
-    };
-    match (&spec.kind, channel) {
-        (ProcessKind::Listener, Channel::Stdout) => stream.of_listener(),
-        (ProcessKind::Listener, Channel::Stderr)
-        | (ProcessKind::Program | ProcessKind::Fcgi(_), _) => stream,
-    }
-}
-
-fn not_blocking(fd: &OwnedFd) -> Result<(), Errno> {
-    fcntl(fd.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
-        .map(drop)
-        .map_err(errno)
-}
-
-fn spawn_error(spec: &ProcessSpec, error: Errno) -> SpawnError {
-    let name = spec.name.as_str().to_owned();
-    if error.0 == nix::errno::Errno::EMFILE as i32 {
-        SpawnError::TooManyFiles { name }
-    } else {
-        SpawnError::Dispatchers { name, errno: error }
     }
 }
 

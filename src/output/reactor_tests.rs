@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::super::journal::tests::StandIn;
 use super::super::testing::{TempDir, eventually};
 use super::super::{LEDGER_BYTES, Options, OutputHandle, start};
 use super::*;
 use crate::api::Ticket;
-use crate::config::spec::{FcgiSocket, JournalSpec, ProcessKind};
+use crate::config::spec::{FcgiSocket, JournalSpec, ProcessKind, ProcessSpec};
 use crate::config::testing::program;
 use crate::domain::{Bytes, Level};
 use crate::sys::SharedBuffer;

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::handover::{self, Adoption, Estate, Remains};
+use super::prepare::{assembled, rules};
 use super::protocol::Protocol;
-use super::reactor::{Reactor, assembled, rules};
+use super::reactor::Reactor;
 use super::run::{Run, index, remove_pipes, settle_stdin, unpoll_sink};
 use super::sink::Sink;
 use super::stdin::Stdin;

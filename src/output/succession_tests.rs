@@ -1,6 +1,9 @@
 //! Lives that go from one reactor to the next, in whatever they stood in the midst of.
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
 use super::*;
+use crate::config::spec::ProcessSpec;
 use crate::domain::{Envelope, Event, EventKind, GroupName, Said, Verdict};
 use crate::output::{Adoption, Estate, Remains};
 

@@ -48,6 +48,12 @@ impl Fleet {
         changed
     }
 
+    /// Nobody writes down what has changed.
+    pub fn forget_changes(&mut self) {
+        self.changed.clear();
+        self.regrouped = false;
+    }
+
     /// Groups have come or gone since the last call: records alone do not tell what there is.
     pub fn take_regrouped(&mut self) -> bool {
         std::mem::take(&mut self.regrouped)

@@ -113,6 +113,11 @@ impl Process {
         Self::signal(life, signal, scope, moment);
     }
 
+    /// Sends the stop signal once more, since nobody knows whether it went out.
+    pub(super) fn stop_again(&self, life: Life, moment: &mut Moment<'_>) {
+        Self::signal(life, self.spec.stopsignal, self.stop_scope(), moment);
+    }
+
     /// How far its stop signal reaches.
     pub(super) fn stop_scope(&self) -> SignalScope {
         scope(self.spec.stopasgroup)

@@ -160,6 +160,10 @@ impl Fleet {
                         rite: Rite::Draining,
                         ..
                     } => moment.out.push(Action::Drain(life)),
+                    Stage::Stopping { sent: false, .. } => {
+                        adopted += 1;
+                        process.stop_again(life, moment);
+                    }
                     _ => adopted += 1,
                 }
             });

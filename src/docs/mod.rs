@@ -34,6 +34,8 @@ pub mod adr {
     pub mod adr_0015_programs_tell_of_themselves {}
     #[doc = include_str!("adr/0016-cgroups.md")]
     pub mod adr_0016_cgroups {}
+    #[doc = include_str!("adr/0017-succession.md")]
+    pub mod adr_0017_succession {}
 }
 
 #[doc = include_str!("security.md")]

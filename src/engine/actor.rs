@@ -309,15 +309,24 @@ impl Engine {
         let mut actions = Actions::new();
         while let Some(input) = next {
             self.fleet.handle(sys::now(), input, &mut actions);
+            // Before anything is done of it: a successor may find that something was not done, never that nobody knew of it.
+            self.write_down(hands);
             for action in actions.drain(..) {
                 self.perform(action, hands);
             }
             next = self.caused.pop_front();
         }
-        if let Some(chronicle) = &mut self.chronicle
-            && let Some(line) = chronicle.write(&mut self.fleet)
-        {
-            self.log(line, hands);
+    }
+
+    fn write_down(&mut self, hands: &Hands) {
+        match &mut self.chronicle {
+            Some(chronicle) => {
+                if let Some(line) = chronicle.write(&mut self.fleet) {
+                    self.log(line, hands);
+                }
+            }
+            // Nobody will ask.
+            None => self.fleet.forget_changes(),
         }
     }
 

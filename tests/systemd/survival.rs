@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::machine::{BINARIES, Machine, trial};
+use crate::machine::{BINARIES, Machine, trial, virtual_trial};
 use crate::service::{UNIT, ctl, drop_in, expect, install};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, wait_for};
@@ -16,12 +16,19 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("of_a_daemon_that_is_killed", killed),
         ("of_a_daemon_that_is_restarted", restarted),
         ("of_a_daemon_that_stands_still", frozen),
-        ("of_a_daemon_that_was_given_up_on", given_up_on),
+        ("of_an_upgrade_to_another_binary", upgraded),
         ("ends_with_the_service", stopped),
     ];
-    list.iter()
+    let mut trials: Vec<Trial> = list
+        .iter()
         .map(|&(name, test)| trial(format!("survival::{name}"), test))
-        .collect()
+        .collect();
+    // A daemon whose manager has forgotten everything finds the keeper by pidfd_getfd, which containers may not call.
+    trials.push(virtual_trial(
+        "survival::of_a_daemon_that_was_given_up_on",
+        given_up_on,
+    ));
+    trials
 }
 
 const SCOPE: &str = "supervisord-programs.scope";
@@ -65,7 +72,7 @@ startsecs=0
 }
 
 fn begin(machine: &Machine) -> Result<BTreeMap<String, String>, String> {
-    machine.sh("rm -f /run/stop /run/die /var/log/w*.log*")?;
+    machine.sh("rm -f /run/stop /run/die /var/log/w*.log* /var/log/supervisord.log")?;
     install(machine, "", &load()?)?;
     machine.sh("systemctl start supervisord")?;
     machine.wait_property(UNIT, "StatusText", &format!("{0}/{0} running", WRITERS + 2))?;
@@ -111,7 +118,7 @@ fn back(
 }
 
 /// Ends the writers, and looks whether all of their lines are there once.
-fn complete(machine: &Machine) -> Result<u64, String> {
+fn complete(machine: &Machine, writers: usize) -> Result<u64, String> {
     machine.sh("touch /run/stop")?;
     wait_for("the writers' end", LIMIT, || {
         ctl(machine, "status").is_ok_and(|status| {
@@ -119,7 +126,7 @@ fn complete(machine: &Machine) -> Result<u64, String> {
                 .lines()
                 .filter(|line| line.contains("EXITED"))
                 .count()
-                >= WRITERS
+                >= writers
         })
     })?;
     // The oldest backup has the highest number.
@@ -135,7 +142,7 @@ fn complete(machine: &Machine) -> Result<u64, String> {
         .lines()
         .filter_map(|line| line.parse().ok())
         .collect();
-    expect(counts.len() == WRITERS, format!("{counts:?}"))?;
+    expect(counts.len() == writers, format!("{counts:?}"))?;
     Ok(counts.iter().sum())
 }
 
@@ -151,7 +158,7 @@ fn killed(machine: &Machine) -> Result<(), String> {
         println!("killed, round {round}: back after {} ms", took.as_millis());
         machine.wait_property(UNIT, "NRestarts", &round.to_string())?;
     }
-    let lines = complete(machine)?;
+    let lines = complete(machine, WRITERS)?;
     println!("{lines} lines, each once");
     let log = machine.sh("cat /var/log/supervisord.log")?;
     for wanted in [
@@ -182,7 +189,7 @@ fn restarted(machine: &Machine) -> Result<(), String> {
             && machine.property(UNIT, "NRestarts")? == "0",
         machine.story(UNIT),
     )?;
-    let lines = complete(machine)?;
+    let lines = complete(machine, WRITERS)?;
     println!("{lines} lines, each once");
     let log = machine.sh("cat /var/log/supervisord.log")?;
     expect(
@@ -205,22 +212,75 @@ fn frozen(machine: &Machine) -> Result<(), String> {
     ))?;
     machine.wait_property(UNIT, "NRestarts", "1")?;
     back(machine, &before, &[])?;
-    let lines = complete(machine)?;
+    let lines = complete(machine, WRITERS)?;
+    println!("{lines} lines, each once");
+    machine.sh("systemctl stop supervisord").map(drop)
+}
+
+/// The binary is replaced under the running daemon, as a package does it.
+fn upgraded(machine: &Machine) -> Result<(), String> {
+    machine.sh(&format!(
+        "rm -rf /run/image; mkdir /run/image; cp {BINARIES}/supervisord /run/image"
+    ))?;
+    machine.sh("rm -f /run/stop /run/die /var/log/w*.log* /var/log/supervisord.log")?;
+    install(machine, "", &load()?)?;
+    drop_in(
+        machine,
+        "ExecStart=\nExecStart=/run/image/supervisord -n -c /etc/supervisor/supervisord.conf",
+    )?;
+    machine.sh("systemctl start supervisord")?;
+    machine.wait_property(UNIT, "StatusText", &format!("{0}/{0} running", WRITERS + 2))?;
+    let (before, daemon) = (pids(machine)?, machine.property(UNIT, "MainPID")?);
+    for round in 1..=3 {
+        machine.sh("cd /run/image; cp supervisord new; echo another >> new; mv new supervisord")?;
+        let said = ctl(machine, "upgrade")?;
+        expect(said.starts_with("Upgraded supervisord"), said)?;
+        let took = back(machine, &before, &[])?;
+        println!(
+            "upgraded, round {round}: back after {} ms",
+            took.as_millis()
+        );
+    }
+    let now = machine.property(UNIT, "MainPID")?;
+    let runs = machine.sh(&format!(
+        "readlink /proc/{now}/exe; cmp /proc/{now}/exe /run/image/supervisord"
+    ))?;
+    expect(
+        now == daemon && runs.trim() == "/run/image/supervisord",
+        format!("{daemon} {now} {runs}"),
+    )?;
+    let lines = complete(machine, WRITERS)?;
     println!("{lines} lines, each once");
     machine.sh("systemctl stop supervisord").map(drop)
 }
 
 /// A service that failed for good has no descriptors left with its manager; programs live on all the same.
 fn given_up_on(machine: &Machine) -> Result<(), String> {
-    let before = begin(machine)?;
+    let puppet = puppet()?;
+    let programs = format!(
+        "[program:slow]
+command={puppet} tell /run/stop 100000
+startsecs=0
+autorestart=false
+stdout_logfile=/var/log/w00.log
+[program:quiet]
+command=/bin/sleep infinity
+startsecs=0
+"
+    );
+    machine.sh("rm -f /run/stop /var/log/w*.log*")?;
+    install(machine, "", &programs)?;
     drop_in(machine, "Restart=no")?;
+    machine.sh("systemctl start supervisord")?;
+    machine.wait_property(UNIT, "StatusText", "2/2 running")?;
+    let before = pids(machine)?;
     machine.sh(&format!(
         "kill -9 $(systemctl show -p MainPID --value {UNIT})"
     ))?;
     machine.wait_property(UNIT, "ActiveState", "failed")?;
     machine.sh("systemctl reset-failed supervisord; systemctl start supervisord")?;
     back(machine, &before, &[])?;
-    complete(machine)?;
+    complete(machine, 1)?;
     machine.sh("systemctl stop supervisord").map(drop)
 }
 

@@ -92,6 +92,26 @@ fn every_stage_is_taken_up_where_it_stood() {
                 bench.ask(2, stop("cat", false));
                 bench
             },
+            // Nobody knows whether the signal went out, so it goes out again.
+            vec!["adopt 0.1 7", "signal 0.1 SIGTERM Process"],
+            "STOPPING",
+        ),
+        (
+            "stopping, and told so",
+            || {
+                let mut bench = Bench::up(|_| {});
+                bench.ask(2, stop("cat", false));
+                let (life, signal, result) = (CAT, Signal::TERM, Ok(()));
+                bench.give(
+                    2,
+                    Input::Signalled {
+                        life,
+                        signal,
+                        result,
+                    },
+                );
+                bench
+            },
             vec!["adopt 0.1 7"],
             "STOPPING",
         ),
@@ -234,7 +254,13 @@ fn a_stop_of_everything_goes_on() {
         assert_eq!(why, Err("everything is being stopped"));
         if crosses {
             let lines = bench.give(2, Input::Resumed(Successor::Image));
-            assert_eq!(lines[1..3], ["adopt 0.1 7", "adopt 1.2 8"]);
+            let expected = [
+                "adopt 0.1 7",
+                "signal 0.1 SIGTERM Process",
+                "adopt 1.2 8",
+                "signal 1.2 SIGTERM Process",
+            ];
+            assert_eq!(lines[1..5], expected);
         }
         let mut end = |slot, incarnation| {
             let life = Life { slot, incarnation };

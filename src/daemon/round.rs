@@ -66,7 +66,7 @@ pub(super) struct Ground {
 /// With what a round begins.
 enum Begin {
     /// With nothing that runs, or with what a daemon that is no more has left.
-    Anew(Arc<Config>, Option<Predecessor>),
+    Anew(Arc<Config>, Option<Box<Predecessor>>),
     /// Where another image (`is_new`), or the round before, has ended.
     Succeeding {
         handover: Box<Handover>,
@@ -106,6 +106,7 @@ pub(super) fn all(
     predecessor: Option<Predecessor>,
 ) -> Result<ExitCode, Fatal> {
     settle_in()?;
+    let predecessor = predecessor.map(Box::new);
     rounds(Begin::Anew(Arc::new(first), predecessor), ground)
 }
 
@@ -179,6 +180,7 @@ fn one(
 ) -> Result<End, Fatal> {
     match begin {
         Begin::Anew(config, predecessor) => {
+            let predecessor = predecessor.map(|boxed| *boxed);
             let opened = open_anew(&config, ground, lasting.take(), predecessor)?;
             run(&config, ground, program, opened, lasting)
         }

@@ -205,7 +205,7 @@ pub(super) fn read_state(state: &impl AsFd) -> Result<(Arc<Config>, Snapshot), S
     }
 }
 
-/// Reads what [`write`] has written, with the descriptors that were kept beside it.
+/// Reads what [`write()`] has written, with the descriptors that were kept beside it.
 pub(super) fn read(state: &impl AsFd, descriptors: Descriptors) -> Result<Handover, String> {
     let bytes = sys::read_sealed(state, STATE_BYTES_MAX)
         .map_err(|error| format!("cannot read what the last daemon left: {error}"))?;

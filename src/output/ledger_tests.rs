@@ -54,17 +54,19 @@ fn command(step: &str, pipe: &io::PipeReader, memory: &SharedBuffer, log: &Path)
         log.display()
     );
     command
-        .args(["--exact", "output::ledger::tests::puppet", "--ignored"])
+        .args(["--exact", "output::ledger::tests::puppet"])
         .env(ORDER, order)
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     command
 }
 
+/// The part of a process that other tests start and kill; without an order there is nothing to do.
 #[test]
-#[ignore = "a process that other tests start and kill"]
 fn puppet() {
-    let order = std::env::var(ORDER).expect("started by another test");
+    let Ok(order) = std::env::var(ORDER) else {
+        return;
+    };
     let words: Vec<&str> = order.splitn(5, ' ').collect();
     let [step, pid, pipe, memory, log] = words.try_into().expect("an order");
     let open = |number: &str, write: bool| -> OwnedFd {

@@ -42,6 +42,24 @@ pub(crate) fn trial(
     name: impl Into<String>,
     test: impl FnOnce(&Machine) -> Result<(), String> + Send + 'static,
 ) -> Trial {
+    let test = |machine: &Machine| test(machine).map(|()| Outcome::Passed);
+    on(&MACHINE, || boot(false), name, test)
+}
+
+/// The same where the machine may lack `what`; the script `probe` fails then, and the trial is skipped by that name.
+pub(crate) fn trial_with(
+    what: &'static str,
+    probe: &'static str,
+    name: impl Into<String>,
+    test: impl FnOnce(&Machine) -> Result<(), String> + Send + 'static,
+) -> Trial {
+    let test = move |machine: &Machine| {
+        if machine.run(&["/bin/sh", "-c", probe])?.code == 0 {
+            test(machine).map(|()| Outcome::Passed)
+        } else {
+            Ok(Outcome::Skipped(format!("the machine has no {what}")))
+        }
+    };
     on(&MACHINE, || boot(false), name, test)
 }
 
@@ -50,6 +68,7 @@ pub(crate) fn virtual_trial(
     name: impl Into<String>,
     test: impl FnOnce(&Machine) -> Result<(), String> + Send + 'static,
 ) -> Trial {
+    let test = |machine: &Machine| test(machine).map(|()| Outcome::Passed);
     on(&VIRTUAL, || boot(true), name, test)
 }
 
@@ -57,13 +76,13 @@ fn on(
     machine: &'static OnceLock<Booted>,
     boot: fn() -> Booted,
     name: impl Into<String>,
-    test: impl FnOnce(&Machine) -> Result<(), String> + Send + 'static,
+    test: impl FnOnce(&Machine) -> Result<Outcome, String> + Send + 'static,
 ) -> Trial {
     Trial::new(name, move || match machine.get_or_init(boot) {
         Ok(machine) => {
             let machine: MutexGuard<'_, Machine> =
                 machine.lock().unwrap_or_else(PoisonError::into_inner);
-            test(&machine).map(|()| Outcome::Passed)
+            test(&machine)
         }
         Err(Ok(why)) => Ok(Outcome::Skipped(why.clone())),
         Err(Err(error)) => Err(error.clone()),

@@ -67,7 +67,7 @@ const MONTHS: [&str; 12] = [
 /// What `help` says of the actions that Supervisor does not have.
 const OUR_ACTIONS: &str = "\nsupervisord commands (type help <topic>):\n\
                            =========================================\n\
-                           scale  serialrestart\n\n";
+                           scale  serialrestart  upgrade\n\n";
 
 /// Any text: output, files, faults.
 pub(crate) fn text(text: &str) -> String {

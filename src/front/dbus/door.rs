@@ -30,6 +30,15 @@ const WAIT_FOR_NAME: u32 = 0;
 /// Its answer when somebody else has the name.
 const IN_QUEUE: u32 = 2;
 
+/// Why we are not on a bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Away {
+    /// There is none.
+    None(String),
+    /// It does not want us, or does not answer.
+    Barred(String),
+}
+
 /// What the front gives to its D-Bus side.
 pub(in crate::front) struct Door {
     pub(in crate::front) choice: BusChoice,
@@ -48,7 +57,7 @@ pub(in crate::front) async fn keep(door: Arc<Door>) {
     let mut stop = door.stop.clone();
     let mut pause = PAUSE_MIN;
     // What was said last of why there is no bus: once is enough.
-    let mut said: Option<String> = None;
+    let mut said: Option<Away> = None;
     loop {
         let joined = tokio::select! {
             joined = join(&door, whose) => joined,
@@ -77,16 +86,10 @@ pub(in crate::front) async fn keep(door: Arc<Door>) {
                 let bus = whose.word().to_owned();
                 (door.log)(Line::BusLost { bus });
             }
-            Err(error) => {
-                if said.as_ref() != Some(&error) {
-                    let bus = whose.word().to_owned();
-                    let said_now = error.clone();
-                    (door.log)(if asked_for {
-                        Line::BusRefused { bus, error }
-                    } else {
-                        Line::BusAbsent { bus, error }
-                    });
-                    said = Some(said_now);
+            Err(away) => {
+                if said.as_ref() != Some(&away) {
+                    (door.log)(complaint(whose, asked_for, away.clone()));
+                    said = Some(away);
                 }
             }
         }
@@ -95,6 +98,16 @@ pub(in crate::front) async fn keep(door: Arc<Door>) {
             _ = stop.wait_for(|stop| *stop) => return,
         }
         pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// A bus that nobody asked for by its name is not missed where there is none: most containers have none.
+fn complaint(whose: Whose, asked_for: bool, away: Away) -> Line {
+    let bus = whose.word().to_owned();
+    match away {
+        Away::None(error) | Away::Barred(error) if asked_for => Line::BusRefused { bus, error },
+        Away::None(error) => Line::BusAbsent { bus, error },
+        Away::Barred(error) => Line::BusBarred { bus, error },
     }
 }
 
@@ -110,7 +123,7 @@ fn wanted(choice: BusChoice) -> Option<(Whose, bool)> {
 }
 
 /// Connects and asks for the name.
-async fn join(door: &Arc<Door>, whose: Whose) -> Result<(Arc<Bus>, MessageStream), String> {
+async fn join(door: &Arc<Door>, whose: Whose) -> Result<(Arc<Bus>, MessageStream), Away> {
     let builder = match whose {
         Whose::System => Builder::system(),
         Whose::Session => {
@@ -118,17 +131,20 @@ async fn join(door: &Arc<Door>, whose: Whose) -> Result<(Arc<Bus>, MessageStream
             let beside = std::env::var_os("XDG_RUNTIME_DIR")
                 .map(|directory| PathBuf::from(directory).join("bus"));
             if !has_address && !beside.is_some_and(|path| path.exists()) {
-                return Err(
+                return Err(Away::None(
                     "neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR leads to one".to_owned(),
-                );
+                ));
             }
             Builder::session()
         }
     };
     let connection: Connection = timeout(BUS_WITHIN, builder.build())
         .await
-        .map_err(|_| "it does not answer".to_owned())?
-        .map_err(|error| error.to_string())?;
+        .map_err(|_| Away::Barred("it does not answer".to_owned()))?
+        .map_err(|error| match &error {
+            zbus::Error::Connection(..) => Away::None(error.to_string()),
+            _ => Away::Barred(error.to_string()),
+        })?;
     // Before the name is ours, so that no message is missed.
     let messages = MessageStream::from(&connection);
     let bus = Arc::new(Bus::new(connection, whose, door.clone()));
@@ -141,8 +157,8 @@ async fn join(door: &Arc<Door>, whose: Whose) -> Result<(Arc<Bus>, MessageStream
     );
     let reply = timeout(BUS_WITHIN, asked)
         .await
-        .map_err(|_| "it does not answer".to_owned())?
-        .map_err(|error| error.to_string())?;
+        .map_err(|_| Away::Barred("it does not answer".to_owned()))?
+        .map_err(|error| Away::Barred(error.to_string()))?;
     if reply.body().deserialize::<u32>() == Ok(IN_QUEUE) {
         (door.log)(Line::BusNameTaken {
             bus: whose.word().to_owned(),

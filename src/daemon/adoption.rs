@@ -171,3 +171,161 @@ impl Adoption {
         (fleet, inherited, sockets)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+    use crate::config::{self, options};
+    use crate::daemon::machine::Machine;
+    use crate::spawn::SharedSocket;
+
+    const PROGRAMS: &str = "[supervisord]\n[program:idle]\ncommand=/bin/cat\n\
+        [program:cat]\ncommand=/bin/cat\nnumprocs=3\nprocess_name=%(process_num)d\nautostart=false\n\
+        [fcgi-program:web]\ncommand=/bin/cat\nsocket=tcp://127.0.0.1:7701\n";
+
+    fn configured(name: &str) -> Arc<Config> {
+        let path = std::env::temp_dir().join(format!("adoption-{name}-{}", std::process::id()));
+        std::fs::write(&path, PROGRAMS).expect("written");
+        let machine = Machine::new().expect("a directory");
+        let path = path.display().to_string();
+        let options = options::parse(&["-c".to_owned(), path.clone()], &machine);
+        let config = config::load(&path, &options.expect("right"), &machine);
+        std::fs::remove_file(&path).expect("there");
+        Arc::new(config.map_err(|errors| errors.first).expect("right"))
+    }
+
+    fn cat() -> (Child, i32) {
+        let mut command = Command::new("/bin/cat");
+        let child = command.stdin(Stdio::piped()).spawn().expect("spawned");
+        let pid = i32::try_from(child.id()).expect("small");
+        (child, pid)
+    }
+
+    fn end(mut child: Child) {
+        drop(child.stdin.take());
+        child.wait().expect("ended");
+    }
+
+    fn null() -> OwnedFd {
+        std::fs::File::open("/dev/null").expect("there").into()
+    }
+
+    fn running(list: &[(&str, &[i32])]) -> BTreeMap<String, Vec<i32>> {
+        list.iter()
+            .map(|&(name, pids)| (name.to_owned(), pids.to_vec()))
+            .collect()
+    }
+
+    #[test]
+    fn a_kept_pidfd_tells_which_life_it_is_and_the_cgroup_tells_the_rest() {
+        let config = configured("lives");
+        let ((first, first_pid), (second, second_pid), (past, past_pid)) = (cat(), cat(), cat());
+        let own = |pid: i32| sys::open_pidfd(pid).expect("it lives");
+        let mut remnants = Remnants::default();
+        let kept = &mut remnants.descriptors;
+        kept.insert("p7".to_owned(), own(first_pid));
+        // A life before, whose process is gone, and things of one that nobody knows.
+        kept.insert("p6".to_owned(), own(past_pid));
+        kept.insert("e12".to_owned(), null());
+        kept.insert("o7".to_owned(), null());
+        kept.insert("n7".to_owned(), null());
+        kept.insert("state".to_owned(), null());
+        end(past);
+        let running = running(&[
+            ("cat:0", &[second_pid, first_pid]),
+            ("cat:1", &[second_pid]),
+            // It ends while it is looked at.
+            ("cat:2", &[past_pid]),
+            // The configuration does not know it.
+            ("gone:gone", &[second_pid]),
+        ]);
+        let find_process = |name: &str| (name == "cat:1").then(|| (second_pid, own(second_pid)));
+        let adoption = find(&config, remnants, &running, &find_process);
+        let slot = |process: &str| {
+            let mut slots = Fleet::slots(&config);
+            slots.find(|(_, spec)| spec.name.as_str() == process)
+        };
+        let life = |process: &str, incarnation| Life {
+            slot: slot(process).expect("configured").0,
+            incarnation,
+        };
+        let expected = [
+            Found {
+                life: life("0", 7),
+                pid: first_pid,
+                has_pipes: true,
+                is_heard: true,
+            },
+            Found {
+                life: life("1", 13),
+                pid: second_pid,
+                has_pipes: false,
+                is_heard: false,
+            },
+        ];
+        assert_eq!(adoption.found, expected);
+        assert_eq!(adoption.lives, 13);
+        let pidfd = &adoption.descriptors()["p13"];
+        assert_eq!(sys::pid_of(pidfd), Some(second_pid));
+        // Whatever else is in the scope is nobody's.
+        let cgroups: Vec<String> = adoption.cgroups().into_iter().collect();
+        assert_eq!(cgroups, ["cat:0", "cat:1"]);
+        let idle = adoption.idle_groups();
+        let mut idle: Vec<&str> = idle.iter().map(|group| group.name.as_str()).collect();
+        idle.sort_unstable();
+        assert_eq!(idle, ["idle", "web"]);
+        end(first);
+        end(second);
+    }
+
+    #[test]
+    fn a_socket_is_its_programs_again_and_one_of_nobody_is_nobodys() {
+        let config = configured("sockets");
+        let (child, pid) = cat();
+        let (slot, spec) = Fleet::slots(&config)
+            .find(|(_, spec)| spec.name.as_str() == "web")
+            .expect("configured");
+        let described = |program: &str, place: usize| -> SharedSocket {
+            let url = "tcp://127.0.0.1:7701";
+            let key = serde_json::json!({"group": "web", "program": program, "url": url});
+            let whole = serde_json::json!({"key": key, "place": place, "lives": []});
+            serde_json::from_value(whole).expect("a description")
+        };
+        assert!(described("web", 0).is_of(spec) && !described("other", 0).is_of(spec));
+        let mut remnants = Remnants::default();
+        let kept = &mut remnants.descriptors;
+        kept.insert("p4".to_owned(), sys::open_pidfd(pid).expect("it lives"));
+        kept.insert("f0".to_owned(), null());
+        kept.insert("f2".to_owned(), null());
+        remnants.sockets = vec![
+            described("other", 0),
+            described("web", 2),
+            described("web", 5),
+        ];
+        let running = running(&[("web:web", &[pid])]);
+        let adoption = find(&config, remnants, &running, &|_| None);
+        let identity = Identity {
+            pid: 1,
+            daemon_log: None,
+            seed: 1,
+            event_serial: 0,
+        };
+        let (_, _, sockets) = adoption.begin(identity);
+        let holders: Vec<(usize, Vec<Life>)> = sockets
+            .iter()
+            .map(|(shared, socket)| {
+                assert!(socket.as_fd().try_clone_to_owned().is_ok());
+                (shared.place, shared.lives.clone())
+            })
+            .collect();
+        let life = Life {
+            slot,
+            incarnation: 4,
+        };
+        assert_eq!(holders, [(0, Vec::new()), (2, vec![life])]);
+        end(child);
+    }
+}

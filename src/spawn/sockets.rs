@@ -506,6 +506,37 @@ mod tests {
     }
 
     #[test]
+    fn cfg_59_a_successor_goes_on_with_what_somebody_has() {
+        let scratch = Scratch::new("resumed");
+        let (used, idle) = (scratch.url("used"), scratch.url("idle"));
+        let mut bench = Bench::default();
+        bench.hold(1, "g", &used).expect("made");
+        bench.hold(2, "h", &idle).expect("made");
+        bench.hold(3, "g", &used).expect("shared");
+        let mut inherited = std::mem::take(&mut bench.sockets).hand_over();
+        let places: HashSet<usize> = inherited.iter().map(|(shared, _)| shared.place).collect();
+        assert_eq!(places, HashSet::from([0, 1]));
+        for (shared, _) in &mut inherited {
+            // It ended meanwhile.
+            shared.lives.retain(|&held| held != life(2));
+        }
+        bench.lines.clear();
+        let lines = &mut bench.lines;
+        let mut log = |line: Line| lines.push(line.to_string());
+        bench.sockets = Sockets::resumed(inherited, None, &mut log);
+        assert_eq!(bench.lines, [format!("Closing socket {idle}")]);
+        UnixStream::connect(scratch.0.join("idle")).expect_err("closed");
+        // Another gets a place that is free, and those who had the first still do.
+        bench.hold(4, "i", &scratch.url("new")).expect("made");
+        bench.release(1);
+        UnixStream::connect(scratch.0.join("used")).expect("one has it");
+        let places = bench.sockets.open.values().map(|open| open.place);
+        assert_eq!(places.collect::<HashSet<_>>(), HashSet::from([0, 1]));
+        bench.release(3);
+        UnixStream::connect(scratch.0.join("used")).expect_err("nobody has it");
+    }
+
+    #[test]
     fn cfg_59_a_process_is_lent_what_it_holds() {
         let scratch = Scratch::new("lend");
         let url = scratch.url("s");

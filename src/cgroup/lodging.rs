@@ -1,12 +1,13 @@
 //! Whether programs have cgroups, found out once: at the start of the daemon, or when the first program asks for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use super::hold;
 use super::home::{Home, Manager};
 use super::scope::Scope;
 use super::seat::{self, Seat};
@@ -46,11 +47,48 @@ pub fn process_left_behind(name: &str) -> Option<(i32, OwnedFd)> {
         .open(&scope.path)
         .and_then(|found| found.open(name))
         .ok()?;
-    let pid = cgroup.pids().ok()?.into_iter().min()?;
+    let pid = oldest(cgroup.all_pids())?;
     let pidfd = sys::open_pidfd(pid).ok()?;
     // The number may have become another's before it was opened, but not since.
-    let is_there = cgroup.pids().is_ok_and(|pids| pids.contains(&pid));
-    is_there.then_some((pid, pidfd))
+    cgroup.all_pids().contains(&pid).then_some((pid, pidfd))
+}
+
+/// The processes in each cgroup of a program that a daemon that was here before has left, where there are any.
+#[must_use]
+pub fn processes_left_behind() -> BTreeMap<String, Vec<i32>> {
+    let Some((top, scope)) = left_behind() else {
+        return BTreeMap::new();
+    };
+    let Ok(found) = top.open(&scope.path) else {
+        return BTreeMap::new();
+    };
+    let names = found.names().unwrap_or_default().into_iter();
+    let names = names.filter(|name| name != hold::DIRECTORY);
+    let with_pids = names.filter_map(|name| {
+        let pids = found.open(&name).ok()?.all_pids();
+        (!pids.is_empty()).then_some((name, pids))
+    });
+    with_pids.collect()
+}
+
+/// The process that was made first. Numbers begin anew when all were used, so they say little; they decide where the clock
+/// of the kernel, which has hundredths of a second, does not.
+fn oldest(pids: Vec<i32>) -> Option<i32> {
+    let begun = |pid: i32| {
+        let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+        Some((begun_at(&stat)?, pid))
+    };
+    pids.into_iter().filter_map(begun).min().map(|(_, pid)| pid)
+}
+
+/// When a process was made, by the text that the kernel has of it.
+///
+/// # Source
+/// proc_pid_stat(5): the 22nd field; the second, a name in parentheses, may hold anything.
+fn begun_at(stat: &[u8]) -> Option<u64> {
+    let end = stat.iter().rposition(|&byte| byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
+    rest.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 /// The way to the cgroups of programs. Clones are the same; it lasts from round to round of the daemon. It is used by one
@@ -251,6 +289,40 @@ fn look(state: &mut State, all: &[&Resources], is_held: bool, log: &mut dyn FnMu
         Err(why) => {
             state.in_vain = in_need;
             log(without(why, &keys));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_is_the_one_that_was_made_first() {
+        let own = i32::try_from(std::process::id()).expect("small");
+        let mut child = std::process::Command::new("/bin/cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("spawned");
+        let young = i32::try_from(child.id()).expect("small");
+        assert_eq!(oldest(vec![young, own]), Some(own));
+        assert_eq!(oldest(vec![own, young]), Some(own));
+        drop(child.stdin.take());
+        child.wait().expect("ended");
+        // Who is gone was made by nobody any more.
+        assert_eq!(oldest(vec![young]), None);
+        assert_eq!(oldest(Vec::new()), None);
+    }
+
+    #[test]
+    fn a_process_can_be_called_anything() {
+        let fields = "S 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
+        for name in ["cat", "a) S 1", "", "\u{fc}) ("] {
+            let stat = format!("7 ({name}) {fields}");
+            assert_eq!(begun_at(stat.as_bytes()), Some(4242), "{name}");
+        }
+        for stat in ["", "7", "7 (cat)", "7 (cat) S 1 2"] {
+            assert_eq!(begun_at(stat.as_bytes()), None, "{stat}");
         }
     }
 }

@@ -7,7 +7,8 @@ use super::Fleet;
 use super::listener::Hearing;
 use super::process::Run;
 use super::snapshot::Snapshot;
-use crate::domain::{GroupName, Life, ProcessName};
+use crate::config::spec::ProcessSpec;
+use crate::domain::{GroupName, Life};
 
 /// Numbers that successors must not use again. Events of a listener that nobody wrote down count too, hence the jump.
 const EVENTS_BETWEEN_RECORDS_MAX: u64 = 1 << 20;
@@ -89,9 +90,9 @@ impl Snapshot {
             .collect()
     }
 
-    /// The process of a life.
+    /// The configuration of the process of a life.
     #[must_use]
-    pub fn whose(&self, life: Life) -> Option<(&GroupName, &ProcessName)> {
+    pub fn whose(&self, life: Life) -> Option<&ProcessSpec> {
         let read = |name: &GroupName| {
             let groups = self.last_read.groups.iter();
             groups.into_iter().find(|group| group.name == *name)
@@ -102,8 +103,7 @@ impl Snapshot {
                 .iter()
                 .position(|process| process.run.stage.life() == Some(life))?;
             let spec = group.spec.as_ref().or_else(|| read(&group.name))?;
-            let process = spec.processes.get(place)?;
-            Some((&process.group, &process.name))
+            spec.processes.get(place).map(|process| &**process)
         })
     }
 

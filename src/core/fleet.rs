@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::auto::Names;
+use super::found::Found;
 use super::group::{Groups, Seats};
 use super::pool::Pool;
 use super::process::{Moment, Process};
@@ -45,6 +46,8 @@ pub struct Fleet {
     pub(super) next_config: Option<Arc<Config>>,
     pub(super) mood: SupervisorState,
     pub(super) began: bool,
+    /// What runs already when it begins; empty after that.
+    pub(super) found: Vec<Found>,
     /// Nothing is left to do.
     pub(super) finished: bool,
     /// Images of the daemon before this one that it was handed over from, one to the next.
@@ -103,6 +106,7 @@ impl Fleet {
             next_config: None,
             mood: SupervisorState::Running,
             began: false,
+            found: Vec::new(),
             finished: false,
             generation: 0,
             is_upgrading: false,

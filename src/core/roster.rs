@@ -30,6 +30,7 @@ impl Fleet {
             None,
             EventKind::SupervisorState(SupervisorState::Running),
         );
+        self.take_in_found(now, out);
         for group in &config.groups {
             self.autostart(&group.name, now, out);
         }

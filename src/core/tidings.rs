@@ -52,6 +52,13 @@ impl Tidings {
         })
     }
 
+    /// Those of a life that is RUNNING, of which nobody knows what it has told so far.
+    pub(super) fn of_running(watchdog: Seconds, now: Tick) -> Box<Self> {
+        let mut tidings = Self::new(watchdog);
+        tidings.wind(now);
+        tidings
+    }
+
     /// In a few words.
     fn text(&self) -> String {
         let word = match self.announced {

@@ -1,5 +1,6 @@
 //! `supervisord` from its arguments to its exit status: the order of starting and stopping, as a list.
 
+mod adoption;
 pub mod check;
 mod fatal;
 pub mod machine;

@@ -26,8 +26,28 @@ const LEDGERS: usize = 2;
 /// The keeper of a daemon that is no more, and what was in there.
 pub(super) struct Predecessor {
     pub(super) vault: Arc<Vault>,
-    /// None: nothing. An error says why it cannot be understood; everything begins anew then.
-    pub(super) left: Result<Option<Recovery>, String>,
+    pub(super) left: Left,
+}
+
+/// What a daemon that is no more has left with its keeper.
+pub(super) enum Left {
+    /// All of it can be understood.
+    Legacy(Box<Recovery>),
+    /// Descriptors, but no state that says what they are for.
+    Remnants(Remnants),
+}
+
+/// What is left of a legacy that cannot be understood.
+#[derive(Default)]
+pub(super) struct Remnants {
+    /// Why; none: there is no state at all.
+    pub(super) why: Option<String>,
+    /// By name.
+    pub(super) descriptors: Descriptors,
+    /// Sockets of FastCGI programs, without who has them. They are among the descriptors.
+    pub(super) sockets: Vec<SharedSocket>,
+    /// Bytes of logs that were under way.
+    pub(super) unsettled: Vec<Unsettled>,
 }
 
 /// A daemon's legacy.
@@ -46,7 +66,7 @@ impl Recovery {
         let lives = snapshot.lives().into_iter();
         lives
             .filter_map(|(life, _)| snapshot.whose(life))
-            .map(|(group, process)| cgroup::name(group, process))
+            .map(|spec| cgroup::name(&spec.group, &spec.name))
             .collect()
     }
 
@@ -74,8 +94,8 @@ pub(super) fn find(kept: Option<OwnedFd>) -> Option<Predecessor> {
     // A list has as many descriptors as there are; the limit is for programs to inherit afterwards.
     let found = sys::raise_own_files();
     let predecessor = recover(keeper, &|snapshot, life| {
-        let (group, process) = snapshot.whose(life)?;
-        cgroup::process_left_behind(&cgroup::name(group, process))
+        let spec = snapshot.whose(life)?;
+        cgroup::process_left_behind(&cgroup::name(&spec.group, &spec.name))
     });
     if let Ok(found) = found {
         // It was in force a moment ago.
@@ -91,16 +111,17 @@ pub(super) type FindSpawned<'a> = &'a dyn Fn(&Snapshot, Life) -> Option<(i32, Ow
 pub(super) fn recover(keeper: Keeper, find_spawned: FindSpawned<'_>) -> Predecessor {
     let listed = keeper.list(LIST_WITHIN);
     let vault = Arc::new(Vault::new(keeper));
-    let left = listed
-        .map_err(|error| error.to_string())
-        .and_then(|items| look(items, find_spawned));
+    let left = match listed {
+        Ok(items) => look(items, &vault, find_spawned),
+        Err(error) => Left::Remnants(Remnants {
+            why: Some(error.to_string()),
+            ..Remnants::default()
+        }),
+    };
     Predecessor { vault, left }
 }
 
-fn look(
-    items: Vec<(String, Vec<OwnedFd>)>,
-    find_spawned: FindSpawned<'_>,
-) -> Result<Option<Recovery>, String> {
+fn look(items: Vec<(String, Vec<OwnedFd>)>, vault: &Vault, find_spawned: FindSpawned<'_>) -> Left {
     let mut kept: BTreeMap<String, Vec<OwnedFd>> = items.into_iter().collect();
     let mut take = |heirloom: Heirloom| {
         let descriptors = kept.remove(&heirloom.name())?;
@@ -111,33 +132,56 @@ fn look(
         take(Heirloom::State),
         take(Heirloom::Records),
     );
-    let sockets = shared_sockets(&mut kept);
+    let sockets = shared_sockets(&kept);
+    let is_nobodys = |name: &String| {
+        let place = Heirloom::socket_place_in(name);
+        place.is_some_and(|place| sockets.iter().all(|shared| shared.place != place))
+    };
+    let nobodys: Vec<String> = kept
+        .keys()
+        .filter(|name| is_nobodys(name))
+        .cloned()
+        .collect();
+    for name in nobodys {
+        kept.remove(&name);
+        // Now, before its place is another's. Who cannot forget it will be found out by who keeps something.
+        let _ = vault.forget_named(&name);
+    }
     // They stay until what is in them is written.
     let unsettled = (0..LEDGERS).filter_map(|place| kept.get(&Heirloom::Ledger(place).name()));
     let unsettled = unsettled.filter_map(|ledger| under_way(ledger)).collect();
-    let descriptors: Descriptors = kept
+    let mut descriptors: Descriptors = kept
         .into_iter()
         .filter_map(|(name, descriptors)| Some((name, descriptors.into_iter().next()?)))
         .collect();
-    if let Some(handover) = handover {
-        return Ok(Some(Recovery {
-            handover: succession::read(&handover, descriptors)?,
-            unsettled,
-            how: "that the last daemon let go of",
-        }));
-    }
-    let Some(state) = state else {
-        return Ok(None);
+    let understood = match (handover, state) {
+        (Some(handover), _) => succession::read(&handover).map(|with| {
+            let handover = with(std::mem::take(&mut descriptors));
+            Some((handover, "that the last daemon let go of"))
+        }),
+        (None, Some(state)) => succession::read_state(&state).map(|(config, mut snapshot)| {
+            if let Some(records) = records {
+                snapshot.overlay(engine::read_records(&MemoryFile::from_fd(records)));
+            }
+            let descriptors = std::mem::take(&mut descriptors);
+            let handover = crashed(config, snapshot, descriptors, sockets.clone(), find_spawned);
+            Some((handover, "of a daemon that was killed"))
+        }),
+        (None, None) => Ok(None),
     };
-    let (config, mut snapshot) = succession::read_state(&state)?;
-    if let Some(records) = records {
-        snapshot.overlay(engine::read_records(&MemoryFile::from_fd(records)));
+    match understood {
+        Ok(Some((handover, how))) => Left::Legacy(Box::new(Recovery {
+            handover,
+            unsettled,
+            how,
+        })),
+        nothing => Left::Remnants(Remnants {
+            why: nothing.err(),
+            descriptors,
+            sockets,
+            unsettled,
+        }),
     }
-    Ok(Some(Recovery {
-        handover: crashed(config, snapshot, descriptors, sockets, find_spawned),
-        unsettled,
-        how: "of a daemon that was killed",
-    }))
 }
 
 /// What was read and may not be in its log; a ledger that cannot be understood has nothing that could be saved.
@@ -151,11 +195,11 @@ fn under_way(ledger: &[OwnedFd]) -> Option<Unsettled> {
 /// is in there may not be written yet.
 pub(super) fn new_ledger(
     vault: &Vault,
-    recovery: Option<&Recovery>,
+    left: Option<&Descriptors>,
 ) -> std::io::Result<SharedBuffer> {
     let is_free = |&place: &usize| {
         let name = Heirloom::Ledger(place).name();
-        recovery.is_none_or(|recovery| !recovery.handover.descriptors.contains_key(&name))
+        left.is_none_or(|left| !left.contains_key(&name))
     };
     let place = (0..LEDGERS).find(is_free).unwrap_or(0);
     let ledger = SharedBuffer::new("supervisord-ledger", LEDGER_BYTES)?;
@@ -163,29 +207,22 @@ pub(super) fn new_ledger(
     Ok(ledger)
 }
 
-/// Sockets of FastCGI programs: each with a description of whose it is.
-fn shared_sockets(kept: &mut BTreeMap<String, Vec<OwnedFd>>) -> Vec<(SharedSocket, OwnedFd)> {
-    let mut sockets = Vec::new();
-    for place in 0.. {
-        let Some(descriptors) = kept.remove(&Heirloom::FcgiSocket(place).name()) else {
-            break;
-        };
-        let mut descriptors = descriptors.into_iter();
-        if let (Some(socket), Some(whose)) = (descriptors.next(), descriptors.next())
-            && let Ok(bytes) = sys::read_sealed(&whose, succession::STATE_BYTES_MAX)
-            && let Ok(shared) = serde_json::from_slice(&bytes)
-        {
-            sockets.push((shared, socket));
-        }
-    }
-    sockets
+/// Sockets of FastCGI programs: each has a description of whose it is beside it. Who has them is not known yet.
+fn shared_sockets(kept: &BTreeMap<String, Vec<OwnedFd>>) -> Vec<SharedSocket> {
+    let places = kept.iter().filter_map(|(name, descriptors)| {
+        let place = Heirloom::socket_place_in(name)?;
+        let bytes = sys::read_sealed(descriptors.get(1)?, succession::STATE_BYTES_MAX).ok()?;
+        let shared: SharedSocket = serde_json::from_slice(&bytes).ok()?;
+        (shared.place == place).then_some(shared)
+    });
+    places.collect()
 }
 
 fn crashed(
     config: Arc<Config>,
     snapshot: Snapshot,
     mut descriptors: Descriptors,
-    sockets: Vec<(SharedSocket, OwnedFd)>,
+    mut sockets: Vec<SharedSocket>,
     find_spawned: FindSpawned<'_>,
 ) -> Handover {
     let (mut pids, mut spawned, mut gone) = (Vec::new(), Vec::new(), Vec::new());
@@ -211,16 +248,17 @@ fn crashed(
             },
         }
     }
-    let mut shared = Vec::new();
-    for (place, (socket, fd)) in sockets.into_iter().enumerate() {
-        descriptors.insert(Heirloom::FcgiSocket(place).name(), fd);
-        shared.push(socket);
+    for shared in &mut sockets {
+        // An attempt that begins anew asks for it again, and what is gone gives it back.
+        let lives = snapshot.lives().into_iter().map(|(life, _)| life);
+        let is_its = |life: &Life| snapshot.whose(*life).is_some_and(|spec| shared.is_of(spec));
+        shared.lives = lives.filter(is_its).collect();
     }
     Handover {
         config,
         limits: Vec::new(),
         cwd: String::new(),
-        legacy: Legacy::recovered(snapshot, pids, &spawned, &gone, shared),
+        legacy: Legacy::recovered(snapshot, pids, &spawned, &gone, sockets),
         descriptors,
         passed: Vec::new(),
         own: Vec::<PassedSocket>::new(),

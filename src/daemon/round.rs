@@ -1,15 +1,17 @@
 //! One round of the daemon: from a configuration to the end of everything it started. `reload` begins another; so does an
 //! upgrade, in another image of the process and with everything running.
 
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::adoption::{self, Adoption};
 use super::fatal::Fatal;
 use super::machine::Machine;
 use super::pidfile::Pidfile;
-use super::recovery::{self, Predecessor, Recovery};
+use super::recovery::{self, Left, Predecessor, Remnants};
 use super::reload::{compose, reload};
 use super::succession::{self, Handover};
 use crate::cgroup::Lodging;
@@ -27,7 +29,7 @@ use crate::front::{self, BoundServer};
 use crate::keeper::{Keeper, Vault};
 use crate::output::{self, Activity, Command};
 use crate::spawn::{self, Base, SharedSocket};
-use crate::sys::{self, Limit, Resource, SharedBuffer, SignalReader};
+use crate::sys::{self, Descriptors, Limit, Resource, SharedBuffer, SignalReader};
 
 /// The signals that mean something to the daemon. USR1 is left alone: it ends the daemon, as it ends Supervisor.
 const SIGNALS: [i32; 6] = [
@@ -220,13 +222,18 @@ fn open_anew(
         }
     };
     let mut recovery = None;
+    let mut remnants = Remnants::default();
     if let Some(Predecessor { vault, left }) = predecessor {
         lasting.vault = Some(vault);
         match left {
-            Ok(left) => recovery = left,
-            Err(error) => notes.push(Line::CannotRecover { error }),
+            Left::Legacy(left) => recovery = Some(left),
+            Left::Remnants(left) => remnants = left,
         }
     }
+    let why = remnants.why.take();
+    notes.extend(why.map(|error| Line::CannotRecover { error }));
+    // Whatever a daemon before this one has left, it is there before the first round.
+    let adoption = (is_first && recovery.is_none()).then(|| adoption::look(config, remnants));
     let own = recovery
         .as_mut()
         .map(|recovery| std::mem::take(&mut recovery.handover.own))
@@ -257,12 +264,12 @@ fn open_anew(
         }
     }
     // They are in use.
-    let tried = match &recovery {
-        Some(_) => Ok(()),
-        None => spawn::try_sockets(&config.groups, |line| {
-            activity.write(sys::now().wall, &line);
-        }),
+    let groups = match (&recovery, &adoption) {
+        (Some(_), _) => Vec::new(),
+        (None, Some(adoption)) => adoption.idle_groups(),
+        (None, None) => config.groups.clone(),
     };
+    let tried = spawn::try_sockets(&groups, |line| activity.write(sys::now().wall, &line));
     if let Err(error) = tried {
         let error = error.to_string();
         if is_first {
@@ -291,7 +298,11 @@ fn open_anew(
     let mut write = |line: Line| activity.write(sys::now().wall, &line);
     let is_held = lasting.vault.is_some();
     lasting.lodging.find(config, is_held, &mut write);
-    let known = recovery.as_ref().map(Recovery::cgroups).unwrap_or_default();
+    let known = match (&recovery, &adoption) {
+        (Some(recovery), _) => recovery.cgroups(),
+        (None, Some(adoption)) => adoption.cgroups(),
+        (None, None) => BTreeSet::new(),
+    };
     if is_first {
         // Of what a daemon before this one left, what nobody knows must not run twice.
         lasting
@@ -300,7 +311,11 @@ fn open_anew(
     }
     find_vault(&mut lasting, &mut activity);
     let pidfile = write_pidfile(spec, &mut activity, true);
-    let ledger = new_ledger(lasting.vault.as_deref(), recovery.as_ref(), &mut activity);
+    let kept = recovery
+        .as_ref()
+        .map(|recovery| &recovery.handover.descriptors)
+        .or(adoption.as_ref().map(Adoption::descriptors));
+    let ledger = new_ledger(lasting.vault.as_deref(), kept, &mut activity);
     if let Some(recovery) = recovery {
         let how = recovery.how.to_owned();
         let count = recovery.handover.legacy.count();
@@ -326,14 +341,21 @@ fn open_anew(
         seed: sys::random_seed().map_err(broken("cannot get random bytes"))?,
         event_serial: lasting.event_serial,
     };
+    let (fleet, inherited, sockets) = match adoption {
+        Some(adoption) => {
+            let (fleet, inherited, sockets) = adoption.begin(identity);
+            (fleet, Some(inherited), sockets)
+        }
+        None => (Fleet::new(identity, config.clone()), None, Vec::new()),
+    };
     Ok(Opened {
         servers,
         activity,
         pidfile,
         lasting,
-        fleet: Fleet::new(identity, config.clone()),
-        inherited: None,
-        sockets: Vec::new(),
+        fleet,
+        inherited,
+        sockets,
         ledger,
     })
 }
@@ -416,9 +438,8 @@ fn taken_over(
     successor: Successor,
 ) -> (Fleet, Inherited, Vec<(SharedSocket, OwnedFd)>) {
     let mut sockets = Vec::new();
-    let shared = std::mem::take(&mut handover.legacy.sockets).into_iter();
-    for (place, shared) in shared.enumerate() {
-        let name = Heirloom::FcgiSocket(place).name();
+    for shared in std::mem::take(&mut handover.legacy.sockets) {
+        let name = Heirloom::FcgiSocket(shared.place).name();
         if let Some(socket) = handover.descriptors.remove(&name) {
             sockets.push((shared, socket));
         }
@@ -504,6 +525,7 @@ fn run(
         base,
         lodging.clone(),
         sockets,
+        vault.clone(),
         move |done| answers.spawn(done),
         move |line| log.log(line),
     )
@@ -621,10 +643,10 @@ fn find_vault(lasting: &mut Lasting, activity: &mut Activity) {
 /// Memory for the output thread that a successor finds too; none: nobody keeps it.
 fn new_ledger(
     vault: Option<&Vault>,
-    recovery: Option<&Recovery>,
+    kept: Option<&Descriptors>,
     activity: &mut Activity,
 ) -> Option<SharedBuffer> {
-    match recovery::new_ledger(vault?, recovery) {
+    match recovery::new_ledger(vault?, kept) {
         Ok(ledger) => Some(ledger),
         Err(error) => {
             let error = (&error).into();

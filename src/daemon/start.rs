@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::fatal::{Fatal, USAGE, fail};
 use super::machine::Machine;
-use super::recovery::{self, Predecessor};
+use super::recovery::{self, Left, Predecessor};
 use super::round::Ground;
 use super::succession::{self, Handover};
 use super::{check, round};
@@ -124,7 +124,7 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
         (
             Err(errors),
             Some(Predecessor {
-                left: Ok(Some(recovery)),
+                left: Left::Legacy(recovery),
                 ..
             }),
         ) => recovery.goes_on_with(&errors),

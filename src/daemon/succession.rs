@@ -205,8 +205,8 @@ pub(super) fn read_state(state: &impl AsFd) -> Result<(Arc<Config>, Snapshot), S
     }
 }
 
-/// Reads what [`write()`] has written, with the descriptors that were kept beside it.
-pub(super) fn read(state: &impl AsFd, descriptors: Descriptors) -> Result<Handover, String> {
+/// Reads what [`write()`] has written: what makes a handover of the descriptors that were kept beside it.
+pub(super) fn read(state: &impl AsFd) -> Result<impl FnOnce(Descriptors) -> Handover, String> {
     let bytes = sys::read_sealed(state, STATE_BYTES_MAX)
         .map_err(|error| format!("cannot read what the last daemon left: {error}"))?;
     let written: Written = serde_json::from_slice(&bytes)
@@ -217,7 +217,7 @@ pub(super) fn read(state: &impl AsFd, descriptors: Descriptors) -> Result<Handov
             written.format
         ));
     }
-    Ok(taken(written, descriptors))
+    Ok(move |descriptors| taken(written, descriptors))
 }
 
 /// Replaces this image by `program`. Returns only if that fails, and then everything is as it was.

@@ -28,7 +28,7 @@ pub enum Heirloom {
     NotifySocket(Life),
     /// The pipe on which it tells that it is ready.
     ReadyPipe(Life),
-    /// The listening socket of a FastCGI program, by its place in the list of them.
+    /// The listening socket of a FastCGI program, and whose it is, by its place: the first one that was free.
     FcgiSocket(usize),
     /// A listening socket of a server of ours, by its place in the list of them.
     Server(usize),
@@ -54,6 +54,20 @@ impl Heirloom {
             Self::FcgiSocket(place) => format!("f{place}"),
             Self::Server(place) => format!("s{place}"),
         }
+    }
+
+    /// The incarnation of the life that has something of this name; none: it is not of a life.
+    #[must_use]
+    pub fn incarnation_in(name: &str) -> Option<u64> {
+        name.strip_prefix(['i', 'o', 'e', 'p', 'n', 'y'])?
+            .parse()
+            .ok()
+    }
+
+    /// The place of the FastCGI socket that has this name; none: it is not of one.
+    #[must_use]
+    pub fn socket_place_in(name: &str) -> Option<usize> {
+        name.strip_prefix('f')?.parse().ok()
     }
 }
 
@@ -87,5 +101,11 @@ mod tests {
             all.iter().map(|heirloom| heirloom.name()).collect();
         assert_eq!(names.len(), all.len());
         assert!(names.iter().all(|name| name.len() <= 21));
+        // Half of them are a life's, and one is a socket.
+        let lives = all.map(|heirloom| Heirloom::incarnation_in(&heirloom.name()));
+        assert_eq!(lives.iter().flatten().count(), 7);
+        assert!(lives.contains(&Some(u64::MAX - 1)) && lives.contains(&Some(u64::MAX - 2)));
+        let places = all.map(|heirloom| Heirloom::socket_place_in(&heirloom.name()));
+        assert!(places.iter().flatten().eq([&1]));
     }
 }

@@ -184,7 +184,9 @@ lines! {
     KeeperFailed { error: Errno } = Warn ours "programs will not outlive a crash of the daemon from now on: the process that keeps their descriptors does not take them ({error}); an upgrade or a restart makes a new one";
     Recovered { count: u32, how: String } = Info ours "took over {count} processes {how}";
     BytesLost { name: ProcessName, channel: String, lost: usize } = Warn ours "{lost} bytes at most of {name}'s {channel} were lost with the daemon that was killed";
-    CannotRecover { error: String } = Error ours "cannot take over what the last daemon left: {error}";
+    CannotRecover { error: String } = Error ours "cannot understand what the last daemon left; what it ran is taken over as far as it is found: {error}";
+    FoundRunning { name: ProcessName, pid: i32 } = Warn ours "found '{name}' running with pid {pid}, and took it over: it counts as RUNNING from now on";
+    FoundWithoutPipes { name: ProcessName, pid: i32 } = Warn ours "found '{name}' running with pid {pid}, and took it over without its pipes: what it writes is lost until it is started again";
     LettingGo {} = Info ours "letting go of all processes, for the next daemon to take over";
     AdoptedGone { name: String } = Warn ours "the process of {name} is gone, and nobody knows how it ended";
     UpgradeBegun { program: String } = Info ours "handing over to {program}, which has agreed to take over";

@@ -175,7 +175,8 @@ pub struct Inherited {
     leftovers: Vec<Leftover>,
     descriptors: Descriptors,
     is_ready: bool,
-    successor: Successor,
+    /// What the core is told first.
+    first: Input,
     /// Bytes that were under way when the predecessor was killed.
     pub unsettled: Vec<Unsettled>,
 }
@@ -193,10 +194,29 @@ impl Inherited {
             leftovers: legacy.leftovers,
             descriptors,
             is_ready: legacy.is_ready,
-            successor,
+            first: Input::Resumed(successor),
             unsettled: Vec::new(),
         };
         (fleet, inherited)
+    }
+
+    /// What goes with a core that begins with processes which run already.
+    #[must_use]
+    pub fn found(
+        pids: Vec<(Life, i32)>,
+        descriptors: Descriptors,
+        unsettled: Vec<Unsettled>,
+    ) -> Self {
+        Self {
+            pids,
+            lives: BTreeMap::new(),
+            early: Vec::new(),
+            leftovers: Vec::new(),
+            descriptors,
+            is_ready: false,
+            first: Input::Began,
+            unsettled,
+        }
     }
 }
 
@@ -219,7 +239,7 @@ impl Engine {
         for early in inherited.early {
             self.feed(early.into_input(), hands);
         }
-        self.feed(Input::Resumed(inherited.successor), hands);
+        self.feed(inherited.first, hands);
         for leftover in inherited.leftovers {
             self.feed(leftover.into_input(), hands);
         }
@@ -406,9 +426,13 @@ impl Engine {
         for (mut shared, socket) in self.sockets.unwrap_or_default() {
             // Somebody may have ended since the spawn thread was told nothing any more.
             shared.lives.retain(|life| living.contains(life));
+            let heirloom = Heirloom::FcgiSocket(shared.place);
             if !shared.lives.is_empty() {
-                descriptors.insert(Heirloom::FcgiSocket(sockets.len()).name(), socket);
+                descriptors.insert(heirloom.name(), socket);
                 sockets.push(shared);
+            } else if let Some(vault) = &self.vault {
+                // Whoever cannot keep it any more has said so.
+                let _ = vault.forget(heirloom);
             }
         }
         let legacy = Legacy {

@@ -1,11 +1,11 @@
 //! The listening sockets of FastCGI programs: each is made when the first process of its program is, is shared by all of
-//! them, and is closed when the last has ended. Belongs to the spawn thread, for name services and file systems may
-//! stall; it must not know how processes are made.
+//! them, and is closed when the last has ended. While it is open it is kept for a successor of the daemon too. Belongs to
+//! the spawn thread, for name services and file systems may stall; it must not know how processes are made.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,8 +14,9 @@ use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstat};
 use nix::unistd::{Gid, Uid, fchownat};
 use serde::{Deserialize, Serialize};
 
-use crate::config::spec::{FcgiSocket, GroupSpec, ProcessKind};
-use crate::domain::{Errno, GroupName, Life, Line, SpawnError};
+use crate::config::spec::{FcgiSocket, GroupSpec, ProcessKind, ProcessSpec};
+use crate::domain::{Errno, GroupName, Heirloom, Life, Line, SpawnError};
+use crate::keeper::Vault;
 use crate::sys::place::{self, Place};
 use crate::sys::{self, ChildEnds};
 
@@ -48,6 +49,8 @@ struct Open {
     socket: OwnedFd,
     /// Lives that have it, at least one.
     holders: usize,
+    /// Under which it is kept; no two open ones have the same.
+    place: usize,
 }
 
 /// Why a socket cannot be made. The texts of the kernel's errors are Python's.
@@ -94,6 +97,8 @@ impl From<io::Error> for Refusal {
 pub(super) struct Sockets {
     open: HashMap<Key, Open>,
     lives: HashMap<Life, Key>,
+    /// Where a successor finds them; none: nobody keeps them.
+    vault: Option<Arc<Vault>>,
 }
 
 impl Sockets {
@@ -117,10 +122,14 @@ impl Sockets {
             Some(open) => open.holders += 1,
             None => {
                 let made = self.make(&key, socket, log)?;
+                let is_free = |place: &usize| self.open.values().all(|open| open.place != *place);
                 let open = Open {
                     socket: made,
                     holders: 1,
+                    place: (0..).find(is_free).unwrap_or_default(),
                 };
+                // Before there is a process that has it: one that outlives us is never without it.
+                self.keep(&key, &open, log);
                 self.open.insert(key.clone(), open);
             }
         }
@@ -152,8 +161,40 @@ impl Sockets {
             log(Line::ClosingSocket {
                 url: key.url.clone(),
             });
+            let place = open.place;
             self.open.remove(&key);
+            self.forget(place, log);
         }
+    }
+
+    /// Keeps a socket for a successor, with a description of whose it is. Who has it then is the successor's to know.
+    fn keep(&self, key: &Key, open: &Open, log: &mut dyn FnMut(Line)) {
+        let Some(vault) = &self.vault else { return };
+        let shared = SharedSocket {
+            key: key.clone(),
+            place: open.place,
+            lives: Vec::new(),
+        };
+        let whose = serde_json::to_vec(&shared)
+            .map_err(io::Error::from)
+            .and_then(|bytes| sys::sealed("supervisord-socket", &bytes));
+        let complaint = match whose {
+            Ok(whose) => vault.keep(
+                Heirloom::FcgiSocket(open.place),
+                &[open.socket.as_fd(), whose.as_fd()],
+            ),
+            Err(error) => Some(Line::KeeperFailed {
+                error: (&error).into(),
+            }),
+        };
+        complaint.into_iter().for_each(log);
+    }
+
+    fn forget(&self, place: usize, log: &mut dyn FnMut(Line)) {
+        let vault = self.vault.iter();
+        vault
+            .filter_map(|vault| vault.forget(Heirloom::FcgiSocket(place)))
+            .for_each(log);
     }
 
     /// Makes every socket of a group and closes it again, to learn early of one that cannot be made.
@@ -206,33 +247,67 @@ impl Sockets {
 }
 
 /// An open socket of a FastCGI program, for a successor; the descriptor travels beside it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SharedSocket {
     key: Key,
+    /// The place of the descriptor: see [`Heirloom::FcgiSocket`].
+    pub place: usize,
     /// Who has it.
     pub lives: Vec<Life>,
 }
 
+impl SharedSocket {
+    /// Whether a process is of the program that it was made for.
+    #[must_use]
+    pub fn is_of(&self, spec: &ProcessSpec) -> bool {
+        match &spec.kind {
+            ProcessKind::Fcgi(socket) => self.key == Key::new(&spec.group, socket),
+            ProcessKind::Program | ProcessKind::Listener => false,
+        }
+    }
+}
+
 impl Sockets {
-    /// Goes on with sockets that a predecessor has opened.
-    pub(super) fn resumed(inherited: Vec<(SharedSocket, OwnedFd)>) -> Self {
-        let mut sockets = Self::default();
-        for (SharedSocket { key, lives }, socket) in inherited {
+    /// Goes on with sockets that a predecessor has opened, each of them under a place of its own. One that nobody has any
+    /// more is closed.
+    pub(super) fn resumed(
+        inherited: Vec<(SharedSocket, OwnedFd)>,
+        vault: Option<Arc<Vault>>,
+        log: &mut dyn FnMut(Line),
+    ) -> Self {
+        let mut sockets = Self {
+            vault,
+            ..Self::default()
+        };
+        for (SharedSocket { key, place, lives }, socket) in inherited {
             let holders = lives.len();
+            if holders == 0 {
+                sockets.forget(place, log);
+                log(Line::ClosingSocket { url: key.url });
+                continue;
+            }
             let lives = lives.into_iter().map(|life| (life, key.clone()));
             sockets.lives.extend(lives);
-            sockets.open.insert(key, Open { socket, holders });
+            let open = Open {
+                socket,
+                holders,
+                place,
+            };
+            // The keeper may be another one.
+            sockets.keep(&key, &open, log);
+            sockets.open.insert(key, open);
         }
         sockets
     }
 
     /// All of them, for a successor.
     pub(super) fn hand_over(self) -> Vec<(SharedSocket, OwnedFd)> {
-        let Self { open, lives } = self;
+        let Self { open, lives, .. } = self;
         let with_lives = |(key, open): (Key, Open)| {
             let holders = lives.iter().filter(|(_, held)| **held == key);
             let lives = holders.map(|(life, _)| *life).collect();
-            (SharedSocket { key, lives }, open.socket)
+            let place = open.place;
+            (SharedSocket { key, place, lives }, open.socket)
         };
         open.into_iter().map(with_lives).collect()
     }
@@ -428,6 +503,37 @@ mod tests {
             bench.lines,
             [made.as_str(), &format!("Closing socket {url}"), &made]
         );
+    }
+
+    #[test]
+    fn cfg_59_a_successor_goes_on_with_what_somebody_has() {
+        let scratch = Scratch::new("resumed");
+        let (used, idle) = (scratch.url("used"), scratch.url("idle"));
+        let mut bench = Bench::default();
+        bench.hold(1, "g", &used).expect("made");
+        bench.hold(2, "h", &idle).expect("made");
+        bench.hold(3, "g", &used).expect("shared");
+        let mut inherited = std::mem::take(&mut bench.sockets).hand_over();
+        let places: HashSet<usize> = inherited.iter().map(|(shared, _)| shared.place).collect();
+        assert_eq!(places, HashSet::from([0, 1]));
+        for (shared, _) in &mut inherited {
+            // It ended meanwhile.
+            shared.lives.retain(|&held| held != life(2));
+        }
+        bench.lines.clear();
+        let lines = &mut bench.lines;
+        let mut log = |line: Line| lines.push(line.to_string());
+        bench.sockets = Sockets::resumed(inherited, None, &mut log);
+        assert_eq!(bench.lines, [format!("Closing socket {idle}")]);
+        UnixStream::connect(scratch.0.join("idle")).expect_err("closed");
+        // Another gets a place that is free, and those who had the first still do.
+        bench.hold(4, "i", &scratch.url("new")).expect("made");
+        bench.release(1);
+        UnixStream::connect(scratch.0.join("used")).expect("one has it");
+        let places = bench.sockets.open.values().map(|open| open.place);
+        assert_eq!(places.collect::<HashSet<_>>(), HashSet::from([0, 1]));
+        bench.release(3);
+        UnixStream::connect(scratch.0.join("used")).expect_err("nobody has it");
     }
 
     #[test]

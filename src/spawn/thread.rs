@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvError, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
@@ -13,10 +14,12 @@ use super::sockets::{SharedSocket, Sockets};
 use crate::cgroup::{Lodging, Seat};
 use crate::config::spec::{ProcessKind, Resources};
 use crate::domain::{Errno, Line, SpawnError};
+use crate::keeper::Vault;
 use crate::sys::{self, ChildEnds, Spawner};
 
-/// Starts the thread, with the sockets that a predecessor has left. `done` is called on it with each answer, in the order of the jobs, `log` with each line for the
-/// activity log; neither may block.
+/// Starts the thread, with the sockets that a predecessor has left; `vault` keeps those that are open for a successor.
+/// `done` is called on it with each answer, in the order of the jobs, `log` with each line for the activity log; neither may
+/// block.
 ///
 /// To be called before many descriptors are open and before anybody waits for children of unknown pid (see
 /// [`Spawner::new`]).
@@ -27,6 +30,7 @@ pub fn start(
     base: Base,
     lodging: Lodging,
     inherited: Vec<(SharedSocket, OwnedFd)>,
+    vault: Option<Arc<Vault>>,
     done: impl Fn(Done) + Send + 'static,
     mut log: impl FnMut(Line) + Send + 'static,
 ) -> io::Result<SpawnHandle> {
@@ -38,7 +42,7 @@ pub fn start(
     let thread = std::thread::Builder::new()
         .name("spawn".to_owned())
         .spawn(move || {
-            let sockets = Sockets::resumed(inherited);
+            let sockets = Sockets::resumed(inherited, vault, &mut log);
             run(&base, &lodging, spawner, sockets, &inbox, &done, &mut log);
         })?;
     Ok(SpawnHandle { jobs, thread })
@@ -186,7 +190,6 @@ mod tests {
     use crate::domain::{ExitStatus, Life};
     use crate::sys::{Interest, Poller, reap};
     use std::io::Read;
-    use std::sync::Arc;
     use std::time::Duration;
 
     const LIMIT: Duration = Duration::from_secs(20);
@@ -202,6 +205,7 @@ mod tests {
             base,
             Lodging::default(),
             Vec::new(),
+            None,
             move |done| {
                 let _ = answers.send(done);
             },
@@ -289,6 +293,7 @@ mod tests {
             Base::new([], None, Vec::new()),
             Lodging::default(),
             Vec::new(),
+            None,
             move |done| {
                 let _ = answers.send(done);
             },

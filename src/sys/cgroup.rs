@@ -155,6 +155,22 @@ impl Cgroup {
         self.count_to(DEPTH_MAX)
     }
 
+    /// The same by their numbers, as far as they can be named. A program may have divided its cgroup.
+    #[must_use]
+    pub fn all_pids(&self) -> Vec<i32> {
+        self.pids_to(DEPTH_MAX)
+    }
+
+    fn pids_to(&self, depth: u32) -> Vec<i32> {
+        let mut pids = self.pids().unwrap_or_default();
+        if depth > 0 {
+            let below = self.names().unwrap_or_default();
+            let below = below.iter().filter_map(|name| self.open(name).ok());
+            pids.extend(below.flat_map(|cgroup| cgroup.pids_to(depth - 1)));
+        }
+        pids
+    }
+
     fn count_to(&self, depth: u32) -> usize {
         let own = self.pids().map_or(0, |pids| pids.len());
         let below = if depth == 0 {

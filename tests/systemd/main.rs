@@ -10,6 +10,7 @@
 )]
 mod support;
 
+mod adoption;
 mod cgroups;
 mod dbus;
 mod journal;
@@ -22,12 +23,14 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     support::puppet::run_if_asked();
+    adoption::spoil_if_asked();
     let mut trials = service::trials();
     trials.extend(journal::trials());
     trials.extend(cgroups::trials());
     trials.extend(dbus::trials());
     trials.extend(upgrade::trials());
     trials.extend(survival::trials());
+    trials.extend(adoption::trials());
     let code = support::runner::run(trials);
     machine::down();
     code

@@ -36,7 +36,7 @@ const SCOPE: &str = "supervisord-programs.scope";
 const WRITERS: usize = 50;
 
 /// The test binary as a program inside.
-fn puppet() -> Result<String, String> {
+pub(crate) fn puppet() -> Result<String, String> {
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let name = own.file_name().and_then(|name| name.to_str());
     Ok(format!(

@@ -4,6 +4,7 @@ pub(super) mod bench;
 mod cgroups;
 mod daemon;
 mod events;
+mod found;
 mod life;
 mod live;
 mod notify;

@@ -1,0 +1,264 @@
+//! A daemon that was killed, and what it left cannot be understood, or its keeper is dead too: programs are taken over as far
+//! as they are found, nothing runs twice, and nothing is ended that the configuration knows. And what is shared between
+//! programs, the sockets of FastCGI, survives like its holders.
+
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+use supervisord::keeper::{Keeper, Vault};
+use supervisord::{domain::Heirloom, sys};
+
+use crate::machine::{Machine, trial};
+use crate::service::{UNIT, configure, ctl, drop_in, expect, install, pid_of};
+use crate::support::runner::Trial;
+use crate::support::{LIMIT, wait_for};
+use crate::survival::puppet;
+
+/// All of them.
+pub(crate) fn trials() -> Vec<Trial> {
+    type Test = fn(&Machine) -> Result<(), String>;
+    let list: &[(&str, Test)] = &[
+        ("state_that_cannot_be_understood", spoiled),
+        ("the_keeper_is_killed_too", without_keeper),
+        ("sockets_of_fastcgi_programs_survive", sockets),
+    ];
+    list.iter()
+        .map(|&(name, test)| trial(format!("adoption::{name}"), test))
+        .collect()
+}
+
+const TREE: &str = "/sys/fs/cgroup/system.slice/supervisord-programs.scope";
+
+/// The test binary as what comes to the keeper between two daemons: standard input is the way to it, and the argument says
+/// what is put in place of the state.
+pub(crate) fn spoil_if_asked() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if arguments.get(1).map(String::as_str) != Some("spoil") {
+        return;
+    }
+    let stdin = std::io::stdin();
+    let socket = stdin.as_fd().try_clone_to_owned().expect("room");
+    let (keeper, _) = Keeper::from_fd(socket).expect("a keeper");
+    let items = keeper.list(Duration::from_secs(10)).expect("a list");
+    let state = items.into_iter().find(|(name, _)| name == "state");
+    let state = state.expect("a state").1.remove(0);
+    let bytes = sys::read_sealed(&state, 1 << 30).expect("readable");
+    let vault = Vault::new(keeper);
+    let text = String::from_utf8(bytes).expect("text");
+    let put = |text: &str| {
+        let other = sys::sealed("spoiled", text.as_bytes()).expect("memory");
+        assert!(vault.keep(Heirloom::State, &[other.as_fd()]).is_none());
+    };
+    match arguments.get(2).map(String::as_str) {
+        // Another version's, which has something else in it.
+        Some("version") => put(&text.replacen("\"format\":", "\"form\":9,\"format\":9", 1)),
+        Some("truncated") => put(&text[..text.len() / 2]),
+        Some("garbage") => put("\u{0}\u{1}\u{2}"),
+        Some("missing") => assert!(vault.forget(Heirloom::State).is_none()),
+        other => panic!("{other:?}"),
+    }
+    assert!(vault.settle().is_none());
+    std::process::exit(0);
+}
+
+/// In place of the daemon: if /run/spoil is there, what it says is done to the state first. The first descriptor that the
+/// service manager has kept is the way to the keeper.
+fn spoiling(machine: &Machine) -> Result<(), String> {
+    let puppet = puppet()?;
+    let program = puppet.strip_suffix(" puppet").unwrap_or(&puppet);
+    machine.write(
+        "/run/begin.sh",
+        &format!(
+            "if [ -e /run/spoil ]; then
+                 {program} spoil $(cat /run/spoil) <&3 2>/run/spoil.log || exit 9
+                 rm /run/spoil
+             fi
+             exec /usr/bin/supervisord -n -c /etc/supervisor/supervisord.conf\n"
+        ),
+    )?;
+    machine.sh("rm -f /run/spoil")?;
+    drop_in(machine, "ExecStart=\nExecStart=/bin/sh /run/begin.sh")
+}
+
+fn log(machine: &Machine) -> Result<String, String> {
+    machine.sh("cat /var/log/supervisord.log")
+}
+
+/// Kills the daemon, after `before`, and waits for the next one to have everything up.
+fn crash(machine: &Machine, before: &str, restarts: u32, status: &str) -> Result<(), String> {
+    machine.sh(&format!(
+        "{before}; : > /var/log/supervisord.log; kill -9 $(systemctl show -p MainPID --value {UNIT})"
+    ))?;
+    machine.wait_property(UNIT, "NRestarts", &restarts.to_string())?;
+    machine.wait_property(UNIT, "StatusText", status)
+}
+
+/// How many processes have this in their command line.
+fn count(machine: &Machine, what: &str) -> Result<usize, String> {
+    let found = machine.sh(&format!("pgrep -fc -- '^/bin/{what}$' || true"))?;
+    found.trim().parse().map_err(|_| found)
+}
+
+fn spoiled(machine: &Machine) -> Result<(), String> {
+    let puppet = puppet()?;
+    let programs = format!(
+        "[program:tells]\ncommand={puppet} tell /run/stop 1000\nstartsecs=0\nautorestart=false\n\
+         stdout_logfile=/var/log/tells.log\nstdout_logfile_maxbytes=0\n\
+         [program:manual]\ncommand=/bin/sleep 77001\nautostart=false\nstartsecs=0\n"
+    );
+    machine.sh("rm -f /run/stop /var/log/tells.log")?;
+    let gone = "[program:gone]\ncommand=/bin/sleep 77002\nstartsecs=0\n";
+    install(machine, "", &format!("{programs}{gone}"))?;
+    spoiling(machine)?;
+    machine.sh("systemctl start supervisord")?;
+    ctl(machine, "start manual")?;
+    machine.wait_property(UNIT, "StatusText", "3/3 running")?;
+    // The next daemon knows nothing of one of them.
+    configure(machine, "", &programs)?;
+    let before = (pid_of(machine, "tells")?, pid_of(machine, "manual")?);
+    for (round, how) in ["version", "truncated", "garbage", "missing"]
+        .iter()
+        .enumerate()
+    {
+        let restarts = u32::try_from(round + 1).unwrap_or(0);
+        crash(
+            machine,
+            &format!("echo {how} > /run/spoil"),
+            restarts,
+            "2/2 running",
+        )?;
+        let after = (pid_of(machine, "tells")?, pid_of(machine, "manual")?);
+        let log = log(machine)?;
+        expect(
+            before == after,
+            format!("{how}: {before:?} {after:?} {log}"),
+        )?;
+        for (name, pid) in [("tells", &after.0), ("manual", &after.1)] {
+            let found = format!("found '{name}' running with pid {pid}, and took it over: ");
+            expect(
+                log.contains(&found),
+                format!("{how}: {found} is not in {log}"),
+            )?;
+        }
+        let complains = log.contains("cannot understand what the last daemon left");
+        expect(complains == (*how != "missing"), format!("{how}: {log}"))?;
+        let killed = log.contains("by a daemon before this one: gone:gone");
+        expect(killed == (round == 0), format!("{how}: {log}"))?;
+        expect(count(machine, "sleep 77001")? == 1, "twice")?;
+        expect(count(machine, "sleep 77002")? == 0, "nobody's, and there")?;
+    }
+    // Its pipes were never closed, and go on into the log; so does its end.
+    machine.sh("touch /run/stop")?;
+    wait_for("the end", LIMIT, || {
+        ctl(machine, "status tells").is_ok_and(|status| status.contains("EXITED"))
+    })?;
+    machine.sh("awk 'ended { print \"after the end\", $0; exit 1 }
+              $0 == \"end\" { ended = 1; next }
+              $0 + 0 != n { print NR, $0, \"not\", n; exit 1 }
+              { n++ }
+              END { if (!ended) exit 1 }' /var/log/tells.log >&2")?;
+    // They are like any others by now.
+    ctl(machine, "stop manual")?;
+    expect(count(machine, "sleep 77001")? == 0, "not stopped")?;
+    machine.sh("systemctl stop supervisord").map(drop)
+}
+
+fn without_keeper(machine: &Machine) -> Result<(), String> {
+    let programs = "[program:a]\ncommand=/bin/sleep 77003\nstartsecs=0\n\
+                    [program:b]\ncommand=/bin/sleep 77004\nstartsecs=0\nautostart=false\n";
+    install(machine, "", programs)?;
+    // Not before both are dead.
+    drop_in(machine, "RestartSec=1s")?;
+    machine.sh("systemctl start supervisord")?;
+    ctl(machine, "start b")?;
+    machine.wait_property(UNIT, "StatusText", "2/2 running")?;
+    let both = || Ok::<_, String>((pid_of(machine, "a")?, pid_of(machine, "b")?));
+    let before = both()?;
+    let keeper = format!("kill -9 $(cat {TREE}/.hold/cgroup.procs)");
+    crash(machine, &keeper, 1, "2/2 running")?;
+    let text = log(machine)?;
+    expect(both()? == before, format!("{before:?} {text}"))?;
+    expect(
+        text.matches("and took it over without its pipes").count() == 2,
+        text,
+    )?;
+    for what in ["sleep 77003", "sleep 77004"] {
+        expect(count(machine, what)? == 1, format!("{what} twice"))?;
+    }
+    // There is another keeper, so that the next crash is like any.
+    crash(machine, ":", 2, "2/2 running")?;
+    let text = log(machine)?;
+    expect(both()? == before, format!("{before:?} {text}"))?;
+    expect(
+        text.contains("took over 2 processes of a daemon that was killed"),
+        text,
+    )?;
+    // One that is started again has its pipes, and another number.
+    ctl(machine, "restart a")?;
+    let after = both()?;
+    expect(
+        after.0 != before.0 && after.1 == before.1,
+        format!("{after:?}"),
+    )?;
+    machine.sh("systemctl stop supervisord")?;
+    expect(count(machine, "sleep 7700[34]")? == 0, "something is left")
+}
+
+fn sockets(machine: &Machine) -> Result<(), String> {
+    let programs = "[fcgi-program:web]\ncommand=/bin/sleep infinity\nprocess_name=%(process_num)d\n\
+                    numprocs=2\nstartsecs=0\nsocket=unix:///run/web.sock\n\
+                    [fcgi-program:other]\ncommand=/bin/sleep infinity\nstartsecs=0\n\
+                    socket=tcp://127.0.0.1:7701\n";
+    install(machine, "", programs)?;
+    spoiling(machine)?;
+    machine.sh("systemctl start supervisord")?;
+    machine.wait_property(UNIT, "StatusText", "3/3 running")?;
+    let inode = |name: &str| {
+        let pid = pid_of(machine, name)?;
+        machine.sh(&format!("readlink /proc/{pid}/fd/0"))
+    };
+    let connects = || {
+        let script = "import socket; socket.socket(socket.AF_UNIX).connect(\"/run/web.sock\")";
+        let done = machine.run(&["python3", "-c", script])?;
+        Ok::<bool, String>(done.code == 0)
+    };
+    let (web, other) = (inode("web:0")?, inode("other")?);
+    expect(web.starts_with("socket:") && web != other, web.clone())?;
+    expect(connects()?, "nobody listens")?;
+    let same = |when: &str| {
+        for (name, inode_before) in [("web:0", &web), ("web:1", &web), ("other", &other)] {
+            let now = inode(name)?;
+            expect(now == *inode_before, format!("{when}: {name} has {now}"))?;
+        }
+        expect(connects()?, format!("{when}: nobody listens"))
+    };
+    crash(machine, ":", 1, "3/3 running")?;
+    same("killed")?;
+    // A process that is started by the next daemon gets the same one.
+    ctl(machine, "restart web:0 other")?;
+    // The last one of the other program had ended, and with it its socket.
+    let other = inode("other")?;
+    expect(inode("web:0")? == web, "another socket")?;
+    machine.sh("systemctl restart supervisord")?;
+    machine.wait_property(UNIT, "StatusText", "3/3 running")?;
+    expect(
+        inode("web:1")? == web && inode("other")? == other,
+        "let go: other sockets",
+    )?;
+    ctl(machine, "restart web:1")?;
+    expect(inode("web:1")? == web, "let go: another socket")?;
+    // Nor does it take a state.
+    crash(machine, "echo garbage > /run/spoil", 2, "3/3 running")?;
+    ctl(machine, "restart web:0")?;
+    expect(
+        inode("web:0")? == web && connects()?,
+        "spoiled: another socket",
+    )?;
+    let text = log(machine)?;
+    expect(!text.contains("Creating socket"), text)?;
+    ctl(machine, "stop web:*")?;
+    expect(!connects()?, "it is still open")?;
+    let text = log(machine)?;
+    expect(text.contains("Closing socket unix:///run/web.sock"), text)?;
+    machine.sh("systemctl stop supervisord").map(drop)
+}

@@ -16,7 +16,7 @@ use crate::engine::{self, Legacy, PassedSocket};
 use crate::keeper::{Keeper, Vault};
 use crate::output::{LEDGER_BYTES, Unsettled};
 use crate::spawn::SharedSocket;
-use crate::sys::{self, Descriptors, MemoryFile, Resource, SharedBuffer};
+use crate::sys::{self, Descriptors, Limit, MemoryFile, SharedBuffer};
 
 /// How long the keeper may take to list what it keeps: thousands of descriptors take some hundredths of a second.
 const LIST_WITHIN: Duration = Duration::from_secs(10);
@@ -28,6 +28,10 @@ pub(super) struct Predecessor {
     pub(super) vault: Arc<Vault>,
     /// None: nothing. An error says why it cannot be understood; everything begins anew then.
     pub(super) left: Result<Option<Recovery>, String>,
+    /// The limit of open files that we were started with, which programs are to have. Ours is raised from the moment that
+    /// descriptors are taken over: with a thousand programs there are more of them than it allows, and nothing could be
+    /// opened any more.
+    pub(super) files: Option<Limit>,
 }
 
 /// A daemon's legacy.
@@ -71,16 +75,13 @@ pub(super) fn find(kept: Option<OwnedFd>) -> Option<Predecessor> {
         .and_then(|fd| Keeper::from_fd(fd).ok())
         .map(|(keeper, _)| keeper)
         .or_else(cgroup::keeper_left_behind)?;
-    // A list has as many descriptors as there are; the limit is for programs to inherit afterwards.
-    let found = sys::raise_own_files();
-    let predecessor = recover(keeper, &|snapshot, life| {
+    // A list has as many descriptors as there are.
+    let files = sys::raise_own_files().ok();
+    let mut predecessor = recover(keeper, &|snapshot, life| {
         let (group, process) = snapshot.whose(life)?;
         cgroup::process_left_behind(&cgroup::name(group, process))
     });
-    if let Ok(found) = found {
-        // It was in force a moment ago.
-        let _ = sys::set_limit(Resource::Files, found);
-    }
+    predecessor.files = files;
     Some(predecessor)
 }
 
@@ -94,7 +95,11 @@ pub(super) fn recover(keeper: Keeper, find_spawned: FindSpawned<'_>) -> Predeces
     let left = listed
         .map_err(|error| error.to_string())
         .and_then(|items| look(items, find_spawned));
-    Predecessor { vault, left }
+    Predecessor {
+        vault,
+        left,
+        files: None,
+    }
 }
 
 fn look(

@@ -205,7 +205,8 @@ fn open_anew(
     let mut lasting = match lasting {
         Some(lasting) => lasting,
         None => {
-            let limits = raise_limits(spec, &mut notes)?;
+            let files = predecessor.as_ref().and_then(|before| before.files);
+            let limits = raise_limits(spec, files, &mut notes)?;
             Lasting {
                 signals: own_signals()?,
                 limits,
@@ -218,7 +219,7 @@ fn open_anew(
         }
     };
     let mut recovery = None;
-    if let Some(Predecessor { vault, left }) = predecessor {
+    if let Some(Predecessor { vault, left, .. }) = predecessor {
         lasting.vault = Some(vault);
         match left {
             Ok(left) => recovery = left,
@@ -714,8 +715,17 @@ fn daemonize(spec: &DaemonSpec, activity: &mut Activity) -> Result<(), Fatal> {
 }
 
 /// Raises what `minfds` and `minprocs` ask for, and then our own limit of open files as far as it goes, for we hold
-/// several per program. Answers what programs are to have instead of that.
-fn raise_limits(spec: &DaemonSpec, notes: &mut Vec<Line>) -> Result<Vec<(Resource, Limit)>, Fatal> {
+/// several per program. Answers what programs are to have instead of that. `found` is the limit that we were started with, if
+/// it was raised since.
+fn raise_limits(
+    spec: &DaemonSpec,
+    found: Option<Limit>,
+    notes: &mut Vec<Line>,
+) -> Result<Vec<(Resource, Limit)>, Fatal> {
+    if let Some(found) = found {
+        // It was in force a moment ago. Nothing is opened until it is raised again.
+        let _ = sys::set_limit(Resource::Files, found);
+    }
     for (resource, minimum) in [
         (Resource::Files, spec.minfds),
         (Resource::Processes, spec.minprocs),

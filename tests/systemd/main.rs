@@ -14,6 +14,7 @@ mod cgroups;
 mod dbus;
 mod journal;
 mod machine;
+mod outages;
 mod service;
 mod survival;
 mod upgrade;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     trials.extend(dbus::trials());
     trials.extend(upgrade::trials());
     trials.extend(survival::trials());
+    trials.extend(outages::trials());
     let code = support::runner::run(trials);
     machine::down();
     code

@@ -92,13 +92,33 @@ pub(super) type FindSpawned<'a> = &'a dyn Fn(&Snapshot, Life) -> Option<(i32, Ow
 pub(super) fn recover(keeper: Keeper, find_spawned: FindSpawned<'_>) -> Predecessor {
     let listed = keeper.list(LIST_WITHIN);
     let vault = Arc::new(Vault::new(keeper));
-    let left = listed
+    let mut left = listed
         .map_err(|error| error.to_string())
         .and_then(|items| look(items, find_spawned));
+    if let Ok(Some(recovery)) = &mut left {
+        forget_sockets(&vault, &mut recovery.handover.descriptors);
+    }
     Predecessor {
         vault,
         left,
         files: None,
+    }
+}
+
+/// Gives up listening sockets of a daemon that was killed while it let go: nobody knows any more which is which. As long as
+/// anybody has them open, their addresses are taken.
+fn forget_sockets(vault: &Vault, descriptors: &mut Descriptors) {
+    let mut place = 0;
+    while descriptors
+        .remove(&Heirloom::Server(place).name())
+        .is_some()
+    {
+        // A keeper that does not will be told of when something is to be kept.
+        let _ = vault.forget(Heirloom::Server(place));
+        place += 1;
+    }
+    if place > 0 {
+        let _ = vault.settle();
     }
 }
 

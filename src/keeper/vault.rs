@@ -60,6 +60,12 @@ impl Vault {
         }
     }
 
+    /// Whether it has kept everything that it was given, and answers. May take as long as [`Self::settle`].
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        !self.has_failed.load(Ordering::Relaxed) && self.keeper.barrier(SETTLE_WAIT).is_ok()
+    }
+
     /// Ends the keeper, when no program is left.
     pub fn end(&self) {
         // If it is dead already, so much the better.

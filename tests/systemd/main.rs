@@ -16,6 +16,7 @@ mod journal;
 mod machine;
 mod outages;
 mod service;
+mod stops;
 mod survival;
 mod upgrade;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     trials.extend(upgrade::trials());
     trials.extend(survival::trials());
     trials.extend(outages::trials());
+    trials.extend(stops::trials());
     let code = support::runner::run(trials);
     machine::down();
     code

@@ -298,7 +298,10 @@ n=$(cat /run/t/number.$1 2>/dev/null || echo 0)
 echo $((n + 1)) > /run/t/next.$1
 mv /run/t/next.$1 /run/t/number.$1
 echo $n
+exec sleep 1.$1
 ";
+/// How many of these there are: each second about so many end and are begun.
+const SHORTS: usize = 60;
 
 fn churn(machine: &Machine) -> Result<(), String> {
     machine.write("/usr/local/bin/t-short", SHORT)?;
@@ -308,22 +311,24 @@ fn churn(machine: &Machine) -> Result<(), String> {
     install(
         machine,
         "",
-        "[program:s]\ncommand=/usr/local/bin/t-short %(process_num)d\nprocess_name=s%(process_num)d\nnumprocs=10\nstartsecs=0\n\
-         autorestart=true\nstdout_logfile=/var/log/t-s%(process_num)d\n",
+        &format!(
+            "[program:s]\ncommand=/usr/local/bin/t-short %(process_num)02d\nprocess_name=s%(process_num)02d\nnumprocs={SHORTS}\n\
+             startsecs=0\nautorestart=true\nstdout_logfile=/var/log/t-s%(process_num)02d\n"
+        ),
     )?;
     drop_in(machine, "RestartSec=0")?;
     machine.sh(&format!("rm -f {LOG}; systemctl start supervisord"))?;
     let mut seeded = Seeded(14);
-    for round in 1..=15 {
+    for round in 1..=20 {
         let old = machine.property(UNIT, "MainPID")?;
-        let moment = 20 + seeded.below(300);
+        let moment = 20 + seeded.below(250);
         machine.sh(&format!("sleep 0.{moment:03}; kill -9 {old}"))?;
         returned(machine, &old).map_err(|why| format!("round {round}, {moment} ms: {why}"))?;
     }
     ctl(machine, "stop all")?;
     let status = ctl(machine, "status")?;
     expect(
-        status.matches("STOPPED").count() + status.matches("EXITED").count() == 10,
+        status.matches("STOPPED").count() + status.matches("EXITED").count() == SHORTS,
         status,
     )?;
     // Nobody is there whom the daemon does not know.
@@ -331,14 +336,15 @@ fn churn(machine: &Machine) -> Result<(), String> {
     expect(left.is_empty(), format!("left: {left}"))?;
     let twice = machine.sh("cat /run/t/twice 2>/dev/null || true")?;
     expect(twice.is_empty(), format!("ran twice: {twice}"))?;
-    for n in 0..10 {
-        let text = machine.sh(&format!("cat /var/log/t-s{n}"))?;
+    let mut runs = 0;
+    for n in 0..SHORTS {
+        let text = machine.sh(&format!("cat /var/log/t-s{n:02}"))?;
         let count: usize = machine
-            .sh(&format!("cat /run/t/number.{n}"))?
+            .sh(&format!("cat /run/t/number.{n:02}"))?
             .trim()
             .parse()
             .map_err(|_| format!("no number of {n}"))?;
-        println!("s{n} ran {count} times");
+        runs += count;
         // The last one may have been stopped between counting and saying.
         let numbers: Vec<usize> = text.lines().filter_map(|line| line.parse().ok()).collect();
         let is_whole = numbers.iter().copied().eq(0..numbers.len());
@@ -352,8 +358,8 @@ fn churn(machine: &Machine) -> Result<(), String> {
     }
     let text = log(machine)?;
     println!(
-        "{} strays were killed, {} ends are unknown",
-        text.matches("killed").count(),
+        "{runs} runs, strays killed {} times, {} ends are unknown",
+        text.matches("killed what").count(),
         text.matches("nobody knows").count()
     );
     machine.sh("systemctl stop supervisord").map(drop)

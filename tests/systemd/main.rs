@@ -12,6 +12,7 @@ mod support;
 
 mod cgroups;
 mod dbus;
+mod dialogues;
 mod journal;
 mod machine;
 mod outages;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     trials.extend(survival::trials());
     trials.extend(outages::trials());
     trials.extend(stops::trials());
+    trials.extend(dialogues::trials());
     let code = support::runner::run(trials);
     machine::down();
     code

@@ -38,22 +38,29 @@ pub(crate) fn puppet() -> Result<String, String> {
     ))
 }
 
-/// Starts from nothing with this configuration and these lines in the unit's section `[Service]`, and waits until so many
-/// processes run. The machine's /run/t is there, and empty.
+/// Starts from nothing with this configuration and these lines in the unit's section `[Service]`. The machine's /run/t is
+/// there, and empty.
+pub(crate) fn begin(machine: &Machine, unit: &str, programs: &str) -> Result<(), String> {
+    install(machine, "", programs)?;
+    if !unit.is_empty() {
+        drop_in(machine, unit)?;
+    }
+    machine
+        .sh(&format!(
+            "systemctl stop {SCOPE} 2>/dev/null || true
+             rm -rf /run/t {LOG} /var/log/t-*; mkdir /run/t; systemctl start supervisord"
+        ))
+        .map(drop)
+}
+
+/// The same, and waits until so many processes run.
 pub(crate) fn start(
     machine: &Machine,
     unit: &str,
     programs: &str,
     count: usize,
 ) -> Result<(), String> {
-    install(machine, "", programs)?;
-    if !unit.is_empty() {
-        drop_in(machine, unit)?;
-    }
-    machine.sh(&format!(
-        "systemctl stop {SCOPE} 2>/dev/null || true
-         rm -rf /run/t {LOG} /var/log/t-*; mkdir /run/t; systemctl start supervisord"
-    ))?;
+    begin(machine, unit, programs)?;
     machine.wait_property(UNIT, "StatusText", &format!("{count}/{count} running"))
 }
 
@@ -211,7 +218,6 @@ fn ended(machine: &Machine) -> Result<(), String> {
 
 /// All of a kind end at once: in the outage, while the next daemon begins, and when it is ready.
 fn many_ends(machine: &Machine) -> Result<(), String> {
-    install(machine, "", "")?;
     let kinds: String = ["a", "b", "c"]
         .map(|kind| {
             format!(
@@ -306,18 +312,14 @@ const SHORTS: usize = 60;
 fn churn(machine: &Machine) -> Result<(), String> {
     machine.write("/usr/local/bin/t-short", SHORT)?;
     machine.sh("chmod 755 /usr/local/bin/t-short")?;
-    install(machine, "", "")?;
-    machine.sh("rm -rf /run/t /var/log/t-*; mkdir /run/t; systemctl stop supervisord-programs.scope 2>/dev/null || true")?;
-    install(
+    begin(
         machine,
-        "",
+        "RestartSec=0",
         &format!(
             "[program:s]\ncommand=/usr/local/bin/t-short %(process_num)02d\nprocess_name=s%(process_num)02d\nnumprocs={SHORTS}\n\
              startsecs=0\nautorestart=true\nstdout_logfile=/var/log/t-s%(process_num)02d\n"
         ),
     )?;
-    drop_in(machine, "RestartSec=0")?;
-    machine.sh(&format!("rm -f {LOG}; systemctl start supervisord"))?;
     let mut seeded = Seeded(14);
     for round in 1..=20 {
         let old = machine.property(UNIT, "MainPID")?;

@@ -103,7 +103,8 @@ impl Process {
     /// The process exists.
     pub(super) fn spawned(&mut self, pid: i32, moment: &mut Moment<'_>) {
         match self.run.stage {
-            Stage::Spawning(life) => {
+            // Preparing: the kernel was asked, and the daemon was killed before that was written down.
+            Stage::Spawning(life) | Stage::Preparing(life) => {
                 self.note_spawn(life, pid, moment);
                 let startsecs = self.spec.startsecs;
                 if self.spec.notify.tells_ready() {
@@ -128,7 +129,6 @@ impl Process {
             | Stage::Fatal
             | Stage::Backoff { .. }
             | Stage::Resolving(_)
-            | Stage::Preparing(_)
             | Stage::Starting { .. }
             | Stage::Waking { .. }
             | Stage::Failing { .. }

@@ -16,7 +16,7 @@ use crate::engine::{self, Legacy, PassedSocket};
 use crate::keeper::{Keeper, Vault};
 use crate::output::{LEDGER_BYTES, Unsettled};
 use crate::spawn::SharedSocket;
-use crate::sys::{self, Descriptors, MemoryFile, Resource, SharedBuffer};
+use crate::sys::{self, Descriptors, Limit, MemoryFile, SharedBuffer};
 
 /// How long the keeper may take to list what it keeps: thousands of descriptors take some hundredths of a second.
 const LIST_WITHIN: Duration = Duration::from_secs(10);
@@ -27,6 +27,10 @@ const LEDGERS: usize = 2;
 pub(super) struct Predecessor {
     pub(super) vault: Arc<Vault>,
     pub(super) left: Left,
+    /// The limit of open files that we were started with, which programs are to have. Ours is raised from the moment that
+    /// descriptors are taken over: with a thousand programs there are more of them than it allows, and nothing could be
+    /// opened any more.
+    pub(super) files: Option<Limit>,
 }
 
 /// What a daemon that is no more has left with its keeper.
@@ -91,16 +95,13 @@ pub(super) fn find(kept: Option<OwnedFd>) -> Option<Predecessor> {
         .and_then(|fd| Keeper::from_fd(fd).ok())
         .map(|(keeper, _)| keeper)
         .or_else(cgroup::keeper_left_behind)?;
-    // A list has as many descriptors as there are; the limit is for programs to inherit afterwards.
-    let found = sys::raise_own_files();
-    let predecessor = recover(keeper, &|snapshot, life| {
+    // A list has as many descriptors as there are.
+    let files = sys::raise_own_files().ok();
+    let mut predecessor = recover(keeper, &|snapshot, life| {
         let spec = snapshot.whose(life)?;
         cgroup::process_left_behind(&cgroup::name(&spec.group, &spec.name))
     });
-    if let Ok(found) = found {
-        // It was in force a moment ago.
-        let _ = sys::set_limit(Resource::Files, found);
-    }
+    predecessor.files = files;
     Some(predecessor)
 }
 
@@ -111,14 +112,42 @@ pub(super) type FindSpawned<'a> = &'a dyn Fn(&Snapshot, Life) -> Option<(i32, Ow
 pub(super) fn recover(keeper: Keeper, find_spawned: FindSpawned<'_>) -> Predecessor {
     let listed = keeper.list(LIST_WITHIN);
     let vault = Arc::new(Vault::new(keeper));
-    let left = match listed {
+    let mut left = match listed {
         Ok(items) => look(items, &vault, find_spawned),
         Err(error) => Left::Remnants(Remnants {
             why: Some(error.to_string()),
             ..Remnants::default()
         }),
     };
-    Predecessor { vault, left }
+    forget_sockets(
+        &vault,
+        match &mut left {
+            Left::Legacy(recovery) => &mut recovery.handover.descriptors,
+            Left::Remnants(remnants) => &mut remnants.descriptors,
+        },
+    );
+    Predecessor {
+        vault,
+        left,
+        files: None,
+    }
+}
+
+/// Gives up listening sockets of a daemon that was killed while it let go: nobody knows any more which is which. As long as
+/// anybody has them open, their addresses are taken.
+fn forget_sockets(vault: &Vault, descriptors: &mut Descriptors) {
+    let mut place = 0;
+    while descriptors
+        .remove(&Heirloom::Server(place).name())
+        .is_some()
+    {
+        // A keeper that does not will be told of when something is to be kept.
+        let _ = vault.forget(Heirloom::Server(place));
+        place += 1;
+    }
+    if place > 0 {
+        let _ = vault.settle();
+    }
 }
 
 fn look(items: Vec<(String, Vec<OwnedFd>)>, vault: &Vault, find_spawned: FindSpawned<'_>) -> Left {

@@ -209,7 +209,8 @@ fn open_anew(
     let mut lasting = match lasting {
         Some(lasting) => lasting,
         None => {
-            let limits = raise_limits(spec, &mut notes)?;
+            let files = predecessor.as_ref().and_then(|before| before.files);
+            let limits = raise_limits(spec, files, &mut notes)?;
             Lasting {
                 signals: own_signals()?,
                 limits,
@@ -223,7 +224,7 @@ fn open_anew(
     };
     let mut recovery = None;
     let mut remnants = Remnants::default();
-    if let Some(Predecessor { vault, left }) = predecessor {
+    if let Some(Predecessor { vault, left, .. }) = predecessor {
         lasting.vault = Some(vault);
         match left {
             Left::Legacy(left) => recovery = Some(left),
@@ -255,6 +256,13 @@ fn open_anew(
     notes.sort_by_key(|line| std::cmp::Reverse(line.level()));
     for line in notes {
         activity.write(sys::now().wall, &line);
+    }
+    // With the keeper's copies of those that a predecessor left, their addresses would be taken for ever after the next crash.
+    for place in 0..own.len() {
+        let vault = lasting.vault.as_ref();
+        if let Some(line) = vault.and_then(|vault| vault.forget(Heirloom::Server(place))) {
+            activity.write(sys::now().wall, &line);
+        }
     }
     drop(own);
     // Programs that run write to these.
@@ -738,8 +746,17 @@ fn daemonize(spec: &DaemonSpec, activity: &mut Activity) -> Result<(), Fatal> {
 }
 
 /// Raises what `minfds` and `minprocs` ask for, and then our own limit of open files as far as it goes, for we hold
-/// several per program. Answers what programs are to have instead of that.
-fn raise_limits(spec: &DaemonSpec, notes: &mut Vec<Line>) -> Result<Vec<(Resource, Limit)>, Fatal> {
+/// several per program. Answers what programs are to have instead of that. `found` is the limit that we were started with, if
+/// it was raised since.
+fn raise_limits(
+    spec: &DaemonSpec,
+    found: Option<Limit>,
+    notes: &mut Vec<Line>,
+) -> Result<Vec<(Resource, Limit)>, Fatal> {
+    if let Some(found) = found {
+        // It was in force a moment ago. Nothing is opened until it is raised again.
+        let _ = sys::set_limit(Resource::Files, found);
+    }
     for (resource, minimum) in [
         (Resource::Files, spec.minfds),
         (Resource::Processes, spec.minprocs),

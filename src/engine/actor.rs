@@ -550,17 +550,18 @@ impl Engine {
                 Err(_) => ExitStatus::Unknown(0),
             },
         };
-        if let Some(vault) = &self.vault
-            && let Some(line) = vault.forget(Heirloom::Pidfd(life))
-        {
-            hands.output.log(line);
-        }
         if let Some(child) = self.children.remove(&life) {
             // ENOENT where it could not be added.
             let _ = self.poller.remove(&child.pidfd);
             self.tokens.remove(&child.token);
         }
         self.feed(Input::Exited { life, status }, hands);
+        // Only now that the status is written down: a successor that found neither could never know it.
+        if let Some(vault) = &self.vault
+            && let Some(line) = vault.forget(Heirloom::Pidfd(life))
+        {
+            hands.output.log(line);
+        }
         true
     }
 

@@ -352,9 +352,9 @@ impl Engine {
     }
 
     /// The service manager restarts the daemon: everything is put down for the next one. Answers whether there is somebody
-    /// who keeps it until then, and nothing is being stopped.
+    /// who keeps it until then (a keeper can be dead), and nothing is being stopped.
     pub(super) fn let_go(&mut self, hands: &Hands) -> bool {
-        let is_kept = self.vault.as_ref().is_some_and(|vault| vault.is_whole());
+        let is_kept = self.vault.as_ref().is_some_and(|vault| vault.is_sound());
         if !is_kept || self.fleet.is_stopping() {
             return false;
         }

@@ -60,10 +60,10 @@ impl Vault {
         }
     }
 
-    /// It has kept everything so far, and answers.
+    /// Whether it has kept everything that it was given, and answers. May take as long as [`Self::settle`].
     #[must_use]
-    pub fn is_whole(&self) -> bool {
-        !self.has_failed.load(Ordering::Relaxed) && self.settle().is_none()
+    pub fn is_sound(&self) -> bool {
+        !self.has_failed.load(Ordering::Relaxed) && self.keeper.barrier(SETTLE_WAIT).is_ok()
     }
 
     /// Ends the keeper, when no program is left.

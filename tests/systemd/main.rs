@@ -13,9 +13,12 @@ mod support;
 mod adoption;
 mod cgroups;
 mod dbus;
+mod dialogues;
 mod journal;
 mod machine;
+mod outages;
 mod service;
+mod stops;
 mod survival;
 mod upgrade;
 
@@ -31,6 +34,9 @@ fn main() -> ExitCode {
     trials.extend(upgrade::trials());
     trials.extend(survival::trials());
     trials.extend(adoption::trials());
+    trials.extend(outages::trials());
+    trials.extend(stops::trials());
+    trials.extend(dialogues::trials());
     let code = support::runner::run(trials);
     machine::down();
     code

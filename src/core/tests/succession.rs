@@ -22,6 +22,16 @@ fn resumed(bench: &mut Bench, ms: u64) -> Vec<String> {
     lines.split_off(1)
 }
 
+/// The kernel made a process, and the daemon was killed before it wrote down that it had asked for one: it is that one.
+#[test]
+fn what_was_made_before_that_was_written_down_is_not_made_twice() {
+    let mut bench = Bench::cat(|spec| spec.startsecs = Seconds(0));
+    bench.give(1, Input::Resolved(CAT));
+    bench.give(2, Input::Spawned { life: CAT, pid: 7 });
+    assert_eq!(bench.state(), "RUNNING");
+    assert_eq!(resumed(&mut bench, 3), ["adopt 0.1 7"]);
+}
+
 #[test]
 fn every_stage_is_taken_up_where_it_stood() {
     type Prepare = fn() -> Bench;

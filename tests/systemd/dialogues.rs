@@ -1,0 +1,148 @@
+//! What a program and the daemon say to each other goes on with the next daemon: events and their results, words of
+//! sd_notify, messages between capture tokens, lines for the journal.
+
+use crate::machine::{Machine, trial};
+use crate::outages::{LONG, begin, kill, logged, meanwhile, pids, puppet, returned, same, start};
+use crate::service::{UNIT, ctl, expect};
+use crate::support::runner::Trial;
+use crate::support::{LIMIT, wait_for};
+
+/// All of them.
+pub(crate) fn trials() -> Vec<Trial> {
+    type Test = fn(&Machine) -> Result<(), String>;
+    let list: &[(&str, Test)] = &[
+        ("listeners_are_asked_on", listeners),
+        ("programs_tell_of_themselves_on", notify),
+        ("messages_and_lines_go_on", messages),
+    ];
+    list.iter()
+        .map(|&(name, test)| trial(format!("dialogues::{name}"), test))
+        .collect()
+}
+
+fn wait_text(
+    machine: &Machine,
+    script: &str,
+    is_it: impl Fn(&str) -> bool,
+) -> Result<String, String> {
+    let mut text = String::new();
+    wait_for(script, LIMIT, || {
+        text = machine.sh(script).unwrap_or_default();
+        is_it(&text)
+    })
+    .map_err(|why| format!("{why}: {text:?} {}", machine.story(UNIT)))?;
+    Ok(text)
+}
+
+/// One listener owes a result when the daemon is killed, the other waits for an event.
+fn listeners(machine: &Machine) -> Result<(), String> {
+    let puppet = puppet()?;
+    let programs = format!(
+        "[eventlistener:busy]\ncommand={puppet} listen /run/t/busy wait:/run/t/go,ok\nevents=PROCESS_STATE_STOPPED\nstartsecs=0\n\
+         [eventlistener:ready]\ncommand={puppet} listen /run/t/ready ok\nevents=PROCESS_STATE_EXITED\nstartsecs=0\n\
+         [program:a]\ncommand=/bin/sleep infinity\nstartsecs=0\n\
+         [program:b]\ncommand=/bin/sleep infinity\nstartsecs=0\n\
+         [program:ends]\ncommand={puppet} wait /run/t/end exit 0\nstartsecs=0\nautorestart=false\nstdout_logfile=NONE\n"
+    );
+    for way in ["kill -9 $old", "systemctl restart supervisord"] {
+        start(machine, "", &programs, 5)?;
+        ctl(machine, "stop a")?;
+        let first = |text: &str| text.contains("processname:a ");
+        wait_text(machine, "cat /run/t/busy 2>/dev/null || true", first)?;
+        let old = machine.property(UNIT, "MainPID")?;
+        let before = pids(machine)?;
+        machine.sh(&format!("old={old}; {way}"))?;
+        returned(machine, &old)?;
+        same(machine, &before)?;
+        // The next event waits for the result of the first.
+        ctl(machine, "stop b")?;
+        machine.sh("touch /run/t/end")?;
+        let other = |text: &str| text.contains("processname:ends ");
+        wait_text(machine, "cat /run/t/ready 2>/dev/null || true", other)?;
+        let text = machine.sh("cat /run/t/busy")?;
+        expect(!text.contains("processname:b "), text)?;
+        machine.sh("touch /run/t/go")?;
+        let second = |text: &str| text.contains("processname:b ");
+        let text = wait_text(machine, "cat /run/t/busy", second)?;
+        expect(
+            text.matches("processname:").count() == 2,
+            format!("after {way}: {text}"),
+        )?;
+        machine.sh("systemctl stop supervisord")?;
+    }
+    Ok(())
+}
+
+/// READY=1 in the outage counts, a program that was ready stays so, and whoever falls silent is found out by the next daemon.
+fn notify(machine: &Machine) -> Result<(), String> {
+    let puppet = puppet()?;
+    let rest = "notify=true\nautorestart=false\nstdout_logfile=NONE\n";
+    let programs = format!(
+        "[program:fed]\ncommand={puppet} notify READY=1 beats 100 100000 /run/t/beats\n{rest}watchdogsecs=4\n\
+         [program:late]\ncommand={puppet} wait /run/t/ready notify READY=1 forever\n{rest}ready_timeout=600\n\
+         [program:mute]\ncommand={puppet} notify READY=1 wait /run/t/mute forever\n{rest}\n"
+    );
+    begin(machine, LONG, &programs)?;
+    let status = "supervisorctl -c /etc/supervisor/supervisord.conf status || true";
+    wait_text(machine, status, |text| text.matches("RUNNING").count() == 2)?;
+    expect(
+        ctl(machine, "status late")?.contains("STARTING"),
+        "late is ready too early",
+    )?;
+    let late = machine.sh("pgrep -f ' wait /run/t/ready '")?;
+    meanwhile(machine, "touch /run/t/ready")?;
+    wait_text(machine, status, |text| text.matches("RUNNING").count() == 3)?;
+    let before = pids(machine)?;
+    expect(
+        before.get("late").map(String::as_str) == Some(late.trim()),
+        format!("another than {late}: {before:?}"),
+    )?;
+    let old = machine.property(UNIT, "MainPID")?;
+    machine.sh("systemctl restart supervisord")?;
+    returned(machine, &old)?;
+    same(machine, &before)?;
+    // It falls silent.
+    let old = kill(machine)?;
+    let fed = before.get("fed").ok_or("fed does not run")?;
+    machine.sh(&format!("kill -STOP {fed}"))?;
+    returned(machine, &old)?;
+    logged(machine, "gave no sign of life for 4000 ms", 1)?;
+    machine.sh("systemctl stop supervisord").map(drop)
+}
+
+/// Messages in capture mode become events, and lines are in the journal, each once, over a restart.
+fn messages(machine: &Machine) -> Result<(), String> {
+    let puppet = puppet()?;
+    let programs = format!(
+        "[eventlistener:hears]\ncommand={puppet} listen /run/t/heard ok\nevents=PROCESS_COMMUNICATION_STDOUT\nbuffer_size=1000\nstartsecs=0\n\
+         [program:says]\ncommand={puppet} messages 100 3 /run/t/go\nstartsecs=0\nautorestart=false\nstdout_capture_maxbytes=1KB\n\
+         [program:t-lines]\ncommand={puppet} tell /run/t/stop 3000\nstartsecs=0\nautorestart=false\nstdout_logfile=journal\n"
+    );
+    start(machine, "", &programs, 3)?;
+    machine.sh("touch /run/t/go")?;
+    for _ in 0..3 {
+        let old = machine.property(UNIT, "MainPID")?;
+        machine.sh("systemctl restart supervisord")?;
+        returned(machine, &old)?;
+    }
+    machine.sh("touch /run/t/stop")?;
+    let text = wait_text(
+        machine,
+        "journalctl -q --no-pager -o cat --since=-3min SUPERVISOR_PROCESS=t-lines SUPERVISOR_STREAM=stdout",
+        |text| text.ends_with("end\n"),
+    )?;
+    let count = text.lines().count() - 1;
+    for (place, line) in text.lines().take(count).enumerate() {
+        expect(
+            line == format!("{place:08}"),
+            format!("{line:?} in place of {place}"),
+        )?;
+    }
+    println!("{count} lines in the journal, each once");
+    logged(machine, "exited: says (exit status 0; expected)", 1)?;
+    let heard = wait_text(machine, "grep -c processname:says /run/t/heard", |text| {
+        text.trim() == "300"
+    })?;
+    println!("{} messages were heard", heard.trim());
+    machine.sh("systemctl stop supervisord").map(drop)
+}

@@ -1,0 +1,257 @@
+//! Who is stopped by what: programs outlive every way of restarting the daemon, and no way of stopping it.
+
+use std::collections::BTreeMap;
+
+use crate::machine::{Machine, trial};
+use crate::outages::{SCOPE, kill, log, logged, pids, returned, same, start};
+use crate::service::{SLEEPER, UNIT, ctl, drop_in, expect};
+use crate::support::runner::Trial;
+use crate::support::{LIMIT, wait_for};
+
+/// All of them.
+pub(crate) fn trials() -> Vec<Trial> {
+    type Test = fn(&Machine) -> Result<(), String>;
+    let list: &[(&str, Test)] = &[
+        ("a_restart_of_what_the_service_needs_is_a_restart", through),
+        ("a_failed_service_is_stopped", failed),
+        ("a_deaf_daemon_is_stopped", deaf),
+        ("a_stop_overtakes_a_restart", overtaken),
+        ("what_was_taken_over_is_stopped_in_order", in_order),
+        ("the_service_manager_itself_may_start_anew_before", anew),
+        ("a_scope_that_was_stopped_holds_again", made_again),
+        ("instances_do_not_meet", instances),
+    ];
+    list.iter()
+        .map(|&(name, test)| trial(format!("stops::{name}"), test))
+        .collect()
+}
+
+/// Two programs.
+const TWO: &str = "[program:web]\ncommand=/bin/sleep infinity\nstartsecs=0\n\
+                   [program:other]\ncommand=/bin/sh -c 'while :; do sleep 0.05; done'\nstartsecs=0\n";
+
+/// Nothing of ours is left.
+fn gone(machine: &Machine, before: &BTreeMap<String, String>) -> Result<(), String> {
+    machine.wait_property(SCOPE, "ActiveState", "inactive")?;
+    for (name, pid) in before {
+        let left = machine.run(&["test", "-e", &format!("/proc/{pid}")])?.code;
+        expect(
+            left != 0,
+            format!("{name} is left: {}", machine.story(UNIT)),
+        )?;
+    }
+    expect(
+        machine.property(UNIT, "MainPID")? == "0"
+            && machine.property(UNIT, "NFileDescriptorStore")? == "0",
+        machine.story(UNIT),
+    )
+}
+
+fn through(machine: &Machine) -> Result<(), String> {
+    machine.write(
+        "/etc/systemd/system/base.service",
+        "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n",
+    )?;
+    for tie in ["PartOf=base.service", "Requires=base.service"] {
+        start(
+            machine,
+            &format!("[Unit]\n{tie}\nAfter=base.service\n[Service]"),
+            TWO,
+            2,
+        )?;
+        machine.sh("systemctl start base")?;
+        let (before, old) = (pids(machine)?, machine.property(UNIT, "MainPID")?);
+        machine.sh("systemctl restart base")?;
+        returned(machine, &old)?;
+        same(machine, &before)?;
+        logged(machine, "letting go of all processes", 1)?;
+        expect(!log(machine)?.contains("stopped: "), log(machine)?)?;
+        // Its stop is another thing.
+        machine.sh("systemctl stop base")?;
+        machine.wait_property(UNIT, "ActiveState", "inactive")?;
+        gone(machine, &before)?;
+        logged(machine, "stopped: web (terminated by SIGTERM)", 1)?;
+    }
+    machine
+        .sh("rm /etc/systemd/system/base.service; systemctl daemon-reload")
+        .map(drop)
+}
+
+fn failed(machine: &Machine) -> Result<(), String> {
+    start(machine, "Restart=no", TWO, 2)?;
+    let before = pids(machine)?;
+    kill(machine)?;
+    machine.wait_property(UNIT, "ActiveState", "failed")?;
+    for (name, pid) in &before {
+        let lives = machine.run(&["test", "-e", &format!("/proc/{pid}")])?.code;
+        expect(lives == 0, format!("{name} died with the daemon"))?;
+    }
+    machine.sh("systemctl stop supervisord")?;
+    gone(machine, &before)
+}
+
+/// A daemon that hears neither the signal of a stop nor that of a restart.
+const DEAF: &str = "KillSignal=SIGWINCH\nRestartKillSignal=SIGWINCH\nTimeoutStopSec=1";
+
+fn deaf(machine: &Machine) -> Result<(), String> {
+    start(machine, DEAF, TWO, 2)?;
+    let (before, old) = (pids(machine)?, machine.property(UNIT, "MainPID")?);
+    // A restart ends it by force, and is no more than that.
+    machine.sh("systemctl restart supervisord")?;
+    returned(machine, &old)?;
+    same(machine, &before)?;
+    machine.sh("systemctl stop supervisord")?;
+    expect(
+        machine.property(UNIT, "Result")? == "timeout",
+        machine.story(UNIT),
+    )?;
+    gone(machine, &before)?;
+    expect(
+        !log(machine)?.contains("stopped: "),
+        "it was not deaf at all",
+    )
+}
+
+fn overtaken(machine: &Machine) -> Result<(), String> {
+    start(machine, "", TWO, 2)?;
+    let before = pids(machine)?;
+    machine.sh("systemctl restart --no-block supervisord; systemctl stop supervisord")?;
+    gone(machine, &before)?;
+    // One that hangs.
+    start(
+        machine,
+        "RestartKillSignal=SIGWINCH\nTimeoutStopSec=2",
+        TWO,
+        2,
+    )?;
+    let before = pids(machine)?;
+    machine.sh("systemctl restart --no-block supervisord")?;
+    machine.wait_property(UNIT, "SubState", "stop-sigterm")?;
+    machine.sh("systemctl stop supervisord")?;
+    gone(machine, &before)?;
+    // In the middle of an outage.
+    start(machine, "RestartSec=1000", TWO, 2)?;
+    let before = pids(machine)?;
+    kill(machine)?;
+    machine.wait_property(UNIT, "SubState", "auto-restart")?;
+    machine.sh("systemctl stop supervisord")?;
+    gone(machine, &before)?;
+    // And what is started then begins anew.
+    drop_in(machine, "")?;
+    machine.sh("systemctl start supervisord")?;
+    machine.wait_property(UNIT, "StatusText", "2/2 running")?;
+    machine.sh("systemctl stop supervisord").map(drop)
+}
+
+/// Tells when it is asked to stop, and when it does.
+fn telling(name: &str, priority: u32) -> String {
+    format!(
+        "[program:{name}]\ncommand=/bin/sh -c 'trap \"echo {name} >> /run/t/order; sleep 0.3; echo {name} >> /run/t/order; exit 5\" TERM; \
+         while :; do sleep 0.05; done'\nstartsecs=0\npriority={priority}\n"
+    )
+}
+
+fn in_order(machine: &Machine) -> Result<(), String> {
+    let programs = telling("a", 1) + &telling("c", 3) + &telling("b", 2);
+    for way in ["kill -9 $old", "systemctl restart supervisord"] {
+        start(machine, "", &programs, 3)?;
+        let (before, old) = (pids(machine)?, machine.property(UNIT, "MainPID")?);
+        machine.sh(&format!("old={old}; {way}"))?;
+        returned(machine, &old)?;
+        same(machine, &before)?;
+        machine.sh("systemctl stop supervisord")?;
+        let order = machine.sh("cat /run/t/order")?;
+        expect(
+            order.split_whitespace().eq(["c", "c", "b", "b", "a", "a"]),
+            format!("after {way}: {order:?}"),
+        )?;
+        for name in ["a", "b", "c"] {
+            logged(machine, &format!("stopped: {name} (exit status 5)"), 1)?;
+        }
+        gone(machine, &before)?;
+    }
+    Ok(())
+}
+
+fn anew(machine: &Machine) -> Result<(), String> {
+    start(machine, "", TWO, 2)?;
+    let before = pids(machine)?;
+    for way in ["daemon-reload", "daemon-reexec"] {
+        machine.sh(&format!("systemctl {way}"))?;
+        let old = kill(machine)?;
+        returned(machine, &old)?;
+        same(machine, &before)?;
+        let old = machine.property(UNIT, "MainPID")?;
+        machine.sh("systemctl restart supervisord")?;
+        returned(machine, &old)?;
+        same(machine, &before)?;
+    }
+    machine.sh("systemctl stop supervisord")?;
+    gone(machine, &before)
+}
+
+/// With the scope goes the keeper; what is started then has both again.
+fn made_again(machine: &Machine) -> Result<(), String> {
+    start(machine, "", SLEEPER, 1)?;
+    machine.sh(&format!("systemctl stop {SCOPE}"))?;
+    wait_for("the program's end", LIMIT, || {
+        ctl(machine, "status web").is_ok_and(|status| !status.contains("RUNNING"))
+    })?;
+    ctl(machine, "start web")?;
+    machine.wait_property(UNIT, "StatusText", "1/1 running")?;
+    // Until then nobody keeps anything, so that a restart stops in peace what cannot be taken over.
+    let old = machine.property(UNIT, "MainPID")?;
+    machine.sh("systemctl restart supervisord")?;
+    returned(machine, &old)?;
+    machine.wait_property(UNIT, "StatusText", "1/1 running")?;
+    logged(machine, "stopped: web (terminated by SIGTERM)", 1)?;
+    expect(!log(machine)?.contains("letting go"), log(machine)?)?;
+    let before = pids(machine)?;
+    let old = machine.property(UNIT, "MainPID")?;
+    machine.sh("systemctl restart supervisord")?;
+    returned(machine, &old)?;
+    same(machine, &before)?;
+    let old = kill(machine)?;
+    returned(machine, &old)?;
+    same(machine, &before)?;
+    machine.sh("systemctl stop supervisord")?;
+    gone(machine, &before)
+}
+
+fn instances(machine: &Machine) -> Result<(), String> {
+    start(machine, "", SLEEPER, 1)?;
+    machine.sh(
+        "cd /etc/systemd/system; systemctl stop supervisord
+         sed 's,/etc/supervisor/supervisord.conf,/etc/supervisor/%i.conf,' supervisord.service > supervisord@.service
+         for i in one two; do
+             sed \"s,/run/supervisor/,/run/supervisor/$i-,; s,supervisord\\.\\(log\\|pid\\),$i.\\1,\" /etc/supervisor/supervisord.conf \
+                 > /etc/supervisor/$i.conf
+         done
+         systemctl daemon-reload; systemctl start supervisord@one supervisord@two",
+    )?;
+    let pid = |name: &str| {
+        let script = format!("supervisorctl -c /etc/supervisor/{name}.conf pid web");
+        machine.sh(&script).map(|text| text.trim().to_owned())
+    };
+    let unit = |name: &str| format!("supervisord@{name}.service");
+    let before = (pid("one")?, pid("two")?);
+    let old = ["one", "two"].map(|name| machine.property(&unit(name), "MainPID"));
+    for (name, old) in ["one", "two"].into_iter().zip(old) {
+        machine.sh(&format!("kill -9 {}", old?))?;
+        machine.wait_property(&unit(name), "NRestarts", "1")?;
+        machine.wait_property(&unit(name), "ActiveState", "active")?;
+    }
+    let after = (pid("one")?, pid("two")?);
+    expect(after == before, format!("{before:?} became {after:?}"))?;
+    machine.sh("systemctl stop supervisord@one")?;
+    let lives = |pid: &str| machine.run(&["test", "-e", &format!("/proc/{pid}")]);
+    expect(
+        lives(&before.0)?.code != 0 && lives(&before.1)?.code == 0,
+        "the wrong one was stopped",
+    )?;
+    machine
+        .sh(
+            "systemctl stop supervisord@two; rm /etc/systemd/system/supervisord@.service; systemctl daemon-reload",
+        )
+        .map(drop)
+}

@@ -71,6 +71,9 @@ const OUR_ACTIONS: &str = "\nsupervisord commands (type help <topic>):\n\
 
 /// Any text: output, files, faults.
 pub(crate) fn text(text: &str) -> String {
+    // A machine may have a system bus, which a daemon of ours tells of wherever its log is shown.
+    let lines = text.split_inclusive('\n');
+    let text: String = lines.filter(|line| !line.contains(" D-Bus")).collect();
     let mut text = text.replace(OUR_ACTIONS, "");
     for (pattern, with) in [
         ("#-#-# #:#:#,# ", ""),

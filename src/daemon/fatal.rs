@@ -33,3 +33,8 @@ pub(super) fn fail(argv0: &str, fatal: &Fatal) -> ExitCode {
     }
     ExitCode::from(status)
 }
+
+/// Says what could not be done, as an error that ends the daemon with status 1.
+pub(super) fn broken(what: &'static str) -> impl FnOnce(std::io::Error) -> Fatal {
+    move |error| Fatal::Broken(format!("{what}: {error}"))
+}

@@ -4,6 +4,7 @@ mod adoption;
 pub mod check;
 mod fatal;
 pub mod machine;
+mod opening;
 mod pidfile;
 mod recovery;
 mod reload;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use super::fatal::{Fatal, USAGE, fail};
 use super::machine::Machine;
+use super::opening::Ground;
 use super::recovery::{self, Left, Predecessor};
-use super::round::Ground;
 use super::succession::{self, Handover};
 use super::{check, round};
 use crate::config::options::{self, DaemonOptions};

@@ -161,6 +161,18 @@ fn look(items: Vec<(String, Vec<OwnedFd>)>, vault: &Vault, find_spawned: FindSpa
         take(Heirloom::State),
         take(Heirloom::Records),
     );
+    let servers: Vec<String> = kept
+        .keys()
+        .filter(|name| Heirloom::is_server(name))
+        .cloned()
+        .collect();
+    for name in &servers {
+        // Ours are open here from now on, if they are wanted; those of a daemon that was killed would be in our way.
+        let _ = vault.forget_named(name);
+    }
+    if !servers.is_empty() {
+        let _ = vault.settle();
+    }
     let sockets = shared_sockets(&kept);
     let is_nobodys = |name: &String| {
         let place = Heirloom::socket_place_in(name);
@@ -183,6 +195,9 @@ fn look(items: Vec<(String, Vec<OwnedFd>)>, vault: &Vault, find_spawned: FindSpa
         .into_iter()
         .filter_map(|(name, descriptors)| Some((name, descriptors.into_iter().next()?)))
         .collect();
+    if handover.is_none() {
+        descriptors.retain(|name, _| !Heirloom::is_server(name));
+    }
     let understood = match (handover, state) {
         (Some(handover), _) => succession::read(&handover).map(|with| {
             let handover = with(std::mem::take(&mut descriptors));
@@ -204,12 +219,15 @@ fn look(items: Vec<(String, Vec<OwnedFd>)>, vault: &Vault, find_spawned: FindSpa
             unsettled,
             how,
         })),
-        nothing => Left::Remnants(Remnants {
-            why: nothing.err(),
-            descriptors,
-            sockets,
-            unsettled,
-        }),
+        nothing => {
+            descriptors.retain(|name, _| !Heirloom::is_server(name));
+            Left::Remnants(Remnants {
+                why: nothing.err(),
+                descriptors,
+                sockets,
+                unsettled,
+            })
+        }
     }
 }
 

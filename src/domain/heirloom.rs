@@ -64,6 +64,13 @@ impl Heirloom {
             .ok()
     }
 
+    /// Whether a listening socket of a server of ours has this name.
+    #[must_use]
+    pub fn is_server(name: &str) -> bool {
+        let place = name.strip_prefix('s').map(str::parse::<usize>);
+        place.is_some_and(|place| place.is_ok())
+    }
+
     /// The place of the FastCGI socket that has this name; none: it is not of one.
     #[must_use]
     pub fn socket_place_in(name: &str) -> Option<usize> {
@@ -107,5 +114,7 @@ mod tests {
         assert!(lives.contains(&Some(u64::MAX - 1)) && lives.contains(&Some(u64::MAX - 2)));
         let places = all.map(|heirloom| Heirloom::socket_place_in(&heirloom.name()));
         assert!(places.iter().flatten().eq([&1]));
+        let servers = names.iter().filter(|name| Heirloom::is_server(name));
+        assert!(servers.eq(["s1"]));
     }
 }

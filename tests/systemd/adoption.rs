@@ -247,6 +247,10 @@ fn sockets(machine: &Machine) -> Result<(), String> {
     )?;
     ctl(machine, "restart web:1")?;
     expect(inode("web:1")? == web, "let go: another socket")?;
+    // A daemon that took over what was let go of may be killed like any: nothing kept is in the next one's way. (The service
+    // manager counts restarts anew.)
+    crash(machine, ":", 1, "3/3 running")?;
+    expect(inode("web:1")? == web, "killed again: another socket")?;
     // Nor does it take a state.
     crash(machine, "echo garbage > /run/spoil", 2, "3/3 running")?;
     ctl(machine, "restart web:0")?;

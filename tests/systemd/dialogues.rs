@@ -89,7 +89,7 @@ fn notify(machine: &Machine) -> Result<(), String> {
         ctl(machine, "status late")?.contains("STARTING"),
         "late is ready too early",
     )?;
-    let late = machine.sh("pgrep -f ' wait /run/t/ready '")?;
+    let late = ctl(machine, "pid late")?;
     meanwhile(machine, "touch /run/t/ready")?;
     wait_text(machine, status, |text| text.matches("RUNNING").count() == 3)?;
     let before = pids(machine)?;

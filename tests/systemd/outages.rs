@@ -19,6 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("kills_at_any_moment_neither_lose_nor_double", churn),
         ("twenty_crashes_leave_nothing_open", descriptors),
         ("a_thousand_programs_come_back", thousand),
+        ("too_few_descriptors_are_told_of", few),
     ];
     list.iter()
         .map(|&(name, test)| trial(format!("outages::{name}"), test))
@@ -427,4 +428,32 @@ fn thousand(machine: &Machine) -> Result<(), String> {
     machine.sh("systemctl stop supervisord")?;
     println!("stopped within {:?}", begun.elapsed());
     Ok(())
+}
+
+/// With too small a limit of open files some programs cannot be started, which is told; those that could be come back.
+fn few(machine: &Machine) -> Result<(), String> {
+    install(
+        machine,
+        "minfds=64",
+        "[program:p]\ncommand=/bin/sleep infinity\nprocess_name=p%(process_num)02d\nnumprocs=60\nstartsecs=0\nstartretries=0\n",
+    )?;
+    drop_in(machine, "LimitNOFILE=128")?;
+    machine.sh(&format!("rm -f {LOG}; systemctl start supervisord"))?;
+    let mut status = String::new();
+    wait_for("each runs or is given up on", LIMIT, || {
+        status = ctl(machine, "status").unwrap_or_default();
+        let up = status.matches("RUNNING").count();
+        up > 0 && up < 60 && up + status.matches("FATAL").count() == 60
+    })
+    .map_err(|why| format!("{why}: {status}\n{}", machine.story(UNIT)))?;
+    let given_up = status.matches("FATAL").count();
+    println!("{} of 60 run", 60 - given_up);
+    logged(machine, "spawnerr: too many open files to spawn", given_up)?;
+    let before = pids(machine)?;
+    for round in 1..=2 {
+        let old = kill(machine)?;
+        returned(machine, &old)?;
+        same(machine, &before).map_err(|why| format!("{why} in round {round}"))?;
+    }
+    machine.sh("systemctl stop supervisord").map(drop)
 }

@@ -74,6 +74,10 @@ impl Process {
             promote_at,
         };
         self.enter(starting, 0, false, moment);
+        // Most listeners wait for an event at any moment, and one that is taken for another would wait for ever.
+        if self.run.hearing.is_some() {
+            self.run.hearing = Some(Hearing::Ready);
+        }
         moment.out.push(Action::Adopt {
             life,
             pid,

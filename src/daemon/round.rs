@@ -66,7 +66,7 @@ pub(super) struct Ground {
 /// With what a round begins.
 enum Begin {
     /// With nothing that runs, or with what a daemon that is no more has left.
-    Anew(Arc<Config>, Option<Predecessor>),
+    Anew(Arc<Config>, Option<Box<Predecessor>>),
     /// Where another image (`is_new`), or the round before, has ended.
     Succeeding {
         handover: Box<Handover>,
@@ -106,6 +106,7 @@ pub(super) fn all(
     predecessor: Option<Predecessor>,
 ) -> Result<ExitCode, Fatal> {
     settle_in()?;
+    let predecessor = predecessor.map(Box::new);
     rounds(Begin::Anew(Arc::new(first), predecessor), ground)
 }
 
@@ -195,7 +196,7 @@ fn open_anew(
     config: &Arc<Config>,
     ground: &Ground,
     lasting: Option<Lasting>,
-    predecessor: Option<Predecessor>,
+    predecessor: Option<Box<Predecessor>>,
 ) -> Result<Opened, Fatal> {
     let spec = &config.daemon;
     let mut notes = become_user(spec)?;
@@ -219,7 +220,8 @@ fn open_anew(
         }
     };
     let mut recovery = None;
-    if let Some(Predecessor { vault, left, .. }) = predecessor {
+    if let Some(predecessor) = predecessor {
+        let Predecessor { vault, left, .. } = *predecessor;
         lasting.vault = Some(vault);
         match left {
             Ok(left) => recovery = left,

@@ -144,13 +144,6 @@ pub(super) fn open_anew(
     for line in notes {
         activity.write(sys::now().wall, &line);
     }
-    // With the keeper's copies of those that a predecessor left, their addresses would be taken for ever after the next crash.
-    for place in 0..own.len() {
-        let vault = lasting.vault.as_ref();
-        if let Some(line) = vault.and_then(|vault| vault.forget(Heirloom::Server(place))) {
-            activity.write(sys::now().wall, &line);
-        }
-    }
     drop(own);
     // Programs that run write to these.
     if !spec.nocleanup && recovery.is_none() {

@@ -112,20 +112,13 @@ pub(super) type FindSpawned<'a> = &'a dyn Fn(&Snapshot, Life) -> Option<(i32, Ow
 pub(super) fn recover(keeper: Keeper, find_spawned: FindSpawned<'_>) -> Predecessor {
     let listed = keeper.list(LIST_WITHIN);
     let vault = Arc::new(Vault::new(keeper));
-    let mut left = match listed {
+    let left = match listed {
         Ok(items) => look(items, &vault, find_spawned),
         Err(error) => Left::Remnants(Remnants {
             why: Some(error.to_string()),
             ..Remnants::default()
         }),
     };
-    forget_sockets(
-        &vault,
-        match &mut left {
-            Left::Legacy(recovery) => &mut recovery.handover.descriptors,
-            Left::Remnants(remnants) => &mut remnants.descriptors,
-        },
-    );
     Predecessor {
         vault,
         left,
@@ -133,34 +126,15 @@ pub(super) fn recover(keeper: Keeper, find_spawned: FindSpawned<'_>) -> Predeces
     }
 }
 
-/// Gives up listening sockets of a daemon that was killed while it let go: nobody knows any more which is which. As long as
-/// anybody has them open, their addresses are taken.
-fn forget_sockets(vault: &Vault, descriptors: &mut Descriptors) {
-    let mut place = 0;
-    while descriptors
-        .remove(&Heirloom::Server(place).name())
-        .is_some()
-    {
-        // A keeper that does not will be told of when something is to be kept.
-        let _ = vault.forget(Heirloom::Server(place));
-        place += 1;
-    }
-    if place > 0 {
-        let _ = vault.settle();
-    }
-}
-
 fn look(items: Vec<(String, Vec<OwnedFd>)>, vault: &Vault, find_spawned: FindSpawned<'_>) -> Left {
     let mut kept: BTreeMap<String, Vec<OwnedFd>> = items.into_iter().collect();
     let mut take = |heirloom: Heirloom| {
-        let descriptors = kept.remove(&heirloom.name())?;
-        descriptors.into_iter().next()
+        let descriptors = kept.remove(&heirloom.name()).unwrap_or_default();
+        descriptors.into_iter()
     };
-    let (handover, state, records) = (
-        take(Heirloom::Handover),
-        take(Heirloom::State),
-        take(Heirloom::Records),
-    );
+    let handover = take(Heirloom::Handover).next();
+    let mut state = take(Heirloom::State);
+    let (state, records) = (state.next(), state.next());
     let servers: Vec<String> = kept
         .keys()
         .filter(|name| Heirloom::is_server(name))

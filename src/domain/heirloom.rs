@@ -6,10 +6,8 @@ use super::Life;
 /// One descriptor of the daemon that outlives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Heirloom {
-    /// The core as it was when groups last changed.
+    /// The core as it was when groups last changed, and what has become of each process since.
     State,
-    /// What has become of each process since.
-    Records,
     /// All of it, as a daemon that ended on purpose left it.
     Handover,
     /// Memory into which pipes are read, the older one first.
@@ -41,7 +39,6 @@ impl Heirloom {
     pub fn name(self) -> String {
         match self {
             Self::State => "state".to_owned(),
-            Self::Records => "records".to_owned(),
             Self::Ledger(place) => format!("g{place}"),
             Self::Keeper => "keeper".to_owned(),
             Self::Handover => "handover".to_owned(),
@@ -95,7 +92,6 @@ mod tests {
             Heirloom::Pidfd(life(1)),
             Heirloom::Pidfd(life(2)),
             Heirloom::State,
-            Heirloom::Records,
             Heirloom::Keeper,
             Heirloom::Ledger(1),
             Heirloom::Handover,

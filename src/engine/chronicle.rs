@@ -45,14 +45,15 @@ impl Chronicle {
         let mut complaint = None;
         if fleet.take_regrouped() {
             complaint = match (self.write)(&fleet.snapshot()) {
-                Ok(state) => self.vault.keep(Heirloom::State, &[state.as_fd()]),
+                // Both at once, so that nobody finds the one without the other: records of a daemon before us mean nothing
+                // to this state, and ours are newer.
+                Ok(state) => self
+                    .vault
+                    .keep(Heirloom::State, &[state.as_fd(), self.records.as_fd()]),
                 Err(error) => Some(Line::KeeperFailed {
                     error: (&error).into(),
                 }),
             };
-            // The records of what was there before mean nothing to it, and those of what is there still are newer.
-            let records = self.vault.keep(Heirloom::Records, &[self.records.as_fd()]);
-            complaint = complaint.or(records);
         }
         for slot in fleet.take_changed() {
             let written = fleet.record(slot).map(|record| self.put(record));

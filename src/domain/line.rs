@@ -281,7 +281,7 @@ lines! {
     SaidDebug { text: String } = Debug "{text}";
     SaidTrace { text: String } = Trace "{text}";
     SaidBlather { text: String } = Blather "{text}";
-    BusAbsent { bus: String, error: String } = Debug ours "no {bus} D-Bus: {error}; looking again from time to time";
+    BusAbsent { bus: String, error: String } = Info ours "no {bus} D-Bus: {error}; looking again from time to time";
     BusBarred { bus: String, error: String } = Info ours "not on the {bus} D-Bus: {error}; trying again from time to time";
     BusJoined { bus: String, name: String } = Info ours "on the {bus} D-Bus as {name}";
     BusRefused { bus: String, error: String } = Warn ours "not on the {bus} D-Bus: {error}; trying again from time to time";

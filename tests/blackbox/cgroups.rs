@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::host::{Host, expect};
+use crate::support::daemon::{Daemon, Side, program};
 use crate::support::runner::{Outcome, Trial};
-use crate::support::{LIMIT, wait_for};
+use crate::support::wire::Address;
+use crate::support::{LIMIT, is_root, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {
@@ -20,6 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             own_files,
         ),
         Trial::new("cgroups::keys_without_effect_are_told", told),
+        Trial::new("cgroups::a_tree_that_may_only_be_read_is_none", read_only),
     ]
 }
 
@@ -221,6 +224,46 @@ fn told() -> Result<Outcome, String> {
     let has_all = lines[0].contains("programs have cgroups of their own in /")
         && !lines[0].contains("no effect");
     expect(is_told || has_all, log)?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+/// As most containers have it.
+fn read_only() -> Result<Outcome, String> {
+    let top = match top() {
+        Ok(top) => top,
+        Err(skipped) => return Ok(skipped),
+    };
+    if !is_root() {
+        return Ok(Outcome::Skipped("a mount needs root".to_owned()));
+    }
+    let mut host = Host::new(&config("kill_mode=control-group", STAYS))?;
+    let unshare = std::path::Path::new("/usr/bin/unshare");
+    let mut command = host.marked.command(unshare, host.place.path());
+    let script = format!(
+        "mount -o remount,bind,ro {} && exec {} -n -c conf",
+        top.display(),
+        program(Side::Ours, "supervisord")?.display()
+    );
+    command.args(["-m", "/bin/sh", "-c", &script]);
+    let address = Address::Unix(host.place.join("s"));
+    let mut daemon = Daemon::spawn(command, host.place.path(), address)?;
+    if let Some(code) = daemon.wait_ready(LIMIT)? {
+        let why = host.place.read("err");
+        if why.contains("unshare") || why.contains("mount:") {
+            return Ok(Outcome::Skipped(format!("no mount of our own: {why}")));
+        }
+        return Err(format!("ended with {code}: {why}"));
+    }
+    host.daemon = Some(daemon);
+    wait_for("a stray", LIMIT, || strays(&host).len() == 1)?;
+    let log = host.place.read("log");
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("cgroup")).collect();
+    let told = "kill_mode=control-group of programs have no effect";
+    expect(lines.len() == 1 && lines[0].contains(told), log.clone())?;
+    host.expect_ctl(&["stop", "tree"], 0, &["tree: stopped"])?;
+    // Without cgroups it lives on, as it does with Supervisor.
+    expect(is_alive(&strays(&host)[0]), "the stray is gone")?;
     host.expect_well()?;
     Ok(Outcome::Passed)
 }

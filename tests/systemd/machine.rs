@@ -101,7 +101,53 @@ pub(crate) fn down() {
     }
 }
 
+/// A trial with a machine of its own, that it may end, and in which a directory of the host is /shared, to be written to.
+pub(crate) fn trial_alone(
+    name: impl Into<String>,
+    test: impl FnOnce(&Machine, &Path) -> Result<(), String> + Send + 'static,
+) -> Trial {
+    Trial::new(name, move || {
+        let shared = Scratch::new()?;
+        let bind = format!("{}:/shared", shared.0.display());
+        match boot_with("alone-", &["--bind", &bind]) {
+            Ok(machine) => {
+                let machine = machine.into_inner().unwrap_or_else(PoisonError::into_inner);
+                let result = test(&machine, &shared.0);
+                machine.take_down();
+                result.map(|()| Outcome::Passed)
+            }
+            Err(Ok(why)) => Ok(Outcome::Skipped(why)),
+            Err(Err(error)) => Err(error),
+        }
+    })
+}
+
+/// A directory that goes when this does.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self, String> {
+        let path = std::env::temp_dir().join(format!("supervisord-alone-{}", std::process::id()));
+        std::fs::create_dir_all(&path).map_err(|error| error.to_string())?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 fn boot(is_virtual: bool) -> Booted {
+    if is_virtual {
+        boot_with("vm-", &["--vm"])
+    } else {
+        boot_with("", &[])
+    }
+}
+
+fn boot_with(kind: &str, more: &[&str]) -> Booted {
     let Some(host) = std::env::var_os("SYSTEMD_HOST").map(PathBuf::from) else {
         return Err(Ok(
             "SYSTEMD_HOST names no program that makes machines with systemd".to_owned(),
@@ -114,17 +160,11 @@ fn boot(is_virtual: bool) -> Booted {
     let directory = binaries.parent().unwrap_or(Path::new("/")).display();
     let machine = Machine {
         host,
-        name: format!(
-            "supervisord-{}{}",
-            if is_virtual { "vm-" } else { "" },
-            std::process::id()
-        ),
+        name: format!("supervisord-{kind}{}", std::process::id()),
     };
     let bind = format!("{directory}:{BINARIES}");
     let mut arguments = vec!["boot", "-n", &machine.name, "--bind-ro", &bind];
-    if is_virtual {
-        arguments.push("--vm");
-    }
+    arguments.extend(more);
     let done = machine.host(&arguments, "").map_err(Err)?;
     if done.code != 0 {
         machine.take_down();

@@ -1,8 +1,9 @@
 //! Who is stopped by what: programs outlive every way of restarting the daemon, and no way of stopping it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use crate::machine::{Machine, trial};
+use crate::machine::{Machine, trial, trial_alone};
 use crate::outages::{SCOPE, kill, log, logged, pids, returned, same, start};
 use crate::service::{SLEEPER, UNIT, ctl, drop_in, expect};
 use crate::support::runner::Trial;
@@ -21,9 +22,15 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("a_scope_that_was_stopped_holds_again", made_again),
         ("instances_do_not_meet", instances),
     ];
-    list.iter()
+    let mut trials: Vec<Trial> = list
+        .iter()
         .map(|&(name, test)| trial(format!("stops::{name}"), test))
-        .collect()
+        .collect();
+    trials.push(trial_alone(
+        "stops::the_end_of_the_machine_is_in_order",
+        powered_off,
+    ));
+    trials
 }
 
 /// Two programs.
@@ -45,6 +52,39 @@ fn gone(machine: &Machine, before: &BTreeMap<String, String>) -> Result<(), Stri
             && machine.property(UNIT, "NFileDescriptorStore")? == "0",
         machine.story(UNIT),
     )
+}
+
+/// The service manager stops everything at once, and waits for the daemon to stop its programs one after another; they are
+/// those of a daemon that was killed.
+fn powered_off(machine: &Machine, shared: &Path) -> Result<(), String> {
+    let programs: String = [("a", 1), ("b", 2), ("c", 3)]
+        .map(|(name, priority)| {
+            format!(
+                "[program:{name}]\npriority={priority}\nstartsecs=0\ncommand=/bin/sh -c 'trap \"echo {name} begins \
+                 >>/shared/order; sleep 0.5; echo {name} ends >>/shared/order; exit 5\" TERM; while :; do sleep 0.05; done'\n"
+            )
+        })
+        .concat();
+    let log = "ExecStart=\nExecStart=/usr/bin/supervisord -n -l /shared/log -c /etc/supervisor/supervisord.conf";
+    start(machine, log, &programs, 3)?;
+    let (before, old) = (pids(machine)?, machine.property(UNIT, "MainPID")?);
+    kill(machine)?;
+    returned(machine, &old)?;
+    same(machine, &before)?;
+    machine.run(&["systemctl", "poweroff"])?;
+    let read = |name: &str| std::fs::read_to_string(shared.join(name)).unwrap_or_default();
+    let stopped = "stopped: a (exit status 5";
+    let result = wait_for("the last program's end", LIMIT, || {
+        read("log").contains(stopped)
+    });
+    let (order, log) = (read("order"), read("log"));
+    result.map_err(|why| format!("{why}: {order} {log}"))?;
+    expect(
+        order == "c begins\nc ends\nb begins\nb ends\na begins\na ends\n",
+        format!("{order} {log}"),
+    )?;
+    let asked = log.rfind("received SIGTERM indicating exit request");
+    expect(asked.is_some() && asked < log.find("stopped: c"), log)
 }
 
 fn through(machine: &Machine) -> Result<(), String> {

@@ -20,7 +20,7 @@ impl Engine {
             Action::Prepare(life, spec, logs) => {
                 hands.output.send(Command::Prepare(life, spec, logs))
             }
-            // There is no descriptor store yet: the read ends live and die with this process.
+            // Done: whoever makes pipes keeps them at once, before their process can be there.
             Action::Keep(_) => {}
             Action::Spawn(life, spec) => {
                 let plan = self.plans.remove(&life);

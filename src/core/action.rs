@@ -47,7 +47,7 @@ pub struct AuditLine {
 pub enum Action {
     /// Look the command up; answer [`super::Input::Resolved`] or `SpawnFailed`.
     Resolve(Life, Arc<ProcessSpec>),
-    /// Make pipes and open logs; answer [`super::Input::Prepared`] or `SpawnFailed`.
+    /// Make pipes, where a successor finds them too, and open logs; answer [`super::Input::Prepared`] or `SpawnFailed`.
     Prepare(Life, Arc<ProcessSpec>, LogPaths),
     /// Take a life over that a predecessor began. Not answered.
     Adopt {
@@ -65,8 +65,6 @@ pub enum Action {
     /// Ask the program that this image was started from whether it can take over; answer
     /// [`super::Input::SuccessorExamined`], and if it can, hand over.
     Upgrade(Ticket),
-    /// Put the read ends where a successor finds them (a no-op where there is no such place).
-    Keep(Life),
     /// Run it; answer [`super::Input::Spawned`] or `SpawnFailed`.
     Spawn(Life, Arc<ProcessSpec>),
     /// Begin to read what the process of this pid writes. Not before its number is known, which events about its output tell.

@@ -79,7 +79,6 @@ impl Process {
         match self.run.stage {
             Stage::Preparing(life) => {
                 self.run.stage = Stage::Spawning(life);
-                moment.out.push(Action::Keep(life));
                 moment.out.push(Action::Spawn(life, Arc::clone(&self.spec)));
             }
             // The shell says it once per life, after it resolved.

@@ -181,7 +181,7 @@ lines! {
     ReapedUnknown { pid: i32, status: ExitStatus } = Info "reaped unknown pid {pid} ({status})";
     CannotClearLogDir {} = Warn "Could not clear childlog dir";
     CannotCleanUp { path: String } = Warn "Failed to clean up '{path}'";
-    KeeperFailed { error: Errno } = Warn ours "programs will not outlive a crash of the daemon from now on: the process that keeps their descriptors does not take them ({error}); an upgrade or a restart makes a new one";
+    KeeperFailed { error: Errno } = Warn ours "programs will not outlive a crash of the daemon from now on: the process that keeps their descriptors does not take them ({error}); an upgrade starts another";
     Recovered { count: u32, how: String } = Info ours "took over {count} processes {how}";
     BytesLost { name: ProcessName, channel: String, lost: usize } = Warn ours "{lost} bytes at most of {name}'s {channel} were lost with the daemon that was killed";
     CannotRecover { error: String } = Error ours "cannot understand what the last daemon left; what it ran is taken over as far as it is found: {error}";

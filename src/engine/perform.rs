@@ -20,8 +20,6 @@ impl Engine {
             Action::Prepare(life, spec, logs) => {
                 hands.output.send(Command::Prepare(life, spec, logs))
             }
-            // Done: whoever makes pipes keeps them at once, before their process can be there.
-            Action::Keep(_) => {}
             Action::Spawn(life, spec) => {
                 let plan = self.plans.remove(&life);
                 let ends = self.ends.remove(&life);

@@ -395,7 +395,6 @@ impl World {
             Action::Read(life, _) => self.speak_up(life),
             Action::Report(_)
             | Action::Adopt { .. }
-            | Action::Keep(_)
             | Action::Release(_)
             | Action::Limit(..)
             | Action::CreateLogs(_)

@@ -212,7 +212,6 @@ fn show(action: &Action) -> String {
         Action::Prepare(of, ..) => format!("prepare {}", life(of)),
         Action::Adopt { life: of, pid, .. } => format!("adopt {} {pid}", life(of)),
         Action::Upgrade(ticket) => format!("upgrade {}", ticket.0),
-        Action::Keep(of) => format!("keep {}", life(of)),
         Action::Spawn(of, _) => format!("spawn {}", life(of)),
         Action::Report(events) => format!(
             "report{}{}",

@@ -36,7 +36,7 @@ fn prc_03_autostart_takes_every_step_to_running() {
                 None,
             ),
             (1, Input::Resolved(CAT), vec!["prepare 0.1"], None),
-            (2, Input::Prepared(CAT), vec!["keep 0.1", "spawn 0.1"], None),
+            (2, Input::Prepared(CAT), vec!["spawn 0.1"], None),
             (
                 3,
                 SPAWNED,
@@ -169,12 +169,7 @@ fn prc_07_prc_08_prc_09_backoff_grows_and_ends_in_fatal() {
                 None,
             ),
             (1000, Input::Resolved(AGAIN), vec!["prepare 0.2"], None),
-            (
-                1000,
-                Input::Prepared(AGAIN),
-                vec!["keep 0.2", "spawn 0.2"],
-                None,
-            ),
+            (1000, Input::Prepared(AGAIN), vec!["spawn 0.2"], None),
             // What was prepared for nothing is undone.
             (
                 1000,

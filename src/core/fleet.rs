@@ -154,7 +154,9 @@ impl Fleet {
                 }
             }
             Input::Drained(life) => {
-                if self.seats.living(life).is_some() {
+                let living = self.seats.living(life);
+                // What it left behind may write on until it is gone; nobody was asked to drain yet.
+                if living.is_some_and(|process| !process.run.stage.is_emptying()) {
                     self.step(life.slot, now, out, Process::drained);
                 }
                 if self.seats.lay_ghost(life) {

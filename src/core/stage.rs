@@ -258,6 +258,17 @@ impl Stage {
         }
     }
 
+    /// What a process left behind is being looked after; its output is not to be drained before.
+    pub(super) const fn is_emptying(&self) -> bool {
+        matches!(
+            self,
+            Self::Dying {
+                rite: Rite::Emptying,
+                ..
+            }
+        )
+    }
+
     /// When something happens by itself; [`Tick::NEVER`]: nothing does.
     pub(super) const fn deadline(&self) -> Tick {
         match *self {

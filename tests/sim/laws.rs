@@ -128,7 +128,8 @@ impl Laws {
                 Action::Empty { life, kill } => {
                     self.looked_into.insert(*life);
                     if *kill {
-                        self.emptying.insert(*life, now.mono.0);
+                        // A successor asks once more, but the time counts from the first.
+                        self.emptying.entry(*life).or_insert(now.mono.0);
                     }
                     self.seen.insert(format!("Empty {kill}"));
                 }

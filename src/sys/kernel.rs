@@ -50,15 +50,6 @@ fn parse(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// Calls this thread so, in `ps` too if it is the main one. The kernel keeps 15 bytes.
-///
-/// # Errors
-/// It has a NUL byte.
-pub fn name_thread(name: &str) -> io::Result<()> {
-    let name = std::ffi::CString::new(name)?;
-    Ok(nix::sys::prctl::set_name(&name)?)
-}
-
 /// The pid of who started us, or of who took us over.
 #[must_use]
 pub fn parent() -> i32 {

@@ -43,8 +43,7 @@ pub use inherit::{
     take_inherited,
 };
 pub use kernel::{
-    TooOld, become_subreaper, check as check_kernel, name_thread, parent, random_seed, release,
-    units,
+    TooOld, become_subreaper, check as check_kernel, parent, random_seed, release, units,
 };
 pub use limits::{Limit, LimitTooLow, Resource, limit, raise_own_files, reach_minimum, set_limit};
 pub use memory::{give_back, keep_little};

@@ -4,14 +4,12 @@
 //! sends keeps what could not be sent yet, so nothing waits in here.
 
 use std::fmt::Write as _;
-use std::io::{IoSlice, Write as _};
+use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno as Code;
-use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, send, sendmsg,
     setsockopt, socket, sockopt,
@@ -20,6 +18,7 @@ use nix::sys::stat::{SFlag, fstat};
 
 use crate::domain::Line;
 use crate::sys::place::errno;
+use crate::sys::sealed;
 
 /// Where journald reads.
 const SOCKET: &str = "/run/systemd/journal/socket";
@@ -240,17 +239,9 @@ fn again(mut call: impl FnMut() -> Result<(), Code>) -> Result<(), Code> {
 /// # Source
 /// systemd, “Native Journal Protocol”: an empty datagram with one sealed memfd.
 fn put_file(fd: RawFd, entry: &[u8]) -> Result<(), Code> {
-    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-    let memory = memfd_create("journal-entry", flags)?;
-    let mut file = std::fs::File::from(memory);
-    file.write_all(entry)
+    let memory = sealed("journal-entry", entry)
         .map_err(|error| Code::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
-    let seals = SealFlag::F_SEAL_SHRINK
-        | SealFlag::F_SEAL_GROW
-        | SealFlag::F_SEAL_WRITE
-        | SealFlag::F_SEAL_SEAL;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
-    let fds = [file.as_raw_fd()];
+    let fds = [memory.as_raw_fd()];
     let rights = [ControlMessage::ScmRights(&fds)];
     let nothing = [IoSlice::new(&[])];
     again(|| sendmsg::<()>(fd, &nothing, &rights, FLAGS, None).map(drop))

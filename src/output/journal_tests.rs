@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{IoSliceMut, Read as _};
 
 use nix::cmsg_space;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::socket::{ControlMessageOwned, UnixAddr as Address, bind, recvmsg};
 
 use super::*;

@@ -137,6 +137,7 @@ impl Home {
         {
             directory.make(&name)?;
             let lock = directory.open(&name)?;
+            lock.check_writable()?;
             if !lock.lock()? {
                 continue;
             }

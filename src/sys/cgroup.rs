@@ -7,9 +7,9 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, unlinkat};
 
 use super::pidfd::{open_pidfd, send_signal};
 use crate::domain::Signal;
@@ -75,6 +75,16 @@ impl Cgroup {
             Err(Errno::EEXIST) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether we may arrange what is in it. A directory that somebody left says nothing of that: it can be opened and
+    /// locked on a mount that may only be read.
+    ///
+    /// # Errors
+    /// EROFS, EACCES: not ours. ENOENT, ENODEV: it is gone.
+    pub fn check_writable(&self) -> io::Result<()> {
+        let (flags, how) = (AccessFlags::W_OK, AtFlags::AT_EACCESS);
+        Ok(faccessat(&self.fd, "cgroup.procs", flags, how)?)
     }
 
     /// Removes a directory and all below it. Nothing of it may hold a process, zombies apart.
@@ -538,6 +548,17 @@ mod tests {
         parent.remove(&name).expect("removed");
         assert_eq!(field("low 1\noom_kill 7\noom 8\n", "oom_kill"), 7);
         assert_eq!(field("low 1\n", "oom_kill"), 0);
+    }
+
+    #[test]
+    fn one_that_is_ours_can_be_written() {
+        let Some((parent, name)) = scratch("writable") else {
+            return;
+        };
+        let cgroup = parent.open(&name).expect("open");
+        assert!(cgroup.check_writable().is_ok());
+        parent.remove(&name).expect("removed");
+        assert!(cgroup.check_writable().is_err(), "it is gone");
     }
 
     #[test]

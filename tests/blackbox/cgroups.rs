@@ -238,6 +238,9 @@ fn read_only() -> Result<Outcome, String> {
         return Ok(Outcome::Skipped("a mount needs root".to_owned()));
     }
     let mut host = Host::new(&config("kill_mode=control-group", STAYS))?;
+    // What a daemon before this one has left can be opened and locked, and still not be used.
+    let left = top.join("supervisord");
+    fs::create_dir_all(&left).map_err(|e| format!("{}: {e}", left.display()))?;
     let unshare = std::path::Path::new("/usr/bin/unshare");
     let mut command = host.marked.command(unshare, host.place.path());
     let script = format!(

@@ -230,6 +230,9 @@ fn a_burst_is_told_at_once() -> Result<(), String> {
     )
 }
 
+/// More bytes than a unix socket holds for one who does not read.
+const SOCKET_HOLDS: usize = 1 << 20;
+
 fn the_slow_are_told_what_they_lost() -> Result<(), String> {
     let scene = Scene::start(
         Side::Ours,
@@ -239,8 +242,8 @@ fn the_slow_are_told_what_they_lost() -> Result<(), String> {
     // A socket holds less than a port: the page that does not read is soon behind.
     let mut slow = listener_at(&Address::Unix(scene.place.join("s")))?;
     let mut fast = listener(&scene)?;
-    let mut told = 0;
-    wait_for("there is more than a page may be behind", LIMIT, || {
+    let (mut told, mut bytes) = (0, 0);
+    wait_for("there is more than a page may be behind", 3 * LIMIT, || {
         for method in [
             "supervisor.stopAllProcesses",
             "supervisor.startAllProcesses",
@@ -248,12 +251,15 @@ fn the_slow_are_told_what_they_lost() -> Result<(), String> {
             drop(scene.daemon.call(method, &[]));
             let got = fast.read_until(b"event: rows", Duration::from_secs(1));
             told += String::from_utf8_lossy(&got).matches("event: rows").count();
+            bytes += got.len();
         }
-        told > 40
+        // What the slow one's socket takes is counted in bytes, what waits for it in messages; on a busy machine messages
+        // are small and many.
+        told > 40 && bytes > SOCKET_HOLDS
     })?;
     let text = heard(&mut slow, "event: lost")?;
     let late = text.matches("event: rows").count();
-    expect(late < 40, format!("{late} of {told} messages waited"))?;
+    expect(late < told, format!("{late} of {told} messages waited"))?;
     if !text
         .split("event: lost")
         .any(|rest| rest.contains("event: all"))

@@ -157,7 +157,7 @@ impl Lodging {
     /// if the process needs it.
     ///
     /// # Errors
-    /// EAGAIN: the tree has a bound here.
+    /// EAGAIN: the tree has a bound here. EMFILE, ENFILE, ENOMEM: as for the process itself.
     pub fn seat(
         &self,
         name: &str,
@@ -196,7 +196,7 @@ impl Lodging {
                     }
                 })
             }
-            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => Err(error),
+            Err(error) if is_want(&error) => Err(error),
             Err(error) => {
                 log(Line::SpawnedOutside {
                     name: name.to_owned(),
@@ -234,6 +234,15 @@ impl Lodging {
 #[must_use]
 pub(super) fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
+}
+
+/// There is too little of something for another process. Spawning is tried again later then; outside of its cgroup, in that of
+/// the daemon, a process would not outlive the daemon.
+fn is_want(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EAGAIN | libc::EMFILE | libc::ENFILE | libc::ENOMEM)
+    )
 }
 
 fn without(why: String, keys: &[&'static str]) -> Line {

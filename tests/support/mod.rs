@@ -5,6 +5,7 @@
 
 pub mod daemon;
 mod listener;
+pub mod machine;
 pub mod place;
 pub mod proc;
 pub mod puppet;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use supervisord::keeper::{Keeper, Vault};
 use supervisord::{domain::Heirloom, sys};
 
-use crate::machine::{Machine, trial};
 use crate::service::{UNIT, configure, ctl, drop_in, expect, install, pid_of};
+use crate::support::machine::{Machine, trial};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, wait_for};
 use crate::survival::puppet;

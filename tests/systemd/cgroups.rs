@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use crate::machine::{Machine, trial, virtual_trial};
 use crate::service::{SLEEPER, UNIT, configure, ctl, drop_in, expect, install, pid_of};
+use crate::support::machine::{Machine, trial, virtual_trial};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, wait_for};
 

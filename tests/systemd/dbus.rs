@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::machine::{Done, Machine, trial, trial_with};
+use crate::support::machine::{Done, Machine, trial, trial_with};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, wait_for};
 

@@ -1,9 +1,9 @@
 //! What a program and the daemon say to each other goes on with the next daemon: events and their results, words of
 //! sd_notify, messages between capture tokens, lines for the journal.
 
-use crate::machine::{Machine, trial};
 use crate::outages::{LONG, begin, kill, logged, meanwhile, pids, puppet, returned, same, start};
 use crate::service::{UNIT, ctl, expect};
+use crate::support::machine::{Machine, trial};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, wait_for};
 

@@ -1,6 +1,6 @@
 //! What programs and the daemon write, as journald has it.
 
-use crate::machine::{Machine, trial};
+use crate::support::machine::{Machine, trial};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, wait_for};
 

@@ -1,5 +1,5 @@
 //! The daemon under a real systemd, in a machine that is thrown away afterwards. `SYSTEMD_HOST` names the program that makes
-//! such machines (see `machine`); without it everything here is skipped.
+//! such machines (see `support::machine`); without it everything here is skipped.
 
 #[path = "../support/mod.rs"]
 #[allow(
@@ -15,7 +15,6 @@ mod cgroups;
 mod dbus;
 mod dialogues;
 mod journal;
-mod machine;
 mod outages;
 mod service;
 mod stops;
@@ -38,6 +37,6 @@ fn main() -> ExitCode {
     trials.extend(stops::trials());
     trials.extend(dialogues::trials());
     let code = support::runner::run(trials);
-    machine::down();
+    support::machine::down();
     code
 }

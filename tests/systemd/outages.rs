@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::machine::{BINARIES, Machine, trial};
 use crate::service::{UNIT, ctl, drop_in, expect, install};
+use crate::support::machine::{BINARIES, Machine, trial};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, wait_for};
 

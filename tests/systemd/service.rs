@@ -1,6 +1,6 @@
 //! The unit files we ship, and one as people wrote them for Supervisor.
 
-use crate::machine::{Machine, trial};
+use crate::support::machine::{Machine, trial};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, wait_for};
 

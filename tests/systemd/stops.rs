@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::machine::{Machine, trial, trial_alone};
 use crate::outages::{SCOPE, kill, log, logged, pids, returned, same, start};
 use crate::service::{SLEEPER, UNIT, ctl, drop_in, expect};
+use crate::support::machine::{Machine, trial, trial_alone};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, wait_for};
 

@@ -1,7 +1,7 @@
 //! The daemon replaced in place under systemd, which must not take it for anything but a reload.
 
-use crate::machine::{Machine, trial};
 use crate::service::{SLEEPER, UNIT, ctl, drop_in, expect, install, pid_of};
+use crate::support::machine::{Machine, trial};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, wait_for};
 

@@ -7,12 +7,12 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::support::daemon::{Side, program};
-use crate::support::runner::{Outcome, Trial};
-use crate::support::wait_for;
-use crate::support::{LIMIT, is_root};
+use super::daemon::{Side, program};
+use super::runner::{Outcome, Trial};
+use super::{LIMIT, is_root, wait_for};
 
 /// Where our binaries are seen inside.
 pub(crate) const BINARIES: &str = "/opt/supervisord";
@@ -109,17 +109,45 @@ pub(crate) fn trial_alone(
     Trial::new(name, move || {
         let shared = Scratch::new()?;
         let bind = format!("{}:/shared", shared.0.display());
-        match boot_with("alone-", &["--bind", &bind]) {
-            Ok(machine) => {
-                let machine = machine.into_inner().unwrap_or_else(PoisonError::into_inner);
-                let result = test(&machine, &shared.0);
-                machine.take_down();
-                result.map(|()| Outcome::Passed)
-            }
-            Err(Ok(why)) => Ok(Outcome::Skipped(why)),
-            Err(Err(error)) => Err(error),
-        }
+        once(boot_with("alone-", &["--bind", &bind]), |machine| {
+            test(machine, &shared.0).map(|()| Outcome::Passed)
+        })
     })
+}
+
+/// A trial with a machine of its own, in which nothing of ours is installed, with the network of the host, whose directory
+/// `shown` is /shown there.
+pub(crate) fn trial_bare(
+    name: &'static str,
+    shown: impl FnOnce() -> Result<PathBuf, String> + Send + 'static,
+    test: impl FnOnce(&Machine) -> Result<Outcome, String> + Send + 'static,
+) -> Trial {
+    Trial::new(name, move || {
+        if let Err(why) = host_program() {
+            return Ok(Outcome::Skipped(why));
+        }
+        let bind = format!("{}:/shown", shown()?.display());
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let kind = format!("bare{}-", NUMBER.fetch_add(1, Ordering::Relaxed));
+        once(boot_bare(&kind, &["--host-net", "--bind-ro", &bind]), test)
+    })
+}
+
+/// Runs one test in a machine, and takes that away.
+fn once(
+    booted: Booted,
+    test: impl FnOnce(&Machine) -> Result<Outcome, String>,
+) -> Result<Outcome, String> {
+    match booted {
+        Ok(machine) => {
+            let machine = machine.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let result = test(&machine);
+            machine.take_down();
+            result
+        }
+        Err(Ok(why)) => Ok(Outcome::Skipped(why)),
+        Err(Err(error)) => Err(error),
+    }
 }
 
 /// A directory that goes when this does.
@@ -147,34 +175,45 @@ fn boot(is_virtual: bool) -> Booted {
     }
 }
 
+/// A machine in which the binaries that were built are where a package has them.
 fn boot_with(kind: &str, more: &[&str]) -> Booted {
-    let Some(host) = std::env::var_os("SYSTEMD_HOST").map(PathBuf::from) else {
-        return Err(Ok(
-            "SYSTEMD_HOST names no program that makes machines with systemd".to_owned(),
-        ));
-    };
-    if !is_root() {
-        return Err(Ok("a machine with systemd needs root".to_owned()));
-    }
     let binaries = program(Side::Ours, "supervisord").map_err(Err)?;
     let directory = binaries.parent().unwrap_or(Path::new("/")).display();
+    let bind = format!("{directory}:{BINARIES}");
+    let machine = boot_bare(kind, &[&["--bind-ro", &bind], more].concat())?;
+    machine
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .sh(&format!(
+            "ln -s {BINARIES}/supervisord {BINARIES}/supervisorctl /usr/bin/ && mkdir -p /etc/supervisor"
+        ))
+        .map_err(Err)?;
+    Ok(machine)
+}
+
+/// What makes machines, or why there can be none.
+fn host_program() -> Result<PathBuf, String> {
+    let Some(host) = std::env::var_os("SYSTEMD_HOST").map(PathBuf::from) else {
+        return Err("SYSTEMD_HOST names no program that makes machines with systemd".to_owned());
+    };
+    if is_root() {
+        Ok(host)
+    } else {
+        Err("a machine with systemd needs root".to_owned())
+    }
+}
+
+fn boot_bare(kind: &str, more: &[&str]) -> Booted {
     let machine = Machine {
-        host,
+        host: host_program().map_err(Ok)?,
         name: format!("supervisord-{kind}{}", std::process::id()),
     };
-    let bind = format!("{directory}:{BINARIES}");
-    let mut arguments = vec!["boot", "-n", &machine.name, "--bind-ro", &bind];
-    arguments.extend(more);
+    let arguments = [&["boot", "-n", &machine.name], more].concat();
     let done = machine.host(&arguments, "").map_err(Err)?;
     if done.code != 0 {
         machine.take_down();
         return Err(Err(format!("no machine: {done:?}")));
     }
-    machine
-        .sh(&format!(
-            "ln -s {BINARIES}/supervisord {BINARIES}/supervisorctl /usr/bin/ && mkdir -p /etc/supervisor"
-        ))
-        .map_err(Err)?;
     Ok(Mutex::new(machine))
 }
 

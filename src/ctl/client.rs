@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -176,6 +176,11 @@ impl Client {
             credentials,
             open: None,
         }
+    }
+
+    /// The file of the server's unix socket.
+    pub(super) fn socket(&self) -> Option<&Path> {
+        self.url.strip_prefix("unix://").map(Path::new)
     }
 
     /// The server, as the user wrote it.

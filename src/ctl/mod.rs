@@ -1,5 +1,6 @@
 //! `supervisorctl`: talks to a daemon, one question at a time, without a runtime.
 
+mod access;
 mod client;
 mod command;
 mod daemon;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use nix::errno::Errno;
 
+use super::access;
 use super::client::Client;
 use super::command;
 use super::exit;
@@ -167,7 +168,14 @@ impl Session {
         if self.report_down(&failure)? {
             return Ok(());
         }
-        self.complain(&format!("error: {failure}"))?;
+        let advice = match (failure.errno(), self.client.socket()) {
+            // Where Supervisor goes on with a place in its own source.
+            (Some(Errno::EACCES | Errno::EPERM), Some(path)) => {
+                format!(": {}", access::advice(path))
+            }
+            _ => String::new(),
+        };
+        self.complain(&format!("error: {failure}{advice}"))?;
         self.exit = exit::GENERIC;
         Ok(())
     }

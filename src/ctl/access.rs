@@ -1,0 +1,62 @@
+//! What somebody can do who may not use the daemon's socket. Asks the socket's file whose it is.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::unistd::{Gid, Group, Uid, User};
+
+/// Its group may write to it: that is all it takes to use it.
+const GROUP_WRITES: u32 = 0o020;
+
+/// Who may use the socket at `path`, and how to become one of them; in one line.
+pub(super) fn advice(path: &Path) -> String {
+    // Its directory may be closed to us too.
+    let Ok(socket) = path.metadata() else {
+        return format!("{} is not open to you; be root", path.display());
+    };
+    let group = (socket.mode() & GROUP_WRITES != 0)
+        .then(|| Group::from_gid(Gid::from_raw(socket.gid())))
+        .and_then(|found| found.ok().flatten())
+        .map(|group| group.name);
+    let owner = match User::from_uid(Uid::from_raw(socket.uid())) {
+        Ok(Some(owner)) => owner.name,
+        _ => socket.uid().to_string(),
+    };
+    said(path, &owner, group.as_deref())
+}
+
+fn said(path: &Path, owner: &str, group: Option<&str>) -> String {
+    let path = path.display();
+    match group {
+        // The group root is no group to be added to.
+        Some(group) if group != "root" => format!(
+            "{path} is for {owner} and the group {group}; use sudo, or have yourself added: usermod -aG {group} NAME, then log in anew"
+        ),
+        _ => format!("{path} is for {owner} only; use sudo"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_denied_is_told_what_to_do() {
+        let path = Path::new("/run/supervisor.sock");
+        for (group, expected) in [
+            (
+                Some("supervisor"),
+                "/run/supervisor.sock is for root and the group supervisor; use sudo, or have yourself added: usermod -aG supervisor NAME, then log in anew",
+            ),
+            (
+                Some("root"),
+                "/run/supervisor.sock is for root only; use sudo",
+            ),
+            (None, "/run/supervisor.sock is for root only; use sudo"),
+        ] {
+            assert_eq!(said(path, "root", group), expected);
+        }
+        let nowhere = advice(Path::new("/proc/1/nowhere/s"));
+        assert_eq!(nowhere, "/proc/1/nowhere/s is not open to you; be root");
+    }
+}

@@ -31,8 +31,10 @@ pub(crate) struct Done {
     pub(crate) stderr: String,
 }
 
-/// Or why there is none: a reason to skip, or an error.
-type Booted = Result<Mutex<Machine>, Result<String, String>>;
+type Booted = Result<Mutex<Machine>, Unmade>;
+
+/// Why something is not there: a reason to skip, or an error.
+pub(crate) type Unmade = Result<String, String>;
 
 static MACHINE: OnceLock<Booted> = OnceLock::new();
 static VIRTUAL: OnceLock<Booted> = OnceLock::new();
@@ -119,17 +121,25 @@ pub(crate) fn trial_alone(
 /// `shown` is /shown there.
 pub(crate) fn trial_bare(
     name: &'static str,
-    shown: impl FnOnce() -> Result<PathBuf, String> + Send + 'static,
+    shown: impl FnOnce() -> Result<PathBuf, Unmade> + Send + 'static,
     test: impl FnOnce(&Machine) -> Result<Outcome, String> + Send + 'static,
 ) -> Trial {
     Trial::new(name, move || {
+        // What takes minutes to make is not made for nothing.
         if let Err(why) = host_program() {
             return Ok(Outcome::Skipped(why));
         }
-        let bind = format!("{}:/shown", shown()?.display());
+        let shown = match shown() {
+            Ok(shown) => shown,
+            Err(Ok(why)) => return Ok(Outcome::Skipped(why)),
+            Err(Err(error)) => return Err(error),
+        };
+        let bind = format!("{}:/shown", shown.display());
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let kind = format!("bare{}-", NUMBER.fetch_add(1, Ordering::Relaxed));
-        once(boot_bare(&kind, &["--host-net", "--bind-ro", &bind]), test)
+        let binaries = binaries()?;
+        let flags = ["--host-net", "--bind-ro", &bind, "--bind-ro", &binaries];
+        once(boot_bare(&kind, &flags), test)
     })
 }
 
@@ -177,10 +187,8 @@ fn boot(is_virtual: bool) -> Booted {
 
 /// A machine in which the binaries that were built are where a package has them.
 fn boot_with(kind: &str, more: &[&str]) -> Booted {
-    let binaries = program(Side::Ours, "supervisord").map_err(Err)?;
-    let directory = binaries.parent().unwrap_or(Path::new("/")).display();
-    let bind = format!("{directory}:{BINARIES}");
-    let machine = boot_bare(kind, &[&["--bind-ro", &bind], more].concat())?;
+    let binaries = binaries().map_err(Err)?;
+    let machine = boot_bare(kind, &[&["--bind-ro", &binaries], more].concat())?;
     machine
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
@@ -189,6 +197,13 @@ fn boot_with(kind: &str, more: &[&str]) -> Booted {
         ))
         .map_err(Err)?;
     Ok(machine)
+}
+
+/// Where binaries that were built are, and where they are seen inside.
+fn binaries() -> Result<String, String> {
+    let binaries = program(Side::Ours, "supervisord")?;
+    let directory = binaries.parent().unwrap_or(Path::new("/")).display();
+    Ok(format!("{directory}:{BINARIES}"))
 }
 
 /// What makes machines, or why there can be none.
@@ -260,6 +275,13 @@ impl Machine {
         } else {
             Err(format!("{script}: {done:?}"))
         }
+    }
+
+    /// Asks the daemon something; what is printed, whatever the exit status.
+    pub(crate) fn ctl(&self, arguments: &str) -> Result<String, String> {
+        let script =
+            format!("supervisorctl -c /etc/supervisor/supervisord.conf {arguments} || true");
+        self.sh(&script)
     }
 
     /// Writes a file inside.

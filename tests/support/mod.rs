@@ -6,6 +6,7 @@
 pub mod daemon;
 mod listener;
 pub mod machine;
+pub mod numbered;
 pub mod place;
 pub mod proc;
 pub mod puppet;

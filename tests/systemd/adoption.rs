@@ -10,9 +10,9 @@ use supervisord::{domain::Heirloom, sys};
 
 use crate::service::{UNIT, configure, ctl, drop_in, expect, install, pid_of};
 use crate::support::machine::{Machine, trial};
+use crate::support::numbered::puppet;
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, wait_for};
-use crate::survival::puppet;
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {

@@ -104,8 +104,7 @@ pub(crate) fn drop_in(machine: &Machine, lines: &str) -> Result<(), String> {
 }
 
 pub(crate) fn ctl(machine: &Machine, arguments: &str) -> Result<String, String> {
-    let script = format!("supervisorctl -c /etc/supervisor/supervisord.conf {arguments} || true");
-    machine.sh(&script)
+    machine.ctl(arguments)
 }
 
 pub(crate) fn pid_of(machine: &Machine, name: &str) -> Result<String, String> {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::service::{UNIT, ctl, drop_in, expect, install};
 use crate::support::machine::{BINARIES, Machine, trial, virtual_trial};
+use crate::support::numbered::{self, WRITERS, complete, pids, puppet};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, wait_for};
 
@@ -32,64 +33,12 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 const SCOPE: &str = "supervisord-programs.scope";
-/// Writers, and lines a second of each, about.
-const WRITERS: usize = 50;
-
-/// The test binary as a program inside.
-pub(crate) fn puppet() -> Result<String, String> {
-    let own = std::env::current_exe().map_err(|error| error.to_string())?;
-    let name = own.file_name().and_then(|name| name.to_str());
-    Ok(format!(
-        "{BINARIES}/deps/{} puppet",
-        name.ok_or("no name of our own")?
-    ))
-}
-
-/// Programs that number their lines until /run/stop is there, one that ends with 3 when /run/die is, and one that is quiet.
-fn load() -> Result<String, String> {
-    let puppet = puppet()?;
-    Ok(format!(
-        "[program:w]
-command={puppet} tell /run/stop 1000
-process_name=w%(process_num)02d
-numprocs={WRITERS}
-startsecs=0
-autorestart=false
-stdout_logfile=/var/log/w%(process_num)02d.log
-stdout_logfile_maxbytes=1MB
-stdout_logfile_backups=50
-[program:dies]
-command={puppet} wait /run/die exit 3
-startsecs=0
-autorestart=unexpected
-exitcodes=3
-stdout_logfile=NONE
-[program:quiet]
-command=/bin/sleep infinity
-startsecs=0
-"
-    ))
-}
-
 fn begin(machine: &Machine) -> Result<BTreeMap<String, String>, String> {
     machine.sh("rm -f /run/stop /run/die /var/log/w*.log* /var/log/supervisord.log")?;
-    install(machine, "", &load()?)?;
+    install(machine, "", &numbered::programs()?)?;
     machine.sh("systemctl start supervisord")?;
     machine.wait_property(UNIT, "StatusText", &format!("{0}/{0} running", WRITERS + 2))?;
     pids(machine)
-}
-
-/// The pid of each process by name.
-fn pids(machine: &Machine) -> Result<BTreeMap<String, String>, String> {
-    let status = ctl(machine, "status")?;
-    Ok(status
-        .lines()
-        .filter_map(|line| {
-            let (name, rest) = line.split_once(' ')?;
-            let (_, pid) = rest.split_once("pid ")?;
-            Some((name.to_owned(), pid.split(',').next()?.to_owned()))
-        })
-        .collect())
 }
 
 /// Waits until the daemon answers again, and all that lived lives, but for those in `gone`; answers how long it took.
@@ -115,35 +64,6 @@ fn back(
     } else {
         Err(format!("{wrong:?}: {}", machine.story(UNIT)))
     }
-}
-
-/// Ends the writers, and looks whether all of their lines are there once.
-fn complete(machine: &Machine, writers: usize) -> Result<u64, String> {
-    machine.sh("touch /run/stop")?;
-    wait_for("the writers' end", LIMIT, || {
-        ctl(machine, "status").is_ok_and(|status| {
-            status
-                .lines()
-                .filter(|line| line.contains("EXITED"))
-                .count()
-                >= writers
-        })
-    })?;
-    // The oldest backup has the highest number.
-    let counts = machine.sh("for log in /var/log/w*.log; do
-             cat $(ls $log.* 2>/dev/null | sort -t. -k3,3 -rn) $log | awk -v file=$log '
-                 ended { print file, \"after the end\", $0; exit 1 }
-                 $0 == \"end\" { ended = 1; next }
-                 $0 + 0 != n || length($0) != 8 { print file, \"line\", NR, $0, \"not\", n; exit 1 }
-                 { n++ }
-                 END { if (!ended) { print file, \"no end at\", n; exit 1 } print n }'
-         done")?;
-    let counts: Vec<u64> = counts
-        .lines()
-        .filter_map(|line| line.parse().ok())
-        .collect();
-    expect(counts.len() == writers, format!("{counts:?}"))?;
-    Ok(counts.iter().sum())
 }
 
 fn killed(machine: &Machine) -> Result<(), String> {
@@ -223,7 +143,7 @@ fn upgraded(machine: &Machine) -> Result<(), String> {
         "rm -rf /run/image; mkdir /run/image; cp {BINARIES}/supervisord /run/image"
     ))?;
     machine.sh("rm -f /run/stop /run/die /var/log/w*.log* /var/log/supervisord.log")?;
-    install(machine, "", &load()?)?;
+    install(machine, "", &numbered::programs()?)?;
     drop_in(
         machine,
         "ExecStart=\nExecStart=/run/image/supervisord -n -c /etc/supervisor/supervisord.conf",

@@ -1,0 +1,336 @@
+//! The .deb in machines with a real systemd: alone, in the place of Debian's package of Supervisor and back, and upgraded while
+//! programs write.
+
+use crate::made::{HIGHER, Kind, OURS, both};
+use crate::support::machine::{Machine, trial_bare};
+use crate::support::numbered::{self, WRITERS, complete, pids};
+use crate::support::runner::{Outcome, Trial};
+use crate::support::{LIMIT, wait_for};
+
+/// All of them.
+pub(crate) fn trials() -> Vec<Trial> {
+    type Test = fn(&Machine) -> Result<(), String>;
+    let list: &[(&str, Test)] = &[
+        ("deb::installed_it_runs", fresh),
+        ("deb::taken_away_it_leaves_nothing", removed),
+        ("deb::takes_over_from_supervisor_and_gives_back", takeover),
+        ("deb::supervisor_purged_takes_nothing_along", purged),
+        ("deb::an_upgrade_touches_no_program", upgraded),
+    ];
+    list.iter()
+        .map(|&(name, test)| {
+            trial_bare(
+                name,
+                || both(Kind::Deb),
+                move |machine| {
+                    if machine.run(&["apt-get", "update", "-q"])?.code != 0 {
+                        return Ok(Outcome::Skipped(
+                            "no packages of Debian to be had".to_owned(),
+                        ));
+                    }
+                    test(machine).map(|()| Outcome::Passed)
+                },
+            )
+        })
+        .collect()
+}
+
+pub(crate) const UNIT: &str = "supervisord.service";
+
+pub(crate) fn expect(condition: bool, what: impl Into<String>) -> Result<(), String> {
+    if condition { Ok(()) } else { Err(what.into()) }
+}
+
+/// What apt says; it must succeed.
+fn apt(machine: &Machine, words: &str) -> Result<String, String> {
+    machine.sh(&format!(
+        "DEBIAN_FRONTEND=noninteractive apt-get -qy --no-install-recommends {words} </dev/null 2>&1"
+    ))
+}
+
+fn install(machine: &Machine, version: &str) -> Result<String, String> {
+    apt(
+        machine,
+        &format!("install /shown/{}", Kind::Deb.file(version)),
+    )
+}
+
+/// A program in a file of its own.
+fn program(machine: &Machine, name: &str) -> Result<(), String> {
+    let text = format!("[program:{name}]\ncommand=/bin/sleep infinity\nstartsecs=0\n");
+    machine.write(&format!("/etc/supervisor/conf.d/{name}.conf"), &text)
+}
+
+fn running(machine: &Machine, names: &[&str]) -> Result<(), String> {
+    let mut status = String::new();
+    wait_for("all programs are RUNNING", LIMIT, || {
+        status = machine
+            .sh("supervisorctl status || true")
+            .unwrap_or_default();
+        names.iter().all(|name| {
+            let mut lines = status.lines();
+            lines.any(|line| line.starts_with(name) && line.contains(" RUNNING "))
+        })
+    })
+    .map_err(|why| format!("{why}: {status}{}", machine.story(UNIT)))
+}
+
+fn version_is(machine: &Machine, version: &str) -> Result<(), String> {
+    let said = machine.sh("supervisorctl version")?;
+    expect(said.trim() == version, format!("the daemon is {said}"))
+}
+
+fn fresh(machine: &Machine) -> Result<(), String> {
+    let said = install(machine, OURS)?;
+    expect(!said.contains("warning"), said)?;
+    expect(
+        machine.sh("systemctl is-enabled supervisord")?.trim() == "enabled",
+        "not enabled",
+    )?;
+    machine.wait_property(UNIT, "ActiveState", "active")?;
+    // The name of the unit of Supervisor is the same unit.
+    machine.wait_property(
+        "supervisor.service",
+        "MainPID",
+        &machine.property(UNIT, "MainPID")?,
+    )?;
+    machine.sh("cmp /etc/supervisor/supervisord.conf /usr/share/supervisord/supervisord.conf")?;
+    let sample = machine.sh("echo_supervisord_conf")?;
+    expect(sample.contains("[supervisord]"), sample)?;
+    for unit in ["supervisord.service", "supervisord.socket"] {
+        let done = machine.run(&[
+            "systemd-analyze",
+            "verify",
+            &format!("/lib/systemd/system/{unit}"),
+        ])?;
+        let said = format!("{}{}", done.stdout, done.stderr);
+        // man is not installed there.
+        let wrong: Vec<&str> = said
+            .lines()
+            .filter(|line| !line.contains("'man "))
+            .collect();
+        expect(wrong.is_empty(), format!("{wrong:?}"))?;
+    }
+
+    program(machine, "web")?;
+    machine.sh("supervisorctl update")?;
+    running(machine, &["web"])?;
+    let socket = machine.sh("stat -c '%a %U:%G' /run/supervisor/supervisor.sock")?;
+    expect(socket.trim() == "660 root:supervisor", socket)?;
+    machine.sh("usermod -aG supervisor tester && useradd other")?;
+    let member = machine.run(&["runuser", "-u", "tester", "--", "supervisorctl", "status"])?;
+    expect(
+        member.code == 0 && member.stdout.contains(" RUNNING "),
+        format!("a member of the group: {member:?}"),
+    )?;
+    let other = machine.run(&["runuser", "-u", "other", "--", "supervisorctl", "status"])?;
+    let said = format!("{}{}", other.stdout, other.stderr);
+    expect(
+        other.code == 1 && said.lines().count() == 1 && said.contains("usermod -aG supervisor "),
+        format!("another user: {other:?}"),
+    )?;
+    let bus = machine.run(&[
+        "busctl",
+        "get-property",
+        "org.supervisord.Supervisor1",
+        "/org/supervisord/Supervisor1",
+        "org.supervisord.Supervisor1.Manager",
+        "Version",
+    ])?;
+    expect(
+        bus.stdout.trim() == format!("s \"{OURS}\""),
+        format!("{bus:?}"),
+    )?;
+
+    // What logrotate does is heard.
+    apt(machine, "install logrotate")?;
+    machine.sh("logrotate --force /etc/logrotate.d/supervisord")?;
+    machine.sh("supervisorctl restart web")?;
+    wait_for("the log is another file", LIMIT, || {
+        machine
+            .sh("cat /var/log/supervisor/supervisord.log")
+            .is_ok_and(|log| log.contains("spawned: 'web'"))
+    })?;
+    machine
+        .sh("test -s /var/log/supervisor/supervisord.log.1")
+        .map(drop)
+}
+
+fn removed(machine: &Machine) -> Result<(), String> {
+    install(machine, OURS)?;
+    program(machine, "web")?;
+    machine.sh("systemctl stop supervisord && systemctl enable --now supervisord.socket 2>/dev/null && supervisorctl update")?;
+    running(machine, &["web"])?;
+    let web = machine.sh("supervisorctl pid web")?;
+    apt(machine, "remove supervisord")?;
+    let left = machine.sh(&format!(
+        "test ! -e /proc/{} && ! systemctl is-active supervisord.service supervisord.socket >/dev/null && test ! -e /usr/bin/supervisord",
+        web.trim()
+    ));
+    left.map_err(|why| format!("after remove: {why}"))?;
+    let stopped = machine.sh("cat /var/log/supervisor/supervisord.log")?;
+    expect(stopped.contains("stopped: web"), stopped)?;
+    machine.sh("test -e /etc/supervisor/supervisord.conf")?;
+    // Again, over what was left.
+    install(machine, OURS)?;
+    running(machine, &["web"])?;
+    machine.sh("systemctl is-active supervisord.service >/dev/null; echo mine > /var/log/supervisor/mine.log")?;
+    apt(machine, "purge supervisord")?;
+    let left = machine.sh(
+        "find / -xdev \\( -name '*supervisor*' -o -path '/etc/supervisor/*' \\) -not -path '/proc/*' -not -path '/sys/*' \
+         -not -path '/shown*' -not -path '/opt/*' -not -path '/var/log/journal/*' -not -path '/tmp/*' -not -path '/var/cache/*' | sort",
+    )?;
+    let left: Vec<&str> = left
+        .lines()
+        .filter(|path| !path.starts_with("/run/systemd/"))
+        .collect();
+    // What others made, and what holds it.
+    let kept = [
+        "/etc/supervisor",
+        "/etc/supervisor/conf.d",
+        "/etc/supervisor/conf.d/web.conf",
+        "/var/log/supervisor",
+    ];
+    expect(left == kept, format!("after purge: {left:?}"))?;
+    machine.sh("test -e /var/log/supervisor/mine.log && test -z \"$(dpkg-divert --list '*supervisor*')\"").map(drop)
+}
+
+/// Debian's package of Supervisor with three programs, and a server at a port, which machines share; the pid of its daemon.
+fn supervisor(machine: &Machine, port: u16) -> Result<String, String> {
+    apt(machine, "install supervisor")?;
+    for name in ["a", "b", "c"] {
+        program(machine, name)?;
+    }
+    // Somebody's own setting, which is to be found again.
+    machine.sh(&format!("printf '\\n[inet_http_server]\\nport=127.0.0.1:{port}\\n' >>/etc/supervisor/supervisord.conf; systemctl restart supervisor"))?;
+    wait_for("Supervisor answers", LIMIT, || {
+        machine
+            .run(&["supervisorctl", "version"])
+            .is_ok_and(|done| done.code == 0)
+    })?;
+    version_is(machine, "4.2.5")?;
+    running(machine, &["a", "b", "c"])?;
+    machine.property("supervisor.service", "MainPID")
+}
+
+/// What stands in its directory.
+fn files(machine: &Machine) -> Result<String, String> {
+    machine.sh("find /etc/supervisor -type f | sort | xargs sha256sum")
+}
+
+fn takeover(machine: &Machine) -> Result<(), String> {
+    let before = supervisor(machine, 19701)?;
+    let files_before = files(machine)?;
+    let said = install(machine, OURS)?;
+    expect(said.contains("/etc/supervisor/supervisord.conf: ok"), said)?;
+    version_is(machine, OURS)?;
+    running(machine, &["a", "b", "c"])?;
+    expect(files(machine)? == files_before, "files were changed")?;
+    // At the same socket, and the same port.
+    machine.sh("supervisorctl -s unix:///var/run/supervisor.sock pid && supervisorctl -s http://127.0.0.1:19701 pid")?;
+    expect(
+        machine
+            .run(&["test", "-e", &format!("/proc/{before}")])?
+            .code
+            != 0,
+        "the daemon before lives",
+    )?;
+    expect(
+        machine.sh("systemctl is-enabled supervisord")?.trim() == "enabled",
+        "not enabled",
+    )?;
+    machine.sh("systemctl restart supervisor")?;
+    machine.wait_property(UNIT, "ActiveState", "active")?;
+
+    apt(machine, "install supervisor")?;
+    version_is(machine, "4.2.5")?;
+    running(machine, &["a", "b", "c"])?;
+    expect(
+        files(machine)? == files_before,
+        "files were changed on the way back",
+    )?;
+    let unit = machine.sh("readlink -f /lib/systemd/system/supervisor.service")?;
+    expect(
+        unit.trim() == "/lib/systemd/system/supervisor.service"
+            || unit.trim() == "/usr/lib/systemd/system/supervisor.service",
+        unit,
+    )?;
+    // What is left of ours goes, and what is in use stays.
+    apt(machine, "purge supervisord")?;
+    version_is(machine, "4.2.5")?;
+    running(machine, &["a", "b", "c"])?;
+    expect(
+        files(machine)? == files_before,
+        "files were changed by the purge",
+    )?;
+    machine.sh("systemctl restart supervisor")?;
+    running(machine, &["a", "b", "c"])
+}
+
+fn purged(machine: &Machine) -> Result<(), String> {
+    supervisor(machine, 19702)?;
+    install(machine, OURS)?;
+    running(machine, &["a", "b", "c"])?;
+    let (files_before, pid) = (files(machine)?, machine.property(UNIT, "MainPID")?);
+    apt(machine, "purge supervisor")?;
+    expect(files(machine)? == files_before, "files were changed")?;
+    running(machine, &["a", "b", "c"])?;
+    expect(machine.property(UNIT, "MainPID")? == pid, "another daemon")?;
+    expect(
+        machine.sh("systemctl is-enabled supervisord")?.trim() == "enabled",
+        "not enabled any more",
+    )?;
+    machine.sh("systemctl restart supervisor")?;
+    running(machine, &["a", "b", "c"])?;
+    // It was theirs, and stays when ours is purged.
+    apt(machine, "purge supervisord")?;
+    machine
+        .sh("test -e /etc/supervisor/supervisord.conf")
+        .map(drop)
+}
+
+fn upgraded(machine: &Machine) -> Result<(), String> {
+    install(machine, OURS)?;
+    machine.write("/etc/supervisor/conf.d/load.conf", &numbered::programs()?)?;
+    machine.sh("supervisorctl update")?;
+    machine.wait_property(UNIT, "StatusText", &format!("{0}/{0} running", WRITERS + 2))?;
+    let before = pids(machine)?;
+    let seen = |name: &str| machine.property(UNIT, name);
+    let names = [
+        "MainPID",
+        "NRestarts",
+        "ActiveEnterTimestampMonotonic",
+        "InvocationID",
+    ];
+    let unit: Vec<String> = names
+        .iter()
+        .map(|name| seen(name))
+        .collect::<Result<_, _>>()?;
+    for version in [HIGHER, OURS, HIGHER] {
+        let said = apt(
+            machine,
+            &format!(
+                "install --allow-downgrades /shown/{}",
+                Kind::Deb.file(version)
+            ),
+        )?;
+        expect(said.contains("Upgraded supervisord"), said)?;
+        version_is(machine, version)?;
+        expect(
+            pids(machine)? == before,
+            format!("{before:?} became {:?}", pids(machine)?),
+        )?;
+    }
+    let after: Vec<String> = names
+        .iter()
+        .map(|name| seen(name))
+        .collect::<Result<_, _>>()?;
+    // The time at which it became active last is that of its first start: it was never anything else.
+    expect(
+        unit == after,
+        format!("{names:?}: {unit:?} became {after:?}"),
+    )?;
+    let lines = complete(machine, WRITERS)?;
+    println!("three changes of the package, {lines} lines, each once");
+    Ok(())
+}

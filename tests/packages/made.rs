@@ -1,0 +1,118 @@
+//! Packages of this working tree, each built once in a run. cargo compiles what has changed since the last run.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::support::machine::Unmade;
+
+/// A version above ours.
+pub(crate) const HIGHER: &str = "5.0.1";
+/// What our own version is.
+pub(crate) const OURS: &str = env!("CARGO_PKG_VERSION");
+
+/// What is built, and with which command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Deb,
+    Rpm,
+}
+
+impl Kind {
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Deb => "deb",
+            Self::Rpm => "rpm",
+        }
+    }
+
+    const fn tool(self) -> &'static str {
+        match self {
+            Self::Deb => "dh",
+            Self::Rpm => "rpmbuild",
+        }
+    }
+
+    /// The name of the file.
+    pub(crate) fn file(self, version: &str) -> String {
+        match self {
+            Self::Deb => format!("supervisord_{version}_amd64.deb"),
+            Self::Rpm => format!("supervisord-{version}-1.x86_64.rpm"),
+        }
+    }
+}
+
+/// The top of the working tree.
+pub(crate) fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Whether a command is there.
+pub(crate) fn has(command: &str) -> bool {
+    let path = std::env::var("PATH").unwrap_or_default();
+    path.split(':')
+        .any(|directory| Path::new(directory).join(command).exists())
+}
+
+/// The directory with this package of both versions.
+///
+/// # Errors
+/// A reason to skip, or what went wrong.
+pub(crate) fn both(kind: Kind) -> Result<PathBuf, Unmade> {
+    type Made = Mutex<[Option<Result<PathBuf, String>>; 2]>;
+    static MADE: OnceLock<Made> = OnceLock::new();
+    if !has(kind.tool()) {
+        return Err(Ok(format!("{} is not installed", kind.tool())));
+    }
+    let made = MADE.get_or_init(Default::default);
+    // One at a time: they use the same directory for compiling.
+    let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = made[kind as usize].get_or_insert_with(|| {
+        let out = top().join("target/package/out");
+        for version in [OURS, HIGHER] {
+            build(kind, version, top(), &out, None)?;
+        }
+        Ok(out)
+    });
+    made.clone().map_err(Err)
+}
+
+/// Builds one package of the sources in `tree` into `out`; compiles in `target` if that is not to be the usual place.
+pub(crate) fn build(
+    kind: Kind,
+    version: &str,
+    tree: &Path,
+    out: &Path,
+    target: Option<&Path>,
+) -> Result<(), String> {
+    let mut command = Command::new(tree.join("packaging/build"));
+    command
+        .arg(kind.verb())
+        .arg(out)
+        .env("VERSION", version)
+        .env_remove("SOURCE_DATE_EPOCH")
+        .env_remove("CARGO_TARGET_DIR");
+    if let Some(target) = target {
+        // Somebody else, elsewhere, who has the same compiler and crates.
+        let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+        for (name, usual) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+            let place = std::env::var_os(name).map_or_else(|| home.join(usual), PathBuf::from);
+            command.env(name, place);
+        }
+        command
+            .env("CARGO_TARGET_DIR", target)
+            .env("HOME", target)
+            .env("TZ", "Pacific/Auckland")
+            .env("LC_ALL", "C");
+    }
+    let done = command
+        .output()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    let file = out.join(kind.file(version));
+    if done.status.success() && file.is_file() {
+        Ok(())
+    } else {
+        let said = String::from_utf8_lossy(&done.stderr);
+        Err(format!("{command:?}: {:?}: {said}", done.status))
+    }
+}

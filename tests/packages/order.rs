@@ -1,0 +1,144 @@
+//! Packages and scripts as those who judge them want them: lintian, rpmlint, shellcheck, and the same bytes when built again
+//! somewhere else.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::deb::expect;
+use crate::made::{Kind, OURS, both, build, has, top};
+use crate::support::place::Place;
+use crate::support::runner::{Outcome, Trial};
+
+/// All of them.
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::new("order::lintian", || {
+            judged(
+                Kind::Deb,
+                &["lintian", "--fail-on", "error,warning", "--allow-root"],
+            )
+        }),
+        Trial::new("order::rpmlint", || {
+            judged(
+                Kind::Rpm,
+                &["rpmlint", "--config", "packaging/rpm/rpmlint.toml"],
+            )
+        }),
+        Trial::new("order::shellcheck", shellcheck),
+        Trial::new("order::two_builds_have_the_same_bytes", same_bytes),
+    ]
+}
+
+/// Nothing is to be said of the package.
+fn judged(kind: Kind, words: &[&str]) -> Result<Outcome, String> {
+    if !has(words[0]) {
+        return Ok(Outcome::Skipped(format!("{} is not installed", words[0])));
+    }
+    let directory = match both(kind) {
+        Ok(directory) => directory,
+        Err(Ok(why)) => return Ok(Outcome::Skipped(why)),
+        Err(Err(error)) => return Err(error),
+    };
+    let mut command = Command::new(words[0]);
+    command
+        .args(&words[1..])
+        .arg(directory.join(kind.file(OURS)))
+        .current_dir(top());
+    let done = command
+        .output()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    let said = String::from_utf8_lossy(&done.stdout);
+    let marks = [": W: ", ": E: ", "W: supervisord", "E: supervisord"];
+    let wrong: Vec<&str> = said
+        .lines()
+        .filter(|line| marks.iter().any(|mark| line.contains(mark)))
+        .collect();
+    expect(
+        done.status.success() && wrong.is_empty(),
+        format!("{said}{}", String::from_utf8_lossy(&done.stderr)),
+    )?;
+    Ok(Outcome::Passed)
+}
+
+/// Shell scripts of ours; maintainer scripts as they are before debhelper adds to them.
+fn shellcheck() -> Result<Outcome, String> {
+    if !has("shellcheck") {
+        return Ok(Outcome::Skipped("shellcheck is not installed".to_owned()));
+    }
+    let listed = Command::new("git")
+        .args([
+            "ls-files",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "-z",
+        ])
+        .current_dir(top())
+        .output()
+        .map_err(|error| error.to_string())?;
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let is_script = |file: &&str| {
+        let text = std::fs::read(top().join(file)).unwrap_or_default();
+        file.ends_with(".bash")
+            || [
+                &b"#!/bin/sh\n"[..],
+                b"#!/bin/bash\n",
+                b"#!/usr/bin/env bash\n",
+            ]
+            .iter()
+            .any(|head| text.starts_with(head))
+    };
+    let scripts: Vec<&str> = listed
+        .split('\0')
+        .filter(|file| !file.is_empty())
+        .filter(is_script)
+        .collect();
+    expect(
+        scripts.contains(&"packaging/build") && scripts.contains(&"debian/supervisord.postinst"),
+        format!("{scripts:?}"),
+    )?;
+    let mut command = Command::new("shellcheck");
+    command
+        .arg("--severity=info")
+        .args(&scripts)
+        .current_dir(top());
+    let done = command.output().map_err(|error| error.to_string())?;
+    expect(done.status.success(), String::from_utf8_lossy(&done.stdout))?;
+    Ok(Outcome::Passed)
+}
+
+/// A copy of the sources under another path, compiled from nothing into another directory, by somebody with another home,
+/// language, time zone and umask.
+fn same_bytes() -> Result<Outcome, String> {
+    let kinds: Vec<Kind> = [Kind::Deb, Kind::Rpm]
+        .into_iter()
+        .filter(|&kind| both(kind).is_ok())
+        .collect();
+    if kinds.is_empty() {
+        return Ok(Outcome::Skipped(
+            "neither dh nor rpmbuild is installed".to_owned(),
+        ));
+    }
+    let place = Place::new()?;
+    let tree = place.path().join("another place");
+    let script = "umask 002 && mkdir -p \"$1\" && git ls-files -z --cached --others --exclude-standard | \
+         xargs -0 sh -c 'for file; do [ ! -e \"$file\" ] || cp --parents -P \"$file\" \"$0\"; done' \"$1\"";
+    let mut copy = Command::new("sh");
+    copy.args(["-c", script, "sh"])
+        .arg(&tree)
+        .current_dir(top());
+    let done = copy.output().map_err(|error| error.to_string())?;
+    expect(done.status.success(), String::from_utf8_lossy(&done.stderr))?;
+    let (out, target) = (place.path().join("out"), place.path().join("target"));
+    for kind in kinds {
+        build(kind, OURS, &tree, &out, Some(&target))?;
+        let name = kind.file(OURS);
+        let read =
+            |directory: &Path| std::fs::read(directory.join(&name)).map_err(|e| e.to_string());
+        expect(
+            read(&out)? == read(&top().join("target/package/out"))?,
+            format!("{name} has other bytes the second time"),
+        )?;
+    }
+    Ok(Outcome::Passed)
+}

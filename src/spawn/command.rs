@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access};
 
 use super::plan::Base;
-use super::words;
 use crate::config::spec::ProcessSpec;
+use crate::config::words;
 use crate::domain::SpawnError;
 
 /// Where to look when neither the program nor the daemon has a PATH.

@@ -9,7 +9,6 @@ mod sockets;
 #[cfg(test)]
 mod testing;
 mod thread;
-mod words;
 
 pub use channel::{Channel, ReadyPipe};
 pub use message::{Done, Job};

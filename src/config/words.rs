@@ -3,18 +3,23 @@
 
 /// Quotes or backslashes that do not pair up. `Display` is Python's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum WordsError {
+pub enum WordsError {
+    /// A quote is open at the end.
     #[error("No closing quotation")]
     Quotation,
+    /// A backslash is the last character.
     #[error("No escaped character")]
     Escape,
 }
 
 /// Splits at blanks. Unlike a shell, a backslash before a line's end keeps the line's end.
 ///
+/// # Errors
+/// A quote that is not closed, or a backslash at the end.
+///
 /// # Source
 /// Python library, `shlex`, "Parsing Rules", POSIX mode with `whitespace_split`.
-pub(super) fn split(text: &str) -> Result<Vec<String>, WordsError> {
+pub fn split(text: &str) -> Result<Vec<String>, WordsError> {
     let mut words = Vec::new();
     // The word being made; an empty one is a word if it was quoted.
     let mut word: Option<String> = None;

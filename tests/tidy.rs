@@ -9,7 +9,7 @@ const FLOORS: &[&[&str]] = &[
     &["config", "sys"],
     &["keeper"],
     &["api", "cgroup"],
-    &["core", "spawn", "output", "pidproxy"],
+    &["core", "spawn", "output", "pidproxy", "import", "service"],
     &["engine"],
     &["control"],
     &["front"],
@@ -43,6 +43,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper", &["front/"]),
     ("http_body_util", &["front/"]),
     ("ariadne", &["daemon/check.rs"]),
+    ("ini", &["import/unit.rs"]),
     ("rustyline", &["ctl/shell.rs"]),
     (
         "nix",

@@ -26,6 +26,7 @@ pub mod spec;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod value;
+pub mod verb;
 pub mod words;
 
 pub use glob::fits;

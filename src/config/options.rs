@@ -4,6 +4,7 @@ use super::getopt::{Given, Opt, getopt};
 use super::key::{Key, Kind, SectionKind};
 use super::lookup::Lookup;
 use super::value;
+use super::verb::{self, VERBS};
 use crate::domain::{Bytes, Level, python_repr};
 
 /// What the command line sets instead of the file.
@@ -168,6 +169,7 @@ pub fn parse(args: &[String], lookup: &dyn Lookup) -> Result<DaemonOptions, Stri
         .chain(keys().map(|(_, opt)| opt))
         .collect();
     let (given, rest) = getopt(args, &table)?;
+    // Differs: a verb that comes first of all never gets here; Supervisor knows none.
     if !rest.is_empty() {
         let words: Vec<String> = rest.iter().map(|word| python_repr(word)).collect();
         return Err(format!(
@@ -275,16 +277,7 @@ pub fn usage(argv0: &str) -> String {
         "supervisord -- run a set of applications as daemons.\n\nUsage: {argv0} [options]\n\nOptions:\n"
     );
     let mut row = |opt: &Opt, value: &str, doc: &str| {
-        let short = opt
-            .short
-            .map_or_else(|| "   ".to_owned(), |letter| format!("-{letter},"));
-        let long = opt.long.unwrap_or_default();
-        let left = if value.is_empty() {
-            format!("{short} --{long}")
-        } else {
-            format!("{short} --{long} {value}")
-        };
-        text.push_str(&format!("  {left:<31} {doc}\n"));
+        text.push_str(&verb::row(&verb::spelled(opt, value), doc));
     };
     for extra in EXTRAS.iter().filter(|extra| !extra.doc.is_empty()) {
         row(&extra.opt, extra.value, extra.doc);
@@ -308,6 +301,13 @@ pub fn usage(argv0: &str) -> String {
         };
         row(&opt, value, &doc);
     }
+    text.push_str(&format!(
+        "\nOr, with a verb as the first word:\n  {argv0} VERB [options] ...\n\nVerbs:\n"
+    ));
+    for verb in VERBS {
+        text.push_str(&verb::row(verb.name, verb.doc));
+    }
+    text.push_str(&format!("\nFor help on one of them, use {argv0} VERB -h\n"));
     text
 }
 

@@ -16,9 +16,10 @@ use super::succession::{self, Handover};
 use super::{check, round};
 use crate::config::options::{self, DaemonOptions};
 use crate::config::spec::Config;
+use crate::config::verb::{self, Errand, Verb};
 use crate::config::{self, ConfigErrors, render, search};
 use crate::domain::{Line, VERSION};
-use crate::{engine, keeper, pidproxy, sys};
+use crate::{engine, import, keeper, pidproxy, service, sys};
 
 /// Runs the daemon, or whatever else `args` (with argv\[0\]) ask for.
 #[must_use]
@@ -31,6 +32,10 @@ pub fn run(args: &[String]) -> ExitCode {
         Some("pidproxy") => return pidproxy::run(&std::env::args_os().collect::<Vec<_>>()),
         Some(keeper::NAME) => return keeper::run(),
         _ => {}
+    }
+    // Differs: Supervisor knows no verbs. As any but the first word they are still positional arguments, and refused.
+    if let Some(verb) = args.get(1).and_then(|word| Verb::find(word)) {
+        return run_verb(verb, argv0, args.get(2..).unwrap_or_default());
     }
     match succession::inherited() {
         Ok(None) => {}
@@ -62,6 +67,35 @@ pub fn run(args: &[String]) -> ExitCode {
     match begin(argv0, options, machine) {
         Ok(code) => code,
         Err(fatal) => fail(argv0, &fatal),
+    }
+}
+
+fn run_verb(verb: &Verb, argv0: &str, args: &[String]) -> ExitCode {
+    let refused = |sentence: &str| {
+        eprintln!("Error: {sentence}\nFor help, use {argv0} {} -h", verb.name);
+        ExitCode::from(USAGE)
+    };
+    let spoken = match verb.read(args) {
+        Ok(spoken) => spoken,
+        Err(sentence) => return refused(&sentence),
+    };
+    if spoken.option(verb::HELP).is_some() {
+        return print(&verb.usage(argv0));
+    }
+    let words: Vec<&str> = spoken.words.iter().map(String::as_str).collect();
+    let are_known = verb.words.is_empty()
+        || matches!(&words[..], [word] if verb.words.iter().any(|known| known.name == *word));
+    if words.is_empty() || !are_known {
+        eprintln!("usage: supervisord {} {}", verb.name, verb.arguments);
+        return ExitCode::from(USAGE);
+    }
+    let machine = match Machine::new() {
+        Ok(machine) => machine,
+        Err(error) => return refused(&format!("cannot tell the working directory: {error}")),
+    };
+    match verb.errand {
+        Errand::Import => import::run(argv0, &spoken, &machine),
+        Errand::Service => service::run(argv0, &spoken, &machine),
     }
 }
 

@@ -1,0 +1,253 @@
+//! Where units lie on this machine: files, and the drop-ins that systemd merges into them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::translate::EnvironmentFile;
+use super::unit::{SUFFIX, Unit, UnitName};
+
+/// Where systemd looks for units, the first of them wins.
+// Source: systemd.unit(5), "Unit File Load Path".
+const DIRECTORIES: [&str; 5] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
+
+/// Suffixes of units that are no services.
+const OTHERS: [&str; 10] = [
+    ".socket",
+    ".timer",
+    ".target",
+    ".mount",
+    ".automount",
+    ".path",
+    ".slice",
+    ".scope",
+    ".swap",
+    ".device",
+];
+
+/// A unit file is text that people write; what is larger is none.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Reads the unit that a word of the command line means.
+///
+/// # Errors
+/// There is none, it cannot be read, or it is no service. With the place.
+pub(super) fn unit(word: &str, stdin_name: &str) -> Result<Unit, String> {
+    if word == "-" {
+        let mut unit = Unit::new(UnitName::new(stdin_name));
+        let text =
+            limited(std::io::stdin().lock()).map_err(|why| format!("standard input: {why}"))?;
+        unit.read("stdin", &text)?;
+        return Ok(unit);
+    }
+    let path = Path::new(word);
+    let file_name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or(word);
+    if OTHERS.iter().any(|suffix| file_name.ends_with(suffix)) {
+        return Err(format!("{word}: only services are programs"));
+    }
+    let name = UnitName::new(file_name);
+    // A file of that name here is meant only if it looks like one: `nginx` is a unit even where there is a directory nginx.
+    let is_path = word.contains('/') || (word.ends_with(SUFFIX) && path.is_file());
+    let directories: Vec<String> = if is_path {
+        let parent = path.parent().map(|parent| parent.display().to_string());
+        vec![
+            parent
+                .filter(|parent| !parent.is_empty())
+                .unwrap_or_else(|| ".".to_owned()),
+        ]
+    } else {
+        DIRECTORIES.map(str::to_owned).into()
+    };
+    if name.is_template() {
+        return Err(format!(
+            "{word}: it is a template; name one of its instances, such as {}@1{SUFFIX}",
+            name.prefix
+        ));
+    }
+    let candidates = file_names(&name, is_path.then_some(file_name));
+    let found = candidates.iter().find_map(|file| {
+        directories
+            .iter()
+            .map(|directory| join(directory, file))
+            .find(|path| Path::new(path).symlink_metadata().is_ok())
+    });
+    let Some(found) = found else {
+        return Err(if is_path {
+            format!("{word}: no such file")
+        } else {
+            format!("{}: not found in {}", name.full, DIRECTORIES.join(", "))
+        });
+    };
+    let text = file(&found).map_err(|why| format!("{found}: {why}"))?;
+    let is_null = fs::canonicalize(&found).is_ok_and(|path| path == Path::new("/dev/null"));
+    if is_null {
+        return Err(format!("{found}: the unit is masked"));
+    }
+    let mut unit = Unit::new(name);
+    unit.read(&found, &text)?;
+    for path in drop_ins(&unit.name, &directories) {
+        let text = file(&path).map_err(|why| format!("{path}: {why}"))?;
+        unit.read(&path, &text)?;
+    }
+    Ok(unit)
+}
+
+/// What the file may be called: the unit's name, or that of its template.
+fn file_names(name: &UnitName, given: Option<&str>) -> Vec<String> {
+    let mut names = vec![given.unwrap_or(&name.full).to_owned()];
+    if name.instance.is_some() {
+        names.push(format!("{}@{SUFFIX}", name.prefix));
+    }
+    names
+}
+
+/// Drop-ins in the order in which they count. Of two with one name that of the more special directory is read, in the
+/// directory that comes first.
+fn drop_ins(name: &UnitName, directories: &[String]) -> Vec<String> {
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
+    for kind in drop_in_directories(name) {
+        for directory in directories {
+            let directory = join(directory, &kind);
+            for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+                let Ok(file) = entry.file_name().into_string() else {
+                    continue;
+                };
+                if file.ends_with(".conf") {
+                    found
+                        .entry(file.clone())
+                        .or_insert_with(|| join(&directory, &file));
+                }
+            }
+        }
+    }
+    found.into_values().collect()
+}
+
+/// Names of directories of drop-ins, the most special first.
+fn drop_in_directories(name: &UnitName) -> Vec<String> {
+    let mut kinds = vec![format!("{}.d", name.full)];
+    let at = if name.instance.is_some() { "@" } else { "" };
+    if name.instance.is_some() {
+        kinds.push(format!("{}@{SUFFIX}.d", name.prefix));
+    }
+    let mut prefix = name.prefix.trim_end_matches('-');
+    while let Some(dash) = prefix.rfind('-') {
+        prefix = &prefix[..dash];
+        kinds.push(format!("{prefix}-{at}{SUFFIX}.d"));
+        if !at.is_empty() {
+            kinds.push(format!("{prefix}-{SUFFIX}.d"));
+        }
+        prefix = prefix.trim_end_matches('-');
+    }
+    kinds.push("service.d".to_owned());
+    kinds
+}
+
+fn join(directory: &str, file: &str) -> String {
+    match directory {
+        "." => file.to_owned(),
+        directory => format!("{}/{file}", directory.trim_end_matches('/')),
+    }
+}
+
+fn file(path: &str) -> Result<String, String> {
+    let meta = fs::metadata(path).map_err(|error| error.to_string())?;
+    if meta.is_dir() {
+        return Err("it is a directory".to_owned());
+    }
+    limited(fs::File::open(path).map_err(|error| error.to_string())?)
+}
+
+fn limited(from: impl std::io::Read) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    from.take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err("it is larger than any unit".to_owned());
+    }
+    String::from_utf8(bytes).map_err(|_| "it is no UTF-8".to_owned())
+}
+
+/// A file of variables. What not everybody may read is not copied to where everybody may.
+pub(super) fn environment_file(path: &str) -> EnvironmentFile {
+    const EVERYBODY_READS: u32 = 0o004;
+    let Ok(meta) = fs::metadata(path) else {
+        return EnvironmentFile::Missing;
+    };
+    if !meta.is_file() || meta.permissions().mode() & EVERYBODY_READS == 0 {
+        return EnvironmentFile::Private;
+    }
+    file(path).map_or(EnvironmentFile::Private, EnvironmentFile::Text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_of_drop_ins_are_systemds() {
+        assert_eq!(
+            drop_in_directories(&UnitName::new("a-b-c")),
+            [
+                "a-b-c.service.d",
+                "a-b-.service.d",
+                "a-.service.d",
+                "service.d"
+            ]
+        );
+        assert_eq!(
+            drop_in_directories(&UnitName::new("a@b")),
+            ["a@b.service.d", "a@.service.d", "service.d"]
+        );
+    }
+
+    #[test]
+    fn a_path_brings_its_drop_ins_and_its_template() {
+        let dir = std::env::temp_dir().join(format!("supervisord-import-{}", std::process::id()));
+        let write = |name: &str, text: &str| {
+            let path = dir.join(name);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("directory");
+            fs::write(&path, text).expect("written");
+        };
+        write("w@.service", "[Service]\nExecStart=/bin/a %i\n");
+        write("w@.service.d/20.conf", "[Service]\nNice=1\n");
+        write("w@1.service.d/10.conf", "[Service]\nNice=2\n");
+        write("w@1.service.d/20.conf", "[Service]\nNice=3\n");
+        write("w@1.service.d/no.txt", "nonsense");
+        let read = |name: &str| unit(&dir.join(name).display().to_string(), "");
+        let values = |unit: Unit| -> Vec<String> {
+            unit.assignments.into_iter().map(|one| one.value).collect()
+        };
+        assert_eq!(
+            read("w@1.service").map(values),
+            Ok(vec!["/bin/a %i".into(), "2".into(), "3".into()])
+        );
+        assert_eq!(
+            read("w@2.service").map(values),
+            Ok(vec!["/bin/a %i".into(), "1".into()])
+        );
+        assert!(read("w@.service").is_err_and(|why| why.contains("name one of its instances")));
+        assert!(read("no.service").is_err_and(|why| why.ends_with("no such file")));
+        assert!(read("x.timer").is_err_and(|why| why.ends_with("only services are programs")));
+        std::os::unix::fs::symlink("/dev/null", dir.join("m.service")).expect("link");
+        assert!(read("m.service").is_err_and(|why| why.ends_with("the unit is masked")));
+        write("private", "A=1");
+        fs::set_permissions(dir.join("private"), PermissionsExt::from_mode(0o600)).expect("mode");
+        let private = dir.join("private").display().to_string();
+        assert_eq!(environment_file(&private), EnvironmentFile::Private);
+        assert_eq!(environment_file("/no/such"), EnvironmentFile::Missing);
+        fs::remove_dir_all(dir).expect("cleaned");
+    }
+}

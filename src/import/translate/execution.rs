@@ -1,0 +1,311 @@
+//! What is run: the command, what stands around it, where it runs.
+
+use super::super::form;
+use super::super::unit::Assignment;
+use super::super::words::{self, Exec, Item, Variable};
+use super::environment::Variables;
+use super::{SERVICE, Type, Work};
+use crate::domain::Signal;
+
+/// What `MAINPID` is called in command lines.
+const MAIN: [&str; 2] = ["$MAINPID", "${MAINPID}"];
+
+impl<'a> Work<'a> {
+    /// The command, and the variables that it has.
+    pub(super) fn command(
+        &mut self,
+        service: Type,
+        variables: &Variables,
+    ) -> Result<(), Vec<String>> {
+        let list = self.list(SERVICE, "ExecStart");
+        let Some(first) = list.first() else {
+            return Err(vec![format!(
+                "{}: there is no ExecStart= in [Service]",
+                self.unit.name.full
+            )]);
+        };
+        let place = first.place.clone();
+        let mut errors = Vec::new();
+        let mut commands: Vec<Exec> = Vec::new();
+        for one in list {
+            match self.execs(one) {
+                Ok(execs) => commands.extend(execs),
+                Err(error) => errors.push(error),
+            }
+        }
+        if commands.len() > 1 && service != Type::Oneshot {
+            errors.push(format!(
+                "{place}: only Type=oneshot may have more than one command in ExecStart="
+            ));
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        for exec in &commands {
+            self.say_of_prefixes(exec);
+        }
+        let mut words = self.words(&commands, variables);
+        let others = self.write(variables);
+        if !others.is_empty() {
+            words = with_variables(others, words);
+        }
+        if service == Type::Forking {
+            words = self.forking(words);
+        }
+        match form::command(&words) {
+            Ok(command) => {
+                self.section.set("command", command);
+                Ok(())
+            }
+            Err(why) => Err(vec![format!(
+                "{place}: ExecStart= cannot be a command: {why}"
+            )]),
+        }
+    }
+
+    /// The commands of one assignment, specifiers replaced.
+    fn execs(&mut self, one: &Assignment) -> Result<Vec<Exec>, String> {
+        let mut execs = words::commands(&one.value)
+            .map_err(|error| format!("{}: {}={}: {error}", one.place, one.name, one.value))?;
+        for exec in &mut execs {
+            for word in &mut exec.words {
+                *word = self.specified(&one.name, word);
+            }
+        }
+        Ok(execs)
+    }
+
+    fn say_of_prefixes(&mut self, exec: &Exec) {
+        let path = exec.words.first().cloned().unwrap_or_default();
+        let letters = exec.prefixes;
+        if letters.may_fail {
+            self.section.say(
+                "ExecStart",
+                &format!("-{path}"),
+                "every exit code counts as success there; list those that do in exitcodes=",
+            );
+        }
+        if let Some(name) = &exec.name {
+            self.section.say(
+                "ExecStart",
+                &format!("@{path}"),
+                &format!("it cannot be given {name} for its own name (argv[0]); it sees its path"),
+            );
+        }
+        if letters.is_privileged {
+            self.section.say(
+                "ExecStart",
+                &format!("+{path}"),
+                "it starts as root in spite of User= there; without user= it does so here",
+            );
+        }
+    }
+
+    /// The words of what is run in the end.
+    fn words(&mut self, commands: &[Exec], variables: &Variables) -> Vec<String> {
+        let lines: Vec<Vec<Item>> = commands
+            .iter()
+            .map(|exec| {
+                let mut items = words::substitute(exec, |name| {
+                    let found = variables.find(name);
+                    if found == Variable::Unset {
+                        self.section.say(
+                            "ExecStart",
+                            &format!("${name}"),
+                            "the unit sets it nowhere, so nothing takes its place, as under systemd",
+                        );
+                    }
+                    found
+                });
+                if exec.prefixes.is_for_a_shell {
+                    let script = items.iter().map(script_word).collect::<Vec<_>>().join(" ");
+                    items = ["/bin/sh", "-c", &script]
+                        .map(|text| Item::Text(text.to_owned()))
+                        .into();
+                }
+                items
+            })
+            .collect();
+        if let ([line], [_]) = (&lines[..], commands) {
+            let plain: Option<Vec<String>> = line
+                .iter()
+                .map(|item| match item {
+                    Item::Text(text) => Some(text.clone()),
+                    Item::Script(_) => None,
+                })
+                .collect();
+            return plain.unwrap_or_else(|| {
+                self.section.say(
+                    "command",
+                    "",
+                    "a shell puts in variables that are known only when it starts; unlike systemd it takes quotes in them literally",
+                );
+                shell("-c", format!("set -f; exec {}", script_line(line)))
+            });
+        }
+        let last = lines.len().saturating_sub(1);
+        let script: Vec<String> = lines
+            .iter()
+            .zip(commands)
+            .enumerate()
+            .map(
+                |(index, (line, exec))| match (index, exec.prefixes.may_fail) {
+                    (_, true) => format!("{} || :", script_line(line)),
+                    (index, false) if index == last => format!("exec {}", script_line(line)),
+                    _ => script_line(line),
+                },
+            )
+            .collect();
+        shell("-ec", format!("set -f; {}", script.join("; ")))
+    }
+
+    /// A daemon that goes to the background needs somebody who stands for it.
+    fn forking(&mut self, words: Vec<String>) -> Vec<String> {
+        match self.one("PIDFile") {
+            Some(path) => {
+                let path = if path.starts_with('/') {
+                    path
+                } else {
+                    format!("/run/{path}")
+                };
+                self.section.say(
+                    "Type",
+                    "forking",
+                    "pidproxy stands for it; better is an option that keeps it in the foreground, without pidproxy",
+                );
+                let proxy = ["pidproxy", "-exit-daemon-stop", &path].map(str::to_owned);
+                proxy.into_iter().chain(words).collect()
+            }
+            None => {
+                self.section.say(
+                    "Type",
+                    "forking",
+                    "the command goes to the background, where it cannot be supervised: add its option that keeps it in the \
+                     foreground (or one that writes a pidfile, and pidproxy before the command)",
+                );
+                words
+            }
+        }
+    }
+
+    pub(super) fn directory(&mut self, user: Option<&str>) {
+        let Some(value) = self.one("WorkingDirectory") else {
+            // Where systemd runs what says nothing; with us it would be wherever the daemon is.
+            self.section.set("directory", "/");
+            return;
+        };
+        let (path, is_optional) = match value.strip_prefix('-') {
+            Some(path) => (path, true),
+            None => (value.as_str(), false),
+        };
+        let path = if path == "~" {
+            match self.world.lookup.home(Some(user.unwrap_or("root"))) {
+                Some(home) => home,
+                None => {
+                    self.section.say(
+                        "WorkingDirectory",
+                        &value,
+                        "the home of its user is not known here; set directory=",
+                    );
+                    return;
+                }
+            }
+        } else {
+            path.to_owned()
+        };
+        if is_optional && !self.world.lookup.is_dir(&path) {
+            self.section.set("directory", "/");
+            self.section.say(
+                "WorkingDirectory",
+                &value,
+                "it is not there today, so it is left out: here a missing directory is a failed start",
+            );
+        } else {
+            self.text("directory", "WorkingDirectory", &path);
+        }
+    }
+
+    /// The signal that an `ExecStop=` or `ExecReload=` sends to the program, if it does nothing else.
+    pub(super) fn signal_of(&mut self, name: &'a str) -> (Vec<&'a Assignment>, Option<Signal>) {
+        let list = self.list(SERVICE, name);
+        let signal = match &list[..] {
+            [one] => words::commands(&one.value)
+                .ok()
+                .and_then(|execs| match &execs[..] {
+                    [exec] => kill_signal(&exec.words),
+                    _ => None,
+                }),
+            _ => None,
+        };
+        (list, signal)
+    }
+}
+
+/// `kill`, a signal or none, and the main process.
+fn kill_signal(words: &[String]) -> Option<Signal> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (program, rest) = words.split_first()?;
+    let (target, options) = rest.split_last()?;
+    if program.rsplit('/').next() != Some("kill") || !MAIN.contains(target) {
+        return None;
+    }
+    let name = match options {
+        [] => "TERM",
+        ["-s" | "--signal" | "-n", name] => name,
+        [option] => option
+            .strip_prefix("--signal=")
+            .or_else(|| option.strip_prefix("-s"))
+            .or_else(|| option.strip_prefix('-'))?,
+        _ => return None,
+    };
+    Signal::parse(name).ok()
+}
+
+/// `env` sets what `environment=` cannot hold.
+fn with_variables(variables: Vec<String>, words: Vec<String>) -> Vec<String> {
+    let mut all = vec!["/usr/bin/env".to_owned()];
+    all.extend(variables);
+    // It would take such a path for one more variable.
+    if words.first().is_some_and(|path| path.contains('=')) {
+        all.extend(["/bin/sh", "-c", "exec \"$0\" \"$@\""].map(str::to_owned));
+    }
+    all.extend(words);
+    all
+}
+
+fn shell(option: &str, script: String) -> Vec<String> {
+    vec!["/bin/sh".to_owned(), option.to_owned(), script]
+}
+
+fn script_line(items: &[Item]) -> String {
+    items.iter().map(script_word).collect::<Vec<_>>().join(" ")
+}
+
+fn script_word(item: &Item) -> String {
+    match item {
+        Item::Text(text) => form::shell(text),
+        Item::Script(script) => script.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kill_of_the_main_process_is_a_signal() {
+        for (line, expected) in [
+            ("/bin/kill -HUP $MAINPID", Some("HUP")),
+            ("/bin/kill -s SIGQUIT ${MAINPID}", Some("QUIT")),
+            ("/usr/bin/kill --signal=USR2 $MAINPID", Some("USR2")),
+            ("kill $MAINPID", Some("TERM")),
+            ("/bin/kill -HUP 1", None),
+            ("/bin/pkill -HUP $MAINPID", None),
+            ("/bin/kill -x y $MAINPID", None),
+        ] {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            let expected = expected.and_then(|name| Signal::parse(name).ok());
+            assert_eq!(kill_signal(&words), expected, "{line}");
+        }
+    }
+}

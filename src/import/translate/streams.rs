@@ -1,0 +1,162 @@
+//! Where the program's output goes.
+
+use super::super::form;
+use super::super::value::{self, SECONDS, Span};
+use super::Work;
+
+/// What one stream is connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Target {
+    Journal,
+    Null,
+    File(String),
+    /// The same as the other one.
+    Inherit,
+}
+
+/// What journald allows unless the unit says otherwise, as systemd ships it.
+const BURST: u64 = 10_000;
+const INTERVAL_MILLIS: u128 = 30_000;
+
+impl Work<'_> {
+    /// Both streams, and how much of them the journal takes.
+    pub(super) fn streams(&mut self) {
+        // Standard input is /dev/null, so what inherits from it is too.
+        let stdout = match self.target("StandardOutput") {
+            Some(Target::Inherit) => Target::Null,
+            Some(target) => target,
+            None => Target::Journal,
+        };
+        let stderr = self.target("StandardError").unwrap_or(Target::Inherit);
+        let is_shared = stderr == Target::Inherit || stderr == stdout;
+        self.stream("stdout", &stdout);
+        match (&stdout, is_shared) {
+            // The journal keeps the streams apart, which loses nothing.
+            (Target::Journal | Target::Null, true) => self.stream("stderr", &stdout),
+            (_, true) => self.section.set("redirect_stderr", "true"),
+            (_, false) => self.stream("stderr", &stderr),
+        }
+        self.rate_limit();
+        if let Some(name) = self.one("SyslogIdentifier") {
+            self.section.say(
+                "SyslogIdentifier",
+                &name,
+                "entries of the journal have the program's name there",
+            );
+        }
+        if let Some(input) = self.one("StandardInput").filter(|input| input != "null") {
+            self.section.say(
+                "StandardInput",
+                &input,
+                "standard input is /dev/null, or what `supervisorctl fg` sends",
+            );
+        }
+    }
+
+    fn target(&mut self, name: &'static str) -> Option<Target> {
+        let text = self.one(name)?;
+        let say = |work: &mut Self, why: &str| work.section.say(name, &text, why);
+        if let Some(path) = text.strip_prefix("append:").or_else(|| {
+            text.strip_prefix("file:")
+                .or_else(|| text.strip_prefix("truncate:"))
+        }) {
+            if !text.starts_with("append:") {
+                say(
+                    self,
+                    "what is in the file stays, and new lines are appended",
+                );
+            }
+            return Some(Target::File(path.to_owned()));
+        }
+        match text.as_str() {
+            "inherit" => Some(Target::Inherit),
+            "null" => Some(Target::Null),
+            "journal" => Some(Target::Journal),
+            "syslog" => {
+                say(
+                    self,
+                    "that is the journal, from which syslog gets it; stdout_syslog=true sends it there directly",
+                );
+                Some(Target::Journal)
+            }
+            "journal+console" | "syslog+console" | "kmsg" | "kmsg+console" => {
+                say(self, "goes to the journal alone");
+                Some(Target::Journal)
+            }
+            _ => {
+                say(self, "goes to the journal instead");
+                Some(Target::Journal)
+            }
+        }
+    }
+
+    fn stream(&mut self, stream: &str, target: &Target) {
+        let (logfile, maxbytes) = match stream {
+            "stdout" => ("stdout_logfile", "stdout_logfile_maxbytes"),
+            _ => ("stderr_logfile", "stderr_logfile_maxbytes"),
+        };
+        match target {
+            Target::Journal => self.section.set(logfile, "journal"),
+            Target::Null | Target::Inherit => self.section.set(logfile, "NONE"),
+            Target::File(path) => {
+                // This key alone is expanded twice.
+                match form::text(path).filter(|_| path.starts_with('/')) {
+                    Some(text) => {
+                        self.section.set(logfile, text.replace('%', "%%"));
+                        // systemd never rotates it.
+                        self.section.set(maxbytes, "0");
+                    }
+                    None => self
+                        .section
+                        .say(logfile, path, "cannot be the name of a log"),
+                }
+                let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+                if !directory.is_empty() && !self.world.lookup.is_dir(directory) {
+                    self.section.say(
+                        logfile,
+                        path,
+                        &format!("make the directory {directory} before this is read"),
+                    );
+                }
+            }
+        }
+    }
+
+    fn rate_limit(&mut self) {
+        let interval = self.one("LogRateLimitIntervalSec");
+        let burst = self.one("LogRateLimitBurst");
+        if interval.is_none() && burst.is_none() {
+            return;
+        }
+        let millis = match interval.as_deref().map(|text| value::span(text, SECONDS)) {
+            None => Some(INTERVAL_MILLIS),
+            Some(Some(Span::For(time))) => Some(time.as_micros().div_ceil(1000)),
+            Some(_) => None,
+        };
+        let lines = match burst.as_deref() {
+            None => Some(BURST),
+            Some(text) => text.parse::<u64>().ok(),
+        };
+        let limit = match (lines, millis) {
+            (Some(0), _) | (_, Some(0)) => return,
+            (Some(lines), Some(millis)) => format!("{lines}/{millis}ms"),
+            _ => {
+                let text = [interval, burst].into_iter().flatten().collect::<Vec<_>>();
+                self.not_understood("LogRateLimit", &text.join(" "));
+                return;
+            }
+        };
+        if crate::config::value::rate_limit(&limit).is_err() {
+            self.not_understood("LogRateLimit", &limit);
+            return;
+        }
+        for (logfile, key) in [
+            ("stdout_logfile", "stdout_journal_rate_limit"),
+            ("stderr_logfile", "stderr_journal_rate_limit"),
+        ] {
+            if self.section.get(logfile) == Some("journal") {
+                self.section.set(key, limit.clone());
+            }
+        }
+    }
+}

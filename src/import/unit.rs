@@ -1,0 +1,275 @@
+//! The text of a unit file and of its drop-ins → what they assign, in order. Knows no directive.
+
+use ini::{Ini, ParseOption};
+
+/// One `Directive=value` as it stands in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Assignment {
+    /// What stands between the brackets above it.
+    pub(super) section: String,
+    /// The directive.
+    pub(super) name: String,
+    /// Trimmed; continuation lines joined by blanks.
+    pub(super) value: String,
+    /// Where it stands: `file:line`.
+    pub(super) place: String,
+}
+
+/// What a unit is called, in its parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct UnitName {
+    /// All of it: `a@b.service`.
+    pub(super) full: String,
+    /// Up to the `@` or the suffix: `a`.
+    pub(super) prefix: String,
+    /// Between the `@` and the suffix: `b`; none: it is no instance.
+    pub(super) instance: Option<String>,
+}
+
+/// A unit with its drop-ins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unit {
+    /// What it is called.
+    pub(super) name: UnitName,
+    /// All that its files assign, in the order in which it counts.
+    pub(super) assignments: Vec<Assignment>,
+    /// Lines that systemd passes over: place, line, why.
+    pub(super) passed_over: Vec<(String, String, &'static str)>,
+}
+
+/// The suffix of the only type of unit that is a program.
+pub(super) const SUFFIX: &str = ".service";
+
+impl UnitName {
+    /// Takes the name apart; without a suffix it gets that of services.
+    #[must_use]
+    pub(super) fn new(name: &str) -> Self {
+        let stem = name.strip_suffix(SUFFIX).unwrap_or(name);
+        let (prefix, instance) = match stem.split_once('@') {
+            Some((prefix, instance)) => (prefix, Some(instance.to_owned())),
+            None => (stem, None),
+        };
+        Self {
+            full: format!("{stem}{SUFFIX}"),
+            prefix: prefix.to_owned(),
+            instance,
+        }
+    }
+
+    /// Without the suffix.
+    #[must_use]
+    pub(super) fn stem(&self) -> &str {
+        self.full.strip_suffix(SUFFIX).unwrap_or(&self.full)
+    }
+
+    /// It only makes instances.
+    #[must_use]
+    pub(super) fn is_template(&self) -> bool {
+        self.instance.as_deref() == Some("")
+    }
+}
+
+impl Unit {
+    /// One of which nothing is known yet.
+    #[must_use]
+    pub(super) fn new(name: UnitName) -> Self {
+        Self {
+            name,
+            assignments: Vec::new(),
+            passed_over: Vec::new(),
+        }
+    }
+
+    /// Takes in a file; `file` is what it is called in places.
+    ///
+    /// # Errors
+    /// A section header that is none: systemd refuses the whole file. With its place.
+    ///
+    /// # Source
+    /// systemd.syntax(7).
+    pub(super) fn read(&mut self, file: &str, text: &str) -> Result<(), String> {
+        let normal = Normal::of(file, text)?;
+        self.passed_over.extend(normal.passed_over);
+        // The reader takes quotes and backslashes for its own unless it is told not to; here they belong to values.
+        let option = ParseOption {
+            enabled_quote: false,
+            enabled_escape: false,
+            ..ParseOption::default()
+        };
+        let ini = Ini::load_from_str_opt(&normal.text, option)
+            .map_err(|error| format!("{file}: {error}"))?;
+        let mut places = normal.places.into_iter();
+        for (section, properties) in &ini {
+            for (name, value) in properties {
+                self.assignments.push(Assignment {
+                    section: section.unwrap_or_default().to_owned(),
+                    name: name.to_owned(),
+                    value: value.to_owned(),
+                    place: places.next().unwrap_or_else(|| file.to_owned()),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A unit file in the form in which any reader of INI files understands it as systemd does: one assignment a line, no
+/// comments, no continuation lines. What rust-ini would read otherwise is settled here: a backslash at the end of a line joins
+/// the next one even if comments stand between them, and becomes a blank; a line without `=` is no beginning of a key;
+/// `:` is no separator; a comment may be indented.
+struct Normal {
+    text: String,
+    /// Where each assignment stands, in order.
+    places: Vec<String>,
+    passed_over: Vec<(String, String, &'static str)>,
+}
+
+impl Normal {
+    fn of(file: &str, text: &str) -> Result<Self, String> {
+        let mut normal = Self {
+            text: String::new(),
+            places: Vec::new(),
+            passed_over: Vec::new(),
+        };
+        let mut is_in_section = false;
+        for (number, line) in logical_lines(text) {
+            let place = format!("{file}:{number}");
+            let mut pass_over = |why| {
+                normal.passed_over.push((place.clone(), line.clone(), why));
+            };
+            if let Some(rest) = line.strip_prefix('[') {
+                let Some(name) = rest.strip_suffix(']') else {
+                    return Err(format!("{place}: a section header ends in ]: {line}"));
+                };
+                // No section of systemd has such a name, and the reader would cut it short.
+                is_in_section = !name.trim().is_empty() && !name.contains(['[', ']', '\\']);
+                if is_in_section {
+                    normal.text.push_str(&format!("[{name}]\n"));
+                } else {
+                    pass_over("no section of systemd has such a name");
+                }
+                continue;
+            }
+            let Some((name, value)) = line.split_once('=') else {
+                pass_over("there is no = in it");
+                continue;
+            };
+            let (name, value) = (name.trim(), value.trim());
+            let is_name = !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+            if !is_name {
+                pass_over("no directive has such a name");
+            } else if is_in_section {
+                normal.text.push_str(&format!("{name}={value}\n"));
+                normal.places.push(place);
+            } else {
+                pass_over("it stands in no section");
+            }
+        }
+        Ok(normal)
+    }
+}
+
+/// Lines that say something, each with the number of its first one; continuation lines joined.
+fn logical_lines(text: &str) -> Vec<(usize, String)> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = text.replace("\r\n", "\n");
+    let mut found = Vec::new();
+    let mut open: Option<(usize, String)> = None;
+    for (number, line) in (1..).zip(text.split(['\n', '\r', '\0'])) {
+        let line = line.trim_start_matches([' ', '\t']);
+        if line.starts_with(['#', ';']) {
+            continue;
+        }
+        let (first, mut joined) = open.take().unwrap_or((number, String::new()));
+        joined.push_str(line);
+        if is_continued(&joined) {
+            joined.pop();
+            joined.push(' ');
+            open = Some((first, joined));
+        } else {
+            found.push((first, joined));
+        }
+    }
+    found.extend(open);
+    found
+        .into_iter()
+        .map(|(number, line)| (number, line.trim().to_owned()))
+        .filter(|(_, line)| !line.is_empty())
+        .collect()
+}
+
+/// The last backslash is not itself behind one.
+fn is_continued(line: &str) -> bool {
+    let backslashes = line.bytes().rev().take_while(|&byte| byte == b'\\').count();
+    backslashes % 2 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        let mut unit = Unit::new(UnitName::new("x"));
+        if let Err(error) = unit.read("f", text) {
+            return format!("! {error}");
+        }
+        let assignments = unit
+            .assignments
+            .iter()
+            .map(|one| format!("{} [{}]{}={}", one.place, one.section, one.name, one.value));
+        let passed = unit
+            .passed_over
+            .iter()
+            .map(|(place, line, why)| format!("{place} {line}: {why}"));
+        assignments.chain(passed).collect::<Vec<_>>().join("|")
+    }
+
+    #[test]
+    fn lines_are_systemds() {
+        for (text, expected) in [
+            ("", ""),
+            ("[S]\nA=b\n", "f:2 [S]A=b"),
+            ("\u{feff}[S]\r\n  A = b \r\n", "f:2 [S]A=b"),
+            ("[S]\nA=b \\\n  c \\\nd\nB=x", "f:2 [S]A=b  c  d|f:5 [S]B=x"),
+            ("[S]\nA=b \\\n# no\n   ; nor this\n  c\n", "f:2 [S]A=b  c"),
+            ("[S]\nA=b \\\n\nB=c\n", "f:2 [S]A=b|f:4 [S]B=c"),
+            ("[S]\nA=b\\", "f:2 [S]A=b"),
+            ("[S]\nA=b\\\\\nB=c", "f:2 [S]A=b\\\\|f:3 [S]B=c"),
+            ("[S]\nA=1\nA=\nA=2", "f:2 [S]A=1|f:3 [S]A=|f:4 [S]A=2"),
+            (
+                "[S]\nA=1\n[T]\nB=2\n[S]\nA=3",
+                "f:2 [S]A=1|f:4 [T]B=2|f:6 [S]A=3",
+            ),
+            ("[S]\nA='b' \"c\"\\t; d # e", "f:2 [S]A='b' \"c\"\\t; d # e"),
+            (
+                "[S]\nA=b:c=d\nB:c=d",
+                "f:2 [S]A=b:c=d|f:3 B:c=d: no directive has such a name",
+            ),
+            ("[S]\nfoo\nA=b", "f:3 [S]A=b|f:2 foo: there is no = in it"),
+            ("A=b", "f:1 A=b: it stands in no section"),
+            ("[S]\n=b", "f:2 =b: no directive has such a name"),
+            ("[S\nA=b", "! f:1: a section header ends in ]: [S"),
+            (
+                "[a]b]\nA=b",
+                "f:1 [a]b]: no section of systemd has such a name|f:2 A=b: it stands in no section",
+            ),
+        ] {
+            assert_eq!(shown(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_have_parts() {
+        let name = UnitName::new("a@b-c.service");
+        assert_eq!(
+            (name.prefix.as_str(), name.instance.as_deref(), name.stem()),
+            ("a", Some("b-c"), "a@b-c")
+        );
+        assert!(UnitName::new("a@.service").is_template());
+        assert_eq!(UnitName::new("nginx").full, "nginx.service");
+        assert_eq!(UnitName::new("a.b").full, "a.b.service");
+    }
+}

@@ -1,0 +1,607 @@
+//! The little languages inside values: words with quotes and escapes, specifiers, variables, files of variables; and command
+//! lines made of them. Knows no directive.
+
+use super::form;
+
+/// Why a text has no words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum WordsError {
+    #[error("a quote is not closed")]
+    Quote,
+    #[error("it ends in a backslash")]
+    Backslash,
+    #[error("an escape makes it no UTF-8")]
+    Utf8,
+    #[error("there is no command in it")]
+    Empty,
+}
+
+/// One word, and whether it stood there as a bare `;`.
+#[derive(Debug, PartialEq, Eq)]
+struct Found {
+    text: String,
+    ends_command: bool,
+}
+
+/// Blanks between words.
+const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
+
+/// Splits at blanks. Quotes of both kinds may begin anywhere in a word; escapes count in them and outside; an escape that is
+/// none stays as it is.
+///
+/// # Source
+/// systemd.service(5), "Command Lines"; systemd.syntax(7), "Quoting".
+fn split(text: &str) -> Result<Vec<Found>, WordsError> {
+    let mut found = Vec::new();
+    let mut rest = text.trim_start_matches(BLANKS);
+    while !rest.is_empty() {
+        let end = rest.find(BLANKS).unwrap_or(rest.len());
+        let bare = match &rest[..end] {
+            ";" => Some(true),
+            "\\;" => Some(false),
+            _ => None,
+        };
+        if let Some(ends_command) = bare {
+            found.push(Found {
+                text: ";".to_owned(),
+                ends_command,
+            });
+            rest = rest[end..].trim_start_matches(BLANKS);
+            continue;
+        }
+        let (text, tail) = word(rest)?;
+        found.push(Found {
+            text,
+            ends_command: false,
+        });
+        rest = tail.trim_start_matches(BLANKS);
+    }
+    Ok(found)
+}
+
+/// The first word, and what follows it.
+fn word(text: &str) -> Result<(String, &str), WordsError> {
+    let mut bytes = Vec::new();
+    let mut quote = None;
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let after = &rest[c.len_utf8()..];
+        match (quote, c) {
+            (None, c) if BLANKS.contains(&c) => break,
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if open == c => quote = None,
+            (_, '\\') => {
+                if after.is_empty() {
+                    return Err(WordsError::Backslash);
+                }
+                rest = escape(after, &mut bytes);
+                continue;
+            }
+            _ => bytes.extend(c.encode_utf8(&mut [0; 4]).bytes()),
+        }
+        rest = after;
+    }
+    if quote.is_some() {
+        return Err(WordsError::Quote);
+    }
+    let word = String::from_utf8(bytes).map_err(|_| WordsError::Utf8)?;
+    Ok((word, rest))
+}
+
+/// Takes the escape whose backslash has been read; what follows it.
+fn escape<'a>(text: &'a str, out: &mut Vec<u8>) -> &'a str {
+    let mut chars = text.chars();
+    let simple = match chars.next() {
+        Some('a') => Some(7),
+        Some('b') => Some(8),
+        Some('f') => Some(12),
+        Some('n') => Some(b'\n'),
+        Some('r') => Some(b'\r'),
+        Some('t') => Some(b'\t'),
+        Some('v') => Some(11),
+        Some('s') => Some(b' '),
+        Some('\\') => Some(b'\\'),
+        Some('"') => Some(b'"'),
+        Some('\'') => Some(b'\''),
+        _ => None,
+    };
+    if let Some(byte) = simple {
+        out.push(byte);
+        return chars.as_str();
+    }
+    // (how many characters belong to it, how many of them are its name, its radix)
+    let (len, skip, radix) = match text.as_bytes().first() {
+        Some(b'x') => (3, 1, 16),
+        Some(b'u') => (5, 1, 16),
+        Some(b'U') => (9, 1, 16),
+        Some(b'0'..=b'7') => (3, 0, 8),
+        _ => (0, 0, 16),
+    };
+    let number = text
+        .get(skip..len)
+        .filter(|digits| !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix)))
+        .and_then(|digits| u32::from_str_radix(digits, radix).ok())
+        .filter(|&number| number != 0);
+    let is_byte = len == 3;
+    let taken = match number {
+        Some(number) if is_byte => u8::try_from(number).ok().map(|byte| out.push(byte)),
+        Some(number) => {
+            char::from_u32(number).map(|c| out.extend(c.encode_utf8(&mut [0; 4]).bytes()))
+        }
+        None => None,
+    };
+    match taken {
+        Some(()) => &text[len..],
+        // No escape: the backslash stays, and what follows is read as anything else.
+        None => {
+            out.push(b'\\');
+            let first = text.chars().next().map_or(0, char::len_utf8);
+            out.extend(text[..first].bytes());
+            &text[first..]
+        }
+    }
+}
+
+/// Words of a list, such as that of `Environment=`.
+///
+/// # Errors
+/// A quote that is not closed, or an escape that makes it no UTF-8.
+pub(super) fn list(text: &str) -> Result<Vec<String>, WordsError> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_start_matches(BLANKS);
+    while !rest.is_empty() {
+        let (text, tail) = word(rest)?;
+        words.push(text);
+        rest = tail.trim_start_matches(BLANKS);
+    }
+    Ok(words)
+}
+
+/// The letters before a command, by what they ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Prefixes {
+    /// `-`: a failure is none.
+    pub(super) may_fail: bool,
+    /// `@`: the second word is what the program sees as its name.
+    pub(super) has_name: bool,
+    /// `:`: no variables.
+    pub(super) is_literal: bool,
+    /// `+`, `!` or `!!`: it keeps rights.
+    pub(super) is_privileged: bool,
+    /// `|`: a shell runs it.
+    pub(super) is_for_a_shell: bool,
+}
+
+/// One command of an `Exec…=` directive, words with specifiers but before variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Exec {
+    /// Its letters.
+    pub(super) prefixes: Prefixes,
+    /// The program, and its arguments.
+    pub(super) words: Vec<String>,
+    /// What the program sees as its name, if that is another.
+    pub(super) name: Option<String>,
+}
+
+/// Reads the commands of a directive's value.
+///
+/// # Errors
+/// See [`WordsError`].
+pub(super) fn commands(text: &str) -> Result<Vec<Exec>, WordsError> {
+    let mut all = Vec::new();
+    let found = split(text)?;
+    for part in found.split(|word| word.ends_command) {
+        let mut words = part.iter().map(|word| word.text.clone());
+        let Some(first) = words.next() else {
+            // systemd takes a separator with nothing behind it.
+            continue;
+        };
+        let mut prefixes = Prefixes::default();
+        let mut path = first.as_str();
+        while let Some(letter) = path.chars().next() {
+            match letter {
+                '-' => prefixes.may_fail = true,
+                '@' => prefixes.has_name = true,
+                ':' => prefixes.is_literal = true,
+                '+' | '!' => prefixes.is_privileged = true,
+                '|' => prefixes.is_for_a_shell = true,
+                _ => break,
+            }
+            path = &path[letter.len_utf8()..];
+        }
+        if path.is_empty() {
+            return Err(WordsError::Empty);
+        }
+        let name = if prefixes.has_name {
+            words.next()
+        } else {
+            None
+        };
+        all.push(Exec {
+            prefixes,
+            words: std::iter::once(path.to_owned()).chain(words).collect(),
+            name,
+        });
+    }
+    if all.is_empty() {
+        return Err(WordsError::Empty);
+    }
+    Ok(all)
+}
+
+/// Replaces specifiers; `of` says what a letter stands for, and what it does not know stays as it is.
+#[must_use]
+pub(super) fn specify(text: &str, mut of: impl FnMut(char) -> Option<String>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('%') => out.push('%'),
+            Some(letter) => match of(letter) {
+                Some(value) => out.push_str(&value),
+                None => out.extend(['%', letter]),
+            },
+            None => out.push('%'),
+        }
+    }
+    out
+}
+
+/// What is known of a variable before the program runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Variable {
+    /// Its value.
+    Known(String),
+    /// It is not set.
+    Unset,
+    /// Only when the program starts.
+    Late,
+}
+
+/// A word of a command line after variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Item {
+    /// As it is.
+    Text(String),
+    /// A piece of a shell's script, for it has variables that are known later.
+    Script(String),
+}
+
+/// Replaces variables in the arguments of a command, not in its path: `$X` as a word of its own becomes as many words as there
+/// are in it, `${X}` one text, `$$` a dollar sign.
+///
+/// # Source
+/// systemd.service(5), "Command Lines".
+#[must_use]
+pub(super) fn substitute(exec: &Exec, mut of: impl FnMut(&str) -> Variable) -> Vec<Item> {
+    let mut items = Vec::new();
+    for (index, word) in exec.words.iter().enumerate() {
+        if index == 0 || exec.prefixes.is_literal || !word.contains('$') {
+            items.push(Item::Text(word.clone()));
+            continue;
+        }
+        let whole = word
+            .strip_prefix('$')
+            .filter(|name| !name.starts_with(['{', '$']));
+        match whole {
+            Some(name) => match of(name) {
+                Variable::Known(value) => items.extend(value_words(&value).map(Item::Text)),
+                Variable::Late => items.push(Item::Script(format!("${name}"))),
+                Variable::Unset => {}
+            },
+            None => items.push(embedded(word, &mut of)),
+        }
+    }
+    items
+}
+
+/// `${X}` and `$$` inside a word.
+fn embedded(word: &str, of: &mut impl FnMut(&str) -> Variable) -> Item {
+    let mut text = String::new();
+    let mut script = String::new();
+    let mut rest = word;
+    while let Some(at) = rest.find('$') {
+        text.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        if let Some(tail) = after.strip_prefix('$') {
+            text.push('$');
+            rest = tail;
+        } else if let Some((name, tail)) = after
+            .strip_prefix('{')
+            .and_then(|inner| inner.split_once('}'))
+        {
+            match of(name) {
+                Variable::Known(value) => text.push_str(&value),
+                Variable::Unset => {}
+                Variable::Late => {
+                    if !text.is_empty() {
+                        script.push_str(&form::shell(&text));
+                        text.clear();
+                    }
+                    script.push_str(&format!("\"${{{name}}}\""));
+                }
+            }
+            rest = tail;
+        } else {
+            text.push('$');
+            rest = after;
+        }
+    }
+    text.push_str(rest);
+    if script.is_empty() {
+        return Item::Text(text);
+    }
+    if !text.is_empty() {
+        script.push_str(&form::shell(&text));
+    }
+    Item::Script(script)
+}
+
+/// The words in a variable's value: quotes are taken away, a backslash keeps what follows it, nothing is an error.
+fn value_words(value: &str) -> impl Iterator<Item = String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut chars = value.chars();
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (None, c) if BLANKS.contains(&c) => words.extend(word.take()),
+            (None, '"' | '\'') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (Some(open), c) if open == c => quote = None,
+            (_, '\\') => word
+                .get_or_insert_default()
+                .push(chars.next().unwrap_or('\\')),
+            (_, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words.into_iter()
+}
+
+/// It can be a variable of a shell.
+#[must_use]
+pub(super) fn is_variable_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// The variables in a file such as `EnvironmentFile=` names.
+///
+/// # Source
+/// systemd.exec(5), `EnvironmentFile=`.
+#[must_use]
+pub(super) fn variables(text: &str) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    let mut chars = text.chars().peekable();
+    while let Some(&c) = chars.peek() {
+        if c.is_whitespace() {
+            chars.next();
+            continue;
+        }
+        if matches!(c, '#' | ';') {
+            skip_comment(&mut chars);
+            continue;
+        }
+        let mut key = String::new();
+        let mut is_assignment = false;
+        for c in chars.by_ref() {
+            match c {
+                '=' => {
+                    is_assignment = true;
+                    break;
+                }
+                '\n' | '\r' => break,
+                c => key.push(c),
+            }
+        }
+        if !is_assignment {
+            continue;
+        }
+        let value = file_value(&mut chars);
+        let key = key.trim_end();
+        if is_variable_name(key) {
+            match found.iter_mut().find(|(known, _)| known == key) {
+                Some((_, old)) => *old = value,
+                None => found.push((key.to_owned(), value)),
+            }
+        }
+    }
+    found
+}
+
+type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
+
+fn skip_comment(chars: &mut Chars<'_>) {
+    while let Some(c) = chars.next() {
+        match c {
+            // A comment goes on in the next line then.
+            '\\' => {
+                chars.next();
+            }
+            '\n' | '\r' => break,
+            _ => {}
+        }
+    }
+}
+
+/// Up to the end of the line. Blanks around what is not quoted go, also those between it and quotes.
+fn file_value(chars: &mut Chars<'_>) -> String {
+    let mut value = String::new();
+    // Up to here nothing is cut at the end.
+    let mut kept = 0;
+    let mut is_bare = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '\n' | '\r' => break,
+            '\\' => {
+                if let Some(next) = chars.next()
+                    && next != '\n'
+                {
+                    value.push(next);
+                    kept = value.len();
+                }
+                is_bare = true;
+            }
+            // Inside a bare value quotes are characters like others.
+            '\'' if !is_bare => {
+                value.extend(chars.by_ref().take_while(|&c| c != '\''));
+                kept = value.len();
+            }
+            '"' if !is_bare => {
+                while let Some(c) = chars.next().filter(|&c| c != '"') {
+                    match c {
+                        '\\' => match chars.next() {
+                            Some(c @ ('"' | '\\' | '`' | '$')) => value.push(c),
+                            Some('\n') | None => {}
+                            Some(c) => value.extend(['\\', c]),
+                        },
+                        c => value.push(c),
+                    }
+                }
+                kept = value.len();
+            }
+            c if c.is_whitespace() && !is_bare => {}
+            c => {
+                is_bare = true;
+                value.push(c);
+                if !c.is_whitespace() {
+                    kept = value.len();
+                }
+            }
+        }
+    }
+    value.truncate(kept);
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Result<Vec<String>, WordsError> {
+        commands(text).map(|mut all| all.remove(0).words)
+    }
+
+    #[test]
+    fn words_are_split_as_systemd_splits_them() {
+        let table: &[(&str, Result<&[&str], WordsError>)] = &[
+            ("/bin/a b  c", Ok(&["/bin/a", "b", "c"])),
+            ("/bin/a 'b c' \"d e\"", Ok(&["/bin/a", "b c", "d e"])),
+            ("/bin/a x'y z'w", Ok(&["/bin/a", "xy zw"])),
+            (r"/bin/a '\x41\t' \101", Ok(&["/bin/a", "A\t", "A"])),
+            (r"/bin/a \u00e9 \U0001F600", Ok(&["/bin/a", "é", "😀"])),
+            (r#"/bin/a "\"" '\'' \s"#, Ok(&["/bin/a", "\"", "'", " "])),
+            (
+                r"/bin/a \d \xz \x00 \é",
+                Ok(&["/bin/a", r"\d", r"\xz", r"\x00", r"\é"]),
+            ),
+            ("/bin/a \\; b", Ok(&["/bin/a", ";", "b"])),
+            ("/bin/a ';' b;c", Ok(&["/bin/a", ";", "b;c"])),
+            ("/bin/a ''", Ok(&["/bin/a", ""])),
+            ("/bin/a 'b", Err(WordsError::Quote)),
+            ("/bin/a b\\", Err(WordsError::Backslash)),
+            (r"/bin/a \xff", Err(WordsError::Utf8)),
+            ("", Err(WordsError::Empty)),
+            ("-", Err(WordsError::Empty)),
+            (";", Err(WordsError::Empty)),
+        ];
+        for (text, expected) in table {
+            let expected =
+                expected.map(|list| list.iter().map(|word| (*word).to_owned()).collect());
+            assert_eq!(words(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn letters_before_a_command_are_taken_off_it() {
+        let exec = &commands("-@:/bin/a name b").expect("valid")[0];
+        assert!(exec.prefixes.may_fail && exec.prefixes.is_literal);
+        assert_eq!(exec.words, ["/bin/a", "b"]);
+        assert_eq!(exec.name.as_deref(), Some("name"));
+        assert!(
+            commands("!!/bin/a").expect("valid")[0]
+                .prefixes
+                .is_privileged
+        );
+        let several = commands("/bin/a b ; -/bin/c ;").expect("valid");
+        assert_eq!(several.len(), 2);
+        assert!(several[1].prefixes.may_fail);
+    }
+
+    #[test]
+    fn specifiers_that_are_not_known_stay() {
+        let of = |letter| (letter == 'i').then(|| "x".to_owned());
+        assert_eq!(specify("%i-%%i-%z-%", of), "x-%i-%z-%");
+    }
+
+    fn items(text: &str) -> Vec<Item> {
+        let exec = &commands(text).expect("valid")[0];
+        substitute(exec, |name| match name {
+            "ONE" => Variable::Known("one".to_owned()),
+            "TWO" => Variable::Known(" a  'b c' \\d ".to_owned()),
+            "LATE" => Variable::Late,
+            _ => Variable::Unset,
+        })
+    }
+
+    #[test]
+    fn variables_are_replaced_as_systemd_replaces_them() {
+        let text = |words: &[&str]| -> Vec<Item> {
+            words
+                .iter()
+                .map(|word| Item::Text((*word).to_owned()))
+                .collect()
+        };
+        for (given, expected) in [
+            ("$ONE $TWO", &["$ONE", "a", "b c", "d"][..]),
+            ("/a ${TWO}", &["/a", " a  'b c' \\d "]),
+            ("/a x$ONE $$ONE $", &["/a", "x$ONE", "$ONE"]),
+            ("/a x${ONE}y${NO}z", &["/a", "xoneyz"]),
+            ("/a $NO ${NO}", &["/a", ""]),
+            ("/a ${ONE", &["/a", "${ONE"]),
+            (":/a $ONE", &["/a", "$ONE"]),
+        ] {
+            assert_eq!(items(given), text(expected), "{given}");
+        }
+        assert_eq!(
+            items("/a $LATE it's'${LATE}${ONE}")[1..],
+            [
+                Item::Script("$LATE".to_owned()),
+                Item::Script("its\"${LATE}\"one".to_owned())
+            ]
+        );
+    }
+
+    #[test]
+    fn files_of_variables_are_read_as_systemd_reads_them() {
+        let text = "# c\nA=1\n ; c\\\n still\nB = x y  \nC='a b' \"c\"d\nD=\"q\\\"\\$\\n\"\nE=a\\\nb\nnothing\nexport F=1\nG=\n\
+                    H='two\nlines'\nI=it's\nA=2";
+        let pairs: Vec<String> = variables(text)
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        assert_eq!(
+            pairs,
+            [
+                "A=2",
+                "B=x y",
+                "C=a bcd",
+                "D=q\"$\\n",
+                "E=ab",
+                "G=",
+                "H=two\nlines",
+                "I=it's"
+            ]
+        );
+    }
+}

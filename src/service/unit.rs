@@ -1,0 +1,141 @@
+//! The text of the unit: the one that is shipped, for this binary and this configuration. Knows no files.
+
+/// The shipped unit, whose every line says why it is there.
+const SHIPPED: &str = include_str!("../../systemd/supervisord.service");
+
+/// The first line of what we write, by which we know it again.
+pub(super) const MARKER: &str = "# Written by `supervisord service install`, which replaces it, and `uninstall`, which removes it.";
+
+/// What a unit is made for. All paths are absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Paths {
+    pub(super) daemon: String,
+    pub(super) client: String,
+    pub(super) configuration: String,
+    pub(super) env_file: Option<String>,
+}
+
+/// A path with a character that a line of a unit cannot have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the path {0:?} cannot stand in a unit")]
+pub(super) struct Unsayable(pub(super) String);
+
+/// The unit's text.
+///
+/// # Errors
+/// A path with a control character.
+pub(super) fn render(paths: &Paths) -> Result<String, Unsayable> {
+    let daemon = program(&paths.daemon)?;
+    let client = program(&paths.client)?;
+    let configuration = argument(&paths.configuration)?;
+    let mut text = format!("{MARKER}\n#\n");
+    for line in SHIPPED.lines() {
+        if line.starts_with("ExecStart=") {
+            text.push_str(&format!("ExecStart={daemon} -n -c {configuration}\n"));
+        } else if line.starts_with("ExecReload=") {
+            text.push_str(&format!("ExecReload={client} -c {configuration} update\n"));
+        } else {
+            text.push_str(line);
+            text.push('\n');
+        }
+        if line == "[Service]"
+            && let Some(file) = &paths.env_file
+        {
+            text.push_str(&format!(
+                "# Variables for the daemon, and so for its programs.\nEnvironmentFile={}\n",
+                said(file)?.replace('%', "%%")
+            ));
+        }
+    }
+    Ok(text)
+}
+
+fn said(path: &str) -> Result<&str, Unsayable> {
+    if path.contains(char::is_control) {
+        Err(Unsayable(path.to_owned()))
+    } else {
+        Ok(path)
+    }
+}
+
+/// A word of a command line that stands for itself: no specifier, no variable, no quote.
+// Source: systemd.service(5), "Command Lines"; systemd.syntax(7), "Quoting".
+fn argument(path: &str) -> Result<String, Unsayable> {
+    program(path).map(|word| word.replace('$', "$$"))
+}
+
+/// The same for the first word, in which there are no variables.
+fn program(path: &str) -> Result<String, Unsayable> {
+    let escaped = said(path)?
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('%', "%%");
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@=~%$".contains(c);
+    Ok(if escaped.chars().all(is_plain) {
+        escaped
+    } else {
+        format!("\"{escaped}\"")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths() -> Paths {
+        Paths {
+            daemon: "/opt/s/supervisord".to_owned(),
+            client: "/opt/s/supervisorctl".to_owned(),
+            configuration: "/etc/s.conf".to_owned(),
+            env_file: None,
+        }
+    }
+
+    fn differing(text: &str) -> Vec<&str> {
+        let shipped: Vec<&str> = SHIPPED.lines().collect();
+        text.lines()
+            .filter(|line| !shipped.contains(line))
+            .collect()
+    }
+
+    #[test]
+    fn the_shipped_unit_is_made_ours_in_two_lines() {
+        let text = render(&paths()).expect("sayable");
+        assert_eq!(
+            differing(&text),
+            [
+                MARKER,
+                "ExecStart=/opt/s/supervisord -n -c /etc/s.conf",
+                "ExecReload=/opt/s/supervisorctl -c /etc/s.conf update",
+            ]
+        );
+        // Nothing of it is lost but those two.
+        assert_eq!(text.lines().count(), SHIPPED.lines().count() + 2);
+        assert!(!text.contains("/usr/bin/supervisor"));
+    }
+
+    #[test]
+    fn odd_paths_stand_for_themselves() {
+        let odd = Paths {
+            daemon: "/opt/a b/100%/su\"per$visord".to_owned(),
+            client: "/opt/c".to_owned(),
+            configuration: "/etc/it's $HOME \\ %n.conf".to_owned(),
+            env_file: Some("/etc/my env%".to_owned()),
+        };
+        assert_eq!(
+            differing(&render(&odd).expect("sayable")),
+            [
+                MARKER,
+                "# Variables for the daemon, and so for its programs.",
+                "EnvironmentFile=/etc/my env%%",
+                "ExecStart=\"/opt/a b/100%%/su\\\"per$visord\" -n -c \"/etc/it's $$HOME \\\\ %%n.conf\"",
+                "ExecReload=/opt/c -c \"/etc/it's $$HOME \\\\ %%n.conf\" update",
+            ]
+        );
+        let broken = Paths {
+            configuration: "/etc/a\nb".to_owned(),
+            ..paths()
+        };
+        assert_eq!(render(&broken), Err(Unsayable("/etc/a\nb".to_owned())));
+    }
+}

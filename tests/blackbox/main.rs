@@ -30,6 +30,7 @@ mod programs;
 mod real;
 mod sources;
 mod upgrade;
+mod verbs;
 
 use std::process::ExitCode;
 
@@ -52,5 +53,6 @@ fn main() -> ExitCode {
     trials.extend(manager::trials());
     trials.extend(notify::trials());
     trials.extend(upgrade::trials());
+    trials.extend(verbs::trials());
     support::runner::run(trials)
 }

@@ -20,6 +20,7 @@ mod service;
 mod stops;
 mod survival;
 mod upgrade;
+mod verbs;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     trials.extend(outages::trials());
     trials.extend(stops::trials());
     trials.extend(dialogues::trials());
+    trials.extend(verbs::trials());
     let code = support::runner::run(trials);
     support::machine::down();
     code

@@ -42,7 +42,7 @@ impl<'a> Work<'a> {
             return Err(errors);
         }
         for exec in &commands {
-            self.say_of_prefixes(exec);
+            self.say_of_prefixes(exec, commands.len() == 1);
         }
         let mut words = self.words(&commands, variables);
         let others = self.write(variables);
@@ -75,10 +75,11 @@ impl<'a> Work<'a> {
         Ok(execs)
     }
 
-    fn say_of_prefixes(&mut self, exec: &Exec) {
+    fn say_of_prefixes(&mut self, exec: &Exec, is_alone: bool) {
         let path = exec.words.first().cloned().unwrap_or_default();
         let letters = exec.prefixes;
-        if letters.may_fail {
+        // Where there are several, the shell that runs them sees to it.
+        if letters.may_fail && is_alone {
             self.section.say(
                 "ExecStart",
                 &format!("-{path}"),

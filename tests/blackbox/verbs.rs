@@ -1,0 +1,138 @@
+//! The verbs of the daemon's binary, where no systemd is needed.
+
+use crate::host::Host;
+use crate::support::daemon::{Finished, Side, program, run};
+use crate::support::runner::{Outcome, Trial};
+use crate::support::{LIMIT, is_root};
+
+/// All of them.
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::new("verbs::units_become_sections", import),
+        Trial::new("verbs::mistakes_are_usage_errors", mistakes),
+        Trial::new("verbs::without_systemd_there_is_no_service", no_systemd),
+    ]
+}
+
+fn expect(condition: bool, what: String) -> Result<(), String> {
+    if condition { Ok(()) } else { Err(what) }
+}
+
+fn supervisord(host: &Host, arguments: &[&str], input: Option<&str>) -> Result<Finished, String> {
+    let mut command = host
+        .marked
+        .command(&program(Side::Ours, "supervisord")?, host.place.path());
+    command.args(arguments);
+    run(command, host.place.path(), input, LIMIT)
+}
+
+fn import() -> Result<Outcome, String> {
+    let host = Host::new("")?;
+    let unit = "[Service]\nExecStart=/bin/sleep 1 %i\n[Install]\nWantedBy=x.target\n";
+    host.place.write("a@.service", unit)?;
+    host.place
+        .write("b.service", "[Service]\nExecStart=/bin/b 'c\n")?;
+    host.place
+        .write("c.service", "[Service]\nExecStart=/bin/c\n")?;
+    let got = supervisord(
+        &host,
+        &[
+            "import",
+            "./a@x.service",
+            "b.service",
+            "./c.service",
+            "no-such-unit",
+        ],
+        None,
+    )?;
+    expect(
+        got.code == 1
+            && got
+                .stdout
+                .starts_with("; a@x.service\n[program:a@x]\ncommand=/bin/sleep 1 x\n")
+            && got.stdout.contains("\n\n; c.service\n[program:c]\n")
+            && got
+                .stderr
+                .contains("b.service:2: ExecStart=/bin/b 'c: a quote is not closed\n")
+            && got
+                .stderr
+                .contains("no-such-unit.service: not found in /etc/systemd/system, ")
+            && got.stderr.lines().count() == 2,
+        format!("{got:?}"),
+    )?;
+    // Straight into a configuration.
+    let got = supervisord(&host, &["import", "--name", "web", "-"], Some(unit))?;
+    expect(
+        got.code == 0 && got.stderr.is_empty() && got.stdout.contains("[program:web]\n"),
+        format!("{got:?}"),
+    )?;
+    host.place
+        .write("conf", &format!("[supervisord]\n{}", got.stdout))?;
+    let got = supervisord(&host, &["--check", "--strict", "-c", "conf"], None)?;
+    expect(got.code == 0, format!("{got:?}"))?;
+    Ok(Outcome::Passed)
+}
+
+fn mistakes() -> Result<Outcome, String> {
+    let host = Host::new("")?;
+    let service = "usage: supervisord service install|uninstall|start|stop|restart|status\n";
+    let positional =
+        "Error: positional arguments are not supported: ['import', 'x']\nFor help, use ";
+    for (arguments, told) in [
+        (&["import"][..], "usage: supervisord import UNIT...\n"),
+        (
+            &["import", "-x"],
+            "Error: option -x not recognized\nFor help, use ",
+        ),
+        (&["service"], service),
+        (&["service", "-c", "conf"], service),
+        (&["service", "restart", "now"], service),
+        (&["service", "reinstall"], service),
+        (
+            &["service", "install", "-c"],
+            "Error: option -c requires argument\n",
+        ),
+        // Not the first word: what it always was.
+        (&["-n", "import", "x"], positional),
+        (&["-n", "-c", "conf", "import", "x"], positional),
+    ] {
+        let got = supervisord(&host, arguments, None)?;
+        expect(
+            got.code == 2 && got.stdout.is_empty() && got.stderr.starts_with(told),
+            format!("{arguments:?}: {got:?}"),
+        )?;
+    }
+    for (arguments, told) in [
+        (&["import", "-h"][..], "Usage: "),
+        (&["service", "--help"], "uninstall"),
+        (&["-h"], "import"),
+    ] {
+        let got = supervisord(&host, arguments, None)?;
+        expect(
+            got.code == 0 && got.stdout.contains(told) && got.stderr.is_empty(),
+            format!("{arguments:?}: {got:?}"),
+        )?;
+    }
+    Ok(Outcome::Passed)
+}
+
+fn no_systemd() -> Result<Outcome, String> {
+    if std::path::Path::new("/run/systemd/system").exists() {
+        return Ok(Outcome::Skipped("this machine runs systemd".to_owned()));
+    }
+    if !is_root() {
+        return Ok(Outcome::Skipped("not root".to_owned()));
+    }
+    let host = Host::new("")?;
+    for action in ["install", "uninstall", "start", "stop", "restart", "status"] {
+        let got = supervisord(&host, &["service", action, "-c", "conf"], None)?;
+        expect(
+            got.code == 1
+                && got.stdout.is_empty()
+                && got.stderr.contains("this machine does not run systemd")
+                && got.stderr.lines().count() == 1,
+            format!("{action}: {got:?}"),
+        )?;
+    }
+    Ok(Outcome::Passed)
+}

@@ -59,7 +59,7 @@ fn install(argv0: &str, name: &str, spoken: &Spoken, lookup: &dyn Lookup) -> Res
         .into_iter()
         .chain(&paths.env_file)
     {
-        check_owner(path, lookup)?;
+        site::check_owner(path, lookup)?;
     }
     let path = site::unit_path(name);
     site::write(&path, &text)?;
@@ -145,26 +145,11 @@ fn check_configuration(path: &str, lookup: &dyn Lookup) -> Result<(), Refused> {
             return Err(Refused::Configuration(path.to_owned()));
         }
     };
-    check_owner(path, lookup)?;
+    site::check_owner(path, lookup)?;
     for note in &config.notes {
         if let Line::IncludedFile { path } = note {
-            check_owner(path, lookup)?;
+            site::check_owner(path, lookup)?;
         }
     }
     Ok(())
-}
-
-/// It is there, and nobody but root can change or replace it.
-fn check_owner(path: &str, lookup: &dyn Lookup) -> Result<(), Refused> {
-    std::fs::metadata(path).map_err(|error| Refused::Unreadable {
-        path: path.to_owned(),
-        error,
-    })?;
-    match lookup.other_writer(path) {
-        Some(why) => Err(Refused::Writable {
-            path: path.to_owned(),
-            why,
-        }),
-        None => Ok(()),
-    }
 }

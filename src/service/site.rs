@@ -2,12 +2,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::refused::Refused;
 use super::unit::MARKER;
+use crate::config::lookup::Lookup;
 
 /// It is there while systemd is the service manager.
 // Source: sd_booted(3).
@@ -94,6 +95,67 @@ pub(super) fn check_free(name: &str) -> Result<(), Refused> {
 pub(super) fn is_ours(path: &Path) -> bool {
     let is_file = path.symlink_metadata().is_ok_and(|meta| meta.is_file());
     is_file && fs::read_to_string(path).is_ok_and(|text| text.lines().next() == Some(MARKER))
+}
+
+/// It is there, and nobody but root can change it, replace it, or lead the path elsewhere.
+///
+/// # Errors
+/// It is not there, or somebody can.
+pub(super) fn check_owner(path: &str, lookup: &dyn Lookup) -> Result<(), Refused> {
+    // As many as the kernel follows.
+    const LINKS_MAX: usize = 40;
+    let unreadable = |error| Refused::Unreadable {
+        path: path.to_owned(),
+        error,
+    };
+    let writable = |why| Refused::Writable {
+        path: path.to_owned(),
+        why,
+    };
+    let mut way = PathBuf::from(path);
+    for _ in 0..LINKS_MAX {
+        match first_link(&way).map_err(unreadable)? {
+            None => {
+                let shown = way.to_string_lossy();
+                return lookup
+                    .other_writer(&shown)
+                    .map_or(Ok(()), |why| Err(writable(why)));
+            }
+            Some(link) => {
+                // Who owns a link in a directory such as /tmp can change it, and others only with its directory.
+                let owner = link.symlink_metadata().map_err(unreadable)?.uid();
+                if owner != 0 {
+                    let why = format!("the link {} belongs to uid {owner}", link.display());
+                    return Err(writable(why));
+                }
+                let parent = link.parent().unwrap_or(Path::new("/"));
+                if let Some(why) = lookup.other_writer(&parent.to_string_lossy()) {
+                    return Err(writable(why));
+                }
+                let rest = way.strip_prefix(&link).unwrap_or(Path::new("")).to_owned();
+                let target = parent.join(fs::read_link(&link).map_err(unreadable)?);
+                // `join` with nothing would add a slash.
+                way = if rest.as_os_str().is_empty() {
+                    target
+                } else {
+                    target.join(rest)
+                };
+            }
+        }
+    }
+    Err(unreadable(io::Error::from_raw_os_error(libc::ELOOP)))
+}
+
+/// The first symbolic link on the way to `path`; none if there is none, and something at its end.
+fn first_link(path: &Path) -> io::Result<Option<PathBuf>> {
+    let mut ways: Vec<&Path> = path.ancestors().collect();
+    ways.reverse();
+    for way in ways {
+        if way.symlink_metadata()?.is_symlink() {
+            return Ok(Some(way.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 /// Writes a unit: all of it, or nothing.

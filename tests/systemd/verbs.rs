@@ -19,6 +19,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             "an_imported_unit_sees_the_words_and_variables_of_systemd",
             imported,
         ),
+        (
+            "an_imported_unit_has_the_limits_and_rights_of_systemd",
+            confined,
+        ),
         ("drop_ins_are_merged_as_systemd_merges_them", merged),
         ("every_unit_of_the_machine_can_be_read", everything),
     ];
@@ -247,6 +251,17 @@ fn writable(machine: &Machine) -> Result<(), String> {
         "supervisord.conf can be changed by others than root",
     )?;
     machine.sh(&format!("chmod 0644 {CONFIGURATION}"))?;
+    // A way that others can lead elsewhere is no better.
+    machine.sh(&format!(
+        "install -d -o tester /srv/theirs; ln -s {CONFIGURATION} /srv/theirs/x; ln -s /srv/theirs /srv/way"
+    ))?;
+    let result = refused(
+        machine,
+        "supervisord service install -c /srv/way/x",
+        "/srv/theirs belongs to uid",
+    );
+    machine.sh("rm -r /srv/theirs /srv/way")?;
+    result?;
     // What it includes counts as much.
     service::configure(machine, "", "[include]\nfiles=conf.d/*.conf\n")?;
     machine.write("/etc/supervisor/conf.d/x.conf", SLEEPER)?;
@@ -360,6 +375,73 @@ fn imported(machine: &Machine) -> Result<(), String> {
         ["'a ; b'", "'%(here)s'", "X9 'a\\nb'", "HOME '/home/tester'"]
             .iter()
             .all(|said| theirs.contains(said)),
+        format!("the witness saw too little: {theirs}"),
+    )?;
+    expect(
+        ours == theirs,
+        format!("systemd:\n{theirs}\nours:\n{ours}\nof\n{section}"),
+    )
+}
+
+/// Shows what it may, to a file that tells who runs it.
+const SHOW: &str = "\
+who=systemd; [ -z \"$SUPERVISOR_ENABLED\" ] || who=ours
+{ grep -E '^(Uid|Gid|Groups|Umask|NoNewPrivs|Cap)' /proc/self/status; cat /proc/self/limits /proc/self/oom_score_adj; nice; } > /tmp/witness/$who.new
+mv /tmp/witness/$who.new /tmp/witness/$who
+";
+
+/// Everything is less than what the machine has, for in some containers not even root may have more.
+const CONFINED: &str = "\
+[Service]
+User=tester
+Group=daemon
+SupplementaryGroups=adm
+SupplementaryGroups=audio
+UMask=0027
+Nice=7
+OOMScoreAdjust=321
+LimitNOFILE=2000:3000
+LimitCORE=1.5M
+LimitCPU=2min
+LimitRTTIME=5s:10s
+LimitNPROC=500:600
+LimitMSGQUEUE=4K
+CapabilityBoundingSet=CAP_CHOWN CAP_KILL CAP_NET_BIND_SERVICE
+CapabilityBoundingSet=~CAP_KILL
+CapabilityBoundingSet=CAP_FOWNER
+AmbientCapabilities=CAP_NET_BIND_SERVICE
+AmbientCapabilities=CAP_CHOWN
+NoNewPrivileges=yes
+ExecStart=/bin/sh /srv/show.sh
+[Install]
+WantedBy=multi-user.target
+";
+
+fn confined(machine: &Machine) -> Result<(), String> {
+    bare(machine, "[include]\nfiles=conf.d/*.conf\n")?;
+    machine.write("/srv/show.sh", SHOW)?;
+    machine.write("/etc/systemd/system/confined.service", CONFINED)?;
+    machine.sh("rm -rf /tmp/witness; mkdir -m 0777 /tmp/witness
+         systemctl daemon-reload
+         systemctl start confined
+         mkdir -p /etc/supervisor/conf.d
+         supervisord import confined > /etc/supervisor/conf.d/confined.conf
+         supervisord service install -c /etc/supervisor/supervisord.conf
+         supervisord service start")?;
+    let section = machine.sh("cat /etc/supervisor/conf.d/confined.conf")?;
+    let result = wait_for("both have run", LIMIT, || {
+        machine.sh("cd /tmp/witness && ls ours systemd").is_ok()
+    });
+    let status = ctl(machine, "status")?;
+    machine.sh("supervisord service uninstall; rm -r /etc/supervisor/conf.d")?;
+    result.map_err(|why| format!("{why}: {status}\n{section}"))?;
+    let [theirs, ours] =
+        ["systemd", "ours"].map(|who| machine.sh(&format!("cat /tmp/witness/{who}")));
+    let (theirs, ours) = (theirs?, ours?);
+    machine
+        .sh("rm -r /tmp/witness /etc/systemd/system/confined.service; systemctl daemon-reload")?;
+    expect(
+        theirs.contains("Max open files            2000                 3000"),
         format!("the witness saw too little: {theirs}"),
     )?;
     expect(

@@ -227,7 +227,9 @@ impl Verb {
     pub fn usage(&self, argv0: &str) -> String {
         let mut text = format!(
             "{}\n\nUsage: {argv0} {} [options] {}\n",
-            self.about, self.name, self.arguments
+            wrapped(self.about),
+            self.name,
+            self.arguments
         );
         if !self.words.is_empty() {
             text.push('\n');
@@ -241,6 +243,22 @@ impl Verb {
         }
         text
     }
+}
+
+/// Lines of a width that terminals have.
+fn wrapped(text: &str) -> String {
+    const COLUMNS: usize = 79;
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.len() + word.len() < COLUMNS => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join("\n")
 }
 
 /// The left side of an option's row: its short form, its long one, what its argument is called.

@@ -36,6 +36,8 @@ pub mod adr {
     pub mod adr_0016_cgroups {}
     #[doc = include_str!("adr/0017-succession.md")]
     pub mod adr_0017_succession {}
+    #[doc = include_str!("adr/0018-import-and-service.md")]
+    pub mod adr_0018_import_and_service {}
 }
 
 #[doc = include_str!("security.md")]

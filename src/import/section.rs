@@ -10,7 +10,8 @@ pub(super) struct Section {
     /// What it is, for people.
     pub(super) title: String,
     keys: Vec<(&'static str, String)>,
-    remarks: Vec<String>,
+    /// What is said, and the directives of which it is said.
+    remarks: Vec<(String, Vec<String>)>,
 }
 
 impl Section {
@@ -42,15 +43,17 @@ impl Section {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Says something about a directive. The same is said once.
+    /// Says something about a directive. What is said of several is said once, of all of them.
     pub(super) fn say(&mut self, directive: &str, value: &str, text: &str) {
-        let remark = if value.is_empty() {
-            format!("{directive}: {text}")
+        let subject = if value.is_empty() {
+            directive.to_owned()
         } else {
-            format!("{directive}={value}: {text}")
+            format!("{directive}={value}")
         };
-        if !self.remarks.contains(&remark) {
-            self.remarks.push(remark);
+        match self.remarks.iter_mut().find(|(said, _)| said == text) {
+            Some((_, subjects)) if subjects.contains(&subject) => {}
+            Some((_, subjects)) => subjects.push(subject),
+            None => self.remarks.push((text.to_owned(), vec![subject])),
         }
     }
 
@@ -63,8 +66,9 @@ impl Section {
                 text.push_str(&format!("{}={value}\n", row.name));
             }
         }
-        for remark in &self.remarks {
-            text.push_str(&format!("; {}\n", one_line(remark)));
+        for (said, subjects) in &self.remarks {
+            let remark = format!("{}: {said}", subjects.join(", "));
+            text.push_str(&format!("; {}\n", one_line(&remark)));
         }
         text
     }

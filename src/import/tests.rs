@@ -79,7 +79,7 @@ const SAMPLES: &[Sample] = &[
                Environment=\"DJANGO_SETTINGS_MODULE=shop.settings\" WORKERS=3\n\
                ExecStart=/srv/shop/venv/bin/gunicorn \\\n          --workers ${WORKERS} \\\n          \
                --access-logformat '%%(h)s \"%%(r)s\" %%(s)s' \\\n          shop.wsgi:application\n\
-               ExecReload=/bin/kill -s HUP $MAINPID\nKillMode=mixed\nTimeoutStopSec=5\nPrivateTmp=true\n\n\
+               ExecReload=/bin/kill -s HUP $MAINPID\nKillMode=mixed\nTimeoutStopSec=5\nPrivateTmp=true\nProtectHome=yes\n\n\
                [Install]\nWantedBy=multi-user.target\n",
         argv: &[
             "/srv/shop/venv/bin/gunicorn",
@@ -107,7 +107,7 @@ const SAMPLES: &[Sample] = &[
              DJANGO_SETTINGS_MODULE=\"shop.settings\",WORKERS=\"3\"",
             "; ExecReload=/bin/kill -s HUP $MAINPID: supervisorctl signal HUP gunicorn",
             "; RuntimeDirectory=gunicorn: nobody makes it; a line of tmpfiles.d(5) does: d /run/gunicorn 0755 web web",
-            "; PrivateTmp=true: the program runs without this restriction",
+            "; PrivateTmp=true, ProtectHome=yes: the program runs without this restriction",
         ],
     },
     Sample {
@@ -501,5 +501,43 @@ proptest! {
             let spec = read(&format!("[program:a]\ncommand=a\nenvironment={pair}\n"));
             prop_assert_eq!(&spec.environment[..], &[("X".to_owned(), value)][..]);
         }
+    }
+}
+
+/// Each alone makes another section: a key, or a remark that names it.
+#[test]
+fn no_directive_is_passed_over_in_silence() {
+    const GIVEN: &str = "Type=idle|Type=dbus|BusName=a.b|PIDFile=/x|RemainAfterExit=yes|GuessMainPID=no|ExecStartPre=/x|ExecStartPost=/x|\
+        ExecCondition=/x|ExecReload=/x|ExecReload=/bin/kill -HUP $MAINPID|ExecStop=/x|ExecStop=/bin/kill -INT $MAINPID|ExecStopPost=/x|\
+        RestartSec=5|RestartSec=infinity|TimeoutStartSec=5|TimeoutStopSec=5|TimeoutSec=5|TimeoutAbortSec=5|RuntimeMaxSec=5|\
+        WatchdogSec=5|Restart=always|Restart=on-success|Restart=on-watchdog|Restart=sometimes|SuccessExitStatus=3|\
+        SuccessExitStatus=SIGKILL|SuccessExitStatus=x|RestartPreventExitStatus=SIGKILL|RestartForceExitStatus=3|NotifyAccess=all|\
+        Sockets=x|User=web|Group=web|DynamicUser=yes|SupplementaryGroups=me|WorkingDirectory=/tmp|WorkingDirectory=~|\
+        WorkingDirectory=-/no|RootDirectory=/x|UMask=077|UMask=x|Environment=A=1|Environment=A|Environment='|\
+        EnvironmentFile=/etc/default/open|EnvironmentFile=-/no|EnvironmentFile=/no|PassEnvironment=A|UnsetEnvironment=A|\
+        StandardInput=socket|StandardOutput=null|StandardOutput=tty|StandardOutput=file:/tmp/x|StandardOutput=append:/tmp/x|\
+        StandardOutput=append:x|StandardOutput=append:/no/x|StandardError=null|SyslogIdentifier=x|LogRateLimitBurst=5|\
+        LogRateLimitIntervalSec=5|LogRateLimitIntervalSec=x|LimitNOFILE=5|LimitNOFILE=x|LimitCPU=infinity|Nice=5|Nice=99|\
+        OOMScoreAdjust=5|CapabilityBoundingSet=|CapabilityBoundingSet=~CAP_KILL|CapabilityBoundingSet=CAP_X|\
+        AmbientCapabilities=CAP_KILL|NoNewPrivileges=yes|NoNewPrivileges=x|MemoryMax=5M|MemoryMax=50%|MemoryHigh=5M|MemoryLimit=5M|\
+        MemorySwapMax=5|CPUQuota=50%|CPUQuota=x|CPUWeight=5|CPUWeight=idle|CPUShares=5|IOWeight=5|IOWeight=x|IOReadBandwidthMax=x|\
+        TasksMax=5|TasksMax=x|KillMode=process|KillMode=mixed|KillMode=none|KillMode=x|KillSignal=INT|KillSignal=SIGRTMIN+1|\
+        SendSIGKILL=no|FinalKillSignal=INT|PrivateTmp=yes|ProtectHome=yes|SystemCallFilter=x|RuntimeDirectory=x|StateDirectory=x|\
+        LogsDirectory=x|LoadCredential=x|Slice=x|Delegate=yes|OOMPolicy=stop|StartLimitBurst=5|StartLimitInterval=0|Nonsense=x|X-a=x|\
+        ReloadSignal=HUP|CPUAffinity=1|foo|=x|User=%b";
+    let section = |line: &str| {
+        imported("a", &format!("[Service]\nExecStart=/bin/a\n{line}\n")).expect("translated")
+    };
+    let bare = section("");
+    for line in GIVEN.split('|') {
+        assert_ne!(section(line), bare, "{line}");
+    }
+    for line in [
+        "[Unit]\nAfter=x",
+        "[Unit]\nConditionHost=x",
+        "[Install]\nAlias=x",
+        "[X-mine]\nA=b",
+    ] {
+        assert_ne!(section(line), bare, "{line}");
     }
 }

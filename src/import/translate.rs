@@ -244,7 +244,10 @@ impl<'a> Work<'a> {
 
     fn service_type(&mut self) -> Type {
         let text = self.one("Type");
-        let is_on_the_bus = self.one("BusName").is_some();
+        let is_on_the_bus =
+            self.unit.assignments.iter().any(|one| {
+                one.section == SERVICE && one.name == "BusName" && !one.value.is_empty()
+            });
         match text.as_deref() {
             None if !is_on_the_bus => Type::Plain,
             Some("simple" | "exec") => Type::Plain,

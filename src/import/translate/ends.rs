@@ -12,6 +12,9 @@ const YEAR_SECONDS: u64 = 31_536_000;
 /// What stands for "however often".
 const RETRIES_MAX: &str = "1000000";
 
+/// The signals that pidproxy hands on and takes for its own end.
+const PROXY_ENDS: [&str; 3] = ["TERM", "INT", "QUIT"];
+
 /// `autorestart`.
 const NEVER: &str = "false";
 const ALWAYS: &str = "true";
@@ -154,7 +157,15 @@ impl Work<'_> {
     /// How soon, and how often.
     fn pace(&mut self, autorestart: &str) {
         let pause = self.span("RestartSec");
-        if autorestart != NEVER {
+        if autorestart == NEVER {
+            if pause.is_some() {
+                self.section.say(
+                    "RestartSec",
+                    "",
+                    "it is not restarted, so there is no pause",
+                );
+            }
+        } else {
             match pause {
                 Some(Span::For(time)) if time.as_secs() > 0 => {
                     self.section.set("restart_floor", value::seconds(time).to_string());
@@ -251,8 +262,25 @@ impl Work<'_> {
             },
             (None, None) => None,
         };
-        if let Some(signal) = signal.filter(|&signal| signal != Signal::TERM) {
-            self.section.set("stopsignal", short(signal));
+        if let (Some(_), Some(text)) = (sent, &named) {
+            self.section.say(
+                "KillSignal",
+                text,
+                "the signal of ExecStop= is stopsignal, and KILL comes after stopwaitsecs",
+            );
+        }
+        match signal.filter(|&signal| signal != Signal::TERM) {
+            Some(signal)
+                if service == Type::Forking && !PROXY_ENDS.contains(&short(signal).as_str()) =>
+            {
+                self.section.say(
+                    "KillSignal",
+                    &short(signal),
+                    "pidproxy ends by TERM, INT and QUIT alone, so stopsignal stays TERM",
+                );
+            }
+            Some(signal) => self.section.set("stopsignal", short(signal)),
+            None => {}
         }
         let both = self.span("TimeoutSec");
         let wait = match self.span("TimeoutStopSec").or(both) {

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use supervisord::config::{manual, render};
+use supervisord::config::render;
+use supervisord::domain::roff::PAGES;
 use supervisord::front::dbus;
+use supervisord::{api, config, ctl, daemon, output, pidproxy};
 
 /// Compares `text` with the committed file, or rewrites it.
 fn agrees(file: &str, text: &str) {
@@ -25,13 +27,34 @@ fn aux_01_the_sample_configuration_derives_from_keys() {
 }
 
 #[test]
-fn the_manual_page_of_the_configuration_derives_from_keys() {
-    agrees("man/supervisord.conf.5", &manual::page());
+fn manual_pages_derive_from_the_tables() {
+    let texts = [
+        config::manual::sample(),
+        pidproxy::manual::page(),
+        ctl::manual::page(),
+        dbus::page(),
+        config::manual::configuration(),
+        config::manual::events(),
+        output::manual::page(),
+        api::manual::page(),
+        daemon::manual::page(),
+    ];
+    assert_eq!(texts.len(), PAGES.len());
+    for (page, text) in PAGES.iter().zip(texts) {
+        assert!(
+            text.contains(&format!(
+                ".TH {}",
+                page.name.to_uppercase().replace('-', "\\-")
+            )),
+            "{} is in another place of PAGES",
+            page.name
+        );
+        agrees(&format!("man/{}", page.file()), &text);
+    }
 }
 
 #[test]
 fn what_is_installed_for_dbus_derives_from_its_tables() {
-    agrees("man/org.supervisord.Supervisor1.5", &dbus::page());
     agrees(
         "packaging/org.supervisord.Supervisor1.conf",
         &dbus::bus_policy(),

@@ -5,10 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 macro_rules! faults {
-    ($($(#[$doc:meta])* $Variant:ident = $code:literal $name:literal;)*) => {
+    ($(#[doc = $doc:literal] $Variant:ident = $code:literal $name:literal;)*) => {
         /// The kind of a fault.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        pub enum FaultCode { $($(#[$doc])* $Variant = $code,)* }
+        pub enum FaultCode { $(#[doc = $doc] $Variant = $code,)* }
 
         impl FaultCode {
             /// Every code.
@@ -22,6 +22,12 @@ macro_rules! faults {
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$Variant => $name,)* }
+            }
+
+            /// What it means.
+            #[must_use]
+            pub const fn doc(self) -> &'static str {
+                match self { $(Self::$Variant => $doc,)* }
             }
 
             /// The fault of this kind without further text.

@@ -94,6 +94,13 @@ impl ParamKind {
     }
 }
 
+impl ParamKind {
+    /// What counts when it is left out, as it is written.
+    pub(super) fn default_word(self) -> Option<&'static str> {
+        self.default().map(|(word, _)| word)
+    }
+}
+
 /// One parameter.
 #[derive(Debug, Clone, Copy)]
 pub struct Param {

@@ -3,6 +3,7 @@
 mod argument;
 mod caller;
 mod fault;
+pub mod manual;
 mod method;
 mod methods;
 mod request;

@@ -370,7 +370,7 @@ const DAEMON: &[Key] = &[
     key("strip_ansi", Boolean, Some("false"), "strip escape sequences from logs of programs").flag('t', "strip_ansi"),
     key("ready_when", ReadyWhen, Some("started"), "when systemd is told that the daemon is ready: autostart programs were started, or are running or given up").ours(),
     key("dbus", Bus, Some("auto"), "on which D-Bus the daemon can be controlled, as org.supervisord.Supervisor1(5) tells; auto: the system bus if it runs as root, else its user's session bus, and without complaint none where there is none").ours(),
-    key("profile_options", List, None, "has no effect in a file").long("profile_options"),
+    key("profile_options", List, None, "taken for compatibility, without effect").long("profile_options"),
 ];
 
 #[rustfmt::skip] // One row, one line.

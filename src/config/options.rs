@@ -276,13 +276,49 @@ pub fn usage(argv0: &str) -> String {
     let mut text = format!(
         "supervisord -- run a set of applications as daemons.\n\nUsage: {argv0} [options]\n\nOptions:\n"
     );
-    let mut row = |opt: &Opt, value: &str, doc: &str| {
-        text.push_str(&verb::row(&verb::spelled(opt, value), doc));
-    };
-    for extra in EXTRAS.iter().filter(|extra| !extra.doc.is_empty()) {
-        row(&extra.opt, extra.value, extra.doc);
+    for row in rows() {
+        let left = verb::spelled(&row.opt, row.value);
+        let default = row
+            .default
+            .map(|default| format!(" (default {default})"))
+            .unwrap_or_default();
+        text.push_str(&verb::row(&left, &format!("{}{default}", row.doc)));
     }
-    for (key, opt) in keys() {
+    text.push_str(&format!(
+        "\nOr, with a verb as the first word:\n  {argv0} VERB [options] ...\n\nVerbs:\n"
+    ));
+    for verb in VERBS {
+        text.push_str(&verb::row(verb.name, verb.doc));
+    }
+    text.push_str(&format!("\nFor help on one of them, use {argv0} VERB -h\n"));
+    text
+}
+
+/// An option as people are told of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// How it is written.
+    pub opt: Opt,
+    /// A word for its argument, such as FILE; empty without one.
+    pub value: &'static str,
+    /// What its argument is if the option is not given, where it takes one.
+    pub default: Option<&'static str>,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+/// Every option, in the order in which help lists them.
+pub fn rows() -> impl Iterator<Item = Row> {
+    let extras = EXTRAS
+        .iter()
+        .filter(|extra| !extra.doc.is_empty())
+        .map(|extra| Row {
+            opt: extra.opt,
+            value: extra.value,
+            default: None,
+            doc: extra.doc,
+        });
+    extras.chain(keys().map(|(key, opt)| {
         let value = match key.kind {
             Kind::Boolean => "",
             Kind::Path => "FILE",
@@ -295,20 +331,13 @@ pub fn usage(argv0: &str) -> String {
             Kind::List => "LIST",
             _ => "TEXT",
         };
-        let doc = match key.default {
-            Some(default) if !value.is_empty() => format!("{} (default {default})", key.doc),
-            _ => key.doc.to_owned(),
-        };
-        row(&opt, value, &doc);
-    }
-    text.push_str(&format!(
-        "\nOr, with a verb as the first word:\n  {argv0} VERB [options] ...\n\nVerbs:\n"
-    ));
-    for verb in VERBS {
-        text.push_str(&verb::row(verb.name, verb.doc));
-    }
-    text.push_str(&format!("\nFor help on one of them, use {argv0} VERB -h\n"));
-    text
+        Row {
+            opt,
+            value,
+            default: key.default.filter(|_| !value.is_empty()),
+            doc: key.doc,
+        }
+    }))
 }
 
 #[cfg(test)]

@@ -24,6 +24,19 @@ pub(super) const STATUS_NOT_RUNNING: u8 = 3;
 /// `status` only: a name is unknown, or the server does not answer.
 pub(super) const STATUS_UNKNOWN: u8 = 4;
 
+/// Every exit status, with what it says.
+#[rustfmt::skip] // One row, one line.
+pub(super) const STATUSES: &[(u8, &str)] = &[
+    (0, "Everything was done."),
+    (GENERIC, "Something could not be done, and the output says what: a name that is not known, a wrong argument, a fault."),
+    (INVALID_ARGUMENTS, "Wrong options or arguments, a configuration with errors; or there is no such group to start."),
+    (UNIMPLEMENTED, "The daemon does not offer the methods that are needed: `[rpcinterface:supervisor]` is missing. From `status`: a process that was asked for is not RUNNING."),
+    (INSUFFICIENT_PRIVILEGES, "The daemon refused the connection: nobody listens there. From `status`: a name is not known, or the daemon does not answer."),
+    (NOT_INSTALLED, "The daemon speaks another version of the interface."),
+    (NOT_RUNNING, "A process could not be started, does not run, or the daemon's socket is not there."),
+    (INTERRUPTED, "The interrupt key ended it."),
+];
+
 /// The exit status that a result with this wire code asks for; none: it changes nothing. `neutral` is the fault that the
 /// action takes for success.
 pub(super) fn of_result(code: i64, neutral: Option<FaultCode>) -> Option<u8> {

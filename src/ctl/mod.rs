@@ -12,6 +12,7 @@ mod group;
 mod http;
 mod live;
 mod log;
+pub mod manual;
 mod options;
 mod process;
 mod render;

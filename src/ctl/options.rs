@@ -39,29 +39,53 @@ pub(super) struct CommandLine {
     words: Vec<String>,
 }
 
-const TABLE: &[Opt] = &[
-    opt('c', "configuration", true),
-    opt('h', "help", false),
-    Opt {
-        short: Some('?'),
-        long: None,
-        argument: false,
-        ours: false,
-    },
-    opt('i', "interactive", false),
-    opt('s', "serverurl", true),
-    opt('u', "username", true),
-    opt('p', "password", true),
-    opt('r', "history_file", true),
+/// One option, as people are told of it.
+pub(super) struct Row {
+    /// How it is written.
+    pub(super) opt: Opt,
+    /// A word for its argument; empty without one.
+    pub(super) value: &'static str,
+    /// What it does.
+    pub(super) doc: &'static str,
+}
+
+/// Every option. What `-h` prints of them is Supervisor's text, below.
+#[rustfmt::skip] // One row, one line.
+pub(super) const ROWS: &[Row] = &[
+    row('c', "configuration", "FILE", "the configuration file, of which only the section [supervisorctl] is read"),
+    row('h', "help", "", "print a short help and end (-? does so too)"),
+    row('i', "interactive", "", "ask for what is missing, and for consent, also when an action is given"),
+    row('s', "serverurl", "URL", "where the daemon answers: http://host:port, or unix:// and the path of a socket"),
+    row('u', "username", "NAME", "the user name for servers that ask for one"),
+    row('p', "password", "PASSWORD", "the password for servers that ask for one; others can see it in the list of processes"),
+    row('r', "history_file", "FILE", "where the shell keeps its lines"),
 ];
 
-const fn opt(short: char, long: &'static str, argument: bool) -> Opt {
-    Opt {
-        short: Some(short),
-        long: Some(long),
-        argument,
-        ours: false,
+/// The other name of `-h`.
+const QUESTION: Opt = Opt {
+    short: Some('?'),
+    long: None,
+    argument: false,
+    ours: false,
+};
+
+const fn row(short: char, long: &'static str, value: &'static str, doc: &'static str) -> Row {
+    Row {
+        opt: Opt {
+            short: Some(short),
+            long: Some(long),
+            argument: !value.is_empty(),
+            ours: false,
+        },
+        value,
+        doc,
     }
+}
+
+/// What a command line is read with.
+pub(super) fn table() -> Vec<Opt> {
+    let rows = ROWS.iter().map(|row| row.opt);
+    rows.chain([QUESTION]).collect()
 }
 
 impl CommandLine {
@@ -70,18 +94,19 @@ impl CommandLine {
     /// # Errors
     /// Supervisor's sentence for a usage error.
     pub(super) fn read(arguments: &[String]) -> Result<Self, String> {
-        let (given, words) = getopt(arguments, TABLE)?;
+        let table = table();
+        let (given, words) = getopt(arguments, &table)?;
         let mut line = Self {
             words,
             ..Self::default()
         };
         for option in &given {
-            line.set(option)?;
+            line.set(table[option.index].short, option)?;
         }
         Ok(line)
     }
 
-    fn set(&mut self, option: &Given) -> Result<(), String> {
+    fn set(&mut self, short: Option<char>, option: &Given) -> Result<(), String> {
         fn once<T>(place: &mut Option<T>, value: T, option: &Given) -> Result<(), String> {
             match place.replace(value) {
                 None => Ok(()),
@@ -92,7 +117,7 @@ impl CommandLine {
             }
         }
         let value = option.value.clone().unwrap_or_default();
-        match TABLE[option.index].short {
+        match short {
             Some('c') => once(&mut self.file, value, option),
             Some('i') => {
                 self.interactive = true;
@@ -184,6 +209,17 @@ mod tests {
     fn read(line: &str) -> Result<Options, String> {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         CommandLine::read(&words).map(|line| line.over(CtlSpec::default()))
+    }
+
+    #[test]
+    fn help_tells_of_every_option() {
+        let text = usage("supervisorctl");
+        for row in ROWS {
+            let short = row.opt.short.expect("each has a letter");
+            // Supervisor's help spells this one with a dash, and takes it with an underscore.
+            let long = row.opt.long.expect("each has a name").replace('_', "-");
+            assert!(text.contains(&format!("-{short}/--{long}")), "{long}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod adoption;
 pub mod check;
 mod fatal;
 pub mod machine;
+pub mod manual;
 mod opening;
 mod pidfile;
 mod recovery;

@@ -13,6 +13,7 @@ mod name;
 mod permission;
 mod python;
 mod resource;
+pub mod roff;
 mod signal;
 mod state;
 mod time;

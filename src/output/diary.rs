@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 #[cfg(test)]
 use std::path::Path;
 
+use super::fields;
 use super::journal::{Journal, Sent, field_of};
 use crate::domain::{Level, Line};
 
@@ -102,24 +103,24 @@ fn entry(line: &Line) -> Vec<u8> {
             field_of(&mut entry, name, value);
         }
     };
-    put("MESSAGE", Some(line));
-    put("PRIORITY", Some(&priority(line.level())));
-    put("SYSLOG_IDENTIFIER", Some(&IDENT));
-    put("SUPERVISOR_LINE", Some(&line.variant()));
+    put(fields::MESSAGE, Some(line));
+    put(fields::PRIORITY, Some(&priority(line.level())));
+    put(fields::IDENTIFIER, Some(&IDENT));
+    put(fields::LINE, Some(&line.variant()));
     put(
-        "SUPERVISOR_PROCESS",
+        fields::PROCESS,
         line.find::<crate::domain::ProcessName>().map(display),
     );
     put(
-        "SUPERVISOR_GROUP",
+        fields::GROUP,
         line.find::<crate::domain::GroupName>().map(display),
     );
-    put("SUPERVISOR_STATE", line.state().as_ref().map(display));
+    put(fields::STATE, line.state().as_ref().map(display));
     put(
-        "SUPERVISOR_EXIT",
+        fields::EXIT,
         line.find::<crate::domain::ExitStatus>().map(display),
     );
-    put("OBJECT_PID", line.pid().as_ref().map(display));
+    put(fields::PID, line.pid().as_ref().map(display));
     entry
 }
 

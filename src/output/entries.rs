@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use super::fields;
 use super::handover::EntriesRemains;
 use super::journal::{Journal, Sent, field, field_of};
 use crate::config::spec::{JournalSpec, ProcessSpec, RateLimit};
@@ -52,23 +53,12 @@ impl Entries {
         journal: JournalSpec,
     ) -> Self {
         let mut head = Vec::new();
-        field(
-            &mut head,
-            "SYSLOG_IDENTIFIER",
-            spec.name.as_str().as_bytes(),
-        );
-        field(
-            &mut head,
-            "SUPERVISOR_GROUP",
-            spec.group.as_str().as_bytes(),
-        );
-        field(
-            &mut head,
-            "SUPERVISOR_PROCESS",
-            spec.name.as_str().as_bytes(),
-        );
-        field(&mut head, "SUPERVISOR_STREAM", channel.name().as_bytes());
-        field_of(&mut head, "SUPERVISOR_INCARNATION", &life.incarnation);
+        let (name, group) = (spec.name.as_str(), spec.group.as_str());
+        field(&mut head, fields::IDENTIFIER, name.as_bytes());
+        field(&mut head, fields::GROUP, group.as_bytes());
+        field(&mut head, fields::PROCESS, name.as_bytes());
+        field(&mut head, fields::STREAM, channel.name().as_bytes());
+        field_of(&mut head, fields::INCARNATION, &life.incarnation);
         Self {
             name: spec.name.clone(),
             channel,
@@ -86,7 +76,7 @@ impl Entries {
 
     /// The process is there; nothing was written before.
     pub(super) fn of_pid(&mut self, pid: i32) {
-        field_of(&mut self.head, "OBJECT_PID", &pid);
+        field_of(&mut self.head, fields::PID, &pid);
     }
 
     /// What is left for a successor. Lines that were left out are told first, for nobody counts them any more.
@@ -226,10 +216,10 @@ impl Entries {
         journal: &mut Journal,
     ) -> Sent {
         self.entry.clear();
-        field(&mut self.entry, "MESSAGE", message);
-        field_of(&mut self.entry, "PRIORITY", &priority);
+        field(&mut self.entry, fields::MESSAGE, message);
+        field_of(&mut self.entry, fields::PRIORITY, &priority);
         if let Some(why) = broken {
-            field(&mut self.entry, "SUPERVISOR_LINE_BREAK", why.as_bytes());
+            field(&mut self.entry, fields::LINE_BREAK, why.as_bytes());
         }
         self.entry.extend_from_slice(&self.head);
         let sent = journal.send(&self.entry);

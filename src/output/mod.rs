@@ -6,12 +6,14 @@ mod capture;
 mod cleanup;
 mod diary;
 mod entries;
+mod fields;
 mod file;
 mod follow;
 mod handover;
 mod intake;
 mod journal;
 mod ledger;
+pub mod manual;
 mod message;
 #[cfg(test)]
 mod oracle_tests;

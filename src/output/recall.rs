@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::ReadError;
+use super::fields;
 use crate::api::JournalOf;
 use crate::sys;
 
@@ -51,9 +52,9 @@ pub fn recall(of: &JournalOf, count: u64) -> Result<Vec<u8>, ReadError> {
 fn matches(of: &JournalOf) -> [String; 4] {
     [
         format!("_UID={}", sys::effective_uid()),
-        format!("SUPERVISOR_GROUP={}", of.group),
-        format!("SUPERVISOR_PROCESS={}", of.process),
-        format!("SUPERVISOR_STREAM={}", of.channel.name()),
+        format!("{}={}", fields::GROUP, of.group),
+        format!("{}={}", fields::PROCESS, of.process),
+        format!("{}={}", fields::STREAM, of.channel.name()),
     ]
 }
 

@@ -2,6 +2,7 @@
 //! command that starts the daemon, and hands the signals that it is sent on to the process that the daemon's pidfile names.
 //! It must not know what supervises it.
 
+pub mod manual;
 mod run;
 mod target;
 

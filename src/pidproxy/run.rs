@@ -13,7 +13,7 @@ use crate::domain::{Errno, Signal};
 use crate::sys::{self, Interest, Poller, SignalReader};
 
 /// The signals that are handed on, and whether we end after it.
-const SIGNALS: [(&str, bool); 6] = [
+pub(super) const SIGNALS: [(&str, bool); 6] = [
     ("TERM", true),
     ("INT", true),
     ("QUIT", true),
@@ -23,7 +23,7 @@ const SIGNALS: [(&str, bool); 6] = [
 ];
 
 /// The option of the Go project: go on after the command has ended, and end when the daemon does.
-const WATCH: &str = "exit-daemon-stop";
+pub(super) const WATCH: &str = "exit-daemon-stop";
 
 /// How long a daemon may take to write its pidfile after its command has ended.
 const PIDFILE_WITHIN: Duration = Duration::from_secs(5);

@@ -6,62 +6,30 @@ use super::limits::{DIALOGS_MAX, MESSAGE_BYTES_MAX, RATE, SENDER_CALLS_MAX, USER
 use super::path::{GROUPS, MANAGER};
 use super::polkit::{ACTIONS, action, policy};
 use crate::api::Permission;
-use crate::config::manual::escaped;
-use crate::domain::VERSION;
+use crate::domain::roff::{Example, Page};
 
-const HEAD: &str = "\
-.SH NAME
-org.supervisord.Supervisor1 \\- the D\\-Bus interface of supervisord
-.SH DESCRIPTION
-Where there is a bus,
-.BR supervisord (8)
-can be controlled on it: on the system bus if it runs as root, on its user's
-session bus otherwise; the key
-.B dbus
-of
-.B [supervisord]
-chooses. Methods mean what the methods of XML\\-RPC with the same name mean, and
-take the same arguments, of which none can be left out.
-.PP
-An element of a path that stands for a name has letters and digits as they are
-and every other byte as an underscore and two hexadecimal digits:
-.B web_00
-is
-.BR web_5f00 .
-";
+const DESCRIPTION: &str = "\
+Where there is a bus, supervisord(8) can be controlled on it: on the system bus if it runs as root, on its user's session bus
+otherwise; the key `dbus` of `[supervisord]` chooses. Methods mean what the methods of XML-RPC with the same name mean
+(supervisord-xmlrpc(7)), and take the same arguments, of which none can be left out.
+
+An element of a path that stands for a name has letters and digits as they are and every other byte as an underscore and two
+hexadecimal digits: `web_00` is `web_5f00`.";
 
 const RIGHTS: &str = "\
-.SH WHO MAY CALL
-On the system bus everybody may see states; root and the daemon's own user may
-do everything, whether polkit runs or not. Everybody else is asked about at
-polkit, by the name that the bus gave to his connection, and may do nothing
-unless an administrator's password or a rule allows it. If polkit does not
-answer in time, cannot be reached, or the caller has gone meanwhile, the call is
-refused. A dialog is opened only if the message allows it
-.RB ( \\-\\-allow\\-interactive\\-authorization
-of
-.BR busctl (1)).
-On a session bus the daemon's user and root may do everything, and nobody else
-anything.
-.PP
-Each question has the detail
-.BR verb ;
-if it is about one process,
-.B group
-and
-.BR program ,
-its name as supervisorctl prints it, and
-.BR user ,
-whom it runs as; if about a group,
-.BR group .
-A call about a group or everything is asked about as a whole first; if that is
-not allowed, each process is asked about by itself, and those that are not
-allowed have a fault of their own in the answer. A rule that lets the group
-.B deploy
-restart one program:
-.PP
-.nf
-// /etc/polkit\\-1/rules.d/50\\-supervisord.rules
+On the system bus everybody may see states; root and the daemon's own user may do everything, whether polkit runs or not.
+Everybody else is asked about at polkit, by the name that the bus gave to his connection, and may do nothing unless an
+administrator's password or a rule allows it. If polkit does not answer in time, cannot be reached, or the caller has gone
+meanwhile, the call is refused. A dialog is opened only if the message allows it (`--allow-interactive-authorization` of
+busctl(1)). On a session bus the daemon's user and root may do everything, and nobody else anything.
+
+Each question has the detail `verb`; if it is about one process, `group` and `program`, its name as supervisorctl prints it,
+and `user`, whom it runs as; if about a group, `group`. A call about a group or everything is asked about as a whole first;
+if that is not allowed, each process is asked about by itself, and those that are not allowed have a fault of their own in
+the answer. A rule that lets the group `deploy` restart one program:";
+
+const RULE: &str = "
+// /etc/polkit-1/rules.d/50-supervisord.rules
 polkit.addRule(function(action, subject) {
     if (action.id == \"org.supervisord.Supervisor1.control\" &&
         action.lookup(\"verb\") == \"restart\" &&
@@ -69,112 +37,98 @@ polkit.addRule(function(action, subject) {
         subject.isInGroup(\"deploy\"))
         return polkit.Result.YES;
 });
-.fi
 ";
 
 const ERRORS: &str = "\
-.SH ERRORS
-A fault of XML\\-RPC is the error
-.BI org.supervisord.Supervisor1.Error. NAME
-with the fault's text, for instance
-.BR org.supervisord.Supervisor1.Error.BAD_NAME .
-What is refused is
-.BR org.freedesktop.DBus.Error.AccessDenied ,
-.B InteractiveAuthorizationRequired
-if a dialog might have allowed it, and
-.B LimitsExceeded
-if the caller has too much under way.
-";
+A fault of XML-RPC is the error `org.supervisord.Supervisor1.Error.<NAME>` with the fault's text, for instance
+`org.supervisord.Supervisor1.Error.BAD_NAME`. What is refused is `org.freedesktop.DBus.Error.AccessDenied`,
+`InteractiveAuthorizationRequired` if a dialog might have allowed it, and `LimitsExceeded` if the caller has too much under way.";
 
-const TAIL: &str = "\
-.SH EXAMPLES
-.nf
+const CALLED: &str = "
 busctl tree org.supervisord.Supervisor1
-busctl call org.supervisord.Supervisor1 /org/supervisord/Supervisor1 \\e
+busctl call org.supervisord.Supervisor1 /org/supervisord/Supervisor1 \\
     org.supervisord.Supervisor1.Manager StopProcess sb web true
-gdbus call \\-\\-system \\-d org.supervisord.Supervisor1 \\e
-    \\-o /org/supervisord/Supervisor1/group/web/web \\e
-    \\-m org.supervisord.Supervisor1.Process.Restart
-.fi
-.SH SEE ALSO
-.BR supervisord (8),
-.BR supervisord.conf (5),
-.BR busctl (1),
-.BR polkit (8)
+gdbus call --system -d org.supervisord.Supervisor1 \\
+    -o /org/supervisord/Supervisor1/group/web/web \\
+    -m org.supervisord.Supervisor1.Process.Restart
 ";
 
 /// The manual page org.supervisord.Supervisor1(5), in roff.
 #[must_use]
 pub fn page() -> String {
-    let mut page = format!(
-        ".\\\" Drawn from the tables of the D-Bus interface; do not edit.\n\
-         .TH ORG.SUPERVISORD.SUPERVISOR1 5 2026-11-28 \"supervisord {VERSION}\"\n{HEAD}"
+    let mut page = Page::new(
+        "org.supervisord.Supervisor1",
+        "the tables of the D-Bus interface",
     );
+    page.section("DESCRIPTION");
+    page.prose(DESCRIPTION);
     for kind in Kind::ALL {
         let (title, place) = match kind {
             Kind::Manager => ("THE MANAGER", MANAGER.to_owned()),
-            Kind::Group => ("GROUPS", format!("{GROUPS}/GROUP")),
-            Kind::Process => ("PROCESSES", format!("{GROUPS}/GROUP/PROCESS")),
+            Kind::Group => ("GROUPS", format!("{GROUPS}/<group>")),
+            Kind::Process => ("PROCESSES", format!("{GROUPS}/<group>/<process>")),
         };
-        page.push_str(&format!(
-            ".SH {title}\nInterface\n.B {}\nat\n.BR {} .\n",
-            escaped(kind.interface()),
-            escaped(&place)
-        ));
+        page.section(title);
+        page.prose(&format!("Interface `{}` at `{place}`.", kind.interface()));
         methods(&mut page, kind);
         properties(&mut page, kind);
         signals(&mut page, kind);
         if kind == Kind::Manager {
-            page.push_str(&format!(
-                ".PP\n{}\n",
-                escaped("It is also an org.freedesktop.DBus.ObjectManager, which knows all groups and processes and tells when one comes or goes.")
-            ));
+            page.prose(
+                "It is also an `org.freedesktop.DBus.ObjectManager`, which knows all groups and processes and tells when one \
+                 comes or goes.",
+            );
         }
     }
-    page.push_str(RIGHTS);
-    page.push_str(".SS Actions\n");
+    page.section("WHO MAY CALL");
+    page.prose(RIGHTS);
+    page.example(Example::Text, RULE);
+    page.part("Actions");
     for row in ACTIONS {
-        page.push_str(&format!(
-            ".TP\n.B {}\n{}.\n",
-            escaped(row.id),
-            escaped(row.description)
-        ));
+        page.entry(&format!("`{}`", row.id), &format!("{}.", row.description));
     }
-    page.push_str(ERRORS);
-    page.push_str(&format!(
-        ".SH LIMITS\n{}\n",
-        escaped(&format!(
-            "One connection may have {SENDER_CALLS_MAX} calls under way, one user {USER_CALLS_MAX}, and make {RATE} in a second in the long run, root as many as he likes; {DIALOGS_MAX} dialogs of a user may be open; a message has at most {} MiB and no descriptors. Bytes of logs that are no UTF-8, and NUL, are replaced.",
-            MESSAGE_BYTES_MAX >> 20
-        ))
+    page.section("ERRORS");
+    page.prose(ERRORS);
+    page.section("LIMITS");
+    page.prose(&format!(
+        "One connection may have {SENDER_CALLS_MAX} calls under way, one user {USER_CALLS_MAX}, and make {RATE} in a second in the \
+         long run, root as many as he likes; {DIALOGS_MAX} dialogs of a user may be open; a message has at most {} MiB and no \
+         descriptors. Bytes of logs that are no UTF-8, and NUL, are replaced.",
+        MESSAGE_BYTES_MAX >> 20
     ));
-    page.push_str(TAIL);
-    page
+    page.section("EXAMPLES");
+    page.example(Example::Machine, CALLED);
+    page.see_also(&[("busctl", 1), ("polkit", 8)])
 }
 
-fn methods(page: &mut String, kind: Kind) {
-    page.push_str(".SS Methods\n");
+/// `type name, type name`.
+fn typed(values: impl Iterator<Item = (&'static str, String)>) -> String {
+    let values: Vec<String> = values
+        .map(|(name, types)| format!("{types} <{name}>"))
+        .collect();
+    values.join(", ")
+}
+
+fn methods(page: &mut Page, kind: Kind) {
+    page.part("Methods");
     for call in CALLS.iter().filter(|call| call.kind == kind) {
-        let typed = |values: Vec<(&str, &str)>| {
-            let values = values.iter().map(|(name, types)| format!("{types} {name}"));
-            values.collect::<Vec<_>>().join(", ")
-        };
         let arguments = call.arguments();
-        let given = arguments
-            .iter()
-            .map(|argument| (argument.name, argument.signature));
-        let answered = typed(call.outcome.values().to_vec());
+        let given = typed(
+            arguments
+                .iter()
+                .map(|argument| (argument.name, argument.signature.to_string())),
+        );
+        let answered = typed(
+            call.outcome
+                .values()
+                .iter()
+                .map(|&(name, types)| (name, types.to_string())),
+        );
         let answered = match answered.as_str() {
             "" => String::new(),
-            values => format!(" \\(-> {}", escaped(values)),
+            values => format!(" → {values}"),
         };
-        page.push_str(&format!(
-            ".TP\n.B {}({}){answered}\n{}\n",
-            call.name,
-            escaped(&typed(given.collect())),
-            escaped(call.doc())
-        ));
-        let mut facts = Vec::new();
+        let mut text = call.doc().to_owned();
         let permission = call.method().map(|method| method.permission);
         let needed = match call.means {
             Means::Method("supervisor.getAllConfigInfo") => action(Permission::Configure),
@@ -182,49 +136,36 @@ fn methods(page: &mut String, kind: Kind) {
         };
         if let Some(id) = needed {
             let short = id.rsplit('.').next().unwrap_or_default();
-            facts.push(format!("Action: {short}, verb {}.", call.verb));
+            text.push_str(&format!(" Action: `{short}`, verb `{}`.", call.verb));
         }
         if call
             .method()
             .is_some_and(|method| method.namespace() == "twiddler")
         {
-            facts.push("Needs [rpcinterface:twiddler].".to_owned());
+            text.push_str(" Needs `[rpcinterface:twiddler]`.");
         }
-        if !facts.is_empty() {
-            page.push_str(&format!("{}\n", escaped(&facts.join(" "))));
-        }
+        page.entry(&format!("`{}`({given}){answered}", call.name), &text);
     }
 }
 
-fn properties(page: &mut String, kind: Kind) {
-    page.push_str(".SS Properties\n");
+fn properties(page: &mut Page, kind: Kind) {
+    page.part("Properties");
     for row in PROPERTIES.iter().filter(|row| row.kind == kind) {
-        page.push_str(&format!(
-            ".TP\n.B {} {}\n{}\n",
-            row.signature,
-            row.name,
-            escaped(row.doc)
-        ));
+        page.entry(&format!("{} `{}`", row.signature, row.name), row.doc);
     }
 }
 
-fn signals(page: &mut String, kind: Kind) {
+fn signals(page: &mut Page, kind: Kind) {
     let mut rows = SIGNALS.iter().filter(|row| row.kind == kind).peekable();
     if rows.peek().is_some() {
-        page.push_str(".SS Signals\n");
+        page.part("Signals");
     }
     for row in rows {
         let values = row
             .values
             .iter()
-            .map(|(name, types)| format!("{types} {name}"));
-        let values: Vec<_> = values.collect();
-        page.push_str(&format!(
-            ".TP\n.B {}({})\n{}\n",
-            row.name,
-            escaped(&values.join(", ")),
-            escaped(row.doc)
-        ));
+            .map(|&(name, types)| (name, types.to_string()));
+        page.entry(&format!("`{}`({})", row.name, typed(values)), row.doc);
     }
 }
 

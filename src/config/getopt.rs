@@ -102,7 +102,7 @@ pub fn getopt(args: &[String], table: &[Opt]) -> Result<(Vec<Given>, Vec<String>
 }
 
 /// An exact name wins; else the only one that starts so, among Supervisor's own.
-fn find_long(name: &str, table: &[Opt]) -> Result<usize, String> {
+pub(super) fn find_long(name: &str, table: &[Opt]) -> Result<usize, String> {
     if let Some(exact) = table.iter().position(|opt| opt.long == Some(name)) {
         return Ok(exact);
     }

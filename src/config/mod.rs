@@ -1,6 +1,7 @@
 //! Text → typed configuration → difference.
 
 mod allow;
+pub mod completion;
 pub mod confinement;
 pub mod ctl;
 pub mod diff;

@@ -1,5 +1,6 @@
 //! The daemon's command line, drawn from KEYS. Knows no configuration file.
 
+use super::completion::{self, Completion, Place, Question};
 use super::getopt::{Given, Opt, getopt};
 use super::key::{Key, Kind, SectionKind};
 use super::lookup::Lookup;
@@ -340,6 +341,23 @@ pub fn rows() -> impl Iterator<Item = Row> {
     }))
 }
 
+/// What the last word of a command line can become.
+#[must_use]
+pub fn complete(question: &Question) -> Completion {
+    let rows: Vec<Row> = rows().collect();
+    let table: Vec<Opt> = rows.iter().map(|row| row.opt).collect();
+    match completion::place(&question.before, &question.word, &table) {
+        Place::Option => {
+            let options = rows.iter().map(|row| (row.opt, row.doc));
+            completion::options(options, &question.word)
+        }
+        Place::Value { index, joined } => {
+            completion::values(rows[index].value, &joined, &question.word)
+        }
+        Place::Word(_) => Completion::default(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::lookup::Fake;
@@ -442,6 +460,41 @@ mod tests {
             ("--chec", "option --chec not recognized"),
         ] {
             assert_eq!(run(line), Err(expected.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_option_is_offered_with_what_its_argument_is() {
+        let offered = |line: &str| {
+            let mut before: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            let word = before.pop().unwrap_or_default();
+            complete(&Question {
+                program: "supervisord".to_owned(),
+                before,
+                word,
+            })
+            .to_string()
+        };
+        for (line, expected) in [
+            (
+                "--ch",
+                "--check\tcheck the configuration, tell all that is wrong with it, and end\n--childlogdir\thome of AUTO logs; the directory for temporary files if not set\n",
+            ),
+            ("-n --conf", "--configuration\tthe configuration file\n"),
+            ("-c ", "\tfiles\n"),
+            ("--configuration=/e", "\tfiles\n"),
+            ("-d ", "\tdirectories\n"),
+            ("-nu ", "\tusers\n"),
+            ("-e de", "debug\tDEBG\n"),
+            ("-a ", ""),
+            ("-n ", ""),
+        ] {
+            assert_eq!(offered(line), expected, "{line:?}");
+        }
+        let all = offered("-");
+        for row in rows() {
+            let long = row.opt.long.expect("each has a name");
+            assert!(all.contains(&format!("--{long}\t")), "{long}");
         }
     }
 

@@ -4,25 +4,57 @@ use super::failure::Failure;
 use super::session::Session;
 use super::{daemon, group, live, log, process, render};
 
-/// What completes the words behind an action.
+/// What stands behind an action, for completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Completion {
-    /// Nothing.
-    None,
-    /// Names of actions.
-    Actions,
+pub(super) enum Takes {
+    /// Nothing that we know.
+    Nothing,
+    /// The name of an action.
+    Topic,
+    /// The name of a group.
+    Group,
     /// Names of groups.
     Groups,
+    /// One namespec.
+    Process,
     /// Namespecs.
     Processes,
+    /// A signal, and namespecs.
+    Signal,
+    /// One namespec, and a channel.
+    Log,
+}
+
+/// An option of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Flag {
+    /// As it is written.
+    pub(super) name: &'static str,
+    /// The next word is its argument.
+    pub(super) argument: bool,
+    /// What it does.
+    pub(super) doc: &'static str,
+}
+
+const JSON: Flag = flag("--json", "answer with one line of JSON");
+const FOLLOW: Flag = flag("-f", "show what comes, until Ctrl-C");
+
+const fn flag(name: &'static str, doc: &'static str) -> Flag {
+    Flag {
+        name,
+        argument: false,
+        doc,
+    }
 }
 
 /// One action.
 pub(super) struct Action {
     /// The word that calls it.
     pub(super) name: &'static str,
-    /// What completes the words behind it.
-    pub(super) completes: Completion,
+    /// What stands behind it.
+    pub(super) takes: Takes,
+    /// Its options.
+    pub(super) flags: &'static [Flag],
     /// It stands in the list that `help` prints.
     pub(super) listed: bool,
     /// Supervisor does not have it; it stands in a list of its own, as actions of plug-ins do.
@@ -39,13 +71,13 @@ pub(super) struct Action {
 pub(super) const ACTIONS: &[Action] = &[
     action("EOF", exit).hidden(),
     action("add", group::add)
-        .completed(Completion::Groups)
+        .takes(Takes::Groups)
         .help("add <name> [...]\tActivates any updates in config for process/group"),
     action("avail", group::avail)
-        .help("avail\t\t\tDisplay all configured processes")
+        .flags(&[JSON]).help("avail\t\t\tDisplay all configured processes")
         .ours("avail --json\t\tThe same as one line of JSON"),
     action("clear", process::clear)
-        .completed(Completion::Processes)
+        .takes(Takes::Processes)
         .help(
             "clear <name>\t\tClear a process' log files.\n\
              clear <name> <name>\tClear multiple process' log files\n\
@@ -53,19 +85,19 @@ pub(super) const ACTIONS: &[Action] = &[
         ),
     action("exit", exit).help("exit\tExit the supervisor shell."),
     action("fg", log::fg)
-        .completed(Completion::Processes)
+        .takes(Takes::Process)
         .help(
             "fg <process>\tConnect to a process in foreground mode\n\
              \t\tCtrl-C to exit",
         ),
     action("help", help)
-        .completed(Completion::Actions)
+        .takes(Takes::Topic)
         .hidden()
         .help(
             "help\t\tPrint a list of available actions\n\
              help <action>\tPrint help for <action>",
         ),
-    action("maintail", log::maintail).help(
+    action("maintail", log::maintail).flags(&[FOLLOW]).help(
         "maintail -f \tContinuous tail of supervisor main log file (Ctrl-C to exit)\n\
          maintail -100\tlast 100 *bytes* of supervisord main log file\n\
          maintail\tlast 1600 *bytes* of supervisor main log file\n",
@@ -75,8 +107,8 @@ pub(super) const ACTIONS: &[Action] = &[
          \t\t(for UNIX domain socket, use unix:///socket/path)",
     ),
     action("pid", process::pid)
-        .completed(Completion::Processes)
-        .help(
+        .takes(Takes::Processes)
+        .flags(&[JSON]).help(
             "pid\t\t\tGet the PID of supervisord.\n\
              pid <name>\t\tGet the PID of a single child process by name.\n\
              pid all\t\t\tGet the PID of every child process, one per line.",
@@ -85,13 +117,13 @@ pub(super) const ACTIONS: &[Action] = &[
     action("quit", exit).help("quit\tExit the supervisor shell."),
     action("reload", daemon::reload).help("reload \t\tRestart the remote supervisord."),
     action("remove", group::remove)
-        .completed(Completion::Groups)
+        .takes(Takes::Groups)
         .help("remove <name> [...]\tRemoves process/group from active config"),
     action("reread", group::reread)
-        .help("reread \t\t\tReload the daemon's configuration files without add/remove")
+        .flags(&[JSON]).help("reread \t\t\tReload the daemon's configuration files without add/remove")
         .ours("reread --json\t\tThe same as one line of JSON"),
     action("restart", process::restart)
-        .completed(Completion::Processes)
+        .takes(Takes::Processes)
         .help(
             "restart <name>\t\tRestart a process\n\
              restart <gname>:*\tRestart all processes in a group\n\
@@ -101,7 +133,7 @@ pub(super) const ACTIONS: &[Action] = &[
         ),
     action("scale", live::scale)
         .own()
-        .completed(Completion::Groups)
+        .takes(Takes::Group)
         .help(
             "scale <program> <count>\t\tGive a program so many processes, until the next update\n\
              scale <gname>:<program> <count>\tThe same where several groups have the program\n\
@@ -109,7 +141,12 @@ pub(super) const ACTIONS: &[Action] = &[
         ),
     action("serialrestart", live::serialrestart)
         .own()
-        .completed(Completion::Processes)
+        .takes(Takes::Processes)
+        .flags(&[Flag {
+            name: "-n",
+            argument: true,
+            doc: "restart so many at a time",
+        }])
         .help(
             "serialrestart <name> [...]\tRestart processes one after another, each when the one before is RUNNING\n\
              serialrestart <gname>:*\t\tThe same for what runs of a group\n\
@@ -120,7 +157,7 @@ pub(super) const ACTIONS: &[Action] = &[
         ),
     action("shutdown", daemon::shutdown).help("shutdown \tShut the remote supervisord down."),
     action("signal", process::signal)
-        .completed(Completion::Processes)
+        .takes(Takes::Signal)
         .help(
             "signal <signal name> <name>\t\tSignal a process\n\
              signal <signal name> <gname>:*\t\tSignal all processes in a group\n\
@@ -128,7 +165,7 @@ pub(super) const ACTIONS: &[Action] = &[
              signal <signal name> all\t\tSignal all processes",
         ),
     action("start", process::start)
-        .completed(Completion::Processes)
+        .takes(Takes::Processes)
         .help(
             "start <name>\t\tStart a process\n\
              start <gname>:*\t\tStart all processes in a group\n\
@@ -136,8 +173,8 @@ pub(super) const ACTIONS: &[Action] = &[
              start all\t\tStart all processes",
         ),
     action("status", process::status)
-        .completed(Completion::Processes)
-        .help(
+        .takes(Takes::Processes)
+        .flags(&[JSON]).help(
             "status <name>\t\tGet status for a single process\n\
              status <gname>:*\tGet status for all processes in a group\n\
              status <name> <name>\tGet status for multiple named processes\n\
@@ -145,7 +182,7 @@ pub(super) const ACTIONS: &[Action] = &[
         )
         .ours("status --json [...]\tThe same as one line of JSON"),
     action("stop", process::stop)
-        .completed(Completion::Processes)
+        .takes(Takes::Processes)
         .help(
             "stop <name>\t\tStop a process\n\
              stop <gname>:*\t\tStop all processes in a group\n\
@@ -153,7 +190,8 @@ pub(super) const ACTIONS: &[Action] = &[
              stop all\t\tStop all processes",
         ),
     action("tail", log::tail)
-        .completed(Completion::Processes)
+        .takes(Takes::Log)
+        .flags(&[FOLLOW])
         .help(
             "tail [-f] <name> [stdout|stderr] (default stdout)\n\
              Ex:\n\
@@ -163,7 +201,7 @@ pub(super) const ACTIONS: &[Action] = &[
              tail <name> stderr\tlast 1600 *bytes* of process stderr",
         ),
     action("update", group::update)
-        .completed(Completion::Groups)
+        .takes(Takes::Groups)
         .help(
             "update\t\t\tReload config and add/remove as necessary, and will restart affected programs\n\
              update all\t\tReload config and add/remove as necessary, and will restart affected programs\n\
@@ -174,14 +212,15 @@ pub(super) const ACTIONS: &[Action] = &[
          Note: if the installed version cannot take over, it says why and nothing changes.",
     ),
     action("version", daemon::version)
-        .help("version\t\t\tShow the version of the remote supervisord process")
+        .flags(&[JSON]).help("version\t\t\tShow the version of the remote supervisord process")
         .ours("version --json\t\tThe same as one line of JSON"),
 ];
 
 const fn action(name: &'static str, run: fn(&mut Session, &str) -> Result<(), Failure>) -> Action {
     Action {
         name,
-        completes: Completion::None,
+        takes: Takes::Nothing,
+        flags: &[],
         listed: true,
         is_ours: false,
         help: "",
@@ -191,8 +230,13 @@ const fn action(name: &'static str, run: fn(&mut Session, &str) -> Result<(), Fa
 }
 
 impl Action {
-    const fn completed(mut self, completes: Completion) -> Self {
-        self.completes = completes;
+    const fn takes(mut self, takes: Takes) -> Self {
+        self.takes = takes;
+        self
+    }
+
+    const fn flags(mut self, flags: &'static [Flag]) -> Self {
+        self.flags = flags;
         self
     }
 
@@ -214,6 +258,48 @@ impl Action {
     const fn ours(mut self, text: &'static str) -> Self {
         self.help_ours = text;
         self
+    }
+}
+
+impl Action {
+    /// Its help text by lines: what is typed, and what that does. What is typed stands up to the first tab; lines that begin
+    /// with one go on with what the line before does.
+    pub(super) fn usages(&self) -> Vec<(&'static str, String)> {
+        let mut usages: Vec<(&str, String)> = Vec::new();
+        for line in self.help.lines().chain(self.help_ours.lines()) {
+            let (usage, doc) = line.split_once('\t').unwrap_or((line, ""));
+            let doc = doc.trim().replace('*', "");
+            if usage.starts_with(self.name) {
+                usages.push((usage.trim(), doc));
+            } else if let Some((_, before)) = usages.last_mut().filter(|_| usage.is_empty()) {
+                let joint = match doc.starts_with('(') {
+                    true => " ",
+                    false => "; ",
+                };
+                *before = format!("{}{joint}{doc}", before.trim_end_matches('.'));
+            }
+        }
+        usages
+    }
+
+    /// What holds for all of it.
+    pub(super) fn notes(&self) -> impl Iterator<Item = &'static str> {
+        self.help
+            .lines()
+            .filter_map(|line| line.strip_prefix("Note: "))
+    }
+
+    /// What it does, in a few words.
+    pub(super) fn brief(&self) -> String {
+        let mut docs = self.usages().into_iter().map(|(_, doc)| doc);
+        docs.find(|doc| !doc.is_empty()).unwrap_or_default()
+    }
+
+    /// `all` means every process, or group.
+    pub(super) fn takes_all(&self) -> bool {
+        self.usages()
+            .iter()
+            .any(|(usage, _)| usage.ends_with(" all"))
     }
 }
 
@@ -275,5 +361,72 @@ mod tests {
             assert!(action.help.starts_with(action.name), "{}", action.name);
         }
         assert!(ACTIONS.is_sorted_by_key(|action| action.name));
+    }
+
+    #[test]
+    fn options_of_actions_stand_in_their_help() {
+        for action in ACTIONS {
+            let help = format!("{}\n{}", action.help, action.help_ours);
+            let word = |flag: &Flag| {
+                help.split([' ', '\t', '[', ']', '\n'])
+                    .any(|word| word == flag.name)
+            };
+            assert!(action.flags.iter().all(word), "{}", action.name);
+            assert_eq!(
+                action.flags.contains(&JSON),
+                action.help_ours.contains("--json"),
+                "{}",
+                action.name
+            );
+            assert_eq!(
+                action.flags.contains(&FOLLOW),
+                help.contains("-f"),
+                "{}",
+                action.name
+            );
+        }
+    }
+
+    #[test]
+    fn help_texts_come_apart() {
+        let open = find("open").expect("there").usages();
+        assert_eq!(
+            open,
+            [(
+                "open <url>",
+                "Connect to a remote supervisord process (for UNIX domain socket, use unix:///socket/path)".to_owned()
+            )]
+        );
+        let brief = |name| find(name).expect("there").brief();
+        assert_eq!(
+            brief("tail"),
+            "Continuous tail of named process stdout; Ctrl-C to exit."
+        );
+        assert_eq!(brief("status"), "Get status for a single process");
+        let all: Vec<_> = ACTIONS
+            .iter()
+            .filter(|action| action.takes_all())
+            .map(|action| action.name)
+            .collect();
+        assert_eq!(
+            all,
+            [
+                "clear",
+                "pid",
+                "restart",
+                "serialrestart",
+                "signal",
+                "start",
+                "stop",
+                "update"
+            ]
+        );
+        assert!(
+            find("restart")
+                .expect("there")
+                .notes()
+                .next()
+                .is_some_and(|note| note.starts_with("restart does not"))
+        );
     }
 }

@@ -178,41 +178,16 @@ pub fn page() -> String {
     page.see_also(&[("bash", 1), ("fish", 1), ("zsh", 1), ("jq", 1)])
 }
 
-/// An action by its help text: what is typed up to the first tab, what it does behind it, more of that in lines that
-/// begin with one; and what begins with `Note:` holds for all of it.
+/// An action, as its help text tells of it.
 fn described(page: &mut Page, action: &Action) {
-    let mut usages: Vec<(String, String)> = Vec::new();
-    let mut notes = Vec::new();
-    for line in action.help.lines().chain(action.help_ours.lines()) {
-        let (usage, doc) = line.split_once('\t').unwrap_or((line, ""));
-        let doc = doc.trim();
-        if let Some(note) = line.strip_prefix("Note: ") {
-            notes.push(sentence(note));
-        } else if usage.is_empty() {
-            if let Some((_, before)) = usages.last_mut() {
-                let joint = match doc.starts_with('(') {
-                    true => " ",
-                    false => "; ",
-                };
-                let begun = before.trim_end_matches('.').to_owned();
-                *before = format!("{begun}{joint}{doc}");
-            }
-        } else if usage.starts_with(action.name) {
-            usages.push((usage.trim().to_owned(), doc.to_owned()));
-        }
-    }
-    for (usage, doc) in usages {
+    for (usage, doc) in action.usages() {
         let usage = usage
             .replace("<signal name>", "<signal>")
-            .replace("<gname>", "<group>")
-            .replace(" (default stdout)", "` (default stdout)`");
-        page.entry(
-            &format!("`{usage}`").replace("``", ""),
-            &sentence(&doc.replace("*bytes*", "bytes")),
-        );
+            .replace("<gname>", "<group>");
+        page.entry(&format!("`{usage}`"), &sentence(&doc));
     }
-    for note in notes {
-        page.more(&note);
+    for note in action.notes() {
+        page.more(&sentence(note));
     }
 }
 

@@ -3,6 +3,7 @@
 mod access;
 mod client;
 mod command;
+mod completion;
 mod daemon;
 mod exit;
 mod failure;

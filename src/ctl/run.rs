@@ -3,12 +3,14 @@
 use std::io::Write;
 
 use super::client::Client;
+use super::completion;
 use super::exit;
 use super::failure::Failure;
 use super::file;
 use super::options::{self, CommandLine, Options};
 use super::session::Session;
 use super::shell;
+use crate::config::completion::Question;
 
 /// Runs the program. `arguments` begin with its name. Answers its exit status.
 #[must_use]
@@ -17,6 +19,12 @@ pub fn run(arguments: &[String]) -> u8 {
         Some((program, words)) => (program.as_str(), words),
         None => ("supervisorctl", [].as_slice()),
     };
+    if let Some(question) = Question::read(words) {
+        // Whoever asks while people type wants candidates or silence.
+        let answer = completion::answer(&question).to_string();
+        let _ = std::io::stdout().write_all(answer.as_bytes());
+        return 0;
+    }
     let line = match CommandLine::read(words) {
         Ok(line) => line,
         Err(text) => return usage_error(program, &text),

@@ -1,7 +1,6 @@
 //! The shell: prompt, line editing, history, completion. Knows actions only by ACTIONS.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -16,9 +15,8 @@ use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
 use super::client::Client;
-use super::command::{self, ACTIONS, Completion};
+use super::completion::{self, Live};
 use super::failure::Failure;
-use super::reply::{self, Process};
 use super::session::{self, Session};
 
 /// How many lines of the history can be recalled.
@@ -119,7 +117,7 @@ fn remember(file: &Path, line: &str) {
 /// Completes words. Names of processes are asked once per line, on a connection of its own.
 struct Names {
     client: RefCell<Client>,
-    cache: RefCell<Option<Vec<(String, String)>>>,
+    cache: RefCell<Option<Vec<Live>>>,
 }
 
 impl Names {
@@ -130,20 +128,11 @@ impl Names {
         }
     }
 
-    /// Every (group, process); none if the server does not say.
-    fn live(&self) -> Vec<(String, String)> {
+    /// Every process; none if the server does not say.
+    fn live(&self) -> Vec<Live> {
         self.cache
             .borrow_mut()
-            .get_or_insert_with(|| {
-                self.client
-                    .borrow_mut()
-                    .call("supervisor.getAllProcessInfo", Vec::new())
-                    .and_then(|answer| reply::all(&answer, Process::read))
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(|process| (process.group, process.name))
-                    .collect()
-            })
+            .get_or_insert_with(|| completion::ask(&mut self.client.borrow_mut()))
             .clone()
     }
 }
@@ -173,47 +162,13 @@ impl Completer for Names {
 }
 
 /// What `word`, the last of `before`, can become; each with a blank behind.
-fn candidates(
-    before: &str,
-    word: &str,
-    live: impl FnOnce() -> Vec<(String, String)>,
-) -> Vec<String> {
-    let first = before.trim_start();
-    let completion = match first.split_once(char::is_whitespace) {
-        None => Completion::Actions,
-        Some((action, rest)) => match command::find(action).map(|action| action.completes) {
-            // There is one topic only.
-            Some(Completion::Actions) if rest.trim_start() != word => Completion::None,
-            Some(completion) => completion,
-            None => Completion::None,
-        },
-    };
-    let mut found = BTreeSet::new();
-    match completion {
-        Completion::None => {}
-        Completion::Actions => found.extend(
-            ACTIONS
-                .iter()
-                .filter(|action| !action.help.is_empty())
-                .map(|action| action.name.to_owned()),
-        ),
-        Completion::Groups => found.extend(live().into_iter().map(|(group, _)| group)),
-        Completion::Processes => {
-            for (group, name) in live() {
-                if group != name || word.contains(':') {
-                    found.insert(format!("{group}:*"));
-                    found.insert(format!("{group}:{name}"));
-                } else {
-                    found.insert(name);
-                }
-            }
-        }
-    }
-    found
-        .into_iter()
-        .filter(|candidate| candidate.starts_with(word))
-        .map(|candidate| candidate + " ")
-        .collect()
+fn candidates(before: &str, word: &str, live: impl FnOnce() -> Vec<Live>) -> Vec<String> {
+    let words: Vec<&str> = before[..before.len() - word.len()]
+        .split_whitespace()
+        .collect();
+    let offers = completion::words(&words, word, live).offers;
+    let texts = offers.into_iter().map(|offer| offer.text + " ");
+    texts.collect()
 }
 
 #[cfg(test)]
@@ -245,7 +200,7 @@ mod tests {
             let word = line.rsplit(' ').next().unwrap_or_default();
             let found = candidates(line, word, || {
                 [("cat", "cat"), ("num", "num_00"), ("num", "num_01")]
-                    .map(|(group, name)| (group.to_owned(), name.to_owned()))
+                    .map(|(group, name)| Live::new(group, name, "RUNNING"))
                     .to_vec()
             });
             assert_eq!(found, expected, "{line:?}");

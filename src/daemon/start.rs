@@ -14,6 +14,7 @@ use super::opening::Ground;
 use super::recovery::{self, Left, Predecessor};
 use super::succession::{self, Handover};
 use super::{check, round};
+use crate::config::completion::{Completion, Question};
 use crate::config::options::{self, DaemonOptions};
 use crate::config::spec::Config;
 use crate::config::verb::{self, Errand, Verb};
@@ -41,6 +42,9 @@ pub fn run(args: &[String]) -> ExitCode {
         Ok(None) => {}
         Ok(Some(handover)) => return resume(argv0, args, handover),
         Err(reason) => return fail(argv0, &Fatal::Broken(reason)),
+    }
+    if let Some(question) = Question::read(args.get(1..).unwrap_or_default()) {
+        return print(&completion(&question).to_string());
     }
     let machine = match Machine::new() {
         Ok(machine) => machine,
@@ -96,6 +100,15 @@ fn run_verb(verb: &Verb, argv0: &str, args: &[String]) -> ExitCode {
     match verb.errand {
         Errand::Import => import::run(argv0, &spoken, &machine),
         Errand::Service => service::run(argv0, &spoken, &machine),
+    }
+}
+
+/// What a shell may offer. It asks under one name about all that we have.
+fn completion(question: &Question) -> Completion {
+    match question.name() {
+        "" | "echo_supervisord_conf" => Completion::default(),
+        "pidproxy" => pidproxy::complete(question),
+        _ => options::complete(question),
     }
 }
 

@@ -106,6 +106,14 @@ impl Signal {
             .ok_or_else(|| InvalidSignal::Name(text.to_owned()))
     }
 
+    /// Every name, without `SIG`, and its number; of several names for one number the one that is printed.
+    pub fn names() -> impl Iterator<Item = (&'static str, u8)> {
+        let mut last = 0;
+        NAMES.iter().filter_map(move |&(number, name)| {
+            (std::mem::replace(&mut last, number) != number).then_some((name, number))
+        })
+    }
+
     /// The number, for the kernel.
     #[must_use]
     pub const fn number(self) -> i32 {

@@ -1,0 +1,334 @@
+//! Completion of command lines: where the word stands that is being typed, and what it may become. Shells ask the program
+//! itself, so that what they offer can never disagree with what it takes. Knows no shell.
+
+use std::fmt;
+
+use super::getopt::{Opt, find_long};
+use crate::domain::Level;
+
+/// The first word of a question.
+pub const FLAG: &str = "--complete";
+
+/// What a shell asks: what can the last of these words become?
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Question {
+    /// The program's name as it was typed.
+    pub program: String,
+    /// The words behind it.
+    pub before: Vec<String>,
+    /// The word that is being typed, up to the cursor.
+    pub word: String,
+}
+
+impl Question {
+    /// Reads `--complete INDEX PROGRAM WORD...`, without the name of whom it is asked; none: it is no question. One that
+    /// makes no sense has no program.
+    #[must_use]
+    pub fn read(args: &[String]) -> Option<Self> {
+        let (flag, rest) = args.split_first()?;
+        if flag != FLAG {
+            return None;
+        }
+        let sensible = || {
+            let (index, words) = rest.split_first()?;
+            let index: usize = index.parse().ok()?;
+            let (program, words) = words.split_first()?;
+            let place = index.checked_sub(1)?;
+            Some(Self {
+                program: program.clone(),
+                before: words.get(..place)?.to_vec(),
+                word: words.get(place).cloned().unwrap_or_default(),
+            })
+        };
+        Some(sensible().unwrap_or_default())
+    }
+
+    /// Which program it is about: its name without directories.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.program.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// What a word can become.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Offer {
+    /// The whole word.
+    pub text: String,
+    /// What it is, in a few words; may be empty.
+    pub doc: String,
+}
+
+impl Offer {
+    /// One offer.
+    pub fn new(text: impl Into<String>, doc: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            doc: doc.into(),
+        }
+    }
+}
+
+/// Names that a shell knows better than we do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// Of files.
+    Files,
+    /// Of directories.
+    Directories,
+    /// Of users.
+    Users,
+    /// Of commands.
+    Commands,
+}
+
+/// The answer. Printed, it is a line for each offer, with a tab before what it is; names of a kind are a line with nothing
+/// before the tab.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Completion {
+    /// What it can become.
+    pub offers: Vec<Offer>,
+    /// What the shell may offer besides.
+    pub names: Option<Names>,
+}
+
+impl Completion {
+    /// These, as far as they begin with `word`.
+    pub fn of(offers: impl IntoIterator<Item = Offer>, word: &str) -> Self {
+        let fits = |offer: &Offer| {
+            // A line is an offer, and a terminal shows it.
+            offer.text.starts_with(word) && !offer.text.contains(char::is_control)
+        };
+        Self {
+            offers: offers.into_iter().filter(fits).collect(),
+            names: None,
+        }
+    }
+
+    /// Names of this kind.
+    #[must_use]
+    pub const fn names(names: Names) -> Self {
+        Self {
+            offers: Vec::new(),
+            names: Some(names),
+        }
+    }
+}
+
+impl fmt::Display for Completion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Offer { text, doc } in &self.offers {
+            match doc.is_empty() {
+                true => writeln!(f, "{text}")?,
+                false => writeln!(f, "{text}\t{}", doc.replace(char::is_control, " "))?,
+            }
+        }
+        match self.names {
+            None => Ok(()),
+            Some(Names::Files) => f.write_str("\tfiles\n"),
+            Some(Names::Directories) => f.write_str("\tdirectories\n"),
+            Some(Names::Users) => f.write_str("\tusers\n"),
+            Some(Names::Commands) => f.write_str("\tcommands\n"),
+        }
+    }
+}
+
+/// Where a word stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// It is an option.
+    Option,
+    /// It is the argument of an option.
+    Value {
+        /// The place of that option in the table.
+        index: usize,
+        /// What of the word is not the argument: `--logfile=`.
+        joined: String,
+    },
+    /// It is none of these, and neither are the words from this place on.
+    Word(usize),
+}
+
+/// Where `word` stands behind the words `before`, by the rules of [`getopt`](super::getopt::getopt). Words that are wrong are
+/// passed over: a shell asks while people type.
+#[must_use]
+pub fn place(before: &[String], word: &str, table: &[Opt]) -> Place {
+    let mut pending = None;
+    for (at, given) in before.iter().enumerate() {
+        if pending.take().is_some() {
+            continue;
+        }
+        if given == "-" || !given.starts_with('-') {
+            return Place::Word(at);
+        }
+        if given == "--" {
+            return Place::Word(at + 1);
+        }
+        pending = match given.strip_prefix("--") {
+            Some(long) if long.contains('=') => None,
+            Some(long) => find_long(long, table)
+                .ok()
+                .filter(|&index| table[index].argument),
+            None => awaited(&given[1..], table),
+        };
+    }
+    if let Some(index) = pending {
+        return Place::Value {
+            index,
+            joined: String::new(),
+        };
+    }
+    match word
+        .strip_prefix("--")
+        .and_then(|long| long.split_once('='))
+    {
+        Some((long, _)) => match find_long(long, table) {
+            Ok(index) if table[index].argument => Place::Value {
+                index,
+                joined: format!("--{long}="),
+            },
+            _ => Place::Option,
+        },
+        None if word.starts_with('-') => Place::Option,
+        None => Place::Word(before.len()),
+    }
+}
+
+/// The option whose argument is the next word, if the last of these letters is one.
+fn awaited(letters: &str, table: &[Opt]) -> Option<usize> {
+    for (at, letter) in letters.char_indices() {
+        let index = table.iter().position(|opt| opt.short == Some(letter))?;
+        if table[index].argument {
+            let is_last = at + letter.len_utf8() == letters.len();
+            return is_last.then_some(index);
+        }
+    }
+    None
+}
+
+/// The options of a table that `word` can become.
+pub fn options<'a>(rows: impl Iterator<Item = (Opt, &'a str)>, word: &str) -> Completion {
+    let mut offers = Vec::new();
+    for (opt, doc) in rows {
+        if let Some(letter) = opt.short.filter(|_| !word.starts_with("--")) {
+            offers.push(Offer::new(format!("-{letter}"), doc));
+        }
+        if let Some(long) = opt.long {
+            offers.push(Offer::new(format!("--{long}"), doc));
+        }
+    }
+    Completion::of(offers, word)
+}
+
+/// What the argument of an option can be, which tables call `value`.
+#[must_use]
+pub fn values(value: &str, joined: &str, word: &str) -> Completion {
+    match value {
+        "FILE" => Completion::names(Names::Files),
+        "DIR" => Completion::names(Names::Directories),
+        "USER" => Completion::names(Names::Users),
+        "LEVEL" => {
+            let levels = Level::ALL.iter();
+            let offers =
+                levels.map(|(_, name, letters)| Offer::new(format!("{joined}{name}"), *letters));
+            Completion::of(offers, word)
+        }
+        _ => Completion::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').map(str::to_owned).collect()
+    }
+
+    const fn opt(short: char, long: &'static str, argument: bool) -> Opt {
+        Opt {
+            short: Some(short),
+            long: Some(long),
+            argument,
+            ours: false,
+        }
+    }
+
+    #[test]
+    fn questions_name_the_program_and_the_place() {
+        let question = |line: &str| Question::read(&words(line));
+        let asked = |program: &str, before: &[&str], word: &str| {
+            Some(Question {
+                program: program.to_owned(),
+                before: before.iter().map(|&word| word.to_owned()).collect(),
+                word: word.to_owned(),
+            })
+        };
+        assert_eq!(question("status"), None);
+        assert_eq!(question("--complete 1 p st"), asked("p", &[], "st"));
+        assert_eq!(
+            question("--complete 2 /b/p st x y"),
+            asked("/b/p", &["st"], "x")
+        );
+        assert_eq!(question("--complete 2 p st"), asked("p", &["st"], ""));
+        for nonsense in [
+            "--complete",
+            "--complete x p",
+            "--complete 0 p",
+            "--complete 9 p a",
+        ] {
+            assert_eq!(question(nonsense), Some(Question::default()), "{nonsense}");
+        }
+        assert_eq!(
+            question("--complete 1 /b/p").map(|q| q.name().to_owned()),
+            Some("p".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_word_stands_where_getopt_would_find_it() {
+        let table = [opt('n', "nodaemon", false), opt('c', "configuration", true)];
+        let value = |joined: &str| Place::Value {
+            index: 1,
+            joined: joined.to_owned(),
+        };
+        for (line, expected) in [
+            ("", Place::Word(0)),
+            ("-", Place::Option),
+            ("--conf", Place::Option),
+            ("-n ", Place::Word(1)),
+            ("-c ", value("")),
+            ("-nc -x", value("")),
+            ("-cfile ", Place::Word(1)),
+            ("--conf ", value("")),
+            ("--conf=x ", Place::Word(1)),
+            ("--conf=x", value("--conf=")),
+            ("--nodaemon=x", Place::Option),
+            ("-x --nosuch -c a start -", Place::Word(4)),
+            ("-- -", Place::Word(1)),
+            ("- x", Place::Word(0)),
+        ] {
+            let mut before = words(line);
+            let word = before.pop().unwrap_or_default();
+            let found = place(&before, &word, &table);
+            assert_eq!(found, expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn answers_are_lines() {
+        let answer = Completion {
+            offers: vec![Offer::new("a", ""), Offer::new("b", "two\twords")],
+            names: Some(Names::Files),
+        };
+        assert_eq!(answer.to_string(), "a\nb\ttwo words\n\tfiles\n");
+        let offers = ["ab", "b", "a\nb"].map(|text| Offer::new(text, ""));
+        assert_eq!(Completion::of(offers, "a").to_string(), "ab\n");
+        assert_eq!(
+            values("LEVEL", "--loglevel=", "--loglevel=in").to_string(),
+            "--loglevel=info\tINFO\n"
+        );
+        assert_eq!(values("USER", "", "").to_string(), "\tusers\n");
+        assert_eq!(values("N", "", ""), Completion::default());
+    }
+}

@@ -51,7 +51,6 @@ _supervisord_completion() {
             $'\t'files) _supervisord_names -f "$value" ;;
             $'\t'directories) _supervisord_names -d "$value" ;;
             $'\t'users) _supervisord_names -u "$value" ;;
-            $'\t'commands) _supervisord_names -c "$value" ;;
             *)
                 text=${answer%%$'\t'*}
                 text=${text#"$kept"}

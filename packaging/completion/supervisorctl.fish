@@ -27,8 +27,6 @@ function __fish_supervisord_complete
                 set -a names "$joined"(__fish_complete_directories "$value" '')
             case \tusers
                 set -a names "$joined"(__fish_complete_users)
-            case \tcommands
-                set -a names (__fish_complete_command)
             case '*'
                 set -a names $answer
         end

@@ -78,8 +78,6 @@ pub enum Names {
     Directories,
     /// Of users.
     Users,
-    /// Of commands.
-    Commands,
 }
 
 /// The answer. Printed, it is a line for each offer, with a tab before what it is; names of a kind are a line with nothing
@@ -128,7 +126,6 @@ impl fmt::Display for Completion {
             Some(Names::Files) => f.write_str("\tfiles\n"),
             Some(Names::Directories) => f.write_str("\tdirectories\n"),
             Some(Names::Users) => f.write_str("\tusers\n"),
-            Some(Names::Commands) => f.write_str("\tcommands\n"),
         }
     }
 }

@@ -66,7 +66,7 @@ names of the processes that the daemon has at that moment, if it answers within 
 `supervisorctl --complete` <index> <word> ... is what those scripts call, as its first option: words as they stand on the
 command line, the program's own name first, and the place of the one that is being typed, from 0 on. It prints candidates,
 one a line, each with a description behind a tab character if it has one. A line with nothing before the tab stands for names
-of another kind, which shells know better: `files`, `directories`, `users`, `commands`. It never asks for anything, is
+of another kind, which shells know better: `files`, `directories`, `users`. It never asks for anything, is
 silent about errors and always ends with status 0.";
 
 const EXAMPLES: &[(&str, Example, &str)] = &[

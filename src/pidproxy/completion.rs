@@ -17,7 +17,7 @@ pub fn complete(question: &Question) -> Completion {
             let doc = "stay until the process of the pidfile ends";
             Completion::of([Offer::new(watch, doc)], &question.word)
         }
-        (1, _) => Completion::names(Names::Commands),
+        // The command is a path too: nothing looks it up.
         _ => Completion::names(Names::Files),
     }
 }
@@ -35,8 +35,8 @@ mod tests {
                 "-exit-daemon-stop\tstay until the process of the pidfile ends\n",
             ),
             ("-exit-daemon-stop ", "\tfiles\n"),
-            ("d.pid ", "\tcommands\n"),
-            ("-exit-daemon-stop d.pid ", "\tcommands\n"),
+            ("d.pid ", "\tfiles\n"),
+            ("-exit-daemon-stop d.pid ", "\tfiles\n"),
             ("d.pid cmd ", "\tfiles\n"),
         ] {
             let mut before: Vec<String> = line.split(' ').map(str::to_owned).collect();

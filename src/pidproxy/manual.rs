@@ -8,6 +8,8 @@ It runs <command>, which is to start a daemon that puts itself into the backgrou
 <pidfile>. Signals that it gets it sends on to the process whose number stands in the file at that moment. So supervisord(8)
 can stop and signal a program that does not stay its child.
 
+<command> is a path; it is not looked for in PATH, and no shell reads it.
+
 It is a link to `supervisord`, which does this when it is called by that name.";
 
 const SAFETY: &str = "\
@@ -58,7 +60,7 @@ pub fn page() -> String {
     page.prose("By hand:");
     page.example(
         Example::Shell,
-        "pidproxy sleep.pid sh -c 'echo $$ > sleep.pid; exec sleep 0.1'",
+        "pidproxy sleep.pid /bin/sh -c 'echo $$ > sleep.pid; exec sleep 0.1'",
     );
     page.see_also(&[])
 }

@@ -24,12 +24,17 @@ const SECTIONS: &[(SectionKind, &str, &str)] = &[
     (
         SectionKind::RpcInterface,
         "rpcinterface:supervisor",
-        "Makes the methods `supervisor.*` available to clients. Other factories are plug-ins of Python, which cannot be run: a warning says so, and with `--strict` an error.",
+        "Makes the methods `supervisor.*` and `supervisord.*` available to clients. `[rpcinterface:twiddler]`, with the factory `supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface`, makes `twiddler.*` available; a key `whitelist` there names those that may be called, without their prefix and with commas between them. Other factories are plug-ins of Python, which cannot be run: a warning says so, and with `--strict` an error.",
     ),
     (
         SectionKind::Client,
         "supervisorctl",
         "How the client reaches the daemon. It reads this section only, and follows no `[include]`.",
+    ),
+    (
+        SectionKind::CtlPlugin,
+        "ctlplugin:NAME",
+        "A plug-in of Python for the client, which cannot be run: a warning says so. The action of supervisor-serialrestart is there without it.",
     ),
     (
         SectionKind::Include,

@@ -1,0 +1,391 @@
+//! Completion in real shells, of a real daemon; and of daemons that do not answer.
+
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::support::runner::{Outcome, Trial};
+use crate::{Scene, installed, root};
+
+/// All of them.
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::new("completion::bash", || bash(None)),
+        Trial::new("completion::bash_with_bash_completion", || {
+            bash(Some("/usr/share/bash-completion/bash_completion".into()))
+        }),
+        Trial::new("completion::fish", fish),
+        Trial::new("completion::zsh", zsh),
+        Trial::new("completion::shellcheck", shellcheck),
+        Trial::new("completion::daemons_that_do_not_answer", silent),
+        Trial::new(
+            "completion::a_password_is_used_and_never_asked_for",
+            password,
+        ),
+    ]
+}
+
+const PROGRAMS: &str = "\
+[program:cat]
+command=/bin/sleep 1000
+[program:num]
+command=/bin/sleep 1000
+process_name=%(program_name)s_%(process_num)02d
+numprocs=2
+[program:off]
+command=/bin/sleep 1000
+autostart=false
+";
+
+/// Lines, the words into which bash splits them, what bash then has as the rest of the last one, and what the others offer
+/// for the whole word.
+type Case = (
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
+const NUM: &[&str] = &["num:*", "num:num_00", "num:num_01"];
+
+const CASES: &[Case] = &[
+    (
+        "supervisorctl sta",
+        &["supervisorctl", "sta"],
+        &["start", "status"],
+        &["start", "status"],
+    ),
+    (
+        "supervisorctl start ",
+        &["supervisorctl", "start", ""],
+        &["all", "cat", "num:\\*", "num:num_00", "num:num_01", "off"],
+        &["all", "cat", "num:*", "num:num_00", "num:num_01", "off"],
+    ),
+    (
+        "supervisorctl stop num",
+        &["supervisorctl", "stop", "num"],
+        &["num:\\*", "num:num_00", "num:num_01"],
+        NUM,
+    ),
+    // A colon ends a word for bash.
+    (
+        "supervisorctl stop num:",
+        &["supervisorctl", "stop", "num", ":"],
+        &["\\*", "num_00", "num_01"],
+        NUM,
+    ),
+    (
+        "supervisorctl restart cat num:num_01",
+        &["supervisorctl", "restart", "cat", "num", ":", "num_01"],
+        &["num_01"],
+        &["num:num_01"],
+    ),
+    (
+        "supervisorctl -c supervisord.conf tail num:num_00 ",
+        &[
+            "supervisorctl",
+            "-c",
+            "supervisord.conf",
+            "tail",
+            "num",
+            ":",
+            "num_00",
+            "",
+        ],
+        &["stdout", "stderr"],
+        &["stdout", "stderr"],
+    ),
+    (
+        "supervisorctl --configuration=supervisord.conf signal HUP c",
+        &[
+            "supervisorctl",
+            "--configuration",
+            "=",
+            "supervisord.conf",
+            "signal",
+            "HUP",
+            "c",
+        ],
+        &["cat"],
+        &["cat"],
+    ),
+    (
+        "supervisorctl signal US",
+        &["supervisorctl", "signal", "US"],
+        &["USR1", "USR2"],
+        &["USR1", "USR2"],
+    ),
+    (
+        "supervisorctl scale n",
+        &["supervisorctl", "scale", "n"],
+        &["num"],
+        &["num"],
+    ),
+    (
+        "supervisorctl status --",
+        &["supervisorctl", "status", "--"],
+        &["--json"],
+        &["--json"],
+    ),
+    (
+        "supervisorctl --conf",
+        &["supervisorctl", "--conf"],
+        &["--configuration"],
+        &["--configuration"],
+    ),
+    (
+        "supervisorctl nosuch ",
+        &["supervisorctl", "nosuch", ""],
+        &[],
+        &[],
+    ),
+    (
+        "supervisorctl -c supervisord.c",
+        &["supervisorctl", "-c", "supervisord.c"],
+        &["supervisord.conf"],
+        &["supervisord.conf"],
+    ),
+    (
+        "supervisord -n --che",
+        &["supervisord", "-n", "--che"],
+        &["--check"],
+        &["--check"],
+    ),
+    (
+        "supervisord -e inf",
+        &["supervisord", "-e", "inf"],
+        &["info"],
+        &["info"],
+    ),
+    (
+        "supervisord -u roo",
+        &["supervisord", "-u", "roo"],
+        &["root"],
+        &["root"],
+    ),
+    (
+        "supervisord -d bi",
+        &["supervisord", "-d", "bi"],
+        &["bin"],
+        &["bin"],
+    ),
+    (
+        "pidproxy -exit",
+        &["pidproxy", "-exit"],
+        &["-exit-daemon-stop"],
+        &["-exit-daemon-stop"],
+    ),
+    (
+        "pidproxy supervisord.c",
+        &["pidproxy", "supervisord.c"],
+        &["supervisord.conf"],
+        &["supervisord.conf"],
+    ),
+    (
+        "pidproxy x.pid supervisord.c",
+        &["pidproxy", "x.pid", "supervisord.c"],
+        &["supervisord.conf"],
+        &["supervisord.conf"],
+    ),
+    (
+        "echo_supervisord_conf ",
+        &["echo_supervisord_conf", ""],
+        &[],
+        &[],
+    ),
+];
+
+fn script(name: &str) -> String {
+    root("packaging/completion")
+        .join(name)
+        .display()
+        .to_string()
+}
+
+/// The scene with its daemon, and every case of it, as `complete` answers them.
+fn cases(
+    of_bash: bool,
+    complete: impl Fn(&Scene, &Case) -> Result<String, String>,
+) -> Result<Outcome, String> {
+    let scene = Scene::new()?;
+    let _daemon = scene.daemon(PROGRAMS)?;
+    let mut wrong = Vec::new();
+    for case in CASES {
+        let answer = complete(&scene, case)?;
+        let mut found: Vec<&str> = answer
+            .lines()
+            // A description, and the slash behind a directory.
+            .map(|line| {
+                line.split('\t')
+                    .next()
+                    .unwrap_or_default()
+                    .trim_end_matches('/')
+            })
+            .filter(|word| !word.is_empty())
+            .collect();
+        let mut expected = if of_bash { case.2 } else { case.3 }.to_vec();
+        found.sort_unstable();
+        found.dedup();
+        expected.sort_unstable();
+        if found != expected {
+            wrong.push(format!("{:?}: {found:?}, not {expected:?}", case.0));
+        }
+    }
+    match wrong.is_empty() {
+        true => Ok(Outcome::Passed),
+        false => Err(wrong.join("\n")),
+    }
+}
+
+fn bash(library: Option<PathBuf>) -> Result<Outcome, String> {
+    let Some(bash) = installed("bash") else {
+        return Ok(Outcome::Skipped("bash is not installed".to_owned()));
+    };
+    if library.as_ref().is_some_and(|library| !library.exists()) {
+        return Ok(Outcome::Skipped(
+            "bash-completion is not installed".to_owned(),
+        ));
+    }
+    cases(true, |scene, (line, words, ..)| {
+        let mut command = scene.command(&bash);
+        if let Some(library) = &library {
+            command.env("BASH_COMPLETION", library);
+        }
+        let name = match words[0] {
+            "supervisorctl" => "supervisorctl.bash",
+            _ => "supervisord.bash",
+        };
+        command
+            .arg("--norc")
+            .arg(root("tests/manual/completion.bash"))
+            .args([&script(name), *line])
+            .args(*words);
+        let end = crate::run(command, scene.place.path(), None, crate::LIMIT)?;
+        match end.stderr.is_empty() {
+            true => Ok(end.stdout),
+            false => Err(format!("{line}: {}", end.stderr)),
+        }
+    })
+}
+
+fn fish() -> Result<Outcome, String> {
+    if installed("fish").is_none() {
+        return Ok(Outcome::Skipped("fish is not installed".to_owned()));
+    }
+    cases(false, |scene, (line, ..)| {
+        // Both files, as both are read when both commands were completed.
+        let code = format!(
+            "source {}; source {}; complete -C '{line}'",
+            script("supervisorctl.fish"),
+            script("supervisord.fish")
+        );
+        let end = scene.run("fish", &["--no-config", "-c", &code])?;
+        match end.stderr.is_empty() {
+            true => Ok(end.stdout),
+            false => Err(format!("{line}: {}", end.stderr)),
+        }
+    })
+}
+
+fn zsh() -> Result<Outcome, String> {
+    if installed("zsh").is_none() {
+        return Ok(Outcome::Skipped("zsh is not installed".to_owned()));
+    }
+    let driver = root("tests/manual/completion.zsh").display().to_string();
+    let functions = root("packaging/completion").display().to_string();
+    cases(false, |scene, (line, ..)| {
+        let end = scene.run("zsh", &["-f", &driver, &functions, line])?;
+        Ok(end.stdout)
+    })
+}
+
+fn shellcheck() -> Result<Outcome, String> {
+    let Some(shellcheck) = installed("shellcheck") else {
+        return Ok(Outcome::Skipped("shellcheck is not installed".to_owned()));
+    };
+    let output = std::process::Command::new(shellcheck)
+        .args(["-s", "bash"])
+        .arg(script("supervisord.bash"))
+        .arg(root("tests/manual/completion.bash"))
+        .output()
+        .map_err(|e| e.to_string())?;
+    match output.status.success() {
+        true => Ok(Outcome::Passed),
+        false => Err(String::from_utf8_lossy(&output.stdout).into_owned()),
+    }
+}
+
+/// How long an answer may take on a machine that has other things to do: one second is what the client waits.
+const SOON: Duration = Duration::from_secs(8);
+
+/// What `supervisorctl --complete` answers about the names that `start` takes; it never complains and is soon done.
+fn started(scene: &Scene, options: &[&str]) -> Result<String, String> {
+    let index = (options.len() + 2).to_string();
+    let mut words = vec!["--complete", &index, "supervisorctl"];
+    words.extend(options);
+    words.extend(["start", ""]);
+    let begun = Instant::now();
+    let end = scene.run("supervisorctl", &words)?;
+    if end.code != 0 || !end.stderr.is_empty() || begun.elapsed() > SOON {
+        return Err(format!("{options:?}: {end:?} after {:?}", begun.elapsed()));
+    }
+    Ok(end.stdout)
+}
+
+fn silent() -> Result<Outcome, String> {
+    let scene = Scene::new()?;
+    let here = scene.place.text();
+    // One that takes connections and says nothing.
+    let _mute = UnixListener::bind(scene.place.join("mute.sock")).map_err(|e| e.to_string())?;
+    // One whose queue is full, so that nobody gets as far as being accepted.
+    let full = UnixListener::bind(scene.place.join("full.sock")).map_err(|e| e.to_string())?;
+    nix::sys::socket::listen(
+        &full,
+        nix::sys::socket::Backlog::new(0).map_err(|e| e.to_string())?,
+    )
+    .map_err(|e| e.to_string())?;
+    let _waiting = std::os::unix::net::UnixStream::connect(scene.place.join("full.sock"))
+        .map_err(|e| e.to_string())?;
+    // One that was there.
+    drop(UnixListener::bind(scene.place.join("gone.sock")).map_err(|e| e.to_string())?);
+    scene
+        .place
+        .write("wrong.conf", "[supervisorctl\nserverurl")?;
+    for options in [
+        &["-s", &format!("unix://{here}/mute.sock")][..],
+        &["-s", &format!("unix://{here}/full.sock")],
+        &["-s", &format!("unix://{here}/gone.sock")],
+        &["-s", &format!("unix://{here}/never.sock")],
+        &["-s", "http://127.0.0.1:1"],
+        &["-s", "nonsense"],
+        &["-c", &format!("{here}/wrong.conf")],
+        &["-c", "/no/such/file"],
+        &["--nosuch"],
+    ] {
+        let answer = started(&scene, options)?;
+        if answer != "all\teverything there is\n" {
+            return Err(format!("{options:?}: {answer:?}"));
+        }
+    }
+    Ok(Outcome::Passed)
+}
+
+fn password() -> Result<Outcome, String> {
+    let scene = Scene::new()?;
+    let _daemon = scene.daemon(&format!(
+        "{PROGRAMS}[unix_http_server:guarded]\nfile=%(here)s/g.sock\nusername=me\npassword=secret\n"
+    ))?;
+    let url = format!("unix://{}/g.sock", scene.place.text());
+    for (options, is_told) in [
+        (&["-s", &url, "-u", "me", "-p", "secret"][..], true),
+        (&["-s", &url, "-u", "me", "-p", "wrong"], false),
+        (&["-s", &url], false),
+        (&["-i", "-s", &url], false),
+    ] {
+        let answer = started(&scene, options)?;
+        if answer.contains("num:num_00") != is_told {
+            return Err(format!("{options:?}: {answer:?}"));
+        }
+    }
+    Ok(Outcome::Passed)
+}

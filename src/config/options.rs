@@ -1,11 +1,11 @@
 //! The daemon's command line, drawn from KEYS. Knows no configuration file.
 
-use super::completion::{self, Completion, Place, Question};
+use super::completion::{self, Completion, Offer, Place, Question};
 use super::getopt::{Given, Opt, getopt};
 use super::key::{Key, Kind, SectionKind};
 use super::lookup::Lookup;
 use super::value;
-use super::verb::{self, VERBS};
+use super::verb::{self, VERBS, Verb};
 use crate::domain::{Bytes, Level, python_repr};
 
 /// What the command line sets instead of the file.
@@ -344,6 +344,12 @@ pub fn rows() -> impl Iterator<Item = Row> {
 /// What the last word of a command line can become.
 #[must_use]
 pub fn complete(question: &Question) -> Completion {
+    let spoken = question.before.split_first();
+    if let Some((verb, behind)) =
+        spoken.and_then(|(word, behind)| Some((Verb::find(word)?, behind)))
+    {
+        return verb.complete(behind, &question.word);
+    }
     let rows: Vec<Row> = rows().collect();
     let table: Vec<Opt> = rows.iter().map(|row| row.opt).collect();
     match completion::place(&question.before, &question.word, &table) {
@@ -353,6 +359,11 @@ pub fn complete(question: &Question) -> Completion {
         }
         Place::Value { index, joined } => {
             completion::values(rows[index].value, &joined, &question.word)
+        }
+        // A verb is the first word or none.
+        Place::Word(_) if question.before.is_empty() => {
+            let verbs = VERBS.iter().map(|verb| Offer::new(verb.name, verb.doc));
+            Completion::of(verbs, &question.word)
         }
         Place::Word(_) => Completion::default(),
     }
@@ -487,6 +498,24 @@ mod tests {
             ("-nu ", "\tusers\n"),
             ("-e de", "debug\tDEBG\n"),
             ("-a ", ""),
+            (
+                "imp",
+                "import\tprint systemd units as [program:x] sections\n",
+            ),
+            ("-n imp", ""),
+            (
+                "service sta",
+                "start\tstart it\nstatus\twhat systemd knows of it\n",
+            ),
+            ("service --name x sto", "stop\tstop it, and its programs\n"),
+            ("service stop s", ""),
+            (
+                "service stop --env",
+                "--env-file\ta file of variables for the daemon (install)\n",
+            ),
+            ("service install -c ", "\tfiles\n"),
+            ("import a.service ", "\tfiles\n"),
+            ("import --name ", ""),
             ("-n ", ""),
         ] {
             assert_eq!(offered(line), expected, "{line:?}");

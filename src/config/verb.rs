@@ -1,6 +1,7 @@
 //! VERBS: what `supervisord` does besides being the daemon, when the first word of its command line says so. Declared once:
 //! dispatch, `--help` and whatever else is drawn from the command line derive from it. Pure data; the doing stands elsewhere.
 
+use super::completion::{self, Completion, Names, Offer, Place};
 use super::getopt::{Given, Opt, getopt};
 
 /// What a verb sets in motion.
@@ -220,6 +221,39 @@ impl Verb {
         }
         spoken.words.extend(words_only.iter().cloned());
         Ok(spoken)
+    }
+
+    /// What `word`, behind the words `before` that follow the verb, can become.
+    #[must_use]
+    pub fn complete(&self, mut before: &[String], word: &str) -> Completion {
+        let table: Vec<Opt> = self.options.iter().map(|option| option.opt).collect();
+        let mut words = 0;
+        let place = loop {
+            match completion::place(before, word, &table) {
+                // Options stand behind words too.
+                Place::Word(at) if at < before.len() => {
+                    before = &before[at + 1..];
+                    words += 1;
+                }
+                place => break place,
+            }
+        };
+        match place {
+            Place::Option => {
+                let options = self.options.iter();
+                completion::options(options.map(|option| (option.opt, option.doc)), word)
+            }
+            Place::Value { index, joined } => {
+                completion::values(self.options[index].value, &joined, word)
+            }
+            // Any word will do: a file's name is one.
+            Place::Word(_) if self.words.is_empty() => Completion::names(Names::Files),
+            Place::Word(_) if words == 0 => {
+                let words = self.words.iter();
+                Completion::of(words.map(|word| Offer::new(word.name, word.doc)), word)
+            }
+            Place::Word(_) => Completion::default(),
+        }
     }
 
     /// The text of its `-h`; `argv0` is the program's name as it was started.

@@ -1,5 +1,7 @@
 //! The manual page supervisord(8).
 
+use crate::config::getopt::Opt;
+use crate::config::verb::{VERBS, Verb};
 use crate::config::{options, search};
 use crate::domain::roff::{Example, Page};
 use crate::keeper;
@@ -215,6 +217,7 @@ pub fn page() -> String {
     page.synopsis(&[
         "`supervisord` [`-c` <file>] [`-n`] [<option> ...]",
         "`supervisord` `--check` [`--strict`] [`-c` <file>]",
+        "`supervisord` <verb> [<option> ...] <word> ...",
     ]);
     page.section("DESCRIPTION");
     page.prose(DESCRIPTION);
@@ -224,27 +227,18 @@ pub fn page() -> String {
          shortened as long as only one is meant; `--check`, `--strict` and `--daemon` may not.",
     );
     for row in options::rows() {
-        let short = row.opt.short.map(|letter| format!("`-{letter}`, "));
-        let value = match row.value {
-            "" => String::new(),
-            value => format!(" <{}>", value.to_lowercase()),
-        };
-        let tag = format!(
-            "{}`--{}`{value}",
-            short.unwrap_or_default(),
-            row.opt.long.unwrap_or_default()
-        );
+        let tag = spelled(&row.opt, row.value);
         let default = row.default.map(|default| format!(" Default: `{default}`."));
-        let doc = format!(
-            "{}{}.{}",
-            row.doc[..1].to_uppercase(),
-            &row.doc[1..],
-            default.unwrap_or_default()
-        );
+        let doc = format!("{}{}", sentence(row.doc), default.unwrap_or_default());
         page.entry(&tag, &doc);
     }
     page.part("Checking");
     page.prose(CHECK);
+    page.section("VERBS");
+    page.prose("With one of these as its first word it does something else than being the daemon, and ends.");
+    for verb in VERBS {
+        told(&mut page, verb);
+    }
     page.section("SIGNALS");
     list(&mut page, SIGNALS);
     page.section("EXIT STATUS");
@@ -292,6 +286,8 @@ pub fn page() -> String {
     page.example(Example::Shell, TRY_IT);
     page.prose("As a service:");
     page.example(Example::Machine, SERVICE);
+    page.prose("Programs that are units of systemd today; and the daemon itself as a unit, where no package has brought one:");
+    page.example(Example::Machine, VERBS_TRIED);
     page.prose("As the only program of a container's image:");
     page.example(Example::Configuration, CONTAINER);
     page.example(
@@ -299,6 +295,52 @@ pub fn page() -> String {
         "ENTRYPOINT [\"/usr/bin/supervisord\", \"-n\", \"-c\", \"/etc/supervisord.conf\"]",
     );
     page.see_also(&[("systemctl", 1), ("systemd.service", 5), ("logrotate", 8)])
+}
+
+/// An option as it is typed.
+fn spelled(opt: &Opt, value: &str) -> String {
+    let short = opt.short.map(|letter| format!("`-{letter}`, "));
+    let value = match value {
+        "" => String::new(),
+        value => format!(" <{}>", value.to_lowercase()),
+    };
+    format!(
+        "{}`--{}`{value}",
+        short.unwrap_or_default(),
+        opt.long.unwrap_or_default()
+    )
+}
+
+/// A row's text as a sentence.
+fn sentence(doc: &str) -> String {
+    let mut letters = doc.chars();
+    let first = letters.next().map(|c| c.to_ascii_uppercase());
+    first
+        .into_iter()
+        .chain(letters)
+        .chain(std::iter::once('.'))
+        .collect()
+}
+
+/// A verb, with its words and options.
+fn told(page: &mut Page, verb: &Verb) {
+    page.entry(
+        &format!("`{}` [<option> ...] {}", verb.name, verb.arguments),
+        &format!("{} {}", sentence(verb.doc), verb.about),
+    );
+    for option in verb.options {
+        page.more(&format!(
+            "{}: {}",
+            spelled(&option.opt, option.value),
+            sentence(option.doc)
+        ));
+    }
+    for word in verb.words {
+        page.entry(
+            &format!("`{} {}`", verb.name, word.name),
+            &sentence(word.doc),
+        );
+    }
 }
 
 const TRY: &str = "
@@ -332,6 +374,12 @@ systemctl enable --now supervisord
 systemctl status supervisord
 systemctl reload supervisord
 journalctl -u supervisord
+";
+
+const VERBS_TRIED: &str = "
+supervisord import nginx.service > /etc/supervisor/conf.d/nginx.conf
+supervisord service install -c /etc/supervisord.conf
+supervisord service status
 ";
 
 const CONTAINER: &str = "

@@ -152,6 +152,12 @@ const CASES: &[Case] = &[
         &["--check"],
     ),
     (
+        "supervisord service sta",
+        &["supervisord", "service", "sta"],
+        &["start", "status"],
+        &["start", "status"],
+    ),
+    (
         "supervisord -e inf",
         &["supervisord", "-e", "inf"],
         &["info"],

@@ -262,6 +262,22 @@ fn machines() -> Result<Outcome, String> {
                             return wrong("its method");
                         }
                     }
+                    "supervisord" => {
+                        let verb = words.get(1).copied().unwrap_or_default();
+                        let ask = |index: &str, words: &[&str]| {
+                            let arguments = [&["--complete", index, "supervisord"], words].concat();
+                            scene.run("supervisord", &arguments)
+                        };
+                        if !known(&ask("1", &[""])?.stdout, verb) {
+                            return wrong(verb);
+                        }
+                        // The words of a verb, where there are only some.
+                        let all = ask("2", &[verb, ""])?.stdout;
+                        let word = words.get(2).copied().unwrap_or_default();
+                        if !all.starts_with('\t') && !known(&all, word) {
+                            return wrong(word);
+                        }
+                    }
                     "busctl" | "systemctl" => {}
                     other => return wrong(other),
                 }

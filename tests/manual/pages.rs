@@ -123,6 +123,7 @@ fn everything() -> Result<Outcome, String> {
         ("supervisorctl.1", offered("supervisorctl", "")?),
         ("supervisorctl.1", offered("supervisorctl", "-")?),
         ("supervisord.8", offered("supervisord", "-")?),
+        ("supervisord.8", offered("supervisord", "")?),
         ("pidproxy.1", offered("pidproxy", "-")?),
         (
             "supervisord.conf.5",

@@ -1,10 +1,13 @@
 //! Completion in real shells, of a real daemon; and of daemons that do not answer.
 
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::support::runner::{Outcome, Trial};
+use crate::support::{LIMIT, wait_for};
 use crate::{Scene, installed, root};
 
 /// All of them.
@@ -12,8 +15,13 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::new("completion::bash", || bash(None)),
         Trial::new("completion::bash_with_bash_completion", || {
-            bash(Some("/usr/share/bash-completion/bash_completion".into()))
+            bash(Some(BASH_COMPLETION.into()))
         }),
+        Trial::new("completion::bash_at_a_terminal", || at_a_terminal(None)),
+        Trial::new(
+            "completion::bash_at_a_terminal_with_bash_completion",
+            || at_a_terminal(Some(BASH_COMPLETION.into())),
+        ),
         Trial::new("completion::fish", fish),
         Trial::new("completion::zsh", zsh),
         Trial::new("completion::shellcheck", shellcheck),
@@ -24,6 +32,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
     ]
 }
+
+/// What makes a bash complete more than it does by itself.
+const BASH_COMPLETION: &str = "/usr/share/bash-completion/bash_completion";
 
 const PROGRAMS: &str = "\
 [program:cat]
@@ -266,12 +277,103 @@ fn bash(library: Option<PathBuf>) -> Result<Outcome, String> {
             .arg(root("tests/manual/completion.bash"))
             .args([&script(name), *line])
             .args(*words);
-        let end = crate::run(command, scene.place.path(), None, crate::LIMIT)?;
+        let end = crate::run(command, scene.place.path(), None, LIMIT)?;
         match end.stderr.is_empty() {
             true => Ok(end.stdout),
             false => Err(format!("{line}: {}", end.stderr)),
         }
     })
+}
+
+/// What is typed, and what stands on the line after the tab key.
+const TYPED: &[(&str, &str)] = &[
+    ("supervisorctl stop c", "supervisorctl stop cat "),
+    ("supervisorctl   stop   c", "supervisorctl   stop   cat "),
+    ("supervisorctl stop num", "supervisorctl stop num:"),
+    (
+        "supervisorctl stop num:num_01",
+        "supervisorctl stop num:num_01 ",
+    ),
+    ("supervisorctl stop num:\\*", "supervisorctl stop num:\\* "),
+    (
+        "supervisorctl stop \"num:num_01",
+        "supervisorctl stop \"num:num_01\" ",
+    ),
+    (
+        "supervisorctl --configuration=supervisord.c",
+        "supervisorctl --configuration=supervisord.conf ",
+    ),
+    ("true; supervisorctl shutd", "true; supervisorctl shutdown "),
+    (
+        "./bin/supervisorctl stop of",
+        "./bin/supervisorctl stop off ",
+    ),
+    (
+        "~/bin/supervisorctl stop of",
+        "~/bin/supervisorctl stop off ",
+    ),
+    ("supervisord -d bi", "supervisord -d bin/"),
+];
+
+/// A bash that believes a person sits there: its own way of splitting and putting together lines.
+fn at_a_terminal(library: Option<PathBuf>) -> Result<Outcome, String> {
+    let Some(bash) = installed("bash") else {
+        return Ok(Outcome::Skipped("bash is not installed".to_owned()));
+    };
+    if library.as_ref().is_some_and(|library| !library.exists()) {
+        return Ok(Outcome::Skipped(
+            "bash-completion is not installed".to_owned(),
+        ));
+    }
+    let scene = Scene::new()?;
+    let _daemon = scene.daemon(PROGRAMS)?;
+    let terminal = nix::pty::openpty(None, None).map_err(|e| e.to_string())?;
+    let end = || terminal.slave.try_clone().map_err(|e| e.to_string());
+    let mut command = scene.command(&bash);
+    command.args(["--norc", "-i"]);
+    command.stdin(end()?).stdout(end()?).stderr(end()?);
+    let mut child = command.spawn().map_err(|e| e.to_string())?;
+    drop(command);
+    let mut keys = File::from(terminal.master);
+    let mut screen = keys.try_clone().map_err(|e| e.to_string())?;
+    // Somebody has to read what it shows.
+    std::thread::spawn(move || while screen.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {});
+    let before = library.map_or_else(String::new, |library| {
+        format!("source {}; ", library.display())
+    });
+    let mut typed = |text: &str, file: &str| -> Result<String, String> {
+        keys.write_all(text.as_bytes()).map_err(|e| e.to_string())?;
+        let path = scene.place.join(file);
+        wait_for(text, LIMIT, || path.exists())?;
+        let shown = scene.place.read(file);
+        std::fs::remove_file(path).map_err(|e| e.to_string())?;
+        Ok(shown)
+    };
+    // A key writes the line down and empties it.
+    let result = typed(
+        &format!(
+            "{before}source {}; told() {{ printf %s \"$READLINE_LINE\" >told; mv told line; READLINE_LINE= READLINE_POINT=0; }}; \
+             bind -x '\"\\C-t\": told'; touch ready\n",
+            script("supervisord.bash")
+        ),
+        "ready",
+    )
+    .and_then(|_| {
+        let mut wrong = Vec::new();
+        for (text, expected) in TYPED {
+            let line = typed(&format!("{text}\t\x14"), "line")?;
+            if line != *expected {
+                wrong.push(format!("{text:?}: {line:?}"));
+            }
+        }
+        Ok(wrong)
+    });
+    drop(child.kill());
+    drop(child.wait());
+    match result?.as_slice() {
+        [] => Ok(Outcome::Passed),
+        wrong => Err(wrong.join("\n")),
+    }
 }
 
 fn fish() -> Result<Outcome, String> {

@@ -38,6 +38,8 @@ pub mod adr {
     pub mod adr_0017_succession {}
     #[doc = include_str!("adr/0018-import-and-service.md")]
     pub mod adr_0018_import_and_service {}
+    #[doc = include_str!("adr/0019-completion.md")]
+    pub mod adr_0019_completion {}
 }
 
 #[doc = include_str!("security.md")]

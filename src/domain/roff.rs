@@ -83,7 +83,7 @@ impl Example {
 }
 
 /// Words are neither hyphenated nor spread out: a name that is copied from a page must be the name.
-const UNBROKEN: &str = ".nh\n.ad l\n";
+const UNBROKEN: &str = ".nh\n.nr HY 0\n.ad l\n";
 
 /// Characters in a line of roff, at most.
 const LINE_WIDTH: usize = 78;

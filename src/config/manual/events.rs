@@ -76,7 +76,7 @@ while True:
 const SECTION: &str = "
 [eventlistener:watch]
 command=/usr/local/bin/watch-fatal
-events=PROCESS_STATE_FATAL,PROCESS_STATE_EXITED
+events=PROCESS_STATE_FATAL
 stderr_logfile=journal
 ";
 

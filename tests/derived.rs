@@ -53,20 +53,6 @@ fn manual_pages_derive_from_the_tables() {
     }
 }
 
-/// Shells look a command's completion up by the command's name, so the same text is there twice.
-#[test]
-fn completions_of_the_client_are_those_of_the_daemon() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/completion");
-    for (from, to) in [
-        ("supervisord.bash", "supervisorctl.bash"),
-        ("supervisord.fish", "supervisorctl.fish"),
-        ("_supervisord", "_supervisorctl"),
-    ] {
-        let text = fs::read_to_string(root.join(from)).expect("there");
-        agrees(&format!("packaging/completion/{to}"), &text);
-    }
-}
-
 #[test]
 fn what_is_installed_for_dbus_derives_from_its_tables() {
     agrees(

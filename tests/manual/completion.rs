@@ -24,7 +24,6 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         Trial::new("completion::fish", fish),
         Trial::new("completion::zsh", zsh),
-        Trial::new("completion::shellcheck", shellcheck),
         Trial::new("completion::daemons_that_do_not_answer", silent),
         Trial::new(
             "completion::a_password_is_used_and_never_asked_for",
@@ -268,14 +267,10 @@ fn bash(library: Option<PathBuf>) -> Result<Outcome, String> {
         if let Some(library) = &library {
             command.env("BASH_COMPLETION", library);
         }
-        let name = match words[0] {
-            "supervisorctl" => "supervisorctl.bash",
-            _ => "supervisord.bash",
-        };
         command
             .arg("--norc")
             .arg(root("tests/manual/completion.bash"))
-            .args([&script(name), *line])
+            .args([&script("supervisorctl.bash"), *line])
             .args(*words);
         let end = crate::run(command, scene.place.path(), None, LIMIT)?;
         match end.stderr.is_empty() {
@@ -354,7 +349,7 @@ fn at_a_terminal(library: Option<PathBuf>) -> Result<Outcome, String> {
         &format!(
             "{before}source {}; told() {{ printf %s \"$READLINE_LINE\" >told; mv told line; READLINE_LINE= READLINE_POINT=0; }}; \
              bind -x '\"\\C-t\": told'; touch ready\n",
-            script("supervisord.bash")
+            script("supervisorctl.bash")
         ),
         "ready",
     )
@@ -385,7 +380,7 @@ fn fish() -> Result<Outcome, String> {
         let code = format!(
             "source {}; source {}; complete -C '{line}'",
             script("supervisorctl.fish"),
-            script("supervisord.fish")
+            script("supervisorctl.fish")
         );
         let end = scene.run("fish", &["--no-config", "-c", &code])?;
         match end.stderr.is_empty() {
@@ -405,22 +400,6 @@ fn zsh() -> Result<Outcome, String> {
         let end = scene.run("zsh", &["-f", &driver, &functions, line])?;
         Ok(end.stdout)
     })
-}
-
-fn shellcheck() -> Result<Outcome, String> {
-    let Some(shellcheck) = installed("shellcheck") else {
-        return Ok(Outcome::Skipped("shellcheck is not installed".to_owned()));
-    };
-    let output = std::process::Command::new(shellcheck)
-        .args(["-s", "bash"])
-        .arg(script("supervisord.bash"))
-        .arg(root("tests/manual/completion.bash"))
-        .output()
-        .map_err(|e| e.to_string())?;
-    match output.status.success() {
-        true => Ok(Outcome::Passed),
-        false => Err(String::from_utf8_lossy(&output.stdout).into_owned()),
-    }
 }
 
 /// How long an answer may take on a machine that has other things to do: one second is what the client waits.

@@ -94,7 +94,9 @@ fn shellcheck() -> Result<Outcome, String> {
         .filter(is_script)
         .collect();
     expect(
-        scripts.contains(&"packaging/build") && scripts.contains(&"debian/supervisord.postinst"),
+        scripts.contains(&"packaging/completion/supervisorctl.bash")
+            && scripts.contains(&"packaging/build")
+            && scripts.contains(&"debian/supervisord.postinst"),
         format!("{scripts:?}"),
     )?;
     let mut command = Command::new("shellcheck");

@@ -1,7 +1,7 @@
 //! `supervisord service` and `supervisord import`, where there is a systemd to judge them.
 
-use crate::machine::{BINARIES, Done, Machine, trial};
 use crate::service::{self, SLEEPER, UNIT, ctl, expect, pid_of};
+use crate::support::machine::{BINARIES, Done, Machine, trial};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, wait_for};
 

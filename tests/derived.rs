@@ -64,3 +64,37 @@ fn what_is_installed_for_dbus_derives_from_its_tables() {
         &dbus::polkit_policy(),
     );
 }
+
+/// The .deb's changelog, from which that of the .rpm is drawn, tells of the versions that CHANGELOG.md tells of, and the first of
+/// them is ours.
+#[test]
+fn changelogs_agree_on_the_version() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| fs::read_to_string(root.join(file)).expect("there");
+    // `## [5.0.0] – 2026-11-28`, or unreleased.
+    let ours: Vec<(String, String)> = read("CHANGELOG.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("## [")?.split_once("] – "))
+        .map(|(version, date)| (version.to_owned(), date.to_owned()))
+        .collect();
+    // `supervisord (5.0.0) unstable; urgency=medium`, and ` -- Name <address>  Sat, 28 Nov 2026 00:00:00 +0000` at its end.
+    let debian = read("debian/changelog");
+    let debians: Vec<(String, String)> = debian
+        .lines()
+        .filter_map(|line| line.strip_prefix("supervisord ("))
+        .zip(debian.lines().filter(|line| line.starts_with(" -- ")))
+        .filter_map(|(head, end)| {
+            let (version, rest) = head.split_once(") ")?;
+            let date = end.split_once(">  ")?.1;
+            let date = if rest.starts_with("UNRELEASED") {
+                "unreleased".to_owned()
+            } else {
+                jiff::fmt::rfc2822::parse(date).ok()?.date().to_string()
+            };
+            Some((version.to_owned(), date))
+        })
+        .collect();
+    assert_eq!(ours, debians, "CHANGELOG.md and debian/changelog");
+    let first = ours.first().map(|(version, _)| version.as_str());
+    assert_eq!(first, Some(env!("CARGO_PKG_VERSION")), "Cargo.toml");
+}

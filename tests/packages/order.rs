@@ -25,6 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             )
         }),
         Trial::new("order::shellcheck", shellcheck),
+        Trial::new("order::the_bill_of_materials_is_complete", bill),
         Trial::new("order::two_builds_have_the_same_bytes", same_bytes),
     ]
 }
@@ -142,5 +143,62 @@ fn same_bytes() -> Result<Outcome, String> {
             format!("{name} has other bytes the second time"),
         )?;
     }
+    Ok(Outcome::Passed)
+}
+
+/// Every crate that is compiled into a binary, with its version and licence.
+fn bill() -> Result<Outcome, String> {
+    let cargo = |words: &[&str]| {
+        let done = Command::new("cargo")
+            .args(words)
+            .current_dir(top())
+            .output();
+        let done = done.map_err(|error| error.to_string())?;
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        expect(done.status.success(), said)?;
+        Ok::<_, String>(String::from_utf8_lossy(&done.stdout).into_owned())
+    };
+    if cargo(&["cyclonedx", "--version"]).is_err() {
+        return Ok(Outcome::Skipped(
+            "cargo cyclonedx is not installed".to_owned(),
+        ));
+    }
+    let place = Place::new()?;
+    let mut command = Command::new(top().join("packaging/build"));
+    command.arg("sbom").arg(place.path());
+    let done = command.output().map_err(|error| error.to_string())?;
+    expect(done.status.success(), String::from_utf8_lossy(&done.stderr))?;
+    let text = place.read(&format!("supervisord-{OURS}.cdx.json"));
+    let bill: serde_json::Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let components = bill["components"].as_array().cloned().unwrap_or_default();
+    let tree = cargo(&[
+        "tree",
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
+        "--no-dedupe",
+    ])?;
+    // `hyper v1.12.0 (proc-macro)`, and so on; the first is ourselves.
+    let crates: Vec<(&str, &str)> = tree
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(" v"))
+        .map(|(name, rest)| (name, rest.split(' ').next().unwrap_or_default()))
+        .collect();
+    expect(crates.len() > 50, tree.as_str())?;
+    for (name, version) in crates {
+        let found = components
+            .iter()
+            .find(|one| one["name"] == name && one["version"] == version);
+        let licences = found.and_then(|one| one["licenses"].as_array());
+        expect(
+            licences.is_some_and(|list| !list.is_empty()),
+            format!("{name} {version}: {found:?}"),
+        )?;
+    }
+    // Nothing of the machine where it was made.
+    let own = top().display().to_string();
+    expect(!text.contains(&own), format!("{own} is in it"))?;
     Ok(Outcome::Passed)
 }

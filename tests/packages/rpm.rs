@@ -103,6 +103,9 @@ fn root() -> Result<Outcome, String> {
                 .arg(&file),
         )
     };
+    let changelog = query("--changelog")?;
+    let first = changelog.lines().next().unwrap_or_default();
+    expect(first.ends_with(&format!(" - {OURS}-1")), changelog.as_str())?;
     let provides = query("--provides")?;
     expect(
         provides.contains(&format!("supervisor = {OURS}-1"))

@@ -40,6 +40,8 @@ pub mod adr {
     pub mod adr_0018_import_and_service {}
     #[doc = include_str!("adr/0019-completion.md")]
     pub mod adr_0019_completion {}
+    #[doc = include_str!("adr/0020-packages.md")]
+    pub mod adr_0020_packages {}
 }
 
 #[doc = include_str!("security.md")]

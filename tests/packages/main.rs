@@ -1,5 +1,5 @@
 //! The packages, built and installed: into machines with a real systemd, beside Debian's package of Supervisor, by dpkg and by
-//! rpm. What is not there to build or install them with is named, and skipped.
+//! rpm, and as images into containers. What is not there to build or install them with is named, and skipped.
 
 #[path = "../support/mod.rs"]
 #[allow(
@@ -10,7 +10,9 @@
 )]
 mod support;
 
+mod container;
 mod deb;
+mod engine;
 mod made;
 mod order;
 mod rpm;
@@ -22,5 +24,8 @@ fn main() -> ExitCode {
     let mut trials = order::trials();
     trials.extend(deb::trials());
     trials.extend(rpm::trials());
-    support::runner::run(trials)
+    trials.extend(container::trials());
+    let code = support::runner::run(trials);
+    engine::down();
+    code
 }

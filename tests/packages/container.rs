@@ -1,0 +1,304 @@
+//! The image: the daemon as PID 1, as its users run it.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use crate::engine::{Container, Engine, Manner, STRANGER, trial};
+use crate::support::runner::Trial;
+use crate::support::{LIMIT, proc, wait_for};
+
+/// After so long an engine kills what it was to stop.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Two programs that run, of which the one with the greater priority is to stop first, and one that is started by hand.
+const TWO: &str = "\
+[program:base]
+command=/puppet puppet say base-speaks on TERM say,base-ends,exit,0 forever
+priority=1
+stdout_logfile=/dev/stdout
+stdout_logfile_maxbytes=0
+[program:upper]
+command=/puppet puppet err upper-speaks on TERM sleep,300,say,upper-ends,exit,0 forever
+priority=2
+stdout_logfile=/dev/stdout
+stdout_logfile_maxbytes=0
+redirect_stderr=true
+[program:byhand]
+command=/puppet puppet forever
+autostart=false
+";
+
+/// All of them.
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = vec![
+        trial("container::runs_tells_and_stops", |engine| {
+            runs(engine, Manner::Plain)
+        }),
+        trial(
+            "container::runs_without_any_right_or_name_on_a_read_only_root",
+            |engine| runs(engine, Manner::Confined),
+        ),
+        trial(
+            "container::orphans_are_reaped_and_exit_statuses_exact",
+            orphans,
+        ),
+        trial(
+            "container::a_broken_configuration_is_told_and_ends_it",
+            broken,
+        ),
+        trial("container::health_is_whether_the_daemon_answers", health),
+        trial("container::names_are_found_without_any_library", names),
+    ];
+    for (signal, manner) in [
+        ("INT", Manner::Plain),
+        ("QUIT", Manner::Plain),
+        ("INT", Manner::Confined),
+        ("QUIT", Manner::Confined),
+    ] {
+        let how = match manner {
+            Manner::Plain => "",
+            Manner::Confined => "_without_any_right",
+        };
+        let name = format!("container::{}_stops_it{how}", signal.to_lowercase());
+        trials.push(trial(name, move |engine| {
+            let mut container = engine.start(TWO, manner)?;
+            container.wait_state("upper", "RUNNING")?;
+            container.wait_state("base", "RUNNING")?;
+            let begun = Instant::now();
+            container.signal(signal)?;
+            let end = format!("received SIG{signal} indicating exit request");
+            stopped_in_order(&mut container, begun, &end)
+        }));
+    }
+    trials
+}
+
+fn runs(engine: &Engine, manner: Manner) -> Result<(), String> {
+    let mut container = engine.start(TWO, manner)?;
+    container.wait_state("upper", "RUNNING")?;
+    container.wait_state("base", "RUNNING")?;
+    // What the client found is what `exec` ends with.
+    for (arguments, code, part) in [
+        (&["status", "base", "upper"][..], 0, "RUNNING"),
+        (&["status"], 3, "STOPPED"),
+        (&["start", "byhand"], 0, "byhand: started"),
+        (&["status"], 0, "byhand"),
+        (&["stop", "byhand"], 0, "byhand: stopped"),
+        (&["start", "nobody"], 1, "no such process"),
+    ] {
+        let mut command = vec!["/usr/bin/supervisorctl"];
+        command.extend(arguments);
+        let got = container.exec(&command)?;
+        if got.code != code || !got.stdout.contains(part) {
+            return Err(format!("{arguments:?}: {got:?}"));
+        }
+    }
+    let pid = container.pid()?;
+    let uid = match manner {
+        Manner::Plain => 0,
+        Manner::Confined => STRANGER,
+    };
+    let programs = proc::children(pid);
+    let all: Vec<i32> = programs.iter().map(|(pid, _)| *pid).chain([pid]).collect();
+    for process in all {
+        let told = |field| proc::status(process, field).unwrap_or_default();
+        let right = told("Uid") == vec![uid.to_string(); 4].join(" ")
+            && (manner == Manner::Plain
+                || (told("CapPrm") == "0000000000000000" && told("NoNewPrivs") == "1"));
+        if !right {
+            return Err(format!(
+                "{process}: uid {}, capabilities {}",
+                told("Uid"),
+                told("CapPrm")
+            ));
+        }
+    }
+    for text in [
+        "supervisord started with pid 1",
+        "base-speaks",
+        "upper-speaks",
+    ] {
+        container.wait_output(text)?;
+    }
+    let begun = Instant::now();
+    container.stop()?;
+    stopped_in_order(
+        &mut container,
+        begun,
+        "received SIGTERM indicating exit request",
+    )?;
+    let logs = container.logs()?;
+    for text in [
+        "supervisord started with pid 1",
+        "base-speaks",
+        "upper-speaks",
+        "upper-ends",
+        "base-ends",
+        "entered RUNNING state",
+    ] {
+        // Two programs, and the one that is started by hand.
+        let times = if text.ends_with("state") { 3 } else { 1 };
+        if logs.matches(text).count() != times {
+            return Err(format!(
+                "{text:?} is not there as often as it was said:\n{logs}"
+            ));
+        }
+    }
+    // What is missing in a container is said in one line each, and nothing is wrong with the rest.
+    let bad: Vec<&str> = logs
+        .lines()
+        .filter(|line| {
+            line.contains(" ERRO ")
+                || line.contains("panicked")
+                || (line.contains(" WARN ") && !line.contains("SIGTERM"))
+        })
+        .collect();
+    if !bad.is_empty() || logs.matches("D-Bus").count() > 1 {
+        return Err(format!("it complains:\n{logs}"));
+    }
+    Ok(())
+}
+
+/// It ends by itself, long before it would be killed, with status 0, after its programs in their order.
+fn stopped_in_order(
+    container: &mut Container<'_>,
+    begun: Instant,
+    reason: &str,
+) -> Result<(), String> {
+    let code = container.wait()?;
+    let took = begun.elapsed();
+    if code != 0 || took >= PATIENCE {
+        return Err(format!(
+            "ended with {code} after {took:?}:\n{}",
+            container.output()
+        ));
+    }
+    let output = container.output();
+    let mut rest = output.as_str();
+    for text in [
+        reason,
+        "upper-ends",
+        "stopped: upper (exit status 0)",
+        "base-ends",
+        "stopped: base (exit status 0)",
+    ] {
+        let at = rest
+            .find(text)
+            .ok_or_else(|| format!("{text:?} does not come in its turn:\n{output}"))?;
+        rest = &rest[at + text.len()..];
+    }
+    Ok(())
+}
+
+fn orphans(engine: &Engine) -> Result<(), String> {
+    const ORPHANS: usize = 200;
+    let mut programs = String::new();
+    let _ = writeln!(
+        programs,
+        "[program:maker]\ncommand=/puppet puppet{} exit 7\nstartsecs=0\nautorestart=false\nexitcodes=7",
+        " quietchild sleep,400,exit,5".repeat(ORPHANS)
+    );
+    // Those end while orphans do.
+    for code in 0..20 {
+        let _ = writeln!(
+            programs,
+            "[program:code{code}]\ncommand=/puppet puppet sleep {} exit {code}\nstartsecs=0\nautorestart=false",
+            200 + 100 * code
+        );
+    }
+    programs.push_str(
+        "[program:dies]\ncommand=/puppet puppet sleep 700 kill KILL\nstartsecs=0\nautorestart=false\n\
+         [program:stays]\ncommand=/puppet puppet forever\n",
+    );
+    let container = engine.start(&programs, Manner::Plain)?;
+    container.wait_output("exited: maker (exit status 7; expected)")?;
+    container.wait_that("all orphans are reaped", |output| {
+        output.matches("reaped unknown pid").count() == ORPHANS
+    })?;
+    for code in 0..20 {
+        let word = if code == 0 {
+            "expected"
+        } else {
+            "not expected"
+        };
+        container.wait_output(&format!("exited: code{code} (exit status {code}; {word})"))?;
+    }
+    container.wait_output("exited: dies (terminated by SIGKILL")?;
+    container.wait_state("stays", "RUNNING")?;
+    let pid = container.pid()?;
+    wait_for("only one process is left, and no zombie", LIMIT, || {
+        let left = proc::children(pid);
+        left.len() == 1 && left.iter().all(|(_, state)| state != "Z")
+    })
+    .map_err(|why| format!("{why}: {:?}", proc::children(pid)))
+}
+
+fn broken(engine: &Engine) -> Result<(), String> {
+    for manner in [Manner::Plain, Manner::Confined] {
+        let mut container = engine.start("[program:web]\nstartsecs=soon\n", manner)?;
+        let code = container.wait()?;
+        let logs = container.logs()?;
+        let told =
+            logs.contains("program:web") && logs.contains("/etc/supervisor/conf.d/programs.conf");
+        if code != 2 || !told {
+            return Err(format!("ended with {code}:\n{logs}"));
+        }
+    }
+    Ok(())
+}
+
+fn health(engine: &Engine) -> Result<(), String> {
+    let container = engine.start(TWO, Manner::Plain)?;
+    container.wait_state("base", "RUNNING")?;
+    if !container.is_healthy()? {
+        return Err("ill, though a program is only stopped".to_owned());
+    }
+    let socket = format!("/proc/{}/root/run/supervisor.sock", container.pid()?);
+    std::fs::remove_file(&socket).map_err(|e| format!("{socket}: {e}"))?;
+    if container.is_healthy()? {
+        return Err("healthy, though nobody answers".to_owned());
+    }
+    Ok(())
+}
+
+/// Users and groups by name, the name of the machine, addresses by name: all that usually takes a library at run time.
+fn names(engine: &Engine) -> Result<(), String> {
+    let programs = "\
+[program:nobody]
+command=/puppet puppet say on-%(host_node_name)s forever
+user=nobody
+stdout_logfile=/dev/stdout
+stdout_logfile_maxbytes=0
+[program:grouped]
+command=/puppet puppet forever
+group=nogroup
+[inet_http_server]
+port=localhost:9001
+";
+    let container = engine.start(programs, Manner::Plain)?;
+    container.wait_state("nobody", "RUNNING")?;
+    container.wait_state("grouped", "RUNNING")?;
+    container.wait_output("on-box")?;
+    let ids: Vec<(String, String)> = proc::children(container.pid()?)
+        .iter()
+        .map(|(pid, _)| {
+            let told = |field| {
+                let ids = proc::status(*pid, field).unwrap_or_default();
+                ids.split(' ').next().unwrap_or_default().to_owned()
+            };
+            (told("Uid"), told("Gid"))
+        })
+        .collect();
+    for (uid, gid) in [("65534", "65534"), ("0", "65534")] {
+        if !ids.contains(&(uid.to_owned(), gid.to_owned())) {
+            return Err(format!("nobody is {uid}:{gid}: {ids:?}"));
+        }
+    }
+    for server in ["http://localhost:9001", "http://127.0.0.1:9001"] {
+        let got = container.exec(&["/usr/bin/supervisorctl", "-s", server, "status", "nobody"])?;
+        if got.code != 0 || !got.stdout.contains("RUNNING") {
+            return Err(format!("{server}: {got:?}"));
+        }
+    }
+    Ok(())
+}

@@ -16,6 +16,7 @@ mod inherit;
 mod kernel;
 mod limits;
 mod memory;
+mod name_services;
 mod notify;
 mod packet;
 mod passed;
@@ -47,6 +48,7 @@ pub use kernel::{
 };
 pub use limits::{Limit, LimitTooLow, Resource, limit, raise_own_files, reach_minimum, set_limit};
 pub use memory::{give_back, keep_little};
+pub use name_services::keep_to_built_in_services;
 pub use notify::{NotifySocket, Received, Sender};
 pub use packet::{
     PACKET_DESCRIPTORS_MAX, Packet, packet_maker, packet_pair, receive_packet, send_packet,

@@ -31,6 +31,7 @@ mod real;
 mod sources;
 mod upgrade;
 mod verbs;
+mod zone;
 
 use std::process::ExitCode;
 
@@ -54,5 +55,6 @@ fn main() -> ExitCode {
     trials.extend(notify::trials());
     trials.extend(upgrade::trials());
     trials.extend(verbs::trials());
+    trials.extend(zone::trials());
     support::runner::run(trials)
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::engine::{Container, Engine, Manner, STRANGER, trial};
+use crate::support::daemon::run;
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, proc, wait_for};
 
@@ -48,6 +49,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         trial("container::health_is_whether_the_daemon_answers", health),
         trial("container::names_are_found_without_any_library", names),
+        trial("container::a_static_binary_loads_no_library", no_library),
     ];
     for (signal, manner) in [
         ("INT", Manner::Plain),
@@ -299,6 +301,33 @@ port=localhost:9001
         if got.code != 0 || !got.stdout.contains("RUNNING") {
             return Err(format!("{server}: {got:?}"));
         }
+    }
+    Ok(())
+}
+
+/// It crashed in the library of any service that /etc/nsswitch.conf named besides files; libnss_compat comes with glibc.
+fn no_library(engine: &Engine) -> Result<(), String> {
+    const WITH_SERVICES: &str =
+        "mount --bind \"$1\" /etc/nsswitch.conf && exec \"$2\" --check -c \"$3\"";
+    let place = engine.place();
+    let services =
+        "passwd: files compat systemd\ngroup: files compat systemd\nhosts: files dns compat\n";
+    let services = place.write("nsswitch.conf", services)?;
+    let configuration = place.write(
+        "nobody.conf",
+        "[supervisord]\n[program:web]\ncommand=/bin/true\nuser=who-is-nobody\n",
+    )?;
+    let mut command = std::process::Command::new("unshare");
+    command
+        .args(["--mount", "/bin/sh", "-c", WITH_SERVICES, "sh"])
+        .args([
+            &services,
+            &engine.unpacked().join("bin/supervisord"),
+            &configuration,
+        ]);
+    let got = run(command, place.path(), None, LIMIT)?;
+    if got.code != 2 || !got.stderr.contains("who-is-nobody") {
+        return Err(format!("{got:?}"));
     }
     Ok(())
 }

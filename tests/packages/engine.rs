@@ -32,8 +32,7 @@ enum Kind {
     /// With the process that holds the mount namespace in which all of its commands run.
     Podman(Child),
     Docker,
-    /// With the unpacked tarball.
-    Namespaces(PathBuf),
+    Namespaces,
 }
 
 /// An engine that has the image. Fields drop in order: everything marked, then the files.
@@ -91,6 +90,7 @@ impl Engine {
             marked,
             place,
         };
+        engine.unpack().map_err(Err)?;
         let mut refusals = Vec::new();
         for name in ["podman", "docker", "namespaces"] {
             if !wanted.is_empty() && wanted != name {
@@ -118,19 +118,18 @@ impl Engine {
                 self.kind = Kind::Podman(self.hold_mounts()?);
                 let version = self.version()?;
                 self.probe_podman()?;
-                self.build("image", &[("IMAGE", &self.image)])?;
+                self.build_image()?;
                 Ok(version)
             }
             "docker" => {
                 self.kind = Kind::Docker;
                 let version = self.version()?;
-                self.build("image", &[("IMAGE", &self.image)])?;
+                self.build_image()?;
                 Ok(version)
             }
             _ => {
                 self.probe_namespaces()?;
-                self.build("tar", &[])?;
-                self.kind = Kind::Namespaces(self.unpack()?);
+                self.kind = Kind::Namespaces;
                 Ok(String::new())
             }
         }
@@ -204,60 +203,61 @@ impl Engine {
         }
     }
 
-    /// `packaging/build KIND`, where the engine's mounts are.
-    fn build(&self, kind: &str, variables: &[(&str, &str)]) -> Result<(), Refusal> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/build");
-        let mut command = match &self.kind {
+    /// `packaging/build image`, where the engine's mounts are.
+    fn build_image(&self) -> Result<(), Refusal> {
+        let mut command;
+        match &self.kind {
             Kind::Podman(holder) => {
-                let mut command = Command::new("nsenter");
+                command = Command::new("nsenter");
                 command
-                    .args(["-t", &holder.id().to_string(), "-m", "--"])
-                    .arg(&script);
-                command.env("CONTAINER_ENGINE", self.podman().join(" "));
-                command
+                    .args(["-t", &holder.id().to_string(), "-m", "--", BUILD])
+                    .env("CONTAINER_ENGINE", self.podman().join(" "));
             }
-            Kind::Docker => {
-                let mut command = Command::new(&script);
+            _ => {
+                command = Command::new(BUILD);
                 command.env("CONTAINER_ENGINE", "docker");
-                command
             }
-            Kind::Namespaces(_) => Command::new(&script),
-        };
-        command.arg(kind).stdin(Stdio::null());
-        if kind == "tar" {
-            command.arg(self.place.path());
         }
-        command.envs(variables.iter().copied());
-        let got = run(command, self.place.path(), None, BUILD_LIMIT).map_err(Refusal::Broken)?;
-        match got.code {
-            0 => Ok(()),
-            code => Err(Refusal::Broken(format!(
-                "packaging/build {kind}: {code}: {}",
-                got.stderr
-            ))),
-        }
+        command.arg("image").env("IMAGE", &self.image);
+        self.finish(command).map_err(Refusal::Broken)
     }
 
-    /// The tarball's directory.
-    fn unpack(&self) -> Result<PathBuf, Refusal> {
-        let broken = |why: String| Refusal::Broken(why);
-        let entries = std::fs::read_dir(self.place.path()).map_err(|e| broken(e.to_string()))?;
-        let tarball = entries
+    /// Makes the tarball and unpacks it to [`Self::unpacked`].
+    fn unpack(&self) -> Result<(), String> {
+        let mut command = Command::new(BUILD);
+        command.arg("tar").arg(self.place.path());
+        self.finish(command)?;
+        let tarball = std::fs::read_dir(self.place.path())
+            .map_err(|e| e.to_string())?
             .flatten()
             .map(|entry| entry.path())
             .find(|path| path.to_string_lossy().ends_with(".tar.gz"))
-            .ok_or_else(|| broken("no tarball was made".to_owned()))?;
-        let root = self.place.join("unpacked");
-        std::fs::create_dir(&root).map_err(|e| broken(e.to_string()))?;
-        let mut tar = self
-            .marked
-            .command(Path::new("/bin/tar"), self.place.path());
+            .ok_or("no tarball was made")?;
+        std::fs::create_dir(self.unpacked()).map_err(|e| e.to_string())?;
+        let mut tar = Command::new("tar");
         tar.args(["--strip-components=1", "-xpf"]).arg(&tarball);
-        tar.arg("-C").arg(&root);
-        let got = run(tar, self.place.path(), None, LIMIT).map_err(broken)?;
+        tar.arg("-C").arg(self.unpacked());
+        self.finish(tar)
+    }
+
+    /// What the tarball holds.
+    pub(crate) fn unpacked(&self) -> PathBuf {
+        self.place.join("unpacked")
+    }
+
+    /// A directory for a test's own files.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Runs a step of building, with our own environment.
+    fn finish(&self, mut command: Command) -> Result<(), String> {
+        command.stdin(Stdio::null());
+        let shown = format!("{command:?}");
+        let got = run(command, self.place.path(), None, BUILD_LIMIT)?;
         match got.code {
-            0 => Ok(root),
-            _ => Err(Refusal::Broken(got.stderr)),
+            0 => Ok(()),
+            code => Err(format!("{shown}: {code}: {}", got.stderr)),
         }
     }
 
@@ -290,7 +290,13 @@ impl Engine {
                 command.args(self.podman());
                 command
             }
-            _ => self.marked.command(Path::new("docker"), self.place.path()),
+            _ => {
+                let mut command = self.marked.command(Path::new("docker"), self.place.path());
+                if let Some(host) = std::env::var_os("DOCKER_HOST") {
+                    command.env("DOCKER_HOST", host);
+                }
+                command
+            }
         }
     }
 
@@ -315,6 +321,7 @@ impl Engine {
                 ]
                 .map(str::to_owned),
             );
+            options.push(format!("--cgroup-parent=/{}", cgroup()));
         }
         for (from, to) in &self.mounts {
             options.push(format!("--volume={}:{to}:ro", from.display()));
@@ -331,7 +338,7 @@ impl Engine {
         std::fs::write(configuration.join("programs.conf"), programs).map_err(|e| e.to_string())?;
         let output = File::create(self.place.join(&name)).map_err(|e| e.to_string())?;
         let mut command = match &self.kind {
-            Kind::Namespaces(image) => self.in_namespaces(image, &configuration, &name, manner)?,
+            Kind::Namespaces => self.in_namespaces(&configuration, &name, manner),
             _ => {
                 let mut command = self.command();
                 command.args(["run", "--pull=never", "--name", &name, "--hostname=box"]);
@@ -370,30 +377,15 @@ impl Engine {
     }
 
     /// The image's files and the puppet as a root directory; the entry point as PID 1 in it.
-    fn in_namespaces(
-        &self,
-        image: &Path,
-        configuration: &Path,
-        name: &str,
-        manner: Manner,
-    ) -> Result<Command, String> {
-        let root = self.place.join(&format!("{name}.root"));
+    fn in_namespaces(&self, configuration: &Path, name: &str, manner: Manner) -> Command {
         let mut command = self
             .marked
             .command(Path::new("/usr/bin/unshare"), self.place.path());
         command
-            .args([
-                "--pid",
-                "--fork",
-                "--kill-child",
-                "--mount",
-                "--uts",
-                "/bin/sh",
-                "-c",
-            ])
-            .arg(NAMESPACES)
-            .arg("sh")
-            .args([image, root.as_path(), configuration])
+            .args(["--pid", "--fork", "--kill-child", "--mount", "--uts"])
+            .args(["/bin/sh", "-c", NAMESPACES, "sh"])
+            .args([&self.unpacked(), &self.place.join(&format!("{name}.root"))])
+            .arg(configuration)
             .arg(match manner {
                 Manner::Plain => "plain",
                 Manner::Confined => "confined",
@@ -401,25 +393,52 @@ impl Engine {
         for (from, to) in &self.mounts {
             command.arg(from).arg(to);
         }
-        Ok(command)
+        command
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        match &mut self.kind {
+        match self.kind {
+            Kind::Podman(_) => drop(self.tell(&["system", "reset", "--force"])),
             Kind::Docker => drop(self.tell(&["rmi", "--force", &self.image])),
-            Kind::Podman(_) => {
-                // What is mounted below its store goes with its namespace, and that with its processes.
-                drop(self.tell(&["system", "reset", "--force"]));
-                if let Kind::Podman(holder) = &mut self.kind {
-                    drop(holder.kill());
-                    drop(holder.wait());
+            Kind::Namespaces => {}
+        }
+        if let Kind::Podman(holder) = &mut self.kind {
+            // What is still mounted below its store goes with this.
+            drop(holder.kill());
+            drop(holder.wait());
+            // podman's monitors stay for a moment.
+            let ours = cgroups();
+            drop(wait_for("its cgroups are empty", LIMIT, || {
+                for path in &ours {
+                    drop(std::fs::remove_dir(path.join("conmon")));
+                    drop(std::fs::remove_dir(path));
                 }
-            }
-            Kind::Namespaces(_) => {}
+                !ours.iter().any(|path| path.exists())
+            }));
         }
     }
+}
+
+/// The cgroup that holds podman's.
+fn cgroup() -> String {
+    format!("supervisord-test-{}", std::process::id())
+}
+
+/// Where that is, in one hierarchy or many.
+fn cgroups() -> Vec<PathBuf> {
+    let root = Path::new("/sys/fs/cgroup");
+    let hierarchies = std::fs::read_dir(root)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    hierarchies
+        .chain([root.to_owned()])
+        .map(|hierarchy| hierarchy.join(cgroup()))
+        .filter(|path| path.exists())
+        .collect()
 }
 
 /// A container that runs, or ran.
@@ -439,7 +458,7 @@ impl Container<'_> {
     /// What the engine kept of that.
     pub(crate) fn logs(&self) -> Result<String, String> {
         match self.engine.kind {
-            Kind::Namespaces(_) => Ok(self.output()),
+            Kind::Namespaces => Ok(self.output()),
             _ => self
                 .engine
                 .tell(&["logs", &self.name])
@@ -467,7 +486,7 @@ impl Container<'_> {
     /// Runs a command inside.
     pub(crate) fn exec(&self, command: &[&str]) -> Result<Finished, String> {
         let engine = self.engine;
-        let Kind::Namespaces(_) = engine.kind else {
+        let Kind::Namespaces = engine.kind else {
             let mut args = vec!["exec", &self.name];
             args.extend(command);
             return engine.tell(&args);
@@ -500,7 +519,7 @@ impl Container<'_> {
     /// The process that is PID 1 inside.
     pub(crate) fn pid(&self) -> Result<i32, String> {
         match self.engine.kind {
-            Kind::Namespaces(_) => proc::children(i32::try_from(self.child.id()).unwrap_or(-1))
+            Kind::Namespaces => proc::children(i32::try_from(self.child.id()).unwrap_or(-1))
                 .first()
                 .map(|(pid, _)| *pid)
                 .ok_or_else(|| "it has ended".to_owned()),
@@ -536,14 +555,14 @@ impl Container<'_> {
                 let words: Vec<&str> = got.stdout.split_whitespace().collect();
                 Ok(self.exec(&words)?.code == 0)
             }
-            Kind::Namespaces(_) => Ok(self.exec(&["/usr/bin/supervisorctl", "pid"])?.code == 0),
+            Kind::Namespaces => Ok(self.exec(&["/usr/bin/supervisorctl", "pid"])?.code == 0),
         }
     }
 
     /// Has the engine stop it, as its users do.
     pub(crate) fn stop(&self) -> Result<(), String> {
         match self.engine.kind {
-            Kind::Namespaces(_) => self.signal("TERM"),
+            Kind::Namespaces => self.signal("TERM"),
             _ => {
                 let got = self.engine.tell(&["stop", &self.name])?;
                 if got.code == 0 {
@@ -558,7 +577,7 @@ impl Container<'_> {
     /// Sends PID 1 a signal through the engine.
     pub(crate) fn signal(&self, name: &str) -> Result<(), String> {
         match self.engine.kind {
-            Kind::Namespaces(_) => {
+            Kind::Namespaces => {
                 let signal = format!("SIG{name}").parse().map_err(|_| "no such signal")?;
                 nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()?), Some(signal))
                     .map_err(|e| e.to_string())
@@ -584,7 +603,7 @@ impl Container<'_> {
 
 impl Drop for Container<'_> {
     fn drop(&mut self) {
-        if !matches!(self.engine.kind, Kind::Namespaces(_)) {
+        if !matches!(self.engine.kind, Kind::Namespaces) {
             drop(self.engine.tell(&["rm", "--force", "--time=0", &self.name]));
         }
         drop(self.child.kill());
@@ -621,6 +640,9 @@ fn puppet() -> Result<Vec<(PathBuf, String)>, String> {
 fn last_line(text: &str) -> String {
     text.lines().last().unwrap_or_default().to_owned()
 }
+
+/// The script under test.
+const BUILD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/build");
 
 /// Compiling takes that long at most, on a machine that others use too.
 const BUILD_LIMIT: Duration = Duration::from_secs(1800);

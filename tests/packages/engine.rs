@@ -56,13 +56,21 @@ pub(crate) fn trial(
     name: impl Into<String>,
     test: impl FnOnce(&Engine) -> Result<(), String> + Send + 'static,
 ) -> Trial {
+    skippable(name, |engine| test(engine).map(|()| Outcome::Passed))
+}
+
+/// The same where something else may be missing.
+pub(crate) fn skippable(
+    name: impl Into<String>,
+    test: impl FnOnce(&Engine) -> Result<Outcome, String> + Send + 'static,
+) -> Trial {
     Trial::new(name, move || {
         let ready = {
             let mut slot = ENGINE.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(slot.get_or_insert_with(|| Arc::new(Engine::new())))
         };
         match &*ready {
-            Ok(engine) => test(engine).map(|()| Outcome::Passed),
+            Ok(engine) => test(engine),
             Err(Ok(reason)) => Ok(Outcome::Skipped(reason.clone())),
             Err(Err(error)) => Err(error.clone()),
         }
@@ -603,8 +611,10 @@ impl Container<'_> {
 
 impl Drop for Container<'_> {
     fn drop(&mut self) {
-        if !matches!(self.engine.kind, Kind::Namespaces) {
-            drop(self.engine.tell(&["rm", "--force", "--time=0", &self.name]));
+        match self.engine.kind {
+            Kind::Podman(_) => drop(self.engine.tell(&["rm", "--force", "--time=0", &self.name])),
+            Kind::Docker => drop(self.engine.tell(&["rm", "--force", &self.name])),
+            Kind::Namespaces => {}
         }
         drop(self.child.kill());
         drop(self.child.wait());

@@ -178,18 +178,22 @@ fn stopped_in_order(
         ));
     }
     let output = container.output();
-    let mut rest = output.as_str();
-    for text in [
-        reason,
-        "upper-ends",
-        "stopped: upper (exit status 0)",
-        "base-ends",
-        "stopped: base (exit status 0)",
+    // The daemon's lines and those of programs come by ways of their own.
+    for turns in [
+        &[
+            reason,
+            "stopped: upper (exit status 0)",
+            "stopped: base (exit status 0)",
+        ][..],
+        &["upper-ends", "base-ends"],
     ] {
-        let at = rest
-            .find(text)
-            .ok_or_else(|| format!("{text:?} does not come in its turn:\n{output}"))?;
-        rest = &rest[at + text.len()..];
+        let mut rest = output.as_str();
+        for text in turns {
+            let at = rest
+                .find(text)
+                .ok_or_else(|| format!("{text:?} does not come in its turn:\n{output}"))?;
+            rest = &rest[at + text.len()..];
+        }
     }
     Ok(())
 }

@@ -48,6 +48,9 @@ pub(crate) struct Engine {
 /// The engine; or why there is none: a reason to skip, or an error.
 type Ready = Result<Engine, Result<String, String>>;
 
+/// In the order in which they are tried.
+const NAMES: [&str; 3] = ["podman", "docker", "namespaces"];
+
 static ENGINE: Mutex<Option<Arc<Ready>>> = Mutex::new(None);
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -88,6 +91,9 @@ impl Engine {
             return Err(Ok("containers are made by root here".to_owned()));
         }
         let wanted = std::env::var("CONTAINER_ENGINE").unwrap_or_default();
+        if !wanted.is_empty() && !NAMES.contains(&wanted.as_str()) {
+            return Err(Err(format!("CONTAINER_ENGINE is none of {NAMES:?}")));
+        }
         let place = Place::new().map_err(Err)?;
         let marked = Marked::new();
         let mounts = puppet().map_err(Err)?;
@@ -100,7 +106,7 @@ impl Engine {
         };
         engine.unpack().map_err(Err)?;
         let mut refusals = Vec::new();
-        for name in ["podman", "docker", "namespaces"] {
+        for name in NAMES {
             if !wanted.is_empty() && wanted != name {
                 continue;
             }

@@ -259,9 +259,7 @@ impl Action {
         self.help_ours = text;
         self
     }
-}
 
-impl Action {
     /// Its help text by lines: what is typed, and what that does. What is typed stands up to the first tab; lines that begin
     /// with one go on with what the line before does.
     pub(super) fn usages(&self) -> Vec<(&'static str, String)> {

@@ -159,7 +159,8 @@ impl Puppet {
                 }
                 out(b"end\n");
             }
-            // stream FILE: numbered lines without end, going on from the number kept in FILE
+            // stream FILE: numbered lines without end, going on from the number kept in FILE; what was found there, a line
+            // for each life, is in FILE.lives
             "stream" => {
                 let file = self.word();
                 self.stream(&file);
@@ -308,11 +309,18 @@ impl Puppet {
             .ok()
             .and_then(|text| text.trim().parse().ok())
             .unwrap_or(0);
+        let lives = fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(format!("{file}.lives"));
+        if let Ok(mut lives) = lives {
+            drop(lives.write_all(format!("{n}\n").as_bytes()));
+        }
         let mut stdout = std::io::stdout();
         loop {
             n += 1;
             // The number is kept before the line is written in one write(2): a kill between both loses the line, which is
-            // then the program's loss; so the writer marks the begun number and the reader of the log allows a gap of one.
+            // then the program's loss. The next life begins with that number in FILE.lives, so the reader of the log can tell.
             let next = format!("{file}.next");
             drop(fs::write(&next, n.to_string()));
             drop(fs::rename(&next, file));

@@ -15,6 +15,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("deb::taken_away_it_leaves_nothing", removed),
         ("deb::takes_over_from_supervisor_and_gives_back", takeover),
         ("deb::supervisor_purged_takes_nothing_along", purged),
+        ("deb::what_was_disabled_stays_so", disabled),
         ("deb::an_upgrade_touches_no_program", upgraded),
     ];
     list.iter()
@@ -287,6 +288,27 @@ fn purged(machine: &Machine) -> Result<(), String> {
     machine
         .sh("test -e /etc/supervisor/supervisord.conf")
         .map(drop)
+}
+
+fn disabled(machine: &Machine) -> Result<(), String> {
+    apt(machine, "install supervisor")?;
+    program(machine, "a")?;
+    machine.sh("systemctl disable --now supervisor 2>/dev/null")?;
+    install(machine, OURS)?;
+    let said = machine.run(&["systemctl", "is-enabled", "supervisord"])?;
+    expect(said.stdout.trim() == "disabled", format!("{said:?}"))?;
+    expect(
+        machine.property(UNIT, "ActiveState")? == "inactive",
+        machine.story(UNIT),
+    )?;
+    // As long as nobody says otherwise.
+    install(machine, HIGHER)?;
+    expect(
+        machine.property(UNIT, "ActiveState")? == "inactive",
+        machine.story(UNIT),
+    )?;
+    machine.sh("systemctl enable --now supervisord 2>/dev/null")?;
+    running(machine, &["a"])
 }
 
 fn upgraded(machine: &Machine) -> Result<(), String> {

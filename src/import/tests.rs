@@ -192,7 +192,7 @@ const SAMPLES: &[Sample] = &[
         name: "redis.service",
         unit: "[Service]\nType=forking\nPIDFile=/run/redis/redis.pid\nExecStartPre=-/usr/bin/mkdir -p /run/redis\n\
                ExecStart=/usr/bin/redis-server /etc/redis.conf --daemonize yes\nExecStop=/bin/kill -s TERM $MAINPID\n\
-               TimeoutStopSec=0\nRestart=always\nRestartPreventExitStatus=1\nUser=web\nLimitCORE=infinity\n\
+               TimeoutStopSec=0\nRestart=always\nRestartPreventExitStatus=1\nSuccessExitStatus=3\nUser=web\nLimitCORE=infinity\n\
                LimitMEMLOCK=1G:2G\nStandardOutput=null\n",
         argv: &[
             "pidproxy",
@@ -206,6 +206,8 @@ const SAMPLES: &[Sample] = &[
         has: &[
             "autorestart=unexpected",
             "exitcodes=1",
+            "; SuccessExitStatus: it is restarted after these too, so exitcodes= does not name them, and the log calls them \
+             unexpected",
             "stopwaitsecs=31536000",
             "limit_core=infinity",
             "limit_memlock=1073741824:2147483648",

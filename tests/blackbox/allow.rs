@@ -2,10 +2,10 @@
 
 use std::os::unix::process::CommandExt as _;
 
-use crate::host::{Host, expect};
+use crate::host::Host;
 use crate::support::daemon::{Side, program, run};
 use crate::support::runner::{Outcome, Trial};
-use crate::support::{LIMIT, is_root};
+use crate::support::{LIMIT, expect, is_root};
 
 /// A user and a group that need no entry anywhere.
 const OPERATOR: u32 = 61_234;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::host::{Host, expect};
+use crate::host::Host;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{self, Connection, Value};
-use crate::support::{LIMIT, is_root, proc, wait_for};
+use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {

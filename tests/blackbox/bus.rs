@@ -4,11 +4,11 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use crate::host::{Host, expect};
+use crate::host::Host;
 use crate::support::daemon::{Side, program};
 use crate::support::place::Place;
 use crate::support::runner::{Outcome, Trial};
-use crate::support::{LIMIT, wait_for};
+use crate::support::{LIMIT, expect, wait_for};
 
 type Result<T = ()> = std::result::Result<T, String>;
 

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::host::{Host, expect};
+use crate::host::Host;
 use crate::support::daemon::{Daemon, Side, program};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Address;
-use crate::support::{LIMIT, is_root, wait_for};
+use crate::support::{LIMIT, expect, is_root, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::host::{Host, expect};
+use crate::host::Host;
 use crate::programs::{self, Program};
 use crate::support::runner::{Outcome, Trial};
-use crate::support::{LIMIT, proc, wait_for};
+use crate::support::{LIMIT, expect, proc, wait_for};
 
 struct Amounts {
     kills: usize,

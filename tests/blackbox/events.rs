@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::host::{Host, expect};
+use crate::host::Host;
 use crate::support::runner::{Outcome, Trial};
-use crate::support::{proc, wait_for};
+use crate::support::{expect, proc, wait_for};
 
 const LISTENERS: usize = 200;
 const RATE: u64 = 2000;

@@ -8,11 +8,11 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::host::{Host, expect};
+use crate::host::Host;
 use crate::programs::{installed, open_to_all, uid_of};
 use crate::support::daemon::oracle;
 use crate::support::runner::{Outcome, Trial};
-use crate::support::{LIMIT, proc, wait_for};
+use crate::support::{LIMIT, expect, proc, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {

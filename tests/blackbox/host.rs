@@ -177,8 +177,3 @@ pub(crate) fn source(name: &str) -> Result<String, String> {
         .join(name);
     std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))
 }
-
-/// Fails with `what` unless `condition`.
-pub(crate) fn expect(condition: bool, what: impl Into<String>) -> Result<(), String> {
-    if condition { Ok(()) } else { Err(what.into()) }
-}

@@ -6,7 +6,8 @@ use std::os::unix::process::CommandExt;
 
 use nix::unistd::{User, getegid, geteuid};
 
-use crate::host::{Host, expect};
+use crate::host::Host;
+use crate::support::expect;
 use crate::support::is_root;
 use crate::support::runner::{Outcome, Trial};
 

@@ -5,11 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
-use crate::host::{Host, expect};
+use crate::host::Host;
 use crate::support::daemon::{Side, program, run};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{self, CallError, Connection, Value};
-use crate::support::{LIMIT, is_root, proc, wait_for};
+use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::host::{Host, expect};
+use crate::host::Host;
 use crate::support::daemon::{Daemon, Side, program};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Address;
-use crate::support::{LIMIT, wait_for};
+use crate::support::{LIMIT, expect, wait_for};
 
 type Test = fn() -> Result<(), String>;
 

@@ -1,11 +1,10 @@
 //! The daemon as PID 1 of a fresh PID namespace: strangers are reaped, and a client from outside gets in.
 
 use crate::host::Host;
-use crate::host::expect;
 use crate::support::daemon::{Daemon, Side, program, run};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Address;
-use crate::support::{LIMIT, is_root, proc, wait_for};
+use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {

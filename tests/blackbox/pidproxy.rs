@@ -7,11 +7,11 @@ use std::process::Child;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::host::{Host, expect};
+use crate::host::Host;
 use crate::programs::installed;
 use crate::support::daemon::{Side, oracle, program, run, wait_exit};
 use crate::support::runner::{Outcome, Trial};
-use crate::support::{LIMIT, proc, wait_for};
+use crate::support::{LIMIT, expect, proc, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {

@@ -1,8 +1,9 @@
 //! Configurations with plug-ins of Python: everything but the plug-ins works.
 
-use crate::host::{Host, expect};
+use crate::host::Host;
 use crate::support::LIMIT;
 use crate::support::daemon::{Side, program, run};
+use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
 /// All of them.

@@ -3,10 +3,10 @@
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use crate::host::{Host, expect};
+use crate::host::Host;
 use crate::programs::{self, Program};
 use crate::support::runner::{Outcome, Trial};
-use crate::support::{LIMIT, proc, wait_for};
+use crate::support::{LIMIT, expect, proc, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {

@@ -1,9 +1,9 @@
 //! The configurations of guides that people follow, with harmless commands in place of what is missing here, and the
 //! command sequences of their texts.
 
-use crate::host::{Host, expect, source};
+use crate::host::{Host, source};
 use crate::support::runner::{Outcome, Trial};
-use crate::support::{LIMIT, is_root, proc, wait_for};
+use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {

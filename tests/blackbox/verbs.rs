@@ -3,7 +3,7 @@
 use crate::host::Host;
 use crate::support::daemon::{Finished, Side, program, run};
 use crate::support::runner::{Outcome, Trial};
-use crate::support::{LIMIT, is_root};
+use crate::support::{LIMIT, expect, is_root};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {
@@ -12,10 +12,6 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::new("verbs::mistakes_are_usage_errors", mistakes),
         Trial::new("verbs::without_systemd_there_is_no_service", no_systemd),
     ]
-}
-
-fn expect(condition: bool, what: String) -> Result<(), String> {
-    if condition { Ok(()) } else { Err(what) }
 }
 
 fn supervisord(host: &Host, arguments: &[&str], input: Option<&str>) -> Result<Finished, String> {

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use crate::host::{Host, expect};
+use crate::host::Host;
+use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
 /// All of them.

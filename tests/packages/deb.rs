@@ -5,7 +5,7 @@ use crate::made::{HIGHER, Kind, OURS, both};
 use crate::support::machine::{Machine, trial_bare};
 use crate::support::numbered::{self, WRITERS, complete, pids};
 use crate::support::runner::{Outcome, Trial};
-use crate::support::{LIMIT, wait_for};
+use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {
@@ -37,10 +37,6 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 pub(crate) const UNIT: &str = "supervisord.service";
-
-pub(crate) fn expect(condition: bool, what: impl Into<String>) -> Result<(), String> {
-    if condition { Ok(()) } else { Err(what.into()) }
-}
 
 /// What apt says; it must succeed.
 fn apt(machine: &Machine, words: &str) -> Result<String, String> {

@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::deb::expect;
 use crate::made::{Kind, OURS, both, build, has, top};
+use crate::support::expect;
 use crate::support::place::Place;
 use crate::support::runner::{Outcome, Trial};
 

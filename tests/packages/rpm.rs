@@ -1,12 +1,12 @@
 //! The .rpm: installed into a scratch root, and, scriptlets included, into a machine with a real systemd that has rpm. What this
 //! cannot show (dnf, SELinux enforcing) needs a machine of that family.
 
-use crate::deb::{UNIT, expect};
+use crate::deb::UNIT;
 use crate::made::{HIGHER, Kind, OURS, both, has};
 use crate::support::machine::{Machine, trial_bare};
 use crate::support::place::Place;
 use crate::support::runner::{Outcome, Trial};
-use crate::support::{LIMIT, is_root, wait_for};
+use crate::support::{LIMIT, expect, is_root, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {

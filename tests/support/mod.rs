@@ -44,6 +44,14 @@ pub fn wait_for(
     }
 }
 
+/// Fails with `what` unless `condition`.
+///
+/// # Errors
+/// `what`.
+pub fn expect(condition: bool, what: impl Into<String>) -> Result<(), String> {
+    if condition { Ok(()) } else { Err(what.into()) }
+}
+
 /// Whether the tests run as root.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()

@@ -8,11 +8,11 @@ use std::time::Duration;
 use supervisord::keeper::{Keeper, Vault};
 use supervisord::{domain::Heirloom, sys};
 
-use crate::service::{UNIT, configure, ctl, drop_in, expect, install, pid_of};
+use crate::service::{UNIT, configure, ctl, drop_in, install, pid_of};
 use crate::support::machine::{Machine, trial};
 use crate::support::numbered::puppet;
 use crate::support::runner::Trial;
-use crate::support::{LIMIT, wait_for};
+use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {

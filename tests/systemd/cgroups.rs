@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use crate::service::{SLEEPER, UNIT, configure, ctl, drop_in, expect, install, pid_of};
+use crate::service::{SLEEPER, UNIT, configure, ctl, drop_in, install, pid_of};
 use crate::support::machine::{Machine, trial, virtual_trial};
 use crate::support::runner::Trial;
-use crate::support::{LIMIT, wait_for};
+use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::machine::{Done, Machine, trial, trial_with};
 use crate::support::runner::Trial;
-use crate::support::{LIMIT, wait_for};
+use crate::support::{LIMIT, expect, wait_for};
 
 type Result<T = ()> = std::result::Result<T, String>;
 
@@ -61,10 +61,6 @@ const POLICY: &str = "/usr/share/dbus-1/system.d/org.supervisord.Supervisor1.con
 const ACTIONS: &str = "/usr/share/polkit-1/actions/org.supervisord.Supervisor1.policy";
 const RULES: &str = "/etc/polkit-1/rules.d/50-supervisord.rules";
 const CONF: &str = "/run/onbus/conf";
-
-fn expect(condition: bool, what: impl Into<String>) -> Result {
-    if condition { Ok(()) } else { Err(what.into()) }
-}
 
 /// A daemon as a service, with our policies and without rules.
 struct Daemon<'a>(&'a Machine);

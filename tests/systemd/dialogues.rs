@@ -2,10 +2,10 @@
 //! sd_notify, messages between capture tokens, lines for the journal.
 
 use crate::outages::{LONG, begin, kill, logged, meanwhile, pids, puppet, returned, same, start};
-use crate::service::{UNIT, ctl, expect};
+use crate::service::{UNIT, ctl};
 use crate::support::machine::{Machine, trial};
 use crate::support::runner::Trial;
-use crate::support::{LIMIT, wait_for};
+use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {

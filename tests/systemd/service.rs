@@ -2,7 +2,7 @@
 
 use crate::support::machine::{Machine, trial};
 use crate::support::runner::Trial;
-use crate::support::{LIMIT, wait_for};
+use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {
@@ -49,10 +49,6 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 [supervisorctl]
 serverurl=unix:///run/supervisor/supervisor.sock
 ";
-
-pub(crate) fn expect(condition: bool, what: impl Into<String>) -> Result<(), String> {
-    if condition { Ok(()) } else { Err(what.into()) }
-}
 
 /// Everything as after an installation, with nothing started and this configuration.
 pub(crate) fn install(machine: &Machine, keys: &str, programs: &str) -> Result<(), String> {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::outages::{SCOPE, kill, log, logged, pids, returned, same, start};
-use crate::service::{SLEEPER, UNIT, ctl, drop_in, expect};
+use crate::service::{SLEEPER, UNIT, ctl, drop_in};
 use crate::support::machine::{Machine, trial, trial_alone};
 use crate::support::runner::Trial;
-use crate::support::{LIMIT, wait_for};
+use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {

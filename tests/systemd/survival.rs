@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::service::{UNIT, ctl, drop_in, expect, install};
+use crate::service::{UNIT, ctl, drop_in, install};
 use crate::support::machine::{BINARIES, Machine, trial, virtual_trial};
 use crate::support::numbered::{self, WRITERS, complete, pids, puppet};
 use crate::support::runner::Trial;
-use crate::support::{LIMIT, wait_for};
+use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {

@@ -1,9 +1,9 @@
 //! The daemon replaced in place under systemd, which must not take it for anything but a reload.
 
-use crate::service::{SLEEPER, UNIT, ctl, drop_in, expect, install, pid_of};
+use crate::service::{SLEEPER, UNIT, ctl, drop_in, install, pid_of};
 use crate::support::machine::{Machine, trial};
 use crate::support::runner::Trial;
-use crate::support::{LIMIT, wait_for};
+use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {

@@ -1,9 +1,9 @@
 //! `supervisord service` and `supervisord import`, where there is a systemd to judge them.
 
-use crate::service::{self, SLEEPER, UNIT, ctl, expect, pid_of};
+use crate::service::{self, SLEEPER, UNIT, ctl, pid_of};
 use crate::support::machine::{BINARIES, Done, Machine, trial};
 use crate::support::runner::Trial;
-use crate::support::{LIMIT, wait_for};
+use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {

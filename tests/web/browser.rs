@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use crate::driver::{Browser, Look, missing};
-use crate::scene::{Scene, expect};
+use crate::scene::Scene;
 use crate::support::daemon::Side;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Value;
-use crate::support::{LIMIT, wait_for};
+use crate::support::{LIMIT, expect, wait_for};
 
 const CONFIG: &str = "\
 [program:web]

@@ -1,7 +1,8 @@
 //! What other pages cannot do, and what programs still can.
 
-use crate::scene::{Scene, expect, text};
+use crate::scene::{Scene, text};
 use crate::support::daemon::Side;
+use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Address;
 

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use crate::driver::{Browser, Look, missing};
-use crate::scene::{Scene, expect};
+use crate::scene::Scene;
 use crate::support::daemon::Side;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Value;
-use crate::support::{LIMIT, wait_for};
+use crate::support::{LIMIT, expect, wait_for};
 
 const COUNT: usize = 1000;
 /// What no page may take longer for on a machine that does nothing else; tests share theirs, so the limits are wide.

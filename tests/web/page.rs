@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::scene::{Scene, expect, text};
+use crate::scene::{Scene, text};
 use crate::support::daemon::Side;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{Address, Connection};
-use crate::support::{LIMIT, proc, wait_for};
+use crate::support::{LIMIT, expect, proc, wait_for};
 
 type Check = fn() -> Result<(), String>;
 

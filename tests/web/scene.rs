@@ -152,8 +152,3 @@ pub(crate) fn unescaped(text: &str) -> String {
         .replace("&#x27;", "'")
         .replace("&amp;", "&")
 }
-
-/// Fails with `what` unless `condition`.
-pub(crate) fn expect(condition: bool, what: impl Into<String>) -> Result<(), String> {
-    if condition { Ok(()) } else { Err(what.into()) }
-}

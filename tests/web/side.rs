@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::scene::{Scene, between, expect, text, unescaped};
+use crate::scene::{Scene, between, text, unescaped};
 use crate::support::daemon::{Side, oracle};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{Address, Answer};
-use crate::support::{LIMIT, wait_for};
+use crate::support::{LIMIT, expect, wait_for};
 
 const CONFIG: &str = "\
 [program:up]

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{expect_same, pids, upgrade};
-use crate::host::{Host, expect};
+use crate::host::Host;
+use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{self, Address, CallError, Connection, Value};
 use crate::support::{LIMIT, wait_for};

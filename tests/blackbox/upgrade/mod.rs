@@ -8,7 +8,8 @@ mod streams;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::host::{Host, expect};
+use crate::host::Host;
+use crate::support::expect;
 use crate::support::runner::Trial;
 use crate::support::wire::Value;
 use crate::support::{LIMIT, proc, wait_for};

@@ -8,7 +8,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::{expect_same, pids, upgrade, wait_lines};
-use crate::host::{Host, expect};
+use crate::host::Host;
+use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Value;
 use crate::support::{LIMIT, proc, wait_for};

@@ -8,8 +8,9 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{copy, expect_same, generation, pids, upgrade, wait_lines};
-use crate::host::{Host, expect};
+use crate::host::Host;
 use crate::support::daemon::{Side, oracle, program, run};
+use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{CallError, Value};
 use crate::support::{LIMIT, is_root, proc, wait_for};

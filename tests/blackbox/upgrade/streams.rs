@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
 use super::upgrade;
-use crate::host::{Host, expect};
+use crate::host::Host;
+use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Value;
 use crate::support::{LIMIT, wait_for};

@@ -102,7 +102,7 @@ impl Puppet {
                     self.rest(Some(Duration::from_millis(10)));
                 }
             }
-            // waitlines FILE: until the file exists, saying its content once
+            // touch FILE: makes it, empty
             "touch" => {
                 let file = self.word();
                 drop(fs::write(file, ""));

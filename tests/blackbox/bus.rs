@@ -339,12 +339,13 @@ fn update() -> Result {
         bus.call("Update as 0")?,
         "asasas 0 1 \"web\" 1 \"many\"",
     )?;
-    let names = "GetAllProcessInfo";
-    let said = bus.done(names)?;
-    expect(
-        said.matches("\"statename\" s \"RUNNING\"").count() == 2 && !said.contains("many"),
-        said,
-    )?;
+    let mut said = String::new();
+    wait_for("both run", LIMIT, || {
+        said = bus.done("GetAllProcessInfo").unwrap_or_else(|why| why);
+        said.matches("\"statename\" s \"RUNNING\"").count() == 2
+    })
+    .map_err(|why| format!("{why}: {said}"))?;
+    expect(!said.contains("many"), said)?;
     host.configure("[program:web]\ncommand=%(nosuch)s\n")?;
     let error = bus.call("Update as 0")?;
     expect(

@@ -9,10 +9,9 @@ use nix::unistd::Pid;
 
 use super::{expect_same, pids, upgrade, wait_lines};
 use crate::host::Host;
-use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Value;
-use crate::support::{LIMIT, proc, wait_for};
+use crate::support::{LIMIT, expect, proc, wait_for};
 
 /// All of them.
 pub(super) fn trials() -> Vec<Trial> {
@@ -253,16 +252,19 @@ fn short() -> Result<Outcome, String> {
         wait_lines(&host, &line, seen + 2)?;
     }
     host.expect_ctl(&["stop", "short:*"], 0, &[])?;
-    let log = host.place.read("log");
+    // The last ends are in the log a moment after the answer.
+    let (mut log, mut counts) = (String::new(), (0, 0));
+    wait_for("each start has its end in the log", LIMIT, || {
+        log = host.place.read("log");
+        let count = |text: &str| log.matches(text).count();
+        counts = (
+            count("spawned: 's"),
+            count("exited: s") + count("stopped: s"),
+        );
+        counts.0 == counts.1
+    })
+    .map_err(|why| format!("{why}: {} spawned, {} ended", counts.0, counts.1))?;
     let count = |text: &str| log.matches(text).count();
-    let (spawned, ended) = (
-        count("spawned: 's"),
-        count("exited: s") + count("stopped: s"),
-    );
-    expect(
-        spawned == ended,
-        format!("{spawned} spawned, {ended} ended"),
-    )?;
     expect(
         log_before > 0 && count("terminated by") <= 12,
         "unknown ends",

@@ -3,10 +3,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::lookup::Lookup;
 use super::python::int;
+use super::sparse::Sparse;
 use crate::domain::{Capabilities, Limit, Resource, Unit, python_repr};
 
 /// The most supplementary groups that a program can be given; the kernel would take 65536.
@@ -42,30 +43,10 @@ pub struct Confinement {
     pub no_new_privileges: bool,
 }
 
-impl Confinement {
-    /// That of all programs that have no such key: one value for all of them.
-    #[must_use]
-    pub fn none() -> Arc<Self> {
+impl Sparse for Confinement {
+    fn none() -> Arc<Self> {
         static NONE: LazyLock<Arc<Confinement>> = LazyLock::new(Arc::default);
         Arc::clone(&NONE)
-    }
-
-    /// Itself for several processes; nothing is kept twice where it changes nothing.
-    #[must_use]
-    pub fn shared(self) -> Arc<Self> {
-        if self == Self::default() {
-            Self::none()
-        } else {
-            Arc::new(self)
-        }
-    }
-
-    /// Reads one back.
-    ///
-    /// # Errors
-    /// What was written is no such thing.
-    pub fn read_back<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<Self>, D::Error> {
-        Self::deserialize(from).map(Self::shared)
     }
 }
 

@@ -23,6 +23,7 @@ mod python;
 pub mod render;
 pub mod resources;
 pub mod search;
+mod sparse;
 pub mod spec;
 #[cfg(test)]
 pub(crate) mod testing;

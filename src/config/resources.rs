@@ -4,9 +4,10 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::confinement::bytes;
+use super::sparse::Sparse;
 use crate::domain::python_repr;
 
 /// The weights that the kernel takes; 100 is what a cgroup has by itself.
@@ -94,32 +95,14 @@ pub struct Setting {
     pub default: &'static str,
 }
 
-impl Resources {
-    /// That of all programs that have no such key: one value for all of them.
-    #[must_use]
-    pub fn none() -> Arc<Self> {
+impl Sparse for Resources {
+    fn none() -> Arc<Self> {
         static NONE: LazyLock<Arc<Resources>> = LazyLock::new(Arc::default);
         Arc::clone(&NONE)
     }
+}
 
-    /// Itself for several processes; nothing is kept twice where it changes nothing.
-    #[must_use]
-    pub fn shared(self) -> Arc<Self> {
-        if self == Self::default() {
-            Self::none()
-        } else {
-            Arc::new(self)
-        }
-    }
-
-    /// Reads one back.
-    ///
-    /// # Errors
-    /// What was written is no such thing.
-    pub fn read_back<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<Self>, D::Error> {
-        Self::deserialize(from).map(Self::shared)
-    }
-
+impl Resources {
     /// It says something: how the process ends is looked at more closely than Supervisor would.
     #[must_use]
     pub fn is_some(&self) -> bool {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::confinement::{Confinement, GroupRef};
 pub use super::resources::{Amount, CpuMax, KillMode, Resources};
+pub use super::sparse::Sparse;
 use crate::domain::{
     Bytes, GroupName, Level, Line, Namespec, Permission, ProcessName, Seconds, Signal,
 };

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use super::spec::{
-    AutoRestart, Confinement, LogSpec, LogTarget, NotifySpec, ProcessKind, ProcessSpec, Resources,
-};
+use super::spec::{AutoRestart, LogSpec, LogTarget, NotifySpec, ProcessKind, ProcessSpec};
 use crate::domain::{Bytes, GroupName, ProcessName, Seconds, Signal};
 
 /// A stream without anything but this target.
@@ -47,7 +45,7 @@ pub(crate) fn program(group: &str, name: &str) -> ProcessSpec {
         kind: ProcessKind::Program,
         restart_floor: Seconds(1),
         notify: NotifySpec::default(),
-        confinement: Confinement::none(),
-        resources: Resources::none(),
+        confinement: Arc::default(),
+        resources: Arc::default(),
     }
 }

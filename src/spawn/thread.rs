@@ -241,7 +241,7 @@ mod tests {
             stderr: None,
             ready: None,
         };
-        handle.send(Job::Spawn(life(1), plan, ends, Resources::none()));
+        handle.send(Job::Spawn(life(1), plan, ends, Arc::default()));
         let Done::Spawned(spawned, pid, pidfd, _) = next() else {
             panic!("not spawned");
         };
@@ -320,7 +320,7 @@ mod tests {
             stderr: None,
             ready: None,
         };
-        handle.send(Job::Spawn(life(2), plan, ends, Resources::none()));
+        handle.send(Job::Spawn(life(2), plan, ends, Arc::default()));
         let Done::Spawned(..) = next() else {
             panic!("not spawned");
         };

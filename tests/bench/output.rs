@@ -150,8 +150,8 @@ fn through_thread(path: &Path, with_ledger: bool) -> Result<(), Box<dyn Error>> 
         kind: ProcessKind::Program,
         restart_floor: Seconds(1),
         notify: supervisord::config::spec::NotifySpec::default(),
-        confinement: supervisord::config::spec::Confinement::none(),
-        resources: supervisord::config::spec::Resources::none(),
+        confinement: Arc::default(),
+        resources: Arc::default(),
     };
     let activity = Activity::open(Path::new("/dev/null"), Bytes(0), 0, Level::Info, false)?;
     let (sender, reports) = mpsc::channel();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use supervisord::config::spec::{
     Amount, AutoRestart, BusChoice, Composition, Config, DaemonSpec, FcgiSocket, GroupKind,
     GroupSpec, KillMode, LogSpec, LogTarget, NotifySpec, Order, ProcessKind, ProcessSpec,
-    ProgramSpec, ReadyWhen, Resources, Template,
+    ProgramSpec, ReadyWhen, Resources, Sparse as _, Template,
 };
 use supervisord::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
 
@@ -159,7 +159,7 @@ fn process(chance: &mut Chance, group: &GroupName, place: u64) -> ProcessSpec {
         },
         restart_floor: Seconds(chance.pick(&[0, 1, 1, 5])),
         notify: notify(chance),
-        confinement: supervisord::config::spec::Confinement::none(),
+        confinement: Arc::default(),
         resources: resources(chance),
     }
 }

@@ -166,7 +166,7 @@ mod tests {
     use super::super::super::lookup::Fake;
     use super::super::super::options::DaemonOptions;
     use super::super::super::problem::ConfigErrors;
-    use super::super::super::spec::Config;
+    use super::super::super::spec::{Config, Sparse as _};
     use super::super::load;
     use super::*;
     use crate::domain::{Limit, Unit};

@@ -9,7 +9,7 @@ use super::super::key::SectionKind;
 use super::super::python::strip;
 use super::super::spec::{
     AutoRestart, Confinement, Environment, JournalSpec, LogSpec, LogTarget, NUMPROCS_MAX,
-    NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, RateLimit, Resources, UserRef,
+    NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, RateLimit, Resources, Sparse as _, UserRef,
 };
 use super::super::value::{self, Logfile, Targets};
 use super::confinement::confinement;

@@ -53,7 +53,7 @@ mod tests {
     use super::super::super::lookup::Fake;
     use super::super::super::options::DaemonOptions;
     use super::super::super::problem::ConfigErrors;
-    use super::super::super::spec::{Amount, Config, KillMode};
+    use super::super::super::spec::{Amount, Config, KillMode, Sparse as _};
     use super::super::load;
     use super::*;
 

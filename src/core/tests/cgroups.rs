@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::bench::{Bench, CAT, config, exited, play, program, stop};
 use crate::api::Ticket;
-use crate::config::spec::{Amount, KillMode, ProcessSpec, Resources};
+use crate::config::spec::{Amount, KillMode, ProcessSpec, Resources, Sparse as _};
 use crate::core::{Input, LoadReason};
 use crate::domain::{Causes, Seconds};
 

@@ -172,7 +172,8 @@ const DIAGNOSTICS: &str = "\
 What is wrong before the daemon runs is said on standard error and ends it: one line that Supervisor would have written too,
 then each error of the configuration with its place. From then on everything is said in the activity log, a line for each
 change of state, at one of the levels CRIT, ERRO, WARN, INFO, DEBG, TRAC and BLAT, of which `loglevel` chooses. Lines that
-begin with `audit:` tell who changed what. supervisord-journal-fields(7) lists all lines.
+begin with `audit:` tell who asked for which change, and end in `accepted`, which is said as it begins, or in the fault that
+refused it. supervisord-journal-fields(7) lists all lines.
 
 Nothing that goes wrong later ends the daemon: a log that cannot be written is said once and tried again; a program that
 cannot be started is tried again as `startretries` says.

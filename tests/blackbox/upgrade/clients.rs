@@ -120,17 +120,14 @@ fn crowd() -> Result<Outcome, String> {
     upgraded?;
     let mut total = total.into_inner().map_err(|error| error.to_string())?;
     total.moments.sort();
-    let mut gaps: Vec<Duration> = total
+    let gap = total
         .moments
         .windows(2)
         .map(|pair| pair[1] - pair[0])
-        .collect();
-    gaps.sort_by(|one, other| other.cmp(one));
-    // The longest belong to the upgrades, one each, and to what else a shared machine did meanwhile, which may not have
-    // been busy in half of them.
-    let (gap, usual) = (gaps[0], gaps[UPGRADES / 2]);
+        .max()
+        .unwrap_or_default();
     println!(
-        "upgrade: {UPGRADES} under {programs} programs: {} answered, {} put off, {} closed, {} reset, gaps of {usual:?}, the longest {gap:?}",
+        "upgrade: {UPGRADES} under {programs} programs: {} answered, {} put off, {} closed, {} reset, longest gap {gap:?}",
         total.answered, total.put_off, total.closed, total.reset
     );
     expect(total.wrong.is_empty(), format!("{:?}", total.wrong))?;
@@ -142,10 +139,10 @@ fn crowd() -> Result<Outcome, String> {
             (total.put_off, total.closed, total.reset)
         ),
     )?;
-    // This may be a debug build; it was a whole second when a request in flight held it up.
+    // Machines are shared and this may be a debug build; it was a whole second when a request in flight held it up.
     expect(
-        usual < Duration::from_millis(900),
-        format!("gaps of {usual:?}"),
+        gap < Duration::from_millis(900),
+        format!("a gap of {gap:?}"),
     )?;
     expect_same(&host, &before)?;
     host.expect_well()?;

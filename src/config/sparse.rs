@@ -7,9 +7,11 @@ use serde::de::{DeserializeOwned, Deserializer};
 /// A part of a program's specification whose default changes nothing.
 pub trait Sparse: Default + PartialEq + DeserializeOwned {
     /// That of all programs that have no such key: one value for all of them.
+    #[must_use]
     fn none() -> Arc<Self>;
 
     /// Itself for several processes; nothing is kept twice where it changes nothing.
+    #[must_use]
     fn shared(self) -> Arc<Self> {
         if self == Self::default() {
             Self::none()

@@ -253,23 +253,20 @@ fn short() -> Result<Outcome, String> {
     }
     host.expect_ctl(&["stop", "short:*"], 0, &[])?;
     // The last ends are in the log a moment after the answer.
-    let (mut log, mut counts) = (String::new(), (0, 0));
+    let mut log = String::new();
+    let count = |log: &str, text: &str| log.matches(text).count();
+    let spawned = |log: &str| count(log, "spawned: 's");
+    let ended = |log: &str| count(log, "exited: s") + count(log, "stopped: s");
     wait_for("each start has its end in the log", LIMIT, || {
         log = host.place.read("log");
-        let count = |text: &str| log.matches(text).count();
-        counts = (
-            count("spawned: 's"),
-            count("exited: s") + count("stopped: s"),
-        );
-        counts.0 == counts.1
+        spawned(&log) == ended(&log)
     })
-    .map_err(|why| format!("{why}: {} spawned, {} ended", counts.0, counts.1))?;
-    let count = |text: &str| log.matches(text).count();
+    .map_err(|why| format!("{why}: {} spawned, {} ended", spawned(&log), ended(&log)))?;
     expect(
-        log_before > 0 && count("terminated by") <= 12,
+        log_before > 0 && count(&log, "terminated by") <= 12,
         "unknown ends",
     )?;
-    expect(count("reaped unknown") == 0, "a process was nobody's")?;
+    expect(count(&log, "reaped unknown") == 0, "a process was nobody's")?;
     host.expect_well()?;
     Ok(Outcome::Passed)
 }

@@ -29,6 +29,7 @@ mod plugins;
 mod programs;
 mod real;
 mod sources;
+mod trust;
 mod upgrade;
 mod verbs;
 mod zone;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     trials.extend(manager::trials());
     trials.extend(notify::trials());
     trials.extend(upgrade::trials());
+    trials.extend(trust::trials());
     trials.extend(verbs::trials());
     trials.extend(zone::trials());
     support::runner::run(trials)

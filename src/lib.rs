@@ -12,6 +12,7 @@ pub mod docs;
 pub mod domain;
 pub mod engine;
 pub mod front;
+pub mod heartbeat;
 pub mod import;
 pub mod keeper;
 pub mod output;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["domain"],
     &["config", "sys"],
-    &["keeper"],
+    &["keeper", "heartbeat"],
     &["api", "cgroup"],
     &["core", "spawn", "output", "pidproxy", "import", "service"],
     &["engine"],

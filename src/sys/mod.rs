@@ -29,6 +29,7 @@ mod shared;
 mod signals;
 mod socket;
 mod spawn;
+mod thread;
 
 pub use accounts::{Account, account, own_groups};
 pub use cgroup::{Cgroup, Counters, Population};
@@ -65,3 +66,4 @@ pub use shared::{MemoryFile, SharedBuffer};
 pub use signals::{Delivered, SignalReader, ignore as ignore_signals, letting_go, start_unblocked};
 pub use socket::{end_writing, listen_on, own_user_name, peer_is_gone, unix_bound, unix_connected};
 pub use spawn::{Spawner, Table};
+pub use thread::{has_thread, open_thread, thread_id};

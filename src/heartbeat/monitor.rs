@@ -1,0 +1,405 @@
+//! The monitor thread: sees jobs that last too long and threads that have ended.
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::slot::{Glance, Heartbeat, Slot, nanos};
+use crate::sys::{self, Interest, Poller, Waker};
+
+/// Token of the waker; tokens of threads begin behind it.
+const ALARM: u64 = 0;
+/// [`Alarm::looks_at`]: the monitor sleeps until it is woken.
+const ASLEEP: u64 = u64::MAX;
+/// A thread that watches the shortest bound is looked at no more often than this.
+const PERIOD_MIN: Duration = Duration::from_millis(5);
+/// The longest time between two looks while a thread is at work.
+const PERIOD_MAX: Duration = Duration::from_secs(5);
+
+/// What happens when one job of a thread lasts longer than its bound.
+pub enum Overdue {
+    /// The daemon cannot go on: [`Heartbeats::start`]'s `fatal` is called.
+    Fatal,
+    /// This is called, once for each such job, on the monitor's thread. It must not block.
+    Call(Box<dyn Fn() + Send + Sync>),
+}
+
+/// Why the daemon cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// The thread of this name has ended without having been told to.
+    Ended(&'static str),
+    /// One job of the thread of this name lasts longer than it may.
+    Overdue(&'static str, Duration),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended(name) => write!(f, "thread {name} has ended"),
+            Self::Overdue(name, bound) => write!(
+                f,
+                "thread {name} has not finished its job within {} s",
+                bound.as_secs()
+            ),
+        }
+    }
+}
+
+/// How threads wake the monitor.
+pub(super) struct Alarm {
+    waker: Waker,
+    /// When the monitor looks next, in nanoseconds of CLOCK_MONOTONIC. [`ASLEEP`]: not before it is woken.
+    looks_at: AtomicU64,
+}
+
+impl Alarm {
+    /// Makes the monitor look by `at` (nanoseconds of CLOCK_MONOTONIC).
+    pub(super) fn expect_by(&self, at: u64) {
+        if self.looks_at.load(Ordering::SeqCst) > at {
+            self.waker.wake();
+        }
+    }
+
+    pub(super) fn ring(&self) {
+        self.waker.wake();
+    }
+}
+
+struct Shared {
+    alarm: Arc<Alarm>,
+    slots: Mutex<Vec<Arc<Slot>>>,
+    stop: AtomicBool,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Shared {
+    fn slots(&self) -> MutexGuard<'_, Vec<Arc<Slot>>> {
+        // Nothing panics while it holds the lock.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The heartbeats of all threads. Clones share them; [`Heartbeats::stop`] ends the monitor.
+#[derive(Clone)]
+pub struct Heartbeats(Arc<Shared>);
+
+impl Heartbeats {
+    /// Starts the monitor. `fatal` is called on its thread when the daemon cannot go on; it is not expected to return.
+    ///
+    /// # Errors
+    /// EMFILE, ENOMEM, EAGAIN.
+    pub fn start(fatal: impl Fn(&Trouble) + Send + 'static) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        let waker = Waker::new(&poller, ALARM)?;
+        let shared = Arc::new(Shared {
+            alarm: Arc::new(Alarm {
+                waker,
+                looks_at: AtomicU64::new(ASLEEP),
+            }),
+            slots: Mutex::default(),
+            stop: AtomicBool::new(false),
+            thread: Mutex::default(),
+        });
+        let watched = shared.clone();
+        let thread = std::thread::Builder::new()
+            .name("heartbeat".to_owned())
+            .spawn(move || {
+                // Its own slot has no bound that matters: it is there so that others see whether this thread exists.
+                let own = Slot::new("heartbeat", Duration::MAX, Overdue::Fatal);
+                watched.slots().push(Arc::new(own));
+                Monitor {
+                    shared: watched,
+                    poller,
+                    watched: Vec::new(),
+                    next_token: ALARM + 1,
+                }
+                .run(&fatal);
+            })?;
+        *shared.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(Self(shared))
+    }
+
+    /// The heartbeat of one kind of job of the calling thread, which may have several. `bound`: how long one job may last.
+    #[must_use]
+    pub fn register(&self, name: &'static str, bound: Duration, overdue: Overdue) -> Heartbeat {
+        let slot = Arc::new(Slot::new(name, bound, overdue));
+        self.0.slots().push(slot.clone());
+        self.0.alarm.ring();
+        Heartbeat {
+            slot,
+            alarm: self.0.alarm.clone(),
+        }
+    }
+
+    /// Why no sign of life may be given now. `None`: every thread is there, and idle or within the bound of its job (of
+    /// those whose overdue jobs are [`Overdue::Fatal`]).
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.0.slots().iter().find_map(|slot| {
+            if slot.is_retired() {
+                return None;
+            }
+            if !sys::has_thread(slot.thread) {
+                return Some(Trouble::Ended(slot.name));
+            }
+            let is_fatal = matches!(slot.overdue, Overdue::Fatal);
+            slot.busy_for()
+                .filter(|busy| is_fatal && *busy > slot.bound)
+                .map(|_| Trouble::Overdue(slot.name, slot.bound))
+        })
+    }
+
+    /// Ends the monitor and waits for that. Threads may end unwatched from here on.
+    pub fn stop(&self) {
+        self.0.stop.store(true, Ordering::SeqCst);
+        self.0.alarm.ring();
+        let thread = self
+            .0
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // A panic has already been printed by the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Heartbeats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Heartbeats").finish_non_exhaustive()
+    }
+}
+
+/// A slot, and what the monitor remembers of it.
+struct Watched {
+    slot: Arc<Slot>,
+    /// Readable once the thread has ended. `None`: the kernel is older than 6.9, and the thread is asked for at each look.
+    end: Option<OwnedFd>,
+    /// At the last look.
+    seen: Glance,
+    /// It was at work at the last look, or had been since the one before.
+    is_active: bool,
+    /// How long the job that is under way has been seen to last.
+    lasted: Duration,
+    has_called: bool,
+}
+
+struct Monitor {
+    shared: Arc<Shared>,
+    poller: Poller,
+    watched: Vec<Watched>,
+    next_token: u64,
+}
+
+impl Monitor {
+    fn run(&mut self, fatal: &dyn Fn(&Trouble)) {
+        let mut period: Option<Duration> = None;
+        loop {
+            // The kernel has nothing else to say than that it is time, that somebody woke us, or that a thread has ended;
+            // each is looked for below.
+            let waited = sys::now().mono;
+            if let Ok(ready) = self.poller.wait(period) {
+                let _ = ready.count();
+            }
+            self.shared.alarm.waker.reset();
+            if self.shared.stop.load(Ordering::SeqCst) {
+                return;
+            }
+            let passed = Duration::from_nanos(sys::now().mono.nanos_since(waited));
+            // A longer wait than was asked for means that this thread stood still too.
+            let passed = period.map_or(Duration::ZERO, |period| passed.min(period * 2));
+            self.take_new();
+            for trouble in self.look(passed) {
+                fatal(&trouble);
+            }
+            period = self.next_period();
+            let looks_at = period.map_or(ASLEEP, |period| {
+                sys::now().mono.0.saturating_add(nanos(period))
+            });
+            let alarm = &self.shared.alarm;
+            alarm.looks_at.store(looks_at, Ordering::SeqCst);
+            // A job that began after the look and before that store did not wake us.
+            let is_new = |one: &Watched| one.slot.glance().jobs != one.seen.jobs;
+            if self.watched.iter().any(is_new) {
+                alarm.ring();
+            }
+        }
+    }
+
+    /// Takes slots that are new, and drops those that are not needed any more.
+    fn take_new(&mut self) {
+        let mut slots = self.shared.slots();
+        slots.retain(|slot| !slot.is_retired());
+        let new = slots
+            .iter()
+            .filter(|slot| !self.watched.iter().any(|one| Arc::ptr_eq(&one.slot, slot)));
+        let new: Vec<Arc<Slot>> = new.cloned().collect();
+        drop(slots);
+        let poller = &self.poller;
+        self.watched.retain(|one| {
+            let is_needed = !one.slot.is_retired();
+            if let (false, Some(end)) = (is_needed, &one.end) {
+                let _ = poller.remove(end);
+            }
+            is_needed
+        });
+        for slot in new {
+            let token = self.next_token;
+            self.next_token += 1;
+            let end = sys::open_thread(slot.thread).ok();
+            let end = end.filter(|end| self.poller.add(end, token, Interest::Read).is_ok());
+            self.watched.push(Watched {
+                // As a slot that has done nothing, so that the next look sees its first job begin.
+                seen: Glance::default(),
+                is_active: false,
+                slot,
+                end,
+                lasted: Duration::ZERO,
+                has_called: false,
+            });
+        }
+    }
+
+    /// Looks at all slots after `passed`, and answers what the daemon cannot go on with.
+    fn look(&mut self, passed: Duration) -> Vec<Trouble> {
+        let mut troubles = Vec::new();
+        for one in &mut self.watched {
+            if !sys::has_thread(one.slot.thread) && !one.slot.is_retired() {
+                troubles.push(Trouble::Ended(one.slot.name));
+                // Level-triggered: it would wake us for ever.
+                if let Some(end) = one.end.take() {
+                    let _ = self.poller.remove(&end);
+                }
+                continue;
+            }
+            let now = one.slot.glance();
+            let before = std::mem::replace(&mut one.seen, now);
+            one.is_active = now.is_busy || now.jobs != before.jobs;
+            if now.is_busy && now == before {
+                one.lasted += passed;
+            } else {
+                one.lasted = Duration::ZERO;
+                one.has_called = false;
+            }
+            if now.is_busy && one.lasted >= one.slot.bound && !one.has_called {
+                one.has_called = true;
+                match &one.slot.overdue {
+                    Overdue::Call(call) => call(),
+                    Overdue::Fatal => {
+                        troubles.push(Trouble::Overdue(one.slot.name, one.slot.bound));
+                    }
+                }
+            }
+        }
+        troubles
+    }
+
+    /// How long to wait before the next look: as long as the shortest bound of a thread that is at work, or was since the
+    /// last look. `None`: all are idle.
+    fn next_period(&self) -> Option<Duration> {
+        let active = self
+            .watched
+            .iter()
+            .filter(|one| one.is_active && !one.has_called);
+        active
+            .map(|one| one.slot.bound.clamp(PERIOD_MIN, PERIOD_MAX))
+            .min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, channel};
+
+    const LIMIT: Duration = Duration::from_secs(20);
+    const BOUND: Duration = Duration::from_millis(20);
+
+    fn started() -> (Heartbeats, Receiver<Trouble>) {
+        let (tell, troubles) = channel();
+        let beats = Heartbeats::start(move |trouble| {
+            let _ = tell.send(trouble.clone());
+        });
+        (beats.expect("started"), troubles)
+    }
+
+    #[test]
+    fn a_job_that_lasts_too_long_is_told_once() {
+        let (beats, troubles) = started();
+        let (called, calls) = channel();
+        let call = Overdue::Call(Box::new(move || {
+            let _ = called.send(());
+        }));
+        let heartbeat = beats.register("worker", BOUND, call);
+        for _ in 0..2 {
+            heartbeat.busy();
+            calls.recv_timeout(LIMIT).expect("told");
+            // Other looks must not tell it again.
+            let other = beats.register("other", BOUND, Overdue::Fatal);
+            other.busy();
+            let trouble = troubles.recv_timeout(LIMIT).expect("told");
+            assert_eq!(trouble, Trouble::Overdue("other", BOUND));
+            assert!(calls.try_recv().is_err(), "told twice");
+            heartbeat.idle();
+        }
+        beats.stop();
+    }
+
+    #[test]
+    fn short_jobs_are_well_however_many_there_are() {
+        let (beats, troubles) = started();
+        let heartbeat = beats.register("worker", LIMIT, Overdue::Fatal);
+        for _ in 0..1000 {
+            heartbeat.busy();
+            assert_eq!(beats.trouble(), None);
+            heartbeat.idle();
+        }
+        beats.stop();
+        assert!(troubles.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_thread_that_ends_unasked_is_trouble_and_one_that_retires_is_not() {
+        let (beats, troubles) = started();
+        let theirs = beats.clone();
+        let retires = std::thread::spawn(move || {
+            drop(theirs.register("retiring", LIMIT, Overdue::Fatal));
+        });
+        retires.join().expect("joined");
+        let theirs = beats.clone();
+        let ends = std::thread::spawn(move || {
+            // Its end without a word is what a kill of the thread looks like.
+            std::mem::forget(theirs.register("ending", LIMIT, Overdue::Fatal));
+        });
+        ends.join().expect("joined");
+        // Where the kernel cannot tell the end of a thread, the next look sees it.
+        let heartbeat = beats.register("worker", BOUND, Overdue::Fatal);
+        heartbeat.busy();
+        heartbeat.idle();
+        let trouble = troubles.recv_timeout(LIMIT).expect("told");
+        assert_eq!(trouble, Trouble::Ended("ending"));
+        assert_eq!(beats.trouble(), Some(Trouble::Ended("ending")));
+        beats.stop();
+    }
+
+    #[test]
+    fn the_monitor_sleeps_while_all_are_idle() {
+        let (beats, _troubles) = started();
+        let heartbeat = beats.register("worker", BOUND, Overdue::Fatal);
+        heartbeat.busy();
+        heartbeat.idle();
+        let limit = std::time::Instant::now() + LIMIT;
+        while heartbeat.alarm.looks_at.load(Ordering::SeqCst) != ASLEEP {
+            assert!(std::time::Instant::now() < limit, "it goes on looking");
+            std::thread::yield_now();
+        }
+        beats.stop();
+    }
+}

@@ -1,0 +1,87 @@
+//! Threads of this process by their numbers: whether one is still there, and a descriptor that tells its end.
+#![expect(
+    unsafe_code,
+    reason = "calls about threads that neither std nor nix knows"
+)]
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+/// `PIDFD_THREAD` of include/uapi/linux/pidfd.h, which has the value of `O_EXCL`.
+const PIDFD_THREAD: libc::c_int = libc::O_EXCL;
+
+/// The number of the calling thread.
+///
+/// # Source
+/// gettid(2).
+#[must_use]
+pub fn thread_id() -> i32 {
+    // SAFETY: no memory involved; it cannot fail.
+    unsafe { libc::gettid() }
+}
+
+/// Whether this process has a thread of this number. False as soon as the thread has ended, however it ended.
+///
+/// # Source
+/// tgkill(2) with signal 0.
+#[must_use]
+pub fn has_thread(id: i32) -> bool {
+    // SAFETY: no memory involved, and no signal is sent.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), id, 0) == 0 }
+}
+
+/// A descriptor of the thread `id` of this process, readable once the thread has ended. Close-on-exec.
+///
+/// # Errors
+/// EINVAL: the kernel is older than 6.9. ESRCH: the thread has ended. EMFILE, ENOMEM.
+///
+/// # Source
+/// pidfd_open(2), `PIDFD_THREAD`.
+pub fn open_thread(id: i32) -> io::Result<OwnedFd> {
+    // SAFETY: no memory involved.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, id, PIDFD_THREAD) };
+    match RawFd::try_from(fd) {
+        // SAFETY: a new descriptor that nobody else knows.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{Interest, Poller};
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    #[test]
+    fn the_end_of_a_thread_is_seen() {
+        let (tell, told) = channel();
+        let (release, released) = channel::<()>();
+        let thread = std::thread::spawn(move || {
+            tell.send(thread_id()).expect("told");
+            let _ = released.recv();
+        });
+        let id = told.recv().expect("an id");
+        assert!(has_thread(id));
+        let descriptor = open_thread(id);
+        drop(release);
+        thread.join().expect("joined");
+        match descriptor {
+            Ok(descriptor) => {
+                let mut poller = Poller::new().expect("epoll");
+                poller.add(&descriptor, 1, Interest::Read).expect("added");
+                let limit = Some(Duration::from_secs(20));
+                assert_eq!(poller.wait(limit).expect("waited").count(), 1);
+            }
+            // Before Linux 6.9.
+            Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EINVAL)),
+        }
+        // The kernel wakes `join` a moment before the thread is gone.
+        let limit = std::time::Instant::now() + Duration::from_secs(20);
+        while has_thread(id) {
+            assert!(std::time::Instant::now() < limit, "the thread stays");
+            std::thread::yield_now();
+        }
+    }
+}

@@ -35,10 +35,12 @@ pub(super) struct Pool {
     rule: Rule,
     capacity: i64,
     /// The number of the next event.
+    #[serde(deserialize_with = "crate::domain::counter::counter")]
     next: u64,
     waiting: VecDeque<Envelope>,
     bytes: usize,
     /// Events that had to give way since the pool was added.
+    #[serde(deserialize_with = "crate::domain::counter::counter")]
     pub(super) discarded: u64,
 }
 

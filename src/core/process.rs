@@ -79,6 +79,7 @@ pub(super) struct Run {
     /// Where it stands.
     pub(super) stage: Stage,
     /// Failed attempts since it last was RUNNING.
+    #[serde(deserialize_with = "crate::domain::counter::small_counter")]
     pub(super) tries: u32,
     /// Why the last start is not a clean one.
     pub(super) trouble: Option<Trouble>,
@@ -93,6 +94,7 @@ pub(super) struct Run {
     /// When the next "waiting for … to stop" line is due; [`Tick::NEVER`] while nobody waits.
     pub(super) report_at: Tick,
     /// How often it was spawned since its group was added.
+    #[serde(deserialize_with = "crate::domain::counter::counter")]
     pub(super) spawns: u64,
     /// How the last attempt ended; stays while the next one runs.
     pub(super) ending: Option<Ending>,

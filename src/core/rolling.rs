@@ -43,6 +43,7 @@ pub(super) struct Rolling {
     /// Processes whose turn it is, by the number that waiters know them by.
     under_way: BTreeMap<u32, (Member, bool, Turn)>,
     /// Turns so far.
+    #[serde(deserialize_with = "crate::domain::counter::small_counter")]
     turns: u32,
     /// In the order of settling.
     results: Vec<TargetResult>,

@@ -15,7 +15,9 @@ use super::wind_down::WindDown;
 use super::{Fleet, Identity};
 use crate::api::Ticket;
 use crate::config::spec::{Config, GroupSpec};
-use crate::domain::{GroupName, Life, LogPaths, Now, OutputEvents, Signal, SupervisorState, Tick};
+use crate::domain::{
+    GroupName, Life, LogPaths, Now, OutputEvents, Signal, SupervisorState, Tick, counter,
+};
 
 /// Everything the core knows. Opaque: only [`Fleet::restore`] reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +37,11 @@ pub struct Snapshot {
     /// Lives of removed processes, with their slots.
     ghosts: Vec<Life>,
     /// Empty slots, in the order in which they will be used from the end.
+    #[serde(deserialize_with = "counter::slots")]
     free: Vec<u32>,
+    #[serde(deserialize_with = "counter::counter")]
     serial: u64,
+    #[serde(deserialize_with = "counter::counter")]
     pub(super) lives: u64,
     tickets: Vec<(Ticket, Pending)>,
     signals: VecDeque<(Life, Signal, Purpose)>,
@@ -44,6 +49,7 @@ pub struct Snapshot {
     pub(super) pools: Vec<Pool>,
     ticks: Ticks,
     output_events: OutputEvents,
+    #[serde(deserialize_with = "counter::counter")]
     pub(super) event_serial: u64,
     server: Arc<str>,
 }
@@ -54,6 +60,7 @@ pub(super) struct GroupShot {
     pub(super) name: GroupName,
     /// None: as in the configuration read last, which spares the bytes.
     pub(super) spec: Option<Arc<GroupSpec>>,
+    #[serde(deserialize_with = "counter::counter")]
     added: u64,
     pub(super) processes: Vec<ProcessShot>,
 }
@@ -61,7 +68,9 @@ pub(super) struct GroupShot {
 /// One process; its configuration is the group's at the same place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ProcessShot {
+    #[serde(deserialize_with = "counter::slot")]
     pub(super) slot: u32,
+    #[serde(deserialize_with = "counter::counter")]
     pub(super) tenure: u64,
     logs: LogPaths,
     pub(super) run: Run,

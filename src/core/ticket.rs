@@ -235,8 +235,10 @@ pub(super) struct Batch {
     /// The member that the shell looks at for us (a check, a clearing), and its place.
     pub(super) asked: Option<(Member, u32)>,
     /// Members reached.
+    #[serde(deserialize_with = "crate::domain::counter::small_counter")]
     pub(super) reached: u32,
     /// Members reached and not settled.
+    #[serde(deserialize_with = "crate::domain::counter::small_counter")]
     pub(super) open: u32,
     /// Every member was reached.
     pub(super) passed: bool,

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Life {
     /// Index of the process in the core.
+    #[serde(deserialize_with = "super::counter::slot")]
     pub slot: u32,
     /// Which life.
+    #[serde(deserialize_with = "super::counter::counter")]
     pub incarnation: u64,
 }
 

@@ -1,6 +1,7 @@
 //! The words shared by all floors: names, states, events, log lines, times. No I/O, no dependencies but serde's derives.
 
 mod capability;
+pub mod counter;
 mod envelope;
 mod errno;
 mod event;

@@ -1,0 +1,184 @@
+//! Inputs that are nearly right: pieces of what is right, cut, joined, repeated and spoilt.
+
+use crate::chance::Chance;
+
+/// Numbers at the edges of what a reader may have thought of.
+const NUMBERS: &[&str] = &[
+    "0",
+    "-1",
+    "1",
+    "255",
+    "256",
+    "65535",
+    "65536",
+    "2147483647",
+    "2147483648",
+    "-2147483649",
+    "9223372036854775807",
+    "9223372036854775808",
+    "18446744073709551616",
+    "99999999999999999999999999",
+    "1e400",
+    "0x10",
+    "٣",
+];
+
+/// Characters that readers, terminals and logs trip over.
+const CHARACTERS: &[&str] = &[
+    "\0",
+    "\n",
+    "\r",
+    "\r\n",
+    "\t",
+    "\u{1b}[31m",
+    "\u{7f}",
+    "\u{85}",
+    "\u{9b}",
+    "\u{a0}",
+    "\u{ad}",
+    "\u{2028}",
+    "\u{202e}",
+    "\u{feff}",
+    "é",
+    "中文",
+    "\u{10ffff}",
+    "%",
+    "%%",
+    "\"",
+    "'",
+    "\\",
+    "<",
+    "&",
+    ";",
+    "=",
+    ":",
+    ",",
+    "*",
+    "/",
+    "..",
+];
+
+fn at(chance: &mut Chance, below: usize) -> usize {
+    usize::try_from(chance.below(below.max(1) as u64)).expect("fits")
+}
+
+/// A text of one to `most` of these pieces, with something spoilt now and then.
+pub(crate) fn text(chance: &mut Chance, pieces: &[&str], most: u64) -> String {
+    let mut text = String::new();
+    for _ in 0..=chance.below(most) {
+        match chance.below(40) {
+            0 => text.push_str(chance.pick(NUMBERS)),
+            1 => text.push_str(chance.pick(CHARACTERS)),
+            2 => {
+                let piece = chance.pick(pieces);
+                let times = 1 << chance.below(9);
+                text.push_str(&piece.repeat(times));
+            }
+            _ => text.push_str(chance.pick(pieces)),
+        }
+    }
+    text
+}
+
+/// `bytes` with up to `most` changes: bits, bytes, pieces cut out, repeated or moved, edges and numbers put in.
+pub(crate) fn bytes(chance: &mut Chance, mut bytes: Vec<u8>, most: u64) -> Vec<u8> {
+    for _ in 0..chance.below(most + 1) {
+        let length = bytes.len();
+        let place = at(chance, length);
+        let end = place + at(chance, (length - place).min(64) + 1);
+        match chance.below(8) {
+            0 if length > 0 => bytes[place] ^= 1 << chance.below(8),
+            1 if length > 0 => bytes[place] = u8::try_from(chance.below(256)).expect("a byte"),
+            2 => drop(bytes.drain(place..end)),
+            3 => {
+                let piece = bytes[place..end].to_vec();
+                let to = at(chance, length);
+                bytes.splice(to..to, piece);
+            }
+            4 => {
+                let piece = chance.pick(NUMBERS);
+                bytes.splice(place..end, piece.bytes());
+            }
+            5 => {
+                let piece = chance.pick(CHARACTERS);
+                bytes.splice(place..place, piece.bytes());
+            }
+            6 => bytes.truncate(place),
+            _ => {
+                let piece = bytes[place..end].repeat(1 << chance.below(7));
+                bytes.splice(place..place, piece);
+            }
+        }
+    }
+    bytes
+}
+
+/// A place in JSON changed, so that it stays JSON: numbers to edges, texts to other texts, members and items left out, said
+/// twice or in another order.
+pub(crate) fn json(chance: &mut Chance, value: &mut serde_json::Value) {
+    use serde_json::Value;
+    let is_inner = match value {
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        _ => false,
+    };
+    if is_inner && !chance.one_in(12) {
+        match value {
+            Value::Array(items) => {
+                let place = at(chance, items.len());
+                json(chance, &mut items[place]);
+            }
+            Value::Object(members) => {
+                let place = at(chance, members.len());
+                if let Some((_, member)) = members.iter_mut().nth(place) {
+                    json(chance, member);
+                }
+            }
+            _ => {}
+        }
+        return;
+    }
+    match value {
+        Value::Array(items) if !items.is_empty() => {
+            let (one, other) = (at(chance, items.len()), at(chance, items.len()));
+            match chance.below(4) {
+                0 => drop(items.remove(one)),
+                1 => items.insert(other, items[one].clone()),
+                2 => items.swap(one, other),
+                _ => items.clear(),
+            }
+        }
+        Value::Object(members) if !members.is_empty() => {
+            let place = at(chance, members.len());
+            if let Some(name) = members.keys().nth(place).cloned() {
+                members.remove(&name);
+            }
+        }
+        Value::Number(_) => {
+            let edges = [
+                0,
+                1,
+                2,
+                7,
+                u64::MAX,
+                u64::MAX / 2,
+                1 << 32,
+                (1 << 32) - 1,
+                1 << 31,
+            ];
+            *value = match chance.below(3) {
+                0 => Value::from(-1),
+                1 => Value::from(chance.below(8)),
+                _ => Value::from(chance.pick(&edges)),
+            };
+        }
+        Value::String(text) => {
+            *text = chance
+                .pick(&["", "a", "g1", "g2", "x:y", "\0", "Running"])
+                .to_owned()
+        }
+        Value::Bool(truth) => *truth = !*truth,
+        Value::Null => *value = Value::from(0),
+        Value::Array(_) | Value::Object(_) => *value = Value::Null,
+    }
+}

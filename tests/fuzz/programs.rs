@@ -1,0 +1,124 @@
+//! What programs say: notifications (sd_notify(3)) and the protocol of event listeners.
+
+use std::time::{Duration, Instant};
+
+use supervisord::core::{NOTICE_BYTES_MAX, Notice, STATUS_CHARS_MAX};
+
+use crate::chance::Chance;
+use crate::host::Host;
+use crate::mutate;
+use crate::session::{Budget, run};
+use crate::support::speaker;
+
+const MESSAGES: &[&str] = &[
+    "READY=1\n",
+    "RELOADING=1\n",
+    "STOPPING=1\n",
+    "MONOTONIC_USEC=18446744073709551615\n",
+    "STATUS=at work\n",
+    "STATUS=\u{1b}[31m\u{202e}\n",
+    "ERRNO=2\n",
+    "BUSERROR=a\n",
+    "EXIT_STATUS=0\n",
+    "MAINPID=1\n",
+    "WATCHDOG=1\n",
+    "WATCHDOG=trigger\n",
+    "WATCHDOG_USEC=1\n",
+    "EXTEND_TIMEOUT_USEC=99999999999999999999\n",
+    "EXTEND_TIMEOUT_USEC=1\n",
+    "FDSTORE=1\n",
+    "FDNAME=a:b\n",
+    "BARRIER=1\n",
+    "NOTIFYACCESS=all\n",
+    "X_KEY=",
+    "=",
+    "\n",
+];
+
+const SPOKEN: &[&str] = &[
+    "READY\n",
+    "READY\n",
+    "READY\n",
+    "RESULT 2\nOK",
+    "RESULT 4\nFAIL",
+    "RESULT 0\n",
+    "RESULT -1\n",
+    "RESULT 99999999999999999999\n",
+    "RESULT 2",
+    "RESULT x\n",
+    "\n",
+    "READ",
+    "Y\n",
+    "\0",
+];
+
+/// The reader of notifications alone.
+pub(crate) fn notices(budget: Budget) -> Result<u64, String> {
+    run("notices", budget, |chance, shown| {
+        let message = mutate::text(chance, MESSAGES, 8).into_bytes();
+        let message = mutate::bytes(chance, message, 3);
+        shown.note(&message);
+        let notice = Notice::parse(&message);
+        let shown = format!("{notice:?}");
+        if shown.chars().count() > STATUS_CHARS_MAX * 8 + NOTICE_BYTES_MAX {
+            return Err(format!("more than was said: {shown}"));
+        }
+        Ok(())
+    })
+}
+
+/// A program that sends anything to its own socket, and listeners that say anything, under one daemon that answers.
+pub(crate) fn chatter(budget: Budget) -> Result<u64, String> {
+    let me = std::env::current_exe().map_err(|error| error.to_string())?;
+    let me = me.display();
+    let seed = budget.seed;
+    let host = Host::start(&format!(
+        "[program:notifier]\ncommand={me} notifier {seed}\nnotify=true\nstartsecs=0\nready_timeout=5\nautorestart=true\nrestart_floor=0\nstdout_logfile=NONE\nstderr_logfile=NONE\n\
+         [eventlistener:listener]\ncommand={me} listener {seed}%(process_num)d\nprocess_name=%(process_num)d\nnumprocs=3\nevents=PROCESS_STATE,TICK_5\nbuffer_size=5\nautorestart=true\nstartsecs=0\nrestart_floor=0\nstderr_logfile=NONE\n",
+    ))?;
+    let daemon = host.daemon()?;
+    let end = Instant::now() + budget.time;
+    let mut answered = 0;
+    while answered == 0 || Instant::now() < end {
+        daemon
+            .call("supervisor.getAllProcessInfo", &[])
+            .map_err(|error| {
+                format!("seed {seed}: no answer: {error}; log:\n{}", host.log_end())
+            })?;
+        answered += 1;
+    }
+    Ok(answered)
+}
+
+/// The programs of [`chatter`], if this process is to be one of them; never returns then.
+pub(crate) fn play_if_asked() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let (role, seed) = match arguments.as_slice() {
+        [_, role, seed] if role == "notifier" || role == "listener" => (role, seed),
+        _ => return,
+    };
+    let mut chance = Chance::new(seed.parse().unwrap_or(1) ^ u64::from(std::process::id()));
+    // Each life says a bounded amount, so that one that was given up on is followed by another.
+    for _ in 0..2000 {
+        let is_sent = if role == "notifier" {
+            let message = mutate::text(&mut chance, MESSAGES, 6).into_bytes();
+            send(&mutate::bytes(&mut chance, message, 2))
+        } else {
+            let text = mutate::text(&mut chance, SPOKEN, 6).into_bytes();
+            let bytes = mutate::bytes(&mut chance, text, 1);
+            std::io::Write::write_all(&mut std::io::stdout(), &bytes).is_ok()
+        };
+        if !is_sent {
+            break;
+        }
+    }
+    std::thread::sleep(Duration::from_millis(chance.below(20)));
+    std::process::exit(i32::from(chance.one_in(2)));
+}
+
+fn send(message: &[u8]) -> bool {
+    let address = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
+    // A message of no bytes, or one that is too long, is refused by the kernel.
+    speaker::connected(&address)
+        .is_ok_and(|socket| socket.send(message).is_ok() || message.len() > 1 << 10)
+}

@@ -6,7 +6,7 @@ use super::actor::{Engine, Hands};
 use super::channels::AT_ONCE_MAX;
 use crate::cgroup;
 use crate::core::{Action, AuditLine, Input, SignalScope};
-use crate::domain::{Causes, EventKind, Line};
+use crate::domain::{Causes, EventKind, Line, QualifiedName};
 use crate::output::{Adoption, Command};
 use crate::spawn::Job;
 
@@ -36,8 +36,11 @@ impl Engine {
                 logs,
                 listener,
             } => {
-                let name = cgroup::name(&spec.group, &spec.name);
-                if let Some(seat) = self.lodging.reseat(&name) {
+                let process = QualifiedName {
+                    group: spec.group.clone(),
+                    process: spec.name.clone(),
+                };
+                if let Some(seat) = self.lodging.reseat(&process) {
                     self.seats.insert(life, Arc::new(seat));
                 }
                 self.adopt(

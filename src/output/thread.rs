@@ -119,8 +119,9 @@ impl OutputHandle {
     }
 
     /// Writes a line to the activity log, stamped now. Never blocks.
-    pub fn log(&self, line: Line) {
+    pub fn log(&self, mut line: Line) {
         if line.level() >= self.level {
+            line.shorten();
             self.send(Command::Log(sys::now().wall, line));
         }
     }

@@ -365,10 +365,12 @@ lines! {
     MethodCalled { method: String } = Trace "XML-RPC method called: {method}()";
     MethodReturned { method: String } = Trace "XML-RPC method {method}() returned successfully";
     MethodFaulted { method: String, code: i32, text: String } = Trace "XML-RPC method {method}() returned fault: [{code}] {text}";
-    Unmarshallable { data: String } = Error "XML-RPC request data {data} is invalid: unmarshallable";
-    NoMethodName { data: String } = Error "XML-RPC request data {data} is invalid: no method name";
+    Unmarshallable { data: String, source: String } = Error "XML-RPC request data {data} is invalid: unmarshallable";
+    NoMethodName { data: String, source: String } = Error "XML-RPC request data {data} is invalid: no method name";
     MethodFailed { data: String, #[own] error: String } = Critical "Handling XML-RPC request with data {data} raised an unexpected exception: {error}";
     Access { peer: String, request: String, status: u16, bytes: u64, time: String } = Trace "{peer} - - [{time}] \"{request}\" {status} {bytes}";
+    WrongPassword { peer: String } = Warn ours "wrong user name or password from {peer}";
+    WrongPasswords { count: u64, peer: String } = Warn ours "{count} more wrong user names or passwords from {peer}";
     ProcessAdded { name: ProcessName, group: GroupName } about name in group = Info ours "added process '{name}' to group '{group}'";
     ProcessRemoved { name: ProcessName, group: GroupName } about name in group = Info ours "removed process '{name}' from group '{group}'";
     SaidCritical { text: String } = Critical "{text}";
@@ -385,9 +387,22 @@ lines! {
     BusNameTaken { bus: String, name: String } = Warn ours "{name} has another owner on the {bus} D-Bus; taking it when it is free";
     BusLost { bus: String } = Warn ours "the {bus} D-Bus is gone; trying to come back";
     Audit { #[own] who: String, verb: String, target: String, result: String } = Info ours "audit: {who} {verb} {target}: {result}";
+    AuditRefused { source: String, #[own] who: String, verb: String, target: String, result: String } = Info ours "audit: {who} {verb} {target}: {result}";
+    RefusalsSuppressed { count: u64, source: String } = Warn ours "audit: {count} more refusals from {source} suppressed";
 }
 
 impl Line {
+    /// Whose refused call the line tells of. Such lines are bounded in number, for whoever may do nothing can make them.
+    #[must_use]
+    pub fn refused_source(&self) -> Option<&str> {
+        match self {
+            Self::AuditRefused { source, .. }
+            | Self::Unmarshallable { source, .. }
+            | Self::NoMethodName { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
     /// The state that the process has entered of which the line tells, for structured logs.
     #[must_use]
     pub const fn state(&self) -> Option<ProcessState> {
@@ -515,7 +530,10 @@ mod tests {
                 code: 1,
                 text: text(),
             },
-            Line::Unmarshallable { data: text() },
+            Line::Unmarshallable {
+                data: text(),
+                source: "uid 7".to_owned(),
+            },
             Line::said(Level::Info, &text()),
         ];
         for line in &mut lines {

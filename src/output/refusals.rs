@@ -8,6 +8,10 @@ use crate::domain::Line;
 
 /// Lines of one source in one window; further ones are counted.
 const LINES_MAX: u32 = 20;
+/// The same of root, who may do everything: one command for many processes can be refused for each of them.
+const LINES_OF_ROOT_MAX: u32 = 1000;
+/// What `Caller::source` calls root.
+const ROOT: &str = "uid 0";
 /// How long a window is. It begins with the first line, and what was left out is said at its end.
 const WINDOW: Duration = Duration::from_secs(10);
 /// Sources that are counted at once; a new one takes the place of the one whose window ends first.
@@ -42,7 +46,7 @@ impl Refusals {
         let mut before = None;
         if let Some(window) = self.0.get_mut(source) {
             if window.ends > now {
-                if window.written < LINES_MAX {
+                if window.written < lines_max(source) {
                     window.written += 1;
                     return Admitted::Written(None);
                 }
@@ -96,6 +100,14 @@ impl Refusals {
     }
 }
 
+fn lines_max(source: &str) -> u32 {
+    if source == ROOT {
+        LINES_OF_ROOT_MAX
+    } else {
+        LINES_MAX
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +146,20 @@ mod tests {
     }
 
     #[test]
+    fn root_has_more_and_a_bound_too() {
+        let mut refusals = Refusals::default();
+        let begin = Instant::now();
+        let source = crate::api::Caller {
+            uid: Some(0),
+            ..crate::api::Caller::DAEMON
+        };
+        for _ in 0..2 * LINES_OF_ROOT_MAX {
+            refusals.admit(&source.source(), begin);
+        }
+        assert_eq!(refusals.0[ROOT].suppressed, u64::from(LINES_OF_ROOT_MAX));
+    }
+
+    #[test]
     fn what_was_left_out_comes_before_the_next_line() {
         let mut refusals = Refusals::default();
         let begin = Instant::now();
@@ -155,7 +181,7 @@ mod tests {
         let begin = Instant::now();
         let mut told = 0;
         let count = 3 * SOURCES_MAX;
-        for source in 0..count {
+        for source in 1..=count {
             for _ in 0..=LINES_MAX {
                 let admitted = refusals.admit(&format!("uid {source}"), begin);
                 told += usize::from(matches!(admitted, Admitted::Written(Some(_))));

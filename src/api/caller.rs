@@ -87,6 +87,27 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// Whose lines are counted together where their number is bounded: the user, where the transport tells it.
+    #[must_use]
+    pub fn source(&self) -> String {
+        match self.uid {
+            Some(uid) => format!("uid {uid}"),
+            None => self.front.name().to_owned(),
+        }
+    }
+
+    /// The processes that the caller may know of: those for which it has any permission. On D-Bus states are free to
+    /// everybody, and with them all names.
+    #[must_use]
+    pub fn sees(&self) -> Scope {
+        match &self.access {
+            Some(access) if self.front != Front::Bus => access.any(),
+            Some(_) | None => Scope::All,
+        }
+    }
+}
+
 /// Which processes a grant covers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scope {
@@ -134,15 +155,27 @@ impl Access {
     /// For which processes the caller has a permission; none: for none.
     #[must_use]
     pub fn scope(&self, permission: Permission) -> Option<Scope> {
-        let mut names = Vec::new();
-        for (_, scope) in self.0.iter().filter(|(known, _)| *known == permission) {
-            match scope {
-                Scope::All => return Some(Scope::All),
-                Scope::Only(more) => names.extend(more.iter().cloned()),
-            }
+        match union(self.0.iter().filter(|(known, _)| *known == permission)) {
+            Scope::Only(names) if names.is_empty() => None,
+            scope => Some(scope),
         }
-        (!names.is_empty()).then_some(Scope::Only(names))
     }
+
+    /// For which processes the caller has any permission.
+    fn any(&self) -> Scope {
+        union(self.0.iter())
+    }
+}
+
+fn union<'a>(granted: impl Iterator<Item = &'a (Permission, Scope)>) -> Scope {
+    let mut names = Vec::new();
+    for (_, scope) in granted {
+        match scope {
+            Scope::All => return Scope::All,
+            Scope::Only(more) => names.extend(more.iter().cloned()),
+        }
+    }
+    Scope::Only(names)
 }
 
 /// What was granted to a caller for one request.

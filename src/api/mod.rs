@@ -1,6 +1,7 @@
 //! The words of control: plain data that every front translates to and from.
 
 mod argument;
+mod audit;
 mod caller;
 mod fault;
 pub mod manual;
@@ -10,6 +11,7 @@ mod request;
 pub mod xmlrpc;
 
 pub use argument::{NAMES_MAX, OPTIONS_BYTES_MAX};
+pub use audit::{AuditEntry, NAME_CHARS_MAX, audit_line};
 pub use caller::{Access, Caller, Front, Grant, Permission, Scope, Ticket};
 pub use fault::{Fault, FaultCode};
 pub use method::{Bound, Interfaces, Method, Param, ParamKind, WireType, method, names};

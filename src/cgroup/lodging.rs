@@ -12,7 +12,7 @@ use super::home::{Home, Manager};
 use super::scope::Scope;
 use super::seat::{self, Seat};
 use crate::config::spec::{Config, Resources};
-use crate::domain::{Errno, Line};
+use crate::domain::{Errno, Line, QualifiedName};
 use crate::keeper::{Keeper, Vault};
 use crate::sys::{self, Cgroup};
 
@@ -104,7 +104,7 @@ struct State {
     /// It was looked for on behalf of a program in need, so that looking again would find the same.
     in_vain: bool,
     /// What was told of programs whose limits are refused, so that a restart does not tell it again.
-    told: BTreeSet<(String, &'static str)>,
+    told: BTreeSet<(QualifiedName, &'static str)>,
 }
 
 impl Lodging {
@@ -160,7 +160,7 @@ impl Lodging {
     /// EAGAIN: the tree has a bound here. EMFILE, ENFILE, ENOMEM: as for the process itself.
     pub fn seat(
         &self,
-        name: &str,
+        process: &QualifiedName,
         resources: &Resources,
         log: &mut dyn FnMut(Line),
     ) -> io::Result<Option<(Seat, Cgroup)>> {
@@ -172,10 +172,10 @@ impl Lodging {
             return Ok(None);
         };
         let mut refused = Vec::new();
-        let result = seat::make(&home, name, resources, &mut refused);
+        let result = seat::make(&home, process, resources, &mut refused);
         for (setting, error) in refused {
-            if state.told.insert((name.to_owned(), setting.key)) {
-                log(seat::refusal(name, &setting, &error));
+            if state.told.insert((process.clone(), setting.key)) {
+                log(seat::refusal(process, &setting, &error));
             }
         }
         match result {
@@ -185,7 +185,7 @@ impl Lodging {
                 let path = home.path.clone();
                 let again = made.and_then(|()| {
                     log(Line::ScopeMadeAgain { path });
-                    seat::make(&home, name, resources, &mut Vec::new())
+                    seat::make(&home, process, resources, &mut Vec::new())
                         .map_err(|error| error.to_string())
                 });
                 Ok(match again {
@@ -199,7 +199,7 @@ impl Lodging {
             Err(error) if is_want(&error) => Err(error),
             Err(error) => {
                 log(Line::SpawnedOutside {
-                    name: name.to_owned(),
+                    name: process.clone(),
                     error: Errno::from(&error),
                 });
                 Ok(None)
@@ -217,9 +217,9 @@ impl Lodging {
     /// The cgroup of a process that a predecessor has spawned, if it is there. What it met of its limits counts from the
     /// making of the cgroup, which in general was then.
     #[must_use]
-    pub fn reseat(&self, name: &str) -> Option<Seat> {
+    pub fn reseat(&self, process: &QualifiedName) -> Option<Seat> {
         let home = self.state().home.clone()?;
-        seat::find(&home, name).ok()
+        seat::find(&home, process).ok()
     }
 
     /// Ends what holds the place, when the daemon ends for good.

@@ -5,16 +5,19 @@ use std::io;
 use std::sync::Arc;
 
 use super::home::Home;
+use super::name::name as cgroup_name;
 use crate::config::resources::Setting;
 use crate::config::spec::Resources;
-use crate::domain::{Causes, Errno, Line};
+use crate::domain::{Causes, Errno, Line, QualifiedName};
 use crate::sys::{Cgroup, Counters};
 
 /// The cgroup of one life.
 #[derive(Debug, Clone)]
 pub struct Seat {
     home: Arc<Home>,
-    pub(super) name: String,
+    name: String,
+    /// Whose it is.
+    pub(super) process: QualifiedName,
     /// What was counted in it before this life.
     before: Counters,
 }
@@ -28,13 +31,14 @@ pub(super) type Refused = Vec<(Setting, io::Error)>;
 /// ENOENT, ENODEV: what it is to be made in is gone. EACCES, EROFS, EAGAIN, EMFILE.
 pub(super) fn make(
     home: &Arc<Home>,
-    name: &str,
+    process: &QualifiedName,
     resources: &Resources,
     refused: &mut Refused,
 ) -> io::Result<(Seat, Cgroup)> {
     let parent = home.open()?;
-    let is_new = parent.make(name)?;
-    let cgroup = parent.open(name)?;
+    let name = cgroup_name(&process.group, &process.process);
+    let is_new = parent.make(&name)?;
+    let cgroup = parent.open(&name)?;
     let before = if is_new {
         Counters::default()
     } else {
@@ -43,7 +47,8 @@ pub(super) fn make(
     limit(home, &cgroup, resources, is_new, refused);
     let seat = Seat {
         home: Arc::clone(home),
-        name: name.to_owned(),
+        name,
+        process: process.clone(),
         before,
     };
     Ok((seat, cgroup))
@@ -53,11 +58,13 @@ pub(super) fn make(
 ///
 /// # Errors
 /// ENOENT: it has none.
-pub(super) fn find(home: &Arc<Home>, name: &str) -> io::Result<Seat> {
-    home.open()?.open(name)?;
+pub(super) fn find(home: &Arc<Home>, process: &QualifiedName) -> io::Result<Seat> {
+    let name = cgroup_name(&process.group, &process.process);
+    home.open()?.open(&name)?;
     Ok(Seat {
         home: Arc::clone(home),
-        name: name.to_owned(),
+        name,
+        process: process.clone(),
         before: Counters::default(),
     })
 }
@@ -85,11 +92,11 @@ fn limit(home: &Home, cgroup: &Cgroup, resources: &Resources, is_new: bool, refu
 }
 
 /// The line about a limit that was refused.
-pub(super) fn refusal(name: &str, setting: &Setting, error: &io::Error) -> Line {
+pub(super) fn refusal(name: &QualifiedName, setting: &Setting, error: &io::Error) -> Line {
     let value = setting.value.as_deref().unwrap_or_default();
     let value = value.strip_prefix("default ").unwrap_or(value);
     Line::LimitRefused {
-        name: name.to_owned(),
+        name: name.clone(),
         setting: format!("{}={value}", setting.key),
         error: Errno::from(error),
     }

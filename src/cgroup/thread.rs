@@ -109,7 +109,7 @@ impl Room {
                     Ok(Job::Limit(seat, resources)) => {
                         // Gone with its process: nothing is to be limited any more.
                         for (setting, error) in seat.limit(&resources).unwrap_or_default() {
-                            (self.log)(seat::refusal(&seat.name, &setting, &error));
+                            (self.log)(seat::refusal(&seat.process, &setting, &error));
                         }
                     }
                     Ok(Job::Stop) | Err(TryRecvError::Disconnected) => return,
@@ -151,7 +151,7 @@ impl Room {
             }
         };
         (self.log)(Line::LeftBehind {
-            name: seat.name.clone(),
+            name: seat.process.clone(),
             count: cgroup.count(),
         });
         let token = self.next_token;

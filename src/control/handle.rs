@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::api::{Caller, Fault, FaultCode, Grant, Method, Permission, Reply, Request};
+use crate::api::{Caller, Fault, FaultCode, Grant, Method, Reply, Request, audit_line};
 use crate::domain::Line;
 pub use crate::engine::{Asked, EngineGone};
 
@@ -39,26 +39,27 @@ impl ControlHandle {
         }
     }
 
-    /// What `caller` is granted of what `method` needs. A refusal to change something leaves its audit line here; what is
-    /// granted leaves one where it is done, in the core.
+    /// What `caller` is granted of what `method` needs to make `request`. A refusal to change something leaves its audit
+    /// line here; what is granted leaves one where it is done, in the core.
     ///
     /// # Errors
-    /// FAILED: it is not permitted.
-    pub fn grant(&self, caller: &Caller, method: &Method) -> Result<Grant, Fault> {
-        super::grant(caller, method.permission)
-            .inspect_err(|fault| self.refused(caller, method, "", &fault.to_string()))
+    /// FAILED: it is not permitted. BAD_NAME, BAD_SIGNAL: a name in it cannot be one.
+    pub fn grant(
+        &self,
+        caller: &Caller,
+        method: &Method,
+        request: &Request,
+    ) -> Result<Grant, Fault> {
+        let named = request.check_names();
+        named
+            .and_then(|()| super::grant(caller, method.permission))
+            .inspect_err(|fault| self.refused(caller, request, fault))
     }
 
-    /// Leaves the audit line of a change that was refused, `target` being what was named.
-    pub fn refused(&self, caller: &Caller, method: &Method, target: &str, why: &str) {
-        let only_looks = matches!(method.permission, Permission::Status | Permission::ReadLogs);
-        if !only_looks {
-            (self.log)(Line::Audit {
-                who: caller.who(),
-                verb: method.names[0].to_owned(),
-                target: target.to_owned(),
-                result: why.to_owned(),
-            });
+    /// Leaves the audit line of a request that was refused, if it would have changed something.
+    pub fn refused(&self, caller: &Caller, request: &Request, fault: &Fault) {
+        if let Some(entry) = request.audit_entry() {
+            (self.log)(audit_line(caller, entry, Some(fault)));
         }
     }
 
@@ -70,7 +71,7 @@ impl ControlHandle {
     /// Asks, and waits for the answer. Dropping the future cancels nothing: what was asked happens.
     ///
     /// # Errors
-    /// The engine's fault; SHUTDOWN_STATE when it is gone.
+    /// The engine's fault; SHUTDOWN_STATE when it is gone; BAD_NAME, BAD_SIGNAL: a name cannot be one.
     pub async fn call(
         &self,
         caller: Caller,
@@ -78,6 +79,8 @@ impl ControlHandle {
         request: Request,
     ) -> Result<Reply, Fault> {
         let gone = || FaultCode::ShutdownState.bare();
+        // Whatever way a request comes, the engine is not asked about what can be nobody's name.
+        request.check_names()?;
         let place = self
             .places
             .clone()

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::LoadReason;
-use crate::api::{Caller, Fault, Reply, Ticket};
+use crate::api::{AuditEntry, Caller, Fault, Reply, Ticket};
 use crate::config::spec::{GroupSpec, Order, ProcessSpec, Resources};
 use crate::domain::{Envelope, Event, Life, Line, ListenerState, LogPaths, OutputEvents, Signal};
 
@@ -34,10 +34,8 @@ pub enum Outcome {
 pub struct AuditLine {
     /// Who asked.
     pub caller: Caller,
-    /// What, e.g. `start`.
-    pub verb: &'static str,
-    /// To whom, as typed.
-    pub target: String,
+    /// What is to change.
+    pub entry: AuditEntry,
     /// None: accepted.
     pub fault: Option<Fault>,
 }

@@ -7,12 +7,13 @@ use super::group::in_start_order;
 use super::ticket::{Batch, Member, Pending, TICKETS_MAX, Trail, Verb};
 use super::{Action, Actions, AuditLine, Fleet, LoadReason};
 use crate::api::{
-    Caller, ConfigView, Fault, FaultCode, Grant, JournalOf, LogOf, Reply, Request, Scope, Target,
-    Ticket,
+    AuditEntry, Caller, ConfigView, Fault, FaultCode, Grant, JournalOf, LogOf, Reply, Request,
+    Scope, Target, Ticket,
 };
 use crate::config::spec::{GroupSpec, ProcessKind};
 use crate::domain::{
-    Channel, EventKind, Life, Line, Namespec, Now, Signal, SpawnError, SupervisorState,
+    Channel, EventKind, GroupName, Life, Line, Namespec, Now, ProcessName, Signal, SpawnError,
+    SupervisorState,
 };
 
 impl Fleet {
@@ -26,7 +27,7 @@ impl Fleet {
         request: Request,
         out: &mut Actions,
     ) {
-        let deed = deed(&request);
+        let entry = request.audit_entry();
         let remote_event = matches!(request, Request::RemoteEvent { .. });
         let outcome = if self.mood != SupervisorState::Running && !remote_event {
             Admission::Answered(Err(FaultCode::ShutdownState.bare()))
@@ -38,21 +39,29 @@ impl Fleet {
             // Tickets are unique; were one not, the first request keeps it and the second cannot be answered.
             return;
         } else {
-            self.admit(now, ticket, &grant, request, out)
+            let sees = caller.sees();
+            let rights = Rights {
+                scope: &grant.scope,
+                sees: &sees,
+            };
+            self.admit(now, ticket, rights, request, out)
         };
         match outcome {
             Admission::Answered(answer) => {
-                audit(caller, deed, answer.as_ref().err().cloned(), out);
+                audit(caller, entry, answer.as_ref().err().cloned(), out);
                 out.push(Action::Answer(ticket, answer));
             }
             Admission::Batch(mut batch) => {
-                batch.trail = deed.map(|(_, target)| Trail { caller, target });
+                batch.trail = entry.map(|entry| Trail {
+                    caller,
+                    target: entry.target,
+                });
                 self.tickets.insert(ticket, Pending::Batch(batch));
                 self.proceed(ticket, now, out);
             }
-            Admission::Taken => audit(caller, deed, None, out),
+            Admission::Taken => audit(caller, entry, None, out),
             Admission::Shutdown => {
-                audit(caller, deed, None, out);
+                audit(caller, entry, None, out);
                 out.push(Action::Answer(ticket, Ok(Reply::Done)));
                 self.wind_down(SupervisorState::Shutdown, now, out);
             }
@@ -63,16 +72,16 @@ impl Fleet {
         &mut self,
         now: Now,
         ticket: Ticket,
-        grant: &Grant,
+        rights: Rights<'_>,
         request: Request,
         out: &mut Actions,
     ) -> Admission {
-        let scope = &grant.scope;
+        let scope = rights.scope;
         let answer = match request {
             Request::State => Ok(Reply::State(self.mood)),
             Request::Pid => Ok(Reply::Pid(self.identity.pid)),
             Request::Identification => Ok(Reply::Text(self.last_read.daemon.identifier.clone())),
-            Request::ProcessInfo(name) => self.one(&name, scope).map(|slot| {
+            Request::ProcessInfo(name) => self.one(&name, rights).map(|slot| {
                 let view = self.seats.get(slot).map(|process| self.look(process, now));
                 Reply::Processes(view.into_iter().collect())
             }),
@@ -83,20 +92,20 @@ impl Fleet {
             }
             Request::AllConfigInfo => Ok(Reply::Configs(self.config_views(scope))),
             Request::Start { target, wait } => {
-                return self.batch(target, scope, Verb::Start { wait });
+                return self.batch(target, rights, Verb::Start { wait });
             }
             Request::Stop { target, wait } => {
-                return self.batch(target, scope, Verb::Stop { wait });
+                return self.batch(target, rights, Verb::Stop { wait });
             }
             Request::Signal { target, signal } => {
                 let parsed = Signal::parse(&signal).ok();
-                return self.batch(target, scope, Verb::Signal(parsed, signal));
+                return self.batch(target, rights, Verb::Signal(parsed, signal));
             }
             Request::ClearLogs(Target::Group(name)) => {
                 Err(FaultCode::BadName.of(format!("{name}:*")))
             }
             Request::ClearLogs(target @ (Target::One(..) | Target::All)) => {
-                return self.batch(target, scope, Verb::Clear);
+                return self.batch(target, rights, Verb::Clear);
             }
             Request::Reread => match whole(scope) {
                 Err(fault) => Err(fault),
@@ -131,7 +140,7 @@ impl Fleet {
                 Err(fault) => Err(fault),
                 Ok(()) => return Admission::Shutdown,
             },
-            Request::AddGroup(name) => match self.addable(&name, scope) {
+            Request::AddGroup(name) => match self.addable(&name, rights) {
                 Err(fault) => Err(fault),
                 Ok(group) if has_sockets(&group) => {
                     let pending = Pending::AddGroup(group.name.clone());
@@ -141,28 +150,30 @@ impl Fleet {
                 }
                 Ok(group) => Ok(self.add_group(&group, now, out)),
             },
-            Request::RemoveGroup(name) => self.remove_group(&name, scope, now, out),
+            Request::RemoveGroup(name) => self.remove_group(&name, rights, now, out),
             // It tells of all processes, and of whoever did what to them.
             Request::LogFile(LogOf::Daemon) => {
                 whole(scope).map(|()| Reply::LogFile(self.identity.daemon_log.clone()))
             }
-            Request::LogFile(LogOf::Process(name, channel)) => self.one(&name, scope).map(|slot| {
-                let Some(process) = self.seats.get(slot) else {
-                    return Reply::LogFile(None);
-                };
-                let (file, log) = match channel {
-                    Channel::Stdout => (&process.logs.stdout, &process.spec.stdout),
-                    Channel::Stderr => (&process.logs.stderr, &process.spec.stderr),
-                };
-                match file {
-                    None if log.journal.is_some() => Reply::Journal(JournalOf {
-                        group: process.spec.group.clone(),
-                        process: process.spec.name.clone(),
-                        channel,
-                    }),
-                    file => Reply::LogFile(file.clone()),
-                }
-            }),
+            Request::LogFile(LogOf::Process(name, channel)) => {
+                self.one(&name, rights).map(|slot| {
+                    let Some(process) = self.seats.get(slot) else {
+                        return Reply::LogFile(None);
+                    };
+                    let (file, log) = match channel {
+                        Channel::Stdout => (&process.logs.stdout, &process.spec.stdout),
+                        Channel::Stderr => (&process.logs.stderr, &process.spec.stderr),
+                    };
+                    match file {
+                        None if log.journal.is_some() => Reply::Journal(JournalOf {
+                            group: process.spec.group.clone(),
+                            process: process.spec.name.clone(),
+                            channel,
+                        }),
+                        file => Reply::LogFile(file.clone()),
+                    }
+                })
+            }
             Request::ClearDaemonLog => match (whole(scope), &self.identity.daemon_log) {
                 (Err(fault), _) => Err(fault),
                 (Ok(()), None) => Err(FaultCode::NoFile.bare()),
@@ -172,7 +183,7 @@ impl Fleet {
                     return Admission::Taken;
                 }
             },
-            Request::WriteStdin { name, data } => match self.stdin_of(&name, scope) {
+            Request::WriteStdin { name, data } => match self.stdin_of(&name, rights) {
                 Err(fault) => Err(fault),
                 Ok(life) => {
                     self.tickets.insert(ticket, Pending::Stdin(name));
@@ -189,21 +200,21 @@ impl Fleet {
                 group,
                 program,
                 options,
-            } => match self.add_program(ticket, (&group, program, options), scope, out) {
+            } => match self.add_program(ticket, (&group, program, options), rights, out) {
                 Err(fault) => Err(fault),
                 Ok(()) => return Admission::Taken,
             },
             Request::RemoveProcess { group, process } => {
-                self.remove_process(&group, &process, scope, out)
+                self.remove_process(&group, &process, rights, out)
             }
             Request::SetNumprocs { program, numprocs } => {
-                match self.set_numprocs(ticket, &program, numprocs, scope, out) {
+                match self.set_numprocs(ticket, &program, numprocs, rights, out) {
                     Err(fault) => Err(fault),
                     Ok(()) => return Admission::Taken,
                 }
             }
             Request::RollingRestart { targets, at_once } => {
-                match self.roll(ticket, targets, at_once, scope) {
+                match self.roll(ticket, targets, at_once, rights) {
                     Err(fault) => Err(fault),
                     Ok(()) => return Admission::Taken,
                 }
@@ -217,7 +228,7 @@ impl Fleet {
     }
 
     /// The slot of the one process that `text` names.
-    fn one(&self, text: &str, scope: &Scope) -> Result<u32, Fault> {
+    fn one(&self, text: &str, rights: Rights<'_>) -> Result<u32, Fault> {
         let spec = Namespec::parse(text);
         let slot = spec
             .process
@@ -225,12 +236,12 @@ impl Fleet {
             .and_then(|process| self.find(&spec.group, process))
             .ok_or_else(|| FaultCode::BadName.of(text))?;
         let name = spec.process.as_deref().unwrap_or_default();
-        permitted(scope.covers(&spec.group, name), text)?;
+        rights.process(&spec.group, name, text)?;
         Ok(slot)
     }
 
-    fn stdin_of(&self, name: &str, scope: &Scope) -> Result<Life, Fault> {
-        let slot = self.one(name, scope)?;
+    fn stdin_of(&self, name: &str, rights: Rights<'_>) -> Result<Life, Fault> {
+        let slot = self.one(name, rights)?;
         self.seats
             .get(slot)
             .filter(|process| process.takes_stdin())
@@ -239,15 +250,15 @@ impl Fleet {
             .ok_or_else(|| FaultCode::NotRunning.of(name))
     }
 
-    fn batch(&self, target: Target, scope: &Scope, verb: Verb) -> Admission {
-        let (slots, one) = match self.targets(target, scope) {
+    fn batch(&self, target: Target, rights: Rights<'_>, verb: Verb) -> Admission {
+        let (slots, one) = match self.targets(target, rights) {
             Ok(found) => found,
             Err(fault) => return Admission::Answered(Err(fault)),
         };
         Admission::Batch(Box::new(Batch {
             verb,
             one,
-            scope: scope.clone(),
+            scope: rights.scope.clone(),
             trail: None,
             queue: slots
                 .into_iter()
@@ -273,11 +284,12 @@ impl Fleet {
         })
     }
 
-    /// The slots a target names, in ascending order of priority; and the text, if it names one process.
+    /// The slots a target names, of those that the caller may know of, in ascending order of priority; and the text, if it
+    /// names one process.
     pub(super) fn targets(
         &self,
         target: Target,
-        scope: &Scope,
+        rights: Rights<'_>,
     ) -> Result<(Vec<u32>, Option<String>), Fault> {
         match target {
             Target::One(
@@ -289,7 +301,7 @@ impl Fleet {
             ) => {
                 let slot = self.find(&group, &process);
                 let slot = slot.ok_or_else(|| FaultCode::BadName.of(text.as_str()))?;
-                permitted(scope.covers(&group, &process), &text)?;
+                rights.process(&group, &process, &text)?;
                 Ok((vec![slot], Some(text)))
             }
             Target::Group(group)
@@ -302,16 +314,28 @@ impl Fleet {
             ) => {
                 let found = self.groups.get(group.as_str());
                 let found = found.ok_or_else(|| FaultCode::BadName.of(group.as_str()))?;
-                permitted(scope.touches(&group), &group)?;
-                Ok((found.slots.to_vec(), None))
+                rights.some_of_group(&group)?;
+                Ok((self.seen(&found.slots, rights), None))
             }
             Target::All => Ok((
                 in_start_order(&self.groups)
                     .into_iter()
-                    .flat_map(|group| group.slots.iter().copied())
+                    .flat_map(|group| self.seen(&group.slots, rights))
                     .collect(),
                 None,
             )),
+        }
+    }
+
+    /// Those of some slots whose processes the caller may know of.
+    fn seen(&self, slots: &[u32], rights: Rights<'_>) -> Vec<u32> {
+        let is_seen = |slot: &u32| {
+            self.names_of(*slot)
+                .is_some_and(|(name, group)| rights.sees.covers(group.as_str(), name.as_str()))
+        };
+        match rights.sees {
+            Scope::All => slots.to_vec(),
+            Scope::Only(_) => slots.iter().copied().filter(is_seen).collect(),
         }
     }
 
@@ -339,8 +363,8 @@ impl Fleet {
     }
 
     /// The group of this name in the configuration read last, if it may be added.
-    fn addable(&self, name: &str, scope: &Scope) -> Result<Arc<GroupSpec>, Fault> {
-        permitted(scope.covers_group(name), name)?;
+    fn addable(&self, name: &str, rights: Rights<'_>) -> Result<Arc<GroupSpec>, Fault> {
+        rights.group(name)?;
         let group = self.last_read.groups.iter();
         let group = group
             .filter(|group| group.name.as_str() == name)
@@ -380,7 +404,7 @@ impl Fleet {
             // Differs: the original answers HTTP 500.
             Err(error) => Err(FaultCode::Failed.of(error.to_string())),
             Ok(()) => self
-                .addable(name.as_str(), &Scope::All)
+                .addable(name.as_str(), Rights::ALL)
                 .map(|group| self.add_group(&group, now, out)),
         };
         out.push(Action::Answer(ticket, answer));
@@ -389,13 +413,13 @@ impl Fleet {
     fn remove_group(
         &mut self,
         name: &str,
-        scope: &Scope,
+        rights: Rights<'_>,
         now: Now,
         out: &mut Actions,
     ) -> Result<Reply, Fault> {
         let group = self.groups.get(name);
         let group = group.ok_or_else(|| FaultCode::BadName.of(name))?;
-        permitted(scope.covers_group(name), name)?;
+        rights.group(name)?;
         if group.unstopped > 0 {
             return Err(FaultCode::StillRunning.of(name));
         }
@@ -423,8 +447,65 @@ enum Admission {
     Shutdown,
 }
 
+/// What the caller of one request may do it to, and what it may know of.
+#[derive(Clone, Copy)]
+pub(super) struct Rights<'a> {
+    /// What the grant covers.
+    pub(super) scope: &'a Scope,
+    /// The processes that the caller may know of. Any other one is to the caller as if it were not there.
+    pub(super) sees: &'a Scope,
+}
+
+impl Rights<'_> {
+    /// Of the daemon itself.
+    pub(super) const ALL: Self = Self {
+        scope: &Scope::All,
+        sees: &Scope::All,
+    };
+
+    /// Whether a process may be touched that the caller named with `text`.
+    ///
+    /// # Errors
+    /// BAD_NAME if the caller may not know of it, else FAILED.
+    fn process(self, group: &str, process: &str, text: &str) -> Result<(), Fault> {
+        if !self.sees.covers(group, process) {
+            return Err(FaultCode::BadName.of(text));
+        }
+        permitted(self.scope.covers(group, process), text)
+    }
+
+    /// Whether the caller may know of a program of a group that has these processes.
+    pub(super) fn know_of(self, group: &GroupName, members: &[ProcessName]) -> bool {
+        let mut members = members.iter();
+        self.sees.covers_group(group.as_str())
+            || members.any(|name| self.sees.covers(group.as_str(), name.as_str()))
+    }
+
+    /// Whether something of a group may be touched.
+    ///
+    /// # Errors
+    /// As [`Rights::process`].
+    fn some_of_group(self, group: &str) -> Result<(), Fault> {
+        if !self.sees.touches(group) {
+            return Err(FaultCode::BadName.of(group));
+        }
+        permitted(self.scope.touches(group), group)
+    }
+
+    /// Whether a group may be touched as a whole.
+    ///
+    /// # Errors
+    /// As [`Rights::process`].
+    pub(super) fn group(self, group: &str) -> Result<(), Fault> {
+        if !self.sees.touches(group) {
+            return Err(FaultCode::BadName.of(group));
+        }
+        permitted(self.scope.covers_group(group), group)
+    }
+}
+
 /// What a grant does not cover is a fault.
-pub(super) fn permitted(covered: bool, what: &str) -> Result<(), Fault> {
+fn permitted(covered: bool, what: &str) -> Result<(), Fault> {
     if covered {
         Ok(())
     } else {
@@ -446,65 +527,12 @@ fn whole(scope: &Scope) -> Result<(), Fault> {
 }
 
 /// Writes the audit line of a request that changes something.
-fn audit(
-    caller: Caller,
-    deed: Option<(&'static str, String)>,
-    fault: Option<Fault>,
-    out: &mut Actions,
-) {
-    if let Some((verb, target)) = deed {
+fn audit(caller: Caller, entry: Option<AuditEntry>, fault: Option<Fault>, out: &mut Actions) {
+    if let Some(entry) = entry {
         out.push(Action::Audit(AuditLine {
             caller,
-            verb,
-            target,
+            entry,
             fault,
         }));
-    }
-}
-
-/// The words of the audit line, for requests that change something.
-fn deed(request: &Request) -> Option<(&'static str, String)> {
-    let typed = |target: &Target| match target {
-        Target::One(_, text) => text.clone(),
-        Target::Group(name) => format!("{name}:*"),
-        Target::All => "all".to_owned(),
-    };
-    match request {
-        Request::State
-        | Request::Pid
-        | Request::Identification
-        | Request::ProcessInfo(_)
-        | Request::AllProcessInfo
-        | Request::AllConfigInfo
-        | Request::GroupNames
-        | Request::Generation
-        | Request::LogFile(_) => None,
-        Request::Start { target, .. } => Some(("start", typed(target))),
-        Request::Stop { target, .. } => Some(("stop", typed(target))),
-        Request::Signal { target, .. } => Some(("signal", typed(target))),
-        Request::Reread => Some(("reread", String::new())),
-        Request::AddGroup(name) => Some(("add", name.clone())),
-        Request::RemoveGroup(name) => Some(("remove", name.clone())),
-        Request::Shutdown => Some(("shutdown", String::new())),
-        Request::Restart => Some(("restart", String::new())),
-        Request::Upgrade => Some(("upgrade", String::new())),
-        Request::ClearDaemonLog => Some(("clear-log", String::new())),
-        Request::ClearLogs(target) => Some(("clear-logs", typed(target))),
-        Request::WriteStdin { name, .. } => Some(("write-stdin", name.clone())),
-        Request::RemoteEvent { kind, .. } => Some(("event", kind.clone())),
-        Request::WriteLog { .. } => Some(("write-log", String::new())),
-        Request::AddProgram { group, program, .. } => {
-            Some(("add-program", format!("{group}:{program}")))
-        }
-        Request::RemoveProcess { group, process } => {
-            Some(("remove-process", format!("{group}:{process}")))
-        }
-        Request::SetNumprocs { program, numprocs } => {
-            Some(("set-numprocs", format!("{program} {numprocs}")))
-        }
-        Request::RollingRestart { targets, .. } => {
-            let names: Vec<String> = targets.iter().map(typed).collect();
-            Some(("rolling-restart", names.join(" ")))
-        }
     }
 }

@@ -121,7 +121,8 @@ impl Fleet {
             // The line that says so is written by the output thread: it must be the last of the removed file.
             Ok(()) => Ok(Reply::Done),
             Err(Errno::NOENT) => Err(FaultCode::NoFile.bare()),
-            Err(_) => Err(FaultCode::Failed.bare()),
+            // Differs: in the original the fault has no text.
+            Err(error) => Err(FaultCode::Failed.of(format!("the log cannot be cleared: {error}"))),
         };
         out.push(Action::Answer(ticket, answer));
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::admit::permitted;
-use super::group::in_added_order;
+use super::admit::Rights;
+use super::group::{Group, in_added_order};
 use super::process::Process;
 use super::ticket::{Member, Pending, Until, Waiter};
 use super::{Action, Actions, Fleet};
@@ -77,12 +77,10 @@ impl Fleet {
         &mut self,
         ticket: Ticket,
         (group, name, options): (&str, String, Vec<(String, String)>),
-        scope: &Scope,
+        rights: Rights<'_>,
         out: &mut Actions,
     ) -> Result<(), Fault> {
-        let found = self.groups.get(group);
-        let found = found.ok_or_else(|| no_group(group))?;
-        permitted(scope.covers_group(group), group)?;
+        let found = self.group_of(group, rights)?;
         if found.spec.kind != GroupKind::Programs {
             // Differs: the plug-in makes an ordinary process of it, which the pool or the socket's group knows nothing of.
             return Err(FaultCode::IncorrectParameters.of(format!(
@@ -108,18 +106,23 @@ impl Fleet {
         Ok(())
     }
 
+    /// An active group that may be touched as a whole.
+    fn group_of(&self, name: &str, rights: Rights<'_>) -> Result<&Group, Fault> {
+        let found = self.groups.get(name).filter(|_| rights.sees.touches(name));
+        let found = found.ok_or_else(|| no_group(name))?;
+        rights.group(name)?;
+        Ok(found)
+    }
+
     /// Takes a stopped process out of its group.
     pub(super) fn remove_process(
         &mut self,
         group: &str,
         process: &str,
-        scope: &Scope,
+        rights: Rights<'_>,
         out: &mut Actions,
     ) -> Result<Reply, Fault> {
-        if !self.groups.contains_key(group) {
-            return Err(no_group(group));
-        }
-        permitted(scope.covers_group(group), group)?;
+        self.group_of(group, rights)?;
         let slot = self.find(group, process);
         let slot = slot.ok_or_else(|| FaultCode::BadName.of(process))?;
         let seated = self.seats.get(slot);
@@ -231,7 +234,7 @@ impl Fleet {
     // Another number of processes
 
     /// The one program of an active group that `text` names: its group and its name.
-    fn program(&self, text: &str, scope: &Scope) -> Result<(GroupName, String), Fault> {
+    fn program(&self, text: &str, rights: Rights<'_>) -> Result<(GroupName, String), Fault> {
         let (wanted, program) = match text.split_once(':') {
             Some((group, program)) => (Some(group), program),
             None => (None, text),
@@ -243,13 +246,14 @@ impl Fleet {
                 let programs = group.spec.programs.iter();
                 programs
                     .filter(|known| known.template.program() == program)
+                    .filter(|known| rights.know_of(&group.spec.name, &known.members))
                     .map(|_| &group.spec.name)
             })
             .collect();
         match found.as_slice() {
             [] => Err(FaultCode::BadName.of(text)),
             [group] => {
-                permitted(scope.covers_group(group.as_str()), group.as_str())?;
+                rights.group(group.as_str())?;
                 Ok(((*group).clone(), program.to_owned()))
             }
             [first, rest @ ..] if rest.iter().all(|group| group == first) => {
@@ -274,10 +278,10 @@ impl Fleet {
         ticket: Ticket,
         text: &str,
         numprocs: i64,
-        scope: &Scope,
+        rights: Rights<'_>,
         out: &mut Actions,
     ) -> Result<(), Fault> {
-        let (name, program) = self.program(text, scope)?;
+        let (name, program) = self.program(text, rights)?;
         if !(0..=NUMPROCS_MAX).contains(&numprocs) {
             return Err(FaultCode::IncorrectParameters.of(format!(
                 "a program may have 0 to {NUMPROCS_MAX} processes, not {numprocs}"

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::is_deceptive;
+
 /// Bytes that a message may have; longer ones are dropped whole. As systemd has it (`NOTIFY_BUFFER_MAX`).
 pub const NOTICE_BYTES_MAX: usize = 4096;
 /// Characters of `STATUS=` that are kept.
@@ -167,18 +169,12 @@ fn clean(text: &[u8]) -> String {
     let mut clean: String = chars
         .by_ref()
         .take(STATUS_CHARS_MAX)
-        .map(|c| if is_shown(c) { c } else { '?' })
+        .map(|c| if is_deceptive(c) { '?' } else { c })
         .collect();
     if chars.next().is_some() {
         clean.push('…');
     }
     clean
-}
-
-/// Not what moves a cursor, ends a line, or turns the direction of what follows.
-fn is_shown(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }
 
 #[cfg(test)]
@@ -274,7 +270,7 @@ mod tests {
             message.extend_from_slice(status.as_bytes());
             let notice = Notice::parse(&message);
             if let Some(status) = notice.status {
-                prop_assert!(status.chars().all(is_shown));
+                prop_assert!(!status.contains(is_deceptive));
                 prop_assert!(status.chars().count() <= STATUS_CHARS_MAX + 1);
             }
         }

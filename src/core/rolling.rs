@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::admit::not_permitted;
+use super::admit::{Rights, not_permitted};
 use super::process::Process;
 use super::serve::result;
 use super::ticket::{Member, Pending, Until, Waiter};
 use super::{Action, Actions, Fleet};
-use crate::api::{Fault, FaultCode, Reply, Scope, Target, TargetResult, Ticket};
+use crate::api::{Fault, FaultCode, Reply, Target, TargetResult, Ticket};
 use crate::domain::{Namespec, Now, ProcessState, SpawnError, SupervisorState};
 
 /// Where the restart of one process stands.
@@ -101,14 +101,14 @@ impl Fleet {
         ticket: Ticket,
         targets: Vec<Target>,
         at_once: u32,
-        scope: &Scope,
+        rights: Rights<'_>,
     ) -> Result<(), Fault> {
         let mut queue = VecDeque::new();
         let mut results = Vec::new();
         let mut places = BTreeMap::new();
         let mut refused = BTreeSet::new();
         for target in targets {
-            let (slots, one) = self.targets(target, scope)?;
+            let (slots, one) = self.targets(target, rights)?;
             for slot in slots {
                 let Some(member) = self.member(slot) else {
                     continue;
@@ -117,7 +117,10 @@ impl Fleet {
                 if let Some(&place) = places.get(&slot) {
                     let (_, known): &mut (Member, bool) = &mut queue[place];
                     *known |= named;
-                } else if scope.covers(member.group.as_str(), member.process.as_str()) {
+                } else if rights
+                    .scope
+                    .covers(member.group.as_str(), member.process.as_str())
+                {
                     places.insert(slot, queue.len());
                     queue.push_back((member, named));
                 } else if self.runs(&member) && refused.insert(slot) {

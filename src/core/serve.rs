@@ -5,7 +5,7 @@ use super::admit::not_permitted;
 use super::process::Process;
 use super::ticket::{Batch, Member, Pending, Purpose, Until, Verb, Waiter};
 use super::{Action, Actions, AuditLine, Fleet, SignalScope};
-use crate::api::{Fault, FaultCode, TargetResult, Ticket};
+use crate::api::{AuditEntry, Fault, FaultCode, TargetResult, Ticket};
 use crate::domain::{
     Errno, GroupName, Line, Namespec, Now, ProcessName, ProcessState, Signal, SpawnError,
     SupervisorState,
@@ -79,8 +79,10 @@ impl Fleet {
             };
             out.push(Action::Audit(AuditLine {
                 caller: trail.caller,
-                verb: batch.verb.word(),
-                target: trail.target,
+                entry: AuditEntry {
+                    verb: batch.verb.word(),
+                    target: trail.target,
+                },
                 fault,
             }));
         }
@@ -427,7 +429,11 @@ impl Fleet {
         {
             let fault = match done {
                 Ok(()) | Err(Errno::NOENT) => None,
-                Err(_) => Some(FaultCode::Failed.of(batch.named(&member.group, &member.process))),
+                // Differs: in the original the text is the name alone.
+                Err(error) => Some(FaultCode::Failed.of(format!(
+                    "{}: its log cannot be cleared: {error}",
+                    batch.named(&member.group, &member.process)
+                ))),
             };
             batch.settle(index, true, result(&member, fault));
         }

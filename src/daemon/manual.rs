@@ -172,8 +172,16 @@ const DIAGNOSTICS: &str = "\
 What is wrong before the daemon runs is said on standard error and ends it: one line that Supervisor would have written too,
 then each error of the configuration with its place. From then on everything is said in the activity log, a line for each
 change of state, at one of the levels CRIT, ERRO, WARN, INFO, DEBG, TRAC and BLAT, of which `loglevel` chooses. Lines that
-begin with `audit:` tell who asked for which change, and end in `accepted`, which is said as it begins, or in the fault that
-refused it. supervisord-journal-fields(7) lists all lines.
+begin with `audit:` tell who asked for which change: the caller, a verb, the names that the caller wrote, a colon, and
+`accepted`, which is said as it begins, or the name of the fault that refused it, such as `BAD_NAME`, with its reason. The form
+is the same on every server and on D-Bus. A user other than root has at most 20 lines about refused calls in 10 seconds; then
+one line gives the number of the others. supervisord-journal-fields(7) lists all lines.
+
+Text that somebody else chose, such as a name in a call, is shown with its control characters escaped, and no more than 200
+characters of it.
+
+A wrong user name or password is said once a minute for each address or user that sends one. After three of them each further
+answer takes longer, up to 5 seconds. The right password is never delayed.
 
 Nothing that goes wrong later ends the daemon: a log that cannot be written is said once and tried again; a program that
 cannot be started is tried again as `startretries` says.

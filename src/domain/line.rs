@@ -7,7 +7,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Causes, Errno, ExitStatus, GroupName, ProcessName, ProcessState, Signal};
+use super::foreign::{Escaped, FOREIGN_CHARS_MAX, Foreign, shorten};
+use super::{
+    Causes, Errno, ExitStatus, GroupName, ProcessName, ProcessState, QualifiedName, Signal,
+};
 
 /// The seven levels of the activity log. The numbers are Supervisor's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -75,6 +78,10 @@ impl Level {
 pub struct LineDoc {
     /// The variant of [`Line`].
     pub variant: &'static str,
+    /// Its fields, each with its type.
+    pub fields: &'static [(&'static str, &'static str)],
+    /// The field that says what the line is about: a process, or a group. None: the daemon as a whole.
+    pub about: Option<&'static str>,
     /// Its level.
     pub level: Level,
     /// Its text, with `{placeholders}`.
@@ -83,10 +90,74 @@ pub struct LineDoc {
     pub ours: bool,
 }
 
+/// What a line can be about.
+trait Subject {
+    /// The process; none: it is a group.
+    fn process(&self) -> Option<&ProcessName>;
+
+    /// The group, where the name says it.
+    fn group(&self) -> Option<&GroupName>;
+}
+
+impl Subject for ProcessName {
+    fn process(&self) -> Option<&ProcessName> {
+        Some(self)
+    }
+
+    fn group(&self) -> Option<&GroupName> {
+        None
+    }
+}
+
+impl Subject for QualifiedName {
+    fn process(&self) -> Option<&ProcessName> {
+        Some(&self.process)
+    }
+
+    fn group(&self) -> Option<&GroupName> {
+        Some(&self.group)
+    }
+}
+
+impl Subject for GroupName {
+    fn process(&self) -> Option<&ProcessName> {
+        None
+    }
+
+    fn group(&self) -> Option<&GroupName> {
+        Some(self)
+    }
+}
+
+/// Makes LINES of rows `Variant { field: Type } about field in group = Level ours "template";`.
+///
+/// `about` names the field that the line is about, `in` that of its group; a row without it is about the daemon.
+/// Every field is shown as [`Foreign`], so that whoever adds a row need not know who could choose its text: on one line and
+/// short. `#[own]` marks a text that the daemon or its configuration made, which is shown at its whole length, as
+/// [`Escaped`]. `#[verbatim]` marks output of a program that the log is asked to show as it is.
 macro_rules! lines {
     (@ours ours) => { true };
     (@ours) => { false };
-    ($($Variant:ident { $($field:ident: $Type:ty),* $(,)? } = $level:ident $($ours:ident)? $template:literal;)*) => {
+    (@shown own $field:ident) => { Escaped($field) };
+    (@shown verbatim $field:ident) => { $field };
+    (@shown $field:ident) => { Foreign($field) };
+    (@shorten $mark:ident $field:ident) => { {} };
+    (@shorten $field:ident) => {
+        if let Some(text) = ($field as &mut dyn std::any::Any).downcast_mut::<String>() {
+            shorten(text);
+        }
+    };
+    (@about) => { None };
+    (@about $about:ident) => { Some(stringify!($about)) };
+    (@process) => { None };
+    (@process $about:ident $($group:ident)?) => { Subject::process($about) };
+    (@group) => { None };
+    (@group $about:ident) => { Subject::group($about) };
+    (@group $about:ident $group:ident) => { Subject::group($group) };
+    ($(
+        $Variant:ident { $($(#[$mark:ident])? $field:ident: $Type:ty),* $(,)? } $(about $about:ident $(in $group:ident)?)?
+            = $level:ident $($ours:ident)? $template:literal;
+    )*) => {
         /// One line of the activity log as a value; `Display` gives its text.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[expect(missing_docs, reason = "the template of each variant in LINES says what it and its fields are")]
@@ -94,6 +165,7 @@ macro_rules! lines {
             $($Variant { $($field: $Type),* },)*
         }
 
+        #[allow(unused_variables, reason = "each row is asked for one of its fields at most")]
         impl Line {
             /// The level at which the line is written.
             #[must_use]
@@ -101,7 +173,19 @@ macro_rules! lines {
                 match self { $(Self::$Variant { .. } => Level::$level,)* }
             }
 
-            /// What of this type the line is about, e.g. a process, for structured logs.
+            /// The process that the line is about, for structured logs.
+            #[must_use]
+            pub fn process(&self) -> Option<&ProcessName> {
+                match self { $(Self::$Variant { $($field),* } => lines!(@process $($about $($group)?)?),)* }
+            }
+
+            /// The group that the line is about, where it says so, for structured logs.
+            #[must_use]
+            pub fn group(&self) -> Option<&GroupName> {
+                match self { $(Self::$Variant { $($field),* } => lines!(@group $($about $($group)?)?),)* }
+            }
+
+            /// The field of this type, e.g. how a process has ended, for structured logs.
             #[must_use]
             pub fn find<T: std::any::Any>(&self) -> Option<&T> {
                 match self { $(Self::$Variant { $($field),* } => {
@@ -125,11 +209,23 @@ macro_rules! lines {
             pub const fn variant(&self) -> &'static str {
                 match self { $(Self::$Variant { .. } => stringify!($Variant),)* }
             }
+
+            /// Shortens texts of foreign origin to what is shown of them. Lines that wait to be written are counted, not
+            /// weighed, so this must be called before one waits.
+            pub fn shorten(&mut self) {
+                match self { $(Self::$Variant { $($field),* } => {
+                    $(lines!(@shorten $($mark)? $field);)*
+                })* }
+            }
         }
 
         impl fmt::Display for Line {
+            #[allow(unused_variables, reason = "not every field is in the text")]
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self { $(Self::$Variant { $($field),* } => write!(f, $template),)* }
+                match self { $(Self::$Variant { $($field),* } => {
+                    $(let $field = lines!(@shown $($mark)? $field);)*
+                    write!(f, $template)
+                })* }
             }
         }
 
@@ -137,6 +233,8 @@ macro_rules! lines {
         pub const LINES: &[LineDoc] = &[
             $(LineDoc {
                 variant: stringify!($Variant),
+                fields: &[$((stringify!($field), stringify!($Type))),*],
+                about: lines!(@about $($about)?),
                 level: Level::$level,
                 template: $template,
                 ours: lines!(@ours $($ours)?),
@@ -148,18 +246,18 @@ macro_rules! lines {
 lines! {
     // The daemon
     RunningAsRoot {} = Critical "Supervisor is running as root.  Privileges were not dropped because no user is specified in the config file.  If you intend to run as root, you can set user=root in the config file to avoid this message.";
-    NoAuthentication { section: String } = Critical "Server '{section}' running without any HTTP authentication checking";
-    CannotWritePidfile { path: String } = Critical "could not write pidfile {path}";
-    CannotChdir { directory: String, error: String } = Critical "can't chdir into '{directory}': {error}";
-    IncludedFile { path: String } = Info "Included extra file \"{path}\" during parsing";
-    IncludeMatchesNothing { pattern: String } = Warn "No file matches via include \"{pattern}\"";
-    ConfigWarning { text: String } = Warn "{text}";
-    OurConfigWarning { text: String } = Warn ours "{text}";
+    NoAuthentication { #[own] section: String } = Critical "Server '{section}' running without any HTTP authentication checking";
+    CannotWritePidfile { #[own] path: String } = Critical "could not write pidfile {path}";
+    CannotChdir { #[own] directory: String, #[own] error: String } = Critical "can't chdir into '{directory}': {error}";
+    IncludedFile { #[own] path: String } = Info "Included extra file \"{path}\" during parsing";
+    IncludeMatchesNothing { #[own] pattern: String } = Warn "No file matches via include \"{pattern}\"";
+    ConfigWarning { #[own] text: String } = Warn "{text}";
+    OurConfigWarning { #[own] text: String } = Warn ours "{text}";
     SetUid { uid: u32 } = Info "Set uid to user {uid} succeeded";
     IncreasedLimit { name: String, limit: u64 } = Info "Increased {name} limit to {limit}";
     RpcInterface { name: String } = Info "RPC interface '{name}' initialized";
     Daemonizing {} = Info "daemonizing the supervisord process";
-    ChangedDirectory { directory: String } = Info "set current directory: '{directory}'";
+    ChangedDirectory { #[own] directory: String } = Info "set current directory: '{directory}'";
     Started { pid: i32 } = Info "supervisord started with pid {pid}";
     ReceivedExitSignal { signal: Signal } = Warn "received {signal} indicating exit request";
     ReceivedHangup {} = Warn "received SIGHUP indicating restart request";
@@ -169,111 +267,112 @@ lines! {
     LogFileReopened {} = Info "reopening log file";
     ReceivedChild {} = Debug "received SIGCHLD indicating a child quit";
     NotifyFailed { error: Errno } = Warn ours "cannot tell the service manager how we are: {error}";
-    CgroupsAt { path: String } = Info ours "programs have cgroups of their own in {path}";
-    CgroupsWithout { path: String, missing: String, keys: String } = Warn ours "programs have cgroups of their own in {path}, but {missing}: {keys} of programs have no effect";
-    NoCgroups { why: String } = Info ours "programs have no cgroups of their own: {why}";
-    NoCgroupsFor { why: String, keys: String } = Warn ours "programs have no cgroups of their own: {why}; {keys} of programs have no effect";
-    StraysKilled { path: String, names: String } = Warn ours "killed what was left in {path} by a daemon before this one: {names}";
-    StraysStay { path: String, names: String } = Error ours "what was left in {path} by a daemon before this one does not die: {names}";
-    ScopeMadeAgain { path: String } = Warn ours "the cgroup of all programs, {path}, was gone and was made again";
-    PassedSocketsUnknown { error: String } = Warn ours "cannot take the sockets that the service manager passed: {error}";
-    PassedSocketUnused { name: String, address: String } = Warn ours "no server listens on the socket '{name}' ({address}) that the service manager passed";
+    CgroupsAt { #[own] path: String } = Info ours "programs have cgroups of their own in {path}";
+    CgroupsWithout { #[own] path: String, #[own] missing: String, #[own] keys: String } = Warn ours "programs have cgroups of their own in {path}, but {missing}: {keys} of programs have no effect";
+    NoCgroups { #[own] why: String } = Info ours "programs have no cgroups of their own: {why}";
+    NoCgroupsFor { #[own] why: String, #[own] keys: String } = Warn ours "programs have no cgroups of their own: {why}; {keys} of programs have no effect";
+    StraysKilled { #[own] path: String, #[own] names: String } = Warn ours "killed what was left in {path} by a daemon before this one: {names}";
+    StraysStay { #[own] path: String, #[own] names: String } = Error ours "what was left in {path} by a daemon before this one does not die: {names}";
+    ScopeMadeAgain { #[own] path: String } = Warn ours "the cgroup of all programs, {path}, was gone and was made again";
+    PassedSocketsUnknown { #[own] error: String } = Warn ours "cannot take the sockets that the service manager passed: {error}";
+    PassedSocketUnused { name: String, #[own] address: String } = Warn ours "no server listens on the socket '{name}' ({address}) that the service manager passed";
     ReapedUnknown { pid: i32, status: ExitStatus } = Info "reaped unknown pid {pid} ({status})";
     CannotClearLogDir {} = Warn "Could not clear childlog dir";
-    CannotCleanUp { path: String } = Warn "Failed to clean up '{path}'";
+    CannotCleanUp { #[own] path: String } = Warn "Failed to clean up '{path}'";
     KeeperFailed { error: Errno } = Warn ours "programs will not outlive a crash of the daemon from now on: the process that keeps their descriptors does not take them ({error}); an upgrade starts another";
-    Recovered { count: u32, how: String } = Info ours "took over {count} processes {how}";
-    BytesLost { name: ProcessName, channel: String, lost: usize } = Warn ours "{lost} bytes at most of {name}'s {channel} were lost with the daemon that was killed";
-    CannotRecover { error: String } = Error ours "cannot understand what the last daemon left; what it ran is taken over as far as it is found: {error}";
-    FoundRunning { name: ProcessName, pid: i32 } = Warn ours "found '{name}' running with pid {pid}, and took it over: it counts as RUNNING from now on";
-    FoundWithoutPipes { name: ProcessName, pid: i32 } = Warn ours "found '{name}' running with pid {pid}, and took it over without its pipes: what it writes is lost until it is started again";
+    Recovered { count: u32, #[own] how: String } = Info ours "took over {count} processes {how}";
+    BytesLost { name: ProcessName, channel: String, lost: usize } about name = Warn ours "{lost} bytes at most of {name}'s {channel} were lost with the daemon that was killed";
+    CannotRecover { #[own] error: String } = Error ours "cannot understand what the last daemon left; what it ran is taken over as far as it is found: {error}";
+    FoundRunning { name: ProcessName, pid: i32 } about name = Warn ours "found '{name}' running with pid {pid}, and took it over: it counts as RUNNING from now on";
+    FoundWithoutPipes { name: ProcessName, pid: i32 } about name = Warn ours "found '{name}' running with pid {pid}, and took it over without its pipes: what it writes is lost until it is started again";
     LettingGo {} = Info ours "letting go of all processes, for the next daemon to take over";
-    AdoptedGone { name: String } = Warn ours "the process of {name} is gone, and nobody knows how it ended";
-    UpgradeBegun { program: String } = Info ours "handing over to {program}, which has agreed to take over";
-    UpgradeRefused { reason: String } = Error ours "upgrade refused, everything goes on as it was: {reason}";
+    UpgradeBegun { #[own] program: String } = Info ours "handing over to {program}, which has agreed to take over";
+    UpgradeRefused { #[own] reason: String } = Error ours "upgrade refused, everything goes on as it was: {reason}";
     Upgraded { version: String, count: u32 } = Info ours "taken over by version {version}, with {count} processes";
-    RestartRefused { error: String } = Error ours "restart refused, everything goes on as it was: {error}";
-    ConfigError { error: String } = Error ours "{error}";
-    SocketRefused { error: String } = Error ours "{error}";
+    RestartRefused { #[own] error: String } = Error ours "restart refused, everything goes on as it was: {error}";
+    ConfigError { #[own] error: String } = Error ours "{error}";
+    SocketRefused { #[own] error: String } = Error ours "{error}";
     // Life of a process
-    CreatingSocket { url: String } = Info "Creating socket {url}";
-    ClosingSocket { url: String } = Info "Closing socket {url}";
-    Spawned { name: ProcessName, pid: i32 } = Info "spawned: '{name}' with pid {pid}";
-    SpawnFailed { error: String } = Info "spawnerr: {error}";
-    Success { name: ProcessName, startsecs: i64 } = Info "success: {name} entered RUNNING state, process has stayed up for > than {startsecs} seconds (startsecs)";
-    Ready { name: ProcessName } = Info ours "success: {name} entered RUNNING state, for it says that it is ready";
-    NotReady { name: ProcessName, pid: i32, seconds: i64 } = Warn ours "{name} (pid {pid}) is not ready in time, and is stopped (ready_timeout, {seconds} s)";
-    WatchdogMissed { name: ProcessName, pid: i32, millis: u64 } = Warn ours "{name} (pid {pid}) gave no sign of life for {millis} ms, and is ended with SIGABRT (watchdogsecs)";
-    WatchdogTriggered { name: ProcessName, pid: i32 } = Warn ours "{name} (pid {pid}) wants to be ended as by its watchdog (WATCHDOG=trigger)";
-    NoticeIgnored { name: ProcessName, what: String } = Info ours "{name} says what has no effect: {what}";
-    NoticeForeign { name: ProcessName, sender: i32, uid: u32 } = Warn ours "dropped a message in the name of {name} from process {sender} (uid {uid}), which is none of its own";
-    NoticesForeign { name: ProcessName, count: u64 } = Warn ours "dropped {count} messages in the name of {name} that were none of its own";
-    GaveUp { name: ProcessName } = Info "gave up: {name} entered FATAL state, too many start retries too quickly";
-    ExitedExpected { name: ProcessName, status: ExitStatus } = Info "exited: {name} ({status}; expected)";
-    ExitedUnexpected { name: ProcessName, status: ExitStatus } = Warn "exited: {name} ({status}; not expected)";
-    StoppedExpected { name: ProcessName, status: ExitStatus } = Info "stopped: {name} ({status})";
-    StoppedUnexpected { name: ProcessName, status: ExitStatus } = Warn "stopped: {name} ({status})";
-    AlreadyRunning { name: ProcessName } = Warn "process '{name}' already running";
-    KillingNow { name: ProcessName, pid: i32 } = Warn "killing '{name}' ({pid}) with SIGKILL";
-    WaitingToStop { name: ProcessName } = Info "waiting for {name} to stop";
-    WaitingToDie { names: String } = Info "waiting for {names} to die";
-    WaitingState { name: ProcessName, state: String } = Blather "{name} state: {state}";
-    Killing { name: ProcessName, pid: i32, group: String, signal: Signal } = Debug "killing {name} (pid {pid}) {group}with signal {signal}";
-    KillInBackoff { name: ProcessName } = Debug "Attempted to kill {name}, which is in BACKOFF state.";
-    KillNotRunning { name: ProcessName, signal: Signal } = Debug "attempted to kill {name} with sig {signal} but it wasn't running";
-    Sending { name: ProcessName, pid: i32, signal: Signal } = Debug "sending {name} (pid {pid}) sig {signal}";
-    SendNotRunning { name: ProcessName, signal: Signal } = Debug "attempted to send {name} sig {signal} but it wasn't running";
-    SignalMissed { name: ProcessName, pid: i32, error: Errno } = Debug "unable to signal {name} (pid {pid}), it probably just exited on its own: {error}";
-    SendMissed { name: ProcessName, pid: i32, error: Errno } = Debug "unable to signal {name} (pid {pid}), it probably just now exited on its own: {error}";
-    KillProblem { name: ProcessName, pid: i32, error: String } = Critical "unknown problem killing {name} ({pid}):{error}";
-    SendProblem { name: ProcessName, pid: i32, error: String } = Critical "unknown problem sending sig {name} ({pid}):{error}";
-    RestartFloored { name: ProcessName, millis: u64 } = Debug ours "restart of {name} waits {millis} ms (restart_floor)";
-    Caused { name: ProcessName, causes: Causes } = Warn ours "while {name} ran: {causes}";
-    CgroupLate { name: ProcessName, seconds: i64 } = Error ours "processes that {name} left behind are still there {seconds} s after they were killed; going on without their end";
-    LeftBehind { name: String, count: usize } = Info ours "killed what {name} had left behind: {count} processes";
-    LimitsChanged { name: ProcessName } = Info ours "{name} runs on with new limits";
-    LimitRefused { name: String, setting: String, error: Errno } = Warn ours "{name} runs without {setting}: {error}";
-    SpawnedOutside { name: String, error: Errno } = Warn ours "{name} was spawned outside of its cgroup, so that keys that need one have no effect: {error}";
+    CreatingSocket { #[own] url: String } = Info "Creating socket {url}";
+    ClosingSocket { #[own] url: String } = Info "Closing socket {url}";
+    Spawned { name: ProcessName, pid: i32 } about name = Info "spawned: '{name}' with pid {pid}";
+    SpawnFailed { #[own] error: String } = Info "spawnerr: {error}";
+    Success { name: ProcessName, startsecs: i64 } about name = Info "success: {name} entered RUNNING state, process has stayed up for > than {startsecs} seconds (startsecs)";
+    Ready { name: ProcessName } about name = Info ours "success: {name} entered RUNNING state, for it says that it is ready";
+    NotReady { name: ProcessName, pid: i32, seconds: i64 } about name = Warn ours "{name} (pid {pid}) is not ready in time, and is stopped (ready_timeout, {seconds} s)";
+    WatchdogMissed { name: ProcessName, pid: i32, millis: u64 } about name = Warn ours "{name} (pid {pid}) gave no sign of life for {millis} ms, and is ended with SIGABRT (watchdogsecs)";
+    WatchdogTriggered { name: ProcessName, pid: i32 } about name = Warn ours "{name} (pid {pid}) wants to be ended as by its watchdog (WATCHDOG=trigger)";
+    NoticeIgnored { name: ProcessName, what: String } about name = Info ours "{name} says what has no effect: {what}";
+    NoticeForeign { name: ProcessName, sender: i32, uid: u32 } about name = Warn ours "dropped a message in the name of {name} from process {sender} (uid {uid}), which is none of its own";
+    NoticesForeign { name: ProcessName, count: u64 } about name = Warn ours "dropped {count} messages in the name of {name} that were none of its own";
+    GaveUp { name: ProcessName } about name = Info "gave up: {name} entered FATAL state, too many start retries too quickly";
+    ExitedExpected { name: ProcessName, status: ExitStatus } about name = Info "exited: {name} ({status}; expected)";
+    ExitedUnexpected { name: ProcessName, status: ExitStatus } about name = Warn "exited: {name} ({status}; not expected)";
+    StoppedExpected { name: ProcessName, status: ExitStatus } about name = Info "stopped: {name} ({status})";
+    StoppedUnexpected { name: ProcessName, status: ExitStatus } about name = Warn "stopped: {name} ({status})";
+    AlreadyRunning { name: ProcessName } about name = Warn "process '{name}' already running";
+    KillingNow { name: ProcessName, pid: i32 } about name = Warn "killing '{name}' ({pid}) with SIGKILL";
+    WaitingToStop { name: ProcessName } about name = Info "waiting for {name} to stop";
+    WaitingToDie { #[own] names: String } = Info "waiting for {names} to die";
+    WaitingState { name: ProcessName, state: String } about name = Blather "{name} state: {state}";
+    Killing { name: ProcessName, pid: i32, group: String, signal: Signal } about name = Debug "killing {name} (pid {pid}) {group}with signal {signal}";
+    KillInBackoff { name: ProcessName } about name = Debug "Attempted to kill {name}, which is in BACKOFF state.";
+    KillNotRunning { name: ProcessName, signal: Signal } about name = Debug "attempted to kill {name} with sig {signal} but it wasn't running";
+    Sending { name: ProcessName, pid: i32, signal: Signal } about name = Debug "sending {name} (pid {pid}) sig {signal}";
+    SendNotRunning { name: ProcessName, signal: Signal } about name = Debug "attempted to send {name} sig {signal} but it wasn't running";
+    SignalMissed { name: ProcessName, pid: i32, error: Errno } about name = Debug "unable to signal {name} (pid {pid}), it probably just exited on its own: {error}";
+    SendMissed { name: ProcessName, pid: i32, error: Errno } about name = Debug "unable to signal {name} (pid {pid}), it probably just now exited on its own: {error}";
+    KillProblem { name: ProcessName, pid: i32, #[own] error: String } about name = Critical "unknown problem killing {name} ({pid}):{error}";
+    SendProblem { name: ProcessName, pid: i32, #[own] error: String } about name = Critical "unknown problem sending sig {name} ({pid}):{error}";
+    RestartFloored { name: ProcessName, millis: u64 } about name = Debug ours "restart of {name} waits {millis} ms (restart_floor)";
+    Caused { name: ProcessName, causes: Causes } about name = Warn ours "while {name} ran: {causes}";
+    CgroupLate { name: ProcessName, seconds: i64 } about name = Error ours "processes that {name} left behind are still there {seconds} s after they were killed; going on without their end";
+    LeftBehind { name: QualifiedName, count: usize } about name = Info ours "killed what {name} had left behind: {count} processes";
+    LimitsChanged { name: ProcessName } about name = Info ours "{name} runs on with new limits";
+    LimitRefused { name: QualifiedName, setting: String, error: Errno } about name = Warn ours "{name} runs without {setting}: {error}";
+    SpawnedOutside { name: QualifiedName, error: Errno } about name = Warn ours "{name} was spawned outside of its cgroup, so that keys that need one have no effect: {error}";
     // Output of processes
-    Output { name: ProcessName, channel: String, text: String } = Debug "'{name}' {channel} output:\n{text}";
-    ChannelClosed { fd: i32, name: ProcessName, channel: String } = Debug "fd {fd} closed, stopped monitoring <{channel} of {name}>";
-    Captured { name: ProcessName, channel: String } = Debug "'{name}' {channel} emitted a comm event";
-    SinkFailed { name: ProcessName, channel: String, path: String, error: Errno } = Error ours "cannot write {channel} of {name} to {path}: {error}; output is read and counted as lost until it works again";
-    SinkRecovered { name: ProcessName, channel: String, path: String, lost: u64 } = Warn ours "writing {channel} of {name} to {path} works again; {lost} bytes were lost";
-    PipeFailed { name: ProcessName, channel: String, error: Errno } = Error ours "cannot read {channel} of {name}: {error}; will try again";
-    NotRotated { name: ProcessName, channel: String, path: String } = Info ours "{channel} log of {name}, {path}, is not a plain file: it is never rotated";
-    SinkLost { name: ProcessName, channel: String, path: String, lost: u64 } = Error ours "{lost} bytes of {channel} of {name} for {path} were lost";
-    RotateFailed { name: ProcessName, channel: String, path: String, error: Errno } = Error ours "cannot rotate {path}, {channel} log of {name}: {error}; it grows until that works";
-    ReopenFailed { path: String, error: Errno } = Error ours "cannot open {path} anew: {error}; writing goes on into the file that was open";
-    LogRefused { path: String } = Error ours "will not write to {path}: it leads through a link that somebody without rights over its target made";
-    CannotCreateLog { path: String, error: Errno } = Error ours "cannot create {path}: {error}";
+    Output { name: ProcessName, channel: String, #[verbatim] text: String } about name = Debug "'{name}' {channel} output:\n{text}";
+    ChannelClosed { fd: i32, name: ProcessName, channel: String } about name = Debug "fd {fd} closed, stopped monitoring <{channel} of {name}>";
+    Captured { name: ProcessName, channel: String } about name = Debug "'{name}' {channel} emitted a comm event";
+    SinkFailed { name: ProcessName, channel: String, #[own] path: String, error: Errno } about name = Error ours "cannot write {channel} of {name} to {path}: {error}; output is read and counted as lost until it works again";
+    SinkRecovered { name: ProcessName, channel: String, #[own] path: String, lost: u64 } about name = Warn ours "writing {channel} of {name} to {path} works again; {lost} bytes were lost";
+    PipeFailed { name: ProcessName, channel: String, error: Errno } about name = Error ours "cannot read {channel} of {name}: {error}; will try again";
+    NotRotated { name: ProcessName, channel: String, #[own] path: String } about name = Info ours "{channel} log of {name}, {path}, is not a plain file: it is never rotated";
+    SinkLost { name: ProcessName, channel: String, #[own] path: String, lost: u64 } about name = Error ours "{lost} bytes of {channel} of {name} for {path} were lost";
+    RotateFailed { name: ProcessName, channel: String, #[own] path: String, error: Errno } about name = Error ours "cannot rotate {path}, {channel} log of {name}: {error}; it grows until that works";
+    ReopenFailed { #[own] path: String, error: Errno } = Error ours "cannot open {path} anew: {error}; writing goes on into the file that was open";
+    LogRefused { #[own] path: String } = Error ours "will not write to {path}: it leads through a link that somebody without rights over its target made";
+    CannotCreateLog { #[own] path: String, error: Errno } = Error ours "cannot create {path}: {error}";
     SyslogFailed { error: Errno } = Error ours "cannot send to syslog: {error}; lines are counted as lost until it works again";
     SyslogRecovered { lost: u64 } = Warn ours "sending to syslog works again; {lost} lines were lost";
     JournalAway { error: Errno } = Warn ours "cannot reach the journal: {error}; what is to go there is counted as lost until it is there again";
     JournalBack {} = Warn ours "the journal is there again";
     LinesDropped { lost: u64 } = Warn ours "{lost} lines of this log were lost here, for it could not be written as fast as they came";
-    DrainLate { name: ProcessName, seconds: i64 } = Warn ours "output of {name} was not written out within {seconds} s of its exit; going on without it";
+    DrainLate { name: ProcessName, seconds: i64 } about name = Warn ours "output of {name} was not written out within {seconds} s of its exit; going on without it";
     // Event listeners
-    ListenerMoved { name: ProcessName, from: String, to: String } = Debug "{name}: {from} -> {to}";
-    ListenerUnknown { name: ProcessName } = Warn "{name}: has entered the UNKNOWN state and will no longer receive events, this usually indicates the process violated the eventlistener protocol";
-    BadResult { name: ProcessName, line: String } = Warn "{name}: bad result line: '{line}'";
-    EventProcessed { name: ProcessName } = Debug "{name}: event was processed";
-    EventRejected { name: ProcessName } = Warn "{name}: event was rejected";
-    EventSent { serial: u64, name: ProcessName } = Debug "event {serial} sent to listener {name}";
-    EventNotSent { serial: u64, name: ProcessName } = Debug "epipe occurred while sending event {serial} to listener {name}, listener state unchanged";
-    EventRebuffered { serial: u64, pool: GroupName, size: usize, capacity: i64 } = Debug "rebuffering event {serial} for pool {pool} (buf size={size}, max={capacity})";
-    PoolOverflow { pool: GroupName, serial: u64 } = Error "pool {pool} event buffer overflowed, discarding event {serial}";
+    ListenerMoved { name: ProcessName, from: String, to: String } about name = Debug "{name}: {from} -> {to}";
+    ListenerUnknown { name: ProcessName } about name = Warn "{name}: has entered the UNKNOWN state and will no longer receive events, this usually indicates the process violated the eventlistener protocol";
+    BadResult { name: ProcessName, line: String } about name = Warn "{name}: bad result line: '{line}'";
+    EventProcessed { name: ProcessName } about name = Debug "{name}: event was processed";
+    EventRejected { name: ProcessName } about name = Warn "{name}: event was rejected";
+    EventSent { serial: u64, name: ProcessName } about name = Debug "event {serial} sent to listener {name}";
+    EventNotSent { serial: u64, name: ProcessName } about name = Debug "epipe occurred while sending event {serial} to listener {name}, listener state unchanged";
+    EventRebuffered { serial: u64, pool: GroupName, size: usize, capacity: i64 } about pool = Debug "rebuffering event {serial} for pool {pool} (buf size={size}, max={capacity})";
+    PoolOverflow { pool: GroupName, serial: u64 } about pool = Error "pool {pool} event buffer overflowed, discarding event {serial}";
     EventsDropped { count: u64 } = Error ours "{count} events with output of processes were dropped: they come faster than they are taken";
     // Control
     MethodCalled { method: String } = Trace "XML-RPC method called: {method}()";
     MethodReturned { method: String } = Trace "XML-RPC method {method}() returned successfully";
     MethodFaulted { method: String, code: i32, text: String } = Trace "XML-RPC method {method}() returned fault: [{code}] {text}";
-    Unmarshallable { data: String } = Error "XML-RPC request data {data} is invalid: unmarshallable";
-    NoMethodName { data: String } = Error "XML-RPC request data {data} is invalid: no method name";
-    MethodFailed { data: String, error: String } = Critical "Handling XML-RPC request with data {data} raised an unexpected exception: {error}";
+    Unmarshallable { data: String, source: String } = Error "XML-RPC request data {data} is invalid: unmarshallable";
+    NoMethodName { data: String, source: String } = Error "XML-RPC request data {data} is invalid: no method name";
+    MethodFailed { data: String, #[own] error: String } = Critical "Handling XML-RPC request with data {data} raised an unexpected exception: {error}";
     Access { peer: String, request: String, status: u16, bytes: u64, time: String } = Trace "{peer} - - [{time}] \"{request}\" {status} {bytes}";
-    ProcessAdded { name: ProcessName, group: GroupName } = Info ours "added process '{name}' to group '{group}'";
-    ProcessRemoved { name: ProcessName, group: GroupName } = Info ours "removed process '{name}' from group '{group}'";
+    WrongPassword { peer: String } = Warn ours "wrong user name or password from {peer}";
+    WrongPasswords { count: u64, peer: String } = Warn ours "{count} more wrong user names or passwords from {peer}";
+    ProcessAdded { name: ProcessName, group: GroupName } about name in group = Info ours "added process '{name}' to group '{group}'";
+    ProcessRemoved { name: ProcessName, group: GroupName } about name in group = Info ours "removed process '{name}' from group '{group}'";
     SaidCritical { text: String } = Critical "{text}";
     SaidError { text: String } = Error "{text}";
     SaidWarn { text: String } = Warn "{text}";
@@ -287,14 +386,21 @@ lines! {
     BusRefused { bus: String, error: String } = Warn ours "not on the {bus} D-Bus: {error}; trying again from time to time";
     BusNameTaken { bus: String, name: String } = Warn ours "{name} has another owner on the {bus} D-Bus; taking it when it is free";
     BusLost { bus: String } = Warn ours "the {bus} D-Bus is gone; trying to come back";
-    Audit { who: String, verb: String, target: String, result: String } = Info ours "audit: {who} {verb} {target}: {result}";
+    Audit { #[own] who: String, verb: String, target: String, result: String } = Info ours "audit: {who} {verb} {target}: {result}";
+    AuditRefused { source: String, #[own] who: String, verb: String, target: String, result: String } = Info ours "audit: {who} {verb} {target}: {result}";
+    RefusalsSuppressed { count: u64, source: String } = Warn ours "audit: {count} more refusals from {source} suppressed";
 }
 
 impl Line {
-    /// The process that the line is about, for structured logs.
+    /// Whose refused call the line tells of. Such lines are bounded in number, for whoever may do nothing can make them.
     #[must_use]
-    pub fn process(&self) -> Option<&ProcessName> {
-        self.find()
+    pub fn refused_source(&self) -> Option<&str> {
+        match self {
+            Self::AuditRefused { source, .. }
+            | Self::Unmarshallable { source, .. }
+            | Self::NoMethodName { source, .. } => Some(source),
+            _ => None,
+        }
     }
 
     /// The state that the process has entered of which the line tells, for structured logs.
@@ -314,18 +420,12 @@ impl Line {
         }
     }
 
-    /// What a client wants the log to say, as one line: it must not be able to write what looks like a line of ours.
-    // Differs: the plug-in supervisor_twiddler writes control characters as they are.
+    /// What a client wants the log to say.
+    // Differs: the plug-in supervisor_twiddler writes control characters as they are, and everything at any length.
     #[must_use]
     pub fn said(level: Level, message: &str) -> Self {
-        let text = message.chars().fold(String::new(), |mut text, c| {
-            if c.is_control() {
-                text.extend(c.escape_default());
-            } else {
-                text.push(c);
-            }
-            text
-        });
+        // As much as is shown, and what says that there was more.
+        let text = message.chars().take(FOREIGN_CHARS_MAX + 1).collect();
         match level {
             Level::Critical => Self::SaidCritical { text },
             Level::Error => Self::SaidError { text },
@@ -357,6 +457,101 @@ mod tests {
         assert_eq!(Level::from_name("warning"), None);
         assert_eq!(Level::Trace.letters(), "TRAC");
         assert!(Level::Critical > Level::Blather);
+    }
+
+    #[test]
+    fn c6_each_row_says_what_it_is_about() {
+        // Names that are no process's.
+        const OTHERS: &[&str] = &[
+            "BusJoined",
+            "BusNameTaken",
+            "IncreasedLimit",
+            "PassedSocketUnused",
+            "RpcInterface",
+        ];
+        for line in LINES {
+            let subject = line.fields.iter().find(|(name, kind)| {
+                matches!(*kind, "ProcessName" | "QualifiedName" | "GroupName")
+                    || *name == "name" && !OTHERS.contains(&line.variant)
+            });
+            assert_eq!(
+                line.about,
+                subject.map(|(name, _)| *name),
+                "{}: a row about a process says so, with `about`, and has its name as a ProcessName or QualifiedName",
+                line.variant
+            );
+        }
+    }
+
+    #[test]
+    fn c6_a_line_about_a_process_carries_it() {
+        let name = |group: &str| QualifiedName {
+            group: GroupName::parse(group).expect("valid"),
+            process: ProcessName::parse("web").expect("valid"),
+        };
+        let error = Errno(13);
+        for (group, shown) in [("web", "web"), ("g", "g:web")] {
+            for line in [
+                Line::LeftBehind {
+                    name: name(group),
+                    count: 2,
+                },
+                Line::LimitRefused {
+                    name: name(group),
+                    setting: "memory_max=1".to_owned(),
+                    error,
+                },
+                Line::SpawnedOutside {
+                    name: name(group),
+                    error,
+                },
+            ] {
+                assert_eq!(line.process().map(ProcessName::as_str), Some("web"));
+                assert_eq!(line.group().map(GroupName::as_str), Some(group));
+                let text = line.to_string();
+                assert!(text.split(' ').any(|word| word == shown), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a1_what_is_foreign_is_one_short_line() {
+        let text = || "a\nb\u{9b}\u{2028}\u{202e}".to_owned() + &"x".repeat(1 << 20);
+        let mut lines = [
+            Line::Audit {
+                who: "unix uid=7".to_owned(),
+                verb: "stop".to_owned(),
+                target: text(),
+                result: text(),
+            },
+            Line::MethodCalled { method: text() },
+            Line::MethodFaulted {
+                method: text(),
+                code: 1,
+                text: text(),
+            },
+            Line::Unmarshallable {
+                data: text(),
+                source: "uid 7".to_owned(),
+            },
+            Line::said(Level::Info, &text()),
+        ];
+        for line in &mut lines {
+            let before = line.to_string();
+            line.shorten();
+            assert_eq!(line.to_string(), before);
+            assert!(before.chars().count() < 500, "{before}");
+            assert!(
+                before.contains("a\\nb\\u{9b}\\u{2028}\\u{202e}xxx"),
+                "{before}"
+            );
+            assert!(!before.contains(super::super::is_deceptive), "{before}");
+            assert!(format!("{line:?}").len() < 3000, "it waits");
+        }
+        // What the daemon made itself is whole, and on one line all the same.
+        let path = "/x\n".to_owned() + &"y".repeat(1000);
+        let line = Line::LogRefused { path }.to_string();
+        assert!(line.contains("/x\\nyyy") && line.len() > 1000, "{line}");
     }
 
     #[test]

@@ -81,6 +81,22 @@ impl From<&ProcessName> for GroupName {
     }
 }
 
+/// One supervised process among those of all groups. Its `Display` is one word where group and process have the same name,
+/// as [`Namespec::print`] has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct QualifiedName {
+    /// Its group.
+    pub group: GroupName,
+    /// Its name in the group.
+    pub process: ProcessName,
+}
+
+impl fmt::Display for QualifiedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&Namespec::print(self.group.as_str(), self.process.as_str()))
+    }
+}
+
 /// What a user typed to name a process or a whole group. Never fails to parse; it may name nothing.
 ///
 /// # Source

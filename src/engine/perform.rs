@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::actor::{Engine, Hands};
 use super::channels::AT_ONCE_MAX;
+use crate::api::audit_line;
 use crate::cgroup;
 use crate::core::{Action, AuditLine, Input, SignalScope};
-use crate::domain::{Causes, EventKind, Line};
+use crate::domain::{Causes, EventKind, QualifiedName};
 use crate::output::{Adoption, Command};
 use crate::spawn::Job;
 
@@ -36,8 +37,11 @@ impl Engine {
                 logs,
                 listener,
             } => {
-                let name = cgroup::name(&spec.group, &spec.name);
-                if let Some(seat) = self.lodging.reseat(&name) {
+                let process = QualifiedName {
+                    group: spec.group.clone(),
+                    process: spec.name.clone(),
+                };
+                if let Some(seat) = self.lodging.reseat(&process) {
                     self.seats.insert(life, Arc::new(seat));
                 }
                 self.adopt(
@@ -115,7 +119,14 @@ impl Engine {
             }
             Action::Compose(ticket, order) => self.loader.compose(ticket, order, &self.sender),
             Action::Log(line) => hands.output.log(line),
-            Action::Audit(audit) => hands.output.log(audit_line(audit)),
+            Action::Audit(audit) => {
+                let AuditLine {
+                    caller,
+                    entry,
+                    fault,
+                } = audit;
+                hands.output.log(audit_line(&caller, entry, fault.as_ref()));
+            }
             Action::Publish(event) => {
                 if matches!(event.kind, EventKind::GroupAdded | EventKind::GroupRemoved) {
                     self.systemd.hurry();
@@ -151,18 +162,5 @@ impl Engine {
             }
             None => false,
         }
-    }
-}
-
-/// Who did what to whom, and what came of it, in one line.
-fn audit_line(audit: AuditLine) -> Line {
-    let result = audit
-        .fault
-        .map_or_else(|| "accepted".to_owned(), |fault| fault.to_string());
-    Line::Audit {
-        who: audit.caller.who(),
-        verb: audit.verb.to_owned(),
-        target: audit.target,
-        result,
     }
 }

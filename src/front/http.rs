@@ -17,6 +17,7 @@ use super::Log;
 use super::answer::{self, Answer, ReplyBody};
 use super::registry::{Busy, Place};
 use super::stream::Stream;
+use super::throttle::{self, Throttle};
 use super::web::{self, Live};
 use super::{logtail, xmlrpc};
 use crate::api::{Caller, Interfaces};
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     pub(super) host_names: Vec<String>,
     /// KiB of request bodies that may be in memory.
     pub(super) body_room: Arc<Semaphore>,
+    /// Wrong passwords.
+    pub(super) throttle: Throttle,
     /// Logs that may be followed.
     pub(super) followers: Arc<Semaphore>,
     /// What open pages hear.
@@ -127,9 +130,17 @@ async fn route(connection: &Arc<Connection>, head: &Parts, body: &mut Incoming) 
     );
     let login = match verdict {
         Verdict::Welcome(login) => login,
-        Verdict::Challenge => return Answer::Challenge,
-        Verdict::Undecodable => return Answer::Error(StatusCode::BAD_REQUEST),
+        // Browsers ask first, to hear that there is a password.
+        Verdict::Challenge if authorization.is_none() => return Answer::Challenge,
+        Verdict::Challenge => return throttle::failed(connection, Answer::Challenge).await,
+        Verdict::Undecodable => {
+            let answer = Answer::Error(StatusCode::BAD_REQUEST);
+            return throttle::failed(connection, answer).await;
+        }
     };
+    if login.is_some() {
+        throttle::succeeded(connection);
+    }
     let caller = Caller {
         login,
         ..connection.caller.clone()

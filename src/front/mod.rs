@@ -11,6 +11,7 @@ mod passed;
 mod registry;
 mod server;
 mod stream;
+mod throttle;
 mod view;
 mod web;
 mod xmlrpc;

@@ -24,6 +24,7 @@ use super::http::{self, Connection, Shared};
 use super::logtail::FOLLOWERS_MAX;
 use super::registry::{Place, Registry};
 use super::stream::{Io, Stream};
+use super::throttle::{self, Throttle};
 use super::web::{self, Live};
 use super::xmlrpc::BODIES_KIB_MAX;
 use crate::api::{Caller, Front as Entrance, Interfaces};
@@ -191,6 +192,7 @@ pub fn start(options: Options) -> io::Result<Front> {
         interface,
         host_names,
         body_room: Arc::new(Semaphore::new(BODIES_KIB_MAX)),
+        throttle: Throttle::default(),
         followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
         live: Live::new(events, limits.connections_max),
         assets_modified: web::modified(),
@@ -277,6 +279,7 @@ async fn serve(
     // An error means that the other end is gone, which is as good as a stop.
     let _ = stop.wait_for(|stop| *stop).await;
     while acceptors.join_next().await.is_some() {}
+    throttle::finish(&shared);
 }
 
 /// Accepts until the front ends, then waits for its connections.

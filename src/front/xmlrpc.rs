@@ -19,7 +19,7 @@ use crate::api::{
     Bound, Caller, Fault, FaultCode, Method as Called, Reply, Request as Ask, WireType,
 };
 use crate::api::{method, names};
-use crate::domain::{Line, python_repr};
+use crate::domain::{FOREIGN_CHARS_MAX, Line, python_repr};
 use crate::sys;
 
 /// The longest body of a request, in bytes.
@@ -35,7 +35,7 @@ const RENDER_APART: usize = 256;
 /// Results of one multicall together, in bytes, roughly; later calls are refused.
 const MULTICALL_RESULTS_MAX: usize = 64 << 20;
 /// How much of a bad request the log shows, in characters.
-const SHOWN_MAX: usize = 1000;
+const SHOWN_MAX: usize = FOREIGN_CHARS_MAX;
 
 /// Answers a request to `/RPC2`.
 pub(super) async fn answer(
@@ -66,11 +66,13 @@ pub(super) async fn answer(
     let call = match parsed {
         None => return Answer::Error(StatusCode::INTERNAL_SERVER_ERROR),
         Some(Err(_)) => {
-            log(Line::Unmarshallable { data: shown(&body) });
+            let (data, source) = (shown(&body), caller.source());
+            log(Line::Unmarshallable { data, source });
             return Answer::Error(StatusCode::BAD_REQUEST);
         }
         Some(Ok(call)) if call.method.is_empty() => {
-            log(Line::NoMethodName { data: shown(&body) });
+            let (data, source) = (shown(&body), caller.source());
+            log(Line::NoMethodName { data, source });
             return Answer::Error(StatusCode::BAD_REQUEST);
         }
         Some(Ok(call)) => call,
@@ -254,7 +256,7 @@ async fn single(
     let returns = called.returns;
     let control = &connection.shared.control;
     let ask = async |request: Ask| -> Result<Reply, Fault> {
-        let grant = control.grant(caller, called)?;
+        let grant = control.grant(caller, called, &request)?;
         control.call(caller.clone(), grant, request).await
     };
     let texts = |texts: Vec<&str>| Value::Array(texts.into_iter().map(Value::text).collect());

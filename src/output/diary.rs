@@ -107,14 +107,8 @@ fn entry(line: &Line) -> Vec<u8> {
     put(fields::PRIORITY, Some(&priority(line.level())));
     put(fields::IDENTIFIER, Some(&IDENT));
     put(fields::LINE, Some(&line.variant()));
-    put(
-        fields::PROCESS,
-        line.find::<crate::domain::ProcessName>().map(display),
-    );
-    put(
-        fields::GROUP,
-        line.find::<crate::domain::GroupName>().map(display),
-    );
+    put(fields::PROCESS, line.process().map(display));
+    put(fields::GROUP, line.group().map(display));
     put(fields::STATE, line.state().as_ref().map(display));
     put(
         fields::EXIT,

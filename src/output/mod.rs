@@ -21,6 +21,7 @@ mod prepare;
 mod protocol;
 mod reactor;
 mod recall;
+mod refusals;
 mod run;
 mod sink;
 mod stdin;

@@ -111,7 +111,7 @@ impl Reactor {
             let timeout = if more {
                 Some(Duration::ZERO)
             } else {
-                self.timeout()
+                orders.timeout(self.timeout())
             };
             ready.clear();
             match self.poller.wait(timeout) {
@@ -133,6 +133,9 @@ impl Reactor {
                 if lost > 0 {
                     self.shared.log(&Line::LinesDropped { lost });
                 }
+                if matches!(command, Command::Stop | Command::HandOver) {
+                    self.shared.log_all(orders.refusals(true));
+                }
                 match command {
                     Command::Stop => {
                         self.stop();
@@ -143,6 +146,7 @@ impl Reactor {
                 }
                 more = turn == COMMANDS_PER_TURN;
             }
+            self.shared.log_all(orders.refusals(false));
             self.on_time();
         }
     }

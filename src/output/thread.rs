@@ -3,12 +3,14 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use super::handover::Estate;
 use super::ledger::Ledger;
 use super::reactor::Reactor;
+use super::refusals::{Admitted, Refusals};
 use super::{Activity, Command, Report};
 use crate::domain::{Level, Line};
 use crate::keeper::Vault;
@@ -53,6 +55,14 @@ pub(super) struct Inbox {
     woken: AtomicBool,
     lines: AtomicUsize,
     lines_lost: AtomicU64,
+    /// Counted before a line waits, so that refused calls cannot fill the queue either.
+    refusals: Mutex<Refusals>,
+}
+
+impl Inbox {
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The thread's side.
@@ -118,11 +128,29 @@ impl OutputHandle {
         }
     }
 
-    /// Writes a line to the activity log, stamped now. Never blocks.
-    pub fn log(&self, line: Line) {
-        if line.level() >= self.level {
-            self.send(Command::Log(sys::now().wall, line));
+    /// Writes a line to the activity log, stamped now. Never blocks. Lines about refused calls are bounded for each source.
+    pub fn log(&self, mut line: Line) {
+        if line.level() < self.level {
+            return;
         }
+        line.shorten();
+        if let Some(source) = line.refused_source() {
+            let admitted = self.inbox.refusals().admit(source, Instant::now());
+            match admitted {
+                Admitted::Written(None) => {}
+                Admitted::Written(Some(before)) => {
+                    self.send(Command::Log(sys::now().wall, before));
+                }
+                Admitted::Suppressed { is_first } => {
+                    if is_first {
+                        // It has to know that a window ends.
+                        self.waker.wake();
+                    }
+                    return;
+                }
+            }
+        }
+        self.send(Command::Log(sys::now().wall, line));
     }
 
     /// Ends the thread after what it was told so far, and takes what it leaves to a successor. Reports that it made until
@@ -170,6 +198,19 @@ impl Orders {
             // Every handle is gone: nobody can say Stop any more.
             Err(mpsc::TryRecvError::Disconnected) => Some(Command::Stop),
         }
+    }
+
+    /// How long to wait if nothing else comes, at most `timeout`: until there are refusals to be told.
+    pub(super) fn timeout(&self, timeout: Option<Duration>) -> Option<Duration> {
+        let next = self.inbox.refusals().next();
+        let until = next.map(|when| when.saturating_duration_since(Instant::now()));
+        until.into_iter().chain(timeout).min()
+    }
+
+    /// What is to be said of refused calls whose lines were left out. `is_last`: there will be no other time.
+    pub(super) fn refusals(&self, is_last: bool) -> Vec<Line> {
+        let now = (!is_last).then(Instant::now);
+        self.inbox.refusals().over(now)
     }
 
     /// Lines lost since the last call.

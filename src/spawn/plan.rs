@@ -7,9 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use super::bounds::{bounds, ids};
 use super::channel::{Channel, Given, channel};
 use super::command::{self, Command};
-use crate::cgroup;
 use crate::config::spec::ProcessSpec;
-use crate::domain::SpawnError;
+use crate::domain::{QualifiedName, SpawnError};
 use crate::sys::{CStrings, Limit, NulByte, RawPlan, Resource};
 
 /// What all processes get from the daemon.
@@ -124,8 +123,8 @@ impl std::fmt::Debug for Base {
 pub struct Plan {
     /// For messages.
     pub(super) name: String,
-    /// Of its cgroup.
-    pub(super) cgroup: String,
+    /// Whose cgroup it is spawned in.
+    pub(super) process: QualifiedName,
     pub(super) raw: RawPlan,
     /// One more descriptor that the process is given, and its number there.
     pub(super) ready: Option<(OwnedFd, u16)>,
@@ -168,7 +167,10 @@ impl Plan {
             .map(|path| c_string(path.as_os_str()));
         Ok(Self {
             name: spec.name.as_str().to_owned(),
-            cgroup: cgroup::name(&spec.group, &spec.name),
+            process: QualifiedName {
+                group: spec.group.clone(),
+                process: spec.name.clone(),
+            },
             raw: RawPlan {
                 path: c_string(path.as_os_str())?,
                 argv,

@@ -150,7 +150,7 @@ fn spawn(
 ) -> io::Result<(i32, OwnedFd, Option<Seat>)> {
     let mut last = None;
     for _ in 0..2 {
-        let Some((seat, cgroup)) = lodging.seat(&plan.cgroup, resources, log)? else {
+        let Some((seat, cgroup)) = lodging.seat(&plan.process, resources, log)? else {
             break;
         };
         match spawner.spawn_in(&plan.raw, ends, Some(&cgroup)) {
@@ -165,7 +165,7 @@ fn spawn(
     }
     if let Some(error) = last {
         log(Line::SpawnedOutside {
-            name: plan.name.clone(),
+            name: plan.process.clone(),
             error: Errno::from(&error),
         });
     }

@@ -109,7 +109,7 @@ fn tree() -> Result<Outcome, String> {
     );
     let directory = top.join(cgroup.trim_start_matches('/'));
     wait_for("the cgroup is gone", LIMIT, || !directory.exists())?;
-    host.wait_file("log", "killed what tree:tree had left behind: ")?;
+    host.wait_file("log", "killed what tree had left behind: ")?;
     host.expect_well()?;
     Ok(Outcome::Passed)
 }

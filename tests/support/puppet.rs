@@ -285,6 +285,34 @@ impl Puppet {
                 let path = format!("/proc/self/fd/{}", self.number());
                 drop(fs::write(path, "\n"));
             }
+            // post SOCKET FILE COUNT: calls the XML-RPC of a unix socket with this body, so often, over one connection;
+            // prints each answer
+            "post" => {
+                let address = super::wire::Address::Unix(self.word().into());
+                let body = fs::read(self.word()).expect("a body");
+                let mut connection = super::wire::Connection::open(&address).expect("a server");
+                let head = format!(
+                    "POST /RPC2 HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+                    body.len()
+                );
+                for _ in 0..self.number() {
+                    let sent = connection.send(head.as_bytes());
+                    sent.and_then(|()| connection.send(&body)).expect("sent");
+                    let answer = connection.answer().expect("read").expect("an answer");
+                    out(answer.status.as_bytes());
+                    out(b"\n");
+                    out(&answer.body);
+                }
+            }
+            // exchange SOCKET FILE: sends it to a unix socket; prints what comes back within a second or to the end
+            "exchange" => {
+                let address = super::wire::Address::Unix(self.word().into());
+                let sent = fs::read(self.word()).expect("what to send");
+                let mut connection = super::wire::Connection::open(&address).expect("a server");
+                connection.send(&sent).expect("sent");
+                // Nothing contains this.
+                out(&connection.read_until(b"\0\0", Duration::from_secs(1)));
+            }
             "pid" => out(format!("{}\n", std::process::id()).as_bytes()),
             other => panic!("no such deed: {other}"),
         }

@@ -221,25 +221,22 @@ fn denied(machine: &Machine) -> Result {
     for (rest, audit) in [
         (
             "StopProcess sb web true",
-            " supervisor.stopProcess web: nobody could be asked",
+            " stop web: FAILED: nobody could be asked",
         ),
         (
             "StopAllProcesses b true",
-            " supervisor.stopAllProcesses all: nobody could be asked",
+            " stop all: FAILED: nobody could be asked",
         ),
         (
             "SignalProcess ss web KILL",
-            " supervisor.signalProcess web: nobody could be asked",
+            " signal web: FAILED: nobody could be asked",
         ),
-        (
-            "Update as 0",
-            " supervisor.reloadConfig : nobody could be asked",
-        ),
+        ("Update as 0", " reread : FAILED: nobody could be asked"),
         (
             "SetNumprocs sx web 2",
-            " supervisord.setNumprocs web: nobody could be asked",
+            " set-numprocs web 2: FAILED: nobody could be asked",
         ),
-        ("Shutdown", " supervisor.shutdown : nobody could be asked"),
+        ("Shutdown", " shutdown : FAILED: nobody could be asked"),
     ] {
         daemon.refused("tester", rest, audit)?;
     }
@@ -291,12 +288,12 @@ fn one_program(machine: &Machine) -> Result {
     daemon.refused(
         "tester",
         "RollingRestart asu 1 api 1",
-        " supervisord.rollingRestart api: nobody could be asked",
+        " rolling-restart api: FAILED: nobody could be asked",
     )?;
     daemon.refused(
         "tester",
         "StopProcess sb web true",
-        " supervisor.stopProcess web: nobody could be asked",
+        " stop web: FAILED: nobody could be asked",
     )?;
     expect(daemon.pid("api")? == api, "another program was touched")?;
     let log = daemon.log();
@@ -315,7 +312,7 @@ fn own_program(machine: &Machine) -> Result {
     daemon.refused(
         "tester",
         "StopProcess sb web true",
-        " supervisor.stopProcess web: nobody could be asked",
+        " stop web: FAILED: nobody could be asked",
     )
 }
 
@@ -345,7 +342,7 @@ fn hanging(machine: &Machine) -> Result {
     daemon.refused(
         "tester",
         "StopProcess sb web true",
-        " supervisor.stopProcess web: not permitted: polkit did not answer",
+        " stop web: FAILED: not permitted: polkit did not answer",
     )?;
     expect(
         begin.elapsed() < Duration::from_secs(20),
@@ -380,7 +377,7 @@ fn gone(machine: &Machine) -> Result {
          pkill -CONT -x polkitd"
     ))?;
     wait_for("the refusal has its line", LIMIT, || {
-        daemon.log().contains(" supervisor.stopProcess web: ")
+        daemon.log().contains(" stop web: FAILED: ")
     })
     .map_err(|why| format!("{why}\n{}", daemon.log()))?;
     let log = daemon.log();
@@ -394,7 +391,7 @@ fn without(machine: &Machine) -> Result {
     daemon.refused(
         "tester",
         "StopProcess sb web true",
-        " supervisor.stopProcess web: not permitted: polkit cannot be asked",
+        " stop web: FAILED: not permitted: polkit cannot be asked",
     )?;
     daemon.done("root", "StopProcess sb web true").map(drop)
 }

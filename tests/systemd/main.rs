@@ -19,6 +19,7 @@ mod outages;
 mod service;
 mod stops;
 mod survival;
+mod trust_c6;
 mod upgrade;
 mod verbs;
 
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     trials.extend(adoption::trials());
     trials.extend(outages::trials());
     trials.extend(stops::trials());
+    trials.extend(trust_c6::trials());
     trials.extend(dialogues::trials());
     trials.extend(verbs::trials());
     let code = support::runner::run(trials);

@@ -157,10 +157,21 @@ impl Bench {
     }
 
     pub(super) fn ask_within(&mut self, ms: u64, request: Request, scope: Scope) -> Vec<String> {
+        self.ask_as(ms, Caller::DAEMON, request, scope)
+    }
+
+    /// The same for somebody who may not know of everything.
+    pub(super) fn ask_as(
+        &mut self,
+        ms: u64,
+        caller: Caller,
+        request: Request,
+        scope: Scope,
+    ) -> Vec<String> {
         self.ticket += 1;
         let input = Input::Asked {
             ticket: Ticket(self.ticket),
-            caller: Caller::DAEMON,
+            caller,
             grant: Grant {
                 permission: Permission::Control,
                 scope,
@@ -264,7 +275,7 @@ fn show(action: &Action) -> String {
         Action::Audit(line) => {
             let fault = line.fault.as_ref().map(ToString::to_string);
             let fault = fault.unwrap_or_else(|| "ok".to_owned());
-            format!("audit {} {} {fault}", line.verb, line.target)
+            format!("audit {} {} {fault}", line.entry.verb, line.entry.target)
         }
         Action::Publish(event) => match &event.kind {
             EventKind::ProcessState {

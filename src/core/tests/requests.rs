@@ -343,7 +343,7 @@ fn rpc_28_rpc_29_logs_are_cleared_one_after_another() {
     let lines = bench.give(0, cleared(2, Err(Errno(13))));
     assert_eq!(
         last(&lines),
-        "answer 1 [\"g:a OK\", \"g:b OK\", \"g:c FAILED: g:c\"]"
+        "answer 1 [\"g:a OK\", \"g:b OK\", \"g:c FAILED: g:c: its log cannot be cleared: [Errno 13] Permission denied\"]"
     );
     assert_eq!(bench.ask(0, Request::ClearDaemonLog), ["clear-log 2"]);
     let done = Input::DaemonLogCleared {
@@ -560,4 +560,97 @@ fn a_grant_may_cover_one_process_of_a_group() {
         let lines = bench.ask_within(0, request.clone(), mine());
         assert!(lines[0].contains(refused), "{request:?}: {lines:?}");
     }
+}
+
+#[test]
+fn a5_what_may_not_be_seen_is_not_there() {
+    use crate::api::{Access, Caller, Front, LogOf, Permission};
+    use crate::domain::{Channel, Namespec};
+
+    let mut bench = Bench::new(config(vec![
+        (1, vec![program("g", "a"), program("g", "b")]),
+        (2, vec![program("other", "other")]),
+    ]));
+    bench.give(0, Input::Began);
+    bench.bring_up(0, 0, 1, 7);
+    bench.bring_up(0, 1, 2, 8);
+    bench.bring_up(0, 2, 3, 9);
+    let only = |name: &str| Scope::Only(vec![Namespec::parse(name)]);
+    // It may look at one process and touch another.
+    let caller = || Caller {
+        front: Front::Unix,
+        uid: Some(1000),
+        access: Some(Access(vec![
+            (Permission::Control, only("g:a")),
+            (Permission::Status, only("g:b")),
+        ])),
+        ..Caller::DAEMON
+    };
+    let named: &[fn(String) -> Request] = &[
+        Request::ProcessInfo,
+        |name| stop(&name, false),
+        |name| Request::Signal {
+            target: Target::One(Namespec::parse(&name), name),
+            signal: "HUP".to_owned(),
+        },
+        |name| Request::LogFile(LogOf::Process(name, Channel::Stdout)),
+        |name| Request::ClearLogs(Target::One(Namespec::parse(&name), name)),
+        |name| Request::WriteStdin {
+            name,
+            data: Vec::new(),
+        },
+        |name| Request::RollingRestart {
+            targets: vec![Target::One(Namespec::parse(&name), name)],
+            at_once: 1,
+        },
+        Request::AddGroup,
+        Request::RemoveGroup,
+        |name| Request::Stop {
+            target: Target::Group(name),
+            wait: false,
+        },
+        |name| Request::SetNumprocs {
+            program: name,
+            numprocs: 2,
+        },
+        |group| Request::RemoveProcess {
+            group,
+            process: "other".to_owned(),
+        },
+        |group| Request::AddProgram {
+            group,
+            program: "new".to_owned(),
+            options: Vec::new(),
+        },
+    ];
+    for request in named {
+        let mut ask = |name: &str| {
+            let lines = bench.ask_as(0, caller(), request(name.to_owned()), only("g:a"));
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            let (_, fault) = lines[0].split_once(" fault ").expect("a fault");
+            fault.replace(name, "NAME")
+        };
+        let there = ask("other");
+        assert_eq!(there, ask("nosuch"), "{:?}", request("other".to_owned()));
+        assert!(there.starts_with("BAD_NAME"), "{there}");
+    }
+    // What may be seen, and not touched, says so; the rest is not named.
+    for target in [Target::All, Target::Group("g".to_owned())] {
+        let request = Request::Signal {
+            target,
+            signal: "NOSUCH".to_owned(),
+        };
+        let lines = bench.ask_as(0, caller(), request, only("g:a"));
+        let (_, results) = lines[0].split_once(' ').expect("an answer");
+        let (_, results) = results.split_once(' ').expect("results");
+        assert_eq!(
+            results,
+            "[\"g:a BAD_SIGNAL: NOSUCH\", \"g:b FAILED: not permitted: g:b\"]"
+        );
+    }
+    let lines = bench.ask_as(0, caller(), stop("g:b", false), only("g:a"));
+    assert!(
+        lines[0].ends_with("fault FAILED: not permitted: g:b"),
+        "{lines:?}"
+    );
 }

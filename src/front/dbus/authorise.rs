@@ -77,25 +77,6 @@ impl About {
             | Bound::Multicall(_) => Self::Whole,
         }
     }
-
-    /// For the audit line of a refusal.
-    fn shown(&self) -> String {
-        match self {
-            Self::Whole => String::new(),
-            Self::Group(name) | Self::Program(name) => name.clone(),
-            Self::Targets(targets) => {
-                let names = targets
-                    .iter()
-                    .take(MEMBERS_ASKED_MAX)
-                    .map(|target| match target {
-                        Target::One(_, text) => text.clone(),
-                        Target::Group(name) => format!("{name}:*"),
-                        Target::All => "all".to_owned(),
-                    });
-                names.collect::<Vec<_>>().join(" ")
-            }
-        }
-    }
 }
 
 /// What polkit is told besides the action.
@@ -124,7 +105,7 @@ impl Bus {
         &self,
         sender: &Sender,
         call: &'static Call,
-        about: &About,
+        bound: &Bound,
         dialog: bool,
     ) -> Result<Caller, Refusal> {
         if sender.is_trusted() {
@@ -133,7 +114,6 @@ impl Bus {
         let method = call
             .method()
             .ok_or_else(|| Refusal::unknown_method(call.name))?;
-        let nothing = sender.caller(Some(Access(Vec::new())));
         let granted = match needed(call, method.permission) {
             _ if self.whose == Whose::Session => Err(Refusal::denied(
                 "this is another user's daemon, on that user's bus",
@@ -147,7 +127,7 @@ impl Bus {
                     verb: call.verb,
                     dialog,
                 };
-                question.scope(about).await
+                question.scope(&About::of(bound)).await
             }
         };
         match granted {
@@ -160,10 +140,30 @@ impl Bus {
                 Ok(sender.caller(Some(Access(access))))
             }
             Err(refusal) => {
-                let control = &self.door.control;
-                control.refused(&nothing, method, &about.shown(), &refusal.text);
+                self.refused(sender, bound, &refusal.fault());
                 Err(refusal)
             }
+        }
+    }
+}
+
+impl Bus {
+    /// Refuses names that cannot be any before polkit or the engine hears of them.
+    ///
+    /// # Errors
+    /// BAD_NAME, BAD_SIGNAL, which have their audit line.
+    pub(super) fn check_names(&self, sender: &Sender, bound: &Bound) -> Result<(), Fault> {
+        let request = bound.request();
+        request
+            .map_or(Ok(()), |request| request.check_names())
+            .inspect_err(|fault| self.refused(sender, bound, fault))
+    }
+
+    /// Leaves the audit line of a call that was refused.
+    pub(super) fn refused(&self, sender: &Sender, bound: &Bound, fault: &Fault) {
+        if let Some(request) = bound.request() {
+            let caller = sender.caller(None);
+            self.door.control.refused(&caller, &request, fault);
         }
     }
 }

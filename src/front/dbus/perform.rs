@@ -4,7 +4,6 @@
 use zbus::Message;
 use zbus::message::Flags;
 
-use super::authorise::About;
 use super::bus::{Bus, Sender};
 use super::calls::{Call, Kind, Means, Outcome};
 use super::convert::{self, Values};
@@ -35,15 +34,21 @@ impl Bus {
             .ok_or_else(|| Refusal::unknown_method(call.name))?;
         let value = match call.means {
             Means::Update => {
-                let caller = self.authorise(sender, call, &About::Whole, dialog).await?;
-                self.update(&caller, &convert::texts(given)).await?
+                let groups = convert::texts(given);
+                for group in &groups {
+                    self.check_names(sender, &Bound::Engine(Request::AddGroup(group.clone())))?;
+                }
+                // Its first step.
+                let reread = Bound::Engine(Request::Reread);
+                let caller = self.authorise(sender, call, &reread, dialog).await?;
+                self.update(&caller, &groups).await?
             }
             Means::Method(_) => {
                 self.offered(method)?;
                 let bound = method.bind(with_name(object, method, given))?;
-                let bound = narrow(call, bound)?;
-                let about = About::of(&bound);
-                let caller = self.authorise(sender, call, &about, dialog).await?;
+                self.check_names(sender, &bound)?;
+                narrow(call, &bound).inspect_err(|fault| self.refused(sender, &bound, fault))?;
+                let caller = self.authorise(sender, call, &bound, dialog).await?;
                 self.carry_out(&caller, method, call.outcome, bound).await?
             }
         };
@@ -76,7 +81,7 @@ impl Bus {
     ) -> Result<Value, Fault> {
         let control = &self.door.control;
         let ask = async |request: Request| -> Result<Reply, Fault> {
-            let grant = control.grant(caller, method)?;
+            let grant = control.grant(caller, method, &request)?;
             control.call(caller.clone(), grant, request).await
         };
         match bound {
@@ -134,7 +139,7 @@ fn with_name(object: &Object, method: &Method, given: Vec<Value>) -> Vec<Value> 
 }
 
 /// A call about one process is about one: XML-RPC's wildcards would change the type of the answer.
-fn narrow(call: &Call, bound: Bound) -> Result<Bound, Fault> {
+fn narrow(call: &Call, bound: &Bound) -> Result<(), Fault> {
     let is_one = |request: &Request| match request {
         Request::RollingRestart { targets, .. } => {
             let mut targets = targets.iter();
@@ -144,9 +149,9 @@ fn narrow(call: &Call, bound: Bound) -> Result<Bound, Fault> {
         _ => true,
     };
     match bound {
-        Bound::Wildcard(_, given) => Err(FaultCode::BadName.of(given)),
-        Bound::Engine(request) if !is_one(&request) => Err(FaultCode::BadName.bare()),
-        bound => Ok(bound),
+        Bound::Wildcard(_, given) => Err(FaultCode::BadName.of(given.as_str())),
+        Bound::Engine(request) if !is_one(request) => Err(FaultCode::BadName.bare()),
+        _ => Ok(()),
     }
 }
 
@@ -161,7 +166,7 @@ mod tests {
         let call = find(object.kind(), name).expect(name);
         let method = call.method().expect(name);
         let bound = method.bind(with_name(object, method, given))?;
-        narrow(call, bound)
+        narrow(call, &bound).map(|()| bound)
     }
 
     #[test]

@@ -64,6 +64,22 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// The fault that says the same, for the audit line: on every front it is told by the same names.
+    pub(super) fn fault(&self) -> Fault {
+        let known = FaultCode::ALL.iter().find_map(|code| {
+            let rest = self.text.strip_prefix(code.name())?;
+            let is_of_a_fault = self.name.starts_with(super::calls::NAME);
+            match rest.strip_prefix(": ") {
+                Some(extra) if is_of_a_fault => Some(code.of(extra)),
+                None if is_of_a_fault && rest.is_empty() => Some(code.bare()),
+                Some(_) | None => None,
+            }
+        });
+        known.unwrap_or_else(|| FaultCode::Failed.of(self.text.as_str()))
+    }
+}
+
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         let name = match fault.code {
@@ -86,6 +102,8 @@ mod tests {
     fn every_fault_has_a_valid_name() {
         for code in FaultCode::ALL {
             let refusal = Refusal::from(code.of("x"));
+            assert_eq!(refusal.fault(), code.of("x"));
+            assert_eq!(Refusal::from(code.bare()).fault(), code.bare());
             assert!(refusal.text.ends_with(": x"), "{}", refusal.text);
             let name = zbus::names::ErrorName::try_from(refusal.name.as_str());
             assert!(name.is_ok(), "{}", refusal.name);

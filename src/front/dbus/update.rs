@@ -91,7 +91,7 @@ impl Bus {
     async fn step(&self, caller: &Caller, name: &str, request: Request) -> Result<Reply, Fault> {
         let method = method(name).ok_or_else(|| FaultCode::UnknownMethod.bare())?;
         let control = &self.door.control;
-        let grant = control.grant(caller, method)?;
+        let grant = control.grant(caller, method, &request)?;
         control.call(caller.clone(), grant, request).await
     }
 }

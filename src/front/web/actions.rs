@@ -163,7 +163,7 @@ pub(super) async fn call(
     let (Bound::Engine(request) | Bound::Wildcard(request, _)) = bound else {
         return Err(FaultCode::UnknownMethod.bare());
     };
-    let grant = control.grant(caller, method)?;
+    let grant = control.grant(caller, method, &request)?;
     control.call(caller.clone(), grant, request).await
 }
 

@@ -1,0 +1,334 @@
+//! What requests would change, in the words of audit lines, and whether the names in them can be names at all. It must not
+//! know who may do what.
+
+use std::borrow::Cow;
+
+use super::{Bound, Caller, Fault, FaultCode, LogOf, Request, Target};
+use crate::domain::{FOREIGN_CHARS_MAX, Foreign, Line, Namespec};
+
+/// Characters that the name of a process or group, or of a signal, may have in a call.
+pub const NAME_CHARS_MAX: usize = 255;
+
+/// A change in the words of an audit line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// What is done, in one word: the same for every front.
+    pub verb: &'static str,
+    /// Whom it concerns, as the caller wrote the names. Each name is one word.
+    pub target: String,
+}
+
+impl AuditEntry {
+    fn new(verb: &'static str, target: String) -> Self {
+        Self { verb, target }
+    }
+}
+
+/// The audit line of a change. `fault`: why it was refused; none: it was accepted.
+#[must_use]
+pub fn audit_line(caller: &Caller, entry: AuditEntry, fault: Option<&Fault>) -> Line {
+    let (who, verb) = (caller.who(), entry.verb.to_owned());
+    let Some(fault) = fault else {
+        return Line::Audit {
+            who,
+            verb,
+            target: entry.target,
+            result: "accepted".to_owned(),
+        };
+    };
+    let result = match &fault.extra {
+        // What only repeats the name is no reason.
+        Some(extra) if fault.code != FaultCode::BadName && *extra != entry.target => {
+            fault.to_string()
+        }
+        Some(_) | None => fault.code.name().to_owned(),
+    };
+    Line::AuditRefused {
+        source: caller.source(),
+        who,
+        verb,
+        target: entry.target,
+        result,
+    }
+}
+
+impl Request {
+    /// What the audit line says of this request. None: it changes nothing.
+    #[must_use]
+    pub fn audit_entry(&self) -> Option<AuditEntry> {
+        let entry = |verb, target| Some(AuditEntry::new(verb, target));
+        let whole = |verb| Some(AuditEntry::new(verb, String::new()));
+        match self {
+            Self::State
+            | Self::Pid
+            | Self::Identification
+            | Self::ProcessInfo(_)
+            | Self::AllProcessInfo
+            | Self::AllConfigInfo
+            | Self::GroupNames
+            | Self::Generation
+            | Self::LogFile(_) => None,
+            Self::Start { target, .. } => entry("start", typed(target)),
+            Self::Stop { target, .. } => entry("stop", typed(target)),
+            Self::Signal { target, .. } => entry("signal", typed(target)),
+            Self::Reread => whole("reread"),
+            Self::AddGroup(name) => entry("add", word(name)),
+            Self::RemoveGroup(name) => entry("remove", word(name)),
+            Self::Shutdown => whole("shutdown"),
+            Self::Restart => whole("restart"),
+            Self::Upgrade => whole("upgrade"),
+            Self::ClearDaemonLog => whole("clear-log"),
+            Self::ClearLogs(target) => entry("clear-logs", typed(target)),
+            Self::WriteStdin { name, .. } => entry("write-stdin", word(name)),
+            Self::RemoteEvent { kind, .. } => entry("event", word(kind)),
+            Self::WriteLog { .. } => whole("write-log"),
+            Self::AddProgram { group, program, .. } => {
+                entry("add-program", format!("{}:{}", word(group), word(program)))
+            }
+            Self::RemoveProcess { group, process } => entry(
+                "remove-process",
+                format!("{}:{}", word(group), word(process)),
+            ),
+            Self::SetNumprocs { program, numprocs } => {
+                entry("set-numprocs", format!("{} {numprocs}", word(program)))
+            }
+            Self::RollingRestart { targets, .. } => {
+                let mut names = String::new();
+                for target in targets {
+                    if !names.is_empty() {
+                        names.push(' ');
+                    }
+                    names.push_str(&typed(target));
+                    // No line shows more.
+                    if names.len() > 4 * FOREIGN_CHARS_MAX {
+                        break;
+                    }
+                }
+                entry("rolling-restart", names)
+            }
+        }
+    }
+
+    /// Whether every name in it can be one: [`NAME_CHARS_MAX`] characters at most, none of them a control character. To be
+    /// asked before anybody else is asked about the request.
+    ///
+    /// # Errors
+    /// BAD_NAME, BAD_SIGNAL; the text is escaped and short.
+    pub fn check_names(&self) -> Result<(), Fault> {
+        match self {
+            Self::State
+            | Self::Pid
+            | Self::Identification
+            | Self::AllProcessInfo
+            | Self::AllConfigInfo
+            | Self::Reread
+            | Self::Shutdown
+            | Self::Restart
+            | Self::Upgrade
+            | Self::Generation
+            | Self::LogFile(LogOf::Daemon)
+            | Self::ClearDaemonLog
+            | Self::RemoteEvent { .. }
+            | Self::GroupNames
+            | Self::WriteLog { .. } => Ok(()),
+            Self::ProcessInfo(name)
+            | Self::LogFile(LogOf::Process(name, _))
+            | Self::AddGroup(name)
+            | Self::RemoveGroup(name)
+            | Self::WriteStdin { name, .. }
+            | Self::SetNumprocs { program: name, .. } => check(name),
+            Self::Start { target, .. } | Self::Stop { target, .. } | Self::ClearLogs(target) => {
+                check_target(target)
+            }
+            Self::Signal { target, signal } => {
+                check_target(target)?;
+                if is_name(signal) {
+                    Ok(())
+                } else {
+                    Err(FaultCode::BadSignal.of(Foreign(signal).to_string()))
+                }
+            }
+            Self::AddProgram { group, program, .. } => check(group).and_then(|()| check(program)),
+            Self::RemoveProcess { group, process } => check(group).and_then(|()| check(process)),
+            Self::RollingRestart { targets, .. } => targets.iter().try_for_each(check_target),
+        }
+    }
+}
+
+impl Bound {
+    /// The request to the engine that it leads to. None: the front answers by itself.
+    #[must_use]
+    pub fn request(&self) -> Option<Cow<'_, Request>> {
+        match self {
+            Self::Engine(request) | Self::Wildcard(request, _) => Some(Cow::Borrowed(request)),
+            Self::ReadLog { of, .. } | Self::TailLog { of, .. } => {
+                Some(Cow::Owned(Request::LogFile(of.clone())))
+            }
+            Self::Constant(_) => Some(Cow::Owned(Request::State)),
+            Self::ListMethods
+            | Self::MethodHelp(_)
+            | Self::MethodSignature(_)
+            | Self::Multicall(_) => None,
+        }
+    }
+}
+
+/// A target as it was typed.
+fn typed(target: &Target) -> String {
+    match target {
+        Target::One(_, text) => word(text),
+        Target::Group(name) => format!("{}:*", word(name)),
+        Target::All => "all".to_owned(),
+    }
+}
+
+/// A name as one word: no process has a blank in its name, and what is not there must not look like more of the line.
+fn word(name: &str) -> String {
+    let shown = name.chars().take(FOREIGN_CHARS_MAX + 1);
+    let mut word = String::new();
+    for c in shown {
+        if c.is_whitespace() {
+            word.extend(c.escape_unicode());
+        } else {
+            word.push(c);
+        }
+    }
+    word
+}
+
+fn check_target(target: &Target) -> Result<(), Fault> {
+    match target {
+        Target::One(_, text) | Target::Group(text) => check(text),
+        Target::All => Ok(()),
+    }
+}
+
+/// Checks a namespec, each part of which is a name.
+fn check(text: &str) -> Result<(), Fault> {
+    let Namespec { group, process } = Namespec::parse(text);
+    if is_name(&group) && process.is_none_or(|process| is_name(&process)) {
+        Ok(())
+    } else {
+        Err(FaultCode::BadName.of(Foreign(text).to_string()))
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.contains(char::is_control) && text.chars().nth(NAME_CHARS_MAX).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Front;
+
+    fn caller() -> Caller {
+        Caller {
+            front: Front::Unix,
+            uid: Some(7),
+            pid: Some(8),
+            ..Caller::DAEMON
+        }
+    }
+
+    fn stop(text: &str) -> Request {
+        Request::Stop {
+            target: Target::One(Namespec::parse(text), text.to_owned()),
+            wait: true,
+        }
+    }
+
+    #[test]
+    fn a1_accepted_and_refused_have_one_form() {
+        let line = |request: &Request, fault: Option<Fault>| {
+            let entry = request.audit_entry().expect("a change");
+            audit_line(&caller(), entry, fault.as_ref()).to_string()
+        };
+        let begin = "audit: unix uid=7 pid=8";
+        let refused = FaultCode::Failed.of("not permitted: web");
+        for (request, fault, expected) in [
+            (stop("web"), None, "stop web: accepted"),
+            (
+                stop("web"),
+                Some(refused),
+                "stop web: FAILED: not permitted: web",
+            ),
+            (
+                stop("x"),
+                Some(FaultCode::BadName.of("x")),
+                "stop x: BAD_NAME",
+            ),
+            (
+                Request::Shutdown,
+                Some(FaultCode::ShutdownState.bare()),
+                "shutdown : SHUTDOWN_STATE",
+            ),
+            (
+                stop("web: accepted\naudit:"),
+                Some(FaultCode::BadName.of("x")),
+                "stop web:\\u{20}accepted\\u{a}audit:: BAD_NAME",
+            ),
+        ] {
+            assert_eq!(line(&request, fault), format!("{begin} {expected}"));
+        }
+    }
+
+    #[test]
+    fn a1_a_name_is_short_and_has_no_controls() {
+        let most = "é".repeat(NAME_CHARS_MAX);
+        let long = format!("{most}x");
+        for good in [
+            "web",
+            "",
+            "g:*",
+            "g:",
+            "a b",
+            "\u{202e}",
+            &most,
+            &format!("{most}:{most}"),
+        ] {
+            assert_eq!(stop(good).check_names(), Ok(()), "{good}");
+        }
+        for bad in [
+            "a\nb",
+            "\u{9b}",
+            "a:\u{0}",
+            "\t",
+            &long,
+            &format!("g:{long}"),
+            &format!("{long}:*"),
+        ] {
+            let fault = stop(bad).check_names().expect_err(bad);
+            assert_eq!(fault.code, FaultCode::BadName);
+            let text = fault.to_string();
+            assert!(
+                text.chars().count() < 220 && !text.contains(char::is_control),
+                "{text}"
+            );
+        }
+        let signal = |signal: &str| Request::Signal {
+            target: Target::All,
+            signal: signal.to_owned(),
+        };
+        assert_eq!(signal("NOSUCH").check_names(), Ok(()));
+        let fault = signal(&"x".repeat(1 << 20))
+            .check_names()
+            .expect_err("long");
+        assert_eq!(fault.code, FaultCode::BadSignal);
+    }
+
+    #[test]
+    fn a_thousand_names_make_a_short_entry() {
+        let target = |number: u32| {
+            let text = format!("program{number}");
+            Target::One(Namespec::parse(&text), text)
+        };
+        let request = Request::RollingRestart {
+            targets: (0..100_000).map(target).collect(),
+            at_once: 1,
+        };
+        let entry = request.audit_entry().expect("a change");
+        assert!(entry.target.len() < 2000, "{}", entry.target.len());
+        assert!(entry.target.starts_with("program0 program1 program2 "));
+    }
+}

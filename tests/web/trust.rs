@@ -213,6 +213,7 @@ fn stale(scene: &Scene, browser: &Browser) -> Result<(), String> {
     browser.click(&button("stop web:web"))?;
     scene.daemon.wait_state("web", "STOPPED")?;
     says(browser, "Process web stopped")?;
+    browser.wait(&format!("{} === 'stopped'", cell("web:web", "state")))?;
     // A token that has become stale unnoticed is fetched with the click.
     browser.run(
         "document.querySelectorAll('input[name=token]').forEach(field => { field.value = 'x' })",

@@ -77,11 +77,37 @@ fn hex_of(bytes: &[u8]) -> String {
 /// change anything: a page of somebody else cannot read ours, and so does not know it.
 pub struct PageToken(String);
 
+/// 2026-01-01, from which tokens count: no run with such tokens is older.
+const TOKEN_EPOCH_MS: i64 = 1_767_225_600_000;
+/// What ten hexadecimal digits hold.
+const TOKEN_MS_MAX: i64 = (1 << 40) - 1;
+
 impl PageToken {
-    /// A token of random bits.
+    /// A token: when this run began, in milliseconds since the epoch, and 88 random bits.
+    ///
+    /// The time is no secret. It lets a page tell a form of an earlier run from one that never had a token.
     #[must_use]
-    pub fn new(random: [u64; 2]) -> Self {
-        Self(random.map(|part| format!("{part:016x}")).concat())
+    pub fn new(random: [u64; 2], began_ms: i64) -> Self {
+        let [first, second] = random;
+        let began = began_ms
+            .saturating_sub(TOKEN_EPOCH_MS)
+            .clamp(0, TOKEN_MS_MAX);
+        Self(format!("{began:010x}{:06x}{second:016x}", first >> 40))
+    }
+
+    /// Whether `given` has the form of a token of an earlier run. Anybody can write such a text: this permits nothing,
+    /// and chooses a message only.
+    #[must_use]
+    pub fn is_of_earlier_run(&self, given: &str) -> bool {
+        let began = |token: &str| -> Option<i64> {
+            let is_whole = token.len() == self.0.len()
+                && token
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            let digits = token.get(..10).filter(|_| is_whole)?;
+            i64::from_str_radix(digits, 16).ok()
+        };
+        matches!((began(given), began(&self.0)), (Some(then), Some(now)) if 0 < then && then < now)
     }
 
     /// The text that forms carry. Never to be logged.
@@ -211,17 +237,25 @@ mod tests {
 
     #[test]
     fn a_page_token_is_itself_and_nothing_else() {
-        let token = PageToken::new([1, 0xff]);
-        assert_eq!(token.text(), "000000000000000100000000000000ff");
-        assert!(token.is("000000000000000100000000000000ff"));
+        let token = PageToken::new([1 << 40, 0xff], TOKEN_EPOCH_MS + 2);
+        assert_eq!(token.text(), "000000000200000100000000000000ff");
+        assert!(token.is("000000000200000100000000000000ff"));
         for wrong in [
             "",
             "0",
-            "000000000000000100000000000000fe",
-            "000000000000000100000000000000FF",
+            "000000000200000100000000000000fe",
+            "000000000200000100000000000000FF",
+            "00000000020000010000000000000\u{20ac}",
         ] {
-            assert!(!token.is(wrong), "{wrong}");
+            assert!(
+                !token.is(wrong) && !token.is_of_earlier_run(wrong),
+                "{wrong}"
+            );
         }
+        let earlier = PageToken::new([7, 7], TOKEN_EPOCH_MS + 1);
+        assert!(token.is_of_earlier_run(earlier.text()));
+        assert!(!earlier.is_of_earlier_run(token.text()));
+        assert!(!token.is_of_earlier_run(&"0".repeat(32)));
     }
 
     #[test]

@@ -29,7 +29,10 @@ impl Fleet {
     ) {
         let entry = request.audit_entry();
         let remote_event = matches!(request, Request::RemoteEvent { .. });
-        let outcome = if self.mood != SupervisorState::Running && !remote_event {
+        // What the fronts look at by themselves stays current until the end: a page shows what still stops.
+        let own_look = caller == Caller::DAEMON && matches!(request, Request::AllProcessInfo);
+        let is_late = self.mood != SupervisorState::Running;
+        let outcome = if is_late && !remote_event && !own_look {
             Admission::Answered(Err(FaultCode::ShutdownState.bare()))
         } else if self.tickets.len() >= TICKETS_MAX {
             Admission::Answered(Err(

@@ -173,7 +173,10 @@ pub fn start(options: Options) -> io::Result<Front> {
                 accepting,
                 credentials: parts.credentials.map(Arc::new),
                 allow: parts.allow,
-                token: Arc::new(PageToken::new([sys::random_seed()?, sys::random_seed()?])),
+                token: Arc::new(PageToken::new(
+                    [sys::random_seed()?, sys::random_seed()?],
+                    jiff::Timestamp::now().as_millisecond(),
+                )),
             });
         }
     }

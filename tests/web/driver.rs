@@ -28,6 +28,8 @@ pub(crate) struct Look {
     pub(crate) height: u32,
     pub(crate) dark: bool,
     pub(crate) scripts: bool,
+    /// The size of letters that the browser's user chose, in pixels.
+    pub(crate) font: u32,
 }
 
 impl Look {
@@ -36,6 +38,7 @@ impl Look {
         height: 820,
         dark: false,
         scripts: true,
+        font: 16,
     };
 }
 
@@ -125,7 +128,8 @@ impl Browser {
             "/session",
             json!({ "capabilities": { "alwaysMatch": {
                 "browserName": "chrome",
-                "goog:chromeOptions": { "binary": chromium, "args": args },
+                "goog:chromeOptions": { "binary": chromium, "args": args,
+                    "prefs": { "webkit.webprefs.default_font_size": look.font } },
                 "goog:loggingPrefs": { "browser": "ALL" },
             } } }),
         )?;
@@ -139,12 +143,18 @@ impl Browser {
                 json!({ "value": true }),
             )?;
         }
-        // The window of a headless browser is wider than a telephone unless the device is made to be one.
-        browser.cdp(
-            "Emulation.setDeviceMetricsOverride",
-            json!({ "width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": look.width < 600 }),
-        )?;
+        browser.resize(look.width, look.height)?;
         Ok(browser)
+    }
+
+    /// Gives the window another size. That of a headless browser is wider than a telephone unless the device is made to be
+    /// one.
+    pub(crate) fn resize(&self, width: u32, height: u32) -> Result<(), String> {
+        self.cdp(
+            "Emulation.setDeviceMetricsOverride",
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 }),
+        )?;
+        Ok(())
     }
 
     /// What the page is told of the user's wish for dark or light.

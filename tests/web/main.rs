@@ -19,6 +19,7 @@ mod many;
 mod page;
 mod scene;
 mod side;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -29,5 +30,6 @@ fn main() -> ExitCode {
     trials.extend(page::trials());
     trials.extend(browser::trials());
     trials.extend(many::trials());
+    trials.extend(trust::trials());
     support::runner::run(trials)
 }

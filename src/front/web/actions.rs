@@ -193,20 +193,27 @@ pub(super) async fn answer(
         .headers
         .get(header::ACCEPT)
         .is_some_and(|accept| accept.as_bytes().starts_with(b"application/json"));
+    let asked = form.get("do").and_then(|text| text.split_once(' '));
+    let asked = asked.and_then(|(word, whom)| Some((verb(word)?, Whom::parse(whom))));
     if !has_token(connection, form) {
-        let why = "The daemon has started again since this page was shown. Nothing was changed.";
-        return if wants_json {
-            json(StatusCode::FORBIDDEN, why, true)
+        let given = form.get("token").unwrap_or("");
+        let why = if connection.token.is_of_earlier_run(given) {
+            "The daemon has started again since this page was shown. Nothing was changed."
         } else {
-            super::guard::forbidden(why)
+            "The form has no token of this page. Nothing was changed."
+        };
+        return match asked {
+            // The page's script fetches the token of this run, and asks once more.
+            _ if wants_json => json(StatusCode::FORBIDDEN, why, true),
+            // Without a script the user does, by a form that has it.
+            Some((verb, whom)) => super::links::confirmation(connection, verb, &whom, why),
+            None => super::guard::forbidden(why),
         };
     }
-    let asked = form.get("do").and_then(|text| text.split_once(' '));
-    let Some((verb, whom)) = asked.and_then(|(word, whom)| Some((verb(word)?, whom))) else {
+    let Some((verb, whom)) = asked else {
         return Answer::Error(StatusCode::BAD_REQUEST);
     };
     let control = connection.shared.control.clone();
-    let whom = Whom::parse(whom);
     let places = &connection.shared.live.actions;
     let work = async move { act(&control, &caller, verb, &whom).await };
     let Some(done) = to_the_end(places, work).await else {
@@ -243,7 +250,7 @@ async fn act(control: &ControlHandle, caller: &Caller, verb: &Verb, whom: &Whom)
     done(verb, whom, &result)
 }
 
-/// The calls in order; the last one's result. What does not run need not be stopped.
+/// The calls in order; the last one's result, with what failed in those before. What does not run need not be stopped.
 async fn calls(
     control: &ControlHandle,
     caller: &Caller,
@@ -251,13 +258,31 @@ async fn calls(
     whom: Option<&str>,
 ) -> Result<Reply, Fault> {
     let mut last: Result<Reply, Fault> = Ok(Reply::Done);
+    let mut failed: Vec<TargetResult> = Vec::new();
     for name in names {
         if let Err(fault) = &last
             && fault.code != FaultCode::NotRunning
         {
             break;
         }
+        if let Ok(Reply::Results(results)) = &mut last {
+            let is_failure = |result: &TargetResult| {
+                let fault = result.fault.as_ref();
+                fault.is_some_and(|fault| fault.code != FaultCode::NotRunning)
+            };
+            failed.extend(results.drain(..).filter(is_failure));
+        }
         last = call(control, caller, name, whom).await;
+    }
+    if let Ok(Reply::Results(results)) = &mut last {
+        let is_told = |one: &TargetResult| {
+            let same =
+                |other: &TargetResult| (&other.group, &other.process) == (&one.group, &one.process);
+            failed.iter().any(same)
+        };
+        // A process that could not be stopped is still running: its start says so only.
+        results.retain(|result| !is_told(result));
+        results.append(&mut failed);
     }
     last
 }
@@ -290,6 +315,7 @@ async fn clear_group(
 }
 
 fn done(verb: &Verb, whom: &Whom, result: &Result<Reply, Fault>) -> Done {
+    let mut succeeded = 0;
     let failures: Vec<String> = match result {
         Err(fault) => {
             return Done {
@@ -297,13 +323,19 @@ fn done(verb: &Verb, whom: &Whom, result: &Result<Reply, Fault>) -> Done {
                 failed: true,
             };
         }
-        Ok(Reply::Results(results)) => results
-            .iter()
-            .filter_map(|result| {
-                let fault = result.fault.as_ref()?;
-                Some(format!("{}: {}", result.process, reason(fault)))
-            })
-            .collect(),
+        Ok(Reply::Results(results)) => {
+            succeeded = results
+                .iter()
+                .filter(|result| result.fault.is_none())
+                .count();
+            results
+                .iter()
+                .filter_map(|result| {
+                    let fault = result.fault.as_ref()?;
+                    Some(format!("{}: {}", name_in(whom, result), reason(fault)))
+                })
+                .collect()
+        }
         Ok(_) => Vec::new(),
     };
     if failures.is_empty() {
@@ -329,10 +361,35 @@ fn done(verb: &Verb, whom: &Whom, result: &Result<Reply, Fault>) -> Done {
         .cloned()
         .collect::<Vec<_>>()
         .join(", ");
+    let message = match succeeded {
+        0 => format!("ERROR: {whom} not {}: {shown}{more}", verb.past),
+        _ => format!(
+            "{succeeded} {}, {} failed: {shown}{more}",
+            verb.past,
+            failures.len()
+        ),
+    };
     Done {
-        message: format!("ERROR: {whom} not {}: {shown}{more}", verb.past),
+        message,
         failed: true,
     }
+}
+
+/// The name of a process in a message about `whom`.
+fn name_in(whom: &Whom, result: &TargetResult) -> String {
+    let is_plain = result.group.as_str() == result.process.as_str();
+    match whom {
+        Whom::All if !is_plain => format!("{}:{}", result.group, result.process),
+        _ => result.process.to_string(),
+    }
+}
+
+/// Whether a message that came with an address tells of a failure: the text is all that there is.
+pub(super) fn is_failure(message: &str) -> bool {
+    ["ERROR", "unexpected rpc fault", "No such process"]
+        .iter()
+        .any(|start| message.starts_with(start))
+        || message.contains(" failed: ")
 }
 
 /// The words of Supervisor's page for a fault.
@@ -403,10 +460,23 @@ mod tests {
         let done = done(verb("start"), &group, &Ok(Reply::Results(results)));
         assert_eq!(
             done.message,
-            "ERROR: Group g not started: a: spawn error, b: spawn error, c: spawn error, d: spawn error, e: spawn error \
+            "1 started, 7 failed: a: spawn error, b: spawn error, c: spawn error, d: spawn error, e: spawn error \
              and 2 more"
         );
-        assert!(done.failed);
+        assert!(done.failed && is_failure(&done.message));
+        let results = vec![result("a", Some(FaultCode::SpawnError.of("a")))];
+        let all_failed = super::done(verb("start"), &group, &Ok(Reply::Results(results)));
+        assert_eq!(
+            all_failed.message,
+            "ERROR: Group g not started: a: spawn error"
+        );
+        let results = vec![
+            result("ok", None),
+            result("a", Some(FaultCode::SpawnError.of("a"))),
+        ];
+        let of_all = super::done(verb("stop"), &Whom::All, &Ok(Reply::Results(results)));
+        assert_eq!(of_all.message, "1 stopped, 1 failed: g:a: spawn error");
+        assert!(!is_failure("All started"));
     }
 
     #[test]

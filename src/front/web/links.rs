@@ -40,7 +40,11 @@ pub(super) async fn answer(
     if !matches!(link, Link::Refresh) {
         match Visitor::of(&head.headers) {
             Visitor::Browser if !has_token(connection, form) => {
-                return confirmation(connection, &link);
+                let why = "A link alone changes nothing, since any web page could hold one.";
+                return match link.button() {
+                    Some((verb, whom)) => confirmation(connection, verb, &whom, why),
+                    None => Answer::Error(StatusCode::BAD_REQUEST),
+                };
             }
             Visitor::Program | Visitor::Browser => {}
             Visitor::Stranger => {
@@ -186,14 +190,12 @@ fn answered(head: &Parts, message: &str) -> Answer {
     super::redirect(StatusCode::MOVED_PERMANENTLY, location)
 }
 
-/// Offers the button of a link that a browser followed: a bookmark works, with one more click.
-fn confirmation(connection: &Connection, link: &Link) -> Answer {
-    let Some((verb, whom)) = link.button() else {
-        return Answer::Error(StatusCode::BAD_REQUEST);
-    };
+/// Refuses, says why, and offers the button that does the same: a bookmark, and a page of an earlier run, work with one
+/// more click.
+pub(super) fn confirmation(connection: &Connection, verb: &Verb, whom: &Whom, why: &str) -> Answer {
     let content = html! {
         h1 { (verb.label) " " (whom.in_words()) "?" }
-        p { "A link alone changes nothing, since any web page could hold one." }
+        p { (why) }
         form method="post" action="actions" {
             input type="hidden" name="token" value=(connection.token.text());
             button name="do" value={ (verb.word) " " (whom.text()) } { (verb.label) }

@@ -20,7 +20,7 @@ use super::actions::ACTIONS_MAX;
 use super::row::Row;
 use super::status::{pids, processes};
 use super::usage::Sampler;
-use crate::api::{Caller, Permission, Scope};
+use crate::api::{Caller, FaultCode, Permission, Request, Scope};
 use crate::control::{self, ControlHandle, EventFeed};
 
 /// Pages that listen at once, of all clients together; and never more than a quarter of the connections, for they stay.
@@ -33,8 +33,8 @@ const GATHER: Duration = Duration::from_millis(30);
 const GAP: Duration = Duration::from_millis(250);
 /// How often the use of processor and memory is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// How long a stream may be silent: proxies close what seems dead.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long a stream may be silent. A page that hears nothing for `SILENCE` of `status.js` calls itself stale.
+const KEEP_ALIVE: Duration = Duration::from_secs(3);
 /// How long a browser waits before it comes again, in milliseconds.
 const RETRY_MS: u32 = 2000;
 
@@ -84,13 +84,7 @@ pub(super) async fn stream(connection: &Arc<Connection>, caller: &Caller) -> Ans
     }
     // One message in hand: what the client does not take waits, and is lost, in its subscription.
     let (sender, chunks) = mpsc::channel(1);
-    tokio::spawn(send(
-        connection.clone(),
-        caller.clone(),
-        messages,
-        sender,
-        place,
-    ));
+    tokio::spawn(send(connection.clone(), messages, sender, place));
     let mut headers = vec![
         (header::CACHE_CONTROL, "no-store".to_owned()),
         (
@@ -110,7 +104,6 @@ pub(super) async fn stream(connection: &Arc<Connection>, caller: &Caller) -> Ans
 /// Sends everything, and then every message, until the client is gone or the front ends.
 async fn send(
     connection: Arc<Connection>,
-    caller: Caller,
     mut messages: broadcast::Receiver<Bytes>,
     sender: mpsc::Sender<Bytes>,
     _place: OwnedSemaphorePermit,
@@ -118,15 +111,20 @@ async fn send(
     let mut stop = connection.shared.stop.clone();
     let mut next = Some(Bytes::from(format!("retry: {RETRY_MS}\n\n")));
     let mut owes_all = true;
+    let mut tells_phase = true;
     loop {
         let message = match next.take() {
             Some(message) => message,
             None if owes_all => {
                 owes_all = false;
-                match rows(&connection.shared.live, &connection.shared.control, &caller).await {
+                match rows(&connection.shared.live, &connection.shared.control).await {
                     Some(rows) => event("all", &rows),
-                    None => event("stopping", &()),
+                    None => return,
                 }
+            }
+            None if tells_phase => {
+                tells_phase = false;
+                phase(&connection.shared.control).await
             }
             None => tokio::select! {
                 heard = messages.recv() => match heard {
@@ -137,7 +135,7 @@ async fn send(
                     }
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
-                () = sleep(KEEP_ALIVE) => Bytes::from_static(b":\n\n"),
+                () = sleep(KEEP_ALIVE) => event("alive", &()),
                 () = sender.closed() => return,
                 _ = stop.wait_for(|stop| *stop) => return,
             },
@@ -159,9 +157,27 @@ fn event(name: &str, data: &impl serde::Serialize) -> Bytes {
     Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
 }
 
-/// All rows; none while the daemon stops.
-async fn rows(live: &Live, control: &ControlHandle, caller: &Caller) -> Option<Vec<Row>> {
-    let views = processes(control, caller).await.ok()?;
+/// The event that tells whether the daemon stops.
+async fn phase(control: &ControlHandle) -> Bytes {
+    match is_stopping(control).await {
+        true => event("stopping", &()),
+        false => event("alive", &()),
+    }
+}
+
+/// Whether the daemon stops: then it refuses what it answers at any other time.
+async fn is_stopping(control: &ControlHandle) -> bool {
+    let Ok(grant) = control::grant(&Caller::DAEMON, Permission::Status) else {
+        return false;
+    };
+    let state = control.call(Caller::DAEMON, grant, Request::State).await;
+    state.is_err_and(|fault| fault.code == FaultCode::ShutdownState)
+}
+
+/// All rows, also while the daemon stops. `None`: the engine has ended.
+async fn rows(live: &Live, control: &ControlHandle) -> Option<Vec<Row>> {
+    // The stream is for those only who may see everything, so the daemon itself looks, once for all of them.
+    let views = processes(control, &Caller::DAEMON).await.ok()?;
     let usages = live.sampler.look(pids(&views)).await;
     apart(move || {
         let zone = TimeZone::system();
@@ -178,14 +194,17 @@ async fn tell(live: Arc<Live>, control: ControlHandle, mut stop: watch::Receiver
     let mut changes = live.feed.subscribe();
     let mut shown: Vec<Row> = Vec::new();
     let mut is_first = true;
+    let mut is_told = false;
     loop {
         while changes.waiting().is_some() {}
         let looked = Instant::now();
-        // The rows are for everybody who was let in, so nobody in particular asks.
-        let Some(rows) = rows(&live, &control, &Caller::DAEMON).await else {
-            let _ = live.messages.send(event("stopping", &()));
+        let Some(rows) = rows(&live, &control).await else {
             break;
         };
+        if !is_told && is_stopping(&control).await {
+            is_told = true;
+            let _ = live.messages.send(event("stopping", &()));
+        }
         if !is_first && let Some(message) = difference(&shown, &rows) {
             // An error means that no page listens.
             let _ = live.messages.send(message);

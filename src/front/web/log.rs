@@ -9,10 +9,12 @@ use super::super::answer::Answer;
 use super::super::http::Connection;
 use super::super::logs::{self, Source};
 use super::super::xmlrpc::apart;
+use super::actions::call;
 use super::form::{Form, quoted};
 use super::status::processes;
+use super::table::ask_clear;
 use super::{page, row};
-use crate::api::{Caller, Fault, FaultCode, LogOf, Permission, Request};
+use crate::api::{Caller, Fault, FaultCode, LogOf, Permission, Reply, Request};
 use crate::control;
 use crate::domain::Channel;
 use crate::output::{self, ReadError};
@@ -46,12 +48,33 @@ struct Subject<'a> {
     hidden: Vec<(&'static str, &'a str)>,
     /// Where the log is followed, and cleared, if it can be.
     follow: String,
-    clear: Option<String>,
+    /// The button's value, and the question before it is done.
+    clear: Option<(String, String)>,
     restart: Option<String>,
     channel: Option<Channel>,
+    /// The address names no channel, so that the daemon chose it.
+    is_chosen: bool,
+    note: Option<&'static str>,
 }
 
-impl Subject<'_> {
+impl<'a> Subject<'a> {
+    fn of_process(name: &'a str, channel: Channel, asked: Option<Channel>) -> Self {
+        let mut hidden = vec![("processname", name)];
+        hidden.extend(asked.map(|asked| ("channel", asked.name())));
+        Self {
+            title: format!("Supervisor tail of process {name}"),
+            heading: name.to_owned(),
+            path: "tail.html",
+            hidden,
+            follow: format!("logtail/{}/{}", quoted(name), channel.name()),
+            clear: None,
+            restart: None,
+            channel: Some(channel),
+            is_chosen: asked.is_none(),
+            note: None,
+        }
+    }
+
     fn address(&self, limit: u64, channel: Option<Channel>) -> String {
         let mut address = format!("{}?", self.path);
         for (name, value) in &self.hidden {
@@ -60,9 +83,9 @@ impl Subject<'_> {
             }
         }
         address.push_str(&format!("limit={limit}"));
-        // Supervisor's page shows standard output only, and its addresses name no channel.
-        if channel == Some(Channel::Stderr) {
-            address.push_str("&channel=stderr");
+        // Supervisor's addresses name no channel.
+        if let Some(channel) = channel {
+            address.push_str(&format!("&channel={}", channel.name()));
         }
         address
     }
@@ -85,42 +108,69 @@ fn limit(form: &Form) -> u64 {
 pub(super) async fn process(connection: &Arc<Connection>, caller: Caller, form: &Form) -> Answer {
     let limit = limit(form);
     let search = form.get("search").unwrap_or("");
-    let channel = match form.get("channel") {
-        Some("stderr") => Channel::Stderr,
-        _ => Channel::Stdout,
+    let asked = match form.get("channel") {
+        Some("stderr") => Some(Channel::Stderr),
+        Some("stdout") => Some(Channel::Stdout),
+        _ => None,
     };
-    let name = form.get("processname");
-    let found = match name {
-        None => Found {
+    let Some(name) = form.get("processname") else {
+        let found = Found {
             text: "No process name found".to_owned(),
             end: None,
-        },
-        Some(name) => {
-            let of = LogOf::Process(name.to_owned(), channel);
-            read(connection, caller, of, limit)
-                .await
-                .unwrap_or_else(|fault| Found {
-                    text: match fault.code {
-                        FaultCode::NoFile => format!("No file for {name}"),
-                        _ => unexpected(&fault),
-                    },
-                    end: None,
-                })
+        };
+        let subject = Subject::of_process("None", asked.unwrap_or(Channel::Stdout), asked);
+        let html = view(connection, &subject, limit, search, false, &found);
+        return super::page(StatusCode::OK, html);
+    };
+    let mut channel = asked.unwrap_or(Channel::Stdout);
+    let look = |channel| {
+        let of = LogOf::Process(name.to_owned(), channel);
+        read(connection, caller.clone(), of, limit)
+    };
+    let mut read = look(channel).await;
+    // Differs: Supervisor's page is always of standard output, also of a program that writes to standard error only.
+    if asked.is_none() && !has_text(&read) {
+        let errors = look(Channel::Stderr).await;
+        if has_text(&errors) {
+            (channel, read) = (Channel::Stderr, errors);
         }
-    };
-    let shown = name.unwrap_or("None");
-    let subject = Subject {
-        title: format!("Supervisor tail of process {shown}"),
-        heading: shown.to_owned(),
-        path: "tail.html",
-        hidden: vec![("processname", shown), ("channel", channel.name())],
-        follow: format!("logtail/{}/{}", quoted(shown), channel.name()),
-        clear: name.map(|name| format!("clear {name}")),
-        restart: name.map(|name| format!("restart {name}")),
-        channel: Some(channel),
-    };
-    let html = view(connection, &subject, limit, search, name.is_some(), &found);
+    }
+    let is_unknown = read
+        .as_ref()
+        .is_err_and(|fault| fault.code == FaultCode::BadName);
+    let found = read.unwrap_or_else(|fault| Found {
+        text: match fault.code {
+            FaultCode::NoFile => format!("No file for {name}"),
+            _ => unexpected(&fault),
+        },
+        end: None,
+    });
+    let mut subject = Subject::of_process(name, channel, asked);
+    if is_unknown {
+        // Differs: Supervisor answers 200.
+        subject.channel = None;
+        let html = view(connection, &subject, limit, search, true, &found);
+        return super::page(StatusCode::NOT_FOUND, html);
+    }
+    let control = &connection.shared.control;
+    let info = call(control, &caller, "supervisor.getProcessInfo", Some(name)).await;
+    if let Ok(Reply::Processes(views)) = info
+        && let Some(process) = views.first()
+    {
+        let has_log = process.stdout_logfile.is_some() || process.stderr_logfile.is_some();
+        let ask = ask_clear(process.name.as_str(), process.group.as_str());
+        subject.clear = has_log.then(|| (format!("clear {name}"), ask));
+        subject.restart = Some(format!("restart {name}"));
+    }
+    if asked.is_none() && channel == Channel::Stderr {
+        subject.note = Some("Standard output is empty. This is standard error.");
+    }
+    let html = view(connection, &subject, limit, search, true, &found);
     super::page(StatusCode::OK, html)
+}
+
+fn has_text(read: &Result<Found, Fault>) -> bool {
+    matches!(read, Ok(found) if !found.text.is_empty())
 }
 
 /// Answers `/maintail.html`, which is ours: the daemon's log.
@@ -145,6 +195,8 @@ pub(super) async fn daemon(connection: &Arc<Connection>, caller: Caller, form: &
         clear: None,
         restart: None,
         channel: None,
+        is_chosen: true,
+        note: None,
     };
     let html = view(connection, &subject, limit, search, true, &found);
     super::page(StatusCode::OK, html)
@@ -179,18 +231,22 @@ pub(super) async fn group(connection: &Arc<Connection>, caller: Caller, form: &F
     let content = html! {
         div.tools.logtools { h1 { "Group " (group) } }
         @if members.is_empty() {
-            p { "No such group" }
+            p { "No such group. " a href="./" { "To the status page" } }
         }
         @if members.len() > MEMBERS_MAX {
             p { "The first " (MEMBERS_MAX) " of " (members.len()) " processes" }
         }
         @for (name, namespec, text) in &shown {
             h2 { a href={ "tail.html?processname=" (quoted(namespec)) "&limit=65536" } { (name) } }
-            pre.part tabindex="0" { "\n" (text) }
+            @if text.is_empty() { p.note { "This log is empty." } } @else { pre.part tabindex="0" { "\n" (text) } }
         }
     };
     let title = format!("Supervisor tail of group {group}");
-    super::page(StatusCode::OK, page::framed(&title, &[], &bar, &content))
+    let status = match members.is_empty() {
+        true => StatusCode::NOT_FOUND,
+        false => StatusCode::OK,
+    };
+    super::page(status, page::framed(&title, &[], &bar, &content))
 }
 
 fn unexpected(fault: &Fault) -> String {
@@ -260,16 +316,24 @@ fn view(
     is_named: bool,
     found: &Found,
 ) -> Markup {
+    let is_gone = is_named && subject.channel.is_none() && subject.path == "tail.html";
+    let named = subject.channel.filter(|_| !subject.is_chosen);
+    let shown = matching(&found.text, search);
+    let empty = match (found.text.is_empty(), shown.is_empty()) {
+        (true, _) => Some("This log is empty."),
+        (false, true) => Some("No line contains what is searched for."),
+        (false, false) => None,
+    };
     let bar = html! {
         a href="./" { "Processes" }
+        span #live.script.live { "connecting…" }
         @if is_named {
             noscript {
-                a #refresh_anchor href=(subject.address(limit, subject.channel)) { "Refresh" }
+                a #refresh_anchor href=(subject.address(limit, named)) { "Refresh" }
             }
         }
     };
     let content = html! {
-        p #statusmessage.status_msg role="status" hidden {}
         div.tools.logtools {
             h1 { (subject.heading) }
             @if let Some(current) = subject.channel {
@@ -299,20 +363,26 @@ fn view(
                 }
                 noscript { button { "Show" } }
             }
-            @if let Some(clear) = &subject.clear {
+            @if subject.clear.is_some() || subject.restart.is_some() {
                 form #clear method="post" action="actions" {
                     input type="hidden" name="token" value=(connection.token.text());
                     @if let Some(restart) = &subject.restart {
                         button.restart name="do" value=(restart) { "Restart" }
                     }
-                    button.clear name="do" value=(clear) data-ask="Clear both logs of this process?" { "Clear log" }
+                    @if let Some((clear, ask)) = &subject.clear {
+                        button.clear name="do" value=(clear) data-ask=(ask) { "Clear log" }
+                    }
                 }
             }
         }
+        p #empty.note hidden[empty.is_none()] { (empty.unwrap_or_default()) }
+        @if let Some(note) = subject.note { p #other.note { (note) } }
+        @if is_gone { p.note { "There is no such process. " a href="./" { "To the status page" } } }
         // The line break is what HTML drops at the beginning of such an element, so that one of the log's own is kept.
         pre #log tabindex="0" data-follow=[found.end.map(|_| &subject.follow)] data-end=[found.end] {
-            "\n" (matching(&found.text, search))
+            "\n" (shown)
         }
+        button #newer.script type="button" hidden {}
     };
     page::framed(&subject.title, &["log.js"], &bar, &content)
 }

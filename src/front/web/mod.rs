@@ -45,9 +45,11 @@ pub(super) async fn answer(
     body: &mut Incoming,
     path: &str,
 ) -> Answer {
-    let is_page_method = head.method == Method::GET || head.method == Method::POST;
+    let is_head = head.method == Method::HEAD;
+    let is_page_method = head.method == Method::GET || head.method == Method::POST || is_head;
     let page = path.trim_start_matches('/');
-    match page {
+    let answer = match page {
+        "ok.html" if is_head => made(StatusCode::OK, "text/plain", Vec::new(), "OK"),
         "ok.html" if is_page_method => Answer::Whole("text/plain", "OK".into()),
         "events" if head.method == Method::GET => live::stream(connection, &caller).await,
         "" | "index.html" | "tail.html" | "grouptail.html" | "maintail.html" if is_page_method => {
@@ -70,7 +72,19 @@ pub(super) async fn answer(
             actions::answer(connection, caller, head, &form).await
         }
         _ => assets::answer(connection, head, page),
+    };
+    if is_head { head_of(answer) } else { answer }
+}
+
+/// What HEAD is told of an answer: everything but the body.
+// Differs: Supervisor knows HEAD for files only, and answers 404 for its pages.
+fn head_of(mut answer: Answer) -> Answer {
+    if let Answer::Made(made) = &mut answer
+        && let MadeBody::Whole(body) = &made.body
+    {
+        made.body = MadeBody::None(Some(body.len()));
     }
+    answer
 }
 
 /// A page, with the headers that every page has.

@@ -2,10 +2,22 @@
 
 use maud::{DOCTYPE, Markup, html};
 
+use super::actions::is_failure;
 use crate::domain::VERSION;
 
-/// A page with its scripts, which run where a browser runs them; `bar` stands at the top, beside the names.
+/// A page with its scripts, which run where a browser runs them; `bar` is at the top, beside the names.
 pub(super) fn framed(title: &str, scripts: &[&str], bar: &Markup, content: &Markup) -> Markup {
+    with_message(title, scripts, bar, content, None)
+}
+
+/// A page that shows what came of an action, and where a click on the message's cross leads.
+pub(super) fn with_message(
+    title: &str,
+    scripts: &[&str],
+    bar: &Markup,
+    content: &Markup,
+    message: Option<(&str, &str)>,
+) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -28,7 +40,24 @@ pub(super) fn framed(title: &str, scripts: &[&str], bar: &Markup, content: &Mark
                     button #theme.script type="button" title="Dark or light" { "◐" }
                 }
                 main #content { (content) }
+                (notices(message))
                 footer #footer { "supervisord " (VERSION) }
+            }
+        }
+    }
+}
+
+/// Messages, in a place of their own that no row ever makes room for. It is always there and empty, so that screen
+/// readers tell of what comes into it.
+fn notices(message: Option<(&str, &str)>) -> Markup {
+    let (text, way_on) = message.unwrap_or(("", "./"));
+    let is_failure = is_failure(text);
+    html! {
+        div #notices role="status" aria-live="polite" aria-atomic="false" {
+            p #stale hidden {}
+            div #notice.failed[is_failure] hidden[text.is_empty()] {
+                p #statusmessage.status_msg.failed[is_failure] { (text) }
+                a #dismiss href=(way_on) role="button" aria-label="Close the message" title="Close" { "×" }
             }
         }
     }

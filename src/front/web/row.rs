@@ -24,6 +24,9 @@ pub(super) struct Row {
     /// What may be done to it; a word for the style sheet.
     #[serde(rename = "o")]
     pub(super) offers: &'static str,
+    /// Whether it has a log file that could be cleared.
+    #[serde(rename = "l")]
+    pub(super) has_log: bool,
     /// As `getProcessInfo` describes it; without the uptime, which grows by itself.
     #[serde(rename = "d")]
     pub(super) description: String,
@@ -57,6 +60,7 @@ impl Row {
             state: view.state.name().to_ascii_lowercase(),
             class: class(view.state),
             offers: offers(view.state),
+            has_log: view.stdout_logfile.is_some() || view.stderr_logfile.is_some(),
             description: match view.state {
                 ProcessState::Running => format!("pid {}", view.pid),
                 _ => description(view, zone),
@@ -79,6 +83,16 @@ impl Row {
             ..self.clone()
         };
         still == *other && self.uptime.is_some() == other.uptime.is_some()
+    }
+}
+
+/// Whether a button of a row can do something. The others stay in their places, so that a second click on one button
+/// never hits another.
+pub(super) fn is_enabled(offers: &str, word: &str) -> bool {
+    match word {
+        "start" => offers == "start",
+        "stop" | "restart" => offers == "stop",
+        _ => true,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hyper::StatusCode;
 use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
@@ -29,7 +29,10 @@ pub(super) async fn answer(
     head: &Parts,
     form: &Form,
 ) -> Answer {
-    if let Some(action) = form.get("action") {
+    // HEAD asks for the page alone: it must change nothing.
+    if head.method != Method::HEAD
+        && let Some(action) = form.get("action")
+    {
         return links::answer(connection, caller, head, form, action).await;
     }
     let cut = |name| {
@@ -117,22 +120,23 @@ fn whole(shown: &Shown, views: &[ProcessView], rows: &[Row]) -> Markup {
         noscript { a href="./" { "Refresh" } }
     };
     let content = html! {
-        @match &shown.message {
-            Some(message) => p #statusmessage.status_msg role="status" { (message) },
-            None => p #statusmessage.status_msg role="status" hidden {},
-        }
-        (tools(shown, views))
+        (tools(shown, views, rows))
         @if rows.is_empty() {
             p { "No programs to manage" }
         } @else {
             (table::table(&shown.token, &shown.filter, views, rows))
         }
     };
-    page::framed(&title, &["status.js"], &bar, &content)
+    let way_on = match shown.filter.as_str() {
+        "" => "./".to_owned(),
+        filter => format!("./?filter={}", quoted(filter)),
+    };
+    let message = shown.message.as_deref().map(|text| (text, way_on.as_str()));
+    page::with_message(&title, &["status.js"], &bar, &content, message)
 }
 
 /// The counts of states, the filter, and the buttons for everything.
-fn tools(shown: &Shown, views: &[ProcessView]) -> Markup {
+fn tools(shown: &Shown, views: &[ProcessView], rows: &[Row]) -> Markup {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for view in views {
         *counts.entry(view.state.name()).or_default() += 1;
@@ -166,7 +170,7 @@ fn tools(shown: &Shown, views: &[ProcessView]) -> Markup {
             }
             form.everything method="post" action="actions" {
                 input type="hidden" name="token" value=(shown.token);
-                @for verb in actions::VERBS {
+                @for verb in actions::VERBS.iter().filter(|verb| verb.word != "clear" || rows.iter().any(|row| row.has_log)) {
                     button class=(verb.word) name="do" value={ (verb.word) " *" }
                         data-ask={ (verb.label) ": all " (views.len()) " processes?" } { (verb.label_all) }
                 }

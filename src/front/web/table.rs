@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::actions::VERBS;
 use super::form::quoted;
-use super::row::{Row, uptime};
+use super::row::{Row, is_enabled, uptime};
 use crate::api::ProcessView;
 use crate::domain::ProcessState;
 
@@ -65,11 +65,12 @@ fn body(group: &[(&ProcessView, &Row)], filter: &str) -> Markup {
                     th.name role="rowheader" scope="rowgroup" { (name) }
                     td.count role="cell" { span.running { (running) } " of " (group.len()) " running" }
                     td.action role="cell" {
-                        @for verb in VERBS {
-                            button class=(verb.word) name="do" value={ (verb.word) " " (name) ":*" }
-                                title={ (verb.label) ": group " (name) } { (verb.label) }
-                        }
                         a.log href={ "grouptail.html?group=" (quoted(name)) } { "Logs" }
+                        @for verb in VERBS.iter().filter(|verb| verb.word != "clear" || group.iter().any(|(_, row)| row.has_log)) {
+                            @let ask = ask(verb.label, &format!("all {} processes of group {name}", group.len()));
+                            button class=(verb.word) name="do" value={ (verb.word) " " (name) ":*" }
+                                title={ (verb.label) ": group " (name) } data-ask=[(verb.word != "start").then_some(ask)] { (verb.label) }
+                        }
                     }
                 }
             }
@@ -80,6 +81,16 @@ fn body(group: &[(&ProcessView, &Row)], filter: &str) -> Markup {
     }
 }
 
+/// A question before something is done to many.
+fn ask(label: &str, whom: &str) -> String {
+    format!("{label}: {whom}?")
+}
+
+/// The question before the logs of a process are emptied.
+pub(super) fn ask_clear(process: &str, group: &str) -> String {
+    format!("Clear both logs of process {process} of group {group}?")
+}
+
 fn line(view: &ProcessView, row: &Row, is_single: bool, hidden: bool) -> Markup {
     let namespec = if view.group.as_str() == view.name.as_str() {
         view.name.as_str()
@@ -88,7 +99,7 @@ fn line(view: &ProcessView, row: &Row, is_single: bool, hidden: bool) -> Markup 
     };
     let link = quoted(namespec);
     html! {
-        tr role="row" class=[(!is_single).then_some("member")] data-n=(row.id) data-o=(row.offers) hidden[hidden] {
+        tr role="row" class=[(!is_single).then_some("member")] data-n=(row.id) data-o=(row.offers) data-l=(u8::from(row.has_log)) hidden[hidden] {
             td.name role="cell" { a href={ "tail.html?processname=" (link) "&limit=" (LOG_BYTES) } title=(namespec) { (view.name) } }
             td.state role="cell" { span class=(row.class) title=(row.description) { (row.state) } }
             td.pid role="cell" { @if row.pid != 0 { (row.pid) } }
@@ -98,11 +109,15 @@ fn line(view: &ProcessView, row: &Row, is_single: bool, hidden: bool) -> Markup 
             td.memory role="cell" { (row.memory) }
             td.ending role="cell" title=(row.ending) { (row.ending) }
             td.action role="cell" {
-                @for verb in VERBS {
-                    button class=(verb.word) name="do" value={ (verb.word) " " (row.id) }
-                        title=[(verb.word == "clear").then_some("Clear both logs")] { (verb.label) }
-                }
                 a.log href={ "tail.html?processname=" (link) "&limit=" (LOG_BYTES) } { "Log" }
+                @for verb in VERBS.iter().filter(|verb| verb.word != "clear") {
+                    button class=(verb.word) name="do" value={ (verb.word) " " (row.id) }
+                        disabled[!is_enabled(row.offers, verb.word)] { (verb.label) }
+                }
+                @if row.has_log {
+                    button.clear name="do" value={ "clear " (row.id) } title="Clear both logs"
+                        data-ask=(ask_clear(view.name.as_str(), view.group.as_str())) { "Clear" }
+                }
             }
         }
     }

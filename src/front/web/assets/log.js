@@ -13,6 +13,9 @@
   const find = document.getElementById("find");
   const hits = document.getElementById("hits");
   const limit = document.getElementById("limit");
+  const live = document.getElementById("live");
+  const empty = document.getElementById("empty");
+  const newer = document.getElementById("newer");
 
   // What the daemon searched is not the whole: with a script the page loads it without.
   const address = new URL(location.href);
@@ -21,6 +24,11 @@
   // Where in the log the text ends, in bytes.
   let end = Number(log.dataset.end);
   let shownHits = 0;
+  // Somebody reads further up: the log grows, and does not move.
+  let paused = false;
+  // Lines that have come since.
+  let unseen = 0;
+  let lastTop = 0;
 
   function matches(line, needle) {
     return line.toLowerCase().includes(needle);
@@ -45,12 +53,17 @@
   }
 
   function append(piece, needle) {
-    if (!needle) { log.append(piece); return; }
+    if (!needle) {
+      if (piece) log.append(piece);
+      return piece.split("\n").length - 1;
+    }
+    const before = shownHits;
     const out = document.createDocumentFragment();
     for (const line of piece.split("\n")) {
       if (line && matches(line, needle)) { out.append(marked(line, needle)); shownHits += 1; }
     }
     log.append(out);
+    return shownHits - before;
   }
 
   function draw() {
@@ -64,11 +77,41 @@
 
   function tell(needle) {
     hits.textContent = needle ? `${shownHits} line${shownHits === 1 ? "" : "s"}` : "";
+    empty.hidden = Boolean(text) && (!needle || shownHits > 0);
+    empty.textContent = text ? "No line contains what is searched for." : "This log is empty.";
   }
 
   function stick() {
-    if (follow.checked) log.scrollTop = log.scrollHeight;
+    if (follow.checked && !paused) log.scrollTop = log.scrollHeight;
+    lastTop = log.scrollTop;
+    tellNewer();
   }
+
+  // The button that leads back to the end.
+  function tellNewer() {
+    newer.hidden = !(follow.checked && paused);
+    newer.textContent = unseen ? `↓ ${unseen} new line${unseen === 1 ? "" : "s"}` : "↓ To the end";
+  }
+
+  function resume() {
+    paused = false;
+    unseen = 0;
+    stick();
+  }
+
+  log.addEventListener("scroll", () => {
+    const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 8;
+    if (isAtEnd) {
+      if (paused) resume();
+    } else if (log.scrollTop < lastTop && follow.checked && !paused) {
+      paused = true;
+      unseen = 0;
+    }
+    lastTop = log.scrollTop;
+    tellNewer();
+  }, { passive: true });
+  newer.addEventListener("click", resume);
+  window.addEventListener("resize", stick);
 
   // What has come since the last frame; whole lines only while searching.
   let waiting = "";
@@ -92,13 +135,31 @@
         // By half, so that it is done seldom.
         const cut = text.length - KEPT_MAX / 2;
         text = text.slice(text.indexOf("\n", cut) + 1);
+        const below = log.scrollHeight - log.scrollTop;
         draw();
+        // The lines that are being read stay where they are, if they are still there.
+        if (paused) log.scrollTop = lastTop = Math.max(0, log.scrollHeight - below);
         return;
       }
-      append(piece, needle);
+      const count = append(piece, needle);
+      if (paused) unseen += count;
       tell(needle);
       stick();
     });
+  }
+
+  // When the daemon was last heard.
+  let heard = new Date();
+  let stale = false;
+  function answered() {
+    heard = new Date();
+    live.textContent = "live";
+    live.classList.add("good");
+    if (!stale) return;
+    stale = false;
+    showStale(null);
+    // Perhaps it is another run of the daemon, which wants another token.
+    fetchPage().then((page) => page && isOtherVersion(page) && location.reload(), () => {});
   }
 
   let stop = null;
@@ -109,11 +170,13 @@
     try {
       const answer = await fetch(`${log.dataset.follow}?from=${end}`, { signal: control.signal });
       if (!answer.ok) throw new Error(answer.statusText);
+      answered();
       const reader = answer.body.getReader();
       const decoder = new TextDecoder();
       for (;;) {
         const { done, value } = await reader.read();
         if (done) break;
+        heard = new Date();
         const piece = decoder.decode(value, { stream: true });
         // The daemon's words stand in no log; after them the log begins anew.
         const cut = piece.lastIndexOf(TRUNCATED);
@@ -124,6 +187,10 @@
     } catch { /* Gone, or stopped; see below. */ }
     if (stop !== control) return;
     stop = null;
+    live.textContent = "not live";
+    live.classList.remove("good");
+    stale = true;
+    showStale(heard, "This log is not followed any more.");
     // Where a rotated log ends is not known any more: the end of the new one will do.
     if (follow.checked && !document.hidden) setTimeout(run, RETRY);
   }
@@ -136,6 +203,10 @@
   function heed() {
     if (follow.checked && !document.hidden) run();
     else pause();
+    if (!stop) {
+      live.textContent = "not followed";
+      live.classList.remove("good");
+    }
   }
 
   async function begin() {
@@ -151,12 +222,13 @@
     heed();
   }
 
-  follow.addEventListener("change", () => { heed(); stick(); });
+  follow.addEventListener("change", () => { heed(); resume(); });
   document.addEventListener("visibilitychange", heed);
   window.addEventListener("pagehide", pause);
   find.addEventListener("input", () => {
     text += waiting;
     waiting = "";
+    paused = false;
     draw();
   });
   limit.addEventListener("change", () => {
@@ -176,6 +248,7 @@
       text = "";
       waiting = "";
       end = 0;
+      paused = false;
       draw();
       heed();
     });

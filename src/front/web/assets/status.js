@@ -6,6 +6,13 @@
   const counts = document.getElementById("counts");
   // How often a table whose processes are others may be fetched, in milliseconds.
   const LAYOUT_EVERY = 1000;
+  // How long the daemon may say nothing before the page calls itself stale, in milliseconds; it says something every three
+  // seconds.
+  const SILENCE = 8000;
+  // How long a page whose stream is refused waits before it asks again, in milliseconds.
+  const REFUSED = 5000;
+  // How long the pointer must rest on the table before rows may move under it, in milliseconds.
+  const REST = 2000;
   const CELLS = ["state", "pid", "uptime", "restarts", "cpu", "memory", "ending"];
 
   let lines = new Map();
@@ -21,6 +28,7 @@
       for (const tr of body.querySelectorAll("tr[data-n]")) {
         const line = { tr, group, state: "", id: tr.dataset.n.toLowerCase(), since: null };
         for (const cell of CELLS) line[cell + "Cell"] = tr.querySelector("td." + cell);
+        line.buttons = [...tr.querySelectorAll("td.action button")];
         line.state = line.stateCell.textContent;
         const uptime = line.uptimeCell.dataset.u;
         if (uptime !== undefined) line.since = now - Number(uptime);
@@ -45,11 +53,55 @@
     return `${s} s`;
   }
 
+  // When the daemon was last heard, and when it was last asked.
+  let heard = new Date();
+  let asked = heard;
+  let stale = false;
+
+  function answered() {
+    heard = new Date();
+    if (!stale) return;
+    stale = false;
+    showStale(null);
+  }
+
+  // Stops the clocks where they stood when the daemon was last heard.
+  function outdated(why) {
+    stale = true;
+    showStale(heard, why);
+    const then = (performance.now() - (Date.now() - heard)) / 1000;
+    for (const line of lines.values()) {
+      if (line.since !== null) put(line.uptimeCell, span(then - line.since));
+    }
+  }
+
+  // A row must not move just when somebody clicks it: what moves rows waits until the pointer has left the table or rests.
+  let moved = 0;
+  let owed = false;
+  function isCalm() {
+    return Date.now() - moved > REST || !document.querySelector("#processes:hover");
+  }
+  for (const kind of ["pointermove", "pointerdown", "pointerup"]) {
+    document.addEventListener(kind, () => { moved = Date.now(); }, { passive: true });
+  }
+
   function tick() {
+    if (document.hidden) return;
+    if (owed && isCalm()) settle();
+    const silent = Date.now() - Math.max(heard, asked);
+    if (!stale && silent > SILENCE) outdated("The daemon does not answer.");
+    if (stale) return;
     const now = performance.now() / 1000;
     for (const line of lines.values()) {
       if (line.since !== null && !line.tr.hidden) put(line.uptimeCell, span(now - line.since));
     }
+  }
+
+  // The same as `is_enabled` in row.rs.
+  function isEnabled(offers, classes) {
+    if (classes.contains("start")) return offers === "start";
+    if (classes.contains("clear")) return true;
+    return offers === "stop";
   }
 
   // Shows a row as the daemon tells it.
@@ -61,6 +113,7 @@
       word.textContent = row.s;
       word.className = row.k;
       line.tr.dataset.o = row.o;
+      for (const button of line.buttons) button.disabled = !isEnabled(row.o, button.classList);
     }
     line.stateCell.firstElementChild.title = row.d;
     put(line.pidCell, row.p ? String(row.p) : "");
@@ -73,8 +126,10 @@
     line.endingCell.title = row.e;
   }
 
-  // Counts states, and hides what the filter does not want.
-  function settle() {
+  // Counts states, and hides what the filter does not want; `later`: rows stay where they are until the pointer lets them.
+  function settle(later) {
+    const keeps = later === true && !isCalm();
+    owed = false;
     const filter = field.value.trim().toLowerCase();
     const states = new Map();
     for (const group of groups) {
@@ -84,10 +139,13 @@
         states.set(line.state, (states.get(line.state) || 0) + 1);
         if (line.state === "running") running += 1;
         const fits = !filter || line.state === filter || line.id.includes(filter);
-        if (line.tr.hidden === fits) line.tr.hidden = !fits;
-        if (fits) shown += 1;
+        if (line.tr.hidden === fits) {
+          if (keeps) owed = true;
+          else line.tr.hidden = !fits;
+        }
+        if (!line.tr.hidden) shown += 1;
       }
-      if (group.body.hidden !== !shown) group.body.hidden = !shown;
+      if (group.body.hidden !== !shown && !keeps) group.body.hidden = !shown;
       if (group.running) put(group.running, String(running));
     }
     for (const link of counts.children) {
@@ -104,7 +162,8 @@
     const same = rows.length === lines.size && rows.every((row) => lines.has(row.n));
     if (!same) return relayout();
     rows.forEach((row) => show(lines.get(row.n), row));
-    settle();
+    if (rows.some(hasOtherLog)) return relayout();
+    settle(true);
   }
 
   function some(rows) {
@@ -113,7 +172,13 @@
       if (!line) return relayout();
       show(line, row);
     }
-    settle();
+    if (rows.some(hasOtherLog)) return relayout();
+    settle(true);
+  }
+
+  // A log that came or went brings or takes a button.
+  function hasOtherLog(row) {
+    return Boolean(Number(lines.get(row.n).tr.dataset.l)) !== row.l;
   }
 
   // Fetches the page and takes its table: processes came or went.
@@ -121,44 +186,74 @@
   function relayout() {
     if (pending) return;
     pending = true;
-    setTimeout(async () => {
+    const wait = () => setTimeout(() => {
+      if (!isCalm()) return wait();
       pending = false;
-      try {
-        const answer = await fetch("./");
-        if (!answer.ok) return;
-        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-        document.getElementById("content").replaceChildren(
-          document.getElementById("statusmessage"),
-          document.querySelector("#content > .tools"),
-          ...[...page.getElementById("content").children].slice(2));
-        survey();
-        settle();
-      } catch { /* The stream tells when the daemon is gone. */ }
+      return renew();
     }, LAYOUT_EVERY / 4 + Math.random() * LAYOUT_EVERY);
+    wait();
+  }
+
+  // Fetches the page, and takes its token, its table and its questions.
+  async function renew() {
+    let page = null;
+    // The stream tells when the daemon is gone.
+    try { page = await fetchPage(); } catch { return; }
+    if (!page) return;
+    if (isOtherVersion(page)) return location.reload();
+    heard = new Date();
+    const focused = document.activeElement && document.activeElement.value;
+    document.querySelector(".everything").replaceWith(page.querySelector(".everything"));
+    document.getElementById("content").replaceChildren(
+      document.querySelector("#content > .tools"),
+      ...[...page.getElementById("content").children].slice(1));
+    survey();
+    settle();
+    if (focused) {
+      const again = [...document.querySelectorAll("#processes button")].find((one) => one.value === focused);
+      if (again) again.focus({ preventScroll: true });
+    }
   }
 
   // A hidden page hears nothing, and costs nothing: browsers allow few connections to one server.
   let source = null;
   let again = 0;
+  // The first stream is of the run that made the page; every later one may be of another run.
+  let isFirst = true;
   function listen() {
     clearTimeout(again);
     if (source) source.close();
     source = null;
     if (document.hidden) return;
-    source = new EventSource("events");
+    asked = new Date();
+    const stream = new EventSource("events");
+    source = stream;
     const says = (text, good) => {
       live.textContent = text;
       live.classList.toggle("good", good);
     };
-    source.addEventListener("open", () => says("live", true));
-    source.addEventListener("all", (event) => all(JSON.parse(event.data)));
-    source.addEventListener("rows", (event) => some(JSON.parse(event.data)));
-    source.addEventListener("layout", relayout);
-    source.addEventListener("stopping", () => says("the daemon is stopping", false));
-    source.addEventListener("error", () => {
+    const hear = (name, does) => stream.addEventListener(name, (event) => {
+      if (source !== stream) return;
+      answered();
+      does(event);
+    });
+    hear("open", () => {
+      says("live", true);
+      if (!isFirst) renew();
+      isFirst = false;
+    });
+    hear("all", (event) => all(JSON.parse(event.data)));
+    hear("rows", (event) => some(JSON.parse(event.data)));
+    hear("layout", relayout);
+    hear("alive", () => {});
+    hear("stopping", () => says("the daemon is stopping", false));
+    stream.addEventListener("error", () => {
+      if (source !== stream) return;
       says("not live", false);
-      // Refused, as when too many pages listen, the browser does not try again by itself.
-      if (source && source.readyState === EventSource.CLOSED) again = setTimeout(listen, 10000);
+      if (stream.readyState !== EventSource.CLOSED) return outdated("The daemon does not answer.");
+      // Refused, as when too many pages listen, the browser does not try again by itself. The page can be fetched still.
+      outdated("This page is not kept up to date.");
+      again = setTimeout(async () => { await renew(); listen(); }, REFUSED);
     });
   }
 

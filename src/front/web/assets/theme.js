@@ -13,6 +13,18 @@
   };
   show(chosen());
   document.addEventListener("DOMContentLoaded", () => {
+    const notice = document.getElementById("notice");
+    document.getElementById("dismiss").addEventListener("click", (event) => {
+      event.preventDefault();
+      dismiss();
+    });
+    if (!notice.hidden) {
+      // Shown once: loading the page again must not tell of it again.
+      const address = new URL(location.href);
+      address.searchParams.delete("message");
+      history.replaceState(null, "", address);
+      if (!notice.classList.contains("failed")) fade();
+    }
     document.getElementById("theme").addEventListener("click", () => {
       const dark = matchMedia("(prefers-color-scheme: dark)").matches;
       const now = root.dataset.theme || (dark ? "dark" : "light");
@@ -23,23 +35,31 @@
   });
 })();
 
-// Presses a button of a form without leaving the page, says what came of it, and answers whether it did what it should.
-async function press(button, say) {
-  const ask = button.dataset.ask;
-  if (ask && !confirm(ask)) return false;
+// Sends the form of a button.
+function post(button) {
   const body = new URLSearchParams(new FormData(button.form));
   body.set(button.name, button.value);
+  return fetch(button.form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+}
+
+// Presses a button of a form without leaving the page, says what came of it, and answers whether it did what it should.
+async function press(button, say) {
+  // A second click while the first is under way is one click too many.
+  if (button.classList.contains("busy")) return false;
+  const ask = button.dataset.ask;
+  if (ask && !confirm(ask)) return false;
+  const isJson = (answer) => answer.headers.get("Content-Type") === "application/json";
   button.classList.add("busy");
   try {
-    const answer = await fetch(button.form.action, {
-      method: "POST", body, headers: { Accept: "application/json" },
-    });
-    if (answer.headers.get("Content-Type") !== "application/json") {
+    let answer = await post(button);
+    // Refused for its token: another run of the daemon answers. Its page has the token that it wants.
+    if (answer.status === 403 && isJson(answer) && await fetchPage()) answer = await post(button);
+    if (!isJson(answer)) {
       say(`The daemon answered ${answer.status} ${answer.statusText}`, true);
       return false;
     }
     const { message, failed } = await answer.json();
-    say(message, failed, answer.status === 403);
+    say(message, failed);
     return !failed;
   } catch {
     say("The daemon does not answer", true);
@@ -49,18 +69,64 @@ async function press(button, say) {
   }
 }
 
+// Fetches the status page, and gives its token to the forms of this one. null: the daemon has none to give.
+async function fetchPage() {
+  const answer = await fetch("./", { cache: "no-store" });
+  if (!answer.ok) return null;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const token = page.querySelector("input[name=token]");
+  if (!token) return null;
+  for (const field of document.querySelectorAll("input[name=token]")) field.value = token.value;
+  return page;
+}
+
+// The page of another version has other scripts: it is loaded as a whole.
+function isOtherVersion(page) {
+  const footer = (of) => of.getElementById("footer").textContent;
+  return footer(page) !== footer(document);
+}
+
+// How long a message of success is shown, in milliseconds. One of a failure is closed by whoever has read it.
+const SUCCESS_SHOWN = 6000;
+let fading = 0;
+
+function fade() {
+  clearTimeout(fading);
+  fading = setTimeout(() => {
+    // Not while it is being read.
+    if (document.querySelector("#notice:hover, #notice:focus-within")) fade();
+    else dismiss();
+  }, SUCCESS_SHOWN);
+}
+
+function dismiss() {
+  clearTimeout(fading);
+  document.getElementById("notice").hidden = true;
+  document.getElementById("statusmessage").textContent = "";
+}
+
 // Shows a message where the page shows those of the daemon.
-function say(message, failed, stale) {
+function say(message, failed) {
+  const notice = document.getElementById("notice");
   const place = document.getElementById("statusmessage");
   place.textContent = message;
-  place.classList.toggle("failed", Boolean(failed));
-  place.hidden = false;
-  if (stale) {
-    const link = document.createElement("a");
-    link.href = location.href;
-    link.textContent = "Show it again";
-    place.append(" ", link);
-  }
+  for (const part of [notice, place]) part.classList.toggle("failed", Boolean(failed));
+  notice.hidden = false;
+  clearTimeout(fading);
+  if (!failed) fade();
+}
+
+// Shows that what the page shows is old, and of when it is. null: it is current.
+function showStale(since, why) {
+  const place = document.getElementById("stale");
+  document.body.classList.toggle("stale", since !== null);
+  place.hidden = since === null;
+  const two = (number) => String(number).padStart(2, "0");
+  const clock = (date) => [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(":");
+  const day = (date) => [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join("-");
+  const time = (date) => (day(date) === day(new Date()) ? "" : day(date) + " ") + clock(date);
+  const text = since === null ? "" : `${why} Last answer: ${time(since)}`;
+  if (place.textContent !== text) place.textContent = text;
 }
 
 // "/" goes to the search field, Escape empties it.

@@ -181,6 +181,10 @@ impl Fleet {
                 }
             },
             Request::GroupNames => Ok(Reply::Names(self.group_names(scope))),
+            // They name files, programs and users.
+            Request::ConfigProblems => {
+                whole(scope).map(|()| Reply::Lines(self.config_problems.clone()))
+            }
             Request::WriteLog { level, message } => whole(scope).map(|()| {
                 out.push(Action::Log(Line::said(level, &message)));
                 Reply::Done
@@ -477,6 +481,7 @@ fn deed(request: &Request) -> Option<(&'static str, String)> {
         | Request::AllProcessInfo
         | Request::AllConfigInfo
         | Request::GroupNames
+        | Request::ConfigProblems
         | Request::Generation
         | Request::LogFile(_) => None,
         Request::Start { target, .. } => Some(("start", typed(target))),

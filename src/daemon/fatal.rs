@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::config::ConfigErrors;
+use crate::config::{ConfigErrors, Problem};
 
 /// Exit status of every error before the daemon runs, and of a configuration that `--check` finds wrong.
 pub(super) const USAGE: u8 = 2;
@@ -27,7 +27,8 @@ pub(super) fn fail(argv0: &str, fatal: &Fatal) -> ExitCode {
     };
     eprintln!("Error: {sentence}\nFor help, use {argv0} -h");
     if let Fatal::Config(errors) = fatal {
-        for problem in &errors.all {
+        let is_more = |line: &&Problem| line.to_string() != *sentence;
+        for problem in errors.all.iter().filter(is_more) {
             eprintln!("{problem}");
         }
     }

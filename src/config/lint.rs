@@ -157,7 +157,8 @@ fn warn_of_unknown(reader: &mut Reader<'_>, unknown: Vec<Unknown>) {
     }
 }
 
-/// A section that is opened several times is merged, which is easily not what somebody wanted who copied a file.
+/// A section that is opened several times is merged, which is easily not what somebody wanted who copied a file. The log does
+/// not tell it at each start: a file may well mean it.
 fn several_places(reader: &mut Reader<'_>) {
     let merged: Vec<(String, Vec<Span>)> = reader
         .ini
@@ -188,11 +189,11 @@ fn several_places(reader: &mut Reader<'_>) {
             "[{name}] stands in {} and {last}; of each key the last one wins",
             shown.join(", ")
         );
-        reader.warn(places[0], text);
+        reader.report.warn(places[0], text);
     }
 }
 
-/// What an included file says of the daemon itself overrides the main file.
+/// What an included file says of the daemon itself overrides the main file. The log does not tell it either.
 fn included_daemon_keys(reader: &mut Reader<'_>) {
     let section = reader.ini.section(SectionKind::Daemon.prefix());
     let entries = section.into_iter().flat_map(|section| &section.entries);
@@ -208,7 +209,7 @@ fn included_daemon_keys(reader: &mut Reader<'_>) {
             ),
             None => format!("[supervisord] {key} is set by an included file"),
         };
-        reader.warn(span, text);
+        reader.report.warn(span, text);
     }
     let include = reader.ini.section(SectionKind::Include.prefix());
     let late: Vec<Span> = include
@@ -219,7 +220,7 @@ fn included_daemon_keys(reader: &mut Reader<'_>) {
         .collect();
     for span in late {
         let text = "[include] in an included file comes too late and has no effect".to_owned();
-        reader.warn(span, text);
+        reader.report.warn(span, text);
     }
 }
 
@@ -256,8 +257,10 @@ fn other_writers(reader: &mut Reader<'_>, trusts_nobody: bool) {
     }
     for (span, text) in found {
         if trusts_nobody {
-            let hint = "root does not take a configuration that was found by search from others; name it with -c";
-            reader.report.add(span, &text, hint);
+            let sentence = format!(
+                "{text}; root does not take what it found by search from others, name it with -c"
+            );
+            reader.report.add(span, &sentence, "");
         } else {
             reader.warn(span, text);
         }

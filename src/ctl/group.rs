@@ -142,10 +142,13 @@ pub(super) fn update(session: &mut Session, arguments: &str) -> Result<(), Failu
             return refuse(session, "ERROR: already shutting down");
         }
         Err(failure) => {
-            return match refused_configuration(&failure) {
-                // Differs: the original prints the class of its exception.
-                Some(fault) => refuse_configuration(session, fault),
-                None => Err(failure),
+            // The line is the original's, and tells little.
+            let is_refused = refused_configuration(&failure).is_some();
+            session.report(failure)?;
+            return if is_refused {
+                report_problems(session)
+            } else {
+                Ok(())
             };
         }
     };

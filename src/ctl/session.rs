@@ -169,7 +169,7 @@ impl Session {
     }
 
     /// Says why an action could not go on.
-    fn report(&mut self, failure: Failure) -> Result<(), Failure> {
+    pub(super) fn report(&mut self, failure: Failure) -> Result<(), Failure> {
         if let Failure::Output(_) = failure {
             return Err(failure);
         }

@@ -27,8 +27,9 @@ pub(super) fn fail(argv0: &str, fatal: &Fatal) -> ExitCode {
     };
     eprintln!("Error: {sentence}\nFor help, use {argv0} -h");
     if let Fatal::Config(errors) = fatal {
-        let is_more = |line: &&Problem| line.to_string() != *sentence;
-        for problem in errors.all.iter().filter(is_more) {
+        // What stands nowhere is what the two lines say; `--check` says why.
+        let has_place = |problem: &&Problem| problem.line != 0;
+        for problem in errors.all.iter().filter(has_place) {
             eprintln!("{problem}");
         }
     }

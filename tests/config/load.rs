@@ -91,6 +91,7 @@ impl Lookup for Seen {
 fn stream(spec: &LogSpec) -> Value {
     let target = match &spec.target {
         LogTarget::None => Value::Null,
+        LogTarget::Empty => json!(""),
         LogTarget::Auto => json!("AUTO"),
         LogTarget::File(path) => json!(path),
     };
@@ -405,7 +406,7 @@ fn values(kind: Kind) -> &'static [&'static str] {
             "%(process_num)s",
             "%(program_name)s_%(process_num)03d",
         ],
-        Kind::List => &[
+        Kind::List | Kind::Patterns => &[
             "p",
             "p, p",
             "nosuch",

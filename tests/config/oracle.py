@@ -45,7 +45,7 @@ def environment(text):
 def logfile(value):
     if value is Automatic:
         return "AUTO"
-    return value or None
+    return value
 
 
 def process(config):

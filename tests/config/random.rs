@@ -197,7 +197,7 @@ fn cfg_17_to_20_random_formats_expand_as_python_expands_them() {
             valid += usize::from(expected.get("ok").is_some());
             let ours = match expand(text, &[&names], "place") {
                 Ok(done) => json!({"ok": done}),
-                Err(error) => json!({"error": error}),
+                Err(error) => json!({"error": error.to_string()}),
             };
             assert_eq!(ours, expected, "{text:?}");
         }
@@ -249,7 +249,7 @@ fn cfg_40_cfg_41_random_environments_read_as_supervisor_reads_them() {
             valid += usize::from(expected.get("ok").is_some());
             let ours = match environment::parse(text) {
                 Ok(pairs) => json!({"ok": pairs}),
-                Err(error) => json!({"error": error}),
+                Err(error) => json!({"error": error.to_string()}),
             };
             assert_eq!(ours, expected, "{text:?}");
         }

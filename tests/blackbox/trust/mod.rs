@@ -1,9 +1,25 @@
 //! No user, file, thread or careless edit can harm the rest: one file for each promise of `src/docs/security.md`.
 
+mod a7_include_directories;
+mod c1_emptied_file;
+mod c2_hints;
+mod c3_order_and_sockets;
+mod c4_check_tells;
+mod d5_all_errors;
+mod d8_beside_the_binary;
+
 use crate::support::runner::Trial;
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {
     // One line per file, so that files come and go without touching each other's lines.
-    Vec::new()
+    let mut trials = Vec::new();
+    trials.extend(a7_include_directories::trials());
+    trials.extend(c1_emptied_file::trials());
+    trials.extend(c2_hints::trials());
+    trials.extend(c3_order_and_sockets::trials());
+    trials.extend(c4_check_tells::trials());
+    trials.extend(d5_all_errors::trials());
+    trials.extend(d8_beside_the_binary::trials());
+    trials
 }

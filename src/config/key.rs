@@ -521,7 +521,7 @@ const INCLUDE: &[Key] = &[key(
     "files",
     Patterns,
     None,
-    "file name patterns with blanks between them (not commas), relative to this file",
+    "which files, by name patterns relative to this file",
 )];
 
 /// The key of `[rpcinterface:x]` that names what makes it.

@@ -97,7 +97,7 @@ fn unreadable() -> Result<Outcome, String> {
         return Ok(Outcome::Passed);
     }
     let path = host.place.write("secret", "[supervisord]\n")?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0))
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o000))
         .map_err(|e| e.to_string())?;
     let got = host.run(&["--check", "-c", "secret"])?;
     expect(

@@ -624,6 +624,10 @@ fn groups_differ_when_supervisor_says_so() {
                 if *value == "p, p" || *value == FOREIGN {
                     continue;
                 }
+                // It does not see that a socket is another than its address says.
+                if matches!(key.name, "socket_mode" | "socket_owner" | "socket_backlog") {
+                    continue;
+                }
                 pairs.push((
                     base.clone(),
                     format!("{base}{}={value}\n{OTHERS}", key.name),

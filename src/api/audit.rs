@@ -66,6 +66,7 @@ impl Request {
             | Self::AllProcessInfo
             | Self::AllConfigInfo
             | Self::GroupNames
+            | Self::ConfigProblems
             | Self::Generation
             | Self::LogFile(_) => None,
             Self::Start { target, .. } => entry("start", typed(target)),
@@ -130,6 +131,7 @@ impl Request {
             | Self::ClearDaemonLog
             | Self::RemoteEvent { .. }
             | Self::GroupNames
+            | Self::ConfigProblems
             | Self::WriteLog { .. } => Ok(()),
             Self::ProcessInfo(name)
             | Self::LogFile(LogOf::Process(name, _))

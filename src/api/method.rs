@@ -421,6 +421,7 @@ mod tests {
         assert_eq!(
             ours,
             [
+                "supervisord.getConfigProblems",
                 "supervisord.getGeneration",
                 "supervisord.reexecute",
                 "supervisord.rollingRestart",

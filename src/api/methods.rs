@@ -606,6 +606,16 @@ pub const METHODS: &[Method] = {
             doc: "Tell how often the daemon was replaced in place.",
             bind: |_| Ok(Bound::Engine(Request::Generation)),
         },
+        Method {
+            names: &["supervisord.getConfigProblems"],
+            params: &[],
+            returns: Array,
+            result: "One string per error or warning: file:line:column: error or warning: what is wrong",
+            faults: &[],
+            permission: Update,
+            doc: "Tell everything that was wrong with the configuration when it was read last, by file and line. The fault CANT_REREAD has the first error alone.",
+            bind: |_| Ok(Bound::Engine(Request::ConfigProblems)),
+        },
         // What the plug-in supervisor_twiddler offers
         Method {
             names: &["twiddler.getAPIVersion"],

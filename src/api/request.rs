@@ -81,6 +81,8 @@ pub enum Request {
     },
     /// → [`Reply::Diff`]; CANT_REREAD.
     Reread,
+    /// → [`Reply::Lines`]: the errors and warnings of the configuration read last, one a line.
+    ConfigProblems,
     /// → [`Reply::Done`]; BAD_NAME, ALREADY_ADDED.
     AddGroup(String),
     /// → [`Reply::Done`]; BAD_NAME, STILL_RUNNING.
@@ -198,6 +200,8 @@ pub enum Reply {
     Journal(JournalOf),
     /// Names of groups.
     Names(Vec<GroupName>),
+    /// Lines of text.
+    Lines(Vec<String>),
     /// How often the daemon was replaced in place.
     Generation {
         /// So often.

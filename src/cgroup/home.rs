@@ -69,6 +69,30 @@ impl Manager {
     }
 }
 
+/// Why no daemon could give programs cgroups on this host, or none with `controller` (empty: none is needed). `None`: one
+/// could, perhaps as a service only. Changes nothing.
+#[must_use]
+pub fn shortage(controller: &str) -> Option<String> {
+    let (top, own) = match Cgroup::own() {
+        Ok(found) => found,
+        Err(error) => return Some(format!("there is no cgroup2 here ({error})")),
+    };
+    if !Manager::found().is_there {
+        // Nobody but us could make one.
+        let writable = top.open(&own).and_then(|ours| ours.check_writable());
+        if let Err(error) = writable {
+            return Some(format!("/{own} cannot be divided ({error})"));
+        }
+    }
+    let has =
+        |found: &[String]| controller.is_empty() || found.iter().any(|name| name == controller);
+    match top.open("").and_then(|root| root.controllers()) {
+        Ok(found) if has(&found) => None,
+        Ok(_) => Some(format!("its cgroup2 has no controller {controller}")),
+        Err(error) => Some(format!("its controllers are unknown ({error})")),
+    }
+}
+
 impl Home {
     /// Finds or makes it. A program is in need of a cgroup if `in_need`: what only the wish for limits justifies (a part
     /// of a cgroup in which others may be, a scope beside a unit that was written for Supervisor) is not done without.

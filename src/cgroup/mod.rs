@@ -11,6 +11,7 @@ mod scope;
 mod seat;
 mod thread;
 
+pub use home::shortage;
 pub use lodging::{Lodging, keeper_left_behind, process_left_behind, processes_left_behind};
 pub use message::{Done, Job};
 pub use name::name;

@@ -71,7 +71,7 @@ pub fn ctl_spec(path: &str, lookup: &dyn Lookup) -> Result<CtlSpec, ConfigErrors
     if reader.ini.section(section).is_none() {
         reader.report.add(
             Span::default(),
-            ".ini file does not include supervisorctl section".to_owned(),
+            ".ini file does not include supervisorctl section",
             "a line [supervisorctl] is enough",
         );
     }
@@ -106,14 +106,13 @@ pub fn ctl_spec(path: &str, lookup: &dyn Lookup) -> Result<CtlSpec, ConfigErrors
             // Its action is there without it.
             Got::Is(factory) if factory == SERIALRESTART => {}
             // Differs: Supervisor ends here when it cannot load the module. All other actions are of use without it.
-            Got::Is(factory) => warnings.push(format!(
-                "{}: {}",
-                reader.place(reader.span_of(at, CTL_FACTORY)),
-                plugin::actions(&plugin_section, &factory)
+            Got::Is(factory) => warnings.push(reader.report.shown(
+                reader.span_of(at, CTL_FACTORY),
+                plugin::actions(&plugin_section, &factory),
             )),
         }
     }
-    reader.report.finish()?;
+    reader.finish()?;
     Ok(CtlSpec {
         serverurl,
         username,
@@ -213,7 +212,7 @@ mod tests {
         assert_eq!(
             spec.warnings,
             [
-                "/etc/s.conf:3: [ctlplugin:x] is a plug-in of Python (a.b:c), which cannot be run; its actions are not \
+                "/etc/s.conf:3:26: [ctlplugin:x] is a plug-in of Python (a.b:c), which cannot be run; its actions are not \
                  there; a script that calls supervisorctl or the API can do its work"
             ]
         );

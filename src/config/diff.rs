@@ -58,13 +58,19 @@ fn is_same(active: &GroupSpec, read: &GroupSpec) -> bool {
     } = read;
     active.priority == *priority
         && is_same_kind(&active.kind, kind)
-        // Differs: Supervisor also takes another order of `programs=` for a change, which would restart them for nothing.
         && active.processes.len() == processes.len()
-        && active
-            .processes
-            .iter()
-            .zip(processes)
+        && by_name(&active.processes)
+            .into_iter()
+            .zip(by_name(processes))
             .all(|(active, read)| is_same_process(active, read))
+}
+
+/// The processes of a group in an order that does not depend on the order of `programs=`.
+// Differs: Supervisor also takes another order of `programs=` for a change, which would restart them for nothing.
+fn by_name(processes: &[Arc<ProcessSpec>]) -> Vec<&ProcessSpec> {
+    let mut sorted: Vec<&ProcessSpec> = processes.iter().map(|process| &**process).collect();
+    sorted.sort_unstable_by_key(|process| &process.name);
+    sorted
 }
 
 fn is_same_kind(active: &GroupKind, read: &GroupKind) -> bool {
@@ -97,9 +103,20 @@ fn is_same_kind(active: &GroupKind, read: &GroupKind) -> bool {
     }
 }
 
-/// Mode, owner and backlog do not count, as in Supervisor.
+/// Whether two sockets are the same. `program` is a name for messages.
+// Differs: Supervisor compares the address alone, so that a new mode, owner or backlog takes effect at its next start only.
 fn is_same_socket(active: &FcgiSocket, read: &FcgiSocket) -> bool {
-    active.url == read.url
+    let FcgiSocket {
+        program: _,
+        url,
+        mode,
+        owner,
+        backlog,
+    } = read;
+    active.url == *url
+        && active.mode == *mode
+        && active.owner == *owner
+        && active.backlog == *backlog
 }
 
 fn is_same_role(active: &ProcessKind, read: &ProcessKind) -> bool {
@@ -321,7 +338,9 @@ mod tests {
             );
         }
         let fcgi = "[fcgi-program:a]\ncommand=a\nsocket=unix:///x\n";
-        assert_eq!(shown(fcgi, &format!("{fcgi}socket_mode=0777\n")), "+ ~ -");
+        for line in ["socket_mode=0777", "socket_owner=web", "socket_backlog=20"] {
+            assert_eq!(shown(fcgi, &format!("{fcgi}{line}\n")), "+ ~a -", "{line}");
+        }
         assert_eq!(
             shown(fcgi, "[fcgi-program:a]\ncommand=a\nsocket=tcp://h:1\n"),
             "+ ~a -"
@@ -337,8 +356,15 @@ mod tests {
                 &member,
                 &member.replace("[group", "socket_mode=0777\n[group")
             ),
-            "+ ~ -"
+            "+ ~g -"
         );
+    }
+
+    #[test]
+    fn another_order_of_programs_is_no_change() {
+        let programs = "[program:a]\ncommand=a\n[program:b]\ncommand=b\n";
+        let with = |order: &str| format!("{programs}[group:g]\nprograms={order}\n");
+        assert_eq!(shown(&with("a,b"), &with("b,a")), "+ ~ -");
     }
 
     #[test]

@@ -33,10 +33,11 @@ pub const WIDTH_MAX: usize = 65_536;
 ///
 /// # Source
 /// Python's "printf-style String Formatting".
-pub fn expand(text: &str, layers: &[&Names], place: &str) -> Result<String, String> {
+pub fn expand(text: &str, layers: &[&Names], place: &str) -> Result<String, Unexpandable> {
     if !text.contains('%') {
         return Ok(text.to_owned());
     }
+    let refused = |sentence, unknown| Unexpandable { sentence, unknown };
     Format::new(text, layers).run().map_err(|error| match error {
         Error::Unknown(name) => {
             let mut known: Vec<&str> = layers
@@ -45,21 +46,47 @@ pub fn expand(text: &str, layers: &[&Names], place: &str) -> Result<String, Stri
                 .collect();
             known.sort_unstable();
             known.dedup();
-            format!(
+            let sentence = format!(
                 "Format string {} for {} contains names ({}) which cannot be expanded. Available names: {}",
                 python_repr(text),
                 python_repr(place),
                 python_repr(&name),
                 known.join(", ")
-            )
+            );
+            refused(sentence, Some(name))
         }
-        Error::Bad(reason) => format!(
-            "Format string {} for {} is badly formatted: {reason}",
-            python_repr(text),
-            python_repr(place)
-        ),
+        Error::Bad(reason) => {
+            let sentence = format!(
+                "Format string {} for {} is badly formatted: {reason}",
+                python_repr(text),
+                python_repr(place)
+            );
+            refused(sentence, None)
+        }
     })
 }
+
+/// A text that cannot be expanded. `Display` gives Supervisor's sentence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{sentence}")]
+pub struct Unexpandable {
+    sentence: String,
+    /// The name that no layer knows; none: the format is bad.
+    unknown: Option<String>,
+}
+
+impl Unexpandable {
+    /// The environment variable that is not set, if that is what is wrong.
+    #[must_use]
+    pub fn unset_variable(&self) -> Option<&str> {
+        self.unknown.as_deref()?.strip_prefix(VARIABLE)
+    }
+}
+
+/// How the names of environment variables begin.
+const VARIABLE: &str = "ENV_";
+/// What stands between the name of a variable and the text for when it is unset or empty, as in a shell.
+const DEFAULT: &str = ":-";
 
 enum Error {
     Unknown(String),
@@ -152,13 +179,7 @@ impl<'a> Format<'a> {
         }
         if c == '(' {
             let name = self.name()?;
-            let value = self
-                .layers
-                .iter()
-                .rev()
-                .find_map(|layer| layer.get(&name))
-                .cloned();
-            match value {
+            match self.value(&name) {
                 Some(value) => self.pending = Some(Argument::Value(value)),
                 None => return Err(Error::Unknown(name)),
             }
@@ -193,6 +214,25 @@ impl<'a> Format<'a> {
         );
         self.pad(&sign, &body, width, flags.left, flags.zero && numeric);
         Ok(())
+    }
+
+    /// What a name stands for. `ENV_X:-text` is the variable, or the text if the variable is unset or empty.
+    // Differs: Supervisor knows no defaults. A variable that is really called `X:-text` is still what it means.
+    fn value(&self, name: &str) -> Option<Value> {
+        let known = |name: &str| {
+            let mut layers = self.layers.iter().rev();
+            layers.find_map(|layer| layer.get(name)).cloned()
+        };
+        known(name).or_else(|| {
+            let (variable, default) = name.split_once(DEFAULT)?;
+            let is_set = |value: &Value| *value != Value::Text(String::new());
+            variable.strip_prefix(VARIABLE)?;
+            Some(
+                known(variable)
+                    .filter(is_set)
+                    .unwrap_or_else(|| Value::from(default)),
+            )
+        })
     }
 
     /// The name after `(`; parentheses inside it pair up.
@@ -466,6 +506,42 @@ pub fn has_nameless(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn expand(text: &str, layers: &[&Names], place: &str) -> Result<String, String> {
+        super::expand(text, layers, place).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_variable_may_have_a_default() {
+        let mut known = Names::from([
+            ("ENV_SET".to_owned(), Value::from("x")),
+            ("ENV_EMPTY".to_owned(), Value::from("")),
+            ("here".to_owned(), Value::from("/etc")),
+        ]);
+        for (text, expected) in [
+            ("%(ENV_SET:-d)s", "x"),
+            ("%(ENV_UNSET:-d)s", "d"),
+            ("%(ENV_EMPTY:-d)s|%(ENV_EMPTY)s", "d|"),
+            ("%(ENV_UNSET:-)s|%(ENV_UNSET:-a:-b)5s", "| a:-b"),
+            ("%(ENV_UNSET:-a (b) %(c))s", "a (b) %(c)"),
+        ] {
+            assert_eq!(
+                expand(text, &[&known], "p").as_deref(),
+                Ok(expected),
+                "{text}"
+            );
+        }
+        // Only variables have one.
+        assert!(expand("%(there:-d)s", &[&known], "p").is_err());
+        // A variable that is really called so is what a valid file has meant.
+        known.insert("ENV_SET:-d".to_owned(), Value::from("odd"));
+        assert_eq!(
+            expand("%(ENV_SET:-d)s", &[&known], "p").as_deref(),
+            Ok("odd")
+        );
+        let error = super::expand("%(ENV_NO)s", &[&known], "p").expect_err("unset");
+        assert_eq!(error.unset_variable(), Some("NO"));
+    }
 
     fn names() -> Names {
         Names::from([

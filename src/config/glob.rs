@@ -14,6 +14,22 @@ pub(super) fn glob(pattern: &str, lookup: &dyn Lookup) -> Vec<String> {
     found
 }
 
+/// The directories whose entries decide what `pattern` matches: files that are added to one of them may be read, whether or
+/// not anything matches now.
+#[must_use]
+pub(super) fn listed(pattern: &str, lookup: &dyn Lookup) -> Vec<String> {
+    let dir = dirname(pattern);
+    let shown = |dir: &str| if dir.is_empty() { "." } else { dir }.to_owned();
+    if !has_magic(dir) || dir == pattern {
+        return vec![shown(dir)];
+    }
+    let mut found = listed(dir, lookup);
+    let mut inner = matching(dir, lookup, true);
+    inner.sort_unstable();
+    found.extend(inner.iter().map(|dir| shown(dir)));
+    found
+}
+
 fn has_magic(pattern: &str) -> bool {
     pattern.contains(['*', '?', '['])
 }

@@ -14,6 +14,8 @@ use crate::domain::python_repr;
 pub struct Entry {
     /// Lower case.
     pub key: String,
+    /// The key in the spelling of the file, for messages.
+    pub written: String,
     /// Trimmed; continuation lines joined by newlines.
     pub value: String,
     /// Where the key stands.
@@ -22,6 +24,8 @@ pub struct Entry {
     pub value_span: Span,
     /// An inline comment that began inside quotes, and so cut the value in two.
     pub cut: Option<Span>,
+    /// Where the key stood before, with a value that this one replaced.
+    pub replaced: Option<Span>,
 }
 
 /// One section, merged from every place that bears its name.
@@ -31,6 +35,8 @@ pub struct Section {
     pub name: String,
     /// Where it is first opened.
     pub span: Span,
+    /// Every place at which it is opened, the first included; empty: it stands nowhere.
+    pub places: Vec<Span>,
     /// In the order in which the keys first appear.
     pub entries: Vec<Entry>,
 }
@@ -40,9 +46,10 @@ impl Section {
         self.entries.iter().find(|entry| entry.key == key)
     }
 
-    fn put(&mut self, entry: Entry) -> usize {
+    fn put(&mut self, mut entry: Entry) -> usize {
         match self.entries.iter().position(|old| old.key == entry.key) {
             Some(at) => {
+                entry.replaced = Some(self.entries[at].key_span);
                 self.entries[at] = entry;
                 at
             }
@@ -74,6 +81,8 @@ pub struct IniError {
 
 /// The name of the section whose keys every section has.
 const DEFAULT: &str = "DEFAULT";
+/// What some editors write at the beginning of a file. Supervisor does not skip it.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Text as Python reads a text file: every line ends in `\n`.
 #[must_use]
@@ -93,6 +102,7 @@ impl Default for Ini {
             defaults: Section {
                 name: DEFAULT.to_owned(),
                 span: Span::default(),
+                places: Vec::new(),
                 entries: Vec::new(),
             },
         }
@@ -121,7 +131,24 @@ impl Ini {
         let mut bad = Vec::new();
         let mut sentence = String::new();
         let mut touched = Vec::new();
-        for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+        let unmarked = text.strip_prefix(BYTE_ORDER_MARK);
+        if unmarked.is_some() {
+            let line = text.split_inclusive('\n').next().unwrap_or_default();
+            homeless = Some(IniError {
+                sentence: no_header(name, 1, line),
+                lines: vec![(
+                    Span {
+                        file,
+                        line: 1,
+                        column: 1,
+                        len: 1,
+                    },
+                    "the file begins with a byte order mark (U+FEFF), which is no part of a configuration; save it as UTF-8 \
+                     without one",
+                )],
+            });
+        }
+        for (number, line) in (1..).zip(unmarked.unwrap_or(text).split_inclusive('\n')) {
             let comment = comment_start(line);
             let kept = strip(&line[..comment.unwrap_or(line.len())]);
             if kept.is_empty() {
@@ -165,11 +192,7 @@ impl Ini {
             }
             let Some(cursor) = cursor.as_mut() else {
                 homeless.get_or_insert_with(|| IniError {
-                    sentence: format!(
-                        "File contains no section headers.\nfile: {}, line: {number}\n{}",
-                        python_repr(name),
-                        python_repr(line)
-                    ),
+                    sentence: no_header(name, number, line),
                     lines: vec![(
                         span(start, kept),
                         "expected a section header such as [supervisord] before this line",
@@ -196,6 +219,7 @@ impl Ini {
             let value_at = start + kept.len() - rest.trim_start_matches(is_space).len();
             let at = self.home(cursor).put(Entry {
                 key: key.to_lowercase(),
+                written: key.to_owned(),
                 value: value.to_owned(),
                 key_span: span(start, key),
                 value_span: if value.is_empty() {
@@ -204,6 +228,7 @@ impl Ini {
                     span(value_at, value)
                 },
                 cut: cut(value),
+                replaced: None,
             });
             // An empty key takes no continuation lines.
             cursor.entry = (!key.is_empty()).then_some(at);
@@ -248,10 +273,12 @@ impl Ini {
         if let Some(&at) = self.index.get(section) {
             self.sections[at].put(Entry {
                 key: key.to_lowercase(),
+                written: key.to_owned(),
                 value: value.to_owned(),
                 key_span: Span::default(),
                 value_span: Span::default(),
                 cut: None,
+                replaced: None,
             });
         }
     }
@@ -275,12 +302,14 @@ impl Ini {
             return None;
         }
         if let Some(&at) = self.index.get(name) {
+            self.sections[at].places.push(span);
             return Some(at);
         }
         self.index.insert(name.to_owned(), self.sections.len());
         self.sections.push(Section {
             name: name.to_owned(),
             span,
+            places: vec![span],
             entries: Vec::new(),
         });
         Some(self.sections.len() - 1)
@@ -360,6 +389,15 @@ fn comment_start(line: &str) -> Option<usize> {
             return found;
         }
     }
+}
+
+/// Python's sentence for a line before the first section.
+fn no_header(name: &str, number: usize, line: &str) -> String {
+    format!(
+        "File contains no section headers.\nfile: {}, line: {number}\n{}",
+        python_repr(name),
+        python_repr(line)
+    )
 }
 
 /// The name between the first `[` and the last `]` of a header line; at least one character.

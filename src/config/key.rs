@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 /// The sorts of sections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SectionKind {
     /// `[supervisord]`.
     Daemon,
@@ -73,6 +73,25 @@ impl SectionKind {
     /// Every way a section's name can begin.
     pub fn prefixes() -> impl Iterator<Item = &'static str> {
         SECTIONS.iter().map(|&(_, prefix, _)| prefix)
+    }
+
+    /// How a section of this kind is written in a message, such as `[program:x]`.
+    #[must_use]
+    pub fn shown(self) -> String {
+        let prefix = self.prefix();
+        let name = if prefix.ends_with(':') { "x" } else { "" };
+        format!("[{prefix}{name}]")
+    }
+
+    /// The sections that have a key of this name, as they are written in a message.
+    #[must_use]
+    pub fn with_key(name: &str) -> Vec<String> {
+        SECTIONS
+            .iter()
+            .map(|&(kind, ..)| kind)
+            .filter(|kind| kind.rows().iter().any(|key| key.name == name))
+            .map(Self::shown)
+            .collect()
     }
 
     /// The rows of this kind alone.
@@ -157,6 +176,8 @@ pub enum Kind {
     Name,
     /// Texts with commas between them.
     List,
+    /// File name patterns with blanks between them.
+    Patterns,
     /// `KEY="value"` pairs.
     Environment,
     /// The address of an fcgi socket.
@@ -223,6 +244,7 @@ impl Kind {
             Self::Bus => "auto, system, session or off",
             Self::Name => "a name without blank, colon and slash",
             Self::List => "texts with commas between them",
+            Self::Patterns => "file name patterns with blanks between them, not commas",
             Self::Environment => "pairs such as KEY=\"value\",OTHER=\"value\"",
             Self::Socket => "tcp://host:port or unix:///absolute/path",
             Self::Callable => "module:callable",
@@ -345,8 +367,8 @@ impl Key {
 use Kind::{
     Address, AutoRestart, Boolean, Bus, ByteLimit, ByteSize, Callable, Capabilities,
     CapabilityNames, CpuMax, Directory, Environment, ExitCodes, Group, Groups, Integer, KillMode,
-    Level, Limit, List, Logfile, Memory, Name, Nice, NiceLimit, Octal, OomScore, Path, PidsMax,
-    RateLimit, ReadyFd, ReadyWhen, Signal, Socket, Text, User, UserGroup, Weight,
+    Level, Limit, List, Logfile, Memory, Name, Nice, NiceLimit, Octal, OomScore, Path, Patterns,
+    PidsMax, RateLimit, ReadyFd, ReadyWhen, Signal, Socket, Text, User, UserGroup, Weight,
 };
 
 #[rustfmt::skip] // One row, one line.
@@ -497,9 +519,9 @@ const FCGI: &[Key] = &[
 
 const INCLUDE: &[Key] = &[key(
     "files",
-    List,
+    Patterns,
     None,
-    "file name patterns with blanks between them, relative to this file",
+    "which files, by name patterns relative to this file",
 )];
 
 /// The key of `[rpcinterface:x]` that names what makes it.

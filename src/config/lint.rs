@@ -1,76 +1,269 @@
-//! Warnings about what Supervisor passes over in silence: keys and sections it does not know, comments that cut a quoted
-//! text in two; and about the plug-ins of Python that it would load.
+//! Warnings about what Supervisor passes over in silence: keys and sections it does not know, sections in several places,
+//! comments that cut a quoted text in two; and about the plug-ins of Python that it would load.
 
+use std::collections::HashMap;
+
+use super::hint;
+use super::ini::{Entry, Section};
 use super::key::{CTL_FACTORY, SectionKind};
 use super::parse::{At, Reader};
 use super::plugin;
 use super::problem::Span;
 
-/// The most edits at which a known word is suggested for an unknown one.
-const DISTANCE_MAX: usize = 2;
+/// How many unknown words the log names at a start; `--check` names all.
+const LOGGED_MAX: usize = 8;
+/// How many places of one section a message names.
+const PLACES_MAX: usize = 8;
 
-/// Adds the warnings; with `strict`, unknown keys and sections and plug-ins of Python are errors instead.
-pub(super) fn lint(reader: &mut Reader<'_>, strict: bool) {
-    let mut unknown: Vec<(Span, String, String)> = Vec::new();
+/// A word that nothing here reads.
+struct Unknown {
+    span: Span,
+    /// What it is, with the section that it stands in.
+    text: String,
+    /// What becomes of it, as the end of the sentence.
+    fate: &'static str,
+    hint: String,
+    /// The same word in the same kind of section is told once.
+    same: (Option<SectionKind>, String),
+}
+
+/// Adds the warnings; with `strict`, unknown keys and sections and plug-ins of Python are errors instead. With
+/// `trusts_nobody`, files that others can change are errors too.
+pub(super) fn lint(reader: &mut Reader<'_>, strict: bool, trusts_nobody: bool) {
+    let mut unknown = Vec::new();
     let mut cuts = Vec::new();
     for section in reader.ini.sections() {
-        let Some(kind) = SectionKind::of(&section.name) else {
-            let (_, prefix) = split(&section.name);
-            let close = closest(prefix, SectionKind::prefixes());
-            unknown.push((
-                section.span,
-                format!("unknown section [{}]", section.name),
-                close.map_or_else(String::new, |word| format!("did you mean [{word}]?")),
-            ));
-            continue;
-        };
-        for entry in &section.entries {
-            if let Some(cut) = entry.cut {
-                cuts.push((cut, entry.key.clone()));
-            }
-            if !kind.is_open() && !kind.keys().any(|key| key.name == entry.key) {
-                let close = closest(&entry.key, kind.keys().map(|key| key.name));
-                unknown.push((
-                    entry.key_span,
-                    format!("unknown key {} in [{}]", entry.key, section.name),
-                    close.map_or_else(String::new, |word| format!("did you mean {word}?")),
-                ));
-            }
+        unknown.extend(unknown_words(section));
+        let cut = |entry: &Entry| entry.cut.map(|cut| (cut, entry.written.clone()));
+        if SectionKind::of(&section.name).is_some() {
+            cuts.extend(section.entries.iter().filter_map(cut));
         }
     }
-    for (span, text, hint) in unknown {
-        if strict {
-            reader.report.add(span, text, &hint);
-        } else {
-            let tail = if hint.is_empty() {
-                String::new()
-            } else {
-                format!("; {hint}")
-            };
-            let place = reader.place(span);
-            reader.warn(format!("{place}: {text} is ignored{tail}"));
+    // One mistake is told once.
+    unknown.retain(|word: &Unknown| !reader.report.has_error_at(word.span));
+    if strict {
+        for Unknown {
+            span, text, hint, ..
+        } in unknown
+        {
+            reader.report.add(span, &text, &hint);
         }
+    } else {
+        warn_of_unknown(reader, unknown);
     }
     plugins_of_the_client(reader);
     for (span, text) in std::mem::take(&mut reader.foreign) {
         if strict {
-            reader.report.add(span, text, "");
+            reader.report.add(span, &text, "");
         } else {
-            let place = reader.place(span);
-            reader.warn(format!("{place}: {text}"));
+            reader.warn(span, text);
         }
     }
-    // Whoever can write a root daemon's configuration can run commands as root.
-    for file in reader.files.clone() {
-        if let Some(why) = reader.lookup.other_writer(&file) {
-            reader.warn(format!("{file} can be changed by others than root: {why}"));
-        }
-    }
+    several_places(reader);
+    included_daemon_keys(reader);
+    other_writers(reader, trusts_nobody);
     for (span, key) in cuts {
-        let place = reader.place(span);
-        reader.warn(format!(
-            "{place}: {key} is cut in the middle of quotes, for a blank before ; or # begins a comment there too"
-        ));
+        let text = format!(
+            "{key} is cut in the middle of quotes, for a blank before ; or # begins a comment there too"
+        );
+        reader.warn(span, text);
+    }
+}
+
+/// What nothing here reads in one section, or the section itself.
+fn unknown_words(section: &Section) -> Vec<Unknown> {
+    let name = &section.name;
+    if name == hint::PROGRAM_DEFAULT {
+        return vec![Unknown {
+            span: section.span,
+            text: format!("[{name}] is not supported yet"),
+            fate: "; its keys have no effect",
+            hint: String::new(),
+            same: (None, name.clone()),
+        }];
+    }
+    let Some(kind) = SectionKind::of(name) else {
+        let has_command = section.entries.iter().any(|entry| entry.key == "command");
+        return vec![Unknown {
+            span: section.span,
+            text: format!("unknown section [{name}]"),
+            fate: " is ignored",
+            hint: hint::of_section(name, has_command).unwrap_or_default(),
+            same: (None, name.clone()),
+        }];
+    };
+    if kind.is_open() {
+        return Vec::new();
+    }
+    let is_unknown = |entry: &&Entry| {
+        !kind.keys().any(|key| key.name == entry.key) && !hint::is_anothers(kind, &entry.key)
+    };
+    let entries = section.entries.iter().filter(is_unknown);
+    entries
+        .map(|entry| {
+            let (text, fate, hint) = if hint::is_not_yet(kind, &entry.key) {
+                let text = format!("{} in [{name}] is not supported yet", entry.written);
+                (text, "; it has no effect", None)
+            } else {
+                let text = format!("unknown key {} in [{name}]", entry.written);
+                (text, " is ignored", hint::of_key(kind, &entry.key))
+            };
+            Unknown {
+                span: entry.key_span,
+                text,
+                fate,
+                hint: hint.unwrap_or_default(),
+                same: (Some(kind), entry.written.clone()),
+            }
+        })
+        .collect()
+}
+
+/// Warns of each unknown word once, with its first place. The log names a few of them, for a file that another tool shares can
+/// have many, and the log has them at each start.
+fn warn_of_unknown(reader: &mut Reader<'_>, unknown: Vec<Unknown>) {
+    let mut places: HashMap<(Option<SectionKind>, String), usize> = HashMap::new();
+    for word in &unknown {
+        *places.entry(word.same.clone()).or_default() += 1;
+    }
+    let (mut logged, mut unlogged) = (0, 0);
+    for word in unknown {
+        // Only the first of its kind is still there.
+        let Some(count) = places.remove(&word.same) else {
+            continue;
+        };
+        let mut text = word.text;
+        text.push_str(word.fate);
+        if count > 1 {
+            text.push_str(&format!(" (and in {} more places)", count - 1));
+        }
+        if !word.hint.is_empty() {
+            text.push_str(&format!("; {}", word.hint));
+        }
+        if !reader.report.warn(word.span, text.clone()) {
+            continue;
+        }
+        if logged < LOGGED_MAX {
+            logged += 1;
+            reader.log(word.span, text);
+        } else {
+            unlogged += 1;
+        }
+    }
+    if unlogged > 0 {
+        let text =
+            format!("{unlogged} more unknown words are ignored; supervisord --check names them");
+        reader.log(Span::default(), text);
+    }
+}
+
+/// A section that is opened several times is merged, which is easily not what somebody wanted who copied a file. The log does
+/// not tell it at each start: a file may well mean it.
+fn several_places(reader: &mut Reader<'_>) {
+    let merged: Vec<(String, Vec<Span>)> = reader
+        .ini
+        .sections()
+        .iter()
+        .filter(|section| section.places.len() > 1)
+        .filter(|section| {
+            let kind = SectionKind::of(&section.name);
+            kind.is_some_and(|kind| !matches!(kind, SectionKind::Daemon | SectionKind::Include))
+        })
+        .map(|section| (section.name.clone(), section.places.clone()))
+        .collect();
+    for (name, places) in merged {
+        let mut shown: Vec<String> = places
+            .iter()
+            .take(PLACES_MAX)
+            .map(|place| reader.file_line(*place))
+            .collect();
+        if let Some(more) = places
+            .len()
+            .checked_sub(PLACES_MAX)
+            .filter(|&more| more > 0)
+        {
+            shown.push(format!("{more} more"));
+        }
+        let last = shown.pop().unwrap_or_default();
+        let text = format!(
+            "[{name}] stands in {} and {last}; of each key the last one wins",
+            shown.join(", ")
+        );
+        reader.report.warn(places[0], text);
+    }
+}
+
+/// What an included file says of the daemon itself overrides the main file. The log does not tell it either.
+fn included_daemon_keys(reader: &mut Reader<'_>) {
+    let section = reader.ini.section(SectionKind::Daemon.prefix());
+    let entries = section.into_iter().flat_map(|section| &section.entries);
+    let changed: Vec<(Span, String, Option<Span>)> = entries
+        .filter(|entry| entry.key_span.file != 0)
+        .map(|entry| (entry.key_span, entry.written.clone(), entry.replaced))
+        .collect();
+    for (span, key, replaced) in changed {
+        let text = match replaced {
+            Some(before) => format!(
+                "[supervisord] {key} is overridden by an included file; {} no longer counts",
+                reader.file_line(before)
+            ),
+            None => format!("[supervisord] {key} is set by an included file"),
+        };
+        reader.report.warn(span, text);
+    }
+    let include = reader.ini.section(SectionKind::Include.prefix());
+    let late: Vec<Span> = include
+        .into_iter()
+        .flat_map(|section| &section.places)
+        .filter(|place| place.file != 0)
+        .copied()
+        .collect();
+    for span in late {
+        let text = "[include] in an included file comes too late and has no effect".to_owned();
+        reader.report.warn(span, text);
+    }
+}
+
+/// Whoever can write a root daemon's configuration can run commands as root.
+fn other_writers(reader: &mut Reader<'_>, trusts_nobody: bool) {
+    let mut found: Vec<(Span, String)> = Vec::new();
+    let mut told: Vec<String> = Vec::new();
+    for (index, file) in reader.files.clone().into_iter().enumerate() {
+        if let Some(why) = reader.lookup.other_writer(&file) {
+            let whole = Span {
+                file: index,
+                ..Span::default()
+            };
+            found.push((
+                whole,
+                format!("{file} can be changed by others than root: {why}"),
+            ));
+            told.push(why);
+        }
+    }
+    for (span, directory) in reader.listed.clone() {
+        // One reason is told once, however many files and directories it opens.
+        if let Some(why) = reader
+            .lookup
+            .other_adder(&directory)
+            .filter(|why| !told.contains(why))
+        {
+            found.push((
+                span,
+                format!("files can be added to {directory} by others than root: {why}"),
+            ));
+            told.push(why);
+        }
+    }
+    for (span, text) in found {
+        if trusts_nobody {
+            let sentence = format!(
+                "{text}; root does not take what it found by search from others, name it with -c"
+            );
+            reader.report.add(span, &sentence, "");
+        } else {
+            reader.warn(span, text);
+        }
     }
 }
 
@@ -83,44 +276,6 @@ fn plugins_of_the_client(reader: &mut Reader<'_>) {
             reader.foreign(at, CTL_FACTORY, plugin::actions(&section, &factory));
         }
     }
-}
-
-/// A section's name after its colon, and what stands up to it.
-fn split(name: &str) -> (&str, &str) {
-    match name.find(':') {
-        Some(at) => (&name[at + 1..], &name[..=at]),
-        None => ("", name),
-    }
-}
-
-/// The word that is the fewest edits away, if that is near enough.
-fn closest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
-    let lower = word.to_lowercase();
-    known
-        .map(|candidate| (distance(&lower, candidate), candidate))
-        .filter(|&(edits, candidate)| edits <= DISTANCE_MAX && edits < candidate.len())
-        .min_by_key(|&(edits, _)| edits)
-        .map(|(_, candidate)| candidate)
-}
-
-/// How many letters must be put in, left out or replaced to turn one word into the other; anything beyond
-/// [`DISTANCE_MAX`] is told as one more than that, without the work.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    if from.chars().count().abs_diff(to.len()) > DISTANCE_MAX {
-        return DISTANCE_MAX + 1;
-    }
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (index, c) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, &other) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(c != other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[to.len()]
 }
 
 #[cfg(test)]
@@ -141,11 +296,11 @@ mod tests {
         assert_eq!(
             notes,
             [
-                "/etc/s.conf:2: unknown key logfil in [supervisord] is ignored; did you mean logfile?",
-                "/etc/s.conf:3: unknown key setlocale in [supervisord] is ignored",
-                "/etc/s.conf:4: unknown section [progam:x] is ignored; did you mean [program:]?",
-                "/etc/s.conf:7: unknown key autostrt in [program:y] is ignored; did you mean autostart?",
-                "/etc/s.conf:6: command is cut in the middle of quotes, for a blank before ; or # begins a comment \
+                "/etc/s.conf:2:1: unknown key logfil in [supervisord] is ignored; did you mean logfile?",
+                "/etc/s.conf:3:1: unknown key setlocale in [supervisord] is ignored",
+                "/etc/s.conf:4:1: unknown section [progam:x] is ignored; did you mean [program:x]?",
+                "/etc/s.conf:7:1: unknown key autostrt in [program:y] is ignored; did you mean autostart?",
+                "/etc/s.conf:6:18: command is cut in the middle of quotes, for a blank before ; or # begins a comment \
                  there too",
             ]
         );

@@ -13,13 +13,13 @@ pub struct User {
     pub home: String,
 }
 
-/// Why a file could not be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a file could not be read. Each reason is for people; empty: there is nothing to add.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadError {
-    /// There is no such file.
-    Missing,
+    /// There is no such file, or it cannot even be looked at.
+    Missing(String),
     /// It is there and cannot be read, or is a directory.
-    Unreadable,
+    Unreadable(String),
 }
 
 /// What the machine knows. Paths may be relative to [`Lookup::cwd`]; an empty path names nothing.
@@ -63,6 +63,18 @@ pub trait Lookup {
     /// none if nobody, or if we are not root, or run no commands.
     fn other_writer(&self, _path: &str) -> Option<String> {
         None
+    }
+    /// As [`Self::other_writer`], for a directory whose files are read: who could add one to it, or make it if it is missing.
+    fn other_adder(&self, _directory: &str) -> Option<String> {
+        None
+    }
+    /// Why programs cannot have cgroups on this host, or not with this controller (empty: none is needed); none: they can.
+    fn no_cgroup(&self, _controller: &str) -> Option<String> {
+        None
+    }
+    /// There is a file of this name that we may execute.
+    fn is_program(&self, _path: &str) -> bool {
+        false
     }
     /// The variables of our own environment.
     fn env(&self) -> Vec<(String, String)>;
@@ -122,8 +134,10 @@ mod fake {
             let path = Self::full(path);
             match self.files.get(&path) {
                 Some(bytes) => Ok(bytes.clone()),
-                None if self.dirs.contains(&path) => Err(ReadError::Unreadable),
-                None => Err(ReadError::Missing),
+                None if self.dirs.contains(&path) => {
+                    Err(ReadError::Unreadable("it is a directory".to_owned()))
+                }
+                None => Err(ReadError::Missing(String::new())),
             }
         }
 
@@ -214,6 +228,19 @@ mod fake {
             path.contains("everybodys")
                 .then(|| "it is everybody's".to_owned())
         }
+
+        fn no_cgroup(&self, controller: &str) -> Option<String> {
+            (controller == "io").then(|| "the kernel lacks it".to_owned())
+        }
+
+        fn other_adder(&self, directory: &str) -> Option<String> {
+            self.other_writer(directory)
+        }
+
+        fn is_program(&self, path: &str) -> bool {
+            self.files.contains_key(&Self::full(path))
+        }
+
         fn env(&self) -> Vec<(String, String)> {
             self.env.clone()
         }

@@ -60,6 +60,10 @@ pub struct DaemonOptions {
     pub check: bool,
     /// `--strict`: unknown keys and sections, and plug-ins of Python, are errors.
     pub strict: bool,
+    /// The configuration was found by search; root takes none from others then.
+    pub is_found: bool,
+    /// `[supervisord]` is not implied: a daemon that runs reads again, and its file had the section.
+    pub needs_section: bool,
     /// `--profile_options`: accepted, without effect.
     pub profile_options: Option<Vec<String>>,
 }

@@ -15,6 +15,13 @@ pub(super) fn is_callable(text: &str) -> bool {
         .is_some_and(|(module, name)| is_path(module) && is_path(name))
 }
 
+/// The value names something outside of Supervisor's own package. What is said to be inside it is there or is a mistake: the
+/// package is complete here.
+pub(super) fn is_foreign(text: &str) -> bool {
+    let module = text.split([':', '.']).next();
+    is_callable(text) && module != Some("supervisor")
+}
+
 /// Of a namespace of XML-RPC.
 pub(super) fn interface(section: &str, factory: &str) -> String {
     format!(
@@ -75,7 +82,13 @@ mod tests {
         let machine = Fake::default().with("/etc/s.conf", FILE);
         let config = load("/etc/s.conf", &DaemonOptions::default(), &machine).expect("valid");
         let mut notes: Vec<String> = config.notes.iter().map(ToString::to_string).collect();
-        let mut expected = TOLD.map(|(line, text)| format!("/etc/s.conf:{line}: {text}"));
+        let column = |line| match line {
+            "9" => 16,
+            "3" => 35,
+            _ => 24,
+        };
+        let mut expected =
+            TOLD.map(|(line, text)| format!("/etc/s.conf:{line}:{}: {text}", column(line)));
         notes.sort();
         expected.sort();
         assert_eq!(notes, expected);
@@ -111,6 +124,14 @@ mod tests {
             (
                 "[eventlistener:x]\ncommand=c\nevents=EVENT\nresult_handler=here\n",
                 "here cannot be resolved within [eventlistener:x]",
+            ),
+            (
+                "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterace:make\n",
+                "supervisor.rpcinterace:make cannot be resolved within [rpcinterface:supervisor]",
+            ),
+            (
+                "[eventlistener:x]\ncommand=c\nevents=EVENT\nresult_handler=supervisor.dispatcher:default_handler\n",
+                "supervisor.dispatcher:default_handler cannot be resolved within [eventlistener:x]",
             ),
         ] {
             let machine = Fake::default().with("/etc/s.conf", &format!("[supervisord]\n{text}"));

@@ -19,7 +19,7 @@ pub struct Span {
 /// One thing wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Problem {
-    /// The file as named when it was read.
+    /// The file as named when it was read; empty: the message names it, or no file is meant.
     pub file: String,
     /// From 1; 0: the file as a whole.
     pub line: usize,
@@ -33,13 +33,18 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{}:{}: {}",
-            self.file, self.line, self.column, self.message
-        )
+        match (self.file.as_str(), self.line) {
+            ("", _) => write!(f, "{}", self.message),
+            (file, 0) => write!(f, "{file}: {}", self.message),
+            (file, line) => write!(f, "{file}:{line}:{}: {}", self.column, self.message),
+        }
     }
 }
+
+/// The word in front of an error.
+pub const ERROR: &str = "error";
+/// The word in front of a warning.
+pub const WARNING: &str = "warning";
 
 /// Everything wrong with a configuration; `Display` gives the first sentence alone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,39 +52,80 @@ impl fmt::Display for Problem {
 pub struct ConfigErrors {
     /// Supervisor's sentence for the error at which it would have stopped.
     pub first: String,
-    /// All problems, in the order in which Supervisor would come to them.
+    /// All errors, by file and line.
     pub all: Vec<Problem>,
+    /// All warnings, by file and line.
+    pub warnings: Vec<Problem>,
     /// Name and text of each file read, for carets.
     pub sources: Vec<(String, String)>,
 }
 
 impl ConfigErrors {
-    /// The one error of a file that could not even be read.
+    /// The one error of a file that could not even be read. `sentence` names the file; `why`, if not empty, is the reason.
     #[must_use]
-    pub fn of_file(file: &str, sentence: String) -> Self {
+    pub fn of_file(sentence: String, why: &str) -> Self {
+        let mut message = sentence.clone();
+        if !why.is_empty() {
+            message.push_str(": ");
+            message.push_str(why);
+        }
         Self {
             all: vec![Problem {
-                file: file.to_owned(),
+                file: String::new(),
                 line: 0,
                 column: 0,
                 len: 1,
-                message: sentence.clone(),
+                message,
             }],
+            warnings: Vec::new(),
             first: sentence,
             sources: Vec::new(),
         }
+    }
+
+    /// Every error and every warning, each in one line: `file:line:column: error: message`.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let errors = self.all.iter().map(|problem| problem.line(ERROR));
+        errors.chain(warning_lines(&self.warnings)).collect()
+    }
+}
+
+/// Each warning in one line: `file:line:column: warning: message`.
+pub fn warning_lines(warnings: &[Problem]) -> impl Iterator<Item = String> {
+    warnings.iter().map(|problem| problem.line(WARNING))
+}
+
+impl Problem {
+    /// The problem in one line, with a word for how bad it is in front of the message.
+    #[must_use]
+    pub fn line(&self, severity: &str) -> String {
+        Self {
+            message: format!("{severity}: {}", self.message.replace('\n', " ")),
+            ..self.clone()
+        }
+        .to_string()
     }
 }
 
 /// The most problems kept of one configuration; what is beyond helps nobody and could fill memory.
 pub const PROBLEMS_MAX: usize = 1000;
 
+/// A problem whose file is still an index.
+#[derive(Debug)]
+struct Found {
+    span: Span,
+    message: String,
+}
+
 /// Collects problems while a configuration is read.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     first: Option<String>,
-    all: Vec<Problem>,
-    seen: HashSet<Problem>,
+    errors: Vec<Found>,
+    warnings: Vec<Found>,
+    /// Place and text of every problem so far.
+    seen: HashSet<(Span, String)>,
     sources: Vec<(String, String)>,
 }
 
@@ -90,32 +136,33 @@ impl Report {
         self.sources.len() - 1
     }
 
-    /// Adds a problem. `sentence` is Supervisor's; `hint`, if not empty, says what was expected.
-    pub(super) fn add(&mut self, span: Span, sentence: String, hint: &str) {
-        let mut message = sentence.clone();
+    /// Adds an error. `sentence` is Supervisor's; `hint`, if not empty, says what was expected.
+    pub(super) fn add(&mut self, span: Span, sentence: &str, hint: &str) {
+        self.add_located(span, sentence, "", hint);
+    }
+
+    /// As [`Self::add`], where Supervisor's sentence ends in `location`.
+    ///
+    /// One mistake is one error: Supervisor comes to some keys more than once, with and without a location.
+    pub(super) fn add_located(&mut self, span: Span, sentence: &str, location: &str, hint: &str) {
+        let mut message = format!("{sentence}{location}");
+        self.first.get_or_insert_with(|| message.clone());
         if !hint.is_empty() {
             message.push_str("; ");
             message.push_str(hint);
         }
-        let file = self
-            .sources
-            .get(span.file)
-            .map(|(name, _)| name.clone())
-            .unwrap_or_default();
-        let problem = Problem {
-            file,
-            line: span.line,
-            column: span.column,
-            len: span.len.max(1),
-            message,
-        };
-        if self.first.is_none() {
-            self.first = Some(sentence);
+        if self.errors.len() < PROBLEMS_MAX && self.seen.insert((span, sentence.to_owned())) {
+            self.errors.push(Found { span, message });
         }
-        // A section in two groups is read twice, and has the same mistakes each time.
-        if self.all.len() < PROBLEMS_MAX && self.seen.insert(problem.clone()) {
-            self.all.push(problem);
+    }
+
+    /// Adds a warning; answers whether it is a new one.
+    pub(super) fn warn(&mut self, span: Span, message: String) -> bool {
+        let is_new = self.seen.insert((span, message.clone()));
+        if is_new && self.warnings.len() < PROBLEMS_MAX {
+            self.warnings.push(Found { span, message });
         }
+        is_new
     }
 
     /// Sets Supervisor's sentence where one of its errors covers several of our problems.
@@ -123,23 +170,66 @@ impl Report {
         self.first.get_or_insert(sentence);
     }
 
-    /// How many problems there are.
+    /// Whether an error is reported at this place.
     #[must_use]
-    pub(super) fn len(&self) -> usize {
-        self.all.len()
+    pub(super) fn has_error_at(&self, span: Span) -> bool {
+        self.errors.iter().any(|found| found.span == span)
     }
 
-    /// The problems, if there are any.
+    /// How many errors there are.
+    #[must_use]
+    pub(super) fn len(&self) -> usize {
+        self.errors.len()
+    }
+
+    /// A problem with the name of its file.
+    fn located(sources: &[(String, String)], found: Found) -> Problem {
+        let Found { span, message } = found;
+        let file = sources.get(span.file).map(|(name, _)| name.as_str());
+        // What is about a whole file mostly names it.
+        let is_named = |file: &&str| span.line != 0 || !message.contains(file);
+        Problem {
+            file: file.filter(is_named).unwrap_or_default().to_owned(),
+            line: span.line,
+            column: span.column,
+            len: span.len.max(1),
+            message,
+        }
+    }
+
+    /// A warning as it reads in the log.
+    pub(super) fn shown(&self, span: Span, message: String) -> String {
+        Self::located(&self.sources, Found { span, message }).to_string()
+    }
+
+    /// The warnings by file and line, if there is no error.
     ///
     /// # Errors
-    /// There are.
-    pub(super) fn finish(self) -> Result<(), ConfigErrors> {
-        match self.first {
-            None => Ok(()),
+    /// There are errors.
+    pub(super) fn finish(self) -> Result<Vec<Problem>, ConfigErrors> {
+        let Self {
+            first,
+            errors,
+            warnings,
+            seen: _,
+            sources,
+        } = self;
+        let located = |mut found: Vec<Found>| -> Vec<Problem> {
+            // Stable: problems of one place stay in the order in which Supervisor comes to them.
+            found.sort_by_key(|found| (found.span.file, found.span.line, found.span.column));
+            let problems = found.into_iter();
+            problems
+                .map(|found| Self::located(&sources, found))
+                .collect()
+        };
+        let (all, warnings) = (located(errors), located(warnings));
+        match first {
+            None => Ok(warnings),
             Some(first) => Err(ConfigErrors {
                 first,
-                all: self.all,
-                sources: self.sources,
+                all,
+                warnings,
+                sources,
             }),
         }
     }

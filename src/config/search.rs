@@ -22,18 +22,39 @@ pub fn places(argv0: &str) -> [String; 6] {
     ]
 }
 
+/// What the program was started as: a name without a slash is the first program of that name in `PATH`.
+///
+/// For the original, which is a script, the kernel fills in the path at which a shell has found it.
+#[must_use]
+pub fn started_as(argv0: &str, lookup: &dyn Lookup) -> String {
+    if argv0.contains('/') {
+        return argv0.to_owned();
+    }
+    let env = lookup.env();
+    let path = env.iter().find(|(name, _)| name == "PATH");
+    let directories = path.map_or("", |(_, value)| value).split(':');
+    directories
+        // An empty item is the working directory.
+        .map(|directory| join(directory, argv0))
+        .find(|path| lookup.is_program(path))
+        .unwrap_or_else(|| argv0.to_owned())
+}
+
 /// The first place at which there is a file, if there is one.
 #[must_use]
 pub fn find(argv0: &str, lookup: &dyn Lookup) -> Option<String> {
-    places(argv0).into_iter().find(|path| lookup.exists(path))
+    let program = started_as(argv0, lookup);
+    let mut places = places(&program).into_iter();
+    places.find(|path| lookup.exists(path))
 }
 
 /// The daemon's sentence when there is none.
 #[must_use]
-pub fn not_found(argv0: &str) -> String {
+pub fn not_found(argv0: &str, lookup: &dyn Lookup) -> String {
+    let program = started_as(argv0, lookup);
     format!(
         "No config file found at default paths ({}); use the -c option to specify a config file at a different path",
-        places(argv0).join(", ")
+        places(&program).join(", ")
     )
 }
 
@@ -61,9 +82,26 @@ mod tests {
     }
 
     #[test]
+    fn cfg_01_a_program_of_path_is_known_by_its_place() {
+        let mut machine = Fake::default()
+            .with("/usr/local/bin/supervisord", "")
+            .with("/usr/local/etc/supervisord.conf", "")
+            .with("/etc/supervisord.conf", "");
+        machine
+            .env
+            .push(("PATH".to_owned(), "/bin:/usr/local/bin:/usr/bin".to_owned()));
+        assert_eq!(
+            find("supervisord", &machine).as_deref(),
+            Some("/usr/local/etc/supervisord.conf")
+        );
+        assert_eq!(started_as("./supervisord", &machine), "./supervisord");
+        assert_eq!(started_as("nosuch", &machine), "nosuch");
+    }
+
+    #[test]
     fn cfg_02_sentence_lists_all_places() {
         assert_eq!(
-            not_found("supervisord"),
+            not_found("supervisord", &Fake::default()),
             "No config file found at default paths (etc/supervisord.conf, supervisord.conf, supervisord.conf, \
              etc/supervisord.conf, /etc/supervisord.conf, /etc/supervisor/supervisord.conf); use the -c option to \
              specify a config file at a different path"

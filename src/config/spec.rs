@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use super::confinement::{Confinement, GroupRef};
+use super::problem::Problem;
 pub use super::resources::{Amount, CpuMax, KillMode, Resources};
 pub use super::sparse::Sparse;
 use crate::domain::{
@@ -31,6 +32,15 @@ pub struct Config {
     pub groups: Vec<Arc<GroupSpec>>,
     /// What the log says of this file at start: warnings and included files.
     pub notes: Vec<Line>,
+    /// Every warning with its place, by file and line; a successor of the daemon needs none.
+    #[serde(skip)]
+    pub warnings: Vec<Problem>,
+    /// Directories whose files `[include]` reads; a successor of the daemon needs none.
+    #[serde(skip)]
+    pub listed: Vec<String>,
+    /// The file has neither `[supervisord]` nor any `[rpcinterface:x]`, and was taken as if it had both.
+    #[serde(default)]
+    pub is_implied: bool,
 }
 
 /// `[supervisord]`, command line already applied where it was given.
@@ -480,6 +490,8 @@ impl std::fmt::Display for RateLimit {
 pub enum LogTarget {
     /// Nowhere.
     None,
+    /// Nowhere, for the value is empty. Clients see it as it is.
+    Empty,
     /// A file with a made-up name in `childlogdir`, kept while the group is there.
     Auto,
     /// This file, as configured (relative to the daemon's working directory).

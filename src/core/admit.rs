@@ -195,6 +195,10 @@ impl Fleet {
                 }
             },
             Request::GroupNames => Ok(Reply::Names(self.group_names(scope))),
+            // They name files, programs and users.
+            Request::ConfigProblems => {
+                whole(scope).map(|()| Reply::Lines(self.config_problems.clone()))
+            }
             Request::WriteLog { level, message } => whole(scope).map(|()| {
                 out.push(Action::Log(Line::said(level, &message)));
                 Reply::Done

@@ -8,6 +8,7 @@ use super::{Action, Actions, DaemonSignal, Fleet, LoadError, LoadReason};
 use crate::api::{FaultCode, Reply, Ticket};
 use crate::config::diff::{Difference, diff};
 use crate::config::spec::Config;
+use crate::config::{WARNING, warning_lines};
 use crate::domain::{Errno, Line, Now, SupervisorState};
 
 impl Fleet {
@@ -66,6 +67,11 @@ impl Fleet {
             answer(Err(FaultCode::ShutdownState.bare()));
             return;
         }
+        let problems = match &result {
+            Ok(config) => warning_lines(&config.warnings).collect(),
+            Err(error) => error.lines.clone(),
+        };
+        let before = std::mem::replace(&mut self.config_problems, problems);
         match result {
             Err(error) => {
                 answer(Err(FaultCode::CantReread.of(error.sentence.clone())));
@@ -101,6 +107,13 @@ impl Fleet {
                     changed: changed.clone(),
                     removed,
                 }));
+                // What was said before is not said again at each reading.
+                for warning in &self.last_read.warnings {
+                    let text = warning.to_string();
+                    if !before.contains(&warning.line(WARNING)) {
+                        out.push(Action::Log(Line::OurConfigWarning { text }));
+                    }
+                }
                 self.take_over_resources(&changed, out);
             }
         }

@@ -56,7 +56,7 @@ impl Names {
     pub(super) fn make(&mut self, spec: &ProcessSpec, daemon: &DaemonSpec) -> LogPaths {
         let mut one = |target: &LogTarget, channel| match target {
             LogTarget::Auto => Some(self.path(spec, channel, daemon)),
-            LogTarget::None | LogTarget::File(_) => None,
+            LogTarget::None | LogTarget::Empty | LogTarget::File(_) => None,
         };
         LogPaths {
             stdout: one(&spec.stdout.target, Channel::Stdout),
@@ -68,7 +68,7 @@ impl Names {
 /// Where the streams of `spec` go, given its made-up paths.
 pub(super) fn paths(spec: &ProcessSpec, made: Option<&LogPaths>) -> LogPaths {
     let one = |target: &LogTarget, made: Option<&Arc<Path>>| match target {
-        LogTarget::None => None,
+        LogTarget::None | LogTarget::Empty => None,
         LogTarget::File(path) => Some(Arc::clone(path)),
         LogTarget::Auto => made.map(Arc::clone),
     };

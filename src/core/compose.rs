@@ -184,8 +184,8 @@ impl Fleet {
             return Err(no_group(name.as_str()));
         }
         self.may_join(name, &made.members)?;
-        self.join(name, &made.processes, now, out);
         self.set_program(name, made);
+        self.join(name, &made.processes, now, out);
         Ok(Reply::Done)
     }
 
@@ -481,8 +481,8 @@ impl Fleet {
             .collect();
         // Somebody may have taken one of the names while others were stopped.
         self.may_join(&scaling.group, &added)?;
-        self.join(&scaling.group, &new, now, out);
         self.set_program(&scaling.group, wanted);
+        self.join(&scaling.group, &new, now, out);
         Ok(Reply::Scaled {
             group: scaling.group,
             added,

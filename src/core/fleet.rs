@@ -18,6 +18,7 @@ use super::wind_down::WindDown;
 use super::{Action, Actions, Input, SignalScope};
 use crate::api::{FaultCode, ProcessView, Ticket};
 use crate::config::spec::Config;
+use crate::config::warning_lines;
 use crate::domain::{
     Channel, Errno, Event, EventKind, GroupName, Life, Line, LogPaths, Now, OutputEvents,
     ProcessState, Signal, SpawnError, SupervisorState, Tick,
@@ -42,6 +43,8 @@ pub struct Fleet {
     pub(super) identity: Identity,
     /// The configuration read last; what is added comes from here.
     pub(super) last_read: Arc<Config>,
+    /// Errors and warnings of the configuration when it was read last, one a line, whether it was taken or not.
+    pub(super) config_problems: Vec<String>,
     /// The configuration to start again with.
     pub(super) next_config: Option<Arc<Config>>,
     pub(super) mood: SupervisorState,
@@ -102,6 +105,7 @@ impl Fleet {
             server: Arc::from(config.daemon.identifier.as_str()),
             heard: 0,
             identity,
+            config_problems: warning_lines(&config.warnings).collect(),
             last_read: config,
             next_config: None,
             mood: SupervisorState::Running,

@@ -38,6 +38,20 @@ pub struct LoadError {
     pub sentence: String,
     /// Every error with file:line:column; what the log carries.
     pub all: Vec<String>,
+    /// Every error and warning, each in one line that says which it is; what clients are told.
+    pub lines: Vec<String>,
+}
+
+impl LoadError {
+    /// One that stands in no file.
+    #[must_use]
+    pub fn of(sentence: String) -> Self {
+        Self {
+            all: vec![sentence.clone()],
+            lines: vec![format!("error: {sentence}")],
+            sentence,
+        }
+    }
 }
 
 /// Who goes on where a predecessor has ended.

@@ -1,11 +1,12 @@
 //! Limits that change while processes run. It must not know what limits them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::stage::Stage;
 use super::{Action, Actions, Fleet};
 use crate::config::spec::{GroupSpec, ProcessSpec, ProgramSpec};
-use crate::domain::{GroupName, Line};
+use crate::domain::{GroupName, Line, ProcessName};
 
 impl Fleet {
     /// Gives the limits of the configuration read last to the active groups that are otherwise as it says. Those that are
@@ -26,17 +27,18 @@ impl Fleet {
         let Some(group) = self.groups.get_mut(&read.name) else {
             return;
         };
-        // Nothing is changed by most readings, and nothing is to be copied for that.
-        let differs = |(active, read): (&Arc<ProcessSpec>, &Arc<ProcessSpec>)| {
-            active.name == read.name && active.resources != read.resources
-        };
-        if !group
-            .spec
+        // Another order of `programs=` is no change, so the processes are matched by their names.
+        let by_name: HashMap<&ProcessName, &Arc<ProcessSpec>> = read
             .processes
             .iter()
-            .zip(&read.processes)
-            .any(differs)
-        {
+            .map(|process| (&process.name, process))
+            .collect();
+        // Nothing is changed by most readings, and nothing is to be copied for that.
+        let differs = |active: &Arc<ProcessSpec>| {
+            let read = by_name.get(&active.name);
+            read.is_some_and(|read| active.resources != read.resources)
+        };
+        if !group.spec.processes.iter().any(differs) {
             return;
         }
         let spec = Arc::make_mut(&mut group.spec);
@@ -47,11 +49,13 @@ impl Fleet {
                 program.template = Arc::clone(&other.template);
             }
         }
-        let places = spec.processes.iter_mut().zip(&group.slots);
-        for ((active, &slot), read) in places.zip(&read.processes) {
-            if active.name != read.name || active.resources == read.resources {
+        for (active, &slot) in spec.processes.iter_mut().zip(&group.slots) {
+            let Some(read) = by_name
+                .get(&active.name)
+                .filter(|read| active.resources != read.resources)
+            else {
                 continue;
-            }
+            };
             Arc::make_mut(active).resources = Arc::clone(&read.resources);
             let Some(process) = self.seats.get_mut(slot) else {
                 continue;

@@ -1,6 +1,7 @@
 //! Which groups are there: added with their AUTO logs made, started, removed, and found by name. It must not know what
 //! their processes do.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -162,7 +163,8 @@ impl Fleet {
         Some(process)
     }
 
-    /// Adds processes to an active group, in which their names are new, and starts what is to start. No event tells of it,
+    /// Adds processes to an active group, in which their names are new and whose programs know them already, and starts what
+    /// is to start. No event tells of it,
     /// as in the plug-in supervisor_twiddler; what they do is told like that of any process.
     // Differs: in the plug-in they stand in getAllConfigInfo too, and come back when the group is removed and added. The
     // configuration read last is what the files say, here and for whoever compares the two.
@@ -206,7 +208,19 @@ impl Fleet {
             .zip(std::mem::take(&mut group.slots))
             .chain(seated)
             .collect();
-        all.sort_by(|(a, _), (b, _)| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+        let places: HashMap<&ProcessName, usize> = (0..)
+            .zip(&spec.programs)
+            .flat_map(|(place, program)| program.members.iter().map(move |name| (name, place)))
+            .collect();
+        // Equal priorities keep the order of `programs=`; within one program the names decide.
+        all.sort_by_cached_key(|(process, _)| {
+            let place = places.get(&process.name).copied();
+            (
+                process.priority,
+                place.unwrap_or(usize::MAX),
+                process.name.clone(),
+            )
+        });
         (spec.processes, group.slots) = all.into_iter().unzip();
         let slots = group.slots.clone();
         let by_name = self.by_name(&slots);

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::command;
 use super::exit;
 use super::failure::Failure;
+use super::group;
 use super::render;
 use super::reply;
 use super::session::Session;
@@ -63,7 +64,10 @@ pub(super) fn reload(session: &mut Session, arguments: &str) -> Result<(), Failu
             session.exit = exit::GENERIC;
             Ok(())
         }
-        Err(failure) => Err(failure),
+        Err(failure) => match group::refused_configuration(&failure) {
+            Some(fault) => group::refuse_configuration(session, fault),
+            None => Err(failure),
+        },
     }
 }
 

@@ -30,16 +30,17 @@ struct Machine;
 impl Lookup for Machine {
     fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
         let unreadable = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::Missing,
-            _ => ReadError::Unreadable,
+            io::ErrorKind::NotFound => ReadError::Missing(String::new()),
+            io::ErrorKind::NotADirectory => ReadError::Missing(error.to_string()),
+            _ => ReadError::Unreadable(error.to_string()),
         };
         let file = std::fs::File::open(path).map_err(unreadable)?;
         let mut bytes = Vec::new();
         file.take(FILE_BYTES_MAX + 1)
             .read_to_end(&mut bytes)
-            .map_err(|_| ReadError::Unreadable)?;
+            .map_err(unreadable)?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(ReadError::Unreadable);
+            return Err(ReadError::Unreadable("it is too large".to_owned()));
         }
         Ok(bytes)
     }
@@ -54,6 +55,11 @@ impl Lookup for Machine {
 
     fn is_dir(&self, path: &str) -> bool {
         Path::new(path).is_dir()
+    }
+
+    fn is_program(&self, path: &str) -> bool {
+        Path::new(path).is_file()
+            && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
     }
 
     fn list(&self, _: &str) -> Vec<String> {

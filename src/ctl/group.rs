@@ -49,6 +49,37 @@ pub(super) fn avail(session: &mut Session, arguments: &str) -> Result<(), Failur
     Ok(())
 }
 
+/// Says on standard error what the daemon found wrong with its configuration when it read it last, each with its place. The
+/// fault has the first sentence alone, and an answer has none. A genuine Supervisor cannot be asked, and whoever may not ask is
+/// told nothing.
+// Differs: the original says nothing on standard error.
+fn report_problems(session: &mut Session) -> Result<(), Failure> {
+    session.flush()?;
+    let Ok(answer) = session.call("supervisord.getConfigProblems", Vec::new()) else {
+        return Ok(());
+    };
+    for problem in reply::all(&answer, reply::as_text).unwrap_or_default() {
+        session.warn(&problem)?;
+    }
+    Ok(())
+}
+
+/// Says that the configuration was refused, and why.
+pub(super) fn refuse_configuration(session: &mut Session, fault: &str) -> Result<(), Failure> {
+    refuse(session, &format!("ERROR: {fault}"))?;
+    report_problems(session)
+}
+
+/// The text of a fault that says that the configuration cannot be read.
+pub(super) fn refused_configuration(failure: &Failure) -> Option<&str> {
+    match failure {
+        Failure::Fault(fault) if fault.code == i64::from(FaultCode::CantReread.code()) => {
+            Some(&fault.text)
+        }
+        _ => None,
+    }
+}
+
 /// `reread`
 pub(super) fn reread(session: &mut Session, arguments: &str) -> Result<(), Failure> {
     if !session.words(arguments).is_empty() {
@@ -63,11 +94,14 @@ pub(super) fn reread(session: &mut Session, arguments: &str) -> Result<(), Failu
         Err(failure) if is(&failure, FaultCode::ShutdownState) => {
             return refuse(session, "ERROR: supervisor shutting down");
         }
-        Err(Failure::Fault(fault)) if fault.code == i64::from(FaultCode::CantReread.code()) => {
-            return refuse(session, &format!("ERROR: {}", fault.text));
+        Err(failure) => {
+            return match refused_configuration(&failure) {
+                Some(fault) => refuse_configuration(session, fault),
+                None => Err(failure),
+            };
         }
-        Err(failure) => return Err(failure),
     };
+    report_problems(session)?;
     if session.json {
         return session.say(&render::json(&difference));
     }
@@ -107,8 +141,18 @@ pub(super) fn update(session: &mut Session, arguments: &str) -> Result<(), Failu
         Err(failure) if is(&failure, FaultCode::ShutdownState) => {
             return refuse(session, "ERROR: already shutting down");
         }
-        Err(failure) => return Err(failure),
+        Err(failure) => {
+            // The line is the original's, and tells little.
+            let is_refused = refused_configuration(&failure).is_some();
+            session.report(failure)?;
+            return if is_refused {
+                report_problems(session)
+            } else {
+                Ok(())
+            };
+        }
     };
+    report_problems(session)?;
     let wanted: BTreeSet<&str> = arguments.split_whitespace().collect();
     let everything = wanted.is_empty() || wanted.contains("all");
     if !everything {

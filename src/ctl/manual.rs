@@ -57,7 +57,10 @@ become a member, and log in again, is the remedy for “Permission denied”. Th
 `allow=` in `[unix_http_server]` who may do what (supervisord.conf(5)); who is not allowed something is told so, and the log has
 a line. A port is open to whoever knows its user name and password.
 
-“refused connection” and “no such file” mean that no daemon runs there.";
+“refused connection” and “no such file” mean that no daemon runs there.
+
+`reread`, `update` and `reload` say on standard error what is wrong with the configuration: every error and every warning, with
+file, line and column. What Supervisor prints stays as it is, and comes first.";
 
 const COMPLETION: &str = "\
 Completion for bash(1), zsh(1) and fish(1) is installed with the package. It knows options, actions and their words, and the

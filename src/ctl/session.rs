@@ -115,6 +115,16 @@ impl Session {
         self.say(line)
     }
 
+    /// Prints a line on standard error, after what was printed so far, and fit for a terminal.
+    pub(super) fn warn(&mut self, line: &str) -> Result<(), Failure> {
+        self.flush()?;
+        let plain = |c: char| if c.is_control() { ' ' } else { c };
+        let line: String = line.chars().map(plain).collect();
+        // Nobody listens to standard error: nothing more can be done for them.
+        let _ = writeln!(io::stderr(), "{line}");
+        Ok(())
+    }
+
     /// Prints bytes as they are.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.out.write_all(bytes).map_err(Failure::Output)
@@ -159,7 +169,7 @@ impl Session {
     }
 
     /// Says why an action could not go on.
-    fn report(&mut self, failure: Failure) -> Result<(), Failure> {
+    pub(super) fn report(&mut self, failure: Failure) -> Result<(), Failure> {
         if let Failure::Output(_) = failure {
             return Err(failure);
         }

@@ -4,8 +4,7 @@ use std::io::IsTerminal;
 
 use ariadne::{CharSet, Config, IndexType, Label, Report, ReportKind, sources};
 
-use crate::config::{ConfigErrors, Problem};
-use crate::domain::Line;
+use crate::config::{ConfigErrors, ERROR, Problem, WARNING};
 
 /// Colours are for people at a terminal.
 #[must_use]
@@ -13,12 +12,36 @@ pub fn wants_colour() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// All problems as text, the last line being a count.
+/// All errors and warnings as text, by file and line; the last line is a count of the errors.
 #[must_use]
 pub fn report(errors: &ConfigErrors, is_coloured: bool) -> String {
+    let mut all: Vec<(usize, &Problem, ReportKind<'static>)> = Vec::new();
+    let place = |problem: &Problem| {
+        let mut names = errors.sources.iter().map(|(name, _)| name);
+        names.position(|name| *name == problem.file).unwrap_or(0)
+    };
+    for (problems, kind) in [
+        (&errors.all, ReportKind::Error),
+        (&errors.warnings, ReportKind::Warning),
+    ] {
+        all.extend(
+            problems
+                .iter()
+                .map(|problem| (place(problem), problem, kind)),
+        );
+    }
+    all.sort_by_key(|(file, problem, _)| (*file, problem.line, problem.column));
     let mut text = String::new();
-    for problem in &errors.all {
-        text.push_str(&one(problem, errors, is_coloured).unwrap_or_else(|| format!("{problem}\n")));
+    for (_, problem, kind) in all {
+        let word = if kind == ReportKind::Error {
+            ERROR
+        } else {
+            WARNING
+        };
+        text.push_str(
+            &drawn(problem, kind, errors, is_coloured)
+                .unwrap_or_else(|| format!("{}\n", problem.line(word))),
+        );
     }
     let count = errors.all.len();
     let noun = if count == 1 { "problem" } else { "problems" };
@@ -28,16 +51,20 @@ pub fn report(errors: &ConfigErrors, is_coloured: bool) -> String {
 
 /// The warnings of a configuration without errors, one a line.
 #[must_use]
-pub fn warnings(notes: &[Line]) -> String {
-    notes
+pub fn warnings(warnings: &[Problem]) -> String {
+    warnings
         .iter()
-        .filter(|note| note.level() > crate::domain::Level::Info)
-        .map(|note| format!("warning: {note}\n"))
+        .map(|problem| format!("warning: {problem}\n"))
         .collect()
 }
 
 /// One problem with its line; none if there is no line to show.
-fn one(problem: &Problem, errors: &ConfigErrors, is_coloured: bool) -> Option<String> {
+fn drawn(
+    problem: &Problem,
+    kind: ReportKind<'static>,
+    errors: &ConfigErrors,
+    is_coloured: bool,
+) -> Option<String> {
     let (_, source) = errors
         .sources
         .iter()
@@ -66,7 +93,7 @@ fn one(problem: &Problem, errors: &ConfigErrors, is_coloured: bool) -> Option<St
     // The place stands in a line of its own, in the form that editors and people search for.
     let title = problem.message.split('\n').next().unwrap_or_default();
     let mut bytes = Vec::new();
-    Report::build(ReportKind::Error, span.clone())
+    Report::build(kind, span.clone())
         .with_config(config)
         .with_message(title)
         .with_label(Label::new(span).with_message("here"))
@@ -100,13 +127,20 @@ mod tests {
                     message: "not good; expected better".to_owned(),
                 },
                 Problem {
-                    file: "b.conf".to_owned(),
+                    file: String::new(),
                     line: 0,
                     column: 0,
                     len: 1,
                     message: "could not find config file b.conf".to_owned(),
                 },
             ],
+            warnings: vec![Problem {
+                file: "a.conf".to_owned(),
+                line: 1,
+                column: 1,
+                len: 3,
+                message: "a strange section".to_owned(),
+            }],
             sources: vec![("a.conf".to_owned(), "[ä]\nkey=bad\n".to_owned())],
         };
         let text = report(&errors, false);
@@ -115,7 +149,13 @@ mod tests {
         assert!(text.contains("Error: not good; expected better"), "{text}");
         assert!(text.contains("key=bad"), "{text}");
         assert!(
-            text.contains("b.conf:0:0: could not find config file b.conf\n"),
+            text.starts_with("error: could not find config file b.conf\n"),
+            "{text}"
+        );
+        assert!(!text.contains(":0:"), "{text}");
+        let warning = text.find("Warning: a strange section");
+        assert!(
+            warning.is_some() && warning < text.find("a.conf:2:5:"),
             "{text}"
         );
         assert!(text.ends_with("2 problems\n"), "{text}");

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::config::ConfigErrors;
+use crate::config::{ConfigErrors, Problem};
 
 /// Exit status of every error before the daemon runs, and of a configuration that `--check` finds wrong.
 pub(super) const USAGE: u8 = 2;
@@ -27,7 +27,9 @@ pub(super) fn fail(argv0: &str, fatal: &Fatal) -> ExitCode {
     };
     eprintln!("Error: {sentence}\nFor help, use {argv0} -h");
     if let Fatal::Config(errors) = fatal {
-        for problem in &errors.all {
+        // What stands nowhere is what the two lines say; `--check` says why.
+        let has_place = |problem: &&Problem| problem.line != 0;
+        for problem in errors.all.iter().filter(has_place) {
             eprintln!("{problem}");
         }
     }

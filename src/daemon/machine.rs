@@ -1,12 +1,14 @@
 //! What reading a configuration asks of this machine. Knows nothing of configuration.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::unistd::{AccessFlags, Gid, Group, Uid, User as NixUser, access, gethostname};
 
+use crate::cgroup;
 use crate::config::lookup::{Lookup, ReadError, User};
 use crate::domain::Resource;
 use crate::sys;
@@ -60,12 +62,80 @@ fn known(user: NixUser) -> Option<User> {
     })
 }
 
-/// Why others than root can change what stands at `path` (a file or a directory), if they can.
-fn open_to_others(path: &Path) -> Option<String> {
+/// As many links as the kernel follows.
+const LINKS_MAX: usize = 40;
+
+/// How others could change what a path leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// They change or replace it.
+    Replace,
+    /// They add something to it; it is a directory, or could become one.
+    Add,
+}
+
+/// Why others than root can change what `path`, which is absolute, leads to, if they can. Each directory on the way is looked
+/// at, and each link with the directory that it is in. What is missing can be made by whoever can add to the directory that it
+/// is missing from.
+fn open_to_others(path: &Path, change: Change) -> Option<String> {
+    let mut ahead: Vec<OsString> = Vec::new();
+    let mut links = 0;
+    let push = |ahead: &mut Vec<OsString>, path: &Path| {
+        let parts: Vec<OsString> = path
+            .components()
+            .filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir))
+            .map(|part| part.as_os_str().to_owned())
+            .collect();
+        ahead.extend(parts.into_iter().rev());
+    };
+    push(&mut ahead, path);
+    let mut here = PathBuf::from("/");
+    loop {
+        let is_last = ahead.is_empty();
+        let adds = is_last && change == Change::Add;
+        if let Some(why) = writable(&here, adds) {
+            return Some(why);
+        }
+        let part = ahead.pop()?;
+        if part == ".." {
+            here.pop();
+            continue;
+        }
+        let next = here.join(&part);
+        let meta = match fs::symlink_metadata(&next) {
+            Ok(meta) => meta,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return writable(&here, true);
+            }
+            // Nobody can say; the kernel will refuse to read it too.
+            Err(_) => return None,
+        };
+        if !meta.is_symlink() {
+            here = next;
+            continue;
+        }
+        links += 1;
+        if meta.uid() != 0 {
+            let uid = meta.uid();
+            return Some(format!("the link {} belongs to uid {uid}", next.display()));
+        }
+        if links > LINKS_MAX {
+            return None;
+        }
+        let target = fs::read_link(&next).ok()?;
+        if target.is_absolute() {
+            here = PathBuf::from("/");
+        }
+        push(&mut ahead, &target);
+    }
+}
+
+/// Why others than root can change what stands at `path` itself (a file or a directory), or with `adds` put something into it.
+fn writable(path: &Path, adds: bool) -> Option<String> {
     let meta = fs::metadata(path).ok()?;
     let (mode, shown) = (meta.mode(), path.display());
-    // In a sticky directory such as /tmp nobody can touch what is another's.
-    let is_sticky = meta.is_dir() && mode & 0o1000 != 0;
+    // In a sticky directory such as /tmp nobody can touch what is another's, but everybody can add something.
+    let is_sticky = meta.is_dir() && mode & 0o1000 != 0 && !adds;
     if meta.uid() != 0 {
         Some(format!("{shown} belongs to uid {}", meta.uid()))
     } else if is_sticky {
@@ -84,16 +154,31 @@ impl Lookup for Machine {
         let path = self.full(path);
         // The size is asked for first only to refuse what could fill the memory; a pipe such as /dev/stdin has none.
         // What may not even be looked at counts as missing, as it does for Supervisor.
-        let meta = fs::metadata(&path).map_err(|_| ReadError::Missing)?;
-        if meta.is_dir() || meta.len() > FILE_BYTES_MAX {
-            return Err(ReadError::Unreadable);
+        let meta = fs::metadata(&path).map_err(|error| {
+            let is_plain = error.kind() == io::ErrorKind::NotFound;
+            ReadError::Missing(if is_plain {
+                String::new()
+            } else {
+                error.to_string()
+            })
+        })?;
+        let unreadable = |error: io::Error| ReadError::Unreadable(error.to_string());
+        let too_large = || {
+            let most = FILE_BYTES_MAX >> 20;
+            ReadError::Unreadable(format!("it has more than {most} MiB"))
+        };
+        if meta.is_dir() {
+            return Err(ReadError::Unreadable("it is a directory".to_owned()));
         }
-        let file = fs::File::open(&path).map_err(|_| ReadError::Unreadable)?;
+        if meta.len() > FILE_BYTES_MAX {
+            return Err(too_large());
+        }
+        let file = fs::File::open(&path).map_err(unreadable)?;
         let mut bytes = Vec::new();
         let mut limited = io::Read::take(file, FILE_BYTES_MAX + 1);
-        io::Read::read_to_end(&mut limited, &mut bytes).map_err(|_| ReadError::Unreadable)?;
+        io::Read::read_to_end(&mut limited, &mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(ReadError::Unreadable);
+            return Err(too_large());
         }
         Ok(bytes)
     }
@@ -188,8 +273,23 @@ impl Lookup for Machine {
         if !nix::unistd::geteuid().is_root() {
             return None;
         }
-        let path = fs::canonicalize(self.full(path)).ok()?;
-        path.ancestors().find_map(open_to_others)
+        open_to_others(&self.full(path), Change::Replace)
+    }
+
+    fn other_adder(&self, directory: &str) -> Option<String> {
+        if !nix::unistd::geteuid().is_root() {
+            return None;
+        }
+        open_to_others(&self.full(directory), Change::Add)
+    }
+
+    fn no_cgroup(&self, controller: &str) -> Option<String> {
+        cgroup::shortage(controller)
+    }
+
+    fn is_program(&self, path: &str) -> bool {
+        let path = self.full(path);
+        path.is_file() && access(&path, AccessFlags::X_OK).is_ok()
     }
 
     fn env(&self) -> Vec<(String, String)> {
@@ -248,11 +348,54 @@ mod tests {
     }
 
     #[test]
+    fn directories_that_others_can_add_to_are_known() {
+        if !nix::unistd::geteuid().is_root() {
+            println!("skipped: only root can make files that are another's");
+            return;
+        }
+        let dir = std::env::temp_dir().join(format!("supervisord-adders-{}", std::process::id()));
+        let inner = dir.join("conf.d");
+        fs::create_dir_all(&inner).expect("scratch directory");
+        let machine = Machine::new().expect("a working directory");
+        let adder = |path: &Path| machine.other_adder(path.to_str().expect("UTF-8"));
+        let mode = |path: &Path, bits| {
+            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(bits))
+                .expect("chmod");
+        };
+        mode(&dir, 0o755);
+        mode(&inner, 0o755);
+        assert_eq!(adder(&inner), None);
+        // Everybody can add files to a directory such as /tmp, though nobody can remove those of others.
+        mode(&inner, 0o1777);
+        assert!(adder(&inner).is_some_and(|why| why.ends_with("conf.d is writable by everybody")));
+        mode(&inner, 0o755);
+        mode(&dir, 0o1777);
+        assert_eq!(adder(&inner), None);
+        assert!(adder(&dir.join("missing/deep")).is_some_and(|why| !why.contains("missing")));
+        mode(&dir, 0o755);
+        // A link counts with the directory that it is in, and with what it leads to.
+        let open = dir.join("open");
+        fs::create_dir(&open).expect("made");
+        std::os::unix::fs::symlink(&inner, open.join("link")).expect("linked");
+        assert_eq!(adder(&open.join("link")), None);
+        mode(&open, 0o777);
+        assert!(adder(&open.join("link")).is_some_and(|why| why.contains("/open is writable")));
+        std::os::unix::fs::symlink("../open", inner.join("up")).expect("linked");
+        assert!(adder(&inner.join("up")).is_some());
+        std::os::unix::fs::lchown(open.join("link"), Some(1), None).expect("lchown");
+        mode(&open, 0o1755);
+        assert!(adder(&open.join("link")).is_some_and(|why| why.ends_with("belongs to uid 1")));
+        fs::remove_dir_all(dir).expect("cleaned");
+    }
+
+    #[test]
     fn cfg_04_missing_and_unreadable_files_are_told_apart() {
         let machine = Machine::new().expect("a working directory");
-        assert_eq!(machine.read("/nosuch/file"), Err(ReadError::Missing));
-        assert_eq!(machine.read("/"), Err(ReadError::Unreadable));
-        assert_eq!(machine.read(""), Err(ReadError::Missing));
+        let missing = Err(ReadError::Missing(String::new()));
+        assert_eq!(machine.read("/nosuch/file"), missing);
+        let directory = ReadError::Unreadable("it is a directory".to_owned());
+        assert_eq!(machine.read("/"), Err(directory));
+        assert_eq!(machine.read(""), missing);
         assert!(machine.is_dir(".") && !machine.is_dir("") && !machine.exists(""));
         assert!(
             machine

@@ -22,7 +22,9 @@ FATAL after `startretries` attempts in vain.";
 const CHECK: &str = "\
 `--check` reads the configuration, and every file that it includes, tells all that is wrong with it at once, each with file,
 line and column, and ends; a daemon that runs is not touched. It warns of keys and sections that nobody knows, of plug-ins of
-Python, which cannot be run, and of what a daemon that is not root could not give to a program.";
+Python, which cannot be run, of what a daemon that is not root could not give to a program, of limits that cannot act on this
+host, of sections that stand in several places, of what an included file changes in `[supervisord]`, and of files and
+directories that others than root can change.";
 
 const SYSTEMD: &str = "\
 The unit `supervisord.service` runs the daemon with `Type=notify` and in the foreground. It is active once the sockets answer and

@@ -7,6 +7,17 @@ use crate::config::spec::{Composition, Config, Order};
 use crate::core::{LoadError, LoadReason};
 use crate::sys;
 
+/// The options with which a daemon that runs with `config` reads again.
+///
+/// A file that had `[supervisord]` and has it no more was emptied or cut: taking it for a file that needs no such section would
+/// remove programs that run.
+pub(super) fn options_of(options: &DaemonOptions, config: &Config) -> DaemonOptions {
+    DaemonOptions {
+        needs_section: !config.is_implied,
+        ..options.clone()
+    }
+}
+
 /// Reads the configuration afresh, for a running daemon.
 pub(super) fn reload(
     options: &DaemonOptions,
@@ -17,14 +28,12 @@ pub(super) fn reload(
     let config = config::load(&path, options, machine).map_err(|errors| LoadError {
         sentence: errors.first.clone(),
         all: errors.all.iter().map(ToString::to_string).collect(),
+        lines: errors.lines(),
     })?;
     // What the next round would die of, said while nothing is lost yet.
     let begins_anew = matches!(reason, LoadReason::Restart(_) | LoadReason::Hangup);
     if let Some(sentence) = user_refused(&config).filter(|_| begins_anew) {
-        return Err(LoadError {
-            all: vec![sentence.clone()],
-            sentence,
-        });
+        return Err(LoadError::of(sentence));
     }
     Ok(config)
 }

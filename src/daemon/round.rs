@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::fatal::{Fatal, broken};
 use super::opening::{Ground, Lasting, Opened, open_again, open_anew, settle_in};
 use super::recovery::{self, Predecessor};
-use super::reload::{compose, reload};
+use super::reload::{compose, options_of, reload};
 use super::succession::{self, Handover};
 use crate::config::lookup::Lookup as _;
 use crate::config::spec::Config;
@@ -162,9 +162,11 @@ fn run(
         None => Notifier::start().map_err(broken("cannot start the thread that tells systemd"))?,
     };
     let (options, machine) = (ground.options.clone(), ground.machine.clone());
+    let for_reading = options_of(&options, config);
+    let its_own = machine.clone();
     let feed = EventFeed::new();
     let publisher = feed.clone();
-    let (for_programs, its_machine) = (options.clone(), machine.clone());
+    let (for_programs, its_machine) = (options, machine);
     let (successor, started_with) = (program.clone(), config.clone());
     let written_with = config.clone();
     let write_state: Arc<WriteState> =
@@ -172,7 +174,7 @@ fn run(
     let engine = Engine::new(Parts {
         fleet,
         signals,
-        load: Arc::new(move |reason| reload(&options, &machine, reason)),
+        load: Arc::new(move |reason| reload(&for_reading, &its_own, reason)),
         publish: Box::new(move |event| publisher.publish(event)),
         compose: Arc::new(move |order| compose(&for_programs, &its_machine, order)),
         notifier,

@@ -13,7 +13,7 @@ use super::machine::Machine;
 use super::opening::Ground;
 use super::recovery::{self, Left, Predecessor};
 use super::succession::{self, Handover};
-use super::{check, round};
+use super::{check, reload, round};
 use crate::config::completion::{Completion, Question};
 use crate::config::options::{self, DaemonOptions};
 use crate::config::spec::Config;
@@ -140,7 +140,9 @@ fn with_config_path(
 ) -> Result<DaemonOptions, Fatal> {
     if options.config_path.is_none() {
         let found = search::find(argv0, machine);
-        options.config_path = Some(found.ok_or_else(|| Fatal::Usage(search::not_found(argv0)))?);
+        let found = found.ok_or_else(|| Fatal::Usage(search::not_found(argv0, machine)))?;
+        options.config_path = Some(found);
+        options.is_found = true;
     }
     Ok(options)
 }
@@ -166,6 +168,17 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
     let predecessor = recovery::find(engine::take_kept(&mut passed));
+    let first = match &predecessor {
+        // Programs run whose configuration had the section: a file that was cut since is an error, as for a daemon that runs.
+        Some(Predecessor {
+            left: Left::Legacy(recovery),
+            ..
+        }) if first.as_ref().is_ok_and(|first| first.is_implied) => {
+            let options = reload::options_of(&options, &recovery.handover.config);
+            config::load(&path, &options, &machine)
+        }
+        _ => first,
+    };
     let mut first = match (first, &predecessor) {
         (Ok(first), _) => first,
         (
@@ -193,7 +206,7 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
 fn checked(path: &str, result: &Result<Config, ConfigErrors>) -> ExitCode {
     match result {
         Ok(config) => {
-            println!("{}{path}: ok", check::warnings(&config.notes));
+            println!("{}{path}: ok", check::warnings(&config.warnings));
             ExitCode::SUCCESS
         }
         Err(errors) => {

@@ -74,6 +74,24 @@ name!(
     GroupName
 );
 
+impl ProcessName {
+    /// Takes what the expansion of a valid `process_name` gave, as it is.
+    ///
+    /// Supervisor checks and trims the name before its expansion only, so blanks and colons are allowed here.
+    ///
+    /// # Errors
+    /// A `/`, with which Supervisor cannot make logs, or a control character.
+    pub fn expanded(text: &str) -> Result<Self, InvalidName> {
+        match text.chars().find(|&c| c == '/' || c.is_control()) {
+            Some(character) => Err(InvalidName {
+                name: text.to_owned(),
+                character,
+            }),
+            None => Ok(Self(Arc::from(text))),
+        }
+    }
+}
+
 impl From<&ProcessName> for GroupName {
     /// The group that a plain program forms bears the program's name.
     fn from(name: &ProcessName) -> Self {

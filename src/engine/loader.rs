@@ -114,13 +114,7 @@ enum Done {
 /// Tells that a wish came to nothing for a reason of ours.
 fn fail(wish: Wish, sentence: String, to: &InboxSender) {
     match wish {
-        Wish::Load(reason) => to.loaded(
-            reason,
-            Err(LoadError {
-                all: vec![sentence.clone()],
-                sentence,
-            }),
-        ),
+        Wish::Load(reason) => to.loaded(reason, Err(LoadError::of(sentence))),
         Wish::Compose(ticket, _) => to.composed(ticket, Err(sentence)),
     }
 }

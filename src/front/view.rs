@@ -42,6 +42,7 @@ pub(super) fn reply(reply: Reply, returns: WireType) -> Value {
         Reply::Journal(_) => Value::text(""),
         Reply::LogFile(file) => Value::Text(path_or(file.as_ref(), "")),
         Reply::Names(names) => names_of(&names),
+        Reply::Lines(lines) => Value::Array(lines.into_iter().map(Value::Text).collect()),
         Reply::Generation {
             generation,
             is_upgrading,
@@ -259,8 +260,9 @@ fn config(view: &ConfigView) -> Value {
 /// The six fields of a stream: capture_maxbytes, events_enabled, logfile, backups, maxbytes, syslog.
 fn log(spec: &LogSpec, made_up: Option<&Arc<Path>>) -> [Value; 6] {
     let file = match &spec.target {
-        LogTarget::None if spec.journal.is_some() => "journal".to_owned(),
+        LogTarget::None | LogTarget::Empty if spec.journal.is_some() => "journal".to_owned(),
         LogTarget::None => "none".to_owned(),
+        LogTarget::Empty => String::new(),
         LogTarget::Auto => path_or(made_up, "auto"),
         LogTarget::File(path) => path.to_string_lossy().into_owned(),
     };

@@ -122,7 +122,7 @@ fn paths(argv0: &str, spoken: &Spoken, lookup: &dyn Lookup) -> Result<Paths, Ref
     let configuration = match spoken.option(CONFIGURATION) {
         Some(path) => path.to_owned(),
         None => search::find(argv0, lookup)
-            .ok_or_else(|| Refused::NoConfiguration(search::not_found(argv0)))?,
+            .ok_or_else(|| Refused::NoConfiguration(search::not_found(argv0, lookup)))?,
     };
     Ok(Paths {
         daemon: text(&daemon)?,
@@ -139,8 +139,8 @@ fn check_configuration(path: &str, lookup: &dyn Lookup) -> Result<(), Refused> {
     let config = match config::load(path, &DaemonOptions::default(), lookup) {
         Ok(config) => config,
         Err(errors) => {
-            for problem in &errors.all {
-                eprintln!("{problem}");
+            for line in errors.lines() {
+                eprintln!("{line}");
             }
             return Err(Refused::Configuration(path.to_owned()));
         }
@@ -150,6 +150,10 @@ fn check_configuration(path: &str, lookup: &dyn Lookup) -> Result<(), Refused> {
         if let Line::IncludedFile { path } = note {
             site::check_owner(path, lookup)?;
         }
+    }
+    // Whoever adds a file that a pattern matches has written the configuration.
+    for directory in &config.listed {
+        site::check_directory(directory, lookup)?;
     }
     Ok(())
 }

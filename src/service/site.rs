@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -102,60 +102,28 @@ pub(super) fn is_ours(path: &Path) -> bool {
 /// # Errors
 /// It is not there, or somebody can.
 pub(super) fn check_owner(path: &str, lookup: &dyn Lookup) -> Result<(), Refused> {
-    // As many as the kernel follows.
-    const LINKS_MAX: usize = 40;
-    let unreadable = |error| Refused::Unreadable {
+    fs::metadata(path).map_err(|error| Refused::Unreadable {
         path: path.to_owned(),
         error,
-    };
-    let writable = |why| Refused::Writable {
-        path: path.to_owned(),
-        why,
-    };
-    let mut way = PathBuf::from(path);
-    for _ in 0..LINKS_MAX {
-        match first_link(&way).map_err(unreadable)? {
-            None => {
-                let shown = way.to_string_lossy();
-                return lookup
-                    .other_writer(&shown)
-                    .map_or(Ok(()), |why| Err(writable(why)));
-            }
-            Some(link) => {
-                // Who owns a link in a directory such as /tmp can change it, and others only with its directory.
-                let owner = link.symlink_metadata().map_err(unreadable)?.uid();
-                if owner != 0 {
-                    let why = format!("the link {} belongs to uid {owner}", link.display());
-                    return Err(writable(why));
-                }
-                let parent = link.parent().unwrap_or(Path::new("/"));
-                if let Some(why) = lookup.other_writer(&parent.to_string_lossy()) {
-                    return Err(writable(why));
-                }
-                let rest = way.strip_prefix(&link).unwrap_or(Path::new("")).to_owned();
-                let target = parent.join(fs::read_link(&link).map_err(unreadable)?);
-                // `join` with nothing would add a slash.
-                way = if rest.as_os_str().is_empty() {
-                    target
-                } else {
-                    target.join(rest)
-                };
-            }
-        }
-    }
-    Err(unreadable(io::Error::from_raw_os_error(libc::ELOOP)))
+    })?;
+    writable(path, lookup.other_writer(path))
 }
 
-/// The first symbolic link on the way to `path`; none if there is none, and something at its end.
-fn first_link(path: &Path) -> io::Result<Option<PathBuf>> {
-    let mut ways: Vec<&Path> = path.ancestors().collect();
-    ways.reverse();
-    for way in ways {
-        if way.symlink_metadata()?.is_symlink() {
-            return Ok(Some(way.to_owned()));
-        }
-    }
-    Ok(None)
+/// Nobody but root can add files to a directory whose files are read, or make it if it is missing.
+///
+/// # Errors
+/// Somebody can.
+pub(super) fn check_directory(path: &str, lookup: &dyn Lookup) -> Result<(), Refused> {
+    writable(path, lookup.other_adder(path))
+}
+
+fn writable(path: &str, why: Option<String>) -> Result<(), Refused> {
+    why.map_or(Ok(()), |why| {
+        Err(Refused::Writable {
+            path: path.to_owned(),
+            why,
+        })
+    })
 }
 
 /// Writes a unit: all of it, or nothing.

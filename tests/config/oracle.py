@@ -45,7 +45,7 @@ def environment(text):
 def logfile(value):
     if value is Automatic:
         return "AUTO"
-    return value or None
+    return value
 
 
 def process(config):
@@ -84,13 +84,14 @@ def process(config):
 
 
 def group(config):
-    # As a running group has them: of several processes with one name the last, and by priority and name.
+    # As a running group starts them: of several processes with one name the last, by priority, and those of equal
+    # priority as they come.
     unique = {p.name: p for p in config.process_configs}
     answer = {
         "name": config.name.strip(),
         "priority": config.priority,
         "kind": type(config).__name__,
-        "processes": [process(p) for p in sorted(unique.values())],
+        "processes": [process(p) for p in sorted(unique.values(), key=lambda p: p.priority)],
     }
     if isinstance(config, options.EventListenerPoolConfig):
         from supervisor.events import EventTypes

@@ -90,7 +90,8 @@ struct Paper(BTreeMap<String, Vec<u8>>);
 
 impl Lookup for Paper {
     fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
-        self.0.get(path).cloned().ok_or(ReadError::Missing)
+        let missing = || ReadError::Missing("no such file".to_owned());
+        self.0.get(path).cloned().ok_or_else(missing)
     }
     fn exists(&self, path: &str) -> bool {
         self.is_dir(path) || self.0.contains_key(path)

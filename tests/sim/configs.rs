@@ -32,6 +32,9 @@ pub(crate) fn config(chance: &mut Chance, size: u64) -> Arc<Config> {
         twiddler: None,
         groups,
         notes: Vec::new(),
+        warnings: Vec::new(),
+        listed: Vec::new(),
+        is_implied: false,
     })
 }
 

@@ -560,10 +560,7 @@ impl World {
     fn load(&mut self, reason: LoadReason, fails: bool) {
         let restarts = matches!(reason, LoadReason::Restart(_) | LoadReason::Hangup);
         let result = if fails || (restarts && self.chance.percent(60)) {
-            Err(LoadError {
-                sentence: "broken".to_owned(),
-                all: vec!["a:1:1: broken".to_owned()],
-            })
+            Err(LoadError::of("broken".to_owned()))
         } else if self.chance.percent(30) {
             Ok(Arc::clone(self.fleet.config()))
         } else {

@@ -271,6 +271,13 @@ fn writable(machine: &Machine) -> Result<(), String> {
         &install,
         "conf.d/x.conf can be changed by others than root",
     )?;
+    // So does a directory to which others can add, though nothing matches in it yet (trust: A7).
+    machine.sh("rm /etc/supervisor/conf.d/x.conf; chmod 0777 /etc/supervisor/conf.d")?;
+    refused(
+        machine,
+        &install,
+        "/etc/supervisor/conf.d can be changed by others than root",
+    )?;
     machine.sh("rm -r /etc/supervisor/conf.d")?;
     machine.sh(&format!(
         "mkdir -p /srv/open && cp {BINARIES}/supervisord {BINARIES}/supervisorctl /srv/open && chmod 0777 /srv/open"

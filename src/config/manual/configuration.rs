@@ -9,7 +9,7 @@ const SECTIONS: &[(SectionKind, &str, &str)] = &[
     (
         SectionKind::Daemon,
         "supervisord",
-        "The daemon itself. The section must exist.",
+        "The daemon itself. The section must exist: a file without it, such as an emptied or cut one, changes nothing in a daemon that runs. Only a file with neither this section nor any `[rpcinterface:x]`, but with a `[program:x]` or `[program-default]`, is taken as if it had both, with a warning; never by a daemon that was started with the section.",
     ),
     (
         SectionKind::UnixServer,
@@ -39,7 +39,7 @@ const SECTIONS: &[(SectionKind, &str, &str)] = &[
     (
         SectionKind::Include,
         "include",
-        "More files, read after this one; later settings win. Included files cannot include.",
+        "More files, read after this one; later settings win. Included files cannot include. Patterns are separated by blanks or line ends; a comma is part of a name. Whoever can add a file to a directory that a pattern names can run programs as the daemon's user, whether or not a file matches now: if that is anybody but root, a root daemon warns at its start and in `--check`, and `supervisord service install` refuses. A sticky directory such as `/tmp` lets everybody add files.",
     ),
     (
         SectionKind::Program,
@@ -49,7 +49,7 @@ const SECTIONS: &[(SectionKind, &str, &str)] = &[
     (
         SectionKind::Group,
         "group:NAME",
-        "Programs that are handled together. They then form no groups of their own.",
+        "Programs that are handled together. They then form no groups of their own. They start by `priority`, and those of equal priority in the order of `programs`.",
     ),
     (
         SectionKind::Listener,
@@ -71,15 +71,19 @@ name are merged. Keys of `[DEFAULT]` hold for every section.
 
 Values may refer to names: `%(here)s` (the directory of the file), `%(ENV_<NAME>)s` (a variable of the environment),
 `%(host_node_name)s` and, in programs, `%(program_name)s`, `%(group_name)s`, `%(process_num)02d`, `%(numprocs)d`. A literal
-percent sign is written `%%`.
+percent sign is written `%%`. `%(ENV_<NAME>:-<text>)s` is the text if the variable is not set or is empty.
 
-`supervisord --check` reports every error with its place, and warns of keys that nobody knows; `--strict` takes such a
-warning for an error. `echo_supervisord_conf` prints a file with every key in it, most of them commented out.";
+`supervisord --check` reports every error and every warning with its place, by file and line. It warns of keys and sections
+that nothing reads, with what was probably meant, once for each kind of section; `--strict` takes such a warning for an error.
+Keys that other tools read (`dependent_startup` and its like) are left alone. At a start the log names the first eight. `echo_supervisord_conf` prints a file with every key in it, most of them commented out.";
 
 const FILES: &str = "\
 Packages for Debian and its relatives read `/etc/supervisor/supervisord.conf`, which includes
 `/etc/supervisor/conf.d/*.conf`; those for Fedora, RHEL and SUSE `/etc/supervisord.conf`, which includes
 `/etc/supervisord.d/*.ini`. A program is a file of its own there, which `supervisorctl update` takes over.
+
+As root, the daemon refuses a file that it has found by search if others than root can change that file, a directory above
+it, or what it includes. One that is named with `-c` is taken with a warning.
 
 If neither the unit nor the command line names a file, both programs take the first of these that is there, for a program in
 `/usr/bin`:";

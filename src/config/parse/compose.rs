@@ -62,7 +62,7 @@ pub fn compose(
         .pop()
         .map(|program| program.members)
         .unwrap_or_default();
-    reader.report.finish()?;
+    reader.finish()?;
     Ok(Composition {
         template,
         members,

@@ -1,10 +1,11 @@
 //! The keys of what a program may use and which rights it has.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::confinement::{self, Confinement};
 use super::super::expand::Names;
-use super::super::spec::{DaemonSpec, GroupSpec};
+use super::super::spec::{DaemonSpec, GroupSpec, KillMode, ProcessSpec, ProgramSpec};
 use super::{At, Got, Reader};
 use crate::domain::{Capabilities, Resource};
 
@@ -82,25 +83,60 @@ pub(super) fn warn_of_rights(
         Some(_) if is_root => Rights::GivenUp,
         Some(_) | None => Rights::Never,
     };
-    for group in groups {
-        for program in &group.programs {
-            let Some(process) = program
-                .members
-                .first()
-                .and_then(|name| group.processes.iter().find(|process| process.name == *name))
-            else {
-                continue;
-            };
-            let section = &program.template.section;
-            for key in privileged(&process.confinement, rights, reader) {
-                let place = reader.place_of(section, key);
-                reader.warn(format!(
-                    "{place}: {key} in [{section}] takes rights that the daemon will not have unless it runs as root; \
-                     the program may not start"
-                ));
+    for (program, process) in first_processes(groups) {
+        let section = &program.template.section;
+        for key in privileged(&process.confinement, rights, reader) {
+            let text = format!(
+                "{key} in [{section}] takes rights that the daemon will not have unless it runs as root; the program may \
+                 not start"
+            );
+            reader.warn_of_key(section, key, text);
+        }
+    }
+}
+
+/// Warns of keys that need a cgroup on a host that cannot give programs any, or none with the controller that the key needs.
+pub(super) fn warn_of_cgroups(reader: &mut Reader<'_>, groups: &[Arc<GroupSpec>]) {
+    let lookup = reader.lookup;
+    let mut missing: BTreeMap<&'static str, Option<String>> = BTreeMap::new();
+    let mut why = |controller: &'static str| {
+        let known = missing.entry(controller);
+        known
+            .or_insert_with(|| lookup.no_cgroup(controller))
+            .clone()
+    };
+    for (program, process) in first_processes(groups) {
+        let section = &program.template.section;
+        let resources = &process.resources;
+        let limits = resources.settings().into_iter();
+        let mut keys: Vec<(&str, &'static str)> = limits
+            .filter(|setting| setting.value.is_some())
+            .map(|setting| (setting.key, setting.controller))
+            .collect();
+        if resources.kill_mode == KillMode::ControlGroup {
+            keys.push(("kill_mode", ""));
+        }
+        for (key, controller) in keys {
+            if let Some(why) = why(controller) {
+                let text = format!("{key} in [{section}] has no effect on this host: {why}");
+                reader.warn_of_key(section, key, text);
             }
         }
     }
+}
+
+/// Each program with one of its processes.
+fn first_processes(
+    groups: &[Arc<GroupSpec>],
+) -> impl Iterator<Item = (&ProgramSpec, &Arc<ProcessSpec>)> {
+    groups.iter().flat_map(|group| {
+        group.programs.iter().filter_map(|program| {
+            let name = program.members.first()?;
+            let mut processes = group.processes.iter();
+            let process = processes.find(|process| process.name == *name)?;
+            Some((program, process))
+        })
+    })
 }
 
 /// Why a daemon is not root.
@@ -367,8 +403,9 @@ mod tests {
             (12, "ambient_capabilities"),
         ]
         .map(|(line, key)| {
+            let column = key.len() + 2;
             format!(
-                "/etc/s.conf:{line}: {key} in [program:a] takes rights that the daemon will not have unless it runs \
+                "/etc/s.conf:{line}:{column}: {key} in [program:a] takes rights that the daemon will not have unless it runs \
                  as root; the program may not start"
             )
         })

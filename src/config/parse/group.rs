@@ -7,6 +7,7 @@ use super::super::expand::Value;
 use super::super::key::{RESULT_HANDLER, SectionKind};
 use super::super::path::normalize;
 use super::super::plugin;
+use super::super::problem::Span;
 use super::super::python::{is_space, strip};
 use super::super::spec::{Environment, FcgiSocket, GroupKind, GroupSpec, ProcessKind, ProcessSpec};
 use super::super::value;
@@ -47,10 +48,11 @@ pub(super) fn read(reader: &mut Reader<'_>, daemon: &Environment) -> Vec<Arc<Gro
     groups.retain(|group| {
         let is_new = names.insert(group.name.clone());
         if !is_new {
-            reader.warn(format!(
+            let text = format!(
                 "there are several groups named {}; only the first by priority is used",
                 group.name
-            ));
+            );
+            reader.warn(section_of(reader, group), text);
         }
         is_new
     });
@@ -69,11 +71,29 @@ fn warn_of_shared_sockets(reader: &mut Reader<'_>, groups: &[GroupSpec]) {
             let own = (&group.name, &*socket.program);
             let first = *owners.entry(&socket.url).or_insert(own);
             if first != own {
-                reader.warn(format!(
+                let text = format!(
                     "{} is the socket of {} in group {} and of {} in group {}; only one of them can have it at a time",
                     socket.url, first.1, first.0, own.1, own.0
-                ));
+                );
+                let section = format!("{}{}", SectionKind::Fcgi.prefix(), socket.program);
+                reader.warn_of_key(&section, "socket", text);
             }
+        }
+    }
+}
+
+/// Where the section stands that forms a group: that of its only program, else `[group:x]`.
+fn section_of(reader: &Reader<'_>, group: &GroupSpec) -> Span {
+    let is_own = |section: &str| title(section) == group.name.as_str();
+    match group
+        .programs
+        .first()
+        .map(|program| &program.template.section)
+    {
+        Some(section) if is_own(section) => reader.span_of_section(section),
+        _ => {
+            let section = format!("{}{}", SectionKind::Group.prefix(), group.name);
+            reader.span_of_section(&section)
         }
     }
 }
@@ -209,7 +229,7 @@ fn listener(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Opt
         .unwrap_or(1);
     let result_handler = reader
         .value(at, "result_handler", &here, |text| {
-            if text == RESULT_HANDLER || plugin::is_callable(text) {
+            if text == RESULT_HANDLER || plugin::is_foreign(text) {
                 Ok(text.to_owned())
             } else {
                 Err(format!("{text} cannot be resolved within [{section}]"))
@@ -291,9 +311,10 @@ fn events(reader: &mut Reader<'_>, at: At<'_>) -> Vec<String> {
 fn member_kind(reader: &mut Reader<'_>, section: &str) -> ProcessKind {
     let at = At::new(section, SectionKind::Fcgi);
     if matches!(reader.raw(at, "socket").as_deref(), None | Some("")) {
-        reader.warn(format!(
+        let text = format!(
             "[{section}] has no socket; it is a member of a group, and runs as an ordinary program there"
-        ));
+        );
+        reader.warn(reader.span_of_section(section), text);
         return ProcessKind::Program;
     }
     let program = value::name(title(section)).unwrap_or_default();
@@ -420,25 +441,34 @@ fn socket(url: &str, has_params: bool) -> Result<String, String> {
     }
 }
 
-/// Processes by (priority, name). Of several with one name the last counts, as in Supervisor.
+/// Processes by priority; of equal priority, in the order of `members`, which is that of `programs=`. Of several with one
+/// name the last counts, in the place of the first, as in Supervisor.
 fn unique(
     reader: &mut Reader<'_>,
     members: Vec<Arc<ProcessSpec>>,
     section: &str,
 ) -> Vec<Arc<ProcessSpec>> {
     let count = members.len();
-    let mut by_name = HashMap::with_capacity(count);
+    let mut places = HashMap::with_capacity(count);
+    let mut unique: Vec<Arc<ProcessSpec>> = Vec::with_capacity(count);
     for process in members {
-        by_name.insert(process.name.clone(), process);
+        match places.get(&process.name) {
+            Some(&place) => unique[place] = process,
+            None => {
+                places.insert(process.name.clone(), unique.len());
+                unique.push(process);
+            }
+        }
     }
-    if by_name.len() != count {
-        reader.warn(format!(
+    if unique.len() != count {
+        let text = format!(
             "[{}] has several processes of one name; only the last of them is used",
             strip(section)
-        ));
+        );
+        reader.warn(reader.span_of_section(section), text);
     }
-    let mut unique: Vec<Arc<ProcessSpec>> = by_name.into_values().collect();
-    unique.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+    // Differs: the daemon's own start of Supervisor ignores the priorities of a group's members.
+    unique.sort_by_key(|process| process.priority);
     unique
 }
 
@@ -500,7 +530,7 @@ mod tests {
         assert_eq!(
             notes(&config),
             [
-                "[fcgi-program:f] has no socket; it is a member of a group, and runs as an ordinary program there"
+                "/etc/s.conf:2:1: [fcgi-program:f] has no socket; it is a member of a group, and runs as an ordinary program there"
             ]
         );
         assert_eq!(
@@ -515,7 +545,7 @@ mod tests {
         assert_eq!(
             notes(&read(two).expect("valid")),
             [
-                "tcp://h:1 is the socket of a in group a and of b in group b; only one of them can have it at a time"
+                "/etc/s.conf:7:8: tcp://h:1 is the socket of a in group a and of b in group b; only one of them can have it at a time"
             ]
         );
     }

@@ -1,10 +1,12 @@
 //! The order in which a configuration is read, and the rules about whole files.
 
 use super::super::expand::{Names, Value};
-use super::super::glob::glob;
+use super::super::glob::{glob, listed};
+use super::super::hint;
+use super::super::ini::Section;
 use super::super::key::{MAIN_INTERFACE, RPC_FACTORY, SectionKind, TWIDDLER_INTERFACE};
 use super::super::lint;
-use super::super::lookup::Lookup;
+use super::super::lookup::{Lookup, ReadError};
 use super::super::options::DaemonOptions;
 use super::super::path::{absolute, dirname, join};
 use super::super::plugin;
@@ -12,7 +14,7 @@ use super::super::problem::{ConfigErrors, Span};
 use super::super::python::words;
 use super::super::spec::Config;
 use super::super::value;
-use super::confinement::warn_of_rights;
+use super::confinement::{warn_of_cgroups, warn_of_rights};
 use super::{At, Got, Reader, daemon, group, server};
 use crate::domain::Line;
 
@@ -30,17 +32,17 @@ pub fn load(
 ) -> Result<Config, ConfigErrors> {
     let mut reader = Reader::open(path, lookup)?;
     include(&mut reader);
-    let is_implied = is_implied(&reader);
+    let has_section = reader.ini.section(SectionKind::Daemon.prefix()).is_some();
+    let is_implied = !has_section && !options.needs_section && is_implied(&reader);
     if is_implied {
-        reader.warn(format!(
+        let text = format!(
             "{path} has neither [supervisord] nor any [rpcinterface:x]; taken as if it had both"
-        ));
-    } else if reader.ini.section(SectionKind::Daemon.prefix()).is_none() {
-        reader.report.add(
-            Span::default(),
-            ".ini file does not include supervisord section".to_owned(),
-            "a line [supervisord] is enough",
         );
+        reader.warn(Span::default(), text);
+    } else if !has_section {
+        let (span, hint) = missing_section(&reader, options.needs_section);
+        let sentence = ".ini file does not include supervisord section";
+        reader.report.add(span, sentence, &hint);
     }
     let server_section = daemon::read(&mut reader);
     let (mut rpc_interfaces, twiddler) = interfaces(&mut reader);
@@ -51,37 +53,67 @@ pub fn load(
     let servers = server::read(&mut reader);
     let daemon = daemon::settle(&mut reader, server_section, &options.overrides, &servers);
     warn_of_rights(&mut reader, &daemon, &groups);
-    lint::lint(&mut reader, options.strict);
+    if options.check {
+        // A daemon that starts says so itself.
+        warn_of_cgroups(&mut reader, &groups);
+    }
+    lint::lint(&mut reader, options.strict, options.is_found);
 
-    let Reader {
-        report,
-        mut warnings,
-        ours,
-        infos,
-        ..
-    } = reader;
-    report.finish()?;
-    warnings.extend(ours);
-    warnings.extend(infos);
+    let listed = std::mem::take(&mut reader.listed);
+    let (notes, warnings) = reader.finish()?;
     Ok(Config {
         daemon,
         servers,
         rpc_interfaces,
         twiddler,
         groups,
-        notes: warnings,
+        notes,
+        warnings,
+        listed: listed.into_iter().map(|(_, path)| path).collect(),
+        is_implied,
     })
 }
 
-/// The file is of the Go project's making, which needs neither section.
+/// The file is of the Go project's making, which needs neither section: it has programs, and nothing that was meant to be one
+/// of the two.
 // Differs: Supervisor refuses such a file.
 fn is_implied(reader: &Reader<'_>) -> bool {
-    !reader.ini.sections().iter().any(|section| {
-        matches!(
-            SectionKind::of(&section.name),
-            Some(SectionKind::Daemon | SectionKind::RpcInterface)
-        )
+    let sections = reader.ini.sections();
+    let is_program = |name: &str| {
+        SectionKind::of(name) == Some(SectionKind::Program) || name == hint::PROGRAM_DEFAULT
+    };
+    let is_interface = |name: &str| SectionKind::of(name) == Some(SectionKind::RpcInterface);
+    sections.iter().any(|section| is_program(&section.name))
+        && !sections.iter().any(|section| is_interface(&section.name))
+        && misspelt_section(reader).is_none()
+}
+
+/// The section that was probably meant to be `[supervisord]`.
+fn misspelt_section<'r>(reader: &'r Reader<'_>) -> Option<&'r Section> {
+    let meant = SectionKind::Daemon.prefix();
+    let mut sections = reader.ini.sections().iter();
+    sections.find(|section| {
+        SectionKind::of(&section.name).is_none() && hint::is_close_to(&section.name, meant)
     })
+}
+
+/// Where `[supervisord]` should be, and what to do about it.
+fn missing_section(reader: &Reader<'_>, needs_section: bool) -> (Span, String) {
+    match misspelt_section(reader) {
+        Some(section) => (
+            section.span,
+            format!("did you mean [supervisord] for [{}]?", section.name),
+        ),
+        None if reader.ini.sections().is_empty() => (
+            Span::default(),
+            "the file is empty; a line [supervisord] is enough".to_owned(),
+        ),
+        None if needs_section => (
+            Span::default(),
+            "the file had it when the daemon started".to_owned(),
+        ),
+        None => (Span::default(), "a line [supervisord] is enough".to_owned()),
+    }
 }
 
 /// Takes in the files that `[include]` names. Their own `[include]` comes too late to count.
@@ -95,11 +127,14 @@ fn include(reader: &mut Reader<'_>) {
     reader.ini.replace(HERE, &reader.here.clone());
     let at = At::new(name, SectionKind::Include);
     let Some(files) = reader.raw(at, "files") else {
-        reader.fail(
-            at,
-            "files",
-            ".ini file has [include] section, but no files setting".to_owned(),
-        );
+        let sentence = ".ini file has [include] section, but no files setting".to_owned();
+        match misspelt_files(reader) {
+            Some((key, span)) => {
+                let hint = format!("did you mean files for {key}?");
+                reader.report.add(span, &sentence, &hint);
+            }
+            None => reader.fail(at, "files", sentence),
+        }
         return;
     };
     let mut names = reader.only_here();
@@ -110,24 +145,49 @@ fn include(reader: &mut Reader<'_>) {
     let Got::Is(files) = reader.expanded(at, "files", &files, &names, "include.files") else {
         return;
     };
+    let span = reader.span_of(at, "files");
     for pattern in words(&files) {
         let pattern = join(&reader.here, pattern);
+        let directories = listed(&pattern, reader.lookup).into_iter();
+        reader.listed.extend(directories.map(|path| (span, path)));
         let paths = glob(&pattern, reader.lookup);
         if paths.is_empty() {
-            reader.warnings.push(Line::IncludeMatchesNothing {
-                pattern: pattern.clone(),
-            });
+            let has_comma = pattern.contains(',');
+            reader.warn_as(span, Line::IncludeMatchesNothing { pattern });
+            if has_comma {
+                let text = "[include] files takes patterns with blanks between them, not commas";
+                reader.warn(span, text.to_owned());
+            }
         }
         for path in paths {
             reader.infos.push(Line::IncludedFile { path: path.clone() });
-            // A file that cannot be read is passed over in silence, as Supervisor does.
-            if let Ok(bytes) = reader.lookup.read(&path) {
-                reader.add(&path, &bytes);
+            // Supervisor passes over a file that cannot be read in silence.
+            match reader.lookup.read(&path) {
+                Ok(bytes) => reader.add(&path, &bytes),
+                Err(ReadError::Missing(why) | ReadError::Unreadable(why)) => {
+                    let reason = if why.is_empty() {
+                        "it is not there"
+                    } else {
+                        &why
+                    };
+                    let text = format!("{path} is left out, for it could not be read: {reason}");
+                    reader.warn(span, text);
+                }
             }
             let here = absolute(dirname(&path), reader.lookup);
             reader.ini.replace(HERE, &here);
         }
     }
+}
+
+/// The key of `[include]` that was probably meant to be `files`, and its place.
+fn misspelt_files(reader: &Reader<'_>) -> Option<(String, Span)> {
+    let section = reader.ini.section(SectionKind::Include.prefix())?;
+    let only = reader.ini.entries(section).find(|entry| {
+        let hint = hint::of_key(SectionKind::Include, &entry.key);
+        hint.is_some_and(|hint| hint.contains("files"))
+    })?;
+    Some((only.written.clone(), only.key_span))
 }
 
 /// The `[rpcinterface:x]` sections, and what `[rpcinterface:twiddler]` says if it is there.
@@ -152,12 +212,13 @@ fn interfaces(reader: &mut Reader<'_>) -> (Vec<String>, Option<Vec<String>>) {
                 twiddler = Some(whitelist(reader, at));
             }
             Got::Is(factory) if factory == TWIDDLER_INTERFACE => {
-                reader.warn(format!(
+                let text = format!(
                     "[{section}] must be named [rpcinterface:{TWIDDLER}]; its methods are not there"
-                ));
+                );
+                reader.warn(reader.span_of_section(&section), text);
             }
             // Differs: Supervisor loads it, or ends here when it cannot. All else is of use without it.
-            Got::Is(factory) if plugin::is_callable(&factory) => {
+            Got::Is(factory) if plugin::is_foreign(&factory) => {
                 reader.foreign(at, RPC_FACTORY, plugin::interface(&section, &factory));
             }
             Got::Is(factory) => reader.fail_with(
@@ -211,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn all_errors_are_told_at_once_and_the_first_is_supervisors() {
+    fn all_errors_are_told_at_once_in_order_and_the_first_is_supervisors() {
         let machine = Fake::default()
             .with(
                 "/etc/s.conf",
@@ -227,20 +288,20 @@ mod tests {
         assert_eq!(
             shown(&errors),
             [
-                "/etc/x.conf:4:1: Source contains parsing errors: '/etc/x.conf': 'foo'; expected `key = value`, a \
-                 [section] or a comment that begins with ; or #",
-                "/etc/s.conf:3:8: invalid literal for int() with base 10: 'many'; minfds takes a whole number",
                 "/etc/s.conf:2:12: bad logging level name 'loud'; loglevel takes one of critical, error, warn, info, \
                  debug, trace, blather",
-                "/etc/s.conf:7:11: invalid literal for int() with base 10: '1s' in section 'program:a' (file: \
-                 '/etc/s.conf'); startsecs takes a whole number",
+                "/etc/s.conf:3:8: invalid literal for int() with base 10: 'many'; minfds takes a whole number",
                 "/etc/s.conf:6:1: program section program:a does not specify a command in section 'program:a' (file: \
                  '/etc/s.conf'); command takes a text",
-                "/etc/x.conf:3:11: not a valid boolean value: 'maybe' in section 'program:b' (file: '/etc/x.conf'); \
-                 autostart takes one of yes, true, on, 1, no, false, off, 0",
+                "/etc/s.conf:7:11: invalid literal for int() with base 10: '1s' in section 'program:a' (file: \
+                 '/etc/s.conf'); startsecs takes a whole number",
                 "/etc/x.conf:2:9: Format string '%(nosuch)s' for 'program:b.command' contains names ('nosuch') which \
                  cannot be expanded. Available names: ENV_HOME, group_name, here, host_node_name, numprocs, \
                  process_num, program_name in section 'program:b' (file: '/etc/x.conf'); a literal % is written %%",
+                "/etc/x.conf:3:11: not a valid boolean value: 'maybe' in section 'program:b' (file: '/etc/x.conf'); \
+                 autostart takes one of yes, true, on, 1, no, false, off, 0",
+                "/etc/x.conf:4:1: Source contains parsing errors: '/etc/x.conf': 'foo'; expected `key = value`, a \
+                 [section] or a comment that begins with ; or #",
             ]
         );
         assert_eq!(errors.to_string(), errors.first);
@@ -279,15 +340,222 @@ mod tests {
                 "/etc/s.conf has neither [supervisord] nor any [rpcinterface:x]; taken as if it had both"
             )
         );
-        let errors = at(
-            "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=\
-             supervisor.rpcinterface:make_main_rpcinterface\n",
-        )
-        .expect_err("refused");
+        assert!(config.is_implied);
+        let config = at("[program-default]\nautostart=no\n").expect("valid");
+        assert!(config.is_implied);
+    }
+
+    #[test]
+    fn cfg_42_an_emptied_cut_or_misspelt_file_is_refused() {
+        for (text, problem) in [
+            (
+                "",
+                "/etc/s.conf: .ini file does not include supervisord section; the file is empty; a line [supervisord] is \
+                 enough",
+            ),
+            (
+                "; cut\n",
+                "/etc/s.conf: .ini file does not include supervisord section; the file is empty; a line [supervisord] is \
+                 enough",
+            ),
+            (
+                "[unix_http_server]\nfile=/s.sock\n",
+                "/etc/s.conf: .ini file does not include supervisord section; a line [supervisord] is enough",
+            ),
+            (
+                "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=\
+                 supervisor.rpcinterface:make_main_rpcinterface\n[program:a]\ncommand=c\n",
+                "/etc/s.conf: .ini file does not include supervisord section; a line [supervisord] is enough",
+            ),
+            (
+                "[supervisor]\nnodaemon=true\n[program:a]\ncommand=c\n",
+                "/etc/s.conf:1:1: .ini file does not include supervisord section; did you mean [supervisord] for \
+                 [supervisor]?",
+            ),
+            (
+                "[eventlistener:l]\ncommand=c\nevents=TICK\n",
+                "/etc/s.conf: .ini file does not include supervisord section; a line [supervisord] is enough",
+            ),
+        ] {
+            let errors = at(text).expect_err(text);
+            assert_eq!(
+                errors.first,
+                ".ini file does not include supervisord section"
+            );
+            assert_eq!(shown(&errors), [problem], "{text}");
+        }
+        // A daemon that runs and whose file had the section does not do without.
+        let machine = Fake::default().with("/etc/s.conf", "[program:a]\ncommand=c\n");
+        let options = DaemonOptions {
+            needs_section: true,
+            ..DaemonOptions::default()
+        };
+        let errors = load("/etc/s.conf", &options, &machine).expect_err("cut");
         assert_eq!(
             errors.first,
             ".ini file does not include supervisord section"
         );
+    }
+
+    #[test]
+    fn equal_priorities_start_in_the_order_of_programs() {
+        let order = |more: &str| {
+            let text = format!(
+                "[supervisord]\n[program:api]\ncommand=c\nnumprocs=2\nprocess_name=api%(process_num)d\n\
+                 [program:db]\ncommand=c\n{more}[group:g]\nprograms=db,api\n"
+            );
+            let config = at(&text).expect("valid");
+            let processes = config.groups[0].processes.iter();
+            let names: Vec<&str> = processes.map(|process| process.name.as_str()).collect();
+            names.join(" ")
+        };
+        assert_eq!(order(""), "db api0 api1");
+        assert_eq!(order("priority=1000\n"), "api0 api1 db");
+    }
+
+    #[test]
+    fn warnings_have_places_and_stand_beside_errors() {
+        let machine = Fake::default()
+            .with(
+                "/etc/s.conf",
+                "[supervisord]\nminfds=many\n[include]\nfiles=no.conf,x.conf\n[program:b c]\ncommand=c\n[program:a]\n\
+                 command=c\nstderr_logfile=/tmp/x\nredirect_stderr=true\nnumprocs=2\nprocess_name=%(process_num)d\n",
+            );
+        let errors = load("/etc/s.conf", &DaemonOptions::default(), &machine).expect_err("bad");
+        assert_eq!(
+            errors.lines(),
+            [
+                "/etc/s.conf:2:8: error: invalid literal for int() with base 10: 'many'; minfds takes a whole number",
+                "/etc/s.conf:5:1: error: Invalid name: 'b c' because of character: ' '; a name has no blank, no colon and no \
+                 slash",
+                "/etc/s.conf:4:7: warning: No file matches via include \"/etc/no.conf,x.conf\"",
+                "/etc/s.conf:4:7: warning: [include] files takes patterns with blanks between them, not commas",
+                "/etc/s.conf:9:16: warning: For [program:a], redirect_stderr=true but stderr_logfile has also been set to a \
+                 filename, the filename has been ignored",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_name_is_what_its_expansion_gives() {
+        let name = |site: &str| {
+            let text = "[supervisord]\n[program:a]\ncommand=c\nprocess_name=%(ENV_SITE)s\n";
+            let mut machine = Fake::default().with("/etc/s.conf", text);
+            machine.env.push(("SITE".to_owned(), site.to_owned()));
+            load("/etc/s.conf", &DaemonOptions::default(), &machine)
+                .map(|config| config.groups[0].processes[0].name.to_string())
+                .map_err(|errors| shown(&errors))
+        };
+        for site in ["a", "a:b c", " a", ""] {
+            assert_eq!(name(site), Ok(site.to_owned()));
+        }
+        assert_eq!(
+            name("a/b"),
+            Err(vec![
+                "/etc/s.conf:4:14: Invalid name: 'a/b' because of character: '/' in section 'program:a' (file: \
+                 '/etc/s.conf'); %(ENV_SITE)s expands to that, and the name of a process has no slash and no control \
+                 character"
+                    .to_owned()
+            ])
+        );
+    }
+
+    #[test]
+    fn what_nobody_reads_is_told_once_and_as_it_is_written() {
+        let text = |config: &Config| -> Vec<String> {
+            config.notes.iter().map(ToString::to_string).collect()
+        };
+        let config = at(
+            "[program-default]\nenvFiles=a\n[program:a]\ncommand=c\nenvFiles=b\nmyKey=1\ndependent_startup=true\n\
+             [program:b]\ncommand=c\nmyKey=1\ndependent_startup_wait_for=a\nstderr_logfile=syslog @udp:h:514\n",
+        )
+        .expect("valid");
+        assert_eq!(
+            text(&config)[1..],
+            [
+                "/etc/s.conf:12:16: syslog @udp:h:514 is the name of a file here: a syslog server is not supported yet; use \
+                 syslog or journal",
+                "/etc/s.conf:1:1: [program-default] is not supported yet; its keys have no effect",
+                "/etc/s.conf:5:1: envFiles in [program:a] is not supported yet; it has no effect",
+                "/etc/s.conf:6:1: unknown key myKey in [program:a] is ignored (and in 1 more places)",
+            ]
+        );
+        let many: String = (0..30).map(|number| format!("key{number}=1\n")).collect();
+        let config = at(&format!("[supervisord]\n{many}")).expect("valid");
+        assert_eq!((config.notes.len(), config.warnings.len()), (9, 30));
+        assert_eq!(
+            text(&config)[8],
+            "/etc/s.conf: 22 more unknown words are ignored; supervisord --check names them"
+        );
+    }
+
+    #[test]
+    fn sections_in_several_places_and_included_daemon_keys_are_told() {
+        let machine = Fake::default()
+            .with(
+                "/etc/s.conf",
+                "[supervisord]\nlogfile=/tmp/a\n[include]\nfiles=i/*.conf\n[program:a]\ncommand=c\n",
+            )
+            .with("/etc/i/1.conf", "[program:a]\ncommand=d\n")
+            .with(
+                "/etc/i/2.conf",
+                "[program:a]\ncommand=e\n[program:a]\npriority=3\n[supervisord]\nlogfile=/tmp/b\n[include]\nfiles=x\n",
+            );
+        let config = load("/etc/s.conf", &DaemonOptions::default(), &machine).expect("valid");
+        let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            warnings,
+            [
+                "/etc/s.conf:5:1: [program:a] stands in /etc/s.conf:5, /etc/i/1.conf:1, /etc/i/2.conf:1 and /etc/i/2.conf:3; \
+                 of each key the last one wins",
+                "/etc/i/2.conf:6:1: [supervisord] logfile is overridden by an included file; /etc/s.conf:2 no longer counts",
+                "/etc/i/2.conf:7:1: [include] in an included file comes too late and has no effect",
+            ]
+        );
+    }
+
+    #[test]
+    fn limits_that_cannot_act_on_this_host_are_told_by_check() {
+        let machine = Fake::default().with(
+            "/etc/s.conf",
+            "[supervisord]\n[program:a]\ncommand=c\nio_weight=5\nmemory_max=5MB\nnumprocs=2\nprocess_name=%(process_num)d\n",
+        );
+        let count = |check| {
+            let options = DaemonOptions {
+                check,
+                ..DaemonOptions::default()
+            };
+            let config = load("/etc/s.conf", &options, &machine).expect("valid");
+            let warnings = config.warnings.iter().map(ToString::to_string);
+            warnings.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            count(true),
+            [
+                "/etc/s.conf:4:11: io_weight in [program:a] has no effect on this host: the kernel lacks it"
+            ]
+        );
+        assert_eq!(count(false), [""; 0]);
+    }
+
+    #[test]
+    fn directories_of_patterns_count_whether_anything_matches_or_not() {
+        let text = "[supervisord]\n[include]\nfiles=everybodys.d/*.conf\n";
+        let machine = Fake::default().with("/etc/s.conf", text);
+        let with = |is_found| DaemonOptions {
+            is_found,
+            ..DaemonOptions::default()
+        };
+        let config = load("/etc/s.conf", &with(false), &machine).expect("valid");
+        let told = "files can be added to /etc/everybodys.d by others than root: it is everybody's";
+        assert!(
+            config
+                .warnings
+                .iter()
+                .any(|warning| warning.message == told)
+        );
+        let errors = load("/etc/s.conf", &with(true), &machine).expect_err("refused");
+        assert!(errors.first.starts_with(told), "{}", errors.first);
     }
 
     #[test]
@@ -309,7 +577,7 @@ mod tests {
                 "No file matches via include \"/etc/no.*\"",
                 "For [program:a], stdout_logfile=syslog but this is deprecated and will be removed.  Use \
                  stdout_syslog=true to enable syslog instead.",
-                "/etc/s.conf:2: unknown key x in [supervisord] is ignored",
+                "/etc/s.conf:2:1: unknown key x in [supervisord] is ignored",
                 "Included extra file \"/etc/a.inc\" during parsing",
             ]
         );

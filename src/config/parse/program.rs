@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::environment;
 use super::super::expand::{Names, Value};
+use super::super::hint;
 use super::super::key::SectionKind;
 use super::super::python::strip;
 use super::super::spec::{
@@ -44,6 +45,8 @@ struct Common {
     user: Option<UserRef>,
     umask: Option<u32>,
     process_name: String,
+    /// The name of the section is wrong, which is told already.
+    is_misnamed: bool,
 }
 
 /// One stream as its keys say.
@@ -70,7 +73,9 @@ pub(super) fn processes(
         located: true,
     };
     let title = section.split_once(':').map_or("", |(_, name)| name);
-    let program = value::name(title).unwrap_or_else(|sentence| {
+    let is_named = value::name(title);
+    let is_misnamed = is_named.is_err();
+    let program = is_named.unwrap_or_else(|sentence| {
         reader.fail_with(at, "", sentence, NAME_HINT);
         strip(title).to_owned()
     });
@@ -83,7 +88,8 @@ pub(super) fn processes(
         ),
         ("group_name".to_owned(), Value::from(group.as_str())),
     ]);
-    let common = common(reader, at, &names);
+    let mut common = common(reader, at, &names);
+    common.is_misnamed = is_misnamed;
     let count = if common.numprocs > NUMPROCS_MAX {
         // Differs: Supervisor has no bound.
         let sentence = format!(
@@ -128,6 +134,9 @@ pub(super) fn processes(
 
 /// What a name may be, for messages.
 pub(super) const NAME_HINT: &str = "a name has no blank, no colon and no slash";
+
+/// What the name of a process may be after its expansion, for messages.
+const PROCESS_HINT: &str = "the name of a process has no slash and no control character";
 
 /// Keys in the order in which Supervisor reads them.
 fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
@@ -229,6 +238,7 @@ fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
         user,
         umask,
         process_name,
+        is_misnamed: false,
     }
 }
 
@@ -250,13 +260,13 @@ fn process(
     let mut stderr = stream(reader, at, Channel::Stderr, names, common);
     if common.redirect_stderr {
         if matches!(stderr.target, Logfile::File(_)) {
-            reader.warnings.push(Line::ConfigWarning {
-                text: format!(
-                    "For [{}], redirect_stderr=true but stderr_logfile has also been set to a filename, the filename \
-                     has been ignored",
-                    at.section
-                ),
-            });
+            let text = format!(
+                "For [{}], redirect_stderr=true but stderr_logfile has also been set to a filename, the filename has been \
+                 ignored",
+                at.section
+            );
+            let span = reader.span_of(at, "stderr_logfile");
+            reader.warn_as(span, Line::ConfigWarning { text });
         }
         stderr.spec.target = LogTarget::None;
         stderr.spec.journal = None;
@@ -273,13 +283,16 @@ fn process(
         names,
         "process_name",
     ) {
-        // Differs: Supervisor checks the name before its expansion only, and then has processes nobody can name.
-        Got::Is(text) => match value::name(&text)
-            .and_then(|text| ProcessName::parse(&text).map_err(|error| error.to_string()))
-        {
+        // Differs: Supervisor checks the name before its expansion only, and then ends when it makes the logs.
+        Got::Is(text) => match ProcessName::expanded(&text) {
             Ok(name) => Some(name),
-            Err(sentence) => {
-                reader.fail(at, "process_name", sentence);
+            Err(_) if common.is_misnamed => None,
+            Err(error) => {
+                let hint = format!(
+                    "{} expands to that, and {PROCESS_HINT}",
+                    common.process_name
+                );
+                reader.fail_with(at, "process_name", error.to_string(), &hint);
                 None
             }
         },
@@ -360,7 +373,7 @@ fn stream(
             Got::Is(text) => match value::log_targets(&text, lookup) {
                 Ok(targets) => Some(targets),
                 Err(sentence) => {
-                    reader.fail(at, &key, sentence);
+                    reader.fail_of(at, &key, sentence, &text);
                     None
                 }
             },
@@ -368,6 +381,15 @@ fn stream(
         },
         Got::Absent | Got::Wrong => None,
     };
+    if let Some(Targets {
+        file: Logfile::File(path),
+        ..
+    }) = &configured
+        && let Some(what) = hint::of_logfile(path)
+    {
+        let text = format!("{path} {what}");
+        reader.warn(reader.span_of(at, &key), text);
+    }
     let backups = reader.integer(at, &format!("{key}_backups"), names);
     let maxbytes = reader.bytes(at, &format!("{key}_maxbytes"), names);
     let mut syslog = reader.boolean(at, &format!("{stream}_syslog"), names);
@@ -382,24 +404,23 @@ fn stream(
     });
     syslog |= listed;
     if target == Logfile::Syslog {
-        reader.warnings.push(Line::ConfigWarning {
-            text: format!(
-                "For [{}], {key}=syslog but this is deprecated and will be removed.  Use {stream}_syslog=true to enable \
-                 syslog instead.",
-                at.section
-            ),
-        });
+        let text = format!(
+            "For [{}], {key}=syslog but this is deprecated and will be removed.  Use {stream}_syslog=true to enable syslog \
+             instead.",
+            at.section
+        );
+        reader.warn_as(reader.span_of(at, &key), Line::ConfigWarning { text });
         target = Logfile::None;
         syslog = true;
     }
     if target == Logfile::Auto && maxbytes == Bytes(0) {
-        reader.warnings.push(Line::ConfigWarning {
-            text: format!(
-                "For [{}], AUTO logging used for {key} without rollover, set maxbytes > 0 to avoid filling up \
-                 filesystem unintentionally",
-                at.section
-            ),
-        });
+        let text = format!(
+            "For [{}], AUTO logging used for {key} without rollover, set maxbytes > 0 to avoid filling up filesystem \
+             unintentionally",
+            at.section
+        );
+        let span = reader.span_of(at, &format!("{key}_maxbytes"));
+        reader.warn_as(span, Line::ConfigWarning { text });
     }
     let index = match channel {
         Channel::Stdout => 0,
@@ -412,7 +433,8 @@ fn stream(
                 Logfile::File(path) if !path.is_empty() => {
                     LogTarget::File(Arc::from(Path::new(path)))
                 }
-                Logfile::File(_) | Logfile::None | Logfile::Syslog => LogTarget::None,
+                Logfile::File(_) => LogTarget::Empty,
+                Logfile::None | Logfile::Syslog => LogTarget::None,
             },
             maxbytes,
             backups,

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::super::expand::{Names, Value, expand, has_nameless};
+use super::super::hint;
 use super::super::ini::{Ini, universal_newlines};
 use super::super::key::{Key, SectionKind};
 use super::super::lookup::{Lookup, ReadError};
 use super::super::path::{absolute, dirname};
-use super::super::problem::{ConfigErrors, Report, Span};
+use super::super::problem::{ConfigErrors, Problem, Report, Span};
 use super::super::spec::{Environment, ProcessKind, ProgramSpec, Template};
 use super::super::value;
 use crate::domain::{Bytes, Line, python_repr};
@@ -65,15 +66,16 @@ pub(in crate::config) struct Reader<'a> {
     /// `ENV_X` for every variable known so far.
     pub(in crate::config) env: Names,
     pub(in crate::config) report: Report,
-    /// What Supervisor warns of.
-    pub(in crate::config) warnings: Vec<Line>,
-    /// What we warn of besides.
-    pub(in crate::config) ours: Vec<Line>,
+    /// What Supervisor warns of, for the log.
+    warnings: Vec<Line>,
+    /// What we warn of besides, for the log.
+    ours: Vec<Line>,
     /// Plug-ins of Python, by their places: warnings or errors, as is said later.
     pub(in crate::config) foreign: Vec<(Span, String)>,
     /// What Supervisor tells.
     pub(in crate::config) infos: Vec<Line>,
-    warned: HashSet<String>,
+    /// Directories whose files are read for `[include]`, each with the place that says so.
+    pub(in crate::config) listed: Vec<(Span, String)>,
     /// Names of the files read, by the index that spans have.
     pub(in crate::config) files: Vec<String>,
     /// Sections of programs, read for the group at hand.
@@ -92,11 +94,11 @@ impl<'a> Reader<'a> {
         lookup: &'a dyn Lookup,
     ) -> Result<Self, ConfigErrors> {
         let bytes = lookup.read(path).map_err(|error| {
-            let verb = match error {
-                ReadError::Missing => "find",
-                ReadError::Unreadable => "read",
+            let (verb, why) = match error {
+                ReadError::Missing(why) => ("find", why),
+                ReadError::Unreadable(why) => ("read", why),
             };
-            ConfigErrors::of_file(path, format!("could not {verb} config file {path}"))
+            ConfigErrors::of_file(format!("could not {verb} config file {path}"), &why)
         })?;
         let mut reader = Self::blank(path, absolute(dirname(path), lookup), lookup);
         reader.add(path, &bytes);
@@ -131,7 +133,7 @@ impl<'a> Reader<'a> {
             ours: Vec::new(),
             foreign: Vec::new(),
             infos: Vec::new(),
-            warned: HashSet::new(),
+            listed: Vec::new(),
             files: Vec::new(),
             programs: Vec::new(),
             shared: HashSet::new(),
@@ -205,11 +207,8 @@ impl<'a> Reader<'a> {
                 column: before.chars().rev().take_while(|&c| c != '\n').count() + 1,
                 len: 1,
             };
-            self.report.add(
-                span,
-                undecodable(bytes, at, error.error_len()),
-                "files are UTF-8",
-            );
+            let sentence = undecodable(bytes, at, error.error_len());
+            self.report.add(span, &sentence, "files are UTF-8");
         }
         if let Err(error) = self.ini.read(name, file, &text) {
             // One sentence of Supervisor's covers all bad lines of a file.
@@ -221,7 +220,7 @@ impl<'a> Reader<'a> {
                     error.sentence.lines().next().unwrap_or_default(),
                     python_repr(line.trim())
                 );
-                self.report.add(span, message, hint);
+                self.report.add(span, &message, hint);
             }
         }
     }
@@ -272,43 +271,80 @@ impl<'a> Reader<'a> {
         &mut self,
         at: At<'_>,
         key: &str,
-        mut sentence: String,
+        sentence: String,
         hint: &str,
     ) {
-        if at.located {
-            sentence.push_str(&format!(
+        let location = if at.located {
+            format!(
                 " in section {} (file: {})",
                 python_repr(at.section),
                 python_repr(self.file_of(at.section))
-            ));
-        }
-        self.report.add(self.span_of(at, key), sentence, hint);
+            )
+        } else {
+            String::new()
+        };
+        let span = self.span_of(at, key);
+        self.report.add_located(span, &sentence, &location, hint);
     }
 
-    /// Warns once of what Supervisor is silent about.
-    pub(in crate::config) fn warn(&mut self, text: String) {
-        if self.warned.insert(text.clone()) {
-            self.ours.push(Line::OurConfigWarning { text });
+    /// Warns of what Supervisor warns of too, in its words. The log has them as often as Supervisor says them.
+    pub(in crate::config) fn warn_as(&mut self, span: Span, line: Line) {
+        self.report.warn(span, line.to_string());
+        self.warnings.push(line);
+    }
+
+    /// Warns once of what Supervisor is silent about. A default span: the file as a whole is meant.
+    pub(in crate::config) fn warn(&mut self, span: Span, text: String) {
+        if self.report.warn(span, text.clone()) {
+            self.log(span, text);
         }
+    }
+
+    /// Adds a line of ours to those that the log has at start.
+    pub(in crate::config) fn log(&mut self, span: Span, text: String) {
+        let text = self.report.shown(span, text);
+        self.ours.push(Line::OurConfigWarning { text });
+    }
+
+    /// Warns once of what Supervisor is silent about in a key of a section of programs.
+    pub(in crate::config) fn warn_of_key(&mut self, section: &str, key: &str, text: String) {
+        let span = self.span_of(At::new(section, SectionKind::Program), key);
+        self.warn(span, text);
+    }
+
+    /// `file:line` of a place inside a message.
+    pub(in crate::config) fn file_line(&self, span: Span) -> String {
+        let file = self.files.get(span.file).map_or("", String::as_str);
+        format!("{file}:{}", span.line)
+    }
+
+    /// Where a section is opened first.
+    pub(in crate::config) fn span_of_section(&self, section: &str) -> Span {
+        let section = self.ini.section(section);
+        section.map_or_else(Span::default, |section| section.span)
+    }
+
+    /// Ends the reading: what the log has to say of the files at start, and all warnings by file and line.
+    ///
+    /// # Errors
+    /// All that is wrong in all files.
+    pub(in crate::config) fn finish(self) -> Result<(Vec<Line>, Vec<Problem>), ConfigErrors> {
+        let Self {
+            report,
+            warnings: mut notes,
+            ours,
+            infos,
+            ..
+        } = self;
+        let warnings = report.finish()?;
+        notes.extend(ours);
+        notes.extend(infos);
+        Ok((notes, warnings))
     }
 
     /// Notes a plug-in of Python.
     pub(in crate::config) fn foreign(&mut self, at: At<'_>, key: &str, text: String) {
         self.foreign.push((self.span_of(at, key), text));
-    }
-
-    /// `file:line` of a place, for warnings.
-    pub(in crate::config) fn place(&self, span: Span) -> String {
-        format!(
-            "{}:{}",
-            self.files.get(span.file).map_or("", String::as_str),
-            span.line
-        )
-    }
-
-    /// `file:line` of a key in a section of programs, for warnings.
-    pub(in crate::config) fn place_of(&self, section: &str, key: &str) -> String {
-        self.place(self.span_of(At::new(section, SectionKind::Program), key))
     }
 
     /// A key's text as it stands, or its default.
@@ -333,16 +369,22 @@ impl<'a> Reader<'a> {
         match expand(text, &[&self.env, names], place) {
             Ok(done) => {
                 if text.contains('%') && has_nameless(text) {
-                    let place = self.place(self.span_of(at, key));
-                    self.warn(format!(
-                        "{place}: a single % in {key} is replaced by every name and value there is, as in Supervisor; \
-                         write %% for a percent sign"
-                    ));
+                    let text = format!(
+                        "a single % in {key} is replaced by every name and value there is, as in Supervisor; write %% for a \
+                         percent sign"
+                    );
+                    self.warn(self.span_of(at, key), text);
                 }
                 Got::Is(done)
             }
-            Err(sentence) => {
-                self.fail_with(at, key, sentence, "a literal % is written %%");
+            Err(error) => {
+                let hint = match error.unset_variable() {
+                    Some(name) => format!(
+                        "{name} is not set in the environment of supervisord; %(ENV_{name}:-TEXT)s gives a default"
+                    ),
+                    None => "a literal % is written %%".to_owned(),
+                };
+                self.fail_with(at, key, error.to_string(), &hint);
                 Got::Wrong
             }
         }
@@ -374,10 +416,25 @@ impl<'a> Reader<'a> {
             Got::Is(text) => match convert(&text) {
                 Ok(value) => Got::Is(value),
                 Err(sentence) => {
-                    self.fail(at, key, sentence);
+                    self.fail_of(at, key, sentence, &text);
                     Got::Wrong
                 }
             },
+        }
+    }
+
+    /// As [`Self::fail`], with a hint about what `value` was probably meant to be.
+    pub(in crate::config) fn fail_of(
+        &mut self,
+        at: At<'_>,
+        key: &str,
+        sentence: String,
+        value: &str,
+    ) {
+        let row = Key::find(at.kind, key);
+        match row.and_then(|row| hint::of_value(row.kind, value)) {
+            Some(meant) => self.fail_with(at, key, sentence, &meant),
+            None => self.fail(at, key, sentence),
         }
     }
 

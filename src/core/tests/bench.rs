@@ -55,6 +55,9 @@ pub(super) fn config(groups: Vec<(i64, Vec<ProcessSpec>)>) -> Arc<Config> {
         twiddler: None,
         groups: groups.into_iter().map(group).collect(),
         notes: Vec::new(),
+        warnings: Vec::new(),
+        listed: Vec::new(),
+        is_implied: false,
     })
 }
 
@@ -327,6 +330,7 @@ fn show(action: &Action) -> String {
                     };
                     format!("+[{}] -[{}]", names(added), names(removed))
                 }
+                Ok(Reply::Lines(lines)) => lines.join(" | "),
                 Ok(Reply::Names(names)) => {
                     let names: Vec<_> = names.iter().map(GroupName::as_str).collect();
                     names.join(" ")

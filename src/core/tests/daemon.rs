@@ -11,15 +11,19 @@ use crate::domain::{ExitStatus, Life, Signal, SpawnError};
 const TERM: Input = Input::Received(DaemonSignal::Exit(Signal::TERM));
 const HUP: Input = Input::Received(DaemonSignal::Restart);
 
+fn refused() -> LoadError {
+    LoadError {
+        all: Vec::new(),
+        ..LoadError::of("bad".to_owned())
+    }
+}
+
 fn hangup(result: Result<(), ()>) -> Input {
     Input::Loaded {
         reason: LoadReason::Hangup,
         result: match result {
             Ok(()) => Ok(config(vec![(1, vec![program("new", "new")])])),
-            Err(()) => Err(LoadError {
-                sentence: "bad".to_owned(),
-                all: Vec::new(),
-            }),
+            Err(()) => Err(refused()),
         },
     }
 }
@@ -266,10 +270,7 @@ fn rpc_37_the_answer_comes_before_the_stop() {
 fn rpc_37_a_broken_file_refuses_the_restart() {
     let mut bench = Bench::up(|_| {});
     bench.ask(0, Request::Restart);
-    let result = Err(LoadError {
-        sentence: "bad".to_owned(),
-        all: Vec::new(),
-    });
+    let result = Err(refused());
     let reason = LoadReason::Restart(Ticket(1));
     assert_eq!(
         bench.give(0, Input::Loaded { reason, result }),

@@ -455,6 +455,7 @@ fn rpc_32_a_broken_file_changes_nothing() {
     let error = LoadError {
         sentence: "bad".to_owned(),
         all: vec!["f:1:1: bad".to_owned()],
+        lines: vec!["f:1:1: error: bad".to_owned()],
     };
     let loaded = Input::Loaded {
         reason: LoadReason::Reread(Ticket(1)),

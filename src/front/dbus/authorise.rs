@@ -56,6 +56,7 @@ impl About {
                 | Request::AllProcessInfo
                 | Request::AllConfigInfo
                 | Request::Reread
+                | Request::ConfigProblems
                 | Request::Shutdown
                 | Request::Restart
                 | Request::Upgrade

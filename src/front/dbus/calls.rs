@@ -363,6 +363,10 @@ mod tests {
     /// Methods without a counterpart of their own, and why.
     const WITHOUT: &[(&str, &str)] = &[
         (
+            "supervisord.getConfigProblems",
+            "the error of ReloadConfig has the first, and the log has all",
+        ),
+        (
             "supervisord.getGeneration",
             "each image takes the bus name anew, which the bus tells",
         ),

@@ -3,6 +3,13 @@
 mod a1_audit;
 mod a4_wrong_passwords;
 mod a5_allow_tells_nothing;
+mod a7_include_directories;
+mod c1_emptied_file;
+mod c2_hints;
+mod c3_order_and_sockets;
+mod c4_check_tells;
+mod d5_all_errors;
+mod d8_beside_the_binary;
 mod users;
 
 use crate::support::runner::Trial;
@@ -14,5 +21,12 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(a1_audit::trials());
     trials.extend(a4_wrong_passwords::trials());
     trials.extend(a5_allow_tells_nothing::trials());
+    trials.extend(a7_include_directories::trials());
+    trials.extend(c1_emptied_file::trials());
+    trials.extend(c2_hints::trials());
+    trials.extend(c3_order_and_sockets::trials());
+    trials.extend(c4_check_tells::trials());
+    trials.extend(d5_all_errors::trials());
+    trials.extend(d8_beside_the_binary::trials());
     trials
 }

@@ -1,0 +1,472 @@
+//! What was probably meant by a word that is unknown: a key, a section or a value. Knows no files.
+
+use super::key::{Kind, SectionKind};
+use crate::domain::{Level, Signal};
+
+/// The most edits at which a known word is suggested for an unknown one.
+const DISTANCE_MAX: usize = 2;
+
+/// Keys of other managers, and shorthands, by the key that means the same in a section of programs.
+const PROGRAM_SYNONYMS: &[(&str, &[&str])] = &[
+    (
+        "command",
+        &["cmd", "exec", "execstart", "exec_start", "run", "script"],
+    ),
+    ("process_name", &["name"]),
+    ("numprocs", &["instances", "processes", "procs", "workers"]),
+    (
+        "directory",
+        &[
+            "cwd",
+            "dir",
+            "chdir",
+            "workdir",
+            "working_dir",
+            "workingdir",
+            "working_directory",
+            "workingdirectory",
+        ],
+    ),
+    ("environment", &["env", "envs", "environ"]),
+    ("autostart", &["start", "enabled", "start_on_boot"]),
+    (
+        "autorestart",
+        &["restart", "respawn", "keepalive", "keep_alive"],
+    ),
+    (
+        "startsecs",
+        &["start_secs", "startseconds", "start_seconds"],
+    ),
+    (
+        "startretries",
+        &[
+            "retries",
+            "restarts",
+            "maxretries",
+            "max_retries",
+            "max_restarts",
+        ],
+    ),
+    ("stopsignal", &["killsignal", "kill_signal"]),
+    (
+        "stopwaitsecs",
+        &[
+            "stop_timeout",
+            "stoptimeout",
+            "timeoutstopsec",
+            "stopsecs",
+            "stopwait",
+        ],
+    ),
+    ("user", &["username", "uid", "run_as", "runas"]),
+    ("group", &["gid"]),
+    (
+        "stdout_logfile",
+        &[
+            "logfile",
+            "log_file",
+            "log",
+            "stdout",
+            "stdout_log",
+            "stdout_file",
+            "stdout_path",
+            "out_file",
+            "standardoutput",
+        ],
+    ),
+    (
+        "stderr_logfile",
+        &[
+            "stderr",
+            "stderr_log",
+            "stderr_file",
+            "stderr_path",
+            "error_log",
+            "errorlog",
+            "err_file",
+            "error_file",
+            "standarderror",
+        ],
+    ),
+    (
+        "stdout_logfile_maxbytes",
+        &["logfile_maxbytes", "stdout_maxbytes", "maxbytes"],
+    ),
+    (
+        "stdout_logfile_backups",
+        &["logfile_backups", "stdout_backups", "backups"],
+    ),
+    ("stderr_logfile_maxbytes", &["stderr_maxbytes"]),
+    ("stderr_logfile_backups", &["stderr_backups"]),
+    ("stdout_capture_maxbytes", &["capture_maxbytes"]),
+    ("exitcodes", &["successexitstatus", "success_exit_status"]),
+    ("watchdogsecs", &["watchdogsec", "watchdog_sec", "watchdog"]),
+];
+
+/// The same for `[supervisord]`.
+const DAEMON_SYNONYMS: &[(&str, &[&str])] = &[
+    ("logfile", &["log", "log_file", "stdout_logfile"]),
+    ("logfile_maxbytes", &["maxbytes", "stdout_logfile_maxbytes"]),
+    ("logfile_backups", &["backups", "stdout_logfile_backups"]),
+    ("loglevel", &["log_level", "level"]),
+    ("pidfile", &["pid", "pid_file"]),
+    ("nodaemon", &["foreground", "daemon", "daemonize"]),
+    (
+        "directory",
+        &["cwd", "chdir", "workdir", "working_directory"],
+    ),
+    ("environment", &["env"]),
+    ("identifier", &["name", "id"]),
+];
+
+/// The same for `[supervisorctl]`.
+const CLIENT_SYNONYMS: &[(&str, &[&str])] = &[
+    (
+        "serverurl",
+        &["url", "server_url", "server", "socket", "file"],
+    ),
+    ("username", &["user"]),
+    ("password", &["pass", "passwd"]),
+    ("history_file", &["history"]),
+];
+
+/// The same for `[unix_http_server]` and `[inet_http_server]`, as far as each has the key.
+const SERVER_SYNONYMS: &[(&str, &[&str])] = &[
+    ("file", &["socket", "path"]),
+    ("port", &["listen", "bind", "address"]),
+    ("chmod", &["mode", "socket_mode"]),
+    ("chown", &["owner", "socket_owner"]),
+    ("username", &["user"]),
+    ("password", &["pass", "passwd"]),
+];
+
+/// The same for `[include]`.
+const INCLUDE_SYNONYMS: &[(&str, &[&str])] = &[("files", &["include", "path", "paths", "conf"])];
+
+/// The same for `[group:x]`.
+const GROUP_SYNONYMS: &[(&str, &[&str])] = &[("programs", &["members", "processes"])];
+
+/// Keys of the Go re-implementation in sections of programs that have no meaning here yet, in lower case.
+const NOT_YET: &[&str] = &[
+    "conf_file",
+    "cron",
+    "depends_on",
+    "envfiles",
+    "killwaitsecs",
+    "pre_start_hook",
+    "pre_stop_hook",
+    "restart_cmd_when_binary_changed",
+    "restart_cmd_when_file_changed",
+    "restart_directory_monitor",
+    "restart_file_pattern",
+    "restart_signal_when_binary_changed",
+    "restart_signal_when_file_changed",
+    "restart_when_binary_changed",
+    "restartpause",
+    "syslog_facility",
+    "syslog_stderr_priority",
+    "syslog_stdout_priority",
+    "syslog_tag",
+];
+
+/// How further keys of the Go re-implementation begin.
+const NOT_YET_PREFIX: &str = "liveness_check_";
+
+/// The section of the Go re-implementation whose keys all programs have.
+pub(super) const PROGRAM_DEFAULT: &str = "program-default";
+
+fn has_programs(kind: SectionKind) -> bool {
+    matches!(
+        kind,
+        SectionKind::Program | SectionKind::Listener | SectionKind::Fcgi
+    )
+}
+
+/// The key (lower case) is one of the Go re-implementation that has no meaning here yet.
+pub(super) fn is_not_yet(kind: SectionKind, key: &str) -> bool {
+    match kind {
+        kind if has_programs(kind) => NOT_YET.contains(&key) || key.starts_with(NOT_YET_PREFIX),
+        SectionKind::InetServer => matches!(key, "nodename" | "remotes"),
+        _ => false,
+    }
+}
+
+/// The key (lower case) is read by another tool that shares the file, such as the event listener
+/// supervisord-dependent-startup.
+pub(super) fn is_anothers(kind: SectionKind, key: &str) -> bool {
+    has_programs(kind) && (key.starts_with("dependent_startup") || key == "depend")
+}
+
+/// What an unknown key (lower case) was probably meant to be.
+pub(super) fn of_key(kind: SectionKind, key: &str) -> Option<String> {
+    let synonyms = match kind {
+        SectionKind::Daemon => DAEMON_SYNONYMS,
+        SectionKind::Client => CLIENT_SYNONYMS,
+        SectionKind::UnixServer | SectionKind::InetServer => SERVER_SYNONYMS,
+        SectionKind::Include => INCLUDE_SYNONYMS,
+        SectionKind::Group => GROUP_SYNONYMS,
+        SectionKind::Program | SectionKind::Listener | SectionKind::Fcgi => PROGRAM_SYNONYMS,
+        SectionKind::RpcInterface | SectionKind::CtlPlugin => &[],
+    };
+    let is_key = |name: &str| kind.keys().any(|known| known.name == name);
+    let same = synonyms
+        .iter()
+        .find(|(name, words)| words.contains(&key) && is_key(name))
+        .map(|&(name, _)| name);
+    let close = same.or_else(|| closest(key, kind.keys().map(|known| known.name)));
+    if let Some(name) = close {
+        return Some(format!("did you mean {name}?"));
+    }
+    let others = SectionKind::with_key(key);
+    (!others.is_empty()).then(|| format!("it is a key of {}", others.join(" and ")))
+}
+
+/// What an unknown section was probably meant to be. `has_command`: it has a key `command`.
+pub(super) fn of_section(name: &str, has_command: bool) -> Option<String> {
+    let trimmed = name.trim();
+    let (prefix, title) = split(trimmed);
+    let meant = |word: &str, title: &str| format!("did you mean [{word}{}]?", title.trim());
+    let prefix = prefix.trim_end_matches(':').trim();
+    let whole = |word: &str| word.trim_end_matches(':').to_owned();
+    // What has a name is meant to be a section with one, and the other way round.
+    let words = || SectionKind::prefixes().filter(|word| title.is_empty() || word.ends_with(':'));
+    let lower = prefix.to_lowercase();
+    // `[program web]`, `[program.web]`.
+    let spoken = SectionKind::prefixes()
+        .filter(|word| title.is_empty() && word.ends_with(':'))
+        .find_map(|word| {
+            let rest = lower.strip_prefix(whole(word).as_str())?;
+            let title = rest.strip_prefix([' ', '\t', '.', ';', '-', '_', '='])?;
+            let title = trimmed.get(trimmed.len().checked_sub(title.len())?..)?;
+            (!title.is_empty()).then(|| meant(word, title))
+        });
+    if spoken.is_some() {
+        return spoken;
+    }
+    let near = words()
+        .map(|word| (distance(&lower, &whole(word)), word))
+        .filter(|&(edits, word)| edits <= DISTANCE_MAX && edits < word.len())
+        .min_by_key(|&(edits, _)| edits);
+    if let Some((_, word)) = near {
+        return Some(meant(word, title));
+    }
+    has_command.then(|| meant(SectionKind::Program.prefix(), trimmed))
+}
+
+/// What an unknown section's name is close to, if that is a section without a name of its own.
+pub(super) fn is_close_to(name: &str, section: &str) -> bool {
+    closest(name.trim(), SectionKind::prefixes()) == Some(section)
+}
+
+/// What a wrong value was probably meant to be, or why it is not supported.
+pub(super) fn of_value(kind: Kind, value: &str) -> Option<String> {
+    let value = value.trim();
+    let lower = value.to_lowercase();
+    match kind {
+        Kind::Level => {
+            let names = Level::ALL.iter().map(|&(_, name, _)| name);
+            let meant = match lower.as_str() {
+                "warning" => Some("warn"),
+                "err" => Some("error"),
+                "crit" | "fatal" | "alert" | "emerg" => Some("critical"),
+                "notice" | "information" => Some("info"),
+                "verbose" => Some("debug"),
+                other => closest(other, names),
+            };
+            let expected = kind.expected();
+            meant.map(|name| format!("did you mean {name}? It is {expected}"))
+        }
+        Kind::Boolean => {
+            let words = ["yes", "true", "on", "no", "false", "off"];
+            let meant = closest(&lower, words.into_iter().filter(|word| word.len() > 2));
+            meant.map(|word| format!("did you mean {word}? It is {}", kind.expected()))
+        }
+        Kind::AutoRestart => {
+            let meant = match lower.as_str() {
+                "always" => Some("true"),
+                "never" => Some("false"),
+                "on-failure" | "on_failure" => Some("unexpected"),
+                other => closest(other, ["true", "false", "unexpected"].into_iter()),
+            };
+            meant.map(|word| format!("did you mean {word}? It is {}", kind.expected()))
+        }
+        Kind::Signal => {
+            let mut words = value.split([',', ' ', '\t', '\n']);
+            let words: Vec<&str> = words.by_ref().filter(|word| !word.is_empty()).collect();
+            let is_list = words.len() > 1 && words.iter().all(|word| Signal::parse(word).is_ok());
+            is_list.then(|| {
+                format!(
+                    "several stop signals are not supported yet; give one, such as {}",
+                    words[0]
+                )
+            })
+        }
+        Kind::User => value.split_once(':').map(|(user, group)| {
+            format!("user:group is not supported here; write user={user} and group={group}")
+        }),
+        Kind::Logfile => value
+            .contains(',')
+            .then(|| "several files in one list are not supported yet".to_owned()),
+        Kind::ByteSize => {
+            let (number, unit) = (
+                lower.trim_end_matches(|c: char| c.is_ascii_alphabetic()),
+                lower.trim_start_matches(|c: char| c.is_ascii_digit()),
+            );
+            let unit = match unit {
+                "k" | "kib" => "KB",
+                "m" | "mib" => "MB",
+                "g" | "gib" => "GB",
+                "b" => "",
+                _ => return None,
+            };
+            Some(format!("did you mean {number}{unit}?"))
+        }
+        _ => None,
+    }
+}
+
+/// A valid log file that the Go re-implementation would take for something else.
+pub(super) fn of_logfile(value: &str) -> Option<&'static str> {
+    let lower = value.trim().to_lowercase();
+    let is_remote = lower
+        .strip_prefix("syslog")
+        .is_some_and(|rest| rest.trim_start().starts_with('@'));
+    is_remote.then_some(
+        "is the name of a file here: a syslog server is not supported yet; use syslog or journal",
+    )
+}
+
+/// A section's name after its colon, and what stands up to it.
+fn split(name: &str) -> (&str, &str) {
+    match name.find(':') {
+        Some(at) => (&name[..=at], &name[at + 1..]),
+        None => (name, ""),
+    }
+}
+
+/// The word that is the fewest edits away, if that is near enough.
+fn closest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    let lower = word.to_lowercase();
+    known
+        .map(|candidate| (distance(&lower, candidate), candidate))
+        .filter(|&(edits, candidate)| edits <= DISTANCE_MAX && edits < candidate.len())
+        .min_by_key(|&(edits, _)| edits)
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many letters must be put in, left out or replaced to turn one word into the other; anything beyond
+/// [`DISTANCE_MAX`] is told as one more than that, without the work.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    if from.chars().count().abs_diff(to.len()) > DISTANCE_MAX {
+        return DISTANCE_MAX + 1;
+    }
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (index, c) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = index + 1;
+        for (column, &other) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(c != other);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_told_by_meaning_before_spelling() {
+        use SectionKind::{Client, Daemon, Fcgi, Group, Include, Program, UnixServer};
+        for (kind, key, hint) in [
+            (Program, "logfile", Some("did you mean stdout_logfile?")),
+            (Program, "restart", Some("did you mean autorestart?")),
+            (
+                Program,
+                "stdout_maxbytes",
+                Some("did you mean stdout_logfile_maxbytes?"),
+            ),
+            (Program, "autostrt", Some("did you mean autostart?")),
+            (Program, "loglevel", Some("it is a key of [supervisord]")),
+            (
+                Program,
+                "socket_mode",
+                Some("it is a key of [fcgi-program:x]"),
+            ),
+            (Fcgi, "cwd", Some("did you mean directory?")),
+            (Daemon, "stdout_logfile", Some("did you mean logfile?")),
+            (Daemon, "autostart", Some("it is a key of [program:x]")),
+            (Client, "user", Some("did you mean username?")),
+            (
+                UnixServer,
+                "port",
+                Some("it is a key of [inet_http_server]"),
+            ),
+            (UnixServer, "mode", Some("did you mean chmod?")),
+            (Include, "file", Some("did you mean files?")),
+            (Group, "members", Some("did you mean programs?")),
+            (Program, "nosuchthing", None),
+        ] {
+            assert_eq!(of_key(kind, key).as_deref(), hint, "{kind:?} {key}");
+        }
+    }
+
+    #[test]
+    fn sections_are_told_with_their_names() {
+        for (name, has_command, hint) in [
+            (" program:web", true, Some("did you mean [program:web]?")),
+            ("program :api", true, Some("did you mean [program:api]?")),
+            ("progam:x", false, Some("did you mean [program:x]?")),
+            ("program web", true, Some("did you mean [program:web]?")),
+            ("Program.Web", true, Some("did you mean [program:Web]?")),
+            ("Supervisord", false, Some("did you mean [supervisord]?")),
+            ("supervisor", false, Some("did you mean [supervisord]?")),
+            ("web", true, Some("did you mean [program:web]?")),
+            ("web", false, None),
+            ("includes", false, Some("did you mean [include]?")),
+            ("group g", false, Some("did you mean [group:g]?")),
+        ] {
+            assert_eq!(of_section(name, has_command).as_deref(), hint, "{name}");
+        }
+    }
+
+    #[test]
+    fn values_are_told_by_meaning() {
+        for (kind, value, part) in [
+            (Kind::Level, "warning", "did you mean warn?"),
+            (Kind::Level, "inof", "did you mean info?"),
+            (Kind::Boolean, "ture", "did you mean true?"),
+            (Kind::AutoRestart, "always", "did you mean true?"),
+            (
+                Kind::Signal,
+                "TERM, KILL",
+                "several stop signals are not supported yet",
+            ),
+            (
+                Kind::User,
+                "nobody:nogroup",
+                "write user=nobody and group=nogroup",
+            ),
+            (
+                Kind::Logfile,
+                "/dev/stdout,/var/log/web.log",
+                "not supported yet",
+            ),
+            (Kind::ByteSize, "10M", "did you mean 10MB?"),
+        ] {
+            let hint = of_value(kind, value).unwrap_or_default();
+            assert!(hint.contains(part), "{value}: {hint}");
+        }
+        for (kind, value) in [
+            (Kind::Level, "loudest"),
+            (Kind::Signal, "NOSUCH"),
+            (Kind::User, "nosuch"),
+            (Kind::Integer, "x"),
+        ] {
+            assert_eq!(of_value(kind, value), None, "{value}");
+        }
+    }
+}

@@ -217,7 +217,7 @@ fn not_permitted() -> Result<Outcome, String> {
     )?;
     expect(generation(&host)? == 0, "it was upgraded")?;
     expect_same(&host, &before)?;
-    wait_lines(&host, "supervisord.reexecute : FAILED: not permitted: ", 1)?;
+    wait_lines(&host, " upgrade : FAILED: not permitted: ", 1)?;
     host.expect_well()?;
     Ok(Outcome::Passed)
 }

@@ -259,6 +259,7 @@ lines! {
     BadResult { name: ProcessName, line: String } = Warn "{name}: bad result line: '{line}'";
     EventProcessed { name: ProcessName } = Debug "{name}: event was processed";
     EventRejected { name: ProcessName } = Warn "{name}: event was rejected";
+    EventsRejected { pool: GroupName, count: u32 } = Warn ours "{count} more events were rejected by listeners of pool {pool}";
     EventSent { serial: u64, name: ProcessName } = Debug "event {serial} sent to listener {name}";
     EventNotSent { serial: u64, name: ProcessName } = Debug "epipe occurred while sending event {serial} to listener {name}, listener state unchanged";
     EventRebuffered { serial: u64, pool: GroupName, size: usize, capacity: i64 } = Debug "rebuffering event {serial} for pool {pool} (buf size={size}, max={capacity})";

@@ -105,11 +105,11 @@ impl Laws {
     }
 
     pub(crate) fn after(&mut self, now: Now, input: &Input, actions: &[Action], fleet: &Fleet) {
-        self.listeners.hear(input);
+        self.listeners.hear(now.mono.0, input);
         self.speakers.hear(now.mono.0, input);
         for action in actions {
             self.note(action);
-            self.listeners.note(action);
+            self.listeners.note(now.mono.0, action);
             self.speakers.note(now.mono.0, action, input);
             match action {
                 // The same attempt once more, for the predecessor could not finish it.

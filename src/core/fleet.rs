@@ -216,7 +216,7 @@ impl Fleet {
                     });
                 }
             }
-            Input::Said(life, said) => self.said(life, said, out),
+            Input::Said(life, said) => self.said(life, said, now, out),
             Input::NotDelivered(life, error) => self.not_delivered(life, error, out),
             Input::SuccessorExamined { ticket, result } => {
                 self.successor_examined(ticket, result, out);
@@ -231,7 +231,7 @@ impl Fleet {
             self.run_due(now, out);
             let went_on = self.go_on(now, out);
             self.hear(out);
-            self.dispatch(out);
+            self.dispatch(now, out);
             if !self.wind_down_further(now, out) && !went_on {
                 break;
             }
@@ -246,6 +246,7 @@ impl Fleet {
             .into_iter()
             .chain(self.winding_down.as_ref().map(WindDown::due))
             .chain([self.ticks.due()])
+            .chain(self.pools.iter().map(Pool::due))
             .filter(|&tick| tick != Tick::NEVER)
             .min()
     }

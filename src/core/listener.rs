@@ -76,11 +76,18 @@ impl Fleet {
         self.heard = out.len();
     }
 
-    /// Hands waiting events to listeners that are ready.
-    pub(super) fn dispatch(&mut self, out: &mut Actions) {
+    /// Hands waiting events to listeners that are ready. A pool that pauses after rejections keeps all of its events: their
+    /// order stays.
+    pub(super) fn dispatch(&mut self, now: Now, out: &mut Actions) {
         for index in 0..self.pools.len() {
+            let pool = &mut self.pools[index];
+            let count = pool.rejections.look(now);
+            if count > 0 {
+                let pool = pool.group.clone();
+                out.push(Action::Log(Line::EventsRejected { pool, count }));
+            }
             let mut handed = false;
-            while self.pools[index].is_waiting() {
+            while self.pools[index].is_deliverable() {
                 let slot = self.first_ready(index);
                 // Supervisor, which takes an event before it looks for a listener, says so when it puts it back.
                 if slot.is_none() && !handed {
@@ -128,7 +135,7 @@ impl Fleet {
     }
 
     /// A listener said something.
-    pub(super) fn said(&mut self, life: Life, said: Said, out: &mut Actions) {
+    pub(super) fn said(&mut self, life: Life, said: Said, now: Now, out: &mut Actions) {
         let Some(name) = self
             .seats
             .living(life)
@@ -151,14 +158,16 @@ impl Fleet {
                 self.give_back(held, out);
             }
             Said::Result(verdict) => {
-                let accepted = self
-                    .pool_of(life.slot)
-                    .is_none_or(|index| self.pools[index].accepts(verdict));
-                out.push(Action::Log(if accepted {
-                    Line::EventProcessed { name }
-                } else {
-                    Line::EventRejected { name }
-                }));
+                let pool = self.pool_of(life.slot).map(|index| &mut self.pools[index]);
+                let accepted = pool.as_ref().is_none_or(|pool| pool.accepts(verdict));
+                if accepted {
+                    if let Some(pool) = pool {
+                        pool.rejections.forget();
+                    }
+                    out.push(Action::Log(Line::EventProcessed { name }));
+                } else if pool.is_none_or(|pool| pool.rejections.count(now)) {
+                    out.push(Action::Log(Line::EventRejected { name }));
+                }
                 let held = self.move_to(life, Hearing::Acknowledged, out);
                 if !accepted {
                     self.give_back(held, out);

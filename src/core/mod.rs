@@ -19,6 +19,7 @@ mod listener;
 mod notice;
 mod pool;
 mod process;
+mod rejection;
 mod rolling;
 mod roster;
 mod serve;

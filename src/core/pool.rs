@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::rejection::Rejections;
 use super::{Action, Actions};
 use crate::config::key::RESULT_HANDLER;
 use crate::config::spec::{GroupKind, GroupSpec};
-use crate::domain::{EVENTS, Envelope, Event, EventType, GroupName, Line, Verdict};
+use crate::domain::{EVENTS, Envelope, Event, EventType, GroupName, Line, Tick, Verdict};
 
 /// Bytes of events that wait in one pool at most, whatever its `buffer_size`: the oldest give way, counted.
 // Differs: in Supervisor the count is the only bound, and each event may hold any amount of output.
@@ -42,6 +43,9 @@ pub(super) struct Pool {
     /// Events that had to give way since the pool was added.
     #[serde(deserialize_with = "crate::domain::counter::counter")]
     pub(super) discarded: u64,
+    /// Rejections and what follows from them. Older daemons did not write it.
+    #[serde(default)]
+    pub(super) rejections: Rejections,
 }
 
 impl Pool {
@@ -72,6 +76,7 @@ impl Pool {
             waiting: VecDeque::new(),
             bytes: 0,
             discarded: 0,
+            rejections: Rejections::default(),
         })
     }
 
@@ -156,6 +161,16 @@ impl Pool {
     /// Some event waits.
     pub(super) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// An event can be handed out now, if a listener is ready.
+    pub(super) fn is_deliverable(&self) -> bool {
+        self.is_waiting() && !self.rejections.is_pausing()
+    }
+
+    /// When the pool has something to do by itself.
+    pub(super) fn due(&self) -> Tick {
+        self.rejections.due(self.is_waiting())
     }
 
     /// Takes the oldest event out.

@@ -356,6 +356,7 @@ lines! {
     BadResult { name: ProcessName, line: String } about name = Warn "{name}: bad result line: '{line}'";
     EventProcessed { name: ProcessName } about name = Debug "{name}: event was processed";
     EventRejected { name: ProcessName } about name = Warn "{name}: event was rejected";
+    EventsRejected { pool: GroupName, count: u32 } about pool = Warn ours "{count} more events were rejected by listeners of pool {pool}";
     EventSent { serial: u64, name: ProcessName } about name = Debug "event {serial} sent to listener {name}";
     EventNotSent { serial: u64, name: ProcessName } about name = Debug "epipe occurred while sending event {serial} to listener {name}, listener state unchanged";
     EventRebuffered { serial: u64, pool: GroupName, size: usize, capacity: i64 } about pool = Debug "rebuffering event {serial} for pool {pool} (buf size={size}, max={capacity})";

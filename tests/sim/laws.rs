@@ -105,11 +105,11 @@ impl Laws {
     }
 
     pub(crate) fn after(&mut self, now: Now, input: &Input, actions: &[Action], fleet: &Fleet) {
-        self.listeners.hear(input);
+        self.listeners.hear(now.mono.0, input);
         self.speakers.hear(now.mono.0, input);
         for action in actions {
             self.note(action);
-            self.listeners.note(action);
+            self.listeners.note(now.mono.0, action);
             self.speakers.note(now.mono.0, action, input);
             match action {
                 // The same attempt once more, for the predecessor could not finish it.
@@ -502,12 +502,10 @@ impl Laws {
                 .and_then(|lived| self.told.get(&lived.name))
                 .map(|told| told.state);
             assert!(
-                at < *since + self.patience(life)
-                    || matches!(state, None | Some(ProcessState::Unknown)),
+                at < *since + self.patience(life) || state.is_none(),
                 "the end of {life:?} is not told in time"
             );
         }
-        // Who was UNKNOWN stays so; nothing will be told of it any more.
         let mut reaped = std::mem::take(&mut self.reaped);
         reaped.retain(|life, since| at < *since + self.patience(life));
         self.reaped = reaped;
@@ -584,10 +582,10 @@ fn legal(from: ProcessState, to: ProcessState) -> bool {
     match to {
         Starting => matches!(from, Stopped | Exited | Fatal | Backoff),
         Running => from == Starting,
-        Backoff => from == Starting,
+        Backoff => matches!(from, Starting | Unknown),
         Stopping => matches!(from, Starting | Running),
-        Stopped => matches!(from, Stopping | Backoff),
-        Exited => from == Running,
+        Stopped => matches!(from, Stopping | Backoff | Unknown),
+        Exited => matches!(from, Running | Unknown),
         Fatal => from == Backoff,
         Unknown => matches!(from, Starting | Running | Stopping),
     }

@@ -1,10 +1,10 @@
 //! What must hold of events and listeners: none is lost that is not counted, none is handed out twice at once, and only to
-//! a listener that runs and waits for one.
+//! a listener that runs and waits for one. A rejected event is not handed out again before its pause is over.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use supervisord::core::{Action, Input};
-use supervisord::domain::{EventKind, Life, Line, ProcessState, Said};
+use supervisord::domain::{EventKind, Life, Line, ProcessState, Said, Verdict};
 
 /// One pool, as seen from outside.
 #[derive(Debug, Default)]
@@ -13,6 +13,18 @@ struct Pool {
     out: BTreeMap<u64, u32>,
     /// The number of the pool's next event that was never handed out.
     next: u64,
+    /// Certain rejections in a row, and when the last one came.
+    rejected: (u32, u64),
+}
+
+/// The pause that a pool must keep at least after `count` rejections in a row.
+fn pause(count: u32) -> u64 {
+    const MILLI: u64 = 1_000_000;
+    match count {
+        0 | 1 => 0,
+        2..=8 => (50 * MILLI) << (count - 2),
+        _ => 5_000 * MILLI,
+    }
 }
 
 #[derive(Debug, Default)]
@@ -29,13 +41,24 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    pub(crate) fn hear(&mut self, input: &Input) {
+    pub(crate) fn hear(&mut self, at: u64, input: &Input) {
         match input {
             Input::Said(life, said) => match said {
                 Said::Ready => {
                     self.ready.insert(*life);
                 }
-                Said::Result(_) => self.settle(*life),
+                Said::Result(verdict) => {
+                    if let Some((pool, _)) = self.busy.get(life)
+                        && let Some(pool) = self.pools.get_mut(pool)
+                    {
+                        pool.rejected = match verdict {
+                            Verdict::Fail => (pool.rejected.0 + 1, at),
+                            // Whether this one rejects depends on the handler.
+                            Verdict::Ok | Verdict::Other => (0, at),
+                        };
+                    }
+                    self.settle(*life);
+                }
                 Said::BadResult(_) | Said::Nonsense => {
                     self.settle(*life);
                     self.ready.remove(life);
@@ -62,7 +85,7 @@ impl Listeners {
         }
     }
 
-    pub(crate) fn note(&mut self, action: &Action) {
+    pub(crate) fn note(&mut self, at: u64, action: &Action) {
         match action {
             Action::Deliver(life, envelope) => {
                 assert!(
@@ -79,6 +102,12 @@ impl Listeners {
                 assert!(
                     envelope.pool_serial <= pool.next,
                     "events of a pool were passed over: {envelope:?}, {pool:?}"
+                );
+                let (count, last) = pool.rejected;
+                assert!(
+                    at >= last + pause(count),
+                    "{envelope:?} is delivered {} ns after rejection {count} in a row",
+                    at - last
                 );
                 if envelope.pool_serial == pool.next {
                     pool.next += 1;

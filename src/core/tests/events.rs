@@ -144,6 +144,71 @@ fn evt_10_evt_14_a_rejected_event_keeps_its_numbers_and_is_the_next() {
 }
 
 #[test]
+fn b6_a_rejected_event_waits_longer_each_time_and_keeps_its_place() {
+    let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 2)]);
+    assert_eq!(remote(&mut bench, "x")[0], delivery(0, 0, "p", 0, "x"));
+    let mut now = 0;
+    let mut pauses = Vec::new();
+    for round in 0..10 {
+        let lines = bench.give(now, Input::Said(L0, FAIL));
+        if round == 0 {
+            assert_eq!(lines[0], "WARN p0: event was rejected");
+            // The other listener is ready, and gets it at once, as in Supervisor.
+            assert_eq!(lines[3], delivery(1, 0, "p", 0, "x"));
+            bench.give(now, Input::Said(L1, FAIL));
+            bench.give(now, Input::Said(L1, Said::Ready));
+            assert_eq!(remote(&mut bench, "y"), [""; 0]);
+        }
+        let lines = bench.give(now, Input::Said(L0, Said::Ready));
+        assert_eq!(lines, ["DEBG p0: ACKNOWLEDGED -> READY"]);
+        let due = bench.due().expect("a pause");
+        assert_eq!(bench.give(due - 1, Input::DeadlineReached), [""; 0]);
+        let lines = bench.give(due, Input::DeadlineReached);
+        assert_eq!(lines[0], delivery(0, 0, "p", 0, "x"));
+        // The event behind it goes to the other listener.
+        if round == 0 {
+            assert_eq!(lines[2], delivery(1, 1, "p", 1, "y"));
+        }
+        pauses.push(due - now);
+        now = due;
+    }
+    assert_eq!(
+        pauses,
+        [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]
+    );
+    // An accepted event ends the series.
+    bench.give(now, Input::Said(L1, OK));
+    bench.give(now, Input::Said(L0, FAIL));
+    let lines = bench.give(now, Input::Said(L0, Said::Ready));
+    assert_eq!(lines[1], delivery(0, 0, "p", 0, "x"));
+}
+
+#[test]
+fn b6_lines_about_rejections_are_bounded_and_the_rest_is_counted() {
+    let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 1000, 1)]);
+    let mut told = 0;
+    for _ in 0..100 {
+        // Each event is rejected once and then accepted: there is no pause.
+        remote(&mut bench, "x");
+        for verdict in [FAIL, OK] {
+            let lines = said(&mut bench, L0, verdict);
+            told += lines
+                .iter()
+                .filter(|line| line.contains("rejected"))
+                .count();
+            said(&mut bench, L0, Said::Ready);
+        }
+    }
+    assert_eq!(told, 10);
+    assert_eq!(bench.due(), Some(60_000));
+    assert_eq!(
+        bench.give(60_000, Input::DeadlineReached),
+        ["WARN 90 more events were rejected by listeners of pool p"]
+    );
+    assert_eq!(bench.due(), None);
+}
+
+#[test]
 fn evt_14_a_rejected_event_goes_back_to_its_own_pool_only() {
     // §6.4: in the original every pool with a process of equal priority gets it.
     let mut bench = ready(vec![

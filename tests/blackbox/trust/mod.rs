@@ -11,6 +11,13 @@ mod c4_check_tells;
 mod d5_all_errors;
 mod d8_beside_the_binary;
 mod users;
+mod a8_import_fifo;
+mod a8_tail_on_a_terminal;
+mod b6_reject_storm;
+mod b7_unknown_is_left;
+mod c1_update_asks;
+mod d7_options;
+mod terminal;
 
 use crate::support::runner::Trial;
 
@@ -28,5 +35,11 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(c4_check_tells::trials());
     trials.extend(d5_all_errors::trials());
     trials.extend(d8_beside_the_binary::trials());
+    trials.extend(a8_import_fifo::trials());
+    trials.extend(a8_tail_on_a_terminal::trials());
+    trials.extend(b6_reject_storm::trials());
+    trials.extend(b7_unknown_is_left::trials());
+    trials.extend(c1_update_asks::trials());
+    trials.extend(d7_options::trials());
     trials
 }

@@ -1,0 +1,131 @@
+//! How a pool treats rejections: the pause before a rejected event is delivered again, and how many lines tell of that.
+//! Must not know events or listeners.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Now, Seconds, Tick};
+
+/// The pause after the second rejection in a row. The first rejection has none, so that a listener that fails once gets its
+/// event back at once, as in Supervisor.
+const PAUSE_MIN_NANOS: u64 = 50_000_000;
+/// The longest pause. Each rejection in a row doubles the pause up to here.
+const PAUSE_MAX_NANOS: u64 = 5_000_000_000;
+/// Lines about rejections that one pool writes in one [`WINDOW`] at most; the rest is counted.
+const LINES_MAX: u32 = 10;
+/// See [`LINES_MAX`].
+const WINDOW: Seconds = Seconds(60);
+
+/// What one pool remembers of rejections.
+// Differs: Supervisor delivers a rejected event again at its next look. A listener that rejects everything costs it a whole
+// processor and thousands of lines a second (Supervisor#220, #622, superlance#13).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Rejections {
+    /// Rejections since the last event that was accepted.
+    in_a_row: u32,
+    /// Until then nothing is delivered; `None`: no pause.
+    pause_until: Option<Tick>,
+    /// When the window ends in which lines are counted; `None`: nothing was rejected lately.
+    window_end: Option<Tick>,
+    /// Rejections in this window.
+    in_window: u32,
+}
+
+impl Rejections {
+    /// Counts one rejection. Returns whether a line may tell of it.
+    pub(super) fn count(&mut self, now: Now) -> bool {
+        if let Some(doublings) = self.in_a_row.checked_sub(1) {
+            let pause = PAUSE_MIN_NANOS
+                .checked_shl(doublings)
+                .filter(|nanos| nanos >> doublings == PAUSE_MIN_NANOS)
+                .map_or(PAUSE_MAX_NANOS, |nanos| nanos.min(PAUSE_MAX_NANOS));
+            self.pause_until = Some(Tick(now.mono.0.saturating_add(pause)));
+        }
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        self.window_end.get_or_insert(now.mono + WINDOW);
+        self.in_window = self.in_window.saturating_add(1);
+        self.in_window <= LINES_MAX
+    }
+
+    /// A listener accepted an event: the next rejection is the first again.
+    pub(super) const fn forget(&mut self) {
+        self.in_a_row = 0;
+        self.pause_until = None;
+    }
+
+    /// Nothing is to be delivered now.
+    pub(super) const fn is_pausing(&self) -> bool {
+        self.pause_until.is_some()
+    }
+
+    /// Ends what is over. Returns how many rejections of a window that has ended no line told of.
+    pub(super) fn look(&mut self, now: Now) -> u32 {
+        self.pause_until = self.pause_until.filter(|&until| until > now.mono);
+        if self.window_end.is_none_or(|end| end > now.mono) {
+            return 0;
+        }
+        self.window_end = None;
+        std::mem::take(&mut self.in_window).saturating_sub(LINES_MAX)
+    }
+
+    /// When [`Self::look`] has something to do. The end of a pause counts only while events wait.
+    pub(super) fn due(&self, events_wait: bool) -> Tick {
+        let pause = self.pause_until.filter(|_| events_wait);
+        let window = self.window_end.filter(|_| self.in_window > LINES_MAX);
+        let due = pause.into_iter().chain(window).min();
+        due.unwrap_or(Tick::NEVER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Wall;
+
+    fn at(millis: u64) -> Now {
+        Now {
+            mono: Tick(millis * 1_000_000),
+            wall: Wall(0),
+        }
+    }
+
+    #[test]
+    fn the_pause_grows_to_seconds_and_an_accepted_event_ends_it() {
+        let mut rejections = Rejections::default();
+        let mut pauses = Vec::new();
+        for _ in 0..70 {
+            rejections.count(at(0));
+            pauses.push(
+                rejections
+                    .pause_until
+                    .map_or(0, |until| until.0 / 1_000_000),
+            );
+        }
+        assert_eq!(
+            pauses[..10],
+            [0, 50, 100, 200, 400, 800, 1600, 3200, 5000, 5000]
+        );
+        assert_eq!(pauses[69], 5000);
+        rejections.look(at(4999));
+        assert!(rejections.is_pausing());
+        rejections.look(at(5000));
+        assert!(!rejections.is_pausing());
+        rejections.forget();
+        rejections.count(at(5000));
+        assert!(!rejections.is_pausing());
+    }
+
+    #[test]
+    fn lines_are_bounded_and_the_rest_is_counted() {
+        let mut rejections = Rejections::default();
+        let told = (0..1000).filter(|_| {
+            rejections.forget();
+            rejections.count(at(0))
+        });
+        assert_eq!(told.count(), 10);
+        assert_eq!(rejections.due(false), Tick(60_000_000_000));
+        assert_eq!(rejections.look(at(59_999)), 0);
+        assert_eq!(rejections.look(at(60_000)), 990);
+        assert_eq!(rejections.due(true), Tick::NEVER);
+        assert!(rejections.count(at(60_000)));
+    }
+}

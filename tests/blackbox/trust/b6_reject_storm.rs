@@ -1,0 +1,94 @@
+//! A listener that rejects everything costs next to nothing (Supervisor#220, #622, superlance#13).
+
+use std::time::{Duration, Instant};
+
+use crate::host::Host;
+use crate::support::runner::{Outcome, Trial};
+use crate::support::wire::Value;
+use crate::support::{LIMIT, expect, proc, wait_for};
+
+/// How long the storm would last.
+const STORM: Duration = Duration::from_secs(6);
+
+/// All of them.
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::new("trust::b6_a_reject_storm_is_a_trickle", storm),
+        Trial::new("trust::b6_order_stays_and_the_pause_ends", order),
+    ]
+}
+
+fn event(host: &Host, kind: &str) -> Result<(), String> {
+    let params = [kind, "x"].map(|text| Value::Text(text.to_owned()));
+    host.daemon()?
+        .call("supervisor.sendRemoteCommEvent", &params)
+        .map_err(|e| e.to_string())?;
+    Ok(())
+}
+
+fn storm() -> Result<Outcome, String> {
+    let mut host = Host::start(
+        "[eventlistener:bad]\ncommand={puppet} listen {dir}/bad.events fail\nevents=REMOTE_COMMUNICATION\nstartsecs=0\n\
+         [eventlistener:good]\ncommand={puppet} listen {dir}/good.events ok\nevents=REMOTE_COMMUNICATION\nstartsecs=0\n",
+    )?;
+    let daemon = host.daemon()?;
+    daemon.wait_state("bad", "RUNNING")?;
+    let (pid, listener) = (daemon.pid(), daemon.pid_of("bad"));
+    let before = proc::ticks(pid) + proc::ticks(listener);
+    let begun = Instant::now();
+    event(&host, "a")?;
+    host.wait_file("bad.events", "type:a")?;
+    // The other pool is not held up by the pause of this one.
+    event(&host, "b")?;
+    host.wait_file("good.events", "type:b")?;
+    while begun.elapsed() < STORM {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let ticks = proc::ticks(pid) + proc::ticks(listener) - before;
+    let deliveries = host.place.read("bad.events").matches("type:a").count();
+    let log = host.place.read("log");
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("bad") || line.contains("event 0"))
+        .count();
+    // One at once, then after 50, 100, 200, 400, 800, 1600 and 3200 ms: more time than the storm adds few.
+    let most = 10 + usize::try_from(begun.elapsed().as_secs() / 5).unwrap_or(usize::MAX);
+    expect(
+        (3..=most).contains(&deliveries),
+        format!("{deliveries} deliveries in {:?}", begun.elapsed()),
+    )?;
+    expect(lines < 100, format!("{lines} lines of log"))?;
+    expect(ticks < 50, format!("{ticks} ticks of CPU"))?;
+    expect(
+        !host.place.read("bad.events").contains("type:b"),
+        "the second event has overtaken the first",
+    )?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+fn order() -> Result<Outcome, String> {
+    let mut host = Host::start(
+        "[eventlistener:l]\ncommand={puppet} listen {dir}/l.events fail,fail,fail,fail,fail,ok\nevents=REMOTE_COMMUNICATION\nstartsecs=0\n",
+    )?;
+    host.daemon()?.wait_state("l", "RUNNING")?;
+    for kind in ["a", "b", "c"] {
+        event(&host, kind)?;
+    }
+    host.wait_file("l.events", "type:c")?;
+    let events = host.place.read("l.events");
+    let kinds: String = events
+        .lines()
+        .filter_map(|line| line.strip_prefix("type:"))
+        .collect();
+    expect(kinds == "aaaaaabc", format!("the order is {kinds}"))?;
+    let rejected = || {
+        host.place
+            .read("log")
+            .matches("l: event was rejected")
+            .count()
+    };
+    wait_for("five rejections", LIMIT, || rejected() == 5)?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}

@@ -3,14 +3,15 @@
 
 mod answer;
 mod bind;
+mod budget;
 pub mod dbus;
 mod http;
 mod logs;
 mod logtail;
 mod passed;
-mod registry;
 mod server;
 mod stream;
+mod turn_away;
 mod view;
 mod web;
 mod xmlrpc;

@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hyper::body::Bytes;
 use hyper::{StatusCode, header};
 use jiff::tz::TimeZone;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::super::answer::{Answer, Made, MadeBody};
+use super::super::budget::{Quota, Taken};
 use super::super::http::Connection;
 use super::super::xmlrpc::apart;
 use super::actions::ACTIONS_MAX;
@@ -44,9 +45,9 @@ pub(in super::super) struct Live {
     messages: broadcast::Sender<Bytes>,
     /// The task is there.
     running: AtomicBool,
-    streams: Arc<Semaphore>,
+    streams: Arc<Quota>,
     /// Actions that pages may have under way.
-    pub(super) actions: Arc<Semaphore>,
+    pub(super) actions: Arc<Quota>,
     pub(super) sampler: Arc<Sampler>,
 }
 
@@ -58,8 +59,8 @@ impl Live {
             feed,
             messages: broadcast::channel(WAITING_MAX).0,
             running: AtomicBool::new(false),
-            streams: Arc::new(Semaphore::new(streams)),
-            actions: Arc::new(Semaphore::new(ACTIONS_MAX)),
+            streams: Quota::new(streams),
+            actions: Quota::new(ACTIONS_MAX),
             sampler: Arc::default(),
         })
     }
@@ -73,7 +74,7 @@ pub(super) async fn stream(connection: &Arc<Connection>, caller: &Caller) -> Ans
         _ => return Answer::Error(StatusCode::FORBIDDEN),
     }
     let live = &connection.shared.live;
-    let Ok(place) = live.streams.clone().try_acquire_owned() else {
+    let Some(place) = live.streams.take(connection.place.client) else {
         return Answer::Error(StatusCode::SERVICE_UNAVAILABLE);
     };
     // First the ears, then the look: what changes in between is heard.
@@ -113,35 +114,46 @@ async fn send(
     caller: Caller,
     mut messages: broadcast::Receiver<Bytes>,
     sender: mpsc::Sender<Bytes>,
-    _place: OwnedSemaphorePermit,
+    _place: Taken,
 ) {
     let mut stop = connection.shared.stop.clone();
     let mut next = Some(Bytes::from(format!("retry: {RETRY_MS}\n\n")));
     let mut owes_all = true;
     loop {
-        let message = match next.take() {
-            Some(message) => message,
-            None if owes_all => {
-                owes_all = false;
-                match rows(&connection.shared.live, &connection.shared.control, &caller).await {
-                    Some(rows) => event("all", &rows),
-                    None => event("stopping", &()),
+        let message =
+            match next.take() {
+                Some(message) => message,
+                None if owes_all => {
+                    owes_all = false;
+                    let Some(_large) = connection.place.large().await else {
+                        return;
+                    };
+                    let message =
+                        match rows(&connection.shared.live, &connection.shared.control, &caller)
+                            .await
+                        {
+                            Some(rows) => event("all", &rows),
+                            None => event("stopping", &()),
+                        };
+                    let Some(message) = connection.place.count(message) else {
+                        return;
+                    };
+                    message
                 }
-            }
-            None => tokio::select! {
-                heard = messages.recv() => match heard {
-                    Ok(message) => message,
-                    Err(broadcast::error::RecvError::Lagged(count)) => {
-                        owes_all = true;
-                        event("lost", &count)
-                    }
-                    Err(broadcast::error::RecvError::Closed) => return,
+                None => tokio::select! {
+                    heard = messages.recv() => match heard {
+                        Ok(message) => message,
+                        Err(broadcast::error::RecvError::Lagged(count)) => {
+                            owes_all = true;
+                            event("lost", &count)
+                        }
+                        Err(broadcast::error::RecvError::Closed) => return,
+                    },
+                    () = sleep(KEEP_ALIVE) => Bytes::from_static(b":\n\n"),
+                    () = sender.closed() => return,
+                    _ = stop.wait_for(|stop| *stop) => return,
                 },
-                () = sleep(KEEP_ALIVE) => Bytes::from_static(b":\n\n"),
-                () = sender.closed() => return,
-                _ = stop.wait_for(|stop| *stop) => return,
-            },
-        };
+            };
         tokio::select! {
             sent = sender.send(message) => if sent.is_err() { return },
             _ = stop.wait_for(|stop| *stop) => return,

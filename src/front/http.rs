@@ -15,7 +15,8 @@ use tokio::time::{Duration, Instant, timeout_at};
 
 use super::Log;
 use super::answer::{self, Answer, ReplyBody};
-use super::budget::{Busy, Place, Quota};
+use super::budget::{Busy, Client, Place, Quota};
+use super::peers::Peers;
 use super::stream::{Head, Stream};
 use super::web::{self, Live};
 use super::{logtail, xmlrpc};
@@ -45,6 +46,8 @@ pub(super) struct Shared {
     pub(super) host_names: Vec<String>,
     /// Logs that may be followed.
     pub(super) followers: Arc<Quota>,
+    /// The processes of clients, if the daemon must not end before them.
+    pub(super) peers: Peers,
     /// What open pages hear.
     pub(super) live: Arc<Live>,
     /// When the page's own files were last changed, in seconds since the epoch.
@@ -66,6 +69,15 @@ pub(super) struct Connection {
     pub(super) stream: Arc<Stream>,
     pub(super) place: Arc<Place>,
     pub(super) head: Arc<Head>,
+}
+
+impl Connection {
+    fn note_client(&self) {
+        match self.place.client {
+            Client::Address(address) if address.is_loopback() => self.shared.peers.note_loopback(),
+            _ => self.shared.peers.note(self.caller.pid),
+        }
+    }
 }
 
 /// How fast a body comes.
@@ -98,6 +110,7 @@ pub(super) async fn handle(
     connection: Arc<Connection>,
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Infallible> {
+    connection.note_client();
     connection.head.whole();
     connection.place.begin();
     let version = request.version();
@@ -134,6 +147,8 @@ pub(super) async fn handle(
         bytes: answer::wire_size(&response),
         time: Zoned::now().strftime("%d/%b/%Y:%H:%M:%S %z").to_string(),
     });
+    // It may have waited for long.
+    connection.note_client();
     connection.head.next();
     Ok(response)
 }

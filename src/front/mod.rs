@@ -9,6 +9,7 @@ mod http;
 mod logs;
 mod logtail;
 mod passed;
+mod peers;
 mod server;
 mod stream;
 mod turn_away;
@@ -18,6 +19,7 @@ mod xmlrpc;
 
 pub use bind::{BindError, BoundServer};
 pub use passed::unused_sockets;
+pub use peers::Peers;
 pub use server::{Front, Limits, Options, start};
 
 /// How the front writes to the activity log.

@@ -24,6 +24,7 @@ use super::budget::{Budget, Client, Place, Quota};
 use super::dbus::{self, Door};
 use super::http::{self, Connection, Shared};
 use super::logtail::FOLLOWERS_MAX;
+use super::peers::Peers;
 use super::stream::{Io, Stream};
 use super::turn_away::TurnAway;
 use super::web::{self, Live};
@@ -101,6 +102,7 @@ pub struct Front {
     thread: Option<JoinHandle<()>>,
     /// For a successor; the files are removed when everything has ended.
     sockets: Vec<Heir>,
+    peers: Peers,
 }
 
 /// A listening socket that is ours, once more, and its file.
@@ -184,12 +186,14 @@ pub fn start(options: Options) -> io::Result<Front> {
         }
     }
     let (stop, stopped) = watch::channel(false);
+    let peers = Peers::of_this_process();
     let door = Arc::new(Door {
         choice: dbus,
         control: control.clone(),
         interface: interface.clone(),
         feed: events.clone(),
         log: log.clone(),
+        peers: peers.clone(),
         stop: stopped.clone(),
     });
     let shared = Arc::new(Shared {
@@ -198,6 +202,7 @@ pub fn start(options: Options) -> io::Result<Front> {
         interface,
         host_names,
         followers: Quota::new(FOLLOWERS_MAX),
+        peers: peers.clone(),
         live: Live::new(events, limits.connections_max),
         assets_modified: web::modified(),
         stop: stopped,
@@ -221,6 +226,7 @@ pub fn start(options: Options) -> io::Result<Front> {
         is_handing_over,
         thread: Some(thread),
         sockets,
+        peers,
     })
 }
 
@@ -248,9 +254,10 @@ impl Front {
         }
     }
 
-    /// Accepts no more, finishes the answers in flight within a second, closes, and removes the sockets' files.
-    pub fn stop(self) {
-        drop(self);
+    /// Accepts no more, finishes the answers in flight within a second, closes, and removes the sockets' files. The clients
+    /// that were answered last are to be waited for if the process ends.
+    pub fn stop(self) -> Peers {
+        self.peers.clone()
     }
 }
 

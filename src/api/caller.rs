@@ -152,6 +152,12 @@ impl Scope {
 pub struct Access(pub Vec<(Permission, Scope)>);
 
 impl Access {
+    /// Whether nothing is permitted at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// For which processes the caller has a permission; none: for none.
     #[must_use]
     pub fn scope(&self, permission: Permission) -> Option<Scope> {

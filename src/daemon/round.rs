@@ -274,7 +274,7 @@ fn run(
             Ok(End::HandOver(Box::new(handover)))
         }
         ended => {
-            doors.stop();
+            let peers = doors.stop();
             hands.spawn.join();
             hands.output.send(Command::Stop);
             hands.output.join();
@@ -292,7 +292,11 @@ fn run(
                         notifier: Some(stopped.notifier),
                     });
                     Ok(match stopped.outcome {
-                        Outcome::Shutdown => End::Shutdown,
+                        Outcome::Shutdown => {
+                            // The last thing before the end: whoever asked for it prints the answer meanwhile.
+                            peers.wait();
+                            End::Shutdown
+                        }
                         // The core gives the configuration that it approved; without one (which it never does) the last
                         // one serves.
                         Outcome::Restart => {

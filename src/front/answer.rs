@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
@@ -11,7 +12,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
-use super::registry::Busy;
+use super::budget::{Busy, Place};
 
 /// What a handler answers.
 pub(super) enum Answer {
@@ -23,6 +24,8 @@ pub(super) enum Answer {
     Challenge,
     /// A whole body.
     Whole(&'static str, Bytes),
+    /// The same, counted in the budget of its client.
+    Counted(&'static str, Bytes),
     /// An answer of the page, with a status and headers of its own.
     Made(Box<Made>),
     /// A log as it grows.
@@ -52,6 +55,37 @@ pub(super) enum MadeBody {
     None(Option<usize>),
     /// It ends when the sender is dropped.
     Growing(mpsc::Receiver<Bytes>),
+}
+
+impl Answer {
+    /// The same answer, with its body counted in the budget of its client until it is sent. Without room it is 503.
+    pub(super) fn counted(self, place: &Arc<Place>) -> Self {
+        let counted = match self {
+            Self::Whole(kind, body) => place.count(body).map(|body| Self::Counted(kind, body)),
+            Self::Made(made) => {
+                let Made {
+                    status,
+                    content_type,
+                    headers,
+                    body,
+                } = *made;
+                let body = match body {
+                    MadeBody::Whole(body) => place.count(body).map(MadeBody::Whole),
+                    other => Some(other),
+                };
+                body.map(|body| {
+                    Self::Made(Box::new(Made {
+                        status,
+                        content_type,
+                        headers,
+                        body,
+                    }))
+                })
+            }
+            other => Some(other),
+        };
+        counted.unwrap_or(Self::Error(StatusCode::SERVICE_UNAVAILABLE))
+    }
 }
 
 /// The page that goes with an error.
@@ -112,7 +146,9 @@ pub(super) fn response(
             };
             ((status, content_type, contents), headers)
         }
-        Answer::Whole(kind, body) => ((StatusCode::OK, kind, Contents::Whole(Some(body))), vec![]),
+        Answer::Whole(kind, body) | Answer::Counted(kind, body) => {
+            ((StatusCode::OK, kind, Contents::Whole(Some(body))), vec![])
+        }
         Answer::Log {
             modified,
             chunks,

@@ -10,13 +10,14 @@ use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Version};
 use jiff::Zoned;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Duration, Instant, timeout_at};
 
 use super::Log;
 use super::answer::{self, Answer, ReplyBody};
-use super::registry::{Busy, Place};
-use super::stream::Stream;
+use super::budget::{Busy, Client, Place, Quota};
+use super::peers::Peers;
+use super::stream::{Head, Stream};
 use super::throttle::{self, Throttle};
 use super::web::{self, Live};
 use super::{logtail, xmlrpc};
@@ -28,6 +29,14 @@ use crate::domain::Line;
 /// How much is still read of a request that is refused: bytes, and how long.
 const DRAIN_MAX: usize = 256 << 20;
 const DRAIN_WITHIN: Duration = Duration::from_secs(20);
+/// The same of a request without the password.
+const DRAIN_UNKNOWN_MAX: usize = 64 << 10;
+/// How long a whole body may take.
+const BODY_WITHIN: Duration = Duration::from_secs(60);
+/// How long a body may take beyond the time that [`BODY_RATE`] gives it.
+const BODY_GRACE: Duration = Duration::from_secs(20);
+/// The slowest that a body may come, in bytes per second.
+const BODY_RATE: usize = 16 << 10;
 
 /// What all connections share.
 pub(super) struct Shared {
@@ -36,12 +45,12 @@ pub(super) struct Shared {
     pub(super) interface: Interfaces,
     /// Names besides addresses and `localhost` under which a browser may call us ours.
     pub(super) host_names: Vec<String>,
-    /// KiB of request bodies that may be in memory.
-    pub(super) body_room: Arc<Semaphore>,
     /// Wrong passwords.
     pub(super) throttle: Throttle,
     /// Logs that may be followed.
-    pub(super) followers: Arc<Semaphore>,
+    pub(super) followers: Arc<Quota>,
+    /// The processes of clients, if the daemon must not end before them.
+    pub(super) peers: Peers,
     /// What open pages hear.
     pub(super) live: Arc<Live>,
     /// When the page's own files were last changed, in seconds since the epoch.
@@ -62,6 +71,41 @@ pub(super) struct Connection {
     pub(super) peer: String,
     pub(super) stream: Arc<Stream>,
     pub(super) place: Arc<Place>,
+    pub(super) head: Arc<Head>,
+}
+
+impl Connection {
+    fn note_client(&self) {
+        match self.place.client {
+            Client::Address(address) if address.is_loopback() => self.shared.peers.note_loopback(),
+            _ => self.shared.peers.note(self.caller.pid),
+        }
+    }
+}
+
+/// How fast a body comes.
+pub(super) struct Pace {
+    begin: Instant,
+    read: usize,
+}
+
+impl Pace {
+    pub(super) fn begin() -> Self {
+        Self {
+            begin: Instant::now(),
+            read: 0,
+        }
+    }
+
+    /// The time by which the next piece must be there.
+    pub(super) fn deadline(&self) -> Instant {
+        let earned = Duration::from_secs((self.read / BODY_RATE) as u64);
+        self.begin + (BODY_GRACE + earned).min(BODY_WITHIN)
+    }
+
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.read += bytes;
+    }
 }
 
 /// Answers one request.
@@ -69,6 +113,9 @@ pub(super) async fn handle(
     connection: Arc<Connection>,
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Infallible> {
+    connection.note_client();
+    connection.head.whole();
+    connection.place.begin();
     let version = request.version();
     let keep_alive = version == Version::HTTP_10 && asks_to_keep_alive(request.headers());
     let line = format!(
@@ -82,13 +129,18 @@ pub(super) async fn handle(
     let (head, mut body) = request.into_parts();
     let answer = route(&connection, &head, &mut body).await;
     let refused = match &answer {
-        Answer::Whole(..) | Answer::Log { .. } => false,
+        Answer::Whole(..) | Answer::Counted(..) | Answer::Log { .. } => false,
         Answer::Made(made) => made.status.is_client_error(),
         Answer::Error(_) | Answer::Fatal(_) | Answer::Challenge => true,
     };
     if refused && !head.headers.contains_key(header::EXPECT) {
-        drain(&mut body).await;
+        let most = match answer {
+            Answer::Challenge => DRAIN_UNKNOWN_MAX,
+            _ => DRAIN_MAX,
+        };
+        drain(&mut body, most).await;
     }
+    let answer = answer.counted(&connection.place);
     let busy = Busy::new(&connection.place);
     let response = answer::response(answer, version, keep_alive, busy);
     (connection.shared.log)(Line::Access {
@@ -98,6 +150,9 @@ pub(super) async fn handle(
         bytes: answer::wire_size(&response),
         time: Zoned::now().strftime("%d/%b/%Y:%H:%M:%S %z").to_string(),
     });
+    // It may have waited for long.
+    connection.note_client();
+    connection.head.next();
     Ok(response)
 }
 
@@ -110,15 +165,13 @@ fn asks_to_keep_alive(headers: &HeaderMap) -> bool {
 
 /// Reads and forgets what is left of a request: many clients look for an answer only when they have sent everything, and
 /// a connection that is closed before tells them nothing but that it is closed.
-async fn drain(body: &mut Incoming) {
-    let deadline = Instant::now() + DRAIN_WITHIN;
-    let mut left = DRAIN_MAX;
-    while let Ok(Some(Ok(frame))) = timeout_at(deadline, body.frame()).await {
-        let length = frame.data_ref().map_or(0, Bytes::len);
-        match left.checked_sub(length) {
-            Some(rest) => left = rest,
-            None => return,
-        }
+async fn drain(body: &mut Incoming, most: usize) {
+    let mut pace = Pace::begin();
+    let last = pace.begin + DRAIN_WITHIN;
+    while pace.read <= most
+        && let Ok(Some(Ok(frame))) = timeout_at(pace.deadline().min(last), body.frame()).await
+    {
+        pace.add(frame.data_ref().map_or(0, Bytes::len));
     }
 }
 

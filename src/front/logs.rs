@@ -3,10 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::budget::Client;
 use super::xmlrpc::apart;
 use crate::api::xmlrpc::Value;
 use crate::api::{Fault, FaultCode, JournalOf, Reply};
 use crate::output::{self, READ_BYTES_MAX, ReadError};
+
+/// The longest part of a log that a client who is not trusted gets at once, in bytes.
+const READ_BYTES_OTHERS_MAX: u64 = 16 << 20;
 
 /// Where a log is read.
 #[derive(Debug, Clone)]
@@ -52,9 +56,20 @@ fn read_journal(of: &JournalOf, offset: i64, length: i64) -> Result<String, Faul
     recalled(of, offset.unsigned_abs())
 }
 
+/// Bytes as text, without a second copy where they are UTF-8.
+fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
 /// readLog and its like.
 // Differs: bytes that are no UTF-8 are replaced; Supervisor answers 500.
-pub(super) async fn read(source: Source, offset: i64, length: i64) -> Result<Value, Fault> {
+pub(super) async fn read(
+    source: Source,
+    offset: i64,
+    length: i64,
+    most: u64,
+) -> Result<Value, Fault> {
     let path = match source {
         Source::Nowhere => return Err(FaultCode::NoFile.bare()),
         Source::File(path) => path,
@@ -67,9 +82,9 @@ pub(super) async fn read(source: Source, offset: i64, length: i64) -> Result<Val
     };
     let shown = path.to_string_lossy().into_owned();
     let read = apart(move || {
-        fits(&path, offset, length)?;
+        fits(&path, offset, length, most)?;
         match output::read(&path, offset, length) {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Ok(bytes) => Ok(text_of(bytes)),
             Err(ReadError::BadArguments) => Err(FaultCode::BadArguments.bare()),
             Err(ReadError::NoFile) => Err(FaultCode::NoFile.of(shown)),
             Err(ReadError::Failed) => Err(FaultCode::Failed.bare()),
@@ -81,7 +96,12 @@ pub(super) async fn read(source: Source, offset: i64, length: i64) -> Result<Val
 }
 
 /// tailProcessStdoutLog and its like.
-pub(super) async fn tail(source: Source, offset: i64, length: i64) -> Result<Value, Fault> {
+pub(super) async fn tail(
+    source: Source,
+    offset: i64,
+    length: i64,
+    most: u64,
+) -> Result<Value, Fault> {
     let answer = |text: String, size: i64, overflow: bool| {
         Value::Array(vec![
             Value::Text(text),
@@ -102,18 +122,26 @@ pub(super) async fn tail(source: Source, offset: i64, length: i64) -> Result<Val
         }
     };
     let read = apart(move || {
-        fits(&path, 0, length)?;
+        fits(&path, 0, length, most)?;
         let (bytes, size, overflow) = output::tail(&path, offset, length);
-        Ok((String::from_utf8_lossy(&bytes).into_owned(), size, overflow))
+        Ok((text_of(bytes), size, overflow))
     });
     read.await
         .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
         .map(|(text, size, overflow)| answer(text, size, overflow))
 }
 
-/// Refuses parts beyond [`READ_BYTES_MAX`], of which a client could not know that they were cut.
+/// The longest part of a log that this client gets.
+pub(super) fn most_for(client: Client) -> u64 {
+    match client.is_trusted() {
+        true => READ_BYTES_MAX,
+        false => READ_BYTES_OTHERS_MAX,
+    }
+}
+
+/// Refuses parts beyond `most` bytes, of which a client could not know that they were cut.
 // Differs: Supervisor reads any amount into memory, and does nothing else meanwhile.
-fn fits(path: &Path, offset: i64, length: i64) -> Result<(), Fault> {
+fn fits(path: &Path, offset: i64, length: i64, most: u64) -> Result<(), Fault> {
     // A file that is not there, and combinations that make no sense, are somebody else's faults.
     let Ok(size) = std::fs::metadata(path).map(|found| found.len()) else {
         return Ok(());
@@ -124,8 +152,8 @@ fn fits(path: &Path, offset: i64, length: i64) -> Result<(), Fault> {
         (_, Ok(length)) => size.min(length),
         (_, Err(_)) => 0,
     };
-    if wanted > READ_BYTES_MAX {
-        let text = format!("more than {READ_BYTES_MAX} bytes of a log; read it in parts");
+    if wanted > most {
+        let text = format!("more than {most} bytes of a log; read it in parts");
         return Err(FaultCode::Failed.of(text));
     }
     Ok(())

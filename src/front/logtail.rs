@@ -6,10 +6,11 @@ use std::sync::Arc;
 use hyper::body::Bytes;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Duration, sleep};
 
 use super::answer::Answer;
+use super::budget::Taken;
 use super::http::Connection;
 use super::logs::{self, Source};
 use super::xmlrpc::apart;
@@ -19,7 +20,7 @@ use crate::domain::Channel;
 use crate::output::{self, Chunk, Follower};
 use crate::sys;
 
-/// Logs that are followed at once, by all clients together.
+/// Logs that are followed at once, by all clients together; the trusted may follow as many besides.
 pub(super) const FOLLOWERS_MAX: usize = 256;
 /// What is shown of a log in the journal, as much as of one in a file.
 const JOURNAL_BYTES: u64 = 1024;
@@ -104,7 +105,7 @@ async fn follow(
         Source::File(path) => path,
         Source::Journal(of) => return last_of_journal(of).await,
     };
-    let Ok(place) = connection.shared.followers.clone().try_acquire_owned() else {
+    let Some(place) = connection.shared.followers.take(connection.place.client) else {
         return Answer::Error(StatusCode::SERVICE_UNAVAILABLE);
     };
     match apart(move || open(&path, from)).await.flatten() {
@@ -157,7 +158,7 @@ async fn send(
     connection: Arc<Connection>,
     mut follower: Follower,
     sender: mpsc::Sender<Bytes>,
-    _place: OwnedSemaphorePermit,
+    _place: Taken,
 ) {
     let mut stop = connection.shared.stop.clone();
     loop {
@@ -177,6 +178,10 @@ async fn send(
         };
         let idle = chunk.is_empty();
         if !idle {
+            // Without room for it, whoever follows is a slow reader like those that have it.
+            let Some(chunk) = connection.place.count(chunk) else {
+                return;
+            };
             tokio::select! {
                 sent = sender.send(chunk) => if sent.is_err() { return },
                 _ = stop.wait_for(|stop| *stop) => return,

@@ -3,21 +3,24 @@
 
 mod answer;
 mod bind;
+mod budget;
 pub mod dbus;
 mod http;
 mod logs;
 mod logtail;
 mod passed;
-mod registry;
+mod peers;
 mod server;
 mod stream;
 mod throttle;
+mod turn_away;
 mod view;
 mod web;
 mod xmlrpc;
 
 pub use bind::{BindError, BoundServer};
 pub use passed::unused_sockets;
+pub use peers::Peers;
 pub use server::{Front, Limits, Options, start};
 
 /// How the front writes to the activity log.

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,22 +13,23 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Duration, sleep, timeout};
 
 use super::Log;
 use super::bind::{BoundServer, Listener, SocketFile};
+use super::budget::{Budget, Client, Place, Quota};
 use super::dbus::{self, Door};
 use super::http::{self, Connection, Shared};
 use super::logtail::FOLLOWERS_MAX;
-use super::registry::{Place, Registry};
+use super::peers::Peers;
 use super::stream::{Io, Stream};
 use super::throttle::{self, Throttle};
+use super::turn_away::TurnAway;
 use super::web::{self, Live};
-use super::xmlrpc::BODIES_KIB_MAX;
-use crate::api::{Caller, Front as Entrance, Interfaces};
+use crate::api::{Access, Caller, Front as Entrance, Interfaces};
 use crate::config::spec::{AllowRule, BusChoice, Credentials};
 use crate::control::{self, ControlHandle, EventFeed, PageToken};
 use crate::domain::Line;
@@ -101,6 +103,7 @@ pub struct Front {
     thread: Option<JoinHandle<()>>,
     /// For a successor; the files are removed when everything has ended.
     sockets: Vec<Heir>,
+    peers: Peers,
 }
 
 /// A listening socket that is ours, once more, and its file.
@@ -114,6 +117,12 @@ struct Heir {
 enum Accepting {
     Inet(TcpListener),
     Unix(UnixListener),
+}
+
+/// A connection of which nothing is known yet.
+enum Accepted {
+    Inet(TcpStream, SocketAddr),
+    Unix(UnixStream),
 }
 
 /// One server's part of a connection.
@@ -181,12 +190,14 @@ pub fn start(options: Options) -> io::Result<Front> {
         }
     }
     let (stop, stopped) = watch::channel(false);
+    let peers = Peers::of_this_process();
     let door = Arc::new(Door {
         choice: dbus,
         control: control.clone(),
         interface: interface.clone(),
         feed: events.clone(),
         log: log.clone(),
+        peers: peers.clone(),
         stop: stopped.clone(),
     });
     let shared = Arc::new(Shared {
@@ -194,9 +205,9 @@ pub fn start(options: Options) -> io::Result<Front> {
         log,
         interface,
         host_names,
-        body_room: Arc::new(Semaphore::new(BODIES_KIB_MAX)),
         throttle: Throttle::default(),
-        followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+        followers: Quota::new(FOLLOWERS_MAX),
+        peers: peers.clone(),
         live: Live::new(events, limits.connections_max),
         assets_modified: web::modified(),
         stop: stopped,
@@ -220,6 +231,7 @@ pub fn start(options: Options) -> io::Result<Front> {
         is_handing_over,
         thread: Some(thread),
         sockets,
+        peers,
     })
 }
 
@@ -247,9 +259,10 @@ impl Front {
         }
     }
 
-    /// Accepts no more, finishes the answers in flight within a second, closes, and removes the sockets' files.
-    pub fn stop(self) {
-        drop(self);
+    /// Accepts no more, finishes the answers in flight within a second, closes, and removes the sockets' files. The clients
+    /// that were answered last are to be waited for if the process ends.
+    pub fn stop(self) -> Peers {
+        self.peers.clone()
     }
 }
 
@@ -266,14 +279,16 @@ async fn serve(
     limits: Limits,
     is_handing_over: Arc<AtomicBool>,
 ) {
-    let registry = Registry::new(limits.connections_max);
+    let budget = Budget::new(limits.connections_max);
+    let turn_away = TurnAway::new(shared.log.clone());
     let mut acceptors = JoinSet::new();
     for one in served {
-        let (shared, registry) = (shared.clone(), registry.clone());
+        let (shared, budget) = (shared.clone(), budget.clone());
         acceptors.spawn(accept(
             one,
             shared,
-            registry,
+            budget,
+            turn_away.clone(),
             limits,
             is_handing_over.clone(),
         ));
@@ -289,7 +304,8 @@ async fn serve(
 async fn accept(
     served: Served,
     shared: Arc<Shared>,
-    registry: Arc<Registry>,
+    budget: Arc<Budget>,
+    turn_away: Arc<TurnAway>,
     limits: Limits,
     is_handing_over: Arc<AtomicBool>,
 ) {
@@ -303,7 +319,7 @@ async fn accept(
     let mut connections: JoinSet<()> = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = accept_one(&accepting, allow.as_deref()) => accepted,
+            accepted = accept_one(&accepting) => accepted,
             Some(ended) = connections.join_next() => {
                 if let Err(error) = ended && error.is_panic() {
                     (shared.log)(Line::MethodFailed {
@@ -315,14 +331,23 @@ async fn accept(
             }
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let Ok((stream, caller, peer)) = accepted else {
+        let Ok(accepted) = accepted else {
             // EMFILE and the like do not go away by trying at once; ECONNABORTED costs a tenth of a second.
-            registry.spare_one();
+            budget.spare_one();
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let stream = Arc::new(stream);
-        let Some(place) = registry.enter(&stream) else {
+        let Ok((stream, caller, peer, client)) = known(accepted, allow.as_deref()) else {
+            continue;
+        };
+        let stream = match stream {
+            Stream::Unix(stream) if caller.access.as_ref().is_some_and(Access::is_empty) => {
+                turn_away.answer(stream, &caller);
+                continue;
+            }
+            stream => Arc::new(stream),
+        };
+        let Some(place) = budget.enter(client, &stream) else {
             continue;
         };
         let place = Arc::new(place);
@@ -334,8 +359,11 @@ async fn accept(
             peer,
             stream,
             place: place.clone(),
+            head: Arc::default(),
         });
         connections.spawn(converse(connection, place, limits));
+        // Each is heard once before many others come that it might have to make room for.
+        yield_now().await;
     }
     drop(accepting);
     let within = match is_handing_over.load(Ordering::Relaxed) {
@@ -348,14 +376,23 @@ async fn accept(
     .await;
 }
 
-/// The stream, who the transport says is at its other end, and how access lines call him.
-async fn accept_one(
-    accepting: &Accepting,
-    rules: Option<&[AllowRule]>,
-) -> io::Result<(Stream, Caller, String)> {
-    match accepting {
+async fn accept_one(accepting: &Accepting) -> io::Result<Accepted> {
+    Ok(match accepting {
         Accepting::Inet(listener) => {
             let (stream, address) = listener.accept().await?;
+            Accepted::Inet(stream, address)
+        }
+        Accepting::Unix(listener) => Accepted::Unix(listener.accept().await?.0),
+    })
+}
+
+/// The stream, who the transport says is at its other end, how access lines call him, and whose share he uses.
+fn known(
+    accepted: Accepted,
+    rules: Option<&[AllowRule]>,
+) -> io::Result<(Stream, Caller, String, Client)> {
+    match accepted {
+        Accepted::Inet(stream, address) => {
             // Answers are written whole; waiting for more to send would only delay them.
             let _ = stream.set_nodelay(true);
             let caller = Caller {
@@ -368,10 +405,10 @@ async fn accept_one(
                 access: None,
             };
             let peer = format!("{}:{}", address.ip(), address.port());
-            Ok((Stream::Inet(stream), caller, peer))
+            let client = Client::address(address.ip());
+            Ok((Stream::Inet(stream), caller, peer, client))
         }
-        Accepting::Unix(listener) => {
-            let (stream, _) = listener.accept().await?;
+        Accepted::Unix(stream) => {
             let peer = sys::peer(&stream)?;
             let caller = Caller {
                 front: Entrance::Unix,
@@ -383,7 +420,9 @@ async fn accept_one(
                 access: rules
                     .and_then(|rules| control::access(rules, peer.uid, peer.gid, &peer.groups)),
             };
-            Ok((Stream::Unix(stream), caller, "localhost:0".to_owned()))
+            let client = Client::user(peer.uid);
+            let name = "localhost:0".to_owned();
+            Ok((Stream::Unix(stream), caller, name, client))
         }
     }
 }
@@ -391,10 +430,16 @@ async fn accept_one(
 /// Serves one connection to its end.
 async fn converse(connection: Arc<Connection>, place: Arc<Place>, limits: Limits) {
     let mut stop = connection.shared.stop.clone();
-    let io = TokioIo::new(Io(connection.stream.clone()));
+    let io = TokioIo::new(Io::new(
+        connection.stream.clone(),
+        place.clone(),
+        connection.head.clone(),
+    ));
     let service = service_fn(move |request: Request<Incoming>| {
         let connection = connection.clone();
-        async move { http::handle(connection, request).await as Result<_, Infallible> }
+        // In a box of its own, so that a connection without a request is small.
+        let handling = move || Box::pin(http::handle(connection, request));
+        async move { handling().await as Result<_, Infallible> }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -4,12 +4,23 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Duration, Sleep, sleep};
 
+use super::budget::{Held, PROGRESS_BYTES, Place};
 use crate::sys;
+
+/// Bytes that one read takes at most. Less than hyper's smallest buffer, which grows after a read that filled it: the
+/// buffers of a thousand connections whose bodies are not finished are as small as those of idle ones.
+const READ_MAX: usize = (8 << 10) - 1;
+/// The part of a request's head that costs nothing extra, in bytes.
+const HEAD_FREE: usize = 8 << 10;
+/// How long a client may take for [`PROGRESS_BYTES`] of an answer, before the connection is closed.
+pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(30);
 
 /// An accepted connection.
 #[derive(Debug)]
@@ -63,22 +74,121 @@ impl Stream {
     }
 }
 
-/// A [`Stream`] as hyper wants it.
-#[derive(Debug)]
-pub(super) struct Io(pub(super) Arc<Stream>);
+/// A [`Stream`] as hyper wants it, which counts what moves.
+pub(super) struct Io {
+    stream: Arc<Stream>,
+    place: Arc<Place>,
+    head: Arc<Head>,
+    /// The budget's part for a long head.
+    held: Option<Held>,
+    /// Set while the client does not take what is written.
+    stalled: Option<Stalled>,
+}
+
+/// The bytes that were read since the last request's head was whole.
+#[derive(Debug, Default)]
+pub(super) struct Head(AtomicUsize);
+
+impl Head {
+    /// The head is whole; what is read next is counted by whoever reads the body.
+    pub(super) fn whole(&self) {
+        self.0.store(usize::MAX, Ordering::Relaxed);
+    }
+
+    /// The answer is made; what is read next is a head.
+    pub(super) fn next(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// The length of the head so far; `None`: this is no head.
+    fn add(&self, count: usize) -> Option<usize> {
+        let so_far = self.0.load(Ordering::Relaxed);
+        let length = so_far.checked_add(count)?;
+        self.0.store(length, Ordering::Relaxed);
+        Some(length)
+    }
+}
+
+struct Stalled {
+    deadline: Pin<Box<Sleep>>,
+    moved: usize,
+}
+
+impl Io {
+    pub(super) fn new(stream: Arc<Stream>, place: Arc<Place>, head: Arc<Head>) -> Self {
+        Self {
+            stream,
+            place,
+            head,
+            held: None,
+            stalled: None,
+        }
+    }
+
+    /// Counts what was read.
+    ///
+    /// # Errors
+    /// `OutOfMemory`: a long head, for which there is no room.
+    fn received(&mut self, count: usize) -> io::Result<()> {
+        self.place.moved(count);
+        match self.head.add(count) {
+            Some(length) if length > HEAD_FREE => {
+                let held = self.held.take().or_else(|| self.place.hold(0));
+                let mut held = held.ok_or(io::ErrorKind::OutOfMemory)?;
+                if !held.grow(length) {
+                    return Err(io::ErrorKind::OutOfMemory.into());
+                }
+                self.held = Some(held);
+            }
+            Some(_) => {}
+            None => self.held = None,
+        }
+        Ok(())
+    }
+
+    /// Counts what was written. `whole`: nothing waits to be written.
+    fn sent(&mut self, count: usize, whole: bool) {
+        self.place.moved(count);
+        if whole {
+            self.stalled = None;
+        } else if let Some(stalled) = &mut self.stalled {
+            stalled.moved += count;
+            if stalled.moved >= PROGRESS_BYTES {
+                self.stalled = None;
+            }
+        }
+    }
+
+    /// Waits for the client, but not for ever.
+    ///
+    /// # Errors
+    /// `TimedOut`.
+    fn stall(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let stalled = self.stalled.get_or_insert_with(|| {
+            self.place.blocked();
+            Stalled {
+                deadline: Box::pin(sleep(WRITE_WITHIN)),
+                moved: 0,
+            }
+        });
+        ready!(stalled.deadline.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
 
 impl AsyncRead for Io {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.0.poll_read_ready(cx))?;
-            match self.0.try_read(buffer.initialize_unfilled()) {
+            ready!(self.stream.poll_read_ready(cx))?;
+            let room = buffer.remaining().min(READ_MAX);
+            match self.stream.try_read(buffer.initialize_unfilled_to(room)) {
                 Ok(count) => {
                     buffer.advance(count);
-                    return Poll::Ready(Ok(()));
+                    return Poll::Ready(self.received(count));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -97,15 +207,23 @@ impl AsyncWrite for Io {
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.0.poll_write_ready(cx))?;
-            match self.0.try_write_vectored(buffers) {
+            match self.stream.poll_write_ready(cx) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => return self.stall(cx),
+            }
+            match self.stream.try_write_vectored(buffers) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                other => return Poll::Ready(other),
+                Ok(count) => {
+                    let length: usize = buffers.iter().map(|buffer| buffer.len()).sum();
+                    self.sent(count, count == length);
+                    return Poll::Ready(Ok(count));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }
@@ -119,7 +237,7 @@ impl AsyncWrite for Io {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.0.end_writing() {
+        match self.stream.end_writing() {
             // The client was faster.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             other => Poll::Ready(other),

@@ -7,12 +7,11 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Duration, timeout};
+use tokio::time::timeout_at;
 
 use super::answer::Answer;
-use super::http::{Connection, is_foreign_page};
-use super::registry::Busy;
+use super::budget::{Busy, Held, Large};
+use super::http::{Connection, Pace, is_foreign_page};
 use super::{logs, view};
 use crate::api::xmlrpc::{self, Call, Value};
 use crate::api::{
@@ -24,16 +23,18 @@ use crate::sys;
 
 /// The longest body of a request, in bytes.
 pub(super) const BODY_MAX: usize = 16 << 20;
-/// All bodies in memory together, in KiB.
-pub(super) const BODIES_KIB_MAX: usize = 64 << 10;
-/// How long the next piece of a body may take.
-const BODY_STALL: Duration = Duration::from_secs(60);
+/// The memory that a body's values take, in bytes for each byte of the densest body.
+const VALUES_FACTOR: usize = 6;
 /// Bodies beyond this many bytes are parsed apart, so that nobody else waits for it.
 const PARSE_APART: usize = 64 << 10;
 /// Answers of more processes than this are rendered apart.
 const RENDER_APART: usize = 256;
 /// Results of one multicall together, in bytes, roughly; later calls are refused.
 const MULTICALL_RESULTS_MAX: usize = 64 << 20;
+/// The same for a client that is not trusted.
+const MULTICALL_RESULTS_OTHERS_MAX: usize = 5 << 20;
+/// The memory that a result takes, in bytes for each byte of its text.
+const RESULT_FACTOR: usize = 3;
 /// How much of a bad request the log shows, in characters.
 const SHOWN_MAX: usize = FOREIGN_CHARS_MAX;
 
@@ -50,10 +51,13 @@ pub(super) async fn answer(
     if is_foreign_page(&request.headers, &connection.shared.host_names) {
         return Answer::Fatal(StatusCode::FORBIDDEN);
     }
-    let (body, _room) = match read_body(connection, &request.headers, body, BODY_MAX).await {
+    let (body, mut room) = match read_body(connection, &request.headers, body, BODY_MAX).await {
         Ok(read) => read,
         Err(status) => return Answer::Fatal(status),
     };
+    if !room.grow(body.len() * VALUES_FACTOR) {
+        return Answer::Fatal(StatusCode::SERVICE_UNAVAILABLE);
+    }
     // From here on an answer is owed; a client that is slow to ask may be sent away.
     let _busy = Busy::new(&connection.place);
     let log = &connection.shared.log;
@@ -85,7 +89,10 @@ pub(super) async fn answer(
     log(Line::MethodCalled {
         method: name.clone(),
     });
-    let result = perform(connection, &caller, &name, params).await;
+    let (result, large) = match perform(connection, &caller, &name, params).await {
+        Ok((value, large)) => (Ok(value), large),
+        Err(fault) => (Err(fault), None),
+    };
     log(match &result {
         Ok(_) => Line::MethodReturned { method: name },
         Err(fault) => Line::MethodFaulted {
@@ -107,10 +114,13 @@ pub(super) async fn answer(
         }
         _ => Some(xmlrpc::write_response(&result)),
     };
-    match written {
-        Some(bytes) => Answer::Whole("text/xml", bytes.into()),
+    // Counted before the next client's turn.
+    let answer = match written {
+        Some(bytes) => Answer::Whole("text/xml", bytes.into()).counted(&connection.place),
         None => Answer::Error(StatusCode::INTERNAL_SERVER_ERROR),
-    }
+    };
+    drop(large);
+    answer
 }
 
 /// Does something that takes a while, or may block, on another thread; none if it panicked.
@@ -129,13 +139,13 @@ fn shown(body: &[u8]) -> String {
     python_repr(&cut)
 }
 
-/// The whole body, of `max` bytes at most, and its share of the memory for bodies.
+/// The whole body, of `max` bytes at most, and its part of the client's budget.
 pub(super) async fn read_body(
     connection: &Connection,
     headers: &HeaderMap,
     body: &mut Incoming,
     max: usize,
-) -> Result<(Bytes, Option<OwnedSemaphorePermit>), StatusCode> {
+) -> Result<(Bytes, Held), StatusCode> {
     let chunked = headers.contains_key(header::TRANSFER_ENCODING);
     let length = headers
         .get(header::CONTENT_LENGTH)
@@ -144,12 +154,17 @@ pub(super) async fn read_body(
     match length {
         None if !chunked => return Err(StatusCode::LENGTH_REQUIRED),
         Some(length) if length > max => return Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Some(length) if !connection.place.could_hold(length) => {
+            return Err(StatusCode::SERVICE_UNAVAILABLE);
+        }
         _ => {}
     }
+    let full = || StatusCode::SERVICE_UNAVAILABLE;
     let mut read = Vec::new();
-    let mut room: Option<OwnedSemaphorePermit> = None;
+    let mut room = connection.place.hold(0).ok_or_else(full)?;
+    let mut pace = Pace::begin();
     loop {
-        let frame = match timeout(BODY_STALL, body.frame()).await {
+        let frame = match timeout_at(pace.deadline(), body.frame()).await {
             Err(_) => return Err(StatusCode::REQUEST_TIMEOUT),
             Ok(None) => return Ok((read.into(), room)),
             Ok(Some(Err(_))) => return Err(StatusCode::BAD_REQUEST),
@@ -161,53 +176,70 @@ pub(super) async fn read_body(
         if read.len() + data.len() > max {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
-        read.extend_from_slice(data);
         // Waiting for room could wait for bodies that wait for us.
-        let have = room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let want = read.len().div_ceil(1024).saturating_sub(have);
-        if want > 0 {
-            let want = u32::try_from(want).unwrap_or(u32::MAX);
-            let more = connection
-                .shared
-                .body_room
-                .clone()
-                .try_acquire_many_owned(want);
-            let more = more.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
-            match &mut room {
-                Some(room) => room.merge(more),
-                None => room = Some(more),
-            }
+        if !room.grow(read.len() + data.len()) {
+            return Err(full());
         }
+        read.extend_from_slice(data);
+        pace.add(data.len());
     }
 }
 
-/// One call; a multicall is several, in order.
+/// One call; a multicall is several, in order. With the permission to make a large answer, if it may be one.
 async fn perform(
     connection: &Connection,
     caller: &Caller,
     name: &str,
     params: Vec<Value>,
-) -> Result<Value, Fault> {
+) -> Result<(Value, Large), Fault> {
     let (method, bound) = bind(connection, name, params)?;
     let Bound::Multicall(calls) = bound else {
-        return single(connection, caller, method, bound).await;
+        let large = turn(connection, &bound).await?;
+        let value = single(connection, caller, method, bound).await?;
+        return Ok((value, large));
     };
+    let max = match connection.place.client.is_trusted() {
+        true => MULTICALL_RESULTS_MAX,
+        false => MULTICALL_RESULTS_OTHERS_MAX,
+    };
+    let mut held = connection.place.hold(0).ok_or_else(no_room)?;
     let mut results = Vec::with_capacity(calls.len());
     let mut weight = 0;
     for call in calls {
-        let result = if weight > MULTICALL_RESULTS_MAX {
+        let result = if weight > max {
             Err(FaultCode::Failed.of("the results of the earlier calls are too long"))
         } else {
             element(connection, caller, call).await
         };
-        let value =
+        let mut value =
             result.unwrap_or_else(|fault| Value::fault(fault.code.code(), fault.to_string()));
-        weight += weight_of(&value);
+        let own = weight_of(&value);
+        if held.grow((weight + own) * RESULT_FACTOR) {
+            weight += own;
+        } else {
+            let fault = no_room();
+            value = Value::fault(fault.code.code(), fault.to_string());
+            weight += weight_of(&value);
+        }
         results.push(value);
         // Calls that need no engine never wait, and so would hold up every other client.
         tokio::task::yield_now().await;
     }
-    Ok(Value::Array(results))
+    Ok((Value::Array(results), None))
+}
+
+fn no_room() -> Fault {
+    FaultCode::Failed.of("the memory for answers is used up by other requests; try again")
+}
+
+/// Waits until this may be answered, if the answer may be large: all processes, or a part of a log.
+async fn turn(connection: &Connection, bound: &Bound) -> Result<Large, Fault> {
+    match bound {
+        Bound::Engine(Ask::AllProcessInfo | Ask::AllConfigInfo)
+        | Bound::ReadLog { .. }
+        | Bound::TailLog { .. } => connection.place.large().await.ok_or_else(no_room),
+        _ => Ok(None),
+    }
 }
 
 /// One element of a multicall.
@@ -232,6 +264,7 @@ async fn element(connection: &Connection, caller: &Caller, call: Value) -> Resul
         return Err(FaultCode::IncorrectParameters.of(text));
     }
     let (method, bound) = bind(connection, &name, params)?;
+    let _large = turn(connection, &bound).await?;
     single(connection, caller, method, bound).await
 }
 
@@ -255,6 +288,7 @@ async fn single(
 ) -> Result<Value, Fault> {
     let returns = called.returns;
     let control = &connection.shared.control;
+    let most = logs::most_for(connection.place.client);
     let ask = async |request: Ask| -> Result<Reply, Fault> {
         let grant = control.grant(caller, called, &request)?;
         control.call(caller.clone(), grant, request).await
@@ -281,11 +315,11 @@ async fn single(
         }
         Bound::ReadLog { of, offset, length } => {
             let source = logs::source(ask(Ask::LogFile(of)).await?);
-            logs::read(source, offset, length).await
+            logs::read(source, offset, length, most).await
         }
         Bound::TailLog { of, offset, length } => {
             let source = logs::source(ask(Ask::LogFile(of)).await?);
-            logs::tail(source, offset, length).await
+            logs::tail(source, offset, length, most).await
         }
         Bound::ListMethods => Ok(texts(names(&connection.shared.interface))),
         Bound::MethodHelp(name) => described(&name).map(|method| Value::Text(method.help())),

@@ -4,6 +4,7 @@
 //! It must know nothing of the library it tests but the list of log lines: everything goes over the public surface.
 
 pub mod daemon;
+mod hostile;
 mod listener;
 pub mod machine;
 pub mod numbered;

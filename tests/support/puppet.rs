@@ -69,6 +69,11 @@ impl Puppet {
 
     fn deed(&mut self, deed: &str) {
         match deed {
+            // hostile KIND PATH COUNT: see `hostile`
+            "hostile" => {
+                let (kind, path, count) = (self.word(), self.word(), self.number());
+                super::hostile::run(&kind, &path, usize::try_from(count).expect("few"));
+            }
             // exit CODE
             "exit" => {
                 let code = self.number();

@@ -210,7 +210,7 @@ impl Question<'_> {
         };
         // Time went by. Whoever was asked about must be there still, and be the same; a name on the bus is never given to
         // anybody else, so this is about having gone.
-        let now = self.bus.sender(&self.sender.name).await?;
+        let now = self.bus.ask_sender(&self.sender.name).await?;
         if now != *self.sender {
             return Err(Refusal::denied("the caller is no longer who it was"));
         }

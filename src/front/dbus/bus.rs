@@ -1,8 +1,9 @@
 //! One connection to a bus, and what is asked of the bus itself: who a sender is. It must not know what is called.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::OnceCell;
 use tokio::time::{Duration, timeout};
 use zbus::{Connection, OwnedVariant};
 
@@ -15,6 +16,13 @@ use crate::sys;
 
 /// How long the bus itself may take for an answer.
 pub(super) const BUS_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long the bus may take to tell who a sender is: its answer may stand behind thousands of calls of others, and a caller
+/// is not refused for that.
+const SENDER_WITHIN: Duration = Duration::from_secs(60);
+
+/// Senders that are remembered, those that are being looked up included: the connections that a system bus has at most.
+const SENDERS_MAX: usize = 2048;
 
 /// Whose bus it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +51,39 @@ pub(super) struct Bus {
     pub(super) limits: Limits,
     /// What the bus was told of last.
     known: Mutex<Arc<Known>>,
+    senders: Mutex<Senders>,
+}
+
+/// Who the senders are, by unique name. The bus is asked once for each, since it gives a name to one connection only.
+#[derive(Default)]
+struct Senders {
+    /// Counts look-ups: a clock for "last used".
+    clock: u64,
+    found: HashMap<String, Found>,
+}
+
+struct Found {
+    sender: Arc<OnceCell<Result<Sender, Refusal>>>,
+    used: u64,
+}
+
+impl Senders {
+    /// The cell of a sender; the one that was used longest ago makes room for a new one.
+    fn cell(&mut self, name: &str) -> Arc<OnceCell<Result<Sender, Refusal>>> {
+        self.clock += 1;
+        if self.found.len() >= SENDERS_MAX && !self.found.contains_key(name) {
+            let oldest = self.found.iter().min_by_key(|(_, found)| found.used);
+            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
+                self.found.remove(&oldest);
+            }
+        }
+        let found = self.found.entry(name.to_owned()).or_insert_with(|| Found {
+            sender: Arc::default(),
+            used: 0,
+        });
+        found.used = self.clock;
+        found.sender.clone()
+    }
 }
 
 /// Groups with their processes.
@@ -53,10 +94,19 @@ pub(super) type Known = BTreeMap<GroupName, BTreeSet<ProcessName>>;
 pub(super) struct Sender {
     pub(super) name: String,
     pub(super) uid: u32,
-    pid: Option<i32>,
+    pub(super) pid: Option<i32>,
 }
 
 impl Sender {
+    #[cfg(test)]
+    pub(super) fn of_user(name: &str, uid: u32) -> Self {
+        Self {
+            name: name.to_owned(),
+            uid,
+            pid: None,
+        }
+    }
+
     /// Root and the daemon's own user could do everything without us.
     pub(super) fn is_trusted(&self) -> bool {
         self.uid == 0 || self.uid == sys::effective_uid()
@@ -84,6 +134,7 @@ impl Bus {
             door,
             limits: Limits::default(),
             known: Mutex::default(),
+            senders: Mutex::default(),
         }
     }
 
@@ -99,6 +150,42 @@ impl Bus {
         *last = Arc::new(known);
     }
 
+    /// Poison means that another call panicked while it counted, which leaves nothing half done.
+    fn senders(&self) -> MutexGuard<'_, Senders> {
+        self.senders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who a connection is, if the bus was asked before.
+    pub(super) fn known_sender(&self, name: &str) -> Option<Sender> {
+        let mut senders = self.senders();
+        senders.clock += 1;
+        let now = senders.clock;
+        let found = senders.found.get_mut(name)?;
+        found.used = now;
+        found.sender.get()?.clone().ok()
+    }
+
+    /// Who a connection is. However many of its calls wait for that, the bus is asked once.
+    ///
+    /// # Errors
+    /// As [`Bus::ask_sender`].
+    pub(super) async fn sender(&self, name: &str) -> Result<Sender, Refusal> {
+        let cell = self.senders().cell(name);
+        let sender = cell.get_or_init(|| self.ask_sender(name)).await.clone();
+        if sender.is_err() {
+            // It may have been the bus's fault, which the next call need not suffer from.
+            let mut senders = self.senders();
+            if senders
+                .found
+                .get(name)
+                .is_some_and(|found| Arc::ptr_eq(&found.sender, &cell))
+            {
+                senders.found.remove(name);
+            }
+        }
+        sender
+    }
+
     /// Asks the bus who a connection is. Credentials are those of the moment when it was made.
     ///
     /// # Errors
@@ -106,7 +193,7 @@ impl Bus {
     ///
     /// # Source
     /// D-Bus specification, `org.freedesktop.DBus.GetConnectionCredentials`.
-    pub(super) async fn sender(&self, name: &str) -> Result<Sender, Refusal> {
+    pub(super) async fn ask_sender(&self, name: &str) -> Result<Sender, Refusal> {
         let unknown =
             |why: String| Refusal::denied(format!("the bus does not know who calls: {why}"));
         let question = (name,);
@@ -117,7 +204,7 @@ impl Bus {
             "GetConnectionCredentials",
             &question,
         );
-        let reply = timeout(BUS_WITHIN, asked)
+        let reply = timeout(SENDER_WITHIN, asked)
             .await
             .map_err(|_| unknown("it does not answer".to_owned()))?
             .map_err(|error| unknown(error.to_string()))?;

@@ -17,7 +17,7 @@ use crate::api::Interfaces;
 use crate::config::spec::BusChoice;
 use crate::control::{ControlHandle, EventFeed};
 use crate::domain::Line;
-use crate::front::Log;
+use crate::front::{Log, Peers};
 use crate::sys;
 
 /// The pause before the first new attempt …
@@ -46,6 +46,8 @@ pub(in crate::front) struct Door {
     pub(in crate::front) interface: Interfaces,
     pub(in crate::front) feed: EventFeed,
     pub(in crate::front) log: Log,
+    /// The processes of callers, if the daemon must not end before them.
+    pub(in crate::front) peers: Peers,
     pub(in crate::front) stop: watch::Receiver<bool>,
 }
 

@@ -11,6 +11,7 @@ use super::path::Object;
 use super::refusal::Refusal;
 use crate::api::xmlrpc::Value;
 use crate::api::{Bound, Caller, Fault, FaultCode, Method, ParamKind, Reply, Request};
+use crate::front::budget::Client;
 use crate::front::logs;
 use crate::front::xmlrpc::{apart, rendered};
 
@@ -80,6 +81,7 @@ impl Bus {
         bound: Bound,
     ) -> Result<Value, Fault> {
         let control = &self.door.control;
+        let most = logs::most_for(caller.uid.map_or(Client::Trusted, Client::user));
         let ask = async |request: Request| -> Result<Reply, Fault> {
             let grant = control.grant(caller, method, &request)?;
             control.call(caller.clone(), grant, request).await
@@ -105,11 +107,11 @@ impl Bus {
             }
             Bound::ReadLog { of, offset, length } => {
                 let source = logs::source(ask(Request::LogFile(of)).await?);
-                logs::read(source, offset, length).await
+                logs::read(source, offset, length, most).await
             }
             Bound::TailLog { of, offset, length } => {
                 let source = logs::source(ask(Request::LogFile(of)).await?);
-                logs::tail(source, offset, length).await
+                logs::tail(source, offset, length, most).await
             }
             // `narrow` has refused the first, and no row of CALLS names a method of the others.
             Bound::Wildcard(..)

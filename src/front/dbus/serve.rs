@@ -10,7 +10,7 @@ use zbus::export::futures_core::Stream;
 use zbus::message::{Flags, Type};
 use zbus::{Message, MessageStream, Structure, Variant};
 
-use super::bus::Bus;
+use super::bus::{Bus, Sender};
 use super::calls::{Kind, NAME, PROPERTIES, find};
 use super::convert::{Values, text};
 use super::introspect::describe;
@@ -107,10 +107,11 @@ pub(super) async fn serve(bus: &Arc<Bus>, mut messages: MessageStream) {
             Type::MethodReturn | Type::Error => continue,
         }
         match arrive(bus, &message) {
-            Ok((sender, places)) => {
-                calls.spawn(answer(bus.clone(), sender, message, places));
+            Ok(arrived) => {
+                calls.spawn(answer(bus.clone(), arrived, message));
             }
-            Err(refusal) => reply(bus, &message, Err(refusal)).await,
+            Err(Some(refusal)) => reply(bus, &message, Err(refusal)).await,
+            Err(None) => {}
         }
     }
     let _ = timeout(STOP_WITHIN, async {
@@ -119,36 +120,92 @@ pub(super) async fn serve(bus: &Arc<Bus>, mut messages: MessageStream) {
     .await;
 }
 
-/// Who sent it, and its places.
-fn arrive(bus: &Bus, message: &Message) -> Result<(String, [Place; 2]), Refusal> {
+/// A message's sender, and its places.
+enum Arrived {
+    /// It is known, and the call is admitted.
+    Known(Sender, Vec<Place>),
+    /// The bus has to be asked who it is.
+    Unknown(String, Vec<Place>),
+}
+
+/// Lets a message in. Whoever is known and has calls enough is refused here, where that costs least. `None`: so often that
+/// it is not told.
+fn arrive(bus: &Bus, message: &Message) -> Result<Arrived, Option<Refusal>> {
     let header = message.header();
     let sender = header
         .sender()
         .ok_or_else(|| Refusal::denied("a message without a sender"))?;
-    let places = bus.limits.arrive(sender.as_str())?;
     if message.data().len() > MESSAGE_BYTES_MAX {
-        return Err(Refusal::limits(format!(
+        let refusal = Refusal::limits(format!(
             "the message is longer than {MESSAGE_BYTES_MAX} bytes"
-        )));
+        ));
+        return Err(told(bus, None, refusal));
     }
     if header.unix_fds().is_some_and(|count| count > 0) {
-        return Err(Refusal::invalid("no method takes descriptors"));
+        let refusal = Refusal::invalid("no method takes descriptors");
+        return Err(told(bus, None, refusal));
     }
-    Ok((sender.to_string(), places))
+    match bus.known_sender(sender.as_str()) {
+        Some(sender) => {
+            let places = admit(bus, &sender, message)
+                .map_err(|refusal| told(bus, Some(sender.uid), refusal))?;
+            Ok(Arrived::Known(sender, places))
+        }
+        None => {
+            let places = bus
+                .limits
+                .arrive(sender.as_str(), bytes_of(message))
+                .map_err(|refusal| told(bus, None, refusal))?;
+            Ok(Arrived::Unknown(sender.to_string(), places))
+        }
+    }
+}
+
+fn told(bus: &Bus, uid: Option<u32>, refusal: Refusal) -> Option<Refusal> {
+    bus.limits.tells(uid, Instant::now()).then_some(refusal)
+}
+
+/// The places of a call whose sender is known.
+fn admit(bus: &Bus, sender: &Sender, message: &Message) -> Result<Vec<Place>, Refusal> {
+    let header = message.header();
+    let asks_all = header
+        .member()
+        .is_some_and(|member| ANSWERS_ALL.contains(&member.as_str()));
+    let cost = if asks_all { COST_OF_ALL } else { 1 };
+    bus.limits
+        .admit(sender, bytes_of(message), cost, Instant::now())
+}
+
+fn bytes_of(message: &Message) -> u32 {
+    u32::try_from(message.data().len()).unwrap_or(u32::MAX)
 }
 
 /// One call, from its sender's name to its answer.
-async fn answer(bus: Arc<Bus>, sender: String, message: Message, places: [Place; 2]) {
-    let answer = call(&bus, &sender, &message, places).await;
+async fn answer(bus: Arc<Bus>, arrived: Arrived, message: Message) {
+    let admitted = match arrived {
+        Arrived::Known(sender, places) => Ok((sender, places)),
+        Arrived::Unknown(name, unknown) => {
+            let sender = bus.sender(&name).await;
+            drop(unknown);
+            sender.and_then(|sender| {
+                let places = admit(&bus, &sender, &message)?;
+                Ok((sender, places))
+            })
+        }
+    };
+    let (answer, pid, _places) = match admitted {
+        Ok((sender, places)) => {
+            bus.door.peers.note(sender.pid);
+            let answer = call(&bus, &sender, &message).await;
+            (answer, sender.pid, places)
+        }
+        Err(refusal) => (Err(refusal), None, Vec::new()),
+    };
     reply(&bus, &message, answer).await;
+    bus.door.peers.note(pid);
 }
 
-async fn call(
-    bus: &Bus,
-    sender: &str,
-    message: &Message,
-    places: [Place; 2],
-) -> Result<Answer, Refusal> {
+async fn call(bus: &Bus, sender: &Sender, message: &Message) -> Result<Answer, Refusal> {
     let called = {
         let header = message.header();
         let path = header.path();
@@ -162,16 +219,7 @@ async fn call(
             member: member.to_string(),
         }
     };
-    let sender = bus.sender(sender).await?;
-    let [_own, unknown] = places;
-    drop(unknown);
-    let cost = if ANSWERS_ALL.contains(&called.member.as_str()) {
-        COST_OF_ALL
-    } else {
-        1
-    };
-    let _admitted = bus.limits.admit(sender.uid, cost, Instant::now())?;
-    if !bus.is_open_to(&sender) {
+    if !bus.is_open_to(sender) {
         return Err(Refusal::denied(
             "this is another user's daemon, on that user's bus",
         ));
@@ -204,7 +252,7 @@ async fn call(
                 })?;
         let call =
             find(kind, &called.member).ok_or_else(|| Refusal::unknown_method(&called.member))?;
-        let values = bus.perform(&sender, &object, call, message).await?;
+        let values = bus.perform(sender, &object, call, message).await?;
         return Ok(Answer::Values(values));
     }
     if !STANDARD.iter().any(|(known, _)| *known == interface) {

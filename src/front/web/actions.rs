@@ -7,9 +7,9 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use hyper::header;
 use hyper::http::request::Parts;
-use tokio::sync::Semaphore;
 
 use super::super::answer::Answer;
+use super::super::budget::Taken;
 use super::super::http::Connection;
 use super::form::{Form, quoted};
 use crate::api::xmlrpc::Value;
@@ -170,10 +170,10 @@ pub(super) async fn call(
 /// Does something to its end, even if the client goes away meanwhile: a restart that ends with its stop would do harm.
 /// None: too much is under way.
 pub(super) async fn to_the_end<T: Send + 'static>(
-    places: &Arc<Semaphore>,
+    place: Option<Taken>,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Option<T> {
-    let place = places.clone().try_acquire_owned().ok()?;
+    let place = place?;
     let task = tokio::spawn(async move {
         let done = work.await;
         drop(place);
@@ -214,9 +214,9 @@ pub(super) async fn answer(
         return Answer::Error(StatusCode::BAD_REQUEST);
     };
     let control = connection.shared.control.clone();
-    let places = &connection.shared.live.actions;
+    let place = connection.shared.live.actions.take(connection.place.client);
     let work = async move { act(&control, &caller, verb, &whom).await };
-    let Some(done) = to_the_end(places, work).await else {
+    let Some(done) = to_the_end(place, work).await else {
         return Answer::Error(StatusCode::SERVICE_UNAVAILABLE);
     };
     if wants_json {

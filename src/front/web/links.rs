@@ -53,10 +53,10 @@ pub(super) async fn answer(
         }
     }
     let control = connection.shared.control.clone();
-    let places = &connection.shared.live.actions;
+    let place = connection.shared.live.actions.take(connection.place.client);
     let name = name.to_owned();
     let work = async move { follow(&control, &caller, &link, &name).await };
-    match to_the_end(places, work).await {
+    match to_the_end(place, work).await {
         Some(Ok(message)) => answered(head, &message),
         // Differs: Supervisor answers 500 while it stops.
         Some(Err(_)) | None => Answer::Error(StatusCode::SERVICE_UNAVAILABLE),

@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hyper::body::Bytes;
 use hyper::{StatusCode, header};
 use jiff::tz::TimeZone;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::super::answer::{Answer, Made, MadeBody};
+use super::super::budget::{Quota, Taken};
 use super::super::http::Connection;
 use super::super::xmlrpc::apart;
 use super::actions::ACTIONS_MAX;
@@ -44,9 +45,9 @@ pub(in super::super) struct Live {
     messages: broadcast::Sender<Bytes>,
     /// The task is there.
     running: AtomicBool,
-    streams: Arc<Semaphore>,
+    streams: Arc<Quota>,
     /// Actions that pages may have under way.
-    pub(super) actions: Arc<Semaphore>,
+    pub(super) actions: Arc<Quota>,
     pub(super) sampler: Arc<Sampler>,
 }
 
@@ -58,8 +59,8 @@ impl Live {
             feed,
             messages: broadcast::channel(WAITING_MAX).0,
             running: AtomicBool::new(false),
-            streams: Arc::new(Semaphore::new(streams)),
-            actions: Arc::new(Semaphore::new(ACTIONS_MAX)),
+            streams: Quota::new(streams),
+            actions: Quota::new(ACTIONS_MAX),
             sampler: Arc::default(),
         })
     }
@@ -73,7 +74,7 @@ pub(super) async fn stream(connection: &Arc<Connection>, caller: &Caller) -> Ans
         _ => return Answer::Error(StatusCode::FORBIDDEN),
     }
     let live = &connection.shared.live;
-    let Ok(place) = live.streams.clone().try_acquire_owned() else {
+    let Some(place) = live.streams.take(connection.place.client) else {
         return Answer::Error(StatusCode::SERVICE_UNAVAILABLE);
     };
     // First the ears, then the look: what changes in between is heard.
@@ -106,7 +107,7 @@ async fn send(
     connection: Arc<Connection>,
     mut messages: broadcast::Receiver<Bytes>,
     sender: mpsc::Sender<Bytes>,
-    _place: OwnedSemaphorePermit,
+    _place: Taken,
 ) {
     let mut stop = connection.shared.stop.clone();
     let mut next = Some(Bytes::from(format!("retry: {RETRY_MS}\n\n")));
@@ -117,8 +118,13 @@ async fn send(
             Some(message) => message,
             None if owes_all => {
                 owes_all = false;
-                match rows(&connection.shared.live, &connection.shared.control).await {
-                    Some(rows) => event("all", &rows),
+                let Some(_large) = connection.place.large().await else {
+                    return;
+                };
+                let rows = rows(&connection.shared.live, &connection.shared.control).await;
+                let message = rows.and_then(|rows| connection.place.count(event("all", &rows)));
+                match message {
+                    Some(message) => message,
                     None => return,
                 }
             }

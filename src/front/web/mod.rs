@@ -57,6 +57,14 @@ pub(super) async fn answer(
                 Ok(form) => form,
                 Err(status) => return Answer::Fatal(status),
             };
+            // The status page takes its turn itself, for its links may wait for programs.
+            let large = match page {
+                "tail.html" | "grouptail.html" | "maintail.html" => connection.place.large().await,
+                _ => Some(None),
+            };
+            let Some(_large) = large else {
+                return Answer::Error(StatusCode::SERVICE_UNAVAILABLE);
+            };
             match page {
                 "tail.html" => log::process(connection, caller, &form).await,
                 "grouptail.html" => log::group(connection, caller, &form).await,

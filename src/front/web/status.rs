@@ -51,6 +51,9 @@ pub(super) async fn answer(
             .unwrap_or_default(),
     };
     let control = &connection.shared.control;
+    let Some(_large) = connection.place.large().await else {
+        return Answer::Error(StatusCode::SERVICE_UNAVAILABLE);
+    };
     let views = match processes(control, &caller).await {
         Ok(views) => views,
         Err(fault) => return refused(&fault),

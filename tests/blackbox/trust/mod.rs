@@ -18,6 +18,9 @@ mod b7_unknown_is_left;
 mod c1_update_asks;
 mod d7_options;
 mod terminal;
+mod a2_costs_nothing;
+mod a3_bus_limits;
+mod b5_answer_before_exit;
 
 use crate::support::runner::Trial;
 
@@ -41,5 +44,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(b7_unknown_is_left::trials());
     trials.extend(c1_update_asks::trials());
     trials.extend(d7_options::trials());
+    trials.extend(a2_costs_nothing::trials());
+    trials.extend(a3_bus_limits::trials());
+    trials.extend(b5_answer_before_exit::trials());
     trials
 }

@@ -1,0 +1,155 @@
+//! A daemon that is PID 1 of a container ends when whoever asked for it has its answer and has printed it: with PID 1 the
+//! kernel kills everybody in the namespace.
+
+use std::path::Path;
+
+use crate::host::Host;
+use crate::support::daemon::{Daemon, Finished, Side, oracle, program, run};
+use crate::support::runner::{Outcome, Trial};
+use crate::support::wire::Address;
+use crate::support::{LIMIT, expect, is_root, proc, wait_for};
+
+/// Containers that are shut down by each client. All of them must succeed.
+const TIMES: usize = 20;
+
+/// All of them.
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::new("trust::b5_pid_1_answers_our_client_before_it_exits", || {
+            many(Side::Ours, false)
+        }),
+        Trial::new("trust::b5_pid_1_answers_over_tcp_before_it_exits", || {
+            many(Side::Ours, true)
+        }),
+        Trial::new(
+            "trust::b5_pid_1_answers_the_genuine_client_over_tcp_before_it_exits",
+            || match oracle() {
+                None => Ok(Outcome::Skipped("SUPERVISOR_ORACLE is not set".to_owned())),
+                Some(_) => many(Side::Genuine, true),
+            },
+        ),
+        Trial::new(
+            "trust::b5_pid_1_answers_the_genuine_client_before_it_exits",
+            || match oracle() {
+                None => Ok(Outcome::Skipped("SUPERVISOR_ORACLE is not set".to_owned())),
+                Some(_) => many(Side::Genuine, false),
+            },
+        ),
+        Trial::new(
+            "trust::b5_pid_1_finishes_the_answers_of_others_too",
+            answers_of_others,
+        ),
+    ]
+}
+
+/// A daemon as PID 1 of a fresh PID namespace, and its number outside; `None`: this machine allows no namespaces.
+fn container(config: &str) -> Result<Option<(Host, i32)>, String> {
+    let mut host = Host::new(config)?;
+    let mut command = host
+        .marked
+        .command(Path::new("/usr/bin/unshare"), host.place.path());
+    command
+        .args(["-pf", "--mount-proc", "--kill-child"])
+        .arg(program(Side::Ours, "supervisord")?)
+        .args(["-n", "-c", "conf"]);
+    let mut daemon = Daemon::spawn(
+        command,
+        host.place.path(),
+        Address::Unix(host.place.join("s")),
+    )?;
+    if let Some(code) = daemon.wait_ready(LIMIT)? {
+        let why = host.place.read("err");
+        if why.contains("unshare failed") || why.contains("Operation not permitted") {
+            return Ok(None);
+        }
+        return Err(format!("ended with {code}: {why}"));
+    }
+    let unshare = daemon.pid();
+    host.daemon = Some(daemon);
+    let inside = proc::children(unshare)
+        .first()
+        .map(|(pid, _)| *pid)
+        .ok_or("no child of unshare")?;
+    Ok(Some((host, inside)))
+}
+
+/// Runs a client inside, as `docker exec` does.
+fn exec(host: &Host, inside: i32, side: Side, args: &[&str]) -> Result<Finished, String> {
+    let mut enter = host
+        .marked
+        .command(Path::new("/usr/bin/nsenter"), host.place.path());
+    enter
+        .args(["-t", &inside.to_string(), "-p", "-m"])
+        .arg(program(side, "supervisorctl")?)
+        .args(["-c", &host.place.join("conf").display().to_string()])
+        .args(args);
+    run(enter, host.place.path(), None, LIMIT)
+}
+
+fn skipped(why: &str) -> Outcome {
+    Outcome::Skipped(why.to_owned())
+}
+
+fn many(side: Side, tcp: bool) -> Result<Outcome, String> {
+    if !is_root() {
+        return Ok(skipped("a PID namespace needs root"));
+    }
+    for number in 1..=TIMES {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .map_err(|error| error.to_string())?
+            .port();
+        let server = format!("http://127.0.0.1:{port}");
+        let args: &[&str] = match tcp {
+            true => &["-s", &server, "shutdown"],
+            false => &["shutdown"],
+        };
+        let config = format!("[inet_http_server]\nport=127.0.0.1:{port}\n");
+        let Some((mut host, inside)) = container(&config)? else {
+            return Ok(skipped("this machine allows no PID namespaces"));
+        };
+        let got = exec(&host, inside, side, args)?;
+        expect(
+            got.code == 0 && got.stdout == "Shut down\n",
+            format!("shutdown {number} of {TIMES}: {got:?}"),
+        )?;
+        let code = host.daemon.as_mut().ok_or("none")?.wait_exit(LIMIT)?;
+        expect(code == 0, format!("PID 1 ended with {code}"))?;
+    }
+    Ok(Outcome::Passed)
+}
+
+/// A client that waits for a program to start has its answer when the daemon is shut down by another one.
+fn answers_of_others() -> Result<Outcome, String> {
+    if !is_root() {
+        return Ok(skipped("a PID namespace needs root"));
+    }
+    let config = "[program:slow]\ncommand={puppet} forever\nstartsecs=60\nautostart=false\n";
+    let Some((mut host, inside)) = container(config)? else {
+        return Ok(skipped("this machine allows no PID namespaces"));
+    };
+    let got = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| exec(&host, inside, Side::Ours, &["start", "slow"]));
+        let asked = wait_for("slow is starting", LIMIT, || {
+            host.daemon()
+                .is_ok_and(|daemon| daemon.state("slow") == "STARTING")
+        })
+        .and_then(|()| exec(&host, inside, Side::Ours, &["shutdown"]));
+        let waited = waiting
+            .join()
+            .unwrap_or_else(|_| Err("the client panicked".to_owned()));
+        Ok::<_, String>((asked?, waited?))
+    })?;
+    let (asked, waited) = got;
+    expect(
+        asked.code == 0 && asked.stdout == "Shut down\n",
+        format!("{asked:?}"),
+    )?;
+    expect(
+        waited.code > 0 && waited.code < 128 && !waited.stdout.is_empty(),
+        format!("{waited:?}"),
+    )?;
+    let code = host.daemon.as_mut().ok_or("none")?.wait_exit(LIMIT)?;
+    expect(code == 0, format!("PID 1 ended with {code}"))?;
+    Ok(Outcome::Passed)
+}

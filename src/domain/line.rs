@@ -200,6 +200,7 @@ lines! {
     ClosingSocket { url: String } = Info "Closing socket {url}";
     Spawned { name: ProcessName, pid: i32 } = Info "spawned: '{name}' with pid {pid}";
     SpawnFailed { error: String } = Info "spawnerr: {error}";
+    StartHeldUp { name: ProcessName, why: String } = Warn ours "start of {name} is held up, others go on: {why}";
     Success { name: ProcessName, startsecs: i64 } = Info "success: {name} entered RUNNING state, process has stayed up for > than {startsecs} seconds (startsecs)";
     Ready { name: ProcessName } = Info ours "success: {name} entered RUNNING state, for it says that it is ready";
     NotReady { name: ProcessName, pid: i32, seconds: i64 } = Warn ours "{name} (pid {pid}) is not ready in time, and is stopped (ready_timeout, {seconds} s)";

@@ -163,7 +163,10 @@ pub(super) fn description(view: &ProcessView, zone: &TimeZone) -> String {
                 format!("{stop}, {}", view.causes)
             }
         }
-        // Empty, as in Supervisor, but for programs that tell of themselves.
+        // Empty, as in Supervisor, but for starts that are held up, and programs that tell of themselves.
+        ProcessState::Starting | ProcessState::Stopping if !view.spawn_error.is_empty() => {
+            view.spawn_error.clone()
+        }
         ProcessState::Starting | ProcessState::Stopping | ProcessState::Unknown => {
             view.status_text.clone()
         }

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::bounds::{bounds, ids};
 use super::channel::{Channel, Given, channel};
 use super::command::{self, Command};
+use super::owner::Owner;
 use crate::cgroup;
 use crate::config::spec::ProcessSpec;
 use crate::domain::SpawnError;
@@ -124,6 +125,8 @@ impl std::fmt::Debug for Base {
 pub struct Plan {
     /// For messages.
     pub(super) name: String,
+    /// For whom.
+    pub(super) owner: Owner,
     /// Of its cgroup.
     pub(super) cgroup: String,
     pub(super) raw: RawPlan,
@@ -168,6 +171,7 @@ impl Plan {
             .map(|path| c_string(path.as_os_str()));
         Ok(Self {
             name: spec.name.as_str().to_owned(),
+            owner: Owner::of(spec),
             cgroup: cgroup::name(&spec.group, &spec.name),
             raw: RawPlan {
                 path: c_string(path.as_os_str())?,

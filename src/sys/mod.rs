@@ -14,12 +14,15 @@ mod forked;
 mod helper;
 mod inherit;
 mod kernel;
+#[cfg(test)]
+pub(crate) mod lease;
 mod limits;
 mod memory;
 mod name_services;
 mod notify;
 mod packet;
 mod passed;
+mod pending;
 mod pidfd;
 mod pipe;
 pub mod place;
@@ -55,8 +58,9 @@ pub use packet::{
     PACKET_DESCRIPTORS_MAX, Packet, packet_maker, packet_pair, receive_packet, send_packet,
 };
 pub use passed::take_passed;
+pub use pending::{PendingChild, SPAWNER_THREAD, is_before_exec};
 pub use pidfd::{
-    copy_descriptor, exit_status, open_pidfd, peek_ended, pid_of, reap, reap_stranger,
+    copy_descriptor, end_child, exit_status, open_pidfd, peek_ended, pid_of, reap, reap_stranger,
     send_group_signal, send_signal,
 };
 pub use pipe::unread;

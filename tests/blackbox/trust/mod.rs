@@ -2,8 +2,12 @@
 
 use crate::support::runner::Trial;
 
+mod b1_stuck_spawn;
+
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {
     // One line per file, so that files come and go without touching each other's lines.
-    Vec::new()
+    let mut trials = Vec::new();
+    trials.extend(b1_stuck_spawn::trials());
+    trials
 }

@@ -11,7 +11,9 @@ use super::owner::Owner;
 use crate::cgroup;
 use crate::config::spec::ProcessSpec;
 use crate::domain::SpawnError;
-use crate::sys::{CStrings, Limit, NulByte, RawPlan, Resource};
+use crate::sys::{
+    CStrings, Ids, Limit, NulByte, RawPlan, Resource, effective_uid, has_controlling_terminal,
+};
 
 /// What all processes get from the daemon.
 #[derive(Clone)]
@@ -20,10 +22,16 @@ pub struct Base {
     environ: Vec<(OsString, OsString)>,
     server_url: Option<String>,
     limits: Vec<(Resource, Limit)>,
+    /// The daemon has a controlling terminal.
+    has_terminal: bool,
 }
 
 /// Variables that the service manager meant for the daemon itself. A program that took them for its own would report
-/// readiness in the daemon's name, miss a watchdog that is not its own, or take our listeners for its own.
+/// readiness in the daemon's name, miss a watchdog that is not its own, take our listeners for its own, or write into our
+/// directories.
+///
+/// # Source
+/// systemd.exec(5), "Environment Variables Set or Propagated by the Service Manager"; systemd.service(5).
 // Differs: Supervisor hands them on. Exact names, not prefixes: `LISTEN_ADDRESS` may well be a program's own.
 const DAEMONS_OWN: &[&str] = &[
     "NOTIFY_SOCKET",
@@ -35,9 +43,32 @@ const DAEMONS_OWN: &[&str] = &[
     "LISTEN_FDNAMES",
     "JOURNAL_STREAM",
     "INVOCATION_ID",
+    "DEBUG_INVOCATION",
+    "LOG_NAMESPACE",
     "CREDENTIALS_DIRECTORY",
+    "ENCRYPTED_CREDENTIALS_DIRECTORY",
+    "RUNTIME_DIRECTORY",
+    "STATE_DIRECTORY",
+    "CACHE_DIRECTORY",
+    "LOGS_DIRECTORY",
+    "CONFIGURATION_DIRECTORY",
+    "MEMORY_PRESSURE_WATCH",
+    "MEMORY_PRESSURE_WRITE",
+    "MAINPID",
+    "MAINPIDFDID",
+    "MANAGERPID",
+    "MANAGERPIDFDID",
     "FDSTORE",
     "SYSTEMD_EXEC_PID",
+    "MONITOR_SERVICE_RESULT",
+    "MONITOR_EXIT_CODE",
+    "MONITOR_EXIT_STATUS",
+    "MONITOR_INVOCATION_ID",
+    "MONITOR_UNIT",
+    "TRIGGER_UNIT",
+    "TRIGGER_PATH",
+    "TRIGGER_TIMER_REALTIME_USEC",
+    "TRIGGER_TIMER_MONOTONIC_USEC",
     "SUPERVISORD_HANDOVER",
 ];
 
@@ -55,6 +86,7 @@ impl Base {
             environ: environ.into_iter().filter(|(name, _)| !own(name)).collect(),
             server_url,
             limits,
+            has_terminal: has_controlling_terminal(),
         }
     }
 
@@ -169,6 +201,8 @@ impl Plan {
             .directory
             .as_deref()
             .map(|path| c_string(path.as_os_str()));
+        let ids = ids(spec);
+        let is_another_users = matches!(ids, Ids::Become { uid, .. } if uid != effective_uid());
         Ok(Self {
             name: spec.name.as_str().to_owned(),
             owner: Owner::of(spec),
@@ -180,8 +214,11 @@ impl Plan {
                 directory: directory.transpose()?,
                 umask: spec.umask,
                 limits: base.limits_but(spec),
-                ids: ids(spec),
+                ids,
                 bounds: bounds(spec),
+                // What shares a session with root's shell can type there (TIOCSTI).
+                has_session: is_another_users || base.has_terminal,
+                has_keyring: is_another_users,
             },
             ready: given.ready,
             channel,

@@ -39,7 +39,8 @@ pub use cgroup::{Cgroup, Counters, Population};
 pub use clock::now;
 pub use credentials::{DropError, Peer, Standing, become_user, effective_uid, lookup, peer};
 pub use daemonize::{
-    adopt_streams, detach_stdio, ensure_stdio, into_background, new_session, set_umask,
+    adopt_streams, detach_stdio, ensure_stdio, has_controlling_terminal, into_background,
+    new_session, set_umask,
 };
 pub use ends::ChildEnds;
 pub use helper::{is_helper, output_of};

@@ -2,12 +2,14 @@
 
 use crate::support::runner::Trial;
 
+mod a8_children;
 mod b1_stuck_spawn;
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {
     // One line per file, so that files come and go without touching each other's lines.
     let mut trials = Vec::new();
+    trials.extend(a8_children::trials());
     trials.extend(b1_stuck_spawn::trials());
     trials
 }

@@ -64,7 +64,7 @@ pub trait Lookup {
     fn other_writer(&self, _path: &str) -> Option<String> {
         None
     }
-    /// The variables of our own environment.
+    /// The variables of our own environment. Bytes that are no UTF-8 are held as [`crate::domain::from_bytes`] does.
     fn env(&self) -> Vec<(String, String)>;
 }
 

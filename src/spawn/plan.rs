@@ -1,5 +1,6 @@
 //! Everything a spawn needs, as plain data: made before the clone, only read after it.
 
+use std::borrow::Cow;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -10,7 +11,7 @@ use super::command::{self, Command};
 use super::owner::Owner;
 use crate::cgroup;
 use crate::config::spec::ProcessSpec;
-use crate::domain::SpawnError;
+use crate::domain::{SpawnError, to_bytes};
 use crate::sys::{
     CStrings, Ids, Limit, NulByte, RawPlan, Resource, effective_uid, has_controlling_terminal,
 };
@@ -111,14 +112,14 @@ impl Base {
         &'a self,
         spec: &'a ProcessSpec,
         given: &'a Given,
-    ) -> Vec<(&'a OsStr, &'a OsStr)> {
-        let mut merged: Vec<(&OsStr, &OsStr)> = self
+    ) -> Vec<(&'a OsStr, Cow<'a, [u8]>)> {
+        let mut merged: Vec<(&OsStr, Cow<'_, [u8]>)> = self
             .environ
             .iter()
-            .map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+            .map(|(name, value)| (name.as_os_str(), Cow::Borrowed(value.as_bytes())))
             .collect();
         let mut set = |name: &'a str, value: &'a str| {
-            let (name, value) = (OsStr::new(name), OsStr::new(value));
+            let (name, value) = (OsStr::new(name), to_bytes(value));
             match merged.iter_mut().find(|(known, _)| *known == name) {
                 Some(place) => place.1 = value,
                 None => merged.push((name, value)),
@@ -188,19 +189,18 @@ impl Plan {
         };
         let mut argv = CStrings::default();
         for word in &words {
-            argv.push(&[word.as_bytes()]).map_err(bad)?;
+            argv.push(&[&to_bytes(word)]).map_err(bad)?;
         }
         let mut envp = CStrings::default();
         let (channel, given) = channel(spec)?;
         for (name, value) in base.environment(spec, &given) {
-            envp.push(&[name.as_bytes(), b"=", value.as_bytes()])
-                .map_err(bad)?;
+            envp.push(&[name.as_bytes(), b"=", &value]).map_err(bad)?;
         }
         let c_string = |path: &OsStr| CString::new(path.as_bytes()).map_err(|_| bad(NulByte));
-        let directory = spec
-            .directory
-            .as_deref()
-            .map(|path| c_string(path.as_os_str()));
+        let directory = spec.directory.as_deref().map(|path| {
+            let path = path.to_str().map(to_bytes);
+            c_string(OsStr::from_bytes(&path.unwrap_or_default()))
+        });
         let ids = ids(spec);
         let is_another_users = matches!(ids, Ids::Become { uid, .. } if uid != effective_uid());
         Ok(Self {

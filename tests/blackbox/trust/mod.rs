@@ -4,6 +4,7 @@ use crate::support::runner::Trial;
 
 mod a8_children;
 mod b1_stuck_spawn;
+mod c3_env_bytes;
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {
@@ -11,5 +12,6 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     trials.extend(a8_children::trials());
     trials.extend(b1_stuck_spawn::trials());
+    trials.extend(c3_env_bytes::trials());
     trials
 }

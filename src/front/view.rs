@@ -494,6 +494,7 @@ pub(super) mod tests {
             user: Some(UserRef {
                 name: "root".to_owned(),
                 uid: 0,
+                gid: None,
             }),
             stdout: log(LogTarget::None),
             stderr: log(LogTarget::Auto),

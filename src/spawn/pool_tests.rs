@@ -140,6 +140,7 @@ fn of(name: &str, uid: Option<u32>, command: &str) -> ProcessSpec {
         user: uid.map(|uid| UserRef {
             name: uid.to_string(),
             uid,
+            gid: None,
         }),
         ..spec(command, &[])
     }

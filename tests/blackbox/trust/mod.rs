@@ -5,6 +5,7 @@ use crate::support::runner::Trial;
 mod a8_children;
 mod b1_stuck_spawn;
 mod c3_env_bytes;
+mod c4_numeric_user;
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {
@@ -13,5 +14,6 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(a8_children::trials());
     trials.extend(b1_stuck_spawn::trials());
     trials.extend(c3_env_bytes::trials());
+    trials.extend(c4_numeric_user::trials());
     trials
 }

@@ -12,7 +12,7 @@ use super::home::{Home, Manager};
 use super::scope::Scope;
 use super::seat::{self, Seat};
 use crate::config::spec::{Config, Resources};
-use crate::domain::{Errno, Line, QualifiedName};
+use crate::domain::{Errno, Line, QualifiedName, Signal};
 use crate::keeper::{Keeper, Vault};
 use crate::sys::{self, Cgroup};
 
@@ -39,7 +39,8 @@ pub fn keeper_left_behind() -> Option<Keeper> {
 }
 
 /// A process that was made for the cgroup of this name by a daemon that was here before, the oldest that is in there: its
-/// pid and pidfd.
+/// pid and pidfd. One that was held up before it ran its command, and so outlived the daemon's spawn of it, is killed: its
+/// start begins anew.
 #[must_use]
 pub fn process_left_behind(name: &str) -> Option<(i32, OwnedFd)> {
     let (top, scope) = left_behind()?;
@@ -47,7 +48,18 @@ pub fn process_left_behind(name: &str) -> Option<(i32, OwnedFd)> {
         .open(&scope.path)
         .and_then(|found| found.open(name))
         .ok()?;
-    let pid = oldest(cgroup.all_pids())?;
+    let mut pids = cgroup.all_pids();
+    pids.retain(|&pid| {
+        let is_held_up = sys::is_before_exec(pid);
+        if is_held_up
+            && let Ok(pidfd) = sys::open_pidfd(pid)
+            && sys::is_before_exec(pid)
+        {
+            let _ = sys::send_signal(&pidfd, Signal::KILL);
+        }
+        !is_held_up
+    });
+    let pid = oldest(pids)?;
     let pidfd = sys::open_pidfd(pid).ok()?;
     // The number may have become another's before it was opened, but not since.
     cgroup.all_pids().contains(&pid).then_some((pid, pidfd))

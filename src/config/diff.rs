@@ -177,7 +177,8 @@ fn is_same_process(active: &ProcessSpec, read: &ProcessSpec) -> bool {
         && active.stopwaitsecs == *stopwaitsecs
         && active.stopasgroup == *stopasgroup
         && active.killasgroup == *killasgroup
-        && active.user.as_ref().map(|user| user.uid) == user.as_ref().map(|user| user.uid)
+        && active.user.as_ref().map(|user| (user.uid, user.gid))
+            == user.as_ref().map(|user| (user.uid, user.gid))
         && active.redirect_stderr == *redirect_stderr
         && is_same_stream(&active.stdout, stdout)
         && is_same_stream(&active.stderr, stderr)

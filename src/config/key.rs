@@ -236,7 +236,7 @@ impl Kind {
             }
             Self::ReadyFd => "a whole number from 3 to 1023",
             Self::Level => "one of critical, error, warn, info, debug, trace, blather",
-            Self::User => "the name or number of a user of this machine",
+            Self::User => "the name or number of a user of this machine, or UID:GID",
             Self::UserGroup => "a user of this machine, or user:group",
             Self::Address => "a port, host:port or *:port, with a port from 1 to 65535",
             Self::AutoRestart => "true, false or unexpected",
@@ -445,7 +445,7 @@ const PROGRAM: &[Key] = &[
     key("ready_fd", ReadyFd, None, "it is RUNNING once it writes a newline to this descriptor, 3 to 1023, which it is given").ours(),
     key("ready_timeout", Integer, None, "seconds it may take to be ready, with notify or ready_fd, or the start has failed; 0: for ever; not set: startsecs if that is set, else 90").ours(),
     key("watchdogsecs", Integer, Some("0"), "with notify, it is killed with SIGABRT, and restarted as autorestart says, unless it sends WATCHDOG=1 at least so often; 0: it need not").ours(),
-    key("user", User, None, "the user it runs as"),
+    key("user", User, None, "the user it runs as; as UID:GID, two numbers, it need not be in the user database"),
     key("redirect_stderr", Boolean, Some("false"), "write standard error where standard output goes"),
     key("stdout_logfile", Logfile, Some("AUTO"), "where standard output goes: a path, NONE, AUTO or journal, or journal and a path with a comma between them").process(),
     key("stdout_logfile_maxbytes", ByteSize, Some("50MB"), "that file is rotated at this size; 0: never").process(),

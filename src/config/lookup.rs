@@ -76,7 +76,7 @@ pub trait Lookup {
     fn is_program(&self, _path: &str) -> bool {
         false
     }
-    /// The variables of our own environment.
+    /// The variables of our own environment. Bytes that are no UTF-8 are held as [`crate::domain::from_bytes`] does.
     fn env(&self) -> Vec<(String, String)>;
 }
 

@@ -120,6 +120,25 @@ pub struct UserRef {
     pub name: String,
     /// Looked up at parse time.
     pub uid: u32,
+    /// Given beside the number of the user, neither of which anybody needs to know. `None`: the user is known, with its
+    /// groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gid: Option<u32>,
+}
+
+impl UserRef {
+    /// Looks a user up.
+    ///
+    /// # Errors
+    /// There is none; see [`super::value::run_as`].
+    pub fn find(name: &str, lookup: &dyn super::lookup::Lookup) -> Result<Self, String> {
+        let (uid, gid) = super::value::run_as(name, lookup)?;
+        Ok(Self {
+            name: name.to_owned(),
+            uid,
+            gid,
+        })
+    }
 }
 
 /// One control server.

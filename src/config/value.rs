@@ -122,6 +122,27 @@ pub fn existing_dirpath(text: &str, lookup: &dyn Lookup) -> Result<String, Strin
     }
 }
 
+/// Whom something runs as: a user that is in the user database, or `UID:GID`, both as numbers, which need not be there.
+/// The user, and the group if one is given.
+///
+/// # Errors
+/// It is neither.
+// Differs: the original takes `UID:GID` for the name of a user, which none can have.
+pub fn run_as(text: &str, lookup: &dyn Lookup) -> Result<(u32, Option<u32>), String> {
+    // The last number means "leave it" to the kernel.
+    let id = |text: &str| {
+        let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|&id: &u32| id != u32::MAX);
+        number.filter(|_| is_plain)
+    };
+    if let Some((uid, gid)) = text.split_once(':')
+        && let (Some(uid), Some(gid)) = (id(uid), id(gid))
+    {
+        return Ok((uid, Some(gid)));
+    }
+    user(text, lookup).map(|uid| (uid, None))
+}
+
 /// A level of the activity log, in any case.
 ///
 /// # Errors
@@ -649,6 +670,28 @@ mod tests {
                 ("TRACE", Ok(Level::Trace)),
                 ("blather", Ok(Level::Blather)),
                 ("warning", Err("bad logging level name 'warning'")),
+            ],
+        );
+    }
+
+    #[test]
+    fn two_numbers_are_a_user_whom_nobody_knows() {
+        let machine = Fake::default();
+        check(
+            |text| run_as(text, &machine),
+            &[
+                ("web", Ok((33, None))),
+                ("33", Ok((33, None))),
+                ("4711:4712", Ok((4711, Some(4712)))),
+                ("0:33", Ok((0, Some(33)))),
+                ("4711", Err("Invalid user id 4711")),
+                ("web:33", Err("Invalid user name web:33")),
+                ("4711:", Err("Invalid user name 4711:")),
+                (":33", Err("Invalid user name :33")),
+                ("+1:33", Err("Invalid user name +1:33")),
+                ("1:2:3", Err("Invalid user name 1:2:3")),
+                ("4294967295:1", Err("Invalid user name 4294967295:1")),
+                ("1:4294967296", Err("Invalid user name 1:4294967296")),
             ],
         );
     }

@@ -65,6 +65,9 @@ pub enum Action {
     Upgrade(Ticket),
     /// Run it; answer [`super::Input::Spawned`] or `SpawnFailed`.
     Spawn(Life, Arc<ProcessSpec>),
+    /// The process that was asked for with [`Action::Spawn`] is not wanted any more. That is answered all the same; if it is
+    /// held up, soon.
+    CallOff(Life),
     /// Begin to read what the process of this pid writes. Not before its number is known, which events about its output tell.
     Read(Life, i32),
     /// Read what it has said of itself up to now: [`super::Input::Notified`] for each message, and then, in any case and

@@ -49,6 +49,7 @@ impl Process {
     pub(super) fn resolved(&mut self, moment: &mut Moment<'_>) {
         match self.run.stage {
             Stage::Resolving(life) => {
+                self.goes_on();
                 self.run.stage = Stage::Preparing(life);
                 moment.out.push(Action::Prepare(
                     life,
@@ -99,6 +100,37 @@ impl Process {
         }
     }
 
+    /// Its resolving or spawning takes long. Whatever comes of it is told yet.
+    pub(super) fn held_up(&mut self, why: String, moment: &mut Moment<'_>) {
+        match self.run.stage {
+            Stage::Resolving(_) | Stage::Spawning(_) | Stage::Aborting(_) => {
+                let name = self.spec.name.clone();
+                self.run.trouble = Some(Trouble::HeldUp(why.clone()));
+                Self::log(moment, Line::StartHeldUp { name, why });
+            }
+            // It has come to an end meanwhile.
+            Stage::Stopped
+            | Stage::Exited { .. }
+            | Stage::Fatal
+            | Stage::Backoff { .. }
+            | Stage::Preparing(_)
+            | Stage::Starting { .. }
+            | Stage::Waking { .. }
+            | Stage::Failing { .. }
+            | Stage::Running { .. }
+            | Stage::Stopping { .. }
+            | Stage::Dying { .. }
+            | Stage::Unknown { .. } => {}
+        }
+    }
+
+    /// The attempt goes on.
+    pub(super) fn goes_on(&mut self) {
+        if matches!(self.run.trouble, Some(Trouble::HeldUp(_))) {
+            self.run.trouble = None;
+        }
+    }
+
     /// The process exists.
     pub(super) fn spawned(&mut self, pid: i32, moment: &mut Moment<'_>) {
         match self.run.stage {
@@ -139,6 +171,7 @@ impl Process {
     }
 
     fn note_spawn(&mut self, life: Life, pid: i32, moment: &mut Moment<'_>) {
+        self.goes_on();
         self.run.spawns += 1;
         self.run.start = moment.now.wall.secs();
         self.run.spawned_at = moment.now.mono;

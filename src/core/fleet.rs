@@ -139,6 +139,13 @@ impl Fleet {
             Input::Resolved(life) => self.resolved(life, now, out),
             Input::Prepared(life) => self.prepared(life, now, out),
             Input::Spawned { life, pid } => self.spawned(life, pid, now, out),
+            Input::SpawnHeld { life, why } => {
+                if self.seats.living(life).is_some() {
+                    self.step(life.slot, now, out, |process, moment| {
+                        process.held_up(why, moment);
+                    });
+                }
+            }
             Input::SpawnFailed { life, error } => self.spawn_failed(life, error, now, out),
             Input::Exited { life, status } => {
                 if self.seats.living(life).is_some() {

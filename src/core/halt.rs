@@ -21,7 +21,10 @@ impl Process {
                 moment.out.push(Action::Drain(life));
                 self.cancel(moment);
             }
-            Stage::Spawning(life) => self.enter(Stage::Aborting(life), 0, false, moment),
+            Stage::Spawning(life) => {
+                self.enter(Stage::Aborting(life), 0, false, moment);
+                moment.out.push(Action::CallOff(life));
+            }
             // One that is being ended by us is now ended as somebody wishes.
             Stage::Starting { life, pid, .. }
             | Stage::Waking { life, pid, .. }

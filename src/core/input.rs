@@ -81,6 +81,13 @@ pub enum Input {
         /// The kernel's number.
         pid: i32,
     },
+    /// Resolving or spawning takes long; its answer comes yet.
+    SpawnHeld {
+        /// Whose.
+        life: Life,
+        /// Why, as it reads in the log.
+        why: String,
+    },
     /// Resolving, preparing or spawning failed; no process exists.
     SpawnFailed {
         /// Whose.

@@ -38,6 +38,8 @@ pub(super) struct Moment<'a> {
 pub(super) enum Trouble {
     /// It could not be spawned.
     NotSpawned(Box<SpawnError>),
+    /// It is being spawned, which takes long.
+    HeldUp(String),
     /// It ended before `startsecs`.
     TooQuick,
     /// It ended before it was ready.
@@ -58,6 +60,7 @@ impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NotSpawned(error) => error.fmt(f),
+            Self::HeldUp(why) => write!(f, "Held up: {why}"),
             Self::TooQuick => f.write_str("Exited too quickly (process log may have details)"),
             Self::Unready => {
                 f.write_str("Exited before it was ready (process log may have details)")

@@ -118,6 +118,7 @@ impl Fleet {
                     // There is no process yet: from the beginning.
                     Stage::Resolving(life) | Stage::Preparing(life) | Stage::Spawning(life) => {
                         process.run.stage = Stage::Resolving(life);
+                        process.goes_on();
                         let spec = process.spec.clone();
                         moment.out.push(Action::Resolve(life, spec));
                         return;

@@ -85,7 +85,9 @@ impl Waiter {
                     ) => {
                         return failed(FaultCode::SpawnError, false);
                     }
-                    None => {}
+                    // Whoever does not wait for RUNNING has been told what there is: it was accepted.
+                    Some(Trouble::HeldUp(_)) if !waited => return done(false),
+                    Some(Trouble::HeldUp(_)) | None => {}
                 }
                 match stage {
                     Stage::Resolving(_) | Stage::Preparing(_) | Stage::Spawning(_) => None,

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -10,7 +11,7 @@ use nix::unistd::{AccessFlags, Gid, Group, Uid, User as NixUser, access, gethost
 
 use crate::cgroup;
 use crate::config::lookup::{Lookup, ReadError, User};
-use crate::domain::Resource;
+use crate::domain::{Resource, from_bytes};
 use crate::sys;
 
 /// The most bytes a configuration file may have; a larger one counts as unreadable.
@@ -293,9 +294,11 @@ impl Lookup for Machine {
     }
 
     fn env(&self) -> Vec<(String, String)> {
-        // A variable that is no UTF-8 cannot stand in a configuration, and so is not known to it.
+        // A name that is no UTF-8 cannot stand in a configuration, and so is not known to it. A value can be anything.
         std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter_map(|(name, value)| {
+                Some((name.into_string().ok()?, from_bytes(value.as_bytes())))
+            })
             .collect()
     }
 }

@@ -401,7 +401,8 @@ fn become_user(spec: &DaemonSpec) -> Result<Vec<Line>, Fatal> {
         None if sys::effective_uid() == 0 => Ok(vec![Line::RunningAsRoot {}]),
         None => Ok(Vec::new()),
         Some(user) => {
-            sys::become_user(user.uid).map_err(|error| Fatal::Usage(error.to_string()))?;
+            sys::become_user(user.uid, user.gid)
+                .map_err(|error| Fatal::Usage(error.to_string()))?;
             Ok(vec![Line::SetUid { uid: user.uid }])
         }
     }

@@ -16,6 +16,7 @@ use crate::control::{ControlHandle, EventFeed};
 use crate::core::Outcome;
 use crate::engine::{Ended, Engine, HandedOver, Hands, Notifier, Parts, WriteState};
 use crate::front;
+use crate::heartbeat::Heartbeats;
 use crate::output::{self, Command};
 use crate::spawn::{self, Base};
 use crate::sys::{self};
@@ -171,6 +172,11 @@ fn run(
     let written_with = config.clone();
     let write_state: Arc<WriteState> =
         Arc::new(move |snapshot| succession::write_state(&written_with, snapshot));
+    let heartbeats = Heartbeats::start(|trouble| {
+        eprintln!("supervisord: {trouble}");
+        std::process::abort();
+    })
+    .map_err(broken("cannot start the thread that watches the others"))?;
     let engine = Engine::new(Parts {
         fleet,
         signals,
@@ -205,6 +211,7 @@ fn run(
         lodging.clone(),
         sockets,
         vault.clone(),
+        heartbeats.clone(),
         move |done| answers.spawn(done),
         move |line| log.log(line),
     )
@@ -237,6 +244,7 @@ fn run(
             let lets_go = engine.lets_go();
             let own = doors.hand_over();
             hands.spawn.join();
+            heartbeats.stop();
             let HandedOver {
                 legacy,
                 descriptors,
@@ -276,6 +284,7 @@ fn run(
         ended => {
             let peers = doors.stop();
             hands.spawn.join();
+            heartbeats.stop();
             hands.output.send(Command::Stop);
             hands.output.join();
             drop(pidfile);

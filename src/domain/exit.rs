@@ -165,6 +165,13 @@ pub enum SpawnError {
         /// The process's name.
         name: String,
     },
+    /// It was not wanted any more before it ran its command.
+    CalledOff {
+        /// The process's name.
+        name: String,
+    },
+    /// What has to be done first takes long.
+    HeldUp(String),
     /// Any other error from the kernel when asked for a process.
     Fork {
         /// The process's name.
@@ -225,6 +232,13 @@ impl fmt::Display for SpawnError {
             Self::TooManyProcesses { name } => {
                 write!(f, "Too many processes in process table to spawn '{name}'")
             }
+            Self::CalledOff { name } => {
+                write!(
+                    f,
+                    "start of '{name}' was called off before it ran its command"
+                )
+            }
+            Self::HeldUp(why) => write!(f, "held up: {why}"),
             Self::Fork { name, errno } => write!(
                 f,
                 "unknown error during fork for '{name}': {}",

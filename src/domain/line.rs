@@ -297,6 +297,7 @@ lines! {
     ClosingSocket { #[own] url: String } = Info "Closing socket {url}";
     Spawned { name: ProcessName, pid: i32 } about name = Info "spawned: '{name}' with pid {pid}";
     SpawnFailed { #[own] error: String } = Info "spawnerr: {error}";
+    StartHeldUp { name: ProcessName, #[own] why: String } about name = Warn ours "start of {name} is held up, others go on: {why}";
     Success { name: ProcessName, startsecs: i64 } about name = Info "success: {name} entered RUNNING state, process has stayed up for > than {startsecs} seconds (startsecs)";
     Ready { name: ProcessName } about name = Info ours "success: {name} entered RUNNING state, for it says that it is ready";
     NotReady { name: ProcessName, pid: i32, seconds: i64 } about name = Warn ours "{name} (pid {pid}) is not ready in time, and is stopped (ready_timeout, {seconds} s)";

@@ -1,5 +1,6 @@
 //! The words shared by all floors: names, states, events, log lines, times. No I/O, no dependencies but serde's derives.
 
+mod bytes;
 mod capability;
 pub mod counter;
 mod envelope;
@@ -20,6 +21,7 @@ mod signal;
 mod state;
 mod time;
 
+pub use bytes::{byte_of, from_bytes, to_bytes};
 pub use capability::Capabilities;
 pub use envelope::{Envelope, payload};
 pub use errno::Errno;

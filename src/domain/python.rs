@@ -1,5 +1,6 @@
 //! Text and bytes as Python writes them, which the log, faults and events show wherever Supervisor printed a value.
 
+use super::byte_of;
 use std::borrow::Cow;
 
 /// Bytes as text: themselves if they are UTF-8, else the word `Undecodable` and Python's notation for bytes. The activity
@@ -34,6 +35,10 @@ pub fn python_repr(text: &str) -> String {
             }
             c if (c as u32) < 0x20 || (0x7f..0xa1).contains(&(c as u32)) || c as u32 == 0xad => {
                 out.push_str(&format!("\\x{:02x}", c as u32));
+            }
+            // A byte that is no UTF-8, which Python keeps as a lone surrogate.
+            c if byte_of(c).is_some() => {
+                out.push_str(&format!("\\udc{:02x}", byte_of(c).unwrap_or_default()));
             }
             c if is_unprintable(c) => match c as u32 {
                 code @ ..=0xffff => out.push_str(&format!("\\u{code:04x}")),

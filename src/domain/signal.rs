@@ -63,6 +63,8 @@ const NAMES: &[(u8, &str)] = &[
 impl Signal {
     /// The signal that cannot be caught.
     pub const KILL: Self = Self(9);
+    /// Continues a stopped process.
+    pub const CONT: Self = Self(18);
     /// SIGABRT.
     pub const ABRT: Self = Self(6);
     /// The default `stopsignal`.

@@ -446,6 +446,7 @@ impl Engine {
                 self.plans.insert(life, plan);
                 Input::Resolved(life)
             }
+            Done::Held(life, why) => Input::SpawnHeld { life, why },
             Done::Failed(life, error) => {
                 self.spawning.remove(&life);
                 self.close_channel(life, hands);
@@ -588,7 +589,7 @@ impl Engine {
     }
 
     /// Reaps children that are not of our making: as PID 1, as a subreaper, or inherited by exec. One of ours that shows
-    /// up first is reaped by its pidfd; an unknown one is left alone while a spawn is under way, since it may be ours.
+    /// up first is reaped by its pidfd; an unknown one is left alone while a spawn is under way whose process it may be.
     fn reap_strangers(&mut self, hands: &Hands) {
         while self.strangers {
             let Ok(Some(pid)) = sys::peek_ended() else {
@@ -606,7 +607,9 @@ impl Engine {
                         return;
                     }
                 }
-                None if !self.spawning.is_empty() => return,
+                None if !self.spawning.is_empty() && hands.spawn.may_be(&self.spawning, pid) => {
+                    return;
+                }
                 None => {
                     // One is being started, and it may be this one: when it ends we are called again.
                     let Some(is_helper) = sys::is_helper(pid) else {

@@ -30,6 +30,7 @@ impl Engine {
                     hands.spawn.send(Job::Spawn(life, plan, ends, resources));
                 }
             }
+            Action::CallOff(life) => hands.spawn.call_off(life),
             Action::Adopt {
                 life,
                 pid,

@@ -164,7 +164,10 @@ pub(super) fn description(view: &ProcessView, zone: &TimeZone) -> String {
                 format!("{stop}, {}", view.causes)
             }
         }
-        // Empty, as in Supervisor, but for programs that tell of themselves.
+        // Empty, as in Supervisor, but for starts that are held up, and programs that tell of themselves.
+        ProcessState::Starting | ProcessState::Stopping if !view.spawn_error.is_empty() => {
+            view.spawn_error.clone()
+        }
         ProcessState::Starting | ProcessState::Stopping | ProcessState::Unknown => {
             view.status_text.clone()
         }
@@ -493,6 +496,7 @@ pub(super) mod tests {
             user: Some(UserRef {
                 name: "root".to_owned(),
                 uid: 0,
+                gid: None,
             }),
             stdout: log(LogTarget::None),
             stderr: log(LogTarget::Auto),

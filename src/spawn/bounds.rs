@@ -2,7 +2,7 @@
 
 use nix::unistd::getresgid;
 
-use crate::config::spec::{Confinement, ProcessSpec};
+use crate::config::spec::{Confinement, ProcessSpec, UserRef};
 use crate::sys::{Bounds, Ids, Setting, Standing, effective_uid, lookup, own_groups};
 
 /// Whose rights the process has.
@@ -11,13 +11,15 @@ pub(super) fn ids(spec: &ProcessSpec) -> Ids {
     let is_joined = confinement.group.is_some() || !confinement.extra_groups.is_empty();
     let Some(user) = &spec.user else {
         return if is_joined {
-            joined(confinement)
+            joined(confinement, None)
         } else {
             Ids::Keep
         };
     };
     let group = confinement.group.as_ref().map(|group| group.gid);
-    match lookup(user.uid, group) {
+    // The number of a group in `user` is asked for like one in `group`.
+    let is_joined = is_joined || user.gid.is_some();
+    match lookup(user.uid, group.or(user.gid), user.gid.is_some()) {
         Ok(Standing::Root(account)) => Ids::Become {
             uid: account.uid,
             gid: account.gid,
@@ -26,7 +28,7 @@ pub(super) fn ids(spec: &ProcessSpec) -> Ids {
         Ok(Standing::Already(account)) if account.uid == 0 && is_joined => Ids::Joined {
             gid: Some(account.gid),
             groups: Some(with_extra(account.groups, confinement)),
-            text: text(confinement),
+            text: text(confinement, Some(user)),
         },
         // Differs: Supervisor leaves the groups alone when the uid is right already, so that `user=root` under a root
         // daemon with other groups gets those. Without root the groups cannot be set, and stay.
@@ -34,7 +36,7 @@ pub(super) fn ids(spec: &ProcessSpec) -> Ids {
             gid: account.gid,
             groups: account.groups,
         },
-        Ok(Standing::Already(_)) if is_joined => joined(confinement),
+        Ok(Standing::Already(_)) if is_joined => joined(confinement, Some(user)),
         Ok(Standing::Already(_)) => Ids::Keep,
         Err(error) => Ids::Refused {
             uid: user.uid,
@@ -45,7 +47,7 @@ pub(super) fn ids(spec: &ProcessSpec) -> Ids {
 
 /// The daemon's user and groups, with those of the keys. What is there already is not asked for, so that it needs no
 /// rights.
-fn joined(confinement: &Confinement) -> Ids {
+fn joined(confinement: &Confinement, user: Option<&UserRef>) -> Ids {
     let own = match own_groups() {
         Ok(own) => own,
         Err(error) => {
@@ -58,6 +60,7 @@ fn joined(confinement: &Confinement) -> Ids {
     let groups = with_extra(own.clone(), confinement);
     let groups = (groups != own).then_some(groups);
     let group = confinement.group.as_ref().map(|group| group.gid);
+    let group = group.or(user.and_then(|user| user.gid));
     let gid = group.filter(|&gid| !has_group(gid));
     if gid.is_none() && groups.is_none() {
         return Ids::Keep;
@@ -65,7 +68,7 @@ fn joined(confinement: &Confinement) -> Ids {
     Ids::Joined {
         gid,
         groups,
-        text: text(confinement),
+        text: text(confinement, user),
     }
 }
 
@@ -89,8 +92,11 @@ fn with_extra(mut groups: Vec<u32>, confinement: &Confinement) -> Vec<u32> {
 }
 
 /// The keys of groups as configured.
-fn text(confinement: &Confinement) -> String {
+fn text(confinement: &Confinement, user: Option<&UserRef>) -> String {
     let mut keys = Vec::new();
+    if let Some(user) = user.filter(|user| user.gid.is_some()) {
+        keys.push(format!("user={}", user.name));
+    }
     if let Some(group) = &confinement.group {
         keys.push(format!("group={}", group.name));
     }
@@ -144,7 +150,7 @@ mod tests {
 
     use super::super::testing::spec;
     use super::*;
-    use crate::config::spec::{GroupRef, UserRef};
+    use crate::config::spec::GroupRef;
     use crate::domain::{Capabilities, Limit, Resource};
 
     fn as_user(uid: Option<u32>, confinement: Confinement) -> Ids {
@@ -152,6 +158,7 @@ mod tests {
         spec.user = uid.map(|uid| UserRef {
             name: "x".to_owned(),
             uid,
+            gid: None,
         });
         spec.confinement = Arc::new(confinement);
         ids(&spec)
@@ -166,6 +173,31 @@ mod tests {
             group: group.map(named),
             extra_groups: extra.iter().map(|&gid| named(gid)).collect(),
             ..Confinement::default()
+        }
+    }
+
+    #[test]
+    fn two_numbers_need_no_entry_and_are_had_or_refused() {
+        let with_group = |uid, gid| {
+            let mut spec = spec("/bin/sh", &[]);
+            spec.user = Some(UserRef {
+                name: format!("{uid}:{gid}"),
+                uid,
+                gid: Some(gid),
+            });
+            ids(&spec)
+        };
+        let unknown = u32::MAX - 1;
+        if effective_uid() == 0 {
+            let (uid, gid, groups) = (unknown, 4712, vec![4712]);
+            assert_eq!(with_group(uid, gid), Ids::Become { uid, gid, groups });
+            // Its own uid with another group is not taken for its own as a whole.
+            assert!(matches!(
+                with_group(0, 4712),
+                Ids::Joined { gid: Some(4712), text, .. } if text == "user=0:4712"
+            ));
+        } else {
+            assert!(matches!(with_group(unknown, 4712), Ids::Refused { .. }));
         }
     }
 

@@ -10,7 +10,7 @@ use nix::unistd::{AccessFlags, access};
 use super::plan::Base;
 use crate::config::spec::ProcessSpec;
 use crate::config::words;
-use crate::domain::SpawnError;
+use crate::domain::{SpawnError, from_bytes, to_bytes};
 
 /// Where to look when neither the program nor the daemon has a PATH.
 const DEFAULT_PATH: &str = "/bin:/usr/bin:/usr/local/bin";
@@ -35,12 +35,14 @@ pub(super) fn find(base: &Base, spec: &ProcessSpec) -> Result<Command, SpawnErro
     if words.iter().any(|word| word.contains('\0')) {
         return Err(cannot_parse("embedded null byte".to_owned()));
     }
+    let file = to_bytes(word);
+    let file = OsStr::from_bytes(&file);
     let (path, metadata) = if word.contains('/') {
-        (PathBuf::from(word), std::fs::metadata(word).ok())
+        (PathBuf::from(file), std::fs::metadata(file).ok())
     } else {
-        search(&search_path(base, spec), word)
+        search(&search_path(base, spec), file)
     };
-    let shown = || path.to_string_lossy().into_owned();
+    let shown = || from_bytes(path.as_os_str().as_bytes());
     let metadata = metadata.ok_or_else(|| SpawnError::NotFound(shown()))?;
     if metadata.is_dir() {
         Err(SpawnError::Directory(shown()))
@@ -61,13 +63,13 @@ fn search_path(base: &Base, spec: &ProcessSpec) -> OsString {
         .rev()
         .find(|(name, _)| name == "PATH");
     match configured {
-        Some((_, value)) => value.into(),
+        Some((_, value)) => OsStr::from_bytes(&to_bytes(value)).to_owned(),
         None => base.path().unwrap_or_else(|| DEFAULT_PATH.into()),
     }
 }
 
 /// The first directory that has the file wins, even if the file cannot be executed.
-fn search(path: &OsStr, word: &str) -> (PathBuf, Option<std::fs::Metadata>) {
+fn search(path: &OsStr, word: &OsStr) -> (PathBuf, Option<std::fs::Metadata>) {
     path.as_bytes()
         .split(|&byte| byte == b':')
         .map(|directory| Path::new(OsStr::from_bytes(directory)).join(word))

@@ -1,4 +1,4 @@
-//! What the spawn thread is asked, and what it answers.
+//! What the spawner threads are asked, and what they answer.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::config::spec::{GroupSpec, ProcessSpec, Resources};
 use crate::domain::{Life, SpawnError};
 use crate::sys::ChildEnds;
 
-/// What the spawn thread is asked. Handled in order.
+/// What the spawner threads are asked. Handled in order, but for jobs that wait for one that is held up.
 #[derive(Debug)]
 pub enum Job {
     /// Make the socket of its program if it has one and nobody holds it; split the command, find it, look the user's
@@ -43,6 +43,8 @@ pub enum Done {
     SocketsTried(Ticket, Result<(), SpawnError>),
     /// The thread has ended, and these are its sockets.
     HandedOver(Vec<(SharedSocket, OwnedFd)>),
+    /// What was asked for this life takes long, for this reason. Its answer comes yet. Told again when the reason changes.
+    Held(Life, String),
     /// It runs (or is about to fail its exec, which then shows as an exit with status 127).
     Spawned(Life, i32, OwnedFd, Option<Seat>),
 }

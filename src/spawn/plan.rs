@@ -1,5 +1,6 @@
 //! Everything a spawn needs, as plain data: made before the clone, only read after it.
 
+use std::borrow::Cow;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -7,9 +8,12 @@ use std::os::unix::ffi::OsStrExt;
 use super::bounds::{bounds, ids};
 use super::channel::{Channel, Given, channel};
 use super::command::{self, Command};
+use super::owner::Owner;
 use crate::config::spec::ProcessSpec;
-use crate::domain::{QualifiedName, SpawnError};
-use crate::sys::{CStrings, Limit, NulByte, RawPlan, Resource};
+use crate::domain::{QualifiedName, SpawnError, to_bytes};
+use crate::sys::{
+    CStrings, Ids, Limit, NulByte, RawPlan, Resource, effective_uid, has_controlling_terminal,
+};
 
 /// What all processes get from the daemon.
 #[derive(Clone)]
@@ -18,10 +22,16 @@ pub struct Base {
     environ: Vec<(OsString, OsString)>,
     server_url: Option<String>,
     limits: Vec<(Resource, Limit)>,
+    /// The daemon has a controlling terminal.
+    has_terminal: bool,
 }
 
 /// Variables that the service manager meant for the daemon itself. A program that took them for its own would report
-/// readiness in the daemon's name, miss a watchdog that is not its own, or take our listeners for its own.
+/// readiness in the daemon's name, miss a watchdog that is not its own, take our listeners for its own, or write into our
+/// directories.
+///
+/// # Source
+/// systemd.exec(5), "Environment Variables Set or Propagated by the Service Manager"; systemd.service(5).
 // Differs: Supervisor hands them on. Exact names, not prefixes: `LISTEN_ADDRESS` may well be a program's own.
 const DAEMONS_OWN: &[&str] = &[
     "NOTIFY_SOCKET",
@@ -33,9 +43,32 @@ const DAEMONS_OWN: &[&str] = &[
     "LISTEN_FDNAMES",
     "JOURNAL_STREAM",
     "INVOCATION_ID",
+    "DEBUG_INVOCATION",
+    "LOG_NAMESPACE",
     "CREDENTIALS_DIRECTORY",
+    "ENCRYPTED_CREDENTIALS_DIRECTORY",
+    "RUNTIME_DIRECTORY",
+    "STATE_DIRECTORY",
+    "CACHE_DIRECTORY",
+    "LOGS_DIRECTORY",
+    "CONFIGURATION_DIRECTORY",
+    "MEMORY_PRESSURE_WATCH",
+    "MEMORY_PRESSURE_WRITE",
+    "MAINPID",
+    "MAINPIDFDID",
+    "MANAGERPID",
+    "MANAGERPIDFDID",
     "FDSTORE",
     "SYSTEMD_EXEC_PID",
+    "MONITOR_SERVICE_RESULT",
+    "MONITOR_EXIT_CODE",
+    "MONITOR_EXIT_STATUS",
+    "MONITOR_INVOCATION_ID",
+    "MONITOR_UNIT",
+    "TRIGGER_UNIT",
+    "TRIGGER_PATH",
+    "TRIGGER_TIMER_REALTIME_USEC",
+    "TRIGGER_TIMER_MONOTONIC_USEC",
     "SUPERVISORD_HANDOVER",
 ];
 
@@ -53,6 +86,7 @@ impl Base {
             environ: environ.into_iter().filter(|(name, _)| !own(name)).collect(),
             server_url,
             limits,
+            has_terminal: has_controlling_terminal(),
         }
     }
 
@@ -77,14 +111,14 @@ impl Base {
         &'a self,
         spec: &'a ProcessSpec,
         given: &'a Given,
-    ) -> Vec<(&'a OsStr, &'a OsStr)> {
-        let mut merged: Vec<(&OsStr, &OsStr)> = self
+    ) -> Vec<(&'a OsStr, Cow<'a, [u8]>)> {
+        let mut merged: Vec<(&OsStr, Cow<'_, [u8]>)> = self
             .environ
             .iter()
-            .map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+            .map(|(name, value)| (name.as_os_str(), Cow::Borrowed(value.as_bytes())))
             .collect();
         let mut set = |name: &'a str, value: &'a str| {
-            let (name, value) = (OsStr::new(name), OsStr::new(value));
+            let (name, value) = (OsStr::new(name), to_bytes(value));
             match merged.iter_mut().find(|(known, _)| *known == name) {
                 Some(place) => place.1 = value,
                 None => merged.push((name, value)),
@@ -123,6 +157,8 @@ impl std::fmt::Debug for Base {
 pub struct Plan {
     /// For messages.
     pub(super) name: String,
+    /// For whom.
+    pub(super) owner: Owner,
     /// Whose cgroup it is spawned in.
     pub(super) process: QualifiedName,
     pub(super) raw: RawPlan,
@@ -152,21 +188,23 @@ impl Plan {
         };
         let mut argv = CStrings::default();
         for word in &words {
-            argv.push(&[word.as_bytes()]).map_err(bad)?;
+            argv.push(&[&to_bytes(word)]).map_err(bad)?;
         }
         let mut envp = CStrings::default();
         let (channel, given) = channel(spec)?;
         for (name, value) in base.environment(spec, &given) {
-            envp.push(&[name.as_bytes(), b"=", value.as_bytes()])
-                .map_err(bad)?;
+            envp.push(&[name.as_bytes(), b"=", &value]).map_err(bad)?;
         }
         let c_string = |path: &OsStr| CString::new(path.as_bytes()).map_err(|_| bad(NulByte));
-        let directory = spec
-            .directory
-            .as_deref()
-            .map(|path| c_string(path.as_os_str()));
+        let directory = spec.directory.as_deref().map(|path| {
+            let path = path.to_str().map(to_bytes);
+            c_string(OsStr::from_bytes(&path.unwrap_or_default()))
+        });
+        let ids = ids(spec);
+        let is_another_users = matches!(ids, Ids::Become { uid, .. } if uid != effective_uid());
         Ok(Self {
             name: spec.name.as_str().to_owned(),
+            owner: Owner::of(spec),
             process: QualifiedName {
                 group: spec.group.clone(),
                 process: spec.name.clone(),
@@ -178,8 +216,11 @@ impl Plan {
                 directory: directory.transpose()?,
                 umask: spec.umask,
                 limits: base.limits_but(spec),
-                ids: ids(spec),
+                ids,
                 bounds: bounds(spec),
+                // What shares a session with root's shell can type there (TIOCSTI).
+                has_session: is_another_users || base.has_terminal,
+                has_keyring: is_another_users,
             },
             ready: given.ready,
             channel,

@@ -1,6 +1,7 @@
 //! The listening sockets of FastCGI programs: each is made when the first process of its program is, is shared by all of
-//! them, and is closed when the last has ended. While it is open it is kept for a successor of the daemon too. Belongs to
-//! the spawn thread, for name services and file systems may stall; it must not know how processes are made.
+//! them, and is closed when the last has ended. While it is open it is kept for a successor of the daemon too. Making one
+//! may block, since name services and file systems may stall: [`Making`] does that without the rest. It must not know how
+//! processes are made.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -97,44 +98,141 @@ impl From<io::Error> for Refusal {
 pub(super) struct Sockets {
     open: HashMap<Key, Open>,
     lives: HashMap<Life, Key>,
+    /// Those that are being made.
+    making: HashSet<Key>,
     /// Where a successor finds them; none: nobody keeps them.
     vault: Option<Arc<Vault>>,
+    /// A successor has them: what is made yet is closed.
+    is_closed: bool,
+}
+
+/// What is to be done for a life to have the socket of its program.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Nothing: it has it.
+    Held,
+    /// Make it, and hand it in with [`Sockets::made`].
+    Make(Making),
+}
+
+/// A socket that is to be made.
+#[derive(Debug)]
+pub(super) struct Making {
+    key: Key,
+    socket: Arc<FcgiSocket>,
+    /// Who has its address.
+    taken: Option<(String, String)>,
+}
+
+/// A socket that was made.
+#[derive(Debug)]
+pub(super) struct Made {
+    socket: OwnedFd,
+    url: String,
+}
+
+impl Made {
+    /// Closes it again.
+    pub(super) fn close(self, log: &mut dyn FnMut(Line)) {
+        log(Line::ClosingSocket { url: self.url });
+    }
+}
+
+impl Making {
+    /// Makes it. May block.
+    ///
+    /// # Errors
+    /// [`SpawnError::Socket`].
+    pub(super) fn make(&self, log: &mut dyn FnMut(Line)) -> Result<Made, SpawnError> {
+        let url = self.key.url.clone();
+        log(Line::CreatingSocket { url: url.clone() });
+        // Differs: of two programs with one unix socket, the original takes it away from whoever has it.
+        let made = match &self.taken {
+            Some((program, group)) => Err(Refusal::Taken {
+                program: program.clone(),
+                group: group.clone(),
+            }),
+            None => listening(&self.socket),
+        };
+        match made {
+            Ok(socket) => Ok(Made { socket, url }),
+            Err(refusal) => Err(SpawnError::Socket {
+                url,
+                reason: refusal.to_string(),
+            }),
+        }
+    }
 }
 
 impl Sockets {
-    /// Lets `life` have the socket of its program, which is made if nobody has it. To be given back with
+    /// Lets `life` have the socket of its program, if somebody has it; otherwise it is to be made. To be given back with
     /// [`Self::release`], whatever becomes of the life.
     ///
     /// # Errors
-    /// [`SpawnError::Socket`]: it cannot be made; nothing is held then.
+    /// [`SpawnError::Socket`]: it is being made for another process at this moment.
     pub(super) fn hold(
         &mut self,
         life: Life,
         group: &GroupName,
-        socket: &FcgiSocket,
-        log: &mut dyn FnMut(Line),
-    ) -> Result<(), SpawnError> {
+        socket: &Arc<FcgiSocket>,
+    ) -> Result<Step, SpawnError> {
         if self.lives.contains_key(&life) {
-            return Ok(());
+            return Ok(Step::Held);
         }
         let key = Key::new(group, socket);
-        match self.open.get_mut(&key) {
-            Some(open) => open.holders += 1,
-            None => {
-                let made = self.make(&key, socket, log)?;
-                let is_free = |place: &usize| self.open.values().all(|open| open.place != *place);
-                let open = Open {
-                    socket: made,
-                    holders: 1,
-                    place: (0..).find(is_free).unwrap_or_default(),
-                };
-                // Before there is a process that has it: one that outlives us is never without it.
-                self.keep(&key, &open, log);
-                self.open.insert(key.clone(), open);
-            }
+        if let Some(open) = self.open.get_mut(&key) {
+            open.holders += 1;
+            self.lives.insert(life, key);
+            return Ok(Step::Held);
         }
+        let making = self.making(key, socket);
+        if !self.making.insert(making.key.clone()) {
+            return Err(SpawnError::Socket {
+                url: making.key.url,
+                reason: "it is being made".to_owned(),
+            });
+        }
+        Ok(Step::Make(making))
+    }
+
+    /// Takes in what came of making a socket for `life`.
+    ///
+    /// # Errors
+    /// [`SpawnError::Socket`]: it cannot be made; nothing is held then.
+    pub(super) fn made(
+        &mut self,
+        life: Life,
+        making: &Making,
+        made: Result<Made, SpawnError>,
+        log: &mut dyn FnMut(Line),
+    ) -> Result<(), SpawnError> {
+        self.making.remove(&making.key);
+        let made = made?;
+        if self.is_closed {
+            return Ok(());
+        }
+        let is_free = |place: &usize| self.open.values().all(|open| open.place != *place);
+        let open = Open {
+            socket: made.socket,
+            holders: 1,
+            place: (0..).find(is_free).unwrap_or_default(),
+        };
+        let key = making.key.clone();
+        // Before there is a process that has it: one that outlives us is never without it.
+        self.keep(&key, &open, log);
+        self.open.insert(key.clone(), open);
         self.lives.insert(life, key);
         Ok(())
+    }
+
+    fn making(&self, key: Key, socket: &Arc<FcgiSocket>) -> Making {
+        let mut others = self.open.keys().chain(&self.making);
+        let owner = others.find(|other| other.url == key.url && **other != key);
+        Making {
+            taken: owner.map(|owner| (owner.program.to_string(), owner.group.to_string())),
+            socket: Arc::clone(socket),
+            key,
+        }
     }
 
     /// Puts the socket that `life` has in place of its standard input.
@@ -197,52 +295,25 @@ impl Sockets {
             .for_each(log);
     }
 
-    /// Makes every socket of a group and closes it again, to learn early of one that cannot be made.
-    ///
-    /// # Errors
-    /// [`SpawnError::Socket`]: the first that cannot.
-    pub(super) fn try_group(
-        &self,
-        group: &GroupSpec,
-        log: &mut dyn FnMut(Line),
-    ) -> Result<(), SpawnError> {
+    /// Every socket of a group, to be made and closed again in order to learn early of one that cannot be made.
+    pub(super) fn to_try(&self, group: &GroupSpec) -> Vec<Making> {
         let mut tried = HashSet::new();
+        let mut all = Vec::new();
         for process in &group.processes {
             let ProcessKind::Fcgi(socket) = &process.kind else {
                 continue;
             };
             let key = Key::new(&process.group, socket);
             if tried.insert(key.clone()) {
-                let made = self.make(&key, socket, log)?;
-                log(Line::ClosingSocket { url: key.url });
-                drop(made);
+                // One that is open already is in its own way.
+                let mut making = self.making(key.clone(), socket);
+                if self.open.contains_key(&key) {
+                    making.taken = Some((key.program.to_string(), key.group.to_string()));
+                }
+                all.push(making);
             }
         }
-        Ok(())
-    }
-
-    fn make(
-        &self,
-        key: &Key,
-        socket: &FcgiSocket,
-        log: &mut dyn FnMut(Line),
-    ) -> Result<OwnedFd, SpawnError> {
-        log(Line::CreatingSocket {
-            url: key.url.clone(),
-        });
-        // Differs: of two programs with one unix socket, the original takes it away from whoever has it.
-        let taken = self.open.keys().find(|other| other.url == key.url);
-        let made = match taken {
-            Some(owner) => Err(Refusal::Taken {
-                program: owner.program.to_string(),
-                group: owner.group.to_string(),
-            }),
-            None => listening(socket),
-        };
-        made.map_err(|refusal| SpawnError::Socket {
-            url: key.url.clone(),
-            reason: refusal.to_string(),
-        })
+        all
     }
 }
 
@@ -300,9 +371,18 @@ impl Sockets {
         sockets
     }
 
+    /// None is held from now on.
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
+    }
+
     /// All of them, for a successor.
-    pub(super) fn hand_over(self) -> Vec<(SharedSocket, OwnedFd)> {
-        let Self { open, lives, .. } = self;
+    pub(super) fn hand_over(&mut self) -> Vec<(SharedSocket, OwnedFd)> {
+        self.is_closed = true;
+        let (open, lives) = (
+            std::mem::take(&mut self.open),
+            std::mem::take(&mut self.lives),
+        );
         let with_lives = |(key, open): (Key, Open)| {
             let holders = lives.iter().filter(|(_, held)| **held == key);
             let lives = holders.map(|(life, _)| *life).collect();
@@ -319,9 +399,9 @@ impl Sockets {
 /// [`SpawnError::Socket`]: the first that cannot be made.
 pub fn try_sockets(groups: &[Arc<GroupSpec>], mut log: impl FnMut(Line)) -> Result<(), SpawnError> {
     let none = Sockets::default();
-    groups
-        .iter()
-        .try_for_each(|group| none.try_group(group, &mut log))
+    let all = groups.iter().flat_map(|group| none.to_try(group));
+    all.into_iter()
+        .try_for_each(|making| making.make(&mut log).map(|made| made.close(&mut log)))
 }
 
 fn listening(socket: &FcgiSocket) -> Result<OwnedFd, Refusal> {
@@ -464,11 +544,17 @@ mod tests {
         fn hold(&mut self, slot: u32, group: &str, url: &str) -> Result<(), String> {
             let group = GroupName::parse(group).expect("valid");
             let lines = &mut self.lines;
-            self.sockets
-                .hold(life(slot), &group, &socket(url), &mut |line| {
-                    lines.push(line.to_string());
-                })
-                .map_err(|error| error.to_string())
+            let mut log = |line: Line| lines.push(line.to_string());
+            let socket = Arc::new(socket(url));
+            let held = match self.sockets.hold(life(slot), &group, &socket) {
+                Ok(Step::Held) => Ok(()),
+                Ok(Step::Make(making)) => {
+                    let made = making.make(&mut log);
+                    self.sockets.made(life(slot), &making, made, &mut log)
+                }
+                Err(error) => Err(error),
+            };
+            held.map_err(|error| error.to_string())
         }
 
         fn release(&mut self, slot: u32) {
@@ -503,6 +589,32 @@ mod tests {
             bench.lines,
             [made.as_str(), &format!("Closing socket {url}"), &made]
         );
+    }
+
+    #[test]
+    fn a_socket_that_is_being_made_is_not_made_twice_nor_held_after_a_handover() {
+        let scratch = Scratch::new("making");
+        let url = scratch.url("s");
+        let socket = Arc::new(socket(&url));
+        let group = |name| GroupName::parse(name).expect("valid");
+        let mut bench = Bench::default();
+        let mut hold = |slot, name| bench.sockets.hold(life(slot), &group(name), &socket);
+        let Ok(Step::Make(making)) = hold(1, "g") else {
+            panic!("it is there already");
+        };
+        let error = hold(2, "g").expect_err("made twice").to_string();
+        assert!(error.ends_with("it is being made"), "{error}");
+        let Ok(Step::Make(other)) = hold(3, "h") else {
+            panic!("it is there already");
+        };
+        let error = other.make(&mut |_| {}).expect_err("taken").to_string();
+        assert!(error.ends_with("program web of group g has it"), "{error}");
+        assert!(bench.sockets.hand_over().is_empty());
+        let made = making.make(&mut |_| {});
+        let held = bench.sockets.made(life(1), &making, made, &mut |_| {});
+        assert_eq!(held, Ok(()));
+        assert!(bench.sockets.hand_over().is_empty());
+        assert!(UnixStream::connect(scratch.0.join("s")).is_err(), "open");
     }
 
     #[test]

@@ -1,28 +1,26 @@
-//! The spawn thread: finds commands and makes processes, one after another, so that a file system or a name service that
-//! hangs stalls neither the engine nor a log.
+//! The way to the spawner threads, which find commands and make processes one after another, so that a file system, a name
+//! service or a user that holds one of them up stalls neither the engine nor a log, nor the programs of others.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvError, Sender, TryRecvError, channel};
-use std::thread::JoinHandle;
 
-use super::command;
 use super::message::{Done, Job};
-use super::plan::{Base, Plan};
+use super::plan::Base;
+use super::pool::Pool;
 use super::sockets::{SharedSocket, Sockets};
-use crate::cgroup::{Lodging, Seat};
-use crate::config::spec::{ProcessKind, Resources};
-use crate::domain::{Errno, Line, SpawnError};
+use crate::cgroup::Lodging;
+use crate::domain::{Life, Line};
+use crate::heartbeat::Heartbeats;
 use crate::keeper::Vault;
-use crate::sys::{self, ChildEnds, Spawner};
 
-/// Starts the thread, with the sockets that a predecessor has left; `vault` keeps those that are open for a successor.
-/// `done` is called on it with each answer, in the order of the jobs, `log` with each line for the activity log; neither may
-/// block.
+/// Starts the first thread, with the sockets that a predecessor has left; `vault` keeps those that are open for a successor.
+/// `done` is called with each answer, `log` with each line for the activity log; neither may block. Answers come in the
+/// order of the jobs, but for those of jobs that are held up, and of jobs that wait for them.
 ///
 /// To be called before many descriptors are open and before anybody waits for children of unknown pid (see
-/// [`Spawner::new`]).
+/// [`crate::sys::Spawner::new`]).
 ///
 /// # Errors
 /// No descriptors, memory or threads to be had.
@@ -31,170 +29,78 @@ pub fn start(
     lodging: Lodging,
     inherited: Vec<(SharedSocket, OwnedFd)>,
     vault: Option<Arc<Vault>>,
-    done: impl Fn(Done) + Send + 'static,
-    mut log: impl FnMut(Line) + Send + 'static,
+    heartbeats: Heartbeats,
+    done: impl Fn(Done) + Send + Sync + 'static,
+    log: impl Fn(Line) + Send + Sync + 'static,
 ) -> io::Result<SpawnHandle> {
-    let spawner = Spawner::new()?;
-    // Not bounded by the channel but by who sends: the core has at most one job out per life and one life in the making
-    // per slot, and checks are bounded by the questions that the control handle lets into the engine. So `send` need
-    // never wait, and the engine never does.
-    let (jobs, inbox) = channel();
-    let thread = std::thread::Builder::new()
-        .name("spawn".to_owned())
-        .spawn(move || {
-            let sockets = Sockets::resumed(inherited, vault, &mut log);
-            run(&base, &lodging, spawner, sockets, &inbox, &done, &mut log);
-        })?;
-    Ok(SpawnHandle { jobs, thread })
+    let sockets = Sockets::resumed(inherited, vault, &mut |line| log(line));
+    // Jobs are not bounded by the queue but by who sends: the core has at most one job out per life and one life in the
+    // making per slot, and checks are bounded by the questions that the control handle lets into the engine. So `send`
+    // need never wait, and the engine never does.
+    let pool = Pool::start(
+        base,
+        lodging,
+        sockets,
+        heartbeats,
+        Box::new(done),
+        Box::new(log),
+    )?;
+    Ok(SpawnHandle(pool))
 }
 
-/// Gives jobs to the spawn thread.
+/// Gives jobs to the spawner threads.
 #[derive(Debug)]
-pub struct SpawnHandle {
-    jobs: Sender<Job>,
-    thread: JoinHandle<()>,
-}
+pub struct SpawnHandle(Arc<Pool>);
 
 impl SpawnHandle {
-    /// Queues a job; never blocks. Jobs after [`Job::Stop`] are dropped.
+    /// Queues a job; never blocks. Jobs after [`Job::Stop`] and [`Job::HandOver`] are dropped.
     pub fn send(&self, job: Job) {
-        let _ = self.jobs.send(job);
+        self.0.send(job);
     }
 
-    /// Ends the thread after the jobs that are queued, and waits for its end: as long as the slowest of them.
+    /// The process of `life` is not wanted any more, though its spawn was asked for. A spawn that is held up comes to an end
+    /// soon then; any other goes on. It is answered in any case. Never blocks.
+    pub fn call_off(&self, life: Life) {
+        self.0.call_off(life);
+    }
+
+    /// Whether the child `pid`, whom nobody knows, may be the process of one of `lives`, whose spawn was asked for and whose
+    /// answer was not read yet. Never blocks.
+    #[must_use]
+    pub fn may_be(&self, lives: &BTreeSet<Life>, pid: i32) -> bool {
+        self.0.may_be(lives, pid)
+    }
+
+    /// Ends the threads after the jobs that are queued, and waits for that: at most until each of them is done or is found
+    /// to be held up. What is held up is killed as far as it is a process, and not waited for.
     pub fn join(self) {
-        let _ = self.jobs.send(Job::Stop);
-        // A panic in there has been reported by its own hook.
-        let _ = self.thread.join();
-    }
-}
-
-/// Jobs after which free memory is given back, at the next moment without a job.
-const GIVE_BACK_JOBS: usize = 256;
-
-fn run(
-    base: &Base,
-    lodging: &Lodging,
-    mut spawner: Spawner,
-    mut sockets: Sockets,
-    inbox: &Receiver<Job>,
-    done: &dyn Fn(Done),
-    log: &mut dyn FnMut(Line),
-) {
-    let mut jobs_since = 0;
-    loop {
-        let job = match inbox.try_recv() {
-            Ok(job) => job,
-            Err(TryRecvError::Disconnected) => return,
-            Err(TryRecvError::Empty) => {
-                // The plans of a thousand starts leave 2.5 MB of holes behind.
-                if jobs_since >= GIVE_BACK_JOBS {
-                    jobs_since = 0;
-                    sys::give_back();
-                }
-                match inbox.recv() {
-                    Ok(job) => job,
-                    Err(RecvError) => return,
-                }
-            }
-        };
-        jobs_since += 1;
-        match job {
-            Job::Resolve(life, spec) => {
-                let held = match &spec.kind {
-                    // First, as in Supervisor: a command that is missing is told after the socket was made.
-                    ProcessKind::Fcgi(socket) => sockets.hold(life, &spec.group, socket, log),
-                    ProcessKind::Program | ProcessKind::Listener => Ok(()),
-                };
-                done(match held.and_then(|()| Plan::new(base, &spec)) {
-                    Ok(plan) => Done::Resolved(life, Box::new(plan)),
-                    Err(error) => Done::Failed(life, error),
-                });
-            }
-            Job::Check(ticket, spec) => {
-                done(Done::Checked(ticket, command::find(base, &spec).map(drop)));
-            }
-            Job::Spawn(life, mut plan, mut ends, resources) => {
-                ends.ready = plan.ready.take();
-                let refused = |error| refusal(plan.name.clone(), Errno::from(error));
-                let lent = sockets.lend(life, &mut ends).map_err(refused);
-                let mut spawn = |()| {
-                    let spawned = spawn(&mut spawner, lodging, &plan, &ends, &resources, log);
-                    spawned.map_err(refused)
-                };
-                done(match lent.and_then(&mut spawn) {
-                    Ok((pid, pidfd, seat)) => Done::Spawned(life, pid, pidfd, seat),
-                    Err(error) => Done::Failed(life, error),
-                });
-            }
-            Job::Release(life) => sockets.release(life, log),
-            Job::TrySockets(ticket, group) => {
-                done(Done::SocketsTried(ticket, sockets.try_group(&group, log)));
-            }
-            Job::HandOver => return done(Done::HandedOver(sockets.hand_over())),
-            Job::Stop => return,
-        }
-    }
-}
-
-/// Spawns it in its cgroup, where there are any. That may be gone at any moment (with its scope, or because the thread of
-/// cgroups has just removed what the last life left): then it is made again, once. A cgroup that takes no process, as its
-/// own program can make it, keeps no program from running.
-fn spawn(
-    spawner: &mut Spawner,
-    lodging: &Lodging,
-    plan: &Plan,
-    ends: &ChildEnds,
-    resources: &Resources,
-    log: &mut dyn FnMut(Line),
-) -> io::Result<(i32, OwnedFd, Option<Seat>)> {
-    let mut last = None;
-    for _ in 0..2 {
-        let Some((seat, cgroup)) = lodging.seat(&plan.process, resources, log)? else {
-            break;
-        };
-        match spawner.spawn_in(&plan.raw, ends, Some(&cgroup)) {
-            Ok((pid, pidfd)) => return Ok((pid, pidfd, Some(seat))),
-            Err(error) => match error.raw_os_error() {
-                Some(
-                    libc::ENOENT | libc::ENODEV | libc::EBUSY | libc::EOPNOTSUPP | libc::EACCES,
-                ) => last = Some(error),
-                _ => return Err(error),
-            },
-        }
-    }
-    if let Some(error) = last {
-        log(Line::SpawnedOutside {
-            name: plan.process.clone(),
-            error: Errno::from(&error),
-        });
-    }
-    let (pid, pidfd) = spawner.spawn_in(&plan.raw, ends, None)?;
-    Ok((pid, pidfd, None))
-}
-
-fn refusal(name: String, errno: Errno) -> SpawnError {
-    match errno.0 {
-        libc::EAGAIN => SpawnError::TooManyProcesses { name },
-        // There was no descriptor for its pidfd.
-        libc::EMFILE => SpawnError::TooManyFiles { name },
-        _ => SpawnError::Fork { name, errno },
+        self.0.stop();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::{fcgi, spec};
+    use super::super::worker::refusal;
     use super::*;
     use crate::api::Ticket;
-    use crate::domain::{ExitStatus, Life};
-    use crate::sys::{Interest, Poller, reap};
+    use crate::domain::{Errno, ExitStatus, SpawnError};
+    use crate::sys::{ChildEnds, Interest, Poller, reap};
     use std::io::Read;
+    use std::sync::OnceLock;
+    use std::sync::mpsc::{Receiver, channel};
     use std::time::Duration;
 
     const LIMIT: Duration = Duration::from_secs(20);
 
-    /// A thread, and its answers.
+    /// One monitor for all of them.
+    fn beats() -> Heartbeats {
+        static BEATS: OnceLock<Heartbeats> = OnceLock::new();
+        let beats = BEATS.get_or_init(|| Heartbeats::start(|_| {}).expect("started"));
+        beats.clone()
+    }
+
+    /// The threads, and their answers.
     fn started(environ: &[(&str, &str)]) -> (SpawnHandle, Receiver<Done>) {
         let (answers, outbox) = channel();
         let environ = environ
@@ -206,6 +112,7 @@ mod tests {
             Lodging::default(),
             Vec::new(),
             None,
+            beats(),
             move |done| {
                 let _ = answers.send(done);
             },
@@ -294,6 +201,7 @@ mod tests {
             Lodging::default(),
             Vec::new(),
             None,
+            beats(),
             move |done| {
                 let _ = answers.send(done);
             },

@@ -216,8 +216,17 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
         );
     }
 
-    // SAFETY: no memory involved. It cannot fail for a process just made; the session stays the daemon's.
-    let _ = unsafe { call(libc::SYS_setpgid, [0; 4]) };
+    // Either makes it the leader of a process group.
+    let leads = if plan.has_session {
+        libc::SYS_setsid
+    } else {
+        libc::SYS_setpgid
+    };
+    // SAFETY: no memory involved. Neither can fail for a process just made.
+    let _ = unsafe { call(leads, [0; 4]) };
+    if plan.has_keyring {
+        join_new_keyring();
+    }
 
     if let Err(errno) = own_table(work.table, work.first) {
         // The table may still be the daemon's: nothing in it may be touched. Writing touches nothing.
@@ -371,6 +380,24 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
         2,
         [b"exec ", work.word, b"", b": ", errno.name().as_bytes()],
     )
+}
+
+/// Takes an empty session keyring in place of the daemon's, whose keys every process that has it may use.
+///
+/// While the child is the daemon's user: a user whose quota of keys is full (a program can see to that) would keep the
+/// daemon's. A kernel without keys (ENOSYS) has none to protect; where a filter refuses the call (EPERM, in containers)
+/// the daemon cannot have put any there either.
+///
+/// # Source
+/// keyctl(2), `KEYCTL_JOIN_SESSION_KEYRING`.
+fn join_new_keyring() {
+    // SAFETY: the name is null, so no memory is involved; a process's credentials are its own.
+    let _ = unsafe {
+        call(
+            libc::SYS_keyctl,
+            [libc::KEYCTL_JOIN_SESSION_KEYRING as usize, 0, 0, 0],
+        )
+    };
 }
 
 /// Sets one limit of the child.

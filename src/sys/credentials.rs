@@ -28,15 +28,15 @@ pub enum DropError {
 }
 
 /// Makes the daemon `uid`, with that user's groups, for good. Does nothing if it is that user already. To be called before
-/// threads are made.
+/// threads are made. `group`: see [`lookup`].
 ///
 /// # Errors
 /// The rights that the daemon had may be gone in part: it must end.
 ///
 /// # Source
 /// Supervisor 4 manual, `[supervisord]`, user; credentials(7).
-pub fn become_user(uid: u32) -> Result<(), DropError> {
-    let Account { gid, groups, .. } = match lookup(uid, None)? {
+pub fn become_user(uid: u32, group: Option<u32>) -> Result<(), DropError> {
+    let Account { gid, groups, .. } = match lookup(uid, group, group.is_some())? {
         Standing::Already(_) => return Ok(()),
         Standing::Root(account) => account,
     };
@@ -71,14 +71,21 @@ pub enum Standing {
     Root(Account),
 }
 
-/// Looks a user up, and whether the daemon may become it. `group` takes the place of the user's primary group.
+/// Looks a user up, and whether the daemon may become it. `group` takes the place of the user's primary group. A user whom
+/// nobody knows has that group only, if that `suffices`.
 ///
 /// # Errors
 /// [`DropError::Unknown`] and [`DropError::NotRoot`] only, in this order.
-pub fn lookup(uid: u32, group: Option<u32>) -> Result<Standing, DropError> {
+pub fn lookup(uid: u32, group: Option<u32>, suffices: bool) -> Result<Standing, DropError> {
+    let unknown = |gid| Account {
+        uid,
+        gid,
+        groups: vec![gid],
+    };
     let found = account(uid, group)
         .ok()
         .flatten()
+        .or_else(|| group.filter(|_| suffices).map(unknown))
         .ok_or(DropError::Unknown(uid))?;
     let own = getuid();
     if own.as_raw() == uid {
@@ -138,7 +145,7 @@ mod tests {
     fn dmn_10_becoming_whom_we_are_does_nothing() {
         let own = getuid().as_raw();
         if account(own, None).expect("asked").is_some() {
-            assert_eq!(become_user(own), Ok(()));
+            assert_eq!(become_user(own, None), Ok(()));
         }
     }
 
@@ -150,7 +157,7 @@ mod tests {
         }
         crate::sys::forked::forked(|_file| {
             // The group data base of a plain system lists nobody nowhere.
-            become_user(65534).expect("changed");
+            become_user(65534, None).expect("changed");
             let status = std::fs::read_to_string("/proc/self/status").expect("status");
             let field = |name: &str| {
                 let line = status
@@ -167,22 +174,25 @@ mod tests {
             assert_eq!(field("CapEff:"), ["0000000000000000"]);
             assert_eq!(field("CapPrm:"), ["0000000000000000"]);
             // No way back, nor to anybody else; but to oneself.
-            assert_eq!(become_user(0), Err(DropError::NotRoot));
-            assert_eq!(become_user(65534), Ok(()));
+            assert_eq!(become_user(0, None), Err(DropError::NotRoot));
+            assert_eq!(become_user(65534, None), Ok(()));
             assert!(setuid(Uid::from_raw(0)).is_err());
             assert_eq!(
-                lookup(u32::MAX - 1, None),
+                lookup(u32::MAX - 1, None, false),
                 Err(DropError::Unknown(u32::MAX - 1))
             );
-            assert!(matches!(lookup(65534, None), Ok(Standing::Already(_))));
-            assert_eq!(lookup(1, None), Err(DropError::NotRoot));
+            assert!(matches!(
+                lookup(65534, None, false),
+                Ok(Standing::Already(_))
+            ));
+            assert_eq!(lookup(1, None, false), Err(DropError::NotRoot));
         });
     }
 
     #[test]
     fn opt_texts_of_refused_drops() {
         assert_eq!(
-            become_user(u32::MAX - 1),
+            become_user(u32::MAX - 1, None),
             Err(DropError::Unknown(u32::MAX - 1))
         );
         let texts = [

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{ForkResult, fork, setsid};
@@ -35,6 +36,16 @@ pub fn into_background() -> io::Result<()> {
 pub fn new_session() -> io::Result<()> {
     setsid()?;
     Ok(())
+}
+
+/// Whether our session has a terminal. Also true where that cannot be found out.
+#[must_use]
+pub fn has_controlling_terminal() -> bool {
+    let opened = File::options()
+        .read(true)
+        .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK)
+        .open("/dev/tty");
+    !opened.is_err_and(|error| error.raw_os_error() == Some(libc::ENXIO))
 }
 
 /// Points descriptors 0, 1 and 2 at the null device.

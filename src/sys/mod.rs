@@ -14,12 +14,15 @@ mod forked;
 mod helper;
 mod inherit;
 mod kernel;
+#[cfg(test)]
+pub(crate) mod lease;
 mod limits;
 mod memory;
 mod name_services;
 mod notify;
 mod packet;
 mod passed;
+mod pending;
 mod pidfd;
 mod pipe;
 pub mod place;
@@ -36,7 +39,8 @@ pub use cgroup::{Cgroup, Counters, Population};
 pub use clock::now;
 pub use credentials::{DropError, Peer, Standing, become_user, effective_uid, lookup, peer};
 pub use daemonize::{
-    adopt_streams, detach_stdio, ensure_stdio, into_background, new_session, set_umask,
+    adopt_streams, detach_stdio, ensure_stdio, has_controlling_terminal, into_background,
+    new_session, set_umask,
 };
 pub use ends::ChildEnds;
 pub use helper::{is_helper, output_of};
@@ -55,8 +59,9 @@ pub use packet::{
     PACKET_DESCRIPTORS_MAX, Packet, packet_maker, packet_pair, receive_packet, send_packet,
 };
 pub use passed::take_passed;
+pub use pending::{PendingChild, SPAWNER_THREAD, is_before_exec};
 pub use pidfd::{
-    copy_descriptor, exit_status, open_pidfd, peek_ended, pid_of, reap, reap_stranger,
+    copy_descriptor, end_child, exit_status, open_pidfd, peek_ended, pid_of, reap, reap_stranger,
     send_group_signal, send_signal,
 };
 pub use pipe::unread;

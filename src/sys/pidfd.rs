@@ -128,6 +128,12 @@ pub fn reap(pidfd: &impl AsFd) -> io::Result<Option<(i32, ExitStatus)>> {
     wait_id(libc::P_PIDFD, number(pidfd), libc::WEXITED | libc::WNOHANG)
 }
 
+/// Kills the child, waits until it has ended, and reaps it. It may have been reaped by somebody else.
+pub fn end_child(pidfd: &impl AsFd) {
+    let _ = send_signal(pidfd, Signal::KILL);
+    let _ = wait(pidfd);
+}
+
 /// Waits until the child has ended, and reaps it.
 pub(super) fn wait(pidfd: &impl AsFd) -> io::Result<ExitStatus> {
     loop {

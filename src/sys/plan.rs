@@ -145,6 +145,10 @@ pub struct RawPlan {
     pub ids: Ids,
     /// What it may use besides.
     pub bounds: Bounds,
+    /// It leads a session of its own, without a controlling terminal; otherwise only a process group.
+    pub has_session: bool,
+    /// It gets a session keyring of its own, empty; otherwise it has the daemon's.
+    pub has_keyring: bool,
 }
 
 #[cfg(test)]

@@ -14,8 +14,11 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::ends::ChildEnds;
+use super::pending::PendingChild;
 use super::plan::{Ids, RawPlan};
 use super::{Cgroup, child, clone3, pidfd};
 use crate::domain::ExitStatus;
@@ -46,6 +49,8 @@ pub struct Spawner {
     table: Table,
     /// Children can be made in a cgroup; otherwise they go there themselves.
     clones_into: bool,
+    /// The child that is being made, for other threads.
+    pending: PendingChild,
 }
 
 impl Spawner {
@@ -88,7 +93,14 @@ impl Spawner {
             null,
             table,
             clones_into: clone3::IS_HERE,
+            pending: PendingChild::default(),
         })
+    }
+
+    /// The child of the spawn that is under way, for other threads.
+    #[must_use]
+    pub fn pending_child(&self) -> PendingChild {
+        self.pending.clone()
     }
 
     /// The kind of table in use.
@@ -97,8 +109,8 @@ impl Spawner {
         self.table
     }
 
-    /// Makes a process of `plan` with `ends` as its descriptors and no others, leader of a process group of its
-    /// own in our session, all signals at their defaults and none blocked. Returns its pid and pidfd.
+    /// Makes a process of `plan` with `ends` as its descriptors and no others, leader of a process group or a session of its
+    /// own, all signals at their defaults and none blocked. Returns its pid and pidfd.
     ///
     /// Returns when the process has called exec, or has ended with status 127 because a step before that failed; in the
     /// latter case it has said so on its descriptor 2, and is to be reaped like any other. Blocks as long as the kernel
@@ -228,7 +240,8 @@ impl Spawner {
         entry: extern "C" fn(*mut c_void) -> c_int,
         work: *const c_void,
     ) -> io::Result<(i32, OwnedFd)> {
-        let mut pidfd: RawFd = -1;
+        // Written by the kernel before the child runs, so that other threads find it while this one is held up.
+        let pidfd = self.pending.slot();
         // SIGCHLD as exit signal makes it a child like any other to waitid, and to whoever listens for orphans.
         let mut flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
         if table == Table::Shared {
@@ -236,17 +249,18 @@ impl Spawner {
         }
         if let Some(cgroup) = cgroup {
             // SAFETY: as below; a plain clone and this one differ in where the child begins to count.
-            let pid = unsafe {
+            let result = unsafe {
                 clone3::clone_into(
                     cgroup.as_fd().as_raw_fd(),
                     (self.stack.base.as_ptr(), Stack::BYTES),
                     flags,
                     (entry, work.cast_mut()),
-                    &raw mut pidfd,
-                )?
+                    pidfd.as_ptr(),
+                )
             };
+            let pidfd = pidfd.swap(PendingChild::NONE, Ordering::SeqCst);
             // SAFETY: as below.
-            return Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }));
+            return result.map(|pid| (pid, unsafe { OwnedFd::from_raw_fd(pidfd) }));
         }
         // SAFETY: the stack is ours alone and unused: the last child that ran on it had left it when clone returned
         // (CLONE_VFORK), and `&mut self` keeps other threads off it. `pidfd` is where CLONE_PIDFD stores.
@@ -256,11 +270,13 @@ impl Spawner {
                 self.stack.top(),
                 flags,
                 work.cast_mut(),
-                &raw mut pidfd,
+                pidfd.as_ptr(),
             )
         };
+        let error = io::Error::last_os_error();
+        let pidfd = pidfd.swap(PendingChild::NONE, Ordering::SeqCst);
         if pid == -1 {
-            return Err(io::Error::last_os_error());
+            return Err(error);
         }
         // SAFETY: clone succeeded, so this is a new descriptor, close-on-exec, that nobody else knows.
         Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
@@ -324,27 +340,40 @@ fn point(place: &OwnedFd, target: &OwnedFd) -> io::Result<()> {
     }
 }
 
-/// Nobody may trace or dump us while this lives, for a child of ours shares our memory and is another user's already.
+/// Nobody may trace or dump us while one of these lives, for a child of ours shares our memory and is another user's already.
 ///
 /// The kernel makes shared memory undumpable by itself when the child changes its ids, if `fs.suid_dumpable` is 0, and
-/// leaves it so: it has to be set back either way.
-struct Undumpable {
-    was_dumpable: bool,
-}
+/// leaves it so: it has to be set back either way. That is for the last of them to do: the memory is the same for all
+/// spawners, and the child of one may be held up while another's comes and goes.
+struct Undumpable;
+
+/// How many there are, and whether the memory was dumpable before the first.
+static UNDUMPABLE: Mutex<(usize, bool)> = Mutex::new((0, false));
 
 impl Undumpable {
     fn new() -> Self {
-        let was_dumpable = matches!(nix::sys::prctl::get_dumpable(), Ok(true));
-        if was_dumpable {
-            let _ = nix::sys::prctl::set_dumpable(false);
+        let mut state = Self::state();
+        if state.0 == 0 {
+            state.1 = matches!(nix::sys::prctl::get_dumpable(), Ok(true));
+            if state.1 {
+                let _ = nix::sys::prctl::set_dumpable(false);
+            }
         }
-        Self { was_dumpable }
+        state.0 += 1;
+        Self
+    }
+
+    fn state() -> MutexGuard<'static, (usize, bool)> {
+        // Nothing panics while it holds the lock.
+        UNDUMPABLE.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Undumpable {
     fn drop(&mut self) {
-        if self.was_dumpable {
+        let mut state = Self::state();
+        state.0 -= 1;
+        if state.0 == 0 && state.1 {
             let _ = nix::sys::prctl::set_dumpable(true);
         }
     }
@@ -504,6 +533,18 @@ mod tests {
             });
             thread.join().expect("as expected");
         }
+    }
+
+    /// No other test of this program changes users in a spawn.
+    #[test]
+    fn memory_is_undumpable_until_the_last_child_has_called_exec() {
+        let is_dumpable = || matches!(nix::sys::prctl::get_dumpable(), Ok(true));
+        let before = is_dumpable();
+        let held_up = Undumpable::new();
+        drop(Undumpable::new());
+        assert!(!is_dumpable(), "the child that is held up can be traced");
+        drop(held_up);
+        assert_eq!(is_dumpable(), before);
     }
 
     #[test]

@@ -148,6 +148,7 @@ fn other_user() -> Ids {
 fn plan(ids: Ids) -> RawPlan {
     let mut argv = CStrings::default();
     argv.push(&[ender().to_bytes()]).expect("no NUL");
+    let is_another_users = matches!(ids, Ids::Become { .. });
     RawPlan {
         path: ender().to_owned(),
         argv,
@@ -157,6 +158,8 @@ fn plan(ids: Ids) -> RawPlan {
         limits: Vec::new(),
         ids,
         bounds: Bounds::default(),
+        has_session: is_another_users,
+        has_keyring: is_another_users,
     }
 }
 

@@ -296,6 +296,7 @@ impl World {
         match action {
             Action::Resolve(..) | Action::Prepare(..) | Action::Spawn(..) if self.quieting => {}
             Action::Resolve(life, _) => {
+                self.hold_up(life);
                 let input = if fails {
                     let error = error();
                     Input::SpawnFailed { life, error }
@@ -313,7 +314,10 @@ impl World {
                 };
                 self.answer(Thread::Output, input);
             }
-            Action::Spawn(life, spec) => self.spawn(life, &spec, fails),
+            Action::Spawn(life, spec) => {
+                self.hold_up(life);
+                self.spawn(life, &spec, fails);
+            }
             Action::Heed(life) => {
                 // Now and then it had spoken in time, and only nobody had listened.
                 if self.alive.contains_key(&life) && self.chance.percent(30) {
@@ -395,6 +399,7 @@ impl World {
             Action::Read(life, _) => self.speak_up(life),
             Action::Report(_)
             | Action::Adopt { .. }
+            | Action::CallOff(_)
             | Action::Release(_)
             | Action::Limit(..)
             | Action::CreateLogs(_)
@@ -403,6 +408,14 @@ impl World {
             | Action::Audit(_)
             | Action::Publish(_)
             | Action::Answer(..) => {}
+        }
+    }
+
+    /// Now and then it takes long, which is told before its answer.
+    fn hold_up(&mut self, life: Life) {
+        if self.chance.percent(5) {
+            let why = "the simulation wants it so".to_owned();
+            self.answer(Thread::Spawn, Input::SpawnHeld { life, why });
         }
     }
 
@@ -635,8 +648,12 @@ impl World {
     /// What comes too late.
     fn stale(&mut self) -> Input {
         let life = self.some_life();
-        match self.chance.below(7) {
+        match self.chance.below(8) {
             0 => Input::Resolved(life),
+            6 => Input::SpawnHeld {
+                life,
+                why: "late".to_owned(),
+            },
             1 => Input::Prepared(life),
             2 => Input::SpawnFailed {
                 life,

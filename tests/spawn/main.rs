@@ -56,6 +56,8 @@ fn plan(argv: &[&str]) -> RawPlan {
         limits: Vec::new(),
         ids: Ids::Keep,
         bounds: Bounds::default(),
+        has_session: false,
+        has_keyring: false,
     }
 }
 

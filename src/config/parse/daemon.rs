@@ -157,18 +157,15 @@ pub(super) fn settle(
         full(&logfile)
     };
     let pidfile = full(&path(&overrides.pidfile, section.pidfile));
-    let user =
-        overrides
-            .user
-            .clone()
-            .or(section.user)
-            .and_then(|name| match value::user(&name, lookup) {
-                Ok(uid) => Some(UserRef { name, uid }),
-                Err(sentence) => {
-                    reader.fail(AT, "user", sentence);
-                    None
-                }
-            });
+    let user = overrides.user.clone().or(section.user).and_then(|name| {
+        match UserRef::find(&name, lookup) {
+            Ok(user) => Some(user),
+            Err(sentence) => {
+                reader.fail(AT, "user", sentence);
+                None
+            }
+        }
+    });
     DaemonSpec {
         logfile,
         logfile_maxbytes: overrides

@@ -331,7 +331,7 @@ fn fcgi(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Option<
     let priority = reader.integer(at, "priority", &here);
     let lookup = reader.lookup;
     // A wrong user is told here, without section and file, before what is wrong with the socket.
-    reader.value(at, "user", &here, |text| value::user(text, lookup));
+    reader.value(at, "user", &here, |text| value::run_as(text, lookup));
     let socket = fcgi_socket(reader, at, name.as_str()).map(Arc::new);
     let kind = match &socket {
         Some(socket) => ProcessKind::Fcgi(socket.clone()),
@@ -355,7 +355,7 @@ fn fcgi_socket(reader: &mut Reader<'_>, at: At<'_>, program: &str) -> Option<Fcg
     let lookup = reader.lookup;
     // Whether it is right is told with its processes.
     let user = reader.text(at, "user", &here).ok();
-    let user = user.and_then(|text| value::user(&text, lookup).ok());
+    let user = user.and_then(|text| value::run_as(&text, lookup).ok());
     let backlog = reader
         .value(at, "socket_backlog", &here, |text| {
             let number = value::integer(text)?;
@@ -395,8 +395,9 @@ fn fcgi_socket(reader: &mut Reader<'_>, at: At<'_>, program: &str) -> Option<Fcg
     let is_unix = url.starts_with("unix://");
     // A socket of another user's program is his, unless it is said whose it is.
     let owner = owner.or_else(|| {
-        let uid = user.filter(|&uid| is_unix && uid != lookup.uid())?;
-        Some((Some(uid), lookup.user_of(uid).map(|user| user.gid)))
+        let (uid, gid) = user.filter(|&(uid, _)| is_unix && uid != lookup.uid())?;
+        let its_own = || lookup.user_of(uid).map(|user| user.gid);
+        Some((Some(uid), gid.or_else(its_own)))
     });
     Some(FcgiSocket {
         program: Arc::from(program),

@@ -172,12 +172,7 @@ fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
         .ok()
         .filter(|url| strip(url).to_uppercase() != "AUTO");
     let user = reader
-        .value(at, "user", names, |text| {
-            value::user(text, lookup).map(|uid| UserRef {
-                name: text.to_owned(),
-                uid,
-            })
-        })
+        .value(at, "user", names, |text| UserRef::find(text, lookup))
         .ok();
     let umask = reader.value(at, "umask", names, value::octal).ok();
     let process_name = reader.raw(at, "process_name").unwrap_or_default();

@@ -227,6 +227,7 @@ fn show(action: &Action) -> String {
         Action::Adopt { life: of, pid, .. } => format!("adopt {} {pid}", life(of)),
         Action::Upgrade(ticket) => format!("upgrade {}", ticket.0),
         Action::Spawn(of, _) => format!("spawn {}", life(of)),
+        Action::CallOff(of) => format!("call-off {}", life(of)),
         Action::Report(events) => format!(
             "report{}{}",
             if events.logs { " logs" } else { "" },

@@ -54,6 +54,55 @@ fn prc_03_autostart_takes_every_step_to_running() {
     );
 }
 
+fn held(why: &str) -> Input {
+    let why = why.to_owned();
+    Input::SpawnHeld { life: CAT, why }
+}
+
+#[test]
+fn a_start_that_is_held_up_is_told_until_it_goes_on() {
+    let mut bench = Bench::cat(|_| {});
+    let told = |bench: &Bench| bench.fleet.view(Bench::now(0))[0].spawn_error.clone();
+    assert_eq!(
+        bench.give(500, held("a mount is dead")),
+        ["WARN start of cat is held up, others go on: a mount is dead"]
+    );
+    assert_eq!(bench.state(), "STARTING");
+    assert_eq!(told(&bench), "Held up: a mount is dead");
+    bench.give(600, Input::Resolved(CAT));
+    assert_eq!(told(&bench), "");
+    // There it cannot be: that is another thread's work.
+    assert!(bench.give(610, held("late")).is_empty());
+    bench.give(620, Input::Prepared(CAT));
+    bench.give(1500, held("it was stopped"));
+    assert_eq!(told(&bench), "Held up: it was stopped");
+    bench.give(1600, SPAWNED);
+    assert_eq!(
+        (bench.state().as_str(), told(&bench).as_str()),
+        ("STARTING", "")
+    );
+    assert!(bench.give(1700, held("late")).is_empty());
+}
+
+#[test]
+fn who_does_not_wait_for_running_does_not_wait_for_a_start_that_is_held_up() {
+    for (wait, is_answered) in [(false, true), (true, false)] {
+        let mut bench = Bench::cat(|spec| spec.autostart = false);
+        bench.ask(0, start("cat", wait));
+        let lines = bench.give(
+            10,
+            Input::Checked {
+                ticket: crate::api::Ticket(1),
+                result: Ok(()),
+            },
+        );
+        assert!(lines.contains(&"resolve 0.1".to_owned()), "{lines:?}");
+        let lines = bench.give(500, held("a mount is dead"));
+        let answered = lines.iter().any(|line| line.starts_with("answer 1"));
+        assert_eq!(answered, is_answered, "{lines:?}");
+    }
+}
+
 #[test]
 fn prc_03_without_autostart_nothing_starts() {
     let bench = Bench::cat(|spec| spec.autostart = false);

@@ -212,6 +212,7 @@ fn a_stop_during_the_spawn_signals_as_soon_as_it_can() {
         bench.ask(10, stop("cat", true)),
         [
             "cat STARTING->STOPPING pid 0",
+            "call-off 0.1",
             "INFO waiting for cat to stop",
         ]
     );

@@ -24,6 +24,11 @@ mod b5_answer_before_exit;
 
 use crate::support::runner::Trial;
 
+mod a8_children;
+mod b1_stuck_spawn;
+mod c3_env_bytes;
+mod c4_numeric_user;
+
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {
     // One line per file, so that files come and go without touching each other's lines.
@@ -47,5 +52,9 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(a2_costs_nothing::trials());
     trials.extend(a3_bus_limits::trials());
     trials.extend(b5_answer_before_exit::trials());
+    trials.extend(a8_children::trials());
+    trials.extend(b1_stuck_spawn::trials());
+    trials.extend(c3_env_bytes::trials());
+    trials.extend(c4_numeric_user::trials());
     trials
 }

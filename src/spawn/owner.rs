@@ -1,0 +1,76 @@
+//! For whom a job is done: what decides which jobs wait behind a start that is held up.
+
+use std::sync::Arc;
+
+use crate::config::spec::{GroupSpec, ProcessSpec};
+use crate::domain::{GroupName, ProcessName};
+use crate::sys;
+
+/// Starts of other users that may be held up at once. One user holds one, so this many users must act together.
+pub(super) const FOREIGN_MAX: usize = 8;
+/// Starts for the daemon's own user that may be held up at once.
+pub(super) const OWN_MAX: usize = 8;
+
+/// For whom a job is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Owner {
+    /// The user that the process runs as. `None`: the daemon's own.
+    uid: Option<u32>,
+    group: GroupName,
+    pub(super) name: ProcessName,
+}
+
+impl Owner {
+    pub(super) fn of(spec: &ProcessSpec) -> Self {
+        let uid = spec.user.as_ref().map(|user| user.uid);
+        Self {
+            uid: uid.filter(|&uid| uid != sys::effective_uid()),
+            group: spec.group.clone(),
+            name: spec.name.clone(),
+        }
+    }
+
+    /// The owner of jobs for a whole group: that of its first process.
+    pub(super) fn of_group(group: &Arc<GroupSpec>) -> Option<Self> {
+        group.processes.first().map(|process| Self::of(process))
+    }
+
+    /// The daemon's user is its own.
+    pub(super) const fn is_own(&self) -> bool {
+        self.uid.is_none()
+    }
+
+    /// Whether a job of this owner waits while one of `other` is held up. A user waits behind itself, so that it can hold
+    /// up one spawner only. Processes of the daemon's own user do not wait for each other: a dead mount under one of them
+    /// is nobody's attack on the rest.
+    pub(super) fn waits_behind(&self, other: &Self) -> bool {
+        match (self.uid, other.uid) {
+            (Some(uid), Some(other)) => uid == other,
+            (None, None) => self.group == other.group && self.name == other.name,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::program;
+
+    fn owner(uid: Option<u32>, name: &str) -> Owner {
+        Owner {
+            uid,
+            ..Owner::of(&program("team", name))
+        }
+    }
+
+    #[test]
+    fn a_user_waits_behind_itself_and_the_daemons_user_behind_one_process() {
+        let (a, b) = (owner(Some(1), "a"), owner(Some(1), "b"));
+        assert!(a.waits_behind(&b) && b.waits_behind(&a));
+        assert!(!a.waits_behind(&owner(Some(2), "a")));
+        let (own, other) = (owner(None, "a"), owner(None, "b"));
+        assert!(own.is_own() && own.waits_behind(&own));
+        assert!(!own.waits_behind(&other) && !own.waits_behind(&a) && !a.waits_behind(&own));
+    }
+}

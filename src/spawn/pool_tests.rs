@@ -1,0 +1,289 @@
+//! A write lease stands for whatever holds a start up.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
+
+use super::*;
+use crate::api::Ticket;
+use crate::config::spec::{ProcessSpec, UserRef};
+use crate::domain::{ProcessName, Signal};
+use crate::spawn::testing::spec;
+use crate::sys::ChildEnds;
+use crate::sys::lease::Lease;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A command that a lease can hold up, removed at the end.
+struct Script(PathBuf);
+
+impl Script {
+    fn new(name: &str) -> Self {
+        let name = format!("spawn-pool-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, "#!/bin/sh\nexit 7\n").expect("written");
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("mode");
+        Self(path)
+    }
+
+    fn lease(&self) -> Lease {
+        // Forks of other tests may have it open for a moment.
+        let limit = std::time::Instant::now() + LIMIT;
+        loop {
+            match Lease::take(&self.0) {
+                Ok(lease) => return lease,
+                Err(error) => {
+                    assert!(std::time::Instant::now() < limit, "no lease: {error}");
+                    std::thread::yield_now();
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+struct Bench {
+    pool: Arc<Pool>,
+    answers: Receiver<Done>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (answers, outbox) = channel();
+        let pool = Pool::start(
+            Base::new([], None, Vec::new()),
+            Lodging::default(),
+            Sockets::default(),
+            Heartbeats::start(|_| {}).expect("started"),
+            Box::new(move |done| {
+                let _ = answers.send(done);
+            }),
+            Box::new(|_| {}),
+        );
+        Self {
+            pool: pool.expect("started"),
+            answers: outbox,
+        }
+    }
+
+    /// Ends the threads.
+    fn stop(&self) {
+        self.pool.stop();
+        self.pool.heartbeats.stop();
+    }
+
+    fn next(&self) -> Done {
+        self.answers.recv_timeout(LIMIT).expect("an answer in time")
+    }
+
+    fn resolve(&self, slot: u32, spec: ProcessSpec) -> Box<crate::spawn::Plan> {
+        self.pool.send(Job::Resolve(life(slot), Arc::new(spec)));
+        match self.next() {
+            Done::Resolved(of, plan) if of == life(slot) => plan,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn spawn(&self, slot: u32, plan: Box<crate::spawn::Plan>) {
+        let (_, stdout) = io::pipe().expect("pipe");
+        let ends = ChildEnds {
+            stdin: None,
+            stdout: stdout.into(),
+            stderr: None,
+            ready: None,
+        };
+        let job = Job::Spawn(life(slot), plan, ends, Arc::default());
+        self.pool.send(job);
+    }
+
+    /// The process of `slot` is there.
+    fn spawned(&self, slot: u32) -> std::os::fd::OwnedFd {
+        match self.next() {
+            Done::Spawned(of, _, pidfd, _) if of == life(slot) => pidfd,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The start of `slot` is held up.
+    fn held(&self, slot: u32) -> String {
+        match self.next() {
+            Done::Held(of, why) if of == life(slot) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn child_of(&self, slot: u32) -> crate::sys::PendingChild {
+        let state = self.pool.state();
+        let mut aside = state.aside.iter();
+        let found = aside.find(|aside| aside.subject.life() == Some(life(slot)));
+        found.expect("set aside").worker.child.clone()
+    }
+}
+
+fn life(slot: u32) -> Life {
+    Life {
+        slot,
+        incarnation: 1,
+    }
+}
+
+/// The process `name` of another user than ours, or of ours.
+fn of(name: &str, uid: Option<u32>, command: &str) -> ProcessSpec {
+    ProcessSpec {
+        name: ProcessName::parse(name).expect("valid"),
+        user: uid.map(|uid| UserRef {
+            name: uid.to_string(),
+            uid,
+            gid: None,
+        }),
+        ..spec(command, &[])
+    }
+}
+
+fn path(script: &Script) -> &str {
+    script.0.to_str().expect("utf-8")
+}
+
+#[test]
+fn who_is_held_up_holds_nobody_else_up_and_waits_for_itself() {
+    let script = Script::new("waits");
+    let bench = Bench::new();
+    let held = bench.resolve(1, of("a", None, path(&script)));
+    let same = bench.resolve(2, of("a", None, "/bin/true"));
+    let other = bench.resolve(3, of("b", None, "/bin/true"));
+    let lease = script.lease();
+    bench.spawn(1, held);
+    assert!(bench.held(1).contains("lease"));
+    bench.spawn(2, same);
+    assert_eq!(bench.held(2), "waits for the start of a");
+    bench.spawn(3, other);
+    sys::end_child(&bench.spawned(3));
+    // Whoever only asks is answered.
+    bench.pool.send(Job::Check(
+        Ticket(1),
+        Arc::new(of("a", None, path(&script))),
+    ));
+    assert!(matches!(bench.next(), Done::Checked(Ticket(1), Ok(()))));
+    // A stranger is none of ours, unless it is just that one.
+    let pid = bench.child_of(1).pid().expect("made");
+    let lives = BTreeSet::from([life(1), life(2)]);
+    assert!(bench.pool.may_be(&lives, pid));
+    assert!(!bench.pool.may_be(&lives, pid + 1));
+    assert!(bench.pool.may_be(&BTreeSet::from([life(9)]), pid + 1));
+    drop(lease);
+    let first = bench.spawned(1);
+    let second = bench.spawned(2);
+    for pidfd in [first, second] {
+        sys::end_child(&pidfd);
+    }
+    bench.stop();
+}
+
+#[test]
+fn a_stopped_child_is_continued_and_then_killed() {
+    let script = Script::new("stopped");
+    let bench = Bench::new();
+    let plan = bench.resolve(1, of("a", None, path(&script)));
+    let lease = script.lease();
+    bench.spawn(1, plan);
+    assert!(bench.held(1).contains("lease"));
+    let stop = Signal::from_number(19).expect("a signal");
+    bench.child_of(1).signal(stop).expect("sent");
+    assert!(bench.held(1).contains("SIGCONT"));
+    bench.child_of(1).signal(stop).expect("sent");
+    assert!(bench.held(1).contains("killed"));
+    let pidfd = bench.spawned(1);
+    drop(lease);
+    assert_eq!(
+        crate::sys::reap(&pidfd)
+            .expect("ours")
+            .map(|(_, status)| status.to_string()),
+        Some("terminated by SIGKILL".to_owned())
+    );
+    bench.stop();
+}
+
+#[test]
+fn what_is_called_off_ends() {
+    let script = Script::new("called-off");
+    let bench = Bench::new();
+    let first = bench.resolve(1, of("a", None, path(&script)));
+    let second = bench.resolve(2, of("a", None, "/bin/true"));
+    let _lease = script.lease();
+    bench.spawn(1, first);
+    // Before it is known to be held up, and after it has been parked.
+    bench.pool.call_off(life(1));
+    bench.held(1);
+    sys::end_child(&bench.spawned(1));
+    let first = bench.resolve(3, of("a", None, path(&script)));
+    bench.spawn(3, first);
+    bench.held(3);
+    bench.spawn(2, second);
+    bench.held(2);
+    bench.pool.call_off(life(2));
+    assert!(matches!(
+        bench.next(),
+        Done::Failed(of, SpawnError::CalledOff { .. }) if of == life(2)
+    ));
+    bench.stop();
+}
+
+#[test]
+fn a_handover_and_an_end_leave_no_child_behind() {
+    for job in [Job::HandOver, Job::Stop] {
+        let script = Script::new("leaves");
+        let bench = Bench::new();
+        let plan = bench.resolve(1, of("a", None, path(&script)));
+        let _lease = script.lease();
+        bench.spawn(1, plan);
+        bench.held(1);
+        let pid = bench.child_of(1).pid().expect("made");
+        let is_handover = matches!(job, Job::HandOver);
+        bench.pool.send(job);
+        bench.stop();
+        if is_handover {
+            assert!(matches!(bench.next(), Done::HandedOver(_)));
+        }
+        let limit = std::time::Instant::now() + LIMIT;
+        while fs::exists(format!("/proc/{pid}")).expect("asked") {
+            assert!(std::time::Instant::now() < limit, "it is there");
+            std::thread::yield_now();
+        }
+        assert!(bench.answers.try_recv().is_err(), "it was told");
+    }
+}
+
+#[test]
+fn starts_of_one_kind_that_are_held_up_are_bounded() {
+    let script = Script::new("bounded");
+    let bench = Bench::new();
+    let count = u32::try_from(OWN_MAX).expect("small");
+    let plans: Vec<_> = (0..=count)
+        .map(|slot| bench.resolve(slot, of(&format!("p{slot}"), None, path(&script))))
+        .collect();
+    let lease = script.lease();
+    for (slot, plan) in (0..).zip(plans) {
+        bench.spawn(slot, plan);
+    }
+    for slot in 0..count {
+        assert!(bench.held(slot).contains("lease"));
+    }
+    assert_eq!(bench.held(count), "waits for one of 8 other starts");
+    // Those of other users are of another kind.
+    bench.resolve(100, of("other", Some(1), "/bin/true"));
+    drop(lease);
+    let mut ended = 0;
+    while ended <= count {
+        if let Done::Spawned(_, _, pidfd, _) = bench.next() {
+            sys::end_child(&pidfd);
+            ended += 1;
+        }
+    }
+    bench.stop();
+}

@@ -1,0 +1,175 @@
+//! One spawner thread: takes one job after another, does it, and hands in what came of it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread::Thread;
+
+use super::command;
+use super::message::{Done, Job};
+use super::plan::Plan;
+use super::pool::{HELD_AFTER, Pool};
+use super::sockets::Step;
+use crate::cgroup::Seat;
+use crate::config::spec::{FcgiSocket, ProcessKind, ProcessSpec, Resources};
+use crate::domain::{Errno, Life, Line, SpawnError};
+use crate::heartbeat::Overdue;
+use crate::sys::{ChildEnds, PendingChild, SPAWNER_THREAD, Spawner};
+
+/// A spawner thread, as others see it.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) id: u64,
+    pub(super) thread: Thread,
+    /// The child that it is making.
+    pub(super) child: PendingChild,
+}
+
+/// Starts a spawner thread.
+///
+/// It never ends before the pool does, even if it has nothing to do: a program that has asked for a signal at its parent's
+/// end (`PR_SET_PDEATHSIG`) gets it when the thread ends that made it.
+///
+/// # Errors
+/// EAGAIN, ENOMEM.
+pub(super) fn start(pool: &Arc<Pool>, id: u64, spawner: Spawner) -> io::Result<Worker> {
+    let child = spawner.pending_child();
+    let pool = pool.clone();
+    let thread = std::thread::Builder::new()
+        .name(SPAWNER_THREAD.to_owned())
+        .spawn(move || run(&pool, id, spawner))?;
+    Ok(Worker {
+        id,
+        thread: thread.thread().clone(),
+        child,
+    })
+}
+
+fn run(pool: &Arc<Pool>, id: u64, mut spawner: Spawner) {
+    let watched = Arc::downgrade(pool);
+    let overdue = Overdue::Call(Box::new(move || {
+        if let Some(pool) = watched.upgrade() {
+            pool.set_aside(id);
+        }
+    }));
+    let heartbeat = pool
+        .heartbeats
+        .register(SPAWNER_THREAD, HELD_AFTER, overdue);
+    let mut jobs_since = 0;
+    while let Some(job) = pool.next(id, &mut jobs_since) {
+        heartbeat.busy();
+        let answer = perform(pool, &mut spawner, job);
+        heartbeat.idle();
+        pool.finished(id, answer);
+    }
+}
+
+/// Does a job. May block for as long as file systems, name services and users can make it.
+fn perform(pool: &Pool, spawner: &mut Spawner, job: Job) -> Option<Done> {
+    Some(match job {
+        Job::Resolve(life, spec) => {
+            let held = match &spec.kind {
+                // First, as in Supervisor: a command that is missing is told after the socket was made.
+                ProcessKind::Fcgi(socket) => hold_socket(pool, life, &spec, socket),
+                ProcessKind::Program | ProcessKind::Listener => Ok(()),
+            };
+            match held.and_then(|()| Plan::new(&pool.base, &spec)) {
+                Ok(plan) => Done::Resolved(life, Box::new(plan)),
+                Err(error) => Done::Failed(life, error),
+            }
+        }
+        Job::Check(ticket, spec) => {
+            Done::Checked(ticket, command::find(&pool.base, &spec).map(drop))
+        }
+        Job::Spawn(life, mut plan, mut ends, resources) => {
+            ends.ready = plan.ready.take();
+            let refused = |error| refusal(plan.name.clone(), Errno::from(error));
+            let lent = pool.sockets().lend(life, &mut ends).map_err(refused);
+            let mut spawn = |()| {
+                let spawned = spawn(pool, spawner, &plan, &ends, &resources);
+                spawned.map_err(refused)
+            };
+            match lent.and_then(&mut spawn) {
+                Ok((pid, pidfd, seat)) => Done::Spawned(life, pid, pidfd, seat),
+                Err(error) => Done::Failed(life, error),
+            }
+        }
+        Job::Release(life) => {
+            pool.sockets().release(life, &mut |line| pool.log(line));
+            return None;
+        }
+        Job::TrySockets(ticket, group) => {
+            let mut log = |line| pool.log(line);
+            let tried = pool.sockets().to_try(&group);
+            let tried = tried
+                .into_iter()
+                .try_for_each(|making| making.make(&mut log).map(|made| made.close(&mut log)));
+            Done::SocketsTried(ticket, tried)
+        }
+        // The pool's own.
+        Job::HandOver | Job::Stop => return None,
+    })
+}
+
+/// Lets a life have the socket of its program. The sockets are not locked while one is made, which may block.
+fn hold_socket(
+    pool: &Pool,
+    life: Life,
+    spec: &ProcessSpec,
+    socket: &Arc<FcgiSocket>,
+) -> Result<(), SpawnError> {
+    let step = pool.sockets().hold(life, &spec.group, socket)?;
+    match step {
+        Step::Held => Ok(()),
+        Step::Make(making) => {
+            let mut log = |line| pool.log(line);
+            let made = making.make(&mut log);
+            pool.sockets().made(life, &making, made, &mut log)
+        }
+    }
+}
+
+/// Spawns it in its cgroup, where there are any. That may be gone at any moment (with its scope, or because the thread of
+/// cgroups has just removed what the last life left): then it is made again, once. A cgroup that takes no process, as its
+/// own program can make it, keeps no program from running.
+fn spawn(
+    pool: &Pool,
+    spawner: &mut Spawner,
+    plan: &Plan,
+    ends: &ChildEnds,
+    resources: &Resources,
+) -> io::Result<(i32, OwnedFd, Option<Seat>)> {
+    let mut log = |line| pool.log(line);
+    let mut last = None;
+    for _ in 0..2 {
+        let Some((seat, cgroup)) = pool.lodging.seat(&plan.process, resources, &mut log)? else {
+            break;
+        };
+        match spawner.spawn_in(&plan.raw, ends, Some(&cgroup)) {
+            Ok((pid, pidfd)) => return Ok((pid, pidfd, Some(seat))),
+            Err(error) => match error.raw_os_error() {
+                Some(
+                    libc::ENOENT | libc::ENODEV | libc::EBUSY | libc::EOPNOTSUPP | libc::EACCES,
+                ) => last = Some(error),
+                _ => return Err(error),
+            },
+        }
+    }
+    if let Some(error) = last {
+        log(Line::SpawnedOutside {
+            name: plan.process.clone(),
+            error: Errno::from(&error),
+        });
+    }
+    let (pid, pidfd) = spawner.spawn_in(&plan.raw, ends, None)?;
+    Ok((pid, pidfd, None))
+}
+
+pub(super) fn refusal(name: String, errno: Errno) -> SpawnError {
+    match errno.0 {
+        libc::EAGAIN => SpawnError::TooManyProcesses { name },
+        // There was no descriptor for its pidfd.
+        libc::EMFILE => SpawnError::TooManyFiles { name },
+        _ => SpawnError::Fork { name, errno },
+    }
+}

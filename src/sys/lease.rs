@@ -1,0 +1,42 @@
+//! For tests of what waits for a file: a lease keeps whoever opens the file, or executes it, waiting for up to
+//! /proc/sys/fs/lease-break-time seconds.
+#![expect(unsafe_code, reason = "fcntl, in tests only")]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
+
+/// `F_SETSIG` of include/uapi/asm-generic/fcntl.h.
+const F_SETSIG: libc::c_int = 10;
+
+/// A write lease, until it is dropped.
+pub(crate) struct Lease(File);
+
+impl Lease {
+    /// # Errors
+    /// EAGAIN: somebody has the file open. EACCES: it is another user's.
+    pub(crate) fn take(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let number = file.as_raw_fd();
+        // The signal for a broken lease, which must not end the test: one that does nothing by itself.
+        // SAFETY: an open descriptor, and no memory involved.
+        let result = unsafe {
+            match libc::fcntl(number, F_SETSIG, libc::SIGURG) {
+                -1 => -1,
+                _ => libc::fcntl(number, libc::F_SETLEASE, libc::F_WRLCK),
+            }
+        };
+        if result == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { libc::fcntl(self.0.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK) };
+    }
+}

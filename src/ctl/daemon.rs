@@ -64,10 +64,7 @@ pub(super) fn reload(session: &mut Session, arguments: &str) -> Result<(), Failu
             session.exit = exit::GENERIC;
             Ok(())
         }
-        Err(failure) => match group::refused_configuration(&failure) {
-            Some(fault) => group::refuse_configuration(session, fault),
-            None => Err(failure),
-        },
+        Err(failure) => group::report_refusal(session, failure),
     }
 }
 

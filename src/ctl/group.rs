@@ -65,20 +65,14 @@ fn report_problems(session: &mut Session) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says that the configuration was refused, and why.
-pub(super) fn refuse_configuration(session: &mut Session, fault: &str) -> Result<(), Failure> {
-    refuse(session, &format!("ERROR: {fault}"))?;
-    report_problems(session)
-}
-
-/// The text of a fault that says that the configuration cannot be read.
-pub(super) fn refused_configuration(failure: &Failure) -> Option<&str> {
-    match failure {
-        Failure::Fault(fault) if fault.code == i64::from(FaultCode::CantReread.code()) => {
-            Some(&fault.text)
-        }
-        _ => None,
+/// Says why an action could not go on, in the original's words, and if the configuration was refused, what is wrong with it.
+pub(super) fn report_refusal(session: &mut Session, failure: Failure) -> Result<(), Failure> {
+    let is_refused = is(&failure, FaultCode::CantReread);
+    session.report(failure)?;
+    if is_refused {
+        report_problems(session)?;
     }
+    Ok(())
 }
 
 /// `reread`
@@ -95,12 +89,11 @@ pub(super) fn reread(session: &mut Session, arguments: &str) -> Result<(), Failu
         Err(failure) if is(&failure, FaultCode::ShutdownState) => {
             return refuse(session, "ERROR: supervisor shutting down");
         }
-        Err(failure) => {
-            return match refused_configuration(&failure) {
-                Some(fault) => refuse_configuration(session, fault),
-                None => Err(failure),
-            };
+        Err(Failure::Fault(fault)) if fault.code == i64::from(FaultCode::CantReread.code()) => {
+            refuse(session, &format!("ERROR: {}", fault.text))?;
+            return report_problems(session);
         }
+        Err(failure) => return Err(failure),
     };
     report_problems(session)?;
     if session.json {
@@ -142,16 +135,7 @@ pub(super) fn update(session: &mut Session, arguments: &str) -> Result<(), Failu
         Err(failure) if is(&failure, FaultCode::ShutdownState) => {
             return refuse(session, "ERROR: already shutting down");
         }
-        Err(failure) => {
-            // The line is the original's, and tells little.
-            let is_refused = refused_configuration(&failure).is_some();
-            session.report(failure)?;
-            return if is_refused {
-                report_problems(session)
-            } else {
-                Ok(())
-            };
-        }
+        Err(failure) => return report_refusal(session, failure),
     };
     report_problems(session)?;
     let mut wanted: BTreeSet<&str> = arguments.split_whitespace().collect();

@@ -23,8 +23,11 @@ fn cfg_65_cfg_66_plug_ins() -> Result<Outcome, String> {
     let mut host = Host::start(PLUGINS)?;
     host.daemon()?.wait_state("long", "RUNNING")?;
     let log = host.place.read("log");
-    for (section, line) in [("[rpcinterface:cache]", 12), ("[ctlplugin:cache]", 15)] {
-        let warning = format!("WARN conf:{line}: {section} is a plug-in of Python");
+    for (section, place) in [
+        ("[rpcinterface:cache]", "12:33"),
+        ("[ctlplugin:cache]", "15:24"),
+    ] {
+        let warning = format!("WARN conf:{place}: {section} is a plug-in of Python");
         expect(
             log.matches(&warning).count() == 1,
             format!("{warning} once; log:\n{log}"),
@@ -42,7 +45,7 @@ fn cfg_65_cfg_66_plug_ins() -> Result<Outcome, String> {
             got.code == code && got.stdout.contains(text),
             format!("{args:?}: {got:?}"),
         )?;
-        let warning = "Warning: conf:15: [ctlplugin:cache] is a plug-in of Python";
+        let warning = "Warning: conf:15:24: [ctlplugin:cache] is a plug-in of Python";
         expect(
             got.stderr.starts_with(warning) && got.stderr.lines().count() == 1,
             format!("{args:?}: {got:?}"),

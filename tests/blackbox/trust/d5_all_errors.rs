@@ -118,16 +118,15 @@ fn client() -> Result<Outcome, String> {
     let first =
         "CANT_REREAD: not a valid boolean value: 'maybe' in section 'program:a' (file: 'conf')\n";
     let head = lines - 3;
+    let raised = format!(
+        "error: <class 'xmlrpc.client.Fault'>, <Fault 92: \"{}\">\n",
+        first.trim_end()
+    );
     for (action, stdout) in [
         ("reread", format!("ERROR: {first}")),
-        (
-            "update",
-            format!(
-                "error: <class 'xmlrpc.client.Fault'>, <Fault 92: \"{}\">\n",
-                first.trim_end()
-            ),
-        ),
-        ("reload", format!("ERROR: {first}")),
+        // To the letter what the original's client prints of such a fault.
+        ("update", raised.clone()),
+        ("reload", raised),
     ] {
         let got = host.ctl(&[action])?;
         let told: Vec<&str> = got.stderr.lines().collect();

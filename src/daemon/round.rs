@@ -10,6 +10,7 @@ use super::opening::{Ground, Lasting, Opened, open_again, open_anew, settle_in};
 use super::recovery::{self, Predecessor};
 use super::reload::{compose, reload};
 use super::succession::{self, Handover};
+use super::watch::Watch;
 use crate::config::lookup::Lookup as _;
 use crate::config::spec::Config;
 use crate::control::{ControlHandle, EventFeed};
@@ -162,6 +163,8 @@ fn run(
         None => Notifier::start().map_err(broken("cannot start the thread that tells systemd"))?,
     };
     let (options, machine) = (ground.options.clone(), ground.machine.clone());
+    let (logfile, loglevel) = (spec.logfile.clone(), spec.loglevel);
+    let heartbeats = Watch::begin(logfile, loglevel)?;
     let feed = EventFeed::new();
     let publisher = feed.clone();
     let (for_programs, its_machine) = (options.clone(), machine.clone());
@@ -182,6 +185,7 @@ fn run(
         inherited,
         vault: vault.clone().map(|vault| (vault, write_state)),
         lodging: lodging.clone(),
+        heartbeats: heartbeats.0.clone(),
     })
     .map_err(broken("cannot start the engine"))?;
 
@@ -192,6 +196,7 @@ fn run(
         strip_ansi: spec.strip_ansi,
         vault: vault.clone(),
         ledger,
+        heartbeats: heartbeats.0.clone(),
     };
     let output = output::start(output_options, move |report| reports.output(report))
         .map_err(broken("cannot start the output thread"))?;
@@ -203,6 +208,7 @@ fn run(
         lodging.clone(),
         sockets,
         vault.clone(),
+        heartbeats.0.clone(),
         move |done| answers.spawn(done),
         move |line| log.log(line),
     )
@@ -217,6 +223,7 @@ fn run(
         twiddler: config.twiddler.clone(),
         dbus: spec.dbus,
         limits: front::Limits::of_this_process(),
+        heartbeats: heartbeats.0.clone(),
     };
     let doors = front::start(front).map_err(broken("cannot start the front thread"))?;
 

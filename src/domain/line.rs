@@ -182,6 +182,9 @@ lines! {
     CannotClearLogDir {} = Warn "Could not clear childlog dir";
     CannotCleanUp { path: String } = Warn "Failed to clean up '{path}'";
     KeeperFailed { error: Errno } = Warn ours "programs will not outlive a crash of the daemon from now on: the process that keeps their descriptors does not take them ({error}); an upgrade starts another";
+    ThreadFailed { trouble: String } = Critical ours "{trouble}: aborting; the next daemon takes over what outlives this one";
+    WatchdogWithheld { trouble: String } = Critical ours "{trouble}: no watchdog keepalive is sent to the service manager";
+    LoadingSlowly { seconds: u64 } = Warn ours "reading the configuration takes longer than {seconds} s: a file system or a name service does not answer";
     Recovered { count: u32, how: String } = Info ours "took over {count} processes {how}";
     BytesLost { name: ProcessName, channel: String, lost: usize } = Warn ours "{lost} bytes at most of {name}'s {channel} were lost with the daemon that was killed";
     CannotRecover { error: String } = Error ours "cannot understand what the last daemon left; what it ran is taken over as far as it is found: {error}";

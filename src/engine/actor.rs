@@ -22,6 +22,7 @@ use crate::cgroup::{CgroupHandle, Lodging, Seat};
 use crate::config::spec::{Config, ReadyWhen};
 use crate::core::{Actions, DaemonSignal, Fleet, Input, Outcome};
 use crate::domain::{Errno, ExitStatus, Heirloom, Life, Line, Signal};
+use crate::heartbeat::{Heartbeats, Overdue};
 use crate::keeper::Vault;
 use crate::output::{Command, OutputHandle, Remains, Report, Unsettled};
 use crate::spawn::{Done, Plan, SharedSocket, SpawnHandle};
@@ -31,12 +32,17 @@ use crate::sys::{self, ChildEnds, Descriptors, Interest, Poller, SignalReader, W
 const TOKEN_INBOX: u64 = 0;
 /// Epoll token of the signal descriptor.
 const TOKEN_SIGNALS: u64 = 1;
+/// Epoll token of the end of the thread that watches the others.
+const TOKEN_MONITOR: u64 = 2;
 /// Tokens of pidfds and channels start here and are never used twice, so that a late event cannot be taken for another process's.
 const TOKEN_PROCESSES: u64 = 16;
 /// Messages handled in one turn, before pidfds and signals are looked at again.
 const MESSAGES_PER_TURN: usize = 256;
 /// How often processes are looked after whose pidfd the kernel refused to watch, in milliseconds.
 const UNWATCHED_MS: u64 = 100;
+/// How long one turn of the loop may last. A turn computes and never blocks; the largest measured (`update` with 10,000
+/// processes) takes a second.
+const TURN_MAX: Duration = Duration::from_secs(30);
 
 /// A live process.
 pub(super) struct Child {
@@ -65,6 +71,8 @@ pub struct Parts {
     pub examine: Arc<Examine>,
     /// What the next image is started from.
     pub program: Arc<Path>,
+    /// Watches the threads.
+    pub heartbeats: Heartbeats,
     /// Where the cgroups of processes are.
     pub lodging: Lodging,
     /// What to go on with; none: a beginning.
@@ -83,6 +91,7 @@ pub struct Engine {
     pub(super) loader: Loader,
     pub(super) bus: Bus,
     pub(super) systemd: Systemd,
+    pub(super) heartbeats: Heartbeats,
     /// By life, so that a stale one can never be signalled.
     pub(super) children: BTreeMap<Life, Child>,
     tokens: HashMap<u64, Life>,
@@ -179,9 +188,10 @@ impl Engine {
             sender,
             signals: parts.signals,
             fleet: parts.fleet,
-            loader: Loader::new(parts.load, parts.compose),
+            loader: Loader::new(parts.load, parts.compose, parts.heartbeats.clone()),
             bus: Bus::new(parts.publish),
             systemd: Systemd::new(parts.notifier, parts.ready_when),
+            heartbeats: parts.heartbeats,
             children: BTreeMap::new(),
             tokens: HashMap::new(),
             next_token: TOKEN_PROCESSES,
@@ -224,6 +234,14 @@ impl Engine {
     /// # Errors
     /// Only if epoll itself fails, which no program or client can cause.
     pub fn run(mut self, hands: &Hands) -> io::Result<Ended> {
+        let heartbeat = self.heartbeats.register("engine", TURN_MAX, Overdue::Fatal);
+        let _sender_heartbeat = self.systemd.register_sender(&self.heartbeats);
+        heartbeat.busy();
+        // Before Linux 6.9 only the service manager's watchdog sees the end of the monitor.
+        let monitor = self.heartbeats.watch_monitor().ok();
+        if let Some(monitor) = &monitor {
+            self.poller.add(monitor, TOKEN_MONITOR, Interest::Read)?;
+        }
         match self.begin.take() {
             None => self.feed(Input::Began, hands),
             Some(inherited) => self.resume(inherited, hands),
@@ -246,15 +264,19 @@ impl Engine {
                 self.dismiss();
                 return Ok(Ended::Succeeded(Box::new(self)));
             }
+            let timeout = self.timeout();
+            heartbeat.idle();
             let ready: Vec<u64> = self
                 .poller
-                .wait(self.timeout())?
+                .wait(timeout)?
                 .map(|ready| ready.token)
                 .collect();
+            heartbeat.busy();
             for token in ready {
                 match token {
                     TOKEN_INBOX => self.read_inbox(hands),
                     TOKEN_SIGNALS => self.read_signals(hands),
+                    TOKEN_MONITOR => self.heartbeats.monitor_ended(),
                     _ => {
                         if let Some(&life) = self.tokens.get(&token) {
                             self.reap(life, hands);
@@ -332,8 +354,13 @@ impl Engine {
 
     /// Tells the service manager what has changed, and that this loop still turns.
     pub(super) fn attend_systemd(&mut self, hands: &Hands) {
-        if let Some(error) = self.systemd.attend(&self.fleet, sys::now().mono) {
+        let now = sys::now().mono;
+        if let Some(error) = self.systemd.attend(&self.fleet, now, &self.heartbeats) {
             self.log(Line::NotifyFailed { error }, hands);
+        }
+        if let Some(trouble) = self.systemd.take_withheld() {
+            let trouble = trouble.to_string();
+            self.log(Line::WatchdogWithheld { trouble }, hands);
         }
     }
 
@@ -355,7 +382,7 @@ impl Engine {
                     self.feed(Input::Emptied { life, causes }, hands);
                 }
                 Message::Loaded(reason, result) => {
-                    self.loader.ended(&self.sender);
+                    self.loader.ended(&self.sender, &hands.output);
                     if let Ok(config) = &result {
                         hands
                             .output
@@ -366,7 +393,7 @@ impl Engine {
                 }
                 Message::Examined(ticket, result) => self.examined(ticket, result, hands),
                 Message::Composed(ticket, result) => {
-                    self.loader.ended(&self.sender);
+                    self.loader.ended(&self.sender, &hands.output);
                     self.feed(Input::Composed { ticket, result }, hands);
                 }
             }

@@ -8,6 +8,7 @@ mod http;
 mod logs;
 mod logtail;
 mod passed;
+mod pulse;
 mod registry;
 mod server;
 mod stream;

@@ -22,6 +22,7 @@ use super::bind::{BoundServer, Listener, SocketFile};
 use super::dbus::{self, Door};
 use super::http::{self, Connection, Shared};
 use super::logtail::FOLLOWERS_MAX;
+use super::pulse::Pulse;
 use super::registry::{Place, Registry};
 use super::stream::{Io, Stream};
 use super::web::{self, Live};
@@ -31,6 +32,7 @@ use crate::config::spec::{AllowRule, BusChoice, Credentials};
 use crate::control::{self, ControlHandle, EventFeed, PageToken};
 use crate::domain::Line;
 use crate::engine::PassedSocket;
+use crate::heartbeat::Heartbeats;
 use crate::sys;
 
 /// How long answers in flight may take when the front ends.
@@ -90,6 +92,8 @@ pub struct Options {
     pub dbus: BusChoice,
     /// What clients may use up.
     pub limits: Limits,
+    /// Watches the thread.
+    pub heartbeats: Heartbeats,
 }
 
 /// The running front. Dropping it stops it.
@@ -137,12 +141,16 @@ pub fn start(options: Options) -> io::Result<Front> {
         twiddler,
         dbus,
         limits,
+        heartbeats,
     } = options;
     let interface = Interfaces {
         supervisor: rpc_interfaces.iter().any(|name| name == "supervisor"),
         twiddler,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let pulse = Pulse::default();
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    pulse.hook(&mut builder, &heartbeats);
+    let runtime = builder
         .enable_io()
         .enable_time()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -201,6 +209,7 @@ pub fn start(options: Options) -> io::Result<Front> {
     let thread = std::thread::Builder::new()
         .name("front".to_owned())
         .spawn(move || {
+            pulse.begin(&heartbeats, runtime.handle());
             runtime.block_on(async {
                 let bus = tokio::spawn(dbus::keep(door));
                 serve(served, shared, limits, ends_soon).await;
@@ -209,6 +218,7 @@ pub fn start(options: Options) -> io::Result<Front> {
             });
             // A log that is read from a dead mount must not keep the daemon from ending.
             runtime.shutdown_background();
+            pulse.end();
         })?;
     Ok(Front {
         stop,

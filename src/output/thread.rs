@@ -11,6 +11,7 @@ use super::ledger::Ledger;
 use super::reactor::Reactor;
 use super::{Activity, Command, Report};
 use crate::domain::{Level, Line};
+use crate::heartbeat::Heartbeats;
 use crate::keeper::Vault;
 use crate::sys::{self, Poller, SharedBuffer, Waker};
 
@@ -32,6 +33,8 @@ pub struct Options {
     /// Memory that somebody keeps for our successor, of [`super::LEDGER_BYTES`] or so; what was under way in it must have
     /// been recovered ([`super::Unsettled`]). None: what was read and not yet written is lost if we are killed.
     pub ledger: Option<SharedBuffer>,
+    /// Watches the thread.
+    pub heartbeats: Heartbeats,
 }
 
 /// Talks to the output thread. Clones talk to the same one.
@@ -80,6 +83,7 @@ pub fn start(
         waker: waker.clone(),
         inbox: inbox.clone(),
     };
+    let heartbeats = options.heartbeats;
     let ledger = options.ledger.map(Ledger::begin).transpose()?;
     let mut reactor = Reactor::new(
         poller,
@@ -92,7 +96,10 @@ pub fn start(
     );
     let thread = std::thread::Builder::new()
         .name("output".to_owned())
-        .spawn(move || reactor.run(&orders))?;
+        .spawn(move || {
+            let _heartbeat = heartbeats.register_end("output");
+            reactor.run(&orders)
+        })?;
     Ok(OutputHandle {
         commands,
         waker,

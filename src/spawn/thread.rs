@@ -14,6 +14,7 @@ use super::sockets::{SharedSocket, Sockets};
 use crate::cgroup::{Lodging, Seat};
 use crate::config::spec::{ProcessKind, Resources};
 use crate::domain::{Errno, Line, SpawnError};
+use crate::heartbeat::Heartbeats;
 use crate::keeper::Vault;
 use crate::sys::{self, ChildEnds, Spawner};
 
@@ -31,6 +32,7 @@ pub fn start(
     lodging: Lodging,
     inherited: Vec<(SharedSocket, OwnedFd)>,
     vault: Option<Arc<Vault>>,
+    heartbeats: Heartbeats,
     done: impl Fn(Done) + Send + 'static,
     mut log: impl FnMut(Line) + Send + 'static,
 ) -> io::Result<SpawnHandle> {
@@ -42,6 +44,7 @@ pub fn start(
     let thread = std::thread::Builder::new()
         .name("spawn".to_owned())
         .spawn(move || {
+            let _heartbeat = heartbeats.register_end("spawn");
             let sockets = Sockets::resumed(inherited, vault, &mut log);
             run(&base, &lodging, spawner, sockets, &inbox, &done, &mut log);
         })?;
@@ -206,6 +209,7 @@ mod tests {
             Lodging::default(),
             Vec::new(),
             None,
+            Heartbeats::start(|_| {}).expect("started"),
             move |done| {
                 let _ = answers.send(done);
             },
@@ -294,6 +298,7 @@ mod tests {
             Lodging::default(),
             Vec::new(),
             None,
+            Heartbeats::start(|_| {}).expect("started"),
             move |done| {
                 let _ = answers.send(done);
             },

@@ -139,6 +139,7 @@ fn run(
         servers,
         activity,
         pidfile,
+        auto_logs: _auto_logs,
         lasting:
             Lasting {
                 signals,
@@ -166,6 +167,8 @@ fn run(
     let (logfile, loglevel) = (spec.logfile.clone(), spec.loglevel);
     let heartbeats = Watch::begin(logfile, loglevel)?;
     let feed = EventFeed::new();
+    let socket_check = front::SocketCheck::default();
+    let check_sockets = socket_check.clone();
     let publisher = feed.clone();
     let (for_programs, its_machine) = (options.clone(), machine.clone());
     let (successor, started_with) = (program.clone(), config.clone());
@@ -186,6 +189,7 @@ fn run(
         vault: vault.clone().map(|vault| (vault, write_state)),
         lodging: lodging.clone(),
         heartbeats: heartbeats.0.clone(),
+        check_sockets: Box::new(move || check_sockets.request()),
     })
     .map_err(broken("cannot start the engine"))?;
 
@@ -223,6 +227,7 @@ fn run(
         twiddler: config.twiddler.clone(),
         dbus: spec.dbus,
         limits: front::Limits::of_this_process(),
+        socket_check,
         heartbeats: heartbeats.0.clone(),
     };
     let doors = front::start(front).map_err(broken("cannot start the front thread"))?;

@@ -182,6 +182,9 @@ lines! {
     CannotClearLogDir {} = Warn "Could not clear childlog dir";
     CannotCleanUp { path: String } = Warn "Failed to clean up '{path}'";
     KeeperFailed { error: Errno } = Warn ours "programs will not outlive a crash of the daemon from now on: the process that keeps their descriptors does not take them ({error}); an upgrade starts another";
+    AutoLogsShared { path: String } = Info ours "AUTO logs in {path} are left alone: another daemon with the same identifier uses the directory";
+    SocketMadeAgain { path: String } = Warn ours "the socket {path} was removed by another process, and was made again";
+    SocketRemoved { path: String, error: String } = Error ours "the socket {path} was removed by another process, and cannot be made again yet: {error}";
     ThreadFailed { trouble: String } = Critical ours "{trouble}: aborting; the next daemon takes over what outlives this one";
     WatchdogWithheld { trouble: String } = Critical ours "{trouble}: no watchdog keepalive is sent to the service manager";
     LoadingSlowly { seconds: u64 } = Warn ours "reading the configuration takes longer than {seconds} s: a file system or a name service does not answer";

@@ -73,6 +73,8 @@ pub struct Parts {
     pub program: Arc<Path>,
     /// Watches the threads.
     pub heartbeats: Heartbeats,
+    /// Has the files of control sockets looked at. Must not block.
+    pub check_sockets: Box<dyn Fn() + Send>,
     /// Where the cgroups of processes are.
     pub lodging: Lodging,
     /// What to go on with; none: a beginning.
@@ -92,6 +94,7 @@ pub struct Engine {
     pub(super) bus: Bus,
     pub(super) systemd: Systemd,
     pub(super) heartbeats: Heartbeats,
+    pub(super) check_sockets: Box<dyn Fn() + Send>,
     /// By life, so that a stale one can never be signalled.
     pub(super) children: BTreeMap<Life, Child>,
     tokens: HashMap<u64, Life>,
@@ -192,6 +195,7 @@ impl Engine {
             bus: Bus::new(parts.publish),
             systemd: Systemd::new(parts.notifier, parts.ready_when),
             heartbeats: parts.heartbeats,
+            check_sockets: parts.check_sockets,
             children: BTreeMap::new(),
             tokens: HashMap::new(),
             next_token: TOKEN_PROCESSES,

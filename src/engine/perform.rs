@@ -99,7 +99,10 @@ impl Engine {
                 hands.output.send(Command::ClearLogs { ticket, slot, logs })
             }
             Action::ClearDaemonLog(ticket) => hands.output.send(Command::ClearDaemonLog(ticket)),
-            Action::ReopenLogs => hands.output.send(Command::ReopenLogs),
+            Action::ReopenLogs => {
+                hands.output.send(Command::ReopenLogs);
+                (self.check_sockets)();
+            }
             Action::WriteStdin { ticket, life, data } => {
                 hands
                     .output

@@ -11,6 +11,7 @@ mod passed;
 mod pulse;
 mod registry;
 mod server;
+mod socket_files;
 mod stream;
 mod view;
 mod web;
@@ -19,6 +20,7 @@ mod xmlrpc;
 pub use bind::{BindError, BoundServer};
 pub use passed::unused_sockets;
 pub use server::{Front, Limits, Options, start};
+pub use socket_files::SocketCheck;
 
 /// How the front writes to the activity log.
 pub type Log = std::sync::Arc<dyn Fn(crate::domain::Line) + Send + Sync>;

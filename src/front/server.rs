@@ -1,10 +1,11 @@
 //! The `front` thread: accepts connections and serves them, each as a task of its own.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use hyper::Request;
@@ -13,6 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, sleep, timeout};
@@ -24,6 +26,7 @@ use super::http::{self, Connection, Shared};
 use super::logtail::FOLLOWERS_MAX;
 use super::pulse::Pulse;
 use super::registry::{Place, Registry};
+use super::socket_files::{self, Heirs, Kept, SocketCheck, lock};
 use super::stream::{Io, Stream};
 use super::web::{self, Live};
 use super::xmlrpc::BODIES_KIB_MAX;
@@ -94,6 +97,8 @@ pub struct Options {
     pub limits: Limits,
     /// Watches the thread.
     pub heartbeats: Heartbeats,
+    /// Asks for a look at the files of the sockets.
+    pub socket_check: SocketCheck,
 }
 
 /// The running front. Dropping it stops it.
@@ -103,14 +108,14 @@ pub struct Front {
     is_handing_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     /// For a successor; the files are removed when everything has ended.
-    sockets: Vec<Heir>,
+    sockets: Heirs,
 }
 
 /// A listening socket that is ours, once more, and its file.
 #[derive(Debug)]
-struct Heir {
-    socket: OwnedFd,
-    file: Option<SocketFile>,
+pub(super) struct Heir {
+    pub(super) socket: OwnedFd,
+    pub(super) file: Option<SocketFile>,
 }
 
 /// A socket on which connections are awaited.
@@ -122,6 +127,8 @@ enum Accepting {
 /// One server's part of a connection.
 struct Served {
     accepting: Accepting,
+    /// Its socket, made again. None: it is not ours to make.
+    made_again: Option<UnboundedReceiver<UnixListener>>,
     credentials: Option<Arc<Credentials>>,
     allow: Option<Arc<[AllowRule]>>,
     token: Arc<PageToken>,
@@ -142,6 +149,7 @@ pub fn start(options: Options) -> io::Result<Front> {
         dbus,
         limits,
         heartbeats,
+        socket_check,
     } = options;
     let interface = Interfaces {
         supervisor: rpc_interfaces.iter().any(|name| name == "supervisor"),
@@ -156,7 +164,7 @@ pub fn start(options: Options) -> io::Result<Front> {
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .thread_name("front-files")
         .build()?;
-    let mut sockets = Vec::new();
+    let (mut sockets, mut kept) = (Vec::new(), Vec::new());
     let mut served = Vec::new();
     let mut host_names = web::names_of_this_host();
     {
@@ -168,8 +176,18 @@ pub fn start(options: Options) -> io::Result<Front> {
                 Listener::Inet(listener) => listener.as_fd().try_clone_to_owned()?,
                 Listener::Unix(listener) => listener.as_fd().try_clone_to_owned()?,
             };
+            let mut made_again = None;
             if parts.passed.is_none() {
                 let file = parts.file;
+                if let (Some(_), Some(spec)) = (&file, parts.file_spec) {
+                    let (acceptor, made) = unbounded_channel();
+                    made_again = Some(made);
+                    kept.push(Kept {
+                        heir: sockets.len(),
+                        spec,
+                        acceptor,
+                    });
+                }
                 sockets.push(Heir { socket, file });
             }
             let accepting = match parts.listener {
@@ -178,6 +196,7 @@ pub fn start(options: Options) -> io::Result<Front> {
             };
             served.push(Served {
                 accepting,
+                made_again,
                 credentials: parts.credentials.map(Arc::new),
                 allow: parts.allow,
                 token: Arc::new(PageToken::new([sys::random_seed()?, sys::random_seed()?])),
@@ -204,6 +223,8 @@ pub fn start(options: Options) -> io::Result<Front> {
         assets_modified: web::modified(),
         stop: stopped,
     });
+    let sockets: Heirs = Arc::new(Mutex::new(sockets));
+    let heirs = sockets.clone();
     let is_handing_over = Arc::new(AtomicBool::new(false));
     let ends_soon = is_handing_over.clone();
     let thread = std::thread::Builder::new()
@@ -212,6 +233,8 @@ pub fn start(options: Options) -> io::Result<Front> {
             pulse.begin(&heartbeats, runtime.handle());
             runtime.block_on(async {
                 let bus = tokio::spawn(dbus::keep(door));
+                let (log, stop) = (shared.log.clone(), shared.stop.clone());
+                tokio::spawn(socket_files::keep(kept, heirs, socket_check, log, stop));
                 serve(served, shared, limits, ends_soon).await;
                 // An error is a panic, which the hook has reported.
                 let _ = bus.await;
@@ -234,7 +257,7 @@ impl Front {
     pub fn hand_over(mut self) -> Vec<PassedSocket> {
         self.is_handing_over.store(true, Ordering::Relaxed);
         self.end();
-        let sockets = std::mem::take(&mut self.sockets).into_iter();
+        let sockets = std::mem::take(&mut *lock(&self.sockets)).into_iter();
         sockets
             .map(|heirs| PassedSocket {
                 fd: heirs.socket,
@@ -261,7 +284,7 @@ impl Front {
 impl Drop for Front {
     fn drop(&mut self) {
         self.end();
-        self.sockets.clear();
+        lock(&self.sockets).clear();
     }
 }
 
@@ -298,16 +321,24 @@ async fn accept(
     is_handing_over: Arc<AtomicBool>,
 ) {
     let Served {
-        accepting,
+        mut accepting,
+        mut made_again,
         credentials,
         allow,
         token,
     } = served;
+    // Without a name by now; whoever had connected to it is served.
+    let mut nameless: Option<Accepting> = None;
     let mut stop = shared.stop.clone();
     let mut connections: JoinSet<()> = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             accepted = accept_one(&accepting, allow.as_deref()) => accepted,
+            accepted = accept_any(nameless.as_ref(), allow.as_deref()) => accepted,
+            made = take_made(&mut made_again) => {
+                nameless = Some(std::mem::replace(&mut accepting, Accepting::Unix(made)));
+                continue;
+            }
             Some(ended) = connections.join_next() => {
                 if let Err(error) = ended && error.is_panic() {
                     (shared.log)(Line::MethodFailed {
@@ -341,7 +372,7 @@ async fn accept(
         });
         connections.spawn(converse(connection, place, limits));
     }
-    drop(accepting);
+    drop((accepting, nameless));
     let within = match is_handing_over.load(Ordering::Relaxed) {
         true => HAND_OVER_WITHIN,
         false => STOP_WITHIN,
@@ -350,6 +381,27 @@ async fn accept(
         while connections.join_next().await.is_some() {}
     })
     .await;
+}
+
+/// The next socket that was made again; never, if there will be none.
+async fn take_made(made: &mut Option<UnboundedReceiver<UnixListener>>) -> UnixListener {
+    if let Some(made) = made
+        && let Some(listener) = made.recv().await
+    {
+        return listener;
+    }
+    pending().await
+}
+
+/// As [`accept_one`]; never, if there is no such socket.
+async fn accept_any(
+    accepting: Option<&Accepting>,
+    rules: Option<&[AllowRule]>,
+) -> io::Result<(Stream, Caller, String)> {
+    match accepting {
+        Some(accepting) => accept_one(accepting, rules).await,
+        None => pending().await,
+    }
 }
 
 /// The stream, who the transport says is at its other end, and how access lines call him.

@@ -138,6 +138,15 @@ impl Heartbeats {
         Ok(Self(shared))
     }
 
+    /// The ones of all unit tests, which are many in one process: each monitor has descriptors of its own.
+    #[cfg(test)]
+    pub(crate) fn of_tests() -> Self {
+        static SHARED: std::sync::OnceLock<Heartbeats> = std::sync::OnceLock::new();
+        SHARED
+            .get_or_init(|| Self::start(|_| {}).expect("started"))
+            .clone()
+    }
+
     /// The heartbeat of one kind of job of the calling thread, which may have several. `bound`: how long one job may last.
     #[must_use]
     pub fn register(&self, name: &'static str, bound: Duration, overdue: Overdue) -> Heartbeat {

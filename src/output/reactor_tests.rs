@@ -54,7 +54,7 @@ impl Bench {
             activity: activity.expect("opened"),
             strip_ansi: false,
             vault: None,
-            heartbeats: Heartbeats::start(|_| {}).expect("started"),
+            heartbeats: Heartbeats::of_tests(),
             // Some of the tests with it and some without, always the same ones.
             ledger: what
                 .len()

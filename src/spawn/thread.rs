@@ -209,7 +209,7 @@ mod tests {
             Lodging::default(),
             Vec::new(),
             None,
-            Heartbeats::start(|_| {}).expect("started"),
+            Heartbeats::of_tests(),
             move |done| {
                 let _ = answers.send(done);
             },
@@ -298,7 +298,7 @@ mod tests {
             Lodging::default(),
             Vec::new(),
             None,
-            Heartbeats::start(|_| {}).expect("started"),
+            Heartbeats::of_tests(),
             move |done| {
                 let _ = answers.send(done);
             },

@@ -148,7 +148,8 @@ impl World {
             twiddler: setup.twiddler,
             dbus: crate::config::spec::BusChoice::Off,
             limits: setup.limits,
-            heartbeats: Heartbeats::start(|_| {}).expect("started"),
+            socket_check: SocketCheck::default(),
+            heartbeats: Heartbeats::of_tests(),
         })
         .expect("started");
         Self {

@@ -12,7 +12,7 @@ use super::home::{Home, Manager};
 use super::scope::Scope;
 use super::seat::{self, Seat};
 use crate::config::spec::{Config, Resources};
-use crate::domain::{Errno, Line};
+use crate::domain::{Errno, Line, Signal};
 use crate::keeper::{Keeper, Vault};
 use crate::sys::{self, Cgroup};
 
@@ -36,6 +36,15 @@ fn left_behind() -> Option<(Cgroup, Scope)> {
 pub fn keeper_left_behind() -> Option<Keeper> {
     let (top, scope) = left_behind()?;
     scope.keeper(&top)
+}
+
+/// Lets the fd holder of a daemon that was here before go on, if somebody has stopped it.
+pub fn resume_holder() {
+    if let Some((top, scope)) = left_behind()
+        && let Ok(found) = top.open(&scope.path)
+    {
+        hold::signal_all(&found, Signal::CONT);
+    }
 }
 
 /// A process that was made for the cgroup of this name by a daemon that was here before, the oldest that is in there: its
@@ -205,6 +214,17 @@ impl Lodging {
                 Ok(None)
             }
         }
+    }
+
+    /// Another fd holder for the scope, which has lost its own: the scope may have gone with it. Waits for the service
+    /// manager, for seconds at the most.
+    ///
+    /// # Errors
+    /// Why there is none, for people.
+    pub fn hold_again(&self) -> Result<Keeper, String> {
+        let home = self.state().home.clone();
+        let home = home.ok_or("programs have no cgroups any more")?;
+        home.hold_again()
     }
 
     /// The keeper that holds the place, once.

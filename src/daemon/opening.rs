@@ -1,7 +1,7 @@
 //! A round before there are threads: the steps of a beginning, in their order, or of going on where a predecessor has ended.
 
 use std::collections::BTreeSet;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -272,7 +272,7 @@ pub(super) fn open_again(
     let keeper = handover.descriptors.remove(&Heirloom::Keeper.name());
     let vault = keeper
         .and_then(|fd| Keeper::from_fd(fd).ok())
-        .map(|(keeper, _)| Arc::new(Vault::new(keeper)));
+        .map(|(keeper, _)| Arc::new(Vault::resumed(keeper)));
     let mut lasting = match lasting {
         Some(lasting) => lasting,
         None => Lasting {
@@ -358,7 +358,7 @@ fn find_vault(lasting: &mut Lasting, activity: &mut Activity) {
     if lasting.vault.is_none()
         && let Some(vault) = lasting.lodging.take_vault()
     {
-        if let Err(error) = engine::have_kept(vault.fd()) {
+        if let Err(error) = engine::have_kept(vault.client().as_fd()) {
             let error = (&error).into();
             activity.write(sys::now().wall, &Line::KeeperFailed { error });
         }

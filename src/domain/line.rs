@@ -181,6 +181,9 @@ lines! {
     ReapedUnknown { pid: i32, status: ExitStatus } = Info "reaped unknown pid {pid} ({status})";
     CannotClearLogDir {} = Warn "Could not clear childlog dir";
     CannotCleanUp { path: String } = Warn "Failed to clean up '{path}'";
+    HolderLost {} = Warn ours "the fd holder has ended; another one is started, until then programs would not outlive a crash of the daemon";
+    HolderRestarted { pid: i32, count: usize } = Warn ours "another fd holder runs with pid {pid} and has taken all {count} descriptor sets";
+    HolderMissing { error: String } = Error ours "no fd holder can be started, programs would not outlive a crash of the daemon: {error}";
     KeeperFailed { error: Errno } = Warn ours "programs will not outlive a crash of the daemon from now on: the process that keeps their descriptors does not take them ({error}); an upgrade starts another";
     AutoLogsShared { path: String } = Info ours "AUTO logs in {path} are left alone: another daemon with the same identifier uses the directory";
     SocketMadeAgain { path: String } = Warn ours "the socket {path} was removed by another process, and was made again";

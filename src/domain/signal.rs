@@ -67,6 +67,8 @@ impl Signal {
     pub const ABRT: Self = Self(6);
     /// The default `stopsignal`.
     pub const TERM: Self = Self(15);
+    /// SIGCONT.
+    pub const CONT: Self = Self(18);
 
     /// The signal of this number, if there is one.
     #[must_use]

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::bus::{Bus, Publish};
 use super::channels::{AT_ONCE_MAX, Channels, PER_TURN_MAX};
 use super::chronicle::{Chronicle, WriteState};
+use super::holder::Holder;
 use super::inbox::{Answer, Asked, Inbox, InboxSender, Message};
 use super::loader::{Compose, Load, Loader};
 use super::systemd::{Notifier, Systemd};
@@ -34,6 +35,8 @@ const TOKEN_INBOX: u64 = 0;
 const TOKEN_SIGNALS: u64 = 1;
 /// Epoll token of the end of the thread that watches the others.
 const TOKEN_MONITOR: u64 = 2;
+/// Epoll token of the end of the fd holder.
+pub(super) const TOKEN_HOLDER: u64 = 3;
 /// Tokens of pidfds and channels start here and are never used twice, so that a late event cannot be taken for another process's.
 const TOKEN_PROCESSES: u64 = 16;
 /// Messages handled in one turn, before pidfds and signals are looked at again.
@@ -126,6 +129,7 @@ pub struct Engine {
     /// The spawn thread has ended and left these.
     pub(super) sockets: Option<Vec<(SharedSocket, OwnedFd)>>,
     pub(super) vault: Option<Arc<Vault>>,
+    pub(super) holder: Holder,
     pub(super) lodging: Lodging,
     pub(super) chronicle: Option<Chronicle>,
     /// Told to let go of all processes, for another daemon to take them over.
@@ -217,6 +221,7 @@ impl Engine {
             sockets: None,
             lodging: parts.lodging,
             vault,
+            holder: Holder::default(),
             chronicle,
             lets_go: false,
             leftovers: Vec::new(),
@@ -246,6 +251,7 @@ impl Engine {
         if let Some(monitor) = &monitor {
             self.poller.add(monitor, TOKEN_MONITOR, Interest::Read)?;
         }
+        self.watch_holder();
         match self.begin.take() {
             None => self.feed(Input::Began, hands),
             Some(inherited) => self.resume(inherited, hands),
@@ -280,6 +286,7 @@ impl Engine {
                 match token {
                     TOKEN_INBOX => self.read_inbox(hands),
                     TOKEN_SIGNALS => self.read_signals(hands),
+                    TOKEN_HOLDER => self.holder_ended(hands),
                     TOKEN_MONITOR => self.heartbeats.monitor_ended(),
                     _ => {
                         if let Some(&life) = self.tokens.get(&token) {
@@ -294,6 +301,9 @@ impl Engine {
                 if !self.reap(life, hands) {
                     self.unwatched.push(life);
                 }
+            }
+            if self.holder.due().is_some_and(|at| at <= sys::now().mono) {
+                self.start_holder();
             }
             if self
                 .fleet
@@ -313,6 +323,7 @@ impl Engine {
             .into_iter()
             .chain(self.systemd.due())
             .chain(self.upgrade_due())
+            .chain(self.holder.due())
             .min()
             .map(|at| Duration::from_nanos(at.nanos_since(sys::now().mono)));
         match (deadline, self.unwatched.is_empty()) {
@@ -395,6 +406,7 @@ impl Engine {
                     self.feed(Input::Loaded { reason, result }, hands);
                     sys::give_back();
                 }
+                Message::HolderRestarted(result) => self.holder_restarted(result, hands),
                 Message::Examined(ticket, result) => self.examined(ticket, result, hands),
                 Message::Composed(ticket, result) => {
                     self.loader.ended(&self.sender, &hands.output);

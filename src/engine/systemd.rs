@@ -41,6 +41,8 @@ const STATUS_MS: u64 = 250;
 const MARGIN_MS: u64 = 10_000;
 /// How long the end of the daemon may wait for the last message to be sent.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Behind the status line while there is no fd holder.
+pub(super) const HOLDER_LOST: &str = "fd holder lost";
 /// How soon a keepalive that was withheld is tried again, in milliseconds.
 const WITHHELD_MS: u64 = 500;
 
@@ -420,6 +422,8 @@ pub(super) struct Systemd {
     /// The next look is not for waiting.
     urgent: bool,
     looked_at: Tick,
+    /// Behind the status line, and that line when it was put there; it goes when the line changes. Empty: none.
+    note: (&'static str, Option<String>),
     /// The last keepalive that was due was not sent.
     is_withheld: bool,
     /// Why, until that is told.
@@ -436,6 +440,7 @@ impl Systemd {
             stale: true,
             urgent: true,
             looked_at: Tick(0),
+            note: ("", None),
             is_withheld: false,
             withheld: None,
         }
@@ -445,6 +450,24 @@ impl Systemd {
     pub(super) fn register_sender(&self, heartbeats: &Heartbeats) -> Option<Heartbeat> {
         let sender = self.notifier.sender?;
         Some(heartbeats.register_end_of("systemd", sender))
+    }
+
+    /// Puts a note behind the status line, until that changes; [`HOLDER_LOST`]: until the next note.
+    pub(super) fn set_note(&mut self, note: &'static str) {
+        self.note = (note, None);
+        self.hurry();
+    }
+
+    fn noted(&mut self, status: String) -> String {
+        let (note, line) = &mut self.note;
+        if note.is_empty() {
+            return status;
+        }
+        if line.get_or_insert_with(|| status.clone()) != &status && *note != HOLDER_LOST {
+            self.note = ("", None);
+            return status;
+        }
+        format!("{status}, {note}")
     }
 
     /// Why a keepalive was not sent, once.
@@ -534,9 +557,10 @@ impl Systemd {
         self.looked_at = now;
         let survey = fleet.survey(self.ready_when, self.phase);
         self.phase = survey.phase;
+        let status = self.noted(survey.status);
         self.stale = !self
             .notifier
-            .tell(survey.phase, survey.status, survey.busy_until, now);
+            .tell(survey.phase, status, survey.busy_until, now);
         self.notifier.complaint()
     }
 }

@@ -402,6 +402,7 @@ impl Engine {
                 Message::Spawn(_)
                 | Message::Loaded(..)
                 | Message::Composed(..)
+                | Message::HolderRestarted(_)
                 | Message::Examined(..) => {}
             }
         }

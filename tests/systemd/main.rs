@@ -19,6 +19,8 @@ mod outages;
 mod service;
 mod stops;
 mod survival;
+mod trust_b3;
+mod trust_b4;
 mod upgrade;
 mod verbs;
 
@@ -38,6 +40,8 @@ fn main() -> ExitCode {
     trials.extend(stops::trials());
     trials.extend(dialogues::trials());
     trials.extend(verbs::trials());
+    trials.extend(trust_b3::trials());
+    trials.extend(trust_b4::trials());
     let code = support::runner::run(trials);
     support::machine::down();
     code

@@ -25,10 +25,30 @@ pub(super) fn start() -> Result<(i32, Keeper), KeeperError> {
 pub(super) fn keeper_in(scope: &Cgroup) -> Option<Keeper> {
     let pids = scope.open(DIRECTORY).and_then(|held| held.pids());
     let found = pids.unwrap_or_default().into_iter();
-    found
-        .filter_map(|pid| Keeper::find(pid).ok())
-        .map(|(keeper, _)| keeper)
-        .next()
+    for pid in found {
+        match Keeper::find(pid) {
+            Ok((keeper, _)) => return Some(keeper),
+            // It has pipes of programs open that it never reads, and programs that write to them would wait for ever.
+            Err(KeeperError::Late) => end_process(scope, pid),
+            Err(_) => {}
+        }
+    }
+    None
+}
+
+/// Sends a signal to whoever holds the scope.
+pub(super) fn signal_all(scope: &Cgroup, signal: Signal) {
+    let Ok(directory) = scope.open(DIRECTORY) else {
+        return;
+    };
+    for pid in directory.pids().unwrap_or_default() {
+        if let Ok(pidfd) = sys::open_pidfd(pid)
+            // The number may be another's by now; the descriptor cannot become another's.
+            && directory.pids().is_ok_and(|pids| pids.contains(&pid))
+        {
+            let _ = sys::send_signal(&pidfd, signal);
+        }
+    }
 }
 
 /// Ends whoever holds the scope. The directory goes with it.
@@ -37,12 +57,21 @@ pub(super) fn end(scope: &Cgroup) {
         return;
     };
     for pid in directory.pids().unwrap_or_default() {
-        let Ok(pidfd) = sys::open_pidfd(pid) else {
-            continue;
-        };
+        end_process(scope, pid);
+    }
+    // The scope, and this with it, may be gone already.
+    let _ = scope.remove(DIRECTORY);
+}
+
+/// Ends one that holds the scope.
+fn end_process(scope: &Cgroup, pid: i32) {
+    let Ok(directory) = scope.open(DIRECTORY) else {
+        return;
+    };
+    if let Ok(pidfd) = sys::open_pidfd(pid) {
         // The number may be another's by now; the descriptor cannot become another's.
         if !directory.pids().is_ok_and(|pids| pids.contains(&pid)) {
-            continue;
+            return;
         }
         if sys::send_signal(&pidfd, Signal::KILL).is_ok()
             && let Ok(mut poller) = Poller::new()
@@ -54,6 +83,4 @@ pub(super) fn end(scope: &Cgroup) {
         // Where it is not our child, it is another's to reap.
         let _ = sys::reap(&pidfd);
     }
-    // The scope, and this with it, may be gone already.
-    let _ = scope.remove(DIRECTORY);
 }

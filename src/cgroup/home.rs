@@ -7,6 +7,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use super::hold;
 use super::scope::Scope;
@@ -26,6 +27,8 @@ const HARMLESS: [&str; 2] = ["memory", "pids"];
 /// Where the cgroups of programs are.
 #[derive(Debug)]
 pub(super) struct Home {
+    /// Of two threads that miss the scope one makes it again.
+    making: Mutex<()>,
     top: Cgroup,
     /// From there.
     pub(super) path: String,
@@ -115,6 +118,7 @@ impl Home {
             match scope.enter(&top, is_held) {
                 Ok((found, keeper)) => {
                     let home = Self {
+                        making: Mutex::default(),
                         top,
                         path: scope.path.clone(),
                         kind: Kind::Scope(scope),
@@ -167,6 +171,7 @@ impl Home {
             }
             let slash = if parent.is_empty() { "" } else { "/" };
             let home = Self {
+                making: Mutex::default(),
                 top,
                 path: format!("{parent}{slash}{name}"),
                 kind: Kind::Own {
@@ -230,6 +235,7 @@ impl Home {
         match &self.kind {
             Kind::Scope(scope) => {
                 // Its keeper died with it, and a new one keeps nothing of what runs.
+                let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
                 let (found, _keeper) = scope.enter(&self.top, false)?;
                 for controller in HARMLESS {
                     let _ = found.enable(controller);
@@ -244,6 +250,23 @@ impl Home {
             }
         }
         Ok(())
+    }
+
+    /// Another fd holder in the scope, which is made again if it has gone.
+    ///
+    /// # Errors
+    /// Why there is none, for people.
+    pub(super) fn hold_again(&self) -> Result<Keeper, String> {
+        let Kind::Scope(scope) = &self.kind else {
+            return Err("there is no scope".to_owned());
+        };
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let (found, keeper) = scope.enter(&self.top, false)?;
+        for controller in HARMLESS {
+            // What is not to be had is told when a program asks for it.
+            let _ = found.enable(controller);
+        }
+        keeper.ok_or_else(|| "the scope has no fd holder".to_owned())
     }
 
     /// Which of these controllers cannot be had.

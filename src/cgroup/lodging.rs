@@ -38,6 +38,15 @@ pub fn keeper_left_behind() -> Option<Keeper> {
     scope.keeper(&top)
 }
 
+/// Lets the fd holder of a daemon that was here before go on, if somebody has stopped it.
+pub fn resume_holder() {
+    if let Some((top, scope)) = left_behind()
+        && let Ok(found) = top.open(&scope.path)
+    {
+        hold::signal_all(&found, Signal::CONT);
+    }
+}
+
 /// A process that was made for the cgroup of this name by a daemon that was here before, the oldest that is in there: its
 /// pid and pidfd. One that was held up before it ran its command, and so outlived the daemon's spawn of it, is killed: its
 /// start begins anew.
@@ -217,6 +226,17 @@ impl Lodging {
                 Ok(None)
             }
         }
+    }
+
+    /// Another fd holder for the scope, which has lost its own: the scope may have gone with it. Waits for the service
+    /// manager, for seconds at the most.
+    ///
+    /// # Errors
+    /// Why there is none, for people.
+    pub fn hold_again(&self) -> Result<Keeper, String> {
+        let home = self.state().home.clone();
+        let home = home.ok_or("programs have no cgroups any more")?;
+        home.hold_again()
     }
 
     /// The keeper that holds the place, once.

@@ -12,7 +12,9 @@ mod seat;
 mod thread;
 
 pub use home::shortage;
-pub use lodging::{Lodging, keeper_left_behind, process_left_behind, processes_left_behind};
+pub use lodging::{
+    Lodging, keeper_left_behind, process_left_behind, processes_left_behind, resume_holder,
+};
 pub use message::{Done, Job};
 pub use name::name;
 pub use seat::Seat;

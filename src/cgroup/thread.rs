@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::message::{Done, Job};
 use super::seat::{self, Seat};
 use crate::domain::{Causes, Life, Line};
+use crate::heartbeat::Heartbeats;
 use crate::sys::{Cgroup, Interest, Poller, Population, Waker};
 
 /// Epoll token of the job queue; those of cgroups are above it.
@@ -50,12 +51,13 @@ impl Drop for CgroupHandle {
     }
 }
 
-/// Starts the thread. `done` is called on it with each answer, `log` with each line for the activity log; neither may
+/// Starts the thread, whose end `heartbeats` watches. `done` is called on it with each answer, `log` with each line for the activity log; neither may
 /// block.
 ///
 /// # Errors
 /// No descriptors, memory or threads to be had.
 pub fn start(
+    heartbeats: Heartbeats,
     done: impl Fn(Done) + Send + 'static,
     log: impl Fn(Line) + Send + 'static,
 ) -> io::Result<CgroupHandle> {
@@ -72,7 +74,10 @@ pub fn start(
     let own = waker.clone();
     let thread = std::thread::Builder::new()
         .name("cgroups".to_owned())
-        .spawn(move || room.run(&inbox, &own))?;
+        .spawn(move || {
+            let _heartbeat = heartbeats.register_end("cgroups");
+            room.run(&inbox, &own);
+        })?;
     Ok(CgroupHandle {
         jobs,
         waker,

@@ -12,5 +12,6 @@ mod reload;
 mod round;
 mod start;
 mod succession;
+mod watch;
 
 pub use start::run;

@@ -1,17 +1,18 @@
 //! A round before there are threads: the steps of a beginning, in their order, or of going on where a predecessor has ended.
 
 use std::collections::BTreeSet;
-use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::adoption::{self, Adoption};
 use super::fatal::{Fatal, broken};
 use super::machine::Machine;
-use super::pidfile::Pidfile;
+use super::pidfile::{self, Pidfile, PidfileError};
 use super::recovery::{self, Left, Predecessor, Remnants};
 use super::succession::Handover;
 use crate::cgroup::Lodging;
+use crate::config::lookup::Lookup as _;
 use crate::config::options::DaemonOptions;
 use crate::config::spec::{Config, DaemonSpec};
 use crate::core::{Fleet, Identity, Successor};
@@ -19,7 +20,7 @@ use crate::domain::{Bytes, Heirloom, Line, Signal};
 use crate::engine::{self, Inherited, Notifier, PassedSocket};
 use crate::front::{self, BoundServer};
 use crate::keeper::{Keeper, Vault};
-use crate::output::{self, Activity};
+use crate::output::{Activity, AutoLogs};
 use crate::spawn::{self, SharedSocket};
 use crate::sys::{self, Descriptors, Limit, Resource, SharedBuffer, SignalReader};
 
@@ -62,6 +63,7 @@ pub(super) struct Opened {
     pub(super) servers: Vec<BoundServer>,
     pub(super) activity: Activity,
     pub(super) pidfile: Option<Pidfile>,
+    pub(super) auto_logs: AutoLogs,
     pub(super) lasting: Lasting,
     pub(super) fleet: Fleet,
     pub(super) inherited: Option<Inherited>,
@@ -132,6 +134,11 @@ pub(super) fn open_anew(
     let servers = BoundServer::bind_all(&config.servers, &ground.passed, &own)
         .map_err(|error| Fatal::Usage(error.to_string()))?;
     notes.extend(front::unused_sockets(&ground.passed, &servers));
+    let config_path = config_path(ground);
+    // A daemon whose sockets have lost their names, or that has none.
+    if let Some(pid) = pidfile::holder(&spec.pidfile, &config_path) {
+        return Err(already_running(spec, pid));
+    }
 
     let mut activity = open_log(spec).map_err(|error| {
         Fatal::Broken(format!(
@@ -146,8 +153,9 @@ pub(super) fn open_anew(
     }
     drop(own);
     // Programs that run write to these.
+    let auto_logs = AutoLogs::claim(&spec.childlogdir, &spec.identifier);
     if !spec.nocleanup && recovery.is_none() {
-        for line in output::clean_up(&spec.childlogdir, &spec.identifier, |_| false) {
+        for line in auto_logs.clean_up() {
             activity.write(sys::now().wall, &line);
         }
     }
@@ -198,7 +206,10 @@ pub(super) fn open_anew(
             .clear(|name| known.contains(name), &mut write);
     }
     find_vault(&mut lasting, &mut activity);
-    let pidfile = write_pidfile(spec, &mut activity, true);
+    let pidfile = match write_pidfile(spec, &config_path, &mut activity, true) {
+        Err(pid) => return Err(already_running(spec, pid)),
+        Ok(pidfile) => pidfile,
+    };
     let kept = recovery
         .as_ref()
         .map(|recovery| &recovery.handover.descriptors)
@@ -216,6 +227,7 @@ pub(super) fn open_anew(
             servers,
             activity,
             pidfile,
+            auto_logs,
             lasting,
             fleet,
             inherited: Some(inherited),
@@ -240,6 +252,7 @@ pub(super) fn open_anew(
         servers,
         activity,
         pidfile,
+        auto_logs,
         lasting,
         fleet,
         inherited,
@@ -259,7 +272,7 @@ pub(super) fn open_again(
     let keeper = handover.descriptors.remove(&Heirloom::Keeper.name());
     let vault = keeper
         .and_then(|fd| Keeper::from_fd(fd).ok())
-        .map(|(keeper, _)| Arc::new(Vault::new(keeper)));
+        .map(|(keeper, _)| Arc::new(Vault::resumed(keeper)));
     let mut lasting = match lasting {
         Some(lasting) => lasting,
         None => Lasting {
@@ -300,7 +313,9 @@ pub(super) fn open_again(
             activity.write(sys::now().wall, &line)
         });
     find_vault(&mut lasting, &mut activity);
-    let pidfile = write_pidfile(spec, &mut activity, false);
+    // Programs run, so another daemon that came in between changes nothing.
+    let pidfile = write_pidfile(spec, &config_path(ground), &mut activity, false).unwrap_or(None);
+    let auto_logs = AutoLogs::claim(&spec.childlogdir, &spec.identifier);
     let ledger = new_ledger(lasting.vault.as_deref(), None, &mut activity);
     let successor = if is_new {
         Successor::Image
@@ -312,6 +327,7 @@ pub(super) fn open_again(
         servers,
         activity,
         pidfile,
+        auto_logs,
         lasting,
         fleet,
         inherited: Some(inherited),
@@ -342,7 +358,7 @@ fn find_vault(lasting: &mut Lasting, activity: &mut Activity) {
     if lasting.vault.is_none()
         && let Some(vault) = lasting.lodging.take_vault()
     {
-        if let Err(error) = engine::have_kept(vault.fd()) {
+        if let Err(error) = engine::have_kept(vault.client().as_fd()) {
             let error = (&error).into();
             activity.write(sys::now().wall, &Line::KeeperFailed { error });
         }
@@ -377,22 +393,43 @@ fn own_pid() -> i32 {
     i32::try_from(std::process::id()).unwrap_or(0)
 }
 
-/// Writes the pidfile, and that the daemon has started if it has.
-fn write_pidfile(spec: &DaemonSpec, activity: &mut Activity, has_started: bool) -> Option<Pidfile> {
-    match Pidfile::write(&spec.pidfile, own_pid()) {
+/// The configuration's file, by the one name that it has for everybody.
+fn config_path(ground: &Ground) -> PathBuf {
+    let path = ground.options.config_path.as_deref().unwrap_or_default();
+    let path = Path::new(&ground.machine.cwd()).join(path);
+    path.canonicalize().unwrap_or(path)
+}
+
+fn already_running(spec: &DaemonSpec, pid: i32) -> Fatal {
+    Fatal::Usage(format!(
+        "another supervisord (PID {pid}) runs with this configuration and holds its pidfile {}: shut that one down first",
+        spec.pidfile.display()
+    ))
+}
+
+/// Writes the pidfile, and that the daemon has started if it has. An error is the PID of the daemon that has it.
+fn write_pidfile(
+    spec: &DaemonSpec,
+    config: &Path,
+    activity: &mut Activity,
+    has_started: bool,
+) -> Result<Option<Pidfile>, i32> {
+    let written = Pidfile::write(&spec.pidfile, own_pid(), config);
+    Ok(match written {
         Ok(pidfile) => {
             if has_started {
                 activity.write(sys::now().wall, &Line::Started { pid: own_pid() });
             }
             Some(pidfile)
         }
+        Err(PidfileError::Held(pid)) => return Err(pid),
         // As in the original, the CRIT line stands in place of the one that tells the pid.
-        Err(_) => {
+        Err(PidfileError::Io) => {
             let path = spec.pidfile.display().to_string();
             activity.write(sys::now().wall, &Line::CannotWritePidfile { path });
             None
         }
-    }
+    })
 }
 
 /// Drops to the configured user, and says so.

@@ -1,71 +1,130 @@
-//! The pidfile: written for others to read, never read to signal anything.
+//! The pidfile: written for others to read, never read to signal anything. While the daemon runs it has a lock on the file,
+//! so that a second daemon of the same configuration knows that it is one. The lock ends with the daemon, however it ends: a
+//! pidfile that was left behind holds nobody up.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+
+use crate::domain::Errno;
+use crate::sys::place::{self, FileId, Place};
+use crate::sys::{self, LockKind};
 
 /// A pidfile that this daemon wrote; dropping it removes the file, if it is still the same file.
 #[derive(Debug)]
 pub(super) struct Pidfile {
     path: PathBuf,
-    device: u64,
-    inode: u64,
+    id: FileId,
+    /// Has the lock.
+    _file: File,
+}
+
+/// Why a pidfile cannot be written.
+#[derive(Debug)]
+pub(super) enum PidfileError {
+    /// The daemon with this PID and the same configuration runs.
+    Held(i32),
+    /// The file cannot be created or written, or is refused.
+    Io,
+}
+
+impl From<io::Error> for PidfileError {
+    fn from(_: io::Error) -> Self {
+        Self::Io
+    }
+}
+
+impl From<Errno> for PidfileError {
+    fn from(_: Errno) -> Self {
+        Self::Io
+    }
+}
+
+/// Opens what stands at `path`, without following a link of another user or waiting for anybody.
+fn open(path: &Path, flags: OFlag) -> Result<File, Errno> {
+    let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    place::open(path, flags, Mode::from_bits_truncate(0o666)).map(File::from)
+}
+
+/// The PID of the running daemon that has this pidfile for the configuration `config`. None: there is no such daemon, or
+/// nobody can tell.
+pub(super) fn holder(path: &Path, config: &Path) -> Option<i32> {
+    let file = open(path, OFlag::O_RDONLY).ok()?;
+    file.metadata().ok()?.is_file().then_some(())?;
+    live_holder(&file, config)
+}
+
+fn live_holder(file: &File, config: &Path) -> Option<i32> {
+    if !sys::is_byte_locked(file, byte(config)).ok()? {
+        return None;
+    }
+    let mut text = String::new();
+    file.take(32).read_to_string(&mut text).ok()?;
+    let pid = text.trim().parse().ok()?;
+    // The lock may outlive its daemon in a child that was stopped before exec.
+    (pid != own_pid() && sys::open_pidfd(pid).is_ok()).then_some(pid)
+}
+
+fn byte(config: &Path) -> i64 {
+    sys::byte_of(config.as_os_str().as_encoded_bytes())
+}
+
+fn own_pid() -> i32 {
+    i32::try_from(std::process::id()).unwrap_or(0)
 }
 
 impl Pidfile {
-    /// Writes `pid` and a newline.
+    /// Writes `pid` and a newline, and takes the lock for the configuration `config`.
     ///
     /// The directory may be one that others can write to. So nothing is followed and nothing foreign is overwritten: a
     /// symlink, a device or pipe, a file with another owner or with other links to it is refused before a byte changes.
     ///
     /// # Errors
-    /// The file cannot be created or written, or is refused.
-    pub(super) fn write(path: &Path, pid: i32) -> io::Result<Self> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o666)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC)
-            .open(path)?;
+    /// See [`PidfileError`].
+    pub(super) fn write(path: &Path, pid: i32, config: &Path) -> Result<Self, PidfileError> {
+        let mut file = open(path, OFlag::O_RDWR | OFlag::O_CREAT)?;
         let found = file.metadata()?;
-        let own = crate::sys::effective_uid();
+        let own = sys::effective_uid();
         if !found.file_type().is_file()
             || found.nlink() != 1
             || (found.uid() != own && found.uid() != 0)
         {
-            return Err(io::Error::from_raw_os_error(libc::EPERM));
+            return Err(PidfileError::Io);
+        }
+        // A file system without locks: as before there were any.
+        let is_locked = sys::lock_byte(&file, byte(config), LockKind::Exclusive).unwrap_or(true);
+        if !is_locked && let Some(pid) = live_holder(&file, config) {
+            return Err(PidfileError::Held(pid));
         }
         file.set_len(0)?;
+        io::Seek::rewind(&mut file)?;
         file.write_all(format!("{pid}\n").as_bytes())?;
         Ok(Self {
             path: path.to_owned(),
-            device: found.dev(),
-            inode: found.ino(),
+            id: FileId {
+                device: found.dev(),
+                inode: found.ino(),
+            },
+            _file: file,
         })
     }
-}
 
-impl Pidfile {
-    /// Leaves the file where it is.
-    pub(super) fn keep(self) {
-        std::mem::forget(self);
+    /// Leaves the file where it is, without the lock.
+    pub(super) fn keep(mut self) {
+        // No directory has an empty name in it.
+        self.path = PathBuf::new();
     }
 }
 
 impl Drop for Pidfile {
     fn drop(&mut self) {
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
-        let same = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags)
-            .open(&self.path)
-            .and_then(|file: File| file.metadata())
-            .is_ok_and(|now| (now.dev(), now.ino()) == (self.device, self.inode));
-        if same {
-            // Whoever removed it in between did our work.
-            let _ = std::fs::remove_file(&self.path);
+        // Whoever removed it in between did our work.
+        if let Ok(place) = Place::find(&self.path) {
+            place.unlink_if(self.id);
         }
     }
 }
@@ -86,7 +145,7 @@ mod tests {
         let dir = scratch("own");
         let path = dir.join("pid");
         std::fs::write(&path, "an old and much longer content").expect("old file");
-        let pidfile = Pidfile::write(&path, 42).expect("written");
+        let pidfile = Pidfile::write(&path, 42, Path::new("/c")).expect("written");
         assert_eq!(std::fs::read_to_string(&path).expect("read"), "42\n");
         std::fs::rename(&path, dir.join("moved")).expect("moved away");
         std::fs::write(&path, "another's").expect("another daemon's");
@@ -99,16 +158,43 @@ mod tests {
     }
 
     #[test]
+    fn a_daemon_of_the_same_configuration_holds_it_while_it_runs() {
+        let dir = scratch("held");
+        let path = dir.join("pid");
+        let (one, other) = (Path::new("/one"), Path::new("/other"));
+        // Another process: its own PID holds nobody up.
+        let mut child = std::process::Command::new("sleep")
+            .arg("1000")
+            .spawn()
+            .expect("spawned");
+        let pid = i32::try_from(child.id()).expect("small");
+        let pidfile = Pidfile::write(&path, pid, one).expect("written");
+        assert_eq!(holder(&path, one), Some(pid));
+        assert_eq!(holder(&path, other), None);
+        Pidfile::write(&path, 1, one).expect_err("held");
+        assert_eq!(
+            std::fs::read_to_string(&path).expect("read"),
+            format!("{pid}\n")
+        );
+        child.kill().expect("killed");
+        child.wait().expect("reaped");
+        assert_eq!(holder(&path, one), None);
+        pidfile.keep();
+        assert!(path.exists());
+        std::fs::remove_dir_all(dir).expect("cleaned");
+    }
+
+    #[test]
     fn a_symlink_a_second_link_and_a_pipe_are_refused_unharmed() {
         let dir = scratch("foreign");
         let victim = dir.join("victim");
         std::fs::write(&victim, "precious").expect("victim");
         let path = dir.join("pid");
         std::os::unix::fs::symlink(&victim, &path).expect("symlink");
-        Pidfile::write(&path, 1).expect_err("symlink");
+        Pidfile::write(&path, 1, Path::new("/c")).expect_err("symlink");
         std::fs::remove_file(&path).expect("removed");
         std::fs::hard_link(&victim, &path).expect("link");
-        Pidfile::write(&path, 1).expect_err("second link");
+        Pidfile::write(&path, 1, Path::new("/c")).expect_err("second link");
         assert_eq!(std::fs::read_to_string(&victim).expect("read"), "precious");
         std::fs::remove_dir_all(dir).expect("cleaned");
     }

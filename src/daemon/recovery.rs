@@ -91,6 +91,8 @@ impl Recovery {
 /// Finds what a daemon that was here before has left, if there was one: through what the service manager has kept for us,
 /// or, where it keeps nothing any more (a service that was given up on), through the keeper that is where programs are.
 pub(super) fn find(kept: Option<OwnedFd>) -> Option<Predecessor> {
+    // One that somebody has stopped would not answer.
+    cgroup::resume_holder();
     let keeper = kept
         .and_then(|fd| Keeper::from_fd(fd).ok())
         .map(|(keeper, _)| keeper)
@@ -112,6 +114,9 @@ pub(super) type FindSpawned<'a> = &'a dyn Fn(&Snapshot, Life) -> Option<(i32, Ow
 pub(super) fn recover(keeper: Keeper, find_spawned: FindSpawned<'_>) -> Predecessor {
     let listed = keeper.list(LIST_WITHIN);
     let vault = Arc::new(Vault::new(keeper));
+    for (name, descriptors) in listed.iter().flatten() {
+        vault.remember(name, descriptors);
+    }
     let left = match listed {
         Ok(items) => look(items, &vault, find_spawned),
         Err(error) => Left::Remnants(Remnants {

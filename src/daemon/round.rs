@@ -10,13 +10,13 @@ use super::opening::{Ground, Lasting, Opened, open_again, open_anew, settle_in};
 use super::recovery::{self, Predecessor};
 use super::reload::{compose, options_of, reload};
 use super::succession::{self, Handover};
+use super::watch::Watch;
 use crate::config::lookup::Lookup as _;
 use crate::config::spec::Config;
 use crate::control::{ControlHandle, EventFeed};
 use crate::core::Outcome;
 use crate::engine::{Ended, Engine, HandedOver, Hands, Notifier, Parts, WriteState};
 use crate::front;
-use crate::heartbeat::Heartbeats;
 use crate::output::{self, Command};
 use crate::spawn::{self, Base};
 use crate::sys::{self};
@@ -139,6 +139,7 @@ fn run(
         servers,
         activity,
         pidfile,
+        auto_logs: _auto_logs,
         lasting:
             Lasting {
                 signals,
@@ -165,18 +166,17 @@ fn run(
     let (options, machine) = (ground.options.clone(), ground.machine.clone());
     let for_reading = options_of(&options, config);
     let its_own = machine.clone();
+    let (logfile, loglevel) = (spec.logfile.clone(), spec.loglevel);
+    let heartbeats = Watch::begin(logfile, loglevel)?;
     let feed = EventFeed::new();
+    let socket_check = front::SocketCheck::default();
+    let check_sockets = socket_check.clone();
     let publisher = feed.clone();
     let (for_programs, its_machine) = (options, machine);
     let (successor, started_with) = (program.clone(), config.clone());
     let written_with = config.clone();
     let write_state: Arc<WriteState> =
         Arc::new(move |snapshot| succession::write_state(&written_with, snapshot));
-    let heartbeats = Heartbeats::start(|trouble| {
-        eprintln!("supervisord: {trouble}");
-        std::process::abort();
-    })
-    .map_err(broken("cannot start the thread that watches the others"))?;
     let engine = Engine::new(Parts {
         fleet,
         signals,
@@ -190,6 +190,8 @@ fn run(
         inherited,
         vault: vault.clone().map(|vault| (vault, write_state)),
         lodging: lodging.clone(),
+        heartbeats: heartbeats.0.clone(),
+        check_sockets: Box::new(move || check_sockets.request()),
     })
     .map_err(broken("cannot start the engine"))?;
 
@@ -200,6 +202,7 @@ fn run(
         strip_ansi: spec.strip_ansi,
         vault: vault.clone(),
         ledger,
+        heartbeats: heartbeats.0.clone(),
     };
     let output = output::start(output_options, move |report| reports.output(report))
         .map_err(broken("cannot start the output thread"))?;
@@ -211,7 +214,7 @@ fn run(
         lodging.clone(),
         sockets,
         vault.clone(),
-        heartbeats.clone(),
+        heartbeats.0.clone(),
         move |done| answers.spawn(done),
         move |line| log.log(line),
     )
@@ -226,6 +229,8 @@ fn run(
         twiddler: config.twiddler.clone(),
         dbus: spec.dbus,
         limits: front::Limits::of_this_process(),
+        socket_check,
+        heartbeats: heartbeats.0.clone(),
     };
     let doors = front::start(front).map_err(broken("cannot start the front thread"))?;
 
@@ -244,7 +249,6 @@ fn run(
             let lets_go = engine.lets_go();
             let own = doors.hand_over();
             hands.spawn.join();
-            heartbeats.stop();
             let HandedOver {
                 legacy,
                 descriptors,
@@ -284,7 +288,6 @@ fn run(
         ended => {
             let peers = doors.stop();
             hands.spawn.join();
-            heartbeats.stop();
             hands.output.send(Command::Stop);
             hands.output.join();
             drop(pidfile);

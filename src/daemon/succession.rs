@@ -233,7 +233,10 @@ pub(super) fn replace(program: &Path, handover: &Handover, vault: Option<&Vault>
         .chain(&handover.own)
         .enumerate()
         .map(|(place, server)| (Heirloom::Server(place).name(), server.fd.as_fd()));
-    let keeper = vault.map(|vault| (Heirloom::Keeper.name(), vault.fd()));
+    let keeper = vault.map(Vault::client);
+    let keeper = keeper
+        .as_ref()
+        .map(|keeper| (Heirloom::Keeper.name(), keeper.as_fd()));
     let descriptors: Vec<(String, BorrowedFd<'_>)> =
         by_name.chain(listening).chain(keeper).collect();
     let numbers = descriptors

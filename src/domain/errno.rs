@@ -145,6 +145,8 @@ const NAMES: &[(i32, &str)] = &[
 impl Errno {
     /// The error is "no such file or directory".
     pub const NOENT: Self = Self(2);
+    /// EEXIST.
+    pub const EXIST: Self = Self(17);
     /// The error is "no such process".
     pub const SRCH: Self = Self(3);
 

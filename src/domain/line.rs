@@ -279,7 +279,16 @@ lines! {
     ReapedUnknown { pid: i32, status: ExitStatus } = Info "reaped unknown pid {pid} ({status})";
     CannotClearLogDir {} = Warn "Could not clear childlog dir";
     CannotCleanUp { #[own] path: String } = Warn "Failed to clean up '{path}'";
+    HolderLost {} = Warn ours "the fd holder has ended; another one is started, until then programs would not outlive a crash of the daemon";
+    HolderRestarted { pid: i32, count: usize } = Warn ours "another fd holder runs with pid {pid} and has taken all {count} descriptor sets";
+    HolderMissing { #[own] error: String } = Error ours "no fd holder can be started, programs would not outlive a crash of the daemon: {error}";
     KeeperFailed { error: Errno } = Warn ours "programs will not outlive a crash of the daemon from now on: the process that keeps their descriptors does not take them ({error}); an upgrade starts another";
+    AutoLogsShared { #[own] path: String } = Info ours "AUTO logs in {path} are left alone: another daemon with the same identifier uses the directory";
+    SocketMadeAgain { #[own] path: String } = Warn ours "the socket {path} was removed by another process, and was made again";
+    SocketRemoved { #[own] path: String, #[own] error: String } = Error ours "the socket {path} was removed by another process, and cannot be made again yet: {error}";
+    ThreadFailed { #[own] trouble: String } = Critical ours "{trouble}: aborting; the next daemon takes over what outlives this one";
+    WatchdogWithheld { #[own] trouble: String } = Critical ours "{trouble}: no watchdog keepalive is sent to the service manager";
+    LoadingSlowly { seconds: u64 } = Warn ours "reading the configuration takes longer than {seconds} s: a file system or a name service does not answer";
     Recovered { count: u32, #[own] how: String } = Info ours "took over {count} processes {how}";
     BytesLost { name: ProcessName, channel: String, lost: usize } about name = Warn ours "{lost} bytes at most of {name}'s {channel} were lost with the daemon that was killed";
     CannotRecover { #[own] error: String } = Error ours "cannot understand what the last daemon left; what it ran is taken over as far as it is found: {error}";

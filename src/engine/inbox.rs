@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
+use super::holder::Restarted;
 use super::upgrade::REPLACED;
 use crate::api::{Caller, Fault, FaultCode, Grant, Reply, Request, Ticket};
 use crate::config::spec::{Composition, Config};
@@ -66,6 +67,8 @@ pub(super) enum Message {
     Loaded(LoadReason, Result<Arc<Config>, LoadError>),
     /// Another image of the daemon can take over, or cannot.
     Examined(Ticket, Result<(), String>),
+    /// Another fd holder was started, or not.
+    HolderRestarted(Restarted),
     /// The loader has made processes, or found what is wrong with them.
     Composed(Ticket, Result<Box<Composition>, String>),
 }
@@ -143,6 +146,11 @@ impl InboxSender {
     /// Puts the answer of another image of the daemon.
     pub fn examined(&self, ticket: Ticket, result: Result<(), String>) {
         self.put(Message::Examined(ticket, result));
+    }
+
+    /// Puts what has come of starting another fd holder.
+    pub(super) fn holder_restarted(&self, result: Restarted) {
+        self.put(Message::HolderRestarted(result));
     }
 
     fn put(&self, message: Message) {

@@ -3,11 +3,18 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::inbox::InboxSender;
 use crate::api::Ticket;
 use crate::config::spec::{Composition, Config, Order};
 use crate::core::{LoadError, LoadReason};
+use crate::domain::Line;
+use crate::heartbeat::{Heartbeats, Overdue};
+use crate::output::OutputHandle;
+
+/// After this time the log says that a reading is slow. Nothing else waits for it.
+const SLOW: Duration = Duration::from_secs(30);
 
 /// Reads the configuration afresh, for this reason.
 pub type Load = dyn Fn(&LoadReason) -> Result<Config, LoadError> + Send + Sync;
@@ -27,15 +34,17 @@ pub(super) struct Loader {
     compose: Arc<Compose>,
     waiting: VecDeque<Wish>,
     busy: bool,
+    heartbeats: Heartbeats,
 }
 
 impl Loader {
-    pub(super) fn new(load: Arc<Load>, compose: Arc<Compose>) -> Self {
+    pub(super) fn new(load: Arc<Load>, compose: Arc<Compose>, heartbeats: Heartbeats) -> Self {
         Self {
             load,
             compose,
             waiting: VecDeque::new(),
             busy: false,
+            heartbeats,
         }
     }
 
@@ -45,7 +54,7 @@ impl Loader {
     }
 
     /// Asks for a reading.
-    pub(super) fn ask(&mut self, reason: LoadReason, inbox: &InboxSender) {
+    pub(super) fn ask(&mut self, reason: LoadReason, inbox: &InboxSender, log: &OutputHandle) {
         let is_hangup = reason == LoadReason::Hangup;
         let wish = Wish::Load(reason);
         // Signals that come while one of their kind waits are one.
@@ -53,23 +62,29 @@ impl Loader {
             return;
         }
         self.waiting.push_back(wish);
-        self.next(inbox);
+        self.next(inbox, log);
     }
 
     /// Asks for processes.
-    pub(super) fn compose(&mut self, ticket: Ticket, order: Order, inbox: &InboxSender) {
+    pub(super) fn compose(
+        &mut self,
+        ticket: Ticket,
+        order: Order,
+        inbox: &InboxSender,
+        log: &OutputHandle,
+    ) {
         self.waiting
             .push_back(Wish::Compose(ticket, Arc::new(order)));
-        self.next(inbox);
+        self.next(inbox, log);
     }
 
     /// A reading has ended.
-    pub(super) fn ended(&mut self, inbox: &InboxSender) {
+    pub(super) fn ended(&mut self, inbox: &InboxSender, log: &OutputHandle) {
         self.busy = false;
-        self.next(inbox);
+        self.next(inbox, log);
     }
 
-    fn next(&mut self, inbox: &InboxSender) {
+    fn next(&mut self, inbox: &InboxSender, log: &OutputHandle) {
         if self.busy {
             return;
         }
@@ -79,7 +94,12 @@ impl Loader {
         let (load, compose) = (self.load.clone(), self.compose.clone());
         let (to, kept) = (inbox.clone(), wish.clone());
         let thread = std::thread::Builder::new().name("loader".to_owned());
+        let (heartbeats, log) = (self.heartbeats.clone(), log.clone());
         let started = thread.spawn(move || {
+            let seconds = SLOW.as_secs();
+            let slow = move || log.log(Line::LoadingSlowly { seconds });
+            let heartbeat = heartbeats.register("loader", SLOW, Overdue::Call(Box::new(slow)));
+            heartbeat.busy();
             let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match &wish {
                 Wish::Load(reason) => Done::Loaded(load(reason).map(Arc::new)),
                 Wish::Compose(_, order) => Done::Composed(compose(order).map(Box::new)),

@@ -4,6 +4,7 @@ mod actor;
 mod bus;
 mod channels;
 mod chronicle;
+mod holder;
 mod inbox;
 mod loader;
 mod perform;

@@ -104,7 +104,10 @@ impl Engine {
                 hands.output.send(Command::ClearLogs { ticket, slot, logs })
             }
             Action::ClearDaemonLog(ticket) => hands.output.send(Command::ClearDaemonLog(ticket)),
-            Action::ReopenLogs => hands.output.send(Command::ReopenLogs),
+            Action::ReopenLogs => {
+                hands.output.send(Command::ReopenLogs);
+                (self.check_sockets)();
+            }
             Action::WriteStdin { ticket, life, data } => {
                 hands
                     .output
@@ -116,9 +119,12 @@ impl Engine {
                 // At once: a reading may be over before this turn of the loop is.
                 self.systemd.hurry();
                 self.attend_systemd(hands);
-                self.loader.ask(reason, &self.sender);
+                self.loader.ask(reason, &self.sender, &hands.output);
             }
-            Action::Compose(ticket, order) => self.loader.compose(ticket, order, &self.sender),
+            Action::Compose(ticket, order) => {
+                self.loader
+                    .compose(ticket, order, &self.sender, &hands.output);
+            }
             Action::Log(line) => hands.output.log(line),
             Action::Audit(audit) => {
                 let AuditLine {
@@ -151,6 +157,7 @@ impl Engine {
             let (answers, log) = (self.sender.clone(), hands.output.clone());
             // Without it cgroups stay as they are; the next job tries again.
             self.cgroups = cgroup::start(
+                self.heartbeats.clone(),
                 move |done| answers.emptied(done.life, done.causes),
                 move |line| log.log(line),
             )

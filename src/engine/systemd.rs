@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::spec::ReadyWhen;
 use crate::core::{Fleet, Phase};
 use crate::domain::{Errno, SupervisorState, Tick};
+use crate::heartbeat::{Heartbeat, Heartbeats, Trouble};
 use crate::sys;
 
 /// Phases that may wait to be sent. A manager that reads as slowly as that misses some between, never the last.
@@ -40,6 +41,10 @@ const STATUS_MS: u64 = 250;
 const MARGIN_MS: u64 = 10_000;
 /// How long the end of the daemon may wait for the last message to be sent.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Behind the status line while there is no fd holder.
+pub(super) const HOLDER_LOST: &str = "fd holder lost";
+/// How soon a keepalive that was withheld is tried again, in milliseconds.
+const WITHHELD_MS: u64 = 500;
 
 /// A socket that the service manager opened, and what it calls it.
 #[derive(Debug)]
@@ -243,6 +248,8 @@ impl Slot {
 pub struct Notifier {
     /// None: nobody listens.
     slot: Option<Arc<Slot>>,
+    /// The ID of the thread that sends.
+    sender: Option<i32>,
     /// Half of what the manager's watchdog allows, in milliseconds; none: there is no watchdog.
     beat_ms: Option<u64>,
     /// When the next sign of life is due; 0: at once.
@@ -266,21 +273,32 @@ impl Notifier {
     pub fn start() -> io::Result<Self> {
         let wanted = std::env::var_os("NOTIFY_SOCKET").is_some_and(|name| !name.is_empty());
         let slot = wanted.then(Arc::<Slot>::default);
+        let mut sender = None;
         if let Some(slot) = &slot {
             let slot = Arc::clone(slot);
+            let (tell, told) = std::sync::mpsc::channel();
             std::thread::Builder::new()
                 .name("systemd".to_owned())
-                .spawn(move || slot.send_all())?;
+                .spawn(move || {
+                    // Nobody is there to hear it only if this process ends.
+                    let _ = tell.send(sys::thread_id());
+                    slot.send_all();
+                })?;
+            sender = told.recv().ok();
         }
         let beat_ms = slot
             .as_ref()
             .and_then(|_| beat_ms(sd_notify::watchdog_enabled()));
-        Ok(Self::new(slot, beat_ms))
+        Ok(Self {
+            sender,
+            ..Self::new(slot, beat_ms)
+        })
     }
 
     fn new(slot: Option<Arc<Slot>>, beat_ms: Option<u64>) -> Self {
         Self {
             slot,
+            sender: None,
             beat_ms,
             beat_at: Tick(0),
             told: Phase::Starting,
@@ -404,6 +422,12 @@ pub(super) struct Systemd {
     /// The next look is not for waiting.
     urgent: bool,
     looked_at: Tick,
+    /// Behind the status line, and that line when it was put there; it goes when the line changes. Empty: none.
+    note: (&'static str, Option<String>),
+    /// The last keepalive that was due was not sent.
+    is_withheld: bool,
+    /// Why, until that is told.
+    withheld: Option<Trouble>,
 }
 
 impl Systemd {
@@ -416,6 +440,57 @@ impl Systemd {
             stale: true,
             urgent: true,
             looked_at: Tick(0),
+            note: ("", None),
+            is_withheld: false,
+            withheld: None,
+        }
+    }
+
+    /// Watches for the end of the thread that sends. A message that the manager does not take is no trouble of ours.
+    pub(super) fn register_sender(&self, heartbeats: &Heartbeats) -> Option<Heartbeat> {
+        let sender = self.notifier.sender?;
+        Some(heartbeats.register_end_of("systemd", sender))
+    }
+
+    /// Puts a note behind the status line, until that changes; [`HOLDER_LOST`]: until the next note.
+    pub(super) fn set_note(&mut self, note: &'static str) {
+        self.note = (note, None);
+        self.hurry();
+    }
+
+    fn noted(&mut self, status: String) -> String {
+        let (note, line) = &mut self.note;
+        if note.is_empty() {
+            return status;
+        }
+        if line.get_or_insert_with(|| status.clone()) != &status && *note != HOLDER_LOST {
+            self.note = ("", None);
+            return status;
+        }
+        format!("{status}, {note}")
+    }
+
+    /// Why a keepalive was not sent, once.
+    pub(super) fn take_withheld(&mut self) -> Option<Trouble> {
+        self.withheld.take()
+    }
+
+    /// Sends a keepalive, if one is due and all threads are well. The engine's own loop is, since it calls this.
+    fn keepalive(&mut self, now: Tick, heartbeats: &Heartbeats) {
+        if self.notifier.beat_ms.is_none() || self.notifier.beat_at > now {
+            return;
+        }
+        match heartbeats.trouble() {
+            None => {
+                self.is_withheld = false;
+                self.notifier.beat(now);
+            }
+            Some(trouble) => {
+                self.notifier.beat_at = now.plus_millis(WITHHELD_MS);
+                if !std::mem::replace(&mut self.is_withheld, true) {
+                    self.withheld = Some(trouble);
+                }
+            }
         }
     }
 
@@ -461,11 +536,16 @@ impl Systemd {
         look.into_iter().chain(beat).min()
     }
 
-    /// Looks at the fleet if it is time, and tells the manager; gives a sign of life if one is due. Answers a reason why
-    /// the manager hears nothing, once.
-    pub(super) fn attend(&mut self, fleet: &Fleet, now: Tick) -> Option<Errno> {
+    /// Looks at the fleet if it is time, and tells the manager; gives a sign of life if one is due and all threads are
+    /// well. Answers a reason why the manager hears nothing, once.
+    pub(super) fn attend(
+        &mut self,
+        fleet: &Fleet,
+        now: Tick,
+        heartbeats: &Heartbeats,
+    ) -> Option<Errno> {
         self.notifier.slot.as_ref()?;
-        self.notifier.beat(now);
+        self.keepalive(now, heartbeats);
         if fleet.state() != self.mood {
             self.mood = fleet.state();
             self.hurry();
@@ -477,9 +557,10 @@ impl Systemd {
         self.looked_at = now;
         let survey = fleet.survey(self.ready_when, self.phase);
         self.phase = survey.phase;
+        let status = self.noted(survey.status);
         self.stale = !self
             .notifier
-            .tell(survey.phase, survey.status, survey.busy_until, now);
+            .tell(survey.phase, status, survey.busy_until, now);
         self.notifier.complaint()
     }
 }

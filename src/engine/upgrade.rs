@@ -280,7 +280,9 @@ impl Engine {
         let snapshot = self.fleet.snapshot();
         let (examine, to) = (self.examiner.clone(), self.sender.clone());
         let thread = std::thread::Builder::new().name("upgrade".to_owned());
+        let heartbeats = self.heartbeats.clone();
         let started = thread.spawn(move || {
+            let _heartbeat = heartbeats.register_end("upgrade");
             let examine = std::panic::AssertUnwindSafe(|| examine(&snapshot));
             let result = std::panic::catch_unwind(examine)
                 .unwrap_or_else(|_| Err("examining the other program panicked".to_owned()));
@@ -400,6 +402,7 @@ impl Engine {
                 Message::Spawn(_)
                 | Message::Loaded(..)
                 | Message::Composed(..)
+                | Message::HolderRestarted(_)
                 | Message::Examined(..) => {}
             }
         }

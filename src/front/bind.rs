@@ -1,19 +1,21 @@
 //! Listening sockets, made before any thread exists. Knows addresses and files, never what is served on them.
 
-use std::fs::Permissions;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, lchown};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::stat::{SFlag, fstat};
+
 use super::passed;
 use crate::config::spec::{AllowRule, Credentials, ServerAddress, ServerSpec};
 use crate::domain::Errno;
 use crate::engine::{PassedSocket, SocketFileName};
-use crate::sys;
+use crate::sys::place::{self, FileId, Place};
+use crate::sys::{self, SocketRefusal};
 
 /// Connections that wait to be accepted, per socket.
 const BACKLOG: i32 = 1024;
@@ -55,6 +57,15 @@ pub enum BindError {
     },
 }
 
+impl From<Errno> for BindError {
+    fn from(error: Errno) -> Self {
+        match error.0 {
+            libc::EADDRINUSE => Self::InUse,
+            number => Self::Kernel(Errno(number)),
+        }
+    }
+}
+
 impl From<io::Error> for BindError {
     fn from(error: io::Error) -> Self {
         match error.raw_os_error() {
@@ -75,6 +86,8 @@ pub struct BoundServer {
     listener: Listener,
     /// The file of a unix socket.
     file: Option<SocketFile>,
+    /// How that file is made, if it is ours.
+    file_spec: Option<SocketFileSpec>,
     /// The configured name of a TCP server.
     names: Vec<String>,
     /// The place of its socket among those that the service manager passed.
@@ -124,7 +137,13 @@ impl BoundServer {
                     gid,
                 },
             ) => {
-                let (listener, file) = unix(path, *mode, (*uid, *gid))?;
+                let spec = SocketFileSpec {
+                    path: path.clone(),
+                    mode: *mode,
+                    owner: (*uid, *gid),
+                };
+                let linked = |place: &Place, file: &OwnedFd| link(place, path, file);
+                let (listener, file) = spec.make_with(linked)?;
                 (Listener::Unix(listener), Some(file))
             }
         };
@@ -132,11 +151,25 @@ impl BoundServer {
             Listener::Inet(listener) => listener.set_nonblocking(true)?,
             Listener::Unix(listener) => listener.set_nonblocking(true)?,
         }
+        let file_spec = match &spec.address {
+            ServerAddress::Unix {
+                path,
+                mode,
+                uid,
+                gid,
+            } if file.is_some() => Some(SocketFileSpec {
+                path: path.clone(),
+                mode: *mode,
+                owner: (*uid, *gid),
+            }),
+            ServerAddress::Unix { .. } | ServerAddress::Inet { .. } => None,
+        };
         Ok(Self {
             credentials: spec.credentials.clone(),
             allow: spec.allow.clone(),
             listener,
             file,
+            file_spec,
             names: match &spec.address {
                 // An empty name stands for all interfaces, and is the name of none.
                 ServerAddress::Inet { host, .. } if !host.is_empty() => {
@@ -185,6 +218,7 @@ impl BoundServer {
             allow: self.allow,
             listener: self.listener,
             file: self.file,
+            file_spec: self.file_spec,
             passed: self.passed,
             names: self.names,
         }
@@ -198,6 +232,8 @@ pub(super) struct Parts {
     pub(super) allow: Option<Arc<[AllowRule]>>,
     pub(super) listener: Listener,
     pub(super) file: Option<SocketFile>,
+    /// How that file is made, if it is ours.
+    pub(super) file_spec: Option<SocketFileSpec>,
     pub(super) passed: Option<usize>,
     /// The configured name of a TCP server.
     pub(super) names: Vec<String>,
@@ -238,11 +274,19 @@ fn inet(host: &str, port: u16) -> Result<TcpListener, BindError> {
 pub(super) struct SocketFile(SocketFileName);
 
 impl SocketFile {
-    /// Whether the name still stands for this very socket.
-    fn is_still_there(&self) -> bool {
-        let Self(name) = self;
-        std::fs::symlink_metadata(&name.path)
-            .is_ok_and(|found| found.dev() == name.device && found.ino() == name.inode)
+    fn id(&self) -> FileId {
+        FileId {
+            device: self.0.device,
+            inode: self.0.inode,
+        }
+    }
+
+    /// The very file, held open without being opened. None: the name is gone, or stands for another file.
+    pub(super) fn look(&self) -> Option<OwnedFd> {
+        let found = Place::find(&self.0.path)
+            .and_then(|place| place.look())
+            .ok()?;
+        (FileId::of(&found) == Ok(self.id())).then_some(found)
     }
 
     /// Leaves the file to a successor.
@@ -255,103 +299,94 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if self.is_still_there() {
-            // Nothing can be done about a file that cannot be removed; the next start finds it stale.
-            let _ = std::fs::remove_file(&self.0.path);
+        // Nothing can be done about a file that cannot be removed; the next start finds it stale.
+        if let Ok(place) = Place::find(&self.0.path) {
+            place.unlink_if(self.id());
         }
     }
 }
 
-/// A file under its first name, which goes when this does.
-struct Temporary(PathBuf);
+/// How the file of a unix socket is made, for the time that it has to be made again.
+#[derive(Debug, Clone)]
+pub(super) struct SocketFileSpec {
+    path: PathBuf,
+    mode: u32,
+    owner: (Option<u32>, Option<u32>),
+}
 
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+impl SocketFileSpec {
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the socket under a name of its own, gives it mode and owner, and only then links it to its path: whoever sees
+    /// the path sees a finished socket, and of two daemons only one gets the name. All of that happens in the directory
+    /// that was found first, by the rules of [`Place`].
+    ///
+    /// # Errors
+    /// See [`BindError`]; EEXIST: something is there. Nothing is left behind then.
+    pub(super) fn make(&self) -> Result<(UnixListener, SocketFile), BindError> {
+        self.make_with(|place, file| Ok(place.link(file)?))
+    }
+
+    fn make_with(
+        &self,
+        link: impl FnOnce(&Place, &OwnedFd) -> Result<(), BindError>,
+    ) -> Result<(UnixListener, SocketFile), BindError> {
+        let place = Place::find(&self.path)?;
+        let made = sys::listen_at(&place, self.mode, self.owner, BACKLOG).map_err(|refusal| {
+            let (uid, gid) = self.owner;
+            match refusal {
+                SocketRefusal::Owner(Errno(libc::EPERM)) => BindError::Chown {
+                    path: self.path.clone(),
+                    uid: uid.map_or(-1, i64::from),
+                    gid: gid.map_or(-1, i64::from),
+                    user: sys::own_user_name(),
+                },
+                SocketRefusal::Owner(error) | SocketRefusal::Other(error) => error.into(),
+            }
+        })?;
+        link(&place, &made.file)?;
+        let file = SocketFile(SocketFileName {
+            path: self.path.clone(),
+            device: made.id.device,
+            inode: made.id.inode,
+        });
+        Ok((UnixListener::from(made.socket), file))
     }
 }
 
-/// Makes the socket under a name of its own, gives it mode and owner, and only then links it to `path`: whoever sees
-/// `path` sees a finished socket, and of two daemons only one gets the name.
+/// Links a finished socket to its path; a socket that stands there and refuses connections gives way.
 ///
 /// # Source
 /// Supervisor's way, and its texts; unlike it, nothing is unlinked but a socket that refuses connections.
-fn unix(
-    path: &Path,
-    mode: u32,
-    (uid, gid): (Option<u32>, Option<u32>),
-) -> Result<(UnixListener, SocketFile), BindError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    let temporary = PathBuf::from(name);
-    // A leftover of a process that had our number; a socket nobody can listen on any more.
-    if is_socket(&temporary) {
-        std::fs::remove_file(&temporary)?;
-    }
-    let fd = sys::unix_bound(&temporary)?;
-    let temporary = Temporary(temporary);
-    std::fs::set_permissions(&temporary.0, Permissions::from_mode(mode))?;
-    if uid.is_some() || gid.is_some() {
-        lchown(&temporary.0, uid, gid).map_err(|error| match error.raw_os_error() {
-            Some(number) if number == libc::EPERM => BindError::Chown {
-                path: path.to_owned(),
-                uid: uid.map_or(-1, i64::from),
-                gid: gid.map_or(-1, i64::from),
-                user: sys::own_user_name(),
-            },
-            _ => error.into(),
-        })?;
-    }
-    sys::listen_on(&fd, BACKLOG)?;
-    let metadata = std::fs::symlink_metadata(&temporary.0)?;
-    link(&temporary.0, path)?;
-    let file = SocketFile(SocketFileName {
-        path: path.to_owned(),
-        device: metadata.dev(),
-        inode: metadata.ino(),
-    });
-    Ok((UnixListener::from(fd), file))
-}
-
-fn is_socket(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
-}
-
-fn link(temporary: &Path, path: &Path) -> Result<(), BindError> {
+fn link(place: &Place, path: &Path, file: &OwnedFd) -> Result<(), BindError> {
     for _ in 0..ATTEMPTS_MAX {
-        match std::fs::hard_link(temporary, path) {
+        match place.link(file) {
             Ok(()) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
         // Differs: what is no socket is never removed; Supervisor unlinks whatever file stands there.
-        let found = match std::fs::symlink_metadata(path) {
+        let found = match place.look() {
             Ok(found) => found,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(Errno::NOENT) => continue,
             Err(error) => return Err(error.into()),
         };
-        if !found.file_type().is_socket() {
-            return Err(BindError::Kernel(Errno(libc::EEXIST)));
+        let is_socket = fstat(&found).is_ok_and(|stat| place::kind(&stat) == SFlag::S_IFSOCK);
+        if !is_socket {
+            return Err(BindError::Kernel(Errno::EXIST));
         }
-        match listens(path) {
+        match listens(&found) {
             Listens::Yes => return Err(BindError::InUse),
             Listens::Closing => std::thread::sleep(ATTEMPT_PAUSE),
             Listens::No => {
-                let stale = SocketFile(SocketFileName {
-                    path: path.to_owned(),
-                    device: found.dev(),
-                    inode: found.ino(),
-                });
-                if stale.is_still_there() {
+                // Only if it is still the one that was just tried.
+                if place.unlink_if(FileId::of(&found)?) {
                     // A closed standard error is no reason not to start.
-                    let _ = writeln!(
-                        io::stderr(),
-                        "Unlinking stale socket {}",
-                        stale.0.path.display()
-                    );
+                    let _ = writeln!(io::stderr(), "Unlinking stale socket {}", path.display());
                 }
-                // It looks once more, and removes the file only if it is the one that was just tried.
-                drop(stale);
             }
         }
     }
@@ -365,8 +400,8 @@ enum Listens {
     No,
 }
 
-fn listens(path: &Path) -> Listens {
-    let fd = match sys::unix_connected(path) {
+fn listens(file: &OwnedFd) -> Listens {
+    let fd = match sys::unix_connected(place::by_descriptor(file).as_ref()) {
         Ok(fd) => fd,
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Listens::No,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Listens::Closing,
@@ -394,7 +429,13 @@ fn listens(path: &Path) -> Listens {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+
     use super::*;
+
+    fn is_socket(path: &Path) -> bool {
+        std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
+    }
 
     /// A directory of one test, removed with what is in it.
     pub(in super::super) struct Scratch(pub(in super::super) PathBuf);

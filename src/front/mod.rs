@@ -10,7 +10,9 @@ mod logs;
 mod logtail;
 mod passed;
 mod peers;
+mod pulse;
 mod server;
+mod socket_files;
 mod stream;
 mod throttle;
 mod turn_away;
@@ -22,6 +24,7 @@ pub use bind::{BindError, BoundServer};
 pub use passed::unused_sockets;
 pub use peers::Peers;
 pub use server::{Front, Limits, Options, start};
+pub use socket_files::SocketCheck;
 
 /// How the front writes to the activity log.
 pub type Log = std::sync::Arc<dyn Fn(crate::domain::Line) + Send + Sync>;

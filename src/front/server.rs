@@ -1,11 +1,12 @@
 //! The `front` thread: accepts connections and serves them, each as a task of its own.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use hyper::Request;
@@ -14,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Duration, sleep, timeout};
@@ -25,6 +27,8 @@ use super::dbus::{self, Door};
 use super::http::{self, Connection, Shared};
 use super::logtail::FOLLOWERS_MAX;
 use super::peers::Peers;
+use super::pulse::Pulse;
+use super::socket_files::{self, Heirs, Kept, SocketCheck, lock};
 use super::stream::{Io, Stream};
 use super::throttle::{self, Throttle};
 use super::turn_away::TurnAway;
@@ -34,6 +38,7 @@ use crate::config::spec::{AllowRule, BusChoice, Credentials};
 use crate::control::{self, ControlHandle, EventFeed, PageToken};
 use crate::domain::Line;
 use crate::engine::PassedSocket;
+use crate::heartbeat::Heartbeats;
 use crate::sys;
 
 /// How long answers in flight may take when the front ends.
@@ -93,6 +98,10 @@ pub struct Options {
     pub dbus: BusChoice,
     /// What clients may use up.
     pub limits: Limits,
+    /// Watches the thread.
+    pub heartbeats: Heartbeats,
+    /// Asks for a look at the files of the sockets.
+    pub socket_check: SocketCheck,
 }
 
 /// The running front. Dropping it stops it.
@@ -102,15 +111,15 @@ pub struct Front {
     is_handing_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     /// For a successor; the files are removed when everything has ended.
-    sockets: Vec<Heir>,
+    sockets: Heirs,
     peers: Peers,
 }
 
 /// A listening socket that is ours, once more, and its file.
 #[derive(Debug)]
-struct Heir {
-    socket: OwnedFd,
-    file: Option<SocketFile>,
+pub(super) struct Heir {
+    pub(super) socket: OwnedFd,
+    pub(super) file: Option<SocketFile>,
 }
 
 /// A socket on which connections are awaited.
@@ -128,6 +137,8 @@ enum Accepted {
 /// One server's part of a connection.
 struct Served {
     accepting: Accepting,
+    /// Its socket, made again. None: it is not ours to make.
+    made_again: Option<UnboundedReceiver<UnixListener>>,
     credentials: Option<Arc<Credentials>>,
     allow: Option<Arc<[AllowRule]>>,
     token: Arc<PageToken>,
@@ -147,18 +158,23 @@ pub fn start(options: Options) -> io::Result<Front> {
         twiddler,
         dbus,
         limits,
+        heartbeats,
+        socket_check,
     } = options;
     let interface = Interfaces {
         supervisor: rpc_interfaces.iter().any(|name| name == "supervisor"),
         twiddler,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let pulse = Pulse::default();
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    pulse.hook(&mut builder, &heartbeats);
+    let runtime = builder
         .enable_io()
         .enable_time()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .thread_name("front-files")
         .build()?;
-    let mut sockets = Vec::new();
+    let (mut sockets, mut kept) = (Vec::new(), Vec::new());
     let mut served = Vec::new();
     let mut host_names = web::names_of_this_host();
     {
@@ -170,8 +186,18 @@ pub fn start(options: Options) -> io::Result<Front> {
                 Listener::Inet(listener) => listener.as_fd().try_clone_to_owned()?,
                 Listener::Unix(listener) => listener.as_fd().try_clone_to_owned()?,
             };
+            let mut made_again = None;
             if parts.passed.is_none() {
                 let file = parts.file;
+                if let (Some(_), Some(spec)) = (&file, parts.file_spec) {
+                    let (acceptor, made) = unbounded_channel();
+                    made_again = Some(made);
+                    kept.push(Kept {
+                        heir: sockets.len(),
+                        spec,
+                        acceptor,
+                    });
+                }
                 sockets.push(Heir { socket, file });
             }
             let accepting = match parts.listener {
@@ -180,6 +206,7 @@ pub fn start(options: Options) -> io::Result<Front> {
             };
             served.push(Served {
                 accepting,
+                made_again,
                 credentials: parts.credentials.map(Arc::new),
                 allow: parts.allow,
                 token: Arc::new(PageToken::new(
@@ -212,19 +239,25 @@ pub fn start(options: Options) -> io::Result<Front> {
         assets_modified: web::modified(),
         stop: stopped,
     });
+    let sockets: Heirs = Arc::new(Mutex::new(sockets));
+    let heirs = sockets.clone();
     let is_handing_over = Arc::new(AtomicBool::new(false));
     let ends_soon = is_handing_over.clone();
     let thread = std::thread::Builder::new()
         .name("front".to_owned())
         .spawn(move || {
+            pulse.begin(&heartbeats, runtime.handle());
             runtime.block_on(async {
                 let bus = tokio::spawn(dbus::keep(door));
+                let (log, stop) = (shared.log.clone(), shared.stop.clone());
+                tokio::spawn(socket_files::keep(kept, heirs, socket_check, log, stop));
                 serve(served, shared, limits, ends_soon).await;
                 // An error is a panic, which the hook has reported.
                 let _ = bus.await;
             });
             // A log that is read from a dead mount must not keep the daemon from ending.
             runtime.shutdown_background();
+            pulse.end();
         })?;
     Ok(Front {
         stop,
@@ -241,7 +274,7 @@ impl Front {
     pub fn hand_over(mut self) -> Vec<PassedSocket> {
         self.is_handing_over.store(true, Ordering::Relaxed);
         self.end();
-        let sockets = std::mem::take(&mut self.sockets).into_iter();
+        let sockets = std::mem::take(&mut *lock(&self.sockets)).into_iter();
         sockets
             .map(|heirs| PassedSocket {
                 fd: heirs.socket,
@@ -269,7 +302,7 @@ impl Front {
 impl Drop for Front {
     fn drop(&mut self) {
         self.end();
-        self.sockets.clear();
+        lock(&self.sockets).clear();
     }
 }
 
@@ -310,16 +343,24 @@ async fn accept(
     is_handing_over: Arc<AtomicBool>,
 ) {
     let Served {
-        accepting,
+        mut accepting,
+        mut made_again,
         credentials,
         allow,
         token,
     } = served;
+    // Without a name by now; whoever had connected to it is served.
+    let mut nameless: Option<Accepting> = None;
     let mut stop = shared.stop.clone();
     let mut connections: JoinSet<()> = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             accepted = accept_one(&accepting) => accepted,
+            accepted = accept_any(nameless.as_ref()) => accepted,
+            made = take_made(&mut made_again) => {
+                nameless = Some(std::mem::replace(&mut accepting, Accepting::Unix(made)));
+                continue;
+            }
             Some(ended) = connections.join_next() => {
                 if let Err(error) = ended && error.is_panic() {
                     (shared.log)(Line::MethodFailed {
@@ -365,7 +406,7 @@ async fn accept(
         // Each is heard once before many others come that it might have to make room for.
         yield_now().await;
     }
-    drop(accepting);
+    drop((accepting, nameless));
     let within = match is_handing_over.load(Ordering::Relaxed) {
         true => HAND_OVER_WITHIN,
         false => STOP_WITHIN,
@@ -374,6 +415,24 @@ async fn accept(
         while connections.join_next().await.is_some() {}
     })
     .await;
+}
+
+/// The next socket that was made again; never, if there will be none.
+async fn take_made(made: &mut Option<UnboundedReceiver<UnixListener>>) -> UnixListener {
+    if let Some(made) = made
+        && let Some(listener) = made.recv().await
+    {
+        return listener;
+    }
+    pending().await
+}
+
+/// As [`accept_one`]; never, if there is no such socket.
+async fn accept_any(accepting: Option<&Accepting>) -> io::Result<Accepted> {
+    match accepting {
+        Some(accepting) => accept_one(accepting).await,
+        None => pending().await,
+    }
 }
 
 async fn accept_one(accepting: &Accepting) -> io::Result<Accepted> {

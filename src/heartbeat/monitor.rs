@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use std::time::Duration;
 use super::slot::{Glance, Heartbeat, Slot, nanos};
 use crate::sys::{self, Interest, Poller, Waker};
 
+/// The name of the monitor's thread.
+const NAME: &str = "heartbeat";
 /// Token of the waker; tokens of threads begin behind it.
 const ALARM: u64 = 0;
 /// [`Alarm::looks_at`]: the monitor sleeps until it is woken.
@@ -75,6 +78,9 @@ struct Shared {
     slots: Mutex<Vec<Arc<Slot>>>,
     stop: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// The ID of the monitor's thread; 0 until it runs.
+    monitor: AtomicI32,
+    fatal: Box<dyn Fn(&Trouble) + Send + Sync>,
 }
 
 impl Shared {
@@ -93,7 +99,7 @@ impl Heartbeats {
     ///
     /// # Errors
     /// EMFILE, ENOMEM, EAGAIN.
-    pub fn start(fatal: impl Fn(&Trouble) + Send + 'static) -> io::Result<Self> {
+    pub fn start(fatal: impl Fn(&Trouble) + Send + Sync + 'static) -> io::Result<Self> {
         let poller = Poller::new()?;
         let waker = Waker::new(&poller, ALARM)?;
         let shared = Arc::new(Shared {
@@ -104,13 +110,19 @@ impl Heartbeats {
             slots: Mutex::default(),
             stop: AtomicBool::new(false),
             thread: Mutex::default(),
+            monitor: AtomicI32::new(0),
+            fatal: Box::new(fatal),
         });
         let watched = shared.clone();
+        let (tell, told) = channel();
         let thread = std::thread::Builder::new()
-            .name("heartbeat".to_owned())
+            .name(NAME.to_owned())
             .spawn(move || {
                 // Its own slot has no bound that matters: it is there so that others see whether this thread exists.
-                let own = Slot::new("heartbeat", Duration::MAX, Overdue::Fatal);
+                let own = Slot::new(NAME, Duration::MAX, Overdue::Fatal);
+                watched.monitor.store(own.thread, Ordering::SeqCst);
+                // Whoever started us waits for it.
+                let _ = tell.send(());
                 watched.slots().push(Arc::new(own));
                 Monitor {
                     shared: watched,
@@ -118,16 +130,43 @@ impl Heartbeats {
                     watched: Vec::new(),
                     next_token: ALARM + 1,
                 }
-                .run(&fatal);
+                .run();
             })?;
+        // An error: the thread has ended already, which the one that asks for trouble will find.
+        let _ = told.recv();
         *shared.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(Self(shared))
+    }
+
+    /// The ones of all unit tests, which are many in one process: each monitor has descriptors of its own.
+    #[cfg(test)]
+    pub(crate) fn of_tests() -> Self {
+        static SHARED: std::sync::OnceLock<Heartbeats> = std::sync::OnceLock::new();
+        SHARED
+            .get_or_init(|| Self::start(|_| {}).expect("started"))
+            .clone()
     }
 
     /// The heartbeat of one kind of job of the calling thread, which may have several. `bound`: how long one job may last.
     #[must_use]
     pub fn register(&self, name: &'static str, bound: Duration, overdue: Overdue) -> Heartbeat {
-        let slot = Arc::new(Slot::new(name, bound, overdue));
+        self.add(Slot::new(name, bound, overdue))
+    }
+
+    /// Watches for the end of the calling thread, which has no jobs that could last too long.
+    #[must_use]
+    pub fn register_end(&self, name: &'static str) -> Heartbeat {
+        self.register(name, Duration::MAX, Overdue::Fatal)
+    }
+
+    /// Watches for the end of the thread with the ID `thread`, which lives longer than this monitor.
+    #[must_use]
+    pub fn register_end_of(&self, name: &'static str, thread: i32) -> Heartbeat {
+        self.add(Slot::of_thread(name, thread, Duration::MAX, Overdue::Fatal))
+    }
+
+    fn add(&self, slot: Slot) -> Heartbeat {
+        let slot = Arc::new(slot);
         self.0.slots().push(slot.clone());
         self.0.alarm.ring();
         Heartbeat {
@@ -152,6 +191,20 @@ impl Heartbeats {
                 .filter(|busy| is_fatal && *busy > slot.bound)
                 .map(|_| Trouble::Overdue(slot.name, slot.bound))
         })
+    }
+
+    /// A descriptor that is readable once the monitor has ended, for a thread that it watches: nobody else would see that
+    /// end. Then [`Heartbeats::monitor_ended`] is to be called.
+    ///
+    /// # Errors
+    /// EINVAL: the kernel is older than 6.9. EMFILE, ENOMEM.
+    pub fn watch_monitor(&self) -> io::Result<OwnedFd> {
+        sys::open_thread(self.0.monitor.load(Ordering::SeqCst))
+    }
+
+    /// Calls `fatal` since the monitor cannot.
+    pub fn monitor_ended(&self) {
+        (self.0.fatal)(&Trouble::Ended(NAME));
     }
 
     /// Ends the monitor and waits for that. Threads may end unwatched from here on.
@@ -199,7 +252,7 @@ struct Monitor {
 }
 
 impl Monitor {
-    fn run(&mut self, fatal: &dyn Fn(&Trouble)) {
+    fn run(&mut self) {
         let mut period: Option<Duration> = None;
         loop {
             // The kernel has nothing else to say than that it is time, that somebody woke us, or that a thread has ended;
@@ -217,7 +270,7 @@ impl Monitor {
             let passed = period.map_or(Duration::ZERO, |period| passed.min(period * 2));
             self.take_new();
             for trouble in self.look(passed) {
-                fatal(&trouble);
+                (self.shared.fatal)(&trouble);
             }
             period = self.next_period();
             let looks_at = period.map_or(ASLEEP, |period| {
@@ -317,7 +370,7 @@ impl Monitor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc::{Receiver, channel};
+    use std::sync::mpsc::Receiver;
 
     const LIMIT: Duration = Duration::from_secs(20);
     const BOUND: Duration = Duration::from_millis(20);
@@ -386,6 +439,25 @@ mod tests {
         let trouble = troubles.recv_timeout(LIMIT).expect("told");
         assert_eq!(trouble, Trouble::Ended("ending"));
         assert_eq!(beats.trouble(), Some(Trouble::Ended("ending")));
+        beats.stop();
+    }
+
+    #[test]
+    fn a_thread_that_panics_is_trouble() {
+        let (beats, troubles) = started();
+        let theirs = beats.clone();
+        let panics = std::thread::spawn(move || {
+            let _heartbeat = theirs.register_end("panicking");
+            std::panic::resume_unwind(Box::new(()));
+        });
+        panics.join().expect_err("panicked");
+        // Where the kernel cannot tell the end of a thread, the next look sees it.
+        let heartbeat = beats.register("worker", BOUND, Overdue::Fatal);
+        heartbeat.busy();
+        heartbeat.idle();
+        let trouble = troubles.recv_timeout(LIMIT).expect("told");
+        assert_eq!(trouble, Trouble::Ended("panicking"));
+        assert_eq!(beats.trouble(), Some(Trouble::Ended("panicking")));
         beats.stop();
     }
 

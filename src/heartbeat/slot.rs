@@ -33,9 +33,18 @@ pub(super) struct Glance {
 
 impl Slot {
     pub(super) fn new(name: &'static str, bound: Duration, overdue: Overdue) -> Self {
+        Self::of_thread(name, sys::thread_id(), bound, overdue)
+    }
+
+    pub(super) fn of_thread(
+        name: &'static str,
+        thread: i32,
+        bound: Duration,
+        overdue: Overdue,
+    ) -> Self {
         Self {
             name,
-            thread: sys::thread_id(),
+            thread,
             bound,
             overdue,
             since: AtomicU64::new(0),
@@ -65,7 +74,7 @@ impl Slot {
     }
 }
 
-/// A thread's own end of its heartbeat. Dropping it says that the thread no longer needs to be watched.
+/// A thread's own end of its heartbeat. Dropping it says that the thread no longer needs to be watched, except in a panic.
 pub struct Heartbeat {
     pub(super) slot: Arc<Slot>,
     pub(super) alarm: Arc<Alarm>,
@@ -91,6 +100,10 @@ impl Heartbeat {
 
 impl Drop for Heartbeat {
     fn drop(&mut self) {
+        // A thread that unwinds was not told to end.
+        if std::thread::panicking() {
+            return;
+        }
         self.slot.retired.store(true, Ordering::SeqCst);
         self.slot.since.store(0, Ordering::SeqCst);
         self.alarm.ring();

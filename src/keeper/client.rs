@@ -19,7 +19,7 @@ use crate::sys::{self, Packet};
 /// How long a keeper that was just started may take to answer.
 const START_WAIT: Duration = Duration::from_secs(5);
 /// The same for one that runs, and is asked who it is.
-const HELLO_WAIT: Duration = Duration::from_secs(2);
+const HELLO_WAIT: Duration = Duration::from_secs(5);
 
 /// Why a keeper is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +90,8 @@ pub struct Started {
 #[derive(Debug)]
 pub struct Keeper {
     socket: OwnedFd,
+    /// The process.
+    process: OwnedFd,
     /// Of the last question.
     nonce: AtomicU64,
 }
@@ -121,7 +123,7 @@ impl Keeper {
             .spawn()?;
         let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
         let pidfd = sys::open_pidfd(pid)?;
-        let client = Self::new(client)?;
+        let client = Self::new(client, pidfd.try_clone()?)?;
         match client.hello(START_WAIT) {
             Ok(hello) if hello.version == VERSION => Ok(Started { pid, pidfd, client }),
             result => {
@@ -145,17 +147,42 @@ impl Keeper {
             Ok(maker) if maker == sys::effective_uid() => {}
             _ => return Err(KeeperError::Stranger),
         }
-        let client = Self::new(fd)?;
+        // Until it is known who answers, this stands for nobody.
+        let nobody = fd.try_clone()?;
+        let mut client = Self::new(fd, nobody)?;
+        let first = client.hello(HELLO_WAIT)?;
+        client.process = sys::open_pidfd(first.pid)?;
+        // The number was still its own after the descriptor was opened.
         let hello = client.hello(HELLO_WAIT)?;
+        if hello.pid != first.pid {
+            return Err(KeeperError::Stranger);
+        }
         if hello.version != VERSION {
             return Err(KeeperError::Version(hello.version));
         }
         Ok((client, hello))
     }
 
-    fn new(socket: OwnedFd) -> io::Result<Self> {
+    /// Readable once the process has ended.
+    #[must_use]
+    pub fn process(&self) -> BorrowedFd<'_> {
+        self.process.as_fd()
+    }
+
+    /// Lets the process go on, if somebody has stopped it.
+    pub fn resume(&self) {
+        let _ = sys::send_signal(&self.process, Signal::CONT);
+    }
+
+    /// Kills the process, which does not do what it is there for.
+    pub fn kill(&self) {
+        let _ = sys::send_signal(&self.process, Signal::KILL);
+    }
+
+    fn new(socket: OwnedFd, process: OwnedFd) -> io::Result<Self> {
         Ok(Self {
             socket,
+            process,
             // Not one that a dead predecessor has asked with.
             nonce: AtomicU64::new(sys::random_seed()?),
         })

@@ -31,6 +31,8 @@ impl Keeper {
         if !bears_name || !is_ours || sys::send_signal(&pidfd, nothing).is_err() {
             return Err(KeeperError::Stranger);
         }
+        // One that somebody has stopped would not answer.
+        let _ = sys::send_signal(&pidfd, Signal::CONT);
         let fd = sys::copy_descriptor(&pidfd, CLIENT_END)?;
         let (client, hello) = Self::from_fd(fd)?;
         if hello.pid == pid {

@@ -48,8 +48,8 @@ pub(super) fn settle() -> io::Result<(OwnedFd, OwnedFd)> {
     // The more it can keep the better. What cannot be had is told when it is missed.
     let _ = sys::raise_own_files();
     let _ = sys::set_limit(Resource::Core, Limit { soft: 0, hard: 0 });
-    // Not permitted in many containers.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");
+    // Nearly the last to be ended for want of memory. Not permitted in many containers.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "-900");
     let _ = prctl::set_name(c"supervisord-kee");
     if may_look_anywhere() {
         // Others of our user cannot look into us then, and the daemon still can. Without that right it could not.

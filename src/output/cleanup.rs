@@ -1,50 +1,91 @@
 //! Removes AUTO logs that an earlier life of the daemon left.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nix::dir::Dir;
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{SFlag, fstatat};
+use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
 use crate::domain::Line;
+use crate::sys::{self, LockKind, place};
 
-/// Removes, from `dir`, plain files of our own with the name of an AUTO log of `identifier`, but those that are `live`.
-/// Returns what is to be said of it. To be called only when it is certain that no other instance runs.
-///
-/// # Source
-/// Supervisor manual, `[supervisord]`, nocleanup.
-// Differs: only plain files of our own user, for the directory is often /tmp; and the identifier is no pattern.
-pub fn clean_up(dir: &Path, identifier: &str, live: impl Fn(&Path) -> bool) -> Vec<Line> {
-    let Ok(entries) = std::fs::read_dir(dir) else {
-        return vec![Line::CannotClearLogDir {}];
-    };
-    let ours = nix::unistd::geteuid().as_raw();
-    let mut lines = Vec::new();
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        if !name
-            .to_str()
-            .is_some_and(|name| is_auto_log(name, identifier))
-        {
-            continue;
+/// Says, while it exists, that a daemon with this identifier has its AUTO logs in a directory. There is nothing to be seen
+/// of that in the directory itself: it is a lock, shared by all such daemons.
+#[derive(Debug)]
+pub struct AutoLogs {
+    path: PathBuf,
+    identifier: String,
+    /// None: it cannot be opened.
+    dir: Option<OwnedFd>,
+}
+
+impl AutoLogs {
+    /// Begins to say so. Links of other users on the way are followed by the rules of [`place`] only.
+    #[must_use]
+    pub fn claim(path: &Path, identifier: &str) -> Self {
+        let dir = place::open_directory(path).ok();
+        if let Some(dir) = &dir {
+            // A file system without locks: as before there were any.
+            let _ = sys::lock_byte(dir, byte(identifier), LockKind::Shared);
         }
-        let path = dir.join(&name);
-        if live(&path) {
-            continue;
-        }
-        // Of the link itself, if it is one.
-        let Ok(meta) = path.symlink_metadata() else {
-            continue;
-        };
-        if !meta.is_file() || meta.uid() != ours {
-            continue;
-        }
-        if let Err(error) = std::fs::remove_file(&path)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            lines.push(Line::CannotCleanUp {
-                path: path.display().to_string(),
-            });
+        Self {
+            path: path.to_owned(),
+            identifier: identifier.to_owned(),
+            dir,
         }
     }
-    lines
+
+    /// Removes plain files of our own with the name of an AUTO log, unless another daemon says that it has such here.
+    /// Returns what is to be said of it.
+    ///
+    /// # Source
+    /// Supervisor manual, `[supervisord]`, nocleanup.
+    // Differs: only plain files of our own user, for the directory is often /tmp; the identifier is no pattern; and
+    // nothing while another daemon has logs of the same names there (Supervisor#494).
+    #[must_use]
+    pub fn clean_up(&self) -> Vec<Line> {
+        let Some(dir) = &self.dir else {
+            return vec![Line::CannotClearLogDir {}];
+        };
+        if sys::is_byte_locked(dir, byte(&self.identifier)).unwrap_or(false) {
+            return vec![Line::AutoLogsShared {
+                path: self.path.display().to_string(),
+            }];
+        }
+        let listing = dir.try_clone().ok().and_then(|dir| Dir::from_fd(dir).ok());
+        let Some(mut listing) = listing else {
+            return vec![Line::CannotClearLogDir {}];
+        };
+        let ours = geteuid().as_raw();
+        let mut lines = Vec::new();
+        for entry in listing.iter().flatten() {
+            let name = entry.file_name();
+            let is_auto = |name: &str| is_auto_log(name, &self.identifier);
+            let Some(shown) = name.to_str().ok().filter(|name| is_auto(name)) else {
+                continue;
+            };
+            // Of the link itself, if it is one.
+            let Ok(stat) = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) else {
+                continue;
+            };
+            if place::kind(&stat) != SFlag::S_IFREG || stat.st_uid != ours {
+                continue;
+            }
+            match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
+                Ok(()) | Err(nix::errno::Errno::ENOENT) => {}
+                Err(_) => lines.push(Line::CannotCleanUp {
+                    path: self.path.join(shown).display().to_string(),
+                }),
+            }
+        }
+        lines
+    }
+}
+
+fn byte(identifier: &str) -> i64 {
+    sys::byte_of(identifier.as_bytes())
 }
 
 /// `NAME---IDENTIFIER-RANDOM.log`, with or without a number or anything else behind it.
@@ -63,6 +104,10 @@ fn is_auto_log(name: &str, identifier: &str) -> bool {
 mod tests {
     use super::*;
     use crate::output::testing::TempDir;
+
+    fn clean_up(dir: &Path, identifier: &str) -> Vec<Line> {
+        AutoLogs::claim(dir, identifier).clean_up()
+    }
 
     #[test]
     fn dmn_20_names_of_auto_logs() {
@@ -92,18 +137,26 @@ mod tests {
         };
         let old = file("cat-stdout---me-aaaaaaaa.log");
         let backup = file("cat-stdout---me-aaaaaaaa.log.1");
-        let live = file("cat-stdout---me-bbbbbbbb.log");
         let other = file("cat-stdout---you-aaaaaaaa.log");
         let link = dir.path("cat-stdout---me-cccccccc.log");
         std::os::unix::fs::symlink(&other, &link).expect("linked");
         let directory = dir.path("cat-stdout---me-dddddddd.log");
         std::fs::create_dir(&directory).expect("made");
-        assert_eq!(clean_up(dir.root(), "me", |path| path == live), []);
+        let another = AutoLogs::claim(dir.root(), "me");
+        assert_eq!(
+            clean_up(dir.root(), "me"),
+            [Line::AutoLogsShared {
+                path: dir.root().display().to_string()
+            }]
+        );
+        assert!(old.exists(), "of a running daemon");
+        drop(another);
+        assert_eq!(clean_up(dir.root(), "me"), []);
         assert!(!old.exists() && !backup.exists());
-        assert!(live.exists() && other.exists() && directory.exists());
+        assert!(other.exists() && directory.exists());
         assert!(link.is_symlink());
         assert_eq!(
-            clean_up(&dir.path("none"), "me", |_| false),
+            clean_up(&dir.path("none"), "me"),
             [Line::CannotClearLogDir {}]
         );
     }
@@ -118,7 +171,7 @@ mod tests {
         let path = dir.path("cat-stdout---me-aaaaaaaa.log");
         std::fs::write(&path, "x").expect("written");
         std::os::unix::fs::chown(&path, Some(12345), None).expect("root may");
-        clean_up(dir.root(), "me", |_| false);
+        assert_eq!(clean_up(dir.root(), "me"), []);
         assert!(path.exists());
     }
 }

@@ -34,7 +34,7 @@ mod testing;
 mod thread;
 
 pub use activity::Activity;
-pub use cleanup::clean_up;
+pub use cleanup::AutoLogs;
 pub use follow::{Chunk, Follower};
 pub use handover::{Adoption, Estate, Remains};
 pub use ledger::{LEDGER_BYTES, LedgerError, Recovered, Unsettled};

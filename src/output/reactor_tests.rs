@@ -17,6 +17,7 @@ use crate::api::Ticket;
 use crate::config::spec::{FcgiSocket, JournalSpec, ProcessKind, ProcessSpec};
 use crate::config::testing::program;
 use crate::domain::{Bytes, Level};
+use crate::heartbeat::Heartbeats;
 use crate::sys::SharedBuffer;
 
 #[path = "succession_tests.rs"]
@@ -53,6 +54,7 @@ impl Bench {
             activity: activity.expect("opened"),
             strip_ansi: false,
             vault: None,
+            heartbeats: Heartbeats::of_tests(),
             // Some of the tests with it and some without, always the same ones.
             ledger: what
                 .len()

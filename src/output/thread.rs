@@ -13,6 +13,7 @@ use super::reactor::Reactor;
 use super::refusals::{Admitted, Refusals};
 use super::{Activity, Command, Report};
 use crate::domain::{Level, Line};
+use crate::heartbeat::Heartbeats;
 use crate::keeper::Vault;
 use crate::sys::{self, Poller, SharedBuffer, Waker};
 
@@ -34,6 +35,8 @@ pub struct Options {
     /// Memory that somebody keeps for our successor, of [`super::LEDGER_BYTES`] or so; what was under way in it must have
     /// been recovered ([`super::Unsettled`]). None: what was read and not yet written is lost if we are killed.
     pub ledger: Option<SharedBuffer>,
+    /// Watches the thread.
+    pub heartbeats: Heartbeats,
 }
 
 /// Talks to the output thread. Clones talk to the same one.
@@ -90,6 +93,7 @@ pub fn start(
         waker: waker.clone(),
         inbox: inbox.clone(),
     };
+    let heartbeats = options.heartbeats;
     let ledger = options.ledger.map(Ledger::begin).transpose()?;
     let mut reactor = Reactor::new(
         poller,
@@ -102,7 +106,10 @@ pub fn start(
     );
     let thread = std::thread::Builder::new()
         .name("output".to_owned())
-        .spawn(move || reactor.run(&orders))?;
+        .spawn(move || {
+            let _heartbeat = heartbeats.register_end("output");
+            reactor.run(&orders)
+        })?;
     Ok(OutputHandle {
         commands,
         waker,

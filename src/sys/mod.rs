@@ -1,6 +1,7 @@
 //! The only unsafe code: clone and exec, pidfds, readiness, limits, credentials. Small, safe outside.
 
 mod accounts;
+mod byte_lock;
 mod capabilities;
 mod cgroup;
 mod child;
@@ -31,10 +32,13 @@ mod poller;
 mod shared;
 mod signals;
 mod socket;
+mod socket_file;
 mod spawn;
 mod thread;
+mod watch;
 
 pub use accounts::{Account, account, own_groups};
+pub use byte_lock::{LockKind, byte_of, is_byte_locked, lock_byte};
 pub use cgroup::{Cgroup, Counters, Population};
 pub use clock::now;
 pub use credentials::{DropError, Peer, Standing, become_user, effective_uid, lookup, peer};
@@ -70,5 +74,7 @@ pub use poller::{Interest, Poller, Ready, Waker};
 pub use shared::{MemoryFile, SharedBuffer};
 pub use signals::{Delivered, SignalReader, ignore as ignore_signals, letting_go, start_unblocked};
 pub use socket::{end_writing, listen_on, own_user_name, peer_is_gone, unix_bound, unix_connected};
+pub use socket_file::{ListeningSocket, Refusal as SocketRefusal, listen_at};
 pub use spawn::{Spawner, Table};
 pub use thread::{has_thread, open_thread, thread_id};
+pub use watch::FileWatch;

@@ -13,12 +13,12 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
-use std::path::{Component, Path};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::{Component, Path, PathBuf};
 
-use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat, renameat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
-use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
+use nix::unistd::{UnlinkatFlags, geteuid, linkat, unlinkat};
 
 use crate::domain::Errno;
 
@@ -167,11 +167,100 @@ impl Place {
         }
     }
 
+    /// The name in the same directory that has `suffix` behind it.
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub fn sibling(&self, suffix: &str) -> Result<Self, Errno> {
+        Ok(Self {
+            dir: self.dir.try_clone().map_err(Errno::from)?,
+            name: self.with(suffix),
+        })
+    }
+
+    /// A path to this place that leads through the descriptor of its directory, for calls that know only paths.
+    #[must_use]
+    pub fn path_by_descriptor(&self) -> PathBuf {
+        Path::new(&by_descriptor(&self.dir)).join(&self.name)
+    }
+
+    /// Gives the open file `file` this name too.
+    ///
+    /// # Errors
+    /// EEXIST: something has the name. EACCES, EPERM, …
+    pub fn link(&self, file: &OwnedFd) -> Result<(), Errno> {
+        linkat(
+            AT_FDCWD,
+            by_descriptor(file).as_str(),
+            &self.dir,
+            self.name.as_os_str(),
+            AtFlags::AT_SYMLINK_FOLLOW,
+        )
+        .map_err(errno)
+    }
+
+    /// Whether the file of this identity has this name.
+    #[must_use]
+    pub fn has(&self, file: FileId) -> bool {
+        self.look()
+            .is_ok_and(|found| FileId::of(&found).ok() == Some(file))
+    }
+
+    /// Removes the file if it has this identity. Answers whether it was removed.
+    pub fn unlink_if(&self, file: FileId) -> bool {
+        self.has(file) && self.unlink().is_ok()
+    }
+
     fn with(&self, suffix: &str) -> OsString {
         let mut name = self.name.clone();
         name.push(suffix);
         name
     }
+}
+
+/// What tells one file from all others while it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileId {
+    /// The file system it is on.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+}
+
+impl FileId {
+    /// That of an open file.
+    ///
+    /// # Errors
+    /// The file system's own.
+    pub fn of(file: &OwnedFd) -> Result<Self, Errno> {
+        let stat = fstat(file).map_err(errno)?;
+        Ok(Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        })
+    }
+}
+
+/// The name of an open file below /proc, which leads to that very file.
+#[must_use]
+pub fn by_descriptor(file: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+/// Opens the directory `path` to list it. A link at its end counts like one on the way.
+///
+/// # Errors
+/// [`REFUSED`]; ENOENT, ENOTDIR, EACCES, …
+pub fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
+    // Any name in it will do: what is wanted is where that would be.
+    let place = Place::find(&path.join("_"))?;
+    openat(
+        &place.dir,
+        ".",
+        OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(errno)
 }
 
 /// Opens `path` with these flags (never O_TRUNC, which would act before our checks) and, if it is created, this mode.

@@ -13,6 +13,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, bind, connect, recv, shutdown,
     socket,
 };
+use nix::sys::stat::{Mode, fchmod};
 
 fn unix_socket(flags: SockFlag) -> io::Result<OwnedFd> {
     Ok(socket(
@@ -30,6 +31,18 @@ fn unix_socket(flags: SockFlag) -> io::Result<OwnedFd> {
 pub fn unix_bound(path: &Path) -> io::Result<OwnedFd> {
     let address = UnixAddr::new(path)?;
     let fd = unix_socket(SockFlag::empty())?;
+    bind(fd.as_raw_fd(), &address)?;
+    Ok(fd)
+}
+
+/// The same, and the file has this mode from the moment that it exists (less what the umask takes).
+///
+/// # Errors
+/// As [`unix_bound`].
+pub(super) fn unix_bound_with_mode(path: &Path, mode: u32) -> io::Result<OwnedFd> {
+    let address = UnixAddr::new(path)?;
+    let fd = unix_socket(SockFlag::empty())?;
+    fchmod(&fd, Mode::from_bits_truncate(mode))?;
     bind(fd.as_raw_fd(), &address)?;
     Ok(fd)
 }

@@ -23,11 +23,22 @@ pub fn thread_id() -> i32 {
 /// Whether this process has a thread of this number. False as soon as the thread has ended, however it ended.
 ///
 /// # Source
-/// tgkill(2) with signal 0.
+/// tgkill(2) with signal 0. The main thread stays a zombie while others live, which only /proc tells (proc_pid_stat(5)).
 #[must_use]
 pub fn has_thread(id: i32) -> bool {
     // SAFETY: no memory involved, and no signal is sent.
-    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), id, 0) == 0 }
+    let is_known = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), id, 0) == 0 };
+    // SAFETY: no memory involved; it cannot fail.
+    let is_main = unsafe { libc::getpid() } == id;
+    is_known && !(is_main && is_zombie(id))
+}
+
+/// Without /proc nothing is known, and the thread is taken to live.
+fn is_zombie(id: i32) -> bool {
+    let stat = std::fs::read(format!("/proc/self/task/{id}/stat")).unwrap_or_default();
+    let name_end = stat.iter().rposition(|&byte| byte == b')');
+    let state = name_end.and_then(|end| stat.get(end + 2));
+    matches!(state, Some(b'Z' | b'X'))
 }
 
 /// A descriptor of the thread `id` of this process, readable once the thread has ended. Close-on-exec.

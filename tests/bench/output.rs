@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use supervisord::config::spec::{AutoRestart, LogSpec, LogTarget, ProcessKind, ProcessSpec};
 use supervisord::domain::{Bytes, GroupName, Level, Life, LogPaths, ProcessName, Seconds, Signal};
+use supervisord::heartbeat::Heartbeats;
 use supervisord::output::{Activity, Command, LEDGER_BYTES, Options, Report, start};
 use supervisord::sys::SharedBuffer;
 
@@ -159,6 +160,7 @@ fn through_thread(path: &Path, with_ledger: bool) -> Result<(), Box<dyn Error>> 
         activity,
         strip_ansi: false,
         vault: None,
+        heartbeats: Heartbeats::start(|_| {})?,
         ledger: with_ledger
             .then(|| SharedBuffer::new("ledger", LEDGER_BYTES))
             .transpose()?,

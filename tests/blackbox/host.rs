@@ -73,10 +73,24 @@ impl Host {
         self.go_from(&program(Side::Ours, "supervisord")?, change)
     }
 
+    /// As [`Self::go`], where the socket is another file of the place.
+    pub(crate) fn go_at(&mut self, socket: &str) -> Result<(), String> {
+        self.go_to(&program(Side::Ours, "supervisord")?, socket, |_| {})
+    }
+
     /// As [`Self::go_with`], with another binary.
     pub(crate) fn go_from(
         &mut self,
         binary: &Path,
+        change: impl FnOnce(&mut Command),
+    ) -> Result<(), String> {
+        self.go_to(binary, "s", change)
+    }
+
+    fn go_to(
+        &mut self,
+        binary: &Path,
+        socket: &str,
         change: impl FnOnce(&mut Command),
     ) -> Result<(), String> {
         let mut command = self.marked.command(binary, self.place.path());
@@ -85,7 +99,7 @@ impl Host {
         let mut daemon = Daemon::spawn(
             command,
             self.place.path(),
-            Address::Unix(self.place.join("s")),
+            Address::Unix(self.place.join(socket)),
         )?;
         let ended = daemon.wait_ready(LIMIT)?;
         if let Some(code) = ended {

@@ -191,7 +191,7 @@ fn settled() -> Result<Outcome, String> {
     let may =
         |bit: u32| u64::from_str_radix(&field(pid, "CapEff:"), 16).expect("hex") & (1 << bit) != 0;
     if may(24) {
-        assert_eq!(text(pid, "oom_score_adj"), "-1000\n");
+        assert_eq!(text(pid, "oom_score_adj"), "-900\n");
     }
     // What cannot be dumped belongs to root, whoever it runs as; so this shows for other users only.
     if !may(19) && sys::effective_uid() != 0 {

@@ -14,6 +14,7 @@ pub mod puppet;
 pub mod runner;
 pub mod speaker;
 mod stand_in;
+pub mod thread;
 pub mod wire;
 
 use std::time::{Duration, Instant};

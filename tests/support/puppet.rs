@@ -112,6 +112,16 @@ impl Puppet {
                 let file = self.word();
                 drop(fs::write(file, ""));
             }
+            // end-thread PID NAME: ends one thread of another process
+            "end-thread" => {
+                let pid = self.number();
+                let name = self.word();
+                let pid = i32::try_from(pid).expect("a pid");
+                if let Err(why) = super::thread::end(pid, &name) {
+                    out(format!("{why}\n").as_bytes());
+                    std::process::exit(1);
+                }
+            }
             // ignore SIG: blocked for ever
             "ignore" => {
                 let mut set = SigSet::empty();

@@ -20,6 +20,8 @@ mod service;
 mod stops;
 mod survival;
 mod trust_c6;
+mod trust_b3;
+mod trust_b4;
 mod upgrade;
 mod verbs;
 
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
     trials.extend(trust_c6::trials());
     trials.extend(dialogues::trials());
     trials.extend(verbs::trials());
+    trials.extend(trust_b3::trials());
+    trials.extend(trust_b4::trials());
     let code = support::runner::run(trials);
     support::machine::down();
     code

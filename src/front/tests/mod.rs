@@ -23,6 +23,7 @@ use crate::api::{
 use crate::config::spec::Credentials;
 use crate::control::{Asked, ControlHandle, EventFeed};
 use crate::domain::{Level, Line, ProcessName, SupervisorState};
+use crate::heartbeat::Heartbeats;
 
 /// No test waits longer than this for what must come.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -147,6 +148,8 @@ impl World {
             twiddler: setup.twiddler,
             dbus: crate::config::spec::BusChoice::Off,
             limits: setup.limits,
+            socket_check: SocketCheck::default(),
+            heartbeats: Heartbeats::of_tests(),
         })
         .expect("started");
         Self {

@@ -28,6 +28,9 @@ mod a8_children;
 mod b1_stuck_spawn;
 mod c3_env_bytes;
 mod c4_numeric_user;
+mod a6_by_descriptor;
+mod b3_ended_threads;
+mod b8_swept_socket;
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {
@@ -56,5 +59,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(b1_stuck_spawn::trials());
     trials.extend(c3_env_bytes::trials());
     trials.extend(c4_numeric_user::trials());
+    trials.extend(a6_by_descriptor::trials());
+    trials.extend(b3_ended_threads::trials());
+    trials.extend(b8_swept_socket::trials());
     trials
 }

@@ -1,0 +1,140 @@
+//! The file of a listening unix socket, made in a directory that may belong to another user. That user can exchange what has
+//! a name there at any moment, so mode and owner are given to a descriptor of the very file that was made, never to a name.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
+use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstat};
+use nix::unistd::{Gid, Uid, fchownat};
+
+use super::place::{self, FileId, Place};
+use super::socket::{listen_on, unix_bound_with_mode, unix_connected};
+use crate::domain::Errno;
+
+/// The mode of the file until it has the wanted one.
+const PRIVATE: u32 = 0o600;
+
+/// A listening socket whose file has a name of its own, until [`Place::link`] gives it the one that clients know.
+#[derive(Debug)]
+pub struct ListeningSocket {
+    /// It accepts connections.
+    pub socket: OwnedFd,
+    /// Its file, held open without being opened.
+    pub file: OwnedFd,
+    /// The identity of the file.
+    pub id: FileId,
+    /// Its first name, which goes when this does.
+    pub temporary: TemporaryName,
+}
+
+/// A name that goes when this does.
+#[derive(Debug)]
+pub struct TemporaryName {
+    place: Place,
+    id: FileId,
+}
+
+impl Drop for TemporaryName {
+    fn drop(&mut self) {
+        // If it is another's by now, that is left to its owner.
+        self.place.unlink_if(self.id);
+    }
+}
+
+/// Why a socket cannot be made.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The owner cannot be changed to this.
+    Owner(Errno),
+    /// Anything else. EEXIST: the file was exchanged by somebody while it was made.
+    Other(Errno),
+}
+
+impl From<Errno> for Refusal {
+    fn from(error: Errno) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Makes a listening socket in the directory of `place`, under a name of its own, with this mode and owner.
+///
+/// # Errors
+/// See [`Refusal`]; nothing is left behind.
+///
+/// # Source
+/// unix(7): the mode of a socket that is bound becomes that of its file (`unix_bind_bsd` in net/unix/af_unix.c).
+pub fn listen_at(
+    place: &Place,
+    mode: u32,
+    (uid, gid): (Option<u32>, Option<u32>),
+    backlog: i32,
+) -> Result<ListeningSocket, Refusal> {
+    let temporary = place.sibling(&format!(".{}", std::process::id()))?;
+    // Left by a process that had our number; nobody can listen on it any more.
+    if let Ok(old) = temporary.look()
+        && is_socket(&old)
+    {
+        temporary.unlink()?;
+    }
+    let text = |error: io::Error| Errno::from(&error);
+    let socket = unix_bound_with_mode(&temporary.path_by_descriptor(), PRIVATE).map_err(text)?;
+    let file = temporary.look()?;
+    let id = FileId::of(&file)?;
+    let made = ListeningSocket {
+        socket,
+        file,
+        id,
+        temporary: TemporaryName {
+            place: temporary,
+            id,
+        },
+    };
+    listen_on(&made.socket, backlog).map_err(text)?;
+    if !is_socket(&made.file) || !leads_to(&made.file, &made.socket) {
+        return Err(Refusal::Other(Errno::EXIST));
+    }
+    let exact = Mode::from_bits_truncate(mode);
+    fchmodat(
+        AT_FDCWD,
+        place::by_descriptor(&made.file).as_str(),
+        exact,
+        FchmodatFlags::FollowSymlink,
+    )
+    .map_err(place::errno)?;
+    if uid.is_some() || gid.is_some() {
+        let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+        fchownat(&made.file, "", uid, gid, AtFlags::AT_EMPTY_PATH)
+            .map_err(|error| Refusal::Owner(place::errno(error)))?;
+    }
+    Ok(made)
+}
+
+fn is_socket(file: &OwnedFd) -> bool {
+    fstat(file).is_ok_and(|stat| place::kind(&stat) == SFlag::S_IFSOCK)
+}
+
+/// Whether a connection to `file` arrives at `socket`. A socket of another process that was put in its place has the same
+/// kind and perhaps the same owner; only this tells them apart.
+fn leads_to(file: &OwnedFd, socket: &OwnedFd) -> bool {
+    let Ok(_client) = unix_connected(place::by_descriptor(file).as_ref()) else {
+        return false;
+    };
+    let Ok(listener) = socket.try_clone().map(UnixListener::from) else {
+        return false;
+    };
+    if listener.set_nonblocking(true).is_err() {
+        return false;
+    }
+    // The file is private to our user yet, so that at most other processes of ours can be in the queue before us.
+    while let Ok((peer, _)) = listener.accept() {
+        let pid = getsockopt(&peer, PeerCredentials).map(|peer| peer.pid());
+        if pid == Ok(nix::unistd::getpid().as_raw()) {
+            return true;
+        }
+    }
+    false
+}

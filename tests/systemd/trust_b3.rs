@@ -1,0 +1,41 @@
+//! B3: a daemon that loses a thread is started again by the service manager, and its programs live on.
+
+use crate::service::{UNIT, install};
+use crate::support::machine::{Machine, trial};
+use crate::support::numbered::{pids, puppet};
+use crate::support::runner::Trial;
+use crate::support::{LIMIT, expect, wait_for};
+
+/// All of them.
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![trial(
+        "trust::b3_a_daemon_that_loses_a_thread_is_started_again",
+        restarted,
+    )]
+}
+
+fn restarted(machine: &Machine) -> Result<(), String> {
+    machine.sh("rm -f /var/log/supervisord.log")?;
+    install(
+        machine,
+        "",
+        "[program:quiet]\ncommand=/bin/sleep infinity\nstartsecs=0\n",
+    )?;
+    machine.sh("systemctl start supervisord")?;
+    machine.wait_property(UNIT, "StatusText", "1/1 running")?;
+    let before = pids(machine)?;
+    let puppet = puppet()?;
+    for (round, thread) in ["output", "spawn", "front", "main"].iter().enumerate() {
+        machine.sh(&format!(
+            "{puppet} end-thread $(systemctl show -p MainPID --value {UNIT}) {thread}"
+        ))?;
+        machine.wait_property(UNIT, "NRestarts", &(round + 1).to_string())?;
+        wait_for("the same process", LIMIT, || {
+            pids(machine).is_ok_and(|after| after == before)
+        })
+        .map_err(|why| format!("{thread}: {why}: {}", machine.story(UNIT)))?;
+    }
+    let log = machine.sh("cat /var/log/supervisord.log")?;
+    expect(log.contains("thread output has ended: aborting"), log)?;
+    machine.sh("systemctl stop supervisord").map(drop)
+}

@@ -157,10 +157,20 @@ impl Bench {
     }
 
     pub(super) fn ask_within(&mut self, ms: u64, request: Request, scope: Scope) -> Vec<String> {
+        self.ask_as(ms, Caller::DAEMON, request, scope)
+    }
+
+    pub(super) fn ask_as(
+        &mut self,
+        ms: u64,
+        caller: Caller,
+        request: Request,
+        scope: Scope,
+    ) -> Vec<String> {
         self.ticket += 1;
         let input = Input::Asked {
             ticket: Ticket(self.ticket),
-            caller: Caller::DAEMON,
+            caller,
             grant: Grant {
                 permission: Permission::Control,
                 scope,

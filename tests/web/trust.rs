@@ -43,6 +43,9 @@ numprocs=2
 startsecs=0
 ";
 
+/// A check without a browser.
+type PlainCheck = fn() -> Result<(), String>;
+
 pub(crate) fn trials() -> Vec<Trial> {
     let small = Look {
         width: 390,
@@ -76,7 +79,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         })
         .collect();
     trials.push(Trial::new("trust::d4_nothing_is_out_of_reach", reach));
-    let plain: [(&str, fn() -> Result<(), String>); 3] = [
+    let plain: [(&str, PlainCheck); 3] = [
         ("d3_not_found_and_head", not_found_and_head),
         ("d9_counts_what_failed", counts),
         ("c5_started_again_only_when_it_has", started_again),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::bench::{Bench, CAT, config, exited, program};
-use crate::api::{Request, Ticket};
+use crate::api::{Caller, Front, Request, Scope, Ticket};
 use crate::config::spec::LogTarget;
 use crate::core::{DaemonSignal, Input, LoadError, LoadReason};
 use crate::domain::{ExitStatus, Life, Signal, SpawnError};
@@ -234,16 +234,26 @@ fn rpc_13_rpc_31_everything_but_an_event_is_refused_while_stopping() {
         Request::Shutdown,
         Request::Restart,
     ] {
-        let lines = bench.ask(0, request);
+        let client = Caller {
+            front: Front::Unix,
+            ..Caller::DAEMON
+        };
+        let lines = bench.ask_as(0, client, request, Scope::All);
         assert!(lines[0].ends_with("fault SHUTDOWN_STATE"), "{lines:?}");
     }
+    // The daemon itself still looks, for the pages that are open.
+    let lines = bench.ask(0, Request::AllProcessInfo);
+    assert!(lines[0].starts_with("answer 6 "), "{lines:?}");
+    assert!(!lines[0].contains("fault"), "{lines:?}");
+    let lines = bench.ask(0, Request::State);
+    assert!(lines[0].ends_with("fault SHUTDOWN_STATE"), "{lines:?}");
     let request = Request::RemoteEvent {
         kind: "k".to_owned(),
         data: "d".to_owned(),
     };
     assert_eq!(
         bench.ask(0, request),
-        ["REMOTE_COMMUNICATION", "answer 6 Done"]
+        ["REMOTE_COMMUNICATION", "answer 8 Done"]
     );
 }
 

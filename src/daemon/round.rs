@@ -16,6 +16,7 @@ use crate::control::{ControlHandle, EventFeed};
 use crate::core::Outcome;
 use crate::engine::{Ended, Engine, HandedOver, Hands, Notifier, Parts, WriteState};
 use crate::front;
+use crate::heartbeat::Heartbeats;
 use crate::output::{self, Command};
 use crate::spawn::{self, Base};
 use crate::sys::{self};
@@ -169,6 +170,8 @@ fn run(
     let written_with = config.clone();
     let write_state: Arc<WriteState> =
         Arc::new(move |snapshot| succession::write_state(&written_with, snapshot));
+    let heartbeats = Heartbeats::start(|_trouble| std::process::abort())
+        .map_err(broken("cannot start the thread that watches others"))?;
     let engine = Engine::new(Parts {
         fleet,
         signals,
@@ -192,6 +195,7 @@ fn run(
         strip_ansi: spec.strip_ansi,
         vault: vault.clone(),
         ledger,
+        heartbeats: heartbeats.clone(),
     };
     let output = output::start(output_options, move |report| reports.output(report))
         .map_err(broken("cannot start the output thread"))?;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use supervisord::config::spec::{AutoRestart, LogSpec, LogTarget, ProcessKind, ProcessSpec};
 use supervisord::domain::{Bytes, GroupName, Level, Life, LogPaths, ProcessName, Seconds, Signal};
+use supervisord::heartbeat::Heartbeats;
 use supervisord::output::{Activity, Command, LEDGER_BYTES, Options, Report, start};
 use supervisord::sys::SharedBuffer;
 
@@ -154,6 +155,7 @@ fn through_thread(path: &Path, with_ledger: bool) -> Result<(), Box<dyn Error>> 
         resources: Arc::default(),
     };
     let activity = Activity::open(Path::new("/dev/null"), Bytes(0), 0, Level::Info, false)?;
+    let heartbeats = Heartbeats::start(|trouble| panic!("{trouble}"))?;
     let (sender, reports) = mpsc::channel();
     let options = Options {
         activity,
@@ -161,7 +163,9 @@ fn through_thread(path: &Path, with_ledger: bool) -> Result<(), Box<dyn Error>> 
         vault: None,
         ledger: with_ledger
             .then(|| SharedBuffer::new("ledger", LEDGER_BYTES))
-            .transpose()?,
+            .transpose()?
+            .map(|buffer| (0, buffer)),
+        heartbeats: heartbeats.clone(),
     };
     let output = start(options, move |report| drop(sender.send(report)))?;
     let life = Life {
@@ -185,5 +189,6 @@ fn through_thread(path: &Path, with_ledger: bool) -> Result<(), Box<dyn Error>> 
     }
     output.send(Command::Stop);
     output.join();
+    heartbeats.stop();
     Ok(())
 }

@@ -171,6 +171,14 @@ impl Job {
 }
 
 impl Act {
+    /// Which of the two logs it touches. `None`: both.
+    pub(super) const fn channel(&self) -> Option<Channel> {
+        match self {
+            Self::Read(channel) | Self::Flush(channel) | Self::WriteRest(channel) => Some(*channel),
+            Self::Open(_) | Self::Adopt(_) | Self::Clear(..) | Self::Reopen | Self::Close => None,
+        }
+    }
+
     fn perform(
         self,
         (life, streams): (Life, &mut Streams),

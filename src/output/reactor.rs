@@ -407,9 +407,13 @@ impl Reactor {
 
     fn devices(&mut self, task: &Task) -> [u64; 2] {
         match task {
-            Task::Life(place, _) => {
+            Task::Life(place, act) => {
                 let run = self.runs[*place as usize].as_ref();
-                run.map_or([0; 2], |run| run.devices)
+                let devices = run.map_or([0; 2], |run| run.devices);
+                match act.channel() {
+                    Some(channel) => [devices[index(channel)], 0],
+                    None => devices,
+                }
             }
             Task::CreateLogs(paths) => {
                 let directory = paths.first().and_then(|path| path.parent());

@@ -23,6 +23,8 @@ use crate::output::prepare::spawn_error;
 use crate::sys::ChildEnds;
 use crate::sys::SharedBuffer;
 
+#[path = "hang_tests.rs"]
+mod hang;
 #[path = "succession_tests.rs"]
 mod succession;
 

@@ -161,8 +161,10 @@ impl Job {
                 Outcome::CreatedLogs
             }
             Self::RemoveLogs(ticket, slot, logs) => {
-                let paths = [&logs.stdout, &logs.stderr].into_iter().flatten();
-                let result = paths.fold(Ok(()), |result, path| result.and(file::remove(path)));
+                let mut result = Ok(());
+                for path in [&logs.stdout, &logs.stderr].into_iter().flatten() {
+                    result = result.and(file::remove(path));
+                }
                 Outcome::RemovedLogs(ticket, slot, result)
             }
         };

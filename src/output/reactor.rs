@@ -162,7 +162,7 @@ impl Reactor {
         let rests = self.resting.iter().map(|&(when, _)| when);
         ends.chain(rests)
             .chain(ending)
-            .chain(self.stalls.next_to_tell())
+            .chain(self.stalls.next_untold())
             .min()
             .map(|when| when.saturating_duration_since(now))
     }
@@ -177,7 +177,7 @@ impl Reactor {
             self.shared.check_syslog();
         }
         self.await_journal();
-        for subject in self.stalls.to_tell() {
+        for subject in self.stalls.take_untold() {
             self.tell_stall(subject);
         }
         if self.draining.is_empty() && self.resting.is_empty() {

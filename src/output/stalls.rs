@@ -152,7 +152,7 @@ impl Stalls {
     }
 
     /// What has begun to hang for as long as the log is to be told, each once.
-    pub(super) fn to_tell(&mut self) -> Vec<Subject> {
+    pub(super) fn take_untold(&mut self) -> Vec<Subject> {
         let is_due = |call: &&mut Call| {
             let late = |since: Instant| since.elapsed() >= TOLD_AFTER;
             !call.told && call.apart.is_some_and(late)
@@ -165,8 +165,8 @@ impl Stalls {
         .collect()
     }
 
-    /// When [`Stalls::to_tell`] has something next.
-    pub(super) fn next_to_tell(&self) -> Option<Instant> {
+    /// When [`Stalls::take_untold`] has something next.
+    pub(super) fn next_untold(&self) -> Option<Instant> {
         let untold = self.calls.iter().flatten().filter(|call| !call.told);
         let since = untold.filter_map(|call| call.apart).min()?;
         Some(since + TOLD_AFTER)
@@ -215,7 +215,7 @@ mod tests {
         let mut stalls = Stalls::default();
         let disk = stalls.devices_of(&paths("/var/log/a.log"));
         stalls.begin(0, Subject::Activity, disk, false);
-        assert_eq!(stalls.next_to_tell(), None);
+        assert_eq!(stalls.next_untold(), None);
         assert!(stalls.end(0).is_none());
     }
 

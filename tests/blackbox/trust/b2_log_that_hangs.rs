@@ -64,10 +64,14 @@ impl Stall {
 
 impl Drop for Stall {
     fn drop(&mut self) {
-        // It lets go of whom it traces, and whom it delays goes on.
+        // It lets go of whom it traces, and whom it delays goes on. It does not end by itself if that is ending too.
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).unwrap_or(0));
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT);
-        let _ = self.0.wait();
+        let has_ended = || !matches!(self.0.try_wait(), Ok(None));
+        if wait_for("strace ends", SOON, has_ended).is_err() {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
     }
 }
 

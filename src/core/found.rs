@@ -9,7 +9,7 @@ use super::stage::Stage;
 use super::tidings::Tidings;
 use super::{Action, Actions, Fleet};
 use crate::config::spec::{Config, ProcessSpec};
-use crate::domain::{Causes, Life, Line, Now};
+use crate::domain::{Causes, Life, Line, LogPaths, Now};
 
 /// A process that runs already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,13 @@ impl Fleet {
     pub fn slots(config: &Config) -> impl Iterator<Item = (u32, &Arc<ProcessSpec>)> {
         let groups = config.groups.iter();
         (0..).zip(groups.flat_map(|group| &group.processes))
+    }
+
+    /// Where the process of this slot logs. `None`: the slot is empty.
+    #[must_use]
+    pub fn logs_of(&self, slot: u32) -> Option<(Arc<ProcessSpec>, LogPaths)> {
+        let process = self.seats.get(slot)?;
+        Some((Arc::clone(&process.spec), process.logs.clone()))
     }
 
     /// A fleet that has not begun, which will begin with these and go on counting after `lives`.

@@ -20,7 +20,7 @@ use crate::domain::{Bytes, Heirloom, Line, Signal};
 use crate::engine::{self, Inherited, Notifier, PassedSocket};
 use crate::front::{self, BoundServer};
 use crate::keeper::{Keeper, Vault};
-use crate::output::{Activity, AutoLogs};
+use crate::output::{Activity, AutoLogs, Unsettled};
 use crate::spawn::{self, SharedSocket};
 use crate::sys::{self, Descriptors, Limit, Resource, SharedBuffer, SignalReader};
 
@@ -69,7 +69,7 @@ pub(super) struct Opened {
     pub(super) inherited: Option<Inherited>,
     pub(super) sockets: Vec<(SharedSocket, OwnedFd)>,
     /// Kept by the vault, if there is one.
-    pub(super) ledger: Option<SharedBuffer>,
+    pub(super) ledger: Option<(usize, SharedBuffer)>,
 }
 
 /// What has to be right about this process before anything else.
@@ -221,7 +221,10 @@ pub(super) fn open_anew(
         activity.write(sys::now().wall, &Line::Recovered { count, how });
         let unsettled = recovery.unsettled;
         let (mut fleet, mut inherited, sockets) = taken_over(recovery.handover, Successor::Daemon);
-        inherited.unsettled = unsettled;
+        // Where the last daemon ended on purpose, it has handed over some of them itself.
+        let is_new = |bytes: &Unsettled| !inherited.unsettled.contains(bytes);
+        let unsettled: Vec<_> = unsettled.into_iter().filter(is_new).collect();
+        inherited.unsettled.extend(unsettled);
         fleet.identify(own_pid(), daemon_log(spec));
         return Ok(Opened {
             servers,
@@ -371,7 +374,7 @@ fn new_ledger(
     vault: Option<&Vault>,
     kept: Option<&Descriptors>,
     activity: &mut Activity,
-) -> Option<SharedBuffer> {
+) -> Option<(usize, SharedBuffer)> {
     match recovery::new_ledger(vault?, kept) {
         Ok(ledger) => Some(ledger),
         Err(error) => {

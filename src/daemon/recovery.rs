@@ -168,8 +168,9 @@ fn look(items: Vec<(String, Vec<OwnedFd>)>, vault: &Vault, find_spawned: FindSpa
         let _ = vault.forget_named(&name);
     }
     // They stay until what is in them is written.
+    // One ledger of each thread that wrote output. Versions before 5.1 had one thread.
     let unsettled = (0..LEDGERS).filter_map(|place| kept.get(&Heirloom::Ledger(place).name()));
-    let unsettled = unsettled.filter_map(|ledger| under_way(ledger)).collect();
+    let unsettled = unsettled.flatten().filter_map(under_way).collect();
     let mut descriptors: Descriptors = kept
         .into_iter()
         .filter_map(|(name, descriptors)| Some((name, descriptors.into_iter().next()?)))
@@ -211,18 +212,18 @@ fn look(items: Vec<(String, Vec<OwnedFd>)>, vault: &Vault, find_spawned: FindSpa
 }
 
 /// What was read and may not be in its log; a ledger that cannot be understood has nothing that could be saved.
-fn under_way(ledger: &[OwnedFd]) -> Option<Unsettled> {
-    let ledger = ledger.first()?.try_clone().ok()?;
+fn under_way(ledger: &OwnedFd) -> Option<Unsettled> {
+    let ledger = ledger.try_clone().ok()?;
     let mut ledger = SharedBuffer::open(ledger).ok()?;
     Unsettled::find(&mut ledger).ok().flatten()
 }
 
 /// Memory for the output thread to read into, which a successor finds too. Another than the one that was kept before: what
-/// is in there may not be written yet.
+/// is in there may not be written yet. Returns its place, too.
 pub(super) fn new_ledger(
     vault: &Vault,
     left: Option<&Descriptors>,
-) -> std::io::Result<SharedBuffer> {
+) -> std::io::Result<(usize, SharedBuffer)> {
     let is_free = |&place: &usize| {
         let name = Heirloom::Ledger(place).name();
         left.is_none_or(|left| !left.contains_key(&name))
@@ -230,7 +231,7 @@ pub(super) fn new_ledger(
     let place = (0..LEDGERS).find(is_free).unwrap_or(0);
     let ledger = SharedBuffer::new("supervisord-ledger", LEDGER_BYTES)?;
     vault.keep(Heirloom::Ledger(place), &[ledger.file().as_fd()]);
-    Ok(ledger)
+    Ok((place, ledger))
 }
 
 /// Sockets of FastCGI programs: each has a description of whose it is beside it. Who has them is not known yet.

@@ -7,7 +7,7 @@
 //!   └──────────────┴─────────────────┘
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,9 @@ pub struct Legacy {
     pub pids: Vec<(Life, i32)>,
     /// Their streams.
     pub lives: Vec<Remains>,
+    /// What was read from their pipes and is perhaps not written, since a log hung.
+    #[serde(default)]
+    unsettled: Vec<Unsettled>,
     /// What the core is to be told before it goes on.
     early: Vec<Leftover>,
     /// What was reported and not told to the core.
@@ -89,6 +92,7 @@ impl Legacy {
                 .collect(),
             pids,
             lives: Vec::new(),
+            unsettled: Vec::new(),
             leftovers: gone.iter().copied().map(Leftover::Gone).collect(),
             // What the service manager was told, it has forgotten.
             is_ready: false,
@@ -195,7 +199,7 @@ impl Inherited {
             descriptors,
             is_ready: legacy.is_ready,
             first: Input::Resumed(successor),
-            unsettled: Vec::new(),
+            unsettled: legacy.unsettled,
         };
         (fleet, inherited)
     }
@@ -243,6 +247,7 @@ impl Engine {
         for leftover in inherited.leftovers {
             self.feed(leftover.into_input(), hands);
         }
+        self.adopt_ended(hands);
         // Of lives that nobody remembers.
         self.inherited.clear();
         let left: Vec<String> = std::mem::take(&mut self.heirlooms).into_keys().collect();
@@ -271,6 +276,24 @@ impl Engine {
             hands
                 .output
                 .send(crate::output::Command::Adopt(Box::new(adoption)));
+        }
+    }
+
+    /// Lives whose end was told while their logs hung: their last bytes are still to be written.
+    fn adopt_ended(&mut self, hands: &Hands) {
+        let remains = self.inherited.values().map(|remains| remains.life);
+        let unsettled = self.unsettled.iter().map(|bytes| bytes.life);
+        let lives: BTreeSet<Life> = remains.chain(unsettled).collect();
+        for life in lives {
+            if let Some((spec, logs)) = self.fleet.logs_of(life.slot) {
+                self.adopt(
+                    |remains, inherited| {
+                        Adoption::new((life, 0), spec, logs, remains, inherited).of_ended()
+                    },
+                    life,
+                    hands,
+                );
+            }
         }
     }
 
@@ -442,6 +465,7 @@ impl Engine {
             snapshot: self.fleet.snapshot(),
             pids,
             lives: estate.lives,
+            unsettled: estate.unsettled,
             early: Vec::new(),
             leftovers: self.leftovers,
             is_ready: self.systemd.is_ready(),

@@ -62,6 +62,8 @@ pub(super) enum Stop {
 pub(super) struct LogFile {
     rules: Rules,
     fd: OwnedFd,
+    /// The file system that it is on.
+    device: u64,
     manner: Manner,
     /// Rotate when the position has come here.
     rotate_at: Option<u64>,
@@ -107,7 +109,8 @@ impl LogFile {
     }
 
     fn with(rules: Rules, fd: OwnedFd, shared: bool) -> Result<Self, Errno> {
-        let kind = place::kind(&fstat(&fd).map_err(errno)?);
+        let stat = fstat(&fd).map_err(errno)?;
+        let kind = place::kind(&stat);
         let manner = match kind {
             SFlag::S_IFREG | SFlag::S_IFBLK | SFlag::S_IFDIR => Manner::Plain,
             SFlag::S_IFSOCK => Manner::Socket,
@@ -122,6 +125,7 @@ impl LogFile {
         Ok(Self {
             rules,
             fd,
+            device: stat.st_dev,
             manner,
             rotate_at,
             orphaned: false,
@@ -132,6 +136,11 @@ impl LogFile {
     /// The name it was opened by.
     pub(super) fn path(&self) -> &Arc<Path> {
         &self.rules.path
+    }
+
+    /// The file system that it was on when it was opened.
+    pub(super) const fn device(&self) -> u64 {
+        self.device
     }
 
     /// It should rotate but, being a pipe, terminal or socket, cannot.
@@ -174,6 +183,8 @@ impl LogFile {
     }
 
     fn write_once(&self, data: &[u8]) -> nix::Result<usize> {
+        #[cfg(test)]
+        super::testing::pass(&self.rules.path);
         match self.manner {
             Manner::Plain | Manner::Nonblocking => write(&self.fd, data),
             Manner::Socket => send(
@@ -299,6 +310,8 @@ pub(super) fn create_private(path: &Path) -> Result<(), Errno> {
 }
 
 fn open_append(rules: &Rules) -> Result<OwnedFd, Errno> {
+    #[cfg(test)]
+    super::testing::pass(&rules.path);
     // O_NONBLOCK means nothing to plain files, and keeps a pipe without reader or a terminal line from holding us.
     let mut flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NONBLOCK;
     let mut mode = Mode::from_bits_truncate(0o666);

@@ -62,6 +62,8 @@ pub struct Estate {
     pub lives: Vec<Remains>,
     /// Ends of pipes, by name.
     pub descriptors: Descriptors,
+    /// What was read and is perhaps not written, since a log hangs.
+    pub unsettled: Vec<Unsettled>,
 }
 
 /// A life that is taken over, with everything that was left of it.
@@ -79,6 +81,8 @@ pub struct Adoption {
     pub remains: Option<Remains>,
     /// Bytes of it that were under way when the predecessor was killed.
     pub unsettled: Vec<Unsettled>,
+    /// Its process has ended, and its last bytes are to be written.
+    pub(super) is_ending: bool,
     /// For a listener: where it stands as far as is known, if nothing was written down.
     pub(super) listener: Option<ListenerState>,
     pub(super) stdin: Option<OwnedFd>,
@@ -92,10 +96,22 @@ impl Adoption {
         Self { listener, ..self }
     }
 
+    /// The same of a life whose process has ended.
+    #[must_use]
+    pub fn of_ended(self) -> Self {
+        Self {
+            is_ending: true,
+            ..self
+        }
+    }
+
     /// Nothing is left of it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.remains.is_none() && self.stdin.is_none() && self.pipes.iter().all(Option::is_none)
+        self.remains.is_none()
+            && self.unsettled.is_empty()
+            && self.stdin.is_none()
+            && self.pipes.iter().all(Option::is_none)
     }
 
     /// Takes the life's streams out of what was inherited.
@@ -115,6 +131,7 @@ impl Adoption {
             pid,
             remains,
             unsettled: Vec::new(),
+            is_ending: false,
             listener: None,
             stdin: take(Heirloom::Stdin(life)),
             pipes: [take(Heirloom::Stdout(life)), take(Heirloom::Stderr(life))],
@@ -131,16 +148,21 @@ pub(super) fn pipe(life: Life, channel: Channel) -> Heirloom {
 }
 
 /// Bytes as text, which is three times shorter than a list of numbers.
-mod encoded {
+pub(super) mod encoded {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD_NO_PAD as CODE;
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    pub(in super::super) fn serialize<S: Serializer>(
+        bytes: &[u8],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         to.serialize_str(&CODE.encode(bytes))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<u8>, D::Error> {
         let text = String::deserialize(from)?;
         CODE.decode(text).map_err(serde::de::Error::custom)
     }

@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag, fstat};
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{Channel, Errno, Life};
 use crate::sys::place::{self, errno};
@@ -67,7 +68,7 @@ const READING: u64 = 1;
 const READ: u64 = 2;
 
 /// A plain file before a chunk was appended to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LogMark {
     pub(super) device: u64,
     pub(super) inode: u64,
@@ -205,7 +206,7 @@ pub enum LedgerError {
 }
 
 /// Bytes that were under way when the writer was killed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unsettled {
     /// Whose.
     pub life: Life,
@@ -213,12 +214,13 @@ pub struct Unsettled {
     pub channel: Channel,
     /// As far as is known: see [`Taken`].
     taken: Taken,
+    #[serde(with = "super::handover::encoded")]
     data: Vec<u8>,
     log: Option<LogMark>,
 }
 
 /// What is known of a read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Taken {
     /// It is over.
     Surely,

@@ -1,6 +1,8 @@
-//! The data plane: every pipe and every sink, on its own thread.
+//! The data plane: every pipe and every sink, on threads of its own. One of them owns the reactor; a log that hangs holds
+//! only the thread that writes to it (see `hub.rs`).
 
 mod activity;
+mod activity_queue;
 mod ansi;
 mod capture;
 mod cleanup;
@@ -8,9 +10,12 @@ mod diary;
 mod entries;
 mod fields;
 mod file;
+mod finish;
 mod follow;
 mod handover;
+mod hub;
 mod intake;
+mod job;
 mod journal;
 mod ledger;
 pub mod manual;
@@ -24,6 +29,7 @@ mod recall;
 mod refusals;
 mod run;
 mod sink;
+mod stalls;
 mod stdin;
 mod stream;
 mod succession;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use super::activity_queue::ActivityQueue;
 use super::file::{LogFile, Rules};
 use super::message::Report;
 use super::sink::Sink;
@@ -154,7 +155,7 @@ fn ours(case: &Case) -> String {
     let keep = reported.clone();
     let activity = Activity::open(Path::new("/dev/null"), Bytes(0), 0, Level::Info, false);
     let mut shared = Shared {
-        activity: activity.expect("opened"),
+        activity: ActivityQueue::new(activity.expect("opened")),
         report: Box::new(move |report| {
             if let Report::Wrote { data, captured, .. } = report {
                 let kind = if captured { 'C' } else { 'L' };
@@ -188,15 +189,15 @@ fn ours(case: &Case) -> String {
         private: false,
     };
     let sink = Sink::open(name.clone(), Channel::Stdout, rules, &mut Vec::new());
-    let (pipe, _) = nix::unistd::pipe().expect("a pipe");
     let life = Life {
         slot: 0,
         incarnation: 0,
     };
     let sink = Some(sink.expect("opened"));
-    let mut stream = Stream::new(life, &name, Channel::Stdout, &spec, Some(pipe), sink);
+    let mut stream = Stream::new(life, &name, Channel::Stdout, &spec, sink);
     for chunk in &case.chunks {
-        stream.take(chunk, &mut shared);
+        let parts = stream.write(chunk, shared.strip_ansi, &mut Vec::new());
+        stream.publish(chunk, parts, &mut shared);
     }
     let text = std::fs::read(&log).expect("there");
     let reported = reported.lock().expect("unpoisoned").join(",");

@@ -9,107 +9,59 @@ use nix::unistd::pipe2;
 
 use super::entries::Entries;
 use super::file::Rules;
-use super::handover;
+use super::job::{Act, Opening, Pipes};
 use super::reactor::Reactor;
-use super::run::{GENERATIONS, Run, index};
+use super::run::{GENERATIONS, Run};
 use super::sink::Sink;
 use super::stdin::Stdin;
 use super::stream::Stream;
+use super::{Command, Report};
 use crate::config::spec::{LogSpec, LogTarget, ProcessKind, ProcessSpec};
-use crate::domain::{Channel, Errno, Heirloom, Life, LogPaths, SpawnError};
+use crate::domain::{Channel, Errno, Life, LogPaths, SpawnError};
 use crate::sys::ChildEnds;
 use crate::sys::place::errno;
 
 impl Reactor {
-    /// Makes pipes and opens logs. Whatever fails, what was made before is closed on the way out.
-    pub(super) fn prepare(
-        &mut self,
-        life: Life,
-        spec: &Arc<ProcessSpec>,
-        paths: &LogPaths,
-    ) -> Result<ChildEnds, Errno> {
-        if let Some(&place) = self.places.get(&life) {
-            self.discard(place);
+    /// Makes pipes, and has the logs opened.
+    pub(super) fn prepare(&mut self, life: Life, spec: Arc<ProcessSpec>, paths: LogPaths) {
+        if let Some(place) = self.places.remove(&life) {
+            self.abandon(place);
         }
-        let (stdin, stdin_theirs) = match spec.kind {
-            // The socket of its program takes that place; writing to it is told as the original tells it: closed.
-            ProcessKind::Fcgi(_) => (Stdin::closed(), None),
-            ProcessKind::Program | ProcessKind::Listener => {
-                let (theirs, ours) = pipe2(OFlag::O_CLOEXEC).map_err(errno)?;
-                not_blocking(&ours)?;
-                (Stdin::new(ours), Some(theirs))
-            }
-        };
-        let (stdout, stdout_theirs) = self.stream(life, spec, Channel::Stdout, paths)?;
-        let (stderr, stderr_theirs) = if spec.redirect_stderr {
-            (None, None)
-        } else {
-            let (stream, theirs) = self.stream(life, spec, Channel::Stderr, paths)?;
-            (Some(stream), Some(theirs))
-        };
-        let place = self.seat(|generation| Run {
-            life,
-            generation,
-            streams: [Some(stdout), stderr],
-            reading: false,
-            stdin,
-            stdin_polled: false,
-            draining: None,
-        });
-        // Before there is a process: what it writes is not lost whatever becomes of us.
-        self.keep(place);
-        Ok(ChildEnds {
-            stdin: stdin_theirs,
-            stdout: stdout_theirs,
-            stderr: stderr_theirs,
-            ready: None,
-        })
-    }
-
-    fn stream(
-        &mut self,
-        life: Life,
-        spec: &ProcessSpec,
-        channel: Channel,
-        paths: &LogPaths,
-    ) -> Result<(Stream, OwnedFd), Errno> {
-        let (ours, theirs) = pipe2(OFlag::O_CLOEXEC).map_err(errno)?;
-        not_blocking(&ours)?;
-        let mut lines = Vec::new();
-        let sink = rules(spec, channel, paths)
-            .map(|rules| Sink::open(spec.name.clone(), channel, rules, &mut lines));
-        if let Some(Ok(sink)) = &sink
-            && sink.cannot_rotate()
-            && self.told.insert((life.slot, channel == Channel::Stderr))
-        {
-            lines.push(sink.not_rotated());
-        }
-        self.shared.log_all(lines);
-        let stream = assembled(life, spec, channel, Some(ours), sink.transpose()?);
-        Ok((stream, theirs))
-    }
-
-    /// Keeps the ends of a life's pipes for a successor.
-    pub(super) fn keep(&mut self, place: u32) {
-        if self.shared.vault.is_none() {
+        if let Some(before) = self.life_before(life, &paths) {
+            // What the life before has written comes first, in the same files.
+            let command = Command::Prepare(life, spec, paths);
+            before.queue.push_back(command);
             return;
         }
-        let Some(run) = &self.runs[place as usize] else {
-            return;
-        };
-        for channel in [Channel::Stdout, Channel::Stderr] {
-            let stream = run.streams[index(channel)].as_ref();
-            if let Some(pipe) = stream.and_then(Stream::pipe_fd) {
-                self.shared.keep(handover::pipe(run.life, channel), pipe);
+        let made = match make_pipes(&spec) {
+            Ok(made) => made,
+            Err(error) => {
+                let report = Report::PrepareFailed(life, spawn_error(&spec, error));
+                return (self.shared.report)(report);
             }
+        };
+        let place = self.seat(life, &spec, &paths);
+        if let Some(run) = &mut self.runs[place as usize] {
+            run.pipes = made.pipes;
+            run.stdin = made.stdin;
         }
-        if let Some(end) = run.stdin.fd() {
-            self.shared.keep(Heirloom::Stdin(run.life), end);
-        }
+        let ends = made.ends;
+        self.start(place, Act::Open(Box::new(Opening { spec, paths, ends })));
+    }
+
+    /// The life before this one, if it ends, and still has to write to one of these logs.
+    fn life_before(&mut self, life: Life, paths: &LogPaths) -> Option<&mut Run> {
+        let runs = &self.runs;
+        let is_one = |&&place: &&u32| {
+            let run = runs[place as usize].as_ref();
+            run.is_some_and(|run| run.life.slot == life.slot && run.shares_log_with(paths))
+        };
+        let place = *self.draining.iter().find(is_one)?;
+        self.runs[place as usize].as_mut()
     }
 
     /// Gives a life its place in the table.
-    pub(super) fn seat(&mut self, run: impl FnOnce(u32) -> Run) -> u32 {
+    pub(super) fn seat(&mut self, life: Life, spec: &ProcessSpec, paths: &LogPaths) -> u32 {
         self.generation = (self.generation + 1) % GENERATIONS;
         let place = match self.free.pop() {
             Some(place) => place,
@@ -119,11 +71,52 @@ impl Reactor {
                 u32::try_from(self.runs.len() - 1).unwrap_or(u32::MAX)
             }
         };
-        let run = run(self.generation);
-        self.places.insert(run.life, place);
+        let mut run = Run::new(life, spec.name.clone(), paths.clone(), self.generation);
+        run.devices = self.stalls.devices_of(paths);
+        self.places.insert(life, place);
         self.runs[place as usize] = Some(run);
         place
     }
+}
+
+/// Both ends of the pipes of a life.
+struct Made {
+    pipes: Pipes,
+    stdin: Stdin,
+    ends: ChildEnds,
+}
+
+fn make_pipes(spec: &ProcessSpec) -> Result<Made, Errno> {
+    let (stdin, stdin_theirs) = match spec.kind {
+        // The socket of its program takes that place; writing to it is told as the original tells it: closed.
+        ProcessKind::Fcgi(_) => (Stdin::closed(), None),
+        ProcessKind::Program | ProcessKind::Listener => {
+            let (theirs, ours) = pipe2(OFlag::O_CLOEXEC).map_err(errno)?;
+            not_blocking(&ours)?;
+            (Stdin::new(ours), Some(theirs))
+        }
+    };
+    let output = || {
+        let (ours, theirs) = pipe2(OFlag::O_CLOEXEC).map_err(errno)?;
+        not_blocking(&ours)?;
+        Ok::<_, Errno>((Arc::new(ours), theirs))
+    };
+    let (stdout, stdout_theirs) = output()?;
+    let (stderr, stderr_theirs) = match spec.redirect_stderr {
+        true => None,
+        false => Some(output()?),
+    }
+    .unzip();
+    Ok(Made {
+        pipes: [Some(stdout), stderr],
+        stdin,
+        ends: ChildEnds {
+            stdin: stdin_theirs,
+            stdout: stdout_theirs,
+            stderr: stderr_theirs,
+            ready: None,
+        },
+    })
 }
 
 fn not_blocking(fd: &OwnedFd) -> Result<(), Errno> {
@@ -160,14 +153,13 @@ pub(super) fn assembled(
     life: Life,
     spec: &ProcessSpec,
     channel: Channel,
-    pipe: Option<OwnedFd>,
     sink: Option<Sink>,
 ) -> Stream {
     let log: &LogSpec = match channel {
         Channel::Stdout => &spec.stdout,
         Channel::Stderr => &spec.stderr,
     };
-    let stream = Stream::new(life, &spec.name, channel, log, pipe, sink);
+    let stream = Stream::new(life, &spec.name, channel, log, sink);
     let stream = match log.journal {
         Some(journal) => stream.with_journal(Entries::new(life, spec, channel, journal)),
         None => stream,

@@ -1,29 +1,31 @@
-//! The loop of the output thread: every pipe of every process, and what the engine asks.
+//! The state of the output threads: every pipe of every process, and what the engine asks.
 //!
 //! In each turn, every ready descriptor is read once, so that a flooding process cannot starve another, and a bounded
 //! number of commands is handled. A pipe whose log waits for a slow reader is not in the set until the log has caught up.
+//!
+//! Nothing here touches a file. Work on files is put into `todo`, done without the reactor (`job.rs`), and its result is
+//! taken in by `finish.rs`. Which thread does what is the matter of `hub.rs`.
 //!
 //! Tokens name a life, not a descriptor, and descriptors leave the set before they are closed. Both together make it
 //! impossible that an event is taken for that of a descriptor, or of a life, that came later (Supervisor#807).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::file::{self};
+use super::activity_queue::{ActivityQueue, Order};
 use super::handover::Estate;
-use super::intake::Intake;
+use super::job::{Act, Job, Settings};
 use super::journal::Journal;
-use super::ledger::Ledger;
-use super::prepare::spawn_error;
 use super::run::{
-    Role, Run, close_stdin, index, is_waiting, remove_pipes, settle_stdin, shut, token,
+    CHANNELS, Draining, Role, Run, close_stdin, index, is_waiting, settle_stdin, shut, token,
     unpoll_pipe, unpoll_sink,
 };
 use super::sink::Sink;
+use super::stalls::{Stalls, Subject, TOLD_AFTER};
 use super::stream::Shared;
 use super::syslog::Syslog;
-use super::thread::Orders;
 use super::{Activity, Command, Report};
 use crate::domain::{Channel, Envelope, Errno, Life, Line, LogPaths, OutputEvents};
 use crate::keeper::Vault;
@@ -32,65 +34,90 @@ use crate::sys::{self, Interest, Poller, Ready};
 
 /// One read takes at most this; as much as a pipe holds unless somebody grew it, so more gains nothing.
 pub(super) const READ_BYTES: usize = 64 << 10;
-/// Commands handled before descriptors get their turn again.
-const COMMANDS_PER_TURN: usize = 256;
 /// How long the log of an ended life may take to catch up with a slow reader before the rest is given up.
 const DRAIN_WAIT: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 5000 });
-/// The same for the whole thread when it ends.
-const STOP_WAIT: Duration = Duration::from_secs(1);
+/// When the end of a life is told though its log has not caught up. The rest is written all the same.
+const TELL_AFTER: Duration = Duration::from_millis(50);
+/// How long everything may take when the threads end.
+pub(super) const STOP_WAIT: Duration = Duration::from_secs(1);
+/// The same for what is given up then.
+const GIVE_UP_WAIT: Duration = Duration::from_millis(200);
 /// When to try again what cannot be waited for.
-const RETRY: Duration = Duration::from_millis(50);
+pub(super) const RETRY: Duration = Duration::from_millis(50);
 /// When to read again from a pipe that failed.
-const READ_RETRY: Duration = Duration::from_secs(1);
+pub(super) const READ_RETRY: Duration = Duration::from_secs(1);
 
 /// The token of the journal's socket; no life has it.
 const JOURNAL: u64 = u64::MAX - 1;
 
-/// Everything the thread owns.
+/// Work on files that is to be done.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// With the streams of the life at this place, which is busy until then.
+    Life(u32, Act),
+    CreateLogs(Vec<Arc<std::path::Path>>),
+    RemoveLogs(crate::api::Ticket, u32, LogPaths),
+}
+
+/// How the threads end.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// Everything is written out, for a bounded time.
+    Stop { by: Instant, gives_up: bool },
+    /// Everything is put down for a successor, as soon as no job is under way.
+    HandOver { by: Instant },
+    /// It is put down; the activity log has until then.
+    HandedOver { by: Instant, estate: Estate },
+}
+
+/// Everything that the owner of the reactor works with.
 pub(super) struct Reactor {
     pub(super) poller: Poller,
-    waker: u64,
     pub(super) shared: Shared,
-    intake: Intake,
     pub(super) runs: Vec<Option<Run>>,
     pub(super) free: Vec<u32>,
     pub(super) places: BTreeMap<Life, u32>,
     pub(super) generation: u32,
-    /// Places of lives in `draining`.
-    draining: Vec<u32>,
-    /// Pipes to be read again, with when.
-    resting: Vec<(Instant, u64)>,
+    /// Places of lives that end.
+    pub(super) draining: Vec<u32>,
+    /// Tokens of pipes to be read again, and of logs to be written to again, with when.
+    pub(super) resting: Vec<(Instant, u64)>,
     /// Whose log was told not to rotate, so that it is said once and not at each spawn.
     pub(super) told: std::collections::BTreeSet<(u32, bool)>,
     /// Tokens of the pipes of streams that wait for the journal, in the order of their turns.
-    queue: VecDeque<u64>,
+    pub(super) queue: VecDeque<u64>,
+    /// Work on files.
+    pub(super) todo: VecDeque<Task>,
+    /// The same of lives whose last job took long. The owner leaves it to other threads.
+    slow: VecDeque<Task>,
+    /// The same on devices that hang.
+    pub(super) parked: Vec<Task>,
+    pub(super) stalls: Stalls,
+    /// The last job on the activity log took long.
+    pub(super) slow_activity: bool,
+    pub(super) ending: Option<Ending>,
+    /// Buffers of all threads, for what a job that hangs has read.
+    pub(super) ledgers: Vec<OwnedFd>,
 }
 
 impl Reactor {
     pub(super) fn new(
         poller: Poller,
-        waker: u64,
         activity: Activity,
         strip_ansi: bool,
         vault: Option<Arc<Vault>>,
-        ledger: Option<Ledger>,
         report: Box<dyn Fn(Report) + Send>,
     ) -> Self {
         Self {
             poller,
-            waker,
             shared: Shared {
-                activity,
+                activity: ActivityQueue::new(activity),
                 report,
                 syslog: Syslog::new(),
                 journal: Journal::new(),
                 strip_ansi,
                 vault,
                 events: OutputEvents::default(),
-            },
-            intake: match ledger {
-                Some(ledger) => Intake::Kept(ledger),
-                None => Intake::Own(vec![0; READ_BYTES]),
             },
             runs: Vec::new(),
             free: Vec::new(),
@@ -100,95 +127,75 @@ impl Reactor {
             resting: Vec::new(),
             told: std::collections::BTreeSet::new(),
             queue: VecDeque::new(),
+            todo: VecDeque::new(),
+            slow: VecDeque::new(),
+            parked: Vec::new(),
+            stalls: Stalls::default(),
+            slow_activity: false,
+            ending: None,
+            ledgers: Vec::new(),
         }
     }
 
-    /// Works until [`Command::Stop`], or [`Command::HandOver`]: then it answers what it leaves.
-    pub(super) fn run(&mut self, orders: &Orders) -> Option<Estate> {
-        let mut ready = Vec::new();
-        let mut more = false;
-        loop {
-            let timeout = if more {
-                Some(Duration::ZERO)
-            } else {
-                orders.timeout(self.timeout())
-            };
-            ready.clear();
-            match self.poller.wait(timeout) {
-                Ok(events) => ready.extend(events),
-                // Nothing that we do can cause it; not to spin is all that can be done.
-                Err(_) => std::thread::sleep(RETRY),
-            }
-            for event in &ready {
-                if event.token == self.waker {
-                    orders.awake();
-                } else {
-                    self.on_ready(*event);
-                }
-            }
-            more = false;
-            for turn in 1..=COMMANDS_PER_TURN {
-                let Some(command) = orders.next() else { break };
-                let lost = orders.lines_lost();
-                if lost > 0 {
-                    self.shared.log(&Line::LinesDropped { lost });
-                }
-                if matches!(command, Command::Stop | Command::HandOver) {
-                    self.shared.log_all(orders.refusals(true));
-                }
-                match command {
-                    Command::Stop => {
-                        self.stop();
-                        return None;
-                    }
-                    Command::HandOver => return Some(self.hand_over()),
-                    command => self.on_command(command),
-                }
-                more = turn == COMMANDS_PER_TURN;
-            }
-            self.shared.log_all(orders.refusals(false));
-            self.on_time();
-        }
-    }
-
-    fn timeout(&self) -> Option<Duration> {
+    /// When something is due without an event.
+    pub(super) fn timeout(&self) -> Option<Duration> {
         let looking = !self.queue.is_empty() && !self.shared.journal.polled;
-        if looking || self.shared.activity.is_waiting() || self.shared.syslog.is_waiting() {
+        if looking || self.shared.activity.waits() || self.shared.syslog.is_waiting() {
             return Some(RETRY);
         }
         let now = Instant::now();
-        let drains = self.draining.iter().filter_map(|&place| {
-            self.runs[place as usize]
-                .as_ref()
-                .and_then(|run| run.draining)
+        let ends = self.draining.iter().filter_map(|&place| {
+            let run = self.runs[place as usize].as_ref()?;
+            let told_by = run.drain_asked.filter(|_| !run.told);
+            let by = run.draining.filter(|_| !run.busy);
+            let both = [
+                told_by.map(|asked| asked + TELL_AFTER),
+                by.map(|draining| draining.by),
+            ];
+            both.into_iter().flatten().min()
+        });
+        let ending = self.ending.as_ref().map(|ending| match ending {
+            Ending::Stop { by, .. } | Ending::HandOver { by } | Ending::HandedOver { by, .. } => {
+                *by
+            }
         });
         let rests = self.resting.iter().map(|&(when, _)| when);
-        drains
-            .chain(rests)
+        ends.chain(rests)
+            .chain(ending)
+            .chain(self.stalls.next_untold())
             .min()
             .map(|when| when.saturating_duration_since(now))
     }
 
-    /// What is due without an event.
-    fn on_time(&mut self) {
-        if self.shared.activity.is_waiting() {
-            self.shared.activity.flush();
+    /// Does what is due without an event.
+    pub(super) fn on_time(&mut self) {
+        if self.shared.activity.waits() {
+            self.shared.activity.order(Order::Flush);
         }
         if self.shared.syslog.is_waiting() {
             self.shared.syslog.flush();
             self.shared.check_syslog();
         }
         self.await_journal();
+        for subject in self.stalls.take_untold() {
+            self.tell_stall(subject);
+        }
         if self.draining.is_empty() && self.resting.is_empty() {
             return;
         }
         let now = Instant::now();
         for place in self.draining.clone() {
-            let late = self.runs[place as usize]
-                .as_ref()
-                .and_then(|run| run.draining)
-                .is_some_and(|limit| limit <= now);
-            if late {
+            let Some(run) = &self.runs[place as usize] else {
+                continue;
+            };
+            let is_late = run.draining.is_some_and(|draining| draining.by <= now);
+            if run
+                .drain_asked
+                .is_some_and(|asked| asked + TELL_AFTER <= now)
+            {
+                self.tell_end(place);
+            }
+            if is_late {
                 self.close(place);
             }
         }
@@ -198,14 +205,28 @@ impl Reactor {
         self.resting = resting;
         let due: Vec<(Instant, u64)> = due;
         for (_, token) in due {
-            if let Some((place, Role::Pipe(channel))) = self.find(token) {
-                self.settle(place, channel);
+            match self.find(token) {
+                Some((place, Role::Pipe(channel))) => self.settle(place, channel),
+                Some((place, Role::Sink(channel))) => self.on_room(place, channel),
+                Some((_, Role::Stdin)) | None => {}
             }
         }
     }
 
+    fn tell_stall(&mut self, subject: Subject) {
+        let seconds = TOLD_AFTER.as_secs();
+        let Subject::Life(place) = subject else {
+            // A line in a log that hangs tells nobody.
+            return;
+        };
+        if let Some(run) = &self.runs[place as usize] {
+            let name = run.name.clone();
+            self.shared.log(Line::LogHangs { name, seconds });
+        }
+    }
+
     /// The life and role that `token` means, if it is still that one.
-    fn find(&self, token: u64) -> Option<(u32, Role)> {
+    pub(super) fn find(&self, token: u64) -> Option<(u32, Role)> {
         let place = u32::try_from(token & u64::from(u32::MAX)).ok()?;
         let run = self.runs.get(place as usize)?.as_ref()?;
         let role = Role::ALL
@@ -261,13 +282,13 @@ impl Reactor {
         }
     }
 
-    fn on_ready(&mut self, event: Ready) {
+    pub(super) fn on_ready(&mut self, event: Ready) {
         if event.token == JOURNAL {
             return self.serve_journal();
         }
         match self.find(event.token) {
             None => {}
-            Some((place, Role::Pipe(channel))) => self.read_once(place, channel),
+            Some((place, Role::Pipe(channel))) => self.on_data(place, channel),
             Some((place, Role::Sink(channel))) => self.on_room(place, channel),
             Some((place, Role::Stdin)) => {
                 if let Some(run) = &mut self.runs[place as usize] {
@@ -280,54 +301,181 @@ impl Reactor {
         }
     }
 
-    /// One read of one pipe.
-    fn read_once(&mut self, place: u32, channel: Channel) {
+    /// A pipe has something to read, or has ended.
+    fn on_data(&mut self, place: u32, channel: Channel) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
         };
-        let Some(stream) = &mut run.streams[index(channel)] else {
-            return;
-        };
-        let Some(pipe) = &stream.pipe else { return };
-        match self.intake.read(pipe, || stream.entry(&self.shared)) {
-            Ok(0) => {
-                stream.finish(&mut self.shared);
-                shut(&self.poller, stream, &mut self.shared);
-                self.settle(place, channel);
-            }
-            Ok(count) => {
-                stream.read_failed = false;
-                stream.take(self.intake.data(count), &mut self.shared);
-                self.intake.settle();
-                if stream.is_waiting() {
-                    self.settle(place, channel);
-                }
-            }
-            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => {}
-            Err(error) => {
-                // Readiness would report it again at once: rest a while, and never give up (Supervisor#1554).
-                if !std::mem::replace(&mut stream.read_failed, true) {
-                    let line = stream.failed_line(errno(error));
-                    self.shared.log(&line);
-                }
-                unpoll_pipe(&self.poller, stream);
-                let token = token(place, run.generation, Role::Pipe(channel));
-                self.resting.push((Instant::now() + READ_RETRY, token));
-            }
+        if run.busy {
+            // A job hangs. The pipe comes back into the set when that is over.
+            return unpoll_pipe(&self.poller, run, channel);
+        }
+        self.start(place, Act::Read(channel));
+    }
+
+    /// A slow log has room again, or is to be tried again.
+    fn on_room(&mut self, place: u32, channel: Channel) {
+        if self.runs[place as usize]
+            .as_ref()
+            .is_some_and(|run| !run.busy)
+        {
+            self.start(place, Act::Flush(channel));
         }
     }
 
-    /// A slow log has room again.
-    fn on_room(&mut self, place: u32, channel: Channel) {
+    /// Has something done with the streams of a life, which must not be busy.
+    pub(super) fn start(&mut self, place: u32, act: Act) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
         };
-        if let Some(stream) = &mut run.streams[index(channel)] {
-            // Writing may open the log anew, with another descriptor.
-            unpoll_sink(&self.poller, stream);
-            stream.flush(&mut self.shared);
+        run.busy = true;
+        // Writing may open the log anew, with another descriptor.
+        for channel in CHANNELS {
+            unpoll_sink(&self.poller, run, channel);
         }
-        self.settle(place, channel);
+        self.todo.push_back(Task::Life(place, act));
+    }
+
+    /// The next job for the owner of the reactor. What may hang is left to other threads.
+    pub(super) fn next_job(&mut self, thread: usize) -> Option<Job> {
+        if !self.slow_activity
+            && self.shared.activity.is_due()
+            && let Some(job) = self.activity_job(thread, false)
+        {
+            return Some(job);
+        }
+        while let Some(task) = self.todo.pop_front() {
+            if self.is_slow(&task) {
+                self.slow.push_back(task);
+                continue;
+            }
+            let devices = self.devices(&task);
+            if self.stalls.is_used_up(devices) {
+                self.parked.push(task);
+                continue;
+            }
+            if let Some(job) = self.job(thread, task, devices, false) {
+                return Some(job);
+            }
+        }
+        None
+    }
+
+    /// The next job for a thread that nobody waits for.
+    pub(super) fn next_slow_job(&mut self, thread: usize) -> Option<Job> {
+        if self.slow_activity && self.shared.activity.is_due() {
+            return self.activity_job(thread, true);
+        }
+        while let Some(task) = self.slow.pop_front() {
+            let devices = self.devices(&task);
+            if self.stalls.is_used_up(devices) {
+                self.parked.push(task);
+                continue;
+            }
+            if let Some(job) = self.job(thread, task, devices, true) {
+                return Some(job);
+            }
+        }
+        None
+    }
+
+    /// There is something for [`Reactor::next_slow_job`].
+    pub(super) fn wants_help(&self) -> bool {
+        !self.slow.is_empty() || (self.slow_activity && self.shared.activity.is_due())
+    }
+
+    /// Something was asked for that needs no event.
+    pub(super) fn wants_turn(&self) -> bool {
+        !self.todo.is_empty() || (!self.slow_activity && self.shared.activity.is_due())
+    }
+
+    fn activity_job(&mut self, thread: usize, apart: bool) -> Option<Job> {
+        let (activity, orders) = self.shared.activity.take()?;
+        self.stalls.begin(thread, Subject::Activity, [0; 2], apart);
+        Some(Job::Activity(activity, orders))
+    }
+
+    fn is_slow(&self, task: &Task) -> bool {
+        match task {
+            Task::Life(place, _) => {
+                let run = self.runs[*place as usize].as_ref();
+                run.is_some_and(|run| run.slow)
+            }
+            Task::CreateLogs(_) | Task::RemoveLogs(..) => false,
+        }
+    }
+
+    fn devices(&mut self, task: &Task) -> [u64; 2] {
+        match task {
+            Task::Life(place, act) => {
+                let run = self.runs[*place as usize].as_ref();
+                let devices = run.map_or([0; 2], |run| run.devices);
+                match act.channel() {
+                    Some(channel) => [devices[index(channel)], 0],
+                    None => devices,
+                }
+            }
+            Task::CreateLogs(paths) => {
+                let directory = paths.first().and_then(|path| path.parent());
+                [directory.map_or(0, |it| self.stalls.device_of(it)), 0]
+            }
+            Task::RemoveLogs(_, _, logs) => self.stalls.devices_of(logs),
+        }
+    }
+
+    fn job(&mut self, thread: usize, task: Task, devices: [u64; 2], apart: bool) -> Option<Job> {
+        let (subject, job) = match task {
+            Task::Life(place, act) => {
+                let run = self.runs[place as usize].as_mut()?;
+                let is_kept = matches!(act, Act::Open(_) | Act::Adopt(_));
+                let stdin = run
+                    .stdin
+                    .fd()
+                    .filter(|_| is_kept && self.shared.vault.is_some());
+                let job = Job::Streams {
+                    place,
+                    life: run.life,
+                    // None to be had: it lives and dies with the daemon.
+                    stdin: stdin.and_then(|fd| fd.try_clone_to_owned().ok()),
+                    streams: std::mem::take(&mut run.streams),
+                    pipes: run.pipes.clone(),
+                    act,
+                };
+                (Subject::Life(place), job)
+            }
+            Task::CreateLogs(paths) => (Subject::Paths, Job::CreateLogs(paths)),
+            Task::RemoveLogs(ticket, slot, logs) => {
+                (Subject::Paths, Job::RemoveLogs(ticket, slot, logs))
+            }
+        };
+        self.stalls.begin(thread, subject, devices, apart);
+        Some(job)
+    }
+
+    /// What a job needs to know.
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            strip_ansi: self.shared.strip_ansi,
+            vault: self.shared.vault.clone(),
+        }
+    }
+
+    /// The thread before hangs in a job, or none has owned the reactor yet.
+    pub(super) fn take_over(&mut self) {
+        for subject in self.stalls.take_over() {
+            match subject {
+                Subject::Life(place) => {
+                    if let Some(run) = &mut self.runs[place as usize] {
+                        run.slow = true;
+                        if run.drain_asked.is_some() {
+                            self.tell_end(place);
+                        }
+                    }
+                }
+                Subject::Activity => self.slow_activity = true,
+                Subject::Paths => {}
+            }
+        }
     }
 
     /// Makes the set fit what the stream waits for: its pipe, or room in its log.
@@ -335,110 +483,114 @@ impl Reactor {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
         };
-        let generation = run.generation;
-        let (draining, reading) = (run.draining.is_some(), run.reading);
+        if run.busy {
+            return;
+        }
+        let (generation, reading) = (run.generation, run.reading);
+        let token = |role| token(place, generation, role);
         if let Some(stream) = &mut run.streams[index(channel)] {
             if stream.journal_waits() && !std::mem::replace(&mut stream.queued, true) {
-                let token = token(place, generation, Role::Pipe(channel));
-                self.queue.push_back(token);
+                self.queue.push_back(token(Role::Pipe(channel)));
             }
             if stream.sink_waits() && !stream.sink_polled {
-                let token = token(place, generation, Role::Sink(channel));
                 let fd = stream.sink.as_ref().and_then(Sink::fd);
+                let role = token(Role::Sink(channel));
                 stream.sink_polled =
-                    fd.is_some_and(|fd| self.poller.add(fd, token, Interest::Write).is_ok());
+                    fd.is_some_and(|fd| self.poller.add(fd, role, Interest::Write).is_ok());
                 if !stream.sink_polled {
                     // What cannot be waited for is asked again and again.
-                    stream.flush(&mut self.shared);
-                    if stream.sink_waits() {
-                        let token = self::token(place, generation, Role::Pipe(channel));
-                        self.resting.push((Instant::now() + RETRY, token));
-                    }
+                    self.resting.push((Instant::now() + RETRY, role));
                 }
             }
-            if !stream.sink_waits() {
-                unpoll_sink(&self.poller, stream);
+            let (sink_waits, waits) = (stream.sink_waits(), stream.is_waiting());
+            if !sink_waits {
+                unpoll_sink(&self.poller, run, channel);
             }
-            if stream.is_waiting() {
-                unpoll_pipe(&self.poller, stream);
+            if waits {
+                unpoll_pipe(&self.poller, run, channel);
             } else if reading
-                && !stream.pipe_polled
-                && let Some(pipe) = stream.pipe_fd()
+                && run.draining.is_none()
+                && !run.polled[index(channel)]
+                && let Some(pipe) = &run.pipes[index(channel)]
             {
-                let token = token(place, generation, Role::Pipe(channel));
-                match self.poller.add(pipe, token, Interest::Read) {
-                    Ok(()) => stream.pipe_polled = true,
-                    Err(_) => self.resting.push((Instant::now() + READ_RETRY, token)),
+                let role = token(Role::Pipe(channel));
+                match self.poller.add(pipe, role, Interest::Read) {
+                    Ok(()) => run.polled[index(channel)] = true,
+                    Err(_) => self.resting.push((Instant::now() + READ_RETRY, role)),
                 }
             }
         }
-        if draining && !is_waiting(run) {
+        if run.draining.is_some_and(|draining| draining.is_read) && !is_waiting(run) {
             self.close(place);
         }
     }
 
-    fn on_command(&mut self, command: Command) {
+    pub(super) fn on_command(&mut self, command: Command) {
         match command {
-            Command::Prepare(life, spec, paths) => {
-                let report = match self.prepare(life, &spec, &paths) {
-                    Ok(ends) => Report::Prepared(life, ends),
-                    Err(error) => Report::PrepareFailed(life, spawn_error(&spec, error)),
-                };
-                (self.shared.report)(report);
-            }
-            Command::Read(life, pid) => {
-                if let Some(&place) = self.places.get(&life)
-                    && let Some(run) = &mut self.runs[place as usize]
-                {
-                    run.reading = true;
-                    for stream in run.streams.iter_mut().flatten() {
-                        if let Some(entries) = &mut stream.journal {
-                            entries.of_pid(pid);
-                        }
-                    }
-                    for channel in [Channel::Stdout, Channel::Stderr] {
-                        self.settle(place, channel);
-                    }
-                }
-            }
+            Command::Prepare(life, spec, paths) => self.prepare(life, spec, paths),
+            Command::Read(life, pid) => self.read(life, pid),
             Command::Drain(life) => match self.places.get(&life) {
                 Some(&place) => self.drain(place),
-                None => (self.shared.report)(Report::Drained(life)),
+                None => {
+                    self.call_off(life);
+                    (self.shared.report)(Report::Drained(life));
+                }
             },
             Command::CreateLogs(paths) => {
-                for path in paths {
-                    if let Err(error) = file::create_private(&path) {
-                        self.shared.log(&Line::CannotCreateLog {
-                            path: path.display().to_string(),
-                            error,
-                        });
-                    }
+                if !paths.is_empty() {
+                    self.todo.push_back(Task::CreateLogs(paths));
                 }
             }
-            Command::ClearLogs { ticket, slot, logs } => {
-                let result = self.clear_logs(slot, &logs);
-                (self.shared.report)(Report::Cleared(ticket, slot, result));
+            Command::ClearLogs { ticket, slot, logs } => self.clear_logs(ticket, slot, logs),
+            Command::ClearDaemonLog(ticket) => self.shared.activity.order(Order::Clear(ticket)),
+            Command::ReopenLogs => {
+                self.shared.activity.order(Order::Reopen);
+                for place in self.places.values().copied().collect::<Vec<_>>() {
+                    self.reopen(place);
+                }
             }
-            Command::ClearDaemonLog(ticket) => {
-                let result = self.shared.activity.clear(sys::now().wall);
-                (self.shared.report)(Report::DaemonLogCleared(ticket, result));
-            }
-            Command::ReopenLogs => self.reopen_logs(),
             Command::WriteStdin { ticket, life, data } => {
                 let result = self.write_stdin(life, data);
                 (self.shared.report)(Report::StdinTaken(ticket, result));
             }
-            Command::Deliver(life, envelope) => {
-                if let Err(error) = self.deliver(life, &envelope) {
-                    (self.shared.report)(Report::NotDelivered(life, error));
-                }
-            }
+            Command::Deliver(life, envelope) => self.deliver(life, envelope),
             Command::Report(events) => self.shared.events = events,
-            Command::Log(wall, line) => self.shared.activity.write(wall, &line),
+            Command::Log(wall, line) => self.shared.activity.log(wall, line),
             Command::StripAnsi(on) => self.shared.strip_ansi = on,
             Command::Adopt(adoption) => self.adopt(*adoption),
-            // Handled by the loop, which ends with them.
-            Command::Stop | Command::HandOver => {}
+            Command::Stop => self.stop(),
+            Command::HandOver => {
+                let by = Instant::now() + STOP_WAIT;
+                self.ending = Some(Ending::HandOver { by });
+            }
+        }
+    }
+
+    /// The life if it is not busy. If it is, the command waits for that.
+    fn free_run(&mut self, place: u32, command: impl FnOnce() -> Command) -> Option<&mut Run> {
+        let run = self.runs[place as usize].as_mut()?;
+        if run.busy {
+            run.queue.push_back(command());
+            return None;
+        }
+        Some(run)
+    }
+
+    fn read(&mut self, life: Life, pid: i32) {
+        let Some(&place) = self.places.get(&life) else {
+            return;
+        };
+        let Some(run) = self.free_run(place, || Command::Read(life, pid)) else {
+            return;
+        };
+        run.reading = true;
+        for stream in run.streams.iter_mut().flatten() {
+            if let Some(entries) = &mut stream.journal {
+                entries.of_pid(pid);
+            }
+        }
+        for channel in CHANNELS {
+            self.settle(place, channel);
         }
     }
 
@@ -448,93 +600,129 @@ impl Reactor {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
         };
+        let life = run.life;
         close_stdin(&self.poller, run);
-        for stream in run.streams.iter_mut().flatten() {
-            unpoll_pipe(&self.poller, stream);
-            let Some(pipe) = stream.pipe.take() else {
-                continue;
-            };
-            let mut left = sys::unread(&pipe).unwrap_or(0);
-            loop {
-                match self.intake.read(&pipe, || stream.entry(&self.shared)) {
-                    Ok(0) => break,
-                    Ok(count) => {
-                        left = left.saturating_sub(count);
-                        stream.take(self.intake.data(count), &mut self.shared);
-                        self.intake.settle();
-                    }
-                    Err(nix::errno::Errno::EINTR) => continue,
-                    Err(_) => break,
-                }
-                if left == 0 {
-                    break;
-                }
-            }
-            stream.pipe = Some(pipe);
-        }
-        for stream in run.streams.iter_mut().flatten() {
-            stream.finish(&mut self.shared);
-            shut(&self.poller, stream, &mut self.shared);
-        }
-        if run.draining.is_none() {
-            run.draining = Some(Instant::now() + DRAIN_WAIT);
+        if run.drain_asked.is_none() {
+            run.drain_asked = Some(Instant::now());
             self.draining.push(place);
         }
-        for channel in [Channel::Stdout, Channel::Stderr] {
+        if run.busy {
+            run.queue.push_back(Command::Drain(life));
+            if run.slow || self.stalls.is_used_up(run.devices) {
+                self.tell_end(place);
+            }
+            return;
+        }
+        if run.draining.is_none() {
+            let mut left = [0; 2];
+            for channel in CHANNELS {
+                unpoll_pipe(&self.poller, run, channel);
+                let pipe = run.pipes[index(channel)].as_ref();
+                left[index(channel)] = pipe.map_or(0, |pipe| sys::unread(pipe).unwrap_or(1));
+            }
+            run.draining = Some(Draining {
+                by: Instant::now() + DRAIN_WAIT,
+                left,
+                is_read: false,
+            });
+            self.drain_on(place);
+        }
+        for channel in CHANNELS {
             self.settle(place, channel);
         }
     }
 
-    /// Closes everything of a life and reports it.
-    fn close(&mut self, place: u32) {
-        if let Some(life) = self.discard(place) {
-            (self.shared.report)(Report::Drained(life));
+    /// The next step of a drain.
+    pub(super) fn drain_on(&mut self, place: u32) {
+        let Some(run) = &mut self.runs[place as usize] else {
+            return;
+        };
+        let Some(draining) = run.draining else { return };
+        for channel in CHANNELS {
+            if run.pipes[index(channel)].is_some() && draining.left[index(channel)] > 0 {
+                return self.start(place, Act::Read(channel));
+            }
+        }
+        for channel in CHANNELS {
+            if self.end_stream(place, channel) {
+                return;
+            }
+        }
+        if let Some(run) = &mut self.runs[place as usize]
+            && let Some(draining) = &mut run.draining
+        {
+            draining.is_read = true;
         }
     }
 
-    /// Closes everything of a life.
-    pub(super) fn discard(&mut self, place: u32) -> Option<Life> {
-        let mut run = self.runs[place as usize].take()?;
-        self.places.remove(&run.life);
-        self.shared.forget(run.life);
-        self.free.push(place);
-        self.draining.retain(|&other| other != place);
-        close_stdin(&self.poller, &mut run);
-        remove_pipes(&self.poller, &mut run);
-        for stream in run.streams.into_iter().flatten() {
-            stream.close(&mut self.shared);
+    /// Nothing is read from a stream any more. True: what its scanner for captures holds back is to be written first.
+    pub(super) fn end_stream(&mut self, place: u32, channel: Channel) -> bool {
+        let Some(run) = &mut self.runs[place as usize] else {
+            return false;
+        };
+        if let Some(stream) = &mut run.streams[index(channel)] {
+            if stream.has_capture() {
+                self.start(place, Act::WriteRest(channel));
+                return true;
+            }
+            stream.finish(Vec::new(), &mut self.shared);
         }
-        if !self.queue.is_empty() {
-            let ours = [Channel::Stdout, Channel::Stderr]
-                .map(|channel| token(place, run.generation, Role::Pipe(channel)));
-            self.queue.retain(|token| !ours.contains(token));
+        shut(&self.poller, run, channel, &mut self.shared);
+        false
+    }
+
+    /// Tells that a life is over, unless that was told. Its last bytes may still wait for a log that hangs.
+    pub(super) fn tell_end(&mut self, place: u32) {
+        if let Some(run) = &mut self.runs[place as usize]
+            && !std::mem::replace(&mut run.told, true)
+        {
+            (self.shared.report)(Report::Drained(run.life));
         }
-        Some(run.life)
+    }
+
+    /// Closes everything of a life and tells it.
+    pub(super) fn close(&mut self, place: u32) {
+        if self.runs[place as usize]
+            .as_ref()
+            .is_some_and(|run| !run.busy)
+        {
+            self.start(place, Act::Close);
+        }
+    }
+
+    /// Closes a life that nobody knows any more.
+    pub(super) fn abandon(&mut self, place: u32) {
+        if let Some(run) = &mut self.runs[place as usize] {
+            run.told = true;
+            if run.busy {
+                // By its number, which no new life has.
+                run.queue.clear();
+            }
+        }
+        self.drain(place);
+    }
+
+    /// A start that waits for the life before it is not wanted any more.
+    fn call_off(&mut self, life: Life) {
+        let is_its = |command: &Command| matches!(command, Command::Prepare(of, ..) if *of == life);
+        for &place in &self.draining {
+            if let Some(run) = &mut self.runs[place as usize] {
+                run.queue.retain(|command| !is_its(command));
+            }
+        }
     }
 
     /// Removes the logs of a slot.
     // Differs: the original does nothing, and says that it did, when the process is not running.
-    fn clear_logs(&mut self, slot: u32, logs: &LogPaths) -> Result<(), Errno> {
-        let mut result = Ok(());
-        let live: Vec<u32> = self.places_of(slot);
-        for place in live {
-            let Some(run) = &mut self.runs[place as usize] else {
-                continue;
-            };
-            for stream in run.streams.iter_mut().flatten() {
-                unpoll_sink(&self.poller, stream);
-                result = result.and(stream.clear(&mut self.shared));
-            }
-            for channel in [Channel::Stdout, Channel::Stderr] {
-                self.settle(place, channel);
-            }
+    fn clear_logs(&mut self, ticket: crate::api::Ticket, slot: u32, logs: LogPaths) {
+        // A life before it may still have to write, but not into a file that has this name for long.
+        let Some(place) = self.places_of(slot).pop() else {
+            return self.todo.push_back(Task::RemoveLogs(ticket, slot, logs));
+        };
+        let command = || Command::ClearLogs { ticket, slot, logs };
+        if self.free_run(place, command).is_some() {
+            self.start(place, Act::Clear(ticket, slot));
         }
-        if self.places_of(slot).is_empty() {
-            for path in [&logs.stdout, &logs.stderr].into_iter().flatten() {
-                result = result.and(file::remove(path));
-            }
-        }
-        result
     }
 
     fn places_of(&self, slot: u32) -> Vec<u32> {
@@ -552,23 +740,14 @@ impl Reactor {
             .collect()
     }
 
-    fn reopen_logs(&mut self) {
-        self.shared.activity.reopen(sys::now().wall);
-        for place in self.places.values().copied().collect::<Vec<_>>() {
-            let Some(run) = &mut self.runs[place as usize] else {
-                continue;
-            };
-            let mut lines = Vec::new();
-            for stream in run.streams.iter_mut().flatten() {
-                unpoll_sink(&self.poller, stream);
-                if let Some(sink) = &mut stream.sink {
-                    sink.reopen(&mut lines);
-                }
-            }
-            self.shared.log_all(lines);
-            for channel in [Channel::Stdout, Channel::Stderr] {
-                self.settle(place, channel);
-            }
+    pub(super) fn reopen(&mut self, place: u32) {
+        // A life that is busy has one of these in its queue at most, of all that came meanwhile.
+        if let Some(run) = &mut self.runs[place as usize] {
+            run.queue
+                .retain(|command| !matches!(command, Command::ReopenLogs));
+        }
+        if self.free_run(place, || Command::ReopenLogs).is_some() {
+            self.start(place, Act::Reopen);
         }
     }
 
@@ -585,54 +764,97 @@ impl Reactor {
     }
 
     /// Writes an event to a listener. One that has broken the protocol meanwhile, which was reported, gets none.
-    fn deliver(&mut self, life: Life, envelope: &Envelope) -> Result<(), Errno> {
+    fn deliver(&mut self, life: Life, envelope: Envelope) {
         let gone = errno(nix::errno::Errno::EPIPE);
-        let &place = self.places.get(&life).ok_or(gone)?;
-        let run = self.runs[place as usize].as_ref().ok_or(gone)?;
-        let waits = |run: &Run| {
+        let mut result = Err(gone);
+        if let Some(&place) = self.places.get(&life) {
+            let text = envelope.text().into_bytes();
+            let Some(run) = self.free_run(place, || Command::Deliver(life, envelope)) else {
+                return;
+            };
             let stdout = run.streams[index(Channel::Stdout)].as_ref();
             let protocol = stdout.and_then(|stream| stream.protocol.as_ref());
-            protocol.is_some_and(|protocol| protocol.is_ready())
-        };
-        if !waits(run) {
-            return Err(gone);
+            if protocol.is_some_and(|protocol| protocol.is_ready()) {
+                result = self.write_stdin(life, text);
+                if result.is_ok()
+                    && let Some(run) = &mut self.runs[place as usize]
+                    && let Some(stream) = &mut run.streams[index(Channel::Stdout)]
+                    && let Some(protocol) = &mut stream.protocol
+                {
+                    protocol.event_written();
+                }
+            }
         }
-        self.write_stdin(life, envelope.text().into_bytes())?;
-        if let Some(run) = &mut self.runs[place as usize]
-            && let Some(stream) = &mut run.streams[index(Channel::Stdout)]
-            && let Some(protocol) = &mut stream.protocol
-        {
-            protocol.event_written();
+        if let Err(error) = result {
+            (self.shared.report)(Report::NotDelivered(life, error));
         }
-        Ok(())
     }
 
-    /// Writes out what is there, for a bounded time.
+    /// Begins to write out what is there, for a bounded time.
     fn stop(&mut self) {
+        let by = Instant::now() + STOP_WAIT;
+        self.ending = Some(Ending::Stop {
+            by,
+            gives_up: false,
+        });
         for place in self.places.values().copied().collect::<Vec<_>>() {
             self.drain(place);
         }
-        let limit = Instant::now() + STOP_WAIT;
-        while self.shared.activity.is_waiting()
-            || self.shared.syslog.is_waiting()
-            || !self.places.is_empty()
+    }
+
+    /// The threads are to end: goes on with that. `Some`: it is done, and this is what is left to a successor.
+    pub(super) fn go_on_ending(&mut self) -> Option<Option<Estate>> {
+        let is_quiet = self.shared.activity.is_idle() && !self.shared.syslog.is_waiting();
+        let now = Instant::now();
+        match self.ending.take()? {
+            Ending::Stop { .. } if self.places.is_empty() && is_quiet => Some(None),
+            Ending::Stop { by, gives_up } if by > now => {
+                self.ending = Some(Ending::Stop { by, gives_up });
+                None
+            }
+            Ending::Stop { gives_up: true, .. } => Some(None),
+            Ending::Stop { .. } => {
+                for place in self.places.values().copied().collect::<Vec<_>>() {
+                    self.tell_lost(place);
+                    self.close(place);
+                }
+                self.ending = Some(Ending::Stop {
+                    by: now + GIVE_UP_WAIT,
+                    gives_up: true,
+                });
+                None
+            }
+            Ending::HandOver { by } => {
+                let is_busy = |run: &Run| run.busy;
+                if by > now && self.runs.iter().flatten().any(is_busy) {
+                    self.ending = Some(Ending::HandOver { by });
+                    return None;
+                }
+                let estate = self.hand_over();
+                self.ending = Some(Ending::HandedOver {
+                    by: now + super::succession::FLUSH_WAIT,
+                    estate,
+                });
+                None
+            }
+            Ending::HandedOver { by, estate } => {
+                if by > now && !is_quiet {
+                    self.ending = Some(Ending::HandedOver { by, estate });
+                    return None;
+                }
+                Some(Some(estate))
+            }
+        }
+    }
+
+    /// A job with the logs of this life hangs, and nobody waits for it any more.
+    pub(super) fn tell_lost(&mut self, place: u32) {
+        if let Some(run) = &self.runs[place as usize]
+            && run.busy
         {
-            if Instant::now() >= limit {
-                break;
-            }
-            let ready: Vec<Ready> = match self.poller.wait(Some(RETRY)) {
-                Ok(events) => events.filter(|event| event.token != self.waker).collect(),
-                Err(_) => break,
-            };
-            for event in ready {
-                self.on_ready(event);
-            }
-            self.on_time();
+            let name = run.name.clone();
+            self.shared.log(Line::LogHangsAtEnd { name });
         }
-        for place in self.places.values().copied().collect::<Vec<_>>() {
-            self.close(place);
-        }
-        self.shared.activity.flush();
     }
 }
 

@@ -18,8 +18,13 @@ use crate::config::spec::{FcgiSocket, JournalSpec, ProcessKind, ProcessSpec};
 use crate::config::testing::program;
 use crate::domain::{Bytes, Level};
 use crate::heartbeat::Heartbeats;
+use crate::output::intake::Intake;
+use crate::output::prepare::spawn_error;
+use crate::sys::ChildEnds;
 use crate::sys::SharedBuffer;
 
+#[path = "hang_tests.rs"]
+mod hang;
 #[path = "succession_tests.rs"]
 mod succession;
 
@@ -34,6 +39,10 @@ fn spec(name: &str) -> ProcessSpec {
 
 /// What came of one `Report::Wrote`: channel, bytes, captured.
 type Wrote = (Channel, Vec<u8>, bool);
+
+fn heartbeats() -> Heartbeats {
+    Heartbeats::start(|trouble| panic!("{trouble}")).expect("started")
+}
 
 /// A running thread, with what it reports and its activity log.
 struct Bench {
@@ -54,12 +63,12 @@ impl Bench {
             activity: activity.expect("opened"),
             strip_ansi: false,
             vault: None,
-            heartbeats: Heartbeats::of_tests(),
             // Some of the tests with it and some without, always the same ones.
             ledger: what
                 .len()
                 .is_multiple_of(2)
-                .then(|| SharedBuffer::new("ledger", LEDGER_BYTES).expect("made")),
+                .then(|| (0, SharedBuffer::new("ledger", LEDGER_BYTES).expect("made"))),
+            heartbeats: heartbeats(),
         };
         let output = start(options, move |report| match report {
             Report::Wrote {
@@ -619,18 +628,48 @@ fn in_hand(dir: &TempDir) -> (Reactor, Arc<Mutex<BTreeMap<Life, usize>>>) {
     let count = drained.clone();
     let reactor = Reactor::new(
         Poller::new().expect("epoll"),
-        u64::MAX,
         activity.expect("opened"),
         false,
         None,
-        None,
-        Box::new(move |report| {
-            if let Report::Drained(life) = report {
+        Box::new(move |report| match report {
+            Report::Drained(life) => {
                 *count.lock().expect("unpoisoned").entry(life).or_default() += 1;
             }
+            Report::Prepared(_, ends) => PREPARED.set(Some(ends)),
+            _ => {}
         }),
     );
     (reactor, drained)
+}
+
+thread_local! {
+    /// The ends of the life that a reactor in hand has prepared last.
+    static PREPARED: std::cell::Cell<Option<ChildEnds>> = const { std::cell::Cell::new(None) };
+}
+
+/// Has a life prepared.
+fn prepared(
+    reactor: &mut Reactor,
+    life: Life,
+    spec: &Arc<ProcessSpec>,
+    paths: &LogPaths,
+) -> ChildEnds {
+    tell(reactor, Command::Prepare(life, spec.clone(), paths.clone()));
+    PREPARED.take().expect("prepared")
+}
+
+/// Does what is to be done with files, as the thread does that owns the reactor.
+fn work_off(reactor: &mut Reactor) {
+    let mut intake = Intake::Own(vec![0; READ_BYTES]);
+    while let Some(job) = reactor.next_job(0) {
+        let done = job.run(&mut intake, &reactor.settings());
+        reactor.finish(0, done, &mut intake);
+    }
+}
+
+fn tell(reactor: &mut Reactor, command: Command) {
+    reactor.on_command(command);
+    work_off(reactor);
 }
 
 fn turn(reactor: &mut Reactor) -> usize {
@@ -641,8 +680,10 @@ fn turn(reactor: &mut Reactor) -> usize {
         .collect();
     for event in &ready {
         reactor.on_ready(*event);
+        work_off(reactor);
     }
     reactor.on_time();
+    work_off(reactor);
     ready.len()
 }
 
@@ -652,10 +693,8 @@ fn a_program_that_closes_its_output_and_lives_on_causes_no_turns() {
     let dir = TempDir::new("closed");
     let (mut reactor, drained) = in_hand(&dir);
     let paths = LogPaths::default();
-    let ends = reactor
-        .prepare(LIFE, &Arc::new(spec("mongod")), &paths)
-        .expect("prepared");
-    reactor.on_command(Command::Read(LIFE, 42));
+    let ends = prepared(&mut reactor, LIFE, &Arc::new(spec("mongod")), &paths);
+    tell(&mut reactor, Command::Read(LIFE, 42));
     drop((ends.stdout, ends.stderr));
     assert_eq!(turn(&mut reactor), 2, "both ends are seen once");
     assert_eq!(turn(&mut reactor), 0);
@@ -684,14 +723,15 @@ fn a_flooding_program_does_not_starve_another() {
         stdout: Some(log.as_path().into()),
         stderr: None,
     };
-    let loud_ends = reactor
-        .prepare(LIFE, &Arc::new(spec("loud")), &LogPaths::default())
-        .expect("prepared");
-    reactor.on_command(Command::Read(LIFE, 42));
-    let quiet_ends = reactor
-        .prepare(quiet, &Arc::new(spec("quiet")), &paths)
-        .expect("prepared");
-    reactor.on_command(Command::Read(quiet, 42));
+    let loud_ends = prepared(
+        &mut reactor,
+        LIFE,
+        &Arc::new(spec("loud")),
+        &LogPaths::default(),
+    );
+    tell(&mut reactor, Command::Read(LIFE, 42));
+    let quiet_ends = prepared(&mut reactor, quiet, &Arc::new(spec("quiet")), &paths);
+    tell(&mut reactor, Command::Read(quiet, 42));
     let mut loud = std::fs::File::from(loud_ends.stdout);
     let mut soft = std::fs::File::from(quiet_ends.stdout);
     fcntl(&loud, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
@@ -713,22 +753,21 @@ fn a_pipe_that_cannot_be_read_rests_and_is_read_again() {
         stdout: Some(log.as_path().into()),
         stderr: None,
     };
-    let ends = reactor
-        .prepare(LIFE, &Arc::new(spec("cat")), &paths)
-        .expect("prepared");
-    reactor.on_command(Command::Read(LIFE, 42));
+    let ends = prepared(&mut reactor, LIFE, &Arc::new(spec("cat")), &paths);
+    tell(&mut reactor, Command::Read(LIFE, 42));
     // A directory cannot be read: it stands in for a pipe with an error, while the real one waits in `aside`.
     let broken = std::fs::File::open(dir.root()).expect("there");
-    let swap = |reactor: &mut Reactor, pipe: Option<OwnedFd>| -> Option<OwnedFd> {
+    let swap = |reactor: &mut Reactor, pipe: Option<Arc<OwnedFd>>| {
         let run = reactor.runs[0].as_mut().expect("prepared");
-        let stream = run.streams[0].as_mut().expect("always");
-        std::mem::replace(&mut stream.pipe, pipe)
+        std::mem::replace(&mut run.pipes[0], pipe)
     };
     let run = reactor.runs[0].as_mut().expect("prepared");
-    unpoll_pipe(&reactor.poller, run.streams[0].as_mut().expect("always"));
-    let aside = swap(&mut reactor, Some(broken.into()));
-    reactor.read_once(0, Channel::Stdout);
-    reactor.read_once(0, Channel::Stdout);
+    unpoll_pipe(&reactor.poller, run, Channel::Stdout);
+    let aside = swap(&mut reactor, Some(Arc::new(broken.into())));
+    for _ in 0..2 {
+        reactor.on_data(0, Channel::Stdout);
+        work_off(&mut reactor);
+    }
     assert!(reactor.timeout().is_some_and(|wait| wait <= READ_RETRY));
     drop(swap(&mut reactor, aside));
     let mut stdout = std::fs::File::from(ends.stdout);
@@ -750,23 +789,19 @@ fn an_event_of_an_earlier_life_is_never_taken_for_a_later_one() {
     let dir = TempDir::new("stale");
     let (mut reactor, drained) = in_hand(&dir);
     let spec = Arc::new(spec("cat"));
-    let ends = reactor
-        .prepare(LIFE, &spec, &LogPaths::default())
-        .expect("prepared");
-    reactor.on_command(Command::Read(LIFE, 42));
+    let ends = prepared(&mut reactor, LIFE, &spec, &LogPaths::default());
+    tell(&mut reactor, Command::Read(LIFE, 42));
     let old = token(0, reactor.generation, Role::Pipe(Channel::Stdout));
     assert!(reactor.find(old).is_some());
-    reactor.on_command(Command::Drain(LIFE));
-    reactor.on_command(Command::Drain(LIFE));
+    tell(&mut reactor, Command::Drain(LIFE));
+    tell(&mut reactor, Command::Drain(LIFE));
     drop(ends);
     let next = Life {
         slot: 3,
         incarnation: 2,
     };
-    let _ends = reactor
-        .prepare(next, &spec, &LogPaths::default())
-        .expect("prepared");
-    reactor.on_command(Command::Read(next, 42));
+    let _ends = prepared(&mut reactor, next, &spec, &LogPaths::default());
+    tell(&mut reactor, Command::Read(next, 42));
     assert_eq!(reactor.places.get(&next), Some(&0), "the same place");
     assert_eq!(reactor.find(old), None);
     let drained = drained.lock().expect("unpoisoned").clone();
@@ -902,10 +937,8 @@ fn a_stalled_journal_is_felt_by_its_program_and_by_no_other() {
         (3, spec("c")),
     ] {
         let name = spec.name.as_str().to_owned();
-        let ends = reactor
-            .prepare(of(slot), &Arc::new(spec), &file(&name))
-            .expect("prepared");
-        reactor.on_command(Command::Read(of(slot), 42));
+        let ends = prepared(&mut reactor, of(slot), &Arc::new(spec), &file(&name));
+        tell(&mut reactor, Command::Read(of(slot), 42));
         let pipe = std::fs::File::from(ends.stdout);
         fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
         pipes.push(pipe);
@@ -951,8 +984,8 @@ fn a_stalled_journal_is_felt_by_its_program_and_by_no_other() {
         take(&mut come);
         reactor.queue.is_empty()
     });
-    reactor.on_command(Command::Drain(of(1)));
-    reactor.on_command(Command::Drain(of(2)));
+    tell(&mut reactor, Command::Drain(of(1)));
+    tell(&mut reactor, Command::Drain(of(2)));
     eventually("both are drained", || {
         turn(&mut reactor);
         take(&mut come);
@@ -984,10 +1017,13 @@ fn a_journal_that_goes_and_comes_back_loses_nothing_that_was_read() {
     let path = dir.path("socket");
     let stand_in = StandIn::new(&path);
     reactor.shared.journal = Journal::at(&path);
-    let ends = reactor
-        .prepare(LIFE, &Arc::new(with_journal("cat")), &LogPaths::default())
-        .expect("prepared");
-    reactor.on_command(Command::Read(LIFE, 42));
+    let ends = prepared(
+        &mut reactor,
+        LIFE,
+        &Arc::new(with_journal("cat")),
+        &LogPaths::default(),
+    );
+    tell(&mut reactor, Command::Read(LIFE, 42));
     let mut pipe = std::fs::File::from(ends.stdout);
     pipe.write_all(b"one\n").expect("room");
     eventually("it came", || {
@@ -1029,14 +1065,17 @@ fn without_a_journal_the_program_goes_on_and_its_loss_is_told() {
             slot,
             incarnation: 1,
         };
-        let ends = reactor
-            .prepare(life, &Arc::new(with_journal("cat")), &LogPaths::default())
-            .expect("prepared");
-        reactor.on_command(Command::Read(life, 42));
+        let ends = prepared(
+            &mut reactor,
+            life,
+            &Arc::new(with_journal("cat")),
+            &LogPaths::default(),
+        );
+        tell(&mut reactor, Command::Read(life, 42));
         let mut pipe = std::fs::File::from(ends.stdout);
         pipe.write_all(b"12345\n").expect("room");
         turn(&mut reactor);
-        reactor.on_command(Command::Drain(life));
+        tell(&mut reactor, Command::Drain(life));
     }
     eventually("both are drained", || {
         drained.lock().expect("unpoisoned").len() == 2

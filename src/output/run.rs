@@ -3,14 +3,24 @@
 //! A token is a place in the table, the number of the life that stood there when the descriptor was added, and what it is.
 //! Descriptors leave the set before they are closed.
 
+use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
+use super::Command;
+use super::job::Pipes;
 use super::sink::Sink;
 use super::stdin::Stdin;
 use super::stream::{Shared, Stream};
-use crate::domain::{Channel, Life};
+use crate::domain::{Channel, Life, LogPaths, ProcessName};
 use crate::sys::{Interest, Poller};
+
+pub(super) const CHANNELS: [Channel; 2] = [Channel::Stdout, Channel::Stderr];
+
+/// Standard output and standard error of one life. Boxed, for they come and go with each chunk.
+pub(super) type Streams = [Option<Box<Stream>>; 2];
 
 /// What a descriptor is in a life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,15 +61,84 @@ pub(super) fn token(place: u32, generation: u32, role: Role) -> u64 {
 /// One life: its pipes and logs.
 pub(super) struct Run {
     pub(super) life: Life,
+    /// For messages.
+    pub(super) name: ProcessName,
     /// Unlike the life's number, small enough for a token.
     pub(super) generation: u32,
-    pub(super) streams: [Option<Stream>; 2],
+    /// Both are away while a job has them.
+    pub(super) streams: Streams,
+    /// `None`: the process has closed it, or its end has come.
+    pub(super) pipes: Pipes,
+    /// Which of the pipes are in the epoll set.
+    pub(super) polled: [bool; 2],
+    /// Reading failed, and was told.
+    pub(super) read_failed: [bool; 2],
     /// Its process is there: its pipes are read.
     pub(super) reading: bool,
     pub(super) stdin: Stdin,
     pub(super) stdin_polled: bool,
-    /// Its process has ended, and its logs have until then.
-    pub(super) draining: Option<Instant>,
+    /// Its process has ended.
+    pub(super) draining: Option<Draining>,
+    /// When its end was asked for. It may have to wait for a job.
+    pub(super) drain_asked: Option<Instant>,
+    /// Its end was told, or nobody wants to hear of it.
+    pub(super) told: bool,
+    /// A job has its streams, or is about to.
+    pub(super) busy: bool,
+    /// Its last job took too long: only threads that nobody waits for take the next one.
+    pub(super) slow: bool,
+    /// What to do once it is not busy.
+    pub(super) queue: VecDeque<Command>,
+    pub(super) paths: LogPaths,
+    /// Which file systems its logs are on: see `stalls.rs`.
+    pub(super) devices: [u64; 2],
+}
+
+/// The end of a life.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Draining {
+    /// Until when its logs have.
+    pub(super) by: Instant,
+    /// What is to be read from its pipes yet, in bytes.
+    pub(super) left: [usize; 2],
+    /// Everything was read.
+    pub(super) is_read: bool,
+}
+
+impl Run {
+    /// A life that has nothing yet.
+    pub(super) fn new(life: Life, name: ProcessName, paths: LogPaths, generation: u32) -> Self {
+        Self {
+            life,
+            name,
+            generation,
+            streams: Streams::default(),
+            pipes: Pipes::default(),
+            polled: [false; 2],
+            read_failed: [false; 2],
+            reading: false,
+            stdin: Stdin::closed(),
+            stdin_polled: false,
+            draining: None,
+            drain_asked: None,
+            told: false,
+            busy: false,
+            slow: false,
+            queue: VecDeque::new(),
+            paths,
+            devices: [0; 2],
+        }
+    }
+
+    /// It writes to one of these.
+    pub(super) fn shares_log_with(&self, paths: &LogPaths) -> bool {
+        let ours = [&self.paths.stdout, &self.paths.stderr];
+        let theirs = [&paths.stdout, &paths.stderr];
+        let ours = ours.into_iter().flatten();
+        let mut both =
+            ours.flat_map(|one| theirs.into_iter().flatten().map(move |other| (one, other)));
+        both.any(|(one, other): (&Arc<Path>, &Arc<Path>)| one == other)
+    }
 }
 
 pub(super) fn index(channel: Channel) -> usize {
@@ -70,27 +149,31 @@ pub(super) fn index(channel: Channel) -> usize {
 }
 
 pub(super) fn is_waiting(run: &Run) -> bool {
-    run.streams.iter().flatten().any(Stream::is_waiting)
+    run.streams
+        .iter()
+        .flatten()
+        .any(|stream| stream.is_waiting())
 }
 
 pub(super) fn remove_pipes(poller: &Poller, run: &mut Run) {
-    for stream in run.streams.iter_mut().flatten() {
-        unpoll_pipe(poller, stream);
-        unpoll_sink(poller, stream);
+    for channel in CHANNELS {
+        unpoll_pipe(poller, run, channel);
+        unpoll_sink(poller, run, channel);
     }
 }
 
-pub(super) fn unpoll_pipe(poller: &Poller, stream: &mut Stream) {
-    if std::mem::take(&mut stream.pipe_polled)
-        && let Some(pipe) = stream.pipe_fd()
+pub(super) fn unpoll_pipe(poller: &Poller, run: &mut Run, channel: Channel) {
+    if std::mem::take(&mut run.polled[index(channel)])
+        && let Some(pipe) = &run.pipes[index(channel)]
     {
         // It is in the set, for we say so; there is nothing else that could fail.
         let _ = poller.remove(pipe);
     }
 }
 
-pub(super) fn unpoll_sink(poller: &Poller, stream: &mut Stream) {
-    if std::mem::take(&mut stream.sink_polled)
+pub(super) fn unpoll_sink(poller: &Poller, run: &mut Run, channel: Channel) {
+    if let Some(stream) = &mut run.streams[index(channel)]
+        && std::mem::take(&mut stream.sink_polled)
         && let Some(fd) = stream.sink.as_ref().and_then(Sink::fd)
     {
         let _ = poller.remove(fd);
@@ -98,10 +181,12 @@ pub(super) fn unpoll_sink(poller: &Poller, stream: &mut Stream) {
 }
 
 /// Closes the pipe of a stream, out of the set first.
-pub(super) fn shut(poller: &Poller, stream: &mut Stream, shared: &mut Shared) {
-    unpoll_pipe(poller, stream);
-    if let Some(pipe) = stream.pipe.take() {
-        shared.log(&stream.closed_line(pipe.as_raw_fd()));
+pub(super) fn shut(poller: &Poller, run: &mut Run, channel: Channel, shared: &mut Shared) {
+    unpoll_pipe(poller, run, channel);
+    if let Some(pipe) = run.pipes[index(channel)].take()
+        && let Some(stream) = &run.streams[index(channel)]
+    {
+        shared.log(stream.closed_line(pipe.as_raw_fd()));
     }
 }
 

@@ -89,6 +89,11 @@ impl Sink {
         self.rules.path.clone()
     }
 
+    /// See [`LogFile::device`].
+    pub(super) fn device(&self) -> Option<u64> {
+        self.file.as_ref().map(LogFile::device)
+    }
+
     /// Takes out what waits for a slow reader, for a successor.
     pub(super) fn take_waiting(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.waiting)

@@ -1,10 +1,14 @@
 //! One output stream of one life: from its pipe through the scanners to its log and to events.
+//!
+//! A chunk takes two steps. Methods without [`Shared`] write to the log, which may block, so a job on files calls them.
+//! Methods with [`Shared`] send the same chunk everywhere else and never block.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Report;
-use super::activity::{Activity, syslog_line};
+use super::activity::syslog_line;
+use super::activity_queue::ActivityQueue;
 use super::ansi;
 use super::capture::{Piece, Scanner, Store};
 use super::entries::Entries;
@@ -17,14 +21,14 @@ use super::sink::Sink;
 use super::syslog::Syslog;
 use crate::config::spec::LogSpec;
 use crate::domain::{
-    Channel, Heirloom, Level, Life, Line, OutputEvents, ProcessName, decoded, python_bytes,
+    Channel, Errno, Level, Life, Line, OutputEvents, ProcessName, decoded, python_bytes,
 };
 use crate::keeper::Vault;
 use crate::sys;
 
 /// What all streams share.
 pub(super) struct Shared {
-    pub(super) activity: Activity,
+    pub(super) activity: ActivityQueue,
     pub(super) report: Box<dyn Fn(Report) + Send>,
     pub(super) syslog: Syslog,
     pub(super) journal: Journal,
@@ -36,53 +40,54 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn log(&mut self, line: &Line) {
-        self.activity.write(sys::now().wall, line);
-    }
-
-    /// Keeps an end of a pipe for a successor.
-    pub(super) fn keep(&mut self, heirloom: Heirloom, end: BorrowedFd<'_>) {
-        if let Some(vault) = &self.vault
-            && let Some(line) = vault.keep(heirloom, &[end])
-        {
-            self.log(&line);
-        }
-    }
-
-    /// The life is over.
-    pub(super) fn forget(&mut self, life: Life) {
-        let Some(vault) = self.vault.clone() else {
-            return;
-        };
-        for heirloom in [
-            Heirloom::Stdin(life),
-            Heirloom::Stdout(life),
-            Heirloom::Stderr(life),
-        ] {
-            if let Some(line) = vault.forget(heirloom) {
-                self.log(&line);
-            }
-        }
+    pub(super) fn log(&mut self, line: Line) {
+        self.activity.log(sys::now().wall, line);
     }
 
     pub(super) fn log_all(&mut self, lines: Vec<Line>) {
-        for line in &lines {
+        for line in lines {
             self.log(line);
         }
     }
 
     /// Says in the log what has become of the journal.
-    fn check_journal(&mut self) {
+    pub(super) fn check_journal(&mut self) {
         if let Some(line) = self.journal.check() {
-            self.log(&line);
+            self.log(line);
         }
     }
 
     /// Says in the log what has become of the system's log.
     pub(super) fn check_syslog(&mut self) {
         if let Some(change) = self.syslog.check() {
-            self.log(&syslog_line(change));
+            self.log(syslog_line(change));
         }
+    }
+}
+
+/// One piece of what a process wrote, between or outside of capture tokens, without escape sequences if those are removed.
+#[derive(Debug)]
+pub(super) enum Part {
+    Outside(Vec<u8>),
+    Inside(Vec<u8>),
+    Ended,
+}
+
+impl Part {
+    fn new(piece: Piece<'_>, strip: bool) -> Self {
+        match piece {
+            Piece::Outside(text) => Self::Outside(stripped(text, strip).into_owned()),
+            Piece::Inside(text) => Self::Inside(stripped(text, strip).into_owned()),
+            Piece::Ended => Self::Ended,
+        }
+    }
+}
+
+fn stripped(text: &[u8], strip: bool) -> Cow<'_, [u8]> {
+    if strip {
+        ansi::strip(text)
+    } else {
+        Cow::Borrowed(text)
     }
 }
 
@@ -92,12 +97,6 @@ pub(super) struct Stream {
     life: Life,
     name: ProcessName,
     channel: Channel,
-    /// None: the process has closed it, or its end has come.
-    pub(super) pipe: Option<OwnedFd>,
-    /// The pipe is in the epoll set.
-    pub(super) pipe_polled: bool,
-    /// Reading failed, and was told.
-    pub(super) read_failed: bool,
     pub(super) sink: Option<Sink>,
     /// The sink is in the epoll set, waiting for room.
     pub(super) sink_polled: bool,
@@ -118,16 +117,12 @@ impl Stream {
         name: &ProcessName,
         channel: Channel,
         spec: &LogSpec,
-        pipe: Option<OwnedFd>,
         sink: Option<Sink>,
     ) -> Self {
         Self {
             life,
             name: name.clone(),
             channel,
-            pipe,
-            pipe_polled: false,
-            read_failed: false,
             sink,
             sink_polled: false,
             journal: None,
@@ -159,10 +154,6 @@ impl Stream {
             protocol: Some(Box::new(Protocol::new())),
             ..self
         }
-    }
-
-    pub(super) fn pipe_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.pipe.as_ref().map(AsFd::as_fd)
     }
 
     /// Its log or the journal waits for a slow reader; nothing should be read until neither does.
@@ -199,17 +190,15 @@ impl Stream {
     }
 
     /// Tries to write what waits for the log.
-    pub(super) fn flush(&mut self, shared: &mut Shared) {
+    pub(super) fn flush(&mut self, lines: &mut Vec<Line>) {
         if let Some(sink) = &mut self.sink {
-            let mut lines = Vec::new();
-            sink.flush(&mut lines);
-            shared.log_all(lines);
+            sink.flush(lines);
         }
     }
 
     /// What is written down before the next chunk is read. Its log is named only if the chunk goes there byte for byte.
-    pub(super) fn entry(&self, shared: &Shared) -> Entry {
-        let as_it_is = self.protocol.is_none() && self.capture.is_none() && !shared.strip_ansi;
+    pub(super) fn entry(&self, strip: bool) -> Entry {
+        let as_it_is = self.protocol.is_none() && self.capture.is_none() && !strip;
         Entry {
             life: self.life,
             channel: self.channel,
@@ -217,34 +206,101 @@ impl Stream {
         }
     }
 
-    /// Takes one chunk as it was read.
-    pub(super) fn take(&mut self, data: &[u8], shared: &mut Shared) {
+    /// Writes one chunk, as it was read, to the log. Returns its parts if it has any: see [`Stream::publish`].
+    pub(super) fn write(
+        &mut self,
+        data: &[u8],
+        strip: bool,
+        lines: &mut Vec<Line>,
+    ) -> Option<Vec<Part>> {
+        if self.protocol.is_none()
+            && let Some(capture) = &mut self.capture
+        {
+            let mut parts = Vec::new();
+            capture
+                .0
+                .scan(data, &mut |piece| parts.push(Part::new(piece, strip)));
+            self.write_parts(&parts, lines);
+            return Some(parts);
+        }
+        self.write_text(&stripped(data, strip), lines);
+        None
+    }
+
+    /// Writes to the log what the scanner for captures still holds back, for nothing follows.
+    pub(super) fn write_rest(&mut self, strip: bool, lines: &mut Vec<Line>) -> Vec<Part> {
+        let mut parts = Vec::new();
+        if let Some(capture) = &mut self.capture {
+            capture
+                .0
+                .finish(&mut |piece| parts.push(Part::new(piece, strip)));
+        }
+        self.write_parts(&parts, lines);
+        parts
+    }
+
+    fn write_parts(&mut self, parts: &[Part], lines: &mut Vec<Line>) {
+        for part in parts {
+            if let Part::Outside(text) = part {
+                self.write_text(text, lines);
+            }
+        }
+    }
+
+    fn write_text(&mut self, text: &[u8], lines: &mut Vec<Line>) {
+        if let Some(sink) = &mut self.sink {
+            sink.write(text, lines);
+        }
+    }
+
+    /// The scanner for captures may hold bytes back.
+    pub(super) const fn has_capture(&self) -> bool {
+        self.capture.is_some()
+    }
+
+    /// Sends one chunk, as it was read, everywhere but to the log.
+    pub(super) fn publish(&mut self, data: &[u8], parts: Option<Vec<Part>>, shared: &mut Shared) {
         if let Some(mut protocol) = self.protocol.take() {
             self.listen(data, &mut protocol, shared);
             self.protocol = Some(protocol);
             return;
         }
-        match self.capture.take() {
-            None => self.deliver(data, None, shared),
-            Some(mut capture) => {
-                let (scanner, store) = &mut *capture;
-                scanner.scan(data, &mut |piece| self.piece(piece, store, shared));
-                self.capture = Some(capture);
+        match parts {
+            Some(parts) => self.publish_parts(parts, shared),
+            None if self.is_published(shared) => {
+                self.publish_text(&stripped(data, shared.strip_ansi), shared);
             }
+            None => {}
         }
     }
 
-    /// Nothing follows: what was held back is written.
-    pub(super) fn finish(&mut self, shared: &mut Shared) {
-        if let Some(mut capture) = self.capture.take() {
-            let (scanner, store) = &mut *capture;
-            scanner.finish(&mut |piece| self.piece(piece, store, shared));
-        }
+    /// Nothing follows: sends what [`Stream::write_rest`] wrote everywhere else.
+    pub(super) fn finish(&mut self, parts: Vec<Part>, shared: &mut Shared) {
+        self.publish_parts(parts, shared);
+        self.capture = None;
         self.in_journal(shared, Entries::finish);
     }
 
-    /// What is left of it for a successor, and its pipe.
-    pub(super) fn hand_over(mut self, shared: &mut Shared) -> (StreamRemains, Option<OwnedFd>) {
+    fn publish_parts(&mut self, parts: Vec<Part>, shared: &mut Shared) {
+        let Some(mut capture) = self.capture.take() else {
+            return;
+        };
+        for part in parts {
+            match part {
+                Part::Outside(text) => self.publish_text(&text, shared),
+                Part::Inside(text) => {
+                    capture.1.push(&text);
+                    self.echo(shared, || decoded(&text).into_owned());
+                    self.report_text(&text, shared);
+                }
+                Part::Ended => self.report_capture(capture.1.take(), shared),
+            }
+        }
+        self.capture = Some(capture);
+    }
+
+    /// What is left of it for a successor.
+    pub(super) fn hand_over(mut self, shared: &mut Shared) -> StreamRemains {
         let mut lines = Vec::new();
         let sink = self.sink.as_mut().map(Sink::take_waiting);
         if let Some(sink) = self.sink.take() {
@@ -256,7 +312,7 @@ impl Stream {
             .take()
             .map(|entries| entries.hand_over(&mut shared.journal, &mut lines));
         shared.log_all(lines);
-        let remains = StreamRemains {
+        StreamRemains {
             sink: sink.unwrap_or_default(),
             capture: self.capture.take().map(|capture| {
                 let (scanner, mut store) = *capture;
@@ -269,41 +325,45 @@ impl Stream {
             }),
             journal,
             protocol: self.protocol.take(),
-        };
-        (remains, self.pipe.take())
+        }
     }
 
-    /// Bytes of it were under way when the predecessor was killed: what the log has not is written.
-    pub(super) fn settle(&mut self, unsettled: Unsettled, shared: &mut Shared) {
-        let unread = self.pipe.as_ref().and_then(|pipe| sys::unread(pipe).ok());
+    /// Bytes of it were under way when the predecessor was killed: writes what the log does not have. `unread`: how much
+    /// its pipe holds; `None`: it is gone. Returns what is to be published, with its parts.
+    pub(super) fn settle(
+        &mut self,
+        unsettled: Unsettled,
+        unread: Option<usize>,
+        strip: bool,
+        lines: &mut Vec<Line>,
+    ) -> Option<(Vec<u8>, Option<Vec<Part>>)> {
         let log = self.sink.as_ref().map(Sink::log_path);
         let is_plain = unsettled.has_log();
         let recovered = unsettled.recover(unread, log.as_deref());
         let missing = recovered.missing();
-        if is_plain {
-            if let (Some(sink), false) = (&mut self.sink, missing.is_empty()) {
-                let mut lines = Vec::new();
-                sink.write(missing, &mut lines);
-                shared.log_all(lines);
+        let mut published = None;
+        if !missing.is_empty() {
+            if is_plain {
+                self.write_text(missing, lines);
+            } else {
+                let parts = self.write(missing, strip, lines);
+                published = Some((missing.to_vec(), parts));
             }
-        } else if !missing.is_empty() {
-            self.take(missing, shared);
         }
         if recovered.lost > 0 {
-            shared.log(&Line::BytesLost {
+            lines.push(Line::BytesLost {
                 name: self.name.clone(),
                 channel: self.channel.name().to_owned(),
                 lost: recovered.lost,
             });
         }
+        published
     }
 
     /// Goes on where a predecessor has stood. What the configuration has no place for any more is dropped.
-    pub(super) fn resume(&mut self, remains: StreamRemains, shared: &mut Shared) {
-        if let (Some(sink), false) = (&mut self.sink, remains.sink.is_empty()) {
-            let mut lines = Vec::new();
-            sink.write(&remains.sink, &mut lines);
-            shared.log_all(lines);
+    pub(super) fn resume(&mut self, remains: StreamRemains, lines: &mut Vec<Line>) {
+        if !remains.sink.is_empty() {
+            self.write_text(&remains.sink, lines);
         }
         if let (Some(capture), Some(left)) = (&mut self.capture, remains.capture) {
             capture.0 = Scanner::resumed(left.held, left.is_inside);
@@ -317,73 +377,68 @@ impl Stream {
         }
     }
 
-    /// Gives up its logs, and tells what was lost.
-    pub(super) fn close(mut self, shared: &mut Shared) {
-        let mut lines = Vec::new();
+    /// Gives up its log, and tells what was lost.
+    pub(super) fn close_log(&mut self, lines: &mut Vec<Line>) {
         if let Some(sink) = self.sink.take() {
-            sink.close(&mut lines);
+            sink.close(lines);
         }
+    }
+
+    /// Gives up the journal, and tells what was lost.
+    pub(super) fn close_journal(&mut self, shared: &mut Shared) {
         if let Some(entries) = self.journal.take() {
+            let mut lines = Vec::new();
             entries.close(&mut shared.journal, &mut lines);
-        }
-        shared.log_all(lines);
-        shared.check_journal();
-    }
-
-    fn piece(&mut self, piece: Piece<'_>, store: &mut Store, shared: &mut Shared) {
-        match piece {
-            Piece::Outside(text) => self.deliver(text, None, shared),
-            Piece::Inside(text) => self.deliver(text, Some(store), shared),
-            Piece::Ended => {
-                let data = store.take();
-                if shared.events.communications {
-                    (shared.report)(Report::Wrote {
-                        life: self.life,
-                        channel: self.channel,
-                        data: data.into(),
-                        captured: true,
-                    });
-                }
-                shared.log(&Line::Captured {
-                    name: self.name.clone(),
-                    channel: self.channel.name().to_owned(),
-                });
-            }
+            shared.log_all(lines);
+            shared.check_journal();
         }
     }
 
-    /// One chunk of an event listener: to its log, and through the protocol.
+    fn report_capture(&self, data: Vec<u8>, shared: &mut Shared) {
+        if shared.events.communications {
+            (shared.report)(Report::Wrote {
+                life: self.life,
+                channel: self.channel,
+                data: data.into(),
+                captured: true,
+            });
+        }
+        shared.log(Line::Captured {
+            name: self.name.clone(),
+            channel: self.channel.name().to_owned(),
+        });
+    }
+
+    /// One chunk of an event listener: to the journal, and through the protocol.
     fn listen(&mut self, data: &[u8], protocol: &mut Protocol, shared: &mut Shared) {
         self.echo(shared, || python_bytes(data));
-        if shared.strip_ansi {
-            self.store(ansi::strip(data).as_ref(), shared);
-        } else {
-            self.store(data, shared);
+        if self.journal.is_some() {
+            self.write_journal(&stripped(data, shared.strip_ansi), shared);
         }
         let life = self.life;
         protocol.scan(data, &mut |said| (shared.report)(Report::Said(life, said)));
     }
 
-    /// One piece of text: to the log or the capture, to the activity log, to events.
-    fn deliver(&mut self, text: &[u8], capture: Option<&mut Store>, shared: &mut Shared) {
-        let stripped;
-        let text = if shared.strip_ansi {
-            stripped = ansi::strip(text);
-            stripped.as_ref()
-        } else {
-            text
-        };
-        match capture {
-            Some(store) => store.push(text),
-            None => {
-                self.store(text, shared);
-                if let Some(prefix) = &self.syslog {
-                    shared.syslog.send(sys::now().wall, prefix, text);
-                    shared.check_syslog();
-                }
-            }
+    /// Somebody besides the log wants its text.
+    fn is_published(&self, shared: &Shared) -> bool {
+        self.journal.is_some()
+            || self.syslog.is_some()
+            || (self.events && shared.events.logs)
+            || shared.activity.enabled(Level::Debug)
+    }
+
+    /// One piece of text: to the journal, to the system's log, to the activity log, to events.
+    fn publish_text(&mut self, text: &[u8], shared: &mut Shared) {
+        self.write_journal(text, shared);
+        if let Some(prefix) = &self.syslog {
+            shared.syslog.send(sys::now().wall, prefix, text);
+            shared.check_syslog();
         }
         self.echo(shared, || decoded(text).into_owned());
+        self.report_text(text, shared);
+    }
+
+    fn report_text(&self, text: &[u8], shared: &Shared) {
         if self.events && shared.events.logs {
             (shared.report)(Report::Wrote {
                 life: self.life,
@@ -394,12 +449,7 @@ impl Stream {
         }
     }
 
-    fn store(&mut self, text: &[u8], shared: &mut Shared) {
-        if let Some(sink) = &mut self.sink {
-            let mut lines = Vec::new();
-            sink.write(text, &mut lines);
-            shared.log_all(lines);
-        }
+    fn write_journal(&mut self, text: &[u8], shared: &mut Shared) {
         self.in_journal(shared, |entries, journal, lines| {
             entries.write(text, journal, lines)
         });
@@ -408,7 +458,7 @@ impl Stream {
     /// What it wrote, as it reads in the activity log at that level.
     fn echo(&self, shared: &mut Shared, text: impl FnOnce() -> String) {
         if shared.activity.enabled(Level::Debug) {
-            shared.log(&Line::Output {
+            shared.log(Line::Output {
                 name: self.name.clone(),
                 channel: self.channel.name().to_owned(),
                 text: text(),
@@ -417,17 +467,14 @@ impl Stream {
     }
 
     /// Forgets what was captured so far, and clears the log.
-    pub(super) fn clear(&mut self, shared: &mut Shared) -> Result<(), crate::domain::Errno> {
+    pub(super) fn clear(&mut self, lines: &mut Vec<Line>) -> Result<(), Errno> {
         if let Some(capture) = &mut self.capture {
             capture.1.take();
         }
-        let Some(sink) = &mut self.sink else {
-            return Ok(());
-        };
-        let mut lines = Vec::new();
-        let result = sink.clear(&mut lines);
-        shared.log_all(lines);
-        result
+        match &mut self.sink {
+            Some(sink) => sink.clear(lines),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn closed_line(&self, fd: i32) -> Line {
@@ -438,7 +485,7 @@ impl Stream {
         }
     }
 
-    pub(super) fn failed_line(&self, error: crate::domain::Errno) -> Line {
+    pub(super) fn failed_line(&self, error: Errno) -> Line {
         Line::PipeFailed {
             name: self.name.clone(),
             channel: self.channel.name().to_owned(),

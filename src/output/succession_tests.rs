@@ -21,17 +21,21 @@ fn reactor(dir: &TempDir, reports: &Arc<Mutex<Vec<Report>>>) -> Reactor {
     let keep = reports.clone();
     let mut reactor = Reactor::new(
         Poller::new().expect("epoll"),
-        u64::MAX,
         activity.expect("opened"),
         false,
         None,
-        None,
-        Box::new(move |report| keep.lock().expect("unpoisoned").push(report)),
+        Box::new(move |report| match report {
+            Report::Prepared(_, ends) => PREPARED.set(Some(ends)),
+            report => keep.lock().expect("unpoisoned").push(report),
+        }),
     );
-    reactor.on_command(Command::Report(OutputEvents {
-        logs: false,
-        communications: true,
-    }));
+    tell(
+        &mut reactor,
+        Command::Report(OutputEvents {
+            logs: false,
+            communications: true,
+        }),
+    );
     reactor.shared.journal = Journal::at(&dir.path("socket"));
     reactor
 }
@@ -53,11 +57,8 @@ impl Succession {
             spec: Arc::new(spec),
             paths,
         };
-        let ends = line
-            .reactor
-            .prepare(LIFE, &line.spec, &line.paths)
-            .expect("prepared");
-        line.reactor.on_command(Command::Read(LIFE, 42));
+        let ends = prepared(&mut line.reactor, LIFE, &line.spec, &line.paths);
+        tell(&mut line.reactor, Command::Read(LIFE, 42));
         let ends = Ends {
             stdin: ends.stdin.expect("a pipe").into(),
             stdout: ends.stdout.into(),
@@ -85,6 +86,7 @@ impl Succession {
         let Estate {
             lives,
             mut descriptors,
+            ..
         } = self.reactor.hand_over();
         let text = serde_json::to_string(&lives).expect("can be written");
         let read = || serde_json::from_str::<Vec<Remains>>(&text).expect("can be read");
@@ -98,7 +100,7 @@ impl Succession {
             &mut descriptors,
         );
         assert!(descriptors.is_empty(), "left: {descriptors:?}");
-        self.reactor.on_command(Command::Adopt(Box::new(adoption)));
+        tell(&mut self.reactor, Command::Adopt(Box::new(adoption)));
         read().pop().expect("one life")
     }
 
@@ -133,7 +135,7 @@ fn a_capture_goes_on_wherever_it_is_cut() {
             line.succeed();
         }
         drop(ends);
-        line.reactor.on_command(Command::Drain(LIFE));
+        tell(&mut line.reactor, Command::Drain(LIFE));
         let after = &text[text.len() - 38..];
         let expected = format!("before it {}", String::from_utf8_lossy(after));
         assert_eq!(line.log(), expected, "cut at {cut}");
@@ -176,7 +178,7 @@ fn a_listener_goes_on_in_each_of_its_states() {
             }
         };
         say(&mut line, 0, ready.len());
-        line.reactor.on_command(Command::Deliver(LIFE, event()));
+        tell(&mut line.reactor, Command::Deliver(LIFE, event()));
         say(&mut line, ready.len(), whole.len());
         let expected = [Said::Ready, Said::Result(Verdict::Fail), Said::Ready];
         let expected = expected.map(|said| format!("{said:?}"));
@@ -189,7 +191,7 @@ fn a_listener_goes_on_in_each_of_its_states() {
 fn what_waits_for_a_slow_log_is_written_once() {
     let (mut line, ends) = Succession::new("waits", spec("slow"));
     drop(ends);
-    line.reactor.on_command(Command::Drain(LIFE));
+    tell(&mut line.reactor, Command::Drain(LIFE));
     line.until("it has ended", |line| !line.reported().is_empty());
     // The same life once more, with a pipe as its log.
     let path = line.dir.path("out");
@@ -202,11 +204,8 @@ fn what_waits_for_a_slow_log_is_written_once() {
         .expect("opened");
     fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
     let spec = line.spec.clone();
-    let ends = line
-        .reactor
-        .prepare(LIFE, &spec, &line.paths)
-        .expect("prepared");
-    line.reactor.on_command(Command::Read(LIFE, 42));
+    let ends = prepared(&mut line.reactor, LIFE, &spec, &line.paths);
+    tell(&mut line.reactor, Command::Read(LIFE, 42));
     let mut pipe = std::fs::File::from(ends.stdout);
     fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
     let text: Vec<u8> = (0..400_000_u32)
@@ -233,7 +232,7 @@ fn what_waits_for_a_slow_log_is_written_once() {
     // It ends while its last words wait, and another takes over once more.
     drop(pipe);
     line.reports.lock().expect("unpoisoned").clear();
-    line.reactor.on_command(Command::Drain(LIFE));
+    tell(&mut line.reactor, Command::Drain(LIFE));
     assert!(line.succeed().is_ending);
     let mut seen = Vec::new();
     let mut buffer = vec![0; 65_536];
@@ -258,19 +257,25 @@ fn standard_input_that_waits_goes_along() {
     let text: Vec<u8> = (0..300_000_u32)
         .map(|n| b"0123456789"[n as usize % 10])
         .collect();
-    line.reactor.on_command(Command::WriteStdin {
-        ticket: Ticket(1),
-        life: LIFE,
-        data: text.clone(),
-    });
+    tell(
+        &mut line.reactor,
+        Command::WriteStdin {
+            ticket: Ticket(1),
+            life: LIFE,
+            data: text.clone(),
+        },
+    );
     let remains = line.succeed();
     assert!(!remains.stdin.is_empty(), "all of it was taken");
     line.succeed();
-    line.reactor.on_command(Command::WriteStdin {
-        ticket: Ticket(2),
-        life: LIFE,
-        data: b"end".to_vec(),
-    });
+    tell(
+        &mut line.reactor,
+        Command::WriteStdin {
+            ticket: Ticket(2),
+            life: LIFE,
+            data: b"end".to_vec(),
+        },
+    );
     let reader = std::thread::spawn(move || {
         let mut seen = vec![0; 300_003];
         ends.stdin.read_exact(&mut seen).expect("all of it");

@@ -1,7 +1,9 @@
 //! What tests of this room share: directories that vanish, and waiting with a limit.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// A directory of its own, removed at the end.
@@ -41,5 +43,33 @@ pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     while !done() {
         assert!(Instant::now() < limit, "in vain: {what}");
         std::thread::yield_now();
+    }
+}
+
+static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+static RELEASED: Condvar = Condvar::new();
+
+/// A file that hangs: writes to it and opens of it return when this is dropped.
+pub(crate) struct Held(PathBuf);
+
+impl Held {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        HELD.lock().expect("unpoisoned").insert(path.clone());
+        Self(path)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.lock().expect("unpoisoned").remove(&self.0);
+        RELEASED.notify_all();
+    }
+}
+
+/// Returns when this file does not hang.
+pub(crate) fn pass(path: &Path) {
+    let mut held = HELD.lock().expect("unpoisoned");
+    while held.contains(path) {
+        held = RELEASED.wait(held).expect("unpoisoned");
     }
 }

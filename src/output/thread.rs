@@ -1,14 +1,14 @@
-//! The output thread as others see it: started, told, joined.
+//! The output threads as others see them: started, told, joined.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::activity_queue::LINES_MAX;
 use super::handover::Estate;
-use super::ledger::Ledger;
+use super::hub::{self, Start};
 use super::reactor::Reactor;
 use super::refusals::{Admitted, Refusals};
 use super::{Activity, Command, Report};
@@ -17,11 +17,8 @@ use crate::heartbeat::Heartbeats;
 use crate::keeper::Vault;
 use crate::sys::{self, Poller, SharedBuffer, Waker};
 
-/// Lines of the activity log that wait for the thread at most. While a disk stalls, further ones are lost, counted: the
-/// engine must not wait. 16,384 are a minute of a very busy daemon, and a few megabytes.
-pub(super) const LINES_MAX: usize = 16_384;
 /// The token of the waker; no life has it.
-const WAKER: u64 = u64::MAX;
+pub(super) const WAKER: u64 = u64::MAX;
 
 /// How the thread starts.
 #[derive(Debug)]
@@ -32,10 +29,11 @@ pub struct Options {
     pub strip_ansi: bool,
     /// Where the ends of pipes are kept for a successor; none: they live and die with the daemon.
     pub vault: Option<Arc<Vault>>,
-    /// Memory that somebody keeps for our successor, of [`super::LEDGER_BYTES`] or so; what was under way in it must have
-    /// been recovered ([`super::Unsettled`]). None: what was read and not yet written is lost if we are killed.
-    pub ledger: Option<SharedBuffer>,
-    /// Watches the thread.
+    /// Memory that somebody keeps for our successor, of [`super::LEDGER_BYTES`] or so, with its place there
+    /// ([`crate::domain::Heirloom::Ledger`]); what was under way in it must have been recovered ([`super::Unsettled`]).
+    /// `None`: what was read and not yet written is lost if we are killed.
+    pub ledger: Option<(usize, SharedBuffer)>,
+    /// Watches the threads, and sees when a log hangs.
     pub heartbeats: Heartbeats,
 }
 
@@ -48,7 +46,7 @@ pub struct OutputHandle {
     waker: Waker,
     inbox: Arc<Inbox>,
     level: Level,
-    thread: Arc<Mutex<Option<JoinHandle<Option<Estate>>>>>,
+    ended: Arc<Mutex<Option<Receiver<Option<Estate>>>>>,
 }
 
 /// What both sides count.
@@ -93,29 +91,28 @@ pub fn start(
         waker: waker.clone(),
         inbox: inbox.clone(),
     };
-    let heartbeats = options.heartbeats;
-    let ledger = options.ledger.map(Ledger::begin).transpose()?;
-    let mut reactor = Reactor::new(
+    let reactor = Reactor::new(
         poller,
-        WAKER,
         options.activity,
         options.strip_ansi,
         options.vault,
-        ledger,
         Box::new(report),
     );
-    let thread = std::thread::Builder::new()
-        .name("output".to_owned())
-        .spawn(move || {
-            let _heartbeat = heartbeats.register_end("output");
-            reactor.run(&orders)
-        })?;
+    let (tell_end, ended) = mpsc::channel();
+    hub::start(Start {
+        reactor,
+        orders,
+        waker: waker.clone(),
+        beats: options.heartbeats,
+        ledger: options.ledger,
+        ended: tell_end,
+    })?;
     Ok(OutputHandle {
         commands,
         waker,
         inbox,
         level,
-        thread: Arc::new(Mutex::new(Some(thread))),
+        ended: Arc::new(Mutex::new(Some(ended))),
     })
 }
 
@@ -168,19 +165,19 @@ impl OutputHandle {
         self.end().unwrap_or_default()
     }
 
-    /// Waits until the thread has ended, which it does after [`Command::Stop`].
+    /// Waits until the threads have ended, which they do after [`Command::Stop`]. One that hangs is not waited for.
     pub fn join(&self) {
         self.end();
     }
 
     fn end(&self) -> Option<Estate> {
-        let thread = self
-            .thread
+        let ended = self
+            .ended
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         // A panic has already been printed by the thread itself.
-        thread?.join().ok().flatten()
+        ended?.recv().ok().flatten()
     }
 }
 

@@ -48,7 +48,7 @@ pub struct Ready {
 /// An epoll set. A descriptor must be removed before it is closed (a duplicate elsewhere would keep it in the set).
 #[derive(Debug)]
 pub struct Poller {
-    epoll: Epoll,
+    epoll: Arc<Epoll>,
     events: Vec<EpollEvent>,
 }
 
@@ -61,9 +61,18 @@ impl Poller {
     pub fn new() -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         Ok(Self {
-            epoll,
+            epoll: Arc::new(epoll),
             events: vec![EpollEvent::empty(); Self::BATCH],
         })
+    }
+
+    /// The same set, to wait for from another thread.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        Self {
+            epoll: self.epoll.clone(),
+            events: vec![EpollEvent::empty(); Self::BATCH],
+        }
     }
 
     /// Adds `fd` under `token`.

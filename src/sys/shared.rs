@@ -53,6 +53,14 @@ impl MemoryFile {
         self.0.read_exact_at(data, offset)
     }
 
+    /// Another descriptor of the same file.
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub fn try_clone(&self) -> io::Result<OwnedFd> {
+        self.0.as_fd().try_clone_to_owned()
+    }
+
     /// How many bytes it has.
     ///
     /// # Errors

@@ -155,15 +155,17 @@ fn through_thread(path: &Path, with_ledger: bool) -> Result<(), Box<dyn Error>> 
         resources: Arc::default(),
     };
     let activity = Activity::open(Path::new("/dev/null"), Bytes(0), 0, Level::Info, false)?;
+    let heartbeats = Heartbeats::start(|trouble| panic!("{trouble}"))?;
     let (sender, reports) = mpsc::channel();
     let options = Options {
         activity,
         strip_ansi: false,
         vault: None,
-        heartbeats: Heartbeats::start(|_| {})?,
         ledger: with_ledger
             .then(|| SharedBuffer::new("ledger", LEDGER_BYTES))
-            .transpose()?,
+            .transpose()?
+            .map(|buffer| (0, buffer)),
+        heartbeats: heartbeats.clone(),
     };
     let output = start(options, move |report| drop(sender.send(report)))?;
     let life = Life {
@@ -187,5 +189,6 @@ fn through_thread(path: &Path, with_ledger: bool) -> Result<(), Box<dyn Error>> 
     }
     output.send(Command::Stop);
     output.join();
+    heartbeats.stop();
     Ok(())
 }

@@ -19,9 +19,9 @@ mod outages;
 mod service;
 mod stops;
 mod survival;
-mod trust_c6;
 mod trust_b3;
 mod trust_b4;
+mod trust_c6;
 mod upgrade;
 mod verbs;
 

@@ -1,36 +1,37 @@
 //! No user, file, thread or careless edit can harm the rest: one file for each promise of `src/docs/security.md`.
 
 mod a1_audit;
+mod a2_costs_nothing;
+mod a3_bus_limits;
 mod a4_wrong_passwords;
 mod a5_allow_tells_nothing;
 mod a7_include_directories;
+mod a8_import_fifo;
+mod a8_tail_on_a_terminal;
+mod b2_log_that_hangs;
+mod b5_answer_before_exit;
+mod b6_reject_storm;
+mod b7_unknown_is_left;
 mod c1_emptied_file;
+mod c1_update_asks;
 mod c2_hints;
 mod c3_order_and_sockets;
 mod c4_check_tells;
 mod d5_all_errors;
-mod d8_beside_the_binary;
-mod users;
-mod a8_import_fifo;
-mod a8_tail_on_a_terminal;
-mod b6_reject_storm;
-mod b7_unknown_is_left;
-mod c1_update_asks;
 mod d7_options;
+mod d8_beside_the_binary;
 mod terminal;
-mod a2_costs_nothing;
-mod a3_bus_limits;
-mod b5_answer_before_exit;
+mod users;
 
 use crate::support::runner::Trial;
 
+mod a6_by_descriptor;
 mod a8_children;
 mod b1_stuck_spawn;
-mod c3_env_bytes;
-mod c4_numeric_user;
-mod a6_by_descriptor;
 mod b3_ended_threads;
 mod b8_swept_socket;
+mod c3_env_bytes;
+mod c4_numeric_user;
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {
@@ -62,5 +63,6 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(a6_by_descriptor::trials());
     trials.extend(b3_ended_threads::trials());
     trials.extend(b8_swept_socket::trials());
+    trials.extend(b2_log_that_hangs::trials());
     trials
 }

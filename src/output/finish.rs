@@ -1,0 +1,285 @@
+//! How the reactor takes in what came of a job on files.
+
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno as Nix;
+
+use super::intake::Intake;
+use super::job::{Done, Opening, Outcome, Then};
+use super::prepare::spawn_error;
+use super::reactor::{READ_RETRY, Reactor};
+use super::run::{CHANNELS, Role, Streams, close_stdin, index, settle_stdin, token, unpoll_pipe};
+use super::stream::Part;
+use super::{Command, Report};
+use crate::domain::{Channel, Line};
+use crate::sys::place::errno;
+
+/// A job that nobody waits for and that is shorter than this means that its file works again.
+const QUICK: Duration = Duration::from_millis(5);
+
+impl Reactor {
+    /// Takes in what came of a job of this thread. `intake` is what the thread reads into. Answers whether the owner of the
+    /// reactor may have something to do that it does not know of.
+    pub(super) fn finish(&mut self, thread: usize, done: Done, intake: &mut Intake) -> bool {
+        let hung = self.stalls.end(thread);
+        if hung.is_some() {
+            // There may be room for more on that device.
+            self.todo.extend(self.parked.drain(..));
+        }
+        let is_quick = hung.is_none_or(|(time, _)| time < QUICK);
+        self.shared.log_all(done.lines);
+        match done.result {
+            Outcome::Activity(activity, cleared) => {
+                self.shared.activity.put_back(activity);
+                self.slow_activity &= !is_quick;
+                for (ticket, result) in cleared {
+                    (self.shared.report)(Report::DaemonLogCleared(ticket, result));
+                }
+                if let Some((time, _)) = hung
+                    && time >= super::stalls::TOLD_AFTER
+                {
+                    let seconds = time.as_secs();
+                    self.shared.log(Line::DaemonLogAnswers { seconds });
+                }
+            }
+            Outcome::CreatedLogs => {}
+            Outcome::RemovedLogs(ticket, slot, result) => {
+                (self.shared.report)(Report::Cleared(ticket, slot, result));
+            }
+            Outcome::Streams {
+                place,
+                streams,
+                then,
+            } => {
+                let told = hung.filter(|&(_, told)| told).map(|(time, _)| time);
+                self.put_back(place, streams, (is_quick, told));
+                self.go_on(place, then, intake);
+                self.replay(place);
+            }
+        }
+        hung.is_some()
+    }
+
+    /// The streams of a life are back.
+    fn put_back(
+        &mut self,
+        place: u32,
+        streams: Streams,
+        (is_quick, told): (bool, Option<Duration>),
+    ) {
+        let Some(run) = &mut self.runs[place as usize] else {
+            return;
+        };
+        run.streams = streams;
+        run.busy = false;
+        run.slow &= !is_quick;
+        let generation = run.generation;
+        for channel in CHANNELS {
+            if let Some(stream) = &mut run.streams[index(channel)]
+                && stream.queued
+            {
+                // Its turn may have come and gone meanwhile.
+                let token = token(place, generation, Role::Pipe(channel));
+                stream.queued = self.queue.contains(&token);
+            }
+        }
+        if let Some(time) = told {
+            let (name, seconds) = (run.name.clone(), time.as_secs());
+            self.shared.log(Line::LogAnswers { name, seconds });
+        }
+    }
+
+    fn go_on(&mut self, place: u32, then: Then, intake: &mut Intake) {
+        match then {
+            Then::Read(channel, result, parts) => {
+                self.have_read((place, channel), result, parts, intake)
+            }
+            Then::Flushed | Then::Reopened => self.settle_both(place),
+            Then::WroteRest(channel, parts) => {
+                let Some(run) = &mut self.runs[place as usize] else {
+                    return;
+                };
+                if let Some(stream) = &mut run.streams[index(channel)] {
+                    stream.finish(parts, &mut self.shared);
+                }
+                // Without a capture by now.
+                self.end_stream(place, channel);
+                self.drain_on(place);
+                self.settle_both(place);
+            }
+            Then::Opened(opening, Ok(())) => self.opened(place, *opening),
+            Then::Opened(opening, Err(error)) => {
+                let spec = &opening.spec;
+                if let Some(life) = self.discard(place) {
+                    let report = Report::PrepareFailed(life, spawn_error(spec, error));
+                    (self.shared.report)(report);
+                }
+            }
+            Then::Adopted(published) => {
+                self.learn(place);
+                if let Some(run) = &mut self.runs[place as usize] {
+                    for (channel, data, parts) in published {
+                        if let Some(stream) = &mut run.streams[index(channel)] {
+                            stream.publish(&data, parts, &mut self.shared);
+                        }
+                    }
+                    settle_stdin(&self.poller, place, run);
+                    for stream in run.streams.iter_mut().flatten() {
+                        stream.flush_journal(&mut self.shared);
+                    }
+                }
+                self.settle_both(place);
+            }
+            Then::Cleared(ticket, slot, result) => {
+                (self.shared.report)(Report::Cleared(ticket, slot, result));
+                self.settle_both(place);
+            }
+            Then::Closed => {
+                self.tell_end(place);
+                self.discard(place);
+            }
+        }
+    }
+
+    fn have_read(
+        &mut self,
+        (place, channel): (u32, Channel),
+        result: nix::Result<usize>,
+        parts: Option<Vec<Part>>,
+        intake: &mut Intake,
+    ) {
+        let Some(run) = &mut self.runs[place as usize] else {
+            return intake.settle();
+        };
+        let generation = run.generation;
+        if let (Ok(count), Some(stream)) = (result, &mut run.streams[index(channel)])
+            && count > 0
+        {
+            run.read_failed[index(channel)] = false;
+            stream.publish(intake.data(count), parts, &mut self.shared);
+            intake.settle();
+        }
+        if let Some(draining) = &mut run.draining {
+            let left = &mut draining.left[index(channel)];
+            *left = match result {
+                Ok(0) => 0,
+                Ok(count) => left.saturating_sub(count),
+                Err(Nix::EINTR) => *left,
+                Err(_) => 0,
+            };
+            self.drain_on(place);
+            return self.settle_both(place);
+        }
+        match result {
+            Ok(0) => {
+                self.end_stream(place, channel);
+                self.settle_both(place);
+            }
+            Ok(_) => {
+                let is_polled = run.polled[index(channel)];
+                let stream = run.streams[index(channel)].as_ref();
+                if !is_polled || stream.is_some_and(|stream| stream.is_waiting()) {
+                    self.settle_both(place);
+                }
+            }
+            Err(Nix::EAGAIN | Nix::EINTR) => self.settle_both(place),
+            Err(error) => {
+                // Readiness would report it again at once: rest a while, and never give up (Supervisor#1554).
+                if !std::mem::replace(&mut run.read_failed[index(channel)], true)
+                    && let Some(stream) = &run.streams[index(channel)]
+                {
+                    let line = stream.failed_line(errno(error));
+                    self.shared.log(line);
+                }
+                unpoll_pipe(&self.poller, run, channel);
+                let token = token(place, generation, Role::Pipe(channel));
+                self.resting.push((Instant::now() + READ_RETRY, token));
+            }
+        }
+    }
+
+    fn settle_both(&mut self, place: u32) {
+        for channel in CHANNELS {
+            self.settle(place, channel);
+        }
+    }
+
+    fn opened(&mut self, place: u32, opening: Opening) {
+        self.learn(place);
+        let Some(run) = &self.runs[place as usize] else {
+            return;
+        };
+        for channel in CHANNELS {
+            let sink = run.streams[index(channel)]
+                .as_ref()
+                .and_then(|stream| stream.sink.as_ref());
+            if let Some(sink) = sink
+                && sink.cannot_rotate()
+                && self
+                    .told
+                    .insert((run.life.slot, channel == Channel::Stderr))
+            {
+                let line = sink.not_rotated();
+                self.shared.log(line);
+            }
+        }
+        (self.shared.report)(Report::Prepared(run.life, opening.ends));
+    }
+
+    /// The devices of the logs that were opened are known now.
+    fn learn(&mut self, place: u32) {
+        let Some(run) = &mut self.runs[place as usize] else {
+            return;
+        };
+        for channel in CHANNELS {
+            let sink = run.streams[index(channel)]
+                .as_ref()
+                .and_then(|stream| stream.sink.as_ref());
+            if let Some(sink) = sink
+                && let Some(device) = sink.device()
+            {
+                run.devices[index(channel)] = device;
+                self.stalls.learn(&sink.log_path(), device);
+            }
+        }
+    }
+
+    /// Does what was asked for while a life was busy. What finds it busy again waits again.
+    fn replay(&mut self, place: u32) {
+        let Some(run) = &mut self.runs[place as usize] else {
+            return;
+        };
+        for command in std::mem::take(&mut run.queue) {
+            match command {
+                // By its place, since its number may be that of another by now.
+                Command::Drain(_) => self.drain(place),
+                Command::ReopenLogs => self.reopen(place),
+                command => self.on_command(command),
+            }
+        }
+    }
+
+    /// Takes a life out of the table. Its logs are closed, or were never opened.
+    pub(super) fn discard(&mut self, place: u32) -> Option<crate::domain::Life> {
+        let mut run = self.runs[place as usize].take()?;
+        if self.places.get(&run.life) == Some(&place) {
+            self.places.remove(&run.life);
+        }
+        self.free.push(place);
+        self.draining.retain(|&other| other != place);
+        close_stdin(&self.poller, &mut run);
+        super::run::remove_pipes(&self.poller, &mut run);
+        for stream in run.streams.iter_mut().flatten() {
+            stream.close_journal(&mut self.shared);
+        }
+        if !self.queue.is_empty() {
+            let ours = CHANNELS.map(|channel| token(place, run.generation, Role::Pipe(channel)));
+            self.queue.retain(|token| !ours.contains(token));
+        }
+        // The life after it, perhaps.
+        for command in run.queue {
+            self.on_command(command);
+        }
+        Some(run.life)
+    }
+}

@@ -1,0 +1,179 @@
+//! Logs that hang, with real threads.
+
+use super::*;
+use crate::output::Unsettled;
+use crate::output::testing::Held;
+
+fn life(slot: u32, incarnation: u64) -> Life {
+    Life { slot, incarnation }
+}
+
+/// One log of the life in this slot.
+fn log(bench: &Bench, slot: u32) -> LogPaths {
+    LogPaths {
+        stdout: Some(bench.dir.path(&format!("log{slot}")).into()),
+        stderr: None,
+    }
+}
+
+fn begun(bench: &Bench, slot: u32) -> std::fs::File {
+    let name = format!("cat{slot}");
+    bench
+        .prepare(life(slot, u64::from(slot)), spec(&name), log(bench, slot))
+        .stdout
+}
+
+#[test]
+fn the_log_of_another_goes_on_and_nothing_is_lost() {
+    let bench = Bench::new("hang-other", Level::Info);
+    let (mut one, mut other) = (begun(&bench, 1), begun(&bench, 2));
+    let held = Held::new(bench.dir.path("log1"));
+    for round in 0..20 {
+        one.write_all(format!("one {round}\n").as_bytes())
+            .expect("room");
+        let text = format!("other {round}\n");
+        other.write_all(text.as_bytes()).expect("room");
+        bench.sees("log2", &text);
+    }
+    assert_eq!(bench.read("log1"), "");
+    drop(held);
+    bench.sees("log1", "one 19\n");
+    let expected: String = (0..20).map(|round| format!("one {round}\n")).collect();
+    assert_eq!(bench.read("log1"), expected);
+}
+
+#[test]
+fn an_end_is_told_at_once_and_the_next_life_waits() {
+    let bench = Bench::new("hang-end", Level::Info);
+    let mut pipe = begun(&bench, 1);
+    let held = Held::new(bench.dir.path("log1"));
+    pipe.write_all(b"first\n").expect("room");
+    eventually("it is read", || sys::unread(&pipe).unwrap_or(0) == 0);
+    pipe.write_all(b"second\n").expect("room");
+    bench.drain(life(1, 1));
+    let next = life(1, 9);
+    bench.output.send(Command::Prepare(
+        next,
+        Arc::new(spec("cat1")),
+        log(&bench, 1),
+    ));
+    bench.sync();
+    assert!(bench.reports.try_recv().is_err(), "it waits for the log");
+    drop(held);
+    let Report::Prepared(of, ends) = bench.next() else {
+        panic!("not prepared");
+    };
+    assert_eq!(of, next);
+    bench.output.send(Command::Read(next, 42));
+    let mut pipe = std::fs::File::from(ends.stdout);
+    pipe.write_all(b"third\n").expect("room");
+    bench.sees("log1", "third\n");
+    assert_eq!(bench.read("log1"), "first\nsecond\nthird\n");
+}
+
+#[test]
+fn a_start_that_waits_can_be_called_off() {
+    let bench = Bench::new("hang-off", Level::Info);
+    let mut pipe = begun(&bench, 1);
+    let held = Held::new(bench.dir.path("log1"));
+    pipe.write_all(b"first\n").expect("room");
+    bench.drain(life(1, 1));
+    let next = life(1, 9);
+    bench.output.send(Command::Prepare(
+        next,
+        Arc::new(spec("cat1")),
+        log(&bench, 1),
+    ));
+    bench.drain(next);
+    drop(held);
+    bench.sees("log1", "first\n");
+    bench.sync();
+    assert!(bench.reports.try_recv().is_err(), "it was called off");
+}
+
+#[test]
+fn a_device_that_hangs_wholly_holds_only_those_that_log_there() {
+    let shm = std::path::Path::new("/dev/shm");
+    if !shm.is_dir() {
+        eprintln!("skipped: no second file system");
+        return;
+    }
+    let bench = Bench::new("hang-many", Level::Info);
+    let mut pipes: Vec<_> = (1..=12).map(|slot| begun(&bench, slot)).collect();
+    let elsewhere = shm.join(format!("supervisord-hang-{}", std::process::id()));
+    let paths = LogPaths {
+        stdout: Some(elsewhere.as_path().into()),
+        stderr: None,
+    };
+    let mut other = bench.prepare(life(20, 20), spec("other"), paths).stdout;
+    let held: Vec<_> = (1..=12)
+        .map(|slot| Held::new(bench.dir.path(&format!("log{slot}"))))
+        .collect();
+    for pipe in &mut pipes {
+        pipe.write_all(b"held\n").expect("room");
+    }
+    for round in 0..20 {
+        let text = format!("other {round}\n");
+        other.write_all(text.as_bytes()).expect("room");
+        eventually("it is written", || {
+            std::fs::read_to_string(&elsewhere).is_ok_and(|now| now.ends_with(&text))
+        });
+    }
+    bench.drain(life(12, 12));
+    drop(held);
+    for slot in 1..=12 {
+        bench.sees(&format!("log{slot}"), "held\n");
+    }
+    std::fs::remove_file(elsewhere).expect("there");
+}
+
+#[test]
+fn an_activity_log_that_hangs_delays_nobody_and_says_what_it_lost() {
+    let bench = Bench::new("hang-activity", Level::Info);
+    let mut pipe = begun(&bench, 1);
+    let held = Held::new(bench.dir.path("activity"));
+    let sent = 60_000;
+    for pid in 0..sent {
+        bench.output.log(Line::Started { pid });
+    }
+    pipe.write_all(b"not held\n").expect("room");
+    bench.sees("log1", "not held\n");
+    bench.drain(life(1, 1));
+    drop(held);
+    eventually("all of them are counted", || {
+        let text = bench.read("activity");
+        let lost: usize = text
+            .lines()
+            .filter(|line| line.contains("lines of this log were lost here"))
+            .filter_map(|line| line.split(' ').nth(3)?.parse::<usize>().ok())
+            .sum();
+        let written = text.matches("started with pid").count();
+        lost > 0 && written + lost >= usize::try_from(sent).expect("small")
+    });
+}
+
+#[test]
+fn what_a_thread_that_hangs_has_read_is_left_to_a_successor() {
+    // An even number of letters: with a ledger.
+    let bench = Bench::new("hang-left-over", Level::Info);
+    let mut pipe = begun(&bench, 1);
+    pipe.write_all(b"before\n").expect("room");
+    bench.sees("log1", "before\n");
+    let held = Held::new(bench.dir.path("log1"));
+    pipe.write_all(b"under way\n").expect("room");
+    eventually("it is read", || sys::unread(&pipe).unwrap_or(0) == 0);
+    pipe.write_all(b"in the pipe\n").expect("room");
+    let estate = bench.output.hand_over();
+    let [unsettled] = estate.unsettled.as_slice() else {
+        panic!("{:?}", estate.unsettled);
+    };
+    let text = serde_json::to_string(unsettled).expect("can be written");
+    let unsettled: Unsettled = serde_json::from_str(&text).expect("can be read");
+    let found = estate.descriptors.get("o1").expect("its pipe");
+    let unread = sys::unread(found).ok();
+    let recovered = unsettled.recover(unread, Some(&bench.dir.path("log1")));
+    assert_eq!(recovered.missing(), b"under way\n");
+    assert_eq!(unread, Some(b"in the pipe\n".len()));
+    assert_eq!(recovered.lost, 0);
+    drop(held);
+}

@@ -1,0 +1,467 @@
+//! Which thread does what.
+//!
+//! Exactly one thread owns the reactor at a time. Around each job on files it lets go of the reactor's lock and marks
+//! itself as being in a call. If the call lasts too long, the heartbeat monitor takes the reactor away from it, and another
+//! thread, which stood by, goes on with all other processes. The thread that hung puts its result in under the lock when its
+//! call returns, and stands by itself from then on. Go's scheduler treats threads in system calls the same way.
+//!
+//! ```text
+//!              job ends in time
+//!            ┌──────────────────┐
+//!            ▼                  │
+//! standby ─▶ owner ─job begins─▶ in a call ─too long─▶ hangs ─its call returns─▶ standby
+//!            ▲                                   │
+//!            └────── another standby ◀───────────┘
+//! ```
+//!
+//! Lives whose job hung are slow: a standby takes their next jobs ("helper"), so that they do not stop the owner again.
+
+use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::Command;
+use super::LEDGER_BYTES;
+use super::handover::Estate;
+use super::intake::Intake;
+use super::job::Job;
+use super::ledger::Ledger;
+use super::reactor::{READ_BYTES, RETRY, Reactor};
+use super::thread::{Orders, WAKER};
+use crate::domain::{Heirloom, Line};
+use crate::heartbeat::{Heartbeat, Heartbeats, Overdue};
+use crate::keeper::Vault;
+use crate::sys::{Poller, Ready, SharedBuffer, Waker};
+
+/// How long the owner may be in a call before another thread goes on.
+const CALL_BOUND: Duration = Duration::from_millis(10);
+/// How long a turn without calls may last. A thread that needs longer has gone wrong.
+const TURN_BOUND: Duration = Duration::from_secs(30);
+/// Threads at most. Each of [`super::stalls::SHARE`] devices that hang wholly costs that many.
+const THREADS_MAX: usize = 32;
+/// Commands handled before descriptors get their turn again.
+const COMMANDS_PER_TURN: usize = 256;
+/// [`Hub::owner`]: nobody is.
+const NOBODY: u64 = u64::MAX;
+
+/// What the lock guards.
+pub(super) struct State {
+    pub(super) reactor: Reactor,
+    orders: Orders,
+}
+
+/// Who does what.
+#[derive(Debug, Default)]
+struct Roles {
+    /// The reactor has no owner.
+    is_vacant: bool,
+    /// A slow job is to be done.
+    wants_helper: bool,
+    /// Threads that stand by.
+    idle: usize,
+    threads: usize,
+    has_ended: bool,
+}
+
+/// What all output threads share.
+pub(super) struct Hub {
+    state: Mutex<State>,
+    roles: Mutex<Roles>,
+    changed: Condvar,
+    /// The number of the thread that owns the reactor, times two; plus one while it is in a call.
+    owner: AtomicU64,
+    waker: Waker,
+    beats: Heartbeats,
+    /// Where the ledgers are kept for a successor.
+    vault: Option<(Arc<Vault>, usize)>,
+    has_ledgers: bool,
+    /// Only one thread at a time has its ledger kept.
+    keeping: Mutex<()>,
+    /// Takes what the threads leave.
+    ended: Mutex<Option<Sender<Option<Estate>>>>,
+}
+
+/// What the first thread starts with.
+pub(super) struct Start {
+    pub(super) reactor: Reactor,
+    pub(super) orders: Orders,
+    pub(super) waker: Waker,
+    pub(super) beats: Heartbeats,
+    /// Its place with whoever keeps it, and its memory.
+    pub(super) ledger: Option<(usize, SharedBuffer)>,
+    pub(super) ended: Sender<Option<Estate>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic of one of these threads ends the daemon: it is a thread that has ended.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts the threads.
+///
+/// # Errors
+/// EMFILE, EAGAIN, ENOMEM.
+pub(super) fn start(start: Start) -> std::io::Result<()> {
+    let vault = start.reactor.shared.vault.clone();
+    let place = start.ledger.as_ref().map(|&(place, _)| place);
+    let hub = Arc::new(Hub {
+        state: Mutex::new(State {
+            reactor: start.reactor,
+            orders: start.orders,
+        }),
+        roles: Mutex::new(Roles {
+            is_vacant: true,
+            threads: 1,
+            ..Roles::default()
+        }),
+        changed: Condvar::new(),
+        owner: AtomicU64::new(NOBODY),
+        waker: start.waker,
+        beats: start.beats,
+        has_ledgers: start.ledger.is_some(),
+        vault: vault.zip(place),
+        keeping: Mutex::default(),
+        ended: Mutex::new(Some(start.ended)),
+    });
+    let first = start.ledger.map(|(_, buffer)| buffer);
+    hub.spawn(0, first)
+}
+
+impl Hub {
+    fn spawn(self: &Arc<Self>, number: usize, buffer: Option<SharedBuffer>) -> std::io::Result<()> {
+        let hub = self.clone();
+        let poller = lock(&self.state).reactor.poller.share();
+        std::thread::Builder::new()
+            .name("output".to_owned())
+            .spawn(move || Thread::new(hub, number, poller, buffer).run())?;
+        Ok(())
+    }
+
+    /// Starts another thread, if there may be one.
+    fn spawn_more(self: &Arc<Self>) {
+        let number = {
+            let mut roles = lock(&self.roles);
+            if roles.threads >= THREADS_MAX || roles.has_ended {
+                return;
+            }
+            roles.threads += 1;
+            roles.threads - 1
+        };
+        if self.spawn(number, None).is_err() {
+            // The next one that needs it tries again. Its number stays unused.
+            lock(&self.roles).threads -= 1;
+        }
+    }
+
+    /// What the thread of this number reads into.
+    fn intake(&self, buffer: Option<SharedBuffer>) -> Intake {
+        if !self.has_ledgers {
+            return Intake::Own(vec![0; READ_BYTES]);
+        }
+        let made = match buffer {
+            Some(buffer) => Ok(buffer),
+            None => SharedBuffer::new("supervisord-ledger", LEDGER_BYTES),
+        };
+        let begun = made.and_then(|buffer| {
+            let file = buffer.file().try_clone()?;
+            Ok((Ledger::begin(buffer)?, file))
+        });
+        let (ledger, file) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                let error = (&error).into();
+                lock(&self.state)
+                    .reactor
+                    .shared
+                    .log(Line::KeeperFailed { error });
+                return Intake::Own(vec![0; READ_BYTES]);
+            }
+        };
+        let _one_at_a_time = lock(&self.keeping);
+        let all: Vec<_> = {
+            let ledgers = &mut lock(&self.state).reactor.ledgers;
+            ledgers.push(file);
+            ledgers
+                .iter()
+                .filter_map(|it| it.try_clone().ok())
+                .collect()
+        };
+        if let Some((vault, place)) = &self.vault {
+            let all: Vec<_> = all.iter().map(std::os::fd::AsFd::as_fd).collect();
+            if let Some(line) = vault.keep(Heirloom::Ledger(*place), &all) {
+                lock(&self.state).reactor.shared.log(line);
+            }
+        }
+        Intake::Kept(ledger)
+    }
+
+    /// The owner hangs in a call: another thread is to go on. Called by the monitor; does not block.
+    fn take_away(&self, number: usize) {
+        let in_call = in_call(number);
+        let taken =
+            self.owner
+                .compare_exchange(in_call, NOBODY, Ordering::SeqCst, Ordering::SeqCst);
+        if taken.is_ok() {
+            lock(&self.roles).is_vacant = true;
+            self.changed.notify_all();
+        }
+    }
+
+    /// A slow job is to be done.
+    fn call_helper(self: &Arc<Self>) {
+        let is_alone = {
+            let mut roles = lock(&self.roles);
+            roles.wants_helper = true;
+            // One always stands by for the owner.
+            roles.idle < 2
+        };
+        if is_alone {
+            self.spawn_more();
+        }
+        self.changed.notify_all();
+    }
+}
+
+const fn in_call(number: usize) -> u64 {
+    (number as u64) * 2 + 1
+}
+
+const fn working(number: usize) -> u64 {
+    (number as u64) * 2
+}
+
+/// What a thread is to do.
+enum Role {
+    Own,
+    Help,
+    End,
+}
+
+/// One of the threads.
+struct Thread {
+    hub: Arc<Hub>,
+    number: usize,
+    poller: Poller,
+    intake: Intake,
+    // Dropped only at an orderly end: a thread that ends in another way is trouble.
+    turn: ManuallyDrop<Heartbeat>,
+    call: ManuallyDrop<Heartbeat>,
+}
+
+impl Thread {
+    fn new(hub: Arc<Hub>, number: usize, poller: Poller, buffer: Option<SharedBuffer>) -> Self {
+        let turn = hub.beats.register("output", TURN_BOUND, Overdue::Fatal);
+        let weak = Arc::downgrade(&hub);
+        let take_away = Overdue::Call(Box::new(move || {
+            if let Some(hub) = weak.upgrade() {
+                hub.take_away(number);
+            }
+        }));
+        let call = hub.beats.register("output", CALL_BOUND, take_away);
+        Self {
+            intake: hub.intake(buffer),
+            hub,
+            number,
+            poller,
+            turn: ManuallyDrop::new(turn),
+            call: ManuallyDrop::new(call),
+        }
+    }
+
+    fn run(mut self) {
+        loop {
+            match self.stand_by() {
+                Role::Own => self.own(),
+                Role::Help => self.help(),
+                Role::End => break,
+            }
+            self.turn.idle();
+        }
+        drop(ManuallyDrop::into_inner(self.turn));
+        drop(ManuallyDrop::into_inner(self.call));
+    }
+
+    fn stand_by(&self) -> Role {
+        let hub = &self.hub;
+        let mut roles = lock(&hub.roles);
+        roles.idle += 1;
+        let role = loop {
+            if roles.has_ended {
+                break Role::End;
+            }
+            if std::mem::take(&mut roles.is_vacant) {
+                hub.owner.store(working(self.number), Ordering::SeqCst);
+                break Role::Own;
+            }
+            if roles.wants_helper && roles.idle >= 2 {
+                roles.wants_helper = false;
+                break Role::Help;
+            }
+            roles = hub
+                .changed
+                .wait(roles)
+                .unwrap_or_else(PoisonError::into_inner);
+        };
+        roles.idle -= 1;
+        let is_last = roles.idle == 0;
+        drop(roles);
+        if is_last && matches!(role, Role::Own | Role::Help) {
+            hub.spawn_more();
+        }
+        role
+    }
+
+    /// Does slow jobs, while there are any.
+    fn help(&mut self) {
+        let hub = self.hub.clone();
+        loop {
+            let mut state = lock(&hub.state);
+            let Some(job) = state.reactor.next_slow_job(self.number) else {
+                return;
+            };
+            let settings = state.reactor.settings();
+            let wants_more = state.reactor.wants_help();
+            drop(state);
+            if wants_more {
+                hub.call_helper();
+            }
+            let done = job.run(&mut self.intake, &settings);
+            let mut state = lock(&hub.state);
+            state.reactor.finish(self.number, done, &mut self.intake);
+            drop(state);
+            hub.waker.wake();
+        }
+    }
+
+    /// Owns the reactor until a call takes too long, or the threads end.
+    fn own(&mut self) {
+        let hub = self.hub.clone();
+        let mut ready: Vec<Ready> = Vec::new();
+        // The owner before may have left commands.
+        let mut more = true;
+        self.turn.busy();
+        let mut state = lock(&hub.state);
+        state.reactor.take_over();
+        loop {
+            let Some(mut owned) = self.work_off(&hub, state) else {
+                return;
+            };
+            if let Some(left) = owned.reactor.go_on_ending() {
+                owned.reactor.shared.activity.close();
+                drop(owned);
+                return end(&hub, left);
+            }
+            let timeout = if more || owned.reactor.wants_turn() {
+                Some(Duration::ZERO)
+            } else {
+                owned.orders.timeout(owned.reactor.timeout())
+            };
+            drop(owned);
+            self.turn.idle();
+            ready.clear();
+            match self.poller.wait(timeout) {
+                Ok(events) => ready.extend(events),
+                // Nothing that we do can cause it; not to spin is all that can be done.
+                Err(_) => std::thread::sleep(RETRY),
+            }
+            self.turn.busy();
+            state = lock(&hub.state);
+            for event in &ready {
+                if event.token == WAKER {
+                    state.orders.awake();
+                    continue;
+                }
+                state.reactor.on_ready(*event);
+                match self.work_off(&hub, state) {
+                    Some(owned) => state = owned,
+                    // Events that are left come up again.
+                    None => return,
+                }
+            }
+            more = false;
+            for turn in 1..=COMMANDS_PER_TURN {
+                if state.reactor.ending.is_some() {
+                    break;
+                }
+                let Some(command) = state.orders.next() else {
+                    break;
+                };
+                let lost = state.orders.lines_lost();
+                if lost > 0 {
+                    state.reactor.shared.activity.tell_lost(lost);
+                }
+                if matches!(command, Command::Stop | Command::HandOver) {
+                    let lines = state.orders.refusals(true);
+                    state.reactor.shared.log_all(lines);
+                }
+                state.reactor.on_command(command);
+                more = turn == COMMANDS_PER_TURN;
+                match self.work_off(&hub, state) {
+                    Some(owned) => state = owned,
+                    None => return,
+                }
+            }
+            let lines = state.orders.refusals(false);
+            state.reactor.shared.log_all(lines);
+            state.reactor.on_time();
+        }
+    }
+
+    /// Does the jobs that are to be done. `None`: one of them took too long, and the reactor is another thread's by now.
+    fn work_off<'hub>(
+        &mut self,
+        hub: &'hub Arc<Hub>,
+        mut state: MutexGuard<'hub, State>,
+    ) -> Option<MutexGuard<'hub, State>> {
+        while let Some(job) = state.reactor.next_job(self.number) {
+            let settings = state.reactor.settings();
+            drop(state);
+            let (done, is_owner) = self.call(hub, job, &settings);
+            state = lock(&hub.state);
+            state.reactor.finish(self.number, done, &mut self.intake);
+            if !is_owner {
+                drop(state);
+                hub.waker.wake();
+                return None;
+            }
+        }
+        if state.reactor.wants_help() {
+            drop(state);
+            hub.call_helper();
+            state = lock(&hub.state);
+        }
+        Some(state)
+    }
+
+    /// Does one job as the owner. False: the reactor was taken away meanwhile.
+    fn call(
+        &mut self,
+        hub: &Hub,
+        job: Job,
+        settings: &super::job::Settings,
+    ) -> (super::job::Done, bool) {
+        let (working, in_call) = (working(self.number), in_call(self.number));
+        self.turn.idle();
+        hub.owner.store(in_call, Ordering::SeqCst);
+        self.call.busy();
+        let done = job.run(&mut self.intake, settings);
+        self.call.idle();
+        let is_owner =
+            hub.owner
+                .compare_exchange(in_call, working, Ordering::SeqCst, Ordering::SeqCst);
+        self.turn.busy();
+        (done, is_owner.is_ok())
+    }
+}
+
+/// The threads end: those that stand by at once, those that hang when their calls return.
+fn end(hub: &Hub, left: Option<Estate>) {
+    lock(&hub.roles).has_ended = true;
+    hub.changed.notify_all();
+    if let Some(ended) = lock(&hub.ended).take() {
+        // Nobody waits for it if the daemon is torn down otherwise.
+        let _ = ended.send(left);
+    }
+}

@@ -1,0 +1,363 @@
+//! Work on files, which may block for as long as their file system likes.
+//!
+//! A job owns everything it touches, so the reactor goes on without it: the streams of one life, or the activity log, or
+//! paths. What is left to do with its result is done under the reactor's lock (see `finish.rs`).
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Activity;
+use super::activity_queue::{Order, carry_out};
+use super::file;
+use super::handover::{self, Adoption};
+use super::intake::Intake;
+use super::prepare::{assembled, rules};
+use super::protocol::Protocol;
+use super::run::{CHANNELS, Streams, index};
+use super::sink::Sink;
+use super::stream::Part;
+use crate::api::Ticket;
+use crate::config::spec::ProcessSpec;
+use crate::domain::{Channel, Errno, Heirloom, Life, Line, LogPaths};
+use crate::keeper::Vault;
+use crate::sys::{self, ChildEnds};
+
+/// Our ends of the pipes of one life.
+pub(super) type Pipes = [Option<Arc<OwnedFd>>; 2];
+
+/// What is to be done with the streams of one life.
+#[derive(Debug)]
+pub(super) enum Act {
+    /// Read one chunk from this pipe and write it to the log.
+    Read(Channel),
+    /// Write what waits for a slow reader.
+    Flush(Channel),
+    /// The pipe has ended: write what the scanner for captures holds back.
+    WriteRest(Channel),
+    /// Make the streams of a life that begins.
+    Open(Box<Opening>),
+    /// Make the streams of a life that is taken over.
+    Adopt(Box<Adoption>),
+    /// Remove the logs and open them by name.
+    Clear(Ticket, u32),
+    /// Close the logs and open them by name.
+    Reopen,
+    /// Close the logs.
+    Close,
+}
+
+/// A life that begins.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) spec: Arc<ProcessSpec>,
+    pub(super) paths: LogPaths,
+    /// For the process.
+    pub(super) ends: ChildEnds,
+}
+
+/// One piece of work.
+#[derive(Debug)]
+pub(super) enum Job {
+    Streams {
+        place: u32,
+        life: Life,
+        streams: Streams,
+        pipes: Pipes,
+        /// Our end of its standard input, where it is to be kept for a successor.
+        stdin: Option<OwnedFd>,
+        act: Act,
+    },
+    Activity(Box<Activity>, VecDeque<Order>),
+    CreateLogs(Vec<Arc<Path>>),
+    /// Of a slot without a life.
+    RemoveLogs(Ticket, u32, LogPaths),
+}
+
+/// What a job needs to know of the reactor.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) strip_ansi: bool,
+    pub(super) vault: Option<Arc<Vault>>,
+}
+
+/// What came of a piece of work.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) result: Outcome,
+    /// What the log is to say.
+    pub(super) lines: Vec<Line>,
+}
+
+/// See [`Done`].
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Streams {
+        place: u32,
+        streams: Streams,
+        then: Then,
+    },
+    Activity(Box<Activity>, Vec<(Ticket, Result<(), Errno>)>),
+    CreatedLogs,
+    RemovedLogs(Ticket, u32, Result<(), Errno>),
+}
+
+/// What came of an [`Act`].
+#[derive(Debug)]
+pub(super) enum Then {
+    /// How many bytes were read, and the parts that the chunk has, if it has any.
+    Read(Channel, nix::Result<usize>, Option<Vec<Part>>),
+    Flushed,
+    WroteRest(Channel, Vec<Part>),
+    Opened(Box<Opening>, Result<(), Errno>),
+    /// What was under way is yet to be published.
+    Adopted(Vec<(Channel, Vec<u8>, Option<Vec<Part>>)>),
+    Cleared(Ticket, u32, Result<(), Errno>),
+    Reopened,
+    Closed,
+}
+
+impl Job {
+    /// Does it. May block.
+    pub(super) fn run(self, intake: &mut Intake, settings: &Settings) -> Done {
+        let mut lines = Vec::new();
+        let result = match self {
+            Self::Streams {
+                place,
+                life,
+                mut streams,
+                pipes,
+                stdin,
+                act,
+            } => {
+                let then = act.perform(
+                    (life, &mut streams),
+                    &pipes,
+                    stdin,
+                    intake,
+                    settings,
+                    &mut lines,
+                );
+                Outcome::Streams {
+                    place,
+                    streams,
+                    then,
+                }
+            }
+            Self::Activity(mut activity, orders) => {
+                let cleared = carry_out(&mut activity, orders);
+                Outcome::Activity(activity, cleared)
+            }
+            Self::CreateLogs(paths) => {
+                for path in paths {
+                    if let Err(error) = file::create_private(&path) {
+                        lines.push(Line::CannotCreateLog {
+                            path: path.display().to_string(),
+                            error,
+                        });
+                    }
+                }
+                Outcome::CreatedLogs
+            }
+            Self::RemoveLogs(ticket, slot, logs) => {
+                let mut result = Ok(());
+                for path in [&logs.stdout, &logs.stderr].into_iter().flatten() {
+                    result = result.and(file::remove(path));
+                }
+                Outcome::RemovedLogs(ticket, slot, result)
+            }
+        };
+        Done { result, lines }
+    }
+}
+
+impl Act {
+    /// Which of the two logs it touches. `None`: both.
+    pub(super) const fn channel(&self) -> Option<Channel> {
+        match self {
+            Self::Read(channel) | Self::Flush(channel) | Self::WriteRest(channel) => Some(*channel),
+            Self::Open(_) | Self::Adopt(_) | Self::Clear(..) | Self::Reopen | Self::Close => None,
+        }
+    }
+
+    fn perform(
+        self,
+        (life, streams): (Life, &mut Streams),
+        pipes: &Pipes,
+        stdin: Option<OwnedFd>,
+        intake: &mut Intake,
+        settings: &Settings,
+        lines: &mut Vec<Line>,
+    ) -> Then {
+        let strip = settings.strip_ansi;
+        match self {
+            Self::Read(channel) => {
+                let (Some(stream), Some(pipe)) =
+                    (&mut streams[index(channel)], &pipes[index(channel)])
+                else {
+                    return Then::Read(channel, Ok(0), None);
+                };
+                let result = intake.read(pipe, || stream.entry(strip));
+                let parts = match result {
+                    Ok(count) if count > 0 => stream.write(intake.data(count), strip, lines),
+                    _ => None,
+                };
+                Then::Read(channel, result, parts)
+            }
+            Self::Flush(channel) => {
+                if let Some(stream) = &mut streams[index(channel)] {
+                    stream.flush(lines);
+                }
+                Then::Flushed
+            }
+            Self::WriteRest(channel) => {
+                let stream = streams[index(channel)].as_mut();
+                let parts = stream.map(|stream| stream.write_rest(strip, lines));
+                Then::WroteRest(channel, parts.unwrap_or_default())
+            }
+            Self::Open(opening) => {
+                let result = open(life, &opening, lines).map(|made| *streams = made);
+                if result.is_ok() {
+                    // Before there is a process: what it writes is not lost whatever becomes of us.
+                    keep(life, pipes, stdin, settings, lines);
+                }
+                Then::Opened(opening, result)
+            }
+            Self::Adopt(adoption) => {
+                let published;
+                (*streams, published) = adopt(*adoption, pipes, strip, lines);
+                keep(life, pipes, stdin, settings, lines);
+                Then::Adopted(published)
+            }
+            Self::Clear(ticket, slot) => {
+                let mut result = Ok(());
+                for stream in streams.iter_mut().flatten() {
+                    result = result.and(stream.clear(lines));
+                }
+                Then::Cleared(ticket, slot, result)
+            }
+            Self::Reopen => {
+                for stream in streams.iter_mut().flatten() {
+                    if let Some(sink) = &mut stream.sink {
+                        sink.reopen(lines);
+                    }
+                }
+                Then::Reopened
+            }
+            Self::Close => {
+                for stream in streams.iter_mut().flatten() {
+                    stream.close_log(lines);
+                }
+                forget(life, settings, lines);
+                Then::Closed
+            }
+        }
+    }
+}
+
+/// Opens the logs of a life that begins.
+fn open(life: Life, opening: &Opening, lines: &mut Vec<Line>) -> Result<Streams, Errno> {
+    let Opening { spec, paths, .. } = opening;
+    let mut streams = Streams::default();
+    for channel in CHANNELS {
+        if channel == Channel::Stderr && spec.redirect_stderr {
+            continue;
+        }
+        let sink = rules(spec, channel, paths)
+            .map(|rules| Sink::open(spec.name.clone(), channel, rules, lines))
+            .transpose()?;
+        streams[index(channel)] = Some(Box::new(assembled(life, spec, channel, sink)));
+    }
+    Ok(streams)
+}
+
+/// What is to be published: of which stream, the bytes as they were read, and their parts.
+type Published = Vec<(Channel, Vec<u8>, Option<Vec<Part>>)>;
+
+/// Makes the streams of a life that is taken over. A log that cannot be opened is no reason to leave it: it is tried again
+/// with each chunk.
+fn adopt(
+    adoption: Adoption,
+    pipes: &Pipes,
+    strip: bool,
+    lines: &mut Vec<Line>,
+) -> (Streams, Published) {
+    let Adoption {
+        life,
+        spec,
+        logs,
+        pid,
+        remains,
+        unsettled,
+        listener,
+        ..
+    } = adoption;
+    let mut left = remains.map_or([None, None], |remains| remains.streams);
+    let mut streams = Streams::default();
+    let mut published = Vec::new();
+    for channel in CHANNELS {
+        if channel == Channel::Stderr && spec.redirect_stderr {
+            continue;
+        }
+        let sink = rules(&spec, channel, &logs).map(|rules| {
+            let name = spec.name.clone();
+            Sink::open(name.clone(), channel, rules.clone(), lines)
+                .unwrap_or_else(|error| Sink::failing(name, channel, rules, error, lines))
+        });
+        let mut stream = assembled(life, &spec, channel, sink);
+        if let Some(entries) = &mut stream.journal {
+            entries.of_pid(pid);
+        }
+        if let (Some(protocol), Some(at)) = (&mut stream.protocol, listener) {
+            **protocol = Protocol::standing(at);
+        }
+        if let Some(left) = left[index(channel)].take() {
+            stream.resume(left, lines);
+        }
+        let pipe = pipes[index(channel)].as_ref();
+        for unsettled in unsettled.iter().filter(|bytes| bytes.channel == channel) {
+            let unread = pipe.and_then(|pipe| sys::unread(pipe).ok());
+            if let Some((data, parts)) = stream.settle(unsettled.clone(), unread, strip, lines) {
+                published.push((channel, data, parts));
+            }
+        }
+        streams[index(channel)] = Some(Box::new(stream));
+    }
+    (streams, published)
+}
+
+/// Keeps our ends of a life's pipes for a successor.
+fn keep(
+    life: Life,
+    pipes: &Pipes,
+    stdin: Option<OwnedFd>,
+    settings: &Settings,
+    lines: &mut Vec<Line>,
+) {
+    let Some(vault) = &settings.vault else {
+        return;
+    };
+    for channel in CHANNELS {
+        if let Some(pipe) = &pipes[index(channel)] {
+            lines.extend(vault.keep(handover::pipe(life, channel), &[pipe.as_fd()]));
+        }
+    }
+    if let Some(end) = stdin {
+        lines.extend(vault.keep(Heirloom::Stdin(life), &[end.as_fd()]));
+    }
+}
+
+/// The life is over.
+fn forget(life: Life, settings: &Settings, lines: &mut Vec<Line>) {
+    let Some(vault) = &settings.vault else {
+        return;
+    };
+    for heirloom in [
+        Heirloom::Stdin(life),
+        Heirloom::Stdout(life),
+        Heirloom::Stderr(life),
+    ] {
+        lines.extend(vault.forget(heirloom));
+    }
+}

@@ -151,14 +151,14 @@ impl Keeper {
         let nobody = fd.try_clone()?;
         let mut client = Self::new(fd, nobody)?;
         let first = client.hello(HELLO_WAIT)?;
+        if first.version != VERSION {
+            return Err(KeeperError::Version(first.version));
+        }
         client.process = sys::open_pidfd(first.pid)?;
         // The number was still its own after the descriptor was opened.
         let hello = client.hello(HELLO_WAIT)?;
         if hello.pid != first.pid {
             return Err(KeeperError::Stranger);
-        }
-        if hello.version != VERSION {
-            return Err(KeeperError::Version(hello.version));
         }
         Ok((client, hello))
     }

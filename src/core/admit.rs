@@ -215,7 +215,7 @@ impl Fleet {
                 self.remove_process(&group, &process, rights, out)
             }
             Request::SetNumprocs { program, numprocs } => {
-                match self.set_numprocs(ticket, &program, numprocs, rights, out) {
+                match self.set_numprocs(ticket, &program, numprocs, (rights, now), out) {
                     Err(fault) => Err(fault),
                     Ok(()) => return Admission::Taken,
                 }

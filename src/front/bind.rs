@@ -37,6 +37,18 @@ pub enum BindError {
     /// What the kernel said.
     #[error("Cannot open an HTTP server: socket.error reported errno.{} ({})", .0.name(), .0.0)]
     Kernel(Errno),
+    /// What stands at the socket's path is no socket. It is never removed.
+    // Differs: the text goes on where Supervisor's ends (phusion/baseimage-docker#227).
+    #[error(
+        "Cannot open an HTTP server: socket.error reported errno.EEXIST (17): {}: there is {what}, not a socket (remove it, or change the path of the socket in the configuration)",
+        path.display()
+    )]
+    Occupied {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        what: String,
+    },
     /// The host name has no address. The number is EAI_NONAME, which is all that Supervisor says of it.
     #[error("Cannot open an HTTP server: socket.error reported -2")]
     NoAddress(String),
@@ -357,6 +369,24 @@ impl SocketFileSpec {
     }
 }
 
+/// What a path that is no socket leads to, in words.
+fn described(path: &Path, kind: SFlag) -> String {
+    let what = match kind {
+        SFlag::S_IFLNK => {
+            return match std::fs::read_link(path) {
+                Ok(target) => format!("a symbolic link to {}", target.display()),
+                Err(_) => "a symbolic link".to_owned(),
+            };
+        }
+        SFlag::S_IFREG => "a regular file",
+        SFlag::S_IFDIR => "a directory",
+        SFlag::S_IFIFO => "a FIFO",
+        SFlag::S_IFCHR | SFlag::S_IFBLK => "a device",
+        _ => "something else",
+    };
+    what.to_owned()
+}
+
 /// Links a finished socket to its path; a socket that stands there and refuses connections gives way.
 ///
 /// # Source
@@ -374,9 +404,12 @@ fn link(place: &Place, path: &Path, file: &OwnedFd) -> Result<(), BindError> {
             Err(Errno::NOENT) => continue,
             Err(error) => return Err(error.into()),
         };
-        let is_socket = fstat(&found).is_ok_and(|stat| place::kind(&stat) == SFlag::S_IFSOCK);
-        if !is_socket {
-            return Err(BindError::Kernel(Errno::EXIST));
+        let kind = fstat(&found).map_or(SFlag::empty(), |stat| place::kind(&stat));
+        if kind != SFlag::S_IFSOCK {
+            return Err(BindError::Occupied {
+                path: path.to_owned(),
+                what: described(path, kind),
+            });
         }
         match listens(&found) {
             Listens::Yes => return Err(BindError::InUse),
@@ -553,24 +586,28 @@ pub(super) mod tests {
         let scratch = Scratch::new("file");
         let target = scratch.0.join("target");
         let path = scratch.0.join("s.sock");
-        let refused = || {
+        let refused = |what: &str| {
             let error = BoundServer::bind(&unix_spec(&path), &[], &[]).expect_err("refused");
             assert_eq!(
                 error.to_string(),
-                "Cannot open an HTTP server: socket.error reported errno.EEXIST (17)"
+                format!(
+                    "Cannot open an HTTP server: socket.error reported errno.EEXIST (17): {}: there is {what}, not a socket \
+                     (remove it, or change the path of the socket in the configuration)",
+                    path.display()
+                )
             );
         };
         std::fs::write(&path, "precious").expect("written");
-        refused();
+        refused("a regular file");
         assert_eq!(std::fs::read(&path).expect("read"), b"precious");
         std::fs::remove_file(&path).expect("removed");
         drop(UnixListener::bind(&target).expect("bound"));
         std::os::unix::fs::symlink(&target, &path).expect("linked");
-        refused();
+        refused(&format!("a symbolic link to {}", target.display()));
         assert!(is_socket(&target));
         std::fs::remove_file(&path).expect("removed");
         std::fs::create_dir(&path).expect("created");
-        refused();
+        refused("a directory");
     }
 
     #[test]

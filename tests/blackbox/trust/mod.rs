@@ -17,7 +17,9 @@ mod c1_update_asks;
 mod c2_hints;
 mod c3_order_and_sockets;
 mod c4_check_tells;
+mod c5_clear_words;
 mod d5_all_errors;
+mod d6_update_leaves_scaled_alone;
 mod d7_options;
 mod d8_beside_the_binary;
 mod terminal;
@@ -52,6 +54,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(b6_reject_storm::trials());
     trials.extend(b7_unknown_is_left::trials());
     trials.extend(c1_update_asks::trials());
+    trials.extend(c5_clear_words::trials());
+    trials.extend(d6_update_leaves_scaled_alone::trials());
     trials.extend(d7_options::trials());
     trials.extend(a2_costs_nothing::trials());
     trials.extend(a3_bus_limits::trials());

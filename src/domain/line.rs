@@ -358,9 +358,9 @@ lines! {
     SyslogRecovered { lost: u64 } = Warn ours "sending to syslog works again; {lost} lines were lost";
     JournalAway { error: Errno } = Warn ours "cannot reach the journal: {error}; what is to go there is counted as lost until it is there again";
     JournalBack {} = Warn ours "the journal is there again";
-    LogHangs { name: ProcessName, seconds: u64 } = Warn ours "a log of {name} has not answered for {seconds} s (is its file system there?); only programs that log there wait";
+    LogHangs { name: ProcessName, seconds: u64 } about name = Warn ours "a log of {name} has not answered for {seconds} s (is its file system there?); only programs that log there wait";
     LogAnswers { name: ProcessName, seconds: u64 } = Warn ours "the log of {name} answers again, after {seconds} s";
-    LogHangsAtEnd { name: ProcessName } = Error ours "a log of {name} does not answer; what was being written to it may be lost";
+    LogHangsAtEnd { name: ProcessName } about name = Error ours "a log of {name} does not answer; what was being written to it may be lost";
     DaemonLogAnswers { seconds: u64 } = Warn ours "this log did not answer for {seconds} s";
     LinesDropped { lost: u64 } = Warn ours "{lost} lines of this log were lost here, for it could not be written as fast as they came";
     DrainLate { name: ProcessName, seconds: i64 } about name = Warn ours "output of {name} was not written out within {seconds} s of its exit; going on without it";

@@ -14,39 +14,17 @@ pub(super) const EMPTY_SECS_MAX: Seconds = Seconds(10);
 impl Process {
     /// It was reaped. What becomes of it is decided when its output is written out.
     pub(super) fn exited(&mut self, status: ExitStatus, moment: &mut Moment<'_>) {
-        let (life, pid, was) = match self.run.stage {
-            Stage::Starting { life, pid, .. } => {
-                // Differs: the original may promote a process that is dead already, since it looks at the clock before
-                // it reaps. Here the reap decides, by the monotonic clock.
-                let due = self.run.spawned_at + self.spec.startsecs;
-                let was = if moment.now.mono < due {
-                    Was::TooQuick
-                } else {
-                    Was::Unpromoted
-                };
-                (life, pid, was)
-            }
-            Stage::Waking { life, pid, .. } => (life, pid, Was::Unready),
-            Stage::Failing { life, pid, why, .. } => (life, pid, Was::Failed(why)),
-            Stage::Running { life, pid } => (life, pid, Was::Running),
-            Stage::Stopping { life, pid, .. } => (life, pid, Was::Stopping),
-            Stage::Unknown {
-                alive: Some((life, pid)),
-            } => (life, pid, Was::Unknown),
+        let (Some((life, pid)), Some(was)) = (self.run.stage.reachable(), self.was(moment)) else {
             // Nothing lives here, or it was reaped before.
-            Stage::Unknown { alive: None }
-            | Stage::Stopped
-            | Stage::Exited { .. }
-            | Stage::Fatal
-            | Stage::Backoff { .. }
-            | Stage::Resolving(_)
-            | Stage::Preparing(_)
-            | Stage::Spawning(_)
-            | Stage::Aborting(_)
-            | Stage::Dying { .. } => return,
+            return;
         };
         self.run.stop = moment.now.wall.secs();
-        self.run.ending = Some(match was {
+        let mut counts_as = was;
+        if was == Was::Unknown {
+            counts_as = self.ordinary(moment);
+            self.run.refused = Some(counts_as);
+        }
+        self.run.ending = Some(match counts_as {
             Was::TooQuick => Ending::TooQuick(status),
             Was::Unready => Ending::Unready(status),
             Was::Failed(Failure::NotReady | Failure::GaveUp) => Ending::NotReady(status),
@@ -75,6 +53,51 @@ impl Process {
                     Rite::Draining => DRAIN_SECS_MAX,
                 },
         };
+    }
+
+    /// What it is, for the rules about its end. `None`: nothing lives here.
+    pub(super) fn was(&self, moment: &Moment<'_>) -> Option<Was> {
+        match self.run.stage {
+            // Differs: the original may promote a process that is dead already, since it looks at the clock before it
+            // reaps. Here the reap decides, by the monotonic clock.
+            Stage::Starting { .. } if self.is_too_quick(moment) => Some(Was::TooQuick),
+            Stage::Starting { .. } => Some(Was::Unpromoted),
+            Stage::Waking { .. } => Some(Was::Unready),
+            Stage::Failing { why, .. } => Some(Was::Failed(why)),
+            Stage::Running { .. } => Some(Was::Running),
+            Stage::Stopping { .. } => Some(Was::Stopping),
+            Stage::Unknown { alive: Some(_) } => Some(Was::Unknown),
+            Stage::Unknown { alive: None }
+            | Stage::Stopped
+            | Stage::Exited { .. }
+            | Stage::Fatal
+            | Stage::Backoff { .. }
+            | Stage::Resolving(_)
+            | Stage::Preparing(_)
+            | Stage::Spawning(_)
+            | Stage::Aborting(_)
+            | Stage::Dying { .. } => None,
+        }
+    }
+
+    /// It ends before `startsecs`.
+    fn is_too_quick(&self, moment: &Moment<'_>) -> bool {
+        moment.now.mono < self.run.spawned_at + self.spec.startsecs
+    }
+
+    /// As the exit of which process the exit of an UNKNOWN one counts.
+    fn ordinary(&self, moment: &Moment<'_>) -> Was {
+        match self.run.refused {
+            // Nobody promotes an UNKNOWN process, but it has stayed up long enough.
+            Some(Was::TooQuick) if !self.is_too_quick(moment) => Was::Running,
+            Some(Was::Unpromoted) => Was::Running,
+            Some(
+                was
+                @ (Was::TooQuick | Was::Unready | Was::Failed(_) | Was::Running | Was::Stopping),
+            ) => was,
+            // Most likely a stop was refused. No restart against anybody's wish.
+            Some(Was::Unknown) | None => Was::Stopping,
+        }
     }
 
     /// Has what the process left behind looked after.
@@ -176,11 +199,11 @@ impl Process {
                     },
                 );
             }
-            // Differs: the original fails an assertion here. UNKNOWN is never left, but the end is worth a line.
+            // Differs: the original fails an assertion here and dies (Supervisor#76, #445, #536, #839). The ordinary rules
+            // follow: STOPPED if a stop was refused, else BACKOFF or EXITED with its automatic restart.
             Was::Unknown => {
-                self.run.exit_status = status.code();
-                self.run.stage = Stage::Unknown { alive: None };
-                self.log_exit(status, self.expects(status), moment);
+                let was = self.run.refused.take().unwrap_or(Was::Stopping);
+                self.told(life, pid, status, was, moment);
             }
         }
     }

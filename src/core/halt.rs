@@ -159,7 +159,7 @@ impl Process {
         }
     }
 
-    /// The kernel refused a signal: nothing is known any more.
+    /// The kernel refused a signal: nothing is known any more, until the process ends.
     pub(super) fn refused(&mut self, moment: &mut Moment<'_>) {
         match self.run.stage {
             Stage::Starting { life, pid, .. }
@@ -167,6 +167,7 @@ impl Process {
             | Stage::Failing { life, pid, .. }
             | Stage::Running { life, pid }
             | Stage::Stopping { life, pid, .. } => {
+                self.run.refused = self.was(moment);
                 self.run.report_at = Tick::NEVER;
                 let alive = Some((life, pid));
                 self.enter(Stage::Unknown { alive }, pid, false, moment);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::end::{DRAIN_SECS_MAX, EMPTY_SECS_MAX};
 use super::listener::Hearing;
-use super::stage::{Rite, Stage};
+use super::stage::{Rite, Stage, Was};
 use super::ticket::{Purpose, Waiter};
 use super::tidings::Tidings;
 use super::{Action, Actions};
@@ -78,6 +78,10 @@ impl std::fmt::Display for Trouble {
 pub(super) struct Run {
     /// Where it stands.
     pub(super) stage: Stage,
+    /// What it was when the kernel refused a signal to it. Its exit counts as the exit of such a process. `None`: it is not
+    /// UNKNOWN, or an older daemon wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) refused: Option<Was>,
     /// Failed attempts since it last was RUNNING.
     pub(super) tries: u32,
     /// Why the last start is not a clean one.
@@ -136,6 +140,7 @@ impl Process {
             tenure,
             run: Run {
                 stage: Stage::Stopped,
+                refused: None,
                 tries: 0,
                 trouble: None,
                 exit_status: 0,

@@ -8,6 +8,8 @@
 //!    └──── Dying ←exit─ Stopping ←stop───────────────────┴───────────┘
 //!                          ↑ Aborting ←stop─ Spawning
 //!
+//! Starting, Running, Stopping ─signal refused→ Unknown ─exit→ Dying → Backoff, Exited or Stopped
+//!
 //! With readiness of its own:    Spawning → Waking ─ready→ Running ─watchdog→ Failing ─exit→ Dying → Exited
 //!                                            └─timeout→ Failing ─exit→ Dying → Backoff
 //! ```
@@ -106,9 +108,9 @@ pub(super) enum Stage {
         /// When we go on without that.
         drain_by: Tick,
     },
-    /// The kernel refused a signal to it.
+    /// The kernel refused a signal to it. Its exit leads out of this.
     Unknown {
-        /// It has not ended yet.
+        /// The process. `None`: an older daemon saw its exit.
         alive: Option<(Life, i32)>,
     },
 }

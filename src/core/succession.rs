@@ -131,8 +131,12 @@ impl Fleet {
                     Stage::Stopped
                     | Stage::Exited { .. }
                     | Stage::Fatal
-                    | Stage::Backoff { .. }
-                    | Stage::Unknown { alive: None } => return,
+                    | Stage::Backoff { .. } => return,
+                    // Older daemons left a process so for good after its exit.
+                    Stage::Unknown { alive: None } => {
+                        process.enter(Stage::Stopped, 0, false, moment);
+                        return;
+                    }
                     Stage::Starting { life, .. }
                     | Stage::Waking { life, .. }
                     | Stage::Failing { life, .. }

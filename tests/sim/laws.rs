@@ -502,12 +502,10 @@ impl Laws {
                 .and_then(|lived| self.told.get(&lived.name))
                 .map(|told| told.state);
             assert!(
-                at < *since + self.patience(life)
-                    || matches!(state, None | Some(ProcessState::Unknown)),
+                at < *since + self.patience(life) || state.is_none(),
                 "the end of {life:?} is not told in time"
             );
         }
-        // Who was UNKNOWN stays so; nothing will be told of it any more.
         let mut reaped = std::mem::take(&mut self.reaped);
         reaped.retain(|life, since| at < *since + self.patience(life));
         self.reaped = reaped;
@@ -584,10 +582,10 @@ fn legal(from: ProcessState, to: ProcessState) -> bool {
     match to {
         Starting => matches!(from, Stopped | Exited | Fatal | Backoff),
         Running => from == Starting,
-        Backoff => from == Starting,
+        Backoff => matches!(from, Starting | Unknown),
         Stopping => matches!(from, Starting | Running),
-        Stopped => matches!(from, Stopping | Backoff),
-        Exited => from == Running,
+        Stopped => matches!(from, Stopping | Backoff | Unknown),
+        Exited => matches!(from, Running | Unknown),
         Fatal => from == Backoff,
         Unknown => matches!(from, Starting | Running | Stopping),
     }

@@ -84,13 +84,28 @@ fn prc_24_an_expected_code_is_info() {
     }
 }
 
+/// `cat` is UNKNOWN at 100 ms: the kernel has refused the signal of a client (ticket 1) or of a stop.
+fn unknown(bench: &mut Bench, by_stop: bool) -> Vec<String> {
+    if by_stop {
+        bench.ask(100, stop("cat", true));
+        return bench.give(100, signalled(Signal::TERM, Err(Errno(1))));
+    }
+    bench.ask(
+        100,
+        crate::api::Request::Signal {
+            target: super::bench::one("cat"),
+            signal: "ABRT".to_owned(),
+        },
+    );
+    bench.give(100, signalled(Signal::ABRT, Err(Errno(1))))
+}
+
 #[test]
-fn prc_11_a_refused_signal_is_unknown_and_stays_so() {
+fn prc_11_b7_a_refused_stop_is_unknown_until_the_exit() {
     let mut bench = Bench::up(|_| {});
-    bench.ask(100, stop("cat", true));
     let problem = "unknown problem killing cat (7):[Errno 1] Operation not permitted";
     assert_eq!(
-        bench.give(100, signalled(Signal::TERM, Err(Errno(1)))),
+        unknown(&mut bench, true),
         [
             format!("CRIT {problem}"),
             "cat STOPPING->UNKNOWN".to_owned(),
@@ -98,20 +113,64 @@ fn prc_11_a_refused_signal_is_unknown_and_stays_so() {
         ]
     );
     assert_eq!(bench.due(), None);
-    bench.give(200, exited(0));
-    assert_eq!(
-        bench.give(200, Input::Drained(CAT)),
-        ["INFO exited: cat (exit status 0; expected)"]
-    );
-    assert_eq!(bench.state(), "UNKNOWN");
-    bench.ask(300, super::bench::start("cat", true));
+    bench.ask(150, super::bench::start("cat", true));
     let checked = Input::Checked {
         ticket: crate::api::Ticket(2),
         result: Ok(()),
     };
-    let lines = bench.give(300, checked);
+    let lines = bench.give(150, checked);
     let refused = "answer 2 fault FAILED: cat is in an unknown process state";
     assert_eq!(lines.last().map(String::as_str), Some(refused));
+    bench.give(200, exited(1));
+    assert_eq!(bench.state(), "UNKNOWN");
+    // It was to stop, so that nothing starts it again.
+    assert_eq!(
+        bench.give(200, Input::Drained(CAT)),
+        [
+            "cat UNKNOWN->STOPPED pid 7",
+            "WARN stopped: cat (exit status 1)"
+        ]
+    );
+    assert_eq!(bench.due(), None);
+}
+
+#[test]
+fn b7_an_unknown_process_that_nobody_stopped_ends_by_the_ordinary_rules() {
+    // RUNNING: the automatic restart follows.
+    let mut bench = Bench::up(|spec| spec.startsecs = Seconds(0));
+    unknown(&mut bench, false);
+    assert_eq!(bench.state(), "UNKNOWN");
+    bench.give(9000, exited(3));
+    assert_eq!(
+        bench.give(9000, Input::Drained(CAT))[..3],
+        [
+            "cat UNKNOWN->EXITED pid 7 expected false",
+            "WARN exited: cat (exit status 3; not expected)",
+            "cat EXITED->STARTING tries 0",
+        ]
+    );
+    // STARTING, and it ends before startsecs: an attempt that failed. The time of the exit decides.
+    let mut bench = Bench::up(|spec| spec.startsecs = Seconds(1));
+    unknown(&mut bench, false);
+    bench.give(900, exited(0));
+    assert_eq!(
+        bench.give(5000, Input::Drained(CAT)),
+        [
+            "cat UNKNOWN->BACKOFF tries 1",
+            "WARN exited: cat (exit status 0; not expected)",
+        ]
+    );
+    // The same, but it has stayed up for long enough.
+    let mut bench = Bench::up(|spec| spec.startsecs = Seconds(1));
+    unknown(&mut bench, false);
+    bench.give(1100, exited(0));
+    assert_eq!(
+        bench.give(1100, Input::Drained(CAT)),
+        [
+            "cat UNKNOWN->EXITED pid 7 expected true",
+            "INFO exited: cat (exit status 0; expected)",
+        ]
+    );
 }
 
 #[test]

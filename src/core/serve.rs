@@ -427,7 +427,11 @@ impl Fleet {
         {
             let fault = match done {
                 Ok(()) | Err(Errno::NOENT) => None,
-                Err(_) => Some(FaultCode::Failed.of(batch.named(&member.group, &member.process))),
+                // Differs: the original names the process and keeps the reason to itself.
+                Err(error) => {
+                    let named = batch.named(&member.group, &member.process);
+                    Some(FaultCode::Failed.of(format!("{named}: {error}")))
+                }
             };
             batch.settle(index, true, result(&member, fault));
         }

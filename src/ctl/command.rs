@@ -37,6 +37,7 @@ pub(super) struct Flag {
 }
 
 const JSON: Flag = flag("--json", "answer with one line of JSON");
+const YES: Flag = flag("--yes", "do not ask");
 const FOLLOW: Flag = flag("-f", "show what comes, until Ctrl-C");
 
 const fn flag(name: &'static str, doc: &'static str) -> Flag {
@@ -206,7 +207,9 @@ pub(super) const ACTIONS: &[Action] = &[
             "update\t\t\tReload config and add/remove as necessary, and will restart affected programs\n\
              update all\t\tReload config and add/remove as necessary, and will restart affected programs\n\
              update <gname> [...]\tUpdate specific groups",
-        ),
+        )
+        .flags(&[YES])
+        .ours("update --yes [...]\tThe same without a question, even if no program is left"),
     action("upgrade", live::upgrade).own().help(
         "upgrade\t\t\tReplace the daemon by the version that is installed now; processes go on untouched\n\
          Note: if the installed version cannot take over, it says why and nothing changes.",
@@ -266,7 +269,7 @@ impl Action {
         let mut usages: Vec<(&str, String)> = Vec::new();
         for line in self.help.lines().chain(self.help_ours.lines()) {
             let (usage, doc) = line.split_once('\t').unwrap_or((line, ""));
-            let doc = doc.trim().replace('*', "");
+            let doc = plain(doc.trim());
             if usage.starts_with(self.name) {
                 usages.push((usage.trim(), doc));
             } else if let Some((_, before)) = usages.last_mut().filter(|_| usage.is_empty()) {
@@ -293,12 +296,59 @@ impl Action {
         docs.find(|doc| !doc.is_empty()).unwrap_or_default()
     }
 
+    /// The first word of `arguments` that can only be an option, and one that the action does not have. A name that begins
+    /// with a dash looks the same: only the daemon knows.
+    pub(super) fn unknown_option<'a>(&self, arguments: &'a str) -> Option<&'a str> {
+        let changes = !matches!(self.name, "pid" | "status");
+        let names_from = match self.takes {
+            Takes::Groups | Takes::Processes => 0,
+            // A signal or a number of processes has words of its own for a mistake.
+            Takes::Signal => 1,
+            Takes::Group | Takes::Nothing | Takes::Topic | Takes::Process | Takes::Log => {
+                return None;
+            }
+        };
+        let is_known = |word: &str| {
+            self.flags
+                .iter()
+                .any(|flag| word == flag.name || flag.argument && word.starts_with(flag.name))
+        };
+        // Differs: Supervisor takes every word for a name, and does to the others what was asked. Where nothing is changed, one
+        // dash stays a name as in Supervisor.
+        let is_option = |word: &str| match word.strip_prefix('-') {
+            Some("") | None => false,
+            Some(rest) => changes || rest.starts_with('-'),
+        };
+        let mut words = arguments.split_whitespace().skip(names_from);
+        words.find(|word| is_option(word) && !is_known(word))
+    }
+
+    /// Prints its whole help.
+    pub(super) fn say_help(&self, session: &mut Session) -> Result<(), Failure> {
+        session.say(self.help)?;
+        if self.help_ours.is_empty() {
+            return Ok(());
+        }
+        session.say(self.help_ours)
+    }
+
     /// `all` means every process, or group.
     pub(super) fn takes_all(&self) -> bool {
         self.usages()
             .iter()
             .any(|(usage, _)| usage.ends_with(" all"))
     }
+}
+
+/// Text without the asterisks that emphasise a word: `last 100 *bytes*`. An asterisk of a pattern stays: `web_*`.
+fn plain(text: &str) -> String {
+    let words = text.split(' ').map(|word| {
+        let inner = word
+            .strip_prefix('*')
+            .and_then(|word| word.strip_suffix('*'));
+        inner.filter(|inner| !inner.is_empty()).unwrap_or(word)
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The action with this name.
@@ -331,14 +381,7 @@ fn help(session: &mut Session, topic: &str) -> Result<(), Failure> {
         return Ok(());
     }
     match find(topic).filter(|action| !action.help.is_empty()) {
-        Some(action) => {
-            session.say(action.help)?;
-            if action.help_ours.is_empty() {
-                Ok(())
-            } else {
-                session.say(action.help_ours)
-            }
-        }
+        Some(action) => action.say_help(session),
         None => session.say(&format!("*** No help on {topic}")),
     }
 }
@@ -383,6 +426,39 @@ mod tests {
                 action.name
             );
         }
+    }
+
+    #[test]
+    fn d7_a_word_that_can_only_be_an_option_is_found() {
+        for (line, expected) in [
+            ("stop web --json", Some("--json")),
+            ("stop -f web", Some("-f")),
+            ("stop web - all g:*", None),
+            ("signal -9 web", None),
+            ("signal HUP web -9", Some("-9")),
+            ("serialrestart -n 2 web", None),
+            ("serialrestart -n2 web --all", Some("--all")),
+            ("update --yes web", None),
+            ("update --no web", Some("--no")),
+            ("status -v --json", None),
+            ("status --jsn", Some("--jsn")),
+            ("scale web -1", None),
+            ("tail -x web", None),
+            ("add --web", Some("--web")),
+        ] {
+            let (name, arguments) = line.split_once(' ').expect("an action");
+            let action = find(name).expect("there");
+            assert_eq!(action.unknown_option(arguments), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn d7_emphasis_goes_and_patterns_stay() {
+        assert_eq!(plain("last 100 *bytes* of it"), "last 100 bytes of it");
+        assert_eq!(
+            plain("The same for whatever fits, such as web_*"),
+            "The same for whatever fits, such as web_*"
+        );
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::io;
 
 use nix::errno::Errno;
 
-use super::render;
 use crate::api::xmlrpc::WireFault;
 
 /// Why an action could not go on. `Display` is what follows `error: `.
@@ -92,14 +91,13 @@ impl fmt::Display for Failure {
     // Differs: Supervisor goes on with `: file: … line: …`, places in its own source.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fault(fault) => {
-                write!(f, "<class 'xmlrpc.client.Fault'>, {}", render::fault(fault))
+            // Differs: Supervisor prints Python's class and `<Fault 6: 'SHUTDOWN_STATE'>`, and for an HTTP status a
+            // `<ProtocolError for 127.0.0.1/RPC2: …>` whichever the server is.
+            Self::Fault(fault) if fault.text.is_empty() => write!(f, "fault {}", fault.code),
+            Self::Fault(fault) => f.write_str(&fault.text),
+            Self::Http { status, reason } => {
+                write!(f, "the server answered HTTP status {status} {reason}")
             }
-            // Supervisor always names this host, whichever the server is.
-            Self::Http { status, reason } => write!(
-                f,
-                "<class 'xmlrpc.client.ProtocolError'>, <ProtocolError for 127.0.0.1/RPC2: {status} {reason}>"
-            ),
             Self::Io(error) => match error.raw_os_error() {
                 Some(code) => {
                     let errno = Errno::from_raw(code);
@@ -146,14 +144,14 @@ mod tests {
                     code: 6,
                     text: "SHUTDOWN_STATE".to_owned(),
                 }),
-                "<class 'xmlrpc.client.Fault'>, <Fault 6: 'SHUTDOWN_STATE'>",
+                "SHUTDOWN_STATE",
             ),
             (
                 Failure::Http {
                     status: 500,
                     reason: "Oops".to_owned(),
                 },
-                "<class 'xmlrpc.client.ProtocolError'>, <ProtocolError for 127.0.0.1/RPC2: 500 Oops>",
+                "the server answered HTTP status 500 Oops",
             ),
         ];
         for (failure, expected) in table {

@@ -1,7 +1,7 @@
 //! Logs as they grow: `tail -f`, and a process in the foreground. One loop waits for everything at once: the server, the
 //! user's lines, the interrupt key, and the reader of our output going away.
 
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::os::fd::AsFd;
 
 use nix::errno::Errno;
@@ -10,6 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout};
 use super::client::{Client, Stream};
 use super::failure::Failure;
 use super::http::Decoder;
+use super::printable::Printable;
 use super::render;
 use super::session::Session;
 use super::terminal::Watch;
@@ -25,6 +26,9 @@ struct Feed {
     url: String,
     stream: Stream,
     decoder: Decoder,
+    /// `None`: what comes is written as it is.
+    // Differs: Supervisor writes to a terminal whatever stands in the log.
+    printable: Option<Printable>,
 }
 
 impl Feed {
@@ -36,6 +40,7 @@ impl Feed {
                 url,
                 stream,
                 decoder: Decoder::new(),
+                printable: io::stdout().is_terminal().then(Printable::default),
             })),
             Err(Failure::Io(error)) => {
                 let failure = Failure::Io(error).to_string();
@@ -67,7 +72,15 @@ impl Feed {
                 return Ok(false);
             }
         }
-        Ok(count > 0 && !self.decoder.is_whole())
+        let goes_on = count > 0 && !self.decoder.is_whole();
+        if let Some(printable) = &mut self.printable {
+            let text = printable.next(&out.split_off(before));
+            out.extend_from_slice(text.as_bytes());
+            if !goes_on {
+                out.extend_from_slice(printable.end().as_bytes());
+            }
+        }
+        Ok(goes_on)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Actions on the configuration: `avail`, `reread`, `update`, `add`, `remove`.
 
 use std::collections::BTreeSet;
+use std::io::{self, IsTerminal};
 
 use serde::Serialize;
 
@@ -109,7 +110,8 @@ pub(super) fn update(session: &mut Session, arguments: &str) -> Result<(), Failu
         }
         Err(failure) => return Err(failure),
     };
-    let wanted: BTreeSet<&str> = arguments.split_whitespace().collect();
+    let mut wanted: BTreeSet<&str> = arguments.split_whitespace().collect();
+    let is_sure = wanted.remove("--yes");
     let everything = wanted.is_empty() || wanted.contains("all");
     if !everything {
         let answer = session.call("supervisor.getAllProcessInfo", Vec::new())?;
@@ -125,6 +127,15 @@ pub(super) fn update(session: &mut Session, arguments: &str) -> Result<(), Failu
         }
     }
     let is_wanted = |name: &&String| everything || wanted.contains(name.as_str());
+    let leaving: Vec<&str> = difference
+        .removed
+        .iter()
+        .filter(is_wanted)
+        .map(String::as_str)
+        .collect();
+    if !is_sure && !leaving.is_empty() && !may_empty(session, &leaving)? {
+        return refuse(session, "update: nothing was done");
+    }
 
     for name in difference.removed.iter().filter(is_wanted) {
         let answer = session.call("supervisor.stopProcessGroup", vec![Value::text(name)])?;
@@ -151,6 +162,23 @@ pub(super) fn update(session: &mut Session, arguments: &str) -> Result<(), Failu
         session.say(&format!("{name}: added process group"))?;
     }
     Ok(())
+}
+
+/// Whether the groups `leaving` may be stopped and removed. If the configuration has no program at all any more, that is more
+/// likely an accident of an editor than a wish, and whoever sits at a terminal is asked.
+// Differs: Supervisor stops and removes everything.
+fn may_empty(session: &mut Session, leaving: &[&str]) -> Result<bool, Failure> {
+    if !io::stdin().is_terminal() {
+        return Ok(true);
+    }
+    let answer = session.call("supervisor.getAllConfigInfo", Vec::new())?;
+    if !reply::all(&answer, Configured::read)?.is_empty() {
+        return Ok(true);
+    }
+    session.confirm_at_terminal(&format!(
+        "The configuration has no program any more. Really stop and remove {} y/N? ",
+        leaving.join(", ")
+    ))
 }
 
 /// `add group…`

@@ -1,8 +1,11 @@
 //! Actions on logs: `tail`, `maintail`, `fg`.
 
+use std::io::{self, IsTerminal};
+
 use super::exit;
 use super::failure::Failure;
 use super::follow;
+use super::printable;
 use super::reply::{self, Process};
 use super::session::Session;
 use crate::api::FaultCode;
@@ -73,6 +76,9 @@ fn show(
     match session.call(method, params) {
         Ok(answer) => {
             let text = reply::as_text(&answer)?;
+            if io::stdout().is_terminal() {
+                return session.say(&printable::all(&text));
+            }
             session.say(&text)
         }
         Err(failure) => {

@@ -15,6 +15,7 @@ mod live;
 mod log;
 pub mod manual;
 mod options;
+mod printable;
 mod process;
 mod render;
 mod reply;

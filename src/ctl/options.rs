@@ -69,6 +69,14 @@ const QUESTION: Opt = Opt {
     ours: false,
 };
 
+/// Another spelling of `--history_file`: the one that Supervisor's help promises and its client refuses.
+const HISTORY: Opt = Opt {
+    short: Some('r'),
+    long: Some("history-file"),
+    argument: true,
+    ours: true,
+};
+
 const fn row(short: char, long: &'static str, value: &'static str, doc: &'static str) -> Row {
     Row {
         opt: Opt {
@@ -85,7 +93,7 @@ const fn row(short: char, long: &'static str, value: &'static str, doc: &'static
 /// What a command line is read with.
 pub(super) fn table() -> Vec<Opt> {
     let rows = ROWS.iter().map(|row| row.opt);
-    rows.chain([QUESTION]).collect()
+    rows.chain([QUESTION, HISTORY]).collect()
 }
 
 impl CommandLine {
@@ -251,7 +259,6 @@ mod tests {
                 "conflicting command line option '--configuration'",
             ),
             ("--foo", "option --foo not recognized"),
-            ("--history-file x", "option --history-file not recognized"),
             ("-x", "option -x not recognized"),
             ("-s", "option -s requires argument"),
         ];
@@ -274,6 +281,15 @@ mod tests {
         assert_eq!(action.username.as_deref(), Some("me"));
         assert_eq!(action.words, ["status", "-x"]);
         assert!(read("-i status")?.interactive);
+        for line in [
+            "--history-file x",
+            "--history-file=x",
+            "--history_file x",
+            "--hist x",
+            "-rx",
+        ] {
+            assert_eq!(read(line)?.history, Some(PathBuf::from("x")), "{line}");
+        }
         Ok(())
     }
 }

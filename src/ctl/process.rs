@@ -19,6 +19,8 @@ enum Words {
     Error(&'static str),
     /// The fault's own text, alone.
     Text,
+    /// The name, and this as an error together with the reason that the fault gives.
+    Reason(&'static str),
 }
 
 /// An action that is done to each of several processes.
@@ -45,7 +47,7 @@ impl Verb {
             .iter()
             .find(|(code, _)| i64::from(code.code()) == status)?;
         match words {
-            Words::Plain(text) | Words::Error(text) => Some(text),
+            Words::Plain(text) | Words::Error(text) | Words::Reason(text) => Some(text),
             Words::Text => None,
         }
     }
@@ -121,7 +123,8 @@ const CLEAR: Verb = Verb {
     words: &[
         (FaultCode::Success, Words::Plain("cleared")),
         (FaultCode::BadName, Words::Error("no such process")),
-        (FaultCode::Failed, Words::Error("failed")),
+        // Differs: the original keeps the reason to itself.
+        (FaultCode::Failed, Words::Reason("failed")),
     ],
     neutral: None,
     no_group: exit::GENERIC,
@@ -280,6 +283,10 @@ fn say_outcome(session: &mut Session, verb: &Verb, outcome: &Outcome) -> Result<
         Some(Words::Plain(text)) => format!("{name}: {text}"),
         Some(Words::Error(text)) => format!("{name}: ERROR ({text})"),
         Some(Words::Text) => outcome.description.clone(),
+        Some(Words::Reason(text)) => match reason(&outcome.description, &name) {
+            Some(reason) => format!("{name}: ERROR ({text}: {reason})"),
+            None => format!("{name}: ERROR ({text})"),
+        },
         None => {
             return Err(Failure::Value(format!(
                 "Unknown result code {} for {name}",
@@ -292,6 +299,15 @@ fn say_outcome(session: &mut Session, verb: &Verb, outcome: &Outcome) -> Result<
         session.exit = status;
     }
     Ok(())
+}
+
+/// What a fault's text says besides its code and the name of the process. `None`: nothing.
+fn reason<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, detail) = text.split_once(": ")?;
+    let detail = detail
+        .strip_prefix(name)
+        .map_or(detail, |rest| rest.trim_start_matches(": "));
+    Some(detail).filter(|detail| !detail.is_empty())
 }
 
 fn is(failure: &Failure, fault: FaultCode) -> bool {

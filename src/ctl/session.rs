@@ -7,13 +7,14 @@ use nix::errno::Errno;
 
 use super::access;
 use super::client::Client;
-use super::command;
+use super::command::{self, Action};
 use super::exit;
 use super::failure::Failure;
-use super::reply;
+use super::reply::{self, Configured, Process};
 use super::terminal::{self, Interrupts, Lines};
 use crate::api::FaultCode;
 use crate::api::xmlrpc::Value;
+use crate::domain::Namespec;
 
 /// The version of the API that we speak.
 const API_VERSION: &str = "3.0";
@@ -74,6 +75,9 @@ impl Session {
             self.exit = exit::GENERIC;
             return self.flush();
         };
+        if self.stops_short(action, arguments)? {
+            return self.flush();
+        }
         loop {
             self.json = false;
             let result = (action.run)(self, arguments);
@@ -94,6 +98,45 @@ impl Session {
             }
         }
         self.flush()
+    }
+
+    /// Sees to options before anything is done: shows the help that is asked for, or refuses what the action does not have.
+    /// Returns whether that was all.
+    fn stops_short(&mut self, action: &Action, arguments: &str) -> Result<bool, Failure> {
+        let is_help = |word: &str| matches!(word, "-h" | "--help");
+        if arguments.split_whitespace().any(is_help) && !action.help.is_empty() {
+            action.say_help(self)?;
+            return Ok(true);
+        }
+        let Some(word) = action.unknown_option(arguments) else {
+            return Ok(false);
+        };
+        if self.is_a_name(word) {
+            return Ok(false);
+        }
+        self.json = false;
+        let text = format!(
+            "Error: {} has no option {word}; nothing was done",
+            action.name
+        );
+        self.usage(action.name, &text, exit::INVALID_ARGUMENTS)?;
+        Ok(true)
+    }
+
+    /// The daemon knows a process or group of this name. `false` also when the daemon does not say.
+    fn is_a_name(&mut self, word: &str) -> bool {
+        let spec = Namespec::parse(word);
+        let live = self.call("supervisor.getAllProcessInfo", Vec::new());
+        let live = live.and_then(|answer| reply::all(&answer, Process::read));
+        if live.is_ok_and(|live| {
+            live.iter()
+                .any(|process| process.is_in(&spec) || process.group == word)
+        }) {
+            return true;
+        }
+        let read = self.call("supervisor.getAllConfigInfo", Vec::new());
+        let read = read.and_then(|answer| reply::all(&answer, Configured::read));
+        read.is_ok_and(|read| read.iter().any(|config| config.group == word))
     }
 
     /// Prints a line.
@@ -235,6 +278,27 @@ impl Session {
             .next()
             .map_err(Failure::Input)?
             .ok_or(Failure::EndOfInput)
+    }
+
+    /// Asks for consent on the terminal, if standard input is one. The question goes to standard error when standard output
+    /// is read by a program.
+    pub(super) fn confirm_at_terminal(&mut self, question: &str) -> Result<bool, Failure> {
+        if !io::stdin().is_terminal() {
+            return Ok(true);
+        }
+        let answer = if io::stdout().is_terminal() {
+            self.ask(question)
+        } else {
+            self.flush()?;
+            let _ = write!(io::stderr(), "{question}");
+            self.ask("")
+        };
+        match answer {
+            Ok(answer) => Ok(answer.starts_with(['y', 'Y'])),
+            // Ctrl-D is no consent.
+            Err(Failure::EndOfInput) => Ok(false),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Asks for consent, if there is somebody to ask.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::translate::EnvironmentFile;
@@ -89,11 +89,11 @@ pub(super) fn unit(word: &str, stdin_name: &str) -> Result<Unit, String> {
             format!("{}: not found in {}", name.full, DIRECTORIES.join(", "))
         });
     };
-    let text = file(&found).map_err(|why| format!("{found}: {why}"))?;
     let is_null = fs::canonicalize(&found).is_ok_and(|path| path == Path::new("/dev/null"));
     if is_null {
         return Err(format!("{found}: the unit is masked"));
     }
+    let text = file(&found).map_err(|why| format!("{found}: {why}"))?;
     let mut unit = Unit::new(name);
     unit.read(&found, &text)?;
     for path in drop_ins(&unit.name, &directories) {
@@ -162,11 +162,35 @@ fn join(directory: &str, file: &str) -> String {
 }
 
 fn file(path: &str) -> Result<String, String> {
-    let meta = fs::metadata(path).map_err(|error| error.to_string())?;
-    if meta.is_dir() {
-        return Err("it is a directory".to_owned());
+    limited(regular(path)?.0)
+}
+
+/// Opens a regular file. Opening a FIFO would wait for its writer, and reading a device may do anything.
+fn regular(path: &str) -> Result<(fs::File, fs::Metadata), String> {
+    let opened = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path);
+    let file = opened.map_err(|error| match error.raw_os_error() {
+        // How open(2) says that it is a socket.
+        Some(libc::ENXIO) => "it is no regular file".to_owned(),
+        _ => error.to_string(),
+    })?;
+    let meta = file.metadata().map_err(|error| error.to_string())?;
+    let kind = meta.file_type();
+    if kind.is_file() {
+        return Ok((file, meta));
     }
-    limited(fs::File::open(path).map_err(|error| error.to_string())?)
+    Err(if kind.is_dir() {
+        "it is a directory"
+    } else if kind.is_fifo() {
+        "it is a FIFO, not a regular file"
+    } else if kind.is_char_device() || kind.is_block_device() {
+        "it is a device, not a regular file"
+    } else {
+        "it is no regular file"
+    }
+    .to_owned())
 }
 
 fn limited(from: impl std::io::Read) -> Result<String, String> {
@@ -183,13 +207,15 @@ fn limited(from: impl std::io::Read) -> Result<String, String> {
 /// A file of variables. What not everybody may read is not copied to where everybody may.
 pub(super) fn environment_file(path: &str) -> EnvironmentFile {
     const EVERYBODY_READS: u32 = 0o004;
-    let Ok(meta) = fs::metadata(path) else {
+    if fs::metadata(path).is_err() {
         return EnvironmentFile::Missing;
-    };
-    if !meta.is_file() || meta.permissions().mode() & EVERYBODY_READS == 0 {
-        return EnvironmentFile::Private;
     }
-    file(path).map_or(EnvironmentFile::Private, EnvironmentFile::Text)
+    match regular(path) {
+        Ok((file, meta)) if meta.permissions().mode() & EVERYBODY_READS != 0 => {
+            limited(file).map_or(EnvironmentFile::Private, EnvironmentFile::Text)
+        }
+        Ok(_) | Err(_) => EnvironmentFile::Private,
+    }
 }
 
 #[cfg(test)]

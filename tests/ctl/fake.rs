@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
 
-use super::side::{Outcome, finish};
+use super::side::{self, Outcome, finish};
 use super::{oracle, ours};
 
 const VERSION: &str = "<string>3.0</string>";
@@ -110,7 +110,7 @@ fn ctl_05_servers_that_are_none_give_one_line_and_no_panic() {
         (
             "an error",
             b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops".to_vec(),
-            "error: <class 'xmlrpc.client.ProtocolError'>, <ProtocolError for 127.0.0.1/RPC2: 500 Internal Server Error>\n".to_owned(),
+            "error: the server answered HTTP status 500 Internal Server Error\n".to_owned(),
         ),
         (
             "another type",
@@ -259,7 +259,10 @@ fn compare(
     });
     let cut = |text: &str| -> String {
         text.lines()
-            .map(|line| line.split(": file: ").next().unwrap_or_default().to_owned() + "\n")
+            .map(|line| {
+                let line = line.split(": file: ").next().unwrap_or_default();
+                side::fault_text(line).unwrap_or_else(|| line.to_owned()) + "\n"
+            })
             .collect()
     };
     // Differs: a start that is FAILED is told with its text; the original prints the exception that it raises for it.
@@ -267,7 +270,10 @@ fn compare(
         .lines()
         .map(|line| {
             let raised = code == 30 && line.contains("Unknown result code 30 for ");
-            (if raised { text } else { line }).to_owned() + "\n"
+            // Differs: why a log could not be cleared is told as well.
+            let why = text.strip_prefix("NAME: ").unwrap_or_default();
+            let line = line.replace("ERROR (failed)", &format!("ERROR (failed: {why})"));
+            (if raised { text } else { &line }).to_owned() + "\n"
         })
         .collect();
     if (theirs_said, theirs.status) != (own.stdout.clone(), own.status) {

@@ -267,6 +267,15 @@ pub(crate) fn normal(text: &str, side: &Side) -> String {
     text.split_inclusive('\n').map(normal_line).collect()
 }
 
+/// What our client says where the genuine one prints Python's class and representation of a fault.
+// Differs: no class of Python in our texts.
+pub(crate) fn fault_text(line: &str) -> Option<String> {
+    let (before, fault) = line.split_once("<class 'xmlrpc.client.Fault'>, <Fault ")?;
+    let (_, text) = fault.strip_suffix('>')?.split_once(": ")?;
+    let quoted = text.get(1..text.len().checked_sub(1)?)?;
+    Some(format!("{before}{}", quoted.replace("\\'", "'")))
+}
+
 fn normal_line(line: &str) -> String {
     let (text, end) = match line.strip_suffix('\n') {
         Some(text) => (text, "\n"),
@@ -277,6 +286,9 @@ fn normal_line(line: &str) -> String {
         && let Some(at) = text.find(": file: ")
     {
         text.truncate(at);
+    }
+    if let Some(said) = fault_text(&text) {
+        text = said;
     }
     if text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_digit()) {
         text = "PID".to_owned();

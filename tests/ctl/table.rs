@@ -180,7 +180,16 @@ pub(crate) const STEPS: &[Step] = &[
     Ctl("help signal", Same),
     Ctl("help stop", Same),
     Ctl("help tail", Same),
-    Ctl("help update", Same),
+    Ctl(
+        "help update",
+        Differs(
+            "update\t\t\tReload config and add/remove as necessary, and will restart affected programs\n\
+             update all\t\tReload config and add/remove as necessary, and will restart affected programs\n\
+             update <gname> [...]\tUpdate specific groups\n\
+             update --yes [...]\tThe same without a question, even if no program is left\n",
+            0,
+        ),
+    ),
     Ctl("help EOF", Same),
     Ctl(
         "help status",
@@ -296,6 +305,17 @@ pub(crate) const STEPS: &[Step] = &[
     Ctl("clear talk:talk_00 cat", Same),
     Ctl("tail talk:talk_00", Same),
     // CTL-11, CTL-12: stop, restart
+    Ctl(
+        "stop nope --json",
+        Differs(
+            "Error: stop has no option --json; nothing was done\n\
+             stop <name>\t\tStop a process\n\
+             stop <gname>:*\t\tStop all processes in a group\n\
+             stop <name> <name>\tStop multiple processes or groups\n\
+             stop all\t\tStop all processes\n",
+            2,
+        ),
+    ),
     Ctl("stop cat nosuch", Same),
     Ctl("stop cat", Same),
     Ctl("stop x:*", Same),

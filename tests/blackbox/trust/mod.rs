@@ -1,7 +1,12 @@
 //! No user, file, thread or careless edit can harm the rest: one file for each promise of `src/docs/security.md`.
 
+mod a8_import_fifo;
+mod a8_tail_on_a_terminal;
 mod b6_reject_storm;
 mod b7_unknown_is_left;
+mod c1_update_asks;
+mod d7_options;
+mod terminal;
 
 use crate::support::runner::Trial;
 
@@ -9,7 +14,11 @@ use crate::support::runner::Trial;
 pub(crate) fn trials() -> Vec<Trial> {
     // One line per file, so that files come and go without touching each other's lines.
     let mut trials = Vec::new();
+    trials.extend(a8_import_fifo::trials());
+    trials.extend(a8_tail_on_a_terminal::trials());
     trials.extend(b6_reject_storm::trials());
     trials.extend(b7_unknown_is_left::trials());
+    trials.extend(c1_update_asks::trials());
+    trials.extend(d7_options::trials());
     trials
 }

@@ -1,0 +1,97 @@
+//! A client at a real terminal.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::process::Child;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::host::Host;
+use crate::support::daemon::{Side, program, wait_exit};
+use crate::support::{LIMIT, wait_for};
+
+/// One run of our client whose three streams are a terminal.
+pub(super) struct Terminal {
+    child: Child,
+    keys: File,
+    screen: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Terminal {
+    /// Starts `supervisorctl -c conf` with these words.
+    pub(super) fn start(host: &Host, args: &[&str]) -> Result<Self, String> {
+        let terminal = nix::pty::openpty(None, None).map_err(|e| e.to_string())?;
+        let end =
+            || -> Result<OwnedFd, String> { terminal.slave.try_clone().map_err(|e| e.to_string()) };
+        let mut command = host
+            .marked
+            .command(&program(Side::Ours, "supervisorctl")?, host.place.path());
+        command.args(["-c", "conf"]).args(args);
+        command.stdin(end()?).stdout(end()?).stderr(end()?);
+        let child = command.spawn().map_err(|e| e.to_string())?;
+        drop(command);
+        let keys = File::from(terminal.master);
+        let mut from = keys.try_clone().map_err(|e| e.to_string())?;
+        let screen = Arc::new(Mutex::new(Vec::new()));
+        let shown = Arc::clone(&screen);
+        // It ends with the terminal: when the client and this value are gone.
+        std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(count @ 1..) = from.read(&mut piece) {
+                shown
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .extend_from_slice(&piece[..count]);
+            }
+        });
+        Ok(Self {
+            child,
+            keys,
+            screen,
+        })
+    }
+
+    /// Everything shown so far.
+    pub(super) fn screen(&self) -> String {
+        let screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&screen).into_owned()
+    }
+
+    /// Waits until the screen has this text.
+    pub(super) fn wait(&self, text: &str) -> Result<(), String> {
+        wait_for(&format!("the screen has {text:?}"), LIMIT, || {
+            self.screen().contains(text)
+        })
+        .map_err(|why| format!("{why}; it has {:?}", self.screen()))
+    }
+
+    /// Presses keys.
+    pub(super) fn press(&mut self, keys: &str) -> Result<(), String> {
+        self.keys
+            .write_all(keys.as_bytes())
+            .map_err(|e| e.to_string())
+    }
+
+    /// Interrupts the client, as the key does where the terminal is the controlling one.
+    pub(super) fn interrupt(&self) {
+        let pid = i32::try_from(self.child.id()).expect("pids fit");
+        let _ = nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(pid),
+            nix::sys::signal::Signal::SIGINT,
+        );
+    }
+
+    /// Waits for the end of the client; its exit code.
+    pub(super) fn end(&mut self) -> Result<i32, String> {
+        let status = wait_exit(&mut self.child, LIMIT)
+            .map_err(|why| format!("{why}; the screen has {:?}", self.screen()))?;
+        Ok(status.code().unwrap_or(-1))
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

@@ -35,6 +35,18 @@ pub enum BindError {
     /// What the kernel said.
     #[error("Cannot open an HTTP server: socket.error reported errno.{} ({})", .0.name(), .0.0)]
     Kernel(Errno),
+    /// What stands at the socket's path is no socket. It is never removed.
+    // Differs: the text goes on where Supervisor's ends (phusion/baseimage-docker#227).
+    #[error(
+        "Cannot open an HTTP server: socket.error reported errno.EEXIST (17): {}: there is {what}, not a socket (remove it, or change the path of the socket in the configuration)",
+        path.display()
+    )]
+    Occupied {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        what: String,
+    },
     /// The host name has no address. The number is EAI_NONAME, which is all that Supervisor says of it.
     #[error("Cannot open an HTTP server: socket.error reported -2")]
     NoAddress(String),
@@ -313,6 +325,28 @@ fn unix(
     Ok((UnixListener::from(fd), file))
 }
 
+/// What a path that is no socket leads to, in words.
+fn described(path: &Path, kind: std::fs::FileType) -> String {
+    if kind.is_symlink() {
+        return match std::fs::read_link(path) {
+            Ok(target) => format!("a symbolic link to {}", target.display()),
+            Err(_) => "a symbolic link".to_owned(),
+        };
+    }
+    let what = if kind.is_file() {
+        "a regular file"
+    } else if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_char_device() || kind.is_block_device() {
+        "a device"
+    } else {
+        "something else"
+    };
+    what.to_owned()
+}
+
 fn is_socket(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
@@ -331,7 +365,10 @@ fn link(temporary: &Path, path: &Path) -> Result<(), BindError> {
             Err(error) => return Err(error.into()),
         };
         if !found.file_type().is_socket() {
-            return Err(BindError::Kernel(Errno(libc::EEXIST)));
+            return Err(BindError::Occupied {
+                path: path.to_owned(),
+                what: described(path, found.file_type()),
+            });
         }
         match listens(path) {
             Listens::Yes => return Err(BindError::InUse),
@@ -512,24 +549,28 @@ pub(super) mod tests {
         let scratch = Scratch::new("file");
         let target = scratch.0.join("target");
         let path = scratch.0.join("s.sock");
-        let refused = || {
+        let refused = |what: &str| {
             let error = BoundServer::bind(&unix_spec(&path), &[], &[]).expect_err("refused");
             assert_eq!(
                 error.to_string(),
-                "Cannot open an HTTP server: socket.error reported errno.EEXIST (17)"
+                format!(
+                    "Cannot open an HTTP server: socket.error reported errno.EEXIST (17): {}: there is {what}, not a socket \
+                     (remove it, or change the path of the socket in the configuration)",
+                    path.display()
+                )
             );
         };
         std::fs::write(&path, "precious").expect("written");
-        refused();
+        refused("a regular file");
         assert_eq!(std::fs::read(&path).expect("read"), b"precious");
         std::fs::remove_file(&path).expect("removed");
         drop(UnixListener::bind(&target).expect("bound"));
         std::os::unix::fs::symlink(&target, &path).expect("linked");
-        refused();
+        refused(&format!("a symbolic link to {}", target.display()));
         assert!(is_socket(&target));
         std::fs::remove_file(&path).expect("removed");
         std::fs::create_dir(&path).expect("created");
-        refused();
+        refused("a directory");
     }
 
     #[test]

@@ -343,7 +343,7 @@ fn rpc_28_rpc_29_logs_are_cleared_one_after_another() {
     let lines = bench.give(0, cleared(2, Err(Errno(13))));
     assert_eq!(
         last(&lines),
-        "answer 1 [\"g:a OK\", \"g:b OK\", \"g:c FAILED: g:c\"]"
+        "answer 1 [\"g:a OK\", \"g:b OK\", \"g:c FAILED: g:c: [Errno 13] Permission denied\"]"
     );
     assert_eq!(bench.ask(0, Request::ClearDaemonLog), ["clear-log 2"]);
     let done = Input::DaemonLogCleared {

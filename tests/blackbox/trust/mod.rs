@@ -5,6 +5,7 @@ mod a8_tail_on_a_terminal;
 mod b6_reject_storm;
 mod b7_unknown_is_left;
 mod c1_update_asks;
+mod c5_clear_words;
 mod d7_options;
 mod terminal;
 
@@ -19,6 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(b6_reject_storm::trials());
     trials.extend(b7_unknown_is_left::trials());
     trials.extend(c1_update_asks::trials());
+    trials.extend(c5_clear_words::trials());
     trials.extend(d7_options::trials());
     trials
 }

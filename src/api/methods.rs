@@ -542,19 +542,19 @@ pub const METHODS: &[Method] = {
                 param(
                     "program",
                     ParamKind::Namespec,
-                    "The program: `program`, or `group:program` where several groups have it",
+                    "The program: `program`, or `group:program` where several groups have it; `group:*` with -1: all programs of a group",
                 ),
                 param(
                     "numprocs",
                     ParamKind::Int,
-                    "How many processes it is to have",
+                    "How many processes it is to have; -1: as many as the configuration read last says",
                 ),
             ],
             returns: Struct,
             result: "added and removed: arrays of names of processes, `group:process`",
             faults: &[BadName, IncorrectParameters, Failed],
             permission: Configure,
-            doc: "Give a program another number of processes, until the next update. Those beyond are stopped, the highest process_num first, and forgotten; new ones are made of the section as it was when its group was added, and those with `autostart` start. All others are left alone. The answer comes once all that are to go have stopped.",
+            doc: "Give a program another number of processes, until its group is updated. Those beyond are stopped, the highest process_num first, and forgotten; new ones are made of the section as it was when its group was added, and those with `autostart` start. All others are left alone. The answer comes once all that are to go have stopped. For a group that was scaled, -1 is what `supervisorctl update` asks for: it becomes what the configuration read last says, and processes that are the same there go on; INCORRECT_PARAMETERS: it was not scaled.",
             bind: |args| {
                 let (program, numprocs) = (args.text()?, args.int()?);
                 Ok(Bound::Engine(Request::SetNumprocs { program, numprocs }))

@@ -1,13 +1,13 @@
 //! (what is active, what was read) → what `reread` prints and `update` applies. Knows no files.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::spec::{
     Confinement, FcgiSocket, GroupKind, GroupRef, GroupSpec, LogSpec, LogTarget, ProcessKind,
     ProcessSpec,
 };
-use crate::domain::GroupName;
+use crate::domain::{GroupName, ProcessName};
 
 /// How two sets of groups differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,18 +53,38 @@ fn is_same(active: &GroupSpec, read: &GroupSpec) -> bool {
         priority,
         kind,
         processes,
-        // What they are made of is no matter while what was made is the same.
         programs: _,
     } = read;
-    active.priority == *priority
-        && is_same_kind(&active.kind, kind)
+    if active.priority != *priority || !is_same_kind(&active.kind, kind) {
+        return false;
+    }
+    if is_only_scaled(active, read) {
+        return true;
+    }
+    // What they are made of is no matter while what was made is the same.
+    active.processes.len() == processes.len()
         // Differs: Supervisor also takes another order of `programs=` for a change, which would restart them for nothing.
-        && active.processes.len() == processes.len()
         && active
             .processes
             .iter()
             .zip(processes)
             .all(|(active, read)| is_same_process(active, read))
+}
+
+/// The sections are the same, and only the number of processes was changed at run time: `update` is not to undo that.
+fn is_only_scaled(active: &GroupSpec, read: &GroupSpec) -> bool {
+    let names = |group: &GroupSpec| -> BTreeSet<ProcessName> {
+        let names = group.processes.iter().map(|process| process.name.clone());
+        names.collect()
+    };
+    let mut scaled = active.programs.iter();
+    scaled.any(|program| program.scaled)
+        && active.programs.len() == read.programs.len()
+        && active.programs.iter().all(|program| {
+            let mut others = read.programs.iter();
+            others.any(|other| other.template == program.template)
+        })
+        && names(active) != names(read)
 }
 
 fn is_same_kind(active: &GroupKind, read: &GroupKind) -> bool {
@@ -109,7 +129,8 @@ fn is_same_role(active: &ProcessKind, read: &ProcessKind) -> bool {
     }
 }
 
-fn is_same_process(active: &ProcessSpec, read: &ProcessSpec) -> bool {
+/// The process is what was read; it need not be started again.
+pub(crate) fn is_same_process(active: &ProcessSpec, read: &ProcessSpec) -> bool {
     // Every field is named, so that a new one cannot be forgotten.
     let ProcessSpec {
         name,

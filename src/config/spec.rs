@@ -215,6 +215,9 @@ pub struct ProgramSpec {
     pub template: Arc<Template>,
     /// Names of its processes by `process_num`, ascending.
     pub members: Vec<ProcessName>,
+    /// Its number of processes was changed at run time. Older daemons did not write it.
+    #[serde(default)]
+    pub scaled: bool,
 }
 
 /// A section as it was read, before any expansion: more processes can be made of it although the file has changed since.

@@ -197,7 +197,7 @@ impl Fleet {
                 self.remove_process(&group, &process, scope, out)
             }
             Request::SetNumprocs { program, numprocs } => {
-                match self.set_numprocs(ticket, &program, numprocs, scope, out) {
+                match self.set_numprocs(ticket, &program, numprocs, (scope, now), out) {
                     Err(fault) => Err(fault),
                     Ok(()) => return Admission::Taken,
                 }

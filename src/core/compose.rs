@@ -12,7 +12,8 @@ use super::process::Process;
 use super::ticket::{Member, Pending, Until, Waiter};
 use super::{Action, Actions, Fleet};
 use crate::api::{Fault, FaultCode, Reply, Scope, TargetResult, Ticket};
-use crate::config::spec::{Composition, GroupKind, NUMPROCS_MAX, Order, ProgramSpec};
+use crate::config::diff::is_same_process;
+use crate::config::spec::{Composition, GroupKind, NUMPROCS_MAX, Order, ProcessSpec, ProgramSpec};
 use crate::domain::{GroupName, Namespec, Now, ProcessName, SupervisorState};
 
 /// A program on its way to another number of processes.
@@ -34,6 +35,9 @@ pub(super) struct Scaling {
     removed: BTreeMap<u32, ProcessName>,
     /// Why others could not be stopped.
     problems: Vec<String>,
+    /// The whole group is to be what was read: what it is to be made of. Empty: one program gets another number.
+    #[serde(default)]
+    whole: Vec<ProgramSpec>,
 }
 
 impl Scaling {
@@ -219,6 +223,7 @@ impl Fleet {
             None => programs.push(ProgramSpec {
                 template: Arc::clone(&made.template),
                 members,
+                scaled: false,
             }),
         }
     }
@@ -274,9 +279,12 @@ impl Fleet {
         ticket: Ticket,
         text: &str,
         numprocs: i64,
-        scope: &Scope,
+        (scope, now): (&Scope, Now),
         out: &mut Actions,
     ) -> Result<(), Fault> {
+        if let (Some(group), -1) = (text.strip_suffix(":*"), numprocs) {
+            return self.unscale(ticket, group, (scope, now), out);
+        }
         let (name, program) = self.program(text, scope)?;
         if !(0..=NUMPROCS_MAX).contains(&numprocs) {
             return Err(FaultCode::IncorrectParameters.of(format!(
@@ -306,6 +314,7 @@ impl Fleet {
             stopped: Vec::new(),
             removed: BTreeMap::new(),
             problems: Vec::new(),
+            whole: Vec::new(),
         };
         self.tickets
             .insert(ticket, Pending::Scaling(Box::new(scaling)));
@@ -318,6 +327,75 @@ impl Fleet {
             },
         ));
         Ok(())
+    }
+
+    /// Makes a group that was scaled what the configuration read last says. Processes that are the same there go on.
+    fn unscale(
+        &mut self,
+        ticket: Ticket,
+        text: &str,
+        (scope, now): (&Scope, Now),
+        out: &mut Actions,
+    ) -> Result<(), Fault> {
+        let active = self.groups.get(text).ok_or_else(|| no_group(text))?;
+        let name = active.spec.name.clone();
+        permitted(scope.covers_group(text), text)?;
+        let mut read = self.last_read.groups.iter();
+        let read = read.find(|group| group.name == name);
+        let read = Arc::clone(read.ok_or_else(|| no_group(text))?);
+        let [first, ..] = read.programs.as_slice() else {
+            return Err(no_group(text));
+        };
+        let is_scaled = active.spec.programs.iter().any(|program| program.scaled);
+        if !is_scaled || active.spec.kind != read.kind || active.spec.priority != read.priority {
+            return Err(FaultCode::IncorrectParameters.of(format!("{text} was not scaled")));
+        }
+        let under_way = self
+            .tickets
+            .values()
+            .any(|pending| matches!(pending, Pending::Scaling(other) if other.group == name));
+        if under_way {
+            let text = format!("{text}: its number of processes is being changed already");
+            return Err(FaultCode::Failed.of(text));
+        }
+        let wanted = Composition {
+            template: Arc::clone(&first.template),
+            members: read
+                .processes
+                .iter()
+                .map(|process| process.name.clone())
+                .collect(),
+            processes: read.processes.clone(),
+        };
+        let scaling = Scaling {
+            group: name,
+            added: active.added,
+            program: "*".to_owned(),
+            wanted: Some(Box::new(wanted)),
+            stopping: BTreeMap::new(),
+            stopped: Vec::new(),
+            removed: BTreeMap::new(),
+            problems: Vec::new(),
+            whole: read.programs.clone(),
+        };
+        self.tickets
+            .insert(ticket, Pending::Scaling(Box::new(scaling)));
+        self.begin_to_scale(ticket, now, out);
+        Ok(())
+    }
+
+    /// The processes of `wanted` that are there as they are to be.
+    fn stays(&self, scaling: &Scaling, wanted: &Composition) -> BTreeSet<ProcessName> {
+        if scaling.whole.is_empty() {
+            return wanted.members.iter().cloned().collect();
+        }
+        let is_there = |process: &&Arc<ProcessSpec>| {
+            let slot = self.find(scaling.group.as_str(), process.name.as_str());
+            let seated = slot.and_then(|slot| self.seats.get(slot));
+            seated.is_some_and(|seated| is_same_process(&seated.spec, process))
+        };
+        let same = wanted.processes.iter().filter(is_there);
+        same.map(|process| process.name.clone()).collect()
     }
 
     /// Takes a scaling out to work on it, with what its program has now; answers the request if that is no more.
@@ -341,6 +419,11 @@ impl Fleet {
 
     /// The processes that a program has, by `process_num`.
     fn members_of(&self, scaling: &Scaling, wanted: &Composition) -> Vec<ProcessName> {
+        if !scaling.whole.is_empty() {
+            let group = self.groups.get(&scaling.group);
+            let processes = group.into_iter().flat_map(|group| &group.spec.processes);
+            return processes.map(|process| process.name.clone()).collect();
+        }
         let programs = self
             .groups
             .get(&scaling.group)
@@ -363,7 +446,7 @@ impl Fleet {
         };
         let (there, stay) = (
             self.members_of(&scaling, &wanted),
-            wanted.members.iter().collect::<BTreeSet<_>>(),
+            self.stays(&scaling, &wanted),
         );
         let known: BTreeSet<&ProcessName> = there.iter().collect();
         let new: Vec<ProcessName> = wanted
@@ -380,7 +463,7 @@ impl Fleet {
         let leaving: Vec<Member> = there
             .iter()
             .rev()
-            .filter(|name| !stay.contains(name))
+            .filter(|name| !stay.contains(*name))
             .filter_map(|name| self.member(self.find(scaling.group.as_str(), name.as_str())?))
             .collect();
         scaling.stopping = (0..).zip(leaving.iter().cloned()).collect();
@@ -478,7 +561,20 @@ impl Fleet {
         // Somebody may have taken one of the names while others were stopped.
         self.may_join(&scaling.group, &added)?;
         self.join(&scaling.group, &new, now, out);
-        self.set_program(&scaling.group, wanted);
+        if scaling.whole.is_empty() {
+            self.set_program(&scaling.group, wanted);
+        }
+        if let Some(group) = self.groups.get_mut(&scaling.group) {
+            let programs = &mut Arc::make_mut(&mut group.spec).programs;
+            if !scaling.whole.is_empty() {
+                *programs = scaling.whole;
+            } else if let Some(program) = programs
+                .iter_mut()
+                .find(|program| program.template == wanted.template)
+            {
+                program.scaled = true;
+            }
+        }
         Ok(Reply::Scaled {
             group: scaling.group,
             added,

@@ -136,7 +136,7 @@ pub(super) const ACTIONS: &[Action] = &[
         .own()
         .takes(Takes::Group)
         .help(
-            "scale <program> <count>\t\tGive a program so many processes, until the next update\n\
+            "scale <program> <count>\t\tGive a program so many processes, until its group is updated\n\
              scale <gname>:<program> <count>\tThe same where several groups have the program\n\
              Note: processes that stay are left alone; those beyond are stopped, the highest number first.",
         ),

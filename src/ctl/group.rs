@@ -1,14 +1,15 @@
 //! Actions on the configuration: `avail`, `reread`, `update`, `add`, `remove`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal};
 
 use serde::Serialize;
 
 use super::exit;
 use super::failure::Failure;
+use super::process;
 use super::render;
-use super::reply::{self, Configured, Difference, Outcome, Process};
+use super::reply::{self, Configured, Difference, Outcome, Process, Scaled};
 use super::session::Session;
 use crate::api::FaultCode;
 use crate::api::xmlrpc::Value;
@@ -150,7 +151,19 @@ pub(super) fn update(session: &mut Session, arguments: &str) -> Result<(), Failu
         session.call("supervisor.removeProcessGroup", vec![Value::text(name)])?;
         session.say(&format!("{name}: removed process group"))?;
     }
-    for name in difference.changed.iter().filter(is_wanted) {
+    let asked = wanted.iter().copied().filter(|name| *name != "all");
+    let changed = difference.changed.iter().filter(is_wanted);
+    let mut reshaped = BTreeSet::new();
+    let candidates: BTreeSet<&str> = asked.chain(changed.map(String::as_str)).collect();
+    if !candidates.is_empty() {
+        for name in reshaped_groups(session, &candidates)? {
+            if unscale(session, &name)? {
+                reshaped.insert(name);
+            }
+        }
+    }
+    let changed = difference.changed.iter().filter(is_wanted);
+    for name in changed.filter(|name| !reshaped.contains(*name)) {
         session.call("supervisor.stopProcessGroup", vec![Value::text(name)])?;
         session.say(&format!("{name}: stopped"))?;
         session.call("supervisor.removeProcessGroup", vec![Value::text(name)])?;
@@ -162,6 +175,54 @@ pub(super) fn update(session: &mut Session, arguments: &str) -> Result<(), Failu
         session.say(&format!("{name}: added process group"))?;
     }
     Ok(())
+}
+
+/// Which of these groups have other processes than the configuration gives them: they may have been scaled.
+fn reshaped_groups(session: &mut Session, groups: &BTreeSet<&str>) -> Result<Vec<String>, Failure> {
+    fn note(into: &mut BTreeMap<String, BTreeSet<String>>, group: String, name: String) {
+        into.entry(group).or_default().insert(name);
+    }
+    let (mut live, mut read) = (BTreeMap::new(), BTreeMap::new());
+    for process in process::all_processes(session)? {
+        note(&mut live, process.group, process.name);
+    }
+    let answer = session.call("supervisor.getAllConfigInfo", Vec::new())?;
+    for config in reply::all(&answer, Configured::read)? {
+        note(&mut read, config.group, config.name);
+    }
+    live.retain(|group, names| {
+        groups.contains(group.as_str()) && read.get(group).is_some_and(|read| read != names)
+    });
+    Ok(live.into_keys().collect())
+}
+
+/// Makes a group that was scaled what the configuration says, without touching the processes that both have. Returns whether
+/// that was done; if not, it was not scaled, or the server cannot do it.
+// Differs: Supervisor has no `scale`. Where a group changed otherwise, all of it starts again as there.
+fn unscale(session: &mut Session, name: &str) -> Result<bool, Failure> {
+    let params = vec![Value::text(format!("{name}:*")), Value::Int(-1)];
+    let done = match session.call("supervisord.setNumprocs", params) {
+        Ok(answer) => Scaled::read(&answer)?,
+        Err(failure) => {
+            let unknown = [
+                FaultCode::UnknownMethod,
+                FaultCode::IncorrectParameters,
+                FaultCode::BadName,
+            ];
+            return match unknown.iter().any(|&code| is(&failure, code)) {
+                true => Ok(false),
+                false => Err(failure),
+            };
+        }
+    };
+    for process in &done.removed {
+        session.say(&format!("{process}: removed"))?;
+    }
+    for process in &done.added {
+        session.say(&format!("{process}: added"))?;
+    }
+    session.say(&format!("{name}: updated process group"))?;
+    Ok(true)
 }
 
 /// Whether the groups `leaving` may be stopped and removed. If the configuration has no program at all any more, that is more

@@ -96,7 +96,7 @@ const EXAMPLES: &[(&str, Example, &str)] = &[
         "supervisorctl signal USR1 web",
     ),
     (
-        "Six processes instead of three, until the next update:",
+        "Six processes instead of three, until `update worker`:",
         Example::Shell,
         "supervisorctl scale worker 6",
     ),

@@ -101,10 +101,20 @@ fn scaling() -> Result<Outcome, String> {
         "web_01 lives on",
     )?;
     host.expect_ctl(&["scale", "web", "1"], 0, &["web: no change\n"])?;
-    // The file decides again.
-    host.expect_ctl(&["reread"], 0, &["web: changed\n"])?;
-    host.expect_ctl(&["update"], 0, &["web: updated process group\n"])?;
-    all_up(&host, "web", 2)?;
+    // Its section has not changed, so that an update of everything leaves it alone; its own one does not.
+    host.expect_ctl(&["reread"], 0, &["No config updates to processes\n"])?;
+    host.expect_ctl(&["update"], 0, &[])?;
+    expect(pids(&host, "web")? == one, "scaling was undone")?;
+    host.expect_ctl(
+        &["update", "web"],
+        0,
+        &["web:web_01: added\nweb: updated process group\n"],
+    )?;
+    let two_again = all_up(&host, "web", 2)?;
+    expect(
+        two_again["web_00"] == one["web_00"],
+        "web_00 is another process",
+    )?;
     // Nothing, and back.
     host.expect_ctl(&["scale", "web", "0"], 0, &["web:web_01: removed\n"])?;
     expect(pids(&host, "web")?.is_empty(), "some are left")?;

@@ -81,6 +81,7 @@ fn group(chance: &mut Chance, number: u64, members: u64) -> GroupSpec {
         programs: vec![ProgramSpec {
             template: template(&format!("g{number}")),
             members,
+            scaled: false,
         }],
     }
 }

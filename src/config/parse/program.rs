@@ -120,6 +120,7 @@ pub(super) fn processes(
     let program = ProgramSpec {
         template: reader.template(section, kind, daemon),
         members: found.iter().map(|process| process.name.clone()).collect(),
+        scaled: false,
     };
     reader.programs.push(program);
     found.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));

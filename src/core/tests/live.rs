@@ -60,6 +60,7 @@ fn of(group: &str, programs: Vec<Composition>) -> Arc<Config> {
             .map(|made| ProgramSpec {
                 template: made.template,
                 members: made.members,
+                scaled: false,
             })
             .collect(),
     }));
@@ -367,9 +368,89 @@ fn the_file_decides_at_the_next_update() {
         );
         lines[lines.len() - 1].clone()
     };
-    assert_eq!(reread(&mut bench, 2, file), "answer 2 +[] ~[g] -[]");
+    // Its section has not changed: `update` of other groups leaves it alone.
+    assert_eq!(reread(&mut bench, 2, file), "answer 2 +[] ~[] -[]");
     let three = of("g", vec![made("g", "w", 3, |_| {})]);
     assert_eq!(reread(&mut bench, 3, three), "answer 3 +[] ~[] -[]");
+}
+
+#[test]
+fn d6_an_update_of_its_own_group_keeps_what_both_have() {
+    let whole = || Request::SetNumprocs {
+        program: "g:*".to_owned(),
+        numprocs: -1,
+    };
+    let mut bench = pool(2);
+    assert_eq!(
+        bench.ask(0, whole()),
+        ["answer 1 fault INCORRECT_PARAMETERS: g was not scaled"]
+    );
+    bench.ask(0, scale(4));
+    bench.give(0, composed(2, made("g", "w", 4, |_| {})));
+    for slot in 2..4 {
+        let pid = i32::try_from(100 + slot).expect("small");
+        bench.bring_up(0, slot, u64::from(slot) + 1, pid);
+    }
+    // The file wants three, and another directory for the second.
+    let mut read = made("g", "w", 3, |_| {});
+    Arc::make_mut(&mut read.processes[1]).directory = Some(Arc::from(std::path::Path::new("/")));
+    Arc::make_mut(&mut read.template).file = Arc::from("/etc/other");
+    bench.ask(0, Request::Reread);
+    let lines = bench.give(
+        0,
+        Input::Loaded {
+            reason: LoadReason::Reread(Ticket(3)),
+            result: Ok(of("g", vec![read])),
+        },
+    );
+    assert_eq!(lines[lines.len() - 1], "answer 3 +[] ~[g] -[]");
+    let lines = bench.ask(0, whole());
+    let signals: Vec<_> = lines
+        .iter()
+        .filter(|line| line.starts_with("signal"))
+        .collect();
+    assert_eq!(
+        signals,
+        ["signal 3.4 SIGTERM Process", "signal 1.2 SIGTERM Process"]
+    );
+    for (slot, incarnation) in [(3, 4), (1, 2)] {
+        let life = Life { slot, incarnation };
+        bench.give(
+            1,
+            Input::Exited {
+                life,
+                status: ExitStatus::Exited(0),
+            },
+        );
+    }
+    bench.give(
+        1,
+        Input::Drained(Life {
+            slot: 3,
+            incarnation: 4,
+        }),
+    );
+    let lines = bench.give(
+        1,
+        Input::Drained(Life {
+            slot: 1,
+            incarnation: 2,
+        }),
+    );
+    assert!(
+        lines.contains(&"answer 4 +[w1] -[w3 w1]".to_owned()),
+        "{lines:?}"
+    );
+    let views = bench.fleet.view(Bench::now(1));
+    let shown: Vec<_> = views
+        .iter()
+        .map(|view| (view.name.as_str(), view.pid))
+        .collect();
+    assert_eq!(shown, [("w0", 100), ("w1", 0), ("w2", 102)]);
+    assert_eq!(
+        bench.ask(2, whole()).last().map(String::as_str),
+        Some("answer 5 fault INCORRECT_PARAMETERS: g was not scaled")
+    );
 }
 
 fn add(group: &str) -> Request {

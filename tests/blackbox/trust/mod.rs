@@ -6,6 +6,7 @@ mod b6_reject_storm;
 mod b7_unknown_is_left;
 mod c1_update_asks;
 mod c5_clear_words;
+mod d6_update_leaves_scaled_alone;
 mod d7_options;
 mod terminal;
 
@@ -21,6 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.extend(b7_unknown_is_left::trials());
     trials.extend(c1_update_asks::trials());
     trials.extend(c5_clear_words::trials());
+    trials.extend(d6_update_leaves_scaled_alone::trials());
     trials.extend(d7_options::trials());
     trials
 }

@@ -359,7 +359,7 @@ lines! {
     JournalAway { error: Errno } = Warn ours "cannot reach the journal: {error}; what is to go there is counted as lost until it is there again";
     JournalBack {} = Warn ours "the journal is there again";
     LogHangs { name: ProcessName, seconds: u64 } about name = Warn ours "a log of {name} has not answered for {seconds} s (is its file system there?); only programs that log there wait";
-    LogAnswers { name: ProcessName, seconds: u64 } = Warn ours "the log of {name} answers again, after {seconds} s";
+    LogAnswers { name: ProcessName, seconds: u64 } about name = Warn ours "the log of {name} answers again, after {seconds} s";
     LogHangsAtEnd { name: ProcessName } about name = Error ours "a log of {name} does not answer; what was being written to it may be lost";
     DaemonLogAnswers { seconds: u64 } = Warn ours "this log did not answer for {seconds} s";
     LinesDropped { lost: u64 } = Warn ours "{lost} lines of this log were lost here, for it could not be written as fast as they came";

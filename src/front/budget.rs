@@ -98,6 +98,8 @@ struct Entry {
     working: usize,
     /// The client does not take what is written.
     blocked: bool,
+    /// It waits for its turn to have a large answer made, so nothing is done for it yet.
+    queued: bool,
     /// The last progress: a new request, [`PROGRESS_BYTES`] received or sent, the end of an answer.
     since: Instant,
     moved: usize,
@@ -199,6 +201,7 @@ impl Budget {
             evicted: evicted.clone(),
             working: 0,
             blocked: false,
+            queued: false,
             since: Instant::now(),
             moved: 0,
             bytes: 0,
@@ -240,7 +243,8 @@ impl Inner {
     }
 
     /// Closes the slowest connection of a pool; of several clients, the slowest of the one that uses most. A connection
-    /// for which the daemon works is closed only if its client is gone or does not read. False: there is none.
+    /// for which the daemon works is closed only if its client is gone or does not read, or if the work has not begun. False:
+    /// there is none.
     fn evict(&mut self, need: Need, pool: Pool, but: Option<u64>) -> bool {
         let pooled = |(id, entry): &(&u64, &Entry)| {
             let is_in = match pool {
@@ -253,7 +257,7 @@ impl Inner {
             .entries
             .iter()
             .filter(pooled)
-            .filter(|(_, entry)| entry.working == 0 || entry.blocked)
+            .filter(|(_, entry)| entry.working == 0 || entry.blocked || entry.queued)
             .min_by_key(|(_, entry)| {
                 (
                     std::cmp::Reverse(self.used(entry.client, need)),
@@ -423,12 +427,29 @@ impl Place {
                 own
             })
         };
+        let _queued = Queued::new(self);
         let turn = async {
             let own = own.lock_owned().await;
             let one = self.budget.large.clone().acquire_owned().await.ok()?;
             Some((own, one))
         };
         timeout(LARGE_WITHIN, turn).await.ok().flatten().map(Some)
+    }
+}
+
+/// While this lives, the connection waits for its turn.
+struct Queued<'a>(&'a Place);
+
+impl<'a> Queued<'a> {
+    fn new(place: &'a Place) -> Self {
+        place.change(|entry| entry.queued = true);
+        Self(place)
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.change(|entry| entry.queued = false);
     }
 }
 

@@ -48,6 +48,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("dbus::a_bus_that_restarts_is_joined_again", restarted),
         trial("dbus::a_flood_is_refused_and_felt_by_nobody", flood),
         trial(
+            "trust::a3_root_is_answered_while_two_users_flood_the_bus",
+            floods_of_two,
+        ),
+        trial(
             "dbus::the_bus_keeps_the_name_and_properties_from_others",
             policy,
         ),
@@ -450,6 +454,29 @@ fn flood(machine: &Machine) -> Result {
         log.lines().count() < 100,
         format!("{} lines", log.lines().count()),
     )
+}
+
+/// Floods over many connections of two users: limits count for each of them, and none for root.
+fn floods_of_two(machine: &Machine) -> Result {
+    let daemon = Daemon::start(machine)?;
+    machine.write("/run/flood.py", include_str!("flood.py"))?;
+    machine.sh("for user in tester nobody; do for n in 1 2 3 4 5 6; do
+             runuser -u $user -- python3 /run/flood.py 3000 GetAllProcessInfo >/dev/null 2>&1 &
+         done; done")?;
+    let floods = "pgrep -cf /run/flood.py || true";
+    wait_for("the floods are there", LIMIT, || {
+        machine.sh(floods).is_ok_and(|count| count.trim() != "0")
+    })?;
+    for _ in 0..5 {
+        daemon.done("root", "StopProcess sb web true")?;
+        daemon.done("root", "StartProcess sb web true")?;
+    }
+    machine.sh("pkill -f /run/flood.py || true")?;
+    // Whoever flooded may call again after a rest.
+    wait_for("the user may call again", LIMIT, || {
+        let done = daemon.call("tester", "GetState");
+        done.is_ok_and(|done| done.code == 0)
+    })
 }
 
 fn policy(machine: &Machine) -> Result {

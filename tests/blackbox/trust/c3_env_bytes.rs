@@ -18,7 +18,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 const CONFIG: &str = r#"
 [program:a]
-command=/bin/sh -c 'printf %%s "$XA|$XC|%(ENV_XB)s|" >out.part; pwd >>out.part; mv out.part {dir}/out; exec sleep 1000'
+command=/bin/sh -c 'printf %%s "$XA|$XC|%(ENV_XB)s|" >out.part; pwd >>out.part; mv out.part {dir}/seen; exec sleep 1000'
 directory={dir}/%(ENV_XB)s
 environment=XC="<%(ENV_XB)s>"
 [program:b]
@@ -39,7 +39,7 @@ fn bytes() -> Result<Outcome, String> {
             .env("XA", OsStr::from_bytes(b"\xfe"))
             .env("XB", OsStr::from_bytes(value));
     })?;
-    let out = host.place.join("out");
+    let out = host.place.join("seen");
     wait_for("the program has written", LIMIT, || out.exists())
         .map_err(|why| format!("{why}; log:\n{}", host.log_end()))?;
     let found = std::fs::read(&out).map_err(|error| error.to_string())?;

@@ -118,13 +118,10 @@ fn client() -> Result<Outcome, String> {
     let first =
         "CANT_REREAD: not a valid boolean value: 'maybe' in section 'program:a' (file: 'conf')\n";
     let head = lines - 3;
-    let raised = format!(
-        "error: <class 'xmlrpc.client.Fault'>, <Fault 92: \"{}\">\n",
-        first.trim_end()
-    );
+    let raised = format!("error: {first}");
     for (action, stdout) in [
         ("reread", format!("ERROR: {first}")),
-        // To the letter what the original's client prints of such a fault.
+        // Differs: the original's client prints the fault as a class of Python.
         ("update", raised.clone()),
         ("reload", raised),
     ] {

@@ -229,7 +229,11 @@ fn made_again(machine: &Machine) -> Result<(), String> {
     machine.sh(&format!("systemctl stop {SCOPE}"))?;
     expect(!alive(machine, &pid)?, "it lives")?;
     ctl(machine, "start web")?;
-    machine.wait_property(UNIT, "StatusText", "1/1 running")?;
+    // The fd holder went with the scope; the status line says so until it changes.
+    wait_for("the program runs", LIMIT, || {
+        let status = machine.property(UNIT, "StatusText");
+        status.is_ok_and(|status| status.starts_with("1/1 running"))
+    })?;
     let pid = pid_of(machine, "web")?;
     let cgroup = machine.sh(&format!("cat /proc/{pid}/cgroup"))?;
     expect(cgroup.contains(SCOPE), cgroup)?;

@@ -463,7 +463,7 @@ fn floods_of_two(machine: &Machine) -> Result {
     machine.sh("for user in tester nobody; do for n in 1 2 3 4 5 6; do
              runuser -u $user -- python3 /run/flood.py 3000 GetAllProcessInfo >/dev/null 2>&1 &
          done; done")?;
-    let floods = "pgrep -cf /run/flood.py || true";
+    let floods = "pgrep -cf '[/]run/flood.py' || true";
     wait_for("the floods are there", LIMIT, || {
         machine.sh(floods).is_ok_and(|count| count.trim() != "0")
     })?;
@@ -471,7 +471,7 @@ fn floods_of_two(machine: &Machine) -> Result {
         daemon.done("root", "StopProcess sb web true")?;
         daemon.done("root", "StartProcess sb web true")?;
     }
-    machine.sh("pkill -f /run/flood.py || true")?;
+    machine.sh("pkill -f '[/]run/flood.py' || true")?;
     // Whoever flooded may call again after a rest.
     wait_for("the user may call again", LIMIT, || {
         let done = daemon.call("tester", "GetState");

@@ -87,6 +87,11 @@ impl Process {
 
     /// As the exit of which process the exit of an UNKNOWN one counts.
     fn ordinary(&self, moment: &Moment<'_>) -> Was {
+        // An UNKNOWN process counts as stopped, so the stop of everything does not wait for it; a retry would be waited for,
+        // and nobody would call it off.
+        if !moment.may_start {
+            return Was::Stopping;
+        }
         match self.run.refused {
             // Nobody promotes an UNKNOWN process, but it has stayed up long enough.
             Some(Was::TooQuick) if !self.is_too_quick(moment) => Was::Running,
@@ -203,6 +208,10 @@ impl Process {
             // follow: STOPPED if a stop was refused, else BACKOFF or EXITED with its automatic restart.
             Was::Unknown => {
                 let was = self.run.refused.take().unwrap_or(Was::Stopping);
+                let was = match moment.may_start {
+                    true => was,
+                    false => Was::Stopping,
+                };
                 self.told(life, pid, status, was, moment);
             }
         }

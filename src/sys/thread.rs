@@ -16,8 +16,11 @@ const PIDFD_THREAD: libc::c_int = libc::O_EXCL;
 /// gettid(2).
 #[must_use]
 pub fn thread_id() -> i32 {
+    // Not the function of the C library: std refers to it weakly, so a static binary may lack it and jump to address 0.
     // SAFETY: no memory involved; it cannot fail.
-    unsafe { libc::gettid() }
+    let id = unsafe { libc::syscall(libc::SYS_gettid) };
+    // Linux has no larger thread IDs.
+    i32::try_from(id).unwrap_or(0)
 }
 
 /// Whether this process has a thread of this number. False as soon as the thread has ended, however it ended.

@@ -24,7 +24,7 @@ impl AuditEntry {
     }
 }
 
-/// The audit line of a change. `fault`: why it was refused; none: it was accepted.
+/// The audit line of a change. `fault`: the reason of a refusal. `None`: the change was accepted.
 #[must_use]
 pub fn audit_line(caller: &Caller, entry: AuditEntry, fault: Option<&Fault>) -> Line {
     let (who, verb) = (caller.who(), entry.verb.to_owned());

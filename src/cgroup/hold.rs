@@ -36,7 +36,7 @@ pub(super) fn keeper_in(scope: &Cgroup) -> Option<Keeper> {
     None
 }
 
-/// Sends a signal to whoever holds the scope.
+/// Sends a signal to all processes that hold the scope.
 pub(super) fn signal_all(scope: &Cgroup, signal: Signal) {
     let Ok(directory) = scope.open(DIRECTORY) else {
         return;

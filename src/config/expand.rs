@@ -71,7 +71,7 @@ pub fn expand(text: &str, layers: &[&Names], place: &str) -> Result<String, Unex
 #[error("{sentence}")]
 pub struct Unexpandable {
     sentence: String,
-    /// The name that no layer knows; none: the format is bad.
+    /// The name that no layer knows. `None`: the format is bad.
     unknown: Option<String>,
 }
 
@@ -216,7 +216,7 @@ impl<'a> Format<'a> {
         Ok(())
     }
 
-    /// What a name stands for. `ENV_X:-text` is the variable, or the text if the variable is unset or empty.
+    /// The value of a name. `ENV_X:-text` is the variable, or the text if the variable is unset or empty.
     // Differs: Supervisor knows no defaults. A variable that is really called `X:-text` is still what it means.
     fn value(&self, name: &str) -> Option<Value> {
         let known = |name: &str| {

@@ -100,7 +100,7 @@ impl Process {
         }
     }
 
-    /// Its resolving or spawning takes long. Whatever comes of it is told yet.
+    /// Resolving or spawning takes long. The result follows as another input.
     pub(super) fn held_up(&mut self, why: String, moment: &mut Moment<'_>) {
         match self.run.stage {
             Stage::Resolving(_) | Stage::Spawning(_) | Stage::Aborting(_) => {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::hold;
-use super::scope::Scope;
+use super::scope::{Entered, Scope};
 use crate::keeper::Keeper;
 use crate::sys::{self, Cgroup};
 
@@ -96,6 +96,12 @@ pub fn shortage(controller: &str) -> Option<String> {
     }
 }
 
+/// The cgroup that was opened, or the one it was to be made in, is there no more.
+#[must_use]
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
+}
+
 impl Home {
     /// Finds or makes it. A program is in need of a cgroup if `in_need`: what only the wish for limits justifies (a part
     /// of a cgroup in which others may be, a scope beside a unit that was written for Supervisor) is not done without.
@@ -116,7 +122,7 @@ impl Home {
             && let Some(scope) = Scope::of(&own)
         {
             match scope.enter(&top, is_held) {
-                Ok((found, keeper)) => {
+                Ok(entered) => {
                     let home = Self {
                         making: Mutex::default(),
                         top,
@@ -125,9 +131,9 @@ impl Home {
                     };
                     for controller in HARMLESS {
                         // What is not to be had is told when a program asks for it.
-                        let _ = found.enable(controller);
+                        let _ = entered.cgroup.enable(controller);
                     }
-                    return Ok((home, keeper));
+                    return Ok((home, entered.keeper));
                 }
                 Err(error) => why = Some(format!("no scope was made for them: {error}")),
             }
@@ -227,46 +233,46 @@ impl Home {
         }
     }
 
-    /// Makes it again after it was gone: a scope goes with its last process.
+    /// Makes it again after it was gone: a scope goes with its last process. Returns whether nobody else had done so.
     ///
     /// # Errors
     /// Why it cannot be had, for people.
-    pub(super) fn make_again(&self) -> Result<(), String> {
+    pub(super) fn make_again(&self) -> Result<bool, String> {
         match &self.kind {
-            Kind::Scope(scope) => {
-                // Its keeper died with it, and a new one keeps nothing of what runs.
-                let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-                let (found, _keeper) = scope.enter(&self.top, false)?;
-                for controller in HARMLESS {
-                    let _ = found.enable(controller);
-                }
-            }
+            // A new fd holder keeps nothing of what runs; it is found there when the old one is missed.
+            Kind::Scope(scope) => self.enter_again(scope).map(|entered| entered.was_made),
             Kind::Own { .. } => {
                 let (parent, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
                 let parent = self.top.open(parent);
                 parent
                     .and_then(|parent| parent.make(name))
                     .map_err(|error| error.to_string())?;
+                Ok(true)
             }
         }
-        Ok(())
     }
 
-    /// Another fd holder in the scope, which is made again if it has gone.
+    /// Another fd holder in the scope, which is made again if it has gone. Returns also whether it was made.
     ///
     /// # Errors
     /// Why there is none, for people.
-    pub(super) fn hold_again(&self) -> Result<Keeper, String> {
+    pub(super) fn hold_again(&self) -> Result<(Keeper, bool), String> {
         let Kind::Scope(scope) = &self.kind else {
             return Err("there is no scope".to_owned());
         };
+        let entered = self.enter_again(scope)?;
+        let keeper = entered.keeper.ok_or("the scope has no fd holder")?;
+        Ok((keeper, entered.was_made))
+    }
+
+    fn enter_again(&self, scope: &Scope) -> Result<Entered, String> {
         let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-        let (found, keeper) = scope.enter(&self.top, false)?;
+        let entered = scope.enter(&self.top, false)?;
         for controller in HARMLESS {
             // What is not to be had is told when a program asks for it.
-            let _ = found.enable(controller);
+            let _ = entered.cgroup.enable(controller);
         }
-        keeper.ok_or_else(|| "the scope has no fd holder".to_owned())
+        Ok(entered)
     }
 
     /// Which of these controllers cannot be had.

@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::hold;
-use super::home::{Home, Manager};
+use super::home::{Home, Manager, is_gone};
 use super::scope::Scope;
 use super::seat::{self, Seat};
 use crate::config::spec::{Config, Resources};
@@ -204,8 +204,10 @@ impl Lodging {
             Err(error) if is_gone(&error) => {
                 let made = home.make_again();
                 let path = home.path.clone();
-                let again = made.and_then(|()| {
-                    log(Line::ScopeMadeAgain { path });
+                let again = made.and_then(|was_made| {
+                    if was_made {
+                        log(Line::ScopeMadeAgain { path });
+                    }
                     seat::make(&home, process, resources, &mut Vec::new())
                         .map_err(|error| error.to_string())
                 });
@@ -233,10 +235,15 @@ impl Lodging {
     ///
     /// # Errors
     /// Why there is none, for people.
-    pub fn hold_again(&self) -> Result<Keeper, String> {
+    pub fn hold_again(&self, log: &mut dyn FnMut(Line)) -> Result<Keeper, String> {
         let home = self.state().home.clone();
         let home = home.ok_or("programs have no cgroups any more")?;
-        home.hold_again()
+        let (keeper, was_made) = home.hold_again()?;
+        if was_made {
+            let path = home.path.clone();
+            log(Line::ScopeMadeAgain { path });
+        }
+        Ok(keeper)
     }
 
     /// The keeper that holds the place, once.
@@ -260,12 +267,6 @@ impl Lodging {
             home.leave();
         }
     }
-}
-
-/// The cgroup that was opened, or the one it was to be made in, is there no more.
-#[must_use]
-pub(super) fn is_gone(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
 }
 
 /// There is too little of something for another process. Spawning is tried again later then; outside of its cgroup, in that of

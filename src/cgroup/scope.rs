@@ -29,6 +29,16 @@ pub(super) struct Scope {
     pub(super) path: String,
 }
 
+/// A scope that is there.
+#[derive(Debug)]
+pub(super) struct Entered {
+    pub(super) cgroup: Cgroup,
+    /// What holds it, unless it is the one that the caller has.
+    pub(super) keeper: Option<Keeper>,
+    /// It was not there, or was about to go.
+    pub(super) was_made: bool,
+}
+
 impl Scope {
     /// The scope that belongs to our own path, if that is one of a service of PID 1.
     pub(super) fn of(own: &str) -> Option<Self> {
@@ -54,32 +64,33 @@ impl Scope {
         })
     }
 
-    /// The scope, found or made. Either way a keeper holds it, which is answered unless it is the one that the caller has.
+    /// The scope, found or made.
     ///
     /// # Errors
     /// Why there is none, for people.
-    pub(super) fn enter(
-        &self,
-        top: &Cgroup,
-        is_held: bool,
-    ) -> Result<(Cgroup, Option<Keeper>), String> {
+    pub(super) fn enter(&self, top: &Cgroup, is_held: bool) -> Result<Entered, String> {
         let text = |error: io::Error| error.to_string();
         let started = |error: crate::keeper::KeeperError| error.to_string();
+        let entered = |cgroup, keeper, was_made| Entered {
+            cgroup,
+            keeper,
+            was_made,
+        };
         if let Some(found) = self.found(top) {
             if is_held {
-                return Ok((found, None));
+                return Ok(entered(found, None, false));
             }
             if let Some(keeper) = hold::keeper_in(&found) {
-                return Ok((found, Some(keeper)));
+                return Ok(entered(found, Some(keeper), false));
             }
             // Beside one that we cannot talk to, if there is one: a daemon of another version may still want it.
             let (pid, keeper) = hold::start().map_err(started)?;
             settle(&found, pid).map_err(text)?;
-            return Ok((found, Some(keeper)));
+            return Ok(entered(found, Some(keeper), false));
         }
         let (pid, keeper) = hold::start().map_err(started)?;
         match self.make(top, pid) {
-            Ok(made) => Ok((made, Some(keeper))),
+            Ok(made) => Ok(entered(made, Some(keeper), true)),
             Err(error) => {
                 end(pid);
                 Err(error)

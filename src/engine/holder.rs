@@ -11,11 +11,20 @@ use crate::domain::{Line, Tick};
 use crate::keeper::Vault;
 use crate::sys::{self, Interest};
 
-/// After a start that failed, the next one is tried after this time, in milliseconds.
-const RETRY_MS: u64 = 10_000;
+/// After a start that failed, or one whose fd holder has not lasted, the next one is tried after this time, which doubles
+/// from start to start, in milliseconds.
+const RETRY_FIRST_MS: u64 = 100;
+/// The longest of these times, and how long an fd holder must last for the first of them to count again.
+const RETRY_MAX_MS: u64 = 10_000;
 
-/// What has come of starting another one: its PID, and how many names it was given; or why there is none.
-pub(super) type Restarted = Result<(i32, usize), String>;
+/// What has come of starting another one.
+#[derive(Debug)]
+pub(super) struct Restarted {
+    /// What there is to say of its scope.
+    lines: Vec<Line>,
+    /// Its PID, and how many names it was given; or why there is none.
+    result: Result<(i32, usize), String>,
+}
 
 /// The watch over the fd holder.
 #[derive(Default)]
@@ -23,6 +32,10 @@ pub(super) struct Holder {
     /// In the epoll set.
     process: Option<OwnedFd>,
     retry_at: Option<Tick>,
+    /// How long the next start waits, in milliseconds.
+    pause_ms: u64,
+    /// When the one that runs was started, or seen first.
+    runs_since: Option<Tick>,
     /// That none can be started was told.
     is_told: bool,
 }
@@ -31,6 +44,16 @@ impl Holder {
     /// When [`Engine::start_holder`] is to be called.
     pub(super) fn due(&self) -> Option<Tick> {
         self.retry_at
+    }
+
+    /// Another start is due: at once after one that has lasted, else later and later.
+    fn retry(&mut self, now: Tick) {
+        let since = self.runs_since.take();
+        if since.is_some_and(|since| now >= since.plus_millis(RETRY_MAX_MS)) {
+            self.pause_ms = 0;
+        }
+        self.retry_at = Some(now.plus_millis(self.pause_ms));
+        self.pause_ms = (self.pause_ms * 2).clamp(RETRY_FIRST_MS, RETRY_MAX_MS);
     }
 }
 
@@ -44,6 +67,7 @@ impl Engine {
             let added = self.poller.add(process, TOKEN_HOLDER, Interest::Read);
             added.is_ok()
         });
+        self.holder.runs_since = Some(sys::now().mono);
     }
 
     /// The fd holder has ended.
@@ -57,7 +81,7 @@ impl Engine {
             vault.lost();
             self.log(Line::HolderLost {}, hands);
             self.systemd.set_note(HOLDER_LOST);
-            self.start_holder();
+            self.holder.retry(sys::now().mono);
         }
     }
 
@@ -72,16 +96,23 @@ impl Engine {
         let thread = std::thread::Builder::new().name("fd-holder".to_owned());
         let started = thread.spawn(move || {
             let _heartbeat = heartbeats.register_end("fd-holder");
-            to.holder_restarted(restart(&vault, &lodging));
+            let mut lines = Vec::new();
+            let result = restart(&vault, &lodging, &mut |line| lines.push(line));
+            to.holder_restarted(Restarted { lines, result });
         });
         if let Err(error) = started {
-            let error = format!("cannot start a thread: {error}");
-            self.sender.holder_restarted(Err(error));
+            self.sender.holder_restarted(Restarted {
+                lines: Vec::new(),
+                result: Err(format!("cannot start a thread: {error}")),
+            });
         }
     }
 
-    pub(super) fn holder_restarted(&mut self, result: Restarted, hands: &Hands) {
-        match result {
+    pub(super) fn holder_restarted(&mut self, restarted: Restarted, hands: &Hands) {
+        for line in restarted.lines {
+            self.log(line, hands);
+        }
+        match restarted.result {
             Ok((pid, count)) => {
                 self.holder.is_told = false;
                 self.watch_holder();
@@ -89,7 +120,7 @@ impl Engine {
                 self.systemd.set_note("fd holder restarted");
             }
             Err(error) => {
-                self.holder.retry_at = Some(sys::now().mono.plus_millis(RETRY_MS));
+                self.holder.retry(sys::now().mono);
                 if !std::mem::replace(&mut self.holder.is_told, true) {
                     self.log(Line::HolderMissing { error }, hands);
                 }
@@ -98,11 +129,40 @@ impl Engine {
     }
 }
 
-fn restart(vault: &Arc<Vault>, lodging: &Lodging) -> Restarted {
-    let keeper = lodging.hold_again()?;
+fn restart(
+    vault: &Arc<Vault>,
+    lodging: &Lodging,
+    log: &mut dyn FnMut(Line),
+) -> Result<(i32, usize), String> {
+    let keeper = lodging.hold_again(log)?;
     let count = vault.replace(keeper).map_err(|error| error.to_string())?;
     let client = vault.client();
     // A manager that does not hear it is no reason to start yet another: the next daemon looks in the scope too.
     let _ = have_kept(client.as_fd());
     Ok((sys::pid_of(&client.process()).unwrap_or(0), count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_come_later_and_later_until_one_lasts() {
+        let mut holder = Holder::default();
+        let mut now = Tick(0);
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            // Some fail, and some end soon.
+            holder.runs_since = pauses.len().is_multiple_of(2).then_some(now);
+            holder.retry(now);
+            let due = holder.due().expect("due");
+            pauses.push((due.0 - now.0) / 1_000_000);
+            now = due;
+        }
+        assert_eq!(pauses, [0, 100, 200, 400, 800, 1600, 3200, 6400, 10_000]);
+        holder.runs_since = Some(now);
+        now = now.plus_millis(RETRY_MAX_MS);
+        holder.retry(now);
+        assert_eq!(holder.due(), Some(now));
+    }
 }

@@ -52,6 +52,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         height: 700,
         ..Look::DESK
     };
+    let large = Look {
+        font: 24,
+        ..Look::DESK
+    };
     let plain = Look {
         scripts: false,
         ..Look::DESK
@@ -59,6 +63,19 @@ pub(crate) fn trials() -> Vec<Trial> {
     let table: Vec<(&str, &'static str, Look, Check)> = vec![
         ("d1_a_message_moves_no_row", MANY, Look::DESK, message),
         ("d1_a_message_moves_no_row_on_a_phone", MANY, small, message),
+        ("d1_a_new_state_moves_no_row", FEW, Look::DESK, new_state),
+        (
+            "d1_a_new_state_moves_no_row_on_a_phone",
+            FEW,
+            small,
+            new_state,
+        ),
+        (
+            "d1_a_new_state_moves_no_row_of_large_letters",
+            FEW,
+            large,
+            new_state,
+        ),
         ("d1_without_scripts", FEW, plain, message_without_scripts),
         ("d1_a_filter_moves_no_row", FEW, Look::DESK, filter),
         ("d2_a_stale_page_says_so", FEW, Look::DESK, stale),
@@ -125,6 +142,15 @@ fn rect(selector: &str) -> String {
     format!("JSON.stringify(document.querySelector({selector:?}).getBoundingClientRect())")
 }
 
+/// The element is where it was.
+fn stays(browser: &Browser, rect: &str, before: &str) -> Result<(), String> {
+    let now = browser.text(rect)?;
+    expect(
+        now == before,
+        format!("the row has moved from {before} to {now}"),
+    )
+}
+
 const MESSAGE_IS_SEEN: &str = "(r => r.height > 0 && r.top >= 0 && r.left >= 0 && r.bottom <= innerHeight && \
      r.right <= innerWidth)(document.getElementById('notice').getBoundingClientRect())";
 
@@ -142,7 +168,7 @@ fn message(scene: &Scene, browser: &Browser) -> Result<(), String> {
     browser.wait(&format!("{} === 'stopped'", cell("p:n49", "state")))?;
     // A success goes by itself, and nothing moves.
     browser.wait("document.getElementById('notice').hidden")?;
-    expect(browser.text(&rect(&last))? == before, "the row has moved")?;
+    stays(browser, &rect(&last), &before)?;
     let bad = button("start bad:bad");
     browser.run(&format!(
         "document.querySelector('{bad}').scrollIntoView({{ block: 'center' }})"
@@ -151,7 +177,7 @@ fn message(scene: &Scene, browser: &Browser) -> Result<(), String> {
     browser.click(&bad)?;
     says(browser, "ERROR: Process bad: no such file")?;
     browser.wait(MESSAGE_IS_SEEN)?;
-    expect(browser.text(&rect(&bad))? == before, "the row has moved")?;
+    stays(browser, &rect(&bad), &before)?;
     // What was clicked is still what is there.
     browser.wait(&format!(
         "(b => {{ const r = b.getBoundingClientRect(); return document.elementFromPoint(r.left + r.width / 2, \
@@ -161,7 +187,30 @@ fn message(scene: &Scene, browser: &Browser) -> Result<(), String> {
         .wait("Boolean(document.getElementById('statusmessage').closest('[aria-live=polite]'))")?;
     browser.click("#dismiss")?;
     browser.wait("document.getElementById('notice').hidden")?;
-    expect(browser.text(&rect(&bad))? == before, "the row has moved")
+    stays(browser, &rect(&bad), &before)
+}
+
+/// Above the table it is counted, where the browser does not keep rows in their places: the page is at its top.
+fn new_state(scene: &Scene, browser: &Browser) -> Result<(), String> {
+    live(browser)?;
+    let next = rect("tr[data-n=\"web:web\"]");
+    let before = browser.text(&next)?;
+    for name in ["quiet", "nolog"] {
+        let stopped = scene
+            .daemon
+            .call("supervisor.stopProcess", &[Value::Text(name.to_owned())]);
+        stopped.map_err(|error| error.to_string())?;
+        browser.wait(&format!(
+            "{} === 'stopped'",
+            cell(&format!("{name}:{name}"), "state")
+        ))?;
+    }
+    browser.wait("!document.querySelector('#counts a.stopped').hidden")?;
+    expect(browser.text("String(scrollY)")? == "0", "it is scrolled")?;
+    stays(browser, &next, &before)?;
+    // The counts that have no place are reached.
+    browser.click("#counts a.stopped")?;
+    browser.wait("document.querySelector('tr[data-n=\"web:web\"]').hidden")
 }
 
 fn message_without_scripts(_: &Scene, browser: &Browser) -> Result<(), String> {
@@ -170,7 +219,7 @@ fn message_without_scripts(_: &Scene, browser: &Browser) -> Result<(), String> {
     browser.click(&button("stop quiet:quiet"))?;
     says(browser, "Process quiet stopped")?;
     browser.wait(MESSAGE_IS_SEEN)?;
-    expect(browser.text(&rect(row))? == before, "the row has moved")?;
+    stays(browser, &rect(row), &before)?;
     browser.click("#dismiss")?;
     browser.wait("document.getElementById('notice').hidden")
 }
@@ -183,7 +232,7 @@ fn filter(scene: &Scene, browser: &Browser) -> Result<(), String> {
     browser.click(&button("stop quiet:quiet"))?;
     scene.daemon.wait_state("quiet", "STOPPED")?;
     browser.wait(&format!("{} === 'stopped'", cell("quiet:quiet", "state")))?;
-    expect(browser.text(&next)? == before, "the row has moved")?;
+    stays(browser, &next, &before)?;
     // The pointer rests, and the filter holds again.
     browser.wait("document.querySelector('tr[data-n=\"quiet:quiet\"]').hidden")
 }

@@ -427,9 +427,11 @@ fn write_pidfile(
         }
         Err(PidfileError::Held(pid)) => return Err(pid),
         // As in the original, the CRIT line stands in place of the one that tells the pid.
-        Err(PidfileError::Io) => {
+        Err(PidfileError::Refused(why)) => {
             let path = spec.pidfile.display().to_string();
-            activity.write(sys::now().wall, &Line::CannotWritePidfile { path });
+            let now = sys::now().wall;
+            activity.write(now, &Line::CannotWritePidfile { path: path.clone() });
+            activity.write(now, &Line::PidfileRefused { path, why });
             None
         }
     })

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, SFlag, lstat};
 
 use crate::domain::Errno;
 use crate::sys::place::{self, FileId, Place};
@@ -28,20 +28,25 @@ pub(super) struct Pidfile {
 pub(super) enum PidfileError {
     /// The daemon with this PID and the same configuration runs.
     Held(i32),
-    /// The file cannot be created or written, or is refused.
-    Io,
+    /// The file cannot be created or written, or is refused: why, and what to do, for people.
+    Refused(String),
 }
 
 impl From<io::Error> for PidfileError {
-    fn from(_: io::Error) -> Self {
-        Self::Io
+    fn from(error: io::Error) -> Self {
+        Self::Refused(Errno::from(error).description())
     }
 }
 
-impl From<Errno> for PidfileError {
-    fn from(_: Errno) -> Self {
-        Self::Io
-    }
+/// Why the file at `path` could not be opened: what stands there, if it is no file, else the kernel's reason.
+fn refused(path: &Path, error: Errno) -> PidfileError {
+    let kind = lstat(path).map_or(SFlag::S_IFREG, |stat| place::kind(&stat));
+    PidfileError::Refused(if kind == SFlag::S_IFREG {
+        error.description()
+    } else {
+        let what = place::described(path, kind);
+        format!("there is {what}, not a regular file (remove it, or change pidfile=)")
+    })
 }
 
 /// Opens what stands at `path`, without following a link of another user or waiting for anybody.
@@ -86,14 +91,20 @@ impl Pidfile {
     /// # Errors
     /// See [`PidfileError`].
     pub(super) fn write(path: &Path, pid: i32, config: &Path) -> Result<Self, PidfileError> {
-        let mut file = open(path, OFlag::O_RDWR | OFlag::O_CREAT)?;
+        let file = open(path, OFlag::O_RDWR | OFlag::O_CREAT);
+        let mut file = file.map_err(|error| refused(path, error))?;
         let found = file.metadata()?;
         let own = sys::effective_uid();
-        if !found.file_type().is_file()
-            || found.nlink() != 1
-            || (found.uid() != own && found.uid() != 0)
-        {
-            return Err(PidfileError::Io);
+        if !found.file_type().is_file() {
+            return Err(refused(path, Errno::EXIST));
+        }
+        if found.nlink() != 1 {
+            let why = "the file has other hard links (remove it)";
+            return Err(PidfileError::Refused(why.to_owned()));
+        }
+        if found.uid() != own && found.uid() != 0 {
+            let why = format!("the file belongs to user {} (remove it)", found.uid());
+            return Err(PidfileError::Refused(why));
         }
         // A file system without locks: as before there were any.
         let is_locked = sys::lock_byte(&file, byte(config), LockKind::Exclusive).unwrap_or(true);
@@ -182,6 +193,31 @@ mod tests {
         pidfile.keep();
         assert!(path.exists());
         std::fs::remove_dir_all(dir).expect("cleaned");
+    }
+
+    #[test]
+    fn a_refusal_names_what_stands_there_and_the_remedy() {
+        let dir = scratch("why");
+        let path = dir.join("pid");
+        let why = || match Pidfile::write(&path, 1, Path::new("/c")) {
+            Err(PidfileError::Refused(why)) => why,
+            other => format!("{other:?}"),
+        };
+        std::fs::create_dir(&path).expect("directory");
+        let remedy = "not a regular file (remove it, or change pidfile=)";
+        assert_eq!(why(), format!("there is a directory, {remedy}"));
+        std::fs::remove_dir(&path).expect("removed");
+        std::os::unix::fs::symlink("else", &path).expect("symlink");
+        assert_eq!(why(), format!("there is a symbolic link to else, {remedy}"));
+        std::fs::remove_file(&path).expect("removed");
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).expect("FIFO");
+        assert_eq!(why(), format!("there is a FIFO, {remedy}"));
+        std::fs::remove_file(&path).expect("removed");
+        std::fs::write(dir.join("victim"), "").expect("file");
+        std::fs::hard_link(dir.join("victim"), &path).expect("link");
+        assert_eq!(why(), "the file has other hard links (remove it)");
+        std::fs::remove_dir_all(&dir).expect("cleaned");
+        assert_eq!(why(), "No such file or directory");
     }
 
     #[test]

@@ -248,6 +248,7 @@ lines! {
     RunningAsRoot {} = Critical "Supervisor is running as root.  Privileges were not dropped because no user is specified in the config file.  If you intend to run as root, you can set user=root in the config file to avoid this message.";
     NoAuthentication { #[own] section: String } = Critical "Server '{section}' running without any HTTP authentication checking";
     CannotWritePidfile { #[own] path: String } = Critical "could not write pidfile {path}";
+    PidfileRefused { #[own] path: String, #[own] why: String } = Warn ours "no pidfile {path}: {why}";
     CannotChdir { #[own] directory: String, #[own] error: String } = Critical "can't chdir into '{directory}': {error}";
     IncludedFile { #[own] path: String } = Info "Included extra file \"{path}\" during parsing";
     IncludeMatchesNothing { #[own] pattern: String } = Warn "No file matches via include \"{pattern}\"";

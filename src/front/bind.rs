@@ -369,24 +369,6 @@ impl SocketFileSpec {
     }
 }
 
-/// What a path that is no socket leads to, in words.
-fn described(path: &Path, kind: SFlag) -> String {
-    let what = match kind {
-        SFlag::S_IFLNK => {
-            return match std::fs::read_link(path) {
-                Ok(target) => format!("a symbolic link to {}", target.display()),
-                Err(_) => "a symbolic link".to_owned(),
-            };
-        }
-        SFlag::S_IFREG => "a regular file",
-        SFlag::S_IFDIR => "a directory",
-        SFlag::S_IFIFO => "a FIFO",
-        SFlag::S_IFCHR | SFlag::S_IFBLK => "a device",
-        _ => "something else",
-    };
-    what.to_owned()
-}
-
 /// Links a finished socket to its path; a socket that stands there and refuses connections gives way.
 ///
 /// # Source
@@ -408,7 +390,7 @@ fn link(place: &Place, path: &Path, file: &OwnedFd) -> Result<(), BindError> {
         if kind != SFlag::S_IFSOCK {
             return Err(BindError::Occupied {
                 path: path.to_owned(),
-                what: described(path, kind),
+                what: place::described(path, kind),
             });
         }
         match listens(&found) {

@@ -330,6 +330,26 @@ pub fn kind(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
 }
 
+/// Names what a path leads to, for messages: "a directory", "a symbolic link to TARGET".
+#[must_use]
+pub fn described(path: &Path, kind: SFlag) -> String {
+    let what = match kind {
+        SFlag::S_IFLNK => {
+            return match std::fs::read_link(path) {
+                Ok(target) => format!("a symbolic link to {}", target.display()),
+                Err(_) => "a symbolic link".to_owned(),
+            };
+        }
+        SFlag::S_IFREG => "a regular file",
+        SFlag::S_IFDIR => "a directory",
+        SFlag::S_IFIFO => "a FIFO",
+        SFlag::S_IFSOCK => "a socket",
+        SFlag::S_IFCHR | SFlag::S_IFBLK => "a device",
+        _ => "something else",
+    };
+    what.to_owned()
+}
+
 /// Trees whose names nobody but the system makes, and whose links the kernel alone can follow.
 #[must_use]
 pub fn is_systems(path: &Path) -> bool {

@@ -79,6 +79,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("d1_without_scripts", FEW, plain, message_without_scripts),
         ("d1_a_filter_moves_no_row", FEW, Look::DESK, filter),
         ("d2_a_stale_page_says_so", FEW, Look::DESK, stale),
+        (
+            "d2_an_upgrade_leaves_the_page_usable",
+            FEW,
+            Look::DESK,
+            upgraded,
+        ),
         ("d2_a_silent_daemon_is_noticed", FEW, Look::DESK, silent),
         (
             "d2_rows_are_current_in_shutdown",
@@ -273,6 +279,27 @@ fn stale(scene: &Scene, browser: &Browser) -> Result<(), String> {
     browser.click(&button("start web:web"))?;
     scene.daemon.wait_state("web", "RUNNING")?;
     says(browser, "Process web started")
+}
+
+fn upgraded(scene: &Scene, browser: &Browser) -> Result<(), String> {
+    live(browser)?;
+    let token = "document.querySelector('input[name=token]').value";
+    let before = browser.text(token)?;
+    let pid = scene.daemon.pid_of("web");
+    scene
+        .daemon
+        .call("supervisord.upgrade", &[])
+        .map_err(|e| e.to_string())?;
+    browser.wait(&format!("{token} !== '{before}'"))?;
+    browser.wait("!document.body.classList.contains('stale')")?;
+    expect(
+        scene.daemon.pid_of("web") == pid,
+        "the program did not survive",
+    )?;
+    browser.click(&button("stop web:web"))?;
+    scene.daemon.wait_state("web", "STOPPED")?;
+    says(browser, "Process web stopped")?;
+    browser.wait(&format!("{} === 'stopped'", cell("web:web", "state")))
 }
 
 fn silent(scene: &Scene, browser: &Browser) -> Result<(), String> {

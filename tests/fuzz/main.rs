@@ -57,6 +57,9 @@ const FUZZERS: &[(&str, Fuzzer)] = &[
     ("in_flight", state::in_flight),
 ];
 
+/// Options of the fuzzers, beside those of `cargo test`.
+const OPTIONS: [&str; 3] = ["--seconds=", "--cases=", "--seed="];
+
 /// The number of an option, such as `--seconds=`.
 fn option(name: &str) -> Option<u64> {
     std::env::args().find_map(|argument| argument.strip_prefix(name)?.parse().ok())
@@ -84,5 +87,7 @@ fn main() -> ExitCode {
             Ok(Outcome::Passed)
         })
     });
-    support::runner::run(trials.collect())
+    let is_ours = |argument: &String| OPTIONS.iter().any(|option| argument.starts_with(option));
+    let arguments = std::env::args().filter(|argument| !is_ours(argument));
+    support::runner::run_with(arguments.collect(), trials.collect())
 }

@@ -26,6 +26,43 @@ fn aux_01_the_sample_configuration_derives_from_keys() {
     agrees("packaging/examples/sample.conf", &render::sample());
 }
 
+/// What `tests/bench/run` prints. It measures nothing here.
+fn bench(arguments: &[&str]) -> String {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/run");
+    let done = std::process::Command::new("python3")
+        .arg(program)
+        .args(arguments)
+        .output()
+        .expect("python3 is there");
+    let told = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{arguments:?}: {told}");
+    String::from_utf8(done.stdout).expect("UTF-8")
+}
+
+#[test]
+fn the_bench_lists_what_it_measures() {
+    let list = bench(&["--list"]);
+    for metric in ["lines-100", "start-1000-confd", "idle"] {
+        assert!(list.lines().any(|line| line == metric), "{list}");
+    }
+    assert!(bench(&["--help"]).contains("--only METRIC"));
+}
+
+#[test]
+fn the_table_of_readme_derives_from_the_stored_run_of_the_bench() {
+    if std::env::var_os("UPDATE").is_some() {
+        bench(&["--readme"]);
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).expect("readable");
+    let stored = root.join("tests/bench/results.json");
+    let table = bench(&["--table", &stored.display().to_string()]);
+    assert!(
+        readme.contains(&format!("<!-- bench:begin -->\n{table}<!-- bench:end -->")),
+        "README.md is out of date: run tests/bench/run --readme, and review the change"
+    );
+}
+
 #[test]
 fn manual_pages_derive_from_the_tables() {
     let texts = [

@@ -444,11 +444,12 @@ fn slow_clients() -> Result<Outcome, String> {
         drop(connection.send(start));
         held.push(connection);
     }
-    let begun = std::time::Instant::now();
     host.expect_ctl(&["status"], 0, &["RUNNING"])?;
+    // The answer did not wait until the slow clients were given up: all of them are still connected.
+    let connected = proc::descriptors(pid).saturating_sub(fds);
     expect(
-        begun.elapsed() < Duration::from_secs(10),
-        "others wait for slow clients",
+        connected >= 200,
+        format!("{connected} of 200 slow clients are still connected"),
     )?;
     drop(held);
     wait_for("the descriptors come back", LIMIT, || {

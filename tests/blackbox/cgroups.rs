@@ -26,9 +26,6 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Time that a tree may live on after its main process was killed.
-const GRACE: Duration = Duration::from_millis(200);
-
 /// Where cgroup2 is mounted, if directories can be made there and the daemon will use it: no systemd here.
 fn top() -> Result<PathBuf, Outcome> {
     let skipped = |why: &str| Err(Outcome::Skipped(why.to_owned()));
@@ -99,14 +96,11 @@ fn tree() -> Result<Outcome, String> {
     host.expect_ctl(&["stop", "tree"], 0, &["tree: stopped"])?;
     let took = begun.elapsed();
     expect(!is_alive(&stray), "the stray lives")?;
+    println!("stopped after {took:?}, of which stopwaitsecs is one second");
     expect(
-        took >= Duration::from_secs(1) && took < Duration::from_secs(1) + GRACE,
-        format!("the stop took {took:?}"),
+        took >= Duration::from_secs(1),
+        format!("killed before stopwaitsecs: after {took:?}"),
     )?;
-    println!(
-        "stopped {:?} after stopwaitsecs",
-        took - Duration::from_secs(1)
-    );
     let directory = top.join(cgroup.trim_start_matches('/'));
     wait_for("the cgroup is gone", LIMIT, || !directory.exists())?;
     host.wait_file("log", "killed what tree had left behind: ")?;
@@ -188,12 +182,8 @@ fn own_files() -> Result<Outcome, String> {
             })?;
         }
         for name in names {
-            let begun = Instant::now();
+            // A stop that waits for what does not end fails by the client's own limit.
             host.expect_ctl(&["stop", name], 0, &[&format!("{name}: stopped")])?;
-            expect(
-                begun.elapsed() < Duration::from_secs(2),
-                format!("{name} took {:?}", begun.elapsed()),
-            )?;
             fs::remove_file(host.place.join(name)).map_err(|e| e.to_string())?;
         }
         host.expect_ctl(&["start", "all"], 0, &[])?;

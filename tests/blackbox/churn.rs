@@ -244,8 +244,9 @@ fn reopen() -> Result<Outcome, String> {
 }
 
 fn shutdown_of_many() -> Result<Outcome, String> {
-    // As many groups, of one priority: one after another they would need most of a minute.
-    let programs: String = (0..50)
+    const COUNT: u32 = 60;
+    // As many groups, of one priority: one after another they would need a minute, which is more than LIMIT.
+    let programs: String = (0..COUNT)
         .map(|n| {
             format!(
                 "[program:a{n:02}]\ncommand={{puppet}} on TERM sleep,1000,exit,0 forever\nstartsecs=0\n"
@@ -253,15 +254,11 @@ fn shutdown_of_many() -> Result<Outcome, String> {
         })
         .collect();
     let mut host = Host::start(&programs)?;
-    for n in 0..50 {
+    for n in 0..COUNT {
         host.daemon()?.wait_state(&format!("a{n:02}"), "RUNNING")?;
     }
-    let begun = std::time::Instant::now();
     host.daemon()?.signal(Signal::SIGTERM);
     let code = host.daemon.as_mut().ok_or("none")?.wait_exit(LIMIT)?;
-    expect(
-        code == 0 && begun.elapsed() < Duration::from_secs(15),
-        format!("exit {code} after {:?}", begun.elapsed()),
-    )?;
+    expect(code == 0, format!("exit status {code}"))?;
     Ok(Outcome::Passed)
 }

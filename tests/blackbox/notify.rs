@@ -385,15 +385,10 @@ fn flood() -> Result<Outcome, String> {
                 expect(told.contains("flood"), told)
             })?;
             let before = host.place.read("b.log").len();
-            let mut slowest = Duration::ZERO;
             for _ in 0..20 {
-                let begun = Instant::now();
                 host.expect_ctl(&["start", "c"], 0, &["c: started"])?;
                 host.expect_ctl(&["stop", "c"], 0, &["c: stopped"])?;
-                slowest = slowest.max(begun.elapsed());
             }
-            eprintln!("under a flood, a start and a stop take {slowest:?} at most");
-            expect(slowest < Duration::from_secs(5), format!("{slowest:?}"))?;
             let after = host.place.read("b.log").len();
             expect(after > before, "the output of others flows")
         })();

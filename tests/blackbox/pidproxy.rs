@@ -315,7 +315,6 @@ fn aux_02_a_real_daemon() -> Result<Outcome, String> {
 
     host.expect_ctl(&["start", "redis"], 0, &["redis: started"])?;
     let third = up(second)?;
-    let died = std::time::Instant::now();
     kill(Pid::from_raw(third), Signal::SIGTERM).map_err(|e| e.to_string())?;
     wait_for("the proxy ends", LIMIT, || {
         let log = host.place.read("log");
@@ -323,10 +322,6 @@ fn aux_02_a_real_daemon() -> Result<Outcome, String> {
             .count()
             == 2
     })?;
-    expect(
-        died.elapsed() < std::time::Duration::from_secs(6),
-        "the death is noticed within six seconds",
-    )?;
     up(third)?;
     host.expect_ctl(&["stop", "redis"], 0, &["redis: stopped"])?;
     host.expect_well()?;

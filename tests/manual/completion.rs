@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, wait_for};
@@ -402,19 +401,15 @@ fn zsh() -> Result<Outcome, String> {
     })
 }
 
-/// How long an answer may take on a machine that has other things to do: one second is what the client waits.
-const SOON: Duration = Duration::from_secs(8);
-
-/// What `supervisorctl --complete` answers about the names that `start` takes; it never complains and is soon done.
+/// What `supervisorctl --complete` answers about the names that `start` takes; it never complains, and it ends.
 fn started(scene: &Scene, options: &[&str]) -> Result<String, String> {
     let index = (options.len() + 2).to_string();
     let mut words = vec!["--complete", &index, "supervisorctl"];
     words.extend(options);
     words.extend(["start", ""]);
-    let begun = Instant::now();
     let end = scene.run("supervisorctl", &words)?;
-    if end.code != 0 || !end.stderr.is_empty() || begun.elapsed() > SOON {
-        return Err(format!("{options:?}: {end:?} after {:?}", begun.elapsed()));
+    if end.code != 0 || !end.stderr.is_empty() {
+        return Err(format!("{options:?}: {end:?}"));
     }
     Ok(end.stdout)
 }

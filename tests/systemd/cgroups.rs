@@ -374,16 +374,20 @@ fn limits(machine: &Machine) -> Result<(), String> {
         &format!("{HOG}{FORKS}{BUSY}cpu_max=20%\ncpu_weight=50\n"),
     )?;
     println!("started after {:?}", begun.elapsed());
-    // The processor, measured by the clock of the machine, over ten seconds.
+    // The processor, measured by the clock of the machine, over ten seconds. A busy machine may give less, never more; that
+    // it was the limit which held it back is what the kernel counts.
     let measured = machine.sh(&format!(
         "a=$(sed -n 's/usage_usec //p' {TREE}/busy:busy/cpu.stat); s=$(date +%s%N); sleep 10
          b=$(sed -n 's/usage_usec //p' {TREE}/busy:busy/cpu.stat); e=$(date +%s%N); echo $(( (b - a) * 100000 / ((e - s) / 1000) ))"
     ))?;
     let share: u64 = measured.trim().parse().map_err(|_| measured.clone())?;
     println!("cpu_max=20% gave {}.{:03} %", share / 1000, share % 1000);
+    let throttled = machine.sh(&format!(
+        "sed -n 's/^nr_throttled //p' {TREE}/busy:busy/cpu.stat"
+    ))?;
     expect(
-        (18_000..=22_000).contains(&share),
-        format!("{share} thousandths of a percent"),
+        share <= 22_000 && !["", "0"].contains(&throttled.trim()),
+        format!("{share} thousandths of a percent, throttled {throttled:?} times"),
     )?;
     // What exceeds its memory is killed, and that is told.
     let before = usage(machine)?;

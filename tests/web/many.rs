@@ -1,6 +1,6 @@
 //! A thousand processes on one page.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::driver::{Browser, Look, missing};
 use crate::scene::Scene;
@@ -10,10 +10,6 @@ use crate::support::wire::Value;
 use crate::support::{LIMIT, expect, wait_for};
 
 const COUNT: usize = 1000;
-/// What no page may take longer for on a machine that does nothing else; tests share theirs, so the limits are wide.
-const RENDER_MAX: Duration = Duration::from_secs(5);
-const UPDATE_MAX: Duration = Duration::from_secs(3);
-const STUTTER_MS_MAX: f64 = 1000.0;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![Trial::new(
@@ -106,11 +102,6 @@ fn a_thousand_processes() -> Result<Outcome, String> {
         updates[updates.len() / 2],
     );
     expect(console.is_empty(), format!("{console:?}"))?;
-    expect(rendered < RENDER_MAX, format!("rendered in {rendered:?}"))?;
-    for update in [updates[updates.len() / 2], stopped, started] {
-        expect(update < UPDATE_MAX, format!("updated after {update:?}"))?;
-    }
-    expect(longest < STUTTER_MS_MAX, format!("stutter of {longest} ms"))?;
     wait_for("the daemon answers", LIMIT, || {
         scene.daemon.state("one") == "RUNNING"
     })?;

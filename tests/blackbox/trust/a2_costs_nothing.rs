@@ -20,8 +20,6 @@ const CONNECTIONS: usize = 1000;
 const EACH: usize = 100;
 /// What the daemon's memory may grow by.
 const GROWTH_KIB: u64 = 64 << 10;
-/// How long one call of root's may take on a loaded machine. On an idle one it is some milliseconds.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// What root asks under each sort of load.
 const CALLS: usize = 5;
 
@@ -149,14 +147,8 @@ fn hostile(kind: &str, first: u32, users: u32) -> Result<Outcome, String> {
         addresses.push(Address::Port(scene.port));
     }
     let ask = |address: &Address| {
-        wire::call_with(
-            address,
-            "supervisor.getAllProcessInfo",
-            &[],
-            "",
-            ANSWER_WITHIN,
-        )
-        .map_err(|error| format!("{address:?}: {error:?}"))
+        wire::call_with(address, "supervisor.getAllProcessInfo", &[], "", LIMIT)
+            .map_err(|error| format!("{address:?}: {error:?}"))
     };
     for address in &addresses {
         ask(address)?;
@@ -181,10 +173,6 @@ fn hostile(kind: &str, first: u32, users: u32) -> Result<Outcome, String> {
     expect(
         most < base + GROWTH_KIB,
         format!("{base} KiB became {most} KiB"),
-    )?;
-    expect(
-        slowest < ANSWER_WITHIN,
-        format!("root waited for {slowest:?}"),
     )?;
     Ok(Outcome::Passed)
 }

@@ -4,7 +4,7 @@
 use std::io::ErrorKind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{expect_same, pids, upgrade};
 use crate::host::Host;
@@ -139,11 +139,7 @@ fn crowd() -> Result<Outcome, String> {
             (total.put_off, total.closed, total.reset)
         ),
     )?;
-    // Machines are shared and this may be a debug build; it was a whole second when a request in flight held it up.
-    expect(
-        gap < Duration::from_millis(900),
-        format!("a gap of {gap:?}"),
-    )?;
+    // That a request in flight does not hold it up is seen in `half`, which has something to compare with.
     expect_same(&host, &before)?;
     host.expect_well()?;
     Ok(Outcome::Passed)
@@ -159,14 +155,10 @@ fn half() -> Result<Outcome, String> {
         client.send(bytes).map_err(|error| error.to_string())?;
         Ok::<_, String>(client)
     };
-    let mut clients = [
-        open(b"")?,
-        open(b"POST /RPC2 HTT")?,
-        open(b"POST /RPC2 HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\nContent-Length: 1000\r\n\r\n<?xml")?,
-    ];
     let moment = |line: &str| {
         let log = host.place.read("log");
-        let line = log.lines().find(|at| at.contains(line)).unwrap_or_default();
+        let mut lines = log.lines();
+        let line = lines.rfind(|at| at.contains(line)).unwrap_or_default();
         // 2026-11-28 05:27:06,481
         let clock = line.get(11..23).unwrap_or_default().replace(',', ":");
         let parts: Vec<u64> = clock
@@ -180,12 +172,31 @@ fn half() -> Result<Outcome, String> {
             _ => Err(format!("no time in {line:?}")),
         }
     };
-    upgrade(&host)?;
-    let took = moment("taken over by version")?.saturating_sub(moment("handing over to")?);
-    expect(took < 900, format!("it took {took} ms"))?;
-    for client in &mut clients {
-        expect(client.is_closed_within(LIMIT), "a connection is left open")?;
+    // Milliseconds of an upgrade by the daemon's own log.
+    let upgraded = || {
+        upgrade(&host)?;
+        Ok::<_, String>(moment("taken over by version")?.saturating_sub(moment("handing over to")?))
+    };
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    // In turn, so that a busy moment of the machine meets both.
+    for _ in 0..3 {
+        without.push(upgraded()?);
+        let mut clients = [
+            open(b"")?,
+            open(b"POST /RPC2 HTT")?,
+            open(b"POST /RPC2 HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\nContent-Length: 1000\r\n\r\n<?xml")?,
+        ];
+        with.push(upgraded()?);
+        for client in &mut clients {
+            expect(client.is_closed_within(LIMIT), "a connection is left open")?;
+        }
     }
+    println!("upgrades took {without:?} ms, with unfinished requests {with:?} ms");
+    // An upgrade that waits for such a request takes the whole second that a request is given.
+    expect(
+        with.iter().min() < without.iter().min().map(|least| least + 900).as_ref(),
+        format!("{without:?} ms without, {with:?} ms with unfinished requests"),
+    )?;
     host.expect_well()?;
     Ok(Outcome::Passed)
 }

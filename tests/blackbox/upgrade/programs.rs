@@ -168,13 +168,20 @@ fn exits() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// `startsecs` and `stopwaitsecs` count from when they began, not from the upgrade.
+/// `startsecs` and `stopwaitsecs` count from when they began, not from the upgrade: what began four seconds before it is
+/// over before what began after it and takes two seconds less. Counted from the upgrade it would be the last.
 fn deadlines() -> Result<Outcome, String> {
+    const BEFORE: Duration = Duration::from_secs(4);
+    const LASTS: Duration = Duration::from_secs(8);
     let mut host = Host::start(
-        "[program:mule]\ncommand={puppet} ignore TERM forever\nstartsecs=0\nstopwaitsecs=5\n\
-         [program:slow]\ncommand={puppet} forever\nstartsecs=5\nautostart=false\n",
+        "[program:mule]\ncommand={puppet} ignore TERM forever\nstartsecs=0\nstopwaitsecs=8\n\
+         [program:slow]\ncommand={puppet} forever\nstartsecs=8\nautostart=false\n\
+         [program:later_mule]\ncommand={puppet} ignore TERM forever\nstartsecs=0\nstopwaitsecs=6\n\
+         [program:later_slow]\ncommand={puppet} forever\nstartsecs=6\nautostart=false\n",
     )?;
-    host.daemon()?.wait_state("mule", "RUNNING")?;
+    for name in ["mule", "later_mule"] {
+        host.daemon()?.wait_state(name, "RUNNING")?;
+    }
     let mule = host.daemon()?.pid_of("mule");
     let nowait = |method: &str, name: &str| {
         let params = [Value::Text(name.to_owned()), Value::Bool(false)];
@@ -187,17 +194,40 @@ fn deadlines() -> Result<Outcome, String> {
     host.daemon()?.wait_state("mule", "STOPPING")?;
     host.daemon()?.wait_state("slow", "STARTING")?;
     let slow = host.daemon()?.pid_of("slow");
+    wait_for("some of the time is over", LIMIT, || {
+        begun.elapsed() >= BEFORE
+    })?;
     upgrade(&host)?;
     expect(host.daemon()?.state("mule") == "STOPPING", "not stopping")?;
     expect(host.daemon()?.state("slow") == "STARTING", "not starting")?;
     expect(host.daemon()?.pid_of("slow") == slow, "another process")?;
+    nowait("supervisor.stopProcess", "later_mule")?;
+    nowait("supervisor.startProcess", "later_slow")?;
     wait_for("the mule is killed", LIMIT, || !proc::alive(mule))?;
     host.daemon()?.wait_state("slow", "RUNNING")?;
-    let took = begun.elapsed();
-    let fits = (Duration::from_secs(5)..Duration::from_secs(9)).contains(&took);
-    expect(fits, format!("it took {took:?}"))?;
-    host.daemon()?.wait_state("mule", "STOPPED")?;
-    wait_lines(&host, "killing 'mule'", 1)?;
+    expect(begun.elapsed() >= LASTS, "they were not given their time")?;
+    for name in ["mule", "later_mule"] {
+        host.daemon()?.wait_state(name, "STOPPED")?;
+    }
+    host.daemon()?.wait_state("later_slow", "RUNNING")?;
+    // The log has the order in which it happened, however late this test looks.
+    let log = host.place.read("log");
+    let place = |line: &str| {
+        log.find(line)
+            .ok_or_else(|| format!("no {line:?} in {log}"))
+    };
+    for (first, second) in [
+        ("killing 'mule'", "killing 'later_mule'"),
+        (
+            "success: slow entered RUNNING",
+            "success: later_slow entered RUNNING",
+        ),
+    ] {
+        expect(
+            place(first)? < place(second)?,
+            format!("{second} came before {first}: {log}"),
+        )?;
+    }
     host.expect_well()?;
     Ok(Outcome::Passed)
 }

@@ -1,0 +1,49 @@
+/* What the children, the limits and the clients of the bench share. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What a child writes to the FIFO of the bench: when (CLOCK_MONOTONIC) and which process. */
+struct stamp {
+	long long ns;
+	long long pid;
+};
+
+static inline long long clock_ns(clockid_t clock)
+{
+	struct timespec t;
+	clock_gettime(clock, &t);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static inline long long now(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+static inline void die(const char *what)
+{
+	perror(what);
+	exit(3);
+}
+
+static inline void write_stamp(int fd)
+{
+	struct stamp stamp = { now(), getpid() };
+	if (write(fd, &stamp, sizeof stamp) != sizeof stamp)
+		die("stamp");
+}
+
+static inline void read_stamp(int fd, struct stamp *stamp)
+{
+	if (read(fd, stamp, sizeof *stamp) != sizeof *stamp)
+		die("stamp");
+}

@@ -1,0 +1,30 @@
+"""All metrics by the names that --only takes, in the order of the table."""
+from metrics import logs, requests, resources, restarts, starts
+
+METRICS = {
+    "lines-100": logs.lines_100,
+    "log-rotating": logs.log_rotating,
+    "process-list": requests.process_list,
+    "restart-25": restarts.restart_25,
+    "restart-1000": restarts.restart_1000,
+    "restart-5000": restarts.restart_5000,
+    "start-100": starts.start_100,
+    "start-1000": starts.start_1000,
+    "start-1000-confd": starts.start_1000_confd,
+    "start-5000": starts.start_5000,
+    "start-5000-confd": starts.start_5000_confd,
+    "first-child": starts.first_child,
+    "first-rpc": starts.first_rpc,
+    "status-100": requests.status_100,
+    "status-1000": requests.status_1000,
+    "status-name": requests.status_name,
+    "restart-name": requests.restart_name,
+    "upgrade-gap": requests.upgrade_gap,
+    "crash-0": restarts.crash_no_floor,
+    "crash-default": restarts.crash_default,
+    "restart-all": restarts.restart_all,
+    "memory": resources.memory,
+    "idle": resources.idle,
+    "check": resources.check,
+    "files": resources.files,
+}

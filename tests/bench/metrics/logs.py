@@ -1,0 +1,83 @@
+"""Output of programs: how fast it reaches the log, and what the daemon pays for it."""
+import os
+import time
+
+from metric import Bar, Lineup, Metric
+from peers.base import Fleet, Log, Program
+from work import Failed, wait_for
+
+
+def logged_bytes(directory):
+    """The bytes in all log files of a directory; names of states and locks do not count."""
+    return sum(entry.stat().st_size for entry in os.scandir(directory) if entry.name not in ("config", "lock", "state"))
+
+
+def empty(directory, current):
+    """Empties the log and removes its backups, so that the next repetition begins like this one."""
+    for entry in list(os.scandir(directory)):
+        if entry.name == current:
+            os.truncate(entry.path, 0)
+        elif entry.name not in ("config", "lock", "state"):
+            os.unlink(entry.path)
+
+
+def measure(bench, metric, size, total, max_bytes, backups):
+    """MB/s by the writer's own stamps, and CPU seconds of the daemon for each GB."""
+    ability = "rotate" if max_bytes else "log"
+    with Lineup(metric) as lineup:
+        scenes = {}
+        for name, daemon in {**bench.contenders(metric, ability), "limit": None}.items():
+            fifo = bench.work.fifo()
+            log = Log(bench.work.fresh(), "current", max_bytes, backups)
+            scene = scenes[name] = {"fifo": fifo, "log": log}
+            if name == "limit":
+                daemon = bench.limit("copy", fifo.path, log.path, total, size, max_bytes, backups, bench.work.child)
+            else:
+                words = [bench.work.child, "lines", fifo.path, total, size]
+                daemon.prepare(Fleet([Program("w", words, log=log)]))
+
+            def ready(_, scene=scene):
+                scene["writer"] = scene["fifo"].stamps(1)[0][1]
+            lineup.add(name, daemon, ready)
+
+        def turn(name):
+            daemon, scene = lineup.running[name], scenes[name]
+            log = scene["log"]
+            daemon.thaw()
+            time.sleep(0.05)
+            before = daemon.cpu_ns()
+            os.kill(scene["writer"], 10)
+            (began, _), (ended, _) = scene["fifo"].stamps(2)
+            if not max_bytes:
+                try:
+                    wait_for(lambda: logged_bytes(log.directory) >= total, "the whole output", 30)
+                except Failed:
+                    raise Failed(f"only {logged_bytes(log.directory)} of {total} bytes are in the log") from None
+            time.sleep(0.1)
+            used = daemon.cpu_ns() - before
+            if not max_bytes:
+                empty(log.directory, log.name)
+            daemon.freeze()
+            return [total / (ended - began) * 1e3], used / total
+
+        bench.in_turn(metric, {name: lambda name=name: turn(name) for name in lineup.running})
+
+
+def lines_100(bench):
+    total = bench.pick(16, 100) * 1_000_000
+    metric = Metric("lines-100", "100-byte unbuffered lines, one writer", "MB/s", "higher", "CPU s/GB",
+                    [Bar("wall", ">=", 1.1, "peer"), Bar("cpu", "<=", 1.2)],
+                    f"{total // 1_000_000} MB a repetition, every byte is looked for in the log; the limit is a loop of "
+                    "read and write")
+    measure(bench, metric, 100, total, 0, 0)
+    return [metric]
+
+
+def log_rotating(bench):
+    total = bench.pick(128, 300) * 1_000_000
+    metric = Metric("log-rotating", "log of 4 KiB writes, rotating 50 MB × 3", "MB/s", "higher", "CPU s/GB",
+                    [Bar("wall", ">=", 0.95, "limit"), Bar("cpu", "<=", 1.1, "limit")],
+                    f"{total // 1_000_000} MB a repetition; the limit renames and deletes as well; multilog has 16 MB files, "
+                    "as many bytes of them")
+    measure(bench, metric, 4096, total, 50_000_000, 3)
+    return [metric]

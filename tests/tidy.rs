@@ -63,7 +63,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("subtle", &["control/auth.rs"]),
     ("sha1", &["control/auth.rs", "cgroup/name.rs"]),
     ("maud", &["front/web/"]),
-    ("jiff", &["output/", "front/", "control/"]),
+    (
+        "jiff",
+        &["sys/time_zone.rs", "output/", "front/", "control/"],
+    ),
 ];
 
 fn sources() -> Vec<(String, String)> {

@@ -182,6 +182,20 @@ fn pure_rooms_do_no_io_and_read_no_clock() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// jiff is built without the search for the system's zone, and takes UTC for it.
+#[test]
+fn local_times_have_the_zone_that_sys_finds() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        for name in ["TimeZone::system", "TimeZone::try_system", "Zoned::now"] {
+            if code(&text).contains(name) {
+                wrong.push(format!("{file} names {name}; use sys::time_zone"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn every_package_has_its_home() {
     let mut wrong = Vec::new();

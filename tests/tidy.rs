@@ -63,7 +63,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("subtle", &["control/auth.rs"]),
     ("sha1", &["control/auth.rs", "cgroup/name.rs"]),
     ("maud", &["front/web/"]),
-    ("jiff", &["output/", "front/", "control/"]),
+    (
+        "jiff",
+        &["sys/time_zone.rs", "output/", "front/", "control/"],
+    ),
 ];
 
 fn sources() -> Vec<(String, String)> {
@@ -174,6 +177,20 @@ fn pure_rooms_do_no_io_and_read_no_clock() {
     {
         for word in IMPURE.iter().filter(|word| code(&text).contains(**word)) {
             wrong.push(format!("{file} names {word}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// jiff is built without the search for the system's zone, and takes UTC for it.
+#[test]
+fn local_times_have_the_zone_that_sys_finds() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        for name in ["TimeZone::system", "TimeZone::try_system", "Zoned::now"] {
+            if code(&text).contains(name) {
+                wrong.push(format!("{file} names {name}; use sys::time_zone"));
+            }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");

@@ -84,7 +84,7 @@ impl Unexpandable {
 }
 
 /// How the names of environment variables begin.
-const VARIABLE: &str = "ENV_";
+pub const VARIABLE: &str = "ENV_";
 /// What stands between the name of a variable and the text for when it is unset or empty, as in a shell.
 const DEFAULT: &str = ":-";
 

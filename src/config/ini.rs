@@ -3,7 +3,8 @@
 //! The dialect is that of Python's raw parser with `strict` off, inline comments by `;` and `#`, and blank lines inside
 //! values. This module must not know any section or key.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::problem::Span;
 use super::python::{is_space, rstrip, strip};
@@ -13,19 +14,65 @@ use crate::domain::python_repr;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Lower case.
-    pub key: String,
+    pub key: Arc<str>,
     /// The key in the spelling of the file, for messages.
-    pub written: String,
+    pub written: Arc<str>,
     /// Trimmed; continuation lines joined by newlines.
     pub value: String,
-    /// Where the key stands.
-    pub key_span: Span,
-    /// Where the value's first line stands.
-    pub value_span: Span,
+    place: Place,
     /// An inline comment that began inside quotes, and so cut the value in two.
-    pub cut: Option<Span>,
+    pub cut: Option<Box<Span>>,
     /// Where the key stood before, with a value that this one replaced.
-    pub replaced: Option<Span>,
+    pub replaced: Option<Box<Span>>,
+}
+
+/// Where a key and its value stand. Half of the memory that reading a large configuration takes would be these numbers if they
+/// were as wide as those of a [`Span`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Place {
+    file: u32,
+    /// Of the key, and of the first line of the value.
+    line: u32,
+    /// Column and length.
+    key: (u32, u32),
+    /// Column and length of the first line.
+    value: (u32, u32),
+}
+
+impl Place {
+    fn new(key: Span, value: Span) -> Self {
+        // A file with more lines or a longer line than that does not fit into memory twice.
+        let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Self {
+            file: narrow(key.file),
+            line: narrow(key.line),
+            key: (narrow(key.column), narrow(key.len)),
+            value: (narrow(value.column), narrow(value.len)),
+        }
+    }
+
+    fn span(self, (column, len): (u32, u32)) -> Span {
+        Span {
+            file: self.file as usize,
+            line: self.line as usize,
+            column: column as usize,
+            len: len as usize,
+        }
+    }
+}
+
+impl Entry {
+    /// Where the key stands.
+    #[must_use]
+    pub fn key_span(&self) -> Span {
+        self.place.span(self.place.key)
+    }
+
+    /// Where the value's first line stands.
+    #[must_use]
+    pub fn value_span(&self) -> Span {
+        self.place.span(self.place.value)
+    }
 }
 
 /// One section, merged from every place that bears its name.
@@ -43,13 +90,13 @@ pub struct Section {
 
 impl Section {
     fn entry(&self, key: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.key == key)
+        self.entries.iter().find(|entry| *entry.key == *key)
     }
 
     fn put(&mut self, mut entry: Entry) -> usize {
         match self.entries.iter().position(|old| old.key == entry.key) {
             Some(at) => {
-                entry.replaced = Some(self.entries[at].key_span);
+                entry.replaced = Some(Box::new(self.entries[at].key_span()));
                 self.entries[at] = entry;
                 at
             }
@@ -68,7 +115,25 @@ pub struct Ini {
     index: HashMap<String, usize>,
     /// `[DEFAULT]`.
     pub defaults: Section,
+    /// Keys as they are written and in lower case: there are few of them, however many sections have them.
+    keys: HashSet<Arc<str>>,
 }
+
+/// Where each key of a section has its entry, so that none is searched for. It holds until the section is changed.
+#[derive(Debug)]
+pub struct Arranged {
+    /// The section.
+    pub index: SectionIndex,
+    /// For each key: whether the section itself has it, and where among the entries.
+    places: Vec<Option<(bool, u32)>>,
+}
+
+/// Keys for which there is room in a new section at most.
+const USUAL_MAX: usize = 32;
+
+/// Where a section is in an [`Ini`], for as long as that lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SectionIndex(usize);
 
 /// What is wrong with the text of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +170,7 @@ impl Default for Ini {
                 places: Vec::new(),
                 entries: Vec::new(),
             },
+            keys: HashSet::new(),
         }
     }
 }
@@ -172,14 +238,14 @@ impl Ini {
             let cut = |value: &str| {
                 comment
                     .filter(|_| in_quotes(value))
-                    .map(|at| span(at, &line[at..=at]))
+                    .map(|at| Box::new(span(at, &line[at..=at])))
             };
             if own > indent
                 && let Some(entry) = cursor.as_ref().and_then(|cursor| self.open(cursor))
             {
                 entry.value.push('\n');
                 entry.value.push_str(kept);
-                entry.cut = entry.cut.or_else(|| cut(&entry.value));
+                entry.cut = entry.cut.take().or_else(|| cut(&entry.value));
                 continue;
             }
             indent = own;
@@ -217,16 +283,17 @@ impl Ini {
             let Some((key, rest)) = parts else { continue };
             let value = strip(rest);
             let value_at = start + kept.len() - rest.trim_start_matches(is_space).len();
+            let key_span = span(start, key);
+            let value_span = match value {
+                "" => key_span,
+                value => span(value_at, value),
+            };
+            let (lower, written) = self.shared_key(key);
             let at = self.home(cursor).put(Entry {
-                key: key.to_lowercase(),
-                written: key.to_owned(),
+                key: lower,
+                written,
                 value: value.to_owned(),
-                key_span: span(start, key),
-                value_span: if value.is_empty() {
-                    span(start, key)
-                } else {
-                    span(value_at, value)
-                },
+                place: Place::new(key_span, value_span),
                 cut: cut(value),
                 replaced: None,
             });
@@ -271,16 +338,37 @@ impl Ini {
     /// Sets a key (in any case) of a section that is there.
     pub fn set(&mut self, section: &str, key: &str, value: &str) {
         if let Some(&at) = self.index.get(section) {
+            let (lower, written) = self.shared_key(key);
             self.sections[at].put(Entry {
-                key: key.to_lowercase(),
-                written: key.to_owned(),
+                key: lower,
+                written,
                 value: value.to_owned(),
-                key_span: Span::default(),
-                value_span: Span::default(),
+                place: Place::default(),
                 cut: None,
                 replaced: None,
             });
         }
+    }
+
+    /// A key in lower case, and as it is written.
+    fn shared_key(&mut self, written: &str) -> (Arc<str>, Arc<str>) {
+        let written = self.shared(written);
+        // Most are lower case already.
+        let is_lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let lower = match written.chars().all(is_lower) {
+            true => Arc::clone(&written),
+            false => self.shared(&written.to_lowercase()),
+        };
+        (lower, written)
+    }
+
+    fn shared(&mut self, key: &str) -> Arc<str> {
+        if let Some(known) = self.keys.get(key) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = Arc::from(key);
+        self.keys.insert(Arc::clone(&new));
+        new
     }
 
     fn home(&mut self, cursor: &Cursor) -> &mut Section {
@@ -306,11 +394,14 @@ impl Ini {
             return Some(at);
         }
         self.index.insert(name.to_owned(), self.sections.len());
+        let last = self.sections.last();
+        let usual = last.map_or(0, |last| last.entries.len().min(USUAL_MAX));
         self.sections.push(Section {
             name: name.to_owned(),
             span,
             places: vec![span],
-            entries: Vec::new(),
+            // Sections of one file are often alike.
+            entries: Vec::with_capacity(usual),
         });
         Some(self.sections.len() - 1)
     }
@@ -327,12 +418,63 @@ impl Ini {
         self.index.get(name).map(|&at| &self.sections[at])
     }
 
+    /// Where the section of exactly this name is.
+    #[must_use]
+    pub fn index_of(&self, name: &str) -> Option<SectionIndex> {
+        self.index.get(name).map(|&at| SectionIndex(at))
+    }
+
+    /// The section at an index of this `Ini`.
+    #[must_use]
+    pub fn section_at_index(&self, index: SectionIndex) -> Option<&Section> {
+        self.sections.get(index.0)
+    }
+
     /// The entry of a key (lower case), else that of `[DEFAULT]`.
     #[must_use]
     pub fn get(&self, section: &str, key: &str) -> Option<&Entry> {
-        self.section(section)
+        self.entry_of(self.section(section), key)
+    }
+
+    /// The entry of a key (lower case) in a section, else that of `[DEFAULT]`.
+    #[must_use]
+    pub fn entry_of<'a>(&'a self, section: Option<&'a Section>, key: &str) -> Option<&'a Entry> {
+        section
             .and_then(|section| section.entry(key))
             .or_else(|| self.defaults.entry(key))
+    }
+
+    /// The entries of a section that is read by many keys, arranged by `position`, which tells where a key (lower case) has
+    /// its place below `count`. An entry of `[DEFAULT]` counts where the section has none of that key.
+    #[must_use]
+    pub fn arranged(
+        &self,
+        index: SectionIndex,
+        count: usize,
+        position: impl Fn(&str) -> Option<usize>,
+    ) -> Arranged {
+        let mut places = vec![None; count];
+        let own = self.section_at_index(index);
+        let own = own.map_or(&[][..], |section| &section.entries);
+        for (is_own, entries) in [(false, &self.defaults.entries[..]), (true, own)] {
+            for (at, entry) in entries.iter().enumerate() {
+                if let Some(place) = position(&entry.key).and_then(|place| places.get_mut(place)) {
+                    *place = u32::try_from(at).ok().map(|at| (is_own, at));
+                }
+            }
+        }
+        Arranged { index, places }
+    }
+
+    /// The entry at a place of an arranged section.
+    #[must_use]
+    pub fn arranged_entry(&self, arranged: &Arranged, place: usize) -> Option<&Entry> {
+        let (is_own, at) = arranged.places.get(place).copied().flatten()?;
+        let section = match is_own {
+            true => self.section_at_index(arranged.index)?,
+            false => &self.defaults,
+        };
+        section.entries.get(at as usize)
     }
 
     /// All entries of a section: its own, then those of `[DEFAULT]` that it does not set itself.
@@ -548,13 +690,13 @@ mod tests {
         let place = |span: Span| (span.file, span.line, span.column, span.len);
         assert_eq!(place(ini.sections()[0].span), (3, 1, 1, 3));
         let entry = ini.get("é", "ké").expect("set");
-        assert_eq!(place(entry.key_span), (3, 2, 2, 2));
-        assert_eq!(place(entry.value_span), (3, 2, 9, 2));
+        assert_eq!(place(entry.key_span()), (3, 2, 2, 2));
+        assert_eq!(place(entry.value_span()), (3, 2, 9, 2));
         assert_eq!(entry.cut, None);
         let empty = ini.get("é", "e").expect("set");
-        assert_eq!(place(empty.value_span), (3, 3, 1, 1));
-        let cut = ini.get("é", "q").and_then(|entry| entry.cut);
-        assert_eq!(cut.map(place), Some((3, 4, 6, 1)));
+        assert_eq!(place(empty.value_span()), (3, 3, 1, 1));
+        let cut = ini.get("é", "q").and_then(|entry| entry.cut.clone());
+        assert_eq!(cut.map(|cut| place(*cut)), Some((3, 4, 6, 1)));
     }
 
     #[test]
@@ -569,5 +711,46 @@ mod tests {
         assert_eq!(value("t", "d"), Some("own"));
         assert_eq!(value("new", "d"), Some("@"));
         assert_eq!(value("s", "e"), Some("x"));
+    }
+
+    #[test]
+    fn a_key_is_stored_once_in_each_spelling() {
+        let mut ini = Ini::default();
+        ini.read("f", 0, "[s]\nKey=1\n[t]\nkey=2\n[u]\nKEY=3\nÉ=4\n")
+            .expect("valid");
+        let entry = |section, key| ini.get(section, key).expect("set");
+        let [s, t, u] = ["s", "t", "u"].map(|section| entry(section, "key"));
+        assert!(Arc::ptr_eq(&s.key, &t.key) && Arc::ptr_eq(&t.key, &u.key));
+        assert!(Arc::ptr_eq(&t.key, &t.written));
+        assert_eq!([&*s.written, &*u.written], ["Key", "KEY"]);
+        assert_eq!(*entry("u", "é").written, *"É");
+        let index = ini.index_of("t").expect("there");
+        assert_eq!(
+            ini.section_at_index(index).map(|t| t.name.as_str()),
+            Some("t")
+        );
+        assert_eq!(ini.index_of("DEFAULT"), None);
+    }
+
+    #[test]
+    fn an_arranged_section_has_the_entries_that_a_search_finds() {
+        let mut ini = Ini::default();
+        ini.read(
+            "f",
+            0,
+            "[DEFAULT]\na=0\nd=0\n[s]\nb=1\na=1\nx=1\nb=2\n[empty]\n",
+        )
+        .expect("valid");
+        let keys = ["a", "b", "c", "d"];
+        for section in ["s", "empty"] {
+            let index = ini.index_of(section).expect("there");
+            let position = |key: &str| keys.iter().position(|known| *known == key);
+            let arranged = ini.arranged(index, keys.len(), position);
+            for (place, key) in keys.into_iter().enumerate() {
+                let found = ini.arranged_entry(&arranged, place);
+                assert_eq!(found, ini.get(section, key), "{section} {key}");
+            }
+            assert_eq!(ini.arranged_entry(&arranged, keys.len()), None);
+        }
     }
 }

@@ -2,10 +2,11 @@
 //! comments that cut a quoted text in two; and about the plug-ins of Python that it would load.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::hint;
 use super::ini::{Entry, Section};
-use super::key::{CTL_FACTORY, SectionKind};
+use super::key::{CTL_FACTORY, Key, SectionKind};
 use super::parse::{At, Reader};
 use super::plugin;
 use super::problem::Span;
@@ -34,7 +35,7 @@ pub(super) fn lint(reader: &mut Reader<'_>, strict: bool, trusts_nobody: bool) {
     let mut cuts = Vec::new();
     for section in reader.ini.sections() {
         unknown.extend(unknown_words(section));
-        let cut = |entry: &Entry| entry.cut.map(|cut| (cut, entry.written.clone()));
+        let cut = |entry: &Entry| Some((**entry.cut.as_ref()?, entry.written.clone()));
         if SectionKind::of(&section.name).is_some() {
             cuts.extend(section.entries.iter().filter_map(cut));
         }
@@ -83,7 +84,7 @@ fn unknown_words(section: &Section) -> Vec<Unknown> {
         }];
     }
     let Some(kind) = SectionKind::of(name) else {
-        let has_command = section.entries.iter().any(|entry| entry.key == "command");
+        let has_command = section.entries.iter().any(|entry| *entry.key == *"command");
         return vec![Unknown {
             span: section.span,
             text: format!("unknown section [{name}]"),
@@ -96,7 +97,7 @@ fn unknown_words(section: &Section) -> Vec<Unknown> {
         return Vec::new();
     }
     let is_unknown = |entry: &&Entry| {
-        !kind.keys().any(|key| key.name == entry.key) && !hint::is_anothers(kind, &entry.key)
+        Key::find(kind, &entry.key).is_none() && !hint::is_anothers(kind, &entry.key)
     };
     let entries = section.entries.iter().filter(is_unknown);
     entries
@@ -109,11 +110,11 @@ fn unknown_words(section: &Section) -> Vec<Unknown> {
                 (text, " is ignored", hint::of_key(kind, &entry.key))
             };
             Unknown {
-                span: entry.key_span,
+                span: entry.key_span(),
                 text,
                 fate,
                 hint: hint.unwrap_or_default(),
-                same: (Some(kind), entry.written.clone()),
+                same: (Some(kind), entry.written.to_string()),
             }
         })
         .collect()
@@ -197,9 +198,12 @@ fn several_places(reader: &mut Reader<'_>) {
 fn included_daemon_keys(reader: &mut Reader<'_>) {
     let section = reader.ini.section(SectionKind::Daemon.prefix());
     let entries = section.into_iter().flat_map(|section| &section.entries);
-    let changed: Vec<(Span, String, Option<Span>)> = entries
-        .filter(|entry| entry.key_span.file != 0)
-        .map(|entry| (entry.key_span, entry.written.clone(), entry.replaced))
+    let changed: Vec<(Span, Arc<str>, Option<Span>)> = entries
+        .filter(|entry| entry.key_span().file != 0)
+        .map(|entry| {
+            let replaced = entry.replaced.as_deref().copied();
+            (entry.key_span(), entry.written.clone(), replaced)
+        })
         .collect();
     for (span, key, replaced) in changed {
         let text = match replaced {

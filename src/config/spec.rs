@@ -259,7 +259,7 @@ pub struct Template {
     /// What `%(here)s` stands for.
     pub here: Arc<str>,
     /// Keys and values as written, those of `[DEFAULT]` included.
-    pub options: Arc<[(Arc<str>, Box<str>)]>,
+    pub options: Arc<[(Arc<str>, Arc<str>)]>,
     /// The environment that every process has.
     pub environment: Environment,
     /// What its processes are besides programs.

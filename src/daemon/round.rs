@@ -21,6 +21,10 @@ use crate::output::{self, Command};
 use crate::spawn::{self, Base};
 use crate::sys::{self};
 
+/// A configuration with at least so many groups leaves memory behind that is worth the time to give it back at once. What a
+/// smaller one leaves is given back when the daemon is quiet.
+const LARGE_GROUPS: usize = 64;
+
 /// With what a round begins.
 enum Begin {
     /// With nothing that runs, or with what a daemon that is no more has left.
@@ -232,12 +236,16 @@ fn run(
         socket_check,
         heartbeats: heartbeats.0.clone(),
     };
-    let doors = front::start(front).map_err(broken("cannot start the front thread"))?;
+    let mut doors = front::start(front).map_err(broken("cannot start the front thread"))?;
 
     let hands = Hands { spawn, output };
-    // The configuration's text and what parsing it took.
-    sys::give_back();
-    let mut ended = engine.run(&hands);
+    let mut ended = engine.run(&hands, || {
+        doors.begin();
+        if config.groups.len() >= LARGE_GROUPS {
+            // The configuration's text and what parsing it took.
+            sys::give_back();
+        }
+    });
     if let Ok(Ended::Stopped(stopped)) = &mut ended {
         stopped.notifier.bridge(sys::now().mono);
     }

@@ -160,7 +160,10 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
     let path = options.config_path.clone().unwrap_or_default();
     let first = config::load(&path, &options, &machine);
     if options.check {
-        return Ok(checked(&path, &first));
+        let code = checked(&path, &first);
+        // The process ends: nobody needs the memory, piece by piece.
+        std::mem::forget(first);
+        return Ok(code);
     }
     // Nothing of ours is open.
     let (mut passed, complaint) = match engine::passed_sockets() {

@@ -23,9 +23,12 @@ impl Watch {
     /// # Errors
     /// It cannot be started.
     pub(super) fn begin(logfile: PathBuf, level: Level) -> Result<Self, Fatal> {
-        Heartbeats::start(move |trouble| abort(trouble, &logfile, level))
-            .map(Self)
-            .map_err(broken("cannot start the thread that watches the others"))
+        Heartbeats::start_with(
+            move |trouble| abort(trouble, &logfile, level),
+            sys::give_back,
+        )
+        .map(Self)
+        .map_err(broken("cannot start the thread that watches the others"))
     }
 }
 

@@ -238,11 +238,12 @@ impl Engine {
         self.sender.clone()
     }
 
-    /// Works until everything is stopped, or to be handed over.
+    /// Works until everything is stopped, or to be handed over. `begun` is called once, when the first jobs are on their way
+    /// to the other threads; it must not block.
     ///
     /// # Errors
     /// Only if epoll itself fails, which no program or client can cause.
-    pub fn run(mut self, hands: &Hands) -> io::Result<Ended> {
+    pub fn run(mut self, hands: &Hands, begun: impl FnOnce()) -> io::Result<Ended> {
         let heartbeat = self.heartbeats.register("engine", TURN_MAX, Overdue::Fatal);
         let _sender_heartbeat = self.systemd.register_sender(&self.heartbeats);
         heartbeat.busy();
@@ -256,6 +257,7 @@ impl Engine {
             None => self.feed(Input::Began, hands),
             Some(inherited) => self.resume(inherited, hands),
         }
+        begun();
         loop {
             // Before the first wait too: children may have been inherited with the process.
             self.reap_strangers(hands);

@@ -9,7 +9,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Version};
-use jiff::Zoned;
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, timeout_at};
 
@@ -148,7 +148,10 @@ pub(super) async fn handle(
         request: line,
         status: response.status().as_u16(),
         bytes: answer::wire_size(&response),
-        time: Zoned::now().strftime("%d/%b/%Y:%H:%M:%S %z").to_string(),
+        time: Timestamp::now()
+            .to_zoned(crate::sys::time_zone())
+            .strftime("%d/%b/%Y:%H:%M:%S %z")
+            .to_string(),
     });
     // It may have waited for long.
     connection.note_client();

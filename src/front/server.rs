@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -107,6 +108,8 @@ pub struct Options {
 /// The running front. Dropping it stops it.
 #[derive(Debug)]
 pub struct Front {
+    /// The thread waits for it. `None`: it was told to begin.
+    go: Option<SyncSender<()>>,
     stop: watch::Sender<bool>,
     is_handing_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -144,7 +147,8 @@ struct Served {
     token: Arc<PageToken>,
 }
 
-/// Starts the thread `front`.
+/// Starts the thread `front`, which does nothing before [`Front::begin`]: clients who connect earlier wait in the queues of
+/// the sockets.
 ///
 /// # Errors
 /// No thread, or no descriptor for its readiness set; the sockets' files are removed then.
@@ -176,12 +180,12 @@ pub fn start(options: Options) -> io::Result<Front> {
         .build()?;
     let (mut sockets, mut kept) = (Vec::new(), Vec::new());
     let mut served = Vec::new();
-    let mut host_names = web::names_of_this_host();
+    let mut names = Vec::new();
     {
         let _context = runtime.enter();
         for server in servers {
             let parts = server.into_parts();
-            host_names.extend(parts.names);
+            names.extend(parts.names);
             let socket = match &parts.listener {
                 Listener::Inet(listener) => listener.as_fd().try_clone_to_owned()?,
                 Listener::Unix(listener) => listener.as_fd().try_clone_to_owned()?,
@@ -227,26 +231,32 @@ pub fn start(options: Options) -> io::Result<Front> {
         peers: peers.clone(),
         stop: stopped.clone(),
     });
-    let shared = Arc::new(Shared {
-        control,
-        log,
-        interface,
-        host_names,
-        throttle: Throttle::default(),
-        followers: Quota::new(FOLLOWERS_MAX),
-        peers: peers.clone(),
-        live: Live::new(events, limits.connections_max),
-        assets_modified: web::modified(),
-        stop: stopped,
-    });
     let sockets: Heirs = Arc::new(Mutex::new(sockets));
     let heirs = sockets.clone();
     let is_handing_over = Arc::new(AtomicBool::new(false));
     let ends_soon = is_handing_over.clone();
+    let of_thread = peers.clone();
+    let (go, begun) = sync_channel(1);
     let thread = std::thread::Builder::new()
         .name("front".to_owned())
         .spawn(move || {
+            // An error: whoever could tell it is gone, which ends it below.
+            let _ = begun.recv();
             pulse.begin(&heartbeats, runtime.handle());
+            let mut host_names = web::names_of_this_host();
+            host_names.extend(names);
+            let shared = Arc::new(Shared {
+                control,
+                log,
+                interface,
+                host_names,
+                throttle: Throttle::default(),
+                followers: Quota::new(FOLLOWERS_MAX),
+                peers: of_thread,
+                live: Live::new(events, limits.connections_max),
+                assets_modified: web::modified(),
+                stop: stopped,
+            });
             runtime.block_on(async {
                 let bus = tokio::spawn(dbus::keep(door));
                 let (log, stop) = (shared.log.clone(), shared.stop.clone());
@@ -260,6 +270,7 @@ pub fn start(options: Options) -> io::Result<Front> {
             pulse.end();
         })?;
     Ok(Front {
+        go: Some(go),
         stop,
         is_handing_over,
         thread: Some(thread),
@@ -269,6 +280,15 @@ pub fn start(options: Options) -> io::Result<Front> {
 }
 
 impl Front {
+    /// Lets the thread begin. The first programs are to be started before that: what a client needs is made on the same
+    /// processors.
+    pub fn begin(&mut self) {
+        if let Some(go) = self.go.take() {
+            // An error: the thread has ended, which its heartbeat tells.
+            let _ = go.send(());
+        }
+    }
+
     /// The same as [`Front::stop`], but sooner, and the sockets stay open and go to a successor.
     #[must_use]
     pub fn hand_over(mut self) -> Vec<PassedSocket> {
@@ -286,6 +306,7 @@ impl Front {
 
     fn end(&mut self) {
         self.stop.send_replace(true);
+        self.begin();
         if let Some(thread) = self.thread.take() {
             // A panic was reported by the hook; the daemon goes on ending.
             let _ = thread.join();

@@ -22,7 +22,7 @@ pub(super) fn reply(reply: Reply, returns: WireType) -> Value {
         Reply::Pid(pid) => Value::Int(i64::from(pid)),
         Reply::Text(text) => Value::Text(text),
         Reply::Processes(views) => {
-            let zone = TimeZone::system();
+            let zone = crate::sys::time_zone();
             let mut infos = views.iter().map(|view| process(view, &zone));
             match returns {
                 WireType::Struct => infos.next().unwrap_or(Value::Struct(Vec::new())),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -22,6 +22,8 @@ const ASLEEP: u64 = u64::MAX;
 const PERIOD_MIN: Duration = Duration::from_millis(5);
 /// The longest time between two looks while a thread is at work.
 const PERIOD_MAX: Duration = Duration::from_secs(5);
+/// All threads are quiet when they were idle for this time.
+const QUIET_AFTER: Duration = Duration::from_secs(10);
 
 /// What happens when one job of a thread lasts longer than its bound.
 pub enum Overdue {
@@ -80,7 +82,11 @@ struct Shared {
     thread: Mutex<Option<JoinHandle<()>>>,
     /// The ID of the monitor's thread; 0 until it runs.
     monitor: AtomicI32,
+    /// Says that it runs. `None`: that was waited for.
+    runs: Mutex<Option<Receiver<()>>>,
     fatal: Box<dyn Fn(&Trouble) + Send + Sync>,
+    quiet: Box<dyn Fn() + Send + Sync>,
+    quiet_after: Duration,
 }
 
 impl Shared {
@@ -100,8 +106,29 @@ impl Heartbeats {
     /// # Errors
     /// EMFILE, ENOMEM, EAGAIN.
     pub fn start(fatal: impl Fn(&Trouble) + Send + Sync + 'static) -> io::Result<Self> {
+        Self::start_with(fatal, || {})
+    }
+
+    /// The same. `quiet` is called on the monitor's thread, once, when all threads have been idle for ten seconds after they
+    /// were at work. It must not block.
+    ///
+    /// # Errors
+    /// EMFILE, ENOMEM, EAGAIN.
+    pub fn start_with(
+        fatal: impl Fn(&Trouble) + Send + Sync + 'static,
+        quiet: impl Fn() + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        Self::start_after(QUIET_AFTER, fatal, quiet)
+    }
+
+    fn start_after(
+        quiet_after: Duration,
+        fatal: impl Fn(&Trouble) + Send + Sync + 'static,
+        quiet: impl Fn() + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let poller = Poller::new()?;
         let waker = Waker::new(&poller, ALARM)?;
+        let (tell, told) = channel();
         let shared = Arc::new(Shared {
             alarm: Arc::new(Alarm {
                 waker,
@@ -111,19 +138,21 @@ impl Heartbeats {
             stop: AtomicBool::new(false),
             thread: Mutex::default(),
             monitor: AtomicI32::new(0),
+            runs: Mutex::new(Some(told)),
             fatal: Box::new(fatal),
+            quiet: Box::new(quiet),
+            quiet_after,
         });
         let watched = shared.clone();
-        let (tell, told) = channel();
         let thread = std::thread::Builder::new()
             .name(NAME.to_owned())
             .spawn(move || {
                 // Its own slot has no bound that matters: it is there so that others see whether this thread exists.
                 let own = Slot::new(NAME, Duration::MAX, Overdue::Fatal);
                 watched.monitor.store(own.thread, Ordering::SeqCst);
-                // Whoever started us waits for it.
-                let _ = tell.send(());
                 watched.slots().push(Arc::new(own));
+                // An error: nobody will ask.
+                let _ = tell.send(());
                 Monitor {
                     shared: watched,
                     poller,
@@ -132,8 +161,6 @@ impl Heartbeats {
                 }
                 .run();
             })?;
-        // An error: the thread has ended already, which the one that asks for trouble will find.
-        let _ = told.recv();
         *shared.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(Self(shared))
     }
@@ -199,6 +226,12 @@ impl Heartbeats {
     /// # Errors
     /// EINVAL: the kernel is older than 6.9. EMFILE, ENOMEM.
     pub fn watch_monitor(&self) -> io::Result<OwnedFd> {
+        let runs = self.0.runs.lock();
+        if let Some(runs) = runs.unwrap_or_else(PoisonError::into_inner).take() {
+            // It began to run while other threads were started. An error: it has ended already, which the one that asks for
+            // trouble will find.
+            let _ = runs.recv();
+        }
         sys::open_thread(self.0.monitor.load(Ordering::SeqCst))
     }
 
@@ -254,6 +287,8 @@ struct Monitor {
 impl Monitor {
     fn run(&mut self) {
         let mut period: Option<Duration> = None;
+        // For how long all threads have been idle. `None`: since before the last call of `quiet`.
+        let mut idle_for: Option<Duration> = None;
         loop {
             // The kernel has nothing else to say than that it is time, that somebody woke us, or that a thread has ended;
             // each is looked for below.
@@ -273,6 +308,18 @@ impl Monitor {
                 (self.shared.fatal)(&trouble);
             }
             period = self.next_period();
+            if period.is_some() {
+                idle_for = Some(Duration::ZERO);
+            } else if let Some(idle) = &mut idle_for {
+                *idle += passed;
+                match self.shared.quiet_after.checked_sub(*idle) {
+                    Some(rest) if !rest.is_zero() => period = Some(rest),
+                    _ => {
+                        idle_for = None;
+                        (self.shared.quiet)();
+                    }
+                }
+            }
             let looks_at = period.map_or(ASLEEP, |period| {
                 sys::now().mono.0.saturating_add(nanos(period))
             });
@@ -377,9 +424,10 @@ mod tests {
 
     fn started() -> (Heartbeats, Receiver<Trouble>) {
         let (tell, troubles) = channel();
-        let beats = Heartbeats::start(move |trouble| {
+        let fatal = move |trouble: &Trouble| {
             let _ = tell.send(trouble.clone());
-        });
+        };
+        let beats = Heartbeats::start_after(BOUND, fatal, || {});
         (beats.expect("started"), troubles)
     }
 
@@ -458,6 +506,34 @@ mod tests {
         let trouble = troubles.recv_timeout(LIMIT).expect("told");
         assert_eq!(trouble, Trouble::Ended("panicking"));
         assert_eq!(beats.trouble(), Some(Trouble::Ended("panicking")));
+        beats.stop();
+    }
+
+    #[test]
+    fn that_all_are_quiet_is_told_once_for_each_stretch_of_work() {
+        let (tell, told) = channel();
+        let quiet = move || {
+            let _ = tell.send(());
+        };
+        let beats = Heartbeats::start_after(BOUND, |_| {}, quiet).expect("started");
+        let heartbeat = beats.register("worker", BOUND, Overdue::Fatal);
+        let asleep = || {
+            let limit = std::time::Instant::now() + LIMIT;
+            while heartbeat.alarm.looks_at.load(Ordering::SeqCst) != ASLEEP {
+                assert!(std::time::Instant::now() < limit, "it goes on looking");
+                std::thread::yield_now();
+            }
+        };
+        // Nothing was at work yet.
+        asleep();
+        assert!(told.try_recv().is_err(), "nothing was at work");
+        for _ in 0..2 {
+            heartbeat.busy();
+            heartbeat.idle();
+            told.recv_timeout(LIMIT).expect("told");
+            asleep();
+            assert!(told.try_recv().is_err(), "told twice");
+        }
         beats.stop();
     }
 

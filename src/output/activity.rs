@@ -14,7 +14,7 @@ use super::file::{LogFile, Rules, Stop, remove};
 use super::journal;
 use super::syslog::{Change, Syslog};
 use crate::domain::{Bytes, Errno, Level, Line, Wall};
-use crate::sys::place::REFUSED;
+use crate::sys::{self, place::REFUSED};
 
 /// Bytes that wait for a slow reader (a terminal, a pipe) at most; whole lines beyond are lost, counted.
 const WAITING_BYTES_MAX: usize = 256 << 10;
@@ -114,7 +114,7 @@ impl Activity {
             level,
             target,
             copy,
-            clock: Clock::new(TimeZone::system()),
+            clock: Clock::new(sys::time_zone()),
             scratch: String::new(),
         })
     }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::domain::{Errno, Wall};
+use crate::sys;
 
 /// Facility USER, priority INFO: what the original gives every line.
 const PRIORITY: u8 = 14;
@@ -49,7 +50,7 @@ impl Syslog {
         Self {
             path: path.to_owned(),
             socket: None,
-            zone: TimeZone::system(),
+            zone: sys::time_zone(),
             queue: VecDeque::new(),
             queued_bytes: 0,
             lost: 0,

@@ -92,7 +92,7 @@ fn ours(texts: &[String]) -> Value {
     let pairs = |entries: &[supervisord::config::ini::Entry]| {
         entries
             .iter()
-            .map(|entry| json!([entry.key, entry.value]))
+            .map(|entry| json!([*entry.key, entry.value]))
             .collect::<Vec<_>>()
     };
     let sections: Vec<Value> = ini

@@ -42,6 +42,7 @@ const AT: At<'static> = At {
     section: "supervisord",
     kind: SectionKind::Daemon,
     located: false,
+    index: None,
 };
 
 /// Reads the section in Supervisor's order, and adds its variables to the names that can be expanded from here on.
@@ -117,7 +118,7 @@ fn variables(reader: &mut Reader<'_>) -> Vec<(String, String)> {
     };
     names.insert(
         "host_node_name".to_owned(),
-        Value::Text(reader.lookup.hostname()),
+        Value::Text(reader.hostname.clone()),
     );
     let Got::Is(text) = reader.expanded(AT, "environment", &text, &names, "environment") else {
         return Vec::new();

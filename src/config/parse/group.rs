@@ -139,7 +139,7 @@ fn group(
     daemon: &Environment,
     taken: &mut HashSet<String>,
 ) -> Option<GroupSpec> {
-    let at = At::new(section, SectionKind::Group);
+    let at = reader.at(section, SectionKind::Group);
     let here = reader.only_here();
     let name = name(reader, at);
     let programs = reader
@@ -195,7 +195,7 @@ fn group(
 }
 
 fn program(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Option<GroupSpec> {
-    let at = At::new(section, SectionKind::Program);
+    let at = reader.at(section, SectionKind::Program);
     let here = reader.only_here();
     let name = name(reader, at);
     let priority = reader.integer(at, "priority", &here);
@@ -210,7 +210,7 @@ fn program(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Opti
 }
 
 fn listener(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Option<GroupSpec> {
-    let at = At::new(section, SectionKind::Listener);
+    let at = reader.at(section, SectionKind::Listener);
     let here = reader.only_here();
     let priority = reader.integer(at, "priority", &here);
     let buffer_size = reader
@@ -309,7 +309,7 @@ fn events(reader: &mut Reader<'_>, at: At<'_>) -> Vec<String> {
 // Differs: Supervisor makes ordinary programs of them, which have no socket. One without the key, which Supervisor does not
 // miss there, is still that.
 fn member_kind(reader: &mut Reader<'_>, section: &str) -> ProcessKind {
-    let at = At::new(section, SectionKind::Fcgi);
+    let at = reader.at(section, SectionKind::Fcgi);
     if matches!(reader.raw(at, "socket").as_deref(), None | Some("")) {
         let text = format!(
             "[{section}] has no socket; it is a member of a group, and runs as an ordinary program there"
@@ -325,7 +325,7 @@ fn member_kind(reader: &mut Reader<'_>, section: &str) -> ProcessKind {
 }
 
 fn fcgi(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Option<GroupSpec> {
-    let at = At::new(section, SectionKind::Fcgi);
+    let at = reader.at(section, SectionKind::Fcgi);
     let here = reader.only_here();
     let name = name(reader, at);
     let priority = reader.integer(at, "priority", &here);

@@ -140,7 +140,7 @@ fn include(reader: &mut Reader<'_>) {
     let mut names = reader.only_here();
     names.insert(
         "host_node_name".to_owned(),
-        Value::Text(reader.lookup.hostname()),
+        Value::Text(reader.hostname.clone()),
     );
     let Got::Is(files) = reader.expanded(at, "files", &files, &names, "include.files") else {
         return;
@@ -187,7 +187,7 @@ fn misspelt_files(reader: &Reader<'_>) -> Option<(String, Span)> {
         let hint = hint::of_key(SectionKind::Include, &entry.key);
         hint.is_some_and(|hint| hint.contains("files"))
     })?;
-    Some((only.written.clone(), only.key_span))
+    Some((only.written.to_string(), only.key_span()))
 }
 
 /// The `[rpcinterface:x]` sections, and what `[rpcinterface:twiddler]` says if it is there.
@@ -236,8 +236,8 @@ fn interfaces(reader: &mut Reader<'_>) -> (Vec<String>, Option<Vec<String>>) {
                 reader
                     .ini
                     .entries(inner)
-                    .filter(|entry| entry.key != RPC_FACTORY)
-                    .map(|entry| (entry.key.clone(), entry.value.clone()))
+                    .filter(|entry| *entry.key != *RPC_FACTORY)
+                    .map(|entry| (entry.key.to_string(), entry.value.clone()))
                     .collect()
             })
             .unwrap_or_default();

@@ -35,7 +35,7 @@ pub(super) fn notify(
             "its signs of life come over NOTIFY_SOCKET",
         );
     }
-    let is_written = reader.ini.get(at.section, "startsecs").is_some();
+    let is_written = reader.entry(at, "startsecs").is_some();
     let ready_timeout = match timeout {
         Got::Is(timeout) => timeout,
         // The default of `startsecs` is the time in which a program shows that it does not fall over at once. Most need

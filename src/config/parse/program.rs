@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::environment;
-use super::super::expand::{Names, Value};
+use super::super::expand::{Names, VARIABLE, Value};
 use super::super::hint;
 use super::super::key::SectionKind;
 use super::super::python::strip;
@@ -49,6 +49,39 @@ struct Common {
     is_misnamed: bool,
 }
 
+/// The names of the keys of one stream.
+struct StreamKeys {
+    logfile: &'static str,
+    backups: &'static str,
+    maxbytes: &'static str,
+    syslog: &'static str,
+    capture: &'static str,
+    events: &'static str,
+    journal_limit: &'static str,
+}
+
+impl StreamKeys {
+    const OUT: Self = Self {
+        logfile: "stdout_logfile",
+        backups: "stdout_logfile_backups",
+        maxbytes: "stdout_logfile_maxbytes",
+        syslog: "stdout_syslog",
+        capture: "stdout_capture_maxbytes",
+        events: "stdout_events_enabled",
+        journal_limit: "stdout_journal_rate_limit",
+    };
+    const ERR: Self = Self {
+        logfile: "stderr_logfile",
+        backups: "stderr_logfile_backups",
+        maxbytes: "stderr_logfile_maxbytes",
+        syslog: "stderr_syslog",
+        capture: "stderr_capture_maxbytes",
+        events: "stderr_events_enabled",
+        journal_limit: "stderr_journal_rate_limit",
+    };
+    const BOTH: [Self; 2] = [Self::OUT, Self::ERR];
+}
+
 /// One stream as its keys say.
 struct Stream {
     target: Logfile,
@@ -67,10 +100,9 @@ pub(super) fn processes(
     daemon: &Environment,
 ) -> Vec<Arc<ProcessSpec>> {
     let at = At {
-        section,
-        // The rows of programs count here for listeners too: a listener's own priority is that of its group.
-        kind: SectionKind::Program,
         located: true,
+        // The rows of programs count here for listeners too: a listener's own priority is that of its group.
+        ..reader.at(section, SectionKind::Program)
     };
     let title = section.split_once(':').map_or("", |(_, name)| name);
     let is_named = value::name(title);
@@ -84,7 +116,7 @@ pub(super) fn processes(
         ("program_name".to_owned(), Value::Text(program)),
         (
             "host_node_name".to_owned(),
-            Value::Text(reader.lookup.hostname()),
+            Value::Text(reader.hostname.clone()),
         ),
         ("group_name".to_owned(), Value::from(group.as_str())),
     ]);
@@ -108,7 +140,8 @@ pub(super) fn processes(
         names.insert("numprocs".to_owned(), Value::Number(common.numprocs));
         // Variables of the process before stay known, unless the daemon has one of that name: an accident of
         // Supervisor's that configurations may lean on.
-        names.retain(|name, _| !reader.env.contains_key(name));
+        let is_variable = |name: &str| name.starts_with(VARIABLE);
+        names.retain(|name, _| !(is_variable(name) && reader.env.contains_key(name)));
         let before = reader.report.len();
         found.extend(process(
             reader,
@@ -164,9 +197,9 @@ fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
     let first = reader.integer(at, "numprocs_start", names);
     let mut capture = [Bytes(0); 2];
     let mut events = [false; 2];
-    for (index, name) in ["stdout", "stderr"].into_iter().enumerate() {
-        capture[index] = reader.bytes(at, &format!("{name}_capture_maxbytes"), names);
-        events[index] = reader.boolean(at, &format!("{name}_events_enabled"), names);
+    for (index, keys) in StreamKeys::BOTH.iter().enumerate() {
+        capture[index] = reader.bytes(at, keys.capture, names);
+        events[index] = reader.boolean(at, keys.events, names);
     }
     let server_url = reader
         .text(at, "serverurl", names)
@@ -204,9 +237,8 @@ fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
             other => other,
         }
     });
-    let journal_limits = ["stdout", "stderr"].map(|stream| {
-        let key = format!("{stream}_journal_rate_limit");
-        let limit = reader.value(at, &key, names, value::rate_limit);
+    let journal_limits = StreamKeys::BOTH.map(|keys| {
+        let limit = reader.value(at, keys.journal_limit, names, value::rate_limit);
         limit.ok().flatten()
     });
     Common {
@@ -219,7 +251,7 @@ fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
         stopwaitsecs,
         stopasgroup,
         killasgroup,
-        exitcodes: Arc::from(exitcodes.ok().unwrap_or_default()),
+        exitcodes: reader.share_codes(exitcodes.ok().unwrap_or_default()),
         redirect_stderr,
         numprocs,
         first,
@@ -298,7 +330,7 @@ fn process(
         name: name?,
         group: group.clone(),
         kind: kind.clone(),
-        command: Arc::from(command.ok()?),
+        command: reader.share(&command.ok()?),
         directory: directory.map(|path| Arc::from(Path::new(&path))),
         umask: common.umask,
         priority: common.priority,
@@ -362,14 +394,18 @@ fn stream(
 ) -> Stream {
     let lookup = reader.lookup;
     let stream = channel.name();
-    let key = format!("{stream}_logfile");
-    let configured = match reader.text(at, &key, names) {
+    let (index, keys) = match channel {
+        Channel::Stdout => (0, StreamKeys::OUT),
+        Channel::Stderr => (1, StreamKeys::ERR),
+    };
+    let key = keys.logfile;
+    let configured = match reader.text(at, key, names) {
         // Expanded once more: an accident of Supervisor's, for which people write %%%% where they mean %.
-        Got::Is(text) => match reader.expanded(at, &key, &text, names, &key) {
+        Got::Is(text) => match reader.expanded(at, key, &text, names, key) {
             Got::Is(text) => match value::log_targets(&text, lookup) {
                 Ok(targets) => Some(targets),
                 Err(sentence) => {
-                    reader.fail_of(at, &key, sentence, &text);
+                    reader.fail_of(at, key, sentence, &text);
                     None
                 }
             },
@@ -384,11 +420,11 @@ fn stream(
         && let Some(what) = hint::of_logfile(path)
     {
         let text = format!("{path} {what}");
-        reader.warn(reader.span_of(at, &key), text);
+        reader.warn(reader.span_of(at, key), text);
     }
-    let backups = reader.integer(at, &format!("{key}_backups"), names);
-    let maxbytes = reader.bytes(at, &format!("{key}_maxbytes"), names);
-    let mut syslog = reader.boolean(at, &format!("{stream}_syslog"), names);
+    let backups = reader.integer(at, keys.backups, names);
+    let maxbytes = reader.bytes(at, keys.maxbytes, names);
+    let mut syslog = reader.boolean(at, keys.syslog, names);
     let Targets {
         file: mut target,
         journal,
@@ -405,7 +441,7 @@ fn stream(
              instead.",
             at.section
         );
-        reader.warn_as(reader.span_of(at, &key), Line::ConfigWarning { text });
+        reader.warn_as(reader.span_of(at, key), Line::ConfigWarning { text });
         target = Logfile::None;
         syslog = true;
     }
@@ -415,13 +451,9 @@ fn stream(
              unintentionally",
             at.section
         );
-        let span = reader.span_of(at, &format!("{key}_maxbytes"));
+        let span = reader.span_of(at, keys.maxbytes);
         reader.warn_as(span, Line::ConfigWarning { text });
     }
-    let index = match channel {
-        Channel::Stdout => 0,
-        Channel::Stderr => 1,
-    };
     Stream {
         spec: LogSpec {
             target: match &target {

@@ -1,12 +1,13 @@
 //! What all sections share while they are read: texts of keys, expanded and converted, and a report of what is wrong.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::super::expand::{Names, Value, expand, has_nameless};
 use super::super::hint;
-use super::super::ini::{Ini, universal_newlines};
-use super::super::key::{Key, SectionKind};
+use super::super::ini::{Arranged, Entry, Ini, Section, SectionIndex, universal_newlines};
+use super::super::key::{Key, KeyTable, SectionKind};
 use super::super::lookup::{Lookup, ReadError};
 use super::super::path::{absolute, dirname};
 use super::super::problem::{ConfigErrors, Problem, Report, Span};
@@ -23,6 +24,8 @@ pub(in crate::config) struct At<'s> {
     pub(in crate::config) kind: SectionKind,
     /// Sentences end in the section and the file.
     pub(in crate::config) located: bool,
+    /// Where it is, if it was looked up already: the many keys of a program would look it up again and again.
+    pub(in crate::config) index: Option<SectionIndex>,
 }
 
 impl<'s> At<'s> {
@@ -31,6 +34,7 @@ impl<'s> At<'s> {
             section,
             kind,
             located: false,
+            index: None,
         }
     }
 }
@@ -80,8 +84,23 @@ pub(in crate::config) struct Reader<'a> {
     pub(in crate::config) files: Vec<String>,
     /// Sections of programs, read for the group at hand.
     pub(in crate::config) programs: Vec<ProgramSpec>,
-    /// Texts that many templates share.
+    /// Texts that many templates and processes share.
     shared: HashSet<Arc<str>>,
+    /// Exit codes that many processes share.
+    shared_codes: HashSet<Arc<[u8]>>,
+    /// The section of which many keys are read, by the rows of its kind.
+    arranged: Option<(SectionKind, Arranged)>,
+    /// The name of the machine.
+    pub(in crate::config) hostname: String,
+}
+
+fn shared(texts: &mut HashSet<Arc<str>>, text: &str) -> Arc<str> {
+    if let Some(known) = texts.get(text) {
+        return Arc::clone(known);
+    }
+    let new: Arc<str> = Arc::from(text);
+    texts.insert(Arc::clone(&new));
+    new
 }
 
 impl<'a> Reader<'a> {
@@ -137,6 +156,9 @@ impl<'a> Reader<'a> {
             files: Vec::new(),
             programs: Vec::new(),
             shared: HashSet::new(),
+            shared_codes: HashSet::new(),
+            arranged: None,
+            hostname: lookup.hostname(),
         };
         reader.learn(&lookup.env());
         reader
@@ -151,12 +173,17 @@ impl<'a> Reader<'a> {
     }
 
     /// A text that was asked for before is the same allocation.
-    fn share(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.shared.get(text) {
-            return known.clone();
+    pub(in crate::config) fn share(&mut self, text: &str) -> Arc<str> {
+        shared(&mut self.shared, text)
+    }
+
+    /// A list of exit codes that was asked for before is the same allocation.
+    pub(in crate::config) fn share_codes(&mut self, codes: Vec<u8>) -> Arc<[u8]> {
+        if let Some(known) = self.shared_codes.get(&*codes) {
+            return Arc::clone(known);
         }
-        let new: Arc<str> = Arc::from(text);
-        self.shared.insert(new.clone());
+        let new: Arc<[u8]> = Arc::from(codes);
+        self.shared_codes.insert(Arc::clone(&new));
         new
     }
 
@@ -169,24 +196,18 @@ impl<'a> Reader<'a> {
     ) -> Arc<Template> {
         let file = self.file_of(section).to_owned();
         let here = self.here.clone();
-        let written: Vec<(String, Box<str>)> = self
-            .ini
-            .section(section)
-            .map(|inner| {
-                let entries = self.ini.entries(inner);
-                entries
-                    .map(|entry| (entry.key.clone(), entry.value.as_str().into()))
-                    .collect()
-            })
-            .unwrap_or_default();
+        let mut options = Vec::new();
+        if let Some(inner) = self.ini.section(section) {
+            for entry in self.ini.entries(inner) {
+                let value = shared(&mut self.shared, &entry.value);
+                options.push((Arc::clone(&entry.key), value));
+            }
+        }
         Arc::new(Template {
             section: Arc::from(section),
             file: self.share(&file),
             here: self.share(&here),
-            options: written
-                .into_iter()
-                .map(|(key, value)| (self.share(&key), value))
-                .collect(),
+            options: Arc::from(options),
             environment: environment.clone(),
             kind: kind.clone(),
         })
@@ -235,17 +256,50 @@ impl<'a> Reader<'a> {
         self.ini
             .sections()
             .iter()
+            .filter(|section| is(&section.name))
             .map(|section| section.name.clone())
-            .filter(|name| is(name))
             .collect()
+    }
+
+    /// A section of which many keys will be read: it is looked up once, and so is each of its keys. It must not be changed
+    /// before the next call.
+    pub(in crate::config) fn at<'s>(&mut self, section: &'s str, kind: SectionKind) -> At<'s> {
+        let index = self.ini.index_of(section);
+        let table = KeyTable::of(kind);
+        self.arranged = index.map(|index| {
+            let position = |key: &str| table.position(key);
+            (kind, self.ini.arranged(index, table.len(), position))
+        });
+        At {
+            index,
+            ..At::new(section, kind)
+        }
+    }
+
+    fn section(&self, at: At<'_>) -> Option<&Section> {
+        match at.index {
+            Some(index) => self.ini.section_at_index(index),
+            None => self.ini.section(at.section),
+        }
+    }
+
+    /// The entry of a key in a section, else that of `[DEFAULT]`.
+    pub(in crate::config) fn entry(&self, at: At<'_>, key: &str) -> Option<&Entry> {
+        if let Some((kind, arranged)) = &self.arranged
+            && *kind == at.kind
+            && Some(arranged.index) == at.index
+            && let Some(place) = KeyTable::of(at.kind).position(key)
+        {
+            return self.ini.arranged_entry(arranged, place);
+        }
+        self.ini.entry_of(self.section(at), key)
     }
 
     /// Where a key's value stands, else where its section does.
     pub(in crate::config) fn span_of(&self, at: At<'_>, key: &str) -> Span {
-        self.ini
-            .get(at.section, key)
-            .map(|entry| entry.value_span)
-            .or_else(|| self.ini.section(at.section).map(|section| section.span))
+        self.entry(at, key)
+            .map(Entry::value_span)
+            .or_else(|| self.section(at).map(|section| section.span))
             .unwrap_or_default()
     }
 
@@ -349,11 +403,16 @@ impl<'a> Reader<'a> {
 
     /// A key's text as it stands, or its default.
     pub(in crate::config) fn raw(&self, at: At<'_>, key: &str) -> Option<String> {
-        match self.ini.get(at.section, key) {
-            Some(entry) => Some(entry.value.clone()),
+        self.written(at, key).map(Cow::into_owned)
+    }
+
+    /// The same. Nothing is copied of a default, which most keys of most programs have.
+    fn written(&self, at: At<'_>, key: &str) -> Option<Cow<'static, str>> {
+        match self.entry(at, key) {
+            Some(entry) => Some(Cow::Owned(entry.value.clone())),
             None => Key::find(at.kind, key)
                 .and_then(|row| row.default)
-                .map(str::to_owned),
+                .map(Cow::Borrowed),
         }
     }
 
@@ -392,12 +451,25 @@ impl<'a> Reader<'a> {
 
     /// A key's text, expanded; or its default.
     pub(in crate::config) fn text(&mut self, at: At<'_>, key: &str, names: &Names) -> Got<String> {
-        match self.raw(at, key) {
+        match self.filled(at, key, names) {
+            Got::Absent => Got::Absent,
+            Got::Wrong => Got::Wrong,
+            Got::Is(text) => Got::Is(text.into_owned()),
+        }
+    }
+
+    /// The same. Nothing is copied of a default in which there is nothing to expand.
+    fn filled(&mut self, at: At<'_>, key: &str, names: &Names) -> Got<Cow<'static, str>> {
+        match self.written(at, key) {
             None => Got::Absent,
             Some(text) if !text.contains('%') => Got::Is(text),
             Some(text) => {
                 let place = format!("{}.{key}", at.section);
-                self.expanded(at, key, &text, names, &place)
+                match self.expanded(at, key, &text, names, &place) {
+                    Got::Absent => Got::Absent,
+                    Got::Wrong => Got::Wrong,
+                    Got::Is(text) => Got::Is(Cow::Owned(text)),
+                }
             }
         }
     }
@@ -410,7 +482,7 @@ impl<'a> Reader<'a> {
         names: &Names,
         convert: impl FnOnce(&str) -> Result<T, String>,
     ) -> Got<T> {
-        match self.text(at, key, names) {
+        match self.filled(at, key, names) {
             Got::Absent => Got::Absent,
             Got::Wrong => Got::Wrong,
             Got::Is(text) => match convert(&text) {

@@ -72,7 +72,7 @@ fn unix(reader: &mut Reader<'_>, section: String) -> Option<ServerSpec> {
         Got::Absent | Got::Wrong => None,
     };
     // With rules the file mode need not keep anybody out: who connects is asked by the kernel, and refused by the rules.
-    let says_mode = reader.ini.get(at.section, "chmod").is_some();
+    let says_mode = reader.entry(at, "chmod").is_some();
     let mode = match mode.ok() {
         Some(mode) if says_mode || allow.is_none() => mode,
         Some(_) => MODE_WITH_RULES,
@@ -101,7 +101,7 @@ fn credentials(reader: &mut Reader<'_>, at: At<'_>) -> Option<Credentials> {
     let password = reader.text(at, "password", &nothing);
     match (username, password) {
         (Got::Is(_), Got::Absent) | (Got::Absent, Got::Is(_)) => {
-            let given = if reader.ini.get(at.section, "username").is_some() {
+            let given = if reader.entry(at, "username").is_some() {
                 "username"
             } else {
                 "password"

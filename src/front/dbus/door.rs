@@ -5,13 +5,14 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::time::{Duration, sleep, timeout};
+use tokio::time::timeout;
 use zbus::connection::Builder;
 use zbus::{Connection, MessageStream};
 
 use super::bus::{BUS_WITHIN, Bus, Sender, Whose};
 use super::calls::NAME;
 use super::serve::STOP_WITHIN;
+use super::wait::Waiting;
 use super::{serve, signals};
 use crate::api::Interfaces;
 use crate::config::spec::BusChoice;
@@ -19,11 +20,6 @@ use crate::control::{ControlHandle, EventFeed};
 use crate::domain::Line;
 use crate::front::{Log, Peers};
 use crate::sys;
-
-/// The pause before the first new attempt …
-const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// … which doubles up to this: a machine without a bus is not woken more often.
-const PAUSE_MAX: Duration = Duration::from_secs(300);
 
 /// RequestName without flags: to wait in the queue is what we want.
 const WAIT_FOR_NAME: u32 = 0;
@@ -57,10 +53,11 @@ pub(in crate::front) async fn keep(door: Arc<Door>) {
         return;
     };
     let mut stop = door.stop.clone();
-    let mut pause = PAUSE_MIN;
+    let mut waiting = Waiting::new(whose, has_address(whose));
     // What was said last of why there is no bus: once is enough.
     let mut said: Option<Away> = None;
     loop {
+        waiting.attempt();
         let joined = tokio::select! {
             joined = join(&door, whose) => joined,
             _ = stop.wait_for(|stop| *stop) => return,
@@ -68,7 +65,7 @@ pub(in crate::front) async fn keep(door: Arc<Door>) {
         match joined {
             Ok((bus, messages)) => {
                 said = None;
-                pause = PAUSE_MIN;
+                waiting.joined();
                 let mut serving = pin!(serve::serve(&bus, messages));
                 let mut telling = pin!(signals::tell(&bus));
                 let told = tokio::select! {
@@ -96,10 +93,9 @@ pub(in crate::front) async fn keep(door: Arc<Door>) {
             }
         }
         tokio::select! {
-            () = sleep(pause) => {}
+            () = waiting.chance() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 
@@ -124,15 +120,27 @@ fn wanted(choice: BusChoice) -> Option<(Whose, bool)> {
     }
 }
 
+/// The environment says where the session bus is.
+fn is_session_named() -> bool {
+    std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some()
+}
+
+/// The bus has an address, whether or not it is there.
+fn has_address(whose: Whose) -> bool {
+    match whose {
+        Whose::System => true,
+        Whose::Session => is_session_named() || std::env::var_os("XDG_RUNTIME_DIR").is_some(),
+    }
+}
+
 /// Connects and asks for the name.
 async fn join(door: &Arc<Door>, whose: Whose) -> Result<(Arc<Bus>, MessageStream), Away> {
     let builder = match whose {
         Whose::System => Builder::system(),
         Whose::Session => {
-            let has_address = std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some();
             let beside = std::env::var_os("XDG_RUNTIME_DIR")
                 .map(|directory| PathBuf::from(directory).join("bus"));
-            if !has_address && !beside.is_some_and(|path| path.exists()) {
+            if !is_session_named() && !beside.is_some_and(|path| path.exists()) {
                 return Err(Away::None(
                     "neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR leads to one".to_owned(),
                 ));

@@ -1,6 +1,6 @@
 //! D-Bus: the Manager, Group and Process objects of `org.supervisord.Supervisor1`, thin over the Control API.
 //!
-//! What there is stands in `calls`. `door` finds a bus and comes back to it, `serve` takes messages, `perform` carries calls
+//! What there is stands in `calls`. `door` finds a bus and comes back to it (`wait` says when), `serve` takes messages, `perform` carries calls
 //! out, `authorise` asks polkit who may, `signals` tells of changes. No object is kept: a path is a name, and whether
 //! something stands behind it the engine knows.
 
@@ -20,6 +20,7 @@ mod refusal;
 mod serve;
 mod signals;
 mod update;
+mod wait;
 
 pub(super) use door::{Door, keep};
 pub use manual::{bus_policy, page, polkit_policy};

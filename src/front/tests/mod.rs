@@ -101,6 +101,12 @@ impl World {
     }
 
     fn with(name: &str, setup: Setup) -> Self {
+        let mut world = Self::before_it_begins(name, setup);
+        world.front.as_mut().expect("started").begin();
+        world
+    }
+
+    fn before_it_begins(name: &str, setup: Setup) -> Self {
         let scratch = Scratch::new(name);
         let socket = scratch.0.join("s.sock");
         let credentials = setup.password.map(|password| Credentials {

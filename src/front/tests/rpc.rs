@@ -6,6 +6,23 @@ trait ReadWrite: Read + Write {}
 impl<T: Read + Write> ReadWrite for T {}
 
 #[test]
+fn a_client_that_comes_before_the_front_begins_waits_and_is_answered() {
+    let mut world = World::before_it_begins("begins", Setup::default());
+    let mut early = world.unix();
+    early
+        .write_all(&post(&body("supervisor.getState", vec![])))
+        .expect("written");
+    assert!(world.seen.lock().expect("whole").asked.is_empty());
+    let front = world.front.as_mut().expect("started");
+    front.begin();
+    front.begin();
+    let (head, _) = receive(&mut early);
+    assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
+    // One that never begins ends as well.
+    drop(World::before_it_begins("never-begins", Setup::default()));
+}
+
+#[test]
 fn rpc_08_an_answer_is_a_genuine_one() {
     let world = World::new("answer");
     let mut stream = world.unix();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use hyper::header;
 use hyper::http::request::Parts;
-use jiff::Zoned;
+use jiff::Timestamp;
 use maud::html;
 
 use super::super::answer::Answer;
@@ -211,7 +211,8 @@ pub(super) fn confirmation(connection: &Connection, verb: &Verb, whom: &Whom, wh
 
 /// The time as `ctime` writes it.
 fn ctime() -> String {
-    Zoned::now().strftime("%a %b %e %H:%M:%S %Y").to_string()
+    let now = Timestamp::now().to_zoned(crate::sys::time_zone());
+    now.strftime("%a %b %e %H:%M:%S %Y").to_string()
 }
 
 #[cfg(test)]

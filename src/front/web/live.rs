@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use hyper::body::Bytes;
 use hyper::{StatusCode, header};
-use jiff::tz::TimeZone;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
@@ -186,7 +185,7 @@ async fn rows(live: &Live, control: &ControlHandle) -> Option<Vec<Row>> {
     let views = processes(control, &Caller::DAEMON).await.ok()?;
     let usages = live.sampler.look(pids(&views)).await;
     apart(move || {
-        let zone = TimeZone::system();
+        let zone = crate::sys::time_zone();
         views
             .iter()
             .map(|view| Row::new(view, usages.get(&view.pid).copied(), &zone))
@@ -257,6 +256,8 @@ fn difference(before: &[Row], now: &[Row]) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::tz::TimeZone;
+
     use super::*;
     use crate::api::ProcessView;
     use crate::front::view::tests::cat;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
-use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 use super::super::answer::Answer;
@@ -61,7 +60,7 @@ pub(super) async fn answer(
     let sampler = &connection.shared.live.sampler;
     let usages = sampler.look(pids(&views)).await;
     let rendered = apart(move || {
-        let zone = TimeZone::system();
+        let zone = crate::sys::time_zone();
         let rows = views
             .iter()
             .map(|view| Row::new(view, usages.get(&view.pid).copied(), &zone))

@@ -64,6 +64,7 @@ impl Request {
             | Self::Identification
             | Self::ProcessInfo(_)
             | Self::AllProcessInfo
+            | Self::SomeProcessInfo(_)
             | Self::AllConfigInfo
             | Self::GroupNames
             | Self::ConfigProblems
@@ -139,6 +140,7 @@ impl Request {
             | Self::RemoveGroup(name)
             | Self::WriteStdin { name, .. }
             | Self::SetNumprocs { program: name, .. } => check(name),
+            Self::SomeProcessInfo(names) => names.iter().try_for_each(|name| check(name)),
             Self::Start { target, .. } | Self::Stop { target, .. } | Self::ClearLogs(target) => {
                 check_target(target)
             }
@@ -166,6 +168,7 @@ impl Bound {
             Self::ReadLog { of, .. } | Self::TailLog { of, .. } => {
                 Some(Cow::Owned(Request::LogFile(of.clone())))
             }
+            Self::ProcessTable(request, _) => Some(Cow::Borrowed(request)),
             Self::Constant(_) => Some(Cow::Owned(Request::State)),
             Self::ListMethods
             | Self::MethodHelp(_)

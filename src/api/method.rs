@@ -7,7 +7,7 @@
 
 use super::argument::{Arg, Args, convert};
 use super::xmlrpc::Value;
-use super::{Fault, FaultCode, LogOf, METHODS, Permission, Request};
+use super::{Columns, Fault, FaultCode, LogOf, METHODS, Permission, Request};
 use crate::domain::Level;
 
 /// A type on the wire, in the words of `system.methodSignature`.
@@ -141,6 +141,8 @@ pub enum Bound {
     Engine(Request),
     /// Ask the engine; the namespec was a wildcard, and a BAD_NAME must say it as given.
     Wildcard(Request, String),
+    /// Ask the engine for processes, and answer with a table of text.
+    ProcessTable(Request, Columns),
     /// Read a part of a log.
     ReadLog {
         /// Whose.
@@ -423,6 +425,7 @@ mod tests {
             [
                 "supervisord.getConfigProblems",
                 "supervisord.getGeneration",
+                "supervisord.getProcessTable",
                 "supervisord.reexecute",
                 "supervisord.rollingRestart",
                 "supervisord.setNumprocs",
@@ -567,18 +570,15 @@ mod tests {
     fn rpc_11_arity_is_exact() {
         for method in METHODS {
             let name = method.names[0];
-            let value = |kind| match kind {
+            let value = |param: &Param| match param.kind {
+                ParamKind::Names if param.name == "members" => Value::text("pid"),
                 ParamKind::Int | ParamKind::Count => Value::Int(1),
                 ParamKind::List => Value::Array(vec![]),
                 ParamKind::Level => Value::text("INFO"),
                 ParamKind::Options => Value::Struct(vec![]),
                 _ => Value::text("x"),
             };
-            let full: Vec<_> = method
-                .params
-                .iter()
-                .map(|param| value(param.kind))
-                .collect();
+            let full: Vec<_> = method.params.iter().map(value).collect();
             assert!(method.bind(full.clone()).is_ok(), "{name}");
             let mut more = full.clone();
             more.push(Value::Int(1));

@@ -8,8 +8,8 @@
 
 use super::argument::Args;
 use super::method::{Bound, Method, Param, ParamKind, WireType};
-use super::{Fault, FaultCode, LogOf, Permission, Request, Target};
-use crate::domain::{API_VERSION, Channel, Namespec, VERSION};
+use super::{Columns, Fault, FaultCode, LogOf, Permission, Request, Target};
+use crate::domain::{API_VERSION, Channel, Foreign, Namespec, VERSION};
 
 /// The version of its interface that supervisor_twiddler tells.
 const TWIDDLER_VERSION: &str = "1.0";
@@ -605,6 +605,37 @@ pub const METHODS: &[Method] = {
             permission: Status,
             doc: "Tell how often the daemon was replaced in place.",
             bind: |_| Ok(Bound::Engine(Request::Generation)),
+        },
+        Method {
+            names: &["supervisord.getProcessTable"],
+            params: &[
+                param(
+                    "names",
+                    ParamKind::Names,
+                    "`process`, `group:process`, `group:*`, or an array of those; empty: all processes. A word that names no process means the group of that name",
+                ),
+                param(
+                    "members",
+                    ParamKind::Names,
+                    "The members of the structs of getProcessInfo that are wanted; an empty array: all",
+                ),
+            ],
+            returns: Text,
+            result: "Lines with a tab between two members, in the order of getProcessInfo: first their names, then a line per process, by group and name. In a member, backslash, tab, line feed and carriage return are written `\\\\`, `\\t`, `\\n`, `\\r`",
+            faults: &[BadName],
+            permission: Status,
+            doc: "Tell the states of some or all processes in a compact form, which a client reads in a tenth of the time that the structs take. A name of which there is no process is left out.",
+            bind: |args| {
+                let (names, members) = (args.names()?, args.names()?);
+                let columns = Columns::of(&members).map_err(|name| {
+                    IncorrectParameters.of(format!("no member {}", Foreign(name)))
+                })?;
+                let request = match names.is_empty() {
+                    true => Request::AllProcessInfo,
+                    false => Request::SomeProcessInfo(names),
+                };
+                Ok(Bound::ProcessTable(request, columns))
+            },
         },
         Method {
             names: &["supervisord.getConfigProblems"],

@@ -56,6 +56,8 @@ pub enum Request {
     ProcessInfo(String),
     /// → [`Reply::Processes`] by (group, process).
     AllProcessInfo,
+    /// → [`Reply::Processes`] by (group, process): those that the names mean and the caller may see.
+    SomeProcessInfo(Vec<String>),
     /// → [`Reply::Configs`] of the configuration read last, by process name.
     AllConfigInfo,
     /// → [`Reply::Done`] for one, [`Reply::Results`] otherwise.

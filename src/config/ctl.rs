@@ -123,6 +123,58 @@ pub fn ctl_spec(path: &str, lookup: &dyn Lookup) -> Result<CtlSpec, ConfigErrors
     })
 }
 
+/// The file with only those sections that the client reads, each line in its place. `None`: a line of another section is not
+/// plainly a key with a value, a comment or a continuation of a value, so that all must be read for the errors in it.
+///
+/// A configuration with the programs of a machine may have a hundred thousand lines, of which the client needs five.
+#[must_use]
+pub fn own_sections(bytes: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    // A line end of another kind, or a byte order mark.
+    if text.contains(['\r', '\u{feff}']) {
+        return None;
+    }
+    let mut kept = String::new();
+    let mut is_kept = true;
+    // The line before belongs to a key, so that an indented line belongs to its value.
+    let mut has_key = false;
+    for line in text.split_inclusive('\n') {
+        let first = line.as_bytes().first().copied().unwrap_or(b'\n');
+        if first == b'[' {
+            let (name, rest) = line[1..].split_once(']')?;
+            if name.is_empty() || !rest.trim_ascii().is_empty() {
+                return None;
+            }
+            is_kept = is_own(name);
+            has_key = false;
+        } else if !is_kept {
+            match first {
+                b'\n' | b';' | b'#' => {}
+                b' ' | b'\t' if has_key || line.trim_ascii().is_empty() => {}
+                b'a'..=b'z' | b'A'..=b'Z' | b'_' if is_pair(line) => has_key = true,
+                _ => return None,
+            }
+        }
+        kept.push_str(if is_kept { line } else { "\n" });
+    }
+    Some(kept)
+}
+
+/// Whether the client reads the section of this name.
+fn is_own(name: &str) -> bool {
+    name == "DEFAULT"
+        || matches!(
+            SectionKind::of(name),
+            Some(SectionKind::Client | SectionKind::CtlPlugin)
+        )
+}
+
+/// Whether there is a separator between a key and a value, before anything that could be a comment.
+fn is_pair(line: &str) -> bool {
+    line.find(['=', ':', ';', '#'])
+        .is_some_and(|at| matches!(line.as_bytes()[at], b'=' | b':'))
+}
+
 /// The path of a socket becomes absolute; any other address stays.
 fn server_url(url: &str, lookup: &dyn Lookup) -> String {
     match url.strip_prefix("unix://") {
@@ -183,6 +235,60 @@ mod tests {
             spec("[supervisorctl]\n[ctlplugin:x]\n"),
             Err("section [ctlplugin:x] does not specify a supervisor.ctl_factory".to_owned())
         );
+    }
+
+    #[test]
+    fn only_the_clients_sections_are_kept_and_each_line_in_its_place() {
+        let text = "; comment\n[supervisord]\nlogfile = /x ; c\n\n[supervisorctl]\nprompt=a\n b\n[program:x]\ncommand=a\n  \
+                    b\n\n  c\n# comment\nenvironment=A=\"1\"\n[DEFAULT]\nx=y\n[ctlplugin:z]\nk=v\n";
+        assert_eq!(
+            own_sections(text.as_bytes()).as_deref(),
+            Some(
+                "; comment\n\n\n\n[supervisorctl]\nprompt=a\n b\n\n\n\n\n\n\n\n[DEFAULT]\nx=y\n[ctlplugin:z]\nk=v\n"
+            )
+        );
+    }
+
+    #[test]
+    fn a_file_with_a_doubtful_line_is_read_whole() {
+        for line in [
+            "nonsense",
+            "nonsense ; = x",
+            "= x",
+            " indented = 1",
+            "[half",
+            "[]",
+            "[a] b",
+            "\u{e9} = 1",
+            "a = 1\r",
+        ] {
+            let text = format!("[supervisorctl]\n[program:x]\n{line}\n");
+            assert_eq!(own_sections(text.as_bytes()), None, "{line:?}");
+        }
+        assert_eq!(own_sections(b"[program:x]\n\xff=1\n"), None);
+    }
+
+    #[test]
+    fn what_is_kept_says_the_same_as_the_whole_file() {
+        let texts = [
+            "[supervisorctl]\nprompt=x\n[program:a]\ncommand=b\n c\n[supervisorctl]\nusername=u\n",
+            "[program:a]\ncommand=b\n[supervisorctl]\nprompt=%(here)s\n",
+            "[program:a]\ncommand=b\n\n[ctlplugin:x]\nk=v\n[supervisorctl]\n",
+            "[program:a]\ncommand=b\n",
+            "[program:a]\ncommand=b\n[supervisorctl]\nbroken\n",
+            "[program:a]\nbroken\n[supervisorctl]\nprompt=x\n",
+            "x=y\n[program:a]\ncommand=b\n[supervisorctl]\n",
+            "[DEFAULT]\nprompt=d\n[program:a]\ncommand=b\n[supervisorctl]\n",
+        ];
+        for text in texts {
+            let kept = own_sections(text.as_bytes()).unwrap_or_else(|| text.to_owned());
+            let shown = |text: &str| {
+                let machine = Fake::default().with("/etc/s.conf", text);
+                ctl_spec("/etc/s.conf", &machine)
+                    .map_err(|errors| (errors.first.clone(), format!("{:?}", errors.all)))
+            };
+            assert_eq!(shown(&kept), shown(text), "{text}");
+        }
     }
 
     #[test]

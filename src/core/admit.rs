@@ -88,9 +88,11 @@ impl Fleet {
                 let view = self.seats.get(slot).map(|process| self.look(process, now));
                 Reply::Processes(view.into_iter().collect())
             }),
-            Request::AllProcessInfo => {
-                let mut views = self.view(now);
-                views.retain(|view| scope.covers(view.group.as_str(), view.name.as_str()));
+            Request::AllProcessInfo => Ok(Reply::Processes(self.view_of(scope, now))),
+            Request::SomeProcessInfo(names) => {
+                let slots = self.meant(&names, scope);
+                let processes = slots.iter().filter_map(|&slot| self.seats.get(slot));
+                let views = processes.map(|process| self.look(process, now)).collect();
                 Ok(Reply::Processes(views))
             }
             Request::AllConfigInfo => Ok(Reply::Configs(self.config_views(scope))),
@@ -245,6 +247,40 @@ impl Fleet {
         let name = spec.process.as_deref().unwrap_or_default();
         rights.process(&spec.group, name, text)?;
         Ok(slot)
+    }
+
+    /// The slots of the processes that `names` mean and `scope` covers, each once, by (group, process). A word that names no
+    /// process means the group of that name.
+    fn meant(&self, names: &[String], scope: &Scope) -> Vec<u32> {
+        let mut found: Vec<u32> = Vec::new();
+        for name in names {
+            let spec = Namespec::parse(name);
+            if let Some(process) = spec.process.as_deref() {
+                let slot = self
+                    .find(&spec.group, process)
+                    .filter(|_| scope.covers(&spec.group, process));
+                if let Some(slot) = slot {
+                    found.push(slot);
+                    continue;
+                }
+            }
+            if (spec.process.is_none() || !name.contains(':'))
+                && let Some(group) = self.groups.get(spec.group.as_str())
+            {
+                let covered = |slot: &&u32| {
+                    let process = self.seats.get(**slot);
+                    process.is_some_and(|process| {
+                        scope.covers(&spec.group, process.spec.name.as_str())
+                    })
+                };
+                found.extend(group.by_name.iter().filter(covered));
+            }
+        }
+        found.sort_by_cached_key(|&slot| {
+            self.names_of(slot).map(|(process, group)| (group, process))
+        });
+        found.dedup();
+        found
     }
 
     fn stdin_of(&self, name: &str, rights: Rights<'_>) -> Result<Life, Fault> {

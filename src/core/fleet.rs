@@ -16,7 +16,7 @@ use super::tick::Ticks;
 use super::ticket::{Pending, Purpose};
 use super::wind_down::WindDown;
 use super::{Action, Actions, Input, SignalScope};
-use crate::api::{FaultCode, ProcessView, Ticket};
+use crate::api::{FaultCode, ProcessView, Scope, Ticket};
 use crate::config::spec::Config;
 use crate::config::warning_lines;
 use crate::domain::{
@@ -261,12 +261,24 @@ impl Fleet {
     /// Every process, by (group, process).
     #[must_use]
     pub fn view(&self, now: Now) -> Vec<ProcessView> {
-        self.groups
-            .values()
-            .flat_map(|group| group.by_name.iter())
-            .filter_map(|&slot| self.seats.get(slot))
-            .map(|process| self.look(process, now))
-            .collect()
+        self.view_of(&Scope::All, now)
+    }
+
+    /// Every process that `scope` covers, by (group, process).
+    pub(super) fn view_of(&self, scope: &Scope, now: Now) -> Vec<ProcessView> {
+        let most = self.groups.values().map(|group| group.by_name.len()).sum();
+        let mut views = Vec::with_capacity(if *scope == Scope::All { most } else { 0 });
+        views.extend(
+            self.groups
+                .values()
+                .flat_map(|group| group.by_name.iter())
+                .filter_map(|&slot| self.seats.get(slot))
+                .filter(|process| {
+                    scope.covers(process.spec.group.as_str(), process.spec.name.as_str())
+                })
+                .map(|process| self.look(process, now)),
+        );
+        views
     }
 
     /// One process, as clients see it.

@@ -9,6 +9,7 @@ use super::client::Client;
 use super::command::{self, ACTIONS, Action, Takes};
 use super::file;
 use super::options::{self, CommandLine};
+use super::process::ask_table;
 use super::reply::{self, Process};
 use crate::config::completion::{self, Completion, Offer, Place, Question};
 use crate::domain::{Channel, Signal};
@@ -179,9 +180,10 @@ fn processes(live: &[Live], word: &str, many: bool) -> Vec<Offer> {
 
 /// Every process; none if the server does not say.
 pub(super) fn ask(client: &mut Client) -> Vec<Live> {
-    let answer = client
-        .call("supervisor.getAllProcessInfo", Vec::new())
-        .and_then(|answer| reply::all(&answer, Process::read));
+    let answer = ask_table(client, &[], &["name", "group", "statename"]).or_else(|_| {
+        let answer = client.call("supervisor.getAllProcessInfo", Vec::new())?;
+        reply::all(&answer, Process::read)
+    });
     let processes = answer.unwrap_or_default().into_iter();
     processes
         .map(|process| Live::new(process.group, process.name, process.statename))

@@ -80,6 +80,7 @@ pub(super) fn open(session: &mut Session, arguments: &str) -> Result<(), Failure
         return Ok(());
     }
     session.client.set_url(arguments);
+    session.has_tables = true;
     let before = session.exit;
     let status = command::find("status").expect("invariant: ACTIONS has status");
     (status.run)(session, "")?;

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::config::ConfigErrors;
-use crate::config::ctl::{CtlSpec, ctl_spec};
+use crate::config::ctl::{CtlSpec, ctl_spec, own_sections};
 use crate::config::lookup::{Lookup, ReadError, User};
 use crate::config::search;
 
@@ -35,14 +35,20 @@ impl Lookup for Machine {
             _ => ReadError::Unreadable(error.to_string()),
         };
         let file = std::fs::File::open(path).map_err(unreadable)?;
-        let mut bytes = Vec::new();
+        // A file of the usual kind is read in one piece.
+        let length = file.metadata().map_or(0, |metadata| metadata.len());
+        let length = usize::try_from(length.min(FILE_BYTES_MAX)).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(length + 1);
         file.take(FILE_BYTES_MAX + 1)
             .read_to_end(&mut bytes)
             .map_err(unreadable)?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
             return Err(ReadError::Unreadable("it is too large".to_owned()));
         }
-        Ok(bytes)
+        Ok(match own_sections(&bytes) {
+            Some(text) => text.into_bytes(),
+            None => bytes,
+        })
     }
 
     fn exists(&self, path: &str) -> bool {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::client::Client;
 use super::exit;
 use super::failure::Failure;
 use super::render;
@@ -160,11 +161,12 @@ pub(super) fn restart(session: &mut Session, arguments: &str) -> Result<(), Fail
     if !session.is_up()? {
         return Ok(());
     }
-    if arguments.is_empty() {
+    let names: Vec<&str> = arguments.split_whitespace().collect();
+    if names.is_empty() {
         return no_names(session, "restart", exit::GENERIC);
     }
-    stop(session, arguments)?;
-    start(session, arguments)
+    act(session, &STOP, &names, None)?;
+    act(session, &START, &names, None)
 }
 
 /// `signal SIGNAL name… | group:* | all`
@@ -314,10 +316,56 @@ fn is(failure: &Failure, fault: FaultCode) -> bool {
     failure.fault() == Some(i64::from(fault.code()))
 }
 
+/// Asks for a table of the processes that `names` mean (empty: all), with these members only (empty: all).
+pub(super) fn ask_table(
+    client: &mut Client,
+    names: &[&str],
+    members: &[&str],
+) -> Result<Vec<Process>, Failure> {
+    let texts =
+        |texts: &[&str]| Value::Array(texts.iter().map(|text| Value::text(*text)).collect());
+    let params = vec![texts(names), texts(members)];
+    let answer = client.call("supervisord.getProcessTable", params)?;
+    Process::read_table(&answer)
+}
+
+/// The members that `status` shows.
+const SHOWN: &[&str] = &["name", "group", "state", "statename", "description"];
+
 /// Every process, as the server tells of it.
 pub(super) fn all_processes(session: &mut Session) -> Result<Vec<Process>, Failure> {
+    match table(session, &[], &[])? {
+        Some(processes) => Ok(processes),
+        None => every_struct(session),
+    }
+}
+
+/// Every process, from a server that may know no tables.
+fn every_struct(session: &mut Session) -> Result<Vec<Process>, Failure> {
     let answer = session.call("supervisor.getAllProcessInfo", Vec::new())?;
     reply::all(&answer, Process::read)
+}
+
+/// The processes that `names` mean (empty: all), with these members only (empty: all). `None`: the server knows no tables, or
+/// has given no answer to be used; the methods of Supervisor are to be asked, which also tell what is wrong.
+fn table(
+    session: &mut Session,
+    names: &[&str],
+    members: &[&str],
+) -> Result<Option<Vec<Process>>, Failure> {
+    if !session.has_tables {
+        return Ok(None);
+    }
+    session.flush()?;
+    match ask_table(&mut session.client, names, members) {
+        Ok(processes) => Ok(Some(processes)),
+        // It wants a password, and a wrong one must not be tried twice.
+        Err(failure @ Failure::Http { .. }) => Err(failure),
+        Err(failure) => {
+            session.has_tables = !is(&failure, FaultCode::UnknownMethod);
+            Ok(None)
+        }
+    }
 }
 
 /// `status [name…]`
@@ -335,14 +383,20 @@ pub(super) fn status(session: &mut Session, arguments: &str) -> Result<(), Failu
     }
 
     let names = session.words(arguments);
-    if !session.is_up()? {
-        session.exit = exit::STATUS_UNKNOWN;
-        return Ok(());
-    }
-    let processes = all_processes(session)?;
+    let everything = names.is_empty() || names.contains(&"all");
+    let asked: &[&str] = if everything { &[] } else { &names };
+    let members: &[&str] = if session.json { &[] } else { SHOWN };
+    let processes = match table(session, asked, members)? {
+        Some(processes) => processes,
+        None if session.is_up()? => every_struct(session)?,
+        None => {
+            session.exit = exit::STATUS_UNKNOWN;
+            return Ok(());
+        }
+    };
     let mut shown: Vec<&Process> = Vec::new();
     let mut errors = Vec::new();
-    if names.is_empty() || names.contains(&"all") {
+    if everything {
         shown.extend(&processes);
     } else {
         for name in names {

@@ -1,8 +1,11 @@
 //! Values on the wire → the records that actions work with. The only place that knows the names of members.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::failure::Failure;
+use crate::api::read_table;
 use crate::api::xmlrpc::Value;
 use crate::domain::{Namespec, ProcessState};
 
@@ -41,6 +44,52 @@ impl Process {
             stdout_logfile: text(value, "stdout_logfile")?,
             stderr_logfile: text(value, "stderr_logfile")?,
         })
+    }
+
+    /// The processes of a table of `supervisord.getProcessTable`. Members that are no columns of it are empty.
+    pub(super) fn read_table(value: &Value) -> Result<Vec<Self>, Failure> {
+        let text = match value {
+            Value::Text(text) => text,
+            _ => return Err(unexpected("a text")),
+        };
+        let (names, rows) = read_table(text).ok_or_else(|| unexpected("a table"))?;
+        rows.into_iter()
+            .map(|row| {
+                let mut process = Self::default();
+                for (name, member) in names.iter().zip(row) {
+                    process.set(name, member)?;
+                }
+                Ok(process)
+            })
+            .collect()
+    }
+
+    fn set(&mut self, name: &str, member: Cow<'_, str>) -> Result<(), Failure> {
+        let text = match name {
+            "name" => &mut self.name,
+            "group" => &mut self.group,
+            "statename" => &mut self.statename,
+            "description" => &mut self.description,
+            "spawnerr" => &mut self.spawnerr,
+            "stdout_logfile" => &mut self.stdout_logfile,
+            "stderr_logfile" => &mut self.stderr_logfile,
+            _ => {
+                let number = match name {
+                    "state" => &mut self.state,
+                    "pid" => &mut self.pid,
+                    "start" => &mut self.start,
+                    "stop" => &mut self.stop,
+                    "now" => &mut self.now,
+                    "exitstatus" => &mut self.exitstatus,
+                    // A column that a later server has.
+                    _ => return Ok(()),
+                };
+                *number = member.parse().map_err(|_| unexpected("a number"))?;
+                return Ok(());
+            }
+        };
+        *text = member.into_owned();
+        Ok(())
     }
 
     /// How people call it.

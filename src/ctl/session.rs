@@ -18,6 +18,8 @@ use crate::domain::Namespec;
 
 /// The version of the API that we speak.
 const API_VERSION: &str = "3.0";
+/// Bytes of output that are written at once.
+const OUTPUT_BYTES: usize = 64 << 10;
 
 /// What actions work with.
 pub(super) struct Session {
@@ -31,6 +33,8 @@ pub(super) struct Session {
     pub(super) leaving: bool,
     /// Standard input outside the line editor.
     pub(super) input: Lines,
+    /// The server has not said that it does not know `supervisord.getProcessTable`.
+    pub(super) has_tables: bool,
     /// This action answers in JSON; then complaints go to standard error.
     pub(super) json: bool,
     out: BufWriter<Stdout>,
@@ -46,8 +50,9 @@ impl Session {
             exit: 0,
             leaving: false,
             input: Lines::default(),
+            has_tables: true,
             json: false,
-            out: BufWriter::new(io::stdout()),
+            out: BufWriter::with_capacity(OUTPUT_BYTES, io::stdout()),
             interrupts: None,
         }
     }

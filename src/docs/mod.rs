@@ -44,6 +44,8 @@ pub mod adr {
     pub mod adr_0020_packages {}
     #[doc = include_str!("adr/0021-logs-that-hang.md")]
     pub mod adr_0021_logs_that_hang {}
+    #[doc = include_str!("adr/0023-lists.md")]
+    pub mod adr_0023_lists {}
     #[doc = include_str!("adr/0026-build-profile.md")]
     pub mod adr_0026_build_profile {}
 }

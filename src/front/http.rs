@@ -17,6 +17,7 @@ use super::Log;
 use super::answer::{self, Answer, ReplyBody};
 use super::budget::{Busy, Client, Place, Quota};
 use super::peers::Peers;
+use super::reclaim::Reclaim;
 use super::stream::{Head, Stream};
 use super::throttle::{self, Throttle};
 use super::web::{self, Live};
@@ -51,6 +52,8 @@ pub(super) struct Shared {
     pub(super) followers: Arc<Quota>,
     /// The processes of clients, if the daemon must not end before them.
     pub(super) peers: Peers,
+    /// The memory of large answers.
+    pub(super) reclaim: Arc<Reclaim>,
     /// What open pages hear.
     pub(super) live: Arc<Live>,
     /// When the page's own files were last changed, in seconds since the epoch.

@@ -11,6 +11,7 @@ mod logtail;
 mod passed;
 mod peers;
 mod pulse;
+mod reclaim;
 mod server;
 mod socket_files;
 mod stream;

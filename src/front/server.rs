@@ -29,6 +29,7 @@ use super::http::{self, Connection, Shared};
 use super::logtail::FOLLOWERS_MAX;
 use super::peers::Peers;
 use super::pulse::Pulse;
+use super::reclaim::Reclaim;
 use super::socket_files::{self, Heirs, Kept, SocketCheck, lock};
 use super::stream::{Io, Stream};
 use super::throttle::{self, Throttle};
@@ -52,6 +53,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const BLOCKING_THREADS_MAX: usize = 4;
 /// The longest head of a request, in bytes.
 const HEAD_MAX: usize = 64 << 10;
+
+/// The memory of a connection, roughly.
+const CONNECTION_BYTES: usize = 16 << 10;
 
 /// What a client may use up.
 #[derive(Debug, Clone, Copy)]
@@ -253,12 +257,14 @@ pub fn start(options: Options) -> io::Result<Front> {
                 throttle: Throttle::default(),
                 followers: Quota::new(FOLLOWERS_MAX),
                 peers: of_thread,
+                reclaim: Arc::<Reclaim>::default(),
                 live: Live::new(events, limits.connections_max),
                 assets_modified: web::modified(),
                 stop: stopped,
             });
             runtime.block_on(async {
                 let bus = tokio::spawn(dbus::keep(door));
+                tokio::spawn(shared.reclaim.clone().run(shared.stop.clone()));
                 let (log, stop) = (shared.log.clone(), shared.stop.clone());
                 tokio::spawn(socket_files::keep(kept, heirs, socket_check, log, stop));
                 serve(served, shared, limits, ends_soon).await;
@@ -509,6 +515,12 @@ fn known(
 
 /// Serves one connection to its end.
 async fn converse(connection: Arc<Connection>, place: Arc<Place>, limits: Limits) {
+    let reclaim = connection.shared.reclaim.clone();
+    serve_one(connection, place, limits).await;
+    reclaim.freed(CONNECTION_BYTES);
+}
+
+async fn serve_one(connection: Arc<Connection>, place: Arc<Place>, limits: Limits) {
     let mut stop = connection.shared.stop.clone();
     let io = TokioIo::new(Io::new(
         connection.stream.clone(),

@@ -1,5 +1,8 @@
 //! What the engine answers, as values on the wire: names, dates and descriptions as Supervisor's clients know them.
 
+use std::borrow::Cow;
+use std::cell::LazyCell;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,7 +10,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::api::xmlrpc::Value;
-use crate::api::{ConfigView, FaultCode, ProcessView, Reply, TargetResult, WireType};
+use crate::api::{
+    Columns, ConfigView, FaultCode, ListResponse, Members, PROCESS_MEMBERS, ProcessView, Reply,
+    Table, TargetResult, WireType, push_int,
+};
 use crate::config::spec::{LogSpec, LogTarget};
 use crate::domain::{GroupName, Namespec, ProcessName, ProcessState};
 
@@ -22,14 +28,18 @@ pub(super) fn reply(reply: Reply, returns: WireType) -> Value {
         Reply::Pid(pid) => Value::Int(i64::from(pid)),
         Reply::Text(text) => Value::Text(text),
         Reply::Processes(views) => {
-            let zone = crate::sys::time_zone();
-            let mut infos = views.iter().map(|view| process(view, &zone));
+            let mut scratch = Scratch::default();
+            let mut infos = views.iter().map(|view| {
+                let mut members = Vec::with_capacity(PROCESS_MEMBERS.len());
+                process(view, &mut scratch, &mut members);
+                Value::Struct(members)
+            });
             match returns {
                 WireType::Struct => infos.next().unwrap_or(Value::Struct(Vec::new())),
                 _ => Value::Array(infos.collect()),
             }
         }
-        Reply::Configs(views) => Value::Array(views.iter().map(config).collect()),
+        Reply::Configs(views) => Value::Array(views.iter().map(config_value).collect()),
         Reply::Results(results) => Value::Array(results.iter().map(result).collect()),
         Reply::Diff {
             added,
@@ -40,7 +50,7 @@ pub(super) fn reply(reply: Reply, returns: WireType) -> Value {
             Value::Array(vec![Value::Array(triple.into())])
         }
         Reply::Journal(_) => Value::text(""),
-        Reply::LogFile(file) => Value::Text(path_or(file.as_ref(), "")),
+        Reply::LogFile(file) => Value::text(path_or(file.as_ref(), "")),
         Reply::Names(names) => names_of(&names),
         Reply::Lines(lines) => Value::Array(lines.into_iter().map(Value::Text).collect()),
         Reply::Generation {
@@ -84,199 +94,312 @@ fn names_of(names: &[GroupName]) -> Value {
     )
 }
 
-fn path_or(path: Option<&Arc<Path>>, none: &str) -> String {
-    path.map_or_else(
-        || none.to_owned(),
-        |path| path.to_string_lossy().into_owned(),
-    )
+fn path_or<'a>(path: Option<&'a Arc<Path>>, none: &'a str) -> Cow<'a, str> {
+    path.map_or(Cow::Borrowed(none), |path| path.to_string_lossy())
 }
 
 /// Seconds since the epoch within what clients take for an integer.
-fn timestamp(seconds: i64) -> Value {
-    Value::Int(seconds.clamp(i64::from(i32::MIN), i64::from(i32::MAX)))
+fn timestamp(seconds: i64) -> i64 {
+    seconds.clamp(i64::from(i32::MIN), i64::from(i32::MAX))
 }
 
-fn process(view: &ProcessView, zone: &TimeZone) -> Value {
+/// The time zone, which is looked up for the first process that has a date, and a text that is used again for each.
+#[derive(Default)]
+pub(super) struct Scratch {
+    zone: Zone,
+    text: String,
+}
+
+struct Zone(LazyCell<TimeZone>);
+
+impl Default for Zone {
+    fn default() -> Self {
+        Self(LazyCell::new(crate::sys::time_zone))
+    }
+}
+
+/// About how many bytes the struct of one process has on the wire, besides what differs in length.
+const PROCESS_BYTES: usize = 1100;
+/// About how many bytes the line of one process has in a table of few columns.
+const ROW_BYTES: usize = 100;
+/// The same of the struct of a configured process.
+const CONFIG_BYTES: usize = 2300;
+
+/// The [`PROCESS_MEMBERS`] of one process.
+fn process(view: &ProcessView, scratch: &mut Scratch, to: &mut impl Members) {
     let stdout = path_or(view.stdout_logfile.as_ref(), "");
-    fields([
-        ("name", Value::text(view.name.as_str())),
-        ("group", Value::text(view.group.as_str())),
-        ("start", timestamp(view.start)),
-        ("stop", timestamp(view.stop)),
-        ("now", timestamp(view.now)),
-        ("state", Value::Int(i64::from(view.state.code()))),
-        ("statename", Value::text(view.state.name())),
-        ("spawnerr", Value::text(view.spawn_error.as_str())),
-        ("exitstatus", Value::Int(i64::from(view.exit_status))),
-        ("logfile", Value::text(stdout.as_str())),
-        ("stdout_logfile", Value::Text(stdout)),
-        (
-            "stderr_logfile",
-            Value::Text(path_or(view.stderr_logfile.as_ref(), "")),
-        ),
-        ("pid", Value::Int(i64::from(view.pid))),
-        ("description", Value::Text(description(view, zone))),
-    ])
+    to.text("name", view.name.as_str());
+    to.text("group", view.group.as_str());
+    to.int("start", timestamp(view.start));
+    to.int("stop", timestamp(view.stop));
+    to.int("now", timestamp(view.now));
+    to.int("state", i64::from(view.state.code()));
+    to.text("statename", view.state.name());
+    to.text("spawnerr", &view.spawn_error);
+    to.int("exitstatus", i64::from(view.exit_status));
+    to.text("logfile", &stdout);
+    to.text("stdout_logfile", &stdout);
+    to.text("stderr_logfile", &path_or(view.stderr_logfile.as_ref(), ""));
+    to.int("pid", i64::from(view.pid));
+    scratch.text.clear();
+    describe(view, || &*scratch.zone.0, &mut scratch.text);
+    to.text("description", &scratch.text);
 }
 
+/// A list that is written straight into the response.
+pub(super) enum List {
+    /// All processes.
+    Processes(Vec<ProcessView>),
+    /// All configured processes.
+    Configs(Vec<ConfigView>),
+    /// Processes, as a table of text.
+    Table(Vec<ProcessView>, Columns),
+}
+
+/// The response that a [`List`] is being written to, and what of it.
+pub(super) enum ListWriter<'a> {
+    Processes(&'a [ProcessView], ListResponse),
+    Configs(&'a [ConfigView], ListResponse),
+    Table(&'a [ProcessView], Table),
+}
+
+impl ListWriter<'_> {
+    /// Writes the processes of a range.
+    pub(super) fn write(&mut self, range: Range<usize>, scratch: &mut Scratch) {
+        match self {
+            Self::Processes(views, response) => {
+                for view in &views[range] {
+                    response.item(|members| process(view, scratch, members));
+                }
+            }
+            Self::Configs(views, response) => {
+                for view in &views[range] {
+                    response.item(|members| config(view, members));
+                }
+            }
+            Self::Table(views, table) => {
+                for view in &views[range] {
+                    table.row(|row| process(view, scratch, row));
+                }
+            }
+        }
+    }
+
+    /// Ends the response.
+    pub(super) fn finish(self) -> Vec<u8> {
+        match self {
+            Self::Processes(_, response) | Self::Configs(_, response) => response.finish(),
+            Self::Table(_, table) => table.finish(),
+        }
+    }
+}
+
+impl List {
+    /// Begins its response in `buffer`.
+    pub(super) fn begin(&self, buffer: Vec<u8>) -> ListWriter<'_> {
+        match self {
+            Self::Processes(views) => ListWriter::Processes(views, ListResponse::new(buffer)),
+            Self::Configs(views) => ListWriter::Configs(views, ListResponse::new(buffer)),
+            Self::Table(views, columns) => {
+                ListWriter::Table(views, Table::response(buffer, *columns))
+            }
+        }
+    }
+
+    /// How many processes it has.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Processes(views) | Self::Table(views, _) => views.len(),
+            Self::Configs(views) => views.len(),
+        }
+    }
+
+    /// About how many bytes the response has; rather more than less.
+    pub(super) fn bytes(&self) -> usize {
+        let path = |path: Option<&Arc<Path>>| path.map_or(0, |path| path.as_os_str().len());
+        match self {
+            Self::Processes(views) => views
+                .iter()
+                .map(|view| {
+                    PROCESS_BYTES
+                        + view.name.as_str().len()
+                        + view.group.as_str().len()
+                        + 2 * view.spawn_error.len()
+                        + view.status_text.len()
+                        + 2 * path(view.stdout_logfile.as_ref())
+                        + path(view.stderr_logfile.as_ref())
+                })
+                .sum(),
+            Self::Table(views, _) => views.len() * ROW_BYTES,
+            Self::Configs(views) => views
+                .iter()
+                .map(|view| CONFIG_BYTES + view.process.command.len())
+                .sum(),
+        }
+    }
+}
+
+/// Processes as a table that is a value.
+pub(super) fn table(views: &[ProcessView], columns: Columns) -> Value {
+    let mut scratch = Scratch::default();
+    let mut table = Table::plain(columns);
+    for view in views {
+        table.row(|row| process(view, &mut scratch, row));
+    }
+    Value::Text(table.into_text())
+}
+
+/// What `getProcessInfo` calls the description of a process.
+pub(super) fn description(view: &ProcessView, zone: &TimeZone) -> String {
+    let mut text = String::new();
+    describe(view, || zone, &mut text);
+    text
+}
+
+/// Appends the description of a process. `zone` is asked for only if there is a date in it.
+///
 /// # Source
 /// Supervisor manual, `getProcessInfo`, `description`.
-pub(super) fn description(view: &ProcessView, zone: &TimeZone) -> String {
+fn describe<'z>(view: &ProcessView, zone: impl FnOnce() -> &'z TimeZone, out: &mut String) {
     match view.state {
         ProcessState::Running => {
-            let up = format!("pid {}, uptime {}", view.pid, uptime(view.uptime));
+            out.push_str("pid ");
+            push_int(out, i64::from(view.pid));
+            out.push_str(", uptime ");
+            uptime(view.uptime, out);
             // Differs: in Supervisor only the log tells that a pool has lost events.
-            let up = match view.events_discarded {
-                0 => up,
-                1 => format!("{up}, 1 event discarded"),
-                count => format!("{up}, {count} events discarded"),
-            };
-            if view.status_text.is_empty() {
-                up
-            } else {
-                format!("{up}, {}", view.status_text)
+            match view.events_discarded {
+                0 => {}
+                1 => out.push_str(", 1 event discarded"),
+                count => out.push_str(&format!(", {count} events discarded")),
+            }
+            if !view.status_text.is_empty() {
+                out.push_str(", ");
+                out.push_str(&view.status_text);
             }
         }
-        ProcessState::Backoff | ProcessState::Fatal => {
-            if view.spawn_error.is_empty() {
-                format!("unknown error (try \"tail {}\")", view.name)
-            } else {
-                view.spawn_error.clone()
-            }
+        ProcessState::Backoff | ProcessState::Fatal if view.spawn_error.is_empty() => {
+            out.push_str("unknown error (try \"tail ");
+            out.push_str(view.name.as_str());
+            out.push_str("\")");
         }
+        ProcessState::Backoff | ProcessState::Fatal => out.push_str(&view.spawn_error),
         ProcessState::Stopped | ProcessState::Exited => {
             if view.start == 0 {
-                return "Not started".to_owned();
+                out.push_str("Not started");
+                return;
             }
-            // Beyond the years that a calendar has there is nothing better to say than the number.
-            let stop = Timestamp::from_second(view.stop).map_or_else(
-                |_| view.stop.to_string(),
-                |stop| {
-                    stop.to_zoned(zone.clone())
-                        .strftime("%b %d %I:%M %p")
-                        .to_string()
-                },
-            );
+            match Timestamp::from_second(view.stop) {
+                Ok(stop) => {
+                    let stop = stop.to_zoned(zone().clone());
+                    out.push_str(&stop.strftime("%b %d %I:%M %p").to_string());
+                }
+                // Beyond the years that a calendar has there is nothing better to say than the number.
+                Err(_) => push_int(out, view.stop),
+            }
             // Only a program with keys that Supervisor does not know has any.
-            if view.causes.is_none() {
-                stop
-            } else {
-                format!("{stop}, {}", view.causes)
+            if !view.causes.is_none() {
+                out.push_str(&format!(", {}", view.causes));
             }
         }
         // Empty, as in Supervisor, but for starts that are held up, and programs that tell of themselves.
         ProcessState::Starting | ProcessState::Stopping if !view.spawn_error.is_empty() => {
-            view.spawn_error.clone()
+            out.push_str(&view.spawn_error);
         }
         ProcessState::Starting | ProcessState::Stopping | ProcessState::Unknown => {
-            view.status_text.clone()
+            out.push_str(&view.status_text);
         }
     }
 }
 
 /// `H:MM:SS`, with days before it from one day on.
-fn uptime(seconds: u64) -> String {
+fn uptime(seconds: u64, out: &mut String) {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let clock = format!("{}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60);
-    match days {
-        0 => clock,
-        1 => format!("1 day, {clock}"),
-        _ => format!("{days} days, {clock}"),
-    }
-}
-
-/// One struct of getAllConfigInfo; the order of the fields is Supervisor's.
-fn config(view: &ConfigView) -> Value {
-    let spec = &view.process;
-    let none = || Value::text("none");
-    let [
-        stdout_capture,
-        stdout_events,
-        stdout_file,
-        stdout_backups,
-        stdout_max,
-        stdout_syslog,
-    ] = log(&spec.stdout, view.stdout_auto.as_ref());
-    let [
-        stderr_capture,
-        stderr_events,
-        stderr_file,
-        stderr_backups,
-        stderr_max,
-        stderr_syslog,
-    ] = log(&spec.stderr, view.stderr_auto.as_ref());
-    fields([
-        ("autostart", Value::Bool(spec.autostart)),
-        (
-            "directory",
-            Value::Text(path_or(spec.directory.as_ref(), "none")),
-        ),
-        (
-            "uid",
-            spec.user
-                .as_ref()
-                .map_or_else(none, |user| Value::Int(i64::from(user.uid))),
-        ),
-        ("command", Value::text(&*spec.command)),
-        (
-            "exitcodes",
-            Value::Array(
-                spec.exitcodes
-                    .iter()
-                    .map(|&code| Value::Int(i64::from(code)))
-                    .collect(),
-            ),
-        ),
-        ("group", Value::text(view.group.name.as_str())),
-        ("group_prio", Value::Int(view.group.priority)),
-        ("inuse", Value::Bool(view.in_use)),
-        ("killasgroup", Value::Bool(spec.killasgroup)),
-        ("name", Value::text(spec.name.as_str())),
-        ("process_prio", Value::Int(spec.priority)),
-        ("redirect_stderr", Value::Bool(spec.redirect_stderr)),
-        ("startretries", Value::Int(spec.startretries)),
-        ("startsecs", Value::Int(spec.startsecs.0)),
-        ("stdout_capture_maxbytes", stdout_capture),
-        ("stdout_events_enabled", stdout_events),
-        ("stdout_logfile", stdout_file),
-        ("stdout_logfile_backups", stdout_backups),
-        ("stdout_logfile_maxbytes", stdout_max),
-        ("stdout_syslog", stdout_syslog),
-        (
-            "stopsignal",
-            Value::Int(i64::from(spec.stopsignal.number())),
-        ),
-        ("stopwaitsecs", Value::Int(spec.stopwaitsecs.0)),
-        ("stderr_capture_maxbytes", stderr_capture),
-        ("stderr_events_enabled", stderr_events),
-        ("stderr_logfile", stderr_file),
-        ("stderr_logfile_backups", stderr_backups),
-        ("stderr_logfile_maxbytes", stderr_max),
-        ("stderr_syslog", stderr_syslog),
-        (
-            "serverurl",
-            spec.server_url.as_deref().map_or_else(none, Value::text),
-        ),
-    ])
-}
-
-/// The six fields of a stream: capture_maxbytes, events_enabled, logfile, backups, maxbytes, syslog.
-fn log(spec: &LogSpec, made_up: Option<&Arc<Path>>) -> [Value; 6] {
-    let file = match &spec.target {
-        LogTarget::None | LogTarget::Empty if spec.journal.is_some() => "journal".to_owned(),
-        LogTarget::None => "none".to_owned(),
-        LogTarget::Empty => String::new(),
-        LogTarget::Auto => path_or(made_up, "auto"),
-        LogTarget::File(path) => path.to_string_lossy().into_owned(),
+    let number = |out: &mut String, number: u64| {
+        push_int(out, i64::try_from(number).unwrap_or(i64::MAX));
     };
-    [
-        Value::Int(spec.capture_maxbytes.0),
-        Value::Bool(spec.events),
-        Value::Text(file),
-        Value::Int(spec.backups),
-        Value::Int(spec.maxbytes.0),
-        Value::Bool(spec.syslog),
-    ]
+    let two_digits = |out: &mut String, digits: u64| {
+        if digits < 10 {
+            out.push('0');
+        }
+        number(out, digits);
+    };
+    match days {
+        0 => {}
+        1 => out.push_str("1 day, "),
+        _ => {
+            number(out, days);
+            out.push_str(" days, ");
+        }
+    }
+    number(out, rest / 3600);
+    out.push(':');
+    two_digits(out, rest / 60 % 60);
+    out.push(':');
+    two_digits(out, rest % 60);
+}
+
+fn config_value(view: &ConfigView) -> Value {
+    let mut members = Vec::new();
+    config(view, &mut members);
+    Value::Struct(members)
+}
+
+/// One struct of getAllConfigInfo; the order of the members is Supervisor's.
+fn config(view: &ConfigView, to: &mut impl Members) {
+    let spec = &view.process;
+    to.bool("autostart", spec.autostart);
+    to.text("directory", &path_or(spec.directory.as_ref(), "none"));
+    match &spec.user {
+        Some(user) => to.int("uid", i64::from(user.uid)),
+        None => to.text("uid", "none"),
+    }
+    to.text("command", &spec.command);
+    to.ints(
+        "exitcodes",
+        spec.exitcodes.iter().map(|&code| i64::from(code)),
+    );
+    to.text("group", view.group.name.as_str());
+    to.int("group_prio", view.group.priority);
+    to.bool("inuse", view.in_use);
+    to.bool("killasgroup", spec.killasgroup);
+    to.text("name", spec.name.as_str());
+    to.int("process_prio", spec.priority);
+    to.bool("redirect_stderr", spec.redirect_stderr);
+    to.int("startretries", spec.startretries);
+    to.int("startsecs", spec.startsecs.0);
+    to.int("stdout_capture_maxbytes", spec.stdout.capture_maxbytes.0);
+    to.bool("stdout_events_enabled", spec.stdout.events);
+    to.text(
+        "stdout_logfile",
+        &log_file(&spec.stdout, view.stdout_auto.as_ref()),
+    );
+    to.int("stdout_logfile_backups", spec.stdout.backups);
+    to.int("stdout_logfile_maxbytes", spec.stdout.maxbytes.0);
+    to.bool("stdout_syslog", spec.stdout.syslog);
+    to.int("stopsignal", i64::from(spec.stopsignal.number()));
+    to.int("stopwaitsecs", spec.stopwaitsecs.0);
+    to.int("stderr_capture_maxbytes", spec.stderr.capture_maxbytes.0);
+    to.bool("stderr_events_enabled", spec.stderr.events);
+    to.text(
+        "stderr_logfile",
+        &log_file(&spec.stderr, view.stderr_auto.as_ref()),
+    );
+    to.int("stderr_logfile_backups", spec.stderr.backups);
+    to.int("stderr_logfile_maxbytes", spec.stderr.maxbytes.0);
+    to.bool("stderr_syslog", spec.stderr.syslog);
+    to.text("serverurl", spec.server_url.as_deref().unwrap_or("none"));
+}
+
+/// What getAllConfigInfo calls the log file of a stream.
+fn log_file<'a>(spec: &'a LogSpec, made_up: Option<&'a Arc<Path>>) -> Cow<'a, str> {
+    match &spec.target {
+        LogTarget::None | LogTarget::Empty if spec.journal.is_some() => Cow::Borrowed("journal"),
+        LogTarget::None => Cow::Borrowed("none"),
+        LogTarget::Empty => Cow::Borrowed(""),
+        LogTarget::Auto => path_or(made_up, "auto"),
+        LogTarget::File(path) => path.to_string_lossy(),
+    }
 }
 
 fn result(result: &TargetResult) -> Value {
@@ -335,7 +458,9 @@ pub(super) mod tests {
             (200_000, "2 days, 7:33:20"),
         ];
         for (seconds, expected) in table {
-            assert_eq!(uptime(seconds), expected);
+            let mut text = String::new();
+            uptime(seconds, &mut text);
+            assert_eq!(text, expected);
         }
     }
 
@@ -411,25 +536,7 @@ pub(super) mod tests {
             panic!("not a struct");
         };
         let names: Vec<_> = members.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(
-            names,
-            [
-                "name",
-                "group",
-                "start",
-                "stop",
-                "now",
-                "state",
-                "statename",
-                "spawnerr",
-                "exitstatus",
-                "logfile",
-                "stdout_logfile",
-                "stderr_logfile",
-                "pid",
-                "description"
-            ]
-        );
+        assert_eq!(names, PROCESS_MEMBERS);
         let info = Value::Struct(members);
         assert_eq!(info.member("logfile"), Some(&Value::text("")));
         assert_eq!(info.member("stderr_logfile"), Some(&Value::text("/e")));
@@ -552,13 +659,13 @@ pub(super) mod tests {
             ("stderr_syslog", Value::Bool(false)),
             ("serverurl", Value::text("none")),
         ]);
-        assert_eq!(config(&view), expected);
+        assert_eq!(config_value(&view), expected);
         let unmade = ConfigView {
             stderr_auto: None,
             ..view
         };
         assert_eq!(
-            config(&unmade).member("stderr_logfile"),
+            config_value(&unmade).member("stderr_logfile"),
             Some(&Value::text("auto"))
         );
     }

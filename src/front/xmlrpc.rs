@@ -12,14 +12,15 @@ use tokio::time::timeout_at;
 use super::answer::Answer;
 use super::budget::{Busy, Held, Large};
 use super::http::{Connection, Pace, is_foreign_page};
-use super::{logs, view};
+use super::logs;
+use super::reclaim::Buffer;
+use super::view::{self, List, Scratch};
 use crate::api::xmlrpc::{self, Call, Value};
 use crate::api::{
-    Bound, Caller, Fault, FaultCode, Method as Called, Reply, Request as Ask, WireType,
+    Bound, Caller, Columns, Fault, FaultCode, Method as Called, Reply, Request as Ask, WireType,
 };
 use crate::api::{method, names};
 use crate::domain::{FOREIGN_CHARS_MAX, Line, python_repr};
-use crate::sys;
 
 /// The longest body of a request, in bytes.
 pub(super) const BODY_MAX: usize = 16 << 20;
@@ -27,8 +28,12 @@ pub(super) const BODY_MAX: usize = 16 << 20;
 const VALUES_FACTOR: usize = 6;
 /// Bodies beyond this many bytes are parsed apart, so that nobody else waits for it.
 const PARSE_APART: usize = 64 << 10;
-/// Answers of more processes than this are rendered apart.
+/// Arrays of more values than this are rendered apart.
 const RENDER_APART: usize = 256;
+/// Structs of a list that are written in one turn of the runtime, before other clients have theirs: about 100 µs.
+const STRUCTS_PER_TURN: usize = 256;
+/// The memory that a value of an answer takes beside its text, in bytes.
+const VALUE_BYTES: usize = 64;
 /// Results of one multicall together, in bytes, roughly; later calls are refused.
 const MULTICALL_RESULTS_MAX: usize = 64 << 20;
 /// The same for a client that is not trusted.
@@ -101,16 +106,31 @@ pub(super) async fn answer(
             text: fault.to_string(),
         },
     });
+    let result = match result {
+        Ok(Answered::List(list)) => {
+            let buffer = write_list(connection, &list).await;
+            let answer = match connection.place.count(buffer) {
+                Some(body) => Answer::Counted("text/xml", body),
+                None => Answer::Error(StatusCode::SERVICE_UNAVAILABLE),
+            };
+            drop(large);
+            return answer;
+        }
+        Ok(Answered::Value(value)) => Ok(value),
+        Err(fault) => Err(fault),
+    };
     let written = match &result {
         Ok(Value::Array(items)) if items.len() > RENDER_APART => {
-            apart(move || {
+            // A thousand results make a tree of values of several megabytes, which nobody needs any more.
+            let freed = items.iter().map(memory_of).sum();
+            let written = apart(move || {
                 let written = xmlrpc::write_response(&result);
-                // A thousand processes make a tree of values of several megabytes, which nobody needs any more.
                 drop(result);
-                sys::give_back();
                 written
             })
-            .await
+            .await;
+            connection.shared.reclaim.freed(freed);
+            written
         }
         _ => Some(xmlrpc::write_response(&result)),
     };
@@ -121,6 +141,39 @@ pub(super) async fn answer(
     };
     drop(large);
     answer
+}
+
+/// Writes a list into one buffer. Other clients have their turn in between.
+async fn write_list(connection: &Connection, list: &List) -> Buffer {
+    let mut buffer = connection.shared.reclaim.buffer(list.bytes());
+    let mut response = list.begin(std::mem::take(&mut buffer.bytes));
+    let mut scratch = Scratch::default();
+    for begin in (0..list.len()).step_by(STRUCTS_PER_TURN) {
+        if begin > 0 {
+            tokio::task::yield_now().await;
+        }
+        let end = list.len().min(begin + STRUCTS_PER_TURN);
+        response.write(begin..end, &mut scratch);
+    }
+    buffer.bytes = response.finish();
+    buffer
+}
+
+/// About how many bytes a value takes in memory.
+fn memory_of(value: &Value) -> usize {
+    match value {
+        Value::Struct(members) => members.len() * 2 * VALUE_BYTES,
+        Value::Array(items) => items.len() * VALUE_BYTES,
+        _ => VALUE_BYTES,
+    }
+}
+
+/// What a call has come to.
+enum Answered {
+    /// A value.
+    Value(Value),
+    /// A list that is written without values.
+    List(List),
 }
 
 /// Does something that takes a while, or may block, on another thread; none if it panicked.
@@ -191,12 +244,21 @@ async fn perform(
     caller: &Caller,
     name: &str,
     params: Vec<Value>,
-) -> Result<(Value, Large), Fault> {
+) -> Result<(Answered, Large), Fault> {
     let (method, bound) = bind(connection, name, params)?;
-    let Bound::Multicall(calls) = bound else {
-        let large = turn(connection, &bound).await?;
-        let value = single(connection, caller, method, bound).await?;
-        return Ok((value, large));
+    let calls = match bound {
+        Bound::Multicall(calls) => calls,
+        Bound::Engine(request @ (Ask::AllProcessInfo | Ask::AllConfigInfo)) => {
+            return list(connection, caller, method, request, None).await;
+        }
+        Bound::ProcessTable(request, columns) => {
+            return list(connection, caller, method, request, Some(columns)).await;
+        }
+        bound => {
+            let large = turn(connection, &bound).await?;
+            let value = single(connection, caller, method, bound).await?;
+            return Ok((Answered::Value(value), large));
+        }
     };
     let max = match connection.place.client.is_trusted() {
         true => MULTICALL_RESULTS_MAX,
@@ -225,7 +287,30 @@ async fn perform(
         // Calls that need no engine never wait, and so would hold up every other client.
         tokio::task::yield_now().await;
     }
-    Ok((Value::Array(results), None))
+    Ok((Answered::Value(Value::Array(results)), None))
+}
+
+/// A call whose result is a list; with `columns`, as a table.
+async fn list(
+    connection: &Connection,
+    caller: &Caller,
+    method: &'static Called,
+    request: Ask,
+    columns: Option<Columns>,
+) -> Result<(Answered, Large), Fault> {
+    let large = connection.place.large().await.ok_or_else(no_room)?;
+    let control = &connection.shared.control;
+    let grant = control.grant(caller, method, &request)?;
+    let list = match (control.call(caller.clone(), grant, request).await?, columns) {
+        (Reply::Processes(views), None) => List::Processes(views),
+        (Reply::Processes(views), Some(columns)) => List::Table(views, columns),
+        (Reply::Configs(views), None) => List::Configs(views),
+        (reply, _) => {
+            let value = rendered(reply, method.returns).await?;
+            return Ok((Answered::Value(value), large));
+        }
+    };
+    Ok((Answered::List(list), large))
 }
 
 fn no_room() -> Fault {
@@ -236,6 +321,7 @@ fn no_room() -> Fault {
 async fn turn(connection: &Connection, bound: &Bound) -> Result<Large, Fault> {
     match bound {
         Bound::Engine(Ask::AllProcessInfo | Ask::AllConfigInfo)
+        | Bound::ProcessTable(..)
         | Bound::ReadLog { .. }
         | Bound::TailLog { .. } => connection.place.large().await.ok_or_else(no_room),
         _ => Ok(None),
@@ -308,6 +394,11 @@ async fn single(
             })?;
             rendered(reply, returns).await
         }
+        // As an element of a multicall.
+        Bound::ProcessTable(request, columns) => match ask(request).await? {
+            Reply::Processes(views) => Ok(view::table(&views, columns)),
+            reply => rendered(reply, returns).await,
+        },
         Bound::Constant(text) => {
             // Only the engine knows whether the daemon is stopping, when every method but one faults.
             ask(Ask::State).await?;

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::side::{self, Outcome, finish};
 use super::{oracle, ours};
@@ -412,6 +412,134 @@ fn actions_of_ours_say_what_the_server_says() {
             "{line}"
         );
     }
+}
+
+/// A server that answers `bytes_for(method)`, and the methods that were called.
+fn serve_noting(
+    bytes_for: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static,
+) -> (String, Arc<Mutex<Vec<String>>>) {
+    let called = Arc::new(Mutex::new(Vec::new()));
+    let note = called.clone();
+    let url = serve(move |method| {
+        note.lock().expect("whole").push(method.to_owned());
+        bytes_for(method)
+    });
+    (url, called)
+}
+
+fn text_member(name: &str, text: &str) -> String {
+    format!("<member>\n<name>{name}</name>\n<value><string>{text}</string></value>\n</member>\n")
+}
+
+/// The list of one process as Supervisor's method tells it.
+fn one_struct() -> Vec<u8> {
+    let texts = [
+        ("name", "p"),
+        ("group", "g"),
+        ("statename", "RUNNING"),
+        ("description", "by structs"),
+        ("spawnerr", ""),
+        ("stdout_logfile", ""),
+        ("stderr_logfile", ""),
+    ];
+    let ints = [
+        ("state", 20),
+        ("pid", 7),
+        ("start", 1),
+        ("stop", 0),
+        ("now", 2),
+        ("exitstatus", 0),
+    ];
+    let texts: String = texts
+        .iter()
+        .map(|(name, text)| text_member(name, text))
+        .collect();
+    let ints: String = ints
+        .iter()
+        .map(|(name, number)| {
+            format!(
+                "<member>\n<name>{name}</name>\n<value><int>{number}</int></value>\n</member>\n"
+            )
+        })
+        .collect();
+    answer(&format!(
+        "<array><data>\n<value><struct>\n{texts}{ints}</struct></value>\n</data></array>"
+    ))
+}
+
+#[test]
+fn status_asks_for_a_table_and_for_nothing_else() {
+    let table = "name\tgroup\tstate\tstatename\tdescription\np\tg\t20\tRUNNING\tby a &lt;table&gt;\\t\\\\\n";
+    let (url, called) = serve_noting(move |_| answer(&format!("<string>{table}</string>")));
+    for line in ["status", "status g:p", "status g", "status g:*"] {
+        let outcome = run(ours(), &url, line);
+        assert_eq!(
+            outcome.stdout,
+            format!("{:33}{:10}by a <table>\t\\\n", "g:p", "RUNNING"),
+            "{line}"
+        );
+        assert_eq!(outcome.status, Some(0), "{line}");
+        let called = std::mem::take(&mut *called.lock().expect("whole"));
+        assert_eq!(called, ["supervisord.getProcessTable"], "{line}");
+    }
+    // What the server does not tell of is not there.
+    let outcome = run(ours(), &url, "status g:p x y:*");
+    assert_eq!(
+        outcome.stdout,
+        format!(
+            "x: ERROR (no such process)\ny: ERROR (no such group)\n{:33}{:10}by a <table>\t\\\n",
+            "g:p", "RUNNING"
+        )
+    );
+    assert_eq!(outcome.status, Some(4));
+}
+
+#[test]
+fn a_server_without_tables_is_asked_as_supervisor_is() {
+    // A genuine Supervisor, a daemon that refuses, and answers that are no tables.
+    let answers = [
+        fault(1, "UNKNOWN_METHOD"),
+        fault(30, "FAILED: x"),
+        answer("<int>1</int>"),
+        answer("<string></string>"),
+        answer("<string>name\tgroup\np\n</string>"),
+        answer("<string>name\tstate\np\tx\n</string>"),
+    ];
+    for bytes in answers {
+        let shown = String::from_utf8_lossy(&bytes).into_owned();
+        let (url, called) = serve_noting(move |method| match method {
+            "supervisord.getProcessTable" => bytes.clone(),
+            "supervisor.getVersion" => answer(VERSION),
+            _ => one_struct(),
+        });
+        for line in ["status", "status g:p", "pid all"] {
+            let outcome = run(ours(), &url, line);
+            let expected = match line {
+                "pid all" => "7\n".to_owned(),
+                _ => format!("{:33}{:10}by structs\n", "g:p", "RUNNING"),
+            };
+            assert_eq!(
+                (outcome.stdout, outcome.status),
+                (expected, Some(0)),
+                "{line}: {shown}"
+            );
+            let called = std::mem::take(&mut *called.lock().expect("whole"));
+            assert_eq!(
+                called.last().map(String::as_str),
+                Some("supervisor.getAllProcessInfo"),
+                "{line}: {shown}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_wrong_password_is_tried_once() {
+    let refusal = b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let (url, called) = serve_noting(move |_| refusal.to_vec());
+    let outcome = run(ours(), &url, "status");
+    assert_eq!(outcome.stdout, "Server requires authentication\n");
+    assert_eq!(called.lock().expect("whole").len(), 1);
 }
 
 #[test]

@@ -511,6 +511,67 @@ fn a_grant_covers_only_its_groups() {
 }
 
 #[test]
+fn some_processes_are_those_that_are_named_and_may_be_seen() {
+    let mut bench = Bench::new(config(vec![
+        (1, vec![program("b", "b"), program("b", "a")]),
+        (2, vec![program("g", "y"), program("g", "x")]),
+        (3, vec![program("z", "z")]),
+    ]));
+    bench.give(0, Input::Began);
+    let all = || Scope::All;
+    let only = |names: &[&str]| {
+        let names = names
+            .iter()
+            .map(|name| crate::domain::Namespec::parse(name));
+        Scope::Only(names.collect())
+    };
+    let table: [(&[&str], Scope, &[&str]); 11] = [
+        (&["z"], all(), &["z:z"]),
+        (&["z:z", "g:x", "z"], all(), &["g:x", "z:z"]),
+        (&["g:*", "g:x"], all(), &["g:x", "g:y"]),
+        (&["g"], all(), &["g:x", "g:y"]),
+        // A word that names a process means that process, whatever its group has besides.
+        (&["b"], all(), &["b:b"]),
+        (&["b:"], all(), &["b:a", "b:b"]),
+        (&["nope", "g:nope", "nope:*", "z"], all(), &["z:z"]),
+        (&["g:*", "z"], only(&["g:x"]), &["g:x"]),
+        (&["g:y"], only(&["g:x"]), &[]),
+        (&["b"], only(&["b:a"]), &["b:a"]),
+        (&["g"], only(&["g:*"]), &["g:x", "g:y"]),
+    ];
+    for (names, scope, expected) in table {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let asked = format!("{names:?} within {scope:?}");
+        let shown = views(bench.ask_within(0, Request::SomeProcessInfo(names), scope.clone()));
+        assert_eq!(shown, expected, "{asked}");
+        // Nothing is told that the whole list would not tell.
+        let everything = views(bench.ask_within(0, Request::AllProcessInfo, scope));
+        assert!(
+            shown.iter().all(|name| everything.contains(name)),
+            "{asked}"
+        );
+    }
+}
+
+/// The names in an answer with processes, in its order.
+fn views(lines: Vec<String>) -> Vec<String> {
+    let [line] = lines.as_slice() else {
+        panic!("{lines:?}");
+    };
+    let after = |text: &str, key: &str| {
+        let rest = text
+            .split_once(key)
+            .map(|(_, rest)| rest)
+            .unwrap_or_default();
+        rest.split('"').nth(1).unwrap_or_default().to_owned()
+    };
+    line.split("ProcessView {")
+        .skip(1)
+        .map(|view| format!("{}:{}", after(view, "group: "), after(view, "name: ")))
+        .collect()
+}
+
+#[test]
 fn a_grant_may_cover_one_process_of_a_group() {
     let mut bench = Bench::new(config(vec![(
         1,

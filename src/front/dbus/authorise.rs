@@ -54,6 +54,7 @@ impl About {
                 | Request::Pid
                 | Request::Identification
                 | Request::AllProcessInfo
+                | Request::SomeProcessInfo(_)
                 | Request::AllConfigInfo
                 | Request::Reread
                 | Request::ConfigProblems
@@ -72,6 +73,7 @@ impl About {
                 LogOf::Process(name, _) => one(name),
             },
             Bound::Constant(_)
+            | Bound::ProcessTable(..)
             | Bound::ListMethods
             | Bound::MethodHelp(_)
             | Bound::MethodSignature(_)

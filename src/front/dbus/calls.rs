@@ -370,6 +370,10 @@ mod tests {
             "supervisord.getGeneration",
             "each image takes the bus name anew, which the bus tells",
         ),
+        (
+            "supervisord.getProcessTable",
+            "a list on the bus is compact already",
+        ),
         ("system.listMethods", "introspection tells it"),
         ("system.methodHelp", "the manual page tells it"),
         ("system.methodSignature", "introspection tells it"),

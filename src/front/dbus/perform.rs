@@ -115,6 +115,7 @@ impl Bus {
             }
             // `narrow` has refused the first, and no row of CALLS names a method of the others.
             Bound::Wildcard(..)
+            | Bound::ProcessTable(..)
             | Bound::ListMethods
             | Bound::MethodHelp(_)
             | Bound::MethodSignature(_)

@@ -80,6 +80,8 @@ fn engine(request: &Request, logs: &Path) -> Result<Reply, Fault> {
             };
             Ok(Reply::Processes((0..2000).map(named).collect()))
         }
+        Request::SomeProcessInfo(names) if names == &["cat"] => Ok(Reply::Processes(vec![cat()])),
+        Request::SomeProcessInfo(_) => Ok(Reply::Processes(Vec::new())),
         Request::Stop {
             target: Target::Group(name),
             ..

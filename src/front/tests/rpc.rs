@@ -351,3 +351,74 @@ fn rpc_26_logs_are_read_with_bad_bytes_replaced() {
     );
     assert!(fault.is_err_and(|(code, text)| code == 30 && text.contains("read it in parts")));
 }
+
+#[test]
+fn a_long_list_has_the_bytes_of_a_tree_of_values() {
+    let world = World::new("list");
+    let mut stream = world.unix();
+    let request = post(&body("supervisor.getAllProcessInfo", vec![]));
+    let reply = engine(&Request::AllProcessInfo, Path::new("/")).expect("answered");
+    let tree = view::reply(reply, crate::api::WireType::Array);
+    let expected = write_response(&Ok(tree));
+    // The second answer is written into the buffer of the first.
+    for _ in 0..2 {
+        let (head, answer) = exchange(&mut stream, &request);
+        assert!(answer == expected, "{} bytes", answer.len());
+        assert!(head.contains(&format!("Content-Length: {}\r\n", expected.len())));
+    }
+    // A shorter one that uses it, too, has nothing of it.
+    let (_, answer) = exchange(
+        &mut stream,
+        &post(&body(
+            "supervisord.getProcessTable",
+            vec![Value::Array(vec![]), Value::Array(vec![Value::text("pid")])],
+        )),
+    );
+    let text = format!("pid\n{}", "7\n".repeat(2000));
+    assert_eq!(read_response(&answer), Ok(Ok(Value::Text(text))));
+}
+
+#[test]
+fn a_table_tells_what_was_asked_for() {
+    let world = World::new("table");
+    let texts =
+        |texts: &[&str]| Value::Array(texts.iter().map(|text| Value::text(*text)).collect());
+    let ask = |names: &[&str], members: &[&str]| {
+        let params = vec![texts(names), texts(members)];
+        world.call("supervisord.getProcessTable", params)
+    };
+    let table = "name\tstate\tpid\ncat\t20\t7\n";
+    assert_eq!(
+        ask(&["cat"], &["state", "pid", "name"]),
+        Ok(Value::text(table))
+    );
+    assert_eq!(ask(&["dog"], &["name"]), Ok(Value::text("name\n")));
+    assert_eq!(
+        ask(&["cat"], &["uptime"]),
+        Err((2, "INCORRECT_PARAMETERS: no member uptime".to_owned()))
+    );
+    assert_eq!(ask(&["a\nb"], &[]).expect_err("no name").0, 10);
+    // Within a multicall as well.
+    let call = Value::Struct(vec![
+        (
+            "methodName".to_owned(),
+            Value::text("supervisord.getProcessTable"),
+        ),
+        (
+            "params".to_owned(),
+            Value::Array(vec![texts(&["cat"]), texts(&["state", "pid", "name"])]),
+        ),
+    ]);
+    assert_eq!(
+        world.call("system.multicall", vec![Value::Array(vec![call])]),
+        Ok(Value::Array(vec![Value::text(table)]))
+    );
+    let asked = &world.seen.lock().expect("whole").asked;
+    let requests: Vec<_> = asked.iter().map(|(_, request)| request).collect();
+    assert!(
+        requests
+            .iter()
+            .all(|request| matches!(request, Request::SomeProcessInfo(_))),
+        "{requests:?}"
+    );
+}

@@ -4,11 +4,14 @@
 //! sends what differs from what it sent before, at most four times a second, however much happens. When the last page has
 //! gone the task ends, and nothing runs.
 
+use std::cell::LazyCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hyper::body::Bytes;
 use hyper::{StatusCode, header};
+use jiff::tz::TimeZone;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
@@ -17,10 +20,10 @@ use super::super::budget::{Quota, Taken};
 use super::super::http::Connection;
 use super::super::xmlrpc::apart;
 use super::actions::ACTIONS_MAX;
-use super::row::Row;
+use super::row::{Row, is_same};
 use super::status::{pids, processes};
-use super::usage::Sampler;
-use crate::api::{Caller, FaultCode, Permission, Request, Scope};
+use super::usage::{Sampler, Usage};
+use crate::api::{Caller, FaultCode, Permission, ProcessView, Request, Scope};
 use crate::control::{self, ControlHandle, EventFeed};
 
 /// Pages that listen at once, of all clients together; and never more than a quarter of the connections, for they stay.
@@ -37,6 +40,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
 /// How long a browser waits before it comes again, in milliseconds.
 const RETRY_MS: u32 = 2000;
+
+/// The memory that a row takes, roughly.
+const ROW_BYTES: usize = 600;
 
 /// What all pages share.
 pub(in super::super) struct Live {
@@ -121,6 +127,9 @@ async fn send(
                     return;
                 };
                 let rows = rows(&connection.shared.live, &connection.shared.control).await;
+                if let Some(rows) = &rows {
+                    connection.shared.reclaim.freed(rows.len() * ROW_BYTES);
+                }
                 let message = rows.and_then(|rows| connection.place.count(event("all", &rows)));
                 match message {
                     Some(message) => message,
@@ -179,43 +188,104 @@ async fn is_stopping(control: &ControlHandle) -> bool {
     state.is_err_and(|fault| fault.code == FaultCode::ShutdownState)
 }
 
+/// What pages show.
+#[derive(Default)]
+struct Shown {
+    views: Vec<ProcessView>,
+    usages: HashMap<i32, Usage>,
+    rows: Vec<Row>,
+}
+
 /// All rows, also while the daemon stops. `None`: the engine has ended.
 async fn rows(live: &Live, control: &ControlHandle) -> Option<Vec<Row>> {
+    let look = look(live, control, Shown::default()).await;
+    look.map(|(shown, _)| shown.rows)
+}
+
+/// What there is to show now, and the message that makes pages that show `before` show it; rows that are the same are not
+/// made again. `None`: the engine has ended.
+async fn look(
+    live: &Live,
+    control: &ControlHandle,
+    before: Shown,
+) -> Option<(Shown, Option<Bytes>)> {
     // The stream is for those only who may see everything, so the daemon itself looks, once for all of them.
     let views = processes(control, &Caller::DAEMON).await.ok()?;
     let usages = live.sampler.look(pids(&views)).await;
-    apart(move || {
-        let zone = crate::sys::time_zone();
-        views
+    apart(move || differing(before, views, usages, crate::sys::time_zone)).await
+}
+
+fn differing(
+    before: Shown,
+    views: Vec<ProcessView>,
+    usages: HashMap<i32, Usage>,
+    zone: impl FnOnce() -> TimeZone,
+) -> (Shown, Option<Bytes>) {
+    let same_processes = before.views.len() == views.len()
+        && before
+            .views
             .iter()
-            .map(|view| Row::new(view, usages.get(&view.pid).copied(), &zone))
-            .collect()
-    })
-    .await
+            .zip(&views)
+            .all(|(before, now)| before.name == now.name && before.group == now.group);
+    // Made for the first row that needs it.
+    let zone = LazyCell::new(zone);
+    let make = |view: &ProcessView| Row::new(view, usages.get(&view.pid).copied(), &zone);
+    if !same_processes {
+        let rows = views.iter().map(make).collect();
+        let shown = Shown {
+            views,
+            usages,
+            rows,
+        };
+        return (shown, Some(event("layout", &())));
+    }
+    let mut rows = before.rows;
+    let mut changed = Vec::new();
+    for (at, (old, now)) in before.views.iter().zip(&views).enumerate() {
+        let usage = |usages: &HashMap<i32, Usage>| usages.get(&now.pid).copied();
+        if is_same(old, now) && usage(&before.usages) == usage(&usages) {
+            continue;
+        }
+        let row = make(now);
+        if !row.is_shown_by(&rows[at]) {
+            changed.push(at);
+        }
+        rows[at] = row;
+    }
+    let message = (!changed.is_empty()).then(|| {
+        let changed: Vec<&Row> = changed.iter().map(|&at| &rows[at]).collect();
+        event("rows", &changed)
+    });
+    let shown = Shown {
+        views,
+        usages,
+        rows,
+    };
+    (shown, message)
 }
 
 /// Tells all pages what changes, for as long as there are any.
 async fn tell(live: Arc<Live>, control: ControlHandle, mut stop: watch::Receiver<bool>) {
     let mut changes = live.feed.subscribe();
-    let mut shown: Vec<Row> = Vec::new();
+    let mut shown = Shown::default();
     let mut is_first = true;
     let mut is_told = false;
     loop {
         while changes.waiting().is_some() {}
         let looked = Instant::now();
-        let Some(rows) = rows(&live, &control).await else {
+        let Some((now, message)) = look(&live, &control, std::mem::take(&mut shown)).await else {
             break;
         };
+        shown = now;
         if !is_told && is_stopping(&control).await {
             is_told = true;
             let _ = live.messages.send(event("stopping", &()));
         }
-        if !is_first && let Some(message) = difference(&shown, &rows) {
+        if !is_first && let Some(message) = message {
             // An error means that no page listens.
             let _ = live.messages.send(message);
         }
         is_first = false;
-        shown = rows;
         if live.messages.receiver_count() == 0 {
             break;
         }
@@ -235,52 +305,58 @@ async fn tell(live: Arc<Live>, control: ControlHandle, mut stop: watch::Receiver
     live.sampler.forget();
 }
 
-/// The message that makes pages that show `before` show `now`; none: they do.
-fn difference(before: &[Row], now: &[Row]) -> Option<Bytes> {
-    let same_processes = before.len() == now.len()
-        && before
-            .iter()
-            .zip(now)
-            .all(|(before, now)| before.id == now.id);
-    if !same_processes {
-        return Some(event("layout", &()));
-    }
-    let changed: Vec<&Row> = before
-        .iter()
-        .zip(now)
-        .filter(|(before, now)| !now.is_shown_by(before))
-        .map(|(_, now)| now)
-        .collect();
-    (!changed.is_empty()).then(|| event("rows", &changed))
-}
-
 #[cfg(test)]
 mod tests {
-    use jiff::tz::TimeZone;
-
     use super::*;
-    use crate::api::ProcessView;
     use crate::front::view::tests::cat;
+
+    fn view(pid: i32, uptime: u64) -> ProcessView {
+        ProcessView {
+            pid,
+            uptime,
+            ..cat()
+        }
+    }
+
+    fn after(before: Shown, views: Vec<ProcessView>, usages: &[(i32, u64)]) -> (Shown, String) {
+        let usage = |&(pid, memory)| {
+            let cpu_permille = None;
+            let usage = Usage {
+                cpu_permille,
+                memory,
+            };
+            (pid, usage)
+        };
+        let usages = usages.iter().map(usage).collect();
+        let (shown, told) = differing(before, views, usages, || TimeZone::UTC);
+        let told = told.map(|told| String::from_utf8(told.to_vec()).expect("text"));
+        (shown, told.unwrap_or_default())
+    }
 
     #[test]
     fn only_what_differs_is_told() {
-        let row = |pid, uptime| {
-            let view = ProcessView {
-                pid,
-                uptime,
-                ..cat()
-            };
-            Row::new(&view, None, &TimeZone::UTC)
-        };
-        assert_eq!(difference(&[row(7, 1)], &[row(7, 2)]), None);
-        let told = difference(&[row(7, 1)], &[row(8, 2)]).expect("told");
-        let told = String::from_utf8(told.to_vec()).expect("text");
+        let layout = "event: layout\ndata: null\n\n";
+        let (shown, told) = after(Shown::default(), vec![view(7, 1)], &[]);
+        assert_eq!(told, layout);
+        let (shown, told) = after(shown, vec![view(7, 2)], &[]);
+        assert_eq!(told, "");
+        let (shown, told) = after(shown, vec![view(8, 2)], &[]);
         assert!(
             told.starts_with("event: rows\ndata: [{\"n\":\"cat:cat\",\"s\":\"running\""),
             "{told}"
         );
         assert!(told.ends_with("}]\n\n"), "{told}");
-        let told = difference(&[row(7, 1)], &[]).expect("told");
-        assert_eq!(told, "event: layout\ndata: null\n\n");
+        assert_eq!(shown.rows[0].pid, 8);
+        // The row of a process that stays the same has the uptime of when it was made; pages count on by themselves.
+        let (shown, told) = after(shown, vec![view(8, 9)], &[(8, 1 << 20)]);
+        assert!(
+            told.contains("\"u\":9") && told.contains("1.0 MiB"),
+            "{told}"
+        );
+        let (shown, told) = after(shown, vec![view(8, 10)], &[(8, (1 << 20) + 1)]);
+        assert_eq!(told, "", "it looks the same");
+        let (shown, told) = after(shown, vec![], &[]);
+        assert_eq!(told, layout);
+        assert!(shown.rows.is_empty());
     }
 }

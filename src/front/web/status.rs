@@ -21,6 +21,9 @@ use crate::domain::ProcessState;
 /// The longest message or filter that a page shows, in characters; both come with its address, and so from anybody.
 const SHOWN_MAX: usize = 500;
 
+/// The memory that one process takes while its row of the page is made, roughly.
+const PAGE_BYTES: usize = 2 << 10;
+
 /// Answers `/` and `/index.html`.
 pub(super) async fn answer(
     connection: &Arc<Connection>,
@@ -59,6 +62,7 @@ pub(super) async fn answer(
     };
     let sampler = &connection.shared.live.sampler;
     let usages = sampler.look(pids(&views)).await;
+    let count = views.len();
     let rendered = apart(move || {
         let zone = crate::sys::time_zone();
         let rows = views
@@ -67,7 +71,9 @@ pub(super) async fn answer(
             .collect::<Vec<_>>();
         whole(&shown, &views, &rows)
     });
-    match rendered.await {
+    let html = rendered.await;
+    connection.shared.reclaim.freed(count * PAGE_BYTES);
+    match html {
         Some(html) => super::page(StatusCode::OK, html),
         None => Answer::Error(StatusCode::INTERNAL_SERVER_ERROR),
     }

@@ -1,8 +1,8 @@
 //! What processes use of the machine, read from /proc when somebody looks, and never otherwise.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::super::xmlrpc::apart;
@@ -11,10 +11,15 @@ use crate::sys;
 
 /// Samples closer together than this are one: all pages share it.
 const AGE_MIN: Duration = Duration::from_millis(1500);
+/// Old samples that are taken again within [`AGE_MIN`], the oldest first: the processes of a large configuration have their
+/// turn one after another. A sample costs 6 µs; with 1,000 processes each is 8 seconds old at most.
+const AGAIN_MAX: usize = 250;
+/// First samples that one look takes at most.
+const FIRST_MAX: usize = 1000;
 /// What was sampled longer ago than this says nothing about now, so that the next sample begins anew.
 const AGE_MAX: Duration = Duration::from_secs(120);
 /// The most of `/proc/⟨pid⟩/stat` that is read, in bytes; the kernel's line has less than 400.
-const STAT_BYTES_MAX: u64 = 1024;
+const STAT_BYTES_MAX: usize = 1024;
 
 /// What one process uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,62 +44,106 @@ struct Sample {
 /// The last sample of each process; none is kept of a process that was not asked for the last time.
 #[derive(Debug, Default)]
 pub(super) struct Sampler {
-    last: Mutex<HashMap<i32, Sample>>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    last: HashMap<i32, Sample>,
+    /// When old samples were taken again.
+    again: Option<Tick>,
 }
 
 impl Sampler {
-    /// What the processes of `pids` use, by samples that are fresh. Reads on another thread.
+    /// What the processes of `pids` use, by their last samples. Reads on another thread.
     pub(super) async fn look(self: &Arc<Self>, pids: Vec<i32>) -> HashMap<i32, Usage> {
         let sampler = self.clone();
-        apart(move || sampler.sample(&pids))
+        apart(move || sampler.sample(&pids, read))
             .await
             .unwrap_or_default()
     }
 
     /// Forgets everything: nobody looks any more.
     pub(super) fn forget(&self) {
-        // Poison means that reading panicked, which leaves the samples before.
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = HashMap::new();
+        *self.lock() = Inner::default();
     }
 
-    fn sample(&self, pids: &[i32]) -> HashMap<i32, Usage> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let samples: HashMap<i32, Sample> = pids
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Poison means that reading panicked, which leaves the samples before.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sample(&self, pids: &[i32], read: impl Fn(i32) -> Option<Stat>) -> HashMap<i32, Usage> {
+        let mut inner = self.lock();
+        let now = sys::now().mono;
+        let wanted: HashSet<i32> = pids.iter().copied().collect();
+        inner.last.retain(|pid, _| wanted.contains(pid));
+        let mut due: Vec<i32> = pids
             .iter()
-            .filter_map(|&pid| Some((pid, next(pid, last.get(&pid))?)))
+            .copied()
+            .filter(|pid| !inner.last.contains_key(pid))
+            .take(FIRST_MAX)
             .collect();
-        let usages = samples
-            .iter()
-            .map(|(pid, sample)| (*pid, sample.usage))
-            .collect();
-        *last = samples;
-        usages
+        if inner.again.is_none_or(|again| age(again, now) >= AGE_MIN) {
+            inner.again = Some(now);
+            let mut old: Vec<(Tick, i32)> = inner
+                .last
+                .iter()
+                .filter(|(_, sample)| age(sample.at, now) >= AGE_MIN)
+                .map(|(&pid, sample)| (sample.at, pid))
+                .collect();
+            old.sort_unstable();
+            due.extend(old.into_iter().take(AGAIN_MAX).map(|(_, pid)| pid));
+        }
+        for pid in due {
+            match read(pid) {
+                Some(stat) => {
+                    let sample = next(&stat, inner.last.get(&pid));
+                    inner.last.insert(pid, sample);
+                }
+                None => {
+                    inner.last.remove(&pid);
+                }
+            }
+        }
+        let samples = inner.last.iter();
+        samples.map(|(&pid, sample)| (pid, sample.usage)).collect()
     }
 }
 
-fn next(pid: i32, last: Option<&Sample>) -> Option<Sample> {
+fn age(at: Tick, now: Tick) -> Duration {
+    Duration::from_nanos(now.nanos_since(at))
+}
+
+/// What the kernel tells of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stat {
+    /// When it began.
+    began: u64,
+    /// Clock ticks of processor time so far.
+    ticks: u64,
+    /// Resident pages.
+    pages: u64,
+}
+
+fn next(stat: &Stat, last: Option<&Sample>) -> Sample {
     let at = sys::now().mono;
-    let age = |sample: &Sample| Duration::from_nanos(at.nanos_since(sample.at));
-    if let Some(fresh) = last.filter(|sample| age(sample) < AGE_MIN) {
-        return Some(*fresh);
-    }
     let (page_bytes, ticks_per_second) = sys::units();
-    let (began, ticks, pages) = read(pid)?;
     let cpu_permille = last
-        .filter(|sample| sample.began == began && age(sample) < AGE_MAX)
+        .filter(|sample| sample.began == stat.began && age(sample.at, at) < AGE_MAX)
         .and_then(|sample| {
-            let used = ticks.saturating_sub(sample.ticks);
+            let used = stat.ticks.saturating_sub(sample.ticks);
             permille(used, ticks_per_second, at.nanos_since(sample.at))
         });
-    Some(Sample {
+    Sample {
         at,
-        began,
-        ticks,
+        began: stat.began,
+        ticks: stat.ticks,
         usage: Usage {
             cpu_permille,
-            memory: pages.saturating_mul(page_bytes),
+            memory: stat.pages.saturating_mul(page_bytes),
         },
-    })
+    }
 }
 
 fn permille(ticks: u64, ticks_per_second: u64, nanos: u64) -> Option<u64> {
@@ -102,24 +151,28 @@ fn permille(ticks: u64, ticks_per_second: u64, nanos: u64) -> Option<u64> {
     u64::try_from(used.checked_div(u128::from(nanos))?).ok()
 }
 
-/// When the process began, its processor time in ticks, and its resident pages.
-fn read(pid: i32) -> Option<(u64, u64, u64)> {
-    let mut text = Vec::with_capacity(512);
-    let file = std::fs::File::open(format!("/proc/{pid}/stat")).ok()?;
-    file.take(STAT_BYTES_MAX).read_to_end(&mut text).ok()?;
-    fields(&text)
+fn read(pid: i32) -> Option<Stat> {
+    let mut text = [0; STAT_BYTES_MAX];
+    let mut file = std::fs::File::open(format!("/proc/{pid}/stat")).ok()?;
+    // The kernel gives the line in one piece.
+    let length = file.read(&mut text).ok()?;
+    fields(&text[..length])
 }
 
 /// # Source
 /// proc_pid_stat(5).
-fn fields(stat: &[u8]) -> Option<(u64, u64, u64)> {
+fn fields(stat: &[u8]) -> Option<Stat> {
     // The name stands in brackets, and may hold anything, brackets too.
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     // Fields are counted from 1, and the first one here is the third.
     let number = |n: usize| fields.get(n - 3)?.parse::<u64>().ok();
-    Some((number(22)?, number(14)? + number(15)?, number(24)?))
+    Some(Stat {
+        began: number(22)?,
+        ticks: number(14)? + number(15)?,
+        pages: number(24)?,
+    })
 }
 
 #[cfg(test)]
@@ -129,7 +182,12 @@ mod tests {
     #[test]
     fn stat_is_read_whatever_the_name() {
         let line = b"7 (a) b (c) S 1 7 7 0 -1 4194304 100 0 0 0 12 30 0 0 20 0 1 0 5000 9000000 250 18446744073709551615\n";
-        assert_eq!(fields(line), Some((5000, 42, 250)));
+        let stat = Stat {
+            began: 5000,
+            ticks: 42,
+            pages: 250,
+        };
+        assert_eq!(fields(line), Some(stat));
         assert_eq!(fields(b"7 (a) S 1"), None);
         assert_eq!(fields(b""), None);
     }
@@ -145,14 +203,51 @@ mod tests {
     fn we_use_memory_and_are_sampled_once() {
         let own = i32::try_from(std::process::id()).expect("fits");
         let sampler = Sampler::default();
-        let first = sampler.sample(&[own, i32::MAX]);
+        let first = sampler.sample(&[own, i32::MAX], read);
         assert!(first[&own].memory > 100_000, "{first:?}");
         assert_eq!(first[&own].cpu_permille, None, "one sample has no span");
         assert!(!first.contains_key(&i32::MAX));
-        assert_eq!(sampler.sample(&[own]), first, "fresh enough");
-        let samples = || sampler.last.lock().expect("whole").len();
+        assert_eq!(sampler.sample(&[own], read), first, "fresh enough");
+        let samples = || sampler.lock().last.len();
         assert_eq!(samples(), 1);
         sampler.forget();
         assert_eq!(samples(), 0);
+    }
+
+    #[test]
+    fn many_processes_have_their_turn_one_after_another() {
+        let stat = Stat {
+            began: 1,
+            ticks: 0,
+            pages: 1,
+        };
+        let asked = std::cell::RefCell::new(Vec::new());
+        let read = |pid| {
+            asked.borrow_mut().push(pid);
+            Some(stat)
+        };
+        let sampler = Sampler::default();
+        let pids: Vec<i32> = (1..=2 * i32::try_from(AGAIN_MAX).expect("fits")).collect();
+        assert_eq!(sampler.sample(&pids, read).len(), pids.len(), "all are new");
+        assert_eq!(asked.take().len(), pids.len());
+        // As if all had been sampled long ago, those of the highest numbers first.
+        let make_old = || {
+            let mut inner = sampler.lock();
+            inner.again = None;
+            for (pid, sample) in &mut inner.last {
+                sample.at = Tick(1000 - u64::try_from(*pid).expect("positive"));
+            }
+        };
+        make_old();
+        assert_eq!(
+            sampler.sample(&pids, read).len(),
+            pids.len(),
+            "all are known"
+        );
+        let mut again = asked.take();
+        again.sort_unstable();
+        assert_eq!(again, pids[AGAIN_MAX..]);
+        assert_eq!(sampler.sample(&pids, read).len(), pids.len());
+        assert_eq!(asked.take().len(), 0, "only once in a while");
     }
 }

@@ -35,6 +35,7 @@ mod socket;
 mod socket_file;
 mod spawn;
 mod thread;
+mod timer;
 mod watch;
 
 pub use accounts::{Account, account, own_groups};
@@ -77,4 +78,5 @@ pub use socket::{end_writing, listen_on, own_user_name, peer_is_gone, unix_bound
 pub use socket_file::{ListeningSocket, Refusal as SocketRefusal, listen_at};
 pub use spawn::{Spawner, Table};
 pub use thread::{has_thread, open_thread, thread_id};
+pub use timer::Timer;
 pub use watch::FileWatch;

@@ -26,7 +26,7 @@ use super::worker::{self, Worker};
 use crate::cgroup::Lodging;
 use crate::domain::{Life, Line, SpawnError, Tick};
 use crate::heartbeat::Heartbeats;
-use crate::sys::{self, Spawner, Table};
+use crate::sys::{self, Spawner, Staging, Table};
 
 /// A job that takes longer is held up. The monitor sees that within twice this time, and others are to start within one
 /// second.
@@ -145,12 +145,13 @@ impl Pool {
         lodging: Lodging,
         sockets: Sockets,
         heartbeats: Heartbeats,
+        [first, second]: [Staging; 2],
         done: Box<dyn Fn(Done) + Send + Sync>,
         log: Box<dyn Fn(Line) + Send + Sync>,
     ) -> io::Result<Arc<Self>> {
-        let spawner = Spawner::new()?;
+        let spawner = Spawner::staged_in(first)?;
         let table = spawner.table();
-        let spare = Spawner::with_table(table)?;
+        let spare = Spawner::with(table, second)?;
         let pool = Arc::new(Self {
             state: Mutex::new(State {
                 queue: Queue::default(),

@@ -61,6 +61,7 @@ impl Bench {
             Lodging::default(),
             Sockets::default(),
             Heartbeats::start(|_| {}).expect("started"),
+            std::array::from_fn(|_| Staging::reserve().expect("reserved")),
             Box::new(move |done| {
                 let _ = answers.send(done);
             }),

@@ -56,7 +56,10 @@ pub use inherit::{
 pub use kernel::{
     TooOld, become_subreaper, check as check_kernel, parent, random_seed, release, units,
 };
-pub use limits::{Limit, LimitTooLow, Resource, limit, raise_own_files, reach_minimum, set_limit};
+pub use limits::{
+    Limit, LimitTooLow, Resource, limit, raise_own_files, reach_minimum, reserve_descriptors,
+    set_limit,
+};
 pub use memory::{give_back, keep_little};
 pub use name_services::keep_to_built_in_services;
 pub use notify::{NotifySocket, Received, Sender};
@@ -76,7 +79,7 @@ pub use shared::{MemoryFile, SharedBuffer};
 pub use signals::{Delivered, SignalReader, ignore as ignore_signals, letting_go, start_unblocked};
 pub use socket::{end_writing, listen_on, own_user_name, peer_is_gone, unix_bound, unix_connected};
 pub use socket_file::{ListeningSocket, Refusal as SocketRefusal, listen_at};
-pub use spawn::{Spawner, Table};
+pub use spawn::{Spawner, Staging, Table};
 pub use thread::{has_thread, open_thread, thread_id};
 pub use timer::Timer;
 pub use watch::FileWatch;

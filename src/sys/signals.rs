@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -78,6 +79,34 @@ impl AsFd for SignalReader {
     }
 }
 
+/// Signals that this process ignores, or has ignored: bit 0 for signal 1. Children begin with these ignored.
+///
+/// Nothing but [`ignore`] changes that after the first [`note_ignored`]: no library that we use does, and the C library's own
+/// two signals, of which it tells nothing, count always.
+static IGNORED: AtomicU64 = AtomicU64::new(0b11 << 31);
+
+const fn bit(number: i32) -> u64 {
+    1 << (number - 1)
+}
+
+/// Finds out what is ignored already: by the C library, by std, or because whoever started us ignores it (nohup).
+pub(super) fn note_ignored() {
+    for number in 1..=64 {
+        // SAFETY: all fields are integers or may be null.
+        let mut found: libc::sigaction = unsafe { std::mem::zeroed() };
+        // SAFETY: the struct is live and writable; nothing is set. EINVAL for signals that the C library keeps.
+        let result = unsafe { libc::sigaction(number, std::ptr::null(), &raw mut found) };
+        if result == 0 && found.sa_sigaction == libc::SIG_IGN {
+            IGNORED.fetch_or(bit(number), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Signals that may be ignored in this process; bit 0 for signal 1.
+pub(super) fn ignored() -> u64 {
+    IGNORED.load(Ordering::Relaxed)
+}
+
 /// Ignores `signals`, so that a write to a closed pipe or beyond a file size limit is an error, not the end.
 ///
 /// # Errors
@@ -87,6 +116,7 @@ pub fn ignore(signals: &[Signal]) -> io::Result<()> {
     for signal in signals {
         // SAFETY: no handler of ours is installed; ignoring runs no code.
         unsafe { sigaction(ordinary(*signal)?, &action) }?;
+        IGNORED.fetch_or(bit(signal.number()), Ordering::Relaxed);
     }
     Ok(())
 }

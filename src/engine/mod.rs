@@ -8,6 +8,7 @@ mod descriptors;
 mod holder;
 mod inbox;
 mod loader;
+mod orphans;
 mod perform;
 mod systemd;
 mod upgrade;

@@ -414,10 +414,12 @@ impl Engine {
 
     /// Empties the inbox, after the core has heard its last.
     fn put_aside(&mut self) {
+        while let Some(asked) = self.inbox.question() {
+            asked.turn_away();
+        }
         while let Some(message) = self.inbox.take() {
             match message {
                 Message::Output(report) => self.leftovers.extend(Leftover::of(report)),
-                Message::Asked(asked) => asked.turn_away(),
                 Message::Emptied(life, causes) => {
                     self.leftovers.push(Leftover::Emptied(life, causes));
                 }

@@ -54,7 +54,8 @@ pub use inherit::{
     take_inherited,
 };
 pub use kernel::{
-    TooOld, become_subreaper, check as check_kernel, parent, random_seed, release, units,
+    TooOld, become_subreaper, check as check_kernel, is_subreaper, parent, random_seed, release,
+    units,
 };
 pub use limits::{
     Limit, LimitTooLow, Resource, limit, raise_own_files, reach_minimum, reserve_descriptors,

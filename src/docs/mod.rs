@@ -44,6 +44,8 @@ pub mod adr {
     pub mod adr_0020_packages {}
     #[doc = include_str!("adr/0021-logs-that-hang.md")]
     pub mod adr_0021_logs_that_hang {}
+    #[doc = include_str!("adr/0024-restarts-in-parallel.md")]
+    pub mod adr_0024_restarts_in_parallel {}
 }
 
 #[doc = include_str!("security.md")]

@@ -438,6 +438,15 @@ impl Engine {
     pub fn hand_over(mut self, estate: Estate) -> HandedOver {
         self.put_aside();
         let mut descriptors = estate.descriptors;
+        if let Some(vault) = &self.vault {
+            // Of attempts that the successor begins again, with channels of their own.
+            let lives = self.channels.lives();
+            for life in lives.filter(|life| !self.children.contains_key(life)) {
+                for (heirloom, _) in self.channels.heirlooms(life) {
+                    let _ = vault.forget(heirloom);
+                }
+            }
+        }
         let mut pids = Vec::new();
         for (life, child) in self.children {
             pids.push((life, child.pid));

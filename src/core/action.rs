@@ -47,6 +47,9 @@ pub enum Action {
     Resolve(Life, Arc<ProcessSpec>),
     /// Make pipes, where a successor finds them too, and open logs; answer [`super::Input::Prepared`] or `SpawnFailed`.
     Prepare(Life, Arc<ProcessSpec>, LogPaths),
+    /// Both for the next attempt of a process, while the output of its last life is written out. Answer both, in any order;
+    /// `SpawnFailed` may come for either. No log is created, since the command may be missing: then preparing fails.
+    PrepareNext(Life, Arc<ProcessSpec>, LogPaths),
     /// Take a life over that a predecessor began. Not answered.
     Adopt {
         /// Which.
@@ -83,7 +86,7 @@ pub enum Action {
         scope: SignalScope,
     },
     /// Write out what its pipes held, close them; answer [`super::Input::Drained`]. Also sent to undo a `Prepare`
-    /// whose spawn failed (no answer is awaited then, a stale one is dropped).
+    /// or `PrepareNext` of which nothing comes (no answer is awaited then, a stale one is dropped).
     Drain(Life),
     /// Its process, which has keys that need a cgroup, has ended: find out which limits it met, and kill what it left in
     /// its cgroup if that is wanted; answer [`super::Input::Emptied`] when nothing is left to kill.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Action;
-use super::process::{Moment, Process, Trouble};
+use super::process::{Moment, NextAttempt, Process, Trouble};
 use super::stage::Stage;
 use super::tidings::Tidings;
 use crate::domain::{Causes, Ending, Life, Line, Seconds, SpawnError, Tick};
@@ -26,10 +26,10 @@ impl Process {
             | Stage::Dying { .. }
             | Stage::Unknown { .. } => return,
         }
-        *moment.lives += 1;
-        let life = Life {
-            slot,
-            incarnation: *moment.lives,
+        let next = self.run.next.take();
+        let life = match &next {
+            Some(next) => next.life,
+            None => moment.new_life(slot),
         };
         self.run.trouble = None;
         let notify = self.spec.notify;
@@ -40,9 +40,47 @@ impl Process {
         self.run.start = moment.now.wall.secs();
         self.run.spawned_at = moment.now.mono;
         self.enter(Stage::Resolving(life), 0, false, moment);
-        moment
-            .out
-            .push(Action::Resolve(life, Arc::clone(&self.spec)));
+        let Some(mut next) = next else {
+            let spec = Arc::clone(&self.spec);
+            moment.out.push(Action::Resolve(life, spec));
+            return;
+        };
+        let held_up = next.held_up.take();
+        let is_resolved = next.is_resolved;
+        self.run.next = Some(next);
+        if is_resolved {
+            self.resolved(moment);
+        } else if let Some(why) = held_up {
+            self.held_up(why, moment);
+        }
+    }
+
+    /// Begins the next attempt while the last output of `life` is written out.
+    pub(super) fn begin_next(&mut self, life: Life, moment: &mut Moment<'_>) {
+        let life = moment.new_life(life.slot);
+        self.run.next = Some(Box::new(NextAttempt {
+            life,
+            is_resolved: false,
+            is_prepared: false,
+            held_up: None,
+        }));
+        moment.out.push(Action::PrepareNext(
+            life,
+            Arc::clone(&self.spec),
+            self.logs.clone(),
+        ));
+    }
+
+    /// Something of an attempt has failed that was begun early. Which failure is told depends on the order of the steps, so
+    /// they are taken again, one after the other.
+    fn try_in_order(&mut self, early: Life, moment: &mut Moment<'_>) {
+        self.run.next = None;
+        moment.out.push(Action::Drain(early));
+        self.goes_on();
+        let life = moment.new_life(early.slot);
+        self.run.stage = Stage::Resolving(life);
+        let spec = Arc::clone(&self.spec);
+        moment.out.push(Action::Resolve(life, spec));
     }
 
     /// The command was found.
@@ -51,11 +89,16 @@ impl Process {
             Stage::Resolving(life) => {
                 self.goes_on();
                 self.run.stage = Stage::Preparing(life);
-                moment.out.push(Action::Prepare(
-                    life,
-                    Arc::clone(&self.spec),
-                    self.logs.clone(),
-                ));
+                match &self.run.next {
+                    Some(next) if next.is_prepared => self.prepared(moment),
+                    // It was asked for.
+                    Some(_) => {}
+                    None => moment.out.push(Action::Prepare(
+                        life,
+                        Arc::clone(&self.spec),
+                        self.logs.clone(),
+                    )),
+                }
             }
             // The shell says it once per life.
             Stage::Stopped
@@ -79,6 +122,7 @@ impl Process {
     pub(super) fn prepared(&mut self, moment: &mut Moment<'_>) {
         match self.run.stage {
             Stage::Preparing(life) => {
+                self.run.next = None;
                 self.run.stage = Stage::Spawning(life);
                 moment.out.push(Action::Spawn(life, Arc::clone(&self.spec)));
             }
@@ -205,7 +249,13 @@ impl Process {
     /// No process came of the attempt.
     pub(super) fn spawn_failed(&mut self, error: SpawnError, moment: &mut Moment<'_>) {
         match self.run.stage {
-            Stage::Resolving(_) | Stage::Preparing(_) => self.note_failure(error, moment),
+            Stage::Resolving(life) if self.run.next.is_some() => self.try_in_order(life, moment),
+            Stage::Resolving(_) | Stage::Preparing(_) => {
+                if let Some(next) = self.run.next.take() {
+                    moment.out.push(Action::Drain(next.life));
+                }
+                self.note_failure(error, moment);
+            }
             Stage::Spawning(life) => {
                 moment.out.push(Action::Drain(life));
                 self.note_failure(error, moment);

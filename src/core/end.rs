@@ -38,7 +38,7 @@ impl Process {
             self.empty(life, moment);
             Rite::Emptying
         } else {
-            moment.out.push(Action::Drain(life));
+            self.drain(life, was, status, moment);
             Rite::Draining
         };
         self.run.stage = Stage::Dying {
@@ -117,6 +117,8 @@ impl Process {
     pub(super) fn emptied(&mut self, causes: Causes, moment: &mut Moment<'_>) {
         if let Stage::Dying {
             life,
+            status,
+            was,
             rite: rite @ Rite::Emptying,
             drain_by,
             ..
@@ -125,7 +127,27 @@ impl Process {
             *rite = Rite::Draining;
             *drain_by = moment.now.mono + DRAIN_SECS_MAX;
             self.run.causes = causes;
-            moment.out.push(Action::Drain(*life));
+            let (life, status, was) = (*life, *status, *was);
+            self.drain(life, was, status, moment);
+        }
+    }
+
+    /// Has its last output written out, and the next attempt begun meanwhile if that will follow at once.
+    fn drain(&mut self, life: Life, was: Was, status: ExitStatus, moment: &mut Moment<'_>) {
+        moment.out.push(Action::Drain(life));
+        let expected = match was {
+            Was::Unpromoted | Was::Running => self.expects(status),
+            Was::Failed(Failure::Starved | Failure::Triggered) => false,
+            // These are told as STOPPED or BACKOFF, or nobody knows yet.
+            Was::TooQuick
+            | Was::Unready
+            | Was::Failed(Failure::NotReady | Failure::GaveUp)
+            | Was::Stopping
+            | Was::Unknown => return,
+        };
+        // A socket is closed with the end of the last life that had it, and made again for the next.
+        if !self.has_socket() && self.restart_at(expected, moment) <= moment.now.mono {
+            self.begin_next(life, moment);
         }
     }
 
@@ -245,6 +267,21 @@ impl Process {
         );
     }
 
+    /// When it starts again by itself after such an exit; [`Tick::NEVER`]: not at all.
+    fn restart_at(&self, expected: bool, moment: &Moment<'_>) -> Tick {
+        let again = match self.spec.autorestart {
+            AutoRestart::Always => true,
+            AutoRestart::Never => false,
+            AutoRestart::Unexpected => !expected,
+        };
+        if again && moment.may_start {
+            let floor = self.run.spawned_at + self.spec.restart_floor;
+            moment.now.mono.max(floor)
+        } else {
+            Tick::NEVER
+        }
+    }
+
     /// RUNNING → EXITED, and whether and when it starts again by itself. An end that was our doing is never expected, and
     /// has its `cause`.
     fn end(
@@ -260,17 +297,8 @@ impl Process {
         if !expected {
             self.run.trouble = Some(cause.unwrap_or(Trouble::BadExit(status.code())));
         }
-        let again = match self.spec.autorestart {
-            AutoRestart::Always => true,
-            AutoRestart::Never => false,
-            AutoRestart::Unexpected => !expected,
-        };
         let now = moment.now.mono;
-        let restart_at = if again && moment.may_start {
-            now.max(self.run.spawned_at + self.spec.restart_floor)
-        } else {
-            Tick::NEVER
-        };
+        let restart_at = self.restart_at(expected, moment);
         self.enter(Stage::Exited { restart_at }, pid, expected, moment);
         self.log_exit(status, expected, moment);
         // Differs: the original starts it again at its next look, which its one-second lag keeps from being a hot loop.

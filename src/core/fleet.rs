@@ -12,6 +12,7 @@ use super::found::Found;
 use super::group::{Groups, Seats};
 use super::pool::Pool;
 use super::process::{Moment, Process};
+use super::stage::Stage;
 use super::tick::Ticks;
 use super::ticket::{Pending, Purpose};
 use super::wind_down::WindDown;
@@ -140,7 +141,11 @@ impl Fleet {
             Input::Prepared(life) => self.prepared(life, now, out),
             Input::Spawned { life, pid } => self.spawned(life, pid, now, out),
             Input::SpawnHeld { life, why } => {
-                if self.seats.living(life).is_some() {
+                if let Some((stage, next)) = self.seats.next_attempt(life)
+                    && stage.life() != Some(life)
+                {
+                    next.held_up = Some(why);
+                } else if self.seats.living(life).is_some() {
                     self.step(life.slot, now, out, |process, moment| {
                         process.held_up(why, moment);
                     });
@@ -344,6 +349,9 @@ impl Fleet {
         {
             out.push(Action::Release(life));
         }
+        if let Some(life) = process.take_abandoned(now.mono) {
+            out.push(Action::Drain(life));
+        }
         if after != ProcessState::Stopping {
             process.run.report_at = Tick::NEVER;
         }
@@ -395,7 +403,11 @@ impl Fleet {
     }
 
     fn resolved(&mut self, life: Life, now: Now, out: &mut Actions) {
-        if self.seats.living(life).is_some() {
+        if let Some((stage, next)) = self.seats.next_attempt(life)
+            && stage != Stage::Resolving(life)
+        {
+            next.is_resolved = true;
+        } else if self.seats.living(life).is_some() {
             self.step(life.slot, now, out, Process::resolved);
         } else {
             // The attempt was called off; whoever holds its plan must let go.
@@ -404,7 +416,11 @@ impl Fleet {
     }
 
     fn prepared(&mut self, life: Life, now: Now, out: &mut Actions) {
-        if self.seats.living(life).is_some() {
+        if let Some((stage, next)) = self.seats.next_attempt(life)
+            && stage != Stage::Preparing(life)
+        {
+            next.is_prepared = true;
+        } else if self.seats.living(life).is_some() {
             self.step(life.slot, now, out, Process::prepared);
         } else {
             // The attempt was called off; whoever holds the ends of its pipes must let go.
@@ -429,7 +445,14 @@ impl Fleet {
     }
 
     fn spawn_failed(&mut self, life: Life, error: SpawnError, now: Now, out: &mut Actions) {
-        if self.seats.living(life).is_some() {
+        if let Some((stage, _)) = self.seats.next_attempt(life)
+            && stage.life() != Some(life)
+        {
+            if let Some(process) = self.seats.get_mut(life.slot) {
+                process.run.next = None;
+            }
+            out.push(Action::Drain(life));
+        } else if self.seats.living(life).is_some() {
             self.step(life.slot, now, out, |process, moment| {
                 process.spawn_failed(error, moment);
             });

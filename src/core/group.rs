@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::process::Process;
+use super::process::{NextAttempt, Process};
+use super::stage::Stage;
 use crate::config::spec::GroupSpec;
 use crate::domain::{GroupName, Life};
 
@@ -68,6 +69,13 @@ impl Seats {
     pub(super) fn living(&self, life: Life) -> Option<&Process> {
         self.get(life.slot)
             .filter(|process| process.run.stage.life() == Some(life))
+    }
+
+    /// The attempt that was begun early and is to be this life, and where its process stands.
+    pub(super) fn next_attempt(&mut self, life: Life) -> Option<(Stage, &mut NextAttempt)> {
+        let run = &mut self.get_mut(life.slot)?.run;
+        let next = run.next.as_deref_mut();
+        Some((run.stage, next.filter(|next| next.life == life)?))
     }
 
     /// Seats a process; answers its slot.

@@ -18,6 +18,7 @@ impl Process {
             // No process yet, and none will come: the answer of the shell will be stale.
             Stage::Resolving(_) => self.cancel(moment),
             Stage::Preparing(life) => {
+                self.run.next = None;
                 moment.out.push(Action::Drain(life));
                 self.cancel(moment);
             }

@@ -33,6 +33,17 @@ pub(super) struct Moment<'a> {
     pub(super) may_start: bool,
 }
 
+impl Moment<'_> {
+    /// A life that never was.
+    pub(super) fn new_life(&mut self, slot: u32) -> Life {
+        *self.lives += 1;
+        Life {
+            slot,
+            incarnation: *self.lives,
+        }
+    }
+}
+
 /// Why the last start is not a clean one; what `spawnerr` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Trouble {
@@ -76,11 +87,31 @@ impl std::fmt::Display for Trouble {
     }
 }
 
+/// The next attempt of a process, begun while the last output of the life before is written out. So a restart waits for the
+/// slower of the two, and not for one after the other: four crossings between threads instead of eight.
+///
+/// Nobody is told of it before the end of the life before is told. Whatever fails is tried again then, in the order of any
+/// other attempt. A successor of the daemon begins it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct NextAttempt {
+    /// The life that it is to be.
+    pub(super) life: Life,
+    /// The command was found.
+    pub(super) is_resolved: bool,
+    /// Pipes are made, logs are open.
+    pub(super) is_prepared: bool,
+    /// Why looking the command up takes long.
+    pub(super) held_up: Option<String>,
+}
+
 /// What changes while a process is supervised; the part of it that a successor of the daemon must be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Run {
     /// Where it stands.
     pub(super) stage: Stage,
+    /// What was begun of the next attempt, while the stage is not yet past that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<Box<NextAttempt>>,
     /// What it was when the kernel refused a signal to it. Its exit counts as the exit of such a process. `None`: it is not
     /// UNKNOWN, or an older daemon wrote this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -145,6 +176,7 @@ impl Process {
             tenure,
             run: Run {
                 stage: Stage::Stopped,
+                next: None,
                 refused: None,
                 tries: 0,
                 trouble: None,
@@ -168,6 +200,31 @@ impl Process {
     /// The state that clients see.
     pub(super) const fn state(&self) -> ProcessState {
         self.run.stage.state()
+    }
+
+    /// Takes what was begun of the next attempt if that will come to nothing.
+    pub(super) fn take_abandoned(&mut self, now: Tick) -> Option<Life> {
+        let next = self.run.next.as_ref()?;
+        let is_awaited = match self.run.stage {
+            Stage::Dying { was, .. } => was != Was::Stopping,
+            Stage::Exited { restart_at } => restart_at <= now,
+            Stage::Resolving(life) | Stage::Preparing(life) => life == next.life,
+            Stage::Stopped
+            | Stage::Fatal
+            | Stage::Backoff { .. }
+            | Stage::Spawning(_)
+            | Stage::Starting { .. }
+            | Stage::Waking { .. }
+            | Stage::Failing { .. }
+            | Stage::Running { .. }
+            | Stage::Aborting(_)
+            | Stage::Stopping { .. }
+            | Stage::Unknown { .. } => false,
+        };
+        if is_awaited {
+            return None;
+        }
+        self.run.next.take().map(|next| next.life)
     }
 
     /// Bytes for its standard input are taken: it lives and nobody has asked it to stop.

@@ -147,6 +147,9 @@ impl Fleet {
         self.regrouped = true;
         let mut process = self.seats.vacate(slot)?;
         self.timers.remove(&(process.armed, slot));
+        if let Some(next) = process.run.next.take() {
+            out.push(Action::Drain(next.life));
+        }
         for waiter in std::mem::take(&mut process.run.waiters) {
             let (name, group) = (&process.spec.name, &process.spec.group);
             let fault = self.fault_of(waiter.ticket, FaultCode::BadName, group, name);

@@ -13,6 +13,9 @@
 //! With readiness of its own:    Spawning → Waking ─ready→ Running ─watchdog→ Failing ─exit→ Dying → Exited
 //!                                            └─timeout→ Failing ─exit→ Dying → Backoff
 //! ```
+//!
+//! Where a restart follows at once, resolving and preparing begin with Dying (`process::NextAttempt`): the stages are the
+//! same, and passed sooner.
 
 use serde::{Deserialize, Serialize};
 

@@ -114,6 +114,8 @@ impl Fleet {
             self.step(slot, now, out, |process, moment| {
                 process.run.waiters.clear();
                 process.run.report_at = Tick::NEVER;
+                // Nothing is left of it but pipes, which are closed with those of other lives that nobody knows.
+                process.run.next = None;
                 let (life, spec) = match process.run.stage {
                     // There is no process yet: from the beginning.
                     Stage::Resolving(life) | Stage::Preparing(life) | Stage::Spawning(life) => {

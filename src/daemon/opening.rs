@@ -22,7 +22,7 @@ use crate::front::{self, BoundServer};
 use crate::keeper::{Keeper, Vault};
 use crate::output::{Activity, AutoLogs, Unsettled};
 use crate::spawn::{self, SharedSocket};
-use crate::sys::{self, Descriptors, Limit, Resource, SharedBuffer, SignalReader};
+use crate::sys::{self, Descriptors, Limit, Resource, SharedBuffer, SignalReader, Staging};
 
 /// The signals that mean something to the daemon. USR1 is left alone: it ends the daemon, as it ends Supervisor.
 const SIGNALS: [i32; 6] = [
@@ -56,6 +56,16 @@ pub(super) struct Ground {
     pub(super) machine: Arc<Machine>,
     /// Listening sockets that the service manager opened.
     pub(super) passed: Vec<PassedSocket>,
+}
+
+/// What the first spawner of a round, and the one after it, make processes through.
+pub(super) type Reserved = [Staging; 2];
+
+/// Reserves the descriptors of the spawners, before anything else is open.
+pub(super) fn reserve() -> Result<Reserved, Fatal> {
+    sys::ensure_stdio()
+        .and_then(|()| Ok([Staging::reserve()?, Staging::reserve()?]))
+        .map_err(broken("cannot reserve descriptors"))
 }
 
 /// A round before there are threads.

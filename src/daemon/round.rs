@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::fatal::{Fatal, broken};
-use super::opening::{Ground, Lasting, Opened, open_again, open_anew, settle_in};
+use super::opening::{
+    Ground, Lasting, Opened, Reserved, open_again, open_anew, reserve, settle_in,
+};
 use super::recovery::{self, Predecessor};
 use super::reload::{compose, options_of, reload};
 use super::succession::{self, Handover};
@@ -15,7 +17,7 @@ use crate::config::lookup::Lookup as _;
 use crate::config::spec::Config;
 use crate::control::{ControlHandle, EventFeed};
 use crate::core::Outcome;
-use crate::engine::{Ended, Engine, HandedOver, Hands, Notifier, Parts, WriteState};
+use crate::engine::{self, Ended, Engine, HandedOver, Hands, Notifier, Parts, WriteState};
 use crate::front;
 use crate::output::{self, Command};
 use crate::spawn::{self, Base};
@@ -53,27 +55,36 @@ pub(super) fn all(
     first: Config,
     ground: Ground,
     predecessor: Option<Predecessor>,
+    reserved: Reserved,
 ) -> Result<ExitCode, Fatal> {
     settle_in()?;
     let predecessor = predecessor.map(Box::new);
-    rounds(Begin::Anew(Arc::new(first), predecessor), ground)
+    let begin = Begin::Anew(Arc::new(first), predecessor);
+    rounds(begin, ground, reserved)
 }
 
 /// The same where an earlier image of this process has ended.
-pub(super) fn resume(handover: Handover, ground: Ground) -> Result<ExitCode, Fatal> {
+pub(super) fn resume(
+    handover: Handover,
+    ground: Ground,
+    reserved: Reserved,
+) -> Result<ExitCode, Fatal> {
     settle_in()?;
     let begin = Begin::Succeeding {
         handover: Box::new(handover),
         is_new: true,
     };
-    rounds(begin, ground)
+    rounds(begin, ground, reserved)
 }
 
-fn rounds(mut begin: Begin, mut ground: Ground) -> Result<ExitCode, Fatal> {
+fn rounds(mut begin: Begin, mut ground: Ground, reserved: Reserved) -> Result<ExitCode, Fatal> {
     let program = own_program();
     let mut lasting: Option<Lasting> = None;
+    let mut reserved = Some(reserved);
     loop {
-        match one(begin, &ground, &program, &mut lasting)? {
+        // Those of the last round are free again, but for the ones of a spawner that is held up.
+        let staging = reserved.take().map_or_else(reserve, Ok)?;
+        match one(begin, &ground, &program, staging, &mut lasting)? {
             End::Shutdown => {
                 if let Some(lasting) = lasting {
                     // Last of all: with what holds it, the place of the programs goes.
@@ -114,18 +125,19 @@ fn one(
     begin: Begin,
     ground: &Ground,
     program: &Arc<Path>,
+    staging: Reserved,
     lasting: &mut Option<Lasting>,
 ) -> Result<End, Fatal> {
     match begin {
         Begin::Anew(config, predecessor) => {
             let predecessor = predecessor.map(|boxed| *boxed);
             let opened = open_anew(&config, ground, lasting.take(), predecessor)?;
-            run(&config, ground, program, opened, lasting)
+            run(&config, ground, program, (opened, staging), lasting)
         }
         Begin::Succeeding { handover, is_new } => {
             let config = handover.config.clone();
             let opened = open_again(*handover, is_new, ground, lasting.take())?;
-            run(&config, ground, program, opened, lasting)
+            run(&config, ground, program, (opened, staging), lasting)
         }
     }
 }
@@ -135,10 +147,11 @@ fn run(
     config: &Arc<Config>,
     ground: &Ground,
     program: &Arc<Path>,
-    opened: Opened,
+    (opened, staging): (Opened, Reserved),
     lasting: &mut Option<Lasting>,
 ) -> Result<End, Fatal> {
     let spec = &config.daemon;
+    engine::reserve_descriptors(config);
     let Opened {
         servers,
         activity,
@@ -213,12 +226,16 @@ fn run(
     let answers = sender.clone();
     let base = Base::new(std::env::vars_os(), spec.server_url.clone(), limits.clone());
     let log = output.clone();
-    let spawn = spawn::start(
+    let spawn_options = spawn::Options {
         base,
-        lodging.clone(),
-        sockets,
-        vault.clone(),
-        heartbeats.0.clone(),
+        lodging: lodging.clone(),
+        inherited: sockets,
+        vault: vault.clone(),
+        heartbeats: heartbeats.0.clone(),
+        staging,
+    };
+    let spawn = spawn::start(
+        spawn_options,
         move |done| answers.spawn(done),
         move |line| log.log(line),
     )

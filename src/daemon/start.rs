@@ -13,7 +13,7 @@ use super::machine::Machine;
 use super::opening::Ground;
 use super::recovery::{self, Left, Predecessor};
 use super::succession::{self, Handover};
-use super::{check, reload, round};
+use super::{check, opening, reload, round};
 use crate::config::completion::{Completion, Question};
 use crate::config::options::{self, DaemonOptions};
 use crate::config::spec::Config;
@@ -118,13 +118,14 @@ fn resume(argv0: &str, args: &[String], mut handover: Handover) -> ExitCode {
     let result = options::parse(args.get(1..).unwrap_or_default(), &machine)
         .map_err(Fatal::Usage)
         .and_then(|options| {
+            let reserved = opening::reserve()?;
             let options = with_config_path(argv0, options, &machine)?;
             let ground = Ground {
                 options: Arc::new(options),
                 machine: Arc::new(machine),
                 passed: std::mem::take(&mut handover.passed),
             };
-            round::resume(handover, ground)
+            round::resume(handover, ground, reserved)
         });
     match result {
         Ok(code) => code,
@@ -170,6 +171,8 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
         Ok(passed) => (passed, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
+    // Before a predecessor's descriptors, which can be thousands.
+    let reserved = opening::reserve()?;
     let predecessor = recovery::find(engine::take_kept(&mut passed));
     let first = match &predecessor {
         // Programs run whose configuration had the section: a file that was cut since is an error, as for a daemon that runs.
@@ -203,7 +206,7 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
         machine: Arc::new(machine),
         passed,
     };
-    round::all(first, ground, predecessor)
+    round::all(first, ground, predecessor, reserved)
 }
 
 fn checked(path: &str, result: &Result<Config, ConfigErrors>) -> ExitCode {

@@ -46,6 +46,8 @@ pub mod adr {
     pub mod adr_0021_logs_that_hang {}
     #[doc = include_str!("adr/0023-lists.md")]
     pub mod adr_0023_lists {}
+    #[doc = include_str!("adr/0024-restarts-in-parallel.md")]
+    pub mod adr_0024_restarts_in_parallel {}
     #[doc = include_str!("adr/0026-build-profile.md")]
     pub mod adr_0026_build_profile {}
 }

@@ -16,6 +16,7 @@ use super::chronicle::{Chronicle, WriteState};
 use super::holder::Holder;
 use super::inbox::{Answer, Asked, Inbox, InboxSender, Message};
 use super::loader::{Compose, Load, Loader};
+use super::orphans::{self, OrphanSearch};
 use super::systemd::{Notifier, Systemd};
 use super::upgrade::{Examine, Inherited, Leftover, Upgrade};
 use crate::api::Ticket;
@@ -39,7 +40,7 @@ const TOKEN_MONITOR: u64 = 2;
 pub(super) const TOKEN_HOLDER: u64 = 3;
 /// Tokens of pidfds and channels start here and are never used twice, so that a late event cannot be taken for another process's.
 const TOKEN_PROCESSES: u64 = 16;
-/// Messages handled in one turn, before pidfds and signals are looked at again.
+/// Messages handled in one turn, and as many questions, before pidfds and signals are looked at again.
 const MESSAGES_PER_TURN: usize = 256;
 /// How often processes are looked after whose pidfd the kernel refused to watch, in milliseconds.
 const UNWATCHED_MS: u64 = 100;
@@ -116,8 +117,8 @@ pub struct Engine {
     pub(super) cgroups: Option<CgroupHandle>,
     /// Spawn jobs without an answer: while there are any, a child that is not known may be ours.
     pub(super) spawning: BTreeSet<Life>,
-    /// Strangers may be waiting to be reaped.
-    strangers: bool,
+    /// When to look for children that are not of our making.
+    orphans: OrphanSearch,
     pub(super) tickets: HashMap<Ticket, Answer>,
     next_ticket: u64,
     /// Inputs that performing an action has caused, to be handled before anything else.
@@ -210,7 +211,7 @@ impl Engine {
             seats: HashMap::new(),
             cgroups: None,
             spawning: BTreeSet::new(),
-            strangers: true,
+            orphans: OrphanSearch::of_this_process(),
             tickets: HashMap::new(),
             next_ticket: 0,
             caused: VecDeque::new(),
@@ -260,7 +261,7 @@ impl Engine {
         begun();
         loop {
             // Before the first wait too: children may have been inherited with the process.
-            self.reap_strangers(hands);
+            self.reap_orphans(hands);
             self.attend_systemd(hands);
             if let Some(outcome) = self.outcome.take() {
                 return Ok(Ended::Stopped(Stopped {
@@ -293,6 +294,8 @@ impl Engine {
                     _ => {
                         if let Some(&life) = self.tokens.get(&token) {
                             self.reap(life, hands);
+                            // Hundreds of programs may end at once.
+                            self.answer_question(hands);
                         } else if let Some(life) = self.channels.life(token) {
                             self.hear(life, PER_TURN_MAX, hands);
                         }
@@ -326,6 +329,7 @@ impl Engine {
             .chain(self.systemd.due())
             .chain(self.upgrade_due())
             .chain(self.holder.due())
+            .chain(self.orphans.due())
             .min()
             .map(|at| Duration::from_nanos(at.nanos_since(sys::now().mono)));
         match (deadline, self.unwatched.is_empty()) {
@@ -388,11 +392,14 @@ impl Engine {
             self.log(Line::EventsDropped { count }, hands);
         }
         for _ in 0..MESSAGES_PER_TURN {
+            let was_asked = self.answer_question(hands);
             let Some(message) = self.inbox.take() else {
+                if was_asked {
+                    continue;
+                }
                 return;
             };
             match message {
-                Message::Asked(asked) => self.ask(asked, hands),
                 Message::Output(report) => self.reported(report, hands),
                 Message::Spawn(done) => self.spawn_answered(done, hands),
                 Message::Emptied(life, causes) => {
@@ -417,6 +424,16 @@ impl Engine {
             }
         }
         self.inbox.again();
+    }
+
+    /// Takes one question, if one waits; answers whether.
+    fn answer_question(&mut self, hands: &Hands) -> bool {
+        let question = self.inbox.question();
+        let was_asked = question.is_some();
+        if let Some(asked) = question {
+            self.ask(asked, hands);
+        }
+        was_asked
     }
 
     fn ask(&mut self, asked: Asked, hands: &Hands) {
@@ -613,10 +630,10 @@ impl Engine {
 
     fn read_signals(&mut self, hands: &Hands) {
         // An error cannot be told to anybody but the log, and the next signal tries again.
-        while let Ok(Some(delivered)) = self.signals.read() {
+        for delivered in self.signals.read().unwrap_or_default() {
             let received = match delivered.signal.number() {
                 libc::SIGCHLD => {
-                    self.strangers = true;
+                    self.orphans.child_ended(sys::now().mono);
                     self.log(Line::ReceivedChild {}, hands);
                     continue;
                 }
@@ -633,13 +650,19 @@ impl Engine {
         }
     }
 
-    /// Reaps children that are not of our making: as PID 1, as a subreaper, or inherited by exec. One of ours that shows
-    /// up first is reaped by its pidfd; an unknown one is left alone while a spawn is under way whose process it may be.
-    fn reap_strangers(&mut self, hands: &Hands) {
-        while self.strangers {
-            let Ok(Some(pid)) = sys::peek_ended() else {
-                self.strangers = false;
-                return;
+    /// Reaps children that are not of our making, if it is time to look for some. One of ours that shows up first is reaped by
+    /// its pidfd; an unknown one is left alone while a spawn is under way whose process it may be.
+    fn reap_orphans(&mut self, hands: &Hands) {
+        let mut now = sys::now().mono;
+        if !self.orphans.is_due(now) {
+            return;
+        }
+        for _ in 0..orphans::PER_TURN_MAX {
+            let begun = now;
+            let ended = sys::peek_ended();
+            now = sys::now().mono;
+            let Ok(Some(pid)) = ended else {
+                return self.orphans.found_none(now.nanos_since(begun));
             };
             let ours = self
                 .children
@@ -649,16 +672,16 @@ impl Engine {
             match ours {
                 Some(life) => {
                     if !self.reap(life, hands) {
-                        return;
+                        return self.orphans.found_undecided(now);
                     }
                 }
                 None if !self.spawning.is_empty() && hands.spawn.may_be(&self.spawning, pid) => {
-                    return;
+                    return self.orphans.found_undecided(now);
                 }
                 None => {
-                    // One is being started, and it may be this one: when it ends we are called again.
+                    // A helper is being started, and it may be this one.
                     let Some(is_helper) = sys::is_helper(pid) else {
-                        return;
+                        return self.orphans.found_undecided(now);
                     };
                     if let Ok(Some(status)) = sys::reap_stranger(pid)
                         && !is_helper
@@ -668,6 +691,7 @@ impl Engine {
                 }
             }
         }
+        self.orphans.found_many(now);
     }
 
     pub(super) fn log(&self, line: Line, hands: &Hands) {

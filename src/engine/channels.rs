@@ -36,6 +36,11 @@ impl Channels {
         self.channels.insert(life, (channel, Vec::new()));
     }
 
+    /// Lives that have one.
+    pub(super) fn lives(&self) -> impl Iterator<Item = Life> {
+        self.channels.keys().copied()
+    }
+
     /// The descriptors of a channel by which a successor takes it in.
     pub(super) fn heirlooms(&self, life: Life) -> Vec<(Heirloom, BorrowedFd<'_>)> {
         let Some((channel, _)) = self.channels.get(&life) else {

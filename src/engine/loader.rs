@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::descriptors::reserve_descriptors;
 use super::inbox::InboxSender;
 use crate::api::Ticket;
 use crate::config::spec::{Composition, Config, Order};
@@ -106,6 +107,10 @@ impl Loader {
             }));
             match (done, wish) {
                 (Ok(Done::Loaded(result)), Wish::Load(reason)) => {
+                    if let Ok(config) = &result {
+                        // Here, where it stalls nobody who need not wait for it anyway.
+                        reserve_descriptors(config);
+                    }
                     to.loaded(reason, result);
                 }
                 (Ok(Done::Composed(result)), Wish::Compose(ticket, _)) => {

@@ -15,11 +15,20 @@ impl Engine {
     pub(super) fn perform(&mut self, action: Action, hands: &Hands) {
         match action {
             // The next image begins these attempts anew.
-            Action::Resolve(..) | Action::Prepare(..) | Action::Spawn(..) if self.is_quieting() => {
-            }
+            Action::Resolve(..)
+            | Action::Prepare(..)
+            | Action::PrepareNext(..)
+            | Action::Spawn(..)
+                if self.is_quieting() => {}
             Action::Resolve(life, spec) => hands.spawn.send(Job::Resolve(life, spec)),
             Action::Prepare(life, spec, logs) => {
                 hands.output.send(Command::Prepare(life, spec, logs))
+            }
+            Action::PrepareNext(life, spec, logs) => {
+                // First that, so that the thread which is about to drain finds both.
+                let prepare = Command::PrepareNext(life, Arc::clone(&spec), logs);
+                hands.output.send(prepare);
+                hands.spawn.send(Job::Resolve(life, spec));
             }
             Action::Spawn(life, spec) => {
                 let plan = self.plans.remove(&life);

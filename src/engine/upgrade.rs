@@ -414,10 +414,12 @@ impl Engine {
 
     /// Empties the inbox, after the core has heard its last.
     fn put_aside(&mut self) {
+        while let Some(asked) = self.inbox.question() {
+            asked.turn_away();
+        }
         while let Some(message) = self.inbox.take() {
             match message {
                 Message::Output(report) => self.leftovers.extend(Leftover::of(report)),
-                Message::Asked(asked) => asked.turn_away(),
                 Message::Emptied(life, causes) => {
                     self.leftovers.push(Leftover::Emptied(life, causes));
                 }
@@ -436,6 +438,15 @@ impl Engine {
     pub fn hand_over(mut self, estate: Estate) -> HandedOver {
         self.put_aside();
         let mut descriptors = estate.descriptors;
+        if let Some(vault) = &self.vault {
+            // Of attempts that the successor begins again, with channels of their own.
+            let lives = self.channels.lives();
+            for life in lives.filter(|life| !self.children.contains_key(life)) {
+                for (heirloom, _) in self.channels.heirlooms(life) {
+                    let _ = vault.forget(heirloom);
+                }
+            }
+        }
         let mut pids = Vec::new();
         for (life, child) in self.children {
             pids.push((life, child.pid));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::monitor::{Alarm, Overdue};
+use super::monitor::{Alarm, Overdue, PERIOD_MIN};
 use crate::sys;
 
 /// What a thread and the monitor share.
@@ -88,8 +88,9 @@ impl Heartbeat {
         let jobs = self.slot.jobs.load(Ordering::Relaxed);
         self.slot.jobs.store(jobs + 1, Ordering::SeqCst);
         self.slot.since.store(now, Ordering::SeqCst);
-        self.alarm
-            .expect_by(now.saturating_add(nanos(self.slot.bound)));
+        // The first look only sees that it has begun, so it need not wait for the bound.
+        let first_look = nanos(self.slot.bound.min(PERIOD_MIN));
+        self.alarm.expect_by(now.saturating_add(first_look));
     }
 
     /// The job has ended. The thread waits for the next one, for as long as that takes.

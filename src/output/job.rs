@@ -55,6 +55,8 @@ pub(super) struct Opening {
     pub(super) paths: LogPaths,
     /// For the process.
     pub(super) ends: ChildEnds,
+    /// See [`super::Command::PrepareNext`].
+    pub(super) is_early: bool,
 }
 
 /// One piece of work.
@@ -217,7 +219,11 @@ impl Act {
                 Then::WroteRest(channel, parts.unwrap_or_default())
             }
             Self::Open(opening) => {
-                let result = open(life, &opening, lines).map(|made| *streams = made);
+                let mut told = Vec::new();
+                let result = open(life, &opening, &mut told).map(|made| *streams = made);
+                if result.is_ok() || !opening.is_early {
+                    lines.append(&mut told);
+                }
                 if result.is_ok() {
                     // Before there is a process: what it writes is not lost whatever becomes of us.
                     keep(life, pipes, stdin, settings, lines);
@@ -264,7 +270,11 @@ fn open(life: Life, opening: &Opening, lines: &mut Vec<Line>) -> Result<Streams,
         if channel == Channel::Stderr && spec.redirect_stderr {
             continue;
         }
-        let sink = rules(spec, channel, paths)
+        let rules = rules(spec, channel, paths);
+        if let Some(rules) = rules.as_ref().filter(|_| opening.is_early) {
+            std::fs::metadata(&rules.path).map_err(|error| Errno::from(&error))?;
+        }
+        let sink = rules
             .map(|rules| Sink::open(spec.name.clone(), channel, rules, lines))
             .transpose()?;
         streams[index(channel)] = Some(Box::new(assembled(life, spec, channel, sink)));

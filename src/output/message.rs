@@ -16,6 +16,9 @@ use crate::sys::ChildEnds;
 pub enum Command {
     /// Make pipes and open logs; answered with `Prepared` or `PrepareFailed`.
     Prepare(Life, Arc<ProcessSpec>, LogPaths),
+    /// The same for a life whose command is still being looked up. A command that is missing must not leave an empty log behind,
+    /// so no log is created: one that does not exist is a failure. No line tells of failures, for they are not the last word.
+    PrepareNext(Life, Arc<ProcessSpec>, LogPaths),
     /// Take a life over that a predecessor began, and go on reading its pipes.
     Adopt(Box<Adoption>),
     /// Begin to read the pipes; the process has this pid.

@@ -22,14 +22,23 @@ use crate::sys::ChildEnds;
 use crate::sys::place::errno;
 
 impl Reactor {
-    /// Makes pipes, and has the logs opened.
-    pub(super) fn prepare(&mut self, life: Life, spec: Arc<ProcessSpec>, paths: LogPaths) {
+    /// Makes pipes, and has the logs opened. `is_early`: see [`Command::PrepareNext`].
+    pub(super) fn prepare(
+        &mut self,
+        life: Life,
+        spec: Arc<ProcessSpec>,
+        paths: LogPaths,
+        is_early: bool,
+    ) {
         if let Some(place) = self.places.remove(&life) {
             self.abandon(place);
         }
         if let Some(before) = self.life_before(life, &paths) {
             // What the life before has written comes first, in the same files.
-            let command = Command::Prepare(life, spec, paths);
+            let command = match is_early {
+                true => Command::PrepareNext(life, spec, paths),
+                false => Command::Prepare(life, spec, paths),
+            };
             before.queue.push_back(command);
             return;
         }
@@ -46,7 +55,13 @@ impl Reactor {
             run.stdin = made.stdin;
         }
         let ends = made.ends;
-        self.start(place, Act::Open(Box::new(Opening { spec, paths, ends })));
+        let opening = Opening {
+            spec,
+            paths,
+            ends,
+            is_early,
+        };
+        self.start(place, Act::Open(Box::new(opening)));
     }
 
     /// The life before this one, if it ends, and still has to write to one of these logs.

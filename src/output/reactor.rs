@@ -527,7 +527,8 @@ impl Reactor {
 
     pub(super) fn on_command(&mut self, command: Command) {
         match command {
-            Command::Prepare(life, spec, paths) => self.prepare(life, spec, paths),
+            Command::Prepare(life, spec, paths) => self.prepare(life, spec, paths, false),
+            Command::PrepareNext(life, spec, paths) => self.prepare(life, spec, paths, true),
             Command::Read(life, pid) => self.read(life, pid),
             Command::Drain(life) => match self.places.get(&life) {
                 Some(&place) => self.drain(place),
@@ -704,7 +705,10 @@ impl Reactor {
 
     /// A start that waits for the life before it is not wanted any more.
     fn call_off(&mut self, life: Life) {
-        let is_its = |command: &Command| matches!(command, Command::Prepare(of, ..) if *of == life);
+        let is_its = |command: &Command| match command {
+            Command::Prepare(of, ..) | Command::PrepareNext(of, ..) => *of == life,
+            _ => false,
+        };
         for &place in &self.draining {
             if let Some(run) = &mut self.runs[place as usize] {
                 run.queue.retain(|command| !is_its(command));

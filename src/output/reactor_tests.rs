@@ -710,6 +710,28 @@ fn a_program_that_closes_its_output_and_lives_on_causes_no_turns() {
     );
 }
 
+/// While a command is looked up, which may be missing.
+#[test]
+fn no_log_is_created_early() {
+    let dir = TempDir::new("early");
+    let (mut reactor, _) = in_hand(&dir);
+    let log = dir.path("log");
+    let paths = LogPaths {
+        stdout: Some(Arc::from(log.as_path())),
+        stderr: None,
+    };
+    let prepare = || Command::PrepareNext(LIFE, Arc::new(spec("cat")), paths.clone());
+    tell(&mut reactor, prepare());
+    assert!(PREPARED.take().is_none() && !log.exists());
+    assert!(reactor.places.is_empty(), "nothing is left of it");
+    std::fs::write(&log, "before\n").expect("written");
+    tell(&mut reactor, prepare());
+    assert!(PREPARED.take().is_some());
+    assert_eq!(std::fs::read_to_string(&log).expect("read"), "before\n");
+    let told = std::fs::read_to_string(dir.path("activity")).unwrap_or_default();
+    assert_eq!(told, "", "a failure that is not the last word is told");
+}
+
 #[test]
 fn a_flooding_program_does_not_starve_another() {
     let dir = TempDir::new("fair");

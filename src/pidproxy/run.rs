@@ -184,7 +184,7 @@ impl Proxy {
     }
 
     fn hand_signals_on(&self) -> Option<u8> {
-        while let Ok(Some(delivered)) = self.signals.read() {
+        for delivered in self.signals.read().unwrap_or_default() {
             let status = self.hand_on(delivered.signal);
             if status.is_some() {
                 return status;

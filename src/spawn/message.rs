@@ -10,7 +10,8 @@ use crate::config::spec::{GroupSpec, ProcessSpec, Resources};
 use crate::domain::{Life, SpawnError};
 use crate::sys::ChildEnds;
 
-/// What the spawner threads are asked. Handled in order, but for jobs that wait for one that is held up.
+/// What the spawner threads are asked. Handled in order, but for spawns, which go before everything else, and for jobs that
+/// wait for one that is held up.
 #[derive(Debug)]
 pub enum Job {
     /// Make the socket of its program if it has one and nobody holds it; split the command, find it, look the user's

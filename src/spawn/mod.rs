@@ -18,4 +18,4 @@ pub use channel::{Channel, ReadyPipe};
 pub use message::{Done, Job};
 pub use plan::{Base, Plan};
 pub use sockets::{SharedSocket, try_sockets};
-pub use thread::{SpawnHandle, start};
+pub use thread::{Options, SpawnHandle, start};

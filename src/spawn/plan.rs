@@ -186,13 +186,17 @@ impl Plan {
             command: spec.command.to_string(),
             reason: NulByte.to_string(),
         };
-        let mut argv = CStrings::default();
+        let bytes = words.iter().map(String::len).sum();
+        let mut argv = CStrings::with_capacity(words.len(), bytes);
         for word in &words {
             argv.push(&[&to_bytes(word)]).map_err(bad)?;
         }
-        let mut envp = CStrings::default();
         let (channel, given) = channel(spec)?;
-        for (name, value) in base.environment(spec, &given) {
+        let environment = base.environment(spec, &given);
+        let bytes = |(name, value): &(&OsStr, Cow<'_, [u8]>)| name.len() + 1 + value.len();
+        let bytes = environment.iter().map(bytes).sum();
+        let mut envp = CStrings::with_capacity(environment.len(), bytes);
+        for (name, value) in environment {
             envp.push(&[name.as_bytes(), b"=", &value]).map_err(bad)?;
         }
         let c_string = |path: &OsStr| CString::new(path.as_bytes()).map_err(|_| bad(NulByte));

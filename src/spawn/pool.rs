@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!             ┌──────── next job ────────┐
-//! queue ──→ active ──comes back in time──┘
+//! queue ──→ active ──comes back in time──┘          (spawns before everything else)
 //!             │ not back within HELD_AFTER: a spare thread, or a new one, becomes the active one
 //!             ▼
 //!           aside ──comes back late──→ spare
@@ -26,7 +26,7 @@ use super::worker::{self, Worker};
 use crate::cgroup::Lodging;
 use crate::domain::{Life, Line, SpawnError, Tick};
 use crate::heartbeat::Heartbeats;
-use crate::sys::{self, Spawner, Table};
+use crate::sys::{self, Spawner, Staging, Table};
 
 /// A job that takes longer is held up. The monitor sees that within twice this time, and others are to start within one
 /// second.
@@ -53,9 +53,62 @@ pub(super) struct Pool {
     log: Box<dyn Fn(Line) + Send + Sync>,
 }
 
+/// Jobs that nobody does yet. Spawns go before all others: whoever waits for a process waits longest, and with FIFO the first
+/// of 1,000 programs ran after 1,000 commands had been looked up, at 37 ms instead of 16 ms. Nothing can wait for ever behind
+/// spawns, for each of them follows a job of the other kind.
+#[derive(Default)]
+struct Queue {
+    spawns: VecDeque<Job>,
+    others: VecDeque<Job>,
+    /// [`Job::Stop`] or [`Job::HandOver`] has come: what comes after it is dropped.
+    is_closed: bool,
+}
+
+impl Queue {
+    fn push(&mut self, job: Job) {
+        if self.is_closed {
+            return;
+        }
+        self.is_closed = matches!(job, Job::Stop | Job::HandOver);
+        self.jobs_like(&job).push_back(job);
+    }
+
+    fn jobs_like(&mut self, job: &Job) -> &mut VecDeque<Job> {
+        match job {
+            Job::Spawn(..) => &mut self.spawns,
+            Job::Resolve(..)
+            | Job::Check(..)
+            | Job::Release(_)
+            | Job::TrySockets(..)
+            | Job::HandOver
+            | Job::Stop => &mut self.others,
+        }
+    }
+
+    fn pop(&mut self) -> Option<Job> {
+        self.spawns.pop_front().or_else(|| self.others.pop_front())
+    }
+
+    /// Puts jobs before all others of their kind.
+    fn put_back(&mut self, jobs: VecDeque<Job>) {
+        for job in jobs.into_iter().rev() {
+            self.jobs_like(&job).push_front(job);
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Job> {
+        self.spawns.iter().chain(&self.others)
+    }
+
+    fn clear(&mut self) {
+        self.spawns.clear();
+        self.others.clear();
+    }
+}
+
 /// Who does what.
 struct State {
-    queue: VecDeque<Job>,
+    queue: Queue,
     /// Jobs that wait for one that is held up, in the order in which they came.
     parked: VecDeque<Job>,
     /// Lives whose spawn was called off while its job was in the queue or under way.
@@ -92,15 +145,16 @@ impl Pool {
         lodging: Lodging,
         sockets: Sockets,
         heartbeats: Heartbeats,
+        [first, second]: [Staging; 2],
         done: Box<dyn Fn(Done) + Send + Sync>,
         log: Box<dyn Fn(Line) + Send + Sync>,
     ) -> io::Result<Arc<Self>> {
-        let spawner = Spawner::new()?;
+        let spawner = Spawner::staged_in(first)?;
         let table = spawner.table();
-        let spare = Spawner::with_table(table)?;
+        let spare = Spawner::with(table, second)?;
         let pool = Arc::new(Self {
             state: Mutex::new(State {
-                queue: VecDeque::new(),
+                queue: Queue::default(),
                 parked: VecDeque::new(),
                 called_off: BTreeSet::new(),
                 active: None,
@@ -168,7 +222,7 @@ impl Pool {
         if state.is_over {
             return;
         }
-        state.queue.push_back(job);
+        state.queue.push(job);
         let active = match &state.active {
             Some(active) => active.thread.clone(),
             None => return self.ensure_active(&mut state),
@@ -182,7 +236,7 @@ impl Pool {
     pub(super) fn stop(self: &Arc<Self>) {
         let mut state = self.state();
         if !state.is_over {
-            state.queue.push_back(Job::Stop);
+            state.queue.push(Job::Stop);
             self.ensure_active(&mut state);
             if state.active.is_none() {
                 self.end(&mut state);
@@ -306,7 +360,7 @@ impl Pool {
         if state.leaving_until.is_some() {
             return Found::Leave;
         }
-        while let Some(job) = state.queue.pop_front() {
+        while let Some(job) = state.queue.pop() {
             match job {
                 Job::Stop => return Found::End,
                 Job::HandOver => {
@@ -471,7 +525,7 @@ impl State {
         is_full.then(|| format!("waits for one of {max} other starts"))
     }
 
-    /// Puts jobs that need not wait any more back at the head of the queue, in their order.
+    /// Puts jobs that need not wait any more back before those of their kind, in their order.
     fn unpark(&mut self) {
         let (mut ready, mut waiting) = (VecDeque::new(), VecDeque::new());
         for job in std::mem::take(&mut self.parked) {
@@ -481,8 +535,7 @@ impl State {
             }
         }
         self.parked = waiting;
-        ready.append(&mut self.queue);
-        self.queue = ready;
+        self.queue.put_back(ready);
     }
 }
 

@@ -61,6 +61,7 @@ impl Bench {
             Lodging::default(),
             Sockets::default(),
             Heartbeats::start(|_| {}).expect("started"),
+            std::array::from_fn(|_| Staging::reserve().expect("reserved")),
             Box::new(move |done| {
                 let _ = answers.send(done);
             }),
@@ -148,6 +149,68 @@ fn of(name: &str, uid: Option<u32>, command: &str) -> ProcessSpec {
 
 fn path(script: &Script) -> &str {
     script.0.to_str().expect("utf-8")
+}
+
+/// What a queue gives out, as short words.
+fn emptied(queue: &mut Queue) -> Vec<String> {
+    let word = |job: Job| match job {
+        Job::Resolve(life, _) => format!("resolve {}", life.slot),
+        Job::Spawn(life, ..) => format!("spawn {}", life.slot),
+        Job::Release(life) => format!("release {}", life.slot),
+        Job::Check(..) => "check".to_owned(),
+        Job::TrySockets(..) => "try".to_owned(),
+        Job::HandOver => "hand over".to_owned(),
+        Job::Stop => "stop".to_owned(),
+    };
+    std::iter::from_fn(|| queue.pop()).map(word).collect()
+}
+
+#[test]
+fn spawns_go_first_and_nothing_follows_the_end() {
+    let resolve = |slot| Job::Resolve(life(slot), Arc::new(of("a", None, "/bin/true")));
+    let spawn = |slot| {
+        let base = Base::new([], None, Vec::new());
+        let plan = crate::spawn::Plan::new(&base, &of("a", None, "/bin/true"));
+        let ends = ChildEnds {
+            stdin: None,
+            stdout: io::pipe().expect("pipe").1.into(),
+            stderr: None,
+            ready: None,
+        };
+        let plan = Box::new(plan.expect("planned"));
+        Job::Spawn(life(slot), plan, ends, Arc::default())
+    };
+    let mut queue = Queue::default();
+    for job in [
+        resolve(1),
+        resolve(2),
+        spawn(3),
+        Job::Release(life(4)),
+        spawn(5),
+    ] {
+        queue.push(job);
+    }
+    // What had to wait goes before all others of its kind, in its order.
+    queue.put_back([spawn(6), resolve(7), spawn(8), resolve(9)].into());
+    queue.push(Job::HandOver);
+    for job in [spawn(10), resolve(11), Job::Stop] {
+        queue.push(job);
+    }
+    assert_eq!(
+        emptied(&mut queue),
+        [
+            "spawn 6",
+            "spawn 8",
+            "spawn 3",
+            "spawn 5",
+            "resolve 7",
+            "resolve 9",
+            "resolve 1",
+            "resolve 2",
+            "release 4",
+            "hand over",
+        ]
+    );
 }
 
 #[test]

@@ -14,25 +14,46 @@ use crate::cgroup::Lodging;
 use crate::domain::{Life, Line};
 use crate::heartbeat::Heartbeats;
 use crate::keeper::Vault;
+use crate::sys::Staging;
 
-/// Starts the first thread, with the sockets that a predecessor has left; `vault` keeps those that are open for a successor.
-/// `done` is called with each answer, `log` with each line for the activity log; neither may block. Answers come in the
-/// order of the jobs, but for those of jobs that are held up, and of jobs that wait for them.
+/// How the threads start.
+#[derive(Debug)]
+pub struct Options {
+    /// What all processes get.
+    pub base: Base,
+    /// Where their cgroups are.
+    pub lodging: Lodging,
+    /// Sockets that a predecessor has left.
+    pub inherited: Vec<(SharedSocket, OwnedFd)>,
+    /// Where sockets are kept for a successor; none: they live and die with the daemon.
+    pub vault: Option<Arc<Vault>>,
+    /// Watches the threads.
+    pub heartbeats: Heartbeats,
+    /// Descriptors of the first spawner and of the one after it, reserved before many others were open.
+    pub staging: [Staging; 2],
+}
+
+/// Starts the first thread. `done` is called with each answer, `log` with each line for the activity log; neither may block. Answers come in the
+/// order of the jobs, but for spawns, which go before everything else, for those of jobs that are held up, and of jobs that
+/// wait for them.
 ///
-/// To be called before many descriptors are open and before anybody waits for children of unknown pid (see
-/// [`crate::sys::Spawner::new`]).
+/// To be called before anybody waits for children of unknown pid (see [`crate::sys::Spawner::staged_in`]).
 ///
 /// # Errors
 /// No descriptors, memory or threads to be had.
 pub fn start(
-    base: Base,
-    lodging: Lodging,
-    inherited: Vec<(SharedSocket, OwnedFd)>,
-    vault: Option<Arc<Vault>>,
-    heartbeats: Heartbeats,
+    options: Options,
     done: impl Fn(Done) + Send + Sync + 'static,
     log: impl Fn(Line) + Send + Sync + 'static,
 ) -> io::Result<SpawnHandle> {
+    let Options {
+        base,
+        lodging,
+        inherited,
+        vault,
+        heartbeats,
+        staging,
+    } = options;
     let sockets = Sockets::resumed(inherited, vault, &mut |line| log(line));
     // Jobs are not bounded by the queue but by who sends: the core has at most one job out per life and one life in the
     // making per slot, and checks are bounded by the questions that the control handle lets into the engine. So `send`
@@ -42,6 +63,7 @@ pub fn start(
         lodging,
         sockets,
         heartbeats,
+        staging,
         Box::new(done),
         Box::new(log),
     )?;
@@ -100,19 +122,25 @@ mod tests {
         beats.clone()
     }
 
+    fn options(base: Base) -> Options {
+        Options {
+            base,
+            lodging: Lodging::default(),
+            inherited: Vec::new(),
+            vault: None,
+            heartbeats: beats(),
+            staging: std::array::from_fn(|_| Staging::reserve().expect("reserved")),
+        }
+    }
+
     /// The threads, and their answers.
     fn started(environ: &[(&str, &str)]) -> (SpawnHandle, Receiver<Done>) {
         let (answers, outbox) = channel();
         let environ = environ
             .iter()
             .map(|&(name, value)| (name.into(), value.into()));
-        let base = Base::new(environ, None, Vec::new());
         let handle = start(
-            base,
-            Lodging::default(),
-            Vec::new(),
-            None,
-            beats(),
+            options(Base::new(environ, None, Vec::new())),
             move |done| {
                 let _ = answers.send(done);
             },
@@ -197,11 +225,7 @@ mod tests {
         let (answers, outbox) = channel();
         let (lines, log) = channel();
         let handle = start(
-            Base::new([], None, Vec::new()),
-            Lodging::default(),
-            Vec::new(),
-            None,
-            beats(),
+            options(Base::new([], None, Vec::new())),
             move |done| {
                 let _ = answers.send(done);
             },

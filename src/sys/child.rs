@@ -38,6 +38,8 @@ pub(super) struct Work<'a> {
     pub(super) staging: [c_int; 3],
     /// What becomes another descriptor, and which.
     pub(super) ready: Option<(c_int, c_int)>,
+    /// Signals whose dispositions may not be the default: bit 0 for signal 1.
+    pub(super) dispositions: u64,
     pub(super) plan: &'a RawPlan,
     pub(super) argv: *const *const c_char,
     pub(super) envp: *const *const c_char,
@@ -361,7 +363,7 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
         );
     }
 
-    default_dispositions();
+    default_dispositions(work.dispositions);
     mask(0);
     // SAFETY: a live string and two live, null-terminated arrays of such.
     let result = unsafe {
@@ -519,13 +521,14 @@ fn write_oom_score_adj(text: &[u8]) -> Result<(), (Errno, &'static str)> {
     }
 }
 
-/// No handler of the daemon may run in memory that is the daemon's, so all go before the mask opens.
+/// No handler of the daemon may run in memory that is the daemon's, so all go before the mask opens. 64 calls cost 9 µs:
+/// where the clone has removed the handlers, only what is ignored is left to do.
 // Differs: SIGPIPE and SIGXFSZ, which the daemon ignores, are not ignored in programs: a filter whose reader has left is
 // to die by SIGPIPE, as everywhere else.
-fn default_dispositions() {
+fn default_dispositions(signals: u64) {
     /// Longer than the kernel's struct on every architecture; all zero means SIG_DFL, no flags, no mask.
     const ZEROES: [u64; 8] = [0; 8];
-    for signal in 1..=SIGNAL_MAX {
+    for signal in (1..=SIGNAL_MAX).filter(|signal| signals >> (signal - 1) & 1 == 1) {
         // SAFETY: the struct is live and long enough; dispositions are the child's own (no CLONE_SIGHAND). KILL and STOP
         // are refused, which is right.
         let _ = unsafe {

@@ -1,5 +1,6 @@
-//! A clone into a cgroup: the one thing that the C library's clone cannot do. Like that, it begins the child on a stack of
-//! its own, which takes a few instructions of the machine; where they are not written, children move by themselves.
+//! A clone into a cgroup, and without the handlers of signals: what the C library's clone cannot do. Like that, it begins
+//! the child on a stack of its own, which takes a few instructions of the machine; where they are not written, children
+//! see to both by themselves.
 #![expect(
     unsafe_code,
     reason = "clone3 begins the child where the call was made, on another stack: no function can return there"
@@ -13,9 +14,9 @@ use std::os::fd::RawFd;
 pub(super) type Entry = (extern "C" fn(*mut c_void) -> c_int, *mut c_void);
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use here::clone_into;
+pub(super) use here::clone_without_handlers;
 
-/// Whether [`clone_into`] can do it.
+/// Whether [`clone_without_handlers`] can do it.
 pub(super) const IS_HERE: bool = cfg!(target_arch = "x86_64");
 
 #[cfg(target_arch = "x86_64")]
@@ -25,7 +26,14 @@ mod here {
     /// Exit signal bits of clone's flags; clone3 has a field for them.
     const SIGNAL_BITS: c_int = 0xff;
 
-    /// Makes a child in `cgroup` that runs `entry` on `stack` (its lowest address and its bytes); stores its pidfd.
+    /// CLONE_CLEAR_SIGHAND: what we handle has its default disposition in the child; what we ignore stays ignored. Linux
+    /// 5.5. Beyond what clone's flags can hold, as is the next.
+    const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+    /// CLONE_INTO_CGROUP. Linux 5.7.
+    const INTO_CGROUP: u64 = 0x2_0000_0000;
+
+    /// Makes a child, in `cgroup` if there is one, that runs `entry` on `stack` (its lowest address and its bytes) and has
+    /// none of our handlers; stores its pidfd.
     ///
     /// # Errors
     /// Those of clone3(2); ENOSYS: there is none.
@@ -33,8 +41,8 @@ mod here {
     /// # Safety
     /// As for clone(2) with `flags`, which must have CLONE_VM and CLONE_VFORK: the stack is used by nobody else until the
     /// child has called exec or ended; the entry accepts its argument and does not return.
-    pub(in super::super) unsafe fn clone_into(
-        cgroup: RawFd,
+    pub(in super::super) unsafe fn clone_without_handlers(
+        cgroup: Option<RawFd>,
         stack: (*mut c_void, usize),
         flags: c_int,
         entry: Entry,
@@ -43,13 +51,15 @@ mod here {
         let number = |address: *mut c_void| address.expose_provenance() as u64;
         // SAFETY: all fields are integers.
         let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-        // CLONE_INTO_CGROUP, which is beyond what clone's flags can hold.
-        args.flags = u64::from((flags & !SIGNAL_BITS).unsigned_abs()) | 0x2_0000_0000;
+        args.flags = u64::from((flags & !SIGNAL_BITS).unsigned_abs()) | CLEAR_SIGHAND;
         args.exit_signal = u64::from((flags & SIGNAL_BITS).unsigned_abs());
         args.pidfd = number(pidfd.cast());
         args.stack = number(stack.0);
         args.stack_size = stack.1 as u64;
-        args.cgroup = u64::from(cgroup.unsigned_abs());
+        if let Some(cgroup) = cgroup {
+            args.flags |= INTO_CGROUP;
+            args.cgroup = u64::from(cgroup.unsigned_abs());
+        }
         let result: libc::c_long;
         // SAFETY: the call reads `args` and writes the pidfd, both live. In the parent only the registers named here
         // change. In the child, which has 0 in rax, all registers are the parent's but the stack pointer: it is the end of
@@ -90,8 +100,8 @@ mod here {
 /// # Safety
 /// Nothing is done.
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) unsafe fn clone_into(
-    _: RawFd,
+pub(super) unsafe fn clone_without_handlers(
+    _: Option<RawFd>,
     _: (*mut c_void, usize),
     _: c_int,
     _: Entry,

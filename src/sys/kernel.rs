@@ -112,6 +112,15 @@ pub fn become_subreaper() -> io::Result<()> {
     Ok(nix::sys::prctl::set_child_subreaper(true)?)
 }
 
+/// Whether they do.
+///
+/// # Source
+/// PR_GET_CHILD_SUBREAPER(2const).
+#[must_use]
+pub fn is_subreaper() -> bool {
+    nix::sys::prctl::get_child_subreaper().unwrap_or(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

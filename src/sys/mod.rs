@@ -36,6 +36,7 @@ mod socket_file;
 mod spawn;
 mod thread;
 mod time_zone;
+mod timer;
 mod watch;
 
 pub use accounts::{Account, account, own_groups};
@@ -54,9 +55,13 @@ pub use inherit::{
     take_inherited,
 };
 pub use kernel::{
-    TooOld, become_subreaper, check as check_kernel, parent, random_seed, release, units,
+    TooOld, become_subreaper, check as check_kernel, is_subreaper, parent, random_seed, release,
+    units,
 };
-pub use limits::{Limit, LimitTooLow, Resource, limit, raise_own_files, reach_minimum, set_limit};
+pub use limits::{
+    Limit, LimitTooLow, Resource, limit, raise_own_files, reach_minimum, reserve_descriptors,
+    set_limit,
+};
 pub use memory::{give_back, keep_little};
 pub use name_services::keep_to_built_in_services;
 pub use notify::{NotifySocket, Received, Sender};
@@ -76,7 +81,8 @@ pub use shared::{MemoryFile, SharedBuffer};
 pub use signals::{Delivered, SignalReader, ignore as ignore_signals, letting_go, start_unblocked};
 pub use socket::{end_writing, listen_on, own_user_name, peer_is_gone, unix_bound, unix_connected};
 pub use socket_file::{ListeningSocket, Refusal as SocketRefusal, listen_at};
-pub use spawn::{Spawner, Table};
+pub use spawn::{Spawner, Staging, Table};
 pub use thread::{has_thread, open_thread, thread_id};
 pub use time_zone::time_zone;
+pub use timer::Timer;
 pub use watch::FileWatch;

@@ -18,6 +18,15 @@ pub struct CStrings {
 }
 
 impl CStrings {
+    /// An empty list with room for so many strings of so many bytes in all, without their terminators.
+    #[must_use]
+    pub fn with_capacity(strings: usize, bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes + strings),
+            starts: Vec::with_capacity(strings),
+        }
+    }
+
     /// Appends one string, given in parts.
     ///
     /// # Errors

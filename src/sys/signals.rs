@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -47,28 +48,38 @@ impl SignalReader {
         Ok(Self { fd })
     }
 
-    /// The next signal that has come; never waits.
+    /// The signals that have come, each kind once; never waits.
     ///
     /// # Errors
     /// None that a correct caller can cause.
-    pub fn read(&self) -> io::Result<Option<Delivered>> {
-        loop {
-            match self.fd.read_signal() {
-                Ok(None) => return Ok(None),
-                Ok(Some(info)) => {
-                    let Some(signal) = Signal::from_number(i64::from(info.ssi_signo)) else {
-                        continue;
-                    };
-                    return Ok(Some(Delivered {
-                        signal,
-                        pid: info.ssi_pid,
-                        uid: info.ssi_uid,
-                    }));
-                }
+    pub fn read(&self) -> io::Result<Vec<Delivered>> {
+        /// What does not fit makes the descriptor readable again, as does what comes later.
+        const KINDS: usize = 16;
+        const BYTES: usize = size_of::<libc::signalfd_siginfo>();
+        let mut buffer = [0; KINDS * BYTES];
+        let count = loop {
+            match nix::unistd::read(&self.fd, &mut buffer) {
+                Ok(count) => break count,
+                Err(nix::errno::Errno::EAGAIN) => return Ok(Vec::new()),
                 Err(nix::errno::Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
-        }
+        };
+        let delivered = buffer[..count].chunks_exact(BYTES).filter_map(|bytes| {
+            // SAFETY: as many bytes as the struct has, all of whose fields are integers; they need not be aligned.
+            let info = unsafe {
+                bytes
+                    .as_ptr()
+                    .cast::<libc::signalfd_siginfo>()
+                    .read_unaligned()
+            };
+            Some(Delivered {
+                signal: Signal::from_number(i64::from(info.ssi_signo))?,
+                pid: info.ssi_pid,
+                uid: info.ssi_uid,
+            })
+        });
+        Ok(delivered.collect())
     }
 }
 
@@ -76,6 +87,34 @@ impl AsFd for SignalReader {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Signals that this process ignores, or has ignored: bit 0 for signal 1. Children begin with these ignored.
+///
+/// Nothing but [`ignore`] changes that after the first [`note_ignored`]: no library that we use does, and the C library's own
+/// two signals, of which it tells nothing, count always.
+static IGNORED: AtomicU64 = AtomicU64::new(0b11 << 31);
+
+const fn bit(number: i32) -> u64 {
+    1 << (number - 1)
+}
+
+/// Finds out what is ignored already: by the C library, by std, or because whoever started us ignores it (nohup).
+pub(super) fn note_ignored() {
+    for number in 1..=64 {
+        // SAFETY: all fields are integers or may be null.
+        let mut found: libc::sigaction = unsafe { std::mem::zeroed() };
+        // SAFETY: the struct is live and writable; nothing is set. EINVAL for signals that the C library keeps.
+        let result = unsafe { libc::sigaction(number, std::ptr::null(), &raw mut found) };
+        if result == 0 && found.sa_sigaction == libc::SIG_IGN {
+            IGNORED.fetch_or(bit(number), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Signals that may be ignored in this process; bit 0 for signal 1.
+pub(super) fn ignored() -> u64 {
+    IGNORED.load(Ordering::Relaxed)
 }
 
 /// Ignores `signals`, so that a write to a closed pipe or beyond a file size limit is an error, not the end.
@@ -87,6 +126,7 @@ pub fn ignore(signals: &[Signal]) -> io::Result<()> {
     for signal in signals {
         // SAFETY: no handler of ours is installed; ignoring runs no code.
         unsafe { sigaction(ordinary(*signal)?, &action) }?;
+        IGNORED.fetch_or(bit(signal.number()), Ordering::Relaxed);
     }
     Ok(())
 }
@@ -133,16 +173,22 @@ mod tests {
         // In a thread of its own, because the mask is the thread's; pthread_kill reaches just this one.
         let thread = std::thread::spawn(|| {
             let signal = Signal::parse("WINCH").expect("a signal");
-            let reader = SignalReader::new(&[signal]).expect("signalfd");
-            assert_eq!(reader.read().expect("read"), None);
+            let urgent = Signal::parse("URG").expect("a signal");
+            let reader = SignalReader::new(&[signal, urgent]).expect("signalfd");
+            assert_eq!(reader.read().expect("read"), []);
             for _ in 0..2 {
                 nix::sys::signal::raise(nix::sys::signal::Signal::SIGWINCH).expect("raised");
+                nix::sys::signal::raise(nix::sys::signal::Signal::SIGURG).expect("raised");
             }
-            let delivered = reader.read().expect("read").expect("one signal");
-            assert_eq!(delivered.signal, signal);
-            assert_eq!(delivered.pid, std::process::id());
-            assert_eq!(delivered.uid, nix::unistd::getuid().as_raw());
-            assert_eq!(reader.read().expect("read"), None);
+            let expected = |signal| Delivered {
+                signal,
+                pid: std::process::id(),
+                uid: nix::unistd::getuid().as_raw(),
+            };
+            // The kernel gives the lower number first.
+            let delivered = reader.read().expect("read");
+            assert_eq!(delivered, [expected(urgent), expected(signal)]);
+            assert_eq!(reader.read().expect("read"), []);
         });
         thread.join().expect("joined");
     }

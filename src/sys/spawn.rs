@@ -3,7 +3,8 @@
 //! The child shares our memory, so that nothing is copied whatever our size, and our table of descriptors, so that
 //! thousands of them are not copied only to be closed at exec. Its first call is `close_range(first, ∞, UNSHARE)`, which
 //! copies only what lies below `first`. What the child needs must therefore lie there: its three ends wait in *staging*
-//! descriptors, reserved when the [`Spawner`] is made (early, hence low) and pointing at the null device between spawns.
+//! descriptors, which are reserved before anything else is open ([`Staging`]), hence low, and point at the null device
+//! between spawns.
 #![expect(
     unsafe_code,
     reason = "clone with a stack of its own; mmap of that stack"
@@ -20,7 +21,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::ends::ChildEnds;
 use super::pending::PendingChild;
 use super::plan::{Ids, RawPlan};
-use super::{Cgroup, child, clone3, pidfd};
+use super::{Cgroup, child, clone3, pidfd, signals};
 use crate::domain::ExitStatus;
 
 /// What becomes of our table of descriptors in a child until its exec. In order of preference.
@@ -35,64 +36,108 @@ pub enum Table {
     Inherited,
 }
 
-/// Says that this kernel, or a filter, has no clone3: asked once, remembered.
-const NO_CLONE3: i32 = libc::ENOSYS;
+/// Whether an error says that this kernel, or a filter, has no clone3: asked once, remembered. Filters that know too little
+/// of it answer EPERM, which clone itself never does for these flags.
+fn is_no_clone3(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
+}
+
+/// The descriptors through which a child gets its ends, all of them pointing at the null device.
+///
+/// A child copies the table of descriptors up to the highest of them, and closes what it copied: 5 to 11 µs with sixteen.
+/// So they are to be reserved before anything else is open.
+#[derive(Debug)]
+pub struct Staging {
+    /// What becomes 0, 1 and 2.
+    ends: [OwnedFd; 3],
+    /// That of [`ChildEnds::ready`]. Above the others: most children do without.
+    ready: OwnedFd,
+    /// The null device, for a child without an end.
+    null: OwnedFd,
+}
+
+impl Staging {
+    /// Takes the lowest numbers above the standard descriptors.
+    ///
+    /// # Errors
+    /// EMFILE. ENOENT, EACCES: there is no null device.
+    pub fn reserve() -> io::Result<Self> {
+        let opened = File::options().read(true).write(true).open("/dev/null")?;
+        let opened = OwnedFd::from(opened);
+        // `try_clone` duplicates to 3 or above, close-on-exec.
+        let first = match opened.as_raw_fd() {
+            0..=2 => opened.try_clone()?,
+            _ => opened,
+        };
+        let (second, third) = (first.try_clone()?, first.try_clone()?);
+        Ok(Self {
+            ready: first.try_clone()?,
+            null: first.try_clone()?,
+            ends: [first, second, third],
+        })
+    }
+}
 
 /// Makes processes, one at a time. Belongs to one thread: the calls of one spawn must not mingle with another's.
 #[derive(Debug)]
 pub struct Spawner {
     stack: Stack,
-    null: OwnedFd,
-    staging: [OwnedFd; 3],
-    /// The staging descriptor of [`ChildEnds::ready`].
-    staging_ready: OwnedFd,
+    staging: Staging,
     table: Table,
-    /// Children can be made in a cgroup; otherwise they go there themselves.
-    clones_into: bool,
+    /// Children can be made by clone3, in a cgroup and without our handlers. Otherwise they see to both themselves.
+    has_clone3: bool,
     /// The child that is being made, for other threads.
     pending: PendingChild,
 }
 
 impl Spawner {
-    /// Reserves the staging descriptors, and finds out by trying which kind of [`Table`] the kernel and its filters allow.
-    ///
-    /// To be made before many descriptors are open, and before anybody waits for children of unknown pid: the trial makes
-    /// one, and waits for it.
+    /// The same as [`Spawner::staged_in`], with descriptors that are reserved now.
     ///
     /// # Errors
     /// EMFILE, ENOMEM, EAGAIN: no descriptors, no memory, no processes to be had.
     pub fn new() -> io::Result<Self> {
-        let mut spawner = Self::with_table(Table::Shared)?;
+        Self::staged_in(Staging::reserve()?)
+    }
+
+    /// Finds out by trying which kind of [`Table`] the kernel and its filters allow.
+    ///
+    /// To be made before anybody waits for children of unknown pid: the trial makes one, and waits for it.
+    ///
+    /// # Errors
+    /// ENOMEM, EAGAIN: no memory, no processes to be had.
+    pub fn staged_in(staging: Staging) -> io::Result<Self> {
+        let mut spawner = Self::with(Table::Shared, staging)?;
         for table in [Table::Shared, Table::Copied] {
             if spawner.works(table)? {
                 spawner.table = table;
                 return Ok(spawner);
             }
         }
-        drop(spawner);
-        Self::with_table(Table::Inherited)
+        Self::with(Table::Inherited, spawner.staging)
+    }
+
+    /// A spawner with this kind of table, untried, with descriptors that are reserved now.
+    ///
+    /// # Errors
+    /// As [`Spawner::new`].
+    pub fn with_table(table: Table) -> io::Result<Self> {
+        Self::with(table, Staging::reserve()?)
     }
 
     /// A spawner with this kind of table, untried.
     ///
     /// # Errors
-    /// As [`Spawner::new`].
-    pub fn with_table(table: Table) -> io::Result<Self> {
+    /// ENOMEM.
+    pub fn with(table: Table, staging: Staging) -> io::Result<Self> {
         if table == Table::Inherited {
             close_all_on_exec()?;
         }
-        let null: OwnedFd = File::options()
-            .read(true)
-            .write(true)
-            .open("/dev/null")?
-            .into();
+        signals::note_ignored();
         Ok(Self {
             stack: Stack::new()?,
-            staging: [reserve(&null)?, reserve(&null)?, reserve(&null)?],
-            staging_ready: reserve(&null)?,
-            null,
+            staging,
             table,
-            clones_into: clone3::IS_HERE,
+            has_clone3: clone3::IS_HERE,
             pending: PendingChild::default(),
         })
     }
@@ -143,11 +188,9 @@ impl Spawner {
         ends: &ChildEnds,
         cgroup: Option<&Cgroup>,
     ) -> io::Result<(i32, OwnedFd)> {
-        if let Some(cgroup) = cgroup
-            && self.clones_into
-        {
-            match self.spawn_with(plan, ends, Some(cgroup), None) {
-                Err(error) if error.raw_os_error() == Some(NO_CLONE3) => self.clones_into = false,
+        if self.has_clone3 {
+            match self.spawn_with(plan, ends, cgroup, None) {
+                Err(error) if is_no_clone3(&error) => self.has_clone3 = false,
                 result => return result,
             }
         }
@@ -169,14 +212,19 @@ impl Spawner {
         }
         .to_string();
         let (argv, envp) = (plan.argv.pointers(), plan.envp.pointers());
+        let staging = &self.staging;
         let work = child::Work {
             table: self.table,
-            first: self.first(),
-            staging: self.staging.each_ref().map(AsRawFd::as_raw_fd),
+            first: self.first(ends.ready.is_some()),
+            staging: staging.ends.each_ref().map(AsRawFd::as_raw_fd),
             ready: ends
                 .ready
                 .as_ref()
-                .map(|&(_, number)| (self.staging_ready.as_raw_fd(), c_int::from(number))),
+                .map(|&(_, number)| (staging.ready.as_raw_fd(), c_int::from(number))),
+            dispositions: match self.has_clone3 {
+                true => signals::ignored(),
+                false => u64::MAX,
+            },
             plan,
             argv: argv.as_ptr(),
             envp: envp.as_ptr(),
@@ -184,12 +232,9 @@ impl Spawner {
             word: plan.argv.iter().next().unwrap_or_default(),
             door: door.map(AsRawFd::as_raw_fd),
         };
-        let stdin = ends.stdin.as_ref().unwrap_or(&self.null);
-        let stderr = ends.stderr.as_ref().unwrap_or(&ends.stdout);
         // From here to the end of the function the staging descriptors hold the child's ends. An end that stayed there
         // would keep its pipe from ever reporting that all writers are gone.
-        let ready = ends.ready.as_ref().map_or(&self.null, |(fd, _)| fd);
-        let _staged = Staged::new(self, [stdin, &ends.stdout, stderr, ready])?;
+        let _staged = Staged::new(staging, ends)?;
         // Capabilities matter not here: with the daemon's uid, the child gives none up before its exec that would let
         // somebody trace it who may not trace the daemon.
         let _undumpable = matches!(
@@ -198,27 +243,29 @@ impl Spawner {
         )
         .then(Undumpable::new);
         let _blocked = Blocked::new();
+        let how = match self.has_clone3 {
+            true => How::Clone3(cgroup),
+            false => How::Clone,
+        };
         // SAFETY: `run` reads a `Work`, which outlives the call, and does nothing but system calls on it.
-        unsafe { self.clone_child(self.table, cgroup, child::run, (&raw const work).cast()) }
-    }
-
-    /// Every staging descriptor.
-    fn staged(&self) -> impl Iterator<Item = &OwnedFd> {
-        self.staging.iter().chain([&self.staging_ready])
+        unsafe { self.clone_child(self.table, &how, child::run, (&raw const work).cast()) }
     }
 
     /// The number from which on everything is closed in a child.
-    fn first(&self) -> c_uint {
-        let highest = self.staged().map(AsRawFd::as_raw_fd).max();
+    fn first(&self, has_ready: bool) -> c_uint {
+        let Staging { ends, ready, .. } = &self.staging;
+        let ready = has_ready.then_some(ready);
+        let highest = ends.iter().chain(ready).map(AsRawFd::as_raw_fd).max();
         highest.map_or(3, |number| number.unsigned_abs() + 1)
     }
 
     /// Tries a kind of table in a child, for a filter may also kill who makes a call that it does not like.
     fn works(&self, table: Table) -> io::Result<bool> {
-        let work = (table, self.first());
+        let work = (table, self.first(false));
         let _blocked = Blocked::new();
+        let work = (&raw const work).cast();
         // SAFETY: `probe` reads this pair, which outlives the call, and only makes system calls.
-        match unsafe { self.clone_child(table, None, child::probe, (&raw const work).cast()) } {
+        match unsafe { self.clone_child(table, &How::Clone, child::probe, work) } {
             Ok((_, pidfd)) => Ok(pidfd::wait(&pidfd)? == ExitStatus::Exited(0)),
             // A shortage says nothing about filters.
             Err(error) => match error.raw_os_error() {
@@ -236,7 +283,7 @@ impl Spawner {
     unsafe fn clone_child(
         &self,
         table: Table,
-        cgroup: Option<&Cgroup>,
+        how: &How<'_>,
         entry: extern "C" fn(*mut c_void) -> c_int,
         work: *const c_void,
     ) -> io::Result<(i32, OwnedFd)> {
@@ -247,11 +294,11 @@ impl Spawner {
         if table == Table::Shared {
             flags |= libc::CLONE_FILES;
         }
-        if let Some(cgroup) = cgroup {
-            // SAFETY: as below; a plain clone and this one differ in where the child begins to count.
+        if let How::Clone3(cgroup) = how {
+            // SAFETY: as below; a plain clone and this one differ in where the child begins to count, and in its handlers.
             let result = unsafe {
-                clone3::clone_into(
-                    cgroup.as_fd().as_raw_fd(),
+                clone3::clone_without_handlers(
+                    cgroup.map(|cgroup| cgroup.as_fd().as_raw_fd()),
                     (self.stack.base.as_ptr(), Stack::BYTES),
                     flags,
                     (entry, work.cast_mut()),
@@ -283,10 +330,12 @@ impl Spawner {
     }
 }
 
-/// A duplicate of `null` above the standard descriptors, as low as there is.
-fn reserve(null: &OwnedFd) -> io::Result<OwnedFd> {
-    // `try_clone` duplicates to 3 or above, close-on-exec.
-    null.try_clone()
+/// By which call a child is made.
+enum How<'a> {
+    /// Without our handlers, and in this cgroup.
+    Clone3(Option<&'a Cgroup>),
+    /// With them.
+    Clone,
 }
 
 /// Marks everything that is open now but 0, 1 and 2 as close-on-exec.
@@ -308,13 +357,24 @@ fn close_all_on_exec() -> io::Result<()> {
 }
 
 /// The staging descriptors while they hold a child's ends.
-struct Staged<'a>(&'a Spawner);
+struct Staged<'a> {
+    staging: &'a Staging,
+    has_ready: bool,
+}
 
 impl<'a> Staged<'a> {
-    fn new(spawner: &'a Spawner, ends: [&OwnedFd; 4]) -> io::Result<Self> {
-        let staged = Self(spawner);
-        for (place, end) in spawner.staged().zip(ends) {
+    fn new(staging: &'a Staging, ends: &ChildEnds) -> io::Result<Self> {
+        let staged = Self {
+            staging,
+            has_ready: ends.ready.is_some(),
+        };
+        let stdin = ends.stdin.as_ref().unwrap_or(&staging.null);
+        let stderr = ends.stderr.as_ref().unwrap_or(&ends.stdout);
+        for (place, end) in staging.ends.iter().zip([stdin, &ends.stdout, stderr]) {
             point(place, end)?;
+        }
+        if let Some((end, _)) = &ends.ready {
+            point(&staging.ready, end)?;
         }
         Ok(staged)
     }
@@ -322,9 +382,10 @@ impl<'a> Staged<'a> {
 
 impl Drop for Staged<'_> {
     fn drop(&mut self) {
-        for place in self.0.staged() {
+        let ready = self.has_ready.then_some(&self.staging.ready);
+        for place in self.staging.ends.iter().chain(ready) {
             // Cannot fail: both are open, and no new descriptor is needed.
-            let _ = point(place, &self.0.null);
+            let _ = point(place, &self.staging.null);
         }
     }
 }
@@ -469,9 +530,10 @@ impl Drop for Stack {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::CStrings;
 
-    /// Refuses `close_range` in this thread and its children: whenever called, or only with a flag.
-    fn filter(only_with_flags: bool, action: u32) {
+    /// Refuses a call in this thread and its children: always, or only with a third argument.
+    fn filter(call: libc::c_long, only_with_flags: bool, action: u32) {
         const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
         const JUMP_IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
         const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
@@ -481,7 +543,7 @@ mod tests {
             jf,
             k,
         };
-        let number = u32::try_from(libc::SYS_close_range).expect("small");
+        let number = u32::try_from(call).expect("small");
         // Offset 0: the call's number. Offset 32: the low half of its third argument.
         let no_flags = if only_with_flags { 0 } else { u32::MAX };
         let mut program = [
@@ -526,7 +588,7 @@ mod tests {
         for (refused, expected) in table {
             let thread = std::thread::spawn(move || {
                 if let Some((only_with_flags, action)) = refused {
-                    filter(only_with_flags, action);
+                    filter(libc::SYS_close_range, only_with_flags, action);
                 }
                 let spawner = Spawner::new().expect("spawner");
                 assert_eq!(spawner.table(), expected);
@@ -550,20 +612,74 @@ mod tests {
     #[test]
     fn staging_is_low_and_returns_to_the_null_device() {
         let spawner = Spawner::new().expect("spawner");
-        let (_, writer) = std::io::pipe().expect("pipe");
-        let end = OwnedFd::from(writer);
+        let staging = &spawner.staging;
+        let pipe = || OwnedFd::from(std::io::pipe().expect("pipe").1);
+        let ends = |has_ready: bool| ChildEnds {
+            stdin: Some(pipe()),
+            stdout: pipe(),
+            stderr: None,
+            ready: has_ready.then(|| (pipe(), 3)),
+        };
         let link = |fd: &OwnedFd| {
             let number = fd.as_raw_fd();
-            assert!(number > 2 && number.unsigned_abs() < spawner.first());
             std::fs::read_link(format!("/proc/self/fd/{number}")).expect("open")
         };
-        let staged = Staged::new(&spawner, [&end; 4]).expect("staged");
-        for place in spawner.staged() {
-            assert!(link(place).to_string_lossy().starts_with("pipe:"));
+        for has_ready in [false, true] {
+            let ends = ends(has_ready);
+            let ready = has_ready.then_some(&staging.ready);
+            let used = || staging.ends.iter().chain(ready);
+            let staged = Staged::new(staging, &ends).expect("staged");
+            for place in used() {
+                let number = place.as_raw_fd();
+                assert!(number > 2 && number.unsigned_abs() < spawner.first(has_ready));
+                assert!(link(place).to_string_lossy().starts_with("pipe:"));
+            }
+            drop(staged);
+            for place in used() {
+                assert_eq!(link(place).to_string_lossy(), "/dev/null");
+            }
         }
-        drop(staged);
-        for place in spawner.staged() {
-            assert_eq!(link(place).to_string_lossy(), "/dev/null");
+    }
+
+    /// A filter that knows too little of clone3, as those of older container engines.
+    #[test]
+    fn a_child_is_made_without_clone3_where_it_is_refused() {
+        for refusal in [libc::ENOSYS, libc::EPERM] {
+            let thread = std::thread::spawn(move || {
+                let action = libc::SECCOMP_RET_ERRNO | refusal.unsigned_abs();
+                filter(libc::SYS_clone3, false, action);
+                let mut spawner = Spawner::with_table(Table::Shared).expect("spawner");
+                let mut argv = CStrings::default();
+                for word in ["/bin/grep", "SigIgn", "/proc/self/status"] {
+                    argv.push(&[word.as_bytes()]).expect("no NUL");
+                }
+                let plan = RawPlan {
+                    path: std::ffi::CString::new("/bin/grep").expect("no NUL"),
+                    argv,
+                    envp: CStrings::default(),
+                    directory: None,
+                    umask: None,
+                    limits: Vec::new(),
+                    ids: Ids::Keep,
+                    bounds: crate::sys::Bounds::default(),
+                    has_session: false,
+                    has_keyring: false,
+                };
+                let (mut reader, writer) = std::io::pipe().expect("pipe");
+                let ends = ChildEnds {
+                    stdin: None,
+                    stdout: writer.into(),
+                    stderr: None,
+                    ready: None,
+                };
+                let (_, pidfd) = spawner.spawn(&plan, ends).expect("spawned");
+                assert!(!spawner.has_clone3);
+                let mut text = String::new();
+                std::io::Read::read_to_string(&mut reader, &mut text).expect("read");
+                assert_eq!(text, "SigIgn:\t0000000000000000\n");
+                assert_eq!(pidfd::wait(&pidfd).expect("ended"), ExitStatus::Exited(0));
+            });
+            thread.join().expect("as expected");
         }
     }
 }

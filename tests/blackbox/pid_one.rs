@@ -8,10 +8,56 @@ use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 
 /// All of them.
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![Trial::new(
-        "pid_one::log_08_strangers_are_reaped_and_status_works_from_outside",
-        container,
-    )]
+    vec![
+        Trial::new(
+            "pid_one::log_08_strangers_are_reaped_and_status_works_from_outside",
+            container,
+        ),
+        Trial::new(
+            "pid_one::children_that_were_inherited_by_exec_are_reaped",
+            inherited,
+        ),
+    ]
+}
+
+/// A shell that has children becomes the daemon. Nothing else than a look at all children finds them, and such looks are rare:
+/// one ends before any program is there, and one among programs that restart without a pause.
+fn inherited() -> Result<Outcome, String> {
+    let mut host = Host::new(
+        "[program:quick]\ncommand={puppet} exit 0\nstartsecs=0\nautorestart=true\nrestart_floor=0\n\
+         numprocs=3\nprocess_name=%(process_num)d\n",
+    )?;
+    let own = std::env::current_exe().map_err(|error| error.to_string())?;
+    let puppet = format!("{} puppet", own.display());
+    let script = format!("{puppet} exit 3 & {puppet} sleep 700 exit 4 & exec \"$@\"");
+    let mut command = host
+        .marked
+        .command(std::path::Path::new("/bin/sh"), host.place.path());
+    command
+        .args(["-c", &script, "sh"])
+        .arg(program(Side::Ours, "supervisord")?)
+        .args(["-n", "-c", "conf"]);
+    let mut daemon = Daemon::spawn(
+        command,
+        host.place.path(),
+        Address::Unix(host.place.join("s")),
+    )?;
+    if let Some(code) = daemon.wait_ready(LIMIT)? {
+        return Err(format!("ended with {code}: {}", host.place.read("err")));
+    }
+    host.daemon = Some(daemon);
+    for status in ["exit status 3", "exit status 4"] {
+        wait_for("it is reaped", LIMIT, || {
+            let log = host.place.read("log");
+            let mut lines = log.lines();
+            lines.any(|line| line.contains("reaped unknown pid") && line.contains(status))
+        })?;
+    }
+    let unknown = host.place.read("log").matches("reaped unknown pid").count();
+    expect(unknown == 2, "a program was taken for a stranger")?;
+    host.expect_ctl(&["shutdown"], 0, &["Shut down"])?;
+    host.daemon.as_mut().ok_or("none")?.wait_exit(LIMIT)?;
+    Ok(Outcome::Passed)
 }
 
 fn container() -> Result<Outcome, String> {

@@ -49,6 +49,10 @@ impl Shell {
             let input = match action {
                 Action::Resolve(life, _) => Input::Resolved(life),
                 Action::Prepare(life, ..) => Input::Prepared(life),
+                Action::PrepareNext(life, ..) => {
+                    self.waiting.push_front(Input::Resolved(life));
+                    Input::Prepared(life)
+                }
                 Action::Spawn(life, _) => {
                     if chance.one_in(3) {
                         let status = ExitStatus::Exited(u8::from(chance.one_in(2)));

@@ -44,6 +44,8 @@ struct Lived {
 pub(crate) struct Laws {
     told: BTreeMap<Name, Told>,
     lives: BTreeMap<Life, Lived>,
+    /// Lives whose attempts were begun before the end of the life before was told.
+    early: BTreeSet<Life>,
     /// Lives that were asked of the kernel and have not ended, by slot.
     at_kernel: BTreeMap<u32, Life>,
     /// Lives that have a socket and have not given it back, and whether their process is up.
@@ -112,18 +114,30 @@ impl Laws {
             self.listeners.note(now.mono.0, action);
             self.speakers.note(now.mono.0, action, input);
             match action {
+                // It was begun early, its start was told since, and a successor begins it again.
+                Action::Resolve(life, spec)
+                    if matches!(input, Input::Resumed { .. }) && !self.lives.contains_key(life) =>
+                {
+                    self.attempt(*life, spec, input);
+                }
                 // The same attempt once more, for the predecessor could not finish it.
                 Action::Resolve(..) if matches!(input, Input::Resumed { .. }) => {}
                 Action::Resolve(life, spec) => {
-                    let at = now.mono.0;
-                    let busy = |(other, since): (&Life, &u64)| {
-                        other.slot == life.slot && at < since + 10 * SECOND
-                    };
-                    assert!(
-                        !self.emptying.iter().any(busy),
-                        "{life:?} begins while what another life left is being killed"
-                    );
+                    self.begins(now, *life);
                     self.attempt(*life, spec, input);
+                }
+                Action::PrepareNext(life, spec, _) => {
+                    self.begins(now, *life);
+                    assert!(!has_socket(spec), "the life before has its socket still");
+                    let name = (spec.group.to_string(), spec.name.to_string());
+                    let told = self.told.get(&name).expect("known");
+                    assert!(!told.to_stay_down, "an attempt after an accepted stop");
+                    let other = self.early.iter().find(|other| other.slot == life.slot);
+                    assert_eq!(other, None, "two attempts of one slot");
+                    self.early.insert(*life);
+                }
+                Action::Drain(life) if self.early.remove(life) => {
+                    self.seen.insert("PrepareNext was in vain".to_owned());
                 }
                 Action::Empty { life, kill } => {
                     self.looked_into.insert(*life);
@@ -141,7 +155,11 @@ impl Laws {
                     );
                     self.seen.insert("Limit".to_owned());
                 }
-                Action::Spawn(life, _) => {
+                Action::Spawn(life, spec) => {
+                    if self.early.remove(life) {
+                        self.attempt(*life, spec, input);
+                        self.seen.insert("PrepareNext saved time".to_owned());
+                    }
                     let before = self.at_kernel.insert(life.slot, *life);
                     assert_eq!(before, None, "two live incarnations of one slot");
                 }
@@ -221,6 +239,8 @@ impl Laws {
     /// A successor takes over: whoever waited was dismissed, and what was asked of the kernel and not done was called off.
     pub(crate) fn handed_over(&mut self) {
         self.waiting.clear();
+        // Nothing of them was told, and nothing of them is left.
+        self.early.clear();
         let lives = &self.lives;
         self.at_kernel
             .retain(|_, life| lives.get(life).is_none_or(|lived| lived.up));
@@ -261,12 +281,21 @@ impl Laws {
         }
     }
 
-    fn attempt(&mut self, life: Life, spec: &std::sync::Arc<ProcessSpec>, input: &Input) {
+    fn begins(&mut self, now: Now, life: Life) {
+        let busy = |(other, since): (&Life, &u64)| {
+            other.slot == life.slot && now.mono.0 < since + 10 * SECOND
+        };
+        assert!(
+            !self.emptying.iter().any(busy),
+            "{life:?} begins while what another life left is being killed"
+        );
         assert!(
             self.used.insert(life.incarnation),
             "an incarnation is used twice"
         );
-        assert!(!self.stopping_told, "a start while everything stops");
+    }
+
+    fn attempt(&mut self, life: Life, spec: &std::sync::Arc<ProcessSpec>, input: &Input) {
         let name = (spec.group.to_string(), spec.name.to_string());
         let told = self.told.get_mut(&name).expect("known");
         assert_eq!(told.state, ProcessState::Starting);
@@ -355,7 +384,10 @@ impl Laws {
                         assert_eq!(told.failures, *tries);
                     }
                     ProcessState::Running | ProcessState::Fatal => told.failures = 0,
-                    ProcessState::Starting => assert_eq!(told.failures, *tries),
+                    ProcessState::Starting => {
+                        assert!(!self.stopping_told, "a start while everything stops");
+                        assert_eq!(told.failures, *tries);
+                    }
                     _ => {}
                 }
             }
@@ -547,6 +579,7 @@ impl Laws {
     /// Answers what has happened at least once.
     pub(crate) fn at_the_end(self, outcome: Option<&Outcome>) -> BTreeSet<String> {
         assert!(outcome.is_some());
+        assert!(self.early.is_empty(), "never undone: {:?}", self.early);
         assert!(
             self.waiting.is_empty(),
             "never answered: {:?}",

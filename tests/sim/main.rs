@@ -60,6 +60,8 @@ const MUST_HAPPEN: &[&str] = &[
     "PROCESS_STATE_STOPPING",
     "PROCESS_STATE_UNKNOWN",
     "PoolOverflow",
+    "PrepareNext saved time",
+    "PrepareNext was in vain",
     "ProcessAdded",
     "ProcessRemoved",
     "Ready",

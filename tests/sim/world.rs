@@ -294,25 +294,17 @@ impl World {
         let fails = self.chance.percent(self.failing);
         let error = || SpawnError::NotFound("/bin/p".to_owned());
         match action {
-            Action::Resolve(..) | Action::Prepare(..) | Action::Spawn(..) if self.quieting => {}
-            Action::Resolve(life, _) => {
-                self.hold_up(life);
-                let input = if fails {
-                    let error = error();
-                    Input::SpawnFailed { life, error }
-                } else {
-                    Input::Resolved(life)
-                };
-                self.answer(Thread::Spawn, input);
-            }
-            Action::Prepare(life, ..) => {
-                let input = if fails {
-                    let error = error();
-                    Input::SpawnFailed { life, error }
-                } else {
-                    Input::Prepared(life)
-                };
-                self.answer(Thread::Output, input);
+            Action::Resolve(..)
+            | Action::Prepare(..)
+            | Action::PrepareNext(..)
+            | Action::Spawn(..)
+                if self.quieting => {}
+            Action::Resolve(life, _) => self.resolve(life, fails),
+            Action::Prepare(life, ..) => self.prepare(life, fails),
+            Action::PrepareNext(life, ..) => {
+                self.resolve(life, fails);
+                let fails = self.chance.percent(self.failing);
+                self.prepare(life, fails);
             }
             Action::Spawn(life, spec) => {
                 self.hold_up(life);
@@ -409,6 +401,25 @@ impl World {
             | Action::Publish(_)
             | Action::Answer(..) => {}
         }
+    }
+
+    fn resolve(&mut self, life: Life, fails: bool) {
+        self.hold_up(life);
+        let input = if fails {
+            failure(life)
+        } else {
+            Input::Resolved(life)
+        };
+        self.answer(Thread::Spawn, input);
+    }
+
+    fn prepare(&mut self, life: Life, fails: bool) {
+        let input = if fails {
+            failure(life)
+        } else {
+            Input::Prepared(life)
+        };
+        self.answer(Thread::Output, input);
     }
 
     /// Now and then it takes long, which is told before its answer.
@@ -784,6 +795,11 @@ impl World {
             request,
         }
     }
+}
+
+fn failure(life: Life) -> Input {
+    let error = SpawnError::NotFound("/bin/p".to_owned());
+    Input::SpawnFailed { life, error }
 }
 
 fn restored(fleet: &Fleet, now: Now) -> Fleet {

@@ -224,6 +224,7 @@ fn show(action: &Action) -> String {
     match action {
         Action::Resolve(of, _) => format!("resolve {}", life(of)),
         Action::Prepare(of, ..) => format!("prepare {}", life(of)),
+        Action::PrepareNext(of, ..) => format!("prepare-next {}", life(of)),
         Action::Adopt { life: of, pid, .. } => format!("adopt {} {pid}", life(of)),
         Action::Upgrade(ticket) => format!("upgrade {}", ticket.0),
         Action::Spawn(of, _) => format!("spawn {}", life(of)),

@@ -64,10 +64,12 @@ fn who_restarts_waits_for_what_it_left_and_for_no_longer_than_ten_seconds() {
         [
             "ERRO processes that cat left behind are still there 10 s after they were killed; going on without their end",
             "drain 0.1",
+            "prepare-next 0.2",
         ]
     );
     let lines = bench.give(10_200, Input::Drained(CAT));
-    assert_eq!(lines.last().map(String::as_str), Some("resolve 0.2"));
+    let starting = "cat EXITED->STARTING tries 0";
+    assert_eq!(lines.last().map(String::as_str), Some(starting));
     // Now they are gone: that says nothing of the next life.
     assert_eq!(bench.give(10_300, EMPTIED), [""; 0]);
 }

@@ -7,6 +7,7 @@ mod events;
 mod found;
 mod life;
 mod live;
+mod next_attempt;
 mod notify;
 mod requests;
 mod rolling;

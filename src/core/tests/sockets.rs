@@ -8,7 +8,7 @@ use crate::config::spec::{Config, FcgiSocket, GroupKind, ProcessKind, ProcessSpe
 use crate::core::{Input, LoadReason};
 use crate::domain::{Life, SpawnError};
 
-fn with_socket(spec: &mut ProcessSpec) {
+pub(super) fn with_socket(spec: &mut ProcessSpec) {
     spec.kind = ProcessKind::Fcgi(Arc::new(FcgiSocket {
         program: Arc::from("cat"),
         url: "unix:///x".to_owned(),

@@ -1,0 +1,202 @@
+//! The next attempt of a process that restarts at once, begun while the last output of the life before is written out.
+
+use super::bench::{Bench, CAT, exited, play, stop};
+use crate::config::spec::AutoRestart;
+use crate::core::{DaemonSignal, Input, Successor};
+use crate::domain::{Life, Seconds, Signal, SpawnError};
+
+const NEXT: Life = Life {
+    slot: 0,
+    incarnation: 2,
+};
+const AFTER_NEXT: Life = Life {
+    slot: 0,
+    incarnation: 3,
+};
+const EXITED: [&str; 2] = [
+    "cat RUNNING->EXITED pid 7 expected false",
+    "WARN exited: cat (exit status 1; not expected)",
+];
+const STARTING: &str = "cat EXITED->STARTING tries 0";
+
+/// One that has been RUNNING for long, and has just been reaped.
+fn dying() -> Bench {
+    let mut bench = Bench::up(|spec| {
+        spec.autorestart = AutoRestart::Always;
+        spec.startsecs = Seconds(0);
+    });
+    let lines = bench.give(5000, exited(1));
+    assert_eq!(lines, ["drain 0.1", "prepare-next 0.2"]);
+    assert_eq!(bench.state(), "RUNNING", "nobody is told yet");
+    bench
+}
+
+fn missing(life: Life) -> Input {
+    let error = SpawnError::NotFound("/bin/cat".to_owned());
+    Input::SpawnFailed { life, error }
+}
+
+/// What is told at the end, and then done.
+fn told(done: &[&'static str]) -> Vec<&'static str> {
+    let told = EXITED.into_iter().chain([STARTING]);
+    told.chain(done.iter().copied()).collect()
+}
+
+#[test]
+fn the_kernel_is_asked_once_the_end_is_told_and_both_answers_are_there() {
+    let (drained, resolved, prepared) = (
+        Input::Drained(CAT),
+        Input::Resolved(NEXT),
+        Input::Prepared(NEXT),
+    );
+    let orders = [
+        [&drained, &resolved, &prepared],
+        [&drained, &prepared, &resolved],
+        [&resolved, &drained, &prepared],
+        [&resolved, &prepared, &drained],
+        [&prepared, &drained, &resolved],
+        [&prepared, &resolved, &drained],
+    ];
+    for order in orders {
+        let mut bench = dying();
+        for (place, input) in order.into_iter().enumerate() {
+            let is_last = place == 2;
+            let spawn: &[&str] = if is_last { &["spawn 0.2"] } else { &[] };
+            let expected = match input {
+                Input::Drained(_) => told(spawn),
+                _ => spawn.to_vec(),
+            };
+            assert_eq!(bench.give(5001, input.clone()), expected, "{order:?}");
+        }
+        bench.give(5002, Input::Spawned { life: NEXT, pid: 8 });
+        assert_eq!(bench.state(), "RUNNING");
+    }
+}
+
+/// Which of several failures is told is decided by the order of the steps, as ever.
+#[test]
+fn whatever_fails_early_is_tried_again_in_order() {
+    let mut bench = dying();
+    assert_eq!(bench.give(5001, missing(NEXT)), ["drain 0.2"]);
+    // The other answer is nobody's any more.
+    assert_eq!(bench.give(5001, Input::Prepared(NEXT)), ["drain 0.2"]);
+    assert_eq!(
+        bench.give(5001, Input::Drained(CAT)),
+        told(&["resolve 0.3"])
+    );
+    assert_eq!(
+        bench.give(5001, missing(AFTER_NEXT)),
+        [
+            "INFO spawnerr: can't find command '/bin/cat'",
+            "cat STARTING->BACKOFF tries 1",
+        ]
+    );
+
+    let mut bench = dying();
+    bench.give(5001, Input::Drained(CAT));
+    play(
+        &mut bench,
+        vec![
+            (5002, missing(NEXT), vec!["drain 0.2", "resolve 0.3"], None),
+            (5002, Input::Resolved(NEXT), vec!["drain 0.2"], None),
+            (5003, Input::Resolved(AFTER_NEXT), vec!["prepare 0.3"], None),
+            (5004, Input::Prepared(AFTER_NEXT), vec!["spawn 0.3"], None),
+        ],
+    );
+
+    // The command was found: it is the logs that failed, and that is told.
+    let mut bench = dying();
+    bench.give(5001, Input::Resolved(NEXT));
+    bench.give(5001, Input::Drained(CAT));
+    assert_eq!(
+        bench.give(5002, missing(NEXT)),
+        [
+            "drain 0.2",
+            "INFO spawnerr: can't find command '/bin/cat'",
+            "cat STARTING->BACKOFF tries 1",
+        ]
+    );
+}
+
+#[test]
+fn what_is_not_wanted_any_more_is_undone() {
+    let mut bench = dying();
+    bench.give(5001, Input::Resolved(NEXT));
+    let lines = bench.ask(5001, stop("cat", false));
+    assert!(lines.contains(&"drain 0.2".to_owned()), "{lines:?}");
+    let lines = bench.give(5002, Input::Drained(CAT));
+    assert_eq!(lines[0], "cat STOPPING->STOPPED pid 7");
+    assert!(!lines.iter().any(|line| line.contains("0.2")), "{lines:?}");
+
+    // In the middle of the attempt.
+    let mut bench = dying();
+    bench.give(5001, Input::Prepared(NEXT));
+    bench.give(5001, Input::Drained(CAT));
+    let lines = bench.ask(5002, stop("cat", false));
+    assert_eq!(
+        lines[..3],
+        [
+            "cat STARTING->STOPPING pid 0",
+            "cat STOPPING->STOPPED pid 0",
+            "drain 0.2",
+        ]
+    );
+
+    let mut bench = dying();
+    let signal = DaemonSignal::Exit(Signal::TERM);
+    let mut lines = bench.give(5001, Input::Received(signal));
+    lines.extend(bench.give(5002, Input::Drained(CAT)));
+    let undone = lines.iter().filter(|line| *line == "drain 0.2");
+    assert_eq!(undone.count(), 1, "{lines:?}");
+}
+
+#[test]
+fn a_command_that_takes_long_is_told_with_the_start() {
+    let mut bench = dying();
+    let why = "a file system does not answer".to_owned();
+    let held = Input::SpawnHeld { life: NEXT, why };
+    assert_eq!(bench.give(5500, held), [""; 0]);
+    let lines = bench.give(5600, Input::Drained(CAT));
+    assert_eq!(lines[..3], told(&[]));
+    assert!(
+        lines[3].contains("a file system does not answer"),
+        "{lines:?}"
+    );
+    assert_eq!(bench.give(5700, Input::Resolved(NEXT)), [""; 0]);
+    assert_eq!(bench.give(5700, Input::Prepared(NEXT)), ["spawn 0.2"]);
+}
+
+#[test]
+fn nothing_is_begun_early_that_may_not_follow_at_once() {
+    type Change = fn(&mut crate::config::spec::ProcessSpec);
+    let table: [(&str, Change, u64); 4] = [
+        ("never", |spec| spec.autorestart = AutoRestart::Never, 5000),
+        ("floor", |spec| spec.restart_floor = Seconds(10), 5000),
+        ("too quick", |_| {}, 500),
+        (
+            "its socket is made for each life",
+            super::sockets::with_socket,
+            5000,
+        ),
+    ];
+    for (what, change, at) in table {
+        let mut bench = Bench::up(|spec| {
+            spec.autorestart = AutoRestart::Always;
+            change(spec);
+        });
+        assert_eq!(bench.give(at, exited(1)), ["drain 0.1"], "{what}");
+    }
+}
+
+/// Its life is never used again, for something of it may be kept for successors.
+#[test]
+fn a_successor_begins_the_attempt_again() {
+    let mut bench = dying();
+    bench.give(5001, Input::Resolved(NEXT));
+    let lines = bench.give(5002, Input::Resumed(Successor::Daemon));
+    assert_eq!(lines[1..3], ["adopt 0.1 7", "drain 0.1"]);
+    assert_eq!(
+        bench.give(5003, Input::Drained(CAT)),
+        told(&["resolve 0.3"])
+    );
+}

@@ -8,7 +8,7 @@ use super::listener::Hearing;
 use super::process::Run;
 use super::snapshot::Snapshot;
 use crate::config::spec::ProcessSpec;
-use crate::domain::{GroupName, Life};
+use crate::domain::{GroupName, Life, QualifiedName};
 
 /// Numbers that successors must not use again. Events of a listener that nobody wrote down count too, hence the jump.
 const EVENTS_BETWEEN_RECORDS_MAX: u64 = 1 << 20;
@@ -53,6 +53,11 @@ impl Fleet {
     pub fn forget_changes(&mut self) {
         self.changed.clear();
         self.regrouped = false;
+    }
+
+    /// Processes that have been removed since the last call.
+    pub fn take_removed(&mut self) -> Vec<QualifiedName> {
+        std::mem::take(&mut self.removed)
     }
 
     /// Groups have come or gone since the last call: records alone do not tell what there is.

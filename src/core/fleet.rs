@@ -21,7 +21,7 @@ use crate::config::spec::Config;
 use crate::config::warning_lines;
 use crate::domain::{
     Channel, Errno, Event, EventKind, GroupName, Life, Line, LogPaths, Now, OutputEvents,
-    ProcessState, Signal, SpawnError, SupervisorState, Tick,
+    ProcessState, QualifiedName, Signal, SpawnError, SupervisorState, Tick,
 };
 
 /// What the fleet must know of the daemon it is in.
@@ -57,6 +57,8 @@ pub struct Fleet {
     pub(super) generation: u32,
     /// Slots of processes that have changed, for [`Fleet::take_changed`]; bounded by who takes them after each input.
     pub(super) changed: Vec<u32>,
+    /// Processes that were removed, for [`Fleet::take_removed`]; bounded like those.
+    pub(super) removed: Vec<QualifiedName>,
     pub(super) regrouped: bool,
     /// A successor was found good and will take over.
     pub(super) is_upgrading: bool,
@@ -115,6 +117,7 @@ impl Fleet {
             generation: 0,
             is_upgrading: false,
             changed: Vec::new(),
+            removed: Vec::new(),
             regrouped: true,
             made: BTreeMap::new(),
             groups: Groups::new(),

@@ -349,6 +349,7 @@ impl Engine {
             self.fleet.handle(sys::now(), input, &mut actions);
             // Before anything is done of it: a successor may find that something was not done, never that nobody knew of it.
             self.write_down(hands);
+            self.leave_removed(hands);
             for action in actions.drain(..) {
                 self.perform(action, hands);
             }

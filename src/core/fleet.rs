@@ -317,9 +317,9 @@ impl Fleet {
         let Some(process) = self.seats.get_mut(slot) else {
             return;
         };
-        self.changed.push(slot);
         let before = process.state();
-        let life = process.run.stage.life();
+        let stage = process.run.stage;
+        let life = stage.life();
         let mut moment = Moment {
             now,
             out,
@@ -328,6 +328,9 @@ impl Fleet {
             may_start: self.mood == SupervisorState::Running,
         };
         act(process, &mut moment);
+        if !process.run.stage.is_as_good_as(&stage) {
+            self.changed.push(slot);
+        }
         let after = process.state();
         if let Some(life) = life
             && process.has_socket()

@@ -8,6 +8,7 @@ mod found;
 mod life;
 mod live;
 mod notify;
+mod record;
 mod requests;
 mod rolling;
 mod sockets;

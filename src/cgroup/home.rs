@@ -5,12 +5,14 @@
 //! cgroup (`Delegate=`, all that there is for a daemon that is not root): the same, but without controllers, for with
 //! them the service could not be started again while programs of a crashed daemon are in it.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::hold;
 use super::scope::{Entered, Scope};
+use crate::domain::QualifiedName;
 use crate::keeper::Keeper;
 use crate::sys::{self, Cgroup};
 
@@ -29,6 +31,10 @@ const HARMLESS: [&str; 2] = ["memory", "pids"];
 pub(super) struct Home {
     /// Of two threads that miss the scope one makes it again.
     making: Mutex<()>,
+    /// The directory, once it was opened. It may be gone.
+    directory: Mutex<Option<Arc<Cgroup>>>,
+    /// Processes whose cgroups stay between their lives: made here, and without limits.
+    kept: Mutex<BTreeSet<QualifiedName>>,
     top: Cgroup,
     /// From there.
     pub(super) path: String,
@@ -125,6 +131,8 @@ impl Home {
                 Ok(entered) => {
                     let home = Self {
                         making: Mutex::default(),
+                        directory: Mutex::default(),
+                        kept: Mutex::default(),
                         top,
                         path: scope.path.clone(),
                         kind: Kind::Scope(scope),
@@ -178,6 +186,8 @@ impl Home {
             let slash = if parent.is_empty() { "" } else { "/" };
             let home = Self {
                 making: Mutex::default(),
+                directory: Mutex::default(),
+                kept: Mutex::default(),
                 top,
                 path: format!("{parent}{slash}{name}"),
                 kind: Kind::Own {
@@ -201,6 +211,49 @@ impl Home {
         self.top.open(&self.path)
     }
 
+    /// The same, opened once and for all. What is done in it fails with ENOENT or ENODEV once it is gone; then
+    /// [`Self::close_directory`] helps.
+    ///
+    /// # Errors
+    /// ENOENT: it is gone. EMFILE.
+    pub(super) fn directory(&self) -> io::Result<Arc<Cgroup>> {
+        let mut directory = lock(&self.directory);
+        if let Some(open) = &*directory {
+            return Ok(Arc::clone(open));
+        }
+        let open = Arc::new(self.open()?);
+        *directory = Some(Arc::clone(&open));
+        Ok(open)
+    }
+
+    /// Another directory may have taken its place.
+    pub(super) fn close_directory(&self) {
+        *lock(&self.directory) = None;
+    }
+
+    /// The cgroup of this process stays when its life is over, for the next one.
+    pub(super) fn keep(&self, process: &QualifiedName) {
+        let mut kept = lock(&self.kept);
+        if !kept.contains(process) {
+            kept.insert(process.clone());
+        }
+    }
+
+    /// All of these.
+    pub(super) fn kept(&self) -> BTreeSet<QualifiedName> {
+        lock(&self.kept).clone()
+    }
+
+    /// It does not; answers whether it did.
+    pub(super) fn stop_keeping(&self, process: &QualifiedName) -> bool {
+        lock(&self.kept).remove(process)
+    }
+
+    /// Whether it does.
+    pub(super) fn keeps(&self, process: &QualifiedName) -> bool {
+        lock(&self.kept).contains(process)
+    }
+
     /// It is a scope beside our service, and outlives us.
     pub(super) const fn is_scope(&self) -> bool {
         matches!(self.kind, Kind::Scope(_))
@@ -220,6 +273,19 @@ impl Home {
             .filter(|name| name != hold::DIRECTORY && name != OWN_LEAF && !known(name))
             .filter(has_processes)
             .collect()
+    }
+
+    /// Removes the programs' cgroups without processes that are not `known`, which a daemon before this one kept.
+    pub(super) fn sweep(&self, known: &dyn Fn(&str) -> bool) {
+        let Ok(home) = self.open() else {
+            return;
+        };
+        for name in home.names().unwrap_or_default() {
+            if name != hold::DIRECTORY && name != OWN_LEAF && !known(&name) {
+                // Not if there is a process in it.
+                let _ = home.remove(&name);
+            }
+        }
     }
 
     /// Kills what is in these.
@@ -266,7 +332,7 @@ impl Home {
     }
 
     fn enter_again(&self, scope: &Scope) -> Result<Entered, String> {
-        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let _making = lock(&self.making);
         let entered = scope.enter(&self.top, false)?;
         for controller in HARMLESS {
             // What is not to be had is told when a program asks for it.
@@ -332,4 +398,9 @@ impl Home {
             }
         }
     }
+}
+
+/// Nothing panics while it holds one of these.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

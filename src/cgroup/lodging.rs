@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -115,7 +115,15 @@ fn begun_at(stat: &[u8]) -> Option<u64> {
 /// The way to the cgroups of programs. Clones are the same; it lasts from round to round of the daemon. It is used by one
 /// thread at a time: before the spawn thread begins, by that, and after it has ended.
 #[derive(Debug, Clone, Default)]
-pub struct Lodging(Arc<Mutex<State>>);
+pub struct Lodging(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Locked while the service manager is waited for, too.
+    state: Mutex<State>,
+    /// That of the state, for who must not wait.
+    home: OnceLock<Arc<Home>>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -130,19 +138,53 @@ struct State {
 
 impl Lodging {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn look(
+        &self,
+        state: &mut State,
+        all: &[&Resources],
+        is_held: bool,
+        log: &mut dyn FnMut(Line),
+    ) {
+        look(state, all, is_held, log);
+        if let Some(home) = &state.home {
+            let _ = self.0.home.set(Arc::clone(home));
+        }
+    }
+
+    /// The cgroup of a process that is supervised no more, if it was kept for its next life. Never waits.
+    #[must_use]
+    pub fn take_kept(&self, process: &QualifiedName) -> Option<Seat> {
+        let home = self.0.home.get()?;
+        home.stop_keeping(process).then(|| Seat::new(home, process))
     }
 
     /// Looks for a place at the start of a round, where a keeper that we know is already if `is_held`, and says what was found if it matters. Waits for the service manager,
     /// for seconds at the most.
     pub fn find(&self, config: &Config, is_held: bool, log: &mut dyn FnMut(Line)) {
         let mut state = self.state();
-        if state.home.is_some() {
+        if let Some(home) = &state.home {
+            // After a reload other programs may be configured.
+            let is_configured = |process: &QualifiedName| {
+                let mut groups = config.groups.iter();
+                let group = groups.find(|group| group.name == process.group);
+                group.is_some_and(|group| {
+                    let mut names = group.processes.iter().map(|spec| &spec.name);
+                    names.any(|name| *name == process.process)
+                })
+            };
+            for process in home.kept() {
+                if !is_configured(&process) {
+                    Seat::new(home, &process).remove();
+                }
+            }
             return;
         }
         let processes = config.groups.iter().flat_map(|group| &group.processes);
         let all: Vec<&Resources> = processes.map(|process| &*process.resources).collect();
-        look(&mut state, &all, is_held, log);
+        self.look(&mut state, &all, is_held, log);
     }
 
     /// Kills what a daemon before this one left in our scope, but for the cgroups of `known` processes, and waits for it:
@@ -153,6 +195,7 @@ impl Lodging {
         let Some(home) = home.filter(|home| home.is_scope()) else {
             return;
         };
+        home.sweep(&known);
         let path = format!("/{}", home.path);
         let mut names = home.populated(&known);
         if names.is_empty() {
@@ -187,13 +230,19 @@ impl Lodging {
     ) -> io::Result<Option<(Seat, Cgroup)>> {
         let mut state = self.state();
         if state.home.is_none() && resources.is_some() && !state.in_vain {
-            look(&mut state, &[resources], false, log);
+            self.look(&mut state, &[resources], false, log);
         }
         let Some(home) = state.home.clone() else {
             return Ok(None);
         };
         let mut refused = Vec::new();
-        let result = seat::make(&home, process, resources, &mut refused);
+        let mut result = seat::make(&home, process, resources, &mut refused);
+        if result.as_ref().is_err_and(is_gone) {
+            // Another thread may have made it again.
+            home.close_directory();
+            refused.clear();
+            result = seat::make(&home, process, resources, &mut refused);
+        }
         for (setting, error) in refused {
             if state.told.insert((process.clone(), setting.key)) {
                 log(seat::refusal(process, &setting, &error));
@@ -203,6 +252,7 @@ impl Lodging {
             Ok(made) => Ok(Some(made)),
             Err(error) if is_gone(&error) => {
                 let made = home.make_again();
+                home.close_directory();
                 let path = home.path.clone();
                 let again = made.and_then(|was_made| {
                     if was_made {

@@ -1,8 +1,11 @@
 //! The cgroup of one process, from before its spawn until after its end. Between two lives of the process it may hold what
 //! the last one left behind, which the next one then shares it with.
+//!
+//! A process without limits has one cgroup for all its lives: to make and remove one keeps locks of the kernel that spawning
+//! needs. One with limits gets a new one for each life, in which nothing was counted before.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::home::Home;
 use super::name::name as cgroup_name;
@@ -18,8 +21,8 @@ pub struct Seat {
     name: String,
     /// Whose it is.
     pub(super) process: QualifiedName,
-    /// What was counted in it before this life.
-    before: Counters,
+    /// What was counted in it before this life. None: nobody has looked, as long as it has no limits.
+    before: OnceLock<Counters>,
 }
 
 /// Limits that the kernel refused.
@@ -35,22 +38,30 @@ pub(super) fn make(
     resources: &Resources,
     refused: &mut Refused,
 ) -> io::Result<(Seat, Cgroup)> {
-    let parent = home.open()?;
-    let name = cgroup_name(&process.group, &process.process);
-    let is_new = parent.make(&name)?;
-    let cgroup = parent.open(&name)?;
-    let before = if is_new {
-        Counters::default()
-    } else {
-        cgroup.counters()
-    };
+    let parent = home.directory()?;
+    let seat = Seat::new(home, process);
+    let name = &seat.name;
+    let has_limits = resources.is_some();
+    if home.keeps(process) {
+        match parent.open(name) {
+            Ok(cgroup) if !has_limits && cgroup.is_plain() => return Ok((seat, cgroup)),
+            // It has limits now, its program has divided it, somebody has frozen it, or it was removed.
+            _ => seat.remove(),
+        }
+    }
+    let is_new = parent.make(name)?;
+    let cgroup = parent.open(name)?;
+    if is_new {
+        let _ = seat.before.set(Counters::default());
+    } else if has_limits {
+        let _ = seat.before.set(cgroup.counters());
+    }
     limit(home, &cgroup, resources, is_new, refused);
-    let seat = Seat {
-        home: Arc::clone(home),
-        name,
-        process: process.clone(),
-        before,
-    };
+    if has_limits {
+        home.stop_keeping(process);
+    } else {
+        home.keep(process);
+    }
     Ok((seat, cgroup))
 }
 
@@ -59,14 +70,9 @@ pub(super) fn make(
 /// # Errors
 /// ENOENT: it has none.
 pub(super) fn find(home: &Arc<Home>, process: &QualifiedName) -> io::Result<Seat> {
-    let name = cgroup_name(&process.group, &process.process);
-    home.open()?.open(&name)?;
-    Ok(Seat {
-        home: Arc::clone(home),
-        name,
-        process: process.clone(),
-        before: Counters::default(),
-    })
+    let seat = Seat::new(home, process);
+    home.open()?.open(&seat.name)?;
+    Ok(seat)
 }
 
 /// Writes the limits; a new cgroup has the others as they should be.
@@ -103,6 +109,22 @@ pub(super) fn refusal(name: &QualifiedName, setting: &Setting, error: &io::Error
 }
 
 impl Seat {
+    /// The one of a process, whether or not it is there.
+    pub(super) fn new(home: &Arc<Home>, process: &QualifiedName) -> Self {
+        Self {
+            home: Arc::clone(home),
+            name: cgroup_name(&process.group, &process.process),
+            process: process.clone(),
+            before: OnceLock::new(),
+        }
+    }
+
+    /// Whether it stays for the next life.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.home.keeps(&self.process)
+    }
+
     /// # Errors
     /// ENOENT, ENODEV: it is gone.
     pub(super) fn open(&self) -> io::Result<Cgroup> {
@@ -115,13 +137,18 @@ impl Seat {
     /// ENOENT, ENODEV: it is gone.
     pub(super) fn limit(&self, resources: &Resources) -> io::Result<Refused> {
         let mut refused = Vec::new();
-        limit(&self.home, &self.open()?, resources, false, &mut refused);
+        let cgroup = self.open()?;
+        // Of lives without limits nobody has counted anything.
+        self.before.get_or_init(|| cgroup.counters());
+        self.home.stop_keeping(&self.process);
+        limit(&self.home, &cgroup, resources, false, &mut refused);
         Ok(refused)
     }
 
     /// What this life met.
     pub(super) fn causes(&self, cgroup: &Cgroup) -> Causes {
-        let (now, before) = (cgroup.counters(), self.before);
+        let now = cgroup.counters();
+        let before = self.before.get().copied().unwrap_or_default();
         Causes {
             oom_kill: now.oom_kill > before.oom_kill,
             pids_max: now.pids_max > before.pids_max,
@@ -130,7 +157,8 @@ impl Seat {
     }
 
     /// Removes it, unless somebody is in it.
-    pub(super) fn remove(&self) {
+    pub fn remove(&self) {
+        self.home.stop_keeping(&self.process);
         // It may hold what was left behind, or be gone with the scope; the next life takes it as it is.
         let _ = self.home.open().and_then(|home| home.remove(&self.name));
     }

@@ -1,42 +1,38 @@
 //! What has changed since the whole was written out last: one short record per process, for a successor that has to begin
 //! where the daemon was killed. It must not know where records are kept.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::Fleet;
-use super::listener::Hearing;
 use super::process::Run;
+use super::record::{self, Counts};
 use super::snapshot::Snapshot;
-use crate::config::spec::ProcessSpec;
-use crate::domain::{GroupName, Life};
+use crate::config::spec::{Config, ProcessSpec};
+use crate::domain::{GroupName, Life, QualifiedName};
 
 /// Numbers that successors must not use again. Events of a listener that nobody wrote down count too, hence the jump.
 const EVENTS_BETWEEN_RECORDS_MAX: u64 = 1 << 20;
 
-/// Where one process stands.
+/// Where one process stands. (Its JSON is what versions before 5.1 wrote.)
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Its slot …
     pub slot: u32,
     /// … if the same process still has it.
-    tenure: u64,
-    run: Run,
+    pub(super) tenure: u64,
+    pub(super) run: Run,
     /// What the fleet counts, at that moment.
-    lives: u64,
-    event_serial: u64,
+    pub(super) lives: u64,
+    pub(super) event_serial: u64,
 }
 
 impl Record {
-    /// The same in fewer bytes: without the reason of the last end, and without the event that a listener has, which makes
-    /// it one that cannot be talked to any more.
+    /// Reads the bytes that [`Fleet::record_bytes`] of this or an earlier version has made. `None`: they are no record.
     #[must_use]
-    pub fn shortened(mut self) -> Self {
-        self.run.ending = None;
-        self.run.trouble = None;
-        if matches!(self.run.hearing, Some(Hearing::Busy(_))) {
-            self.run.hearing = Some(Hearing::Unknown);
-        }
-        self
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        record::decode(bytes)
     }
 }
 
@@ -55,25 +51,25 @@ impl Fleet {
         self.regrouped = false;
     }
 
+    /// Processes that have been removed since the last call.
+    pub fn take_removed(&mut self) -> Vec<QualifiedName> {
+        std::mem::take(&mut self.removed)
+    }
+
     /// Groups have come or gone since the last call: records alone do not tell what there is.
     pub fn take_regrouped(&mut self) -> bool {
         std::mem::take(&mut self.regrouped)
     }
 
-    /// Where the process of this slot stands; none: there is none.
+    /// Where the process of this slot stands, in `most` bytes if that can be. `None`: there is none.
     #[must_use]
-    pub fn record(&self, slot: u32) -> Option<Record> {
+    pub fn record_bytes(&self, slot: u32, most: usize) -> Option<Vec<u8>> {
         let process = self.seats.get(slot)?;
-        let mut run = process.run.clone();
-        // Whoever waits will be gone.
-        run.waiters = Vec::new();
-        Some(Record {
-            slot,
-            tenure: process.tenure,
-            run,
+        let counts = Counts {
             lives: self.lives,
             event_serial: self.event_serial,
-        })
+        };
+        Some(record::encode(slot, process, counts, most))
     }
 }
 
@@ -88,6 +84,12 @@ impl Snapshot {
                 Some((stage.life()?, stage.pid()))
             })
             .collect()
+    }
+
+    /// The configuration that was read last.
+    #[must_use]
+    pub fn last_read(&self) -> &Arc<Config> {
+        &self.last_read
     }
 
     /// The configuration of the process of a life.

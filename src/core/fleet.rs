@@ -22,7 +22,7 @@ use crate::config::spec::Config;
 use crate::config::warning_lines;
 use crate::domain::{
     Channel, Errno, Event, EventKind, GroupName, Life, Line, LogPaths, Now, OutputEvents,
-    ProcessState, Signal, SpawnError, SupervisorState, Tick,
+    ProcessState, QualifiedName, Signal, SpawnError, SupervisorState, Tick,
 };
 
 /// What the fleet must know of the daemon it is in.
@@ -58,6 +58,8 @@ pub struct Fleet {
     pub(super) generation: u32,
     /// Slots of processes that have changed, for [`Fleet::take_changed`]; bounded by who takes them after each input.
     pub(super) changed: Vec<u32>,
+    /// Processes that were removed, for [`Fleet::take_removed`]; bounded like those.
+    pub(super) removed: Vec<QualifiedName>,
     pub(super) regrouped: bool,
     /// A successor was found good and will take over.
     pub(super) is_upgrading: bool,
@@ -116,6 +118,7 @@ impl Fleet {
             generation: 0,
             is_upgrading: false,
             changed: Vec::new(),
+            removed: Vec::new(),
             regrouped: true,
             made: BTreeMap::new(),
             groups: Groups::new(),
@@ -331,9 +334,9 @@ impl Fleet {
         let Some(process) = self.seats.get_mut(slot) else {
             return;
         };
-        self.changed.push(slot);
         let before = process.state();
-        let life = process.run.stage.life();
+        let stage = process.run.stage;
+        let life = stage.life();
         let mut moment = Moment {
             now,
             out,
@@ -342,6 +345,9 @@ impl Fleet {
             may_start: self.mood == SupervisorState::Running,
         };
         act(process, &mut moment);
+        if !process.run.stage.is_as_good_as(&stage) {
+            self.changed.push(slot);
+        }
         let after = process.state();
         if let Some(life) = life
             && process.has_socket()

@@ -75,7 +75,10 @@ impl Fleet {
                         name: active.name.clone(),
                     }));
                 }
-                Stage::Spawning(_) | Stage::Aborting(_) => process.run.relimit = true,
+                Stage::Spawning(_) | Stage::Aborting(_) => {
+                    process.run.relimit = true;
+                    self.changed.push(slot);
+                }
                 // Its next life begins with them.
                 Stage::Stopped
                 | Stage::Exited { .. }

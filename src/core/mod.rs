@@ -19,6 +19,7 @@ mod listener;
 mod notice;
 mod pool;
 mod process;
+mod record;
 mod rejection;
 mod rolling;
 mod roster;

@@ -12,7 +12,7 @@ use super::{Action, Actions, Fleet};
 use crate::api::FaultCode;
 use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{
-    Event, EventKind, GroupName, Line, LogPaths, Now, ProcessName, SupervisorState,
+    Event, EventKind, GroupName, Line, LogPaths, Now, ProcessName, QualifiedName, SupervisorState,
 };
 
 impl Fleet {
@@ -146,6 +146,10 @@ impl Fleet {
     fn unseat_process(&mut self, slot: u32, out: &mut Actions) -> Option<Process> {
         self.regrouped = true;
         let mut process = self.seats.vacate(slot)?;
+        self.removed.push(QualifiedName {
+            group: process.spec.group.clone(),
+            process: process.spec.name.clone(),
+        });
         self.timers.remove(&(process.armed, slot));
         if let Some(next) = process.run.next.take() {
             out.push(Action::Drain(next.life));

@@ -217,6 +217,12 @@ impl Stage {
         }
     }
 
+    /// Whether a successor that finds `before` written down goes on as from this: an attempt of which there can be no process
+    /// yet begins anew, however far it had come.
+    pub(super) fn is_as_good_as(&self, before: &Self) -> bool {
+        matches!((before, self), (Self::Resolving(before), Self::Preparing(now)) if before == now)
+    }
+
     /// The kernel's number for clients and events; 0 if there is none.
     pub(super) const fn pid(&self) -> i32 {
         match *self {

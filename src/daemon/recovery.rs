@@ -132,7 +132,7 @@ pub(super) fn recover(keeper: Keeper, find_spawned: FindSpawned<'_>) -> Predeces
 }
 
 fn look(items: Vec<(String, Vec<OwnedFd>)>, vault: &Vault, find_spawned: FindSpawned<'_>) -> Left {
-    let mut kept: BTreeMap<String, Vec<OwnedFd>> = items.into_iter().collect();
+    let mut kept = apart(items);
     let mut take = |heirloom: Heirloom| {
         let descriptors = kept.remove(&heirloom.name()).unwrap_or_default();
         descriptors.into_iter()
@@ -209,6 +209,22 @@ fn look(items: Vec<(String, Vec<OwnedFd>)>, vault: &Vault, find_spawned: FindSpa
             })
         }
     }
+}
+
+/// Descriptors by the names of each, where those of a life are stored under one name.
+fn apart(items: Vec<(String, Vec<OwnedFd>)>) -> BTreeMap<String, Vec<OwnedFd>> {
+    let mut kept = BTreeMap::new();
+    for (name, descriptors) in items {
+        let names = Heirloom::names_in(&name);
+        if names == [name.as_str()] {
+            kept.insert(name, descriptors);
+        } else {
+            // Its pidfd may not have come yet.
+            let each = names.into_iter().zip(descriptors);
+            kept.extend(each.map(|(name, fd)| (name, vec![fd])));
+        }
+    }
+    kept
 }
 
 /// What was read and may not be in its log; a ledger that cannot be understood has nothing that could be saved.

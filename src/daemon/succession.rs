@@ -81,10 +81,12 @@ struct Server {
 
 /// What the other program is to look at: there is no hand-over yet.
 #[derive(Serialize, Deserialize)]
-struct Question {
+struct Question<S = Snapshot> {
     format: u32,
-    config: Arc<Config>,
-    snapshot: Snapshot,
+    /// None: the one that the snapshot has, too. It is most of the bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    config: Option<Arc<Config>>,
+    snapshot: S,
 }
 
 /// The program that this image was started from, by its name in the file system at that time.
@@ -102,7 +104,8 @@ pub(super) fn examine(
     snapshot: &Snapshot,
 ) -> Result<(), String> {
     let said = |error: &dyn std::fmt::Display| format!("{}: {error}", program.display());
-    let state = write_state(config, snapshot).map_err(|error| said(&error))?;
+    // The whole, which versions before 5.1 understand as well.
+    let state = write_question(Some(config), snapshot).map_err(|error| said(&error))?;
     let mut command = Command::new(program);
     command
         .arg(QUESTION)
@@ -181,10 +184,15 @@ fn written(handover: &Handover, numbers: Vec<(String, i32)>) -> std::io::Result<
 
 /// Writes the core down, as it is when groups have changed.
 pub(super) fn write_state(config: &Arc<Config>, snapshot: &Snapshot) -> std::io::Result<OwnedFd> {
+    let is_other = !Arc::ptr_eq(config, snapshot.last_read());
+    write_question(is_other.then_some(config), snapshot)
+}
+
+fn write_question(config: Option<&Arc<Config>>, snapshot: &Snapshot) -> std::io::Result<OwnedFd> {
     let question = Question {
         format: FORMAT,
-        config: config.clone(),
-        snapshot: snapshot.clone(),
+        config: config.cloned(),
+        snapshot,
     };
     sys::sealed("supervisord-state", &serde_json::to_vec(&question)?)
 }
@@ -196,7 +204,10 @@ pub(super) fn read_state(state: &impl AsFd) -> Result<(Arc<Config>, Snapshot), S
     let question: Question =
         serde_json::from_slice(&bytes).map_err(|error| format!("unknown state: {error}"))?;
     if question.format == FORMAT {
-        Ok((question.config, question.snapshot))
+        let snapshot = question.snapshot;
+        let config = question.config;
+        let config = config.unwrap_or_else(|| Arc::clone(snapshot.last_read()));
+        Ok((config, snapshot))
     } else {
         Err(format!(
             "version {VERSION} takes state of form {FORMAT}, this is {}",

@@ -48,6 +48,8 @@ pub mod adr {
     pub mod adr_0023_lists {}
     #[doc = include_str!("adr/0024-restarts-in-parallel.md")]
     pub mod adr_0024_restarts_in_parallel {}
+    #[doc = include_str!("adr/0025-cost-of-survival.md")]
+    pub mod adr_0025_cost_of_survival {}
     #[doc = include_str!("adr/0026-build-profile.md")]
     pub mod adr_0026_build_profile {}
 }

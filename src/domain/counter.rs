@@ -13,6 +13,24 @@ const SLOT_MAX: u32 = 1 << 23;
 /// The same for counters of 32 bits.
 const SMALL_COUNTER_MAX: u32 = 1 << 31;
 
+/// A counter of 64 bits, if it can go on being counted.
+#[must_use]
+pub fn checked(number: u64) -> Option<u64> {
+    (number <= COUNTER_MAX).then_some(number)
+}
+
+/// The same of 32 bits.
+#[must_use]
+pub fn checked_small(number: u32) -> Option<u32> {
+    (number <= SMALL_COUNTER_MAX).then_some(number)
+}
+
+/// The slot of a process, if there can be so many.
+#[must_use]
+pub fn checked_slot(slot: u32) -> Option<u32> {
+    (slot <= SLOT_MAX).then_some(slot)
+}
+
 /// Reads a counter of 64 bits.
 ///
 /// # Errors

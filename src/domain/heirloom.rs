@@ -3,6 +3,10 @@
 
 use super::Life;
 
+/// The first letters of the names of what is stored together for one life: [`Heirloom::Stdin`], [`Heirloom::Stdout`],
+/// [`Heirloom::Stderr`] and [`Heirloom::Pidfd`].
+pub const LIFE_LETTERS: [char; 4] = ['i', 'o', 'e', 'p'];
+
 /// One descriptor of the daemon that outlives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Heirloom {
@@ -50,6 +54,42 @@ impl Heirloom {
             Self::ReadyPipe(life) => format!("y{}", life.incarnation),
             Self::FcgiSocket(place) => format!("f{place}"),
             Self::Server(place) => format!("s{place}"),
+        }
+    }
+
+    /// The name under which descriptors of one life are stored together: which of [`LIFE_LETTERS`] there are, in that order,
+    /// and the incarnation. The last descriptor may be missing: a process has pipes before it has a pidfd.
+    #[must_use]
+    pub fn of_life(life: Life, has: [bool; LIFE_LETTERS.len()]) -> String {
+        let letters = LIFE_LETTERS.into_iter().zip(has);
+        let letters: String = letters
+            .filter_map(|(letter, has)| has.then_some(letter))
+            .collect();
+        format!("{letters}{}", life.incarnation)
+    }
+
+    /// Takes a name apart under which descriptors of one life are stored: their places in [`LIFE_LETTERS`], and the
+    /// incarnation. `None`: it is another name.
+    #[must_use]
+    pub fn places_in(name: &str) -> Option<(Vec<usize>, u64)> {
+        let place = |letter| LIFE_LETTERS.iter().position(|&one| one == letter);
+        let begin = name.find(|letter: char| place(letter).is_none())?;
+        let (letters, number) = name.split_at(begin);
+        let places: Vec<usize> = letters.chars().filter_map(place).collect();
+        let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+        let in_order = !places.is_empty() && places.is_sorted_by(|one, next| one < next);
+        (in_order && is_number).then_some((places, number.parse().ok()?))
+    }
+
+    /// The names of the single descriptors that are stored together under `name`; itself, if it stands for no life's.
+    #[must_use]
+    pub fn names_in(name: &str) -> Vec<String> {
+        match Self::places_in(name) {
+            Some((places, incarnation)) => places
+                .into_iter()
+                .map(|place| format!("{}{incarnation}", LIFE_LETTERS[place]))
+                .collect(),
+            None => vec![name.to_owned()],
         }
     }
 
@@ -112,5 +152,30 @@ mod tests {
         assert!(places.iter().flatten().eq([&1]));
         let servers = names.iter().filter(|name| Heirloom::is_server(name));
         assert!(servers.eq(["s1"]));
+    }
+
+    #[test]
+    fn what_one_life_has_is_stored_under_one_name() {
+        let life = Life {
+            slot: 3,
+            incarnation: 17,
+        };
+        for (has, name, names) in [
+            ([true; 4], "ioep17", &["i17", "o17", "e17", "p17"][..]),
+            ([false, true, false, true], "op17", &["o17", "p17"]),
+            ([false, false, false, true], "p17", &["p17"]),
+        ] {
+            assert_eq!(Heirloom::of_life(life, has), name);
+            assert_eq!(Heirloom::names_in(name), names);
+            let places: Vec<usize> = (0..4).filter(|&place| has[place]).collect();
+            assert_eq!(Heirloom::places_in(name), Some((places, 17)));
+        }
+        // Letters in another order, twice, or without a number; and what is of no life.
+        for name in [
+            "oi17", "oo17", "op", "17", "", "state", "keeper", "n17", "y17", "op+17", "g0",
+        ] {
+            assert_eq!(Heirloom::places_in(name), None, "{name}");
+            assert_eq!(Heirloom::names_in(name), [name]);
+        }
     }
 }

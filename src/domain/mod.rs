@@ -28,7 +28,7 @@ pub use errno::Errno;
 pub use event::{Channel, EVENTS, Event, EventKind, EventType, OutputEvents, TICK_PERIODS};
 pub use exit::{Causes, Ending, ExitStatus, SpawnError};
 pub use foreign::{Escaped, FOREIGN_CHARS_MAX, Foreign, is_deceptive};
-pub use heirloom::Heirloom;
+pub use heirloom::{Heirloom, LIFE_LETTERS};
 pub use life::{Life, LogPaths};
 pub use line::{LINES, Level, Line, LineDoc};
 pub use listener::{ListenerState, Said, Verdict};

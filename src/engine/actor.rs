@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::api::Ticket;
 use crate::cgroup::{CgroupHandle, Lodging, Seat};
 use crate::config::spec::{Config, ReadyWhen};
 use crate::core::{Actions, DaemonSignal, Fleet, Input, Outcome};
-use crate::domain::{Errno, ExitStatus, Heirloom, Life, Line, Signal};
+use crate::domain::{Errno, ExitStatus, Life, Line, Signal};
 use crate::heartbeat::{Heartbeats, Overdue};
 use crate::keeper::Vault;
 use crate::output::{Command, OutputHandle, Remains, Report, Unsettled};
@@ -51,7 +51,8 @@ const TURN_MAX: Duration = Duration::from_secs(30);
 /// A live process.
 pub(super) struct Child {
     pub(super) pid: i32,
-    pub(super) pidfd: OwnedFd,
+    /// Shared with what is stored for a successor.
+    pub(super) pidfd: Arc<OwnedFd>,
     token: u64,
 }
 
@@ -354,6 +355,7 @@ impl Engine {
             self.fleet.handle(sys::now(), input, &mut actions);
             // Before anything is done of it: a successor may find that something was not done, never that nobody knew of it.
             self.write_down(hands);
+            self.leave_removed(hands);
             for action in actions.drain(..) {
                 self.perform(action, hands);
             }
@@ -533,13 +535,14 @@ impl Engine {
     }
 
     pub(super) fn watch(&mut self, life: Life, pid: i32, pidfd: OwnedFd, hands: &Hands) {
+        let pidfd = Arc::new(pidfd);
         let token = self.next_token;
         self.next_token += 1;
         if self.poller.add(&pidfd, token, Interest::Read).is_err() {
             self.unwatched.push(life);
         }
         if let Some(vault) = &self.vault
-            && let Some(line) = vault.keep(Heirloom::Pidfd(life), &[pidfd.as_fd()])
+            && let Some(line) = vault.keep_pidfd(life, &pidfd)
         {
             hands.output.log(line);
         }
@@ -621,7 +624,7 @@ impl Engine {
         self.feed(Input::Exited { life, status }, hands);
         // Only now that the status is written down: a successor that found neither could never know it.
         if let Some(vault) = &self.vault
-            && let Some(line) = vault.forget(Heirloom::Pidfd(life))
+            && let Some(line) = vault.forget_pidfd(life)
         {
             hands.output.log(line);
         }

@@ -56,7 +56,9 @@ impl Chronicle {
             };
         }
         for slot in fleet.take_changed() {
-            let written = fleet.record(slot).map(|record| self.put(record));
+            let written = fleet
+                .record_bytes(slot, RECORD_BYTES - LENGTH_BYTES)
+                .map(|bytes| self.put(slot, &bytes));
             if let Some(Err(error)) = written {
                 complaint = complaint.or(Some(Line::KeeperFailed {
                     error: (&error).into(),
@@ -66,19 +68,16 @@ impl Chronicle {
         complaint
     }
 
-    fn put(&self, record: Record) -> io::Result<()> {
-        let slot = record.slot;
-        let mut bytes = serde_json::to_vec(&record)?;
-        if bytes.len() > RECORD_BYTES - LENGTH_BYTES {
-            bytes = serde_json::to_vec(&record.shortened())?;
-        }
+    fn put(&self, slot: u32, bytes: &[u8]) -> io::Result<()> {
         let length = u16::try_from(bytes.len())
             .ok()
             .filter(|&length| usize::from(length) <= RECORD_BYTES - LENGTH_BYTES)
             .ok_or(io::ErrorKind::FileTooLarge)?;
-        bytes.splice(0..0, length.to_le_bytes());
+        let mut whole = Vec::with_capacity(LENGTH_BYTES + bytes.len());
+        whole.extend(length.to_le_bytes());
+        whole.extend(bytes);
         self.records
-            .write_at(&bytes, u64::from(slot) * RECORD_BYTES as u64)
+            .write_at(&whole, u64::from(slot) * RECORD_BYTES as u64)
     }
 }
 
@@ -94,7 +93,7 @@ pub fn read_records(records: &MemoryFile) -> Vec<Record> {
         records
             .read_at(&mut bytes, begin + LENGTH_BYTES as u64)
             .ok()?;
-        let record: Record = serde_json::from_slice(&bytes).ok()?;
+        let record = Record::decode(&bytes)?;
         (u64::from(record.slot) == slot).then_some(record)
     };
     (0..count.min(RECORDS_MAX)).filter_map(read).collect()

@@ -86,7 +86,9 @@ impl Engine {
                 self.plans.remove(&life);
                 self.ends.remove(&life);
                 self.close_channel(life, hands);
-                if let Some(seat) = self.seats.remove(&life) {
+                if let Some(seat) = self.seats.remove(&life)
+                    && !seat.is_kept()
+                {
                     self.attend_cgroup(cgroup::Job::Leave(seat), hands);
                 }
                 hands.output.send(Command::Drain(life));
@@ -160,6 +162,15 @@ impl Engine {
 }
 
 impl Engine {
+    /// Removes the cgroups of processes that are supervised no more.
+    pub(super) fn leave_removed(&mut self, hands: &Hands) {
+        for process in self.fleet.take_removed() {
+            if let Some(seat) = self.lodging.take_kept(&process) {
+                self.attend_cgroup(cgroup::Job::Leave(Arc::new(seat)), hands);
+            }
+        }
+    }
+
     /// Gives a job to the thread of cgroups, which is started for the first one; answers whether it could be had.
     fn attend_cgroup(&mut self, job: cgroup::Job, hands: &Hands) -> bool {
         if self.cgroups.is_none() {

@@ -456,7 +456,10 @@ impl Engine {
                     descriptors.insert(heirloom.name(), fd);
                 }
             }
-            descriptors.insert(Heirloom::Pidfd(life).name(), child.pidfd);
+            // Shared with what the fd holder has. None to be had: its cgroup tells the successor.
+            if let Ok(pidfd) = child.pidfd.try_clone() {
+                descriptors.insert(Heirloom::Pidfd(life).name(), pidfd);
+            }
         }
         let living = self.fleet.lives();
         let mut sockets = Vec::new();

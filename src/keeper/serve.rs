@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -18,6 +19,9 @@ use crate::sys::{self, Packet};
 
 /// Requests read before answers get their turn.
 const REQUESTS_PER_TURN: usize = 256;
+/// How long what is to be kept or dropped may wait for more of it. It is safe meanwhile, as it is on its way; and who sends
+/// it, usually in the middle of starting a program, wakes us once for several.
+const GATHER: Duration = Duration::from_millis(1);
 /// Short answers that wait for room at most; beyond, the oldest are dropped, for whoever has asked so often without reading
 /// the answers is dead.
 const ANSWERS_MAX: usize = 64;
@@ -90,6 +94,9 @@ impl Server {
             if found.intersects(PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL) {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
+            if self.may_gather()? {
+                std::thread::sleep(GATHER);
+            }
             for _ in 0..REQUESTS_PER_TURN {
                 // A packet that is too long must be seen to be.
                 let mut buffer = [0; PACKET_BYTES_MAX + 1];
@@ -107,6 +114,17 @@ impl Server {
             }
             self.send()?;
         }
+    }
+
+    /// Nobody waits for an answer: not to what was asked before, nor to what has come.
+    fn may_gather(&self) -> io::Result<bool> {
+        if self.listing.is_some() || !self.answers.is_empty() {
+            return Ok(false);
+        }
+        let mut buffer = [0; PACKET_BYTES_MAX];
+        let length = sys::peek_packet(&self.socket, &mut buffer)?;
+        let first = length.and_then(|length| Message::read(&buffer[..length]));
+        Ok(first.is_some_and(|first| matches!(first.kind, Some(Kind::Put | Kind::Drop))))
     }
 
     /// Does what is asked; true: to end.

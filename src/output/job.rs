@@ -4,14 +4,14 @@
 //! paths. What is left to do with its result is done under the reactor's lock (see `finish.rs`).
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::Activity;
 use super::activity_queue::{Order, carry_out};
 use super::file;
-use super::handover::{self, Adoption};
+use super::handover::Adoption;
 use super::intake::Intake;
 use super::prepare::{assembled, rules};
 use super::protocol::Protocol;
@@ -20,7 +20,7 @@ use super::sink::Sink;
 use super::stream::Part;
 use crate::api::Ticket;
 use crate::config::spec::ProcessSpec;
-use crate::domain::{Channel, Errno, Heirloom, Life, Line, LogPaths};
+use crate::domain::{Channel, Errno, Life, Line, LogPaths};
 use crate::keeper::Vault;
 use crate::sys::{self, ChildEnds};
 
@@ -68,7 +68,7 @@ pub(super) enum Job {
         streams: Streams,
         pipes: Pipes,
         /// Our end of its standard input, where it is to be kept for a successor.
-        stdin: Option<OwnedFd>,
+        stdin: Option<Arc<OwnedFd>>,
         act: Act,
     },
     Activity(Box<Activity>, VecDeque<Order>),
@@ -187,7 +187,7 @@ impl Act {
         self,
         (life, streams): (Life, &mut Streams),
         pipes: &Pipes,
-        stdin: Option<OwnedFd>,
+        stdin: Option<Arc<OwnedFd>>,
         intake: &mut Intake,
         settings: &Settings,
         lines: &mut Vec<Line>,
@@ -341,33 +341,19 @@ fn adopt(
 fn keep(
     life: Life,
     pipes: &Pipes,
-    stdin: Option<OwnedFd>,
+    stdin: Option<Arc<OwnedFd>>,
     settings: &Settings,
     lines: &mut Vec<Line>,
 ) {
-    let Some(vault) = &settings.vault else {
-        return;
-    };
-    for channel in CHANNELS {
-        if let Some(pipe) = &pipes[index(channel)] {
-            lines.extend(vault.keep(handover::pipe(life, channel), &[pipe.as_fd()]));
-        }
-    }
-    if let Some(end) = stdin {
-        lines.extend(vault.keep(Heirloom::Stdin(life), &[end.as_fd()]));
+    if let Some(vault) = &settings.vault {
+        let [stdout, stderr] = pipes.clone();
+        lines.extend(vault.keep_pipes(life, [stdin, stdout, stderr]));
     }
 }
 
 /// The life is over.
 fn forget(life: Life, settings: &Settings, lines: &mut Vec<Line>) {
-    let Some(vault) = &settings.vault else {
-        return;
-    };
-    for heirloom in [
-        Heirloom::Stdin(life),
-        Heirloom::Stdout(life),
-        Heirloom::Stderr(life),
-    ] {
-        lines.extend(vault.forget(heirloom));
+    if let Some(vault) = &settings.vault {
+        lines.extend(vault.forget_life(life.incarnation));
     }
 }

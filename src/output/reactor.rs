@@ -430,13 +430,12 @@ impl Reactor {
                 let is_kept = matches!(act, Act::Open(_) | Act::Adopt(_));
                 let stdin = run
                     .stdin
-                    .fd()
+                    .shared()
                     .filter(|_| is_kept && self.shared.vault.is_some());
                 let job = Job::Streams {
                     place,
                     life: run.life,
-                    // None to be had: it lives and dies with the daemon.
-                    stdin: stdin.and_then(|fd| fd.try_clone_to_owned().ok()),
+                    stdin,
                     streams: std::mem::take(&mut run.streams),
                     pipes: run.pipes.clone(),
                     act,

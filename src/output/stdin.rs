@@ -1,6 +1,7 @@
 //! Bytes on their way into a process's standard input.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use nix::unistd::write;
 
@@ -14,7 +15,7 @@ const QUEUE_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Stdin {
     /// None: the process has closed it.
-    pipe: Option<OwnedFd>,
+    pipe: Option<Arc<OwnedFd>>,
     queue: Vec<u8>,
 }
 
@@ -22,7 +23,7 @@ impl Stdin {
     /// `pipe` must not block.
     pub(super) fn new(pipe: OwnedFd) -> Self {
         Self {
-            pipe: Some(pipe),
+            pipe: Some(Arc::new(pipe)),
             queue: Vec::new(),
         }
     }
@@ -66,7 +67,7 @@ impl Stdin {
             if done == self.queue.len() {
                 break Ok(());
             }
-            match write(pipe, &self.queue[done..]) {
+            match write(&**pipe, &self.queue[done..]) {
                 Ok(count) => done += count,
                 Err(nix::errno::Errno::EINTR) => {}
                 Err(nix::errno::Errno::EAGAIN) => break Ok(()),
@@ -83,7 +84,7 @@ impl Stdin {
     }
 
     /// The end and what waits for room in it, for a successor.
-    pub(super) fn into_parts(self) -> (Option<OwnedFd>, Vec<u8>) {
+    pub(super) fn into_parts(self) -> (Option<Arc<OwnedFd>>, Vec<u8>) {
         (self.pipe, self.queue)
     }
 
@@ -100,6 +101,11 @@ impl Stdin {
     /// For waiting until there is room.
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.pipe.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The end itself, for the fd holder.
+    pub(super) fn shared(&self) -> Option<Arc<OwnedFd>> {
+        self.pipe.clone()
     }
 
     /// Closes it.

@@ -64,13 +64,13 @@ impl Reactor {
         let life = run.life;
         let is_ending = run.drain_asked.is_some();
         let (pipe, queue) = run.stdin.into_parts();
-        if let Some(pipe) = pipe {
+        if let Some(pipe) = pipe.and_then(owned) {
             estate
                 .descriptors
                 .insert(Heirloom::Stdin(life).name(), pipe);
         }
         for (channel, pipe) in CHANNELS.into_iter().zip(run.pipes) {
-            // A job that hangs has it too. `None` to be had: it goes on without.
+            // The fd holder's copies and a job that hangs have it too. `None` to be had: it goes on without.
             if let Some(pipe) = pipe
                 && let Some(pipe) = owned(pipe)
             {

@@ -150,7 +150,11 @@ fn spawn(
             Err(error) => match error.raw_os_error() {
                 Some(
                     libc::ENOENT | libc::ENODEV | libc::EBUSY | libc::EOPNOTSUPP | libc::EACCES,
-                ) => last = Some(error),
+                ) => {
+                    // The next one is a new one, if nothing is left in this.
+                    seat.remove();
+                    last = Some(error);
+                }
                 _ => return Err(error),
             },
         }

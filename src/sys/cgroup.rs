@@ -16,6 +16,8 @@ use crate::domain::Signal;
 
 /// Bytes of a file that are read at most: a list of half a million processes.
 const FILE_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of `cgroup.events` at most.
+const EVENTS_BYTES_MAX: usize = 256;
 /// How deep a tree is removed. The kernel itself may allow more (`cgroup.max.depth`).
 const DEPTH_MAX: u32 = 64;
 /// Rounds in which processes are killed one by one, where the kernel cannot kill them all at once.
@@ -216,6 +218,23 @@ impl Cgroup {
     /// As [`Cgroup::read`].
     pub fn is_populated(&self) -> io::Result<bool> {
         self.population()?.is_populated()
+    }
+
+    /// Whether it is as when it was made: nothing below it, and not frozen. Its processes do not matter, nor its limits.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        // A directory has a link more for each one in it.
+        let has_nothing_below = nix::sys::stat::fstat(&self.fd).is_ok_and(|it| it.st_nlink == 2);
+        has_nothing_below && self.is_thawed().unwrap_or(false)
+    }
+
+    fn is_thawed(&self) -> io::Result<bool> {
+        let file = self.file("cgroup.events", OFlag::O_RDONLY)?;
+        // It has two short lines; one call has them all.
+        let mut text = [0; EVENTS_BYTES_MAX];
+        let length = nix::unistd::read(&file, &mut text)?;
+        let text = std::str::from_utf8(&text[..length]).map_err(io::Error::other)?;
+        Ok(field(text, "frozen") == 0)
     }
 
     /// Its population, to be waited for.
@@ -519,6 +538,33 @@ mod tests {
                 Some(libc::ENOENT | libc::ENODEV)
             ));
         }
+    }
+
+    #[test]
+    fn one_that_was_divided_or_frozen_is_not_plain() {
+        let Some((parent, name)) = scratch("plain") else {
+            return;
+        };
+        let cgroup = parent.open(&name).expect("open");
+        let mut child = stubborn(&cgroup);
+        assert!(cgroup.is_plain());
+        cgroup.make("below").expect("made");
+        assert!(!cgroup.is_plain());
+        cgroup.remove("below").expect("removed");
+        assert!(cgroup.is_plain());
+        cgroup.write("cgroup.freeze", "1").expect("written");
+        let begun = Instant::now();
+        while cgroup.is_plain() {
+            assert!(begun.elapsed() < LIMIT, "not frozen");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        cgroup.kill().expect("killed");
+        child.wait().expect("reaped");
+        wait_until_empty(&cgroup.population().expect("open"));
+        // It stays so without a process: whatever is made in it stands still.
+        assert!(!cgroup.is_plain());
+        parent.remove(&name).expect("removed");
+        assert!(!cgroup.is_plain());
     }
 
     #[test]

@@ -66,7 +66,8 @@ pub use memory::{give_back, keep_little};
 pub use name_services::keep_to_built_in_services;
 pub use notify::{NotifySocket, Received, Sender};
 pub use packet::{
-    PACKET_DESCRIPTORS_MAX, Packet, packet_maker, packet_pair, receive_packet, send_packet,
+    PACKET_DESCRIPTORS_MAX, Packet, packet_maker, packet_pair, peek_packet, receive_packet,
+    send_packet,
 };
 pub use passed::take_passed;
 pub use pending::{PendingChild, SPAWNER_THREAD, is_before_exec};

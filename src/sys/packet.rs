@@ -9,8 +9,8 @@ use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, getsockopt, sendmsg, setsockopt,
-    socketpair, sockopt,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, getsockopt, recv, sendmsg,
+    setsockopt, socketpair, sockopt,
 };
 
 /// The most descriptors that one packet carries.
@@ -92,6 +92,22 @@ pub fn send_packet(
         match sendmsg::<()>(socket.as_fd().as_raw_fd(), &parts, rights, flags, None) {
             Ok(_) => return Ok(()),
             Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The bytes of the next packet, which stays where it is, with its descriptors; how many they are. `None`: there is no packet.
+///
+/// # Errors
+/// ECONNRESET: the other side is gone, with packets unread.
+pub fn peek_packet(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
+    loop {
+        match recv(socket.as_fd().as_raw_fd(), buffer, flags) {
+            Ok(length) => return Ok(Some(length)),
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(nix::errno::Errno::EAGAIN) => return Ok(None),
             Err(error) => return Err(error.into()),
         }
     }

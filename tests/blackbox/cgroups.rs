@@ -2,6 +2,7 @@
 //! controllers or a service manager is tried in `tests/systemd`.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             "cgroups::a_program_may_do_as_it_likes_with_its_own",
             own_files,
         ),
+        Trial::new("cgroups::one_without_limits_stays_between_lives", kept),
         Trial::new("cgroups::keys_without_effect_are_told", told),
         Trial::new("cgroups::a_tree_that_may_only_be_read_is_none", read_only),
     ]
@@ -193,6 +195,67 @@ fn own_files() -> Result<Outcome, String> {
     wait_for("the cgroup aside is free", LIMIT, || {
         fs::remove_dir(&aside).is_ok()
     })?;
+    host.expect_well()?;
+    Ok(Outcome::Passed)
+}
+
+/// A program without limits has one cgroup for all its lives, unless that is not as it was made. One with limits gets a new one
+/// for each, in which nothing was counted.
+fn kept() -> Result<Outcome, String> {
+    let top = match top() {
+        Ok(top) => top,
+        Err(skipped) => return Ok(skipped),
+    };
+    let mine = format!("C={}$(sed -n s/^0:://p /proc/self/cgroup)", top.display());
+    let program = |name: &str, script: &str, keys: &str| {
+        format!(
+            "[program:{name}]\ncommand=/bin/sh -c '{mine}; {script}; echo $$ >> {{dir}}/{name}; exec sleep 1000'\n\
+             startsecs=0\nstopwaitsecs=1\nstdout_logfile=NONE\nredirect_stderr=true\n{keys}\n"
+        )
+    };
+    let mut host = Host::start(
+        &(program("plain", ":", "")
+            + &program("divides", "mkdir $C/below", "")
+            + &program("frozen", ":", "")
+            + &program("limited", ":", "kill_mode=control-group")),
+    )?;
+    // The directory of the cgroup of a program's last life, and which one it is: no two have the same number.
+    let cgroup = |host: &Host, name: &str, lives: usize| {
+        let mut pid = None;
+        wait_for(&format!("life {lives} of {name}"), LIMIT, || {
+            let text = host.place.read(name);
+            let pids: Vec<&str> = text.split_whitespace().collect();
+            pid = pids.last().and_then(|pid| pid.parse().ok());
+            pids.len() == lives
+        })?;
+        let cgroup = cgroup_of(pid.unwrap_or(0));
+        expect(cgroup.ends_with(&format!("/{name}:{name}")), &cgroup)?;
+        let directory = top.join(cgroup.trim_start_matches('/'));
+        let number = fs::metadata(&directory).map_err(|e| format!("{cgroup}: {e}"))?;
+        Ok::<_, String>((directory, number.ino()))
+    };
+    let names = ["plain", "divides", "frozen", "limited"];
+    let mut before = Vec::new();
+    for name in names {
+        before.push(cgroup(&host, name, 1)?);
+    }
+    for lives in 2..=3 {
+        fs::write(before[2].0.join("cgroup.freeze"), "1").map_err(|e| e.to_string())?;
+        for (place, name) in names.into_iter().enumerate() {
+            host.expect_ctl(&["restart", name], 0, &[&format!("{name}: started")])?;
+            let now = cgroup(&host, name, lives)?;
+            let is_same = now == before[place];
+            expect(
+                is_same == (name == "plain"),
+                format!("{name}, life {lives}: {now:?} after {:?}", before[place]),
+            )?;
+            before[place] = now;
+        }
+    }
+    host.expect_ctl(&["stop", "plain"], 0, &["plain: stopped"])?;
+    expect(before[0].0.exists(), "it is gone with the process")?;
+    host.expect_ctl(&["remove", "plain"], 0, &["plain: removed process group"])?;
+    wait_for("the cgroup is gone", LIMIT, || !before[0].0.exists())?;
     host.expect_well()?;
     Ok(Outcome::Passed)
 }

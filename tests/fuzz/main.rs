@@ -54,6 +54,7 @@ const FUZZERS: &[(&str, Fuzzer)] = &[
     ("notices", programs::notices),
     ("chatter", programs::chatter),
     ("snapshots", state::snapshots),
+    ("records", state::records),
     ("in_flight", state::in_flight),
 ];
 

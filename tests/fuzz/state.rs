@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use supervisord::core::{
-    Action, Actions, DaemonSignal, Fleet, Identity, Input, Snapshot, Successor,
+    Action, Actions, DaemonSignal, Fleet, Identity, Input, Record, Snapshot, Successor,
 };
 use supervisord::domain::{Causes, ExitStatus, Now, Signal, Tick, Wall};
 use supervisord::output::{LEDGER_BYTES, Unsettled};
@@ -106,6 +106,10 @@ impl Shell {
 }
 
 fn snapshot(chance: &mut Chance) -> Snapshot {
+    fleet(chance).snapshot()
+}
+
+fn fleet(chance: &mut Chance) -> Fleet {
     let size = 1 + chance.below(6);
     let config = configs::config(chance, size);
     let identity = Identity {
@@ -119,7 +123,56 @@ fn snapshot(chance: &mut Chance) -> Snapshot {
     shell.give(&mut fleet, Input::Began, chance);
     let inputs = chance.below(INPUTS_BEFORE);
     shell.go_on(&mut fleet, inputs, chance);
-    fleet.snapshot()
+    fleet
+}
+
+/// Records of processes, spoilt as bytes, laid over a state.
+pub(crate) fn records(budget: Budget) -> Result<u64, String> {
+    let mut taken = 0_u64;
+    let cases = run("records", budget, |chance, shown| {
+        let mut fleet = fleet(chance);
+        let snapshot = fleet.snapshot();
+        let mut records = Vec::new();
+        for slot in fleet.take_changed() {
+            let most = chance.pick(&[64, 200, usize::MAX]);
+            let Some(bytes) = fleet.record_bytes(slot, most) else {
+                continue;
+            };
+            if Record::decode(&bytes).is_none() {
+                return Err(format!("it cannot read what it wrote: {bytes:?}"));
+            }
+            let bytes = mutate::bytes(chance, bytes, 3);
+            shown.note(&bytes);
+            records.extend(Record::decode(&bytes));
+        }
+        taken += u64::from(!records.is_empty());
+        let mut spoilt = snapshot;
+        spoilt.overlay(records);
+        go_on_with(spoilt, chance)
+    })?;
+    if cases > 1000 && taken < cases / 50 {
+        return Err(format!(
+            "records of only {taken} of {cases} cases were taken"
+        ));
+    }
+    Ok(cases)
+}
+
+/// A core that begins with a state which may be spoilt goes on, stops, and writes what can be read.
+fn go_on_with(snapshot: Snapshot, chance: &mut Chance) -> Result<(), String> {
+    let mut shell = Shell::new();
+    let mut fleet = Fleet::restore(snapshot, shell.now);
+    let successor = chance.pick(&[Successor::Image, Successor::Daemon, Successor::Nobody]);
+    shell.give(&mut fleet, Input::Resumed(successor), chance);
+    shell.go_on(&mut fleet, INPUTS_AFTER, chance);
+    let stop = Input::Received(DaemonSignal::Exit(Signal::TERM));
+    shell.give(&mut fleet, stop, chance);
+    shell.go_on(&mut fleet, INPUTS_AFTER, chance);
+    let _ = fleet.view(shell.now);
+    let again = serde_json::to_vec(&fleet.snapshot()).map_err(|error| error.to_string())?;
+    serde_json::from_slice::<Snapshot>(&again)
+        .map_err(|error| format!("it cannot read what it wrote: {error}"))?;
+    Ok(())
 }
 
 /// The core, spoilt as JSON and as bytes.
@@ -141,19 +194,7 @@ pub(crate) fn snapshots(budget: Budget) -> Result<u64, String> {
             return Ok(());
         };
         taken += 1;
-        let mut shell = Shell::new();
-        let mut fleet = Fleet::restore(snapshot, shell.now);
-        let successor = chance.pick(&[Successor::Image, Successor::Daemon, Successor::Nobody]);
-        shell.give(&mut fleet, Input::Resumed(successor), chance);
-        shell.go_on(&mut fleet, INPUTS_AFTER, chance);
-        let stop = Input::Received(DaemonSignal::Exit(Signal::TERM));
-        shell.give(&mut fleet, stop, chance);
-        shell.go_on(&mut fleet, INPUTS_AFTER, chance);
-        let _ = fleet.view(shell.now);
-        let again = serde_json::to_vec(&fleet.snapshot()).map_err(|error| error.to_string())?;
-        serde_json::from_slice::<Snapshot>(&again)
-            .map_err(|error| format!("it cannot read what it wrote: {error}"))?;
-        Ok(())
+        go_on_with(snapshot, chance)
     })?;
     if cases > 1000 && taken < cases / 50 {
         return Err(format!("only {taken} of {cases} states were taken"));

@@ -15,10 +15,11 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use supervisord::domain::{ExitStatus, Signal};
-use supervisord::keeper::{Keeper, KeeperError, NAME, Started, VERSION};
+use supervisord::domain::{ExitStatus, Heirloom, Life, Signal};
+use supervisord::keeper::{Keeper, KeeperError, NAME, Started, VERSION, Vault};
 use supervisord::sys;
 use support::runner::{Outcome, Trial};
 use support::{LIMIT, wait_for};
@@ -39,13 +40,19 @@ fn main() -> ExitCode {
         return supervisord::keeper::run();
     }
     type Run = fn() -> Result<Outcome, String>;
-    let trials: [(&str, Run); 6] = [
+    let trials: [(&str, Run); 9] = [
         ("keeper_has_nothing_of_whoever_started_it", settled),
         ("keeper_is_ended_by_what_means_it_only", endings),
         ("keeper_outlives_a_daemon_that_is_killed", outlives),
         ("keeper_that_dies_is_noticed_and_replaced", replaced),
         ("keeper_is_found_by_pid_and_nothing_else_is", found),
         ("keeper_stays_small", small),
+        ("vault_stores_what_a_life_has_under_one_name", lives),
+        (
+            "vault_takes_over_the_names_of_earlier_versions",
+            earlier_names,
+        ),
+        ("vault_gives_all_of_it_to_another_keeper", given_again),
     ];
     let trials = trials.map(|(name, run)| Trial::new(name, run));
     support::runner::run(trials.into())
@@ -402,5 +409,153 @@ fn small() -> Result<Outcome, String> {
     let grown = resident().saturating_sub(before);
     // 20,000 puts of a hundred names must leave no more than a hundred names take.
     assert!(grown <= 256, "{grown} KiB more");
+    Ok(Outcome::Passed)
+}
+
+const LIFE: Life = Life {
+    slot: 3,
+    incarnation: 17,
+};
+
+/// A pipe whose end in a keeper is told apart from others by what is in it: its reading end.
+fn pipe_with(bytes: &[u8]) -> Arc<OwnedFd> {
+    let (reader, mut writer) = io::pipe().expect("pipe");
+    writer.write_all(bytes).expect("room");
+    Arc::new(reader.into())
+}
+
+/// What the keeper behind a vault has: names, and how many descriptors each stands for.
+fn stored(vault: &Vault) -> Result<Vec<(String, usize)>, String> {
+    assert!(vault.settle().is_none());
+    let list = vault.client().list(LIMIT).map_err(|e| e.to_string())?;
+    let count = |(name, fds): (String, Vec<OwnedFd>)| (name, fds.len());
+    Ok(list.into_iter().map(count).collect())
+}
+
+fn names(expected: &[(&str, usize)]) -> Vec<(String, usize)> {
+    let own = |&(name, count): &(&str, usize)| (name.to_owned(), count);
+    expected.iter().map(own).collect()
+}
+
+/// Ends the keeper of a vault with the test.
+struct Ends<'a>(&'a Vault);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+fn new_vault() -> Result<Vault, String> {
+    let started = Keeper::start_program(Path::new(BINARY)).map_err(|e| e.to_string())?;
+    Ok(Vault::new(started.client))
+}
+
+fn lives() -> Result<Outcome, String> {
+    let vault = new_vault()?;
+    let _ends = Ends(&vault);
+    let (stdin, stdout, pidfd) = (pipe_with(b"i"), pipe_with(b"o"), pipe_with(b"p"));
+    let pipes = [Some(stdin), Some(stdout), None];
+    assert!(vault.keep_pipes(LIFE, pipes.clone()).is_none());
+    assert_eq!(stored(&vault)?, names(&[("iop17", 2)]));
+    // Nothing is sent a second time, as after an adoption.
+    assert!(vault.keep_pipes(LIFE, pipes).is_none());
+    assert!(vault.keep_pidfd(LIFE, &pidfd).is_none());
+    assert!(vault.keep_pidfd(LIFE, &pidfd).is_none());
+    assert_eq!(stored(&vault)?, names(&[("iop17", 3)]));
+    let list = vault.client().list(LIMIT).map_err(|e| e.to_string())?;
+    let order: Vec<u8> = list[0].1.iter().map(first_byte).collect();
+    assert_eq!(order, b"iop");
+    // It stays beside the pipes, and goes with them.
+    assert!(vault.forget_pidfd(LIFE).is_none());
+    assert_eq!(stored(&vault)?, names(&[("iop17", 3)]));
+    assert!(vault.forget_life(LIFE.incarnation).is_none());
+    assert_eq!(stored(&vault)?, []);
+    // A life without pipes: adopted by its pidfd alone.
+    assert!(vault.keep_pidfd(LIFE, &pidfd).is_none());
+    assert_eq!(stored(&vault)?, names(&[("p17", 1)]));
+    assert!(vault.forget_pidfd(LIFE).is_none());
+    assert_eq!(stored(&vault)?, []);
+    assert!(vault.forget_life(LIFE.incarnation).is_none());
+    Ok(Outcome::Passed)
+}
+
+fn first_byte(fd: &OwnedFd) -> u8 {
+    let mut pipe = File::from(fd.try_clone().expect("room"));
+    let mut byte = [0];
+    pipe.read_exact(&mut byte).expect("read");
+    byte[0]
+}
+
+/// Version 5.0 stored each descriptor under a name of its own.
+fn earlier_names() -> Result<Outcome, String> {
+    let started = Keeper::start_program(Path::new(BINARY)).map_err(|e| e.to_string())?;
+    let client = started.client;
+    let (stdin, stdout, stderr) = (pipe_with(b"i"), pipe_with(b"o"), pipe_with(b"e"));
+    let pidfd = pipe_with(b"p");
+    let all = [
+        ("i17", &stdin),
+        ("o17", &stdout),
+        ("e17", &stderr),
+        ("p17", &pidfd),
+        ("o18", &stdout),
+        ("p18", &pidfd),
+        ("state", &stdout),
+    ];
+    for (name, fd) in all {
+        client.put(name, &[fd.as_fd()]).expect("room");
+    }
+    let vault = Vault::resumed(client);
+    let _ends = Ends(&vault);
+    let before = all.map(|(name, _)| (name, 1));
+    let mut before = names(&before);
+    before.sort();
+    assert_eq!(stored(&vault)?, before);
+    // The pidfd is watched first, then the streams are adopted.
+    assert!(vault.keep_pidfd(LIFE, &pidfd).is_none());
+    let pipes = [Some(stdin), Some(stdout), Some(stderr)];
+    assert!(vault.keep_pipes(LIFE, pipes).is_none());
+    let adopted = names(&[("ioep17", 4), ("o18", 1), ("p18", 1), ("state", 1)]);
+    assert_eq!(stored(&vault)?, adopted);
+    // Nobody knows the other life: each of its names is forgotten, whichever comes first.
+    for name in ["p18", "o18"] {
+        assert!(vault.forget_named(name).is_none());
+    }
+    assert!(vault.forget_life(LIFE.incarnation).is_none());
+    assert_eq!(stored(&vault)?, names(&[("state", 1)]));
+    assert!(vault.forget(Heirloom::State).is_none());
+    assert_eq!(stored(&vault)?, []);
+    Ok(Outcome::Passed)
+}
+
+fn given_again() -> Result<Outcome, String> {
+    let vault = new_vault()?;
+    let first = vault.client();
+    let _ends = Ends(&vault);
+    let other = Life {
+        slot: 4,
+        incarnation: 18,
+    };
+    assert!(
+        vault
+            .keep_pipes(LIFE, [None, Some(pipe_with(b"o")), None])
+            .is_none()
+    );
+    assert!(vault.keep_pidfd(LIFE, &pipe_with(b"p")).is_none());
+    first.kill();
+    vault.lost();
+    // What changes meanwhile is for the next one.
+    assert!(
+        vault
+            .keep_pipes(other, [None, Some(pipe_with(b"o")), None])
+            .is_none()
+    );
+    let started = Keeper::start_program(Path::new(BINARY)).map_err(|e| e.to_string())?;
+    let count = vault.replace(started.client).map_err(|e| e.to_string())?;
+    assert_eq!(count, 2);
+    assert_eq!(stored(&vault)?, names(&[("op17", 2), ("op18", 1)]));
+    assert!(vault.keep_pidfd(other, &pipe_with(b"p")).is_none());
+    assert!(vault.forget_life(LIFE.incarnation).is_none());
+    assert_eq!(stored(&vault)?, names(&[("op18", 2)]));
     Ok(Outcome::Passed)
 }

@@ -2,6 +2,7 @@
 //! when it fails: `SIM_SEED=n` runs that world alone, `SIM_STEPS=n` sets how many inputs are given in all.
 
 mod chance;
+mod checkpoint;
 mod configs;
 mod laws;
 mod listeners;

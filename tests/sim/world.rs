@@ -16,6 +16,7 @@ use supervisord::domain::{
 };
 
 use crate::chance::Chance;
+use crate::checkpoint::Checkpoint;
 use crate::configs;
 use crate::laws::Laws;
 use crate::speakers;
@@ -64,6 +65,8 @@ pub(crate) struct World {
     /// Milliseconds that an answer takes at most.
     slow: u64,
     next_pid: i32,
+    /// What a successor would find if the daemon were killed.
+    checkpoint: Checkpoint,
     /// A successor has agreed, and takes over as soon as it may.
     agreed: bool,
     /// Nothing is begun any more.
@@ -108,6 +111,7 @@ impl World {
             failing,
             slow,
             next_pid: 100,
+            checkpoint: Checkpoint::default(),
             agreed: false,
             quieting: false,
             chance,
@@ -265,6 +269,10 @@ impl World {
             assert_eq!(copy.next_deadline(), self.fleet.next_deadline());
             assert_eq!(copy.snapshot(), self.fleet.snapshot());
             self.fleet = copy;
+        }
+        self.checkpoint.follow(&mut self.fleet);
+        if self.chance.one_in(30 + self.size * 4) {
+            self.checkpoint.compare(&self.fleet);
         }
         self.laws.after(self.now, &input, &out, &self.fleet);
         if self.chance.one_in(10 + self.size) {

@@ -219,10 +219,9 @@ fn made_again(machine: &Machine) -> Result<(), String> {
         machine.property(SCOPE, "ActiveState")? == "active",
         "the scope went with its last program",
     )?;
-    expect(
-        !is_there(machine, &format!("{TREE}/web:web"))?,
-        "the cgroup of a stopped program is left",
-    )?;
+    // The cgroup of a program without limits stays for its next life, and has nobody in it.
+    let left = machine.sh(&format!("cat {TREE}/web:web/cgroup.procs"))?;
+    expect(left.is_empty(), left)?;
     ctl(machine, "start web")?;
     let pid = pid_of(machine, "web")?;
     // Behind the daemon's back.
@@ -247,6 +246,12 @@ fn made_again(machine: &Machine) -> Result<(), String> {
         ["another fd holder runs", "was gone and was made again"]
             .iter()
             .all(|line| log.contains(line))
+    })?;
+    // It goes with the program.
+    ctl(machine, "stop web")?;
+    ctl(machine, "remove web")?;
+    wait_for("its cgroup is gone", LIMIT, || {
+        is_there(machine, &format!("{TREE}/web:web")).is_ok_and(|is_there| !is_there)
     })?;
     machine.sh("systemctl stop supervisord").map(drop)
 }

@@ -230,6 +230,13 @@ fn stopped(machine: &Machine) -> Result<(), String> {
             .property(SCOPE, "ActiveState")
             .is_ok_and(|state| state == "inactive")
     })?;
+    // With the cgroups of programs, which stay between their lives.
+    let tree = format!("/sys/fs/cgroup/system.slice/{SCOPE}");
+    wait_for("the scope's directory is gone", LIMIT, || {
+        machine
+            .run(&["test", "-e", &tree])
+            .is_ok_and(|done| done.code == 1)
+    })?;
     let log = machine.sh("cat /var/log/supervisord.log")?;
     expect(log.contains("stopped: quiet (terminated by SIGTERM)"), log)?;
     // The next start begins anew.

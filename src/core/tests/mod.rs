@@ -9,6 +9,7 @@ mod life;
 mod live;
 mod next_attempt;
 mod notify;
+mod record;
 mod requests;
 mod rolling;
 mod sockets;

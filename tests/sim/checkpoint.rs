@@ -1,0 +1,60 @@
+//! What a daemon that is killed leaves: the whole as it was when groups last changed, and a record of each process that has
+//! changed since. At any moment both together say what the core knows.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use supervisord::core::{Fleet, Record, Snapshot};
+
+/// What is written down.
+#[derive(Default)]
+pub(crate) struct Checkpoint {
+    whole: Option<Snapshot>,
+    records: BTreeMap<u32, Vec<u8>>,
+}
+
+impl Checkpoint {
+    /// After an input, as the engine does it.
+    pub(crate) fn follow(&mut self, fleet: &mut Fleet) {
+        if fleet.take_regrouped() {
+            self.whole = Some(fleet.snapshot());
+        }
+        for slot in fleet.take_changed() {
+            if let Some(bytes) = fleet.record_bytes(slot, usize::MAX) {
+                self.records.insert(slot, bytes);
+            }
+        }
+    }
+
+    /// Whether that is what the core knows.
+    pub(crate) fn compare(&self, fleet: &Fleet) {
+        let mut found = self.whole.clone().expect("written at the beginning");
+        let read = |bytes: &Vec<u8>| Record::decode(bytes).expect("what was written can be read");
+        found.overlay(self.records.values().map(read).collect());
+        assert_eq!(processes(&found), processes(&fleet.snapshot()));
+    }
+}
+
+/// What matters of each process, by slot.
+fn processes(snapshot: &Snapshot) -> BTreeMap<u64, Value> {
+    let whole = serde_json::to_value(snapshot).expect("a snapshot can be written");
+    let groups = whole["groups"].as_array().expect("a list").iter();
+    let processes = groups.flat_map(|group| group["processes"].as_array().expect("a list"));
+    processes
+        .map(|process| {
+            let mut run = process["run"].clone();
+            // Whoever waits is gone with the daemon.
+            run["waiters"] = Value::Null;
+            run["report_at"] = Value::Null;
+            // An attempt without a process begins anew, and is held up no more.
+            let attempt = run["stage"]
+                .get("Preparing")
+                .or_else(|| run["stage"].get("Resolving"));
+            if let Some(life) = attempt.cloned() {
+                run["stage"] = serde_json::json!({ "Resolving": life });
+                run["trouble"] = Value::Null;
+            }
+            (process["slot"].as_u64().expect("a number"), run)
+        })
+        .collect()
+}

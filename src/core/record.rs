@@ -61,9 +61,10 @@ pub(super) fn encode(slot: u32, process: &Process, counts: Counts, most: usize) 
 }
 
 fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<u8> {
-    // Whoever waits will be gone.
+    // Whoever waits will be gone. A successor drops the next attempt and begins it again.
     let Run {
         stage,
+        next: _,
         refused,
         tries,
         trouble,
@@ -230,6 +231,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Record> {
         && rest.hearing.is_some() == hearing_there;
     let run = Run {
         stage,
+        next: None,
         refused,
         tries,
         trouble: trouble.or(rest.trouble),

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno as Nix;
 
 use super::intake::Intake;
-use super::job::{Done, Opening, Outcome, Then};
+use super::job::{Act, Done, Opening, Outcome, Then};
 use super::prepare::spawn_error;
 use super::reactor::{READ_RETRY, Reactor};
-use super::run::{CHANNELS, Role, Streams, close_stdin, index, settle_stdin, token, unpoll_pipe};
+use super::run::{
+    CHANNELS, Role, Streams, close_stdin, index, is_waiting, settle_stdin, token, unpoll_pipe,
+};
 use super::stream::Part;
 use super::{Command, Report};
 use crate::domain::{Channel, Line};
@@ -94,6 +96,12 @@ impl Reactor {
             Then::Read(channel, result, parts) => {
                 self.have_read((place, channel), result, parts, intake)
             }
+            Then::Grown(channel, capacity) => {
+                if let Some(run) = &mut self.runs[place as usize] {
+                    run.reads[index(channel)].grown(capacity);
+                }
+                self.settle_both(place);
+            }
             Then::Flushed | Then::Reopened => self.settle_both(place),
             Then::WroteRest(channel, parts) => {
                 let Some(run) = &mut self.runs[place as usize] else {
@@ -175,14 +183,28 @@ impl Reactor {
                 self.end_stream(place, channel);
                 self.settle_both(place);
             }
-            Ok(_) => {
-                let is_polled = run.polled[index(channel)];
-                let stream = run.streams[index(channel)].as_ref();
-                if !is_polled || stream.is_some_and(|stream| stream.is_waiting()) {
-                    self.settle_both(place);
+            Ok(count) => {
+                let now = Instant::now();
+                let reads = &mut run.reads[index(channel)];
+                let pause = match self.pauses {
+                    true => reads.after_read(now, count),
+                    false => None,
+                };
+                // A pipe that is full because its log is slow would only hold more that is late.
+                let wants_to_grow = reads.wants_to_grow(count) && !is_waiting(run);
+                if let Some(pause) = pause {
+                    self.pause(place, channel, now + pause);
                 }
+                if wants_to_grow {
+                    return self.grow_pipe(place, channel);
+                }
+                // Also the other pipe may have left the set, while a job was hanging.
+                self.settle_both(place);
             }
-            Err(Nix::EAGAIN | Nix::EINTR) => self.settle_both(place),
+            Err(Nix::EAGAIN | Nix::EINTR) => {
+                run.reads[index(channel)].reset();
+                self.settle_both(place);
+            }
             Err(error) => {
                 // Readiness would report it again at once: rest a while, and never give up (Supervisor#1554).
                 if !std::mem::replace(&mut run.read_failed[index(channel)], true)
@@ -196,6 +218,17 @@ impl Reactor {
                 self.resting.push((Instant::now() + READ_RETRY, token));
             }
         }
+    }
+
+    /// The writer fills the pipe: lets it hold more, unless too many pipes do.
+    fn grow_pipe(&mut self, place: u32, channel: Channel) {
+        if self.may_grow_pipe() {
+            return self.start(place, Act::Grow(channel));
+        }
+        if let Some(run) = &mut self.runs[place as usize] {
+            run.reads[index(channel)].grown(None);
+        }
+        self.settle_both(place);
     }
 
     fn settle_both(&mut self, place: u32) {

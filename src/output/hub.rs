@@ -39,6 +39,8 @@ use crate::sys::{Poller, Ready, SharedBuffer, Waker};
 const CALL_BOUND: Duration = Duration::from_millis(10);
 /// How long a turn without calls may last. A thread that needs longer has gone wrong.
 const TURN_BOUND: Duration = Duration::from_secs(30);
+/// How late the kernel may end a wait, to end several at once.
+const TIMER_SLACK_NANOS: std::ffi::c_ulong = 5_000;
 /// Threads at most. Each of [`super::stalls::SHARE`] devices that hang wholly costs that many.
 const THREADS_MAX: usize = 32;
 /// Commands handled before descriptors get their turn again.
@@ -271,6 +273,8 @@ impl Thread {
     }
 
     fn run(mut self) {
+        // Threads have 50 µs by default, a third of a pause. Where it is refused, pauses are that much longer.
+        let _ = nix::sys::prctl::set_timerslack(TIMER_SLACK_NANOS);
         loop {
             match self.stand_by() {
                 Role::Own => self.own(),
@@ -368,6 +372,7 @@ impl Thread {
             }
             self.turn.busy();
             state = lock(&hub.state);
+            state.reactor.ready = ready.len();
             for event in &ready {
                 if event.token == WAKER {
                     state.orders.awake();

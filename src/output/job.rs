@@ -15,6 +15,7 @@ use super::handover::{self, Adoption};
 use super::intake::Intake;
 use super::prepare::{assembled, rules};
 use super::protocol::Protocol;
+use super::reactor::READ_BYTES;
 use super::run::{CHANNELS, Streams, index};
 use super::sink::Sink;
 use super::stream::Part;
@@ -32,6 +33,8 @@ pub(super) type Pipes = [Option<Arc<OwnedFd>>; 2];
 pub(super) enum Act {
     /// Read one chunk from this pipe and write it to the log.
     Read(Channel),
+    /// Let this pipe hold more.
+    Grow(Channel),
     /// Write what waits for a slow reader.
     Flush(Channel),
     /// The pipe has ended: write what the scanner for captures holds back.
@@ -79,6 +82,8 @@ pub(super) enum Job {
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) strip_ansi: bool,
+    /// How much one read takes at most.
+    pub(super) read_bytes: usize,
     pub(super) vault: Option<Arc<Vault>>,
 }
 
@@ -108,6 +113,8 @@ pub(super) enum Outcome {
 pub(super) enum Then {
     /// How many bytes were read, and the parts that the chunk has, if it has any.
     Read(Channel, nix::Result<usize>, Option<Vec<Part>>),
+    /// How much the pipe holds now. `None`: it cannot hold more.
+    Grown(Channel, Option<usize>),
     Flushed,
     WroteRest(Channel, Vec<Part>),
     Opened(Box<Opening>, Result<(), Errno>),
@@ -176,7 +183,10 @@ impl Act {
     /// Which of the two logs it touches. `None`: both.
     pub(super) const fn channel(&self) -> Option<Channel> {
         match self {
-            Self::Read(channel) | Self::Flush(channel) | Self::WriteRest(channel) => Some(*channel),
+            Self::Read(channel)
+            | Self::Grow(channel)
+            | Self::Flush(channel)
+            | Self::WriteRest(channel) => Some(*channel),
             Self::Open(_) | Self::Adopt(_) | Self::Clear(..) | Self::Reopen | Self::Close => None,
         }
     }
@@ -198,12 +208,17 @@ impl Act {
                 else {
                     return Then::Read(channel, Ok(0), None);
                 };
-                let result = intake.read(pipe, || stream.entry(strip));
+                let result = intake.read(pipe, settings.read_bytes, || stream.entry(strip));
                 let parts = match result {
                     Ok(count) if count > 0 => stream.write(intake.data(count), strip, lines),
                     _ => None,
                 };
                 Then::Read(channel, result, parts)
+            }
+            Self::Grow(channel) => {
+                let pipe = pipes[index(channel)].as_ref();
+                let grown = pipe.map(|pipe| sys::grow_pipe(pipe, READ_BYTES));
+                Then::Grown(channel, grown.and_then(Result::ok))
             }
             Self::Flush(channel) => {
                 if let Some(stream) = &mut streams[index(channel)] {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno as Nix;
 
 use super::intake::Intake;
-use super::job::{Act, Done, Opening, Outcome, Then};
+use super::job::{Act, Done, LongRotation, Opening, Outcome, Then};
 use super::prepare::spawn_error;
 use super::reactor::{READ_RETRY, Reactor};
 use super::run::{
@@ -30,6 +30,7 @@ impl Reactor {
         }
         let is_quick = hung.is_none_or(|(time, _)| time < QUICK);
         self.shared.log_all(done.lines);
+        self.replaced.extend(done.replaced);
         match done.result {
             Outcome::Activity(activity, cleared) => {
                 self.shared.activity.put_back(activity);
@@ -45,6 +46,7 @@ impl Reactor {
                 }
             }
             Outcome::CreatedLogs => {}
+            Outcome::Deleted => self.deletes = false,
             Outcome::RemovedLogs(ticket, slot, result) => {
                 (self.shared.report)(Report::Cleared(ticket, slot, result));
             }
@@ -115,6 +117,10 @@ impl Reactor {
                 self.drain_on(place);
                 self.settle_both(place);
             }
+            Then::Rotated(rotation) => {
+                self.rotating.retain(|&device| device != rotation.device);
+                self.after_read(place, rotation.channel, rotation.result);
+            }
             Then::Opened(opening, Ok(())) => self.opened(place, *opening),
             Then::Opened(opening, Err(error)) => {
                 let spec = &opening.spec;
@@ -159,14 +165,33 @@ impl Reactor {
         let Some(run) = &mut self.runs[place as usize] else {
             return intake.settle();
         };
-        let generation = run.generation;
         if let (Ok(count), Some(stream)) = (result, &mut run.streams[index(channel)])
             && count > 0
         {
             run.read_failed[index(channel)] = false;
             stream.publish(intake.data(count), parts, &mut self.shared);
             intake.settle();
+            if stream.is_rotation_due() {
+                let device = run.devices[index(channel)];
+                return self.start_rotation(
+                    place,
+                    LongRotation {
+                        channel,
+                        device,
+                        result,
+                    },
+                );
+            }
         }
+        self.after_read(place, channel, result);
+    }
+
+    /// What was read is where it belongs, and the log is ready for more.
+    fn after_read(&mut self, place: u32, channel: Channel, result: nix::Result<usize>) {
+        let Some(run) = &mut self.runs[place as usize] else {
+            return;
+        };
+        let generation = run.generation;
         if let Some(draining) = &mut run.draining {
             let left = &mut draining.left[index(channel)];
             *left = match result {

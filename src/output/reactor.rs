@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::activity_queue::{ActivityQueue, Order};
 use super::handover::Estate;
-use super::job::{Act, Job, Settings};
+use super::job::{Act, Job, LongRotation, Settings};
 use super::journal::Journal;
 use super::run::{
     CHANNELS, Draining, Role, Run, close_stdin, index, is_waiting, settle_stdin, shut, token,
@@ -99,6 +99,14 @@ pub(super) struct Reactor {
     slow: VecDeque<Task>,
     /// The same on devices that hang.
     pub(super) parked: Vec<Task>,
+    /// Lives whose log is to be rotated by another thread. They are busy until then.
+    rotations: VecDeque<(u32, LongRotation)>,
+    /// Devices on which that is being done: one rotation at a time on each.
+    pub(super) rotating: Vec<u64>,
+    /// Backups that another thread is to delete.
+    pub(super) replaced: Vec<OwnedFd>,
+    /// It is being done.
+    pub(super) deletes: bool,
     pub(super) stalls: Stalls,
     /// The last job on the activity log took long.
     pub(super) slow_activity: bool,
@@ -141,6 +149,10 @@ impl Reactor {
             todo: VecDeque::new(),
             slow: VecDeque::new(),
             parked: Vec::new(),
+            rotations: VecDeque::new(),
+            rotating: Vec::new(),
+            replaced: Vec::new(),
+            deletes: false,
             stalls: Stalls::default(),
             slow_activity: false,
             ending: None,
@@ -383,6 +395,24 @@ impl Reactor {
         self.todo.push_back(Task::Life(place, act));
     }
 
+    /// Has the log of a life, which must not be busy, rotated by another thread. Others would wait too long.
+    pub(super) fn start_rotation(&mut self, place: u32, rotation: LongRotation) {
+        let Some(run) = &mut self.runs[place as usize] else {
+            return;
+        };
+        run.busy = true;
+        for channel in CHANNELS {
+            unpoll_sink(&self.poller, run, channel);
+        }
+        self.rotations.push_back((place, rotation));
+    }
+
+    fn next_rotation(&self) -> Option<usize> {
+        let is_free =
+            |(_, rotation): &(u32, LongRotation)| !self.rotating.contains(&rotation.device);
+        self.rotations.iter().position(is_free)
+    }
+
     /// The next job for the owner of the reactor. What may hang is left to other threads.
     pub(super) fn next_job(&mut self, thread: usize) -> Option<Job> {
         if !self.slow_activity
@@ -423,12 +453,32 @@ impl Reactor {
                 return Some(job);
             }
         }
+        // Neither of these counts for a device: there is one of them at a time.
+        if let Some(at) = self.next_rotation()
+            && let Some((place, rotation)) = self.rotations.remove(at)
+        {
+            self.rotating.push(rotation.device);
+            return self.job(
+                thread,
+                Task::Life(place, Act::Rotate(rotation)),
+                [0; 2],
+                true,
+            );
+        }
+        if !self.deletes && !self.replaced.is_empty() {
+            self.deletes = true;
+            self.stalls.begin(thread, Subject::Paths, [0; 2], true);
+            return Some(Job::Delete(std::mem::take(&mut self.replaced)));
+        }
         None
     }
 
     /// There is something for [`Reactor::next_slow_job`].
     pub(super) fn wants_help(&self) -> bool {
-        !self.slow.is_empty() || (self.slow_activity && self.shared.activity.is_due())
+        !self.slow.is_empty()
+            || (self.slow_activity && self.shared.activity.is_due())
+            || self.next_rotation().is_some()
+            || (!self.deletes && !self.replaced.is_empty())
     }
 
     /// Something was asked for that needs no event.
@@ -507,6 +557,7 @@ impl Reactor {
                 true => CROWDED_READ_BYTES,
                 false => READ_BYTES,
             },
+            leaves_deletion: self.replaced.is_empty(),
             vault: self.shared.vault.clone(),
         }
     }

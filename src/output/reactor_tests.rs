@@ -26,6 +26,8 @@ use crate::sys::SharedBuffer;
 
 #[path = "hang_tests.rs"]
 mod hang;
+#[path = "rotation_tests.rs"]
+mod rotation;
 #[path = "succession_tests.rs"]
 mod succession;
 

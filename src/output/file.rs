@@ -224,6 +224,12 @@ impl LogFile {
         })
     }
 
+    /// How many bytes can be written before a rotation is due. `None`: the file is never rotated.
+    pub(super) fn bytes_until_rotation(&self) -> Option<u64> {
+        let rotate_at = self.rotate_at?;
+        Some(rotate_at.saturating_sub(self.position().unwrap_or(rotate_at)))
+    }
+
     /// A rotation renames so many backups that others would notice.
     pub(super) const fn rotates_slowly(&self) -> bool {
         self.rules.backups > BACKUPS_QUICK_MAX

@@ -349,7 +349,7 @@ impl Thread {
         let mut state = lock(&hub.state);
         state.reactor.take_over();
         loop {
-            let Some(mut owned) = self.work_off(&hub, state) else {
+            let Some(mut owned) = self.work_off(&hub, state, true) else {
                 return;
             };
             if let Some(left) = owned.reactor.go_on_ending() {
@@ -357,7 +357,7 @@ impl Thread {
                 drop(owned);
                 return end(&hub, left);
             }
-            let timeout = if more || owned.reactor.wants_turn() {
+            let timeout = if more || !owned.orders.sleep() || owned.reactor.wants_turn() {
                 Some(Duration::ZERO)
             } else {
                 owned.orders.timeout(owned.reactor.timeout())
@@ -372,14 +372,15 @@ impl Thread {
             }
             self.turn.busy();
             state = lock(&hub.state);
+            state.orders.stay_awake();
             state.reactor.ready = ready.len();
             for event in &ready {
                 if event.token == WAKER {
-                    state.orders.awake();
+                    state.orders.reset_waker();
                     continue;
                 }
                 state.reactor.on_ready(*event);
-                match self.work_off(&hub, state) {
+                match self.work_off(&hub, state, false) {
                     Some(owned) => state = owned,
                     // Events that are left come up again.
                     None => return,
@@ -403,7 +404,7 @@ impl Thread {
                 }
                 state.reactor.on_command(command);
                 more = turn == COMMANDS_PER_TURN;
-                match self.work_off(&hub, state) {
+                match self.work_off(&hub, state, false) {
                     Some(owned) => state = owned,
                     None => return,
                 }
@@ -419,8 +420,9 @@ impl Thread {
         &mut self,
         hub: &'hub Arc<Hub>,
         mut state: MutexGuard<'hub, State>,
+        turn_ends: bool,
     ) -> Option<MutexGuard<'hub, State>> {
-        while let Some(job) = state.reactor.next_job(self.number) {
+        while let Some(job) = state.reactor.next_job(self.number, turn_ends) {
             let settings = state.reactor.settings();
             drop(state);
             let (done, is_owner) = self.call(hub, job, &settings);

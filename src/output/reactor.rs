@@ -413,14 +413,9 @@ impl Reactor {
         self.rotations.iter().position(is_free)
     }
 
-    /// The next job for the owner of the reactor. What may hang is left to other threads.
-    pub(super) fn next_job(&mut self, thread: usize) -> Option<Job> {
-        if !self.slow_activity
-            && self.shared.activity.is_due()
-            && let Some(job) = self.activity_job(thread, false)
-        {
-            return Some(job);
-        }
+    /// The next job for the owner of the reactor. What may hang is left to other threads. Lines of the activity log are
+    /// gathered until the turn ends.
+    pub(super) fn next_job(&mut self, thread: usize, turn_ends: bool) -> Option<Job> {
         while let Some(task) = self.todo.pop_front() {
             if self.is_slow(&task) {
                 self.slow.push_back(task);
@@ -434,6 +429,10 @@ impl Reactor {
             if let Some(job) = self.job(thread, task, devices, false) {
                 return Some(job);
             }
+        }
+        let is_due = turn_ends || self.shared.activity.is_long();
+        if is_due && !self.slow_activity && self.shared.activity.is_due() {
+            return self.activity_job(thread, false);
         }
         None
     }

@@ -280,6 +280,8 @@ fn log_09_output_is_echoed_at_debug_only() {
         ends.stdout.write_all(b"hello\xff\n").expect("room");
         drop(ends);
         bench.drain(LIFE);
+        bench.output.send(Command::Stop);
+        bench.output.join();
         let line = "DEBG 'cat' stdout output:\nUndecodable: b'hello\\xff\\n'\n";
         assert_eq!(bench.read("activity").contains(line), echoed);
     }
@@ -667,7 +669,7 @@ fn prepared(
 /// Does what is to be done with files, as the thread does that owns the reactor.
 fn work_off(reactor: &mut Reactor) {
     let mut intake = Intake::Own(vec![0; READ_BYTES]);
-    while let Some(job) = reactor.next_job(0) {
+    while let Some(job) = reactor.next_job(0, true) {
         let done = job.run(&mut intake, &reactor.settings());
         reactor.finish(0, done, &mut intake);
     }

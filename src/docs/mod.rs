@@ -44,6 +44,8 @@ pub mod adr {
     pub mod adr_0020_packages {}
     #[doc = include_str!("adr/0021-logs-that-hang.md")]
     pub mod adr_0021_logs_that_hang {}
+    #[doc = include_str!("adr/0022-fast-output.md")]
+    pub mod adr_0022_fast_output {}
     #[doc = include_str!("adr/0023-lists.md")]
     pub mod adr_0023_lists {}
     #[doc = include_str!("adr/0024-restarts-in-parallel.md")]

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{EVENTS, Event, EventKind, GroupName, decoded};
 
+/// Most headers are shorter.
+const HEADER_BYTES: usize = 256;
+
 /// An event on its way to one pool of listeners.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
@@ -29,7 +32,7 @@ impl Envelope {
     /// Header and payload. `len` counts characters, not bytes: clients that were written for Supervisor read as many.
     #[must_use]
     pub fn text(&self) -> String {
-        let payload = payload(&self.event);
+        let mut text = payload_behind(HEADER_BYTES, &self.event);
         let Self {
             server,
             pool,
@@ -37,19 +40,27 @@ impl Envelope {
             pool_serial,
             event,
         } = self;
-        format!(
-            "ver:3.0 server:{server} serial:{serial} pool:{pool} poolserial:{pool_serial} eventname:{} len:{}\n{payload}",
+        let header = format!(
+            "ver:3.0 server:{server} serial:{serial} pool:{pool} poolserial:{pool_serial} eventname:{} len:{}\n",
             event.name(),
-            payload.chars().count(),
-        )
+            text.chars().count(),
+        );
+        // Moved within its room: a captured payload may have many megabytes, and a second copy would take as many again.
+        text.insert_str(0, &header);
+        text
     }
 }
 
 /// What stands after the header: the template of [`EVENTS`], filled in.
 #[must_use]
 pub fn payload(event: &Event) -> String {
+    payload_behind(0, event)
+}
+
+/// The same, with room for so many bytes more.
+fn payload_behind(room: usize, event: &Event) -> String {
     let template = EVENTS[event.place()].payload.unwrap_or_default();
-    let mut text = String::with_capacity(template.len() + event.size());
+    let mut text = String::with_capacity(room + template.len() + event.size());
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         let (field, after) = after.split_once('}').unwrap_or((after, ""));

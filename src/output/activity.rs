@@ -18,6 +18,8 @@ use crate::sys::{self, place::REFUSED};
 
 /// Bytes that wait for a slow reader (a terminal, a pipe) at most; whole lines beyond are lost, counted.
 const WAITING_BYTES_MAX: usize = 256 << 10;
+/// Lines that are written together, in bytes, but for the last line.
+const BATCH_BYTES: usize = 32 << 10;
 
 /// The activity log.
 #[derive(Debug)]
@@ -50,6 +52,11 @@ enum Copied {
 #[derive(Debug)]
 struct Outlet {
     file: LogFile,
+    /// Lines are gathered in `batch`, and written together.
+    batches: bool,
+    batch: Vec<u8>,
+    /// The batch is written when it has as many bytes, since the file is to be rotated behind that very line.
+    batch_max: usize,
     waiting: Vec<u8>,
     /// Lines lost since the last one that said so.
     lost: u64,
@@ -209,6 +216,17 @@ impl Activity {
         target || copy
     }
 
+    /// Whether lines are gathered, to be written together when this is set to false again. Nothing else may be asked of the
+    /// log meanwhile but [`Activity::write`].
+    pub(super) fn set_batches(&mut self, batches: bool) {
+        if let Target::File(outlet) = &mut self.target {
+            outlet.set_batches(batches);
+        }
+        if let Some(Copied::Stdout(outlet)) = &mut self.copy {
+            outlet.set_batches(batches);
+        }
+    }
+
     /// Writes what waits and can be written now.
     pub fn flush(&mut self) {
         match &mut self.target {
@@ -266,13 +284,65 @@ impl Outlet {
     fn new(file: LogFile) -> Self {
         Self {
             file,
+            batches: false,
+            batch: Vec::new(),
+            batch_max: 0,
             waiting: Vec::new(),
             lost: 0,
             failing: false,
         }
     }
 
+    fn set_batches(&mut self, batches: bool) {
+        self.batches = batches;
+        if !batches {
+            self.write_batch();
+        }
+    }
+
+    /// Adds a line to the batch. False: there is trouble with the file, so that lines are written one by one.
+    fn put_in_batch(&mut self, text: &[u8]) -> bool {
+        if !self.batches || self.lost > 0 || self.failing || !self.waiting.is_empty() {
+            return false;
+        }
+        if self.batch.is_empty() {
+            let left = self.file.bytes_until_rotation().unwrap_or(u64::MAX);
+            self.batch_max =
+                usize::try_from(left).map_or(BATCH_BYTES, |left| left.min(BATCH_BYTES));
+        }
+        self.batch.extend_from_slice(text);
+        if self.batch.len() >= self.batch_max {
+            self.write_batch();
+        }
+        true
+    }
+
+    fn write_batch(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let batch = std::mem::take(&mut self.batch);
+        match self.file.write(&batch) {
+            (written, Some(Stop::Failed(_))) => {
+                let lines = batch[written..]
+                    .iter()
+                    .filter(|&&byte| byte == b'\n')
+                    .count();
+                self.lost = self.lost.saturating_add(lines as u64);
+                self.failing = true;
+            }
+            (written, Some(Stop::Full)) => self.waiting.extend_from_slice(&batch[written..]),
+            (_, None) => drop(self.file.rotate_if_due()),
+        }
+        // Kept for its room.
+        self.batch = batch;
+        self.batch.clear();
+    }
+
     fn put_line(&mut self, text: &[u8], wall: Wall, clock: &mut Clock) {
+        if self.put_in_batch(text) {
+            return;
+        }
         self.flush();
         if self.lost > 0 {
             let line = Line::LinesDropped { lost: self.lost };
@@ -491,6 +561,52 @@ mod tests {
         assert_eq!(size("log.1").expect("rotated"), 120);
         assert_eq!(size("log.2").expect("rotated"), 120);
         assert!(size("log.3").is_err());
+    }
+
+    #[test]
+    fn lines_written_together_rotate_behind_the_same_line() {
+        let dir = TempDir::new("activity-batch");
+        let lines = |log: &mut Activity, pids: std::ops::Range<i32>| {
+            for pid in pids {
+                log.write(Wall(0), &Line::Started { pid });
+            }
+        };
+        let mut one_by_one = open(&dir.path("one"), 100, 9, Level::Info);
+        lines(&mut one_by_one, 0..17);
+        let mut together = open(&dir.path("all"), 100, 9, Level::Info);
+        lines(&mut together, 0..1);
+        together.set_batches(true);
+        lines(&mut together, 1..16);
+        together.set_batches(false);
+        lines(&mut together, 16..17);
+        let read = |name: String| std::fs::read_to_string(dir.path(&name)).ok();
+        assert_eq!(read("one".to_owned()), read("all".to_owned()));
+        for number in 1..=9 {
+            let backup = read(format!("all.{number}"));
+            assert_eq!(read(format!("one.{number}")), backup, "{number}");
+        }
+        assert!(read("all.5".to_owned()).is_some());
+    }
+
+    #[test]
+    fn lines_that_cannot_be_written_together_are_counted_each() {
+        let mut log = open(Path::new("/dev/full"), 0, 0, Level::Info);
+        log.set_batches(true);
+        for pid in 0..10 {
+            log.write(Wall(0), &Line::Started { pid });
+        }
+        log.set_batches(false);
+        let Target::File(outlet) = &mut log.target else {
+            panic!("a file");
+        };
+        assert_eq!(outlet.lost, 10);
+        log.set_batches(true);
+        log.write(Wall(0), &Line::Started { pid: 10 });
+        log.set_batches(false);
+        let Target::File(outlet) = &mut log.target else {
+            panic!("a file");
+        };
+        assert_eq!(outlet.lost, 11, "and the next one, which is tried alone");
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::sys;
 
 /// Lines that wait at most.
 pub(super) const LINES_MAX: usize = 16_384;
+/// Orders that are gathered before they are carried out, within a turn.
+const ORDERS_PER_JOB: usize = 1024;
 /// Bytes of what processes wrote, echoed at level debug, that wait at most.
 const ECHOED_BYTES_MAX: usize = 8 << 20;
 
@@ -108,6 +110,11 @@ impl ActivityQueue {
         self.activity.is_some() && (!self.orders.is_empty() || self.lost > 0)
     }
 
+    /// So many orders wait that they should not wait for the end of a turn.
+    pub(super) fn is_long(&self) -> bool {
+        self.orders.len() >= ORDERS_PER_JOB
+    }
+
     /// Gives the log away, with what is to be done with it.
     pub(super) fn take(&mut self) -> Option<(Box<Activity>, VecDeque<Order>)> {
         let activity = self.activity.take()?;
@@ -139,6 +146,7 @@ pub(super) fn carry_out(
 ) -> Vec<(Ticket, Result<(), Errno>)> {
     let mut cleared = Vec::new();
     for order in orders {
+        activity.set_batches(matches!(order, Order::Write(..)));
         match order {
             Order::Write(wall, line) => activity.write(wall, &line),
             Order::Reopen => activity.reopen(sys::now().wall),
@@ -146,5 +154,6 @@ pub(super) fn carry_out(
             Order::Flush => activity.flush(),
         }
     }
+    activity.set_batches(false);
     cleared
 }

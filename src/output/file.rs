@@ -21,6 +21,11 @@ const PIECE_BYTES: usize = 4096;
 /// Above this many backups, rotation looks for the first gap instead of trying every number.
 const BACKUPS_TRIED_MAX: u64 = 1000;
 
+/// Rotation of more backups than this takes long: a rename each.
+const BACKUPS_QUICK_MAX: i64 = 16;
+/// A file of this size takes long to delete: its blocks and its pages in memory are given back.
+const LARGE_BYTES: u64 = 1 << 20;
+
 /// How a file is to be written and kept.
 #[derive(Debug, Clone)]
 pub(super) struct Rules {
@@ -55,6 +60,15 @@ pub(super) enum Stop {
     Full,
     /// It failed.
     Failed(Errno),
+}
+
+/// What became of a rotation.
+#[derive(Debug)]
+pub(super) enum Rotation {
+    /// The file has not reached its limit.
+    NotDue,
+    /// It is done. The oldest backup has no name any more; if it is large, it is deleted when this descriptor is closed.
+    Done(Option<OwnedFd>),
 }
 
 /// An open log.
@@ -202,7 +216,32 @@ impl LogFile {
         }
     }
 
-    /// Rotates if the file has reached its limit. To be called after each complete chunk.
+    /// The file has reached its limit, or cannot be asked. To be called after each complete chunk.
+    pub(super) fn is_rotation_due(&self) -> bool {
+        self.rotate_at.is_some_and(|rotate_at| {
+            self.position()
+                .map_or(true, |position| position >= rotate_at)
+        })
+    }
+
+    /// How many bytes can be written before a rotation is due. `None`: the file is never rotated.
+    pub(super) fn bytes_until_rotation(&self) -> Option<u64> {
+        let rotate_at = self.rotate_at?;
+        Some(rotate_at.saturating_sub(self.position().unwrap_or(rotate_at)))
+    }
+
+    /// A rotation renames so many backups that others would notice.
+    pub(super) const fn rotates_slowly(&self) -> bool {
+        self.rules.backups > BACKUPS_QUICK_MAX
+    }
+
+    /// The position, not a count of ours: another process may write to the file, or have truncated it.
+    fn position(&self) -> Result<u64, Errno> {
+        let position = lseek(&self.fd, 0, Whence::SeekCur).map_err(errno)?;
+        Ok(u64::try_from(position).unwrap_or(0))
+    }
+
+    /// Rotates if the file has reached its limit. Returns what became of that.
     ///
     /// # Errors
     /// What stood in the way. Nothing is lost then: writing goes on in the file that was open, and rotation is tried
@@ -210,21 +249,19 @@ impl LogFile {
     ///
     /// # Source
     /// Supervisor manual, `[program:x]`, stdout_logfile_maxbytes and stdout_logfile_backups.
-    pub(super) fn rotate_if_due(&mut self) -> Result<bool, Errno> {
+    pub(super) fn rotate_if_due(&mut self) -> Result<Rotation, Errno> {
         let Some(rotate_at) = self.rotate_at else {
-            return Ok(false);
+            return Ok(Rotation::NotDue);
         };
-        // The position, not a count of ours: another process may write to the file, or have truncated it.
-        let position = lseek(&self.fd, 0, Whence::SeekCur).map_err(errno)?;
-        let position = u64::try_from(position).unwrap_or(0);
+        let position = self.position()?;
         if position < rotate_at {
-            return Ok(false);
+            return Ok(Rotation::NotDue);
         }
         let limit = self.rules.maxbytes.limit().unwrap_or(u64::MAX);
         match self.rotate() {
-            Ok(()) => {
+            Ok(replaced) => {
                 self.rotate_at = Some(limit);
-                Ok(true)
+                Ok(Rotation::Done(replaced))
             }
             Err(error) => {
                 self.rotate_at = Some(position.saturating_add(limit));
@@ -233,12 +270,13 @@ impl LogFile {
         }
     }
 
-    fn rotate(&mut self) -> Result<(), Errno> {
+    /// Returns the backup that lost its name, if it takes long to delete.
+    fn rotate(&mut self) -> Result<Option<OwnedFd>, Errno> {
         let Some(backups) = u64::try_from(self.rules.backups).ok().filter(|&n| n > 0) else {
             let fd = open_append(&self.rules)?;
             ftruncate(&fd, 0).map_err(errno)?;
             self.fd = fd;
-            return Ok(());
+            return Ok(None);
         };
         let place = Place::find(&self.rules.path)?;
         let highest = if backups <= BACKUPS_TRIED_MAX {
@@ -250,6 +288,9 @@ impl LogFile {
                 .unwrap_or(backups)
                 - 1
         };
+        // A rename frees the file that it replaces, with the directory locked, unless somebody has it open.
+        let is_large = self.rules.maxbytes.limit() >= Some(LARGE_BYTES);
+        let replaced = is_large.then(|| place.hold(&format!(".{}", highest + 1)));
         for number in (1..=highest).rev() {
             place.shift(&format!(".{number}"), &format!(".{}", number + 1))?;
         }
@@ -257,7 +298,7 @@ impl LogFile {
         self.orphaned = true;
         self.fd = open_append(&self.rules)?;
         self.orphaned = false;
-        Ok(())
+        Ok(replaced.flatten())
     }
 
     fn backup_exists(&self, number: u64) -> bool {

@@ -52,6 +52,31 @@ fn out_04_rotates_after_the_write_that_reaches_the_size() {
 }
 
 #[test]
+fn a_large_backup_without_a_name_is_kept_for_its_deletion() {
+    let dir = TempDir::new("replaced");
+    for (maxbytes, is_held) in [(1 << 20, true), (1000, false)] {
+        let path = dir.path(&format!("log{maxbytes}"));
+        let mut file = open(&path, maxbytes, 2);
+        let chunk = vec![b'x'; usize::try_from(maxbytes).expect("small")];
+        for _ in 0..2 {
+            assert_eq!(file.write(&chunk), (chunk.len(), None));
+            let rotation = file.rotate_if_due();
+            assert!(matches!(rotation, Ok(Rotation::Done(None))), "none yet");
+        }
+        let oldest = std::fs::metadata(numbered(&path, 2)).expect("there").ino();
+        assert_eq!(file.write(&chunk), (chunk.len(), None));
+        let Ok(Rotation::Done(replaced)) = file.rotate_if_due() else {
+            panic!("not rotated");
+        };
+        assert_eq!(replaced.is_some(), is_held);
+        if let Some(replaced) = replaced {
+            let stat = fstat(&replaced).expect("open");
+            assert_eq!((stat.st_ino, stat.st_nlink), (oldest, 0));
+        }
+    }
+}
+
+#[test]
 fn out_05_backups_0_truncates_and_maxbytes_0_never_rotates() {
     let dir = TempDir::new("truncate");
     let path = dir.path("log");
@@ -105,7 +130,10 @@ fn a_rotation_that_fails_loses_nothing_and_is_tried_again() {
     assert_eq!(file.write(b"12345"), (5, None));
     assert!(file.rotate_if_due().is_err());
     assert_eq!(file.write(b"6"), (1, None));
-    assert_eq!(file.rotate_if_due(), Ok(false), "not at every chunk");
+    assert!(
+        matches!(file.rotate_if_due(), Ok(Rotation::NotDue)),
+        "not at every chunk"
+    );
     assert_eq!(std::fs::read(&path).expect("there"), b"123456");
     std::fs::remove_dir(numbered(&path, 1)).expect("there");
     put(&mut file, b"7890");
@@ -358,7 +386,7 @@ fn what_is_renamed_or_removed_stands_where_it_was_opened() {
     std::os::unix::fs::lchown(&logs, Some(12345), None).expect("root may");
     std::fs::write(secret.join("log"), "secret").expect("written");
     assert_eq!(file.write(b"12345"), (5, None));
-    assert_eq!(file.rotate_if_due(), Err(REFUSED));
+    assert_eq!(file.rotate_if_due().err(), Some(REFUSED));
     assert_eq!(remove(&logs.join("log")), Err(REFUSED));
     assert_eq!(std::fs::read(secret.join("log")).expect("there"), b"secret");
     assert!(!secret.join("log.1").exists());

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno as Nix;
 
 use super::intake::Intake;
-use super::job::{Done, Opening, Outcome, Then};
+use super::job::{Act, Done, LongRotation, Opening, Outcome, Then};
 use super::prepare::spawn_error;
 use super::reactor::{READ_RETRY, Reactor};
-use super::run::{CHANNELS, Role, Streams, close_stdin, index, settle_stdin, token, unpoll_pipe};
+use super::run::{
+    CHANNELS, Role, Streams, close_stdin, index, is_waiting, settle_stdin, token, unpoll_pipe,
+};
 use super::stream::Part;
 use super::{Command, Report};
 use crate::domain::{Channel, Line};
@@ -28,6 +30,7 @@ impl Reactor {
         }
         let is_quick = hung.is_none_or(|(time, _)| time < QUICK);
         self.shared.log_all(done.lines);
+        self.replaced.extend(done.replaced);
         match done.result {
             Outcome::Activity(activity, cleared) => {
                 self.shared.activity.put_back(activity);
@@ -43,6 +46,7 @@ impl Reactor {
                 }
             }
             Outcome::CreatedLogs => {}
+            Outcome::Deleted => self.deletes = false,
             Outcome::RemovedLogs(ticket, slot, result) => {
                 (self.shared.report)(Report::Cleared(ticket, slot, result));
             }
@@ -94,6 +98,12 @@ impl Reactor {
             Then::Read(channel, result, parts) => {
                 self.have_read((place, channel), result, parts, intake)
             }
+            Then::Grown(channel, capacity) => {
+                if let Some(run) = &mut self.runs[place as usize] {
+                    run.reads[index(channel)].grown(capacity);
+                }
+                self.settle_both(place);
+            }
             Then::Flushed | Then::Reopened => self.settle_both(place),
             Then::WroteRest(channel, parts) => {
                 let Some(run) = &mut self.runs[place as usize] else {
@@ -106,6 +116,10 @@ impl Reactor {
                 self.end_stream(place, channel);
                 self.drain_on(place);
                 self.settle_both(place);
+            }
+            Then::Rotated(rotation) => {
+                self.rotating.retain(|&device| device != rotation.device);
+                self.after_read(place, rotation.channel, rotation.result);
             }
             Then::Opened(opening, Ok(())) => self.opened(place, *opening),
             Then::Opened(opening, Err(error)) => {
@@ -151,14 +165,33 @@ impl Reactor {
         let Some(run) = &mut self.runs[place as usize] else {
             return intake.settle();
         };
-        let generation = run.generation;
         if let (Ok(count), Some(stream)) = (result, &mut run.streams[index(channel)])
             && count > 0
         {
             run.read_failed[index(channel)] = false;
             stream.publish(intake.data(count), parts, &mut self.shared);
             intake.settle();
+            if stream.is_rotation_due() {
+                let device = run.devices[index(channel)];
+                return self.start_rotation(
+                    place,
+                    LongRotation {
+                        channel,
+                        device,
+                        result,
+                    },
+                );
+            }
         }
+        self.after_read(place, channel, result);
+    }
+
+    /// What was read is where it belongs, and the log is ready for more.
+    fn after_read(&mut self, place: u32, channel: Channel, result: nix::Result<usize>) {
+        let Some(run) = &mut self.runs[place as usize] else {
+            return;
+        };
+        let generation = run.generation;
         if let Some(draining) = &mut run.draining {
             let left = &mut draining.left[index(channel)];
             *left = match result {
@@ -175,14 +208,28 @@ impl Reactor {
                 self.end_stream(place, channel);
                 self.settle_both(place);
             }
-            Ok(_) => {
-                let is_polled = run.polled[index(channel)];
-                let stream = run.streams[index(channel)].as_ref();
-                if !is_polled || stream.is_some_and(|stream| stream.is_waiting()) {
-                    self.settle_both(place);
+            Ok(count) => {
+                let now = Instant::now();
+                let reads = &mut run.reads[index(channel)];
+                let pause = match self.pauses {
+                    true => reads.after_read(now, count),
+                    false => None,
+                };
+                // A pipe that is full because its log is slow would only hold more that is late.
+                let wants_to_grow = reads.wants_to_grow(count) && !is_waiting(run);
+                if let Some(pause) = pause {
+                    self.pause(place, channel, now + pause);
                 }
+                if wants_to_grow {
+                    return self.grow_pipe(place, channel);
+                }
+                // Also the other pipe may have left the set, while a job was hanging.
+                self.settle_both(place);
             }
-            Err(Nix::EAGAIN | Nix::EINTR) => self.settle_both(place),
+            Err(Nix::EAGAIN | Nix::EINTR) => {
+                run.reads[index(channel)].reset();
+                self.settle_both(place);
+            }
             Err(error) => {
                 // Readiness would report it again at once: rest a while, and never give up (Supervisor#1554).
                 if !std::mem::replace(&mut run.read_failed[index(channel)], true)
@@ -196,6 +243,17 @@ impl Reactor {
                 self.resting.push((Instant::now() + READ_RETRY, token));
             }
         }
+    }
+
+    /// The writer fills the pipe: lets it hold more, unless too many pipes do.
+    fn grow_pipe(&mut self, place: u32, channel: Channel) {
+        if self.may_grow_pipe() {
+            return self.start(place, Act::Grow(channel));
+        }
+        if let Some(run) = &mut self.runs[place as usize] {
+            run.reads[index(channel)].grown(None);
+        }
+        self.settle_both(place);
     }
 
     fn settle_both(&mut self, place: u32) {

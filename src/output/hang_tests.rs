@@ -43,6 +43,25 @@ fn the_log_of_another_goes_on_and_nothing_is_lost() {
 }
 
 #[test]
+fn the_other_stream_of_the_same_program_goes_on_afterwards() {
+    let bench = Bench::new("hang-stream", Level::Info);
+    let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    let held = Held::new(bench.dir.path("err"));
+    let stderr = ends.stderr.as_mut().expect("of its own");
+    stderr.write_all(b"held").expect("room");
+    eventually("it is read", || sys::unread(&*stderr).unwrap_or(0) == 0);
+    ends.stdout.write_all(b"first ").expect("room");
+    // Once this is handled, so is the event of the pipe, which was before it.
+    bench.sync();
+    bench.sync();
+    drop(held);
+    bench.sees("err", "held");
+    bench.sees("out", "first");
+    ends.stdout.write_all(b"second").expect("room");
+    bench.sees("out", "first second");
+}
+
+#[test]
 fn an_end_is_told_at_once_and_the_next_life_waits() {
     let bench = Bench::new("hang-end", Level::Info);
     let mut pipe = begun(&bench, 1);

@@ -39,6 +39,8 @@ use crate::sys::{Poller, Ready, SharedBuffer, Waker};
 const CALL_BOUND: Duration = Duration::from_millis(10);
 /// How long a turn without calls may last. A thread that needs longer has gone wrong.
 const TURN_BOUND: Duration = Duration::from_secs(30);
+/// How late the kernel may end a wait, to end several at once.
+const TIMER_SLACK_NANOS: std::ffi::c_ulong = 5_000;
 /// Threads at most. Each of [`super::stalls::SHARE`] devices that hang wholly costs that many.
 const THREADS_MAX: usize = 32;
 /// Commands handled before descriptors get their turn again.
@@ -271,6 +273,8 @@ impl Thread {
     }
 
     fn run(mut self) {
+        // Threads have 50 µs by default, a third of a pause. Where it is refused, pauses are that much longer.
+        let _ = nix::sys::prctl::set_timerslack(TIMER_SLACK_NANOS);
         loop {
             match self.stand_by() {
                 Role::Own => self.own(),
@@ -345,7 +349,7 @@ impl Thread {
         let mut state = lock(&hub.state);
         state.reactor.take_over();
         loop {
-            let Some(mut owned) = self.work_off(&hub, state) else {
+            let Some(mut owned) = self.work_off(&hub, state, true) else {
                 return;
             };
             if let Some(left) = owned.reactor.go_on_ending() {
@@ -353,7 +357,7 @@ impl Thread {
                 drop(owned);
                 return end(&hub, left);
             }
-            let timeout = if more || owned.reactor.wants_turn() {
+            let timeout = if more || !owned.orders.sleep() || owned.reactor.wants_turn() {
                 Some(Duration::ZERO)
             } else {
                 owned.orders.timeout(owned.reactor.timeout())
@@ -368,13 +372,15 @@ impl Thread {
             }
             self.turn.busy();
             state = lock(&hub.state);
+            state.orders.stay_awake();
+            state.reactor.ready = ready.len();
             for event in &ready {
                 if event.token == WAKER {
-                    state.orders.awake();
+                    state.orders.reset_waker();
                     continue;
                 }
                 state.reactor.on_ready(*event);
-                match self.work_off(&hub, state) {
+                match self.work_off(&hub, state, false) {
                     Some(owned) => state = owned,
                     // Events that are left come up again.
                     None => return,
@@ -398,7 +404,7 @@ impl Thread {
                 }
                 state.reactor.on_command(command);
                 more = turn == COMMANDS_PER_TURN;
-                match self.work_off(&hub, state) {
+                match self.work_off(&hub, state, false) {
                     Some(owned) => state = owned,
                     None => return,
                 }
@@ -414,8 +420,9 @@ impl Thread {
         &mut self,
         hub: &'hub Arc<Hub>,
         mut state: MutexGuard<'hub, State>,
+        turn_ends: bool,
     ) -> Option<MutexGuard<'hub, State>> {
-        while let Some(job) = state.reactor.next_job(self.number) {
+        while let Some(job) = state.reactor.next_job(self.number, turn_ends) {
             let settings = state.reactor.settings();
             drop(state);
             let (done, is_owner) = self.call(hub, job, &settings);

@@ -17,20 +17,24 @@ pub(super) enum Intake {
 }
 
 impl Intake {
-    /// Reads once. `entry` is asked for only if it is written down.
+    /// Reads once, `max` bytes at most. `entry` is asked for only if it is written down.
     ///
     /// # Errors
     /// As read(2).
     pub(super) fn read(
         &mut self,
         pipe: &OwnedFd,
+        max: usize,
         entry: impl FnOnce() -> Entry,
     ) -> nix::Result<usize> {
         let ledger = match self {
-            Self::Own(buffer) => return read(pipe, buffer),
+            Self::Own(buffer) => {
+                let room = buffer.len().min(max);
+                return read(pipe, &mut buffer[..room]);
+            }
             Self::Kept(ledger) => ledger,
         };
-        let room = ledger.bytes().len();
+        let room = ledger.bytes().len().min(max);
         // Never more than is written down. With nothing there, one byte asks for the pipe's end; or is the first that came
         // just now, and is written down too.
         let there = sys::unread(pipe).unwrap_or(0);

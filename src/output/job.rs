@@ -15,6 +15,7 @@ use super::handover::Adoption;
 use super::intake::Intake;
 use super::prepare::{assembled, rules};
 use super::protocol::Protocol;
+use super::reactor::READ_BYTES;
 use super::run::{CHANNELS, Streams, index};
 use super::sink::Sink;
 use super::stream::Part;
@@ -32,6 +33,8 @@ pub(super) type Pipes = [Option<Arc<OwnedFd>>; 2];
 pub(super) enum Act {
     /// Read one chunk from this pipe and write it to the log.
     Read(Channel),
+    /// Let this pipe hold more.
+    Grow(Channel),
     /// Write what waits for a slow reader.
     Flush(Channel),
     /// The pipe has ended: write what the scanner for captures holds back.
@@ -40,12 +43,24 @@ pub(super) enum Act {
     Open(Box<Opening>),
     /// Make the streams of a life that is taken over.
     Adopt(Box<Adoption>),
+    /// Rotate the log, which takes long. Then go on with what was read.
+    Rotate(LongRotation),
     /// Remove the logs and open them by name.
     Clear(Ticket, u32),
     /// Close the logs and open them by name.
     Reopen,
     /// Close the logs.
     Close,
+}
+
+/// A rotation that is done by another thread than the owner of the reactor.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LongRotation {
+    pub(super) channel: Channel,
+    /// The file system that the log is on.
+    pub(super) device: u64,
+    /// What came of the read that filled the log.
+    pub(super) result: nix::Result<usize>,
 }
 
 /// A life that begins.
@@ -73,6 +88,8 @@ pub(super) enum Job {
     },
     Activity(Box<Activity>, VecDeque<Order>),
     CreateLogs(Vec<Arc<Path>>),
+    /// Delete backups that have no name any more.
+    Delete(Vec<OwnedFd>),
     /// Of a slot without a life.
     RemoveLogs(Ticket, u32, LogPaths),
 }
@@ -81,6 +98,10 @@ pub(super) enum Job {
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) strip_ansi: bool,
+    /// How much one read takes at most.
+    pub(super) read_bytes: usize,
+    /// Whether another thread has time to delete backups.
+    pub(super) leaves_deletion: bool,
     pub(super) vault: Option<Arc<Vault>>,
 }
 
@@ -90,6 +111,8 @@ pub(super) struct Done {
     pub(super) result: Outcome,
     /// What the log is to say.
     pub(super) lines: Vec<Line>,
+    /// Backups for [`Job::Delete`].
+    pub(super) replaced: Vec<OwnedFd>,
 }
 
 /// See [`Done`].
@@ -102,6 +125,7 @@ pub(super) enum Outcome {
     },
     Activity(Box<Activity>, Vec<(Ticket, Result<(), Errno>)>),
     CreatedLogs,
+    Deleted,
     RemovedLogs(Ticket, u32, Result<(), Errno>),
 }
 
@@ -110,8 +134,11 @@ pub(super) enum Outcome {
 pub(super) enum Then {
     /// How many bytes were read, and the parts that the chunk has, if it has any.
     Read(Channel, nix::Result<usize>, Option<Vec<Part>>),
+    /// How much the pipe holds now. `None`: it cannot hold more.
+    Grown(Channel, Option<usize>),
     Flushed,
     WroteRest(Channel, Vec<Part>),
+    Rotated(LongRotation),
     Opened(Box<Opening>, Result<(), Errno>),
     /// What was under way is yet to be published.
     Adopted(Vec<(Channel, Vec<u8>, Option<Vec<Part>>)>),
@@ -124,6 +151,7 @@ impl Job {
     /// Does it. May block.
     pub(super) fn run(self, intake: &mut Intake, settings: &Settings) -> Done {
         let mut lines = Vec::new();
+        let mut replaced = Vec::new();
         let result = match self {
             Self::Streams {
                 place,
@@ -141,6 +169,17 @@ impl Job {
                     settings,
                     &mut lines,
                 );
+                for sink in streams
+                    .iter_mut()
+                    .flatten()
+                    .filter_map(|it| it.sink.as_mut())
+                {
+                    replaced.extend(sink.take_replaced());
+                }
+                if !settings.leaves_deletion {
+                    // Closed here, so that backups beyond the configured number do not pile up.
+                    replaced.clear();
+                }
                 Outcome::Streams {
                     place,
                     streams,
@@ -162,6 +201,10 @@ impl Job {
                 }
                 Outcome::CreatedLogs
             }
+            Self::Delete(replaced) => {
+                drop(replaced);
+                Outcome::Deleted
+            }
             Self::RemoveLogs(ticket, slot, logs) => {
                 let mut result = Ok(());
                 for path in [&logs.stdout, &logs.stderr].into_iter().flatten() {
@@ -170,7 +213,11 @@ impl Job {
                 Outcome::RemovedLogs(ticket, slot, result)
             }
         };
-        Done { result, lines }
+        Done {
+            result,
+            lines,
+            replaced,
+        }
     }
 }
 
@@ -178,7 +225,11 @@ impl Act {
     /// Which of the two logs it touches. `None`: both.
     pub(super) const fn channel(&self) -> Option<Channel> {
         match self {
-            Self::Read(channel) | Self::Flush(channel) | Self::WriteRest(channel) => Some(*channel),
+            Self::Read(channel)
+            | Self::Grow(channel)
+            | Self::Flush(channel)
+            | Self::WriteRest(channel) => Some(*channel),
+            Self::Rotate(rotation) => Some(rotation.channel),
             Self::Open(_) | Self::Adopt(_) | Self::Clear(..) | Self::Reopen | Self::Close => None,
         }
     }
@@ -200,12 +251,17 @@ impl Act {
                 else {
                     return Then::Read(channel, Ok(0), None);
                 };
-                let result = intake.read(pipe, || stream.entry(strip));
+                let result = intake.read(pipe, settings.read_bytes, || stream.entry(strip));
                 let parts = match result {
                     Ok(count) if count > 0 => stream.write(intake.data(count), strip, lines),
                     _ => None,
                 };
                 Then::Read(channel, result, parts)
+            }
+            Self::Grow(channel) => {
+                let pipe = pipes[index(channel)].as_ref();
+                let grown = pipe.map(|pipe| sys::grow_pipe(pipe, READ_BYTES));
+                Then::Grown(channel, grown.and_then(Result::ok))
             }
             Self::Flush(channel) => {
                 if let Some(stream) = &mut streams[index(channel)] {
@@ -215,7 +271,11 @@ impl Act {
             }
             Self::WriteRest(channel) => {
                 let stream = streams[index(channel)].as_mut();
-                let parts = stream.map(|stream| stream.write_rest(strip, lines));
+                let parts = stream.map(|stream| {
+                    let parts = stream.write_rest(strip, lines);
+                    stream.rotate_now(lines);
+                    parts
+                });
                 Then::WroteRest(channel, parts.unwrap_or_default())
             }
             Self::Open(opening) => {
@@ -235,6 +295,16 @@ impl Act {
                 (*streams, published) = adopt(*adoption, pipes, strip, lines);
                 keep(life, pipes, stdin, settings, lines);
                 Then::Adopted(published)
+            }
+            Self::Rotate(rotation) => {
+                if let Some(stream) = &mut streams[index(rotation.channel)]
+                    && let Some(sink) = &mut stream.sink
+                {
+                    sink.rotate_now(lines);
+                    // This thread has time.
+                    drop(sink.take_replaced());
+                }
+                Then::Rotated(rotation)
             }
             Self::Clear(ticket, slot) => {
                 let mut result = Ok(());
@@ -332,6 +402,7 @@ fn adopt(
                 published.push((channel, data, parts));
             }
         }
+        stream.rotate_now(lines);
         streams[index(channel)] = Some(Box::new(stream));
     }
     (streams, published)

@@ -137,7 +137,7 @@ fn work(pipe: &OwnedFd, mut buffer: SharedBuffer, log: &Path) {
             channel: Channel::Stdout,
             log: mark,
         };
-        match intake.read(pipe, || entry).expect("read") {
+        match intake.read(pipe, LEDGER_BYTES, || entry).expect("read") {
             0 => return,
             count => mark = put(intake.data(count)),
         }
@@ -355,7 +355,7 @@ fn a_pipe_of_packets_brings_nothing_of_others_into_a_log() {
         channel: Channel::Stdout,
         log: None,
     };
-    assert_eq!(intake.read(&reader, || entry), Ok(6));
+    assert_eq!(intake.read(&reader, LEDGER_BYTES, || entry), Ok(6));
     assert_eq!(intake.data(6), b"packet");
     let mut memory = SharedBuffer::open(copy).expect("mapped");
     assert_eq!(recovered(&mut memory, Some(6), None).missing(), b"packet");

@@ -22,6 +22,7 @@ pub mod manual;
 mod message;
 #[cfg(test)]
 mod oracle_tests;
+mod pipe_reads;
 mod prepare;
 mod protocol;
 mod reactor;

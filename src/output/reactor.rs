@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::activity_queue::{ActivityQueue, Order};
 use super::handover::Estate;
-use super::job::{Act, Job, Settings};
+use super::job::{Act, Job, LongRotation, Settings};
 use super::journal::Journal;
 use super::run::{
     CHANNELS, Draining, Role, Run, close_stdin, index, is_waiting, settle_stdin, shut, token,
@@ -32,8 +32,15 @@ use crate::keeper::Vault;
 use crate::sys::place::errno;
 use crate::sys::{self, Interest, Poller, Ready};
 
-/// One read takes at most this; as much as a pipe holds unless somebody grew it, so more gains nothing.
-pub(super) const READ_BYTES: usize = 64 << 10;
+/// One read takes at most this: as much as a pipe holds that was grown (see `pipe_reads.rs`).
+pub(super) const READ_BYTES: usize = 256 << 10;
+/// The same while many pipes have something to read, so that each has its turn soon.
+const CROWDED_READ_BYTES: usize = 64 << 10;
+/// How many pipes are many.
+const CROWD: usize = 8;
+/// Pipes that hold [`READ_BYTES`] at most, so that programs cannot take much of the kernel's memory, nor all that a user may
+/// have of it (/proc/sys/fs/pipe-user-pages-soft).
+const GROWN_PIPES_MAX: usize = 64;
 /// How long the log of an ended life may take to catch up with a slow reader before the rest is given up.
 const DRAIN_WAIT: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 5000 });
 /// When the end of a life is told though its log has not caught up. The rest is written all the same.
@@ -80,7 +87,7 @@ pub(super) struct Reactor {
     pub(super) generation: u32,
     /// Places of lives that end.
     pub(super) draining: Vec<u32>,
-    /// Tokens of pipes to be read again, and of logs to be written to again, with when.
+    /// Tokens of pipes that are paused or to be read again, and of logs to be written to again, with when.
     pub(super) resting: Vec<(Instant, u64)>,
     /// Whose log was told not to rotate, so that it is said once and not at each spawn.
     pub(super) told: std::collections::BTreeSet<(u32, bool)>,
@@ -92,10 +99,22 @@ pub(super) struct Reactor {
     slow: VecDeque<Task>,
     /// The same on devices that hang.
     pub(super) parked: Vec<Task>,
+    /// Lives whose log is to be rotated by another thread. They are busy until then.
+    rotations: VecDeque<(u32, LongRotation)>,
+    /// Devices on which that is being done: one rotation at a time on each.
+    pub(super) rotating: Vec<u64>,
+    /// Backups that another thread is to delete.
+    pub(super) replaced: Vec<OwnedFd>,
+    /// It is being done.
+    pub(super) deletes: bool,
     pub(super) stalls: Stalls,
     /// The last job on the activity log took long.
     pub(super) slow_activity: bool,
     pub(super) ending: Option<Ending>,
+    /// How many descriptors were ready in this turn.
+    pub(super) ready: usize,
+    /// Whether pipes are paused. False where the kernel knows only timeouts of whole milliseconds.
+    pub(super) pauses: bool,
     /// Buffers of all threads, for what a job that hangs has read.
     pub(super) ledgers: Vec<OwnedFd>,
 }
@@ -130,9 +149,15 @@ impl Reactor {
             todo: VecDeque::new(),
             slow: VecDeque::new(),
             parked: Vec::new(),
+            rotations: VecDeque::new(),
+            rotating: Vec::new(),
+            replaced: Vec::new(),
+            deletes: false,
             stalls: Stalls::default(),
             slow_activity: false,
             ending: None,
+            ready: 0,
+            pauses: Poller::is_precise(),
             ledgers: Vec::new(),
         }
     }
@@ -199,14 +224,13 @@ impl Reactor {
                 self.close(place);
             }
         }
-        let (due, resting) = std::mem::take(&mut self.resting)
-            .into_iter()
-            .partition(|&(when, _)| when <= now);
-        self.resting = resting;
-        let due: Vec<(Instant, u64)> = due;
+        let due: Vec<_> = self
+            .resting
+            .extract_if(.., |&mut (when, _)| when <= now)
+            .collect();
         for (_, token) in due {
             match self.find(token) {
-                Some((place, Role::Pipe(channel))) => self.settle(place, channel),
+                Some((place, Role::Pipe(channel))) => self.on_rested(place, channel),
                 Some((place, Role::Sink(channel))) => self.on_room(place, channel),
                 Some((_, Role::Stdin)) | None => {}
             }
@@ -313,6 +337,41 @@ impl Reactor {
         self.start(place, Act::Read(channel));
     }
 
+    /// A pipe that was not in the set is to be read again.
+    fn on_rested(&mut self, place: u32, channel: Channel) {
+        if let Some(run) = &mut self.runs[place as usize]
+            && run.reads[index(channel)].end_pause()
+            && run.reading
+            && run.draining.is_none()
+            && run.pipes[index(channel)].is_some()
+            && !is_waiting(run)
+        {
+            // There is something in it, as far as is known: epoll need not be asked.
+            return self.on_data(place, channel);
+        }
+        self.settle(place, channel);
+    }
+
+    /// Leaves a pipe alone for that long.
+    pub(super) fn pause(&mut self, place: u32, channel: Channel, until: Instant) {
+        if let Some(run) = &mut self.runs[place as usize] {
+            unpoll_pipe(&self.poller, run, channel);
+            let token = token(place, run.generation, Role::Pipe(channel));
+            self.resting.push((until, token));
+        }
+    }
+
+    /// Whether one more pipe may hold more than the others.
+    pub(super) fn may_grow_pipe(&self) -> bool {
+        let grown = |run: &Run| {
+            let pipes = run.pipes.iter().zip(&run.reads);
+            pipes
+                .filter(|(pipe, reads)| pipe.is_some() && reads.is_grown())
+                .count()
+        };
+        self.runs.iter().flatten().map(grown).sum::<usize>() < GROWN_PIPES_MAX
+    }
+
     /// A slow log has room again, or is to be tried again.
     fn on_room(&mut self, place: u32, channel: Channel) {
         if self.runs[place as usize]
@@ -336,14 +395,27 @@ impl Reactor {
         self.todo.push_back(Task::Life(place, act));
     }
 
-    /// The next job for the owner of the reactor. What may hang is left to other threads.
-    pub(super) fn next_job(&mut self, thread: usize) -> Option<Job> {
-        if !self.slow_activity
-            && self.shared.activity.is_due()
-            && let Some(job) = self.activity_job(thread, false)
-        {
-            return Some(job);
+    /// Has the log of a life, which must not be busy, rotated by another thread. Others would wait too long.
+    pub(super) fn start_rotation(&mut self, place: u32, rotation: LongRotation) {
+        let Some(run) = &mut self.runs[place as usize] else {
+            return;
+        };
+        run.busy = true;
+        for channel in CHANNELS {
+            unpoll_sink(&self.poller, run, channel);
         }
+        self.rotations.push_back((place, rotation));
+    }
+
+    fn next_rotation(&self) -> Option<usize> {
+        let is_free =
+            |(_, rotation): &(u32, LongRotation)| !self.rotating.contains(&rotation.device);
+        self.rotations.iter().position(is_free)
+    }
+
+    /// The next job for the owner of the reactor. What may hang is left to other threads. Lines of the activity log are
+    /// gathered until the turn ends.
+    pub(super) fn next_job(&mut self, thread: usize, turn_ends: bool) -> Option<Job> {
         while let Some(task) = self.todo.pop_front() {
             if self.is_slow(&task) {
                 self.slow.push_back(task);
@@ -357,6 +429,10 @@ impl Reactor {
             if let Some(job) = self.job(thread, task, devices, false) {
                 return Some(job);
             }
+        }
+        let is_due = turn_ends || self.shared.activity.is_long();
+        if is_due && !self.slow_activity && self.shared.activity.is_due() {
+            return self.activity_job(thread, false);
         }
         None
     }
@@ -376,12 +452,32 @@ impl Reactor {
                 return Some(job);
             }
         }
+        // Neither of these counts for a device: there is one of them at a time.
+        if let Some(at) = self.next_rotation()
+            && let Some((place, rotation)) = self.rotations.remove(at)
+        {
+            self.rotating.push(rotation.device);
+            return self.job(
+                thread,
+                Task::Life(place, Act::Rotate(rotation)),
+                [0; 2],
+                true,
+            );
+        }
+        if !self.deletes && !self.replaced.is_empty() {
+            self.deletes = true;
+            self.stalls.begin(thread, Subject::Paths, [0; 2], true);
+            return Some(Job::Delete(std::mem::take(&mut self.replaced)));
+        }
         None
     }
 
     /// There is something for [`Reactor::next_slow_job`].
     pub(super) fn wants_help(&self) -> bool {
-        !self.slow.is_empty() || (self.slow_activity && self.shared.activity.is_due())
+        !self.slow.is_empty()
+            || (self.slow_activity && self.shared.activity.is_due())
+            || self.next_rotation().is_some()
+            || (!self.deletes && !self.replaced.is_empty())
     }
 
     /// Something was asked for that needs no event.
@@ -455,6 +551,11 @@ impl Reactor {
     pub(super) fn settings(&self) -> Settings {
         Settings {
             strip_ansi: self.shared.strip_ansi,
+            read_bytes: match self.ready > CROWD {
+                true => CROWDED_READ_BYTES,
+                false => READ_BYTES,
+            },
+            leaves_deletion: self.replaced.is_empty(),
             vault: self.shared.vault.clone(),
         }
     }
@@ -510,6 +611,7 @@ impl Reactor {
             } else if reading
                 && run.draining.is_none()
                 && !run.polled[index(channel)]
+                && !run.reads[index(channel)].is_paused()
                 && let Some(pipe) = &run.pipes[index(channel)]
             {
                 let role = token(Role::Pipe(channel));
@@ -617,6 +719,7 @@ impl Reactor {
             let mut left = [0; 2];
             for channel in CHANNELS {
                 unpoll_pipe(&self.poller, run, channel);
+                run.reads[index(channel)].reset();
                 let pipe = run.pipes[index(channel)].as_ref();
                 left[index(channel)] = pipe.map_or(0, |pipe| sys::unread(pipe).unwrap_or(1));
             }

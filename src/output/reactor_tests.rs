@@ -19,12 +19,15 @@ use crate::config::testing::program;
 use crate::domain::{Bytes, Level};
 use crate::heartbeat::Heartbeats;
 use crate::output::intake::Intake;
+use crate::output::pipe_reads::STREAK;
 use crate::output::prepare::spawn_error;
 use crate::sys::ChildEnds;
 use crate::sys::SharedBuffer;
 
 #[path = "hang_tests.rs"]
 mod hang;
+#[path = "rotation_tests.rs"]
+mod rotation;
 #[path = "succession_tests.rs"]
 mod succession;
 
@@ -277,6 +280,8 @@ fn log_09_output_is_echoed_at_debug_only() {
         ends.stdout.write_all(b"hello\xff\n").expect("room");
         drop(ends);
         bench.drain(LIFE);
+        bench.output.send(Command::Stop);
+        bench.output.join();
         let line = "DEBG 'cat' stdout output:\nUndecodable: b'hello\\xff\\n'\n";
         assert_eq!(bench.read("activity").contains(line), echoed);
     }
@@ -621,10 +626,13 @@ fn standard_input_is_queued_bounded_and_its_end_is_told() {
     assert_eq!(write(b"g".to_vec()), gone, "of a life that is over");
 }
 
+/// How often the end of each life was told.
+type Drained = Arc<Mutex<BTreeMap<Life, usize>>>;
+
 /// A reactor in hand, not on its thread, so that its turns can be counted.
-fn in_hand(dir: &TempDir) -> (Reactor, Arc<Mutex<BTreeMap<Life, usize>>>) {
+fn in_hand(dir: &TempDir) -> (Reactor, Drained) {
     let activity = Activity::open(&dir.path("activity"), Bytes(0), 0, Level::Debug, false);
-    let drained: Arc<Mutex<BTreeMap<_, _>>> = Arc::default();
+    let drained = Drained::default();
     let count = drained.clone();
     let reactor = Reactor::new(
         Poller::new().expect("epoll"),
@@ -661,7 +669,7 @@ fn prepared(
 /// Does what is to be done with files, as the thread does that owns the reactor.
 fn work_off(reactor: &mut Reactor) {
     let mut intake = Intake::Own(vec![0; READ_BYTES]);
-    while let Some(job) = reactor.next_job(0) {
+    while let Some(job) = reactor.next_job(0, true) {
         let done = job.run(&mut intake, &reactor.settings());
         reactor.finish(0, done, &mut intake);
     }
@@ -763,6 +771,106 @@ fn a_flooding_program_does_not_starve_another() {
         assert!(turn(&mut reactor) >= 2, "both had their turn");
         assert_eq!(std::fs::metadata(&log).expect("there").len(), round);
     }
+}
+
+/// A life in hand with one log, whose pipe is paused since its program writes many short lines.
+fn paused(dir: &TempDir) -> (Reactor, Drained, std::fs::File, usize) {
+    let (mut reactor, drained) = in_hand(dir);
+    reactor.pauses = true;
+    let paths = LogPaths {
+        stdout: Some(dir.path("out").as_path().into()),
+        stderr: None,
+    };
+    let mut spec = spec("cat");
+    spec.redirect_stderr = true;
+    let ends = prepared(&mut reactor, LIFE, &Arc::new(spec), &paths);
+    tell(&mut reactor, Command::Read(LIFE, 42));
+    let mut stdout = std::fs::File::from(ends.stdout);
+    let mut lines = 0;
+    eventually("it is paused", || {
+        let run = reactor.runs[0].as_mut().expect("prepared");
+        run.reads[0].reset();
+        // As if as many lines but one had come already, so that a slow machine does not tear them apart.
+        for _ in 0..STREAK {
+            assert_eq!(run.reads[0].after_read(Instant::now(), 5), None);
+        }
+        stdout.write_all(b"line\n").expect("room");
+        lines += 1;
+        turn(&mut reactor);
+        let run = reactor.runs[0].as_ref().expect("prepared");
+        run.reads[0].is_paused()
+    });
+    (reactor, drained, stdout, lines)
+}
+
+#[test]
+fn a_paused_pipe_wakes_nobody_and_is_read_when_the_pause_is_over() {
+    let dir = TempDir::new("paused");
+    let (mut reactor, _, mut stdout, lines) = paused(&dir);
+    assert!(!reactor.runs[0].as_ref().expect("prepared").polled[0]);
+    assert!(reactor.timeout().expect("a pause") < Duration::from_millis(1));
+    stdout.write_all(b"line\n").expect("room");
+    let ready = reactor.poller.wait(Some(Duration::ZERO)).expect("wait");
+    assert_eq!(ready.count(), 0, "it is not in the set");
+    // Nor does what concerns the other stream bring it back.
+    reactor.settle(0, Channel::Stdout);
+    assert!(!reactor.runs[0].as_ref().expect("prepared").polled[0]);
+    let expected = "line\n".repeat(lines + 1);
+    eventually("it is written", || {
+        turn(&mut reactor);
+        std::fs::read(dir.path("out")).is_ok_and(|data| data == expected.as_bytes())
+    });
+    eventually("the pipe is back in the set", || {
+        turn(&mut reactor);
+        reactor.runs[0].as_ref().expect("prepared").polled[0]
+    });
+    assert_eq!(reactor.timeout(), None, "no pause goes on");
+}
+
+#[test]
+fn what_a_paused_pipe_holds_is_written_before_the_end_is_told() {
+    let dir = TempDir::new("paused-end");
+    let (mut reactor, drained, mut stdout, lines) = paused(&dir);
+    stdout.write_all(b"last\n").expect("room");
+    drop(stdout);
+    tell(&mut reactor, Command::Drain(LIFE));
+    assert_eq!(drained.lock().expect("unpoisoned").get(&LIFE), Some(&1));
+    let text = std::fs::read_to_string(dir.path("out")).expect("there");
+    assert_eq!(text, "line\n".repeat(lines) + "last\n");
+    std::thread::sleep(Duration::from_millis(1));
+    turn(&mut reactor);
+    assert_eq!(reactor.timeout(), None, "the pause went with the life");
+}
+
+#[test]
+fn pipes_that_are_filled_hold_more_but_not_too_many_of_them() {
+    let dir = TempDir::new("grown");
+    let (mut reactor, _) = in_hand(&dir);
+    let spec = Arc::new(spec("loud"));
+    let mut pipes = Vec::new();
+    for slot in 0..=GROWN_PIPES_MAX {
+        let life = Life {
+            slot: u32::try_from(slot).expect("small"),
+            incarnation: 1,
+        };
+        let ends = prepared(&mut reactor, life, &spec, &LogPaths::default());
+        tell(&mut reactor, Command::Read(life, 42));
+        let mut pipe = std::fs::File::from(ends.stdout);
+        pipe.write_all(&[b'x'; 60_000]).expect("room");
+        turn(&mut reactor);
+        pipes.push((life, pipe));
+    }
+    let size = |at: usize| fcntl(&pipes[at].1, FcntlArg::F_GETPIPE_SZ).expect("a pipe");
+    if size(0) == 64 << 10 {
+        eprintln!("skipped: this user has too many pipes");
+        return;
+    }
+    assert_eq!(size(0), 256 << 10);
+    assert_eq!(size(GROWN_PIPES_MAX - 1), 256 << 10);
+    assert_eq!(size(GROWN_PIPES_MAX), 64 << 10, "one too many");
+    // When one of them is gone, there is room for another.
+    tell(&mut reactor, Command::Drain(pipes[0].0));
+    assert!(reactor.may_grow_pipe());
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use super::Command;
 use super::job::Pipes;
+use super::pipe_reads::PipeReads;
 use super::sink::Sink;
 use super::stdin::Stdin;
 use super::stream::{Shared, Stream};
@@ -71,6 +72,8 @@ pub(super) struct Run {
     pub(super) pipes: Pipes,
     /// Which of the pipes are in the epoll set.
     pub(super) polled: [bool; 2],
+    /// How their reads follow each other.
+    pub(super) reads: [PipeReads; 2],
     /// Reading failed, and was told.
     pub(super) read_failed: [bool; 2],
     /// Its process is there: its pipes are read.
@@ -115,6 +118,7 @@ impl Run {
             streams: Streams::default(),
             pipes: Pipes::default(),
             polled: [false; 2],
+            reads: [PipeReads::new(), PipeReads::new()],
             read_failed: [false; 2],
             reading: false,
             stdin: Stdin::closed(),

@@ -3,11 +3,11 @@
 //! While it fails, bytes are counted as lost and each later chunk tries again. While it is merely slow, they wait here,
 //! and whoever feeds it stops reading, so that the process itself feels it.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::file::{LogFile, Rules, Stop};
+use super::file::{LogFile, Rotation, Rules, Stop};
 use super::ledger::LogMark;
 use crate::domain::{Channel, Errno, Line, ProcessName};
 use crate::sys::place::REFUSED;
@@ -28,6 +28,10 @@ pub(super) struct Sink {
     failing: bool,
     /// The last rotation failed, and was told.
     stuck: bool,
+    /// The file is full, and is rotated before the next chunk is written.
+    rotation_due: bool,
+    /// The oldest backup, which has no name any more. Closing it takes long.
+    replaced: Option<OwnedFd>,
 }
 
 impl Sink {
@@ -81,6 +85,8 @@ impl Sink {
             lost: 0,
             failing: false,
             stuck: false,
+            rotation_due: false,
+            replaced: None,
         }
     }
 
@@ -155,8 +161,26 @@ impl Sink {
         }
     }
 
+    /// The file is full, and its rotation takes long: [`Sink::rotate_now`] is to be called before the next chunk comes.
+    pub(super) const fn is_rotation_due(&self) -> bool {
+        self.rotation_due
+    }
+
+    /// Does a rotation that is due.
+    pub(super) fn rotate_now(&mut self, lines: &mut Vec<Line>) {
+        if std::mem::take(&mut self.rotation_due) {
+            self.rotate(lines);
+        }
+    }
+
+    /// The backup that the last rotation has replaced. It is deleted when it is closed, which may take long.
+    pub(super) const fn take_replaced(&mut self) -> Option<OwnedFd> {
+        self.replaced.take()
+    }
+
     /// Writes, or counts as lost; returns how many bytes were written if the others must wait.
     fn put(&mut self, data: &[u8], lines: &mut Vec<Line>) -> Option<usize> {
+        self.rotate_now(lines);
         // After an error the name may mean another file by now, but a full disk does not mend by opening again.
         if self.failing
             && let Err(error) = self.mend()
@@ -185,15 +209,22 @@ impl Sink {
         if stop == Some(Stop::Full) {
             return Some(written);
         }
-        self.rotate(lines);
+        if self.file.as_ref().is_some_and(LogFile::rotates_slowly) {
+            self.rotation_due = self.file.as_ref().is_some_and(LogFile::is_rotation_due);
+        } else {
+            self.rotate(lines);
+        }
         None
     }
 
     fn rotate(&mut self, lines: &mut Vec<Line>) {
         let Some(file) = &mut self.file else { return };
         match file.rotate_if_due() {
-            Ok(true) => self.stuck = false,
-            Ok(false) => {}
+            Ok(Rotation::Done(replaced)) => {
+                self.stuck = false;
+                self.replaced = replaced;
+            }
+            Ok(Rotation::NotDue) => {}
             Err(error) => {
                 if !std::mem::replace(&mut self.stuck, true) {
                     lines.push(Line::RotateFailed {

@@ -16,7 +16,11 @@ const QUEUE_BYTES_MAX: usize = 1 << 20;
 pub(super) struct Stdin {
     /// None: the process has closed it.
     pipe: Option<Arc<OwnedFd>>,
+    /// What waits for room, behind bytes that were written. They are not removed each time: one event may be as long as
+    /// a thousand pipes hold, and each removal moves all that is left.
     queue: Vec<u8>,
+    /// How many bytes of `queue` were written.
+    written: usize,
 }
 
 impl Stdin {
@@ -25,6 +29,7 @@ impl Stdin {
         Self {
             pipe: Some(Arc::new(pipe)),
             queue: Vec::new(),
+            written: 0,
         }
     }
 
@@ -33,6 +38,7 @@ impl Stdin {
         Self {
             pipe: None,
             queue: Vec::new(),
+            written: 0,
         }
     }
 
@@ -43,12 +49,14 @@ impl Stdin {
     pub(super) fn put(&mut self, data: Vec<u8>) -> Result<(), Errno> {
         // First what waits: there may be room by now, or nobody who reads it.
         self.flush()?;
-        if !self.queue.is_empty() && self.queue.len().saturating_add(data.len()) > QUEUE_BYTES_MAX {
+        let waiting = self.queue.len() - self.written;
+        if waiting > 0 && waiting.saturating_add(data.len()) > QUEUE_BYTES_MAX {
             return Err(errno(nix::errno::Errno::EAGAIN));
         }
         if self.queue.is_empty() {
             self.queue = data;
         } else {
+            self.queue.drain(..std::mem::take(&mut self.written));
             self.queue.extend_from_slice(&data);
         }
         self.flush()
@@ -62,35 +70,38 @@ impl Stdin {
         let Some(pipe) = &self.pipe else {
             return Err(errno(nix::errno::Errno::EPIPE));
         };
-        let mut done = 0;
         let result = loop {
-            if done == self.queue.len() {
+            if self.written == self.queue.len() {
                 break Ok(());
             }
-            match write(&**pipe, &self.queue[done..]) {
-                Ok(count) => done += count,
+            match write(&**pipe, &self.queue[self.written..]) {
+                Ok(count) => self.written += count,
                 Err(nix::errno::Errno::EINTR) => {}
                 Err(nix::errno::Errno::EAGAIN) => break Ok(()),
                 Err(_) => break Err(errno(nix::errno::Errno::EPIPE)),
             }
         };
-        if done == self.queue.len() || result.is_err() {
+        if self.written == self.queue.len() || result.is_err() {
             // Also gives the room of a long message back.
             self.queue = Vec::new();
-        } else {
-            self.queue.drain(..done);
+            self.written = 0;
         }
         result
     }
 
     /// The end and what waits for room in it, for a successor.
-    pub(super) fn into_parts(self) -> (Option<Arc<OwnedFd>>, Vec<u8>) {
+    pub(super) fn into_parts(mut self) -> (Option<Arc<OwnedFd>>, Vec<u8>) {
+        self.queue.drain(..self.written);
         (self.pipe, self.queue)
     }
 
     /// The same with bytes that wait.
     pub(super) fn with_queue(self, queue: Vec<u8>) -> Self {
-        Self { queue, ..self }
+        Self {
+            queue,
+            written: 0,
+            ..self
+        }
     }
 
     /// Bytes wait for room.
@@ -112,5 +123,6 @@ impl Stdin {
     pub(super) fn close(&mut self) {
         self.pipe = None;
         self.queue = Vec::new();
+        self.written = 0;
     }
 }

@@ -196,6 +196,18 @@ impl Stream {
         }
     }
 
+    /// Its log is to be rotated before the next chunk is read.
+    pub(super) fn is_rotation_due(&self) -> bool {
+        self.sink.as_ref().is_some_and(Sink::is_rotation_due)
+    }
+
+    /// Does a rotation that is due.
+    pub(super) fn rotate_now(&mut self, lines: &mut Vec<Line>) {
+        if let Some(sink) = &mut self.sink {
+            sink.rotate_now(lines);
+        }
+    }
+
     /// What is written down before the next chunk is read. Its log is named only if the chunk goes there byte for byte.
     pub(super) fn entry(&self, strip: bool) -> Entry {
         let as_it_is = self.protocol.is_none() && self.capture.is_none() && !strip;

@@ -52,8 +52,8 @@ pub struct OutputHandle {
 /// What both sides count.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
-    /// Somebody has woken the thread since it last looked.
-    woken: AtomicBool,
+    /// The thread looks at its commands before it sleeps: nobody needs to wake it.
+    is_awake: AtomicBool,
     lines: AtomicUsize,
     lines_lost: AtomicU64,
     /// Counted before a line waits, so that refused calls cannot fill the queue either.
@@ -69,6 +69,8 @@ impl Inbox {
 /// The thread's side.
 pub(super) struct Orders {
     commands: Receiver<Command>,
+    /// The next one, where that was looked at.
+    first: Option<Command>,
     waker: Waker,
     inbox: Arc<Inbox>,
 }
@@ -88,6 +90,7 @@ pub fn start(
     let level = options.activity.level();
     let orders = Orders {
         commands: received,
+        first: None,
         waker: waker.clone(),
         inbox: inbox.clone(),
     };
@@ -127,7 +130,8 @@ impl OutputHandle {
             return;
         }
         // The thread is gone only after Stop, when nothing is left to do.
-        if self.commands.send(command).is_ok() && !self.inbox.woken.swap(true, Ordering::AcqRel) {
+        if self.commands.send(command).is_ok() && !self.inbox.is_awake.swap(true, Ordering::AcqRel)
+        {
             self.waker.wake();
         }
     }
@@ -182,22 +186,39 @@ impl OutputHandle {
 }
 
 impl Orders {
-    /// To be called when the waker's token came up, before [`Orders::next`].
-    pub(super) fn awake(&self) {
+    /// To be called when the waker's token came up.
+    pub(super) fn reset_waker(&self) {
         self.waker.reset();
-        // Whoever sends after this wakes again; whoever sent before is seen by `next`.
-        self.inbox.woken.swap(false, Ordering::AcqRel);
+    }
+
+    /// The thread is awake, and will call [`Orders::sleep`].
+    pub(super) fn stay_awake(&self) {
+        self.inbox.is_awake.store(true, Ordering::Release);
+    }
+
+    /// The thread is about to sleep: a command that is sent from now on wakes it. False: there is one already.
+    pub(super) fn sleep(&mut self) -> bool {
+        // A sender queues its command before it swaps the flag. If it swaps before us, the command is seen below; if it
+        // swaps after us, it wakes the thread.
+        self.inbox.is_awake.swap(false, Ordering::AcqRel);
+        if self.first.is_none() {
+            self.first = self.take();
+        }
+        self.first.is_none()
     }
 
     /// The next command, if there is one.
-    pub(super) fn next(&self) -> Option<Command> {
+    pub(super) fn next(&mut self) -> Option<Command> {
+        let command = self.first.take().or_else(|| self.take())?;
+        if matches!(command, Command::Log(..)) {
+            self.inbox.lines.fetch_sub(1, Ordering::Relaxed);
+        }
+        Some(command)
+    }
+
+    fn take(&self) -> Option<Command> {
         match self.commands.try_recv() {
-            Ok(command) => {
-                if matches!(command, Command::Log(..)) {
-                    self.inbox.lines.fetch_sub(1, Ordering::Relaxed);
-                }
-                Some(command)
-            }
+            Ok(command) => Some(command),
             Err(mpsc::TryRecvError::Empty) => None,
             // Every handle is gone: nobody can say Stop any more.
             Err(mpsc::TryRecvError::Disconnected) => Some(Command::Stop),
@@ -220,5 +241,70 @@ impl Orders {
     /// Lines lost since the last call.
     pub(super) fn lines_lost(&self) -> u64 {
         self.inbox.lines_lost.swap(0, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_is_sent_while_the_thread_falls_asleep_wakes_it() {
+        const SENDERS: u32 = 4;
+        const EACH: u32 = 20_000;
+        let mut poller = Poller::new().expect("epoll");
+        let waker = Waker::new(&poller, WAKER).expect("eventfd");
+        let (commands, received) = mpsc::channel();
+        let inbox = Arc::new(Inbox::default());
+        let handle = OutputHandle {
+            commands,
+            waker: waker.clone(),
+            inbox: inbox.clone(),
+            level: Level::Info,
+            ended: Arc::default(),
+        };
+        let mut orders = Orders {
+            commands: received,
+            first: None,
+            waker,
+            inbox,
+        };
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|_| {
+                let handle = handle.clone();
+                std::thread::spawn(move || {
+                    for turn in 0..EACH {
+                        handle.send(Command::StripAnsi(true));
+                        if turn % 7 == 0 {
+                            std::thread::yield_now();
+                        }
+                    }
+                })
+            })
+            .collect();
+        let mut count = 0;
+        while count < SENDERS * EACH {
+            let timeout = match orders.sleep() {
+                true => Duration::from_secs(20),
+                false => Duration::ZERO,
+            };
+            let is_woken = poller.wait(Some(timeout)).expect("wait").count() > 0;
+            assert!(is_woken || timeout.is_zero(), "asleep after {count}");
+            orders.stay_awake();
+            if is_woken {
+                orders.reset_waker();
+            }
+            while orders.next().is_some() {
+                count += 1;
+            }
+        }
+        for sender in senders {
+            sender.join().expect("sent");
+        }
+        // While the thread is awake, nobody wakes it.
+        orders.reset_waker();
+        handle.send(Command::StripAnsi(true));
+        assert_eq!(poller.wait(Some(Duration::ZERO)).expect("wait").count(), 0);
+        assert!(!orders.sleep(), "it sees the command itself");
     }
 }

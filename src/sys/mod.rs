@@ -75,7 +75,7 @@ pub use pidfd::{
     copy_descriptor, end_child, exit_status, open_pidfd, peek_ended, pid_of, reap, reap_stranger,
     send_group_signal, send_signal,
 };
-pub use pipe::unread;
+pub use pipe::{grow_pipe, unread};
 pub use plan::{Bounds, CStrings, Ids, NulByte, RawPlan, Setting};
 pub use poller::{Interest, Poller, Ready, Waker};
 pub use shared::{MemoryFile, SharedBuffer};

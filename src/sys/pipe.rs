@@ -1,4 +1,4 @@
-//! How much a pipe holds.
+//! How much a pipe holds, and how much it can hold.
 #![expect(
     unsafe_code,
     reason = "FIONREAD is an ioctl, and nix wraps none without unsafe"
@@ -6,6 +6,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+
+use nix::fcntl::{FcntlArg, fcntl};
 
 /// How many bytes can be read from the pipe `fd` now.
 ///
@@ -24,6 +26,20 @@ pub fn unread(fd: impl AsFd) -> io::Result<usize> {
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
+/// Lets the pipe `fd` hold at least `bytes`. Returns how much it holds then.
+///
+/// # Errors
+/// EPERM: the user has too many large pipes (/proc/sys/fs/pipe-user-pages-soft), or `bytes` is above
+/// /proc/sys/fs/pipe-max-size. ENOMEM. EBUSY: it holds more already than it would have room for.
+///
+/// # Source
+/// fcntl(2), F_SETPIPE_SZ; pipe(7).
+pub fn grow_pipe(fd: impl AsFd, bytes: usize) -> io::Result<usize> {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    let size = fcntl(fd, FcntlArg::F_SETPIPE_SZ(bytes))?;
+    Ok(usize::try_from(size).unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +52,15 @@ mod tests {
         writer.write_all(b"12345").expect("room");
         assert_eq!(unread(&reader).expect("pipe"), 5);
         assert!(unread(std::fs::File::open("/dev/null").expect("there")).is_err());
+    }
+
+    #[test]
+    fn a_pipe_grows_and_keeps_what_it_holds() {
+        let (reader, mut writer) = io::pipe().expect("pipe");
+        writer.write_all(b"12345").expect("room");
+        assert_eq!(grow_pipe(&reader, 200_000).expect("granted"), 256 << 10);
+        assert_eq!(unread(&reader).expect("pipe"), 5);
+        assert!(grow_pipe(&reader, usize::MAX).is_err());
+        assert!(grow_pipe(std::fs::File::open("/dev/null").expect("there"), 1).is_err());
     }
 }

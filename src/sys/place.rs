@@ -167,6 +167,20 @@ impl Place {
         }
     }
 
+    /// A descriptor of what has the name + `suffix`, which keeps its blocks allocated while it is open, also without a name.
+    /// It cannot be read or written. `None`: nothing has that name, or it cannot be opened.
+    #[must_use]
+    pub fn hold(&self, suffix: &str) -> Option<OwnedFd> {
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(
+            &self.dir,
+            self.with(suffix).as_os_str(),
+            flags,
+            Mode::empty(),
+        )
+        .ok()
+    }
+
     /// The name in the same directory that has `suffix` behind it.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! Readiness: one epoll set with 64-bit tokens, and an eventfd to wake its owner from other threads.
+#![expect(unsafe_code, reason = "epoll_pwait2, which nix does not wrap")]
 
 use std::io;
-use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::os::fd::{AsFd, AsRawFd as _};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -103,8 +104,18 @@ impl Poller {
         Ok(self.epoll.delete(fd)?)
     }
 
+    /// Whether [`Poller::wait`] keeps timeouts of less than a millisecond.
+    #[must_use]
+    pub fn is_precise() -> bool {
+        static PRECISE: OnceLock<bool> = OnceLock::new();
+        *PRECISE.get_or_init(|| {
+            Self::new().is_ok_and(|mut poller| poller.wait_precisely(Duration::ZERO).is_ok())
+        })
+    }
+
     /// Waits until something is ready or `timeout` has passed (none: for ever), and reports it. A signal ends the wait
-    /// early with an empty report. Rounds up to whole milliseconds, so that a deadline has passed when it returns.
+    /// early with an empty report. Never returns before the timeout without a report: a timeout of more than a millisecond,
+    /// or any where [`Poller::is_precise`] is false, is rounded up to whole milliseconds.
     ///
     /// # Errors
     /// None that a correct caller can cause.
@@ -112,14 +123,14 @@ impl Poller {
         &mut self,
         timeout: Option<Duration>,
     ) -> io::Result<impl Iterator<Item = Ready> + '_> {
-        let timeout = match timeout {
-            None => EpollTimeout::NONE,
-            Some(duration) => {
-                let millis = duration.as_nanos().div_ceil(1_000_000).min(86_400_000);
-                EpollTimeout::try_from(millis).unwrap_or(EpollTimeout::MAX)
-            }
+        let precise = timeout.filter(|timeout| {
+            !timeout.is_zero() && *timeout < Duration::from_millis(1) && Self::is_precise()
+        });
+        let result = match precise {
+            Some(timeout) => self.wait_precisely(timeout),
+            None => self.epoll.wait(&mut self.events, whole_millis(timeout)),
         };
-        let count = match self.epoll.wait(&mut self.events, timeout) {
+        let count = match result {
             Ok(count) => count,
             Err(nix::errno::Errno::EINTR) => 0,
             Err(error) => return Err(error.into()),
@@ -134,6 +145,49 @@ impl Poller {
             }
         }))
     }
+
+    /// Waits for at most `timeout`, which is shorter than a second. Returns how many descriptors are ready.
+    ///
+    /// # Errors
+    /// ENOSYS before Linux 5.11, EPERM where a seccomp filter does not know the call. EINTR.
+    ///
+    /// # Source
+    /// epoll_wait(2), epoll_pwait2.
+    fn wait_precisely(&mut self, timeout: Duration) -> nix::Result<usize> {
+        /// `struct __kernel_timespec`, which has 64 bits each on every architecture.
+        #[repr(C)]
+        struct KernelTimespec {
+            seconds: i64,
+            nanos: i64,
+        }
+        let timeout = KernelTimespec {
+            seconds: 0,
+            nanos: i64::from(timeout.subsec_nanos()),
+        };
+        // SAFETY: the descriptor is open while `self` is borrowed. `EpollEvent` is a transparent wrapper of the kernel's
+        // structure, and the array has as many of them as the call is told. The timeout is live, no signal mask is given.
+        let count = unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait2,
+                self.epoll.0.as_raw_fd(),
+                self.events.as_mut_ptr(),
+                self.events.len(),
+                &raw const timeout,
+                std::ptr::null::<libc::sigset_t>(),
+                0_usize,
+            )
+        };
+        Ok(usize::try_from(nix::errno::Errno::result(count)?).unwrap_or(0))
+    }
+}
+
+/// `timeout` for epoll_wait(2), rounded up; `None`: no timeout.
+fn whole_millis(timeout: Option<Duration>) -> EpollTimeout {
+    let Some(timeout) = timeout else {
+        return EpollTimeout::NONE;
+    };
+    let millis = timeout.as_nanos().div_ceil(1_000_000).min(86_400_000);
+    EpollTimeout::try_from(millis).unwrap_or(EpollTimeout::MAX)
 }
 
 /// Wakes the owner of a [`Poller`] from any thread. Clones share one eventfd.
@@ -186,5 +240,39 @@ mod tests {
         );
         waker.reset();
         assert_eq!(poller.wait(Some(Duration::ZERO)).expect("wait").count(), 0);
+    }
+
+    #[test]
+    fn no_wait_ends_before_its_timeout() {
+        let mut poller = Poller::new().expect("epoll");
+        for micros in [1, 150, 999, 1_000, 1_001] {
+            let timeout = Duration::from_micros(micros);
+            let began = std::time::Instant::now();
+            assert_eq!(poller.wait(Some(timeout)).expect("wait").count(), 0);
+            assert!(began.elapsed() >= timeout, "{micros} µs");
+        }
+    }
+
+    #[test]
+    fn a_short_wait_reports_what_is_ready() {
+        let mut poller = Poller::new().expect("epoll");
+        let waker = Waker::new(&poller, 7).expect("eventfd");
+        waker.wake();
+        let tokens: Vec<_> = poller
+            .wait(Some(Duration::from_micros(500)))
+            .expect("wait")
+            .map(|ready| ready.token)
+            .collect();
+        assert_eq!(tokens, [7]);
+    }
+
+    #[test]
+    fn milliseconds_are_rounded_up() {
+        let millis = |timeout| i32::from(whole_millis(timeout));
+        assert_eq!(millis(None), -1);
+        assert_eq!(millis(Some(Duration::ZERO)), 0);
+        assert_eq!(millis(Some(Duration::from_nanos(1))), 1);
+        assert_eq!(millis(Some(Duration::from_micros(1_001))), 2);
+        assert_eq!(millis(Some(Duration::MAX)), 86_400_000);
     }
 }

@@ -297,7 +297,7 @@ impl Members for RowWriter<'_> {
 }
 
 /// The members of one line of a table.
-pub type Row<'a> = Vec<Cow<'a, str>>;
+type Row<'a> = Vec<Cow<'a, str>>;
 
 /// Reads a table: the names of its columns, and its lines. `None`: it is none.
 #[must_use]

@@ -61,7 +61,7 @@ def install(machine, fifo, count):
 
     def section(name, number):
         return (f"[program:{name}]\ncommand=/bench/child stamp {fifo}\nnumprocs={number}\nprocess_name={name}%(process_num)d\n"
-                "autorestart=true\nstartsecs=0\nstdout_logfile=NONE\nstderr_logfile=NONE\n")
+                "autorestart=true\nstartsecs=0\nstdout_logfile=NONE\nredirect_stderr=true\n")
     machine.write("/etc/supervisor/supervisord.conf",
                   f"[supervisord]\nlogfile=/var/log/supervisord.log\nminfds={3 * count + 200}\n"
                   "[unix_http_server]\nfile=/run/supervisor.sock\n"

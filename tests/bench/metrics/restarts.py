@@ -30,17 +30,20 @@ def measure_kills(bench, metric, siblings):
         scenes = {}
         for name, daemon in {**bench.contenders(metric, None, siblings + VICTIMS), "limit": None}.items():
             fifo = bench.work.fifo()
-            scene = scenes[name] = {"fifo": fifo}
+            others = bench.work.fifo()
+            scene = scenes[name] = {"fifo": fifo, "others": others}
             if name == "limit":
                 daemon = bench.limit("hold", bench.work.child, fifo.path, VICTIMS, siblings)
             else:
                 programs = [Program("v", [bench.work.child, "stamp", fifo.path], VICTIMS)]
                 if siblings:
-                    programs.insert(0, Program("s", [bench.work.child, "pause"], siblings))
+                    programs.insert(0, Program("s", [bench.work.child, "stamp", others.path], siblings))
                 daemon.prepare(Fleet(programs))
 
-            def ready(_, scene=scene):
+            def ready(_, scene=scene, name=name):
                 scene["pids"] = [pid for _, pid in scene["fifo"].stamps(VICTIMS)]
+                if name != "limit":
+                    scene["others"].stamps(siblings)
                 scene["since"] = time.monotonic()
                 time.sleep(siblings / 1000)
             lineup.add(name, daemon, ready)

@@ -38,7 +38,7 @@ class Configured(Peer):
                   f"stdout_logfile_backups={program.log.backups}"
         many = f"numprocs={count}\nprocess_name={name}%(process_num)d\n" if count > 1 else ""
         return (f"[program:{name}]\ncommand={' '.join(map(str, program.command))}\n{many}autorestart=true\nstartsecs=0\n"
-                f"stdout_logfile={log}\nstderr_logfile=NONE\n{self.floor(program)}")
+                f"stdout_logfile={log}\nredirect_stderr=true\n{self.floor(program)}")
 
     def floor(self, program):
         return ""

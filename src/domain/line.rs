@@ -396,10 +396,10 @@ lines! {
     SaidDebug { text: String } = Debug "{text}";
     SaidTrace { text: String } = Trace "{text}";
     SaidBlather { text: String } = Blather "{text}";
-    BusAbsent { bus: String, error: String } = Info ours "no {bus} D-Bus: {error}; looking again from time to time";
-    BusBarred { bus: String, error: String } = Info ours "not on the {bus} D-Bus: {error}; trying again from time to time";
+    BusAbsent { bus: String, error: String } = Info ours "no {bus} D-Bus: {error}; waiting for one";
+    BusBarred { bus: String, error: String } = Info ours "not on the {bus} D-Bus: {error}; trying again later and when the bus or its rules change";
     BusJoined { bus: String, name: String } = Info ours "on the {bus} D-Bus as {name}";
-    BusRefused { bus: String, error: String } = Warn ours "not on the {bus} D-Bus: {error}; trying again from time to time";
+    BusRefused { bus: String, error: String } = Warn ours "not on the {bus} D-Bus: {error}; trying again later and when the bus or its rules change";
     BusNameTaken { bus: String, name: String } = Warn ours "{name} has another owner on the {bus} D-Bus; taking it when it is free";
     BusLost { bus: String } = Warn ours "the {bus} D-Bus is gone; trying to come back";
     Audit { #[own] who: String, verb: String, target: String, result: String } = Info ours "audit: {who} {verb} {target}: {result}";

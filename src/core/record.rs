@@ -1,4 +1,4 @@
-//! The bytes of a [`Record`]: numbers of fixed width, in the order of [`Record::encode`], least significant byte first; what
+//! The bytes of a [`Record`]: numbers of fixed width, in the order of [`encode`], least significant byte first; what
 //! few processes have stands behind them as JSON. A record is made at each step of a process, several times a restart.
 //!
 //! Versions before 5.1 wrote JSON alone, which begins with a brace; [`Record::decode`] reads both.

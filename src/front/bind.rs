@@ -327,6 +327,16 @@ pub(super) struct SocketFileSpec {
 }
 
 impl SocketFileSpec {
+    /// One that belongs to the process itself.
+    #[cfg(test)]
+    pub(super) const fn of_tests(path: PathBuf) -> Self {
+        Self {
+            path,
+            mode: 0o700,
+            owner: (None, None),
+        }
+    }
+
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
 use super::Log;
-use super::bind::SocketFileSpec;
+use super::bind::{SocketFile, SocketFileSpec};
 use super::server::Heir;
 use crate::domain::Line;
 use crate::sys::FileWatch;
@@ -172,14 +172,17 @@ impl Files {
         let mut looked = Looked::default();
         let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         for (place, (kept, seen)) in self.kept.iter().zip(all.iter_mut()).enumerate() {
-            let found = lock(&self.heirs)
-                .get(kept.heir)
-                .and_then(|heir| heir.file.as_ref()?.look());
+            let found = match lock(&self.heirs).get(kept.heir) {
+                Some(heir) => heir.file.as_ref().and_then(SocketFile::look),
+                // The front has ended, and has removed the files itself.
+                None => return looked,
+            };
             match found {
                 Some(_) if seen.is_watched => {}
                 Some(file) => seen.is_watched = self.watch(&file),
                 None => match self.make_again(kept) {
-                    Ok(listener) => {
+                    Ok(None) => return looked,
+                    Ok(Some(listener)) => {
                         *seen = Seen {
                             is_watched: self.watch_heir(kept.heir),
                             is_told: false,
@@ -213,14 +216,17 @@ impl Files {
         found.is_some_and(|file| self.watch(&file))
     }
 
-    /// Makes a socket at the same path. What stands there by now is another's, and is left alone.
-    fn make_again(&self, kept: &Kept) -> Result<std::os::unix::net::UnixListener, String> {
+    /// Makes a socket at the same path. What stands there by now is another's, and is left alone. `None`: the front has ended
+    /// meanwhile, and there is no socket again.
+    fn make_again(&self, kept: &Kept) -> Result<Option<std::os::unix::net::UnixListener>, String> {
         let text = |error: io::Error| error.to_string();
         let (listener, file) = kept.spec.make().map_err(|error| error.to_string())?;
         listener.set_nonblocking(true).map_err(text)?;
         let socket = listener.as_fd().try_clone_to_owned().map_err(text)?;
         let mut heirs = lock(&self.heirs);
-        let heir = heirs.get_mut(kept.heir).ok_or("the front has ended")?;
+        let Some(heir) = heirs.get_mut(kept.heir) else {
+            return Ok(None);
+        };
         *heir = Heir {
             socket,
             file: Some(file),
@@ -228,6 +234,41 @@ impl Files {
         drop(heirs);
         let path = kept.spec.path().display().to_string();
         (self.log)(Line::SocketMadeAgain { path });
-        Ok(listener)
+        Ok(Some(listener))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_front_that_has_ended_makes_no_socket_again() {
+        let directory = std::env::temp_dir().join(format!("ended-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("made");
+        let path = directory.join("s");
+        let lines: Arc<Mutex<Vec<Line>>> = Arc::default();
+        let log = lines.clone();
+        let (acceptor, _made) = tokio::sync::mpsc::unbounded_channel();
+        let files = Files {
+            kept: vec![Kept {
+                heir: 0,
+                spec: SocketFileSpec::of_tests(path.clone()),
+                acceptor,
+            }],
+            seen: Mutex::new(vec![Seen::default()]),
+            // The front has taken its sockets, and removed their files.
+            heirs: Heirs::default(),
+            watch: None,
+            log: Arc::new(move |line| log.lock().expect("held by nobody").push(line)),
+        };
+        let looked = files.look();
+        assert!(looked.made.is_empty() && !looked.is_missing);
+        // The same if it ends while a file is being made.
+        let made = files.make_again(&files.kept[0]).expect("no error");
+        assert!(made.is_none());
+        assert!(!path.exists(), "nobody would accept there");
+        assert_eq!(lines.lock().expect("held by nobody").len(), 0);
+        std::fs::remove_dir_all(&directory).expect("removed");
     }
 }

@@ -46,6 +46,8 @@ fn processes(snapshot: &Snapshot) -> BTreeMap<u64, Value> {
             // Whoever waits is gone with the daemon.
             run["waiters"] = Value::Null;
             run["report_at"] = Value::Null;
+            // A successor begins the next attempt again.
+            run["next"] = Value::Null;
             // An attempt without a process begins anew, and is held up no more.
             let attempt = run["stage"]
                 .get("Preparing")

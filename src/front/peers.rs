@@ -178,7 +178,8 @@ mod tests {
         let begin = Instant::now();
         let limit = Duration::from_millis(100);
         peers.wait_within(limit);
-        assert!(begin.elapsed() >= limit);
+        // poll(2) counts whole milliseconds.
+        assert!(begin.elapsed() + Duration::from_millis(1) >= limit);
         assert!(child.try_wait().expect("ours").is_none(), "it goes on");
         child.kill().expect("ours");
         child.wait().expect("ours");

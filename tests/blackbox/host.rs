@@ -96,6 +96,11 @@ impl Host {
         let mut command = self.marked.command(binary, self.place.path());
         command.args(["-n", "-c", "conf"]);
         change(&mut command);
+        self.go_as(command, socket)
+    }
+
+    /// Runs a command that starts or becomes the daemon, and waits until that answers at `socket`.
+    pub(crate) fn go_as(&mut self, command: Command, socket: &str) -> Result<(), String> {
         let mut daemon = Daemon::spawn(
             command,
             self.place.path(),

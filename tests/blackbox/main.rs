@@ -22,6 +22,7 @@ mod host;
 mod limits;
 mod live;
 mod manager;
+mod namespace;
 mod notify;
 mod pid_one;
 mod pidproxy;

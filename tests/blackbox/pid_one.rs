@@ -1,9 +1,9 @@
 //! The daemon as PID 1 of a fresh PID namespace: strangers are reaped, and a client from outside gets in.
 
 use crate::host::Host;
-use crate::support::daemon::{Daemon, Side, program, run};
+use crate::namespace;
+use crate::support::daemon::{Side, program};
 use crate::support::runner::{Outcome, Trial};
-use crate::support::wire::Address;
 use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 
 /// All of them.
@@ -37,15 +37,7 @@ fn inherited() -> Result<Outcome, String> {
         .args(["-c", &script, "sh"])
         .arg(program(Side::Ours, "supervisord")?)
         .args(["-n", "-c", "conf"]);
-    let mut daemon = Daemon::spawn(
-        command,
-        host.place.path(),
-        Address::Unix(host.place.join("s")),
-    )?;
-    if let Some(code) = daemon.wait_ready(LIMIT)? {
-        return Err(format!("ended with {code}: {}", host.place.read("err")));
-    }
-    host.daemon = Some(daemon);
+    host.go_as(command, "s")?;
     for status in ["exit status 3", "exit status 4"] {
         wait_for("it is reaped", LIMIT, || {
             let log = host.place.read("log");
@@ -64,33 +56,15 @@ fn container() -> Result<Outcome, String> {
     if !is_root() {
         return Ok(Outcome::Skipped("a PID namespace needs root".to_owned()));
     }
-    let mut host = Host::new(
+    let Some((mut host, inside)) = namespace::container(
         "[program:maker]\ncommand={puppet} quietchild sleep,300 quietchild sleep,400 sleep 1200 exit 0\n\
          [program:long]\ncommand={puppet} forever\nstartsecs=0\n",
-    )?;
-    let mut command = host
-        .marked
-        .command(std::path::Path::new("/usr/bin/unshare"), host.place.path());
-    command
-        .args(["-pf", "--mount-proc", "--kill-child"])
-        .arg(program(Side::Ours, "supervisord")?)
-        .args(["-n", "-c", "conf"]);
-    let mut daemon = Daemon::spawn(
-        command,
-        host.place.path(),
-        Address::Unix(host.place.join("s")),
-    )?;
-    if let Some(code) = daemon.wait_ready(LIMIT)? {
-        let why = host.place.read("err");
-        if why.contains("unshare failed") || why.contains("Operation not permitted") {
-            return Ok(Outcome::Skipped(
-                "this machine allows no PID namespaces".to_owned(),
-            ));
-        }
-        return Err(format!("ended with {code}: {why}"));
-    }
-    let unshare = daemon.pid();
-    host.daemon = Some(daemon);
+    )?
+    else {
+        return Ok(Outcome::Skipped(
+            "this machine allows no PID namespaces".to_owned(),
+        ));
+    };
     host.wait_file("log", "supervisord started with pid 1\n")?;
     host.daemon()?.wait_state("long", "RUNNING")?;
     host.wait_file("log", "exited: maker")?;
@@ -99,24 +73,8 @@ fn container() -> Result<Outcome, String> {
         host.place.read("log").matches("reaped unknown pid").count() == 2
     })?;
     // As `docker exec … supervisorctl status` would.
-    let inside = proc::children(unshare)
-        .first()
-        .map(|(pid, _)| *pid)
-        .ok_or("no child of unshare")?;
     expect(proc::zombies(inside) == 0, "zombies are left")?;
-    let mut enter = host
-        .marked
-        .command(std::path::Path::new("/usr/bin/nsenter"), host.place.path());
-    enter
-        .args(["-t", &inside.to_string(), "-p", "-m"])
-        .arg(program(Side::Ours, "supervisorctl")?)
-        .args([
-            "-c",
-            &host.place.join("conf").display().to_string(),
-            "status",
-            "long",
-        ]);
-    let got = run(enter, host.place.path(), None, LIMIT)?;
+    let got = namespace::exec(&host, inside, Side::Ours, &["status", "long"])?;
     expect(
         got.code == 0 && got.stdout.contains("RUNNING"),
         format!("{got:?}"),

@@ -1,13 +1,10 @@
 //! A daemon that is PID 1 of a container ends when whoever asked for it has its answer and has printed it: with PID 1 the
 //! kernel kills everybody in the namespace.
 
-use std::path::Path;
-
-use crate::host::Host;
-use crate::support::daemon::{Daemon, Finished, Side, oracle, program, run};
+use crate::namespace::{container, exec};
+use crate::support::daemon::{Side, oracle};
 use crate::support::runner::{Outcome, Trial};
-use crate::support::wire::Address;
-use crate::support::{LIMIT, expect, is_root, proc, wait_for};
+use crate::support::{LIMIT, expect, is_root, wait_for};
 
 /// Containers that are shut down by each client. All of them must succeed.
 const TIMES: usize = 20;
@@ -40,50 +37,6 @@ pub(crate) fn trials() -> Vec<Trial> {
             answers_of_others,
         ),
     ]
-}
-
-/// A daemon as PID 1 of a fresh PID namespace, and its number outside; `None`: this machine allows no namespaces.
-fn container(config: &str) -> Result<Option<(Host, i32)>, String> {
-    let mut host = Host::new(config)?;
-    let mut command = host
-        .marked
-        .command(Path::new("/usr/bin/unshare"), host.place.path());
-    command
-        .args(["-pf", "--mount-proc", "--kill-child"])
-        .arg(program(Side::Ours, "supervisord")?)
-        .args(["-n", "-c", "conf"]);
-    let mut daemon = Daemon::spawn(
-        command,
-        host.place.path(),
-        Address::Unix(host.place.join("s")),
-    )?;
-    if let Some(code) = daemon.wait_ready(LIMIT)? {
-        let why = host.place.read("err");
-        if why.contains("unshare failed") || why.contains("Operation not permitted") {
-            return Ok(None);
-        }
-        return Err(format!("ended with {code}: {why}"));
-    }
-    let unshare = daemon.pid();
-    host.daemon = Some(daemon);
-    let inside = proc::children(unshare)
-        .first()
-        .map(|(pid, _)| *pid)
-        .ok_or("no child of unshare")?;
-    Ok(Some((host, inside)))
-}
-
-/// Runs a client inside, as `docker exec` does.
-fn exec(host: &Host, inside: i32, side: Side, args: &[&str]) -> Result<Finished, String> {
-    let mut enter = host
-        .marked
-        .command(Path::new("/usr/bin/nsenter"), host.place.path());
-    enter
-        .args(["-t", &inside.to_string(), "-p", "-m"])
-        .arg(program(side, "supervisorctl")?)
-        .args(["-c", &host.place.join("conf").display().to_string()])
-        .args(args);
-    run(enter, host.place.path(), None, LIMIT)
 }
 
 fn skipped(why: &str) -> Outcome {

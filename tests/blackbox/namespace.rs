@@ -1,0 +1,49 @@
+//! A PID namespace with the daemon as PID 1, as a container has it.
+
+use std::path::Path;
+
+use crate::host::Host;
+use crate::support::daemon::{Finished, Side, program, run};
+use crate::support::{LIMIT, proc};
+
+/// Starts the daemon as PID 1 of a new PID namespace. Returns its PID outside too. `None`: this machine allows no namespaces.
+pub(crate) fn container(config: &str) -> Result<Option<(Host, i32)>, String> {
+    let mut host = Host::new(config)?;
+    let mut command = host
+        .marked
+        .command(Path::new("/usr/bin/unshare"), host.place.path());
+    command
+        .args(["-pf", "--mount-proc", "--kill-child"])
+        .arg(program(Side::Ours, "supervisord")?)
+        .args(["-n", "-c", "conf"]);
+    if let Err(error) = host.go_as(command, "s") {
+        let why = host.place.read("err");
+        if why.contains("unshare failed") || why.contains("Operation not permitted") {
+            return Ok(None);
+        }
+        return Err(error);
+    }
+    let inside = proc::children(host.daemon()?.pid())
+        .first()
+        .map(|(pid, _)| *pid)
+        .ok_or("no child of unshare")?;
+    Ok(Some((host, inside)))
+}
+
+/// Runs a client in the namespace of the process `inside`, as `docker exec` does.
+pub(crate) fn exec(
+    host: &Host,
+    inside: i32,
+    side: Side,
+    args: &[&str],
+) -> Result<Finished, String> {
+    let mut enter = host
+        .marked
+        .command(Path::new("/usr/bin/nsenter"), host.place.path());
+    enter
+        .args(["-t", &inside.to_string(), "-p", "-m"])
+        .arg(program(side, "supervisorctl")?)
+        .args(["-c", &host.place.join("conf").display().to_string()])
+        .args(args);
+    run(enter, host.place.path(), None, LIMIT)
+}

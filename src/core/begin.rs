@@ -71,8 +71,8 @@ impl Process {
         ));
     }
 
-    /// Something of an attempt has failed that was begun early. Which failure is told depends on the order of the steps, so
-    /// they are taken again, one after the other.
+    /// Drops an early attempt of which one step failed, and begins another attempt with its steps in order. The order decides
+    /// which of several failures the log names.
     fn try_in_order(&mut self, early: Life, moment: &mut Moment<'_>) {
         self.run.next = None;
         moment.out.push(Action::Drain(early));

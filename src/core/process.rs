@@ -90,8 +90,8 @@ impl std::fmt::Display for Trouble {
 /// The next attempt of a process, begun while the last output of the life before is written out. So a restart waits for the
 /// slower of the two, and not for one after the other: four crossings between threads instead of eight.
 ///
-/// Nobody is told of it before the end of the life before is told. Whatever fails is tried again then, in the order of any
-/// other attempt. A successor of the daemon begins it again.
+/// The log and events say nothing of it before they say that the previous life ended. A step that fails is tried again then,
+/// in the usual order. The next daemon begins the attempt again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct NextAttempt {
     /// The life that it is to be.

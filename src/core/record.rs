@@ -12,13 +12,13 @@ use super::stage::{Failure, Rite, Stage, Was};
 use super::tidings::Tidings;
 use crate::domain::{Causes, Ending, ExitStatus, Life, Signal, Tick, counter};
 
-/// What a record begins with; another one for each form.
+/// The first byte of a record: the version of its format.
 const FORM: u8 = 1;
-/// What one in JSON begins with.
+/// The first byte of a JSON record.
 const BRACE: u8 = b'{';
-/// The code of what is not there.
+/// The code of an absent value.
 const NONE: u8 = 0;
-/// The code of what stands in the JSON.
+/// The code of a field whose value is in the JSON part.
 const ELSEWHERE: u8 = u8::MAX;
 
 /// What has no fixed width, and is rare.

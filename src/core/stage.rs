@@ -217,8 +217,8 @@ impl Stage {
         }
     }
 
-    /// Whether a successor that finds `before` written down goes on as from this: an attempt of which there can be no process
-    /// yet begins anew, however far it had come.
+    /// Whether the next daemon does the same for a record of `before` as for a record of this stage. It begins an attempt again
+    /// if no process can exist yet, in Resolving and in Preparing.
     pub(super) fn is_as_good_as(&self, before: &Self) -> bool {
         matches!((before, self), (Self::Resolving(before), Self::Preparing(now)) if before == now)
     }

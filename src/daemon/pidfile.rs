@@ -38,7 +38,7 @@ impl From<io::Error> for PidfileError {
     }
 }
 
-/// Why the file at `path` could not be opened: what stands there, if it is no file, else the kernel's reason.
+/// Why the file at `path` could not be opened: the kind of file there if it is not a regular file, else the kernel's reason.
 fn refused(path: &Path, error: Errno) -> PidfileError {
     let kind = lstat(path).map_or(SFlag::S_IFREG, |stat| place::kind(&stat));
     PidfileError::Refused(if kind == SFlag::S_IFREG {

@@ -23,8 +23,8 @@ use crate::output::{self, Command};
 use crate::spawn::{self, Base};
 use crate::sys::{self};
 
-/// A configuration with at least so many groups leaves memory behind that is worth the time to give it back at once. What a
-/// smaller one leaves is given back when the daemon is quiet.
+/// The number of groups from which the start calls malloc_trim: reading such a configuration frees much memory. After a
+/// smaller one the heartbeat monitor calls it once all threads are idle.
 const LARGE_GROUPS: usize = 64;
 
 /// With what a round begins.

@@ -25,7 +25,7 @@ pub fn checked_small(number: u32) -> Option<u32> {
     (number <= SMALL_COUNTER_MAX).then_some(number)
 }
 
-/// The slot of a process, if there can be so many.
+/// Returns the slot of a process. `None`: a daemon cannot have that many processes.
 #[must_use]
 pub fn checked_slot(slot: u32) -> Option<u32> {
     (slot <= SLOT_MAX).then_some(slot)

@@ -57,7 +57,7 @@ pub fn payload(event: &Event) -> String {
     payload_behind(0, event)
 }
 
-/// The same, with room for so many bytes more.
+/// The same, with spare capacity for `room` bytes.
 fn payload_behind(room: usize, event: &Event) -> String {
     let template = EVENTS[event.place()].payload.unwrap_or_default();
     let mut text = String::with_capacity(room + template.len() + event.size());

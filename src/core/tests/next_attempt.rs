@@ -36,7 +36,7 @@ fn missing(life: Life) -> Input {
     Input::SpawnFailed { life, error }
 }
 
-/// What is told at the end, and then done.
+/// The lines and actions at the end of the previous life.
 fn told(done: &[&'static str]) -> Vec<&'static str> {
     let told = EXITED.into_iter().chain([STARTING]);
     told.chain(done.iter().copied()).collect()
@@ -73,7 +73,7 @@ fn the_kernel_is_asked_once_the_end_is_told_and_both_answers_are_there() {
     }
 }
 
-/// Which of several failures is told is decided by the order of the steps, as ever.
+/// The order of the steps decides which of several failures the log names.
 #[test]
 fn whatever_fails_early_is_tried_again_in_order() {
     let mut bench = dying();
@@ -104,7 +104,7 @@ fn whatever_fails_early_is_tried_again_in_order() {
         ],
     );
 
-    // The command was found: it is the logs that failed, and that is told.
+    // The command was found, so the log names the failure of the log files.
     let mut bench = dying();
     bench.give(5001, Input::Resolved(NEXT));
     bench.give(5001, Input::Drained(CAT));

@@ -544,7 +544,7 @@ fn some_processes_are_those_that_are_named_and_may_be_seen() {
         let asked = format!("{names:?} within {scope:?}");
         let shown = views(bench.ask_within(0, Request::SomeProcessInfo(names), scope.clone()));
         assert_eq!(shown, expected, "{asked}");
-        // Nothing is told that the whole list would not tell.
+        // The answer holds no process that the whole list hides from the caller.
         let everything = views(bench.ask_within(0, Request::AllProcessInfo, scope));
         assert!(
             shown.iter().all(|name| everything.contains(name)),

@@ -43,6 +43,7 @@ const RECIPES: &[Recipe] = &[
         heading: "Node.js",
         prepare: |session| {
             let node = find("node")?;
+            find("curl")?;
             session.change("/usr/bin/node", &node.display().to_string());
             let port = free_port(session, "127.0.0.1:3000")?;
             session.change("listen(3000", &format!("listen({port}"));
@@ -63,6 +64,7 @@ const RECIPES: &[Recipe] = &[
         prepare: |session| {
             as_root()?;
             let nginx = find("nginx")?;
+            find("curl")?;
             session.change("/usr/sbin/nginx", &nginx.display().to_string());
             free_port(session, "127.0.0.1:8080").map(drop)
         },
@@ -155,6 +157,7 @@ fn venv(session: &mut Session, directory: &str, name: &str) -> Result<(), String
     std::fs::create_dir_all(&bin).map_err(|e| e.to_string())?;
     symlink(program, bin.join(name)).map_err(|e| e.to_string())?;
     if name == "gunicorn" {
+        find("curl")?;
         free_port(session, "127.0.0.1:8000")?;
     }
     Ok(())

@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["core", "spawn", "output", "pidproxy", "import", "service"],
     &["engine"],
     &["control"],
-    &["front"],
+    &["server"],
     &["daemon"],
 ];
 
@@ -39,9 +39,9 @@ const IMPURE: &[&str] = &[
 /// Where each outside package may be named: a file, or a room ending in `/`.
 const HOMES: &[(&str, &[&str])] = &[
     ("quick_xml", &["api/xmlrpc.rs"]),
-    ("tokio", &["control/", "front/", "cgroup/bus.rs"]),
-    ("hyper", &["front/"]),
-    ("http_body_util", &["front/"]),
+    ("tokio", &["control/", "server/", "cgroup/bus.rs"]),
+    ("hyper", &["server/"]),
+    ("http_body_util", &["server/"]),
     ("ariadne", &["daemon/check.rs"]),
     ("ini", &["import/unit.rs"]),
     ("rustyline", &["ctl/shell.rs"]),
@@ -55,17 +55,17 @@ const HOMES: &[(&str, &[&str])] = &[
             "keeper/",
             "daemon/",
             "ctl/",
-            "front/",
+            "server/",
         ],
     ),
-    ("zbus", &["front/dbus/", "cgroup/bus.rs"]),
+    ("zbus", &["server/dbus/", "cgroup/bus.rs"]),
     ("sd_notify", &["engine/systemd.rs"]),
     ("subtle", &["control/auth.rs"]),
     ("sha1", &["control/auth.rs", "cgroup/name.rs"]),
-    ("maud", &["front/web/"]),
+    ("maud", &["server/web/"]),
     (
         "jiff",
-        &["sys/time_zone.rs", "output/", "front/", "control/"],
+        &["sys/time_zone.rs", "output/", "server/", "control/"],
     ),
 ];
 

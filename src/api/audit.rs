@@ -12,7 +12,7 @@ pub const NAME_CHARS_MAX: usize = 255;
 /// A change in the words of an audit line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// What is done, in one word: the same for every front.
+    /// What is done, in one word: the same for every server.
     pub verb: &'static str,
     /// Whom it concerns, as the caller wrote the names. Each name is one word.
     pub target: String,
@@ -160,7 +160,7 @@ impl Request {
 }
 
 impl Bound {
-    /// The request to the engine that it leads to. None: the front answers by itself.
+    /// The request to the engine that it leads to. None: the server answers by itself.
     #[must_use]
     pub fn request(&self) -> Option<Cow<'_, Request>> {
         match self {

@@ -134,7 +134,7 @@ pub struct Method {
     pub(super) bind: fn(&mut Args) -> Result<Bound, Fault>,
 }
 
-/// A call with valid arguments: what a front has to do.
+/// A call with valid arguments: what a server has to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Bound {
     /// Ask the engine.

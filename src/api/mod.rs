@@ -1,4 +1,4 @@
-//! The words of control: plain data that every front translates to and from.
+//! The words of control: plain data that every server translates to and from.
 
 mod argument;
 mod audit;

@@ -42,7 +42,7 @@ pub struct JournalOf {
     pub channel: Channel,
 }
 
-/// A request to the engine. Fronts make them from METHODS; reading of log files is done in the front, on the path that
+/// A request to the engine. Servers make them from METHODS; reading of log files is done in the server, on the path that
 /// [`Request::LogFile`] answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
@@ -222,7 +222,7 @@ pub enum Reply {
     },
 }
 
-/// One process as clients see it. Rendering (`description`, dates) is the front's.
+/// One process as clients see it. Rendering (`description`, dates) is the server's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessView {
     /// Its name.

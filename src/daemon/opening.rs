@@ -18,9 +18,9 @@ use crate::config::spec::{Config, DaemonSpec};
 use crate::core::{Fleet, Identity, Successor};
 use crate::domain::{Bytes, Heirloom, Line, Signal};
 use crate::engine::{self, Inherited, Notifier, PassedSocket};
-use crate::front::{self, BoundServer};
 use crate::keeper::{Keeper, Vault};
 use crate::output::{Activity, AutoLogs, Unsettled};
+use crate::server::{self, BoundServer};
 use crate::spawn::{self, SharedSocket};
 use crate::sys::{self, Descriptors, Limit, Resource, SharedBuffer, SignalReader, Staging};
 
@@ -143,7 +143,7 @@ pub(super) fn open_anew(
     // Differs: Supervisor removes AUTO logs before it looks.
     let servers = BoundServer::bind_all(&config.servers, &ground.passed, &own)
         .map_err(|error| Fatal::Usage(error.to_string()))?;
-    notes.extend(front::unused_sockets(&ground.passed, &servers));
+    notes.extend(server::unused_sockets(&ground.passed, &servers));
     let config_path = config_path(ground);
     // A daemon whose sockets have lost their names, or that has none.
     if let Some(pid) = pidfile::holder(&spec.pidfile, &config_path) {

@@ -18,8 +18,8 @@ use crate::config::spec::Config;
 use crate::control::{ControlHandle, EventFeed};
 use crate::core::Outcome;
 use crate::engine::{self, Ended, Engine, HandedOver, Hands, Notifier, Parts, WriteState};
-use crate::front;
 use crate::output::{self, Command};
+use crate::server;
 use crate::spawn::{self, Base};
 use crate::sys::{self};
 
@@ -186,7 +186,7 @@ fn run(
     let (logfile, loglevel) = (spec.logfile.clone(), spec.loglevel);
     let heartbeats = Watch::begin(logfile, loglevel)?;
     let feed = EventFeed::new();
-    let socket_check = front::SocketCheck::default();
+    let socket_check = server::SocketCheck::default();
     let check_sockets = socket_check.clone();
     let publisher = feed.clone();
     let (for_programs, its_machine) = (options, machine);
@@ -241,7 +241,7 @@ fn run(
     )
     .map_err(broken("cannot start the spawn thread"))?;
     let (log, audit) = (output.clone(), output.clone());
-    let front = front::Options {
+    let front = server::Options {
         servers,
         control: ControlHandle::new(move |asked| sender.ask(asked), move |line| audit.log(line)),
         events: feed,
@@ -249,11 +249,11 @@ fn run(
         rpc_interfaces: config.rpc_interfaces.clone(),
         twiddler: config.twiddler.clone(),
         dbus: spec.dbus,
-        limits: front::Limits::of_this_process(),
+        limits: server::Limits::of_this_process(),
         socket_check,
         heartbeats: heartbeats.0.clone(),
     };
-    let mut doors = front::start(front).map_err(broken("cannot start the front thread"))?;
+    let mut doors = server::start(front).map_err(broken("cannot start the front thread"))?;
 
     let hands = Hands { spawn, output };
     let mut ended = engine.run(&hands, || {

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::Fault;
 use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{
-    Causes, Channel, Ending, GroupName, Level, Namespec, ProcessName, ProcessState, SupervisorState,
+    Channel, ExitReason, GroupName, Level, Namespec, ProcessName, ProcessState, ResourceEvents,
+    SupervisorState,
 };
 
 /// Whom a request concerns.
@@ -246,11 +247,11 @@ pub struct ProcessView {
     /// How often it was spawned again since its group was added: by itself or on request, but not the first time.
     pub restarts: u64,
     /// How the last attempt to run it ended; none: none has yet.
-    pub ending: Option<Ending>,
+    pub exit_reason: Option<ExitReason>,
     /// What it tells of itself (`STATUS=`, reloading, stopping), without control characters; empty: nothing.
     pub status_text: String,
-    /// What of its limits it met in its last life.
-    pub causes: Causes,
+    /// What of its limits it met in its last instance.
+    pub resource_events: ResourceEvents,
     /// For an event listener: events that had to give way in the buffer of its pool since that was added.
     pub events_discarded: u64,
     /// The kernel's number; 0: not running.

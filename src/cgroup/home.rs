@@ -33,7 +33,7 @@ pub(super) struct Home {
     making: Mutex<()>,
     /// The directory, once it was opened. It may be gone.
     directory: Mutex<Option<Arc<Cgroup>>>,
-    /// Processes whose cgroups stay between their lives: made here, and without limits.
+    /// Processes whose cgroups stay between their instances: made here, and without limits.
     kept: Mutex<BTreeSet<QualifiedName>>,
     top: Cgroup,
     /// From there.
@@ -231,7 +231,7 @@ impl Home {
         *lock(&self.directory) = None;
     }
 
-    /// The cgroup of this process stays when its life is over, for the next one.
+    /// The cgroup of this process stays when its instance has ended, for the next one.
     pub(super) fn keep(&self, process: &QualifiedName) {
         let mut kept = lock(&self.kept);
         if !kept.contains(process) {

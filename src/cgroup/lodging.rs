@@ -154,7 +154,7 @@ impl Lodging {
         }
     }
 
-    /// The cgroup of a process that is supervised no more, if it was kept for its next life. Never waits.
+    /// The cgroup of a process that is supervised no more, if it was kept for its next instance. Never waits.
     #[must_use]
     pub fn take_kept(&self, process: &QualifiedName) -> Option<Seat> {
         let home = self.0.home.get()?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Seat;
 use crate::config::spec::Resources;
-use crate::domain::{Causes, Life};
+use crate::domain::{InstanceId, ResourceEvents};
 
 /// What the thread is asked.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub enum Job {
     /// [`Done`].
     Empty {
         /// Whose.
-        life: Life,
+        instance: InstanceId,
         /// Its cgroup.
         seat: Arc<Seat>,
         /// What is left is killed.
@@ -31,7 +31,7 @@ pub enum Job {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Done {
     /// Whose.
-    pub life: Life,
+    pub instance: InstanceId,
     /// What it met.
-    pub causes: Causes,
+    pub resource_events: ResourceEvents,
 }

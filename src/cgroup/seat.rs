@@ -1,8 +1,8 @@
-//! The cgroup of one process, from before its spawn until after its end. Between two lives of the process it may hold what
+//! The cgroup of one process, from before its spawn until after its end. Between two instances of the process it may hold what
 //! the last one left behind, which the next one then shares it with.
 //!
-//! A process without limits has one cgroup for all its lives: to make and remove one keeps locks of the kernel that spawning
-//! needs. One with limits gets a new one for each life, in which nothing was counted before.
+//! A process without limits has one cgroup for all its instances: to make and remove one keeps locks of the kernel that spawning
+//! needs. One with limits gets a new one for each instance, in which nothing was counted before.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -11,17 +11,17 @@ use super::home::Home;
 use super::name::name as cgroup_name;
 use crate::config::resources::Setting;
 use crate::config::spec::Resources;
-use crate::domain::{Causes, Errno, Line, QualifiedName};
+use crate::domain::{Errno, Line, QualifiedName, ResourceEvents};
 use crate::sys::{Cgroup, Counters};
 
-/// The cgroup of one life.
+/// The cgroup of one instance.
 #[derive(Debug, Clone)]
 pub struct Seat {
     home: Arc<Home>,
     name: String,
     /// Whose it is.
     pub(super) process: QualifiedName,
-    /// What was counted in it before this life. None: nobody has looked, as long as it has no limits.
+    /// What was counted in it before this instance. None: nobody has looked, as long as it has no limits.
     before: OnceLock<Counters>,
 }
 
@@ -119,7 +119,7 @@ impl Seat {
         }
     }
 
-    /// Whether it stays for the next life.
+    /// Whether it stays for the next instance.
     #[must_use]
     pub fn is_kept(&self) -> bool {
         self.home.keeps(&self.process)
@@ -138,18 +138,18 @@ impl Seat {
     pub(super) fn limit(&self, resources: &Resources) -> io::Result<Refused> {
         let mut refused = Vec::new();
         let cgroup = self.open()?;
-        // Of lives without limits nobody has counted anything.
+        // Of instances without limits nobody has counted anything.
         self.before.get_or_init(|| cgroup.counters());
         self.home.stop_keeping(&self.process);
         limit(&self.home, &cgroup, resources, false, &mut refused);
         Ok(refused)
     }
 
-    /// What this life met.
-    pub(super) fn causes(&self, cgroup: &Cgroup) -> Causes {
+    /// What this instance met.
+    pub(super) fn resource_events(&self, cgroup: &Cgroup) -> ResourceEvents {
         let now = cgroup.counters();
         let before = self.before.get().copied().unwrap_or_default();
-        Causes {
+        ResourceEvents {
             oom_kill: now.oom_kill > before.oom_kill,
             pids_max: now.pids_max > before.pids_max,
             memory_high: now.memory_high > before.memory_high,
@@ -159,7 +159,7 @@ impl Seat {
     /// Removes it, unless somebody is in it.
     pub fn remove(&self) {
         self.home.stop_keeping(&self.process);
-        // It may hold what was left behind, or be gone with the scope; the next life takes it as it is.
+        // It may hold what was left behind, or be gone with the scope; the next instance takes it as it is.
         let _ = self.home.open().and_then(|home| home.remove(&self.name));
     }
 }

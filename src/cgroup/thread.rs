@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::message::{Done, Job};
 use super::seat::{self, Seat};
-use crate::domain::{Causes, Life, Line};
+use crate::domain::{InstanceId, Line, ResourceEvents};
 use crate::heartbeat::Heartbeats;
 use crate::sys::{Cgroup, Interest, Poller, Population, Waker};
 
@@ -33,7 +33,7 @@ pub struct CgroupHandle {
 impl CgroupHandle {
     /// Queues a job; never blocks.
     pub fn send(&self, job: Job) {
-        // Not bounded by the channel but by who sends: one job per end of a life, and one per change of its limits.
+        // Not bounded by the channel but by who sends: one job per end of an instance, and one per change of its limits.
         if self.jobs.send(job).is_ok() {
             self.waker.wake();
         }
@@ -87,11 +87,11 @@ pub fn start(
 
 /// One that is to become empty.
 struct Emptying {
-    life: Life,
+    instance: InstanceId,
     seat: Arc<Seat>,
     cgroup: Cgroup,
     population: Population,
-    causes: Causes,
+    resource_events: ResourceEvents,
     since: Instant,
 }
 
@@ -109,7 +109,11 @@ impl Room {
             waker.reset();
             loop {
                 match inbox.try_recv() {
-                    Ok(Job::Empty { life, seat, kill }) => self.begin(life, seat, kill),
+                    Ok(Job::Empty {
+                        instance,
+                        seat,
+                        kill,
+                    }) => self.begin(instance, seat, kill),
                     Ok(Job::Leave(seat)) => seat.remove(),
                     Ok(Job::Limit(seat, resources)) => {
                         // Gone with its process: nothing is to be limited any more.
@@ -135,22 +139,25 @@ impl Room {
         }
     }
 
-    fn answer(&self, life: Life, causes: Causes) {
-        (self.done)(Done { life, causes });
+    fn answer(&self, instance: InstanceId, resource_events: ResourceEvents) {
+        (self.done)(Done {
+            instance,
+            resource_events,
+        });
     }
 
-    fn begin(&mut self, life: Life, seat: Arc<Seat>, kill: bool) {
+    fn begin(&mut self, instance: InstanceId, seat: Arc<Seat>, kill: bool) {
         // Gone, with all that was in it: by the hand of an administrator, or with the scope.
         let Ok(cgroup) = seat.open() else {
-            self.answer(life, Causes::NONE);
+            self.answer(instance, ResourceEvents::NONE);
             return;
         };
         // Before the killing, which is no cause of anything.
-        let causes = seat.causes(&cgroup);
+        let resource_events = seat.resource_events(&cgroup);
         let population = match cgroup.population() {
             Ok(population) if kill && population.is_populated().unwrap_or(false) => population,
             _ => {
-                self.answer(life, causes);
+                self.answer(instance, resource_events);
                 seat.remove();
                 return;
             }
@@ -164,11 +171,11 @@ impl Room {
         // Not watched, it is looked at every now and then all the same.
         let _ = self.poller.add(&population, token, Interest::Change);
         let emptying = Emptying {
-            life,
+            instance,
             seat,
             cgroup,
             population,
-            causes,
+            resource_events,
             since: Instant::now(),
         };
         // What the kernel refuses now is tried again.
@@ -194,7 +201,7 @@ impl Room {
         // ENOENT where it could not be added.
         let _ = self.poller.remove(&one.population);
         if !is_populated {
-            self.answer(one.life, one.causes);
+            self.answer(one.instance, one.resource_events);
             one.seat.remove();
         }
     }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::recovery::Remnants;
 use crate::cgroup;
 use crate::config::spec::{Config, GroupSpec};
-use crate::core::{Fleet, Found, Identity};
-use crate::domain::{Heirloom, Life};
+use crate::core::{AdoptedProcess, Fleet, Identity};
+use crate::domain::{Heirloom, InstanceId};
 use crate::engine::Inherited;
 use crate::spawn::SharedSocket;
 use crate::sys::{self, Descriptors};
@@ -18,10 +18,10 @@ use crate::sys::{self, Descriptors};
 /// What was found of a daemon that is no more, by a configuration that was read afresh.
 pub(super) struct Adoption {
     config: Arc<Config>,
-    found: Vec<Found>,
+    found: Vec<AdoptedProcess>,
     remnants: Remnants,
-    /// No life before had a greater number.
-    lives: u64,
+    /// No instance before had a greater number.
+    last_incarnation: u64,
 }
 
 /// Finds the process that was made for a cgroup: its pid and pidfd.
@@ -43,7 +43,7 @@ fn find(
     let incarnations = kept
         .keys()
         .filter_map(|name| Heirloom::incarnation_in(name));
-    let mut lives = incarnations.max().unwrap_or(0);
+    let mut last_incarnation = incarnations.max().unwrap_or(0);
     let pidfds = living(kept);
     let mut found = Vec::new();
     for (slot, spec) in Fleet::slots(config) {
@@ -51,7 +51,7 @@ fn find(
         let Some(pids) = running.get(&name) else {
             continue;
         };
-        // The last life of those that are known to have been made here.
+        // The last instance of those that are known to have been made here.
         let known = pidfds.iter().rev().find(|(_, pid)| pids.contains(pid));
         let (incarnation, pid) = match known {
             Some(&(incarnation, pid)) => (incarnation, pid),
@@ -60,29 +60,29 @@ fn find(
                 let Some((pid, pidfd)) = find_process(&name) else {
                     continue;
                 };
-                lives += 1;
-                let life = Life {
+                last_incarnation += 1;
+                let instance = InstanceId {
                     slot,
-                    incarnation: lives,
+                    incarnation: last_incarnation,
                 };
-                kept.insert(Heirloom::Pidfd(life).name(), pidfd);
-                (lives, pid)
+                kept.insert(Heirloom::Pidfd(instance).name(), pidfd);
+                (last_incarnation, pid)
             }
         };
-        let life = Life { slot, incarnation };
+        let instance = InstanceId { slot, incarnation };
         let has = |heirloom: Heirloom| kept.contains_key(&heirloom.name());
-        found.push(Found {
-            life,
+        found.push(AdoptedProcess {
+            instance,
             pid,
-            has_pipes: has(Heirloom::Stdout(life)) || has(Heirloom::Stderr(life)),
-            is_heard: has(Heirloom::NotifySocket(life)),
+            has_pipes: has(Heirloom::Stdout(instance)) || has(Heirloom::Stderr(instance)),
+            is_heard: has(Heirloom::NotifySocket(instance)),
         });
     }
     Adoption {
         config: config.clone(),
         found,
         remnants,
-        lives,
+        last_incarnation,
     }
 }
 
@@ -93,11 +93,11 @@ fn living(kept: &Descriptors) -> Vec<(u64, i32)> {
         .iter()
         .filter_map(|(name, pidfd)| {
             let incarnation = Heirloom::incarnation_in(name)?;
-            let life = Life {
+            let instance = InstanceId {
                 slot: 0,
                 incarnation,
             };
-            let is_pidfd = *name == Heirloom::Pidfd(life).name();
+            let is_pidfd = *name == Heirloom::Pidfd(instance).name();
             is_pidfd.then_some((incarnation, sys::pid_of(pidfd)?))
         })
         .collect();
@@ -113,7 +113,7 @@ impl Adoption {
 
     /// The cgroups of processes that are taken over.
     pub(super) fn cgroups(&self) -> BTreeSet<String> {
-        let found: BTreeSet<u32> = self.found.iter().map(|found| found.life.slot).collect();
+        let found: BTreeSet<u32> = self.found.iter().map(|found| found.instance.slot).collect();
         Fleet::slots(&self.config)
             .filter(|(slot, _)| found.contains(slot))
             .map(|(_, spec)| cgroup::name(&spec.group, &spec.name))
@@ -139,7 +139,7 @@ impl Adoption {
             config,
             found,
             remnants,
-            lives,
+            last_incarnation,
         } = self;
         let Remnants {
             mut descriptors,
@@ -148,26 +148,35 @@ impl Adoption {
             ..
         } = remnants;
         let specs: BTreeMap<u32, _> = Fleet::slots(&config).collect();
-        let with_lives = |mut shared: SharedSocket| {
+        let with_instances = |mut shared: SharedSocket| {
             let socket = descriptors.remove(&Heirloom::FcgiSocket(shared.place).name())?;
-            let its = |found: &&Found| {
-                let spec = specs.get(&found.life.slot);
+            let its = |found: &&AdoptedProcess| {
+                let spec = specs.get(&found.instance.slot);
                 spec.is_some_and(|spec| shared.is_of(spec))
             };
-            shared.lives = found.iter().filter(its).map(|found| found.life).collect();
+            shared.instances = found
+                .iter()
+                .filter(its)
+                .map(|found| found.instance)
+                .collect();
             Some((shared, socket))
         };
-        let sockets = sockets.into_iter().filter_map(with_lives).collect();
+        let sockets = sockets.into_iter().filter_map(with_instances).collect();
         // They were read in another slot.
         for bytes in &mut unsettled {
-            let mut lives = found.iter().map(|found| found.life);
-            if let Some(life) = lives.find(|life| life.incarnation == bytes.life.incarnation) {
-                bytes.life = life;
+            let mut instances = found.iter().map(|found| found.instance);
+            if let Some(instance) =
+                instances.find(|instance| instance.incarnation == bytes.instance.incarnation)
+            {
+                bytes.instance = instance;
             }
         }
-        let pids = found.iter().map(|found| (found.life, found.pid)).collect();
+        let pids = found
+            .iter()
+            .map(|found| (found.instance, found.pid))
+            .collect();
         let inherited = Inherited::found(pids, descriptors, unsettled);
-        let fleet = Fleet::new(identity, config).with_found(lives, found);
+        let fleet = Fleet::new(identity, config).with_adopted(last_incarnation, found);
         (fleet, inherited, sockets)
     }
 }
@@ -220,14 +229,14 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_pidfd_tells_which_life_it_is_and_the_cgroup_tells_the_rest() {
+    fn a_kept_pidfd_tells_which_instance_it_is_and_the_cgroup_tells_the_rest() {
         let config = configured("lives");
         let ((first, first_pid), (second, second_pid), (past, past_pid)) = (cat(), cat(), cat());
         let own = |pid: i32| sys::open_pidfd(pid).expect("it lives");
         let mut remnants = Remnants::default();
         let kept = &mut remnants.descriptors;
         kept.insert("p7".to_owned(), own(first_pid));
-        // A life before, whose process is gone, and things of one that nobody knows.
+        // A instance before, whose process is gone, and things of one that nobody knows.
         kept.insert("p6".to_owned(), own(past_pid));
         kept.insert("e12".to_owned(), null());
         kept.insert("o7".to_owned(), null());
@@ -248,26 +257,26 @@ mod tests {
             let mut slots = Fleet::slots(&config);
             slots.find(|(_, spec)| spec.name.as_str() == process)
         };
-        let life = |process: &str, incarnation| Life {
+        let instance = |process: &str, incarnation| InstanceId {
             slot: slot(process).expect("configured").0,
             incarnation,
         };
         let expected = [
-            Found {
-                life: life("0", 7),
+            AdoptedProcess {
+                instance: instance("0", 7),
                 pid: first_pid,
                 has_pipes: true,
                 is_heard: true,
             },
-            Found {
-                life: life("1", 13),
+            AdoptedProcess {
+                instance: instance("1", 13),
                 pid: second_pid,
                 has_pipes: false,
                 is_heard: false,
             },
         ];
         assert_eq!(adoption.found, expected);
-        assert_eq!(adoption.lives, 13);
+        assert_eq!(adoption.last_incarnation, 13);
         let pidfd = &adoption.descriptors()["p13"];
         assert_eq!(sys::pid_of(pidfd), Some(second_pid));
         // Whatever else is in the scope is nobody's.
@@ -314,18 +323,18 @@ mod tests {
             event_serial: 0,
         };
         let (_, _, sockets) = adoption.begin(identity);
-        let holders: Vec<(usize, Vec<Life>)> = sockets
+        let holders: Vec<(usize, Vec<InstanceId>)> = sockets
             .iter()
             .map(|(shared, socket)| {
                 assert!(socket.as_fd().try_clone_to_owned().is_ok());
-                (shared.place, shared.lives.clone())
+                (shared.place, shared.instances.clone())
             })
             .collect();
-        let life = Life {
+        let instance = InstanceId {
             slot,
             incarnation: 4,
         };
-        assert_eq!(holders, [(0, Vec::new()), (2, vec![life])]);
+        assert_eq!(holders, [(0, Vec::new()), (2, vec![instance])]);
         end(child);
     }
 }

@@ -15,7 +15,7 @@ use crate::cgroup::Lodging;
 use crate::config::lookup::Lookup as _;
 use crate::config::options::DaemonOptions;
 use crate::config::spec::{Config, DaemonSpec};
-use crate::core::{Fleet, Identity, Successor};
+use crate::core::{Fleet, Identity, ResumeKind};
 use crate::domain::{Bytes, Heirloom, Line, Signal};
 use crate::engine::{self, Inherited, Notifier, PassedSocket};
 use crate::front::{self, BoundServer};
@@ -230,12 +230,13 @@ pub(super) fn open_anew(
         let count = recovery.handover.legacy.count();
         activity.write(sys::now().wall, &Line::Recovered { count, how });
         let unsettled = recovery.unsettled;
-        let (mut fleet, mut inherited, sockets) = taken_over(recovery.handover, Successor::Daemon);
+        let (mut fleet, mut inherited, sockets) =
+            taken_over(recovery.handover, ResumeKind::NewDaemon);
         // Where the last daemon ended on purpose, it has handed over some of them itself.
         let is_new = |bytes: &Unsettled| !inherited.unsettled.contains(bytes);
         let unsettled: Vec<_> = unsettled.into_iter().filter(is_new).collect();
         inherited.unsettled.extend(unsettled);
-        fleet.identify(own_pid(), daemon_log(spec));
+        fleet.set_identity(own_pid(), daemon_log(spec));
         return Ok(Opened {
             servers,
             activity,
@@ -331,9 +332,9 @@ pub(super) fn open_again(
     let auto_logs = AutoLogs::claim(&spec.childlogdir, &spec.identifier);
     let ledger = new_ledger(lasting.vault.as_deref(), None, &mut activity);
     let successor = if is_new {
-        Successor::Image
+        ResumeKind::NewImage
     } else {
-        Successor::Nobody
+        ResumeKind::SameImage
     };
     let (fleet, inherited, sockets) = taken_over(handover, successor);
     Ok(Opened {
@@ -352,7 +353,7 @@ pub(super) fn open_again(
 /// Takes a handover apart, for whoever goes on with which part.
 fn taken_over(
     mut handover: Handover,
-    successor: Successor,
+    successor: ResumeKind,
 ) -> (Fleet, Inherited, Vec<(SharedSocket, OwnedFd)>) {
     let mut sockets = Vec::new();
     for shared in std::mem::take(&mut handover.legacy.sockets) {

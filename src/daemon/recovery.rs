@@ -11,7 +11,7 @@ use crate::cgroup;
 use crate::config::ConfigErrors;
 use crate::config::spec::Config;
 use crate::core::Snapshot;
-use crate::domain::{Heirloom, Life, Line};
+use crate::domain::{Heirloom, InstanceId, Line};
 use crate::engine::{self, Legacy, PassedSocket};
 use crate::keeper::{Keeper, Vault};
 use crate::output::{LEDGER_BYTES, Unsettled};
@@ -67,9 +67,9 @@ impl Recovery {
     /// The cgroups of processes that are taken over.
     pub(super) fn cgroups(&self) -> BTreeSet<String> {
         let snapshot = &self.handover.legacy.snapshot;
-        let lives = snapshot.lives().into_iter();
-        lives
-            .filter_map(|(life, _)| snapshot.whose(life))
+        let instances = snapshot.instances().into_iter();
+        instances
+            .filter_map(|(instance, _)| snapshot.spec_of(instance))
             .map(|spec| cgroup::name(&spec.group, &spec.name))
             .collect()
     }
@@ -99,16 +99,16 @@ pub(super) fn find(kept: Option<OwnedFd>) -> Option<Predecessor> {
         .or_else(cgroup::keeper_left_behind)?;
     // A list has as many descriptors as there are.
     let files = sys::raise_own_files().ok();
-    let mut predecessor = recover(keeper, &|snapshot, life| {
-        let spec = snapshot.whose(life)?;
+    let mut predecessor = recover(keeper, &|snapshot, instance| {
+        let spec = snapshot.spec_of(instance)?;
         cgroup::process_left_behind(&cgroup::name(&spec.group, &spec.name))
     });
     predecessor.files = files;
     Some(predecessor)
 }
 
-/// Finds the process of a life that was made though nobody wrote that down, if there is one: its pid and pidfd.
-pub(super) type FindSpawned<'a> = &'a dyn Fn(&Snapshot, Life) -> Option<(i32, OwnedFd)>;
+/// Finds the process of an instance that was made though nobody wrote that down, if there is one: its pid and pidfd.
+pub(super) type FindSpawned<'a> = &'a dyn Fn(&Snapshot, InstanceId) -> Option<(i32, OwnedFd)>;
 
 /// Takes out of the keeper what is in there.
 pub(super) fn recover(keeper: Keeper, find_spawned: FindSpawned<'_>) -> Predecessor {
@@ -185,7 +185,7 @@ fn look(items: Vec<(String, Vec<OwnedFd>)>, vault: &Vault, find_spawned: FindSpa
         }),
         (None, Some(state)) => succession::read_state(&state).map(|(config, mut snapshot)| {
             if let Some(records) = records {
-                snapshot.overlay(engine::read_records(&MemoryFile::from_fd(records)));
+                snapshot.apply_records(engine::read_records(&MemoryFile::from_fd(records)));
             }
             let descriptors = std::mem::take(&mut descriptors);
             let handover = crashed(config, snapshot, descriptors, sockets.clone(), find_spawned);
@@ -211,7 +211,7 @@ fn look(items: Vec<(String, Vec<OwnedFd>)>, vault: &Vault, find_spawned: FindSpa
     }
 }
 
-/// Descriptors by the names of each, where those of a life are stored under one name.
+/// Descriptors by the names of each, where those of an instance are stored under one name.
 fn apart(items: Vec<(String, Vec<OwnedFd>)>) -> BTreeMap<String, Vec<OwnedFd>> {
     let mut kept = BTreeMap::new();
     for (name, descriptors) in items {
@@ -269,33 +269,40 @@ fn crashed(
     find_spawned: FindSpawned<'_>,
 ) -> Handover {
     let (mut pids, mut spawned, mut gone) = (Vec::new(), Vec::new(), Vec::new());
-    for (life, pid) in snapshot.lives() {
-        let name = Heirloom::Pidfd(life).name();
+    for (instance, pid) in snapshot.instances() {
+        let name = Heirloom::Pidfd(instance).name();
         match (pid, descriptors.get(&name)) {
             (0, Some(pidfd)) => {
                 // The kernel was asked for it, and it came. It may be gone again, and then it has no number.
-                pids.push((life, sys::pid_of(pidfd).unwrap_or(0)));
-                spawned.push(life);
+                pids.push((instance, sys::pid_of(pidfd).unwrap_or(0)));
+                spawned.push(instance);
             }
-            (pid, Some(_)) => pids.push((life, pid)),
-            (known, None) => match find_spawned(&snapshot, life) {
+            (pid, Some(_)) => pids.push((instance, pid)),
+            (known, None) => match find_spawned(&snapshot, instance) {
                 Some((pid, pidfd)) => {
-                    pids.push((life, pid));
+                    pids.push((instance, pid));
                     descriptors.insert(name, pidfd);
                     if known == 0 {
-                        spawned.push(life);
+                        spawned.push(instance);
                     }
                 }
                 // It had ended and was reaped, or there was none yet.
-                None => gone.push(life),
+                None => gone.push(instance),
             },
         }
     }
     for shared in &mut sockets {
         // An attempt that begins anew asks for it again, and what is gone gives it back.
-        let lives = snapshot.lives().into_iter().map(|(life, _)| life);
-        let is_its = |life: &Life| snapshot.whose(*life).is_some_and(|spec| shared.is_of(spec));
-        shared.lives = lives.filter(is_its).collect();
+        let instances = snapshot
+            .instances()
+            .into_iter()
+            .map(|(instance, _)| instance);
+        let is_its = |instance: &InstanceId| {
+            snapshot
+                .spec_of(*instance)
+                .is_some_and(|spec| shared.is_of(spec))
+        };
+        shared.instances = instances.filter(is_its).collect();
     }
     Handover {
         config,

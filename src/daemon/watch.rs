@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::fatal::{Fatal, broken};
 use crate::domain::{Bytes, Level, Line};
-use crate::heartbeat::{Heartbeats, Trouble};
+use crate::heartbeat::{Heartbeats, ThreadProblem};
 use crate::output::Activity;
 use crate::sys;
 
@@ -39,7 +39,7 @@ impl Drop for Watch {
 }
 
 /// Says why on standard error and, if it can be done in time, in the activity log; then ends the process with SIGABRT.
-fn abort(trouble: &Trouble, logfile: &Path, level: Level) {
+fn abort(trouble: &ThreadProblem, logfile: &Path, level: Level) {
     let line = Line::ThreadFailed {
         trouble: trouble.to_string(),
     };

@@ -23,7 +23,7 @@ use crate::api::Ticket;
 use crate::cgroup::{CgroupHandle, Lodging, Seat};
 use crate::config::spec::{Config, ReadyWhen};
 use crate::core::{Actions, DaemonSignal, Fleet, Input, Outcome};
-use crate::domain::{Errno, ExitStatus, Life, Line, Signal};
+use crate::domain::{Errno, ExitStatus, InstanceId, Line, Signal};
 use crate::heartbeat::{Heartbeats, Overdue};
 use crate::keeper::Vault;
 use crate::output::{Command, OutputHandle, Remains, Report, Unsettled};
@@ -100,24 +100,24 @@ pub struct Engine {
     pub(super) systemd: Systemd,
     pub(super) heartbeats: Heartbeats,
     pub(super) check_sockets: Box<dyn Fn() + Send>,
-    /// By life, so that a stale one can never be signalled.
-    pub(super) children: BTreeMap<Life, Child>,
-    tokens: HashMap<u64, Life>,
+    /// By instance, so that a stale one can never be signalled.
+    pub(super) children: BTreeMap<InstanceId, Child>,
+    tokens: HashMap<u64, InstanceId>,
     next_token: u64,
     /// What processes speak of themselves through.
     pub(super) channels: Channels,
     /// Pidfds that epoll refused (ENOMEM, ENOSPC): polled by hand.
-    unwatched: Vec<Life>,
+    unwatched: Vec<InstanceId>,
     /// Between Resolved and Spawn.
-    pub(super) plans: HashMap<Life, Box<Plan>>,
+    pub(super) plans: HashMap<InstanceId, Box<Plan>>,
     /// Between Prepared and Spawn.
-    pub(super) ends: HashMap<Life, ChildEnds>,
+    pub(super) ends: HashMap<InstanceId, ChildEnds>,
     /// From Spawned until the process has ended: its cgroup.
-    pub(super) seats: HashMap<Life, Arc<Seat>>,
+    pub(super) seats: HashMap<InstanceId, Arc<Seat>>,
     /// Looks after cgroups; none before there is one.
     pub(super) cgroups: Option<CgroupHandle>,
     /// Spawn jobs without an answer: while there are any, a child that is not known may be ours.
-    pub(super) spawning: BTreeSet<Life>,
+    pub(super) spawning: BTreeSet<InstanceId>,
     /// When to look for children that are not of our making.
     orphans: OrphanSearch,
     pub(super) tickets: HashMap<Ticket, Answer>,
@@ -141,7 +141,7 @@ pub struct Engine {
     /// Before the first turn.
     begin: Option<Inherited>,
     /// What was inherited and not asked for yet.
-    pub(super) inherited: BTreeMap<Life, Remains>,
+    pub(super) inherited: BTreeMap<InstanceId, Remains>,
     pub(super) heirlooms: Descriptors,
     pub(super) unsettled: Vec<Unsettled>,
 }
@@ -256,7 +256,7 @@ impl Engine {
         }
         self.watch_holder();
         match self.begin.take() {
-            None => self.feed(Input::Began, hands),
+            None => self.feed(Input::DaemonStarted, hands),
             Some(inherited) => self.resume(inherited, hands),
         }
         begun();
@@ -293,19 +293,19 @@ impl Engine {
                     TOKEN_HOLDER => self.holder_ended(hands),
                     TOKEN_MONITOR => self.heartbeats.monitor_ended(),
                     _ => {
-                        if let Some(&life) = self.tokens.get(&token) {
-                            self.reap(life, hands);
+                        if let Some(&instance) = self.tokens.get(&token) {
+                            self.reap(instance, hands);
                             // Hundreds of programs may end at once.
                             self.answer_question(hands);
-                        } else if let Some(life) = self.channels.life(token) {
-                            self.hear(life, PER_TURN_MAX, hands);
+                        } else if let Some(instance) = self.channels.instance(token) {
+                            self.hear(instance, PER_TURN_MAX, hands);
                         }
                     }
                 }
             }
-            for life in std::mem::take(&mut self.unwatched) {
-                if !self.reap(life, hands) {
-                    self.unwatched.push(life);
+            for instance in std::mem::take(&mut self.unwatched) {
+                if !self.reap(instance, hands) {
+                    self.unwatched.push(instance);
                 }
             }
             if self.holder.due().is_some_and(|at| at <= sys::now().mono) {
@@ -345,7 +345,7 @@ impl Engine {
     /// Gives `input` to the core and does what it wants, then the same with whatever that caused.
     pub(super) fn feed(&mut self, input: Input, hands: &Hands) {
         match &input {
-            Input::Wrote { .. } | Input::Said(..) | Input::StdinTaken { .. } => {}
+            Input::Wrote { .. } | Input::ListenerOutput(..) | Input::StdinTaken { .. } => {}
             Input::Loaded { .. } => self.systemd.hurry(),
             _ => self.systemd.touch(),
         }
@@ -371,7 +371,7 @@ impl Engine {
                 }
             }
             // Nobody will ask.
-            None => self.fleet.forget_changes(),
+            None => self.fleet.discard_changes(),
         }
     }
 
@@ -404,8 +404,14 @@ impl Engine {
             match message {
                 Message::Output(report) => self.reported(report, hands),
                 Message::Spawn(done) => self.spawn_answered(done, hands),
-                Message::Emptied(life, causes) => {
-                    self.feed(Input::Emptied { life, causes }, hands);
+                Message::Emptied(instance, resource_events) => {
+                    self.feed(
+                        Input::Emptied {
+                            instance,
+                            resource_events,
+                        },
+                        hands,
+                    );
                 }
                 Message::Loaded(reason, result) => {
                     self.loader.ended(&self.sender, &hands.output);
@@ -466,16 +472,16 @@ impl Engine {
 
     fn reported(&mut self, report: Report, hands: &Hands) {
         let input = match report {
-            Report::Prepared(life, ends) => {
-                self.ends.insert(life, ends);
-                Input::Prepared(life)
+            Report::Prepared(instance, ends) => {
+                self.ends.insert(instance, ends);
+                Input::Prepared(instance)
             }
-            Report::PrepareFailed(life, error) => {
-                self.plans.remove(&life);
-                self.close_channel(life, hands);
-                Input::SpawnFailed { life, error }
+            Report::PrepareFailed(instance, error) => {
+                self.plans.remove(&instance);
+                self.close_channel(instance, hands);
+                Input::SpawnFailed { instance, error }
             }
-            Report::Drained(life) => Input::Drained(life),
+            Report::Drained(instance) => Input::Drained(instance),
             Report::Cleared(ticket, slot, result) => Input::Cleared {
                 ticket,
                 slot,
@@ -483,15 +489,15 @@ impl Engine {
             },
             Report::DaemonLogCleared(ticket, result) => Input::DaemonLogCleared { ticket, result },
             Report::StdinTaken(ticket, result) => Input::StdinTaken { ticket, result },
-            Report::Said(life, said) => Input::Said(life, said),
-            Report::NotDelivered(life, error) => Input::NotDelivered(life, error),
+            Report::Said(instance, said) => Input::ListenerOutput(instance, said),
+            Report::NotDelivered(instance, error) => Input::NotDelivered(instance, error),
             Report::Wrote {
-                life,
+                instance,
                 channel,
                 data,
                 captured,
             } => Input::Wrote {
-                life,
+                instance,
                 channel,
                 data,
                 captured,
@@ -502,19 +508,19 @@ impl Engine {
 
     fn spawn_answered(&mut self, done: Done, hands: &Hands) {
         let input = match done {
-            Done::Resolved(life, mut plan) => {
+            Done::Resolved(instance, mut plan) => {
                 if let Some(channel) = plan.take_channel() {
-                    self.channels.keep(life, channel);
-                    self.keep_channel(life, hands);
+                    self.channels.keep(instance, channel);
+                    self.keep_channel(instance, hands);
                 }
-                self.plans.insert(life, plan);
-                Input::Resolved(life)
+                self.plans.insert(instance, plan);
+                Input::Resolved(instance)
             }
-            Done::Held(life, why) => Input::SpawnHeld { life, why },
-            Done::Failed(life, error) => {
-                self.spawning.remove(&life);
-                self.close_channel(life, hands);
-                Input::SpawnFailed { life, error }
+            Done::Held(instance, why) => Input::SpawnHeld { instance, why },
+            Done::Failed(instance, error) => {
+                self.spawning.remove(&instance);
+                self.close_channel(instance, hands);
+                Input::SpawnFailed { instance, error }
             }
             Done::Checked(ticket, result) => Input::Checked { ticket, result },
             Done::HandedOver(sockets) => {
@@ -522,81 +528,81 @@ impl Engine {
                 return;
             }
             Done::SocketsTried(ticket, result) => Input::SocketsTried { ticket, result },
-            Done::Spawned(life, pid, pidfd, seat) => {
-                self.spawning.remove(&life);
+            Done::Spawned(instance, pid, pidfd, seat) => {
+                self.spawning.remove(&instance);
                 if let Some(seat) = seat {
-                    self.seats.insert(life, Arc::new(seat));
+                    self.seats.insert(instance, Arc::new(seat));
                 }
-                self.watch(life, pid, pidfd, hands);
-                Input::Spawned { life, pid }
+                self.watch(instance, pid, pidfd, hands);
+                Input::Spawned { instance, pid }
             }
         };
         self.feed(input, hands);
     }
 
-    pub(super) fn watch(&mut self, life: Life, pid: i32, pidfd: OwnedFd, hands: &Hands) {
+    pub(super) fn watch(&mut self, instance: InstanceId, pid: i32, pidfd: OwnedFd, hands: &Hands) {
         let pidfd = Arc::new(pidfd);
         let token = self.next_token;
         self.next_token += 1;
         if self.poller.add(&pidfd, token, Interest::Read).is_err() {
-            self.unwatched.push(life);
+            self.unwatched.push(instance);
         }
         if let Some(vault) = &self.vault
-            && let Some(line) = vault.keep_pidfd(life, &pidfd)
+            && let Some(line) = vault.keep_pidfd(instance, &pidfd)
         {
             hands.output.log(line);
         }
-        self.tokens.insert(token, life);
-        self.children.insert(life, Child { pid, pidfd, token });
+        self.tokens.insert(token, instance);
+        self.children.insert(instance, Child { pid, pidfd, token });
         let all = self
             .channels
-            .listen(life, &self.poller, &mut self.next_token);
-        if !all && !self.unwatched.contains(&life) {
-            self.unwatched.push(life);
+            .listen(instance, &self.poller, &mut self.next_token);
+        if !all && !self.unwatched.contains(&instance) {
+            self.unwatched.push(instance);
         }
     }
 
-    /// Keeps the channel of a life for a successor.
-    pub(super) fn keep_channel(&self, life: Life, hands: &Hands) {
+    /// Keeps the channel of an instance for a successor.
+    pub(super) fn keep_channel(&self, instance: InstanceId, hands: &Hands) {
         let Some(vault) = &self.vault else { return };
-        for (heirloom, fd) in self.channels.heirlooms(life) {
+        for (heirloom, fd) in self.channels.heirlooms(instance) {
             if let Some(line) = vault.keep(heirloom, &[fd]) {
                 hands.output.log(line);
             }
         }
     }
 
-    /// The life is over.
-    pub(super) fn close_channel(&mut self, life: Life, hands: &Hands) {
+    /// The instance has ended.
+    pub(super) fn close_channel(&mut self, instance: InstanceId, hands: &Hands) {
         if let Some(vault) = &self.vault {
-            for (heirloom, _) in self.channels.heirlooms(life) {
+            for (heirloom, _) in self.channels.heirlooms(instance) {
                 if let Some(line) = vault.forget(heirloom) {
                     hands.output.log(line);
                 }
             }
         }
-        self.channels.close(life, &self.poller);
+        self.channels.close(instance, &self.poller);
     }
 
-    /// What the process of `life` has said of itself, `most` messages at most.
-    pub(super) fn said(&mut self, life: Life, most: usize) -> Vec<Input> {
-        let pid = self.children.get(&life).map(|child| child.pid);
+    /// What the process of `instance` has said of itself, `most` messages at most.
+    pub(super) fn said(&mut self, instance: InstanceId, most: usize) -> Vec<Input> {
+        let pid = self.children.get(&instance).map(|child| child.pid);
         pid.map_or_else(Vec::new, |pid| {
-            self.channels.read(life, pid, most, &self.poller)
+            self.channels.read(instance, pid, most, &self.poller)
         })
     }
 
-    fn hear(&mut self, life: Life, most: usize, hands: &Hands) {
-        for input in self.said(life, most) {
+    fn hear(&mut self, instance: InstanceId, most: usize, hands: &Hands) {
+        for input in self.said(instance, most) {
             self.feed(input, hands);
         }
     }
 
-    /// Reaps the process of `life` if it has ended; answers whether it is gone.
-    fn reap(&mut self, life: Life, hands: &Hands) -> bool {
+    /// Reaps the process of `instance` if it has ended; answers whether it is gone.
+    fn reap(&mut self, instance: InstanceId, hands: &Hands) -> bool {
         // What it said before its end counts, and nobody else can have its number before it is reaped.
-        self.hear(life, AT_ONCE_MAX, hands);
-        let Some(child) = self.children.get(&life) else {
+        self.hear(instance, AT_ONCE_MAX, hands);
+        let Some(child) = self.children.get(&instance) else {
             return true;
         };
         let status = match sys::reap(&child.pidfd) {
@@ -616,15 +622,15 @@ impl Engine {
                 Err(_) => ExitStatus::Unknown(0),
             },
         };
-        if let Some(child) = self.children.remove(&life) {
+        if let Some(child) = self.children.remove(&instance) {
             // ENOENT where it could not be added.
             let _ = self.poller.remove(&child.pidfd);
             self.tokens.remove(&child.token);
         }
-        self.feed(Input::Exited { life, status }, hands);
+        self.feed(Input::Exited { instance, status }, hands);
         // Only now that the status is written down: a successor that found neither could never know it.
         if let Some(vault) = &self.vault
-            && let Some(line) = vault.forget_pidfd(life)
+            && let Some(line) = vault.forget_pidfd(instance)
         {
             hands.output.log(line);
         }
@@ -671,10 +677,10 @@ impl Engine {
                 .children
                 .iter()
                 .find(|(_, child)| child.pid == pid)
-                .map(|(life, _)| *life);
+                .map(|(instance, _)| *instance);
             match ours {
-                Some(life) => {
-                    if !self.reap(life, hands) {
+                Some(instance) => {
+                    if !self.reap(instance, hands) {
                         return self.orphans.found_undecided(now);
                     }
                 }
@@ -701,10 +707,15 @@ impl Engine {
         hands.output.log(line);
     }
 
-    /// Sends `signal` to the process of `life`, or to its process group.
-    pub(super) fn send_signal(&self, life: Life, signal: Signal, group: bool) -> Result<(), Errno> {
+    /// Sends `signal` to the process of `instance`, or to its process group.
+    pub(super) fn send_signal(
+        &self,
+        instance: InstanceId,
+        signal: Signal,
+        group: bool,
+    ) -> Result<(), Errno> {
         // Reaped already, or never ours: the number may belong to a stranger by now, so nothing is sent.
-        let child = self.children.get(&life).ok_or(Errno::SRCH)?;
+        let child = self.children.get(&instance).ok_or(Errno::SRCH)?;
         if group {
             sys::send_group_signal(&child.pidfd, child.pid, signal)
         } else {

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
-use crate::core::{Fleet, Record, Snapshot};
+use crate::core::{Fleet, ProcessRecord, Snapshot};
 use crate::domain::{Heirloom, Line};
 use crate::keeper::Vault;
 use crate::sys::MemoryFile;
@@ -83,7 +83,7 @@ impl Chronicle {
 
 /// The records that a predecessor has left. What cannot be read is left out.
 #[must_use]
-pub fn read_records(records: &MemoryFile) -> Vec<Record> {
+pub fn read_records(records: &MemoryFile) -> Vec<ProcessRecord> {
     let count = records.size().unwrap_or(0).div_ceil(RECORD_BYTES as u64);
     let read = |slot: u64| {
         let begin = slot * RECORD_BYTES as u64;
@@ -93,7 +93,7 @@ pub fn read_records(records: &MemoryFile) -> Vec<Record> {
         records
             .read_at(&mut bytes, begin + LENGTH_BYTES as u64)
             .ok()?;
-        let record = Record::decode(&bytes)?;
+        let record = ProcessRecord::decode(&bytes)?;
         (u64::from(record.slot) == slot).then_some(record)
     };
     (0..count.min(RECORDS_MAX)).filter_map(read).collect()

@@ -11,7 +11,7 @@ use super::upgrade::REPLACED;
 use crate::api::{Caller, Fault, FaultCode, Grant, Reply, Request, Ticket};
 use crate::config::spec::{Composition, Config};
 use crate::core::{LoadError, LoadReason};
-use crate::domain::{Causes, Life};
+use crate::domain::{InstanceId, ResourceEvents};
 use crate::output::Report;
 use crate::spawn::Done;
 use crate::sys::Waker;
@@ -86,7 +86,7 @@ pub(super) enum Message {
     /// The spawn thread answers.
     Spawn(Done),
     /// The thread of cgroups has nothing left to kill.
-    Emptied(Life, Causes),
+    Emptied(InstanceId, ResourceEvents),
     /// The loader has read the configuration.
     Loaded(LoadReason, Result<Arc<Config>, LoadError>),
     /// Another image of the daemon can take over, or cannot.
@@ -104,7 +104,7 @@ const EVENT_BYTES_MAX: usize = 16 << 20;
 /// Puts messages into the engine's inbox from any thread; never blocks.
 ///
 /// The queue has no bound of its own, for it needs none: questions are bounded by the control handle, answers of the
-/// spawn and output threads by the one command that is outstanding per life and kind, and event data by
+/// spawn and output threads by the one command that is outstanding per instance and kind, and event data by
 /// `EVENT_BYTES_MAX`.
 #[derive(Clone)]
 pub struct InboxSender {
@@ -152,8 +152,8 @@ impl InboxSender {
     }
 
     /// Puts an answer of the thread of cgroups.
-    pub fn emptied(&self, life: Life, causes: Causes) {
-        self.put(Message::Emptied(life, causes));
+    pub fn emptied(&self, instance: InstanceId, resource_events: ResourceEvents) {
+        self.put(Message::Emptied(instance, resource_events));
     }
 
     /// Puts a configuration that was read.

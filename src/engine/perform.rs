@@ -7,7 +7,7 @@ use super::channels::AT_ONCE_MAX;
 use crate::api::audit_line;
 use crate::cgroup;
 use crate::core::{Action, AuditLine, Input, SignalScope};
-use crate::domain::{Causes, EventKind, QualifiedName};
+use crate::domain::{EventKind, QualifiedName, ResourceEvents};
 use crate::output::{Adoption, Command};
 use crate::spawn::Job;
 
@@ -20,28 +20,30 @@ impl Engine {
             | Action::PrepareNext(..)
             | Action::Spawn(..)
                 if self.is_quieting() => {}
-            Action::Resolve(life, spec) => hands.spawn.send(Job::Resolve(life, spec)),
-            Action::Prepare(life, spec, logs) => {
-                hands.output.send(Command::Prepare(life, spec, logs))
+            Action::Resolve(instance, spec) => hands.spawn.send(Job::Resolve(instance, spec)),
+            Action::Prepare(instance, spec, logs) => {
+                hands.output.send(Command::Prepare(instance, spec, logs))
             }
-            Action::PrepareNext(life, spec, logs) => {
+            Action::PrepareNext(instance, spec, logs) => {
                 // First that, so that the thread which is about to drain finds both.
-                let prepare = Command::PrepareNext(life, Arc::clone(&spec), logs);
+                let prepare = Command::PrepareNext(instance, Arc::clone(&spec), logs);
                 hands.output.send(prepare);
-                hands.spawn.send(Job::Resolve(life, spec));
+                hands.spawn.send(Job::Resolve(instance, spec));
             }
-            Action::Spawn(life, spec) => {
-                let plan = self.plans.remove(&life);
-                let ends = self.ends.remove(&life);
+            Action::Spawn(instance, spec) => {
+                let plan = self.plans.remove(&instance);
+                let ends = self.ends.remove(&instance);
                 if let (Some(plan), Some(ends)) = (plan, ends) {
-                    self.spawning.insert(life);
+                    self.spawning.insert(instance);
                     let resources = Arc::clone(&spec.resources);
-                    hands.spawn.send(Job::Spawn(life, plan, ends, resources));
+                    hands
+                        .spawn
+                        .send(Job::Spawn(instance, plan, ends, resources));
                 }
             }
-            Action::CallOff(life) => hands.spawn.call_off(life),
+            Action::CallOff(instance) => hands.spawn.call_off(instance),
             Action::Adopt {
-                life,
+                instance,
                 pid,
                 spec,
                 logs,
@@ -52,62 +54,70 @@ impl Engine {
                     process: spec.name.clone(),
                 };
                 if let Some(seat) = self.lodging.reseat(&process) {
-                    self.seats.insert(life, Arc::new(seat));
+                    self.seats.insert(instance, Arc::new(seat));
                 }
                 self.adopt(
                     |remains, inherited| {
-                        let adoption = Adoption::new((life, pid), spec, logs, remains, inherited);
+                        let adoption =
+                            Adoption::new((instance, pid), spec, logs, remains, inherited);
                         adoption.of_listener(listener)
                     },
-                    life,
+                    instance,
                     hands,
                 );
             }
             Action::Upgrade(ticket) => self.examine(ticket),
-            Action::Read(life, pid) => hands.output.send(Command::Read(life, pid)),
-            Action::Heed(life) => {
-                let said = self.said(life, AT_ONCE_MAX);
+            Action::Read(instance, pid) => hands.output.send(Command::Read(instance, pid)),
+            Action::PollNotify(instance) => {
+                let said = self.said(instance, AT_ONCE_MAX);
                 self.caused.extend(said);
-                self.caused.push_back(Input::Heeded(life));
+                self.caused.push_back(Input::NotifyPolled(instance));
             }
             Action::Signal {
-                life,
+                instance,
                 signal,
                 scope,
             } => {
-                let result = self.send_signal(life, signal, scope == SignalScope::Group);
+                let result = self.send_signal(instance, signal, scope == SignalScope::Group);
                 self.caused.push_back(Input::Signalled {
-                    life,
+                    instance,
                     signal,
                     result,
                 });
             }
-            Action::Drain(life) => {
-                self.plans.remove(&life);
-                self.ends.remove(&life);
-                self.close_channel(life, hands);
-                if let Some(seat) = self.seats.remove(&life)
+            Action::Drain(instance) => {
+                self.plans.remove(&instance);
+                self.ends.remove(&instance);
+                self.close_channel(instance, hands);
+                if let Some(seat) = self.seats.remove(&instance)
                     && !seat.is_kept()
                 {
                     self.attend_cgroup(cgroup::Job::Leave(seat), hands);
                 }
-                hands.output.send(Command::Drain(life));
+                hands.output.send(Command::Drain(instance));
             }
-            Action::Empty { life, kill } => {
-                let job = |seat| cgroup::Job::Empty { life, seat, kill };
-                let seat = self.seats.remove(&life);
+            Action::Empty { instance, kill } => {
+                let job = |seat| cgroup::Job::Empty {
+                    instance,
+                    seat,
+                    kill,
+                };
+                let seat = self.seats.remove(&instance);
                 if !seat.is_some_and(|seat| self.attend_cgroup(job(seat), hands)) {
-                    let causes = Causes::NONE;
-                    self.caused.push_back(Input::Emptied { life, causes });
+                    let resource_events = ResourceEvents::NONE;
+                    self.caused.push_back(Input::Emptied {
+                        instance,
+                        resource_events,
+                    });
                 }
             }
-            Action::Limit(life, resources) => {
-                if let Some(seat) = self.seats.get(&life) {
+            Action::Limit(instance, resources) => {
+                if let Some(seat) = self.seats.get(&instance) {
                     let seat = Arc::clone(seat);
                     self.attend_cgroup(cgroup::Job::Limit(seat, resources), hands);
                 }
             }
-            Action::Release(life) => hands.spawn.send(Job::Release(life)),
+            Action::Release(instance) => hands.spawn.send(Job::Release(instance)),
             Action::TrySockets(ticket, group) => hands.spawn.send(Job::TrySockets(ticket, group)),
             Action::Check(ticket, spec) => hands.spawn.send(Job::Check(ticket, spec)),
             Action::CreateLogs(paths) => hands.output.send(Command::CreateLogs(paths)),
@@ -119,12 +129,20 @@ impl Engine {
                 hands.output.send(Command::ReopenLogs);
                 (self.check_sockets)();
             }
-            Action::WriteStdin { ticket, life, data } => {
-                hands
-                    .output
-                    .send(Command::WriteStdin { ticket, life, data });
+            Action::WriteStdin {
+                ticket,
+                instance,
+                data,
+            } => {
+                hands.output.send(Command::WriteStdin {
+                    ticket,
+                    instance,
+                    data,
+                });
             }
-            Action::Deliver(life, envelope) => hands.output.send(Command::Deliver(life, envelope)),
+            Action::Deliver(instance, envelope) => {
+                hands.output.send(Command::Deliver(instance, envelope))
+            }
             Action::Report(events) => hands.output.send(Command::Report(events)),
             Action::Load(reason) => {
                 // At once: a reading may be over before this turn of the loop is.
@@ -178,7 +196,7 @@ impl Engine {
             // Without it cgroups stay as they are; the next job tries again.
             self.cgroups = cgroup::start(
                 self.heartbeats.clone(),
-                move |done| answers.emptied(done.life, done.causes),
+                move |done| answers.emptied(done.instance, done.resource_events),
                 move |line| log.log(line),
             )
             .ok();

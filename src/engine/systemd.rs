@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::spec::ReadyWhen;
 use crate::core::{Fleet, Phase};
 use crate::domain::{Errno, SupervisorState, Tick};
-use crate::heartbeat::{Heartbeat, Heartbeats, Trouble};
+use crate::heartbeat::{Heartbeat, Heartbeats, ThreadProblem};
 use crate::sys;
 
 /// Phases that may wait to be sent. A manager that reads as slowly as that misses some between, never the last.
@@ -252,7 +252,7 @@ pub struct Notifier {
     sender: Option<i32>,
     /// Half of what the manager's watchdog allows, in milliseconds; none: there is no watchdog.
     beat_ms: Option<u64>,
-    /// When the next sign of life is due; 0: at once.
+    /// When the next watchdog message is due; 0: at once.
     beat_at: Tick,
     /// The phase told last.
     told: Phase,
@@ -320,7 +320,7 @@ impl Notifier {
         let _ = slot.changed.wait_timeout_while(slot.lock(), FAREWELL, busy);
     }
 
-    /// A sign of life that no engine gives: between two rounds there is none, and the next one is not up yet. What stands
+    /// A watchdog message that no engine gives: between two rounds there is none, and the next one is not up yet. What stands
     /// still there stands still for a whole interval of the watchdog's, and is then ended like an engine that does.
     pub fn bridge(&mut self, now: Tick) {
         self.beat_at = Tick(0);
@@ -338,7 +338,7 @@ impl Notifier {
         let _ = slot.changed.wait_timeout_while(slot.lock(), FAREWELL, busy);
     }
 
-    /// A sign of life, if one is due.
+    /// A watchdog message, if one is due.
     fn beat(&mut self, now: Tick) {
         if let (Some(slot), Some(beat_ms)) = (&self.slot, self.beat_ms)
             && self.beat_at <= now
@@ -405,7 +405,7 @@ impl Notifier {
     }
 }
 
-/// How often to give a sign of life, in milliseconds: at half of what the watchdog allows.
+/// How often to give a watchdog message, in milliseconds: at half of what the watchdog allows.
 fn beat_ms(allowed: Option<Duration>) -> Option<u64> {
     let half = allowed.filter(|allowed| !allowed.is_zero())?.as_millis() / 2;
     Some(u64::try_from(half).unwrap_or(u64::MAX).max(1))
@@ -427,7 +427,7 @@ pub(super) struct Systemd {
     /// The last keepalive that was due was not sent.
     is_withheld: bool,
     /// Why, until that is told.
-    withheld: Option<Trouble>,
+    withheld: Option<ThreadProblem>,
 }
 
 impl Systemd {
@@ -471,7 +471,7 @@ impl Systemd {
     }
 
     /// Why a keepalive was not sent, once.
-    pub(super) fn take_withheld(&mut self) -> Option<Trouble> {
+    pub(super) fn take_withheld(&mut self) -> Option<ThreadProblem> {
         self.withheld.take()
     }
 
@@ -536,7 +536,7 @@ impl Systemd {
         look.into_iter().chain(beat).min()
     }
 
-    /// Looks at the fleet if it is time, and tells the manager; gives a sign of life if one is due and all threads are
+    /// Looks at the fleet if it is time, and tells the manager; gives a watchdog message if one is due and all threads are
     /// well. Answers a reason why the manager hears nothing, once.
     pub(super) fn attend(
         &mut self,
@@ -555,7 +555,7 @@ impl Systemd {
         }
         self.urgent = false;
         self.looked_at = now;
-        let survey = fleet.survey(self.ready_when, self.phase);
+        let survey = fleet.status_report(self.ready_when, self.phase);
         self.phase = survey.phase;
         let status = self.noted(survey.status);
         self.stale = !self
@@ -647,7 +647,7 @@ mod tests {
     }
 
     #[test]
-    fn signs_of_life_come_at_half_the_time() {
+    fn watchdog_messages_come_at_half_the_time() {
         assert_eq!(beat_ms(None), None);
         assert_eq!(beat_ms(Some(Duration::ZERO)), None);
         assert_eq!(beat_ms(Some(Duration::from_micros(1))), Some(1));
@@ -664,7 +664,7 @@ mod tests {
     }
 
     #[test]
-    fn between_two_rounds_there_is_a_sign_of_life() {
+    fn between_two_rounds_there_is_a_watchdog_message() {
         let (mut notifier, slot) = notifier(Some(15_000));
         notifier.beat(ms(10));
         messages(&slot);

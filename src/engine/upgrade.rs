@@ -16,8 +16,10 @@ use super::actor::{Engine, Hands};
 use super::inbox::Message;
 use super::systemd::Notifier;
 use crate::api::{FaultCode, Ticket};
-use crate::core::{Fleet, Input, Snapshot, Successor};
-use crate::domain::{Causes, Channel, Errno, ExitStatus, Heirloom, Life, Line, Said, Tick};
+use crate::core::{Fleet, Input, ResumeKind, Snapshot};
+use crate::domain::{
+    Channel, Errno, ExitStatus, Heirloom, InstanceId, Line, ListenerOutput, ResourceEvents, Tick,
+};
 use crate::output::{Adoption, Estate, Remains, Report, Unsettled};
 use crate::spawn::{Job, SharedSocket};
 use crate::sys::{self, Descriptors, SignalReader};
@@ -51,9 +53,10 @@ pub struct Legacy {
     /// The core.
     pub snapshot: Snapshot,
     /// Processes that live or are still to be reaped. Their pidfds travel beside.
-    pub pids: Vec<(Life, i32)>,
+    pub pids: Vec<(InstanceId, i32)>,
     /// Their streams.
-    pub lives: Vec<Remains>,
+    #[serde(rename = "lives")]
+    pub instances: Vec<Remains>,
     /// What was read from their pipes and is perhaps not written, since a log hung.
     #[serde(default)]
     unsettled: Vec<Unsettled>,
@@ -79,19 +82,21 @@ impl Legacy {
     #[must_use]
     pub fn recovered(
         snapshot: Snapshot,
-        pids: Vec<(Life, i32)>,
-        spawned: &[Life],
-        gone: &[Life],
+        pids: Vec<(InstanceId, i32)>,
+        spawned: &[InstanceId],
+        gone: &[InstanceId],
         sockets: Vec<SharedSocket>,
     ) -> Self {
-        let made = pids.iter().filter(|(life, _)| spawned.contains(life));
+        let made = pids
+            .iter()
+            .filter(|(instance, _)| spawned.contains(instance));
         Self {
             snapshot,
             early: made
-                .map(|&(life, pid)| Leftover::Spawned(life, pid))
+                .map(|&(instance, pid)| Leftover::Spawned(instance, pid))
                 .collect(),
             pids,
-            lives: Vec::new(),
+            instances: Vec::new(),
             unsettled: Vec::new(),
             leftovers: gone.iter().copied().map(Leftover::Gone).collect(),
             // What the service manager was told, it has forgotten.
@@ -117,29 +122,29 @@ pub struct HandedOver {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Leftover {
     /// It was made, and nobody wrote that down.
-    Spawned(Life, i32),
+    Spawned(InstanceId, i32),
     /// It is gone, and nobody knows how.
-    Gone(Life),
-    Emptied(Life, Causes),
-    Drained(Life),
-    Said(Life, Said),
-    NotDelivered(Life, Errno),
-    Wrote(Life, Channel, Arc<[u8]>, bool),
+    Gone(InstanceId),
+    Emptied(InstanceId, ResourceEvents),
+    Drained(InstanceId),
+    Said(InstanceId, ListenerOutput),
+    NotDelivered(InstanceId, Errno),
+    Wrote(InstanceId, Channel, Arc<[u8]>, bool),
 }
 
 impl Leftover {
     /// None: nobody will miss it.
     fn of(report: Report) -> Option<Self> {
         match report {
-            Report::Drained(life) => Some(Self::Drained(life)),
-            Report::Said(life, said) => Some(Self::Said(life, said)),
-            Report::NotDelivered(life, error) => Some(Self::NotDelivered(life, error)),
+            Report::Drained(instance) => Some(Self::Drained(instance)),
+            Report::Said(instance, said) => Some(Self::Said(instance, said)),
+            Report::NotDelivered(instance, error) => Some(Self::NotDelivered(instance, error)),
             Report::Wrote {
-                life,
+                instance,
                 channel,
                 data,
                 captured,
-            } => Some(Self::Wrote(life, channel, data, captured)),
+            } => Some(Self::Wrote(instance, channel, data, captured)),
             // Attempts begin anew; whoever asked for the others is gone.
             Report::Prepared(..)
             | Report::PrepareFailed(..)
@@ -151,17 +156,20 @@ impl Leftover {
 
     fn into_input(self) -> Input {
         match self {
-            Self::Spawned(life, pid) => Input::Spawned { life, pid },
-            Self::Gone(life) => Input::Exited {
-                life,
+            Self::Spawned(instance, pid) => Input::Spawned { instance, pid },
+            Self::Gone(instance) => Input::Exited {
+                instance,
                 status: ExitStatus::Unknown(0),
             },
-            Self::Emptied(life, causes) => Input::Emptied { life, causes },
-            Self::Drained(life) => Input::Drained(life),
-            Self::Said(life, said) => Input::Said(life, said),
-            Self::NotDelivered(life, error) => Input::NotDelivered(life, error),
-            Self::Wrote(life, channel, data, captured) => Input::Wrote {
-                life,
+            Self::Emptied(instance, resource_events) => Input::Emptied {
+                instance,
+                resource_events,
+            },
+            Self::Drained(instance) => Input::Drained(instance),
+            Self::Said(instance, said) => Input::ListenerOutput(instance, said),
+            Self::NotDelivered(instance, error) => Input::NotDelivered(instance, error),
+            Self::Wrote(instance, channel, data, captured) => Input::Wrote {
+                instance,
                 channel,
                 data,
                 captured,
@@ -173,8 +181,8 @@ impl Leftover {
 /// What an engine begins with that goes on where another has ended.
 #[derive(Debug)]
 pub struct Inherited {
-    pids: Vec<(Life, i32)>,
-    lives: BTreeMap<Life, Remains>,
+    pids: Vec<(InstanceId, i32)>,
+    instances: BTreeMap<InstanceId, Remains>,
     early: Vec<Leftover>,
     leftovers: Vec<Leftover>,
     descriptors: Descriptors,
@@ -188,12 +196,14 @@ pub struct Inherited {
 impl Inherited {
     /// The core of `legacy`, and the rest of it. Sockets were taken out of both before.
     #[must_use]
-    pub fn new(legacy: Legacy, descriptors: Descriptors, successor: Successor) -> (Fleet, Self) {
+    pub fn new(legacy: Legacy, descriptors: Descriptors, successor: ResumeKind) -> (Fleet, Self) {
         let fleet = Fleet::restore(legacy.snapshot, sys::now());
-        let lives = legacy.lives.into_iter();
+        let instances = legacy.instances.into_iter();
         let inherited = Self {
             pids: legacy.pids,
-            lives: lives.map(|remains| (remains.life, remains)).collect(),
+            instances: instances
+                .map(|remains| (remains.instance, remains))
+                .collect(),
             early: legacy.early,
             leftovers: legacy.leftovers,
             descriptors,
@@ -207,18 +217,18 @@ impl Inherited {
     /// What goes with a core that begins with processes which run already.
     #[must_use]
     pub fn found(
-        pids: Vec<(Life, i32)>,
+        pids: Vec<(InstanceId, i32)>,
         descriptors: Descriptors,
         unsettled: Vec<Unsettled>,
     ) -> Self {
         Self {
             pids,
-            lives: BTreeMap::new(),
+            instances: BTreeMap::new(),
             early: Vec::new(),
             leftovers: Vec::new(),
             descriptors,
             is_ready: false,
-            first: Input::Began,
+            first: Input::DaemonStarted,
             unsettled,
         }
     }
@@ -227,17 +237,17 @@ impl Inherited {
 impl Engine {
     /// Takes over what was inherited, and goes on.
     pub(super) fn resume(&mut self, inherited: Inherited, hands: &Hands) {
-        self.inherited = inherited.lives;
+        self.inherited = inherited.instances;
         self.heirlooms = inherited.descriptors;
         self.unsettled = inherited.unsettled;
         if inherited.is_ready {
             self.systemd.go_on();
         }
-        for (life, pid) in inherited.pids {
-            if let Some(pidfd) = self.heirlooms.remove(&Heirloom::Pidfd(life).name()) {
-                self.channels.inherit(life, &mut self.heirlooms);
-                self.keep_channel(life, hands);
-                self.watch(life, pid, pidfd, hands);
+        for (instance, pid) in inherited.pids {
+            if let Some(pidfd) = self.heirlooms.remove(&Heirloom::Pidfd(instance).name()) {
+                self.channels.inherit(instance, &mut self.heirlooms);
+                self.keep_channel(instance, hands);
+                self.watch(instance, pid, pidfd, hands);
             }
         }
         for early in inherited.early {
@@ -248,7 +258,7 @@ impl Engine {
             self.feed(leftover.into_input(), hands);
         }
         self.adopt_ended(hands);
-        // Of lives that nobody remembers.
+        // Of instances that nobody remembers.
         self.inherited.clear();
         let left: Vec<String> = std::mem::take(&mut self.heirlooms).into_keys().collect();
         if let Some(vault) = &self.vault {
@@ -261,16 +271,16 @@ impl Engine {
         }
     }
 
-    /// Hands the streams of a life to the output thread, if any were inherited.
+    /// Hands the streams of an instance to the output thread, if any were inherited.
     pub(super) fn adopt(
         &mut self,
         adoption: impl FnOnce(Option<Remains>, &mut Descriptors) -> Adoption,
-        life: Life,
+        instance: InstanceId,
         hands: &Hands,
     ) {
-        let remains = self.inherited.remove(&life);
+        let remains = self.inherited.remove(&instance);
         let mut adoption = adoption(remains, &mut self.heirlooms);
-        let is_its = |bytes: &mut Unsettled| bytes.life == life;
+        let is_its = |bytes: &mut Unsettled| bytes.instance == instance;
         adoption.unsettled = self.unsettled.extract_if(.., is_its).collect();
         if !adoption.is_empty() {
             hands
@@ -279,18 +289,18 @@ impl Engine {
         }
     }
 
-    /// Lives whose end was told while their logs hung: their last bytes are still to be written.
+    /// Instances whose end was told while their logs hung: their last bytes are still to be written.
     fn adopt_ended(&mut self, hands: &Hands) {
-        let remains = self.inherited.values().map(|remains| remains.life);
-        let unsettled = self.unsettled.iter().map(|bytes| bytes.life);
-        let lives: BTreeSet<Life> = remains.chain(unsettled).collect();
-        for life in lives {
-            if let Some((spec, logs)) = self.fleet.logs_of(life.slot) {
+        let remains = self.inherited.values().map(|remains| remains.instance);
+        let unsettled = self.unsettled.iter().map(|bytes| bytes.instance);
+        let instances: BTreeSet<InstanceId> = remains.chain(unsettled).collect();
+        for instance in instances {
+            if let Some((spec, logs)) = self.fleet.logs_of(instance.slot) {
                 self.adopt(
                     |remains, inherited| {
-                        Adoption::new((life, 0), spec, logs, remains, inherited).of_ended()
+                        Adoption::new((instance, 0), spec, logs, remains, inherited).of_ended()
                     },
-                    life,
+                    instance,
                     hands,
                 );
             }
@@ -341,10 +351,10 @@ impl Engine {
             }
             Upgrade::Waiting(until) => {
                 let is_over = until <= sys::now().mono;
-                if self.fleet.is_awaited() && !is_over {
+                if self.fleet.has_waiting_clients() && !is_over {
                     return false;
                 }
-                match self.fleet.may_be_succeeded() {
+                match self.fleet.can_hand_off() {
                     // Who must let go cannot choose. What is under way ends where it is, and whoever asked is told.
                     Err(_) if self.lets_go && is_over => {
                         self.upgrade = Upgrade::Quieting;
@@ -420,8 +430,9 @@ impl Engine {
         while let Some(message) = self.inbox.take() {
             match message {
                 Message::Output(report) => self.leftovers.extend(Leftover::of(report)),
-                Message::Emptied(life, causes) => {
-                    self.leftovers.push(Leftover::Emptied(life, causes));
+                Message::Emptied(instance, resource_events) => {
+                    self.leftovers
+                        .push(Leftover::Emptied(instance, resource_events));
                 }
                 // The spawn thread had nothing left, and nothing is being read.
                 Message::Spawn(_)
@@ -440,17 +451,17 @@ impl Engine {
         let mut descriptors = estate.descriptors;
         if let Some(vault) = &self.vault {
             // Of attempts that the successor begins again, with channels of their own.
-            let lives = self.channels.lives();
-            for life in lives.filter(|life| !self.children.contains_key(life)) {
-                for (heirloom, _) in self.channels.heirlooms(life) {
+            let instances = self.channels.instances();
+            for instance in instances.filter(|instance| !self.children.contains_key(instance)) {
+                for (heirloom, _) in self.channels.heirlooms(instance) {
                     let _ = vault.forget(heirloom);
                 }
             }
         }
         let mut pids = Vec::new();
-        for (life, child) in self.children {
-            pids.push((life, child.pid));
-            for (heirloom, fd) in self.channels.heirlooms(life) {
+        for (instance, child) in self.children {
+            pids.push((instance, child.pid));
+            for (heirloom, fd) in self.channels.heirlooms(instance) {
                 // None to be had: it goes on without.
                 if let Ok(fd) = fd.try_clone_to_owned() {
                     descriptors.insert(heirloom.name(), fd);
@@ -458,16 +469,18 @@ impl Engine {
             }
             // Shared with what the fd holder has. None to be had: its cgroup tells the successor.
             if let Ok(pidfd) = child.pidfd.try_clone() {
-                descriptors.insert(Heirloom::Pidfd(life).name(), pidfd);
+                descriptors.insert(Heirloom::Pidfd(instance).name(), pidfd);
             }
         }
-        let living = self.fleet.lives();
+        let living = self.fleet.instances();
         let mut sockets = Vec::new();
         for (mut shared, socket) in self.sockets.unwrap_or_default() {
             // Somebody may have ended since the spawn thread was told nothing any more.
-            shared.lives.retain(|life| living.contains(life));
+            shared
+                .instances
+                .retain(|instance| living.contains(instance));
             let heirloom = Heirloom::FcgiSocket(shared.place);
-            if !shared.lives.is_empty() {
+            if !shared.instances.is_empty() {
                 descriptors.insert(heirloom.name(), socket);
                 sockets.push(shared);
             } else if let Some(vault) = &self.vault {
@@ -478,7 +491,7 @@ impl Engine {
         let legacy = Legacy {
             snapshot: self.fleet.snapshot(),
             pids,
-            lives: estate.lives,
+            instances: estate.instances,
             unsettled: estate.unsettled,
             early: Vec::new(),
             leftovers: self.leftovers,

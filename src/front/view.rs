@@ -298,8 +298,8 @@ fn describe<'z>(view: &ProcessView, zone: impl FnOnce() -> &'z TimeZone, out: &m
                 Err(_) => push_int(out, view.stop),
             }
             // Only a program with keys that Supervisor does not know has any.
-            if !view.causes.is_none() {
-                out.push_str(&format!(", {}", view.causes));
+            if !view.resource_events.is_none() {
+                out.push_str(&format!(", {}", view.resource_events));
             }
         }
         // Empty, as in Supervisor, but for starts that are held up, and programs that tell of themselves.
@@ -420,7 +420,7 @@ pub(super) mod tests {
     use super::*;
     use crate::config::spec::{GroupKind, GroupSpec, ProcessSpec, UserRef};
     use crate::config::testing::{log_spec, program};
-    use crate::domain::{Bytes, Causes, ProcessName, SupervisorState};
+    use crate::domain::{Bytes, ProcessName, ResourceEvents, SupervisorState};
 
     /// A running process.
     pub(in super::super) fn cat() -> ProcessView {
@@ -437,9 +437,9 @@ pub(super) mod tests {
             exit_status: 0,
             restarts: 0,
             events_discarded: 0,
-            ending: None,
+            exit_reason: None,
             status_text: String::new(),
-            causes: Causes::NONE,
+            resource_events: ResourceEvents::NONE,
             pid: 7,
             uid: None,
             stdout_logfile: None,
@@ -513,9 +513,9 @@ pub(super) mod tests {
             (view(Stopped, 1, i64::MAX, ""), "9223372036854775807"),
             (
                 ProcessView {
-                    causes: Causes {
+                    resource_events: ResourceEvents {
                         oom_kill: true,
-                        ..Causes::NONE
+                        ..ResourceEvents::NONE
                     },
                     ..view(Exited, 1, 1_795_194_480, "")
                 },

@@ -39,14 +39,14 @@ pub enum Overdue {
 
 /// Why the daemon cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum ThreadProblem {
     /// The thread of this name has ended without having been told to.
     Ended(&'static str),
     /// One job of the thread of this name lasts longer than it may.
     Overdue(&'static str, Duration),
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for ThreadProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ended(name) => write!(f, "thread {name} has ended"),
@@ -102,7 +102,7 @@ struct Shared {
     monitor: AtomicI32,
     /// Says that it runs. `None`: that was waited for.
     runs: Mutex<Option<Receiver<()>>>,
-    fatal: Box<dyn Fn(&Trouble) + Send + Sync>,
+    fatal: Box<dyn Fn(&ThreadProblem) + Send + Sync>,
     quiet: Box<dyn Fn() + Send + Sync>,
     quiet_after: Duration,
 }
@@ -123,7 +123,7 @@ impl Heartbeats {
     ///
     /// # Errors
     /// EMFILE, ENOMEM, EAGAIN.
-    pub fn start(fatal: impl Fn(&Trouble) + Send + Sync + 'static) -> io::Result<Self> {
+    pub fn start(fatal: impl Fn(&ThreadProblem) + Send + Sync + 'static) -> io::Result<Self> {
         Self::start_with(fatal, || {})
     }
 
@@ -133,7 +133,7 @@ impl Heartbeats {
     /// # Errors
     /// EMFILE, ENOMEM, EAGAIN.
     pub fn start_with(
-        fatal: impl Fn(&Trouble) + Send + Sync + 'static,
+        fatal: impl Fn(&ThreadProblem) + Send + Sync + 'static,
         quiet: impl Fn() + Send + Sync + 'static,
     ) -> io::Result<Self> {
         Self::start_after(QUIET_AFTER, fatal, quiet)
@@ -141,7 +141,7 @@ impl Heartbeats {
 
     fn start_after(
         quiet_after: Duration,
-        fatal: impl Fn(&Trouble) + Send + Sync + 'static,
+        fatal: impl Fn(&ThreadProblem) + Send + Sync + 'static,
         quiet: impl Fn() + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let poller = Poller::new()?;
@@ -223,21 +223,21 @@ impl Heartbeats {
         }
     }
 
-    /// Why no sign of life may be given now. `None`: every thread is there, and idle or within the bound of its job (of
+    /// Why no watchdog message may be given now. `None`: every thread is there, and idle or within the bound of its job (of
     /// those whose overdue jobs are [`Overdue::Fatal`]).
     #[must_use]
-    pub fn trouble(&self) -> Option<Trouble> {
+    pub fn trouble(&self) -> Option<ThreadProblem> {
         self.0.slots().iter().find_map(|slot| {
             if slot.is_retired() {
                 return None;
             }
             if !sys::has_thread(slot.thread) {
-                return Some(Trouble::Ended(slot.name));
+                return Some(ThreadProblem::Ended(slot.name));
             }
             let is_fatal = matches!(slot.overdue, Overdue::Fatal);
             slot.busy_for()
                 .filter(|busy| is_fatal && *busy > slot.bound)
-                .map(|_| Trouble::Overdue(slot.name, slot.bound))
+                .map(|_| ThreadProblem::Overdue(slot.name, slot.bound))
         })
     }
 
@@ -258,7 +258,7 @@ impl Heartbeats {
 
     /// Calls `fatal` since the monitor cannot.
     pub fn monitor_ended(&self) {
-        (self.0.fatal)(&Trouble::Ended(NAME));
+        (self.0.fatal)(&ThreadProblem::Ended(NAME));
     }
 
     /// Ends the monitor and waits for that. Threads may end unwatched from here on.
@@ -400,7 +400,7 @@ impl Monitor {
 
     /// Looks at all slots after `passed`, and answers what the daemon cannot go on with. `ended` are tokens of threads that
     /// have ended.
-    fn look(&mut self, passed: Duration, ended: &[u64]) -> Vec<Trouble> {
+    fn look(&mut self, passed: Duration, ended: &[u64]) -> Vec<ThreadProblem> {
         let mut troubles = Vec::new();
         for one in &mut self.watched {
             let is_told = one
@@ -409,7 +409,7 @@ impl Monitor {
                 .is_some_and(|(token, _)| ended.contains(token));
             let may_have_ended = is_told || one.is_asked_for;
             if may_have_ended && !sys::has_thread(one.slot.thread) && !one.slot.is_retired() {
-                troubles.push(Trouble::Ended(one.slot.name));
+                troubles.push(ThreadProblem::Ended(one.slot.name));
                 // Level-triggered: it would wake us for ever.
                 if let Some((_, end)) = one.end.take() {
                     let _ = self.poller.remove(&end);
@@ -430,7 +430,7 @@ impl Monitor {
                 match &one.slot.overdue {
                     Overdue::Call(call) => call(),
                     Overdue::Fatal => {
-                        troubles.push(Trouble::Overdue(one.slot.name, one.slot.bound));
+                        troubles.push(ThreadProblem::Overdue(one.slot.name, one.slot.bound));
                     }
                 }
             }
@@ -459,9 +459,9 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(20);
     const BOUND: Duration = Duration::from_millis(20);
 
-    fn started() -> (Heartbeats, Receiver<Trouble>) {
+    fn started() -> (Heartbeats, Receiver<ThreadProblem>) {
         let (tell, troubles) = channel();
-        let fatal = move |trouble: &Trouble| {
+        let fatal = move |trouble: &ThreadProblem| {
             let _ = tell.send(trouble.clone());
         };
         let beats = Heartbeats::start_after(BOUND, fatal, || {});
@@ -483,7 +483,7 @@ mod tests {
             let other = beats.register("other", BOUND, Overdue::Fatal);
             other.busy();
             let trouble = troubles.recv_timeout(LIMIT).expect("told");
-            assert_eq!(trouble, Trouble::Overdue("other", BOUND));
+            assert_eq!(trouble, ThreadProblem::Overdue("other", BOUND));
             assert!(calls.try_recv().is_err(), "told twice");
             heartbeat.idle();
         }
@@ -522,8 +522,8 @@ mod tests {
         heartbeat.busy();
         heartbeat.idle();
         let trouble = troubles.recv_timeout(LIMIT).expect("told");
-        assert_eq!(trouble, Trouble::Ended("ending"));
-        assert_eq!(beats.trouble(), Some(Trouble::Ended("ending")));
+        assert_eq!(trouble, ThreadProblem::Ended("ending"));
+        assert_eq!(beats.trouble(), Some(ThreadProblem::Ended("ending")));
         beats.stop();
     }
 
@@ -541,8 +541,8 @@ mod tests {
         heartbeat.busy();
         heartbeat.idle();
         let trouble = troubles.recv_timeout(LIMIT).expect("told");
-        assert_eq!(trouble, Trouble::Ended("panicking"));
-        assert_eq!(beats.trouble(), Some(Trouble::Ended("panicking")));
+        assert_eq!(trouble, ThreadProblem::Ended("panicking"));
+        assert_eq!(beats.trouble(), Some(ThreadProblem::Ended("panicking")));
         beats.stop();
     }
 

@@ -1,9 +1,9 @@
 //! What the daemon's threads store with the fd holder while they work, by the names of heirlooms.
 //!
-//! Pipes and pidfd of one life are stored under one name ([`Heirloom::of_life`]): one message before there is a process, one
-//! when there is, one when the life is over. The second replaces what the first has stored, so that no moment is without.
+//! Pipes and pidfd of one instance are stored under one name ([`Heirloom::of_instance`]): one message before there is a process, one
+//! when there is, one when the instance has ended. The second replaces what the first has stored, so that no moment is without.
 //!
-//! The daemon has everything open that is stored, and shares the descriptors of lives with the threads that use them. When the fd holder ends, by whatever hand, another one is started and
+//! The daemon has everything open that is stored, and shares the descriptors of instances with the threads that use them. When the fd holder ends, by whatever hand, another one is started and
 //! is given all of it ([`Vault::replace`]); a fd holder that takes nothing any more is ended, which comes to the same. Until
 //! then nothing but the survival of programs depends on it, so its failure changes nothing else.
 
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::client::{Keeper, KeeperError};
-use crate::domain::{Errno, Heirloom, LIFE_LETTERS, Life, Line};
+use crate::domain::{Errno, Heirloom, INSTANCE_LETTERS, InstanceId, Line};
 
 /// How long a thread waits for a fd holder that is behind. It does nothing but take what it is given.
 const ROOM_WAIT: Duration = Duration::from_millis(200);
@@ -39,25 +39,25 @@ struct State {
     keeper: Arc<Keeper>,
     /// Copies of what was stored, by name.
     stored: BTreeMap<Box<str>, Box<[OwnedFd]>>,
-    /// What was stored of lives, by incarnation.
-    lives: BTreeMap<u64, LifeFds>,
+    /// What was stored of instances, by incarnation.
+    instances: BTreeMap<u64, InstanceFds>,
     /// The fd holder has ended, or is about to; what is stored meanwhile is for the next one.
     is_lost: bool,
 }
 
-/// The place of the pidfd in [`LIFE_LETTERS`]; those before it are pipes.
-const PIDFD_PLACE: usize = LIFE_LETTERS.len() - 1;
+/// The place of the pidfd in [`INSTANCE_LETTERS`]; those before it are pipes.
+const PIDFD_PLACE: usize = INSTANCE_LETTERS.len() - 1;
 
-/// What is stored of one life.
+/// What is stored of one instance.
 #[derive(Debug, Default)]
-struct LifeFds {
-    /// In the order of [`LIFE_LETTERS`].
-    fds: [Option<Arc<OwnedFd>>; LIFE_LETTERS.len()],
+struct InstanceFds {
+    /// In the order of [`INSTANCE_LETTERS`].
+    fds: [Option<Arc<OwnedFd>>; INSTANCE_LETTERS.len()],
     /// The names under which the fd holder has them: one, unless a daemon of another version stored them.
     names: Vec<Box<str>>,
 }
 
-impl LifeFds {
+impl InstanceFds {
     fn has_pipes(&self) -> bool {
         self.fds[..PIDFD_PLACE].iter().any(Option::is_some)
     }
@@ -67,11 +67,11 @@ impl LifeFds {
         let mut has = self.fds.each_ref().map(Option::is_some);
         // It comes later, under the same name.
         has[PIDFD_PLACE] = true;
-        let life = Life {
+        let instance = InstanceId {
             slot: 0,
             incarnation,
         };
-        Heirloom::of_life(life, has).into()
+        Heirloom::of_instance(instance, has).into()
     }
 
     fn borrowed(&self) -> Vec<BorrowedFd<'_>> {
@@ -87,7 +87,7 @@ impl Vault {
             state: Mutex::new(State {
                 keeper: Arc::new(keeper),
                 stored: BTreeMap::new(),
-                lives: BTreeMap::new(),
+                instances: BTreeMap::new(),
                 is_lost: false,
             }),
             has_failed: AtomicBool::new(false),
@@ -124,58 +124,62 @@ impl Vault {
         match Heirloom::places_in(name) {
             None => drop(state.copy(name, &descriptors)),
             Some((places, incarnation)) => {
-                let life = state.lives.entry(incarnation).or_default();
-                life.names.push(name.into());
+                let instance = state.instances.entry(incarnation).or_default();
+                instance.names.push(name.into());
                 for (place, fd) in places.into_iter().zip(descriptors) {
-                    life.fds[place] = fd.try_clone_to_owned().ok().map(Arc::new);
+                    instance.fds[place] = fd.try_clone_to_owned().ok().map(Arc::new);
                 }
             }
         }
     }
 
-    /// Stores our ends of the pipes of a life: to its standard input, from its standard output and from its standard error.
-    /// As [`Self::keep`]. Those that are stored already stay as they are: a life has no other pipes later.
-    pub fn keep_pipes(&self, life: Life, pipes: [Option<Arc<OwnedFd>>; 3]) -> Option<Line> {
+    /// Stores our ends of the pipes of an instance: to its standard input, from its standard output and from its standard error.
+    /// As [`Self::keep`]. Those that are stored already stay as they are: an instance has no other pipes later.
+    pub fn keep_pipes(
+        &self,
+        instance: InstanceId,
+        pipes: [Option<Arc<OwnedFd>>; 3],
+    ) -> Option<Line> {
         let mut state = self.state();
-        let stored = state.lives.entry(life.incarnation).or_default();
+        let stored = state.instances.entry(instance.incarnation).or_default();
         for (place, pipe) in pipes.into_iter().enumerate() {
             stored.fds[place] = pipe.or_else(|| stored.fds[place].take());
         }
-        let result = state.store_life(life.incarnation);
+        let result = state.store_instance(instance.incarnation);
         drop(state);
         self.complain(result)
     }
 
-    /// Stores the pidfd of a life beside its pipes. As [`Self::keep`].
-    pub fn keep_pidfd(&self, life: Life, pidfd: &Arc<OwnedFd>) -> Option<Line> {
+    /// Stores the pidfd of an instance beside its pipes. As [`Self::keep`].
+    pub fn keep_pidfd(&self, instance: InstanceId, pidfd: &Arc<OwnedFd>) -> Option<Line> {
         let mut state = self.state();
-        let stored = state.lives.entry(life.incarnation).or_default();
+        let stored = state.instances.entry(instance.incarnation).or_default();
         if stored.fds[PIDFD_PLACE].replace(Arc::clone(pidfd)).is_none() {
             // The fd holder has less than that under this name.
-            let name = stored.name(life.incarnation);
+            let name = stored.name(instance.incarnation);
             stored.names.retain(|stored| *stored != name);
         }
-        let result = state.store_life(life.incarnation);
+        let result = state.store_instance(instance.incarnation);
         drop(state);
         self.complain(result)
     }
 
-    /// The process of a life has been reaped. Beside pipes its pidfd stays until they go: a message less, and a successor that
+    /// The process of an instance has been reaped. Beside pipes its pidfd stays until they go: a message less, and a successor that
     /// finds it learns nothing but that the process has ended.
-    pub fn forget_pidfd(&self, life: Life) -> Option<Line> {
+    pub fn forget_pidfd(&self, instance: InstanceId) -> Option<Line> {
         let state = self.state();
-        let stored = state.lives.get(&life.incarnation)?;
+        let stored = state.instances.get(&instance.incarnation)?;
         if stored.has_pipes() {
             return None;
         }
         drop(state);
-        self.forget_life(life.incarnation)
+        self.remove_instance(instance.incarnation)
     }
 
-    /// A life is over: pipes and pidfd are wanted no more.
-    pub fn forget_life(&self, incarnation: u64) -> Option<Line> {
+    /// A instance has ended: pipes and pidfd are wanted no more.
+    pub fn remove_instance(&self, incarnation: u64) -> Option<Line> {
         let mut state = self.state();
-        let stored = state.lives.remove(&incarnation)?;
+        let stored = state.instances.remove(&incarnation)?;
         let mut removed = Ok(());
         for name in stored.names {
             removed = removed.and(state.send(|keeper| keeper.drop(&name)));
@@ -200,15 +204,15 @@ impl Vault {
         self.forget_named(&heirloom.name())
     }
 
-    /// The same by a name that a predecessor has given. A pidfd is forgotten as by [`Self::forget_pidfd`], a pipe of a life
-    /// with the life.
+    /// The same by a name that a predecessor has given. A pidfd is forgotten as by [`Self::forget_pidfd`], a pipe of an instance
+    /// with the instance.
     pub fn forget_named(&self, name: &str) -> Option<Line> {
         if let Some((places, incarnation)) = Heirloom::places_in(name) {
             if places != [PIDFD_PLACE] {
-                return self.forget_life(incarnation);
+                return self.remove_instance(incarnation);
             }
             let slot = 0;
-            return self.forget_pidfd(Life { slot, incarnation });
+            return self.forget_pidfd(InstanceId { slot, incarnation });
         }
         let mut state = self.state();
         state.stored.remove(name);
@@ -263,22 +267,24 @@ impl Vault {
         let before = std::mem::replace(&mut state.keeper, Arc::new(keeper));
         state.is_lost = false;
         let stored = std::mem::take(&mut state.stored);
-        let mut lives = std::mem::take(&mut state.lives);
+        let mut instances = std::mem::take(&mut state.instances);
         let all = stored.iter().try_for_each(|(name, descriptors)| {
             let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
             state.send_now(|keeper| keeper.put(name, &descriptors))
         });
         let all = all.and_then(|()| {
-            lives.iter_mut().try_for_each(|(&incarnation, life)| {
-                let name = life.name(incarnation);
-                let stored = state.send_now(|keeper| keeper.put(&name, &life.borrowed()));
-                life.names = vec![name];
-                stored
-            })
+            instances
+                .iter_mut()
+                .try_for_each(|(&incarnation, instance)| {
+                    let name = instance.name(incarnation);
+                    let stored = state.send_now(|keeper| keeper.put(&name, &instance.borrowed()));
+                    instance.names = vec![name];
+                    stored
+                })
         });
         state.stored = stored;
-        state.lives = lives;
-        let count = state.stored.len() + state.lives.len();
+        state.instances = instances;
+        let count = state.stored.len() + state.instances.len();
         let barrier = all
             .map_err(KeeperError::from)
             .and_then(|()| state.keeper.barrier(SETTLE_WAIT).map(drop));
@@ -311,20 +317,20 @@ impl State {
         Ok(())
     }
 
-    /// Stores what there is of a life, unless the fd holder has it already; then drops what it has under other names.
-    fn store_life(&mut self, incarnation: u64) -> io::Result<()> {
-        let Some(life) = self.lives.remove(&incarnation) else {
+    /// Stores what there is of an instance, unless the fd holder has it already; then drops what it has under other names.
+    fn store_instance(&mut self, incarnation: u64) -> io::Result<()> {
+        let Some(instance) = self.instances.remove(&incarnation) else {
             return Ok(());
         };
-        let name = life.name(incarnation);
-        let is_stored = life.names.contains(&name);
+        let name = instance.name(incarnation);
+        let is_stored = instance.names.contains(&name);
         let result = if is_stored {
             Ok(())
         } else {
-            self.send(|keeper| keeper.put(&name, &life.borrowed()))
+            self.send(|keeper| keeper.put(&name, &instance.borrowed()))
         };
         let mut names = vec![name];
-        for other in life.names {
+        for other in instance.names {
             // Only what is stored again may go.
             if other != names[0]
                 && (result.is_err() || self.send(|keeper| keeper.drop(&other)).is_err())
@@ -332,8 +338,9 @@ impl State {
                 names.push(other);
             }
         }
-        let fds = life.fds;
-        self.lives.insert(incarnation, LifeFds { fds, names });
+        let fds = instance.fds;
+        self.instances
+            .insert(incarnation, InstanceFds { fds, names });
         result
     }
 

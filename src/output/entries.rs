@@ -9,7 +9,7 @@ use super::fields;
 use super::handover::EntriesRemains;
 use super::journal::{Journal, Sent, field, field_of};
 use crate::config::spec::{JournalSpec, ProcessSpec, RateLimit};
-use crate::domain::{Channel, Life, Line, ProcessName};
+use crate::domain::{Channel, InstanceId, Line, ProcessName};
 
 /// A line longer than this becomes several entries, the earlier ones marked `SUPERVISOR_LINE_BREAK=line-max`. As long as
 /// it has no end it is kept, so this is also what one stream may make us keep.
@@ -29,7 +29,7 @@ pub(super) struct Entries {
     /// The fields that every entry has.
     head: Vec<u8>,
     /// What has no end yet, or could not be sent yet. Bounded by a line and what is read at once, for nothing is read
-    /// while it waits; at the end of a life, by what its pipe holds besides.
+    /// while it waits; at the end of an instance, by what its pipe holds besides.
     held: Vec<u8>,
     /// So many bytes of `held` are known to have no end of a line.
     scanned: usize,
@@ -47,7 +47,7 @@ pub(super) struct Entries {
 
 impl Entries {
     pub(super) fn new(
-        life: Life,
+        instance: InstanceId,
         spec: &ProcessSpec,
         channel: Channel,
         journal: JournalSpec,
@@ -58,7 +58,7 @@ impl Entries {
         field(&mut head, fields::GROUP, group.as_bytes());
         field(&mut head, fields::PROCESS, name.as_bytes());
         field(&mut head, fields::STREAM, channel.name().as_bytes());
-        field_of(&mut head, fields::INCARNATION, &life.incarnation);
+        field_of(&mut head, fields::INCARNATION, &instance.incarnation);
         Self {
             name: spec.name.clone(),
             channel,

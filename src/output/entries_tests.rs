@@ -36,13 +36,13 @@ impl Bench {
 }
 
 fn entries(limit: Option<(u32, Duration)>) -> Entries {
-    let life = Life {
+    let instance = InstanceId {
         slot: 1,
         incarnation: 9,
     };
     let limit = limit.map(|(lines, interval)| RateLimit { lines, interval });
     let spec = program("pets", "dog");
-    Entries::new(life, &spec, Channel::Stderr, JournalSpec { limit })
+    Entries::new(instance, &spec, Channel::Stderr, JournalSpec { limit })
 }
 
 fn text(entry: &Entry, name: &str) -> String {

@@ -64,7 +64,7 @@ impl Reactor {
         hung.is_some()
     }
 
-    /// The streams of a life are back.
+    /// The streams of an instance are back.
     fn put_back(
         &mut self,
         place: u32,
@@ -124,8 +124,8 @@ impl Reactor {
             Then::Opened(opening, Ok(())) => self.opened(place, *opening),
             Then::Opened(opening, Err(error)) => {
                 let spec = &opening.spec;
-                if let Some(life) = self.discard(place) {
-                    let report = Report::PrepareFailed(life, spawn_error(spec, error));
+                if let Some(instance) = self.discard(place) {
+                    let report = Report::PrepareFailed(instance, spawn_error(spec, error));
                     (self.shared.report)(report);
                 }
             }
@@ -275,13 +275,13 @@ impl Reactor {
                 && sink.cannot_rotate()
                 && self
                     .told
-                    .insert((run.life.slot, channel == Channel::Stderr))
+                    .insert((run.instance.slot, channel == Channel::Stderr))
             {
                 let line = sink.not_rotated();
                 self.shared.log(line);
             }
         }
-        (self.shared.report)(Report::Prepared(run.life, opening.ends));
+        (self.shared.report)(Report::Prepared(run.instance, opening.ends));
     }
 
     /// The devices of the logs that were opened are known now.
@@ -302,7 +302,7 @@ impl Reactor {
         }
     }
 
-    /// Does what was asked for while a life was busy. What finds it busy again waits again.
+    /// Does what was asked for while an instance was busy. What finds it busy again waits again.
     fn replay(&mut self, place: u32) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
@@ -317,11 +317,11 @@ impl Reactor {
         }
     }
 
-    /// Takes a life out of the table. Its logs are closed, or were never opened.
-    pub(super) fn discard(&mut self, place: u32) -> Option<crate::domain::Life> {
+    /// Takes an instance out of the table. Its logs are closed, or were never opened.
+    pub(super) fn discard(&mut self, place: u32) -> Option<crate::domain::InstanceId> {
         let mut run = self.runs[place as usize].take()?;
-        if self.places.get(&run.life) == Some(&place) {
-            self.places.remove(&run.life);
+        if self.places.get(&run.instance) == Some(&place) {
+            self.places.remove(&run.instance);
         }
         self.free.push(place);
         self.draining.retain(|&other| other != place);
@@ -334,10 +334,10 @@ impl Reactor {
             let ours = CHANNELS.map(|channel| token(place, run.generation, Role::Pipe(channel)));
             self.queue.retain(|token| !ours.contains(token));
         }
-        // The life after it, perhaps.
+        // The instance after it, perhaps.
         for command in run.queue {
             self.on_command(command);
         }
-        Some(run.life)
+        Some(run.instance)
     }
 }

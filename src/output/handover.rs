@@ -1,7 +1,7 @@
-//! What the output thread leaves to its successor in the next image of the daemon: plain data for each life, and its
+//! What the output thread leaves to its successor in the next image of the daemon: plain data for each instance, and its
 //! descriptors beside it, by name. It must not know how they travel.
 //!
-//! Nothing is read after a life was put down here, so what a pipe holds is read by the successor.
+//! Nothing is read after an instance was put down here, so what a pipe holds is read by the successor.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -11,14 +11,15 @@ use serde::{Deserialize, Serialize};
 use super::ledger::Unsettled;
 use super::protocol::Protocol;
 use crate::config::spec::ProcessSpec;
-use crate::domain::{Channel, Heirloom, Life, ListenerState, LogPaths};
+use crate::domain::{Channel, Heirloom, InstanceId, ListenerState, LogPaths};
 use crate::sys::Descriptors;
 
-/// One life's streams.
+/// One instance's streams.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Remains {
     /// Whose.
-    pub life: Life,
+    #[serde(rename = "life")]
+    pub instance: InstanceId,
     /// Its process has ended: nothing will be read any more, but something still waits to be written.
     pub(super) is_ending: bool,
     /// Bytes that wait for room in its standard input.
@@ -58,19 +59,19 @@ pub(super) struct EntriesRemains {
 /// Everything that a thread leaves.
 #[derive(Debug, Default)]
 pub struct Estate {
-    /// By life.
-    pub lives: Vec<Remains>,
+    /// By instance.
+    pub instances: Vec<Remains>,
     /// Ends of pipes, by name.
     pub descriptors: Descriptors,
     /// What was read and is perhaps not written, since a log hangs.
     pub unsettled: Vec<Unsettled>,
 }
 
-/// A life that is taken over, with everything that was left of it.
+/// An instance that is taken over, with everything that was left of it.
 #[derive(Debug)]
 pub struct Adoption {
     /// Whose.
-    pub life: Life,
+    pub instance: InstanceId,
     /// Its configuration.
     pub spec: Arc<ProcessSpec>,
     /// Where its streams are written.
@@ -96,7 +97,7 @@ impl Adoption {
         Self { listener, ..self }
     }
 
-    /// The same of a life whose process has ended.
+    /// The same of an instance whose process has ended.
     #[must_use]
     pub fn of_ended(self) -> Self {
         Self {
@@ -114,10 +115,10 @@ impl Adoption {
             && self.pipes.iter().all(Option::is_none)
     }
 
-    /// Takes the life's streams out of what was inherited.
+    /// Takes the instance's streams out of what was inherited.
     #[must_use]
     pub fn new(
-        (life, pid): (Life, i32),
+        (instance, pid): (InstanceId, i32),
         spec: Arc<ProcessSpec>,
         logs: LogPaths,
         remains: Option<Remains>,
@@ -125,7 +126,7 @@ impl Adoption {
     ) -> Self {
         let mut take = |heirloom: Heirloom| inherited.remove(&heirloom.name());
         Self {
-            life,
+            instance,
             spec,
             logs,
             pid,
@@ -133,17 +134,20 @@ impl Adoption {
             unsettled: Vec::new(),
             is_ending: false,
             listener: None,
-            stdin: take(Heirloom::Stdin(life)),
-            pipes: [take(Heirloom::Stdout(life)), take(Heirloom::Stderr(life))],
+            stdin: take(Heirloom::Stdin(instance)),
+            pipes: [
+                take(Heirloom::Stdout(instance)),
+                take(Heirloom::Stderr(instance)),
+            ],
         }
     }
 }
 
 /// The name under which the read end of a stream travels.
-pub(super) fn pipe(life: Life, channel: Channel) -> Heirloom {
+pub(super) fn pipe(instance: InstanceId, channel: Channel) -> Heirloom {
     match channel {
-        Channel::Stdout => Heirloom::Stdout(life),
-        Channel::Stderr => Heirloom::Stderr(life),
+        Channel::Stdout => Heirloom::Stdout(instance),
+        Channel::Stderr => Heirloom::Stderr(instance),
     }
 }
 

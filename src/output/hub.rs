@@ -14,7 +14,7 @@
 //!            └────── another standby ◀───────────┘
 //! ```
 //!
-//! Lives whose job hung are slow: a standby takes their next jobs ("helper"), so that they do not stop the owner again.
+//! Instances whose job hung are slow: a standby takes their next jobs ("helper"), so that they do not stop the owner again.
 
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,6 +1,6 @@
 //! Work on files, which may block for as long as their file system likes.
 //!
-//! A job owns everything it touches, so the reactor goes on without it: the streams of one life, or the activity log, or
+//! A job owns everything it touches, so the reactor goes on without it: the streams of one instance, or the activity log, or
 //! paths. What is left to do with its result is done under the reactor's lock (see `finish.rs`).
 
 use std::collections::VecDeque;
@@ -21,14 +21,14 @@ use super::sink::Sink;
 use super::stream::Part;
 use crate::api::Ticket;
 use crate::config::spec::ProcessSpec;
-use crate::domain::{Channel, Errno, Life, Line, LogPaths};
+use crate::domain::{Channel, Errno, InstanceId, Line, LogPaths};
 use crate::keeper::Vault;
 use crate::sys::{self, ChildEnds};
 
-/// Our ends of the pipes of one life.
+/// Our ends of the pipes of one instance.
 pub(super) type Pipes = [Option<Arc<OwnedFd>>; 2];
 
-/// What is to be done with the streams of one life.
+/// What is to be done with the streams of one instance.
 #[derive(Debug)]
 pub(super) enum Act {
     /// Read one chunk from this pipe and write it to the log.
@@ -39,9 +39,9 @@ pub(super) enum Act {
     Flush(Channel),
     /// The pipe has ended: write what the scanner for captures holds back.
     WriteRest(Channel),
-    /// Make the streams of a life that begins.
+    /// Make the streams of an instance that begins.
     Open(Box<Opening>),
-    /// Make the streams of a life that is taken over.
+    /// Make the streams of an instance that is taken over.
     Adopt(Box<Adoption>),
     /// Rotate the log, which takes long. Then go on with what was read.
     Rotate(LongRotation),
@@ -63,7 +63,7 @@ pub(super) struct LongRotation {
     pub(super) result: nix::Result<usize>,
 }
 
-/// A life that begins.
+/// An instance that begins.
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) spec: Arc<ProcessSpec>,
@@ -79,7 +79,7 @@ pub(super) struct Opening {
 pub(super) enum Job {
     Streams {
         place: u32,
-        life: Life,
+        instance: InstanceId,
         streams: Streams,
         pipes: Pipes,
         /// Our end of its standard input, where it is to be kept for a successor.
@@ -90,7 +90,7 @@ pub(super) enum Job {
     CreateLogs(Vec<Arc<Path>>),
     /// Delete backups that have no name any more.
     Delete(Vec<OwnedFd>),
-    /// Of a slot without a life.
+    /// Of a slot without an instance.
     RemoveLogs(Ticket, u32, LogPaths),
 }
 
@@ -155,14 +155,14 @@ impl Job {
         let result = match self {
             Self::Streams {
                 place,
-                life,
+                instance,
                 mut streams,
                 pipes,
                 stdin,
                 act,
             } => {
                 let then = act.perform(
-                    (life, &mut streams),
+                    (instance, &mut streams),
                     &pipes,
                     stdin,
                     intake,
@@ -236,7 +236,7 @@ impl Act {
 
     fn perform(
         self,
-        (life, streams): (Life, &mut Streams),
+        (instance, streams): (InstanceId, &mut Streams),
         pipes: &Pipes,
         stdin: Option<Arc<OwnedFd>>,
         intake: &mut Intake,
@@ -280,20 +280,20 @@ impl Act {
             }
             Self::Open(opening) => {
                 let mut told = Vec::new();
-                let result = open(life, &opening, &mut told).map(|made| *streams = made);
+                let result = open(instance, &opening, &mut told).map(|made| *streams = made);
                 if result.is_ok() || !opening.is_early {
                     lines.append(&mut told);
                 }
                 if result.is_ok() {
                     // Before there is a process: what it writes is not lost whatever becomes of us.
-                    keep(life, pipes, stdin, settings, lines);
+                    keep(instance, pipes, stdin, settings, lines);
                 }
                 Then::Opened(opening, result)
             }
             Self::Adopt(adoption) => {
                 let published;
                 (*streams, published) = adopt(*adoption, pipes, strip, lines);
-                keep(life, pipes, stdin, settings, lines);
+                keep(instance, pipes, stdin, settings, lines);
                 Then::Adopted(published)
             }
             Self::Rotate(rotation) => {
@@ -325,15 +325,15 @@ impl Act {
                 for stream in streams.iter_mut().flatten() {
                     stream.close_log(lines);
                 }
-                forget(life, settings, lines);
+                forget(instance, settings, lines);
                 Then::Closed
             }
         }
     }
 }
 
-/// Opens the logs of a life that begins.
-fn open(life: Life, opening: &Opening, lines: &mut Vec<Line>) -> Result<Streams, Errno> {
+/// Opens the logs of an instance that begins.
+fn open(instance: InstanceId, opening: &Opening, lines: &mut Vec<Line>) -> Result<Streams, Errno> {
     let Opening { spec, paths, .. } = opening;
     let mut streams = Streams::default();
     for channel in CHANNELS {
@@ -347,7 +347,7 @@ fn open(life: Life, opening: &Opening, lines: &mut Vec<Line>) -> Result<Streams,
         let sink = rules
             .map(|rules| Sink::open(spec.name.clone(), channel, rules, lines))
             .transpose()?;
-        streams[index(channel)] = Some(Box::new(assembled(life, spec, channel, sink)));
+        streams[index(channel)] = Some(Box::new(assembled(instance, spec, channel, sink)));
     }
     Ok(streams)
 }
@@ -355,7 +355,7 @@ fn open(life: Life, opening: &Opening, lines: &mut Vec<Line>) -> Result<Streams,
 /// What is to be published: of which stream, the bytes as they were read, and their parts.
 type Published = Vec<(Channel, Vec<u8>, Option<Vec<Part>>)>;
 
-/// Makes the streams of a life that is taken over. A log that cannot be opened is no reason to leave it: it is tried again
+/// Makes the streams of an instance that is taken over. A log that cannot be opened is no reason to leave it: it is tried again
 /// with each chunk.
 fn adopt(
     adoption: Adoption,
@@ -364,7 +364,7 @@ fn adopt(
     lines: &mut Vec<Line>,
 ) -> (Streams, Published) {
     let Adoption {
-        life,
+        instance,
         spec,
         logs,
         pid,
@@ -385,7 +385,7 @@ fn adopt(
             Sink::open(name.clone(), channel, rules.clone(), lines)
                 .unwrap_or_else(|error| Sink::failing(name, channel, rules, error, lines))
         });
-        let mut stream = assembled(life, &spec, channel, sink);
+        let mut stream = assembled(instance, &spec, channel, sink);
         if let Some(entries) = &mut stream.journal {
             entries.of_pid(pid);
         }
@@ -408,9 +408,9 @@ fn adopt(
     (streams, published)
 }
 
-/// Keeps our ends of a life's pipes for a successor.
+/// Keeps our ends of an instance's pipes for a successor.
 fn keep(
-    life: Life,
+    instance: InstanceId,
     pipes: &Pipes,
     stdin: Option<Arc<OwnedFd>>,
     settings: &Settings,
@@ -418,13 +418,13 @@ fn keep(
 ) {
     if let Some(vault) = &settings.vault {
         let [stdout, stderr] = pipes.clone();
-        lines.extend(vault.keep_pipes(life, [stdin, stdout, stderr]));
+        lines.extend(vault.keep_pipes(instance, [stdin, stdout, stderr]));
     }
 }
 
-/// The life is over.
-fn forget(life: Life, settings: &Settings, lines: &mut Vec<Line>) {
+/// The instance has ended.
+fn forget(instance: InstanceId, settings: &Settings, lines: &mut Vec<Line>) {
     if let Some(vault) = &settings.vault {
-        lines.extend(vault.forget_life(life.incarnation));
+        lines.extend(vault.remove_instance(instance.incarnation));
     }
 }

@@ -26,7 +26,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag, fstat};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Channel, Errno, Life};
+use crate::domain::{Channel, Errno, InstanceId};
 use crate::sys::place::{self, errno};
 use crate::sys::{self, SharedBuffer};
 
@@ -79,7 +79,7 @@ pub(super) struct LogMark {
 /// Whose bytes are to be read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
-    pub(super) life: Life,
+    pub(super) instance: InstanceId,
     pub(super) channel: Channel,
     /// Where they will go, byte for byte; none: to something that cannot be asked what it has, or not as they are.
     pub(super) log: Option<LogMark>,
@@ -126,7 +126,7 @@ impl Ledger {
         self.turn += 1;
         let (words, bytes) = self.buffer.parts();
         put_marks(&mut bytes[..count], &self.mark);
-        let Life { slot, incarnation } = entry.life;
+        let InstanceId { slot, incarnation } = entry.instance;
         let mut what = u64::from(slot);
         if entry.channel == Channel::Stderr {
             what |= STDERR;
@@ -209,7 +209,8 @@ pub enum LedgerError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unsettled {
     /// Whose.
-    pub life: Life,
+    #[serde(rename = "life")]
+    pub instance: InstanceId,
     /// From which of its pipes.
     pub channel: Channel,
     /// As far as is known: see [`Taken`].
@@ -295,7 +296,7 @@ impl Unsettled {
         )]
         let slot = what as u32;
         Ok(Some(Self {
-            life: Life {
+            instance: InstanceId {
                 slot,
                 incarnation: get(word::INCARNATION),
             },

@@ -22,7 +22,7 @@ use crate::domain::Bytes;
 
 /// What a puppet is to do: `STEP PID PIPE MEMORY LOG`.
 const ORDER: &str = "SUPERVISORD_LEDGER_PUPPET";
-const LIFE: Life = Life {
+const INSTANCE: InstanceId = InstanceId {
     slot: 7,
     incarnation: u64::MAX - 3,
 };
@@ -89,7 +89,7 @@ fn puppet() {
     let mut ledger = Ledger::begin(buffer).expect("begun");
     die_after("begun");
     let entry = Entry {
-        life: LIFE,
+        instance: INSTANCE,
         channel: Channel::Stderr,
         log: file.mark(),
     };
@@ -120,7 +120,10 @@ fn work(pipe: &OwnedFd, mut buffer: SharedBuffer, log: &Path) {
     match Unsettled::find(&mut buffer) {
         Err(LedgerError::None) | Ok(None) => {}
         Ok(Some(unsettled)) => {
-            assert_eq!((unsettled.life, unsettled.channel), (LIFE, Channel::Stdout));
+            assert_eq!(
+                (unsettled.instance, unsettled.channel),
+                (INSTANCE, Channel::Stdout)
+            );
             let recovered = unsettled.recover(sys::unread(pipe).ok(), Some(log));
             assert_eq!(recovered.lost, 0);
             put(recovered.missing());
@@ -133,7 +136,7 @@ fn work(pipe: &OwnedFd, mut buffer: SharedBuffer, log: &Path) {
         let mut ask = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
         poll(&mut ask, PollTimeout::NONE).expect("asked");
         let entry = Entry {
-            life: LIFE,
+            instance: INSTANCE,
             channel: Channel::Stdout,
             log: mark,
         };
@@ -166,7 +169,10 @@ fn whatever_the_step_every_byte_is_in_the_log_once() {
             let unread = sys::unread(&reader).ok();
             let recover = |memory: &mut SharedBuffer| {
                 let unsettled = Unsettled::find(memory).expect("a ledger")?;
-                assert_eq!((unsettled.life, unsettled.channel), (LIFE, Channel::Stderr));
+                assert_eq!(
+                    (unsettled.instance, unsettled.channel),
+                    (INSTANCE, Channel::Stderr)
+                );
                 Some(unsettled.recover(unread, Some(&log)))
             };
             let Some(recovered) = recover(&mut memory) else {
@@ -288,7 +294,7 @@ fn left(count: usize, data: &[u8], guessed: bool, log: Option<LogMark>) -> Share
     let mut ledger = Ledger::begin(buffer).expect("begun");
     ledger.bytes().fill(b'#');
     let entry = Entry {
-        life: LIFE,
+        instance: INSTANCE,
         channel: Channel::Stdout,
         log,
     };
@@ -351,7 +357,7 @@ fn a_pipe_of_packets_brings_nothing_of_others_into_a_log() {
     let copy = buffer.file().as_fd().try_clone_to_owned().expect("room");
     let mut intake = Intake::Kept(Ledger::begin(buffer).expect("begun"));
     let entry = Entry {
-        life: LIFE,
+        instance: INSTANCE,
         channel: Channel::Stdout,
         log: None,
     };

@@ -16,7 +16,7 @@ use super::syslog::Syslog;
 use super::testing::TempDir;
 use super::{Activity, tail};
 use crate::config::spec::{LogSpec, LogTarget};
-use crate::domain::{Bytes, Channel, Level, Life, OutputEvents, ProcessName};
+use crate::domain::{Bytes, Channel, InstanceId, Level, OutputEvents, ProcessName};
 
 /// Reads one case per line, answers one line per case. Everything is hexadecimal or a number.
 const ORACLE: &str = r"
@@ -189,12 +189,12 @@ fn ours(case: &Case) -> String {
         private: false,
     };
     let sink = Sink::open(name.clone(), Channel::Stdout, rules, &mut Vec::new());
-    let life = Life {
+    let instance = InstanceId {
         slot: 0,
         incarnation: 0,
     };
     let sink = Some(sink.expect("opened"));
-    let mut stream = Stream::new(life, &name, Channel::Stdout, &spec, sink);
+    let mut stream = Stream::new(instance, &name, Channel::Stdout, &spec, sink);
     for chunk in &case.chunks {
         let parts = stream.write(chunk, shared.strip_ansi, &mut Vec::new());
         stream.publish(chunk, parts, &mut shared);

@@ -1,4 +1,4 @@
-//! How the streams of a life come to be: pipes made, logs opened, a place in the reactor's table. It must not know what is
+//! How the streams of an instance come to be: pipes made, logs opened, a place in the reactor's table. It must not know what is
 //! read from them.
 
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -17,7 +17,7 @@ use super::stdin::Stdin;
 use super::stream::Stream;
 use super::{Command, Report};
 use crate::config::spec::{LogSpec, LogTarget, ProcessKind, ProcessSpec};
-use crate::domain::{Channel, Errno, Life, LogPaths, SpawnError};
+use crate::domain::{Channel, Errno, InstanceId, LogPaths, SpawnError};
 use crate::sys::ChildEnds;
 use crate::sys::place::errno;
 
@@ -25,19 +25,19 @@ impl Reactor {
     /// Makes pipes, and has the logs opened. `is_early`: see [`Command::PrepareNext`].
     pub(super) fn prepare(
         &mut self,
-        life: Life,
+        instance: InstanceId,
         spec: Arc<ProcessSpec>,
         paths: LogPaths,
         is_early: bool,
     ) {
-        if let Some(place) = self.places.remove(&life) {
+        if let Some(place) = self.places.remove(&instance) {
             self.abandon(place);
         }
-        if let Some(before) = self.life_before(life, &paths) {
-            // What the life before has written comes first, in the same files.
+        if let Some(before) = self.instance_before(instance, &paths) {
+            // What the instance before has written comes first, in the same files.
             let command = match is_early {
-                true => Command::PrepareNext(life, spec, paths),
-                false => Command::Prepare(life, spec, paths),
+                true => Command::PrepareNext(instance, spec, paths),
+                false => Command::Prepare(instance, spec, paths),
             };
             before.queue.push_back(command);
             return;
@@ -45,11 +45,11 @@ impl Reactor {
         let made = match make_pipes(&spec) {
             Ok(made) => made,
             Err(error) => {
-                let report = Report::PrepareFailed(life, spawn_error(&spec, error));
+                let report = Report::PrepareFailed(instance, spawn_error(&spec, error));
                 return (self.shared.report)(report);
             }
         };
-        let place = self.seat(life, &spec, &paths);
+        let place = self.seat(instance, &spec, &paths);
         if let Some(run) = &mut self.runs[place as usize] {
             run.pipes = made.pipes;
             run.stdin = made.stdin;
@@ -64,37 +64,42 @@ impl Reactor {
         self.start(place, Act::Open(Box::new(opening)));
     }
 
-    /// The life before this one, if it ends, and still has to write to one of these logs.
-    fn life_before(&mut self, life: Life, paths: &LogPaths) -> Option<&mut Run> {
+    /// The instance before this one, if it ends, and still has to write to one of these logs.
+    fn instance_before(&mut self, instance: InstanceId, paths: &LogPaths) -> Option<&mut Run> {
         let runs = &self.runs;
         let is_one = |&&place: &&u32| {
             let run = runs[place as usize].as_ref();
-            run.is_some_and(|run| run.life.slot == life.slot && run.shares_log_with(paths))
+            run.is_some_and(|run| run.instance.slot == instance.slot && run.shares_log_with(paths))
         };
         let place = *self.draining.iter().find(is_one)?;
         self.runs[place as usize].as_mut()
     }
 
-    /// Gives a life its place in the table.
-    pub(super) fn seat(&mut self, life: Life, spec: &ProcessSpec, paths: &LogPaths) -> u32 {
+    /// Gives an instance its place in the table.
+    pub(super) fn seat(
+        &mut self,
+        instance: InstanceId,
+        spec: &ProcessSpec,
+        paths: &LogPaths,
+    ) -> u32 {
         self.generation = (self.generation + 1) % GENERATIONS;
         let place = match self.free.pop() {
             Some(place) => place,
             None => {
                 self.runs.push(None);
-                // Lives are bounded by descriptors, which are counted in 31 bits.
+                // Instances are bounded by descriptors, which are counted in 31 bits.
                 u32::try_from(self.runs.len() - 1).unwrap_or(u32::MAX)
             }
         };
-        let mut run = Run::new(life, spec.name.clone(), paths.clone(), self.generation);
+        let mut run = Run::new(instance, spec.name.clone(), paths.clone(), self.generation);
         run.devices = self.stalls.devices_of(paths);
-        self.places.insert(life, place);
+        self.places.insert(instance, place);
         self.runs[place as usize] = Some(run);
         place
     }
 }
 
-/// Both ends of the pipes of a life.
+/// Both ends of the pipes of an instance.
 struct Made {
     pipes: Pipes,
     stdin: Stdin,
@@ -165,7 +170,7 @@ pub(super) fn rules(spec: &ProcessSpec, channel: Channel, paths: &LogPaths) -> O
 
 /// A stream as the configuration wants it.
 pub(super) fn assembled(
-    life: Life,
+    instance: InstanceId,
     spec: &ProcessSpec,
     channel: Channel,
     sink: Option<Sink>,
@@ -174,9 +179,9 @@ pub(super) fn assembled(
         Channel::Stdout => &spec.stdout,
         Channel::Stderr => &spec.stderr,
     };
-    let stream = Stream::new(life, &spec.name, channel, log, sink);
+    let stream = Stream::new(instance, &spec.name, channel, log, sink);
     let stream = match log.journal {
-        Some(journal) => stream.with_journal(Entries::new(life, spec, channel, journal)),
+        Some(journal) => stream.with_journal(Entries::new(instance, spec, channel, journal)),
         None => stream,
     };
     match (&spec.kind, channel) {

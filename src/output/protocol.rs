@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{ListenerState, Said, Verdict, decoded};
+use crate::domain::{ListenerOutput, ListenerState, Verdict, decoded};
 
 /// What a listener says when it waits for an event.
 const READY: &[u8] = b"READY\n";
@@ -76,7 +76,7 @@ impl Protocol {
     }
 
     /// Looks at the next bytes.
-    pub(super) fn scan(&mut self, chunk: &[u8], said: &mut dyn FnMut(Said)) {
+    pub(super) fn scan(&mut self, chunk: &[u8], said: &mut dyn FnMut(ListenerOutput)) {
         if matches!(self.state, State::Unknown) {
             return;
         }
@@ -97,18 +97,22 @@ impl Protocol {
     }
 
     /// Takes what can be told off the front of `data`; none: more bytes are needed.
-    fn step<'a>(&mut self, data: &'a [u8], said: &mut dyn FnMut(Said)) -> Option<&'a [u8]> {
+    fn step<'a>(
+        &mut self,
+        data: &'a [u8],
+        said: &mut dyn FnMut(ListenerOutput),
+    ) -> Option<&'a [u8]> {
         match &mut self.state {
             State::Unknown => Some(&[]),
-            State::Ready => Some(self.fail(Said::Nonsense, said)),
+            State::Ready => Some(self.fail(ListenerOutput::Nonsense, said)),
             State::Acknowledged if data.len() < READY.len() => None,
             State::Acknowledged => match data.strip_prefix(READY) {
                 Some(rest) => {
                     self.state = State::Ready;
-                    said(Said::Ready);
+                    said(ListenerOutput::Ready);
                     Some(rest)
                 }
-                None => Some(self.fail(Said::Nonsense, said)),
+                None => Some(self.fail(ListenerOutput::Nonsense, said)),
             },
             State::Busy => {
                 let Some(end) = data.iter().position(|&byte| byte == b'\n') else {
@@ -116,7 +120,7 @@ impl Protocol {
                         return None;
                     }
                     let line = decoded(&data[..RESULT_LINE_BYTES_MAX]).into_owned();
-                    return Some(self.fail(Said::BadResult(line), said));
+                    return Some(self.fail(ListenerOutput::BadResult(line), said));
                 };
                 let (line, rest) = (&data[..end], &data[end + 1..]);
                 match length(line) {
@@ -128,7 +132,9 @@ impl Protocol {
                         // Differs: in Supervisor an empty result is complete only when something follows it.
                         self.gather(rest, said)
                     }
-                    None => Some(self.fail(Said::BadResult(decoded(line).into_owned()), said)),
+                    None => {
+                        Some(self.fail(ListenerOutput::BadResult(decoded(line).into_owned()), said))
+                    }
                 }
             }
             State::Gathering { .. } => self.gather(data, said),
@@ -136,7 +142,11 @@ impl Protocol {
     }
 
     /// Takes bytes of a result.
-    fn gather<'a>(&mut self, data: &'a [u8], said: &mut dyn FnMut(Said)) -> Option<&'a [u8]> {
+    fn gather<'a>(
+        &mut self,
+        data: &'a [u8],
+        said: &mut dyn FnMut(ListenerOutput),
+    ) -> Option<&'a [u8]> {
         let State::Gathering { left, kept } = &mut self.state else {
             return Some(data);
         };
@@ -151,12 +161,12 @@ impl Protocol {
                 _ => Verdict::Other,
             };
             self.state = State::Acknowledged;
-            said(Said::Result(verdict));
+            said(ListenerOutput::Result(verdict));
         }
         Some(&data[taken..])
     }
 
-    fn fail(&mut self, why: Said, said: &mut dyn FnMut(Said)) -> &'static [u8] {
+    fn fail(&mut self, why: ListenerOutput, said: &mut dyn FnMut(ListenerOutput)) -> &'static [u8] {
         self.state = State::Unknown;
         said(why);
         &[]
@@ -198,10 +208,10 @@ mod tests {
             }
             protocol.scan(word, &mut |said| {
                 heard.push(match said {
-                    Said::Ready => "ready".to_owned(),
-                    Said::Result(verdict) => format!("{verdict:?}"),
-                    Said::BadResult(line) => format!("bad {line:?}"),
-                    Said::Nonsense => "nonsense".to_owned(),
+                    ListenerOutput::Ready => "ready".to_owned(),
+                    ListenerOutput::Result(verdict) => format!("{verdict:?}"),
+                    ListenerOutput::BadResult(line) => format!("bad {line:?}"),
+                    ListenerOutput::Nonsense => "nonsense".to_owned(),
                 });
             });
         }

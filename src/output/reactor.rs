@@ -6,8 +6,8 @@
 //! Nothing here touches a file. Work on files is put into `todo`, done without the reactor (`job.rs`), and its result is
 //! taken in by `finish.rs`. Which thread does what is the matter of `hub.rs`.
 //!
-//! Tokens name a life, not a descriptor, and descriptors leave the set before they are closed. Both together make it
-//! impossible that an event is taken for that of a descriptor, or of a life, that came later (Supervisor#807).
+//! Tokens name an instance, not a descriptor, and descriptors leave the set before they are closed. Both together make it
+//! impossible that an event is taken for that of a descriptor, or of an instance, that came later (Supervisor#807).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
@@ -27,7 +27,7 @@ use super::stalls::{Stalls, Subject, TOLD_AFTER};
 use super::stream::Shared;
 use super::syslog::Syslog;
 use super::{Activity, Command, Report};
-use crate::domain::{Channel, Envelope, Errno, Life, Line, LogPaths, OutputEvents};
+use crate::domain::{Channel, Envelope, Errno, InstanceId, Line, LogPaths, OutputEvents};
 use crate::keeper::Vault;
 use crate::sys::place::errno;
 use crate::sys::{self, Interest, Poller, Ready};
@@ -41,9 +41,9 @@ const CROWD: usize = 8;
 /// Pipes that hold [`READ_BYTES`] at most, so that programs cannot take much of the kernel's memory, nor all that a user may
 /// have of it (/proc/sys/fs/pipe-user-pages-soft).
 const GROWN_PIPES_MAX: usize = 64;
-/// How long the log of an ended life may take to catch up with a slow reader before the rest is given up.
+/// How long the log of an ended instance may take to catch up with a slow reader before the rest is given up.
 const DRAIN_WAIT: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 5000 });
-/// When the end of a life is told though its log has not caught up. The rest is written all the same.
+/// When the end of an instance is told though its log has not caught up. The rest is written all the same.
 const TELL_AFTER: Duration = Duration::from_millis(50);
 /// How long everything may take when the threads end.
 pub(super) const STOP_WAIT: Duration = Duration::from_secs(1);
@@ -54,14 +54,14 @@ pub(super) const RETRY: Duration = Duration::from_millis(50);
 /// When to read again from a pipe that failed.
 pub(super) const READ_RETRY: Duration = Duration::from_secs(1);
 
-/// The token of the journal's socket; no life has it.
+/// The token of the journal's socket; no instance has it.
 const JOURNAL: u64 = u64::MAX - 1;
 
 /// Work on files that is to be done.
 #[derive(Debug)]
 pub(super) enum Task {
-    /// With the streams of the life at this place, which is busy until then.
-    Life(u32, Act),
+    /// With the streams of the instance at this place, which is busy until then.
+    InstanceId(u32, Act),
     CreateLogs(Vec<Arc<std::path::Path>>),
     RemoveLogs(crate::api::Ticket, u32, LogPaths),
 }
@@ -83,9 +83,9 @@ pub(super) struct Reactor {
     pub(super) shared: Shared,
     pub(super) runs: Vec<Option<Run>>,
     pub(super) free: Vec<u32>,
-    pub(super) places: BTreeMap<Life, u32>,
+    pub(super) places: BTreeMap<InstanceId, u32>,
     pub(super) generation: u32,
-    /// Places of lives that end.
+    /// Places of instances that end.
     pub(super) draining: Vec<u32>,
     /// Tokens of pipes that are paused or to be read again, and of logs to be written to again, with when.
     pub(super) resting: Vec<(Instant, u64)>,
@@ -95,11 +95,11 @@ pub(super) struct Reactor {
     pub(super) queue: VecDeque<u64>,
     /// Work on files.
     pub(super) todo: VecDeque<Task>,
-    /// The same of lives whose last job took long. The owner leaves it to other threads.
+    /// The same of instances whose last job took long. The owner leaves it to other threads.
     slow: VecDeque<Task>,
     /// The same on devices that hang.
     pub(super) parked: Vec<Task>,
-    /// Lives whose log is to be rotated by another thread. They are busy until then.
+    /// Instances whose log is to be rotated by another thread. They are busy until then.
     rotations: VecDeque<(u32, LongRotation)>,
     /// Devices on which that is being done: one rotation at a time on each.
     pub(super) rotating: Vec<u64>,
@@ -239,7 +239,7 @@ impl Reactor {
 
     fn tell_stall(&mut self, subject: Subject) {
         let seconds = TOLD_AFTER.as_secs();
-        let Subject::Life(place) = subject else {
+        let Subject::InstanceId(place) = subject else {
             // A line in a log that hangs tells nobody.
             return;
         };
@@ -249,7 +249,7 @@ impl Reactor {
         }
     }
 
-    /// The life and role that `token` means, if it is still that one.
+    /// The instance and role that `token` means, if it is still that one.
     pub(super) fn find(&self, token: u64) -> Option<(u32, Role)> {
         let place = u32::try_from(token & u64::from(u32::MAX)).ok()?;
         let run = self.runs.get(place as usize)?.as_ref()?;
@@ -382,7 +382,7 @@ impl Reactor {
         }
     }
 
-    /// Has something done with the streams of a life, which must not be busy.
+    /// Has something done with the streams of an instance, which must not be busy.
     pub(super) fn start(&mut self, place: u32, act: Act) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
@@ -392,10 +392,10 @@ impl Reactor {
         for channel in CHANNELS {
             unpoll_sink(&self.poller, run, channel);
         }
-        self.todo.push_back(Task::Life(place, act));
+        self.todo.push_back(Task::InstanceId(place, act));
     }
 
-    /// Has the log of a life, which must not be busy, rotated by another thread. Others would wait too long.
+    /// Has the log of an instance, which must not be busy, rotated by another thread. Others would wait too long.
     pub(super) fn start_rotation(&mut self, place: u32, rotation: LongRotation) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
@@ -459,7 +459,7 @@ impl Reactor {
             self.rotating.push(rotation.device);
             return self.job(
                 thread,
-                Task::Life(place, Act::Rotate(rotation)),
+                Task::InstanceId(place, Act::Rotate(rotation)),
                 [0; 2],
                 true,
             );
@@ -493,7 +493,7 @@ impl Reactor {
 
     fn is_slow(&self, task: &Task) -> bool {
         match task {
-            Task::Life(place, _) => {
+            Task::InstanceId(place, _) => {
                 let run = self.runs[*place as usize].as_ref();
                 run.is_some_and(|run| run.slow)
             }
@@ -503,7 +503,7 @@ impl Reactor {
 
     fn devices(&mut self, task: &Task) -> [u64; 2] {
         match task {
-            Task::Life(place, act) => {
+            Task::InstanceId(place, act) => {
                 let run = self.runs[*place as usize].as_ref();
                 let devices = run.map_or([0; 2], |run| run.devices);
                 match act.channel() {
@@ -521,7 +521,7 @@ impl Reactor {
 
     fn job(&mut self, thread: usize, task: Task, devices: [u64; 2], apart: bool) -> Option<Job> {
         let (subject, job) = match task {
-            Task::Life(place, act) => {
+            Task::InstanceId(place, act) => {
                 let run = self.runs[place as usize].as_mut()?;
                 let is_kept = matches!(act, Act::Open(_) | Act::Adopt(_));
                 let stdin = run
@@ -530,13 +530,13 @@ impl Reactor {
                     .filter(|_| is_kept && self.shared.vault.is_some());
                 let job = Job::Streams {
                     place,
-                    life: run.life,
+                    instance: run.instance,
                     stdin,
                     streams: std::mem::take(&mut run.streams),
                     pipes: run.pipes.clone(),
                     act,
                 };
-                (Subject::Life(place), job)
+                (Subject::InstanceId(place), job)
             }
             Task::CreateLogs(paths) => (Subject::Paths, Job::CreateLogs(paths)),
             Task::RemoveLogs(ticket, slot, logs) => {
@@ -564,7 +564,7 @@ impl Reactor {
     pub(super) fn take_over(&mut self) {
         for subject in self.stalls.take_over() {
             match subject {
-                Subject::Life(place) => {
+                Subject::InstanceId(place) => {
                     if let Some(run) = &mut self.runs[place as usize] {
                         run.slow = true;
                         if run.drain_asked.is_some() {
@@ -628,14 +628,16 @@ impl Reactor {
 
     pub(super) fn on_command(&mut self, command: Command) {
         match command {
-            Command::Prepare(life, spec, paths) => self.prepare(life, spec, paths, false),
-            Command::PrepareNext(life, spec, paths) => self.prepare(life, spec, paths, true),
-            Command::Read(life, pid) => self.read(life, pid),
-            Command::Drain(life) => match self.places.get(&life) {
+            Command::Prepare(instance, spec, paths) => self.prepare(instance, spec, paths, false),
+            Command::PrepareNext(instance, spec, paths) => {
+                self.prepare(instance, spec, paths, true)
+            }
+            Command::Read(instance, pid) => self.read(instance, pid),
+            Command::Drain(instance) => match self.places.get(&instance) {
                 Some(&place) => self.drain(place),
                 None => {
-                    self.call_off(life);
-                    (self.shared.report)(Report::Drained(life));
+                    self.call_off(instance);
+                    (self.shared.report)(Report::Drained(instance));
                 }
             },
             Command::CreateLogs(paths) => {
@@ -651,11 +653,15 @@ impl Reactor {
                     self.reopen(place);
                 }
             }
-            Command::WriteStdin { ticket, life, data } => {
-                let result = self.write_stdin(life, data);
+            Command::WriteStdin {
+                ticket,
+                instance,
+                data,
+            } => {
+                let result = self.write_stdin(instance, data);
                 (self.shared.report)(Report::StdinTaken(ticket, result));
             }
-            Command::Deliver(life, envelope) => self.deliver(life, envelope),
+            Command::Deliver(instance, envelope) => self.deliver(instance, envelope),
             Command::Report(events) => self.shared.events = events,
             Command::Log(wall, line) => self.shared.activity.log(wall, line),
             Command::StripAnsi(on) => self.shared.strip_ansi = on,
@@ -668,7 +674,7 @@ impl Reactor {
         }
     }
 
-    /// The life if it is not busy. If it is, the command waits for that.
+    /// The instance if it is not busy. If it is, the command waits for that.
     fn free_run(&mut self, place: u32, command: impl FnOnce() -> Command) -> Option<&mut Run> {
         let run = self.runs[place as usize].as_mut()?;
         if run.busy {
@@ -678,11 +684,11 @@ impl Reactor {
         Some(run)
     }
 
-    fn read(&mut self, life: Life, pid: i32) {
-        let Some(&place) = self.places.get(&life) else {
+    fn read(&mut self, instance: InstanceId, pid: i32) {
+        let Some(&place) = self.places.get(&instance) else {
             return;
         };
-        let Some(run) = self.free_run(place, || Command::Read(life, pid)) else {
+        let Some(run) = self.free_run(place, || Command::Read(instance, pid)) else {
             return;
         };
         run.reading = true;
@@ -702,14 +708,14 @@ impl Reactor {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
         };
-        let life = run.life;
+        let instance = run.instance;
         close_stdin(&self.poller, run);
         if run.drain_asked.is_none() {
             run.drain_asked = Some(Instant::now());
             self.draining.push(place);
         }
         if run.busy {
-            run.queue.push_back(Command::Drain(life));
+            run.queue.push_back(Command::Drain(instance));
             if run.slow || self.stalls.is_used_up(run.devices) {
                 self.tell_end(place);
             }
@@ -774,16 +780,16 @@ impl Reactor {
         false
     }
 
-    /// Tells that a life is over, unless that was told. Its last bytes may still wait for a log that hangs.
+    /// Tells that a instance has ended, unless that was told. Its last bytes may still wait for a log that hangs.
     pub(super) fn tell_end(&mut self, place: u32) {
         if let Some(run) = &mut self.runs[place as usize]
             && !std::mem::replace(&mut run.told, true)
         {
-            (self.shared.report)(Report::Drained(run.life));
+            (self.shared.report)(Report::Drained(run.instance));
         }
     }
 
-    /// Closes everything of a life and tells it.
+    /// Closes everything of an instance and tells it.
     pub(super) fn close(&mut self, place: u32) {
         if self.runs[place as usize]
             .as_ref()
@@ -793,22 +799,22 @@ impl Reactor {
         }
     }
 
-    /// Closes a life that nobody knows any more.
+    /// Closes an instance that nobody knows any more.
     pub(super) fn abandon(&mut self, place: u32) {
         if let Some(run) = &mut self.runs[place as usize] {
             run.told = true;
             if run.busy {
-                // By its number, which no new life has.
+                // By its number, which no new instance has.
                 run.queue.clear();
             }
         }
         self.drain(place);
     }
 
-    /// A start that waits for the life before it is not wanted any more.
-    fn call_off(&mut self, life: Life) {
+    /// A start that waits for the instance before it is not wanted any more.
+    fn call_off(&mut self, instance: InstanceId) {
         let is_its = |command: &Command| match command {
-            Command::Prepare(of, ..) | Command::PrepareNext(of, ..) => *of == life,
+            Command::Prepare(of, ..) | Command::PrepareNext(of, ..) => *of == instance,
             _ => false,
         };
         for &place in &self.draining {
@@ -821,7 +827,7 @@ impl Reactor {
     /// Removes the logs of a slot.
     // Differs: the original does nothing, and says that it did, when the process is not running.
     fn clear_logs(&mut self, ticket: crate::api::Ticket, slot: u32, logs: LogPaths) {
-        // A life before it may still have to write, but not into a file that has this name for long.
+        // A instance before it may still have to write, but not into a file that has this name for long.
         let Some(place) = self.places_of(slot).pop() else {
             return self.todo.push_back(Task::RemoveLogs(ticket, slot, logs));
         };
@@ -832,11 +838,11 @@ impl Reactor {
     }
 
     fn places_of(&self, slot: u32) -> Vec<u32> {
-        let first = Life {
+        let first = InstanceId {
             slot,
             incarnation: 0,
         };
-        let last = Life {
+        let last = InstanceId {
             slot,
             incarnation: u64::MAX,
         };
@@ -847,7 +853,7 @@ impl Reactor {
     }
 
     pub(super) fn reopen(&mut self, place: u32) {
-        // A life that is busy has one of these in its queue at most, of all that came meanwhile.
+        // An instance that is busy has one of these in its queue at most, of all that came meanwhile.
         if let Some(run) = &mut self.runs[place as usize] {
             run.queue
                 .retain(|command| !matches!(command, Command::ReopenLogs));
@@ -857,9 +863,9 @@ impl Reactor {
         }
     }
 
-    fn write_stdin(&mut self, life: Life, data: Vec<u8>) -> Result<(), Errno> {
+    fn write_stdin(&mut self, instance: InstanceId, data: Vec<u8>) -> Result<(), Errno> {
         let gone = errno(nix::errno::Errno::EPIPE);
-        let &place = self.places.get(&life).ok_or(gone)?;
+        let &place = self.places.get(&instance).ok_or(gone)?;
         let run = self.runs[place as usize].as_mut().ok_or(gone)?;
         let result = run.stdin.put(data);
         if result == Err(gone) {
@@ -870,18 +876,18 @@ impl Reactor {
     }
 
     /// Writes an event to a listener. One that has broken the protocol meanwhile, which was reported, gets none.
-    fn deliver(&mut self, life: Life, envelope: Envelope) {
+    fn deliver(&mut self, instance: InstanceId, envelope: Envelope) {
         let gone = errno(nix::errno::Errno::EPIPE);
         let mut result = Err(gone);
-        if let Some(&place) = self.places.get(&life) {
+        if let Some(&place) = self.places.get(&instance) {
             let text = envelope.text().into_bytes();
-            let Some(run) = self.free_run(place, || Command::Deliver(life, envelope)) else {
+            let Some(run) = self.free_run(place, || Command::Deliver(instance, envelope)) else {
                 return;
             };
             let stdout = run.streams[index(Channel::Stdout)].as_ref();
             let protocol = stdout.and_then(|stream| stream.protocol.as_ref());
             if protocol.is_some_and(|protocol| protocol.is_ready()) {
-                result = self.write_stdin(life, text);
+                result = self.write_stdin(instance, text);
                 if result.is_ok()
                     && let Some(run) = &mut self.runs[place as usize]
                     && let Some(stream) = &mut run.streams[index(Channel::Stdout)]
@@ -892,7 +898,7 @@ impl Reactor {
             }
         }
         if let Err(error) = result {
-            (self.shared.report)(Report::NotDelivered(life, error));
+            (self.shared.report)(Report::NotDelivered(instance, error));
         }
     }
 
@@ -953,7 +959,7 @@ impl Reactor {
         }
     }
 
-    /// A job with the logs of this life hangs, and nobody waits for it any more.
+    /// A job with the logs of this instance hangs, and nobody waits for it any more.
     pub(super) fn tell_lost(&mut self, place: u32) {
         if let Some(run) = &self.runs[place as usize]
             && run.busy

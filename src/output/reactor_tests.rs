@@ -31,7 +31,7 @@ mod rotation;
 #[path = "succession_tests.rs"]
 mod succession;
 
-const LIFE: Life = Life {
+const INSTANCE: InstanceId = InstanceId {
     slot: 3,
     incarnation: 1,
 };
@@ -111,26 +111,26 @@ impl Bench {
         }
     }
 
-    fn prepare(&self, life: Life, spec: ProcessSpec, paths: LogPaths) -> Ends {
+    fn prepare(&self, instance: InstanceId, spec: ProcessSpec, paths: LogPaths) -> Ends {
         self.output
-            .send(Command::Prepare(life, Arc::new(spec), paths));
+            .send(Command::Prepare(instance, Arc::new(spec), paths));
         let ends = match self.next() {
-            Report::Prepared(of, ends) if of == life => Ends {
+            Report::Prepared(of, ends) if of == instance => Ends {
                 stdin: ends.stdin.expect("a pipe").into(),
                 stdout: ends.stdout.into(),
                 stderr: ends.stderr.map(Into::into),
             },
             other => panic!("not prepared: {other:?}"),
         };
-        self.output.send(Command::Read(life, 42));
+        self.output.send(Command::Read(instance, 42));
         ends
     }
 
-    fn drain(&self, life: Life) {
-        self.output.send(Command::Drain(life));
+    fn drain(&self, instance: InstanceId) {
+        self.output.send(Command::Drain(instance));
         let report = self.next();
         assert!(
-            matches!(report, Report::Drained(of) if of == life),
+            matches!(report, Report::Drained(of) if of == instance),
             "{report:?}"
         );
     }
@@ -139,7 +139,7 @@ impl Bench {
     fn sync(&self) {
         self.output.send(Command::WriteStdin {
             ticket: Ticket(77),
-            life: LIFE,
+            instance: INSTANCE,
             data: Vec::new(),
         });
         let report = self.next();
@@ -183,7 +183,7 @@ struct Ends {
 #[test]
 fn out_01_bytes_are_written_raw_and_at_once() {
     let bench = Bench::new("raw", Level::Info);
-    let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     ends.stdout
         .write_all(b"no newline \xff\x1b[m")
         .expect("room");
@@ -199,14 +199,14 @@ fn out_01_bytes_are_written_raw_and_at_once() {
 fn out_02_what_the_pipe_held_is_written_before_drained() {
     let bench = Bench::new("drain", Level::Info);
     for incarnation in 0..50 {
-        let life = Life {
+        let instance = InstanceId {
             slot: 0,
             incarnation,
         };
-        let mut ends = bench.prepare(life, spec("cat"), bench.paths());
+        let mut ends = bench.prepare(instance, spec("cat"), bench.paths());
         ends.stdout.write_all(&[b'x'; 60_000]).expect("room");
         drop(ends);
-        bench.drain(life);
+        bench.drain(instance);
         let size = std::fs::metadata(bench.dir.path("out"))
             .expect("there")
             .len();
@@ -217,7 +217,7 @@ fn out_02_what_the_pipe_held_is_written_before_drained() {
 #[test]
 fn out_02_a_grandchild_that_floods_the_pipe_does_not_hold_the_drain() {
     let bench = Bench::new("grandchild", Level::Info);
-    let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     let flood = std::thread::spawn(move || {
         let mut written = 0;
         while let Ok(count) = ends.stdout.write(&[b'x'; 4096]) {
@@ -226,7 +226,7 @@ fn out_02_a_grandchild_that_floods_the_pipe_does_not_hold_the_drain() {
         written
     });
     eventually("it floods", || bench.read("out").len() > 100_000);
-    bench.drain(LIFE);
+    bench.drain(INSTANCE);
     let written = flood.join().expect("EPIPE ends it");
     assert!(bench.read("out").len() <= written);
 }
@@ -236,7 +236,7 @@ fn out_12_redirected_stderr_has_no_pipe_of_its_own() {
     let bench = Bench::new("redirect", Level::Info);
     let mut redirected = spec("cat");
     redirected.redirect_stderr = true;
-    let ends = bench.prepare(LIFE, redirected, bench.paths());
+    let ends = bench.prepare(INSTANCE, redirected, bench.paths());
     assert!(ends.stderr.is_none());
     assert!(!bench.dir.path("err").exists());
 }
@@ -247,14 +247,14 @@ fn out_13_captures_become_events_and_leave_the_log() {
     let mut capturing = spec("cat");
     capturing.stdout.capture_maxbytes = Bytes(1000);
     capturing.stdout.events = true;
-    let mut ends = bench.prepare(LIFE, capturing, bench.paths());
+    let mut ends = bench.prepare(INSTANCE, capturing, bench.paths());
     ends.stdout
         .write_all(b"before\n<!--XSUPERVISOR:BEGIN-->data<!--XSUPERVISOR:END-->after\n")
         .expect("room");
     bench.sees("activity", "DEBG 'cat' stdout emitted a comm event\n");
     assert_eq!(bench.read("out"), "before\n", "the rest is held back");
     drop(ends);
-    bench.drain(LIFE);
+    bench.drain(INSTANCE);
     assert_eq!(bench.read("out"), "before\nafter\n");
     let wrote = bench.wrote.lock().expect("unpoisoned").clone();
     let expected: [(&[u8], bool); 4] = [
@@ -276,10 +276,10 @@ fn out_13_captures_become_events_and_leave_the_log() {
 fn log_09_output_is_echoed_at_debug_only() {
     for (level, echoed) in [(Level::Debug, true), (Level::Info, false)] {
         let bench = Bench::new("echo", level);
-        let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+        let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
         ends.stdout.write_all(b"hello\xff\n").expect("room");
         drop(ends);
-        bench.drain(LIFE);
+        bench.drain(INSTANCE);
         bench.output.send(Command::Stop);
         bench.output.join();
         let line = "DEBG 'cat' stdout output:\nUndecodable: b'hello\\xff\\n'\n";
@@ -290,7 +290,7 @@ fn log_09_output_is_echoed_at_debug_only() {
 #[test]
 fn out_10_stripping_can_be_switched() {
     let bench = Bench::new("strip", Level::Info);
-    let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     ends.stdout.write_all(b"\x1b[1ma").expect("room");
     bench.sees("out", "a");
     bench.output.send(Command::StripAnsi(true));
@@ -303,7 +303,7 @@ fn out_10_stripping_can_be_switched() {
 #[test]
 fn out_07_reopening_makes_files_anew_a_thousand_times_with_constant_descriptors() {
     let bench = Bench::new("reopen", Level::Info);
-    let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     // Only those of our own directory: other tests open files of theirs meanwhile.
     let count = || {
         std::fs::read_dir("/proc/self/fd")
@@ -333,14 +333,14 @@ fn out_07_reopening_makes_files_anew_a_thousand_times_with_constant_descriptors(
 #[test]
 fn out_08_clearing_empties_and_leaves_backups() {
     let bench = Bench::new("clear", Level::Info);
-    let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     ends.stdout.write_all(b"old").expect("room");
     bench.sees("out", "old");
     std::fs::write(bench.dir.path("out.1"), "backup").expect("written");
     let clear = || {
         bench.output.send(Command::ClearLogs {
             ticket: Ticket(9),
-            slot: LIFE.slot,
+            slot: INSTANCE.slot,
             logs: bench.paths(),
         });
         let report = bench.next();
@@ -359,7 +359,7 @@ fn out_08_clearing_empties_and_leaves_backups() {
     assert_eq!(bench.read("out"), "new");
     assert_eq!(bench.read("out.1"), "backup");
     drop(ends);
-    bench.drain(LIFE);
+    bench.drain(INSTANCE);
     clear();
     assert!(!bench.dir.path("out").exists(), "a stopped process's too");
     clear();
@@ -391,11 +391,11 @@ fn a_log_that_cannot_be_opened_is_a_spawn_error() {
     paths.stderr = Some(bench.dir.path("no/such").into());
     bench
         .output
-        .send(Command::Prepare(LIFE, Arc::new(spec("cat")), paths));
-    let Report::PrepareFailed(life, error) = bench.next() else {
+        .send(Command::Prepare(INSTANCE, Arc::new(spec("cat")), paths));
+    let Report::PrepareFailed(instance, error) = bench.next() else {
         panic!("it cannot be opened");
     };
-    assert_eq!(life, LIFE);
+    assert_eq!(instance, INSTANCE);
     assert_eq!(
         error.to_string(),
         "unknown error making dispatchers for 'cat': ENOENT"
@@ -412,7 +412,7 @@ fn a_full_disk_is_told_once_and_counted_and_the_program_goes_on() {
     let bench = Bench::new("full", Level::Info);
     let link = bench.dir.path("out");
     std::os::unix::fs::symlink("/dev/full", &link).expect("linked");
-    let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     for _ in 0..10 {
         ends.stdout.write_all(&[b'x'; 10_000]).expect("it is read");
     }
@@ -457,7 +457,7 @@ fn a_real_full_disk_loses_only_what_it_cannot_hold() {
         stdout: Some(log.as_path().into()),
         stderr: None,
     };
-    let mut ends = bench.prepare(LIFE, spec("cat"), paths);
+    let mut ends = bench.prepare(INSTANCE, spec("cat"), paths);
     let mut text = Vec::new();
     for number in 0..10_000 {
         text.extend_from_slice(format!("line {number:5}\n").as_bytes());
@@ -475,7 +475,7 @@ fn a_real_full_disk_loses_only_what_it_cannot_hold() {
     let activity = bench.read("activity");
     assert!(activity.contains(&lost), "{lost}: {activity}");
     drop(ends);
-    bench.drain(LIFE);
+    bench.drain(INSTANCE);
     drop(mounted);
 }
 
@@ -491,7 +491,7 @@ fn a_slow_reader_holds_only_its_own_program_and_loses_nothing() {
         .expect("opened");
     let mut rotating = spec("slow");
     rotating.stdout.maxbytes = Bytes(10);
-    let mut ends = bench.prepare(LIFE, rotating, bench.paths());
+    let mut ends = bench.prepare(INSTANCE, rotating, bench.paths());
     bench.sees("activity", "INFO stdout log of slow,");
     let all = 1 << 20;
     let writer = std::thread::spawn(move || {
@@ -500,7 +500,7 @@ fn a_slow_reader_holds_only_its_own_program_and_loses_nothing() {
         ends
     });
     // Another program is not held.
-    let other = Life {
+    let other = InstanceId {
         slot: 4,
         incarnation: 2,
     };
@@ -521,11 +521,11 @@ fn a_slow_reader_holds_only_its_own_program_and_loses_nothing() {
         seen += count;
     }
     drop(writer.join().expect("written"));
-    bench.drain(LIFE);
+    bench.drain(INSTANCE);
 }
 
 #[test]
-fn the_end_of_a_life_waits_for_its_slow_log_but_not_for_ever() {
+fn the_end_of_an_instance_waits_for_its_slow_log_but_not_for_ever() {
     let bench = Bench::new("slow-end", Level::Info);
     let path = bench.dir.path("out");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
@@ -534,7 +534,7 @@ fn the_end_of_a_life_waits_for_its_slow_log_but_not_for_ever() {
         .write(true)
         .open(&path)
         .expect("opened");
-    let mut ends = bench.prepare(LIFE, spec("slow"), bench.paths());
+    let mut ends = bench.prepare(INSTANCE, spec("slow"), bench.paths());
     let flags = OFlag::O_NONBLOCK;
     fcntl(&ends.stdout, FcntlArg::F_SETFL(flags)).expect("a pipe");
     let mut written = 0;
@@ -546,19 +546,19 @@ fn the_end_of_a_life_waits_for_its_slow_log_but_not_for_ever() {
         written > 2 * (64 << 10)
     });
     drop(ends);
-    bench.output.send(Command::Drain(LIFE));
+    bench.output.send(Command::Drain(INSTANCE));
     let mut buffer = vec![0; 64 << 10];
     let mut seen = 0;
     while seen < written {
         seen += reader.read(&mut buffer).expect("read");
     }
-    assert!(matches!(bench.next(), Report::Drained(LIFE)));
+    assert!(matches!(bench.next(), Report::Drained(INSTANCE)));
     // And with nobody reading at all.
-    let life = Life {
+    let instance = InstanceId {
         slot: 3,
         incarnation: 2,
     };
-    let mut ends = bench.prepare(life, spec("slow"), bench.paths());
+    let mut ends = bench.prepare(instance, spec("slow"), bench.paths());
     fcntl(&ends.stdout, FcntlArg::F_SETFL(flags)).expect("a pipe");
     eventually("all is full", || {
         while let Ok(count) = ends.stdout.write(&[b'x'; 4096]) {
@@ -566,7 +566,7 @@ fn the_end_of_a_life_waits_for_its_slow_log_but_not_for_ever() {
         }
         written - seen > 2 * (64 << 10)
     });
-    bench.drain(life);
+    bench.drain(instance);
     bench.sees("activity", "bytes of stdout of slow for");
 }
 
@@ -575,7 +575,7 @@ fn a_pipe_without_reader_lets_the_program_run() {
     let bench = Bench::new("unread", Level::Info);
     let path = bench.dir.path("out");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
-    let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     ends.stdout.write_all(b"lost").expect("it is read");
     bench.sees("activity", "cannot write stdout of cat");
     bench.settled(&ends.stdout);
@@ -594,11 +594,11 @@ fn a_pipe_without_reader_lets_the_program_run() {
 #[test]
 fn standard_input_is_queued_bounded_and_its_end_is_told() {
     let bench = Bench::new("stdin", Level::Info);
-    let ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    let ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     let write = |data: Vec<u8>| {
         bench.output.send(Command::WriteStdin {
             ticket: Ticket(1),
-            life: LIFE,
+            instance: INSTANCE,
             data,
         });
         match bench.next() {
@@ -622,12 +622,12 @@ fn standard_input_is_queued_bounded_and_its_end_is_told() {
     let gone = Err(errno(nix::errno::Errno::EPIPE));
     assert_eq!(write(b"e".to_vec()), gone);
     assert_eq!(write(b"f".to_vec()), gone);
-    bench.drain(LIFE);
+    bench.drain(INSTANCE);
     assert_eq!(write(b"g".to_vec()), gone, "of a life that is over");
 }
 
-/// How often the end of each life was told.
-type Drained = Arc<Mutex<BTreeMap<Life, usize>>>;
+/// How often the end of each instance was told.
+type Drained = Arc<Mutex<BTreeMap<InstanceId, usize>>>;
 
 /// A reactor in hand, not on its thread, so that its turns can be counted.
 fn in_hand(dir: &TempDir) -> (Reactor, Drained) {
@@ -640,8 +640,12 @@ fn in_hand(dir: &TempDir) -> (Reactor, Drained) {
         false,
         None,
         Box::new(move |report| match report {
-            Report::Drained(life) => {
-                *count.lock().expect("unpoisoned").entry(life).or_default() += 1;
+            Report::Drained(instance) => {
+                *count
+                    .lock()
+                    .expect("unpoisoned")
+                    .entry(instance)
+                    .or_default() += 1;
             }
             Report::Prepared(_, ends) => PREPARED.set(Some(ends)),
             _ => {}
@@ -651,18 +655,21 @@ fn in_hand(dir: &TempDir) -> (Reactor, Drained) {
 }
 
 thread_local! {
-    /// The ends of the life that a reactor in hand has prepared last.
+    /// The ends of the instance that a reactor in hand has prepared last.
     static PREPARED: std::cell::Cell<Option<ChildEnds>> = const { std::cell::Cell::new(None) };
 }
 
-/// Has a life prepared.
+/// Has an instance prepared.
 fn prepared(
     reactor: &mut Reactor,
-    life: Life,
+    instance: InstanceId,
     spec: &Arc<ProcessSpec>,
     paths: &LogPaths,
 ) -> ChildEnds {
-    tell(reactor, Command::Prepare(life, spec.clone(), paths.clone()));
+    tell(
+        reactor,
+        Command::Prepare(instance, spec.clone(), paths.clone()),
+    );
     PREPARED.take().expect("prepared")
 }
 
@@ -701,8 +708,8 @@ fn a_program_that_closes_its_output_and_lives_on_causes_no_turns() {
     let dir = TempDir::new("closed");
     let (mut reactor, drained) = in_hand(&dir);
     let paths = LogPaths::default();
-    let ends = prepared(&mut reactor, LIFE, &Arc::new(spec("mongod")), &paths);
-    tell(&mut reactor, Command::Read(LIFE, 42));
+    let ends = prepared(&mut reactor, INSTANCE, &Arc::new(spec("mongod")), &paths);
+    tell(&mut reactor, Command::Read(INSTANCE, 42));
     drop((ends.stdout, ends.stderr));
     assert_eq!(turn(&mut reactor), 2, "both ends are seen once");
     assert_eq!(turn(&mut reactor), 0);
@@ -728,7 +735,7 @@ fn no_log_is_created_early() {
         stdout: Some(Arc::from(log.as_path())),
         stderr: None,
     };
-    let prepare = || Command::PrepareNext(LIFE, Arc::new(spec("cat")), paths.clone());
+    let prepare = || Command::PrepareNext(INSTANCE, Arc::new(spec("cat")), paths.clone());
     tell(&mut reactor, prepare());
     assert!(PREPARED.take().is_none() && !log.exists());
     assert!(reactor.places.is_empty(), "nothing is left of it");
@@ -745,7 +752,7 @@ fn a_flooding_program_does_not_starve_another() {
     let dir = TempDir::new("fair");
     let (mut reactor, _) = in_hand(&dir);
     let log = dir.path("quiet");
-    let quiet = Life {
+    let quiet = InstanceId {
         slot: 1,
         incarnation: 2,
     };
@@ -755,11 +762,11 @@ fn a_flooding_program_does_not_starve_another() {
     };
     let loud_ends = prepared(
         &mut reactor,
-        LIFE,
+        INSTANCE,
         &Arc::new(spec("loud")),
         &LogPaths::default(),
     );
-    tell(&mut reactor, Command::Read(LIFE, 42));
+    tell(&mut reactor, Command::Read(INSTANCE, 42));
     let quiet_ends = prepared(&mut reactor, quiet, &Arc::new(spec("quiet")), &paths);
     tell(&mut reactor, Command::Read(quiet, 42));
     let mut loud = std::fs::File::from(loud_ends.stdout);
@@ -773,7 +780,7 @@ fn a_flooding_program_does_not_starve_another() {
     }
 }
 
-/// A life in hand with one log, whose pipe is paused since its program writes many short lines.
+/// An instance in hand with one log, whose pipe is paused since its program writes many short lines.
 fn paused(dir: &TempDir) -> (Reactor, Drained, std::fs::File, usize) {
     let (mut reactor, drained) = in_hand(dir);
     reactor.pauses = true;
@@ -783,8 +790,8 @@ fn paused(dir: &TempDir) -> (Reactor, Drained, std::fs::File, usize) {
     };
     let mut spec = spec("cat");
     spec.redirect_stderr = true;
-    let ends = prepared(&mut reactor, LIFE, &Arc::new(spec), &paths);
-    tell(&mut reactor, Command::Read(LIFE, 42));
+    let ends = prepared(&mut reactor, INSTANCE, &Arc::new(spec), &paths);
+    tell(&mut reactor, Command::Read(INSTANCE, 42));
     let mut stdout = std::fs::File::from(ends.stdout);
     let mut lines = 0;
     eventually("it is paused", || {
@@ -833,8 +840,8 @@ fn what_a_paused_pipe_holds_is_written_before_the_end_is_told() {
     let (mut reactor, drained, mut stdout, lines) = paused(&dir);
     stdout.write_all(b"last\n").expect("room");
     drop(stdout);
-    tell(&mut reactor, Command::Drain(LIFE));
-    assert_eq!(drained.lock().expect("unpoisoned").get(&LIFE), Some(&1));
+    tell(&mut reactor, Command::Drain(INSTANCE));
+    assert_eq!(drained.lock().expect("unpoisoned").get(&INSTANCE), Some(&1));
     let text = std::fs::read_to_string(dir.path("out")).expect("there");
     assert_eq!(text, "line\n".repeat(lines) + "last\n");
     std::thread::sleep(Duration::from_millis(1));
@@ -849,16 +856,16 @@ fn pipes_that_are_filled_hold_more_but_not_too_many_of_them() {
     let spec = Arc::new(spec("loud"));
     let mut pipes = Vec::new();
     for slot in 0..=GROWN_PIPES_MAX {
-        let life = Life {
+        let instance = InstanceId {
             slot: u32::try_from(slot).expect("small"),
             incarnation: 1,
         };
-        let ends = prepared(&mut reactor, life, &spec, &LogPaths::default());
-        tell(&mut reactor, Command::Read(life, 42));
+        let ends = prepared(&mut reactor, instance, &spec, &LogPaths::default());
+        tell(&mut reactor, Command::Read(instance, 42));
         let mut pipe = std::fs::File::from(ends.stdout);
         pipe.write_all(&[b'x'; 60_000]).expect("room");
         turn(&mut reactor);
-        pipes.push((life, pipe));
+        pipes.push((instance, pipe));
     }
     let size = |at: usize| fcntl(&pipes[at].1, FcntlArg::F_GETPIPE_SZ).expect("a pipe");
     if size(0) == 64 << 10 {
@@ -883,8 +890,8 @@ fn a_pipe_that_cannot_be_read_rests_and_is_read_again() {
         stdout: Some(log.as_path().into()),
         stderr: None,
     };
-    let ends = prepared(&mut reactor, LIFE, &Arc::new(spec("cat")), &paths);
-    tell(&mut reactor, Command::Read(LIFE, 42));
+    let ends = prepared(&mut reactor, INSTANCE, &Arc::new(spec("cat")), &paths);
+    tell(&mut reactor, Command::Read(INSTANCE, 42));
     // A directory cannot be read: it stands in for a pipe with an error, while the real one waits in `aside`.
     let broken = std::fs::File::open(dir.root()).expect("there");
     let swap = |reactor: &mut Reactor, pipe: Option<Arc<OwnedFd>>| {
@@ -915,18 +922,18 @@ fn a_pipe_that_cannot_be_read_rests_and_is_read_again() {
 }
 
 #[test]
-fn an_event_of_an_earlier_life_is_never_taken_for_a_later_one() {
+fn an_event_of_an_earlier_instance_is_never_taken_for_a_later_one() {
     let dir = TempDir::new("stale");
     let (mut reactor, drained) = in_hand(&dir);
     let spec = Arc::new(spec("cat"));
-    let ends = prepared(&mut reactor, LIFE, &spec, &LogPaths::default());
-    tell(&mut reactor, Command::Read(LIFE, 42));
+    let ends = prepared(&mut reactor, INSTANCE, &spec, &LogPaths::default());
+    tell(&mut reactor, Command::Read(INSTANCE, 42));
     let old = token(0, reactor.generation, Role::Pipe(Channel::Stdout));
     assert!(reactor.find(old).is_some());
-    tell(&mut reactor, Command::Drain(LIFE));
-    tell(&mut reactor, Command::Drain(LIFE));
+    tell(&mut reactor, Command::Drain(INSTANCE));
+    tell(&mut reactor, Command::Drain(INSTANCE));
     drop(ends);
-    let next = Life {
+    let next = InstanceId {
         slot: 3,
         incarnation: 2,
     };
@@ -935,7 +942,11 @@ fn an_event_of_an_earlier_life_is_never_taken_for_a_later_one() {
     assert_eq!(reactor.places.get(&next), Some(&0), "the same place");
     assert_eq!(reactor.find(old), None);
     let drained = drained.lock().expect("unpoisoned").clone();
-    assert_eq!(drained.get(&LIFE), Some(&2), "an unknown life is drained");
+    assert_eq!(
+        drained.get(&INSTANCE),
+        Some(&2),
+        "an unknown life is drained"
+    );
     assert_eq!(drained.get(&next), None);
 }
 
@@ -967,7 +978,7 @@ fn lines_beyond_the_bound_are_counted_and_nobody_waits() {
 #[test]
 fn stop_writes_out_what_the_pipes_hold() {
     let bench = Bench::new("stop", Level::Info);
-    let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     ends.stdout.write_all(b"last words").expect("room");
     bench.output.send(Command::Stop);
     bench.output.join();
@@ -988,14 +999,14 @@ fn cfg_59_a_process_with_a_socket_has_no_pipe_for_standard_input() {
     }));
     bench
         .output
-        .send(Command::Prepare(LIFE, Arc::new(spec), bench.paths()));
+        .send(Command::Prepare(INSTANCE, Arc::new(spec), bench.paths()));
     match bench.next() {
-        Report::Prepared(LIFE, ends) => assert!(ends.stdin.is_none()),
+        Report::Prepared(INSTANCE, ends) => assert!(ends.stdin.is_none()),
         other => panic!("not prepared: {other:?}"),
     }
     bench.output.send(Command::WriteStdin {
         ticket: Ticket(1),
-        life: LIFE,
+        instance: INSTANCE,
         data: b"x".to_vec(),
     });
     match bench.next() {
@@ -1004,13 +1015,13 @@ fn cfg_59_a_process_with_a_socket_has_no_pipe_for_standard_input() {
         }
         other => panic!("{other:?}"),
     }
-    bench.drain(LIFE);
+    bench.drain(INSTANCE);
 }
 
 #[test]
 fn nothing_is_inherited_and_only_our_ends_do_not_block() {
     let bench = Bench::new("flags", Level::Info);
-    let ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    let ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     for file in [
         &ends.stdin,
         &ends.stdout,
@@ -1052,7 +1063,7 @@ fn a_stalled_journal_is_felt_by_its_program_and_by_no_other() {
     let (mut reactor, drained) = in_hand(&dir);
     let stand_in = StandIn::new(&dir.path("socket"));
     reactor.shared.journal = Journal::at(&dir.path("socket"));
-    let of = |slot| Life {
+    let of = |slot| InstanceId {
         slot,
         incarnation: u64::from(slot),
     };
@@ -1149,11 +1160,11 @@ fn a_journal_that_goes_and_comes_back_loses_nothing_that_was_read() {
     reactor.shared.journal = Journal::at(&path);
     let ends = prepared(
         &mut reactor,
-        LIFE,
+        INSTANCE,
         &Arc::new(with_journal("cat")),
         &LogPaths::default(),
     );
-    tell(&mut reactor, Command::Read(LIFE, 42));
+    tell(&mut reactor, Command::Read(INSTANCE, 42));
     let mut pipe = std::fs::File::from(ends.stdout);
     pipe.write_all(b"one\n").expect("room");
     eventually("it came", || {
@@ -1191,21 +1202,21 @@ fn without_a_journal_the_program_goes_on_and_its_loss_is_told() {
     let (mut reactor, drained) = in_hand(&dir);
     reactor.shared.journal = Journal::at(&dir.path("socket"));
     for slot in [1, 2] {
-        let life = Life {
+        let instance = InstanceId {
             slot,
             incarnation: 1,
         };
         let ends = prepared(
             &mut reactor,
-            life,
+            instance,
             &Arc::new(with_journal("cat")),
             &LogPaths::default(),
         );
-        tell(&mut reactor, Command::Read(life, 42));
+        tell(&mut reactor, Command::Read(instance, 42));
         let mut pipe = std::fs::File::from(ends.stdout);
         pipe.write_all(b"12345\n").expect("room");
         turn(&mut reactor);
-        tell(&mut reactor, Command::Drain(life));
+        tell(&mut reactor, Command::Drain(instance));
     }
     eventually("both are drained", || {
         drained.lock().expect("unpoisoned").len() == 2

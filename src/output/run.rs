@@ -1,6 +1,6 @@
-//! One life in the reactor: its descriptors, their tokens, and their coming into and leaving the epoll set.
+//! One instance in the reactor: its descriptors, their tokens, and their coming into and leaving the epoll set.
 //!
-//! A token is a place in the table, the number of the life that stood there when the descriptor was added, and what it is.
+//! A token is a place in the table, the number of the instance that stood there when the descriptor was added, and what it is.
 //! Descriptors leave the set before they are closed.
 
 use std::collections::VecDeque;
@@ -15,15 +15,15 @@ use super::pipe_reads::PipeReads;
 use super::sink::Sink;
 use super::stdin::Stdin;
 use super::stream::{Shared, Stream};
-use crate::domain::{Channel, Life, LogPaths, ProcessName};
+use crate::domain::{Channel, InstanceId, LogPaths, ProcessName};
 use crate::sys::{Interest, Poller};
 
 pub(super) const CHANNELS: [Channel; 2] = [Channel::Stdout, Channel::Stderr];
 
-/// Standard output and standard error of one life. Boxed, for they come and go with each chunk.
+/// Standard output and standard error of one instance. Boxed, for they come and go with each chunk.
 pub(super) type Streams = [Option<Box<Stream>>; 2];
 
-/// What a descriptor is in a life.
+/// What a descriptor is in an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Pipe(Channel),
@@ -59,12 +59,12 @@ pub(super) fn token(place: u32, generation: u32, role: Role) -> u64 {
     (u64::from(generation) << (32 + ROLE_BITS)) | (role.code() << 32) | u64::from(place)
 }
 
-/// One life: its pipes and logs.
+/// One instance: its pipes and logs.
 pub(super) struct Run {
-    pub(super) life: Life,
+    pub(super) instance: InstanceId,
     /// For messages.
     pub(super) name: ProcessName,
-    /// Unlike the life's number, small enough for a token.
+    /// Unlike the instance's number, small enough for a token.
     pub(super) generation: u32,
     /// Both are away while a job has them.
     pub(super) streams: Streams,
@@ -97,7 +97,7 @@ pub(super) struct Run {
     pub(super) devices: [u64; 2],
 }
 
-/// The end of a life.
+/// The end of an instance.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Draining {
     /// Until when its logs have.
@@ -109,10 +109,15 @@ pub(super) struct Draining {
 }
 
 impl Run {
-    /// A life that has nothing yet.
-    pub(super) fn new(life: Life, name: ProcessName, paths: LogPaths, generation: u32) -> Self {
+    /// An instance that has nothing yet.
+    pub(super) fn new(
+        instance: InstanceId,
+        name: ProcessName,
+        paths: LogPaths,
+        generation: u32,
+    ) -> Self {
         Self {
-            life,
+            instance,
             name,
             generation,
             streams: Streams::default(),

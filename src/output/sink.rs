@@ -21,7 +21,7 @@ pub(super) struct Sink {
     /// None: not there yet, e.g. a pipe that nobody reads.
     file: Option<LogFile>,
     /// What the slow reader has not taken yet. Bounded by what is read at once, for nothing is read while it waits; at
-    /// the end of a life, by what its pipe holds.
+    /// the end of an instance, by what its pipe holds.
     waiting: Vec<u8>,
     /// Bytes lost since the last line about it.
     lost: u64,

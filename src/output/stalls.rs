@@ -17,8 +17,8 @@ pub(super) const TOLD_AFTER: Duration = Duration::from_secs(if cfg!(test) { 1 } 
 /// What a job on files is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Subject {
-    /// The logs of a life, by its place.
-    Life(u32),
+    /// The logs of an instance, by its place.
+    InstanceId(u32),
     /// The activity log.
     Activity,
     /// Logs of processes that do not run.
@@ -200,9 +200,9 @@ mod tests {
         assert_eq!(nfs, stalls.devices_of(&paths("/nfs/b.log")));
         for thread in 0..SHARE as usize {
             assert!(!stalls.is_used_up(nfs));
-            stalls.begin(thread, Subject::Life(7), nfs, false);
+            stalls.begin(thread, Subject::InstanceId(7), nfs, false);
             assert!(!stalls.is_used_up(nfs));
-            assert_eq!(stalls.take_over(), [Subject::Life(7)]);
+            assert_eq!(stalls.take_over(), [Subject::InstanceId(7)]);
         }
         assert!(stalls.is_used_up(nfs));
         assert!(!stalls.is_used_up(disk));

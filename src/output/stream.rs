@@ -1,4 +1,4 @@
-//! One output stream of one life: from its pipe through the scanners to its log and to events.
+//! One output stream of one instance: from its pipe through the scanners to its log and to events.
 //!
 //! A chunk takes two steps. Methods without [`Shared`] write to the log, which may block, so a job on files calls them.
 //! Methods with [`Shared`] send the same chunk everywhere else and never block.
@@ -21,7 +21,7 @@ use super::sink::Sink;
 use super::syslog::Syslog;
 use crate::config::spec::LogSpec;
 use crate::domain::{
-    Channel, Errno, Level, Life, Line, OutputEvents, ProcessName, decoded, python_bytes,
+    Channel, Errno, InstanceId, Level, Line, OutputEvents, ProcessName, decoded, python_bytes,
 };
 use crate::keeper::Vault;
 use crate::sys;
@@ -94,7 +94,7 @@ fn stripped(text: &[u8], strip: bool) -> Cow<'_, [u8]> {
 /// One output stream.
 #[derive(Debug)]
 pub(super) struct Stream {
-    life: Life,
+    instance: InstanceId,
     name: ProcessName,
     channel: Channel,
     pub(super) sink: Option<Sink>,
@@ -113,14 +113,14 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new(
-        life: Life,
+        instance: InstanceId,
         name: &ProcessName,
         channel: Channel,
         spec: &LogSpec,
         sink: Option<Sink>,
     ) -> Self {
         Self {
-            life,
+            instance,
             name: name.clone(),
             channel,
             sink,
@@ -212,7 +212,7 @@ impl Stream {
     pub(super) fn entry(&self, strip: bool) -> Entry {
         let as_it_is = self.protocol.is_none() && self.capture.is_none() && !strip;
         Entry {
-            life: self.life,
+            instance: self.instance,
             channel: self.channel,
             log: self.sink.as_ref().filter(|_| as_it_is).and_then(Sink::mark),
         }
@@ -409,7 +409,7 @@ impl Stream {
     fn report_capture(&self, data: Vec<u8>, shared: &mut Shared) {
         if shared.events.communications {
             (shared.report)(Report::Wrote {
-                life: self.life,
+                instance: self.instance,
                 channel: self.channel,
                 data: data.into(),
                 captured: true,
@@ -427,8 +427,10 @@ impl Stream {
         if self.journal.is_some() {
             self.write_journal(&stripped(data, shared.strip_ansi), shared);
         }
-        let life = self.life;
-        protocol.scan(data, &mut |said| (shared.report)(Report::Said(life, said)));
+        let instance = self.instance;
+        protocol.scan(data, &mut |said| {
+            (shared.report)(Report::Said(instance, said))
+        });
     }
 
     /// Somebody besides the log wants its text.
@@ -453,7 +455,7 @@ impl Stream {
     fn report_text(&self, text: &[u8], shared: &Shared) {
         if self.events && shared.events.logs {
             (shared.report)(Report::Wrote {
-                life: self.life,
+                instance: self.instance,
                 channel: self.channel,
                 data: Arc::from(text),
                 captured: false,

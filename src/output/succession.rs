@@ -1,4 +1,4 @@
-//! How the output threads leave their lives to a successor, and take over those of a predecessor.
+//! How the output threads leave their instances to a successor, and take over those of a predecessor.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
@@ -27,13 +27,13 @@ impl Reactor {
                 self.discard(place);
                 continue;
             };
-            self.places.remove(&run.life);
+            self.places.remove(&run.instance);
             remove_pipes(&self.poller, &mut run);
             if run.busy {
                 self.leave_hanging(&run, &mut estate);
             }
             let remains = self.remains(run, &mut estate);
-            estate.lives.push(remains);
+            estate.instances.push(remains);
         }
         self.draining.clear();
         self.todo.clear();
@@ -41,14 +41,14 @@ impl Reactor {
         estate
     }
 
-    /// A job with the streams of this life hangs. The threads end with us; what it has read is in its ledger.
+    /// A job with the streams of this instance hangs. The threads end with us; what it has read is in its ledger.
     fn leave_hanging(&mut self, run: &Run, estate: &mut Estate) {
         let mut is_found = false;
         for ledger in &self.ledgers {
             let buffer = ledger.try_clone().and_then(SharedBuffer::open);
             if let Ok(mut buffer) = buffer
                 && let Ok(Some(unsettled)) = Unsettled::find(&mut buffer)
-                && unsettled.life == run.life
+                && unsettled.instance == run.instance
             {
                 estate.unsettled.push(unsettled);
                 is_found = true;
@@ -61,20 +61,20 @@ impl Reactor {
     }
 
     fn remains(&mut self, run: Run, estate: &mut Estate) -> Remains {
-        let life = run.life;
+        let instance = run.instance;
         let is_ending = run.drain_asked.is_some();
         let (pipe, queue) = run.stdin.into_parts();
         if let Some(pipe) = pipe.and_then(owned) {
             estate
                 .descriptors
-                .insert(Heirloom::Stdin(life).name(), pipe);
+                .insert(Heirloom::Stdin(instance).name(), pipe);
         }
         for (channel, pipe) in CHANNELS.into_iter().zip(run.pipes) {
             // The fd holder's copies and a job that hangs have it too. `None` to be had: it goes on without.
             if let Some(pipe) = pipe
                 && let Some(pipe) = owned(pipe)
             {
-                let name = handover::pipe(life, channel).name();
+                let name = handover::pipe(instance, channel).name();
                 estate.descriptors.insert(name, pipe);
             }
         }
@@ -83,17 +83,17 @@ impl Reactor {
             streams[index(channel)] = stream.map(|stream| stream.hand_over(&mut self.shared));
         }
         Remains {
-            life,
+            instance,
             is_ending,
             stdin: queue,
             streams,
         }
     }
 
-    /// Takes a life over.
+    /// Takes an instance over.
     pub(super) fn adopt(&mut self, mut adoption: Adoption) {
-        let (life, spec) = (adoption.life, adoption.spec.clone());
-        let place = self.seat(life, &spec, &adoption.logs);
+        let (instance, spec) = (adoption.instance, adoption.spec.clone());
+        let place = self.seat(instance, &spec, &adoption.logs);
         let mut is_ending = adoption.is_ending;
         let mut queue = Vec::new();
         if let Some(remains) = &mut adoption.remains {

@@ -1,10 +1,10 @@
-//! Lives that go from one reactor to the next, in whatever they stood in the midst of.
+//! Instances that go from one reactor to the next, in whatever they stood in the midst of.
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::*;
 use crate::config::spec::ProcessSpec;
-use crate::domain::{Envelope, Event, EventKind, GroupName, Said, Verdict};
+use crate::domain::{Envelope, Event, EventKind, GroupName, ListenerOutput, Verdict};
 use crate::output::{Adoption, Estate, Remains};
 
 /// A reactor in the place of others, and what all of them have reported.
@@ -57,8 +57,8 @@ impl Succession {
             spec: Arc::new(spec),
             paths,
         };
-        let ends = prepared(&mut line.reactor, LIFE, &line.spec, &line.paths);
-        tell(&mut line.reactor, Command::Read(LIFE, 42));
+        let ends = prepared(&mut line.reactor, INSTANCE, &line.spec, &line.paths);
+        tell(&mut line.reactor, Command::Read(INSTANCE, 42));
         let ends = Ends {
             stdin: ends.stdin.expect("a pipe").into(),
             stdout: ends.stdout.into(),
@@ -84,16 +84,16 @@ impl Succession {
     /// The next one takes over, by what travels as text.
     fn succeed(&mut self) -> Remains {
         let Estate {
-            lives,
+            instances,
             mut descriptors,
             ..
         } = self.reactor.hand_over();
-        let text = serde_json::to_string(&lives).expect("can be written");
+        let text = serde_json::to_string(&instances).expect("can be written");
         let read = || serde_json::from_str::<Vec<Remains>>(&text).expect("can be read");
         assert_eq!(read().len(), 1, "one life");
         self.reactor = reactor(&self.dir, &self.reports);
         let adoption = Adoption::new(
-            (LIFE, 42),
+            (INSTANCE, 42),
             self.spec.clone(),
             self.paths.clone(),
             read().pop(),
@@ -135,7 +135,7 @@ fn a_capture_goes_on_wherever_it_is_cut() {
             line.succeed();
         }
         drop(ends);
-        tell(&mut line.reactor, Command::Drain(LIFE));
+        tell(&mut line.reactor, Command::Drain(INSTANCE));
         let after = &text[text.len() - 38..];
         let expected = format!("before it {}", String::from_utf8_lossy(after));
         assert_eq!(line.log(), expected, "cut at {cut}");
@@ -178,9 +178,13 @@ fn a_listener_goes_on_in_each_of_its_states() {
             }
         };
         say(&mut line, 0, ready.len());
-        tell(&mut line.reactor, Command::Deliver(LIFE, event()));
+        tell(&mut line.reactor, Command::Deliver(INSTANCE, event()));
         say(&mut line, ready.len(), whole.len());
-        let expected = [Said::Ready, Said::Result(Verdict::Fail), Said::Ready];
+        let expected = [
+            ListenerOutput::Ready,
+            ListenerOutput::Result(Verdict::Fail),
+            ListenerOutput::Ready,
+        ];
         let expected = expected.map(|said| format!("{said:?}"));
         assert_eq!(line.reported(), expected, "cut at {cut}");
         assert_eq!(line.log().as_bytes(), whole, "cut at {cut}");
@@ -191,9 +195,9 @@ fn a_listener_goes_on_in_each_of_its_states() {
 fn what_waits_for_a_slow_log_is_written_once() {
     let (mut line, ends) = Succession::new("waits", spec("slow"));
     drop(ends);
-    tell(&mut line.reactor, Command::Drain(LIFE));
+    tell(&mut line.reactor, Command::Drain(INSTANCE));
     line.until("it has ended", |line| !line.reported().is_empty());
-    // The same life once more, with a pipe as its log.
+    // The same instance once more, with a pipe as its log.
     let path = line.dir.path("out");
     std::fs::remove_file(&path).expect("there");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
@@ -204,8 +208,8 @@ fn what_waits_for_a_slow_log_is_written_once() {
         .expect("opened");
     fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
     let spec = line.spec.clone();
-    let ends = prepared(&mut line.reactor, LIFE, &spec, &line.paths);
-    tell(&mut line.reactor, Command::Read(LIFE, 42));
+    let ends = prepared(&mut line.reactor, INSTANCE, &spec, &line.paths);
+    tell(&mut line.reactor, Command::Read(INSTANCE, 42));
     let mut pipe = std::fs::File::from(ends.stdout);
     fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
     let text: Vec<u8> = (0..400_000_u32)
@@ -232,7 +236,7 @@ fn what_waits_for_a_slow_log_is_written_once() {
     // It ends while its last words wait, and another takes over once more.
     drop(pipe);
     line.reports.lock().expect("unpoisoned").clear();
-    tell(&mut line.reactor, Command::Drain(LIFE));
+    tell(&mut line.reactor, Command::Drain(INSTANCE));
     assert!(line.succeed().is_ending);
     let mut seen = Vec::new();
     let mut buffer = vec![0; 65_536];
@@ -261,7 +265,7 @@ fn standard_input_that_waits_goes_along() {
         &mut line.reactor,
         Command::WriteStdin {
             ticket: Ticket(1),
-            life: LIFE,
+            instance: INSTANCE,
             data: text.clone(),
         },
     );
@@ -272,7 +276,7 @@ fn standard_input_that_waits_goes_along() {
         &mut line.reactor,
         Command::WriteStdin {
             ticket: Ticket(2),
-            life: LIFE,
+            instance: INSTANCE,
             data: b"end".to_vec(),
         },
     );

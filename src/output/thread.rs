@@ -17,7 +17,7 @@ use crate::heartbeat::Heartbeats;
 use crate::keeper::Vault;
 use crate::sys::{self, Poller, SharedBuffer, Waker};
 
-/// The token of the waker; no life has it.
+/// The token of the waker; no instance has it.
 pub(super) const WAKER: u64 = u64::MAX;
 
 /// How the thread starts.
@@ -41,7 +41,7 @@ pub struct Options {
 #[derive(Debug, Clone)]
 pub struct OutputHandle {
     // The channel itself has no bound, for sending must not block the engine. Its bound is that the core keeps at most one
-    // command of a kind outstanding per life or ticket, and LINES_MAX for lines.
+    // command of a kind outstanding per instance or ticket, and LINES_MAX for lines.
     commands: Sender<Command>,
     waker: Waker,
     inbox: Arc<Inbox>,

@@ -4,7 +4,7 @@ use super::message::{Done, Job};
 use super::owner::Owner;
 use super::worker::Worker;
 use crate::api::Ticket;
-use crate::domain::{Life, Signal, SpawnError, Tick};
+use crate::domain::{InstanceId, Signal, SpawnError, Tick};
 
 /// How often a child that is held up is looked at, in milliseconds.
 pub(super) const LOOK_MS: u64 = 500;
@@ -22,8 +22,8 @@ const STOPPED_AGAIN: &str =
 /// What a job is, for as long as it may be held up.
 #[derive(Debug, Clone)]
 pub(super) enum Subject {
-    Resolve(Life, Owner),
-    Spawn(Life, Owner),
+    Resolve(InstanceId, Owner),
+    Spawn(InstanceId, Owner),
     Check(Ticket, Owner),
     Sockets(Ticket, Option<Owner>),
     /// It cannot be held up.
@@ -33,17 +33,17 @@ pub(super) enum Subject {
 impl Subject {
     pub(super) fn of(job: &Job) -> Self {
         match job {
-            Job::Resolve(life, spec) => Self::Resolve(*life, Owner::of(spec)),
-            Job::Spawn(life, plan, ..) => Self::Spawn(*life, plan.owner.clone()),
+            Job::Resolve(instance, spec) => Self::Resolve(*instance, Owner::of(spec)),
+            Job::Spawn(instance, plan, ..) => Self::Spawn(*instance, plan.owner.clone()),
             Job::Check(ticket, spec) => Self::Check(*ticket, Owner::of(spec)),
             Job::TrySockets(ticket, group) => Self::Sockets(*ticket, Owner::of_group(group)),
             Job::Release(_) | Job::HandOver | Job::Stop => Self::Nothing,
         }
     }
 
-    pub(super) const fn life(&self) -> Option<Life> {
+    pub(super) const fn instance(&self) -> Option<InstanceId> {
         match self {
-            Self::Resolve(life, _) | Self::Spawn(life, _) => Some(*life),
+            Self::Resolve(instance, _) | Self::Spawn(instance, _) => Some(*instance),
             Self::Check(..) | Self::Sockets(..) | Self::Nothing => None,
         }
     }
@@ -64,8 +64,8 @@ impl Subject {
     /// What is told at once of a job that is held up, for the reason `why`.
     pub(super) fn held(&self, why: &str) -> Option<Done> {
         match self {
-            Self::Resolve(life, _) | Self::Spawn(life, _) => {
-                Some(Done::Held(*life, why.to_owned()))
+            Self::Resolve(instance, _) | Self::Spawn(instance, _) => {
+                Some(Done::Held(*instance, why.to_owned()))
             }
             // The client is not to wait: the start itself will show what is wrong.
             Self::Check(ticket, _) => Some(Done::Checked(*ticket, Ok(()))),
@@ -161,11 +161,11 @@ impl Aside {
         if self.look_at > now {
             return None;
         }
-        let Subject::Spawn(life, owner) = &self.subject else {
+        let Subject::Spawn(instance, owner) = &self.subject else {
             self.look_at = Tick::NEVER;
             return None;
         };
-        let life = *life;
+        let instance = *instance;
         self.look_at = now.plus_millis(LOOK_MS);
         if let Some(at) = self.called_off_at {
             let name = owner.name.as_str().to_owned();
@@ -175,17 +175,17 @@ impl Aside {
                 return None;
             }
             self.is_abandoned = true;
-            return Some(Done::Failed(life, SpawnError::CalledOff { name }));
+            return Some(Done::Failed(instance, SpawnError::CalledOff { name }));
         }
         if self.was_killed || !self.worker.child.is_stopped() {
             return None;
         }
         if self.was_continued {
             self.kill();
-            Some(Done::Held(life, STOPPED_AGAIN.to_owned()))
+            Some(Done::Held(instance, STOPPED_AGAIN.to_owned()))
         } else {
             self.go_on();
-            Some(Done::Held(life, STOPPED.to_owned()))
+            Some(Done::Held(instance, STOPPED.to_owned()))
         }
     }
 }

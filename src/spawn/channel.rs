@@ -1,5 +1,5 @@
 //! What a process speaks of itself through: a socket, and a pipe in which a newline says that it is ready. Made anew for each
-//! life, so that what a former one left behind cannot speak for it.
+//! instance, so that what a former one left behind cannot speak for it.
 
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -7,7 +7,7 @@ use super::{Plan, SharedSocket};
 use crate::api::Ticket;
 use crate::cgroup::Seat;
 use crate::config::spec::{GroupSpec, ProcessSpec, Resources};
-use crate::domain::{Life, SpawnError};
+use crate::domain::{InstanceId, SpawnError};
 use crate::sys::ChildEnds;
 
 /// What the spawner threads are asked. Handled in order, but for spawns, which go before everything else, and for jobs that
@@ -15,14 +15,14 @@ use crate::sys::ChildEnds;
 #[derive(Debug)]
 pub enum Job {
     /// Make the socket of its program if it has one and nobody holds it; split the command, find it, look the user's
-    /// groups up, lay out argv and environment. Whatever comes of it, [`Job::Release`] follows when the life is over.
-    Resolve(Life, Arc<ProcessSpec>),
+    /// groups up, lay out argv and environment. Whatever comes of it, [`Job::Release`] follows when the instance has ended.
+    Resolve(InstanceId, Arc<ProcessSpec>),
     /// The same for a client that only wants to know whether it would work.
     Check(Ticket, Arc<ProcessSpec>),
     /// Run it, within these limits if it has a cgroup.
-    Spawn(Life, Box<Plan>, ChildEnds, Arc<Resources>),
-    /// The life is over: what was made for it when it was resolved may go.
-    Release(Life),
+    Spawn(InstanceId, Box<Plan>, ChildEnds, Arc<Resources>),
+    /// The instance has ended: what was made for it when it was resolved may go.
+    Release(InstanceId),
     /// Make the sockets of a group and close them again.
     TrySockets(Ticket, Arc<GroupSpec>),
     /// End, and leave the sockets to a successor; answered with [`Done::HandedOver`].
@@ -35,17 +35,17 @@ pub enum Job {
 #[derive(Debug)]
 pub enum Done {
     /// A plan, to be handed back with [`Job::Spawn`].
-    Resolved(Life, Box<Plan>),
+    Resolved(InstanceId, Box<Plan>),
     /// Resolving or spawning failed; no process exists.
-    Failed(Life, SpawnError),
+    Failed(InstanceId, SpawnError),
     /// See [`Job::Check`].
     Checked(Ticket, Result<(), SpawnError>),
     /// See [`Job::TrySockets`].
     SocketsTried(Ticket, Result<(), SpawnError>),
     /// The thread has ended, and these are its sockets.
     HandedOver(Vec<(SharedSocket, OwnedFd)>),
-    /// What was asked for this life takes long, for this reason. Its answer comes yet. Told again when the reason changes.
-    Held(Life, String),
+    /// What was asked for this instance takes long, for this reason. Its answer comes yet. Told again when the reason changes.
+    Held(InstanceId, String),
     /// It runs (or is about to fail its exec, which then shows as an exit with status 127).
-    Spawned(Life, i32, OwnedFd, Option<Seat>),
+    Spawned(InstanceId, i32, OwnedFd, Option<Seat>),
 }

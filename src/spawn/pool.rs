@@ -24,7 +24,7 @@ use super::plan::Base;
 use super::sockets::Sockets;
 use super::worker::{self, Worker};
 use crate::cgroup::Lodging;
-use crate::domain::{Life, Line, SpawnError, Tick};
+use crate::domain::{InstanceId, Line, SpawnError, Tick};
 use crate::heartbeat::Heartbeats;
 use crate::sys::{self, Spawner, Staging, Table};
 
@@ -111,8 +111,8 @@ struct State {
     queue: Queue,
     /// Jobs that wait for one that is held up, in the order in which they came.
     parked: VecDeque<Job>,
-    /// Lives whose spawn was called off while its job was in the queue or under way.
-    called_off: BTreeSet<Life>,
+    /// Instances whose spawn was called off while its job was in the queue or under way.
+    called_off: BTreeSet<InstanceId>,
     /// `None`: no thread could be had for it. The next job tries again.
     active: Option<Worker>,
     /// What the active worker does, and since when.
@@ -250,11 +250,11 @@ impl Pool {
         }
     }
 
-    /// The process of `life` is not wanted any more, though the kernel may have been asked for it. Its job is answered in
+    /// The process of `instance` is not wanted any more, though the kernel may have been asked for it. Its job is answered in
     /// any case.
-    pub(super) fn call_off(self: &Arc<Self>, life: Life) {
+    pub(super) fn call_off(self: &Arc<Self>, instance: InstanceId) {
         let mut state = self.state();
-        let is_its = |job: &Job| matches!(job, Job::Spawn(of, ..) if *of == life);
+        let is_its = |job: &Job| matches!(job, Job::Spawn(of, ..) if *of == instance);
         if let Some(place) = state.parked.iter().position(is_its) {
             if let Some(job) = state.parked.remove(place) {
                 self.answer_called_off(&Subject::of(&job));
@@ -265,16 +265,16 @@ impl Pool {
         match state
             .aside
             .iter_mut()
-            .find(|aside| aside.subject.life() == Some(life))
+            .find(|aside| aside.subject.instance() == Some(instance))
         {
             Some(aside) => aside.call_off(now),
             None => {
                 let is_current = matches!(
                     &state.current,
-                    Some((Subject::Spawn(of, _), _)) if *of == life
+                    Some((Subject::Spawn(of, _), _)) if *of == instance
                 );
                 if is_current || state.queue.iter().any(is_its) {
-                    state.called_off.insert(life);
+                    state.called_off.insert(instance);
                 }
             }
         }
@@ -282,29 +282,31 @@ impl Pool {
     }
 
     fn answer_called_off(&self, subject: &Subject) {
-        if let (Some(life), Some(owner)) = (subject.life(), subject.owner()) {
+        if let (Some(instance), Some(owner)) = (subject.instance(), subject.owner()) {
             let name = owner.name.as_str().to_owned();
-            (self.done)(Done::Failed(life, SpawnError::CalledOff { name }));
+            (self.done)(Done::Failed(instance, SpawnError::CalledOff { name }));
         }
     }
 
-    /// Whether the child `pid`, whom nobody knows, may be the process of one of these lives, whose spawn was asked for and
+    /// Whether the child `pid`, whom nobody knows, may be the process of one of these instances, whose spawn was asked for and
     /// whose answer has not been read.
-    pub(super) fn may_be(&self, lives: &BTreeSet<Life>, pid: i32) -> bool {
+    pub(super) fn may_be(&self, instances: &BTreeSet<InstanceId>, pid: i32) -> bool {
         let state = self.state();
-        let has_none = |life: &Life| {
-            let is_its = |job: &Job| matches!(job, Job::Spawn(of, ..) if of == life);
+        let has_none = |instance: &InstanceId| {
+            let is_its = |job: &Job| matches!(job, Job::Spawn(of, ..) if of == instance);
             state.queue.iter().chain(&state.parked).any(is_its)
         };
-        let is_another = |life: &Life| {
+        let is_another = |instance: &InstanceId| {
             let mut aside = state.aside.iter();
             aside
-                .find(|aside| aside.subject.life() == Some(*life))
+                .find(|aside| aside.subject.instance() == Some(*instance))
                 .and_then(|aside| aside.worker.child.pid())
                 .is_some_and(|known| known != pid)
         };
         // Of the active one that is known in a moment, like the answer that is on its way.
-        !lives.iter().all(|life| has_none(life) || is_another(life))
+        !instances
+            .iter()
+            .all(|instance| has_none(instance) || is_another(instance))
     }
 
     /// The next job of the worker `id`. `None`: it is to end.
@@ -384,8 +386,8 @@ impl Pool {
     /// Puts a job off until what it waits for is over, and tells whoever it is for.
     fn park(&self, job: Job, why: &str, state: &mut State) {
         let subject = Subject::of(&job);
-        if let Some(life) = subject.life()
-            && state.called_off.remove(&life)
+        if let Some(instance) = subject.instance()
+            && state.called_off.remove(&instance)
         {
             return self.answer_called_off(&subject);
         }
@@ -430,8 +432,8 @@ impl Pool {
         if let Some(held) = aside.subject.held(why) {
             (self.done)(held);
         }
-        if let Some(life) = aside.subject.life()
-            && state.called_off.remove(&life)
+        if let Some(instance) = aside.subject.instance()
+            && state.called_off.remove(&instance)
         {
             aside.call_off(now);
         }
@@ -446,9 +448,9 @@ impl Pool {
             // From here on nobody looks at its child any more.
             let current = state.current.take();
             if !state.called_off.is_empty()
-                && let Some(life) = current.and_then(|(subject, _)| subject.life())
+                && let Some(instance) = current.and_then(|(subject, _)| subject.instance())
             {
-                state.called_off.remove(&life);
+                state.called_off.remove(&instance);
             }
             drop(state);
             if let Some(answer) = answer {
@@ -506,11 +508,11 @@ impl State {
         if self.aside.is_empty() {
             return None;
         }
-        if let Job::Release(life) = job {
-            let is_its = |of: Option<Life>| of == Some(*life);
+        if let Job::Release(instance) = job {
+            let is_its = |of: Option<InstanceId>| of == Some(*instance);
             let mut aside = self.aside.iter();
-            let is_held = aside.any(|aside| is_its(aside.subject.life()))
-                || parked.iter().any(|job| is_its(Subject::of(job).life()));
+            let is_held = aside.any(|aside| is_its(aside.subject.instance()))
+                || parked.iter().any(|job| is_its(Subject::of(job).instance()));
             return is_held.then(String::new);
         }
         let subject = Subject::of(job);

@@ -84,9 +84,9 @@ impl Bench {
     }
 
     fn resolve(&self, slot: u32, spec: ProcessSpec) -> Box<crate::spawn::Plan> {
-        self.pool.send(Job::Resolve(life(slot), Arc::new(spec)));
+        self.pool.send(Job::Resolve(instance(slot), Arc::new(spec)));
         match self.next() {
-            Done::Resolved(of, plan) if of == life(slot) => plan,
+            Done::Resolved(of, plan) if of == instance(slot) => plan,
             other => panic!("{other:?}"),
         }
     }
@@ -99,14 +99,14 @@ impl Bench {
             stderr: None,
             ready: None,
         };
-        let job = Job::Spawn(life(slot), plan, ends, Arc::default());
+        let job = Job::Spawn(instance(slot), plan, ends, Arc::default());
         self.pool.send(job);
     }
 
     /// The process of `slot` is there.
     fn spawned(&self, slot: u32) -> std::os::fd::OwnedFd {
         match self.next() {
-            Done::Spawned(of, _, pidfd, _) if of == life(slot) => pidfd,
+            Done::Spawned(of, _, pidfd, _) if of == instance(slot) => pidfd,
             other => panic!("{other:?}"),
         }
     }
@@ -114,7 +114,7 @@ impl Bench {
     /// The start of `slot` is held up.
     fn held(&self, slot: u32) -> String {
         match self.next() {
-            Done::Held(of, why) if of == life(slot) => why,
+            Done::Held(of, why) if of == instance(slot) => why,
             other => panic!("{other:?}"),
         }
     }
@@ -122,13 +122,13 @@ impl Bench {
     fn child_of(&self, slot: u32) -> crate::sys::PendingChild {
         let state = self.pool.state();
         let mut aside = state.aside.iter();
-        let found = aside.find(|aside| aside.subject.life() == Some(life(slot)));
+        let found = aside.find(|aside| aside.subject.instance() == Some(instance(slot)));
         found.expect("set aside").worker.child.clone()
     }
 }
 
-fn life(slot: u32) -> Life {
-    Life {
+fn instance(slot: u32) -> InstanceId {
+    InstanceId {
         slot,
         incarnation: 1,
     }
@@ -154,9 +154,9 @@ fn path(script: &Script) -> &str {
 /// What a queue gives out, as short words.
 fn emptied(queue: &mut Queue) -> Vec<String> {
     let word = |job: Job| match job {
-        Job::Resolve(life, _) => format!("resolve {}", life.slot),
-        Job::Spawn(life, ..) => format!("spawn {}", life.slot),
-        Job::Release(life) => format!("release {}", life.slot),
+        Job::Resolve(instance, _) => format!("resolve {}", instance.slot),
+        Job::Spawn(instance, ..) => format!("spawn {}", instance.slot),
+        Job::Release(instance) => format!("release {}", instance.slot),
         Job::Check(..) => "check".to_owned(),
         Job::TrySockets(..) => "try".to_owned(),
         Job::HandOver => "hand over".to_owned(),
@@ -167,7 +167,7 @@ fn emptied(queue: &mut Queue) -> Vec<String> {
 
 #[test]
 fn spawns_go_first_and_nothing_follows_the_end() {
-    let resolve = |slot| Job::Resolve(life(slot), Arc::new(of("a", None, "/bin/true")));
+    let resolve = |slot| Job::Resolve(instance(slot), Arc::new(of("a", None, "/bin/true")));
     let spawn = |slot| {
         let base = Base::new([], None, Vec::new());
         let plan = crate::spawn::Plan::new(&base, &of("a", None, "/bin/true"));
@@ -178,14 +178,14 @@ fn spawns_go_first_and_nothing_follows_the_end() {
             ready: None,
         };
         let plan = Box::new(plan.expect("planned"));
-        Job::Spawn(life(slot), plan, ends, Arc::default())
+        Job::Spawn(instance(slot), plan, ends, Arc::default())
     };
     let mut queue = Queue::default();
     for job in [
         resolve(1),
         resolve(2),
         spawn(3),
-        Job::Release(life(4)),
+        Job::Release(instance(4)),
         spawn(5),
     ] {
         queue.push(job);
@@ -235,10 +235,10 @@ fn who_is_held_up_holds_nobody_else_up_and_waits_for_itself() {
     assert!(matches!(bench.next(), Done::Checked(Ticket(1), Ok(()))));
     // A stranger is none of ours, unless it is just that one.
     let pid = bench.child_of(1).pid().expect("made");
-    let lives = BTreeSet::from([life(1), life(2)]);
-    assert!(bench.pool.may_be(&lives, pid));
-    assert!(!bench.pool.may_be(&lives, pid + 1));
-    assert!(bench.pool.may_be(&BTreeSet::from([life(9)]), pid + 1));
+    let instances = BTreeSet::from([instance(1), instance(2)]);
+    assert!(bench.pool.may_be(&instances, pid));
+    assert!(!bench.pool.may_be(&instances, pid + 1));
+    assert!(bench.pool.may_be(&BTreeSet::from([instance(9)]), pid + 1));
     drop(lease);
     let first = bench.spawned(1);
     let second = bench.spawned(2);
@@ -285,7 +285,7 @@ fn what_is_called_off_ends() {
     let _lease = script.lease();
     bench.spawn(1, first);
     // Before it is known to be held up, and after it has been parked.
-    bench.pool.call_off(life(1));
+    bench.pool.call_off(instance(1));
     bench.held(1);
     sys::end_child(&bench.spawned(1));
     let first = bench.resolve(3, of("a", None, path(&script)));
@@ -293,10 +293,10 @@ fn what_is_called_off_ends() {
     bench.held(3);
     bench.spawn(2, second);
     bench.held(2);
-    bench.pool.call_off(life(2));
+    bench.pool.call_off(instance(2));
     assert!(matches!(
         bench.next(),
-        Done::Failed(of, SpawnError::CalledOff { .. }) if of == life(2)
+        Done::Failed(of, SpawnError::CalledOff { .. }) if of == instance(2)
     ));
     bench.stop();
 }

@@ -16,7 +16,7 @@ use nix::unistd::{Gid, Uid, fchownat};
 use serde::{Deserialize, Serialize};
 
 use crate::config::spec::{FcgiSocket, GroupSpec, ProcessKind, ProcessSpec};
-use crate::domain::{Errno, GroupName, Heirloom, Life, Line, SpawnError};
+use crate::domain::{Errno, GroupName, Heirloom, InstanceId, Line, SpawnError};
 use crate::keeper::Vault;
 use crate::sys::place::{self, Place};
 use crate::sys::{self, ChildEnds};
@@ -48,7 +48,7 @@ impl Key {
 #[derive(Debug)]
 struct Open {
     socket: OwnedFd,
-    /// Lives that have it, at least one.
+    /// Instances that have it, at least one.
     holders: usize,
     /// Under which it is kept; no two open ones have the same.
     place: usize,
@@ -97,7 +97,7 @@ impl From<io::Error> for Refusal {
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     open: HashMap<Key, Open>,
-    lives: HashMap<Life, Key>,
+    instances: HashMap<InstanceId, Key>,
     /// Those that are being made.
     making: HashSet<Key>,
     /// Where a successor finds them; none: nobody keeps them.
@@ -106,7 +106,7 @@ pub(super) struct Sockets {
     is_closed: bool,
 }
 
-/// What is to be done for a life to have the socket of its program.
+/// What is to be done for an instance to have the socket of its program.
 #[derive(Debug)]
 pub(super) enum Step {
     /// Nothing: it has it.
@@ -165,24 +165,24 @@ impl Making {
 }
 
 impl Sockets {
-    /// Lets `life` have the socket of its program, if somebody has it; otherwise it is to be made. To be given back with
-    /// [`Self::release`], whatever becomes of the life.
+    /// Lets `instance` have the socket of its program, if somebody has it; otherwise it is to be made. To be given back with
+    /// [`Self::release`], whatever becomes of the instance.
     ///
     /// # Errors
     /// [`SpawnError::Socket`]: it is being made for another process at this moment.
     pub(super) fn hold(
         &mut self,
-        life: Life,
+        instance: InstanceId,
         group: &GroupName,
         socket: &Arc<FcgiSocket>,
     ) -> Result<Step, SpawnError> {
-        if self.lives.contains_key(&life) {
+        if self.instances.contains_key(&instance) {
             return Ok(Step::Held);
         }
         let key = Key::new(group, socket);
         if let Some(open) = self.open.get_mut(&key) {
             open.holders += 1;
-            self.lives.insert(life, key);
+            self.instances.insert(instance, key);
             return Ok(Step::Held);
         }
         let making = self.making(key, socket);
@@ -195,13 +195,13 @@ impl Sockets {
         Ok(Step::Make(making))
     }
 
-    /// Takes in what came of making a socket for `life`.
+    /// Takes in what came of making a socket for `instance`.
     ///
     /// # Errors
     /// [`SpawnError::Socket`]: it cannot be made; nothing is held then.
     pub(super) fn made(
         &mut self,
-        life: Life,
+        instance: InstanceId,
         making: &Making,
         made: Result<Made, SpawnError>,
         log: &mut dyn FnMut(Line),
@@ -221,7 +221,7 @@ impl Sockets {
         // Before there is a process that has it: one that outlives us is never without it.
         self.keep(&key, &open, log);
         self.open.insert(key.clone(), open);
-        self.lives.insert(life, key);
+        self.instances.insert(instance, key);
         Ok(())
     }
 
@@ -235,20 +235,24 @@ impl Sockets {
         }
     }
 
-    /// Puts the socket that `life` has in place of its standard input.
+    /// Puts the socket that `instance` has in place of its standard input.
     ///
     /// # Errors
     /// EMFILE.
-    pub(super) fn lend(&self, life: Life, ends: &mut ChildEnds) -> io::Result<()> {
-        if let Some(open) = self.lives.get(&life).and_then(|key| self.open.get(key)) {
+    pub(super) fn lend(&self, instance: InstanceId, ends: &mut ChildEnds) -> io::Result<()> {
+        if let Some(open) = self
+            .instances
+            .get(&instance)
+            .and_then(|key| self.open.get(key))
+        {
             ends.stdin = Some(open.socket.try_clone()?);
         }
         Ok(())
     }
 
-    /// The life is over. The last one's end closes the socket; the file of a unix socket stays, as in Supervisor.
-    pub(super) fn release(&mut self, life: Life, log: &mut dyn FnMut(Line)) {
-        let Some(key) = self.lives.remove(&life) else {
+    /// The instance has ended. The last one's end closes the socket; the file of a unix socket stays, as in Supervisor.
+    pub(super) fn release(&mut self, instance: InstanceId, log: &mut dyn FnMut(Line)) {
+        let Some(key) = self.instances.remove(&instance) else {
             return;
         };
         let Some(open) = self.open.get_mut(&key) else {
@@ -271,7 +275,7 @@ impl Sockets {
         let shared = SharedSocket {
             key: key.clone(),
             place: open.place,
-            lives: Vec::new(),
+            instances: Vec::new(),
         };
         let whose = serde_json::to_vec(&shared)
             .map_err(io::Error::from)
@@ -324,7 +328,8 @@ pub struct SharedSocket {
     /// The place of the descriptor: see [`Heirloom::FcgiSocket`].
     pub place: usize,
     /// Who has it.
-    pub lives: Vec<Life>,
+    #[serde(rename = "lives")]
+    pub instances: Vec<InstanceId>,
 }
 
 impl SharedSocket {
@@ -350,15 +355,25 @@ impl Sockets {
             vault,
             ..Self::default()
         };
-        for (SharedSocket { key, place, lives }, socket) in inherited {
-            let holders = lives.len();
+        for (
+            SharedSocket {
+                key,
+                place,
+                instances,
+            },
+            socket,
+        ) in inherited
+        {
+            let holders = instances.len();
             if holders == 0 {
                 sockets.forget(place, log);
                 log(Line::ClosingSocket { url: key.url });
                 continue;
             }
-            let lives = lives.into_iter().map(|life| (life, key.clone()));
-            sockets.lives.extend(lives);
+            let instances = instances
+                .into_iter()
+                .map(|instance| (instance, key.clone()));
+            sockets.instances.extend(instances);
             let open = Open {
                 socket,
                 holders,
@@ -379,17 +394,24 @@ impl Sockets {
     /// All of them, for a successor.
     pub(super) fn hand_over(&mut self) -> Vec<(SharedSocket, OwnedFd)> {
         self.is_closed = true;
-        let (open, lives) = (
+        let (open, instances) = (
             std::mem::take(&mut self.open),
-            std::mem::take(&mut self.lives),
+            std::mem::take(&mut self.instances),
         );
-        let with_lives = |(key, open): (Key, Open)| {
-            let holders = lives.iter().filter(|(_, held)| **held == key);
-            let lives = holders.map(|(life, _)| *life).collect();
+        let with_instances = |(key, open): (Key, Open)| {
+            let holders = instances.iter().filter(|(_, held)| **held == key);
+            let instances = holders.map(|(instance, _)| *instance).collect();
             let place = open.place;
-            (SharedSocket { key, place, lives }, open.socket)
+            (
+                SharedSocket {
+                    key,
+                    place,
+                    instances,
+                },
+                open.socket,
+            )
         };
-        open.into_iter().map(with_lives).collect()
+        open.into_iter().map(with_instances).collect()
     }
 }
 
@@ -519,8 +541,8 @@ mod tests {
         }
     }
 
-    fn life(slot: u32) -> Life {
-        Life {
+    fn instance(slot: u32) -> InstanceId {
+        InstanceId {
             slot,
             incarnation: 1,
         }
@@ -546,11 +568,11 @@ mod tests {
             let lines = &mut self.lines;
             let mut log = |line: Line| lines.push(line.to_string());
             let socket = Arc::new(socket(url));
-            let held = match self.sockets.hold(life(slot), &group, &socket) {
+            let held = match self.sockets.hold(instance(slot), &group, &socket) {
                 Ok(Step::Held) => Ok(()),
                 Ok(Step::Make(making)) => {
                     let made = making.make(&mut log);
-                    self.sockets.made(life(slot), &making, made, &mut log)
+                    self.sockets.made(instance(slot), &making, made, &mut log)
                 }
                 Err(error) => Err(error),
             };
@@ -560,7 +582,7 @@ mod tests {
         fn release(&mut self, slot: u32) {
             let lines = &mut self.lines;
             self.sockets
-                .release(life(slot), &mut |line| lines.push(line.to_string()));
+                .release(instance(slot), &mut |line| lines.push(line.to_string()));
         }
     }
 
@@ -598,7 +620,7 @@ mod tests {
         let socket = Arc::new(socket(&url));
         let group = |name| GroupName::parse(name).expect("valid");
         let mut bench = Bench::default();
-        let mut hold = |slot, name| bench.sockets.hold(life(slot), &group(name), &socket);
+        let mut hold = |slot, name| bench.sockets.hold(instance(slot), &group(name), &socket);
         let Ok(Step::Make(making)) = hold(1, "g") else {
             panic!("it is there already");
         };
@@ -611,7 +633,7 @@ mod tests {
         assert!(error.ends_with("program web of group g has it"), "{error}");
         assert!(bench.sockets.hand_over().is_empty());
         let made = making.make(&mut |_| {});
-        let held = bench.sockets.made(life(1), &making, made, &mut |_| {});
+        let held = bench.sockets.made(instance(1), &making, made, &mut |_| {});
         assert_eq!(held, Ok(()));
         assert!(bench.sockets.hand_over().is_empty());
         assert!(UnixStream::connect(scratch.0.join("s")).is_err(), "open");
@@ -630,7 +652,7 @@ mod tests {
         assert_eq!(places, HashSet::from([0, 1]));
         for (shared, _) in &mut inherited {
             // It ended meanwhile.
-            shared.lives.retain(|&held| held != life(2));
+            shared.instances.retain(|&held| held != instance(2));
         }
         bench.lines.clear();
         let lines = &mut bench.lines;
@@ -663,10 +685,10 @@ mod tests {
         };
         bench
             .sockets
-            .lend(life(2), &mut ends)
+            .lend(instance(2), &mut ends)
             .expect("nothing to lend");
         assert!(ends.stdin.is_none());
-        bench.sockets.lend(life(1), &mut ends).expect("lent");
+        bench.sockets.lend(instance(1), &mut ends).expect("lent");
         let listener = UnixListener::from(ends.stdin.expect("lent"));
         let mut client = UnixStream::connect(scratch.0.join("s")).expect("connected");
         client.write_all(b"x").expect("written");

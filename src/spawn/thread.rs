@@ -11,7 +11,7 @@ use super::plan::Base;
 use super::pool::Pool;
 use super::sockets::{SharedSocket, Sockets};
 use crate::cgroup::Lodging;
-use crate::domain::{Life, Line};
+use crate::domain::{InstanceId, Line};
 use crate::heartbeat::Heartbeats;
 use crate::keeper::Vault;
 use crate::sys::Staging;
@@ -55,7 +55,7 @@ pub fn start(
         staging,
     } = options;
     let sockets = Sockets::resumed(inherited, vault, &mut |line| log(line));
-    // Jobs are not bounded by the queue but by who sends: the core has at most one job out per life and one life in the
+    // Jobs are not bounded by the queue but by who sends: the core has at most one job out per instance and one instance in the
     // making per slot, and checks are bounded by the questions that the control handle lets into the engine. So `send`
     // need never wait, and the engine never does.
     let pool = Pool::start(
@@ -80,17 +80,17 @@ impl SpawnHandle {
         self.0.send(job);
     }
 
-    /// The process of `life` is not wanted any more, though its spawn was asked for. A spawn that is held up comes to an end
+    /// The process of `instance` is not wanted any more, though its spawn was asked for. A spawn that is held up comes to an end
     /// soon then; any other goes on. It is answered in any case. Never blocks.
-    pub fn call_off(&self, life: Life) {
-        self.0.call_off(life);
+    pub fn call_off(&self, instance: InstanceId) {
+        self.0.call_off(instance);
     }
 
-    /// Whether the child `pid`, whom nobody knows, may be the process of one of `lives`, whose spawn was asked for and whose
+    /// Whether the child `pid`, whom nobody knows, may be the process of one of `instances`, whose spawn was asked for and whose
     /// answer was not read yet. Never blocks.
     #[must_use]
-    pub fn may_be(&self, lives: &BTreeSet<Life>, pid: i32) -> bool {
-        self.0.may_be(lives, pid)
+    pub fn may_be(&self, instances: &BTreeSet<InstanceId>, pid: i32) -> bool {
+        self.0.may_be(instances, pid)
     }
 
     /// Ends the threads after the jobs that are queued, and waits for that: at most until each of them is done or is found
@@ -149,8 +149,8 @@ mod tests {
         (handle.expect("started"), outbox)
     }
 
-    fn life(slot: u32) -> Life {
-        Life {
+    fn instance(slot: u32) -> InstanceId {
+        InstanceId {
             slot,
             incarnation: 1,
         }
@@ -161,13 +161,13 @@ mod tests {
         let (handle, answers) = started(&[("GREETING", "hello")]);
         let next = || answers.recv_timeout(LIMIT).expect("an answer in time");
         handle.send(Job::Resolve(
-            life(1),
+            instance(1),
             Arc::new(spec("sh -c 'read x; echo $GREETING $x; exit 3'", &[])),
         ));
         let Done::Resolved(resolved, plan) = next() else {
             panic!("not resolved");
         };
-        assert_eq!(resolved, life(1));
+        assert_eq!(resolved, instance(1));
         let (stdin, mut to_child) = std::io::pipe().expect("pipe");
         let (mut from_child, stdout) = std::io::pipe().expect("pipe");
         let ends = ChildEnds {
@@ -176,11 +176,11 @@ mod tests {
             stderr: None,
             ready: None,
         };
-        handle.send(Job::Spawn(life(1), plan, ends, Arc::default()));
+        handle.send(Job::Spawn(instance(1), plan, ends, Arc::default()));
         let Done::Spawned(spawned, pid, pidfd, _) = next() else {
             panic!("not spawned");
         };
-        assert_eq!(spawned, life(1));
+        assert_eq!(spawned, instance(1));
         std::io::Write::write_all(&mut to_child, b"you\n").expect("written");
         let mut text = String::new();
         from_child.read_to_string(&mut text).expect("read");
@@ -199,22 +199,25 @@ mod tests {
     #[test]
     fn answers_come_in_the_order_of_the_jobs_and_all_before_the_end() {
         let (handle, answers) = started(&[]);
-        handle.send(Job::Resolve(life(1), Arc::new(spec("/nonexistent", &[]))));
+        handle.send(Job::Resolve(
+            instance(1),
+            Arc::new(spec("/nonexistent", &[])),
+        ));
         handle.send(Job::Check(Ticket(7), Arc::new(spec("/bin/sh", &[]))));
         handle.send(Job::Check(Ticket(8), Arc::new(spec("", &[]))));
-        handle.send(Job::Resolve(life(2), Arc::new(spec("/bin/sh", &[]))));
+        handle.send(Job::Resolve(instance(2), Arc::new(spec("/bin/sh", &[]))));
         handle.join();
         let answers: Vec<Done> = answers.iter().collect();
         let missing = SpawnError::NotFound("/nonexistent".to_owned());
         assert!(
-            matches!(&answers[0], Done::Failed(of, error) if *of == life(1) && *error == missing)
+            matches!(&answers[0], Done::Failed(of, error) if *of == instance(1) && *error == missing)
         );
         assert!(matches!(&answers[1], Done::Checked(Ticket(7), Ok(()))));
         assert!(matches!(
             &answers[2],
             Done::Checked(Ticket(8), Err(SpawnError::Empty))
         ));
-        assert!(matches!(&answers[3], Done::Resolved(of, _) if *of == life(2)));
+        assert!(matches!(&answers[3], Done::Resolved(of, _) if *of == instance(2)));
         assert_eq!(answers.len(), 4);
     }
 
@@ -237,11 +240,14 @@ mod tests {
         let next = || outbox.recv_timeout(LIMIT).expect("an answer in time");
         // A command that is missing is told after the socket was made; what it held goes back.
         let missing = Arc::new(fcgi("g", &url, "/nonexistent"));
-        handle.send(Job::Resolve(life(1), missing));
-        assert!(matches!(next(), Done::Failed(of, SpawnError::NotFound(_)) if of == life(1)));
-        handle.send(Job::Release(life(1)));
+        handle.send(Job::Resolve(instance(1), missing));
+        assert!(matches!(next(), Done::Failed(of, SpawnError::NotFound(_)) if of == instance(1)));
+        handle.send(Job::Release(instance(1)));
         let command = "sh -c 'readlink /proc/$$/fd/0'";
-        handle.send(Job::Resolve(life(2), Arc::new(fcgi("g", &url, command))));
+        handle.send(Job::Resolve(
+            instance(2),
+            Arc::new(fcgi("g", &url, command)),
+        ));
         let Done::Resolved(_, plan) = next() else {
             panic!("not resolved");
         };
@@ -252,7 +258,7 @@ mod tests {
             stderr: None,
             ready: None,
         };
-        handle.send(Job::Spawn(life(2), plan, ends, Arc::default()));
+        handle.send(Job::Spawn(instance(2), plan, ends, Arc::default()));
         let Done::Spawned(..) = next() else {
             panic!("not spawned");
         };
@@ -260,7 +266,7 @@ mod tests {
         from_child.read_to_string(&mut text).expect("read");
         assert!(text.starts_with("socket:["), "{text}");
         std::os::unix::net::UnixStream::connect(&path).expect("it listens");
-        handle.send(Job::Release(life(2)));
+        handle.send(Job::Release(instance(2)));
         handle.join();
         let (made, closed) = (
             format!("Creating socket {url}"),

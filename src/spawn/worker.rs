@@ -12,7 +12,7 @@ use super::pool::{HELD_AFTER, Pool};
 use super::sockets::Step;
 use crate::cgroup::Seat;
 use crate::config::spec::{FcgiSocket, ProcessKind, ProcessSpec, Resources};
-use crate::domain::{Errno, Life, Line, SpawnError};
+use crate::domain::{Errno, InstanceId, Line, SpawnError};
 use crate::heartbeat::Overdue;
 use crate::sys::{ChildEnds, PendingChild, SPAWNER_THREAD, Spawner};
 
@@ -67,35 +67,35 @@ fn run(pool: &Arc<Pool>, id: u64, mut spawner: Spawner) {
 /// Does a job. May block for as long as file systems, name services and users can make it.
 fn perform(pool: &Pool, spawner: &mut Spawner, job: Job) -> Option<Done> {
     Some(match job {
-        Job::Resolve(life, spec) => {
+        Job::Resolve(instance, spec) => {
             let held = match &spec.kind {
                 // First, as in Supervisor: a command that is missing is told after the socket was made.
-                ProcessKind::Fcgi(socket) => hold_socket(pool, life, &spec, socket),
+                ProcessKind::Fcgi(socket) => hold_socket(pool, instance, &spec, socket),
                 ProcessKind::Program | ProcessKind::Listener => Ok(()),
             };
             match held.and_then(|()| Plan::new(&pool.base, &spec)) {
-                Ok(plan) => Done::Resolved(life, Box::new(plan)),
-                Err(error) => Done::Failed(life, error),
+                Ok(plan) => Done::Resolved(instance, Box::new(plan)),
+                Err(error) => Done::Failed(instance, error),
             }
         }
         Job::Check(ticket, spec) => {
             Done::Checked(ticket, command::find(&pool.base, &spec).map(drop))
         }
-        Job::Spawn(life, mut plan, mut ends, resources) => {
+        Job::Spawn(instance, mut plan, mut ends, resources) => {
             ends.ready = plan.ready.take();
             let refused = |error| refusal(plan.name.clone(), Errno::from(error));
-            let lent = pool.sockets().lend(life, &mut ends).map_err(refused);
+            let lent = pool.sockets().lend(instance, &mut ends).map_err(refused);
             let mut spawn = |()| {
                 let spawned = spawn(pool, spawner, &plan, &ends, &resources);
                 spawned.map_err(refused)
             };
             match lent.and_then(&mut spawn) {
-                Ok((pid, pidfd, seat)) => Done::Spawned(life, pid, pidfd, seat),
-                Err(error) => Done::Failed(life, error),
+                Ok((pid, pidfd, seat)) => Done::Spawned(instance, pid, pidfd, seat),
+                Err(error) => Done::Failed(instance, error),
             }
         }
-        Job::Release(life) => {
-            pool.sockets().release(life, &mut |line| pool.log(line));
+        Job::Release(instance) => {
+            pool.sockets().release(instance, &mut |line| pool.log(line));
             return None;
         }
         Job::TrySockets(ticket, group) => {
@@ -111,26 +111,26 @@ fn perform(pool: &Pool, spawner: &mut Spawner, job: Job) -> Option<Done> {
     })
 }
 
-/// Lets a life have the socket of its program. The sockets are not locked while one is made, which may block.
+/// Lets an instance have the socket of its program. The sockets are not locked while one is made, which may block.
 fn hold_socket(
     pool: &Pool,
-    life: Life,
+    instance: InstanceId,
     spec: &ProcessSpec,
     socket: &Arc<FcgiSocket>,
 ) -> Result<(), SpawnError> {
-    let step = pool.sockets().hold(life, &spec.group, socket)?;
+    let step = pool.sockets().hold(instance, &spec.group, socket)?;
     match step {
         Step::Held => Ok(()),
         Step::Make(making) => {
             let mut log = |line| pool.log(line);
             let made = making.make(&mut log);
-            pool.sockets().made(life, &making, made, &mut log)
+            pool.sockets().made(instance, &making, made, &mut log)
         }
     }
 }
 
 /// Spawns it in its cgroup, where there are any. That may be gone at any moment (with its scope, or because the thread of
-/// cgroups has just removed what the last life left): then it is made again, once. A cgroup that takes no process, as its
+/// cgroups has just removed what the last instance left): then it is made again, once. A cgroup that takes no process, as its
 /// own program can make it, keeps no program from running.
 fn spawn(
     pool: &Pool,

@@ -13,7 +13,9 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use supervisord::config::spec::{AutoRestart, LogSpec, LogTarget, ProcessKind, ProcessSpec};
-use supervisord::domain::{Bytes, GroupName, Level, Life, LogPaths, ProcessName, Seconds, Signal};
+use supervisord::domain::{
+    Bytes, GroupName, InstanceId, Level, LogPaths, ProcessName, Seconds, Signal,
+};
 use supervisord::heartbeat::Heartbeats;
 use supervisord::output::{Activity, Command, LEDGER_BYTES, Options, Report, start};
 use supervisord::sys::SharedBuffer;
@@ -168,7 +170,7 @@ fn through_thread(path: &Path, with_ledger: bool) -> Result<(), Box<dyn Error>> 
         heartbeats: heartbeats.clone(),
     };
     let output = start(options, move |report| drop(sender.send(report)))?;
-    let life = Life {
+    let instance = InstanceId {
         slot: 0,
         incarnation: 1,
     };
@@ -176,14 +178,14 @@ fn through_thread(path: &Path, with_ledger: bool) -> Result<(), Box<dyn Error>> 
         stdout: Some(path.into()),
         stderr: None,
     };
-    output.send(Command::Prepare(life, Arc::new(spec), paths));
+    output.send(Command::Prepare(instance, Arc::new(spec), paths));
     let Report::Prepared(_, ends) = reports.recv()? else {
         return Err("not prepared".into());
     };
     let mut child = child(ends.stdout.into())?;
-    output.send(Command::Read(life, i32::try_from(child.id())?));
+    output.send(Command::Read(instance, i32::try_from(child.id())?));
     child.wait()?;
-    output.send(Command::Drain(life));
+    output.send(Command::Drain(instance));
     if !matches!(reports.recv()?, Report::Drained(_)) {
         return Err("not drained".into());
     }

@@ -192,7 +192,7 @@ fn reload(host: &Host) -> Result<(), String> {
 }
 
 /// The numbers of the log in a row. The program counts before it writes, in one write: a kill between both skips the number
-/// that its next life finds, and no other; nothing is there twice, or cut.
+/// that its next instance finds, and no other; nothing is there twice, or cut.
 fn unbroken(host: &Host) -> Result<(), String> {
     let found = host.place.read("number.lives");
     let found: BTreeSet<u64> = found.lines().flat_map(str::parse).collect();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use supervisord::core::{NOTICE_BYTES_MAX, Notice, STATUS_CHARS_MAX};
+use supervisord::core::{NOTIFY_BYTES_MAX, NotifyMessage, STATUS_CHARS_MAX};
 
 use crate::chance::Chance;
 use crate::host::Host;
@@ -58,9 +58,9 @@ pub(crate) fn notices(budget: Budget) -> Result<u64, String> {
         let message = mutate::text(chance, MESSAGES, 8).into_bytes();
         let message = mutate::bytes(chance, message, 3);
         shown.note(&message);
-        let notice = Notice::parse(&message);
+        let notice = NotifyMessage::parse(&message);
         let shown = format!("{notice:?}");
-        if shown.chars().count() > STATUS_CHARS_MAX * 8 + NOTICE_BYTES_MAX {
+        if shown.chars().count() > STATUS_CHARS_MAX * 8 + NOTIFY_BYTES_MAX {
             return Err(format!("more than was said: {shown}"));
         }
         Ok(())
@@ -98,7 +98,7 @@ pub(crate) fn play_if_asked() {
         _ => return,
     };
     let mut chance = Chance::new(seed.parse().unwrap_or(1) ^ u64::from(std::process::id()));
-    // Each life says a bounded amount, so that one that was given up on is followed by another.
+    // Each instance says a bounded amount, so that one that was given up on is followed by another.
     for _ in 0..2000 {
         let is_sent = if role == "notifier" {
             let message = mutate::text(&mut chance, MESSAGES, 6).into_bytes();

@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use supervisord::core::{
-    Action, Actions, DaemonSignal, Fleet, Identity, Input, Record, Snapshot, Successor,
+    Action, Actions, DaemonSignal, Fleet, Identity, Input, ProcessRecord, ResumeKind, Snapshot,
 };
-use supervisord::domain::{Causes, ExitStatus, Now, Signal, Tick, Wall};
+use supervisord::domain::{ExitStatus, Now, ResourceEvents, Signal, Tick, Wall};
 use supervisord::output::{LEDGER_BYTES, Unsettled};
 use supervisord::sys::SharedBuffer;
 
@@ -47,36 +47,41 @@ impl Shell {
         fleet.handle(self.now, input, &mut actions);
         for action in actions {
             let input = match action {
-                Action::Resolve(life, _) => Input::Resolved(life),
-                Action::Prepare(life, ..) => Input::Prepared(life),
-                Action::PrepareNext(life, ..) => {
-                    self.waiting.push_front(Input::Resolved(life));
-                    Input::Prepared(life)
+                Action::Resolve(instance, _) => Input::Resolved(instance),
+                Action::Prepare(instance, ..) => Input::Prepared(instance),
+                Action::PrepareNext(instance, ..) => {
+                    self.waiting.push_front(Input::Resolved(instance));
+                    Input::Prepared(instance)
                 }
-                Action::Spawn(life, _) => {
+                Action::Spawn(instance, _) => {
                     if chance.one_in(3) {
                         let status = ExitStatus::Exited(u8::from(chance.one_in(2)));
-                        self.waiting.push_back(Input::Exited { life, status });
+                        self.waiting.push_back(Input::Exited { instance, status });
                     }
-                    Input::Spawned { life, pid: 77 }
+                    Input::Spawned { instance, pid: 77 }
                 }
-                Action::Signal { life, signal, .. } => {
+                Action::Signal {
+                    instance, signal, ..
+                } => {
                     if signal == Signal::KILL || chance.one_in(2) {
                         let dumped = false;
                         let status = ExitStatus::Signalled { signal, dumped };
-                        self.waiting.push_back(Input::Exited { life, status });
+                        self.waiting.push_back(Input::Exited { instance, status });
                     }
                     let result = Ok(());
                     Input::Signalled {
-                        life,
+                        instance,
                         signal,
                         result,
                     }
                 }
-                Action::Drain(life) => Input::Drained(life),
-                Action::Empty { life, .. } => {
-                    let causes = Causes::NONE;
-                    Input::Emptied { life, causes }
+                Action::Drain(instance) => Input::Drained(instance),
+                Action::Empty { instance, .. } => {
+                    let resource_events = ResourceEvents::NONE;
+                    Input::Emptied {
+                        instance,
+                        resource_events,
+                    }
                 }
                 _ => continue,
             };
@@ -120,7 +125,7 @@ fn fleet(chance: &mut Chance) -> Fleet {
     };
     let mut fleet = Fleet::new(identity, config);
     let mut shell = Shell::new();
-    shell.give(&mut fleet, Input::Began, chance);
+    shell.give(&mut fleet, Input::DaemonStarted, chance);
     let inputs = chance.below(INPUTS_BEFORE);
     shell.go_on(&mut fleet, inputs, chance);
     fleet
@@ -138,16 +143,16 @@ pub(crate) fn records(budget: Budget) -> Result<u64, String> {
             let Some(bytes) = fleet.record_bytes(slot, most) else {
                 continue;
             };
-            if Record::decode(&bytes).is_none() {
+            if ProcessRecord::decode(&bytes).is_none() {
                 return Err(format!("it cannot read what it wrote: {bytes:?}"));
             }
             let bytes = mutate::bytes(chance, bytes, 3);
             shown.note(&bytes);
-            records.extend(Record::decode(&bytes));
+            records.extend(ProcessRecord::decode(&bytes));
         }
         taken += u64::from(!records.is_empty());
         let mut spoilt = snapshot;
-        spoilt.overlay(records);
+        spoilt.apply_records(records);
         go_on_with(spoilt, chance)
     })?;
     if cases > 1000 && taken < cases / 50 {
@@ -162,7 +167,11 @@ pub(crate) fn records(budget: Budget) -> Result<u64, String> {
 fn go_on_with(snapshot: Snapshot, chance: &mut Chance) -> Result<(), String> {
     let mut shell = Shell::new();
     let mut fleet = Fleet::restore(snapshot, shell.now);
-    let successor = chance.pick(&[Successor::Image, Successor::Daemon, Successor::Nobody]);
+    let successor = chance.pick(&[
+        ResumeKind::NewImage,
+        ResumeKind::NewDaemon,
+        ResumeKind::SameImage,
+    ]);
     shell.give(&mut fleet, Input::Resumed(successor), chance);
     shell.go_on(&mut fleet, INPUTS_AFTER, chance);
     let stop = Input::Received(DaemonSignal::Exit(Signal::TERM));

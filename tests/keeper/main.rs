@@ -18,7 +18,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use supervisord::domain::{ExitStatus, Heirloom, Life, Signal};
+use supervisord::domain::{ExitStatus, Heirloom, InstanceId, Signal};
 use supervisord::keeper::{Keeper, KeeperError, NAME, Started, VERSION, Vault};
 use supervisord::sys;
 use support::runner::{Outcome, Trial};
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         ("keeper_that_dies_is_noticed_and_replaced", replaced),
         ("keeper_is_found_by_pid_and_nothing_else_is", found),
         ("keeper_stays_small", small),
-        ("vault_stores_what_a_life_has_under_one_name", lives),
+        ("vault_stores_what_a_life_has_under_one_name", instances),
         (
             "vault_takes_over_the_names_of_earlier_versions",
             earlier_names,
@@ -412,7 +412,7 @@ fn small() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-const LIFE: Life = Life {
+const INSTANCE: InstanceId = InstanceId {
     slot: 3,
     incarnation: 17,
 };
@@ -451,32 +451,32 @@ fn new_vault() -> Result<Vault, String> {
     Ok(Vault::new(started.client))
 }
 
-fn lives() -> Result<Outcome, String> {
+fn instances() -> Result<Outcome, String> {
     let vault = new_vault()?;
     let _ends = Ends(&vault);
     let (stdin, stdout, pidfd) = (pipe_with(b"i"), pipe_with(b"o"), pipe_with(b"p"));
     let pipes = [Some(stdin), Some(stdout), None];
-    assert!(vault.keep_pipes(LIFE, pipes.clone()).is_none());
+    assert!(vault.keep_pipes(INSTANCE, pipes.clone()).is_none());
     assert_eq!(stored(&vault)?, names(&[("iop17", 2)]));
     // Nothing is sent a second time, as after an adoption.
-    assert!(vault.keep_pipes(LIFE, pipes).is_none());
-    assert!(vault.keep_pidfd(LIFE, &pidfd).is_none());
-    assert!(vault.keep_pidfd(LIFE, &pidfd).is_none());
+    assert!(vault.keep_pipes(INSTANCE, pipes).is_none());
+    assert!(vault.keep_pidfd(INSTANCE, &pidfd).is_none());
+    assert!(vault.keep_pidfd(INSTANCE, &pidfd).is_none());
     assert_eq!(stored(&vault)?, names(&[("iop17", 3)]));
     let list = vault.client().list(LIMIT).map_err(|e| e.to_string())?;
     let order: Vec<u8> = list[0].1.iter().map(first_byte).collect();
     assert_eq!(order, b"iop");
     // It stays beside the pipes, and goes with them.
-    assert!(vault.forget_pidfd(LIFE).is_none());
+    assert!(vault.forget_pidfd(INSTANCE).is_none());
     assert_eq!(stored(&vault)?, names(&[("iop17", 3)]));
-    assert!(vault.forget_life(LIFE.incarnation).is_none());
+    assert!(vault.remove_instance(INSTANCE.incarnation).is_none());
     assert_eq!(stored(&vault)?, []);
-    // A life without pipes: adopted by its pidfd alone.
-    assert!(vault.keep_pidfd(LIFE, &pidfd).is_none());
+    // An instance without pipes: adopted by its pidfd alone.
+    assert!(vault.keep_pidfd(INSTANCE, &pidfd).is_none());
     assert_eq!(stored(&vault)?, names(&[("p17", 1)]));
-    assert!(vault.forget_pidfd(LIFE).is_none());
+    assert!(vault.forget_pidfd(INSTANCE).is_none());
     assert_eq!(stored(&vault)?, []);
-    assert!(vault.forget_life(LIFE.incarnation).is_none());
+    assert!(vault.remove_instance(INSTANCE.incarnation).is_none());
     Ok(Outcome::Passed)
 }
 
@@ -512,16 +512,16 @@ fn earlier_names() -> Result<Outcome, String> {
     before.sort();
     assert_eq!(stored(&vault)?, before);
     // The pidfd is watched first, then the streams are adopted.
-    assert!(vault.keep_pidfd(LIFE, &pidfd).is_none());
+    assert!(vault.keep_pidfd(INSTANCE, &pidfd).is_none());
     let pipes = [Some(stdin), Some(stdout), Some(stderr)];
-    assert!(vault.keep_pipes(LIFE, pipes).is_none());
+    assert!(vault.keep_pipes(INSTANCE, pipes).is_none());
     let adopted = names(&[("ioep17", 4), ("o18", 1), ("p18", 1), ("state", 1)]);
     assert_eq!(stored(&vault)?, adopted);
-    // Nobody knows the other life: each of its names is forgotten, whichever comes first.
+    // Nobody knows the other instance: each of its names is forgotten, whichever comes first.
     for name in ["p18", "o18"] {
         assert!(vault.forget_named(name).is_none());
     }
-    assert!(vault.forget_life(LIFE.incarnation).is_none());
+    assert!(vault.remove_instance(INSTANCE.incarnation).is_none());
     assert_eq!(stored(&vault)?, names(&[("state", 1)]));
     assert!(vault.forget(Heirloom::State).is_none());
     assert_eq!(stored(&vault)?, []);
@@ -532,16 +532,16 @@ fn given_again() -> Result<Outcome, String> {
     let vault = new_vault()?;
     let first = vault.client();
     let _ends = Ends(&vault);
-    let other = Life {
+    let other = InstanceId {
         slot: 4,
         incarnation: 18,
     };
     assert!(
         vault
-            .keep_pipes(LIFE, [None, Some(pipe_with(b"o")), None])
+            .keep_pipes(INSTANCE, [None, Some(pipe_with(b"o")), None])
             .is_none()
     );
-    assert!(vault.keep_pidfd(LIFE, &pipe_with(b"p")).is_none());
+    assert!(vault.keep_pidfd(INSTANCE, &pipe_with(b"p")).is_none());
     first.kill();
     vault.lost();
     // What changes meanwhile is for the next one.
@@ -555,7 +555,7 @@ fn given_again() -> Result<Outcome, String> {
     assert_eq!(count, 2);
     assert_eq!(stored(&vault)?, names(&[("op17", 2), ("op18", 1)]));
     assert!(vault.keep_pidfd(other, &pipe_with(b"p")).is_none());
-    assert!(vault.forget_life(LIFE.incarnation).is_none());
+    assert!(vault.remove_instance(INSTANCE.incarnation).is_none());
     assert_eq!(stored(&vault)?, names(&[("op18", 2)]));
     Ok(Outcome::Passed)
 }

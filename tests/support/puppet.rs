@@ -175,7 +175,7 @@ impl Puppet {
                 out(b"end\n");
             }
             // stream FILE: numbered lines without end, going on from the number kept in FILE; what was found there, a line
-            // for each life, is in FILE.lives
+            // for each instance, is in FILE.lives
             "stream" => {
                 let file = self.word();
                 self.stream(&file);
@@ -363,7 +363,7 @@ impl Puppet {
         loop {
             n += 1;
             // The number is kept before the line is written in one write(2): a kill between both loses the line, which is
-            // then the program's loss. The next life begins with that number in FILE.lives, so the reader of the log can tell.
+            // then the program's loss. The next instance begins with that number in FILE.lives, so the reader of the log can tell.
             let next = format!("{file}.next");
             drop(fs::write(&next, n.to_string()));
             drop(fs::rename(&next, file));

@@ -38,7 +38,7 @@ pub fn notify(text: &str) {
     }
 }
 
-/// `count` signs of life with `ms` milliseconds after each; each is a byte more in `file`.
+/// `count` watchdog messages with `ms` milliseconds after each; each is a byte more in `file`.
 pub fn beats(ms: u64, count: u64, file: &str) {
     let mut told = std::fs::File::options()
         .create(true)

@@ -219,7 +219,7 @@ fn made_again(machine: &Machine) -> Result<(), String> {
         machine.property(SCOPE, "ActiveState")? == "active",
         "the scope went with its last program",
     )?;
-    // The cgroup of a program without limits stays for its next life, and has nobody in it.
+    // The cgroup of a program without limits stays for its next instance, and has nobody in it.
     let left = machine.sh(&format!("cat {TREE}/web:web/cgroup.procs"))?;
     expect(left.is_empty(), left)?;
     ctl(machine, "start web")?;

@@ -230,7 +230,7 @@ fn stopped(machine: &Machine) -> Result<(), String> {
             .property(SCOPE, "ActiveState")
             .is_ok_and(|state| state == "inactive")
     })?;
-    // With the cgroups of programs, which stay between their lives.
+    // With the cgroups of programs, which stay between their instances.
     let tree = format!("/sys/fs/cgroup/system.slice/{SCOPE}");
     wait_for("the scope's directory is gone", LIMIT, || {
         machine

@@ -160,7 +160,7 @@ fn buttons_of_one(scene: &Scene, browser: &Browser) -> Result<(), String> {
         "{}.startsWith('stopped, SIGTERM')",
         cell("web:web", "ending")
     ))?;
-    // Its lives before have left their lines there, and write no more.
+    // Its instances before have left their lines there, and write no more.
     let before = log_of(scene, "web").len();
     browser.click(&button("start web:web"))?;
     scene.daemon.wait_state("web", "RUNNING")?;

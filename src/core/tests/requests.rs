@@ -7,7 +7,7 @@ use super::bench::{Bench, CAT, config, exited, one, program, start, stop};
 use crate::api::{LogOf, Request, Scope, Target, Ticket};
 use crate::config::spec::{JournalSpec, LogTarget};
 use crate::core::{Input, LoadError, LoadReason};
-use crate::domain::{Channel, Errno, Life, Seconds, Signal, SpawnError};
+use crate::domain::{Channel, Errno, InstanceId, Seconds, Signal, SpawnError};
 
 fn checked(ticket: u64, result: Result<(), SpawnError>) -> Input {
     let ticket = Ticket(ticket);
@@ -134,7 +134,13 @@ fn rpc_17_startsecs_0_is_answered_at_the_spawn() {
     let mut bench = starting(true, 0);
     bench.give(0, Input::Resolved(CAT));
     bench.give(0, Input::Prepared(CAT));
-    let lines = bench.give(0, Input::Spawned { life: CAT, pid: 7 });
+    let lines = bench.give(
+        0,
+        Input::Spawned {
+            instance: CAT,
+            pid: 7,
+        },
+    );
     assert_eq!(last(&lines), "answer 1 Done");
 }
 
@@ -143,7 +149,13 @@ fn rpc_17_the_first_failure_answers_and_retries_go_on() {
     for wait in [true, false] {
         let mut bench = starting(wait, 1);
         let error = SpawnError::Empty;
-        let lines = bench.give(0, Input::SpawnFailed { life: CAT, error });
+        let lines = bench.give(
+            0,
+            Input::SpawnFailed {
+                instance: CAT,
+                error,
+            },
+        );
         assert_eq!(last(&lines), "answer 1 fault SPAWN_ERROR: cat");
         assert_eq!(
             (bench.state().as_str(), bench.due()),
@@ -174,7 +186,13 @@ fn rpc_17_without_waiting_the_spawn_answers() {
     let mut bench = starting(false, 1);
     bench.give(0, Input::Resolved(CAT));
     bench.give(0, Input::Prepared(CAT));
-    let lines = bench.give(0, Input::Spawned { life: CAT, pid: 7 });
+    let lines = bench.give(
+        0,
+        Input::Spawned {
+            instance: CAT,
+            pid: 7,
+        },
+    );
     assert_eq!(last(&lines), "answer 1 Done");
 }
 
@@ -197,7 +215,7 @@ fn trio() -> Bench {
     specs[1].autostart = false;
     specs[1].startsecs = Seconds(0);
     let mut bench = Bench::new(config(vec![(999, specs)]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     bench.bring_up(0, 0, 1, 10);
     bench.bring_up(0, 2, 2, 12);
     bench
@@ -210,13 +228,13 @@ fn rpc_20_only_those_concerned_are_in_the_results() {
     let request = Request::Start { target, wait: true };
     assert_eq!(bench.ask(0, request), ["check 1 b"]);
     bench.give(0, checked(1, Ok(())));
-    let life = Life {
+    let instance = InstanceId {
         slot: 1,
         incarnation: 3,
     };
-    bench.give(0, Input::Resolved(life));
-    bench.give(0, Input::Prepared(life));
-    let lines = bench.give(0, Input::Spawned { life, pid: 11 });
+    bench.give(0, Input::Resolved(instance));
+    bench.give(0, Input::Prepared(instance));
+    let lines = bench.give(0, Input::Spawned { instance, pid: 11 });
     assert_eq!(last(&lines), "answer 1 [\"g:b OK\"]");
     let target = Target::Group("x".to_owned());
     let request = Request::Start { target, wait: true };
@@ -227,13 +245,13 @@ fn rpc_20_only_those_concerned_are_in_the_results() {
 fn rpc_20_immediate_results_come_first_then_as_they_finish() {
     let mut bench = trio();
     // `c` in BACKOFF is stopped at once, though `a` comes before it; `a` needs its time.
-    let life = Life {
+    let instance = InstanceId {
         slot: 2,
         incarnation: 2,
     };
     let status = crate::domain::ExitStatus::Exited(0);
-    bench.give(10, Input::Exited { life, status });
-    bench.give(10, Input::Drained(life));
+    bench.give(10, Input::Exited { instance, status });
+    bench.give(10, Input::Drained(instance));
     let lines = bench.ask(
         20,
         Request::Stop {
@@ -286,7 +304,7 @@ fn rpc_21_signals() {
     );
     let hup = Signal::parse("HUP").expect("known");
     let done = Input::Signalled {
-        life: CAT,
+        instance: CAT,
         signal: hup,
         result: Ok(()),
     };
@@ -307,7 +325,7 @@ fn rpc_22_rpc_24_views_are_sorted_and_complete() {
         (1, vec![program("z", "z")]),
         (2, vec![program("g", "b"), program("g", "a")]),
     ]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     bench.bring_up(1500, 0, 1, 7);
     let views = bench.fleet.view(Bench::now(9700));
     let names: Vec<_> = views.iter().map(|view| view.name.as_str()).collect();
@@ -332,7 +350,7 @@ fn rpc_28_rpc_29_logs_are_cleared_one_after_another() {
     specs[0].stdout.target = LogTarget::File(Arc::from(Path::new("/a")));
     specs[2].stderr.target = LogTarget::File(Arc::from(Path::new("/c")));
     let mut bench = Bench::new(config(vec![(999, specs)]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     let cleared = |slot, result| Input::Cleared {
         ticket: Ticket(1),
         slot,
@@ -473,7 +491,7 @@ fn a_grant_covers_only_its_groups() {
         (1, vec![program("a", "a")]),
         (2, vec![program("b", "b")]),
     ]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     bench.bring_up(0, 0, 1, 7);
     bench.bring_up(0, 1, 2, 8);
     let mine = || Scope::Only(vec![crate::domain::Namespec::parse("a:*")]);
@@ -500,7 +518,7 @@ fn a_grant_covers_only_its_groups() {
     bench.ask_within(0, request, mine());
     let signal = Signal::parse("HUP").expect("known");
     let done = Input::Signalled {
-        life: CAT,
+        instance: CAT,
         signal,
         result: Ok(()),
     };
@@ -517,7 +535,7 @@ fn some_processes_are_those_that_are_named_and_may_be_seen() {
         (2, vec![program("g", "y"), program("g", "x")]),
         (3, vec![program("z", "z")]),
     ]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     let all = || Scope::All;
     let only = |names: &[&str]| {
         let names = names
@@ -577,7 +595,7 @@ fn a_grant_may_cover_one_process_of_a_group() {
         1,
         vec![program("g", "a"), program("g", "b")],
     )]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     bench.bring_up(0, 0, 1, 7);
     bench.bring_up(0, 1, 2, 8);
     let mine = || Scope::Only(vec![crate::domain::Namespec::parse("g:b")]);
@@ -598,7 +616,7 @@ fn a_grant_may_cover_one_process_of_a_group() {
     );
     assert!(!lines.iter().any(|line| line.contains("signal 0.1")));
     let done = Input::Signalled {
-        life: crate::domain::Life {
+        instance: crate::domain::InstanceId {
             slot: 1,
             incarnation: 2,
         },
@@ -633,7 +651,7 @@ fn a5_what_may_not_be_seen_is_not_there() {
         (1, vec![program("g", "a"), program("g", "b")]),
         (2, vec![program("other", "other")]),
     ]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     bench.bring_up(0, 0, 1, 7);
     bench.bring_up(0, 1, 2, 8);
     bench.bring_up(0, 2, 3, 9);

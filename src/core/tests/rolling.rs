@@ -3,13 +3,13 @@
 use super::bench::{Bench, config, exited, one, program, stop};
 use crate::api::{Request, Scope, Target, Ticket};
 use crate::core::{Input, Outcome};
-use crate::domain::{ExitStatus, Life, Signal, SpawnError};
+use crate::domain::{ExitStatus, InstanceId, Signal, SpawnError};
 
 /// A group `g` of processes `p0` …, all RUNNING since 0 ms; slot n has pid 100 + n and incarnation n + 1.
 fn running(count: u32) -> Bench {
     let processes = (0..count).map(|n| program("g", &format!("p{n}"))).collect();
     let mut bench = Bench::new(config(vec![(999, processes)]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     for slot in 0..count {
         let pid = i32::try_from(100 + slot).expect("small");
         bench.bring_up(0, slot, u64::from(slot) + 1, pid);
@@ -38,13 +38,13 @@ fn found(ticket: u64) -> Input {
 
 /// A process ends of its stop signal.
 fn stops(bench: &mut Bench, ms: u64, slot: u32, incarnation: u64) -> Vec<String> {
-    let life = Life { slot, incarnation };
+    let instance = InstanceId { slot, incarnation };
     let status = ExitStatus::Signalled {
         signal: Signal::TERM,
         dumped: false,
     };
-    bench.give(ms, Input::Exited { life, status });
-    bench.give(ms, Input::Drained(life))
+    bench.give(ms, Input::Exited { instance, status });
+    bench.give(ms, Input::Drained(instance))
 }
 
 fn states(bench: &Bench) -> Vec<&'static str> {
@@ -93,13 +93,13 @@ fn it_ends_at_the_first_that_fails_and_leaves_the_rest() {
     bench.give(1000, found(1));
     stops(&mut bench, 1000, 0, 1);
     bench.bring_up(1000, 0, 4, 200);
-    let life = Life {
+    let instance = InstanceId {
         slot: 0,
         incarnation: 4,
     };
     let status = ExitStatus::Exited(1);
-    bench.give(1200, Input::Exited { life, status });
-    let lines = bench.give(1200, Input::Drained(life));
+    bench.give(1200, Input::Exited { instance, status });
+    let lines = bench.give(1200, Input::Drained(instance));
     assert_eq!(
         lines[lines.len() - 1],
         "answer 1 [\"g:p0 SPAWN_ERROR: g:p0\", \"g:p1 FAILED: left as it was, for g:p0 has failed\", \"g:p2 FAILED: left \
@@ -158,12 +158,12 @@ fn those_under_way_are_brought_up_after_a_failure() {
     bench.give(1000, found(1));
     bench.give(1000, found(1));
     stops(&mut bench, 1100, 0, 1);
-    let life = Life {
+    let instance = InstanceId {
         slot: 0,
         incarnation: 4,
     };
     let error = SpawnError::Empty;
-    bench.give(1100, Input::SpawnFailed { life, error });
+    bench.give(1100, Input::SpawnFailed { instance, error });
     // The other one is still on its way down: it must not stay there.
     let lines = stops(&mut bench, 1200, 1, 2);
     assert!(lines.contains(&"resolve 1.5".to_owned()), "{lines:?}");
@@ -260,7 +260,7 @@ fn who_is_stopped_and_removed_meanwhile_is_not_started() {
     bench.ask(1000, roll(group(), 1));
     bench.give(1000, found(1));
     stops(&mut bench, 1000, 0, 1);
-    let life = Life {
+    let instance = InstanceId {
         slot: 0,
         incarnation: 2,
     };
@@ -272,7 +272,7 @@ fn who_is_stopped_and_removed_meanwhile_is_not_started() {
     );
     let lines = bench.ask(1000, Request::RemoveGroup("g".to_owned()));
     assert!(lines[lines.len() - 1].ends_with("Done"), "{lines:?}");
-    let lines = bench.give(1000, Input::Resolved(life));
+    let lines = bench.give(1000, Input::Resolved(instance));
     assert!(
         !lines.iter().any(|line| line.starts_with("prepare")),
         "{lines:?}"
@@ -304,7 +304,7 @@ fn one_in_backoff_is_restarted_at_once() {
     bench.give(100, exited(1));
     bench.give(
         100,
-        Input::Drained(Life {
+        Input::Drained(InstanceId {
             slot: 0,
             incarnation: 1,
         }),

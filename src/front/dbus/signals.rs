@@ -272,8 +272,8 @@ fn left(before: &Known, now: &Known) -> Vec<Message> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Causes;
     use crate::domain::Event;
+    use crate::domain::ResourceEvents;
     use crate::front::view::tests::cat;
 
     fn there(groups: &[(&str, &[&str])]) -> Known {
@@ -343,7 +343,7 @@ mod tests {
                     tries: 0,
                     pid,
                     expected: true,
-                    causes: Causes::NONE,
+                    resource_events: ResourceEvents::NONE,
                 },
             })
         };

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::super::view::description;
 use super::usage::Usage;
 use crate::api::ProcessView;
-use crate::domain::{Ending, ExitStatus, ProcessState};
+use crate::domain::{ExitReason, ExitStatus, ProcessState};
 
 /// What a row shows. The short names are those of the stream, where a thousand rows go over the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,7 +39,7 @@ pub(super) struct Row {
     /// How often it was spawned again.
     #[serde(rename = "r")]
     pub(super) restarts: u64,
-    /// How its last life ended.
+    /// How its last instance ended.
     #[serde(rename = "e")]
     pub(super) ending: String,
     /// The processor's share.
@@ -120,9 +120,9 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         spawn_error,
         exit_status,
         restarts,
-        ending,
+        exit_reason: ending,
         status_text,
-        causes,
+        resource_events: causes,
         events_discarded,
         pid,
         uid,
@@ -138,9 +138,9 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         && *spawn_error == other.spawn_error
         && *exit_status == other.exit_status
         && *restarts == other.restarts
-        && *ending == other.ending
+        && *ending == other.exit_reason
         && *status_text == other.status_text
-        && *causes == other.causes
+        && *causes == other.resource_events
         && *events_discarded == other.events_discarded
         && *uid == other.uid
         && *stdout_logfile == other.stdout_logfile
@@ -178,7 +178,7 @@ const fn class(state: ProcessState) -> &'static str {
     }
 }
 
-/// What a pool of listeners has lost stands before how the last life ended: it is the worse news.
+/// What a pool of listeners has lost stands before how the last instance ended: it is the worse news.
 fn discarded(view: &ProcessView) -> String {
     match view.events_discarded {
         0 => String::new(),
@@ -187,20 +187,20 @@ fn discarded(view: &ProcessView) -> String {
 }
 
 fn ending(view: &ProcessView, zone: &TimeZone) -> String {
-    let how = match &view.ending {
+    let how = match &view.exit_reason {
         None => return String::new(),
-        Some(Ending::NotSpawned(error)) => return error.to_string(),
-        Some(Ending::TooQuick(status)) => format!("{}, too early", brief(*status)),
-        Some(Ending::Unready(status)) => format!("{}, before it was ready", brief(*status)),
-        Some(Ending::NotReady(status)) => format!("not ready in time, {}", brief(*status)),
-        Some(Ending::Watchdog(status)) => format!("watchdog, {}", brief(*status)),
-        Some(Ending::ByItself(status)) => brief(*status),
-        Some(Ending::OnRequest(status)) => format!("stopped, {}", brief(*status)),
+        Some(ExitReason::NotSpawned(error)) => return error.to_string(),
+        Some(ExitReason::TooQuick(status)) => format!("{}, too early", brief(*status)),
+        Some(ExitReason::Unready(status)) => format!("{}, before it was ready", brief(*status)),
+        Some(ExitReason::NotReady(status)) => format!("not ready in time, {}", brief(*status)),
+        Some(ExitReason::Watchdog(status)) => format!("watchdog, {}", brief(*status)),
+        Some(ExitReason::ByItself(status)) => brief(*status),
+        Some(ExitReason::OnRequest(status)) => format!("stopped, {}", brief(*status)),
     };
-    let how = if view.causes.is_none() {
+    let how = if view.resource_events.is_none() {
         how
     } else {
-        format!("{how}, {}", view.causes)
+        format!("{how}, {}", view.resource_events)
     };
     match Timestamp::from_second(view.stop) {
         Ok(stop) => {
@@ -272,35 +272,38 @@ mod tests {
         let missing = Box::new(SpawnError::NotFound("/x".to_owned()));
         let table = [
             (None, ""),
-            (Some(Ending::NotSpawned(missing)), "can't find command '/x'"),
             (
-                Some(Ending::TooQuick(ExitStatus::Exited(1))),
+                Some(ExitReason::NotSpawned(missing)),
+                "can't find command '/x'",
+            ),
+            (
+                Some(ExitReason::TooQuick(ExitStatus::Exited(1))),
                 "exit status 1, too early · Mar 1 00:00",
             ),
             (
-                Some(Ending::Unready(ExitStatus::Exited(0))),
+                Some(ExitReason::Unready(ExitStatus::Exited(0))),
                 "exit status 0, before it was ready · Mar 1 00:00",
             ),
             (
-                Some(Ending::NotReady(term)),
+                Some(ExitReason::NotReady(term)),
                 "not ready in time, SIGTERM · Mar 1 00:00",
             ),
             (
-                Some(Ending::Watchdog(term)),
+                Some(ExitReason::Watchdog(term)),
                 "watchdog, SIGTERM · Mar 1 00:00",
             ),
             (
-                Some(Ending::ByItself(ExitStatus::Exited(0))),
+                Some(ExitReason::ByItself(ExitStatus::Exited(0))),
                 "exit status 0 · Mar 1 00:00",
             ),
             (
-                Some(Ending::OnRequest(term)),
+                Some(ExitReason::OnRequest(term)),
                 "stopped, SIGTERM · Mar 1 00:00",
             ),
         ];
         for (given, expected) in table {
             let view = ProcessView {
-                ending: given,
+                exit_reason: given,
                 stop: 1_772_323_200,
                 ..cat()
             };

@@ -244,7 +244,7 @@ fn own() -> Result<Outcome, String> {
     for client in [called_off, wanted] {
         client.join().map_err(|_| "a client panicked".to_owned())?;
     }
-    // All of the first life comes before the second.
+    // All of the first instance comes before the second.
     host.place.write("a.stop", "")?;
     host.wait_file("a.log", "end\n")?;
     let text = host.place.read("a.log");

@@ -33,7 +33,7 @@ pub enum Phase {
 
 /// The whole at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Survey {
+pub struct FleetStatus {
     /// What it is at.
     pub phase: Phase,
     /// The same in a line for people: short, without control characters.
@@ -46,10 +46,10 @@ impl Fleet {
     /// Looks at everything, given what phase it was in at the last look ([`Phase::Starting`] at the first one). Costs a walk
     /// over all processes, so it is not for every change.
     #[must_use]
-    pub fn survey(&self, ready_when: ReadyWhen, before: Phase) -> Survey {
+    pub fn status_report(&self, ready_when: ReadyWhen, before: Phase) -> FleetStatus {
         let all = || self.groups.values().flat_map(|group| &group.by_name);
-        let processes = || all().filter_map(|&slot| self.seats.get(slot));
-        let phase = match self.mood {
+        let processes = || all().filter_map(|&slot| self.slots.get(slot));
+        let phase = match self.daemon_state {
             SupervisorState::Shutdown => Phase::Stopping,
             SupervisorState::Restarting => Phase::Reloading,
             SupervisorState::Running | SupervisorState::Fatal => match before {
@@ -71,7 +71,7 @@ impl Fleet {
             .map(|process| busy_until(process, is_starting, is_winding_down))
             .max()
             .unwrap_or(Tick(0));
-        Survey {
+        FleetStatus {
             phase,
             status: self.status(phase, processes),
             busy_until,
@@ -160,12 +160,12 @@ fn is_at_first_attempt(process: &Process) -> bool {
             | Stage::Fatal
             | Stage::Backoff { .. }
             | Stage::Starting { .. }
-            | Stage::Waking { .. }
-            | Stage::Failing { .. }
+            | Stage::AwaitingReady { .. }
+            | Stage::Terminating { .. }
             | Stage::Running { .. }
-            | Stage::Aborting(_)
+            | Stage::StopPending(_)
             | Stage::Stopping { .. }
-            | Stage::Dying { .. }
+            | Stage::Reaped { .. }
             | Stage::Unknown { .. } => false,
         }
 }
@@ -174,8 +174,8 @@ fn is_at_first_attempt(process: &Process) -> bool {
 fn busy_until(process: &Process, is_starting: bool, is_winding_down: bool) -> Tick {
     match process.run.stage {
         Stage::Starting { promote_at, .. } if is_starting => promote_at,
-        Stage::Waking { ready_by, .. } if is_starting && ready_by != Tick::NEVER => ready_by,
-        Stage::Failing { kill_at, .. } if is_starting => kill_at,
+        Stage::AwaitingReady { ready_by, .. } if is_starting && ready_by != Tick::NEVER => ready_by,
+        Stage::Terminating { kill_at, .. } if is_starting => kill_at,
         Stage::Backoff { retry_at } if is_starting && retry_at != Tick::NEVER => retry_at,
         // Once SIGKILL is out, more time helps nobody: what does not die of it is the kernel's to answer for.
         Stage::Stopping {
@@ -183,7 +183,7 @@ fn busy_until(process: &Process, is_starting: bool, is_winding_down: bool) -> Ti
             killed: false,
             ..
         } if is_winding_down => kill_at,
-        Stage::Dying { drain_by, .. } if is_winding_down => drain_by,
+        Stage::Reaped { drain_by, .. } if is_winding_down => drain_by,
         Stage::Stopped
         | Stage::Exited { .. }
         | Stage::Fatal
@@ -192,12 +192,12 @@ fn busy_until(process: &Process, is_starting: bool, is_winding_down: bool) -> Ti
         | Stage::Preparing(_)
         | Stage::Spawning(_)
         | Stage::Starting { .. }
-        | Stage::Waking { .. }
-        | Stage::Failing { .. }
+        | Stage::AwaitingReady { .. }
+        | Stage::Terminating { .. }
         | Stage::Running { .. }
-        | Stage::Aborting(_)
+        | Stage::StopPending(_)
         | Stage::Stopping { .. }
-        | Stage::Dying { .. }
+        | Stage::Reaped { .. }
         | Stage::Unknown { .. } => Tick(0),
     }
 }

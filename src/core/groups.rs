@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::auto;
-use super::group::Group;
+use super::auto_log_names;
 use super::process::Process;
+use super::slots::Group;
 use super::{Action, Actions, Fleet};
 use crate::api::FaultCode;
 use crate::config::spec::{GroupSpec, ProcessSpec};
@@ -17,21 +17,21 @@ use crate::domain::{
 
 impl Fleet {
     /// Adds the groups of the configuration and starts what is to start.
-    pub(super) fn begin(&mut self, now: Now, out: &mut Actions) {
-        if self.began || self.mood != SupervisorState::Running {
+    pub(super) fn start_groups(&mut self, now: Now, out: &mut Actions) {
+        if self.began || self.daemon_state != SupervisorState::Running {
             return;
         }
         self.began = true;
         let config = Arc::clone(&self.last_read);
         for group in &config.groups {
-            self.add(group, now, out);
+            self.add_group(group, now, out);
         }
         Self::publish(
             out,
             None,
             EventKind::SupervisorState(SupervisorState::Running),
         );
-        self.take_in_found(now, out);
+        self.adopt_all(now, out);
         for group in &config.groups {
             self.autostart(&group.name, now, out);
         }
@@ -47,14 +47,14 @@ impl Fleet {
     }
 
     /// Adds a group that is not active.
-    pub(super) fn add(&mut self, spec: &Arc<GroupSpec>, now: Now, out: &mut Actions) {
+    pub(super) fn add_group(&mut self, spec: &Arc<GroupSpec>, now: Now, out: &mut Actions) {
         self.make_logs(spec, out);
         let made = self.made.get(&spec.name).cloned();
         let made = made.as_ref();
         let mut slots = Vec::with_capacity(spec.processes.len());
         for (place, process) in spec.processes.iter().enumerate() {
-            let logs = auto::paths(process, made.and_then(|made| made.get(place)));
-            slots.push(self.seat_process(process, logs));
+            let logs = auto_log_names::paths(process, made.and_then(|made| made.get(place)));
+            slots.push(self.insert_process(process, logs));
         }
         let by_name = self.by_name(&slots);
         self.serial += 1;
@@ -75,7 +75,7 @@ impl Fleet {
     pub(super) fn by_name(&self, slots: &[u32]) -> Vec<u32> {
         let mut by_name: Vec<u32> = slots.into();
         by_name.sort_by(|&a, &b| {
-            let name = |slot| self.seats.get(slot).map(|process| &process.spec.name);
+            let name = |slot| self.slots.get(slot).map(|process| &process.spec.name);
             name(a).cmp(&name(b))
         });
         by_name
@@ -110,54 +110,54 @@ impl Fleet {
             return;
         };
         let autostarts = |slot: &u32| {
-            let process = self.seats.get(*slot);
+            let process = self.slots.get(*slot);
             process.is_some_and(|process| process.spec.autostart)
         };
         let slots: Vec<u32> = group.slots.iter().copied().filter(autostarts).collect();
         for slot in slots {
-            self.step(slot, now, out, |process, moment| {
-                process.start(slot, moment);
+            self.update_process(slot, now, out, |process, ctx| {
+                process.start(slot, ctx);
             });
         }
     }
 
     /// Removes a group whose processes are all stopped.
-    pub(super) fn remove(&mut self, name: &GroupName, now: Now, out: &mut Actions) {
+    pub(super) fn remove_group(&mut self, name: &GroupName, now: Now, out: &mut Actions) {
         let Some(group) = self.groups.remove(name) else {
             return;
         };
         self.regrouped = true;
         for &slot in &group.slots {
-            self.unseat_process(slot, out);
+            self.take_process(slot, out);
         }
         self.remove_pool(name, now, out);
         Self::publish(out, Some(name.clone()), EventKind::GroupRemoved);
     }
 
     /// Gives a process a slot. It is of a group that is being added, or joins one with [`Fleet::join`].
-    fn seat_process(&mut self, spec: &Arc<ProcessSpec>, logs: LogPaths) -> u32 {
+    fn insert_process(&mut self, spec: &Arc<ProcessSpec>, logs: LogPaths) -> u32 {
         self.serial += 1;
         self.regrouped = true;
-        self.seats
-            .seat(Process::new(Arc::clone(spec), logs, self.serial))
+        self.slots
+            .insert(Process::new(Arc::clone(spec), logs, self.serial))
     }
 
     /// Takes a stopped process out of its slot; whoever waits for it is told that it is no more.
-    fn unseat_process(&mut self, slot: u32, out: &mut Actions) -> Option<Process> {
+    fn take_process(&mut self, slot: u32, out: &mut Actions) -> Option<Process> {
         self.regrouped = true;
-        let mut process = self.seats.vacate(slot)?;
+        let mut process = self.slots.remove(slot)?;
         self.removed.push(QualifiedName {
             group: process.spec.group.clone(),
             process: process.spec.name.clone(),
         });
         self.timers.remove(&(process.armed, slot));
         if let Some(next) = process.run.next.take() {
-            out.push(Action::Drain(next.life));
+            out.push(Action::Drain(next.instance));
         }
         for waiter in std::mem::take(&mut process.run.waiters) {
             let (name, group) = (&process.spec.name, &process.spec.group);
             let fault = self.fault_of(waiter.ticket, FaultCode::BadName, group, name);
-            self.settle(
+            self.settle_member(
                 waiter.ticket,
                 waiter.index,
                 false,
@@ -175,7 +175,7 @@ impl Fleet {
     /// as in the plug-in supervisor_twiddler; what they do is told like that of any process.
     // Differs: in the plug-in they stand in getAllConfigInfo too, and come back when the group is removed and added. The
     // configuration read last is what the files say, here and for whoever compares the two.
-    pub(super) fn join(
+    pub(super) fn add_process(
         &mut self,
         name: &GroupName,
         processes: &[Arc<ProcessSpec>],
@@ -190,7 +190,7 @@ impl Fleet {
         for process in processes {
             let made = self.names.make(process, &self.last_read.daemon);
             files.extend([&made.stdout, &made.stderr].into_iter().flatten().cloned());
-            let slot = self.seat_process(process, auto::paths(process, Some(&made)));
+            let slot = self.insert_process(process, auto_log_names::paths(process, Some(&made)));
             seated.push((Arc::clone(process), slot));
             out.push(Action::Log(Line::ProcessAdded {
                 name: process.name.clone(),
@@ -235,18 +235,18 @@ impl Fleet {
             group.by_name = by_name;
         }
         for slot in autostart {
-            self.step(slot, now, out, |process, moment| {
-                process.start(slot, moment);
+            self.update_process(slot, now, out, |process, ctx| {
+                process.start(slot, ctx);
             });
         }
     }
 
     /// Takes a stopped process out of its active group, which goes on without it.
-    pub(super) fn part(&mut self, slot: u32, out: &mut Actions) {
+    pub(super) fn remove_process(&mut self, slot: u32, out: &mut Actions) {
         let Some((name, group)) = self.names_of(slot) else {
             return;
         };
-        let Some(process) = self.unseat_process(slot, out) else {
+        let Some(process) = self.take_process(slot, out) else {
             return;
         };
         debug_assert!(process.state().is_stopped(), "only what is stopped parts");
@@ -275,7 +275,7 @@ impl Fleet {
         let place = group
             .by_name
             .binary_search_by(|&slot| {
-                self.seats
+                self.slots
                     .get(slot)
                     .map_or("", |seated| seated.spec.name.as_str())
                     .cmp(process)
@@ -286,7 +286,7 @@ impl Fleet {
 
     /// The names of a slot's process.
     pub(super) fn names_of(&self, slot: u32) -> Option<(ProcessName, GroupName)> {
-        self.seats
+        self.slots
             .get(slot)
             .map(|process| (process.spec.name.clone(), process.spec.group.clone()))
     }

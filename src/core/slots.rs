@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::process::{NextAttempt, Process};
 use super::stage::Stage;
 use crate::config::spec::GroupSpec;
-use crate::domain::{GroupName, Life};
+use crate::domain::{GroupName, InstanceId};
 
 /// An active group.
 #[derive(Debug)]
@@ -29,106 +29,110 @@ pub(super) struct Group {
     clippy::large_enum_variant,
     reason = "nearly every seat is taken, so a box would cost more than it saves"
 )]
-pub(super) enum Seat {
+pub(super) enum SlotEntry {
     /// Nothing.
     Empty,
     /// A process.
     Taken(Process),
     /// A process that was removed while it lived on (it was UNKNOWN): the slot stays taken until it has ended, so that
     /// never two of one slot live.
-    Ghost(Life),
+    ReleasedOrphan(InstanceId),
 }
 
 /// The slots.
 #[derive(Debug, Default)]
-pub(super) struct Seats {
+pub(super) struct SlotTable {
     /// By number.
-    pub(super) seats: Vec<Seat>,
+    pub(super) entries: Vec<SlotEntry>,
     /// Numbers of the empty ones.
     pub(super) free: Vec<u32>,
 }
 
-impl Seats {
+impl SlotTable {
     /// The process of a slot.
     pub(super) fn get(&self, slot: u32) -> Option<&Process> {
-        match self.seats.get(slot as usize) {
-            Some(Seat::Taken(process)) => Some(process),
-            Some(Seat::Empty | Seat::Ghost(_)) | None => None,
+        match self.entries.get(slot as usize) {
+            Some(SlotEntry::Taken(process)) => Some(process),
+            Some(SlotEntry::Empty | SlotEntry::ReleasedOrphan(_)) | None => None,
         }
     }
 
     /// The process of a slot.
     pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Process> {
-        match self.seats.get_mut(slot as usize) {
-            Some(Seat::Taken(process)) => Some(process),
-            Some(Seat::Empty | Seat::Ghost(_)) | None => None,
+        match self.entries.get_mut(slot as usize) {
+            Some(SlotEntry::Taken(process)) => Some(process),
+            Some(SlotEntry::Empty | SlotEntry::ReleasedOrphan(_)) | None => None,
         }
     }
 
-    /// The process of a slot if this is its life now.
-    pub(super) fn living(&self, life: Life) -> Option<&Process> {
-        self.get(life.slot)
-            .filter(|process| process.run.stage.life() == Some(life))
+    /// The process of a slot if this is its instance now.
+    pub(super) fn process_of(&self, instance: InstanceId) -> Option<&Process> {
+        self.get(instance.slot)
+            .filter(|process| process.run.stage.instance() == Some(instance))
     }
 
-    /// The attempt that was begun early and is to be this life, and where its process stands.
-    pub(super) fn next_attempt(&mut self, life: Life) -> Option<(Stage, &mut NextAttempt)> {
-        let run = &mut self.get_mut(life.slot)?.run;
+    /// The attempt that was begun early and is to be this instance, and where its process stands.
+    pub(super) fn next_attempt(
+        &mut self,
+        instance: InstanceId,
+    ) -> Option<(Stage, &mut NextAttempt)> {
+        let run = &mut self.get_mut(instance.slot)?.run;
         let next = run.next.as_deref_mut();
-        Some((run.stage, next.filter(|next| next.life == life)?))
+        Some((run.stage, next.filter(|next| next.instance == instance)?))
     }
 
     /// Seats a process; answers its slot.
-    pub(super) fn seat(&mut self, process: Process) -> u32 {
+    pub(super) fn insert(&mut self, process: Process) -> u32 {
         match self.free.pop() {
             Some(slot) => {
-                self.seats[slot as usize] = Seat::Taken(process);
+                self.entries[slot as usize] = SlotEntry::Taken(process);
                 slot
             }
             None => {
-                self.seats.push(Seat::Taken(process));
-                u32::try_from(self.seats.len() - 1)
+                self.entries.push(SlotEntry::Taken(process));
+                u32::try_from(self.entries.len() - 1)
                     .expect("invariant: 2^32 processes do not fit into memory")
             }
         }
     }
 
     /// Fills a seat that was written out.
-    pub(super) fn put(&mut self, slot: u32, seat: Seat) {
+    pub(super) fn set(&mut self, slot: u32, seat: SlotEntry) {
         let place = slot as usize;
-        while self.seats.len() <= place {
-            self.seats.push(Seat::Empty);
+        while self.entries.len() <= place {
+            self.entries.push(SlotEntry::Empty);
         }
-        self.seats[place] = seat;
+        self.entries[place] = seat;
     }
 
     /// Takes the process of a slot out.
-    pub(super) fn vacate(&mut self, slot: u32) -> Option<Process> {
-        let seat = self.seats.get_mut(slot as usize)?;
-        let life = match seat {
-            Seat::Taken(process) => process.run.stage.life(),
-            Seat::Empty | Seat::Ghost(_) => return None,
+    pub(super) fn remove(&mut self, slot: u32) -> Option<Process> {
+        let seat = self.entries.get_mut(slot as usize)?;
+        let instance = match seat {
+            SlotEntry::Taken(process) => process.run.stage.instance(),
+            SlotEntry::Empty | SlotEntry::ReleasedOrphan(_) => return None,
         };
-        let left = match life {
-            Some(life) => Seat::Ghost(life),
+        let left = match instance {
+            Some(instance) => SlotEntry::ReleasedOrphan(instance),
             None => {
                 self.free.push(slot);
-                Seat::Empty
+                SlotEntry::Empty
             }
         };
         match std::mem::replace(seat, left) {
-            Seat::Taken(process) => Some(process),
-            Seat::Empty | Seat::Ghost(_) => None,
+            SlotEntry::Taken(process) => Some(process),
+            SlotEntry::Empty | SlotEntry::ReleasedOrphan(_) => None,
         }
     }
 
-    /// The end of a removed process's life is over: its slot is free. Answers whether it was one's.
-    pub(super) fn lay_ghost(&mut self, life: Life) -> bool {
-        if let Some(seat @ Seat::Ghost(_)) = self.seats.get_mut(life.slot as usize)
-            && matches!(seat, Seat::Ghost(own) if *own == life)
+    /// The end of a removed process's instance has ended: its slot is free. Answers whether it was one's.
+    pub(super) fn release_orphan(&mut self, instance: InstanceId) -> bool {
+        if let Some(seat @ SlotEntry::ReleasedOrphan(_)) =
+            self.entries.get_mut(instance.slot as usize)
+            && matches!(seat, SlotEntry::ReleasedOrphan(own) if *own == instance)
         {
-            *seat = Seat::Empty;
-            self.free.push(life.slot);
+            *seat = SlotEntry::Empty;
+            self.free.push(instance.slot);
             return true;
         }
         false

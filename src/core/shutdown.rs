@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::group::{in_added_order, in_start_order};
 use super::process::Process;
+use super::slots::{in_added_order, in_start_order};
 use super::{Action, Actions, Fleet, Outcome};
 use crate::api::FaultCode;
 use crate::domain::{EventKind, Line, Now, ProcessState, Seconds, SupervisorState, Tick};
@@ -16,7 +16,7 @@ const EVENTS_SECS_MAX: Seconds = Seconds(1);
 
 /// How far the stop of everything has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct WindDown {
+pub(super) struct ShutdownState {
     /// Priorities of groups not reached yet, ascending.
     pub(super) levels: Vec<i64>,
     /// The priority that is being stopped.
@@ -30,7 +30,7 @@ pub(super) struct WindDown {
     pub(super) hold_until: Tick,
 }
 
-impl WindDown {
+impl ShutdownState {
     /// When something is to be done by itself.
     pub(super) fn due(&self) -> Tick {
         // Nobody is waited for before the first priority is reached.
@@ -40,20 +40,25 @@ impl WindDown {
 }
 
 impl Fleet {
-    /// Turns to `mood` (SHUTDOWN or RESTARTING) and begins to stop, if that has not begun yet.
-    pub(super) fn wind_down(&mut self, mood: SupervisorState, now: Now, out: &mut Actions) {
+    /// Turns to `daemon_state` (SHUTDOWN or RESTARTING) and begins to stop, if that has not begun yet.
+    pub(super) fn begin_shutdown(
+        &mut self,
+        daemon_state: SupervisorState,
+        now: Now,
+        out: &mut Actions,
+    ) {
         // A shutdown overrides a restart, never the other way round.
-        if self.mood != SupervisorState::Shutdown {
-            self.mood = mood;
+        if self.daemon_state != SupervisorState::Shutdown {
+            self.daemon_state = daemon_state;
         }
         if self.winding_down.is_some() {
             return;
         }
-        Self::publish(out, None, EventKind::SupervisorState(mood));
+        Self::publish(out, None, EventKind::SupervisorState(daemon_state));
         let mut levels: Vec<i64> = self.groups.values().map(|g| g.spec.priority).collect();
         levels.sort_unstable();
         levels.dedup();
-        self.winding_down = Some(WindDown {
+        self.winding_down = Some(ShutdownState {
             levels,
             level: None,
             level_unstopped: 0,
@@ -64,7 +69,7 @@ impl Fleet {
 
     /// Begins the next level when the one before has stopped, and ends everything after the last. Answers whether it
     /// began one.
-    pub(super) fn wind_down_further(&mut self, now: Now, out: &mut Actions) -> bool {
+    pub(super) fn continue_shutdown(&mut self, now: Now, out: &mut Actions) -> bool {
         let Some(down) = &mut self.winding_down else {
             return false;
         };
@@ -75,7 +80,7 @@ impl Fleet {
             self.finish(out);
             return false;
         };
-        if self.events_are_out(level) && self.hold(now) {
+        if self.events_are_out(level) && self.hold_for_listeners(now) {
             return false;
         }
         let Some(down) = &mut self.winding_down else {
@@ -96,14 +101,14 @@ impl Fleet {
         }
         down.level_unstopped = unstopped;
         for slot in slots.into_iter().rev() {
-            let Some(process) = self.seats.get(slot) else {
+            let Some(process) = self.slots.get(slot) else {
                 continue;
             };
             match process.state() {
                 ProcessState::Starting | ProcessState::Running => {
-                    self.step(slot, now, out, Process::stop);
+                    self.update_process(slot, now, out, Process::stop);
                 }
-                ProcessState::Backoff => self.step(slot, now, out, Process::give_up),
+                ProcessState::Backoff => self.update_process(slot, now, out, Process::give_up),
                 ProcessState::Stopped
                 | ProcessState::Stopping
                 | ProcessState::Exited
@@ -118,7 +123,7 @@ impl Fleet {
     /// Whether the stop of the next priority is to wait for its listeners. They are the last to stop so that they can tell
     /// of all the others; here everything stops so fast that they would be asked to before they had read of it.
     // Differs: Supervisor looks at pipes and processes in turn, which gives listeners some time by chance.
-    fn hold(&mut self, now: Now) -> bool {
+    fn hold_for_listeners(&mut self, now: Now) -> bool {
         let Some(down) = &mut self.winding_down else {
             return false;
         };
@@ -144,7 +149,7 @@ impl Fleet {
         let waited_for: Vec<_> = in_added_order(&self.groups)
             .into_iter()
             .flat_map(|group| group.slots.iter())
-            .filter_map(|&slot| self.seats.get(slot))
+            .filter_map(|&slot| self.slots.get(slot))
             .filter(|process| !process.state().is_stopped())
             .collect();
         let names: Vec<&str> = waited_for
@@ -171,7 +176,7 @@ impl Fleet {
         for ticket in std::mem::take(&mut self.tickets).into_keys() {
             out.push(Action::Answer(ticket, Err(FaultCode::ShutdownState.bare())));
         }
-        let outcome = match self.mood {
+        let outcome = match self.daemon_state {
             SupervisorState::Restarting => Outcome::Restart,
             SupervisorState::Shutdown | SupervisorState::Running | SupervisorState::Fatal => {
                 self.next_config = None;

@@ -3,19 +3,19 @@
 
 use std::sync::Arc;
 
-use super::listener::Hearing;
-use super::process::{Moment, Process};
+use super::listener::ListenerStage;
+use super::notify_state::NotifyState;
+use super::process::{Ctx, Process};
 use super::stage::Stage;
-use super::tidings::Tidings;
 use super::{Action, Actions, Fleet};
 use crate::config::spec::{Config, ProcessSpec};
-use crate::domain::{Causes, Life, Line, LogPaths, Now};
+use crate::domain::{InstanceId, Line, LogPaths, Now, ResourceEvents};
 
 /// A process that runs already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
+pub struct AdoptedProcess {
     /// Its slot is one of [`Fleet::slots`]; nothing else has its incarnation.
-    pub life: Life,
+    pub instance: InstanceId,
     /// The kernel's number.
     pub pid: i32,
     /// The other ends of its output are there too.
@@ -34,24 +34,27 @@ impl Fleet {
     /// Where the process of this slot logs. `None`: the slot is empty.
     #[must_use]
     pub fn logs_of(&self, slot: u32) -> Option<(Arc<ProcessSpec>, LogPaths)> {
-        let process = self.seats.get(slot)?;
+        let process = self.slots.get(slot)?;
         Some((Arc::clone(&process.spec), process.logs.clone()))
     }
 
-    /// A fleet that has not begun, which will begin with these and go on counting after `lives`.
+    /// A fleet that has not begun, which will begin with these and go on counting after `instances`.
     #[must_use]
-    pub fn with_found(mut self, lives: u64, found: Vec<Found>) -> Self {
-        let greatest = found.iter().map(|found| found.life.incarnation).max();
-        self.lives = self.lives.max(lives).max(greatest.unwrap_or(0));
+    pub fn with_adopted(mut self, last_incarnation: u64, found: Vec<AdoptedProcess>) -> Self {
+        let greatest = found.iter().map(|found| found.instance.incarnation).max();
+        self.last_incarnation = self
+            .last_incarnation
+            .max(last_incarnation)
+            .max(greatest.unwrap_or(0));
         self.found = found;
         self
     }
 
     /// Takes over what runs already. Nothing was started yet.
-    pub(super) fn take_in_found(&mut self, now: Now, out: &mut Actions) {
+    pub(super) fn adopt_all(&mut self, now: Now, out: &mut Actions) {
         for found in std::mem::take(&mut self.found) {
-            self.step(found.life.slot, now, out, |process, moment| {
-                process.found(found, moment);
+            self.update_process(found.instance.slot, now, out, |process, ctx| {
+                process.adopt_one(found, ctx);
             });
         }
     }
@@ -59,43 +62,43 @@ impl Fleet {
 
 impl Process {
     /// It runs, and nobody knows for how long: it counts as RUNNING at once, since what would hurt it is not done on a guess.
-    fn found(&mut self, found: Found, moment: &mut Moment<'_>) {
-        let Found {
-            life,
+    fn adopt_one(&mut self, found: AdoptedProcess, ctx: &mut Ctx<'_>) {
+        let AdoptedProcess {
+            instance,
             pid,
             has_pipes,
             is_heard,
         } = found;
         // Who cannot be heard must not be ended for its silence.
         let notify = self.spec.notify;
-        self.run.tidings = (notify.tells_ready() && is_heard)
-            .then(|| Tidings::of_running(notify.watchdog, moment.now.mono));
-        self.run.causes = Causes::NONE;
-        self.run.start = moment.now.wall.secs();
-        self.run.spawned_at = moment.now.mono;
+        self.run.notify_state = (notify.tells_ready() && is_heard)
+            .then(|| NotifyState::of_running(notify.watchdog, ctx.now.mono));
+        self.run.resource_events = ResourceEvents::NONE;
+        self.run.start = ctx.now.wall.secs();
+        self.run.spawned_at = ctx.now.mono;
         self.run.spawns = 1;
-        let promote_at = moment.now.mono;
+        let promote_at = ctx.now.mono;
         let starting = Stage::Starting {
-            life,
+            instance,
             pid,
             promote_at,
         };
-        self.enter(starting, 0, false, moment);
+        self.enter_stage(starting, 0, false, ctx);
         // Most listeners wait for an event at any moment, and one that is taken for another would wait for ever.
-        if self.run.hearing.is_some() {
-            self.run.hearing = Some(Hearing::Ready);
+        if self.run.listener.is_some() {
+            self.run.listener = Some(ListenerStage::Ready);
         }
-        moment.out.push(Action::Adopt {
-            life,
+        ctx.out.push(Action::Adopt {
+            instance,
             pid,
             spec: Arc::clone(&self.spec),
             logs: self.logs.clone(),
-            listener: self.run.hearing.as_ref().map(Hearing::state),
+            listener: self.run.listener.as_ref().map(ListenerStage::state),
         });
-        self.enter(Stage::Running { life, pid }, pid, false, moment);
+        self.enter_stage(Stage::Running { instance, pid }, pid, false, ctx);
         let name = self.spec.name.clone();
         Self::log(
-            moment,
+            ctx,
             if has_pipes {
                 Line::FoundRunning { name, pid }
             } else {

@@ -6,29 +6,31 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Fleet;
-use super::process::Run;
+use super::process::RunState;
 use super::record::{self, Counts};
 use super::snapshot::Snapshot;
 use crate::config::spec::{Config, ProcessSpec};
-use crate::domain::{GroupName, Life, QualifiedName};
+use crate::domain::{GroupName, InstanceId, QualifiedName};
 
 /// Numbers that successors must not use again. Events of a listener that nobody wrote down count too, hence the jump.
 const EVENTS_BETWEEN_RECORDS_MAX: u64 = 1 << 20;
 
 /// Where one process stands. (Its JSON is what versions before 5.1 wrote.)
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct ProcessRecord {
     /// Its slot …
     pub slot: u32,
     /// … if the same process still has it.
-    pub(super) tenure: u64,
-    pub(super) run: Run,
+    #[serde(rename = "tenure")]
+    pub(super) slot_generation: u64,
+    pub(super) run: RunState,
     /// What the fleet counts, at that moment.
-    pub(super) lives: u64,
+    #[serde(rename = "lives")]
+    pub(super) last_incarnation: u64,
     pub(super) event_serial: u64,
 }
 
-impl Record {
+impl ProcessRecord {
     /// Reads the bytes that [`Fleet::record_bytes`] of this or an earlier version has made. `None`: they are no record.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
@@ -46,7 +48,7 @@ impl Fleet {
     }
 
     /// Nobody writes down what has changed.
-    pub fn forget_changes(&mut self) {
+    pub fn discard_changes(&mut self) {
         self.changed.clear();
         self.regrouped = false;
     }
@@ -64,9 +66,9 @@ impl Fleet {
     /// Where the process of this slot stands, in `most` bytes if that can be. `None`: there is none.
     #[must_use]
     pub fn record_bytes(&self, slot: u32, most: usize) -> Option<Vec<u8>> {
-        let process = self.seats.get(slot)?;
+        let process = self.slots.get(slot)?;
         let counts = Counts {
-            lives: self.lives,
+            last_incarnation: self.last_incarnation,
             event_serial: self.event_serial,
         };
         Some(record::encode(slot, process, counts, most))
@@ -74,14 +76,14 @@ impl Fleet {
 }
 
 impl Snapshot {
-    /// Every life, with the pid of its process; 0: it had none yet.
+    /// Every instance, with the pid of its process; 0: it had none yet.
     #[must_use]
-    pub fn lives(&self) -> Vec<(Life, i32)> {
+    pub fn instances(&self) -> Vec<(InstanceId, i32)> {
         let processes = self.groups.iter().flat_map(|group| &group.processes);
         processes
             .filter_map(|process| {
                 let stage = &process.run.stage;
-                Some((stage.life()?, stage.pid()))
+                Some((stage.instance()?, stage.pid()))
             })
             .collect()
     }
@@ -92,9 +94,9 @@ impl Snapshot {
         &self.last_read
     }
 
-    /// The configuration of the process of a life.
+    /// The configuration of the process of an instance.
     #[must_use]
-    pub fn whose(&self, life: Life) -> Option<&ProcessSpec> {
+    pub fn spec_of(&self, instance: InstanceId) -> Option<&ProcessSpec> {
         let read = |name: &GroupName| {
             let groups = self.last_read.groups.iter();
             groups.into_iter().find(|group| group.name == *name)
@@ -103,32 +105,32 @@ impl Snapshot {
             let place = group
                 .processes
                 .iter()
-                .position(|process| process.run.stage.life() == Some(life))?;
+                .position(|process| process.run.stage.instance() == Some(instance))?;
             let spec = group.spec.as_ref().or_else(|| read(&group.name))?;
             spec.processes.get(place).map(|process| &**process)
         })
     }
 
     /// Brings it up to date with records that were written since.
-    pub fn overlay(&mut self, records: Vec<Record>) {
+    pub fn apply_records(&mut self, records: Vec<ProcessRecord>) {
         let mut event_serial = self.event_serial;
         for record in records {
-            self.lives = self.lives.max(record.lives);
+            self.last_incarnation = self.last_incarnation.max(record.last_incarnation);
             event_serial = event_serial.max(record.event_serial);
             let mut processes = self
                 .groups
                 .iter_mut()
                 .flat_map(|group| &mut group.processes);
-            if let Some(process) = processes
-                .find(|process| (process.slot, process.tenure) == (record.slot, record.tenure))
-            {
+            if let Some(process) = processes.find(|process| {
+                (process.slot, process.slot_generation) == (record.slot, record.slot_generation)
+            }) {
                 process.run = record.run;
             }
         }
         self.event_serial = event_serial.saturating_add(EVENTS_BETWEEN_RECORDS_MAX);
         // What waited then was delivered since, or is lost.
         for pool in &mut self.pools {
-            pool.forget_waiting();
+            pool.clear();
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What a successor of the daemon inherits, by name: descriptors travel as numbers through an exec, or through a process
 //! that keeps them, and a name says what each is. It must not know how they travel.
 
-use super::Life;
+use super::InstanceId;
 
-/// The first letters of the names of what is stored together for one life: [`Heirloom::Stdin`], [`Heirloom::Stdout`],
+/// The first letters of the names of what is stored together for one instance: [`Heirloom::Stdin`], [`Heirloom::Stdout`],
 /// [`Heirloom::Stderr`] and [`Heirloom::Pidfd`].
-pub const LIFE_LETTERS: [char; 4] = ['i', 'o', 'e', 'p'];
+pub const INSTANCE_LETTERS: [char; 4] = ['i', 'o', 'e', 'p'];
 
 /// One descriptor of the daemon that outlives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,17 +19,17 @@ pub enum Heirloom {
     /// The client's end of the keeper's socket.
     Keeper,
     /// Our end of a process's standard input.
-    Stdin(Life),
+    Stdin(InstanceId),
     /// Our end of its standard output.
-    Stdout(Life),
+    Stdout(InstanceId),
     /// Our end of its standard error.
-    Stderr(Life),
+    Stderr(InstanceId),
     /// Its pidfd.
-    Pidfd(Life),
+    Pidfd(InstanceId),
     /// The socket on which it tells of itself.
-    NotifySocket(Life),
+    NotifySocket(InstanceId),
     /// The pipe on which it tells that it is ready.
-    ReadyPipe(Life),
+    ReadyPipe(InstanceId),
     /// The listening socket of a FastCGI program, and whose it is, by its place: the first one that was free.
     FcgiSocket(usize),
     /// A listening socket of a server of ours, by its place in the list of them.
@@ -37,7 +37,7 @@ pub enum Heirloom {
 }
 
 impl Heirloom {
-    /// Its name: at most 21 bytes, lower case letters and digits. The incarnation alone tells lives apart, for no two have
+    /// Its name: at most 21 bytes, lower case letters and digits. The incarnation alone tells instances apart, for no two have
     /// the same.
     #[must_use]
     pub fn name(self) -> String {
@@ -46,33 +46,33 @@ impl Heirloom {
             Self::Ledger(place) => format!("g{place}"),
             Self::Keeper => "keeper".to_owned(),
             Self::Handover => "handover".to_owned(),
-            Self::Stdin(life) => format!("i{}", life.incarnation),
-            Self::Stdout(life) => format!("o{}", life.incarnation),
-            Self::Stderr(life) => format!("e{}", life.incarnation),
-            Self::Pidfd(life) => format!("p{}", life.incarnation),
-            Self::NotifySocket(life) => format!("n{}", life.incarnation),
-            Self::ReadyPipe(life) => format!("y{}", life.incarnation),
+            Self::Stdin(instance) => format!("i{}", instance.incarnation),
+            Self::Stdout(instance) => format!("o{}", instance.incarnation),
+            Self::Stderr(instance) => format!("e{}", instance.incarnation),
+            Self::Pidfd(instance) => format!("p{}", instance.incarnation),
+            Self::NotifySocket(instance) => format!("n{}", instance.incarnation),
+            Self::ReadyPipe(instance) => format!("y{}", instance.incarnation),
             Self::FcgiSocket(place) => format!("f{place}"),
             Self::Server(place) => format!("s{place}"),
         }
     }
 
-    /// The name under which descriptors of one life are stored together: which of [`LIFE_LETTERS`] there are, in that order,
+    /// The name under which descriptors of one instance are stored together: which of [`INSTANCE_LETTERS`] there are, in that order,
     /// and the incarnation. The last descriptor may be missing: a process has pipes before it has a pidfd.
     #[must_use]
-    pub fn of_life(life: Life, has: [bool; LIFE_LETTERS.len()]) -> String {
-        let letters = LIFE_LETTERS.into_iter().zip(has);
+    pub fn of_instance(instance: InstanceId, has: [bool; INSTANCE_LETTERS.len()]) -> String {
+        let letters = INSTANCE_LETTERS.into_iter().zip(has);
         let letters: String = letters
             .filter_map(|(letter, has)| has.then_some(letter))
             .collect();
-        format!("{letters}{}", life.incarnation)
+        format!("{letters}{}", instance.incarnation)
     }
 
-    /// Takes a name apart under which descriptors of one life are stored: their places in [`LIFE_LETTERS`], and the
+    /// Takes a name apart under which descriptors of one instance are stored: their places in [`INSTANCE_LETTERS`], and the
     /// incarnation. `None`: it is another name.
     #[must_use]
     pub fn places_in(name: &str) -> Option<(Vec<usize>, u64)> {
-        let place = |letter| LIFE_LETTERS.iter().position(|&one| one == letter);
+        let place = |letter| INSTANCE_LETTERS.iter().position(|&one| one == letter);
         let begin = name.find(|letter: char| place(letter).is_none())?;
         let (letters, number) = name.split_at(begin);
         let places: Vec<usize> = letters.chars().filter_map(place).collect();
@@ -81,19 +81,19 @@ impl Heirloom {
         (in_order && is_number).then_some((places, number.parse().ok()?))
     }
 
-    /// The names of the single descriptors that are stored together under `name`; itself, if it stands for no life's.
+    /// The names of the single descriptors that are stored together under `name`; itself, if it stands for no instance's.
     #[must_use]
     pub fn names_in(name: &str) -> Vec<String> {
         match Self::places_in(name) {
             Some((places, incarnation)) => places
                 .into_iter()
-                .map(|place| format!("{}{incarnation}", LIFE_LETTERS[place]))
+                .map(|place| format!("{}{incarnation}", INSTANCE_LETTERS[place]))
                 .collect(),
             None => vec![name.to_owned()],
         }
     }
 
-    /// The incarnation of the life that has something of this name; none: it is not of a life.
+    /// The incarnation of the instance that has something of this name; none: it is not of an instance.
     #[must_use]
     pub fn incarnation_in(name: &str) -> Option<u64> {
         name.strip_prefix(['i', 'o', 'e', 'p', 'n', 'y'])?
@@ -121,22 +121,22 @@ mod tests {
 
     #[test]
     fn no_two_have_one_name() {
-        let life = |slot| Life {
+        let instance = |slot| InstanceId {
             slot,
             incarnation: u64::MAX - u64::from(slot),
         };
         let all = [
-            Heirloom::Stdin(life(1)),
-            Heirloom::Stdout(life(1)),
-            Heirloom::Stderr(life(1)),
-            Heirloom::Pidfd(life(1)),
-            Heirloom::Pidfd(life(2)),
+            Heirloom::Stdin(instance(1)),
+            Heirloom::Stdout(instance(1)),
+            Heirloom::Stderr(instance(1)),
+            Heirloom::Pidfd(instance(1)),
+            Heirloom::Pidfd(instance(2)),
             Heirloom::State,
             Heirloom::Keeper,
             Heirloom::Ledger(1),
             Heirloom::Handover,
-            Heirloom::NotifySocket(life(1)),
-            Heirloom::ReadyPipe(life(1)),
+            Heirloom::NotifySocket(instance(1)),
+            Heirloom::ReadyPipe(instance(1)),
             Heirloom::FcgiSocket(1),
             Heirloom::Server(1),
         ];
@@ -144,10 +144,10 @@ mod tests {
             all.iter().map(|heirloom| heirloom.name()).collect();
         assert_eq!(names.len(), all.len());
         assert!(names.iter().all(|name| name.len() <= 21));
-        // Half of them are a life's, and one is a socket.
-        let lives = all.map(|heirloom| Heirloom::incarnation_in(&heirloom.name()));
-        assert_eq!(lives.iter().flatten().count(), 7);
-        assert!(lives.contains(&Some(u64::MAX - 1)) && lives.contains(&Some(u64::MAX - 2)));
+        // Half of them are an instance's, and one is a socket.
+        let instances = all.map(|heirloom| Heirloom::incarnation_in(&heirloom.name()));
+        assert_eq!(instances.iter().flatten().count(), 7);
+        assert!(instances.contains(&Some(u64::MAX - 1)) && instances.contains(&Some(u64::MAX - 2)));
         let places = all.map(|heirloom| Heirloom::socket_place_in(&heirloom.name()));
         assert!(places.iter().flatten().eq([&1]));
         let servers = names.iter().filter(|name| Heirloom::is_server(name));
@@ -155,8 +155,8 @@ mod tests {
     }
 
     #[test]
-    fn what_one_life_has_is_stored_under_one_name() {
-        let life = Life {
+    fn what_one_instance_has_is_stored_under_one_name() {
+        let instance = InstanceId {
             slot: 3,
             incarnation: 17,
         };
@@ -165,12 +165,12 @@ mod tests {
             ([false, true, false, true], "op17", &["o17", "p17"]),
             ([false, false, false, true], "p17", &["p17"]),
         ] {
-            assert_eq!(Heirloom::of_life(life, has), name);
+            assert_eq!(Heirloom::of_instance(instance, has), name);
             assert_eq!(Heirloom::names_in(name), names);
             let places: Vec<usize> = (0..4).filter(|&place| has[place]).collect();
             assert_eq!(Heirloom::places_in(name), Some((places, 17)));
         }
-        // Letters in another order, twice, or without a number; and what is of no life.
+        // Letters in another order, twice, or without a number; and what is of no instance.
         for name in [
             "oi17", "oo17", "op", "17", "", "state", "keeper", "n17", "y17", "op+17", "g0",
         ] {

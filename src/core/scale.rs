@@ -7,9 +7,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::admit::Rights;
-use super::group::{Group, in_added_order};
 use super::process::Process;
-use super::ticket::{Member, Pending, Until, Waiter};
+use super::slots::{Group, in_added_order};
+use super::ticket::{BatchMember, Pending, WaitUntil, Waiter};
 use super::{Action, Actions, Fleet};
 use crate::api::{Fault, FaultCode, Reply, Scope, TargetResult, Ticket};
 use crate::config::diff::is_same_process;
@@ -28,9 +28,9 @@ pub(super) struct Scaling {
     /// What it is to be; none: its processes are being made.
     wanted: Option<Box<Composition>>,
     /// Processes that are being stopped, by the number that waiters know them by.
-    stopping: BTreeMap<u32, Member>,
+    stopping: BTreeMap<u32, BatchMember>,
     /// Those whose stop is over, one way or the other.
-    stopped: Vec<(u32, Member, Option<Fault>)>,
+    stopped: Vec<(u32, BatchMember, Option<Fault>)>,
     /// Those that are gone, by the same number: the order in which they were asked to go.
     removed: BTreeMap<u32, ProcessName>,
     /// Why others could not be stopped.
@@ -42,7 +42,7 @@ pub(super) struct Scaling {
 
 impl Scaling {
     /// A process that is to go has stopped, or cannot be stopped.
-    pub(super) fn settle(&mut self, index: u32, result: TargetResult) {
+    pub(super) fn stopped_one(&mut self, index: u32, result: TargetResult) {
         if let Some(member) = self.stopping.remove(&index) {
             self.stopped.push((index, member, result.fault));
         }
@@ -56,8 +56,8 @@ impl Fleet {
         while let Some(ticket) = self.roused.pop() {
             went_on = true;
             match self.tickets.get(&ticket) {
-                Some(Pending::Scaling(_)) => self.scale_further(ticket, now, out),
-                Some(Pending::Rolling(_)) => self.roll_further(ticket, now, out),
+                Some(Pending::Scaling(_)) => self.continue_scaling(ticket, now, out),
+                Some(Pending::Rolling(_)) => self.continue_rolling(ticket, now, out),
                 // It was answered meanwhile; the others are never roused.
                 Some(_) | None => {}
             }
@@ -119,7 +119,7 @@ impl Fleet {
     }
 
     /// Takes a stopped process out of its group.
-    pub(super) fn remove_process(
+    pub(super) fn handle_remove_process(
         &mut self,
         group: &str,
         process: &str,
@@ -129,12 +129,12 @@ impl Fleet {
         self.group_of(group, rights)?;
         let slot = self.find(group, process);
         let slot = slot.ok_or_else(|| FaultCode::BadName.of(process))?;
-        let seated = self.seats.get(slot);
+        let seated = self.slots.get(slot);
         if seated.is_some_and(|seated| !seated.state().is_stopped() || seated.run.stage.pid() != 0)
         {
             return Err(FaultCode::StillRunning.of(process));
         }
-        self.part(slot, out);
+        self.remove_process(slot, out);
         Ok(Reply::Done)
     }
 
@@ -152,7 +152,7 @@ impl Fleet {
                 match result {
                     Ok(composition) => {
                         scaling.wanted = Some(composition);
-                        self.begin_to_scale(ticket, now, out);
+                        self.begin_scaling(ticket, now, out);
                     }
                     Err(sentence) => {
                         self.answer(
@@ -181,7 +181,7 @@ impl Fleet {
         now: Now,
         out: &mut Actions,
     ) -> Result<Reply, Fault> {
-        if self.mood != SupervisorState::Running {
+        if self.daemon_state != SupervisorState::Running {
             return Err(FaultCode::ShutdownState.bare());
         }
         if !self.groups.contains_key(name) {
@@ -189,7 +189,7 @@ impl Fleet {
         }
         self.may_join(name, &made.members)?;
         self.set_program(name, made);
-        self.join(name, &made.processes, now, out);
+        self.add_process(name, &made.processes, now, out);
         Ok(Reply::Done)
     }
 
@@ -287,7 +287,7 @@ impl Fleet {
         out: &mut Actions,
     ) -> Result<(), Fault> {
         if let (Some(group), -1) = (text.strip_suffix(":*"), numprocs) {
-            return self.unscale(ticket, group, (rights, now), out);
+            return self.revert_scaling(ticket, group, (rights, now), out);
         }
         let (name, program) = self.program(text, rights)?;
         if !(0..=NUMPROCS_MAX).contains(&numprocs) {
@@ -334,7 +334,7 @@ impl Fleet {
     }
 
     /// Makes a group that was scaled what the configuration read last says. Processes that are the same there go on.
-    fn unscale(
+    fn revert_scaling(
         &mut self,
         ticket: Ticket,
         text: &str,
@@ -385,18 +385,22 @@ impl Fleet {
         };
         self.tickets
             .insert(ticket, Pending::Scaling(Box::new(scaling)));
-        self.begin_to_scale(ticket, now, out);
+        self.begin_scaling(ticket, now, out);
         Ok(())
     }
 
     /// The processes of `wanted` that are there as they are to be.
-    fn stays(&self, scaling: &Scaling, wanted: &Composition) -> BTreeSet<ProcessName> {
+    fn unchanged_processes(
+        &self,
+        scaling: &Scaling,
+        wanted: &Composition,
+    ) -> BTreeSet<ProcessName> {
         if scaling.whole.is_empty() {
             return wanted.members.iter().cloned().collect();
         }
         let is_there = |process: &&Arc<ProcessSpec>| {
             let slot = self.find(scaling.group.as_str(), process.name.as_str());
-            let seated = slot.and_then(|slot| self.seats.get(slot));
+            let seated = slot.and_then(|slot| self.slots.get(slot));
             seated.is_some_and(|seated| is_same_process(&seated.spec, process))
         };
         let same = wanted.processes.iter().filter(is_there);
@@ -415,7 +419,7 @@ impl Fleet {
             self.answer(ticket, Err(FaultCode::BadName.of(named)), out);
             return None;
         }
-        if self.mood != SupervisorState::Running {
+        if self.daemon_state != SupervisorState::Running {
             self.answer(ticket, Err(FaultCode::ShutdownState.bare()), out);
             return None;
         }
@@ -442,7 +446,7 @@ impl Fleet {
     }
 
     /// What the program is to be is known: stops what is to go.
-    fn begin_to_scale(&mut self, ticket: Ticket, now: Now, out: &mut Actions) {
+    fn begin_scaling(&mut self, ticket: Ticket, now: Now, out: &mut Actions) {
         let Some(mut scaling) = self.take_scaling(ticket, out) else {
             return;
         };
@@ -451,7 +455,7 @@ impl Fleet {
         };
         let (there, stay) = (
             self.members_of(&scaling, &wanted),
-            self.stays(&scaling, &wanted),
+            self.unchanged_processes(&scaling, &wanted),
         );
         let known: BTreeSet<&ProcessName> = there.iter().collect();
         let new: Vec<ProcessName> = wanted
@@ -465,7 +469,7 @@ impl Fleet {
             self.answer(ticket, Err(fault), out);
             return;
         }
-        let leaving: Vec<Member> = there
+        let leaving: Vec<BatchMember> = there
             .iter()
             .rev()
             .filter(|name| !stay.contains(*name))
@@ -477,18 +481,18 @@ impl Fleet {
         self.roused.push(ticket);
         for (index, member) in (0..).zip(leaving) {
             self.call_off_restarts(member.slot, out);
-            self.step(member.slot, now, out, Process::stop);
-            let Some(process) = self.seats.get_mut(member.slot) else {
+            self.update_process(member.slot, now, out, Process::stop);
+            let Some(process) = self.slots.get_mut(member.slot) else {
                 continue;
             };
             let waiter = Waiter {
                 ticket,
                 index,
-                until: Until::Stopped,
+                until: WaitUntil::Stopped,
             };
             if process.state().is_stopped() {
                 // UNKNOWN among them: nothing more can be waited for.
-                self.settle(
+                self.settle_member(
                     ticket,
                     index,
                     true,
@@ -499,13 +503,13 @@ impl Fleet {
                 );
             } else {
                 process.run.waiters.push(waiter);
-                self.step(member.slot, now, out, Process::report_stop);
+                self.update_process(member.slot, now, out, Process::report_stop);
             }
         }
     }
 
     /// Removes what has stopped; when nothing is left to go, adds what is new and answers.
-    fn scale_further(&mut self, ticket: Ticket, now: Now, out: &mut Actions) {
+    fn continue_scaling(&mut self, ticket: Ticket, now: Now, out: &mut Actions) {
         let Some(mut scaling) = self.take_scaling(ticket, out) else {
             return;
         };
@@ -518,16 +522,16 @@ impl Fleet {
             if !self.is_here(&member) {
                 continue;
             }
-            let seated = self.seats.get(member.slot);
-            let lives = seated
+            let seated = self.slots.get(member.slot);
+            let is_up = seated
                 .is_some_and(|seated| !seated.state().is_stopped() || seated.run.stage.pid() != 0);
-            if lives {
+            if is_up {
                 let named = Namespec::print(member.group.as_str(), member.process.as_str());
                 let why = fault.and_then(|fault| fault.extra);
                 let why = why.unwrap_or_else(|| "it could not be stopped".to_owned());
                 scaling.problems.push(format!("{named} is kept: {why}"));
             } else {
-                self.part(member.slot, out);
+                self.remove_process(member.slot, out);
                 scaling.removed.insert(index, member.process);
             }
         }
@@ -565,7 +569,7 @@ impl Fleet {
             .collect();
         // Somebody may have taken one of the names while others were stopped.
         self.may_join(&scaling.group, &added)?;
-        self.join(&scaling.group, &new, now, out);
+        self.add_process(&scaling.group, &new, now, out);
         if scaling.whole.is_empty() {
             self.set_program(&scaling.group, wanted);
         }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::bench::{Bench, config, pool, program};
 use crate::config::spec::{Config, ProcessSpec};
-use crate::core::{Fleet, Found, Input};
-use crate::domain::{ExitStatus, Life, Seconds};
+use crate::core::{AdoptedProcess, Fleet, Input};
+use crate::domain::{ExitStatus, InstanceId, Seconds};
 
-fn found(slot: u32, incarnation: u64, has_pipes: bool) -> Found {
-    Found {
-        life: Life { slot, incarnation },
+fn found(slot: u32, incarnation: u64, has_pipes: bool) -> AdoptedProcess {
+    AdoptedProcess {
+        instance: InstanceId { slot, incarnation },
         pid: 70 + i32::try_from(slot).expect("small"),
         has_pipes,
         is_heard: has_pipes,
@@ -17,14 +17,18 @@ fn found(slot: u32, incarnation: u64, has_pipes: bool) -> Found {
 }
 
 /// A fleet of this configuration that begins with these at 5 ms; what came of it.
-fn begun(config: Arc<Config>, lives: u64, found: Vec<Found>) -> (Bench, Vec<String>) {
+fn begun(
+    config: Arc<Config>,
+    last_incarnation: u64,
+    found: Vec<AdoptedProcess>,
+) -> (Bench, Vec<String>) {
     let mut bench = Bench::new(config);
     let fleet = std::mem::replace(
         &mut bench.fleet,
         Bench::new(super::bench::config(Vec::new())).fleet,
     );
-    bench.fleet = fleet.with_found(lives, found);
-    let lines = bench.give(5, Input::Began);
+    bench.fleet = fleet.with_adopted(last_incarnation, found);
+    let lines = bench.give(5, Input::DaemonStarted);
     (bench, lines)
 }
 
@@ -62,25 +66,25 @@ fn what_runs_is_running_and_only_the_rest_is_started() {
             "off STARTING->RUNNING pid 71",
             "WARN found 'off' running with pid 71, and took it over without its pipes: what it writes is lost until it is started again",
             "b STOPPED->STARTING tries 0",
-            // No life has a number that one had before.
+            // No instance has a number that one had before.
             "resolve 2.22",
         ]
     );
     assert_eq!(bench.due(), None, "startsecs are not waited for");
     // From now on they are like any other.
-    let life = Life {
+    let instance = InstanceId {
         slot: 0,
         incarnation: 9,
     };
     let status = ExitStatus::Exited(0);
-    bench.give(10, Input::Exited { life, status });
-    let lines = bench.give(10, Input::Drained(life));
+    bench.give(10, Input::Exited { instance, status });
+    let lines = bench.give(10, Input::Drained(instance));
     assert_eq!(lines[0], "on RUNNING->EXITED pid 70 expected true");
 }
 
 #[test]
 fn numbers_go_on_behind_the_greatest_that_is_known() {
-    // Something was kept of a life that is gone.
+    // Something was kept of an instance that is gone.
     let (_, lines) = begun(three(), 40, Vec::new());
     assert!(lines.contains(&"resolve 0.41".to_owned()), "{lines:?}");
     let (_, lines) = begun(three(), 0, vec![found(2, 50, true)]);

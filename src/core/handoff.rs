@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::group::Seat;
-use super::listener::Hearing;
-use super::stage::{Rite, Stage};
+use super::listener::ListenerStage;
+use super::slots::SlotEntry;
+use super::stage::{ReapStep, Stage};
 use super::ticket::Pending;
-use super::{Action, Actions, Fleet, Successor};
+use super::{Action, Actions, Fleet, ResumeKind};
 use crate::api::{Fault, FaultCode, Reply, Ticket};
-use crate::domain::{Life, Line, Now, Tick};
+use crate::domain::{InstanceId, Line, Now, Tick};
 
 impl Fleet {
     /// Whether somebody may ask for an upgrade.
@@ -19,7 +19,7 @@ impl Fleet {
         if self.is_upgrading {
             return Err(FaultCode::Failed.of("an upgrade is under way"));
         }
-        self.may_be_succeeded()
+        self.can_hand_off()
             .map_err(|what| FaultCode::Failed.of(format!("not while {what}")))
     }
 
@@ -27,7 +27,7 @@ impl Fleet {
     ///
     /// # Errors
     /// What is under way, as it reads after "while".
-    pub fn may_be_succeeded(&self) -> Result<(), &'static str> {
+    pub fn can_hand_off(&self) -> Result<(), &'static str> {
         if self.winding_down.is_some() {
             return Err("everything is being stopped");
         }
@@ -47,20 +47,20 @@ impl Fleet {
     }
 
     /// This is another process than the one that was written down.
-    pub fn identify(&mut self, pid: i32, daemon_log: Option<Arc<Path>>) {
+    pub fn set_identity(&mut self, pid: i32, daemon_log: Option<Arc<Path>>) {
         self.identity.pid = pid;
         self.identity.daemon_log = daemon_log;
     }
 
-    /// Every life that the shell knows of.
+    /// Every instance that the shell knows of.
     #[must_use]
-    pub fn lives(&self) -> BTreeSet<Life> {
-        let taken = |seat: &Seat| match seat {
-            Seat::Taken(process) => process.run.stage.life(),
-            Seat::Ghost(life) => Some(*life),
-            Seat::Empty => None,
+    pub fn instances(&self) -> BTreeSet<InstanceId> {
+        let taken = |seat: &SlotEntry| match seat {
+            SlotEntry::Taken(process) => process.run.stage.instance(),
+            SlotEntry::ReleasedOrphan(instance) => Some(*instance),
+            SlotEntry::Empty => None,
         };
-        self.seats.seats.iter().filter_map(taken).collect()
+        self.slots.entries.iter().filter_map(taken).collect()
     }
 
     /// Everything is being stopped.
@@ -71,7 +71,7 @@ impl Fleet {
 
     /// Somebody waits for an answer.
     #[must_use]
-    pub fn is_awaited(&self) -> bool {
+    pub fn has_waiting_clients(&self) -> bool {
         !self.tickets.is_empty()
     }
 
@@ -98,7 +98,7 @@ impl Fleet {
 
     /// A predecessor has ended, and this goes on. Whoever waited for an answer has
     /// been told; processes are asked for again where they stood in the middle of something.
-    pub(super) fn resumed(&mut self, successor: Successor, now: Now, out: &mut Actions) {
+    pub(super) fn resumed(&mut self, successor: ResumeKind, now: Now, out: &mut Actions) {
         self.is_upgrading = false;
         self.tickets.clear();
         self.roused.clear();
@@ -111,24 +111,26 @@ impl Fleet {
             .flat_map(|group| group.slots.iter().copied())
             .collect();
         for slot in slots {
-            self.step(slot, now, out, |process, moment| {
+            self.update_process(slot, now, out, |process, ctx| {
                 process.run.waiters.clear();
                 process.run.report_at = Tick::NEVER;
-                // Nothing is left of it but pipes, which are closed with those of other lives that nobody knows.
+                // Nothing is left of it but pipes, which are closed with those of other instances that nobody knows.
                 process.run.next = None;
-                let (life, spec) = match process.run.stage {
+                let (instance, spec) = match process.run.stage {
                     // There is no process yet: from the beginning.
-                    Stage::Resolving(life) | Stage::Preparing(life) | Stage::Spawning(life) => {
-                        process.run.stage = Stage::Resolving(life);
-                        process.goes_on();
+                    Stage::Resolving(instance)
+                    | Stage::Preparing(instance)
+                    | Stage::Spawning(instance) => {
+                        process.run.stage = Stage::Resolving(instance);
+                        process.end_hold_up();
                         let spec = process.spec.clone();
-                        moment.out.push(Action::Resolve(life, spec));
+                        ctx.out.push(Action::Resolve(instance, spec));
                         return;
                     }
                     // The same, and nobody wants it any more.
-                    Stage::Aborting(life) => {
-                        process.enter(Stage::Stopped, 0, false, moment);
-                        moment.out.push(Action::Drain(life));
+                    Stage::StopPending(instance) => {
+                        process.enter_stage(Stage::Stopped, 0, false, ctx);
+                        ctx.out.push(Action::Drain(instance));
                         return;
                     }
                     Stage::Stopped
@@ -137,45 +139,45 @@ impl Fleet {
                     | Stage::Backoff { .. } => return,
                     // Older daemons left a process so for good after its exit.
                     Stage::Unknown { alive: None } => {
-                        process.enter(Stage::Stopped, 0, false, moment);
+                        process.enter_stage(Stage::Stopped, 0, false, ctx);
                         return;
                     }
-                    Stage::Starting { life, .. }
-                    | Stage::Waking { life, .. }
-                    | Stage::Failing { life, .. }
-                    | Stage::Running { life, .. }
-                    | Stage::Stopping { life, .. }
-                    | Stage::Dying { life, .. }
+                    Stage::Starting { instance, .. }
+                    | Stage::AwaitingReady { instance, .. }
+                    | Stage::Terminating { instance, .. }
+                    | Stage::Running { instance, .. }
+                    | Stage::Stopping { instance, .. }
+                    | Stage::Reaped { instance, .. }
                     | Stage::Unknown {
-                        alive: Some((life, _)),
-                    } => (life, process.spec.clone()),
+                        alive: Some((instance, _)),
+                    } => (instance, process.spec.clone()),
                 };
-                moment.out.push(Action::Adopt {
-                    life,
+                ctx.out.push(Action::Adopt {
+                    instance,
                     pid: process.run.stage.pid(),
                     spec,
                     logs: process.logs.clone(),
-                    listener: process.run.hearing.as_ref().map(Hearing::state),
+                    listener: process.run.listener.as_ref().map(ListenerStage::state),
                 });
                 match process.run.stage {
                     // That may be done by now, and is not done twice.
-                    Stage::Dying {
-                        rite: Rite::Emptying,
+                    Stage::Reaped {
+                        reap_step: ReapStep::Emptying,
                         ..
-                    } => process.empty(life, moment),
-                    Stage::Dying {
-                        rite: Rite::Draining,
+                    } => process.empty(instance, ctx),
+                    Stage::Reaped {
+                        reap_step: ReapStep::Draining,
                         ..
-                    } => moment.out.push(Action::Drain(life)),
+                    } => ctx.out.push(Action::Drain(instance)),
                     Stage::Stopping { sent: false, .. } => {
                         adopted += 1;
-                        process.stop_again(life, moment);
+                        process.stop_again(instance, ctx);
                     }
                     _ => adopted += 1,
                 }
             });
         }
-        if successor == Successor::Image {
+        if successor == ResumeKind::NewImage {
             self.generation = self.generation.saturating_add(1);
             out.push(Action::Log(Line::Upgraded {
                 version: crate::domain::VERSION.to_owned(),

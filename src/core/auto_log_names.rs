@@ -15,9 +15,9 @@ const RANDOM_CHARS: usize = 8;
 
 /// A small generator of names: `splitmix64`. Nothing secret hangs on it; it only keeps names apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Names(u64);
+pub(super) struct AutoLogNames(u64);
 
-impl Names {
+impl AutoLogNames {
     /// A generator; equal seeds make equal names.
     pub(super) const fn new(seed: u64) -> Self {
         Self(seed)

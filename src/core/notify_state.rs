@@ -1,5 +1,5 @@
 //! What a process tells of itself while it lives, and what follows from it: RUNNING once it is ready, an end if that takes
-//! too long or if signs of life stay out. It must not know how the words come here, nor whether their sender was genuine.
+//! too long or if watchdog messages stay out. It must not know how the words come here, nor whether their sender was genuine.
 //!
 //! A deadline that the process could have met by a word is a question before it is a verdict: the shell is asked to read
 //! what has been said so far ([`Action::Heed`]). A daemon that stood still, or a machine that did, would else end programs
@@ -7,23 +7,23 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::notice::{Announced, Beat, Ignored, Notice};
-use super::process::{Moment, Process};
-use super::stage::{Failure, Stage};
+use super::notify_message::{IgnoredNotify, NotifiedState, NotifyMessage, WatchdogNotify};
+use super::process::{Ctx, Process};
+use super::stage::{Stage, TerminationReason};
 use super::{Action, SignalScope};
-use crate::domain::{Life, Line, Seconds, Signal, Tick};
+use crate::domain::{InstanceId, Line, Seconds, Signal, Tick};
 
 /// How much longer than configured a process may take to be ready, or to stop, because it asks for more time.
 pub(super) const EXTENSION_MAX: Seconds = Seconds(3600);
 
-/// What is kept of what one life has told.
+/// What is kept of what one instance has told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Tidings {
+pub(super) struct NotifyState {
     /// For people; empty: nothing.
     status: String,
     /// What it is at.
-    announced: Option<Announced>,
-    /// A sign of life must come so often, in nanoseconds; 0: it need not.
+    announced: Option<NotifiedState>,
+    /// A watchdog message must come so often, in nanoseconds; 0: it need not.
     watchdog_nanos: u64,
     /// When the next one must be here. Means something while it is RUNNING.
     watchdog_at: Tick,
@@ -37,8 +37,8 @@ pub(super) struct Tidings {
     asked: bool,
 }
 
-impl Tidings {
-    /// Those of a new life.
+impl NotifyState {
+    /// Those of a new instance.
     pub(super) fn new(watchdog: Seconds) -> Box<Self> {
         Box::new(Self {
             status: String::new(),
@@ -52,19 +52,19 @@ impl Tidings {
         })
     }
 
-    /// Those of a life that is RUNNING, of which nobody knows what it has told so far.
+    /// Those of an instance that is RUNNING, of which nobody knows what it has told so far.
     pub(super) fn of_running(watchdog: Seconds, now: Tick) -> Box<Self> {
-        let mut tidings = Self::new(watchdog);
-        tidings.wind(now);
-        tidings
+        let mut notify_state = Self::new(watchdog);
+        notify_state.rearm_watchdog(now);
+        notify_state
     }
 
     /// In a few words.
     fn text(&self) -> String {
         let word = match self.announced {
-            Some(Announced::Reloading) => "reloading",
-            Some(Announced::Stopping) => "stopping",
-            Some(Announced::Ready) | None => "",
+            Some(NotifiedState::Reloading) => "reloading",
+            Some(NotifiedState::Stopping) => "stopping",
+            Some(NotifiedState::Ready) | None => "",
         };
         match (word.is_empty(), self.status.is_empty()) {
             (true, _) => self.status.clone(),
@@ -73,10 +73,10 @@ impl Tidings {
         }
     }
 
-    /// The next sign of life is due so long from `now`.
-    fn wind(&mut self, now: Tick) {
+    /// The next watchdog message is due so long from `now`.
+    fn rearm_watchdog(&mut self, now: Tick) {
         // Who is ending has other things to do.
-        let is_off = self.watchdog_nanos == 0 || self.announced == Some(Announced::Stopping);
+        let is_off = self.watchdog_nanos == 0 || self.announced == Some(NotifiedState::Stopping);
         self.watchdog_at = if is_off {
             Tick::NEVER
         } else {
@@ -88,25 +88,25 @@ impl Tidings {
 impl Process {
     /// What it tells of itself, for people; empty: nothing.
     pub(super) fn status_text(&self) -> String {
-        match (&self.run.tidings, self.run.stage.reachable()) {
-            (Some(tidings), Some(_)) => tidings.text(),
+        match (&self.run.notify_state, self.run.stage.reachable()) {
+            (Some(notify_state), Some(_)) => notify_state.text(),
             (Some(_), None) | (None, _) => String::new(),
         }
     }
 
     /// The deadline of its stage or of its watchdog; [`Tick::NEVER`] too while it is being found out whether that is met.
-    pub(super) fn told_deadline(&self) -> Tick {
+    pub(super) fn stage_deadline(&self) -> Tick {
         let deadline = self.run.stage.deadline();
-        let Some(tidings) = &self.run.tidings else {
+        let Some(notify_state) = &self.run.notify_state else {
             return deadline;
         };
         match self.run.stage {
-            Stage::Waking { .. } | Stage::Running { .. } | Stage::Stopping { .. }
-                if tidings.asked =>
+            Stage::AwaitingReady { .. } | Stage::Running { .. } | Stage::Stopping { .. }
+                if notify_state.asked =>
             {
                 Tick::NEVER
             }
-            Stage::Running { .. } => tidings.watchdog_at,
+            Stage::Running { .. } => notify_state.watchdog_at,
             Stage::Stopped
             | Stage::Exited { .. }
             | Stage::Fatal
@@ -115,25 +115,25 @@ impl Process {
             | Stage::Preparing(_)
             | Stage::Spawning(_)
             | Stage::Starting { .. }
-            | Stage::Waking { .. }
-            | Stage::Failing { .. }
-            | Stage::Aborting(_)
+            | Stage::AwaitingReady { .. }
+            | Stage::Terminating { .. }
+            | Stage::StopPending(_)
             | Stage::Stopping { .. }
-            | Stage::Dying { .. }
+            | Stage::Reaped { .. }
             | Stage::Unknown { .. } => deadline,
         }
     }
 
     /// It exists; now it has to say that it is ready.
-    pub(super) fn await_ready(&mut self, life: Life, pid: i32, moment: &Moment<'_>) {
+    pub(super) fn await_ready(&mut self, instance: InstanceId, pid: i32, ctx: &Ctx<'_>) {
         let timeout = self.spec.notify.ready_timeout;
         let ready_by = if timeout.0 > 0 {
-            moment.now.mono + timeout
+            ctx.now.mono + timeout
         } else {
             Tick::NEVER
         };
-        self.run.stage = Stage::Waking {
-            life,
+        self.run.stage = Stage::AwaitingReady {
+            instance,
             pid,
             ready_by,
         };
@@ -142,21 +142,21 @@ impl Process {
 
     /// A wait until `until` has begun.
     pub(super) fn allow_extension(&mut self, until: Tick) {
-        if let Some(tidings) = &mut self.run.tidings {
-            tidings.extend_until = until + EXTENSION_MAX;
+        if let Some(notify_state) = &mut self.run.notify_state {
+            notify_state.extend_until = until + EXTENSION_MAX;
         }
     }
 
     /// Before a deadline does what it threatens, the shell reads what has been said. Answers whether it was asked to.
-    pub(super) fn ask_first(&mut self, moment: &mut Moment<'_>) -> bool {
-        let life = match self.run.stage {
-            Stage::Waking { life, .. }
-            | Stage::Running { life, .. }
+    pub(super) fn poll_notify_first(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        let instance = match self.run.stage {
+            Stage::AwaitingReady { instance, .. }
+            | Stage::Running { instance, .. }
             | Stage::Stopping {
-                life,
+                instance,
                 killed: false,
                 ..
-            } => life,
+            } => instance,
             // Nothing that these could say would change what is due.
             Stage::Stopped
             | Stage::Exited { .. }
@@ -166,16 +166,16 @@ impl Process {
             | Stage::Preparing(_)
             | Stage::Spawning(_)
             | Stage::Starting { .. }
-            | Stage::Failing { .. }
-            | Stage::Aborting(_)
+            | Stage::Terminating { .. }
+            | Stage::StopPending(_)
             | Stage::Stopping { .. }
-            | Stage::Dying { .. }
+            | Stage::Reaped { .. }
             | Stage::Unknown { .. } => return false,
         };
-        match &mut self.run.tidings {
-            Some(tidings) if !tidings.asked => {
-                tidings.asked = true;
-                moment.out.push(Action::Heed(life));
+        match &mut self.run.notify_state {
+            Some(notify_state) if !notify_state.asked => {
+                notify_state.asked = true;
+                ctx.out.push(Action::PollNotify(instance));
                 true
             }
             Some(_) | None => false,
@@ -183,47 +183,47 @@ impl Process {
     }
 
     /// Everything that it had said by now has been told.
-    pub(super) fn heeded(&mut self, slot: u32, moment: &mut Moment<'_>) {
-        if let Some(tidings) = &mut self.run.tidings {
-            tidings.asked = false;
+    pub(super) fn notify_polled(&mut self, slot: u32, ctx: &mut Ctx<'_>) {
+        if let Some(notify_state) = &mut self.run.notify_state {
+            notify_state.asked = false;
         }
-        self.act_on_deadline(slot, moment);
+        self.act_on_deadline(slot, ctx);
     }
 
     /// It has said something.
-    pub(super) fn notified(&mut self, notice: Notice, moment: &mut Moment<'_>) {
-        let now = moment.now.mono;
-        let Some(tidings) = &mut self.run.tidings else {
+    pub(super) fn notified(&mut self, notice: NotifyMessage, ctx: &mut Ctx<'_>) {
+        let now = ctx.now.mono;
+        let Some(notify_state) = &mut self.run.notify_state else {
             return;
         };
         let name = self.spec.name.clone();
         for kind in notice.ignored {
-            if tidings.ignored & kind.bit() == 0 {
-                tidings.ignored |= kind.bit();
+            if notify_state.ignored & kind.bit() == 0 {
+                notify_state.ignored |= kind.bit();
                 let (name, what) = (name.clone(), kind.text().to_owned());
-                Self::log(moment, Line::NoticeIgnored { name, what });
+                Self::log(ctx, Line::NoticeIgnored { name, what });
             }
         }
         if let Some(status) = notice.status {
-            tidings.status = status;
+            notify_state.status = status;
         }
         if let Some(usec) = notice.watchdog_usec {
-            tidings.watchdog_nanos = usec.saturating_mul(1000);
+            notify_state.watchdog_nanos = usec.saturating_mul(1000);
         }
         if notice.announced.is_some() {
-            tidings.announced = notice.announced;
+            notify_state.announced = notice.announced;
         }
-        let is_sign = notice.beat == Some(Beat::Alive)
+        let is_sign = notice.beat == Some(WatchdogNotify::Alive)
             || notice.watchdog_usec.is_some()
-            || notice.announced == Some(Announced::Stopping);
+            || notice.announced == Some(NotifiedState::Stopping);
         if is_sign {
-            tidings.wind(now);
+            notify_state.rearm_watchdog(now);
         }
         if let Some(usec) = notice.extend_usec {
             let wanted = Tick(now.0.saturating_add(usec.saturating_mul(1000)));
-            let until = wanted.min(tidings.extend_until);
+            let until = wanted.min(notify_state.extend_until);
             match &mut self.run.stage {
-                Stage::Waking { ready_by: at, .. }
+                Stage::AwaitingReady { ready_by: at, .. }
                 | Stage::Stopping {
                     kill_at: at,
                     killed: false,
@@ -233,49 +233,51 @@ impl Process {
                 _ => {}
             }
         }
-        if notice.announced == Some(Announced::Ready)
-            && let Stage::Waking { life, pid, .. } = self.run.stage
+        if notice.announced == Some(NotifiedState::Ready)
+            && let Stage::AwaitingReady { instance, pid, .. } = self.run.stage
         {
-            self.ready(life, pid, moment);
+            self.ready(instance, pid, ctx);
         }
-        if notice.beat == Some(Beat::Trigger) {
-            self.triggered(moment);
+        if notice.beat == Some(WatchdogNotify::Trigger) {
+            self.watchdog_trigger(ctx);
         }
     }
 
-    fn ready(&mut self, life: Life, pid: i32, moment: &mut Moment<'_>) {
+    fn ready(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         self.run.tries = 0;
-        self.enter(Stage::Running { life, pid }, pid, false, moment);
+        self.enter_stage(Stage::Running { instance, pid }, pid, false, ctx);
         let name = self.spec.name.clone();
-        Self::log(moment, Line::Ready { name });
-        if let Some(tidings) = &mut self.run.tidings {
-            tidings.wind(moment.now.mono);
+        Self::log(ctx, Line::Ready { name });
+        if let Some(notify_state) = &mut self.run.notify_state {
+            notify_state.rearm_watchdog(ctx.now.mono);
         }
     }
 
     /// `ready_timeout` has passed.
-    pub(super) fn not_ready(&mut self, life: Life, pid: i32, moment: &mut Moment<'_>) {
+    pub(super) fn not_ready(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         let (name, seconds) = (self.spec.name.clone(), self.spec.notify.ready_timeout.0);
-        Self::log(moment, Line::NotReady { name, pid, seconds });
-        self.fail(life, pid, Failure::NotReady, moment);
+        Self::log(ctx, Line::NotReady { name, pid, seconds });
+        self.terminate(instance, pid, TerminationReason::NotReady, ctx);
     }
 
     /// A RUNNING process whose time has passed: its watchdog's.
-    pub(super) fn starved(&mut self, life: Life, pid: i32, moment: &mut Moment<'_>) {
+    pub(super) fn watchdog_timeout(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         let nanos = self
             .run
-            .tidings
+            .notify_state
             .as_ref()
-            .map_or(0, |tidings| tidings.watchdog_nanos);
+            .map_or(0, |notify_state| notify_state.watchdog_nanos);
         let (name, millis) = (self.spec.name.clone(), nanos / 1_000_000);
-        Self::log(moment, Line::WatchdogMissed { name, pid, millis });
-        self.fail(life, pid, Failure::Starved, moment);
+        Self::log(ctx, Line::WatchdogMissed { name, pid, millis });
+        self.terminate(instance, pid, TerminationReason::WatchdogTimeout, ctx);
     }
 
-    fn triggered(&mut self, moment: &mut Moment<'_>) {
-        let (life, pid, why) = match self.run.stage {
-            Stage::Waking { life, pid, .. } => (life, pid, Failure::GaveUp),
-            Stage::Running { life, pid } => (life, pid, Failure::Triggered),
+    fn watchdog_trigger(&mut self, ctx: &mut Ctx<'_>) {
+        let (instance, pid, why) = match self.run.stage {
+            Stage::AwaitingReady { instance, pid, .. } => {
+                (instance, pid, TerminationReason::NotifiedFailure)
+            }
+            Stage::Running { instance, pid } => (instance, pid, TerminationReason::WatchdogTrigger),
             // It is being ended already, or is not there.
             Stage::Stopped
             | Stage::Exited { .. }
@@ -285,63 +287,69 @@ impl Process {
             | Stage::Preparing(_)
             | Stage::Spawning(_)
             | Stage::Starting { .. }
-            | Stage::Failing { .. }
-            | Stage::Aborting(_)
+            | Stage::Terminating { .. }
+            | Stage::StopPending(_)
             | Stage::Stopping { .. }
-            | Stage::Dying { .. }
+            | Stage::Reaped { .. }
             | Stage::Unknown { .. } => return,
         };
         let name = self.spec.name.clone();
-        Self::log(moment, Line::WatchdogTriggered { name, pid });
-        self.fail(life, pid, why, moment);
+        Self::log(ctx, Line::WatchdogTriggered { name, pid });
+        self.terminate(instance, pid, why, ctx);
     }
 
     /// It has not done what it had to: it is ended for that. Its state stays what it was until it has ended.
-    fn fail(&mut self, life: Life, pid: i32, why: Failure, moment: &mut Moment<'_>) {
+    fn terminate(
+        &mut self,
+        instance: InstanceId,
+        pid: i32,
+        why: TerminationReason,
+        ctx: &mut Ctx<'_>,
+    ) {
         let (signal, scope) = match why {
             // There is no hurry and nothing is broken: as if somebody stopped it.
-            Failure::NotReady => (self.spec.stopsignal, self.stop_scope()),
+            TerminationReason::NotReady => (self.spec.stopsignal, self.stop_scope()),
             // As systemd does: whoever hangs leaves a core dump to find out why.
-            Failure::GaveUp | Failure::Starved | Failure::Triggered => {
-                (Signal::ABRT, SignalScope::Process)
-            }
+            TerminationReason::NotifiedFailure
+            | TerminationReason::WatchdogTimeout
+            | TerminationReason::WatchdogTrigger => (Signal::ABRT, SignalScope::Process),
         };
-        self.run.stage = Stage::Failing {
-            life,
+        self.run.stage = Stage::Terminating {
+            instance,
             pid,
             why,
-            kill_at: moment.now.mono + Seconds(self.spec.stopwaitsecs.0.max(0)),
+            kill_at: ctx.now.mono + Seconds(self.spec.stopwaitsecs.0.max(0)),
         };
-        self.send(life, pid, signal, scope, moment);
+        self.send_signal(instance, pid, signal, scope, ctx);
     }
 
     /// Somebody else spoke in its name.
-    pub(super) fn impersonated(&mut self, sender: i32, uid: u32, moment: &mut Moment<'_>) {
-        let Some(tidings) = &mut self.run.tidings else {
+    pub(super) fn foreign_notify(&mut self, sender: i32, uid: u32, ctx: &mut Ctx<'_>) {
+        let Some(notify_state) = &mut self.run.notify_state else {
             return;
         };
-        tidings.foreign = tidings.foreign.saturating_add(1);
-        if tidings.foreign == 1 {
+        notify_state.foreign = notify_state.foreign.saturating_add(1);
+        if notify_state.foreign == 1 {
             let name = self.spec.name.clone();
-            Self::log(moment, Line::NoticeForeign { name, sender, uid });
+            Self::log(ctx, Line::NoticeForeign { name, sender, uid });
         }
     }
 
-    /// Its life is over: how many messages were not its own, if that was not said yet.
-    pub(super) fn sum_up(&mut self, moment: &mut Moment<'_>) {
+    /// Its instance has ended: how many messages were not its own, if that was not said yet.
+    pub(super) fn log_foreign_count(&mut self, ctx: &mut Ctx<'_>) {
         let count = self
             .run
-            .tidings
+            .notify_state
             .as_ref()
-            .map_or(0, |tidings| tidings.foreign);
+            .map_or(0, |notify_state| notify_state.foreign);
         if count > 1 {
             let name = self.spec.name.clone();
-            Self::log(moment, Line::NoticesForeign { name, count });
+            Self::log(ctx, Line::NoticesForeign { name, count });
         }
     }
 }
 
-impl Ignored {
+impl IgnoredNotify {
     // The bits of all kinds fit into the set.
     const _FITS: () = assert!((Self::Malformed as u8) < 8);
 }

@@ -3,10 +3,13 @@
 use super::bench::{Bench, CAT, exited, play, program, start, stop};
 use crate::config::spec::AutoRestart;
 use crate::core::{Fleet, Input};
-use crate::domain::{Ending, ExitStatus, Life, Seconds, Signal, SpawnError};
+use crate::domain::{ExitReason, ExitStatus, InstanceId, Seconds, Signal, SpawnError};
 
-const SPAWNED: Input = Input::Spawned { life: CAT, pid: 7 };
-const AGAIN: Life = Life {
+const SPAWNED: Input = Input::Spawned {
+    instance: CAT,
+    pid: 7,
+};
+const AGAIN: InstanceId = InstanceId {
     slot: 0,
     incarnation: 2,
 };
@@ -14,9 +17,9 @@ const SUCCESS: &str = "INFO success: cat entered RUNNING state, process has stay
 
 const STARTING: &str = "cat EXITED->STARTING tries 0";
 
-fn missing(life: Life) -> Input {
+fn missing(instance: InstanceId) -> Input {
     let error = SpawnError::NotFound("/bin/cat".to_owned());
-    Input::SpawnFailed { life, error }
+    Input::SpawnFailed { instance, error }
 }
 
 #[test]
@@ -28,7 +31,7 @@ fn prc_03_autostart_takes_every_step_to_running() {
         vec![
             (
                 0,
-                Input::Began,
+                Input::DaemonStarted,
                 vec![
                     "PROCESS_GROUP_ADDED cat",
                     "SUPERVISOR_STATE_CHANGE_RUNNING",
@@ -58,7 +61,7 @@ fn prc_03_autostart_takes_every_step_to_running() {
 
 fn held(why: &str) -> Input {
     let why = why.to_owned();
-    Input::SpawnHeld { life: CAT, why }
+    Input::SpawnHeld { instance: CAT, why }
 }
 
 #[test]
@@ -243,14 +246,14 @@ fn prc_07_prc_08_prc_09_backoff_grows_and_ends_in_fatal() {
         ],
     );
     bench.bring_up(3000, 0, 3, 9);
-    let life = Life {
+    let instance = InstanceId {
         slot: 0,
         incarnation: 3,
     };
     let status = ExitStatus::Exited(0);
-    bench.give(3500, Input::Exited { life, status });
+    bench.give(3500, Input::Exited { instance, status });
     assert_eq!(
-        bench.give(3500, Input::Drained(life)),
+        bench.give(3500, Input::Drained(instance)),
         [
             "cat STARTING->BACKOFF tries 3",
             "WARN exited: cat (exit status 0; not expected)",
@@ -302,7 +305,13 @@ fn prc_12_a_signal_is_status_minus_1_and_unexpected() {
         signal: Signal::TERM,
         dumped: false,
     };
-    bench.give(2000, Input::Exited { life: CAT, status });
+    bench.give(
+        2000,
+        Input::Exited {
+            instance: CAT,
+            status,
+        },
+    );
     assert_eq!(
         bench.give(2000, Input::Drained(CAT)),
         [
@@ -346,7 +355,7 @@ fn prc_30_the_wall_clock_decides_nothing() {
 }
 
 #[test]
-fn what_comes_for_a_life_of_the_past_is_dropped_or_undone() {
+fn what_comes_for_an_instance_of_the_past_is_dropped_or_undone() {
     let mut bench = Bench::cat(|spec| spec.autostart = false);
     let status = ExitStatus::Exited(0);
     let table = [
@@ -354,7 +363,13 @@ fn what_comes_for_a_life_of_the_past_is_dropped_or_undone() {
         (Input::Prepared(CAT), vec!["drain 0.1"]),
         (SPAWNED, vec!["signal 0.1 SIGKILL Process"]),
         (missing(CAT), vec![]),
-        (Input::Exited { life: CAT, status }, vec!["drain 0.1"]),
+        (
+            Input::Exited {
+                instance: CAT,
+                status,
+            },
+            vec!["drain 0.1"],
+        ),
         (Input::Drained(CAT), vec![]),
     ];
     for (input, expected) in table {
@@ -364,22 +379,22 @@ fn what_comes_for_a_life_of_the_past_is_dropped_or_undone() {
 }
 
 #[test]
-fn restarts_and_the_last_ending_are_kept_over_lives() {
+fn restarts_and_the_last_ending_are_kept_over_instances() {
     let mut bench = Bench::up(|spec| spec.autorestart = AutoRestart::Always);
     let look = |bench: &Bench| {
         let view = bench.fleet.view(Bench::now(0)).remove(0);
-        (view.restarts, view.ending)
+        (view.restarts, view.exit_reason)
     };
     assert_eq!(look(&bench), (0, None));
     bench.give(1000, Input::DeadlineReached);
     bench.give(2000, exited(3));
     bench.give(2000, Input::Drained(CAT));
-    let ending = Some(Ending::ByItself(ExitStatus::Exited(3)));
-    assert_eq!(look(&bench), (0, ending.clone()), "not yet again");
+    let exit_reason = Some(ExitReason::ByItself(ExitStatus::Exited(3)));
+    assert_eq!(look(&bench), (0, exit_reason.clone()), "not yet again");
     bench.bring_up(2000, 0, 2, 8);
-    assert_eq!(look(&bench), (1, ending), "while the next life runs");
+    assert_eq!(look(&bench), (1, exit_reason), "while the next life runs");
     let exits = |incarnation| Input::Exited {
-        life: Life {
+        instance: InstanceId {
             slot: 0,
             incarnation,
         },
@@ -387,20 +402,20 @@ fn restarts_and_the_last_ending_are_kept_over_lives() {
     };
     bench.give(2500, exits(2));
     bench.give(2500, Input::Drained(AGAIN));
-    let quick = Some(Ending::TooQuick(ExitStatus::Exited(0)));
+    let quick = Some(ExitReason::TooQuick(ExitStatus::Exited(0)));
     assert_eq!(look(&bench), (1, quick));
     bench.give(3500, Input::DeadlineReached);
-    let third = Life {
+    let third = InstanceId {
         slot: 0,
         incarnation: 3,
     };
     bench.give(3500, missing(third));
     let error = SpawnError::NotFound("/bin/cat".to_owned());
-    let missing = Some(Ending::NotSpawned(Box::new(error)));
+    let missing = Some(ExitReason::NotSpawned(Box::new(error)));
     assert_eq!(look(&bench), (1, missing.clone()), "no process, no restart");
     let restored = Fleet::restore(bench.fleet.snapshot(), Bench::now(3500));
     let view = restored.view(Bench::now(3500)).remove(0);
-    assert_eq!((view.restarts, view.ending), (1, missing));
+    assert_eq!((view.restarts, view.exit_reason), (1, missing));
 }
 
 #[test]
@@ -410,7 +425,7 @@ fn an_ending_on_request_says_so() {
     bench.give(1600, exited(0));
     bench.give(1600, Input::Drained(CAT));
     assert_eq!(
-        bench.fleet.view(Bench::now(1600))[0].ending,
-        Some(Ending::OnRequest(ExitStatus::Exited(0)))
+        bench.fleet.view(Bench::now(1600))[0].exit_reason,
+        Some(ExitReason::OnRequest(ExitStatus::Exited(0)))
     );
 }

@@ -3,7 +3,7 @@
 
 use super::admit::not_permitted;
 use super::process::Process;
-use super::ticket::{Batch, Member, Pending, Purpose, Until, Verb, Waiter};
+use super::ticket::{Batch, BatchAction, BatchMember, Pending, SignalPurpose, WaitUntil, Waiter};
 use super::{Action, Actions, AuditLine, Fleet, SignalScope};
 use crate::api::{AuditEntry, Fault, FaultCode, TargetResult, Ticket};
 use crate::domain::{
@@ -12,7 +12,7 @@ use crate::domain::{
 };
 
 /// Whether work on a batch can go on.
-enum Step {
+enum BatchStep {
     /// To the next member.
     Next,
     /// When the shell has answered.
@@ -44,7 +44,7 @@ impl Fleet {
     }
 
     /// Puts a batch back, or answers it if it is done.
-    fn put_batch(&mut self, ticket: Ticket, batch: Box<Batch>, out: &mut Actions) {
+    fn store_batch(&mut self, ticket: Ticket, batch: Box<Batch>, out: &mut Actions) {
         if batch.is_done() {
             out.push(Action::Answer(ticket, batch.answer()));
         } else {
@@ -53,7 +53,7 @@ impl Fleet {
     }
 
     /// Goes on with a batch until the shell has to be asked or every member was reached.
-    pub(super) fn proceed(&mut self, ticket: Ticket, now: Now, out: &mut Actions) {
+    pub(super) fn advance_batch(&mut self, ticket: Ticket, now: Now, out: &mut Actions) {
         let Some(mut batch) = self.take_batch(ticket) else {
             return;
         };
@@ -62,13 +62,13 @@ impl Fleet {
                 batch.passed = true;
                 break;
             };
-            match self.reach(ticket, &mut batch, member, now, out) {
-                Step::Next => {}
-                Step::Wait => break,
+            match self.reach_member(ticket, &mut batch, member, now, out) {
+                BatchStep::Next => {}
+                BatchStep::Wait => break,
             }
         }
         if batch.passed
-            && let Some(trail) = batch.trail.take()
+            && let Some(audit) = batch.audit.take()
         {
             let first = batch.first.first().map(|(_, result)| result);
             let fault = match &batch.one {
@@ -78,58 +78,58 @@ impl Fleet {
                 None => None,
             };
             out.push(Action::Audit(AuditLine {
-                caller: trail.caller,
+                caller: audit.caller,
                 entry: AuditEntry {
-                    verb: batch.verb.word(),
-                    target: trail.target,
+                    verb: batch.action.audit_verb(),
+                    target: audit.target,
                 },
                 fault,
             }));
         }
-        self.put_batch(ticket, batch, out);
+        self.store_batch(ticket, batch, out);
     }
 
     /// Whether the member's slot still holds the member.
-    pub(super) fn is_here(&self, member: &Member) -> bool {
-        self.seats
+    pub(super) fn is_here(&self, member: &BatchMember) -> bool {
+        self.slots
             .get(member.slot)
-            .is_some_and(|process| process.tenure == member.tenure)
+            .is_some_and(|process| process.slot_generation == member.slot_generation)
     }
 
     /// Comes to one member of a batch.
-    fn reach(
+    fn reach_member(
         &mut self,
         ticket: Ticket,
         batch: &mut Batch,
-        member: Member,
+        member: BatchMember,
         now: Now,
         out: &mut Actions,
-    ) -> Step {
+    ) -> BatchStep {
         let Some(process) = self
-            .seats
+            .slots
             .get(member.slot)
             .filter(|_| self.is_here(&member))
         else {
             // It was removed since: whoever named it alone is told.
             if batch.one.is_some() {
-                self.settle_now(batch, &member, Some(FaultCode::BadName));
+                self.settle_member_now(batch, &member, Some(FaultCode::BadName));
             }
-            return Step::Next;
+            return BatchStep::Next;
         };
         let state = process.state();
-        let concerned = match &batch.verb {
-            Verb::Start { .. } => !state.is_running(),
-            Verb::Stop { .. } => state.is_running(),
-            Verb::Signal(..) => state.is_signallable(),
-            Verb::Clear => true,
+        let concerned = match &batch.action {
+            BatchAction::Start { .. } => !state.is_running(),
+            BatchAction::Stop { .. } => state.is_running(),
+            BatchAction::Signal(..) => state.is_signallable(),
+            BatchAction::Clear => true,
         };
         if batch.one.is_none() {
             let covered = batch
                 .scope
                 .covers(member.group.as_str(), member.process.as_str());
             if concerned && !covered {
-                let index = batch.reach();
-                batch.settle(
+                let index = batch.next_index();
+                batch.record_result(
                     index,
                     true,
                     result(
@@ -140,71 +140,71 @@ impl Fleet {
                         ))),
                     ),
                 );
-                return Step::Next;
+                return BatchStep::Next;
             }
             if !covered {
-                return Step::Next;
+                return BatchStep::Next;
             }
         }
-        match batch.verb.clone() {
-            Verb::Start { .. } if !concerned && batch.one.is_none() => Step::Next,
-            Verb::Start { .. } => self.check(ticket, batch, member, out),
-            Verb::Stop { wait } => {
+        match batch.action.clone() {
+            BatchAction::Start { .. } if !concerned && batch.one.is_none() => BatchStep::Next,
+            BatchAction::Start { .. } => self.check(ticket, batch, member, out),
+            BatchAction::Stop { wait } => {
                 if !concerned {
                     // A restart may be due: who asks for a stop does not want it.
-                    self.step(member.slot, now, out, Process::forget_restart);
+                    self.update_process(member.slot, now, out, Process::cancel_restart);
                     self.call_off_restarts(member.slot, out);
                     if batch.one.is_some() {
-                        self.settle_now(batch, &member, Some(FaultCode::NotRunning));
+                        self.settle_member_now(batch, &member, Some(FaultCode::NotRunning));
                     }
-                    return Step::Next;
+                    return BatchStep::Next;
                 }
-                self.step(member.slot, now, out, Process::stop);
+                self.update_process(member.slot, now, out, Process::stop);
                 let until = if wait {
-                    Until::Stopped
+                    WaitUntil::Stopped
                 } else {
-                    Until::StopSent
+                    WaitUntil::StopSent
                 };
                 self.wait_for(ticket, batch, &member, until, now, out);
-                Step::Next
+                BatchStep::Next
             }
-            Verb::Signal(None, text) => {
+            BatchAction::Signal(None, text) => {
                 if concerned || batch.one.is_some() {
-                    let index = batch.reach();
+                    let index = batch.next_index();
                     let fault = FaultCode::BadSignal.of(text);
-                    batch.settle(index, true, result(&member, Some(fault)));
+                    batch.record_result(index, true, result(&member, Some(fault)));
                 }
-                Step::Next
+                BatchStep::Next
             }
-            Verb::Signal(Some(signal), _) => {
+            BatchAction::Signal(Some(signal), _) => {
                 if concerned {
-                    self.send(ticket, batch, member, signal, out);
+                    self.signal_member(ticket, batch, member, signal, out);
                 } else if batch.one.is_some() {
-                    self.settle_now(batch, &member, Some(FaultCode::NotRunning));
+                    self.settle_member_now(batch, &member, Some(FaultCode::NotRunning));
                 }
-                Step::Next
+                BatchStep::Next
             }
-            Verb::Clear => self.clear(ticket, batch, member, out),
+            BatchAction::Clear => self.clear_logs(ticket, batch, member, out),
         }
     }
 
     /// Settles a member as soon as it is reached. The fault's text is its name.
-    fn settle_now(&self, batch: &mut Batch, member: &Member, code: Option<FaultCode>) {
-        let index = batch.reach();
+    fn settle_member_now(&self, batch: &mut Batch, member: &BatchMember, code: Option<FaultCode>) {
+        let index = batch.next_index();
         let fault = code.map(|code| code.of(batch.named(&member.group, &member.process)));
-        batch.settle(index, true, result(member, fault));
+        batch.record_result(index, true, result(member, fault));
     }
 
     fn wait_for(
         &mut self,
         ticket: Ticket,
         batch: &mut Batch,
-        member: &Member,
-        until: Until,
+        member: &BatchMember,
+        until: WaitUntil,
         now: Now,
         out: &mut Actions,
     ) {
-        let index = batch.reach();
+        let index = batch.next_index();
         self.wait_at(ticket, batch, member, (index, until), now, out);
     }
 
@@ -212,14 +212,14 @@ impl Fleet {
         &mut self,
         ticket: Ticket,
         batch: &mut Batch,
-        member: &Member,
-        (index, until): (u32, Until),
+        member: &BatchMember,
+        (index, until): (u32, WaitUntil),
         now: Now,
         out: &mut Actions,
     ) {
-        let Some(process) = self.seats.get_mut(member.slot) else {
+        let Some(process) = self.slots.get_mut(member.slot) else {
             let fault = FaultCode::BadName.of(batch.named(&member.group, &member.process));
-            batch.settle(index, true, result(member, Some(fault)));
+            batch.record_result(index, true, result(member, Some(fault)));
             return;
         };
         let waiter = Waiter {
@@ -230,13 +230,13 @@ impl Fleet {
         if let Some(verdict) = waiter.verdict(process) {
             let named = batch.named(&member.group, &member.process);
             let fault = verdict.fault.map(|code| code.of(named));
-            batch.settle(index, true, result(member, fault));
+            batch.record_result(index, true, result(member, fault));
             return;
         }
         let reports = waiter.reports();
         process.run.waiters.push(waiter);
         if reports {
-            self.step(member.slot, now, out, Process::report_stop);
+            self.update_process(member.slot, now, out, Process::report_stop);
         }
     }
 
@@ -247,16 +247,16 @@ impl Fleet {
         &mut self,
         ticket: Ticket,
         batch: &mut Batch,
-        member: Member,
+        member: BatchMember,
         out: &mut Actions,
-    ) -> Step {
-        let Some(process) = self.seats.get(member.slot) else {
-            return Step::Next;
+    ) -> BatchStep {
+        let Some(process) = self.slots.get(member.slot) else {
+            return BatchStep::Next;
         };
         out.push(Action::Check(ticket, process.spec.clone()));
-        let index = batch.reach();
+        let index = batch.next_index();
         batch.asked = Some((member, index));
-        Step::Wait
+        BatchStep::Wait
     }
 
     /// The shell has looked a command up.
@@ -275,26 +275,28 @@ impl Fleet {
         let Some(mut batch) = self.take_batch(ticket) else {
             return;
         };
-        if let (Verb::Start { wait }, Some((member, index))) = (&batch.verb, batch.asked.take()) {
+        if let (BatchAction::Start { wait }, Some((member, index))) =
+            (&batch.action, batch.asked.take())
+        {
             let wait = *wait;
             self.start_checked(ticket, &mut batch, (member, index), (found, wait), now, out);
         }
         self.tickets.insert(ticket, Pending::Batch(batch));
-        self.proceed(ticket, now, out);
+        self.advance_batch(ticket, now, out);
     }
 
     fn start_checked(
         &mut self,
         ticket: Ticket,
         batch: &mut Batch,
-        (member, index): (Member, u32),
+        (member, index): (BatchMember, u32),
         (found, wait): (Result<(), SpawnError>, bool),
         now: Now,
         out: &mut Actions,
     ) {
         let named = batch.named(&member.group, &member.process);
         let state = self
-            .seats
+            .slots
             .get(member.slot)
             .filter(|_| self.is_here(&member))
             .map(Process::state);
@@ -304,7 +306,7 @@ impl Fleet {
                 (true, Some(FaultCode::NoFile.of(error.to_string())))
             }
             (Some(_), Err(error)) => (true, Some(FaultCode::NotExecutable.of(error.to_string()))),
-            (Some(_), Ok(())) if self.mood != SupervisorState::Running => {
+            (Some(_), Ok(())) if self.daemon_state != SupervisorState::Running => {
                 (true, Some(FaultCode::ShutdownState.bare()))
             }
             (Some(state), Ok(())) => match state {
@@ -324,39 +326,43 @@ impl Fleet {
                 }
                 ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => {
                     let slot = member.slot;
-                    self.step(slot, now, out, |process, moment| {
-                        process.start(slot, moment);
+                    self.update_process(slot, now, out, |process, ctx| {
+                        process.start(slot, ctx);
                     });
-                    let until = if wait { Until::Running } else { Until::Spawned };
+                    let until = if wait {
+                        WaitUntil::Running
+                    } else {
+                        WaitUntil::Spawned
+                    };
                     self.wait_at(ticket, batch, &member, (index, until), now, out);
                     return;
                 }
             },
         };
-        batch.settle(index, immediate, result(&member, fault));
+        batch.record_result(index, immediate, result(&member, fault));
     }
 
     // Signalling
 
-    fn send(
+    fn signal_member(
         &mut self,
         ticket: Ticket,
         batch: &mut Batch,
-        member: Member,
+        member: BatchMember,
         signal: Signal,
         out: &mut Actions,
     ) {
-        let Some(process) = self.seats.get(member.slot) else {
+        let Some(process) = self.slots.get(member.slot) else {
             return;
         };
         let name = member.process.clone();
-        let index = batch.reach();
-        if let Some((life, pid)) = process.run.stage.reachable() {
+        let index = batch.next_index();
+        if let Some((instance, pid)) = process.run.stage.reachable() {
             out.push(Action::Log(Line::Sending { name, pid, signal }));
             self.signals.push_back((
-                life,
+                instance,
                 signal,
-                Purpose::Client {
+                SignalPurpose::Client {
                     ticket,
                     index,
                     process: member.process,
@@ -364,7 +370,7 @@ impl Fleet {
                 },
             ));
             out.push(Action::Signal {
-                life,
+                instance,
                 signal,
                 scope: SignalScope::Process,
             });
@@ -382,25 +388,25 @@ impl Fleet {
             out.push(Action::Log(line));
             Some(fault)
         };
-        batch.settle(index, true, result(&member, fault));
+        batch.record_result(index, true, result(&member, fault));
     }
 
     // Clearing logs
 
     /// One log after another: the output thread is never flooded.
-    fn clear(
+    fn clear_logs(
         &mut self,
         ticket: Ticket,
         batch: &mut Batch,
-        member: Member,
+        member: BatchMember,
         out: &mut Actions,
-    ) -> Step {
-        let Some(process) = self.seats.get(member.slot) else {
-            return Step::Next;
+    ) -> BatchStep {
+        let Some(process) = self.slots.get(member.slot) else {
+            return BatchStep::Next;
         };
         if process.logs.stdout.is_none() && process.logs.stderr.is_none() {
-            self.settle_now(batch, &member, None);
-            return Step::Next;
+            self.settle_member_now(batch, &member, None);
+            return BatchStep::Next;
         }
         // Differs: the original clears nothing for a process that does not run, and reports success.
         out.push(Action::ClearLogs {
@@ -408,9 +414,9 @@ impl Fleet {
             slot: member.slot,
             logs: process.logs.clone(),
         });
-        let index = batch.reach();
+        let index = batch.next_index();
         batch.asked = Some((member, index));
-        Step::Wait
+        BatchStep::Wait
     }
 
     /// The shell has cleared the logs of a member.
@@ -424,7 +430,7 @@ impl Fleet {
         let Some(mut batch) = self.take_batch(ticket) else {
             return;
         };
-        if batch.verb == Verb::Clear
+        if batch.action == BatchAction::Clear
             && let Some((member, index)) = batch.asked.take()
         {
             let fault = match done {
@@ -435,17 +441,17 @@ impl Fleet {
                     batch.named(&member.group, &member.process)
                 ))),
             };
-            batch.settle(index, true, result(&member, fault));
+            batch.record_result(index, true, result(&member, fault));
         }
         self.tickets.insert(ticket, Pending::Batch(batch));
-        self.proceed(ticket, now, out);
+        self.advance_batch(ticket, now, out);
     }
 
     // Settling
 
     /// Settles one member of a request; answers the request with the last.
     #[expect(clippy::too_many_arguments, reason = "a result, and where it belongs")]
-    pub(super) fn settle(
+    pub(super) fn settle_member(
         &mut self,
         ticket: Ticket,
         index: u32,
@@ -462,16 +468,16 @@ impl Fleet {
         };
         let Some(mut batch) = self.take_batch(ticket) else {
             match self.tickets.get_mut(&ticket) {
-                Some(Pending::Scaling(scaling)) => scaling.settle(index, result),
-                Some(Pending::Rolling(rolling)) => rolling.settle(index, result),
+                Some(Pending::Scaling(scaling)) => scaling.stopped_one(index, result),
+                Some(Pending::Rolling(rolling)) => rolling.record_result(index, result),
                 // Nobody waits for a process with these.
                 Some(_) | None => return,
             }
             self.roused.push(ticket);
             return;
         };
-        batch.settle(index, immediate, result);
-        self.put_batch(ticket, batch, out);
+        batch.record_result(index, immediate, result);
+        self.store_batch(ticket, batch, out);
     }
 
     /// A fault about a process in the words of the request.
@@ -493,8 +499,8 @@ impl Fleet {
     }
 
     /// Settles those who wait for a process and need wait no longer.
-    pub(super) fn wake(&mut self, slot: u32, out: &mut Actions) {
-        let Some(process) = self.seats.get_mut(slot) else {
+    pub(super) fn answer_waiters(&mut self, slot: u32, out: &mut Actions) {
+        let Some(process) = self.slots.get_mut(slot) else {
             return;
         };
         if process.run.waiters.is_empty() {
@@ -518,7 +524,7 @@ impl Fleet {
                 .fault
                 .map(|code| self.fault_of(ticket, code, &group, &name));
             let place = (waiter.index, verdict.immediate);
-            self.settle(ticket, place.0, place.1, &name, &group, fault, out);
+            self.settle_member(ticket, place.0, place.1, &name, &group, fault, out);
         }
     }
 
@@ -529,24 +535,24 @@ impl Fleet {
         let Some((name, group)) = self.names_of(slot) else {
             return;
         };
-        let Some(process) = self.seats.get_mut(slot) else {
+        let Some(process) = self.slots.get_mut(slot) else {
             return;
         };
         let (stops, rest) = std::mem::take(&mut process.run.waiters)
             .into_iter()
-            .partition(|waiter| matches!(waiter.until, Until::Stopped | Until::StopSent));
+            .partition(|waiter| matches!(waiter.until, WaitUntil::Stopped | WaitUntil::StopSent));
         process.run.waiters = rest;
         let stops: Vec<Waiter> = stops;
         for waiter in stops {
             let fault = Some(FaultCode::Failed.of(text));
             let (ticket, index) = (waiter.ticket, waiter.index);
-            self.settle(ticket, index, true, &name, &group, fault, out);
+            self.settle_member(ticket, index, true, &name, &group, fault, out);
         }
     }
 }
 
 /// What became of a member.
-pub(super) fn result(member: &Member, fault: Option<Fault>) -> TargetResult {
+pub(super) fn result(member: &BatchMember, fault: Option<Fault>) -> TargetResult {
     TargetResult {
         process: member.process.clone(),
         group: member.group.clone(),

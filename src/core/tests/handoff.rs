@@ -3,14 +3,14 @@
 use super::bench::{Bench, CAT, config, exited, one, program, start, stop};
 use crate::api::{Request, Ticket};
 use crate::config::spec::AutoRestart;
-use crate::core::{DaemonSignal, Input, Successor};
-use crate::domain::{Errno, ExitStatus, Life, Seconds, Signal, SpawnError};
+use crate::core::{DaemonSignal, Input, ResumeKind};
+use crate::domain::{Errno, ExitStatus, InstanceId, Seconds, Signal, SpawnError};
 
 const TAKEN_OVER: &str = "INFO taken over by version 5.0.0, with";
 
 /// What comes of `Resumed` in a new image, without what comes always.
 fn resumed(bench: &mut Bench, ms: u64) -> Vec<String> {
-    let mut lines = bench.give(ms, Input::Resumed(Successor::Image));
+    let mut lines = bench.give(ms, Input::Resumed(ResumeKind::NewImage));
     assert_eq!(lines.first().map(String::as_str), Some("report"));
     let last = lines.pop().unwrap_or_default();
     assert!(last.starts_with(TAKEN_OVER), "{last}");
@@ -27,7 +27,13 @@ fn resumed(bench: &mut Bench, ms: u64) -> Vec<String> {
 fn what_was_made_before_that_was_written_down_is_not_made_twice() {
     let mut bench = Bench::cat(|spec| spec.startsecs = Seconds(0));
     bench.give(1, Input::Resolved(CAT));
-    bench.give(2, Input::Spawned { life: CAT, pid: 7 });
+    bench.give(
+        2,
+        Input::Spawned {
+            instance: CAT,
+            pid: 7,
+        },
+    );
     assert_eq!(bench.state(), "RUNNING");
     assert_eq!(resumed(&mut bench, 3), ["adopt 0.1 7"]);
 }
@@ -111,11 +117,11 @@ fn every_stage_is_taken_up_where_it_stood() {
             || {
                 let mut bench = Bench::up(|_| {});
                 bench.ask(2, stop("cat", false));
-                let (life, signal, result) = (CAT, Signal::TERM, Ok(()));
+                let (instance, signal, result) = (CAT, Signal::TERM, Ok(()));
                 bench.give(
                     2,
                     Input::Signalled {
-                        life,
+                        instance,
                         signal,
                         result,
                     },
@@ -154,7 +160,13 @@ fn every_stage_is_taken_up_where_it_stood() {
             || {
                 let mut bench = Bench::cat(|_| {});
                 let error = SpawnError::NotFound("/bin/cat".to_owned());
-                bench.give(1, Input::SpawnFailed { life: CAT, error });
+                bench.give(
+                    1,
+                    Input::SpawnFailed {
+                        instance: CAT,
+                        error,
+                    },
+                );
                 bench
             },
             vec![],
@@ -165,7 +177,13 @@ fn every_stage_is_taken_up_where_it_stood() {
             || {
                 let mut bench = Bench::cat(|spec| spec.startretries = 0);
                 let error = SpawnError::NotFound("/bin/cat".to_owned());
-                bench.give(1, Input::SpawnFailed { life: CAT, error });
+                bench.give(
+                    1,
+                    Input::SpawnFailed {
+                        instance: CAT,
+                        error,
+                    },
+                );
                 let due = bench.due();
                 if let Some(due) = due {
                     bench.give(due, Input::DeadlineReached);
@@ -180,12 +198,12 @@ fn every_stage_is_taken_up_where_it_stood() {
             || {
                 let mut bench = Bench::up(|_| {});
                 bench.ask(2, stop("cat", false));
-                let (life, signal) = (CAT, Signal::TERM);
+                let (instance, signal) = (CAT, Signal::TERM);
                 let result = Err(Errno(1));
                 bench.give(
                     2,
                     Input::Signalled {
-                        life,
+                        instance,
                         signal,
                         result,
                     },
@@ -212,7 +230,13 @@ fn an_attempt_that_begins_anew_counts_once() {
     bench.give(1, Input::Resolved(CAT));
     resumed(&mut bench, 2);
     let error = SpawnError::NotFound("/bin/cat".to_owned());
-    let lines = bench.give(3, Input::SpawnFailed { life: CAT, error });
+    let lines = bench.give(
+        3,
+        Input::SpawnFailed {
+            instance: CAT,
+            error,
+        },
+    );
     assert!(
         lines.contains(&"cat STARTING->BACKOFF tries 1".to_owned()),
         "{lines:?}"
@@ -232,9 +256,9 @@ fn who_waited_is_forgotten_and_what_he_wanted_is_not() {
     };
     bench.give(1, found);
     bench.bring_up(2, 0, 1, 7);
-    assert!(bench.fleet.is_awaited());
+    assert!(bench.fleet.has_waiting_clients());
     assert_eq!(resumed(&mut bench, 3), ["adopt 0.1 7"]);
-    assert!(!bench.fleet.is_awaited());
+    assert!(!bench.fleet.has_waiting_clients());
     let due = bench.due().expect("startsecs go on");
     let lines = bench.give(due, Input::DeadlineReached);
     assert!(
@@ -255,15 +279,15 @@ fn a_stop_of_everything_goes_on() {
     for crosses in [false, true] {
         let two = ["a", "b"].map(|name| program("g", name)).into();
         let mut bench = Bench::new(config(vec![(999, two)]));
-        bench.give(0, Input::Began);
+        bench.give(0, Input::DaemonStarted);
         bench.bring_up(0, 0, 1, 7);
         bench.bring_up(0, 1, 2, 8);
         let term = DaemonSignal::Exit(Signal::TERM);
         bench.give(1, Input::Received(term));
-        let why = bench.fleet.may_be_succeeded();
+        let why = bench.fleet.can_hand_off();
         assert_eq!(why, Err("everything is being stopped"));
         if crosses {
-            let lines = bench.give(2, Input::Resumed(Successor::Image));
+            let lines = bench.give(2, Input::Resumed(ResumeKind::NewImage));
             let expected = [
                 "adopt 0.1 7",
                 "signal 0.1 SIGTERM Process",
@@ -273,10 +297,10 @@ fn a_stop_of_everything_goes_on() {
             assert_eq!(lines[1..5], expected);
         }
         let mut end = |slot, incarnation| {
-            let life = Life { slot, incarnation };
+            let instance = InstanceId { slot, incarnation };
             let status = ExitStatus::Exited(0);
-            bench.give(3, Input::Exited { life, status });
-            bench.give(3, Input::Drained(life))
+            bench.give(3, Input::Exited { instance, status });
+            bench.give(3, Input::Drained(instance))
         };
         end(1, 2);
         let lines = end(0, 1);
@@ -296,7 +320,7 @@ fn an_image_that_goes_on_is_the_same_generation() {
     let lines = bench.give(2, Input::SuccessorExamined { ticket, result });
     assert_eq!(lines, ["answer 1 Done"]);
     // Its exec has failed.
-    let lines = bench.give(3, Input::Resumed(Successor::Nobody));
+    let lines = bench.give(3, Input::Resumed(ResumeKind::SameImage));
     assert_eq!(lines, ["report", "adopt 0.1 7"]);
     let told = |generation, is_upgrading| {
         format!("answer 3 Generation {{ generation: {generation}, is_upgrading: {is_upgrading} }}")

@@ -1,18 +1,18 @@
-//! One life of one process, and where its streams are written: the words that cross threads.
+//! One instance of one process, and where its streams are written: the words that cross threads.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// One life of one process: the slot it has in the core, and a number that is never used again, not even by a successor
+/// One instance of one process: the slot it has in the core, and a number that is never used again, not even by a successor
 /// of the daemon. Every input and action that crosses a thread carries it; a stale one is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Life {
+pub struct InstanceId {
     /// Index of the process in the core.
     #[serde(deserialize_with = "super::counter::slot")]
     pub slot: u32,
-    /// Which life.
+    /// Which instance.
     #[serde(deserialize_with = "super::counter::counter")]
     pub incarnation: u64,
 }

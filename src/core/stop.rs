@@ -1,10 +1,10 @@
 //! How a process is asked to stop, and what is done when it does not. It must not know who asks.
 
-use super::process::{Moment, Process};
-use super::stage::{Failure, Stage, Was};
-use super::ticket::{Purpose, Waiter};
+use super::process::{Ctx, Process};
+use super::stage::{Stage, StageAtExit, TerminationReason};
+use super::ticket::{SignalPurpose, Waiter};
 use super::{Action, SignalScope};
-use crate::domain::{Life, Line, ProcessState, Seconds, Signal, Tick};
+use crate::domain::{InstanceId, Line, ProcessState, Seconds, Signal, Tick};
 
 /// Seconds between two SIGKILLs, at least, however small `stopwaitsecs` is.
 const KILL_AGAIN_SECS_MIN: i64 = 1;
@@ -13,59 +13,64 @@ const STOP_REPORT_SECS: Seconds = Seconds(2);
 
 impl Process {
     /// Asks it to stop. Answers whether that is a change: a process that is not running, or is stopping already, stays.
-    pub(super) fn stop(&mut self, moment: &mut Moment<'_>) {
+    pub(super) fn stop(&mut self, ctx: &mut Ctx<'_>) {
         match self.run.stage {
             // No process yet, and none will come: the answer of the shell will be stale.
-            Stage::Resolving(_) => self.cancel(moment),
-            Stage::Preparing(life) => {
+            Stage::Resolving(_) => self.cancel_start(ctx),
+            Stage::Preparing(instance) => {
                 self.run.next = None;
-                moment.out.push(Action::Drain(life));
-                self.cancel(moment);
+                ctx.out.push(Action::Drain(instance));
+                self.cancel_start(ctx);
             }
-            Stage::Spawning(life) => {
-                self.enter(Stage::Aborting(life), 0, false, moment);
-                moment.out.push(Action::CallOff(life));
+            Stage::Spawning(instance) => {
+                self.enter_stage(Stage::StopPending(instance), 0, false, ctx);
+                ctx.out.push(Action::CallOff(instance));
             }
             // One that is being ended by us is now ended as somebody wishes.
-            Stage::Starting { life, pid, .. }
-            | Stage::Waking { life, pid, .. }
-            | Stage::Failing { life, pid, .. }
-            | Stage::Running { life, pid } => self.send_stop(life, pid, moment),
+            Stage::Starting { instance, pid, .. }
+            | Stage::AwaitingReady { instance, pid, .. }
+            | Stage::Terminating { instance, pid, .. }
+            | Stage::Running { instance, pid } => self.send_stop(instance, pid, ctx),
             Stage::Backoff { .. } => {
                 Self::log(
-                    moment,
+                    ctx,
                     Line::KillInBackoff {
                         name: self.spec.name.clone(),
                     },
                 );
-                self.enter(Stage::Stopped, 0, false, moment);
+                self.enter_stage(Stage::Stopped, 0, false, ctx);
             }
-            Stage::Dying {
-                life,
+            Stage::Reaped {
+                instance,
                 pid,
                 status,
-                was: Was::TooQuick | Was::Unpromoted | Was::Unready | Was::Failed(_) | Was::Running,
-                rite,
+                at_exit:
+                    StageAtExit::TooQuick
+                    | StageAtExit::Unpromoted
+                    | StageAtExit::Unready
+                    | StageAtExit::Failed(_)
+                    | StageAtExit::Running,
+                reap_step,
                 drain_by,
             } => {
                 // It is reaped: its number may belong to somebody else. It only has to be told as stopped.
-                let to = Stage::Dying {
-                    life,
+                let to = Stage::Reaped {
+                    instance,
                     pid,
                     status,
-                    was: Was::Stopping,
-                    rite,
+                    at_exit: StageAtExit::Stopping,
+                    reap_step,
                     drain_by,
                 };
-                self.enter(to, pid, false, moment);
+                self.enter_stage(to, pid, false, ctx);
             }
-            Stage::Exited { .. } => self.forget_restart(moment),
+            Stage::Exited { .. } => self.cancel_restart(ctx),
             Stage::Stopped
             | Stage::Fatal
-            | Stage::Aborting(_)
+            | Stage::StopPending(_)
             | Stage::Stopping { .. }
-            | Stage::Dying {
-                was: Was::Stopping | Was::Unknown,
+            | Stage::Reaped {
+                at_exit: StageAtExit::Stopping | StageAtExit::Unknown,
                 ..
             }
             | Stage::Unknown { .. } => {}
@@ -76,50 +81,44 @@ impl Process {
     ///
     /// Differs: the original answers a stop of such a process with "not running" and starts it again a moment later.
     /// With a restart floor that moment is long, and a looping program could hardly be stopped: the wish is kept.
-    pub(super) fn forget_restart(&mut self, _: &mut Moment<'_>) {
+    pub(super) fn cancel_restart(&mut self, _: &mut Ctx<'_>) {
         if let Stage::Exited { restart_at } = &mut self.run.stage {
             *restart_at = Tick::NEVER;
         }
     }
 
     /// STARTING → STOPPING → STOPPED at once: both are told, so that subscribers see no new kind of step.
-    fn cancel(&mut self, moment: &mut Moment<'_>) {
+    fn cancel_start(&mut self, ctx: &mut Ctx<'_>) {
         self.publish(
             ProcessState::Starting,
             ProcessState::Stopping,
             0,
             false,
-            moment,
+            ctx,
         );
         self.run.stage = Stage::Stopped;
-        self.publish(
-            ProcessState::Stopping,
-            ProcessState::Stopped,
-            0,
-            false,
-            moment,
-        );
+        self.publish(ProcessState::Stopping, ProcessState::Stopped, 0, false, ctx);
     }
 
-    pub(super) fn send_stop(&mut self, life: Life, pid: i32, moment: &mut Moment<'_>) {
+    pub(super) fn send_stop(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         let (signal, scope) = (self.spec.stopsignal, self.stop_scope());
-        self.log_killing(pid, signal, scope, moment);
-        let kill_at = moment.now.mono + Seconds(self.spec.stopwaitsecs.0.max(0));
+        self.log_killing(pid, signal, scope, ctx);
+        let kill_at = ctx.now.mono + Seconds(self.spec.stopwaitsecs.0.max(0));
         self.allow_extension(kill_at);
         let to = Stage::Stopping {
-            life,
+            instance,
             pid,
             kill_at,
             sent: false,
             killed: false,
         };
-        self.enter(to, pid, false, moment);
-        Self::signal(life, signal, scope, moment);
+        self.enter_stage(to, pid, false, ctx);
+        Self::push_signal(instance, signal, scope, ctx);
     }
 
     /// Sends the stop signal once more, since nobody knows whether it went out.
-    pub(super) fn stop_again(&self, life: Life, moment: &mut Moment<'_>) {
-        Self::signal(life, self.spec.stopsignal, self.stop_scope(), moment);
+    pub(super) fn stop_again(&self, instance: InstanceId, ctx: &mut Ctx<'_>) {
+        Self::push_signal(instance, self.spec.stopsignal, self.stop_scope(), ctx);
     }
 
     /// How far its stop signal reaches.
@@ -128,25 +127,25 @@ impl Process {
     }
 
     /// Ends it with `signal`, for a reason that was told.
-    pub(super) fn send(
+    pub(super) fn send_signal(
         &self,
-        life: Life,
+        instance: InstanceId,
         pid: i32,
         signal: Signal,
         scope: SignalScope,
-        moment: &mut Moment<'_>,
+        ctx: &mut Ctx<'_>,
     ) {
-        self.log_killing(pid, signal, scope, moment);
-        Self::signal(life, signal, scope, moment);
+        self.log_killing(pid, signal, scope, ctx);
+        Self::push_signal(instance, signal, scope, ctx);
     }
 
-    fn log_killing(&self, pid: i32, signal: Signal, scope: SignalScope, moment: &mut Moment<'_>) {
+    fn log_killing(&self, pid: i32, signal: Signal, scope: SignalScope, ctx: &mut Ctx<'_>) {
         let group = match scope {
             SignalScope::Process => String::new(),
             SignalScope::Group => "process group ".to_owned(),
         };
         Self::log(
-            moment,
+            ctx,
             Line::Killing {
                 name: self.spec.name.clone(),
                 pid,
@@ -164,20 +163,20 @@ impl Process {
     }
 
     /// The kernel refused a signal: nothing is known any more, until the process ends.
-    pub(super) fn refused(&mut self, moment: &mut Moment<'_>) {
+    pub(super) fn signal_refused(&mut self, ctx: &mut Ctx<'_>) {
         match self.run.stage {
-            Stage::Starting { life, pid, .. }
-            | Stage::Waking { life, pid, .. }
-            | Stage::Failing { life, pid, .. }
-            | Stage::Running { life, pid }
-            | Stage::Stopping { life, pid, .. } => {
-                self.run.refused = self.was(moment);
+            Stage::Starting { instance, pid, .. }
+            | Stage::AwaitingReady { instance, pid, .. }
+            | Stage::Terminating { instance, pid, .. }
+            | Stage::Running { instance, pid }
+            | Stage::Stopping { instance, pid, .. } => {
+                self.run.stage_before_unknown = self.stage_at_exit(ctx);
                 self.run.report_at = Tick::NEVER;
-                let alive = Some((life, pid));
-                self.enter(Stage::Unknown { alive }, pid, false, moment);
+                let alive = Some((instance, pid));
+                self.enter_stage(Stage::Unknown { alive }, pid, false, ctx);
             }
             // It ended before the refusal arrived, which then says nothing; or it is unknown already.
-            Stage::Dying { .. } | Stage::Unknown { .. } => {}
+            Stage::Reaped { .. } | Stage::Unknown { .. } => {}
             // There is nothing that a signal was sent to.
             Stage::Stopped
             | Stage::Exited { .. }
@@ -186,74 +185,75 @@ impl Process {
             | Stage::Resolving(_)
             | Stage::Preparing(_)
             | Stage::Spawning(_)
-            | Stage::Aborting(_) => {}
+            | Stage::StopPending(_) => {}
         }
     }
 
     /// A client waits for the stop: says so now, and again until it has happened.
-    pub(super) fn report_stop(&mut self, moment: &mut Moment<'_>) {
+    pub(super) fn report_stop(&mut self, ctx: &mut Ctx<'_>) {
         let waited_for = self.run.waiters.iter().any(Waiter::reports);
         if !waited_for || self.state() != ProcessState::Stopping {
             self.run.report_at = Tick::NEVER;
             return;
         }
-        if self.run.report_at == Tick::NEVER || self.run.report_at <= moment.now.mono {
+        if self.run.report_at == Tick::NEVER || self.run.report_at <= ctx.now.mono {
             Self::log(
-                moment,
+                ctx,
                 Line::WaitingToStop {
                     name: self.spec.name.clone(),
                 },
             );
-            self.run.report_at = moment.now.mono + STOP_REPORT_SECS;
+            self.run.report_at = ctx.now.mono + STOP_REPORT_SECS;
         }
     }
 
-    pub(super) fn kill(&mut self, life: Life, pid: i32, sent: bool, moment: &mut Moment<'_>) {
+    pub(super) fn kill(&mut self, instance: InstanceId, pid: i32, sent: bool, ctx: &mut Ctx<'_>) {
         Self::log(
-            moment,
+            ctx,
             Line::KillingNow {
                 name: self.spec.name.clone(),
                 pid,
             },
         );
         let scope = scope(self.spec.killasgroup);
-        self.log_killing(pid, Signal::KILL, scope, moment);
+        self.log_killing(pid, Signal::KILL, scope, ctx);
         let again = self.spec.stopwaitsecs.0.max(KILL_AGAIN_SECS_MIN);
         self.run.stage = Stage::Stopping {
-            life,
+            instance,
             pid,
-            kill_at: moment.now.mono + Seconds(again),
+            kill_at: ctx.now.mono + Seconds(again),
             sent,
             killed: true,
         };
-        Self::signal(life, Signal::KILL, scope, moment);
+        Self::push_signal(instance, Signal::KILL, scope, ctx);
     }
 
     /// What was to end it by itself has not.
     pub(super) fn kill_failing(
         &mut self,
-        life: Life,
+        instance: InstanceId,
         pid: i32,
-        why: Failure,
-        moment: &mut Moment<'_>,
+        why: TerminationReason,
+        ctx: &mut Ctx<'_>,
     ) {
         let name = self.spec.name.clone();
-        Self::log(moment, Line::KillingNow { name, pid });
+        Self::log(ctx, Line::KillingNow { name, pid });
         let again = self.spec.stopwaitsecs.0.max(KILL_AGAIN_SECS_MIN);
-        self.run.stage = Stage::Failing {
-            life,
+        self.run.stage = Stage::Terminating {
+            instance,
             pid,
             why,
-            kill_at: moment.now.mono + Seconds(again),
+            kill_at: ctx.now.mono + Seconds(again),
         };
         let scope = scope(self.spec.killasgroup);
-        self.send(life, pid, Signal::KILL, scope, moment);
+        self.send_signal(instance, pid, Signal::KILL, scope, ctx);
     }
 
-    fn signal(life: Life, signal: Signal, scope: SignalScope, moment: &mut Moment<'_>) {
-        moment.signals.push_back((life, signal, Purpose::Stop));
-        moment.out.push(Action::Signal {
-            life,
+    fn push_signal(instance: InstanceId, signal: Signal, scope: SignalScope, ctx: &mut Ctx<'_>) {
+        ctx.signals
+            .push_back((instance, signal, SignalPurpose::Stop));
+        ctx.out.push(Action::Signal {
+            instance,
             signal,
             scope,
         });

@@ -17,7 +17,7 @@ const POOL_BYTES_MAX: usize = 64 << 20;
 
 /// Which results accept an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Rule {
+enum ResultRule {
     /// `OK` only: Supervisor's own handler.
     OkAccepts,
     /// Everything but `FAIL`, where the configuration names a handler in Python.
@@ -27,13 +27,13 @@ enum Rule {
 
 /// The pool of one `[eventlistener:x]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Pool {
+pub(super) struct ListenerPool {
     /// Its name.
     pub(super) group: GroupName,
     /// How often an event of each row of EVENTS is taken. A pool that subscribes to a type and to its parent gets such an
     /// event twice, with the same numbers, as in Supervisor.
     takes: Vec<u8>,
-    rule: Rule,
+    rule: ResultRule,
     capacity: i64,
     /// The number of the next event.
     #[serde(deserialize_with = "crate::domain::counter::counter")]
@@ -48,7 +48,7 @@ pub(super) struct Pool {
     pub(super) rejections: Rejections,
 }
 
-impl Pool {
+impl ListenerPool {
     /// The pool of `group`, if it is one of listeners.
     pub(super) fn of(group: &GroupSpec) -> Option<Self> {
         let GroupKind::Listeners {
@@ -67,9 +67,9 @@ impl Pool {
             group: group.name.clone(),
             takes: EVENTS.iter().map(times).collect(),
             rule: if result_handler == RESULT_HANDLER {
-                Rule::OkAccepts
+                ResultRule::OkAccepts
             } else {
-                Rule::FailRejects
+                ResultRule::FailRejects
             },
             capacity: *buffer_size,
             next: 0,
@@ -81,14 +81,16 @@ impl Pool {
     }
 
     /// It takes events of this place in EVENTS.
-    pub(super) fn takes(&self, place: usize) -> bool {
+    pub(super) fn subscribes_to(&self, place: usize) -> bool {
         self.takes.get(place).is_some_and(|&times| times > 0)
     }
 
     /// It takes some events of the type `name`, or of types below it.
-    pub(super) fn takes_any(&self, name: &str) -> bool {
+    pub(super) fn subscribes_to_type(&self, name: &str) -> bool {
         let mut rows = EVENTS.iter().enumerate();
-        rows.any(|(place, row)| row.payload.is_some() && row.is_a(name) && self.takes(place))
+        rows.any(|(place, row)| {
+            row.payload.is_some() && row.is_a(name) && self.subscribes_to(place)
+        })
     }
 
     /// Takes an event that it [takes](Self::takes), as often as it is subscribed to.
@@ -119,7 +121,7 @@ impl Pool {
     }
 
     /// Takes an event back that was rejected or could not be delivered: it is the first again.
-    pub(super) fn take_back(&mut self, envelope: Envelope, out: &mut Actions) {
+    pub(super) fn rebuffer(&mut self, envelope: Envelope, out: &mut Actions) {
         self.log_rebuffering(envelope.serial, out);
         let size = envelope.event.size();
         self.make_room(size, out);
@@ -153,7 +155,7 @@ impl Pool {
     }
 
     /// Nothing waits any more.
-    pub(super) fn forget_waiting(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.waiting.clear();
         self.bytes = 0;
     }
@@ -183,11 +185,10 @@ impl Pool {
     /// A result that says this accepts its event.
     pub(super) const fn accepts(&self, verdict: Verdict) -> bool {
         match (self.rule, verdict) {
-            (Rule::OkAccepts, Verdict::Ok) | (Rule::FailRejects, Verdict::Ok | Verdict::Other) => {
-                true
-            }
-            (Rule::OkAccepts, Verdict::Fail | Verdict::Other)
-            | (Rule::FailRejects, Verdict::Fail) => false,
+            (ResultRule::OkAccepts, Verdict::Ok)
+            | (ResultRule::FailRejects, Verdict::Ok | Verdict::Other) => true,
+            (ResultRule::OkAccepts, Verdict::Fail | Verdict::Other)
+            | (ResultRule::FailRejects, Verdict::Fail) => false,
         }
     }
 }
@@ -201,7 +202,7 @@ mod tests {
     #[test]
     fn a_pool_is_bounded_in_bytes_too() {
         let spec = pool("p", &["REMOTE_COMMUNICATION"], i64::MAX, 1);
-        let mut pool = Pool::of(&spec).expect("listeners");
+        let mut pool = ListenerPool::of(&spec).expect("listeners");
         let event = Arc::new(Event {
             group: None,
             process: None,

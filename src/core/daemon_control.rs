@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::group::in_added_order;
+use super::slots::in_added_order;
 use super::ticket::Pending;
 use super::{Action, Actions, DaemonSignal, Fleet, LoadError, LoadReason};
 use crate::api::{FaultCode, Reply, Ticket};
@@ -17,9 +17,9 @@ impl Fleet {
         match signal {
             DaemonSignal::Exit(signal) => {
                 out.push(Action::Log(Line::ReceivedExitSignal { signal }));
-                self.wind_down(SupervisorState::Shutdown, now, out);
+                self.begin_shutdown(SupervisorState::Shutdown, now, out);
             }
-            DaemonSignal::Restart => match self.mood {
+            DaemonSignal::Restart => match self.daemon_state {
                 SupervisorState::Shutdown => out.push(Action::Log(Line::IgnoredHangup {})),
                 SupervisorState::Restarting => out.push(Action::Log(Line::ReceivedHangup {})),
                 SupervisorState::Running | SupervisorState::Fatal => {
@@ -62,8 +62,8 @@ impl Fleet {
                 out.push(Action::Answer(ticket, result));
             }
         };
-        let restarting = to_restart && self.mood == SupervisorState::Restarting;
-        if self.mood != SupervisorState::Running && !restarting {
+        let restarting = to_restart && self.daemon_state == SupervisorState::Restarting;
+        if self.daemon_state != SupervisorState::Running && !restarting {
             answer(Err(FaultCode::ShutdownState.bare()));
             return;
         }
@@ -87,7 +87,7 @@ impl Fleet {
             Ok(config) if to_restart => {
                 answer(Ok(Reply::Done));
                 self.next_config = Some(config);
-                self.wind_down(SupervisorState::Restarting, now, out);
+                self.begin_shutdown(SupervisorState::Restarting, now, out);
             }
             Ok(config) => {
                 self.last_read = config;

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use super::bench::{Bench, CAT, config, exited, program, stop};
 use crate::api::{Request, Ticket};
 use crate::config::spec::ReadyWhen;
-use crate::core::{DaemonSignal, Input, LoadReason, Phase, Survey};
-use crate::domain::{Life, Seconds, Signal, SpawnError, Tick};
+use crate::core::{DaemonSignal, FleetStatus, Input, LoadReason, Phase};
+use crate::domain::{InstanceId, Seconds, Signal, SpawnError, Tick};
 
 fn look(bench: &Bench, ready_when: ReadyWhen, before: Phase) -> (Phase, String, u64) {
-    let Survey {
+    let FleetStatus {
         phase,
         status,
         busy_until,
-    } = bench.fleet.survey(ready_when, before);
+    } = bench.fleet.status_report(ready_when, before);
     (phase, status, busy_until.0 / 1_000_000)
 }
 
@@ -59,7 +59,13 @@ fn started_is_when_the_first_attempts_are_over() {
 fn a_failed_attempt_is_over_too_and_is_named() {
     let mut bench = Bench::cat(|_| {});
     let error = SpawnError::NotFound("x".to_owned());
-    bench.give(5, Input::SpawnFailed { life: CAT, error });
+    bench.give(
+        5,
+        Input::SpawnFailed {
+            instance: CAT,
+            error,
+        },
+    );
     assert_eq!(
         at(&bench, Phase::Starting),
         seen(Phase::Ready, "0/1 running, backoff: cat", 0)
@@ -92,7 +98,13 @@ fn running_is_when_all_are_running_or_given_up() {
 
     let mut bench = Bench::cat(|spec| spec.startretries = 0);
     let error = SpawnError::NotFound("x".to_owned());
-    bench.give(5, Input::SpawnFailed { life: CAT, error });
+    bench.give(
+        5,
+        Input::SpawnFailed {
+            instance: CAT,
+            error,
+        },
+    );
     bench.give(10_000, Input::DeadlineReached);
     assert_eq!(
         now(&bench),
@@ -199,14 +211,14 @@ fn the_status_line_is_bounded_and_one_line() {
         .map(|name| (999, vec![program(name, name)]))
         .collect();
     let mut bench = Bench::new(config(groups));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     for slot in 0..10 {
-        let life = Life {
+        let instance = InstanceId {
             slot,
             incarnation: u64::from(slot) + 1,
         };
         let error = SpawnError::NotFound("x".to_owned());
-        bench.give(1, Input::SpawnFailed { life, error });
+        bench.give(1, Input::SpawnFailed { instance, error });
     }
     let (_, status, _) = at(&bench, Phase::Starting);
     assert_eq!(
@@ -220,7 +232,7 @@ fn the_status_line_is_bounded_and_one_line() {
         Tick(0),
         bench
             .fleet
-            .survey(ReadyWhen::Started, Phase::Ready)
+            .status_report(ReadyWhen::Started, Phase::Ready)
             .busy_until
     );
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["domain"],
     &["config", "sys"],
-    &["keeper", "heartbeat"],
+    &["fd_holder", "heartbeat"],
     &["api", "cgroup"],
     &["core", "spawn", "output", "pidproxy", "import", "service"],
     &["engine"],
@@ -52,7 +52,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "spawn/",
             "output/",
             "pidproxy/",
-            "keeper/",
+            "fd_holder/",
             "daemon/",
             "ctl/",
             "front/",

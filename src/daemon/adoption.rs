@@ -1,6 +1,6 @@
-//! Programs that run though no state says what they are: it was lost with its keeper, or is another version's, or torn. By
+//! Programs that run though no state says what they are: it was lost with its fd holder, or is another version's, or torn. By
 //! their cgroups and the names of what was kept they are taken over as far as the configuration knows them, and never ended
-//! for it. It must not know where the keeper is.
+//! for it. It must not know where the fd holder is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
@@ -10,7 +10,7 @@ use super::recovery::Remnants;
 use crate::cgroup;
 use crate::config::spec::{Config, GroupSpec};
 use crate::core::{AdoptedProcess, Fleet, Identity};
-use crate::domain::{Heirloom, InstanceId};
+use crate::domain::{FdName, InstanceId};
 use crate::engine::Inherited;
 use crate::spawn::SharedSocket;
 use crate::sys::{self, Descriptors};
@@ -29,8 +29,8 @@ type FindProcess<'a> = &'a dyn Fn(&str) -> Option<(i32, OwnedFd)>;
 
 /// Looks for what runs already.
 pub(super) fn look(config: &Arc<Config>, remnants: Remnants) -> Adoption {
-    let running = cgroup::processes_left_behind();
-    find(config, remnants, &running, &cgroup::process_left_behind)
+    let running = cgroup::list_orphans();
+    find(config, remnants, &running, &cgroup::find_orphan)
 }
 
 fn find(
@@ -40,9 +40,7 @@ fn find(
     find_process: FindProcess<'_>,
 ) -> Adoption {
     let kept = &mut remnants.descriptors;
-    let incarnations = kept
-        .keys()
-        .filter_map(|name| Heirloom::incarnation_in(name));
+    let incarnations = kept.keys().filter_map(|name| FdName::incarnation_in(name));
     let mut last_incarnation = incarnations.max().unwrap_or(0);
     let pidfds = living(kept);
     let mut found = Vec::new();
@@ -65,17 +63,17 @@ fn find(
                     slot,
                     incarnation: last_incarnation,
                 };
-                kept.insert(Heirloom::Pidfd(instance).name(), pidfd);
+                kept.insert(FdName::Pidfd(instance).name(), pidfd);
                 (last_incarnation, pid)
             }
         };
         let instance = InstanceId { slot, incarnation };
-        let has = |heirloom: Heirloom| kept.contains_key(&heirloom.name());
+        let has = |fd_name: FdName| kept.contains_key(&fd_name.name());
         found.push(AdoptedProcess {
             instance,
             pid,
-            has_pipes: has(Heirloom::Stdout(instance)) || has(Heirloom::Stderr(instance)),
-            is_heard: has(Heirloom::NotifySocket(instance)),
+            has_pipes: has(FdName::Stdout(instance)) || has(FdName::Stderr(instance)),
+            is_heard: has(FdName::NotifySocket(instance)),
         });
     }
     Adoption {
@@ -92,12 +90,12 @@ fn living(kept: &Descriptors) -> Vec<(u64, i32)> {
     let mut living: Vec<(u64, i32)> = kept
         .iter()
         .filter_map(|(name, pidfd)| {
-            let incarnation = Heirloom::incarnation_in(name)?;
+            let incarnation = FdName::incarnation_in(name)?;
             let instance = InstanceId {
                 slot: 0,
                 incarnation,
             };
-            let is_pidfd = *name == Heirloom::Pidfd(instance).name();
+            let is_pidfd = *name == FdName::Pidfd(instance).name();
             is_pidfd.then_some((incarnation, sys::pid_of(pidfd)?))
         })
         .collect();
@@ -144,12 +142,12 @@ impl Adoption {
         let Remnants {
             mut descriptors,
             sockets,
-            mut unsettled,
+            mut unflushed,
             ..
         } = remnants;
         let specs: BTreeMap<u32, _> = Fleet::slots(&config).collect();
         let with_instances = |mut shared: SharedSocket| {
-            let socket = descriptors.remove(&Heirloom::FcgiSocket(shared.place).name())?;
+            let socket = descriptors.remove(&FdName::FcgiSocket(shared.place).name())?;
             let its = |found: &&AdoptedProcess| {
                 let spec = specs.get(&found.instance.slot);
                 spec.is_some_and(|spec| shared.is_of(spec))
@@ -163,7 +161,7 @@ impl Adoption {
         };
         let sockets = sockets.into_iter().filter_map(with_instances).collect();
         // They were read in another slot.
-        for bytes in &mut unsettled {
+        for bytes in &mut unflushed {
             let mut instances = found.iter().map(|found| found.instance);
             if let Some(instance) =
                 instances.find(|instance| instance.incarnation == bytes.instance.incarnation)
@@ -175,7 +173,7 @@ impl Adoption {
             .iter()
             .map(|found| (found.instance, found.pid))
             .collect();
-        let inherited = Inherited::found(pids, descriptors, unsettled);
+        let inherited = Inherited::found(pids, descriptors, unflushed);
         let fleet = Fleet::new(identity, config).with_adopted(last_incarnation, found);
         (fleet, inherited, sockets)
     }

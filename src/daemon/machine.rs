@@ -285,7 +285,7 @@ impl Lookup for Machine {
     }
 
     fn no_cgroup(&self, controller: &str) -> Option<String> {
-        cgroup::shortage(controller)
+        cgroup::unavailable_because(controller)
     }
 
     fn is_program(&self, path: &str) -> bool {

@@ -4,7 +4,7 @@ use crate::config::getopt::Opt;
 use crate::config::verb::{VERBS, Verb};
 use crate::config::{options, search};
 use crate::domain::roff::{Example, Page};
-use crate::keeper;
+use crate::fd_holder;
 
 const DESCRIPTION: &str = "\
 `supervisord` starts the programs that its configuration names, keeps them running, writes their logs, and lets them be
@@ -265,7 +265,7 @@ pub fn page() -> String {
         "A small process of the same program, `{}`, is started beside the programs under systemd. It holds their pipes, and what \
          was read of them and not yet written, for the next daemon. It needs no care: it ends with the last of them, and a \
          daemon that finds it gone starts another.",
-        keeper::NAME
+        fd_holder::NAME
     ));
     page.section("OTHER NAMES");
     page.prose(NAMES);

@@ -11,16 +11,16 @@ use super::machine::Machine;
 use super::pidfile::{self, Pidfile, PidfileError};
 use super::recovery::{self, Left, Predecessor, Remnants};
 use super::succession::Handover;
-use crate::cgroup::Lodging;
+use crate::cgroup::CgroupManager;
 use crate::config::lookup::Lookup as _;
 use crate::config::options::DaemonOptions;
 use crate::config::spec::{Config, DaemonSpec};
 use crate::core::{Fleet, Identity, ResumeKind};
-use crate::domain::{Bytes, Heirloom, Line, Signal};
+use crate::domain::{Bytes, FdName, Line, Signal};
 use crate::engine::{self, Inherited, Notifier, PassedSocket};
+use crate::fd_holder::{FdHolder, FdStore};
 use crate::front::{self, BoundServer};
-use crate::keeper::{Keeper, Vault};
-use crate::output::{Activity, AutoLogs, Unsettled};
+use crate::output::{Activity, AutoLogs, UnflushedChunk};
 use crate::spawn::{self, SharedSocket};
 use crate::sys::{self, Descriptors, Limit, Resource, SharedBuffer, SignalReader, Staging};
 
@@ -43,9 +43,9 @@ pub(super) struct Lasting {
     /// The number of the next event, which goes on counting.
     pub(super) event_serial: u64,
     /// Where a successor finds what it needs if this daemon is killed.
-    pub(super) vault: Option<Arc<Vault>>,
+    pub(super) fd_store: Option<Arc<FdStore>>,
     /// Where the cgroups of programs are.
-    pub(super) lodging: Lodging,
+    pub(super) cgroup_manager: CgroupManager,
     /// Tells the service manager; none before the daemon is in the background.
     pub(super) notifier: Option<Notifier>,
 }
@@ -78,8 +78,8 @@ pub(super) struct Opened {
     pub(super) fleet: Fleet,
     pub(super) inherited: Option<Inherited>,
     pub(super) sockets: Vec<(SharedSocket, OwnedFd)>,
-    /// Kept by the vault, if there is one.
-    pub(super) ledger: Option<(usize, SharedBuffer)>,
+    /// Kept by the FD store, if there is one.
+    pub(super) in_flight_log: Option<(usize, SharedBuffer)>,
 }
 
 /// What has to be right about this process before anything else.
@@ -115,16 +115,16 @@ pub(super) fn open_anew(
                 limits,
                 daemonized: false,
                 event_serial: 0,
-                vault: None,
-                lodging: Lodging::default(),
+                fd_store: None,
+                cgroup_manager: CgroupManager::default(),
                 notifier: None,
             }
         }
     };
     let mut recovery = None;
     let mut remnants = Remnants::default();
-    if let Some(Predecessor { vault, left, .. }) = predecessor {
-        lasting.vault = Some(vault);
+    if let Some(Predecessor { fd_store, left, .. }) = predecessor {
+        lasting.fd_store = Some(fd_store);
         match left {
             Left::Legacy(left) => recovery = Some(left),
             Left::Remnants(left) => remnants = left,
@@ -202,8 +202,8 @@ pub(super) fn open_anew(
     }
     lasting.daemonized |= !spec.nodaemon;
     let mut write = |line: Line| activity.write(sys::now().wall, &line);
-    let is_held = lasting.vault.is_some();
-    lasting.lodging.find(config, is_held, &mut write);
+    let is_held = lasting.fd_store.is_some();
+    lasting.cgroup_manager.find(config, is_held, &mut write);
     let known = match (&recovery, &adoption) {
         (Some(recovery), _) => recovery.cgroups(),
         (None, Some(adoption)) => adoption.cgroups(),
@@ -212,10 +212,10 @@ pub(super) fn open_anew(
     if is_first {
         // Of what a daemon before this one left, what nobody knows must not run twice.
         lasting
-            .lodging
-            .clear(|name| known.contains(name), &mut write);
+            .cgroup_manager
+            .kill_orphans(|name| known.contains(name), &mut write);
     }
-    find_vault(&mut lasting, &mut activity);
+    find_fd_store(&mut lasting, &mut activity);
     let pidfile = match write_pidfile(spec, &config_path, &mut activity, true) {
         Err(pid) => return Err(already_running(spec, pid)),
         Ok(pidfile) => pidfile,
@@ -224,18 +224,18 @@ pub(super) fn open_anew(
         .as_ref()
         .map(|recovery| &recovery.handover.descriptors)
         .or(adoption.as_ref().map(Adoption::descriptors));
-    let ledger = new_ledger(lasting.vault.as_deref(), kept, &mut activity);
+    let in_flight_log = new_in_flight_log(lasting.fd_store.as_deref(), kept, &mut activity);
     if let Some(recovery) = recovery {
         let how = recovery.how.to_owned();
         let count = recovery.handover.legacy.count();
         activity.write(sys::now().wall, &Line::Recovered { count, how });
-        let unsettled = recovery.unsettled;
+        let unflushed = recovery.unflushed;
         let (mut fleet, mut inherited, sockets) =
             taken_over(recovery.handover, ResumeKind::NewDaemon);
         // Where the last daemon ended on purpose, it has handed over some of them itself.
-        let is_new = |bytes: &Unsettled| !inherited.unsettled.contains(bytes);
-        let unsettled: Vec<_> = unsettled.into_iter().filter(is_new).collect();
-        inherited.unsettled.extend(unsettled);
+        let is_new = |bytes: &UnflushedChunk| !inherited.unflushed.contains(bytes);
+        let unflushed: Vec<_> = unflushed.into_iter().filter(is_new).collect();
+        inherited.unflushed.extend(unflushed);
         fleet.set_identity(own_pid(), daemon_log(spec));
         return Ok(Opened {
             servers,
@@ -246,7 +246,7 @@ pub(super) fn open_anew(
             fleet,
             inherited: Some(inherited),
             sockets,
-            ledger,
+            in_flight_log,
         });
     }
     let identity = Identity {
@@ -271,7 +271,7 @@ pub(super) fn open_anew(
         fleet,
         inherited,
         sockets,
-        ledger,
+        in_flight_log,
     })
 }
 
@@ -283,10 +283,10 @@ pub(super) fn open_again(
     lasting: Option<Lasting>,
 ) -> Result<Opened, Fatal> {
     let spec = &handover.config.daemon;
-    let keeper = handover.descriptors.remove(&Heirloom::Keeper.name());
-    let vault = keeper
-        .and_then(|fd| Keeper::from_fd(fd).ok())
-        .map(|(keeper, _)| Arc::new(Vault::resumed(keeper)));
+    let holder = handover.descriptors.remove(&FdName::Holder.name());
+    let fd_store = holder
+        .and_then(|fd| FdHolder::from_fd(fd).ok())
+        .map(|(holder, _)| Arc::new(FdStore::from_running(holder)));
     let mut lasting = match lasting {
         Some(lasting) => lasting,
         None => Lasting {
@@ -295,8 +295,8 @@ pub(super) fn open_again(
             // It is where the first image has brought it.
             daemonized: true,
             event_serial: 0,
-            vault,
-            lodging: Lodging::default(),
+            fd_store,
+            cgroup_manager: CgroupManager::default(),
             notifier: None,
         },
     };
@@ -320,17 +320,17 @@ pub(super) fn open_again(
         }
     }
     handover.own.clear();
-    let is_held = lasting.vault.is_some();
+    let is_held = lasting.fd_store.is_some();
     lasting
-        .lodging
+        .cgroup_manager
         .find(&handover.config, is_held, &mut |line| {
             activity.write(sys::now().wall, &line)
         });
-    find_vault(&mut lasting, &mut activity);
+    find_fd_store(&mut lasting, &mut activity);
     // Programs run, so another daemon that came in between changes nothing.
     let pidfile = write_pidfile(spec, &config_path(ground), &mut activity, false).unwrap_or(None);
     let auto_logs = AutoLogs::claim(&spec.childlogdir, &spec.identifier);
-    let ledger = new_ledger(lasting.vault.as_deref(), None, &mut activity);
+    let in_flight_log = new_in_flight_log(lasting.fd_store.as_deref(), None, &mut activity);
     let successor = if is_new {
         ResumeKind::NewImage
     } else {
@@ -346,7 +346,7 @@ pub(super) fn open_again(
         fleet,
         inherited: Some(inherited),
         sockets,
-        ledger,
+        in_flight_log,
     })
 }
 
@@ -357,7 +357,7 @@ fn taken_over(
 ) -> (Fleet, Inherited, Vec<(SharedSocket, OwnedFd)>) {
     let mut sockets = Vec::new();
     for shared in std::mem::take(&mut handover.legacy.sockets) {
-        let name = Heirloom::FcgiSocket(shared.place).name();
+        let name = FdName::FcgiSocket(shared.place).name();
         if let Some(socket) = handover.descriptors.remove(&name) {
             sockets.push((shared, socket));
         }
@@ -366,28 +366,28 @@ fn taken_over(
     (fleet, inherited, sockets)
 }
 
-/// Takes the keeper that holds the place of the programs, if it is a new one, and has the service manager keep the way to
+/// Takes the fd holder that holds the place of the programs, if it is a new one, and has the service manager keep the way to
 /// it.
-fn find_vault(lasting: &mut Lasting, activity: &mut Activity) {
-    if lasting.vault.is_none()
-        && let Some(vault) = lasting.lodging.take_vault()
+fn find_fd_store(lasting: &mut Lasting, activity: &mut Activity) {
+    if lasting.fd_store.is_none()
+        && let Some(fd_store) = lasting.cgroup_manager.take_fd_store()
     {
-        if let Err(error) = engine::have_kept(vault.client().as_fd()) {
+        if let Err(error) = engine::have_kept(fd_store.client().as_fd()) {
             let error = (&error).into();
             activity.write(sys::now().wall, &Line::KeeperFailed { error });
         }
-        lasting.vault = Some(vault);
+        lasting.fd_store = Some(fd_store);
     }
 }
 
 /// Memory for the output thread that a successor finds too; none: nobody keeps it.
-fn new_ledger(
-    vault: Option<&Vault>,
+fn new_in_flight_log(
+    fd_store: Option<&FdStore>,
     kept: Option<&Descriptors>,
     activity: &mut Activity,
 ) -> Option<(usize, SharedBuffer)> {
-    match recovery::new_ledger(vault?, kept) {
-        Ok(ledger) => Some(ledger),
+    match recovery::new_in_flight_log(fd_store?, kept) {
+        Ok(in_flight_log) => Some(in_flight_log),
         Err(error) => {
             let error = (&error).into();
             activity.write(sys::now().wall, &Line::KeeperFailed { error });

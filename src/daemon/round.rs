@@ -19,8 +19,8 @@ use crate::control::{ControlHandle, EventFeed};
 use crate::core::Outcome;
 use crate::engine::{self, Ended, Engine, HandedOver, Hands, Notifier, Parts, WriteState};
 use crate::front;
-use crate::output::{self, Command};
-use crate::spawn::{self, Base};
+use crate::output::{self, OutputCommand};
+use crate::spawn::{self, SpawnBase};
 use crate::sys::{self};
 
 /// The number of groups from which the start calls malloc_trim: reading such a configuration frees much memory. After a
@@ -88,10 +88,10 @@ fn rounds(mut begin: Begin, mut ground: Ground, reserved: Reserved) -> Result<Ex
             End::Shutdown => {
                 if let Some(lasting) = lasting {
                     // Last of all: with what holds it, the place of the programs goes.
-                    if let Some(vault) = lasting.vault {
-                        vault.end();
+                    if let Some(fd_store) = lasting.fd_store {
+                        fd_store.quit();
                     }
-                    lasting.lodging.leave();
+                    lasting.cgroup_manager.remove();
                     if let Some(notifier) = lasting.notifier {
                         notifier.finish();
                     }
@@ -102,8 +102,10 @@ fn rounds(mut begin: Begin, mut ground: Ground, reserved: Reserved) -> Result<Ex
             End::Restart(config) => begin = Begin::Anew(config, None),
             End::HandOver(mut handover) => {
                 handover.passed = std::mem::take(&mut ground.passed);
-                let vault = lasting.as_ref().and_then(|lasting| lasting.vault.clone());
-                let reason = succession::replace(&program, &handover, vault.as_deref());
+                let fd_store = lasting
+                    .as_ref()
+                    .and_then(|lasting| lasting.fd_store.clone());
+                let reason = succession::replace(&program, &handover, fd_store.as_deref());
                 ground.passed = std::mem::take(&mut handover.passed);
                 handover.failed = Some(reason);
                 begin = Begin::Succeeding {
@@ -163,14 +165,14 @@ fn run(
                 limits,
                 daemonized,
                 event_serial: _,
-                vault,
-                lodging,
+                fd_store,
+                cgroup_manager,
                 notifier,
             },
         fleet,
         inherited,
         sockets,
-        ledger,
+        in_flight_log,
     } = opened;
     // In the background by now, where a thread may be started.
     let notifier = match notifier {
@@ -205,8 +207,8 @@ fn run(
         examine: Arc::new(move |snapshot| succession::examine(&successor, &started_with, snapshot)),
         program: program.clone(),
         inherited,
-        vault: vault.clone().map(|vault| (vault, write_state)),
-        lodging: lodging.clone(),
+        fd_store: fd_store.clone().map(|fd_store| (fd_store, write_state)),
+        cgroup_manager: cgroup_manager.clone(),
         heartbeats: heartbeats.0.clone(),
         check_sockets: Box::new(move || check_sockets.request()),
     })
@@ -214,23 +216,23 @@ fn run(
 
     let sender = engine.sender();
     let reports = sender.clone();
-    let output_options = output::Options {
+    let output_options = output::OutputOptions {
         activity,
         strip_ansi: spec.strip_ansi,
-        vault: vault.clone(),
-        ledger,
+        fd_store: fd_store.clone(),
+        in_flight_log,
         heartbeats: heartbeats.0.clone(),
     };
     let output = output::start(output_options, move |report| reports.output(report))
         .map_err(broken("cannot start the output thread"))?;
     let answers = sender.clone();
-    let base = Base::new(std::env::vars_os(), spec.server_url.clone(), limits.clone());
+    let base = SpawnBase::new(std::env::vars_os(), spec.server_url.clone(), limits.clone());
     let log = output.clone();
-    let spawn_options = spawn::Options {
+    let spawn_options = spawn::SpawnOptions {
         base,
-        lodging: lodging.clone(),
+        cgroup_manager: cgroup_manager.clone(),
         inherited: sockets,
-        vault: vault.clone(),
+        fd_store: fd_store.clone(),
         heartbeats: heartbeats.0.clone(),
         staging,
     };
@@ -293,8 +295,8 @@ fn run(
                 own,
                 failed: None,
             };
-            if let (true, Some(vault)) = (lets_go, &vault) {
-                recovery::leave(vault, &handover).map_err(Fatal::Broken)?;
+            if let (true, Some(fd_store)) = (lets_go, &fd_store) {
+                recovery::leave(fd_store, &handover).map_err(Fatal::Broken)?;
                 notifier.finish();
                 return Ok(End::LetGo);
             }
@@ -304,8 +306,8 @@ fn run(
                 limits,
                 daemonized,
                 event_serial: 0,
-                vault,
-                lodging,
+                fd_store,
+                cgroup_manager,
                 notifier: Some(notifier),
             });
             Ok(End::HandOver(Box::new(handover)))
@@ -313,7 +315,7 @@ fn run(
         ended => {
             let peers = doors.stop();
             hands.spawn.join();
-            hands.output.send(Command::Stop);
+            hands.output.send(OutputCommand::Stop);
             hands.output.join();
             drop(pidfile);
             match ended.map_err(broken("the engine failed"))? {
@@ -324,8 +326,8 @@ fn run(
                         limits,
                         daemonized,
                         event_serial: stopped.event_serial,
-                        vault,
-                        lodging,
+                        fd_store,
+                        cgroup_manager,
                         notifier: Some(stopped.notifier),
                     });
                     Ok(match stopped.outcome {

@@ -20,7 +20,7 @@ use crate::config::spec::Config;
 use crate::config::verb::{self, Errand, Verb};
 use crate::config::{self, ConfigErrors, render, search};
 use crate::domain::{Line, VERSION};
-use crate::{engine, import, keeper, pidproxy, service, sys};
+use crate::{engine, fd_holder, import, pidproxy, service, sys};
 
 /// Runs the daemon, or whatever else `args` (with argv\[0\]) ask for.
 #[must_use]
@@ -31,7 +31,7 @@ pub fn run(args: &[String]) -> ExitCode {
         Some("echo_supervisord_conf") => return print(&render::sample()),
         // Its command's words need not be UTF-8.
         Some("pidproxy") => return pidproxy::run(&std::env::args_os().collect::<Vec<_>>()),
-        Some(keeper::NAME) => return keeper::run(),
+        Some(fd_holder::NAME | fd_holder::OLD_NAME) => return fd_holder::run(),
         _ => {}
     }
     // Differs: Supervisor knows no verbs. As any but the first word they are still positional arguments, and refused.

@@ -17,9 +17,9 @@ use super::machine::Machine;
 use crate::config::options;
 use crate::config::spec::Config;
 use crate::core::{Fleet, Snapshot};
-use crate::domain::{Heirloom, VERSION};
+use crate::domain::{FdName, VERSION};
 use crate::engine::{Legacy, PassedSocket, SocketFileName};
-use crate::keeper::Vault;
+use crate::fd_holder::FdStore;
 use crate::sys::{self, Descriptors, Limit, Resource};
 
 /// The option by which a program is asked whether it can take over the state on its standard input. One that does not know
@@ -232,7 +232,7 @@ pub(super) fn read(state: &impl AsFd) -> Result<impl FnOnce(Descriptors) -> Hand
 }
 
 /// Replaces this image by `program`. Returns only if that fails, and then everything is as it was.
-pub(super) fn replace(program: &Path, handover: &Handover, vault: Option<&Vault>) -> String {
+pub(super) fn replace(program: &Path, handover: &Handover, fd_store: Option<&FdStore>) -> String {
     let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", program.display());
     let by_name = handover
         .descriptors
@@ -243,13 +243,13 @@ pub(super) fn replace(program: &Path, handover: &Handover, vault: Option<&Vault>
         .iter()
         .chain(&handover.own)
         .enumerate()
-        .map(|(place, server)| (Heirloom::Server(place).name(), server.fd.as_fd()));
-    let keeper = vault.map(Vault::client);
-    let keeper = keeper
+        .map(|(place, server)| (FdName::Server(place).name(), server.fd.as_fd()));
+    let holder = fd_store.map(FdStore::client);
+    let holder = holder
         .as_ref()
-        .map(|keeper| (Heirloom::Keeper.name(), keeper.as_fd()));
+        .map(|holder| (FdName::Holder.name(), holder.as_fd()));
     let descriptors: Vec<(String, BorrowedFd<'_>)> =
-        by_name.chain(listening).chain(keeper).collect();
+        by_name.chain(listening).chain(holder).collect();
     let numbers = descriptors
         .iter()
         .map(|(name, fd)| (name.clone(), sys::number_of(fd)))
@@ -302,7 +302,7 @@ pub(super) fn inherited() -> Result<Option<Handover>, String> {
 fn taken(written: Written, mut descriptors: Descriptors) -> Handover {
     let mut passed = Vec::new();
     for (place, server) in written.servers.into_iter().enumerate() {
-        if let Some(fd) = descriptors.remove(&Heirloom::Server(place).name()) {
+        if let Some(fd) = descriptors.remove(&FdName::Server(place).name()) {
             let Server { name, file } = server;
             passed.push(PassedSocket { fd, name, file });
         }

@@ -3,21 +3,21 @@
 
 use super::InstanceId;
 
-/// The first letters of the names of what is stored together for one instance: [`Heirloom::Stdin`], [`Heirloom::Stdout`],
-/// [`Heirloom::Stderr`] and [`Heirloom::Pidfd`].
+/// The first letters of the names of what is stored together for one instance: [`FdName::Stdin`], [`FdName::Stdout`],
+/// [`FdName::Stderr`] and [`FdName::Pidfd`].
 pub const INSTANCE_LETTERS: [char; 4] = ['i', 'o', 'e', 'p'];
 
 /// One descriptor of the daemon that outlives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Heirloom {
+pub enum FdName {
     /// The core as it was when groups last changed, and what has become of each process since.
     State,
     /// All of it, as a daemon that ended on purpose left it.
-    Handover,
+    Handoff,
     /// Memory into which pipes are read, the older one first.
-    Ledger(usize),
-    /// The client's end of the keeper's socket.
-    Keeper,
+    InFlightLog(usize),
+    /// The client's end of the fd holder's socket.
+    Holder,
     /// Our end of a process's standard input.
     Stdin(InstanceId),
     /// Our end of its standard output.
@@ -36,16 +36,16 @@ pub enum Heirloom {
     Server(usize),
 }
 
-impl Heirloom {
+impl FdName {
     /// Its name: at most 21 bytes, lower case letters and digits. The incarnation alone tells instances apart, for no two have
     /// the same.
     #[must_use]
     pub fn name(self) -> String {
         match self {
             Self::State => "state".to_owned(),
-            Self::Ledger(place) => format!("g{place}"),
-            Self::Keeper => "keeper".to_owned(),
-            Self::Handover => "handover".to_owned(),
+            Self::InFlightLog(place) => format!("g{place}"),
+            Self::Holder => "keeper".to_owned(),
+            Self::Handoff => "handover".to_owned(),
             Self::Stdin(instance) => format!("i{}", instance.incarnation),
             Self::Stdout(instance) => format!("o{}", instance.incarnation),
             Self::Stderr(instance) => format!("e{}", instance.incarnation),
@@ -126,31 +126,31 @@ mod tests {
             incarnation: u64::MAX - u64::from(slot),
         };
         let all = [
-            Heirloom::Stdin(instance(1)),
-            Heirloom::Stdout(instance(1)),
-            Heirloom::Stderr(instance(1)),
-            Heirloom::Pidfd(instance(1)),
-            Heirloom::Pidfd(instance(2)),
-            Heirloom::State,
-            Heirloom::Keeper,
-            Heirloom::Ledger(1),
-            Heirloom::Handover,
-            Heirloom::NotifySocket(instance(1)),
-            Heirloom::ReadyPipe(instance(1)),
-            Heirloom::FcgiSocket(1),
-            Heirloom::Server(1),
+            FdName::Stdin(instance(1)),
+            FdName::Stdout(instance(1)),
+            FdName::Stderr(instance(1)),
+            FdName::Pidfd(instance(1)),
+            FdName::Pidfd(instance(2)),
+            FdName::State,
+            FdName::Holder,
+            FdName::InFlightLog(1),
+            FdName::Handoff,
+            FdName::NotifySocket(instance(1)),
+            FdName::ReadyPipe(instance(1)),
+            FdName::FcgiSocket(1),
+            FdName::Server(1),
         ];
         let names: std::collections::BTreeSet<String> =
-            all.iter().map(|heirloom| heirloom.name()).collect();
+            all.iter().map(|fd_name| fd_name.name()).collect();
         assert_eq!(names.len(), all.len());
         assert!(names.iter().all(|name| name.len() <= 21));
         // Half of them are an instance's, and one is a socket.
-        let instances = all.map(|heirloom| Heirloom::incarnation_in(&heirloom.name()));
+        let instances = all.map(|fd_name| FdName::incarnation_in(&fd_name.name()));
         assert_eq!(instances.iter().flatten().count(), 7);
         assert!(instances.contains(&Some(u64::MAX - 1)) && instances.contains(&Some(u64::MAX - 2)));
-        let places = all.map(|heirloom| Heirloom::socket_place_in(&heirloom.name()));
+        let places = all.map(|fd_name| FdName::socket_place_in(&fd_name.name()));
         assert!(places.iter().flatten().eq([&1]));
-        let servers = names.iter().filter(|name| Heirloom::is_server(name));
+        let servers = names.iter().filter(|name| FdName::is_server(name));
         assert!(servers.eq(["s1"]));
     }
 
@@ -165,17 +165,17 @@ mod tests {
             ([false, true, false, true], "op17", &["o17", "p17"]),
             ([false, false, false, true], "p17", &["p17"]),
         ] {
-            assert_eq!(Heirloom::of_instance(instance, has), name);
-            assert_eq!(Heirloom::names_in(name), names);
+            assert_eq!(FdName::of_instance(instance, has), name);
+            assert_eq!(FdName::names_in(name), names);
             let places: Vec<usize> = (0..4).filter(|&place| has[place]).collect();
-            assert_eq!(Heirloom::places_in(name), Some((places, 17)));
+            assert_eq!(FdName::places_in(name), Some((places, 17)));
         }
         // Letters in another order, twice, or without a number; and what is of no instance.
         for name in [
             "oi17", "oo17", "op", "17", "", "state", "keeper", "n17", "y17", "op+17", "g0",
         ] {
-            assert_eq!(Heirloom::places_in(name), None, "{name}");
-            assert_eq!(Heirloom::names_in(name), [name]);
+            assert_eq!(FdName::places_in(name), None, "{name}");
+            assert_eq!(FdName::names_in(name), [name]);
         }
     }
 }

@@ -27,7 +27,7 @@ pub use envelope::{Envelope, payload};
 pub use errno::Errno;
 pub use event::{Channel, EVENTS, Event, EventKind, EventType, OutputEvents, TICK_PERIODS};
 pub use exit::{ExitReason, ExitStatus, ResourceEvents, SpawnError};
-pub use fd_name::{Heirloom, INSTANCE_LETTERS};
+pub use fd_name::{FdName, INSTANCE_LETTERS};
 pub use foreign::{Escaped, FOREIGN_CHARS_MAX, Foreign, is_deceptive};
 pub use instance::{InstanceId, LogPaths};
 pub use line::{LINES, Level, Line, LineDoc};

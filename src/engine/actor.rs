@@ -20,14 +20,14 @@ use super::orphans::{self, OrphanSearch};
 use super::systemd::{Notifier, Systemd};
 use super::upgrade::{Examine, Inherited, Leftover, Upgrade};
 use crate::api::Ticket;
-use crate::cgroup::{CgroupHandle, Lodging, Seat};
+use crate::cgroup::{CgroupHandle, CgroupManager, ProcessCgroup};
 use crate::config::spec::{Config, ReadyWhen};
 use crate::core::{Actions, DaemonSignal, Fleet, Input, Outcome};
 use crate::domain::{Errno, ExitStatus, InstanceId, Line, Signal};
+use crate::fd_holder::FdStore;
 use crate::heartbeat::{Heartbeats, Overdue};
-use crate::keeper::Vault;
-use crate::output::{Command, OutputHandle, Remains, Report, Unsettled};
-use crate::spawn::{Done, Plan, SharedSocket, SpawnHandle};
+use crate::output::{InstanceState, OutputCommand, OutputHandle, OutputReport, UnflushedChunk};
+use crate::spawn::{SharedSocket, SpawnAnswer, SpawnHandle, SpawnPlan};
 use crate::sys::{self, ChildEnds, Descriptors, Interest, Poller, SignalReader, Waker};
 
 /// Epoll token of the inbox.
@@ -81,11 +81,11 @@ pub struct Parts {
     /// Has the files of control sockets looked at. Must not block.
     pub check_sockets: Box<dyn Fn() + Send>,
     /// Where the cgroups of processes are.
-    pub lodging: Lodging,
+    pub cgroup_manager: CgroupManager,
     /// What to go on with; none: a beginning.
     pub inherited: Option<Inherited>,
     /// Where a successor finds what it needs if this daemon is killed, and how the whole is written down for it.
-    pub vault: Option<(Arc<Vault>, Arc<WriteState>)>,
+    pub fd_store: Option<(Arc<FdStore>, Arc<WriteState>)>,
 }
 
 /// The actor. Made first, so that the other threads can be given its inbox; then run.
@@ -109,11 +109,11 @@ pub struct Engine {
     /// Pidfds that epoll refused (ENOMEM, ENOSPC): polled by hand.
     unwatched: Vec<InstanceId>,
     /// Between Resolved and Spawn.
-    pub(super) plans: HashMap<InstanceId, Box<Plan>>,
+    pub(super) plans: HashMap<InstanceId, Box<SpawnPlan>>,
     /// Between Prepared and Spawn.
     pub(super) ends: HashMap<InstanceId, ChildEnds>,
     /// From Spawned until the process has ended: its cgroup.
-    pub(super) seats: HashMap<InstanceId, Arc<Seat>>,
+    pub(super) process_cgroups: HashMap<InstanceId, Arc<ProcessCgroup>>,
     /// Looks after cgroups; none before there is one.
     pub(super) cgroups: Option<CgroupHandle>,
     /// Spawn jobs without an answer: while there are any, a child that is not known may be ours.
@@ -130,9 +130,9 @@ pub struct Engine {
     pub(super) program: Arc<Path>,
     /// The spawn thread has ended and left these.
     pub(super) sockets: Option<Vec<(SharedSocket, OwnedFd)>>,
-    pub(super) vault: Option<Arc<Vault>>,
+    pub(super) fd_store: Option<Arc<FdStore>>,
     pub(super) holder: Holder,
-    pub(super) lodging: Lodging,
+    pub(super) cgroup_manager: CgroupManager,
     pub(super) chronicle: Option<Chronicle>,
     /// Told to let go of all processes, for another daemon to take them over.
     pub(super) lets_go: bool,
@@ -141,9 +141,9 @@ pub struct Engine {
     /// Before the first turn.
     begin: Option<Inherited>,
     /// What was inherited and not asked for yet.
-    pub(super) inherited: BTreeMap<InstanceId, Remains>,
-    pub(super) heirlooms: Descriptors,
-    pub(super) unsettled: Vec<Unsettled>,
+    pub(super) inherited: BTreeMap<InstanceId, InstanceState>,
+    pub(super) fd_names: Descriptors,
+    pub(super) unflushed: Vec<UnflushedChunk>,
 }
 
 /// What the engine acts through.
@@ -184,10 +184,10 @@ impl Engine {
         let waker = Waker::new(&poller, TOKEN_INBOX)?;
         poller.add(&parts.signals, TOKEN_SIGNALS, Interest::Read)?;
         let (sender, inbox) = Inbox::new(waker);
-        let (vault, chronicle) = match parts.vault {
-            Some((vault, write)) => {
-                let chronicle = Chronicle::new(vault.clone(), write)?;
-                (Some(vault), Some(chronicle))
+        let (fd_store, chronicle) = match parts.fd_store {
+            Some((fd_store, write)) => {
+                let chronicle = Chronicle::new(fd_store.clone(), write)?;
+                (Some(fd_store), Some(chronicle))
             }
             None => (None, None),
         };
@@ -209,7 +209,7 @@ impl Engine {
             unwatched: Vec::new(),
             plans: HashMap::new(),
             ends: HashMap::new(),
-            seats: HashMap::new(),
+            process_cgroups: HashMap::new(),
             cgroups: None,
             spawning: BTreeSet::new(),
             orphans: OrphanSearch::of_this_process(),
@@ -221,16 +221,16 @@ impl Engine {
             examiner: parts.examine,
             program: parts.program,
             sockets: None,
-            lodging: parts.lodging,
-            vault,
+            cgroup_manager: parts.cgroup_manager,
+            fd_store,
             holder: Holder::default(),
             chronicle,
             lets_go: false,
             leftovers: Vec::new(),
             begin: parts.inherited,
             inherited: BTreeMap::new(),
-            heirlooms: Descriptors::new(),
-            unsettled: Vec::new(),
+            fd_names: Descriptors::new(),
+            unflushed: Vec::new(),
         })
     }
 
@@ -418,7 +418,7 @@ impl Engine {
                     if let Ok(config) = &result {
                         hands
                             .output
-                            .send(Command::StripAnsi(config.daemon.strip_ansi));
+                            .send(OutputCommand::StripAnsi(config.daemon.strip_ansi));
                     }
                     self.feed(Input::Loaded { reason, result }, hands);
                     sys::give_back();
@@ -470,28 +470,30 @@ impl Engine {
         );
     }
 
-    fn reported(&mut self, report: Report, hands: &Hands) {
+    fn reported(&mut self, report: OutputReport, hands: &Hands) {
         let input = match report {
-            Report::Prepared(instance, ends) => {
+            OutputReport::Prepared(instance, ends) => {
                 self.ends.insert(instance, ends);
                 Input::Prepared(instance)
             }
-            Report::PrepareFailed(instance, error) => {
+            OutputReport::PrepareFailed(instance, error) => {
                 self.plans.remove(&instance);
                 self.close_channel(instance, hands);
                 Input::SpawnFailed { instance, error }
             }
-            Report::Drained(instance) => Input::Drained(instance),
-            Report::Cleared(ticket, slot, result) => Input::Cleared {
+            OutputReport::Drained(instance) => Input::Drained(instance),
+            OutputReport::Cleared(ticket, slot, result) => Input::Cleared {
                 ticket,
                 slot,
                 result,
             },
-            Report::DaemonLogCleared(ticket, result) => Input::DaemonLogCleared { ticket, result },
-            Report::StdinTaken(ticket, result) => Input::StdinTaken { ticket, result },
-            Report::Said(instance, said) => Input::ListenerOutput(instance, said),
-            Report::NotDelivered(instance, error) => Input::NotDelivered(instance, error),
-            Report::Wrote {
+            OutputReport::DaemonLogCleared(ticket, result) => {
+                Input::DaemonLogCleared { ticket, result }
+            }
+            OutputReport::StdinTaken(ticket, result) => Input::StdinTaken { ticket, result },
+            OutputReport::Said(instance, said) => Input::ListenerOutput(instance, said),
+            OutputReport::NotDelivered(instance, error) => Input::NotDelivered(instance, error),
+            OutputReport::Wrote {
                 instance,
                 channel,
                 data,
@@ -506,9 +508,9 @@ impl Engine {
         self.feed(input, hands);
     }
 
-    fn spawn_answered(&mut self, done: Done, hands: &Hands) {
+    fn spawn_answered(&mut self, done: SpawnAnswer, hands: &Hands) {
         let input = match done {
-            Done::Resolved(instance, mut plan) => {
+            SpawnAnswer::Resolved(instance, mut plan) => {
                 if let Some(channel) = plan.take_channel() {
                     self.channels.keep(instance, channel);
                     self.keep_channel(instance, hands);
@@ -516,22 +518,23 @@ impl Engine {
                 self.plans.insert(instance, plan);
                 Input::Resolved(instance)
             }
-            Done::Held(instance, why) => Input::SpawnHeld { instance, why },
-            Done::Failed(instance, error) => {
+            SpawnAnswer::Held(instance, why) => Input::SpawnHeld { instance, why },
+            SpawnAnswer::Failed(instance, error) => {
                 self.spawning.remove(&instance);
                 self.close_channel(instance, hands);
                 Input::SpawnFailed { instance, error }
             }
-            Done::Checked(ticket, result) => Input::Checked { ticket, result },
-            Done::HandedOver(sockets) => {
+            SpawnAnswer::Checked(ticket, result) => Input::Checked { ticket, result },
+            SpawnAnswer::HandedOver(sockets) => {
                 self.sockets = Some(sockets);
                 return;
             }
-            Done::SocketsTried(ticket, result) => Input::SocketsTried { ticket, result },
-            Done::Spawned(instance, pid, pidfd, seat) => {
+            SpawnAnswer::SocketsTried(ticket, result) => Input::SocketsTried { ticket, result },
+            SpawnAnswer::Spawned(instance, pid, pidfd, process_cgroup) => {
                 self.spawning.remove(&instance);
-                if let Some(seat) = seat {
-                    self.seats.insert(instance, Arc::new(seat));
+                if let Some(process_cgroup) = process_cgroup {
+                    self.process_cgroups
+                        .insert(instance, Arc::new(process_cgroup));
                 }
                 self.watch(instance, pid, pidfd, hands);
                 Input::Spawned { instance, pid }
@@ -547,8 +550,8 @@ impl Engine {
         if self.poller.add(&pidfd, token, Interest::Read).is_err() {
             self.unwatched.push(instance);
         }
-        if let Some(vault) = &self.vault
-            && let Some(line) = vault.keep_pidfd(instance, &pidfd)
+        if let Some(fd_store) = &self.fd_store
+            && let Some(line) = fd_store.store_pidfd(instance, &pidfd)
         {
             hands.output.log(line);
         }
@@ -564,9 +567,11 @@ impl Engine {
 
     /// Keeps the channel of an instance for a successor.
     pub(super) fn keep_channel(&self, instance: InstanceId, hands: &Hands) {
-        let Some(vault) = &self.vault else { return };
-        for (heirloom, fd) in self.channels.heirlooms(instance) {
-            if let Some(line) = vault.keep(heirloom, &[fd]) {
+        let Some(fd_store) = &self.fd_store else {
+            return;
+        };
+        for (fd_name, fd) in self.channels.fd_names(instance) {
+            if let Some(line) = fd_store.store(fd_name, &[fd]) {
                 hands.output.log(line);
             }
         }
@@ -574,9 +579,9 @@ impl Engine {
 
     /// The instance has ended.
     pub(super) fn close_channel(&mut self, instance: InstanceId, hands: &Hands) {
-        if let Some(vault) = &self.vault {
-            for (heirloom, _) in self.channels.heirlooms(instance) {
-                if let Some(line) = vault.forget(heirloom) {
+        if let Some(fd_store) = &self.fd_store {
+            for (fd_name, _) in self.channels.fd_names(instance) {
+                if let Some(line) = fd_store.remove(fd_name) {
                     hands.output.log(line);
                 }
             }
@@ -629,8 +634,8 @@ impl Engine {
         }
         self.feed(Input::Exited { instance, status }, hands);
         // Only now that the status is written down: a successor that found neither could never know it.
-        if let Some(vault) = &self.vault
-            && let Some(line) = vault.forget_pidfd(instance)
+        if let Some(fd_store) = &self.fd_store
+            && let Some(line) = fd_store.remove_pidfd(instance)
         {
             hands.output.log(line);
         }

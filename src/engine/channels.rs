@@ -10,8 +10,8 @@ use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::core::{Input, NOTIFY_BYTES_MAX, NotifyMessage};
-use crate::domain::{Heirloom, InstanceId};
-use crate::spawn::{Channel, ReadyPipe};
+use crate::domain::{FdName, InstanceId};
+use crate::spawn::{NotifyChannel, ReadyPipe};
 use crate::sys::{Descriptors, Interest, NotifySocket, Poller, Sender};
 
 /// Messages of one process that are read before others have their turn again.
@@ -26,13 +26,13 @@ const ANCESTORS_MAX: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Channels {
     /// With the tokens that they are listened to under.
-    channels: BTreeMap<InstanceId, (Channel, Vec<u64>)>,
+    channels: BTreeMap<InstanceId, (NotifyChannel, Vec<u64>)>,
     tokens: HashMap<u64, InstanceId>,
 }
 
 impl Channels {
     /// Takes the channel of an instance in.
-    pub(super) fn keep(&mut self, instance: InstanceId, channel: Channel) {
+    pub(super) fn keep(&mut self, instance: InstanceId, channel: NotifyChannel) {
         self.channels.insert(instance, (channel, Vec::new()));
     }
 
@@ -42,25 +42,25 @@ impl Channels {
     }
 
     /// The descriptors of a channel by which a successor takes it in.
-    pub(super) fn heirlooms(&self, instance: InstanceId) -> Vec<(Heirloom, BorrowedFd<'_>)> {
+    pub(super) fn fd_names(&self, instance: InstanceId) -> Vec<(FdName, BorrowedFd<'_>)> {
         let Some((channel, _)) = self.channels.get(&instance) else {
             return Vec::new();
         };
         let socket = channel.socket.as_ref().map(AsFd::as_fd);
         let ready = channel.ready.as_ref().map(AsFd::as_fd);
-        let socket = socket.map(|fd| (Heirloom::NotifySocket(instance), fd));
-        let ready = ready.map(|fd| (Heirloom::ReadyPipe(instance), fd));
+        let socket = socket.map(|fd| (FdName::NotifySocket(instance), fd));
+        let ready = ready.map(|fd| (FdName::ReadyPipe(instance), fd));
         socket.into_iter().chain(ready).collect()
     }
 
     /// Takes the channel of an instance in that a predecessor has left, if there is one.
     pub(super) fn inherit(&mut self, instance: InstanceId, inherited: &mut Descriptors) {
-        let mut take = |heirloom: Heirloom| inherited.remove(&heirloom.name());
-        let channel = Channel {
+        let mut take = |fd_name: FdName| inherited.remove(&fd_name.name());
+        let channel = NotifyChannel {
             // One that is no such socket tells us nothing.
-            socket: take(Heirloom::NotifySocket(instance))
+            socket: take(FdName::NotifySocket(instance))
                 .and_then(|fd| NotifySocket::adopt(fd).ok()),
-            ready: take(Heirloom::ReadyPipe(instance)).map(ReadyPipe::from),
+            ready: take(FdName::ReadyPipe(instance)).map(ReadyPipe::from),
         };
         if channel.socket.is_some() || channel.ready.is_some() {
             self.keep(instance, channel);

@@ -1,5 +1,5 @@
 //! What a successor needs that has to begin where the daemon was killed: the whole whenever groups change, and one short
-//! record per process whenever that does. Both are in memory that the keeper has too.
+//! record per process whenever that does. Both are in memory that the fd holder has too.
 //!
 //! A record is written by one call into one page. A process that is killed is killed between calls, so that a record is
 //! either the old one or the new one.
@@ -9,8 +9,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
 use crate::core::{Fleet, ProcessRecord, Snapshot};
-use crate::domain::{Heirloom, Line};
-use crate::keeper::Vault;
+use crate::domain::{FdName, Line};
+use crate::fd_holder::FdStore;
 use crate::sys::MemoryFile;
 
 /// Bytes of one record, with two for its length. Pages are multiples of it.
@@ -24,7 +24,7 @@ pub type WriteState = dyn Fn(&Snapshot) -> io::Result<OwnedFd> + Send + Sync;
 
 /// Writes down what changes.
 pub(super) struct Chronicle {
-    vault: Arc<Vault>,
+    fd_store: Arc<FdStore>,
     write: Arc<WriteState>,
     records: MemoryFile,
 }
@@ -32,9 +32,9 @@ pub(super) struct Chronicle {
 impl Chronicle {
     /// # Errors
     /// EMFILE, ENOMEM.
-    pub(super) fn new(vault: Arc<Vault>, write: Arc<WriteState>) -> io::Result<Self> {
+    pub(super) fn new(fd_store: Arc<FdStore>, write: Arc<WriteState>) -> io::Result<Self> {
         Ok(Self {
-            vault,
+            fd_store,
             write,
             records: MemoryFile::new("supervisord-records")?,
         })
@@ -48,8 +48,8 @@ impl Chronicle {
                 // Both at once, so that nobody finds the one without the other: records of a daemon before us mean nothing
                 // to this state, and ours are newer.
                 Ok(state) => self
-                    .vault
-                    .keep(Heirloom::State, &[state.as_fd(), self.records.as_fd()]),
+                    .fd_store
+                    .store(FdName::State, &[state.as_fd(), self.records.as_fd()]),
                 Err(error) => Some(Line::KeeperFailed {
                     error: (&error).into(),
                 }),

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::actor::{Engine, Hands, TOKEN_HOLDER};
 use super::systemd::{HOLDER_LOST, have_kept};
-use crate::cgroup::Lodging;
+use crate::cgroup::CgroupManager;
 use crate::domain::{Line, Tick};
-use crate::keeper::Vault;
+use crate::fd_holder::FdStore;
 use crate::sys::{self, Interest};
 
 /// After a start that failed, or one whose fd holder has not lasted, the next one is tried after this time, which doubles
@@ -60,8 +60,10 @@ impl Holder {
 impl Engine {
     /// Watches the fd holder there is now, if there is one.
     pub(super) fn watch_holder(&mut self) {
-        let Some(vault) = &self.vault else { return };
-        let process = vault.client().process().try_clone_to_owned();
+        let Some(fd_store) = &self.fd_store else {
+            return;
+        };
+        let process = fd_store.client().process().try_clone_to_owned();
         // Without a descriptor it is seen when something is stored, as far as the log goes.
         self.holder.process = process.ok().filter(|process| {
             let added = self.poller.add(process, TOKEN_HOLDER, Interest::Read);
@@ -77,8 +79,8 @@ impl Engine {
             // If it is a child of ours; else nobody waits for us.
             let _ = sys::reap(&process);
         }
-        if let Some(vault) = &self.vault {
-            vault.lost();
+        if let Some(fd_store) = &self.fd_store {
+            fd_store.mark_lost();
             self.log(Line::HolderLost {}, hands);
             self.systemd.set_note(HOLDER_LOST);
             self.holder.retry(sys::now().mono);
@@ -88,16 +90,16 @@ impl Engine {
     /// Starts another one.
     pub(super) fn start_holder(&mut self) {
         self.holder.retry_at = None;
-        let Some(vault) = self.vault.clone() else {
+        let Some(fd_store) = self.fd_store.clone() else {
             return;
         };
-        let (lodging, to) = (self.lodging.clone(), self.sender.clone());
+        let (cgroup_manager, to) = (self.cgroup_manager.clone(), self.sender.clone());
         let heartbeats = self.heartbeats.clone();
         let thread = std::thread::Builder::new().name("fd-holder".to_owned());
         let started = thread.spawn(move || {
             let _heartbeat = heartbeats.register_end("fd-holder");
             let mut lines = Vec::new();
-            let result = restart(&vault, &lodging, &mut |line| lines.push(line));
+            let result = restart(&fd_store, &cgroup_manager, &mut |line| lines.push(line));
             to.holder_restarted(Restarted { lines, result });
         });
         if let Err(error) = started {
@@ -130,13 +132,15 @@ impl Engine {
 }
 
 fn restart(
-    vault: &Arc<Vault>,
-    lodging: &Lodging,
+    fd_store: &Arc<FdStore>,
+    cgroup_manager: &CgroupManager,
     log: &mut dyn FnMut(Line),
 ) -> Result<(i32, usize), String> {
-    let keeper = lodging.hold_again(log)?;
-    let count = vault.replace(keeper).map_err(|error| error.to_string())?;
-    let client = vault.client();
+    let holder = cgroup_manager.restart_holder(log)?;
+    let count = fd_store
+        .replace(holder)
+        .map_err(|error| error.to_string())?;
+    let client = fd_store.client();
     // A manager that does not hear it is no reason to start yet another: the next daemon looks in the scope too.
     let _ = have_kept(client.as_fd());
     Ok((sys::pid_of(&client.process()).unwrap_or(0), count))

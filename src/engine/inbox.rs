@@ -12,8 +12,8 @@ use crate::api::{Caller, Fault, FaultCode, Grant, Reply, Request, Ticket};
 use crate::config::spec::{Composition, Config};
 use crate::core::{LoadError, LoadReason};
 use crate::domain::{InstanceId, ResourceEvents};
-use crate::output::Report;
-use crate::spawn::Done;
+use crate::output::OutputReport;
+use crate::spawn::SpawnAnswer;
 use crate::sys::Waker;
 
 /// A question, with the way to answer it.
@@ -82,9 +82,9 @@ impl InboxWaker {
 /// One message to the engine.
 pub(super) enum Message {
     /// The output thread reports.
-    Output(Report),
+    Output(OutputReport),
     /// The spawn thread answers.
-    Spawn(Done),
+    Spawn(SpawnAnswer),
     /// The thread of cgroups has nothing left to kill.
     Emptied(InstanceId, ResourceEvents),
     /// The loader has read the configuration.
@@ -134,8 +134,8 @@ impl InboxSender {
     }
 
     /// Puts a report of the output thread.
-    pub fn output(&self, report: Report) {
-        if let Report::Wrote { data, .. } = &report {
+    pub fn output(&self, report: OutputReport) {
+        if let OutputReport::Wrote { data, .. } = &report {
             let waiting = self.event_bytes.fetch_add(data.len(), Ordering::Relaxed);
             if waiting > EVENT_BYTES_MAX {
                 self.event_bytes.fetch_sub(data.len(), Ordering::Relaxed);
@@ -147,7 +147,7 @@ impl InboxSender {
     }
 
     /// Puts an answer of the spawn thread.
-    pub fn spawn(&self, done: Done) {
+    pub fn spawn(&self, done: SpawnAnswer) {
         self.put(Message::Spawn(done));
     }
 
@@ -254,7 +254,7 @@ impl Inbox {
     /// The next message that is no question, if one waits.
     pub(super) fn take(&self) -> Option<Message> {
         let message = self.queue.try_recv().ok()?;
-        if let Message::Output(Report::Wrote { data, .. }) = &message {
+        if let Message::Output(OutputReport::Wrote { data, .. }) = &message {
             self.event_bytes.fetch_sub(data.len(), Ordering::Relaxed);
         }
         Some(message)

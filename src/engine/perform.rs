@@ -8,8 +8,8 @@ use crate::api::audit_line;
 use crate::cgroup;
 use crate::core::{Action, AuditLine, Input, SignalScope};
 use crate::domain::{EventKind, QualifiedName, ResourceEvents};
-use crate::output::{Adoption, Command};
-use crate::spawn::Job;
+use crate::output::{AdoptedStreams, OutputCommand};
+use crate::spawn::SpawnJob;
 
 impl Engine {
     pub(super) fn perform(&mut self, action: Action, hands: &Hands) {
@@ -20,15 +20,15 @@ impl Engine {
             | Action::PrepareNext(..)
             | Action::Spawn(..)
                 if self.is_quieting() => {}
-            Action::Resolve(instance, spec) => hands.spawn.send(Job::Resolve(instance, spec)),
-            Action::Prepare(instance, spec, logs) => {
-                hands.output.send(Command::Prepare(instance, spec, logs))
-            }
+            Action::Resolve(instance, spec) => hands.spawn.send(SpawnJob::Resolve(instance, spec)),
+            Action::Prepare(instance, spec, logs) => hands
+                .output
+                .send(OutputCommand::Prepare(instance, spec, logs)),
             Action::PrepareNext(instance, spec, logs) => {
                 // First that, so that the thread which is about to drain finds both.
-                let prepare = Command::PrepareNext(instance, Arc::clone(&spec), logs);
+                let prepare = OutputCommand::PrepareNext(instance, Arc::clone(&spec), logs);
                 hands.output.send(prepare);
-                hands.spawn.send(Job::Resolve(instance, spec));
+                hands.spawn.send(SpawnJob::Resolve(instance, spec));
             }
             Action::Spawn(instance, spec) => {
                 let plan = self.plans.remove(&instance);
@@ -38,7 +38,7 @@ impl Engine {
                     let resources = Arc::clone(&spec.resources);
                     hands
                         .spawn
-                        .send(Job::Spawn(instance, plan, ends, resources));
+                        .send(SpawnJob::Spawn(instance, plan, ends, resources));
                 }
             }
             Action::CallOff(instance) => hands.spawn.call_off(instance),
@@ -53,13 +53,19 @@ impl Engine {
                     group: spec.group.clone(),
                     process: spec.name.clone(),
                 };
-                if let Some(seat) = self.lodging.reseat(&process) {
-                    self.seats.insert(instance, Arc::new(seat));
+                if let Some(process_cgroup) = self.cgroup_manager.reopen(&process) {
+                    self.process_cgroups
+                        .insert(instance, Arc::new(process_cgroup));
                 }
                 self.adopt(
-                    |remains, inherited| {
-                        let adoption =
-                            Adoption::new((instance, pid), spec, logs, remains, inherited);
+                    |instance_state, inherited| {
+                        let adoption = AdoptedStreams::new(
+                            (instance, pid),
+                            spec,
+                            logs,
+                            instance_state,
+                            inherited,
+                        );
                         adoption.of_listener(listener)
                     },
                     instance,
@@ -67,7 +73,7 @@ impl Engine {
                 );
             }
             Action::Upgrade(ticket) => self.examine(ticket),
-            Action::Read(instance, pid) => hands.output.send(Command::Read(instance, pid)),
+            Action::Read(instance, pid) => hands.output.send(OutputCommand::Read(instance, pid)),
             Action::PollNotify(instance) => {
                 let said = self.said(instance, AT_ONCE_MAX);
                 self.caused.extend(said);
@@ -89,21 +95,23 @@ impl Engine {
                 self.plans.remove(&instance);
                 self.ends.remove(&instance);
                 self.close_channel(instance, hands);
-                if let Some(seat) = self.seats.remove(&instance)
-                    && !seat.is_kept()
+                if let Some(process_cgroup) = self.process_cgroups.remove(&instance)
+                    && !process_cgroup.is_reused()
                 {
-                    self.attend_cgroup(cgroup::Job::Leave(seat), hands);
+                    self.attend_cgroup(cgroup::CgroupJob::Remove(process_cgroup), hands);
                 }
-                hands.output.send(Command::Drain(instance));
+                hands.output.send(OutputCommand::Drain(instance));
             }
             Action::Empty { instance, kill } => {
-                let job = |seat| cgroup::Job::Empty {
+                let job = |process_cgroup| cgroup::CgroupJob::Empty {
                     instance,
-                    seat,
+                    process_cgroup,
                     kill,
                 };
-                let seat = self.seats.remove(&instance);
-                if !seat.is_some_and(|seat| self.attend_cgroup(job(seat), hands)) {
+                let process_cgroup = self.process_cgroups.remove(&instance);
+                if !process_cgroup
+                    .is_some_and(|process_cgroup| self.attend_cgroup(job(process_cgroup), hands))
+                {
                     let resource_events = ResourceEvents::NONE;
                     self.caused.push_back(Input::Emptied {
                         instance,
@@ -112,21 +120,25 @@ impl Engine {
                 }
             }
             Action::Limit(instance, resources) => {
-                if let Some(seat) = self.seats.get(&instance) {
-                    let seat = Arc::clone(seat);
-                    self.attend_cgroup(cgroup::Job::Limit(seat, resources), hands);
+                if let Some(process_cgroup) = self.process_cgroups.get(&instance) {
+                    let process_cgroup = Arc::clone(process_cgroup);
+                    self.attend_cgroup(cgroup::CgroupJob::Limit(process_cgroup, resources), hands);
                 }
             }
-            Action::Release(instance) => hands.spawn.send(Job::Release(instance)),
-            Action::TrySockets(ticket, group) => hands.spawn.send(Job::TrySockets(ticket, group)),
-            Action::Check(ticket, spec) => hands.spawn.send(Job::Check(ticket, spec)),
-            Action::CreateLogs(paths) => hands.output.send(Command::CreateLogs(paths)),
-            Action::ClearLogs { ticket, slot, logs } => {
-                hands.output.send(Command::ClearLogs { ticket, slot, logs })
+            Action::Release(instance) => hands.spawn.send(SpawnJob::Release(instance)),
+            Action::TrySockets(ticket, group) => {
+                hands.spawn.send(SpawnJob::TrySockets(ticket, group))
             }
-            Action::ClearDaemonLog(ticket) => hands.output.send(Command::ClearDaemonLog(ticket)),
+            Action::Check(ticket, spec) => hands.spawn.send(SpawnJob::Check(ticket, spec)),
+            Action::CreateLogs(paths) => hands.output.send(OutputCommand::CreateLogs(paths)),
+            Action::ClearLogs { ticket, slot, logs } => hands
+                .output
+                .send(OutputCommand::ClearLogs { ticket, slot, logs }),
+            Action::ClearDaemonLog(ticket) => {
+                hands.output.send(OutputCommand::ClearDaemonLog(ticket))
+            }
             Action::ReopenLogs => {
-                hands.output.send(Command::ReopenLogs);
+                hands.output.send(OutputCommand::ReopenLogs);
                 (self.check_sockets)();
             }
             Action::WriteStdin {
@@ -134,16 +146,16 @@ impl Engine {
                 instance,
                 data,
             } => {
-                hands.output.send(Command::WriteStdin {
+                hands.output.send(OutputCommand::WriteStdin {
                     ticket,
                     instance,
                     data,
                 });
             }
-            Action::Deliver(instance, envelope) => {
-                hands.output.send(Command::Deliver(instance, envelope))
-            }
-            Action::Report(events) => hands.output.send(Command::Report(events)),
+            Action::Deliver(instance, envelope) => hands
+                .output
+                .send(OutputCommand::Deliver(instance, envelope)),
+            Action::Report(events) => hands.output.send(OutputCommand::Report(events)),
             Action::Load(reason) => {
                 // At once: a reading may be over before this turn of the loop is.
                 self.systemd.hurry();
@@ -183,14 +195,14 @@ impl Engine {
     /// Removes the cgroups of processes that are supervised no more.
     pub(super) fn leave_removed(&mut self, hands: &Hands) {
         for process in self.fleet.take_removed() {
-            if let Some(seat) = self.lodging.take_kept(&process) {
-                self.attend_cgroup(cgroup::Job::Leave(Arc::new(seat)), hands);
+            if let Some(process_cgroup) = self.cgroup_manager.take_reused(&process) {
+                self.attend_cgroup(cgroup::CgroupJob::Remove(Arc::new(process_cgroup)), hands);
             }
         }
     }
 
     /// Gives a job to the thread of cgroups, which is started for the first one; answers whether it could be had.
-    fn attend_cgroup(&mut self, job: cgroup::Job, hands: &Hands) -> bool {
+    fn attend_cgroup(&mut self, job: cgroup::CgroupJob, hands: &Hands) -> bool {
         if self.cgroups.is_none() {
             let (answers, log) = (self.sender.clone(), hands.output.clone());
             // Without it cgroups stay as they are; the next job tries again.

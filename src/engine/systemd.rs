@@ -480,7 +480,7 @@ impl Systemd {
         if self.notifier.beat_ms.is_none() || self.notifier.beat_at > now {
             return;
         }
-        match heartbeats.trouble() {
+        match heartbeats.problem() {
             None => {
                 self.is_withheld = false;
                 self.notifier.beat(now);

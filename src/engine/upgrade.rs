@@ -18,10 +18,10 @@ use super::systemd::Notifier;
 use crate::api::{FaultCode, Ticket};
 use crate::core::{Fleet, Input, ResumeKind, Snapshot};
 use crate::domain::{
-    Channel, Errno, ExitStatus, Heirloom, InstanceId, Line, ListenerOutput, ResourceEvents, Tick,
+    Channel, Errno, ExitStatus, FdName, InstanceId, Line, ListenerOutput, ResourceEvents, Tick,
 };
-use crate::output::{Adoption, Estate, Remains, Report, Unsettled};
-use crate::spawn::{Job, SharedSocket};
+use crate::output::{AdoptedStreams, InstanceState, OutputReport, OutputState, UnflushedChunk};
+use crate::spawn::{SharedSocket, SpawnJob};
 use crate::sys::{self, Descriptors, SignalReader};
 
 /// How long clients that wait for an answer hold an upgrade up, in milliseconds.
@@ -56,10 +56,11 @@ pub struct Legacy {
     pub pids: Vec<(InstanceId, i32)>,
     /// Their streams.
     #[serde(rename = "lives")]
-    pub instances: Vec<Remains>,
+    pub instances: Vec<InstanceState>,
     /// What was read from their pipes and is perhaps not written, since a log hung.
     #[serde(default)]
-    unsettled: Vec<Unsettled>,
+    #[serde(rename = "unsettled")]
+    unflushed: Vec<UnflushedChunk>,
     /// What the core is to be told before it goes on.
     early: Vec<Leftover>,
     /// What was reported and not told to the core.
@@ -97,7 +98,7 @@ impl Legacy {
                 .collect(),
             pids,
             instances: Vec::new(),
-            unsettled: Vec::new(),
+            unflushed: Vec::new(),
             leftovers: gone.iter().copied().map(Leftover::Gone).collect(),
             // What the service manager was told, it has forgotten.
             is_ready: false,
@@ -134,23 +135,25 @@ pub(super) enum Leftover {
 
 impl Leftover {
     /// None: nobody will miss it.
-    fn of(report: Report) -> Option<Self> {
+    fn of(report: OutputReport) -> Option<Self> {
         match report {
-            Report::Drained(instance) => Some(Self::Drained(instance)),
-            Report::Said(instance, said) => Some(Self::Said(instance, said)),
-            Report::NotDelivered(instance, error) => Some(Self::NotDelivered(instance, error)),
-            Report::Wrote {
+            OutputReport::Drained(instance) => Some(Self::Drained(instance)),
+            OutputReport::Said(instance, said) => Some(Self::Said(instance, said)),
+            OutputReport::NotDelivered(instance, error) => {
+                Some(Self::NotDelivered(instance, error))
+            }
+            OutputReport::Wrote {
                 instance,
                 channel,
                 data,
                 captured,
             } => Some(Self::Wrote(instance, channel, data, captured)),
             // Attempts begin anew; whoever asked for the others is gone.
-            Report::Prepared(..)
-            | Report::PrepareFailed(..)
-            | Report::Cleared(..)
-            | Report::DaemonLogCleared(..)
-            | Report::StdinTaken(..) => None,
+            OutputReport::Prepared(..)
+            | OutputReport::PrepareFailed(..)
+            | OutputReport::Cleared(..)
+            | OutputReport::DaemonLogCleared(..)
+            | OutputReport::StdinTaken(..) => None,
         }
     }
 
@@ -182,7 +185,7 @@ impl Leftover {
 #[derive(Debug)]
 pub struct Inherited {
     pids: Vec<(InstanceId, i32)>,
-    instances: BTreeMap<InstanceId, Remains>,
+    instances: BTreeMap<InstanceId, InstanceState>,
     early: Vec<Leftover>,
     leftovers: Vec<Leftover>,
     descriptors: Descriptors,
@@ -190,7 +193,7 @@ pub struct Inherited {
     /// What the core is told first.
     first: Input,
     /// Bytes that were under way when the predecessor was killed.
-    pub unsettled: Vec<Unsettled>,
+    pub unflushed: Vec<UnflushedChunk>,
 }
 
 impl Inherited {
@@ -202,14 +205,14 @@ impl Inherited {
         let inherited = Self {
             pids: legacy.pids,
             instances: instances
-                .map(|remains| (remains.instance, remains))
+                .map(|instance_state| (instance_state.instance, instance_state))
                 .collect(),
             early: legacy.early,
             leftovers: legacy.leftovers,
             descriptors,
             is_ready: legacy.is_ready,
             first: Input::Resumed(successor),
-            unsettled: legacy.unsettled,
+            unflushed: legacy.unflushed,
         };
         (fleet, inherited)
     }
@@ -219,7 +222,7 @@ impl Inherited {
     pub fn found(
         pids: Vec<(InstanceId, i32)>,
         descriptors: Descriptors,
-        unsettled: Vec<Unsettled>,
+        unflushed: Vec<UnflushedChunk>,
     ) -> Self {
         Self {
             pids,
@@ -229,7 +232,7 @@ impl Inherited {
             descriptors,
             is_ready: false,
             first: Input::DaemonStarted,
-            unsettled,
+            unflushed,
         }
     }
 }
@@ -238,14 +241,14 @@ impl Engine {
     /// Takes over what was inherited, and goes on.
     pub(super) fn resume(&mut self, inherited: Inherited, hands: &Hands) {
         self.inherited = inherited.instances;
-        self.heirlooms = inherited.descriptors;
-        self.unsettled = inherited.unsettled;
+        self.fd_names = inherited.descriptors;
+        self.unflushed = inherited.unflushed;
         if inherited.is_ready {
             self.systemd.go_on();
         }
         for (instance, pid) in inherited.pids {
-            if let Some(pidfd) = self.heirlooms.remove(&Heirloom::Pidfd(instance).name()) {
-                self.channels.inherit(instance, &mut self.heirlooms);
+            if let Some(pidfd) = self.fd_names.remove(&FdName::Pidfd(instance).name()) {
+                self.channels.inherit(instance, &mut self.fd_names);
                 self.keep_channel(instance, hands);
                 self.watch(instance, pid, pidfd, hands);
             }
@@ -260,11 +263,11 @@ impl Engine {
         self.adopt_ended(hands);
         // Of instances that nobody remembers.
         self.inherited.clear();
-        let left: Vec<String> = std::mem::take(&mut self.heirlooms).into_keys().collect();
-        if let Some(vault) = &self.vault {
-            let done = [Heirloom::Handover.name()].into_iter();
+        let left: Vec<String> = std::mem::take(&mut self.fd_names).into_keys().collect();
+        if let Some(fd_store) = &self.fd_store {
+            let done = [FdName::Handoff.name()].into_iter();
             for name in done.chain(left) {
-                if let Some(line) = vault.forget_named(&name) {
+                if let Some(line) = fd_store.remove_named(&name) {
                     self.log(line, hands);
                 }
             }
@@ -274,31 +277,35 @@ impl Engine {
     /// Hands the streams of an instance to the output thread, if any were inherited.
     pub(super) fn adopt(
         &mut self,
-        adoption: impl FnOnce(Option<Remains>, &mut Descriptors) -> Adoption,
+        adoption: impl FnOnce(Option<InstanceState>, &mut Descriptors) -> AdoptedStreams,
         instance: InstanceId,
         hands: &Hands,
     ) {
-        let remains = self.inherited.remove(&instance);
-        let mut adoption = adoption(remains, &mut self.heirlooms);
-        let is_its = |bytes: &mut Unsettled| bytes.instance == instance;
-        adoption.unsettled = self.unsettled.extract_if(.., is_its).collect();
+        let instance_state = self.inherited.remove(&instance);
+        let mut adoption = adoption(instance_state, &mut self.fd_names);
+        let is_its = |bytes: &mut UnflushedChunk| bytes.instance == instance;
+        adoption.unflushed = self.unflushed.extract_if(.., is_its).collect();
         if !adoption.is_empty() {
             hands
                 .output
-                .send(crate::output::Command::Adopt(Box::new(adoption)));
+                .send(crate::output::OutputCommand::Adopt(Box::new(adoption)));
         }
     }
 
     /// Instances whose end was told while their logs hung: their last bytes are still to be written.
     fn adopt_ended(&mut self, hands: &Hands) {
-        let remains = self.inherited.values().map(|remains| remains.instance);
-        let unsettled = self.unsettled.iter().map(|bytes| bytes.instance);
-        let instances: BTreeSet<InstanceId> = remains.chain(unsettled).collect();
+        let instance_state = self
+            .inherited
+            .values()
+            .map(|instance_state| instance_state.instance);
+        let unflushed = self.unflushed.iter().map(|bytes| bytes.instance);
+        let instances: BTreeSet<InstanceId> = instance_state.chain(unflushed).collect();
         for instance in instances {
             if let Some((spec, logs)) = self.fleet.logs_of(instance.slot) {
                 self.adopt(
-                    |remains, inherited| {
-                        Adoption::new((instance, 0), spec, logs, remains, inherited).of_ended()
+                    |instance_state, inherited| {
+                        AdoptedStreams::new((instance, 0), spec, logs, instance_state, inherited)
+                            .of_ended()
                     },
                     instance,
                     hands,
@@ -358,11 +365,11 @@ impl Engine {
                     // Who must let go cannot choose. What is under way ends where it is, and whoever asked is told.
                     Err(_) if self.lets_go && is_over => {
                         self.upgrade = Upgrade::Quieting;
-                        hands.spawn.send(Job::HandOver);
+                        hands.spawn.send(SpawnJob::HandOver);
                     }
                     Ok(()) => {
                         self.upgrade = Upgrade::Quieting;
-                        hands.spawn.send(Job::HandOver);
+                        hands.spawn.send(SpawnJob::HandOver);
                     }
                     Err(what) if is_over => {
                         self.upgrade = Upgrade::None;
@@ -387,9 +394,12 @@ impl Engine {
     }
 
     /// The service manager restarts the daemon: everything is put down for the next one. Answers whether there is somebody
-    /// who keeps it until then (a keeper can be dead), and nothing is being stopped.
+    /// who keeps it until then (an fd holder can be dead), and nothing is being stopped.
     pub(super) fn let_go(&mut self, hands: &Hands) -> bool {
-        let is_kept = self.vault.as_ref().is_some_and(|vault| vault.is_sound());
+        let is_kept = self
+            .fd_store
+            .as_ref()
+            .is_some_and(|fd_store| fd_store.is_healthy());
         if !is_kept || self.fleet.is_stopping() {
             return false;
         }
@@ -444,32 +454,32 @@ impl Engine {
         }
     }
 
-    /// Puts everything down, after all other threads have ended. `estate` is what the output thread left.
+    /// Puts everything down, after all other threads have ended. `output_state` is what the output thread left.
     #[must_use]
-    pub fn hand_over(mut self, estate: Estate) -> HandedOver {
+    pub fn hand_over(mut self, output_state: OutputState) -> HandedOver {
         self.put_aside();
-        let mut descriptors = estate.descriptors;
-        if let Some(vault) = &self.vault {
+        let mut descriptors = output_state.descriptors;
+        if let Some(fd_store) = &self.fd_store {
             // Of attempts that the successor begins again, with channels of their own.
             let instances = self.channels.instances();
             for instance in instances.filter(|instance| !self.children.contains_key(instance)) {
-                for (heirloom, _) in self.channels.heirlooms(instance) {
-                    let _ = vault.forget(heirloom);
+                for (fd_name, _) in self.channels.fd_names(instance) {
+                    let _ = fd_store.remove(fd_name);
                 }
             }
         }
         let mut pids = Vec::new();
         for (instance, child) in self.children {
             pids.push((instance, child.pid));
-            for (heirloom, fd) in self.channels.heirlooms(instance) {
+            for (fd_name, fd) in self.channels.fd_names(instance) {
                 // None to be had: it goes on without.
                 if let Ok(fd) = fd.try_clone_to_owned() {
-                    descriptors.insert(heirloom.name(), fd);
+                    descriptors.insert(fd_name.name(), fd);
                 }
             }
             // Shared with what the fd holder has. None to be had: its cgroup tells the successor.
             if let Ok(pidfd) = child.pidfd.try_clone() {
-                descriptors.insert(Heirloom::Pidfd(instance).name(), pidfd);
+                descriptors.insert(FdName::Pidfd(instance).name(), pidfd);
             }
         }
         let living = self.fleet.instances();
@@ -479,20 +489,20 @@ impl Engine {
             shared
                 .instances
                 .retain(|instance| living.contains(instance));
-            let heirloom = Heirloom::FcgiSocket(shared.place);
+            let fd_name = FdName::FcgiSocket(shared.place);
             if !shared.instances.is_empty() {
-                descriptors.insert(heirloom.name(), socket);
+                descriptors.insert(fd_name.name(), socket);
                 sockets.push(shared);
-            } else if let Some(vault) = &self.vault {
+            } else if let Some(fd_store) = &self.fd_store {
                 // Whoever cannot keep it any more has said so.
-                let _ = vault.forget(heirloom);
+                let _ = fd_store.remove(fd_name);
             }
         }
         let legacy = Legacy {
             snapshot: self.fleet.snapshot(),
             pids,
-            instances: estate.instances,
-            unsettled: estate.unsettled,
+            instances: output_state.instances,
+            unflushed: output_state.unflushed,
             early: Vec::new(),
             leftovers: self.leftovers,
             is_ready: self.systemd.is_ready(),

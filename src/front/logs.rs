@@ -32,7 +32,7 @@ pub(super) fn source(reply: Reply) -> Source {
 
 /// The last bytes of what is in the journal only.
 pub(super) fn recalled(of: &JournalOf, count: u64) -> Result<String, Fault> {
-    match output::recall(of, count) {
+    match output::read_journal(of, count) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(ReadError::NoFile) => Err(FaultCode::Failed
             .of("journalctl, which reads the journal, is not installed".to_owned())),

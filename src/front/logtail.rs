@@ -127,7 +127,7 @@ async fn follow(
 /// for each.
 async fn last_of_journal(of: JournalOf) -> Answer {
     let text = apart(move || {
-        let read = output::recall(&of, JOURNAL_BYTES);
+        let read = output::read_journal(&of, JOURNAL_BYTES);
         let mut text = read.unwrap_or_default();
         let hint = format!("==> in the journal: {} <==\n", output::follow_command(&of));
         text.extend_from_slice(hint.as_bytes());

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::slot::{Glance, Heartbeat, Slot, nanos};
+use super::slot::{Heartbeat, HeartbeatSlot, SlotState, nanos};
 use crate::domain::Tick;
 use crate::sys::{self, Interest, Poller, Timer, Waker};
 
@@ -93,9 +93,9 @@ impl Alarm {
     }
 }
 
-struct Shared {
+struct MonitorShared {
     alarm: Arc<Alarm>,
-    slots: Mutex<Vec<Arc<Slot>>>,
+    slots: Mutex<Vec<Arc<HeartbeatSlot>>>,
     stop: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// The ID of the monitor's thread; 0 until it runs.
@@ -107,8 +107,8 @@ struct Shared {
     quiet_after: Duration,
 }
 
-impl Shared {
-    fn slots(&self) -> MutexGuard<'_, Vec<Arc<Slot>>> {
+impl MonitorShared {
+    fn slots(&self) -> MutexGuard<'_, Vec<Arc<HeartbeatSlot>>> {
         // Nothing panics while it holds the lock.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,7 +116,7 @@ impl Shared {
 
 /// The heartbeats of all threads. Clones share them; [`Heartbeats::stop`] ends the monitor.
 #[derive(Clone)]
-pub struct Heartbeats(Arc<Shared>);
+pub struct Heartbeats(Arc<MonitorShared>);
 
 impl Heartbeats {
     /// Starts the monitor. `fatal` is called on its thread when the daemon cannot go on; it is not expected to return.
@@ -149,7 +149,7 @@ impl Heartbeats {
         let (tell, told) = channel();
         let timer = Timer::new()?;
         poller.add(&timer, TIMER, Interest::Read)?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(MonitorShared {
             alarm: Arc::new(Alarm {
                 waker,
                 timer,
@@ -169,7 +169,7 @@ impl Heartbeats {
             .name(NAME.to_owned())
             .spawn(move || {
                 // Its own slot has no bound that matters: it is there so that others see whether this thread exists.
-                let own = Slot::new(NAME, Duration::MAX, Overdue::Fatal);
+                let own = HeartbeatSlot::new(NAME, Duration::MAX, Overdue::Fatal);
                 watched.monitor.store(own.thread, Ordering::SeqCst);
                 watched.slots().push(Arc::new(own));
                 // An error: nobody will ask.
@@ -198,7 +198,7 @@ impl Heartbeats {
     /// The heartbeat of one kind of job of the calling thread, which may have several. `bound`: how long one job may last.
     #[must_use]
     pub fn register(&self, name: &'static str, bound: Duration, overdue: Overdue) -> Heartbeat {
-        self.add(Slot::new(name, bound, overdue))
+        self.add(HeartbeatSlot::new(name, bound, overdue))
     }
 
     /// Watches for the end of the calling thread, which has no jobs that could last too long.
@@ -210,10 +210,15 @@ impl Heartbeats {
     /// Watches for the end of the thread with the ID `thread`, which lives longer than this monitor.
     #[must_use]
     pub fn register_end_of(&self, name: &'static str, thread: i32) -> Heartbeat {
-        self.add(Slot::of_thread(name, thread, Duration::MAX, Overdue::Fatal))
+        self.add(HeartbeatSlot::of_thread(
+            name,
+            thread,
+            Duration::MAX,
+            Overdue::Fatal,
+        ))
     }
 
-    fn add(&self, slot: Slot) -> Heartbeat {
+    fn add(&self, slot: HeartbeatSlot) -> Heartbeat {
         let slot = Arc::new(slot);
         self.0.slots().push(slot.clone());
         self.0.alarm.ring();
@@ -226,7 +231,7 @@ impl Heartbeats {
     /// Why no watchdog message may be given now. `None`: every thread is there, and idle or within the bound of its job (of
     /// those whose overdue jobs are [`Overdue::Fatal`]).
     #[must_use]
-    pub fn trouble(&self) -> Option<ThreadProblem> {
+    pub fn problem(&self) -> Option<ThreadProblem> {
         self.0.slots().iter().find_map(|slot| {
             if slot.is_retired() {
                 return None;
@@ -285,14 +290,14 @@ impl fmt::Debug for Heartbeats {
 }
 
 /// A slot, and what the monitor remembers of it.
-struct Watched {
-    slot: Arc<Slot>,
+struct WatchedThread {
+    slot: Arc<HeartbeatSlot>,
     /// Readable once the thread has ended, with its token. `None`: the kernel is older than 6.9.
     end: Option<(u64, OwnedFd)>,
     /// That is not enough: the kernel is asked for the thread at each look.
     is_asked_for: bool,
     /// At the last look.
-    seen: Glance,
+    seen: SlotState,
     /// It was at work at the last look, or had been since the one before.
     is_active: bool,
     /// How long the job that is under way has been seen to last.
@@ -301,9 +306,9 @@ struct Watched {
 }
 
 struct Monitor {
-    shared: Arc<Shared>,
+    shared: Arc<MonitorShared>,
     poller: Poller,
-    watched: Vec<Watched>,
+    watched: Vec<WatchedThread>,
     next_token: u64,
 }
 
@@ -332,8 +337,8 @@ impl Monitor {
             looked = now;
             // A longer wait than was asked for means that this thread stood still too.
             let passed = period.map_or(Duration::ZERO, |period| passed.min(period * 2));
-            self.take_new();
-            for trouble in self.look(passed, &ended) {
+            self.add_new();
+            for trouble in self.check(passed, &ended) {
                 (self.shared.fatal)(&trouble);
             }
             period = self.next_period();
@@ -354,7 +359,7 @@ impl Monitor {
                 alarm.expect_by(now.0.saturating_add(nanos(period)));
             }
             // A job that began after the look and before that store has set the timer, and we may have set it later.
-            let is_new = |one: &Watched| one.slot.glance().jobs != one.seen.jobs;
+            let is_new = |one: &WatchedThread| one.slot.state().jobs != one.seen.jobs;
             if self.watched.iter().any(is_new) {
                 alarm.expect_by(now.0.saturating_add(nanos(PERIOD_MIN)));
             }
@@ -362,13 +367,13 @@ impl Monitor {
     }
 
     /// Takes slots that are new, and drops those that are not needed any more.
-    fn take_new(&mut self) {
+    fn add_new(&mut self) {
         let mut slots = self.shared.slots();
         slots.retain(|slot| !slot.is_retired());
         let new = slots
             .iter()
             .filter(|slot| !self.watched.iter().any(|one| Arc::ptr_eq(&one.slot, slot)));
-        let new: Vec<Arc<Slot>> = new.cloned().collect();
+        let new: Vec<Arc<HeartbeatSlot>> = new.cloned().collect();
         drop(slots);
         let poller = &self.poller;
         self.watched.retain(|one| {
@@ -385,10 +390,10 @@ impl Monitor {
             let end = end.filter(|end| self.poller.add(end, token, Interest::Read).is_ok());
             // While other threads live, kernels since 6.15 do not tell the end of the main one.
             let is_main = u32::try_from(slot.thread) == Ok(std::process::id());
-            self.watched.push(Watched {
+            self.watched.push(WatchedThread {
                 is_asked_for: is_main || end.is_none(),
                 // As a slot that has done nothing, so that the next look sees its first job begin.
-                seen: Glance::default(),
+                seen: SlotState::default(),
                 is_active: false,
                 slot,
                 end: end.map(|end| (token, end)),
@@ -400,7 +405,7 @@ impl Monitor {
 
     /// Looks at all slots after `passed`, and answers what the daemon cannot go on with. `ended` are tokens of threads that
     /// have ended.
-    fn look(&mut self, passed: Duration, ended: &[u64]) -> Vec<ThreadProblem> {
+    fn check(&mut self, passed: Duration, ended: &[u64]) -> Vec<ThreadProblem> {
         let mut troubles = Vec::new();
         for one in &mut self.watched {
             let is_told = one
@@ -416,7 +421,7 @@ impl Monitor {
                 }
                 continue;
             }
-            let now = one.slot.glance();
+            let now = one.slot.state();
             let before = std::mem::replace(&mut one.seen, now);
             one.is_active = now.is_busy || now.jobs != before.jobs;
             if now.is_busy && now == before {
@@ -496,7 +501,7 @@ mod tests {
         let heartbeat = beats.register("worker", LIMIT, Overdue::Fatal);
         for _ in 0..1000 {
             heartbeat.busy();
-            assert_eq!(beats.trouble(), None);
+            assert_eq!(beats.problem(), None);
             heartbeat.idle();
         }
         beats.stop();
@@ -523,7 +528,7 @@ mod tests {
         heartbeat.idle();
         let trouble = troubles.recv_timeout(LIMIT).expect("told");
         assert_eq!(trouble, ThreadProblem::Ended("ending"));
-        assert_eq!(beats.trouble(), Some(ThreadProblem::Ended("ending")));
+        assert_eq!(beats.problem(), Some(ThreadProblem::Ended("ending")));
         beats.stop();
     }
 
@@ -542,7 +547,7 @@ mod tests {
         heartbeat.idle();
         let trouble = troubles.recv_timeout(LIMIT).expect("told");
         assert_eq!(trouble, ThreadProblem::Ended("panicking"));
-        assert_eq!(beats.trouble(), Some(ThreadProblem::Ended("panicking")));
+        assert_eq!(beats.problem(), Some(ThreadProblem::Ended("panicking")));
         beats.stop();
     }
 

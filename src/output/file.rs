@@ -12,7 +12,7 @@ use nix::sys::socket::{MsgFlags, send};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::{Whence, ftruncate, geteuid, lseek, write};
 
-use super::ledger::{LogMark, mark_of};
+use super::in_flight_log::{LogMark, mark_of};
 use crate::domain::{Bytes, Errno};
 use crate::sys::place::{self, Place, errno};
 
@@ -28,7 +28,7 @@ const LARGE_BYTES: u64 = 1 << 20;
 
 /// How a file is to be written and kept.
 #[derive(Debug, Clone)]
-pub(super) struct Rules {
+pub(super) struct LogRules {
     /// Its name.
     pub(super) path: Arc<Path>,
     /// Rotate when it has reached this size; ≤ 0: never.
@@ -42,7 +42,7 @@ pub(super) struct Rules {
 
 /// How to write without blocking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manner {
+enum WriteMode {
     /// Nothing ever waits for a reader.
     Plain,
     /// A pipe or terminal under a description of our own, which does not block.
@@ -55,7 +55,7 @@ enum Manner {
 
 /// Why a write ended before all was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(super) enum WriteStop {
     /// The reader is slow; there will be room later.
     Full,
     /// It failed.
@@ -74,11 +74,11 @@ pub(super) enum Rotation {
 /// An open log.
 #[derive(Debug)]
 pub(super) struct LogFile {
-    rules: Rules,
+    rules: LogRules,
     fd: OwnedFd,
     /// The file system that it is on.
     device: u64,
-    manner: Manner,
+    manner: WriteMode,
     /// Rotate when the position has come here.
     rotate_at: Option<u64>,
     /// It was rotated away and its successor could not be opened yet.
@@ -91,7 +91,7 @@ impl LogFile {
     ///
     /// # Errors
     /// As open(2); ELOOP also for a link that [`place`] will not follow.
-    pub(super) fn open(rules: Rules) -> Result<Self, Errno> {
+    pub(super) fn open(rules: LogRules) -> Result<Self, Errno> {
         match open_append(&rules) {
             Ok(fd) => Self::with(rules, fd, false),
             Err(error) => match own_descriptor(&rules.path) {
@@ -107,7 +107,7 @@ impl LogFile {
     /// # Errors
     /// EBADF: it is closed.
     pub(super) fn stdout() -> Result<Self, Errno> {
-        let rules = Rules {
+        let rules = LogRules {
             path: Path::new("/dev/stdout").into(),
             maxbytes: Bytes(0),
             backups: 0,
@@ -122,14 +122,14 @@ impl LogFile {
         }
     }
 
-    fn with(rules: Rules, fd: OwnedFd, shared: bool) -> Result<Self, Errno> {
+    fn with(rules: LogRules, fd: OwnedFd, shared: bool) -> Result<Self, Errno> {
         let stat = fstat(&fd).map_err(errno)?;
         let kind = place::kind(&stat);
         let manner = match kind {
-            SFlag::S_IFREG | SFlag::S_IFBLK | SFlag::S_IFDIR => Manner::Plain,
-            SFlag::S_IFSOCK => Manner::Socket,
-            _ if shared => Manner::Shared,
-            _ => Manner::Nonblocking,
+            SFlag::S_IFREG | SFlag::S_IFBLK | SFlag::S_IFDIR => WriteMode::Plain,
+            SFlag::S_IFSOCK => WriteMode::Socket,
+            _ if shared => WriteMode::Shared,
+            _ => WriteMode::Nonblocking,
         };
         let seekable = lseek(&fd, 0, Whence::SeekCur).is_ok();
         // Differs: the original fails on the first write to a pipe or terminal that it is told to rotate, and would
@@ -169,14 +169,14 @@ impl LogFile {
 
     /// What a successor needs to tell how much of the next chunk arrived; none: it is no plain file, or cannot be asked.
     pub(super) fn mark(&self) -> Option<LogMark> {
-        if self.manner != Manner::Plain || self.orphaned {
+        if self.manner != WriteMode::Plain || self.orphaned {
             return None;
         }
         mark_of(self.fd.as_fd()).ok().flatten()
     }
 
     /// Writes `data` and says how much of it was written, and what stopped it before the end.
-    pub(super) fn write(&mut self, data: &[u8]) -> (usize, Option<Stop>) {
+    pub(super) fn write(&mut self, data: &[u8]) -> (usize, Option<WriteStop>) {
         if self.orphaned
             && let Ok(fd) = open_append(&self.rules)
         {
@@ -186,11 +186,11 @@ impl LogFile {
         let mut done = 0;
         while done < data.len() {
             match self.write_once(&data[done..]) {
-                Ok(0) => return (done, Some(Stop::Failed(errno(nix::errno::Errno::EIO)))),
+                Ok(0) => return (done, Some(WriteStop::Failed(errno(nix::errno::Errno::EIO)))),
                 Ok(count) => done += count,
                 Err(nix::errno::Errno::EINTR) => {}
-                Err(nix::errno::Errno::EAGAIN) => return (done, Some(Stop::Full)),
-                Err(error) => return (done, Some(Stop::Failed(errno(error)))),
+                Err(nix::errno::Errno::EAGAIN) => return (done, Some(WriteStop::Full)),
+                Err(error) => return (done, Some(WriteStop::Failed(errno(error)))),
             }
         }
         (done, None)
@@ -200,13 +200,13 @@ impl LogFile {
         #[cfg(test)]
         super::testing::pass(&self.rules.path);
         match self.manner {
-            Manner::Plain | Manner::Nonblocking => write(&self.fd, data),
-            Manner::Socket => send(
+            WriteMode::Plain | WriteMode::Nonblocking => write(&self.fd, data),
+            WriteMode::Socket => send(
                 self.fd.as_raw_fd(),
                 data,
                 MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL,
             ),
-            Manner::Shared => {
+            WriteMode::Shared => {
                 let mut ask = [PollFd::new(self.fd.as_fd(), PollFlags::POLLOUT)];
                 if poll(&mut ask, PollTimeout::ZERO)? == 0 {
                     return Err(nix::errno::Errno::EAGAIN);
@@ -312,7 +312,7 @@ impl LogFile {
     /// # Errors
     /// As open(2); the file that was open stays open.
     pub(super) fn reopen(&mut self) -> Result<(), Errno> {
-        if self.manner == Manner::Shared || self.manner == Manner::Socket {
+        if self.manner == WriteMode::Shared || self.manner == WriteMode::Socket {
             return Ok(());
         }
         *self = Self::open(self.rules.clone())?;
@@ -350,7 +350,7 @@ pub(super) fn create_private(path: &Path) -> Result<(), Errno> {
     }
 }
 
-fn open_append(rules: &Rules) -> Result<OwnedFd, Errno> {
+fn open_append(rules: &LogRules) -> Result<OwnedFd, Errno> {
     #[cfg(test)]
     super::testing::pass(&rules.path);
     // O_NONBLOCK means nothing to plain files, and keeps a pipe without reader or a terminal line from holding us.

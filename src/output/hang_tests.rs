@@ -1,7 +1,7 @@
 //! Logs that hang, with real threads.
 
 use super::*;
-use crate::output::Unsettled;
+use crate::output::UnflushedChunk;
 use crate::output::testing::Held;
 
 fn instance(slot: u32, incarnation: u64) -> InstanceId {
@@ -75,7 +75,7 @@ fn an_end_is_told_at_once_and_the_next_instance_waits() {
     pipe.write_all(b"second\n").expect("room");
     bench.drain(instance(1, 1));
     let next = instance(1, 9);
-    bench.output.send(Command::Prepare(
+    bench.output.send(OutputCommand::Prepare(
         next,
         Arc::new(spec("cat1")),
         log(&bench, 1),
@@ -83,11 +83,11 @@ fn an_end_is_told_at_once_and_the_next_instance_waits() {
     bench.sync();
     assert!(bench.reports.try_recv().is_err(), "it waits for the log");
     drop(held);
-    let Report::Prepared(of, ends) = bench.next() else {
+    let OutputReport::Prepared(of, ends) = bench.next() else {
         panic!("not prepared");
     };
     assert_eq!(of, next);
-    bench.output.send(Command::Read(next, 42));
+    bench.output.send(OutputCommand::Read(next, 42));
     let mut pipe = std::fs::File::from(ends.stdout);
     pipe.write_all(b"third\n").expect("room");
     bench.sees("log1", "third\n");
@@ -102,7 +102,7 @@ fn a_start_that_waits_can_be_called_off() {
     pipe.write_all(b"first\n").expect("room");
     bench.drain(instance(1, 1));
     let next = instance(1, 9);
-    bench.output.send(Command::Prepare(
+    bench.output.send(OutputCommand::Prepare(
         next,
         Arc::new(spec("cat1")),
         log(&bench, 1),
@@ -177,7 +177,7 @@ fn an_activity_log_that_hangs_delays_nobody_and_says_what_it_lost() {
 
 #[test]
 fn what_a_thread_that_hangs_has_read_is_left_to_a_successor() {
-    // An even number of letters: with a ledger.
+    // An even number of letters: with an in-flight log.
     let bench = Bench::new("hang-left-over", Level::Info);
     let mut pipe = begun(&bench, 1);
     pipe.write_all(b"before\n").expect("room");
@@ -186,15 +186,15 @@ fn what_a_thread_that_hangs_has_read_is_left_to_a_successor() {
     pipe.write_all(b"under way\n").expect("room");
     eventually("it is read", || sys::unread(&pipe).unwrap_or(0) == 0);
     pipe.write_all(b"in the pipe\n").expect("room");
-    let estate = bench.output.hand_over();
-    let [unsettled] = estate.unsettled.as_slice() else {
-        panic!("{:?}", estate.unsettled);
+    let output_state = bench.output.hand_over();
+    let [unflushed] = output_state.unflushed.as_slice() else {
+        panic!("{:?}", output_state.unflushed);
     };
-    let text = serde_json::to_string(unsettled).expect("can be written");
-    let unsettled: Unsettled = serde_json::from_str(&text).expect("can be read");
-    let found = estate.descriptors.get("o1").expect("its pipe");
+    let text = serde_json::to_string(unflushed).expect("can be written");
+    let unflushed: UnflushedChunk = serde_json::from_str(&text).expect("can be read");
+    let found = output_state.descriptors.get("o1").expect("its pipe");
     let unread = sys::unread(found).ok();
-    let recovered = unsettled.recover(unread, Some(&bench.dir.path("log1")));
+    let recovered = unflushed.recover(unread, Some(&bench.dir.path("log1")));
     assert_eq!(recovered.missing(), b"under way\n");
     assert_eq!(unread, Some(b"in the pipe\n".len()));
     assert_eq!(recovered.lost, 0);

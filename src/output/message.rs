@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Adoption;
+use super::AdoptedStreams;
 use crate::api::Ticket;
 use crate::config::spec::ProcessSpec;
 use crate::domain::{
@@ -14,14 +14,14 @@ use crate::sys::ChildEnds;
 
 /// What the output thread is told. Handled in order.
 #[derive(Debug)]
-pub enum Command {
+pub enum OutputCommand {
     /// Make pipes and open logs; answered with `Prepared` or `PrepareFailed`.
     Prepare(InstanceId, Arc<ProcessSpec>, LogPaths),
     /// The same for an instance whose command is still being looked up. A command that is missing must not leave an empty log behind,
     /// so no log is created: one that does not exist is a failure. No line tells of failures, for they are not the last word.
     PrepareNext(InstanceId, Arc<ProcessSpec>, LogPaths),
     /// Take an instance over that a predecessor began, and go on reading its pipes.
-    Adopt(Box<Adoption>),
+    Adopt(Box<AdoptedStreams>),
     /// Begin to read the pipes; the process has this pid.
     Read(InstanceId, i32),
     /// Write out what the pipes hold now, close them and the logs; answered with `Drained`.
@@ -66,7 +66,7 @@ pub enum Command {
 
 /// What the output thread reports to the engine.
 #[derive(Debug)]
-pub enum Report {
+pub enum OutputReport {
     /// Pipes are made, logs are open; the child's ends come along.
     Prepared(InstanceId, ChildEnds),
     /// They could not be made or opened; nothing is left of the attempt.

@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use super::activity_queue::ActivityQueue;
-use super::file::{LogFile, Rules};
-use super::message::Report;
+use super::file::{LogFile, LogRules};
+use super::message::OutputReport;
 use super::sink::Sink;
 use super::stream::{Shared, Stream};
 use super::syslog::Syslog;
@@ -157,7 +157,7 @@ fn ours(case: &Case) -> String {
     let mut shared = Shared {
         activity: ActivityQueue::new(activity.expect("opened")),
         report: Box::new(move |report| {
-            if let Report::Wrote { data, captured, .. } = report {
+            if let OutputReport::Wrote { data, captured, .. } = report {
                 let kind = if captured { 'C' } else { 'L' };
                 let mut keep = keep.lock().expect("unpoisoned");
                 keep.push(format!("{kind}{}", hex(&data)));
@@ -166,7 +166,7 @@ fn ours(case: &Case) -> String {
         syslog: Syslog::new(),
         journal: super::journal::Journal::new(),
         strip_ansi: case.a == 1,
-        vault: None,
+        fd_store: None,
         events: OutputEvents {
             logs: true,
             communications: true,
@@ -182,7 +182,7 @@ fn ours(case: &Case) -> String {
         journal: None,
     };
     let name = ProcessName::parse("x").expect("valid");
-    let rules = Rules {
+    let rules = LogRules {
         path: log.as_path().into(),
         maxbytes: Bytes(0),
         backups: 0,
@@ -276,7 +276,7 @@ fn out_04_out_05_rotation_as_the_original() {
     let Some(answers) = ask(&cases) else { return };
     for (case, answer) in cases.iter().zip(answers) {
         let dir = TempDir::new("ours");
-        let mut file = LogFile::open(Rules {
+        let mut file = LogFile::open(LogRules {
             path: dir.path("log").into(),
             maxbytes: Bytes(case.a),
             backups: case.b,

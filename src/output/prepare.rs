@@ -8,14 +8,14 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 
 use super::entries::Entries;
-use super::file::Rules;
-use super::job::{Act, Opening, Pipes};
+use super::file::LogRules;
+use super::instance_io::{GENERATIONS, InstanceIo};
+use super::job::{Opening, Pipes, StreamAct};
 use super::reactor::Reactor;
-use super::run::{GENERATIONS, Run};
 use super::sink::Sink;
 use super::stdin::Stdin;
 use super::stream::Stream;
-use super::{Command, Report};
+use super::{OutputCommand, OutputReport};
 use crate::config::spec::{LogSpec, LogTarget, ProcessKind, ProcessSpec};
 use crate::domain::{Channel, Errno, InstanceId, LogPaths, SpawnError};
 use crate::sys::ChildEnds;
@@ -36,8 +36,8 @@ impl Reactor {
         if let Some(before) = self.instance_before(instance, &paths) {
             // What the instance before has written comes first, in the same files.
             let command = match is_early {
-                true => Command::PrepareNext(instance, spec, paths),
-                false => Command::Prepare(instance, spec, paths),
+                true => OutputCommand::PrepareNext(instance, spec, paths),
+                false => OutputCommand::Prepare(instance, spec, paths),
             };
             before.queue.push_back(command);
             return;
@@ -45,11 +45,11 @@ impl Reactor {
         let made = match make_pipes(&spec) {
             Ok(made) => made,
             Err(error) => {
-                let report = Report::PrepareFailed(instance, spawn_error(&spec, error));
+                let report = OutputReport::PrepareFailed(instance, spawn_error(&spec, error));
                 return (self.shared.report)(report);
             }
         };
-        let place = self.seat(instance, &spec, &paths);
+        let place = self.insert(instance, &spec, &paths);
         if let Some(run) = &mut self.runs[place as usize] {
             run.pipes = made.pipes;
             run.stdin = made.stdin;
@@ -61,11 +61,15 @@ impl Reactor {
             ends,
             is_early,
         };
-        self.start(place, Act::Open(Box::new(opening)));
+        self.start(place, StreamAct::Open(Box::new(opening)));
     }
 
     /// The instance before this one, if it ends, and still has to write to one of these logs.
-    fn instance_before(&mut self, instance: InstanceId, paths: &LogPaths) -> Option<&mut Run> {
+    fn instance_before(
+        &mut self,
+        instance: InstanceId,
+        paths: &LogPaths,
+    ) -> Option<&mut InstanceIo> {
         let runs = &self.runs;
         let is_one = |&&place: &&u32| {
             let run = runs[place as usize].as_ref();
@@ -76,7 +80,7 @@ impl Reactor {
     }
 
     /// Gives an instance its place in the table.
-    pub(super) fn seat(
+    pub(super) fn insert(
         &mut self,
         instance: InstanceId,
         spec: &ProcessSpec,
@@ -91,7 +95,7 @@ impl Reactor {
                 u32::try_from(self.runs.len() - 1).unwrap_or(u32::MAX)
             }
         };
-        let mut run = Run::new(instance, spec.name.clone(), paths.clone(), self.generation);
+        let mut run = InstanceIo::new(instance, spec.name.clone(), paths.clone(), self.generation);
         run.devices = self.stalls.devices_of(paths);
         self.places.insert(instance, place);
         self.runs[place as usize] = Some(run);
@@ -100,13 +104,13 @@ impl Reactor {
 }
 
 /// Both ends of the pipes of an instance.
-struct Made {
+struct NewPipes {
     pipes: Pipes,
     stdin: Stdin,
     ends: ChildEnds,
 }
 
-fn make_pipes(spec: &ProcessSpec) -> Result<Made, Errno> {
+fn make_pipes(spec: &ProcessSpec) -> Result<NewPipes, Errno> {
     let (stdin, stdin_theirs) = match spec.kind {
         // The socket of its program takes that place; writing to it is told as the original tells it: closed.
         ProcessKind::Fcgi(_) => (Stdin::closed(), None),
@@ -127,7 +131,7 @@ fn make_pipes(spec: &ProcessSpec) -> Result<Made, Errno> {
         false => Some(output()?),
     }
     .unzip();
-    Ok(Made {
+    Ok(NewPipes {
         pipes: [Some(stdout), stderr],
         stdin,
         ends: ChildEnds {
@@ -155,12 +159,12 @@ pub(super) fn spawn_error(spec: &ProcessSpec, error: Errno) -> SpawnError {
 }
 
 /// How the log of a stream is to be written; none: it has no file.
-pub(super) fn rules(spec: &ProcessSpec, channel: Channel, paths: &LogPaths) -> Option<Rules> {
+pub(super) fn rules(spec: &ProcessSpec, channel: Channel, paths: &LogPaths) -> Option<LogRules> {
     let (log, path) = match channel {
         Channel::Stdout => (&spec.stdout, &paths.stdout),
         Channel::Stderr => (&spec.stderr, &paths.stderr),
     };
-    path.as_ref().map(|path| Rules {
+    path.as_ref().map(|path| LogRules {
         path: path.clone(),
         maxbytes: log.maxbytes,
         backups: log.backups,

@@ -11,16 +11,16 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::super::journal::tests::StandIn;
 use super::super::testing::{TempDir, eventually};
-use super::super::{LEDGER_BYTES, Options, OutputHandle, start};
+use super::super::{IN_FLIGHT_LOG_BYTES, OutputHandle, OutputOptions, start};
 use super::*;
 use crate::api::Ticket;
 use crate::config::spec::{FcgiSocket, JournalSpec, ProcessKind, ProcessSpec};
 use crate::config::testing::program;
 use crate::domain::{Bytes, Level};
 use crate::heartbeat::Heartbeats;
-use crate::output::intake::Intake;
 use crate::output::pipe_reads::STREAK;
 use crate::output::prepare::spawn_error;
+use crate::output::read_buffer::ReadBuffer;
 use crate::sys::ChildEnds;
 use crate::sys::SharedBuffer;
 
@@ -28,8 +28,8 @@ use crate::sys::SharedBuffer;
 mod hang;
 #[path = "rotation_tests.rs"]
 mod rotation;
-#[path = "succession_tests.rs"]
-mod succession;
+#[path = "stream_handoff_tests.rs"]
+mod stream_handoff;
 
 const INSTANCE: InstanceId = InstanceId {
     slot: 3,
@@ -51,7 +51,7 @@ fn heartbeats() -> Heartbeats {
 struct Bench {
     dir: TempDir,
     output: OutputHandle,
-    reports: Receiver<Report>,
+    reports: Receiver<OutputReport>,
     wrote: Arc<Mutex<Vec<Wrote>>>,
 }
 
@@ -62,19 +62,21 @@ impl Bench {
         let (sender, reports) = mpsc::channel();
         let wrote: Arc<Mutex<Vec<Wrote>>> = Arc::default();
         let keep = wrote.clone();
-        let options = Options {
+        let options = OutputOptions {
             activity: activity.expect("opened"),
             strip_ansi: false,
-            vault: None,
+            fd_store: None,
             // Some of the tests with it and some without, always the same ones.
-            ledger: what
-                .len()
-                .is_multiple_of(2)
-                .then(|| (0, SharedBuffer::new("ledger", LEDGER_BYTES).expect("made"))),
+            in_flight_log: what.len().is_multiple_of(2).then(|| {
+                (
+                    0,
+                    SharedBuffer::new("ledger", IN_FLIGHT_LOG_BYTES).expect("made"),
+                )
+            }),
             heartbeats: heartbeats(),
         };
         let output = start(options, move |report| match report {
-            Report::Wrote {
+            OutputReport::Wrote {
                 channel,
                 data,
                 captured,
@@ -86,7 +88,7 @@ impl Bench {
             other => sender.send(other).expect("somebody listens"),
         });
         let output = output.expect("started");
-        output.send(Command::Report(OutputEvents {
+        output.send(OutputCommand::Report(OutputEvents {
             logs: true,
             communications: true,
         }));
@@ -98,7 +100,7 @@ impl Bench {
         }
     }
 
-    fn next(&self) -> Report {
+    fn next(&self) -> OutputReport {
         self.reports
             .recv_timeout(Duration::from_secs(20))
             .expect("a report in time")
@@ -113,38 +115,38 @@ impl Bench {
 
     fn prepare(&self, instance: InstanceId, spec: ProcessSpec, paths: LogPaths) -> Ends {
         self.output
-            .send(Command::Prepare(instance, Arc::new(spec), paths));
+            .send(OutputCommand::Prepare(instance, Arc::new(spec), paths));
         let ends = match self.next() {
-            Report::Prepared(of, ends) if of == instance => Ends {
+            OutputReport::Prepared(of, ends) if of == instance => Ends {
                 stdin: ends.stdin.expect("a pipe").into(),
                 stdout: ends.stdout.into(),
                 stderr: ends.stderr.map(Into::into),
             },
             other => panic!("not prepared: {other:?}"),
         };
-        self.output.send(Command::Read(instance, 42));
+        self.output.send(OutputCommand::Read(instance, 42));
         ends
     }
 
     fn drain(&self, instance: InstanceId) {
-        self.output.send(Command::Drain(instance));
+        self.output.send(OutputCommand::Drain(instance));
         let report = self.next();
         assert!(
-            matches!(report, Report::Drained(of) if of == instance),
+            matches!(report, OutputReport::Drained(of) if of == instance),
             "{report:?}"
         );
     }
 
     /// Waits until the thread has done everything that it was told before, and with what it had read.
     fn sync(&self) {
-        self.output.send(Command::WriteStdin {
+        self.output.send(OutputCommand::WriteStdin {
             ticket: Ticket(77),
             instance: INSTANCE,
             data: Vec::new(),
         });
         let report = self.next();
         assert!(
-            matches!(report, Report::StdinTaken(Ticket(77), _)),
+            matches!(report, OutputReport::StdinTaken(Ticket(77), _)),
             "{report:?}"
         );
     }
@@ -169,7 +171,7 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        self.output.send(Command::Stop);
+        self.output.send(OutputCommand::Stop);
         self.output.join();
     }
 }
@@ -280,7 +282,7 @@ fn log_09_output_is_echoed_at_debug_only() {
         ends.stdout.write_all(b"hello\xff\n").expect("room");
         drop(ends);
         bench.drain(INSTANCE);
-        bench.output.send(Command::Stop);
+        bench.output.send(OutputCommand::Stop);
         bench.output.join();
         let line = "DEBG 'cat' stdout output:\nUndecodable: b'hello\\xff\\n'\n";
         assert_eq!(bench.read("activity").contains(line), echoed);
@@ -293,7 +295,7 @@ fn out_10_stripping_can_be_switched() {
     let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     ends.stdout.write_all(b"\x1b[1ma").expect("room");
     bench.sees("out", "a");
-    bench.output.send(Command::StripAnsi(true));
+    bench.output.send(OutputCommand::StripAnsi(true));
     bench.sync();
     ends.stdout.write_all(b"\x1b[1mb").expect("room");
     bench.sees("out", "b");
@@ -321,7 +323,7 @@ fn out_07_reopening_makes_files_anew_a_thousand_times_with_constant_descriptors(
         if cycle % 10 == 0 {
             std::fs::rename(bench.dir.path("out"), bench.dir.path("rotated")).expect("there");
         }
-        bench.output.send(Command::ReopenLogs);
+        bench.output.send(OutputCommand::ReopenLogs);
         bench.sync();
         assert!(bench.dir.path("out").exists());
     }
@@ -338,14 +340,14 @@ fn out_08_clearing_empties_and_leaves_backups() {
     bench.sees("out", "old");
     std::fs::write(bench.dir.path("out.1"), "backup").expect("written");
     let clear = || {
-        bench.output.send(Command::ClearLogs {
+        bench.output.send(OutputCommand::ClearLogs {
             ticket: Ticket(9),
             slot: INSTANCE.slot,
             logs: bench.paths(),
         });
         let report = bench.next();
         assert!(
-            matches!(report, Report::Cleared(Ticket(9), 3, Ok(()))),
+            matches!(report, OutputReport::Cleared(Ticket(9), 3, Ok(()))),
             "{report:?}"
         );
     };
@@ -370,17 +372,17 @@ fn rpc_28_clearing_the_daemons_log() {
     let bench = Bench::new("clear-daemon", Level::Info);
     bench.output.log(Line::Started { pid: 1 });
     bench.sees("activity", "pid 1");
-    bench.output.send(Command::ClearDaemonLog(Ticket(4)));
+    bench.output.send(OutputCommand::ClearDaemonLog(Ticket(4)));
     assert!(matches!(
         bench.next(),
-        Report::DaemonLogCleared(Ticket(4), Ok(()))
+        OutputReport::DaemonLogCleared(Ticket(4), Ok(()))
     ));
     assert_eq!(bench.read("activity"), "");
     std::fs::remove_file(bench.dir.path("activity")).expect("there");
-    bench.output.send(Command::ClearDaemonLog(Ticket(5)));
+    bench.output.send(OutputCommand::ClearDaemonLog(Ticket(5)));
     assert!(matches!(
         bench.next(),
-        Report::DaemonLogCleared(Ticket(5), Err(Errno::NOENT))
+        OutputReport::DaemonLogCleared(Ticket(5), Err(Errno::NOENT))
     ));
 }
 
@@ -389,10 +391,12 @@ fn a_log_that_cannot_be_opened_is_a_spawn_error() {
     let bench = Bench::new("spawnerr", Level::Info);
     let mut paths = bench.paths();
     paths.stderr = Some(bench.dir.path("no/such").into());
-    bench
-        .output
-        .send(Command::Prepare(INSTANCE, Arc::new(spec("cat")), paths));
-    let Report::PrepareFailed(instance, error) = bench.next() else {
+    bench.output.send(OutputCommand::Prepare(
+        INSTANCE,
+        Arc::new(spec("cat")),
+        paths,
+    ));
+    let OutputReport::PrepareFailed(instance, error) = bench.next() else {
         panic!("it cannot be opened");
     };
     assert_eq!(instance, INSTANCE);
@@ -546,13 +550,13 @@ fn the_end_of_an_instance_waits_for_its_slow_log_but_not_for_ever() {
         written > 2 * (64 << 10)
     });
     drop(ends);
-    bench.output.send(Command::Drain(INSTANCE));
+    bench.output.send(OutputCommand::Drain(INSTANCE));
     let mut buffer = vec![0; 64 << 10];
     let mut seen = 0;
     while seen < written {
         seen += reader.read(&mut buffer).expect("read");
     }
-    assert!(matches!(bench.next(), Report::Drained(INSTANCE)));
+    assert!(matches!(bench.next(), OutputReport::Drained(INSTANCE)));
     // And with nobody reading at all.
     let instance = InstanceId {
         slot: 3,
@@ -596,13 +600,13 @@ fn standard_input_is_queued_bounded_and_its_end_is_told() {
     let bench = Bench::new("stdin", Level::Info);
     let ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     let write = |data: Vec<u8>| {
-        bench.output.send(Command::WriteStdin {
+        bench.output.send(OutputCommand::WriteStdin {
             ticket: Ticket(1),
             instance: INSTANCE,
             data,
         });
         match bench.next() {
-            Report::StdinTaken(Ticket(1), result) => result,
+            OutputReport::StdinTaken(Ticket(1), result) => result,
             other => panic!("{other:?}"),
         }
     };
@@ -640,14 +644,14 @@ fn in_hand(dir: &TempDir) -> (Reactor, Drained) {
         false,
         None,
         Box::new(move |report| match report {
-            Report::Drained(instance) => {
+            OutputReport::Drained(instance) => {
                 *count
                     .lock()
                     .expect("unpoisoned")
                     .entry(instance)
                     .or_default() += 1;
             }
-            Report::Prepared(_, ends) => PREPARED.set(Some(ends)),
+            OutputReport::Prepared(_, ends) => PREPARED.set(Some(ends)),
             _ => {}
         }),
     );
@@ -668,21 +672,21 @@ fn prepared(
 ) -> ChildEnds {
     tell(
         reactor,
-        Command::Prepare(instance, spec.clone(), paths.clone()),
+        OutputCommand::Prepare(instance, spec.clone(), paths.clone()),
     );
     PREPARED.take().expect("prepared")
 }
 
 /// Does what is to be done with files, as the thread does that owns the reactor.
 fn work_off(reactor: &mut Reactor) {
-    let mut intake = Intake::Own(vec![0; READ_BYTES]);
+    let mut read_buffer = ReadBuffer::Own(vec![0; READ_BYTES]);
     while let Some(job) = reactor.next_job(0, true) {
-        let done = job.run(&mut intake, &reactor.settings());
-        reactor.finish(0, done, &mut intake);
+        let done = job.run(&mut read_buffer, &reactor.settings());
+        reactor.finish(0, done, &mut read_buffer);
     }
 }
 
-fn tell(reactor: &mut Reactor, command: Command) {
+fn tell(reactor: &mut Reactor, command: OutputCommand) {
     reactor.on_command(command);
     work_off(reactor);
 }
@@ -709,7 +713,7 @@ fn a_program_that_closes_its_output_and_lives_on_causes_no_turns() {
     let (mut reactor, drained) = in_hand(&dir);
     let paths = LogPaths::default();
     let ends = prepared(&mut reactor, INSTANCE, &Arc::new(spec("mongod")), &paths);
-    tell(&mut reactor, Command::Read(INSTANCE, 42));
+    tell(&mut reactor, OutputCommand::Read(INSTANCE, 42));
     drop((ends.stdout, ends.stderr));
     assert_eq!(turn(&mut reactor), 2, "both ends are seen once");
     assert_eq!(turn(&mut reactor), 0);
@@ -735,7 +739,7 @@ fn no_log_is_created_early() {
         stdout: Some(Arc::from(log.as_path())),
         stderr: None,
     };
-    let prepare = || Command::PrepareNext(INSTANCE, Arc::new(spec("cat")), paths.clone());
+    let prepare = || OutputCommand::PrepareNext(INSTANCE, Arc::new(spec("cat")), paths.clone());
     tell(&mut reactor, prepare());
     assert!(PREPARED.take().is_none() && !log.exists());
     assert!(reactor.places.is_empty(), "nothing is left of it");
@@ -766,9 +770,9 @@ fn a_flooding_program_does_not_starve_another() {
         &Arc::new(spec("loud")),
         &LogPaths::default(),
     );
-    tell(&mut reactor, Command::Read(INSTANCE, 42));
+    tell(&mut reactor, OutputCommand::Read(INSTANCE, 42));
     let quiet_ends = prepared(&mut reactor, quiet, &Arc::new(spec("quiet")), &paths);
-    tell(&mut reactor, Command::Read(quiet, 42));
+    tell(&mut reactor, OutputCommand::Read(quiet, 42));
     let mut loud = std::fs::File::from(loud_ends.stdout);
     let mut soft = std::fs::File::from(quiet_ends.stdout);
     fcntl(&loud, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
@@ -791,7 +795,7 @@ fn paused(dir: &TempDir) -> (Reactor, Drained, std::fs::File, usize) {
     let mut spec = spec("cat");
     spec.redirect_stderr = true;
     let ends = prepared(&mut reactor, INSTANCE, &Arc::new(spec), &paths);
-    tell(&mut reactor, Command::Read(INSTANCE, 42));
+    tell(&mut reactor, OutputCommand::Read(INSTANCE, 42));
     let mut stdout = std::fs::File::from(ends.stdout);
     let mut lines = 0;
     eventually("it is paused", || {
@@ -820,7 +824,7 @@ fn a_paused_pipe_wakes_nobody_and_is_read_when_the_pause_is_over() {
     let ready = reactor.poller.wait(Some(Duration::ZERO)).expect("wait");
     assert_eq!(ready.count(), 0, "it is not in the set");
     // Nor does what concerns the other stream bring it back.
-    reactor.settle(0, Channel::Stdout);
+    reactor.update_poll(0, Channel::Stdout);
     assert!(!reactor.runs[0].as_ref().expect("prepared").polled[0]);
     let expected = "line\n".repeat(lines + 1);
     eventually("it is written", || {
@@ -840,7 +844,7 @@ fn what_a_paused_pipe_holds_is_written_before_the_end_is_told() {
     let (mut reactor, drained, mut stdout, lines) = paused(&dir);
     stdout.write_all(b"last\n").expect("room");
     drop(stdout);
-    tell(&mut reactor, Command::Drain(INSTANCE));
+    tell(&mut reactor, OutputCommand::Drain(INSTANCE));
     assert_eq!(drained.lock().expect("unpoisoned").get(&INSTANCE), Some(&1));
     let text = std::fs::read_to_string(dir.path("out")).expect("there");
     assert_eq!(text, "line\n".repeat(lines) + "last\n");
@@ -861,7 +865,7 @@ fn pipes_that_are_filled_hold_more_but_not_too_many_of_them() {
             incarnation: 1,
         };
         let ends = prepared(&mut reactor, instance, &spec, &LogPaths::default());
-        tell(&mut reactor, Command::Read(instance, 42));
+        tell(&mut reactor, OutputCommand::Read(instance, 42));
         let mut pipe = std::fs::File::from(ends.stdout);
         pipe.write_all(&[b'x'; 60_000]).expect("room");
         turn(&mut reactor);
@@ -876,7 +880,7 @@ fn pipes_that_are_filled_hold_more_but_not_too_many_of_them() {
     assert_eq!(size(GROWN_PIPES_MAX - 1), 256 << 10);
     assert_eq!(size(GROWN_PIPES_MAX), 64 << 10, "one too many");
     // When one of them is gone, there is room for another.
-    tell(&mut reactor, Command::Drain(pipes[0].0));
+    tell(&mut reactor, OutputCommand::Drain(pipes[0].0));
     assert!(reactor.may_grow_pipe());
 }
 
@@ -891,7 +895,7 @@ fn a_pipe_that_cannot_be_read_rests_and_is_read_again() {
         stderr: None,
     };
     let ends = prepared(&mut reactor, INSTANCE, &Arc::new(spec("cat")), &paths);
-    tell(&mut reactor, Command::Read(INSTANCE, 42));
+    tell(&mut reactor, OutputCommand::Read(INSTANCE, 42));
     // A directory cannot be read: it stands in for a pipe with an error, while the real one waits in `aside`.
     let broken = std::fs::File::open(dir.root()).expect("there");
     let swap = |reactor: &mut Reactor, pipe: Option<Arc<OwnedFd>>| {
@@ -927,18 +931,18 @@ fn an_event_of_an_earlier_instance_is_never_taken_for_a_later_one() {
     let (mut reactor, drained) = in_hand(&dir);
     let spec = Arc::new(spec("cat"));
     let ends = prepared(&mut reactor, INSTANCE, &spec, &LogPaths::default());
-    tell(&mut reactor, Command::Read(INSTANCE, 42));
-    let old = token(0, reactor.generation, Role::Pipe(Channel::Stdout));
+    tell(&mut reactor, OutputCommand::Read(INSTANCE, 42));
+    let old = token(0, reactor.generation, FdRole::Pipe(Channel::Stdout));
     assert!(reactor.find(old).is_some());
-    tell(&mut reactor, Command::Drain(INSTANCE));
-    tell(&mut reactor, Command::Drain(INSTANCE));
+    tell(&mut reactor, OutputCommand::Drain(INSTANCE));
+    tell(&mut reactor, OutputCommand::Drain(INSTANCE));
     drop(ends);
     let next = InstanceId {
         slot: 3,
         incarnation: 2,
     };
     let _ends = prepared(&mut reactor, next, &spec, &LogPaths::default());
-    tell(&mut reactor, Command::Read(next, 42));
+    tell(&mut reactor, OutputCommand::Read(next, 42));
     assert_eq!(reactor.places.get(&next), Some(&0), "the same place");
     assert_eq!(reactor.find(old), None);
     let drained = drained.lock().expect("unpoisoned").clone();
@@ -960,7 +964,7 @@ fn lines_beyond_the_bound_are_counted_and_nobody_waits() {
     bench.output.log(Line::LogsReopened {});
     bench.sync();
     bench.output.log(Line::LogsReopened {});
-    bench.output.send(Command::Stop);
+    bench.output.send(OutputCommand::Stop);
     bench.output.join();
     let text = bench.read("activity");
     let lost: usize = text
@@ -980,10 +984,10 @@ fn stop_writes_out_what_the_pipes_hold() {
     let bench = Bench::new("stop", Level::Info);
     let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     ends.stdout.write_all(b"last words").expect("room");
-    bench.output.send(Command::Stop);
+    bench.output.send(OutputCommand::Stop);
     bench.output.join();
     assert_eq!(bench.read("out"), "last words");
-    bench.output.send(Command::ReopenLogs);
+    bench.output.send(OutputCommand::ReopenLogs);
 }
 
 #[test]
@@ -997,20 +1001,22 @@ fn cfg_59_a_process_with_a_socket_has_no_pipe_for_standard_input() {
         owner: (None, None),
         backlog: None,
     }));
-    bench
-        .output
-        .send(Command::Prepare(INSTANCE, Arc::new(spec), bench.paths()));
+    bench.output.send(OutputCommand::Prepare(
+        INSTANCE,
+        Arc::new(spec),
+        bench.paths(),
+    ));
     match bench.next() {
-        Report::Prepared(INSTANCE, ends) => assert!(ends.stdin.is_none()),
+        OutputReport::Prepared(INSTANCE, ends) => assert!(ends.stdin.is_none()),
         other => panic!("not prepared: {other:?}"),
     }
-    bench.output.send(Command::WriteStdin {
+    bench.output.send(OutputCommand::WriteStdin {
         ticket: Ticket(1),
         instance: INSTANCE,
         data: b"x".to_vec(),
     });
     match bench.next() {
-        Report::StdinTaken(Ticket(1), result) => {
+        OutputReport::StdinTaken(Ticket(1), result) => {
             assert_eq!(result, Err(errno(nix::errno::Errno::EPIPE)));
         }
         other => panic!("{other:?}"),
@@ -1079,7 +1085,7 @@ fn a_stalled_journal_is_felt_by_its_program_and_by_no_other() {
     ] {
         let name = spec.name.as_str().to_owned();
         let ends = prepared(&mut reactor, of(slot), &Arc::new(spec), &file(&name));
-        tell(&mut reactor, Command::Read(of(slot), 42));
+        tell(&mut reactor, OutputCommand::Read(of(slot), 42));
         let pipe = std::fs::File::from(ends.stdout);
         fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
         pipes.push(pipe);
@@ -1125,8 +1131,8 @@ fn a_stalled_journal_is_felt_by_its_program_and_by_no_other() {
         take(&mut come);
         reactor.queue.is_empty()
     });
-    tell(&mut reactor, Command::Drain(of(1)));
-    tell(&mut reactor, Command::Drain(of(2)));
+    tell(&mut reactor, OutputCommand::Drain(of(1)));
+    tell(&mut reactor, OutputCommand::Drain(of(2)));
     eventually("both are drained", || {
         turn(&mut reactor);
         take(&mut come);
@@ -1164,7 +1170,7 @@ fn a_journal_that_goes_and_comes_back_loses_nothing_that_was_read() {
         &Arc::new(with_journal("cat")),
         &LogPaths::default(),
     );
-    tell(&mut reactor, Command::Read(INSTANCE, 42));
+    tell(&mut reactor, OutputCommand::Read(INSTANCE, 42));
     let mut pipe = std::fs::File::from(ends.stdout);
     pipe.write_all(b"one\n").expect("room");
     eventually("it came", || {
@@ -1212,11 +1218,11 @@ fn without_a_journal_the_program_goes_on_and_its_loss_is_told() {
             &Arc::new(with_journal("cat")),
             &LogPaths::default(),
         );
-        tell(&mut reactor, Command::Read(instance, 42));
+        tell(&mut reactor, OutputCommand::Read(instance, 42));
         let mut pipe = std::fs::File::from(ends.stdout);
         pipe.write_all(b"12345\n").expect("room");
         turn(&mut reactor);
-        tell(&mut reactor, Command::Drain(instance));
+        tell(&mut reactor, OutputCommand::Drain(instance));
     }
     eventually("both are drained", || {
         drained.lock().expect("unpoisoned").len() == 2

@@ -1,7 +1,7 @@
 //! Rotations that other threads do, and backups that they delete.
 
 use super::*;
-use crate::output::job::Job;
+use crate::output::job::OutputJob;
 
 /// More backups than are renamed at once.
 const MANY: i64 = 17;
@@ -23,15 +23,15 @@ fn begun(reactor: &mut Reactor, dir: &TempDir, slot: u32, backups: i64) -> std::
         stderr: None,
     };
     let ends = prepared(reactor, instance(slot), &Arc::new(spec), &paths);
-    tell(reactor, Command::Read(instance(slot), 42));
+    tell(reactor, OutputCommand::Read(instance(slot), 42));
     ends.stdout.into()
 }
 
 /// Does the job as another thread does it.
-fn help(reactor: &mut Reactor, thread: usize, job: Job) {
-    let mut intake = Intake::Own(vec![0; READ_BYTES]);
-    let done = job.run(&mut intake, &reactor.settings());
-    reactor.finish(thread, done, &mut intake);
+fn help(reactor: &mut Reactor, thread: usize, job: OutputJob) {
+    let mut read_buffer = ReadBuffer::Own(vec![0; READ_BYTES]);
+    let done = job.run(&mut read_buffer, &reactor.settings());
+    reactor.finish(thread, done, &mut read_buffer);
     work_off(reactor);
 }
 
@@ -96,7 +96,7 @@ fn an_end_during_a_long_rotation_loses_nothing() {
     turn(&mut reactor);
     pipe.write_all(b"9876543210").expect("room");
     drop(pipe);
-    tell(&mut reactor, Command::Drain(instance(1)));
+    tell(&mut reactor, OutputCommand::Drain(instance(1)));
     assert!(drained.lock().expect("unpoisoned").is_empty(), "not yet");
     let job = reactor.next_slow_job(1).expect("the rotation");
     help(&mut reactor, 1, job);
@@ -124,7 +124,7 @@ fn a_large_backup_is_deleted_by_another_thread_but_they_do_not_pile_up() {
         stderr: None,
     };
     let ends = prepared(&mut reactor, INSTANCE, &Arc::new(spec), &paths);
-    tell(&mut reactor, Command::Read(INSTANCE, 42));
+    tell(&mut reactor, OutputCommand::Read(INSTANCE, 42));
     let mut pipe = std::fs::File::from(ends.stdout);
     let mut fill = |reactor: &mut Reactor| {
         for _ in 0..32 {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 
-use super::plan::Base;
+use super::plan::SpawnBase;
 use crate::config::spec::ProcessSpec;
 use crate::config::words;
 use crate::domain::{SpawnError, from_bytes, to_bytes};
@@ -17,7 +17,7 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin:/usr/local/bin";
 
 /// A command that can be executed, as far as the daemon can see.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Command {
+pub(super) struct ResolvedCommand {
     /// What to execute.
     pub(super) path: PathBuf,
     /// Its arguments, the first as written.
@@ -25,7 +25,10 @@ pub(super) struct Command {
 }
 
 /// Splits the command and looks its file up with the daemon's rights, in the daemon's working directory.
-pub(super) fn find(base: &Base, spec: &ProcessSpec) -> Result<Command, SpawnError> {
+pub(super) fn resolve_command(
+    base: &SpawnBase,
+    spec: &ProcessSpec,
+) -> Result<ResolvedCommand, SpawnError> {
     let cannot_parse = |reason: String| SpawnError::CannotParse {
         command: spec.command.to_string(),
         reason,
@@ -51,12 +54,12 @@ pub(super) fn find(base: &Base, spec: &ProcessSpec) -> Result<Command, SpawnErro
     } else if access(&path, AccessFlags::X_OK).is_err() {
         Err(SpawnError::NoPermission(shown()))
     } else {
-        Ok(Command { path, words })
+        Ok(ResolvedCommand { path, words })
     }
 }
 
 /// The PATH of the program's configuration even if it is empty, else the daemon's if it is not, else the default.
-fn search_path(base: &Base, spec: &ProcessSpec) -> OsString {
+fn search_path(base: &SpawnBase, spec: &ProcessSpec) -> OsString {
     let configured = spec
         .environment
         .iter()
@@ -86,8 +89,8 @@ mod tests {
     use super::super::testing::spec;
     use super::*;
 
-    fn base(path: Option<&str>) -> Base {
-        Base::new(
+    fn base(path: Option<&str>) -> SpawnBase {
+        SpawnBase::new(
             path.map(|path| ("PATH".into(), path.into())),
             None,
             Vec::new(),
@@ -231,7 +234,7 @@ mod tests {
                 .map(|(name, value)| (*name, value.as_str()))
                 .collect();
             let daemons = daemons.map(fill);
-            let found = find(
+            let found = resolve_command(
                 &base(daemons.as_deref()),
                 &spec(&fill(command), &environment),
             );
@@ -248,7 +251,8 @@ mod tests {
 
     #[test]
     fn prc_14_words_come_along_as_written() {
-        let found = find(&base(Some("/bin")), &spec("sh -c 'exit 1'", &[])).expect("found");
+        let found =
+            resolve_command(&base(Some("/bin")), &spec("sh -c 'exit 1'", &[])).expect("found");
         assert_eq!(found.words, ["sh", "-c", "exit 1"]);
     }
 

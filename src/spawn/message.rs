@@ -3,9 +3,9 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::{Plan, SharedSocket};
+use super::{SharedSocket, SpawnPlan};
 use crate::api::Ticket;
-use crate::cgroup::Seat;
+use crate::cgroup::ProcessCgroup;
 use crate::config::spec::{GroupSpec, ProcessSpec, Resources};
 use crate::domain::{InstanceId, SpawnError};
 use crate::sys::ChildEnds;
@@ -13,14 +13,14 @@ use crate::sys::ChildEnds;
 /// What the spawner threads are asked. Handled in order, but for spawns, which go before everything else, and for jobs that
 /// wait for one that is held up.
 #[derive(Debug)]
-pub enum Job {
+pub enum SpawnJob {
     /// Make the socket of its program if it has one and nobody holds it; split the command, find it, look the user's
     /// groups up, lay out argv and environment. Whatever comes of it, [`Job::Release`] follows when the instance has ended.
     Resolve(InstanceId, Arc<ProcessSpec>),
     /// The same for a client that only wants to know whether it would work.
     Check(Ticket, Arc<ProcessSpec>),
     /// Run it, within these limits if it has a cgroup.
-    Spawn(InstanceId, Box<Plan>, ChildEnds, Arc<Resources>),
+    Spawn(InstanceId, Box<SpawnPlan>, ChildEnds, Arc<Resources>),
     /// The instance has ended: what was made for it when it was resolved may go.
     Release(InstanceId),
     /// Make the sockets of a group and close them again.
@@ -33,9 +33,9 @@ pub enum Job {
 
 /// What the spawn thread answers to the engine.
 #[derive(Debug)]
-pub enum Done {
+pub enum SpawnAnswer {
     /// A plan, to be handed back with [`Job::Spawn`].
-    Resolved(InstanceId, Box<Plan>),
+    Resolved(InstanceId, Box<SpawnPlan>),
     /// Resolving or spawning failed; no process exists.
     Failed(InstanceId, SpawnError),
     /// See [`Job::Check`].
@@ -47,5 +47,5 @@ pub enum Done {
     /// What was asked for this instance takes long, for this reason. Its answer comes yet. Told again when the reason changes.
     Held(InstanceId, String),
     /// It runs (or is about to fail its exec, which then shows as an exit with status 127).
-    Spawned(InstanceId, i32, OwnedFd, Option<Seat>),
+    Spawned(InstanceId, i32, OwnedFd, Option<ProcessCgroup>),
 }

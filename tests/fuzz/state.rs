@@ -10,7 +10,7 @@ use supervisord::core::{
     Action, Actions, DaemonSignal, Fleet, Identity, Input, ProcessRecord, ResumeKind, Snapshot,
 };
 use supervisord::domain::{ExitStatus, Now, ResourceEvents, Signal, Tick, Wall};
-use supervisord::output::{LEDGER_BYTES, Unsettled};
+use supervisord::output::{IN_FLIGHT_LOG_BYTES, UnflushedChunk};
 use supervisord::sys::SharedBuffer;
 
 use crate::chance::Chance;
@@ -215,7 +215,7 @@ pub(crate) fn snapshots(budget: Budget) -> Result<u64, String> {
 pub(crate) fn in_flight(budget: Budget) -> Result<u64, String> {
     run("in_flight", budget, |chance, shown| {
         let mut buffer =
-            SharedBuffer::new("fuzz", LEDGER_BYTES).map_err(|error| error.to_string())?;
+            SharedBuffer::new("fuzz", IN_FLIGHT_LOG_BYTES).map_err(|error| error.to_string())?;
         let (words, bytes) = buffer.parts();
         let mut said = Vec::new();
         // The word that says what this is has one value that is looked at further.
@@ -225,7 +225,7 @@ pub(crate) fn in_flight(budget: Budget) -> Result<u64, String> {
                 (0, 1..) => magic,
                 (_, 0) => chance.next(),
                 (_, 1) => u64::MAX - chance.below(3),
-                (_, 2) => LEDGER_BYTES as u64 + chance.below(3) - 1,
+                (_, 2) => IN_FLIGHT_LOG_BYTES as u64 + chance.below(3) - 1,
                 _ => chance.below(4),
             };
             word.store(value, std::sync::atomic::Ordering::Release);
@@ -236,13 +236,14 @@ pub(crate) fn in_flight(budget: Budget) -> Result<u64, String> {
             bytes[place] = u8::try_from(chance.below(256)).expect("a byte");
         }
         shown.note(&said);
-        if let Ok(Some(unsettled)) = Unsettled::find(&mut buffer) {
+        if let Ok(Some(unflushed)) = UnflushedChunk::find(&mut buffer) {
             let log = std::env::temp_dir().join("no-such-log");
             let unread = chance
                 .one_in(2)
                 .then(|| usize::try_from(chance.next() >> 40).expect("fits"));
-            let recovered = unsettled.recover(unread, chance.one_in(2).then_some(log.as_path()));
-            if recovered.written > recovered.data.len() || recovered.missing().len() > LEDGER_BYTES
+            let recovered = unflushed.recover(unread, chance.one_in(2).then_some(log.as_path()));
+            if recovered.written > recovered.data.len()
+                || recovered.missing().len() > IN_FLIGHT_LOG_BYTES
             {
                 return Err(format!("more than there is: {recovered:?}"));
             }

@@ -128,7 +128,7 @@ fn scope(machine: &Machine) -> Result<(), String> {
     ))?;
     let words: Vec<&str> = shown.split_whitespace().collect();
     expect(
-        words == ["supervisord-kee", "supervisord-keeper"],
+        words == ["supervisord-fd-", "supervisord-fd-holder"],
         shown.clone(),
     )?;
     let log = log(machine)?;

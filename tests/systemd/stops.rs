@@ -230,7 +230,7 @@ fn anew(machine: &Machine) -> Result<(), String> {
     gone(machine, &before)
 }
 
-/// With the scope goes the keeper; what is started then has both again.
+/// With the scope goes the fd holder; what is started then has both again.
 fn made_again(machine: &Machine) -> Result<(), String> {
     start(machine, "", SLEEPER, 1)?;
     machine.sh(&format!("systemctl stop {SCOPE}"))?;

@@ -24,7 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .iter()
         .map(|&(name, test)| trial(format!("survival::{name}"), test))
         .collect();
-    // A daemon whose manager has forgotten everything finds the keeper by pidfd_getfd, which containers may not call.
+    // A daemon whose manager has forgotten everything finds the fd holder by pidfd_getfd, which containers may not call.
     trials.push(virtual_trial(
         "survival::of_a_daemon_that_was_given_up_on",
         given_up_on,

@@ -1,4 +1,4 @@
-//! The keeper as a process: what it is made of, what does not end it, and how a daemon's successor finds it.
+//! The fd holder as a process: what it is made of, what does not end it, and how a daemon's successor finds it.
 
 #[path = "../support/mod.rs"]
 #[allow(
@@ -18,16 +18,16 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use supervisord::domain::{ExitStatus, Heirloom, InstanceId, Signal};
-use supervisord::keeper::{Keeper, KeeperError, NAME, Started, VERSION, Vault};
+use supervisord::domain::{ExitStatus, FdName, InstanceId, Signal};
+use supervisord::fd_holder::{FdHolder, FdHolderError, FdStore, NAME, StartedFdHolder, VERSION};
 use supervisord::sys;
 use support::runner::{Outcome, Trial};
 use support::{LIMIT, wait_for};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_supervisord");
-/// This program in the part of a daemon: it starts a keeper, puts a pipe, tells the keeper's pid, and waits for its end.
+/// This program in the part of a daemon: it starts an fd holder, puts a pipe, tells the fd holder's pid, and waits for its end.
 const DAEMON: &str = "be-a-daemon";
-/// This program as a liar: it bears the keeper's name and holds descriptor 4 like one, but never answers.
+/// This program as a liar: it bears the fd holder's name and holds descriptor 4 like one, but never answers.
 const LIAR: &str = "be-a-liar";
 
 fn main() -> ExitCode {
@@ -37,32 +37,36 @@ fn main() -> ExitCode {
         _ => {}
     }
     if std::env::args().next().as_deref() == Some(NAME) {
-        return supervisord::keeper::run();
+        return supervisord::fd_holder::run();
     }
     type Run = fn() -> Result<Outcome, String>;
     let trials: [(&str, Run); 9] = [
-        ("keeper_has_nothing_of_whoever_started_it", settled),
-        ("keeper_is_ended_by_what_means_it_only", endings),
-        ("keeper_outlives_a_daemon_that_is_killed", outlives),
-        ("keeper_that_dies_is_noticed_and_replaced", replaced),
-        ("keeper_is_found_by_pid_and_nothing_else_is", found),
-        ("keeper_stays_small", small),
-        ("vault_stores_what_a_life_has_under_one_name", instances),
+        ("fd_holder_has_nothing_of_whoever_started_it", settled),
+        ("fd_holder_is_ended_by_what_means_it_only", endings),
+        ("fd_holder_outlives_a_daemon_that_is_killed", outlives),
+        ("fd_holder_that_dies_is_noticed_and_replaced", replaced),
+        ("fd_holder_is_found_by_pid_and_nothing_else_is", found),
+        ("fd_holder_stays_small", small),
         (
-            "vault_takes_over_the_names_of_earlier_versions",
+            "fd_store_stores_what_an_instance_has_under_one_name",
+            instances,
+        ),
+        (
+            "fd_store_takes_over_the_names_of_earlier_versions",
             earlier_names,
         ),
-        ("vault_gives_all_of_it_to_another_keeper", given_again),
+        ("fd_store_gives_all_of_it_to_another_fd_holder", given_again),
     ];
     let trials = trials.map(|(name, run)| Trial::new(name, run));
     support::runner::run(trials.into())
 }
 
 fn be_a_daemon() -> ExitCode {
-    let Started { pid, client, .. } = Keeper::start_program(Path::new(BINARY)).expect("started");
+    let StartedFdHolder { pid, client, .. } =
+        FdHolder::start_program(Path::new(BINARY)).expect("started");
     let (reader, writer) = io::pipe().expect("pipe");
-    client.put("o1", &[reader.as_fd()]).expect("room");
-    client.put("w1", &[writer.as_fd()]).expect("room");
+    client.store("o1", &[reader.as_fd()]).expect("room");
+    client.store("w1", &[writer.as_fd()]).expect("room");
     // Not waited for: what was put is safe at once.
     File::from(OwnedFd::from(writer))
         .write_all(b"read me")
@@ -84,12 +88,12 @@ fn be_a_liar() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// A keeper that is ended with the test.
-struct Running(Started);
+/// An fd holder that is ended with the test.
+struct Running(StartedFdHolder);
 
 impl Running {
     fn start() -> Result<Self, String> {
-        Keeper::start_program(Path::new(BINARY))
+        FdHolder::start_program(Path::new(BINARY))
             .map(Self)
             .map_err(|error| error.to_string())
     }
@@ -135,7 +139,7 @@ fn settled() -> Result<Outcome, String> {
     let running = Running::start()?;
     let pid = running.0.pid;
     assert_eq!(text(pid, "cmdline"), format!("{NAME}\0"));
-    assert_eq!(text(pid, "comm"), "supervisord-kee\n");
+    assert_eq!(text(pid, "comm"), "supervisord-fd-\n");
     assert_eq!(text(pid, "environ"), "");
     let link = |name: &str| fs::read_link(format!("/proc/{pid}/{name}")).expect("a link");
     assert_eq!(link("cwd"), Path::new("/"));
@@ -239,10 +243,10 @@ fn endings() -> Result<Outcome, String> {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("started by supervisord only"), "{said}");
-    // And what is no keeper is not left behind.
-    let error = Keeper::start_program(Path::new("/bin/true")).expect_err("no keeper");
-    assert!(matches!(error, KeeperError::Io(_)), "{error}");
-    assert!(Keeper::start_program(Path::new("/nosuch")).is_err());
+    // And what is no fd holder is not left behind.
+    let error = FdHolder::start_program(Path::new("/bin/true")).expect_err("no keeper");
+    assert!(matches!(error, FdHolderError::Io(_)), "{error}");
+    assert!(FdHolder::start_program(Path::new("/nosuch")).is_err());
     Ok(Outcome::Passed)
 }
 
@@ -266,7 +270,7 @@ fn outlives() -> Result<Outcome, String> {
     daemon.kill().expect("killed");
     daemon.wait().expect("reaped");
     let pidfd = sys::open_pidfd(pid).map_err(|error| format!("it died too: {error}"))?;
-    let (client, hello) = Keeper::find(pid).map_err(|error| error.to_string())?;
+    let (client, hello) = FdHolder::find(pid).map_err(|error| error.to_string())?;
     assert_eq!((hello.pid, hello.names), (pid, 2));
     let list = client.list(LIMIT).map_err(|error| error.to_string())?;
     let names: Vec<&str> = list.iter().map(|(name, _)| name.as_str()).collect();
@@ -283,8 +287,8 @@ fn outlives() -> Result<Outcome, String> {
     // A successor that dies as well, by the client's end it left to a service manager.
     let stored = client.as_fd().try_clone_to_owned().expect("room");
     drop(client);
-    let (client, _) = Keeper::from_fd(stored).map_err(|error| error.to_string())?;
-    client.drop("o1").expect("room");
+    let (client, _) = FdHolder::from_fd(stored).map_err(|error| error.to_string())?;
+    client.remove("o1").expect("room");
     client.barrier(LIMIT).map_err(|error| error.to_string())?;
     assert_eq!(client.hello(LIMIT).expect("answered").names, 1);
     client.quit().expect("room");
@@ -300,20 +304,20 @@ fn outlives() -> Result<Outcome, String> {
 fn replaced() -> Result<Outcome, String> {
     let first = Running::start()?;
     let null = File::open("/dev/null").expect("there");
-    first.0.client.put("a", &[null.as_fd()]).expect("room");
+    first.0.client.store("a", &[null.as_fd()]).expect("room");
     first.signal("KILL");
     first.status()?;
     let client = &first.0.client;
-    assert!(client.put("a", &[null.as_fd()]).is_err());
-    assert!(client.told().is_err());
-    assert!(matches!(client.barrier(LIMIT), Err(KeeperError::Io(_))));
-    assert!(matches!(client.list(LIMIT), Err(KeeperError::Io(_))));
-    let error = Keeper::find(first.0.pid).expect_err("dead");
-    assert!(matches!(error, KeeperError::Stranger), "{error}");
+    assert!(client.store("a", &[null.as_fd()]).is_err());
+    assert!(client.next_event().is_err());
+    assert!(matches!(client.barrier(LIMIT), Err(FdHolderError::Io(_))));
+    assert!(matches!(client.list(LIMIT), Err(FdHolderError::Io(_))));
+    let error = FdHolder::find(first.0.pid).expect_err("dead");
+    assert!(matches!(error, FdHolderError::NotOurs), "{error}");
     // By the binary that we are, whatever its name is by now.
-    let second = Running(Keeper::start().map_err(|error| error.to_string())?);
+    let second = Running(FdHolder::start().map_err(|error| error.to_string())?);
     assert_eq!(text(second.0.pid, "cmdline"), format!("{NAME}\0"));
-    second.0.client.put("a", &[null.as_fd()]).expect("room");
+    second.0.client.store("a", &[null.as_fd()]).expect("room");
     let refused = second.0.client.barrier(LIMIT);
     assert_eq!(refused.map_err(|error| error.to_string())?, []);
     Ok(Outcome::Passed)
@@ -333,26 +337,26 @@ fn found() -> Result<Outcome, String> {
     strangers.push(pid);
     let results: Vec<_> = strangers
         .into_iter()
-        .map(|pid| (pid, Keeper::find(pid)))
+        .map(|pid| (pid, FdHolder::find(pid)))
         .collect();
     let (mut liar, pid) = other(LIAR, NAME);
-    let (lied, bare) = (Keeper::find(pid), Keeper::find(named));
+    let (lied, bare) = (FdHolder::find(pid), FdHolder::find(named));
     for child in [&mut sleeper, &mut other_name, &mut liar] {
         child.kill().expect("killed");
         child.wait().expect("reaped");
     }
     for (pid, result) in results {
         assert!(
-            matches!(result, Err(KeeperError::Stranger)),
+            matches!(result, Err(FdHolderError::NotOurs)),
             "{pid}: {result:?}"
         );
     }
-    assert!(matches!(lied, Err(KeeperError::Late)), "{lied:?}");
+    assert!(matches!(lied, Err(FdHolderError::Late)), "{lied:?}");
     assert!(bare.is_err(), "it has no such descriptor");
     if sys::effective_uid() != 0 {
         return Ok(Outcome::Passed);
     }
-    // A user's process that is a keeper in everything but whose it is.
+    // A user's process that is an fd holder in everything but whose it is.
     let mut command = Command::new(std::env::current_exe().expect("exists"));
     command.arg0(NAME).arg(LIAR).uid(65534).gid(65534);
     let foreign = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
@@ -364,10 +368,10 @@ fn found() -> Result<Outcome, String> {
     let mut line = String::new();
     let stdout = foreign.stdout.as_mut().expect("piped");
     BufReader::new(stdout).read_line(&mut line).expect("told");
-    let result = Keeper::find(line.trim().parse().expect("a pid"));
+    let result = FdHolder::find(line.trim().parse().expect("a pid"));
     foreign.kill().expect("killed");
     foreign.wait().expect("reaped");
-    assert!(matches!(result, Err(KeeperError::Stranger)), "{result:?}");
+    assert!(matches!(result, Err(FdHolderError::NotOurs)), "{result:?}");
     Ok(Outcome::Passed)
 }
 
@@ -390,7 +394,7 @@ fn small() -> Result<Outcome, String> {
             let name = format!("o{number}");
             let full = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
             while client
-                .put(&name, &[null.as_fd()])
+                .store(&name, &[null.as_fd()])
                 .is_err_and(|error| full(&error))
             {
                 client.barrier(LIMIT).map_err(|error| error.to_string())?;
@@ -417,17 +421,17 @@ const INSTANCE: InstanceId = InstanceId {
     incarnation: 17,
 };
 
-/// A pipe whose end in a keeper is told apart from others by what is in it: its reading end.
+/// A pipe whose end in an fd holder is told apart from others by what is in it: its reading end.
 fn pipe_with(bytes: &[u8]) -> Arc<OwnedFd> {
     let (reader, mut writer) = io::pipe().expect("pipe");
     writer.write_all(bytes).expect("room");
     Arc::new(reader.into())
 }
 
-/// What the keeper behind a vault has: names, and how many descriptors each stands for.
-fn stored(vault: &Vault) -> Result<Vec<(String, usize)>, String> {
-    assert!(vault.settle().is_none());
-    let list = vault.client().list(LIMIT).map_err(|e| e.to_string())?;
+/// What the fd holder behind an FD store has: names, and how many descriptors each stands for.
+fn stored(fd_store: &FdStore) -> Result<Vec<(String, usize)>, String> {
+    assert!(fd_store.barrier().is_none());
+    let list = fd_store.client().list(LIMIT).map_err(|e| e.to_string())?;
     let count = |(name, fds): (String, Vec<OwnedFd>)| (name, fds.len());
     Ok(list.into_iter().map(count).collect())
 }
@@ -437,46 +441,46 @@ fn names(expected: &[(&str, usize)]) -> Vec<(String, usize)> {
     expected.iter().map(own).collect()
 }
 
-/// Ends the keeper of a vault with the test.
-struct Ends<'a>(&'a Vault);
+/// Ends the fd holder of an FD store with the test.
+struct Ends<'a>(&'a FdStore);
 
 impl Drop for Ends<'_> {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.quit();
     }
 }
 
-fn new_vault() -> Result<Vault, String> {
-    let started = Keeper::start_program(Path::new(BINARY)).map_err(|e| e.to_string())?;
-    Ok(Vault::new(started.client))
+fn new_fd_store() -> Result<FdStore, String> {
+    let started = FdHolder::start_program(Path::new(BINARY)).map_err(|e| e.to_string())?;
+    Ok(FdStore::new(started.client))
 }
 
 fn instances() -> Result<Outcome, String> {
-    let vault = new_vault()?;
-    let _ends = Ends(&vault);
+    let fd_store = new_fd_store()?;
+    let _ends = Ends(&fd_store);
     let (stdin, stdout, pidfd) = (pipe_with(b"i"), pipe_with(b"o"), pipe_with(b"p"));
     let pipes = [Some(stdin), Some(stdout), None];
-    assert!(vault.keep_pipes(INSTANCE, pipes.clone()).is_none());
-    assert_eq!(stored(&vault)?, names(&[("iop17", 2)]));
+    assert!(fd_store.store_pipes(INSTANCE, pipes.clone()).is_none());
+    assert_eq!(stored(&fd_store)?, names(&[("iop17", 2)]));
     // Nothing is sent a second time, as after an adoption.
-    assert!(vault.keep_pipes(INSTANCE, pipes).is_none());
-    assert!(vault.keep_pidfd(INSTANCE, &pidfd).is_none());
-    assert!(vault.keep_pidfd(INSTANCE, &pidfd).is_none());
-    assert_eq!(stored(&vault)?, names(&[("iop17", 3)]));
-    let list = vault.client().list(LIMIT).map_err(|e| e.to_string())?;
+    assert!(fd_store.store_pipes(INSTANCE, pipes).is_none());
+    assert!(fd_store.store_pidfd(INSTANCE, &pidfd).is_none());
+    assert!(fd_store.store_pidfd(INSTANCE, &pidfd).is_none());
+    assert_eq!(stored(&fd_store)?, names(&[("iop17", 3)]));
+    let list = fd_store.client().list(LIMIT).map_err(|e| e.to_string())?;
     let order: Vec<u8> = list[0].1.iter().map(first_byte).collect();
     assert_eq!(order, b"iop");
     // It stays beside the pipes, and goes with them.
-    assert!(vault.forget_pidfd(INSTANCE).is_none());
-    assert_eq!(stored(&vault)?, names(&[("iop17", 3)]));
-    assert!(vault.remove_instance(INSTANCE.incarnation).is_none());
-    assert_eq!(stored(&vault)?, []);
+    assert!(fd_store.remove_pidfd(INSTANCE).is_none());
+    assert_eq!(stored(&fd_store)?, names(&[("iop17", 3)]));
+    assert!(fd_store.remove_instance(INSTANCE.incarnation).is_none());
+    assert_eq!(stored(&fd_store)?, []);
     // An instance without pipes: adopted by its pidfd alone.
-    assert!(vault.keep_pidfd(INSTANCE, &pidfd).is_none());
-    assert_eq!(stored(&vault)?, names(&[("p17", 1)]));
-    assert!(vault.forget_pidfd(INSTANCE).is_none());
-    assert_eq!(stored(&vault)?, []);
-    assert!(vault.remove_instance(INSTANCE.incarnation).is_none());
+    assert!(fd_store.store_pidfd(INSTANCE, &pidfd).is_none());
+    assert_eq!(stored(&fd_store)?, names(&[("p17", 1)]));
+    assert!(fd_store.remove_pidfd(INSTANCE).is_none());
+    assert_eq!(stored(&fd_store)?, []);
+    assert!(fd_store.remove_instance(INSTANCE.incarnation).is_none());
     Ok(Outcome::Passed)
 }
 
@@ -489,7 +493,7 @@ fn first_byte(fd: &OwnedFd) -> u8 {
 
 /// Version 5.0 stored each descriptor under a name of its own.
 fn earlier_names() -> Result<Outcome, String> {
-    let started = Keeper::start_program(Path::new(BINARY)).map_err(|e| e.to_string())?;
+    let started = FdHolder::start_program(Path::new(BINARY)).map_err(|e| e.to_string())?;
     let client = started.client;
     let (stdin, stdout, stderr) = (pipe_with(b"i"), pipe_with(b"o"), pipe_with(b"e"));
     let pidfd = pipe_with(b"p");
@@ -503,59 +507,61 @@ fn earlier_names() -> Result<Outcome, String> {
         ("state", &stdout),
     ];
     for (name, fd) in all {
-        client.put(name, &[fd.as_fd()]).expect("room");
+        client.store(name, &[fd.as_fd()]).expect("room");
     }
-    let vault = Vault::resumed(client);
-    let _ends = Ends(&vault);
+    let fd_store = FdStore::from_running(client);
+    let _ends = Ends(&fd_store);
     let before = all.map(|(name, _)| (name, 1));
     let mut before = names(&before);
     before.sort();
-    assert_eq!(stored(&vault)?, before);
+    assert_eq!(stored(&fd_store)?, before);
     // The pidfd is watched first, then the streams are adopted.
-    assert!(vault.keep_pidfd(INSTANCE, &pidfd).is_none());
+    assert!(fd_store.store_pidfd(INSTANCE, &pidfd).is_none());
     let pipes = [Some(stdin), Some(stdout), Some(stderr)];
-    assert!(vault.keep_pipes(INSTANCE, pipes).is_none());
+    assert!(fd_store.store_pipes(INSTANCE, pipes).is_none());
     let adopted = names(&[("ioep17", 4), ("o18", 1), ("p18", 1), ("state", 1)]);
-    assert_eq!(stored(&vault)?, adopted);
+    assert_eq!(stored(&fd_store)?, adopted);
     // Nobody knows the other instance: each of its names is forgotten, whichever comes first.
     for name in ["p18", "o18"] {
-        assert!(vault.forget_named(name).is_none());
+        assert!(fd_store.remove_named(name).is_none());
     }
-    assert!(vault.remove_instance(INSTANCE.incarnation).is_none());
-    assert_eq!(stored(&vault)?, names(&[("state", 1)]));
-    assert!(vault.forget(Heirloom::State).is_none());
-    assert_eq!(stored(&vault)?, []);
+    assert!(fd_store.remove_instance(INSTANCE.incarnation).is_none());
+    assert_eq!(stored(&fd_store)?, names(&[("state", 1)]));
+    assert!(fd_store.remove(FdName::State).is_none());
+    assert_eq!(stored(&fd_store)?, []);
     Ok(Outcome::Passed)
 }
 
 fn given_again() -> Result<Outcome, String> {
-    let vault = new_vault()?;
-    let first = vault.client();
-    let _ends = Ends(&vault);
+    let fd_store = new_fd_store()?;
+    let first = fd_store.client();
+    let _ends = Ends(&fd_store);
     let other = InstanceId {
         slot: 4,
         incarnation: 18,
     };
     assert!(
-        vault
-            .keep_pipes(INSTANCE, [None, Some(pipe_with(b"o")), None])
+        fd_store
+            .store_pipes(INSTANCE, [None, Some(pipe_with(b"o")), None])
             .is_none()
     );
-    assert!(vault.keep_pidfd(INSTANCE, &pipe_with(b"p")).is_none());
+    assert!(fd_store.store_pidfd(INSTANCE, &pipe_with(b"p")).is_none());
     first.kill();
-    vault.lost();
+    fd_store.mark_lost();
     // What changes meanwhile is for the next one.
     assert!(
-        vault
-            .keep_pipes(other, [None, Some(pipe_with(b"o")), None])
+        fd_store
+            .store_pipes(other, [None, Some(pipe_with(b"o")), None])
             .is_none()
     );
-    let started = Keeper::start_program(Path::new(BINARY)).map_err(|e| e.to_string())?;
-    let count = vault.replace(started.client).map_err(|e| e.to_string())?;
+    let started = FdHolder::start_program(Path::new(BINARY)).map_err(|e| e.to_string())?;
+    let count = fd_store
+        .replace(started.client)
+        .map_err(|e| e.to_string())?;
     assert_eq!(count, 2);
-    assert_eq!(stored(&vault)?, names(&[("op17", 2), ("op18", 1)]));
-    assert!(vault.keep_pidfd(other, &pipe_with(b"p")).is_none());
-    assert!(vault.remove_instance(INSTANCE.incarnation).is_none());
-    assert_eq!(stored(&vault)?, names(&[("op18", 2)]));
+    assert_eq!(stored(&fd_store)?, names(&[("op17", 2), ("op18", 1)]));
+    assert!(fd_store.store_pidfd(other, &pipe_with(b"p")).is_none());
+    assert!(fd_store.remove_instance(INSTANCE.incarnation).is_none());
+    assert_eq!(stored(&fd_store)?, names(&[("op18", 2)]));
     Ok(Outcome::Passed)
 }

@@ -30,8 +30,8 @@ use crate::domain::{Channel, Errno, InstanceId};
 use crate::sys::place::{self, errno};
 use crate::sys::{self, SharedBuffer};
 
-/// The room of a ledger that the output thread works with, in bytes: as much as one read takes.
-pub const LEDGER_BYTES: usize = super::reactor::READ_BYTES;
+/// The room of an in-flight log that the output thread works with, in bytes: as much as one read takes.
+pub const IN_FLIGHT_LOG_BYTES: usize = super::reactor::READ_BYTES;
 
 /// The first word: what this is, and the version of what follows.
 const MAGIC: u64 = 0x5356_4c45_4447_0001;
@@ -78,7 +78,7 @@ pub(super) struct LogMark {
 
 /// Whose bytes are to be read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
+pub(super) struct InFlightEntry {
     pub(super) instance: InstanceId,
     pub(super) channel: Channel,
     /// Where they will go, byte for byte; none: to something that cannot be asked what it has, or not as they are.
@@ -87,18 +87,18 @@ pub(super) struct Entry {
 
 /// The writer's side.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct InFlightLog {
     buffer: SharedBuffer,
     mark: [u8; MARK_BYTES],
     turn: u64,
 }
 
-impl Ledger {
-    /// Begins a ledger in `buffer`. What it said before is settled by that.
+impl InFlightLog {
+    /// Begins an in-flight log in `buffer`. What it said before is settled by that.
     ///
     /// # Errors
     /// None on a supported kernel.
-    pub(super) fn begin(mut buffer: SharedBuffer) -> std::io::Result<Self> {
+    pub(super) fn new(mut buffer: SharedBuffer) -> std::io::Result<Self> {
         let mark = mark(sys::random_seed()?, sys::random_seed()?);
         let (words, _) = buffer.parts();
         let was_one = words[word::MAGIC].load(Ordering::Relaxed) == MAGIC;
@@ -122,7 +122,7 @@ impl Ledger {
 
     /// The next read will take `count` bytes, from one to as many as there is room for. The pipe has them, and nobody else
     /// reads from it, so it will be exactly those; unless this is `guessed`, and it may have none.
-    pub(super) fn reading(&mut self, entry: &Entry, count: usize, guessed: bool) {
+    pub(super) fn mark_reading(&mut self, entry: &InFlightEntry, count: usize, guessed: bool) {
         self.turn += 1;
         let (words, bytes) = self.buffer.parts();
         put_marks(&mut bytes[..count], &self.mark);
@@ -149,14 +149,14 @@ impl Ledger {
     }
 
     /// It took `count`, which is fewer only if the writer has made its end a pipe of packets (O_DIRECT, pipe(2)).
-    pub(super) fn have_read(&mut self, count: usize) {
+    pub(super) fn mark_read(&mut self, count: usize) {
         let (words, _) = self.buffer.parts();
         words[word::COUNT].store(count as u64, Ordering::Release);
         words[word::STATE].store(READ, Ordering::Release);
     }
 
     /// The bytes are where they belong, or counted as lost; or none were read.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn mark_flushed(&mut self) {
         let (words, _) = self.buffer.parts();
         words[word::STATE].store(IDLE, Ordering::Release);
     }
@@ -191,38 +191,38 @@ fn put_marks(bytes: &mut [u8], mark: &[u8; MARK_BYTES]) {
     bytes[count - tail..].copy_from_slice(&mark[..tail]);
 }
 
-/// Why a buffer is no ledger that this version can read.
+/// Why a buffer is no in-flight log that this version can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LedgerError {
+pub enum InFlightError {
     /// It was never one.
     #[error("no ledger was ever begun in it")]
     None,
     /// Of another version, or not of us at all.
     #[error("it is not a ledger of this version")]
     Version,
-    /// It says what no ledger says.
+    /// It says what no in-flight log says.
     #[error("what it says makes no sense")]
     Nonsense,
 }
 
 /// Bytes that were under way when the writer was killed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unsettled {
+pub struct UnflushedChunk {
     /// Whose.
     #[serde(rename = "life")]
     pub instance: InstanceId,
     /// From which of its pipes.
     pub channel: Channel,
     /// As far as is known: see [`Taken`].
-    taken: Taken,
-    #[serde(with = "super::handover::encoded")]
+    taken: TakenFromPipe,
+    #[serde(with = "super::output_state::encoded")]
     data: Vec<u8>,
     log: Option<LogMark>,
 }
 
 /// What is known of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Taken {
+enum TakenFromPipe {
     /// It is over.
     Surely,
     /// Its marks are overwritten, so it took place.
@@ -237,7 +237,7 @@ enum Taken {
 
 /// What is to be done for bytes that were under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recovered {
+pub struct RecoveredChunk {
     /// What was read from the pipe; empty if nothing was.
     pub data: Vec<u8>,
     /// How many bytes at the beginning of `data` the log has already. 0 where nobody can tell: what is then written anew may
@@ -247,7 +247,7 @@ pub struct Recovered {
     pub lost: usize,
 }
 
-impl Recovered {
+impl RecoveredChunk {
     /// What is to be written to the log.
     #[must_use]
     pub fn missing(&self) -> &[u8] {
@@ -255,39 +255,39 @@ impl Recovered {
     }
 }
 
-impl Unsettled {
+impl UnflushedChunk {
     /// What `buffer` says; none: nothing was under way. Changes nothing, so that it can be asked again if the successor is
     /// killed too before it has written what was missing.
     ///
     /// # Errors
-    /// [`LedgerError`]; nothing can be recovered then.
-    pub fn find(buffer: &mut SharedBuffer) -> Result<Option<Self>, LedgerError> {
+    /// [`InFlightError`]; nothing can be recovered then.
+    pub fn find(buffer: &mut SharedBuffer) -> Result<Option<Self>, InFlightError> {
         let (words, bytes) = buffer.parts();
         let get = |place: usize| AtomicU64::load(&words[place], Ordering::Acquire);
         match get(word::MAGIC) {
             MAGIC => {}
-            0 => return Err(LedgerError::None),
-            _ => return Err(LedgerError::Version),
+            0 => return Err(InFlightError::None),
+            _ => return Err(InFlightError::Version),
         }
         let state = get(word::STATE);
         if state == IDLE {
             return Ok(None);
         }
-        let count = usize::try_from(get(word::COUNT)).map_err(|_| LedgerError::Nonsense)?;
+        let count = usize::try_from(get(word::COUNT)).map_err(|_| InFlightError::Nonsense)?;
         let data = bytes.get(..count).filter(|data| !data.is_empty());
-        let data = data.ok_or(LedgerError::Nonsense)?;
+        let data = data.ok_or(InFlightError::Nonsense)?;
         let mut mark = [0; MARK_BYTES];
         for (half, place) in mark.chunks_exact_mut(8).zip(word::MARK) {
             half.copy_from_slice(&get(place).to_le_bytes());
         }
         let (taken, data) = match state {
-            READ => (Taken::Surely, data),
-            READING => look(data, &mark),
-            _ => return Err(LedgerError::Nonsense),
+            READ => (TakenFromPipe::Surely, data),
+            READING => compare_marks(data, &mark),
+            _ => return Err(InFlightError::Nonsense),
         };
         let what = get(word::SLOT);
         let taken = match taken {
-            Taken::Untouched if what & GUESSED != 0 => Taken::Nothing,
+            TakenFromPipe::Untouched if what & GUESSED != 0 => TakenFromPipe::Nothing,
             taken => taken,
         };
         #[expect(
@@ -324,15 +324,15 @@ impl Unsettled {
     /// Compares with what the pipe holds now (see [`sys::unread`]; none: it is gone) and with the log of this name and its
     /// first backup (none: it has none). To be asked before anything is read from the pipe or written to the log.
     #[must_use]
-    pub fn recover(self, unread: Option<usize>, log: Option<&Path>) -> Recovered {
+    pub fn recover(self, unread: Option<usize>, log: Option<&Path>) -> RecoveredChunk {
         let count = self.data.len();
         let was_taken = match self.taken {
-            Taken::Surely | Taken::Overwritten => true,
+            TakenFromPipe::Surely | TakenFromPipe::Overwritten => true,
             // Only by a read can a pipe have lost some of what it had; the bytes must happen to look like the marks.
-            Taken::Nothing => false,
-            Taken::Untouched => unread.is_some_and(|unread| unread < count),
-            Taken::InPart => {
-                return Recovered {
+            TakenFromPipe::Nothing => false,
+            TakenFromPipe::Untouched => unread.is_some_and(|unread| unread < count),
+            TakenFromPipe::InPart => {
+                return RecoveredChunk {
                     data: Vec::new(),
                     written: 0,
                     lost: count,
@@ -340,7 +340,7 @@ impl Unsettled {
             }
         };
         if !was_taken {
-            return Recovered {
+            return RecoveredChunk {
                 data: Vec::new(),
                 written: 0,
                 lost: 0,
@@ -350,7 +350,7 @@ impl Unsettled {
             (Some(mark), Some(path)) => written(mark, path, &self.data),
             _ => None,
         };
-        Recovered {
+        RecoveredChunk {
             written: written.unwrap_or(0),
             data: self.data,
             lost: 0,
@@ -359,25 +359,25 @@ impl Unsettled {
 }
 
 /// What the marks say of a read, and the bytes that it took.
-fn look<'a>(data: &'a [u8], mark: &[u8; MARK_BYTES]) -> (Taken, &'a [u8]) {
+fn compare_marks<'a>(data: &'a [u8], mark: &[u8; MARK_BYTES]) -> (TakenFromPipe, &'a [u8]) {
     let count = data.len();
     let (head, tail) = marked(count);
     if data[..head] == mark[..head] {
-        return (Taken::Untouched, data);
+        return (TakenFromPipe::Untouched, data);
     }
     if tail > 0 {
         // Bytes behind the end of a read that took less are what this place held before: another program's, perhaps.
         let is_whole = data[count - tail..] != mark[..tail];
         return match is_whole {
-            true => (Taken::Overwritten, data),
-            false => (Taken::InPart, data),
+            true => (TakenFromPipe::Overwritten, data),
+            false => (TakenFromPipe::InPart, data),
         };
     }
     let left = (0..count)
         .rev()
         .take_while(|&at| data[at] == mark[at])
         .count();
-    (Taken::Overwritten, &data[..count - left])
+    (TakenFromPipe::Overwritten, &data[..count - left])
 }
 
 /// How many of the first bytes of `data` are in the file that `mark` means, if it is this log or its first backup.
@@ -429,5 +429,5 @@ pub(super) fn mark_of(fd: std::os::fd::BorrowedFd<'_>) -> Result<Option<LogMark>
 }
 
 #[cfg(test)]
-#[path = "ledger_tests.rs"]
+#[path = "in_flight_log_tests.rs"]
 mod tests;

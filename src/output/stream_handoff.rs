@@ -4,13 +4,13 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::handover::{self, Adoption, Estate, Remains};
-use super::job::Act;
-use super::ledger::Unsettled;
+use super::in_flight_log::UnflushedChunk;
+use super::instance_io::{CHANNELS, InstanceIo, index, remove_pipes};
+use super::job::StreamAct;
+use super::output_state::{self, AdoptedStreams, InstanceState, OutputState};
 use super::reactor::Reactor;
-use super::run::{CHANNELS, Run, index, remove_pipes};
 use super::stdin::Stdin;
-use crate::domain::Heirloom;
+use crate::domain::FdName;
 use crate::sys::SharedBuffer;
 
 /// How long a full socket of a log may hold the hand-over up.
@@ -18,10 +18,10 @@ pub(super) const FLUSH_WAIT: Duration = Duration::from_millis(100);
 
 impl Reactor {
     /// Puts everything down. Nothing is read from now on, and what is held back goes along.
-    pub(super) fn hand_over(&mut self) -> Estate {
-        let mut estate = Estate::default();
+    pub(super) fn hand_over(&mut self) -> OutputState {
+        let mut output_state = OutputState::default();
         for place in self.places.values().copied().collect::<Vec<_>>() {
-            let is_begun = |run: &Run| run.reading || run.drain_asked.is_some();
+            let is_begun = |run: &InstanceIo| run.reading || run.drain_asked.is_some();
             let Some(mut run) = self.runs[place as usize].take_if(|run| is_begun(run)) else {
                 // Its process was never made; the successor begins that attempt anew.
                 self.discard(place);
@@ -30,27 +30,27 @@ impl Reactor {
             self.places.remove(&run.instance);
             remove_pipes(&self.poller, &mut run);
             if run.busy {
-                self.leave_hanging(&run, &mut estate);
+                self.save_hanging(&run, &mut output_state);
             }
-            let remains = self.remains(run, &mut estate);
-            estate.instances.push(remains);
+            let instance_state = self.instance_state(run, &mut output_state);
+            output_state.instances.push(instance_state);
         }
         self.draining.clear();
         self.todo.clear();
         self.parked.clear();
-        estate
+        output_state
     }
 
-    /// A job with the streams of this instance hangs. The threads end with us; what it has read is in its ledger.
-    fn leave_hanging(&mut self, run: &Run, estate: &mut Estate) {
+    /// A job with the streams of this instance hangs. The threads end with us; what it has read is in its in-flight log.
+    fn save_hanging(&mut self, run: &InstanceIo, output_state: &mut OutputState) {
         let mut is_found = false;
-        for ledger in &self.ledgers {
-            let buffer = ledger.try_clone().and_then(SharedBuffer::open);
+        for in_flight_log in &self.in_flight_logs {
+            let buffer = in_flight_log.try_clone().and_then(SharedBuffer::open);
             if let Ok(mut buffer) = buffer
-                && let Ok(Some(unsettled)) = Unsettled::find(&mut buffer)
-                && unsettled.instance == run.instance
+                && let Ok(Some(unflushed)) = UnflushedChunk::find(&mut buffer)
+                && unflushed.instance == run.instance
             {
-                estate.unsettled.push(unsettled);
+                output_state.unflushed.push(unflushed);
                 is_found = true;
             }
         }
@@ -60,29 +60,29 @@ impl Reactor {
         }
     }
 
-    fn remains(&mut self, run: Run, estate: &mut Estate) -> Remains {
+    fn instance_state(&mut self, run: InstanceIo, output_state: &mut OutputState) -> InstanceState {
         let instance = run.instance;
         let is_ending = run.drain_asked.is_some();
         let (pipe, queue) = run.stdin.into_parts();
         if let Some(pipe) = pipe.and_then(owned) {
-            estate
+            output_state
                 .descriptors
-                .insert(Heirloom::Stdin(instance).name(), pipe);
+                .insert(FdName::Stdin(instance).name(), pipe);
         }
         for (channel, pipe) in CHANNELS.into_iter().zip(run.pipes) {
             // The fd holder's copies and a job that hangs have it too. `None` to be had: it goes on without.
             if let Some(pipe) = pipe
                 && let Some(pipe) = owned(pipe)
             {
-                let name = handover::pipe(instance, channel).name();
-                estate.descriptors.insert(name, pipe);
+                let name = output_state::pipe(instance, channel).name();
+                output_state.descriptors.insert(name, pipe);
             }
         }
         let mut streams = [None, None];
         for (channel, stream) in CHANNELS.into_iter().zip(run.streams) {
             streams[index(channel)] = stream.map(|stream| stream.hand_over(&mut self.shared));
         }
-        Remains {
+        InstanceState {
             instance,
             is_ending,
             stdin: queue,
@@ -91,14 +91,14 @@ impl Reactor {
     }
 
     /// Takes an instance over.
-    pub(super) fn adopt(&mut self, mut adoption: Adoption) {
+    pub(super) fn adopt(&mut self, mut adoption: AdoptedStreams) {
         let (instance, spec) = (adoption.instance, adoption.spec.clone());
-        let place = self.seat(instance, &spec, &adoption.logs);
+        let place = self.insert(instance, &spec, &adoption.logs);
         let mut is_ending = adoption.is_ending;
         let mut queue = Vec::new();
-        if let Some(remains) = &mut adoption.remains {
-            is_ending |= remains.is_ending;
-            queue = std::mem::take(&mut remains.stdin);
+        if let Some(instance_state) = &mut adoption.instance_state {
+            is_ending |= instance_state.is_ending;
+            queue = std::mem::take(&mut instance_state.stdin);
         }
         if let Some(run) = &mut self.runs[place as usize] {
             let [stdout, stderr] = adoption.pipes.each_mut().map(Option::take);
@@ -111,7 +111,7 @@ impl Reactor {
                 run.stdin = Stdin::new(pipe).with_queue(queue);
             }
         }
-        self.start(place, Act::Adopt(Box::new(adoption)));
+        self.start(place, StreamAct::Adopt(Box::new(adoption)));
         if is_ending {
             self.drain(place);
         }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Command;
+use super::OutputCommand;
 use super::job::Pipes;
 use super::pipe_reads::PipeReads;
 use super::sink::Sink;
@@ -25,13 +25,13 @@ pub(super) type Streams = [Option<Box<Stream>>; 2];
 
 /// What a descriptor is in an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum FdRole {
     Pipe(Channel),
     Sink(Channel),
     Stdin,
 }
 
-impl Role {
+impl FdRole {
     pub(super) const ALL: [Self; 5] = [
         Self::Pipe(Channel::Stdout),
         Self::Pipe(Channel::Stderr),
@@ -55,12 +55,12 @@ impl Role {
 const ROLE_BITS: u32 = 3;
 pub(super) const GENERATIONS: u32 = (1 << 29) - 1;
 
-pub(super) fn token(place: u32, generation: u32, role: Role) -> u64 {
+pub(super) fn token(place: u32, generation: u32, role: FdRole) -> u64 {
     (u64::from(generation) << (32 + ROLE_BITS)) | (role.code() << 32) | u64::from(place)
 }
 
 /// One instance: its pipes and logs.
-pub(super) struct Run {
+pub(super) struct InstanceIo {
     pub(super) instance: InstanceId,
     /// For messages.
     pub(super) name: ProcessName,
@@ -81,7 +81,7 @@ pub(super) struct Run {
     pub(super) stdin: Stdin,
     pub(super) stdin_polled: bool,
     /// Its process has ended.
-    pub(super) draining: Option<Draining>,
+    pub(super) draining: Option<DrainState>,
     /// When its end was asked for. It may have to wait for a job.
     pub(super) drain_asked: Option<Instant>,
     /// Its end was told, or nobody wants to hear of it.
@@ -91,7 +91,7 @@ pub(super) struct Run {
     /// Its last job took too long: only threads that nobody waits for take the next one.
     pub(super) slow: bool,
     /// What to do once it is not busy.
-    pub(super) queue: VecDeque<Command>,
+    pub(super) queue: VecDeque<OutputCommand>,
     pub(super) paths: LogPaths,
     /// Which file systems its logs are on: see `stalls.rs`.
     pub(super) devices: [u64; 2],
@@ -99,7 +99,7 @@ pub(super) struct Run {
 
 /// The end of an instance.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Draining {
+pub(super) struct DrainState {
     /// Until when its logs have.
     pub(super) by: Instant,
     /// What is to be read from its pipes yet, in bytes.
@@ -108,7 +108,7 @@ pub(super) struct Draining {
     pub(super) is_read: bool,
 }
 
-impl Run {
+impl InstanceIo {
     /// An instance that has nothing yet.
     pub(super) fn new(
         instance: InstanceId,
@@ -157,21 +157,21 @@ pub(super) fn index(channel: Channel) -> usize {
     }
 }
 
-pub(super) fn is_waiting(run: &Run) -> bool {
+pub(super) fn is_waiting(run: &InstanceIo) -> bool {
     run.streams
         .iter()
         .flatten()
         .any(|stream| stream.is_waiting())
 }
 
-pub(super) fn remove_pipes(poller: &Poller, run: &mut Run) {
+pub(super) fn remove_pipes(poller: &Poller, run: &mut InstanceIo) {
     for channel in CHANNELS {
         unpoll_pipe(poller, run, channel);
         unpoll_sink(poller, run, channel);
     }
 }
 
-pub(super) fn unpoll_pipe(poller: &Poller, run: &mut Run, channel: Channel) {
+pub(super) fn unpoll_pipe(poller: &Poller, run: &mut InstanceIo, channel: Channel) {
     if std::mem::take(&mut run.polled[index(channel)])
         && let Some(pipe) = &run.pipes[index(channel)]
     {
@@ -180,7 +180,7 @@ pub(super) fn unpoll_pipe(poller: &Poller, run: &mut Run, channel: Channel) {
     }
 }
 
-pub(super) fn unpoll_sink(poller: &Poller, run: &mut Run, channel: Channel) {
+pub(super) fn unpoll_sink(poller: &Poller, run: &mut InstanceIo, channel: Channel) {
     if let Some(stream) = &mut run.streams[index(channel)]
         && std::mem::take(&mut stream.sink_polled)
         && let Some(fd) = stream.sink.as_ref().and_then(Sink::fd)
@@ -190,7 +190,7 @@ pub(super) fn unpoll_sink(poller: &Poller, run: &mut Run, channel: Channel) {
 }
 
 /// Closes the pipe of a stream, out of the set first.
-pub(super) fn shut(poller: &Poller, run: &mut Run, channel: Channel, shared: &mut Shared) {
+pub(super) fn shut(poller: &Poller, run: &mut InstanceIo, channel: Channel, shared: &mut Shared) {
     unpoll_pipe(poller, run, channel);
     if let Some(pipe) = run.pipes[index(channel)].take()
         && let Some(stream) = &run.streams[index(channel)]
@@ -199,7 +199,7 @@ pub(super) fn shut(poller: &Poller, run: &mut Run, channel: Channel, shared: &mu
     }
 }
 
-pub(super) fn close_stdin(poller: &Poller, run: &mut Run) {
+pub(super) fn close_stdin(poller: &Poller, run: &mut InstanceIo) {
     if std::mem::take(&mut run.stdin_polled)
         && let Some(fd) = run.stdin.fd()
     {
@@ -209,7 +209,7 @@ pub(super) fn close_stdin(poller: &Poller, run: &mut Run) {
 }
 
 /// Standard input is in the set only while bytes wait for room in it.
-pub(super) fn settle_stdin(poller: &Poller, place: u32, run: &mut Run) {
+pub(super) fn settle_stdin(poller: &Poller, place: u32, run: &mut InstanceIo) {
     let Some(fd) = run.stdin.fd() else { return };
     if run.stdin.is_waiting() == run.stdin_polled {
         return;
@@ -218,7 +218,7 @@ pub(super) fn settle_stdin(poller: &Poller, place: u32, run: &mut Run) {
         let _ = poller.remove(fd);
         run.stdin_polled = false;
     } else {
-        let token = token(place, run.generation, Role::Stdin);
+        let token = token(place, run.generation, FdRole::Stdin);
         run.stdin_polled = poller.add(fd, token, Interest::Write).is_ok();
     }
 }

@@ -1,4 +1,4 @@
-//! The keeper's loop against clients that behave, die, forge and never read; in a thread, with the real client's bytes.
+//! The fd holder's loop against clients that behave, die, forge and never read; in a thread, with the real client's bytes.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -6,13 +6,13 @@ use std::os::fd::BorrowedFd;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::super::client::{Keeper, KeeperError, Told};
+use super::super::client::{FdHolder, FdHolderError, HolderEvent};
 use super::super::wire::NAME_BYTES_MAX;
 use super::*;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A keeper's loop, and one end that its clients share.
+/// An fd holder's loop, and one end that its clients share.
 struct Loop {
     client: OwnedFd,
     thread: JoinHandle<io::Result<()>>,
@@ -37,12 +37,12 @@ impl Loop {
         Self { client, thread }
     }
 
-    fn client(&self) -> Keeper {
+    fn client(&self) -> FdHolder {
         let copy = self.client.try_clone().expect("room");
-        Keeper::from_fd(copy).expect("it answers").0
+        FdHolder::from_fd(copy).expect("it answers").0
     }
 
-    fn send(&self, message: Message<'_>, descriptors: &[BorrowedFd<'_>]) {
+    fn send(&self, message: HolderMessage<'_>, descriptors: &[BorrowedFd<'_>]) {
         sys::send_packet(&self.client, &message.bytes(), descriptors).expect("room");
     }
 
@@ -58,20 +58,20 @@ fn null() -> File {
 
 #[test]
 fn what_is_put_is_listed_for_a_new_client() {
-    let keeper = Loop::start();
+    let holder = Loop::start();
     let (reader, mut writer) = io::pipe().expect("pipe");
     let null = null();
-    let first = keeper.client();
+    let first = holder.client();
     first
-        .put("o17", &[reader.as_fd(), null.as_fd()])
+        .store("o17", &[reader.as_fd(), null.as_fd()])
         .expect("room");
-    first.put("gone", &[null.as_fd()]).expect("room");
-    first.drop("gone").expect("room");
-    first.put("p17", &[null.as_fd()]).expect("room");
+    first.store("gone", &[null.as_fd()]).expect("room");
+    first.remove("gone").expect("room");
+    first.store("p17", &[null.as_fd()]).expect("room");
     assert_eq!(first.barrier(LIMIT).expect("done"), []);
     drop((first, reader));
     writer.write_all(b"kept").expect("somebody can read it");
-    let second = keeper.client();
+    let second = holder.client();
     let list = second.list(LIMIT).expect("listed");
     let names: Vec<_> = list
         .iter()
@@ -84,137 +84,140 @@ fn what_is_put_is_listed_for_a_new_client() {
     assert_eq!(&text, b"kept");
     assert_eq!(second.hello(LIMIT).expect("answered").names, 2);
     drop((copy, list));
-    second.drop("o17").expect("room");
+    second.remove("o17").expect("room");
     second.barrier(LIMIT).expect("done");
     assert!(writer.write_all(b"x").is_err(), "nobody has it open");
-    keeper.end();
+    holder.end();
 }
 
 #[test]
 fn an_engine_that_never_waits_is_told_what_is_done_and_what_refused() {
-    let keeper = Loop::start();
-    let client = keeper.client();
+    let holder = Loop::start();
+    let client = holder.client();
     let null = null();
-    client.put("a", &[null.as_fd()]).expect("room");
+    client.store("a", &[null.as_fd()]).expect("room");
     let barrier = client.ask_barrier().expect("room");
-    keeper.send(Message::new(Kind::Put, 0).named(b"b"), &[]);
-    keeper.send(Message::new(Kind::Drop, 0), &[]);
-    keeper.send(Message::new(Kind::Put, 0).named(b"\xff"), &[null.as_fd()]);
+    holder.send(HolderMessage::new(PacketKind::Store, 0).named(b"b"), &[]);
+    holder.send(HolderMessage::new(PacketKind::Remove, 0), &[]);
+    holder.send(
+        HolderMessage::new(PacketKind::Store, 0).named(b"\xff"),
+        &[null.as_fd()],
+    );
     let mut told = Vec::new();
     while told.len() < 4 {
         let mut ask = [PollFd::new(client.as_fd(), PollFlags::POLLIN)];
         let ready = poll(&mut ask, PollTimeout::from(20_000_u16)).expect("asked");
         assert_eq!(ready, 1, "in vain: {told:?}");
-        told.extend(client.told().expect("alive"));
+        told.extend(client.next_event().expect("alive"));
     }
-    let refused = |name: &str, reason| Told::Refused {
+    let refused = |name: &str, reason| HolderEvent::Refused {
         name: name.to_owned(),
         reason: Some(reason),
     };
     let expected = [
-        Told::Done(barrier),
-        refused("b", Reason::Descriptors),
-        refused("", Reason::Name),
-        refused("\u{fffd}", Reason::Name),
+        HolderEvent::Done(barrier),
+        refused("b", RefusalReason::Descriptors),
+        refused("", RefusalReason::Name),
+        refused("\u{fffd}", RefusalReason::Name),
     ];
     assert_eq!(told, expected);
-    assert_eq!(client.told().expect("alive"), None);
+    assert_eq!(client.next_event().expect("alive"), None);
     for name in ["", &"x".repeat(NAME_BYTES_MAX + 1)] {
-        let error = client.put(name, &[null.as_fd()]).expect_err("refused");
+        let error = client.store(name, &[null.as_fd()]).expect_err("refused");
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-        assert!(client.drop(name).is_err());
+        assert!(client.remove(name).is_err());
     }
-    assert!(client.put("a", &[]).is_err());
-    assert!(client.put("a", &vec![null.as_fd(); 65]).is_err());
-    keeper.send(Message::new(Kind::Put, 0).named(b"c"), &[]);
+    assert!(client.store("a", &[]).is_err());
+    assert!(client.store("a", &vec![null.as_fd(); 65]).is_err());
+    holder.send(HolderMessage::new(PacketKind::Store, 0).named(b"c"), &[]);
     assert_eq!(
         client.barrier(LIMIT).expect("done"),
-        [refused("c", Reason::Descriptors)]
+        [refused("c", RefusalReason::Descriptors)]
     );
-    keeper.end();
+    holder.end();
 }
 
 #[test]
 fn a_client_that_dies_while_it_lists_leaves_nothing_to_its_successor() {
-    let keeper = Loop::narrow();
-    let client = keeper.client();
+    let holder = Loop::narrow();
+    let client = holder.client();
     let null = null();
     // More than its socket holds, so that a list that nobody reads stands still in the middle.
     let count = 100;
     for number in 0..count {
         client
-            .put(&number.to_string(), &[null.as_fd()])
+            .store(&number.to_string(), &[null.as_fd()])
             .expect("room");
     }
     assert_eq!(client.barrier(LIMIT).expect("done"), []);
     // The dead ones' questions, with numbers that the successor does not use.
     for nonce in 0..3 {
-        keeper.send(Message::new(Kind::List, nonce), &[]);
+        holder.send(HolderMessage::new(PacketKind::List, nonce), &[]);
     }
     for nonce in 0..500 {
-        keeper.send(Message::new(Kind::Hello, nonce), &[]);
+        holder.send(HolderMessage::new(PacketKind::Hello, nonce), &[]);
     }
     drop(client);
-    let successor = keeper.client();
+    let successor = holder.client();
     let list = successor.list(LIMIT).expect("whole");
     let names: std::collections::BTreeSet<_> = list.iter().map(|(name, _)| name).collect();
     assert_eq!((list.len(), names.len()), (count, count));
     // While nobody reads, it goes on keeping.
-    keeper.send(Message::new(Kind::List, 1), &[]);
-    successor.put("last", &[null.as_fd()]).expect("room");
+    holder.send(HolderMessage::new(PacketKind::List, 1), &[]);
+    successor.store("last", &[null.as_fd()]).expect("room");
     assert_eq!(successor.barrier(LIMIT).expect("done"), []);
     assert_eq!(
         successor.hello(LIMIT).expect("answered").names as usize,
         count + 1
     );
-    keeper.end();
+    holder.end();
 }
 
 #[test]
 fn what_it_does_not_know_is_answered_so_and_harms_nothing() {
-    let keeper = Loop::start();
-    let client = keeper.client();
+    let holder = Loop::start();
+    let client = holder.client();
     let null = null();
-    client.put("a", &[null.as_fd()]).expect("room");
-    let newer = Message {
+    client.store("a", &[null.as_fd()]).expect("room");
+    let newer = HolderMessage {
         version: VERSION + 1,
-        ..Message::new(Kind::Quit, 5)
+        ..HolderMessage::new(PacketKind::Quit, 5)
     };
-    keeper.send(newer, &[]);
-    let mut odd = Message::new(Kind::Quit, 6).bytes();
+    holder.send(newer, &[]);
+    let mut odd = HolderMessage::new(PacketKind::Quit, 6).bytes();
     odd[1] = 77;
     for bytes in [&odd[..], b"", b"short", &[0; 4000], &[255; 48]] {
         let many = vec![null.as_fd(); 253];
-        sys::send_packet(&keeper.client, bytes, &many).expect("room");
+        sys::send_packet(&holder.client, bytes, &many).expect("room");
     }
     // Answers are no questions.
-    keeper.send(Message::new(Kind::End, 7), &[]);
+    holder.send(HolderMessage::new(PacketKind::End, 7), &[]);
     let mut unknown = 0;
     let barrier = client.ask_barrier().expect("room");
     loop {
         let mut ask = [PollFd::new(client.as_fd(), PollFlags::POLLIN)];
         assert_eq!(poll(&mut ask, PollTimeout::from(20_000_u16)), Ok(1));
-        match client.told().expect("alive") {
-            Some(Told::Unknown { version }) => {
+        match client.next_event().expect("alive") {
+            Some(HolderEvent::Unknown { version }) => {
                 assert_eq!(version, VERSION);
                 unknown += 1;
             }
-            Some(Told::Done(nonce)) if nonce == barrier => break,
+            Some(HolderEvent::Done(nonce)) if nonce == barrier => break,
             other => assert_eq!(other, None),
         }
     }
     assert_eq!(unknown, 7);
-    let hello = Message {
+    let hello = HolderMessage {
         version: 200,
-        ..Message::new(Kind::Hello, 8)
+        ..HolderMessage::new(PacketKind::Hello, 8)
     };
-    keeper.send(hello, &[]);
+    holder.send(hello, &[]);
     assert_eq!(client.hello(LIMIT).expect("answered").names, 1);
-    keeper.end();
+    holder.end();
 }
 
 #[test]
-fn a_keeper_of_another_version_is_known_by_it_and_one_that_is_silent_too() {
+fn an_fd_holder_of_another_version_is_known_by_it_and_one_that_is_silent_too() {
     let (server, client) = sys::packet_pair().expect("pair");
     let other = std::thread::spawn(move || {
         let mut ask = [PollFd::new(server.as_fd(), PollFlags::POLLIN)];
@@ -223,27 +226,27 @@ fn a_keeper_of_another_version_is_known_by_it_and_one_that_is_silent_too() {
         let packet = sys::receive_packet(&server, &mut buffer)
             .expect("received")
             .expect("there");
-        let hello = Message::read(&buffer[..packet.length]).expect("readable");
-        assert_eq!(hello.kind, Some(Kind::Hello));
-        let welcome = Message {
+        let hello = HolderMessage::read(&buffer[..packet.length]).expect("readable");
+        assert_eq!(hello.kind, Some(PacketKind::Hello));
+        let welcome = HolderMessage {
             version: 9,
-            ..Message::new(Kind::Welcome, hello.nonce).named(&[1, 0, 0, 0])
+            ..HolderMessage::new(PacketKind::Welcome, hello.nonce).named(&[1, 0, 0, 0])
         };
         sys::send_packet(&server, &welcome.bytes(), &[]).expect("room");
         server
     });
     let copy = client.try_clone().expect("room");
-    let error = Keeper::from_fd(copy).expect_err("another version");
-    assert!(matches!(error, KeeperError::Version(9)), "{error}");
+    let error = FdHolder::from_fd(copy).expect_err("another version");
+    assert!(matches!(error, FdHolderError::Version(9)), "{error}");
     let server = other.join().expect("no panic");
-    let error = Keeper::from_fd(client.try_clone().expect("room")).expect_err("silent");
-    assert!(matches!(error, KeeperError::Late), "{error}");
+    let error = FdHolder::from_fd(client.try_clone().expect("room")).expect_err("silent");
+    assert!(matches!(error, FdHolderError::Late), "{error}");
     drop(server);
-    let error = Keeper::from_fd(client).expect_err("dead");
-    assert!(matches!(error, KeeperError::Io(_)), "{error}");
+    let error = FdHolder::from_fd(client).expect_err("dead");
+    assert!(matches!(error, FdHolderError::Io(_)), "{error}");
     let (stream, _other) = std::os::unix::net::UnixStream::pair().expect("pair");
-    let error = Keeper::from_fd(stream.into()).expect_err("a stream");
-    assert!(matches!(error, KeeperError::Stranger), "{error}");
+    let error = FdHolder::from_fd(stream.into()).expect_err("a stream");
+    assert!(matches!(error, FdHolderError::NotOurs), "{error}");
 }
 
 #[test]
@@ -253,7 +256,7 @@ fn who_is_not_told_who_asks_does_nothing() {
     nix::sys::socket::setsockopt(&server, nix::sys::socket::sockopt::PassCred, &false)
         .expect("set");
     let mut server = Server::new((server, client.try_clone().expect("room")));
-    let quit = Message::new(Kind::Quit, 0).bytes();
+    let quit = HolderMessage::new(PacketKind::Quit, 0).bytes();
     for uid in [None, Some(server.uid + 1)] {
         let packet = Packet {
             length: quit.len(),
@@ -272,10 +275,10 @@ fn a_pair_that_somebody_shut_down_ends_it() {
         nix::sys::socket::Shutdown::Both,
         nix::sys::socket::Shutdown::Write,
     ] {
-        let keeper = Loop::start();
-        keeper.client();
-        let number = std::os::fd::AsRawFd::as_raw_fd(&keeper.client);
+        let holder = Loop::start();
+        holder.client();
+        let number = std::os::fd::AsRawFd::as_raw_fd(&holder.client);
         nix::sys::socket::shutdown(number, how).expect("shut");
-        assert!(keeper.thread.join().expect("no panic").is_err());
+        assert!(holder.thread.join().expect("no panic").is_err());
     }
 }

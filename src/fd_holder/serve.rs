@@ -1,6 +1,6 @@
-//! The keeper's loop: requests in, answers out, and never waiting for either but in one place.
+//! The fd holder's loop: requests in, answers out, and never waiting for either but in one place.
 //!
-//! A client may die in the middle of a list, and since the keeper itself holds the client's end, nobody would tell: its
+//! A client may die in the middle of a list, and since the fd holder itself holds the client's end, nobody would tell: its
 //! answers would fill the socket for ever. So nothing is ever sent that does not fit: what waits is a handful of short
 //! answers and *where* in the list it stands. Requests are read all the same, and a new list takes the place of the old.
 
@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::kept::Kept;
-use super::setting;
-use super::wire::{Kind, Message, NAME, PACKET_BYTES_MAX, Reason, VERSION};
+use super::fd_table::FdTable;
+use super::process_setup;
+use super::wire::{HolderMessage, NAME, PACKET_BYTES_MAX, PacketKind, RefusalReason, VERSION};
 use crate::sys::{self, Packet};
 
 /// Requests read before answers get their turn.
@@ -26,10 +26,10 @@ const GATHER: Duration = Duration::from_millis(1);
 /// the answers is dead.
 const ANSWERS_MAX: usize = 64;
 
-/// Is the keeper, until it is told to end.
+/// Is the fd holder, until it is told to end.
 #[must_use]
 pub fn run() -> ExitCode {
-    let ends = match setting::settle() {
+    let ends = match process_setup::set_up_process() {
         Ok(ends) => ends,
         Err(error) => {
             eprintln!("{NAME}: this is started by supervisord only: {error}");
@@ -51,13 +51,13 @@ struct Listing {
     sent: usize,
 }
 
-/// One keeper.
+/// One fd holder.
 struct Server {
     socket: OwnedFd,
     /// Never used here; see [`super`] for why it is held.
     _client: OwnedFd,
     uid: u32,
-    kept: Kept,
+    kept: FdTable,
     answers: VecDeque<Vec<u8>>,
     listing: Option<Listing>,
 }
@@ -68,7 +68,7 @@ impl Server {
             socket,
             _client: client,
             uid: sys::effective_uid(),
-            kept: Kept::default(),
+            kept: FdTable::default(),
             answers: VecDeque::new(),
             listing: None,
         }
@@ -123,8 +123,10 @@ impl Server {
         }
         let mut buffer = [0; PACKET_BYTES_MAX];
         let length = sys::peek_packet(&self.socket, &mut buffer)?;
-        let first = length.and_then(|length| Message::read(&buffer[..length]));
-        Ok(first.is_some_and(|first| matches!(first.kind, Some(Kind::Put | Kind::Drop))))
+        let first = length.and_then(|length| HolderMessage::read(&buffer[..length]));
+        Ok(first.is_some_and(|first| {
+            matches!(first.kind, Some(PacketKind::Store | PacketKind::Remove))
+        }))
     }
 
     /// Does what is asked; true: to end.
@@ -133,57 +135,57 @@ impl Server {
         if packet.uid != Some(self.uid) {
             return false;
         }
-        let Some(request) = Message::read(bytes) else {
-            self.answer(Message::new(Kind::Unknown, 0));
+        let Some(request) = HolderMessage::read(bytes) else {
+            self.answer(HolderMessage::new(PacketKind::Unknown, 0));
             return false;
         };
         let nonce = request.nonce;
-        if request.version != VERSION && request.kind != Some(Kind::Hello) {
-            self.answer(Message::new(Kind::Unknown, nonce));
+        if request.version != VERSION && request.kind != Some(PacketKind::Hello) {
+            self.answer(HolderMessage::new(PacketKind::Unknown, nonce));
             return false;
         }
         match request.kind {
-            Some(Kind::Hello) => {
+            Some(PacketKind::Hello) => {
                 let pid = std::process::id().to_le_bytes();
-                let welcome = Message::new(Kind::Welcome, nonce).named(&pid);
+                let welcome = HolderMessage::new(PacketKind::Welcome, nonce).named(&pid);
                 self.answer(welcome.counted(self.kept.count()));
             }
-            Some(Kind::Put) => {
+            Some(PacketKind::Store) => {
                 let result = if packet.cut {
-                    Err(Reason::OpenFiles)
+                    Err(RefusalReason::OpenFiles)
                 } else {
-                    self.kept.put(request.name, packet.descriptors)
+                    self.kept.store(request.name, packet.descriptors)
                 };
                 self.refuse(request, result);
             }
-            Some(Kind::Drop) => {
+            Some(PacketKind::Remove) => {
                 let result = self.kept.remove(request.name);
                 self.refuse(request, result);
             }
-            Some(Kind::List) => {
+            Some(PacketKind::List) => {
                 self.listing = Some(Listing {
                     nonce,
                     after: None,
                     sent: 0,
                 });
             }
-            Some(Kind::Barrier) => self.answer(Message::new(Kind::Done, nonce)),
-            Some(Kind::Quit) => return true,
-            _ => self.answer(Message::new(Kind::Unknown, nonce)),
+            Some(PacketKind::Barrier) => self.answer(HolderMessage::new(PacketKind::Done, nonce)),
+            Some(PacketKind::Quit) => return true,
+            _ => self.answer(HolderMessage::new(PacketKind::Unknown, nonce)),
         }
         false
     }
 
-    fn refuse(&mut self, request: Message<'_>, result: Result<(), Reason>) {
+    fn refuse(&mut self, request: HolderMessage<'_>, result: Result<(), RefusalReason>) {
         if let Err(reason) = result {
-            self.answer(Message {
+            self.answer(HolderMessage {
                 reason: reason as u8,
-                ..Message::new(Kind::Refused, request.nonce).named(request.name)
+                ..HolderMessage::new(PacketKind::Refused, request.nonce).named(request.name)
             });
         }
     }
 
-    fn answer(&mut self, message: Message<'_>) {
+    fn answer(&mut self, message: HolderMessage<'_>) {
         if self.answers.len() >= ANSWERS_MAX {
             self.answers.pop_front();
         }
@@ -201,7 +203,7 @@ impl Server {
         }
         while let Some(listing) = &mut self.listing {
             let Some((name, descriptors)) = self.kept.after(listing.after.as_deref()) else {
-                let end = Message::new(Kind::End, listing.nonce).counted(listing.sent);
+                let end = HolderMessage::new(PacketKind::End, listing.nonce).counted(listing.sent);
                 match sys::send_packet(&self.socket, &end.bytes(), &[]) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                     result => result?,
@@ -209,7 +211,7 @@ impl Server {
                 self.listing = None;
                 return Ok(());
             };
-            let item = Message::new(Kind::Item, listing.nonce).named(name);
+            let item = HolderMessage::new(PacketKind::Item, listing.nonce).named(name);
             let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
             match sys::send_packet(&self.socket, &item.bytes(), &borrowed) {
                 Ok(()) => listing.sent += 1,

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::hold;
-use super::home::{Home, Manager, is_gone};
+use super::process_cgroup::{self, ProcessCgroup};
+use super::root::{CgroupRoot, ServiceManager, is_gone};
 use super::scope::Scope;
-use super::seat::{self, Seat};
+use super::scope_holder;
 use crate::config::spec::{Config, Resources};
 use crate::domain::{Errno, Line, QualifiedName, Signal};
-use crate::keeper::{Keeper, Vault};
+use crate::fd_holder::{FdHolder, FdStore};
 use crate::sys::{self, Cgroup};
 
 /// How long what is killed at the start may take to die.
@@ -22,8 +22,8 @@ const CLEAR_WAIT: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// The scope of the programs of a daemon that was the service that we are, if it is there still.
-fn left_behind() -> Option<(Cgroup, Scope)> {
-    let manager = Manager::found();
+fn scope_of_predecessor() -> Option<(Cgroup, Scope)> {
+    let manager = ServiceManager::detect();
     if !(manager.hears_us || manager.started_us) || sys::effective_uid() != 0 {
         return None;
     }
@@ -31,19 +31,19 @@ fn left_behind() -> Option<(Cgroup, Scope)> {
     Some((top, Scope::of(&own)?))
 }
 
-/// The keeper of a daemon that was here before.
+/// The fd holder of a daemon that was here before.
 #[must_use]
-pub fn keeper_left_behind() -> Option<Keeper> {
-    let (top, scope) = left_behind()?;
-    scope.keeper(&top)
+pub fn find_holder() -> Option<FdHolder> {
+    let (top, scope) = scope_of_predecessor()?;
+    scope.holder(&top)
 }
 
 /// Lets the fd holder of a daemon that was here before go on, if somebody has stopped it.
-pub fn resume_holder() {
-    if let Some((top, scope)) = left_behind()
+pub fn continue_holder() {
+    if let Some((top, scope)) = scope_of_predecessor()
         && let Ok(found) = top.open(&scope.path)
     {
-        hold::signal_all(&found, Signal::CONT);
+        scope_holder::signal_all(&found, Signal::CONT);
     }
 }
 
@@ -51,8 +51,8 @@ pub fn resume_holder() {
 /// pid and pidfd. One that was held up before it ran its command, and so outlived the daemon's spawn of it, is killed: its
 /// start begins anew.
 #[must_use]
-pub fn process_left_behind(name: &str) -> Option<(i32, OwnedFd)> {
-    let (top, scope) = left_behind()?;
+pub fn find_orphan(name: &str) -> Option<(i32, OwnedFd)> {
+    let (top, scope) = scope_of_predecessor()?;
     let cgroup = top
         .open(&scope.path)
         .and_then(|found| found.open(name))
@@ -76,15 +76,15 @@ pub fn process_left_behind(name: &str) -> Option<(i32, OwnedFd)> {
 
 /// The processes in each cgroup of a program that a daemon that was here before has left, where there are any.
 #[must_use]
-pub fn processes_left_behind() -> BTreeMap<String, Vec<i32>> {
-    let Some((top, scope)) = left_behind() else {
+pub fn list_orphans() -> BTreeMap<String, Vec<i32>> {
+    let Some((top, scope)) = scope_of_predecessor() else {
         return BTreeMap::new();
     };
     let Ok(found) = top.open(&scope.path) else {
         return BTreeMap::new();
     };
     let names = found.names().unwrap_or_default().into_iter();
-    let names = names.filter(|name| name != hold::DIRECTORY);
+    let names = names.filter(|name| name != scope_holder::DIRECTORY);
     let with_pids = names.filter_map(|name| {
         let pids = found.open(&name).ok()?.all_pids();
         (!pids.is_empty()).then_some((name, pids))
@@ -97,7 +97,7 @@ pub fn processes_left_behind() -> BTreeMap<String, Vec<i32>> {
 fn oldest(pids: Vec<i32>) -> Option<i32> {
     let begun = |pid: i32| {
         let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-        Some((begun_at(&stat)?, pid))
+        Some((start_ticks(&stat)?, pid))
     };
     pids.into_iter().filter_map(begun).min().map(|(_, pid)| pid)
 }
@@ -106,7 +106,7 @@ fn oldest(pids: Vec<i32>) -> Option<i32> {
 ///
 /// # Source
 /// proc_pid_stat(5): the 22nd field; the second, a name in parentheses, may hold anything.
-fn begun_at(stat: &[u8]) -> Option<u64> {
+fn start_ticks(stat: &[u8]) -> Option<u64> {
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
     rest.split_ascii_whitespace().nth(19)?.parse().ok()
@@ -115,57 +115,58 @@ fn begun_at(stat: &[u8]) -> Option<u64> {
 /// The way to the cgroups of programs. Clones are the same; it lasts from round to round of the daemon. It is used by one
 /// thread at a time: before the spawn thread begins, by that, and after it has ended.
 #[derive(Debug, Clone, Default)]
-pub struct Lodging(Arc<Shared>);
+pub struct CgroupManager(Arc<ManagerShared>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct ManagerShared {
     /// Locked while the service manager is waited for, too.
-    state: Mutex<State>,
+    state: Mutex<ManagerState>,
     /// That of the state, for who must not wait.
-    home: OnceLock<Arc<Home>>,
+    root: OnceLock<Arc<CgroupRoot>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    home: Option<Arc<Home>>,
-    /// The keeper that holds it, until somebody takes it.
-    keeper: Option<Keeper>,
+struct ManagerState {
+    root: Option<Arc<CgroupRoot>>,
+    /// The fd holder that holds it, until somebody takes it.
+    holder: Option<FdHolder>,
     /// It was looked for on behalf of a program in need, so that looking again would find the same.
-    in_vain: bool,
+    has_searched: bool,
     /// What was told of programs whose limits are refused, so that a restart does not tell it again.
     told: BTreeSet<(QualifiedName, &'static str)>,
 }
 
-impl Lodging {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl CgroupManager {
+    fn state(&self) -> MutexGuard<'_, ManagerState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn look(
+    fn find_root(
         &self,
-        state: &mut State,
+        state: &mut ManagerState,
         all: &[&Resources],
         is_held: bool,
         log: &mut dyn FnMut(Line),
     ) {
-        look(state, all, is_held, log);
-        if let Some(home) = &state.home {
-            let _ = self.0.home.set(Arc::clone(home));
+        find_root(state, all, is_held, log);
+        if let Some(root) = &state.root {
+            let _ = self.0.root.set(Arc::clone(root));
         }
     }
 
     /// The cgroup of a process that is supervised no more, if it was kept for its next instance. Never waits.
     #[must_use]
-    pub fn take_kept(&self, process: &QualifiedName) -> Option<Seat> {
-        let home = self.0.home.get()?;
-        home.stop_keeping(process).then(|| Seat::new(home, process))
+    pub fn take_reused(&self, process: &QualifiedName) -> Option<ProcessCgroup> {
+        let root = self.0.root.get()?;
+        root.stop_reusing(process)
+            .then(|| ProcessCgroup::new(root, process))
     }
 
-    /// Looks for a place at the start of a round, where a keeper that we know is already if `is_held`, and says what was found if it matters. Waits for the service manager,
+    /// Looks for a place at the start of a round, where an fd holder that we know is already if `is_held`, and says what was found if it matters. Waits for the service manager,
     /// for seconds at the most.
     pub fn find(&self, config: &Config, is_held: bool, log: &mut dyn FnMut(Line)) {
         let mut state = self.state();
-        if let Some(home) = &state.home {
+        if let Some(root) = &state.root {
             // After a reload other programs may be configured.
             let is_configured = |process: &QualifiedName| {
                 let mut groups = config.groups.iter();
@@ -175,29 +176,29 @@ impl Lodging {
                     names.any(|name| *name == process.process)
                 })
             };
-            for process in home.kept() {
+            for process in root.reused() {
                 if !is_configured(&process) {
-                    Seat::new(home, &process).remove();
+                    ProcessCgroup::new(root, &process).remove();
                 }
             }
             return;
         }
         let processes = config.groups.iter().flat_map(|group| &group.processes);
         let all: Vec<&Resources> = processes.map(|process| &*process.resources).collect();
-        self.look(&mut state, &all, is_held, log);
+        self.find_root(&mut state, &all, is_held, log);
     }
 
     /// Kills what a daemon before this one left in our scope, but for the cgroups of `known` processes, and waits for it:
     /// whatever nobody knows would run twice otherwise. Where there is no scope nothing is done: there, left-overs live on
     /// as they do with Supervisor.
-    pub fn clear(&self, known: impl Fn(&str) -> bool, log: &mut dyn FnMut(Line)) {
-        let home = self.state().home.clone();
-        let Some(home) = home.filter(|home| home.is_scope()) else {
+    pub fn kill_orphans(&self, known: impl Fn(&str) -> bool, log: &mut dyn FnMut(Line)) {
+        let root = self.state().root.clone();
+        let Some(root) = root.filter(|root| root.is_scope()) else {
             return;
         };
-        home.sweep(&known);
-        let path = format!("/{}", home.path);
-        let mut names = home.populated(&known);
+        root.sweep(&known);
+        let path = format!("/{}", root.path);
+        let mut names = root.populated(&known);
         if names.is_empty() {
             return;
         }
@@ -210,9 +211,9 @@ impl Lodging {
                 log(Line::StraysStay { path, names });
                 return;
             }
-            home.kill(&names);
+            root.kill(&names);
             sleep(LOOK_EVERY);
-            names = home.populated(&known);
+            names = root.populated(&known);
         }
         log(Line::StraysKilled { path, names: told });
     }
@@ -222,54 +223,54 @@ impl Lodging {
     ///
     /// # Errors
     /// EAGAIN: the tree has a bound here. EMFILE, ENFILE, ENOMEM: as for the process itself.
-    pub fn seat(
+    pub fn create(
         &self,
         process: &QualifiedName,
         resources: &Resources,
         log: &mut dyn FnMut(Line),
-    ) -> io::Result<Option<(Seat, Cgroup)>> {
+    ) -> io::Result<Option<(ProcessCgroup, Cgroup)>> {
         let mut state = self.state();
-        if state.home.is_none() && resources.is_some() && !state.in_vain {
-            self.look(&mut state, &[resources], false, log);
+        if state.root.is_none() && resources.is_some() && !state.has_searched {
+            self.find_root(&mut state, &[resources], false, log);
         }
-        let Some(home) = state.home.clone() else {
+        let Some(root) = state.root.clone() else {
             return Ok(None);
         };
         let mut refused = Vec::new();
-        let mut result = seat::make(&home, process, resources, &mut refused);
+        let mut result = process_cgroup::create_cgroup(&root, process, resources, &mut refused);
         if result.as_ref().is_err_and(is_gone) {
             // Another thread may have made it again.
-            home.close_directory();
+            root.close_directory();
             refused.clear();
-            result = seat::make(&home, process, resources, &mut refused);
+            result = process_cgroup::create_cgroup(&root, process, resources, &mut refused);
         }
         for (setting, error) in refused {
             if state.told.insert((process.clone(), setting.key)) {
-                log(seat::refusal(process, &setting, &error));
+                log(process_cgroup::limit_refused(process, &setting, &error));
             }
         }
         match result {
             Ok(made) => Ok(Some(made)),
             Err(error) if is_gone(&error) => {
-                let made = home.make_again();
-                home.close_directory();
-                let path = home.path.clone();
+                let made = root.recreate();
+                root.close_directory();
+                let path = root.path.clone();
                 let again = made.and_then(|was_made| {
                     if was_made {
                         log(Line::ScopeMadeAgain { path });
                     }
-                    seat::make(&home, process, resources, &mut Vec::new())
+                    process_cgroup::create_cgroup(&root, process, resources, &mut Vec::new())
                         .map_err(|error| error.to_string())
                 });
                 Ok(match again {
                     Ok(made) => Some(made),
                     Err(why) => {
-                        log(without(why, &resources.keys()));
+                        log(no_cgroups_line(why, &resources.keys()));
                         None
                     }
                 })
             }
-            Err(error) if is_want(&error) => Err(error),
+            Err(error) if is_out_of_resources(&error) => Err(error),
             Err(error) => {
                 log(Line::SpawnedOutside {
                     name: process.clone(),
@@ -285,50 +286,50 @@ impl Lodging {
     ///
     /// # Errors
     /// Why there is none, for people.
-    pub fn hold_again(&self, log: &mut dyn FnMut(Line)) -> Result<Keeper, String> {
-        let home = self.state().home.clone();
-        let home = home.ok_or("programs have no cgroups any more")?;
-        let (keeper, was_made) = home.hold_again()?;
+    pub fn restart_holder(&self, log: &mut dyn FnMut(Line)) -> Result<FdHolder, String> {
+        let root = self.state().root.clone();
+        let root = root.ok_or("programs have no cgroups any more")?;
+        let (holder, was_made) = root.restart_holder()?;
         if was_made {
-            let path = home.path.clone();
+            let path = root.path.clone();
             log(Line::ScopeMadeAgain { path });
         }
-        Ok(keeper)
+        Ok(holder)
     }
 
-    /// The keeper that holds the place, once.
+    /// The fd holder that holds the place, once.
     #[must_use]
-    pub fn take_vault(&self) -> Option<Arc<Vault>> {
-        let keeper = self.state().keeper.take()?;
-        Some(Arc::new(Vault::new(keeper)))
+    pub fn take_fd_store(&self) -> Option<Arc<FdStore>> {
+        let holder = self.state().holder.take()?;
+        Some(Arc::new(FdStore::new(holder)))
     }
 
     /// The cgroup of a process that a predecessor has spawned, if it is there. What it met of its limits counts from the
     /// making of the cgroup, which in general was then.
     #[must_use]
-    pub fn reseat(&self, process: &QualifiedName) -> Option<Seat> {
-        let home = self.state().home.clone()?;
-        seat::find(&home, process).ok()
+    pub fn reopen(&self, process: &QualifiedName) -> Option<ProcessCgroup> {
+        let root = self.state().root.clone()?;
+        process_cgroup::find_cgroup(&root, process).ok()
     }
 
     /// Ends what holds the place, when the daemon ends for good.
-    pub fn leave(&self) {
-        if let Some(home) = self.state().home.take() {
-            home.leave();
+    pub fn remove(&self) {
+        if let Some(root) = self.state().root.take() {
+            root.remove();
         }
     }
 }
 
 /// There is too little of something for another process. Spawning is tried again later then; outside of its cgroup, in that of
 /// the daemon, a process would not outlive the daemon.
-fn is_want(error: &io::Error) -> bool {
+fn is_out_of_resources(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(libc::EAGAIN | libc::EMFILE | libc::ENFILE | libc::ENOMEM)
     )
 }
 
-fn without(why: String, keys: &[&'static str]) -> Line {
+fn no_cgroups_line(why: String, keys: &[&'static str]) -> Line {
     if keys.is_empty() {
         Line::NoCgroups { why }
     } else {
@@ -337,16 +338,21 @@ fn without(why: String, keys: &[&'static str]) -> Line {
     }
 }
 
-fn look(state: &mut State, all: &[&Resources], is_held: bool, log: &mut dyn FnMut(Line)) {
+fn find_root(
+    state: &mut ManagerState,
+    all: &[&Resources],
+    is_held: bool,
+    log: &mut dyn FnMut(Line),
+) {
     let mut keys: Vec<&'static str> = all.iter().flat_map(|one| one.keys()).collect();
     keys.sort_unstable();
     keys.dedup();
     let in_need = all.iter().any(|one| one.is_some());
-    let manager = Manager::found();
-    match Home::find(manager, in_need, is_held) {
-        Ok((home, keeper)) => {
-            state.keeper = keeper;
-            let path = format!("/{}", home.path);
+    let manager = ServiceManager::detect();
+    match CgroupRoot::find(manager, in_need, is_held) {
+        Ok((root, holder)) => {
+            state.holder = holder;
+            let path = format!("/{}", root.path);
             let settings: Vec<_> = all.iter().flat_map(|one| one.settings()).collect();
             let wanted = |setting: &&crate::config::resources::Setting| setting.value.is_some();
             let mut controllers: Vec<_> = settings
@@ -356,7 +362,7 @@ fn look(state: &mut State, all: &[&Resources], is_held: bool, log: &mut dyn FnMu
                 .collect();
             controllers.sort_unstable();
             controllers.dedup();
-            let lacking = home.lacks(&controllers);
+            let lacking = root.missing_controllers(&controllers);
             let mut mute: Vec<_> = settings
                 .iter()
                 .filter(wanted)
@@ -374,13 +380,13 @@ fn look(state: &mut State, all: &[&Resources], is_held: bool, log: &mut dyn FnMu
                     keys: mute.join(", "),
                 }
             });
-            state.home = Some(Arc::new(home));
+            state.root = Some(Arc::new(root));
         }
         // Nobody asked, and nobody would miss them.
         Err(_) if !in_need && !manager.hears_us => {}
         Err(why) => {
-            state.in_vain = in_need;
-            log(without(why, &keys));
+            state.has_searched = in_need;
+            log(no_cgroups_line(why, &keys));
         }
     }
 }
@@ -411,10 +417,10 @@ mod tests {
         let fields = "S 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
         for name in ["cat", "a) S 1", "", "\u{fc}) ("] {
             let stat = format!("7 ({name}) {fields}");
-            assert_eq!(begun_at(stat.as_bytes()), Some(4242), "{name}");
+            assert_eq!(start_ticks(stat.as_bytes()), Some(4242), "{name}");
         }
         for stat in ["", "7", "7 (cat)", "7 (cat) S 1 2"] {
-            assert_eq!(begun_at(stat.as_bytes()), None, "{stat}");
+            assert_eq!(start_ticks(stat.as_bytes()), None, "{stat}");
         }
     }
 }

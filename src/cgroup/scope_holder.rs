@@ -1,10 +1,10 @@
-//! What holds the scope of all programs, which would be gone with its last process: the keeper, which outlives the daemon.
+//! What holds the scope of all programs, which would be gone with its last process: the fd holder, which outlives the daemon.
 //! A successor finds the scope by it, and it by the scope.
 
 use std::time::Duration;
 
 use crate::domain::Signal;
-use crate::keeper::{Keeper, KeeperError};
+use crate::fd_holder::{FdHolder, FdHolderError};
 use crate::sys::{self, Cgroup, Interest, Poller};
 
 /// Its directory in the scope.
@@ -16,20 +16,20 @@ const END_WAIT: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// As for making a process; or it does not answer.
-pub(super) fn start() -> Result<(i32, Keeper), KeeperError> {
-    let started = Keeper::start()?;
+pub(super) fn start_holder() -> Result<(i32, FdHolder), FdHolderError> {
+    let started = FdHolder::start()?;
     Ok((started.pid, started.client))
 }
 
-/// The keeper that holds `scope`, if it is one that we can talk to.
-pub(super) fn keeper_in(scope: &Cgroup) -> Option<Keeper> {
+/// The fd holder that holds `scope`, if it is one that we can talk to.
+pub(super) fn holder_in(scope: &Cgroup) -> Option<FdHolder> {
     let pids = scope.open(DIRECTORY).and_then(|held| held.pids());
     let found = pids.unwrap_or_default().into_iter();
     for pid in found {
-        match Keeper::find(pid) {
-            Ok((keeper, _)) => return Some(keeper),
+        match FdHolder::find(pid) {
+            Ok((holder, _)) => return Some(holder),
             // It has pipes of programs open that it never reads, and programs that write to them would wait for ever.
-            Err(KeeperError::Late) => end_process(scope, pid),
+            Err(FdHolderError::Late) => end_holder(scope, pid),
             Err(_) => {}
         }
     }
@@ -52,19 +52,19 @@ pub(super) fn signal_all(scope: &Cgroup, signal: Signal) {
 }
 
 /// Ends whoever holds the scope. The directory goes with it.
-pub(super) fn end(scope: &Cgroup) {
+pub(super) fn end_holders(scope: &Cgroup) {
     let Ok(directory) = scope.open(DIRECTORY) else {
         return;
     };
     for pid in directory.pids().unwrap_or_default() {
-        end_process(scope, pid);
+        end_holder(scope, pid);
     }
     // The scope, and this with it, may be gone already.
     let _ = scope.remove(DIRECTORY);
 }
 
 /// Ends one that holds the scope.
-fn end_process(scope: &Cgroup, pid: i32) {
+fn end_holder(scope: &Cgroup, pid: i32) {
     let Ok(directory) = scope.open(DIRECTORY) else {
         return;
     };

@@ -7,8 +7,8 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use super::home::Home;
 use super::name::name as cgroup_name;
+use super::root::CgroupRoot;
 use crate::config::resources::Setting;
 use crate::config::spec::Resources;
 use crate::domain::{Errno, Line, QualifiedName, ResourceEvents};
@@ -16,8 +16,8 @@ use crate::sys::{Cgroup, Counters};
 
 /// The cgroup of one instance.
 #[derive(Debug, Clone)]
-pub struct Seat {
-    home: Arc<Home>,
+pub struct ProcessCgroup {
+    root: Arc<CgroupRoot>,
     name: String,
     /// Whose it is.
     pub(super) process: QualifiedName,
@@ -26,57 +26,66 @@ pub struct Seat {
 }
 
 /// Limits that the kernel refused.
-pub(super) type Refused = Vec<(Setting, io::Error)>;
+pub(super) type RefusedLimits = Vec<(Setting, io::Error)>;
 
 /// Makes the cgroup of this name, or takes the one that is there, and writes its limits.
 ///
 /// # Errors
 /// ENOENT, ENODEV: what it is to be made in is gone. EACCES, EROFS, EAGAIN, EMFILE.
-pub(super) fn make(
-    home: &Arc<Home>,
+pub(super) fn create_cgroup(
+    root: &Arc<CgroupRoot>,
     process: &QualifiedName,
     resources: &Resources,
-    refused: &mut Refused,
-) -> io::Result<(Seat, Cgroup)> {
-    let parent = home.directory()?;
-    let seat = Seat::new(home, process);
-    let name = &seat.name;
+    refused: &mut RefusedLimits,
+) -> io::Result<(ProcessCgroup, Cgroup)> {
+    let parent = root.directory()?;
+    let process_cgroup = ProcessCgroup::new(root, process);
+    let name = &process_cgroup.name;
     let has_limits = resources.is_some();
-    if home.keeps(process) {
+    if root.is_reused(process) {
         match parent.open(name) {
-            Ok(cgroup) if !has_limits && cgroup.is_plain() => return Ok((seat, cgroup)),
+            Ok(cgroup) if !has_limits && cgroup.is_plain() => return Ok((process_cgroup, cgroup)),
             // It has limits now, its program has divided it, somebody has frozen it, or it was removed.
-            _ => seat.remove(),
+            _ => process_cgroup.remove(),
         }
     }
     let is_new = parent.make(name)?;
     let cgroup = parent.open(name)?;
     if is_new {
-        let _ = seat.before.set(Counters::default());
+        let _ = process_cgroup.before.set(Counters::default());
     } else if has_limits {
-        let _ = seat.before.set(cgroup.counters());
+        let _ = process_cgroup.before.set(cgroup.counters());
     }
-    limit(home, &cgroup, resources, is_new, refused);
+    write_limits(root, &cgroup, resources, is_new, refused);
     if has_limits {
-        home.stop_keeping(process);
+        root.stop_reusing(process);
     } else {
-        home.keep(process);
+        root.reuse(process);
     }
-    Ok((seat, cgroup))
+    Ok((process_cgroup, cgroup))
 }
 
 /// The cgroup of a process that is there.
 ///
 /// # Errors
 /// ENOENT: it has none.
-pub(super) fn find(home: &Arc<Home>, process: &QualifiedName) -> io::Result<Seat> {
-    let seat = Seat::new(home, process);
-    home.open()?.open(&seat.name)?;
-    Ok(seat)
+pub(super) fn find_cgroup(
+    root: &Arc<CgroupRoot>,
+    process: &QualifiedName,
+) -> io::Result<ProcessCgroup> {
+    let process_cgroup = ProcessCgroup::new(root, process);
+    root.open()?.open(&process_cgroup.name)?;
+    Ok(process_cgroup)
 }
 
 /// Writes the limits; a new cgroup has the others as they should be.
-fn limit(home: &Home, cgroup: &Cgroup, resources: &Resources, is_new: bool, refused: &mut Refused) {
+fn write_limits(
+    root: &CgroupRoot,
+    cgroup: &Cgroup,
+    resources: &Resources,
+    is_new: bool,
+    refused: &mut RefusedLimits,
+) {
     for setting in resources.settings() {
         let Some(value) = &setting.value else {
             if !is_new {
@@ -86,7 +95,7 @@ fn limit(home: &Home, cgroup: &Cgroup, resources: &Resources, is_new: bool, refu
             continue;
         };
         let written = match cgroup.write(setting.file, value) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => home
+            Err(error) if error.kind() == io::ErrorKind::NotFound => root
                 .enable(setting.controller)
                 .and_then(|()| cgroup.write(setting.file, value)),
             result => result,
@@ -98,7 +107,7 @@ fn limit(home: &Home, cgroup: &Cgroup, resources: &Resources, is_new: bool, refu
 }
 
 /// The line about a limit that was refused.
-pub(super) fn refusal(name: &QualifiedName, setting: &Setting, error: &io::Error) -> Line {
+pub(super) fn limit_refused(name: &QualifiedName, setting: &Setting, error: &io::Error) -> Line {
     let value = setting.value.as_deref().unwrap_or_default();
     let value = value.strip_prefix("default ").unwrap_or(value);
     Line::LimitRefused {
@@ -108,11 +117,11 @@ pub(super) fn refusal(name: &QualifiedName, setting: &Setting, error: &io::Error
     }
 }
 
-impl Seat {
+impl ProcessCgroup {
     /// The one of a process, whether or not it is there.
-    pub(super) fn new(home: &Arc<Home>, process: &QualifiedName) -> Self {
+    pub(super) fn new(root: &Arc<CgroupRoot>, process: &QualifiedName) -> Self {
         Self {
-            home: Arc::clone(home),
+            root: Arc::clone(root),
             name: cgroup_name(&process.group, &process.process),
             process: process.clone(),
             before: OnceLock::new(),
@@ -121,27 +130,27 @@ impl Seat {
 
     /// Whether it stays for the next instance.
     #[must_use]
-    pub fn is_kept(&self) -> bool {
-        self.home.keeps(&self.process)
+    pub fn is_reused(&self) -> bool {
+        self.root.is_reused(&self.process)
     }
 
     /// # Errors
     /// ENOENT, ENODEV: it is gone.
     pub(super) fn open(&self) -> io::Result<Cgroup> {
-        self.home.open()?.open(&self.name)
+        self.root.open()?.open(&self.name)
     }
 
     /// Writes other limits; answers those that were refused.
     ///
     /// # Errors
     /// ENOENT, ENODEV: it is gone.
-    pub(super) fn limit(&self, resources: &Resources) -> io::Result<Refused> {
+    pub(super) fn change_limits(&self, resources: &Resources) -> io::Result<RefusedLimits> {
         let mut refused = Vec::new();
         let cgroup = self.open()?;
         // Of instances without limits nobody has counted anything.
         self.before.get_or_init(|| cgroup.counters());
-        self.home.stop_keeping(&self.process);
-        limit(&self.home, &cgroup, resources, false, &mut refused);
+        self.root.stop_reusing(&self.process);
+        write_limits(&self.root, &cgroup, resources, false, &mut refused);
         Ok(refused)
     }
 
@@ -158,8 +167,8 @@ impl Seat {
 
     /// Removes it, unless somebody is in it.
     pub fn remove(&self) {
-        self.home.stop_keeping(&self.process);
+        self.root.stop_reusing(&self.process);
         // It may hold what was left behind, or be gone with the scope; the next instance takes it as it is.
-        let _ = self.home.open().and_then(|home| home.remove(&self.name));
+        let _ = self.root.open().and_then(|root| root.remove(&self.name));
     }
 }

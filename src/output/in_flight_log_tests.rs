@@ -14,8 +14,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{getpid, read};
 
-use super::super::file::{LogFile, Rules};
-use super::super::intake::Intake;
+use super::super::file::{LogFile, LogRules};
+use super::super::read_buffer::ReadBuffer;
 use super::super::testing::{TempDir, eventually};
 use super::*;
 use crate::domain::Bytes;
@@ -31,8 +31,8 @@ const STEPS: [&str; 7] = [
     "begun", "marked", "taken", "read", "half", "written", "settled",
 ];
 
-fn rules(path: &Path, maxbytes: i64, backups: i64) -> Rules {
-    Rules {
+fn rules(path: &Path, maxbytes: i64, backups: i64) -> LogRules {
+    LogRules {
         path: path.into(),
         maxbytes: Bytes(maxbytes),
         backups,
@@ -41,7 +41,7 @@ fn rules(path: &Path, maxbytes: i64, backups: i64) -> Rules {
 }
 
 fn memory() -> SharedBuffer {
-    SharedBuffer::new("ledger", LEDGER_BYTES).expect("made")
+    SharedBuffer::new("ledger", IN_FLIGHT_LOG_BYTES).expect("made")
 }
 
 fn command(step: &str, pipe: &io::PipeReader, memory: &SharedBuffer, log: &Path) -> Command {
@@ -54,7 +54,7 @@ fn command(step: &str, pipe: &io::PipeReader, memory: &SharedBuffer, log: &Path)
         log.display()
     );
     command
-        .args(["--exact", "output::ledger::tests::puppet"])
+        .args(["--exact", "output::in_flight_log::tests::puppet"])
         .env(ORDER, order)
         .stdin(Stdio::null())
         .stdout(Stdio::null());
@@ -86,26 +86,29 @@ fn puppet() {
         }
     };
     let mut file = LogFile::open(rules(log, 0, 0)).expect("opened");
-    let mut ledger = Ledger::begin(buffer).expect("begun");
+    let mut in_flight_log = InFlightLog::new(buffer).expect("begun");
     die_after("begun");
-    let entry = Entry {
+    let entry = InFlightEntry {
         instance: INSTANCE,
         channel: Channel::Stderr,
         log: file.mark(),
     };
     let count = sys::unread(&pipe).expect("told");
-    ledger.reading(&entry, count, false);
+    in_flight_log.mark_reading(&entry, count, false);
     die_after("marked");
-    let took = read(&pipe, &mut ledger.bytes()[..count]).expect("read");
+    let took = read(&pipe, &mut in_flight_log.bytes()[..count]).expect("read");
     die_after("taken");
-    ledger.have_read(took);
+    in_flight_log.mark_read(took);
     die_after("read");
     let half = took / 2;
-    assert_eq!(file.write(&ledger.bytes()[..half]), (half, None));
+    assert_eq!(file.write(&in_flight_log.bytes()[..half]), (half, None));
     die_after("half");
-    assert_eq!(file.write(&ledger.bytes()[half..took]), (took - half, None));
+    assert_eq!(
+        file.write(&in_flight_log.bytes()[half..took]),
+        (took - half, None)
+    );
     die_after("written");
-    ledger.settle();
+    in_flight_log.mark_flushed();
     die_after("settled");
 }
 
@@ -117,34 +120,37 @@ fn work(pipe: &OwnedFd, mut buffer: SharedBuffer, log: &Path) {
         file.rotate_if_due().expect("rotated");
         file.mark()
     };
-    match Unsettled::find(&mut buffer) {
-        Err(LedgerError::None) | Ok(None) => {}
-        Ok(Some(unsettled)) => {
+    match UnflushedChunk::find(&mut buffer) {
+        Err(InFlightError::None) | Ok(None) => {}
+        Ok(Some(unflushed)) => {
             assert_eq!(
-                (unsettled.instance, unsettled.channel),
+                (unflushed.instance, unflushed.channel),
                 (INSTANCE, Channel::Stdout)
             );
-            let recovered = unsettled.recover(sys::unread(pipe).ok(), Some(log));
+            let recovered = unflushed.recover(sys::unread(pipe).ok(), Some(log));
             assert_eq!(recovered.lost, 0);
             put(recovered.missing());
         }
         Err(error) => panic!("{error}"),
     }
     let mut mark = put(b"");
-    let mut intake = Intake::Kept(Ledger::begin(buffer).expect("begun"));
+    let mut read_buffer = ReadBuffer::Kept(InFlightLog::new(buffer).expect("begun"));
     loop {
         let mut ask = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
         poll(&mut ask, PollTimeout::NONE).expect("asked");
-        let entry = Entry {
+        let entry = InFlightEntry {
             instance: INSTANCE,
             channel: Channel::Stdout,
             log: mark,
         };
-        match intake.read(pipe, LEDGER_BYTES, || entry).expect("read") {
+        match read_buffer
+            .read(pipe, IN_FLIGHT_LOG_BYTES, || entry)
+            .expect("read")
+        {
             0 => return,
-            count => mark = put(intake.data(count)),
+            count => mark = put(read_buffer.data(count)),
         }
-        intake.settle();
+        read_buffer.mark_flushed();
     }
 }
 
@@ -168,12 +174,12 @@ fn whatever_the_step_every_byte_is_in_the_log_once() {
             assert_eq!(signal, Some(9), "{step}: {status}");
             let unread = sys::unread(&reader).ok();
             let recover = |memory: &mut SharedBuffer| {
-                let unsettled = Unsettled::find(memory).expect("a ledger")?;
+                let unflushed = UnflushedChunk::find(memory).expect("a ledger")?;
                 assert_eq!(
-                    (unsettled.instance, unsettled.channel),
+                    (unflushed.instance, unflushed.channel),
                     (INSTANCE, Channel::Stderr)
                 );
-                Some(unsettled.recover(unread, Some(&log)))
+                Some(unflushed.recover(unread, Some(&log)))
             };
             let Some(recovered) = recover(&mut memory) else {
                 assert!(["begun", "settled"].contains(&step), "{step}");
@@ -265,7 +271,7 @@ fn many_kills_at_any_moment_lose_and_double_no_line() {
         .expect("run");
     assert!(status.success(), "{status}");
     feeder.join().expect("no panic");
-    assert_eq!(Unsettled::find(&mut memory), Ok(None));
+    assert_eq!(UnflushedChunk::find(&mut memory), Ok(None));
     let mut found = String::new();
     // A kill in the middle of a rotation leaves a gap in the numbers of the backups, which moves on with them.
     let backups = (1..=1000).map(|number| dir.path(&format!("log.{number}")));
@@ -287,30 +293,34 @@ fn many_kills_at_any_moment_lose_and_double_no_line() {
     assert!(found == expected, "{different:?}, {} bytes", found.len());
 }
 
-/// A ledger that was left at a read of `data` into a place marked for `count`.
+/// An in-flight log that was left at a read of `data` into a place marked for `count`.
 fn left(count: usize, data: &[u8], guessed: bool, log: Option<LogMark>) -> SharedBuffer {
     let buffer = memory();
     let copy = buffer.file().as_fd().try_clone_to_owned().expect("room");
-    let mut ledger = Ledger::begin(buffer).expect("begun");
-    ledger.bytes().fill(b'#');
-    let entry = Entry {
+    let mut in_flight_log = InFlightLog::new(buffer).expect("begun");
+    in_flight_log.bytes().fill(b'#');
+    let entry = InFlightEntry {
         instance: INSTANCE,
         channel: Channel::Stdout,
         log,
     };
-    ledger.reading(&entry, count, guessed);
-    ledger.bytes()[..data.len()].copy_from_slice(data);
+    in_flight_log.mark_reading(&entry, count, guessed);
+    in_flight_log.bytes()[..data.len()].copy_from_slice(data);
     SharedBuffer::open(copy).expect("mapped")
 }
 
-fn recovered(memory: &mut SharedBuffer, unread: Option<usize>, log: Option<&Path>) -> Recovered {
-    let unsettled = Unsettled::find(memory).expect("a ledger");
-    unsettled.expect("something").recover(unread, log)
+fn recovered(
+    memory: &mut SharedBuffer,
+    unread: Option<usize>,
+    log: Option<&Path>,
+) -> RecoveredChunk {
+    let unflushed = UnflushedChunk::find(memory).expect("a ledger");
+    unflushed.expect("something").recover(unread, log)
 }
 
 #[test]
 fn what_the_pipe_still_has_was_not_read() {
-    let nothing = Recovered {
+    let nothing = RecoveredChunk {
         data: Vec::new(),
         written: 0,
         lost: 0,
@@ -355,18 +365,21 @@ fn a_pipe_of_packets_brings_nothing_of_others_into_a_log() {
     }
     let buffer = memory();
     let copy = buffer.file().as_fd().try_clone_to_owned().expect("room");
-    let mut intake = Intake::Kept(Ledger::begin(buffer).expect("begun"));
-    let entry = Entry {
+    let mut read_buffer = ReadBuffer::Kept(InFlightLog::new(buffer).expect("begun"));
+    let entry = InFlightEntry {
         instance: INSTANCE,
         channel: Channel::Stdout,
         log: None,
     };
-    assert_eq!(intake.read(&reader, LEDGER_BYTES, || entry), Ok(6));
-    assert_eq!(intake.data(6), b"packet");
+    assert_eq!(
+        read_buffer.read(&reader, IN_FLIGHT_LOG_BYTES, || entry),
+        Ok(6)
+    );
+    assert_eq!(read_buffer.data(6), b"packet");
     let mut memory = SharedBuffer::open(copy).expect("mapped");
     assert_eq!(recovered(&mut memory, Some(6), None).missing(), b"packet");
-    intake.settle();
-    assert_eq!(Unsettled::find(&mut memory), Ok(None));
+    read_buffer.mark_flushed();
+    assert_eq!(UnflushedChunk::find(&mut memory), Ok(None));
 }
 
 #[test]
@@ -432,28 +445,34 @@ fn the_log_is_known_again_and_asked_what_it_has() {
 }
 
 #[test]
-fn what_is_no_ledger_is_refused() {
+fn what_is_no_in_flight_log_is_refused() {
     let mut memory = memory();
-    assert_eq!(Unsettled::find(&mut memory), Err(LedgerError::None));
+    assert_eq!(UnflushedChunk::find(&mut memory), Err(InFlightError::None));
     let put = |memory: &mut SharedBuffer, place: usize, value: u64| {
         memory.parts().0[place].store(value, Ordering::Release);
     };
     for version in [1, MAGIC + 1, u64::MAX] {
         put(&mut memory, word::MAGIC, version);
-        assert_eq!(Unsettled::find(&mut memory), Err(LedgerError::Version));
+        assert_eq!(
+            UnflushedChunk::find(&mut memory),
+            Err(InFlightError::Version)
+        );
     }
     put(&mut memory, word::MAGIC, MAGIC);
-    assert_eq!(Unsettled::find(&mut memory), Ok(None));
+    assert_eq!(UnflushedChunk::find(&mut memory), Ok(None));
     for (state, count) in [
         (READ, 0),
-        (READ, LEDGER_BYTES as u64 + 1),
+        (READ, IN_FLIGHT_LOG_BYTES as u64 + 1),
         (READING, u64::MAX),
         (3, 5),
         (u64::MAX, 5),
     ] {
         put(&mut memory, word::STATE, state);
         put(&mut memory, word::COUNT, count);
-        assert_eq!(Unsettled::find(&mut memory), Err(LedgerError::Nonsense));
+        assert_eq!(
+            UnflushedChunk::find(&mut memory),
+            Err(InFlightError::Nonsense)
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the keeper makes of its process before it keeps anything: nothing should end it that was not meant to, and nothing
+//! What the fd holder makes of its process before it keeps anything: nothing should end it that was not meant to, and nothing
 //! of the daemon should stay in it.
 
 use std::io;
@@ -10,7 +10,7 @@ use nix::sys::signal::SigSet;
 use crate::domain::Signal;
 use crate::sys::{self, Limit, Resource};
 
-/// The numbers of both ends in the keeper's table, always the same, so that a daemon that knows only the keeper's pid can
+/// The numbers of both ends in the fd holder's table, always the same, so that a daemon that knows only the fd holder's pid can
 /// take the second one out of it.
 pub(super) const OWN_END: i32 = 3;
 pub(super) const CLIENT_END: i32 = 4;
@@ -24,8 +24,8 @@ const PTRACE_BIT: u32 = 19;
 /// Takes both ends over from standard input and output, and settles the process.
 ///
 /// # Errors
-/// Those two are not what a keeper is started with; or the kernel refuses what it refuses nobody.
-pub(super) fn settle() -> io::Result<(OwnedFd, OwnedFd)> {
+/// Those two are not what an fd holder is started with; or the kernel refuses what it refuses nobody.
+pub(super) fn set_up_process() -> io::Result<(OwnedFd, OwnedFd)> {
     let own = nix::unistd::geteuid().as_raw();
     for end in [io::stdin().as_fd(), io::stdout().as_fd()] {
         if sys::packet_maker(&end)? != own {
@@ -50,8 +50,8 @@ pub(super) fn settle() -> io::Result<(OwnedFd, OwnedFd)> {
     let _ = sys::set_limit(Resource::Core, Limit { soft: 0, hard: 0 });
     // Nearly the last to be ended for want of memory. Not permitted in many containers.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-900");
-    let _ = prctl::set_name(c"supervisord-kee");
-    if may_look_anywhere() {
+    let _ = prctl::set_name(c"supervisord-fd-");
+    if has_ptrace() {
         // Others of our user cannot look into us then, and the daemon still can. Without that right it could not.
         let _ = prctl::set_dumpable(false);
     }
@@ -59,7 +59,7 @@ pub(super) fn settle() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// We have CAP_SYS_PTRACE, so a daemon like us needs no permission to take descriptors from us.
-fn may_look_anywhere() -> bool {
+fn has_ptrace() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let bits = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());

@@ -1,10 +1,10 @@
-//! What the daemon's threads store with the fd holder while they work, by the names of heirlooms.
+//! What the daemon's threads store with the fd holder while they work, by the names of FD names.
 //!
-//! Pipes and pidfd of one instance are stored under one name ([`Heirloom::of_instance`]): one message before there is a process, one
+//! Pipes and pidfd of one instance are stored under one name ([`FdName::of_instance`]): one message before there is a process, one
 //! when there is, one when the instance has ended. The second replaces what the first has stored, so that no moment is without.
 //!
 //! The daemon has everything open that is stored, and shares the descriptors of instances with the threads that use them. When the fd holder ends, by whatever hand, another one is started and
-//! is given all of it ([`Vault::replace`]); a fd holder that takes nothing any more is ended, which comes to the same. Until
+//! is given all of it ([`FdStore::replace`]); an fd holder that takes nothing any more is ended, which comes to the same. Until
 //! then nothing but the survival of programs depends on it, so its failure changes nothing else.
 
 use std::collections::BTreeMap;
@@ -16,27 +16,27 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::client::{Keeper, KeeperError};
-use crate::domain::{Errno, Heirloom, INSTANCE_LETTERS, InstanceId, Line};
+use super::client::{FdHolder, FdHolderError};
+use crate::domain::{Errno, FdName, INSTANCE_LETTERS, InstanceId, Line};
 
-/// How long a thread waits for a fd holder that is behind. It does nothing but take what it is given.
+/// How long a thread waits for an fd holder that is behind. It does nothing but take what it is given.
 const ROOM_WAIT: Duration = Duration::from_millis(200);
 /// How long the end waits until everything is stored.
-const SETTLE_WAIT: Duration = Duration::from_secs(2);
+const BARRIER_WAIT: Duration = Duration::from_secs(2);
 /// How long a list of everything may take: thousands of descriptors take some hundredths of a second.
 const LIST_WAIT: Duration = Duration::from_secs(10);
 
 /// The fd holder as all threads share it.
 #[derive(Debug)]
-pub struct Vault {
-    state: Mutex<State>,
+pub struct FdStore {
+    state: Mutex<StoreState>,
     /// Something cannot be stored, and that was told.
     has_failed: AtomicBool,
 }
 
 #[derive(Debug)]
-struct State {
-    keeper: Arc<Keeper>,
+struct StoreState {
+    holder: Arc<FdHolder>,
     /// Copies of what was stored, by name.
     stored: BTreeMap<Box<str>, Box<[OwnedFd]>>,
     /// What was stored of instances, by incarnation.
@@ -71,7 +71,7 @@ impl InstanceFds {
             slot: 0,
             incarnation,
         };
-        Heirloom::of_instance(instance, has).into()
+        FdName::of_instance(instance, has).into()
     }
 
     fn borrowed(&self) -> Vec<BorrowedFd<'_>> {
@@ -79,13 +79,13 @@ impl InstanceFds {
     }
 }
 
-impl Vault {
-    /// Of a fd holder that answers and has nothing yet.
+impl FdStore {
+    /// Of an fd holder that answers and has nothing yet.
     #[must_use]
-    pub fn new(keeper: Keeper) -> Self {
+    pub fn new(holder: FdHolder) -> Self {
         Self {
-            state: Mutex::new(State {
-                keeper: Arc::new(keeper),
+            state: Mutex::new(StoreState {
+                holder: Arc::new(holder),
                 stored: BTreeMap::new(),
                 instances: BTreeMap::new(),
                 is_lost: false,
@@ -94,34 +94,34 @@ impl Vault {
         }
     }
 
-    /// Of a fd holder that has what this daemon has stored before it replaced its own image.
+    /// Of an fd holder that has what this daemon has stored before it replaced its own image.
     #[must_use]
-    pub fn resumed(keeper: Keeper) -> Self {
-        let listed = keeper.list(LIST_WAIT);
-        let vault = Self::new(keeper);
+    pub fn from_running(holder: FdHolder) -> Self {
+        let listed = holder.list(LIST_WAIT);
+        let fd_store = Self::new(holder);
         match listed {
             Ok(items) => {
                 for (name, descriptors) in items {
-                    vault.remember(&name, &descriptors);
+                    fd_store.note_stored(&name, &descriptors);
                 }
             }
             // What it has is not known, so another one could not be given it.
-            Err(_) => vault.has_failed.store(true, Ordering::Relaxed),
+            Err(_) => fd_store.has_failed.store(true, Ordering::Relaxed),
         }
-        vault
+        fd_store
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, StoreState> {
         // Nothing panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes what the fd holder has already under this name.
-    pub fn remember(&self, name: &str, descriptors: &[OwnedFd]) {
+    pub fn note_stored(&self, name: &str, descriptors: &[OwnedFd]) {
         let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
         let mut state = self.state();
         // What cannot be copied is missing in the next fd holder only.
-        match Heirloom::places_in(name) {
+        match FdName::places_in(name) {
             None => drop(state.copy(name, &descriptors)),
             Some((places, incarnation)) => {
                 let instance = state.instances.entry(incarnation).or_default();
@@ -134,8 +134,8 @@ impl Vault {
     }
 
     /// Stores our ends of the pipes of an instance: to its standard input, from its standard output and from its standard error.
-    /// As [`Self::keep`]. Those that are stored already stay as they are: an instance has no other pipes later.
-    pub fn keep_pipes(
+    /// As [`Self::store`]. Those that are stored already stay as they are: an instance has no other pipes later.
+    pub fn store_pipes(
         &self,
         instance: InstanceId,
         pipes: [Option<Arc<OwnedFd>>; 3],
@@ -147,11 +147,11 @@ impl Vault {
         }
         let result = state.store_instance(instance.incarnation);
         drop(state);
-        self.complain(result)
+        self.failure_line(result)
     }
 
-    /// Stores the pidfd of an instance beside its pipes. As [`Self::keep`].
-    pub fn keep_pidfd(&self, instance: InstanceId, pidfd: &Arc<OwnedFd>) -> Option<Line> {
+    /// Stores the pidfd of an instance beside its pipes. As [`Self::store`].
+    pub fn store_pidfd(&self, instance: InstanceId, pidfd: &Arc<OwnedFd>) -> Option<Line> {
         let mut state = self.state();
         let stored = state.instances.entry(instance.incarnation).or_default();
         if stored.fds[PIDFD_PLACE].replace(Arc::clone(pidfd)).is_none() {
@@ -161,12 +161,12 @@ impl Vault {
         }
         let result = state.store_instance(instance.incarnation);
         drop(state);
-        self.complain(result)
+        self.failure_line(result)
     }
 
     /// The process of an instance has been reaped. Beside pipes its pidfd stays until they go: a message less, and a successor that
     /// finds it learns nothing but that the process has ended.
-    pub fn forget_pidfd(&self, instance: InstanceId) -> Option<Line> {
+    pub fn remove_pidfd(&self, instance: InstanceId) -> Option<Line> {
         let state = self.state();
         let stored = state.instances.get(&instance.incarnation)?;
         if stored.has_pipes() {
@@ -182,79 +182,79 @@ impl Vault {
         let stored = state.instances.remove(&incarnation)?;
         let mut removed = Ok(());
         for name in stored.names {
-            removed = removed.and(state.send(|keeper| keeper.drop(&name)));
+            removed = removed.and(state.send(|holder| holder.remove(&name)));
         }
         drop(state);
-        self.complain(removed)
+        self.failure_line(removed)
     }
 
     /// Stores copies of these descriptors. They are safe when this returns. Answers what the log is to say, the first time
     /// that something cannot be stored.
-    pub fn keep(&self, heirloom: Heirloom, descriptors: &[BorrowedFd<'_>]) -> Option<Line> {
-        let name = heirloom.name();
+    pub fn store(&self, fd_name: FdName, descriptors: &[BorrowedFd<'_>]) -> Option<Line> {
+        let name = fd_name.name();
         let mut state = self.state();
         let copied = state.copy(&name, descriptors);
-        let stored = state.send(|keeper| keeper.put(&name, descriptors));
+        let stored = state.send(|holder| holder.store(&name, descriptors));
         drop(state);
-        self.complain(copied.and(stored))
+        self.failure_line(copied.and(stored))
     }
 
     /// The copies are wanted no more.
-    pub fn forget(&self, heirloom: Heirloom) -> Option<Line> {
-        self.forget_named(&heirloom.name())
+    pub fn remove(&self, fd_name: FdName) -> Option<Line> {
+        self.remove_named(&fd_name.name())
     }
 
-    /// The same by a name that a predecessor has given. A pidfd is forgotten as by [`Self::forget_pidfd`], a pipe of an instance
+    /// The same by a name that a predecessor has given. A pidfd is forgotten as by [`Self::remove_pidfd`], a pipe of an instance
     /// with the instance.
-    pub fn forget_named(&self, name: &str) -> Option<Line> {
-        if let Some((places, incarnation)) = Heirloom::places_in(name) {
+    pub fn remove_named(&self, name: &str) -> Option<Line> {
+        if let Some((places, incarnation)) = FdName::places_in(name) {
             if places != [PIDFD_PLACE] {
                 return self.remove_instance(incarnation);
             }
             let slot = 0;
-            return self.forget_pidfd(InstanceId { slot, incarnation });
+            return self.remove_pidfd(InstanceId { slot, incarnation });
         }
         let mut state = self.state();
         state.stored.remove(name);
-        let removed = state.send(|keeper| keeper.drop(name));
+        let removed = state.send(|holder| holder.remove(name));
         drop(state);
-        self.complain(removed)
+        self.failure_line(removed)
     }
 
     /// Waits until everything is stored.
-    pub fn settle(&self) -> Option<Line> {
-        match self.client().barrier(SETTLE_WAIT) {
+    pub fn barrier(&self) -> Option<Line> {
+        match self.client().barrier(BARRIER_WAIT) {
             Ok(_) => None,
-            Err(KeeperError::Io(error)) => self.complain(Err(error)),
-            Err(_) => self.complain(Err(io::ErrorKind::TimedOut.into())),
+            Err(FdHolderError::Io(error)) => self.failure_line(Err(error)),
+            Err(_) => self.failure_line(Err(io::ErrorKind::TimedOut.into())),
         }
     }
 
-    /// Whether the fd holder has everything that it was given, and answers. May take as long as [`Self::settle`].
+    /// Whether the fd holder has everything that it was given, and answers. May take as long as [`Self::barrier`].
     #[must_use]
-    pub fn is_sound(&self) -> bool {
+    pub fn is_healthy(&self) -> bool {
         let client = self.client();
         // Somebody may have stopped it.
-        client.resume();
+        client.continue_process();
         !self.has_failed.load(Ordering::Relaxed)
             && !self.state().is_lost
-            && client.barrier(SETTLE_WAIT).is_ok()
+            && client.barrier(BARRIER_WAIT).is_ok()
     }
 
     /// Ends the fd holder, when no program is left.
-    pub fn end(&self) {
+    pub fn quit(&self) {
         // If it is dead already, so much the better.
         let _ = self.client().quit();
     }
 
     /// The way to the fd holder there is now, which another image of the daemon inherits.
     #[must_use]
-    pub fn client(&self) -> Arc<Keeper> {
-        self.state().keeper.clone()
+    pub fn client(&self) -> Arc<FdHolder> {
+        self.state().holder.clone()
     }
 
     /// The fd holder has ended. What is stored from now on waits for the next one.
-    pub fn lost(&self) {
+    pub fn mark_lost(&self) {
         self.state().is_lost = true;
     }
 
@@ -262,22 +262,22 @@ impl Vault {
     ///
     /// # Errors
     /// It does not take all of it either; the one before stays in its place, and is lost.
-    pub fn replace(&self, keeper: Keeper) -> Result<usize, KeeperError> {
+    pub fn replace(&self, holder: FdHolder) -> Result<usize, FdHolderError> {
         let mut state = self.state();
-        let before = std::mem::replace(&mut state.keeper, Arc::new(keeper));
+        let before = std::mem::replace(&mut state.holder, Arc::new(holder));
         state.is_lost = false;
         let stored = std::mem::take(&mut state.stored);
         let mut instances = std::mem::take(&mut state.instances);
         let all = stored.iter().try_for_each(|(name, descriptors)| {
             let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-            state.send_now(|keeper| keeper.put(name, &descriptors))
+            state.send_now(|holder| holder.store(name, &descriptors))
         });
         let all = all.and_then(|()| {
             instances
                 .iter_mut()
                 .try_for_each(|(&incarnation, instance)| {
                     let name = instance.name(incarnation);
-                    let stored = state.send_now(|keeper| keeper.put(&name, &instance.borrowed()));
+                    let stored = state.send_now(|holder| holder.store(&name, &instance.borrowed()));
                     instance.names = vec![name];
                     stored
                 })
@@ -286,10 +286,10 @@ impl Vault {
         state.instances = instances;
         let count = state.stored.len() + state.instances.len();
         let barrier = all
-            .map_err(KeeperError::from)
-            .and_then(|()| state.keeper.barrier(SETTLE_WAIT).map(drop));
+            .map_err(FdHolderError::from)
+            .and_then(|()| state.holder.barrier(BARRIER_WAIT).map(drop));
         if let Err(error) = barrier {
-            let failed = std::mem::replace(&mut state.keeper, before);
+            let failed = std::mem::replace(&mut state.holder, before);
             state.is_lost = true;
             failed.kill();
             return Err(error);
@@ -298,7 +298,7 @@ impl Vault {
         Ok(count)
     }
 
-    fn complain(&self, result: io::Result<()>) -> Option<Line> {
+    fn failure_line(&self, result: io::Result<()>) -> Option<Line> {
         let error = result.err()?;
         let is_first = !self.has_failed.swap(true, Ordering::Relaxed);
         is_first.then(|| Line::KeeperFailed {
@@ -307,7 +307,7 @@ impl Vault {
     }
 }
 
-impl State {
+impl StoreState {
     fn copy(&mut self, name: &str, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let copies: io::Result<Vec<OwnedFd>> = descriptors
             .iter()
@@ -327,13 +327,13 @@ impl State {
         let result = if is_stored {
             Ok(())
         } else {
-            self.send(|keeper| keeper.put(&name, &instance.borrowed()))
+            self.send(|holder| holder.store(&name, &instance.borrowed()))
         };
         let mut names = vec![name];
         for other in instance.names {
             // Only what is stored again may go.
             if other != names[0]
-                && (result.is_err() || self.send(|keeper| keeper.drop(&other)).is_err())
+                && (result.is_err() || self.send(|holder| holder.remove(&other)).is_err())
             {
                 names.push(other);
             }
@@ -346,7 +346,7 @@ impl State {
 
     /// Sends something, unless the fd holder is lost. One that has ended, or takes nothing any more, is lost from then on,
     /// which is no error: whoever watches it starts another.
-    fn send(&mut self, act: impl Fn(&Keeper) -> io::Result<()>) -> io::Result<()> {
+    fn send(&mut self, act: impl Fn(&FdHolder) -> io::Result<()>) -> io::Result<()> {
         if self.is_lost {
             return Ok(());
         }
@@ -354,7 +354,7 @@ impl State {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.is_lost = true;
                 // Its end is what is seen.
-                self.keeper.kill();
+                self.holder.kill();
                 Ok(())
             }
             Err(error) if is_gone(&error) => {
@@ -366,19 +366,19 @@ impl State {
     }
 
     /// Tries again while the fd holder is behind, and takes out of the way what it tells.
-    fn send_now(&self, act: impl Fn(&Keeper) -> io::Result<()>) -> io::Result<()> {
+    fn send_now(&self, act: impl Fn(&FdHolder) -> io::Result<()>) -> io::Result<()> {
         let until = Instant::now() + ROOM_WAIT;
         loop {
-            match act(&self.keeper) {
+            match act(&self.holder) {
                 Err(error)
                     if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until =>
                 {
                     // Somebody may have stopped it.
-                    self.keeper.resume();
-                    while matches!(self.keeper.told(), Ok(Some(_))) {}
+                    self.holder.continue_process();
+                    while matches!(self.holder.next_event(), Ok(Some(_))) {}
                     let left = until.saturating_duration_since(Instant::now());
                     let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
-                    let mut room = [PollFd::new(self.keeper.as_fd(), PollFlags::POLLOUT)];
+                    let mut room = [PollFd::new(self.holder.as_fd(), PollFlags::POLLOUT)];
                     let _ = poll(&mut room, left);
                 }
                 result => return result,

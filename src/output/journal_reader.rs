@@ -13,7 +13,7 @@ use crate::api::JournalOf;
 use crate::sys;
 
 /// Bytes of a stream that are read back at most.
-pub const RECALL_BYTES_MAX: usize = 1 << 20;
+pub const JOURNAL_READ_BYTES_MAX: usize = 1 << 20;
 /// Entries that are read back at most.
 const LINES_MAX: usize = 10_000;
 /// How long that may take.
@@ -25,10 +25,10 @@ const READERS: [&str; 2] = ["/usr/bin/journalctl", "/bin/journalctl"];
 ///
 /// # Errors
 /// `NoFile`: the reader is not installed. `Failed`: it takes too long, or too many read already.
-pub fn recall(of: &JournalOf, count: u64) -> Result<Vec<u8>, ReadError> {
+pub fn read_journal(of: &JournalOf, count: u64) -> Result<Vec<u8>, ReadError> {
     let count = usize::try_from(count)
         .unwrap_or(usize::MAX)
-        .min(RECALL_BYTES_MAX);
+        .min(JOURNAL_READ_BYTES_MAX);
     if count == 0 {
         return Ok(Vec::new());
     }

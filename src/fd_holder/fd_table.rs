@@ -1,38 +1,42 @@
-//! What the keeper keeps.
+//! What the fd holder keeps.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::os::fd::OwnedFd;
 
-use super::wire::{NAME_BYTES_MAX, PUT_DESCRIPTORS_MAX, Reason};
+use super::wire::{NAME_BYTES_MAX, RefusalReason, STORE_DESCRIPTORS_MAX};
 
 /// How many names it keeps at most. Each costs at least one open file, so this is rarely what bounds.
 const NAMES_MAX: usize = 1 << 16;
 
 /// Names and their descriptors.
 #[derive(Debug, Default)]
-pub(super) struct Kept(BTreeMap<Box<[u8]>, Box<[OwnedFd]>>);
+pub(super) struct FdTable(BTreeMap<Box<[u8]>, Box<[OwnedFd]>>);
 
-impl Kept {
+impl FdTable {
     /// Keeps the descriptors under this name; those it had are closed. When refused, those it had stay.
-    pub(super) fn put(&mut self, name: &[u8], descriptors: Vec<OwnedFd>) -> Result<(), Reason> {
+    pub(super) fn store(
+        &mut self,
+        name: &[u8],
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<(), RefusalReason> {
         check(name)?;
-        if descriptors.is_empty() || descriptors.len() > PUT_DESCRIPTORS_MAX {
-            return Err(Reason::Descriptors);
+        if descriptors.is_empty() || descriptors.len() > STORE_DESCRIPTORS_MAX {
+            return Err(RefusalReason::Descriptors);
         }
         if let Some(old) = self.0.get_mut(name) {
             *old = descriptors.into();
             return Ok(());
         }
         if self.0.len() >= NAMES_MAX {
-            return Err(Reason::Names);
+            return Err(RefusalReason::Names);
         }
         self.0.insert(name.into(), descriptors.into());
         Ok(())
     }
 
     /// Closes what has this name.
-    pub(super) fn remove(&mut self, name: &[u8]) -> Result<(), Reason> {
+    pub(super) fn remove(&mut self, name: &[u8]) -> Result<(), RefusalReason> {
         check(name)?;
         self.0.remove(name);
         Ok(())
@@ -51,9 +55,13 @@ impl Kept {
     }
 }
 
-fn check(name: &[u8]) -> Result<(), Reason> {
+fn check(name: &[u8]) -> Result<(), RefusalReason> {
     let fits = (1..=NAME_BYTES_MAX).contains(&name.len()) && std::str::from_utf8(name).is_ok();
-    if fits { Ok(()) } else { Err(Reason::Name) }
+    if fits {
+        Ok(())
+    } else {
+        Err(RefusalReason::Name)
+    }
 }
 
 #[cfg(test)]
@@ -69,11 +77,11 @@ mod tests {
 
     #[test]
     fn names_are_put_replaced_dropped_and_walked() {
-        let mut kept = Kept::default();
+        let mut kept = FdTable::default();
         let (mut reader, writer) = io::pipe().expect("pipe");
-        kept.put(b"b", vec![writer.into()]).expect("kept");
-        kept.put(b"a", vec![null(), null()]).expect("kept");
-        kept.put(b"ab", vec![null()]).expect("kept");
+        kept.store(b"b", vec![writer.into()]).expect("kept");
+        kept.store(b"a", vec![null(), null()]).expect("kept");
+        kept.store(b"ab", vec![null()]).expect("kept");
         let mut walked = Vec::new();
         let mut last: Option<Vec<u8>> = None;
         while let Some((name, descriptors)) = kept.after(last.as_deref()) {
@@ -83,7 +91,7 @@ mod tests {
         let expected = [("a", 2), ("ab", 1), ("b", 1)];
         let expected = expected.map(|(name, count)| (name.as_bytes().to_vec(), count));
         assert_eq!(walked, expected);
-        kept.put(b"b", vec![null()]).expect("replaced");
+        kept.store(b"b", vec![null()]).expect("replaced");
         assert_eq!(reader.read(&mut [0]).expect("closed"), 0);
         assert_eq!(kept.count(), 3);
         kept.remove(b"b").expect("removed");
@@ -93,15 +101,18 @@ mod tests {
 
     #[test]
     fn what_is_refused_changes_nothing() {
-        let mut kept = Kept::default();
-        kept.put(b"a", vec![null()]).expect("kept");
+        let mut kept = FdTable::default();
+        kept.store(b"a", vec![null()]).expect("kept");
         for name in [&b""[..], &[b'x'; 33], b"\xff"] {
-            assert_eq!(kept.put(name, vec![null()]), Err(Reason::Name));
-            assert_eq!(kept.remove(name), Err(Reason::Name));
+            assert_eq!(kept.store(name, vec![null()]), Err(RefusalReason::Name));
+            assert_eq!(kept.remove(name), Err(RefusalReason::Name));
         }
-        assert_eq!(kept.put(b"a", Vec::new()), Err(Reason::Descriptors));
-        let many = (0..=PUT_DESCRIPTORS_MAX).map(|_| null()).collect();
-        assert_eq!(kept.put(b"a", many), Err(Reason::Descriptors));
+        assert_eq!(
+            kept.store(b"a", Vec::new()),
+            Err(RefusalReason::Descriptors)
+        );
+        let many = (0..=STORE_DESCRIPTORS_MAX).map(|_| null()).collect();
+        assert_eq!(kept.store(b"a", many), Err(RefusalReason::Descriptors));
         let (_, descriptors) = kept.after(None).expect("still there");
         assert_eq!((kept.count(), descriptors.len()), (1, 1));
     }

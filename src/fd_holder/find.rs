@@ -1,35 +1,35 @@
-//! A keeper that runs, by its pid alone: for a daemon whose service manager has forgotten the client's end, or that has
+//! An fd holder that runs, by its pid alone: for a daemon whose service manager has forgotten the client's end, or that has
 //! none.
 
 use std::path::PathBuf;
 
-use super::client::{Hello, Keeper, KeeperError};
-use super::setting::CLIENT_END;
-use super::wire::NAME;
+use super::client::{FdHolder, FdHolderError, Hello};
+use super::process_setup::CLIENT_END;
+use super::wire::{NAME, OLD_NAME};
 use crate::domain::Signal;
 use crate::sys;
 
-impl Keeper {
-    /// Takes the client's end out of the process `pid`, if that is a keeper of our user. Others are not touched, and what
+impl FdHolder {
+    /// Takes the client's end out of the process `pid`, if that is an fd holder of our user. Others are not touched, and what
     /// they say is not believed: the process must bear the name, be our user's in every respect, hold such a socket where
-    /// a keeper holds it, made by our user, and answer with that very pid.
+    /// an fd holder holds it, made by our user, and answer with that very pid.
     ///
     /// # Errors
-    /// [`KeeperError::Stranger`]: it is something else, or has ended. EBADF: it has no such
+    /// [`FdHolderError::NotOurs`]: it is something else, or has ended. EBADF: it has no such
     /// descriptor. EPERM: we may not look into it (root without
-    /// CAP_SYS_PTRACE in some containers; a user where Yama forbids it). Else as [`Keeper::from_fd`].
+    /// CAP_SYS_PTRACE in some containers; a user where Yama forbids it). Else as [`FdHolder::from_fd`].
     ///
     /// # Source
     /// pidfd_getfd(2); proc_pid_status(5).
-    pub fn find(pid: i32) -> Result<(Self, Hello), KeeperError> {
+    pub fn find(pid: i32) -> Result<(Self, Hello), FdHolderError> {
         // The number may come to mean another process at any time. What is read by number counts only if the one behind
         // the pidfd, which was opened before, is still there after it.
-        let pidfd = sys::open_pidfd(pid).map_err(|_| KeeperError::Stranger)?;
+        let pidfd = sys::open_pidfd(pid).map_err(|_| FdHolderError::NotOurs)?;
         let bears_name = is_named(pid);
         let is_ours = owner(pid) == Some([sys::effective_uid(); 4]);
-        let nothing = Signal::from_number(0).ok_or(KeeperError::Stranger)?;
+        let nothing = Signal::from_number(0).ok_or(FdHolderError::NotOurs)?;
         if !bears_name || !is_ours || sys::send_signal(&pidfd, nothing).is_err() {
-            return Err(KeeperError::Stranger);
+            return Err(FdHolderError::NotOurs);
         }
         // One that somebody has stopped would not answer.
         let _ = sys::send_signal(&pidfd, Signal::CONT);
@@ -38,7 +38,7 @@ impl Keeper {
         if hello.pid == pid {
             Ok((client, hello))
         } else {
-            Err(KeeperError::Stranger)
+            Err(FdHolderError::NotOurs)
         }
     }
 }
@@ -49,7 +49,10 @@ fn file(pid: i32, name: &str) -> PathBuf {
 
 fn is_named(pid: i32) -> bool {
     let words = std::fs::read(file(pid, "cmdline")).unwrap_or_default();
-    words.split(|&byte| byte == 0).next() == Some(NAME.as_bytes())
+    let first = words.split(|&byte| byte == 0).next();
+    [NAME, OLD_NAME]
+        .iter()
+        .any(|name| first == Some(name.as_bytes()))
 }
 
 /// Its real, effective and saved user, and that of its file accesses.

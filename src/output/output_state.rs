@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::Unsettled;
-use super::protocol::Protocol;
+use super::in_flight_log::UnflushedChunk;
+use super::protocol::ListenerProtocol;
 use crate::config::spec::ProcessSpec;
-use crate::domain::{Channel, Heirloom, InstanceId, ListenerState, LogPaths};
+use crate::domain::{Channel, FdName, InstanceId, ListenerState, LogPaths};
 use crate::sys::Descriptors;
 
 /// One instance's streams.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Remains {
+pub struct InstanceState {
     /// Whose.
     #[serde(rename = "life")]
     pub instance: InstanceId,
@@ -26,22 +26,22 @@ pub struct Remains {
     #[serde(with = "encoded")]
     pub(super) stdin: Vec<u8>,
     /// Standard output and standard error.
-    pub(super) streams: [Option<StreamRemains>; 2],
+    pub(super) streams: [Option<StreamState>; 2],
 }
 
 /// One stream: what was read and is not written yet, and where its scanners stand.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct StreamRemains {
+pub(super) struct StreamState {
     /// Bytes that wait for the log.
     #[serde(with = "encoded")]
     pub(super) sink: Vec<u8>,
-    pub(super) capture: Option<CaptureRemains>,
-    pub(super) journal: Option<EntriesRemains>,
-    pub(super) protocol: Option<Box<Protocol>>,
+    pub(super) capture: Option<CaptureState>,
+    pub(super) journal: Option<EntriesState>,
+    pub(super) protocol: Option<Box<ListenerProtocol>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct CaptureRemains {
+pub(super) struct CaptureState {
     #[serde(with = "encoded")]
     pub(super) held: Vec<u8>,
     pub(super) is_inside: bool,
@@ -50,7 +50,7 @@ pub(super) struct CaptureRemains {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct EntriesRemains {
+pub(super) struct EntriesState {
     #[serde(with = "encoded")]
     pub(super) held: Vec<u8>,
     pub(super) continues: Option<u8>,
@@ -58,18 +58,18 @@ pub(super) struct EntriesRemains {
 
 /// Everything that a thread leaves.
 #[derive(Debug, Default)]
-pub struct Estate {
+pub struct OutputState {
     /// By instance.
-    pub instances: Vec<Remains>,
+    pub instances: Vec<InstanceState>,
     /// Ends of pipes, by name.
     pub descriptors: Descriptors,
     /// What was read and is perhaps not written, since a log hangs.
-    pub unsettled: Vec<Unsettled>,
+    pub unflushed: Vec<UnflushedChunk>,
 }
 
 /// An instance that is taken over, with everything that was left of it.
 #[derive(Debug)]
-pub struct Adoption {
+pub struct AdoptedStreams {
     /// Whose.
     pub instance: InstanceId,
     /// Its configuration.
@@ -79,9 +79,9 @@ pub struct Adoption {
     /// Its process.
     pub pid: i32,
     /// What was written down of it; none: only its descriptors are known.
-    pub remains: Option<Remains>,
+    pub instance_state: Option<InstanceState>,
     /// Bytes of it that were under way when the predecessor was killed.
-    pub unsettled: Vec<Unsettled>,
+    pub unflushed: Vec<UnflushedChunk>,
     /// Its process has ended, and its last bytes are to be written.
     pub(super) is_ending: bool,
     /// For a listener: where it stands as far as is known, if nothing was written down.
@@ -90,7 +90,7 @@ pub struct Adoption {
     pub(super) pipes: [Option<OwnedFd>; 2],
 }
 
-impl Adoption {
+impl AdoptedStreams {
     /// The same of a listener that stands there as far as the core knows.
     #[must_use]
     pub fn of_listener(self, listener: Option<ListenerState>) -> Self {
@@ -109,8 +109,8 @@ impl Adoption {
     /// Nothing is left of it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.remains.is_none()
-            && self.unsettled.is_empty()
+        self.instance_state.is_none()
+            && self.unflushed.is_empty()
             && self.stdin.is_none()
             && self.pipes.iter().all(Option::is_none)
     }
@@ -121,33 +121,33 @@ impl Adoption {
         (instance, pid): (InstanceId, i32),
         spec: Arc<ProcessSpec>,
         logs: LogPaths,
-        remains: Option<Remains>,
+        instance_state: Option<InstanceState>,
         inherited: &mut Descriptors,
     ) -> Self {
-        let mut take = |heirloom: Heirloom| inherited.remove(&heirloom.name());
+        let mut take = |fd_name: FdName| inherited.remove(&fd_name.name());
         Self {
             instance,
             spec,
             logs,
             pid,
-            remains,
-            unsettled: Vec::new(),
+            instance_state,
+            unflushed: Vec::new(),
             is_ending: false,
             listener: None,
-            stdin: take(Heirloom::Stdin(instance)),
+            stdin: take(FdName::Stdin(instance)),
             pipes: [
-                take(Heirloom::Stdout(instance)),
-                take(Heirloom::Stderr(instance)),
+                take(FdName::Stdout(instance)),
+                take(FdName::Stderr(instance)),
             ],
         }
     }
 }
 
 /// The name under which the read end of a stream travels.
-pub(super) fn pipe(instance: InstanceId, channel: Channel) -> Heirloom {
+pub(super) fn pipe(instance: InstanceId, channel: Channel) -> FdName {
     match channel {
-        Channel::Stdout => Heirloom::Stdout(instance),
-        Channel::Stderr => Heirloom::Stderr(instance),
+        Channel::Stdout => FdName::Stdout(instance),
+        Channel::Stderr => FdName::Stderr(instance),
     }
 }
 

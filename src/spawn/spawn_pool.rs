@@ -17,13 +17,13 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::aside::{Aside, Subject};
-use super::message::{Done, Job};
-use super::owner::{FOREIGN_MAX, OWN_MAX, Owner};
-use super::plan::Base;
-use super::sockets::Sockets;
-use super::worker::{self, Worker};
-use crate::cgroup::Lodging;
+use super::held_worker::{HeldSubject, HeldWorker};
+use super::message::{SpawnAnswer, SpawnJob};
+use super::owner::{FOREIGN_MAX, JobOwner, OWN_MAX};
+use super::plan::SpawnBase;
+use super::sockets::FcgiSockets;
+use super::worker::{self, SpawnWorker};
+use crate::cgroup::CgroupManager;
 use crate::domain::{InstanceId, Line, SpawnError, Tick};
 use crate::heartbeat::Heartbeats;
 use crate::sys::{self, Spawner, Staging, Table};
@@ -39,17 +39,17 @@ const LEAVE_MS: u64 = 1_000;
 const LEAVE_LOOK: Duration = Duration::from_millis(10);
 
 /// What all spawner threads share.
-pub(super) struct Pool {
-    state: Mutex<State>,
+pub(super) struct SpawnPool {
+    state: Mutex<PoolState>,
     /// [`State::is_over`] has become true.
     over: Condvar,
     /// Locked for moments only, never while a socket is made.
-    sockets: Mutex<Sockets>,
-    pub(super) base: Base,
-    pub(super) lodging: Lodging,
+    sockets: Mutex<FcgiSockets>,
+    pub(super) base: SpawnBase,
+    pub(super) cgroup_manager: CgroupManager,
     pub(super) heartbeats: Heartbeats,
     /// Called with each answer. Never blocks, and may be called while the state is locked.
-    done: Box<dyn Fn(Done) + Send + Sync>,
+    done: Box<dyn Fn(SpawnAnswer) + Send + Sync>,
     log: Box<dyn Fn(Line) + Send + Sync>,
 }
 
@@ -57,46 +57,46 @@ pub(super) struct Pool {
 /// of 1,000 programs ran after 1,000 commands had been looked up, at 37 ms instead of 16 ms. Nothing can wait for ever behind
 /// spawns, for each of them follows a job of the other kind.
 #[derive(Default)]
-struct Queue {
-    spawns: VecDeque<Job>,
-    others: VecDeque<Job>,
+struct JobQueue {
+    spawns: VecDeque<SpawnJob>,
+    others: VecDeque<SpawnJob>,
     /// [`Job::Stop`] or [`Job::HandOver`] has come: what comes after it is dropped.
     is_closed: bool,
 }
 
-impl Queue {
-    fn push(&mut self, job: Job) {
+impl JobQueue {
+    fn push(&mut self, job: SpawnJob) {
         if self.is_closed {
             return;
         }
-        self.is_closed = matches!(job, Job::Stop | Job::HandOver);
+        self.is_closed = matches!(job, SpawnJob::Stop | SpawnJob::HandOver);
         self.jobs_like(&job).push_back(job);
     }
 
-    fn jobs_like(&mut self, job: &Job) -> &mut VecDeque<Job> {
+    fn jobs_like(&mut self, job: &SpawnJob) -> &mut VecDeque<SpawnJob> {
         match job {
-            Job::Spawn(..) => &mut self.spawns,
-            Job::Resolve(..)
-            | Job::Check(..)
-            | Job::Release(_)
-            | Job::TrySockets(..)
-            | Job::HandOver
-            | Job::Stop => &mut self.others,
+            SpawnJob::Spawn(..) => &mut self.spawns,
+            SpawnJob::Resolve(..)
+            | SpawnJob::Check(..)
+            | SpawnJob::Release(_)
+            | SpawnJob::TrySockets(..)
+            | SpawnJob::HandOver
+            | SpawnJob::Stop => &mut self.others,
         }
     }
 
-    fn pop(&mut self) -> Option<Job> {
+    fn pop(&mut self) -> Option<SpawnJob> {
         self.spawns.pop_front().or_else(|| self.others.pop_front())
     }
 
     /// Puts jobs before all others of their kind.
-    fn put_back(&mut self, jobs: VecDeque<Job>) {
+    fn put_back(&mut self, jobs: VecDeque<SpawnJob>) {
         for job in jobs.into_iter().rev() {
             self.jobs_like(&job).push_front(job);
         }
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Job> {
+    fn iter(&self) -> impl Iterator<Item = &SpawnJob> {
         self.spawns.iter().chain(&self.others)
     }
 
@@ -107,18 +107,18 @@ impl Queue {
 }
 
 /// Who does what.
-struct State {
-    queue: Queue,
+struct PoolState {
+    queue: JobQueue,
     /// Jobs that wait for one that is held up, in the order in which they came.
-    parked: VecDeque<Job>,
+    parked: VecDeque<SpawnJob>,
     /// Instances whose spawn was called off while its job was in the queue or under way.
     called_off: BTreeSet<InstanceId>,
     /// `None`: no thread could be had for it. The next job tries again.
-    active: Option<Worker>,
+    active: Option<SpawnWorker>,
     /// What the active worker does, and since when.
-    current: Option<(Subject, Tick)>,
-    spares: Vec<Worker>,
-    aside: Vec<Aside>,
+    current: Option<(HeldSubject, Tick)>,
+    spares: Vec<SpawnWorker>,
+    aside: Vec<HeldWorker>,
     next_id: u64,
     /// For the next worker: made early, so that its descriptors are low.
     spawner: Option<Spawner>,
@@ -130,31 +130,31 @@ struct State {
 }
 
 /// What the active worker finds.
-enum Found {
-    Job(Box<Job>),
+enum NextJob {
+    Job(Box<SpawnJob>),
     Nothing,
     Leave,
     End,
 }
 
-impl Pool {
+impl SpawnPool {
     /// # Errors
     /// No descriptors, memory or threads to be had.
     pub(super) fn start(
-        base: Base,
-        lodging: Lodging,
-        sockets: Sockets,
+        base: SpawnBase,
+        cgroup_manager: CgroupManager,
+        sockets: FcgiSockets,
         heartbeats: Heartbeats,
         [first, second]: [Staging; 2],
-        done: Box<dyn Fn(Done) + Send + Sync>,
+        done: Box<dyn Fn(SpawnAnswer) + Send + Sync>,
         log: Box<dyn Fn(Line) + Send + Sync>,
     ) -> io::Result<Arc<Self>> {
         let spawner = Spawner::staged_in(first)?;
         let table = spawner.table();
         let spare = Spawner::with(table, second)?;
         let pool = Arc::new(Self {
-            state: Mutex::new(State {
-                queue: Queue::default(),
+            state: Mutex::new(PoolState {
+                queue: JobQueue::default(),
                 parked: VecDeque::new(),
                 called_off: BTreeSet::new(),
                 active: None,
@@ -170,7 +170,7 @@ impl Pool {
             over: Condvar::new(),
             sockets: Mutex::new(sockets),
             base,
-            lodging,
+            cgroup_manager,
             heartbeats,
             done,
             log,
@@ -182,12 +182,12 @@ impl Pool {
         Ok(pool)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PoolState> {
         // Nothing panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn sockets(&self) -> MutexGuard<'_, Sockets> {
+    pub(super) fn sockets(&self) -> MutexGuard<'_, FcgiSockets> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -195,7 +195,7 @@ impl Pool {
         (self.log)(line);
     }
 
-    fn start_worker(self: &Arc<Self>, state: &mut State) -> io::Result<Worker> {
+    fn start_worker(self: &Arc<Self>, state: &mut PoolState) -> io::Result<SpawnWorker> {
         let spawner = match state.spawner.take() {
             Some(spawner) => spawner,
             None => Spawner::with_table(state.table)?,
@@ -206,7 +206,7 @@ impl Pool {
     }
 
     /// Sees to it that somebody works.
-    fn ensure_active(self: &Arc<Self>, state: &mut State) {
+    fn ensure_active(self: &Arc<Self>, state: &mut PoolState) {
         if state.active.is_none() {
             let spare = state.spares.pop();
             state.active = spare.or_else(|| self.start_worker(state).ok());
@@ -217,7 +217,7 @@ impl Pool {
     }
 
     /// Queues a job.
-    pub(super) fn send(self: &Arc<Self>, job: Job) {
+    pub(super) fn send(self: &Arc<Self>, job: SpawnJob) {
         let mut state = self.state();
         if state.is_over {
             return;
@@ -236,7 +236,7 @@ impl Pool {
     pub(super) fn stop(self: &Arc<Self>) {
         let mut state = self.state();
         if !state.is_over {
-            state.queue.push(Job::Stop);
+            state.queue.push(SpawnJob::Stop);
             self.ensure_active(&mut state);
             if state.active.is_none() {
                 self.end(&mut state);
@@ -254,10 +254,10 @@ impl Pool {
     /// any case.
     pub(super) fn call_off(self: &Arc<Self>, instance: InstanceId) {
         let mut state = self.state();
-        let is_its = |job: &Job| matches!(job, Job::Spawn(of, ..) if *of == instance);
+        let is_its = |job: &SpawnJob| matches!(job, SpawnJob::Spawn(of, ..) if *of == instance);
         if let Some(place) = state.parked.iter().position(is_its) {
             if let Some(job) = state.parked.remove(place) {
-                self.answer_called_off(&Subject::of(&job));
+                self.answer_called_off(&HeldSubject::of(&job));
             }
             return;
         }
@@ -271,7 +271,7 @@ impl Pool {
             None => {
                 let is_current = matches!(
                     &state.current,
-                    Some((Subject::Spawn(of, _), _)) if *of == instance
+                    Some((HeldSubject::Spawn(of, _), _)) if *of == instance
                 );
                 if is_current || state.queue.iter().any(is_its) {
                     state.called_off.insert(instance);
@@ -281,10 +281,13 @@ impl Pool {
         self.ensure_active(&mut state);
     }
 
-    fn answer_called_off(&self, subject: &Subject) {
+    fn answer_called_off(&self, subject: &HeldSubject) {
         if let (Some(instance), Some(owner)) = (subject.instance(), subject.owner()) {
             let name = owner.name.as_str().to_owned();
-            (self.done)(Done::Failed(instance, SpawnError::CalledOff { name }));
+            (self.done)(SpawnAnswer::Failed(
+                instance,
+                SpawnError::CalledOff { name },
+            ));
         }
     }
 
@@ -293,7 +296,7 @@ impl Pool {
     pub(super) fn may_be(&self, instances: &BTreeSet<InstanceId>, pid: i32) -> bool {
         let state = self.state();
         let has_none = |instance: &InstanceId| {
-            let is_its = |job: &Job| matches!(job, Job::Spawn(of, ..) if of == instance);
+            let is_its = |job: &SpawnJob| matches!(job, SpawnJob::Spawn(of, ..) if of == instance);
             state.queue.iter().chain(&state.parked).any(is_its)
         };
         let is_another = |instance: &InstanceId| {
@@ -310,7 +313,7 @@ impl Pool {
     }
 
     /// The next job of the worker `id`. `None`: it is to end.
-    pub(super) fn next(self: &Arc<Self>, id: u64, jobs_since: &mut usize) -> Option<Job> {
+    pub(super) fn next(self: &Arc<Self>, id: u64, jobs_since: &mut usize) -> Option<SpawnJob> {
         loop {
             let mut state = self.state();
             if state.is_over {
@@ -323,12 +326,12 @@ impl Pool {
             }
             let due = self.look_at_asides(&mut state);
             match self.find(&mut state) {
-                Found::Job(job) => {
-                    state.current = Some((Subject::of(&job), sys::now().mono));
+                NextJob::Job(job) => {
+                    state.current = Some((HeldSubject::of(&job), sys::now().mono));
                     *jobs_since += 1;
                     return Some(*job);
                 }
-                Found::Nothing => {
+                NextJob::Nothing => {
                     drop(state);
                     // The plans of a thousand starts leave 2.5 MB of holes behind.
                     if *jobs_since >= GIVE_BACK_JOBS {
@@ -341,51 +344,51 @@ impl Pool {
                         std::thread::park_timeout(Duration::from_nanos(nanos));
                     }
                 }
-                Found::Leave => {
+                NextJob::Leave => {
                     let is_late = state.leaving_until <= Some(sys::now().mono);
-                    if is_late || !state.aside.iter().any(Aside::has_child) {
+                    if is_late || !state.aside.iter().any(HeldWorker::has_child) {
                         let sockets = self.sockets().hand_over();
-                        (self.done)(Done::HandedOver(sockets));
+                        (self.done)(SpawnAnswer::HandedOver(sockets));
                         self.end(&mut state);
                     } else {
                         drop(state);
                         std::thread::park_timeout(LEAVE_LOOK);
                     }
                 }
-                Found::End => self.end(&mut state),
+                NextJob::End => self.end(&mut state),
             }
         }
     }
 
     /// The first job that need not wait.
-    fn find(&self, state: &mut State) -> Found {
+    fn find(&self, state: &mut PoolState) -> NextJob {
         if state.leaving_until.is_some() {
-            return Found::Leave;
+            return NextJob::Leave;
         }
         while let Some(job) = state.queue.pop() {
             match job {
-                Job::Stop => return Found::End,
-                Job::HandOver => {
+                SpawnJob::Stop => return NextJob::End,
+                SpawnJob::HandOver => {
                     let now = sys::now().mono;
                     state.leaving_until = Some(now.plus_millis(LEAVE_MS));
                     // Whoever goes on begins these starts anew, so none of them may come to anything.
                     for aside in &mut state.aside {
                         aside.abandon(now);
                     }
-                    return Found::Leave;
+                    return NextJob::Leave;
                 }
                 job => match state.obstacle(&job, &state.parked) {
-                    None => return Found::Job(Box::new(job)),
+                    None => return NextJob::Job(Box::new(job)),
                     Some(why) => self.park(job, &why, state),
                 },
             }
         }
-        Found::Nothing
+        NextJob::Nothing
     }
 
     /// Puts a job off until what it waits for is over, and tells whoever it is for.
-    fn park(&self, job: Job, why: &str, state: &mut State) {
-        let subject = Subject::of(&job);
+    fn park(&self, job: SpawnJob, why: &str, state: &mut PoolState) {
+        let subject = HeldSubject::of(&job);
         if let Some(instance) = subject.instance()
             && state.called_off.remove(&instance)
         {
@@ -400,7 +403,7 @@ impl Pool {
     }
 
     /// Looks at what is held up, if that is due; answers when it is next.
-    fn look_at_asides(&self, state: &mut State) -> Tick {
+    fn look_at_asides(&self, state: &mut PoolState) -> Tick {
         if state.aside.is_empty() {
             return Tick::NEVER;
         }
@@ -427,7 +430,7 @@ impl Pool {
         let (Some(worker), Some((subject, _))) = (state.active.take(), state.current.take()) else {
             return;
         };
-        let mut aside = Aside::new(worker, subject, now);
+        let mut aside = HeldWorker::new(worker, subject, now);
         let why = aside.first_look(now);
         if let Some(held) = aside.subject.held(why) {
             (self.done)(held);
@@ -442,7 +445,7 @@ impl Pool {
     }
 
     /// The worker `id` has done its job, in time or not.
-    pub(super) fn finished(self: &Arc<Self>, id: u64, answer: Option<Done>) {
+    pub(super) fn finished(self: &Arc<Self>, id: u64, answer: Option<SpawnAnswer>) {
         let mut state = self.state();
         if state.is_active(id) {
             // From here on nobody looks at its child any more.
@@ -458,13 +461,13 @@ impl Pool {
             }
             return;
         }
-        let is_its = |aside: &Aside| aside.worker.id == id;
+        let is_its = |aside: &HeldWorker| aside.worker.id == id;
         let is_abandoned = state
             .aside
             .iter()
             .any(|aside| is_its(aside) && aside.is_abandoned);
         match answer {
-            Some(Done::Spawned(_, _, pidfd, _)) if is_abandoned => {
+            Some(SpawnAnswer::Spawned(_, _, pidfd, _)) if is_abandoned => {
                 drop(state);
                 // Killed already, and nobody's. Until it has ended its user's next start waits.
                 sys::end_child(&pidfd);
@@ -482,7 +485,7 @@ impl Pool {
         self.ensure_active(&mut state);
     }
 
-    fn end(&self, state: &mut State) {
+    fn end(&self, state: &mut PoolState) {
         state.is_over = true;
         state.queue.clear();
         state.parked.clear();
@@ -498,30 +501,32 @@ impl Pool {
     }
 }
 
-impl State {
+impl PoolState {
     fn is_active(&self, id: u64) -> bool {
         self.active.as_ref().is_some_and(|worker| worker.id == id)
     }
 
     /// What a job waits for, as it reads in the log. `parked` are jobs before it.
-    fn obstacle(&self, job: &Job, parked: &VecDeque<Job>) -> Option<String> {
+    fn obstacle(&self, job: &SpawnJob, parked: &VecDeque<SpawnJob>) -> Option<String> {
         if self.aside.is_empty() {
             return None;
         }
-        if let Job::Release(instance) = job {
+        if let SpawnJob::Release(instance) = job {
             let is_its = |of: Option<InstanceId>| of == Some(*instance);
             let mut aside = self.aside.iter();
             let is_held = aside.any(|aside| is_its(aside.subject.instance()))
-                || parked.iter().any(|job| is_its(Subject::of(job).instance()));
+                || parked
+                    .iter()
+                    .any(|job| is_its(HeldSubject::of(job).instance()));
             return is_held.then(String::new);
         }
-        let subject = Subject::of(job);
+        let subject = HeldSubject::of(job);
         let owner = subject.owner()?;
         let others = || self.aside.iter().filter_map(|aside| aside.subject.owner());
         if let Some(other) = others().find(|other| owner.waits_behind(other)) {
             return Some(format!("waits for the start of {}", other.name));
         }
-        let is_of_kind = |other: &&Owner| other.is_own() == owner.is_own();
+        let is_of_kind = |other: &&JobOwner| other.is_own() == owner.is_own();
         let max = if owner.is_own() { OWN_MAX } else { FOREIGN_MAX };
         let is_full = others().filter(is_of_kind).count() >= max;
         is_full.then(|| format!("waits for one of {max} other starts"))
@@ -541,12 +546,12 @@ impl State {
     }
 }
 
-impl fmt::Debug for Pool {
+impl fmt::Debug for SpawnPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
-#[path = "pool_tests.rs"]
+#[path = "spawn_pool_tests.rs"]
 mod tests;

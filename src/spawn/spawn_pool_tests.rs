@@ -49,17 +49,17 @@ impl Drop for Script {
 }
 
 struct Bench {
-    pool: Arc<Pool>,
-    answers: Receiver<Done>,
+    pool: Arc<SpawnPool>,
+    answers: Receiver<SpawnAnswer>,
 }
 
 impl Bench {
     fn new() -> Self {
         let (answers, outbox) = channel();
-        let pool = Pool::start(
-            Base::new([], None, Vec::new()),
-            Lodging::default(),
-            Sockets::default(),
+        let pool = SpawnPool::start(
+            SpawnBase::new([], None, Vec::new()),
+            CgroupManager::default(),
+            FcgiSockets::default(),
             Heartbeats::start(|_| {}).expect("started"),
             std::array::from_fn(|_| Staging::reserve().expect("reserved")),
             Box::new(move |done| {
@@ -79,19 +79,20 @@ impl Bench {
         self.pool.heartbeats.stop();
     }
 
-    fn next(&self) -> Done {
+    fn next(&self) -> SpawnAnswer {
         self.answers.recv_timeout(LIMIT).expect("an answer in time")
     }
 
-    fn resolve(&self, slot: u32, spec: ProcessSpec) -> Box<crate::spawn::Plan> {
-        self.pool.send(Job::Resolve(instance(slot), Arc::new(spec)));
+    fn resolve(&self, slot: u32, spec: ProcessSpec) -> Box<crate::spawn::SpawnPlan> {
+        self.pool
+            .send(SpawnJob::Resolve(instance(slot), Arc::new(spec)));
         match self.next() {
-            Done::Resolved(of, plan) if of == instance(slot) => plan,
+            SpawnAnswer::Resolved(of, plan) if of == instance(slot) => plan,
             other => panic!("{other:?}"),
         }
     }
 
-    fn spawn(&self, slot: u32, plan: Box<crate::spawn::Plan>) {
+    fn spawn(&self, slot: u32, plan: Box<crate::spawn::SpawnPlan>) {
         let (_, stdout) = io::pipe().expect("pipe");
         let ends = ChildEnds {
             stdin: None,
@@ -99,14 +100,14 @@ impl Bench {
             stderr: None,
             ready: None,
         };
-        let job = Job::Spawn(instance(slot), plan, ends, Arc::default());
+        let job = SpawnJob::Spawn(instance(slot), plan, ends, Arc::default());
         self.pool.send(job);
     }
 
     /// The process of `slot` is there.
     fn spawned(&self, slot: u32) -> std::os::fd::OwnedFd {
         match self.next() {
-            Done::Spawned(of, _, pidfd, _) if of == instance(slot) => pidfd,
+            SpawnAnswer::Spawned(of, _, pidfd, _) if of == instance(slot) => pidfd,
             other => panic!("{other:?}"),
         }
     }
@@ -114,7 +115,7 @@ impl Bench {
     /// The start of `slot` is held up.
     fn held(&self, slot: u32) -> String {
         match self.next() {
-            Done::Held(of, why) if of == instance(slot) => why,
+            SpawnAnswer::Held(of, why) if of == instance(slot) => why,
             other => panic!("{other:?}"),
         }
     }
@@ -152,25 +153,25 @@ fn path(script: &Script) -> &str {
 }
 
 /// What a queue gives out, as short words.
-fn emptied(queue: &mut Queue) -> Vec<String> {
-    let word = |job: Job| match job {
-        Job::Resolve(instance, _) => format!("resolve {}", instance.slot),
-        Job::Spawn(instance, ..) => format!("spawn {}", instance.slot),
-        Job::Release(instance) => format!("release {}", instance.slot),
-        Job::Check(..) => "check".to_owned(),
-        Job::TrySockets(..) => "try".to_owned(),
-        Job::HandOver => "hand over".to_owned(),
-        Job::Stop => "stop".to_owned(),
+fn emptied(queue: &mut JobQueue) -> Vec<String> {
+    let word = |job: SpawnJob| match job {
+        SpawnJob::Resolve(instance, _) => format!("resolve {}", instance.slot),
+        SpawnJob::Spawn(instance, ..) => format!("spawn {}", instance.slot),
+        SpawnJob::Release(instance) => format!("release {}", instance.slot),
+        SpawnJob::Check(..) => "check".to_owned(),
+        SpawnJob::TrySockets(..) => "try".to_owned(),
+        SpawnJob::HandOver => "hand over".to_owned(),
+        SpawnJob::Stop => "stop".to_owned(),
     };
     std::iter::from_fn(|| queue.pop()).map(word).collect()
 }
 
 #[test]
 fn spawns_go_first_and_nothing_follows_the_end() {
-    let resolve = |slot| Job::Resolve(instance(slot), Arc::new(of("a", None, "/bin/true")));
+    let resolve = |slot| SpawnJob::Resolve(instance(slot), Arc::new(of("a", None, "/bin/true")));
     let spawn = |slot| {
-        let base = Base::new([], None, Vec::new());
-        let plan = crate::spawn::Plan::new(&base, &of("a", None, "/bin/true"));
+        let base = SpawnBase::new([], None, Vec::new());
+        let plan = crate::spawn::SpawnPlan::new(&base, &of("a", None, "/bin/true"));
         let ends = ChildEnds {
             stdin: None,
             stdout: io::pipe().expect("pipe").1.into(),
@@ -178,22 +179,22 @@ fn spawns_go_first_and_nothing_follows_the_end() {
             ready: None,
         };
         let plan = Box::new(plan.expect("planned"));
-        Job::Spawn(instance(slot), plan, ends, Arc::default())
+        SpawnJob::Spawn(instance(slot), plan, ends, Arc::default())
     };
-    let mut queue = Queue::default();
+    let mut queue = JobQueue::default();
     for job in [
         resolve(1),
         resolve(2),
         spawn(3),
-        Job::Release(instance(4)),
+        SpawnJob::Release(instance(4)),
         spawn(5),
     ] {
         queue.push(job);
     }
     // What had to wait goes before all others of its kind, in its order.
     queue.put_back([spawn(6), resolve(7), spawn(8), resolve(9)].into());
-    queue.push(Job::HandOver);
-    for job in [spawn(10), resolve(11), Job::Stop] {
+    queue.push(SpawnJob::HandOver);
+    for job in [spawn(10), resolve(11), SpawnJob::Stop] {
         queue.push(job);
     }
     assert_eq!(
@@ -228,11 +229,14 @@ fn who_is_held_up_holds_nobody_else_up_and_waits_for_itself() {
     bench.spawn(3, other);
     sys::end_child(&bench.spawned(3));
     // Whoever only asks is answered.
-    bench.pool.send(Job::Check(
+    bench.pool.send(SpawnJob::Check(
         Ticket(1),
         Arc::new(of("a", None, path(&script))),
     ));
-    assert!(matches!(bench.next(), Done::Checked(Ticket(1), Ok(()))));
+    assert!(matches!(
+        bench.next(),
+        SpawnAnswer::Checked(Ticket(1), Ok(()))
+    ));
     // A stranger is none of ours, unless it is just that one.
     let pid = bench.child_of(1).pid().expect("made");
     let instances = BTreeSet::from([instance(1), instance(2)]);
@@ -296,14 +300,14 @@ fn what_is_called_off_ends() {
     bench.pool.call_off(instance(2));
     assert!(matches!(
         bench.next(),
-        Done::Failed(of, SpawnError::CalledOff { .. }) if of == instance(2)
+        SpawnAnswer::Failed(of, SpawnError::CalledOff { .. }) if of == instance(2)
     ));
     bench.stop();
 }
 
 #[test]
 fn a_handover_and_an_end_leave_no_child_behind() {
-    for job in [Job::HandOver, Job::Stop] {
+    for job in [SpawnJob::HandOver, SpawnJob::Stop] {
         let script = Script::new("leaves");
         let bench = Bench::new();
         let plan = bench.resolve(1, of("a", None, path(&script)));
@@ -311,11 +315,11 @@ fn a_handover_and_an_end_leave_no_child_behind() {
         bench.spawn(1, plan);
         bench.held(1);
         let pid = bench.child_of(1).pid().expect("made");
-        let is_handover = matches!(job, Job::HandOver);
+        let is_handover = matches!(job, SpawnJob::HandOver);
         bench.pool.send(job);
         bench.stop();
         if is_handover {
-            assert!(matches!(bench.next(), Done::HandedOver(_)));
+            assert!(matches!(bench.next(), SpawnAnswer::HandedOver(_)));
         }
         let limit = std::time::Instant::now() + LIMIT;
         while fs::exists(format!("/proc/{pid}")).expect("asked") {
@@ -347,7 +351,7 @@ fn starts_of_one_kind_that_are_held_up_are_bounded() {
     drop(lease);
     let mut ended = 0;
     while ended <= count {
-        if let Done::Spawned(_, _, pidfd, _) = bench.next() {
+        if let SpawnAnswer::Spawned(_, _, pidfd, _) = bench.next() {
             sys::end_child(&pidfd);
             ended += 1;
         }

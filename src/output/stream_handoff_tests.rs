@@ -5,18 +5,18 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use super::*;
 use crate::config::spec::ProcessSpec;
 use crate::domain::{Envelope, Event, EventKind, GroupName, ListenerOutput, Verdict};
-use crate::output::{Adoption, Estate, Remains};
+use crate::output::{AdoptedStreams, InstanceState, OutputState};
 
 /// A reactor in the place of others, and what all of them have reported.
 struct Succession {
     dir: TempDir,
     reactor: Reactor,
-    reports: Arc<Mutex<Vec<Report>>>,
+    reports: Arc<Mutex<Vec<OutputReport>>>,
     spec: Arc<ProcessSpec>,
     paths: LogPaths,
 }
 
-fn reactor(dir: &TempDir, reports: &Arc<Mutex<Vec<Report>>>) -> Reactor {
+fn reactor(dir: &TempDir, reports: &Arc<Mutex<Vec<OutputReport>>>) -> Reactor {
     let activity = Activity::open(&dir.path("activity"), Bytes(0), 0, Level::Debug, false);
     let keep = reports.clone();
     let mut reactor = Reactor::new(
@@ -25,13 +25,13 @@ fn reactor(dir: &TempDir, reports: &Arc<Mutex<Vec<Report>>>) -> Reactor {
         false,
         None,
         Box::new(move |report| match report {
-            Report::Prepared(_, ends) => PREPARED.set(Some(ends)),
+            OutputReport::Prepared(_, ends) => PREPARED.set(Some(ends)),
             report => keep.lock().expect("unpoisoned").push(report),
         }),
     );
     tell(
         &mut reactor,
-        Command::Report(OutputEvents {
+        OutputCommand::Report(OutputEvents {
             logs: false,
             communications: true,
         }),
@@ -58,7 +58,7 @@ impl Succession {
             paths,
         };
         let ends = prepared(&mut line.reactor, INSTANCE, &line.spec, &line.paths);
-        tell(&mut line.reactor, Command::Read(INSTANCE, 42));
+        tell(&mut line.reactor, OutputCommand::Read(INSTANCE, 42));
         let ends = Ends {
             stdin: ends.stdin.expect("a pipe").into(),
             stdout: ends.stdout.into(),
@@ -82,17 +82,17 @@ impl Succession {
     }
 
     /// The next one takes over, by what travels as text.
-    fn succeed(&mut self) -> Remains {
-        let Estate {
+    fn succeed(&mut self) -> InstanceState {
+        let OutputState {
             instances,
             mut descriptors,
             ..
         } = self.reactor.hand_over();
         let text = serde_json::to_string(&instances).expect("can be written");
-        let read = || serde_json::from_str::<Vec<Remains>>(&text).expect("can be read");
+        let read = || serde_json::from_str::<Vec<InstanceState>>(&text).expect("can be read");
         assert_eq!(read().len(), 1, "one life");
         self.reactor = reactor(&self.dir, &self.reports);
-        let adoption = Adoption::new(
+        let adoption = AdoptedStreams::new(
             (INSTANCE, 42),
             self.spec.clone(),
             self.paths.clone(),
@@ -100,7 +100,7 @@ impl Succession {
             &mut descriptors,
         );
         assert!(descriptors.is_empty(), "left: {descriptors:?}");
-        tell(&mut self.reactor, Command::Adopt(Box::new(adoption)));
+        tell(&mut self.reactor, OutputCommand::Adopt(Box::new(adoption)));
         read().pop().expect("one life")
     }
 
@@ -111,11 +111,11 @@ impl Succession {
 
     fn reported(&self) -> Vec<String> {
         let reports = self.reports.lock().expect("unpoisoned");
-        let told = |report: &Report| match report {
-            Report::Wrote { data, captured, .. } => {
+        let told = |report: &OutputReport| match report {
+            OutputReport::Wrote { data, captured, .. } => {
                 format!("{} {captured}", String::from_utf8_lossy(data))
             }
-            Report::Said(_, said) => format!("{said:?}"),
+            OutputReport::Said(_, said) => format!("{said:?}"),
             other => format!("{other:?}"),
         };
         reports.iter().map(told).collect()
@@ -135,7 +135,7 @@ fn a_capture_goes_on_wherever_it_is_cut() {
             line.succeed();
         }
         drop(ends);
-        tell(&mut line.reactor, Command::Drain(INSTANCE));
+        tell(&mut line.reactor, OutputCommand::Drain(INSTANCE));
         let after = &text[text.len() - 38..];
         let expected = format!("before it {}", String::from_utf8_lossy(after));
         assert_eq!(line.log(), expected, "cut at {cut}");
@@ -178,7 +178,7 @@ fn a_listener_goes_on_in_each_of_its_states() {
             }
         };
         say(&mut line, 0, ready.len());
-        tell(&mut line.reactor, Command::Deliver(INSTANCE, event()));
+        tell(&mut line.reactor, OutputCommand::Deliver(INSTANCE, event()));
         say(&mut line, ready.len(), whole.len());
         let expected = [
             ListenerOutput::Ready,
@@ -195,7 +195,7 @@ fn a_listener_goes_on_in_each_of_its_states() {
 fn what_waits_for_a_slow_log_is_written_once() {
     let (mut line, ends) = Succession::new("waits", spec("slow"));
     drop(ends);
-    tell(&mut line.reactor, Command::Drain(INSTANCE));
+    tell(&mut line.reactor, OutputCommand::Drain(INSTANCE));
     line.until("it has ended", |line| !line.reported().is_empty());
     // The same instance once more, with a pipe as its log.
     let path = line.dir.path("out");
@@ -209,7 +209,7 @@ fn what_waits_for_a_slow_log_is_written_once() {
     fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
     let spec = line.spec.clone();
     let ends = prepared(&mut line.reactor, INSTANCE, &spec, &line.paths);
-    tell(&mut line.reactor, Command::Read(INSTANCE, 42));
+    tell(&mut line.reactor, OutputCommand::Read(INSTANCE, 42));
     let mut pipe = std::fs::File::from(ends.stdout);
     fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
     let text: Vec<u8> = (0..400_000_u32)
@@ -228,15 +228,15 @@ fn what_waits_for_a_slow_log_is_written_once() {
         }
         turn(&mut line.reactor);
     }
-    let remains = line.succeed();
-    let held = remains.streams[0]
+    let instance_state = line.succeed();
+    let held = instance_state.streams[0]
         .as_ref()
         .map_or(0, |stream| stream.sink.len());
     assert!(held > 0, "nothing was held");
     // It ends while its last words wait, and another takes over once more.
     drop(pipe);
     line.reports.lock().expect("unpoisoned").clear();
-    tell(&mut line.reactor, Command::Drain(INSTANCE));
+    tell(&mut line.reactor, OutputCommand::Drain(INSTANCE));
     assert!(line.succeed().is_ending);
     let mut seen = Vec::new();
     let mut buffer = vec![0; 65_536];
@@ -263,18 +263,18 @@ fn standard_input_that_waits_goes_along() {
         .collect();
     tell(
         &mut line.reactor,
-        Command::WriteStdin {
+        OutputCommand::WriteStdin {
             ticket: Ticket(1),
             instance: INSTANCE,
             data: text.clone(),
         },
     );
-    let remains = line.succeed();
-    assert!(!remains.stdin.is_empty(), "all of it was taken");
+    let instance_state = line.succeed();
+    assert!(!instance_state.stdin.is_empty(), "all of it was taken");
     line.succeed();
     tell(
         &mut line.reactor,
-        Command::WriteStdin {
+        OutputCommand::WriteStdin {
             ticket: Ticket(2),
             instance: INSTANCE,
             data: b"end".to_vec(),

@@ -2,19 +2,21 @@
 //!
 //! ```text
 //! 0        1     2        3   4            8             16
-//! version  kind  reason   0   count (LE)   nonce (LE)    name, or the keeper's pid (4 bytes, LE) in WELCOME
+//! version  kind  reason   0   count (LE)   nonce (LE)    name, or the fd holder's pid (4 bytes, LE) in WELCOME
 //! ```
 
 use std::fmt;
 
 /// Of the protocol. HELLO and WELCOME are the same in all versions, so that both sides can tell which one they speak.
 pub const VERSION: u8 = 1;
-/// The name of the keeper's process, as argv\[0\].
-pub const NAME: &str = "supervisord-keeper";
+/// The name of the fd holder's process, as argv\[0\].
+pub const NAME: &str = "supervisord-fd-holder";
+/// The name that older daemons gave the process. One of theirs may still hold the scope.
+pub const OLD_NAME: &str = "supervisord-keeper";
 /// How long a name may be, in bytes of UTF-8; at least one.
 pub const NAME_BYTES_MAX: usize = 32;
 /// How many descriptors a name may stand for; at least one.
-pub const PUT_DESCRIPTORS_MAX: usize = 64;
+pub const STORE_DESCRIPTORS_MAX: usize = 64;
 /// What stands before the name.
 const HEADER_BYTES: usize = 16;
 /// The longest packet.
@@ -23,13 +25,13 @@ pub(super) const PACKET_BYTES_MAX: usize = HEADER_BYTES + NAME_BYTES_MAX;
 /// What a packet is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Kind {
+pub(super) enum PacketKind {
     /// Who are you?
     Hello = 1,
     /// Keep these descriptors under this name, instead of those it had.
-    Put = 2,
+    Store = 2,
     /// Close what has this name; that there is none is no error.
-    Drop = 3,
+    Remove = 3,
     /// Send copies of everything.
     List = 4,
     /// Say when all before this is done.
@@ -50,11 +52,11 @@ pub(super) enum Kind {
     Unknown = 134,
 }
 
-impl Kind {
+impl PacketKind {
     const ALL: [Self; 12] = [
         Self::Hello,
-        Self::Put,
-        Self::Drop,
+        Self::Store,
+        Self::Remove,
         Self::List,
         Self::Barrier,
         Self::Quit,
@@ -74,7 +76,7 @@ impl Kind {
 /// Why something was not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Reason {
+pub enum RefusalReason {
     /// It is empty, too long or not UTF-8.
     Name = 1,
     /// None came with it, or more than one name may have.
@@ -85,7 +87,7 @@ pub enum Reason {
     OpenFiles = 4,
 }
 
-impl Reason {
+impl RefusalReason {
     const ALL: [Self; 4] = [Self::Name, Self::Descriptors, Self::Names, Self::OpenFiles];
 
     pub(super) fn from_code(code: u8) -> Option<Self> {
@@ -93,7 +95,7 @@ impl Reason {
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for RefusalReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Name => "the name is empty, too long or not text",
@@ -106,10 +108,10 @@ impl fmt::Display for Reason {
 
 /// One packet's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Message<'a> {
+pub(super) struct HolderMessage<'a> {
     pub(super) version: u8,
     /// None: of another version.
-    pub(super) kind: Option<Kind>,
+    pub(super) kind: Option<PacketKind>,
     /// A [`Reason`], or 0.
     pub(super) reason: u8,
     pub(super) count: u32,
@@ -117,8 +119,8 @@ pub(super) struct Message<'a> {
     pub(super) name: &'a [u8],
 }
 
-impl<'a> Message<'a> {
-    pub(super) fn new(kind: Kind, nonce: u64) -> Self {
+impl<'a> HolderMessage<'a> {
+    pub(super) fn new(kind: PacketKind, nonce: u64) -> Self {
         Self {
             version: VERSION,
             kind: Some(kind),
@@ -148,7 +150,7 @@ impl<'a> Message<'a> {
         }
         Some(Self {
             version,
-            kind: Kind::from_code(kind),
+            kind: PacketKind::from_code(kind),
             reason,
             count: u32::from_le_bytes(*count),
             nonce: u64::from_le_bytes(nonce.try_into().ok()?),
@@ -156,7 +158,7 @@ impl<'a> Message<'a> {
         })
     }
 
-    /// The packet. A name that is too long is sent as it is: it is the keeper that refuses it.
+    /// The packet. A name that is too long is sent as it is: it is the fd holder that refuses it.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let kind = self.kind.map_or(0, |kind| kind as u8);
         let mut bytes = Vec::with_capacity(HEADER_BYTES + self.name.len());
@@ -174,15 +176,15 @@ mod tests {
 
     #[test]
     fn what_is_packed_is_read_back() {
-        for kind in Kind::ALL {
-            let message = Message {
+        for kind in PacketKind::ALL {
+            let message = HolderMessage {
                 reason: 3,
-                ..Message::new(kind, 0x0102_0304_0506_0708)
+                ..HolderMessage::new(kind, 0x0102_0304_0506_0708)
             }
             .named(b"o17")
             .counted(9);
             let bytes = message.bytes();
-            assert_eq!(Message::read(&bytes), Some(message));
+            assert_eq!(HolderMessage::read(&bytes), Some(message));
             assert_eq!(bytes[..8], [1, kind as u8, 3, 0, 9, 0, 0, 0]);
             assert_eq!(bytes[8..], *b"\x08\x07\x06\x05\x04\x03\x02\x01o17");
         }
@@ -190,26 +192,26 @@ mod tests {
 
     #[test]
     fn what_is_no_message_is_none_and_what_is_newer_is_known_as_such() {
-        let whole = Message::new(Kind::Put, 1).named(&[b'n'; NAME_BYTES_MAX]);
+        let whole = HolderMessage::new(PacketKind::Store, 1).named(&[b'n'; NAME_BYTES_MAX]);
         let mut bytes = whole.bytes();
         assert_eq!(bytes.len(), PACKET_BYTES_MAX);
         for length in 0..HEADER_BYTES {
-            assert_eq!(Message::read(&bytes[..length]), None);
+            assert_eq!(HolderMessage::read(&bytes[..length]), None);
         }
         bytes.push(b'n');
-        assert_eq!(Message::read(&bytes), None);
+        assert_eq!(HolderMessage::read(&bytes), None);
         bytes.truncate(HEADER_BYTES);
         bytes[..2].copy_from_slice(&[9, 77]);
-        let newer = Message::read(&bytes).expect("readable");
+        let newer = HolderMessage::read(&bytes).expect("readable");
         assert_eq!((newer.version, newer.kind), (9, None));
     }
 
     #[test]
     fn reasons_have_their_codes() {
-        for reason in Reason::ALL {
-            assert_eq!(Reason::from_code(reason as u8), Some(reason));
+        for reason in RefusalReason::ALL {
+            assert_eq!(RefusalReason::from_code(reason as u8), Some(reason));
             assert!(!reason.to_string().is_empty());
         }
-        assert_eq!(Reason::from_code(0), None);
+        assert_eq!(RefusalReason::from_code(0), None);
     }
 }

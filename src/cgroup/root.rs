@@ -10,10 +10,10 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::hold;
-use super::scope::{Entered, Scope};
+use super::scope::{EnteredScope, Scope};
+use super::scope_holder;
 use crate::domain::QualifiedName;
-use crate::keeper::Keeper;
+use crate::fd_holder::FdHolder;
 use crate::sys::{self, Cgroup};
 
 /// The directory in a cgroup of ours; behind a dot and a number if other daemons have theirs there.
@@ -28,7 +28,7 @@ const HARMLESS: [&str; 2] = ["memory", "pids"];
 
 /// Where the cgroups of programs are.
 #[derive(Debug)]
-pub(super) struct Home {
+pub(super) struct CgroupRoot {
     /// Of two threads that miss the scope one makes it again.
     making: Mutex<()>,
     /// The directory, once it was opened. It may be gone.
@@ -38,11 +38,11 @@ pub(super) struct Home {
     top: Cgroup,
     /// From there.
     pub(super) path: String,
-    kind: Kind,
+    kind: RootKind,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum RootKind {
     /// A scope that PID 1 made for us.
     Scope(Scope),
     /// A directory in our own cgroup.
@@ -56,7 +56,7 @@ enum Kind {
 
 /// What the environment says of who started us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Manager {
+pub(super) struct ServiceManager {
     /// systemd runs this machine.
     pub(super) is_there: bool,
     /// It started us and waits for our word: a unit made for us.
@@ -65,8 +65,8 @@ pub(super) struct Manager {
     pub(super) started_us: bool,
 }
 
-impl Manager {
-    pub(super) fn found() -> Self {
+impl ServiceManager {
+    pub(super) fn detect() -> Self {
         let has = |name| std::env::var_os(name).is_some();
         let is_there = Path::new("/run/systemd/system").is_dir();
         Self {
@@ -81,12 +81,12 @@ impl Manager {
 /// Why no daemon could give programs cgroups on this host, or none with `controller` (empty: none is needed). `None`: one
 /// could, perhaps as a service only. Changes nothing.
 #[must_use]
-pub fn shortage(controller: &str) -> Option<String> {
+pub fn unavailable_because(controller: &str) -> Option<String> {
     let (top, own) = match Cgroup::own() {
         Ok(found) => found,
         Err(error) => return Some(format!("there is no cgroup2 here ({error})")),
     };
-    if !Manager::found().is_there {
+    if !ServiceManager::detect().is_there {
         // Nobody but us could make one.
         let writable = top.open(&own).and_then(|ours| ours.check_writable());
         if let Err(error) = writable {
@@ -108,17 +108,17 @@ pub(super) fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
 }
 
-impl Home {
+impl CgroupRoot {
     /// Finds or makes it. A program is in need of a cgroup if `in_need`: what only the wish for limits justifies (a part
     /// of a cgroup in which others may be, a scope beside a unit that was written for Supervisor) is not done without.
     ///
     /// # Errors
     /// Why there is none, for people.
     pub(super) fn find(
-        manager: Manager,
+        manager: ServiceManager,
         in_need: bool,
         is_held: bool,
-    ) -> Result<(Self, Option<Keeper>), String> {
+    ) -> Result<(Self, Option<FdHolder>), String> {
         let (top, own) =
             Cgroup::own().map_err(|error| format!("there is no cgroup2 here ({error})"))?;
         let is_root = sys::effective_uid() == 0;
@@ -129,19 +129,19 @@ impl Home {
         {
             match scope.enter(&top, is_held) {
                 Ok(entered) => {
-                    let home = Self {
+                    let root = Self {
                         making: Mutex::default(),
                         directory: Mutex::default(),
                         kept: Mutex::default(),
                         top,
                         path: scope.path.clone(),
-                        kind: Kind::Scope(scope),
+                        kind: RootKind::Scope(scope),
                     };
                     for controller in HARMLESS {
                         // What is not to be had is told when a program asks for it.
                         let _ = entered.cgroup.enable(controller);
                     }
-                    return Ok((home, entered.keeper));
+                    return Ok((root, entered.holder));
                 }
                 Err(error) => why = Some(format!("no scope was made for them: {error}")),
             }
@@ -158,7 +158,7 @@ impl Home {
             return Err(why.unwrap_or_else(|| format!("{name} is not delegated to us")));
         }
         Self::in_own(top, &own, !manager.is_there)
-            .map(|home| (home, None))
+            .map(|root| (root, None))
             .map_err(|error| why.unwrap_or_else(|| format!("{name} cannot be divided ({error})")))
     }
 
@@ -184,21 +184,21 @@ impl Home {
                 continue;
             }
             let slash = if parent.is_empty() { "" } else { "/" };
-            let home = Self {
+            let root = Self {
                 making: Mutex::default(),
                 directory: Mutex::default(),
                 kept: Mutex::default(),
                 top,
                 path: format!("{parent}{slash}{name}"),
-                kind: Kind::Own {
+                kind: RootKind::Own {
                     _lock: lock,
                     has_limits,
                 },
             };
             for controller in HARMLESS {
-                let _ = home.enable(controller);
+                let _ = root.enable(controller);
             }
-            return Ok(home);
+            return Ok(root);
         }
         Err(io::Error::other("too many daemons have theirs there"))
     }
@@ -232,7 +232,7 @@ impl Home {
     }
 
     /// The cgroup of this process stays when its instance has ended, for the next one.
-    pub(super) fn keep(&self, process: &QualifiedName) {
+    pub(super) fn reuse(&self, process: &QualifiedName) {
         let mut kept = lock(&self.kept);
         if !kept.contains(process) {
             kept.insert(process.clone());
@@ -240,50 +240,50 @@ impl Home {
     }
 
     /// All of these.
-    pub(super) fn kept(&self) -> BTreeSet<QualifiedName> {
+    pub(super) fn reused(&self) -> BTreeSet<QualifiedName> {
         lock(&self.kept).clone()
     }
 
     /// It does not; answers whether it did.
-    pub(super) fn stop_keeping(&self, process: &QualifiedName) -> bool {
+    pub(super) fn stop_reusing(&self, process: &QualifiedName) -> bool {
         lock(&self.kept).remove(process)
     }
 
     /// Whether it does.
-    pub(super) fn keeps(&self, process: &QualifiedName) -> bool {
+    pub(super) fn is_reused(&self, process: &QualifiedName) -> bool {
         lock(&self.kept).contains(process)
     }
 
     /// It is a scope beside our service, and outlives us.
     pub(super) const fn is_scope(&self) -> bool {
-        matches!(self.kind, Kind::Scope(_))
+        matches!(self.kind, RootKind::Scope(_))
     }
 
     /// The names of the programs' cgroups with processes in them that are not `known`.
     pub(super) fn populated(&self, known: &dyn Fn(&str) -> bool) -> Vec<String> {
-        let Ok(home) = self.open() else {
+        let Ok(root) = self.open() else {
             return Vec::new();
         };
         let has_processes = |name: &String| {
-            let inside = home.open(name).and_then(|inside| inside.is_populated());
+            let inside = root.open(name).and_then(|inside| inside.is_populated());
             inside.unwrap_or(false)
         };
-        let names = home.names().unwrap_or_default().into_iter();
+        let names = root.names().unwrap_or_default().into_iter();
         names
-            .filter(|name| name != hold::DIRECTORY && name != OWN_LEAF && !known(name))
+            .filter(|name| name != scope_holder::DIRECTORY && name != OWN_LEAF && !known(name))
             .filter(has_processes)
             .collect()
     }
 
     /// Removes the programs' cgroups without processes that are not `known`, which a daemon before this one kept.
     pub(super) fn sweep(&self, known: &dyn Fn(&str) -> bool) {
-        let Ok(home) = self.open() else {
+        let Ok(root) = self.open() else {
             return;
         };
-        for name in home.names().unwrap_or_default() {
-            if name != hold::DIRECTORY && name != OWN_LEAF && !known(&name) {
+        for name in root.names().unwrap_or_default() {
+            if name != scope_holder::DIRECTORY && name != OWN_LEAF && !known(&name) {
                 // Not if there is a process in it.
-                let _ = home.remove(&name);
+                let _ = root.remove(&name);
             }
         }
     }
@@ -294,7 +294,7 @@ impl Home {
             // What the kernel refuses is tried again.
             let _ = self
                 .open()
-                .and_then(|home| home.open(name))
+                .and_then(|root| root.open(name))
                 .and_then(|inside| inside.kill());
         }
     }
@@ -303,11 +303,11 @@ impl Home {
     ///
     /// # Errors
     /// Why it cannot be had, for people.
-    pub(super) fn make_again(&self) -> Result<bool, String> {
+    pub(super) fn recreate(&self) -> Result<bool, String> {
         match &self.kind {
             // A new fd holder keeps nothing of what runs; it is found there when the old one is missed.
-            Kind::Scope(scope) => self.enter_again(scope).map(|entered| entered.was_made),
-            Kind::Own { .. } => {
+            RootKind::Scope(scope) => self.reenter(scope).map(|entered| entered.was_made),
+            RootKind::Own { .. } => {
                 let (parent, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
                 let parent = self.top.open(parent);
                 parent
@@ -322,16 +322,16 @@ impl Home {
     ///
     /// # Errors
     /// Why there is none, for people.
-    pub(super) fn hold_again(&self) -> Result<(Keeper, bool), String> {
-        let Kind::Scope(scope) = &self.kind else {
+    pub(super) fn restart_holder(&self) -> Result<(FdHolder, bool), String> {
+        let RootKind::Scope(scope) = &self.kind else {
             return Err("there is no scope".to_owned());
         };
-        let entered = self.enter_again(scope)?;
-        let keeper = entered.keeper.ok_or("the scope has no fd holder")?;
-        Ok((keeper, entered.was_made))
+        let entered = self.reenter(scope)?;
+        let holder = entered.holder.ok_or("the scope has no fd holder")?;
+        Ok((holder, entered.was_made))
     }
 
-    fn enter_again(&self, scope: &Scope) -> Result<Entered, String> {
+    fn reenter(&self, scope: &Scope) -> Result<EnteredScope, String> {
         let _making = lock(&self.making);
         let entered = scope.enter(&self.top, false)?;
         for controller in HARMLESS {
@@ -342,10 +342,10 @@ impl Home {
     }
 
     /// Which of these controllers cannot be had.
-    pub(super) fn lacks(&self, wanted: &[&'static str]) -> Vec<&'static str> {
+    pub(super) fn missing_controllers(&self, wanted: &[&'static str]) -> Vec<&'static str> {
         let has = |controller: &str| {
             self.open()
-                .and_then(|home| home.controllers())
+                .and_then(|root| root.controllers())
                 .is_ok_and(|found| found.iter().any(|found| found == controller))
         };
         wanted
@@ -360,38 +360,38 @@ impl Home {
     /// # Errors
     /// ENOENT: there is no such controller. EBUSY: other processes are in the way. EOPNOTSUPP: not in this layout.
     pub(super) fn enable(&self, controller: &str) -> io::Result<()> {
-        let home = self.open()?;
+        let root = self.open()?;
         match &self.kind {
-            Kind::Scope(_) => home.enable(controller),
-            Kind::Own {
+            RootKind::Scope(_) => root.enable(controller),
+            RootKind::Own {
                 has_limits: false, ..
             } => Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)),
-            Kind::Own { .. } => {
+            RootKind::Own { .. } => {
                 let parent = self.path.rsplit_once('/').map_or("", |(parent, _)| parent);
                 let parent = self.top.open(parent)?;
                 match parent.enable(controller) {
                     Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
                         // A cgroup that gives controllers on has no process itself: we are the one that we may move.
-                        home.make(OWN_LEAF)?;
+                        root.make(OWN_LEAF)?;
                         let pid = i32::try_from(std::process::id()).map_err(io::Error::other)?;
-                        home.open(OWN_LEAF)?.take_in(pid)?;
+                        root.open(OWN_LEAF)?.take_in(pid)?;
                         parent.enable(controller)?;
                     }
                     result => result?,
                 }
-                home.enable(controller)
+                root.enable(controller)
             }
         }
     }
 
     /// Leaves it for good. What programs left behind and nobody was to kill lives on in it.
-    pub(super) fn leave(&self) {
-        let Ok(home) = self.open() else {
+    pub(super) fn remove(&self) {
+        let Ok(root) = self.open() else {
             return;
         };
         match &self.kind {
-            Kind::Scope(_) => hold::end(&home),
-            Kind::Own { .. } => {
+            RootKind::Scope(_) => scope_holder::end_holders(&root),
+            RootKind::Own { .. } => {
                 let (parent, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
                 // Not if we are in there ourselves, or somebody else is.
                 let _ = self.top.open(parent).and_then(|parent| parent.remove(name));

@@ -11,28 +11,29 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::wire::{
-    Kind, Message, NAME, NAME_BYTES_MAX, PACKET_BYTES_MAX, PUT_DESCRIPTORS_MAX, Reason, VERSION,
+    HolderMessage, NAME, NAME_BYTES_MAX, PACKET_BYTES_MAX, PacketKind, RefusalReason,
+    STORE_DESCRIPTORS_MAX, VERSION,
 };
 use crate::domain::Signal;
 use crate::sys::{self, Packet};
 
-/// How long a keeper that was just started may take to answer.
+/// How long an fd holder that was just started may take to answer.
 const START_WAIT: Duration = Duration::from_secs(5);
 /// The same for one that runs, and is asked who it is.
 const HELLO_WAIT: Duration = Duration::from_secs(5);
 
-/// Why a keeper is of no use.
+/// Why an fd holder is of no use.
 #[derive(Debug, thiserror::Error)]
-pub enum KeeperError {
+pub enum FdHolderError {
     /// It speaks another version of the protocol.
     #[error("it speaks version {0} of the protocol, not {VERSION}")]
     Version(u8),
     /// No answer came in time.
     #[error("it does not answer")]
     Late,
-    /// What was found is no keeper, or not one of our user.
+    /// What was found is no fd holder, or not one of our user.
     #[error("it is no keeper of ours")]
-    Stranger,
+    NotOurs,
     /// A list came without some of its descriptors: we may not open so many files.
     #[error("it keeps more than may be open here")]
     OpenFiles,
@@ -44,7 +45,7 @@ pub enum KeeperError {
     Io(#[from] io::Error),
 }
 
-/// What a keeper says of itself.
+/// What an fd holder says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hello {
     /// Of the protocol.
@@ -55,9 +56,9 @@ pub struct Hello {
     pub names: u32,
 }
 
-/// What a keeper tells without being waited for.
+/// What an fd holder tells without being waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum HolderEvent {
     /// All that was put and dropped before this barrier is done.
     Done(u64),
     /// This was not kept, or not dropped.
@@ -65,7 +66,7 @@ pub enum Told {
         /// Under which name.
         name: String,
         /// Why.
-        reason: Option<Reason>,
+        reason: Option<RefusalReason>,
     },
     /// It does not know a request of ours.
     Unknown {
@@ -74,21 +75,21 @@ pub enum Told {
     },
 }
 
-/// A keeper that was started.
+/// An fd holder that was started.
 #[derive(Debug)]
-pub struct Started {
+pub struct StartedFdHolder {
     /// It is a child of ours, until we die.
     pub pid: i32,
     /// Readable when it has ended; whoever sees that reaps it.
     pub pidfd: OwnedFd,
     /// To talk to it.
-    pub client: Keeper,
+    pub client: FdHolder,
 }
 
-/// Talks to a keeper. Its descriptor ([`AsFd`]) is readable when [`Keeper::told`] has something, and hangs up when the
-/// keeper has died: nothing is lost then that the daemon has open itself; it starts another and puts everything again.
+/// Talks to an fd holder. Its descriptor ([`AsFd`]) is readable when [`FdHolder::next_event`] has something, and hangs up when the
+/// fd holder has died: nothing is lost then that the daemon has open itself; it starts another and puts everything again.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct FdHolder {
     socket: OwnedFd,
     /// The process.
     process: OwnedFd,
@@ -96,24 +97,24 @@ pub struct Keeper {
     nonce: AtomicU64,
 }
 
-impl Keeper {
-    /// Starts a keeper from the binary that we are, and waits until it answers: some milliseconds, at most
+impl FdHolder {
+    /// Starts an fd holder from the binary that we are, and waits until it answers: some milliseconds, at most
     /// five seconds. For any time, with threads or without, but not for a thread that must not wait.
     ///
     /// # Errors
-    /// As for making a process; [`KeeperError::Late`]. No process remains.
-    pub fn start() -> Result<Started, KeeperError> {
+    /// As for making a process; [`FdHolderError::Late`]. No process remains.
+    pub fn start() -> Result<StartedFdHolder, FdHolderError> {
         Self::start_program(Path::new("/proc/self/exe"))
     }
 
     /// The same from another binary of ours.
     ///
     /// # Errors
-    /// As [`Keeper::start`].
-    pub fn start_program(program: &Path) -> Result<Started, KeeperError> {
+    /// As [`FdHolder::start`].
+    pub fn start_program(program: &Path) -> Result<StartedFdHolder, FdHolderError> {
         let (server, client) = sys::packet_pair()?;
         let handed = client.try_clone()?;
-        // Both ends travel as standard streams, which need no step of ours between fork and exec. The keeper moves them.
+        // Both ends travel as standard streams, which need no step of ours between fork and exec. The fd holder moves them.
         let child = Command::new(program)
             .arg0(NAME)
             .env_clear()
@@ -125,40 +126,41 @@ impl Keeper {
         let pidfd = sys::open_pidfd(pid)?;
         let client = Self::new(client, pidfd.try_clone()?)?;
         match client.hello(START_WAIT) {
-            Ok(hello) if hello.version == VERSION => Ok(Started { pid, pidfd, client }),
+            Ok(hello) if hello.version == VERSION => Ok(StartedFdHolder { pid, pidfd, client }),
             result => {
                 // A binary that is something else; it may have ended by itself.
                 let _ = sys::send_signal(&pidfd, Signal::KILL);
                 let _ = wait(&pidfd, PollFlags::POLLIN, Instant::now() + START_WAIT);
                 let _ = sys::reap(&pidfd);
-                Err(result.map_or_else(|error| error, |hello| KeeperError::Version(hello.version)))
+                Err(result
+                    .map_or_else(|error| error, |hello| FdHolderError::Version(hello.version)))
             }
         }
     }
 
-    /// Talks to the keeper whose client's end this is, after asking who it is.
+    /// Talks to the fd holder whose client's end this is, after asking who it is.
     ///
     /// # Errors
-    /// [`KeeperError::Stranger`]: it is no such socket, or another user's. [`KeeperError::Version`]: one can ask it
-    /// nothing but who it is, so that its descriptors are lost to us; it is left alone. [`KeeperError::Late`], EPIPE: it is
+    /// [`FdHolderError::NotOurs`]: it is no such socket, or another user's. [`FdHolderError::Version`]: one can ask it
+    /// nothing but who it is, so that its descriptors are lost to us; it is left alone. [`FdHolderError::Late`], EPIPE: it is
     /// dead, or stands still.
-    pub fn from_fd(fd: OwnedFd) -> Result<(Self, Hello), KeeperError> {
+    pub fn from_fd(fd: OwnedFd) -> Result<(Self, Hello), FdHolderError> {
         match sys::packet_maker(&fd) {
             Ok(maker) if maker == sys::effective_uid() => {}
-            _ => return Err(KeeperError::Stranger),
+            _ => return Err(FdHolderError::NotOurs),
         }
         // Until it is known who answers, this stands for nobody.
         let nobody = fd.try_clone()?;
         let mut client = Self::new(fd, nobody)?;
         let first = client.hello(HELLO_WAIT)?;
         if first.version != VERSION {
-            return Err(KeeperError::Version(first.version));
+            return Err(FdHolderError::Version(first.version));
         }
         client.process = sys::open_pidfd(first.pid)?;
         // The number was still its own after the descriptor was opened.
         let hello = client.hello(HELLO_WAIT)?;
         if hello.pid != first.pid {
-            return Err(KeeperError::Stranger);
+            return Err(FdHolderError::NotOurs);
         }
         Ok((client, hello))
     }
@@ -170,7 +172,7 @@ impl Keeper {
     }
 
     /// Lets the process go on, if somebody has stopped it.
-    pub fn resume(&self) {
+    pub fn continue_process(&self) {
         let _ = sys::send_signal(&self.process, Signal::CONT);
     }
 
@@ -189,58 +191,58 @@ impl Keeper {
     }
 
     /// Keeps copies of these descriptors under `name`, in place of those it had. Returns at once: what is refused comes by
-    /// [`Keeper::told`], and [`Keeper::ask_barrier`] tells when it is done. The copies are safe as soon as this returns: if
-    /// we die now, the keeper still gets them.
+    /// [`FdHolder::next_event`], and [`FdHolder::ask_barrier`] tells when it is done. The copies are safe as soon as this returns: if
+    /// we die now, the fd holder still gets them.
     ///
     /// # Errors
     /// `WouldBlock`: more is on its way than there is room for, and this is not; try again when the descriptor is writable.
-    /// `InvalidInput`: a name or number of descriptors that no keeper takes. EPIPE, ECONNRESET: it has died.
-    pub fn put(&self, name: &str, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let fits = (1..=PUT_DESCRIPTORS_MAX).contains(&descriptors.len());
+    /// `InvalidInput`: a name or number of descriptors that no fd holder takes. EPIPE, ECONNRESET: it has died.
+    pub fn store(&self, name: &str, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let fits = (1..=STORE_DESCRIPTORS_MAX).contains(&descriptors.len());
         if !fits || !(1..=NAME_BYTES_MAX).contains(&name.len()) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let message = Message::new(Kind::Put, 0).named(name.as_bytes());
+        let message = HolderMessage::new(PacketKind::Store, 0).named(name.as_bytes());
         sys::send_packet(&self.socket, &message.bytes(), descriptors)
     }
 
     /// Closes the copies under `name`. Returns at once; that there are none is no error.
     ///
     /// # Errors
-    /// As [`Keeper::put`].
-    pub fn drop(&self, name: &str) -> io::Result<()> {
+    /// As [`FdHolder::store`].
+    pub fn remove(&self, name: &str) -> io::Result<()> {
         if !(1..=NAME_BYTES_MAX).contains(&name.len()) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let message = Message::new(Kind::Drop, 0).named(name.as_bytes());
+        let message = HolderMessage::new(PacketKind::Remove, 0).named(name.as_bytes());
         sys::send_packet(&self.socket, &message.bytes(), &[])
     }
 
     /// Asks to be told when everything before this is done; [`Told::Done`] will have the number that this returns.
     ///
     /// # Errors
-    /// As [`Keeper::put`].
+    /// As [`FdHolder::store`].
     pub fn ask_barrier(&self) -> io::Result<u64> {
         let nonce = self.next_nonce();
         sys::send_packet(
             &self.socket,
-            &Message::new(Kind::Barrier, nonce).bytes(),
+            &HolderMessage::new(PacketKind::Barrier, nonce).bytes(),
             &[],
         )?;
         Ok(nonce)
     }
 
-    /// The next thing that the keeper tells, if there is one. Never waits.
+    /// The next thing that the fd holder tells, if there is one. Never waits.
     ///
     /// # Errors
     /// EPIPE, ECONNRESET: it has died.
-    pub fn told(&self) -> io::Result<Option<Told>> {
+    pub fn next_event(&self) -> io::Result<Option<HolderEvent>> {
         loop {
             let mut buffer = [0; PACKET_BYTES_MAX];
             let Some((message, _)) = self.receive(&mut buffer)? else {
                 return Ok(None);
             };
-            if let Some(told) = told(&message) {
+            if let Some(told) = event_of(&message) {
                 return Ok(Some(told));
             }
         }
@@ -249,22 +251,22 @@ impl Keeper {
     /// Waits until everything before this is done; returns what was refused since it was last told.
     ///
     /// # Errors
-    /// [`KeeperError::Late`] after `limit`; the kernel's if it has died.
-    pub fn barrier(&self, limit: Duration) -> Result<Vec<Told>, KeeperError> {
+    /// [`FdHolderError::Late`] after `limit`; the kernel's if it has died.
+    pub fn barrier(&self, limit: Duration) -> Result<Vec<HolderEvent>, FdHolderError> {
         let mut refused = Vec::new();
         let until = Instant::now() + limit;
-        let nonce = self.ask(Kind::Barrier, until)?;
+        let nonce = self.ask(PacketKind::Barrier, until)?;
         loop {
             let mut buffer = [0; PACKET_BYTES_MAX];
             let Some((message, _)) = self.next(&mut buffer, until)? else {
                 continue;
             };
-            match told(&message) {
-                Some(Told::Done(done)) if done == nonce => return Ok(refused),
-                Some(Told::Unknown { version }) if message.nonce == nonce => {
-                    return Err(KeeperError::Version(version));
+            match event_of(&message) {
+                Some(HolderEvent::Done(done)) if done == nonce => return Ok(refused),
+                Some(HolderEvent::Unknown { version }) if message.nonce == nonce => {
+                    return Err(FdHolderError::Version(version));
                 }
-                Some(other @ Told::Refused { .. }) => refused.push(other),
+                Some(other @ HolderEvent::Refused { .. }) => refused.push(other),
                 _ => {}
             }
         }
@@ -274,13 +276,13 @@ impl Keeper {
     /// files must have room for it.
     ///
     /// # Errors
-    /// [`KeeperError::OpenFiles`] and [`KeeperError::Incomplete`]: something is missing, and nothing is returned; one may
-    /// ask again. [`KeeperError::Late`] after `limit`; the kernel's if it has died.
-    pub fn list(&self, limit: Duration) -> Result<Vec<(String, Vec<OwnedFd>)>, KeeperError> {
+    /// [`FdHolderError::OpenFiles`] and [`FdHolderError::Incomplete`]: something is missing, and nothing is returned; one may
+    /// ask again. [`FdHolderError::Late`] after `limit`; the kernel's if it has died.
+    pub fn list(&self, limit: Duration) -> Result<Vec<(String, Vec<OwnedFd>)>, FdHolderError> {
         let mut items = Vec::new();
         let mut cut = false;
         let until = Instant::now() + limit;
-        let nonce = self.ask(Kind::List, until)?;
+        let nonce = self.ask(PacketKind::List, until)?;
         loop {
             let mut buffer = [0; PACKET_BYTES_MAX];
             let Some((message, packet)) = self.next(&mut buffer, until)? else {
@@ -290,48 +292,52 @@ impl Keeper {
                 continue;
             }
             match message.kind {
-                Some(Kind::Item) => {
+                Some(PacketKind::Item) => {
                     cut |= packet.cut;
                     items.push((text(message.name), packet.descriptors));
                 }
-                Some(Kind::End) if cut => return Err(KeeperError::OpenFiles),
-                Some(Kind::End) if items.len() == message.count as usize => return Ok(items),
-                Some(Kind::End) => return Err(KeeperError::Incomplete),
-                Some(Kind::Unknown) => return Err(KeeperError::Version(message.version)),
+                Some(PacketKind::End) if cut => return Err(FdHolderError::OpenFiles),
+                Some(PacketKind::End) if items.len() == message.count as usize => return Ok(items),
+                Some(PacketKind::End) => return Err(FdHolderError::Incomplete),
+                Some(PacketKind::Unknown) => return Err(FdHolderError::Version(message.version)),
                 _ => {}
             }
         }
     }
 
-    /// Asks the keeper who it is; a keeper of any version answers.
+    /// Asks the fd holder who it is; an fd holder of any version answers.
     ///
     /// # Errors
-    /// [`KeeperError::Late`] after `limit`; the kernel's if it has died.
-    pub fn hello(&self, limit: Duration) -> Result<Hello, KeeperError> {
+    /// [`FdHolderError::Late`] after `limit`; the kernel's if it has died.
+    pub fn hello(&self, limit: Duration) -> Result<Hello, FdHolderError> {
         let until = Instant::now() + limit;
-        let nonce = self.ask(Kind::Hello, until)?;
+        let nonce = self.ask(PacketKind::Hello, until)?;
         loop {
             let mut buffer = [0; PACKET_BYTES_MAX];
             let Some((message, _)) = self.next(&mut buffer, until)? else {
                 continue;
             };
-            if (message.kind, message.nonce) == (Some(Kind::Welcome), nonce) {
+            if (message.kind, message.nonce) == (Some(PacketKind::Welcome), nonce) {
                 let pid = message.name.first_chunk().copied().map(i32::from_le_bytes);
                 return Ok(Hello {
                     version: message.version,
-                    pid: pid.ok_or(KeeperError::Stranger)?,
+                    pid: pid.ok_or(FdHolderError::NotOurs)?,
                     names: message.count,
                 });
             }
         }
     }
 
-    /// Ends the keeper, and with it every copy it keeps.
+    /// Ends the fd holder, and with it every copy it keeps.
     ///
     /// # Errors
-    /// As [`Keeper::put`].
+    /// As [`FdHolder::store`].
     pub fn quit(&self) -> io::Result<()> {
-        sys::send_packet(&self.socket, &Message::new(Kind::Quit, 0).bytes(), &[])
+        sys::send_packet(
+            &self.socket,
+            &HolderMessage::new(PacketKind::Quit, 0).bytes(),
+            &[],
+        )
     }
 
     fn next_nonce(&self) -> u64 {
@@ -339,9 +345,9 @@ impl Keeper {
     }
 
     /// Sends a question, waiting for room.
-    fn ask(&self, kind: Kind, until: Instant) -> Result<u64, KeeperError> {
+    fn ask(&self, kind: PacketKind, until: Instant) -> Result<u64, FdHolderError> {
         let nonce = self.next_nonce();
-        let bytes = Message::new(kind, nonce).bytes();
+        let bytes = HolderMessage::new(kind, nonce).bytes();
         loop {
             match sys::send_packet(&self.socket, &bytes, &[]) {
                 Ok(()) => return Ok(nonce),
@@ -358,7 +364,7 @@ impl Keeper {
         &self,
         buffer: &'a mut [u8; PACKET_BYTES_MAX],
         until: Instant,
-    ) -> Result<Option<(Message<'a>, Packet)>, KeeperError> {
+    ) -> Result<Option<(HolderMessage<'a>, Packet)>, FdHolderError> {
         // Asked first, so that a flood of answers to others' questions cannot hold us for ever.
         wait(&self.socket, PollFlags::POLLIN, until)?;
         Ok(self.receive(buffer)?)
@@ -368,32 +374,32 @@ impl Keeper {
     fn receive<'a>(
         &self,
         buffer: &'a mut [u8; PACKET_BYTES_MAX],
-    ) -> io::Result<Option<(Message<'a>, Packet)>> {
+    ) -> io::Result<Option<(HolderMessage<'a>, Packet)>> {
         let Some(packet) = sys::receive_packet(&self.socket, buffer)? else {
             return Ok(None);
         };
         if packet.length == 0 {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let message = Message::read(&buffer[..packet.length]);
+        let message = HolderMessage::read(&buffer[..packet.length]);
         Ok(message.map(|message| (message, packet)))
     }
 }
 
-impl AsFd for Keeper {
+impl AsFd for FdHolder {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 }
 
-fn told(message: &Message<'_>) -> Option<Told> {
+fn event_of(message: &HolderMessage<'_>) -> Option<HolderEvent> {
     match message.kind? {
-        Kind::Done => Some(Told::Done(message.nonce)),
-        Kind::Refused => Some(Told::Refused {
+        PacketKind::Done => Some(HolderEvent::Done(message.nonce)),
+        PacketKind::Refused => Some(HolderEvent::Refused {
             name: text(message.name),
-            reason: Reason::from_code(message.reason),
+            reason: RefusalReason::from_code(message.reason),
         }),
-        Kind::Unknown => Some(Told::Unknown {
+        PacketKind::Unknown => Some(HolderEvent::Unknown {
             version: message.version,
         }),
         // Answers to questions that nobody waits for any more, with copies that are closed here.
@@ -406,11 +412,11 @@ fn text(name: &[u8]) -> String {
 }
 
 /// Waits until `fd` is ready.
-fn wait(fd: &impl AsFd, events: PollFlags, until: Instant) -> Result<(), KeeperError> {
+fn wait(fd: &impl AsFd, events: PollFlags, until: Instant) -> Result<(), FdHolderError> {
     loop {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(KeeperError::Late);
+            return Err(FdHolderError::Late);
         }
         let left = PollTimeout::try_from(left.max(Duration::from_millis(1)));
         match poll(

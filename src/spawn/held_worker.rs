@@ -1,8 +1,8 @@
 //! A job that is held up, and the spawner that has been set aside with it.
 
-use super::message::{Done, Job};
-use super::owner::Owner;
-use super::worker::Worker;
+use super::message::{SpawnAnswer, SpawnJob};
+use super::owner::JobOwner;
+use super::worker::SpawnWorker;
 use crate::api::Ticket;
 use crate::domain::{InstanceId, Signal, SpawnError, Tick};
 
@@ -21,23 +21,25 @@ const STOPPED_AGAIN: &str =
 
 /// What a job is, for as long as it may be held up.
 #[derive(Debug, Clone)]
-pub(super) enum Subject {
-    Resolve(InstanceId, Owner),
-    Spawn(InstanceId, Owner),
-    Check(Ticket, Owner),
-    Sockets(Ticket, Option<Owner>),
+pub(super) enum HeldSubject {
+    Resolve(InstanceId, JobOwner),
+    Spawn(InstanceId, JobOwner),
+    Check(Ticket, JobOwner),
+    Sockets(Ticket, Option<JobOwner>),
     /// It cannot be held up.
     Nothing,
 }
 
-impl Subject {
-    pub(super) fn of(job: &Job) -> Self {
+impl HeldSubject {
+    pub(super) fn of(job: &SpawnJob) -> Self {
         match job {
-            Job::Resolve(instance, spec) => Self::Resolve(*instance, Owner::of(spec)),
-            Job::Spawn(instance, plan, ..) => Self::Spawn(*instance, plan.owner.clone()),
-            Job::Check(ticket, spec) => Self::Check(*ticket, Owner::of(spec)),
-            Job::TrySockets(ticket, group) => Self::Sockets(*ticket, Owner::of_group(group)),
-            Job::Release(_) | Job::HandOver | Job::Stop => Self::Nothing,
+            SpawnJob::Resolve(instance, spec) => Self::Resolve(*instance, JobOwner::of(spec)),
+            SpawnJob::Spawn(instance, plan, ..) => Self::Spawn(*instance, plan.owner.clone()),
+            SpawnJob::Check(ticket, spec) => Self::Check(*ticket, JobOwner::of(spec)),
+            SpawnJob::TrySockets(ticket, group) => {
+                Self::Sockets(*ticket, JobOwner::of_group(group))
+            }
+            SpawnJob::Release(_) | SpawnJob::HandOver | SpawnJob::Stop => Self::Nothing,
         }
     }
 
@@ -48,7 +50,7 @@ impl Subject {
         }
     }
 
-    pub(super) const fn owner(&self) -> Option<&Owner> {
+    pub(super) const fn owner(&self) -> Option<&JobOwner> {
         match self {
             Self::Resolve(_, owner) | Self::Spawn(_, owner) | Self::Check(_, owner) => Some(owner),
             Self::Sockets(_, owner) => owner.as_ref(),
@@ -62,16 +64,16 @@ impl Subject {
     }
 
     /// What is told at once of a job that is held up, for the reason `why`.
-    pub(super) fn held(&self, why: &str) -> Option<Done> {
+    pub(super) fn held(&self, why: &str) -> Option<SpawnAnswer> {
         match self {
             Self::Resolve(instance, _) | Self::Spawn(instance, _) => {
-                Some(Done::Held(*instance, why.to_owned()))
+                Some(SpawnAnswer::Held(*instance, why.to_owned()))
             }
             // The client is not to wait: the start itself will show what is wrong.
-            Self::Check(ticket, _) => Some(Done::Checked(*ticket, Ok(()))),
+            Self::Check(ticket, _) => Some(SpawnAnswer::Checked(*ticket, Ok(()))),
             Self::Sockets(ticket, _) => {
                 let error = SpawnError::HeldUp(why.to_owned());
-                Some(Done::SocketsTried(*ticket, Err(error)))
+                Some(SpawnAnswer::SocketsTried(*ticket, Err(error)))
             }
             Self::Nothing => None,
         }
@@ -80,9 +82,9 @@ impl Subject {
 
 /// A worker that has not come back from its job in time.
 #[derive(Debug)]
-pub(super) struct Aside {
-    pub(super) worker: Worker,
-    pub(super) subject: Subject,
+pub(super) struct HeldWorker {
+    pub(super) worker: SpawnWorker,
+    pub(super) subject: HeldSubject,
     look_at: Tick,
     /// The child was stopped, and was continued.
     was_continued: bool,
@@ -93,8 +95,8 @@ pub(super) struct Aside {
     pub(super) is_abandoned: bool,
 }
 
-impl Aside {
-    pub(super) fn new(worker: Worker, subject: Subject, now: Tick) -> Self {
+impl HeldWorker {
+    pub(super) fn new(worker: SpawnWorker, subject: HeldSubject, now: Tick) -> Self {
         Self {
             worker,
             is_abandoned: subject.is_answered_early(),
@@ -118,7 +120,7 @@ impl Aside {
 
     /// Nobody wants the process any more: its child is killed.
     pub(super) fn call_off(&mut self, now: Tick) {
-        if matches!(self.subject, Subject::Spawn(..)) {
+        if matches!(self.subject, HeldSubject::Spawn(..)) {
             self.called_off_at.get_or_insert(now);
             self.kill();
             self.look_at = now.plus_millis(END_MS);
@@ -140,7 +142,7 @@ impl Aside {
     /// Looks at a job that has just been set aside; answers why it is held up.
     pub(super) fn first_look(&mut self, now: Tick) -> &'static str {
         self.look_at = now.plus_millis(LOOK_MS);
-        if !matches!(self.subject, Subject::Spawn(..)) {
+        if !matches!(self.subject, HeldSubject::Spawn(..)) {
             self.look_at = Tick::NEVER;
             RESOLVING
         } else if self.worker.child.is_stopped() {
@@ -157,11 +159,11 @@ impl Aside {
     }
 
     /// Looks at it again; answers what there is to tell.
-    pub(super) fn look(&mut self, now: Tick) -> Option<Done> {
+    pub(super) fn look(&mut self, now: Tick) -> Option<SpawnAnswer> {
         if self.look_at > now {
             return None;
         }
-        let Subject::Spawn(instance, owner) = &self.subject else {
+        let HeldSubject::Spawn(instance, owner) = &self.subject else {
             self.look_at = Tick::NEVER;
             return None;
         };
@@ -175,17 +177,20 @@ impl Aside {
                 return None;
             }
             self.is_abandoned = true;
-            return Some(Done::Failed(instance, SpawnError::CalledOff { name }));
+            return Some(SpawnAnswer::Failed(
+                instance,
+                SpawnError::CalledOff { name },
+            ));
         }
         if self.was_killed || !self.worker.child.is_stopped() {
             return None;
         }
         if self.was_continued {
             self.kill();
-            Some(Done::Held(instance, STOPPED_AGAIN.to_owned()))
+            Some(SpawnAnswer::Held(instance, STOPPED_AGAIN.to_owned()))
         } else {
             self.go_on();
-            Some(Done::Held(instance, STOPPED.to_owned()))
+            Some(SpawnAnswer::Held(instance, STOPPED.to_owned()))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What it costs to have descriptors kept, and to get them back.
 //!
-//! `cargo bench --bench keeper`: 1,000 names of three descriptors each are put, a new client lists them, and both are done
+//! `cargo bench --bench holder`: 1,000 names of three descriptors each are put, a new client lists them, and both are done
 //! again one name at a time with a barrier, as an engine would for single starts.
 
 use std::error::Error;
@@ -10,7 +10,7 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use supervisord::keeper::{Keeper, Started};
+use supervisord::fd_holder::{FdHolder, StartedFdHolder};
 use supervisord::sys;
 
 const NAMES: usize = 1000;
@@ -19,10 +19,10 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 fn main() -> Result<(), Box<dyn Error>> {
     sys::raise_own_files()?;
-    let Started { pid, client, .. } =
-        Keeper::start_program(Path::new(env!("CARGO_BIN_EXE_supervisord")))?;
+    let StartedFdHolder { pid, client, .. } =
+        FdHolder::start_program(Path::new(env!("CARGO_BIN_EXE_supervisord")))?;
     let begin = Instant::now();
-    let another = Keeper::start_program(Path::new(env!("CARGO_BIN_EXE_supervisord")))?;
+    let another = FdHolder::start_program(Path::new(env!("CARGO_BIN_EXE_supervisord")))?;
     println!("start, until it answers    {:>8.1?}", begin.elapsed());
     another.client.quit()?;
     println!("resident, empty            {}", resident(pid)?);
@@ -30,9 +30,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map(|_| io::pipe())
         .collect::<io::Result<_>>()?;
     let own = sys::open_pidfd(i32::try_from(std::process::id())?)?;
-    let put = |client: &Keeper, number: usize| -> Result<bool, Box<dyn Error>> {
+    let put = |client: &FdHolder, number: usize| -> Result<bool, Box<dyn Error>> {
         let (stdout, stderr) = (&pipes[2 * number].0, &pipes[2 * number + 1].0);
-        match client.put(
+        match client.store(
             &format!("r{number}"),
             &[stdout.as_fd(), stderr.as_fd(), own.as_fd()],
         ) {
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         client.barrier(LIMIT)?;
         puts.push(begin.elapsed());
         let begin = Instant::now();
-        let (successor, _) = Keeper::find(pid)?;
+        let (successor, _) = FdHolder::find(pid)?;
         let list = successor.list(LIMIT)?;
         lists.push(begin.elapsed());
         if list.iter().map(|(_, fds)| fds.len()).sum::<usize>() != 3 * NAMES {

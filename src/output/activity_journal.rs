@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use super::fields;
-use super::journal::{Journal, Sent, field_of};
+use super::journal::{Journal, SendResult, field_of};
 use crate::domain::{Level, Line};
 
 /// Bytes that wait for journald at most; lines beyond are lost, counted, for the daemon must not wait.
@@ -15,7 +15,7 @@ const IDENT: &str = "supervisord";
 
 /// The journal as the activity log.
 #[derive(Debug)]
-pub(super) struct Diary {
+pub(super) struct ActivityJournal {
     journal: Journal,
     queue: VecDeque<Vec<u8>>,
     queued_bytes: usize,
@@ -23,7 +23,7 @@ pub(super) struct Diary {
     lost: u64,
 }
 
-impl Diary {
+impl ActivityJournal {
     /// The system's journal, looked for at the first line.
     pub(super) fn new() -> Self {
         Self::with(Journal::new())
@@ -45,7 +45,7 @@ impl Diary {
 
     /// Looks for the journal now; what is to be said if it is not there.
     pub(super) fn look(&mut self) -> Option<Line> {
-        self.journal.look();
+        self.journal.reconnect();
         self.journal.check()
     }
 
@@ -64,7 +64,7 @@ impl Diary {
         self.flush();
     }
 
-    /// Lines wait: [`Diary::flush`] should be called soon.
+    /// Lines wait: [`ActivityJournal::flush`] should be called soon.
     pub(super) fn is_waiting(&self) -> bool {
         !self.queue.is_empty()
     }
@@ -73,9 +73,9 @@ impl Diary {
     pub(super) fn flush(&mut self) {
         while let Some(first) = self.queue.front() {
             match self.journal.send(first) {
-                Sent::Later => return,
-                Sent::Done => {}
-                Sent::Lost => self.lost += 1,
+                SendResult::Later => return,
+                SendResult::Done => {}
+                SendResult::Lost => self.lost += 1,
             }
             if let Some(done) = self.queue.pop_front() {
                 self.queued_bytes -= done.len();
@@ -84,7 +84,7 @@ impl Diary {
         // All that came before has arrived: here is the place to say what is missing.
         if self.lost > 0 {
             let told = entry(&Line::LinesDropped { lost: self.lost });
-            if self.journal.send(&told) == Sent::Done {
+            if self.journal.send(&told) == SendResult::Done {
                 self.lost = 0;
             }
         }
@@ -148,7 +148,7 @@ mod tests {
     fn a_line_has_what_it_is_about_in_fields() {
         let dir = TempDir::new("diary");
         let stand_in = StandIn::new(&dir.path("socket"));
-        let mut diary = Diary::at(&dir.path("socket"));
+        let mut activity_journal = ActivityJournal::at(&dir.path("socket"));
         let status = ExitStatus::Exited(3);
         let lines = [
             Line::Spawned {
@@ -165,7 +165,7 @@ mod tests {
             },
         ];
         for line in &lines {
-            diary.put(line);
+            activity_journal.put(line);
         }
         let come = stand_in.all();
         assert_eq!(come.len(), lines.len());
@@ -201,21 +201,21 @@ mod tests {
     fn a_stalled_journal_holds_nobody_and_what_is_missing_is_told() {
         let dir = TempDir::new("diary-stalled");
         let stand_in = StandIn::new(&dir.path("socket"));
-        let mut diary = Diary::at(&dir.path("socket"));
+        let mut activity_journal = ActivityJournal::at(&dir.path("socket"));
         let count = 20_000_u64;
         for number in 0..count {
-            diary.put(&Line::SaidInfo {
+            activity_journal.put(&Line::SaidInfo {
                 text: number.to_string(),
             });
         }
-        assert!(diary.queued_bytes <= QUEUE_BYTES_MAX);
-        let lost = diary.lost;
+        assert!(activity_journal.queued_bytes <= QUEUE_BYTES_MAX);
+        let lost = activity_journal.lost;
         assert!(lost > 0, "more than it keeps");
         let mut come = Vec::new();
         eventually("it catches up", || {
             come.extend(stand_in.all());
-            diary.flush();
-            !diary.is_waiting() && diary.lost == 0
+            activity_journal.flush();
+            !activity_journal.is_waiting() && activity_journal.lost == 0
         });
         come.extend(stand_in.all());
         assert_eq!(come.len() as u64, count - lost + 1);

@@ -1,5 +1,6 @@
 //! The house rules that the compiler does not enforce: floors, homes of packages, `unsafe`, clocks, module docs.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -269,10 +270,87 @@ fn nothing_is_left_unfinished() {
 /// - with a dot (`succession.rs`): exactly this file name.
 ///
 /// String literals are not searched: names on the wire and on disk stay as they are.
-const RETIRED: &[(&str, &str)] = &[("heirloom", "FdName"), ("Life", "InstanceId")];
+const RETIRED: &[(&str, &str)] = &[
+    ("heirloom", "FdName"),
+    ("keeper", "fd holder, FdHolder"),
+    ("vault", "FdStore"),
+    ("life", "instance, InstanceId"),
+    ("tenure", "slot_generation"),
+    ("ledger", "in-flight log, InFlightLog"),
+    ("lodging", "CgroupManager"),
+    ("tidings", "NotifyState"),
+    ("legacy", "EngineState"),
+    ("remnants", "PartialRecovery"),
+    ("chronicle", "checkpoint"),
+    ("heed", "PollNotify"),
+    ("heeded", "NotifyPolled"),
+    ("impersonated", "ForeignNotify"),
+    ("diary", "ActivityJournal"),
+    ("Waking", "AwaitingReady"),
+    ("Failing", "Terminating"),
+    ("Dying", "Reaped"),
+    ("Aborting", "StopPending"),
+    ("Rite", "ReapStep"),
+    ("Was", "StageAtExit"),
+    ("Starved", "WatchdogTimeout"),
+    ("Triggered", "WatchdogTrigger"),
+    ("Trouble", "LastError, ThreadProblem"),
+    ("Ending", "ExitReason"),
+    ("Causes", "ResourceEvents"),
+    ("Hearing", "ListenerStage"),
+    ("Moment", "Ctx"),
+    ("Trail", "AuditContext"),
+    ("Seat", "SlotEntry, ProcessCgroup"),
+    ("Seats", "SlotTable"),
+    ("Way", "Transport"),
+    ("Estate", "OutputState"),
+    ("Remains", "InstanceState"),
+    ("Predecessor", "RecoverySource"),
+    ("Leftover", "PendingReport"),
+    ("Unsettled", "UnflushedChunk"),
+    ("Lasting", "DaemonResources"),
+    ("Ground", "StartContext"),
+    ("open_anew", "cold_start"),
+    ("open_again", "resume_start"),
+    ("settle_in", "init_process"),
+    ("lay_ghost", "release_orphan"),
+    ("let_go", "detach"),
+    ("lets_go", "detaches"),
+    ("succession.rs", "handoff.rs"),
+    ("affairs.rs", "daemon_control.rs"),
+    ("roster.rs", "groups.rs"),
+    ("survey.rs", "status.rs"),
+    ("notice.rs", "notify_message.rs"),
+    ("begin.rs", "start.rs"),
+    ("halt.rs", "stop.rs"),
+    ("end.rs", "exit.rs"),
+    ("found.rs", "adopt.rs"),
+    ("compose.rs", "scale.rs"),
+    ("wind_down.rs", "shutdown.rs"),
+    ("round.rs", "run_loop.rs"),
+    ("opening.rs", "startup.rs"),
+    ("intake.rs", "read_buffer.rs"),
+    ("recall.rs", "journal_reader.rs"),
+    ("setting.rs", "process_setup.rs"),
+];
+
+/// What [`RETIRED`] does not ban: a log line whose name is a field in the journal.
+const ALLOWED: &[&str] = &["KeeperFailed"];
 
 /// Where [`RETIRED`] is banned: files, and directories ending in `/`, below the root of the repository.
-const ROOMS_DONE: &[&str] = &[];
+const ROOMS_DONE: &[&str] = &[
+    "src/domain/",
+    "src/core/",
+    "src/fd_holder/",
+    "src/cgroup/",
+    "src/heartbeat/",
+    "src/spawn/",
+    "src/output/",
+    "src/engine/",
+    "src/daemon/",
+    "tests/fd_holder/",
+    "tests/spawn/",
+];
 
 /// The text without the contents of string literals; comments stay.
 fn without_strings(text: &str) -> String {
@@ -350,6 +428,9 @@ fn humps(identifier: &str) -> Vec<String> {
 
 /// What of [`RETIRED`] an identifier or a word of a comment breaks.
 fn retired(identifier: &str) -> Option<&'static (&'static str, &'static str)> {
+    if ALLOWED.contains(&identifier) {
+        return None;
+    }
     let humps = humps(identifier);
     RETIRED.iter().find(|(word, _)| {
         if word.contains(|c: char| c.is_uppercase() || c == '_') {
@@ -391,8 +472,10 @@ fn rooms_that_are_done_use_no_retired_word() {
             }
             let text = fs::read_to_string(&file).expect("utf-8");
             let text = without_strings(&text);
-            let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
-            let found: std::collections::BTreeSet<_> = words.filter_map(retired).collect();
+            let words: BTreeSet<&str> = text
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .collect();
+            let found: BTreeSet<_> = words.into_iter().filter_map(retired).collect();
             for (word, instead) in found {
                 wrong.push(format!("{shown}: {word}: {instead}"));
             }
@@ -413,7 +496,7 @@ fn retired_words_are_found_in_every_form() {
     ] {
         assert!(retired(found).is_some(), "{found}");
     }
-    for other in ["life", "lifetime", "Lifetime", "FdName"] {
+    for other in ["moment", "lifetime", "Lifetime", "FdName"] {
         assert!(retired(other).is_none(), "{other}");
     }
     let text = "a('\"', \"b\\\"c\", r#\"d\"e\"#, '\\'', f::<'g>); // \"h\"\n\"i\"";

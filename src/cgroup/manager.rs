@@ -112,7 +112,7 @@ fn start_ticks(stat: &[u8]) -> Option<u64> {
     rest.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
-/// The way to the cgroups of programs. Clones are the same; it lasts from round to round of the daemon. It is used by one
+/// The way to the cgroups of programs. Clones are the same; it lasts from run to run of the daemon. It is used by one
 /// thread at a time: before the spawn thread begins, by that, and after it has ended.
 #[derive(Debug, Clone, Default)]
 pub struct CgroupManager(Arc<ManagerShared>);
@@ -162,7 +162,7 @@ impl CgroupManager {
             .then(|| ProcessCgroup::new(root, process))
     }
 
-    /// Looks for a place at the start of a round, where an fd holder that we know is already if `is_held`, and says what was found if it matters. Waits for the service manager,
+    /// Looks for a place at the start of a run, where an fd holder that we know is already if `is_held`, and says what was found if it matters. Waits for the service manager,
     /// for seconds at the most.
     pub fn find(&self, config: &Config, is_held: bool, log: &mut dyn FnMut(Line)) {
         let mut state = self.state();
@@ -189,7 +189,7 @@ impl CgroupManager {
     }
 
     /// Kills what a daemon before this one left in our scope, but for the cgroups of `known` processes, and waits for it:
-    /// whatever nobody knows would run twice otherwise. Where there is no scope nothing is done: there, left-overs live on
+    /// whatever nobody knows would run twice otherwise. Where there is no scope nothing is done: there, orphans live on
     /// as they do with Supervisor.
     pub fn kill_orphans(&self, known: impl Fn(&str) -> bool, log: &mut dyn FnMut(Line)) {
         let root = self.state().root.clone();

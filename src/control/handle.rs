@@ -6,10 +6,10 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::api::{Caller, Fault, FaultCode, Grant, Method, Reply, Request, audit_line};
 use crate::domain::Line;
-pub use crate::engine::{Asked, EngineGone};
+pub use crate::engine::{EngineGone, RequestMessage};
 
 /// How a question is put into the engine's inbox.
-type Put = dyn Fn(Asked) -> Result<(), EngineGone> + Send + Sync;
+type Put = dyn Fn(RequestMessage) -> Result<(), EngineGone> + Send + Sync;
 
 /// Calls the engine. Clones are cheap.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ impl ControlHandle {
 
     /// A handle that puts questions with `put`, and writes to the audit trail with `log`, which must not block.
     pub fn new(
-        put: impl Fn(Asked) -> Result<(), EngineGone> + Send + Sync + 'static,
+        put: impl Fn(RequestMessage) -> Result<(), EngineGone> + Send + Sync + 'static,
         log: impl Fn(Line) + Send + Sync + 'static,
     ) -> Self {
         Self {
@@ -95,7 +95,7 @@ impl ControlHandle {
                 | Request::SetNumprocs { .. }
         )
         .then(|| self.reshaped.clone());
-        let asked = Asked {
+        let asked = RequestMessage {
             caller,
             grant,
             request,

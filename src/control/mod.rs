@@ -6,4 +6,4 @@ mod handle;
 
 pub use auth::{PageToken, Verdict, access, check, grant};
 pub use events::{EventFeed, Heard, Subscription};
-pub use handle::{Asked, ControlHandle, EngineGone};
+pub use handle::{ControlHandle, EngineGone, RequestMessage};

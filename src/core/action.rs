@@ -24,7 +24,7 @@ pub enum SignalScope {
 
 /// How the engine ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum DaemonOutcome {
     /// End the daemon.
     Shutdown,
     /// Start again in place.
@@ -76,7 +76,7 @@ pub enum Action {
     /// Begin to read what the process of this pid writes. Not before its number is known, which events about its output tell.
     Read(InstanceId, i32),
     /// Read what it has said of itself up to now: [`super::Input::Notified`] for each message, and then, in any case and
-    /// before anything else of it, [`super::Input::Heeded`].
+    /// before anything else of it, [`super::Input::NotifyPolled`].
     PollNotify(InstanceId),
     /// Send a signal; answer [`super::Input::Signalled`].
     Signal {
@@ -148,5 +148,5 @@ pub enum Action {
     /// Answer a client.
     Answer(Ticket, Result<Reply, Fault>),
     /// Everything is stopped: leave the loop.
-    Finish(Outcome),
+    Finish(DaemonOutcome),
 }

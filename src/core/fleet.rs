@@ -34,7 +34,7 @@ pub struct Identity {
     pub daemon_log: Option<Arc<Path>>,
     /// Where made-up log names begin; should differ from start to start.
     pub seed: u64,
-    /// The number of the next event. It goes on where the round before the last reload ended.
+    /// The number of the next event. It goes on where the run before the last reload ended.
     pub event_serial: u64,
 }
 
@@ -423,7 +423,7 @@ impl Fleet {
         } else if self.slots.process_of(instance).is_some() {
             self.update_process(instance.slot, now, out, Process::resolved);
         } else {
-            // The attempt was called off; whoever holds its plan must let go.
+            // The attempt was called off; whoever holds its plan must detach.
             out.push(Action::Drain(instance));
         }
     }
@@ -436,7 +436,7 @@ impl Fleet {
         } else if self.slots.process_of(instance).is_some() {
             self.update_process(instance.slot, now, out, Process::prepared);
         } else {
-            // The attempt was called off; whoever holds the ends of its pipes must let go.
+            // The attempt was called off; whoever holds the ends of its pipes must detach.
             out.push(Action::Drain(instance));
         }
     }

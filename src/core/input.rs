@@ -61,7 +61,7 @@ impl LoadError {
 pub enum ResumeKind {
     /// Another image of the same process.
     NewImage,
-    /// Another process: the predecessor has let go, or was killed.
+    /// Another process: the predecessor has detached, or was killed.
     NewDaemon,
     /// The same image, for there could be no other.
     SameImage,
@@ -217,7 +217,7 @@ pub enum Input {
         /// As which user.
         uid: u32,
     },
-    /// Everything that it said until [`super::Action::Heed`] was asked for has been told.
+    /// Everything that it said until [`super::Action::PollNotify`] was asked for has been told.
     NotifyPolled(InstanceId),
     /// A listener said something.
     ListenerOutput(InstanceId, ListenerOutput),

@@ -33,7 +33,7 @@ mod stop;
 mod tick;
 mod ticket;
 
-pub use action::{Action, Actions, AuditLine, Outcome, SignalScope};
+pub use action::{Action, Actions, AuditLine, DaemonOutcome, SignalScope};
 pub use adopt::AdoptedProcess;
 pub use checkpoint::ProcessRecord;
 pub use fleet::{Fleet, Identity};

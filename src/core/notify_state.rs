@@ -2,7 +2,7 @@
 //! too long or if watchdog messages stay out. It must not know how the words come here, nor whether their sender was genuine.
 //!
 //! A deadline that the process could have met by a word is a question before it is a verdict: the shell is asked to read
-//! what has been said so far ([`Action::Heed`]). A daemon that stood still, or a machine that did, would else end programs
+//! what has been said so far ([`Action::PollNotify`]). A daemon that stood still, or a machine that did, would else end programs
 //! that had spoken in time.
 
 use serde::{Deserialize, Serialize};

@@ -175,7 +175,7 @@ pub(super) struct Process {
 
 impl Process {
     /// A process that was never started.
-    pub(super) fn new(spec: Arc<ProcessSpec>, logs: LogPaths, tenure: u64) -> Self {
+    pub(super) fn new(spec: Arc<ProcessSpec>, logs: LogPaths, slot_generation: u64) -> Self {
         let listener = match spec.kind {
             ProcessKind::Listener => Some(ListenerStage::Acknowledged),
             ProcessKind::Program | ProcessKind::Fcgi(_) => None,
@@ -183,7 +183,7 @@ impl Process {
         Self {
             spec,
             logs,
-            slot_generation: tenure,
+            slot_generation: slot_generation,
             run: RunState {
                 stage: Stage::Stopped,
                 next: None,

@@ -168,7 +168,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
         return None;
     }
     let slot = counter::checked_slot(from.u32()?)?;
-    let tenure = counter::checked(from.u64()?)?;
+    let slot_generation = counter::checked(from.u64()?)?;
     let last_incarnation = counter::checked(from.u64()?)?;
     let event_serial = counter::checked(from.u64()?)?;
     let stage = from.stage()?;
@@ -254,7 +254,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
     };
     is_whole.then_some(ProcessRecord {
         slot,
-        slot_generation: tenure,
+        slot_generation: slot_generation,
         run,
         last_incarnation,
         event_serial,

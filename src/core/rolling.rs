@@ -159,7 +159,7 @@ impl Fleet {
         process.is_some_and(|process| process.state().is_running())
     }
 
-    /// Processes (by tenure) that a rolling restart has yet to come to, or is at.
+    /// Processes (by slot_generation) that a rolling restart has yet to come to, or is at.
     fn rolled(&self) -> BTreeSet<u64> {
         let mut found = BTreeSet::new();
         for pending in self.tickets.values() {

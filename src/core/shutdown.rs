@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::process::Process;
 use super::slots::{in_added_order, in_start_order};
-use super::{Action, Actions, Fleet, Outcome};
+use super::{Action, Actions, DaemonOutcome, Fleet};
 use crate::api::FaultCode;
 use crate::domain::{EventKind, Line, Now, ProcessState, Seconds, SupervisorState, Tick};
 
@@ -177,10 +177,10 @@ impl Fleet {
             out.push(Action::Answer(ticket, Err(FaultCode::ShutdownState.bare())));
         }
         let outcome = match self.daemon_state {
-            SupervisorState::Restarting => Outcome::Restart,
+            SupervisorState::Restarting => DaemonOutcome::Restart,
             SupervisorState::Shutdown | SupervisorState::Running | SupervisorState::Fatal => {
                 self.next_config = None;
-                Outcome::Shutdown
+                DaemonOutcome::Shutdown
             }
         };
         out.push(Action::Finish(outcome));

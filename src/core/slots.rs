@@ -1,4 +1,4 @@
-//! The active groups and the seats of their processes: who is where, found by name. It must not know what processes do.
+//! The active groups and the slots of their processes: who is where, found by name. It must not know what processes do.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ impl SlotTable {
         Some((run.stage, next.filter(|next| next.instance == instance)?))
     }
 
-    /// Seats a process; answers its slot.
+    /// Inserts a process; answers its slot.
     pub(super) fn insert(&mut self, process: Process) -> u32 {
         match self.free.pop() {
             Some(slot) => {
@@ -96,7 +96,7 @@ impl SlotTable {
         }
     }
 
-    /// Fills a seat that was written out.
+    /// Fills a slot that was written out.
     pub(super) fn set(&mut self, slot: u32, seat: SlotEntry) {
         let place = slot as usize;
         while self.entries.len() <= place {

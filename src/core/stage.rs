@@ -2,19 +2,19 @@
 //! make no sense cannot be written down. It must not know groups, clients or clocks.
 //!
 //! ```text
-//! Stopped ─start→ Resolving → Preparing → Spawning → Starting → Running ─exit→ Dying → Exited ─autorestart→ Resolving
+//! Stopped ─start→ Resolving → Preparing → Spawning → Starting → Running ─exit→ Reaped → Exited ─autorestart→ Resolving
 //!    ↑                │ fail      │ fail      │ fail     │ exit      │                       Backoff ─retry→ Resolving
-//!    │                └───────────┴───────────┴→ Backoff ┤ (Dying)   │                          └─too often→ Fatal
-//!    └──── Dying ←exit─ Stopping ←stop───────────────────┴───────────┘
-//!                          ↑ Aborting ←stop─ Spawning
+//!    │                └───────────┴───────────┴→ Backoff ┤ (Reaped)  │                          └─too often→ Fatal
+//!    └──── Reaped ←exit─ Stopping ←stop──────────────────┴───────────┘
+//!                          ↑ StopPending ←stop─ Spawning
 //!
-//! Starting, Running, Stopping ─signal refused→ Unknown ─exit→ Dying → Backoff, Exited or Stopped
+//! Starting, Running, Stopping ─signal refused→ Unknown ─exit→ Reaped → Backoff, Exited or Stopped
 //!
-//! With readiness of its own:    Spawning → Waking ─ready→ Running ─watchdog→ Failing ─exit→ Dying → Exited
-//!                                            └─timeout→ Failing ─exit→ Dying → Backoff
+//! With readiness of its own:    Spawning → AwaitingReady ─ready→ Running ─watchdog→ Terminating ─exit→ Reaped → Exited
+//!                                            └─timeout→ Terminating ─exit→ Reaped → Backoff
 //! ```
 //!
-//! Where a restart follows at once, resolving and preparing begin with Dying (`process::NextAttempt`): the stages are the
+//! Where a restart follows at once, resolving and preparing begin with Reaped (`process::NextAttempt`): the stages are the
 //! same, and passed sooner.
 
 use serde::{Deserialize, Serialize};

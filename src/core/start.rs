@@ -1,4 +1,4 @@
-//! How a process comes to life: the steps of one attempt, and what follows when it fails. It must not know how one ends.
+//! How a process starts: the steps of one attempt, and what follows when it fails. It must not know how one ends.
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ const NAMES_MAX: usize = 5;
 /// How many characters of a name it has at most.
 const NAME_CHARS_MAX: usize = 64;
 
-/// What a service manager distinguishes. Within one round, from a start to the end of everything:
+/// What a service manager distinguishes. Within one run, from a start to the end of everything:
 ///
 /// ```text
 /// Starting ─ready→ Ready ⇄ Reloading

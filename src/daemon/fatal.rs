@@ -15,7 +15,7 @@ pub(super) enum Fatal {
     /// The configuration is wrong; status 2.
     Config(ConfigErrors),
     /// Something that Supervisor ends with a traceback; status 1.
-    Broken(String),
+    Internal(String),
 }
 
 /// Says why the daemon ends. Supervisor's two lines come first, alone; what we know beyond them follows.
@@ -23,7 +23,7 @@ pub(super) fn fail(argv0: &str, fatal: &Fatal) -> ExitCode {
     let (sentence, status) = match fatal {
         Fatal::Usage(sentence) => (sentence, USAGE),
         Fatal::Config(errors) => (&errors.first, USAGE),
-        Fatal::Broken(sentence) => (sentence, 1),
+        Fatal::Internal(sentence) => (sentence, 1),
     };
     eprintln!("Error: {sentence}\nFor help, use {argv0} -h");
     if let Fatal::Config(errors) = fatal {
@@ -37,6 +37,6 @@ pub(super) fn fail(argv0: &str, fatal: &Fatal) -> ExitCode {
 }
 
 /// Says what could not be done, as an error that ends the daemon with status 1.
-pub(super) fn broken(what: &'static str) -> impl FnOnce(std::io::Error) -> Fatal {
-    move |error| Fatal::Broken(format!("{what}: {error}"))
+pub(super) fn internal(what: &'static str) -> impl FnOnce(std::io::Error) -> Fatal {
+    move |error| Fatal::Internal(format!("{what}: {error}"))
 }

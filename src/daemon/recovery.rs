@@ -6,13 +6,13 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::succession::{self, Handover};
+use super::written_handoff::{self, Handoff};
 use crate::cgroup;
 use crate::config::ConfigErrors;
 use crate::config::spec::Config;
 use crate::core::Snapshot;
 use crate::domain::{FdName, InstanceId, Line};
-use crate::engine::{self, Legacy, PassedSocket};
+use crate::engine::{self, EngineState, PassedSocket};
 use crate::fd_holder::{FdHolder, FdStore};
 use crate::output::{IN_FLIGHT_LOG_BYTES, UnflushedChunk};
 use crate::spawn::SharedSocket;
@@ -24,9 +24,9 @@ const LIST_WITHIN: Duration = Duration::from_secs(10);
 const IN_FLIGHT_LOGS: usize = 2;
 
 /// The fd holder of a daemon that is no more, and what was in there.
-pub(super) struct Predecessor {
+pub(super) struct RecoverySource {
     pub(super) fd_store: Arc<FdStore>,
-    pub(super) left: Left,
+    pub(super) left: RecoveredState,
     /// The limit of open files that we were started with, which programs are to have. Ours is raised from the moment that
     /// descriptors are taken over: with a thousand programs there are more of them than it allows, and nothing could be
     /// opened any more.
@@ -34,16 +34,16 @@ pub(super) struct Predecessor {
 }
 
 /// What a daemon that is no more has left with its fd holder.
-pub(super) enum Left {
+pub(super) enum RecoveredState {
     /// All of it can be understood.
-    Legacy(Box<Recovery>),
+    Whole(Box<Recovery>),
     /// Descriptors, but no state that says what they are for.
-    Remnants(Remnants),
+    Partial(PartialRecovery),
 }
 
-/// What is left of a legacy that cannot be understood.
+/// What is left of a state that cannot be understood.
 #[derive(Default)]
-pub(super) struct Remnants {
+pub(super) struct PartialRecovery {
     /// Why; none: there is no state at all.
     pub(super) why: Option<String>,
     /// By name.
@@ -54,9 +54,9 @@ pub(super) struct Remnants {
     pub(super) unflushed: Vec<UnflushedChunk>,
 }
 
-/// A daemon's legacy.
+/// A daemon's state.
 pub(super) struct Recovery {
-    pub(super) handover: Handover,
+    pub(super) handoff: Handoff,
     /// Bytes of logs that were under way.
     pub(super) unflushed: Vec<UnflushedChunk>,
     /// How it was left, as it reads in the log.
@@ -66,7 +66,7 @@ pub(super) struct Recovery {
 impl Recovery {
     /// The cgroups of processes that are taken over.
     pub(super) fn cgroups(&self) -> BTreeSet<String> {
-        let snapshot = &self.handover.legacy.snapshot;
+        let snapshot = &self.handoff.engine.snapshot;
         let instances = snapshot.instances().into_iter();
         instances
             .filter_map(|(instance, _)| snapshot.spec_of(instance))
@@ -76,7 +76,7 @@ impl Recovery {
 
     /// The configuration to go on with where the file has errors: programs run, so the daemon does too.
     pub(super) fn goes_on_with(&self, errors: &ConfigErrors) -> Config {
-        let mut config = Config::clone(&self.handover.config);
+        let mut config = Config::clone(&self.handoff.config);
         config.notes = errors
             .all
             .iter()
@@ -90,7 +90,7 @@ impl Recovery {
 
 /// Finds what a daemon that was here before has left, if there was one: through what the service manager has kept for us,
 /// or, where it keeps nothing any more (a service that was given up on), through the fd holder that is where programs are.
-pub(super) fn find(kept: Option<OwnedFd>) -> Option<Predecessor> {
+pub(super) fn find_source(kept: Option<OwnedFd>) -> Option<RecoverySource> {
     // One that somebody has stopped would not answer.
     cgroup::continue_holder();
     let holder = kept
@@ -99,7 +99,7 @@ pub(super) fn find(kept: Option<OwnedFd>) -> Option<Predecessor> {
         .or_else(cgroup::find_holder)?;
     // A list has as many descriptors as there are.
     let files = sys::raise_own_files().ok();
-    let mut predecessor = recover(holder, &|snapshot, instance| {
+    let mut predecessor = recover_from(holder, &|snapshot, instance| {
         let spec = snapshot.spec_of(instance)?;
         cgroup::find_orphan(&cgroup::name(&spec.group, &spec.name))
     });
@@ -111,37 +111,37 @@ pub(super) fn find(kept: Option<OwnedFd>) -> Option<Predecessor> {
 pub(super) type FindSpawned<'a> = &'a dyn Fn(&Snapshot, InstanceId) -> Option<(i32, OwnedFd)>;
 
 /// Takes out of the fd holder what is in there.
-pub(super) fn recover(holder: FdHolder, find_spawned: FindSpawned<'_>) -> Predecessor {
+pub(super) fn recover_from(holder: FdHolder, find_spawned: FindSpawned<'_>) -> RecoverySource {
     let listed = holder.list(LIST_WITHIN);
     let fd_store = Arc::new(FdStore::new(holder));
     for (name, descriptors) in listed.iter().flatten() {
         fd_store.note_stored(name, descriptors);
     }
     let left = match listed {
-        Ok(items) => look(items, &fd_store, find_spawned),
-        Err(error) => Left::Remnants(Remnants {
+        Ok(items) => read_stored(items, &fd_store, find_spawned),
+        Err(error) => RecoveredState::Partial(PartialRecovery {
             why: Some(error.to_string()),
-            ..Remnants::default()
+            ..PartialRecovery::default()
         }),
     };
-    Predecessor {
+    RecoverySource {
         fd_store,
         left,
         files: None,
     }
 }
 
-fn look(
+fn read_stored(
     items: Vec<(String, Vec<OwnedFd>)>,
     fd_store: &FdStore,
     find_spawned: FindSpawned<'_>,
-) -> Left {
-    let mut kept = apart(items);
+) -> RecoveredState {
+    let mut kept = split_names(items);
     let mut take = |fd_name: FdName| {
         let descriptors = kept.remove(&fd_name.name()).unwrap_or_default();
         descriptors.into_iter()
     };
-    let handover = take(FdName::Handoff).next();
+    let handoff = take(FdName::Handoff).next();
     let mut state = take(FdName::State);
     let (state, records) = (state.next(), state.next());
     let servers: Vec<String> = kept
@@ -180,33 +180,34 @@ fn look(
         .into_iter()
         .filter_map(|(name, descriptors)| Some((name, descriptors.into_iter().next()?)))
         .collect();
-    if handover.is_none() {
+    if handoff.is_none() {
         descriptors.retain(|name, _| !FdName::is_server(name));
     }
-    let understood = match (handover, state) {
-        (Some(handover), _) => succession::read(&handover).map(|with| {
-            let handover = with(std::mem::take(&mut descriptors));
-            Some((handover, "that the last daemon let go of"))
+    let understood = match (handoff, state) {
+        (Some(handoff), _) => written_handoff::read(&handoff).map(|with| {
+            let handoff = with(std::mem::take(&mut descriptors));
+            Some((handoff, "that the last daemon let go of"))
         }),
-        (None, Some(state)) => succession::read_state(&state).map(|(config, mut snapshot)| {
+        (None, Some(state)) => written_handoff::read_state(&state).map(|(config, mut snapshot)| {
             if let Some(records) = records {
                 snapshot.apply_records(engine::read_records(&MemoryFile::from_fd(records)));
             }
             let descriptors = std::mem::take(&mut descriptors);
-            let handover = crashed(config, snapshot, descriptors, sockets.clone(), find_spawned);
-            Some((handover, "of a daemon that was killed"))
+            let handoff =
+                handoff_of_crashed(config, snapshot, descriptors, sockets.clone(), find_spawned);
+            Some((handoff, "of a daemon that was killed"))
         }),
         (None, None) => Ok(None),
     };
     match understood {
-        Ok(Some((handover, how))) => Left::Legacy(Box::new(Recovery {
-            handover,
+        Ok(Some((handoff, how))) => RecoveredState::Whole(Box::new(Recovery {
+            handoff,
             unflushed,
             how,
         })),
         nothing => {
             descriptors.retain(|name, _| !FdName::is_server(name));
-            Left::Remnants(Remnants {
+            RecoveredState::Partial(PartialRecovery {
                 why: nothing.err(),
                 descriptors,
                 sockets,
@@ -217,7 +218,7 @@ fn look(
 }
 
 /// Descriptors by the names of each, where those of an instance are stored under one name.
-fn apart(items: Vec<(String, Vec<OwnedFd>)>) -> BTreeMap<String, Vec<OwnedFd>> {
+fn split_names(items: Vec<(String, Vec<OwnedFd>)>) -> BTreeMap<String, Vec<OwnedFd>> {
     let mut kept = BTreeMap::new();
     for (name, descriptors) in items {
         let names = FdName::names_in(&name);
@@ -259,20 +260,20 @@ pub(super) fn new_in_flight_log(
 fn shared_sockets(kept: &BTreeMap<String, Vec<OwnedFd>>) -> Vec<SharedSocket> {
     let places = kept.iter().filter_map(|(name, descriptors)| {
         let place = FdName::socket_place_in(name)?;
-        let bytes = sys::read_sealed(descriptors.get(1)?, succession::STATE_BYTES_MAX).ok()?;
+        let bytes = sys::read_sealed(descriptors.get(1)?, written_handoff::STATE_BYTES_MAX).ok()?;
         let shared: SharedSocket = serde_json::from_slice(&bytes).ok()?;
         (shared.place == place).then_some(shared)
     });
     places.collect()
 }
 
-fn crashed(
+fn handoff_of_crashed(
     config: Arc<Config>,
     snapshot: Snapshot,
     mut descriptors: Descriptors,
     mut sockets: Vec<SharedSocket>,
     find_spawned: FindSpawned<'_>,
-) -> Handover {
+) -> Handoff {
     let (mut pids, mut spawned, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     for (instance, pid) in snapshot.instances() {
         let name = FdName::Pidfd(instance).name();
@@ -309,11 +310,11 @@ fn crashed(
         };
         shared.instances = instances.filter(is_its).collect();
     }
-    Handover {
+    Handoff {
         config,
         limits: Vec::new(),
         cwd: String::new(),
-        legacy: Legacy::recovered(snapshot, pids, &spawned, &gone, sockets),
+        engine: EngineState::recovered(snapshot, pids, &spawned, &gone, sockets),
         descriptors,
         passed: Vec::new(),
         own: Vec::<PassedSocket>::new(),
@@ -322,9 +323,9 @@ fn crashed(
 }
 
 /// Puts everything down for the next daemon.
-pub(super) fn leave(fd_store: &FdStore, handover: &Handover) -> Result<(), String> {
-    let state = succession::write(handover).map_err(|error| error.to_string())?;
-    for (place, server) in handover.own.iter().enumerate() {
+pub(super) fn store_handoff(fd_store: &FdStore, handoff: &Handoff) -> Result<(), String> {
+    let state = written_handoff::write(handoff).map_err(|error| error.to_string())?;
+    for (place, server) in handoff.own.iter().enumerate() {
         fd_store.store(FdName::Server(place), &[server.fd.as_fd()]);
     }
     fd_store.store(FdName::Handoff, &[state.as_fd()]);

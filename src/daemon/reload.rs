@@ -30,7 +30,7 @@ pub(super) fn reload(
         all: errors.all.iter().map(ToString::to_string).collect(),
         lines: errors.lines(),
     })?;
-    // What the next round would die of, said while nothing is lost yet.
+    // What the next run would die of, said while nothing is lost yet.
     let begins_anew = matches!(reason, LoadReason::Restart(_) | LoadReason::Hangup);
     if let Some(sentence) = user_refused(&config).filter(|_| begins_anew) {
         return Err(LoadError::of(sentence));

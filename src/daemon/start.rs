@@ -1,4 +1,4 @@
-//! The steps before the first round: what the command line asks for, which file, which configuration.
+//! The steps before the first run: what the command line asks for, which file, which configuration.
 //!
 //! Everything that is wrong here ends the daemon early, with all reasons on standard error and status 2.
 
@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use super::fatal::{Fatal, USAGE, fail};
 use super::machine::Machine;
-use super::opening::Ground;
-use super::recovery::{self, Left, Predecessor};
-use super::succession::{self, Handover};
-use super::{check, opening, reload, round};
+use super::recovery::{self, RecoveredState, RecoverySource};
+use super::startup::StartContext;
+use super::written_handoff::{self, Handoff};
+use super::{check, reload, run_loop, startup};
 use crate::config::completion::{Completion, Question};
 use crate::config::options::{self, DaemonOptions};
 use crate::config::spec::Config;
@@ -38,10 +38,10 @@ pub fn run(args: &[String]) -> ExitCode {
     if let Some(verb) = args.get(1).and_then(|word| Verb::find(word)) {
         return run_verb(verb, argv0, args.get(2..).unwrap_or_default());
     }
-    match succession::inherited() {
+    match written_handoff::read_inherited() {
         Ok(None) => {}
-        Ok(Some(handover)) => return resume(argv0, args, handover),
-        Err(reason) => return fail(argv0, &Fatal::Broken(reason)),
+        Ok(Some(handoff)) => return resume(argv0, args, handoff),
+        Err(reason) => return fail(argv0, &Fatal::Internal(reason)),
     }
     if let Some(question) = Question::read(args.get(1..).unwrap_or_default()) {
         return print(&completion(&question).to_string());
@@ -55,8 +55,11 @@ pub fn run(args: &[String]) -> ExitCode {
             );
         }
     };
-    if args.get(1).is_some_and(|word| word == succession::QUESTION) {
-        return succession::answer(args.get(2..).unwrap_or_default(), &machine);
+    if args
+        .get(1)
+        .is_some_and(|word| word == written_handoff::QUESTION)
+    {
+        return written_handoff::answer_predecessor(args.get(2..).unwrap_or_default(), &machine);
     }
     let options = match options::parse(args.get(1..).unwrap_or_default(), &machine) {
         Ok(options) => options,
@@ -113,19 +116,19 @@ fn completion(question: &Question) -> Completion {
 }
 
 /// Goes on where an earlier image of this process has ended.
-fn resume(argv0: &str, args: &[String], mut handover: Handover) -> ExitCode {
-    let machine = Machine::seen_from(handover.cwd.clone());
+fn resume(argv0: &str, args: &[String], mut handoff: Handoff) -> ExitCode {
+    let machine = Machine::seen_from(handoff.cwd.clone());
     let result = options::parse(args.get(1..).unwrap_or_default(), &machine)
         .map_err(Fatal::Usage)
         .and_then(|options| {
-            let reserved = opening::reserve()?;
+            let reserved = startup::reserve()?;
             let options = with_config_path(argv0, options, &machine)?;
-            let ground = Ground {
+            let context = StartContext {
                 options: Arc::new(options),
                 machine: Arc::new(machine),
-                passed: std::mem::take(&mut handover.passed),
+                passed: std::mem::take(&mut handoff.passed),
             };
-            round::resume(handover, ground, reserved)
+            run_loop::resume(handoff, context, reserved)
         });
     match result {
         Ok(code) => code,
@@ -172,15 +175,15 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
     // Before a predecessor's descriptors, which can be thousands.
-    let reserved = opening::reserve()?;
-    let predecessor = recovery::find(engine::take_kept(&mut passed));
+    let reserved = startup::reserve()?;
+    let predecessor = recovery::find_source(engine::take_stored_holder(&mut passed));
     let first = match &predecessor {
         // Programs run whose configuration had the section: a file that was cut since is an error, as for a daemon that runs.
-        Some(Predecessor {
-            left: Left::Legacy(recovery),
+        Some(RecoverySource {
+            left: RecoveredState::Whole(recovery),
             ..
         }) if first.as_ref().is_ok_and(|first| first.is_implied) => {
-            let options = reload::options_of(&options, &recovery.handover.config);
+            let options = reload::options_of(&options, &recovery.handoff.config);
             config::load(&path, &options, &machine)
         }
         _ => first,
@@ -189,8 +192,8 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
         (Ok(first), _) => first,
         (
             Err(errors),
-            Some(Predecessor {
-                left: Left::Legacy(recovery),
+            Some(RecoverySource {
+                left: RecoveredState::Whole(recovery),
                 ..
             }),
         ) => recovery.goes_on_with(&errors),
@@ -201,12 +204,12 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
     }
     // Differs: a relative path goes on to mean what it means now, for the machine remembers our directory. Supervisor
     // resolves it against whatever directory it has changed to when it reloads.
-    let ground = Ground {
+    let context = StartContext {
         options: Arc::new(options),
         machine: Arc::new(machine),
         passed,
     };
-    round::all(first, ground, predecessor, reserved)
+    run_loop::run_all(first, context, predecessor, reserved)
 }
 
 fn checked(path: &str, result: &Result<Config, ConfigErrors>) -> ExitCode {

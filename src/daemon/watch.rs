@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use super::fatal::{Fatal, broken};
+use super::fatal::{Fatal, internal};
 use crate::domain::{Bytes, Level, Line};
 use crate::heartbeat::{Heartbeats, ThreadProblem};
 use crate::output::Activity;
@@ -28,7 +28,7 @@ impl Watch {
             sys::give_back,
         )
         .map(Self)
-        .map_err(broken("cannot start the thread that watches the others"))
+        .map_err(internal("cannot start the thread that watches the others"))
     }
 }
 

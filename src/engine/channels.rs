@@ -32,7 +32,7 @@ pub(super) struct Channels {
 
 impl Channels {
     /// Takes the channel of an instance in.
-    pub(super) fn keep(&mut self, instance: InstanceId, channel: NotifyChannel) {
+    pub(super) fn insert(&mut self, instance: InstanceId, channel: NotifyChannel) {
         self.channels.insert(instance, (channel, Vec::new()));
     }
 
@@ -42,7 +42,7 @@ impl Channels {
     }
 
     /// The descriptors of a channel by which a successor takes it in.
-    pub(super) fn fd_names(&self, instance: InstanceId) -> Vec<(FdName, BorrowedFd<'_>)> {
+    pub(super) fn named_fds(&self, instance: InstanceId) -> Vec<(FdName, BorrowedFd<'_>)> {
         let Some((channel, _)) = self.channels.get(&instance) else {
             return Vec::new();
         };
@@ -54,7 +54,7 @@ impl Channels {
     }
 
     /// Takes the channel of an instance in that a predecessor has left, if there is one.
-    pub(super) fn inherit(&mut self, instance: InstanceId, inherited: &mut Descriptors) {
+    pub(super) fn restore(&mut self, instance: InstanceId, inherited: &mut Descriptors) {
         let mut take = |fd_name: FdName| inherited.remove(&fd_name.name());
         let channel = NotifyChannel {
             // One that is no such socket tells us nothing.
@@ -63,12 +63,12 @@ impl Channels {
             ready: take(FdName::ReadyPipe(instance)).map(ReadyPipe::from),
         };
         if channel.socket.is_some() || channel.ready.is_some() {
-            self.keep(instance, channel);
+            self.insert(instance, channel);
         }
     }
 
     /// Begins to listen, under tokens from `next` on. Answers whether the kernel watches everything.
-    pub(super) fn listen(&mut self, instance: InstanceId, poller: &Poller, next: &mut u64) -> bool {
+    pub(super) fn poll(&mut self, instance: InstanceId, poller: &Poller, next: &mut u64) -> bool {
         let Some((channel, tokens)) = self.channels.get_mut(&instance) else {
             return true;
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::actor::{Engine, Hands};
+use super::actor::{Engine, Workers};
 use super::channels::AT_ONCE_MAX;
 use crate::api::audit_line;
 use crate::cgroup;
@@ -12,23 +12,25 @@ use crate::output::{AdoptedStreams, OutputCommand};
 use crate::spawn::SpawnJob;
 
 impl Engine {
-    pub(super) fn perform(&mut self, action: Action, hands: &Hands) {
+    pub(super) fn perform(&mut self, action: Action, workers: &Workers) {
         match action {
             // The next image begins these attempts anew.
             Action::Resolve(..)
             | Action::Prepare(..)
             | Action::PrepareNext(..)
             | Action::Spawn(..)
-                if self.is_quieting() => {}
-            Action::Resolve(instance, spec) => hands.spawn.send(SpawnJob::Resolve(instance, spec)),
-            Action::Prepare(instance, spec, logs) => hands
+                if self.is_draining() => {}
+            Action::Resolve(instance, spec) => {
+                workers.spawn.send(SpawnJob::Resolve(instance, spec))
+            }
+            Action::Prepare(instance, spec, logs) => workers
                 .output
                 .send(OutputCommand::Prepare(instance, spec, logs)),
             Action::PrepareNext(instance, spec, logs) => {
                 // First that, so that the thread which is about to drain finds both.
                 let prepare = OutputCommand::PrepareNext(instance, Arc::clone(&spec), logs);
-                hands.output.send(prepare);
-                hands.spawn.send(SpawnJob::Resolve(instance, spec));
+                workers.output.send(prepare);
+                workers.spawn.send(SpawnJob::Resolve(instance, spec));
             }
             Action::Spawn(instance, spec) => {
                 let plan = self.plans.remove(&instance);
@@ -36,12 +38,12 @@ impl Engine {
                 if let (Some(plan), Some(ends)) = (plan, ends) {
                     self.spawning.insert(instance);
                     let resources = Arc::clone(&spec.resources);
-                    hands
+                    workers
                         .spawn
                         .send(SpawnJob::Spawn(instance, plan, ends, resources));
                 }
             }
-            Action::CallOff(instance) => hands.spawn.call_off(instance),
+            Action::CallOff(instance) => workers.spawn.call_off(instance),
             Action::Adopt {
                 instance,
                 pid,
@@ -69,15 +71,15 @@ impl Engine {
                         adoption.of_listener(listener)
                     },
                     instance,
-                    hands,
+                    workers,
                 );
             }
             Action::Upgrade(ticket) => self.examine(ticket),
-            Action::Read(instance, pid) => hands.output.send(OutputCommand::Read(instance, pid)),
+            Action::Read(instance, pid) => workers.output.send(OutputCommand::Read(instance, pid)),
             Action::PollNotify(instance) => {
-                let said = self.said(instance, AT_ONCE_MAX);
-                self.caused.extend(said);
-                self.caused.push_back(Input::NotifyPolled(instance));
+                let said = self.read_notifications(instance, AT_ONCE_MAX);
+                self.follow_ups.extend(said);
+                self.follow_ups.push_back(Input::NotifyPolled(instance));
             }
             Action::Signal {
                 instance,
@@ -85,7 +87,7 @@ impl Engine {
                 scope,
             } => {
                 let result = self.send_signal(instance, signal, scope == SignalScope::Group);
-                self.caused.push_back(Input::Signalled {
+                self.follow_ups.push_back(Input::Signalled {
                     instance,
                     signal,
                     result,
@@ -94,13 +96,13 @@ impl Engine {
             Action::Drain(instance) => {
                 self.plans.remove(&instance);
                 self.ends.remove(&instance);
-                self.close_channel(instance, hands);
+                self.close_channel(instance, workers);
                 if let Some(process_cgroup) = self.process_cgroups.remove(&instance)
                     && !process_cgroup.is_reused()
                 {
-                    self.attend_cgroup(cgroup::CgroupJob::Remove(process_cgroup), hands);
+                    self.send_cgroup_job(cgroup::CgroupJob::Remove(process_cgroup), workers);
                 }
-                hands.output.send(OutputCommand::Drain(instance));
+                workers.output.send(OutputCommand::Drain(instance));
             }
             Action::Empty { instance, kill } => {
                 let job = |process_cgroup| cgroup::CgroupJob::Empty {
@@ -109,11 +111,11 @@ impl Engine {
                     kill,
                 };
                 let process_cgroup = self.process_cgroups.remove(&instance);
-                if !process_cgroup
-                    .is_some_and(|process_cgroup| self.attend_cgroup(job(process_cgroup), hands))
-                {
+                if !process_cgroup.is_some_and(|process_cgroup| {
+                    self.send_cgroup_job(job(process_cgroup), workers)
+                }) {
                     let resource_events = ResourceEvents::NONE;
-                    self.caused.push_back(Input::Emptied {
+                    self.follow_ups.push_back(Input::Emptied {
                         instance,
                         resource_events,
                     });
@@ -122,23 +124,26 @@ impl Engine {
             Action::Limit(instance, resources) => {
                 if let Some(process_cgroup) = self.process_cgroups.get(&instance) {
                     let process_cgroup = Arc::clone(process_cgroup);
-                    self.attend_cgroup(cgroup::CgroupJob::Limit(process_cgroup, resources), hands);
+                    self.send_cgroup_job(
+                        cgroup::CgroupJob::Limit(process_cgroup, resources),
+                        workers,
+                    );
                 }
             }
-            Action::Release(instance) => hands.spawn.send(SpawnJob::Release(instance)),
+            Action::Release(instance) => workers.spawn.send(SpawnJob::Release(instance)),
             Action::TrySockets(ticket, group) => {
-                hands.spawn.send(SpawnJob::TrySockets(ticket, group))
+                workers.spawn.send(SpawnJob::TrySockets(ticket, group))
             }
-            Action::Check(ticket, spec) => hands.spawn.send(SpawnJob::Check(ticket, spec)),
-            Action::CreateLogs(paths) => hands.output.send(OutputCommand::CreateLogs(paths)),
-            Action::ClearLogs { ticket, slot, logs } => hands
+            Action::Check(ticket, spec) => workers.spawn.send(SpawnJob::Check(ticket, spec)),
+            Action::CreateLogs(paths) => workers.output.send(OutputCommand::CreateLogs(paths)),
+            Action::ClearLogs { ticket, slot, logs } => workers
                 .output
                 .send(OutputCommand::ClearLogs { ticket, slot, logs }),
             Action::ClearDaemonLog(ticket) => {
-                hands.output.send(OutputCommand::ClearDaemonLog(ticket))
+                workers.output.send(OutputCommand::ClearDaemonLog(ticket))
             }
             Action::ReopenLogs => {
-                hands.output.send(OutputCommand::ReopenLogs);
+                workers.output.send(OutputCommand::ReopenLogs);
                 (self.check_sockets)();
             }
             Action::WriteStdin {
@@ -146,38 +151,40 @@ impl Engine {
                 instance,
                 data,
             } => {
-                hands.output.send(OutputCommand::WriteStdin {
+                workers.output.send(OutputCommand::WriteStdin {
                     ticket,
                     instance,
                     data,
                 });
             }
-            Action::Deliver(instance, envelope) => hands
+            Action::Deliver(instance, envelope) => workers
                 .output
                 .send(OutputCommand::Deliver(instance, envelope)),
-            Action::Report(events) => hands.output.send(OutputCommand::Report(events)),
+            Action::Report(events) => workers.output.send(OutputCommand::Report(events)),
             Action::Load(reason) => {
                 // At once: a reading may be over before this turn of the loop is.
-                self.systemd.hurry();
-                self.attend_systemd(hands);
-                self.loader.ask(reason, &self.sender, &hands.output);
+                self.systemd.mark_urgent();
+                self.update_systemd(workers);
+                self.loader.load(reason, &self.sender, &workers.output);
             }
             Action::Compose(ticket, order) => {
                 self.loader
-                    .compose(ticket, order, &self.sender, &hands.output);
+                    .compose(ticket, order, &self.sender, &workers.output);
             }
-            Action::Log(line) => hands.output.log(line),
+            Action::Log(line) => workers.output.log(line),
             Action::Audit(audit) => {
                 let AuditLine {
                     caller,
                     entry,
                     fault,
                 } = audit;
-                hands.output.log(audit_line(&caller, entry, fault.as_ref()));
+                workers
+                    .output
+                    .log(audit_line(&caller, entry, fault.as_ref()));
             }
             Action::Publish(event) => {
                 if matches!(event.kind, EventKind::GroupAdded | EventKind::GroupRemoved) {
-                    self.systemd.hurry();
+                    self.systemd.mark_urgent();
                 }
                 self.bus.publish(&event);
             }
@@ -193,18 +200,18 @@ impl Engine {
 
 impl Engine {
     /// Removes the cgroups of processes that are supervised no more.
-    pub(super) fn leave_removed(&mut self, hands: &Hands) {
+    pub(super) fn remove_cgroups(&mut self, workers: &Workers) {
         for process in self.fleet.take_removed() {
             if let Some(process_cgroup) = self.cgroup_manager.take_reused(&process) {
-                self.attend_cgroup(cgroup::CgroupJob::Remove(Arc::new(process_cgroup)), hands);
+                self.send_cgroup_job(cgroup::CgroupJob::Remove(Arc::new(process_cgroup)), workers);
             }
         }
     }
 
     /// Gives a job to the thread of cgroups, which is started for the first one; answers whether it could be had.
-    fn attend_cgroup(&mut self, job: cgroup::CgroupJob, hands: &Hands) -> bool {
+    fn send_cgroup_job(&mut self, job: cgroup::CgroupJob, workers: &Workers) -> bool {
         if self.cgroups.is_none() {
-            let (answers, log) = (self.sender.clone(), hands.output.clone());
+            let (answers, log) = (self.sender.clone(), workers.output.clone());
             // Without it cgroups stay as they are; the next job tries again.
             self.cgroups = cgroup::start(
                 self.heartbeats.clone(),

@@ -1,4 +1,4 @@
-//! Removes AUTO logs that an earlier life of the daemon left.
+//! Removes AUTO logs that an earlier run of the daemon left.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};

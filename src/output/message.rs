@@ -80,7 +80,7 @@ pub enum OutputReport {
     /// See [`Command::WriteStdin`]. EPIPE: closed. EAGAIN: the queue is full.
     StdinTaken(Ticket, Result<(), Errno>),
     /// A listener said something.
-    Said(InstanceId, ListenerOutput),
+    ListenerOutput(InstanceId, ListenerOutput),
     /// See [`Command::Deliver`]. EPIPE: closed. EAGAIN: the queue is full.
     NotDelivered(InstanceId, Errno),
     /// Bytes for an event.

@@ -429,7 +429,7 @@ impl Stream {
         }
         let instance = self.instance;
         protocol.scan(data, &mut |said| {
-            (shared.report)(OutputReport::Said(instance, said))
+            (shared.report)(OutputReport::ListenerOutput(instance, said))
         });
     }
 

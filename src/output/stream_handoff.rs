@@ -13,7 +13,7 @@ use super::stdin::Stdin;
 use crate::domain::FdName;
 use crate::sys::SharedBuffer;
 
-/// How long a full socket of a log may hold the hand-over up.
+/// How long a full socket of a log may hold the handoff up.
 pub(super) const FLUSH_WAIT: Duration = Duration::from_millis(100);
 
 impl Reactor {

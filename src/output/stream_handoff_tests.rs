@@ -115,7 +115,7 @@ impl Succession {
             OutputReport::Wrote { data, captured, .. } => {
                 format!("{} {captured}", String::from_utf8_lossy(data))
             }
-            OutputReport::Said(_, said) => format!("{said:?}"),
+            OutputReport::ListenerOutput(_, said) => format!("{said:?}"),
             other => format!("{other:?}"),
         };
         reports.iter().map(told).collect()

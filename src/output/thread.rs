@@ -29,7 +29,7 @@ pub struct OutputOptions {
     pub strip_ansi: bool,
     /// Where the ends of pipes are kept for a successor; none: they live and die with the daemon.
     pub fd_store: Option<Arc<FdStore>>,
-    /// Memory that somebody keeps for our successor, of [`super::LEDGER_BYTES`] or so, with its place there
+    /// Memory that somebody keeps for our successor, of [`super::IN_FLIGHT_LOG_BYTES`] or so, with its place there
     /// ([`crate::domain::FdName::InFlightLog`]); what was under way in it must have been recovered ([`super::UnflushedChunk`]).
     /// `None`: what was read and not yet written is lost if we are killed.
     pub in_flight_log: Option<(usize, SharedBuffer)>,

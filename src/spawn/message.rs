@@ -25,7 +25,7 @@ pub enum SpawnJob {
     Release(InstanceId),
     /// Make the sockets of a group and close them again.
     TrySockets(Ticket, Arc<GroupSpec>),
-    /// End, and leave the sockets to a successor; answered with [`Done::HandedOver`].
+    /// End, and leave the sockets to a successor; answered with [`Done::EngineHandoff`].
     HandOver,
     /// End.
     Stop,

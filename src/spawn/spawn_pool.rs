@@ -33,7 +33,7 @@ use crate::sys::{self, Spawner, Staging, Table};
 pub(super) const HELD_AFTER: Duration = Duration::from_millis(400);
 /// Jobs after which free memory is given back, at the next moment without a job.
 const GIVE_BACK_JOBS: usize = 256;
-/// How long a handover waits for children that are held up to end, in milliseconds.
+/// How long a handoff waits for children that are held up to end, in milliseconds.
 const LEAVE_MS: u64 = 1_000;
 /// How often it looks at them.
 const LEAVE_LOOK: Duration = Duration::from_millis(10);

@@ -6,7 +6,7 @@ use supervisord::api::{
     Fault, FaultCode, ProcessView, Reply, Request, Target, TargetResult, Ticket,
 };
 use supervisord::config::spec::{Composition, ProcessKind, ProcessSpec};
-use supervisord::core::{Action, Fleet, Input, Outcome};
+use supervisord::core::{Action, DaemonOutcome, Fleet, Input};
 use supervisord::domain::{
     Event, EventKind, GroupName, InstanceId, Line, Now, ProcessName, ProcessState, Signal,
 };
@@ -56,7 +56,7 @@ pub(crate) struct Laws {
     waiting: BTreeMap<Ticket, Request>,
     /// When each reaped process was reaped, until its end is told.
     reaped: BTreeMap<InstanceId, u64>,
-    /// Instances whose left-overs were to be killed, and since when.
+    /// Instances whose orphans were to be killed, and since when.
     emptying: BTreeMap<InstanceId, u64>,
     /// Instances that were looked at for what they met before their output was waited for.
     looked_into: BTreeSet<InstanceId>,
@@ -591,7 +591,7 @@ impl Laws {
     }
 
     /// Answers what has happened at least once.
-    pub(crate) fn at_the_end(self, outcome: Option<&Outcome>) -> BTreeSet<String> {
+    pub(crate) fn at_the_end(self, outcome: Option<&DaemonOutcome>) -> BTreeSet<String> {
         assert!(outcome.is_some());
         assert!(self.early.is_empty(), "never undone: {:?}", self.early);
         assert!(

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use supervisord::api::{Caller, Front, Grant, LogOf, Permission, Request, Scope, Target, Ticket};
 use supervisord::config::spec::ProcessSpec;
 use supervisord::core::{
-    Action, Actions, DaemonSignal, Fleet, Identity, Input, LoadError, LoadReason, NotifyMessage,
-    Outcome, ResumeKind, Snapshot,
+    Action, Actions, DaemonOutcome, DaemonSignal, Fleet, Identity, Input, LoadError, LoadReason,
+    NotifyMessage, ResumeKind, Snapshot,
 };
 use supervisord::domain::{
     Channel, Errno, ExitStatus, InstanceId, Level, ListenerOutput, Namespec, Now, ResourceEvents,
@@ -57,7 +57,7 @@ pub(crate) struct World {
     next_ticket: u64,
     size: u64,
     laws: Laws,
-    finished: Option<Outcome>,
+    finished: Option<DaemonOutcome>,
     /// Names of groups that were ever seen.
     groups: u64,
     /// Percent of shell work that fails.

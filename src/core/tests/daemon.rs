@@ -1,4 +1,4 @@
-//! The daemon's own life (rows DMN-15 to DMN-20, PRC-26 to PRC-29, RPC-13, RPC-31, RPC-37).
+//! What the daemon does as a whole (rows DMN-15 to DMN-20, PRC-26 to PRC-29, RPC-13, RPC-31, RPC-37).
 
 use std::sync::Arc;
 

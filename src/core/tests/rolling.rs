@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, config, exited, one, program, stop};
 use crate::api::{Request, Scope, Target, Ticket};
-use crate::core::{Input, Outcome};
+use crate::core::{DaemonOutcome, Input};
 use crate::domain::{ExitStatus, InstanceId, Signal, SpawnError};
 
 /// A group `g` of processes `p0` …, all RUNNING since 0 ms; slot n has pid 100 + n and incarnation n + 1.
@@ -294,7 +294,7 @@ fn a_stop_of_everything_ends_it() {
     let lines = stops(&mut bench, 1100, 1, 2);
     assert_eq!(
         lines[lines.len() - 1],
-        format!("finish {:?}", Outcome::Shutdown)
+        format!("finish {:?}", DaemonOutcome::Shutdown)
     );
 }
 

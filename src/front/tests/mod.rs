@@ -21,7 +21,7 @@ use crate::api::{
     Caller, Fault, FaultCode, Front as Door, LogOf, ProcessView, Reply, Request, Target,
 };
 use crate::config::spec::Credentials;
-use crate::control::{Asked, ControlHandle, EventFeed};
+use crate::control::{ControlHandle, EventFeed, RequestMessage};
 use crate::domain::{Level, Line, ProcessName, SupervisorState};
 use crate::heartbeat::Heartbeats;
 
@@ -31,7 +31,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 #[derive(Default)]
 struct Seen {
     asked: Vec<(Caller, Request)>,
-    deferred: Vec<Asked>,
+    deferred: Vec<RequestMessage>,
     lines: Vec<Line>,
     stopping: bool,
 }
@@ -125,7 +125,7 @@ impl World {
         let (for_engine, for_log, for_audit) = (seen.clone(), seen.clone(), seen.clone());
         let logs = scratch.0.clone();
         let control = ControlHandle::new(
-            move |mut asked: Asked| {
+            move |mut asked: RequestMessage| {
                 (std::mem::replace(&mut asked.taken, Box::new(|| {})))();
                 let answer = {
                     let mut seen = for_engine.lock().expect("whole");

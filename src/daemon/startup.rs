@@ -1,23 +1,23 @@
-//! A round before there are threads: the steps of a beginning, in their order, or of going on where a predecessor has ended.
+//! A run before there are threads: the steps of a beginning, in their order, or of going on where a predecessor has ended.
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::adoption::{self, Adoption};
-use super::fatal::{Fatal, broken};
+use super::fatal::{Fatal, internal};
 use super::machine::Machine;
+use super::orphan_adoption::{self, OrphanAdoption};
 use super::pidfile::{self, Pidfile, PidfileError};
-use super::recovery::{self, Left, Predecessor, Remnants};
-use super::succession::Handover;
+use super::recovery::{self, PartialRecovery, RecoveredState, RecoverySource};
+use super::written_handoff::Handoff;
 use crate::cgroup::CgroupManager;
 use crate::config::lookup::Lookup as _;
 use crate::config::options::DaemonOptions;
 use crate::config::spec::{Config, DaemonSpec};
 use crate::core::{Fleet, Identity, ResumeKind};
 use crate::domain::{Bytes, FdName, Line, Signal};
-use crate::engine::{self, Inherited, Notifier, PassedSocket};
+use crate::engine::{self, Notifier, PassedSocket, RestoredEngine};
 use crate::fd_holder::{FdHolder, FdStore};
 use crate::front::{self, BoundServer};
 use crate::output::{Activity, AutoLogs, UnflushedChunk};
@@ -34,8 +34,8 @@ const SIGNALS: [i32; 6] = [
     libc::SIGCHLD,
 ];
 
-/// What lasts from round to round.
-pub(super) struct Lasting {
+/// What lasts from run to run.
+pub(super) struct DaemonResources {
     pub(super) signals: SignalReader,
     /// Limits for programs: as found at start, after `minfds` and `minprocs`, before the daemon raised its own.
     pub(super) limits: Vec<(Resource, Limit)>,
@@ -50,67 +50,67 @@ pub(super) struct Lasting {
     pub(super) notifier: Option<Notifier>,
 }
 
-/// What all rounds have.
-pub(super) struct Ground {
+/// What all runs have.
+pub(super) struct StartContext {
     pub(super) options: Arc<DaemonOptions>,
     pub(super) machine: Arc<Machine>,
     /// Listening sockets that the service manager opened.
     pub(super) passed: Vec<PassedSocket>,
 }
 
-/// What the first spawner of a round, and the one after it, make processes through.
-pub(super) type Reserved = [Staging; 2];
+/// What the first spawner of a run, and the one after it, make processes through.
+pub(super) type ReservedFds = [Staging; 2];
 
 /// Reserves the descriptors of the spawners, before anything else is open.
-pub(super) fn reserve() -> Result<Reserved, Fatal> {
+pub(super) fn reserve() -> Result<ReservedFds, Fatal> {
     sys::ensure_stdio()
         .and_then(|()| Ok([Staging::reserve()?, Staging::reserve()?]))
-        .map_err(broken("cannot reserve descriptors"))
+        .map_err(internal("cannot reserve descriptors"))
 }
 
-/// A round before there are threads.
-pub(super) struct Opened {
+/// A run before there are threads.
+pub(super) struct Started {
     pub(super) servers: Vec<BoundServer>,
     pub(super) activity: Activity,
     pub(super) pidfile: Option<Pidfile>,
     pub(super) auto_logs: AutoLogs,
-    pub(super) lasting: Lasting,
+    pub(super) resources: DaemonResources,
     pub(super) fleet: Fleet,
-    pub(super) inherited: Option<Inherited>,
+    pub(super) inherited: Option<RestoredEngine>,
     pub(super) sockets: Vec<(SharedSocket, OwnedFd)>,
     /// Kept by the FD store, if there is one.
     pub(super) in_flight_log: Option<(usize, SharedBuffer)>,
 }
 
 /// What has to be right about this process before anything else.
-pub(super) fn settle_in() -> Result<(), Fatal> {
+pub(super) fn init_process() -> Result<(), Fatal> {
     sys::keep_little();
-    sys::ensure_stdio().map_err(broken("cannot open the null device"))?;
+    sys::ensure_stdio().map_err(internal("cannot open the null device"))?;
     let ignored: Vec<Signal> = [libc::SIGPIPE, libc::SIGXFSZ]
         .into_iter()
         .filter_map(signal)
         .collect();
-    sys::ignore_signals(&ignored).map_err(broken("cannot ignore signals"))
+    sys::ignore_signals(&ignored).map_err(internal("cannot ignore signals"))
 }
 
 /// The steps of a beginning, in their order.
-pub(super) fn open_anew(
+pub(super) fn cold_start(
     config: &Arc<Config>,
-    ground: &Ground,
-    lasting: Option<Lasting>,
-    predecessor: Option<Predecessor>,
-) -> Result<Opened, Fatal> {
+    context: &StartContext,
+    resources: Option<DaemonResources>,
+    predecessor: Option<RecoverySource>,
+) -> Result<Started, Fatal> {
     let spec = &config.daemon;
     let mut notes = become_user(spec)?;
     notes.extend(config.notes.iter().cloned());
 
-    let is_first = lasting.is_none();
-    let mut lasting = match lasting {
-        Some(lasting) => lasting,
+    let is_first = resources.is_none();
+    let mut resources = match resources {
+        Some(resources) => resources,
         None => {
             let files = predecessor.as_ref().and_then(|before| before.files);
             let limits = raise_limits(spec, files, &mut notes)?;
-            Lasting {
+            DaemonResources {
                 signals: own_signals()?,
                 limits,
                 daemonized: false,
@@ -122,36 +122,37 @@ pub(super) fn open_anew(
         }
     };
     let mut recovery = None;
-    let mut remnants = Remnants::default();
-    if let Some(Predecessor { fd_store, left, .. }) = predecessor {
-        lasting.fd_store = Some(fd_store);
+    let mut partial = PartialRecovery::default();
+    if let Some(RecoverySource { fd_store, left, .. }) = predecessor {
+        resources.fd_store = Some(fd_store);
         match left {
-            Left::Legacy(left) => recovery = Some(left),
-            Left::Remnants(left) => remnants = left,
+            RecoveredState::Whole(left) => recovery = Some(left),
+            RecoveredState::Partial(left) => partial = left,
         }
     }
-    let why = remnants.why.take();
+    let why = partial.why.take();
     notes.extend(why.map(|error| Line::CannotRecover { error }));
-    // Whatever a daemon before this one has left, it is there before the first round.
-    let adoption = (is_first && recovery.is_none()).then(|| adoption::look(config, remnants));
+    // Whatever a daemon before this one has left, it is there before the first run.
+    let adoption =
+        (is_first && recovery.is_none()).then(|| orphan_adoption::find_orphans(config, partial));
     let own = recovery
         .as_mut()
-        .map(|recovery| std::mem::take(&mut recovery.handover.own))
+        .map(|recovery| std::mem::take(&mut recovery.handoff.own))
         .unwrap_or_default();
 
     // The sockets come first: a second instance that finds them busy must not have touched anything of the first.
     // Differs: Supervisor removes AUTO logs before it looks.
-    let servers = BoundServer::bind_all(&config.servers, &ground.passed, &own)
+    let servers = BoundServer::bind_all(&config.servers, &context.passed, &own)
         .map_err(|error| Fatal::Usage(error.to_string()))?;
-    notes.extend(front::unused_sockets(&ground.passed, &servers));
-    let config_path = config_path(ground);
+    notes.extend(front::unused_sockets(&context.passed, &servers));
+    let config_path = config_path(context);
     // A daemon whose sockets have lost their names, or that has none.
     if let Some(pid) = pidfile::holder(&spec.pidfile, &config_path) {
         return Err(already_running(spec, pid));
     }
 
     let mut activity = open_log(spec).map_err(|error| {
-        Fatal::Broken(format!(
+        Fatal::Internal(format!(
             "cannot open the log {}: {error}",
             spec.logfile.display()
         ))
@@ -179,7 +180,7 @@ pub(super) fn open_anew(
     if let Err(error) = tried {
         let error = error.to_string();
         if is_first {
-            return Err(Fatal::Broken(error));
+            return Err(Fatal::Internal(error));
         }
         // Differs: the original ends here too. All else is to go on after a reload; its processes will say the same.
         activity.write(sys::now().wall, &Line::SocketRefused { error });
@@ -197,13 +198,13 @@ pub(super) fn open_anew(
             );
         }
     }
-    if !spec.nodaemon && !lasting.daemonized {
+    if !spec.nodaemon && !resources.daemonized {
         daemonize(spec, &mut activity)?;
     }
-    lasting.daemonized |= !spec.nodaemon;
+    resources.daemonized |= !spec.nodaemon;
     let mut write = |line: Line| activity.write(sys::now().wall, &line);
-    let is_held = lasting.fd_store.is_some();
-    lasting.cgroup_manager.find(config, is_held, &mut write);
+    let is_held = resources.fd_store.is_some();
+    resources.cgroup_manager.find(config, is_held, &mut write);
     let known = match (&recovery, &adoption) {
         (Some(recovery), _) => recovery.cgroups(),
         (None, Some(adoption)) => adoption.cgroups(),
@@ -211,38 +212,38 @@ pub(super) fn open_anew(
     };
     if is_first {
         // Of what a daemon before this one left, what nobody knows must not run twice.
-        lasting
+        resources
             .cgroup_manager
             .kill_orphans(|name| known.contains(name), &mut write);
     }
-    find_fd_store(&mut lasting, &mut activity);
+    find_fd_store(&mut resources, &mut activity);
     let pidfile = match write_pidfile(spec, &config_path, &mut activity, true) {
         Err(pid) => return Err(already_running(spec, pid)),
         Ok(pidfile) => pidfile,
     };
     let kept = recovery
         .as_ref()
-        .map(|recovery| &recovery.handover.descriptors)
-        .or(adoption.as_ref().map(Adoption::descriptors));
-    let in_flight_log = new_in_flight_log(lasting.fd_store.as_deref(), kept, &mut activity);
+        .map(|recovery| &recovery.handoff.descriptors)
+        .or(adoption.as_ref().map(OrphanAdoption::descriptors));
+    let in_flight_log = new_in_flight_log(resources.fd_store.as_deref(), kept, &mut activity);
     if let Some(recovery) = recovery {
         let how = recovery.how.to_owned();
-        let count = recovery.handover.legacy.count();
+        let count = recovery.handoff.engine.count();
         activity.write(sys::now().wall, &Line::Recovered { count, how });
         let unflushed = recovery.unflushed;
         let (mut fleet, mut inherited, sockets) =
-            taken_over(recovery.handover, ResumeKind::NewDaemon);
+            split_handoff(recovery.handoff, ResumeKind::NewDaemon);
         // Where the last daemon ended on purpose, it has handed over some of them itself.
         let is_new = |bytes: &UnflushedChunk| !inherited.unflushed.contains(bytes);
         let unflushed: Vec<_> = unflushed.into_iter().filter(is_new).collect();
         inherited.unflushed.extend(unflushed);
         fleet.set_identity(own_pid(), daemon_log(spec));
-        return Ok(Opened {
+        return Ok(Started {
             servers,
             activity,
             pidfile,
             auto_logs,
-            lasting,
+            resources,
             fleet,
             inherited: Some(inherited),
             sockets,
@@ -252,8 +253,8 @@ pub(super) fn open_anew(
     let identity = Identity {
         pid: own_pid(),
         daemon_log: daemon_log(spec),
-        seed: sys::random_seed().map_err(broken("cannot get random bytes"))?,
-        event_serial: lasting.event_serial,
+        seed: sys::random_seed().map_err(internal("cannot get random bytes"))?,
+        event_serial: resources.event_serial,
     };
     let (fleet, inherited, sockets) = match adoption {
         Some(adoption) => {
@@ -262,12 +263,12 @@ pub(super) fn open_anew(
         }
         None => (Fleet::new(identity, config.clone()), None, Vec::new()),
     };
-    Ok(Opened {
+    Ok(Started {
         servers,
         activity,
         pidfile,
         auto_logs,
-        lasting,
+        resources,
         fleet,
         inherited,
         sockets,
@@ -276,22 +277,22 @@ pub(super) fn open_anew(
 }
 
 /// The steps of going on. Programs run, so nothing here ends the daemon that it can do without.
-pub(super) fn open_again(
-    mut handover: Handover,
+pub(super) fn resume_start(
+    mut handoff: Handoff,
     is_new: bool,
-    ground: &Ground,
-    lasting: Option<Lasting>,
-) -> Result<Opened, Fatal> {
-    let spec = &handover.config.daemon;
-    let holder = handover.descriptors.remove(&FdName::Holder.name());
+    context: &StartContext,
+    resources: Option<DaemonResources>,
+) -> Result<Started, Fatal> {
+    let spec = &handoff.config.daemon;
+    let holder = handoff.descriptors.remove(&FdName::Holder.name());
     let fd_store = holder
         .and_then(|fd| FdHolder::from_fd(fd).ok())
         .map(|(holder, _)| Arc::new(FdStore::from_running(holder)));
-    let mut lasting = match lasting {
-        Some(lasting) => lasting,
-        None => Lasting {
+    let mut resources = match resources {
+        Some(resources) => resources,
+        None => DaemonResources {
             signals: own_signals()?,
-            limits: std::mem::take(&mut handover.limits),
+            limits: std::mem::take(&mut handoff.limits),
             // It is where the first image has brought it.
             daemonized: true,
             event_serial: 0,
@@ -303,15 +304,15 @@ pub(super) fn open_again(
     let mut activity = match open_log(spec) {
         Ok(activity) => activity,
         Err(_) => Activity::open(Path::new("/dev/null"), Bytes(0), 0, spec.loglevel, false)
-            .map_err(broken("cannot open the null device"))?,
+            .map_err(internal("cannot open the null device"))?,
     };
-    if let Some(reason) = handover.failed.take() {
+    if let Some(reason) = handoff.failed.take() {
         activity.write(sys::now().wall, &Line::UpgradeRefused { reason });
     }
     let mut servers = Vec::new();
-    for server in &handover.config.servers {
+    for server in &handoff.config.servers {
         // A socket of ours first: the service manager's may have come to the same address since.
-        match BoundServer::bind(server, &ground.passed, &handover.own) {
+        match BoundServer::bind(server, &context.passed, &handoff.own) {
             Ok(server) => servers.push(server),
             Err(error) => {
                 let error = error.to_string();
@@ -319,30 +320,30 @@ pub(super) fn open_again(
             }
         }
     }
-    handover.own.clear();
-    let is_held = lasting.fd_store.is_some();
-    lasting
+    handoff.own.clear();
+    let is_held = resources.fd_store.is_some();
+    resources
         .cgroup_manager
-        .find(&handover.config, is_held, &mut |line| {
+        .find(&handoff.config, is_held, &mut |line| {
             activity.write(sys::now().wall, &line)
         });
-    find_fd_store(&mut lasting, &mut activity);
+    find_fd_store(&mut resources, &mut activity);
     // Programs run, so another daemon that came in between changes nothing.
-    let pidfile = write_pidfile(spec, &config_path(ground), &mut activity, false).unwrap_or(None);
+    let pidfile = write_pidfile(spec, &config_path(context), &mut activity, false).unwrap_or(None);
     let auto_logs = AutoLogs::claim(&spec.childlogdir, &spec.identifier);
-    let in_flight_log = new_in_flight_log(lasting.fd_store.as_deref(), None, &mut activity);
+    let in_flight_log = new_in_flight_log(resources.fd_store.as_deref(), None, &mut activity);
     let successor = if is_new {
         ResumeKind::NewImage
     } else {
         ResumeKind::SameImage
     };
-    let (fleet, inherited, sockets) = taken_over(handover, successor);
-    Ok(Opened {
+    let (fleet, inherited, sockets) = split_handoff(handoff, successor);
+    Ok(Started {
         servers,
         activity,
         pidfile,
         auto_logs,
-        lasting,
+        resources,
         fleet,
         inherited: Some(inherited),
         sockets,
@@ -350,33 +351,33 @@ pub(super) fn open_again(
     })
 }
 
-/// Takes a handover apart, for whoever goes on with which part.
-fn taken_over(
-    mut handover: Handover,
+/// Takes a handoff apart, for whoever goes on with which part.
+fn split_handoff(
+    mut handoff: Handoff,
     successor: ResumeKind,
-) -> (Fleet, Inherited, Vec<(SharedSocket, OwnedFd)>) {
+) -> (Fleet, RestoredEngine, Vec<(SharedSocket, OwnedFd)>) {
     let mut sockets = Vec::new();
-    for shared in std::mem::take(&mut handover.legacy.sockets) {
+    for shared in std::mem::take(&mut handoff.engine.sockets) {
         let name = FdName::FcgiSocket(shared.place).name();
-        if let Some(socket) = handover.descriptors.remove(&name) {
+        if let Some(socket) = handoff.descriptors.remove(&name) {
             sockets.push((shared, socket));
         }
     }
-    let (fleet, inherited) = Inherited::new(handover.legacy, handover.descriptors, successor);
+    let (fleet, inherited) = RestoredEngine::new(handoff.engine, handoff.descriptors, successor);
     (fleet, inherited, sockets)
 }
 
 /// Takes the fd holder that holds the place of the programs, if it is a new one, and has the service manager keep the way to
 /// it.
-fn find_fd_store(lasting: &mut Lasting, activity: &mut Activity) {
-    if lasting.fd_store.is_none()
-        && let Some(fd_store) = lasting.cgroup_manager.take_fd_store()
+fn find_fd_store(resources: &mut DaemonResources, activity: &mut Activity) {
+    if resources.fd_store.is_none()
+        && let Some(fd_store) = resources.cgroup_manager.take_fd_store()
     {
-        if let Err(error) = engine::have_kept(fd_store.client().as_fd()) {
+        if let Err(error) = engine::store_holder(fd_store.client().as_fd()) {
             let error = (&error).into();
             activity.write(sys::now().wall, &Line::KeeperFailed { error });
         }
-        lasting.fd_store = Some(fd_store);
+        resources.fd_store = Some(fd_store);
     }
 }
 
@@ -408,9 +409,9 @@ fn own_pid() -> i32 {
 }
 
 /// The configuration's file, by the one name that it has for everybody.
-fn config_path(ground: &Ground) -> PathBuf {
-    let path = ground.options.config_path.as_deref().unwrap_or_default();
-    let path = Path::new(&ground.machine.cwd()).join(path);
+fn config_path(context: &StartContext) -> PathBuf {
+    let path = context.options.config_path.as_deref().unwrap_or_default();
+    let path = Path::new(&context.machine.cwd()).join(path);
     path.canonicalize().unwrap_or(path)
 }
 
@@ -475,7 +476,7 @@ fn open_log(spec: &DaemonSpec) -> std::io::Result<Activity> {
 
 /// Goes to the background. There is no other thread yet.
 fn daemonize(spec: &DaemonSpec, activity: &mut Activity) -> Result<(), Fatal> {
-    sys::into_background().map_err(broken("cannot fork"))?;
+    sys::into_background().map_err(internal("cannot fork"))?;
     activity.write(sys::now().wall, &Line::Daemonizing {});
     if let Some(directory) = &spec.directory {
         let shown = directory.display().to_string();
@@ -495,8 +496,8 @@ fn daemonize(spec: &DaemonSpec, activity: &mut Activity) -> Result<(), Fatal> {
         };
         activity.write(sys::now().wall, &line);
     }
-    sys::detach_stdio().map_err(broken("cannot open the null device"))?;
-    sys::new_session().map_err(broken("cannot begin a session"))?;
+    sys::detach_stdio().map_err(internal("cannot open the null device"))?;
+    sys::new_session().map_err(internal("cannot begin a session"))?;
     sys::set_umask(spec.umask);
     Ok(())
 }
@@ -526,7 +527,7 @@ fn raise_limits(
             });
         }
     }
-    let found = sys::raise_own_files().map_err(broken("cannot raise the limit of open files"))?;
+    let found = sys::raise_own_files().map_err(internal("cannot raise the limit of open files"))?;
     Ok(vec![(Resource::Files, found)])
 }
 
@@ -534,7 +535,7 @@ fn raise_limits(
 fn own_signals() -> Result<SignalReader, Fatal> {
     let numbers = SIGNALS.into_iter().chain([sys::letting_go()]);
     let signals: Vec<Signal> = numbers.filter_map(signal).collect();
-    SignalReader::new(&signals).map_err(broken("cannot take signals"))
+    SignalReader::new(&signals).map_err(internal("cannot take signals"))
 }
 
 fn signal(number: i32) -> Option<Signal> {

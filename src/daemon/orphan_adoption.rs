@@ -6,20 +6,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::recovery::Remnants;
+use super::recovery::PartialRecovery;
 use crate::cgroup;
 use crate::config::spec::{Config, GroupSpec};
 use crate::core::{AdoptedProcess, Fleet, Identity};
 use crate::domain::{FdName, InstanceId};
-use crate::engine::Inherited;
+use crate::engine::RestoredEngine;
 use crate::spawn::SharedSocket;
 use crate::sys::{self, Descriptors};
 
 /// What was found of a daemon that is no more, by a configuration that was read afresh.
-pub(super) struct Adoption {
+pub(super) struct OrphanAdoption {
     config: Arc<Config>,
     found: Vec<AdoptedProcess>,
-    remnants: Remnants,
+    partial: PartialRecovery,
     /// No instance before had a greater number.
     last_incarnation: u64,
 }
@@ -28,21 +28,21 @@ pub(super) struct Adoption {
 type FindProcess<'a> = &'a dyn Fn(&str) -> Option<(i32, OwnedFd)>;
 
 /// Looks for what runs already.
-pub(super) fn look(config: &Arc<Config>, remnants: Remnants) -> Adoption {
+pub(super) fn find_orphans(config: &Arc<Config>, partial: PartialRecovery) -> OrphanAdoption {
     let running = cgroup::list_orphans();
-    find(config, remnants, &running, &cgroup::find_orphan)
+    find(config, partial, &running, &cgroup::find_orphan)
 }
 
 fn find(
     config: &Arc<Config>,
-    mut remnants: Remnants,
+    mut partial: PartialRecovery,
     running: &BTreeMap<String, Vec<i32>>,
     find_process: FindProcess<'_>,
-) -> Adoption {
-    let kept = &mut remnants.descriptors;
+) -> OrphanAdoption {
+    let kept = &mut partial.descriptors;
     let incarnations = kept.keys().filter_map(|name| FdName::incarnation_in(name));
     let mut last_incarnation = incarnations.max().unwrap_or(0);
-    let pidfds = living(kept);
+    let pidfds = pidfds_alive(kept);
     let mut found = Vec::new();
     for (slot, spec) in Fleet::slots(config) {
         let name = cgroup::name(&spec.group, &spec.name);
@@ -76,17 +76,17 @@ fn find(
             is_heard: has(FdName::NotifySocket(instance)),
         });
     }
-    Adoption {
+    OrphanAdoption {
         config: config.clone(),
         found,
-        remnants,
+        partial,
         last_incarnation,
     }
 }
 
 /// The incarnations whose pidfds were kept, with the numbers of their processes, in the order in which they were made. Those
 /// that have ended have none.
-fn living(kept: &Descriptors) -> Vec<(u64, i32)> {
+fn pidfds_alive(kept: &Descriptors) -> Vec<(u64, i32)> {
     let mut living: Vec<(u64, i32)> = kept
         .iter()
         .filter_map(|(name, pidfd)| {
@@ -103,10 +103,10 @@ fn living(kept: &Descriptors) -> Vec<(u64, i32)> {
     living
 }
 
-impl Adoption {
+impl OrphanAdoption {
     /// What was kept, by name.
     pub(super) const fn descriptors(&self) -> &Descriptors {
-        &self.remnants.descriptors
+        &self.partial.descriptors
     }
 
     /// The cgroups of processes that are taken over.
@@ -132,19 +132,19 @@ impl Adoption {
     pub(super) fn begin(
         self,
         identity: Identity,
-    ) -> (Fleet, Inherited, Vec<(SharedSocket, OwnedFd)>) {
+    ) -> (Fleet, RestoredEngine, Vec<(SharedSocket, OwnedFd)>) {
         let Self {
             config,
             found,
-            remnants,
+            partial,
             last_incarnation,
         } = self;
-        let Remnants {
+        let PartialRecovery {
             mut descriptors,
             sockets,
             mut unflushed,
             ..
-        } = remnants;
+        } = partial;
         let specs: BTreeMap<u32, _> = Fleet::slots(&config).collect();
         let with_instances = |mut shared: SharedSocket| {
             let socket = descriptors.remove(&FdName::FcgiSocket(shared.place).name())?;
@@ -173,7 +173,7 @@ impl Adoption {
             .iter()
             .map(|found| (found.instance, found.pid))
             .collect();
-        let inherited = Inherited::found(pids, descriptors, unflushed);
+        let inherited = RestoredEngine::adopting(pids, descriptors, unflushed);
         let fleet = Fleet::new(identity, config).with_adopted(last_incarnation, found);
         (fleet, inherited, sockets)
     }
@@ -231,8 +231,8 @@ mod tests {
         let config = configured("lives");
         let ((first, first_pid), (second, second_pid), (past, past_pid)) = (cat(), cat(), cat());
         let own = |pid: i32| sys::open_pidfd(pid).expect("it lives");
-        let mut remnants = Remnants::default();
-        let kept = &mut remnants.descriptors;
+        let mut partial = PartialRecovery::default();
+        let kept = &mut partial.descriptors;
         kept.insert("p7".to_owned(), own(first_pid));
         // A instance before, whose process is gone, and things of one that nobody knows.
         kept.insert("p6".to_owned(), own(past_pid));
@@ -250,7 +250,7 @@ mod tests {
             ("gone:gone", &[second_pid]),
         ]);
         let find_process = |name: &str| (name == "cat:1").then(|| (second_pid, own(second_pid)));
-        let adoption = find(&config, remnants, &running, &find_process);
+        let adoption = find(&config, partial, &running, &find_process);
         let slot = |process: &str| {
             let mut slots = Fleet::slots(&config);
             slots.find(|(_, spec)| spec.name.as_str() == process)
@@ -302,18 +302,18 @@ mod tests {
             serde_json::from_value(whole).expect("a description")
         };
         assert!(described("web", 0).is_of(spec) && !described("other", 0).is_of(spec));
-        let mut remnants = Remnants::default();
-        let kept = &mut remnants.descriptors;
+        let mut partial = PartialRecovery::default();
+        let kept = &mut partial.descriptors;
         kept.insert("p4".to_owned(), sys::open_pidfd(pid).expect("it lives"));
         kept.insert("f0".to_owned(), null());
         kept.insert("f2".to_owned(), null());
-        remnants.sockets = vec![
+        partial.sockets = vec![
             described("other", 0),
             described("web", 2),
             described("web", 5),
         ];
         let running = running(&[("web:web", &[pid])]);
-        let adoption = find(&config, remnants, &running, &|_| None);
+        let adoption = find(&config, partial, &running, &|_| None);
         let identity = Identity {
             pid: 1,
             daemon_log: None,

@@ -18,7 +18,7 @@ use crate::config::options;
 use crate::config::spec::Config;
 use crate::core::{Fleet, Snapshot};
 use crate::domain::{FdName, VERSION};
-use crate::engine::{Legacy, PassedSocket, SocketFileName};
+use crate::engine::{EngineState, PassedSocket, SocketFileName};
 use crate::fd_holder::FdStore;
 use crate::sys::{self, Descriptors, Limit, Resource};
 
@@ -41,14 +41,14 @@ const REASON_CHARS_MAX: usize = 300;
 pub(super) const STATE_BYTES_MAX: u64 = 1 << 30;
 
 /// What an image leaves to the next one, or to itself if there can be no other.
-pub(super) struct Handover {
+pub(super) struct Handoff {
     /// What the daemon was started with, whatever was read since.
     pub(super) config: Arc<Config>,
     /// Limits for programs, as found by the first image.
     pub(super) limits: Vec<(Resource, Limit)>,
     /// The working directory of the first image.
     pub(super) cwd: String,
-    pub(super) legacy: Legacy,
+    pub(super) engine: EngineState,
     pub(super) descriptors: Descriptors,
     /// Listening sockets that the service manager opened.
     pub(super) passed: Vec<PassedSocket>,
@@ -60,28 +60,29 @@ pub(super) struct Handover {
 
 /// The same on its way.
 #[derive(Serialize, Deserialize)]
-struct Written<L = Legacy> {
+struct WrittenHandoff<L = EngineState> {
     format: u32,
     pid: u32,
     config: Arc<Config>,
     limits: Vec<(Resource, Limit)>,
     cwd: String,
-    legacy: L,
+    #[serde(rename = "legacy")]
+    engine_state: L,
     /// Listening sockets; those that the service manager opened come first.
-    servers: Vec<Server>,
+    servers: Vec<WrittenServer>,
     passed: usize,
     numbers: Vec<(String, i32)>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Server {
+struct WrittenServer {
     name: String,
     file: Option<SocketFileName>,
 }
 
-/// What the other program is to look at: there is no hand-over yet.
+/// What the other program is to look at: there is no handoff yet.
 #[derive(Serialize, Deserialize)]
-struct Question<S = Snapshot> {
+struct WrittenState<S = Snapshot> {
     format: u32,
     /// None: the one that the snapshot has, too. It is most of the bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,7 +99,7 @@ pub(super) fn own_program() -> std::io::Result<PathBuf> {
 }
 
 /// Asks `program` whether it can take over.
-pub(super) fn examine(
+pub(super) fn ask_successor(
     program: &Path,
     config: &Arc<Config>,
     snapshot: &Snapshot,
@@ -136,8 +137,8 @@ fn in_a_line(text: &str) -> String {
 }
 
 /// The other side of [`examine`]: looks at the state on standard input and says whether it could go on from there.
-pub(super) fn answer(arguments: &[String], machine: &Machine) -> ExitCode {
-    match look(arguments, machine) {
+pub(super) fn answer_predecessor(arguments: &[String], machine: &Machine) -> ExitCode {
+    match check_state(arguments, machine) {
         Ok(()) => {
             println!("{AGREED}");
             ExitCode::SUCCESS
@@ -149,7 +150,7 @@ pub(super) fn answer(arguments: &[String], machine: &Machine) -> ExitCode {
     }
 }
 
-fn look(arguments: &[String], machine: &Machine) -> Result<(), String> {
+fn check_state(arguments: &[String], machine: &Machine) -> Result<(), String> {
     options::parse(arguments, machine)?;
     let (_config, snapshot) = read_state(&std::io::stdin())?;
     let _fleet = Fleet::restore(snapshot, sys::now());
@@ -157,26 +158,26 @@ fn look(arguments: &[String], machine: &Machine) -> Result<(), String> {
 }
 
 /// Writes everything down but the numbers of descriptors, which mean nothing to another process.
-pub(super) fn write(handover: &Handover) -> std::io::Result<OwnedFd> {
-    written(handover, Vec::new())
+pub(super) fn write(handoff: &Handoff) -> std::io::Result<OwnedFd> {
+    written(handoff, Vec::new())
 }
 
-fn written(handover: &Handover, numbers: Vec<(String, i32)>) -> std::io::Result<OwnedFd> {
-    let servers = handover.passed.iter().chain(&handover.own);
-    let written = Written {
+fn written(handoff: &Handoff, numbers: Vec<(String, i32)>) -> std::io::Result<OwnedFd> {
+    let servers = handoff.passed.iter().chain(&handoff.own);
+    let written = WrittenHandoff {
         format: FORMAT,
         pid: std::process::id(),
-        config: handover.config.clone(),
-        limits: handover.limits.clone(),
-        cwd: handover.cwd.clone(),
-        legacy: &handover.legacy,
+        config: handoff.config.clone(),
+        limits: handoff.limits.clone(),
+        cwd: handoff.cwd.clone(),
+        engine_state: &handoff.engine,
         servers: servers
-            .map(|server| Server {
+            .map(|server| WrittenServer {
                 name: server.name.clone(),
                 file: server.file.clone(),
             })
             .collect(),
-        passed: handover.passed.len(),
+        passed: handoff.passed.len(),
         numbers,
     };
     sys::sealed("supervisord-handover", &serde_json::to_vec(&written)?)
@@ -189,7 +190,7 @@ pub(super) fn write_state(config: &Arc<Config>, snapshot: &Snapshot) -> std::io:
 }
 
 fn write_question(config: Option<&Arc<Config>>, snapshot: &Snapshot) -> std::io::Result<OwnedFd> {
-    let question = Question {
+    let question = WrittenState {
         format: FORMAT,
         config: config.cloned(),
         snapshot,
@@ -201,7 +202,7 @@ fn write_question(config: Option<&Arc<Config>>, snapshot: &Snapshot) -> std::io:
 pub(super) fn read_state(state: &impl AsFd) -> Result<(Arc<Config>, Snapshot), String> {
     let bytes = sys::read_sealed(state, STATE_BYTES_MAX)
         .map_err(|error| format!("cannot read the state: {error}"))?;
-    let question: Question =
+    let question: WrittenState =
         serde_json::from_slice(&bytes).map_err(|error| format!("unknown state: {error}"))?;
     if question.format == FORMAT {
         let snapshot = question.snapshot;
@@ -216,11 +217,11 @@ pub(super) fn read_state(state: &impl AsFd) -> Result<(Arc<Config>, Snapshot), S
     }
 }
 
-/// Reads what [`write()`] has written: what makes a handover of the descriptors that were kept beside it.
-pub(super) fn read(state: &impl AsFd) -> Result<impl FnOnce(Descriptors) -> Handover, String> {
+/// Reads what [`write()`] has written: what makes a handoff of the descriptors that were kept beside it.
+pub(super) fn read(state: &impl AsFd) -> Result<impl FnOnce(Descriptors) -> Handoff, String> {
     let bytes = sys::read_sealed(state, STATE_BYTES_MAX)
         .map_err(|error| format!("cannot read what the last daemon left: {error}"))?;
-    let written: Written = serde_json::from_slice(&bytes)
+    let written: WrittenHandoff = serde_json::from_slice(&bytes)
         .map_err(|error| format!("cannot understand what the last daemon left: {error}"))?;
     if written.format != FORMAT {
         return Err(format!(
@@ -228,20 +229,20 @@ pub(super) fn read(state: &impl AsFd) -> Result<impl FnOnce(Descriptors) -> Hand
             written.format
         ));
     }
-    Ok(move |descriptors| taken(written, descriptors))
+    Ok(move |descriptors| into_handoff(written, descriptors))
 }
 
 /// Replaces this image by `program`. Returns only if that fails, and then everything is as it was.
-pub(super) fn replace(program: &Path, handover: &Handover, fd_store: Option<&FdStore>) -> String {
+pub(super) fn replace(program: &Path, handoff: &Handoff, fd_store: Option<&FdStore>) -> String {
     let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", program.display());
-    let by_name = handover
+    let by_name = handoff
         .descriptors
         .iter()
         .map(|(name, fd)| (name.clone(), fd.as_fd()));
-    let listening = handover
+    let listening = handoff
         .passed
         .iter()
-        .chain(&handover.own)
+        .chain(&handoff.own)
         .enumerate()
         .map(|(place, server)| (FdName::Server(place).name(), server.fd.as_fd()));
     let holder = fd_store.map(FdStore::client);
@@ -254,7 +255,7 @@ pub(super) fn replace(program: &Path, handover: &Handover, fd_store: Option<&FdS
         .iter()
         .map(|(name, fd)| (name.clone(), sys::number_of(fd)))
         .collect();
-    let state = match written(handover, numbers) {
+    let state = match written(handoff, numbers) {
         Ok(state) => state,
         Err(error) => return fail(&error),
     };
@@ -280,7 +281,7 @@ pub(super) fn replace(program: &Path, handover: &Handover, fd_store: Option<&FdS
 ///
 /// # Errors
 /// Why it cannot be taken over.
-pub(super) fn inherited() -> Result<Option<Handover>, String> {
+pub(super) fn read_inherited() -> Result<Option<Handoff>, String> {
     let Some(number) = std::env::var_os(VARIABLE) else {
         return Ok(None);
     };
@@ -288,7 +289,7 @@ pub(super) fn inherited() -> Result<Option<Handover>, String> {
     let number: i32 = number.ok_or_else(|| format!("{VARIABLE} is no number"))?;
     let bytes = sys::read_inherited(number, STATE_BYTES_MAX)
         .map_err(|error| format!("cannot read what the earlier image left: {error}"))?;
-    let written: Written = serde_json::from_slice(&bytes)
+    let written: WrittenHandoff = serde_json::from_slice(&bytes)
         .map_err(|error| format!("cannot understand what the earlier image left: {error}"))?;
     if written.format != FORMAT || written.pid != std::process::id() {
         // A copy of the variable in the environment of another process, for one.
@@ -296,23 +297,23 @@ pub(super) fn inherited() -> Result<Option<Handover>, String> {
     }
     let descriptors = sys::take_inherited(&written.numbers)
         .map_err(|error| format!("cannot take the descriptors of the earlier image: {error}"))?;
-    Ok(Some(taken(written, descriptors)))
+    Ok(Some(into_handoff(written, descriptors)))
 }
 
-fn taken(written: Written, mut descriptors: Descriptors) -> Handover {
+fn into_handoff(written: WrittenHandoff, mut descriptors: Descriptors) -> Handoff {
     let mut passed = Vec::new();
     for (place, server) in written.servers.into_iter().enumerate() {
         if let Some(fd) = descriptors.remove(&FdName::Server(place).name()) {
-            let Server { name, file } = server;
+            let WrittenServer { name, file } = server;
             passed.push(PassedSocket { fd, name, file });
         }
     }
     let own = passed.split_off(written.passed.min(passed.len()));
-    Handover {
+    Handoff {
         config: written.config,
         limits: written.limits,
         cwd: written.cwd,
-        legacy: written.legacy,
+        engine: written.engine_state,
         descriptors,
         passed,
         own,

@@ -23,13 +23,13 @@ const RECORDS_MAX: u64 = 1 << 22;
 pub type WriteState = dyn Fn(&Snapshot) -> io::Result<OwnedFd> + Send + Sync;
 
 /// Writes down what changes.
-pub(super) struct Chronicle {
+pub(super) struct CheckpointWriter {
     fd_store: Arc<FdStore>,
     write: Arc<WriteState>,
     records: MemoryFile,
 }
 
-impl Chronicle {
+impl CheckpointWriter {
     /// # Errors
     /// EMFILE, ENOMEM.
     pub(super) fn new(fd_store: Arc<FdStore>, write: Arc<WriteState>) -> io::Result<Self> {
@@ -58,7 +58,7 @@ impl Chronicle {
         for slot in fleet.take_changed() {
             let written = fleet
                 .record_bytes(slot, RECORD_BYTES - LENGTH_BYTES)
-                .map(|bytes| self.put(slot, &bytes));
+                .map(|bytes| self.write_record(slot, &bytes));
             if let Some(Err(error)) = written {
                 complaint = complaint.or(Some(Line::KeeperFailed {
                     error: (&error).into(),
@@ -68,7 +68,7 @@ impl Chronicle {
         complaint
     }
 
-    fn put(&self, slot: u32, bytes: &[u8]) -> io::Result<()> {
+    fn write_record(&self, slot: u32, bytes: &[u8]) -> io::Result<()> {
         let length = u16::try_from(bytes.len())
             .ok()
             .filter(|&length| usize::from(length) <= RECORD_BYTES - LENGTH_BYTES)

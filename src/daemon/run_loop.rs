@@ -1,23 +1,26 @@
-//! One round of the daemon: from a configuration to the end of everything it started. `reload` begins another; so does an
+//! One run of the daemon: from a configuration to the end of everything it started. `reload` begins another; so does an
 //! upgrade, in another image of the process and with everything running.
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::fatal::{Fatal, broken};
-use super::opening::{
-    Ground, Lasting, Opened, Reserved, open_again, open_anew, reserve, settle_in,
-};
-use super::recovery::{self, Predecessor};
+use super::fatal::{Fatal, internal};
+use super::recovery::{self, RecoverySource};
 use super::reload::{compose, options_of, reload};
-use super::succession::{self, Handover};
+use super::startup::{
+    DaemonResources, ReservedFds, StartContext, Started, cold_start, init_process, reserve,
+    resume_start,
+};
 use super::watch::Watch;
+use super::written_handoff::{self, Handoff};
 use crate::config::lookup::Lookup as _;
 use crate::config::spec::Config;
 use crate::control::{ControlHandle, EventFeed};
-use crate::core::Outcome;
-use crate::engine::{self, Ended, Engine, HandedOver, Hands, Notifier, Parts, WriteState};
+use crate::core::DaemonOutcome;
+use crate::engine::{
+    self, Engine, EngineConfig, EngineExit, EngineHandoff, Notifier, Workers, WriteState,
+};
 use crate::front;
 use crate::output::{self, OutputCommand};
 use crate::spawn::{self, SpawnBase};
@@ -27,89 +30,90 @@ use crate::sys::{self};
 /// smaller one the heartbeat monitor calls it once all threads are idle.
 const LARGE_GROUPS: usize = 64;
 
-/// With what a round begins.
-enum Begin {
+/// With what a run begins.
+enum RunStart {
     /// With nothing that runs, or with what a daemon that is no more has left.
-    Anew(Arc<Config>, Option<Box<Predecessor>>),
-    /// Where another image (`is_new`), or the round before, has ended.
-    Succeeding {
-        handover: Box<Handover>,
-        is_new: bool,
-    },
+    Anew(Arc<Config>, Option<Box<RecoverySource>>),
+    /// Where another image (`is_new`), or the run before, has ended.
+    Succeeding { handoff: Box<Handoff>, is_new: bool },
 }
 
-/// How a round has ended.
-enum End {
+/// How a run has ended.
+enum RunEnd {
     /// For good.
     Shutdown,
     /// Everything is stopped, to begin anew with this.
     Restart(Arc<Config>),
     /// Everything goes on, in another image.
-    HandOver(Box<Handover>),
+    HandOver(Box<Handoff>),
     /// Everything goes on without us, until another daemon takes over.
-    LetGo,
+    Detached,
 }
 
-/// Rounds until one ends with a shutdown.
-pub(super) fn all(
+/// Runs until one ends with a shutdown.
+pub(super) fn run_all(
     first: Config,
-    ground: Ground,
-    predecessor: Option<Predecessor>,
-    reserved: Reserved,
+    context: StartContext,
+    predecessor: Option<RecoverySource>,
+    reserved: ReservedFds,
 ) -> Result<ExitCode, Fatal> {
-    settle_in()?;
+    init_process()?;
     let predecessor = predecessor.map(Box::new);
-    let begin = Begin::Anew(Arc::new(first), predecessor);
-    rounds(begin, ground, reserved)
+    let begin = RunStart::Anew(Arc::new(first), predecessor);
+    run_until_shutdown(begin, context, reserved)
 }
 
 /// The same where an earlier image of this process has ended.
 pub(super) fn resume(
-    handover: Handover,
-    ground: Ground,
-    reserved: Reserved,
+    handoff: Handoff,
+    context: StartContext,
+    reserved: ReservedFds,
 ) -> Result<ExitCode, Fatal> {
-    settle_in()?;
-    let begin = Begin::Succeeding {
-        handover: Box::new(handover),
+    init_process()?;
+    let begin = RunStart::Succeeding {
+        handoff: Box::new(handoff),
         is_new: true,
     };
-    rounds(begin, ground, reserved)
+    run_until_shutdown(begin, context, reserved)
 }
 
-fn rounds(mut begin: Begin, mut ground: Ground, reserved: Reserved) -> Result<ExitCode, Fatal> {
+fn run_until_shutdown(
+    mut begin: RunStart,
+    mut context: StartContext,
+    reserved: ReservedFds,
+) -> Result<ExitCode, Fatal> {
     let program = own_program();
-    let mut lasting: Option<Lasting> = None;
+    let mut resources: Option<DaemonResources> = None;
     let mut reserved = Some(reserved);
     loop {
-        // Those of the last round are free again, but for the ones of a spawner that is held up.
+        // Those of the last run are free again, but for the ones of a spawner that is held up.
         let staging = reserved.take().map_or_else(reserve, Ok)?;
-        match one(begin, &ground, &program, staging, &mut lasting)? {
-            End::Shutdown => {
-                if let Some(lasting) = lasting {
+        match run_once(begin, &context, &program, staging, &mut resources)? {
+            RunEnd::Shutdown => {
+                if let Some(resources) = resources {
                     // Last of all: with what holds it, the place of the programs goes.
-                    if let Some(fd_store) = lasting.fd_store {
+                    if let Some(fd_store) = resources.fd_store {
                         fd_store.quit();
                     }
-                    lasting.cgroup_manager.remove();
-                    if let Some(notifier) = lasting.notifier {
+                    resources.cgroup_manager.remove();
+                    if let Some(notifier) = resources.notifier {
                         notifier.finish();
                     }
                 }
                 return Ok(ExitCode::SUCCESS);
             }
-            End::LetGo => return Ok(ExitCode::SUCCESS),
-            End::Restart(config) => begin = Begin::Anew(config, None),
-            End::HandOver(mut handover) => {
-                handover.passed = std::mem::take(&mut ground.passed);
-                let fd_store = lasting
+            RunEnd::Detached => return Ok(ExitCode::SUCCESS),
+            RunEnd::Restart(config) => begin = RunStart::Anew(config, None),
+            RunEnd::HandOver(mut handoff) => {
+                handoff.passed = std::mem::take(&mut context.passed);
+                let fd_store = resources
                     .as_ref()
-                    .and_then(|lasting| lasting.fd_store.clone());
-                let reason = succession::replace(&program, &handover, fd_store.as_deref());
-                ground.passed = std::mem::take(&mut handover.passed);
-                handover.failed = Some(reason);
-                begin = Begin::Succeeding {
-                    handover,
+                    .and_then(|resources| resources.fd_store.clone());
+                let reason = written_handoff::replace(&program, &handoff, fd_store.as_deref());
+                context.passed = std::mem::take(&mut handoff.passed);
+                handoff.failed = Some(reason);
+                begin = RunStart::Succeeding {
+                    handoff,
                     is_new: false,
                 };
             }
@@ -119,27 +123,27 @@ fn rounds(mut begin: Begin, mut ground: Ground, reserved: Reserved) -> Result<Ex
 
 /// Where /proc is missing there can be no successor, which its own exec will say.
 fn own_program() -> Arc<Path> {
-    succession::own_program().map_or_else(|_| Path::new("").into(), Arc::from)
+    written_handoff::own_program().map_or_else(|_| Path::new("").into(), Arc::from)
 }
 
-/// One round.
-fn one(
-    begin: Begin,
-    ground: &Ground,
+/// One run.
+fn run_once(
+    begin: RunStart,
+    context: &StartContext,
     program: &Arc<Path>,
-    staging: Reserved,
-    lasting: &mut Option<Lasting>,
-) -> Result<End, Fatal> {
+    staging: ReservedFds,
+    resources: &mut Option<DaemonResources>,
+) -> Result<RunEnd, Fatal> {
     match begin {
-        Begin::Anew(config, predecessor) => {
+        RunStart::Anew(config, predecessor) => {
             let predecessor = predecessor.map(|boxed| *boxed);
-            let opened = open_anew(&config, ground, lasting.take(), predecessor)?;
-            run(&config, ground, program, (opened, staging), lasting)
+            let started = cold_start(&config, context, resources.take(), predecessor)?;
+            run(&config, context, program, (started, staging), resources)
         }
-        Begin::Succeeding { handover, is_new } => {
-            let config = handover.config.clone();
-            let opened = open_again(*handover, is_new, ground, lasting.take())?;
-            run(&config, ground, program, (opened, staging), lasting)
+        RunStart::Succeeding { handoff, is_new } => {
+            let config = handoff.config.clone();
+            let started = resume_start(*handoff, is_new, context, resources.take())?;
+            run(&config, context, program, (started, staging), resources)
         }
     }
 }
@@ -147,20 +151,20 @@ fn one(
 /// From the first thread to the last.
 fn run(
     config: &Arc<Config>,
-    ground: &Ground,
+    context: &StartContext,
     program: &Arc<Path>,
-    (opened, staging): (Opened, Reserved),
-    lasting: &mut Option<Lasting>,
-) -> Result<End, Fatal> {
+    (started, staging): (Started, ReservedFds),
+    resources: &mut Option<DaemonResources>,
+) -> Result<RunEnd, Fatal> {
     let spec = &config.daemon;
     engine::reserve_descriptors(config);
-    let Opened {
+    let Started {
         servers,
         activity,
         pidfile,
         auto_logs: _auto_logs,
-        lasting:
-            Lasting {
+        resources:
+            DaemonResources {
                 signals,
                 limits,
                 daemonized,
@@ -173,16 +177,18 @@ fn run(
         inherited,
         sockets,
         in_flight_log,
-    } = opened;
+    } = started;
     // In the background by now, where a thread may be started.
     let notifier = match notifier {
         Some(mut notifier) => {
-            notifier.bridge(sys::now().mono);
+            notifier.send_keepalive(sys::now().mono);
             notifier
         }
-        None => Notifier::start().map_err(broken("cannot start the thread that tells systemd"))?,
+        None => {
+            Notifier::start().map_err(internal("cannot start the thread that tells systemd"))?
+        }
     };
-    let (options, machine) = (ground.options.clone(), ground.machine.clone());
+    let (options, machine) = (context.options.clone(), context.machine.clone());
     let for_reading = options_of(&options, config);
     let its_own = machine.clone();
     let (logfile, loglevel) = (spec.logfile.clone(), spec.loglevel);
@@ -195,8 +201,8 @@ fn run(
     let (successor, started_with) = (program.clone(), config.clone());
     let written_with = config.clone();
     let write_state: Arc<WriteState> =
-        Arc::new(move |snapshot| succession::write_state(&written_with, snapshot));
-    let engine = Engine::new(Parts {
+        Arc::new(move |snapshot| written_handoff::write_state(&written_with, snapshot));
+    let engine = Engine::new(EngineConfig {
         fleet,
         signals,
         load: Arc::new(move |reason| reload(&for_reading, &its_own, reason)),
@@ -204,7 +210,9 @@ fn run(
         compose: Arc::new(move |order| compose(&for_programs, &its_machine, order)),
         notifier,
         ready_when: spec.ready_when,
-        examine: Arc::new(move |snapshot| succession::examine(&successor, &started_with, snapshot)),
+        examine: Arc::new(move |snapshot| {
+            written_handoff::ask_successor(&successor, &started_with, snapshot)
+        }),
         program: program.clone(),
         inherited,
         fd_store: fd_store.clone().map(|fd_store| (fd_store, write_state)),
@@ -212,7 +220,7 @@ fn run(
         heartbeats: heartbeats.0.clone(),
         check_sockets: Box::new(move || check_sockets.request()),
     })
-    .map_err(broken("cannot start the engine"))?;
+    .map_err(internal("cannot start the engine"))?;
 
     let sender = engine.sender();
     let reports = sender.clone();
@@ -224,7 +232,7 @@ fn run(
         heartbeats: heartbeats.0.clone(),
     };
     let output = output::start(output_options, move |report| reports.output(report))
-        .map_err(broken("cannot start the output thread"))?;
+        .map_err(internal("cannot start the output thread"))?;
     let answers = sender.clone();
     let base = SpawnBase::new(std::env::vars_os(), spec.server_url.clone(), limits.clone());
     let log = output.clone();
@@ -241,11 +249,14 @@ fn run(
         move |done| answers.spawn(done),
         move |line| log.log(line),
     )
-    .map_err(broken("cannot start the spawn thread"))?;
+    .map_err(internal("cannot start the spawn thread"))?;
     let (log, audit) = (output.clone(), output.clone());
     let front = front::Options {
         servers,
-        control: ControlHandle::new(move |asked| sender.ask(asked), move |line| audit.log(line)),
+        control: ControlHandle::new(
+            move |asked| sender.request(asked),
+            move |line| audit.log(line),
+        ),
         events: feed,
         log: Arc::new(move |line| log.log(line)),
         rpc_interfaces: config.rpc_interfaces.clone(),
@@ -255,53 +266,53 @@ fn run(
         socket_check,
         heartbeats: heartbeats.0.clone(),
     };
-    let mut doors = front::start(front).map_err(broken("cannot start the front thread"))?;
+    let mut doors = front::start(front).map_err(internal("cannot start the front thread"))?;
 
-    let hands = Hands { spawn, output };
-    let mut ended = engine.run(&hands, || {
+    let workers = Workers { spawn, output };
+    let mut ended = engine.run(&workers, || {
         doors.begin();
         if config.groups.len() >= LARGE_GROUPS {
             // The configuration's text and what parsing it took.
             sys::give_back();
         }
     });
-    if let Ok(Ended::Stopped(stopped)) = &mut ended {
-        stopped.notifier.bridge(sys::now().mono);
+    if let Ok(EngineExit::Stopped(stopped)) = &mut ended {
+        stopped.notifier.send_keepalive(sys::now().mono);
     }
     // The other way round: answers in flight are given, sockets closed and unlinked; then what is left is written out.
     match ended {
-        Ok(Ended::Succeeded(engine)) => {
+        Ok(EngineExit::HandedOff(engine)) => {
             // Sockets stay open, so that whoever connects meanwhile only waits; nothing is written out that a successor
             // would go on with.
-            let lets_go = engine.lets_go();
+            let detaches = engine.detaches();
             let own = doors.hand_over();
-            hands.spawn.join();
-            let HandedOver {
-                legacy,
+            workers.spawn.join();
+            let EngineHandoff {
+                state: engine_state,
                 descriptors,
                 signals,
                 mut notifier,
-            } = engine.hand_over(hands.output.hand_over());
+            } = engine.hand_over(workers.output.hand_over());
             if let Some(pidfile) = pidfile {
                 pidfile.keep();
             }
-            let handover = Handover {
+            let handoff = Handoff {
                 config: config.clone(),
                 limits: limits.clone(),
-                cwd: ground.machine.cwd(),
-                legacy,
+                cwd: context.machine.cwd(),
+                engine: engine_state,
                 descriptors,
                 passed: Vec::new(),
                 own,
                 failed: None,
             };
-            if let (true, Some(fd_store)) = (lets_go, &fd_store) {
-                recovery::leave(fd_store, &handover).map_err(Fatal::Broken)?;
+            if let (true, Some(fd_store)) = (detaches, &fd_store) {
+                recovery::store_handoff(fd_store, &handoff).map_err(Fatal::Internal)?;
                 notifier.finish();
-                return Ok(End::LetGo);
+                return Ok(RunEnd::Detached);
             }
             notifier.reloading();
-            *lasting = Some(Lasting {
+            *resources = Some(DaemonResources {
                 signals,
                 limits,
                 daemonized,
@@ -310,18 +321,18 @@ fn run(
                 cgroup_manager,
                 notifier: Some(notifier),
             });
-            Ok(End::HandOver(Box::new(handover)))
+            Ok(RunEnd::HandOver(Box::new(handoff)))
         }
         ended => {
             let peers = doors.stop();
-            hands.spawn.join();
-            hands.output.send(OutputCommand::Stop);
-            hands.output.join();
+            workers.spawn.join();
+            workers.output.send(OutputCommand::Stop);
+            workers.output.join();
             drop(pidfile);
-            match ended.map_err(broken("the engine failed"))? {
-                Ended::Succeeded(_) => Ok(End::Shutdown),
-                Ended::Stopped(stopped) => {
-                    *lasting = Some(Lasting {
+            match ended.map_err(internal("the engine failed"))? {
+                EngineExit::HandedOff(_) => Ok(RunEnd::Shutdown),
+                EngineExit::Stopped(stopped) => {
+                    *resources = Some(DaemonResources {
                         signals: stopped.signals,
                         limits,
                         daemonized,
@@ -331,15 +342,15 @@ fn run(
                         notifier: Some(stopped.notifier),
                     });
                     Ok(match stopped.outcome {
-                        Outcome::Shutdown => {
+                        DaemonOutcome::Shutdown => {
                             // The last thing before the end: whoever asked for it prints the answer meanwhile.
                             peers.wait();
-                            End::Shutdown
+                            RunEnd::Shutdown
                         }
                         // The core gives the configuration that it approved; without one (which it never does) the last
                         // one serves.
-                        Outcome::Restart => {
-                            End::Restart(stopped.next_config.unwrap_or_else(|| config.clone()))
+                        DaemonOutcome::Restart => {
+                            RunEnd::Restart(stopped.next_config.unwrap_or_else(|| config.clone()))
                         }
                     })
                 }

@@ -4,8 +4,8 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
-use super::actor::{Engine, Hands, TOKEN_HOLDER};
-use super::systemd::{HOLDER_LOST, have_kept};
+use super::actor::{Engine, TOKEN_HOLDER, Workers};
+use super::systemd::{HOLDER_LOST, store_holder};
 use crate::cgroup::CgroupManager;
 use crate::domain::{Line, Tick};
 use crate::fd_holder::FdStore;
@@ -19,7 +19,7 @@ const RETRY_MAX_MS: u64 = 10_000;
 
 /// What has come of starting another one.
 #[derive(Debug)]
-pub(super) struct Restarted {
+pub(super) struct HolderRestart {
     /// What there is to say of its scope.
     lines: Vec<Line>,
     /// Its PID, and how many names it was given; or why there is none.
@@ -28,7 +28,7 @@ pub(super) struct Restarted {
 
 /// The watch over the fd holder.
 #[derive(Default)]
-pub(super) struct Holder {
+pub(super) struct HolderWatch {
     /// In the epoll set.
     process: Option<OwnedFd>,
     retry_at: Option<Tick>,
@@ -40,7 +40,7 @@ pub(super) struct Holder {
     is_told: bool,
 }
 
-impl Holder {
+impl HolderWatch {
     /// When [`Engine::start_holder`] is to be called.
     pub(super) fn due(&self) -> Option<Tick> {
         self.retry_at
@@ -73,7 +73,7 @@ impl Engine {
     }
 
     /// The fd holder has ended.
-    pub(super) fn holder_ended(&mut self, hands: &Hands) {
+    pub(super) fn holder_ended(&mut self, workers: &Workers) {
         if let Some(process) = self.holder.process.take() {
             let _ = self.poller.remove(&process);
             // If it is a child of ours; else nobody waits for us.
@@ -81,7 +81,7 @@ impl Engine {
         }
         if let Some(fd_store) = &self.fd_store {
             fd_store.mark_lost();
-            self.log(Line::HolderLost {}, hands);
+            self.log(Line::HolderLost {}, workers);
             self.systemd.set_note(HOLDER_LOST);
             self.holder.retry(sys::now().mono);
         }
@@ -99,39 +99,39 @@ impl Engine {
         let started = thread.spawn(move || {
             let _heartbeat = heartbeats.register_end("fd-holder");
             let mut lines = Vec::new();
-            let result = restart(&fd_store, &cgroup_manager, &mut |line| lines.push(line));
-            to.holder_restarted(Restarted { lines, result });
+            let result = restart_holder(&fd_store, &cgroup_manager, &mut |line| lines.push(line));
+            to.holder_restarted(HolderRestart { lines, result });
         });
         if let Err(error) = started {
-            self.sender.holder_restarted(Restarted {
+            self.sender.holder_restarted(HolderRestart {
                 lines: Vec::new(),
                 result: Err(format!("cannot start a thread: {error}")),
             });
         }
     }
 
-    pub(super) fn holder_restarted(&mut self, restarted: Restarted, hands: &Hands) {
+    pub(super) fn holder_restarted(&mut self, restarted: HolderRestart, workers: &Workers) {
         for line in restarted.lines {
-            self.log(line, hands);
+            self.log(line, workers);
         }
         match restarted.result {
             Ok((pid, count)) => {
                 self.holder.is_told = false;
                 self.watch_holder();
-                self.log(Line::HolderRestarted { pid, count }, hands);
+                self.log(Line::HolderRestarted { pid, count }, workers);
                 self.systemd.set_note("fd holder restarted");
             }
             Err(error) => {
                 self.holder.retry(sys::now().mono);
                 if !std::mem::replace(&mut self.holder.is_told, true) {
-                    self.log(Line::HolderMissing { error }, hands);
+                    self.log(Line::HolderMissing { error }, workers);
                 }
             }
         }
     }
 }
 
-fn restart(
+fn restart_holder(
     fd_store: &Arc<FdStore>,
     cgroup_manager: &CgroupManager,
     log: &mut dyn FnMut(Line),
@@ -142,7 +142,7 @@ fn restart(
         .map_err(|error| error.to_string())?;
     let client = fd_store.client();
     // A manager that does not hear it is no reason to start yet another: the next daemon looks in the scope too.
-    let _ = have_kept(client.as_fd());
+    let _ = store_holder(client.as_fd());
     Ok((sys::pid_of(&client.process()).unwrap_or(0), count))
 }
 
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn starts_come_later_and_later_until_one_lasts() {
-        let mut holder = Holder::default();
+        let mut holder = HolderWatch::default();
         let mut now = Tick(0);
         let mut pauses = Vec::new();
         for _ in 0..9 {

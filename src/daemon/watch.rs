@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use super::fatal::{Fatal, broken};
+use super::fatal::{Fatal, internal};
 use crate::domain::{Bytes, Level, Line};
-use crate::heartbeat::{Heartbeats, Trouble};
+use crate::heartbeat::{Heartbeats, ThreadProblem};
 use crate::output::Activity;
 use crate::sys;
 
@@ -25,10 +25,10 @@ impl Watch {
     pub(super) fn begin(logfile: PathBuf, level: Level) -> Result<Self, Fatal> {
         Heartbeats::start_with(
             move |trouble| abort(trouble, &logfile, level),
-            sys::give_back,
+            sys::trim_heap,
         )
         .map(Self)
-        .map_err(broken("cannot start the thread that watches the others"))
+        .map_err(internal("cannot start the thread that watches the others"))
     }
 }
 
@@ -39,7 +39,7 @@ impl Drop for Watch {
 }
 
 /// Says why on standard error and, if it can be done in time, in the activity log; then ends the process with SIGABRT.
-fn abort(trouble: &Trouble, logfile: &Path, level: Level) {
+fn abort(trouble: &ThreadProblem, logfile: &Path, level: Level) {
     let line = Line::ThreadFailed {
         trouble: trouble.to_string(),
     };

@@ -14,13 +14,13 @@ use super::socket_activation;
 use crate::config::spec::{AllowRule, Credentials, ServerAddress, ServerSpec};
 use crate::domain::Errno;
 use crate::engine::{PassedSocket, SocketFileName};
-use crate::sys::place::{self, FileId, Place};
+use crate::sys::safe_open::{self, FileId, SafePath};
 use crate::sys::{self, SocketRefusal};
 
 /// Connections that wait to be accepted, per socket.
 const BACKLOG: i32 = 1024;
 /// How long somebody who listens on our socket may take to answer before we believe that he is alive.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a socket file is looked at that changes under our hands.
 const ATTEMPTS_MAX: u32 = 10;
 /// Between two looks.
@@ -126,10 +126,10 @@ impl BoundServer {
         passed: &[PassedSocket],
         own: &[PassedSocket],
     ) -> Result<Self, BindError> {
-        let inherited = socket_activation::find(&spec.address, own)?;
+        let inherited = socket_activation::find_passed_socket(&spec.address, own)?;
         let found = match &inherited {
             Some(_) => None,
-            None => socket_activation::find(&spec.address, passed)?,
+            None => socket_activation::find_passed_socket(&spec.address, passed)?,
         };
         let place = found.as_ref().map(|&(place, _)| place);
         let (listener, file) = match (inherited.or(found), &spec.address) {
@@ -138,7 +138,7 @@ impl BoundServer {
             }
             (Some((_, listener)), _) => (listener, None),
             (None, ServerAddress::Inet { host, port }) => {
-                (Listener::Inet(inet(host, *port)?), None)
+                (Listener::Inet(bind_inet(host, *port)?), None)
             }
             (
                 None,
@@ -154,8 +154,8 @@ impl BoundServer {
                     mode: *mode,
                     owner: (*uid, *gid),
                 };
-                let linked = |place: &Place, file: &OwnedFd| link(place, path, file);
-                let (listener, file) = spec.make_with(linked)?;
+                let linked = |place: &SafePath, file: &OwnedFd| link_into_place(place, path, file);
+                let (listener, file) = spec.create_with(linked)?;
                 (Listener::Unix(listener), Some(file))
             }
         };
@@ -224,8 +224,8 @@ impl BoundServer {
     }
 
     /// Takes the parts apart; the file is removed when it is dropped.
-    pub(super) fn into_parts(self) -> Parts {
-        Parts {
+    pub(super) fn into_parts(self) -> BoundServerParts {
+        BoundServerParts {
             credentials: self.credentials,
             allow: self.allow,
             listener: self.listener,
@@ -238,7 +238,7 @@ impl BoundServer {
 }
 
 /// A [`BoundServer`] taken apart.
-pub(super) struct Parts {
+pub(super) struct BoundServerParts {
     pub(super) credentials: Option<Credentials>,
     /// Who may do what.
     pub(super) allow: Option<Arc<[AllowRule]>>,
@@ -273,7 +273,7 @@ pub(super) fn inet_address(host: &str, port: u16) -> Result<SocketAddr, BindErro
     }
 }
 
-fn inet(host: &str, port: u16) -> Result<TcpListener, BindError> {
+fn bind_inet(host: &str, port: u16) -> Result<TcpListener, BindError> {
     let address = inet_address(host, port)?;
     // std sets SO_REUSEADDR and CLOEXEC, but a shorter queue than we want.
     let listener = TcpListener::bind(address)?;
@@ -294,15 +294,15 @@ impl SocketFile {
     }
 
     /// The very file, held open without being opened. None: the name is gone, or stands for another file.
-    pub(super) fn look(&self) -> Option<OwnedFd> {
-        let found = Place::find(&self.0.path)
-            .and_then(|place| place.look())
+    pub(super) fn open_if_current(&self) -> Option<OwnedFd> {
+        let found = SafePath::resolve(&self.0.path)
+            .and_then(|place| place.open_path_fd())
             .ok()?;
         (FileId::of(&found) == Ok(self.id())).then_some(found)
     }
 
     /// Leaves the file to a successor.
-    pub(super) fn keep(self) -> SocketFileName {
+    pub(super) fn into_name(self) -> SocketFileName {
         let name = self.0.clone();
         std::mem::forget(self);
         name
@@ -312,7 +312,7 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Nothing can be done about a file that cannot be removed; the next start finds it stale.
-        if let Ok(place) = Place::find(&self.0.path) {
+        if let Ok(place) = SafePath::resolve(&self.0.path) {
             place.unlink_if(self.id());
         }
     }
@@ -329,7 +329,7 @@ pub(super) struct SocketFileSpec {
 impl SocketFileSpec {
     /// One that belongs to the process itself.
     #[cfg(test)]
-    pub(super) const fn of_tests(path: PathBuf) -> Self {
+    pub(super) const fn for_test(path: PathBuf) -> Self {
         Self {
             path,
             mode: 0o700,
@@ -344,19 +344,19 @@ impl SocketFileSpec {
 
     /// Makes the socket under a name of its own, gives it mode and owner, and only then links it to its path: whoever sees
     /// the path sees a finished socket, and of two daemons only one gets the name. All of that happens in the directory
-    /// that was found first, by the rules of [`Place`].
+    /// that was found first, by the rules of [`SafePath`].
     ///
     /// # Errors
     /// See [`BindError`]; EEXIST: something is there. Nothing is left behind then.
-    pub(super) fn make(&self) -> Result<(UnixListener, SocketFile), BindError> {
-        self.make_with(|place, file| Ok(place.link(file)?))
+    pub(super) fn create(&self) -> Result<(UnixListener, SocketFile), BindError> {
+        self.create_with(|place, file| Ok(place.link_here(file)?))
     }
 
-    fn make_with(
+    fn create_with(
         &self,
-        link: impl FnOnce(&Place, &OwnedFd) -> Result<(), BindError>,
+        link: impl FnOnce(&SafePath, &OwnedFd) -> Result<(), BindError>,
     ) -> Result<(UnixListener, SocketFile), BindError> {
-        let place = Place::find(&self.path)?;
+        let place = SafePath::resolve(&self.path)?;
         let made = sys::listen_at(&place, self.mode, self.owner, BACKLOG).map_err(|refusal| {
             let (uid, gid) = self.owner;
             match refusal {
@@ -383,30 +383,30 @@ impl SocketFileSpec {
 ///
 /// # Source
 /// Supervisor's way, and its texts; unlike it, nothing is unlinked but a socket that refuses connections.
-fn link(place: &Place, path: &Path, file: &OwnedFd) -> Result<(), BindError> {
+fn link_into_place(place: &SafePath, path: &Path, file: &OwnedFd) -> Result<(), BindError> {
     for _ in 0..ATTEMPTS_MAX {
-        match place.link(file) {
+        match place.link_here(file) {
             Ok(()) => return Ok(()),
             Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
         // Differs: what is no socket is never removed; Supervisor unlinks whatever file stands there.
-        let found = match place.look() {
+        let found = match place.open_path_fd() {
             Ok(found) => found,
             Err(Errno::NOENT) => continue,
             Err(error) => return Err(error.into()),
         };
-        let kind = fstat(&found).map_or(SFlag::empty(), |stat| place::kind(&stat));
+        let kind = fstat(&found).map_or(SFlag::empty(), |stat| safe_open::kind(&stat));
         if kind != SFlag::S_IFSOCK {
             return Err(BindError::Occupied {
                 path: path.to_owned(),
-                what: place::described(path, kind),
+                what: safe_open::describe_target(path, kind),
             });
         }
-        match listens(&found) {
-            Listens::Yes => return Err(BindError::InUse),
-            Listens::Closing => std::thread::sleep(ATTEMPT_PAUSE),
-            Listens::No => {
+        match check_listening(&found) {
+            ListenCheck::Yes => return Err(BindError::InUse),
+            ListenCheck::Closing => std::thread::sleep(ATTEMPT_PAUSE),
+            ListenCheck::No => {
                 // Only if it is still the one that was just tried.
                 if place.unlink_if(FileId::of(&found)?) {
                     // A closed standard error is no reason not to start.
@@ -418,36 +418,36 @@ fn link(place: &Place, path: &Path, file: &OwnedFd) -> Result<(), BindError> {
     Err(BindError::InUse)
 }
 
-enum Listens {
+enum ListenCheck {
     Yes,
     /// Somebody took the connection and closed it: perhaps a daemon that is ending.
     Closing,
     No,
 }
 
-fn listens(file: &OwnedFd) -> Listens {
-    let fd = match sys::unix_connected(place::by_descriptor(file).as_ref()) {
+fn check_listening(file: &OwnedFd) -> ListenCheck {
+    let fd = match sys::unix_connected(safe_open::fd_path(file).as_ref()) {
         Ok(fd) => fd,
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Listens::No,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Listens::Closing,
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return ListenCheck::No,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return ListenCheck::Closing,
         // EAGAIN: a queue so full that nobody need be asked. EACCES and the like: not ours to remove.
-        Err(_) => return Listens::Yes,
+        Err(_) => return ListenCheck::Yes,
     };
     let mut stream = UnixStream::from(fd);
     let asked = stream
         .set_nonblocking(false)
-        .and_then(|()| stream.set_read_timeout(Some(ANSWER_WITHIN)))
-        .and_then(|()| stream.set_write_timeout(Some(ANSWER_WITHIN)))
+        .and_then(|()| stream.set_read_timeout(Some(PROBE_TIMEOUT)))
+        .and_then(|()| stream.set_write_timeout(Some(PROBE_TIMEOUT)))
         .and_then(|()| stream.write_all(b"GET / HTTP/1.0\r\n\r\n"))
         .and_then(|()| stream.read(&mut [0; 1]));
     match asked {
-        Ok(0) => Listens::Closing,
-        Ok(_) => Listens::Yes,
+        Ok(0) => ListenCheck::Closing,
+        Ok(_) => ListenCheck::Yes,
         Err(error) => match error.kind() {
             io::ErrorKind::BrokenPipe
             | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::NotConnected => Listens::Closing,
-            _ => Listens::Yes,
+            | io::ErrorKind::NotConnected => ListenCheck::Closing,
+            _ => ListenCheck::Yes,
         },
     }
 }
@@ -463,18 +463,18 @@ pub(super) mod tests {
     }
 
     /// A directory of one test, removed with what is in it.
-    pub(in super::super) struct Scratch(pub(in super::super) PathBuf);
+    pub(in super::super) struct ScratchDir(pub(in super::super) PathBuf);
 
-    impl Scratch {
+    impl ScratchDir {
         pub(in super::super) fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("front-{name}-{}", std::process::id()));
+            let path = std::env::temp_dir().join(format!("bind-{name}-{}", std::process::id()));
             let _ = std::fs::remove_dir_all(&path);
             std::fs::create_dir(&path).expect("created");
             Self(path)
         }
     }
 
-    impl Drop for Scratch {
+    impl Drop for ScratchDir {
         fn drop(&mut self) {
             let _ = std::fs::remove_dir_all(&self.0);
         }
@@ -523,7 +523,7 @@ pub(super) mod tests {
 
     #[test]
     fn rpc_06_mode_and_owner_and_no_file_left() {
-        let scratch = Scratch::new("mode");
+        let scratch = ScratchDir::new("mode");
         let path = scratch.0.join("s.sock");
         let mut spec = unix_spec(&path);
         let me = std::fs::metadata(&scratch.0).expect("stat");
@@ -545,7 +545,7 @@ pub(super) mod tests {
 
     #[test]
     fn rpc_07_a_stale_socket_is_replaced() {
-        let scratch = Scratch::new("stale");
+        let scratch = ScratchDir::new("stale");
         let path = scratch.0.join("s.sock");
         drop(UnixListener::bind(&path).expect("bound"));
         let server = BoundServer::bind(&unix_spec(&path), &[], &[]).expect("bound");
@@ -555,7 +555,7 @@ pub(super) mod tests {
 
     #[test]
     fn rpc_07_a_live_socket_is_left_alone() {
-        let scratch = Scratch::new("live");
+        let scratch = ScratchDir::new("live");
         let path = scratch.0.join("s.sock");
         let other = UnixListener::bind(&path).expect("bound");
         let thread = std::thread::spawn(move || {
@@ -575,7 +575,7 @@ pub(super) mod tests {
 
     #[test]
     fn rpc_07_what_is_no_socket_is_left_alone() {
-        let scratch = Scratch::new("file");
+        let scratch = ScratchDir::new("file");
         let target = scratch.0.join("target");
         let path = scratch.0.join("s.sock");
         let refused = |what: &str| {
@@ -604,7 +604,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_socket_that_is_no_longer_ours_is_not_removed() {
-        let scratch = Scratch::new("theirs");
+        let scratch = ScratchDir::new("theirs");
         let path = scratch.0.join("s.sock");
         let server = BoundServer::bind(&unix_spec(&path), &[], &[]).expect("bound");
         // The old file keeps its inode under another name, so that the new one cannot get the same.
@@ -616,7 +616,7 @@ pub(super) mod tests {
 
     #[test]
     fn cfg_61_errors_have_supervisors_texts() {
-        let scratch = Scratch::new("texts");
+        let scratch = ScratchDir::new("texts");
         let error =
             BoundServer::bind(&unix_spec(&scratch.0.join("no/s.sock")), &[], &[]).expect_err("no");
         assert_eq!(

@@ -12,7 +12,7 @@ use hyper::body::Bytes;
 use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Duration, Instant, timeout};
 
-use super::stream::Stream;
+use super::stream::ClientStream;
 use crate::sys;
 
 /// Memory for requests and answers of one client that is not trusted, in bytes. A body of the greatest length fits.
@@ -32,7 +32,7 @@ const LARGE_WITHIN: Duration = Duration::from_secs(30);
 
 /// For whom connections and memory are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Client {
+pub(super) enum BudgetClient {
     /// Root or the daemon's own user, on a unix socket.
     Trusted,
     /// Another user, on a unix socket.
@@ -41,7 +41,7 @@ pub(super) enum Client {
     Address(IpAddr),
 }
 
-impl Client {
+impl BudgetClient {
     /// The client behind the credentials of a unix socket.
     pub(super) fn user(uid: u32) -> Self {
         match uid == 0 || uid == sys::effective_uid() {
@@ -69,20 +69,20 @@ impl Client {
 #[derive(Debug)]
 pub(super) struct Budget {
     connections_max: usize,
-    inner: Mutex<Inner>,
+    inner: Mutex<BudgetState>,
     large: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct BudgetState {
     last_id: u64,
-    entries: HashMap<u64, Entry>,
-    clients: HashMap<Client, Usage>,
+    entries: HashMap<u64, ConnectionEntry>,
+    clients: HashMap<BudgetClient, ClientUsage>,
 }
 
 /// The use of one client.
 #[derive(Debug, Default)]
-struct Usage {
+struct ClientUsage {
     connections: usize,
     bytes: usize,
     /// One large answer at a time.
@@ -90,9 +90,9 @@ struct Usage {
 }
 
 #[derive(Debug)]
-struct Entry {
-    client: Client,
-    stream: Arc<Stream>,
+struct ConnectionEntry {
+    client: BudgetClient,
+    stream: Arc<ClientStream>,
     evicted: Arc<Notify>,
     /// Answers that are being made or sent. 0: the client is between two requests, or sends one.
     working: usize,
@@ -108,39 +108,39 @@ struct Entry {
 
 /// The resource that is short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Need {
+enum BudgetResource {
     Connections,
     Bytes,
 }
 
 /// The connections among which one is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pool {
+enum EvictionPool {
     /// Those of one client.
-    Of(Client),
+    Of(BudgetClient),
     /// Those of clients that are not trusted; of the client that uses most.
     Others,
 }
 
 /// One connection's place. Dropping it removes the connection from the budget.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionGuard {
     budget: Arc<Budget>,
     id: u64,
-    pub(super) client: Client,
+    pub(super) client: BudgetClient,
     /// Notified when the connection is to be closed, because room is needed.
     pub(super) evicted: Arc<Notify>,
 }
 
 /// Bytes of the budget that a connection uses; released when dropped.
 #[derive(Debug)]
-pub(super) struct Held {
-    place: Arc<Place>,
+pub(super) struct ReservedBytes {
+    place: Arc<ConnectionGuard>,
     bytes: usize,
 }
 
 /// Permission to make a large answer.
-pub(super) type Large = Option<(OwnedMutexGuard<()>, OwnedSemaphorePermit)>;
+pub(super) type LargePermit = Option<(OwnedMutexGuard<()>, OwnedSemaphorePermit)>;
 
 impl Budget {
     pub(super) fn new(connections_max: usize) -> Arc<Self> {
@@ -152,42 +152,46 @@ impl Budget {
     }
 
     /// Poison means that another connection panicked while it counted, which leaves nothing half done.
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, BudgetState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connections that are kept free for the trusted.
-    fn reserve(&self) -> usize {
+    fn trusted_reserve(&self) -> usize {
         (self.connections_max / 8).max(1)
     }
 
     /// Connections of one client.
-    fn connections_max_of(&self, client: Client) -> usize {
+    fn connections_max_of(&self, client: BudgetClient) -> usize {
         match client {
-            Client::Trusted => self.connections_max,
-            Client::User(_) => (self.connections_max / 4).max(1),
+            BudgetClient::Trusted => self.connections_max,
+            BudgetClient::User(_) => (self.connections_max / 4).max(1),
             // Often a proxy before many people.
-            Client::Address(_) => (self.connections_max / 2).max(1),
+            BudgetClient::Address(_) => (self.connections_max / 2).max(1),
         }
     }
 
     /// A place for a new connection. If there is no room, the connection goes that has made no progress for longest.
     /// `None`: all are busy, and the new one must go.
-    pub(super) fn enter(self: &Arc<Self>, client: Client, stream: &Arc<Stream>) -> Option<Place> {
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        client: BudgetClient,
+        stream: &Arc<ClientStream>,
+    ) -> Option<ConnectionGuard> {
         let mut inner = self.lock();
-        let need = Need::Connections;
+        let need = BudgetResource::Connections;
         let own = inner.used(client, need);
         let all = inner.entries.len();
-        let others = all - inner.used(Client::Trusted, need);
+        let others = all - inner.used(BudgetClient::Trusted, need);
         let has_room = if client.is_trusted() {
             all < self.connections_max
-                || inner.evict(need, Pool::Others, None)
-                || inner.evict(need, Pool::Of(client), None)
+                || inner.evict(need, EvictionPool::Others, None)
+                || inner.evict(need, EvictionPool::Of(client), None)
         } else if own >= self.connections_max_of(client) {
-            inner.evict(need, Pool::Of(client), None)
+            inner.evict(need, EvictionPool::Of(client), None)
         } else {
-            others + self.reserve() < self.connections_max.max(2)
-                || inner.evict(need, Pool::Others, None)
+            others + self.trusted_reserve() < self.connections_max.max(2)
+                || inner.evict(need, EvictionPool::Others, None)
         };
         if !has_room {
             return None;
@@ -195,7 +199,7 @@ impl Budget {
         inner.last_id += 1;
         let id = inner.last_id;
         let evicted = Arc::new(Notify::new());
-        let entry = Entry {
+        let entry = ConnectionEntry {
             client,
             stream: stream.clone(),
             evicted: evicted.clone(),
@@ -208,7 +212,7 @@ impl Budget {
         };
         inner.entries.insert(id, entry);
         inner.clients.entry(client).or_default().connections += 1;
-        Some(Place {
+        Some(ConnectionGuard {
             budget: self.clone(),
             id,
             client,
@@ -217,19 +221,19 @@ impl Budget {
     }
 
     /// Closes one connection, because descriptors have run out.
-    pub(super) fn spare_one(&self) {
+    pub(super) fn evict_one(&self) {
         let mut inner = self.lock();
-        let need = Need::Connections;
-        let _ = inner.evict(need, Pool::Others, None)
-            || inner.evict(need, Pool::Of(Client::Trusted), None);
+        let need = BudgetResource::Connections;
+        let _ = inner.evict(need, EvictionPool::Others, None)
+            || inner.evict(need, EvictionPool::Of(BudgetClient::Trusted), None);
     }
 }
 
-impl Inner {
-    fn used(&self, client: Client, need: Need) -> usize {
+impl BudgetState {
+    fn used(&self, client: BudgetClient, need: BudgetResource) -> usize {
         self.clients.get(&client).map_or(0, |usage| match need {
-            Need::Connections => usage.connections,
-            Need::Bytes => usage.bytes,
+            BudgetResource::Connections => usage.connections,
+            BudgetResource::Bytes => usage.bytes,
         })
     }
 
@@ -245,13 +249,13 @@ impl Inner {
     /// Closes the slowest connection of a pool; of several clients, the slowest of the one that uses most. A connection
     /// for which the daemon works is closed only if its client is gone or does not read, or if the work has not begun. False:
     /// there is none.
-    fn evict(&mut self, need: Need, pool: Pool, but: Option<u64>) -> bool {
-        let pooled = |(id, entry): &(&u64, &Entry)| {
+    fn evict(&mut self, need: BudgetResource, pool: EvictionPool, but: Option<u64>) -> bool {
+        let pooled = |(id, entry): &(&u64, &ConnectionEntry)| {
             let is_in = match pool {
-                Pool::Of(client) => entry.client == client,
-                Pool::Others => !entry.client.is_trusted(),
+                EvictionPool::Of(client) => entry.client == client,
+                EvictionPool::Others => !entry.client.is_trusted(),
             };
-            is_in && Some(**id) != but && (need == Need::Connections || entry.bytes > 0)
+            is_in && Some(**id) != but && (need == BudgetResource::Connections || entry.bytes > 0)
         };
         let slowest = self
             .entries
@@ -279,7 +283,7 @@ impl Inner {
         true
     }
 
-    fn remove(&mut self, id: u64) -> Option<Entry> {
+    fn remove(&mut self, id: u64) -> Option<ConnectionEntry> {
         let entry = self.entries.remove(&id)?;
         if let Some(usage) = self.clients.get_mut(&entry.client) {
             usage.connections -= 1;
@@ -297,19 +301,19 @@ impl Inner {
             // It is closed already; nobody waits for its answer.
             return false;
         };
-        let need = Need::Bytes;
+        let need = BudgetResource::Bytes;
         if client.is_trusted() {
             while self.used(client, need) + more > TRUSTED_BYTES_MAX
-                && self.evict(need, Pool::Of(client), Some(id))
+                && self.evict(need, EvictionPool::Of(client), Some(id))
             {}
         } else {
             while self.used(client, need) + more > CLIENT_BYTES_MAX {
-                if !self.evict(need, Pool::Of(client), Some(id)) {
+                if !self.evict(need, EvictionPool::Of(client), Some(id)) {
                     return false;
                 }
             }
             while self.others_bytes() + more > OTHERS_BYTES_MAX {
-                if !self.evict(need, Pool::Others, Some(id)) {
+                if !self.evict(need, EvictionPool::Others, Some(id)) {
                     return false;
                 }
             }
@@ -333,8 +337,8 @@ impl Inner {
     }
 }
 
-impl Place {
-    fn change(&self, change: impl FnOnce(&mut Entry)) {
+impl ConnectionGuard {
+    fn update_entry(&self, change: impl FnOnce(&mut ConnectionEntry)) {
         let mut inner = self.budget.lock();
         if let Some(entry) = inner.entries.get_mut(&self.id) {
             change(entry);
@@ -342,16 +346,16 @@ impl Place {
     }
 
     /// A request has arrived.
-    pub(super) fn begin(&self) {
-        self.change(|entry| {
+    pub(super) fn request_started(&self) {
+        self.update_entry(|entry| {
             entry.since = Instant::now();
             entry.moved = 0;
         });
     }
 
     /// Bytes were received or sent.
-    pub(super) fn moved(&self, bytes: usize) {
-        self.change(|entry| {
+    pub(super) fn count_moved(&self, bytes: usize) {
+        self.update_entry(|entry| {
             entry.blocked = false;
             entry.moved += bytes;
             if entry.moved >= PROGRESS_BYTES {
@@ -362,8 +366,8 @@ impl Place {
     }
 
     /// The client does not take what is written.
-    pub(super) fn blocked(&self) {
-        self.change(|entry| {
+    pub(super) fn mark_blocked(&self) {
+        self.update_entry(|entry| {
             if !entry.blocked {
                 entry.blocked = true;
                 entry.since = Instant::now();
@@ -372,18 +376,18 @@ impl Place {
     }
 
     /// Takes bytes of the budget. `None`: there is no room, or the connection is closed already.
-    pub(super) fn hold(self: &Arc<Self>, bytes: usize) -> Option<Held> {
-        let mut held = Held {
+    pub(super) fn reserve_bytes(self: &Arc<Self>, bytes: usize) -> Option<ReservedBytes> {
+        let mut held = ReservedBytes {
             place: self.clone(),
             bytes: 0,
         };
-        held.grow(bytes).then_some(held)
+        held.grow_to(bytes).then_some(held)
     }
 
     /// Whether this many bytes could be held at all, if every connection that may be closed for them were.
-    pub(super) fn could_hold(&self, bytes: usize) -> bool {
+    pub(super) fn could_reserve(&self, bytes: usize) -> bool {
         let inner = self.budget.lock();
-        let is_fixed = |entry: &Entry| entry.working > 0 && !entry.blocked;
+        let is_fixed = |entry: &ConnectionEntry| entry.working > 0 && !entry.blocked;
         let others = inner
             .entries
             .iter()
@@ -400,20 +404,20 @@ impl Place {
     }
 
     /// `bytes` that are counted until they are sent. `None`: there is no room for them.
-    pub(super) fn count(
+    pub(super) fn budget_bytes(
         self: &Arc<Self>,
         bytes: impl AsRef<[u8]> + Send + 'static,
     ) -> Option<Bytes> {
         let length = bytes.as_ref().len();
-        match self.hold(length) {
-            Some(held) => Some(Bytes::from_owner(Counted { bytes, _held: held })),
+        match self.reserve_bytes(length) {
+            Some(held) => Some(Bytes::from_owner(BudgetedBytes { bytes, _held: held })),
             None if length <= SMALL_BYTES => Some(Bytes::from_owner(bytes)),
             None => None,
         }
     }
 
     /// Waits until a large answer may be made for this client. The trusted do not wait. `None`: not within half a minute.
-    pub(super) async fn large(&self) -> Option<Large> {
+    pub(super) async fn acquire_large(&self) -> Option<LargePermit> {
         if self.client.is_trusted() {
             return Some(None);
         }
@@ -427,7 +431,7 @@ impl Place {
                 own
             })
         };
-        let _queued = Queued::new(self);
+        let _queued = QueuedGuard::new(self);
         let turn = async {
             let own = own.lock_owned().await;
             let one = self.budget.large.clone().acquire_owned().await.ok()?;
@@ -438,30 +442,30 @@ impl Place {
 }
 
 /// While this lives, the connection waits for its turn.
-struct Queued<'a>(&'a Place);
+struct QueuedGuard<'a>(&'a ConnectionGuard);
 
-impl<'a> Queued<'a> {
-    fn new(place: &'a Place) -> Self {
-        place.change(|entry| entry.queued = true);
+impl<'a> QueuedGuard<'a> {
+    fn new(place: &'a ConnectionGuard) -> Self {
+        place.update_entry(|entry| entry.queued = true);
         Self(place)
     }
 }
 
-impl Drop for Queued<'_> {
+impl Drop for QueuedGuard<'_> {
     fn drop(&mut self) {
-        self.0.change(|entry| entry.queued = false);
+        self.0.update_entry(|entry| entry.queued = false);
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.budget.lock().remove(self.id);
     }
 }
 
-impl Held {
+impl ReservedBytes {
     /// Takes bytes up to this number altogether. False: there is no room.
-    pub(super) fn grow(&mut self, to: usize) -> bool {
+    pub(super) fn grow_to(&mut self, to: usize) -> bool {
         // What is longer than a whole share, and is made nevertheless, counts as a whole share.
         let to = match self.place.client.is_trusted() {
             true => to,
@@ -476,19 +480,19 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for ReservedBytes {
     fn drop(&mut self) {
         self.place.budget.lock().release(self.place.id, self.bytes);
     }
 }
 
 /// Bytes with their part of the budget.
-struct Counted<T> {
+struct BudgetedBytes<T> {
     bytes: T,
-    _held: Held,
+    _held: ReservedBytes,
 }
 
-impl<T: AsRef<[u8]>> AsRef<[u8]> for Counted<T> {
+impl<T: AsRef<[u8]>> AsRef<[u8]> for BudgetedBytes<T> {
     fn as_ref(&self) -> &[u8] {
         self.bytes.as_ref()
     }
@@ -496,18 +500,18 @@ impl<T: AsRef<[u8]>> AsRef<[u8]> for Counted<T> {
 
 /// While this lives, an answer is being made, or it grows.
 #[derive(Debug)]
-pub(super) struct Busy(Arc<Place>);
+pub(super) struct BusyGuard(Arc<ConnectionGuard>);
 
-impl Busy {
-    pub(super) fn new(place: &Arc<Place>) -> Self {
-        place.change(|entry| entry.working += 1);
+impl BusyGuard {
+    pub(super) fn new(place: &Arc<ConnectionGuard>) -> Self {
+        place.update_entry(|entry| entry.working += 1);
         Self(place.clone())
     }
 }
 
-impl Drop for Busy {
+impl Drop for BusyGuard {
     fn drop(&mut self) {
-        self.0.change(|entry| {
+        self.0.update_entry(|entry| {
             entry.working -= 1;
             entry.since = Instant::now();
         });
@@ -517,53 +521,53 @@ impl Drop for Busy {
 /// A number of places of one kind (logs that are followed, pages that listen) and how many each client has taken. The
 /// trusted have as many of their own; one user has half at most.
 #[derive(Debug)]
-pub(super) struct Quota {
-    most: usize,
-    taken: Mutex<HashMap<Client, usize>>,
+pub(super) struct ClientQuota {
+    max: usize,
+    used_by: Mutex<HashMap<BudgetClient, usize>>,
 }
 
-/// A place of a [`Quota`]; given back when dropped.
+/// A place of a [`ClientQuota`]; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Taken {
-    quota: Arc<Quota>,
-    client: Client,
+pub(super) struct QuotaPermit {
+    quota: Arc<ClientQuota>,
+    client: BudgetClient,
 }
 
-impl Quota {
+impl ClientQuota {
     pub(super) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
-            most,
-            taken: Mutex::default(),
+            max: most,
+            used_by: Mutex::default(),
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Client, usize>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<BudgetClient, usize>> {
+        self.used_by.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `None`: there is no place left for this client.
-    pub(super) fn take(self: &Arc<Self>, client: Client) -> Option<Taken> {
+    pub(super) fn acquire(self: &Arc<Self>, client: BudgetClient) -> Option<QuotaPermit> {
         let mut taken = self.lock();
         let own = taken.get(&client).copied().unwrap_or(0);
-        let trusted = taken.get(&Client::Trusted).copied().unwrap_or(0);
+        let trusted = taken.get(&BudgetClient::Trusted).copied().unwrap_or(0);
         let others = taken.values().sum::<usize>() - trusted;
         let has_room = match client {
-            Client::Trusted => trusted < self.most,
-            Client::User(_) => own < self.most.div_ceil(2) && others < self.most,
-            Client::Address(_) => others < self.most,
+            BudgetClient::Trusted => trusted < self.max,
+            BudgetClient::User(_) => own < self.max.div_ceil(2) && others < self.max,
+            BudgetClient::Address(_) => others < self.max,
         };
         if !has_room {
             return None;
         }
         *taken.entry(client).or_default() += 1;
-        Some(Taken {
+        Some(QuotaPermit {
             quota: self.clone(),
             client,
         })
     }
 }
 
-impl Drop for Taken {
+impl Drop for QuotaPermit {
     fn drop(&mut self) {
         let mut taken = self.quota.lock();
         if let Some(count) = taken.get_mut(&self.client) {

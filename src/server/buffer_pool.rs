@@ -20,13 +20,13 @@ const TRIM_BYTES: usize = 256 << 10;
 
 /// Buffers for answers, and what is to be given back.
 #[derive(Debug, Default)]
-pub(super) struct Reclaim {
-    inner: Mutex<Inner>,
+pub(super) struct BufferPool {
+    inner: Mutex<BufferPoolState>,
     used: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct BufferPoolState {
     waiting: Vec<Vec<u8>>,
     waiting_bytes: usize,
     /// Counts answers, so that a pause can be told.
@@ -37,31 +37,31 @@ struct Inner {
 
 /// A buffer that goes back to where it came from.
 #[derive(Debug)]
-pub(super) struct Buffer {
+pub(super) struct PooledBuffer {
     pub(super) bytes: Vec<u8>,
-    home: Arc<Reclaim>,
+    pool: Arc<BufferPool>,
 }
 
-impl AsRef<[u8]> for Buffer {
+impl AsRef<[u8]> for PooledBuffer {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-impl Drop for Buffer {
+impl Drop for PooledBuffer {
     fn drop(&mut self) {
-        self.home.put(std::mem::take(&mut self.bytes));
+        self.pool.return_buffer(std::mem::take(&mut self.bytes));
     }
 }
 
-impl Reclaim {
+impl BufferPool {
     /// Nothing panics while it holds the lock.
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, BufferPoolState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An empty buffer of at least this capacity.
-    pub(super) fn buffer(self: &Arc<Self>, capacity: usize) -> Buffer {
+    pub(super) fn acquire_buffer(self: &Arc<Self>, capacity: usize) -> PooledBuffer {
         let mut inner = self.lock();
         let fitting = inner
             .waiting
@@ -73,13 +73,13 @@ impl Reclaim {
             bytes
         });
         drop(inner);
-        Buffer {
+        PooledBuffer {
             bytes: bytes.unwrap_or_else(|| Vec::with_capacity(capacity)),
-            home: self.clone(),
+            pool: self.clone(),
         }
     }
 
-    fn put(&self, mut bytes: Vec<u8>) {
+    fn return_buffer(&self, mut bytes: Vec<u8>) {
         let mut inner = self.lock();
         inner.answers += 1;
         if inner.waiting_bytes + bytes.capacity() <= WAITING_BYTES_MAX {
@@ -92,7 +92,7 @@ impl Reclaim {
     }
 
     /// Small allocations of about this many bytes together were freed.
-    pub(super) fn freed(&self, bytes: usize) {
+    pub(super) fn count_freed(&self, bytes: usize) {
         let mut inner = self.lock();
         inner.answers += 1;
         inner.freed += bytes;
@@ -104,7 +104,7 @@ impl Reclaim {
     }
 
     /// Frees the buffers. Returns whether `malloc_trim` is worth its time.
-    fn clear(&self) -> bool {
+    fn free_buffers(&self) -> bool {
         let mut inner = self.lock();
         inner.waiting = Vec::new();
         inner.waiting_bytes = 0;
@@ -116,7 +116,7 @@ impl Reclaim {
     }
 
     /// Gives memory back after each pause, until the server ends. While no large answer is made, nothing wakes it.
-    pub(super) async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+    pub(super) async fn reclaim_when_idle(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         loop {
             tokio::select! {
                 () = self.used.notified() => {}
@@ -132,8 +132,8 @@ impl Reclaim {
                     break;
                 }
             }
-            if self.clear() {
-                sys::give_back();
+            if self.free_buffers() {
+                sys::trim_heap();
             }
         }
     }
@@ -145,37 +145,37 @@ mod tests {
 
     #[test]
     fn a_buffer_is_used_again_if_it_is_large_enough() {
-        let reclaim = Arc::new(Reclaim::default());
-        let mut first = reclaim.buffer(1 << 20);
+        let reclaim = Arc::new(BufferPool::default());
+        let mut first = reclaim.acquire_buffer(1 << 20);
         first.bytes.extend_from_slice(b"secret");
         let at = first.bytes.as_ptr();
         drop(first);
-        let larger = reclaim.buffer(2 << 20);
+        let larger = reclaim.acquire_buffer(2 << 20);
         assert_ne!(larger.bytes.as_ptr(), at);
-        let again = reclaim.buffer(1 << 19);
+        let again = reclaim.acquire_buffer(1 << 19);
         assert_eq!((again.bytes.as_ptr(), again.bytes.len()), (at, 0));
         assert_eq!(reclaim.lock().waiting_bytes, 0);
     }
 
     #[test]
     fn what_waits_has_a_bound_and_is_freed() {
-        let reclaim = Arc::new(Reclaim::default());
-        let many: Vec<Buffer> = (0..20).map(|_| reclaim.buffer(1 << 20)).collect();
+        let reclaim = Arc::new(BufferPool::default());
+        let many: Vec<PooledBuffer> = (0..20).map(|_| reclaim.acquire_buffer(1 << 20)).collect();
         drop(many);
         assert_eq!(reclaim.lock().waiting_bytes, WAITING_BYTES_MAX);
-        assert!(!reclaim.clear(), "no small allocation was freed");
+        assert!(!reclaim.free_buffers(), "no small allocation was freed");
         let inner = reclaim.lock();
         assert_eq!((inner.waiting.len(), inner.waiting_bytes), (0, 0));
     }
 
     #[test]
     fn small_allocations_add_up() {
-        let reclaim = Reclaim::default();
-        reclaim.freed(TRIM_BYTES - 1);
-        assert!(!reclaim.clear());
-        reclaim.freed(1);
-        assert!(reclaim.clear());
-        assert!(!reclaim.clear(), "they are given back once");
+        let reclaim = BufferPool::default();
+        reclaim.count_freed(TRIM_BYTES - 1);
+        assert!(!reclaim.free_buffers());
+        reclaim.count_freed(1);
+        assert!(reclaim.free_buffers());
+        assert!(!reclaim.free_buffers(), "they are given back once");
     }
 
     #[test]
@@ -186,9 +186,9 @@ mod tests {
             .expect("a runtime");
         runtime.block_on(async {
             let (sender, stop) = watch::channel(false);
-            let reclaim = Arc::new(Reclaim::default());
-            let task = tokio::spawn(reclaim.clone().run(stop));
-            drop(reclaim.buffer(1 << 20));
+            let reclaim = Arc::new(BufferPool::default());
+            let task = tokio::spawn(reclaim.clone().reclaim_when_idle(stop));
+            drop(reclaim.acquire_buffer(1 << 20));
             assert_ne!(reclaim.lock().waiting_bytes, 0);
             while reclaim.lock().waiting_bytes != 0 {
                 sleep(Duration::from_millis(10)).await;

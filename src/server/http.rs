@@ -13,18 +13,18 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, timeout_at};
 
-use super::Log;
-use super::budget::{Busy, Client, Place, Quota};
-use super::buffer_pool::Reclaim;
-use super::recent_clients::Peers;
-use super::response::{self, Answer, ReplyBody};
-use super::stream::{Head, Stream};
-use super::throttle::{self, Throttle};
-use super::web::{self, Live};
+use super::LogFn;
+use super::budget::{BudgetClient, BusyGuard, ClientQuota, ConnectionGuard};
+use super::buffer_pool::BufferPool;
+use super::recent_clients::RecentClients;
+use super::response::{self, HandlerResponse, ReplyBody};
+use super::stream::{ClientStream, HeadCounter};
+use super::throttle::{self, PasswordThrottle};
+use super::web::{self, LiveUpdates};
 use super::{logtail, xmlrpc};
-use crate::api::{Caller, Interfaces};
+use crate::api::{Caller, RpcInterfaces};
 use crate::config::spec::Credentials;
-use crate::control::{self, ControlHandle, PageToken, Verdict};
+use crate::control::{self, ControlHandle, PageToken, PasswordCheck};
 use crate::domain::Line;
 
 /// How much is still read of a request that is refused: bytes, and how long.
@@ -40,22 +40,22 @@ const BODY_GRACE: Duration = Duration::from_secs(20);
 const BODY_RATE: usize = 16 << 10;
 
 /// What all connections share.
-pub(super) struct Shared {
+pub(super) struct ServerContext {
     pub(super) control: ControlHandle,
-    pub(super) log: Log,
-    pub(super) interface: Interfaces,
+    pub(super) log: LogFn,
+    pub(super) interface: RpcInterfaces,
     /// Names besides addresses and `localhost` under which a browser may call us ours.
     pub(super) host_names: Vec<String>,
     /// Wrong passwords.
-    pub(super) throttle: Throttle,
+    pub(super) throttle: PasswordThrottle,
     /// Logs that may be followed.
-    pub(super) followers: Arc<Quota>,
+    pub(super) followers: Arc<ClientQuota>,
     /// The processes of clients, if the daemon must not end before them.
-    pub(super) peers: Peers,
+    pub(super) peers: RecentClients,
     /// The memory of large answers.
-    pub(super) reclaim: Arc<Reclaim>,
+    pub(super) reclaim: Arc<BufferPool>,
     /// What open pages hear.
-    pub(super) live: Arc<Live>,
+    pub(super) live: Arc<LiveUpdates>,
     /// When the page's own files were last changed, in seconds since the epoch.
     pub(super) assets_modified: i64,
     /// True when the server ends.
@@ -63,8 +63,8 @@ pub(super) struct Shared {
 }
 
 /// One connection.
-pub(super) struct Connection {
-    pub(super) shared: Arc<Shared>,
+pub(super) struct HttpConnection {
+    pub(super) shared: Arc<ServerContext>,
     pub(super) credentials: Option<Arc<Credentials>>,
     /// What forms of this server's page carry.
     pub(super) token: Arc<PageToken>,
@@ -72,28 +72,30 @@ pub(super) struct Connection {
     pub(super) caller: Caller,
     /// The client in access lines.
     pub(super) peer: String,
-    pub(super) stream: Arc<Stream>,
-    pub(super) place: Arc<Place>,
-    pub(super) head: Arc<Head>,
+    pub(super) stream: Arc<ClientStream>,
+    pub(super) guard: Arc<ConnectionGuard>,
+    pub(super) head: Arc<HeadCounter>,
 }
 
-impl Connection {
-    fn note_client(&self) {
-        match self.place.client {
-            Client::Address(address) if address.is_loopback() => self.shared.peers.note_loopback(),
-            _ => self.shared.peers.note(self.caller.pid),
+impl HttpConnection {
+    fn record_client(&self) {
+        match self.guard.client {
+            BudgetClient::Address(address) if address.is_loopback() => {
+                self.shared.peers.record_loopback()
+            }
+            _ => self.shared.peers.record(self.caller.pid),
         }
     }
 }
 
 /// How fast a body comes.
-pub(super) struct Pace {
+pub(super) struct BodyPace {
     begin: Instant,
     read: usize,
 }
 
-impl Pace {
-    pub(super) fn begin() -> Self {
+impl BodyPace {
+    pub(super) fn start() -> Self {
         Self {
             begin: Instant::now(),
             read: 0,
@@ -112,13 +114,13 @@ impl Pace {
 }
 
 /// Answers one request.
-pub(super) async fn handle(
-    connection: Arc<Connection>,
+pub(super) async fn handle_request(
+    connection: Arc<HttpConnection>,
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Infallible> {
-    connection.note_client();
-    connection.head.whole();
-    connection.place.begin();
+    connection.record_client();
+    connection.head.head_complete();
+    connection.guard.request_started();
     let version = request.version();
     let keep_alive = version == Version::HTTP_10 && asks_to_keep_alive(request.headers());
     let line = format!(
@@ -130,22 +132,24 @@ pub(super) async fn handle(
             .map_or("*", |target| target.as_str()),
     );
     let (head, mut body) = request.into_parts();
-    let answer = route(&connection, &head, &mut body).await;
+    let answer = route_request(&connection, &head, &mut body).await;
     let refused = match &answer {
-        Answer::Whole(..) | Answer::Counted(..) | Answer::Log { .. } => false,
-        Answer::Made(made) => made.status.is_client_error(),
-        Answer::Error(_) | Answer::Fatal(_) | Answer::Challenge => true,
+        HandlerResponse::Full(..) | HandlerResponse::Budgeted(..) | HandlerResponse::Log { .. } => {
+            false
+        }
+        HandlerResponse::Made(made) => made.status.is_client_error(),
+        HandlerResponse::Error(_) | HandlerResponse::Fatal(_) | HandlerResponse::Challenge => true,
     };
     if refused && !head.headers.contains_key(header::EXPECT) {
         let most = match answer {
-            Answer::Challenge => DRAIN_UNKNOWN_MAX,
+            HandlerResponse::Challenge => DRAIN_UNKNOWN_MAX,
             _ => DRAIN_MAX,
         };
-        drain(&mut body, most).await;
+        drain_body(&mut body, most).await;
     }
-    let answer = answer.counted(&connection.place);
-    let busy = Busy::new(&connection.place);
-    let response = response::response(answer, version, keep_alive, busy);
+    let answer = answer.with_budget(&connection.guard);
+    let busy = BusyGuard::new(&connection.guard);
+    let response = response::into_http(answer, version, keep_alive, busy);
     (connection.shared.log)(Line::Access {
         peer: connection.peer.clone(),
         request: line,
@@ -157,8 +161,8 @@ pub(super) async fn handle(
             .to_string(),
     });
     // It may have waited for long.
-    connection.note_client();
-    connection.head.next();
+    connection.record_client();
+    connection.head.head_expected();
     Ok(response)
 }
 
@@ -171,8 +175,8 @@ fn asks_to_keep_alive(headers: &HeaderMap) -> bool {
 
 /// Reads and forgets what is left of a request: many clients look for an answer only when they have sent everything, and
 /// a connection that is closed before tells them nothing but that it is closed.
-async fn drain(body: &mut Incoming, most: usize) {
-    let mut pace = Pace::begin();
+async fn drain_body(body: &mut Incoming, most: usize) {
+    let mut pace = BodyPace::start();
     let last = pace.begin + DRAIN_WITHIN;
     while pace.read <= most
         && let Ok(Some(Ok(frame))) = timeout_at(pace.deadline().min(last), body.frame()).await
@@ -181,24 +185,30 @@ async fn drain(body: &mut Incoming, most: usize) {
     }
 }
 
-async fn route(connection: &Arc<Connection>, head: &Parts, body: &mut Incoming) -> Answer {
+async fn route_request(
+    connection: &Arc<HttpConnection>,
+    head: &Parts,
+    body: &mut Incoming,
+) -> HandlerResponse {
     let authorization = head.headers.get(header::AUTHORIZATION);
-    let verdict = control::check(
+    let verdict = control::check_password(
         connection.credentials.as_deref(),
         authorization.map(|value| value.as_bytes()),
     );
     let login = match verdict {
-        Verdict::Welcome(login) => login,
+        PasswordCheck::Welcome(login) => login,
         // Browsers ask first, to hear that there is a password.
-        Verdict::Challenge if authorization.is_none() => return Answer::Challenge,
-        Verdict::Challenge => return throttle::failed(connection, Answer::Challenge).await,
-        Verdict::Undecodable => {
-            let answer = Answer::Error(StatusCode::BAD_REQUEST);
-            return throttle::failed(connection, answer).await;
+        PasswordCheck::Challenge if authorization.is_none() => return HandlerResponse::Challenge,
+        PasswordCheck::Challenge => {
+            return throttle::password_failed(connection, HandlerResponse::Challenge).await;
+        }
+        PasswordCheck::Undecodable => {
+            let answer = HandlerResponse::Error(StatusCode::BAD_REQUEST);
+            return throttle::password_failed(connection, answer).await;
         }
     };
     if login.is_some() {
-        throttle::succeeded(connection);
+        throttle::password_accepted(connection);
     }
     let caller = Caller {
         login,
@@ -206,15 +216,15 @@ async fn route(connection: &Arc<Connection>, head: &Parts, body: &mut Incoming) 
     };
     let path = percent_decoded(head.uri.path());
     if path.starts_with("/RPC2") {
-        xmlrpc::answer(connection, caller, head, body).await
-    } else if let Some(refusal) = web::refusal(connection, head, &path) {
+        xmlrpc::handle_rpc(connection, caller, head, body).await
+    } else if let Some(refusal) = web::csrf_refusal(connection, head, &path) {
         refusal
     } else if path.starts_with("/logtail") {
-        logtail::process(connection, caller, head, &path).await
+        logtail::follow_process_log(connection, caller, head, &path).await
     } else if path.starts_with("/mainlogtail") {
-        logtail::main(connection, caller, head).await
+        logtail::follow_main_log(connection, caller, head).await
     } else {
-        web::answer(connection, caller, head, body, &path).await
+        web::handle_page(connection, caller, head, body, &path).await
     }
 }
 
@@ -259,7 +269,7 @@ pub(super) fn is_foreign_page(headers: &HeaderMap, own_names: &[String]) -> bool
         return false;
     };
     let host = text(header::HOST).unwrap_or("");
-    !is_same_authority(origin, host) || !is_own_name(&host_of(host), own_names)
+    !is_same_authority(origin, host) || !is_own_name(&host_without_port(host), own_names)
 }
 
 /// Whether the URL of an `Origin` or `Referer` has the authority that `Host` names.
@@ -278,7 +288,7 @@ pub(super) fn is_same_authority(url: &str, host: &str) -> bool {
 }
 
 /// `host:port` or `[::1]:port` without the port and brackets.
-pub(super) fn host_of(authority: &str) -> String {
+pub(super) fn host_without_port(authority: &str) -> String {
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(""),
         None => authority.split(':').next().unwrap_or(""),

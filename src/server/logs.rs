@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::budget::Client;
-use super::xmlrpc::apart;
-use crate::api::xmlrpc::Value;
-use crate::api::{Fault, FaultCode, JournalOf, Reply};
+use super::budget::BudgetClient;
+use super::xmlrpc::run_blocking;
+use crate::api::xmlrpc::RpcValue;
+use crate::api::{Fault, FaultCode, JournalMatch, Reply};
 use crate::output::{self, READ_BYTES_MAX, ReadError};
 
 /// The longest part of a log that a client who is not trusted gets at once, in bytes.
@@ -14,25 +14,25 @@ const READ_BYTES_OTHERS_MAX: u64 = 16 << 20;
 
 /// Where a log is read.
 #[derive(Debug, Clone)]
-pub(super) enum Source {
+pub(super) enum LogSource {
     /// It is kept nowhere.
     Nowhere,
     File(Arc<Path>),
-    Journal(JournalOf),
+    Journal(JournalMatch),
 }
 
 /// What the engine told.
-pub(super) fn source(reply: Reply) -> Source {
+pub(super) fn log_source(reply: Reply) -> LogSource {
     match reply {
-        Reply::LogFile(Some(path)) => Source::File(path),
-        Reply::Journal(of) => Source::Journal(of),
-        _ => Source::Nowhere,
+        Reply::LogFile(Some(path)) => LogSource::File(path),
+        Reply::Journal(of) => LogSource::Journal(of),
+        _ => LogSource::Nowhere,
     }
 }
 
 /// The last bytes of what is in the journal only.
-pub(super) fn recalled(of: &JournalOf, count: u64) -> Result<String, Fault> {
-    match output::recall(of, count) {
+pub(super) fn read_journal_tail(of: &JournalMatch, count: u64) -> Result<String, Fault> {
+    match output::read_journal(of, count) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(ReadError::NoFile) => Err(FaultCode::Failed
             .of("journalctl, which reads the journal, is not installed".to_owned())),
@@ -44,7 +44,7 @@ pub(super) fn recalled(of: &JournalOf, count: u64) -> Result<String, Fault> {
 
 /// readLog and its like of what is in the journal only: it has an end, but no bytes that could be counted from its
 /// beginning, for that is vacuumed away.
-fn read_journal(of: &JournalOf, offset: i64, length: i64) -> Result<String, Fault> {
+fn read_journal(of: &JournalMatch, offset: i64, length: i64) -> Result<String, Fault> {
     if length < 0 || (offset < 0 && length != 0) {
         return Err(FaultCode::BadArguments.bare());
     }
@@ -53,38 +53,38 @@ fn read_journal(of: &JournalOf, offset: i64, length: i64) -> Result<String, Faul
             "this log is in the journal, of which only the end can be read: give a negative offset";
         return Err(FaultCode::Failed.of(text.to_owned()));
     }
-    recalled(of, offset.unsigned_abs())
+    read_journal_tail(of, offset.unsigned_abs())
 }
 
 /// Bytes as text, without a second copy where they are UTF-8.
-fn text_of(bytes: Vec<u8>) -> String {
+fn lossy_text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// readLog and its like.
 // Differs: bytes that are no UTF-8 are replaced; Supervisor answers 500.
-pub(super) async fn read(
-    source: Source,
+pub(super) async fn read_log(
+    source: LogSource,
     offset: i64,
     length: i64,
     most: u64,
-) -> Result<Value, Fault> {
+) -> Result<RpcValue, Fault> {
     let path = match source {
-        Source::Nowhere => return Err(FaultCode::NoFile.bare()),
-        Source::File(path) => path,
-        Source::Journal(of) => {
-            return apart(move || read_journal(&of, offset, length))
+        LogSource::Nowhere => return Err(FaultCode::NoFile.bare()),
+        LogSource::File(path) => path,
+        LogSource::Journal(of) => {
+            return run_blocking(move || read_journal(&of, offset, length))
                 .await
                 .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
-                .map(Value::Text);
+                .map(RpcValue::Text);
         }
     };
     let shown = path.to_string_lossy().into_owned();
-    let read = apart(move || {
-        fits(&path, offset, length, most)?;
+    let read = run_blocking(move || {
+        check_read_size(&path, offset, length, most)?;
         match output::read(&path, offset, length) {
-            Ok(bytes) => Ok(text_of(bytes)),
+            Ok(bytes) => Ok(lossy_text(bytes)),
             Err(ReadError::BadArguments) => Err(FaultCode::BadArguments.bare()),
             Err(ReadError::NoFile) => Err(FaultCode::NoFile.of(shown)),
             Err(ReadError::Failed) => Err(FaultCode::Failed.bare()),
@@ -92,39 +92,39 @@ pub(super) async fn read(
     });
     read.await
         .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
-        .map(Value::Text)
+        .map(RpcValue::Text)
 }
 
 /// tailProcessStdoutLog and its like.
-pub(super) async fn tail(
-    source: Source,
+pub(super) async fn tail_log(
+    source: LogSource,
     offset: i64,
     length: i64,
     most: u64,
-) -> Result<Value, Fault> {
+) -> Result<RpcValue, Fault> {
     let answer = |text: String, size: i64, overflow: bool| {
-        Value::Array(vec![
-            Value::Text(text),
-            Value::Int(size),
-            Value::Bool(overflow),
+        RpcValue::Array(vec![
+            RpcValue::Text(text),
+            RpcValue::Int(size),
+            RpcValue::Bool(overflow),
         ])
     };
     let path = match source {
-        Source::Nowhere => return Ok(answer(String::new(), 0, false)),
-        Source::File(path) => path,
-        Source::Journal(of) => {
+        LogSource::Nowhere => return Ok(answer(String::new(), 0, false)),
+        LogSource::File(path) => path,
+        LogSource::Journal(of) => {
             let count = u64::try_from(length).unwrap_or(0);
-            let text = apart(move || recalled(&of, count))
+            let text = run_blocking(move || read_journal_tail(&of, count))
                 .await
                 .unwrap_or_else(|| Err(FaultCode::Failed.bare()))?;
             let size = i64::try_from(text.len()).unwrap_or(i64::MAX);
             return Ok(answer(text, size, false));
         }
     };
-    let read = apart(move || {
-        fits(&path, 0, length, most)?;
+    let read = run_blocking(move || {
+        check_read_size(&path, 0, length, most)?;
         let (bytes, size, overflow) = output::tail(&path, offset, length);
-        Ok((text_of(bytes), size, overflow))
+        Ok((lossy_text(bytes), size, overflow))
     });
     read.await
         .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
@@ -132,7 +132,7 @@ pub(super) async fn tail(
 }
 
 /// The longest part of a log that this client gets.
-pub(super) fn most_for(client: Client) -> u64 {
+pub(super) fn read_limit(client: BudgetClient) -> u64 {
     match client.is_trusted() {
         true => READ_BYTES_MAX,
         false => READ_BYTES_OTHERS_MAX,
@@ -141,7 +141,7 @@ pub(super) fn most_for(client: Client) -> u64 {
 
 /// Refuses parts beyond `most` bytes, of which a client could not know that they were cut.
 // Differs: Supervisor reads any amount into memory, and does nothing else meanwhile.
-fn fits(path: &Path, offset: i64, length: i64, most: u64) -> Result<(), Fault> {
+fn check_read_size(path: &Path, offset: i64, length: i64, most: u64) -> Result<(), Fault> {
     // A file that is not there, and combinations that make no sense, are somebody else's faults.
     let Ok(size) = std::fs::metadata(path).map(|found| found.len()) else {
         return Ok(());
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn of_a_log_in_the_journal_only_the_end_can_be_read() {
-        let of = JournalOf {
+        let of = JournalMatch {
             group: GroupName::parse("no-such-group").expect("valid"),
             process: ProcessName::parse("x").expect("valid"),
             channel: Channel::Stdout,

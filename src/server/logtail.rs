@@ -9,12 +9,12 @@ use hyper::{Method, StatusCode};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, sleep};
 
-use super::budget::Taken;
-use super::http::Connection;
-use super::logs::{self, Source};
-use super::response::Answer;
-use super::xmlrpc::apart;
-use crate::api::{Caller, FaultCode, JournalOf, LogOf, Permission, Request};
+use super::budget::QuotaPermit;
+use super::http::HttpConnection;
+use super::logs::{self, LogSource};
+use super::response::HandlerResponse;
+use super::xmlrpc::run_blocking;
+use crate::api::{Caller, FaultCode, JournalMatch, LogRef, Permission, Request};
 use crate::control;
 use crate::domain::Channel;
 use crate::output::{self, Chunk, Follower};
@@ -29,16 +29,16 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// `/logtail/⟨namespec⟩[/stdout|/stderr]`
 // Differs: without a name it is 404; Supervisor answers 500.
-pub(super) async fn process(
-    connection: &Arc<Connection>,
+pub(super) async fn follow_process_log(
+    connection: &Arc<HttpConnection>,
     caller: Caller,
     head: &Parts,
     path: &str,
-) -> Answer {
+) -> HandlerResponse {
     let method = &head.method;
     let mut parts = path.splitn(3, '/').skip(2);
     let Some(rest) = parts.next() else {
-        return only_get(method, Answer::Error(StatusCode::NOT_FOUND));
+        return only_get(method, HandlerResponse::Error(StatusCode::NOT_FOUND));
     };
     let (name, channel) = match rest.split_once('/') {
         None => (rest, Some(Channel::Stdout)),
@@ -48,20 +48,31 @@ pub(super) async fn process(
     };
     match channel {
         Some(channel) => {
-            let of = LogOf::Process(name.to_owned(), channel);
-            follow(connection, caller, method, of, from(head)).await
+            let of = LogRef::Process(name.to_owned(), channel);
+            follow_log(connection, caller, method, of, start_offset(head)).await
         }
-        None => only_get(method, Answer::Error(StatusCode::NOT_FOUND)),
+        None => only_get(method, HandlerResponse::Error(StatusCode::NOT_FOUND)),
     }
 }
 
 /// `/mainlogtail`
-pub(super) async fn main(connection: &Arc<Connection>, caller: Caller, head: &Parts) -> Answer {
-    follow(connection, caller, &head.method, LogOf::Daemon, from(head)).await
+pub(super) async fn follow_main_log(
+    connection: &Arc<HttpConnection>,
+    caller: Caller,
+    head: &Parts,
+) -> HandlerResponse {
+    follow_log(
+        connection,
+        caller,
+        &head.method,
+        LogRef::Daemon,
+        start_offset(head),
+    )
+    .await
 }
 
 /// `?from=⟨bytes⟩`: where a client stands that has read the log's beginning by other means; ours.
-fn from(head: &Parts) -> Option<u64> {
+fn start_offset(head: &Parts) -> Option<u64> {
     let query = head.uri.query()?;
     query
         .split('&')
@@ -70,51 +81,54 @@ fn from(head: &Parts) -> Option<u64> {
         .ok()
 }
 
-fn only_get(method: &Method, answer: Answer) -> Answer {
+fn only_get(method: &Method, answer: HandlerResponse) -> HandlerResponse {
     if method == Method::GET {
         answer
     } else {
-        Answer::Error(StatusCode::BAD_REQUEST)
+        HandlerResponse::Error(StatusCode::BAD_REQUEST)
     }
 }
 
-async fn follow(
-    connection: &Arc<Connection>,
+async fn follow_log(
+    connection: &Arc<HttpConnection>,
     caller: Caller,
     method: &Method,
-    of: LogOf,
+    of: LogRef,
     from: Option<u64>,
-) -> Answer {
+) -> HandlerResponse {
     if method != Method::GET {
-        return Answer::Error(StatusCode::BAD_REQUEST);
+        return HandlerResponse::Error(StatusCode::BAD_REQUEST);
     }
-    let main = of == LogOf::Daemon;
-    let Ok(grant) = control::grant(&caller, Permission::ReadLogs) else {
-        return Answer::Error(StatusCode::FORBIDDEN);
+    let main = of == LogRef::Daemon;
+    let Ok(grant) = control::grant_for(&caller, Permission::ReadLogs) else {
+        return HandlerResponse::Error(StatusCode::FORBIDDEN);
     };
     let control = &connection.shared.control;
     let source = match control.call(caller, grant, Request::LogFile(of)).await {
-        Ok(reply) => logs::source(reply),
+        Ok(reply) => logs::log_source(reply),
         Err(fault) if fault.code == FaultCode::ShutdownState => {
-            return Answer::Error(StatusCode::SERVICE_UNAVAILABLE);
+            return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
         }
-        Err(_) => Source::Nowhere,
+        Err(_) => LogSource::Nowhere,
     };
     let path = match source {
-        Source::Nowhere => return Answer::Error(StatusCode::NOT_FOUND),
-        Source::File(path) => path,
-        Source::Journal(of) => return last_of_journal(of).await,
+        LogSource::Nowhere => return HandlerResponse::Error(StatusCode::NOT_FOUND),
+        LogSource::File(path) => path,
+        LogSource::Journal(of) => return journal_tail(of).await,
     };
-    let Some(place) = connection.shared.followers.take(connection.place.client) else {
-        return Answer::Error(StatusCode::SERVICE_UNAVAILABLE);
+    let Some(place) = connection.shared.followers.acquire(connection.guard.client) else {
+        return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
     };
-    match apart(move || open(&path, from)).await.flatten() {
-        None => Answer::Error(StatusCode::NOT_FOUND),
+    match run_blocking(move || open_follower(&path, from))
+        .await
+        .flatten()
+    {
+        None => HandlerResponse::Error(StatusCode::NOT_FOUND),
         Some((follower, modified)) => {
             // One chunk in hand: what the client does not take is read no further.
             let (sender, chunks) = mpsc::channel(1);
-            tokio::spawn(send(connection.clone(), follower, sender, place));
-            Answer::Log {
+            tokio::spawn(send_appended(connection.clone(), follower, sender, place));
+            HandlerResponse::Log {
                 modified,
                 chunks,
                 main,
@@ -125,9 +139,9 @@ async fn follow(
 
 /// The end of what is in the journal, and how to follow it there: a reader for each client that stays would be a process
 /// for each.
-async fn last_of_journal(of: JournalOf) -> Answer {
-    let text = apart(move || {
-        let read = output::recall(&of, JOURNAL_BYTES);
+async fn journal_tail(of: JournalMatch) -> HandlerResponse {
+    let text = run_blocking(move || {
+        let read = output::read_journal(&of, JOURNAL_BYTES);
         let mut text = read.unwrap_or_default();
         let hint = format!("==> in the journal: {} <==\n", output::follow_command(&of));
         text.extend_from_slice(hint.as_bytes());
@@ -136,14 +150,14 @@ async fn last_of_journal(of: JournalOf) -> Answer {
     let (sender, chunks) = mpsc::channel(1);
     // There is room for one, and it is the only one.
     let _ = sender.try_send(text.await.unwrap_or_default().into());
-    Answer::Log {
+    HandlerResponse::Log {
         modified: sys::now().wall.secs(),
         chunks,
         main: false,
     }
 }
 
-fn open(path: &Path, from: Option<u64>) -> Option<(Follower, i64)> {
+fn open_follower(path: &Path, from: Option<u64>) -> Option<(Follower, i64)> {
     let follower = match from {
         Some(position) => Follower::open_from(path, position),
         None => Follower::open(path),
@@ -154,15 +168,15 @@ fn open(path: &Path, from: Option<u64>) -> Option<(Follower, i64)> {
 }
 
 /// Sends what is appended until the client is gone or the server ends.
-async fn send(
-    connection: Arc<Connection>,
+async fn send_appended(
+    connection: Arc<HttpConnection>,
     mut follower: Follower,
     sender: mpsc::Sender<Bytes>,
-    _place: Taken,
+    _place: QuotaPermit,
 ) {
     let mut stop = connection.shared.stop.clone();
     loop {
-        let polled = apart(move || {
+        let polled = run_blocking(move || {
             let chunk = follower.poll();
             (follower, chunk)
         });
@@ -179,7 +193,7 @@ async fn send(
         let idle = chunk.is_empty();
         if !idle {
             // Without room for it, whoever follows is a slow reader like those that have it.
-            let Some(chunk) = connection.place.count(chunk) else {
+            let Some(chunk) = connection.guard.budget_bytes(chunk) else {
                 return;
             };
             tokio::select! {

@@ -1,4 +1,4 @@
-//! The doors: each only translates between its protocol and the Control API. They know nothing of programs, and no state
+//! The endpoints for clients (HTTP, the web page, D-Bus): each only translates between its protocol and the Control API. They know nothing of programs, and no state
 //! but that of connections.
 
 mod bind;
@@ -22,13 +22,13 @@ mod web;
 mod xmlrpc;
 
 pub use bind::{BindError, BoundServer};
-pub use recent_clients::Peers;
+pub use recent_clients::RecentClients;
 pub use socket_activation::unused_sockets;
 pub use socket_files::SocketCheck;
-pub use thread::{Front, Limits, Options, start};
+pub use thread::{ServerHandle, ServerLimits, ServerOptions, spawn_thread};
 
 /// How the server writes to the activity log.
-pub type Log = std::sync::Arc<dyn Fn(crate::domain::Line) + Send + Sync>;
+pub type LogFn = std::sync::Arc<dyn Fn(crate::domain::Line) + Send + Sync>;
 
 #[cfg(test)]
 mod tests;

@@ -11,42 +11,42 @@ use tokio::time::{Duration, Instant};
 use crate::sys;
 
 /// Clients that are remembered.
-const PEERS_MAX: usize = 64;
+const RECENT_CLIENTS_MAX: usize = 64;
 /// How long ago a client was answered that is still waited for.
 const RECENT: Duration = Duration::from_secs(2);
 /// How long all of them are waited for.
-const WITHIN: Duration = Duration::from_secs(1);
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// How often the processes are looked at that may be clients over TCP.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Clients that were answered lately. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Peers(Option<Arc<Mutex<Lately>>>);
+pub struct RecentClients(Option<Arc<Mutex<RecentState>>>);
 
 #[derive(Debug, Default)]
-struct Lately {
+struct RecentState {
     /// Clients whose process the kernel told, oldest first.
-    peers: VecDeque<Peer>,
+    peers: VecDeque<RecentClient>,
     /// The last time that a client over the loopback interface was answered, of whose process nothing is known.
     loopback: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Peer {
+struct RecentClient {
     pid: i32,
     pidfd: OwnedFd,
     at: Instant,
 }
 
-impl Peers {
+impl RecentClients {
     /// For this process. Unless it is PID 1, nobody is remembered.
     pub(super) fn of_this_process() -> Self {
         Self((std::process::id() == 1).then(Arc::default))
     }
 
     /// A client asks, or is answered. `None` and 0: its process is not in our PID namespace, and outlives us.
-    pub(super) fn note(&self, pid: Option<i32>) {
+    pub(super) fn record(&self, pid: Option<i32>) {
         let (Some(lately), Some(pid @ 1..)) = (&self.0, pid) else {
             return;
         };
@@ -55,17 +55,17 @@ impl Peers {
         let at = Instant::now();
         // The process may be another one than before of this number; one descriptor for each request is cheap enough.
         peers.retain(|peer| peer.pid != pid && at.duration_since(peer.at) < RECENT);
-        if peers.len() >= PEERS_MAX {
+        if peers.len() >= RECENT_CLIENTS_MAX {
             peers.pop_front();
         }
         // An error means that it has ended already.
         if let Ok(pidfd) = sys::open_pidfd(pid) {
-            peers.push_back(Peer { pid, pidfd, at });
+            peers.push_back(RecentClient { pid, pidfd, at });
         }
     }
 
     /// A client over the loopback interface asks, or is answered.
-    pub(super) fn note_loopback(&self) {
+    pub(super) fn record_loopback(&self) {
         if let Some(lately) = &self.0 {
             let mut lately = lately.lock().unwrap_or_else(PoisonError::into_inner);
             lately.loopback = Some(Instant::now());
@@ -73,8 +73,8 @@ impl Peers {
     }
 
     /// Waits until the clients have ended that were answered a moment ago; for a second at most.
-    pub fn wait(&self) {
-        self.wait_within(WITHIN);
+    pub fn wait_for_exit(&self) {
+        self.wait_within(WAIT_MAX);
     }
 
     fn wait_within(&self, within: Duration) {
@@ -87,8 +87,8 @@ impl Peers {
             .loopback
             .is_some_and(|at| begin.duration_since(at) < RECENT);
         if by_loopback {
-            while has_guests() && begin.elapsed() < within {
-                std::thread::sleep(LOOK_EVERY);
+            while has_outside_processes() && begin.elapsed() < within {
+                std::thread::sleep(POLL_INTERVAL);
             }
         }
         let peers = &mut lately.peers;
@@ -117,7 +117,7 @@ impl Peers {
 
 /// Whether there is a process that was started in our PID namespace from outside, such as by `docker exec`: its parent is
 /// not to be seen from here.
-fn has_guests() -> bool {
+fn has_outside_processes() -> bool {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return false;
     };
@@ -125,12 +125,13 @@ fn has_guests() -> bool {
         let name = entry.file_name();
         let pid: Option<u32> = name.to_str().and_then(|name| name.parse().ok());
         pid.is_some_and(|pid| pid != 1)
-            && std::fs::read_to_string(entry.path().join("stat")).is_ok_and(|stat| is_guest(&stat))
+            && std::fs::read_to_string(entry.path().join("stat"))
+                .is_ok_and(|stat| is_outside_process(&stat))
     })
 }
 
 /// The same of one line of `/proc/PID/stat`. A process that has ended waits for its parent only.
-fn is_guest(stat: &str) -> bool {
+fn is_outside_process(stat: &str) -> bool {
     let mut fields = stat
         .rsplit_once(')')
         .map_or("", |(_, fields)| fields)
@@ -151,30 +152,30 @@ mod tests {
             ("7 (sh) Z 0 7 7", false),
             ("", false),
         ] {
-            assert_eq!(is_guest(stat), expected, "{stat}");
+            assert_eq!(is_outside_process(stat), expected, "{stat}");
         }
     }
 
     #[test]
     fn clients_are_waited_for_until_they_have_ended_or_for_a_while() {
-        let peers = Peers(Some(Arc::default()));
-        peers.note(None);
-        peers.note(Some(0));
-        peers.wait();
+        let peers = RecentClients(Some(Arc::default()));
+        peers.record(None);
+        peers.record(Some(0));
+        peers.wait_for_exit();
         let mut child = std::process::Command::new("sleep")
             .arg("0.1")
             .spawn()
             .expect("started");
         let pid = i32::try_from(child.id()).expect("a number");
-        peers.note(Some(pid));
-        peers.note(Some(pid));
+        peers.record(Some(pid));
+        peers.record(Some(pid));
         peers.wait_within(Duration::from_secs(60));
         assert!(child.try_wait().expect("ours").is_some(), "it has ended");
         let mut child = std::process::Command::new("sleep")
             .arg("60")
             .spawn()
             .expect("started");
-        peers.note(Some(i32::try_from(child.id()).expect("a number")));
+        peers.record(Some(i32::try_from(child.id()).expect("a number")));
         let begin = Instant::now();
         let limit = Duration::from_millis(100);
         peers.wait_within(limit);

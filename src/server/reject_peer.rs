@@ -11,16 +11,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::{Duration, Instant, timeout};
 
-use super::Log;
-use super::budget::{Client, Quota};
+use super::LogFn;
+use super::budget::{BudgetClient, ClientQuota};
 use crate::api::xmlrpc::write_response;
 use crate::api::{Caller, FaultCode};
 use crate::domain::Line;
 
 /// Connections of all such peers that are being answered; half of them of one user.
-const PEERS_MAX: usize = 32;
+const REJECTED_PEERS_MAX: usize = 32;
 /// How long one of them may take, from its first byte to its end.
-const WITHIN: Duration = Duration::from_secs(2);
+const REJECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How much of its request is read, after which the connection is closed.
 const READ_MAX: usize = 64 << 10;
 /// The time between two lines of the log about the same user.
@@ -29,40 +29,44 @@ const LINE_EVERY: Duration = Duration::from_secs(60);
 const USERS_MAX: usize = 64;
 
 /// The place where such peers are answered.
-pub(super) struct TurnAway {
-    log: Log,
-    quota: Arc<Quota>,
+pub(super) struct PeerRejector {
+    log: LogFn,
+    quota: Arc<ClientQuota>,
     told: Mutex<HashMap<u32, Instant>>,
 }
 
-impl TurnAway {
-    pub(super) fn new(log: Log) -> Arc<Self> {
+impl PeerRejector {
+    pub(super) fn new(log: LogFn) -> Arc<Self> {
         Arc::new(Self {
             log,
-            quota: Quota::new(PEERS_MAX),
+            quota: ClientQuota::new(REJECTED_PEERS_MAX),
             told: Mutex::default(),
         })
     }
 
-    /// Answers the peer. A peer beyond [`PEERS_MAX`] has its connection closed at once.
-    pub(super) fn answer(self: &Arc<Self>, stream: UnixStream, caller: &Caller) {
+    /// Answers the peer. A peer beyond [`REJECTED_PEERS_MAX`] has its connection closed at once.
+    pub(super) fn reject(self: &Arc<Self>, stream: UnixStream, caller: &Caller) {
         let uid = caller.uid.unwrap_or_default();
         let fault = FaultCode::Failed.of(format!(
             "not permitted: no rule of allow= gives user {uid} any permission"
         ));
-        self.tell(uid, caller, &fault.to_string());
-        let Some(place) = self.quota.take(Client::User(uid)) else {
+        self.log_rejection(uid, caller, &fault.to_string());
+        let Some(place) = self.quota.acquire(BudgetClient::User(uid)) else {
             return;
         };
         tokio::spawn(async move {
             // A peer that is slow, or goes, loses its answer.
-            let _ = timeout(WITHIN, refuse(stream, &write_response(&Err(fault)))).await;
+            let _ = timeout(
+                REJECT_TIMEOUT,
+                send_refusal(stream, &write_response(&Err(fault))),
+            )
+            .await;
             drop(place);
         });
     }
 
     /// Leaves one audit line for each user in a while.
-    fn tell(&self, uid: u32, caller: &Caller, why: &str) {
+    fn log_rejection(&self, uid: u32, caller: &Caller, why: &str) {
         let now = Instant::now();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.retain(|_, at| now.saturating_duration_since(*at) < LINE_EVERY);
@@ -71,7 +75,7 @@ impl TurnAway {
         }
         told.insert(uid, now);
         (self.log)(Line::Audit {
-            who: caller.who(),
+            who: caller.identity(),
             verb: "connect".to_owned(),
             target: String::new(),
             result: why.to_owned(),
@@ -81,7 +85,7 @@ impl TurnAway {
 
 /// Reads the beginning of a request, answers it, and reads on for a moment: closing a socket that has unread bytes would
 /// tell the client nothing but that it was closed.
-async fn refuse(mut stream: UnixStream, fault: &[u8]) -> std::io::Result<()> {
+async fn send_refusal(mut stream: UnixStream, fault: &[u8]) -> std::io::Result<()> {
     const CALL: &[u8] = b"POST /RPC2";
     let mut buffer = [0; 512];
     let mut first = [0; CALL.len()];

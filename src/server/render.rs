@@ -9,56 +9,56 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::api::xmlrpc::Value;
+use crate::api::xmlrpc::RpcValue;
 use crate::api::{
-    Columns, ConfigView, FaultCode, ListResponse, Members, PROCESS_MEMBERS, ProcessView, Reply,
-    Table, TargetResult, WireType, push_int,
+    ConfigView, FaultCode, ListResponse, MemberSink, PROCESS_MEMBERS, ProcessView, Reply,
+    TableColumns, TableWriter, TargetResult, WireType, push_int,
 };
 use crate::config::spec::{LogSpec, LogTarget};
 use crate::domain::{GroupName, Namespec, ProcessName, ProcessState};
 
 /// Renders an answer; `returns` is what METHODS says of the method.
-pub(super) fn reply(reply: Reply, returns: WireType) -> Value {
+pub(super) fn render_reply(reply: Reply, returns: WireType) -> RpcValue {
     match reply {
-        Reply::Done => Value::Bool(true),
-        Reply::State(state) => fields([
-            ("statecode", Value::Int(i64::from(state.code()))),
-            ("statename", Value::text(state.name())),
+        Reply::Done => RpcValue::Bool(true),
+        Reply::State(state) => struct_value([
+            ("statecode", RpcValue::Int(i64::from(state.code()))),
+            ("statename", RpcValue::text(state.name())),
         ]),
-        Reply::Pid(pid) => Value::Int(i64::from(pid)),
-        Reply::Text(text) => Value::Text(text),
+        Reply::Pid(pid) => RpcValue::Int(i64::from(pid)),
+        Reply::Text(text) => RpcValue::Text(text),
         Reply::Processes(views) => {
-            let mut scratch = Scratch::default();
+            let mut scratch = RenderScratch::default();
             let mut infos = views.iter().map(|view| {
                 let mut members = Vec::with_capacity(PROCESS_MEMBERS.len());
-                process(view, &mut scratch, &mut members);
-                Value::Struct(members)
+                write_process(view, &mut scratch, &mut members);
+                RpcValue::Struct(members)
             });
             match returns {
-                WireType::Struct => infos.next().unwrap_or(Value::Struct(Vec::new())),
-                _ => Value::Array(infos.collect()),
+                WireType::Struct => infos.next().unwrap_or(RpcValue::Struct(Vec::new())),
+                _ => RpcValue::Array(infos.collect()),
             }
         }
-        Reply::Configs(views) => Value::Array(views.iter().map(config_value).collect()),
-        Reply::Results(results) => Value::Array(results.iter().map(result).collect()),
+        Reply::Configs(views) => RpcValue::Array(views.iter().map(config_value).collect()),
+        Reply::Results(results) => RpcValue::Array(results.iter().map(render_result).collect()),
         Reply::Diff {
             added,
             changed,
             removed,
         } => {
-            let triple = [added, changed, removed].map(|names| names_of(&names));
-            Value::Array(vec![Value::Array(triple.into())])
+            let triple = [added, changed, removed].map(|names| names_value(&names));
+            RpcValue::Array(vec![RpcValue::Array(triple.into())])
         }
-        Reply::Journal(_) => Value::text(""),
-        Reply::LogFile(file) => Value::text(path_or(file.as_ref(), "")),
-        Reply::Names(names) => names_of(&names),
-        Reply::Lines(lines) => Value::Array(lines.into_iter().map(Value::Text).collect()),
+        Reply::Journal(_) => RpcValue::text(""),
+        Reply::LogFile(file) => RpcValue::text(path_or(file.as_ref(), "")),
+        Reply::Names(names) => names_value(&names),
+        Reply::Lines(lines) => RpcValue::Array(lines.into_iter().map(RpcValue::Text).collect()),
         Reply::Generation {
             generation,
             is_upgrading,
-        } => fields([
-            ("generation", Value::Int(i64::from(generation))),
-            ("upgrading", Value::Bool(is_upgrading)),
+        } => struct_value([
+            ("generation", RpcValue::Int(i64::from(generation))),
+            ("upgrading", RpcValue::Bool(is_upgrading)),
         ]),
         Reply::Scaled {
             group,
@@ -67,17 +67,17 @@ pub(super) fn reply(reply: Reply, returns: WireType) -> Value {
         } => {
             let list = |names: &[ProcessName]| {
                 let name = |name: &ProcessName| {
-                    Value::Text(Namespec::print(group.as_str(), name.as_str()))
+                    RpcValue::Text(Namespec::print(group.as_str(), name.as_str()))
                 };
-                Value::Array(names.iter().map(name).collect())
+                RpcValue::Array(names.iter().map(name).collect())
             };
-            fields([("added", list(&added)), ("removed", list(&removed))])
+            struct_value([("added", list(&added)), ("removed", list(&removed))])
         }
     }
 }
 
-fn fields<const N: usize>(fields: [(&str, Value); N]) -> Value {
-    Value::Struct(
+fn struct_value<const N: usize>(fields: [(&str, RpcValue); N]) -> RpcValue {
+    RpcValue::Struct(
         fields
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
@@ -85,11 +85,11 @@ fn fields<const N: usize>(fields: [(&str, Value); N]) -> Value {
     )
 }
 
-fn names_of(names: &[GroupName]) -> Value {
-    Value::Array(
+fn names_value(names: &[GroupName]) -> RpcValue {
+    RpcValue::Array(
         names
             .iter()
-            .map(|name| Value::text(name.as_str()))
+            .map(|name| RpcValue::text(name.as_str()))
             .collect(),
     )
 }
@@ -105,14 +105,14 @@ fn timestamp(seconds: i64) -> i64 {
 
 /// The time zone, which is looked up for the first process that has a date, and a text that is used again for each.
 #[derive(Default)]
-pub(super) struct Scratch {
-    zone: Zone,
+pub(super) struct RenderScratch {
+    zone: LazyZone,
     text: String,
 }
 
-struct Zone(LazyCell<TimeZone>);
+struct LazyZone(LazyCell<TimeZone>);
 
-impl Default for Zone {
+impl Default for LazyZone {
     fn default() -> Self {
         Self(LazyCell::new(crate::sys::time_zone))
     }
@@ -126,7 +126,7 @@ const ROW_BYTES: usize = 100;
 const CONFIG_BYTES: usize = 2300;
 
 /// The [`PROCESS_MEMBERS`] of one process.
-fn process(view: &ProcessView, scratch: &mut Scratch, to: &mut impl Members) {
+fn write_process(view: &ProcessView, scratch: &mut RenderScratch, to: &mut impl MemberSink) {
     let stdout = path_or(view.stdout_logfile.as_ref(), "");
     to.text("name", view.name.as_str());
     to.text("group", view.group.as_str());
@@ -142,44 +142,44 @@ fn process(view: &ProcessView, scratch: &mut Scratch, to: &mut impl Members) {
     to.text("stderr_logfile", &path_or(view.stderr_logfile.as_ref(), ""));
     to.int("pid", i64::from(view.pid));
     scratch.text.clear();
-    describe(view, || &*scratch.zone.0, &mut scratch.text);
+    push_description(view, || &*scratch.zone.0, &mut scratch.text);
     to.text("description", &scratch.text);
 }
 
 /// A list that is written straight into the response.
-pub(super) enum List {
+pub(super) enum ListReply {
     /// All processes.
     Processes(Vec<ProcessView>),
     /// All configured processes.
     Configs(Vec<ConfigView>),
     /// Processes, as a table of text.
-    Table(Vec<ProcessView>, Columns),
+    Table(Vec<ProcessView>, TableColumns),
 }
 
-/// The response that a [`List`] is being written to, and what of it.
+/// The response that a [`ListReply`] is being written to, and what of it.
 pub(super) enum ListWriter<'a> {
     Processes(&'a [ProcessView], ListResponse),
     Configs(&'a [ConfigView], ListResponse),
-    Table(&'a [ProcessView], Table),
+    Table(&'a [ProcessView], TableWriter),
 }
 
 impl ListWriter<'_> {
     /// Writes the processes of a range.
-    pub(super) fn write(&mut self, range: Range<usize>, scratch: &mut Scratch) {
+    pub(super) fn write(&mut self, range: Range<usize>, scratch: &mut RenderScratch) {
         match self {
             Self::Processes(views, response) => {
                 for view in &views[range] {
-                    response.item(|members| process(view, scratch, members));
+                    response.push_struct(|members| write_process(view, scratch, members));
                 }
             }
             Self::Configs(views, response) => {
                 for view in &views[range] {
-                    response.item(|members| config(view, members));
+                    response.push_struct(|members| write_config(view, members));
                 }
             }
             Self::Table(views, table) => {
                 for view in &views[range] {
-                    table.row(|row| process(view, scratch, row));
+                    table.push_row(|row| write_process(view, scratch, row));
                 }
             }
         }
@@ -194,14 +194,14 @@ impl ListWriter<'_> {
     }
 }
 
-impl List {
+impl ListReply {
     /// Begins its response in `buffer`.
-    pub(super) fn begin(&self, buffer: Vec<u8>) -> ListWriter<'_> {
+    pub(super) fn start_response(&self, buffer: Vec<u8>) -> ListWriter<'_> {
         match self {
             Self::Processes(views) => ListWriter::Processes(views, ListResponse::new(buffer)),
             Self::Configs(views) => ListWriter::Configs(views, ListResponse::new(buffer)),
             Self::Table(views, columns) => {
-                ListWriter::Table(views, Table::response(buffer, *columns))
+                ListWriter::Table(views, TableWriter::response_table(buffer, *columns))
             }
         }
     }
@@ -215,7 +215,7 @@ impl List {
     }
 
     /// About how many bytes the response has; rather more than less.
-    pub(super) fn bytes(&self) -> usize {
+    pub(super) fn estimated_bytes(&self) -> usize {
         let path = |path: Option<&Arc<Path>>| path.map_or(0, |path| path.as_os_str().len());
         match self {
             Self::Processes(views) => views
@@ -240,19 +240,19 @@ impl List {
 }
 
 /// Processes as a table that is a value.
-pub(super) fn table(views: &[ProcessView], columns: Columns) -> Value {
-    let mut scratch = Scratch::default();
-    let mut table = Table::plain(columns);
+pub(super) fn render_table(views: &[ProcessView], columns: TableColumns) -> RpcValue {
+    let mut scratch = RenderScratch::default();
+    let mut table = TableWriter::text_table(columns);
     for view in views {
-        table.row(|row| process(view, &mut scratch, row));
+        table.push_row(|row| write_process(view, &mut scratch, row));
     }
-    Value::Text(table.into_text())
+    RpcValue::Text(table.into_text())
 }
 
 /// What `getProcessInfo` calls the description of a process.
 pub(super) fn description(view: &ProcessView, zone: &TimeZone) -> String {
     let mut text = String::new();
-    describe(view, || zone, &mut text);
+    push_description(view, || zone, &mut text);
     text
 }
 
@@ -260,13 +260,13 @@ pub(super) fn description(view: &ProcessView, zone: &TimeZone) -> String {
 ///
 /// # Source
 /// Supervisor manual, `getProcessInfo`, `description`.
-fn describe<'z>(view: &ProcessView, zone: impl FnOnce() -> &'z TimeZone, out: &mut String) {
+fn push_description<'z>(view: &ProcessView, zone: impl FnOnce() -> &'z TimeZone, out: &mut String) {
     match view.state {
         ProcessState::Running => {
             out.push_str("pid ");
             push_int(out, i64::from(view.pid));
             out.push_str(", uptime ");
-            uptime(view.uptime, out);
+            push_uptime(view.uptime, out);
             // Differs: in Supervisor only the log tells that a pool has lost events.
             match view.events_discarded {
                 0 => {}
@@ -298,8 +298,8 @@ fn describe<'z>(view: &ProcessView, zone: impl FnOnce() -> &'z TimeZone, out: &m
                 Err(_) => push_int(out, view.stop),
             }
             // Only a program with keys that Supervisor does not know has any.
-            if !view.causes.is_none() {
-                out.push_str(&format!(", {}", view.causes));
+            if !view.resource_events.is_none() {
+                out.push_str(&format!(", {}", view.resource_events));
             }
         }
         // Empty, as in Supervisor, but for starts that are held up, and programs that tell of themselves.
@@ -313,7 +313,7 @@ fn describe<'z>(view: &ProcessView, zone: impl FnOnce() -> &'z TimeZone, out: &m
 }
 
 /// `H:MM:SS`, with days before it from one day on.
-fn uptime(seconds: u64, out: &mut String) {
+fn push_uptime(seconds: u64, out: &mut String) {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let number = |out: &mut String, number: u64| {
         push_int(out, i64::try_from(number).unwrap_or(i64::MAX));
@@ -339,14 +339,14 @@ fn uptime(seconds: u64, out: &mut String) {
     two_digits(out, rest % 60);
 }
 
-fn config_value(view: &ConfigView) -> Value {
+fn config_value(view: &ConfigView) -> RpcValue {
     let mut members = Vec::new();
-    config(view, &mut members);
-    Value::Struct(members)
+    write_config(view, &mut members);
+    RpcValue::Struct(members)
 }
 
 /// One struct of getAllConfigInfo; the order of the members is Supervisor's.
-fn config(view: &ConfigView, to: &mut impl Members) {
+fn write_config(view: &ConfigView, to: &mut impl MemberSink) {
     let spec = &view.process;
     to.bool("autostart", spec.autostart);
     to.text("directory", &path_or(spec.directory.as_ref(), "none"));
@@ -402,25 +402,25 @@ fn log_file<'a>(spec: &'a LogSpec, made_up: Option<&'a Arc<Path>>) -> Cow<'a, st
     }
 }
 
-fn result(result: &TargetResult) -> Value {
+fn render_result(result: &TargetResult) -> RpcValue {
     let (code, text) = match &result.fault {
         None => (FaultCode::Success.code(), "OK".to_owned()),
         Some(fault) => (fault.code.code(), fault.to_string()),
     };
-    fields([
-        ("name", Value::text(result.process.as_str())),
-        ("group", Value::text(result.group.as_str())),
-        ("status", Value::Int(i64::from(code))),
-        ("description", Value::Text(text)),
+    struct_value([
+        ("name", RpcValue::text(result.process.as_str())),
+        ("group", RpcValue::text(result.group.as_str())),
+        ("status", RpcValue::Int(i64::from(code))),
+        ("description", RpcValue::Text(text)),
     ])
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::config::spec::{GroupKind, GroupSpec, ProcessSpec, UserRef};
+    use crate::config::spec::{ConfiguredUser, GroupKind, GroupSpec, ProcessSpec};
     use crate::config::testing::{log_spec, program};
-    use crate::domain::{Bytes, Causes, ProcessName, SupervisorState};
+    use crate::domain::{Bytes, ProcessName, ResourceEvents, SupervisorState};
 
     /// A running process.
     pub(in super::super) fn cat() -> ProcessView {
@@ -437,9 +437,9 @@ pub(super) mod tests {
             exit_status: 0,
             restarts: 0,
             events_discarded: 0,
-            ending: None,
+            exit_reason: None,
             status_text: String::new(),
-            causes: Causes::NONE,
+            resource_events: ResourceEvents::NONE,
             pid: 7,
             uid: None,
             stdout_logfile: None,
@@ -459,7 +459,7 @@ pub(super) mod tests {
         ];
         for (seconds, expected) in table {
             let mut text = String::new();
-            uptime(seconds, &mut text);
+            push_uptime(seconds, &mut text);
             assert_eq!(text, expected);
         }
     }
@@ -513,9 +513,9 @@ pub(super) mod tests {
             (view(Stopped, 1, i64::MAX, ""), "9223372036854775807"),
             (
                 ProcessView {
-                    causes: Causes {
+                    resource_events: ResourceEvents {
                         oom_kill: true,
-                        ..Causes::NONE
+                        ..ResourceEvents::NONE
                     },
                     ..view(Exited, 1, 1_795_194_480, "")
                 },
@@ -532,22 +532,28 @@ pub(super) mod tests {
 
     #[test]
     fn rpc_22_fields_of_process_info() {
-        let Value::Struct(members) = reply(Reply::Processes(vec![cat()]), WireType::Struct) else {
+        let RpcValue::Struct(members) =
+            render_reply(Reply::Processes(vec![cat()]), WireType::Struct)
+        else {
             panic!("not a struct");
         };
         let names: Vec<_> = members.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, PROCESS_MEMBERS);
-        let info = Value::Struct(members);
-        assert_eq!(info.member("logfile"), Some(&Value::text("")));
-        assert_eq!(info.member("stderr_logfile"), Some(&Value::text("/e")));
+        let info = RpcValue::Struct(members);
+        assert_eq!(info.member("logfile"), Some(&RpcValue::text("")));
+        assert_eq!(info.member("stderr_logfile"), Some(&RpcValue::text("/e")));
         let far = ProcessView {
             start: i64::MAX,
             ..cat()
         };
-        let Value::Array(infos) = reply(Reply::Processes(vec![far]), WireType::Array) else {
+        let RpcValue::Array(infos) = render_reply(Reply::Processes(vec![far]), WireType::Array)
+        else {
             panic!("not an array");
         };
-        assert_eq!(infos[0].member("start"), Some(&Value::Int(2_147_483_647)));
+        assert_eq!(
+            infos[0].member("start"),
+            Some(&RpcValue::Int(2_147_483_647))
+        );
     }
 
     #[test]
@@ -558,20 +564,21 @@ pub(super) mod tests {
             changed: vec![],
             removed: vec![group("b"), group("c")],
         };
-        let texts = |names: &[&str]| Value::Array(names.iter().map(|n| Value::text(*n)).collect());
+        let texts =
+            |names: &[&str]| RpcValue::Array(names.iter().map(|n| RpcValue::text(*n)).collect());
         assert_eq!(
-            reply(diff, WireType::Array),
-            Value::Array(vec![Value::Array(vec![
+            render_reply(diff, WireType::Array),
+            RpcValue::Array(vec![RpcValue::Array(vec![
                 texts(&["a"]),
                 texts(&[]),
                 texts(&["b", "c"])
             ])])
         );
         assert_eq!(
-            reply(Reply::State(SupervisorState::Running), WireType::Struct),
-            fields([
-                ("statecode", Value::Int(1)),
-                ("statename", Value::text("RUNNING"))
+            render_reply(Reply::State(SupervisorState::Running), WireType::Struct),
+            struct_value([
+                ("statecode", RpcValue::Int(1)),
+                ("statename", RpcValue::text("RUNNING"))
             ])
         );
         let failed = TargetResult {
@@ -580,12 +587,12 @@ pub(super) mod tests {
             fault: Some(FaultCode::BadSignal.of("x")),
         };
         assert_eq!(
-            result(&failed),
-            fields([
-                ("name", Value::text("p")),
-                ("group", Value::text("g")),
-                ("status", Value::Int(11)),
-                ("description", Value::text("BAD_SIGNAL: x")),
+            render_result(&failed),
+            struct_value([
+                ("name", RpcValue::text("p")),
+                ("group", RpcValue::text("g")),
+                ("status", RpcValue::Int(11)),
+                ("description", RpcValue::text("BAD_SIGNAL: x")),
             ])
         );
     }
@@ -600,7 +607,7 @@ pub(super) mod tests {
         let process = Arc::new(ProcessSpec {
             directory: Some(Path::new("/tmp").into()),
             exitcodes: [0, 2].into(),
-            user: Some(UserRef {
+            user: Some(ConfiguredUser {
                 name: "root".to_owned(),
                 uid: 0,
                 gid: None,
@@ -623,41 +630,41 @@ pub(super) mod tests {
             stdout_auto: None,
             stderr_auto: Some(Path::new("/tmp/b-stderr---supervisor-x.log").into()),
         };
-        let int = Value::Int;
-        // Names, order and values of a genuine Supervisor for the same program.
-        let expected = fields([
-            ("autostart", Value::Bool(true)),
-            ("directory", Value::text("/tmp")),
+        let int = RpcValue::Int;
+        // Names, order and values of a reference Supervisor for the same program.
+        let expected = struct_value([
+            ("autostart", RpcValue::Bool(true)),
+            ("directory", RpcValue::text("/tmp")),
             ("uid", int(0)),
-            ("command", Value::text("/bin/cat")),
-            ("exitcodes", Value::Array(vec![int(0), int(2)])),
-            ("group", Value::text("b")),
+            ("command", RpcValue::text("/bin/cat")),
+            ("exitcodes", RpcValue::Array(vec![int(0), int(2)])),
+            ("group", RpcValue::text("b")),
             ("group_prio", int(999)),
-            ("inuse", Value::Bool(true)),
-            ("killasgroup", Value::Bool(false)),
-            ("name", Value::text("b")),
+            ("inuse", RpcValue::Bool(true)),
+            ("killasgroup", RpcValue::Bool(false)),
+            ("name", RpcValue::text("b")),
             ("process_prio", int(999)),
-            ("redirect_stderr", Value::Bool(false)),
+            ("redirect_stderr", RpcValue::Bool(false)),
             ("startretries", int(3)),
             ("startsecs", int(1)),
             ("stdout_capture_maxbytes", int(0)),
-            ("stdout_events_enabled", Value::Bool(false)),
-            ("stdout_logfile", Value::text("none")),
+            ("stdout_events_enabled", RpcValue::Bool(false)),
+            ("stdout_logfile", RpcValue::text("none")),
             ("stdout_logfile_backups", int(10)),
             ("stdout_logfile_maxbytes", int(52_428_800)),
-            ("stdout_syslog", Value::Bool(false)),
+            ("stdout_syslog", RpcValue::Bool(false)),
             ("stopsignal", int(15)),
             ("stopwaitsecs", int(10)),
             ("stderr_capture_maxbytes", int(0)),
-            ("stderr_events_enabled", Value::Bool(false)),
+            ("stderr_events_enabled", RpcValue::Bool(false)),
             (
                 "stderr_logfile",
-                Value::text("/tmp/b-stderr---supervisor-x.log"),
+                RpcValue::text("/tmp/b-stderr---supervisor-x.log"),
             ),
             ("stderr_logfile_backups", int(10)),
             ("stderr_logfile_maxbytes", int(52_428_800)),
-            ("stderr_syslog", Value::Bool(false)),
-            ("serverurl", Value::text("none")),
+            ("stderr_syslog", RpcValue::Bool(false)),
+            ("serverurl", RpcValue::text("none")),
         ]);
         assert_eq!(config_value(&view), expected);
         let unmade = ConfigView {
@@ -666,7 +673,7 @@ pub(super) mod tests {
         };
         assert_eq!(
             config_value(&unmade).member("stderr_logfile"),
-            Some(&Value::text("auto"))
+            Some(&RpcValue::text("auto"))
         );
     }
 }

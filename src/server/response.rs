@@ -12,10 +12,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
-use super::budget::{Busy, Place};
+use super::budget::{BusyGuard, ConnectionGuard};
 
 /// What a handler answers.
-pub(super) enum Answer {
+pub(super) enum HandlerResponse {
     /// An error, with its page.
     Error(StatusCode),
     /// An error behind which the connection is closed, because the rest of the request is not read.
@@ -23,11 +23,11 @@ pub(super) enum Answer {
     /// "Who are you?"
     Challenge,
     /// A whole body.
-    Whole(&'static str, Bytes),
+    Full(&'static str, Bytes),
     /// The same, counted in the budget of its client.
-    Counted(&'static str, Bytes),
+    Budgeted(&'static str, Bytes),
     /// An answer of the page, with a status and headers of its own.
-    Made(Box<Made>),
+    Made(Box<CustomResponse>),
     /// A log as it grows.
     Log {
         /// Its last change, seconds since the epoch.
@@ -39,17 +39,17 @@ pub(super) enum Answer {
     },
 }
 
-/// See [`Answer::Made`].
-pub(super) struct Made {
+/// See [`HandlerResponse::Custom`].
+pub(super) struct CustomResponse {
     pub(super) status: StatusCode,
     pub(super) content_type: &'static str,
     /// Besides those that every answer has.
     pub(super) headers: Vec<(HeaderName, String)>,
-    pub(super) body: MadeBody,
+    pub(super) body: CustomBody,
 }
 
-/// The body of a [`Made`].
-pub(super) enum MadeBody {
+/// The body of a [`CustomResponse`].
+pub(super) enum CustomBody {
     Whole(Bytes),
     /// Only the head: an answer to HEAD with the length that GET would have, or 304.
     None(Option<usize>),
@@ -57,24 +57,26 @@ pub(super) enum MadeBody {
     Growing(mpsc::Receiver<Bytes>),
 }
 
-impl Answer {
+impl HandlerResponse {
     /// The same answer, with its body counted in the budget of its client until it is sent. Without room it is 503.
-    pub(super) fn counted(self, place: &Arc<Place>) -> Self {
+    pub(super) fn with_budget(self, place: &Arc<ConnectionGuard>) -> Self {
         let counted = match self {
-            Self::Whole(kind, body) => place.count(body).map(|body| Self::Counted(kind, body)),
+            Self::Full(kind, body) => place
+                .budget_bytes(body)
+                .map(|body| Self::Budgeted(kind, body)),
             Self::Made(made) => {
-                let Made {
+                let CustomResponse {
                     status,
                     content_type,
                     headers,
                     body,
                 } = *made;
                 let body = match body {
-                    MadeBody::Whole(body) => place.count(body).map(MadeBody::Whole),
+                    CustomBody::Whole(body) => place.budget_bytes(body).map(CustomBody::Whole),
                     other => Some(other),
                 };
                 body.map(|body| {
-                    Self::Made(Box::new(Made {
+                    Self::Made(Box::new(CustomResponse {
                         status,
                         content_type,
                         headers,
@@ -89,7 +91,7 @@ impl Answer {
 }
 
 /// The page that goes with an error.
-pub(super) fn page(status: StatusCode) -> Bytes {
+pub(super) fn error_page(status: StatusCode) -> Bytes {
     let reason = status.canonical_reason().unwrap_or("Unknown");
     let number = status.as_u16();
     let lines = [
@@ -116,40 +118,47 @@ pub(super) fn http_date(seconds: i64) -> String {
 }
 
 /// Makes a response of an answer. `keep_alive`: a client of HTTP/1.0 asked for that.
-pub(super) fn response(
-    answer: Answer,
+pub(super) fn into_http(
+    answer: HandlerResponse,
     version: Version,
     keep_alive: bool,
-    busy: Busy,
+    busy: BusyGuard,
 ) -> Response<ReplyBody> {
     let close = || (header::CONNECTION, "close".to_owned());
-    let error = |status| (status, "text/html", Contents::Whole(Some(page(status))));
+    let error = |status| {
+        (
+            status,
+            "text/html",
+            ReplyContents::Whole(Some(error_page(status))),
+        )
+    };
     let ((status, content_type, contents), extra) = match answer {
-        Answer::Error(status) => (error(status), vec![]),
-        Answer::Fatal(status) => (error(status), vec![close()]),
-        Answer::Challenge => {
+        HandlerResponse::Error(status) => (error(status), vec![]),
+        HandlerResponse::Fatal(status) => (error(status), vec![close()]),
+        HandlerResponse::Challenge => {
             let realm = "Basic realm=\"default\"".to_owned();
             let extra = vec![close(), (header::WWW_AUTHENTICATE, realm)];
             (error(StatusCode::UNAUTHORIZED), extra)
         }
-        Answer::Made(made) => {
-            let Made {
+        HandlerResponse::Made(made) => {
+            let CustomResponse {
                 status,
                 content_type,
                 headers,
                 body,
             } = *made;
             let contents = match body {
-                MadeBody::Whole(body) => Contents::Whole(Some(body)),
-                MadeBody::None(length) => Contents::Absent(length),
-                MadeBody::Growing(chunks) => Contents::Growing(chunks),
+                CustomBody::Whole(body) => ReplyContents::Whole(Some(body)),
+                CustomBody::None(length) => ReplyContents::Absent(length),
+                CustomBody::Growing(chunks) => ReplyContents::Growing(chunks),
             };
             ((status, content_type, contents), headers)
         }
-        Answer::Whole(kind, body) | Answer::Counted(kind, body) => {
-            ((StatusCode::OK, kind, Contents::Whole(Some(body))), vec![])
-        }
-        Answer::Log {
+        HandlerResponse::Full(kind, body) | HandlerResponse::Budgeted(kind, body) => (
+            (StatusCode::OK, kind, ReplyContents::Whole(Some(body))),
+            vec![],
+        ),
+        HandlerResponse::Log {
             modified,
             chunks,
             main,
@@ -162,13 +171,16 @@ pub(super) fn response(
             // Differs: what a program writes is never to be taken for a page; Supervisor leaves that to the browser.
             extra.push((header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()));
             let kind = "text/plain;charset=utf-8";
-            ((StatusCode::OK, kind, Contents::Growing(chunks)), extra)
+            (
+                (StatusCode::OK, kind, ReplyContents::Growing(chunks)),
+                extra,
+            )
         }
     };
     let length = match &contents {
-        Contents::Whole(body) => Some(body.as_ref().map_or(0, Bytes::len)),
-        Contents::Absent(length) => *length,
-        Contents::Growing(_) => None,
+        ReplyContents::Whole(body) => Some(body.as_ref().map_or(0, Bytes::len)),
+        ReplyContents::Absent(length) => *length,
+        ReplyContents::Growing(_) => None,
     };
     let mut response = Response::new(ReplyBody {
         contents,
@@ -212,11 +224,11 @@ pub(super) fn wire_size(response: &Response<ReplyBody>) -> u64 {
 
 /// The body of a response. Its connection is not idle before it has been taken up whole.
 pub(super) struct ReplyBody {
-    contents: Contents,
-    _busy: Busy,
+    contents: ReplyContents,
+    _busy: BusyGuard,
 }
 
-enum Contents {
+enum ReplyContents {
     Whole(Option<Bytes>),
     /// Only a head, perhaps with the length of what is not sent.
     Absent(Option<usize>),
@@ -232,28 +244,28 @@ impl Body for ReplyBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let next = match &mut self.contents {
-            Contents::Whole(body) => Poll::Ready(body.take()),
-            Contents::Absent(_) => Poll::Ready(None),
-            Contents::Growing(chunks) => chunks.poll_recv(cx),
+            ReplyContents::Whole(body) => Poll::Ready(body.take()),
+            ReplyContents::Absent(_) => Poll::Ready(None),
+            ReplyContents::Growing(chunks) => chunks.poll_recv(cx),
         };
         next.map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.contents {
-            Contents::Whole(body) => body.is_none(),
-            Contents::Absent(_) => true,
-            Contents::Growing(_) => false,
+            ReplyContents::Whole(body) => body.is_none(),
+            ReplyContents::Absent(_) => true,
+            ReplyContents::Growing(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.contents {
-            Contents::Whole(body) => {
+            ReplyContents::Whole(body) => {
                 SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64))
             }
-            Contents::Absent(_) => SizeHint::with_exact(0),
-            Contents::Growing(_) => SizeHint::default(),
+            ReplyContents::Absent(_) => SizeHint::with_exact(0),
+            ReplyContents::Growing(_) => SizeHint::default(),
         }
     }
 }
@@ -265,11 +277,11 @@ mod tests {
     #[test]
     fn rpc_05_the_error_page() {
         assert_eq!(
-            page(StatusCode::NOT_FOUND),
+            error_page(StatusCode::NOT_FOUND),
             "<head>\r\n<title>Error response</title>\r\n</head>\r\n<body>\r\n<h1>Error response</h1>\r\n\
              <p>Error code 404.\r\n<p>Message: Not Found.\r\n</body>\r\n"
         );
-        assert_eq!(page(StatusCode::LENGTH_REQUIRED).len(), 140);
+        assert_eq!(error_page(StatusCode::LENGTH_REQUIRED).len(), 140);
     }
 
     #[test]

@@ -21,39 +21,39 @@ thread_local! {
 
 /// The heartbeats of one runtime, as its hooks reach them.
 #[derive(Clone, Default)]
-pub(super) struct Pulse(Arc<Mutex<Option<Beats>>>);
+pub(super) struct RuntimeHeartbeat(Arc<Mutex<Option<RuntimeBeats>>>);
 
-struct Beats {
+struct RuntimeBeats {
     /// From unparking to parking.
     awake: Heartbeat,
     /// From the probe's being sent to its being polled.
     probe: Heartbeat,
 }
 
-impl Pulse {
-    fn beats(&self) -> MutexGuard<'_, Option<Beats>> {
+impl RuntimeHeartbeat {
+    fn lock(&self) -> MutexGuard<'_, Option<RuntimeBeats>> {
         // Nothing panics while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a runtime tell when it parks, and its helper threads that they are there.
-    pub(super) fn hook(&self, builder: &mut Builder, heartbeats: &Heartbeats) {
+    pub(super) fn install_hooks(&self, builder: &mut Builder, heartbeats: &Heartbeats) {
         let (parking, unparking) = (self.clone(), self.clone());
         let heartbeats = heartbeats.clone();
         builder
             .on_thread_park(move || {
-                if let Some(beats) = &*parking.beats() {
+                if let Some(beats) = &*parking.lock() {
                     beats.awake.idle();
                 }
             })
             .on_thread_unpark(move || {
-                if let Some(beats) = &*unparking.beats() {
+                if let Some(beats) = &*unparking.lock() {
                     beats.awake.busy();
                 }
             })
             // A file on a dead mount is no fault of the thread that reads it, so only its end is watched.
             .on_thread_start(move || {
-                HELPER.set(Some(heartbeats.register_end("front-files")));
+                HELPER.set(Some(heartbeats.register_end("server-files")));
             })
             .on_thread_stop(|| {
                 HELPER.take();
@@ -61,22 +61,22 @@ impl Pulse {
     }
 
     /// Begins, on the thread that is about to run the runtime.
-    pub(super) fn begin(&self, heartbeats: &Heartbeats, runtime: &Handle) {
+    pub(super) fn start(&self, heartbeats: &Heartbeats, runtime: &Handle) {
         let (pulse, runtime) = (self.clone(), runtime.clone());
         let call = move || pulse.send_probe(&runtime);
-        let awake = heartbeats.register("front", PROBE_AFTER, Overdue::Call(Box::new(call)));
-        let probe = heartbeats.register("front", PROBE_WITHIN, Overdue::Fatal);
+        let awake = heartbeats.register("server", PROBE_AFTER, Overdue::Call(Box::new(call)));
+        let probe = heartbeats.register("server", PROBE_WITHIN, Overdue::Fatal);
         awake.busy();
-        *self.beats() = Some(Beats { awake, probe });
+        *self.lock() = Some(RuntimeBeats { awake, probe });
     }
 
     fn send_probe(&self, runtime: &Handle) {
-        if let Some(beats) = &*self.beats() {
+        if let Some(beats) = &*self.lock() {
             beats.probe.busy();
         }
         let pulse = self.clone();
         runtime.spawn(async move {
-            if let Some(beats) = &*pulse.beats() {
+            if let Some(beats) = &*pulse.lock() {
                 beats.probe.idle();
                 // The next stretch of work begins here.
                 beats.awake.busy();
@@ -85,7 +85,7 @@ impl Pulse {
     }
 
     /// Ends, before the thread does.
-    pub(super) fn end(&self) {
-        self.beats().take();
+    pub(super) fn stop(&self) {
+        self.lock().take();
     }
 }

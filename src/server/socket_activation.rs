@@ -16,7 +16,7 @@ use crate::engine::PassedSocket;
 ///
 /// # Errors
 /// EMFILE. A name without address is an error only where there are sockets to compare with, and would be one anyway.
-pub(super) fn find(
+pub(super) fn find_passed_socket(
     address: &ServerAddress,
     passed: &[PassedSocket],
 ) -> Result<Option<(usize, Listener)>, BindError> {
@@ -24,21 +24,21 @@ pub(super) fn find(
         return Ok(None);
     }
     let wanted = match address {
-        ServerAddress::Inet { host, port } => Address::Inet(inet_address(host, *port)?),
-        ServerAddress::Unix { path, .. } => Address::Unix(path.clone()),
+        ServerAddress::Inet { host, port } => ListenAddress::Inet(inet_address(host, *port)?),
+        ServerAddress::Unix { path, .. } => ListenAddress::Unix(path.clone()),
     };
     let found = passed
         .iter()
         .enumerate()
-        .filter_map(|(place, socket)| Some((place, socket, Address::named(socket)?)))
-        .find(|(.., address)| wanted.is(address));
+        .filter_map(|(place, socket)| Some((place, socket, ListenAddress::of_passed(socket)?)))
+        .find(|(.., address)| wanted.matches(address));
     let Some((place, socket, address)) = found else {
         return Ok(None);
     };
     let fd = socket.fd.try_clone()?;
     let listener = match address {
-        Address::Inet(_) => Listener::Inet(TcpListener::from(fd)),
-        Address::Unix(_) => Listener::Unix(UnixListener::from(fd)),
+        ListenAddress::Inet(_) => Listener::Inet(TcpListener::from(fd)),
+        ListenAddress::Unix(_) => Listener::Unix(UnixListener::from(fd)),
     };
     Ok(Some((place, listener)))
 }
@@ -53,7 +53,7 @@ pub fn unused_sockets(passed: &[PassedSocket], servers: &[BoundServer]) -> Vec<L
         .filter(|&(place, _)| !is_used(place))
         .map(|(_, socket)| Line::PassedSocketUnused {
             name: socket.name.clone(),
-            address: Address::of(&socket.fd).map_or_else(
+            address: ListenAddress::of_listening(&socket.fd).map_or_else(
                 || "not a listening stream socket".to_owned(),
                 |address| address.to_string(),
             ),
@@ -63,12 +63,12 @@ pub fn unused_sockets(passed: &[PassedSocket], servers: &[BoundServer]) -> Vec<L
 
 /// Where a socket listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Address {
+enum ListenAddress {
     Inet(SocketAddr),
     Unix(PathBuf),
 }
 
-impl std::fmt::Display for Address {
+impl std::fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Inet(address) => address.fmt(f),
@@ -77,10 +77,10 @@ impl std::fmt::Display for Address {
     }
 }
 
-impl Address {
+impl ListenAddress {
     /// The one by which it is known: ours are bound to another name first.
-    fn named(socket: &PassedSocket) -> Option<Self> {
-        let address = Self::of(&socket.fd)?;
+    fn of_passed(socket: &PassedSocket) -> Option<Self> {
+        let address = Self::of_listening(&socket.fd)?;
         Some(match &socket.file {
             Some(file) => Self::Unix(file.path.clone()),
             None => address,
@@ -88,7 +88,7 @@ impl Address {
     }
 
     /// Of a stream socket that listens; none for everything else.
-    fn of(fd: &OwnedFd) -> Option<Self> {
+    fn of_listening(fd: &OwnedFd) -> Option<Self> {
         let is_stream = getsockopt(&fd.as_fd(), sockopt::SockType) == Ok(SockType::Stream);
         let listens = getsockopt(&fd.as_fd(), sockopt::AcceptConn) == Ok(true);
         if !is_stream || !listens {
@@ -104,7 +104,7 @@ impl Address {
     }
 
     /// Whether the socket at `passed` is what was configured as this.
-    fn is(&self, passed: &Self) -> bool {
+    fn matches(&self, passed: &Self) -> bool {
         match (self, passed) {
             (Self::Unix(own), Self::Unix(passed)) => {
                 // `/var/run` is `/run` nearly everywhere.
@@ -116,7 +116,7 @@ impl Address {
                 let is_any = |address: &SocketAddr| address.ip().is_unspecified();
                 // All interfaces are all interfaces: a bare port in a socket unit means both families.
                 own.port() == passed.port()
-                    && (plain(own) == plain(passed) || (is_any(own) && is_any(passed)))
+                    && (unmapped_ip(own) == unmapped_ip(passed) || (is_any(own) && is_any(passed)))
             }
             (Self::Unix(_), Self::Inet(_)) | (Self::Inet(_), Self::Unix(_)) => false,
         }
@@ -124,7 +124,7 @@ impl Address {
 }
 
 /// An IPv4 address is the same when it is written as an IPv6 one.
-fn plain(address: &SocketAddr) -> IpAddr {
+fn unmapped_ip(address: &SocketAddr) -> IpAddr {
     address.ip().to_canonical()
 }
 
@@ -140,7 +140,7 @@ mod tests {
     use std::os::unix::net::{UnixDatagram, UnixStream};
 
     use super::*;
-    use crate::server::bind::tests::{Scratch, inet_spec, unix_spec};
+    use crate::server::bind::tests::{ScratchDir, inet_spec, unix_spec};
 
     fn socket(fd: impl Into<OwnedFd>) -> PassedSocket {
         PassedSocket {
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_passed_unix_socket_is_taken_and_its_file_left() {
-        let scratch = Scratch::new("passed");
+        let scratch = ScratchDir::new("passed");
         std::os::unix::fs::symlink(&scratch.0, scratch.0.join("link")).expect("linked");
         let path = scratch.0.join("s.sock");
         let other = UnixListener::bind(scratch.0.join("other")).expect("bound");
@@ -196,12 +196,12 @@ mod tests {
 
     #[test]
     fn all_interfaces_are_all_interfaces() {
-        let any4 = Address::Inet(SocketAddr::from(([0, 0, 0, 0], 9001)));
-        let any6 = Address::Inet("[::]:9001".parse().expect("address"));
-        let one = Address::Inet(SocketAddr::from(([127, 0, 0, 1], 9001)));
-        assert!(any4.is(&any6) && any4.is(&any4) && any6.is(&any4));
-        assert!(!any4.is(&one) && !one.is(&any6));
-        assert!(!any4.is(&Address::Inet(SocketAddr::from(([0, 0, 0, 0], 9002)))));
+        let any4 = ListenAddress::Inet(SocketAddr::from(([0, 0, 0, 0], 9001)));
+        let any6 = ListenAddress::Inet("[::]:9001".parse().expect("address"));
+        let one = ListenAddress::Inet(SocketAddr::from(([127, 0, 0, 1], 9001)));
+        assert!(any4.matches(&any6) && any4.matches(&any4) && any6.matches(&any4));
+        assert!(!any4.matches(&one) && !one.matches(&any6));
+        assert!(!any4.matches(&ListenAddress::Inet(SocketAddr::from(([0, 0, 0, 0], 9002)))));
     }
 
     #[test]

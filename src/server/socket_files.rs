@@ -15,9 +15,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
-use super::Log;
+use super::LogFn;
 use super::bind::{SocketFile, SocketFileSpec};
-use super::thread::Heir;
+use super::thread::ListenerCopy;
 use crate::domain::Line;
 use crate::sys::FileWatch;
 
@@ -38,17 +38,17 @@ impl SocketCheck {
 }
 
 /// Listening sockets that are ours, for a successor.
-pub(super) type Heirs = Arc<Mutex<Vec<Heir>>>;
+pub(super) type ListenerCopies = Arc<Mutex<Vec<ListenerCopy>>>;
 
-pub(super) fn lock(heirs: &Heirs) -> MutexGuard<'_, Vec<Heir>> {
+pub(super) fn lock(copies: &ListenerCopies) -> MutexGuard<'_, Vec<ListenerCopy>> {
     // Nothing panics while it holds the lock.
-    heirs.lock().unwrap_or_else(PoisonError::into_inner)
+    copies.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One file, and who accepts connections on its socket.
-pub(super) struct Kept {
-    /// Its socket's place among the heirs.
-    pub(super) heir: usize,
+pub(super) struct MonitoredFile {
+    /// Its socket's place among the copies.
+    pub(super) copy: usize,
     pub(super) spec: SocketFileSpec,
     /// Takes a socket that was made again.
     pub(super) acceptor: UnboundedSender<UnixListener>,
@@ -56,37 +56,37 @@ pub(super) struct Kept {
 
 /// A file's state at the last look.
 #[derive(Clone, Copy, Default)]
-struct Seen {
+struct SocketFileState {
     is_watched: bool,
     /// That it cannot be made again was told.
     is_told: bool,
 }
 
 /// What is shared with the helper thread that does the work with files.
-struct Files {
-    kept: Vec<Kept>,
-    seen: Mutex<Vec<Seen>>,
-    heirs: Heirs,
+struct SocketFileMonitor {
+    kept: Vec<MonitoredFile>,
+    seen: Mutex<Vec<SocketFileState>>,
+    copies: ListenerCopies,
     /// None: there is no inotify to be had.
     watch: Option<Arc<FileWatch>>,
-    log: Log,
+    log: LogFn,
 }
 
 /// A [`FileWatch`] as tokio wants it.
-struct Watched(Arc<FileWatch>);
+struct AsyncFileWatch(Arc<FileWatch>);
 
-impl AsRawFd for Watched {
+impl AsRawFd for AsyncFileWatch {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_fd().as_raw_fd()
     }
 }
 
 /// Works until the server ends. Does nothing while nothing happens to the files.
-pub(super) async fn keep(
-    kept: Vec<Kept>,
-    heirs: Heirs,
+pub(super) async fn maintain_socket_files(
+    kept: Vec<MonitoredFile>,
+    copies: ListenerCopies,
     check: SocketCheck,
-    log: Log,
+    log: LogFn,
     mut stop: watch::Receiver<bool>,
 ) {
     if kept.is_empty() {
@@ -99,17 +99,17 @@ pub(super) async fn keep(
     )]
     let events = FileWatch::new().and_then(|watch| {
         let watch = Arc::new(watch);
-        let number = Watched(watch.clone());
+        let number = AsyncFileWatch(watch.clone());
         Ok((watch, AsyncFd::with_interest(number, Interest::READABLE)?))
     });
     let (watch, events) = match events {
         Ok((watch, events)) => (Some(watch), Some(events)),
         Err(_) => (None, None),
     };
-    let files = Arc::new(Files {
-        seen: Mutex::new(vec![Seen::default(); kept.len()]),
+    let files = Arc::new(SocketFileMonitor {
+        seen: Mutex::new(vec![SocketFileState::default(); kept.len()]),
         kept,
-        heirs,
+        copies: copies,
         watch,
         log,
     });
@@ -117,7 +117,7 @@ pub(super) async fn keep(
     loop {
         let looking = files.clone();
         // The directory may be on a file system that hangs.
-        let look = tokio::task::spawn_blocking(move || looking.look());
+        let look = tokio::task::spawn_blocking(move || looking.check_files());
         let made = tokio::select! {
             made = look => made.unwrap_or_default(),
             _ = stop.wait_for(|stop| *stop) => return,
@@ -138,7 +138,7 @@ pub(super) async fn keep(
             }
         };
         tokio::select! {
-            () = happened(events.as_ref()) => {}
+            () = wait_for_event(events.as_ref()) => {}
             () = check.0.notified() => {}
             () = pause => {}
             _ = stop.wait_for(|stop| *stop) => return,
@@ -147,7 +147,7 @@ pub(super) async fn keep(
 }
 
 /// Waits for an event of a file.
-async fn happened(events: Option<&AsyncFd<Watched>>) {
+async fn wait_for_event(events: Option<&AsyncFd<AsyncFileWatch>>) {
     let ready: Option<io::Result<_>> = match events {
         Some(events) => Some(events.readable().await),
         None => pending().await,
@@ -160,31 +160,31 @@ async fn happened(events: Option<&AsyncFd<Watched>>) {
 
 /// What a look has brought.
 #[derive(Default)]
-struct Looked {
+struct CheckResult {
     /// Sockets that were made again, by their places among those that are kept.
     made: Vec<(usize, std::os::unix::net::UnixListener)>,
     /// One could not be made again.
     is_missing: bool,
 }
 
-impl Files {
-    fn look(&self) -> Looked {
-        let mut looked = Looked::default();
+impl SocketFileMonitor {
+    fn check_files(&self) -> CheckResult {
+        let mut looked = CheckResult::default();
         let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         for (place, (kept, seen)) in self.kept.iter().zip(all.iter_mut()).enumerate() {
-            let found = match lock(&self.heirs).get(kept.heir) {
-                Some(heir) => heir.file.as_ref().and_then(SocketFile::look),
+            let found = match lock(&self.copies).get(kept.copy) {
+                Some(copy) => copy.file.as_ref().and_then(SocketFile::open_if_current),
                 // The server has ended, and has removed the files itself.
                 None => return looked,
             };
             match found {
                 Some(_) if seen.is_watched => {}
-                Some(file) => seen.is_watched = self.watch(&file),
-                None => match self.make_again(kept) {
+                Some(file) => seen.is_watched = self.watch_file(&file),
+                None => match self.recreate_socket(kept) {
                     Ok(None) => return looked,
                     Ok(Some(listener)) => {
-                        *seen = Seen {
-                            is_watched: self.watch_heir(kept.heir),
+                        *seen = SocketFileState {
+                            is_watched: self.watch_copy(kept.copy),
                             is_told: false,
                         };
                         looked.made.push((place, listener));
@@ -202,36 +202,39 @@ impl Files {
         looked
     }
 
-    fn watch(&self, file: &std::os::fd::OwnedFd) -> bool {
+    fn watch_file(&self, file: &std::os::fd::OwnedFd) -> bool {
         // If it cannot be watched, the check on request is what is left.
         self.watch
             .as_ref()
             .is_some_and(|watch| watch.add(file).is_ok())
     }
 
-    fn watch_heir(&self, heir: usize) -> bool {
-        let found = lock(&self.heirs)
-            .get(heir)
-            .and_then(|heir| heir.file.as_ref()?.look());
-        found.is_some_and(|file| self.watch(&file))
+    fn watch_copy(&self, copy: usize) -> bool {
+        let found = lock(&self.copies)
+            .get(copy)
+            .and_then(|copy| copy.file.as_ref()?.open_if_current());
+        found.is_some_and(|file| self.watch_file(&file))
     }
 
     /// Makes a socket at the same path. What stands there by now is another's, and is left alone. `None`: the server has ended
     /// meanwhile, and there is no socket again.
-    fn make_again(&self, kept: &Kept) -> Result<Option<std::os::unix::net::UnixListener>, String> {
+    fn recreate_socket(
+        &self,
+        kept: &MonitoredFile,
+    ) -> Result<Option<std::os::unix::net::UnixListener>, String> {
         let text = |error: io::Error| error.to_string();
-        let (listener, file) = kept.spec.make().map_err(|error| error.to_string())?;
+        let (listener, file) = kept.spec.create().map_err(|error| error.to_string())?;
         listener.set_nonblocking(true).map_err(text)?;
         let socket = listener.as_fd().try_clone_to_owned().map_err(text)?;
-        let mut heirs = lock(&self.heirs);
-        let Some(heir) = heirs.get_mut(kept.heir) else {
+        let mut copies = lock(&self.copies);
+        let Some(copy) = copies.get_mut(kept.copy) else {
             return Ok(None);
         };
-        *heir = Heir {
+        *copy = ListenerCopy {
             socket,
             file: Some(file),
         };
-        drop(heirs);
+        drop(copies);
         let path = kept.spec.path().display().to_string();
         (self.log)(Line::SocketMadeAgain { path });
         Ok(Some(listener))
@@ -250,22 +253,22 @@ mod tests {
         let lines: Arc<Mutex<Vec<Line>>> = Arc::default();
         let log = lines.clone();
         let (acceptor, _made) = tokio::sync::mpsc::unbounded_channel();
-        let files = Files {
-            kept: vec![Kept {
-                heir: 0,
-                spec: SocketFileSpec::of_tests(path.clone()),
+        let files = SocketFileMonitor {
+            kept: vec![MonitoredFile {
+                copy: 0,
+                spec: SocketFileSpec::for_test(path.clone()),
                 acceptor,
             }],
-            seen: Mutex::new(vec![Seen::default()]),
+            seen: Mutex::new(vec![SocketFileState::default()]),
             // The server has taken its sockets, and removed their files.
-            heirs: Heirs::default(),
+            copies: ListenerCopies::default(),
             watch: None,
             log: Arc::new(move |line| log.lock().expect("held by nobody").push(line)),
         };
-        let looked = files.look();
+        let looked = files.check_files();
         assert!(looked.made.is_empty() && !looked.is_missing);
         // The same if it ends while a file is being made.
-        let made = files.make_again(&files.kept[0]).expect("no error");
+        let made = files.recreate_socket(&files.kept[0]).expect("no error");
         assert!(made.is_none());
         assert!(!path.exists(), "nobody would accept there");
         assert_eq!(lines.lock().expect("held by nobody").len(), 0);

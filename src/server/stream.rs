@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Duration, Sleep, sleep};
 
-use super::budget::{Held, PROGRESS_BYTES, Place};
+use super::budget::{ConnectionGuard, PROGRESS_BYTES, ReservedBytes};
 use crate::sys;
 
 /// Bytes that one read takes at most. Less than hyper's smallest buffer, which grows after a read that filled it: the
@@ -24,12 +24,12 @@ pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(30);
 
 /// An accepted connection.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(super) enum ClientStream {
     Inet(TcpStream),
     Unix(UnixStream),
 }
 
-impl Stream {
+impl ClientStream {
     /// Whether the client has ended its side, and we have read all that it sent.
     pub(super) fn peer_is_gone(&self) -> bool {
         match self {
@@ -74,34 +74,34 @@ impl Stream {
     }
 }
 
-/// A [`Stream`] as hyper wants it, which counts what moves.
-pub(super) struct Io {
-    stream: Arc<Stream>,
-    place: Arc<Place>,
-    head: Arc<Head>,
+/// A [`ClientStream`] as hyper wants it, which counts what moves.
+pub(super) struct CountedIo {
+    stream: Arc<ClientStream>,
+    place: Arc<ConnectionGuard>,
+    head: Arc<HeadCounter>,
     /// The budget's part for a long head.
-    held: Option<Held>,
+    held: Option<ReservedBytes>,
     /// Set while the client does not take what is written.
-    stalled: Option<Stalled>,
+    stalled: Option<WriteStall>,
 }
 
 /// The bytes that were read since the last request's head was whole.
 #[derive(Debug, Default)]
-pub(super) struct Head(AtomicUsize);
+pub(super) struct HeadCounter(AtomicUsize);
 
-impl Head {
+impl HeadCounter {
     /// The head is whole; what is read next is counted by whoever reads the body.
-    pub(super) fn whole(&self) {
+    pub(super) fn head_complete(&self) {
         self.0.store(usize::MAX, Ordering::Relaxed);
     }
 
     /// The answer is made; what is read next is a head.
-    pub(super) fn next(&self) {
+    pub(super) fn head_expected(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
 
     /// The length of the head so far; `None`: this is no head.
-    fn add(&self, count: usize) -> Option<usize> {
+    fn count(&self, count: usize) -> Option<usize> {
         let so_far = self.0.load(Ordering::Relaxed);
         let length = so_far.checked_add(count)?;
         self.0.store(length, Ordering::Relaxed);
@@ -109,13 +109,17 @@ impl Head {
     }
 }
 
-struct Stalled {
+struct WriteStall {
     deadline: Pin<Box<Sleep>>,
     moved: usize,
 }
 
-impl Io {
-    pub(super) fn new(stream: Arc<Stream>, place: Arc<Place>, head: Arc<Head>) -> Self {
+impl CountedIo {
+    pub(super) fn new(
+        stream: Arc<ClientStream>,
+        place: Arc<ConnectionGuard>,
+        head: Arc<HeadCounter>,
+    ) -> Self {
         Self {
             stream,
             place,
@@ -129,13 +133,13 @@ impl Io {
     ///
     /// # Errors
     /// `OutOfMemory`: a long head, for which there is no room.
-    fn received(&mut self, count: usize) -> io::Result<()> {
-        self.place.moved(count);
-        match self.head.add(count) {
+    fn count_received(&mut self, count: usize) -> io::Result<()> {
+        self.place.count_moved(count);
+        match self.head.count(count) {
             Some(length) if length > HEAD_FREE => {
-                let held = self.held.take().or_else(|| self.place.hold(0));
+                let held = self.held.take().or_else(|| self.place.reserve_bytes(0));
                 let mut held = held.ok_or(io::ErrorKind::OutOfMemory)?;
-                if !held.grow(length) {
+                if !held.grow_to(length) {
                     return Err(io::ErrorKind::OutOfMemory.into());
                 }
                 self.held = Some(held);
@@ -147,8 +151,8 @@ impl Io {
     }
 
     /// Counts what was written. `whole`: nothing waits to be written.
-    fn sent(&mut self, count: usize, whole: bool) {
-        self.place.moved(count);
+    fn count_sent(&mut self, count: usize, whole: bool) {
+        self.place.count_moved(count);
         if whole {
             self.stalled = None;
         } else if let Some(stalled) = &mut self.stalled {
@@ -163,10 +167,10 @@ impl Io {
     ///
     /// # Errors
     /// `TimedOut`.
-    fn stall(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let stalled = self.stalled.get_or_insert_with(|| {
-            self.place.blocked();
-            Stalled {
+            self.place.mark_blocked();
+            WriteStall {
                 deadline: Box::pin(sleep(WRITE_WITHIN)),
                 moved: 0,
             }
@@ -176,7 +180,7 @@ impl Io {
     }
 }
 
-impl AsyncRead for Io {
+impl AsyncRead for CountedIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -188,7 +192,7 @@ impl AsyncRead for Io {
             match self.stream.try_read(buffer.initialize_unfilled_to(room)) {
                 Ok(count) => {
                     buffer.advance(count);
-                    return Poll::Ready(self.received(count));
+                    return Poll::Ready(self.count_received(count));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -197,7 +201,7 @@ impl AsyncRead for Io {
     }
 }
 
-impl AsyncWrite for Io {
+impl AsyncWrite for CountedIo {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -214,13 +218,13 @@ impl AsyncWrite for Io {
         loop {
             match self.stream.poll_write_ready(cx) {
                 Poll::Ready(ready) => ready?,
-                Poll::Pending => return self.stall(cx),
+                Poll::Pending => return self.poll_stalled(cx),
             }
             match self.stream.try_write_vectored(buffers) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Ok(count) => {
                     let length: usize = buffers.iter().map(|buffer| buffer.len()).sum();
-                    self.sent(count, count == length);
+                    self.count_sent(count, count == length);
                     return Poll::Ready(Ok(count));
                 }
                 Err(error) => return Poll::Ready(Err(error)),

@@ -1,4 +1,4 @@
-//! The `front` thread: accepts connections and serves them, each as a task of its own.
+//! The `server` thread: accepts connections and serves them, each as a task of its own.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -21,21 +21,21 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Duration, sleep, timeout};
 
-use super::Log;
+use super::LogFn;
 use super::bind::{BoundServer, Listener, SocketFile};
-use super::budget::{Budget, Client, Place, Quota};
-use super::buffer_pool::Reclaim;
-use super::dbus::{self, Door};
-use super::http::{self, Connection, Shared};
+use super::budget::{Budget, BudgetClient, ClientQuota, ConnectionGuard};
+use super::buffer_pool::BufferPool;
+use super::dbus::{self, BusContext};
+use super::http::{self, HttpConnection, ServerContext};
 use super::logtail::FOLLOWERS_MAX;
-use super::recent_clients::Peers;
-use super::reject_peer::TurnAway;
-use super::runtime_heartbeat::Pulse;
-use super::socket_files::{self, Heirs, Kept, SocketCheck, lock};
-use super::stream::{Io, Stream};
-use super::throttle::{self, Throttle};
-use super::web::{self, Live};
-use crate::api::{Access, Caller, Front as Entrance, Interfaces};
+use super::recent_clients::RecentClients;
+use super::reject_peer::PeerRejector;
+use super::runtime_heartbeat::RuntimeHeartbeat;
+use super::socket_files::{self, ListenerCopies, MonitoredFile, SocketCheck, lock};
+use super::stream::{ClientStream, CountedIo};
+use super::throttle::{self, PasswordThrottle};
+use super::web::{self, LiveUpdates};
+use crate::api::{Access, Caller, RpcInterfaces, Transport};
 use crate::config::spec::{AllowRule, BusChoice, Credentials};
 use crate::control::{self, ControlHandle, EventFeed, PageToken};
 use crate::domain::Line;
@@ -59,7 +59,7 @@ const CONNECTION_BYTES: usize = 16 << 10;
 
 /// What a client may use up.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct ServerLimits {
     /// Connections of all servers together. Beyond that the one that was idle longest gives way.
     pub connections_max: usize,
     /// How long a connection may stay without a whole request head, between requests too. Supervisor closes them after
@@ -67,7 +67,7 @@ pub struct Limits {
     pub head_within: Duration,
 }
 
-impl Limits {
+impl ServerLimits {
     /// Connections at most, however many descriptors there are.
     pub const CONNECTIONS_MAX: usize = 1000;
     /// Connections at least.
@@ -76,7 +76,7 @@ impl Limits {
     /// What leaves three quarters of the descriptors to the programs.
     #[must_use]
     pub fn of_this_process() -> Self {
-        let files = sys::limit(sys::Resource::Files).map_or(1024, |limit| limit.soft);
+        let files = sys::get_limit(sys::Resource::Files).map_or(1024, |limit| limit.soft);
         let quarter = usize::try_from(files / 4).unwrap_or(usize::MAX);
         Self {
             connections_max: quarter.clamp(Self::CONNECTIONS_MIN, Self::CONNECTIONS_MAX),
@@ -86,7 +86,7 @@ impl Limits {
 }
 
 /// What the server is made of.
-pub struct Options {
+pub struct ServerOptions {
     /// Bound sockets.
     pub servers: Vec<BoundServer>,
     /// The way to the engine.
@@ -94,7 +94,7 @@ pub struct Options {
     /// Where the page hears of changes.
     pub events: EventFeed,
     /// Writes to the activity log. Must not block.
-    pub log: Log,
+    pub log: LogFn,
     /// Names of the `[rpcinterface:x]` sections; without `supervisor` there are no `supervisor.*` methods.
     pub rpc_interfaces: Vec<String>,
     /// The whitelist of `[rpcinterface:twiddler]`; none: there are no `twiddler.*` methods.
@@ -102,7 +102,7 @@ pub struct Options {
     /// The bus to be on.
     pub dbus: BusChoice,
     /// What clients may use up.
-    pub limits: Limits,
+    pub limits: ServerLimits,
     /// Watches the thread.
     pub heartbeats: Heartbeats,
     /// Asks for a look at the files of the sockets.
@@ -111,53 +111,53 @@ pub struct Options {
 
 /// The running server. Dropping it stops it.
 #[derive(Debug)]
-pub struct Front {
+pub struct ServerHandle {
     /// The thread waits for it. `None`: it was told to begin.
-    go: Option<SyncSender<()>>,
+    start_signal: Option<SyncSender<()>>,
     stop: watch::Sender<bool>,
     is_handing_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     /// For a successor; the files are removed when everything has ended.
-    sockets: Heirs,
-    peers: Peers,
+    sockets: ListenerCopies,
+    peers: RecentClients,
 }
 
 /// A listening socket that is ours, once more, and its file.
 #[derive(Debug)]
-pub(super) struct Heir {
+pub(super) struct ListenerCopy {
     pub(super) socket: OwnedFd,
     pub(super) file: Option<SocketFile>,
 }
 
 /// A socket on which connections are awaited.
-enum Accepting {
+enum AsyncListener {
     Inet(TcpListener),
     Unix(UnixListener),
 }
 
 /// A connection of which nothing is known yet.
-enum Accepted {
+enum AcceptedStream {
     Inet(TcpStream, SocketAddr),
     Unix(UnixStream),
 }
 
 /// One server's part of a connection.
-struct Served {
-    accepting: Accepting,
+struct Endpoint {
+    listener: AsyncListener,
     /// Its socket, made again. None: it is not ours to make.
-    made_again: Option<UnboundedReceiver<UnixListener>>,
+    recreated: Option<UnboundedReceiver<UnixListener>>,
     credentials: Option<Arc<Credentials>>,
     allow: Option<Arc<[AllowRule]>>,
     token: Arc<PageToken>,
 }
 
-/// Starts the thread `front`, which does nothing before [`Front::begin`]: clients who connect earlier wait in the queues of
+/// Starts the thread `server`, which does nothing before [`ServerHandle::start`]: clients who connect earlier wait in the queues of
 /// the sockets.
 ///
 /// # Errors
 /// No thread, or no descriptor for its readiness set; the sockets' files are removed then.
-pub fn start(options: Options) -> io::Result<Front> {
-    let Options {
+pub fn spawn_thread(options: ServerOptions) -> io::Result<ServerHandle> {
+    let ServerOptions {
         servers,
         control,
         events,
@@ -169,18 +169,18 @@ pub fn start(options: Options) -> io::Result<Front> {
         heartbeats,
         socket_check,
     } = options;
-    let interface = Interfaces {
+    let interface = RpcInterfaces {
         supervisor: rpc_interfaces.iter().any(|name| name == "supervisor"),
         twiddler,
     };
-    let pulse = Pulse::default();
+    let pulse = RuntimeHeartbeat::default();
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    pulse.hook(&mut builder, &heartbeats);
+    pulse.install_hooks(&mut builder, &heartbeats);
     let runtime = builder
         .enable_io()
         .enable_time()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
-        .thread_name("front-files")
+        .thread_name("server-files")
         .build()?;
     let (mut sockets, mut kept) = (Vec::new(), Vec::new());
     let mut served = Vec::new();
@@ -194,27 +194,27 @@ pub fn start(options: Options) -> io::Result<Front> {
                 Listener::Inet(listener) => listener.as_fd().try_clone_to_owned()?,
                 Listener::Unix(listener) => listener.as_fd().try_clone_to_owned()?,
             };
-            let mut made_again = None;
+            let mut recreated = None;
             if parts.passed.is_none() {
                 let file = parts.file;
                 if let (Some(_), Some(spec)) = (&file, parts.file_spec) {
                     let (acceptor, made) = unbounded_channel();
-                    made_again = Some(made);
-                    kept.push(Kept {
-                        heir: sockets.len(),
+                    recreated = Some(made);
+                    kept.push(MonitoredFile {
+                        copy: sockets.len(),
                         spec,
                         acceptor,
                     });
                 }
-                sockets.push(Heir { socket, file });
+                sockets.push(ListenerCopy { socket, file });
             }
-            let accepting = match parts.listener {
-                Listener::Inet(listener) => Accepting::Inet(TcpListener::from_std(listener)?),
-                Listener::Unix(listener) => Accepting::Unix(UnixListener::from_std(listener)?),
+            let listener = match parts.listener {
+                Listener::Inet(listener) => AsyncListener::Inet(TcpListener::from_std(listener)?),
+                Listener::Unix(listener) => AsyncListener::Unix(UnixListener::from_std(listener)?),
             };
-            served.push(Served {
-                accepting,
-                made_again,
+            served.push(Endpoint {
+                listener,
+                recreated,
                 credentials: parts.credentials.map(Arc::new),
                 allow: parts.allow,
                 token: Arc::new(PageToken::new(
@@ -225,8 +225,8 @@ pub fn start(options: Options) -> io::Result<Front> {
         }
     }
     let (stop, stopped) = watch::channel(false);
-    let peers = Peers::of_this_process();
-    let door = Arc::new(Door {
+    let peers = RecentClients::of_this_process();
+    let context = Arc::new(BusContext {
         choice: dbus,
         control: control.clone(),
         interface: interface.clone(),
@@ -235,48 +235,59 @@ pub fn start(options: Options) -> io::Result<Front> {
         peers: peers.clone(),
         stop: stopped.clone(),
     });
-    let sockets: Heirs = Arc::new(Mutex::new(sockets));
-    let heirs = sockets.clone();
+    let sockets: ListenerCopies = Arc::new(Mutex::new(sockets));
+    let copies = sockets.clone();
     let is_handing_over = Arc::new(AtomicBool::new(false));
     let ends_soon = is_handing_over.clone();
     let of_thread = peers.clone();
     let (go, begun) = sync_channel(1);
     let thread = std::thread::Builder::new()
-        .name("front".to_owned())
+        .name("server".to_owned())
         .spawn(move || {
             // An error: whoever could tell it is gone, which ends it below.
             let _ = begun.recv();
-            pulse.begin(&heartbeats, runtime.handle());
-            let mut host_names = web::names_of_this_host();
+            pulse.start(&heartbeats, runtime.handle());
+            let mut host_names = web::own_host_names();
             host_names.extend(names);
-            let shared = Arc::new(Shared {
+            let shared = Arc::new(ServerContext {
                 control,
                 log,
                 interface,
                 host_names,
-                throttle: Throttle::default(),
-                followers: Quota::new(FOLLOWERS_MAX),
+                throttle: PasswordThrottle::default(),
+                followers: ClientQuota::new(FOLLOWERS_MAX),
                 peers: of_thread,
-                reclaim: Arc::<Reclaim>::default(),
-                live: Live::new(events, limits.connections_max),
-                assets_modified: web::modified(),
+                reclaim: Arc::<BufferPool>::default(),
+                live: LiveUpdates::new(events, limits.connections_max),
+                assets_modified: web::assets_modified(),
                 stop: stopped,
             });
             runtime.block_on(async {
-                let bus = tokio::spawn(dbus::keep(door));
-                tokio::spawn(shared.reclaim.clone().run(shared.stop.clone()));
+                let bus = tokio::spawn(dbus::stay_connected(context));
+                tokio::spawn(
+                    shared
+                        .reclaim
+                        .clone()
+                        .reclaim_when_idle(shared.stop.clone()),
+                );
                 let (log, stop) = (shared.log.clone(), shared.stop.clone());
-                tokio::spawn(socket_files::keep(kept, heirs, socket_check, log, stop));
-                serve(served, shared, limits, ends_soon).await;
+                tokio::spawn(socket_files::maintain_socket_files(
+                    kept,
+                    copies,
+                    socket_check,
+                    log,
+                    stop,
+                ));
+                serve_endpoints(served, shared, limits, ends_soon).await;
                 // An error is a panic, which the hook has reported.
                 let _ = bus.await;
             });
             // A log that is read from a dead mount must not keep the daemon from ending.
             runtime.shutdown_background();
-            pulse.end();
+            pulse.stop();
         })?;
-    Ok(Front {
-        go: Some(go),
+    Ok(ServerHandle {
+        start_signal: Some(go),
         stop,
         is_handing_over,
         thread: Some(thread),
@@ -285,34 +296,34 @@ pub fn start(options: Options) -> io::Result<Front> {
     })
 }
 
-impl Front {
+impl ServerHandle {
     /// Lets the thread begin. The first programs are to be started before that: what a client needs is made on the same
     /// processors.
-    pub fn begin(&mut self) {
-        if let Some(go) = self.go.take() {
+    pub fn start(&mut self) {
+        if let Some(go) = self.start_signal.take() {
             // An error: the thread has ended, which its heartbeat tells.
             let _ = go.send(());
         }
     }
 
-    /// The same as [`Front::stop`], but sooner, and the sockets stay open and go to a successor.
+    /// The same as [`ServerHandle::stop`], but sooner, and the sockets stay open and go to a successor.
     #[must_use]
     pub fn hand_over(mut self) -> Vec<PassedSocket> {
         self.is_handing_over.store(true, Ordering::Relaxed);
-        self.end();
+        self.join_thread();
         let sockets = std::mem::take(&mut *lock(&self.sockets)).into_iter();
         sockets
-            .map(|heirs| PassedSocket {
-                fd: heirs.socket,
+            .map(|copy| PassedSocket {
+                fd: copy.socket,
                 name: String::new(),
-                file: heirs.file.map(SocketFile::keep),
+                file: copy.file.map(SocketFile::into_name),
             })
             .collect()
     }
 
-    fn end(&mut self) {
+    fn join_thread(&mut self) {
         self.stop.send_replace(true);
-        self.begin();
+        self.start();
         if let Some(thread) = self.thread.take() {
             // A panic was reported by the hook; the daemon goes on ending.
             let _ = thread.join();
@@ -321,34 +332,34 @@ impl Front {
 
     /// Accepts no more, finishes the answers in flight within a second, closes, and removes the sockets' files. The clients
     /// that were answered last are to be waited for if the process ends.
-    pub fn stop(self) -> Peers {
+    pub fn stop(self) -> RecentClients {
         self.peers.clone()
     }
 }
 
-impl Drop for Front {
+impl Drop for ServerHandle {
     fn drop(&mut self) {
-        self.end();
+        self.join_thread();
         lock(&self.sockets).clear();
     }
 }
 
-async fn serve(
-    served: Vec<Served>,
-    shared: Arc<Shared>,
-    limits: Limits,
+async fn serve_endpoints(
+    served: Vec<Endpoint>,
+    shared: Arc<ServerContext>,
+    limits: ServerLimits,
     is_handing_over: Arc<AtomicBool>,
 ) {
     let budget = Budget::new(limits.connections_max);
-    let turn_away = TurnAway::new(shared.log.clone());
+    let rejector = PeerRejector::new(shared.log.clone());
     let mut acceptors = JoinSet::new();
     for one in served {
         let (shared, budget) = (shared.clone(), budget.clone());
-        acceptors.spawn(accept(
+        acceptors.spawn(accept_loop(
             one,
             shared,
             budget,
-            turn_away.clone(),
+            rejector.clone(),
             limits,
             is_handing_over.clone(),
         ));
@@ -357,35 +368,35 @@ async fn serve(
     // An error means that the other end is gone, which is as good as a stop.
     let _ = stop.wait_for(|stop| *stop).await;
     while acceptors.join_next().await.is_some() {}
-    throttle::finish(&shared);
+    throttle::flush_reports(&shared);
 }
 
 /// Accepts until the server ends, then waits for its connections.
-async fn accept(
-    served: Served,
-    shared: Arc<Shared>,
+async fn accept_loop(
+    served: Endpoint,
+    shared: Arc<ServerContext>,
     budget: Arc<Budget>,
-    turn_away: Arc<TurnAway>,
-    limits: Limits,
+    rejector: Arc<PeerRejector>,
+    limits: ServerLimits,
     is_handing_over: Arc<AtomicBool>,
 ) {
-    let Served {
-        mut accepting,
-        mut made_again,
+    let Endpoint {
+        mut listener,
+        mut recreated,
         credentials,
         allow,
         token,
     } = served;
     // Without a name by now; whoever had connected to it is served.
-    let mut nameless: Option<Accepting> = None;
+    let mut nameless: Option<AsyncListener> = None;
     let mut stop = shared.stop.clone();
     let mut connections: JoinSet<()> = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = accept_one(&accepting) => accepted,
+            accepted = accept_one(&listener) => accepted,
             accepted = accept_any(nameless.as_ref()) => accepted,
-            made = take_made(&mut made_again) => {
-                nameless = Some(std::mem::replace(&mut accepting, Accepting::Unix(made)));
+            made = recv_recreated(&mut recreated) => {
+                nameless = Some(std::mem::replace(&mut listener, AsyncListener::Unix(made)));
                 continue;
             }
             Some(ended) = connections.join_next() => {
@@ -401,39 +412,39 @@ async fn accept(
         };
         let Ok(accepted) = accepted else {
             // EMFILE and the like do not go away by trying at once; ECONNABORTED costs a tenth of a second.
-            budget.spare_one();
+            budget.evict_one();
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let Ok((stream, caller, peer, client)) = known(accepted, allow.as_deref()) else {
+        let Ok((stream, caller, peer, client)) = identify_peer(accepted, allow.as_deref()) else {
             continue;
         };
         let stream = match stream {
-            Stream::Unix(stream) if caller.access.as_ref().is_some_and(Access::is_empty) => {
-                turn_away.answer(stream, &caller);
+            ClientStream::Unix(stream) if caller.access.as_ref().is_some_and(Access::is_empty) => {
+                rejector.reject(stream, &caller);
                 continue;
             }
             stream => Arc::new(stream),
         };
-        let Some(place) = budget.enter(client, &stream) else {
+        let Some(place) = budget.admit(client, &stream) else {
             continue;
         };
         let place = Arc::new(place);
-        let connection = Arc::new(Connection {
+        let connection = Arc::new(HttpConnection {
             shared: shared.clone(),
             credentials: credentials.clone(),
             token: token.clone(),
             caller,
             peer,
             stream,
-            place: place.clone(),
+            guard: place.clone(),
             head: Arc::default(),
         });
-        connections.spawn(converse(connection, place, limits));
+        connections.spawn(serve_connection(connection, place, limits));
         // Each is heard once before many others come that it might have to make room for.
         yield_now().await;
     }
-    drop((accepting, nameless));
+    drop((listener, nameless));
     let within = match is_handing_over.load(Ordering::Relaxed) {
         true => HAND_OVER_WITHIN,
         false => STOP_WITHIN,
@@ -445,7 +456,7 @@ async fn accept(
 }
 
 /// The next socket that was made again; never, if there will be none.
-async fn take_made(made: &mut Option<UnboundedReceiver<UnixListener>>) -> UnixListener {
+async fn recv_recreated(made: &mut Option<UnboundedReceiver<UnixListener>>) -> UnixListener {
     if let Some(made) = made
         && let Some(listener) = made.recv().await
     {
@@ -455,34 +466,34 @@ async fn take_made(made: &mut Option<UnboundedReceiver<UnixListener>>) -> UnixLi
 }
 
 /// As [`accept_one`]; never, if there is no such socket.
-async fn accept_any(accepting: Option<&Accepting>) -> io::Result<Accepted> {
-    match accepting {
-        Some(accepting) => accept_one(accepting).await,
+async fn accept_any(listener: Option<&AsyncListener>) -> io::Result<AcceptedStream> {
+    match listener {
+        Some(listener) => accept_one(listener).await,
         None => pending().await,
     }
 }
 
-async fn accept_one(accepting: &Accepting) -> io::Result<Accepted> {
-    Ok(match accepting {
-        Accepting::Inet(listener) => {
+async fn accept_one(listener: &AsyncListener) -> io::Result<AcceptedStream> {
+    Ok(match listener {
+        AsyncListener::Inet(listener) => {
             let (stream, address) = listener.accept().await?;
-            Accepted::Inet(stream, address)
+            AcceptedStream::Inet(stream, address)
         }
-        Accepting::Unix(listener) => Accepted::Unix(listener.accept().await?.0),
+        AsyncListener::Unix(listener) => AcceptedStream::Unix(listener.accept().await?.0),
     })
 }
 
 /// The stream, who the transport says is at its other end, how access lines call him, and whose share he uses.
-fn known(
-    accepted: Accepted,
+fn identify_peer(
+    accepted: AcceptedStream,
     rules: Option<&[AllowRule]>,
-) -> io::Result<(Stream, Caller, String, Client)> {
+) -> io::Result<(ClientStream, Caller, String, BudgetClient)> {
     match accepted {
-        Accepted::Inet(stream, address) => {
+        AcceptedStream::Inet(stream, address) => {
             // Answers are written whole; waiting for more to send would only delay them.
             let _ = stream.set_nodelay(true);
             let caller = Caller {
-                front: Entrance::Inet,
+                transport: Transport::Inet,
                 uid: None,
                 gid: None,
                 pid: None,
@@ -491,38 +502,47 @@ fn known(
                 access: None,
             };
             let peer = format!("{}:{}", address.ip(), address.port());
-            let client = Client::address(address.ip());
-            Ok((Stream::Inet(stream), caller, peer, client))
+            let client = BudgetClient::address(address.ip());
+            Ok((ClientStream::Inet(stream), caller, peer, client))
         }
-        Accepted::Unix(stream) => {
-            let peer = sys::peer(&stream)?;
+        AcceptedStream::Unix(stream) => {
+            let peer = sys::peer_credentials(&stream)?;
             let caller = Caller {
-                front: Entrance::Unix,
+                transport: Transport::Unix,
                 uid: Some(peer.uid),
                 gid: Some(peer.gid),
                 pid: Some(peer.pid),
                 login: None,
                 bus_name: None,
-                access: rules
-                    .and_then(|rules| control::access(rules, peer.uid, peer.gid, &peer.groups)),
+                access: rules.and_then(|rules| {
+                    control::access_for_peer(rules, peer.uid, peer.gid, &peer.groups)
+                }),
             };
-            let client = Client::user(peer.uid);
+            let client = BudgetClient::user(peer.uid);
             let name = "localhost:0".to_owned();
-            Ok((Stream::Unix(stream), caller, name, client))
+            Ok((ClientStream::Unix(stream), caller, name, client))
         }
     }
 }
 
 /// Serves one connection to its end.
-async fn converse(connection: Arc<Connection>, place: Arc<Place>, limits: Limits) {
+async fn serve_connection(
+    connection: Arc<HttpConnection>,
+    place: Arc<ConnectionGuard>,
+    limits: ServerLimits,
+) {
     let reclaim = connection.shared.reclaim.clone();
-    serve_one(connection, place, limits).await;
-    reclaim.freed(CONNECTION_BYTES);
+    serve_http(connection, place, limits).await;
+    reclaim.count_freed(CONNECTION_BYTES);
 }
 
-async fn serve_one(connection: Arc<Connection>, place: Arc<Place>, limits: Limits) {
+async fn serve_http(
+    connection: Arc<HttpConnection>,
+    place: Arc<ConnectionGuard>,
+    limits: ServerLimits,
+) {
     let mut stop = connection.shared.stop.clone();
-    let io = TokioIo::new(Io::new(
+    let io = TokioIo::new(CountedIo::new(
         connection.stream.clone(),
         place.clone(),
         connection.head.clone(),
@@ -530,7 +550,7 @@ async fn serve_one(connection: Arc<Connection>, place: Arc<Place>, limits: Limit
     let service = service_fn(move |request: Request<Incoming>| {
         let connection = connection.clone();
         // In a box of its own, so that a connection without a request is small.
-        let handling = move || Box::pin(http::handle(connection, request));
+        let handling = move || Box::pin(http::handle_request(connection, request));
         async move { handling().await as Result<_, Infallible> }
     });
     let serving = http1::Builder::new()

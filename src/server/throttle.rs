@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hyper::StatusCode;
 use tokio::time::{Duration, Instant, sleep};
 
-use super::http::{Connection, Shared};
-use super::response::Answer;
+use super::http::{HttpConnection, ServerContext};
+use super::response::HandlerResponse;
 use crate::domain::Line;
 
 /// Wrong passwords of a peer that cost nothing: people mistype.
-const FREE: u32 = 3;
+const UNDELAYED_FAILURES: u32 = 3;
 /// The delay of the first one after those; each further one has twice the delay of the one before, up to …
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 /// … this one.
@@ -35,7 +35,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// Who sends passwords.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Peer {
+enum ThrottledPeer {
     /// An address of IPv4, or a network of IPv6 (/64), which one machine has whole.
     Address(IpAddr),
     /// A user of this machine.
@@ -44,8 +44,8 @@ enum Peer {
     Unknown,
 }
 
-impl Peer {
-    fn of(connection: &Connection) -> Self {
+impl ThrottledPeer {
+    fn of(connection: &HttpConnection) -> Self {
         if let Some(uid) = connection.caller.uid {
             return Self::User(uid);
         }
@@ -67,7 +67,7 @@ impl Peer {
     }
 }
 
-impl fmt::Display for Peer {
+impl fmt::Display for ThrottledPeer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(IpAddr::V6(network)) if !network.is_loopback() => {
@@ -82,16 +82,16 @@ impl fmt::Display for Peer {
 
 /// What is known of wrong passwords.
 #[derive(Debug, Default)]
-pub(super) struct Throttle(Mutex<Peers>);
+pub(super) struct PasswordThrottle(Mutex<ThrottleState>);
 
 #[derive(Debug, Default)]
-struct Peers {
-    known: HashMap<Peer, Known>,
+struct ThrottleState {
+    known: HashMap<ThrottledPeer, PeerRecord>,
     waiting: u32,
 }
 
 #[derive(Debug)]
-struct Known {
+struct PeerRecord {
     failures: u32,
     last: Instant,
     waiting: u32,
@@ -101,7 +101,7 @@ struct Known {
 
 /// What a wrong password leads to.
 #[derive(Debug)]
-struct Failure {
+struct FailureOutcome {
     lines: Vec<Line>,
     /// A report is due when [`REPORT_EVERY`] is over.
     begins_report: bool,
@@ -109,21 +109,21 @@ struct Failure {
     delay: Option<Duration>,
 }
 
-impl Throttle {
+impl PasswordThrottle {
     /// Poison means that another connection panicked while it counted, which leaves nothing half done.
-    fn lock(&self) -> MutexGuard<'_, Peers> {
+    fn lock(&self) -> MutexGuard<'_, ThrottleState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Peers {
-    /// Counts a wrong password. Where it has a delay, it waits until [`Peers::waited`].
-    fn failed(&mut self, peer: Peer, now: Instant) -> Failure {
+impl ThrottleState {
+    /// Counts a wrong password. Where it has a delay, it waits until [`ThrottleState::waited`].
+    fn failed(&mut self, peer: ThrottledPeer, now: Instant) -> FailureOutcome {
         let mut lines = Vec::new();
         if !self.known.contains_key(&peer) && self.known.len() >= PEERS_MAX {
             lines.extend(self.make_room(now));
         }
-        let known = self.known.entry(peer).or_insert(Known {
+        let known = self.known.entry(peer).or_insert(PeerRecord {
             failures: 0,
             last: now,
             waiting: 0,
@@ -154,7 +154,7 @@ impl Peers {
             }
             _ => None,
         };
-        Failure {
+        FailureOutcome {
             lines,
             begins_report,
             delay,
@@ -162,7 +162,7 @@ impl Peers {
     }
 
     /// A delayed answer waits no longer.
-    fn waited(&mut self, peer: Peer) {
+    fn waited(&mut self, peer: ThrottledPeer) {
         self.waiting = self.waiting.saturating_sub(1);
         if let Some(known) = self.known.get_mut(&peer) {
             known.waiting = known.waiting.saturating_sub(1);
@@ -170,7 +170,7 @@ impl Peers {
     }
 
     /// The right password: wrong ones before it are forgotten, if they are few.
-    fn succeeded(&mut self, peer: Peer) {
+    fn succeeded(&mut self, peer: ThrottledPeer) {
         if let Some(known) = self.known.get_mut(&peer)
             && known.failures <= FORGIVEN_MAX
         {
@@ -179,7 +179,7 @@ impl Peers {
     }
 
     /// The time of a report is over; what is to be said.
-    fn report(&mut self, peer: Peer) -> Option<Line> {
+    fn report(&mut self, peer: ThrottledPeer) -> Option<Line> {
         let count = self.known.get_mut(&peer)?.unreported.take()?;
         let peer = peer.to_string();
         (count > 0).then_some(Line::WrongPasswords { count, peer })
@@ -204,7 +204,7 @@ impl Peers {
 
 /// How long the answer to a peer's wrong password of this number takes.
 fn delay(failures: u32) -> Duration {
-    let Some(doublings) = failures.checked_sub(FREE + 1) else {
+    let Some(doublings) = failures.checked_sub(UNDELAYED_FAILURES + 1) else {
         return Duration::ZERO;
     };
     let factor = 2_u32.checked_pow(doublings).unwrap_or(u32::MAX);
@@ -212,32 +212,35 @@ fn delay(failures: u32) -> Duration {
 }
 
 /// A place among the answers that are delayed; left when dropped, as with its connection.
-struct Waiting<'a> {
-    throttle: &'a Throttle,
-    peer: Peer,
+struct DelayGuard<'a> {
+    throttle: &'a PasswordThrottle,
+    peer: ThrottledPeer,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for DelayGuard<'_> {
     fn drop(&mut self) {
         self.throttle.lock().waited(self.peer);
     }
 }
 
 /// The connection's peer has sent the right password.
-pub(super) fn succeeded(connection: &Connection) {
+pub(super) fn password_accepted(connection: &HttpConnection) {
     connection
         .shared
         .throttle
         .lock()
-        .succeeded(Peer::of(connection));
+        .succeeded(ThrottledPeer::of(connection));
 }
 
 /// The connection's peer has sent a wrong password, which `answer` says: after the delay that this is worth. While it waits
 /// the connection is as idle as one that sends nothing, and makes room like that.
-pub(super) async fn failed(connection: &Arc<Connection>, answer: Answer) -> Answer {
+pub(super) async fn password_failed(
+    connection: &Arc<HttpConnection>,
+    answer: HandlerResponse,
+) -> HandlerResponse {
     let shared = &connection.shared;
-    let peer = Peer::of(connection);
-    let Failure {
+    let peer = ThrottledPeer::of(connection);
+    let FailureOutcome {
         lines,
         begins_report,
         delay,
@@ -249,12 +252,12 @@ pub(super) async fn failed(connection: &Arc<Connection>, answer: Answer) -> Answ
         tokio::spawn(report(connection.clone(), peer));
     }
     let Some(delay) = delay else {
-        return Answer::Fatal(StatusCode::TOO_MANY_REQUESTS);
+        return HandlerResponse::Fatal(StatusCode::TOO_MANY_REQUESTS);
     };
     if delay.is_zero() {
         return answer;
     }
-    let _waiting = Waiting {
+    let _waiting = DelayGuard {
         throttle: &shared.throttle,
         peer,
     };
@@ -267,7 +270,7 @@ pub(super) async fn failed(connection: &Arc<Connection>, answer: Answer) -> Answ
 }
 
 /// Tells how many more wrong passwords there were, when the time is over.
-async fn report(connection: Arc<Connection>, peer: Peer) {
+async fn report(connection: Arc<HttpConnection>, peer: ThrottledPeer) {
     let shared = connection.shared.clone();
     // The connection itself must not stay open for it.
     drop(connection);
@@ -284,9 +287,9 @@ async fn report(connection: Arc<Connection>, peer: Peer) {
 }
 
 /// Tells what was to be told later, for the server ends.
-pub(super) fn finish(shared: &Shared) {
+pub(super) fn flush_reports(shared: &ServerContext) {
     let mut peers = shared.throttle.lock();
-    let known: Vec<Peer> = peers.known.keys().copied().collect();
+    let known: Vec<ThrottledPeer> = peers.known.keys().copied().collect();
     for line in known.into_iter().filter_map(|peer| peers.report(peer)) {
         (shared.log)(line);
     }
@@ -296,8 +299,8 @@ pub(super) fn finish(shared: &Shared) {
 mod tests {
     use super::*;
 
-    fn address(text: &str) -> Peer {
-        Peer::at(text.parse().expect("an address"))
+    fn address(text: &str) -> ThrottledPeer {
+        ThrottledPeer::at(text.parse().expect("an address"))
     }
 
     #[test]
@@ -313,10 +316,10 @@ mod tests {
 
     #[test]
     fn a4_a_success_or_a_rest_forgets() {
-        let mut peers = Peers::default();
+        let mut peers = ThrottleState::default();
         let (now, peer) = (Instant::now(), address("10.0.0.1"));
-        let delay = |peers: &mut Peers, now| peers.failed(peer, now).delay.expect("room");
-        for _ in 0..FREE {
+        let delay = |peers: &mut ThrottleState, now| peers.failed(peer, now).delay.expect("room");
+        for _ in 0..UNDELAYED_FAILURES {
             assert!(delay(&mut peers, now).is_zero());
         }
         assert_eq!(delay(&mut peers, now), FIRST_DELAY);
@@ -336,7 +339,7 @@ mod tests {
 
     #[test]
     fn a4_a_peer_has_one_line_and_later_a_number() {
-        let mut peers = Peers::default();
+        let mut peers = ThrottleState::default();
         let (now, peer) = (Instant::now(), address("10.0.0.1"));
         let mut lines = Vec::new();
         let mut reports = 0;
@@ -361,11 +364,11 @@ mod tests {
 
     #[test]
     fn a4_what_waits_is_bounded() {
-        let mut peers = Peers::default();
+        let mut peers = ThrottleState::default();
         let now = Instant::now();
         let mut held = 0;
         for number in 0..10 {
-            let peer = Peer::User(number);
+            let peer = ThrottledPeer::User(number);
             for _ in 0..200 {
                 let failure = peers.failed(peer, now);
                 held += u32::from(failure.delay.is_some_and(|delay| !delay.is_zero()));
@@ -373,19 +376,19 @@ mod tests {
             assert!(peers.known[&peer].waiting <= WAITING_OF_PEER_MAX);
         }
         assert_eq!((held, peers.waiting), (WAITING_MAX, WAITING_MAX));
-        peers.waited(Peer::User(0));
+        peers.waited(ThrottledPeer::User(0));
         assert_eq!(peers.waiting, WAITING_MAX - 1);
-        assert!(peers.failed(Peer::User(0), now).delay.is_some());
+        assert!(peers.failed(ThrottledPeer::User(0), now).delay.is_some());
     }
 
     #[test]
     fn a4_the_table_is_bounded_and_nothing_goes_unsaid() {
-        let mut peers = Peers::default();
+        let mut peers = ThrottleState::default();
         let begin = Instant::now();
         let mut told = 0;
         for number in 0..3 * PEERS_MAX {
             let now = begin + Duration::from_millis(number as u64);
-            let peer = Peer::User(u32::try_from(number).expect("small"));
+            let peer = ThrottledPeer::User(u32::try_from(number).expect("small"));
             peers.failed(peer, now);
             let failure = peers.failed(peer, now);
             assert!(failure.lines.is_empty());
@@ -393,9 +396,11 @@ mod tests {
             told = number + 1;
         }
         assert_eq!(told, 3 * PEERS_MAX);
-        let last = Peer::User(u32::try_from(told - 1).expect("small"));
-        assert!(peers.known.contains_key(&last) && !peers.known.contains_key(&Peer::User(0)));
-        let failure = peers.failed(Peer::User(u32::MAX), begin);
+        let last = ThrottledPeer::User(u32::try_from(told - 1).expect("small"));
+        assert!(
+            peers.known.contains_key(&last) && !peers.known.contains_key(&ThrottledPeer::User(0))
+        );
+        let failure = peers.failed(ThrottledPeer::User(u32::MAX), begin);
         let lines: Vec<_> = failure.lines.iter().map(Line::to_string).collect();
         assert_eq!(
             lines[0],

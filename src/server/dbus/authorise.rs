@@ -1,18 +1,18 @@
 //! Who may make a call: one question to polkit, or several where it concerns several processes. What comes of it is the
-//! `Access` of a `Caller`, which `control::grant` and the core apply as they do a rule of `allow=`.
+//! `Access` of a `Caller`, which `control::grant_for` and the core apply as they do a rule of `allow=`.
 
 use std::collections::HashMap;
 
-use super::bus::{Bus, Sender, Whose};
-use super::error::Refusal;
-use super::interface::{Call, Means};
-use super::polkit::{Answer, action};
+use super::bus::{BusConnection, BusKind, BusSender};
+use super::error::BusError;
+use super::interface::{BusMethod, CallBinding};
+use super::polkit::{PolkitAnswer, action_for};
 use crate::api::{
-    Access, Bound, Caller, Fault, FaultCode, Grant, LogOf, Permission, ProcessView, Reply, Request,
-    Scope, Target,
+    Access, AccessScope, BoundCall, Caller, Fault, FaultCode, Grant, LogRef, Permission,
+    ProcessView, Reply, Request, RequestTarget,
 };
 use crate::domain::Namespec;
-use crate::server::xmlrpc::apart;
+use crate::server::xmlrpc::run_blocking;
 use crate::sys;
 
 /// Processes that polkit is asked about one by one for one call.
@@ -20,7 +20,7 @@ const MEMBERS_ASKED_MAX: usize = 64;
 
 /// Whom a call concerns, as questions to polkit tell it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum About {
+pub(super) enum CallSubject {
     /// The daemon as a whole.
     Whole,
     /// One group, which may not be active yet.
@@ -28,23 +28,27 @@ pub(super) enum About {
     /// A program, `program` or `group:program`.
     Program(String),
     /// Processes, groups or everything.
-    Targets(Vec<Target>),
+    Targets(Vec<RequestTarget>),
 }
 
-impl About {
+impl CallSubject {
     /// Whom this call concerns.
-    pub(super) fn of(bound: &Bound) -> Self {
-        let one =
-            |text: &String| Self::Targets(vec![Target::One(Namespec::parse(text), text.clone())]);
+    pub(super) fn of(bound: &BoundCall) -> Self {
+        let one = |text: &String| {
+            Self::Targets(vec![RequestTarget::One(
+                Namespec::parse(text),
+                text.clone(),
+            )])
+        };
         match bound {
-            Bound::Engine(request) | Bound::Wildcard(request, _) => match request {
+            BoundCall::Engine(request) | BoundCall::Wildcard(request, _) => match request {
                 Request::Start { target, .. }
                 | Request::Stop { target, .. }
                 | Request::Signal { target, .. }
                 | Request::ClearLogs(target) => Self::Targets(vec![target.clone()]),
                 Request::RollingRestart { targets, .. } => Self::Targets(targets.clone()),
                 Request::ProcessInfo(name) | Request::WriteStdin { name, .. } => one(name),
-                Request::LogFile(LogOf::Process(name, _)) => one(name),
+                Request::LogFile(LogRef::Process(name, _)) => one(name),
                 Request::AddGroup(group)
                 | Request::RemoveGroup(group)
                 | Request::AddProgram { group, .. }
@@ -62,166 +66,166 @@ impl About {
                 | Request::Restart
                 | Request::Upgrade
                 | Request::Generation
-                | Request::LogFile(LogOf::Daemon)
+                | Request::LogFile(LogRef::Daemon)
                 | Request::ClearDaemonLog
                 | Request::RemoteEvent { .. }
                 | Request::GroupNames
                 | Request::WriteLog { .. } => Self::Whole,
             },
-            Bound::ReadLog { of, .. } | Bound::TailLog { of, .. } => match of {
-                LogOf::Daemon => Self::Whole,
-                LogOf::Process(name, _) => one(name),
+            BoundCall::ReadLog { of, .. } | BoundCall::TailLog { of, .. } => match of {
+                LogRef::Daemon => Self::Whole,
+                LogRef::Process(name, _) => one(name),
             },
-            Bound::Constant(_)
-            | Bound::ProcessTable(..)
-            | Bound::ListMethods
-            | Bound::MethodHelp(_)
-            | Bound::MethodSignature(_)
-            | Bound::Multicall(_) => Self::Whole,
+            BoundCall::Constant(_)
+            | BoundCall::ProcessTable(..)
+            | BoundCall::ListMethods
+            | BoundCall::MethodHelp(_)
+            | BoundCall::MethodSignature(_)
+            | BoundCall::Multicall(_) => Self::Whole,
         }
     }
 }
 
 /// What polkit is told besides the action.
 #[derive(Debug, Clone, Default)]
-struct Details {
+struct PolkitDetails {
     group: Option<String>,
     program: Option<String>,
     user: Option<String>,
 }
 
 /// One call that is being authorised.
-struct Question<'a> {
-    bus: &'a Bus,
-    sender: &'a Sender,
+struct Authorization<'a> {
+    bus: &'a BusConnection,
+    sender: &'a BusSender,
     action: &'static str,
     verb: &'static str,
     dialog: bool,
 }
 
-impl Bus {
+impl BusConnection {
     /// The caller, with what it is granted for this call. `dialog`: it allows us to have a password asked for.
     ///
     /// # Errors
     /// It is refused, which has its audit line; or a process that is named is not there.
     pub(super) async fn authorise(
         &self,
-        sender: &Sender,
-        call: &'static Call,
-        bound: &Bound,
+        sender: &BusSender,
+        call: &'static BusMethod,
+        bound: &BoundCall,
         dialog: bool,
-    ) -> Result<Caller, Refusal> {
+    ) -> Result<Caller, BusError> {
         if sender.is_trusted() {
             return Ok(sender.caller(None));
         }
         let method = call
             .method()
-            .ok_or_else(|| Refusal::unknown_method(call.name))?;
-        let granted = match needed(call, method.permission) {
-            _ if self.whose == Whose::Session => Err(Refusal::denied(
+            .ok_or_else(|| BusError::unknown_method(call.name))?;
+        let granted = match needed_action(call, method.permission) {
+            _ if self.kind == BusKind::Session => Err(BusError::denied(
                 "this is another user's daemon, on that user's bus",
             )),
-            None => Ok(Scope::All),
+            None => Ok(AccessScope::All),
             Some(action) => {
-                let question = Question {
+                let question = Authorization {
                     bus: self,
                     sender,
                     action,
                     verb: call.verb,
                     dialog,
                 };
-                question.scope(&About::of(bound)).await
+                question.grant_scope(&CallSubject::of(bound)).await
             }
         };
         match granted {
             Ok(scope) => {
                 let mut access = vec![(method.permission, scope.clone())];
-                if call.means == Means::Update {
+                if call.binding == CallBinding::Update {
                     // What it stops is only what the files no longer have as it is.
                     access.push((Permission::Control, scope));
                 }
                 Ok(sender.caller(Some(Access(access))))
             }
             Err(refusal) => {
-                self.refused(sender, bound, &refusal.fault());
+                self.audit_refusal(sender, bound, &refusal.to_fault());
                 Err(refusal)
             }
         }
     }
 }
 
-impl Bus {
+impl BusConnection {
     /// Refuses names that cannot be any before polkit or the engine hears of them.
     ///
     /// # Errors
     /// BAD_NAME, BAD_SIGNAL, which have their audit line.
-    pub(super) fn check_names(&self, sender: &Sender, bound: &Bound) -> Result<(), Fault> {
+    pub(super) fn check_names(&self, sender: &BusSender, bound: &BoundCall) -> Result<(), Fault> {
         let request = bound.request();
         request
             .map_or(Ok(()), |request| request.check_names())
-            .inspect_err(|fault| self.refused(sender, bound, fault))
+            .inspect_err(|fault| self.audit_refusal(sender, bound, fault))
     }
 
     /// Leaves the audit line of a call that was refused.
-    pub(super) fn refused(&self, sender: &Sender, bound: &Bound, fault: &Fault) {
+    pub(super) fn audit_refusal(&self, sender: &BusSender, bound: &BoundCall, fault: &Fault) {
         if let Some(request) = bound.request() {
             let caller = sender.caller(None);
-            self.door.control.refused(&caller, &request, fault);
+            self.context.control.audit_refusal(&caller, &request, fault);
         }
     }
 }
 
 /// The action that a call needs. The configuration is more than a state: files that only root reads may hold it, so it is
 /// not free as in XML-RPC, where somebody let the caller in.
-fn needed(call: &Call, permission: Permission) -> Option<&'static str> {
-    if call.means == Means::Method("supervisor.getAllConfigInfo") {
-        action(Permission::Configure)
+fn needed_action(call: &BusMethod, permission: Permission) -> Option<&'static str> {
+    if call.binding == CallBinding::Method("supervisor.getAllConfigInfo") {
+        action_for(Permission::Configure)
     } else {
-        action(permission)
+        action_for(permission)
     }
 }
 
-impl Question<'_> {
+impl Authorization<'_> {
     /// For whom the caller is granted it.
-    async fn scope(&self, about: &About) -> Result<Scope, Refusal> {
+    async fn grant_scope(&self, about: &CallSubject) -> Result<AccessScope, BusError> {
         let scope = match about {
-            About::Whole => {
-                self.must(Details::default()).await?;
-                Scope::All
+            CallSubject::Whole => {
+                self.require(PolkitDetails::default()).await?;
+                AccessScope::All
             }
-            About::Group(name) => {
-                let details = Details {
+            CallSubject::Group(name) => {
+                let details = PolkitDetails {
                     group: Some(name.clone()),
-                    ..Details::default()
+                    ..PolkitDetails::default()
                 };
-                self.must(details).await?;
-                Scope::Only(vec![whole(name)])
+                self.require(details).await?;
+                AccessScope::Only(vec![whole_group(name)])
             }
-            About::Program(text) => {
+            CallSubject::Program(text) => {
                 let group = text.split_once(':').map(|(group, _)| group.to_owned());
-                let details = Details {
+                let details = PolkitDetails {
                     group,
                     program: Some(text.clone()),
                     user: None,
                 };
-                self.must(details).await?;
+                self.require(details).await?;
                 // The request names this program, and no other.
-                Scope::All
+                AccessScope::All
             }
-            About::Targets(targets) => self.targets(targets).await?,
+            CallSubject::Targets(targets) => self.grant_targets(targets).await?,
         };
         // Time went by. Whoever was asked about must be there still, and be the same; a name on the bus is never given to
         // anybody else, so this is about having gone.
         let now = self.bus.ask_sender(&self.sender.name).await?;
         if now != *self.sender {
-            return Err(Refusal::denied("the caller is no longer who it was"));
+            return Err(BusError::denied("the caller is no longer who it was"));
         }
         Ok(scope)
     }
 
-    async fn targets(&self, targets: &[Target]) -> Result<Scope, Refusal> {
+    async fn grant_targets(&self, targets: &[RequestTarget]) -> Result<AccessScope, BusError> {
         if targets.is_empty() {
-            return Err(Refusal::invalid("no process is named"));
+            return Err(BusError::invalid("no process is named"));
         }
         if targets.len() > MEMBERS_ASKED_MAX {
             return Err(too_many());
@@ -230,10 +234,12 @@ impl Question<'_> {
         let mut refusal = None;
         for target in targets {
             let asked = match target {
-                Target::One(_, text) => self.process(text).await.map(|name| vec![name]),
-                Target::Group(name) => self.members(Some(name)).await,
-                Target::All => match self.members(None).await {
-                    Ok(names) if names.is_empty() => return Ok(Scope::All),
+                RequestTarget::One(_, text) => {
+                    self.grant_process(text).await.map(|name| vec![name])
+                }
+                RequestTarget::Group(name) => self.grant_members(Some(name)).await,
+                RequestTarget::All => match self.grant_members(None).await {
+                    Ok(names) if names.is_empty() => return Ok(AccessScope::All),
                     other => other,
                 },
             };
@@ -245,32 +251,32 @@ impl Question<'_> {
         }
         match refusal {
             Some(refusal) if granted.is_empty() => Err(refusal),
-            _ => Ok(Scope::Only(granted)),
+            _ => Ok(AccessScope::Only(granted)),
         }
     }
 
     /// One process. Its name is what is granted, and the core looks it up again when it acts.
-    async fn process(&self, text: &str) -> Result<Namespec, Refusal> {
-        let view = self.look(text).await?;
-        self.must(self.details(&view).await).await?;
-        let again = self.look(text).await?;
+    async fn grant_process(&self, text: &str) -> Result<Namespec, BusError> {
+        let view = self.find_process(text).await?;
+        self.require(self.details(&view).await).await?;
+        let again = self.find_process(text).await?;
         if again.uid != view.uid {
-            return Err(Refusal::denied(format!(
+            return Err(BusError::denied(format!(
                 "{text} has become another user's meanwhile"
             )));
         }
-        Ok(exactly(&view))
+        Ok(exact_name(&view))
     }
 
     /// A group, or everything (which is answered as nothing in particular), or those processes of it that are granted one
     /// by one. Nobody is shown a dialog for each.
-    async fn members(&self, group: Option<&str>) -> Result<Vec<Namespec>, Refusal> {
-        let details = Details {
+    async fn grant_members(&self, group: Option<&str>) -> Result<Vec<Namespec>, BusError> {
+        let details = PolkitDetails {
             group: group.map(str::to_owned),
-            ..Details::default()
+            ..PolkitDetails::default()
         };
-        let refusal = match self.must(details).await {
-            Ok(()) => return Ok(group.map(whole).into_iter().collect()),
+        let refusal = match self.require(details).await {
+            Ok(()) => return Ok(group.map(whole_group).into_iter().collect()),
             Err(refusal) => refusal,
         };
         let mut views = self.views().await?;
@@ -281,8 +287,8 @@ impl Question<'_> {
         let mut granted = Vec::new();
         for view in &views {
             let details = self.details(view).await;
-            if self.ask(&details, false).await? == Answer::Yes {
-                granted.push(exactly(view));
+            if self.ask_once(&details, false).await? == PolkitAnswer::Yes {
+                granted.push(exact_name(view));
             }
         }
         if granted.is_empty() {
@@ -296,28 +302,32 @@ impl Question<'_> {
     ///
     /// # Errors
     /// Anything but yes.
-    async fn must(&self, details: Details) -> Result<(), Refusal> {
-        let denied = |why: &str| Refusal::denied(format!("{why}: {}", self.action));
-        match self.ask(&details, false).await? {
-            Answer::Yes => return Ok(()),
-            Answer::No => return Err(denied("not permitted by polkit")),
-            Answer::Challenge if self.dialog => {}
-            Answer::Challenge => {
-                return Err(Refusal::needs_dialog(format!(
+    async fn require(&self, details: PolkitDetails) -> Result<(), BusError> {
+        let denied = |why: &str| BusError::denied(format!("{why}: {}", self.action));
+        match self.ask_once(&details, false).await? {
+            PolkitAnswer::Yes => return Ok(()),
+            PolkitAnswer::No => return Err(denied("not permitted by polkit")),
+            PolkitAnswer::Challenge if self.dialog => {}
+            PolkitAnswer::Challenge => {
+                return Err(BusError::needs_dialog(format!(
                     "polkit would ask for a password, which the caller does not allow: {}",
                     self.action
                 )));
             }
         }
-        let _place = self.bus.limits.dialog(self.sender.uid)?;
-        match self.ask(&details, true).await? {
-            Answer::Yes => Ok(()),
-            Answer::No => Err(denied("not permitted by polkit")),
-            Answer::Challenge => Err(denied("nobody could be asked for a password")),
+        let _place = self.bus.limits.acquire_dialog(self.sender.uid)?;
+        match self.ask_once(&details, true).await? {
+            PolkitAnswer::Yes => Ok(()),
+            PolkitAnswer::No => Err(denied("not permitted by polkit")),
+            PolkitAnswer::Challenge => Err(denied("nobody could be asked for a password")),
         }
     }
 
-    async fn ask(&self, details: &Details, dialog: bool) -> Result<Answer, Refusal> {
+    async fn ask_once(
+        &self,
+        details: &PolkitDetails,
+        dialog: bool,
+    ) -> Result<PolkitAnswer, BusError> {
         let mut told = HashMap::from([("verb", self.verb.to_owned())]);
         for (name, value) in [
             ("group", &details.group),
@@ -332,38 +342,40 @@ impl Question<'_> {
         self.bus
             .ask_polkit(self.sender, self.action, &told, dialog)
             .await
-            .map_err(|why| Refusal::denied(format!("not permitted: {why}")))
+            .map_err(|why| BusError::denied(format!("not permitted: {why}")))
     }
 
     /// What is told of a process: `user` is whom it runs as.
-    async fn details(&self, view: &ProcessView) -> Details {
+    async fn details(&self, view: &ProcessView) -> PolkitDetails {
         let uid = view.uid.unwrap_or_else(sys::effective_uid);
         // A name service may stall.
-        let name = apart(move || {
+        let name = run_blocking(move || {
             let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid));
             user.ok().flatten().map(|user| user.name)
         });
-        Details {
+        PolkitDetails {
             group: Some(view.group.to_string()),
             program: Some(Namespec::print(view.group.as_str(), view.name.as_str())),
             user: Some(name.await.flatten().unwrap_or_else(|| uid.to_string())),
         }
     }
 
-    async fn look(&self, text: &str) -> Result<ProcessView, Refusal> {
-        let mut views = self.asked(Request::ProcessInfo(text.to_owned())).await?;
+    async fn find_process(&self, text: &str) -> Result<ProcessView, BusError> {
+        let mut views = self
+            .query_views(Request::ProcessInfo(text.to_owned()))
+            .await?;
         let view = views.pop();
         view.ok_or_else(|| FaultCode::BadName.of(text).into())
     }
 
-    async fn views(&self) -> Result<Vec<ProcessView>, Refusal> {
-        Ok(self.asked(Request::AllProcessInfo).await?)
+    async fn views(&self) -> Result<Vec<ProcessView>, BusError> {
+        Ok(self.query_views(Request::AllProcessInfo).await?)
     }
 
     /// Looks, which the caller may do too.
-    async fn asked(&self, request: Request) -> Result<Vec<ProcessView>, Fault> {
+    async fn query_views(&self, request: Request) -> Result<Vec<ProcessView>, Fault> {
         let grant = Grant::all(Permission::Status);
-        let control = &self.bus.door.control;
+        let control = &self.bus.context.control;
         match control.call(Caller::DAEMON, grant, request).await? {
             Reply::Processes(views) => Ok(views),
             _ => Err(FaultCode::Failed.bare()),
@@ -371,22 +383,22 @@ impl Question<'_> {
     }
 }
 
-fn whole(group: &str) -> Namespec {
+fn whole_group(group: &str) -> Namespec {
     Namespec {
         group: group.to_owned(),
         process: None,
     }
 }
 
-fn exactly(view: &ProcessView) -> Namespec {
+fn exact_name(view: &ProcessView) -> Namespec {
     Namespec {
         group: view.group.to_string(),
         process: Some(view.name.to_string()),
     }
 }
 
-fn too_many() -> Refusal {
-    Refusal::denied(format!(
+fn too_many() -> BusError {
+    BusError::denied(format!(
         "not permitted as a whole, and more than {MEMBERS_ASKED_MAX} processes to ask about one by one"
     ))
 }

@@ -7,35 +7,35 @@ use tokio::sync::OnceCell;
 use tokio::time::{Duration, timeout};
 use zbus::{Connection, OwnedVariant};
 
-use super::Door;
-use super::error::Refusal;
-use super::limits::Limits;
-use crate::api::{Access, Caller, Front};
+use super::BusContext;
+use super::error::BusError;
+use super::limits::CallLimits;
+use crate::api::{Access, Caller, Transport};
 use crate::domain::{GroupName, ProcessName};
 use crate::sys;
 
 /// How long the bus itself may take for an answer.
-pub(super) const BUS_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const BUS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the bus may take to tell who a sender is: its answer may stand behind thousands of calls of others, and a caller
 /// is not refused for that.
-const SENDER_WITHIN: Duration = Duration::from_secs(60);
+const SENDER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Senders that are remembered, those that are being looked up included: the connections that a system bus has at most.
 const SENDERS_MAX: usize = 2048;
 
 /// Whose bus it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
+pub(super) enum BusKind {
     /// The machine's: polkit says who may do what.
     System,
     /// One user's: he may do everything, and nobody else anything.
     Session,
 }
 
-impl Whose {
+impl BusKind {
     /// The word in lines of the log.
-    pub(super) const fn word(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::System => "system",
             Self::Session => "session",
@@ -44,32 +44,32 @@ impl Whose {
 }
 
 /// What everything on one connection shares.
-pub(super) struct Bus {
+pub(super) struct BusConnection {
     pub(super) connection: Connection,
-    pub(super) whose: Whose,
-    pub(super) door: Arc<Door>,
-    pub(super) limits: Limits,
+    pub(super) kind: BusKind,
+    pub(super) context: Arc<BusContext>,
+    pub(super) limits: CallLimits,
     /// What the bus was told of last.
-    known: Mutex<Arc<Known>>,
-    senders: Mutex<Senders>,
+    announced: Mutex<Arc<KnownObjects>>,
+    senders: Mutex<SenderCache>,
 }
 
 /// Who the senders are, by unique name. The bus is asked once for each, since it gives a name to one connection only.
 #[derive(Default)]
-struct Senders {
+struct SenderCache {
     /// Counts look-ups: a clock for "last used".
     clock: u64,
-    found: HashMap<String, Found>,
+    found: HashMap<String, CachedSender>,
 }
 
-struct Found {
-    sender: Arc<OnceCell<Result<Sender, Refusal>>>,
+struct CachedSender {
+    sender: Arc<OnceCell<Result<BusSender, BusError>>>,
     used: u64,
 }
 
-impl Senders {
+impl SenderCache {
     /// The cell of a sender; the one that was used longest ago makes room for a new one.
-    fn cell(&mut self, name: &str) -> Arc<OnceCell<Result<Sender, Refusal>>> {
+    fn sender_cell(&mut self, name: &str) -> Arc<OnceCell<Result<BusSender, BusError>>> {
         self.clock += 1;
         if self.found.len() >= SENDERS_MAX && !self.found.contains_key(name) {
             let oldest = self.found.iter().min_by_key(|(_, found)| found.used);
@@ -77,27 +77,30 @@ impl Senders {
                 self.found.remove(&oldest);
             }
         }
-        let found = self.found.entry(name.to_owned()).or_insert_with(|| Found {
-            sender: Arc::default(),
-            used: 0,
-        });
+        let found = self
+            .found
+            .entry(name.to_owned())
+            .or_insert_with(|| CachedSender {
+                sender: Arc::default(),
+                used: 0,
+            });
         found.used = self.clock;
         found.sender.clone()
     }
 }
 
 /// Groups with their processes.
-pub(super) type Known = BTreeMap<GroupName, BTreeSet<ProcessName>>;
+pub(super) type KnownObjects = BTreeMap<GroupName, BTreeSet<ProcessName>>;
 
 /// Who sent a message, as the bus knows it. Its name is never given to another connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sender {
+pub(super) struct BusSender {
     pub(super) name: String,
     pub(super) uid: u32,
     pub(super) pid: Option<i32>,
 }
 
-impl Sender {
+impl BusSender {
     #[cfg(test)]
     pub(super) fn of_user(name: &str, uid: u32) -> Self {
         Self {
@@ -115,7 +118,7 @@ impl Sender {
     /// The same as the Control API knows callers; `access` is what was granted, and none: everything.
     pub(super) fn caller(&self, access: Option<Access>) -> Caller {
         Caller {
-            front: Front::Bus,
+            transport: Transport::Bus,
             uid: Some(self.uid),
             gid: None,
             pid: self.pid,
@@ -126,37 +129,40 @@ impl Sender {
     }
 }
 
-impl Bus {
-    pub(super) fn new(connection: Connection, whose: Whose, door: Arc<Door>) -> Self {
+impl BusConnection {
+    pub(super) fn new(connection: Connection, kind: BusKind, context: Arc<BusContext>) -> Self {
         Self {
             connection,
-            whose,
-            door,
-            limits: Limits::default(),
-            known: Mutex::default(),
+            kind: kind,
+            context: context,
+            limits: CallLimits::default(),
+            announced: Mutex::default(),
             senders: Mutex::default(),
         }
     }
 
     /// What the bus was told of last. Poison would mean that somebody panicked while a pointer was exchanged.
-    pub(super) fn known(&self) -> Arc<Known> {
-        let known = self.known.lock();
+    pub(super) fn announced(&self) -> Arc<KnownObjects> {
+        let known = self.announced.lock();
         Arc::clone(&known.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// This is what it is told of by now.
-    pub(super) fn set_known(&self, known: Known) {
-        let mut last = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn set_announced(&self, known: KnownObjects) {
+        let mut last = self
+            .announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *last = Arc::new(known);
     }
 
     /// Poison means that another call panicked while it counted, which leaves nothing half done.
-    fn senders(&self) -> MutexGuard<'_, Senders> {
+    fn senders(&self) -> MutexGuard<'_, SenderCache> {
         self.senders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who a connection is, if the bus was asked before.
-    pub(super) fn known_sender(&self, name: &str) -> Option<Sender> {
+    pub(super) fn known_sender(&self, name: &str) -> Option<BusSender> {
         let mut senders = self.senders();
         senders.clock += 1;
         let now = senders.clock;
@@ -168,9 +174,9 @@ impl Bus {
     /// Who a connection is. However many of its calls wait for that, the bus is asked once.
     ///
     /// # Errors
-    /// As [`Bus::ask_sender`].
-    pub(super) async fn sender(&self, name: &str) -> Result<Sender, Refusal> {
-        let cell = self.senders().cell(name);
+    /// As [`BusConnection::ask_sender`].
+    pub(super) async fn sender(&self, name: &str) -> Result<BusSender, BusError> {
+        let cell = self.senders().sender_cell(name);
         let sender = cell.get_or_init(|| self.ask_sender(name)).await.clone();
         if sender.is_err() {
             // It may have been the bus's fault, which the next call need not suffer from.
@@ -193,9 +199,9 @@ impl Bus {
     ///
     /// # Source
     /// D-Bus specification, `org.freedesktop.DBus.GetConnectionCredentials`.
-    pub(super) async fn ask_sender(&self, name: &str) -> Result<Sender, Refusal> {
+    pub(super) async fn ask_sender(&self, name: &str) -> Result<BusSender, BusError> {
         let unknown =
-            |why: String| Refusal::denied(format!("the bus does not know who calls: {why}"));
+            |why: String| BusError::denied(format!("the bus does not know who calls: {why}"));
         let question = (name,);
         let asked = self.connection.call_method(
             Some("org.freedesktop.DBus"),
@@ -204,7 +210,7 @@ impl Bus {
             "GetConnectionCredentials",
             &question,
         );
-        let reply = timeout(SENDER_WITHIN, asked)
+        let reply = timeout(SENDER_TIMEOUT, asked)
             .await
             .map_err(|_| unknown("it does not answer".to_owned()))?
             .map_err(|error| unknown(error.to_string()))?;
@@ -214,7 +220,7 @@ impl Bus {
             .map_err(|error| unknown(error.to_string()))?;
         let number = |key| known.get(key).and_then(|value| u32::try_from(value).ok());
         let uid = number("UnixUserID").ok_or_else(|| unknown("it has no user".to_owned()))?;
-        Ok(Sender {
+        Ok(BusSender {
             name: name.to_owned(),
             uid,
             pid: number("ProcessID").and_then(|pid| i32::try_from(pid).ok()),

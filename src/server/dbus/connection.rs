@@ -9,16 +9,16 @@ use tokio::time::timeout;
 use zbus::connection::Builder;
 use zbus::{Connection, MessageStream};
 
-use super::bus::{BUS_WITHIN, Bus, Sender, Whose};
-use super::interface::NAME;
-use super::reconnect::Waiting;
+use super::bus::{BUS_TIMEOUT, BusConnection, BusKind, BusSender};
+use super::interface::BUS_NAME;
+use super::reconnect::ReconnectWait;
 use super::serve::STOP_WITHIN;
 use super::{serve, signals};
-use crate::api::Interfaces;
+use crate::api::RpcInterfaces;
 use crate::config::spec::BusChoice;
 use crate::control::{ControlHandle, EventFeed};
 use crate::domain::Line;
-use crate::server::{Log, Peers};
+use crate::server::{LogFn, RecentClients};
 use crate::sys;
 
 /// RequestName without flags: to wait in the queue is what we want.
@@ -28,46 +28,46 @@ const IN_QUEUE: u32 = 2;
 
 /// Why we are not on a bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Away {
+enum ConnectFailure {
     /// There is none.
-    None(String),
+    NoBus(String),
     /// It does not want us, or does not answer.
-    Barred(String),
+    Denied(String),
 }
 
 /// What the server gives to its D-Bus side.
-pub(in crate::server) struct Door {
+pub(in crate::server) struct BusContext {
     pub(in crate::server) choice: BusChoice,
     pub(in crate::server) control: ControlHandle,
-    pub(in crate::server) interface: Interfaces,
+    pub(in crate::server) interface: RpcInterfaces,
     pub(in crate::server) feed: EventFeed,
-    pub(in crate::server) log: Log,
+    pub(in crate::server) log: LogFn,
     /// The processes of callers, if the daemon must not end before them.
-    pub(in crate::server) peers: Peers,
+    pub(in crate::server) peers: RecentClients,
     pub(in crate::server) stop: watch::Receiver<bool>,
 }
 
 /// Is on a bus whenever there is one, until the server ends.
-pub(in crate::server) async fn keep(door: Arc<Door>) {
-    let Some((whose, asked_for)) = wanted(door.choice) else {
+pub(in crate::server) async fn stay_connected(context: Arc<BusContext>) {
+    let Some((kind, asked_for)) = chosen_bus(context.choice) else {
         return;
     };
-    let mut stop = door.stop.clone();
-    let mut waiting = Waiting::new(whose, has_address(whose));
+    let mut stop = context.stop.clone();
+    let mut waiting = ReconnectWait::new(kind, has_address(kind));
     // What was said last of why there is no bus: once is enough.
-    let mut said: Option<Away> = None;
+    let mut said: Option<ConnectFailure> = None;
     loop {
-        waiting.attempt();
+        waiting.record_attempt();
         let joined = tokio::select! {
-            joined = join(&door, whose) => joined,
+            joined = connect(&context, kind) => joined,
             _ = stop.wait_for(|stop| *stop) => return,
         };
         match joined {
             Ok((bus, messages)) => {
                 said = None;
-                waiting.joined();
-                let mut serving = pin!(serve::serve(&bus, messages));
-                let mut telling = pin!(signals::tell(&bus));
+                waiting.record_success();
+                let mut serving = pin!(serve::serve_messages(&bus, messages));
+                let mut telling = pin!(signals::send_changes(&bus));
                 let told = tokio::select! {
                     () = serving.as_mut() => false,
                     () = telling.as_mut() => {
@@ -82,41 +82,43 @@ pub(in crate::server) async fn keep(door: Arc<Door>) {
                     }
                     return;
                 }
-                let bus = whose.word().to_owned();
-                (door.log)(Line::BusLost { bus });
+                let bus = kind.name().to_owned();
+                (context.log)(Line::BusLost { bus });
             }
             Err(away) => {
                 if said.as_ref() != Some(&away) {
-                    (door.log)(complaint(whose, asked_for, away.clone()));
+                    (context.log)(failure_line(kind, asked_for, away.clone()));
                     said = Some(away);
                 }
             }
         }
         tokio::select! {
-            () = waiting.chance() => {}
+            () = waiting.wait_for_chance() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }
 }
 
 /// A bus that nobody asked for by its name is not missed where there is none: most containers have none.
-fn complaint(whose: Whose, asked_for: bool, away: Away) -> Line {
-    let bus = whose.word().to_owned();
+fn failure_line(kind: BusKind, asked_for: bool, away: ConnectFailure) -> Line {
+    let bus = kind.name().to_owned();
     match away {
-        Away::None(error) | Away::Barred(error) if asked_for => Line::BusRefused { bus, error },
-        Away::None(error) => Line::BusAbsent { bus, error },
-        Away::Barred(error) => Line::BusBarred { bus, error },
+        ConnectFailure::NoBus(error) | ConnectFailure::Denied(error) if asked_for => {
+            Line::BusRefused { bus, error }
+        }
+        ConnectFailure::NoBus(error) => Line::BusAbsent { bus, error },
+        ConnectFailure::Denied(error) => Line::BusBarred { bus, error },
     }
 }
 
 /// Whose bus, and whether it is missed if it is not there; none: no bus is wanted.
-fn wanted(choice: BusChoice) -> Option<(Whose, bool)> {
+fn chosen_bus(choice: BusChoice) -> Option<(BusKind, bool)> {
     match choice {
         BusChoice::Off => None,
-        BusChoice::System => Some((Whose::System, true)),
-        BusChoice::Session => Some((Whose::Session, true)),
-        BusChoice::Auto if sys::effective_uid() == 0 => Some((Whose::System, false)),
-        BusChoice::Auto => Some((Whose::Session, false)),
+        BusChoice::System => Some((BusKind::System, true)),
+        BusChoice::Session => Some((BusKind::Session, true)),
+        BusChoice::Auto if sys::effective_uid() == 0 => Some((BusKind::System, false)),
+        BusChoice::Auto => Some((BusKind::Session, false)),
     }
 }
 
@@ -126,69 +128,72 @@ fn is_session_named() -> bool {
 }
 
 /// The bus has an address, whether or not it is there.
-fn has_address(whose: Whose) -> bool {
-    match whose {
-        Whose::System => true,
-        Whose::Session => is_session_named() || std::env::var_os("XDG_RUNTIME_DIR").is_some(),
+fn has_address(kind: BusKind) -> bool {
+    match kind {
+        BusKind::System => true,
+        BusKind::Session => is_session_named() || std::env::var_os("XDG_RUNTIME_DIR").is_some(),
     }
 }
 
 /// Connects and asks for the name.
-async fn join(door: &Arc<Door>, whose: Whose) -> Result<(Arc<Bus>, MessageStream), Away> {
-    let builder = match whose {
-        Whose::System => Builder::system(),
-        Whose::Session => {
+async fn connect(
+    context: &Arc<BusContext>,
+    kind: BusKind,
+) -> Result<(Arc<BusConnection>, MessageStream), ConnectFailure> {
+    let builder = match kind {
+        BusKind::System => Builder::system(),
+        BusKind::Session => {
             let beside = std::env::var_os("XDG_RUNTIME_DIR")
                 .map(|directory| PathBuf::from(directory).join("bus"));
             if !is_session_named() && !beside.is_some_and(|path| path.exists()) {
-                return Err(Away::None(
+                return Err(ConnectFailure::NoBus(
                     "neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR leads to one".to_owned(),
                 ));
             }
             Builder::session()
         }
     };
-    let connection: Connection = timeout(BUS_WITHIN, builder.build())
+    let connection: Connection = timeout(BUS_TIMEOUT, builder.build())
         .await
-        .map_err(|_| Away::Barred("it does not answer".to_owned()))?
+        .map_err(|_| ConnectFailure::Denied("it does not answer".to_owned()))?
         .map_err(|error| match &error {
-            zbus::Error::Connection(..) => Away::None(error.to_string()),
-            _ => Away::Barred(error.to_string()),
+            zbus::Error::Connection(..) => ConnectFailure::NoBus(error.to_string()),
+            _ => ConnectFailure::Denied(error.to_string()),
         })?;
     // Before the name is ours, so that no message is missed.
     let messages = MessageStream::from(&connection);
-    let bus = Arc::new(Bus::new(connection, whose, door.clone()));
+    let bus = Arc::new(BusConnection::new(connection, kind, context.clone()));
     let asked = bus.connection.call_method(
         Some("org.freedesktop.DBus"),
         "/org/freedesktop/DBus",
         Some("org.freedesktop.DBus"),
         "RequestName",
-        &(NAME, WAIT_FOR_NAME),
+        &(BUS_NAME, WAIT_FOR_NAME),
     );
-    let reply = timeout(BUS_WITHIN, asked)
+    let reply = timeout(BUS_TIMEOUT, asked)
         .await
-        .map_err(|_| Away::Barred("it does not answer".to_owned()))?
-        .map_err(|error| Away::Barred(error.to_string()))?;
+        .map_err(|_| ConnectFailure::Denied("it does not answer".to_owned()))?
+        .map_err(|error| ConnectFailure::Denied(error.to_string()))?;
     if reply.body().deserialize::<u32>() == Ok(IN_QUEUE) {
-        (door.log)(Line::BusNameTaken {
-            bus: whose.word().to_owned(),
-            name: NAME.to_owned(),
+        (context.log)(Line::BusNameTaken {
+            bus: kind.name().to_owned(),
+            name: BUS_NAME.to_owned(),
         });
     }
     Ok((bus, messages))
 }
 
-impl Bus {
+impl BusConnection {
     /// What the log says when the name is ours.
-    pub(super) fn joined(&self) -> Line {
+    pub(super) fn connected_line(&self) -> Line {
         Line::BusJoined {
-            bus: self.whose.word().to_owned(),
-            name: NAME.to_owned(),
+            bus: self.kind.name().to_owned(),
+            name: BUS_NAME.to_owned(),
         }
     }
 
     /// Whether a sender may call anything at all.
-    pub(super) fn is_open_to(&self, sender: &Sender) -> bool {
-        self.whose == Whose::System || sender.is_trusted()
+    pub(super) fn is_open_to(&self, sender: &BusSender) -> bool {
+        self.kind == BusKind::System || sender.is_trusted()
     }
 }

@@ -4,13 +4,13 @@ use crate::api::{Fault, FaultCode};
 
 /// Why a call is not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct BusError {
     /// The error's name.
     pub(super) name: String,
     pub(super) text: String,
 }
 
-impl Refusal {
+impl BusError {
     fn standard(name: &str, text: impl Into<String>) -> Self {
         Self {
             name: format!("org.freedesktop.DBus.Error.{name}"),
@@ -64,12 +64,12 @@ impl Refusal {
     }
 }
 
-impl Refusal {
+impl BusError {
     /// The fault that says the same, for the audit line: on every server it is told by the same names.
-    pub(super) fn fault(&self) -> Fault {
+    pub(super) fn to_fault(&self) -> Fault {
         let known = FaultCode::ALL.iter().find_map(|code| {
             let rest = self.text.strip_prefix(code.name())?;
-            let is_of_a_fault = self.name.starts_with(super::interface::NAME);
+            let is_of_a_fault = self.name.starts_with(super::interface::BUS_NAME);
             match rest.strip_prefix(": ") {
                 Some(extra) if is_of_a_fault => Some(code.of(extra)),
                 None if is_of_a_fault && rest.is_empty() => Some(code.bare()),
@@ -80,7 +80,7 @@ impl Refusal {
     }
 }
 
-impl From<Fault> for Refusal {
+impl From<Fault> for BusError {
     fn from(fault: Fault) -> Self {
         let name = match fault.code {
             // On the wire of XML-RPC it is the plug-in's name, which says nothing.
@@ -88,7 +88,7 @@ impl From<Fault> for Refusal {
             code => code.name(),
         };
         Self {
-            name: format!("{}.Error.{name}", super::interface::NAME),
+            name: format!("{}.Error.{name}", super::interface::BUS_NAME),
             text: fault.to_string(),
         }
     }
@@ -101,9 +101,9 @@ mod tests {
     #[test]
     fn every_fault_has_a_valid_name() {
         for code in FaultCode::ALL {
-            let refusal = Refusal::from(code.of("x"));
-            assert_eq!(refusal.fault(), code.of("x"));
-            assert_eq!(Refusal::from(code.bare()).fault(), code.bare());
+            let refusal = BusError::from(code.of("x"));
+            assert_eq!(refusal.to_fault(), code.of("x"));
+            assert_eq!(BusError::from(code.bare()).to_fault(), code.bare());
             assert!(refusal.text.ends_with(": x"), "{}", refusal.text);
             let name = zbus::names::ErrorName::try_from(refusal.name.as_str());
             assert!(name.is_ok(), "{}", refusal.name);

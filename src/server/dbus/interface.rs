@@ -1,20 +1,20 @@
-//! CALLS, PROPERTIES and SIGNALS: what our D-Bus objects offer, declared once. Dispatch, introspection and the manual page
+//! BUS_METHODS, PROPERTIES and SIGNALS: what our D-Bus objects offer, declared once. Dispatch, introspection and the manual page
 //! derive from it, and what a call means, takes and needs from the row of METHODS that it names.
 
 use crate::api::{METHODS, Method, ParamKind};
 
 /// The bus name, and what all interfaces begin with.
-pub(super) const NAME: &str = "org.supervisord.Supervisor1";
+pub(super) const BUS_NAME: &str = "org.supervisord.Supervisor1";
 
 /// The kinds of our objects, each with an interface of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ObjectKind {
     Manager,
     Group,
     Process,
 }
 
-impl Kind {
+impl ObjectKind {
     pub(super) const ALL: [Self; 3] = [Self::Manager, Self::Group, Self::Process];
 
     /// The interface.
@@ -27,7 +27,7 @@ impl Kind {
     }
 
     /// How many parameters of a method the object itself stands for: its name.
-    const fn stands_for(self) -> usize {
+    const fn implied_params(self) -> usize {
         match self {
             Self::Manager => 0,
             Self::Group | Self::Process => 1,
@@ -37,7 +37,7 @@ impl Kind {
 
 /// What a call answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum ReplyType {
     /// Nothing: it was done.
     Done,
     Text,
@@ -60,7 +60,7 @@ pub(super) enum Outcome {
     Names,
 }
 
-impl Outcome {
+impl ReplyType {
     /// Name and type of each value.
     pub(super) const fn values(self) -> &'static [(&'static str, &'static str)] {
         match self {
@@ -81,7 +81,7 @@ impl Outcome {
 
 /// How a call is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Means {
+pub(super) enum CallBinding {
     /// By this method of METHODS.
     Method(&'static str),
     /// By several, as `supervisorctl update` does; who may reread may do it.
@@ -90,37 +90,37 @@ pub(super) enum Means {
 
 /// One method of an interface of ours.
 #[derive(Debug)]
-pub(super) struct Call {
-    pub(super) kind: Kind,
+pub(super) struct BusMethod {
+    pub(super) kind: ObjectKind,
     pub(super) name: &'static str,
-    pub(super) means: Means,
-    pub(super) outcome: Outcome,
+    pub(super) binding: CallBinding,
+    pub(super) reply: ReplyType,
     /// What polkit and its rules know it by; the same word for all that do the same to somebody.
     pub(super) verb: &'static str,
 }
 
 const fn call(
-    kind: Kind,
+    kind: ObjectKind,
     name: &'static str,
     method: &'static str,
     verb: &'static str,
-    outcome: Outcome,
-) -> Call {
-    Call {
+    outcome: ReplyType,
+) -> BusMethod {
+    BusMethod {
         kind,
         name,
-        means: Means::Method(method),
-        outcome,
+        binding: CallBinding::Method(method),
+        reply: outcome,
         verb,
     }
 }
 
-use Kind::{Group, Manager, Process};
-use Outcome::{Difference, Done, Info, Infos, Names, Number, Results, Scaled, State, Tail, Text};
+use ObjectKind::{Group, Manager, Process};
+use ReplyType::{Difference, Done, Info, Infos, Names, Number, Results, Scaled, State, Tail, Text};
 
 /// Every method.
 #[rustfmt::skip] // One row, one line.
-pub(super) const CALLS: &[Call] = &[
+pub(super) const BUS_METHODS: &[BusMethod] = &[
     // The daemon
     call(Manager, "GetAPIVersion", "supervisor.getAPIVersion", "status", Text),
     call(Manager, "GetSupervisorVersion", "supervisor.getSupervisorVersion", "status", Text),
@@ -136,7 +136,7 @@ pub(super) const CALLS: &[Call] = &[
     call(Manager, "ReloadConfig", "supervisor.reloadConfig", "reread", Difference),
     call(Manager, "AddProcessGroup", "supervisor.addProcessGroup", "add", Done),
     call(Manager, "RemoveProcessGroup", "supervisor.removeProcessGroup", "remove", Done),
-    Call { kind: Manager, name: "Update", means: Means::Update, outcome: Difference, verb: "update" },
+    BusMethod { kind: Manager, name: "Update", binding: CallBinding::Update, reply: Difference, verb: "update" },
     call(Manager, "GetAllConfigInfo", "supervisor.getAllConfigInfo", "avail", Infos),
     // States
     call(Manager, "GetProcessInfo", "supervisor.getProcessInfo", "status", Info),
@@ -189,41 +189,41 @@ pub(super) const CALLS: &[Call] = &[
 
 /// One value that a caller gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Argument {
+pub(super) struct BusArgument {
     pub(super) name: &'static str,
     pub(super) signature: &'static str,
     pub(super) doc: &'static str,
 }
 
-impl Call {
+impl BusMethod {
     /// The row of METHODS that says what it means and needs.
     pub(super) fn method(&self) -> Option<&'static Method> {
-        let name = match self.means {
-            Means::Method(name) => name,
-            Means::Update => "supervisor.reloadConfig",
+        let name = match self.binding {
+            CallBinding::Method(name) => name,
+            CallBinding::Update => "supervisor.reloadConfig",
         };
         METHODS.iter().find(|method| method.names.contains(&name))
     }
 
     /// What the caller gives, in order. Nothing can be left out on D-Bus.
-    pub(super) fn arguments(&self) -> Vec<Argument> {
-        if self.means == Means::Update {
-            return vec![Argument {
+    pub(super) fn arguments(&self) -> Vec<BusArgument> {
+        if self.binding == CallBinding::Update {
+            return vec![BusArgument {
                 name: "groups",
                 signature: "as",
                 doc: "The groups to bring up to date; empty: all that differ",
             }];
         }
         // One process is restarted one at a time.
-        let taken = if self.kind == Process && self.outcome == Done && self.verb == "restart" {
+        let taken = if self.kind == Process && self.reply == Done && self.verb == "restart" {
             0
         } else {
             usize::MAX
         };
         let params = self.method().map_or(&[][..], |method| method.params);
-        let params = params.iter().skip(self.kind.stands_for()).take(taken);
+        let params = params.iter().skip(self.kind.implied_params()).take(taken);
         params
-            .map(|param| Argument {
+            .map(|param| BusArgument {
                 name: param.name,
                 signature: signature(param.kind),
                 doc: param.doc,
@@ -232,7 +232,7 @@ impl Call {
     }
 
     /// The types of what the caller gives, in one word.
-    pub(super) fn takes(&self) -> String {
+    pub(super) fn input_signature(&self) -> String {
         let arguments = self.arguments();
         arguments
             .iter()
@@ -242,9 +242,9 @@ impl Call {
 
     /// What it does.
     pub(super) fn doc(&self) -> &'static str {
-        match self.means {
-            Means::Method(_) => self.method().map_or("", |method| method.doc),
-            Means::Update => {
+        match self.binding {
+            CallBinding::Method(_) => self.method().map_or("", |method| method.doc),
+            CallBinding::Update => {
                 "Read the configuration and make active what differs: groups that are gone or changed are stopped and removed, those that are new or changed are added."
             }
         }
@@ -267,8 +267,8 @@ const fn signature(kind: ParamKind) -> &'static str {
 
 /// One property of an interface of ours. All can be read by everybody who may see states, and none can be written.
 #[derive(Debug)]
-pub(super) struct Property {
-    pub(super) kind: Kind,
+pub(super) struct BusProperty {
+    pub(super) kind: ObjectKind,
     pub(super) name: &'static str,
     pub(super) signature: &'static str,
     /// It can change, and PropertiesChanged tells.
@@ -277,13 +277,13 @@ pub(super) struct Property {
 }
 
 const fn property(
-    kind: Kind,
+    kind: ObjectKind,
     name: &'static str,
     signature: &'static str,
     changes: bool,
     doc: &'static str,
-) -> Property {
-    Property {
+) -> BusProperty {
+    BusProperty {
         kind,
         name,
         signature,
@@ -294,7 +294,7 @@ const fn property(
 
 /// Every property.
 #[rustfmt::skip] // One row, one line.
-pub(super) const PROPERTIES: &[Property] = &[
+pub(super) const PROPERTIES: &[BusProperty] = &[
     property(Manager, "Version", "s", false, "The version of the daemon."),
     property(Manager, "PID", "i", false, "The process number of the daemon."),
     property(Manager, "Identification", "s", false, "identifier= of [supervisord]."),
@@ -315,8 +315,8 @@ pub(super) const PROPERTIES: &[Property] = &[
 
 /// One signal of an interface of ours.
 #[derive(Debug)]
-pub(super) struct SignalRow {
-    pub(super) kind: Kind,
+pub(super) struct BusSignal {
+    pub(super) kind: ObjectKind,
     pub(super) name: &'static str,
     pub(super) values: &'static [(&'static str, &'static str)],
     pub(super) doc: &'static str,
@@ -328,8 +328,8 @@ pub(super) const STATE_CHANGED: &str = "StateChanged";
 pub(super) const EVENTS_LOST: &str = "EventsLost";
 
 /// Every signal.
-pub(super) const SIGNALS: &[SignalRow] = &[
-    SignalRow {
+pub(super) const SIGNALS: &[BusSignal] = &[
+    BusSignal {
         kind: Process,
         name: STATE_CHANGED,
         values: &[
@@ -341,7 +341,7 @@ pub(super) const SIGNALS: &[SignalRow] = &[
         ],
         doc: "It moved from one state to another; one signal for each move, in order.",
     },
-    SignalRow {
+    BusSignal {
         kind: Manager,
         name: EVENTS_LOST,
         values: &[("count", "t")],
@@ -350,8 +350,8 @@ pub(super) const SIGNALS: &[SignalRow] = &[
 ];
 
 /// The method that is meant.
-pub(super) fn find(kind: Kind, name: &str) -> Option<&'static Call> {
-    CALLS
+pub(super) fn find_method(kind: ObjectKind, name: &str) -> Option<&'static BusMethod> {
+    BUS_METHODS
         .iter()
         .find(|call| call.kind == kind && call.name == name)
 }
@@ -394,13 +394,13 @@ mod tests {
             let excused = WITHOUT.iter().any(|(known, _)| *known == name);
             let (_, short) = name.split_once('.').expect("a namespace");
             let pascal = short[..1].to_uppercase() + &short[1..];
-            let there =
-                find(Manager, &pascal).is_some_and(|call| call.means == Means::Method(name));
+            let there = find_method(Manager, &pascal)
+                .is_some_and(|call| call.binding == CallBinding::Method(name));
             assert!(there != excused, "{name}");
         }
         for (name, why) in WITHOUT {
             assert!(
-                crate::api::method(name).is_some() && !why.is_empty(),
+                crate::api::find_method(name).is_some() && !why.is_empty(),
                 "{name}"
             );
         }
@@ -408,9 +408,9 @@ mod tests {
 
     #[test]
     fn rows_agree_with_the_methods_they_name() {
-        for call in CALLS {
+        for call in BUS_METHODS {
             let method = call.method().expect(call.name);
-            let signatures = call.takes();
+            let signatures = call.input_signature();
             assert!(!signatures.contains("av"), "{}: {signatures}", call.name);
             if call.kind != Manager {
                 let first = method.params.first().expect(call.name).kind;
@@ -423,7 +423,7 @@ mod tests {
                     call.name
                 );
             }
-            let same = CALLS
+            let same = BUS_METHODS
                 .iter()
                 .filter(|other| other.kind == call.kind && other.name == call.name);
             assert_eq!(same.count(), 1, "{}", call.name);
@@ -446,7 +446,11 @@ mod tests {
             (Process, "TailStdoutLog", "xx"),
         ];
         for (kind, name, takes) in table {
-            assert_eq!(find(kind, name).expect(name).takes(), takes, "{name}");
+            assert_eq!(
+                find_method(kind, name).expect(name).input_signature(),
+                takes,
+                "{name}"
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 //! # Source
 //! D-Bus specification, "Introspection Data Format".
 
-use super::interface::{CALLS, Kind, PROPERTIES, SIGNALS};
+use super::interface::{BUS_METHODS, ObjectKind, PROPERTIES, SIGNALS};
 
 const HEAD: &str = "<!DOCTYPE node PUBLIC \"-//freedesktop//DTD D-BUS Object Introspection 1.0//EN\"\n\
     \"http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd\">\n<node>\n";
@@ -60,15 +60,15 @@ const OBJECT_MANAGER: &str = "  <interface name=\"org.freedesktop.DBus.ObjectMan
 ";
 
 /// What is at a path with an object of this kind, or with none, and these elements below it.
-pub(super) fn describe(kind: Option<Kind>, children: &[String]) -> String {
+pub(super) fn introspection_xml(kind: Option<ObjectKind>, children: &[String]) -> String {
     let mut xml = HEAD.to_owned();
     xml.push_str(PEER);
     if let Some(kind) = kind {
         xml.push_str(PROPERTIES_INTERFACE);
-        if kind == Kind::Manager {
+        if kind == ObjectKind::Manager {
             xml.push_str(OBJECT_MANAGER);
         }
-        own(&mut xml, kind);
+        push_interface(&mut xml, kind);
     }
     // Elements of paths have nothing in them that XML would mind.
     for child in children {
@@ -79,9 +79,9 @@ pub(super) fn describe(kind: Option<Kind>, children: &[String]) -> String {
 }
 
 /// The interface of ours.
-fn own(xml: &mut String, kind: Kind) {
+fn push_interface(xml: &mut String, kind: ObjectKind) {
     xml.push_str(&format!("  <interface name=\"{}\">\n", kind.interface()));
-    for call in CALLS.iter().filter(|call| call.kind == kind) {
+    for call in BUS_METHODS.iter().filter(|call| call.kind == kind) {
         xml.push_str(&format!("    <method name=\"{}\">\n", call.name));
         for argument in call.arguments() {
             xml.push_str(&format!(
@@ -89,7 +89,7 @@ fn own(xml: &mut String, kind: Kind) {
                 argument.name, argument.signature
             ));
         }
-        for (name, signature) in call.outcome.values() {
+        for (name, signature) in call.reply.values() {
             xml.push_str(&format!(
                 "      <arg name=\"{name}\" type=\"{signature}\" direction=\"out\"/>\n"
             ));
@@ -123,11 +123,13 @@ mod tests {
 
     #[test]
     fn every_row_is_described_where_it_is() {
-        for kind in Kind::ALL {
-            let xml = describe(Some(kind), &["a_2db".to_owned()]);
-            for call in CALLS {
+        for kind in ObjectKind::ALL {
+            let xml = introspection_xml(Some(kind), &["a_2db".to_owned()]);
+            for call in BUS_METHODS {
                 let line = format!("<method name=\"{}\">", call.name);
-                let elsewhere = CALLS.iter().any(|c| c.kind == kind && c.name == call.name);
+                let elsewhere = BUS_METHODS
+                    .iter()
+                    .any(|c| c.kind == kind && c.name == call.name);
                 assert_eq!(xml.contains(&line), elsewhere, "{}", call.name);
             }
             for (opening, closing) in [
@@ -139,8 +141,8 @@ mod tests {
                 assert_eq!(empty, usize::from(opening == "<method "), "{opening}: Ping");
             }
             assert!(xml.contains("<node name=\"a_2db\"/>"));
-            assert_eq!(xml.contains("ObjectManager"), kind == Kind::Manager);
+            assert_eq!(xml.contains("ObjectManager"), kind == ObjectKind::Manager);
         }
-        assert!(!describe(None, &[]).contains("Supervisor1"));
+        assert!(!introspection_xml(None, &[]).contains("Supervisor1"));
     }
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::{Duration, Instant};
 
-use super::bus::Sender;
-use super::error::Refusal;
+use super::bus::BusSender;
+use super::error::BusError;
 
 /// Calls that one connection may have under way.
 pub(super) const SENDER_CALLS_MAX: u32 = 64;
@@ -20,9 +20,9 @@ pub(super) const UNKNOWN_MAX: u32 = 4096;
 /// … and their bytes. When these are used up, each connection still has …
 pub(super) const UNKNOWN_BYTES_MAX: u32 = 16 << 20;
 /// … so many calls …
-pub(super) const UNKNOWN_SURE: u32 = 8;
+pub(super) const UNKNOWN_GUARANTEED: u32 = 8;
 /// … of so many bytes, so that nobody's first calls are refused because of others.
-pub(super) const UNKNOWN_SURE_BYTES: u32 = 4 << 10;
+pub(super) const UNKNOWN_GUARANTEED_BYTES: u32 = 4 << 10;
 /// Calls whose caller is being looked up, whatever they are.
 const UNKNOWN_ALL_MAX: u32 = 4 * UNKNOWN_MAX;
 /// Bytes of messages that one user may have under way, and everybody but root.
@@ -44,7 +44,7 @@ pub(super) const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// Whom a count is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Whom {
+enum LimitKey {
     /// A connection, by its unique name.
     Sender(String),
     /// A connection whose user is being looked up.
@@ -64,14 +64,14 @@ enum Whom {
 
 /// What is counted by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Purse {
+enum RateKey {
     /// Calls of a user.
     Calls(u32),
     /// Refusals that are told to a user; `None`: to those who are not known yet.
     Refusals(Option<u32>),
 }
 
-impl Purse {
+impl RateKey {
     /// What comes in a second, and what it holds.
     const fn size(self) -> (u32, u32) {
         match self {
@@ -83,119 +83,135 @@ impl Purse {
 
 /// The counts of one connection to a bus. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Limits(Arc<Mutex<Counts>>);
+pub(super) struct CallLimits(Arc<Mutex<LimitCounts>>);
 
 #[derive(Debug, Default)]
-struct Counts {
-    taken: HashMap<Whom, u32>,
+struct LimitCounts {
+    taken: HashMap<LimitKey, u32>,
     /// What each user has left of the burst, and since when.
-    left: HashMap<Purse, (f64, Instant)>,
+    left: HashMap<RateKey, (f64, Instant)>,
 }
 
 /// A place that is given back when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    limits: Limits,
-    whom: Whom,
+pub(super) struct CallPermit {
+    limits: CallLimits,
+    key: LimitKey,
     amount: u32,
 }
 
-impl Limits {
+impl CallLimits {
     /// Poison means that another call panicked while it counted, which leaves nothing half done.
-    fn lock(&self) -> MutexGuard<'_, Counts> {
+    fn lock(&self) -> MutexGuard<'_, LimitCounts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, whom: Whom, most: u32, what: &str) -> Result<Place, Refusal> {
-        self.take_many(whom, 1, most, what)
+    fn acquire(&self, key: LimitKey, most: u32, what: &str) -> Result<CallPermit, BusError> {
+        self.acquire_many(key, 1, most, what)
     }
 
-    fn take_many(&self, whom: Whom, amount: u32, most: u32, what: &str) -> Result<Place, Refusal> {
+    fn acquire_many(
+        &self,
+        key: LimitKey,
+        amount: u32,
+        most: u32,
+        what: &str,
+    ) -> Result<CallPermit, BusError> {
         let mut counts = self.lock();
-        let taken = counts.taken.get(&whom).copied().unwrap_or(0);
+        let taken = counts.taken.get(&key).copied().unwrap_or(0);
         match taken.checked_add(amount) {
-            Some(sum) if sum <= most => counts.taken.insert(whom.clone(), sum),
-            _ => return Err(Refusal::limits(format!("more than {most} {what}"))),
+            Some(sum) if sum <= most => counts.taken.insert(key.clone(), sum),
+            _ => return Err(BusError::limits(format!("more than {most} {what}"))),
         };
-        Ok(Place {
+        Ok(CallPermit {
             limits: self.clone(),
-            whom,
+            key,
             amount,
         })
     }
 
-    fn taken(&self, whom: &Whom) -> u32 {
-        self.lock().taken.get(whom).copied().unwrap_or(0)
+    fn used(&self, key: &LimitKey) -> u32 {
+        self.lock().taken.get(key).copied().unwrap_or(0)
     }
 
     /// A call of so many bytes arrives, from a connection whose user is not known yet.
-    pub(super) fn arrive(&self, sender: &str, bytes: u32) -> Result<Vec<Place>, Refusal> {
-        let own = Whom::UnknownSender(sender.to_owned());
-        let is_sure = bytes <= UNKNOWN_SURE_BYTES && self.taken(&own) < UNKNOWN_SURE;
+    pub(super) fn admit_unknown(
+        &self,
+        sender: &str,
+        bytes: u32,
+    ) -> Result<Vec<CallPermit>, BusError> {
+        let own = LimitKey::UnknownSender(sender.to_owned());
+        let is_sure = bytes <= UNKNOWN_GUARANTEED_BYTES && self.used(&own) < UNKNOWN_GUARANTEED;
         let what = "calls wait until their caller is known";
-        let mut places = vec![self.take(own, SENDER_CALLS_MAX, what)?];
+        let mut places = vec![self.acquire(own, SENDER_CALLS_MAX, what)?];
         if is_sure {
-            places.push(self.take_many(Whom::Unknown, 1, UNKNOWN_ALL_MAX, what)?);
+            places.push(self.acquire_many(LimitKey::Unknown, 1, UNKNOWN_ALL_MAX, what)?);
         } else {
-            places.push(self.take(Whom::Unknown, UNKNOWN_MAX, what)?);
+            places.push(self.acquire(LimitKey::Unknown, UNKNOWN_MAX, what)?);
             let what = "bytes of calls wait until their caller is known";
-            places.push(self.take_many(Whom::UnknownBytes, bytes, UNKNOWN_BYTES_MAX, what)?);
+            places.push(self.acquire_many(
+                LimitKey::UnknownBytes,
+                bytes,
+                UNKNOWN_BYTES_MAX,
+                what,
+            )?);
         }
         Ok(places)
     }
 
     /// The user is known by now. `cost` is what this call counts for in his rate: 1, or more where it is much work.
-    pub(super) fn admit(
+    pub(super) fn admit_known(
         &self,
-        sender: &Sender,
+        sender: &BusSender,
         bytes: u32,
         cost: u32,
         now: Instant,
-    ) -> Result<Vec<Place>, Refusal> {
+    ) -> Result<Vec<CallPermit>, BusError> {
         if sender.is_trusted() {
             return Ok(Vec::new());
         }
         let uid = sender.uid;
-        let connection = self.take(
-            Whom::Sender(sender.name.clone()),
+        let connection = self.acquire(
+            LimitKey::Sender(sender.name.clone()),
             SENDER_CALLS_MAX,
             "calls of this connection are under way",
         )?;
-        let user = self.take(
-            Whom::User(uid),
+        let user = self.acquire(
+            LimitKey::User(uid),
             USER_CALLS_MAX,
             "calls of this user are under way",
         )?;
-        if !self.lock().spend(Purse::Calls(uid), cost, now) {
-            return Err(Refusal::limits(format!(
+        if !self.lock().spend_tokens(RateKey::Calls(uid), cost, now) {
+            return Err(BusError::limits(format!(
                 "more than {RATE} calls of this user in a second"
             )));
         }
         let what = "bytes of calls of this user are under way";
-        let user_bytes = self.take_many(Whom::UserBytes(uid), bytes, USER_BYTES_MAX, what)?;
-        let others = self.take(Whom::Others, CALLS_MAX, "calls are under way")?;
+        let user_bytes =
+            self.acquire_many(LimitKey::UserBytes(uid), bytes, USER_BYTES_MAX, what)?;
+        let others = self.acquire(LimitKey::Others, CALLS_MAX, "calls are under way")?;
         let what = "bytes of calls are under way";
-        let all_bytes = self.take_many(Whom::OthersBytes, bytes, BYTES_MAX, what)?;
+        let all_bytes = self.acquire_many(LimitKey::OthersBytes, bytes, BYTES_MAX, what)?;
         Ok(vec![connection, user, user_bytes, others, all_bytes])
     }
 
     /// Whether a call that was refused for want of places is told so.
-    pub(super) fn tells(&self, uid: Option<u32>, now: Instant) -> bool {
-        self.lock().spend(Purse::Refusals(uid), 1, now)
+    pub(super) fn may_send_refusal(&self, uid: Option<u32>, now: Instant) -> bool {
+        self.lock().spend_tokens(RateKey::Refusals(uid), 1, now)
     }
 
     /// A dialog is about to open.
-    pub(super) fn dialog(&self, uid: u32) -> Result<Place, Refusal> {
-        self.take(
-            Whom::Dialogs(uid),
+    pub(super) fn acquire_dialog(&self, uid: u32) -> Result<CallPermit, BusError> {
+        self.acquire(
+            LimitKey::Dialogs(uid),
             DIALOGS_MAX,
             "dialogs of this user are open",
         )
     }
 }
 
-impl Counts {
-    fn spend(&mut self, purse: Purse, cost: u32, now: Instant) -> bool {
+impl LimitCounts {
+    fn spend_tokens(&mut self, purse: RateKey, cost: u32, now: Instant) -> bool {
         // Who has rested long enough is as if he had never been here.
         self.left.retain(|purse, (_, since)| {
             let (rate, burst) = purse.size();
@@ -217,13 +233,13 @@ impl Counts {
     }
 }
 
-impl Drop for Place {
+impl Drop for CallPermit {
     fn drop(&mut self) {
         let mut counts = self.limits.lock();
-        if let Some(taken) = counts.taken.get_mut(&self.whom) {
+        if let Some(taken) = counts.taken.get_mut(&self.key) {
             *taken -= self.amount;
             if *taken == 0 {
-                counts.taken.remove(&self.whom);
+                counts.taken.remove(&self.key);
             }
         }
     }
@@ -233,64 +249,66 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn is_limit<T: std::fmt::Debug>(got: &Result<T, Refusal>) -> bool {
+    fn is_limit<T: std::fmt::Debug>(got: &Result<T, BusError>) -> bool {
         got.as_ref()
             .is_err_and(|refusal| refusal.name == "org.freedesktop.DBus.Error.LimitsExceeded")
     }
 
-    fn user(uid: u32) -> Sender {
-        Sender::of_user(":1.1", uid)
+    fn user(uid: u32) -> BusSender {
+        BusSender::of_user(":1.1", uid)
     }
 
     #[test]
     fn one_connection_cannot_take_the_place_of_another() {
-        let limits = Limits::default();
+        let limits = CallLimits::default();
         let held: Vec<_> = (0..SENDER_CALLS_MAX)
-            .map(|_| limits.arrive(":1.1", 100).expect("room"))
+            .map(|_| limits.admit_unknown(":1.1", 100).expect("room"))
             .collect();
-        assert!(is_limit(&limits.arrive(":1.1", 100)));
-        limits.arrive(":1.2", 100).expect("another one");
+        assert!(is_limit(&limits.admit_unknown(":1.1", 100)));
+        limits.admit_unknown(":1.2", 100).expect("another one");
         drop(held);
-        limits.arrive(":1.1", 100).expect("room again");
+        limits.admit_unknown(":1.1", 100).expect("room again");
         let now = Instant::now();
         let held: Vec<_> = (0..SENDER_CALLS_MAX)
-            .map(|_| limits.admit(&user(7), 100, 0, now).expect("room"))
+            .map(|_| limits.admit_known(&user(7), 100, 0, now).expect("room"))
             .collect();
-        assert!(is_limit(&limits.admit(&user(7), 100, 0, now)));
-        let other = Sender::of_user(":1.2", 7);
-        limits.admit(&other, 100, 0, now).expect("another one");
+        assert!(is_limit(&limits.admit_known(&user(7), 100, 0, now)));
+        let other = BusSender::of_user(":1.2", 7);
+        limits
+            .admit_known(&other, 100, 0, now)
+            .expect("another one");
         drop(held);
         assert!(limits.lock().taken.is_empty(), "nothing is kept");
     }
 
     #[test]
     fn whoever_is_not_known_yet_leaves_room_for_first_calls_of_others() {
-        let limits = Limits::default();
+        let limits = CallLimits::default();
         let mut held = Vec::new();
         for connection in 0..100 {
             let name = format!(":2.{connection}");
-            while let Ok(places) = limits.arrive(&name, 100) {
+            while let Ok(places) = limits.admit_unknown(&name, 100) {
                 held.push(places);
             }
-            while let Ok(places) = limits.arrive(&name, 1 << 20) {
+            while let Ok(places) = limits.admit_unknown(&name, 1 << 20) {
                 held.push(places);
             }
         }
-        assert!(limits.taken(&Whom::UnknownBytes) <= UNKNOWN_BYTES_MAX);
-        for _ in 0..UNKNOWN_SURE {
-            held.push(limits.arrive(":1.1", 100).expect("a first call"));
+        assert!(limits.used(&LimitKey::UnknownBytes) <= UNKNOWN_BYTES_MAX);
+        for _ in 0..UNKNOWN_GUARANTEED {
+            held.push(limits.admit_unknown(":1.1", 100).expect("a first call"));
         }
-        assert!(is_limit(&limits.arrive(":1.1", 100)));
+        assert!(is_limit(&limits.admit_unknown(":1.1", 100)));
     }
 
     #[test]
     fn everybody_else_together_leaves_room_for_root() {
-        let limits = Limits::default();
+        let limits = CallLimits::default();
         let now = Instant::now();
         let mut held = Vec::new();
-        let other = |number: u32| Sender::of_user(&format!(":1.{number}"), 1 + number);
+        let other = |number: u32| BusSender::of_user(&format!(":1.{number}"), 1 + number);
         for number in 0.. {
-            match limits.admit(&other(number), 100, 1, now) {
+            match limits.admit_known(&other(number), 100, 1, now) {
                 Ok(places) => held.push(places),
                 Err(refusal) => {
                     assert!(refusal.text.contains("1024 calls are"), "{}", refusal.text);
@@ -300,41 +318,55 @@ mod tests {
         }
         assert_eq!(held.len(), CALLS_MAX as usize);
         for _ in 0..2 * USER_CALLS_MAX {
-            held.push(limits.admit(&user(0), 1 << 20, 50, now).expect("root"));
+            held.push(
+                limits
+                    .admit_known(&user(0), 1 << 20, 50, now)
+                    .expect("root"),
+            );
         }
     }
 
     #[test]
     fn a_user_has_one_purse_for_all_connections() {
-        let limits = Limits::default();
+        let limits = CallLimits::default();
         let now = Instant::now();
-        let of = |uid, number| Sender::of_user(&format!(":1.{number}"), uid);
+        let of = |uid, number| BusSender::of_user(&format!(":1.{number}"), uid);
         let held: Vec<_> = (0..USER_CALLS_MAX)
-            .map(|number| limits.admit(&of(7, number), 100, 0, now).expect("room"))
+            .map(|number| {
+                limits
+                    .admit_known(&of(7, number), 100, 0, now)
+                    .expect("room")
+            })
             .collect();
-        assert!(is_limit(&limits.admit(&of(7, 1000), 100, 0, now)));
+        assert!(is_limit(&limits.admit_known(&of(7, 1000), 100, 0, now)));
         limits
-            .admit(&of(8, 1001), 100, 0, now)
+            .admit_known(&of(8, 1001), 100, 0, now)
             .expect("another user");
         drop(held);
         let held: Vec<_> = (0..8)
-            .map(|number| limits.admit(&of(7, number), 1 << 20, 0, now).expect("room"))
+            .map(|number| {
+                limits
+                    .admit_known(&of(7, number), 1 << 20, 0, now)
+                    .expect("room")
+            })
             .collect();
-        assert!(is_limit(&limits.admit(&of(7, 9), 100, 0, now)));
-        limits.admit(&of(8, 10), 100, 0, now).expect("another user");
+        assert!(is_limit(&limits.admit_known(&of(7, 9), 100, 0, now)));
+        limits
+            .admit_known(&of(8, 10), 100, 0, now)
+            .expect("another user");
         drop(held);
         assert!(limits.lock().taken.is_empty(), "nothing is kept");
     }
 
     #[test]
     fn a_thousand_calls_in_a_second_are_too_many_but_not_for_root() {
-        let limits = Limits::default();
+        let limits = CallLimits::default();
         let begin = Instant::now();
         let mut made = [0_u32; 2];
         for number in 0..3000_u64 {
             let now = begin + Duration::from_millis(number);
             for (uid, made) in [0, 1000].into_iter().zip(&mut made) {
-                *made += u32::from(limits.admit(&user(uid), 100, 1, now).is_ok());
+                *made += u32::from(limits.admit_known(&user(uid), 100, 1, now).is_ok());
             }
         }
         assert_eq!(made[0], 3000);
@@ -343,36 +375,36 @@ mod tests {
         // Two seconds later all is well, and nobody is remembered who does not call.
         let later = begin + Duration::from_secs(6);
         limits
-            .admit(&user(1001), 100, BURST, later)
+            .admit_known(&user(1001), 100, BURST, later)
             .expect("a burst");
-        assert!(is_limit(&limits.admit(&user(1001), 100, 1, later)));
+        assert!(is_limit(&limits.admit_known(&user(1001), 100, 1, later)));
         assert_eq!(limits.lock().left.len(), 1);
     }
 
     #[test]
     fn refusals_are_told_until_there_are_too_many() {
-        let limits = Limits::default();
+        let limits = CallLimits::default();
         let now = Instant::now();
         let told = |uid| {
             (0..2 * REFUSALS_BURST)
-                .filter(|_| limits.tells(uid, now))
+                .filter(|_| limits.may_send_refusal(uid, now))
                 .count()
         };
         for uid in [Some(7), Some(8), None] {
             assert_eq!(told(uid), REFUSALS_BURST as usize);
         }
         let later = now + Duration::from_secs(1);
-        assert!(limits.tells(Some(7), later));
+        assert!(limits.may_send_refusal(Some(7), later));
     }
 
     #[test]
     fn dialogs_are_few() {
-        let limits = Limits::default();
+        let limits = CallLimits::default();
         let held: Vec<_> = (0..DIALOGS_MAX)
-            .map(|_| limits.dialog(7).expect("room"))
+            .map(|_| limits.acquire_dialog(7).expect("room"))
             .collect();
-        assert!(is_limit(&limits.dialog(7)));
-        limits.dialog(8).expect("another user");
+        assert!(is_limit(&limits.acquire_dialog(7)));
+        limits.acquire_dialog(8).expect("another user");
         drop(held);
     }
 }

@@ -1,10 +1,10 @@
 //! What is installed beside the daemon for its D-Bus side: the manual page, the bus policy and polkit's policy, all drawn
 //! from the tables.
 
-use super::interface::{CALLS, Kind, Means, NAME, PROPERTIES, SIGNALS};
+use super::interface::{BUS_METHODS, BUS_NAME, CallBinding, ObjectKind, PROPERTIES, SIGNALS};
 use super::limits::{DIALOGS_MAX, MESSAGE_BYTES_MAX, RATE, SENDER_CALLS_MAX, USER_CALLS_MAX};
 use super::path::{GROUPS, MANAGER};
-use super::polkit::{ACTIONS, action, policy};
+use super::polkit::{POLKIT_ACTIONS, action_for, render_policy};
 use crate::api::Permission;
 use crate::domain::roff::{Example, Page};
 
@@ -62,18 +62,18 @@ pub fn page() -> String {
     );
     page.section("DESCRIPTION");
     page.prose(DESCRIPTION);
-    for kind in Kind::ALL {
+    for kind in ObjectKind::ALL {
         let (title, place) = match kind {
-            Kind::Manager => ("THE MANAGER", MANAGER.to_owned()),
-            Kind::Group => ("GROUPS", format!("{GROUPS}/<group>")),
-            Kind::Process => ("PROCESSES", format!("{GROUPS}/<group>/<process>")),
+            ObjectKind::Manager => ("THE MANAGER", MANAGER.to_owned()),
+            ObjectKind::Group => ("GROUPS", format!("{GROUPS}/<group>")),
+            ObjectKind::Process => ("PROCESSES", format!("{GROUPS}/<group>/<process>")),
         };
         page.section(title);
         page.prose(&format!("Interface `{}` at `{place}`.", kind.interface()));
         methods(&mut page, kind);
         properties(&mut page, kind);
         signals(&mut page, kind);
-        if kind == Kind::Manager {
+        if kind == ObjectKind::Manager {
             page.prose(
                 "It is also an `org.freedesktop.DBus.ObjectManager`, which knows all groups and processes and tells when one \
                  comes or goes.",
@@ -84,7 +84,7 @@ pub fn page() -> String {
     page.prose(RIGHTS);
     page.example(Example::Text, RULE);
     page.part("Actions");
-    for row in ACTIONS {
+    for row in POLKIT_ACTIONS {
         page.entry(&format!("`{}`", row.id), &format!("{}.", row.description));
     }
     page.section("ERRORS");
@@ -109,9 +109,9 @@ fn typed(values: impl Iterator<Item = (&'static str, String)>) -> String {
     values.join(", ")
 }
 
-fn methods(page: &mut Page, kind: Kind) {
+fn methods(page: &mut Page, kind: ObjectKind) {
     page.part("Methods");
-    for call in CALLS.iter().filter(|call| call.kind == kind) {
+    for call in BUS_METHODS.iter().filter(|call| call.kind == kind) {
         let arguments = call.arguments();
         let given = typed(
             arguments
@@ -119,7 +119,7 @@ fn methods(page: &mut Page, kind: Kind) {
                 .map(|argument| (argument.name, argument.signature.to_string())),
         );
         let answered = typed(
-            call.outcome
+            call.reply
                 .values()
                 .iter()
                 .map(|&(name, types)| (name, types.to_string())),
@@ -130,9 +130,9 @@ fn methods(page: &mut Page, kind: Kind) {
         };
         let mut text = call.doc().to_owned();
         let permission = call.method().map(|method| method.permission);
-        let needed = match call.means {
-            Means::Method("supervisor.getAllConfigInfo") => action(Permission::Configure),
-            _ => permission.and_then(action),
+        let needed = match call.binding {
+            CallBinding::Method("supervisor.getAllConfigInfo") => action_for(Permission::Configure),
+            _ => permission.and_then(action_for),
         };
         if let Some(id) = needed {
             let short = id.rsplit('.').next().unwrap_or_default();
@@ -148,14 +148,14 @@ fn methods(page: &mut Page, kind: Kind) {
     }
 }
 
-fn properties(page: &mut Page, kind: Kind) {
+fn properties(page: &mut Page, kind: ObjectKind) {
     page.part("Properties");
     for row in PROPERTIES.iter().filter(|row| row.kind == kind) {
         page.entry(&format!("{} `{}`", row.signature, row.name), row.doc);
     }
 }
 
-fn signals(page: &mut Page, kind: Kind) {
+fn signals(page: &mut Page, kind: ObjectKind) {
     let mut rows = SIGNALS.iter().filter(|row| row.kind == kind).peekable();
     if rows.peek().is_some() {
         page.part("Signals");
@@ -183,18 +183,18 @@ pub fn bus_policy() -> String {
          Only root has the name. Everybody may send what stands here, and the daemon asks polkit about it; nothing of ours\n     \
          can be set as a property. -->\n\
          <busconfig>\n  \
-         <policy user=\"root\">\n    <allow own=\"{NAME}\"/>\n    <allow send_destination=\"{NAME}\"/>\n  </policy>\n  \
-         <policy context=\"default\">\n    <deny send_destination=\"{NAME}\"/>\n"
+         <policy user=\"root\">\n    <allow own=\"{BUS_NAME}\"/>\n    <allow send_destination=\"{BUS_NAME}\"/>\n  </policy>\n  \
+         <policy context=\"default\">\n    <deny send_destination=\"{BUS_NAME}\"/>\n"
     );
     let mut allow = |interface: &str, member: Option<&str>| {
         let member = member.map_or_else(String::new, |member| {
             format!("\n           send_member=\"{member}\"")
         });
         text.push_str(&format!(
-            "    <allow send_destination=\"{NAME}\"\n           send_interface=\"{interface}\"{member}/>\n"
+            "    <allow send_destination=\"{BUS_NAME}\"\n           send_interface=\"{interface}\"{member}/>\n"
         ));
     };
-    for kind in Kind::ALL {
+    for kind in ObjectKind::ALL {
         allow(kind.interface(), None);
     }
     for (interface, member) in [
@@ -213,7 +213,7 @@ pub fn bus_policy() -> String {
 /// The actions of polkit.
 #[must_use]
 pub fn polkit_policy() -> String {
-    policy()
+    render_policy()
 }
 
 #[cfg(test)]

@@ -22,5 +22,5 @@ mod serve;
 mod signals;
 mod update;
 
-pub(super) use connection::{Door, keep};
+pub(super) use connection::{BusContext, stay_connected};
 pub use manual::{bus_policy, page, polkit_policy};

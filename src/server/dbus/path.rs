@@ -1,6 +1,6 @@
 //! Object paths: names escaped so that they can be read back. It must not know whether anything stands behind a path.
 
-use super::interface::Kind;
+use super::interface::ObjectKind;
 use crate::domain::Namespec;
 
 /// The object that stands for the daemon; all others are below it.
@@ -10,7 +10,7 @@ pub(super) const GROUPS: &str = "/org/supervisord/Supervisor1/group";
 
 /// What a path stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Object {
+pub(super) enum BusObject {
     Manager,
     /// A group's name.
     Group(String),
@@ -18,9 +18,9 @@ pub(super) enum Object {
     Process(String, String),
 }
 
-impl Object {
+impl BusObject {
     /// The object at this path; none: there can be none of ours.
-    pub(super) fn at(path: &str) -> Option<Self> {
+    pub(super) fn from_path(path: &str) -> Option<Self> {
         if path == MANAGER {
             return Some(Self::Manager);
         }
@@ -43,11 +43,11 @@ impl Object {
     }
 
     /// Its kind.
-    pub(super) const fn kind(&self) -> Kind {
+    pub(super) const fn kind(&self) -> ObjectKind {
         match self {
-            Self::Manager => Kind::Manager,
-            Self::Group(_) => Kind::Group,
-            Self::Process(..) => Kind::Process,
+            Self::Manager => ObjectKind::Manager,
+            Self::Group(_) => ObjectKind::Group,
+            Self::Process(..) => ObjectKind::Process,
         }
     }
 
@@ -122,11 +122,11 @@ mod tests {
             ("*", "_2a"),
         ];
         for (name, element) in table {
-            let group = Object::Group(name.to_owned());
+            let group = BusObject::Group(name.to_owned());
             assert_eq!(group.path(), format!("{GROUPS}/{element}"));
-            assert_eq!(Object::at(&group.path()), Some(group));
+            assert_eq!(BusObject::from_path(&group.path()), Some(group));
         }
-        assert_eq!(Object::at(MANAGER), Some(Object::Manager));
+        assert_eq!(BusObject::from_path(MANAGER), Some(BusObject::Manager));
     }
 
     #[test]
@@ -146,18 +146,18 @@ mod tests {
             "/org/supervisord/Supervisor1/group/_ff",
             "/org/supervisord/Supervisor1/group/_+1",
         ] {
-            assert_eq!(Object::at(path), None, "{path}");
+            assert_eq!(BusObject::from_path(path), None, "{path}");
         }
     }
 
     proptest! {
         #[test]
         fn any_two_names_lead_there_and_back(group in any::<String>(), process in any::<String>()) {
-            let object = Object::Process(group, process);
+            let object = BusObject::Process(group, process);
             let path = object.path();
             let valid = path.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'/');
             prop_assert!(valid, "{path}");
-            prop_assert_eq!(Object::at(&path), Some(object));
+            prop_assert_eq!(BusObject::from_path(&path), Some(object));
         }
     }
 }

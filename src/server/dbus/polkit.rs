@@ -10,14 +10,14 @@ use tokio::time::{Duration, timeout};
 use zbus::message::Flags;
 use zbus::{Message, Variant};
 
-use super::bus::{Bus, Sender};
-use super::interface::NAME;
+use super::bus::{BusConnection, BusSender};
+use super::interface::BUS_NAME;
 use crate::api::Permission;
 
 /// How long polkit may take where it need not ask anybody. It may have to be started first.
-const QUIET_WITHIN: Duration = Duration::from_secs(10);
+const SILENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long somebody may take to type a password.
-const DIALOG_WITHIN: Duration = Duration::from_secs(120);
+const DIALOG_TIMEOUT: Duration = Duration::from_secs(120);
 
 const POLKIT: &str = "org.freedesktop.PolicyKit1";
 const AUTHORITY: &str = "/org/freedesktop/PolicyKit1/Authority";
@@ -27,7 +27,7 @@ const ALLOW_USER_INTERACTION: u32 = 1;
 
 /// What polkit said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum PolkitAnswer {
     Yes,
     No,
     /// Perhaps, if somebody were asked, which the caller did not allow.
@@ -35,35 +35,35 @@ pub(super) enum Answer {
 }
 
 /// An action of `packaging/org.supervisord.Supervisor1.policy`.
-pub(super) struct Action {
+pub(super) struct PolkitAction {
     pub(super) id: &'static str,
     pub(super) description: &'static str,
     pub(super) message: &'static str,
 }
 
 /// Every action. `$(verb)` is put in by polkit.
-pub(super) const ACTIONS: &[Action] = &[
-    Action {
+pub(super) const POLKIT_ACTIONS: &[PolkitAction] = &[
+    PolkitAction {
         id: "org.supervisord.Supervisor1.control",
         description: "Start, stop and restart programs, clear their logs, write to them",
         message: "Authentication is required to control programs of supervisord ($(verb))",
     },
-    Action {
+    PolkitAction {
         id: "org.supervisord.Supervisor1.signal",
         description: "Send signals to programs",
         message: "Authentication is required to send signals to programs of supervisord",
     },
-    Action {
+    PolkitAction {
         id: "org.supervisord.Supervisor1.configure",
         description: "See the configuration, read it anew, add and remove programs",
         message: "Authentication is required to see or change which programs supervisord has ($(verb))",
     },
-    Action {
+    PolkitAction {
         id: "org.supervisord.Supervisor1.read-logs",
         description: "Read the logs of programs and of the daemon",
         message: "Authentication is required to read logs of supervisord",
     },
-    Action {
+    PolkitAction {
         id: "org.supervisord.Supervisor1.shutdown",
         description: "Stop or restart the daemon with all its programs",
         message: "Authentication is required to stop or restart supervisord with all its programs",
@@ -71,7 +71,7 @@ pub(super) const ACTIONS: &[Action] = &[
 ];
 
 /// The action for what a method needs; none: everybody on the bus may do it.
-pub(super) const fn action(permission: Permission) -> Option<&'static str> {
+pub(super) const fn action_for(permission: Permission) -> Option<&'static str> {
     match permission {
         Permission::Status => None,
         Permission::ReadLogs => Some("org.supervisord.Supervisor1.read-logs"),
@@ -86,7 +86,7 @@ pub(super) const fn action(permission: Permission) -> Option<&'static str> {
 ///
 /// # Source
 /// polkit(8), "DECLARING ACTIONS".
-pub(super) fn policy() -> String {
+pub(super) fn render_policy() -> String {
     let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
         <!DOCTYPE policyconfig PUBLIC \"-//freedesktop//DTD polkit Policy Configuration 1.0//EN\" \
         \"http://www.freedesktop.org/software/polkit/policyconfig-1.dtd\">\n\
@@ -94,7 +94,7 @@ pub(super) fn policy() -> String {
         Rules may look at the details verb, group, program and user: see org.supervisord.Supervisor1(5). -->\n\
         <policyconfig>\n  <vendor>supervisord</vendor>\n"
         .to_owned();
-    for action in ACTIONS {
+    for action in POLKIT_ACTIONS {
         text.push_str(&format!(
             "  <action id=\"{}\">\n    <description>{}</description>\n    <message>{}</message>\n    \
              <defaults>\n      <allow_any>auth_admin</allow_any>\n      \
@@ -107,7 +107,7 @@ pub(super) fn policy() -> String {
     text
 }
 
-impl Bus {
+impl BusConnection {
     /// Asks polkit whether the sender may do `action`. With `dialog` it may ask somebody for a password.
     ///
     /// # Errors
@@ -117,19 +117,19 @@ impl Bus {
     /// polkit reference manual, `org.freedesktop.PolicyKit1.Authority.CheckAuthorization`.
     pub(super) async fn ask_polkit(
         &self,
-        sender: &Sender,
+        sender: &BusSender,
         action: &str,
         details: &HashMap<&str, String>,
         dialog: bool,
-    ) -> Result<Answer, String> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let cancellation = format!("{NAME}-{}-{number}", std::process::id());
+    ) -> Result<PolkitAnswer, String> {
+        static NEXT_CANCELLATION: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT_CANCELLATION.fetch_add(1, Ordering::Relaxed);
+        let cancellation = format!("{BUS_NAME}-{}-{number}", std::process::id());
         let subject = HashMap::from([("name", Variant::from(sender.name.as_str()))]);
         let (flags, within) = if dialog {
-            (ALLOW_USER_INTERACTION, DIALOG_WITHIN)
+            (ALLOW_USER_INTERACTION, DIALOG_TIMEOUT)
         } else {
-            (0, QUIET_WITHIN)
+            (0, SILENT_TIMEOUT)
         };
         let question = (
             ("system-bus-name", subject),
@@ -158,9 +158,9 @@ impl Bus {
             .deserialize()
             .map_err(|error| format!("polkit's answer cannot be read: {error}"))?;
         Ok(match (is_authorized, is_challenge) {
-            (true, _) => Answer::Yes,
-            (false, true) => Answer::Challenge,
-            (false, false) => Answer::No,
+            (true, _) => PolkitAnswer::Yes,
+            (false, true) => PolkitAnswer::Challenge,
+            (false, false) => PolkitAnswer::No,
         })
     }
 
@@ -173,7 +173,7 @@ impl Bus {
             .build(&(cancellation,));
         if let Ok(message) = message {
             // An error means that the connection is gone, and the question with it.
-            let _ = timeout(QUIET_WITHIN, self.connection.send(&message)).await;
+            let _ = timeout(SILENT_TIMEOUT, self.connection.send(&message)).await;
         }
     }
 }
@@ -185,18 +185,21 @@ mod tests {
     #[test]
     fn every_permission_has_an_action_of_the_policy_but_status() {
         for (permission, word) in Permission::ALL {
-            match action(permission) {
+            match action_for(permission) {
                 None => assert_eq!(permission, Permission::Status),
-                Some(id) => assert!(ACTIONS.iter().any(|row| row.id == id), "{word}"),
+                Some(id) => assert!(POLKIT_ACTIONS.iter().any(|row| row.id == id), "{word}"),
             }
         }
     }
 
     #[test]
     fn nothing_is_allowed_without_an_administrator() {
-        let policy = policy();
-        assert_eq!(policy.matches("<action id=").count(), ACTIONS.len());
-        assert_eq!(policy.matches(">auth_admin<").count(), 3 * ACTIONS.len());
+        let policy = render_policy();
+        assert_eq!(policy.matches("<action id=").count(), POLKIT_ACTIONS.len());
+        assert_eq!(
+            policy.matches(">auth_admin<").count(),
+            3 * POLKIT_ACTIONS.len()
+        );
         assert!(!policy.contains(">yes<") && !policy.contains("_keep"));
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::{Duration, Instant, sleep, sleep_until};
 use zbus::Address;
 use zbus::address::transport::{Transport, UnixSocket};
 
-use super::bus::Whose;
+use super::bus::BusKind;
 use crate::sys::FileWatch;
 
 /// The pause before the second attempt at a socket that is there …
@@ -22,26 +22,26 @@ const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// Attempts at one socket, for a bus that is slow to listen or to read its rules: the last one comes after 8.5 minutes.
 const ATTEMPTS_MAX: u32 = 10;
 /// A directory in which much happens is looked at no more often than this.
-const SETTLE: Duration = Duration::from_millis(100);
+const WATCH_PAUSE: Duration = Duration::from_millis(100);
 /// Rules of the system bus, which may forbid us to be there, and come with packages.
 const RULES: [&str; 2] = ["/usr/share/dbus-1/system.d", "/etc/dbus-1/system.d"];
 
 /// A file as it was at one moment. `None`: it is not there.
-type State = Option<(u64, u64, i64, i64)>;
+type FileStamp = Option<(u64, u64, i64, i64)>;
 
 /// Says when to try.
-pub(super) struct Waiting {
-    socket: Socket,
+pub(super) struct ReconnectWait {
+    socket: BusSocket,
     rules: &'static [&'static str],
     /// As they were before the last attempt: the socket, then the rules.
-    tried: Vec<State>,
+    tried: Vec<FileStamp>,
     attempts: u32,
     /// [`PAUSE_MIN`] and [`PAUSE_MAX`].
     pauses: [Duration; 2],
 }
 
 /// Where the bus listens.
-enum Socket {
+enum BusSocket {
     /// At a file.
     File(PathBuf),
     /// Nowhere: no address is known, and none will be.
@@ -50,31 +50,31 @@ enum Socket {
     Elsewhere,
 }
 
-impl Waiting {
+impl ReconnectWait {
     /// No attempt was made yet.
-    pub(super) fn new(whose: Whose, has_address: bool) -> Self {
-        let address = match whose {
-            Whose::System => Address::system(),
-            Whose::Session => Address::session(),
+    pub(super) fn new(kind: BusKind, has_address: bool) -> Self {
+        let address = match kind {
+            BusKind::System => Address::system(),
+            BusKind::Session => Address::session(),
         };
         let socket = match address.as_ref().map(Address::transport) {
-            _ if !has_address => Socket::Nowhere,
+            _ if !has_address => BusSocket::Nowhere,
             Ok(Transport::Unix(unix)) => match unix.path() {
-                UnixSocket::File(path) => Socket::File(path.into()),
-                _ => Socket::Elsewhere,
+                UnixSocket::File(path) => BusSocket::File(path.into()),
+                _ => BusSocket::Elsewhere,
             },
-            _ => Socket::Elsewhere,
+            _ => BusSocket::Elsewhere,
         };
         Self::at(
             socket,
-            match whose {
-                Whose::System => &RULES,
-                Whose::Session => &[],
+            match kind {
+                BusKind::System => &RULES,
+                BusKind::Session => &[],
             },
         )
     }
 
-    fn at(socket: Socket, rules: &'static [&'static str]) -> Self {
+    fn at(socket: BusSocket, rules: &'static [&'static str]) -> Self {
         Self {
             socket,
             rules,
@@ -85,31 +85,31 @@ impl Waiting {
     }
 
     /// An attempt begins now.
-    pub(super) fn attempt(&mut self) {
-        self.tried = self.states();
+    pub(super) fn record_attempt(&mut self) {
+        self.tried = self.file_stamps();
         self.attempts = self.attempts.saturating_add(1);
     }
 
     /// An attempt was successful, so what comes after it counts from the beginning.
-    pub(super) fn joined(&mut self) {
+    pub(super) fn record_success(&mut self) {
         self.attempts = 1;
     }
 
     /// Returns when an attempt has a chance.
-    pub(super) async fn chance(&mut self) {
+    pub(super) async fn wait_for_chance(&mut self) {
         let path = match &self.socket {
-            Socket::Nowhere => return pending().await,
-            Socket::Elsewhere => return sleep(self.pause()).await,
-            Socket::File(path) => path.clone(),
+            BusSocket::Nowhere => return pending().await,
+            BusSocket::Elsewhere => return sleep(self.retry_pause()).await,
+            BusSocket::File(path) => path.clone(),
         };
-        let until = Instant::now() + self.pause();
+        let until = Instant::now() + self.retry_pause();
         loop {
             let Ok(watch) = self.watch(&path) else {
                 // The user has too many watches: this is what is left.
                 return sleep_until(until).await;
             };
             // What came before the watch was there has left no event.
-            let states = self.states();
+            let states = self.file_stamps();
             let is_there = states.first().is_some_and(Option::is_some);
             if is_there && states != self.tried {
                 self.attempts = 0;
@@ -121,24 +121,24 @@ impl Waiting {
                 () = sleep_until(until), if !is_last => return,
             }
             // One change seldom comes alone.
-            sleep(SETTLE).await;
+            sleep(WATCH_PAUSE).await;
         }
     }
 
     /// How long to wait for the next attempt if nothing changes.
-    fn pause(&self) -> Duration {
+    fn retry_pause(&self) -> Duration {
         let doubled = self.attempts.saturating_sub(1).min(16);
         let [min, max] = self.pauses;
         (min * (1 << doubled)).min(max)
     }
 
-    fn states(&self) -> Vec<State> {
+    fn file_stamps(&self) -> Vec<FileStamp> {
         let socket = match &self.socket {
-            Socket::File(path) => Some(path.as_path()),
-            Socket::Nowhere | Socket::Elsewhere => None,
+            BusSocket::File(path) => Some(path.as_path()),
+            BusSocket::Nowhere | BusSocket::Elsewhere => None,
         };
         let rules = self.rules.iter().map(Path::new);
-        socket.into_iter().chain(rules).map(state).collect()
+        socket.into_iter().chain(rules).map(file_stamp).collect()
     }
 
     /// Readable when a state may have changed: the nearest directory above the socket that there is, is watched.
@@ -152,7 +152,7 @@ impl Waiting {
         let mut watched = None;
         // The last one is the root, or the working directory.
         for directory in socket.ancestors().skip(1) {
-            let directory = or_here(directory);
+            let directory = non_empty(directory);
             match watch.add_directory(directory) {
                 Ok(()) => {
                     watched = Some(directory);
@@ -165,7 +165,7 @@ impl Waiting {
             return Err(error);
         };
         // One that was made meanwhile is nearer.
-        let nearer = socket.ancestors().skip(1).map(or_here);
+        let nearer = socket.ancestors().skip(1).map(non_empty);
         for directory in nearer.take_while(|directory| *directory != watched) {
             let _ = watch.add_directory(directory);
         }
@@ -178,7 +178,7 @@ impl Waiting {
     }
 }
 
-fn or_here(directory: &Path) -> &Path {
+fn non_empty(directory: &Path) -> &Path {
     if directory.as_os_str().is_empty() {
         Path::new(".")
     } else {
@@ -186,7 +186,7 @@ fn or_here(directory: &Path) -> &Path {
     }
 }
 
-fn state(path: &Path) -> State {
+fn file_stamp(path: &Path) -> FileStamp {
     let known = path.metadata().ok()?;
     Some((known.dev(), known.ino(), known.ctime(), known.ctime_nsec()))
 }
@@ -211,14 +211,14 @@ mod tests {
         std::fs::remove_dir_all(&directory).expect("removed");
     }
 
-    fn waiting(socket: &Path) -> Waiting {
-        let mut waiting = Waiting::at(Socket::File(socket.into()), &[]);
-        waiting.attempt();
+    fn waiting(socket: &Path) -> ReconnectWait {
+        let mut waiting = ReconnectWait::at(BusSocket::File(socket.into()), &[]);
+        waiting.record_attempt();
         waiting
     }
 
     /// All attempts were made, so that only a change counts. The pauses are as short as they can be.
-    fn exhausted(socket: &Path) -> Waiting {
+    fn exhausted(socket: &Path) -> ReconnectWait {
         let mut waiting = waiting(socket);
         waiting.pauses = [Duration::from_millis(1); 2];
         waiting.attempts = ATTEMPTS_MAX;
@@ -230,7 +230,7 @@ mod tests {
         run("comes", async |place| {
             let socket = place.join("a/b/bus");
             let mut waiting = waiting(&socket);
-            let mut chance = std::pin::pin!(waiting.chance());
+            let mut chance = std::pin::pin!(waiting.wait_for_chance());
             for directory in ["a", "a/b"] {
                 std::fs::create_dir(place.join(directory)).expect("made");
                 assert!(timeout(A_WHILE, &mut chance).await.is_err(), "{directory}");
@@ -249,7 +249,7 @@ mod tests {
             let (directory, socket) = (place.join("a"), place.join("a/bus"));
             std::fs::create_dir(&directory).expect("made");
             let mut waiting = waiting(&socket);
-            let mut chance = std::pin::pin!(waiting.chance());
+            let mut chance = std::pin::pin!(waiting.wait_for_chance());
             assert!(timeout(A_WHILE, &mut chance).await.is_err());
             std::fs::remove_dir(&directory).expect("removed");
             assert!(timeout(A_WHILE, &mut chance).await.is_err());
@@ -265,16 +265,20 @@ mod tests {
             let socket = place.join("bus");
             let bus = UnixListener::bind(&socket).expect("bound");
             let mut waiting = exhausted(&socket);
-            assert!(timeout(A_WHILE, waiting.chance()).await.is_err());
+            assert!(timeout(A_WHILE, waiting.wait_for_chance()).await.is_err());
             drop(bus);
             std::fs::remove_file(&socket).expect("removed");
-            assert!(timeout(A_WHILE, waiting.chance()).await.is_err());
+            assert!(timeout(A_WHILE, waiting.wait_for_chance()).await.is_err());
             let _bus = UnixListener::bind(&socket).expect("bound");
-            timeout(LIMIT, waiting.chance()).await.expect("another");
+            timeout(LIMIT, waiting.wait_for_chance())
+                .await
+                .expect("another");
             waiting = exhausted(&socket);
             let rights = std::os::unix::fs::PermissionsExt::from_mode(0o666);
             std::fs::set_permissions(&socket, rights).expect("changed");
-            timeout(LIMIT, waiting.chance()).await.expect("rights");
+            timeout(LIMIT, waiting.wait_for_chance())
+                .await
+                .expect("rights");
             assert_eq!(waiting.attempts, 0, "it counts from the beginning");
         });
     }
@@ -288,22 +292,24 @@ mod tests {
             let mut seconds = Vec::new();
             for _ in 1..ATTEMPTS_MAX {
                 waiting.pauses = [PAUSE_MIN, PAUSE_MAX];
-                seconds.push(waiting.pause().as_secs());
+                seconds.push(waiting.retry_pause().as_secs());
                 waiting.pauses = [Duration::from_millis(1); 2];
-                timeout(LIMIT, waiting.chance()).await.expect("a chance");
-                waiting.attempt();
+                timeout(LIMIT, waiting.wait_for_chance())
+                    .await
+                    .expect("a chance");
+                waiting.record_attempt();
             }
             assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 64, 128, 256]);
-            assert!(timeout(A_WHILE, waiting.chance()).await.is_err());
+            assert!(timeout(A_WHILE, waiting.wait_for_chance()).await.is_err());
         });
     }
 
     #[test]
     fn without_an_address_nothing_is_waited_for() {
         run("nowhere", async |_| {
-            let mut waiting = Waiting::at(Socket::Nowhere, &[]);
+            let mut waiting = ReconnectWait::at(BusSocket::Nowhere, &[]);
             waiting.pauses = [Duration::from_millis(1); 2];
-            assert!(timeout(A_WHILE, waiting.chance()).await.is_err());
+            assert!(timeout(A_WHILE, waiting.wait_for_chance()).await.is_err());
         });
     }
 }

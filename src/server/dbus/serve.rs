@@ -10,16 +10,16 @@ use zbus::export::futures_core::Stream;
 use zbus::message::{Flags, Type};
 use zbus::{Message, MessageStream, Structure, Variant};
 
-use super::bus::{Bus, Sender};
-use super::convert::{Values, text};
-use super::error::Refusal;
-use super::interface::{Kind, NAME, PROPERTIES, find};
-use super::introspect::describe;
-use super::limits::{MESSAGE_BYTES_MAX, Place};
-use super::objects::{Objects, Properties};
-use super::path::{self, Object};
+use super::bus::{BusConnection, BusSender};
+use super::convert::{BusValues, text_variant};
+use super::error::BusError;
+use super::interface::{BUS_NAME, ObjectKind, PROPERTIES, find_method};
+use super::introspect::introspection_xml;
+use super::limits::{CallPermit, MESSAGE_BYTES_MAX};
+use super::objects::{ObjectMap, PropertyMap};
+use super::path::{self, BusObject};
 use crate::domain::Line;
-use crate::server::xmlrpc::apart;
+use crate::server::xmlrpc::run_blocking;
 use crate::sys;
 
 /// How long calls under way may take when the server ends.
@@ -47,29 +47,29 @@ const STANDARD: &[(&str, &str)] = &[
 ];
 
 /// What a call is answered.
-enum Answer {
-    Values(Values),
-    Properties(Properties),
-    Objects(Objects),
+enum CallReply {
+    Values(BusValues),
+    Properties(PropertyMap),
+    Objects(ObjectMap),
 }
 
 /// What is called.
-struct Called {
+struct CallTarget {
     path: String,
     interface: Option<String>,
     member: String,
 }
 
 /// Answers messages until the connection is gone or the server ends.
-pub(super) async fn serve(bus: &Arc<Bus>, mut messages: MessageStream) {
-    let mut stop = bus.door.stop.clone();
+pub(super) async fn serve_messages(bus: &Arc<BusConnection>, mut messages: MessageStream) {
+    let mut stop = bus.context.stop.clone();
     let mut calls: JoinSet<()> = JoinSet::new();
     loop {
         let message = tokio::select! {
             message = poll_fn(|cx| Pin::new(&mut messages).poll_next(cx)) => message,
             Some(ended) = calls.join_next() => {
                 if let Err(error) = ended && error.is_panic() {
-                    (bus.door.log)(Line::MethodFailed {
+                    (bus.context.log)(Line::MethodFailed {
                         data: "(a D-Bus message)".to_owned(),
                         error: error.to_string(),
                     });
@@ -98,19 +98,19 @@ pub(super) async fn serve(bus: &Arc<Bus>, mut messages: MessageStream) {
                     && message
                         .body()
                         .deserialize::<&str>()
-                        .is_ok_and(|name| name == NAME)
+                        .is_ok_and(|name| name == BUS_NAME)
                 {
-                    (bus.door.log)(bus.joined());
+                    (bus.context.log)(bus.connected_line());
                 }
                 continue;
             }
             Type::MethodReturn | Type::Error => continue,
         }
-        match arrive(bus, &message) {
+        match accept_message(bus, &message) {
             Ok(arrived) => {
-                calls.spawn(answer(bus.clone(), arrived, message));
+                calls.spawn(handle_call(bus.clone(), arrived, message));
             }
-            Err(Some(refusal)) => reply(bus, &message, Err(refusal)).await,
+            Err(Some(refusal)) => send_reply(bus, &message, Err(refusal)).await,
             Err(None) => {}
         }
     }
@@ -121,59 +121,68 @@ pub(super) async fn serve(bus: &Arc<Bus>, mut messages: MessageStream) {
 }
 
 /// A message's sender, and its places.
-enum Arrived {
+enum IncomingCall {
     /// It is known, and the call is admitted.
-    Known(Sender, Vec<Place>),
+    Known(BusSender, Vec<CallPermit>),
     /// The bus has to be asked who it is.
-    Unknown(String, Vec<Place>),
+    Unknown(String, Vec<CallPermit>),
 }
 
 /// Lets a message in. Whoever is known and has calls enough is refused here, where that costs least. `None`: so often that
 /// it is not told.
-fn arrive(bus: &Bus, message: &Message) -> Result<Arrived, Option<Refusal>> {
+fn accept_message(
+    bus: &BusConnection,
+    message: &Message,
+) -> Result<IncomingCall, Option<BusError>> {
     let header = message.header();
     let sender = header
         .sender()
-        .ok_or_else(|| Refusal::denied("a message without a sender"))?;
+        .ok_or_else(|| BusError::denied("a message without a sender"))?;
     if message.data().len() > MESSAGE_BYTES_MAX {
-        let refusal = Refusal::limits(format!(
+        let refusal = BusError::limits(format!(
             "the message is longer than {MESSAGE_BYTES_MAX} bytes"
         ));
-        return Err(told(bus, None, refusal));
+        return Err(limit_refusal(bus, None, refusal));
     }
     if header.unix_fds().is_some_and(|count| count > 0) {
-        let refusal = Refusal::invalid("no method takes descriptors");
-        return Err(told(bus, None, refusal));
+        let refusal = BusError::invalid("no method takes descriptors");
+        return Err(limit_refusal(bus, None, refusal));
     }
     match bus.known_sender(sender.as_str()) {
         Some(sender) => {
-            let places = admit(bus, &sender, message)
-                .map_err(|refusal| told(bus, Some(sender.uid), refusal))?;
-            Ok(Arrived::Known(sender, places))
+            let places = admit_call(bus, &sender, message)
+                .map_err(|refusal| limit_refusal(bus, Some(sender.uid), refusal))?;
+            Ok(IncomingCall::Known(sender, places))
         }
         None => {
             let places = bus
                 .limits
-                .arrive(sender.as_str(), bytes_of(message))
-                .map_err(|refusal| told(bus, None, refusal))?;
-            Ok(Arrived::Unknown(sender.to_string(), places))
+                .admit_unknown(sender.as_str(), bytes_of(message))
+                .map_err(|refusal| limit_refusal(bus, None, refusal))?;
+            Ok(IncomingCall::Unknown(sender.to_string(), places))
         }
     }
 }
 
-fn told(bus: &Bus, uid: Option<u32>, refusal: Refusal) -> Option<Refusal> {
-    bus.limits.tells(uid, Instant::now()).then_some(refusal)
+fn limit_refusal(bus: &BusConnection, uid: Option<u32>, refusal: BusError) -> Option<BusError> {
+    bus.limits
+        .may_send_refusal(uid, Instant::now())
+        .then_some(refusal)
 }
 
 /// The places of a call whose sender is known.
-fn admit(bus: &Bus, sender: &Sender, message: &Message) -> Result<Vec<Place>, Refusal> {
+fn admit_call(
+    bus: &BusConnection,
+    sender: &BusSender,
+    message: &Message,
+) -> Result<Vec<CallPermit>, BusError> {
     let header = message.header();
     let asks_all = header
         .member()
         .is_some_and(|member| ANSWERS_ALL.contains(&member.as_str()));
     let cost = if asks_all { COST_OF_ALL } else { 1 };
     bus.limits
-        .admit(sender, bytes_of(message), cost, Instant::now())
+        .admit_known(sender, bytes_of(message), cost, Instant::now())
 }
 
 fn bytes_of(message: &Message) -> u32 {
@@ -181,97 +190,100 @@ fn bytes_of(message: &Message) -> u32 {
 }
 
 /// One call, from its sender's name to its answer.
-async fn answer(bus: Arc<Bus>, arrived: Arrived, message: Message) {
+async fn handle_call(bus: Arc<BusConnection>, arrived: IncomingCall, message: Message) {
     let admitted = match arrived {
-        Arrived::Known(sender, places) => Ok((sender, places)),
-        Arrived::Unknown(name, unknown) => {
+        IncomingCall::Known(sender, places) => Ok((sender, places)),
+        IncomingCall::Unknown(name, unknown) => {
             let sender = bus.sender(&name).await;
             drop(unknown);
             sender.and_then(|sender| {
-                let places = admit(&bus, &sender, &message)?;
+                let places = admit_call(&bus, &sender, &message)?;
                 Ok((sender, places))
             })
         }
     };
     let (answer, pid, _places) = match admitted {
         Ok((sender, places)) => {
-            bus.door.peers.note(sender.pid);
-            let answer = call(&bus, &sender, &message).await;
+            bus.context.peers.record(sender.pid);
+            let answer = dispatch_call(&bus, &sender, &message).await;
             (answer, sender.pid, places)
         }
         Err(refusal) => (Err(refusal), None, Vec::new()),
     };
-    reply(&bus, &message, answer).await;
-    bus.door.peers.note(pid);
+    send_reply(&bus, &message, answer).await;
+    bus.context.peers.record(pid);
 }
 
-async fn call(bus: &Bus, sender: &Sender, message: &Message) -> Result<Answer, Refusal> {
+async fn dispatch_call(
+    bus: &BusConnection,
+    sender: &BusSender,
+    message: &Message,
+) -> Result<CallReply, BusError> {
     let called = {
         let header = message.header();
         let path = header.path();
         let member = header.member();
         let (Some(path), Some(member)) = (path, member) else {
-            return Err(Refusal::invalid("a call without path or member"));
+            return Err(BusError::invalid("a call without path or member"));
         };
-        Called {
+        CallTarget {
             path: path.to_string(),
             interface: header.interface().map(ToString::to_string),
             member: member.to_string(),
         }
     };
     if !bus.is_open_to(sender) {
-        return Err(Refusal::denied(
+        return Err(BusError::denied(
             "this is another user's daemon, on that user's bus",
         ));
     }
-    let object = Object::at(&called.path);
+    let object = BusObject::from_path(&called.path);
     let interface = match called.interface.as_deref() {
         Some(interface) => interface,
         // The specification lets a caller leave it out: the first that has such a method is meant.
         None => match &object {
-            Some(object) if find(object.kind(), &called.member).is_some() => {
+            Some(object) if find_method(object.kind(), &called.member).is_some() => {
                 object.kind().interface()
             }
             _ => STANDARD
                 .iter()
                 .find(|(_, member)| *member == called.member)
                 .map(|(interface, _)| *interface)
-                .ok_or_else(|| Refusal::unknown_method(&called.member))?,
+                .ok_or_else(|| BusError::unknown_method(&called.member))?,
         },
     };
-    if let Some(kind) = Kind::ALL
+    if let Some(kind) = ObjectKind::ALL
         .into_iter()
         .find(|kind| kind.interface() == interface)
     {
-        let object =
-            object
-                .filter(|object| object.kind() == kind)
-                .ok_or_else(|| match Object::at(&called.path) {
-                    None => Refusal::unknown_object(&called.path),
-                    Some(_) => Refusal::unknown_interface(interface),
-                })?;
-        let call =
-            find(kind, &called.member).ok_or_else(|| Refusal::unknown_method(&called.member))?;
-        let values = bus.perform(sender, &object, call, message).await?;
-        return Ok(Answer::Values(values));
+        let object = object
+            .filter(|object| object.kind() == kind)
+            .ok_or_else(|| match BusObject::from_path(&called.path) {
+                None => BusError::unknown_object(&called.path),
+                Some(_) => BusError::unknown_interface(interface),
+            })?;
+        let call = find_method(kind, &called.member)
+            .ok_or_else(|| BusError::unknown_method(&called.member))?;
+        let values = bus.perform_call(sender, &object, call, message).await?;
+        return Ok(CallReply::Values(values));
     }
     if !STANDARD.iter().any(|(known, _)| *known == interface) {
-        return Err(Refusal::unknown_interface(interface));
+        return Err(BusError::unknown_interface(interface));
     }
     if !STANDARD.contains(&(interface, called.member.as_str())) {
-        return Err(Refusal::unknown_method(&called.member));
+        return Err(BusError::unknown_method(&called.member));
     }
-    standard(bus, interface, &called, object, message).await
+    call_standard(bus, interface, &called, object, message).await
 }
 
 /// A method of an interface that every object has.
-async fn standard(
-    bus: &Bus,
+async fn call_standard(
+    bus: &BusConnection,
     interface: &str,
-    called: &Called,
-    object: Option<Object>,
+    called: &CallTarget,
+    object: Option<BusObject>,
     message: &Message,
-) -> Result<Answer, Refusal> {
+) -> Result<CallReply, BusError> {
     let given = message.body().signature().to_string_no_parens();
     let takes = match called.member.as_str() {
         "Get" => "ss",
@@ -280,45 +292,45 @@ async fn standard(
         _ => "",
     };
     if given != takes {
-        return Err(Refusal::invalid(format!(
+        return Err(BusError::invalid(format!(
             "{} takes ({takes}), not ({given})",
             called.member
         )));
     }
-    let no_object = || Refusal::unknown_object(&called.path);
+    let no_object = || BusError::unknown_object(&called.path);
     match (interface, called.member.as_str()) {
-        (PEER, "Ping") => Ok(Answer::Values(Vec::new())),
+        (PEER, "Ping") => Ok(CallReply::Values(Vec::new())),
         (PEER, _) => {
-            let id = apart(|| std::fs::read_to_string("/etc/machine-id")).await;
+            let id = run_blocking(|| std::fs::read_to_string("/etc/machine-id")).await;
             match id {
-                Some(Ok(id)) => Ok(Answer::Values(vec![text(id.trim())])),
-                _ => Err(Refusal::failed("this machine has no number")),
+                Some(Ok(id)) => Ok(CallReply::Values(vec![text_variant(id.trim())])),
+                _ => Err(BusError::failed("this machine has no number")),
             }
         }
         (INTROSPECTABLE, _) => {
-            let xml = introspected(bus, &called.path, object).await?;
-            Ok(Answer::Values(vec![text(&xml)]))
+            let xml = introspect_path(bus, &called.path, object).await?;
+            Ok(CallReply::Values(vec![text_variant(&xml)]))
         }
-        (OBJECT_MANAGER, _) if object == Some(Object::Manager) => {
-            Ok(Answer::Objects(bus.objects().await?))
+        (OBJECT_MANAGER, _) if object == Some(BusObject::Manager) => {
+            Ok(CallReply::Objects(bus.objects().await?))
         }
-        (OBJECT_MANAGER, _) if object.is_some() => Err(Refusal::unknown_interface(interface)),
+        (OBJECT_MANAGER, _) if object.is_some() => Err(BusError::unknown_interface(interface)),
         (PROPERTIES_INTERFACE, member) => {
             let object = object.ok_or_else(no_object)?;
-            properties(bus, member, &object, message).await
+            call_properties(bus, member, &object, message).await
         }
         _ => Err(no_object()),
     }
 }
 
-async fn properties(
-    bus: &Bus,
+async fn call_properties(
+    bus: &BusConnection,
     member: &str,
-    object: &Object,
+    object: &BusObject,
     message: &Message,
-) -> Result<Answer, Refusal> {
+) -> Result<CallReply, BusError> {
     let body = message.body();
-    let wrong = |error: zbus::Error| Refusal::invalid(error.to_string());
+    let wrong = |error: zbus::Error| BusError::invalid(error.to_string());
     let (interface, name) = match member {
         "GetAll" => (body.deserialize::<&str>().map_err(wrong)?, None),
         "Get" => {
@@ -336,44 +348,48 @@ async fn properties(
     // The standard ones have no properties.
     let is_standard = STANDARD.iter().any(|(known, _)| *known == interface);
     if !interface.is_empty() && interface != own && !is_standard {
-        return Err(Refusal::unknown_interface(interface));
+        return Err(BusError::unknown_interface(interface));
     }
     if let Some(name) = name {
         let known = PROPERTIES
             .iter()
             .any(|row| row.kind == object.kind() && row.name == name);
         if is_standard || !known {
-            return Err(Refusal::unknown_property(name));
+            return Err(BusError::unknown_property(name));
         }
         if member == "Set" {
-            return Err(Refusal::read_only(name));
+            return Err(BusError::read_only(name));
         }
     }
     let mut properties = bus.properties(object).await?;
     match name {
-        None if is_standard => Ok(Answer::Properties(Properties::new())),
-        None => Ok(Answer::Properties(properties)),
+        None if is_standard => Ok(CallReply::Properties(PropertyMap::new())),
+        None => Ok(CallReply::Properties(properties)),
         Some(name) => {
             let value = properties.remove(name);
-            let value = value.ok_or_else(|| Refusal::unknown_property(name))?;
-            Ok(Answer::Values(vec![Variant::Variant(Box::new(value))]))
+            let value = value.ok_or_else(|| BusError::unknown_property(name))?;
+            Ok(CallReply::Values(vec![Variant::Variant(Box::new(value))]))
         }
     }
 }
 
 /// What is at a path, if anything is, as the bus was told of it: people walk through whole trees.
-async fn introspected(bus: &Bus, path: &str, object: Option<Object>) -> Result<String, Refusal> {
-    let kind = object.as_ref().map(Object::kind);
-    let known = bus.known();
-    let no_object = || Refusal::unknown_object(path);
+async fn introspect_path(
+    bus: &BusConnection,
+    path: &str,
+    object: Option<BusObject>,
+) -> Result<String, BusError> {
+    let kind = object.as_ref().map(BusObject::kind);
+    let known = bus.announced();
+    let no_object = || BusError::unknown_object(path);
     let below: Vec<String> = match object {
-        Some(Object::Manager) => vec!["group".to_owned()],
-        Some(Object::Group(group)) => {
+        Some(BusObject::Manager) => vec!["group".to_owned()],
+        Some(BusObject::Group(group)) => {
             let members = known.get(group.as_str()).ok_or_else(no_object)?;
             let names = members.iter().map(|name| path::escaped(name.as_str()));
             names.collect()
         }
-        Some(Object::Process(group, process)) => {
+        Some(BusObject::Process(group, process)) => {
             let members = known.get(group.as_str()).ok_or_else(no_object)?;
             if !members.contains(process.as_str()) {
                 return Err(no_object());
@@ -397,12 +413,12 @@ async fn introspected(bus: &Bus, path: &str, object: Option<Object>) -> Result<S
             }
         }
     };
-    let made = apart(move || describe(kind, &below)).await;
-    made.ok_or_else(|| Refusal::failed("it could not be rendered"))
+    let made = run_blocking(move || introspection_xml(kind, &below)).await;
+    made.ok_or_else(|| BusError::failed("it could not be rendered"))
 }
 
 /// Sends the answer, if one is wanted.
-async fn reply(bus: &Bus, message: &Message, answer: Result<Answer, Refusal>) {
+async fn send_reply(bus: &BusConnection, message: &Message, answer: Result<CallReply, BusError>) {
     if message
         .primary_header()
         .flags()
@@ -413,23 +429,23 @@ async fn reply(bus: &Bus, message: &Message, answer: Result<Answer, Refusal>) {
     let to = message.clone();
     let made = match answer {
         // Thousands of objects take a while, and megabytes that nobody needs any more.
-        Ok(Answer::Objects(objects)) => {
-            apart(move || {
+        Ok(CallReply::Objects(objects)) => {
+            run_blocking(move || {
                 let made = Message::method_return(&to.header()).build(&(&objects,));
                 drop(objects);
-                sys::give_back();
+                sys::trim_heap();
                 made
             })
             .await
         }
-        Ok(Answer::Properties(properties)) => {
+        Ok(CallReply::Properties(properties)) => {
             Some(Message::method_return(&to.header()).build(&(properties,)))
         }
-        Ok(Answer::Values(values)) if values.is_empty() => {
+        Ok(CallReply::Values(values)) if values.is_empty() => {
             Some(Message::method_return(&to.header()).build(&()))
         }
-        Ok(Answer::Values(values)) => {
-            apart(move || {
+        Ok(CallReply::Values(values)) => {
+            run_blocking(move || {
                 let values = values.into_iter();
                 let body =
                     values.fold(Structure::builder(), |body, value| body.append_field(value));
@@ -462,13 +478,13 @@ async fn reply(bus: &Bus, message: &Message, answer: Result<Answer, Refusal>) {
 mod tests {
     use zbus::ObjectPath;
 
-    use super::super::interface::CALLS;
+    use super::super::interface::BUS_METHODS;
     use super::*;
 
     #[test]
     fn what_counts_for_more_is_there() {
         for name in ANSWERS_ALL {
-            let ours = CALLS.iter().any(|call| call.name == *name);
+            let ours = BUS_METHODS.iter().any(|call| call.name == *name);
             let standard = STANDARD.iter().any(|(_, member)| member == name);
             assert!(ours || standard, "{name}");
         }

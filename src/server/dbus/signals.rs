@@ -7,26 +7,28 @@ use std::sync::Arc;
 use tokio::time::{Duration, sleep};
 use zbus::{Message, ObjectPath, Variant};
 
-use super::bus::{Bus, Known};
-use super::convert::{dictionary, text};
-use super::interface::{EVENTS_LOST, Kind, PROPERTIES, STATE_CHANGED};
-use super::objects::{Properties, interfaces, object_of, of_group, of_process};
-use super::path::{MANAGER, Object};
+use super::bus::{BusConnection, KnownObjects};
+use super::convert::{property_dict, text_variant};
+use super::interface::{EVENTS_LOST, ObjectKind, PROPERTIES, STATE_CHANGED};
+use super::objects::{
+    PropertyMap, group_properties, object_interfaces, process_object, process_properties,
+};
+use super::path::{BusObject, MANAGER};
 use crate::api::ProcessView;
-use crate::control::{Heard, Subscription};
+use crate::control::{FeedItem, Subscription};
 use crate::domain::{EventKind, GroupName, ProcessName, ProcessState, SupervisorState};
 
 /// How long changes are gathered, so that a process that starts is told of once or twice and a thousand that start are not a
 /// thousand questions to the engine.
 const GATHER: Duration = Duration::from_millis(50);
 /// Up to so many changed processes are looked at one by one, and all together beyond.
-const LOOKED_AT_MAX: usize = 16;
+const QUERIED_SINGLY_MAX: usize = 16;
 /// Messages that are handed to the bus at a time, so that answers go out in between.
 const SENT_AT_ONCE: usize = 64;
 
 /// What was gathered.
 #[derive(Default)]
-struct Batch {
+struct ChangeBatch {
     /// Each move, in order.
     moves: Vec<Message>,
     /// Where each process that moved has arrived, and its number there.
@@ -38,28 +40,28 @@ struct Batch {
 }
 
 /// Tells of changes until the server ends. To be dropped when the connection is gone.
-pub(super) async fn tell(bus: &Arc<Bus>) {
-    let mut feed = bus.door.feed.subscribe();
-    let mut stop = bus.door.stop.clone();
+pub(super) async fn send_changes(bus: &Arc<BusConnection>) {
+    let mut feed = bus.context.feed.subscribe();
+    let mut stop = bus.context.stop.clone();
     // First the ears, then the look: what changes in between is heard.
     let views = bus.processes().await.unwrap_or_default();
-    bus.set_known(known(&views, bus).await);
+    bus.set_announced(known_objects(&views, bus).await);
     loop {
-        let mut batch = Batch::default();
+        let mut batch = ChangeBatch::default();
         let mut ends = false;
         tokio::select! {
             heard = feed.next() => match heard {
-                Some(heard) => batch.take(heard, &bus.known()),
+                Some(heard) => batch.add_change(heard, &bus.announced()),
                 None => return,
             },
-            () = bus.door.control.reshaped() => batch.reshaped = true,
+            () = bus.context.control.groups_changed() => batch.reshaped = true,
             _ = stop.wait_for(|stop| *stop) => ends = true,
         }
         tokio::select! {
             () = sleep(GATHER) => {}
             _ = stop.wait_for(|stop| *stop) => ends = true,
         }
-        batch.take_waiting(&mut feed, &bus.known());
+        batch.add_pending(&mut feed, &bus.announced());
         batch.send(bus).await;
         if ends {
             return;
@@ -67,25 +69,25 @@ pub(super) async fn tell(bus: &Arc<Bus>) {
     }
 }
 
-impl Batch {
-    fn take_waiting(&mut self, feed: &mut Subscription, known: &Known) {
-        while let Some(heard) = feed.waiting() {
-            self.take(heard, known);
+impl ChangeBatch {
+    fn add_pending(&mut self, feed: &mut Subscription, known: &KnownObjects) {
+        while let Some(heard) = feed.try_next() {
+            self.add_change(heard, known);
         }
     }
 
-    fn take(&mut self, heard: Heard, known: &Known) {
+    fn add_change(&mut self, heard: FeedItem, known: &KnownObjects) {
         let event = match heard {
-            Heard::Lost(count) => {
+            FeedItem::Lost(count) => {
                 self.lost += count;
                 return;
             }
-            Heard::Event(event) => event,
+            FeedItem::Event(event) => event,
         };
         match (event.kind, event.group, event.process) {
             (EventKind::ProcessState { from, to, pid, .. }, Some(group), Some(process)) => {
                 self.reshaped |= !known.get(&group).is_some_and(|has| has.contains(&process));
-                let object = Object::Process(group.to_string(), process.to_string());
+                let object = BusObject::Process(group.to_string(), process.to_string());
                 let values = (
                     group.as_str(),
                     process.as_str(),
@@ -105,9 +107,9 @@ impl Batch {
         }
     }
 
-    async fn send(mut self, bus: &Bus) {
+    async fn send(mut self, bus: &BusConnection) {
         let anew = self.reshaped || self.lost > 0;
-        let views = if anew || self.changed.len() > LOOKED_AT_MAX {
+        let views = if anew || self.changed.len() > QUERIED_SINGLY_MAX {
             bus.processes().await.ok()
         } else {
             let mut views = Vec::new();
@@ -121,21 +123,21 @@ impl Batch {
         };
         let mut messages = Vec::new();
         if self.lost > 0 {
-            let signal = Message::signal(MANAGER, Kind::Manager.interface(), EVENTS_LOST);
+            let signal = Message::signal(MANAGER, ObjectKind::Manager.interface(), EVENTS_LOST);
             messages.extend(signal.build(&(self.lost,)).ok());
         }
         // Objects come before what is told of them, and go after it.
         let mut gone = Vec::new();
         if let (true, Some(views)) = (anew, &views) {
-            let (before, now) = (bus.known(), known(views, bus).await);
-            come(&mut messages, &before, &now, views);
-            gone = left(&before, &now);
-            bus.set_known(now);
+            let (before, now) = (bus.announced(), known_objects(views, bus).await);
+            added_signals(&mut messages, &before, &now, views);
+            gone = removed_signals(&before, &now);
+            bus.set_announced(now);
         }
         messages.append(&mut self.moves);
         if let Some(state) = self.state {
-            let changed = dictionary(vec![("State", text(state.name()))]);
-            messages.extend(changes(&Object::Manager, changed));
+            let changed = property_dict(vec![("State", text_variant(state.name()))]);
+            messages.extend(changed_signal(&BusObject::Manager, changed));
         }
         match views {
             Some(views) => {
@@ -146,20 +148,20 @@ impl Batch {
                         .contains_key(&(view.group.clone(), view.name.clone()))
                 });
                 messages.extend(changed.flat_map(|view| {
-                    let mut properties = of_process(view);
+                    let mut properties = process_properties(view);
                     properties.retain(|name, _| is_changing(name));
-                    changes(&object_of(view), properties)
+                    changed_signal(&process_object(view), properties)
                 }));
             }
             // The engine does not answer any more, for it stops; what the events said is known all the same.
             None => {
                 for ((group, process), (state, pid)) in &self.changed {
-                    let object = Object::Process(group.to_string(), process.to_string());
-                    let properties = dictionary(vec![
-                        ("State", text(state.name())),
+                    let object = BusObject::Process(group.to_string(), process.to_string());
+                    let properties = property_dict(vec![
+                        ("State", text_variant(state.name())),
                         ("PID", Variant::from(*pid)),
                     ]);
-                    messages.extend(changes(&object, properties));
+                    messages.extend(changed_signal(&object, properties));
                 }
             }
         }
@@ -181,9 +183,9 @@ impl Batch {
 }
 
 /// Groups and processes that are there. A group may be empty.
-async fn known(views: &[ProcessView], bus: &Bus) -> Known {
+async fn known_objects(views: &[ProcessView], bus: &BusConnection) -> KnownObjects {
     let groups = bus.groups().await.unwrap_or_default();
-    let mut known: Known = groups
+    let mut known: KnownObjects = groups
         .into_iter()
         .map(|name| (name, Default::default()))
         .collect();
@@ -197,14 +199,14 @@ async fn known(views: &[ProcessView], bus: &Bus) -> Known {
 fn is_changing(name: &str) -> bool {
     PROPERTIES
         .iter()
-        .any(|row| row.kind == Kind::Process && row.name == name && row.changes)
+        .any(|row| row.kind == ObjectKind::Process && row.name == name && row.changes)
 }
 
-fn path(object: &Object) -> Option<ObjectPath<'static>> {
+fn path(object: &BusObject) -> Option<ObjectPath<'static>> {
     ObjectPath::try_from(object.path()).ok()
 }
 
-fn changes(object: &Object, changed: Properties) -> Option<Message> {
+fn changed_signal(object: &BusObject, changed: PropertyMap) -> Option<Message> {
     let interface = object.kind().interface();
     let none: &[&str] = &[];
     Message::signal(
@@ -217,8 +219,13 @@ fn changes(object: &Object, changed: Properties) -> Option<Message> {
 }
 
 /// InterfacesAdded of what is new.
-fn come(messages: &mut Vec<Message>, before: &Known, now: &Known, views: &[ProcessView]) {
-    let mut add = |object: &Object, properties: Properties| {
+fn added_signals(
+    messages: &mut Vec<Message>,
+    before: &KnownObjects,
+    now: &KnownObjects,
+    views: &[ProcessView],
+) {
+    let mut add = |object: &BusObject, properties: PropertyMap| {
         let signal = Message::signal(
             MANAGER,
             "org.freedesktop.DBus.ObjectManager",
@@ -226,35 +233,38 @@ fn come(messages: &mut Vec<Message>, before: &Known, now: &Known, views: &[Proce
         );
         let path = path(object);
         messages.extend(path.and_then(|path| {
-            let offered = interfaces(object.kind(), properties);
+            let offered = object_interfaces(object.kind(), properties);
             signal.build(&(path, offered)).ok()
         }));
     };
     for group in now.keys().filter(|group| !before.contains_key(*group)) {
-        add(&Object::Group(group.to_string()), of_group(group.as_str()));
+        add(
+            &BusObject::Group(group.to_string()),
+            group_properties(group.as_str()),
+        );
     }
     for view in views {
         let was_there = before
             .get(&view.group)
             .is_some_and(|members| members.contains(&view.name));
         if !was_there {
-            add(&object_of(view), of_process(view));
+            add(&process_object(view), process_properties(view));
         }
     }
 }
 
 /// InterfacesRemoved of what is no more: processes first.
-fn left(before: &Known, now: &Known) -> Vec<Message> {
+fn removed_signals(before: &KnownObjects, now: &KnownObjects) -> Vec<Message> {
     let mut gone = Vec::new();
     for (group, members) in before {
         let still = now.get(group);
         for member in members {
             if !still.is_some_and(|still| still.contains(member)) {
-                gone.push(Object::Process(group.to_string(), member.to_string()));
+                gone.push(BusObject::Process(group.to_string(), member.to_string()));
             }
         }
         if still.is_none() {
-            gone.push(Object::Group(group.to_string()));
+            gone.push(BusObject::Group(group.to_string()));
         }
     }
     let removed = gone.iter().filter_map(|object| {
@@ -272,11 +282,11 @@ fn left(before: &Known, now: &Known) -> Vec<Message> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Causes;
     use crate::domain::Event;
+    use crate::domain::ResourceEvents;
     use crate::server::render::tests::cat;
 
-    fn there(groups: &[(&str, &[&str])]) -> Known {
+    fn there(groups: &[(&str, &[&str])]) -> KnownObjects {
         groups
             .iter()
             .map(|(group, members)| {
@@ -304,7 +314,7 @@ mod tests {
         let groups = "/org/supervisord/Supervisor1/group";
         let (nothing, cats) = (there(&[]), there(&[("cat", &["cat"]), ("empty", &[])]));
         let mut messages = Vec::new();
-        come(&mut messages, &nothing, &cats, &[cat()]);
+        added_signals(&mut messages, &nothing, &cats, &[cat()]);
         let said: Vec<String> = messages.iter().map(told).collect();
         assert_eq!(
             said,
@@ -314,7 +324,7 @@ mod tests {
                 format!("InterfacesAdded {groups}/cat/cat"),
             ]
         );
-        let said: Vec<String> = left(&cats, &there(&[("empty", &[])]))
+        let said: Vec<String> = removed_signals(&cats, &there(&[("empty", &[])]))
             .iter()
             .map(told)
             .collect();
@@ -326,15 +336,15 @@ mod tests {
             ]
         );
         messages.clear();
-        come(&mut messages, &cats, &cats, &[cat()]);
-        assert!(messages.is_empty() && left(&cats, &cats).is_empty());
+        added_signals(&mut messages, &cats, &cats, &[cat()]);
+        assert!(messages.is_empty() && removed_signals(&cats, &cats).is_empty());
     }
 
     #[test]
     fn a_batch_keeps_each_move_and_the_last_place() {
         let cats = there(&[("cat", &["cat"])]);
         let moved = |group: &str, from, to, pid| {
-            Heard::Event(Event {
+            FeedItem::Event(Event {
                 group: Some(GroupName::parse(group).expect("valid")),
                 process: Some(ProcessName::parse("cat").expect("valid")),
                 kind: EventKind::ProcessState {
@@ -343,21 +353,21 @@ mod tests {
                     tries: 0,
                     pid,
                     expected: true,
-                    causes: Causes::NONE,
+                    resource_events: ResourceEvents::NONE,
                 },
             })
         };
         use ProcessState::{Running, Starting, Stopped};
-        let mut batch = Batch::default();
-        batch.take(moved("cat", Stopped, Starting, 0), &cats);
-        batch.take(moved("cat", Starting, Running, 7), &cats);
+        let mut batch = ChangeBatch::default();
+        batch.add_change(moved("cat", Stopped, Starting, 0), &cats);
+        batch.add_change(moved("cat", Starting, Running, 7), &cats);
         assert_eq!(batch.moves.len(), 2);
         assert_eq!(batch.changed.values().collect::<Vec<_>>(), [&(Running, 7)]);
         assert!(!batch.reshaped && batch.lost == 0);
         // Somebody nobody knows yet, and what was too much.
-        batch.take(moved("new", Stopped, Starting, 0), &cats);
-        batch.take(Heard::Lost(5), &cats);
-        batch.take(Heard::Lost(2), &cats);
+        batch.add_change(moved("new", Stopped, Starting, 0), &cats);
+        batch.add_change(FeedItem::Lost(5), &cats);
+        batch.add_change(FeedItem::Lost(2), &cats);
         assert!(batch.reshaped);
         assert_eq!(batch.lost, 7);
     }

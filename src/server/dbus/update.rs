@@ -2,20 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use super::bus::Bus;
-use crate::api::xmlrpc::Value;
-use crate::api::{Caller, Fault, FaultCode, Reply, Request, Target, method};
+use super::bus::BusConnection;
+use crate::api::xmlrpc::RpcValue;
+use crate::api::{Caller, Fault, FaultCode, Reply, Request, RequestTarget, find_method};
 use crate::domain::GroupName;
 
-impl Bus {
+impl BusConnection {
     /// Reads the configuration and takes over what differs: of these groups, or of all if none is named. Answers what
     /// `supervisor.reloadConfig` does, but only what was taken over.
     ///
     /// # Errors
     /// BAD_NAME for a group that nobody knows, before anything is changed; FAILED for groups with processes that could not
     /// be stopped, when all others are done; any fault of a step, which ends it.
-    pub(super) async fn update(&self, caller: &Caller, groups: &[String]) -> Result<Value, Fault> {
-        let reply = self.step(caller, "supervisor.reloadConfig", Request::Reread);
+    pub(super) async fn update_groups(
+        &self,
+        caller: &Caller,
+        groups: &[String],
+    ) -> Result<RpcValue, Fault> {
+        let reply = self.audited_step(caller, "supervisor.reloadConfig", Request::Reread);
         let Reply::Diff {
             added,
             changed,
@@ -40,44 +44,46 @@ impl Bus {
         let [added, changed, removed] = [added, changed, removed].map(chosen);
         let mut stuck = Vec::new();
         for name in removed.iter().chain(&changed) {
-            if !self.stop(caller, name).await? {
+            if !self.stop_group(caller, name).await? {
                 stuck.push(name.as_str());
                 continue;
             }
             let name = name.to_string();
             let remove = Request::RemoveGroup(name.clone());
-            self.step(caller, "supervisor.removeProcessGroup", remove)
+            self.audited_step(caller, "supervisor.removeProcessGroup", remove)
                 .await?;
             if changed.iter().any(|changed| changed.as_str() == name) {
                 let add = Request::AddGroup(name);
-                self.step(caller, "supervisor.addProcessGroup", add).await?;
+                self.audited_step(caller, "supervisor.addProcessGroup", add)
+                    .await?;
             }
         }
         for name in &added {
             let add = Request::AddGroup(name.to_string());
-            self.step(caller, "supervisor.addProcessGroup", add).await?;
+            self.audited_step(caller, "supervisor.addProcessGroup", add)
+                .await?;
         }
         if !stuck.is_empty() {
             let text = format!("processes could not be stopped, of {}", stuck.join(", "));
             return Err(FaultCode::Failed.of(text));
         }
         let list = |names: Vec<GroupName>| {
-            let names = names.iter().map(|name| Value::text(name.as_str()));
-            Value::Array(names.collect())
+            let names = names.iter().map(|name| RpcValue::text(name.as_str()));
+            RpcValue::Array(names.collect())
         };
-        Ok(Value::Array(vec![Value::Array(
+        Ok(RpcValue::Array(vec![RpcValue::Array(
             [added, changed, removed].map(list).into(),
         )]))
     }
 
     /// Stops a group; whether everything of it has stopped.
-    async fn stop(&self, caller: &Caller, name: &GroupName) -> Result<bool, Fault> {
+    async fn stop_group(&self, caller: &Caller, name: &GroupName) -> Result<bool, Fault> {
         let stop = Request::Stop {
-            target: Target::Group(name.to_string()),
+            target: RequestTarget::Group(name.to_string()),
             wait: true,
         };
         match self
-            .step(caller, "supervisor.stopProcessGroup", stop)
+            .audited_step(caller, "supervisor.stopProcessGroup", stop)
             .await?
         {
             Reply::Results(results) => Ok(!results.iter().any(|result| {
@@ -88,9 +94,14 @@ impl Bus {
         }
     }
 
-    async fn step(&self, caller: &Caller, name: &str, request: Request) -> Result<Reply, Fault> {
-        let method = method(name).ok_or_else(|| FaultCode::UnknownMethod.bare())?;
-        let control = &self.door.control;
+    async fn audited_step(
+        &self,
+        caller: &Caller,
+        name: &str,
+        request: Request,
+    ) -> Result<Reply, Fault> {
+        let method = find_method(name).ok_or_else(|| FaultCode::UnknownMethod.bare())?;
+        let control = &self.context.control;
         let grant = control.grant(caller, method, &request)?;
         control.call(caller.clone(), grant, request).await
     }

@@ -1,14 +1,14 @@
-//! HTTP: doors, refusals, connections that misbehave, and the end.
+//! HTTP: endpoints, refusals, connections that misbehave, and the end.
 
 use super::*;
 
 #[test]
 fn rpc_01_everything_asks_for_the_password() {
-    let world = World::with(
+    let world = TestServer::with(
         "auth",
-        Setup {
+        TestSetup {
             password: Some("p"),
-            ..Setup::default()
+            ..TestSetup::default()
         },
     );
     for path in [
@@ -68,7 +68,7 @@ fn rpc_01_everything_asks_for_the_password() {
 
 #[test]
 fn rpc_04_refusals() {
-    let world = World::new("refusals");
+    let world = TestServer::new("refusals");
     let table = [
         ("GET /RPC2 HTTP/1.1\r\n\r\n", 400),
         ("HEAD / HTTP/1.1\r\n\r\n", 200),
@@ -114,7 +114,7 @@ fn rpc_04_refusals() {
 
 #[test]
 fn rpc_03_keep_alive() {
-    let world = World::new("keep");
+    let world = TestServer::new("keep");
     let mut stream = world.tcp();
     let (head, _) = exchange(
         &mut stream,
@@ -146,9 +146,14 @@ fn rpc_03_keep_alive() {
 
 #[test]
 fn requests_in_a_row_are_answered_in_order() {
-    let world = World::new("pipeline");
+    let world = TestServer::new("pipeline");
     let mut stream = world.unix();
-    let request = |name: &str| post(&body("supervisor.getProcessInfo", vec![Value::text(name)]));
+    let request = |name: &str| {
+        post(&body(
+            "supervisor.getProcessInfo",
+            vec![RpcValue::text(name)],
+        ))
+    };
     stream
         .write_all(&[request("a"), request("cat"), request("b")].concat())
         .expect("written");
@@ -161,7 +166,7 @@ fn requests_in_a_row_are_answered_in_order() {
 
 #[test]
 fn half_closed_and_chunked_requests_are_answered() {
-    let world = World::new("half");
+    let world = TestServer::new("half");
     let call = body("supervisor.getPID", vec![]);
     let head = "POST /RPC2 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
     let text = std::str::from_utf8(&call).expect("text");
@@ -171,7 +176,7 @@ fn half_closed_and_chunked_requests_are_answered() {
 
 #[test]
 fn huge_bodies_are_refused_and_the_client_hears_of_it() {
-    let world = World::new("huge");
+    let world = TestServer::new("huge");
     let mut stream = world.tcp();
     let length = 100_u64 << 20;
     let head = format!("POST /RPC2 HTTP/1.1\r\nContent-Length: {length}\r\n\r\n");
@@ -197,12 +202,15 @@ fn huge_bodies_are_refused_and_the_client_hears_of_it() {
     }
     stream.write_all(b"0\r\n\r\n").expect("written");
     assert!(receive(&mut stream).0.starts_with("HTTP/1.1 413 "));
-    assert_eq!(world.call("supervisor.getPID", vec![]), Ok(Value::Int(42)));
+    assert_eq!(
+        world.call("supervisor.getPID", vec![]),
+        Ok(RpcValue::Int(42))
+    );
 }
 
 #[test]
 fn bombs_do_not_go_off() {
-    let world = World::new("bomb");
+    let world = TestServer::new("bomb");
     let entities: String = (1..30)
         .map(|n| format!("<!ENTITY e{n} \"&e{};&e{};\">", n - 1, n - 1))
         .collect();
@@ -219,15 +227,15 @@ fn bombs_do_not_go_off() {
 
 #[test]
 fn slow_and_vanished_clients_cost_nothing_to_others() {
-    let limits = Limits {
+    let limits = ServerLimits {
         connections_max: 8,
         head_within: Duration::from_secs(60),
     };
-    let world = World::with(
+    let world = TestServer::with(
         "slow",
-        Setup {
+        TestSetup {
             limits,
-            ..Setup::default()
+            ..TestSetup::default()
         },
     );
     // More than there is room for, each with half a request. The oldest give way to the newest.
@@ -239,7 +247,10 @@ fn slow_and_vanished_clients_cost_nothing_to_others() {
         })
         .collect();
     for _ in 0..20 {
-        assert_eq!(world.call("supervisor.getPID", vec![]), Ok(Value::Int(42)));
+        assert_eq!(
+            world.call("supervisor.getPID", vec![]),
+            Ok(RpcValue::Int(42))
+        );
     }
     let ended = match slow[0].read(&mut [0]) {
         Ok(count) => count == 0,
@@ -252,20 +263,23 @@ fn slow_and_vanished_clients_cost_nothing_to_others() {
         let _ = stream.write_all(&post(&body("supervisor.getAllProcessInfo", vec![])));
         drop(stream);
     }
-    assert_eq!(world.call("supervisor.getPID", vec![]), Ok(Value::Int(42)));
+    assert_eq!(
+        world.call("supervisor.getPID", vec![]),
+        Ok(RpcValue::Int(42))
+    );
 }
 
 #[test]
 fn a_head_that_does_not_come_is_not_awaited_for_ever() {
-    let limits = Limits {
+    let limits = ServerLimits {
         connections_max: 8,
         head_within: Duration::from_millis(200),
     };
-    let world = World::with(
+    let world = TestServer::with(
         "head",
-        Setup {
+        TestSetup {
             limits,
-            ..Setup::default()
+            ..TestSetup::default()
         },
     );
     let mut stream = world.tcp();
@@ -283,18 +297,21 @@ fn a_head_that_does_not_come_is_not_awaited_for_ever() {
 
 #[test]
 fn busy_connections_are_not_sent_away() {
-    let limits = Limits {
+    let limits = ServerLimits {
         connections_max: 3,
         head_within: Duration::from_secs(60),
     };
-    let world = World::with(
+    let world = TestServer::with(
         "busy",
-        Setup {
+        TestSetup {
             limits,
-            ..Setup::default()
+            ..TestSetup::default()
         },
     );
-    let start = post(&body("supervisor.startProcess", vec![Value::text("slow")]));
+    let start = post(&body(
+        "supervisor.startProcess",
+        vec![RpcValue::text("slow")],
+    ));
     let mut waiting: Vec<_> = (0..2)
         .map(|_| {
             let mut stream = world.unix();
@@ -304,13 +321,19 @@ fn busy_connections_are_not_sent_away() {
         .collect();
     world.until("both wait", |seen| seen.deferred.len() == 2);
     for _ in 0..10 {
-        assert_eq!(world.call("supervisor.getPID", vec![]), Ok(Value::Int(42)));
+        assert_eq!(
+            world.call("supervisor.getPID", vec![]),
+            Ok(RpcValue::Int(42))
+        );
     }
     for asked in world.seen.lock().expect("whole").deferred.drain(..) {
         (asked.answer)(Ok(Reply::Done));
     }
     for stream in &mut waiting {
-        assert_eq!(read_response(&receive(stream).1), Ok(Ok(Value::Bool(true))));
+        assert_eq!(
+            read_response(&receive(stream).1),
+            Ok(Ok(RpcValue::Bool(true)))
+        );
     }
     // All places are taken by calls that wait, but one of the clients is gone.
     for _ in 0..3 {
@@ -324,26 +347,32 @@ fn busy_connections_are_not_sent_away() {
     waiting.drain(..2);
     world.until("three wait", |seen| seen.deferred.len() == 3);
     waiting.pop();
-    assert_eq!(world.call("supervisor.getPID", vec![]), Ok(Value::Int(42)));
+    assert_eq!(
+        world.call("supervisor.getPID", vec![]),
+        Ok(RpcValue::Int(42))
+    );
 }
 
 #[test]
 fn stopping_finishes_what_is_in_flight_and_removes_the_socket() {
-    let mut world = World::new("stop");
+    let mut world = TestServer::new("stop");
     let mut waiting = world.unix();
-    let start = post(&body("supervisor.startProcess", vec![Value::text("slow")]));
+    let start = post(&body(
+        "supervisor.startProcess",
+        vec![RpcValue::text("slow")],
+    ));
     waiting.write_all(&start).expect("written");
     let idle = world.unix();
     world.until("it waits", |seen| seen.deferred.len() == 1);
-    let front = world.front.take().expect("there");
-    let stopping = std::thread::spawn(move || front.stop());
+    let server = world.server.take().expect("there");
+    let stopping = std::thread::spawn(move || server.stop());
     let mut idle = idle;
     assert_eq!(idle.read(&mut [0]).expect("closed"), 0);
     let asked = world.seen.lock().expect("whole").deferred.remove(0);
     (asked.answer)(Ok(Reply::Done));
     assert_eq!(
         read_response(&receive(&mut waiting).1),
-        Ok(Ok(Value::Bool(true)))
+        Ok(Ok(RpcValue::Bool(true)))
     );
     stopping.join().expect("stopped");
     assert!(!world.socket.exists());
@@ -352,12 +381,15 @@ fn stopping_finishes_what_is_in_flight_and_removes_the_socket() {
 
 #[test]
 fn stopping_does_not_wait_for_ever() {
-    let mut world = World::new("stop-hung");
+    let mut world = TestServer::new("stop-hung");
     let mut waiting = world.unix();
-    let start = post(&body("supervisor.startProcess", vec![Value::text("slow")]));
+    let start = post(&body(
+        "supervisor.startProcess",
+        vec![RpcValue::text("slow")],
+    ));
     waiting.write_all(&start).expect("written");
     world.until("it waits", |seen| seen.deferred.len() == 1);
     let begun = Instant::now();
-    world.front.take().expect("there").stop();
+    world.server.take().expect("there").stop();
     assert!(begun.elapsed() < Duration::from_secs(5));
 }

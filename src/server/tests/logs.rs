@@ -19,7 +19,7 @@ fn until_text(stream: &mut impl Read, text: &str) -> String {
 
 #[test]
 fn rpc_38_growing_logs() {
-    let mut world = World::new("growing");
+    let mut world = TestServer::new("growing");
     let path = world.scratch.0.join("cat");
     std::fs::write(&path, format!("{}{}", "x".repeat(2000), "end")).expect("written");
     let mut stream = world.tcp();
@@ -67,7 +67,7 @@ fn rpc_38_growing_logs() {
     let mut rest = Vec::new();
     gone.read_to_end(&mut rest).expect("closed");
     // And the end of the server ends the stream properly.
-    world.front.take().expect("there").stop();
+    world.server.take().expect("there").stop();
     let mut rest = String::new();
     stream.read_to_string(&mut rest).expect("closed");
     assert!(rest.ends_with("0\r\n\r\n"), "{rest:?}");
@@ -75,7 +75,7 @@ fn rpc_38_growing_logs() {
 
 #[test]
 fn rpc_38_the_main_log_grows_too() {
-    let world = World::new("main");
+    let world = TestServer::new("main");
     std::fs::write(world.scratch.0.join("main"), "first\n").expect("written");
     let mut stream = world.unix();
     stream

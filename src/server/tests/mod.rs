@@ -13,15 +13,15 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::bind::tests::{Scratch, inet_spec, unix_spec};
+use super::bind::tests::{ScratchDir, inet_spec, unix_spec};
 use super::render::tests::cat;
 use super::*;
-use crate::api::xmlrpc::{Call, Value, read_response, write_call, write_response};
+use crate::api::xmlrpc::{RpcCall, RpcValue, read_response, write_call, write_response};
 use crate::api::{
-    Caller, Fault, FaultCode, Front as Door, LogOf, ProcessView, Reply, Request, Target,
+    Caller, Fault, FaultCode, LogRef, ProcessView, Reply, Request, RequestTarget, Transport,
 };
 use crate::config::spec::Credentials;
-use crate::control::{Asked, ControlHandle, EventFeed};
+use crate::control::{ControlHandle, EventFeed, RequestMessage};
 use crate::domain::{Level, Line, ProcessName, SupervisorState};
 use crate::heartbeat::Heartbeats;
 
@@ -29,36 +29,36 @@ use crate::heartbeat::Heartbeats;
 const LIMIT: Duration = Duration::from_secs(20);
 
 #[derive(Default)]
-struct Seen {
+struct EngineCalls {
     asked: Vec<(Caller, Request)>,
-    deferred: Vec<Asked>,
+    deferred: Vec<RequestMessage>,
     lines: Vec<Line>,
     stopping: bool,
 }
 
 /// A running server with a unix and a TCP server, before an engine that answers at once but for `startProcess slow`.
-struct World {
-    front: Option<Front>,
+struct TestServer {
+    server: Option<ServerHandle>,
     socket: PathBuf,
     inet: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
-    scratch: Scratch,
+    seen: Arc<Mutex<EngineCalls>>,
+    scratch: ScratchDir,
 }
 
-struct Setup {
+struct TestSetup {
     password: Option<&'static str>,
     interfaces: Vec<String>,
     twiddler: Option<Vec<String>>,
-    limits: Limits,
+    limits: ServerLimits,
 }
 
-impl Default for Setup {
+impl Default for TestSetup {
     fn default() -> Self {
         Self {
             password: None,
             interfaces: vec!["supervisor".to_owned()],
             twiddler: None,
-            limits: Limits {
+            limits: ServerLimits {
                 connections_max: 100,
                 head_within: Duration::from_secs(60),
             },
@@ -83,33 +83,33 @@ fn engine(request: &Request, logs: &Path) -> Result<Reply, Fault> {
         Request::SomeProcessInfo(names) if names == &["cat"] => Ok(Reply::Processes(vec![cat()])),
         Request::SomeProcessInfo(_) => Ok(Reply::Processes(Vec::new())),
         Request::Stop {
-            target: Target::Group(name),
+            target: RequestTarget::Group(name),
             ..
         } => Err(FaultCode::BadName.of(name)),
-        Request::LogFile(LogOf::Daemon) => Ok(Reply::LogFile(Some(logs.join("main").into()))),
-        Request::LogFile(LogOf::Process(name, _)) if name == "cat" => {
+        Request::LogFile(LogRef::Daemon) => Ok(Reply::LogFile(Some(logs.join("main").into()))),
+        Request::LogFile(LogRef::Process(name, _)) if name == "cat" => {
             Ok(Reply::LogFile(Some(logs.join("cat").into())))
         }
-        Request::LogFile(LogOf::Process(name, _)) if name == "nolog" => Ok(Reply::LogFile(None)),
-        Request::LogFile(LogOf::Process(name, _)) => Err(FaultCode::BadName.of(name)),
+        Request::LogFile(LogRef::Process(name, _)) if name == "nolog" => Ok(Reply::LogFile(None)),
+        Request::LogFile(LogRef::Process(name, _)) => Err(FaultCode::BadName.of(name)),
         Request::RemoveGroup(name) if name == "panic" => panic!("as the test wants"),
         _ => Ok(Reply::Done),
     }
 }
 
-impl World {
+impl TestServer {
     fn new(name: &str) -> Self {
-        Self::with(name, Setup::default())
+        Self::with(name, TestSetup::default())
     }
 
-    fn with(name: &str, setup: Setup) -> Self {
+    fn with(name: &str, setup: TestSetup) -> Self {
         let mut world = Self::before_it_begins(name, setup);
-        world.front.as_mut().expect("started").begin();
+        world.server.as_mut().expect("started").start();
         world
     }
 
-    fn before_it_begins(name: &str, setup: Setup) -> Self {
-        let scratch = Scratch::new(name);
+    fn before_it_begins(name: &str, setup: TestSetup) -> Self {
+        let scratch = ScratchDir::new(name);
         let socket = scratch.0.join("s.sock");
         let credentials = setup.password.map(|password| Credentials {
             username: "u".to_owned(),
@@ -121,11 +121,11 @@ impl World {
         }
         let servers = BoundServer::bind_all(&specs, &[], &[]).expect("bound");
         let inet = servers[0].inet_address().expect("inet");
-        let seen = Arc::new(Mutex::new(Seen::default()));
+        let seen = Arc::new(Mutex::new(EngineCalls::default()));
         let (for_engine, for_log, for_audit) = (seen.clone(), seen.clone(), seen.clone());
         let logs = scratch.0.clone();
         let control = ControlHandle::new(
-            move |mut asked: Asked| {
+            move |mut asked: RequestMessage| {
                 (std::mem::replace(&mut asked.taken, Box::new(|| {})))();
                 let answer = {
                     let mut seen = for_engine.lock().expect("whole");
@@ -147,7 +147,7 @@ impl World {
             },
             move |line| for_audit.lock().expect("whole").lines.push(line),
         );
-        let front = start(Options {
+        let server = spawn_thread(ServerOptions {
             servers,
             control,
             events: EventFeed::new(),
@@ -161,7 +161,7 @@ impl World {
         })
         .expect("started");
         Self {
-            front: Some(front),
+            server: Some(server),
             socket,
             inet,
             seen,
@@ -193,7 +193,7 @@ impl World {
         String::from_utf8(answer).expect("text")
     }
 
-    fn call(&self, method: &str, params: Vec<Value>) -> Result<Value, (i64, String)> {
+    fn call(&self, method: &str, params: Vec<RpcValue>) -> Result<RpcValue, (i64, String)> {
         let mut stream = self.unix();
         let answer = exchange(&mut stream, &post(&body(method, params)));
         read_response(&answer.1)
@@ -208,7 +208,7 @@ impl World {
     }
 
     /// Waits until `condition` holds.
-    fn until(&self, what: &str, condition: impl Fn(&mut Seen) -> bool) {
+    fn until(&self, what: &str, condition: impl Fn(&mut EngineCalls) -> bool) {
         let end = Instant::now() + LIMIT;
         while !condition(&mut self.seen.lock().expect("whole")) {
             assert!(Instant::now() < end, "{what}");
@@ -217,9 +217,9 @@ impl World {
     }
 }
 
-fn body(method: &str, params: Vec<Value>) -> Vec<u8> {
+fn body(method: &str, params: Vec<RpcValue>) -> Vec<u8> {
     let method = method.to_owned();
-    write_call(&Call { method, params })
+    write_call(&RpcCall { method, params })
 }
 
 fn post(body: &[u8]) -> Vec<u8> {

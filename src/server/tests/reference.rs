@@ -1,11 +1,11 @@
-//! Genuine clients and a genuine marshaller.
+//! Reference clients and a reference marshaller.
 
 use super::*;
 
-/// Runs a script in the Python of a genuine Supervisor; none if there is none.
-fn genuine_python(script: &str, arguments: &[&str]) -> Option<Vec<u8>> {
+/// Runs a script in the Python of a reference Supervisor; none if there is none.
+fn reference_python(script: &str, arguments: &[&str]) -> Option<Vec<u8>> {
     let Some(oracle) = std::env::var_os("SUPERVISOR_ORACLE") else {
-        eprintln!("skipped: SUPERVISOR_ORACLE names no venv with a genuine Supervisor");
+        eprintln!("skipped: SUPERVISOR_ORACLE names no venv with a reference Supervisor");
         return None;
     };
     let python = Path::new(&oracle).join("bin/python");
@@ -30,29 +30,32 @@ v = {'i': -5, 'b': True, 's': 'a<&>\"\\'\\té\\n', 'd': 1.5, 'a': [], 'n': {'x':
 out = sys.stdout.buffer
 for body in (x.dumps((v,), methodresponse=True), x.dumps(x.Fault(10, 'BAD_NAME: <x>'), methodresponse=True), x.dumps((1, 'é<'), 'a.b')):
     out.write(body.encode('utf-8') + b'\\0')";
-    let Some(expected) = genuine_python(script, &[]) else {
+    let Some(expected) = reference_python(script, &[]) else {
         return;
     };
-    let value = Value::Struct(vec![
-        ("i".to_owned(), Value::Int(-5)),
-        ("b".to_owned(), Value::Bool(true)),
-        ("s".to_owned(), Value::text("a<&>\"'\té\n")),
-        ("d".to_owned(), Value::Double(1.5)),
-        ("a".to_owned(), Value::Array(vec![])),
+    let value = RpcValue::Struct(vec![
+        ("i".to_owned(), RpcValue::Int(-5)),
+        ("b".to_owned(), RpcValue::Bool(true)),
+        ("s".to_owned(), RpcValue::text("a<&>\"'\té\n")),
+        ("d".to_owned(), RpcValue::Double(1.5)),
+        ("a".to_owned(), RpcValue::Array(vec![])),
         (
             "n".to_owned(),
-            Value::Struct(vec![(
+            RpcValue::Struct(vec![(
                 "x".to_owned(),
-                Value::Array(vec![Value::Int(1), Value::Array(vec![Value::Bool(false)])]),
+                RpcValue::Array(vec![
+                    RpcValue::Int(1),
+                    RpcValue::Array(vec![RpcValue::Bool(false)]),
+                ]),
             )]),
         ),
-        ("y".to_owned(), Value::Bytes((0..200).collect())),
+        ("y".to_owned(), RpcValue::Bytes((0..200).collect())),
     ]);
     let ours = [
         // Supervisor declares its answers without an encoding, as we do; so does `dumps`.
         write_response(&Ok(value)),
         write_response(&Err(FaultCode::BadName.of("<x>"))),
-        body("a.b", vec![Value::Int(1), Value::text("é<")]),
+        body("a.b", vec![RpcValue::Int(1), RpcValue::text("é<")]),
     ];
     let mut joined = Vec::new();
     for message in &ours {
@@ -66,12 +69,12 @@ for body in (x.dumps((v,), methodresponse=True), x.dumps(x.Fault(10, 'BAD_NAME: 
 }
 
 #[test]
-fn genuine_clients_are_served() {
-    let world = World::with(
+fn reference_clients_are_served() {
+    let world = TestServer::with(
         "clients",
-        Setup {
+        TestSetup {
             password: Some("p"),
-            ..Setup::default()
+            ..TestSetup::default()
         },
     );
     std::fs::write(world.scratch.0.join("main"), b"x\x1by\xff").expect("written");
@@ -104,13 +107,13 @@ try:
 except xmlrpc.client.ProtocolError as error:
     assert error.errcode == 401";
     let socket = world.socket.to_string_lossy().into_owned();
-    genuine_python(script, &[&socket, &world.inet.port().to_string()]);
+    reference_python(script, &[&socket, &world.inet.port().to_string()]);
 }
 
-/// A genuine Supervisor on a unix socket; ended when dropped.
-struct Genuine(std::process::Child);
+/// A reference Supervisor on a unix socket; ended when dropped.
+struct Reference(std::process::Child);
 
-impl Drop for Genuine {
+impl Drop for Reference {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -134,19 +137,19 @@ fn comparable(answer: &str) -> String {
 }
 
 #[test]
-fn rpc_04_and_rpc_05_answers_are_the_genuine_ones() {
+fn rpc_04_and_rpc_05_answers_are_those_of_the_reference() {
     let Some(oracle) = std::env::var_os("SUPERVISOR_ORACLE") else {
-        eprintln!("skipped: SUPERVISOR_ORACLE names no venv with a genuine Supervisor");
+        eprintln!("skipped: SUPERVISOR_ORACLE names no venv with a reference Supervisor");
         return;
     };
-    let world = World::with(
-        "genuine",
-        Setup {
+    let world = TestServer::with(
+        "reference",
+        TestSetup {
             password: Some("p"),
-            ..Setup::default()
+            ..TestSetup::default()
         },
     );
-    let home = Scratch::new("genuine-home");
+    let home = ScratchDir::new("reference-home");
     let socket = home.0.join("g.sock");
     let here = home.0.display();
     let config = home.0.join("g.conf");
@@ -161,8 +164,8 @@ fn rpc_04_and_rpc_05_answers_are_the_genuine_ones() {
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .spawn();
-    let genuine = Genuine(child.expect("started"));
-    world.until("the genuine one listens", |_| {
+    let reference = Reference(child.expect("started"));
+    world.until("the reference one listens", |_| {
         UnixStream::connect(&socket).is_ok()
     });
     let ask = |socket: &Path, request: &str| {
@@ -173,14 +176,15 @@ fn rpc_04_and_rpc_05_answers_are_the_genuine_ones() {
         head + std::str::from_utf8(&body).expect("text")
     };
     let right = "Authorization: Basic dTpw\r\n";
-    let call = |name: &str, params: Vec<Value>| {
+    let call = |name: &str, params: Vec<RpcValue>| {
         let body = body(name, params);
         let text = std::str::from_utf8(&body).expect("text");
         let length = body.len();
         format!("POST /RPC2 HTTP/1.1\r\n{right}Content-Length: {length}\r\n\r\n{text}")
     };
-    let text = |text: &str| vec![Value::text(text)];
-    let struct_of = |name: &str| Value::Struct(vec![("methodName".to_owned(), Value::text(name))]);
+    let text = |text: &str| vec![RpcValue::text(text)];
+    let struct_of =
+        |name: &str| RpcValue::Struct(vec![("methodName".to_owned(), RpcValue::text(name))]);
     let table = [
         "GET /ok.html HTTP/1.1\r\n\r\n".to_owned(),
         "GET /RPC2 HTTP/1.0\r\n\r\n".to_owned(),
@@ -206,7 +210,10 @@ fn rpc_04_and_rpc_05_answers_are_the_genuine_ones() {
         call("supervisor.getProcessInfo", text("a<b")),
         call("supervisor.stopProcess", text("nope:*")),
         call("supervisor.getPID", text("x")),
-        call("supervisor.readLog", vec![Value::Int(-1), Value::Int(1)]),
+        call(
+            "supervisor.readLog",
+            vec![RpcValue::Int(-1), RpcValue::Int(1)],
+        ),
         call("supervisor._x", vec![]),
         call("supervisor.a.b", vec![]),
         call("nope", vec![]),
@@ -214,11 +221,11 @@ fn rpc_04_and_rpc_05_answers_are_the_genuine_ones() {
         call("system.methodSignature", text("nope")),
         call(
             "system.multicall",
-            vec![Value::Array(vec![
+            vec![RpcValue::Array(vec![
                 struct_of("supervisor.getAPIVersion"),
                 struct_of("system.multicall"),
                 struct_of("supervisor.nope"),
-                Value::Struct(vec![]),
+                RpcValue::Struct(vec![]),
             ])],
         ),
     ];
@@ -227,5 +234,5 @@ fn rpc_04_and_rpc_05_answers_are_the_genuine_ones() {
         let (ours, theirs) = (ask(&world.socket, &request), ask(&socket, &request));
         assert_eq!(comparable(&ours), comparable(&theirs), "{request}");
     }
-    drop(genuine);
+    drop(reference);
 }

@@ -7,24 +7,27 @@ impl<T: Read + Write> ReadWrite for T {}
 
 #[test]
 fn a_client_that_comes_before_the_front_begins_waits_and_is_answered() {
-    let mut world = World::before_it_begins("begins", Setup::default());
+    let mut world = TestServer::before_it_begins("begins", TestSetup::default());
     let mut early = world.unix();
     early
         .write_all(&post(&body("supervisor.getState", vec![])))
         .expect("written");
     assert!(world.seen.lock().expect("whole").asked.is_empty());
-    let front = world.front.as_mut().expect("started");
-    front.begin();
-    front.begin();
+    let server = world.server.as_mut().expect("started");
+    server.start();
+    server.start();
     let (head, _) = receive(&mut early);
     assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
     // One that never begins ends as well.
-    drop(World::before_it_begins("never-begins", Setup::default()));
+    drop(TestServer::before_it_begins(
+        "never-begins",
+        TestSetup::default(),
+    ));
 }
 
 #[test]
-fn rpc_08_an_answer_is_a_genuine_one() {
-    let world = World::new("answer");
+fn rpc_08_an_answer_is_as_in_the_reference() {
+    let world = TestServer::new("answer");
     let mut stream = world.unix();
     let (head, answer) = exchange(&mut stream, &post(&body("supervisor.getState", vec![])));
     let mut lines: Vec<_> = head
@@ -45,9 +48,9 @@ fn rpc_08_an_answer_is_a_genuine_one() {
     assert_eq!(answer.len(), 279);
     // The same connection serves the next one.
     let (_, answer) = exchange(&mut stream, &post(&body("supervisor.getPID", vec![])));
-    assert_eq!(read_response(&answer), Ok(Ok(Value::Int(42))));
+    assert_eq!(read_response(&answer), Ok(Ok(RpcValue::Int(42))));
     let asked = &world.seen.lock().expect("whole").asked[0].0;
-    assert_eq!(asked.front, Door::Unix);
+    assert_eq!(asked.transport, Transport::Unix);
     assert_eq!(
         asked.uid,
         Some(std::os::unix::fs::MetadataExt::uid(
@@ -59,7 +62,7 @@ fn rpc_08_an_answer_is_a_genuine_one() {
 
 #[test]
 fn log_lines_are_supervisors() {
-    let world = World::new("lines");
+    let world = TestServer::new("lines");
     world.call("supervisor.getPID", vec![]).expect("answered");
     world.call("nope", vec![]).expect_err("a fault");
     world.get("POST /RPC2 HTTP/1.1\r\nContent-Length: 4\r\n\r\njunk");
@@ -83,7 +86,7 @@ fn log_lines_are_supervisors() {
             "{expected}: {traces:?}"
         );
     }
-    // 391 and 268 are what a genuine Supervisor counts for these answers.
+    // 391 and 268 are what a reference Supervisor counts for these answers.
     let access: Vec<_> = traces
         .iter()
         .filter(|line| line.starts_with("localhost:0 - - ["))
@@ -100,17 +103,20 @@ fn log_lines_are_supervisors() {
 
 #[test]
 fn a_panic_ends_one_connection_only() {
-    let world = World::new("panic");
+    let world = TestServer::new("panic");
     let mut stream = world.unix();
     let request = post(&body(
         "supervisor.removeProcessGroup",
-        vec![Value::text("panic")],
+        vec![RpcValue::text("panic")],
     ));
     stream.write_all(&request).expect("written");
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest);
     assert!(rest.is_empty());
-    assert_eq!(world.call("supervisor.getPID", vec![]), Ok(Value::Int(42)));
+    assert_eq!(
+        world.call("supervisor.getPID", vec![]),
+        Ok(RpcValue::Int(42))
+    );
     world.until("the panic is logged", |seen| {
         seen.lines
             .iter()
@@ -120,34 +126,37 @@ fn a_panic_ends_one_connection_only() {
 
 #[test]
 fn rpc_36_multicall() {
-    let world = World::new("multi");
-    let call = |name: &str, params: Vec<Value>| {
-        Value::Struct(vec![
-            ("methodName".to_owned(), Value::text(name)),
-            ("params".to_owned(), Value::Array(params)),
+    let world = TestServer::new("multi");
+    let call = |name: &str, params: Vec<RpcValue>| {
+        RpcValue::Struct(vec![
+            ("methodName".to_owned(), RpcValue::text(name)),
+            ("params".to_owned(), RpcValue::Array(params)),
         ])
     };
     let calls = vec![
         call("supervisor.getPID", vec![]),
-        Value::Struct(vec![(
+        RpcValue::Struct(vec![(
             "methodName".to_owned(),
-            Value::text("supervisor.getPID"),
+            RpcValue::text("supervisor.getPID"),
         )]),
         call("supervisor.foo", vec![]),
-        Value::Struct(vec![]),
-        call("system.multicall", vec![Value::Array(vec![])]),
-        call("supervisor.getPID", vec![Value::Int(1)]),
-        Value::Int(5),
-        call("supervisor.readLog", vec![Value::Int(-1), Value::Int(1)]),
-        call("system.methodHelp", vec![Value::text("x")]),
+        RpcValue::Struct(vec![]),
+        call("system.multicall", vec![RpcValue::Array(vec![])]),
+        call("supervisor.getPID", vec![RpcValue::Int(1)]),
+        RpcValue::Int(5),
+        call(
+            "supervisor.readLog",
+            vec![RpcValue::Int(-1), RpcValue::Int(1)],
+        ),
+        call("system.methodHelp", vec![RpcValue::text("x")]),
     ];
-    let fault = |code, text: &str| Value::fault(code, text);
+    let fault = |code, text: &str| RpcValue::fault(code, text);
     std::fs::write(world.scratch.0.join("main"), "log").expect("written");
     assert_eq!(
-        world.call("system.multicall", vec![Value::Array(calls)]),
-        Ok(Value::Array(vec![
-            Value::Int(42),
-            Value::Int(42),
+        world.call("system.multicall", vec![RpcValue::Array(calls)]),
+        Ok(RpcValue::Array(vec![
+            RpcValue::Int(42),
+            RpcValue::Int(42),
             fault(1, "UNKNOWN_METHOD"),
             fault(2, "INCORRECT_PARAMETERS: No methodName"),
             fault(
@@ -162,8 +171,8 @@ fn rpc_36_multicall() {
     );
     // One after the other: the second is not asked before the first is answered.
     let mut stream = world.unix();
-    let start = call("supervisor.startProcess", vec![Value::text("slow")]);
-    let calls = Value::Array(vec![start.clone(), start]);
+    let start = call("supervisor.startProcess", vec![RpcValue::text("slow")]);
+    let calls = RpcValue::Array(vec![start.clone(), start]);
     stream
         .write_all(&post(&body("system.multicall", vec![calls])))
         .expect("written");
@@ -175,13 +184,16 @@ fn rpc_36_multicall() {
     let answer = read_response(&receive(&mut stream).1);
     assert_eq!(
         answer,
-        Ok(Ok(Value::Array(vec![Value::Bool(true), Value::Bool(true)])))
+        Ok(Ok(RpcValue::Array(vec![
+            RpcValue::Bool(true),
+            RpcValue::Bool(true)
+        ])))
     );
 }
 
 #[test]
 fn rpc_13_while_stopping_all_but_system_faults() {
-    let world = World::new("stopping");
+    let world = TestServer::new("stopping");
     world.seen.lock().expect("whole").stopping = true;
     let fault = Err((6, "SHUTDOWN_STATE".to_owned()));
     for method in [
@@ -191,23 +203,23 @@ fn rpc_13_while_stopping_all_but_system_faults() {
     ] {
         assert_eq!(world.call(method, vec![]), fault, "{method}");
     }
-    let read = vec![Value::Int(0), Value::Int(0)];
+    let read = vec![RpcValue::Int(0), RpcValue::Int(0)];
     assert_eq!(world.call("supervisor.readLog", read), fault);
     assert!(world.call("system.listMethods", vec![]).is_ok());
 }
 
 #[test]
 fn cfg_interface_absent_leaves_system_only() {
-    let world = World::with(
+    let world = TestServer::with(
         "absent",
-        Setup {
+        TestSetup {
             interfaces: vec![],
-            ..Setup::default()
+            ..TestSetup::default()
         },
     );
     let unknown = Err((1, "UNKNOWN_METHOD".to_owned()));
     assert_eq!(world.call("supervisor.getPID", vec![]), unknown);
-    let name = vec![Value::text("supervisor.getPID")];
+    let name = vec![RpcValue::text("supervisor.getPID")];
     assert_eq!(
         world.call("system.methodHelp", name),
         Err((4, "SIGNATURE_UNSUPPORTED".to_owned()))
@@ -229,7 +241,7 @@ fn changes_of_programs_need_more_than_a_port() {
     let ask = |stream: &mut dyn ReadWrite, head: &str| {
         let body = body(
             "supervisord.setNumprocs",
-            vec![Value::text("web"), Value::Int(2)],
+            vec![RpcValue::text("web"), RpcValue::Int(2)],
         );
         let head = format!(
             "POST /RPC2 HTTP/1.0\r\n{head}Content-Length: {}\r\n\r\n",
@@ -241,18 +253,18 @@ fn changes_of_programs_need_more_than_a_port() {
         stream.read_to_string(&mut answer).expect("read");
         scale(answer)
     };
-    let open = World::new("configure-open");
+    let open = TestServer::new("configure-open");
     // The peer is the daemon's own user.
     assert!(ask(&mut open.unix(), ""));
     assert!(!ask(&mut open.tcp(), ""));
     // What a client says of himself is nobody's word.
     assert!(!ask(&mut open.tcp(), "Authorization: Basic dTpw\r\n"));
     assert_eq!(open.seen.lock().expect("whole").asked.len(), 1);
-    let closed = World::with(
+    let closed = TestServer::with(
         "configure-password",
-        Setup {
+        TestSetup {
             password: Some("p"),
-            ..Setup::default()
+            ..TestSetup::default()
         },
     );
     assert!(ask(&mut closed.tcp(), "Authorization: Basic dTpw\r\n"));
@@ -263,51 +275,51 @@ fn changes_of_programs_need_more_than_a_port() {
 #[test]
 fn twiddler_is_there_when_it_is_configured() {
     let unknown = Err((1, "UNKNOWN_METHOD".to_owned()));
-    let world = World::new("no-twiddler");
+    let world = TestServer::new("no-twiddler");
     assert_eq!(world.call("twiddler.getAPIVersion", vec![]), unknown);
     let with = |name, list: &[&str]| {
         let twiddler = Some(list.iter().map(|name| (*name).to_owned()).collect());
-        World::with(
+        TestServer::with(
             name,
-            Setup {
+            TestSetup {
                 twiddler,
-                ..Setup::default()
+                ..TestSetup::default()
             },
         )
     };
     let world = with("twiddler", &[]);
     assert_eq!(
         world.call("twiddler.getAPIVersion", vec![]),
-        Ok(Value::text("1.0"))
+        Ok(RpcValue::text("1.0"))
     );
     assert_eq!(
-        world.call("twiddler.log", vec![Value::text("x")]),
-        Ok(Value::Bool(true))
+        world.call("twiddler.log", vec![RpcValue::text("x")]),
+        Ok(RpcValue::Bool(true))
     );
     let world = with("twiddler-list", &["getAPIVersion"]);
     assert!(world.call("twiddler.getAPIVersion", vec![]).is_ok());
     let fault = Err((230, "UNKNOWN: log".to_owned()));
-    assert_eq!(world.call("twiddler.log", vec![Value::text("x")]), fault);
+    assert_eq!(world.call("twiddler.log", vec![RpcValue::text("x")]), fault);
     // Before it is looked at who asks, and what with.
     assert_eq!(world.call("twiddler.log", vec![]), fault);
 }
 
 #[test]
 fn rpc_19_a_wildcards_fault_says_it_as_given() {
-    let world = World::new("wildcard");
+    let world = TestServer::new("wildcard");
     assert_eq!(
-        world.call("supervisor.stopProcess", vec![Value::text("nope:*")]),
+        world.call("supervisor.stopProcess", vec![RpcValue::text("nope:*")]),
         Err((10, "BAD_NAME: nope:*".to_owned()))
     );
 }
 
 #[test]
 fn rpc_26_logs_are_read_with_bad_bytes_replaced() {
-    let world = World::new("logs");
+    let world = TestServer::new("logs");
     let read = |method: &str, name: &str| {
         world.call(
             method,
-            vec![Value::text(name), Value::Int(0), Value::Int(100)],
+            vec![RpcValue::text(name), RpcValue::Int(0), RpcValue::Int(100)],
         )
     };
     assert_eq!(
@@ -322,17 +334,17 @@ fn rpc_26_logs_are_read_with_bad_bytes_replaced() {
         Err((20, "NO_FILE".to_owned()))
     );
     let tail = |text: &str, size| {
-        Ok(Value::Array(vec![
-            Value::text(text),
-            Value::Int(size),
-            Value::Bool(false),
+        Ok(RpcValue::Array(vec![
+            RpcValue::text(text),
+            RpcValue::Int(size),
+            RpcValue::Bool(false),
         ]))
     };
     assert_eq!(read("supervisor.tailProcessLog", "nolog"), tail("", 0));
     std::fs::write(world.scratch.0.join("cat"), b"a\xff\x1bb\n").expect("written");
     assert_eq!(
         read("supervisor.readProcessStderrLog", "cat"),
-        Ok(Value::text("a\u{fffd}\u{fffd}b\n"))
+        Ok(RpcValue::text("a\u{fffd}\u{fffd}b\n"))
     );
     assert_eq!(
         read("supervisor.tailProcessStderrLog", "cat"),
@@ -347,18 +359,18 @@ fn rpc_26_logs_are_read_with_bad_bytes_replaced() {
     file.set_len(1 << 40).expect("sparse");
     let fault = world.call(
         "supervisor.readProcessLog",
-        vec![Value::text("cat"), Value::Int(0), Value::Int(0)],
+        vec![RpcValue::text("cat"), RpcValue::Int(0), RpcValue::Int(0)],
     );
     assert!(fault.is_err_and(|(code, text)| code == 30 && text.contains("read it in parts")));
 }
 
 #[test]
 fn a_long_list_has_the_bytes_of_a_tree_of_values() {
-    let world = World::new("list");
+    let world = TestServer::new("list");
     let mut stream = world.unix();
     let request = post(&body("supervisor.getAllProcessInfo", vec![]));
     let reply = engine(&Request::AllProcessInfo, Path::new("/")).expect("answered");
-    let tree = render::reply(reply, crate::api::WireType::Array);
+    let tree = render::render_reply(reply, crate::api::WireType::Array);
     let expected = write_response(&Ok(tree));
     // The second answer is written into the buffer of the first.
     for _ in 0..2 {
@@ -371,18 +383,21 @@ fn a_long_list_has_the_bytes_of_a_tree_of_values() {
         &mut stream,
         &post(&body(
             "supervisord.getProcessTable",
-            vec![Value::Array(vec![]), Value::Array(vec![Value::text("pid")])],
+            vec![
+                RpcValue::Array(vec![]),
+                RpcValue::Array(vec![RpcValue::text("pid")]),
+            ],
         )),
     );
     let text = format!("pid\n{}", "7\n".repeat(2000));
-    assert_eq!(read_response(&answer), Ok(Ok(Value::Text(text))));
+    assert_eq!(read_response(&answer), Ok(Ok(RpcValue::Text(text))));
 }
 
 #[test]
 fn a_table_tells_what_was_asked_for() {
-    let world = World::new("table");
+    let world = TestServer::new("table");
     let texts =
-        |texts: &[&str]| Value::Array(texts.iter().map(|text| Value::text(*text)).collect());
+        |texts: &[&str]| RpcValue::Array(texts.iter().map(|text| RpcValue::text(*text)).collect());
     let ask = |names: &[&str], members: &[&str]| {
         let params = vec![texts(names), texts(members)];
         world.call("supervisord.getProcessTable", params)
@@ -390,28 +405,28 @@ fn a_table_tells_what_was_asked_for() {
     let table = "name\tstate\tpid\ncat\t20\t7\n";
     assert_eq!(
         ask(&["cat"], &["state", "pid", "name"]),
-        Ok(Value::text(table))
+        Ok(RpcValue::text(table))
     );
-    assert_eq!(ask(&["dog"], &["name"]), Ok(Value::text("name\n")));
+    assert_eq!(ask(&["dog"], &["name"]), Ok(RpcValue::text("name\n")));
     assert_eq!(
         ask(&["cat"], &["uptime"]),
         Err((2, "INCORRECT_PARAMETERS: no member uptime".to_owned()))
     );
     assert_eq!(ask(&["a\nb"], &[]).expect_err("no name").0, 10);
     // Within a multicall as well.
-    let call = Value::Struct(vec![
+    let call = RpcValue::Struct(vec![
         (
             "methodName".to_owned(),
-            Value::text("supervisord.getProcessTable"),
+            RpcValue::text("supervisord.getProcessTable"),
         ),
         (
             "params".to_owned(),
-            Value::Array(vec![texts(&["cat"]), texts(&["state", "pid", "name"])]),
+            RpcValue::Array(vec![texts(&["cat"]), texts(&["state", "pid", "name"])]),
         ),
     ]);
     assert_eq!(
-        world.call("system.multicall", vec![Value::Array(vec![call])]),
-        Ok(Value::Array(vec![Value::text(table)]))
+        world.call("system.multicall", vec![RpcValue::Array(vec![call])]),
+        Ok(RpcValue::Array(vec![RpcValue::text(table)]))
     );
     let asked = &world.seen.lock().expect("whole").asked;
     let requests: Vec<_> = asked.iter().map(|(_, request)| request).collect();

@@ -8,12 +8,12 @@ use hyper::StatusCode;
 use hyper::header;
 use hyper::http::request::Parts;
 
-use super::super::budget::Taken;
-use super::super::http::Connection;
-use super::super::response::Answer;
-use super::form::{Form, quoted};
-use crate::api::xmlrpc::Value;
-use crate::api::{Bound, Caller, Fault, FaultCode, Reply, TargetResult, method};
+use super::super::budget::QuotaPermit;
+use super::super::http::HttpConnection;
+use super::super::response::HandlerResponse;
+use super::form::{Form, url_quoted};
+use crate::api::xmlrpc::RpcValue;
+use crate::api::{BoundCall, Caller, Fault, FaultCode, Reply, TargetResult, find_method};
 use crate::control::ControlHandle;
 use crate::domain::Namespec;
 
@@ -23,9 +23,9 @@ pub(super) const ACTIONS_MAX: usize = 256;
 const FAILURES_SHOWN_MAX: usize = 5;
 
 /// A button.
-pub(super) struct Verb {
+pub(super) struct PageAction {
     /// What it is called in forms.
-    pub(super) word: &'static str,
+    pub(super) name: &'static str,
     /// What it is called on the page.
     pub(super) label: &'static str,
     /// What it is called where it does that to everything.
@@ -39,17 +39,17 @@ pub(super) struct Verb {
 }
 
 /// Every button.
-pub(super) const VERBS: &[Verb] = &[
-    Verb {
-        word: "start",
+pub(super) const PAGE_ACTIONS: &[PageAction] = &[
+    PageAction {
+        name: "start",
         label: "Start",
         label_all: "Start all",
         past: "started",
         one: &["supervisor.startProcess"],
         all: &["supervisor.startAllProcesses"],
     },
-    Verb {
-        word: "restart",
+    PageAction {
+        name: "restart",
         label: "Restart",
         label_all: "Restart all",
         past: "restarted",
@@ -59,16 +59,16 @@ pub(super) const VERBS: &[Verb] = &[
             "supervisor.startAllProcesses",
         ],
     },
-    Verb {
-        word: "stop",
+    PageAction {
+        name: "stop",
         label: "Stop",
         label_all: "Stop all",
         past: "stopped",
         one: &["supervisor.stopProcess"],
         all: &["supervisor.stopAllProcesses"],
     },
-    Verb {
-        word: "clear",
+    PageAction {
+        name: "clear",
         label: "Clear",
         label_all: "Clear all logs",
         past: "cleared",
@@ -77,13 +77,13 @@ pub(super) const VERBS: &[Verb] = &[
     },
 ];
 
-pub(super) fn verb(word: &str) -> Option<&'static Verb> {
-    VERBS.iter().find(|verb| verb.word == word)
+pub(super) fn find_action(word: &str) -> Option<&'static PageAction> {
+    PAGE_ACTIONS.iter().find(|action| action.name == word)
 }
 
 /// Whom an action concerns.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Whom {
+pub(super) enum ActionTarget {
     /// A process, as people write it, and in full.
     One {
         shown: String,
@@ -93,7 +93,7 @@ pub(super) enum Whom {
     All,
 }
 
-impl Whom {
+impl ActionTarget {
     /// Reads `group:process`, `group:*`, `process` or `*`.
     pub(super) fn parse(text: &str) -> Self {
         if text == "*" {
@@ -114,7 +114,7 @@ impl Whom {
     }
 
     /// As `parse` reads it.
-    pub(super) fn text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         match self {
             Self::One { full, .. } => full.clone(),
             Self::Group(group) => format!("{group}:*"),
@@ -123,9 +123,9 @@ impl Whom {
     }
 }
 
-impl Whom {
+impl ActionTarget {
     /// Within a sentence.
-    pub(super) fn in_words(&self) -> String {
+    pub(super) fn to_phrase(&self) -> String {
         match self {
             Self::One { shown, .. } => format!("process {shown}"),
             Self::Group(group) => format!("group {group}"),
@@ -134,7 +134,7 @@ impl Whom {
     }
 }
 
-impl Display for Whom {
+impl Display for ActionTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::One { shown, .. } => write!(f, "Process {shown}"),
@@ -146,21 +146,21 @@ impl Display for Whom {
 
 /// What became of an action, for people.
 #[derive(Debug, PartialEq, Eq)]
-struct Done {
+struct ActionOutcome {
     message: String,
     failed: bool,
 }
 
 /// Calls a method with the namespec, if it takes one.
-pub(super) async fn call(
+pub(super) async fn call_method(
     control: &ControlHandle,
     caller: &Caller,
     name: &str,
-    whom: Option<&str>,
+    target: Option<&str>,
 ) -> Result<Reply, Fault> {
-    let method = method(name).ok_or(FaultCode::UnknownMethod.bare())?;
-    let bound = method.bind(whom.map(Value::text).into_iter().collect())?;
-    let (Bound::Engine(request) | Bound::Wildcard(request, _)) = bound else {
+    let method = find_method(name).ok_or(FaultCode::UnknownMethod.bare())?;
+    let bound = method.bind_arguments(target.map(RpcValue::text).into_iter().collect())?;
+    let (BoundCall::Engine(request) | BoundCall::Wildcard(request, _)) = bound else {
         return Err(FaultCode::UnknownMethod.bare());
     };
     let grant = control.grant(caller, method, &request)?;
@@ -169,8 +169,8 @@ pub(super) async fn call(
 
 /// Does something to its end, even if the client goes away meanwhile: a restart that ends with its stop would do harm.
 /// None: too much is under way.
-pub(super) async fn to_the_end<T: Send + 'static>(
-    place: Option<Taken>,
+pub(super) async fn run_to_completion<T: Send + 'static>(
+    place: Option<QuotaPermit>,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Option<T> {
     let place = place?;
@@ -183,18 +183,19 @@ pub(super) async fn to_the_end<T: Send + 'static>(
 }
 
 /// Answers POST of a form of our page: 303 to the page with a message, or JSON for the page's script.
-pub(super) async fn answer(
-    connection: &Arc<Connection>,
+pub(super) async fn handle_form(
+    connection: &Arc<HttpConnection>,
     caller: Caller,
     head: &Parts,
     form: &Form,
-) -> Answer {
+) -> HandlerResponse {
     let wants_json = head
         .headers
         .get(header::ACCEPT)
         .is_some_and(|accept| accept.as_bytes().starts_with(b"application/json"));
     let asked = form.get("do").and_then(|text| text.split_once(' '));
-    let asked = asked.and_then(|(word, whom)| Some((verb(word)?, Whom::parse(whom))));
+    let asked =
+        asked.and_then(|(word, target)| Some((find_action(word)?, ActionTarget::parse(target))));
     if !has_token(connection, form) {
         let given = form.get("token").unwrap_or("");
         let why = if connection.token.is_of_earlier_run(given) {
@@ -204,58 +205,71 @@ pub(super) async fn answer(
         };
         return match asked {
             // The page's script fetches the token of this run, and asks once more.
-            _ if wants_json => json(StatusCode::FORBIDDEN, why, true),
+            _ if wants_json => json_response(StatusCode::FORBIDDEN, why, true),
             // Without a script the user does, by a form that has it.
-            Some((verb, whom)) => super::links::confirmation(connection, verb, &whom, why),
+            Some((action, target)) => {
+                super::links::confirmation_page(connection, action, &target, why)
+            }
             None => super::csrf::forbidden(why),
         };
     }
-    let Some((verb, whom)) = asked else {
-        return Answer::Error(StatusCode::BAD_REQUEST);
+    let Some((action, target)) = asked else {
+        return HandlerResponse::Error(StatusCode::BAD_REQUEST);
     };
     let control = connection.shared.control.clone();
-    let place = connection.shared.live.actions.take(connection.place.client);
-    let work = async move { act(&control, &caller, verb, &whom).await };
-    let Some(done) = to_the_end(place, work).await else {
-        return Answer::Error(StatusCode::SERVICE_UNAVAILABLE);
+    let place = connection
+        .shared
+        .live
+        .actions
+        .acquire(connection.guard.client);
+    let work = async move { perform_action(&control, &caller, action, &target).await };
+    let Some(done) = run_to_completion(place, work).await else {
+        return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
     };
     if wants_json {
-        json(StatusCode::OK, &done.message, done.failed)
+        json_response(StatusCode::OK, &done.message, done.failed)
     } else {
-        let location = format!("./?message={}", quoted(&done.message));
+        let location = format!("./?message={}", url_quoted(&done.message));
         super::redirect(StatusCode::SEE_OTHER, location)
     }
 }
 
-fn json(status: StatusCode, message: &str, failed: bool) -> Answer {
+fn json_response(status: StatusCode, message: &str, failed: bool) -> HandlerResponse {
     let body = serde_json::json!({ "message": message, "failed": failed }).to_string();
-    let headers = super::protection();
-    super::made(status, "application/json", headers, body)
+    let headers = super::protection_headers();
+    super::custom_response(status, "application/json", headers, body)
 }
 
-pub(super) fn has_token(connection: &Connection, form: &Form) -> bool {
+pub(super) fn has_token(connection: &HttpConnection, form: &Form) -> bool {
     form.get("token")
-        .is_some_and(|given| connection.token.is(given))
+        .is_some_and(|given| connection.token.matches(given))
 }
 
-async fn act(control: &ControlHandle, caller: &Caller, verb: &Verb, whom: &Whom) -> Done {
-    let result = match whom {
-        Whom::Group(group) if verb.word == "clear" => clear_group(control, caller, group).await,
-        Whom::One { .. } | Whom::Group(_) => {
-            let text = whom.text();
-            calls(control, caller, verb.one, Some(&text)).await
+async fn perform_action(
+    control: &ControlHandle,
+    caller: &Caller,
+    action: &PageAction,
+    target: &ActionTarget,
+) -> ActionOutcome {
+    let result = match target {
+        ActionTarget::Group(group) if action.name == "clear" => {
+            clear_group(control, caller, group).await
         }
-        Whom::All => calls(control, caller, verb.all, None).await,
+        ActionTarget::One { .. } | ActionTarget::Group(_) => {
+            let text = target.to_text();
+            call_in_order(control, caller, action.one, Some(&text)).await
+        }
+        ActionTarget::All => call_in_order(control, caller, action.all, None).await,
     };
-    done(verb, whom, &result)
+    outcome(action, target, &result)
 }
 
 /// The calls in order; the last one's result, with what failed in those before. What does not run need not be stopped.
-async fn calls(
+async fn call_in_order(
     control: &ControlHandle,
     caller: &Caller,
     names: &[&str],
-    whom: Option<&str>,
+    target: Option<&str>,
 ) -> Result<Reply, Fault> {
     let mut last: Result<Reply, Fault> = Ok(Reply::Done);
     let mut failed: Vec<TargetResult> = Vec::new();
@@ -272,7 +286,7 @@ async fn calls(
             };
             failed.extend(results.drain(..).filter(is_failure));
         }
-        last = call(control, caller, name, whom).await;
+        last = call_method(control, caller, name, target).await;
     }
     if let Ok(Reply::Results(results)) = &mut last {
         let is_told = |one: &TargetResult| {
@@ -294,14 +308,15 @@ async fn clear_group(
     group: &str,
 ) -> Result<Reply, Fault> {
     let Reply::Processes(views) =
-        call(control, caller, "supervisor.getAllProcessInfo", None).await?
+        call_method(control, caller, "supervisor.getAllProcessInfo", None).await?
     else {
         return Err(FaultCode::Failed.bare());
     };
     let mut results = Vec::new();
     for view in views.iter().filter(|view| view.group.as_str() == group) {
         let name = format!("{}:{}", view.group, view.name);
-        let cleared = call(control, caller, "supervisor.clearProcessLogs", Some(&name)).await;
+        let cleared =
+            call_method(control, caller, "supervisor.clearProcessLogs", Some(&name)).await;
         results.push(TargetResult {
             process: view.name.clone(),
             group: view.group.clone(),
@@ -314,12 +329,16 @@ async fn clear_group(
     Ok(Reply::Results(results))
 }
 
-fn done(verb: &Verb, whom: &Whom, result: &Result<Reply, Fault>) -> Done {
+fn outcome(
+    action: &PageAction,
+    target: &ActionTarget,
+    result: &Result<Reply, Fault>,
+) -> ActionOutcome {
     let mut succeeded = 0;
     let failures: Vec<String> = match result {
         Err(fault) => {
-            return Done {
-                message: format!("ERROR: {whom}: {}", reason(fault)),
+            return ActionOutcome {
+                message: format!("ERROR: {target}: {}", fault_text(fault)),
                 failed: true,
             };
         }
@@ -332,22 +351,30 @@ fn done(verb: &Verb, whom: &Whom, result: &Result<Reply, Fault>) -> Done {
                 .iter()
                 .filter_map(|result| {
                     let fault = result.fault.as_ref()?;
-                    Some(format!("{}: {}", name_in(whom, result), reason(fault)))
+                    Some(format!(
+                        "{}: {}",
+                        display_name(target, result),
+                        fault_text(fault)
+                    ))
                 })
                 .collect()
         }
         Ok(_) => Vec::new(),
     };
     if failures.is_empty() {
-        let what = if verb.word == "clear" { "Log of " } else { "" };
-        let whom = match whom {
-            Whom::All if verb.word == "clear" => "all".to_owned(),
-            Whom::One { shown, .. } if verb.word == "clear" => shown.clone(),
-            Whom::Group(group) if verb.word == "clear" => format!("group {group}"),
+        let what = if action.name == "clear" {
+            "Log of "
+        } else {
+            ""
+        };
+        let target = match target {
+            ActionTarget::All if action.name == "clear" => "all".to_owned(),
+            ActionTarget::One { shown, .. } if action.name == "clear" => shown.clone(),
+            ActionTarget::Group(group) if action.name == "clear" => format!("group {group}"),
             other => other.to_string(),
         };
-        return Done {
-            message: format!("{what}{whom} {}", verb.past),
+        return ActionOutcome {
+            message: format!("{what}{target} {}", action.past),
             failed: false,
         };
     }
@@ -362,24 +389,24 @@ fn done(verb: &Verb, whom: &Whom, result: &Result<Reply, Fault>) -> Done {
         .collect::<Vec<_>>()
         .join(", ");
     let message = match succeeded {
-        0 => format!("ERROR: {whom} not {}: {shown}{more}", verb.past),
+        0 => format!("ERROR: {target} not {}: {shown}{more}", action.past),
         _ => format!(
             "{succeeded} {}, {} failed: {shown}{more}",
-            verb.past,
+            action.past,
             failures.len()
         ),
     };
-    Done {
+    ActionOutcome {
         message,
         failed: true,
     }
 }
 
 /// The name of a process in a message about `whom`.
-fn name_in(whom: &Whom, result: &TargetResult) -> String {
+fn display_name(target: &ActionTarget, result: &TargetResult) -> String {
     let is_plain = result.group.as_str() == result.process.as_str();
-    match whom {
-        Whom::All if !is_plain => format!("{}:{}", result.group, result.process),
+    match target {
+        ActionTarget::All if !is_plain => format!("{}:{}", result.group, result.process),
         _ => result.process.to_string(),
     }
 }
@@ -393,7 +420,7 @@ pub(super) fn is_failure(message: &str) -> bool {
 }
 
 /// The words of Supervisor's page for a fault.
-pub(super) fn reason(fault: &Fault) -> String {
+pub(super) fn fault_text(fault: &Fault) -> String {
     match fault.code {
         FaultCode::NoFile => "no such file".to_owned(),
         FaultCode::NotExecutable => "file not executable".to_owned(),
@@ -433,31 +460,41 @@ mod tests {
             group: GroupName::parse("g").expect("valid"),
             fault,
         };
-        let verb = |word| verb(word).expect("a verb");
-        let one = Whom::parse("g:a");
-        let group = Whom::parse("g:*");
+        let action = |word| find_action(word).expect("a verb");
+        let one = ActionTarget::parse("g:a");
+        let group = ActionTarget::parse("g:*");
         let good = Ok(Reply::Done);
         let table = [
-            (verb("start"), &one, &good, "Process g:a started"),
-            (verb("clear"), &one, &good, "Log of g:a cleared"),
-            (verb("clear"), &group, &good, "Log of group g cleared"),
-            (verb("clear"), &Whom::All, &good, "Log of all cleared"),
-            (verb("restart"), &Whom::All, &good, "All restarted"),
+            (action("start"), &one, &good, "Process g:a started"),
+            (action("clear"), &one, &good, "Log of g:a cleared"),
+            (action("clear"), &group, &good, "Log of group g cleared"),
             (
-                verb("stop"),
-                &Whom::parse("a"),
+                action("clear"),
+                &ActionTarget::All,
+                &good,
+                "Log of all cleared",
+            ),
+            (
+                action("restart"),
+                &ActionTarget::All,
+                &good,
+                "All restarted",
+            ),
+            (
+                action("stop"),
+                &ActionTarget::parse("a"),
                 &Err(FaultCode::NotRunning.of("a")),
                 "ERROR: Process a: not running",
             ),
         ];
-        for (verb, whom, result, expected) in table {
-            assert_eq!(done(verb, whom, result).message, expected);
+        for (action, target, result, expected) in table {
+            assert_eq!(outcome(action, target, result).message, expected);
         }
         let mut results = vec![result("ok", None)];
         for name in ["a", "b", "c", "d", "e", "f", "h"] {
             results.push(result(name, Some(FaultCode::SpawnError.of(name))));
         }
-        let done = done(verb("start"), &group, &Ok(Reply::Results(results)));
+        let done = outcome(action("start"), &group, &Ok(Reply::Results(results)));
         assert_eq!(
             done.message,
             "1 started, 7 failed: a: spawn error, b: spawn error, c: spawn error, d: spawn error, e: spawn error \
@@ -465,7 +502,7 @@ mod tests {
         );
         assert!(done.failed && is_failure(&done.message));
         let results = vec![result("a", Some(FaultCode::SpawnError.of("a")))];
-        let all_failed = super::done(verb("start"), &group, &Ok(Reply::Results(results)));
+        let all_failed = super::outcome(action("start"), &group, &Ok(Reply::Results(results)));
         assert_eq!(
             all_failed.message,
             "ERROR: Group g not started: a: spawn error"
@@ -474,16 +511,20 @@ mod tests {
             result("ok", None),
             result("a", Some(FaultCode::SpawnError.of("a"))),
         ];
-        let of_all = super::done(verb("stop"), &Whom::All, &Ok(Reply::Results(results)));
+        let of_all = super::outcome(
+            action("stop"),
+            &ActionTarget::All,
+            &Ok(Reply::Results(results)),
+        );
         assert_eq!(of_all.message, "1 stopped, 1 failed: g:a: spawn error");
         assert!(!is_failure("All started"));
     }
 
     #[test]
     fn every_verb_is_made_of_methods() {
-        for verb in VERBS {
-            for name in verb.one.iter().chain(verb.all) {
-                assert!(method(name).is_some(), "{name}");
+        for action in PAGE_ACTIONS {
+            for name in action.one.iter().chain(action.all) {
+                assert!(find_method(name).is_some(), "{name}");
             }
         }
     }

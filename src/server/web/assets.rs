@@ -8,8 +8,8 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use jiff::fmt::rfc2822::DateTimeParser;
 
-use super::super::http::Connection;
-use super::super::response::{self, Answer, Made, MadeBody};
+use super::super::http::HttpConnection;
+use super::super::response::{self, CustomBody, CustomResponse, HandlerResponse};
 
 /// A file: its path, type and bytes.
 type Asset = (&'static str, &'static str, &'static [u8]);
@@ -45,7 +45,7 @@ const ASSETS: &[Asset] = &[
 ];
 
 /// When the files were last changed, in seconds since the epoch: when the binary was.
-pub(in super::super) fn modified() -> i64 {
+pub(in super::super) fn assets_modified() -> i64 {
     std::fs::metadata("/proc/self/exe").map_or(0, |found| found.mtime())
 }
 
@@ -53,9 +53,13 @@ pub(in super::super) fn modified() -> i64 {
 ///
 /// # Source
 /// Supervisor's `default_handler`: 400 for other methods, 301 for a directory without its slash, 304.
-pub(super) fn answer(connection: &Arc<Connection>, head: &Parts, path: &str) -> Answer {
+pub(super) fn serve_asset(
+    connection: &Arc<HttpConnection>,
+    head: &Parts,
+    path: &str,
+) -> HandlerResponse {
     if head.method != Method::GET && head.method != Method::HEAD {
-        return Answer::Error(StatusCode::BAD_REQUEST);
+        return HandlerResponse::Error(StatusCode::BAD_REQUEST);
     }
     if is_directory(path) {
         // Differs: Supervisor leaves the port out, so that its answer leads nowhere.
@@ -67,24 +71,24 @@ pub(super) fn answer(connection: &Arc<Connection>, head: &Parts, path: &str) -> 
         return super::redirect(StatusCode::MOVED_PERMANENTLY, location);
     }
     let Some((_, kind, bytes)) = ASSETS.iter().find(|(name, ..)| *name == path) else {
-        return Answer::Error(StatusCode::NOT_FOUND);
+        return HandlerResponse::Error(StatusCode::NOT_FOUND);
     };
     let modified = connection.shared.assets_modified;
     // What a browser has it asks for again, and is told by 304 that it still holds.
     let mut headers: Vec<(HeaderName, String)> =
         vec![(header::CACHE_CONTROL, "no-cache".to_owned())];
     let (status, body) = if is_unchanged(head, modified, bytes.len()) {
-        (StatusCode::NOT_MODIFIED, MadeBody::None(None))
+        (StatusCode::NOT_MODIFIED, CustomBody::None(None))
     } else {
         headers.push((header::LAST_MODIFIED, response::http_date(modified)));
         headers.push((header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()));
         let body = match head.method {
-            Method::HEAD => MadeBody::None(Some(bytes.len())),
-            _ => MadeBody::Whole((*bytes).into()),
+            Method::HEAD => CustomBody::None(Some(bytes.len())),
+            _ => CustomBody::Whole((*bytes).into()),
         };
         (StatusCode::OK, body)
     };
-    Answer::Made(Box::new(Made {
+    HandlerResponse::Made(Box::new(CustomResponse {
         status,
         content_type: kind,
         headers,

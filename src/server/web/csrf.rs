@@ -20,24 +20,24 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use maud::html;
 
-use super::super::http::{Connection, host_of, is_own_name, is_same_authority};
-use super::super::response::Answer;
+use super::super::http::{HttpConnection, host_without_port, is_own_name, is_same_authority};
+use super::super::response::HandlerResponse;
 use super::page;
-use crate::api::Front as Door;
+use crate::api::Transport;
 
 /// Who sends a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Visitor {
+pub(super) enum RequestOrigin {
     /// No browser: a script, a monitor, another daemon.
     Program,
     /// A browser, for a page of ours, or because its user typed an address or used a bookmark. Browsers that do not tell
     /// are counted here, so this alone never permits a change.
-    Browser,
+    OwnPage,
     /// A browser, for a page of somebody else.
-    Stranger,
+    ForeignPage,
 }
 
-impl Visitor {
+impl RequestOrigin {
     /// Whom the headers show.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let text = |name: HeaderName| {
@@ -48,16 +48,16 @@ impl Visitor {
         // Set by the browser alone; behind a proxy that rewrites `Host` it knows better than we do.
         if let Some(site) = text(HeaderName::from_static("sec-fetch-site")) {
             return match site.as_str() {
-                "same-origin" | "none" => Self::Browser,
-                _ => Self::Stranger,
+                "same-origin" | "none" => Self::OwnPage,
+                _ => Self::ForeignPage,
             };
         }
         let host = text(header::HOST).unwrap_or_default();
         if let Some(whence) = text(header::ORIGIN).or_else(|| text(header::REFERER)) {
             return if is_same_authority(&whence, &host) {
-                Self::Browser
+                Self::OwnPage
             } else {
-                Self::Stranger
+                Self::ForeignPage
             };
         }
         // Over plain HTTP to another machine a browser sends none of these for a picture whose page forbids a Referer.
@@ -68,7 +68,7 @@ impl Visitor {
             || headers.contains_key(header::UPGRADE_INSECURE_REQUESTS)
             || headers.keys().any(|name| name.as_str().starts_with("sec-"));
         if is_browser {
-            Self::Browser
+            Self::OwnPage
         } else {
             Self::Program
         }
@@ -78,19 +78,20 @@ impl Visitor {
 /// Refuses what no page of ours could have asked for. The health check tells nothing and is spared; XML-RPC has a check of
 /// its own.
 // Differs: Supervisor answers browsers whatever page asks, and whatever name led them here.
-pub(in super::super) fn refusal(
-    connection: &Arc<Connection>,
+pub(in super::super) fn csrf_refusal(
+    connection: &Arc<HttpConnection>,
     head: &Parts,
     path: &str,
-) -> Option<Answer> {
+) -> Option<HandlerResponse> {
     if path == "/ok.html" {
         return None;
     }
-    let visitor = Visitor::of(&head.headers);
-    let is_open_port = connection.caller.front == Door::Inet && connection.credentials.is_none();
-    if visitor != Visitor::Program && is_open_port {
+    let visitor = RequestOrigin::of(&head.headers);
+    let is_open_port =
+        connection.caller.transport == Transport::Inet && connection.credentials.is_none();
+    if visitor != RequestOrigin::Program && is_open_port {
         let host = head.headers.get(header::HOST);
-        let host = host_of(host.and_then(|host| host.to_str().ok()).unwrap_or(""));
+        let host = host_without_port(host.and_then(|host| host.to_str().ok()).unwrap_or(""));
         if !is_own_name(&host, &connection.shared.host_names) {
             return Some(forbidden(&format!(
                 "“{host}” is no name of this host. Use its address or its host name, or put the name into “hosts” of \
@@ -101,27 +102,30 @@ pub(in super::super) fn refusal(
     let mode = head.headers.get("sec-fetch-mode");
     let is_navigation = mode.is_none_or(|mode| mode.as_bytes() == b"navigate");
     // A link from elsewhere to the page is fine, for the page only shows; anything else is not.
-    if visitor == Visitor::Stranger && !(is_navigation && head.method == Method::GET) {
+    if visitor == RequestOrigin::ForeignPage && !(is_navigation && head.method == Method::GET) {
         return Some(forbidden("Another web page asked for this."));
     }
     None
 }
 
 /// A refusal that says why.
-pub(super) fn forbidden(why: &str) -> Answer {
+pub(super) fn forbidden(why: &str) -> HandlerResponse {
     let content = html! {
         h1 { "Refused" }
         p { (why) }
         p { a href="./" { "To the status page" } }
     };
-    super::page(StatusCode::FORBIDDEN, page::plain("Refused", &content))
+    super::html_page(
+        StatusCode::FORBIDDEN,
+        page::render_plain("Refused", &content),
+    )
 }
 
 /// The names under which a browser may call this host: its host name first, that name's lines in `/etc/hosts`, and the name in
 /// each search domain. No name service is asked, for it may stall.
-pub(in super::super) fn names_of_this_host() -> Vec<String> {
+pub(in super::super) fn own_host_names() -> Vec<String> {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-    names(
+    host_names(
         &read("/proc/sys/kernel/hostname"),
         &read("/etc/hosts"),
         &read("/etc/resolv.conf"),
@@ -130,7 +134,7 @@ pub(in super::super) fn names_of_this_host() -> Vec<String> {
 
 /// # Source
 /// hosts(5), resolv.conf(5).
-fn names(hostname: &str, hosts: &str, resolv: &str) -> Vec<String> {
+fn host_names(hostname: &str, hosts: &str, resolv: &str) -> Vec<String> {
     let own = hostname.trim().to_ascii_lowercase();
     if own.is_empty() {
         return Vec::new();
@@ -163,49 +167,49 @@ fn names(hostname: &str, hosts: &str, resolv: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn visitor(given: &[(&'static str, &'static str)]) -> Visitor {
+    fn visitor(given: &[(&'static str, &'static str)]) -> RequestOrigin {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, header::HeaderValue::from_static("box:9001"));
         for (name, value) in given {
             headers.insert(*name, header::HeaderValue::from_static(value));
         }
-        Visitor::of(&headers)
+        RequestOrigin::of(&headers)
     }
 
     #[test]
     fn programs_browsers_and_strangers_are_told_apart() {
-        use Visitor::{Browser, Program, Stranger};
-        let table: &[(&[(&str, &str)], Visitor)] = &[
+        use RequestOrigin::{ForeignPage, OwnPage, Program};
+        let table: &[(&[(&str, &str)], RequestOrigin)] = &[
             (&[], Program),
             (&[("user-agent", "curl/8.5.0"), ("accept", "*/*")], Program),
             (&[("user-agent", "Python-urllib/3.11")], Program),
             (&[("authorization", "Basic dTpw")], Program),
-            (&[("sec-fetch-site", "same-origin")], Browser),
-            (&[("sec-fetch-site", "none")], Browser),
-            (&[("sec-fetch-site", "same-site")], Stranger),
-            (&[("sec-fetch-site", "cross-site")], Stranger),
-            (&[("sec-fetch-site", "")], Stranger),
+            (&[("sec-fetch-site", "same-origin")], OwnPage),
+            (&[("sec-fetch-site", "none")], OwnPage),
+            (&[("sec-fetch-site", "same-site")], ForeignPage),
+            (&[("sec-fetch-site", "cross-site")], ForeignPage),
+            (&[("sec-fetch-site", "")], ForeignPage),
             // Behind a proxy that puts its own name for us into Host.
             (
                 &[
                     ("sec-fetch-site", "same-origin"),
                     ("origin", "https://public.example"),
                 ],
-                Browser,
+                OwnPage,
             ),
-            (&[("origin", "http://box:9001")], Browser),
-            (&[("origin", "http://BOX:9001")], Browser),
-            (&[("origin", "http://box")], Stranger),
-            (&[("origin", "http://box:9001.evil.example")], Stranger),
-            (&[("origin", "null")], Stranger),
-            (&[("referer", "http://box:9001/?message=x")], Browser),
-            (&[("referer", "http://evil.example/box:9001")], Stranger),
-            (&[("referer", "")], Stranger),
+            (&[("origin", "http://box:9001")], OwnPage),
+            (&[("origin", "http://BOX:9001")], OwnPage),
+            (&[("origin", "http://box")], ForeignPage),
+            (&[("origin", "http://box:9001.evil.example")], ForeignPage),
+            (&[("origin", "null")], ForeignPage),
+            (&[("referer", "http://box:9001/?message=x")], OwnPage),
+            (&[("referer", "http://evil.example/box:9001")], ForeignPage),
+            (&[("referer", "")], ForeignPage),
             // A picture of a page that forbids a Referer, from a browser without fetch metadata.
-            (&[("user-agent", "Mozilla/5.0 (X11; Linux)")], Browser),
-            (&[("accept-language", "de")], Browser),
-            (&[("upgrade-insecure-requests", "1")], Browser),
-            (&[("sec-ch-ua", "\"x\"")], Browser),
+            (&[("user-agent", "Mozilla/5.0 (X11; Linux)")], OwnPage),
+            (&[("accept-language", "de")], OwnPage),
+            (&[("upgrade-insecure-requests", "1")], OwnPage),
+            (&[("sec-ch-ua", "\"x\"")], OwnPage),
         ];
         for (given, expected) in table {
             assert_eq!(visitor(given), *expected, "{given:?}");
@@ -218,9 +222,9 @@ mod tests {
             "127.0.0.1 localhost\n127.0.1.1 box.lan Box # mine: other\n10.0.0.1 other\n::1\n";
         let resolv = "nameserver 10.0.0.1\nsearch corp.example. lab.example\n";
         assert_eq!(
-            names("Box\n", hosts, resolv),
+            host_names("Box\n", hosts, resolv),
             ["box", "box.lan", "box.corp.example", "box.lab.example"]
         );
-        assert!(names("\n", hosts, resolv).is_empty());
+        assert!(host_names("\n", hosts, resolv).is_empty());
     }
 }

@@ -6,7 +6,7 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
-use super::super::http::{Connection, percent_decoded};
+use super::super::http::{HttpConnection, percent_decoded};
 use super::super::xmlrpc::read_body;
 
 /// The longest body of a form, in bytes.
@@ -27,7 +27,7 @@ impl Form {
     /// The status of a body that is too long, has no length, or does not come.
     // Differs: bodies of forms beyond 64 KiB are refused (413); in Supervisor they have no bound.
     pub(super) async fn read(
-        connection: &Connection,
+        connection: &HttpConnection,
         head: &Parts,
         body: &mut Incoming,
     ) -> Result<Self, StatusCode> {
@@ -53,11 +53,11 @@ impl Form {
 fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
     text.split('&').filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;
-        (!value.is_empty()).then(|| (decoded(name), decoded(value)))
+        (!value.is_empty()).then(|| (url_decoded(name), url_decoded(value)))
     })
 }
 
-fn decoded(text: &str) -> String {
+fn url_decoded(text: &str) -> String {
     percent_decoded(&text.replace('+', " "))
 }
 
@@ -65,7 +65,7 @@ fn decoded(text: &str) -> String {
 ///
 /// # Source
 /// Python's `urllib.parse.quote`, with which Supervisor makes its addresses.
-pub(super) fn quoted(text: &str) -> String {
+pub(super) fn url_quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for &byte in text.as_bytes() {
         if byte.is_ascii_alphanumeric() || b"_.-~/".contains(&byte) {
@@ -79,7 +79,7 @@ pub(super) fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 impl Form {
-    pub(super) fn of(query: &str) -> Self {
+    pub(super) fn from_query(query: &str) -> Self {
         Self(pairs(query).collect())
     }
 }
@@ -90,7 +90,8 @@ mod tests {
 
     #[test]
     fn web_02_parameters_are_decoded() {
-        let form = Form::of("processname=a%3Ab&action=start&x=&y&message=all+is%20well%2B&=z");
+        let form =
+            Form::from_query("processname=a%3Ab&action=start&x=&y&message=all+is%20well%2B&=z");
         assert_eq!(form.get("processname"), Some("a:b"));
         assert_eq!(form.get("action"), Some("start"));
         assert_eq!(form.get("message"), Some("all is well+"));
@@ -107,7 +108,7 @@ mod tests {
             ("é&\n", "%C3%A9%26%0A"),
         ];
         for (given, expected) in table {
-            assert_eq!(quoted(given), expected);
+            assert_eq!(url_quoted(given), expected);
         }
     }
 }

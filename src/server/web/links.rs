@@ -8,11 +8,14 @@ use hyper::http::request::Parts;
 use jiff::Timestamp;
 use maud::html;
 
-use super::super::http::Connection;
-use super::super::response::Answer;
-use super::actions::{Verb, Whom, call, has_token, reason, to_the_end, unexpected, verb};
-use super::csrf::Visitor;
-use super::form::{Form, quoted};
+use super::super::http::HttpConnection;
+use super::super::response::HandlerResponse;
+use super::actions::{
+    ActionTarget, PageAction, call_method, fault_text, find_action, has_token, run_to_completion,
+    unexpected,
+};
+use super::csrf::RequestOrigin;
+use super::form::{Form, url_quoted};
 use super::page;
 use crate::api::{Caller, Fault, FaultCode, Permission, Reply, Request};
 use crate::control::{self, ControlHandle};
@@ -20,59 +23,63 @@ use crate::control::{self, ControlHandle};
 /// Answers `index.html?processname=…&action=…`: for programs as Supervisor does, by 301 to the page with a message.
 // Differs: Supervisor takes them from any page that a browser shows; here a browser needs a form of our page, and is
 // offered one.
-pub(super) async fn answer(
-    connection: &Arc<Connection>,
+pub(super) async fn handle_link(
+    connection: &Arc<HttpConnection>,
     caller: Caller,
     head: &Parts,
     form: &Form,
     action: &str,
-) -> Answer {
+) -> HandlerResponse {
     let name = form.get("processname").unwrap_or("");
-    let Some(link) = Link::parse(action, name) else {
+    let Some(link) = ActionLink::parse(action, name) else {
         // An action that Supervisor does not know, of a process that it does not know, is told of the process only.
-        let known = known(&connection.shared.control, &caller, name).await;
+        let known = process_exists(&connection.shared.control, &caller, name).await;
         return match known {
-            Ok(false) if !name.is_empty() => answered(head, &no_such(name)),
-            Ok(_) => Answer::Error(StatusCode::INTERNAL_SERVER_ERROR),
-            Err(_) => Answer::Error(StatusCode::SERVICE_UNAVAILABLE),
+            Ok(false) if !name.is_empty() => redirect_with_message(head, &no_such(name)),
+            Ok(_) => HandlerResponse::Error(StatusCode::INTERNAL_SERVER_ERROR),
+            Err(_) => HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE),
         };
     };
-    if !matches!(link, Link::Refresh) {
-        match Visitor::of(&head.headers) {
-            Visitor::Browser if !has_token(connection, form) => {
+    if !matches!(link, ActionLink::Refresh) {
+        match RequestOrigin::of(&head.headers) {
+            RequestOrigin::OwnPage if !has_token(connection, form) => {
                 let why = "A link alone changes nothing, since any web page could hold one.";
                 return match link.button() {
-                    Some((verb, whom)) => confirmation(connection, verb, &whom, why),
-                    None => Answer::Error(StatusCode::BAD_REQUEST),
+                    Some((action, target)) => confirmation_page(connection, action, &target, why),
+                    None => HandlerResponse::Error(StatusCode::BAD_REQUEST),
                 };
             }
-            Visitor::Program | Visitor::Browser => {}
-            Visitor::Stranger => {
+            RequestOrigin::Program | RequestOrigin::OwnPage => {}
+            RequestOrigin::ForeignPage => {
                 return super::csrf::forbidden("Another web page asked for this.");
             }
         }
     }
     let control = connection.shared.control.clone();
-    let place = connection.shared.live.actions.take(connection.place.client);
+    let place = connection
+        .shared
+        .live
+        .actions
+        .acquire(connection.guard.client);
     let name = name.to_owned();
-    let work = async move { follow(&control, &caller, &link, &name).await };
-    match to_the_end(place, work).await {
-        Some(Ok(message)) => answered(head, &message),
+    let work = async move { follow_link(&control, &caller, &link, &name).await };
+    match run_to_completion(place, work).await {
+        Some(Ok(message)) => redirect_with_message(head, &message),
         // Differs: Supervisor answers 500 while it stops.
-        Some(Err(_)) | None => Answer::Error(StatusCode::SERVICE_UNAVAILABLE),
+        Some(Err(_)) | None => HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE),
     }
 }
 
 /// One of Supervisor's actions.
-enum Link {
+enum ActionLink {
     Refresh,
     StopAll,
     RestartAll,
-    /// Of one process: the word of the verb.
-    One(&'static Verb, Whom),
+    /// Of one process: the word of the action.
+    One(&'static PageAction, ActionTarget),
 }
 
-impl Link {
+impl ActionLink {
     fn parse(action: &str, name: &str) -> Option<Self> {
         let word = match action {
             "refresh" => return Some(Self::Refresh),
@@ -83,16 +90,16 @@ impl Link {
             _ => return None,
         };
         (!name.is_empty()).then_some(())?;
-        Some(Self::One(verb(word)?, Whom::parse(name)))
+        Some(Self::One(find_action(word)?, ActionTarget::parse(name)))
     }
 
     /// The button of our form that does the same.
-    fn button(&self) -> Option<(&'static Verb, Whom)> {
+    fn button(&self) -> Option<(&'static PageAction, ActionTarget)> {
         match self {
             Self::Refresh => None,
-            Self::StopAll => Some((verb("stop")?, Whom::All)),
-            Self::RestartAll => Some((verb("restart")?, Whom::All)),
-            Self::One(verb, whom) => Some((verb, whom.clone())),
+            Self::StopAll => Some((find_action("stop")?, ActionTarget::All)),
+            Self::RestartAll => Some((find_action("restart")?, ActionTarget::All)),
+            Self::One(action, target) => Some((action, target.clone())),
         }
     }
 }
@@ -102,8 +109,12 @@ fn no_such(name: &str) -> String {
 }
 
 /// Whether there is such a process; a fault only while the daemon stops.
-async fn known(control: &ControlHandle, caller: &Caller, name: &str) -> Result<bool, Fault> {
-    match call(control, caller, "supervisor.getProcessInfo", Some(name)).await {
+async fn process_exists(
+    control: &ControlHandle,
+    caller: &Caller,
+    name: &str,
+) -> Result<bool, Fault> {
+    match call_method(control, caller, "supervisor.getProcessInfo", Some(name)).await {
         Ok(_) => Ok(true),
         Err(fault) => match fault.code {
             FaultCode::BadName => Ok(false),
@@ -115,28 +126,28 @@ async fn known(control: &ControlHandle, caller: &Caller, name: &str) -> Result<b
 }
 
 /// Does it, and says what Supervisor would say.
-async fn follow(
+async fn follow_link(
     control: &ControlHandle,
     caller: &Caller,
-    link: &Link,
+    link: &ActionLink,
     name: &str,
 ) -> Result<String, Fault> {
-    let (verb, whom) = match link {
-        Link::Refresh => {
-            let grant = control::grant(caller, Permission::Status)?;
+    let (action, target) = match link {
+        ActionLink::Refresh => {
+            let grant = control::grant_for(caller, Permission::Status)?;
             control.call(caller.clone(), grant, Request::State).await?;
             return Ok(format!("Page refreshed at {}", ctime()));
         }
-        Link::StopAll => {
-            call(control, caller, "supervisor.stopAllProcesses", None).await?;
+        ActionLink::StopAll => {
+            call_method(control, caller, "supervisor.stopAllProcesses", None).await?;
             return Ok(format!("All stopped at {}", ctime()));
         }
-        Link::RestartAll => {
+        ActionLink::RestartAll => {
             for name in [
                 "supervisor.stopAllProcesses",
                 "supervisor.startAllProcesses",
             ] {
-                match call(control, caller, name, None).await {
+                match call_method(control, caller, name, None).await {
                     Err(fault) if fault.code == FaultCode::ShutdownState => return Err(fault),
                     // Supervisor says that it has restarted, whatever came of it.
                     _ => {}
@@ -144,21 +155,23 @@ async fn follow(
             }
             return Ok(format!("All restarted at {}", ctime()));
         }
-        Link::One(verb, whom) => (*verb, whom),
+        ActionLink::One(action, target) => (*action, target),
     };
-    if matches!(whom, Whom::Group(_) | Whom::All) || !known(control, caller, name).await? {
+    if matches!(target, ActionTarget::Group(_) | ActionTarget::All)
+        || !process_exists(control, caller, name).await?
+    {
         return Ok(no_such(name));
     }
     let mut result = Ok(Reply::Done);
-    for method in verb.one {
-        result = call(control, caller, method, Some(name)).await;
+    for method in action.one {
+        result = call_method(control, caller, method, Some(name)).await;
     }
     if let Err(fault) = &result
         && fault.code == FaultCode::ShutdownState
     {
         return Err(fault.clone());
     }
-    Ok(message(verb.word, name, &result))
+    Ok(message(action.name, name, &result))
 }
 
 fn message(word: &str, name: &str, result: &Result<Reply, Fault>) -> String {
@@ -169,7 +182,7 @@ fn message(word: &str, name: &str, result: &Result<Reply, Fault>) -> String {
             let why = match fault.code {
                 // Words of ours that Supervisor's page does not have.
                 FaultCode::NotRunning | FaultCode::BadName => unexpected(fault),
-                _ => reason(fault),
+                _ => fault_text(fault),
             };
             format!("ERROR: Process {name}: {why}")
         }
@@ -180,32 +193,37 @@ fn message(word: &str, name: &str, result: &Result<Reply, Fault>) -> String {
 }
 
 /// 301 to the page with a message. It is absolute, as in Supervisor.
-fn answered(head: &Parts, message: &str) -> Answer {
+fn redirect_with_message(head: &Parts, message: &str) -> HandlerResponse {
     let host = head.headers.get(header::HOST);
     let host = host
         .and_then(|host| host.to_str().ok())
         .map_or("localhost", str::trim);
     let host = host.strip_suffix(":80").unwrap_or(host);
-    let location = format!("http://{host}/?message={}", quoted(message));
+    let location = format!("http://{host}/?message={}", url_quoted(message));
     super::redirect(StatusCode::MOVED_PERMANENTLY, location)
 }
 
 /// Refuses, says why, and offers the button that does the same: a bookmark, and a page of an earlier run, work with one
 /// more click.
-pub(super) fn confirmation(connection: &Connection, verb: &Verb, whom: &Whom, why: &str) -> Answer {
+pub(super) fn confirmation_page(
+    connection: &HttpConnection,
+    action: &PageAction,
+    target: &ActionTarget,
+    why: &str,
+) -> HandlerResponse {
     let content = html! {
-        h1 { (verb.label) " " (whom.in_words()) "?" }
+        h1 { (action.label) " " (target.to_phrase()) "?" }
         p { (why) }
         form method="post" action="actions" {
             input type="hidden" name="token" value=(connection.token.text());
-            button name="do" value={ (verb.word) " " (whom.text()) } { (verb.label) }
+            button name="do" value={ (action.name) " " (target.to_text()) } { (action.label) }
             " "
             a href="./" { "Cancel" }
         }
     };
-    super::page(
+    super::html_page(
         StatusCode::FORBIDDEN,
-        page::plain("Supervisor Status", &content),
+        page::render_plain("Supervisor Status", &content),
     )
 }
 

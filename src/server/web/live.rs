@@ -15,15 +15,15 @@ use jiff::tz::TimeZone;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-use super::super::budget::{Quota, Taken};
-use super::super::http::Connection;
-use super::super::response::{Answer, Made, MadeBody};
-use super::super::xmlrpc::apart;
+use super::super::budget::{ClientQuota, QuotaPermit};
+use super::super::http::HttpConnection;
+use super::super::response::{CustomBody, CustomResponse, HandlerResponse};
+use super::super::xmlrpc::run_blocking;
 use super::actions::ACTIONS_MAX;
-use super::row::{Row, is_same};
-use super::status::{pids, processes};
-use super::usage::{Sampler, Usage};
-use crate::api::{Caller, FaultCode, Permission, ProcessView, Request, Scope};
+use super::row::{ProcessRow, is_same};
+use super::status::{list_processes, pids};
+use super::usage::{ProcessUsage, UsageSampler};
+use crate::api::{AccessScope, Caller, FaultCode, Permission, ProcessView, Request};
 use crate::control::{self, ControlHandle, EventFeed};
 
 /// Pages that listen at once, of all clients together; and never more than a quarter of the connections, for they stay.
@@ -35,7 +35,7 @@ const GATHER: Duration = Duration::from_millis(30);
 /// The least time between two messages.
 const GAP: Duration = Duration::from_millis(250);
 /// How often the use of processor and memory is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const USAGE_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a stream may be silent. A page that hears nothing for `SILENCE` of `status.js` calls itself stale.
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
 /// How long a browser waits before it comes again, in milliseconds.
@@ -45,18 +45,18 @@ const RETRY_MS: u32 = 2000;
 const ROW_BYTES: usize = 600;
 
 /// What all pages share.
-pub(in super::super) struct Live {
+pub(in super::super) struct LiveUpdates {
     feed: EventFeed,
     messages: broadcast::Sender<Bytes>,
     /// The task is there.
     running: AtomicBool,
-    streams: Arc<Quota>,
+    streams: Arc<ClientQuota>,
     /// Actions that pages may have under way.
-    pub(super) actions: Arc<Quota>,
-    pub(super) sampler: Arc<Sampler>,
+    pub(super) actions: Arc<ClientQuota>,
+    pub(super) sampler: Arc<UsageSampler>,
 }
 
-impl Live {
+impl LiveUpdates {
     /// For a server that has room for so many connections.
     pub(in super::super) fn new(feed: EventFeed, connections_max: usize) -> Arc<Self> {
         let streams = STREAMS_MAX.min(connections_max / 4).max(1);
@@ -64,33 +64,40 @@ impl Live {
             feed,
             messages: broadcast::channel(WAITING_MAX).0,
             running: AtomicBool::new(false),
-            streams: Quota::new(streams),
-            actions: Quota::new(ACTIONS_MAX),
+            streams: ClientQuota::new(streams),
+            actions: ClientQuota::new(ACTIONS_MAX),
             sampler: Arc::default(),
         })
     }
 }
 
 /// Answers `/events`.
-pub(super) async fn stream(connection: &Arc<Connection>, caller: &Caller) -> Answer {
+pub(super) async fn stream_events(
+    connection: &Arc<HttpConnection>,
+    caller: &Caller,
+) -> HandlerResponse {
     // What is made once for all is for those only who may see all.
-    match control::grant(caller, Permission::Status) {
-        Ok(grant) if grant.scope == Scope::All => {}
-        _ => return Answer::Error(StatusCode::FORBIDDEN),
+    match control::grant_for(caller, Permission::Status) {
+        Ok(grant) if grant.scope == AccessScope::All => {}
+        _ => return HandlerResponse::Error(StatusCode::FORBIDDEN),
     }
     let live = &connection.shared.live;
-    let Some(place) = live.streams.take(connection.place.client) else {
-        return Answer::Error(StatusCode::SERVICE_UNAVAILABLE);
+    let Some(place) = live.streams.acquire(connection.guard.client) else {
+        return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
     };
     // First the ears, then the look: what changes in between is heard.
     let messages = live.messages.subscribe();
     if !live.running.swap(true, Ordering::Relaxed) {
         let control = connection.shared.control.clone();
-        tokio::spawn(tell(live.clone(), control, connection.shared.stop.clone()));
+        tokio::spawn(broadcast_changes(
+            live.clone(),
+            control,
+            connection.shared.stop.clone(),
+        ));
     }
     // One message in hand: what the client does not take waits, and is lost, in its subscription.
     let (sender, chunks) = mpsc::channel(1);
-    tokio::spawn(send(connection.clone(), messages, sender, place));
+    tokio::spawn(send_updates(connection.clone(), messages, sender, place));
     let mut headers = vec![
         (header::CACHE_CONTROL, "no-store".to_owned()),
         (
@@ -98,21 +105,21 @@ pub(super) async fn stream(connection: &Arc<Connection>, caller: &Caller) -> Ans
             "no".to_owned(),
         ),
     ];
-    headers.extend(super::protection());
-    Answer::Made(Box::new(Made {
+    headers.extend(super::protection_headers());
+    HandlerResponse::Made(Box::new(CustomResponse {
         status: StatusCode::OK,
         content_type: "text/event-stream",
         headers,
-        body: MadeBody::Growing(chunks),
+        body: CustomBody::Growing(chunks),
     }))
 }
 
 /// Sends everything, and then every message, until the client is gone or the server ends.
-async fn send(
-    connection: Arc<Connection>,
+async fn send_updates(
+    connection: Arc<HttpConnection>,
     mut messages: broadcast::Receiver<Bytes>,
     sender: mpsc::Sender<Bytes>,
-    _place: Taken,
+    _place: QuotaPermit,
 ) {
     let mut stop = connection.shared.stop.clone();
     let mut next = Some(Bytes::from(format!("retry: {RETRY_MS}\n\n")));
@@ -123,14 +130,18 @@ async fn send(
             Some(message) => message,
             None if owes_all => {
                 owes_all = false;
-                let Some(_large) = connection.place.large().await else {
+                let Some(_large) = connection.guard.acquire_large().await else {
                     return;
                 };
-                let rows = rows(&connection.shared.live, &connection.shared.control).await;
+                let rows = current_rows(&connection.shared.live, &connection.shared.control).await;
                 if let Some(rows) = &rows {
-                    connection.shared.reclaim.freed(rows.len() * ROW_BYTES);
+                    connection
+                        .shared
+                        .reclaim
+                        .count_freed(rows.len() * ROW_BYTES);
                 }
-                let message = rows.and_then(|rows| connection.place.count(event("all", &rows)));
+                let message =
+                    rows.and_then(|rows| connection.guard.budget_bytes(sse_event("all", &rows)));
                 match message {
                     Some(message) => message,
                     None => return,
@@ -138,18 +149,18 @@ async fn send(
             }
             None if tells_phase => {
                 tells_phase = false;
-                phase(&connection.shared.control).await
+                phase_event(&connection.shared.control).await
             }
             None => tokio::select! {
                 heard = messages.recv() => match heard {
                     Ok(message) => message,
                     Err(broadcast::error::RecvError::Lagged(count)) => {
                         owes_all = true;
-                        event("lost", &count)
+                        sse_event("lost", &count)
                     }
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
-                () = sleep(KEEP_ALIVE) => event("alive", &()),
+                () = sleep(KEEP_ALIVE) => sse_event("alive", &()),
                 () = sender.closed() => return,
                 _ = stop.wait_for(|stop| *stop) => return,
             },
@@ -166,22 +177,22 @@ async fn send(
 }
 
 /// One event. JSON has no line breaks outside of its texts, and escapes them within.
-fn event(name: &str, data: &impl serde::Serialize) -> Bytes {
+fn sse_event(name: &str, data: &impl serde::Serialize) -> Bytes {
     let data = serde_json::to_string(data).unwrap_or_default();
     Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
 }
 
 /// The event that tells whether the daemon stops.
-async fn phase(control: &ControlHandle) -> Bytes {
+async fn phase_event(control: &ControlHandle) -> Bytes {
     match is_stopping(control).await {
-        true => event("stopping", &()),
-        false => event("alive", &()),
+        true => sse_event("stopping", &()),
+        false => sse_event("alive", &()),
     }
 }
 
 /// Whether the daemon stops: then it refuses what it answers at any other time.
 async fn is_stopping(control: &ControlHandle) -> bool {
-    let Ok(grant) = control::grant(&Caller::DAEMON, Permission::Status) else {
+    let Ok(grant) = control::grant_for(&Caller::DAEMON, Permission::Status) else {
         return false;
     };
     let state = control.call(Caller::DAEMON, grant, Request::State).await;
@@ -190,37 +201,37 @@ async fn is_stopping(control: &ControlHandle) -> bool {
 
 /// What pages show.
 #[derive(Default)]
-struct Shown {
+struct PageState {
     views: Vec<ProcessView>,
-    usages: HashMap<i32, Usage>,
-    rows: Vec<Row>,
+    usages: HashMap<i32, ProcessUsage>,
+    rows: Vec<ProcessRow>,
 }
 
 /// All rows, also while the daemon stops. `None`: the engine has ended.
-async fn rows(live: &Live, control: &ControlHandle) -> Option<Vec<Row>> {
-    let look = look(live, control, Shown::default()).await;
+async fn current_rows(live: &LiveUpdates, control: &ControlHandle) -> Option<Vec<ProcessRow>> {
+    let look = next_state(live, control, PageState::default()).await;
     look.map(|(shown, _)| shown.rows)
 }
 
 /// What there is to show now, and the message that makes pages that show `before` show it; rows that are the same are not
 /// made again. `None`: the engine has ended.
-async fn look(
-    live: &Live,
+async fn next_state(
+    live: &LiveUpdates,
     control: &ControlHandle,
-    before: Shown,
-) -> Option<(Shown, Option<Bytes>)> {
+    before: PageState,
+) -> Option<(PageState, Option<Bytes>)> {
     // The stream is for those only who may see everything, so the daemon itself looks, once for all of them.
-    let views = processes(control, &Caller::DAEMON).await.ok()?;
-    let usages = live.sampler.look(pids(&views)).await;
-    apart(move || differing(before, views, usages, crate::sys::time_zone)).await
+    let views = list_processes(control, &Caller::DAEMON).await.ok()?;
+    let usages = live.sampler.sample_usage(pids(&views)).await;
+    run_blocking(move || diff_rows(before, views, usages, crate::sys::time_zone)).await
 }
 
-fn differing(
-    before: Shown,
+fn diff_rows(
+    before: PageState,
     views: Vec<ProcessView>,
-    usages: HashMap<i32, Usage>,
+    usages: HashMap<i32, ProcessUsage>,
     zone: impl FnOnce() -> TimeZone,
-) -> (Shown, Option<Bytes>) {
+) -> (PageState, Option<Bytes>) {
     let same_processes = before.views.len() == views.len()
         && before
             .views
@@ -229,34 +240,34 @@ fn differing(
             .all(|(before, now)| before.name == now.name && before.group == now.group);
     // Made for the first row that needs it.
     let zone = LazyCell::new(zone);
-    let make = |view: &ProcessView| Row::new(view, usages.get(&view.pid).copied(), &zone);
+    let make = |view: &ProcessView| ProcessRow::new(view, usages.get(&view.pid).copied(), &zone);
     if !same_processes {
         let rows = views.iter().map(make).collect();
-        let shown = Shown {
+        let shown = PageState {
             views,
             usages,
             rows,
         };
-        return (shown, Some(event("layout", &())));
+        return (shown, Some(sse_event("layout", &())));
     }
     let mut rows = before.rows;
     let mut changed = Vec::new();
     for (at, (old, now)) in before.views.iter().zip(&views).enumerate() {
-        let usage = |usages: &HashMap<i32, Usage>| usages.get(&now.pid).copied();
+        let usage = |usages: &HashMap<i32, ProcessUsage>| usages.get(&now.pid).copied();
         if is_same(old, now) && usage(&before.usages) == usage(&usages) {
             continue;
         }
         let row = make(now);
-        if !row.is_shown_by(&rows[at]) {
+        if !row.is_covered_by(&rows[at]) {
             changed.push(at);
         }
         rows[at] = row;
     }
     let message = (!changed.is_empty()).then(|| {
-        let changed: Vec<&Row> = changed.iter().map(|&at| &rows[at]).collect();
-        event("rows", &changed)
+        let changed: Vec<&ProcessRow> = changed.iter().map(|&at| &rows[at]).collect();
+        sse_event("rows", &changed)
     });
-    let shown = Shown {
+    let shown = PageState {
         views,
         usages,
         rows,
@@ -265,21 +276,26 @@ fn differing(
 }
 
 /// Tells all pages what changes, for as long as there are any.
-async fn tell(live: Arc<Live>, control: ControlHandle, mut stop: watch::Receiver<bool>) {
+async fn broadcast_changes(
+    live: Arc<LiveUpdates>,
+    control: ControlHandle,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut changes = live.feed.subscribe();
-    let mut shown = Shown::default();
+    let mut shown = PageState::default();
     let mut is_first = true;
     let mut is_told = false;
     loop {
-        while changes.waiting().is_some() {}
+        while changes.try_next().is_some() {}
         let looked = Instant::now();
-        let Some((now, message)) = look(&live, &control, std::mem::take(&mut shown)).await else {
+        let Some((now, message)) = next_state(&live, &control, std::mem::take(&mut shown)).await
+        else {
             break;
         };
         shown = now;
         if !is_told && is_stopping(&control).await {
             is_told = true;
-            let _ = live.messages.send(event("stopping", &()));
+            let _ = live.messages.send(sse_event("stopping", &()));
         }
         if !is_first && let Some(message) = message {
             // An error means that no page listens.
@@ -291,7 +307,7 @@ async fn tell(live: Arc<Live>, control: ControlHandle, mut stop: watch::Receiver
         }
         let heard = tokio::select! {
             heard = changes.next() => heard.map(|_| true),
-            () = sleep(LOOK_EVERY) => Some(false),
+            () = sleep(USAGE_INTERVAL) => Some(false),
             _ = stop.wait_for(|stop| *stop) => None,
         };
         match heard {
@@ -318,17 +334,21 @@ mod tests {
         }
     }
 
-    fn after(before: Shown, views: Vec<ProcessView>, usages: &[(i32, u64)]) -> (Shown, String) {
+    fn after(
+        before: PageState,
+        views: Vec<ProcessView>,
+        usages: &[(i32, u64)],
+    ) -> (PageState, String) {
         let usage = |&(pid, memory)| {
             let cpu_permille = None;
-            let usage = Usage {
+            let usage = ProcessUsage {
                 cpu_permille,
                 memory,
             };
             (pid, usage)
         };
         let usages = usages.iter().map(usage).collect();
-        let (shown, told) = differing(before, views, usages, || TimeZone::UTC);
+        let (shown, told) = diff_rows(before, views, usages, || TimeZone::UTC);
         let told = told.map(|told| String::from_utf8(told.to_vec()).expect("text"));
         (shown, told.unwrap_or_default())
     }
@@ -336,7 +356,7 @@ mod tests {
     #[test]
     fn only_what_differs_is_told() {
         let layout = "event: layout\ndata: null\n\n";
-        let (shown, told) = after(Shown::default(), vec![view(7, 1)], &[]);
+        let (shown, told) = after(PageState::default(), vec![view(7, 1)], &[]);
         assert_eq!(told, layout);
         let (shown, told) = after(shown, vec![view(7, 2)], &[]);
         assert_eq!(told, "");

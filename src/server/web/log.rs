@@ -5,16 +5,16 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use maud::{Markup, html};
 
-use super::super::http::Connection;
-use super::super::logs::{self, Source};
-use super::super::response::Answer;
-use super::super::xmlrpc::apart;
-use super::actions::call;
-use super::form::{Form, quoted};
-use super::status::processes;
-use super::table::ask_clear;
+use super::super::http::HttpConnection;
+use super::super::logs::{self, LogSource};
+use super::super::response::HandlerResponse;
+use super::super::xmlrpc::run_blocking;
+use super::actions::call_method;
+use super::form::{Form, url_quoted};
+use super::status::list_processes;
+use super::table::clear_question;
 use super::{page, row};
-use crate::api::{Caller, Fault, FaultCode, LogOf, Permission, Reply, Request};
+use crate::api::{Caller, Fault, FaultCode, LogRef, Permission, Reply, Request};
 use crate::control;
 use crate::domain::Channel;
 use crate::output::{self, ReadError};
@@ -33,14 +33,14 @@ const MEMBERS_MAX: usize = 100;
 const GROUP_LIMIT: u64 = 2048;
 
 /// What one look at a log found.
-struct Found {
+struct LogExcerpt {
     text: String,
     /// Where the log ended then; none: it could not be read, and cannot be followed.
     end: Option<u64>,
 }
 
 /// What the view is of.
-struct Subject<'a> {
+struct LogSubject<'a> {
     title: String,
     heading: String,
     /// The page's own address, and what it needs besides the limit.
@@ -57,7 +57,7 @@ struct Subject<'a> {
     note: Option<&'static str>,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> LogSubject<'a> {
     fn of_process(name: &'a str, channel: Channel, asked: Option<Channel>) -> Self {
         let mut hidden = vec![("processname", name)];
         hidden.extend(asked.map(|asked| ("channel", asked.name())));
@@ -66,7 +66,7 @@ impl<'a> Subject<'a> {
             heading: name.to_owned(),
             path: "tail.html",
             hidden,
-            follow: format!("logtail/{}/{}", quoted(name), channel.name()),
+            follow: format!("logtail/{}/{}", url_quoted(name), channel.name()),
             clear: None,
             restart: None,
             channel: Some(channel),
@@ -79,7 +79,7 @@ impl<'a> Subject<'a> {
         let mut address = format!("{}?", self.path);
         for (name, value) in &self.hidden {
             if *name != "channel" {
-                address.push_str(&format!("{name}={}&", quoted(value)));
+                address.push_str(&format!("{name}={}&", url_quoted(value)));
             }
         }
         address.push_str(&format!("limit={limit}"));
@@ -93,7 +93,7 @@ impl<'a> Subject<'a> {
 
 /// # Source
 /// Supervisor's `TailView`: digits count, anything else is 1024, and so is less.
-fn limit(form: &Form) -> u64 {
+fn log_limit(form: &Form) -> u64 {
     let given = form.get("limit").unwrap_or("");
     let is_number = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit());
     // Digits that do not fit are many bytes.
@@ -105,8 +105,12 @@ fn limit(form: &Form) -> u64 {
 }
 
 /// Answers `/tail.html`.
-pub(super) async fn process(connection: &Arc<Connection>, caller: Caller, form: &Form) -> Answer {
-    let limit = limit(form);
+pub(super) async fn process_log_page(
+    connection: &Arc<HttpConnection>,
+    caller: Caller,
+    form: &Form,
+) -> HandlerResponse {
+    let limit = log_limit(form);
     let search = form.get("search").unwrap_or("");
     let asked = match form.get("channel") {
         Some("stderr") => Some(Channel::Stderr),
@@ -114,18 +118,18 @@ pub(super) async fn process(connection: &Arc<Connection>, caller: Caller, form: 
         _ => None,
     };
     let Some(name) = form.get("processname") else {
-        let found = Found {
+        let found = LogExcerpt {
             text: "No process name found".to_owned(),
             end: None,
         };
-        let subject = Subject::of_process("None", asked.unwrap_or(Channel::Stdout), asked);
-        let html = view(connection, &subject, limit, search, false, &found);
-        return super::page(StatusCode::OK, html);
+        let subject = LogSubject::of_process("None", asked.unwrap_or(Channel::Stdout), asked);
+        let html = render_log(connection, &subject, limit, search, false, &found);
+        return super::html_page(StatusCode::OK, html);
     };
     let mut channel = asked.unwrap_or(Channel::Stdout);
     let look = |channel| {
-        let of = LogOf::Process(name.to_owned(), channel);
-        read(connection, caller.clone(), of, limit)
+        let of = LogRef::Process(name.to_owned(), channel);
+        fetch_excerpt(connection, caller.clone(), of, limit)
     };
     let mut read = look(channel).await;
     // Differs: Supervisor's page is always of standard output, also of a program that writes to standard error only.
@@ -138,55 +142,59 @@ pub(super) async fn process(connection: &Arc<Connection>, caller: Caller, form: 
     let is_unknown = read
         .as_ref()
         .is_err_and(|fault| fault.code == FaultCode::BadName);
-    let found = read.unwrap_or_else(|fault| Found {
+    let found = read.unwrap_or_else(|fault| LogExcerpt {
         text: match fault.code {
             FaultCode::NoFile => format!("No file for {name}"),
             _ => unexpected(&fault),
         },
         end: None,
     });
-    let mut subject = Subject::of_process(name, channel, asked);
+    let mut subject = LogSubject::of_process(name, channel, asked);
     if is_unknown {
         // Differs: Supervisor answers 200.
         subject.channel = None;
-        let html = view(connection, &subject, limit, search, true, &found);
-        return super::page(StatusCode::NOT_FOUND, html);
+        let html = render_log(connection, &subject, limit, search, true, &found);
+        return super::html_page(StatusCode::NOT_FOUND, html);
     }
     let control = &connection.shared.control;
-    let info = call(control, &caller, "supervisor.getProcessInfo", Some(name)).await;
+    let info = call_method(control, &caller, "supervisor.getProcessInfo", Some(name)).await;
     if let Ok(Reply::Processes(views)) = info
         && let Some(process) = views.first()
     {
         let has_log = process.stdout_logfile.is_some() || process.stderr_logfile.is_some();
-        let ask = ask_clear(process.name.as_str(), process.group.as_str());
+        let ask = clear_question(process.name.as_str(), process.group.as_str());
         subject.clear = has_log.then(|| (format!("clear {name}"), ask));
         subject.restart = Some(format!("restart {name}"));
     }
     if asked.is_none() && channel == Channel::Stderr {
         subject.note = Some("Standard output is empty. This is standard error.");
     }
-    let html = view(connection, &subject, limit, search, true, &found);
-    super::page(StatusCode::OK, html)
+    let html = render_log(connection, &subject, limit, search, true, &found);
+    super::html_page(StatusCode::OK, html)
 }
 
-fn has_text(read: &Result<Found, Fault>) -> bool {
+fn has_text(read: &Result<LogExcerpt, Fault>) -> bool {
     matches!(read, Ok(found) if !found.text.is_empty())
 }
 
 /// Answers `/maintail.html`, which is ours: the daemon's log.
-pub(super) async fn daemon(connection: &Arc<Connection>, caller: Caller, form: &Form) -> Answer {
-    let limit = limit(form);
+pub(super) async fn daemon_log_page(
+    connection: &Arc<HttpConnection>,
+    caller: Caller,
+    form: &Form,
+) -> HandlerResponse {
+    let limit = log_limit(form);
     let search = form.get("search").unwrap_or("");
-    let found = read(connection, caller, LogOf::Daemon, limit)
+    let found = fetch_excerpt(connection, caller, LogRef::Daemon, limit)
         .await
-        .unwrap_or_else(|fault| Found {
+        .unwrap_or_else(|fault| LogExcerpt {
             text: match fault.code {
                 FaultCode::NoFile => "No file for the daemon's log".to_owned(),
                 _ => unexpected(&fault),
             },
             end: None,
         });
-    let subject = Subject {
+    let subject = LogSubject {
         title: "Supervisor tail of the daemon's log".to_owned(),
         heading: "Daemon log".to_owned(),
         path: "maintail.html",
@@ -198,16 +206,20 @@ pub(super) async fn daemon(connection: &Arc<Connection>, caller: Caller, form: &
         is_chosen: true,
         note: None,
     };
-    let html = view(connection, &subject, limit, search, true, &found);
-    super::page(StatusCode::OK, html)
+    let html = render_log(connection, &subject, limit, search, true, &found);
+    super::html_page(StatusCode::OK, html)
 }
 
 /// Answers `/grouptail.html`, which is ours: the end of each member's standard output.
-pub(super) async fn group(connection: &Arc<Connection>, caller: Caller, form: &Form) -> Answer {
+pub(super) async fn group_log_page(
+    connection: &Arc<HttpConnection>,
+    caller: Caller,
+    form: &Form,
+) -> HandlerResponse {
     let group = form.get("group").unwrap_or("");
-    let views = match processes(&connection.shared.control, &caller).await {
+    let views = match list_processes(&connection.shared.control, &caller).await {
         Ok(views) => views,
-        Err(fault) => return super::status::refused(&fault),
+        Err(fault) => return super::status::fault_response(&fault),
     };
     let members: Vec<_> = views
         .iter()
@@ -216,8 +228,8 @@ pub(super) async fn group(connection: &Arc<Connection>, caller: Caller, form: &F
     let mut shown = Vec::new();
     for view in members.iter().take(MEMBERS_MAX) {
         let name = format!("{}:{}", view.group, view.name);
-        let of = LogOf::Process(name.clone(), Channel::Stdout);
-        let text = match read(connection, caller.clone(), of, GROUP_LIMIT).await {
+        let of = LogRef::Process(name.clone(), Channel::Stdout);
+        let text = match fetch_excerpt(connection, caller.clone(), of, GROUP_LIMIT).await {
             Ok(found) => found.text,
             Err(fault) if fault.code == FaultCode::NoFile => format!("No file for {name}"),
             Err(fault) => unexpected(&fault),
@@ -226,7 +238,7 @@ pub(super) async fn group(connection: &Arc<Connection>, caller: Caller, form: &F
     }
     let bar = html! {
         a href="./" { "Processes" }
-        a href={ "grouptail.html?group=" (quoted(group)) } { "Refresh" }
+        a href={ "grouptail.html?group=" (url_quoted(group)) } { "Refresh" }
     };
     let content = html! {
         div.tools.logtools { h1 { "Group " (group) } }
@@ -237,7 +249,7 @@ pub(super) async fn group(connection: &Arc<Connection>, caller: Caller, form: &F
             p { "The first " (MEMBERS_MAX) " of " (members.len()) " processes" }
         }
         @for (name, namespec, text) in &shown {
-            h2 { a href={ "tail.html?processname=" (quoted(namespec)) "&limit=65536" } { (name) } }
+            h2 { a href={ "tail.html?processname=" (url_quoted(namespec)) "&limit=65536" } { (name) } }
             @if text.is_empty() { p.note { "This log is empty." } } @else { pre.part tabindex="0" { "\n" (text) } }
         }
     };
@@ -246,7 +258,7 @@ pub(super) async fn group(connection: &Arc<Connection>, caller: Caller, form: &F
         true => StatusCode::NOT_FOUND,
         false => StatusCode::OK,
     };
-    super::page(status, page::framed(&title, &[], &bar, &content))
+    super::html_page(status, page::render_frame(&title, &[], &bar, &content))
 }
 
 fn unexpected(fault: &Fault) -> String {
@@ -256,29 +268,29 @@ fn unexpected(fault: &Fault) -> String {
     )
 }
 
-async fn read(
-    connection: &Connection,
+async fn fetch_excerpt(
+    connection: &HttpConnection,
     caller: Caller,
-    of: LogOf,
+    of: LogRef,
     limit: u64,
-) -> Result<Found, Fault> {
-    let grant = control::grant(&caller, Permission::ReadLogs)?;
+) -> Result<LogExcerpt, Fault> {
+    let grant = control::grant_for(&caller, Permission::ReadLogs)?;
     let control = &connection.shared.control;
     let reply = control.call(caller, grant, Request::LogFile(of)).await?;
-    let source = logs::source(reply);
-    apart(move || look(&source, limit))
+    let source = logs::log_source(reply);
+    run_blocking(move || read_excerpt(&source, limit))
         .await
         .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
 }
 
-fn look(source: &Source, limit: u64) -> Result<Found, Fault> {
+fn read_excerpt(source: &LogSource, limit: u64) -> Result<LogExcerpt, Fault> {
     let path = match source {
-        Source::Nowhere => return Err(FaultCode::NoFile.bare()),
-        Source::File(path) => path,
+        LogSource::Nowhere => return Err(FaultCode::NoFile.bare()),
+        LogSource::File(path) => path,
         // It has no end that one could stand at, to follow it from there.
-        Source::Journal(of) => {
-            let text = logs::recalled(of, limit)?;
-            return Ok(Found { text, end: None });
+        LogSource::Journal(of) => {
+            let text = logs::read_journal_tail(of, limit)?;
+            return Ok(LogExcerpt { text, end: None });
         }
     };
     let length = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -291,14 +303,14 @@ fn look(source: &Source, limit: u64) -> Result<Found, Fault> {
             ReadError::Failed => FaultCode::Failed.bare(),
         })?;
     }
-    Ok(Found {
+    Ok(LogExcerpt {
         text: String::from_utf8_lossy(&bytes).into_owned(),
         end: u64::try_from(size).ok(),
     })
 }
 
 /// Lines of `text` that contain `search`, whatever the case; all without one.
-fn matching(text: &str, search: &str) -> String {
+fn matching_lines(text: &str, search: &str) -> String {
     let search = search.to_lowercase();
     if search.is_empty() {
         return text.to_owned();
@@ -308,17 +320,17 @@ fn matching(text: &str, search: &str) -> String {
         .collect()
 }
 
-fn view(
-    connection: &Connection,
-    subject: &Subject<'_>,
+fn render_log(
+    connection: &HttpConnection,
+    subject: &LogSubject<'_>,
     limit: u64,
     search: &str,
     is_named: bool,
-    found: &Found,
+    found: &LogExcerpt,
 ) -> Markup {
     let is_gone = is_named && subject.channel.is_none() && subject.path == "tail.html";
     let named = subject.channel.filter(|_| !subject.is_chosen);
-    let shown = matching(&found.text, search);
+    let shown = matching_lines(&found.text, search);
     let empty = match (found.text.is_empty(), shown.is_empty()) {
         (true, _) => Some("This log is empty."),
         (false, true) => Some("No line contains what is searched for."),
@@ -355,10 +367,10 @@ fn view(
                 output #hits.script {}
                 select #limit name="limit" aria-label="How much is shown" {
                     @for offered in LIMITS {
-                        option value=(offered) selected[offered == limit] { "last " (row::size(offered)) }
+                        option value=(offered) selected[offered == limit] { "last " (row::format_size(offered)) }
                     }
                     @if !LIMITS.contains(&limit) {
-                        option value=(limit) selected { "last " (row::size(limit)) }
+                        option value=(limit) selected { "last " (row::format_size(limit)) }
                     }
                 }
                 noscript { button { "Show" } }
@@ -384,7 +396,7 @@ fn view(
         }
         button #newer.script type="button" hidden {}
     };
-    page::framed(&subject.title, &["log.js"], &bar, &content)
+    page::render_frame(&subject.title, &["log.js"], &bar, &content)
 }
 
 #[cfg(test)]
@@ -403,13 +415,13 @@ mod tests {
             ("limit=99999999999999999999999", LIMIT_MAX),
         ];
         for (query, expected) in table {
-            assert_eq!(limit(&Form::of(query)), expected, "{query}");
+            assert_eq!(log_limit(&Form::from_query(query)), expected, "{query}");
         }
     }
 
     #[test]
     fn without_a_script_the_search_shows_lines() {
-        assert_eq!(matching("One\ntwo\nnone", "ONE"), "One\nnone");
-        assert_eq!(matching("a\nb", ""), "a\nb");
+        assert_eq!(matching_lines("One\ntwo\nnone", "ONE"), "One\nnone");
+        assert_eq!(matching_lines("a\nb", ""), "a\nb");
     }
 }

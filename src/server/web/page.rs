@@ -6,12 +6,17 @@ use super::actions::is_failure;
 use crate::domain::VERSION;
 
 /// A page with its scripts, which run where a browser runs them; `bar` is at the top, beside the names.
-pub(super) fn framed(title: &str, scripts: &[&str], bar: &Markup, content: &Markup) -> Markup {
-    with_message(title, scripts, bar, content, None)
+pub(super) fn render_frame(
+    title: &str,
+    scripts: &[&str],
+    bar: &Markup,
+    content: &Markup,
+) -> Markup {
+    render_with_message(title, scripts, bar, content, None)
 }
 
 /// A page that shows what came of an action, and where a click on the message's cross leads.
-pub(super) fn with_message(
+pub(super) fn render_with_message(
     title: &str,
     scripts: &[&str],
     bar: &Markup,
@@ -64,7 +69,7 @@ fn notices(message: Option<(&str, &str)>) -> Markup {
 }
 
 /// A page with little on it.
-pub(super) fn plain(title: &str, content: &Markup) -> Markup {
+pub(super) fn render_plain(title: &str, content: &Markup) -> Markup {
     let content = html! { div.plain { (content) } };
-    framed(title, &[], &html! {}, &content)
+    render_frame(title, &[], &html! {}, &content)
 }

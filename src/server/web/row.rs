@@ -5,13 +5,13 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::super::render::description;
-use super::usage::Usage;
+use super::usage::ProcessUsage;
 use crate::api::ProcessView;
-use crate::domain::{Ending, ExitStatus, ProcessState};
+use crate::domain::{ExitReason, ExitStatus, ProcessState};
 
 /// What a row shows. The short names are those of the stream, where a thousand rows go over the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Row {
+pub(super) struct ProcessRow {
     /// `group:process`.
     #[serde(rename = "n")]
     pub(super) id: String,
@@ -39,7 +39,7 @@ pub(super) struct Row {
     /// How often it was spawned again.
     #[serde(rename = "r")]
     pub(super) restarts: u64,
-    /// How its last life ended.
+    /// How its last instance ended.
     #[serde(rename = "e")]
     pub(super) ending: String,
     /// The processor's share.
@@ -50,15 +50,15 @@ pub(super) struct Row {
     pub(super) memory: String,
 }
 
-impl Row {
+impl ProcessRow {
     /// The row of a process, with what it uses, if that is known.
-    pub(super) fn new(view: &ProcessView, usage: Option<Usage>, zone: &TimeZone) -> Self {
+    pub(super) fn new(view: &ProcessView, usage: Option<ProcessUsage>, zone: &TimeZone) -> Self {
         let runs = view.pid != 0;
         let usage = usage.filter(|_| runs);
         Self {
             id: format!("{}:{}", view.group, view.name),
             state: view.state.name().to_ascii_lowercase(),
-            class: class(view.state),
+            class: state_class(view.state),
             offers: offers(view.state),
             has_log: view.stdout_logfile.is_some() || view.stderr_logfile.is_some(),
             description: match view.state {
@@ -68,16 +68,16 @@ impl Row {
             pid: view.pid,
             uptime: runs.then_some(view.uptime),
             restarts: view.restarts,
-            ending: discarded(view) + &ending(view, zone),
+            ending: discarded(view) + &last_exit(view, zone),
             cpu: usage
                 .and_then(|usage| usage.cpu_permille)
-                .map_or_else(String::new, percent),
-            memory: usage.map_or_else(String::new, |usage| size(usage.memory)),
+                .map_or_else(String::new, format_percent),
+            memory: usage.map_or_else(String::new, |usage| format_size(usage.memory)),
         }
     }
 
     /// Whether a page that shows `other` need not be told of this: uptime grows by itself.
-    pub(super) fn is_shown_by(&self, other: &Self) -> bool {
+    pub(super) fn is_covered_by(&self, other: &Self) -> bool {
         let Self {
             id,
             state,
@@ -120,9 +120,9 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         spawn_error,
         exit_status,
         restarts,
-        ending,
+        exit_reason: ending,
         status_text,
-        causes,
+        resource_events: causes,
         events_discarded,
         pid,
         uid,
@@ -138,9 +138,9 @@ pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
         && *spawn_error == other.spawn_error
         && *exit_status == other.exit_status
         && *restarts == other.restarts
-        && *ending == other.ending
+        && *ending == other.exit_reason
         && *status_text == other.status_text
-        && *causes == other.causes
+        && *causes == other.resource_events
         && *events_discarded == other.events_discarded
         && *uid == other.uid
         && *stdout_logfile == other.stdout_logfile
@@ -166,7 +166,7 @@ const fn offers(state: ProcessState) -> &'static str {
     }
 }
 
-const fn class(state: ProcessState) -> &'static str {
+const fn state_class(state: ProcessState) -> &'static str {
     match state {
         ProcessState::Running => "statusrunning",
         ProcessState::Fatal | ProcessState::Backoff => "statuserror",
@@ -178,7 +178,7 @@ const fn class(state: ProcessState) -> &'static str {
     }
 }
 
-/// What a pool of listeners has lost stands before how the last life ended: it is the worse news.
+/// What a pool of listeners has lost stands before how the last instance ended: it is the worse news.
 fn discarded(view: &ProcessView) -> String {
     match view.events_discarded {
         0 => String::new(),
@@ -186,21 +186,25 @@ fn discarded(view: &ProcessView) -> String {
     }
 }
 
-fn ending(view: &ProcessView, zone: &TimeZone) -> String {
-    let how = match &view.ending {
+fn last_exit(view: &ProcessView, zone: &TimeZone) -> String {
+    let how = match &view.exit_reason {
         None => return String::new(),
-        Some(Ending::NotSpawned(error)) => return error.to_string(),
-        Some(Ending::TooQuick(status)) => format!("{}, too early", brief(*status)),
-        Some(Ending::Unready(status)) => format!("{}, before it was ready", brief(*status)),
-        Some(Ending::NotReady(status)) => format!("not ready in time, {}", brief(*status)),
-        Some(Ending::Watchdog(status)) => format!("watchdog, {}", brief(*status)),
-        Some(Ending::ByItself(status)) => brief(*status),
-        Some(Ending::OnRequest(status)) => format!("stopped, {}", brief(*status)),
+        Some(ExitReason::NotSpawned(error)) => return error.to_string(),
+        Some(ExitReason::TooQuick(status)) => format!("{}, too early", short_exit_status(*status)),
+        Some(ExitReason::Unready(status)) => {
+            format!("{}, before it was ready", short_exit_status(*status))
+        }
+        Some(ExitReason::NotReady(status)) => {
+            format!("not ready in time, {}", short_exit_status(*status))
+        }
+        Some(ExitReason::Watchdog(status)) => format!("watchdog, {}", short_exit_status(*status)),
+        Some(ExitReason::ByItself(status)) => short_exit_status(*status),
+        Some(ExitReason::OnRequest(status)) => format!("stopped, {}", short_exit_status(*status)),
     };
-    let how = if view.causes.is_none() {
+    let how = if view.resource_events.is_none() {
         how
     } else {
-        format!("{how}, {}", view.causes)
+        format!("{how}, {}", view.resource_events)
     };
     match Timestamp::from_second(view.stop) {
         Ok(stop) => {
@@ -212,7 +216,7 @@ fn ending(view: &ProcessView, zone: &TimeZone) -> String {
 }
 
 /// How it ended, in the width of a column: the signal alone where there was one.
-fn brief(status: ExitStatus) -> String {
+fn short_exit_status(status: ExitStatus) -> String {
     match status {
         ExitStatus::Signalled {
             signal,
@@ -225,7 +229,7 @@ fn brief(status: ExitStatus) -> String {
 }
 
 /// `12.3 %` of one processor.
-fn percent(permille: u64) -> String {
+fn format_percent(permille: u64) -> String {
     if permille >= 1000 {
         format!("{} %", permille / 10)
     } else {
@@ -234,7 +238,7 @@ fn percent(permille: u64) -> String {
 }
 
 /// Bytes in the unit that leaves one to four digits.
-pub(super) fn size(bytes: u64) -> String {
+pub(super) fn format_size(bytes: u64) -> String {
     let kib = bytes / 1024;
     match kib {
         0..1024 => format!("{kib} KiB"),
@@ -247,7 +251,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// Seconds in the two largest units; the page's script says the same.
-pub(super) fn uptime(seconds: u64) -> String {
+pub(super) fn format_uptime(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),
@@ -272,39 +276,42 @@ mod tests {
         let missing = Box::new(SpawnError::NotFound("/x".to_owned()));
         let table = [
             (None, ""),
-            (Some(Ending::NotSpawned(missing)), "can't find command '/x'"),
             (
-                Some(Ending::TooQuick(ExitStatus::Exited(1))),
+                Some(ExitReason::NotSpawned(missing)),
+                "can't find command '/x'",
+            ),
+            (
+                Some(ExitReason::TooQuick(ExitStatus::Exited(1))),
                 "exit status 1, too early · Mar 1 00:00",
             ),
             (
-                Some(Ending::Unready(ExitStatus::Exited(0))),
+                Some(ExitReason::Unready(ExitStatus::Exited(0))),
                 "exit status 0, before it was ready · Mar 1 00:00",
             ),
             (
-                Some(Ending::NotReady(term)),
+                Some(ExitReason::NotReady(term)),
                 "not ready in time, SIGTERM · Mar 1 00:00",
             ),
             (
-                Some(Ending::Watchdog(term)),
+                Some(ExitReason::Watchdog(term)),
                 "watchdog, SIGTERM · Mar 1 00:00",
             ),
             (
-                Some(Ending::ByItself(ExitStatus::Exited(0))),
+                Some(ExitReason::ByItself(ExitStatus::Exited(0))),
                 "exit status 0 · Mar 1 00:00",
             ),
             (
-                Some(Ending::OnRequest(term)),
+                Some(ExitReason::OnRequest(term)),
                 "stopped, SIGTERM · Mar 1 00:00",
             ),
         ];
         for (given, expected) in table {
             let view = ProcessView {
-                ending: given,
+                exit_reason: given,
                 stop: 1_772_323_200,
                 ..cat()
             };
-            assert_eq!(ending(&view, &TimeZone::UTC), expected);
+            assert_eq!(last_exit(&view, &TimeZone::UTC), expected);
         }
     }
 
@@ -317,7 +324,7 @@ mod tests {
             (200_000, "2 d 7 h"),
         ];
         for (given, expected) in seconds {
-            assert_eq!(uptime(given), expected);
+            assert_eq!(format_uptime(given), expected);
         }
         let sizes = [
             (0, "0 KiB"),
@@ -326,11 +333,11 @@ mod tests {
             (5 << 30, "5.0 GiB"),
         ];
         for (given, expected) in sizes {
-            assert_eq!(size(given), expected);
+            assert_eq!(format_size(given), expected);
         }
         let shares = [(0, "0.0 %"), (999, "99.9 %"), (1_250, "125 %")];
         for (given, expected) in shares {
-            assert_eq!(percent(given), expected);
+            assert_eq!(format_percent(given), expected);
         }
     }
 
@@ -367,10 +374,10 @@ mod tests {
                 pid,
                 ..cat()
             };
-            Row::new(&view, None, &TimeZone::UTC)
+            ProcessRow::new(&view, None, &TimeZone::UTC)
         };
-        assert!(row(5, 7).is_shown_by(&row(1, 7)));
-        assert!(!row(5, 8).is_shown_by(&row(1, 7)));
-        assert!(!row(5, 0).is_shown_by(&row(5, 7)));
+        assert!(row(5, 7).is_covered_by(&row(1, 7)));
+        assert!(!row(5, 8).is_covered_by(&row(1, 7)));
+        assert!(!row(5, 0).is_covered_by(&row(5, 7)));
     }
 }

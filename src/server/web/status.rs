@@ -7,12 +7,12 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use maud::{Markup, html};
 
-use super::super::http::Connection;
-use super::super::response::Answer;
-use super::super::xmlrpc::apart;
+use super::super::http::HttpConnection;
+use super::super::response::HandlerResponse;
+use super::super::xmlrpc::run_blocking;
 use super::actions;
-use super::form::{Form, quoted};
-use super::row::Row;
+use super::form::{Form, url_quoted};
+use super::row::ProcessRow;
 use super::{links, page, table};
 use crate::api::{Caller, Fault, FaultCode, Permission, ProcessView, Reply, Request};
 use crate::control::{self, ControlHandle};
@@ -25,23 +25,23 @@ const SHOWN_MAX: usize = 500;
 const PAGE_BYTES: usize = 2 << 10;
 
 /// Answers `/` and `/index.html`.
-pub(super) async fn answer(
-    connection: &Arc<Connection>,
+pub(super) async fn status_page(
+    connection: &Arc<HttpConnection>,
     caller: Caller,
     head: &Parts,
     form: &Form,
-) -> Answer {
+) -> HandlerResponse {
     // HEAD asks for the page alone: it must change nothing.
     if head.method != Method::HEAD
         && let Some(action) = form.get("action")
     {
-        return links::answer(connection, caller, head, form, action).await;
+        return links::handle_link(connection, caller, head, form, action).await;
     }
     let cut = |name| {
         let text: String = form.get(name)?.chars().take(SHOWN_MAX).collect();
         Some(text)
     };
-    let shown = Shown {
+    let shown = StatusPage {
         message: cut("message"),
         filter: cut("filter").unwrap_or_default(),
         token: connection.token.text().to_owned(),
@@ -53,38 +53,38 @@ pub(super) async fn answer(
             .unwrap_or_default(),
     };
     let control = &connection.shared.control;
-    let Some(_large) = connection.place.large().await else {
-        return Answer::Error(StatusCode::SERVICE_UNAVAILABLE);
+    let Some(_large) = connection.guard.acquire_large().await else {
+        return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
     };
-    let views = match processes(control, &caller).await {
+    let views = match list_processes(control, &caller).await {
         Ok(views) => views,
-        Err(fault) => return refused(&fault),
+        Err(fault) => return fault_response(&fault),
     };
     let sampler = &connection.shared.live.sampler;
-    let usages = sampler.look(pids(&views)).await;
+    let usages = sampler.sample_usage(pids(&views)).await;
     let count = views.len();
-    let rendered = apart(move || {
+    let rendered = run_blocking(move || {
         let zone = crate::sys::time_zone();
         let rows = views
             .iter()
-            .map(|view| Row::new(view, usages.get(&view.pid).copied(), &zone))
+            .map(|view| ProcessRow::new(view, usages.get(&view.pid).copied(), &zone))
             .collect::<Vec<_>>();
-        whole(&shown, &views, &rows)
+        render_page(&shown, &views, &rows)
     });
     let html = rendered.await;
-    connection.shared.reclaim.freed(count * PAGE_BYTES);
+    connection.shared.reclaim.count_freed(count * PAGE_BYTES);
     match html {
-        Some(html) => super::page(StatusCode::OK, html),
-        None => Answer::Error(StatusCode::INTERNAL_SERVER_ERROR),
+        Some(html) => super::html_page(StatusCode::OK, html),
+        None => HandlerResponse::Error(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }
 
 /// All processes that `caller` may see.
-pub(super) async fn processes(
+pub(super) async fn list_processes(
     control: &ControlHandle,
     caller: &Caller,
 ) -> Result<Vec<ProcessView>, Fault> {
-    let grant = control::grant(caller, Permission::Status)?;
+    let grant = control::grant_for(caller, Permission::Status)?;
     match control
         .call(caller.clone(), grant, Request::AllProcessInfo)
         .await?
@@ -104,22 +104,22 @@ pub(super) fn pids(views: &[ProcessView]) -> Vec<i32> {
 }
 
 // Differs: while the daemon stops, Supervisor's pages are 500.
-pub(super) fn refused(fault: &Fault) -> Answer {
-    Answer::Error(match fault.code {
+pub(super) fn fault_response(fault: &Fault) -> HandlerResponse {
+    HandlerResponse::Error(match fault.code {
         FaultCode::ShutdownState => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::FORBIDDEN,
     })
 }
 
 /// What a page shows besides processes.
-struct Shown {
+struct StatusPage {
     message: Option<String>,
     filter: String,
     token: String,
     host: String,
 }
 
-fn whole(shown: &Shown, views: &[ProcessView], rows: &[Row]) -> Markup {
+fn render_page(shown: &StatusPage, views: &[ProcessView], rows: &[ProcessRow]) -> Markup {
     let title = format!("Supervisor Status · {}", shown.host);
     let bar = html! {
         span.host { (shown.host) }
@@ -128,23 +128,23 @@ fn whole(shown: &Shown, views: &[ProcessView], rows: &[Row]) -> Markup {
         noscript { a href="./" { "Refresh" } }
     };
     let content = html! {
-        (tools(shown, views, rows))
+        (render_toolbar(shown, views, rows))
         @if rows.is_empty() {
             p { "No programs to manage" }
         } @else {
-            (table::table(&shown.token, &shown.filter, views, rows))
+            (table::render_table(&shown.token, &shown.filter, views, rows))
         }
     };
     let way_on = match shown.filter.as_str() {
         "" => "./".to_owned(),
-        filter => format!("./?filter={}", quoted(filter)),
+        filter => format!("./?filter={}", url_quoted(filter)),
     };
     let message = shown.message.as_deref().map(|text| (text, way_on.as_str()));
-    page::with_message(&title, &["status.js"], &bar, &content, message)
+    page::render_with_message(&title, &["status.js"], &bar, &content, message)
 }
 
 /// The counts of states, the filter, and the buttons for everything.
-fn tools(shown: &Shown, views: &[ProcessView], rows: &[Row]) -> Markup {
+fn render_toolbar(shown: &StatusPage, views: &[ProcessView], rows: &[ProcessRow]) -> Markup {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for view in views {
         *counts.entry(view.state.name()).or_default() += 1;
@@ -166,7 +166,7 @@ fn tools(shown: &Shown, views: &[ProcessView], rows: &[Row]) -> Markup {
                 @for state in states {
                     @let word = state.name().to_ascii_lowercase();
                     @let count = counts.get(state.name()).copied().unwrap_or(0);
-                    a class=(word) href={ "./?filter=" (quoted(&word)) } data-filter=(word) hidden[count == 0] {
+                    a class=(word) href={ "./?filter=" (url_quoted(&word)) } data-filter=(word) hidden[count == 0] {
                         b { (count) } " " (word)
                     }
                 }
@@ -178,9 +178,9 @@ fn tools(shown: &Shown, views: &[ProcessView], rows: &[Row]) -> Markup {
             }
             form.everything method="post" action="actions" {
                 input type="hidden" name="token" value=(shown.token);
-                @for verb in actions::VERBS.iter().filter(|verb| verb.word != "clear" || rows.iter().any(|row| row.has_log)) {
-                    button class=(verb.word) name="do" value={ (verb.word) " *" }
-                        data-ask={ (verb.label) ": all " (views.len()) " processes?" } { (verb.label_all) }
+                @for action in actions::PAGE_ACTIONS.iter().filter(|action| action.name != "clear" || rows.iter().any(|row| row.has_log)) {
+                    button class=(action.name) name="do" value={ (action.name) " *" }
+                        data-ask={ (action.label) ": all " (views.len()) " processes?" } { (action.label_all) }
                 }
             }
         }

@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::actions::VERBS;
-use super::form::quoted;
-use super::row::{Row, is_enabled, uptime};
+use super::actions::PAGE_ACTIONS;
+use super::form::url_quoted;
+use super::row::{ProcessRow, format_uptime, is_enabled};
 use crate::api::ProcessView;
 use crate::domain::ProcessState;
 
@@ -12,9 +12,14 @@ use crate::domain::ProcessState;
 const LOG_BYTES: u64 = 65536;
 
 /// The table; `rows` are those of `views`. Only what matches `filter` is shown.
-pub(super) fn table(token: &str, filter: &str, views: &[ProcessView], rows: &[Row]) -> Markup {
+pub(super) fn render_table(
+    token: &str,
+    filter: &str,
+    views: &[ProcessView],
+    rows: &[ProcessRow],
+) -> Markup {
     let filter = filter.trim().to_lowercase();
-    let lines: Vec<(&ProcessView, &Row)> = views.iter().zip(rows).collect();
+    let lines: Vec<(&ProcessView, &ProcessRow)> = views.iter().zip(rows).collect();
     let groups = lines.chunk_by(|one, next| one.0.group == next.0.group);
     html! {
         form #processes method="post" action="actions" {
@@ -28,7 +33,7 @@ pub(super) fn table(token: &str, filter: &str, views: &[ProcessView], rows: &[Ro
                     }
                 }
                 @for group in groups {
-                    (body(group, &filter))
+                    (render_group(group, &filter))
                 }
             }
         }
@@ -47,8 +52,8 @@ const COLUMNS: [(&str, &str); 9] = [
     ("action", "Action"),
 ];
 
-fn body(group: &[(&ProcessView, &Row)], filter: &str) -> Markup {
-    let matches = |row: &Row| {
+fn render_group(group: &[(&ProcessView, &ProcessRow)], filter: &str) -> Markup {
+    let matches = |row: &ProcessRow| {
         filter.is_empty() || row.id.to_lowercase().contains(filter) || row.state == filter
     };
     let name = group.first().map_or("", |(view, _)| view.group.as_str());
@@ -65,58 +70,58 @@ fn body(group: &[(&ProcessView, &Row)], filter: &str) -> Markup {
                     th.name role="rowheader" scope="rowgroup" { (name) }
                     td.count role="cell" { span.running { (running) } " of " (group.len()) " running" }
                     td.action role="cell" {
-                        a.log href={ "grouptail.html?group=" (quoted(name)) } { "Logs" }
-                        @for verb in VERBS.iter().filter(|verb| verb.word != "clear" || group.iter().any(|(_, row)| row.has_log)) {
-                            @let ask = ask(verb.label, &format!("all {} processes of group {name}", group.len()));
-                            button class=(verb.word) name="do" value={ (verb.word) " " (name) ":*" }
-                                title={ (verb.label) ": group " (name) } data-ask=[(verb.word != "start").then_some(ask)] { (verb.label) }
+                        a.log href={ "grouptail.html?group=" (url_quoted(name)) } { "Logs" }
+                        @for action in PAGE_ACTIONS.iter().filter(|action| action.name != "clear" || group.iter().any(|(_, row)| row.has_log)) {
+                            @let ask = confirm_question(action.label, &format!("all {} processes of group {name}", group.len()));
+                            button class=(action.name) name="do" value={ (action.name) " " (name) ":*" }
+                                title={ (action.label) ": group " (name) } data-ask=[(action.name != "start").then_some(ask)] { (action.label) }
                         }
                     }
                 }
             }
             @for (view, row) in group {
-                (line(view, row, is_single, !matches(row)))
+                (render_row(view, row, is_single, !matches(row)))
             }
         }
     }
 }
 
 /// A question before something is done to many.
-fn ask(label: &str, whom: &str) -> String {
-    format!("{label}: {whom}?")
+fn confirm_question(label: &str, target: &str) -> String {
+    format!("{label}: {target}?")
 }
 
 /// The question before the logs of a process are emptied.
-pub(super) fn ask_clear(process: &str, group: &str) -> String {
+pub(super) fn clear_question(process: &str, group: &str) -> String {
     format!("Clear both logs of process {process} of group {group}?")
 }
 
-fn line(view: &ProcessView, row: &Row, is_single: bool, hidden: bool) -> Markup {
+fn render_row(view: &ProcessView, row: &ProcessRow, is_single: bool, hidden: bool) -> Markup {
     let namespec = if view.group.as_str() == view.name.as_str() {
         view.name.as_str()
     } else {
         row.id.as_str()
     };
-    let link = quoted(namespec);
+    let link = url_quoted(namespec);
     html! {
         tr role="row" class=[(!is_single).then_some("member")] data-n=(row.id) data-o=(row.offers) data-l=(u8::from(row.has_log)) hidden[hidden] {
             td.name role="cell" { a href={ "tail.html?processname=" (link) "&limit=" (LOG_BYTES) } title=(namespec) { (view.name) } }
             td.state role="cell" { span class=(row.class) title=(row.description) { (row.state) } }
             td.pid role="cell" { @if row.pid != 0 { (row.pid) } }
-            td.uptime role="cell" data-u=[row.uptime] { @if let Some(seconds) = row.uptime { (uptime(seconds)) } }
+            td.uptime role="cell" data-u=[row.uptime] { @if let Some(seconds) = row.uptime { (format_uptime(seconds)) } }
             td.restarts role="cell" { (row.restarts) }
             td.cpu role="cell" { (row.cpu) }
             td.memory role="cell" { (row.memory) }
             td.ending role="cell" title=(row.ending) { (row.ending) }
             td.action role="cell" {
                 a.log href={ "tail.html?processname=" (link) "&limit=" (LOG_BYTES) } { "Log" }
-                @for verb in VERBS.iter().filter(|verb| verb.word != "clear") {
-                    button class=(verb.word) name="do" value={ (verb.word) " " (row.id) }
-                        disabled[!is_enabled(row.offers, verb.word)] { (verb.label) }
+                @for action in PAGE_ACTIONS.iter().filter(|action| action.name != "clear") {
+                    button class=(action.name) name="do" value={ (action.name) " " (row.id) }
+                        disabled[!is_enabled(row.offers, action.name)] { (action.label) }
                 }
                 @if row.has_log {
                     button.clear name="do" value={ "clear " (row.id) } title="Clear both logs"
-                        data-ask=(ask_clear(view.name.as_str(), view.group.as_str())) { "Clear" }
+                        data-ask=(clear_question(view.name.as_str(), view.group.as_str())) { "Clear" }
                 }
             }
         }
@@ -140,8 +145,8 @@ mod tests {
             spawn_error: "<script>".to_owned(),
             ..cat()
         };
-        let row = Row::new(&view, None, &TimeZone::UTC);
-        let html = table("t\"", "", &[view], &[row]).into_string();
+        let row = ProcessRow::new(&view, None, &TimeZone::UTC);
+        let html = render_table("t\"", "", &[view], &[row]).into_string();
         for bad in ["<b>", "<i>", "<script>", "t\"\"", "'&\""] {
             assert!(!html.contains(bad), "{bad} {html}");
         }
@@ -168,15 +173,15 @@ mod tests {
             view("g", "y"),
             view("h", "z"),
         ];
-        let rows: Vec<Row> = views
+        let rows: Vec<ProcessRow> = views
             .iter()
-            .map(|view| Row::new(view, None, &TimeZone::UTC))
+            .map(|view| ProcessRow::new(view, None, &TimeZone::UTC))
             .collect();
-        let html = table("t", "", &views, &rows).into_string();
+        let html = render_table("t", "", &views, &rows).into_string();
         let heads = |html: &str| html.matches("scope=\"rowgroup\"").count();
         assert_eq!(heads(&html), 2);
         assert!(html.contains("</span> of 2 running"), "{html}");
-        let filtered = table("t", " G:X ", &views, &rows).into_string();
+        let filtered = render_table("t", " G:X ", &views, &rows).into_string();
         let hidden = filtered.matches(" hidden>").count();
         // Three bodies less one, and the rows that do not match.
         assert_eq!(hidden, 2 + 3, "{filtered}");

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::super::xmlrpc::apart;
+use super::super::xmlrpc::run_blocking;
 use crate::domain::Tick;
 use crate::sys;
 
@@ -23,7 +23,7 @@ const STAT_BYTES_MAX: usize = 1024;
 
 /// What one process uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Usage {
+pub(super) struct ProcessUsage {
     /// Thousandths of one processor since the sample before; none: this is its first.
     pub(super) cpu_permille: Option<u64>,
     /// Resident memory in bytes.
@@ -32,48 +32,55 @@ pub(super) struct Usage {
 
 /// What was read of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Sample {
+struct UsageSample {
     at: Tick,
     /// When it began, by the kernel: tells processes of one number apart.
     began: u64,
     /// Clock ticks of processor time so far.
     ticks: u64,
-    usage: Usage,
+    usage: ProcessUsage,
 }
 
 /// The last sample of each process; none is kept of a process that was not asked for the last time.
 #[derive(Debug, Default)]
-pub(super) struct Sampler {
-    inner: Mutex<Inner>,
+pub(super) struct UsageSampler {
+    inner: Mutex<SamplerState>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
-    last: HashMap<i32, Sample>,
+struct SamplerState {
+    last: HashMap<i32, UsageSample>,
     /// When old samples were taken again.
-    again: Option<Tick>,
+    next_refresh: Option<Tick>,
 }
 
-impl Sampler {
+impl UsageSampler {
     /// What the processes of `pids` use, by their last samples. Reads on another thread.
-    pub(super) async fn look(self: &Arc<Self>, pids: Vec<i32>) -> HashMap<i32, Usage> {
+    pub(super) async fn sample_usage(
+        self: &Arc<Self>,
+        pids: Vec<i32>,
+    ) -> HashMap<i32, ProcessUsage> {
         let sampler = self.clone();
-        apart(move || sampler.sample(&pids, read))
+        run_blocking(move || sampler.sample_pids(&pids, read_stat))
             .await
             .unwrap_or_default()
     }
 
     /// Forgets everything: nobody looks any more.
     pub(super) fn forget(&self) {
-        *self.lock() = Inner::default();
+        *self.lock() = SamplerState::default();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, SamplerState> {
         // Poison means that reading panicked, which leaves the samples before.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sample(&self, pids: &[i32], read: impl Fn(i32) -> Option<Stat>) -> HashMap<i32, Usage> {
+    fn sample_pids(
+        &self,
+        pids: &[i32],
+        read: impl Fn(i32) -> Option<ProcStat>,
+    ) -> HashMap<i32, ProcessUsage> {
         let mut inner = self.lock();
         let now = sys::now().mono;
         let wanted: HashSet<i32> = pids.iter().copied().collect();
@@ -84,8 +91,11 @@ impl Sampler {
             .filter(|pid| !inner.last.contains_key(pid))
             .take(FIRST_MAX)
             .collect();
-        if inner.again.is_none_or(|again| age(again, now) >= AGE_MIN) {
-            inner.again = Some(now);
+        if inner
+            .next_refresh
+            .is_none_or(|again| age(again, now) >= AGE_MIN)
+        {
+            inner.next_refresh = Some(now);
             let mut old: Vec<(Tick, i32)> = inner
                 .last
                 .iter()
@@ -98,7 +108,7 @@ impl Sampler {
         for pid in due {
             match read(pid) {
                 Some(stat) => {
-                    let sample = next(&stat, inner.last.get(&pid));
+                    let sample = next_sample(&stat, inner.last.get(&pid));
                     inner.last.insert(pid, sample);
                 }
                 None => {
@@ -117,7 +127,7 @@ fn age(at: Tick, now: Tick) -> Duration {
 
 /// What the kernel tells of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stat {
+struct ProcStat {
     /// When it began.
     began: u64,
     /// Clock ticks of processor time so far.
@@ -126,20 +136,20 @@ struct Stat {
     pages: u64,
 }
 
-fn next(stat: &Stat, last: Option<&Sample>) -> Sample {
+fn next_sample(stat: &ProcStat, last: Option<&UsageSample>) -> UsageSample {
     let at = sys::now().mono;
-    let (page_bytes, ticks_per_second) = sys::units();
+    let (page_bytes, ticks_per_second) = sys::page_and_tick_sizes();
     let cpu_permille = last
         .filter(|sample| sample.began == stat.began && age(sample.at, at) < AGE_MAX)
         .and_then(|sample| {
             let used = stat.ticks.saturating_sub(sample.ticks);
             permille(used, ticks_per_second, at.nanos_since(sample.at))
         });
-    Sample {
+    UsageSample {
         at,
         began: stat.began,
         ticks: stat.ticks,
-        usage: Usage {
+        usage: ProcessUsage {
             cpu_permille,
             memory: stat.pages.saturating_mul(page_bytes),
         },
@@ -151,24 +161,24 @@ fn permille(ticks: u64, ticks_per_second: u64, nanos: u64) -> Option<u64> {
     u64::try_from(used.checked_div(u128::from(nanos))?).ok()
 }
 
-fn read(pid: i32) -> Option<Stat> {
+fn read_stat(pid: i32) -> Option<ProcStat> {
     let mut text = [0; STAT_BYTES_MAX];
     let mut file = std::fs::File::open(format!("/proc/{pid}/stat")).ok()?;
     // The kernel gives the line in one piece.
     let length = file.read(&mut text).ok()?;
-    fields(&text[..length])
+    parse_stat(&text[..length])
 }
 
 /// # Source
 /// proc_pid_stat(5).
-fn fields(stat: &[u8]) -> Option<Stat> {
+fn parse_stat(stat: &[u8]) -> Option<ProcStat> {
     // The name stands in brackets, and may hold anything, brackets too.
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     // Fields are counted from 1, and the first one here is the third.
     let number = |n: usize| fields.get(n - 3)?.parse::<u64>().ok();
-    Some(Stat {
+    Some(ProcStat {
         began: number(22)?,
         ticks: number(14)? + number(15)?,
         pages: number(24)?,
@@ -182,14 +192,14 @@ mod tests {
     #[test]
     fn stat_is_read_whatever_the_name() {
         let line = b"7 (a) b (c) S 1 7 7 0 -1 4194304 100 0 0 0 12 30 0 0 20 0 1 0 5000 9000000 250 18446744073709551615\n";
-        let stat = Stat {
+        let stat = ProcStat {
             began: 5000,
             ticks: 42,
             pages: 250,
         };
-        assert_eq!(fields(line), Some(stat));
-        assert_eq!(fields(b"7 (a) S 1"), None);
-        assert_eq!(fields(b""), None);
+        assert_eq!(parse_stat(line), Some(stat));
+        assert_eq!(parse_stat(b"7 (a) S 1"), None);
+        assert_eq!(parse_stat(b""), None);
     }
 
     #[test]
@@ -202,12 +212,16 @@ mod tests {
     #[test]
     fn we_use_memory_and_are_sampled_once() {
         let own = i32::try_from(std::process::id()).expect("fits");
-        let sampler = Sampler::default();
-        let first = sampler.sample(&[own, i32::MAX], read);
+        let sampler = UsageSampler::default();
+        let first = sampler.sample_pids(&[own, i32::MAX], read_stat);
         assert!(first[&own].memory > 100_000, "{first:?}");
         assert_eq!(first[&own].cpu_permille, None, "one sample has no span");
         assert!(!first.contains_key(&i32::MAX));
-        assert_eq!(sampler.sample(&[own], read), first, "fresh enough");
+        assert_eq!(
+            sampler.sample_pids(&[own], read_stat),
+            first,
+            "fresh enough"
+        );
         let samples = || sampler.lock().last.len();
         assert_eq!(samples(), 1);
         sampler.forget();
@@ -216,7 +230,7 @@ mod tests {
 
     #[test]
     fn many_processes_have_their_turn_one_after_another() {
-        let stat = Stat {
+        let stat = ProcStat {
             began: 1,
             ticks: 0,
             pages: 1,
@@ -226,28 +240,32 @@ mod tests {
             asked.borrow_mut().push(pid);
             Some(stat)
         };
-        let sampler = Sampler::default();
+        let sampler = UsageSampler::default();
         let pids: Vec<i32> = (1..=2 * i32::try_from(AGAIN_MAX).expect("fits")).collect();
-        assert_eq!(sampler.sample(&pids, read).len(), pids.len(), "all are new");
+        assert_eq!(
+            sampler.sample_pids(&pids, read).len(),
+            pids.len(),
+            "all are new"
+        );
         assert_eq!(asked.take().len(), pids.len());
         // As if all had been sampled long ago, those of the highest numbers first.
         let make_old = || {
             let mut inner = sampler.lock();
-            inner.again = None;
+            inner.next_refresh = None;
             for (pid, sample) in &mut inner.last {
                 sample.at = Tick(1000 - u64::try_from(*pid).expect("positive"));
             }
         };
         make_old();
         assert_eq!(
-            sampler.sample(&pids, read).len(),
+            sampler.sample_pids(&pids, read).len(),
             pids.len(),
             "all are known"
         );
         let mut again = asked.take();
         again.sort_unstable();
         assert_eq!(again, pids[AGAIN_MAX..]);
-        assert_eq!(sampler.sample(&pids, read).len(), pids.len());
+        assert_eq!(sampler.sample_pids(&pids, read).len(), pids.len());
         assert_eq!(asked.take().len(), 0, "only once in a while");
     }
 }

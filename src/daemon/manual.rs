@@ -174,7 +174,7 @@ const DIAGNOSTICS: &str = "\
 What is wrong before the daemon runs is said on standard error and ends it: one line that Supervisor would have written too,
 then each error of the configuration with its place. From then on everything is said in the activity log, a line for each
 change of state, at one of the levels CRIT, ERRO, WARN, INFO, DEBG, TRAC and BLAT, of which `loglevel` chooses. Lines that
-begin with `audit:` tell who asked for which change: the caller, a subcommand, the names that the caller wrote, a colon, and
+begin with `audit:` tell who asked for which change: the caller, a verb, the names that the caller wrote, a colon, and
 `accepted`, which is said as it begins, or the name of the fault that refused it, such as `BAD_NAME`, with its reason. The form
 is the same on every server and on D-Bus. A user other than root has at most 20 lines about refused calls in 10 seconds; then
 one line gives the number of the others. supervisord-journal-fields(7) lists all lines.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use supervisord::config::render;
 use supervisord::domain::roff::PAGES;
-use supervisord::front::dbus;
+use supervisord::server::dbus;
 use supervisord::{api, config, ctl, daemon, output, pidproxy};
 
 /// Compares `text` with the committed file, or rewrites it.

@@ -7,46 +7,46 @@
 //! Supervisor manual, "XML-RPC API Documentation".
 
 use super::argument::Args;
-use super::method::{Bound, Method, Param, ParamKind, WireType};
-use super::{Columns, Fault, FaultCode, LogOf, Permission, Request, Target};
+use super::method::{BoundCall, Method, Param, ParamKind, WireType};
+use super::{Fault, FaultCode, LogRef, Permission, Request, RequestTarget, TableColumns};
 use crate::domain::{API_VERSION, Channel, Foreign, Namespec, VERSION};
 
 /// The version of its interface that supervisor_twiddler tells.
 const TWIDDLER_VERSION: &str = "1.0";
 
 /// One process or, for a wildcard, its group.
-fn target(text: String, request: impl FnOnce(Target) -> Request) -> Bound {
+fn target_request(text: String, request: impl FnOnce(RequestTarget) -> Request) -> BoundCall {
     let namespec = Namespec::parse(&text);
     if namespec.process.is_some() {
-        Bound::Engine(request(Target::One(namespec, text)))
+        BoundCall::Engine(request(RequestTarget::One(namespec, text)))
     } else {
-        Bound::Wildcard(request(Target::Group(namespec.group)), text)
+        BoundCall::Wildcard(request(RequestTarget::Group(namespec.group)), text)
     }
 }
 
 /// Whom one name of a rolling restart means.
-fn named(text: String) -> Target {
+fn rolling_target(text: String) -> RequestTarget {
     if text == "all" {
-        return Target::All;
+        return RequestTarget::All;
     }
     let namespec = Namespec::parse(&text);
     match namespec.process {
-        Some(_) => Target::One(namespec, text),
-        None => Target::Group(namespec.group),
+        Some(_) => RequestTarget::One(namespec, text),
+        None => RequestTarget::Group(namespec.group),
     }
 }
 
-fn read_log(args: &mut Args, channel: Channel) -> Result<Bound, Fault> {
-    Ok(Bound::ReadLog {
-        of: LogOf::Process(args.text()?, channel),
+fn read_log(args: &mut Args, channel: Channel) -> Result<BoundCall, Fault> {
+    Ok(BoundCall::ReadLog {
+        of: LogRef::Process(args.text()?, channel),
         offset: args.int()?,
         length: args.int()?,
     })
 }
 
-fn tail_log(args: &mut Args, channel: Channel) -> Result<Bound, Fault> {
-    Ok(Bound::TailLog {
-        of: LogOf::Process(args.text()?, channel),
+fn tail_log(args: &mut Args, channel: Channel) -> Result<BoundCall, Fault> {
+    Ok(BoundCall::TailLog {
+        of: LogRef::Process(args.text()?, channel),
         offset: args.int()?,
         length: args.int()?,
     })
@@ -129,7 +129,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Tell the version of this interface. It is Supervisor's, and changes only when a method changes its meaning.",
-            bind: |_| Ok(Bound::Constant(API_VERSION)),
+            bind: |_| Ok(BoundCall::Constant(API_VERSION)),
         },
         Method {
             names: &["supervisor.getSupervisorVersion"],
@@ -139,7 +139,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Tell the version of the daemon.",
-            bind: |_| Ok(Bound::Constant(VERSION)),
+            bind: |_| Ok(BoundCall::Constant(VERSION)),
         },
         Method {
             names: &["supervisor.getIdentification"],
@@ -149,7 +149,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Tell the name of this instance, so that a client of many can tell them apart.",
-            bind: |_| Ok(Bound::Engine(Request::Identification)),
+            bind: |_| Ok(BoundCall::Engine(Request::Identification)),
         },
         Method {
             names: &["supervisor.getState"],
@@ -159,7 +159,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Tell the state of the daemon. While it stops or restarts, the answer is the fault SHUTDOWN_STATE, as for all methods but sendRemoteCommEvent.",
-            bind: |_| Ok(Bound::Engine(Request::State)),
+            bind: |_| Ok(BoundCall::Engine(Request::State)),
         },
         Method {
             names: &["supervisor.getPID"],
@@ -169,7 +169,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Tell the process number of the daemon.",
-            bind: |_| Ok(Bound::Engine(Request::Pid)),
+            bind: |_| Ok(BoundCall::Engine(Request::Pid)),
         },
         Method {
             names: &["supervisor.readLog", "supervisor.readMainLog"],
@@ -180,8 +180,8 @@ pub const METHODS: &[Method] = {
             permission: ReadLogs,
             doc: "Read from the daemon's activity log. Old logs that were rotated away are not read.",
             bind: |args| {
-                Ok(Bound::ReadLog {
-                    of: LogOf::Daemon,
+                Ok(BoundCall::ReadLog {
+                    of: LogRef::Daemon,
                     offset: args.int()?,
                     length: args.int()?,
                 })
@@ -195,7 +195,7 @@ pub const METHODS: &[Method] = {
             faults: &[NoFile, Failed],
             permission: Control,
             doc: "Remove the daemon's activity log and begin it anew.",
-            bind: |_| Ok(Bound::Engine(Request::ClearDaemonLog)),
+            bind: |_| Ok(BoundCall::Engine(Request::ClearDaemonLog)),
         },
         Method {
             names: &["supervisor.shutdown"],
@@ -205,7 +205,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Shutdown,
             doc: "Stop all processes, then the daemon. The answer comes before it begins.",
-            bind: |_| Ok(Bound::Engine(Request::Shutdown)),
+            bind: |_| Ok(BoundCall::Engine(Request::Shutdown)),
         },
         Method {
             names: &["supervisor.restart"],
@@ -215,7 +215,7 @@ pub const METHODS: &[Method] = {
             faults: &[CantReread],
             permission: Shutdown,
             doc: "Stop all processes, read the configuration and start as if anew. The answer comes before it begins; with an error in the configuration nothing is stopped.",
-            bind: |_| Ok(Bound::Engine(Request::Restart)),
+            bind: |_| Ok(BoundCall::Engine(Request::Restart)),
         },
         // Configuration
         Method {
@@ -226,7 +226,7 @@ pub const METHODS: &[Method] = {
             faults: &[CantReread],
             permission: Update,
             doc: "Read the configuration and tell how it differs from what is active. Nothing is started or stopped: see addProcessGroup and removeProcessGroup.",
-            bind: |_| Ok(Bound::Engine(Request::Reread)),
+            bind: |_| Ok(BoundCall::Engine(Request::Reread)),
         },
         Method {
             names: &["supervisor.addProcessGroup"],
@@ -236,7 +236,7 @@ pub const METHODS: &[Method] = {
             faults: &[BadName, AlreadyAdded, Failed],
             permission: Update,
             doc: "Make a group of the configuration read last active; its processes with `autostart` start.",
-            bind: |args| Ok(Bound::Engine(Request::AddGroup(args.text()?))),
+            bind: |args| Ok(BoundCall::Engine(Request::AddGroup(args.text()?))),
         },
         Method {
             names: &["supervisor.removeProcessGroup"],
@@ -246,7 +246,7 @@ pub const METHODS: &[Method] = {
             faults: &[BadName, StillRunning],
             permission: Update,
             doc: "Forget a group whose processes are all stopped.",
-            bind: |args| Ok(Bound::Engine(Request::RemoveGroup(args.text()?))),
+            bind: |args| Ok(BoundCall::Engine(Request::RemoveGroup(args.text()?))),
         },
         Method {
             names: &["supervisor.getAllConfigInfo"],
@@ -256,7 +256,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Tell the configuration read last, process by process; `inuse` says whether the group is active.",
-            bind: |_| Ok(Bound::Engine(Request::AllConfigInfo)),
+            bind: |_| Ok(BoundCall::Engine(Request::AllConfigInfo)),
         },
         // States
         Method {
@@ -267,7 +267,7 @@ pub const METHODS: &[Method] = {
             faults: &[BadName],
             permission: Status,
             doc: "Tell the state of a process. Times are seconds since the epoch, 0 for never.",
-            bind: |args| Ok(Bound::Engine(Request::ProcessInfo(args.text()?))),
+            bind: |args| Ok(BoundCall::Engine(Request::ProcessInfo(args.text()?))),
         },
         Method {
             names: &["supervisor.getAllProcessInfo"],
@@ -277,7 +277,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Tell the states of all processes.",
-            bind: |_| Ok(Bound::Engine(Request::AllProcessInfo)),
+            bind: |_| Ok(BoundCall::Engine(Request::AllProcessInfo)),
         },
         // Start
         Method {
@@ -298,7 +298,10 @@ pub const METHODS: &[Method] = {
             doc: "Start a process. With `wait` the answer comes once it is RUNNING or has failed; a failed one may still be retried in the background.",
             bind: |args| {
                 let (name, wait) = (args.text()?, args.truth()?);
-                Ok(target(name, |target| Request::Start { target, wait }))
+                Ok(target_request(name, |target| Request::Start {
+                    target,
+                    wait,
+                }))
             },
         },
         Method {
@@ -310,8 +313,8 @@ pub const METHODS: &[Method] = {
             permission: Control,
             doc: "Start the processes of a group that do not run, those of low priority first.",
             bind: |args| {
-                Ok(Bound::Engine(Request::Start {
-                    target: Target::Group(args.text()?),
+                Ok(BoundCall::Engine(Request::Start {
+                    target: RequestTarget::Group(args.text()?),
                     wait: args.truth()?,
                 }))
             },
@@ -325,8 +328,8 @@ pub const METHODS: &[Method] = {
             permission: Control,
             doc: "Start all processes that do not run, those of low priority first.",
             bind: |args| {
-                Ok(Bound::Engine(Request::Start {
-                    target: Target::All,
+                Ok(BoundCall::Engine(Request::Start {
+                    target: RequestTarget::All,
                     wait: args.truth()?,
                 }))
             },
@@ -342,7 +345,10 @@ pub const METHODS: &[Method] = {
             doc: "Stop a process: `stopsignal`, then SIGKILL after `stopwaitsecs`.",
             bind: |args| {
                 let (name, wait) = (args.text()?, args.truth()?);
-                Ok(target(name, |target| Request::Stop { target, wait }))
+                Ok(target_request(name, |target| Request::Stop {
+                    target,
+                    wait,
+                }))
             },
         },
         Method {
@@ -354,8 +360,8 @@ pub const METHODS: &[Method] = {
             permission: Control,
             doc: "Stop the processes of a group that run.",
             bind: |args| {
-                Ok(Bound::Engine(Request::Stop {
-                    target: Target::Group(args.text()?),
+                Ok(BoundCall::Engine(Request::Stop {
+                    target: RequestTarget::Group(args.text()?),
                     wait: args.truth()?,
                 }))
             },
@@ -369,8 +375,8 @@ pub const METHODS: &[Method] = {
             permission: Control,
             doc: "Stop all processes that run.",
             bind: |args| {
-                Ok(Bound::Engine(Request::Stop {
-                    target: Target::All,
+                Ok(BoundCall::Engine(Request::Stop {
+                    target: RequestTarget::All,
                     wait: args.truth()?,
                 }))
             },
@@ -386,7 +392,10 @@ pub const METHODS: &[Method] = {
             doc: "Send a signal to a process. Its state does not change by that.",
             bind: |args| {
                 let (name, signal) = (args.text()?, args.text()?);
-                Ok(target(name, |target| Request::Signal { target, signal }))
+                Ok(target_request(name, |target| Request::Signal {
+                    target,
+                    signal,
+                }))
             },
         },
         Method {
@@ -398,8 +407,8 @@ pub const METHODS: &[Method] = {
             permission: Signal,
             doc: "Send a signal to all processes of a group that run.",
             bind: |args| {
-                Ok(Bound::Engine(Request::Signal {
-                    target: Target::Group(args.text()?),
+                Ok(BoundCall::Engine(Request::Signal {
+                    target: RequestTarget::Group(args.text()?),
                     signal: args.text()?,
                 }))
             },
@@ -413,8 +422,8 @@ pub const METHODS: &[Method] = {
             permission: Signal,
             doc: "Send a signal to all processes that run.",
             bind: |args| {
-                Ok(Bound::Engine(Request::Signal {
-                    target: Target::All,
+                Ok(BoundCall::Engine(Request::Signal {
+                    target: RequestTarget::All,
                     signal: args.text()?,
                 }))
             },
@@ -480,8 +489,8 @@ pub const METHODS: &[Method] = {
                 if namespec.process.is_none() {
                     return Err(BadName.of(name));
                 }
-                let target = Target::One(namespec, name);
-                Ok(Bound::Engine(Request::ClearLogs(target)))
+                let target = RequestTarget::One(namespec, name);
+                Ok(BoundCall::Engine(Request::ClearLogs(target)))
             },
         },
         Method {
@@ -492,7 +501,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Control,
             doc: "Remove the logs of all processes and begin them anew.",
-            bind: |_| Ok(Bound::Engine(Request::ClearLogs(Target::All))),
+            bind: |_| Ok(BoundCall::Engine(Request::ClearLogs(RequestTarget::All))),
         },
         // Talk
         Method {
@@ -511,7 +520,7 @@ pub const METHODS: &[Method] = {
             permission: Control,
             doc: "Write to the standard input of a process that runs.",
             bind: |args| {
-                Ok(Bound::Engine(Request::WriteStdin {
+                Ok(BoundCall::Engine(Request::WriteStdin {
                     name: args.text()?,
                     data: args.data()?,
                 }))
@@ -529,7 +538,7 @@ pub const METHODS: &[Method] = {
             permission: Control,
             doc: "Publish an event REMOTE_COMMUNICATION to the listeners that subscribed to it. Accepted even while the daemon stops.",
             bind: |args| {
-                Ok(Bound::Engine(Request::RemoteEvent {
+                Ok(BoundCall::Engine(Request::RemoteEvent {
                     kind: args.text()?,
                     data: args.text()?,
                 }))
@@ -557,7 +566,10 @@ pub const METHODS: &[Method] = {
             doc: "Give a program another number of processes, until its group is updated. Those beyond are stopped, the highest process_num first, and forgotten; new ones are made of the section as it was when its group was added, and those with `autostart` start. All others are left alone. The answer comes once all that are to go have stopped. For a group that was scaled, -1 is what `supervisorctl update` asks for: it becomes what the configuration read last says, and processes that are the same there go on; INCORRECT_PARAMETERS: it was not scaled.",
             bind: |args| {
                 let (program, numprocs) = (args.text()?, args.int()?);
-                Ok(Bound::Engine(Request::SetNumprocs { program, numprocs }))
+                Ok(BoundCall::Engine(Request::SetNumprocs {
+                    program,
+                    numprocs,
+                }))
             },
         },
         Method {
@@ -582,8 +594,11 @@ pub const METHODS: &[Method] = {
             doc: "Restart processes one after another, those of low priority first: the next is stopped only when the one before is RUNNING again. Those of a group or of `all` that do not run stay as they are. It ends at the first that fails; the rest is left as it was, and its results say so. It goes on when the caller leaves.",
             bind: |args| {
                 let (names, at_once) = (args.names()?, args.count()?);
-                let targets = names.into_iter().map(named).collect();
-                Ok(Bound::Engine(Request::RollingRestart { targets, at_once }))
+                let targets = names.into_iter().map(rolling_target).collect();
+                Ok(BoundCall::Engine(Request::RollingRestart {
+                    targets,
+                    at_once,
+                }))
             },
         },
         Method {
@@ -594,7 +609,7 @@ pub const METHODS: &[Method] = {
             faults: &[Failed],
             permission: Shutdown,
             doc: "Replace the daemon by what now stands where it was started from, in place: programs go on and stay its children, with their pipes, logs and states. The answer comes when the other has agreed to take over, and before it does; see getGeneration. If it does not agree, or if something is under way that it could not go on with, nothing changes.",
-            bind: |_| Ok(Bound::Engine(Request::Upgrade)),
+            bind: |_| Ok(BoundCall::Engine(Request::Upgrade)),
         },
         Method {
             names: &["supervisord.getGeneration"],
@@ -604,7 +619,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Tell how often the daemon was replaced in place.",
-            bind: |_| Ok(Bound::Engine(Request::Generation)),
+            bind: |_| Ok(BoundCall::Engine(Request::Generation)),
         },
         Method {
             names: &["supervisord.getProcessTable"],
@@ -627,14 +642,14 @@ pub const METHODS: &[Method] = {
             doc: "Tell the states of some or all processes in a compact form, which a client reads in a tenth of the time that the structs take. A name of which there is no process is left out.",
             bind: |args| {
                 let (names, members) = (args.names()?, args.names()?);
-                let columns = Columns::of(&members).map_err(|name| {
+                let columns = TableColumns::of(&members).map_err(|name| {
                     IncorrectParameters.of(format!("no member {}", Foreign(name)))
                 })?;
                 let request = match names.is_empty() {
                     true => Request::AllProcessInfo,
                     false => Request::SomeProcessInfo(names),
                 };
-                Ok(Bound::ProcessTable(request, columns))
+                Ok(BoundCall::ProcessTable(request, columns))
             },
         },
         Method {
@@ -645,7 +660,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Update,
             doc: "Tell everything that was wrong with the configuration when it was read last, by file and line. The fault CANT_REREAD has the first error alone.",
-            bind: |_| Ok(Bound::Engine(Request::ConfigProblems)),
+            bind: |_| Ok(BoundCall::Engine(Request::ConfigProblems)),
         },
         // What the plug-in supervisor_twiddler offers
         Method {
@@ -656,7 +671,7 @@ pub const METHODS: &[Method] = {
             faults: &[NotInWhitelist],
             permission: Status,
             doc: "Tell the version of the interface of supervisor_twiddler.",
-            bind: |_| Ok(Bound::Constant(TWIDDLER_VERSION)),
+            bind: |_| Ok(BoundCall::Constant(TWIDDLER_VERSION)),
         },
         Method {
             names: &["twiddler.getGroupNames"],
@@ -666,7 +681,7 @@ pub const METHODS: &[Method] = {
             faults: &[NotInWhitelist],
             permission: Status,
             doc: "Tell the names of the active groups.",
-            bind: |_| Ok(Bound::Engine(Request::GroupNames)),
+            bind: |_| Ok(BoundCall::Engine(Request::GroupNames)),
         },
         Method {
             names: &["twiddler.log"],
@@ -686,7 +701,7 @@ pub const METHODS: &[Method] = {
             doc: "Write a line to the daemon's activity log.",
             bind: |args| {
                 let (message, level) = (args.text()?, args.level()?);
-                Ok(Bound::Engine(Request::WriteLog { level, message }))
+                Ok(BoundCall::Engine(Request::WriteLog { level, message }))
             },
         },
         Method {
@@ -706,7 +721,7 @@ pub const METHODS: &[Method] = {
             permission: Configure,
             doc: "Add a program that stands in no file to an active group, until the group is removed or updated. Its processes with `autostart` start.",
             bind: |args| {
-                Ok(Bound::Engine(Request::AddProgram {
+                Ok(BoundCall::Engine(Request::AddProgram {
                     group: args.text()?,
                     program: args.text()?,
                     options: args.options()?,
@@ -729,7 +744,7 @@ pub const METHODS: &[Method] = {
             permission: Configure,
             doc: "Forget a process of an active group, which must be stopped. It is there again when its group is added anew.",
             bind: |args| {
-                Ok(Bound::Engine(Request::RemoveProcess {
+                Ok(BoundCall::Engine(Request::RemoveProcess {
                     group: args.text()?,
                     process: args.text()?,
                 }))
@@ -744,7 +759,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "List the names of all methods.",
-            bind: |_| Ok(Bound::ListMethods),
+            bind: |_| Ok(BoundCall::ListMethods),
         },
         Method {
             names: &["system.methodHelp"],
@@ -754,7 +769,7 @@ pub const METHODS: &[Method] = {
             faults: &[SignatureUnsupported],
             permission: Status,
             doc: "Describe a method: what it does, takes and answers.",
-            bind: |args| Ok(Bound::MethodHelp(args.text()?)),
+            bind: |args| Ok(BoundCall::MethodHelp(args.text()?)),
         },
         Method {
             names: &["system.methodSignature"],
@@ -764,7 +779,7 @@ pub const METHODS: &[Method] = {
             faults: &[SignatureUnsupported],
             permission: Status,
             doc: "Tell the types that a method takes and answers.",
-            bind: |args| Ok(Bound::MethodSignature(args.text()?)),
+            bind: |args| Ok(BoundCall::MethodSignature(args.text()?)),
         },
         Method {
             names: &["system.multicall"],
@@ -778,7 +793,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Make several calls, one after the other, in one request. A call that fails does not keep the later ones from being made.",
-            bind: |args| Ok(Bound::Multicall(args.list()?)),
+            bind: |args| Ok(BoundCall::Multicall(args.list()?)),
         },
     ]
 };

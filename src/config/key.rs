@@ -77,7 +77,7 @@ impl SectionKind {
 
     /// How a section of this kind is written in a message, such as `[program:x]`.
     #[must_use]
-    pub fn shown(self) -> String {
+    pub fn display(self) -> String {
         let prefix = self.prefix();
         let name = if prefix.ends_with(':') { "x" } else { "" };
         format!("[{prefix}{name}]")
@@ -90,13 +90,13 @@ impl SectionKind {
             .iter()
             .map(|&(kind, ..)| kind)
             .filter(|kind| kind.rows().iter().any(|key| key.name == name))
-            .map(Self::shown)
+            .map(Self::display)
             .collect()
     }
 
     /// The rows of this kind alone.
     #[must_use]
-    pub fn rows(self) -> &'static [Key] {
+    pub fn rows(self) -> &'static [ConfigKey] {
         match self {
             Self::Daemon => DAEMON,
             Self::Client => CLIENT,
@@ -113,7 +113,7 @@ impl SectionKind {
     }
 
     /// All rows that count in a section of this kind, its own first.
-    pub fn keys(self) -> impl Iterator<Item = &'static Key> {
+    pub fn keys(self) -> impl Iterator<Item = &'static ConfigKey> {
         let more = match self {
             Self::Listener | Self::Fcgi => PROGRAM,
             _ => &[],
@@ -133,7 +133,7 @@ impl SectionKind {
 
 /// What sort of value a key takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// Any text.
     Text,
     /// A whole number.
@@ -214,7 +214,7 @@ pub enum Kind {
     KillMode,
 }
 
-impl Kind {
+impl ValueKind {
     /// What a value must be, for messages: fits after "takes".
     #[must_use]
     pub const fn expected(self) -> &'static str {
@@ -281,7 +281,7 @@ impl Kind {
 
 /// When a value is expanded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub enum ExpandScope {
     /// Once for the section.
     Section,
     /// Once for each process of it.
@@ -290,7 +290,7 @@ pub enum Scope {
 
 /// An option of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Flag {
+pub struct KeyFlag {
     /// One letter.
     pub short: Option<char>,
     /// Without dashes.
@@ -299,17 +299,17 @@ pub struct Flag {
 
 /// One key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Key {
+pub struct ConfigKey {
     /// As written in the file.
     pub name: &'static str,
     /// What sort of value it takes.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// The value it has when it is not set, as one would write it; none: no such value, see `doc`.
     pub default: Option<&'static str>,
     /// When it is expanded.
-    pub scope: Scope,
+    pub scope: ExpandScope,
     /// The option of the daemon's (or client's) command line that overrides it.
-    pub flag: Option<Flag>,
+    pub flag: Option<KeyFlag>,
     /// Supervisor does not know it.
     pub ours: bool,
     /// What it does, one line.
@@ -318,29 +318,29 @@ pub struct Key {
 
 const fn key(
     name: &'static str,
-    kind: Kind,
+    kind: ValueKind,
     default: Option<&'static str>,
     doc: &'static str,
-) -> Key {
-    Key {
+) -> ConfigKey {
+    ConfigKey {
         name,
         kind,
         default,
-        scope: Scope::Section,
+        scope: ExpandScope::Section,
         flag: None,
         ours: false,
         doc,
     }
 }
 
-impl Key {
+impl ConfigKey {
     const fn process(mut self) -> Self {
-        self.scope = Scope::Process;
+        self.scope = ExpandScope::Process;
         self
     }
 
     const fn flag(mut self, short: char, long: &'static str) -> Self {
-        self.flag = Some(Flag {
+        self.flag = Some(KeyFlag {
             short: Some(short),
             long,
         });
@@ -348,7 +348,7 @@ impl Key {
     }
 
     const fn long(mut self, long: &'static str) -> Self {
-        self.flag = Some(Flag { short: None, long });
+        self.flag = Some(KeyFlag { short: None, long });
         self
     }
 
@@ -369,7 +369,7 @@ impl Key {
 #[derive(Debug)]
 pub(super) struct KeyTable {
     /// By the mark of their names.
-    rows: Vec<&'static Key>,
+    rows: Vec<&'static ConfigKey>,
     /// For each mark, where its rows begin; where the last one's end.
     starts: [u8; KeyTable::MARKS + 1],
 }
@@ -383,7 +383,7 @@ impl KeyTable {
         static TABLES: [OnceLock<KeyTable>; SECTIONS.len()] =
             [const { OnceLock::new() }; SECTIONS.len()];
         TABLES[section as usize].get_or_init(|| {
-            let mut rows: Vec<&'static Key> = section.keys().collect();
+            let mut rows: Vec<&'static ConfigKey> = section.keys().collect();
             rows.sort_by_key(|key| Self::mark(key.name));
             let mut starts = [0; Self::MARKS + 1];
             for (mark, start) in starts.iter_mut().enumerate() {
@@ -395,7 +395,7 @@ impl KeyTable {
     }
 
     /// The row of this name.
-    fn find(&self, name: &str) -> Option<&'static Key> {
+    fn find(&self, name: &str) -> Option<&'static ConfigKey> {
         self.position(name).map(|at| self.rows[at])
     }
 
@@ -429,7 +429,7 @@ impl KeyTable {
     }
 }
 
-use Kind::{
+use ValueKind::{
     Address, AutoRestart, Boolean, Bus, ByteLimit, ByteSize, Callable, Capabilities,
     CapabilityNames, CpuMax, Directory, Environment, ExitCodes, Group, Groups, Integer, KillMode,
     Level, Limit, List, Logfile, Memory, Name, Nice, NiceLimit, Octal, OomScore, Path, Patterns,
@@ -437,7 +437,7 @@ use Kind::{
 };
 
 #[rustfmt::skip] // One row, one line.
-const DAEMON: &[Key] = &[
+const DAEMON: &[ConfigKey] = &[
     key("logfile", Path, Some("supervisord.log"), "the activity log: a path, syslog or journal").flag('l', "logfile"),
     key("logfile_maxbytes", ByteSize, Some("50MB"), "the activity log is rotated at this size; 0: never").flag('y', "logfile_maxbytes"),
     key("logfile_backups", Integer, Some("10"), "how many old activity logs stay; 0: the log is emptied instead").flag('z', "logfile_backups"),
@@ -461,7 +461,7 @@ const DAEMON: &[Key] = &[
 ];
 
 #[rustfmt::skip] // One row, one line.
-const CLIENT: &[Key] = &[
+const CLIENT: &[ConfigKey] = &[
     key("serverurl", Text, Some("http://localhost:9001"), "where the daemon answers: http://host:port or unix:///path").flag('s', "serverurl"),
     key("username", Text, None, "the user name, as in the server's section").flag('u', "username"),
     key("password", Text, None, "the password, as in the server's section").flag('p', "password"),
@@ -470,7 +470,7 @@ const CLIENT: &[Key] = &[
 ];
 
 #[rustfmt::skip] // One row, one line.
-const UNIX_SERVER: &[Key] = &[
+const UNIX_SERVER: &[ConfigKey] = &[
     key("file", Path, None, "path of the socket"),
     key("chmod", Octal, Some("0700"), "file mode of the socket"),
     key("chown", UserGroup, None, "owner of the socket: user or user:group"),
@@ -480,7 +480,7 @@ const UNIX_SERVER: &[Key] = &[
 ];
 
 #[rustfmt::skip] // One row, one line.
-const INET_SERVER: &[Key] = &[
+const INET_SERVER: &[ConfigKey] = &[
     key("port", Address, None, "where to listen: host:port, or *:port for all interfaces"),
     key("username", Text, None, "user name that clients must give"),
     key("password", Text, None, "password that clients must give, plain or {SHA} and 40 hexadecimal digits"),
@@ -488,7 +488,7 @@ const INET_SERVER: &[Key] = &[
 ];
 
 #[rustfmt::skip] // One row, one line.
-const PROGRAM: &[Key] = &[
+const PROGRAM: &[ConfigKey] = &[
     key("command", Text, None, "the program and its arguments; no shell reads them").process(),
     key("process_name", Name, Some("%(program_name)s"), "name of each process; needs %(process_num) if there are several").process(),
     key("numprocs", Integer, Some("1"), "how many processes of this program there are"),
@@ -561,13 +561,13 @@ const PROGRAM: &[Key] = &[
 ];
 
 #[rustfmt::skip] // One row, one line.
-const GROUP: &[Key] = &[
+const GROUP: &[ConfigKey] = &[
     key("programs", List, None, "names of programs, with commas between them"),
     key("priority", Integer, Some("999"), "low numbers start first and stop last"),
 ];
 
 #[rustfmt::skip] // One row, one line.
-const LISTENER: &[Key] = &[
+const LISTENER: &[ConfigKey] = &[
     key("events", List, Some(""), "the event types it hears of, with commas between them"),
     key("buffer_size", Integer, Some("10"), "how many events wait for it"),
     key("result_handler", Callable, Some(RESULT_HANDLER), "what judges its answers"),
@@ -575,14 +575,14 @@ const LISTENER: &[Key] = &[
 ];
 
 #[rustfmt::skip] // One row, one line.
-const FCGI: &[Key] = &[
+const FCGI: &[ConfigKey] = &[
     key("socket", Socket, None, "where it listens: tcp://host:port or unix:///path"),
     key("socket_mode", Octal, None, "file mode of a unix socket; 0700 if not set"),
     key("socket_owner", UserGroup, None, "owner of a unix socket: user or user:group"),
     key("socket_backlog", Integer, None, "length of its queue; the system's maximum if not set"),
 ];
 
-const INCLUDE: &[Key] = &[key(
+const INCLUDE: &[ConfigKey] = &[key(
     "files",
     Patterns,
     None,
@@ -600,14 +600,14 @@ pub const TWIDDLER_INTERFACE: &str = "supervisor_twiddler.rpcinterface:make_twid
 /// The built-in judge of listeners' answers.
 pub const RESULT_HANDLER: &str = "supervisor.dispatchers:default_handler";
 
-const RPC_INTERFACE: &[Key] = &[key(
+const RPC_INTERFACE: &[ConfigKey] = &[key(
     RPC_FACTORY,
     Callable,
     None,
     "what makes this namespace of XML-RPC",
 )];
 
-const CTL_PLUGIN: &[Key] = &[key(
+const CTL_PLUGIN: &[ConfigKey] = &[key(
     CTL_FACTORY,
     Callable,
     None,
@@ -616,8 +616,8 @@ const CTL_PLUGIN: &[Key] = &[key(
 
 /// Every key with its section.
 #[must_use]
-pub fn all() -> &'static [(SectionKind, &'static Key)] {
-    static ALL: OnceLock<Vec<(SectionKind, &'static Key)>> = OnceLock::new();
+pub fn all() -> &'static [(SectionKind, &'static ConfigKey)] {
+    static ALL: OnceLock<Vec<(SectionKind, &'static ConfigKey)>> = OnceLock::new();
     ALL.get_or_init(|| {
         SECTIONS
             .iter()
@@ -653,7 +653,7 @@ mod tests {
             assert_eq!(key.name, key.name.to_lowercase());
         }
         assert_eq!(
-            Key::find(SectionKind::Listener, "priority").and_then(|key| key.default),
+            ConfigKey::find(SectionKind::Listener, "priority").and_then(|key| key.default),
             Some("-1")
         );
     }
@@ -665,7 +665,7 @@ mod tests {
         for &(kind, ..) in SECTIONS {
             for name in &names {
                 let searched = kind.keys().find(|key| key.name == *name);
-                assert_eq!(Key::find(kind, name), searched, "{kind:?} {name}");
+                assert_eq!(ConfigKey::find(kind, name), searched, "{kind:?} {name}");
             }
         }
         // Many rows with one mark would be the search again.

@@ -23,7 +23,7 @@ pub(super) fn is_foreign(text: &str) -> bool {
 }
 
 /// Of a namespace of XML-RPC.
-pub(super) fn interface(section: &str, factory: &str) -> String {
+pub(super) fn interface_text(section: &str, factory: &str) -> String {
     format!(
         "[{section}] is a plug-in of Python ({factory}), which cannot be run; its methods are not there; an event listener \
          or a client of the API can do its work"
@@ -31,7 +31,7 @@ pub(super) fn interface(section: &str, factory: &str) -> String {
 }
 
 /// Of actions of the client.
-pub(super) fn actions(section: &str, factory: &str) -> String {
+pub(super) fn actions_text(section: &str, factory: &str) -> String {
     format!(
         "[{section}] is a plug-in of Python ({factory}), which cannot be run; its actions are not there; a script that calls \
          supervisorctl or the API can do its work"
@@ -39,7 +39,7 @@ pub(super) fn actions(section: &str, factory: &str) -> String {
 }
 
 /// Of the judge of a listener's answers.
-pub(super) fn judge(section: &str, handler: &str) -> String {
+pub(super) fn result_handler_text(section: &str, handler: &str) -> String {
     format!(
         "result_handler of [{section}] is a function of Python ({handler}), which cannot be run; a result that is FAIL \
          rejects an event, any other accepts it; the event listener can judge before it answers"

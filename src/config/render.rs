@@ -1,6 +1,6 @@
 //! The sample configuration that `echo_supervisord_conf` prints, drawn from KEYS.
 
-use super::key::{Key, Kind, MAIN_INTERFACE, RPC_FACTORY, SectionKind};
+use super::key::{ConfigKey, MAIN_INTERFACE, RPC_FACTORY, SectionKind, ValueKind};
 
 const HEAD: &str = "\
 ; Sample configuration of supervisord: every section and every key. A semicolon before a key turns
@@ -145,7 +145,7 @@ pub fn sample() -> String {
 fn section(text: &mut String, name: &str, kind: SectionKind, is_active: bool) {
     let mark = if is_active { "" } else { ";" };
     text.push_str(&format!("{mark}[{name}]\n"));
-    let mut keys: Vec<&Key> = kind
+    let mut keys: Vec<&ConfigKey> = kind
         .rows()
         .iter()
         .filter(|key| key.name != "profile_options")
@@ -223,8 +223,11 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 /// Limits have one word for none.
-const fn is_limit(kind: Kind) -> bool {
-    matches!(kind, Kind::Limit | Kind::ByteLimit | Kind::NiceLimit)
+const fn is_limit(kind: ValueKind) -> bool {
+    matches!(
+        kind,
+        ValueKind::Limit | ValueKind::ByteLimit | ValueKind::NiceLimit
+    )
 }
 
 #[cfg(test)]

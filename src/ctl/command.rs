@@ -1,12 +1,12 @@
 //! ACTIONS: every action with its help and completion, declared once.
 
-use super::failure::Failure;
-use super::session::Session;
-use super::{daemon, group, live, log, process, render};
+use super::error::CtlError;
+use super::session::CtlSession;
+use super::{daemon, group, log, process, render, rolling};
 
 /// What stands behind an action, for completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Takes {
+pub(super) enum ArgKind {
     /// Nothing that we know.
     Nothing,
     /// The name of an action.
@@ -27,7 +27,7 @@ pub(super) enum Takes {
 
 /// An option of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Flag {
+pub(super) struct ActionFlag {
     /// As it is written.
     pub(super) name: &'static str,
     /// The next word is its argument.
@@ -36,12 +36,12 @@ pub(super) struct Flag {
     pub(super) doc: &'static str,
 }
 
-const JSON: Flag = flag("--json", "answer with one line of JSON");
-const YES: Flag = flag("--yes", "do not ask");
-const FOLLOW: Flag = flag("-f", "show what comes, until Ctrl-C");
+const JSON: ActionFlag = flag("--json", "answer with one line of JSON");
+const YES: ActionFlag = flag("--yes", "do not ask");
+const FOLLOW: ActionFlag = flag("-f", "show what comes, until Ctrl-C");
 
-const fn flag(name: &'static str, doc: &'static str) -> Flag {
-    Flag {
+const fn flag(name: &'static str, doc: &'static str) -> ActionFlag {
+    ActionFlag {
         name,
         argument: false,
         doc,
@@ -49,13 +49,13 @@ const fn flag(name: &'static str, doc: &'static str) -> Flag {
 }
 
 /// One action.
-pub(super) struct Action {
+pub(super) struct CtlAction {
     /// The word that calls it.
     pub(super) name: &'static str,
     /// What stands behind it.
-    pub(super) takes: Takes,
+    pub(super) takes: ArgKind,
     /// Its options.
-    pub(super) flags: &'static [Flag],
+    pub(super) flags: &'static [ActionFlag],
     /// It stands in the list that `help` prints.
     pub(super) listed: bool,
     /// Supervisor does not have it; it stands in a list of its own, as actions of plug-ins do.
@@ -65,20 +65,20 @@ pub(super) struct Action {
     /// What only `help` prints besides: things that Supervisor does not have.
     pub(super) help_ours: &'static str,
     /// Does it, given the words behind it.
-    pub(super) run: fn(&mut Session, &str) -> Result<(), Failure>,
+    pub(super) run: fn(&mut CtlSession, &str) -> Result<(), CtlError>,
 }
 
 /// Every action, by name.
-pub(super) const ACTIONS: &[Action] = &[
+pub(super) const ACTIONS: &[CtlAction] = &[
     action("EOF", exit).hidden(),
     action("add", group::add)
-        .takes(Takes::Groups)
+        .takes(ArgKind::Groups)
         .help("add <name> [...]\tActivates any updates in config for process/group"),
     action("avail", group::avail)
         .flags(&[JSON]).help("avail\t\t\tDisplay all configured processes")
         .ours("avail --json\t\tThe same as one line of JSON"),
     action("clear", process::clear)
-        .takes(Takes::Processes)
+        .takes(ArgKind::Processes)
         .help(
             "clear <name>\t\tClear a process' log files.\n\
              clear <name> <name>\tClear multiple process' log files\n\
@@ -86,13 +86,13 @@ pub(super) const ACTIONS: &[Action] = &[
         ),
     action("exit", exit).help("exit\tExit the supervisor shell."),
     action("fg", log::fg)
-        .takes(Takes::Process)
+        .takes(ArgKind::Process)
         .help(
             "fg <process>\tConnect to a process in foreground mode\n\
              \t\tCtrl-C to exit",
         ),
     action("help", help)
-        .takes(Takes::Topic)
+        .takes(ArgKind::Topic)
         .hidden()
         .help(
             "help\t\tPrint a list of available actions\n\
@@ -108,7 +108,7 @@ pub(super) const ACTIONS: &[Action] = &[
          \t\t(for UNIX domain socket, use unix:///socket/path)",
     ),
     action("pid", process::pid)
-        .takes(Takes::Processes)
+        .takes(ArgKind::Processes)
         .flags(&[JSON]).help(
             "pid\t\t\tGet the PID of supervisord.\n\
              pid <name>\t\tGet the PID of a single child process by name.\n\
@@ -118,13 +118,13 @@ pub(super) const ACTIONS: &[Action] = &[
     action("quit", exit).help("quit\tExit the supervisor shell."),
     action("reload", daemon::reload).help("reload \t\tRestart the remote supervisord."),
     action("remove", group::remove)
-        .takes(Takes::Groups)
+        .takes(ArgKind::Groups)
         .help("remove <name> [...]\tRemoves process/group from active config"),
     action("reread", group::reread)
         .flags(&[JSON]).help("reread \t\t\tReload the daemon's configuration files without add/remove")
         .ours("reread --json\t\tThe same as one line of JSON"),
     action("restart", process::restart)
-        .takes(Takes::Processes)
+        .takes(ArgKind::Processes)
         .help(
             "restart <name>\t\tRestart a process\n\
              restart <gname>:*\tRestart all processes in a group\n\
@@ -132,18 +132,18 @@ pub(super) const ACTIONS: &[Action] = &[
              restart all\t\tRestart all processes\n\
              Note: restart does not reread config files. For that, see reread and update.",
         ),
-    action("scale", live::scale)
+    action("scale", rolling::scale)
         .own()
-        .takes(Takes::Group)
+        .takes(ArgKind::Group)
         .help(
             "scale <program> <count>\t\tGive a program so many processes, until its group is updated\n\
              scale <gname>:<program> <count>\tThe same where several groups have the program\n\
              Note: processes that stay are left alone; those beyond are stopped, the highest number first.",
         ),
-    action("serialrestart", live::serialrestart)
+    action("serialrestart", rolling::serialrestart)
         .own()
-        .takes(Takes::Processes)
-        .flags(&[Flag {
+        .takes(ArgKind::Processes)
+        .flags(&[ActionFlag {
             name: "-n",
             argument: true,
             doc: "restart so many at a time",
@@ -158,7 +158,7 @@ pub(super) const ACTIONS: &[Action] = &[
         ),
     action("shutdown", daemon::shutdown).help("shutdown \tShut the remote supervisord down."),
     action("signal", process::signal)
-        .takes(Takes::Signal)
+        .takes(ArgKind::Signal)
         .help(
             "signal <signal name> <name>\t\tSignal a process\n\
              signal <signal name> <gname>:*\t\tSignal all processes in a group\n\
@@ -166,7 +166,7 @@ pub(super) const ACTIONS: &[Action] = &[
              signal <signal name> all\t\tSignal all processes",
         ),
     action("start", process::start)
-        .takes(Takes::Processes)
+        .takes(ArgKind::Processes)
         .help(
             "start <name>\t\tStart a process\n\
              start <gname>:*\t\tStart all processes in a group\n\
@@ -174,7 +174,7 @@ pub(super) const ACTIONS: &[Action] = &[
              start all\t\tStart all processes",
         ),
     action("status", process::status)
-        .takes(Takes::Processes)
+        .takes(ArgKind::Processes)
         .flags(&[JSON]).help(
             "status <name>\t\tGet status for a single process\n\
              status <gname>:*\tGet status for all processes in a group\n\
@@ -183,7 +183,7 @@ pub(super) const ACTIONS: &[Action] = &[
         )
         .ours("status --json [...]\tThe same as one line of JSON"),
     action("stop", process::stop)
-        .takes(Takes::Processes)
+        .takes(ArgKind::Processes)
         .help(
             "stop <name>\t\tStop a process\n\
              stop <gname>:*\t\tStop all processes in a group\n\
@@ -191,7 +191,7 @@ pub(super) const ACTIONS: &[Action] = &[
              stop all\t\tStop all processes",
         ),
     action("tail", log::tail)
-        .takes(Takes::Log)
+        .takes(ArgKind::Log)
         .flags(&[FOLLOW])
         .help(
             "tail [-f] <name> [stdout|stderr] (default stdout)\n\
@@ -202,7 +202,7 @@ pub(super) const ACTIONS: &[Action] = &[
              tail <name> stderr\tlast 1600 *bytes* of process stderr",
         ),
     action("update", group::update)
-        .takes(Takes::Groups)
+        .takes(ArgKind::Groups)
         .help(
             "update\t\t\tReload config and add/remove as necessary, and will restart affected programs\n\
              update all\t\tReload config and add/remove as necessary, and will restart affected programs\n\
@@ -210,7 +210,7 @@ pub(super) const ACTIONS: &[Action] = &[
         )
         .flags(&[YES])
         .ours("update --yes [...]\tThe same without a question, even if no program is left"),
-    action("upgrade", live::upgrade).own().help(
+    action("upgrade", rolling::upgrade).own().help(
         "upgrade\t\t\tReplace the daemon by the version that is installed now; processes go on untouched\n\
          Note: if the installed version cannot take over, it says why and nothing changes.",
     ),
@@ -219,10 +219,13 @@ pub(super) const ACTIONS: &[Action] = &[
         .ours("version --json\t\tThe same as one line of JSON"),
 ];
 
-const fn action(name: &'static str, run: fn(&mut Session, &str) -> Result<(), Failure>) -> Action {
-    Action {
+const fn action(
+    name: &'static str,
+    run: fn(&mut CtlSession, &str) -> Result<(), CtlError>,
+) -> CtlAction {
+    CtlAction {
         name,
-        takes: Takes::Nothing,
+        takes: ArgKind::Nothing,
         flags: &[],
         listed: true,
         is_ours: false,
@@ -232,13 +235,13 @@ const fn action(name: &'static str, run: fn(&mut Session, &str) -> Result<(), Fa
     }
 }
 
-impl Action {
-    const fn takes(mut self, takes: Takes) -> Self {
+impl CtlAction {
+    const fn takes(mut self, takes: ArgKind) -> Self {
         self.takes = takes;
         self
     }
 
-    const fn flags(mut self, flags: &'static [Flag]) -> Self {
+    const fn flags(mut self, flags: &'static [ActionFlag]) -> Self {
         self.flags = flags;
         self
     }
@@ -269,7 +272,7 @@ impl Action {
         let mut usages: Vec<(&str, String)> = Vec::new();
         for line in self.help.lines().chain(self.help_ours.lines()) {
             let (usage, doc) = line.split_once('\t').unwrap_or((line, ""));
-            let doc = plain(doc.trim());
+            let doc = without_emphasis(doc.trim());
             if usage.starts_with(self.name) {
                 usages.push((usage.trim(), doc));
             } else if let Some((_, before)) = usages.last_mut().filter(|_| usage.is_empty()) {
@@ -301,10 +304,14 @@ impl Action {
     pub(super) fn unknown_option<'a>(&self, arguments: &'a str) -> Option<&'a str> {
         let changes = !matches!(self.name, "pid" | "status");
         let names_from = match self.takes {
-            Takes::Groups | Takes::Processes => 0,
+            ArgKind::Groups | ArgKind::Processes => 0,
             // A signal or a number of processes has words of its own for a mistake.
-            Takes::Signal => 1,
-            Takes::Group | Takes::Nothing | Takes::Topic | Takes::Process | Takes::Log => {
+            ArgKind::Signal => 1,
+            ArgKind::Group
+            | ArgKind::Nothing
+            | ArgKind::Topic
+            | ArgKind::Process
+            | ArgKind::Log => {
                 return None;
             }
         };
@@ -324,7 +331,7 @@ impl Action {
     }
 
     /// Prints its whole help.
-    pub(super) fn say_help(&self, session: &mut Session) -> Result<(), Failure> {
+    pub(super) fn say_help(&self, session: &mut CtlSession) -> Result<(), CtlError> {
         session.say(self.help)?;
         if self.help_ours.is_empty() {
             return Ok(());
@@ -341,7 +348,7 @@ impl Action {
 }
 
 /// Text without the asterisks that emphasise a word: `last 100 *bytes*`. An asterisk of a pattern stays: `web_*`.
-fn plain(text: &str) -> String {
+fn without_emphasis(text: &str) -> String {
     let words = text.split(' ').map(|word| {
         let inner = word
             .strip_prefix('*')
@@ -352,12 +359,12 @@ fn plain(text: &str) -> String {
 }
 
 /// The action with this name.
-pub(super) fn find(name: &str) -> Option<&'static Action> {
+pub(super) fn find_action(name: &str) -> Option<&'static CtlAction> {
     ACTIONS.iter().find(|action| action.name == name)
 }
 
 /// `help [topic]`
-fn help(session: &mut Session, topic: &str) -> Result<(), Failure> {
+fn help(session: &mut CtlSession, topic: &str) -> Result<(), CtlError> {
     const HEADINGS: [(&str, bool); 2] = [
         ("default commands (type help <topic>):", false),
         // Differs: Supervisor has no such actions.
@@ -380,14 +387,14 @@ fn help(session: &mut Session, topic: &str) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    match find(topic).filter(|action| !action.help.is_empty()) {
+    match find_action(topic).filter(|action| !action.help.is_empty()) {
         Some(action) => action.say_help(session),
         None => session.say(&format!("*** No help on {topic}")),
     }
 }
 
 /// `exit`, `quit`, the end of input.
-fn exit(session: &mut Session, _: &str) -> Result<(), Failure> {
+fn exit(session: &mut CtlSession, _: &str) -> Result<(), CtlError> {
     session.leaving = true;
     session.say("")
 }
@@ -408,7 +415,7 @@ mod tests {
     fn options_of_actions_stand_in_their_help() {
         for action in ACTIONS {
             let help = format!("{}\n{}", action.help, action.help_ours);
-            let word = |flag: &Flag| {
+            let word = |flag: &ActionFlag| {
                 help.split([' ', '\t', '[', ']', '\n'])
                     .any(|word| word == flag.name)
             };
@@ -447,23 +454,26 @@ mod tests {
             ("add --web", Some("--web")),
         ] {
             let (name, arguments) = line.split_once(' ').expect("an action");
-            let action = find(name).expect("there");
+            let action = find_action(name).expect("there");
             assert_eq!(action.unknown_option(arguments), expected, "{line}");
         }
     }
 
     #[test]
     fn d7_emphasis_goes_and_patterns_stay() {
-        assert_eq!(plain("last 100 *bytes* of it"), "last 100 bytes of it");
         assert_eq!(
-            plain("The same for whatever fits, such as web_*"),
+            without_emphasis("last 100 *bytes* of it"),
+            "last 100 bytes of it"
+        );
+        assert_eq!(
+            without_emphasis("The same for whatever fits, such as web_*"),
             "The same for whatever fits, such as web_*"
         );
     }
 
     #[test]
     fn help_texts_come_apart() {
-        let open = find("open").expect("there").usages();
+        let open = find_action("open").expect("there").usages();
         assert_eq!(
             open,
             [(
@@ -471,7 +481,7 @@ mod tests {
                 "Connect to a remote supervisord process (for UNIX domain socket, use unix:///socket/path)".to_owned()
             )]
         );
-        let brief = |name| find(name).expect("there").brief();
+        let brief = |name| find_action(name).expect("there").brief();
         assert_eq!(
             brief("tail"),
             "Continuous tail of named process stdout; Ctrl-C to exit."
@@ -496,7 +506,7 @@ mod tests {
             ]
         );
         assert!(
-            find("restart")
+            find_action("restart")
                 .expect("there")
                 .notes()
                 .next()

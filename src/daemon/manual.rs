@@ -1,10 +1,10 @@
 //! The manual page supervisord(8).
 
-use crate::config::getopt::Opt;
-use crate::config::verb::{VERBS, Verb};
+use crate::config::getopt::OptionSpec;
+use crate::config::subcommand::{SUBCOMMANDS, Subcommand};
 use crate::config::{options, search};
 use crate::domain::roff::{Example, Page};
-use crate::keeper;
+use crate::fd_holder;
 
 const DESCRIPTION: &str = "\
 `supervisord` starts the programs that its configuration names, keeps them running, writes their logs, and lets them be
@@ -247,8 +247,8 @@ pub fn page() -> String {
     page.prose(CHECK);
     page.section("VERBS");
     page.prose("With one of these as its first word it does something else than being the daemon, and ends.");
-    for verb in VERBS {
-        told(&mut page, verb);
+    for subcommand in SUBCOMMANDS {
+        told(&mut page, subcommand);
     }
     page.section("SIGNALS");
     list(&mut page, SIGNALS);
@@ -265,7 +265,7 @@ pub fn page() -> String {
         "A small process of the same program, `{}`, is started beside the programs under systemd. It holds their pipes, and what \
          was read of them and not yet written, for the next daemon. It needs no care: it ends with the last of them, and a \
          daemon that finds it gone starts another.",
-        keeper::NAME
+        fd_holder::NAME
     ));
     page.section("OTHER NAMES");
     page.prose(NAMES);
@@ -275,7 +275,7 @@ pub fn page() -> String {
     list(&mut page, GIVEN);
     page.section("FILES");
     page.prose("Without `-c`, the configuration is the first of these that is there, for a program in `/usr/bin`:");
-    for place in search::places("/usr/bin/supervisord") {
+    for place in search::search_paths("/usr/bin/supervisord") {
         page.entry(
             &format!("`{place}`"),
             if place.starts_with('/') {
@@ -309,7 +309,7 @@ pub fn page() -> String {
 }
 
 /// An option as it is typed.
-fn spelled(opt: &Opt, value: &str) -> String {
+fn spelled(opt: &OptionSpec, value: &str) -> String {
     let short = opt.short.map(|letter| format!("`-{letter}`, "));
     let value = match value {
         "" => String::new(),
@@ -333,22 +333,25 @@ fn sentence(doc: &str) -> String {
         .collect()
 }
 
-/// A verb, with its words and options.
-fn told(page: &mut Page, verb: &Verb) {
+/// A subcommand, with its words and options.
+fn told(page: &mut Page, subcommand: &Subcommand) {
     page.entry(
-        &format!("`{}` [<option> ...] {}", verb.name, verb.arguments),
-        &format!("{} {}", sentence(verb.doc), verb.about),
+        &format!(
+            "`{}` [<option> ...] {}",
+            subcommand.name, subcommand.arguments
+        ),
+        &format!("{} {}", sentence(subcommand.doc), subcommand.about),
     );
-    for option in verb.options {
+    for option in subcommand.options {
         page.more(&format!(
             "{}: {}",
             spelled(&option.opt, option.value),
             sentence(option.doc)
         ));
     }
-    for word in verb.words {
+    for word in subcommand.words {
         page.entry(
-            &format!("`{} {}`", verb.name, word.name),
+            &format!("`{} {}`", subcommand.name, word.name),
             &sentence(word.doc),
         );
     }

@@ -6,9 +6,9 @@ use std::sync::Once;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use super::fatal::{Fatal, broken};
+use super::fatal::{Fatal, internal};
 use crate::domain::{Bytes, Level, Line};
-use crate::heartbeat::{Heartbeats, Trouble};
+use crate::heartbeat::{Heartbeats, ThreadProblem};
 use crate::output::Activity;
 use crate::sys;
 
@@ -29,7 +29,7 @@ impl Watch {
             release_memory,
         )
         .map(Self)
-        .map_err(broken("cannot start the thread that watches the others"))
+        .map_err(internal("cannot start the thread that watches the others"))
     }
 }
 
@@ -43,11 +43,11 @@ impl Drop for Watch {
 fn release_memory() {
     static STARTED: Once = Once::new();
     STARTED.call_once(sys::unmap_code);
-    sys::give_back();
+    sys::trim_heap();
 }
 
 /// Says why on standard error and, if it can be done in time, in the activity log; then ends the process with SIGABRT.
-fn abort(trouble: &Trouble, logfile: &Path, level: Level) {
+fn abort(trouble: &ThreadProblem, logfile: &Path, level: Level) {
     let line = Line::ThreadFailed {
         trouble: trouble.to_string(),
     };

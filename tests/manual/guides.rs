@@ -19,7 +19,7 @@ use crate::support::{LIMIT, wait_for};
 use crate::{Scene, recipes, root};
 
 /// All tests of README and guides.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let mut trials = vec![
         Trial::new("guides::configurations_are_valid", configurations),
         Trial::new("guides::blocks_that_are_not_run", not_run),

@@ -89,7 +89,7 @@ const RECIPES: &[Recipe] = &[
 ];
 
 /// A test for each recipe.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let test = |recipe: &'static Recipe| {
         let name = recipe.heading.to_lowercase().replace(' ', "_");
         Trial::new(format!("recipes::{name}"), move || run(recipe))

@@ -8,7 +8,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
         ("deb::installed_it_runs", fresh),

@@ -8,7 +8,7 @@ use crate::support::{LIMIT, expect, wait_for};
 
 type Result<T = ()> = std::result::Result<T, String>;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         trial("dbus::what_the_guide_calls_works", guide),
         trial_with(

@@ -1,6 +1,6 @@
 //! The manual page supervisord.conf(5), drawn from KEYS.
 
-use super::super::key::{Key, Scope, SectionKind};
+use super::super::key::{ConfigKey, ExpandScope, SectionKind};
 use super::super::search;
 use crate::domain::roff::{Example, Page};
 
@@ -149,7 +149,7 @@ pub fn configuration() -> String {
     page.prose(DESCRIPTION);
     page.section("FILES");
     page.prose(FILES);
-    for place in search::places("/usr/bin/supervisord") {
+    for place in search::search_paths("/usr/bin/supervisord") {
         let what = match place.starts_with('/') {
             true => "",
             false => "In the working directory; not to be relied on.",
@@ -177,14 +177,14 @@ pub fn configuration() -> String {
     page.see_also(&[("systemd.exec", 5), ("cgroups", 7), ("capabilities", 7)])
 }
 
-fn entry(page: &mut Page, key: &Key) {
+fn entry(page: &mut Page, key: &ConfigKey) {
     let mut facts = vec![sentence(key.doc), format!("Takes {}.", key.kind.expected())];
     match key.default {
         None => {}
         Some("") => facts.push("Default: empty.".to_owned()),
         Some(default) => facts.push(format!("Default: `{default}`.")),
     }
-    if key.scope == Scope::Process {
+    if key.scope == ExpandScope::Process {
         facts.push("Evaluated for each process.".to_owned());
     }
     if let Some(flag) = key.flag {

@@ -206,7 +206,7 @@ const PROBLEMS: &[(&str, &str)] = &[
 ];
 
 const DIFFERENCES: &str = "\
-Deliberate differences, each with its reason, stand in the table of the file `README.md` that comes with the package. In
+The file `man/guide/differences.md` that comes with the package lists all deliberate differences. In
 short: a reload with an error in the configuration stops nothing; a program that ends is started again at once instead of at
 the next look; nothing of its last output is lost; links of other users are not followed; browsers need the page's own
 buttons to change something; keys that nobody knows are warned of; plug-ins of Python are not run.";

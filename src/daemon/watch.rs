@@ -2,6 +2,7 @@
 //! alive and does half of its work; one that is gone is started again and takes over what runs.
 
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ impl Watch {
     pub(super) fn begin(logfile: PathBuf, level: Level) -> Result<Self, Fatal> {
         Heartbeats::start_with(
             move |trouble| abort(trouble, &logfile, level),
-            sys::give_back,
+            release_memory,
         )
         .map(Self)
         .map_err(internal("cannot start the thread that watches the others"))
@@ -36,6 +37,13 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.0.stop();
     }
+}
+
+/// Gives memory back when all threads are idle; the first time, that of the start's code too.
+fn release_memory() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(sys::unmap_code);
+    sys::give_back();
 }
 
 /// Says why on standard error and, if it can be done in time, in the activity log; then ends the process with SIGABRT.

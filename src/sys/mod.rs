@@ -62,7 +62,7 @@ pub use limits::{
     Limit, LimitTooLow, Resource, limit, raise_own_files, reach_minimum, reserve_descriptors,
     set_limit,
 };
-pub use memory::{give_back, keep_little};
+pub use memory::{give_back, keep_little, unmap_code};
 pub use name_services::keep_to_built_in_services;
 pub use notify::{NotifySocket, Received, Sender};
 pub use packet::{

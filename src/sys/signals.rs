@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
@@ -101,6 +102,11 @@ const fn bit(number: i32) -> u64 {
 
 /// Finds out what is ignored already: by the C library, by std, or because whoever started us ignores it (nohup).
 pub(super) fn note_ignored() {
+    static NOTED: Once = Once::new();
+    NOTED.call_once(look_for_ignored);
+}
+
+fn look_for_ignored() {
     for number in 1..=64 {
         // SAFETY: all fields are integers or may be null.
         let mut found: libc::sigaction = unsafe { std::mem::zeroed() };

@@ -11,7 +11,9 @@ mod support;
 
 mod completion;
 mod examples;
+mod guides;
 mod pages;
+mod recipes;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -25,6 +27,8 @@ fn main() -> ExitCode {
     let mut trials = pages::trials();
     trials.extend(examples::trials());
     trials.extend(completion::trials());
+    trials.extend(guides::trials());
+    trials.extend(recipes::trials());
     support::runner::run(trials)
 }
 

@@ -183,7 +183,7 @@ impl Process {
         Self {
             spec,
             logs,
-            slot_generation: slot_generation,
+            slot_generation,
             run: RunState {
                 stage: Stage::Stopped,
                 next: None,

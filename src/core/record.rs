@@ -254,7 +254,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
     };
     is_whole.then_some(ProcessRecord {
         slot,
-        slot_generation: slot_generation,
+        slot_generation,
         run,
         last_incarnation,
         event_serial,

@@ -224,7 +224,7 @@ impl Engine {
             cgroup_manager: parts.cgroup_manager,
             fd_store,
             holder: HolderWatch::default(),
-            checkpoint: checkpoint,
+            checkpoint,
             detaches: false,
             pending_reports: Vec::new(),
             begin: parts.inherited,

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::chance::Chance;
 use crate::host::Host;
 use crate::mutate;
+use crate::rng::Chance;
 use crate::session::{Budget, run};
 use crate::support::temp_dir::TempDir;
 use crate::support::{LIMIT, wait_for};

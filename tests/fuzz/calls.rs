@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use supervisord::api::xmlrpc::{self, RpcCall, RpcValue};
 
-use crate::chance::Chance;
 use crate::host::Host;
 use crate::mutate;
+use crate::rng::Chance;
 use crate::session::{Budget, run};
 
 const HEADS: &[&str] = &[

@@ -10,8 +10,8 @@ use supervisord::config::options::DaemonOptions;
 use supervisord::config::{environment, shlex};
 use supervisord::daemon::check;
 
-use crate::chance::Chance;
 use crate::mutate;
+use crate::rng::Chance;
 use crate::session::{Budget, Shown, run};
 
 const PIECES: &[&str] = &[

@@ -16,15 +16,15 @@
 )]
 mod support;
 
-#[path = "../sim/chance.rs"]
-#[allow(dead_code, reason = "shared with the simulator, which uses all of it")]
-mod chance;
 #[path = "../sim/configs.rs"]
 #[allow(dead_code, reason = "shared with the simulator, which uses all of it")]
 mod configs;
 #[path = "../blackbox/host.rs"]
 #[allow(dead_code, reason = "shared with tests/blackbox, which uses all of it")]
 mod host;
+#[path = "../sim/rng.rs"]
+#[allow(dead_code, reason = "shared with the simulator, which uses all of it")]
+mod rng;
 
 mod bus;
 mod calls;

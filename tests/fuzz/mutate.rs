@@ -1,6 +1,6 @@
 //! Inputs that are nearly right: pieces of what is right, cut, joined, repeated and spoilt.
 
-use crate::chance::Chance;
+use crate::rng::Chance;
 
 /// Numbers at the edges of what a reader may have thought of.
 const NUMBERS: &[&str] = &[

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use supervisord::core::{NOTIFY_BYTES_MAX, NotifyMessage, STATUS_CHARS_MAX};
 
-use crate::chance::Chance;
 use crate::host::Host;
 use crate::mutate;
+use crate::rng::Chance;
 use crate::session::{Budget, run};
 use crate::support::notifier;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::chance::Chance;
+use crate::rng::Chance;
 
 /// A case that lasts longer counts as a hang.
 const CASE_LIMIT: Duration = Duration::from_secs(60);

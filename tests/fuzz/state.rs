@@ -13,9 +13,9 @@ use supervisord::domain::{ExitStatus, Now, ResourceEvents, Signal, Tick, Wall};
 use supervisord::output::{IN_FLIGHT_LOG_BYTES, UnflushedChunk};
 use supervisord::sys::SharedBuffer;
 
-use crate::chance::Chance;
 use crate::configs;
 use crate::mutate;
+use crate::rng::Chance;
 use crate::session::{Budget, run};
 
 /// Inputs before the state is written out, at most.

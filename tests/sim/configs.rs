@@ -10,7 +10,7 @@ use supervisord::config::spec::{
 };
 use supervisord::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
 
-use crate::chance::Chance;
+use crate::rng::Chance;
 
 /// A configuration of about `size` processes.
 pub(crate) fn config(chance: &mut Chance, size: u64) -> Arc<Config> {

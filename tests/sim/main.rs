@@ -1,12 +1,12 @@
 //! The core in virtual time, with random configurations, failures, clients and clocks. The seed of each world is printed
 //! when it fails: `SIM_SEED=n` runs that world alone, `SIM_STEPS=n` sets how many inputs are given in all.
 
-mod chance;
 mod checkpoint;
 mod configs;
-mod laws;
+mod invariants;
 mod listeners;
-mod speakers;
+mod notifiers;
+mod rng;
 mod world;
 
 use std::collections::BTreeSet;

@@ -17,11 +17,11 @@ use supervisord::domain::{
     Signal, SpawnError, SupervisorState, Tick, Verdict, Wall,
 };
 
-use crate::chance::Chance;
 use crate::checkpoint::Checkpoint;
 use crate::configs;
-use crate::laws::Laws;
-use crate::speakers;
+use crate::invariants::Laws;
+use crate::notifiers;
+use crate::rng::Chance;
 
 const MILLI: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MILLI;
@@ -323,7 +323,7 @@ impl World {
             Action::PollNotify(instance) => {
                 // Now and then it had spoken in time, and only nobody had listened.
                 if self.alive.contains_key(&instance) && self.chance.percent(30) {
-                    let notice = speakers::notice(&mut self.chance);
+                    let notice = notifiers::notice(&mut self.chance);
                     signalled.push(Input::Notified(instance, notice));
                 }
                 signalled.push(Input::NotifyPolled(instance));
@@ -499,7 +499,7 @@ impl World {
         };
         if self.chance.percent(95) {
             let at = self.now.mono.0 + self.chance.below(often + often / 20 + 1);
-            let notice = speakers::notice(&mut self.chance);
+            let notice = notifiers::notice(&mut self.chance);
             self.sequence += 1;
             self.coming
                 .insert((at, self.sequence), Input::Notified(instance, notice));
@@ -663,7 +663,7 @@ impl World {
                         uid,
                     }
                 } else {
-                    let notice = speakers::notice(&mut self.chance);
+                    let notice = notifiers::notice(&mut self.chance);
                     Input::Notified(instance, notice)
                 }
             }

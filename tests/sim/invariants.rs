@@ -12,7 +12,7 @@ use supervisord::domain::{
 };
 
 use crate::listeners::Listeners;
-use crate::speakers::Speakers;
+use crate::notifiers::Speakers;
 
 const SECOND: u64 = 1_000_000_000;
 

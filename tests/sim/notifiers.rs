@@ -9,7 +9,7 @@ use supervisord::core::{
 };
 use supervisord::domain::{EventKind, InstanceId, ProcessState, Signal};
 
-use crate::chance::Chance;
+use crate::rng::Chance;
 
 const SECOND: u64 = 1_000_000_000;
 /// What a process may ask for beyond what is configured.

@@ -481,7 +481,7 @@ const ANY: &[&str] = &[
 /// What Python would import, which is only warned of.
 const FOREIGN: &str = "no.such:thing";
 
-/// Where we differ on purpose, or the original goes by chance.
+/// Where we differ on purpose, or the original goes at random.
 fn is_different(key: &str, value: &str) -> bool {
     match key {
         // A name is checked after its expansion too.

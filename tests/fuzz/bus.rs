@@ -1,4 +1,4 @@
-//! Arguments of D-Bus: any method of any object with values of any type, over a bus of our own, written by hand.
+//! D-Bus arguments: any method of any object with values of any type, over our own bus, with hand-written messages.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::host::Host;
 use crate::mutate;
-use crate::rng::Chance;
+use crate::rng::Rng;
 use crate::session::{Budget, run};
 use crate::support::temp_dir::TempDir;
 use crate::support::{LIMIT, wait_for};
@@ -25,7 +25,7 @@ const PATHS: &[&str] = &[
     "/",
 ];
 
-/// Interface and member. What ends the daemon is left out.
+/// Interface and member. Calls that stop the daemon are left out.
 const MEMBERS: &[(&str, &str)] = &[
     ("Manager", "GetState"),
     ("Manager", "ReadLog"),
@@ -70,7 +70,7 @@ const STANDARD: &[(&str, &str)] = &[
     ("org.freedesktop.DBus.Peer", "Ping"),
 ];
 
-/// Signatures of methods as they are, and others.
+/// Signatures of real methods, and other ones.
 const SIGNATURES: &[&str] = &[
     "",
     "s",
@@ -116,13 +116,13 @@ const WORDS: &[&str] = &[
     "/bin/true",
 ];
 
-/// Whether there is a bus to be had.
+/// Whether a bus can be started.
 pub(crate) fn is_there() -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|directory| directory.join("dbus-daemon").exists())
 }
 
-/// A bus that ends with the run.
+/// A bus that exits with the run.
 struct Bus(Child);
 
 impl Drop for Bus {
@@ -132,7 +132,7 @@ impl Drop for Bus {
     }
 }
 
-/// Bytes of a message that is being written.
+/// Bytes of a message under construction.
 #[derive(Default)]
 struct Writer(Vec<u8>);
 
@@ -148,7 +148,7 @@ impl Writer {
         self.0.extend(value.to_le_bytes());
     }
 
-    /// Texts have no NUL, and are UTF-8.
+    /// Strings are UTF-8 without NUL.
     fn text(&mut self, text: &str) {
         let text = text.replace('\0', "");
         self.number(u32::try_from(text.len()).expect("short"));
@@ -162,37 +162,35 @@ impl Writer {
         self.0.push(0);
     }
 
-    /// A value of the first type of `signature`, by chance; answers what is left of the signature.
-    fn value<'a>(&mut self, signature: &'a str, chance: &mut Chance) -> &'a str {
+    /// Writes a random value of the first type of `signature`. Returns the rest of the signature.
+    fn value<'a>(&mut self, signature: &'a str, rng: &mut Rng) -> &'a str {
         let (kind, rest) = signature.split_at(1);
         match kind {
-            "s" => self.text(&mutate::text(chance, WORDS, 3)),
-            "o" => self.text(chance.pick(PATHS)),
-            "g" => self.signature(chance.pick(SIGNATURES)),
-            "b" => self.number(u32::from(chance.one_in(2))),
+            "s" => self.text(&mutate::text(rng, WORDS, 3)),
+            "o" => self.text(rng.pick(PATHS)),
+            "g" => self.signature(rng.pick(SIGNATURES)),
+            "b" => self.number(u32::from(rng.one_in(2))),
             "u" => {
-                let value = chance.pick(&[0, 1, 2, 3, u32::MAX]);
+                let value = rng.pick(&[0, 1, 2, 3, u32::MAX]);
                 self.number(value);
             }
-            "y" => self
-                .0
-                .push(u8::try_from(chance.below(256)).expect("a byte")),
+            "y" => self.0.push(u8::try_from(rng.below(256)).expect("a byte")),
             "x" | "d" => {
                 self.align(8);
-                let value = chance.pick(&[0, 1, 100, -1, i64::MAX, i64::MIN]);
+                let value = rng.pick(&[0, 1, 100, -1, i64::MAX, i64::MIN]);
                 self.0.extend(value.to_le_bytes());
             }
             "v" => {
-                let inner = chance.pick(&["s", "x", "b", "as", "(sx)", "d", "v"]);
+                let inner = rng.pick(&["s", "x", "b", "as", "(sx)", "d", "v"]);
                 self.signature(inner);
-                self.value(inner, chance);
+                self.value(inner, rng);
             }
-            "a" => return self.array(rest, chance),
+            "a" => return self.array(rest, rng),
             "(" => {
                 self.align(8);
                 let mut left = rest;
                 while !left.starts_with(')') {
-                    left = self.value(left, chance);
+                    left = self.value(left, rng);
                 }
                 return &left[1..];
             }
@@ -201,7 +199,7 @@ impl Writer {
         rest
     }
 
-    fn array<'a>(&mut self, of: &'a str, chance: &mut Chance) -> &'a str {
+    fn array<'a>(&mut self, of: &'a str, rng: &mut Rng) -> &'a str {
         self.number(0);
         let place = self.0.len() - 4;
         let is_struct = of.starts_with(['(', '{']);
@@ -211,17 +209,17 @@ impl Writer {
             _ => 4,
         });
         let start = self.0.len();
-        let count = chance.below(4);
+        let count = rng.below(4);
         let mut rest = after(of);
         for _ in 0..count {
             if is_struct {
                 self.align(8);
             }
             if let Some(inner) = of.strip_prefix('{') {
-                let left = self.value(inner, chance);
-                rest = &self.value(left, chance)[1..];
+                let left = self.value(inner, rng);
+                rest = &self.value(left, rng)[1..];
             } else {
-                rest = self.value(of, chance);
+                rest = self.value(of, rng);
             }
         }
         let length = u32::try_from(self.0.len() - start).expect("short");
@@ -230,7 +228,7 @@ impl Writer {
     }
 }
 
-/// What follows the first type of a signature.
+/// The part of a signature after its first type.
 fn after(signature: &str) -> &str {
     let mut depth = 0;
     for (place, c) in signature.char_indices() {
@@ -308,7 +306,7 @@ impl Caller {
         Ok(caller)
     }
 
-    /// Calls, and waits for the answer, whatever it is; answers whether it was an error.
+    /// Sends a call and waits for any answer. Returns whether the answer was an error.
     fn call(
         &mut self,
         to: &str,
@@ -329,7 +327,7 @@ impl Caller {
             let fields = number(12) as usize;
             let mut rest = vec![0; fields.next_multiple_of(8) + number(4) as usize];
             self.stream.read_exact(&mut rest).map_err(said)?;
-            // A signal, the first one being that we have a name, is no answer.
+            // A signal is no answer. The first one reports our own name.
             if matches!(head[1], 2 | 3) && reply_serial(&rest[..fields]) == Some(self.serial) {
                 return Ok(head[1] == 3);
             }
@@ -337,7 +335,7 @@ impl Caller {
     }
 }
 
-/// The serial that an answer is for: the field of code 5, of type u.
+/// The serial that an answer belongs to: the field with code 5, of type u.
 fn reply_serial(fields: &[u8]) -> Option<u32> {
     let place = fields
         .windows(4)
@@ -348,7 +346,7 @@ fn reply_serial(fields: &[u8]) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.try_into().ok()?))
 }
 
-/// Any method with any arguments: each call has an answer, and others are answered after it.
+/// Any method with any arguments: each call gets an answer, and the daemon answers others afterwards.
 pub(crate) fn arguments(budget: Budget) -> Result<u64, String> {
     let place = TempDir::new()?;
     let path = place.join("bus");
@@ -378,26 +376,26 @@ pub(crate) fn arguments(budget: Budget) -> Result<u64, String> {
     })?;
     let mut caller = Caller::connect(&path)?;
     let mut well = 0_u64;
-    let cases = run("bus", budget, |chance, shown| {
-        let (interface, member) = if chance.one_in(4) {
-            let (interface, member) = chance.pick(STANDARD);
+    let cases = run("bus", budget, |rng, shown| {
+        let (interface, member) = if rng.one_in(4) {
+            let (interface, member) = rng.pick(STANDARD);
             (interface.to_owned(), member)
         } else {
-            let (interface, member) = chance.pick(MEMBERS);
+            let (interface, member) = rng.pick(MEMBERS);
             (format!("{NAME}.{interface}"), member)
         };
-        let interface = if chance.one_in(10) {
+        let interface = if rng.one_in(10) {
             String::new()
         } else {
             interface
         };
-        let signature = chance.pick(SIGNATURES);
+        let signature = rng.pick(SIGNATURES);
         let mut body = Writer::default();
         let mut left = signature;
         while !left.is_empty() {
-            left = body.value(left, chance);
+            left = body.value(left, rng);
         }
-        let call = [chance.pick(PATHS), interface.as_str(), member];
+        let call = [rng.pick(PATHS), interface.as_str(), member];
         shown.note(format!("{call:?} {signature} {:?}", body.0).as_bytes());
         let is_error = caller.call(NAME, call, signature, &body.0)?;
         well += u64::from(!is_error);
@@ -408,7 +406,7 @@ pub(crate) fn arguments(budget: Budget) -> Result<u64, String> {
             Err(error) => Err(format!("{error}; log:\n{}", host.log_end())),
         }
     })?;
-    // Most calls are refused by design, and more so once one of them has removed the group.
+    // Most calls are refused by design, and more of them once a call has removed the group.
     if cases > 1000 && well == 0 {
         return Err(format!("none of {cases} calls was carried out"));
     }

@@ -1,4 +1,4 @@
-//! What comes over a socket: heads of HTTP, bodies of XML-RPC.
+//! Input over a socket: HTTP heads, XML-RPC bodies.
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
@@ -9,7 +9,7 @@ use supervisord::api::xmlrpc::{self, RpcCall, RpcValue};
 
 use crate::host::Host;
 use crate::mutate;
-use crate::rng::Chance;
+use crate::rng::Rng;
 use crate::session::{Budget, run};
 
 const HEADS: &[&str] = &[
@@ -73,47 +73,43 @@ const XML: &[&str] = &[
     "web",
 ];
 
-fn value(chance: &mut Chance, depth: u64) -> RpcValue {
-    let text = |chance: &mut Chance| mutate::text(chance, &["web", "a:b", "*", "é", " "], 4);
-    match chance.below(if depth > 4 { 5 } else { 7 }) {
-        0 => RpcValue::Int(i64::try_from(chance.next() >> 32).expect("32 bits")),
-        1 => RpcValue::Bool(chance.one_in(2)),
-        2 => RpcValue::Text(text(chance)),
-        3 => RpcValue::Bytes(text(chance).into_bytes()),
-        4 => RpcValue::Double(chance.next() as f64),
-        5 => RpcValue::Array(
-            (0..chance.below(4))
-                .map(|_| value(chance, depth + 1))
-                .collect(),
-        ),
+fn value(rng: &mut Rng, depth: u64) -> RpcValue {
+    let text = |rng: &mut Rng| mutate::text(rng, &["web", "a:b", "*", "é", " "], 4);
+    match rng.below(if depth > 4 { 5 } else { 7 }) {
+        0 => RpcValue::Int(i64::try_from(rng.next() >> 32).expect("32 bits")),
+        1 => RpcValue::Bool(rng.one_in(2)),
+        2 => RpcValue::Text(text(rng)),
+        3 => RpcValue::Bytes(text(rng).into_bytes()),
+        4 => RpcValue::Double(rng.next() as f64),
+        5 => RpcValue::Array((0..rng.below(4)).map(|_| value(rng, depth + 1)).collect()),
         _ => RpcValue::Struct(
-            (0..chance.below(4))
-                .map(|_| (text(chance), value(chance, depth + 1)))
+            (0..rng.below(4))
+                .map(|_| (text(rng), value(rng, depth + 1)))
                 .collect(),
         ),
     }
 }
 
-/// The codec alone: any text has an answer, and what was read is written so that it reads the same.
+/// The codec alone: any text gets an answer, and a value that was read and written reads the same again.
 pub(crate) fn codec(budget: Budget) -> Result<u64, String> {
-    run("codec", budget, |chance, shown| {
-        let bytes = if chance.one_in(3) {
+    run("codec", budget, |rng, shown| {
+        let bytes = if rng.one_in(3) {
             let call = RpcCall {
-                method: mutate::text(chance, &["supervisor.", "getState", "system.multicall"], 3),
-                params: (0..chance.below(3)).map(|_| value(chance, 0)).collect(),
+                method: mutate::text(rng, &["supervisor.", "getState", "system.multicall"], 3),
+                params: (0..rng.below(3)).map(|_| value(rng, 0)).collect(),
             };
             xmlrpc::write_call(&call)
         } else {
-            mutate::text(chance, XML, 24).into_bytes()
+            mutate::text(rng, XML, 24).into_bytes()
         };
-        let bytes = mutate::bytes(chance, bytes, 3);
+        let bytes = mutate::bytes(rng, bytes, 3);
         shown.note(&bytes);
         let _ = xmlrpc::read_response(&bytes);
         let Ok(call) = xmlrpc::read_call(&bytes) else {
             return Ok(());
         };
         let again = xmlrpc::read_call(&xmlrpc::write_call(&call));
-        // NaN is not itself; nothing else differs.
+        // NaN does not equal itself. Nothing else differs.
         match again {
             Ok(again) if format!("{again:?}") == format!("{call:?}") => Ok(()),
             other => Err(format!("read {call:?}, wrote it, and read {other:?}")),
@@ -121,35 +117,35 @@ pub(crate) fn codec(budget: Budget) -> Result<u64, String> {
     })
 }
 
-/// Whole conversations with a daemon, over its socket. After each it must answer others.
+/// Whole conversations with a daemon, over its socket. After each one the daemon must answer others.
 pub(crate) fn http(budget: Budget) -> Result<u64, String> {
     let host = Host::start(
         "[program:web]\ncommand={test_child} forever\nstartsecs=0\n[rpcinterface:twiddler]\nsupervisor.rpcinterface_factory=supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface\n",
     )?;
     let socket = host.place.join("s");
     let daemon = host.daemon()?;
-    let cases = run("http", budget, |chance, shown| {
+    let cases = run("http", budget, |rng, shown| {
         let mut bytes = Vec::new();
-        for _ in 0..=chance.below(3) {
-            if chance.one_in(2) {
-                let body = mutate::text(chance, XML, 16).into_bytes();
-                let body = mutate::bytes(chance, body, 2);
-                let length = if chance.one_in(8) {
-                    chance.below(1 << 20)
+        for _ in 0..=rng.below(3) {
+            if rng.one_in(2) {
+                let body = mutate::text(rng, XML, 16).into_bytes();
+                let body = mutate::bytes(rng, body, 2);
+                let length = if rng.one_in(8) {
+                    rng.below(1 << 20)
                 } else {
                     body.len() as u64
                 };
                 let head = format!("POST /RPC2 HTTP/1.1\r\nContent-Length: {length}\r\n\r\n");
-                bytes.extend(mutate::bytes(chance, head.into_bytes(), 1));
+                bytes.extend(mutate::bytes(rng, head.into_bytes(), 1));
                 bytes.extend(body);
             } else {
-                let head = mutate::text(chance, HEADS, 4).into_bytes();
-                bytes.extend(mutate::bytes(chance, head, 3));
+                let head = mutate::text(rng, HEADS, 4).into_bytes();
+                bytes.extend(mutate::bytes(rng, head, 3));
             }
         }
         shown.note(&bytes);
-        converse(&socket, &bytes, chance)?;
-        // A caller of whatever we hit may have stopped the daemon; anything else must not.
+        converse(&socket, &bytes, rng)?;
+        // A random call may have stopped the daemon. Nothing else may stop it.
         match daemon.call("supervisor.getState", &[]) {
             Ok(_) => Ok(()),
             Err(error) => Err(format!(
@@ -161,15 +157,15 @@ pub(crate) fn http(budget: Budget) -> Result<u64, String> {
     Ok(cases)
 }
 
-/// Sends it in pieces, and reads what comes until the daemon is done with us or has nothing to say.
-fn converse(socket: &std::path::Path, bytes: &[u8], chance: &mut Chance) -> Result<(), String> {
+/// Sends the bytes in pieces, and reads until the daemon closes or sends nothing more.
+fn converse(socket: &std::path::Path, bytes: &[u8], rng: &mut Rng) -> Result<(), String> {
     let mut stream = UnixStream::connect(socket).map_err(|error| format!("connect: {error}"))?;
     let limit = Some(Duration::from_secs(20));
     stream
         .set_write_timeout(limit)
         .map_err(|error| error.to_string())?;
-    for piece in bytes.chunks(1 + usize::try_from(chance.below(4000)).expect("fits")) {
-        // A daemon that has heard enough closes.
+    for piece in bytes.chunks(1 + usize::try_from(rng.below(4000)).expect("fits")) {
+        // The daemon closes the connection when it refuses the request.
         if stream.write_all(piece).is_err() {
             break;
         }

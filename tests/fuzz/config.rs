@@ -1,4 +1,4 @@
-//! INI files, expansion and `environment=`: whatever stands in a file, there is an answer.
+//! INI files, expansion and `environment=`: any file gets an answer.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use supervisord::config::{environment, shlex};
 use supervisord::daemon::check;
 
 use crate::mutate;
-use crate::rng::Chance;
+use crate::rng::Rng;
 use crate::session::{Budget, Shown, run};
 
 const PIECES: &[&str] = &[
@@ -84,7 +84,7 @@ const PIECES: &[&str] = &[
     "\0\n",
 ];
 
-/// A machine of files that the fuzzer wrote.
+/// A machine with the files that the fuzzer wrote.
 #[derive(Debug, Default)]
 struct Paper(BTreeMap<String, Vec<u8>>);
 
@@ -146,20 +146,16 @@ impl Lookup for Paper {
     }
 }
 
-/// Whole files, with what they include, through the reader, the parser and the report.
+/// Whole files with their includes, through the reader, the parser and the report.
 pub(crate) fn files(budget: Budget) -> Result<u64, String> {
     let mut valid = 0_u64;
-    let cases = run("config", budget, |chance, shown| {
+    let cases = run("config", budget, |rng, shown| {
         let mut paper = Paper::default();
         let mut all = Vec::new();
         for path in ["/etc/main.conf", "/etc/inc/a.conf", "/etc/inc/b.conf"] {
-            let start = if chance.one_in(6) {
-                ""
-            } else {
-                "[supervisord]\n"
-            };
-            let text = start.to_owned() + &mutate::text(chance, PIECES, 14);
-            let text = mutate::bytes(chance, text.into_bytes(), 2);
+            let start = if rng.one_in(6) { "" } else { "[supervisord]\n" };
+            let text = start.to_owned() + &mutate::text(rng, PIECES, 14);
+            let text = mutate::bytes(rng, text.into_bytes(), 2);
             all.extend_from_slice(&text);
             paper.0.insert(path.to_owned(), text);
         }
@@ -167,7 +163,7 @@ pub(crate) fn files(budget: Budget) -> Result<u64, String> {
         match load("/etc/main.conf", &DaemonOptions::default(), &paper) {
             Ok(_) => valid += 1,
             Err(errors) => {
-                let report = check::report(&errors, chance.one_in(2));
+                let report = check::report(&errors, rng.one_in(2));
                 if report.contains(":0:0:") {
                     return Err(format!("a place that is none: {report}"));
                 }
@@ -184,16 +180,15 @@ pub(crate) fn files(budget: Budget) -> Result<u64, String> {
 
 /// The small languages alone: INI sections, `%` formats, environments, command lines.
 pub(crate) fn languages(budget: Budget) -> Result<u64, String> {
-    run("languages", budget, |chance, shown| {
-        let text = mutate::text(chance, PIECES, 20);
-        let text =
-            String::from_utf8_lossy(&mutate::bytes(chance, text.into_bytes(), 4)).into_owned();
+    run("languages", budget, |rng, shown| {
+        let text = mutate::text(rng, PIECES, 20);
+        let text = String::from_utf8_lossy(&mutate::bytes(rng, text.into_bytes(), 4)).into_owned();
         shown.note(text.as_bytes());
-        try_all(&text, chance, shown)
+        try_all(&text, rng, shown)
     })
 }
 
-fn try_all(text: &str, chance: &mut Chance, _shown: &Shown) -> Result<(), String> {
+fn try_all(text: &str, rng: &mut Rng, _shown: &Shown) -> Result<(), String> {
     let mut ini = Ini::default();
     let lines = universal_newlines(text);
     if let Err(error) = ini.read("f", 0, &lines) {
@@ -210,7 +205,7 @@ fn try_all(text: &str, chance: &mut Chance, _shown: &Shown) -> Result<(), String
         ("process_num".to_owned(), expand::ExpandValue::Number(7)),
         ("ENV_HOME".to_owned(), expand::ExpandValue::from("/home/é")),
     ]);
-    // A width may ask for much, but not for more than it says.
+    // A width may be large, but the result must not be larger than the width.
     if let Ok(done) = expand(text, &[&names], "place")
         && done.len() > (1 << 26)
     {
@@ -218,6 +213,6 @@ fn try_all(text: &str, chance: &mut Chance, _shown: &Shown) -> Result<(), String
     }
     let _ = environment::parse(text);
     let _ = shlex::shlex_split(text);
-    let _ = chance;
+    let _ = rng;
     Ok(())
 }

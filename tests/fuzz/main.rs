@@ -1,5 +1,5 @@
-//! Fuzzers: random and spoilt input for everything that reads what others wrote. Each prints its seed; `tests/run` gives
-//! each some seconds.
+//! Fuzzers: random and damaged input for everything that parses foreign data. Each prints its seed. `tests/run` gives
+//! each one some seconds.
 //!
 //! ```text
 //! cargo test --test fuzz                           some seconds each, from a fresh seed
@@ -40,7 +40,7 @@ use std::time::Duration;
 use session::Budget;
 use support::runner::{Outcome, Trial};
 
-/// How long each goes on unless `--seconds=` says otherwise.
+/// How long each fuzzer runs unless `--seconds=` is given.
 const SECONDS: u64 = 5;
 
 type Fuzzer = fn(Budget) -> Result<u64, String>;
@@ -58,10 +58,10 @@ const FUZZERS: &[(&str, Fuzzer)] = &[
     ("in_flight", state::in_flight),
 ];
 
-/// Options of the fuzzers, beside those of `cargo test`.
+/// Options of the fuzzers, besides those of `cargo test`.
 const OPTIONS: [&str; 3] = ["--seconds=", "--cases=", "--seed="];
 
-/// The number of an option, such as `--seconds=`.
+/// The number in an option such as `--seconds=`.
 fn option(name: &str) -> Option<u64> {
     std::env::args().find_map(|argument| argument.strip_prefix(name)?.parse().ok())
 }

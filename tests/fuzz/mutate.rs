@@ -1,8 +1,8 @@
-//! Inputs that are nearly right: pieces of what is right, cut, joined, repeated and spoilt.
+//! Inputs that are nearly valid: pieces of valid input, cut, joined, repeated and damaged.
 
-use crate::rng::Chance;
+use crate::rng::Rng;
 
-/// Numbers at the edges of what a reader may have thought of.
+/// Numbers at the limits of types.
 const NUMBERS: &[&str] = &[
     "0",
     "-1",
@@ -23,7 +23,7 @@ const NUMBERS: &[&str] = &[
     "٣",
 ];
 
-/// Characters that readers, terminals and logs trip over.
+/// Characters that parsers, terminals and logs often handle wrongly.
 const CHARACTERS: &[&str] = &[
     "\0",
     "\n",
@@ -58,54 +58,55 @@ const CHARACTERS: &[&str] = &[
     "..",
 ];
 
-fn at(chance: &mut Chance, below: usize) -> usize {
-    usize::try_from(chance.below(below.max(1) as u64)).expect("fits")
+fn at(rng: &mut Rng, below: usize) -> usize {
+    usize::try_from(rng.below(below.max(1) as u64)).expect("fits")
 }
 
-/// A text of one to `most` of these pieces, with something spoilt now and then.
-pub(crate) fn text(chance: &mut Chance, pieces: &[&str], most: u64) -> String {
+/// A text of one to `most` of these pieces, sometimes damaged.
+pub(crate) fn text(rng: &mut Rng, pieces: &[&str], most: u64) -> String {
     let mut text = String::new();
-    for _ in 0..=chance.below(most) {
-        match chance.below(40) {
-            0 => text.push_str(chance.pick(NUMBERS)),
-            1 => text.push_str(chance.pick(CHARACTERS)),
+    for _ in 0..=rng.below(most) {
+        match rng.below(40) {
+            0 => text.push_str(rng.pick(NUMBERS)),
+            1 => text.push_str(rng.pick(CHARACTERS)),
             2 => {
-                let piece = chance.pick(pieces);
-                let times = 1 << chance.below(9);
+                let piece = rng.pick(pieces);
+                let times = 1 << rng.below(9);
                 text.push_str(&piece.repeat(times));
             }
-            _ => text.push_str(chance.pick(pieces)),
+            _ => text.push_str(rng.pick(pieces)),
         }
     }
     text
 }
 
-/// `bytes` with up to `most` changes: bits, bytes, pieces cut out, repeated or moved, edges and numbers put in.
-pub(crate) fn bytes(chance: &mut Chance, mut bytes: Vec<u8>, most: u64) -> Vec<u8> {
-    for _ in 0..chance.below(most + 1) {
+/// `bytes` with up to `most` changes: bits and bytes flipped, pieces removed, repeated or moved, limits and numbers
+/// inserted.
+pub(crate) fn bytes(rng: &mut Rng, mut bytes: Vec<u8>, most: u64) -> Vec<u8> {
+    for _ in 0..rng.below(most + 1) {
         let length = bytes.len();
-        let place = at(chance, length);
-        let end = place + at(chance, (length - place).min(64) + 1);
-        match chance.below(8) {
-            0 if length > 0 => bytes[place] ^= 1 << chance.below(8),
-            1 if length > 0 => bytes[place] = u8::try_from(chance.below(256)).expect("a byte"),
+        let place = at(rng, length);
+        let end = place + at(rng, (length - place).min(64) + 1);
+        match rng.below(8) {
+            0 if length > 0 => bytes[place] ^= 1 << rng.below(8),
+            1 if length > 0 => bytes[place] = u8::try_from(rng.below(256)).expect("a byte"),
             2 => drop(bytes.drain(place..end)),
             3 => {
                 let piece = bytes[place..end].to_vec();
-                let to = at(chance, length);
+                let to = at(rng, length);
                 bytes.splice(to..to, piece);
             }
             4 => {
-                let piece = chance.pick(NUMBERS);
+                let piece = rng.pick(NUMBERS);
                 bytes.splice(place..end, piece.bytes());
             }
             5 => {
-                let piece = chance.pick(CHARACTERS);
+                let piece = rng.pick(CHARACTERS);
                 bytes.splice(place..place, piece.bytes());
             }
             6 => bytes.truncate(place),
             _ => {
-                let piece = bytes[place..end].repeat(1 << chance.below(7));
+                let piece = bytes[place..end].repeat(1 << rng.below(7));
                 bytes.splice(place..place, piece);
             }
         }
@@ -113,25 +114,25 @@ pub(crate) fn bytes(chance: &mut Chance, mut bytes: Vec<u8>, most: u64) -> Vec<u
     bytes
 }
 
-/// A place in JSON changed, so that it stays JSON: numbers to edges, texts to other texts, members and items left out, said
-/// twice or in another order.
-pub(crate) fn json(chance: &mut Chance, value: &mut serde_json::Value) {
+/// JSON with one change, which is still JSON: numbers become limits, strings become other strings, members and items
+/// are removed, repeated or moved.
+pub(crate) fn json(rng: &mut Rng, value: &mut serde_json::Value) {
     use serde_json::Value;
     let is_inner = match value {
         Value::Array(items) => !items.is_empty(),
         Value::Object(members) => !members.is_empty(),
         _ => false,
     };
-    if is_inner && !chance.one_in(12) {
+    if is_inner && !rng.one_in(12) {
         match value {
             Value::Array(items) => {
-                let place = at(chance, items.len());
-                json(chance, &mut items[place]);
+                let place = at(rng, items.len());
+                json(rng, &mut items[place]);
             }
             Value::Object(members) => {
-                let place = at(chance, members.len());
+                let place = at(rng, members.len());
                 if let Some((_, member)) = members.iter_mut().nth(place) {
-                    json(chance, member);
+                    json(rng, member);
                 }
             }
             _ => {}
@@ -140,8 +141,8 @@ pub(crate) fn json(chance: &mut Chance, value: &mut serde_json::Value) {
     }
     match value {
         Value::Array(items) if !items.is_empty() => {
-            let (one, other) = (at(chance, items.len()), at(chance, items.len()));
-            match chance.below(4) {
+            let (one, other) = (at(rng, items.len()), at(rng, items.len()));
+            match rng.below(4) {
                 0 => drop(items.remove(one)),
                 1 => items.insert(other, items[one].clone()),
                 2 => items.swap(one, other),
@@ -149,7 +150,7 @@ pub(crate) fn json(chance: &mut Chance, value: &mut serde_json::Value) {
             }
         }
         Value::Object(members) if !members.is_empty() => {
-            let place = at(chance, members.len());
+            let place = at(rng, members.len());
             if let Some(name) = members.keys().nth(place).cloned() {
                 members.remove(&name);
             }
@@ -166,14 +167,14 @@ pub(crate) fn json(chance: &mut Chance, value: &mut serde_json::Value) {
                 (1 << 32) - 1,
                 1 << 31,
             ];
-            *value = match chance.below(3) {
+            *value = match rng.below(3) {
                 0 => Value::from(-1),
-                1 => Value::from(chance.below(8)),
-                _ => Value::from(chance.pick(&edges)),
+                1 => Value::from(rng.below(8)),
+                _ => Value::from(rng.pick(&edges)),
             };
         }
         Value::String(text) => {
-            *text = chance
+            *text = rng
                 .pick(&["", "a", "g1", "g2", "x:y", "\0", "Running"])
                 .to_owned()
         }

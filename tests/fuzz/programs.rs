@@ -1,4 +1,4 @@
-//! What programs say: notifications (sd_notify(3)) and the protocol of event listeners.
+//! Output of programs: notifications (sd_notify(3)) and the protocol of event listeners.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use supervisord::core::{NOTIFY_BYTES_MAX, NotifyMessage, STATUS_CHARS_MAX};
 
 use crate::host::Host;
 use crate::mutate;
-use crate::rng::Chance;
+use crate::rng::Rng;
 use crate::session::{Budget, run};
 use crate::support::notifier;
 
@@ -52,11 +52,11 @@ const SPOKEN: &[&str] = &[
     "\0",
 ];
 
-/// The reader of notifications alone.
+/// The parser of notifications alone.
 pub(crate) fn notices(budget: Budget) -> Result<u64, String> {
-    run("notices", budget, |chance, shown| {
-        let message = mutate::text(chance, MESSAGES, 8).into_bytes();
-        let message = mutate::bytes(chance, message, 3);
+    run("notices", budget, |rng, shown| {
+        let message = mutate::text(rng, MESSAGES, 8).into_bytes();
+        let message = mutate::bytes(rng, message, 3);
         shown.note(&message);
         let notice = NotifyMessage::parse(&message);
         let shown = format!("{notice:?}");
@@ -67,7 +67,8 @@ pub(crate) fn notices(budget: Budget) -> Result<u64, String> {
     })
 }
 
-/// A program that sends anything to its own socket, and listeners that say anything, under one daemon that answers.
+/// A program that sends anything to its notification socket, and listeners that write anything, under one daemon that
+/// must answer.
 pub(crate) fn chatter(budget: Budget) -> Result<u64, String> {
     let me = std::env::current_exe().map_err(|error| error.to_string())?;
     let me = me.display();
@@ -90,35 +91,35 @@ pub(crate) fn chatter(budget: Budget) -> Result<u64, String> {
     Ok(answered)
 }
 
-/// The programs of [`chatter`], if this process is to be one of them; never returns then.
+/// Runs as one of the programs of [`chatter`] and never returns, if this process is one of them.
 pub(crate) fn play_if_asked() {
     let arguments: Vec<String> = std::env::args().collect();
     let (role, seed) = match arguments.as_slice() {
         [_, role, seed] if role == "notifier" || role == "listener" => (role, seed),
         _ => return,
     };
-    let mut chance = Chance::new(seed.parse().unwrap_or(1) ^ u64::from(std::process::id()));
-    // Each instance says a bounded amount, so that one that was given up on is followed by another.
+    let mut rng = Rng::new(seed.parse().unwrap_or(1) ^ u64::from(std::process::id()));
+    // Each instance writes a bounded amount, so that another instance follows one that the daemon gave up on.
     for _ in 0..2000 {
         let is_sent = if role == "notifier" {
-            let message = mutate::text(&mut chance, MESSAGES, 6).into_bytes();
-            send(&mutate::bytes(&mut chance, message, 2))
+            let message = mutate::text(&mut rng, MESSAGES, 6).into_bytes();
+            send(&mutate::bytes(&mut rng, message, 2))
         } else {
-            let text = mutate::text(&mut chance, SPOKEN, 6).into_bytes();
-            let bytes = mutate::bytes(&mut chance, text, 1);
+            let text = mutate::text(&mut rng, SPOKEN, 6).into_bytes();
+            let bytes = mutate::bytes(&mut rng, text, 1);
             std::io::Write::write_all(&mut std::io::stdout(), &bytes).is_ok()
         };
         if !is_sent {
             break;
         }
     }
-    std::thread::sleep(Duration::from_millis(chance.below(20)));
-    std::process::exit(i32::from(chance.one_in(2)));
+    std::thread::sleep(Duration::from_millis(rng.below(20)));
+    std::process::exit(i32::from(rng.one_in(2)));
 }
 
 fn send(message: &[u8]) -> bool {
     let address = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
-    // A message of no bytes, or one that is too long, is refused by the kernel.
+    // The kernel refuses an empty message and one that is too long.
     notifier::connected(&address)
         .is_ok_and(|socket| socket.send(message).is_ok() || message.len() > 1 << 10)
 }

@@ -1,4 +1,4 @@
-//! One run of one fuzzer: a budget of time, a seed for each case, and a report that replays what failed.
+//! One run of one fuzzer: a time budget, a seed for each case, and a report that replays a failure.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -6,30 +6,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::rng::Chance;
+use crate::rng::Rng;
 
-/// A case that lasts longer counts as a hang.
+/// A case that takes longer counts as a hang.
 const CASE_LIMIT: Duration = Duration::from_secs(60);
-/// How much of a failing input a report shows, in bytes.
+/// How many bytes of a failing input a report shows.
 const SHOWN_MAX: usize = 2000;
 
-/// What the command line says of the length of a run.
+/// The length of a run, from the command line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Budget {
-    /// How long each fuzzer goes on.
+    /// How long each fuzzer runs.
     pub(crate) time: Duration,
-    /// The most cases of one fuzzer.
+    /// The largest number of cases of one fuzzer.
     pub(crate) cases: u64,
-    /// The seed of the first case; each further case has the next number.
+    /// The seed of the first case. Each further case has the next number.
     pub(crate) seed: u64,
 }
 
-/// The input of the present case, for the report.
+/// The input of the current case, for the report.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shown(Arc<Mutex<Vec<u8>>>);
 
 impl Shown {
-    /// Notes the input, before it is tried.
+    /// Notes the input before the test uses it.
     pub(crate) fn note(&self, input: &[u8]) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = input.to_vec();
     }
@@ -39,14 +39,14 @@ impl Shown {
     }
 }
 
-/// Runs `case` with one seed after another until the budget is used up, and answers how many cases there were.
+/// Runs `case` with one seed after another until the budget is used up. Returns the number of cases.
 ///
 /// # Errors
-/// What failed, with the command that replays it and the file that holds its input.
+/// The failure, with the command that replays it and the file that holds its input.
 pub(crate) fn run(
     name: &str,
     budget: Budget,
-    mut case: impl FnMut(&mut Chance, &Shown) -> Result<(), String>,
+    mut case: impl FnMut(&mut Rng, &Shown) -> Result<(), String>,
 ) -> Result<u64, String> {
     let shown = Shown::default();
     let end = Instant::now() + budget.time;
@@ -56,8 +56,8 @@ pub(crate) fn run(
     while done < budget.cases && (done == 0 || Instant::now() < end) {
         let seed = budget.seed.wrapping_add(done);
         present.store(done + 1, Ordering::SeqCst);
-        let mut chance = Chance::new(seed);
-        let result = catch_unwind(AssertUnwindSafe(|| case(&mut chance, &shown)));
+        let mut rng = Rng::new(seed);
+        let result = catch_unwind(AssertUnwindSafe(|| case(&mut rng, &shown)));
         let result = result.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
@@ -72,7 +72,7 @@ pub(crate) fn run(
     Ok(done)
 }
 
-/// Ends the whole run when one case hangs: nothing else can end that.
+/// Exits the whole process when one case hangs. Nothing else can stop a hanging case.
 fn watch(
     name: &str,
     first: u64,

@@ -1,12 +1,12 @@
-//! What a daemon that is killed leaves: the whole as it was when groups last changed, and a record of each process that has
-//! changed since. At any moment both together say what the core knows.
+//! What a killed daemon leaves: the checkpoint from the last change of groups, and a record of each process that has
+//! changed since. Together they always equal the state of the core.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use supervisord::core::{Fleet, ProcessRecord, Snapshot};
 
-/// What is written down.
+/// The checkpoint and the records.
 #[derive(Default)]
 pub(crate) struct Checkpoint {
     whole: Option<Snapshot>,
@@ -14,7 +14,7 @@ pub(crate) struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// After an input, as the engine does it.
+    /// Writes what changed with an input, as the engine does.
     pub(crate) fn follow(&mut self, fleet: &mut Fleet) {
         if fleet.take_regrouped() {
             self.whole = Some(fleet.snapshot());
@@ -26,7 +26,7 @@ impl Checkpoint {
         }
     }
 
-    /// Whether that is what the core knows.
+    /// Asserts that the checkpoint and the records equal the state of the core.
     pub(crate) fn compare(&self, fleet: &Fleet) {
         let mut found = self.whole.clone().expect("written at the beginning");
         let read =
@@ -36,7 +36,7 @@ impl Checkpoint {
     }
 }
 
-/// What matters of each process, by slot.
+/// The parts of each process's state that recovery must keep, by slot.
 fn processes(snapshot: &Snapshot) -> BTreeMap<u64, Value> {
     let whole = serde_json::to_value(snapshot).expect("a snapshot can be written");
     let groups = whole["groups"].as_array().expect("a list").iter();
@@ -44,12 +44,12 @@ fn processes(snapshot: &Snapshot) -> BTreeMap<u64, Value> {
     processes
         .map(|process| {
             let mut run = process["run"].clone();
-            // Whoever waits is gone with the daemon.
+            // Waiting clients are gone with the daemon.
             run["waiters"] = Value::Null;
             run["report_at"] = Value::Null;
-            // A successor begins the next attempt again.
+            // The next daemon begins the next attempt again.
             run["next"] = Value::Null;
-            // An attempt without a process begins anew, and is held up no more.
+            // The next daemon repeats an attempt without a process, and the attempt is no longer held up.
             let attempt = run["stage"]
                 .get("Preparing")
                 .or_else(|| run["stage"].get("Resolving"));

@@ -10,23 +10,23 @@ use supervisord::config::spec::{
 };
 use supervisord::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
 
-use crate::rng::Chance;
+use crate::rng::Rng;
 
 /// A configuration of about `size` processes.
-pub(crate) fn config(chance: &mut Chance, size: u64) -> Arc<Config> {
+pub(crate) fn config(rng: &mut Rng, size: u64) -> Arc<Config> {
     let mut groups = Vec::new();
     let mut left = size;
     let mut number = 0;
     while left > 0 {
-        let members = 1 + chance.below(left.min(if size > 200 { 60 } else { 5 }));
+        let members = 1 + rng.below(left.min(if size > 200 { 60 } else { 5 }));
         left -= members;
-        // Names repeat between configurations, so that rereads find groups changed, kept, added and removed.
-        number += 1 + chance.below(2);
-        groups.push(Arc::new(group(chance, number, members)));
+        // Names repeat between configurations, so that rereads find changed, unchanged, added and removed groups.
+        number += 1 + rng.below(2);
+        groups.push(Arc::new(group(rng, number, members)));
     }
     groups.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
     Arc::new(Config {
-        daemon: daemon(chance),
+        daemon: daemon(rng),
         servers: Vec::new(),
         rpc_interfaces: vec!["supervisor".to_owned()],
         twiddler: None,
@@ -38,12 +38,12 @@ pub(crate) fn config(chance: &mut Chance, size: u64) -> Arc<Config> {
     })
 }
 
-fn group(chance: &mut Chance, number: u64, members: u64) -> GroupSpec {
+fn group(rng: &mut Rng, number: u64, members: u64) -> GroupSpec {
     let name = GroupName::parse(&format!("g{number}")).expect("valid");
-    let listens = chance.one_in(6);
+    let listens = rng.one_in(6);
     let mut processes: Vec<_> = (0..members)
         .map(|place| {
-            let mut process = process(chance, &name, place);
+            let mut process = process(rng, &name, place);
             if listens {
                 process.kind = ProcessKind::Listener;
             }
@@ -57,10 +57,10 @@ fn group(chance: &mut Chance, number: u64, members: u64) -> GroupSpec {
     processes.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
     GroupSpec {
         name,
-        priority: chance.pick(&[1, 5, 999, 999, 999]),
+        priority: rng.pick(&[1, 5, 999, 999, 999]),
         kind: if listens {
             GroupKind::Listeners {
-                events: chance
+                events: rng
                     .pick::<&[&str]>(&[
                         &["EVENT"],
                         &["PROCESS_STATE"],
@@ -71,8 +71,8 @@ fn group(chance: &mut Chance, number: u64, members: u64) -> GroupSpec {
                     .iter()
                     .map(|name| (*name).to_owned())
                     .collect(),
-                buffer_size: chance.pick(&[1, 10, 10, 1000]),
-                result_handler: chance
+                buffer_size: rng.pick(&[1, 10, 10, 1000]),
+                result_handler: rng
                     .pick(&["supervisor.dispatchers:default_handler", "mine:handler"])
                     .to_owned(),
             }
@@ -80,7 +80,7 @@ fn group(chance: &mut Chance, number: u64, members: u64) -> GroupSpec {
             GroupKind::Programs
         },
         processes,
-        // One program of the group's name, so that people can say it without the group.
+        // One program with the group's name, so that requests can name it without the group.
         programs: vec![ProgramSpec {
             template: template(&format!("g{number}")),
             members,
@@ -100,8 +100,8 @@ fn template(program: &str) -> Arc<ProgramTemplate> {
     })
 }
 
-/// What the loader makes of an order.
-pub(crate) fn composition(chance: &mut Chance, order: &GroupChange) -> GroupChangeResult {
+/// The result of the loader for `order`.
+pub(crate) fn composition(rng: &mut Rng, order: &GroupChange) -> GroupChangeResult {
     let (template, places) = match order {
         GroupChange::Rescale {
             template, numprocs, ..
@@ -110,12 +110,12 @@ pub(crate) fn composition(chance: &mut Chance, order: &GroupChange) -> GroupChan
             0..u64::try_from(*numprocs).expect("admitted"),
         ),
         GroupChange::Program { name, .. } => {
-            let first = chance.below(12);
-            (template(name), first..first + chance.below(4))
+            let first = rng.below(12);
+            (template(name), first..first + rng.below(4))
         }
     };
     let mut processes: Vec<_> = places
-        .map(|place| Arc::new(process(chance, order.group(), place)))
+        .map(|place| Arc::new(process(rng, order.group(), place)))
         .collect();
     let members = processes
         .iter()
@@ -129,67 +129,65 @@ pub(crate) fn composition(chance: &mut Chance, order: &GroupChange) -> GroupChan
     }
 }
 
-fn process(chance: &mut Chance, group: &GroupName, place: u64) -> ProcessSpec {
+fn process(rng: &mut Rng, group: &GroupName, place: u64) -> ProcessSpec {
     ProcessSpec {
         name: ProcessName::parse(&format!("p{place}")).expect("valid"),
         group: group.clone(),
-        command: Arc::from(format!("/bin/p{}", chance.below(3))),
+        command: Arc::from(format!("/bin/p{}", rng.below(3))),
         directory: None,
         umask: None,
-        priority: chance.pick(&[1, 999, 999]),
-        autostart: chance.percent(70),
-        autorestart: chance.pick(&[
+        priority: rng.pick(&[1, 999, 999]),
+        autostart: rng.percent(70),
+        autorestart: rng.pick(&[
             AutoRestart::Always,
             AutoRestart::Never,
             AutoRestart::Unexpected,
         ]),
-        startsecs: Seconds(chance.pick(&[-1, 0, 0, 1, 1, 2, 10])),
-        startretries: chance.pick(&[-1, 0, 1, 3, 3, 20]),
-        exitcodes: chance.pick::<&[u8]>(&[&[], &[0], &[0, 2]]).into(),
-        stopsignal: chance.pick(&[Signal::TERM, Signal::TERM, Signal::KILL]),
-        stopwaitsecs: Seconds(chance.pick(&[-5, 0, 1, 3, 10, 10])),
-        stopasgroup: chance.percent(20),
-        killasgroup: chance.percent(20),
+        startsecs: Seconds(rng.pick(&[-1, 0, 0, 1, 1, 2, 10])),
+        startretries: rng.pick(&[-1, 0, 1, 3, 3, 20]),
+        exitcodes: rng.pick::<&[u8]>(&[&[], &[0], &[0, 2]]).into(),
+        stopsignal: rng.pick(&[Signal::TERM, Signal::TERM, Signal::KILL]),
+        stopwaitsecs: Seconds(rng.pick(&[-5, 0, 1, 3, 10, 10])),
+        stopasgroup: rng.percent(20),
+        killasgroup: rng.percent(20),
         user: None,
         redirect_stderr: false,
-        stdout: log(chance),
-        stderr: log(chance),
+        stdout: log(rng),
+        stderr: log(rng),
         environment: Arc::from([]),
         server_url: None,
-        kind: if chance.one_in(4) {
+        kind: if rng.one_in(4) {
             ProcessKind::Fcgi(socket())
         } else {
             ProcessKind::Program
         },
-        restart_floor: Seconds(chance.pick(&[0, 1, 1, 5])),
-        notify: notify(chance),
+        restart_floor: Seconds(rng.pick(&[0, 1, 1, 5])),
+        notify: notify(rng),
         confinement: Arc::default(),
-        resources: resources(chance),
+        resources: resources(rng),
     }
 }
 
-/// Most tell nothing.
-fn notify(chance: &mut Chance) -> NotifySpec {
-    let socket = chance.one_in(4);
-    let ready_fd = chance.one_in(10).then_some(5);
+/// Random readiness settings. Most processes send no notifications.
+fn notify(rng: &mut Rng) -> NotifySpec {
+    let socket = rng.one_in(4);
+    let ready_fd = rng.one_in(10).then_some(5);
     NotifySpec {
         socket,
         ready_fd,
-        ready_timeout: Seconds(chance.pick(&[0, 1, 5, 90])),
+        ready_timeout: Seconds(rng.pick(&[0, 1, 5, 90])),
         watchdog: Seconds(if socket {
-            chance.pick(&[0, 0, 1, 2, 30])
+            rng.pick(&[0, 0, 1, 2, 30])
         } else {
             0
         }),
     }
 }
 
-fn resources(chance: &mut Chance) -> Arc<CgroupLimits> {
+fn resources(rng: &mut Rng) -> Arc<CgroupLimits> {
     let resources = CgroupLimits {
-        pids_max: chance
-            .one_in(4)
-            .then(|| LimitAmount(Some(chance.below(9) + 1))),
-        kill_mode: chance.pick(&[KillMode::Process, KillMode::ControlGroup]),
+        pids_max: rng.one_in(4).then(|| LimitAmount(Some(rng.below(9) + 1))),
+        kill_mode: rng.pick(&[KillMode::Process, KillMode::ControlGroup]),
         ..CgroupLimits::default()
     };
     resources.into_shared()
@@ -205,9 +203,9 @@ fn socket() -> Arc<FcgiSocket> {
     })
 }
 
-fn log(chance: &mut Chance) -> LogSpec {
+fn log(rng: &mut Rng) -> LogSpec {
     LogSpec {
-        target: match chance.below(3) {
+        target: match rng.below(3) {
             0 => LogTarget::None,
             1 => LogTarget::Auto,
             _ => LogTarget::File(Arc::from(Path::new("/var/log/p"))),
@@ -221,7 +219,7 @@ fn log(chance: &mut Chance) -> LogSpec {
     }
 }
 
-fn daemon(chance: &mut Chance) -> DaemonSpec {
+fn daemon(rng: &mut Rng) -> DaemonSpec {
     DaemonSpec {
         logfile: PathBuf::from("/var/log/supervisord.log"),
         logfile_maxbytes: Bytes(0),
@@ -239,7 +237,7 @@ fn daemon(chance: &mut Chance) -> DaemonSpec {
         directory: None,
         strip_ansi: false,
         environment: Arc::from([]),
-        identifier: format!("id{}", chance.below(3)),
+        identifier: format!("id{}", rng.below(3)),
         server_url: None,
         ready_when: ReadyWhen::Started,
         dbus: BusChoice::Off,

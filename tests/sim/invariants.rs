@@ -1,4 +1,4 @@
-//! What must hold after each step, seen from outside: from inputs, actions and views alone.
+//! Invariants that hold after each step. They use only inputs, actions and views, as an outside observer sees them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,59 +12,59 @@ use supervisord::domain::{
 };
 
 use crate::listeners::Listeners;
-use crate::notifiers::Speakers;
+use crate::notifiers::Notifiers;
 
 const SECOND: u64 = 1_000_000_000;
 
 type Name = (String, String);
 
-/// One process as the events tell it.
+/// The state of one process according to the published events.
 #[derive(Debug)]
 struct Told {
     state: ProcessState,
-    /// BACKOFF since it last was RUNNING, FATAL or new.
+    /// BACKOFF events since the process last was RUNNING, FATAL or new.
     failures: u32,
-    /// A stop was accepted, and no start asked for since.
+    /// A stop was accepted, and no start was requested since.
     to_stay_down: bool,
 }
 
-/// An instance as the actions tell it.
+/// The state of an instance according to the actions.
 #[derive(Debug)]
 struct SimInstance {
     name: Name,
     spec: std::sync::Arc<ProcessSpec>,
-    /// Spawned, not yet ended.
+    /// Spawned and not yet exited.
     up: bool,
-    /// The stop signal went out then.
+    /// When the stop signal was sent. `None`: not sent.
     stop_sent: Option<u64>,
     killed: bool,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Laws {
+pub(crate) struct Invariants {
     told: BTreeMap<Name, Told>,
     instances: BTreeMap<InstanceId, SimInstance>,
-    /// Instances whose attempts were begun before the end of the instance before was told.
+    /// Instances of attempts that began before EXITED of the previous instance was published.
     early: BTreeSet<InstanceId>,
-    /// Instances that were asked of the kernel and have not ended, by slot.
+    /// Instances for which a spawn was requested and that have not exited, by slot.
     at_kernel: BTreeMap<u32, InstanceId>,
-    /// Instances that have a socket and have not given it back, and whether their process is up.
+    /// Instances that hold a socket, and whether their process runs.
     holding: BTreeMap<InstanceId, bool>,
-    /// Instances that have given theirs back.
+    /// Instances that have released their socket.
     given_back: BTreeSet<InstanceId>,
     used: BTreeSet<u64>,
     waiting: BTreeMap<Ticket, Request>,
-    /// When each reaped process was reaped, until its end is told.
+    /// When each process was reaped, until its exit is published.
     reaped: BTreeMap<InstanceId, u64>,
-    /// Instances whose orphans were to be killed, and since when.
+    /// Instances whose remaining processes are being killed, and since when.
     emptying: BTreeMap<InstanceId, u64>,
-    /// Instances that were looked at for what they met before their output was waited for.
+    /// Instances whose cgroup was checked for resource events before their output was drained.
     looked_into: BTreeSet<InstanceId>,
     stopping_told: bool,
     running_told: bool,
     listeners: Listeners,
-    speakers: Speakers,
-    /// What has happened at least once; a simulation in which something never happens proves nothing about it.
+    notifiers: Notifiers,
+    /// What has happened at least once. A simulation proves nothing about things that never happen in it.
     seen: BTreeSet<String>,
 }
 
@@ -72,7 +72,7 @@ fn has_socket(spec: &ProcessSpec) -> bool {
     matches!(spec.kind, ProcessKind::Fcgi(_))
 }
 
-impl Laws {
+impl Invariants {
     pub(crate) fn before(&mut self, input: &Input) {
         match input {
             Input::Asked {
@@ -108,20 +108,20 @@ impl Laws {
 
     pub(crate) fn after(&mut self, now: Now, input: &Input, actions: &[Action], fleet: &Fleet) {
         self.listeners.hear(now.mono.0, input);
-        self.speakers.hear(now.mono.0, input);
+        self.notifiers.hear(now.mono.0, input);
         for action in actions {
             self.note(action);
             self.listeners.note(now.mono.0, action);
-            self.speakers.note(now.mono.0, action, input);
+            self.notifiers.note(now.mono.0, action, input);
             match action {
-                // It was begun early, its start was told since, and a successor begins it again.
+                // The attempt began early, its start was published since, and the next daemon begins it again.
                 Action::Resolve(instance, spec)
                     if matches!(input, Input::Resumed { .. })
                         && !self.instances.contains_key(instance) =>
                 {
                     self.attempt(*instance, spec, input);
                 }
-                // The same attempt once more, for the predecessor could not finish it.
+                // The same attempt again, because the previous daemon could not finish it.
                 Action::Resolve(..) if matches!(input, Input::Resumed { .. }) => {}
                 Action::Resolve(instance, spec) => {
                     self.begins(now, *instance);
@@ -129,7 +129,10 @@ impl Laws {
                 }
                 Action::PrepareNext(instance, spec, _) => {
                     self.begins(now, *instance);
-                    assert!(!has_socket(spec), "the life before has its socket still");
+                    assert!(
+                        !has_socket(spec),
+                        "the previous instance still has its socket"
+                    );
                     let name = (spec.group.to_string(), spec.name.to_string());
                     let told = self.told.get(&name).expect("known");
                     assert!(!told.to_stay_down, "an attempt after an accepted stop");
@@ -143,7 +146,7 @@ impl Laws {
                 Action::Empty { instance, kill } => {
                     self.looked_into.insert(*instance);
                     if *kill {
-                        // A successor asks once more, but the time counts from the first.
+                        // The next daemon repeats the action, but the time counts from the first one.
                         self.emptying.entry(*instance).or_insert(now.mono.0);
                     }
                     self.seen.insert(format!("Empty {kill}"));
@@ -169,13 +172,14 @@ impl Laws {
                         self.given_back.insert(*instance),
                         "a socket is given back twice"
                     );
-                    // Of a process that was removed, UNKNOWN, nobody remembers whether it had one.
+                    // For a process that was removed while UNKNOWN, no record says whether it held a socket.
                     let up = self.holding.remove(instance);
                     assert_ne!(up, Some(true), "a socket is taken from a live process");
                     self.seen.insert("Release".to_owned());
                 }
                 Action::Finish(_) => {
-                    // One that is UNKNOWN may still be writing its last output out; nobody waits for that.
+                    // The last output of an UNKNOWN process may still be in progress. The shutdown does not wait for
+                    // it.
                     let unknown = |instance: &InstanceId| {
                         let instance_state = self.instances.get(instance);
                         let told = instance_state
@@ -193,7 +197,7 @@ impl Laws {
                 } => self.signal(now, *instance, *signal, actions),
                 Action::Publish(event) => self.event(event),
                 Action::Log(Line::ProcessAdded { name, group }) => {
-                    // It begins anew.
+                    // The process is new.
                     self.told.remove(&(group.to_string(), name.to_string()));
                 }
                 Action::Log(Line::ProcessRemoved { name, group }) => {
@@ -237,14 +241,15 @@ impl Laws {
         if let Some(deadline) = fleet.next_deadline() {
             assert!(deadline > now.mono, "a deadline is in the past");
         }
-        self.speakers.after(now.mono.0, input, actions);
+        self.notifiers.after(now.mono.0, input, actions);
         self.deadlines(now, input);
     }
 
-    /// A successor takes over: whoever waited was dismissed, and what was asked of the kernel and not done was called off.
+    /// The next daemon takes over: waiting clients were refused, and spawns that were requested and not done were
+    /// called off.
     pub(crate) fn handed_over(&mut self) {
         self.waiting.clear();
-        // Nothing of them was told, and nothing of them is left.
+        // No event was published about them, and nothing remains of them.
         self.early.clear();
         let instances = &self.instances;
         self.at_kernel.retain(|_, instance| {
@@ -345,7 +350,8 @@ impl Laws {
             "a signal to a process that is not there: {instance:?}"
         );
         let told = &self.told[&instance_state.name];
-        // Signals of clients go to one that is not being stopped too; only the first after STOPPING is the stop.
+        // Clients can signal processes that are not being stopped. Only the first signal after STOPPING is the stop
+        // signal.
         let entered = actions.iter().any(|action| matches!(action, Action::Publish(event) if matches!(&**event, Event { process: Some(process), group: Some(group), kind: EventKind::ProcessState { to: ProcessState::Stopping, .. } } if (group.as_str(), process.as_str()) == (instance_state.name.0.as_str(), instance_state.name.1.as_str()))));
         let stops = signal == instance_state.spec.stopsignal && instance_state.stop_sent.is_none();
         if stops && (entered || told.state == ProcessState::Stopping) {
@@ -376,7 +382,7 @@ impl Laws {
                     to,
                     ProcessState::Stopped | ProcessState::Exited | ProcessState::Backoff
                 ) {
-                    // The end of its instance is told.
+                    // The exit of the instance is published.
                     let group = event.group.as_ref().map(GroupName::as_str);
                     let process = event.process.as_ref().map(ProcessName::as_str);
                     self.instances.retain(|_, instance_state| {
@@ -403,7 +409,7 @@ impl Laws {
                 }
             }
             EventKind::GroupAdded => {
-                // Every process of it begins anew.
+                // Every process of the group is new.
                 let group = event.group.as_ref().expect("has one").to_string();
                 self.told.retain(|name, _| name.0 != group);
             }
@@ -417,7 +423,7 @@ impl Laws {
                     );
                 }
                 self.told.retain(|name, _| name.0 != group);
-                // Who was UNKNOWN lives on, and is nobody's any more.
+                // A process that was UNKNOWN keeps running and belongs to no group.
                 self.instances
                     .retain(|_, instance_state| instance_state.name.0 != group);
             }
@@ -472,7 +478,7 @@ impl Laws {
         }
     }
 
-    /// One after another: after a failure nothing more is restarted.
+    /// A rolling restart restarts no further process after a failure.
     fn rolled(&self, at_once: u32, results: &[TargetResult]) {
         let fault = |result: &TargetResult| result.fault.clone();
         let failed = results
@@ -490,7 +496,7 @@ impl Laws {
         );
     }
 
-    /// A change of a program leaves whoever stays as he is: `wanted` came of it.
+    /// A change of a program does not touch processes that stay. `wanted` is the result of the change.
     pub(crate) fn who_stays_is_not_touched(
         &self,
         wanted: &GroupChangeResult,
@@ -502,7 +508,7 @@ impl Laws {
             let of_it = wanted.processes.first();
             of_it.is_some_and(|of_it| of_it.group == *group) && wanted.members.contains(name)
         };
-        // A deadline may have come at the same moment, and have changed somebody.
+        // A deadline may have come at the same moment and have changed a process.
         let mut changed: BTreeSet<Name> = BTreeSet::new();
         for action in actions {
             if let Action::Publish(event) = action
@@ -530,8 +536,8 @@ impl Laws {
         }
     }
 
-    /// STOPPING ends: SIGKILL goes out in time, and an end is told at most ten seconds after the reaping, or after what was
-    /// left behind is gone, for which it has as long.
+    /// STOPPING ends: SIGKILL is sent in time, and the exit is published at most ten seconds after the process was
+    /// reaped, or after its cgroup became empty, which may take another ten seconds.
     fn deadlines(&mut self, now: Now, input: &Input) {
         let at = now.mono.0;
         if let Input::Exited { instance, .. } = input
@@ -557,7 +563,7 @@ impl Laws {
             return;
         }
         for (instance, instance_state) in &self.instances {
-            // Those who tell of themselves are asked first, and have laws of their own.
+            // Processes that send notifications are polled first, and have invariants of their own.
             let counts = instance_state.up
                 && !instance_state.killed
                 && !instance_state.spec.notify.tells_ready();
@@ -575,7 +581,7 @@ impl Laws {
         }
     }
 
-    /// What clients see is what the events told.
+    /// Asserts that the views of clients equal the published events.
     pub(crate) fn compare(&self, views: &[ProcessView]) {
         let mut last = None;
         for view in views {
@@ -590,7 +596,7 @@ impl Laws {
         }
     }
 
-    /// Answers what has happened at least once.
+    /// Checks the end of the run and returns what has happened at least once.
     pub(crate) fn at_the_end(self, outcome: Option<&DaemonOutcome>) -> BTreeSet<String> {
         assert!(outcome.is_some());
         assert!(self.early.is_empty(), "never undone: {:?}", self.early);
@@ -610,7 +616,7 @@ impl Laws {
     }
 }
 
-/// Not reached, since another one has failed.
+/// The restart was not tried, because another one has failed.
 fn is_left(fault: &Fault) -> bool {
     fault
         .extra
@@ -618,7 +624,7 @@ fn is_left(fault: &Fault) -> bool {
         .is_some_and(|text| text.starts_with("left as it was"))
 }
 
-/// Refused from the start.
+/// The restart was refused before it began.
 fn is_refused(fault: &Fault) -> bool {
     let why = fault.extra.as_deref();
     why.is_some_and(|why| why.starts_with("not permitted"))

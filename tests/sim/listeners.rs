@@ -1,23 +1,23 @@
-//! What must hold of events and listeners: none is lost that is not counted, none is handed out twice at once, and only to
-//! a listener that runs and waits for one. A rejected event is not handed out again before its pause is over.
+//! Invariants of events and listeners: every lost event is counted, no event goes to two listeners of a pool, and an
+//! event goes only to a listener that is RUNNING and READY. A rejected event is delivered again only after its pause.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use supervisord::core::{Action, Input};
 use supervisord::domain::{EventKind, InstanceId, Line, ListenerOutput, ProcessState, Verdict};
 
-/// One pool, as seen from outside.
+/// One pool, as an outside observer sees it.
 #[derive(Debug, Default)]
 struct Pool {
-    /// Numbers (of the daemon) of events that were handed to a listener and are not settled, with how often.
+    /// Serials (the daemon's) of events that a listener has and has not acknowledged, and how many listeners have them.
     out: BTreeMap<u64, u32>,
-    /// The number of the pool's next event that was never handed out.
+    /// The pool serial of the next event that was never delivered.
     next: u64,
-    /// Certain rejections in a row, and when the last one came.
+    /// Certain rejections in a row, and the time of the last one.
     rejected: (u32, u64),
 }
 
-/// The pause that a pool must keep at least after `count` rejections in a row.
+/// The shortest pause of a pool after `count` rejections in a row.
 fn pause(count: u32) -> u64 {
     const MILLI: u64 = 1_000_000;
     match count {
@@ -30,13 +30,13 @@ fn pause(count: u32) -> u64 {
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
     pools: BTreeMap<String, Pool>,
-    /// Which event a listener has, and of which pool.
+    /// The event that each busy listener has: its pool and its serial.
     busy: BTreeMap<InstanceId, (String, u64)>,
-    /// Listeners that said they were ready, and got no event since.
+    /// Listeners that reported READY and got no event since.
     ready: BTreeSet<InstanceId>,
-    /// Processes that are RUNNING, as the events tell it.
+    /// Processes that are RUNNING according to the published events.
     running: BTreeSet<(String, String)>,
-    /// Numbers are given in order, each once.
+    /// The event name of each serial. Each serial is used once.
     serials: BTreeMap<u64, &'static str>,
 }
 
@@ -53,22 +53,22 @@ impl Listeners {
                     {
                         pool.rejected = match verdict {
                             Verdict::Fail => (pool.rejected.0 + 1, at),
-                            // Whether this one rejects depends on the handler.
+                            // The result handler decides whether this is a rejection.
                             Verdict::Ok | Verdict::Other => (0, at),
                         };
                     }
-                    self.settle(*instance);
+                    self.release_event(*instance);
                 }
                 ListenerOutput::BadResult(_) | ListenerOutput::Nonsense => {
-                    self.settle(*instance);
+                    self.release_event(*instance);
                     self.ready.remove(instance);
                 }
             },
             Input::NotDelivered(instance, _) => {
-                self.settle(*instance);
+                self.release_event(*instance);
             }
             Input::Drained(instance) => {
-                self.settle(*instance);
+                self.release_event(*instance);
                 self.ready.remove(instance);
             }
             _ => {}
@@ -76,7 +76,7 @@ impl Listeners {
     }
 
     /// The listener has no event any more.
-    fn settle(&mut self, instance: InstanceId) {
+    fn release_event(&mut self, instance: InstanceId) {
         if let Some((pool, serial)) = self.busy.remove(&instance)
             && let Some(pool) = self.pools.get_mut(&pool)
             && let Some(times) = pool.out.get_mut(&serial)
@@ -112,7 +112,7 @@ impl Listeners {
                 if envelope.pool_serial == pool.next {
                     pool.next += 1;
                 }
-                // One that is subscribed to three times at most (TICK, TICK_60, EVENT) may be out as often.
+                // A pool may subscribe to one event three times (TICK, TICK_60, EVENT).
                 let times = pool.out.entry(envelope.serial).or_default();
                 *times += 1;
                 assert!(*times <= 3, "one event with several listeners");
@@ -127,7 +127,7 @@ impl Listeners {
                     "an event for a pool of which nothing runs"
                 );
             }
-            // What gave way will never be handed out; the next one may be.
+            // The discarded event is never delivered. The next one may be.
             Action::Log(Line::PoolOverflow { pool, .. }) => {
                 let pool = self.pools.entry(pool.to_string()).or_default();
                 pool.next = u64::MAX;

@@ -1,5 +1,5 @@
-//! The core in virtual time, with random configurations, failures, clients and clocks. The seed of each world is printed
-//! when it fails: `SIM_SEED=n` runs that world alone, `SIM_STEPS=n` sets how many inputs are given in all.
+//! The core in virtual time, with random configurations, failures, clients and clocks. A failing test prints the seed
+//! of its world: `SIM_SEED=n` runs only that world, `SIM_STEPS=n` sets the total number of inputs.
 
 mod checkpoint;
 mod configs;
@@ -13,9 +13,9 @@ use std::collections::BTreeSet;
 
 use world::World;
 
-/// Inputs given by default.
+/// Default total number of inputs.
 const STEPS: u64 = 300_000;
-/// Inputs given to one world before it is stopped.
+/// Inputs of one world before it is stopped.
 const STEPS_PER_WORLD: u64 = 4_000;
 
 fn number(name: &str) -> Option<u64> {
@@ -23,7 +23,7 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().expect("a number"))
 }
 
-/// What must happen in a run of the default length, or the laws about it were not tried.
+/// What must happen in a run of the default length. Otherwise the invariants about it were not tested.
 const MUST_HAPPEN: &[&str] = &[
     "ABNORMAL_TERMINATION",
     "ALREADY_ADDED",
@@ -97,7 +97,7 @@ const MUST_HAPPEN: &[&str] = &[
 ];
 
 #[test]
-fn every_law_holds_in_random_worlds() {
+fn every_invariant_holds_in_random_worlds() {
     let steps = number("SIM_STEPS").unwrap_or(STEPS);
     let only = number("SIM_SEED");
     let mut seed = only.unwrap_or(1);

@@ -1,4 +1,4 @@
-//! Processes that tell of themselves: the laws about readiness, watchdog messages and more time, seen from outside.
+//! Invariants of processes that send notifications: readiness, watchdog keepalives and extended timeouts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use supervisord::core::{
 };
 use supervisord::domain::{EventKind, InstanceId, ProcessState, Signal};
 
-use crate::rng::Chance;
+use crate::rng::Rng;
 
 const SECOND: u64 = 1_000_000_000;
-/// What a process may ask for beyond what is configured.
+/// The longest extension of a configured timeout.
 const EXTENSION: u64 = 3600 * SECOND;
 const NEVER: u64 = u64::MAX;
 
-/// One instance that tells of itself, and what it may count on. Times are nanoseconds.
+/// One instance that sends notifications, and its deadlines in nanoseconds.
 #[derive(Debug)]
-struct Speaker {
+struct Notifier {
     spec: Arc<ProcessSpec>,
     state: ProcessState,
     up: bool,
@@ -28,14 +28,14 @@ struct Speaker {
     beat_by: u64,
     kill_by: u64,
     extend_until: u64,
-    /// It was sent a signal for what it has not done.
+    /// The instance missed a deadline and was sent a signal.
     failed: bool,
-    /// The stop signal is out, which may be SIGKILL itself.
+    /// The stop signal was sent. It may be SIGKILL.
     stop_sent: bool,
     killed: bool,
 }
 
-impl Speaker {
+impl Notifier {
     fn new(spec: &Arc<ProcessSpec>) -> Self {
         Self {
             spec: Arc::clone(spec),
@@ -97,24 +97,24 @@ fn nanos(seconds: i64) -> u64 {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Speakers {
-    instances: BTreeMap<InstanceId, Speaker>,
+pub(crate) struct Notifiers {
+    instances: BTreeMap<InstanceId, Notifier>,
 }
 
-impl Speakers {
-    /// Before the actions that came of it.
+impl Notifiers {
+    /// Notes an input before the actions it caused.
     pub(crate) fn hear(&mut self, at: u64, input: &Input) {
         match input {
             Input::Spawned { instance, .. } => {
-                if let Some(speaker) = self.instances.get_mut(instance) {
-                    speaker.up = true;
-                    if speaker.state == ProcessState::Stopping {
-                        speaker.begin_to_stop(at);
-                    } else if speaker.spec.notify.ready_timeout.0 > 0 {
-                        speaker.ready_by = at + nanos(speaker.spec.notify.ready_timeout.0);
-                        speaker.extend_until = speaker.ready_by + EXTENSION;
+                if let Some(notifier) = self.instances.get_mut(instance) {
+                    notifier.up = true;
+                    if notifier.state == ProcessState::Stopping {
+                        notifier.begin_to_stop(at);
+                    } else if notifier.spec.notify.ready_timeout.0 > 0 {
+                        notifier.ready_by = at + nanos(notifier.spec.notify.ready_timeout.0);
+                        notifier.extend_until = notifier.ready_by + EXTENSION;
                     } else {
-                        speaker.extend_until = NEVER;
+                        notifier.extend_until = NEVER;
                     }
                 }
             }
@@ -122,12 +122,12 @@ impl Speakers {
                 self.instances.remove(instance);
             }
             Input::Notified(instance, notice) => {
-                if let Some(speaker) = self
+                if let Some(notifier) = self
                     .instances
                     .get_mut(instance)
-                    .filter(|speaker| speaker.up)
+                    .filter(|notifier| notifier.up)
                 {
-                    speaker.hear(at, notice);
+                    notifier.hear(at, notice);
                 }
             }
             _ => {}
@@ -137,41 +137,41 @@ impl Speakers {
     pub(crate) fn note(&mut self, at: u64, action: &Action, input: &Input) {
         match action {
             Action::Resolve(instance, spec) => {
-                // An instance that was called off, or one that nobody knows any more.
-                self.instances.retain(|other, speaker| {
+                // An instance that was called off, or that the core no longer knows.
+                self.instances.retain(|other, notifier| {
                     let is_named =
-                        speaker.spec.name == spec.name && speaker.spec.group == spec.group;
+                        notifier.spec.name == spec.name && notifier.spec.group == spec.group;
                     other.slot != instance.slot && !is_named
                 });
                 if spec.notify.tells_ready() {
-                    self.instances.insert(*instance, Speaker::new(spec));
+                    self.instances.insert(*instance, Notifier::new(spec));
                 }
             }
             Action::Publish(event) => {
                 let EventKind::ProcessState { to, .. } = &event.kind else {
                     return;
                 };
-                let named = |speaker: &Speaker| {
-                    Some(&speaker.spec.name) == event.process.as_ref()
-                        && Some(&speaker.spec.group) == event.group.as_ref()
+                let named = |notifier: &Notifier| {
+                    Some(&notifier.spec.name) == event.process.as_ref()
+                        && Some(&notifier.spec.group) == event.group.as_ref()
                 };
-                let Some((instance, speaker)) = self
+                let Some((instance, notifier)) = self
                     .instances
                     .iter_mut()
-                    .find(|(_, speaker)| named(speaker))
+                    .find(|(_, notifier)| named(notifier))
                 else {
                     return;
                 };
-                speaker.state = *to;
+                notifier.state = *to;
                 match to {
                     ProcessState::Running => {
                         assert!(
                             matches!(input, Input::Notified(whose, notice) if whose == instance && notice.announced == Some(NotifiedState::Ready)),
                             "{instance:?} is RUNNING and has not said that it is ready: {input:?}"
                         );
-                        speaker.wind(at);
+                        notifier.wind(at);
                     }
-                    ProcessState::Stopping => speaker.begin_to_stop(at),
+                    ProcessState::Stopping => notifier.begin_to_stop(at),
                     _ => {}
                 }
             }
@@ -183,80 +183,81 @@ impl Speakers {
     }
 
     fn signal(&mut self, at: u64, instance: InstanceId, signal: Signal, input: &Input) {
-        let Some(speaker) = self.instances.get_mut(&instance) else {
+        let Some(notifier) = self.instances.get_mut(&instance) else {
             return;
         };
-        if matches!(input, Input::Asked { .. }) && speaker.state != ProcessState::Stopping {
-            // A client's.
+        if matches!(input, Input::Asked { .. }) && notifier.state != ProcessState::Stopping {
+            // The signal of a client.
             return;
         }
-        let stops = speaker.state == ProcessState::Stopping && signal == speaker.spec.stopsignal;
-        if stops && !speaker.stop_sent {
-            speaker.stop_sent = true;
+        let stops = notifier.state == ProcessState::Stopping && signal == notifier.spec.stopsignal;
+        if stops && !notifier.stop_sent {
+            notifier.stop_sent = true;
             return;
         }
         let is_heeded = matches!(input, Input::NotifyPolled(whose) if *whose == instance);
         if signal == Signal::ABRT {
             let wished = matches!(input, Input::Notified(whose, notice) if *whose == instance && notice.beat == Some(WatchdogNotify::Trigger));
             let late = is_heeded
-                && speaker.state == ProcessState::Running
-                && speaker.interval > 0
-                && at >= speaker.beat_by;
+                && notifier.state == ProcessState::Running
+                && notifier.interval > 0
+                && at >= notifier.beat_by;
             assert!(
                 wished || late,
-                "{instance:?} is ended by a watchdog that it has fed: {at} {speaker:?}"
+                "{instance:?} is ended by a watchdog that it has fed: {at} {notifier:?}"
             );
-            speaker.failed = true;
-        } else if speaker.state == ProcessState::Starting && is_heeded {
+            notifier.failed = true;
+        } else if notifier.state == ProcessState::Starting && is_heeded {
             assert!(
-                at >= speaker.ready_by,
-                "{instance:?} has time left to be ready: {at} {speaker:?}"
+                at >= notifier.ready_by,
+                "{instance:?} has time left to be ready: {at} {notifier:?}"
             );
-            speaker.failed = true;
-        } else if signal == Signal::KILL && speaker.state == ProcessState::Stopping && is_heeded {
+            notifier.failed = true;
+        } else if signal == Signal::KILL && notifier.state == ProcessState::Stopping && is_heeded {
             assert!(
-                at >= speaker.kill_by,
-                "{instance:?} has time left to stop: {at} {speaker:?}"
+                at >= notifier.kill_by,
+                "{instance:?} has time left to stop: {at} {notifier:?}"
             );
-            speaker.killed = true;
+            notifier.killed = true;
         }
     }
 
-    /// Once the shell has read everything, what is due is done; unless what is due now began only now.
+    /// Once the shell has read all notifications, the core acts on deadlines that have passed, except on one that began
+    /// with this input.
     pub(crate) fn after(&self, at: u64, input: &Input, actions: &[Action]) {
         let Input::NotifyPolled(instance) = input else {
             return;
         };
-        let Some(speaker) = self.instances.get(instance) else {
+        let Some(notifier) = self.instances.get(instance) else {
             return;
         };
         if actions.contains(&Action::PollNotify(*instance)) {
             return;
         }
-        let is_done = match speaker.state {
-            ProcessState::Starting => at < speaker.ready_by || speaker.failed,
-            ProcessState::Running => at < speaker.beat_by || speaker.failed,
-            ProcessState::Stopping => at < speaker.kill_by || speaker.killed,
+        let is_done = match notifier.state {
+            ProcessState::Starting => at < notifier.ready_by || notifier.failed,
+            ProcessState::Running => at < notifier.beat_by || notifier.failed,
+            ProcessState::Stopping => at < notifier.kill_by || notifier.killed,
             _ => true,
         };
-        assert!(is_done, "{instance:?} is let off: {at} {speaker:?}");
+        assert!(is_done, "{instance:?} is let off: {at} {notifier:?}");
     }
 }
 
-/// What a process may say, well or badly.
-pub(crate) fn notice(chance: &mut Chance) -> NotifyMessage {
+/// A random notification, valid or not.
+pub(crate) fn notice(rng: &mut Rng) -> NotifyMessage {
     let mut notice = NotifyMessage::default();
-    match chance.below(40) {
+    match rng.below(40) {
         0..=2 => notice.announced = Some(NotifiedState::Ready),
         3 => notice.announced = Some(NotifiedState::Reloading),
-        4 if chance.one_in(4) => notice.announced = Some(NotifiedState::Stopping),
+        4 if rng.one_in(4) => notice.announced = Some(NotifiedState::Stopping),
         5..=7 => notice.status = Some("s".to_owned()),
-        8 => notice.watchdog_usec = Some(chance.pick(&[0, 1, 700_000, u64::MAX])),
+        8 => notice.watchdog_usec = Some(rng.pick(&[0, 1, 700_000, u64::MAX])),
         9..=11 => {
-            notice.extend_usec = Some(chance.pick(&[0, 1, 2_000_000, u64::MAX]));
+            notice.extend_usec = Some(rng.pick(&[0, 1, 2_000_000, u64::MAX]));
         }
         12 => notice.ignored = vec![IgnoredNotify::MainPid, IgnoredNotify::Unknown],
-        13 if chance.one_in(4) => notice.beat = Some(WatchdogNotify::Trigger),
+        13 if rng.one_in(4) => notice.beat = Some(WatchdogNotify::Trigger),
         _ => notice.beat = Some(WatchdogNotify::Alive),
     }
     notice

@@ -1,10 +1,10 @@
-//! The one source of chance: everything a run does follows from its seed.
+//! The only source of random numbers: the seed determines a run.
 
 /// `splitmix64`.
 #[derive(Debug, Clone)]
-pub(crate) struct Chance(u64);
+pub(crate) struct Rng(u64);
 
-impl Chance {
+impl Rng {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }

@@ -1,5 +1,5 @@
-//! The shell as the core sees it: threads that answer late, processes that end or do not, clients that ask for anything.
-//! Time is virtual.
+//! The shell as the core sees it, in virtual time: threads that answer late, processes that exit or do not, clients
+//! that send any request.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use supervisord::domain::{
 
 use crate::checkpoint::Checkpoint;
 use crate::configs;
-use crate::invariants::Laws;
+use crate::invariants::Invariants;
 use crate::notifiers;
-use crate::rng::Chance;
+use crate::rng::Rng;
 
 const MILLI: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MILLI;
 
-/// Threads of the shell; each answers in the order in which it was asked.
+/// Threads of the shell. Each answers its requests in order.
 #[derive(Clone, Copy)]
 enum Thread {
     Spawn,
@@ -37,67 +37,67 @@ enum Thread {
 
 /// A process in the world.
 struct Alive {
-    /// It ends of SIGKILL only.
+    /// Only SIGKILL ends it.
     stubborn: bool,
     ending: bool,
-    /// It tells of itself, and would be well with a watchdog message so often, in nanoseconds.
+    /// The interval of its watchdog keepalives in nanoseconds. `None`: it sends no notifications.
     speaks: Option<u64>,
 }
 
 pub(crate) struct World {
-    chance: Chance,
+    rng: Rng,
     pub(crate) fleet: Fleet,
     now: Now,
-    /// Answers and events on their way.
+    /// Answers and events that are still to arrive, by time.
     coming: BTreeMap<(u64, u64), Input>,
     sequence: u64,
     /// When each thread is free again.
     busy: [u64; 4],
     alive: BTreeMap<InstanceId, Alive>,
-    /// Instances of the past, for inputs that come too late.
+    /// Instances that have exited, for inputs that come too late.
     past: Vec<InstanceId>,
     next_ticket: u64,
     size: u64,
-    laws: Laws,
+    invariants: Invariants,
     finished: Option<DaemonOutcome>,
-    /// Names of groups that were ever seen.
+    /// Number of group names in use.
     groups: u64,
-    /// Percent of shell work that fails.
+    /// Percentage of shell operations that fail.
     failing: u64,
-    /// Milliseconds that an answer takes at most.
+    /// Longest time of an answer in milliseconds.
     slow: u64,
     next_pid: i32,
-    /// What a successor would find if the daemon were killed.
+    /// What the next daemon would find after a kill.
     checkpoint: Checkpoint,
-    /// A successor has agreed, and takes over as soon as it may.
+    /// The next image has agreed, and takes over when the core allows it.
     agreed: bool,
-    /// Nothing is begun any more.
-    quieting: bool,
+    /// A handoff is in progress: no process is started any more.
+    is_handing_off: bool,
 }
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
-        let mut chance = Chance::new(seed);
-        let size = match chance.below(40) {
-            0 => 1000 + chance.below(4000),
-            1..=8 => 20 + chance.below(180),
-            _ => 1 + chance.below(12),
+        let mut rng = Rng::new(seed);
+        let size = match rng.below(40) {
+            0 => 1000 + rng.below(4000),
+            1..=8 => 20 + rng.below(180),
+            _ => 1 + rng.below(12),
         };
-        let config = configs::config(&mut chance, size);
+        let config = configs::config(&mut rng, size);
         let identity = Identity {
             pid: 1,
-            daemon_log: chance
+            daemon_log: rng
                 .percent(80)
                 .then(|| Arc::from(std::path::Path::new("/var/log/supervisord.log"))),
             seed,
             event_serial: 0,
         };
-        let failing = chance.pick(&[0, 2, 10, 50]);
-        let slow = chance.pick(&[0, 1, 50, 3000, 20_000]);
+        let failing = rng.pick(&[0, 2, 10, 50]);
+        let slow = rng.pick(&[0, 1, 50, 3000, 20_000]);
         Self {
             fleet: Fleet::new(identity, config),
             now: Now {
-                mono: Tick(chance.below(1000) * SECOND),
+                mono: Tick(rng.below(1000) * SECOND),
                 wall: Wall(1_700_000_000_000_000_000),
             },
             coming: BTreeMap::new(),
@@ -107,7 +107,7 @@ impl World {
             past: Vec::new(),
             next_ticket: 0,
             size,
-            laws: Laws::default(),
+            invariants: Invariants::default(),
             finished: None,
             groups: size * 2 + 2,
             failing,
@@ -115,12 +115,12 @@ impl World {
             next_pid: 100,
             checkpoint: Checkpoint::default(),
             agreed: false,
-            quieting: false,
-            chance,
+            is_handing_off: false,
+            rng,
         }
     }
 
-    /// Runs for about `steps` inputs, then stops everything; answers how many inputs there were, and what happened.
+    /// Runs for about `steps` inputs, then stops everything. Returns the number of inputs and what has happened.
     pub(crate) fn run(mut self, steps: u64) -> (u64, BTreeSet<String>) {
         self.give(Input::DaemonStarted);
         let mut count = 1;
@@ -134,15 +134,15 @@ impl World {
             } else {
                 self.advance();
             }
-            if self.agreed && self.chance.one_in(4) && self.finished.is_none() {
+            if self.agreed && self.rng.one_in(4) && self.finished.is_none() {
                 self.hand_over();
             }
             count += 1;
         }
-        (count, self.laws.at_the_end(self.finished.as_ref()))
+        (count, self.invariants.at_the_end(self.finished.as_ref()))
     }
 
-    /// To whatever comes next: an answer, a deadline, or somebody who wants something.
+    /// Goes on to the next input: an answer, a deadline, or a request.
     fn advance(&mut self) {
         let mono = self.now.mono.0;
         let deadline = self.fleet.next_deadline().map_or(u64::MAX, |tick| tick.0);
@@ -151,10 +151,10 @@ impl World {
             .first_key_value()
             .map_or(u64::MAX, |(&(at, _), _)| at);
         let whim = mono
-            + match self.chance.below(4) {
-                0 => self.chance.below(5 * MILLI),
-                1 => self.chance.below(SECOND),
-                _ => self.chance.below(5 * SECOND),
+            + match self.rng.below(4) {
+                0 => self.rng.below(5 * MILLI),
+                1 => self.rng.below(SECOND),
+                _ => self.rng.below(5 * SECOND),
             };
         let at = deadline.min(answer).min(whim).max(mono);
         self.pass(at - mono);
@@ -176,15 +176,15 @@ impl World {
         }
     }
 
-    /// Another image takes over, if it may: threads work off what they have, nothing new is begun, and whoever waits for an
-    /// answer is dismissed.
+    /// Another image takes over, if the core allows it: threads finish their jobs, nothing new begins, and waiting
+    /// clients are refused.
     fn hand_over(&mut self) {
         self.agreed = false;
         if self.fleet.can_hand_off().is_err() {
             let (ticket, result) = (None, Err("busy".to_owned()));
             return self.give(Input::SuccessorExamined { ticket, result });
         }
-        self.quieting = true;
+        self.is_handing_off = true;
         let coming = std::mem::take(&mut self.coming);
         for (when, input) in coming {
             let is_worked_off = match &input {
@@ -195,11 +195,11 @@ impl World {
                 | Input::SocketsTried { .. }
                 | Input::Loaded { .. }
                 | Input::Composed { .. } => true,
-                // The output thread may have reported before it was asked to hand over, or not.
+                // The output thread may have answered before the handoff, or not.
                 Input::Prepared(_)
                 | Input::Cleared { .. }
                 | Input::DaemonLogCleared { .. }
-                | Input::StdinTaken { .. } => self.chance.percent(50),
+                | Input::StdinTaken { .. } => self.rng.percent(50),
                 _ => {
                     self.coming.insert(when, input);
                     continue;
@@ -212,8 +212,8 @@ impl World {
         if self.finished.is_some() {
             return;
         }
-        self.quieting = false;
-        // What the engine asked for meanwhile and was not answered in time.
+        self.is_handing_off = false;
+        // Requests of the engine without an answer in time.
         self.coming.retain(|_, input| {
             !matches!(
                 input,
@@ -226,9 +226,9 @@ impl World {
                     | Input::StdinTaken { .. }
             )
         });
-        self.laws.handed_over();
+        self.invariants.handed_over();
         self.fleet = restored(&self.fleet, self.now);
-        let successor = self.chance.pick(&[
+        let successor = self.rng.pick(&[
             ResumeKind::NewImage,
             ResumeKind::NewImage,
             ResumeKind::SameImage,
@@ -240,17 +240,17 @@ impl World {
     fn pass(&mut self, nanos: u64) {
         self.now.mono.0 += nanos;
         self.now.wall.0 += i64::try_from(nanos).expect("virtual time is short");
-        if self.chance.one_in(200) {
-            // Somebody sets the clock. Nothing may depend on it.
-            let jump = i64::try_from(self.chance.below(10_000 * SECOND)).expect("fits");
+        if self.rng.one_in(200) {
+            // An administrator sets the clock. Nothing may depend on it.
+            let jump = i64::try_from(self.rng.below(10_000 * SECOND)).expect("fits");
             self.now.wall.0 += jump - 5_000_000_000_000;
         }
     }
 
     fn give(&mut self, input: Input) {
-        let check_copy = self.chance.one_in(20 + self.size * 4);
+        let check_copy = self.rng.one_in(20 + self.size * 4);
         let copy = check_copy.then(|| restored(&self.fleet, self.now));
-        self.laws.before(&input);
+        self.invariants.before(&input);
         let mut out = Actions::new();
         let wanted = match &input {
             Input::Composed {
@@ -261,7 +261,7 @@ impl World {
         self.fleet.handle(self.now, input.clone(), &mut out);
         if let Some((wanted, before)) = wanted {
             let after = self.fleet.view(self.now);
-            self.laws
+            self.invariants
                 .who_stays_is_not_touched(&wanted, &before, &after, &out);
         }
         if let Some(mut copy) = copy {
@@ -273,12 +273,12 @@ impl World {
             self.fleet = copy;
         }
         self.checkpoint.follow(&mut self.fleet);
-        if self.chance.one_in(30 + self.size * 4) {
+        if self.rng.one_in(30 + self.size * 4) {
             self.checkpoint.compare(&self.fleet);
         }
-        self.laws.after(self.now, &input, &out, &self.fleet);
-        if self.chance.one_in(10 + self.size) {
-            self.laws.compare(&self.fleet.view(self.now));
+        self.invariants.after(self.now, &input, &out, &self.fleet);
+        if self.rng.one_in(10 + self.size) {
+            self.invariants.compare(&self.fleet.view(self.now));
         }
         self.perform(out);
     }
@@ -292,7 +292,7 @@ impl World {
             );
             self.act(action, &mut signalled);
         }
-        // The engine answers for signals at once, after the actions of one input.
+        // The engine reports signals at once, after the actions of one input.
         for input in signalled {
             if self.finished.is_none() {
                 self.give(input);
@@ -301,19 +301,19 @@ impl World {
     }
 
     fn act(&mut self, action: Action, signalled: &mut Vec<Input>) {
-        let fails = self.chance.percent(self.failing);
+        let fails = self.rng.percent(self.failing);
         let error = || SpawnError::NotFound("/bin/p".to_owned());
         match action {
             Action::Resolve(..)
             | Action::Prepare(..)
             | Action::PrepareNext(..)
             | Action::Spawn(..)
-                if self.quieting => {}
+                if self.is_handing_off => {}
             Action::Resolve(instance, _) => self.resolve(instance, fails),
             Action::Prepare(instance, ..) => self.prepare(instance, fails),
             Action::PrepareNext(instance, ..) => {
                 self.resolve(instance, fails);
-                let fails = self.chance.percent(self.failing);
+                let fails = self.rng.percent(self.failing);
                 self.prepare(instance, fails);
             }
             Action::Spawn(instance, spec) => {
@@ -321,9 +321,9 @@ impl World {
                 self.spawn(instance, &spec, fails);
             }
             Action::PollNotify(instance) => {
-                // Now and then it had spoken in time, and only nobody had listened.
-                if self.alive.contains_key(&instance) && self.chance.percent(30) {
-                    let notice = notifiers::notice(&mut self.chance);
+                // Sometimes the notification was in time and had not been read.
+                if self.alive.contains_key(&instance) && self.rng.percent(30) {
+                    let notice = notifiers::notice(&mut self.rng);
                     signalled.push(Input::Notified(instance, notice));
                 }
                 signalled.push(Input::NotifyPolled(instance));
@@ -339,16 +339,16 @@ impl World {
                 });
             }
             Action::Drain(instance) => {
-                // Now and then a disk stalls for good.
-                if !self.chance.one_in(100) {
+                // Sometimes a disk stalls for ever.
+                if !self.rng.one_in(100) {
                     self.answer(Thread::Output, Input::Drained(instance));
                 }
             }
             Action::Empty { instance, kill } => {
-                // Now and then what is left waits for a dead disk.
-                if !(kill && self.chance.one_in(50)) {
+                // Sometimes a remaining process waits for a dead disk.
+                if !(kill && self.rng.one_in(50)) {
                     let resource_events = ResourceEvents {
-                        pids_max: self.chance.one_in(10),
+                        pids_max: self.rng.one_in(10),
                         ..ResourceEvents::NONE
                     };
                     self.answer(
@@ -400,7 +400,7 @@ impl World {
                 let result = if fails {
                     Err("broken".to_owned())
                 } else {
-                    Ok(Box::new(configs::composition(&mut self.chance, &order)))
+                    Ok(Box::new(configs::composition(&mut self.rng, &order)))
                 };
                 self.answer(Thread::Loader, Input::Composed { ticket, result });
             }
@@ -440,9 +440,9 @@ impl World {
         self.answer(Thread::Output, input);
     }
 
-    /// Now and then it takes long, which is told before its answer.
+    /// Sometimes the job takes long. The thread reports that before its answer.
     fn hold_up(&mut self, instance: InstanceId) {
-        if self.chance.percent(5) {
+        if self.rng.percent(5) {
             let why = "the simulation wants it so".to_owned();
             self.answer(Thread::Spawn, Input::SpawnHeld { instance, why });
         }
@@ -459,7 +459,7 @@ impl World {
         self.next_pid += 1;
         let pid = self.next_pid;
         let spawned = self.answer(Thread::Spawn, Input::Spawned { instance, pid });
-        let stubborn = self.chance.percent(20);
+        let stubborn = self.rng.percent(20);
         let alive = Alive {
             stubborn,
             ending: false,
@@ -470,58 +470,57 @@ impl World {
         };
         let speaks = alive.speaks;
         self.alive.insert(instance, alive);
-        if speaks.is_some() && self.chance.percent(80) {
-            let takes = self.chance.pick(&[0, SECOND / 2, 3 * SECOND, 100 * SECOND]);
-            let at = spawned + self.chance.below(takes + 1);
+        if speaks.is_some() && self.rng.percent(80) {
+            let takes = self.rng.pick(&[0, SECOND / 2, 3 * SECOND, 100 * SECOND]);
+            let at = spawned + self.rng.below(takes + 1);
             self.sequence += 1;
             self.coming.insert(
                 (at, self.sequence),
                 Input::Notified(instance, NotifyMessage::ready()),
             );
         }
-        let lasts = match self.chance.below(5) {
+        let lasts = match self.rng.below(5) {
             0 => None,
             1 => Some(0),
-            2 => Some(self.chance.below(1500 * MILLI)),
-            3 => Some(self.chance.below(12 * SECOND)),
-            _ => Some(self.chance.below(300 * SECOND)),
+            2 => Some(self.rng.below(1500 * MILLI)),
+            3 => Some(self.rng.below(12 * SECOND)),
+            _ => Some(self.rng.below(300 * SECOND)),
         };
         if let Some(lasts) = lasts {
             self.end(instance, spawned + lasts, None);
         }
     }
 
-    /// A process that has told something tells more, mostly in time for its watchdog.
+    /// Schedules the next notification of a process, mostly in time for its watchdog.
     fn speak_again(&mut self, instance: InstanceId) {
         let alive = self.alive.get(&instance);
         let Some(often) = alive.and_then(|alive| alive.speaks) else {
             return;
         };
-        if self.chance.percent(95) {
-            let at = self.now.mono.0 + self.chance.below(often + often / 20 + 1);
-            let notice = notifiers::notice(&mut self.chance);
+        if self.rng.percent(95) {
+            let at = self.now.mono.0 + self.rng.below(often + often / 20 + 1);
+            let notice = notifiers::notice(&mut self.rng);
             self.sequence += 1;
             self.coming
                 .insert((at, self.sequence), Input::Notified(instance, notice));
         }
     }
 
-    /// A process begins to be read. A listener says that it is ready, sooner or later, or breaks the protocol; what is no
-    /// listener says nothing that counts.
+    /// The output thread begins to read a process. A listener reports READY or breaks the protocol.
     fn speak_up(&mut self, instance: InstanceId) {
-        let said = if self.chance.one_in(50) {
+        let said = if self.rng.one_in(50) {
             ListenerOutput::Nonsense
         } else {
             ListenerOutput::Ready
         };
-        if self.chance.percent(95) {
+        if self.rng.percent(95) {
             self.say(instance, Input::ListenerOutput(instance, said));
         }
     }
 
-    /// A listener gets an event: it answers and is ready again, or breaks the protocol, or hangs.
+    /// A listener gets an event: it answers and is READY again, or breaks the protocol, or hangs.
     fn listen(&mut self, instance: InstanceId) {
-        match self.chance.below(100) {
+        match self.rng.below(100) {
             0 => {}
             1 => self.say(
                 instance,
@@ -533,8 +532,8 @@ impl World {
             ),
             3 => self.say(instance, Input::NotDelivered(instance, Errno::PIPE)),
             4 => self.say(instance, Input::NotDelivered(instance, Errno::AGAIN)),
-            chance => {
-                let verdict = match chance {
+            roll => {
+                let verdict = match roll {
                     0..=20 => Verdict::Fail,
                     21..=30 => Verdict::Other,
                     _ => Verdict::Ok,
@@ -551,14 +550,14 @@ impl World {
         }
     }
 
-    /// What comes from a process comes before its end is told.
+    /// Schedules an input from a process. It arrives before the exit of the process.
     fn say(&mut self, instance: InstanceId, input: Input) {
         if self.alive.contains_key(&instance) {
             self.answer(Thread::Output, input);
         }
     }
 
-    /// `instance` ends at a time, or earlier if that was decided before.
+    /// Schedules the exit of `instance` for a time, unless an earlier one is scheduled.
     fn end(&mut self, instance: InstanceId, at: u64, signal: Option<Signal>) {
         if let Some(alive) = self.alive.get_mut(&instance) {
             alive.ending = true;
@@ -575,7 +574,7 @@ impl World {
             }
             self.coming.remove(&place);
         }
-        let status = match (signal, self.chance.below(4)) {
+        let status = match (signal, self.rng.below(4)) {
             (Some(signal), _) => ExitStatus::Signalled {
                 signal,
                 dumped: false,
@@ -590,21 +589,21 @@ impl World {
     }
 
     fn signal(&mut self, instance: InstanceId, signal: Signal) -> Result<(), Errno> {
-        if self.chance.one_in(300) {
+        if self.rng.one_in(300) {
             return Err(Errno(1));
         }
         let Some(alive) = self.alive.get(&instance) else {
             return Err(Errno::SRCH);
         };
-        if self.chance.one_in(50) {
-            // It has just ended by itself.
+        if self.rng.one_in(50) {
+            // The process has just exited by itself.
             self.end(instance, self.now.mono.0, None);
             return Err(Errno::SRCH);
         }
         let kills = signal == Signal::KILL || (signal == Signal::TERM && !alive.stubborn);
         if kills {
-            let after = self.chance.below(self.slow * MILLI + MILLI);
-            let after = if self.chance.one_in(4) { 0 } else { after };
+            let after = self.rng.below(self.slow * MILLI + MILLI);
+            let after = if self.rng.one_in(4) { 0 } else { after };
             self.end(instance, self.now.mono.0 + after, Some(signal));
         }
         Ok(())
@@ -612,26 +611,26 @@ impl World {
 
     fn load(&mut self, reason: LoadReason, fails: bool) {
         let restarts = matches!(reason, LoadReason::Restart(_) | LoadReason::Hangup);
-        let result = if fails || (restarts && self.chance.percent(60)) {
+        let result = if fails || (restarts && self.rng.percent(60)) {
             Err(LoadError::of("broken".to_owned()))
-        } else if self.chance.percent(30) {
+        } else if self.rng.percent(30) {
             Ok(Arc::clone(self.fleet.config()))
         } else {
-            Ok(configs::config(&mut self.chance, self.size))
+            Ok(configs::config(&mut self.rng, self.size))
         };
         self.answer(Thread::Loader, Input::Loaded { reason, result });
     }
 
-    /// Has a thread answer, after what it was asked before; answers when.
+    /// Schedules the answer of a thread after its earlier answers. Returns when.
     fn answer(&mut self, thread: Thread, input: Input) -> u64 {
-        let takes = match self.chance.below(10) {
+        let takes = match self.rng.below(10) {
             0..=4 => 0,
-            5..=8 => self.chance.below(self.slow * MILLI / 50 + 1),
-            _ => self.chance.below(self.slow * MILLI + 1),
+            5..=8 => self.rng.below(self.slow * MILLI / 50 + 1),
+            _ => self.rng.below(self.slow * MILLI + 1),
         };
         let busy = &mut self.busy[thread as usize];
         let at = (*busy).max(self.now.mono.0) + takes;
-        // A thread that is behind catches up, or a long run would do nothing but wait.
+        // The delay of a thread is bounded. Otherwise a long run would only wait.
         *busy = at.min(self.now.mono.0 + 30 * SECOND);
         let at = *busy;
         self.sequence += 1;
@@ -640,22 +639,22 @@ impl World {
     }
 
     fn whim(&mut self) -> Input {
-        if self.fleet.state() != SupervisorState::Running && self.chance.one_in(10) {
+        if self.fleet.state() != SupervisorState::Running && self.rng.one_in(10) {
             return Input::Received(DaemonSignal::Restart);
         }
-        match self.chance.below(200) {
+        match self.rng.below(200) {
             0 => Input::Received(DaemonSignal::ReopenLogs),
-            1 if self.chance.one_in(5) => Input::Received(DaemonSignal::Restart),
+            1 if self.rng.one_in(5) => Input::Received(DaemonSignal::Restart),
             1 => Input::DeadlineReached,
-            2 if self.chance.one_in(20) => {
-                Input::Received(DaemonSignal::Exit(self.chance.pick(&[Signal::TERM])))
+            2 if self.rng.one_in(20) => {
+                Input::Received(DaemonSignal::Exit(self.rng.pick(&[Signal::TERM])))
             }
             3..=9 => self.stale(),
             15..=17 => {
-                let place = self.chance.below(self.alive.len() as u64 + 1);
+                let place = self.rng.below(self.alive.len() as u64 + 1);
                 let living = self.alive.keys().nth(usize::try_from(place).unwrap_or(0));
                 let instance = living.copied().unwrap_or_else(|| self.some_instance());
-                if self.chance.percent(80) {
+                if self.rng.percent(80) {
                     let (sender, uid) = (1, 0);
                     Input::ForeignNotify {
                         instance,
@@ -663,7 +662,7 @@ impl World {
                         uid,
                     }
                 } else {
-                    let notice = notifiers::notice(&mut self.chance);
+                    let notice = notifiers::notice(&mut self.rng);
                     Input::Notified(instance, notice)
                 }
             }
@@ -671,9 +670,9 @@ impl World {
                 let instance = self.some_instance();
                 Input::Wrote {
                     instance,
-                    channel: self.chance.pick(&[Channel::Stdout, Channel::Stderr]),
+                    channel: self.rng.pick(&[Channel::Stdout, Channel::Stderr]),
                     data: Arc::from(*b"x"),
-                    captured: self.chance.percent(50),
+                    captured: self.rng.percent(50),
                 }
             }
             _ => self.ask(),
@@ -681,7 +680,7 @@ impl World {
     }
 
     fn some_instance(&mut self) -> InstanceId {
-        let place = self.chance.below(self.past.len() as u64 + 1);
+        let place = self.rng.below(self.past.len() as u64 + 1);
         let place = usize::try_from(place).expect("fits");
         self.past.get(place).copied().unwrap_or(InstanceId {
             slot: 7,
@@ -689,10 +688,10 @@ impl World {
         })
     }
 
-    /// What comes too late.
+    /// An input that comes too late.
     fn stale(&mut self) -> Input {
         let instance = self.some_instance();
-        match self.chance.below(8) {
+        match self.rng.below(8) {
             0 => Input::Resolved(instance),
             6 => Input::SpawnHeld {
                 instance,
@@ -721,15 +720,15 @@ impl World {
     }
 
     fn name(&mut self) -> (String, String) {
-        let group = format!("g{}", self.chance.below(self.groups.min(self.size * 2 + 2)));
-        (group, format!("p{}", self.chance.below(5)))
+        let group = format!("g{}", self.rng.below(self.groups.min(self.size * 2 + 2)));
+        (group, format!("p{}", self.rng.below(5)))
     }
 
     fn target(&mut self) -> RequestTarget {
         let (group, process) = self.name();
-        // All at once with thousands of processes would be the whole run.
+        // A request for all of thousands of processes would take the whole run.
         let all = if self.size > 200 { 1 } else { 8 };
-        match self.chance.below(100) {
+        match self.rng.below(100) {
             n if n < all => RequestTarget::All,
             n if n < 30 => RequestTarget::Group(group),
             _ => {
@@ -743,16 +742,13 @@ impl World {
         let target = self.target();
         let (group, process) = self.name();
         let name = format!("{group}:{process}");
-        let wait = self.chance.percent(60);
-        let request = match self.chance.below(364) {
+        let wait = self.rng.percent(60);
+        let request = match self.rng.below(364) {
             0..=89 => Request::Start { target, wait },
             90..=169 => Request::Stop { target, wait },
             170..=199 => Request::Signal {
                 target,
-                signal: self
-                    .chance
-                    .pick(&["HUP", "TERM", "9", "NONSENSE"])
-                    .to_owned(),
+                signal: self.rng.pick(&["HUP", "TERM", "9", "NONSENSE"]).to_owned(),
             },
             200..=214 => Request::ProcessInfo(name),
             215..=224 => Request::ClearLogs(target),
@@ -774,15 +770,15 @@ impl World {
             295 => Request::State,
             296 => Request::Pid,
             297 => Request::Identification,
-            298 if self.chance.one_in(20) => Request::Restart,
-            299 if self.chance.one_in(20) => Request::Shutdown,
+            298 if self.rng.one_in(20) => Request::Restart,
+            299 if self.rng.one_in(20) => Request::Shutdown,
             300..=324 => Request::SetNumprocs {
                 program: self.name().0,
-                numprocs: self.chance.pick(&[-1, 0, 1, 2, 3, 5, 8, 100_001]),
+                numprocs: self.rng.pick(&[-1, 0, 1, 2, 3, 5, 8, 100_001]),
             },
             325..=334 => Request::AddProgram {
                 group,
-                program: self.chance.pick(&["x", "y", "g1"]).to_owned(),
+                program: self.rng.pick(&["x", "y", "g1"]).to_owned(),
                 options: vec![("command".to_owned(), "/bin/p".to_owned())],
             },
             335..=344 => Request::RemoveProcess { group, process },
@@ -793,14 +789,14 @@ impl World {
             },
             347..=359 => Request::RollingRestart {
                 targets: vec![target, self.target()],
-                at_once: self.chance.pick(&[1, 1, 2, 100]),
+                at_once: self.rng.pick(&[1, 1, 2, 100]),
             },
             360..=361 => Request::Upgrade,
             362 => Request::Generation,
             _ => Request::LogFile(LogRef::Daemon),
         };
         self.next_ticket += 1;
-        let scope = if self.chance.percent(90) {
+        let scope = if self.rng.percent(90) {
             AccessScope::All
         } else {
             let whole = format!("{}:*", self.name().0);

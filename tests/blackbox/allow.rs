@@ -1,4 +1,4 @@
-//! `allow=`: who may do what over a unix socket, known by what the kernel says of who connects.
+//! `allow=`: permissions of clients of a unix socket, by the credentials that the kernel reports.
 
 use std::os::unix::process::CommandExt as _;
 
@@ -7,12 +7,12 @@ use crate::support::daemon::{Side, program, run};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, is_root};
 
-/// A user and a group that need no entry anywhere.
+/// A user and a group without an entry in passwd and group.
 const OPERATOR: u32 = 61_234;
 const STRANGER: u32 = 61_235;
 const GROUP: u32 = 61_236;
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::new("allow::each_does_what_a_rule_says", rules)]
 }
@@ -44,7 +44,7 @@ fn rules() -> Result<Outcome, String> {
         .flatten()
         .ok_or("no group nogroup")?;
     let (nobody, nogroup) = (nobody.uid.as_raw(), nogroup.gid.as_raw());
-    // Whoever is asked must reach the socket.
+    // The client must be able to reach the socket.
     let open = |path: &std::path::Path, mode| {
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
@@ -56,7 +56,7 @@ fn rules() -> Result<Outcome, String> {
         let mut command = host
             .marked
             .command(&program(Side::Ours, "supervisorctl")?, host.place.path());
-        // Without CAP_SETUID after it; the groups of root are given up with it.
+        // The process has no CAP_SETUID afterwards. It also gives up the groups of root.
         command.uid(uid).gid(gid).args(["-c", "conf"]).args(args);
         let got = run(command, host.place.path(), Some(""), LIMIT)?;
         let said = format!("{}{}", got.stdout, got.stderr);
@@ -73,7 +73,7 @@ fn rules() -> Result<Outcome, String> {
     asks(nobody, GROUP, &["status"], 0, &["g:b", "web"])?;
     asks(nobody, GROUP, &["restart", "web"], 0, &["web: started"])?;
     asks(nobody, GROUP, &["stop", "g:b"], 0, &["g:b: stopped"])?;
-    // What may not be seen is not there.
+    // A process that the client may not see does not exist for it.
     asks(nobody, GROUP, &["stop", "other"], 1, &["no such process"])?;
     asks(nobody, GROUP, &["stop", "g:a"], 1, &["no such process"])?;
     asks(nobody, GROUP, &["stop", "all"], 0, &["web: stopped"])?;
@@ -86,7 +86,7 @@ fn rules() -> Result<Outcome, String> {
         &[refused, "permission shutdown"],
     )?;
     asks(nobody, GROUP, &["scale", "web", "2"], 1, &[refused])?;
-    // By group: looks, and no more.
+    // By group: may read, and no more.
     asks(
         OPERATOR,
         nogroup,

@@ -1,4 +1,4 @@
-//! Bad input: a clear error, nothing lost, the daemon alive.
+//! Bad input: a clear error, nothing is lost, the daemon keeps running.
 
 use std::fs;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{self, Connection, Value};
 use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
     let mut add = |name: &str, run: fn() -> Result<Outcome, String>| {
@@ -280,7 +280,7 @@ fn huge_body() -> Result<Outcome, String> {
     while sent < 100 && connection.send(&piece).is_ok() {
         sent += 1;
     }
-    // Either it said 413, or it closed before all was sent; never is the body kept.
+    // The daemon answers 413, or closes before all was sent. It never keeps the body.
     let told = connection.answer().ok().flatten();
     expect(
         told.as_ref().is_some_and(|a| a.code() == 413) || sent < 100,
@@ -289,7 +289,7 @@ fn huge_body() -> Result<Outcome, String> {
     let grown = proc::resident_kib(pid).saturating_sub(before);
     expect(grown < 48 * 1024, format!("grew by {grown} KiB"))?;
     host.expect_well()?;
-    // A length that is no length.
+    // An invalid length.
     for length in ["-1", "99999999999999999999", "1e9", ""] {
         let mut connection = Connection::open(&address).map_err(|e| e.to_string())?;
         drop(
@@ -446,7 +446,7 @@ fn slow_clients() -> Result<Outcome, String> {
         held.push(connection);
     }
     host.expect_ctl(&["status"], 0, &["RUNNING"])?;
-    // The answer did not wait until the slow clients were given up: all of them are still connected.
+    // The answer did not wait until the daemon gave up the slow clients: all of them are still connected.
     let connected = proc::descriptors(pid).saturating_sub(fds);
     expect(
         connected >= 200,
@@ -456,7 +456,7 @@ fn slow_clients() -> Result<Outcome, String> {
     wait_for("the descriptors come back", LIMIT, || {
         proc::descriptors(pid) <= fds + 4
     })?;
-    // Nobody asks anything: nothing is computed.
+    // Nobody sends a request, so nothing is computed.
     let before = proc::ticks(pid);
     std::thread::sleep(Duration::from_secs(2));
     let used = proc::ticks(pid) - before;

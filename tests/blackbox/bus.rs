@@ -1,4 +1,4 @@
-//! A session bus of our own, with the tools that people use on it. `tests/systemd` has the system bus and polkit.
+//! Our own session bus, with the tools that people use on it. `tests/systemd` has the system bus and polkit.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::support::{LIMIT, expect, wait_for};
 
 type Result<T = ()> = std::result::Result<T, String>;
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn() -> Result;
     let list: &[(&str, &[&str], Test)] = &[
@@ -63,11 +63,11 @@ fn is_there(tool: &str) -> bool {
     std::env::split_paths(&path).any(|directory| directory.join(tool).exists())
 }
 
-/// A bus that ends with the test.
+/// A bus that exits with the test.
 struct Bus {
     daemon: Child,
     path: PathBuf,
-    /// Where its socket is, unless it is a place of the test's.
+    /// The path of its socket, unless it is in the test's directory.
     place: Option<TempDir>,
 }
 
@@ -103,7 +103,7 @@ impl Bus {
         address(&self.path)
     }
 
-    /// Runs `busctl` on it; what it prints, or its error.
+    /// Runs `busctl` on the bus. Returns its output or its error.
     fn busctl(&self, arguments: &str) -> Result<std::result::Result<String, String>> {
         let done = Command::new("busctl")
             .arg(format!("--address={}", self.address()))
@@ -118,7 +118,7 @@ impl Bus {
         })
     }
 
-    /// A call of the Manager.
+    /// A method call of the Manager.
     fn call(&self, rest: &str) -> Result<std::result::Result<String, String>> {
         self.busctl(&format!("call {NAME} {MANAGER} {rest}"))
     }
@@ -293,7 +293,7 @@ fn signals() -> Result {
         let manager = "/org/supervisord/Supervisor1: org.freedesktop.DBus.ObjectManager.";
         bus.done("SetNumprocs sx many 3")?;
         told(&format!("{manager}InterfacesAdded ({many}/many_5f02', {{"))?;
-        // The process is stopped already, so that no event tells of its end.
+        // The process is stopped already, so no event reports its exit.
         bus.done("StopProcess sb many:many_02 true")?;
         bus.done("SetNumprocs sx many 2")?;
         told(&format!(
@@ -369,14 +369,14 @@ fn later() -> Result {
         lines("not on the session D-Bus") == 1,
         host.place.read("log"),
     )?;
-    // Gone, and there again.
+    // The bus exits and starts again.
     let path = bus.path.clone();
     drop(bus);
     wait_log(
         &host,
         " WARN the session D-Bus is gone; trying to come back",
     )?;
-    // dbus-daemon has left its socket.
+    // dbus-daemon has left its socket file.
     std::fs::remove_file(&path).map_err(|error| error.to_string())?;
     let bus = Bus::start(path)?;
     wait_for("it has come back", LIMIT, || lines(JOINED) == 2)
@@ -406,7 +406,7 @@ fn taken() -> Result {
 
 fn too_long() -> Result {
     let (bus, host) = joined(PROGRAMS)?;
-    // 20 names of 60,000 bytes are more than a message of ours may have.
+    // 20 names of 60,000 bytes exceed the limit of a message of ours.
     let long = "x".repeat(60_000);
     let done = Command::new("busctl")
         .arg(format!("--address={}", bus.address()))

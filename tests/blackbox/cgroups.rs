@@ -1,5 +1,5 @@
-//! Programs with cgroups of their own where no service manager is, and keys that need one where there is none. What needs
-//! controllers or a service manager is tried in `tests/systemd`.
+//! Programs with their own cgroups without a service manager, and keys that need a cgroup where there is none.
+//! `tests/systemd` tests keys that need controllers or a service manager.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,7 +12,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Address;
 use crate::support::{LIMIT, expect, is_root, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("cgroups::what_a_program_leaves_is_killed", tree),
@@ -28,7 +28,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// Where cgroup2 is mounted, if directories can be made there and the daemon will use it: no systemd here.
+/// The mount point of cgroup2, if directories can be made there and the daemon will use it (no systemd here).
 fn top() -> Result<PathBuf, Outcome> {
     let skipped = |why: &str| Err(Outcome::Skipped(why.to_owned()));
     if PathBuf::from("/run/systemd/system").is_dir() {
@@ -67,7 +67,7 @@ fn is_alive(pid: &str) -> bool {
     })
 }
 
-/// Starts a process in a session of its own, out of every group, that ignores TERM, and says its number in a file.
+/// Starts a process in its own session that ignores TERM and writes its PID to a file.
 const STRAY: &str = "sh -c \"trap \\\"\\\" TERM HUP; (setsid sh -c \\\"echo \\\\$\\\\$ >> {dir}/strays; exec sleep 1000\\\" &) & wait\"";
 
 fn strays(host: &Host) -> Vec<String> {
@@ -114,7 +114,7 @@ fn restart() -> Result<Outcome, String> {
     if let Err(skipped) = top() {
         return Ok(skipped);
     }
-    // Each instance ends by itself and leaves one behind.
+    // Each instance exits by itself and leaves one process behind.
     let mut host = Host::start(&config(
         "kill_mode=control-group\nautorestart=true\nrestart_floor=0",
         "exit 1",
@@ -130,13 +130,13 @@ fn restart() -> Result<Outcome, String> {
 
 fn left_overs() -> Result<Outcome, String> {
     let top = top();
-    // With a key that needs a cgroup where there are some, and without any key: the same.
+    // With a key that needs a cgroup and some are available, and without any such key: the same.
     for keys in ["", "pids_max=infinity"] {
         let mut host = Host::start(&config(keys, STAYS))?;
         wait_for("a stray", LIMIT, || strays(&host).len() == 1)?;
         host.expect_ctl(&["stop", "tree"], 0, &["tree: stopped"])?;
         expect(is_alive(&strays(&host)[0]), "the stray is dead")?;
-        // The next instance shares its cgroup with it.
+        // The next instance shares its cgroup with the remaining process.
         host.expect_ctl(&["start", "tree"], 0, &["tree: started"])?;
         wait_for("another stray", LIMIT, || strays(&host).len() == 2)?;
         let both = strays(&host);
@@ -151,7 +151,8 @@ fn left_overs() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// It moves itself away, makes cgroups below its own, freezes and fills them: whatever it does, a stop ends in time.
+/// The program moves to another cgroup, makes cgroups below its own, freezes and fills them. A stop always ends in
+/// time.
 fn own_files() -> Result<Outcome, String> {
     let top = match top() {
         Ok(top) => top,
@@ -184,14 +185,14 @@ fn own_files() -> Result<Outcome, String> {
             })?;
         }
         for name in names {
-            // A stop that waits for what does not end fails by the client's own limit.
+            // A stop that never ends fails by the client's own time limit.
             host.expect_ctl(&["stop", name], 0, &[&format!("{name}: stopped")])?;
             fs::remove_file(host.place.join(name)).map_err(|e| e.to_string())?;
         }
         host.expect_ctl(&["start", "all"], 0, &[])?;
     }
     host.expect_ctl(&["stop", "all"], 0, &[])?;
-    // What the program had running there dies a moment after it.
+    // Other processes of the program there exit a moment after it.
     wait_for("the cgroup aside is free", LIMIT, || {
         fs::remove_dir(&aside).is_ok()
     })?;
@@ -199,8 +200,8 @@ fn own_files() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// A program without limits has one cgroup for all its instances, unless that is not as it was made. One with limits gets a new one
-/// for each, in which nothing was counted.
+/// A program without limits has one cgroup for all its instances, unless the cgroup was changed. A program with limits
+/// gets a new cgroup for each instance, with all counters at zero.
 fn kept() -> Result<Outcome, String> {
     let top = match top() {
         Ok(top) => top,
@@ -219,7 +220,7 @@ fn kept() -> Result<Outcome, String> {
             + &program("frozen", ":", "")
             + &program("limited", ":", "kill_mode=control-group")),
     )?;
-    // The directory of the cgroup of a program's last instance, and which one it is: no two have the same number.
+    // The directory of the cgroup of a program's last instance, and its inode: no two have the same number.
     let cgroup = |host: &Host, name: &str, lives: usize| {
         let mut pid = None;
         wait_for(&format!("life {lives} of {name}"), LIMIT, || {
@@ -262,7 +263,7 @@ fn kept() -> Result<Outcome, String> {
 
 fn told() -> Result<Outcome, String> {
     let program = "[program:a]\ncommand=/bin/sleep 1000\nstartsecs=0\nstdout_logfile=NONE\nstderr_logfile=NONE\n";
-    // Nobody asks for cgroups: nothing is said of them.
+    // No key needs cgroups, so the log does not mention them.
     let host = Host::start(program)?;
     host.daemon()?.wait_state("a", "RUNNING")?;
     expect(!host.place.read("log").contains("cgroup"), host.log_end())?;
@@ -272,7 +273,7 @@ fn told() -> Result<Outcome, String> {
     let log = host.place.read("log");
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("cgroup")).collect();
     expect(lines.len() == 1, log.clone())?;
-    // Where the controllers are, there is nothing to tell but the place.
+    // Where the controllers are available, the log names only the directory.
     let is_told = lines[0].contains("cpu_max, memory_max of programs have no effect");
     let has_all = lines[0].contains("programs have cgroups of their own in /")
         && !lines[0].contains("no effect");
@@ -281,7 +282,7 @@ fn told() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// As most containers have it.
+/// As in most containers.
 fn read_only() -> Result<Outcome, String> {
     let top = match top() {
         Ok(top) => top,
@@ -291,7 +292,7 @@ fn read_only() -> Result<Outcome, String> {
         return Ok(Outcome::Skipped("a mount needs root".to_owned()));
     }
     let mut host = Host::new(&config("kill_mode=control-group", STAYS))?;
-    // What a daemon before this one has left can be opened and locked, and still not be used.
+    // The directory of a previous daemon can be opened and locked, and still not be used.
     let left = top.join("supervisord");
     fs::create_dir_all(&left).map_err(|e| format!("{}: {e}", left.display()))?;
     let unshare = std::path::Path::new("/usr/bin/unshare");
@@ -318,7 +319,7 @@ fn read_only() -> Result<Outcome, String> {
     let told = "kill_mode=control-group of programs have no effect";
     expect(lines.len() == 1 && lines[0].contains(told), log.clone())?;
     host.expect_ctl(&["stop", "tree"], 0, &["tree: stopped"])?;
-    // Without cgroups it lives on, as it does with Supervisor.
+    // Without cgroups the process keeps running, as with Supervisor.
     expect(is_alive(&strays(&host)[0]), "the stray is gone")?;
     host.expect_well()?;
     Ok(Outcome::Passed)

@@ -40,7 +40,7 @@ fn amounts() -> Amounts {
     }
 }
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("churn::nothing_is_lost_and_nothing_grows", churn),
@@ -65,7 +65,7 @@ command={test_child} forever
 startsecs=0
 ";
 
-/// All programs; one of them is another one in each round.
+/// All programs. One of them changes in each pass.
 fn config(real: &[Program], round: usize) -> String {
     let mut text = format!(
         "{PROGRAMS}[program:changing]\ncommand={{test_child}} forever\nstartsecs=0\npriority={}\n",
@@ -90,7 +90,7 @@ fn churn() -> Result<Outcome, String> {
     let pid = host.daemon()?.pid();
     host.daemon()?.wait_state("stream", "RUNNING")?;
     all_answer(&host, &real)?;
-    // A first round of each brings what is allocated once.
+    // The first pass of each kind makes the allocations that happen once.
     for n in 0..20 {
         kill_once(&host, &real, n)?;
     }
@@ -147,8 +147,8 @@ fn all_answer(host: &Host, real: &[Program]) -> Result<(), String> {
     Ok(())
 }
 
-/// Kills one of the programs, in turn; it must come back, and answer if it is one that does. Every twentieth kill meets
-/// each of the real ones: they take a while to come up.
+/// Kills one of the programs, in turn. It must restart, and answer if it is a server. Every twentieth kill hits each of
+/// the real programs, because they take a while to start.
 fn kill_once(host: &Host, real: &[Program], n: usize) -> Result<(), String> {
     let victim = real.get(n % 20);
     let name = victim.map_or(["stream", "steady"][n % 2], |program| program.name);
@@ -191,8 +191,8 @@ fn reload(host: &Host) -> Result<(), String> {
     .map_err(|why| format!("{why}; log:\n{}", host.log_end()))
 }
 
-/// The numbers of the log in a row. The program counts before it writes, in one write: a kill between both skips the number
-/// that its next instance finds, and no other; nothing is there twice, or cut.
+/// Checks that the numbers in the log are consecutive. The program counts before it writes, in one write: a kill in
+/// between skips the number that its next instance finds, and no other. No number is doubled or cut.
 fn unbroken(host: &Host) -> Result<(), String> {
     let found = host.place.read("number.lives");
     let found: BTreeSet<u64> = found.lines().flat_map(str::parse).collect();
@@ -245,7 +245,7 @@ fn reopen() -> Result<Outcome, String> {
 
 fn shutdown_of_many() -> Result<Outcome, String> {
     const COUNT: u32 = 60;
-    // As many groups, of one priority: one after another they would need a minute, which is more than LIMIT.
+    // As many groups, with one priority: one after another they would need a minute, which is more than LIMIT.
     let programs: String = (0..COUNT)
         .map(|n| {
             format!(

@@ -1,5 +1,5 @@
-//! Many listeners and many events: the order is kept, what is lost is counted, memory stays, and the daemon answers
-//! meanwhile. `EVENTS_SECONDS=60` makes it long; it prints what it measured.
+//! Many listeners and many events: the order is kept, lost events are counted, memory does not grow, and the daemon
+//! answers meanwhile. `EVENTS_SECONDS=60` makes the test long. It prints its measurements.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::support::{expect, proc, wait_for};
 const LISTENERS: usize = 200;
 const RATE: u64 = 2000;
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("events::two_hundred_listeners_keep_up", keep_up),
@@ -26,7 +26,7 @@ fn seconds() -> u64 {
         .unwrap_or(5)
 }
 
-/// What the listeners wrote down, by the number of the event in its pool: the daemon's number and the message.
+/// The events that the listeners wrote, by pool serial: the daemon's serial and the message.
 fn heard(host: &Host, count: usize) -> Result<BTreeMap<u64, (u64, u64)>, String> {
     let mut all = BTreeMap::new();
     for listener in 0..count {
@@ -110,7 +110,7 @@ fn keep_up() -> Result<Outcome, String> {
         all.len() as u64 + lost == total,
         format!("{} heard and {lost} counted of {total}", all.len()),
     )?;
-    // In the order of the pool, the messages and the daemon's numbers ascend.
+    // In the order of the pool, the messages and the daemon's serials ascend.
     let mut last = None;
     for (pool_serial, (serial, number)) in &all {
         expect(
@@ -137,11 +137,11 @@ fn keep_up() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// One pool never answers, one babbles, one does not read; the fourth hears everything.
+/// One pool never answers, one writes garbage, one does not read. The fourth gets all events.
 fn hang() -> Result<Outcome, String> {
-    let pool = |name: &str, deeds: &str| {
+    let pool = |name: &str, steps: &str| {
         format!(
-            "[eventlistener:{name}]\ncommand={{test_child}} {deeds}\nevents=PROCESS_COMMUNICATION\nbuffer_size=20000\nstartsecs=0\n\
+            "[eventlistener:{name}]\ncommand={{test_child}} {steps}\nevents=PROCESS_COMMUNICATION\nbuffer_size=20000\nstartsecs=0\n\
              stdout_logfile=NONE\nstderr_logfile=NONE\n"
         )
     };

@@ -1,4 +1,5 @@
-//! A real FastCGI application (flup, reading descriptor 0) behind a real web server, over one socket that the daemon makes.
+//! A real FastCGI application (flup, reading descriptor 0) behind a real web server, over one socket that the daemon
+//! makes.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -14,7 +15,7 @@ use crate::support::daemon::oracle;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, proc, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("fcgi::unix_in_a_group", cfg_59_unix_in_a_group),
@@ -45,7 +46,7 @@ struct Site {
 }
 
 impl Drop for Site {
-    /// The web server's workers would outlive a master that is killed, and write their titles over the mark.
+    /// The web server's workers would outlive a killed master, and write their titles over the mark.
     fn drop(&mut self) {
         let text = std::fs::read_to_string(self.web.join("nginx.pid")).unwrap_or_default();
         let own = self
@@ -56,7 +57,7 @@ impl Drop for Site {
         if let Ok(master) = text.trim().parse()
             && proc::stat(master, 4) == own
         {
-            // Not again: the daemon would start another.
+            // Only once: the daemon would start another one.
             drop(self.host.ctl(&["stop", "all"]));
             let _ = kill(Pid::from_raw(master), Signal::SIGTERM);
             drop(wait_for("the web server ends", LIMIT, || {
@@ -77,7 +78,7 @@ fn python() -> Option<PathBuf> {
 }
 
 impl Site {
-    /// None: a counterpart is not installed. `fastcgi_pass` is the socket in nginx's words, `group` the prefix of names.
+    /// `None`: a program is not installed. `fastcgi_pass` is the socket in nginx's syntax, `group` the prefix of names.
     fn start(
         socket: impl Fn(&Path) -> (String, String),
         more: &str,
@@ -93,7 +94,7 @@ impl Site {
         let is_other = uid_of("www-data").is_some();
         let user = if is_other { "user www-data;\n" } else { "" };
         let owner = if is_other && url.starts_with("unix") {
-            // Only its owner may connect: so the workers answer for the owner and the mode too.
+            // Only its owner may connect, so the workers prove the owner and the mode too.
             "socket_owner=www-data:www-data\nsocket_mode=0600\n"
         } else {
             ""
@@ -132,7 +133,7 @@ impl Site {
         Ok(Some(site))
     }
 
-    /// The pid that answers one request through the web server.
+    /// The PID of the process that answers one request through the web server.
     fn ask(&self) -> Result<i32, String> {
         let mut stream = UnixStream::connect(self.web.join("sock")).map_err(|e| e.to_string())?;
         let limit = Some(Duration::from_secs(20));
@@ -151,7 +152,7 @@ impl Site {
         Ok(self.host.daemon()?.pid_of(&self.names[which]))
     }
 
-    /// What the process has as standard input.
+    /// The standard input of the process.
     fn socket(&self, which: usize) -> Result<String, String> {
         let link = std::fs::read_link(format!("/proc/{}/fd/0", self.pid(which)?));
         Ok(link.map_err(|e| e.to_string())?.display().to_string())
@@ -169,8 +170,8 @@ impl Site {
         self.host.place.read("log").matches(&line).count()
     }
 
-    /// Both processes answer; requests go on while one is killed and comes back to the same socket; the last one's end
-    /// closes it, and the next one's start makes another.
+    /// Both processes answer. Requests succeed while one is killed and restarts with the same socket. The exit of the
+    /// last one closes the socket, and the next start makes another.
     fn lives_by_one_socket(&self) -> Result<(), String> {
         let socket = self.socket(0)?;
         expect(
@@ -209,7 +210,7 @@ impl Site {
             answered == Ok(self.pid(0)?),
             format!("the new one answers: {answered:?}"),
         )?;
-        // The trial at the start, and the one of the first process.
+        // The check at the start, and the socket of the first process.
         expect(
             (self.lines("Creating"), self.lines("Closing")) == (2, 1),
             format!("one socket all the while; log:\n{}", self.host.log_end()),
@@ -278,7 +279,8 @@ fn cfg_59_tcp_alone() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// At run time a socket that cannot be made harms nobody: its processes fail to start until it can, also after a reload.
+/// At run time a socket that cannot be made affects no other program: its processes fail to start until it can be made,
+/// also after a reload.
 fn cfg_59_a_socket_that_cannot_be_made() -> Result<Outcome, String> {
     const LONG: &str = "[program:long]\ncommand={test_child} forever\n";
     const APP: &str = "[fcgi-program:app]\ncommand={test_child} forever\nsocket=unix://{dir}/d/app.sock\nstartretries=100\n";

@@ -1,4 +1,4 @@
-//! One daemon of ours in a place of its own.
+//! One daemon of ours in its own directory.
 
 use std::path::Path;
 use std::process::Command;
@@ -21,7 +21,7 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 serverurl=unix://{dir}/s
 ";
 
-/// Fields drop in order: the daemon, then everything marked, then the files.
+/// Fields drop in order: the daemon, all marked processes, the files.
 pub(crate) struct Host {
     pub(crate) daemon: Option<Daemon>,
     pub(crate) marked: Marked,
@@ -29,7 +29,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// A place with this configuration after the usual head.
+    /// A directory with this configuration after the usual head.
     pub(crate) fn new(config: &str) -> Result<Self, String> {
         let host = Self {
             daemon: None,
@@ -47,14 +47,14 @@ impl Host {
         Ok(host)
     }
 
-    /// Writes the configuration anew.
+    /// Writes the configuration again.
     pub(crate) fn configure(&self, config: &str) -> Result<(), String> {
         self.place
             .write("conf", &self.fill(&format!("{HEAD}{config}")))?;
         Ok(())
     }
 
-    /// Replaces the names of the place.
+    /// Replaces the placeholders of the directory.
     pub(crate) fn fill(&self, text: &str) -> String {
         let me = std::env::current_exe()
             .map(|path| path.display().to_string())
@@ -68,12 +68,12 @@ impl Host {
         self.go_with(|_| {})
     }
 
-    /// As [`Self::go`], with a change of how it is run.
+    /// As [`Self::go`], with a change of the command.
     pub(crate) fn go_with(&mut self, change: impl FnOnce(&mut Command)) -> Result<(), String> {
         self.go_from(&program(Side::Ours, "supervisord")?, change)
     }
 
-    /// As [`Self::go`], where the socket is another file of the place.
+    /// As [`Self::go`], with another socket file in the directory.
     pub(crate) fn go_at(&mut self, socket: &str) -> Result<(), String> {
         self.go_to(&program(Side::Ours, "supervisord")?, socket, |_| {})
     }
@@ -99,7 +99,7 @@ impl Host {
         self.go_as(command, socket)
     }
 
-    /// Runs a command that starts or becomes the daemon, and waits until that answers at `socket`.
+    /// Runs a command that starts or becomes the daemon, and waits until the daemon answers at `socket`.
     pub(crate) fn go_as(&mut self, command: Command, socket: &str) -> Result<(), String> {
         let mut daemon = Daemon::spawn(
             command,
@@ -117,7 +117,7 @@ impl Host {
         Ok(())
     }
 
-    /// Runs the daemon to its end.
+    /// Runs the daemon until it exits.
     pub(crate) fn run(&self, args: &[&str]) -> Result<Finished, String> {
         let mut command = self
             .marked
@@ -140,7 +140,7 @@ impl Host {
         run(command, self.place.path(), None, LIMIT)
     }
 
-    /// Runs our supervisorctl; its output and exit code must be these.
+    /// Runs our supervisorctl and checks its output and exit code.
     pub(crate) fn expect_ctl(
         &self,
         args: &[&str],
@@ -175,7 +175,7 @@ impl Host {
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
 
-    /// Still alive and answering, without zombies.
+    /// The daemon runs and answers, and has no zombies.
     pub(crate) fn expect_well(&mut self) -> Result<(), String> {
         let daemon = self.daemon.as_mut().ok_or("not started")?;
         if !daemon.is_alive() {

@@ -1,4 +1,4 @@
-//! What programs may use and which rights they have: sections of a real configuration, and the kernel's word for it.
+//! Resources and rights of programs: sections of a real configuration, and the values that the kernel reports.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use crate::support::expect;
 use crate::support::is_root;
 use crate::support::runner::{Outcome, Trial};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("limits::programs_have_what_their_sections_say", all_keys),
@@ -30,7 +30,7 @@ fn proc(pid: i32, file: &str) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default()
 }
 
-/// The rest of the line that begins so, with one blank between words.
+/// The rest of the line with this beginning, with one blank between words.
 fn line(text: &str, start: &str) -> String {
     let line = text.lines().find_map(|line| line.strip_prefix(start));
     let words: Vec<&str> = line.unwrap_or_default().split_whitespace().collect();
@@ -87,7 +87,7 @@ fn all_keys() -> Result<Outcome, String> {
     )?;
     same("oom_score_adj", proc(pid, "oom_score_adj").trim(), "321")?;
     same("nice", &nice(pid), "3")?;
-    // Who has none of the keys is as the daemon.
+    // A program without these keys has the daemon's values.
     let (own, other) = (daemon.pid(), daemon.pid_of("b"));
     same("nice", &nice(other), &nice(own))?;
     for file in ["oom_score_adj", "status"] {
@@ -117,7 +117,7 @@ fn all_keys() -> Result<Outcome, String> {
 }
 
 fn refusal() -> Result<Outcome, String> {
-    // More than the kernel has for anybody.
+    // More than the kernel allows anybody.
     let mut host = Host::start(&format!(
         "[program:a]\n{SLEEP}startsecs=1\nlimit_nofile=9223372036854775807\nstderr_logfile={{dir}}/err.log\n\
          [program:b]\n{SLEEP}"
@@ -209,7 +209,7 @@ fn without_root() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// The kernel keeps /proc of who gave up being root from others, and from himself.
+/// The kernel hides /proc of a process that has given up root from other processes and from the process itself.
 fn after_root() -> Result<Outcome, String> {
     if !is_root() {
         return Ok(Outcome::Skipped("needs root".to_owned()));

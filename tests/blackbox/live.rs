@@ -1,4 +1,5 @@
-//! Groups that change while their programs run: more and fewer processes, programs of no file, restarts one by one.
+//! Groups that change while their programs run: more and fewer processes, programs that are in no file, rolling
+//! restarts.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +12,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{self, CallError, Connection, Value};
 use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("live::scaling_leaves_those_that_stay", scaling),
@@ -35,7 +36,7 @@ fn text(text: &str) -> Value {
     Value::Text(text.to_owned())
 }
 
-/// The pids of a group's processes by name.
+/// The PIDs of a group's processes by name.
 fn pids(host: &Host, group: &str) -> Result<BTreeMap<String, i64>, String> {
     let all = host
         .daemon()?
@@ -80,7 +81,7 @@ fn scaling() -> Result<Outcome, String> {
         new.get("PORT").is_some_and(|port| port == "8003") && new["OF"] == "4",
         format!("{new:?}"),
     )?;
-    // They are as good as any other.
+    // They behave like any other process.
     host.expect_ctl(
         &["restart", "web:web_03"],
         0,
@@ -101,7 +102,7 @@ fn scaling() -> Result<Outcome, String> {
         "web_01 lives on",
     )?;
     host.expect_ctl(&["scale", "web", "1"], 0, &["web: no change\n"])?;
-    // Its section has not changed, so that an update of everything leaves it alone; its own one does not.
+    // Its section has not changed, so an update of everything does not touch it. An update of the group itself does.
     host.expect_ctl(&["reread"], 0, &["No config updates to processes\n"])?;
     host.expect_ctl(&["update"], 0, &[])?;
     expect(pids(&host, "web")? == one, "scaling was undone")?;
@@ -115,7 +116,7 @@ fn scaling() -> Result<Outcome, String> {
         two_again["web_00"] == one["web_00"],
         "web_00 is another process",
     )?;
-    // Nothing, and back.
+    // To zero, and back.
     host.expect_ctl(&["scale", "web", "0"], 0, &["web:web_01: removed\n"])?;
     expect(pids(&host, "web")?.is_empty(), "some are left")?;
     host.expect_ctl(&["scale", "web", "2"], 0, &["web:web_01: added\n"])?;
@@ -131,7 +132,7 @@ fn template() -> Result<Outcome, String> {
     );
     let mut host = Host::start(&grouped)?;
     all_up(&host, "g", 3)?;
-    // Nobody has said that this file counts.
+    // This file was not read yet.
     host.configure(&grouped.replace("PORT=", "DOOR="))?;
     host.expect_ctl(&["scale", "web", "3"], 0, &["g:web_02: added\n"])?;
     all_up(&host, "g", 4)?;
@@ -149,7 +150,7 @@ fn template() -> Result<Outcome, String> {
     all_up(&host, "g", 4)?;
     let new = proc::environ(host.daemon()?.pid_of("g:web_02"));
     expect(new.contains_key("DOOR"), format!("{new:?}"))?;
-    // A new round knows nothing of it.
+    // A reload forgets it.
     host.expect_ctl(&["reload"], 0, &["Restarted supervisord\n"])?;
     wait_for("the file's processes", LIMIT, || {
         pids(&host, "g").is_ok_and(|pids| pids.len() == 3 && pids.values().all(|&pid| pid != 0))
@@ -272,7 +273,7 @@ fn programs() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// Somebody else who may use the socket controls what is there, and adds nothing.
+/// Another user of the socket controls existing programs, and cannot add one.
 fn file_mode() -> Result<Outcome, String> {
     const NOBODY: u32 = 65_534;
     if !is_root() {
@@ -310,9 +311,9 @@ fn file_mode() -> Result<Outcome, String> {
         format!("{said:?}"),
     )?;
     expect(pids(&host, "web")?.len() == 2, "it was scaled")?;
-    // We are root.
+    // The test runs as root.
     host.expect_ctl(&["scale", "web", "3"], 0, &["added"])?;
-    // With a password it is no matter who one is.
+    // With the password, any user may do it.
     host.configure(&format!("{config}username=u\npassword=p\n"))?;
     host.daemon()?.signal(nix::sys::signal::Signal::SIGHUP);
     let password = ["-u", "u", "-p", "p"];
@@ -329,7 +330,7 @@ fn file_mode() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// Waits for two processes of the new round.
+/// Waits for two new instances after the restart.
 fn all_up_with(
     password: &[&str],
     ctl: &impl Fn(&[&str], &[&str]) -> Result<crate::support::daemon::Finished, String>,
@@ -341,8 +342,8 @@ fn all_up_with(
 
 const POOL: &str = "[program:w]\ncommand={test_child} forever\nprocess_name=w%(process_num)d\nnumprocs=3\nstartsecs=1\n";
 
-/// Who stopped (`-`) and who came up (`+`), in the order of the log.
-fn deeds(log: &str) -> Vec<String> {
+/// Stopped (`-`) and started (`+`) processes, in the order of the log.
+fn stops_and_starts(log: &str) -> Vec<String> {
     log.lines()
         .filter_map(|line| {
             let (_, line) = line.split_once(' ')?;
@@ -368,7 +369,7 @@ fn rolling() -> Result<Outcome, String> {
         host.daemon()?.wait_state(name, "RUNNING")?;
     }
     let before = pids(&host, "w")?;
-    let past = deeds(&host.place.read("log")).len();
+    let past = stops_and_starts(&host.place.read("log")).len();
     host.expect_ctl(
         &["serialrestart", "w:*"],
         0,
@@ -380,22 +381,22 @@ fn rolling() -> Result<Outcome, String> {
         format!("{before:?} {after:?}"),
     )?;
     wait_for("the log", LIMIT, || {
-        deeds(&host.place.read("log")).len() == past + 6
+        stops_and_starts(&host.place.read("log")).len() == past + 6
     })?;
-    let order = deeds(&host.place.read("log")).split_off(past);
+    let order = stops_and_starts(&host.place.read("log")).split_off(past);
     expect(
         order == ["-w0", "+w0", "-w1", "+w1", "-w2", "+w2"],
         format!("{order:?}"),
     )?;
-    // All at once: nobody waits for the other.
+    // All at once: no process waits for another.
     host.expect_ctl(&["serialrestart", "-n", "3", "w*"], 0, &["restarted\n"])?;
     wait_for("the log", LIMIT, || {
-        deeds(&host.place.read("log")).len() == past + 12
+        stops_and_starts(&host.place.read("log")).len() == past + 12
     })?;
-    let mut order = deeds(&host.place.read("log")).split_off(past + 6);
+    let mut order = stops_and_starts(&host.place.read("log")).split_off(past + 6);
     order[..3].sort();
     expect(order[..3] == ["-w0", "-w1", "-w2"], format!("{order:?}"))?;
-    // What is stopped stays so, unless it is named.
+    // A stopped process stays stopped, unless it is named.
     host.expect_ctl(&["stop", "w:w1"], 0, &["stopped"])?;
     host.expect_ctl(&["serialrestart", "-n3", "all"], 0, &["w:w0: restarted\n"])?;
     expect(host.daemon()?.state("w:w1") == "STOPPED", "w1 was started")?;
@@ -420,7 +421,7 @@ fn rolling() -> Result<Outcome, String> {
 }
 
 fn failing() -> Result<Outcome, String> {
-    // It comes up once, and fails as soon as the file is there.
+    // It starts once, and fails as soon as the file exists.
     let mut host = Host::start(
         "[program:w]\ncommand=/bin/sh -c 'test -e {dir}/broken%(process_num)d && exit 3; exec {test_child} forever'\n\
          process_name=w%(process_num)d\nnumprocs=3\nstartsecs=1\nstartretries=0\n",
@@ -467,7 +468,7 @@ fn left_alone() -> Result<Outcome, String> {
         pids(&host, "w").is_ok_and(|now| now["w0"] != before["w0"])
     })?;
     drop(client);
-    // A second one is refused while the first is under way.
+    // A second one is refused while the first is in progress.
     let second = host
         .daemon()?
         .call("supervisord.rollingRestart", &[text("w:w2")]);

@@ -1,5 +1,5 @@
-//! What the daemon tells a service manager, and the sockets that one passes: against a stand-in for it, so that these run
-//! everywhere. `tests/systemd` has the real one.
+//! Messages to a service manager, and sockets that it passes. A fake manager makes these tests run everywhere.
+//! `tests/systemd` has the real one.
 
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -19,7 +19,7 @@ use crate::support::{LIMIT, expect, wait_for};
 
 type Test = fn() -> Result<(), String>;
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     let list: &[(&str, Test)] = &[
         ("ready_reload_restart_and_stop_are_told", told),
@@ -46,7 +46,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         .collect()
 }
 
-/// Stands in for the manager: a socket, and what came over it.
+/// A fake service manager: a socket, and the messages that came over it.
 struct Manager {
     heard: Arc<Mutex<Vec<String>>>,
 }
@@ -56,7 +56,7 @@ impl Manager {
         let socket = UnixDatagram::bind(path).map_err(|e| format!("{}: {e}", path.display()))?;
         let heard = Arc::new(Mutex::new(Vec::new()));
         let list = Arc::clone(&heard);
-        // Ends with the test process.
+        // The thread ends with the test process.
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(count) = socket.recv(&mut buffer) {
@@ -110,7 +110,7 @@ impl Manager {
         })
     }
 
-    /// The phases in the order heard.
+    /// The phases in the order of their messages.
     fn phases(&self) -> Vec<String> {
         let heard = self.heard();
         heard
@@ -122,7 +122,7 @@ impl Manager {
     }
 }
 
-/// A daemon with these variables; not waited for.
+/// Starts a daemon with these variables, and does not wait.
 fn spawn(host: &Host, variables: &[(&str, &str)]) -> Result<Daemon, String> {
     let mut command = host
         .marked
@@ -160,7 +160,7 @@ const TWO: &str = "[program:good]\ncommand={test_child} forever\nstartsecs=0\n\
 fn told() -> Result<(), String> {
     let (mut host, manager) = start(TWO, &[])?;
     manager.wait("READY=1")?;
-    // Whoever was told may ask at once.
+    // A client may send requests right after the READY message.
     host.expect_ctl(&["status", "good"], 0, &["RUNNING"])?;
     manager.wait("STATUS=1/2 running, backoff: bad")?;
     manager.forget();
@@ -179,7 +179,7 @@ fn told() -> Result<(), String> {
         .value("MONOTONIC_USEC")
         .and_then(|text| text.parse().ok())
         .ok_or("RELOADING without MONOTONIC_USEC")?;
-    // Boot time and monotonic time differ by the time of sleep only, which test machines do not.
+    // Boot time and monotonic time differ only by time of sleep, which test machines do not have.
     expect(
         then > 0.0 && then / 1e6 <= now + 1.0,
         format!("{then} at {now}"),
@@ -241,9 +241,9 @@ fn variables() -> Result<(), String> {
         "JOURNAL_STREAM",
         "INVOCATION_ID",
     ];
-    let deeds: String = names.iter().map(|name| format!("env {name} ")).collect();
+    let steps: String = names.iter().map(|name| format!("env {name} ")).collect();
     let config = format!(
-        "[program:p]\ncommand={{test_child}} {deeds} env KEPT forever\nstdout_logfile={{dir}}/p.log\nstartsecs=0\n"
+        "[program:p]\ncommand={{test_child}} {steps} env KEPT forever\nstdout_logfile={{dir}}/p.log\nstartsecs=0\n"
     );
     let (mut host, _manager) = start(
         &config,
@@ -271,12 +271,12 @@ fn variables() -> Result<(), String> {
 }
 
 fn watchdog() -> Result<(), String> {
-    // Beats every 200 ms.
+    // Keepalives every 200 ms.
     let (mut host, manager) = start(TWO, &[("WATCHDOG_USEC", "400000")])?;
     manager.wait("READY=1")?;
     wait_for("three beats", LIMIT, || manager.count("WATCHDOG=1") >= 3)?;
     let held = hold_engine(&host)?;
-    // What was on its way has come by now, or comes before the next word of a daemon that runs again.
+    // Messages in transit have arrived by now, or arrive before the next message of a daemon that runs again.
     manager.forget();
     let begun = Instant::now();
     wait_for("a second has passed", LIMIT, || {
@@ -288,7 +288,7 @@ fn watchdog() -> Result<(), String> {
     )?;
     drop(held);
     wait_for("beats again", LIMIT, || manager.count("WATCHDOG=1") >= 3)?;
-    // Between two rounds too.
+    // Also between two runs.
     host.expect_ctl(&["reload"], 0, &["Restarted supervisord"])?;
     wait_for("ready again", LIMIT, || {
         manager
@@ -301,7 +301,7 @@ fn watchdog() -> Result<(), String> {
     end(&mut host)
 }
 
-/// Holds one thread of a process still, and no other, until its input ends.
+/// Stops one thread of a process, and no other, until its input ends.
 const HOLDER: &str = "
 import ctypes, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -314,7 +314,7 @@ sys.stdin.read()
 libc.ptrace(DETACH, thread, None, None)
 ";
 
-/// A thread that is held still as long as this lives.
+/// A thread that is stopped until this value drops.
 struct Held {
     holder: std::process::Child,
 }
@@ -326,7 +326,7 @@ impl Drop for Held {
     }
 }
 
-/// Holds the engine still, which is the main thread. All others go on, the one that talks to the manager among them.
+/// Stops the engine, which is the main thread. All others run, also the thread that talks to the manager.
 fn hold_engine(host: &Host) -> Result<Held, String> {
     let pid = host.daemon()?.pid();
     let mut command = host
@@ -355,7 +355,7 @@ fn hold_engine(host: &Host) -> Result<Held, String> {
 fn foreign_watchdog() -> Result<(), String> {
     let (mut host, manager) = start(TWO, &[("WATCHDOG_USEC", "20000"), ("WATCHDOG_PID", "1")])?;
     manager.wait("READY=1")?;
-    // Two seconds of retries, in which a watchdog of ours would have been fed a hundred times.
+    // Two seconds of retries, in which the daemon would have sent a hundred keepalives.
     manager.wait("STATUS=1/2 running, backoff: bad")?;
     host.expect_ctl(&["stop", "good"], 0, &["good: stopped"])?;
     manager.wait("STATUS=0/2 running, backoff: bad")?;
@@ -384,7 +384,7 @@ fn deaf() -> Result<(), String> {
     {
         return Err("it ended".to_owned());
     }
-    // The queue of a datagram socket holds a dozen; a beat every 5 ms and two phases each fill it.
+    // The queue of a datagram socket holds a dozen messages. A keepalive every 5 ms and two phases each fill it.
     for _ in 0..30 {
         host.expect_ctl(&["reread"], 0, &["No config updates"])?;
     }
@@ -452,7 +452,7 @@ fn background() -> Result<(), String> {
     wait_for("it has ended", LIMIT, || host.marked.alive().is_empty())
 }
 
-/// Binds what a manager would, and becomes the daemon with it. Python, for a test must not be unsafe.
+/// Binds the sockets of a manager, and becomes the daemon with them. It is Python because a test must not be unsafe.
 const LAUNCHER: &str = "
 import os, socket, sys
 listeners = []
@@ -505,7 +505,7 @@ fn ready(host: &mut Host, daemon: Daemon) -> Result<(), String> {
 
 fn passed() -> Result<(), String> {
     let mut host = Host::new("[program:p]\ncommand={test_child} forever\nstartsecs=0\n")?;
-    // The second one is the server's, the first nobody's.
+    // The second socket belongs to the server, the first to nothing.
     let daemon = launch(&host, "{dir}/other {dir}/s", "own")?;
     ready(&mut host, daemon)?;
     let inode = |host: &Host| {
@@ -525,14 +525,14 @@ fn passed() -> Result<(), String> {
             "WARN no server listens on the socket 'name0' ({other}) that the service manager passed"
         ),
     )?;
-    // Programs have no part in them.
+    // Programs do not inherit them.
     host.daemon()?.wait_state("p", "RUNNING")?;
     let pid = host.daemon()?.pid_of("p");
     let open = std::fs::read_dir(format!("/proc/{pid}/fd"))
         .map_err(|e| e.to_string())?
         .count();
     expect(open == 3, format!("{open} descriptors in the program"))?;
-    // The next round finds it too.
+    // The next run finds it too.
     host.expect_ctl(&["reload"], 0, &["Restarted supervisord"])?;
     wait_for("the program of the next round", LIMIT, || {
         let now = host.daemon().map(|daemon| daemon.pid_of("p")).unwrap_or(0);

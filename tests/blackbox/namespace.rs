@@ -1,4 +1,4 @@
-//! A PID namespace with the daemon as PID 1, as a container has it.
+//! A PID namespace with the daemon as PID 1, as in a container.
 
 use std::path::Path;
 

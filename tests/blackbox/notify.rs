@@ -1,4 +1,5 @@
-//! Programs that tell of themselves (`notify`, `ready_fd`, `watchdogsecs`), and those that would like to tell of others.
+//! Programs that send notifications (`notify`, `ready_fd`, `watchdogsecs`), and processes that try to send them for
+//! others.
 
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Value;
 use crate::support::{LIMIT, expect, is_root, notifier, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("notify::a_program_is_running_once_it_says_so", readiness),
@@ -48,7 +49,7 @@ fn wait_description(host: &Host, name: &str, end: &str) -> Result<(), String> {
     .map_err(|why| format!("{why} (it tells {last:?}); log:\n{}", host.log_end()))
 }
 
-/// What a program that began with `env NOTIFY_SOCKET` has.
+/// The variables of a program that began with `env NOTIFY_SOCKET`.
 fn socket_of(host: &Host, log: &str) -> Result<String, String> {
     let mut address = String::new();
     wait_for("the address of a socket", LIMIT, || {
@@ -228,7 +229,7 @@ fn watchdog() -> Result<Outcome, String> {
             && log.matches("spawned: 'a'").count() >= 2
     })
     .map_err(|why| format!("{why}; log:\n{}", host.log_end()))?;
-    // It was fed for longer than that before.
+    // It sent keepalives for longer than that before.
     let beats = host.place.read("beats").len();
     expect(beats >= 8, format!("ended after {beats} signs of life"))?;
     let told = host.place.read("a.log");
@@ -252,7 +253,7 @@ fn watchdog() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// As in lessons §3: a freeze of the daemon is no fault of its programs.
+/// A daemon that was stopped does not blame its programs for missing keepalives.
 fn frozen() -> Result<Outcome, String> {
     let mut host = Host::start(&format!(
         "[program:a]\ncommand={{test_child}} notify READY=1 beats 250 1000 {{dir}}/beats\nnotify=true\nwatchdogsecs=1\n{QUIET}\
@@ -288,7 +289,7 @@ fn forgers() -> Result<Outcome, String> {
     ))?;
     let address = socket_of(&host, "a.log")?;
     let a = host.daemon()?.pid_of("a");
-    // A stranger, another program, another user.
+    // An unrelated process, another program, another user.
     notifier::send(&address, "READY=1").map_err(|e| e.to_string())?;
     host.wait_file(
         "log",
@@ -298,7 +299,7 @@ fn forgers() -> Result<Outcome, String> {
             nix::unistd::geteuid()
         ),
     )?;
-    // Anybody may join a process group of the session, which all programs share: it proves nothing.
+    // Anybody may join a process group of the session, which all programs share, so the group proves nothing.
     host.place.write("group", &a.to_string())?;
     host.place.write("new", &address)?;
     std::fs::rename(host.place.join("new"), host.place.join("address"))
@@ -328,7 +329,7 @@ fn forgers() -> Result<Outcome, String> {
         description(&host, "a")?.is_empty(),
         description(&host, "a")?,
     )?;
-    // A descendant is no stranger.
+    // A descendant may send.
     host.place.write("go", "")?;
     host.daemon()?.wait_state("a", "RUNNING")?;
     expect(host.daemon()?.pid_of("a") == a, "the same process")?;
@@ -377,7 +378,7 @@ fn flood() -> Result<Outcome, String> {
     host.daemon()?.wait_state("a", "RUNNING")?;
     let enough = host.place.join("enough").display().to_string();
     let result = std::thread::scope(|scope| -> Result<(), String> {
-        // A stranger floods too.
+        // An unrelated process floods too.
         let stranger = scope.spawn(|| notifier::flood(&address, &enough));
         let result = (|| {
             wait_description(&host, "a", " flood 999").or_else(|_| {

@@ -1,4 +1,4 @@
-//! The daemon as PID 1 of a fresh PID namespace: strangers are reaped, and a client from outside gets in.
+//! The daemon as PID 1 of a new PID namespace: it reaps orphans, and a client from outside can connect.
 
 use crate::host::Host;
 use crate::namespace;
@@ -6,7 +6,7 @@ use crate::support::daemon::{Side, program};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new(
@@ -20,8 +20,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// A shell that has children becomes the daemon. Nothing else than a look at all children finds them, and such looks are rare:
-/// one ends before any program is there, and one among programs that restart without a pause.
+/// A shell that has children becomes the daemon. Only a walk over all children finds them, and such walks are rare: one
+/// child exits before any program runs, and one among programs that restart without a pause.
 fn inherited() -> Result<Outcome, String> {
     let mut host = Host::new(
         "[program:quick]\ncommand={test_child} exit 0\nstartsecs=0\nautorestart=true\nrestart_floor=0\n\

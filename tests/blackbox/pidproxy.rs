@@ -1,4 +1,4 @@
-//! `pidproxy` beside the reference one, and with a real daemon that puts itself into the background.
+//! `pidproxy` compared with the reference, and with a real daemon that goes into the background.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::support::daemon::{Side, oracle, program, run, wait_exit};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, proc, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = vec![
         Trial::new("pidproxy::broken_files", aux_02_broken_files_harm_nobody),
@@ -43,7 +43,7 @@ fn pidproxy(host: &Host, side: Side) -> Result<PathBuf, String> {
     }
 }
 
-/// A proxy for a test_child that tells of each signal by a file of its name.
+/// A proxy for a test child that writes a file named after each signal.
 struct Running {
     proxy: Child,
     command: i32,
@@ -129,7 +129,8 @@ fn aux_02_signals_and_statuses(side: Side) -> Result<Outcome, String> {
         )?;
     }
 
-    // Without a file it says so and stays; with one every signal goes on, and three of them end it.
+    // Without a file it prints an error and keeps running. With a file it passes every signal on, and three signals end
+    // it.
     for last in ["TERM", "INT", "QUIT"] {
         drop(std::fs::remove_file(host.place.join("it.pid")));
         let mut running = Running::start(&host, side)?;
@@ -164,7 +165,7 @@ fn aux_02_signals_and_statuses(side: Side) -> Result<Outcome, String> {
         kill(Pid::from_raw(running.command), Signal::SIGKILL).map_err(|e| e.to_string())?;
     }
 
-    // A process that is gone cannot be ended.
+    // A process that has exited cannot be stopped.
     let mut running = Running::start(&host, side)?;
     host.place.write("it.pid", "2147483646\n")?;
     running.signal("TERM")?;
@@ -174,7 +175,7 @@ fn aux_02_signals_and_statuses(side: Side) -> Result<Outcome, String> {
     )?;
     kill(Pid::from_raw(running.command), Signal::SIGKILL).map_err(|e| e.to_string())?;
 
-    // It ends with its command, whatever that ends with.
+    // It exits with its command, with any exit status.
     let mut running = Running::start(&host, side)?;
     kill(Pid::from_raw(running.command), Signal::SIGKILL).map_err(|e| e.to_string())?;
     expect(running.exit()? == Some(0), "it ends with its command")?;
@@ -208,7 +209,7 @@ fn aux_02_broken_files_harm_nobody() -> Result<Outcome, String> {
         !host.place.join("HUP").exists() && !host.place.join("TERM").exists(),
         "a signal reached the command through its group",
     )?;
-    // The file is mended: the next signal goes on.
+    // The file is repaired: the next signal is passed on.
     host.place.write("it.pid", &running.command.to_string())?;
     running.signal("TERM")?;
     expect(running.exit()? == Some(0), "it goes on")?;
@@ -232,7 +233,7 @@ fn aux_02_broken_files_harm_nobody() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// Ends the daemon of a pidfile: it is nobody's child, and carries no mark.
+/// Stops the daemon of a pidfile: it has no parent here, and no mark.
 struct Background(PathBuf);
 
 impl Background {
@@ -296,7 +297,7 @@ fn aux_02_a_real_daemon() -> Result<Outcome, String> {
         "redis is in the background, and no child of the proxy",
     )?;
 
-    // Its death is the program's death.
+    // Its exit is the program's exit.
     kill(Pid::from_raw(first), Signal::SIGKILL).map_err(|e| e.to_string())?;
     host.wait_file("log", "exited: redis (exit status 1; not expected)")?;
     let second = up(first)?;

@@ -1,4 +1,4 @@
-//! Configurations with plug-ins of Python: everything but the plug-ins works.
+//! Configurations with Python plug-ins: everything except the plug-ins works.
 
 use crate::host::Host;
 use crate::support::LIMIT;
@@ -6,7 +6,7 @@ use crate::support::daemon::{Side, program, run};
 use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::new(
         "plugins::the_daemon_and_the_client_work_without_them",

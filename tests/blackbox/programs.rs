@@ -1,4 +1,4 @@
-//! The real programs that are put under supervision: what they need on disk, their sections, and whether they answer.
+//! The real programs under supervision: their files, their sections, and a check that they answer.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -13,29 +13,29 @@ use crate::host::Host;
 use crate::support::daemon::oracle;
 use crate::support::is_root;
 
-/// A real program, laid out in the directory of its test.
+/// A real program with its files in the directory of its test.
 pub(crate) struct Program {
-    /// Also the program's name in the configuration.
+    /// The program's name, also in the configuration.
     pub(crate) name: &'static str,
     /// Its own directory.
     pub(crate) dir: PathBuf,
     /// Its section of the configuration.
     pub(crate) section: String,
-    /// Whom it (or its workers) are to run as, if that can be had here.
+    /// The user of the program (or of its workers), if it is available here.
     pub(crate) uid: Option<u32>,
-    /// What ends it without leaving a socket behind that its next instance could not take.
+    /// The signal that stops it without a socket file that its next instance could not replace.
     pub(crate) fatal: Signal,
     request: &'static str,
     answer: &'static str,
 }
 
 impl Program {
-    /// Asks it once.
+    /// Sends one request.
     pub(crate) fn ask(&self) -> String {
         ask(&self.dir.join("sock"), self.request).unwrap_or_default()
     }
 
-    /// It gives the answer that it is there for.
+    /// The program gives its expected answer.
     pub(crate) fn answers(&self) -> bool {
         self.ask().contains(self.answer)
     }
@@ -79,12 +79,12 @@ pub(crate) fn open_to_all(host: &Host, name: &str) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-/// The line that makes a program run as `name`, if that can be had.
+/// The line that makes a program run as `name`, if that is possible.
 fn user_line(name: &str, uid: Option<u32>) -> String {
     uid.map_or_else(String::new, |_| format!("user={name}\n"))
 }
 
-/// redis-server as the user redis. None: not installed.
+/// redis-server as the user redis. `None`: not installed.
 pub(crate) fn redis(host: &Host) -> Result<Option<Program>, String> {
     let Some(server) = installed("redis-server") else {
         return Ok(None);
@@ -120,7 +120,7 @@ pub(crate) fn nginx_conf(dir: &Path, is_root: bool, text: &str) -> String {
     )
 }
 
-/// nginx with workers of www-data; its access log is rotated. None: not installed.
+/// nginx with workers of www-data. Its access log is rotated. `None`: not installed.
 pub(crate) fn nginx(host: &Host) -> Result<Option<Program>, String> {
     let Some(server) = installed("nginx") else {
         return Ok(None);
@@ -147,7 +147,7 @@ pub(crate) fn nginx(host: &Host) -> Result<Option<Program>, String> {
     }))
 }
 
-/// gunicorn with two workers, as www-data where the interpreter can be read by it. None: not installed.
+/// gunicorn with two workers, as www-data where that user can read the interpreter. `None`: not installed.
 pub(crate) fn gunicorn(host: &Host) -> Result<Option<Program>, String> {
     let Some(server) = oracle()
         .map(|venv| venv.join("bin/gunicorn"))

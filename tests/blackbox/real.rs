@@ -8,7 +8,7 @@ use crate::programs::{self, Program};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, proc, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("real::redis_as_its_user", redis),
@@ -17,7 +17,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// A daemon that runs this program alone, once it answers; none if it is not installed.
+/// A daemon with this program only, once it answers. `None`: the program is not installed.
 fn running(
     lay_out: fn(&Host) -> Result<Option<Program>, String>,
 ) -> Result<Option<(Host, Program)>, String> {
@@ -47,7 +47,7 @@ fn runs_as(pid: i32, uid: Option<u32>) -> Result<(), String> {
     )
 }
 
-/// Kills the program; it must come back and answer.
+/// Kills the program. It must restart and answer.
 fn survives_kills(host: &Host, program: &Program, times: usize) -> Result<(), String> {
     let name = program.name;
     for n in 0..times {

@@ -1,11 +1,11 @@
-//! The configurations of guides that people follow, with harmless commands in place of what is missing here, and the
-//! command sequences of their texts.
+//! The configurations of popular guides, with harmless commands in place of missing programs, and the command sequences
+//! of their texts.
 
 use crate::host::{Host, source};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("sources::a_container_with_master_and_monitor", lookingglass),
@@ -49,7 +49,7 @@ fn lookingglass() -> Result<Outcome, String> {
             .is_some_and(|zone| zone == "Asia/Shanghai"),
         format!("{variables:?}"),
     )?;
-    // The order of the start is that of the priorities.
+    // The start follows the priorities.
     let log = host.place.read("log");
     let at = |name: &str| log.find(&format!("spawned: '{name}'"));
     expect(
@@ -201,7 +201,7 @@ fn tutorial() -> Result<Outcome, String> {
 fn minimal() -> Result<Outcome, String> {
     let mut host = Host::new("")?;
     let text = host.fill(&source("minimal-go.conf")?);
-    // Neither [supervisord] nor any [rpcinterface:*]: as if both stood there, with one warning.
+    // Neither [supervisord] nor any [rpcinterface:*]: as if both were there, with one warning.
     let server =
         host.fill("[unix_http_server]\nfile={dir}/s\n[supervisorctl]\nserverurl=unix://{dir}/s\n");
     host.place.write("conf", &format!("{text}{server}"))?;

@@ -1,11 +1,11 @@
-//! The verbs of the daemon's binary, where no systemd is needed.
+//! The subcommands of the daemon's binary, where no systemd is needed.
 
 use crate::host::Host;
 use crate::support::daemon::{Finished, Side, program, run};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, is_root};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("verbs::units_become_sections", import),
@@ -88,7 +88,7 @@ fn mistakes() -> Result<Outcome, String> {
             &["service", "install", "-c"],
             "Error: option -c requires argument\n",
         ),
-        // Not the first word: what it always was.
+        // In another position the word has its old meaning.
         (&["-n", "import", "x"], positional),
         (&["-n", "-c", "conf", "import", "x"], positional),
     ] {

@@ -1,4 +1,4 @@
-//! Times in the log are those of the zone that TZ names: in a container nothing else tells it.
+//! Times in the log use the zone that TZ names. In a container nothing else sets the zone.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     [
         ("by_name", "Asia/Kolkata", 330),
@@ -26,7 +26,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     .collect()
 }
 
-/// `ahead`: minutes before UTC, all year round.
+/// `ahead`: minutes before UTC, all year.
 fn log_goes_by(zone: &str, ahead: i64) -> Result<Outcome, String> {
     let file = Path::new("/usr/share/zoneinfo/Asia/Kolkata");
     if zone.ends_with("Kolkata") && !file.exists() {

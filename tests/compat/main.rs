@@ -1,8 +1,8 @@
-//! Each scenario runs against the reference Supervisor 4.3.0 and against ours, and the transcripts must be equal.
+//! Runs each scenario with the reference Supervisor 4.3.0 and with our programs, and compares the transcripts.
 //!
-//! Scenarios are texts in `scenarios/*.scn` (see [`scenario`]); the reference transcripts are kept in `recorded/`, used when
-//! `SUPERVISOR_ORACLE` (a venv with supervisor 4.3.0) is absent, compared with the live program when it is present;
-//! `UPDATE=1` rewrites them. `COMPAT_SIDES=reference` runs the reference side alone.
+//! Scenarios are the texts `scenarios/*.scn` (see [`scenario`]). `recorded/` has the transcripts of the reference. They
+//! are used when `SUPERVISOR_ORACLE` (a venv with supervisor 4.3.0) is not set, and compared with the live program when
+//! it is. `UPDATE=1` rewrites them. `COMPAT_SIDES=reference` runs only the reference.
 
 #[path = "../support/mod.rs"]
 #[allow(
@@ -87,7 +87,7 @@ fn main() -> ExitCode {
     runner::run(tests)
 }
 
-/// The reference program still says what is recorded.
+/// The reference still produces the recorded transcript.
 fn recorded_is_true(scenario: &Scenario, sides: Sides) -> Result<Outcome, String> {
     if oracle().is_none() {
         return Ok(Outcome::Skipped(
@@ -117,7 +117,7 @@ fn read_recording(file: &Path) -> Result<Transcript, String> {
     Ok(Transcript::parse(&text))
 }
 
-/// With at least one program of ours, the transcript is the reference one up to declared differences.
+/// With at least one of our programs, the transcript equals the reference's except for declared differences.
 fn agrees(scenario: &Scenario, sides: Sides) -> Result<Outcome, String> {
     let needs_oracle = sides.daemon == Side::Reference || sides.client == Side::Reference;
     if needs_oracle && oracle().is_none() {

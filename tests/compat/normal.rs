@@ -1,9 +1,9 @@
-//! What differs from run to run is replaced: times, pids, random names, the version, texts of Python.
+//! Replaces values that differ from run to run: times, PIDs, random names, the version, texts of Python.
 
 use supervisord::domain::LINES;
 
-/// Replaces each match of `pattern` by `with`. In a pattern `#` is a run of digits, `@` a run of `[a-z0-9_]`, `~` the rest
-/// of the line; all else is itself.
+/// Replaces each match of `pattern` by `with`. In a pattern `#` matches digits, `@` characters of `[a-z0-9_]`, `~` the
+/// rest of the line. All other characters match themselves.
 pub(crate) fn replace(text: &str, pattern: &str, with: &str) -> String {
     let first = pattern.chars().next();
     let mut out = String::with_capacity(text.len());
@@ -64,14 +64,14 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// What `help` says of the actions that Supervisor does not have.
+/// The `help` lines of actions that Supervisor does not have.
 const OUR_ACTIONS: &str = "\nsupervisord commands (type help <topic>):\n\
                            =========================================\n\
                            scale  serialrestart  upgrade\n\n";
 
 /// Any text: output, files, faults.
 pub(crate) fn text(text: &str) -> String {
-    // A machine may have a system bus, which a daemon of ours tells of wherever its log is shown.
+    // The log of our daemon mentions the system bus on machines that have one.
     let lines = text.split_inclusive('\n');
     let text: String = lines.filter(|line| !line.contains(" D-Bus")).collect();
     let mut text = text.replace(OUR_ACTIONS, "");
@@ -120,7 +120,7 @@ pub(crate) fn text(text: &str) -> String {
     text
 }
 
-/// A location whose message ends with the time as `ctime` writes it.
+/// A location whose message ends with a `ctime` time.
 pub(crate) fn location(value: &str) -> String {
     let Some((before, time)) = value.split_once("%20at%20") else {
         return value.to_owned();
@@ -141,7 +141,7 @@ pub(crate) fn location(value: &str) -> String {
     }
 }
 
-/// Lines of stderr that Python's runtime writes of itself.
+/// Lines of Python's runtime on stderr.
 pub(crate) fn stderr(all: &str) -> String {
     let mut out = String::new();
     let mut skip = false;
@@ -156,7 +156,7 @@ pub(crate) fn stderr(all: &str) -> String {
         if line == "  self.warnings.warn(" {
             continue;
         }
-        // Of an uncaught exception its last line is kept: the frames are those of one installation.
+        // Of an uncaught exception only the last line is kept. The frames depend on the installation.
         if line == "Traceback (most recent call last):" {
             in_traceback = true;
             continue;
@@ -167,7 +167,7 @@ pub(crate) fn stderr(all: &str) -> String {
             }
             in_traceback = false;
         }
-        // Where Python says a warning was raised.
+        // The position in Python's source that raised a warning.
         let line = line
             .find(": UserWarning: ")
             .map_or(line, |at| &line[at + 2..]);
@@ -184,7 +184,8 @@ pub(crate) fn stderr(all: &str) -> String {
     text(&out)
 }
 
-/// `file:line:column: …`: after the original's two lines about its first error ours tells the places of all.
+/// `file:line:column: …`: after the reference's two lines about its first error our daemon lists the positions of all
+/// errors.
 fn is_place_of_error(line: &str) -> bool {
     let mut parts = line.splitn(4, ':').skip(1);
     let mut number = || {
@@ -195,14 +196,14 @@ fn is_place_of_error(line: &str) -> bool {
     number() && number()
 }
 
-/// Whether an activity log line depends on the machine rather than on the program.
+/// Whether an activity log line depends on the machine and not on the program.
 fn is_of_the_machine(line: &str) -> bool {
     line.contains("Supervisor is running as root.")
         || line.contains("Increased RLIMIT_")
         || line.contains("Set uid to user 0 succeeded")
 }
 
-/// Lines without those of the machine.
+/// Lines except those of the machine.
 pub(crate) fn machine_free(text: &str) -> Vec<String> {
     text.lines()
         .filter(|line| !is_of_the_machine(line))
@@ -210,9 +211,9 @@ pub(crate) fn machine_free(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether a line is one that only ours writes.
+/// Whether only our daemon writes such a line.
 fn is_ours(line: &str) -> bool {
-    // The template of warnings about the configuration is their text; these are the ones of ours.
+    // The template of warnings about the configuration has no fixed text. These are our warnings.
     if line.starts_with("WARN ") && line.contains(": unknown ") && line.ends_with(" is ignored") {
         return true;
     }
@@ -234,7 +235,7 @@ fn matches_template(text: &str, template: &str) -> bool {
         rest = after.split_once('}').map_or("", |(_, after)| after);
     }
     pieces.push(rest);
-    // A template that is all placeholder says nothing of its text.
+    // A template of placeholders only has no fixed text.
     if pieces.iter().all(|piece| piece.trim().is_empty()) {
         return false;
     }
@@ -257,7 +258,7 @@ fn matches_template(text: &str, template: &str) -> bool {
     true
 }
 
-/// Lines of an activity log, without times; those of the machine and those of ours alone left out.
+/// Lines of an activity log without times, except those of the machine and those that only our daemon writes.
 pub(crate) fn log(lines: &str, machine: bool) -> Vec<String> {
     text(lines)
         .lines()

@@ -1,7 +1,7 @@
-//! The table of the contract's acceptance rows (ROWS.md) against the tests that there are.
+//! Compares the table of acceptance rows (ROWS.md) with the existing tests.
 //!
-//! Each row is either covered by tests whose names carry its id (`prc_08_…`), or open with a reason. The table is derived:
-//! `UPDATE=1` writes the names of the tests it finds; the reasons of open rows are kept from the table itself.
+//! Each row is covered by tests with its ID in their names (`prc_08_…`), or open with a reason. `UPDATE=1` writes the
+//! names of the tests. The reasons of open rows are kept from the table itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::support::runner::Outcome;
 use crate::{here, updating};
 
-/// The families of rows and how many each has.
+/// The families of rows and the number of rows in each.
 const FAMILIES: [(&str, usize); 10] = [
     ("CFG", 66),
     ("DMN", 24),
@@ -24,7 +24,7 @@ const FAMILIES: [(&str, usize); 10] = [
     ("AUX", 2),
 ];
 
-/// Compares ROWS.md with the tree.
+/// Compares ROWS.md with the source tree.
 pub(crate) fn check() -> Result<Outcome, String> {
     let file = here().join("ROWS.md");
     let text = fs::read_to_string(&file).map_err(|e| format!("ROWS.md: {e}"))?;
@@ -106,7 +106,7 @@ fn is_row(id: &str) -> bool {
     })
 }
 
-/// The names of tests in `src` and `tests` by the rows they name.
+/// The names of tests in `src` and `tests`, by the rows they name.
 fn tests_by_row() -> Result<BTreeMap<String, BTreeSet<String>>, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut tests: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

@@ -10,10 +10,10 @@
 //! log
 //! ```
 //!
-//! Above `---` stands the configuration (put after a usual head unless it begins with `;bare`), below it the steps, one
-//! per line; lines beginning with `|` are the content of the step before. `@differs REASON` before a step says that ours
-//! answers otherwise on purpose; the `@ours TEXT` lines after it are what ours must print instead (a trailing `*` allows
-//! any rest). `{dir}`, `{test_child}`, `{port}` are replaced everywhere.
+//! The configuration comes before `---` (after the usual head, unless it begins with `;bare`). The steps follow, one
+//! per line. Lines that begin with `|` are the content of the step before. `@differs REASON` before a step says that
+//! our program differs on purpose. The `@ours TEXT` lines after it are our output (a trailing `*` allows any rest).
+//! `{dir}`, `{test_child}`, `{port}` are replaced everywhere.
 
 use std::path::Path;
 
@@ -24,11 +24,11 @@ use crate::support::is_root;
 /// A declared difference.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Differs {
-    /// Why.
+    /// The reason.
     pub(crate) reason: String,
-    /// What ours prints instead; `None` in place of lines: whatever.
+    /// Our output. `None`: any output.
     pub(crate) ours: Vec<String>,
-    /// The difference lies in the client alone (otherwise in the daemon, or in either).
+    /// Only the client differs (otherwise the daemon, or either).
     pub(crate) client: bool,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Step {
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
     pub(crate) name: String,
-    /// The stem of the file it stands in.
+    /// The stem of its file.
     pub(crate) file: String,
     needs: Vec<String>,
     pub(crate) config: String,
@@ -61,7 +61,7 @@ impl Scenario {
             .any(|step| step.line.starts_with("ctl") || step.line.starts_with("bg"))
     }
 
-    /// Ours can do more here than the reference daemon.
+    /// Our daemon can do more here than the reference.
     pub(crate) fn is_ours_only(&self) -> bool {
         false
     }
@@ -86,7 +86,7 @@ impl Scenario {
         None
     }
 
-    /// Why the reference program cannot play this here, although it is installed.
+    /// Why the reference cannot run this here, although it is installed.
     pub(crate) fn lacks_plug_in(&self) -> Option<String> {
         let needed = self.needs.iter().any(|need| need == "twiddler");
         let is_there = oracle().is_some_and(|venv| {
@@ -104,7 +104,7 @@ impl Scenario {
 }
 
 impl Differs {
-    /// Whether this difference is to be expected of this sides.
+    /// Whether these sides have this difference.
     pub(crate) fn applies(&self, sides: Sides) -> bool {
         if self.client {
             sides.client == Side::Ours
@@ -206,7 +206,8 @@ fn parse(part: &str, file: &str) -> Result<Scenario, String> {
     Ok(scenario)
 }
 
-/// Splits a step into words; quotes hold words together, `\n`, `\r`, `\t`, `\\`, `\xNN` are read inside double quotes.
+/// Splits a step into arguments. Quotes group text. Double quotes allow `
+/// `, `\r`, `\t`, `\\`, `\xNN`.
 pub(crate) fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut chars = line.chars().peekable();

@@ -1,4 +1,4 @@
-//! Plays a scenario with a sides and writes down what was seen.
+//! Runs a scenario with one pair of sides and writes the transcript.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -16,14 +16,14 @@ use crate::support::temp_dir::TempDir;
 use crate::support::wire::{self, Address, Connection, Value};
 use crate::support::{LIMIT, proc, wait_for};
 
-/// Whose daemon and whose client play.
+/// The sides of the daemon and of the client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sides {
     pub(crate) daemon: Side,
     pub(crate) client: Side,
 }
 
-/// What was seen, step by step.
+/// The transcript, step by step.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Transcript {
     pub(crate) steps: Vec<(String, Vec<String>)>,
@@ -54,7 +54,7 @@ impl Transcript {
         Self { steps }
     }
 
-    /// Equal up to the declared differences of `sides`.
+    /// Whether transcripts are equal except for the declared differences of `sides`.
     pub(crate) fn compare(
         &self,
         got: &Self,
@@ -126,7 +126,7 @@ fn all_match(patterns: &[String], lines: &[String]) -> bool {
             })
 }
 
-/// Plays it.
+/// Runs the scenario.
 pub(crate) fn run_scenario(scenario: &Scenario, sides: Sides) -> Result<Transcript, String> {
     let place = TempDir::new()?;
     let marked = Marked::new();
@@ -178,8 +178,8 @@ fn free_port() -> Result<u16, String> {
     Ok(listener.local_addr().map_err(|e| e.to_string())?.port())
 }
 
-// No bus: whether this machine has one is told when that is known, in the middle of what is compared. The reference daemon
-// does not know the key.
+// Without a bus: our daemon logs whether this machine has one at an unpredictable moment. The reference does not know
+// the key.
 const HEAD: &str = "\
 [unix_http_server]
 file={dir}/s
@@ -195,12 +195,12 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 serverurl=unix://{dir}/s
 ";
 
-// Fields drop in order: the daemon, then everything marked, then the files.
+// Fields drop in order: the daemon, all marked processes, the files.
 struct ScenarioRun {
     sides: Sides,
     port: u16,
     daemon: Option<Daemon>,
-    /// How many lines of the activity log were shown.
+    /// Number of lines of the activity log that were shown.
     logged: usize,
     background: Option<(Child, PathBuf)>,
     connection: Option<Connection>,
@@ -258,7 +258,7 @@ impl ScenarioRun {
         }
     }
 
-    /// Output as it may be compared.
+    /// Output in comparable form.
     fn clean(&self, text: &str) -> String {
         let mut text = text
             .replace(&self.place.text(), "{dir}")
@@ -368,7 +368,7 @@ impl ScenarioRun {
             "ctl" => self.ctl(rest, content.as_deref()),
             "bg" | "bgwait" | "bgstop" => self.background(&verb, rest),
             "rpc" | "rpcbytes" => self.rpc(&verb, rest),
-            // Results of several processes come in the order in which they finish.
+            // Results of several processes come in the order in which the processes finish.
             "ctlsorted" => self.ctl(rest, content.as_deref()).map(sorted),
             "rpcsorted" => self.rpc("rpc", rest).map(sorted),
             "http" | "httpcode" | "httpkeep" | "httpwait" | "httpraw" => self.http(&verb, rest),
@@ -391,7 +391,7 @@ impl ScenarioRun {
         }
     }
 
-    /// start [args]: a daemon in the foreground; waits until it answers. `start! ` lines tell when it ended instead.
+    /// start [args]: a daemon in the foreground; waits until it answers. `start! ` shows its lines if it exits instead.
     fn start(&mut self, rest: &[String]) -> Lines {
         let mut command = self.command(self.sides.daemon, "supervisord")?;
         let mut args: Vec<String> = rest.to_vec();
@@ -426,7 +426,7 @@ impl ScenarioRun {
         Ok(lines)
     }
 
-    /// run [args]: a daemon to its end. run +KEY=VALUE sets the environment first.
+    /// run [args]: runs a daemon until it exits. run +KEY=VALUE sets the environment first.
     fn run_daemon(&mut self, rest: &[String], stdin: Option<&str>) -> Lines {
         let mut command = self.command(self.sides.daemon, "supervisord")?;
         let mut args = rest;
@@ -482,7 +482,7 @@ impl ScenarioRun {
             _ => {
                 let (mut child, _) = self.background.take().ok_or("nothing in the background")?;
                 let pid = i32::try_from(child.id()).map_err(|e| e.to_string())?;
-                // A client interrupted while it handles what just came says other things than one that waits.
+                // A client that is interrupted while it handles an answer prints other lines than one that waits.
                 let mut idle = 0;
                 wait_for("the client waits", LIMIT, || {
                     let sleeps = proc::stat(pid, 3).is_some_and(|state| state == "S");
@@ -502,7 +502,7 @@ impl ScenarioRun {
         }
     }
 
-    /// rpc METHOD ARGS: JSON where it parses, else text; `s:` makes text of it.
+    /// rpc METHOD ARGS: arguments are JSON if they parse, else text; `s:` forces text.
     fn rpc(&mut self, verb: &str, rest: &[String]) -> Lines {
         let method = rest.first().ok_or("a method is missing")?;
         let params: Vec<Value> = rest[1..]
@@ -539,7 +539,7 @@ impl ScenarioRun {
             .headers
             .iter()
             .map(|(key, value)| {
-                // Names of headers have no case (RFC 9110 §5.1).
+                // Names of headers ignore case (RFC 9110 §5.1).
                 let key = key.to_ascii_lowercase();
                 let value = match key.as_str() {
                     "date" | "last-modified" => "{date}".to_owned(),
@@ -548,7 +548,7 @@ impl ScenarioRun {
                 };
                 format!("{key}: {value}")
             })
-            // The original does not always announce that it closes; whether it does is seen by `httpkeep`.
+            // The reference does not always announce that it closes. `httpkeep` shows whether it does.
             .filter(|line| line != "connection: close")
             .collect();
         headers.sort();
@@ -560,9 +560,9 @@ impl ScenarioRun {
         lines
     }
 
-    /// http TEXT: sends it over a fresh connection, shows the answer. httpkeep TEXT: over the kept connection, opened when
-    /// there is none; tells whether it is closed then. httpwait TEXT UNTIL: reads a stream until it says UNTIL.
-    /// httpraw TEXT: everything that comes within two seconds.
+    /// http TEXT: sends TEXT over a new connection and shows the answer. httpkeep TEXT: uses the kept connection, or
+    /// opens one, and shows whether it is closed afterwards. httpwait TEXT UNTIL: reads a stream until it contains
+    /// UNTIL. httpraw TEXT: shows all bytes of the next two seconds.
     fn http(&mut self, verb: &str, rest: &[String]) -> Lines {
         let text = rest.first().ok_or("a request is missing")?;
         let length = text
@@ -630,7 +630,7 @@ impl ScenarioRun {
         };
         kill(Pid::from_raw(pid), signal).map_err(|e| e.to_string())?;
         if signal == Signal::SIGSTOP {
-            // What is sent next is to find it stopped: in all its threads.
+            // All threads of the process must be stopped before the next step.
             wait_for("it is stopped", LIMIT, || {
                 proc::stat(pid, 3).is_some_and(|state| state == "T")
             })?;
@@ -729,7 +729,8 @@ impl ScenarioRun {
         }
     }
 
-    /// Waits until a process is past its exec: the original forks, and a signal before the exec is lost in the fork's handlers.
+    /// Waits until a process has passed its exec. The reference forks, and a signal before the exec is lost in the
+    /// fork's handlers.
     fn wait_executed(&self, name: &str) -> Result<(), String> {
         let Ok(pid) = self.pid_of(name) else {
             return Ok(());
@@ -761,7 +762,7 @@ impl ScenarioRun {
             .collect()
     }
 
-    /// waitend MS: the exit code if the daemon ends within that time, else `alive`.
+    /// waitend MS: the exit code if the daemon exits within that time, else `alive`.
     fn wait_end(&mut self, rest: &[String]) -> Lines {
         let limit = millis(rest.first())?;
         let daemon = self.daemon.as_mut().ok_or("no daemon")?;
@@ -771,7 +772,7 @@ impl ScenarioRun {
         }])
     }
 
-    /// stays NAME STATE MS: the state holds that long. stays log TEXT MS: no line with the text comes.
+    /// stays NAME STATE MS: the process stays in the state that long. stays log TEXT MS: no line with the text appears.
     fn stays(&mut self, rest: &[String]) -> Lines {
         let end = Instant::now() + millis(rest.get(2))?;
         let (name, wanted) = (&rest[0], &rest[1]);
@@ -792,7 +793,7 @@ impl ScenarioRun {
         Ok(Vec::new())
     }
 
-    /// What an answer tells may be in the log a moment later: waits until the log has not grown for a while.
+    /// An answer may be in the log a moment later: waits until the log has not grown for a while.
     fn let_log_settle(&self) {
         let size = || fs::metadata(self.place.join("log")).map_or(0, |m| m.len());
         let mut last = size();
@@ -803,12 +804,12 @@ impl ScenarioRun {
             last = now;
             quiet >= 6
         });
-        // A log that grows without end is read as it is.
+        // A log that never stops growing is read as it is.
         drop(settled);
     }
 
-    /// log: the new lines. log all: with those of the machine. log grep TEXT: all lines with the text. log sorted: the new
-    /// lines in order of text. log skip: none, but remembers.
+    /// log: the new lines. log all: also those of the machine. log grep TEXT: all lines with the text. log sorted: the
+    /// new lines in order of text. log skip: shows none, but remembers the position.
     fn log(&mut self, rest: &[String]) -> Vec<String> {
         self.let_log_settle();
         let text = self.clean(&self.log_text());
@@ -823,7 +824,7 @@ impl ScenarioRun {
             return lines;
         }
         if mode == "raw" {
-            // The form of the time is what is asked for: digits become 9.
+            // Only the form of the time is compared: digits become 9.
             return self
                 .log_text()
                 .lines()
@@ -848,7 +849,7 @@ impl ScenarioRun {
         new
     }
 
-    /// Looks at files.
+    /// Shows files.
     fn look(&mut self, verb: &str, rest: &[String]) -> Lines {
         let name = rest.first().cloned().unwrap_or_default();
         match verb {
@@ -940,7 +941,7 @@ impl ScenarioRun {
                     }
                 })
             }
-            // numbered BASE: the lines of BASE.n … BASE.1, BASE in a row are numbers without gap
+            // numbered BASE: checks that the lines of BASE.n … BASE.1, BASE are consecutive numbers
             "numbered" => {
                 let mut texts = Vec::new();
                 for n in (1..1000).rev() {
@@ -971,7 +972,7 @@ impl ScenarioRun {
                     None => "empty".to_owned(),
                 }])
             }
-            // count FILE TEXT: how often
+            // count FILE TEXT: number of lines with the text
             _ => {
                 let wanted = rest.get(1).cloned().unwrap_or_default();
                 Ok(vec![
@@ -1045,7 +1046,7 @@ impl ScenarioRun {
         }
     }
 
-    /// proc NAME WHAT…: what /proc says. keep NAME: remembers the pid. samepid/newpid NAME: against the remembered.
+    /// proc NAME WHAT…: information from /proc. keep NAME: remembers the PID. samepid/newpid NAME: compares with it.
     fn process(&mut self, verb: &str, rest: &[String]) -> Lines {
         let name = rest.first().ok_or("a name is missing")?.clone();
         let pid = self.pid_of(&name)?;
@@ -1066,8 +1067,8 @@ impl ScenarioRun {
             }
             _ => {
                 let supervisor = self.daemon()?.pid();
-                // The child is seen before its exec too, and in the midst of it, when /proc has the new file but no
-                // environment yet; what is asked for is the program. Each has some environment: SUPERVISOR_ENABLED.
+                // The child is visible before and during its exec, when /proc has the new file but no environment yet.
+                // The step waits for the program: each program has SUPERVISOR_ENABLED in its environment.
                 if name != "supervisord" {
                     let before = fs::read_link(format!("/proc/{supervisor}/exe")).ok();
                     wait_for("the program is executed", LIMIT, || {
@@ -1156,7 +1157,7 @@ fn pretty(value: &Value) -> String {
     }
 }
 
-/// The text of a chunked stream: headers as they are but for dates, lengths of chunks left out.
+/// The text of a chunked stream: headers without dates, no chunk lengths.
 fn stream_text(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
@@ -1170,7 +1171,7 @@ fn stream_text(bytes: &[u8]) -> String {
             Some((key, value)) => format!("{}:{value}", key.to_ascii_lowercase()),
             None => line.to_owned(),
         })
-        // Ours, against browsers that would take a log for a page.
+        // Only our daemon sends this header, against browsers that would show a log as a page.
         .filter(|line| line != "x-content-type-options: nosniff")
         .collect();
     lines[1..].sort();

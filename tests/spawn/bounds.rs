@@ -334,14 +334,14 @@ fn nobody_has_the_ambient_capability_and_nothing_else() {
     }
 }
 
-/// The kernel's word for it is one thing, the deed another.
+/// The kernel's word for it is one thing, the action another.
 #[test]
 fn nobody_takes_a_low_port_by_the_ambient_capability_and_can_do_nothing_else_of_roots() {
-    const DEEDS: &str = "
+    const ACTIONS: &str = "
 import os, socket
-def tried(name, deed):
+def tried(name, action):
     try:
-        deed()
+        action()
         print(name, 'done')
     except OSError:
         print(name, 'refused')
@@ -367,11 +367,11 @@ tried('kill', lambda: os.kill(1, 0))
         return;
     }
     let mut spawner = Spawner::new().expect("spawner");
-    let mut deeds = plan(&["/usr/bin/python3", "-c", DEEDS]);
-    deeds.ids = nobody();
-    let without = shown(&mut spawner, &deeds);
-    deeds.bounds.ambient = Some(bit("net_bind_service"));
-    let with = shown(&mut spawner, &deeds);
+    let mut actions = plan(&["/usr/bin/python3", "-c", ACTIONS]);
+    actions.ids = nobody();
+    let without = shown(&mut spawner, &actions);
+    actions.bounds.ambient = Some(bit("net_bind_service"));
+    let with = shown(&mut spawner, &actions);
     let others = ["read", "setuid", "setgid", "chroot", "nice", "kill"]
         .map(|name| format!("{name} refused\n"))
         .concat();

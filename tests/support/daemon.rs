@@ -1,4 +1,4 @@
-//! Daemons and clients as processes: the reference ones and ours, always marked, always ended.
+//! Daemons and clients as processes, of the reference and ours. Every process is marked and killed at the end.
 
 use std::fs::File;
 use std::io::Write;
@@ -14,7 +14,7 @@ use super::proc;
 use super::wire::{self, Address, CallError, Value};
 use super::{LIMIT, wait_for};
 
-/// Whose program.
+/// The program under test: the reference's or ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// Supervisor 4.3.0, found through `SUPERVISOR_ORACLE`.
@@ -45,7 +45,7 @@ pub fn program(side: Side, name: &str) -> Result<PathBuf, String> {
 
 static NEXT_MARK: AtomicU32 = AtomicU32::new(0);
 
-/// Kills everything that carries the mark when it goes, also after a panic.
+/// Kills all processes with the mark when it drops, also after a panic.
 pub struct Marked {
     mark: String,
 }
@@ -59,7 +59,7 @@ impl Marked {
         }
     }
 
-    /// A command with the environment of the tests: little, the same everywhere, and marked.
+    /// A command with the environment of the tests: minimal, the same everywhere, and marked.
     pub fn command(&self, program: &Path, dir: &Path) -> Command {
         let mut command = Command::new(program);
         command
@@ -77,7 +77,7 @@ impl Marked {
         command
     }
 
-    /// The processes alive under this mark.
+    /// The running processes with this mark.
     pub fn alive(&self) -> Vec<i32> {
         proc::marked(&self.mark)
     }
@@ -89,7 +89,7 @@ impl Drop for Marked {
     }
 }
 
-/// What a finished program left.
+/// The result of a finished program.
 #[derive(Debug, Clone)]
 pub struct Finished {
     /// Its exit code, or -1 after a signal.
@@ -100,7 +100,7 @@ pub struct Finished {
     pub stderr: String,
 }
 
-/// Waits for the end of a child with a limit.
+/// Waits with a limit until a child exits.
 pub fn wait_exit(child: &mut Child, limit: Duration) -> Result<ExitStatus, String> {
     let mut status = None;
     wait_for("the end of the program", limit, || {
@@ -110,8 +110,8 @@ pub fn wait_exit(child: &mut Child, limit: Duration) -> Result<ExitStatus, Strin
     status.ok_or_else(|| "no status".to_owned())
 }
 
-/// Runs a command to its end, with `stdin` on its stdin. Output goes through files, so that a program that stays behind
-/// cannot hold us.
+/// Runs a command until it exits, with `stdin` on its stdin. Output goes through files, so that a process that keeps
+/// running cannot block the test.
 pub fn run(
     mut command: Command,
     scratch: &Path,
@@ -152,14 +152,14 @@ pub fn run(
 
 /// A daemon in the foreground.
 pub struct Daemon {
-    /// The process, ours to reap.
+    /// The process, which this value reaps.
     pub child: Child,
-    /// Where it answers.
+    /// The address where it answers.
     pub address: Address,
 }
 
 impl Daemon {
-    /// Starts `command` with stdout and stderr in `dir`/out and `dir`/err; does not wait for it.
+    /// Starts `command` with stdout and stderr in `dir`/out and `dir`/err, and does not wait.
     pub fn spawn(mut command: Command, dir: &Path, address: Address) -> Result<Self, String> {
         let open = |name: &str| {
             File::options()
@@ -178,7 +178,7 @@ impl Daemon {
         i32::try_from(self.child.id()).expect("pids fit")
     }
 
-    /// Waits until it answers getState, or ends: then its exit code.
+    /// Waits until the daemon answers getState, or exits: then returns its exit code.
     pub fn wait_ready(&mut self, limit: Duration) -> Result<Option<i32>, String> {
         let mut ended = None;
         let address = self.address.clone();
@@ -189,17 +189,17 @@ impl Daemon {
         Ok(ended.map(|status| status.code().unwrap_or(-1)))
     }
 
-    /// Sends it a signal.
+    /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         let _ = kill(Pid::from_raw(self.pid()), signal);
     }
 
-    /// Waits for its end.
+    /// Waits until it exits.
     pub fn wait_exit(&mut self, limit: Duration) -> Result<i32, String> {
         wait_exit(&mut self.child, limit).map(|status| status.code().unwrap_or(-1))
     }
 
-    /// Whether it lives.
+    /// Whether it is running.
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
@@ -222,7 +222,7 @@ impl Daemon {
             .unwrap_or_default()
     }
 
-    /// The pid of a process, 0 if it does not run.
+    /// The PID of a process, 0 if it does not run.
     pub fn pid_of(&self, name: &str) -> i32 {
         self.info(name)
             .ok()
@@ -244,7 +244,8 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // By parenthood too: a program that writes its title over its environment (redis) carries the mark no more.
+        // Children are found by parent too: a program that writes its title over its environment (redis) has lost the
+        // mark.
         let children = i32::try_from(self.child.id())
             .map(proc::children)
             .unwrap_or_default();
@@ -256,7 +257,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Whether something answers getState (also with 401) at the address.
+/// Whether a daemon answers getState (also with 401) at the address.
 pub fn answers(address: &Address) -> bool {
     match wire::call_with(
         address,

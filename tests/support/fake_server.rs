@@ -1,11 +1,11 @@
-//! The test child as a server that programs under test talk to: a web server with a status to order, a mail server that
-//! keeps what it gets.
+//! The test child as a server for programs under test: a web server with a configurable status, and a mail server that
+//! stores messages.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
-/// Answers every request on `port` with the status that `file` holds at that moment.
+/// Answers every request on `port` with the status in `file`.
 pub(super) fn web(port: u16, file: &str) {
     for stream in listen(port) {
         let mut lines = BufReader::new(&stream).lines();
@@ -22,7 +22,7 @@ pub(super) fn web(port: u16, file: &str) {
     }
 }
 
-/// Takes mail on `port` as SMTP has it and appends each message to `file`.
+/// Accepts mail on `port` over SMTP and appends each message to `file`.
 pub(super) fn mail(port: u16, file: &str) {
     for stream in listen(port) {
         drop(one_mail(&stream, file));

@@ -1,5 +1,5 @@
-//! A client that holds connections for nothing, as the test child `hostile KIND ADDRESS COUNT`. It says `ready` when all of
-//! them were made and used once, and opens those again that the daemon has closed.
+//! A client that only holds connections, as the test child `hostile KIND ADDRESS COUNT`. It prints `ready` when it has
+//! made and used each of them once, and opens connections again that the daemon has closed.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -7,9 +7,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The pause between two rounds over all connections.
+/// The pause between two passes over all connections.
 const PAUSE: Duration = Duration::from_millis(50);
-/// The length of a body that is announced.
+/// The announced length of a body.
 const BODY: usize = 16 << 20;
 
 trait Stream: Read + Write {}
@@ -17,7 +17,7 @@ impl<T: Read + Write> Stream for T {}
 
 struct Connection {
     stream: Box<dyn Stream>,
-    /// What is sent, and how much of it was.
+    /// The bytes to send, and how many were sent.
     request: Arc<[u8]>,
     sent: usize,
 }
@@ -40,7 +40,7 @@ fn open(address: &str) -> std::io::Result<Box<dyn Stream>> {
 fn request(kind: &str) -> Vec<u8> {
     match kind {
         "idle" => Vec::new(),
-        // Never finished.
+        // Never complete.
         "heads" => format!("POST /RPC2 HTTP/1.1\r\nX: {}", "x".repeat(60_000)).into_bytes(),
         "bodies" => {
             let head = format!("POST /RPC2 HTTP/1.1\r\nContent-Length: {BODY}\r\n\r\n");
@@ -58,7 +58,7 @@ fn request(kind: &str) -> Vec<u8> {
     }
 }
 
-/// One round of one connection. False: the daemon has closed it.
+/// One step of one connection. False: the daemon has closed it.
 fn step(connection: &mut Connection, reads: bool) -> bool {
     let rest = &connection.request[connection.sent..];
     if !rest.is_empty() {
@@ -91,7 +91,7 @@ pub(super) fn run(kind: &str, address: &str, count: usize) {
                     sent: 0,
                 });
             }
-            // Only they who read, or write on, learn that they were closed.
+            // Only a read or a write reports that the connection was closed.
             if let Some(connection) = slot
                 && !step(connection, kind != "unread")
             {

@@ -1,13 +1,13 @@
-//! The test child as an event listener: it takes events as the protocol has them and answers by a list.
+//! The test child as an event listener: it reads events and answers from a list.
 
 use std::io::{BufRead, Read, Write};
 
-/// Says READY, writes each event to `file`, and answers it with the next of `answers` (comma separated; the last repeats):
-/// `ok`, `fail`, `bad` (no result line), `say:TEXT` (a result of this text), `parts` (OK in pieces), `exit:CODE`,
-/// `wait:FILE` (OK once that exists), `hang`.
+/// Prints READY, writes each event to `file`, and answers it with the next of `answers` (comma separated; the last
+/// repeats): `ok`, `fail`, `bad` (no result line), `say:TEXT` (a result with this text), `parts` (OK in pieces),
+/// `exit:CODE`, `wait:FILE` (OK once the file exists), `hang`.
 ///
-/// What varies from run to run is made alike, so that files can be compared: a pid becomes `N` and a length is told for
-/// that; times of ticks become `T` if they are multiples of five.
+/// Values that vary from run to run are replaced, so that files can be compared: a PID becomes `N` and the length is
+/// corrected; times of ticks become `T` if they are multiples of five.
 pub(super) fn listen(file: &str, answers: &str) {
     let mut stdin = std::io::stdin().lock();
     let answers: Vec<&str> = answers.split(',').collect();
@@ -62,12 +62,12 @@ pub(super) fn listen(file: &str, answers: &str) {
     }
 }
 
-/// Says numbered messages between capture tokens, `rate` of them a second.
+/// Prints numbered messages between capture tokens, `rate` of them a second.
 pub(super) fn messages(rate: u64, seconds: u64) {
     let begin = std::time::Instant::now();
     for number in 0..rate * seconds {
         let due = std::time::Duration::from_micros(number * 1_000_000 / rate);
-        // Not one by one: a program that says much says it in pieces, here of some milliseconds.
+        // In pieces, as a busy program writes, here of some milliseconds each.
         let early = due.saturating_sub(begin.elapsed());
         if early > std::time::Duration::from_millis(4) {
             std::thread::sleep(early);

@@ -1,5 +1,5 @@
-//! One machine with systemd for the whole run, booted for the first test that asks, used by one test at a time; and another
-//! with a kernel of its own, which has all controllers of cgroup2, for the tests that need those.
+//! One machine with systemd for the whole run. It boots for the first test that needs it, and one test at a time uses
+//! it. A second machine has its own kernel with all controllers of cgroup2, for tests that need them.
 //!
 //! `SYSTEMD_HOST` names a program with the verbs `boot -n NAME [--vm] [--bind-ro HOST:GUEST]`, `run -n NAME -- COMMAND…` (as root;
 //! input, output and exit code pass through) and `down -n NAME`.
@@ -14,16 +14,16 @@ use super::daemon::{Side, program};
 use super::runner::{Outcome, Trial};
 use super::{LIMIT, is_root, wait_for};
 
-/// Where our binaries are seen inside.
+/// The directory of our binaries inside the machine.
 pub(crate) const BINARIES: &str = "/opt/supervisord";
 
-/// A machine that runs.
+/// A running machine.
 pub(crate) struct Machine {
     host: PathBuf,
     name: String,
 }
 
-/// What a command inside left.
+/// The result of a command inside the machine.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) code: i32,
@@ -33,13 +33,13 @@ pub(crate) struct Done {
 
 type Booted = Result<Mutex<Machine>, Unmade>;
 
-/// Why something is not there: a reason to skip, or an error.
+/// Why something is missing: a reason to skip, or an error.
 pub(crate) type Unmade = Result<String, String>;
 
 static MACHINE: OnceLock<Booted> = OnceLock::new();
 static VIRTUAL: OnceLock<Booted> = OnceLock::new();
 
-/// A trial with the machine to itself.
+/// A test that has the machine to itself.
 pub(crate) fn trial(
     name: impl Into<String>,
     test: impl FnOnce(&Machine) -> Result<(), String> + Send + 'static,
@@ -48,7 +48,7 @@ pub(crate) fn trial(
     on(&MACHINE, || boot(false), name, test)
 }
 
-/// The same where the machine may lack `what`; the script `probe` fails then, and the trial is skipped by that name.
+/// The same where the machine may lack `what`. If the script `probe` fails, the test is skipped with that name.
 pub(crate) fn trial_with(
     what: &'static str,
     probe: &'static str,
@@ -65,7 +65,7 @@ pub(crate) fn trial_with(
     on(&MACHINE, || boot(false), name, test)
 }
 
-/// The same on the machine with a kernel of its own, which is slow.
+/// The same on the machine with its own kernel, which is slow.
 pub(crate) fn virtual_trial(
     name: impl Into<String>,
     test: impl FnOnce(&Machine) -> Result<(), String> + Send + 'static,
@@ -91,7 +91,7 @@ fn on(
     })
 }
 
-/// Takes the machines away, if there are any. To be called when all tests are over.
+/// Removes the machines, if there are any. Call it after all tests.
 pub(crate) fn down() {
     for machine in [&MACHINE, &VIRTUAL] {
         if let Some(Ok(machine)) = machine.get() {
@@ -103,7 +103,7 @@ pub(crate) fn down() {
     }
 }
 
-/// A trial with a machine of its own, that it may end, and in which a directory of the host is /shared, to be written to.
+/// A test with its own machine, which it may shut down. A directory of the host is writable as /shared in it.
 pub(crate) fn trial_alone(
     name: impl Into<String>,
     test: impl FnOnce(&Machine, &Path) -> Result<(), String> + Send + 'static,
@@ -117,15 +117,15 @@ pub(crate) fn trial_alone(
     })
 }
 
-/// A trial with a machine of its own, in which nothing of ours is installed, with the network of the host, whose directory
-/// `shown` is /shown there.
+/// A test with its own machine without our programs, with the network of the host. The host's directory `shown` is
+/// /shown in it.
 pub(crate) fn trial_bare(
     name: &'static str,
     shown: impl FnOnce() -> Result<PathBuf, Unmade> + Send + 'static,
     test: impl FnOnce(&Machine) -> Result<Outcome, String> + Send + 'static,
 ) -> Trial {
     Trial::new(name, move || {
-        // What takes minutes to make is not made for nothing.
+        // Setting this up takes minutes, so it happens only for a chosen test.
         if let Err(why) = host_program() {
             return Ok(Outcome::Skipped(why));
         }
@@ -143,7 +143,7 @@ pub(crate) fn trial_bare(
     })
 }
 
-/// Runs one test in a machine, and takes that away.
+/// Runs one test in a machine, and removes the machine.
 fn once(
     booted: Booted,
     test: impl FnOnce(&Machine) -> Result<Outcome, String>,
@@ -160,7 +160,7 @@ fn once(
     }
 }
 
-/// A directory that goes when this does.
+/// A directory that is removed on drop.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -185,7 +185,7 @@ fn boot(is_virtual: bool) -> Booted {
     }
 }
 
-/// A machine in which the binaries that were built are where a package has them.
+/// A machine with the built binaries where a package installs them.
 fn boot_with(kind: &str, more: &[&str]) -> Booted {
     let binaries = binaries().map_err(Err)?;
     let machine = boot_bare(kind, &[&["--bind-ro", &binaries], more].concat())?;
@@ -199,14 +199,14 @@ fn boot_with(kind: &str, more: &[&str]) -> Booted {
     Ok(machine)
 }
 
-/// Where binaries that were built are, and where they are seen inside.
+/// The directory of the built binaries, and its path inside the machine.
 fn binaries() -> Result<String, String> {
     let binaries = program(Side::Ours, "supervisord")?;
     let directory = binaries.parent().unwrap_or(Path::new("/")).display();
     Ok(format!("{directory}:{BINARIES}"))
 }
 
-/// What makes machines, or why there can be none.
+/// The program that starts machines, or why there is none.
 fn host_program() -> Result<PathBuf, String> {
     let Some(host) = std::env::var_os("SYSTEMD_HOST").map(PathBuf::from) else {
         return Err("SYSTEMD_HOST names no program that makes machines with systemd".to_owned());
@@ -242,7 +242,7 @@ impl Machine {
             .stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| format!("{command:?}: {e}"))?;
         if let Some(mut stdin) = child.stdin.take() {
-            // Whoever does not read it does not want it.
+            // A command that does not read its input ignores it.
             let _ = stdin.write_all(input.as_bytes());
         }
         let output = child.wait_with_output().map_err(|e| e.to_string())?;
@@ -267,7 +267,7 @@ impl Machine {
         self.host(&arguments, "")
     }
 
-    /// Runs a shell script inside; what it prints. It must succeed.
+    /// Runs a shell script inside and returns its output. The script must succeed.
     pub(crate) fn sh(&self, script: &str) -> Result<String, String> {
         let done = self.run(&["/bin/sh", "-ec", script])?;
         if done.code == 0 {
@@ -277,7 +277,7 @@ impl Machine {
         }
     }
 
-    /// Asks the daemon something; what is printed, whatever the exit status.
+    /// Runs supervisorctl and returns its output, with any exit status.
     pub(crate) fn ctl(&self, arguments: &str) -> Result<String, String> {
         let script =
             format!("supervisorctl -c /etc/supervisor/supervisord.conf {arguments} || true");
@@ -312,7 +312,7 @@ impl Machine {
         .map_err(|why| format!("{why} (it is {last:?})\n{}", self.story(unit)))
     }
 
-    /// What systemd has to say of a unit, for reports of failures.
+    /// systemd's description of a unit, for failure reports.
     pub(crate) fn story(&self, unit: &str) -> String {
         let script =
             format!("systemctl status --no-pager -l {unit}; journalctl -n 40 --no-pager -u {unit}");

@@ -1,7 +1,8 @@
-//! The harness that the black-box targets share: temporary places, daemons and clients as processes, waiting with
-//! limits, a client of the wire, the test child program, the runner of named trials.
+//! The harness that the test targets share: temporary directories, daemons and clients as processes, waiting with
+//! limits, a client of the protocols, the test child program, the runner of named tests.
 //!
-//! It must know nothing of the library it tests but the list of log lines: everything goes over the public surface.
+//! The harness uses only the list of log lines of the library that it tests. Everything else goes through public
+//! interfaces.
 
 pub mod daemon;
 mod fake_server;
@@ -19,10 +20,10 @@ pub mod wire;
 
 use std::time::{Duration, Instant};
 
-/// How long a condition is waited for unless a test says otherwise: generous, because machines are shared.
+/// Default time limit for a condition. It is generous, because machines are shared.
 pub const LIMIT: Duration = Duration::from_secs(40);
 
-/// How often a condition is asked for.
+/// The pause between two checks of a condition.
 const POLL: Duration = Duration::from_millis(25);
 
 /// Waits until `condition` holds.

@@ -1,4 +1,4 @@
-//! The test child as a program that speaks the protocol of sd_notify(3), and as one that should not.
+//! The test child as a program that uses the protocol of sd_notify(3), rightly or wrongly.
 
 use std::io::{IoSlice, Read, Write};
 use std::os::fd::AsRawFd;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
-/// A socket that can send to what `NOTIFY_SOCKET` would say.
+/// A socket that can send to addresses in the form of `NOTIFY_SOCKET`.
 pub fn connected(address: &str) -> std::io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     match address.strip_prefix('@') {
@@ -20,7 +20,8 @@ pub fn connected(address: &str) -> std::io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// Sends one message to an address; `\n` in it stands for a line's end, `\t` for a tab.
+/// Sends one message to an address. `
+/// ` in it is a line end, `\t` a tab.
 pub fn send(address: &str, text: &str) -> std::io::Result<()> {
     connected(address)?
         .send(text.replace("\\n", "\n").replace("\\t", "\t").as_bytes())
@@ -38,7 +39,7 @@ pub fn notify(text: &str) {
     }
 }
 
-/// `count` watchdog messages with `ms` milliseconds after each; each is a byte more in `file`.
+/// Sends `count` watchdog keepalives with `ms` milliseconds after each, and appends a byte to `file` for each.
 pub fn beats(ms: u64, count: u64, file: &str) {
     let mut told = std::fs::File::options()
         .create(true)
@@ -52,7 +53,7 @@ pub fn beats(ms: u64, count: u64, file: &str) {
     }
 }
 
-/// Sends a thousand messages between two looks at whether `until` exists, without rest.
+/// Sends messages without a pause until the file `until` exists. It checks after each thousand.
 pub fn flood(address: &str, until: &str) {
     let Ok(socket) = connected(address) else {
         return;
@@ -69,12 +70,12 @@ pub fn flood(address: &str, until: &str) {
     }
 }
 
-/// As the one of one's own socket.
+/// The address of this process's own socket.
 pub fn flood_own(until: &str) {
     flood(&own(), until);
 }
 
-/// Waits until everything that was sent before has been handled.
+/// Waits until the daemon has handled all earlier messages.
 pub fn barrier() -> std::io::Result<()> {
     let socket = connected(&own())?;
     let (mut reader, writer) = std::io::pipe()?;

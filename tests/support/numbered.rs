@@ -1,14 +1,14 @@
-//! Programs in a machine that number their lines, so that it can be told afterwards whether each line is in the log once.
+//! Programs in a machine that number their lines, so that a test can check that the log has each line once.
 
 use std::collections::BTreeMap;
 
 use super::machine::{BINARIES, Machine};
 use super::{LIMIT, wait_for};
 
-/// Writers, and lines a second of each, about.
+/// Number of writers, and lines a second of each.
 pub const WRITERS: usize = 50;
 
-/// The test binary as a program inside.
+/// The test binary as a program inside the machine.
 pub fn test_child() -> Result<String, String> {
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let name = own.file_name().and_then(|name| name.to_str());
@@ -18,7 +18,8 @@ pub fn test_child() -> Result<String, String> {
     ))
 }
 
-/// Programs that number their lines until /run/stop is there, one that ends with 3 when /run/die is, and one that is quiet.
+/// Programs that number their lines until /run/stop exists, one that exits with 3 when /run/die exists, and one that
+/// writes nothing.
 pub fn programs() -> Result<String, String> {
     let test_child = test_child()?;
     Ok(format!(
@@ -44,7 +45,7 @@ startsecs=0
     ))
 }
 
-/// The pid of each process by name.
+/// The PID of each process by name.
 pub fn pids(machine: &Machine) -> Result<BTreeMap<String, String>, String> {
     let status = machine.ctl("status")?;
     Ok(status
@@ -57,7 +58,7 @@ pub fn pids(machine: &Machine) -> Result<BTreeMap<String, String>, String> {
         .collect())
 }
 
-/// Ends the writers, and looks whether all of their lines are there once.
+/// Stops the writers and checks that the log has each of their lines once.
 pub fn complete(machine: &Machine, writers: usize) -> Result<u64, String> {
     machine.sh("touch /run/stop")?;
     wait_for("the writers' end", LIMIT, || {

@@ -1,5 +1,5 @@
-//! What /proc says of processes, and the end of all processes of a test: they are known by a mark in their environment,
-//! so that nothing that the test did not start is ever touched.
+//! Information about processes from /proc, and the kill of all processes of a test. A mark in their environment
+//! identifies them, so that no other process is ever touched.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -35,7 +35,7 @@ pub fn marked(mark: &str) -> Vec<i32> {
         .collect()
 }
 
-/// Kills the processes that carry `mark`, until none is left (a dying supervisor may still spawn).
+/// Kills the processes with `mark` until none is left. A supervisor that is exiting may still spawn.
 pub fn kill_marked(mark: &str) {
     for _ in 0..200 {
         let left = marked(mark);

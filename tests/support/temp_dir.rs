@@ -12,7 +12,7 @@ pub struct TempDir {
 }
 
 impl TempDir {
-    /// A fresh directory, readable by everybody (programs with `user=` live in it).
+    /// A new directory that everybody can read (programs with `user=` use it).
     pub fn new() -> Result<Self, String> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("sv{}-{number}", std::process::id()));

@@ -1,6 +1,6 @@
-//! The test_child: the test binary run again as a program under supervision, so that no shell is needed.
+//! The test child: the test binary runs itself as a supervised program, so that no shell is needed.
 //!
-//! Its arguments are a list of deeds, done in order; see [`TestChild::deed`].
+//! Its arguments are a list of steps that it runs in order, see [`TestChild::run_step`].
 
 use std::fs;
 use std::io::{BufRead, Write};
@@ -13,7 +13,7 @@ use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{Pid, close, setpgid};
 
-/// Runs the test child if the first argument asks for it; never returns then.
+/// Runs the test child and never returns, if the first argument asks for it.
 pub fn run_if_asked() {
     let arguments: Vec<String> = std::env::args().collect();
     if arguments.get(1).map(String::as_str) == Some("test_child") {
@@ -30,7 +30,7 @@ pub fn run_if_asked() {
 struct TestChild {
     words: Vec<String>,
     at: usize,
-    /// Signal → the deeds on its arrival, comma separated.
+    /// Signal → its steps, comma separated.
     on: Vec<(Signal, String)>,
 }
 
@@ -62,13 +62,13 @@ impl TestChild {
     }
 
     fn play(&mut self) {
-        while let Some(deed) = self.next() {
-            self.deed(&deed);
+        while let Some(step) = self.next() {
+            self.run_step(&step);
         }
     }
 
-    fn deed(&mut self, deed: &str) {
-        match deed {
+    fn run_step(&mut self, step: &str) {
+        match step {
             // hostile KIND PATH COUNT: see `hostile`
             "hostile" => {
                 let (kind, path, count) = (self.word(), self.word(), self.number());
@@ -128,14 +128,14 @@ impl TestChild {
                 set.add(signal_of(&self.word()));
                 set.thread_block().expect("blocking cannot fail");
             }
-            // on SIG deed,deed: when the signal arrives while sleeping or forever
+            // on SIG step,step: when the signal arrives while sleeping or forever
             "on" => {
                 let signal = signal_of(&self.word());
-                let deeds = self.word();
+                let steps = self.word();
                 let mut set = SigSet::empty();
                 set.add(signal);
                 set.thread_block().expect("blocking cannot fail");
-                self.on.push((signal, deeds));
+                self.on.push((signal, steps));
             }
             // kill SIG: itself
             "kill" => {
@@ -156,7 +156,8 @@ impl TestChild {
                 }
                 out(text.as_bytes());
             }
-            // count FILE MICROS: numbered lines in pieces of some thousand bytes, with so long a rest between, until FILE exists
+            // count FILE MICROS: numbered lines in pieces of some thousand bytes, with this pause between them, until
+            // FILE exists
             "count" => {
                 let file = self.word();
                 let pause = Duration::from_micros(self.number());
@@ -174,8 +175,8 @@ impl TestChild {
                 }
                 out(b"end\n");
             }
-            // stream FILE: numbered lines without end, going on from the number kept in FILE; what was found there, a line
-            // for each instance, is in FILE.lives
+            // stream FILE: numbered lines without end, from the number in FILE on. FILE.lives gets a line with the
+            // first number of each instance
             "stream" => {
                 let file = self.word();
                 self.stream(&file);
@@ -190,7 +191,7 @@ impl TestChild {
                     left -= now;
                 }
             }
-            // nth FILE A B C: on the n-th run exit with the n-th word; the last repeats. `-` goes on.
+            // nth FILE A B C: on the n-th run exit with the n-th argument; the last repeats. `-` does not exit
             "nth" => {
                 let file = self.word();
                 let codes = self.word();
@@ -202,7 +203,7 @@ impl TestChild {
                     std::process::exit(code.parse().expect("a code"));
                 }
             }
-            // closeout / closeerr: closes the descriptor and lives on
+            // closeout / closeerr: closes the descriptor and keeps running
             "closeout" => drop(close(1)),
             "closeerr" => drop(close(2)),
             // echo: each line of stdin to stdout, until the end
@@ -232,13 +233,13 @@ impl TestChild {
                 let kind = name.split(':').next().unwrap_or_default().to_owned();
                 out(format!("stdin {kind}\n").as_bytes());
             }
-            // child deed,deed: a grandchild that inherits stdout, not waited for
+            // child step,step: a grandchild that inherits stdout, not waited for
             "child" | "quietchild" => {
-                let deeds = self.word();
+                let steps = self.word();
                 let me = std::env::current_exe().expect("exists");
                 let mut command = Command::new(me);
-                command.arg("test_child").args(deeds.split(','));
-                if deed == "quietchild" {
+                command.arg("test_child").args(steps.split(','));
+                if step == "quietchild" {
                     command.stdout(Stdio::null()).stderr(Stdio::null());
                 }
                 drop(command.stdin(Stdio::null()).spawn());
@@ -249,7 +250,7 @@ impl TestChild {
                 let answers = self.word();
                 super::listener::listen(&file, &answers);
             }
-            // messages RATE SECONDS FILE: so many numbered messages between capture tokens each second, once FILE exists
+            // messages RATE SECONDS FILE: RATE numbered messages a second between capture tokens, once FILE exists
             "messages" => {
                 let rate = self.number();
                 let seconds = self.number();
@@ -263,7 +264,7 @@ impl TestChild {
             "web" | "mail" => {
                 let port = self.word().parse().expect("a port");
                 let file = self.word();
-                match deed {
+                match step {
                     "web" => super::fake_server::web(port, &file),
                     _ => super::fake_server::mail(port, &file),
                 }
@@ -300,8 +301,8 @@ impl TestChild {
                 let path = format!("/proc/self/fd/{}", self.number());
                 drop(fs::write(path, "\n"));
             }
-            // post SOCKET FILE COUNT: calls the XML-RPC of a unix socket with this body, so often, over one connection;
-            // prints each answer
+            // post SOCKET FILE COUNT: posts this body COUNT times to the XML-RPC of a unix socket over one connection
+            // and prints each answer
             "post" => {
                 let address = super::wire::Address::Unix(self.word().into());
                 let body = fs::read(self.word()).expect("a body");
@@ -319,17 +320,17 @@ impl TestChild {
                     out(&answer.body);
                 }
             }
-            // exchange SOCKET FILE: sends it to a unix socket; prints what comes back within a second or to the end
+            // exchange SOCKET FILE: sends FILE to a unix socket and prints the answer of the next second
             "exchange" => {
                 let address = super::wire::Address::Unix(self.word().into());
                 let sent = fs::read(self.word()).expect("what to send");
                 let mut connection = super::wire::Connection::open(&address).expect("a server");
                 connection.send(&sent).expect("sent");
-                // Nothing contains this.
+                // No answer contains this.
                 out(&connection.read_until(b"\0\0", Duration::from_secs(1)));
             }
             "pid" => out(format!("{}\n", std::process::id()).as_bytes()),
-            other => panic!("no such deed: {other}"),
+            other => panic!("no such step: {other}"),
         }
     }
 
@@ -362,8 +363,8 @@ impl TestChild {
         let mut stdout = std::io::stdout();
         loop {
             n += 1;
-            // The number is kept before the line is written in one write(2): a kill between both loses the line, which is
-            // then the program's loss. The next instance begins with that number in FILE.lives, so the reader of the log can tell.
+            // The number is stored before one write(2) writes the line. A kill in between loses the line. The next
+            // instance puts that number in FILE.lives, so the test can tell.
             let next = format!("{file}.next");
             drop(fs::write(&next, n.to_string()));
             drop(fs::rename(&next, file));
@@ -375,10 +376,10 @@ impl TestChild {
         }
     }
 
-    /// Rests, answering the signals that `on` named.
+    /// Sleeps, and handles the signals that `on` named.
     fn rest(&self, how_long: Option<Duration>) {
         if self.on.is_empty() {
-            // No descriptor of ours: what the process holds open is looked at.
+            // No descriptor here: tests look at the open descriptors of this process.
             match how_long {
                 Some(how_long) => std::thread::sleep(how_long),
                 None => loop {
@@ -415,10 +416,10 @@ impl TestChild {
                 .is_some_and(|events| events.contains(PollFlags::POLLIN));
             if ready && let Ok(Some(info)) = fd.read_signal() {
                 let number = i32::try_from(info.ssi_signo).expect("a signal");
-                for (signal, deeds) in &self.on {
+                for (signal, steps) in &self.on {
                     if *signal as i32 == number {
                         let mut inner = Self {
-                            words: deeds.split([',', '+']).map(str::to_owned).collect(),
+                            words: steps.split([',', '+']).map(str::to_owned).collect(),
                             at: 0,
                             on: self.on.clone(),
                         };

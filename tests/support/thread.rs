@@ -1,4 +1,4 @@
-//! Threads of other processes: found by name, and ended from outside.
+//! Threads of other processes: find them by name, and end them from outside.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ pub fn all(pid: i32) -> Vec<(i32, String)> {
     .collect()
 }
 
-/// How often threads of a process have run since they began, all together.
+/// How often the threads of a process were scheduled in total.
 pub fn switches(pid: i32) -> u64 {
     let of = |id: i32| {
         let status = fs::read_to_string(format!("/proc/{pid}/task/{id}/status")).ok()?;
@@ -31,7 +31,7 @@ pub fn switches(pid: i32) -> u64 {
     all(pid).into_iter().filter_map(|(id, _)| of(id)).sum()
 }
 
-/// Ends the thread of this name (`main`: the first one) by a call of `exit` that it never made, as a fault in it would.
+/// Ends the thread of this name (`main`: the first one) with a forced call of `exit`, as a fault in the thread would.
 ///
 /// # Errors
 /// There is no such thread, or it cannot be traced.
@@ -43,7 +43,7 @@ pub fn end(pid: i32, name: &str) -> Result<(), String> {
     let found = all(pid).into_iter().find(is_it);
     let (id, _) = found.ok_or_else(|| format!("{pid} has no thread {name}"))?;
     let mut why = String::new();
-    // A thread that was not inside of a call is tried again.
+    // A thread outside of a system call is tried again.
     wait_for(&format!("the end of {name}"), LIMIT, || {
         match inject_exit(id) {
             Ok(done) => done,

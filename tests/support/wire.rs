@@ -1,4 +1,4 @@
-//! A client of the wire that is not the daemon's own codec: HTTP by hand, XML-RPC written and read by hand.
+//! A client of the protocols that does not use the daemon's codec: hand-written HTTP and XML-RPC.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -106,7 +106,7 @@ impl Connection {
         Ok(n > 0)
     }
 
-    /// Reads until `wanted` is seen or the other side ends or is silent for `limit`; gives everything.
+    /// Reads until it finds `wanted`, or the other side closes or is silent for `limit`. Returns all bytes.
     pub fn read_until(&mut self, wanted: &[u8], limit: Duration) -> Vec<u8> {
         self.limit(Duration::from_millis(100));
         let end = Instant::now() + limit;
@@ -125,7 +125,7 @@ impl Connection {
         std::mem::take(&mut self.buffer)
     }
 
-    /// Whether the other side closes (true) or keeps open for `limit` (false).
+    /// Whether the other side closes (true) or keeps the connection open for `limit` (false).
     pub fn is_closed_within(&mut self, limit: Duration) -> bool {
         self.limit(limit);
         loop {
@@ -142,7 +142,7 @@ impl Connection {
         }
     }
 
-    /// Reads one answer: by its length, or to the end of the stream. `None` when the connection ends before a head.
+    /// Reads one answer, by its length or until the end of the stream. `None`: the connection ends before a head.
     pub fn answer(&mut self) -> std::io::Result<Option<Answer>> {
         let head_end = loop {
             if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
@@ -184,7 +184,7 @@ impl Connection {
     }
 }
 
-/// Where `needle` begins.
+/// The position of `needle`.
 pub fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack
         .windows(needle.len())
@@ -208,7 +208,7 @@ pub enum Value {
     Double(String),
     /// array
     Array(Vec<Value>),
-    /// struct; the order of members carries no meaning
+    /// struct; the order of members has no meaning
     Struct(BTreeMap<String, Value>),
 }
 
@@ -221,7 +221,7 @@ impl Value {
         }
     }
 
-    /// The number, if it is one.
+    /// The number. `None`: another type.
     pub fn int(&self) -> Option<i64> {
         match self {
             Self::Int(n) => Some(*n),
@@ -229,7 +229,7 @@ impl Value {
         }
     }
 
-    /// The text, if it is one.
+    /// The string. `None`: another type.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -264,7 +264,7 @@ impl Value {
         out.push_str("</value>");
     }
 
-    /// The value of JSON: what a step of a scenario says.
+    /// Parses JSON, as a step of a scenario contains it.
     pub fn from_json(json: &serde_json::Value) -> Self {
         match json {
             serde_json::Value::Null => Self::Text(String::new()),
@@ -286,7 +286,7 @@ impl Value {
     }
 }
 
-/// Numbers that differ from run to run print as N unless they are 0.
+/// Numbers that differ between runs print as N unless they are 0.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -343,7 +343,7 @@ pub fn body(method: &str, params: &[Value]) -> String {
     out
 }
 
-/// Why a call gave no value.
+/// Why a call returned no value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CallError {
     /// A fault of XML-RPC.

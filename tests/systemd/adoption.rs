@@ -1,6 +1,6 @@
-//! A daemon that was killed, and what it left cannot be understood, or its fd holder is dead too: programs are taken over as far
-//! as they are found, nothing runs twice, and nothing is ended that the configuration knows. And what is shared between
-//! programs, the sockets of FastCGI, survives like its holders.
+//! Recovery without a usable state: a daemon was killed, and its state cannot be read or its fd holder is dead too. The
+//! next daemon adopts the programs that it finds, runs nothing twice, and kills no process that the configuration
+//! knows. FastCGI sockets, which programs share, survive like their holders.
 
 use std::os::fd::AsFd as _;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::support::numbered::test_child;
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
@@ -29,8 +29,8 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 const TREE: &str = "/sys/fs/cgroup/system.slice/supervisord-programs.scope";
 
-/// The test binary as what comes to the fd holder between two daemons: standard input is the way to it, and the argument says
-/// what is put in place of the state.
+/// The test binary as a process that talks to the fd holder between two daemons. Standard input is the socket of the fd
+/// holder, and the argument names the replacement of the state.
 pub(crate) fn spoil_if_asked() {
     let arguments: Vec<String> = std::env::args().collect();
     if arguments.get(1).map(String::as_str) != Some("spoil") {
@@ -50,7 +50,7 @@ pub(crate) fn spoil_if_asked() {
         assert!(fd_store.store(FdName::State, &[other.as_fd()]).is_none());
     };
     match arguments.get(2).map(String::as_str) {
-        // Another version's, which has something else in it.
+        // The state of another version, with other content.
         Some("version") => put(&text.replacen("\"format\":", "\"form\":9,\"format\":9", 1)),
         Some("truncated") => put(&text[..text.len() / 2]),
         Some("garbage") => put("\u{0}\u{1}\u{2}"),
@@ -61,8 +61,8 @@ pub(crate) fn spoil_if_asked() {
     std::process::exit(0);
 }
 
-/// In place of the daemon: if /run/spoil is there, what it says is done to the state first. The first descriptor that the
-/// service manager has kept is the way to the fd holder.
+/// Runs in place of the daemon: if /run/spoil exists, it first damages the state as the file says. The first descriptor
+/// from the service manager is the socket of the fd holder.
 fn spoiling(machine: &Machine) -> Result<(), String> {
     let test_child = test_child()?;
     let program = test_child
@@ -86,7 +86,7 @@ fn log(machine: &Machine) -> Result<String, String> {
     machine.sh("cat /var/log/supervisord.log")
 }
 
-/// Kills the daemon, after `before`, and waits for the next one to have everything up.
+/// Kills the daemon after `before`, and waits until the next one has everything running.
 fn crash(machine: &Machine, before: &str, restarts: u32, status: &str) -> Result<(), String> {
     machine.sh(&format!(
         "{before}; : > /var/log/supervisord.log; kill -9 $(systemctl show -p MainPID --value {UNIT})"
@@ -95,7 +95,7 @@ fn crash(machine: &Machine, before: &str, restarts: u32, status: &str) -> Result
     machine.wait_property(UNIT, "StatusText", status)
 }
 
-/// How many processes have this in their command line.
+/// Number of processes with this in their command line.
 fn count(machine: &Machine, what: &str) -> Result<usize, String> {
     let found = machine.sh(&format!("pgrep -fc -- '^/bin/{what}$' || true"))?;
     found.trim().parse().map_err(|_| found)
@@ -115,7 +115,7 @@ fn spoiled(machine: &Machine) -> Result<(), String> {
     machine.sh("systemctl start supervisord")?;
     ctl(machine, "start manual")?;
     machine.wait_property(UNIT, "StatusText", "3/3 running")?;
-    // The next daemon knows nothing of one of them.
+    // The next daemon does not know one of them.
     configure(machine, "", &programs)?;
     let before = (pid_of(machine, "tells")?, pid_of(machine, "manual")?);
     for (round, how) in ["version", "truncated", "garbage", "missing"]
@@ -149,7 +149,7 @@ fn spoiled(machine: &Machine) -> Result<(), String> {
         expect(count(machine, "sleep 77001")? == 1, "twice")?;
         expect(count(machine, "sleep 77002")? == 0, "nobody's, and there")?;
     }
-    // Its pipes were never closed, and go on into the log; so does its end.
+    // Its pipes were never closed and still lead to the log. Its exit is logged too.
     machine.sh("touch /run/stop")?;
     wait_for("the end", LIMIT, || {
         ctl(machine, "status tells").is_ok_and(|status| status.contains("EXITED"))
@@ -159,7 +159,7 @@ fn spoiled(machine: &Machine) -> Result<(), String> {
               $0 + 0 != n { print NR, $0, \"not\", n; exit 1 }
               { n++ }
               END { if (!ended) exit 1 }' /var/log/tells.log >&2")?;
-    // They are like any others by now.
+    // They are like any other processes now.
     ctl(machine, "stop manual")?;
     expect(count(machine, "sleep 77001")? == 0, "not stopped")?;
     machine.sh("systemctl stop supervisord").map(drop)
@@ -169,14 +169,14 @@ fn without_holder(machine: &Machine) -> Result<(), String> {
     let programs = "[program:a]\ncommand=/bin/sleep 77003\nstartsecs=0\n\
                     [program:b]\ncommand=/bin/sleep 77004\nstartsecs=0\nautostart=false\n";
     install(machine, "", programs)?;
-    // Not before both are dead.
+    // The next daemon must not start before both are dead.
     drop_in(machine, "RestartSec=1s")?;
     machine.sh("systemctl start supervisord")?;
     ctl(machine, "start b")?;
     machine.wait_property(UNIT, "StatusText", "2/2 running")?;
     let both = || Ok::<_, String>((pid_of(machine, "a")?, pid_of(machine, "b")?));
     let before = both()?;
-    // A daemon that goes on would start another one at once.
+    // A daemon that keeps running would start another one at once.
     let holder = format!(
         "kill -STOP $(systemctl show -P MainPID supervisord); kill -9 $(cat {TREE}/.hold/cgroup.procs)"
     );
@@ -190,7 +190,7 @@ fn without_holder(machine: &Machine) -> Result<(), String> {
     for what in ["sleep 77003", "sleep 77004"] {
         expect(count(machine, what)? == 1, format!("{what} twice"))?;
     }
-    // There is another fd holder, so that the next crash is like any.
+    // There is another fd holder, so that the next crash is an ordinary one.
     crash(machine, ":", 2, "2/2 running")?;
     let text = log(machine)?;
     expect(both()? == before, format!("{before:?} {text}"))?;
@@ -198,7 +198,7 @@ fn without_holder(machine: &Machine) -> Result<(), String> {
         text.contains("took over 2 processes of a daemon that was killed"),
         text,
     )?;
-    // One that is started again has its pipes, and another number.
+    // A restarted process has pipes and another PID.
     ctl(machine, "restart a")?;
     let after = both()?;
     expect(
@@ -239,9 +239,9 @@ fn sockets(machine: &Machine) -> Result<(), String> {
     };
     crash(machine, ":", 1, "3/3 running")?;
     same("killed")?;
-    // A process that is started by the next daemon gets the same one.
+    // A process that the next daemon starts gets the same socket.
     ctl(machine, "restart web:0 other")?;
-    // The last one of the other program had ended, and with it its socket.
+    // The last process of the other program had exited, so its socket was closed.
     let other = inode("other")?;
     expect(inode("web:0")? == web, "another socket")?;
     machine.sh("systemctl restart supervisord")?;
@@ -252,11 +252,11 @@ fn sockets(machine: &Machine) -> Result<(), String> {
     )?;
     ctl(machine, "restart web:1")?;
     expect(inode("web:1")? == web, "let go: another socket")?;
-    // A daemon that took over what was let go of may be killed like any: nothing kept is in the next one's way. (The service
-    // manager counts restarts anew.)
+    // A daemon that took over detached programs can be killed like any other. No stored descriptor disturbs the next
+    // one. (The service manager counts restarts from zero.)
     crash(machine, ":", 1, "3/3 running")?;
     expect(inode("web:1")? == web, "killed again: another socket")?;
-    // Nor does it take a state.
+    // The next daemon does not take an old state either.
     crash(machine, "echo garbage > /run/spoil", 2, "3/3 running")?;
     ctl(machine, "restart web:0")?;
     expect(

@@ -7,7 +7,7 @@ use crate::support::machine::{Machine, trial, virtual_trial};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
@@ -36,7 +36,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 const SCOPE: &str = "supervisord-programs.scope";
 const TREE: &str = "/sys/fs/cgroup/system.slice/supervisord-programs.scope";
 
-/// Something that a program leaves behind, which ignores every signal that can be ignored.
+/// A process that a program leaves behind and that ignores every signal it can.
 const STRAY: &str = "[program:tree]\ncommand=/bin/sh -c 'trap \"\" TERM; (setsid sh -c \"echo \\$\\$ >> /tmp/strays; exec sleep 1000\" &); \
                      exec sleep 1000'\nstartsecs=0\nstopwaitsecs=1\n";
 
@@ -118,7 +118,7 @@ fn scope(machine: &Machine) -> Result<(), String> {
     let daemon = machine.property(UNIT, "MainPID")?;
     let own = machine.sh("cat /sys/fs/cgroup/system.slice/supervisord.service/cgroup.procs")?;
     expect(own.trim() == daemon, format!("in the service: {own}"))?;
-    // What holds the scope is known by its name, and has no secret of ours in its environment.
+    // The fd holder is recognised by its name, and its environment has no secret of the daemon.
     let holder = machine
         .sh(&format!("cat {TREE}/.hold/cgroup.procs"))?
         .trim()
@@ -142,7 +142,7 @@ fn scope(machine: &Machine) -> Result<(), String> {
 }
 
 fn stopped(machine: &Machine) -> Result<(), String> {
-    // What kill_mode=process leaves is stopped with the scope.
+    // Processes that kill_mode=process leaves are stopped with the scope.
     for keys in ["", "kill_mode=control-group\n"] {
         start(machine, &format!("{STRAY}{keys}"))?;
         let stray = strays(machine, 1)?.remove(0);
@@ -162,7 +162,7 @@ fn stopped(machine: &Machine) -> Result<(), String> {
         )?;
         expect(!is_there(machine, TREE)?, "the scope is left")?;
     }
-    // The daemon that ends by itself takes the holder along.
+    // A daemon that exits by itself stops the fd holder too.
     start(machine, SLEEPER)?;
     ctl(machine, "shutdown")?;
     machine.wait_property(UNIT, "ActiveState", "inactive")?;
@@ -219,16 +219,16 @@ fn made_again(machine: &Machine) -> Result<(), String> {
         machine.property(SCOPE, "ActiveState")? == "active",
         "the scope went with its last program",
     )?;
-    // The cgroup of a program without limits stays for its next instance, and has nobody in it.
+    // The cgroup of a program without limits stays for its next instance, and is empty.
     let left = machine.sh(&format!("cat {TREE}/web:web/cgroup.procs"))?;
     expect(left.is_empty(), left)?;
     ctl(machine, "start web")?;
     let pid = pid_of(machine, "web")?;
-    // Behind the daemon's back.
+    // Without the daemon's knowledge.
     machine.sh(&format!("systemctl stop {SCOPE}"))?;
     expect(!alive(machine, &pid)?, "it lives")?;
     ctl(machine, "start web")?;
-    // The fd holder went with the scope; the status line says so until it changes.
+    // The fd holder was stopped with the scope. The status line says so until it changes.
     wait_for("the program runs", LIMIT, || {
         let status = machine.property(UNIT, "StatusText");
         status.is_ok_and(|status| status.starts_with("1/1 running"))
@@ -240,14 +240,14 @@ fn made_again(machine: &Machine) -> Result<(), String> {
         machine.property(SCOPE, "ActiveState")? == "active",
         machine.story(SCOPE),
     )?;
-    // By the start, or by the other fd holder, whichever came first.
+    // Made by the start or by the other fd holder, whichever came first.
     wait_for("the scope is made again", LIMIT, || {
         let log = log(machine).unwrap_or_default();
         ["another fd holder runs", "was gone and was made again"]
             .iter()
             .all(|line| log.contains(line))
     })?;
-    // It goes with the program.
+    // The cgroup is removed with the program.
     ctl(machine, "stop web")?;
     ctl(machine, "remove web")?;
     wait_for("its cgroup is gone", LIMIT, || {
@@ -356,7 +356,7 @@ fn not_root(machine: &Machine) -> Result<(), String> {
         .map(drop)
 }
 
-/// Takes all memory that it can get.
+/// Allocates all memory that it can get.
 const HOG: &str = "[program:hog]\ncommand=/bin/sh -c 'exec head -c 60m /dev/zero | tail -n 1'\nautostart=false\nautorestart=false\nstartsecs=0\n\
                    memory_max=20MB\n";
 const FORKS: &str = "[program:forks]\ncommand=/bin/sh -c 'for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; exit 3'\nautostart=false\n\
@@ -379,8 +379,8 @@ fn limits(machine: &Machine) -> Result<(), String> {
         &format!("{HOG}{FORKS}{BUSY}cpu_max=20%\ncpu_weight=50\n"),
     )?;
     println!("started after {:?}", begun.elapsed());
-    // The processor, measured by the clock of the machine, over ten seconds. A busy machine may give less, never more; that
-    // it was the limit which held it back is what the kernel counts.
+    // Processor time over ten seconds, by the machine's clock. A busy machine may give less, never more. The kernel
+    // counts how often the limit throttled the program.
     let measured = machine.sh(&format!(
         "a=$(sed -n 's/usage_usec //p' {TREE}/busy:busy/cpu.stat); s=$(date +%s%N); sleep 10
          b=$(sed -n 's/usage_usec //p' {TREE}/busy:busy/cpu.stat); e=$(date +%s%N); echo $(( (b - a) * 100000 / ((e - s) / 1000) ))"
@@ -394,7 +394,7 @@ fn limits(machine: &Machine) -> Result<(), String> {
         share <= 22_000 && !["", "0"].contains(&throttled.trim()),
         format!("{share} thousandths of a percent, throttled {throttled:?} times"),
     )?;
-    // What exceeds its memory is killed, and that is told.
+    // A program above its memory limit is killed, and that is logged.
     let before = usage(machine)?;
     ctl(machine, "start hog")?;
     wait_for("hog has ended", 3 * LIMIT, || {
@@ -422,7 +422,7 @@ fn limits(machine: &Machine) -> Result<(), String> {
     })?;
     let status = ctl(machine, "status forks")?;
     expect(status.contains(", hit pids_max"), status)?;
-    // Limits change while it runs, without a restart.
+    // Limits change while the program runs, without a restart.
     let pid = pid_of(machine, "busy")?;
     configure(
         machine,

@@ -128,7 +128,7 @@ impl<'a> Daemon<'a> {
             .run(&["/bin/sh", "-c", &format!("runuser -u {user} -- {command}")])
     }
 
-    /// The call is refused, and has this part of an audit line. busctl shows the reason of no refusal.
+    /// The call is refused, and the log has this part of an audit line. busctl does not show the reason of a refusal.
     fn refused(&self, user: &str, rest: &str, audit: &str) -> Result {
         let done = self.call(user, rest)?;
         expect(
@@ -143,14 +143,14 @@ impl<'a> Daemon<'a> {
         expect(found == 1, format!("{found} × {audit:?} in\n{log}"))
     }
 
-    /// The call is done.
+    /// The call succeeds.
     fn done(&self, user: &str, rest: &str) -> Result<String> {
         let done = self.call(user, rest)?;
         expect(done.code == 0, format!("{rest}: {done:?}\n{}", self.log()))?;
         Ok(done.stdout.trim().to_owned())
     }
 
-    /// Rules for polkit, which hears of them by itself.
+    /// Rules for polkit, which finds them by itself.
     fn rules(&self, condition: &str) -> Result {
         self.0.write(
             RULES,
@@ -210,7 +210,7 @@ fn guide_gdbus(machine: &Machine) -> Result {
 fn guide_python(machine: &Machine) -> Result {
     let _daemon = Daemon::start(machine)?;
     let guide = include_str!("../../man/guide/dbus.md");
-    // The rest of the line that opens the block says who runs it.
+    // The rest of the opening line of the block names the user who runs it.
     let script = guide
         .split("```python ")
         .nth(1)
@@ -266,12 +266,12 @@ fn denied(machine: &Machine) -> Result {
         format!("{done:?}"),
     )?;
     expect(daemon.pid("web")? == before, "something was done")?;
-    // States are everybody's, and root is root.
+    // Everybody can read states, and root may do everything.
     let state = daemon.done("tester", "GetState")?;
     expect(state == "is 1 \"RUNNING\"", state)?;
     daemon.done("tester", "GetAllProcessInfo")?;
     daemon.done("root", "StopProcess sb web true")?;
-    // A name that nobody has is no secret, and needs no question.
+    // An unknown name is no secret, and needs no question to polkit.
     let done = daemon.call("tester", "StopProcess sb nosuch true")?;
     expect(
         done.stderr.contains("BAD_NAME: nosuch"),
@@ -350,7 +350,7 @@ fn hanging(machine: &Machine) -> Result {
         " stop web: FAILED: not permitted: polkit did not answer",
     )?;
     let polkit = begin.elapsed();
-    // Callers that need no polkit do not wait for it: both calls together take less than one that does.
+    // Callers that need no polkit do not wait for it: both calls together take less time than one call that does.
     let begin = Instant::now();
     daemon.done("root", "StopProcess sb web true")?;
     daemon.done("tester", "GetState")?;
@@ -368,7 +368,7 @@ fn gone(machine: &Machine) -> Result {
     let daemon = Daemon::start(machine)?;
     daemon.rules("action.lookup(\"program\") == \"web\"")?;
     let web = daemon.pid("web")?;
-    // polkit gets the question, cannot answer it, and answers it once nobody is there.
+    // polkit gets the question, cannot answer it, and answers when the caller has gone.
     machine.sh(&format!(
         "pkill -STOP -x polkitd
          runuser -u tester -- busctl call {NAME} {MANAGER} StopProcess sb web true >/dev/null 2>&1 &
@@ -428,7 +428,7 @@ fn flood(machine: &Machine) -> Result {
         let found = said.lines().find_map(|line| line.strip_prefix(what));
         found.and_then(|rest| rest.trim().parse().ok()).unwrap_or(0)
     };
-    // 5,000 calls as fast as the bus takes them, while root goes about his business.
+    // 5,000 calls as fast as the bus takes them, while root works.
     machine.sh("runuser -u tester -- python3 /run/flood.py 5000 GetAllProcessInfo >/run/flood.out 2>&1 & echo $! >/run/flood.pid")?;
     let begin = Instant::now();
     daemon.done("root", "StopProcess sb web true")?;
@@ -439,7 +439,7 @@ fn flood(machine: &Machine) -> Result {
         limited + count(&said, "ok") == 5000 && limited > 4000
     })
     .map_err(|why| format!("{why}: {:?}", machine.sh("cat /run/flood.out")))?;
-    // It is the user that is limited, not the connection; and not for ever.
+    // The limit applies to the user, not to the connection, and ends after a while.
     wait_for("he may call again", LIMIT, || {
         daemon
             .call("tester", "GetState")
@@ -452,7 +452,7 @@ fn flood(machine: &Machine) -> Result {
     )
 }
 
-/// Floods over many connections of two users: limits count for each of them, and none for root.
+/// Floods over many connections of two users: limits apply to each user, and none to root.
 fn floods_of_two(machine: &Machine) -> Result {
     let daemon = Daemon::start(machine)?;
     machine.write("/run/flood.py", include_str!("flood.py"))?;
@@ -468,7 +468,7 @@ fn floods_of_two(machine: &Machine) -> Result {
         daemon.done("root", "StartProcess sb web true")?;
     }
     machine.sh("pkill -f '[/]run/flood.py' || true")?;
-    // Whoever flooded may call again after a rest.
+    // A user who flooded the bus may call again after a pause.
     wait_for("the user may call again", LIMIT, || {
         let done = daemon.call("tester", "GetState");
         done.is_ok_and(|done| done.code == 0)
@@ -515,7 +515,7 @@ fn no_policy(machine: &Machine) -> Result {
     wait_for("it says so", LIMIT, || daemon.log().contains(line))
         .map_err(|why| format!("{why}\n{}", daemon.log()))?;
     expect(daemon.pid("web")? != "0", "and nothing else is changed")?;
-    // It tries again, and finds the policy that was installed meanwhile.
+    // The daemon tries again, and finds the policy that was installed meanwhile.
     let policy = include_str!("../../packaging/org.supervisord.Supervisor1.conf");
     machine.write(POLICY, policy)?;
     machine.sh("busctl -q call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig")?;

@@ -1,5 +1,5 @@
-//! What a program and the daemon say to each other goes on with the next daemon: events and their results, words of
-//! sd_notify, messages between capture tokens, lines for the journal.
+//! Conversations between a program and the daemon continue with the next daemon: events and their results,
+//! notifications, messages between capture tokens, lines for the journal.
 
 use crate::outages::{
     LONG, begin, kill, logged, meanwhile, pids, returned, same, start, test_child,
@@ -9,7 +9,7 @@ use crate::support::machine::{Machine, trial};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
@@ -75,7 +75,8 @@ fn listeners(machine: &Machine) -> Result<(), String> {
     Ok(())
 }
 
-/// READY=1 in the outage counts, a program that was ready stays so, and whoever falls silent is found out by the next daemon.
+/// READY=1 during the outage counts, a program that was ready stays ready, and the next daemon detects a program that
+/// sends no more keepalives.
 fn notify(machine: &Machine) -> Result<(), String> {
     let test_child = test_child()?;
     let rest = "notify=true\nautorestart=false\nstdout_logfile=NONE\n";
@@ -103,7 +104,7 @@ fn notify(machine: &Machine) -> Result<(), String> {
     machine.sh("systemctl restart supervisord")?;
     returned(machine, &old)?;
     same(machine, &before)?;
-    // It falls silent.
+    // It sends no more keepalives.
     let old = kill(machine)?;
     let fed = before.get("fed").ok_or("fed does not run")?;
     machine.sh(&format!("kill -STOP {fed}"))?;
@@ -112,7 +113,7 @@ fn notify(machine: &Machine) -> Result<(), String> {
     machine.sh("systemctl stop supervisord").map(drop)
 }
 
-/// Messages in capture mode become events, and lines are in the journal, each once, over a restart.
+/// Over a restart, messages in capture mode become events, and lines are in the journal, each once.
 fn messages(machine: &Machine) -> Result<(), String> {
     let test_child = test_child()?;
     let programs = format!(

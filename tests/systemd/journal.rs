@@ -1,4 +1,4 @@
-//! What programs and the daemon write, as journald has it.
+//! Output of programs and of the daemon in journald.
 
 use crate::support::machine::{Machine, trial};
 use crate::support::runner::Trial;
@@ -26,8 +26,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// A daemon as a service, without journald's own limit, which all its programs would share. An interval of 0 should mean that,
-/// but systemd 252 does not tell journald of it.
+/// A daemon as a service, without journald's rate limit, which all its programs would share. An interval of 0 should
+/// switch it off, but systemd 252 does not pass a zero to journald.
 struct Daemon<'a> {
     machine: &'a Machine,
     name: &'static str,
@@ -57,7 +57,7 @@ impl<'a> Daemon<'a> {
         Ok(self.machine.run(&["/bin/sh", "-c", &script])?.stdout)
     }
 
-    /// Waits until the process has ended.
+    /// Waits until the process has exited.
     fn ended(&self, process: &str) -> Result {
         let mut last = String::new();
         wait_for(&format!("{process} has ended"), LIMIT, || {
@@ -88,7 +88,7 @@ fn script(machine: &Machine, name: &str, text: &str) -> Result {
     machine.write(&format!("/run/{name}.sh"), text)
 }
 
-/// Waits for so many lines in the journal, which may still be reading.
+/// Waits for this number of lines in the journal, which may still be reading.
 fn journal(machine: &Machine, matches: &str, options: &str, lines: usize) -> Result<String> {
     let mut last = String::new();
     wait_for(&format!("{lines} lines of {matches}"), LIMIT, || {
@@ -141,7 +141,7 @@ fn fields(machine: &Machine) -> Result {
             ("SUPERVISOR_GROUP", "pets"),
             ("SUPERVISOR_INCARNATION", "1"),
             ("OBJECT_PID", pid.as_str()),
-            // journald has looked the process up: it believes us.
+            // journald has looked up the process itself.
             ("OBJECT_SYSTEMD_UNIT", "jn-fields.service"),
         ] {
             same(name, of(name).as_str(), value)?;
@@ -203,7 +203,7 @@ fn bytes(machine: &Machine) -> Result {
 const NUMBERS: &str =
     "for i in $(seq 40); do seq $((i*1000)) $((i*1000+999)); sleep 0.1; done; echo end";
 
-/// Runs [`NUMBERS`] under `disturbance`; the numbers that are missing in the journal.
+/// Runs [`NUMBERS`] during `disturbance`. Returns the numbers that are missing in the journal.
 fn missing(machine: &Machine, name: &'static str, disturbance: &str) -> Result<Vec<u32>> {
     script(machine, name, NUMBERS)?;
     let log = format!("/run/{name}/log");
@@ -249,7 +249,7 @@ fn restarted(machine: &Machine) -> Result {
 fn killed(machine: &Machine) -> Result {
     let kill = "systemctl kill -s KILL systemd-journald; systemctl reset-failed systemd-journald; systemctl start systemd-journald";
     let missing = missing(machine, "jn-killed", kill)?;
-    // Three times, journald may have had one line in its hands.
+    // journald was killed three times and may have lost the line it was handling each time.
     if missing.len() <= 3 {
         Ok(())
     } else {
@@ -258,7 +258,7 @@ fn killed(machine: &Machine) -> Result {
 }
 
 fn stalled(machine: &Machine) -> Result {
-    // A megabyte of numbers, for which the socket of a journald that stands still has no room.
+    // A megabyte of numbers, more than the socket of a stopped journald can hold.
     script(
         machine,
         "jn-stalled",
@@ -270,7 +270,7 @@ fn stalled(machine: &Machine) -> Result {
     let felt = (|| {
         daemon.ctl("start jn-stalled")?;
         let mut last = String::new();
-        // Its own count of what it has written no longer grows.
+        // journald's own count of written entries no longer grows.
         let count = "grep wchar /proc/$(pgrep -xf 'seq 1000000 1099999')/io";
         let mut equal = 0;
         wait_for("the program waits", LIMIT, || {
@@ -362,14 +362,14 @@ fn tail(machine: &Machine) -> Result {
         "-o cat",
         9000,
     )?;
-    // Whoever may write to the journal may use our fields.
+    // Everybody who may write to the journal may use our fields.
     machine.sh(
         "printf 'MESSAGE=forged\\nSUPERVISOR_GROUP=jn-tail\\nSUPERVISOR_PROCESS=jn-tail\\nSUPERVISOR_STREAM=stdout\\n' \
          | setpriv --reuid=tester --clear-groups logger --journald",
     )?;
     let forged = "SUPERVISOR_PROCESS=jn-tail MESSAGE=forged";
     journal(machine, forged, "-o cat", 1)?;
-    // As of a file: the last 1600 bytes, or as many as asked for.
+    // As for a file: the last 1600 bytes, or as many as requested.
     let lines = |range: std::ops::Range<u32>| -> String {
         range.map(|number| format!("{number}\n")).collect()
     };

@@ -1,5 +1,5 @@
-//! The daemon under a real systemd, in a machine that is thrown away afterwards. `SYSTEMD_HOST` names the program that makes
-//! such machines (see `support::machine`); without it everything here is skipped.
+//! The daemon under a real systemd, in a machine that is removed afterwards. `SYSTEMD_HOST` names the program that
+//! makes such machines (see `support::machine`). Without it all tests here are skipped.
 
 #[path = "../support/mod.rs"]
 #[allow(

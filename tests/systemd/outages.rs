@@ -1,5 +1,5 @@
-//! What happens while there is no daemon, or in the moment it goes or comes: programs end with a status that is told, write
-//! lines that are logged, are begun anew as their sections say, and none of them runs twice.
+//! Events while no daemon runs, or while it exits or starts: programs exit with a status that is logged, write lines
+//! that are logged, are started again as their sections say, and none of them runs twice.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use crate::support::machine::{BINARIES, Machine, trial};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
@@ -29,7 +29,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 pub(crate) const SCOPE: &str = "supervisord-programs.scope";
 const LOG: &str = "/var/log/supervisord.log";
 
-/// The test binary as a program inside.
+/// The test binary as a program inside the machine.
 pub(crate) fn test_child() -> Result<String, String> {
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let name = own.file_name().and_then(|name| name.to_str());
@@ -39,8 +39,8 @@ pub(crate) fn test_child() -> Result<String, String> {
     ))
 }
 
-/// Starts from nothing with this configuration and these lines in the unit's section `[Service]`. The machine's /run/t is
-/// there, and empty.
+/// Starts from nothing with this configuration and these lines in the unit's section `[Service]`. /run/t of the machine
+/// exists and is empty.
 pub(crate) fn begin(machine: &Machine, unit: &str, programs: &str) -> Result<(), String> {
     install(machine, "", programs)?;
     if !unit.is_empty() {
@@ -54,7 +54,7 @@ pub(crate) fn begin(machine: &Machine, unit: &str, programs: &str) -> Result<(),
         .map(drop)
 }
 
-/// The same, and waits until so many processes run.
+/// The same, and waits until this number of processes run.
 pub(crate) fn start(
     machine: &Machine,
     unit: &str,
@@ -65,7 +65,7 @@ pub(crate) fn start(
     machine.wait_property(UNIT, "StatusText", &format!("{count}/{count} running"))
 }
 
-/// The pid of each process that has one, by name.
+/// The PID of each running process, by name.
 pub(crate) fn pids(machine: &Machine) -> Result<BTreeMap<String, String>, String> {
     let status = ctl(machine, "status")?;
     let pid = |line: &str| {
@@ -76,14 +76,14 @@ pub(crate) fn pids(machine: &Machine) -> Result<BTreeMap<String, String>, String
     Ok(status.lines().filter_map(pid).collect())
 }
 
-/// Kills the daemon, and answers what its pid was.
+/// Kills the daemon and returns its PID.
 pub(crate) fn kill(machine: &Machine) -> Result<String, String> {
     let pid = machine.property(UNIT, "MainPID")?;
     machine.sh(&format!("kill -9 {pid}"))?;
     Ok(pid)
 }
 
-/// Waits for another daemon than `old`, which is ready.
+/// Waits for a daemon other than `old` that is ready.
 pub(crate) fn returned(machine: &Machine, old: &str) -> Result<(), String> {
     wait_for("the next daemon", LIMIT, || {
         machine
@@ -93,7 +93,7 @@ pub(crate) fn returned(machine: &Machine, old: &str) -> Result<(), String> {
     machine.wait_property(UNIT, "ActiveState", "active")
 }
 
-/// Waits until exactly these processes run, and answers as soon as one of them cannot any more.
+/// Waits until exactly these processes run. Returns early when one of them no longer can.
 pub(crate) fn same(machine: &Machine, before: &BTreeMap<String, String>) -> Result<(), String> {
     let mut after = BTreeMap::new();
     wait_for("the same processes", LIMIT, || {
@@ -111,7 +111,7 @@ pub(crate) fn log(machine: &Machine) -> Result<String, String> {
     machine.sh(&format!("cat {LOG}"))
 }
 
-/// Waits until the log has a line so often, which is never more often.
+/// Waits until the log has a line this number of times, and never more often.
 pub(crate) fn logged(machine: &Machine, wanted: &str, times: usize) -> Result<(), String> {
     let mut text = String::new();
     let found = wait_for(&format!("{times} times {wanted:?}"), LIMIT, || {
@@ -132,11 +132,11 @@ pub(crate) fn logged(machine: &Machine, wanted: &str, times: usize) -> Result<()
     )
 }
 
-/// Numbers that are the same in each run of the tests.
+/// Random numbers that are the same in each run of the tests.
 struct Seeded(u64);
 
 impl Seeded {
-    /// Less than `bound`.
+    /// A number below `bound`.
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self
             .0
@@ -146,7 +146,7 @@ impl Seeded {
     }
 }
 
-/// Runs `script` in an outage, and makes sure that it was over when that ended.
+/// Runs `script` during an outage, and checks that the script ended before the outage did.
 pub(crate) fn meanwhile(machine: &Machine, script: &str) -> Result<(), String> {
     let old = kill(machine)?;
     machine.sh(script)?;
@@ -158,7 +158,7 @@ pub(crate) fn meanwhile(machine: &Machine, script: &str) -> Result<(), String> {
     returned(machine, &old)
 }
 
-/// Makes outages long enough for something to happen in them.
+/// Makes outages long enough for other things to happen in them.
 pub(crate) const LONG: &str = "RestartSec=2";
 
 fn ended(machine: &Machine) -> Result<(), String> {
@@ -217,7 +217,7 @@ fn ended(machine: &Machine) -> Result<(), String> {
     machine.sh("systemctl stop supervisord").map(drop)
 }
 
-/// All of a kind end at once: in the outage, while the next daemon begins, and when it is ready.
+/// All processes of a kind exit at once: during the outage, while the next daemon starts, and when it is ready.
 fn many_ends(machine: &Machine) -> Result<(), String> {
     let kinds: String = ["a", "b", "c"]
         .map(|kind| {
@@ -256,7 +256,7 @@ fn writers() -> Result<String, String> {
     ))
 }
 
-/// Ends the [`writers`] and looks whether every line of each is there once.
+/// Stops the [`writers`] and checks that the log has every line of each once.
 fn complete(machine: &Machine) -> Result<(), String> {
     machine.sh("touch /run/t/stop")?;
     for n in 0..5 {
@@ -296,8 +296,8 @@ fn upgrades(machine: &Machine) -> Result<(), String> {
     machine.sh("systemctl stop supervisord").map(drop)
 }
 
-/// Runs all the time anew, and tells if it runs twice: whoever has the lock is the only one, and it goes with the process.
-/// The number that it says is counted when it was said.
+/// Restarts all the time, and reports if it runs twice: the process with the lock is the only one, and the lock ends
+/// with the process. The number it prints is counted after it was printed.
 const SHORT: &str = "#!/bin/sh
 exec 9> /run/t/lock.$1
 flock -n 9 || { echo $1 >> /run/t/twice; exit 1; }
@@ -307,7 +307,7 @@ mv /run/t/next.$1 /run/t/number.$1
 echo $n
 exec sleep 1.$1
 ";
-/// How many of these there are: each second about so many end and are begun.
+/// Number of these programs. About as many exit and are started each second.
 const SHORTS: usize = 60;
 
 fn churn(machine: &Machine) -> Result<(), String> {
@@ -334,7 +334,7 @@ fn churn(machine: &Machine) -> Result<(), String> {
         status.matches("STOPPED").count() + status.matches("EXITED").count() == SHORTS,
         status,
     )?;
-    // Nobody is there whom the daemon does not know.
+    // The daemon knows all processes.
     let left = machine.sh("pgrep -fa ^/bin/sh./usr/local/bin/t-short || true")?;
     expect(left.is_empty(), format!("left: {left}"))?;
     let twice = machine.sh("cat /run/t/twice 2>/dev/null || true")?;
@@ -348,7 +348,7 @@ fn churn(machine: &Machine) -> Result<(), String> {
             .parse()
             .map_err(|_| format!("no number of {n}"))?;
         runs += count;
-        // The last one may have been stopped between counting and saying.
+        // The last one may have been stopped between counting and printing.
         let numbers: Vec<usize> = text.lines().filter_map(|line| line.parse().ok()).collect();
         let is_whole = numbers.iter().copied().eq(0..numbers.len());
         expect(
@@ -386,7 +386,7 @@ fn descriptors(machine: &Machine) -> Result<(), String> {
         same(machine, &before)?;
         let mut now = count(machine)?;
         let first = first.get_or_insert_with(|| now.clone());
-        // What a connection had open may still be being closed.
+        // Descriptors of a connection may still be closing.
         wait_for("as many descriptors as before", LIMIT, || {
             now = count(machine).unwrap_or_default();
             now == *first
@@ -414,7 +414,7 @@ fn thousand(machine: &Machine) -> Result<(), String> {
     same(machine, &before)?;
     machine.wait_property(UNIT, "StatusText", "1000/1000 running")?;
     println!("all back after {:?}", begun.elapsed());
-    // What was started with the next daemon has the limit that the first one had.
+    // Processes that the next daemon started have the limit that the first daemon had.
     ctl(machine, "restart p:p0000")?;
     let pid = pids(machine)?
         .remove("p:p0000")
@@ -430,7 +430,7 @@ fn thousand(machine: &Machine) -> Result<(), String> {
     Ok(())
 }
 
-/// With too small a limit of open files some programs cannot be started, which is told; those that could be come back.
+/// With too small a limit of open files some programs cannot be started, which is logged. The others come back.
 fn few(machine: &Machine) -> Result<(), String> {
     install(
         machine,

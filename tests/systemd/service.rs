@@ -1,10 +1,10 @@
-//! The unit files we ship, and one as people wrote them for Supervisor.
+//! The shipped unit files, and one that people wrote for Supervisor.
 
 use crate::support::machine::{Machine, trial};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
@@ -50,7 +50,7 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 serverurl=unix:///run/supervisor/supervisor.sock
 ";
 
-/// Everything as after an installation, with nothing started and this configuration.
+/// The machine as after an installation, with nothing started and this configuration.
 pub(crate) fn install(machine: &Machine, keys: &str, programs: &str) -> Result<(), String> {
     machine.sh(
         "for unit in supervisord.socket supervisord.service classic.service; do
@@ -90,7 +90,7 @@ pub(crate) fn configure(machine: &Machine, keys: &str, programs: &str) -> Result
     machine.write("/etc/supervisor/supervisord.conf", &text)
 }
 
-/// Sets something of the unit otherwise.
+/// Overrides settings of the unit.
 pub(crate) fn drop_in(machine: &Machine, lines: &str) -> Result<(), String> {
     machine.write(
         "/etc/systemd/system/supervisord.service.d/test.conf",
@@ -139,7 +139,7 @@ fn enabled(machine: &Machine) -> Result<(), String> {
     machine.wait_property(UNIT, "StatusText", "2/3 running, backoff: db")?;
     ctl(machine, "stop job db")?;
     machine.wait_property(UNIT, "StatusText", "1/3 running")?;
-    // Programs live in the world that they had without us.
+    // Programs run with the same namespaces as without us.
     let pid = pid_of(machine, "web")?;
     let environment = machine.sh(&format!("tr '\\0' '\\n' < /proc/{pid}/environ"))?;
     for name in [
@@ -177,7 +177,7 @@ fn enabled(machine: &Machine) -> Result<(), String> {
     )
 }
 
-/// Says when it is asked to stop, and takes three seconds for it.
+/// Prints a line when it is asked to stop, and takes three seconds to stop.
 fn slow(name: &str, priority: u32) -> String {
     format!(
         "[program:{name}]\ncommand=/bin/sh -c 'trap \"echo {name} >> /tmp/order; sleep 3; echo {name} >> /tmp/order; exit 0\" TERM; \
@@ -187,7 +187,7 @@ fn slow(name: &str, priority: u32) -> String {
 
 fn stopped_in_order(machine: &Machine) -> Result<(), String> {
     install(machine, "", &(slow("first", 1) + &slow("second", 2)))?;
-    // Less than either of them needs.
+    // Less time than either of them needs.
     drop_in(machine, "TimeoutStopSec=2")?;
     machine.sh("systemctl start supervisord")?;
     machine.wait_property(UNIT, "StatusText", "2/2 running")?;
@@ -211,7 +211,7 @@ fn watched(machine: &Machine) -> Result<(), String> {
     drop_in(machine, "WatchdogSec=2")?;
     machine.sh("systemctl start supervisord")?;
     machine.wait_property(UNIT, "StatusText", "1/1 running")?;
-    // Longer than the watchdog allows for silence.
+    // Longer than the watchdog timeout.
     let begun = std::time::Instant::now();
     wait_for("five seconds", LIMIT, || begun.elapsed().as_secs() >= 5)?;
     expect(
@@ -335,7 +335,7 @@ fn wrong(machine: &Machine) -> Result<(), String> {
     configure(machine, "", SLEEPER)?;
     machine.wait_property(UNIT, "ActiveState", "active")?;
     machine.wait_property(UNIT, "StatusText", "1/1 running")?;
-    // Asked to end, it stays down.
+    // After a stop request it stays down.
     ctl(machine, "shutdown")?;
     machine.wait_property(UNIT, "ActiveState", "inactive")?;
     expect(
@@ -344,7 +344,7 @@ fn wrong(machine: &Machine) -> Result<(), String> {
     )
 }
 
-/// As in many a tutorial.
+/// As in many tutorials.
 const CLASSIC: &str = "\
 [Unit]
 Description=Supervisor Daemon

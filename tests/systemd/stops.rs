@@ -1,4 +1,4 @@
-//! Who is stopped by what: programs outlive every way of restarting the daemon, and no way of stopping it.
+//! Which command stops what: programs survive every restart of the daemon, and no stop of it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::support::machine::{Machine, trial, trial_alone};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
@@ -37,7 +37,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 const TWO: &str = "[program:web]\ncommand=/bin/sleep infinity\nstartsecs=0\n\
                    [program:other]\ncommand=/bin/sh -c 'while :; do sleep 0.05; done'\nstartsecs=0\n";
 
-/// Nothing of ours is left.
+/// No process of ours remains.
 fn gone(machine: &Machine, before: &BTreeMap<String, String>) -> Result<(), String> {
     machine.wait_property(SCOPE, "ActiveState", "inactive")?;
     for (name, pid) in before {
@@ -54,8 +54,8 @@ fn gone(machine: &Machine, before: &BTreeMap<String, String>) -> Result<(), Stri
     )
 }
 
-/// The service manager stops everything at once, and waits for the daemon to stop its programs one after another; they are
-/// those of a daemon that was killed.
+/// The service manager stops everything at once, and waits while the daemon stops its programs one after another. The
+/// programs were started by a daemon that was killed.
 fn powered_off(machine: &Machine, shared: &Path) -> Result<(), String> {
     let programs: String = [("a", 1), ("b", 2), ("c", 3)]
         .map(|(name, priority)| {
@@ -106,7 +106,7 @@ fn through(machine: &Machine) -> Result<(), String> {
         same(machine, &before)?;
         logged(machine, "letting go of all processes", 1)?;
         expect(!log(machine)?.contains("stopped: "), log(machine)?)?;
-        // Its stop is another thing.
+        // Its stop is tested elsewhere.
         machine.sh("systemctl stop base")?;
         machine.wait_property(UNIT, "ActiveState", "inactive")?;
         gone(machine, &before)?;
@@ -130,13 +130,13 @@ fn failed(machine: &Machine) -> Result<(), String> {
     gone(machine, &before)
 }
 
-/// A daemon that hears neither the signal of a stop nor that of a restart.
+/// A daemon that ignores the signals of a stop and of a restart.
 const DEAF: &str = "KillSignal=SIGWINCH\nRestartKillSignal=SIGWINCH\nTimeoutStopSec=1";
 
 fn deaf(machine: &Machine) -> Result<(), String> {
     start(machine, DEAF, TWO, 2)?;
     let (before, old) = (pids(machine)?, machine.property(UNIT, "MainPID")?);
-    // A restart ends it by force, and is no more than that.
+    // A restart kills the daemon, and only the daemon.
     machine.sh("systemctl restart supervisord")?;
     returned(machine, &old)?;
     same(machine, &before)?;
@@ -157,7 +157,7 @@ fn overtaken(machine: &Machine) -> Result<(), String> {
     let before = pids(machine)?;
     machine.sh("systemctl restart --no-block supervisord; systemctl stop supervisord")?;
     gone(machine, &before)?;
-    // One that hangs.
+    // A daemon that hangs.
     start(
         machine,
         "RestartKillSignal=SIGWINCH\nTimeoutStopSec=2",
@@ -169,21 +169,21 @@ fn overtaken(machine: &Machine) -> Result<(), String> {
     machine.wait_property(UNIT, "SubState", "stop-sigterm")?;
     machine.sh("systemctl stop supervisord")?;
     gone(machine, &before)?;
-    // In the middle of an outage.
+    // During an outage.
     start(machine, "RestartSec=1000", TWO, 2)?;
     let before = pids(machine)?;
     kill(machine)?;
     machine.wait_property(UNIT, "SubState", "auto-restart")?;
     machine.sh("systemctl stop supervisord")?;
     gone(machine, &before)?;
-    // And what is started then begins anew.
+    // The next start begins with no program running.
     drop_in(machine, "")?;
     machine.sh("systemctl start supervisord")?;
     machine.wait_property(UNIT, "StatusText", "2/2 running")?;
     machine.sh("systemctl stop supervisord").map(drop)
 }
 
-/// Tells when it is asked to stop, and when it does.
+/// Logs when it is asked to stop, and when it exits.
 fn telling(name: &str, priority: u32) -> String {
     format!(
         "[program:{name}]\ncommand=/bin/sh -c 'trap \"echo {name} >> /run/t/order; sleep 0.3; echo {name} >> /run/t/order; exit 5\" TERM; \
@@ -230,7 +230,7 @@ fn anew(machine: &Machine) -> Result<(), String> {
     gone(machine, &before)
 }
 
-/// With the scope goes the fd holder; what is started then has both again.
+/// The fd holder exits with the scope. The next start makes both again.
 fn made_again(machine: &Machine) -> Result<(), String> {
     start(machine, "", SLEEPER, 1)?;
     machine.sh(&format!("systemctl stop {SCOPE}"))?;
@@ -238,7 +238,7 @@ fn made_again(machine: &Machine) -> Result<(), String> {
         ctl(machine, "status web").is_ok_and(|status| !status.contains("RUNNING"))
     })?;
     ctl(machine, "start web")?;
-    // The fd holder went with the scope. Another one is there, so a restart stops nothing.
+    // The fd holder exited with the scope. Another one exists, so a restart stops nothing.
     logged(machine, "another fd holder runs", 1)?;
     wait_for("the program runs", LIMIT, || {
         let status = machine.property(UNIT, "StatusText");

@@ -1,5 +1,5 @@
-//! Programs outlive the daemon: it is killed, frozen, restarted, given up on, and comes back to the very same processes, and
-//! no line of their output is missing or there twice.
+//! Programs outlive the daemon: it is killed, stopped by a signal, restarted and given up on, and takes over the same
+//! processes. No line of their output is missing or doubled.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::support::numbered::{self, WRITERS, complete, pids, test_child};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
@@ -24,7 +24,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         .iter()
         .map(|&(name, test)| trial(format!("survival::{name}"), test))
         .collect();
-    // A daemon whose manager has forgotten everything finds the fd holder by pidfd_getfd, which containers may not call.
+    // A daemon whose manager has lost all descriptors finds the fd holder by pidfd_getfd, which containers may not
+    // call.
     tests.push(virtual_trial(
         "survival::of_a_daemon_that_was_given_up_on",
         given_up_on,
@@ -41,7 +42,8 @@ fn begin(machine: &Machine) -> Result<BTreeMap<String, String>, String> {
     pids(machine)
 }
 
-/// Waits until the daemon answers again, and all that lived lives, but for those in `gone`; answers how long it took.
+/// Waits until the daemon answers again, and all earlier processes run except those in `gone`. Returns how long it
+/// took.
 fn back(
     machine: &Machine,
     before: &BTreeMap<String, String>,
@@ -137,7 +139,7 @@ fn frozen(machine: &Machine) -> Result<(), String> {
     machine.sh("systemctl stop supervisord").map(drop)
 }
 
-/// The binary is replaced under the running daemon, as a package does it.
+/// Replaces the binary under the running daemon, as a package does.
 fn upgraded(machine: &Machine) -> Result<(), String> {
     machine.sh(&format!(
         "rm -rf /run/image; mkdir /run/image; cp {BINARIES}/supervisord /run/image"
@@ -174,7 +176,7 @@ fn upgraded(machine: &Machine) -> Result<(), String> {
     machine.sh("systemctl stop supervisord").map(drop)
 }
 
-/// A service that failed for good has no descriptors left with its manager; programs live on all the same.
+/// The manager has no descriptors of a service that failed for good. Its programs keep running.
 fn given_up_on(machine: &Machine) -> Result<(), String> {
     let test_child = test_child()?;
     let programs = format!(
@@ -208,7 +210,7 @@ autorestart=false
         before["dies"]
     ))?;
     back(machine, &before, &["dies"])?;
-    // This kernel does not tell how it ended, and nobody makes that up.
+    // This kernel does not report the exit status, and the daemon does not invent one.
     let log = machine.sh("cat /var/log/supervisord.log; uname -r")?;
     expect(
         log.contains("exited: dies (exit status unknown; not expected)"),
@@ -230,7 +232,7 @@ fn stopped(machine: &Machine) -> Result<(), String> {
             .property(SCOPE, "ActiveState")
             .is_ok_and(|state| state == "inactive")
     })?;
-    // With the cgroups of programs, which stay between their instances.
+    // With the cgroups of programs, which stay between instances.
     let tree = format!("/sys/fs/cgroup/system.slice/{SCOPE}");
     wait_for("the scope's directory is gone", LIMIT, || {
         machine
@@ -239,7 +241,7 @@ fn stopped(machine: &Machine) -> Result<(), String> {
     })?;
     let log = machine.sh("cat /var/log/supervisord.log")?;
     expect(log.contains("stopped: quiet (terminated by SIGTERM)"), log)?;
-    // The next start begins anew.
+    // The next start begins with no program running.
     machine.sh("systemctl start supervisord")?;
     machine.wait_property(UNIT, "StatusText", &format!("{0}/{0} running", WRITERS + 2))?;
     let after = pids(machine)?;

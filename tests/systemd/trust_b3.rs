@@ -1,4 +1,4 @@
-//! B3: a daemon that loses a thread is started again by the service manager, and its programs live on.
+//! B3: the service manager restarts a daemon that loses a thread, and its programs keep running.
 
 use crate::service::{UNIT, install};
 use crate::support::machine::{Machine, trial};
@@ -6,7 +6,7 @@ use crate::support::numbered::{pids, test_child};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![trial(
         "trust::b3_a_daemon_that_loses_a_thread_is_started_again",

@@ -1,5 +1,5 @@
-//! B4: the fd holder is watched. When it ends another one has everything; one that is stopped does not leave programs with
-//! pipes that nobody reads.
+//! B4: the daemon watches the fd holder. When the fd holder exits, another one gets everything. Programs of a stopped
+//! fd holder do not end with pipes that nobody reads.
 
 use crate::service::{UNIT, install};
 use crate::support::machine::{Machine, trial};
@@ -7,7 +7,7 @@ use crate::support::numbered::{WRITERS, complete, pids, programs};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
@@ -65,7 +65,7 @@ fn killed(machine: &Machine) -> Result<(), String> {
         wait_log(machine, "another fd holder runs with pid ")?;
         let status = machine.property(UNIT, "StatusText")?;
         expect(status.contains("fd holder") || round == 2, status)?;
-        // Now the new one is what everything depends on.
+        // From now on everything depends on the new one.
         kill_daemon(machine, round)?;
         same(machine, &before)?;
     }
@@ -78,7 +78,7 @@ fn scope_ended(machine: &Machine) -> Result<(), String> {
     begin(machine)?;
     machine.sh(&format!("systemctl stop {SCOPE}"))?;
     wait_log(machine, "another fd holder runs with pid ")?;
-    // All ended with the scope; what restarts by itself runs in the new one, and outlives the daemon again.
+    // All processes exited with the scope. Programs that restart run in the new scope, and outlive the daemon again.
     machine.ctl("start quiet").ok();
     let mut quiet = None;
     wait_for("quiet runs", LIMIT, || {

@@ -1,11 +1,11 @@
-//! Lines about a process carry it in the journal, whoever in the daemon writes them.
+//! Lines about a process have its name in the journal, in every part of the daemon that writes them.
 
 use crate::service::{install, pid_of};
 use crate::support::machine::{Machine, trial};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![trial(
         "trust::c6_what_is_left_behind_names_its_process",
@@ -13,7 +13,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     )]
 }
 
-/// A program that leaves something behind which ignores every signal that can be ignored.
+/// A program that leaves a process behind which ignores every signal it can.
 const PROGRAMS: &str = "[group:g]\nprograms=tree\n\
     [program:tree]\ncommand=/bin/sh -c 'trap \"\" TERM; (setsid sleep 1000 &); exec sleep 1000'\nstartsecs=0\n\
     stopwaitsecs=1\nkill_mode=control-group\n\

@@ -1,11 +1,11 @@
-//! The daemon replaced in place under systemd, which must not take it for anything but a reload.
+//! An upgrade of the daemon under systemd, which must see only a reload.
 
 use crate::service::{SLEEPER, UNIT, ctl, drop_in, install, pid_of};
 use crate::support::machine::{Machine, trial};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
@@ -41,7 +41,7 @@ fn in_place(machine: &Machine) -> Result<(), String> {
         machine.wait_property(UNIT, "ActiveState", "active")?;
         machine.wait_property(UNIT, "StatusText", "2/2 running")?;
     }
-    // Longer than the watchdog allows for silence, after the last one too.
+    // Longer than the watchdog timeout, also after the last upgrade.
     let after = begun.elapsed().as_secs();
     wait_for("five seconds", LIMIT, || {
         begun.elapsed().as_secs() >= after + 5
@@ -53,7 +53,7 @@ fn in_place(machine: &Machine) -> Result<(), String> {
     expect(pid_of(machine, "web")? == web, "another program")?;
     let story = machine.story(UNIT);
     expect(!story.to_lowercase().contains("watchdog"), story)?;
-    // It reloads and stops as ever.
+    // It reloads and stops as before.
     machine.sh("systemctl reload supervisord")?;
     machine.sh("systemctl stop supervisord")?;
     expect(
@@ -64,7 +64,7 @@ fn in_place(machine: &Machine) -> Result<(), String> {
     expect(left != 0, "a program is left")
 }
 
-/// A daemon that was ready is so again, though a program begins to run for a long time.
+/// A daemon that was ready is ready again, even if a program starts that takes long.
 fn ready(machine: &Machine) -> Result<(), String> {
     let slow = "[program:slow]\ncommand=/bin/sleep infinity\nstartsecs=1\n";
     install(machine, "ready_when=running", slow)?;
@@ -107,7 +107,7 @@ fn sockets(machine: &Machine) -> Result<(), String> {
         .map(drop)
 }
 
-/// Numbers in pieces that end anywhere, so that a line is held back at each moment.
+/// Numbers in pieces that end anywhere, so that an incomplete line waits at each moment.
 const NUMBERS: &str = "#!/bin/sh\nn=0\nwhile [ ! -e /tmp/up-stop ]; do printf 'number '; echo $n; n=$((n+1)); sleep 0.002; done\n\
                        echo number end; exec sleep infinity\n";
 
@@ -139,7 +139,7 @@ fn journal(machine: &Machine) -> Result<(), String> {
     machine.sh("systemctl stop supervisord").map(drop)
 }
 
-/// What agrees and then ends is started again by systemd, as after any crash.
+/// systemd starts a next image that agrees and then exits again, as after any crash.
 fn crash(machine: &Machine) -> Result<(), String> {
     install(machine, "", SLEEPER)?;
     machine.sh(
@@ -156,7 +156,7 @@ fn crash(machine: &Machine) -> Result<(), String> {
     )?;
     machine.sh("systemctl start supervisord")?;
     machine.wait_property(UNIT, "StatusText", "1/1 running")?;
-    // It lies once: the one that systemd starts then is a good one.
+    // It pretends once: the one that systemd starts then is a good one.
     machine.write(
         "/usr/local/lib/up/liar",
         "#!/bin/sh\n[ \"$1\" = --approve-handover ] && echo agreed && exit 0\n\

@@ -1,11 +1,11 @@
-//! `supervisord service` and `supervisord import`, where there is a systemd to judge them.
+//! `supervisord service` and `supervisord import`, with a real systemd to check the result.
 
 use crate::service::{self, SLEEPER, UNIT, ctl, pid_of};
 use crate::support::machine::{BINARIES, Done, Machine, trial};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
@@ -45,12 +45,12 @@ fn bare(machine: &Machine, programs: &str) -> Result<(), String> {
         .map(drop)
 }
 
-/// Runs a shell's command line, whatever comes of it.
+/// Runs a shell command line with any result.
 fn shell(machine: &Machine, script: &str) -> Result<Done, String> {
     machine.run(&["/bin/sh", "-c", script])
 }
 
-/// It fails with status 1, in one line that holds `told`, and leaves no unit.
+/// It fails with status 1, in one line that contains `told`, and leaves no unit.
 fn refused(machine: &Machine, script: &str, told: &str) -> Result<(), String> {
     let done = shell(machine, script)?;
     expect(
@@ -107,7 +107,7 @@ fn lived(machine: &Machine) -> Result<(), String> {
         status.code == 0 && status.stdout.contains("active (running)"),
         format!("{status:?}"),
     )?;
-    // Whoever may not change anything may look.
+    // A user who may not change anything may look.
     let status = shell(machine, "runuser -u tester -- supervisord service status")?;
     expect(status.code == 0, format!("{status:?}"))?;
     machine.sh("systemctl reload supervisord")?;
@@ -251,7 +251,7 @@ fn writable(machine: &Machine) -> Result<(), String> {
         "supervisord.conf can be changed by others than root",
     )?;
     machine.sh(&format!("chmod 0644 {CONFIGURATION}"))?;
-    // A way that others can lead elsewhere is no better.
+    // A path that others can redirect is refused too.
     machine.sh(&format!(
         "install -d -o tester /srv/theirs; ln -s {CONFIGURATION} /srv/theirs/x; ln -s /srv/theirs /srv/way"
     ))?;
@@ -262,7 +262,7 @@ fn writable(machine: &Machine) -> Result<(), String> {
     );
     machine.sh("rm -r /srv/theirs /srv/way")?;
     result?;
-    // What it includes counts as much.
+    // Included files are checked too.
     service::configure(machine, "", "[include]\nfiles=conf.d/*.conf\n")?;
     machine.write("/etc/supervisor/conf.d/x.conf", SLEEPER)?;
     machine.sh("chown tester /etc/supervisor/conf.d/x.conf")?;
@@ -271,7 +271,7 @@ fn writable(machine: &Machine) -> Result<(), String> {
         &install,
         "conf.d/x.conf can be changed by others than root",
     )?;
-    // So does a directory to which others can add, though nothing matches in it yet (trust: A7).
+    // So is a directory to which others can add files, though no file in it matches yet (trust: A7).
     machine.sh("rm /etc/supervisor/conf.d/x.conf; chmod 0777 /etc/supervisor/conf.d")?;
     refused(
         machine,
@@ -300,7 +300,7 @@ fn writable(machine: &Machine) -> Result<(), String> {
     expect(!is_there(machine, PATH)?, "no unit")
 }
 
-/// Says which words and variables it was given, to a file that tells who gave them, and which command it was.
+/// Writes its arguments and variables to a file, with the side that gave them and the number of the command.
 const WITNESS: &str = "\
 import os, sys
 who = ('ours' if 'SUPERVISOR_ENABLED' in os.environ else 'systemd') + '.' + sys.argv[1]
@@ -314,7 +314,7 @@ with open('/tmp/witness/' + who + '.new', 'w') as file:
 os.rename('/tmp/witness/' + who + '.new', '/tmp/witness/' + who)
 ";
 
-/// Everything that command lines and variables can be made of.
+/// All parts that command lines and variables can have.
 const WORDS: &str = "\
 [Unit]
 Description=Words with 100%% of what is odd
@@ -390,14 +390,14 @@ fn imported(machine: &Machine) -> Result<(), String> {
     )
 }
 
-/// Shows what it may, to a file that tells who runs it.
+/// Writes its rights to a file, with the side that runs it.
 const SHOW: &str = "\
 who=systemd; [ -z \"$SUPERVISOR_ENABLED\" ] || who=ours
 { grep -E '^(Uid|Gid|Groups|Umask|NoNewPrivs|Cap)' /proc/self/status; cat /proc/self/limits /proc/self/oom_score_adj; nice; } > /tmp/witness/$who.new
 mv /tmp/witness/$who.new /tmp/witness/$who
 ";
 
-/// Everything is less than what the machine has, for in some containers not even root may have more.
+/// All values are below those of the machine, because in some containers not even root may have more.
 const CONFINED: &str = "\
 [Service]
 User=tester
@@ -499,7 +499,8 @@ fn merged(machine: &Machine) -> Result<(), String> {
     Ok(())
 }
 
-/// Whatever is installed: a section that the strict reader takes, or a reason. Users and directories may be missing.
+/// Any installed unit becomes a section that the strict reader accepts, or a reason. Users and directories may be
+/// missing.
 fn everything(machine: &Machine) -> Result<(), String> {
     let script = "
         mkdir -p /tmp/every; cd /tmp/every; seen=0

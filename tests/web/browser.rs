@@ -1,4 +1,4 @@
-//! The page as people use it: every button pressed, and what it does seen in the daemon.
+//! The page as people use it: press every button and check its effect in the daemon.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ command={dir}/nosuch
 startretries=0
 ";
 
-/// A picture's longest file, in bytes.
+/// The largest picture file, in bytes.
 const PICTURE_BYTES_MAX: usize = 150_000;
 
 pub(crate) type Check = fn(&Scene, &Browser) -> Result<(), String>;
@@ -93,7 +93,7 @@ fn run(config: &str, look: Look, check: Check) -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// The selector of a button by what it does.
+/// The selector of a button by its action.
 pub(crate) fn button(what: &str) -> String {
     format!("button[value=\"{what}\"]")
 }
@@ -111,7 +111,7 @@ pub(crate) fn says(browser: &Browser, message: &str) -> Result<(), String> {
 
 pub(crate) fn live(browser: &Browser) -> Result<(), String> {
     browser.wait("document.getElementById('live').textContent === 'live'")?;
-    // A page that is loaded anew has it no more.
+    // A page that was loaded again does not have the mark.
     browser.run("window.same = true").map(drop)
 }
 
@@ -122,7 +122,7 @@ fn same_page(browser: &Browser) -> Result<(), String> {
     )
 }
 
-/// Waits until a program whose last word is its pid has said so: what its log gets, it has.
+/// Waits until the log of a program contains its PID, so that all earlier output is there too.
 fn wait_pid_said(scene: &Scene, name: &str) -> Result<(), String> {
     let said = || format!("{}\n", scene.daemon.pid_of(name));
     wait_for(&format!("{name} has written"), LIMIT, || {
@@ -160,7 +160,7 @@ fn buttons_of_one(scene: &Scene, browser: &Browser) -> Result<(), String> {
         "{}.startsWith('stopped, SIGTERM')",
         cell("web:web", "ending")
     ))?;
-    // Its instances before have left their lines there, and write no more.
+    // Earlier instances have written their lines there, and write no more.
     let before = log_of(scene, "web").len();
     browser.click(&button("start web:web"))?;
     scene.daemon.wait_state("web", "RUNNING")?;
@@ -220,7 +220,7 @@ fn buttons_of_all(scene: &Scene, browser: &Browser) -> Result<(), String> {
     let asked = browser.accept()?;
     expect(asked == "Restart: all 5 processes?", asked)?;
     scene.wait_other_pid("web", pid)?;
-    // What did not run runs now, but for what cannot.
+    // All stopped programs run now, except those that cannot.
     scene.daemon.wait_state("later", "RUNNING")?;
     says(browser, "4 restarted, 1 failed: bad: no such file")?;
     browser.click(&button("stop *"))?;
@@ -258,7 +258,7 @@ fn the_filter(_: &Scene, browser: &Browser) -> Result<(), String> {
     shown("bad:bad")?;
     browser.wait("location.search === '?filter=fatal'")?;
     same_page(browser)?;
-    // The address can be given to somebody else.
+    // The address can be copied for another person.
     browser.go(&browser.text("location.href")?)?;
     shown("bad:bad")?;
     browser.wait("document.getElementById('filter').value === 'fatal'")?;
@@ -284,7 +284,7 @@ fn changes_come_by_themselves(scene: &Scene, browser: &Browser) -> Result<(), St
     call("supervisor.stopProcess", &name())?;
     browser.wait(&format!("{} === 'stopped'", cell("later:later", "state")))?;
     browser.wait(&format!("{} === ''", cell("later:later", "memory")))?;
-    // Groups that go and come.
+    // Groups are removed and added.
     call("supervisor.removeProcessGroup", &name())?;
     browser.wait("!document.querySelector('tr[data-n=\"later:later\"]')")?;
     call("supervisor.addProcessGroup", &name())?;
@@ -319,7 +319,7 @@ fn a_log_is_followed_and_searched(scene: &Scene, browser: &Browser) -> Result<()
     browser.wait(&format!(
         "{log} === 'listening\\nGET /one\\n<b>POST</b> /two é\\n'"
     ))?;
-    // Searching shows matching lines, marked; new ones too.
+    // A search shows matching lines with the match marked, also new lines.
     browser.type_into("body", "/")?;
     browser.type_into("#find", "get")?;
     browser.wait(&format!("{log} === 'GET /one\\n'"))?;
@@ -329,12 +329,12 @@ fn a_log_is_followed_and_searched(scene: &Scene, browser: &Browser) -> Result<()
     browser.wait("document.getElementById('hits').textContent === '2 lines'")?;
     browser.type_into("#find", "\u{e00c}")?;
     browser.wait(&format!("{log}.endsWith('GET /three\\nnothing\\n')"))?;
-    // Not followed, nothing comes; followed again, nothing is missing.
+    // Without following, no lines arrive. With following again, no line is missing.
     browser.click("#follow")?;
     append("later\n")?;
     browser.click("#follow")?;
     browser.wait(&format!("{log}.endsWith('nothing\\nlater\\n')"))?;
-    // A flood keeps the end in view.
+    // A flood of lines keeps the end visible.
     let lines: String = (0..3000).map(|n| format!("line {n}\n")).collect();
     append(&lines)?;
     browser.wait(&format!("{log}.endsWith('line 2999\\n')"))?;
@@ -350,13 +350,13 @@ fn a_log_is_followed_and_searched(scene: &Scene, browser: &Browser) -> Result<()
     says(browser, "Log of web cleared")?;
     expect(log_of(scene, "web").is_empty(), "not cleared")?;
     browser.wait(&format!("{log} === ''"))?;
-    // As a new user would: start it again, and read what it says.
+    // As a new user would: start it again and read the message.
     let pid = scene.daemon.pid_of("web");
     browser.click("#clear button.restart")?;
     says(browser, "Process web restarted")?;
     scene.wait_other_pid("web", pid)?;
     browser.wait(&format!("{log} === 'warming\\n'"))?;
-    // A log that is cut off is said to be, and goes on from its beginning.
+    // The page reports a truncated log, and continues at its beginning.
     let errors = scene
         .daemon
         .info("web")
@@ -370,7 +370,7 @@ fn a_log_is_followed_and_searched(scene: &Scene, browser: &Browser) -> Result<()
     same_page(browser)?;
     browser.go(&scene.url("maintail.html?limit=65536"))?;
     browser.wait(&format!("{log}.includes('supervisord started with pid')"))?;
-    // What was searched for by its address is searched for with a script too.
+    // A search term in the address also works with scripts.
     browser.go(&scene.url("maintail.html?limit=65536&search=spawned"))?;
     browser.wait(&format!(
         "{log}.includes('spawned') && !{log}.includes('supervisord started')"
@@ -388,7 +388,7 @@ fn dark_and_light(scene: &Scene, browser: &Browser) -> Result<(), String> {
     expect(light != dark, format!("{light} is {dark}"))?;
     browser.click("#theme")?;
     browser.wait(&format!("{back} === {light:?}"))?;
-    // It is remembered, on other pages too.
+    // The choice is remembered, also on other pages.
     browser.go(&scene.url("maintail.html"))?;
     browser.wait(&format!("{back} === {light:?}"))?;
     browser.click("#theme")?;
@@ -404,7 +404,7 @@ fn on_a_phone(scene: &Scene, browser: &Browser) -> Result<(), String> {
     browser.click(&button("stop web:web"))?;
     scene.daemon.wait_state("web", "STOPPED")?;
     browser.wait(&format!("{} === 'stopped'", cell("web:web", "state")))?;
-    // Big enough for a thumb.
+    // Large enough for a thumb.
     browser.wait(
         "[...document.querySelectorAll('tr[data-n] button')].filter(b => b.offsetParent).every(b => b.offsetHeight >= 36)",
     )?;
@@ -424,7 +424,7 @@ fn without_scripts(scene: &Scene, browser: &Browser) -> Result<(), String> {
     says(browser, "All stopped")?;
     scene.daemon.wait_state("web", "STOPPED")?;
     browser.wait(&format!("{} === 'stopped'", cell("web:web", "state")))?;
-    // What only scripts can do is not offered.
+    // Controls that need scripts are not shown.
     browser.wait(
         "!document.getElementById('theme').offsetParent && !document.getElementById('live').offsetParent",
     )?;
@@ -451,16 +451,16 @@ fn a_new_daemon_behind_an_old_page(scene: &Scene, browser: &Browser) -> Result<(
         .call("supervisor.restart", &[])
         .map_err(|e| e.to_string())?;
     scene.wait_other_pid("web", pid)?;
-    // The page hears of the new daemon by itself.
+    // The page finds the new daemon by itself.
     let pid = scene.daemon.pid_of("web");
     browser.wait(&format!("{} === '{pid}'", cell("web:web", "pid")))?;
     browser.click(&button("stop web:web"))?;
     scene.daemon.wait_state("web", "STOPPED")?;
-    // The browser itself notes that the daemon was away, and that the old form was refused.
+    // The browser itself reports that the daemon was away, and that the old form was refused.
     browser.console().map(drop)
 }
 
-/// A scene as it might be on a real machine.
+/// A scene like one on a real machine.
 const SHOP: &str = "\
 [program:api]
 command={test_child} say 'listening on 127.0.0.1:8000' say 'GET /orders/1 200 12 ms' say 'GET /orders/2 200 9 ms' say 'POST /orders 201 31 ms' say 'GET /orders/3 404 2 ms' say 'GET /health 200 0 ms' forever

@@ -1,4 +1,4 @@
-//! What other pages cannot do, and what programs still can.
+//! What other sites cannot do, and what programs still can.
 
 use crate::scene::{Scene, text};
 use crate::support::daemon::Side;
@@ -62,7 +62,7 @@ fn scene(more: &str) -> Result<Scene, String> {
     Ok(scene)
 }
 
-/// The process is the one that it was.
+/// The process is the same as before.
 fn unchanged(scene: &Scene, pid: i32, what: &str) -> Result<(), String> {
     expect(
         scene.daemon.pid_of("up") == pid && scene.daemon.state("up") == "RUNNING",
@@ -77,7 +77,7 @@ fn links_of_browsers_change_nothing() -> Result<(), String> {
     let pid = scene.daemon.pid_of("up");
     let own = format!("Origin: http://127.0.0.1:{}", scene.port);
     let referer = format!("Referer: http://127.0.0.1:{}/", scene.port);
-    // Typed, bookmarked, followed on our own page, or from a browser that does not tell: offered a button.
+    // Typed, bookmarked, followed on our own page, or of unknown origin: the answer offers a button.
     for headers in [
         &["Sec-Fetch-Site: none", MOZILLA][..],
         &["Sec-Fetch-Site: same-origin", MOZILLA],
@@ -108,7 +108,7 @@ fn links_of_browsers_change_nothing() -> Result<(), String> {
         )?;
         unchanged(&scene, pid, "a form without a token")?;
     }
-    // What changes nothing needs no button.
+    // A request that changes nothing needs no button.
     let refresh = scene.get("/?action=refresh", &[MOZILLA])?;
     expect(refresh.code() == 301, refresh.status)
 }
@@ -129,7 +129,7 @@ fn links_of_programs_work() -> Result<(), String> {
             scene.wait_other_pid("up", pid)?;
         }
     }
-    // A name that is not this host's is nothing to a program: only browsers are led astray by name servers.
+    // A foreign host name in a program's request is allowed: DNS rebinding only affects browsers.
     let answer = scene.get(STOP, &["Host: supervisor.example:9001"])?;
     let location = answer.header("Location").unwrap_or_default();
     expect(
@@ -154,7 +154,7 @@ fn a_cached_password_does_not_help_a_stranger() -> Result<(), String> {
         &["Referer: http://evil.example/"],
         &["Origin: http://evil.example"],
         &["Origin: null"],
-        // An old browser, and a picture of a page that forbids a Referer.
+        // An old browser, and an image on a page that suppresses the Referer.
         &[MOZILLA],
     ] {
         let mut headers = headers.to_vec();
@@ -195,7 +195,7 @@ fn forms_need_the_token() -> Result<(), String> {
             unchanged(&scene, pid, &body)?;
         }
     }
-    // A stranger that has got hold of it somehow is still a stranger; and GET is no form.
+    // Another site that has obtained the token is still refused, and so is GET.
     let body = format!("token={token}&do=stop+up%3Aup");
     let stranger = scene.post("/actions", &["Origin: http://evil.example"], &body)?;
     expect(stranger.code() == 403, stranger.status)?;
@@ -219,7 +219,7 @@ fn forms_need_the_token() -> Result<(), String> {
         format!("{:?}", answer.headers),
     )?;
     scene.daemon.wait_state("up", "STOPPED")?;
-    // Each daemon has its own.
+    // Each daemon has its own token.
     let other = self::scene("")?;
     expect(other.token(&[])? != token, "the same token twice")
 }
@@ -243,7 +243,7 @@ fn strangers_get_nothing() -> Result<(), String> {
             expect(answer.code() == 403, format!("{path}: {}", answer.status))?;
         }
     }
-    // Whoever follows a link to the page sees it, and it alone.
+    // Following a link shows the page, and nothing else.
     let headers = ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate"];
     let page = scene.get("/", &headers)?;
     expect(page.code() == 200, page.status)?;
@@ -296,7 +296,7 @@ fn a_rebound_name_is_refused() -> Result<(), String> {
     expect(answer.code() == 200, answer.status)?;
     let answer = named.get("/", &["Host: other.panel.example", MOZILLA])?;
     expect(answer.code() == 403, answer.status)?;
-    // A password is not sent to a name that it was not typed for, and a browser cannot reach a socket by a name at all.
+    // A browser sends a password only to the name it was typed for, and it cannot reach a socket by a name.
     let closed = scene("username=u\npassword=p\n")?;
     let answer = closed.get("/", &[&host, MOZILLA, PASSWORD])?;
     expect(answer.code() == 200, answer.status)?;
@@ -385,7 +385,7 @@ fn streams_and_forms_have_bounds() -> Result<(), String> {
         refused == 6,
         format!("{refused} of 70 streams were refused"),
     )?;
-    // They who have gone make room, and the page itself never needed any.
+    // Closed streams make room, and the page itself never needed any.
     drop(streams);
     crate::support::wait_for(
         "a stream finds its place again",

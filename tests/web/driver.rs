@@ -1,4 +1,4 @@
-//! A small WebDriver client: JSON over HTTP to a chromedriver of our own, which starts a headless Chromium.
+//! A small WebDriver client: JSON over HTTP to our own chromedriver, which starts a headless Chromium.
 //!
 //! # Source
 //! W3C WebDriver; `goog:chromeOptions` and `goog:loggingPrefs` of chromedriver's manual.
@@ -16,19 +16,19 @@ use crate::support::temp_dir::TempDir;
 use crate::support::wire::{Address, Connection};
 use crate::support::{LIMIT, wait_for};
 
-/// One browser at a time: a machine with two processors runs no six of them.
+/// One browser at a time: a machine with two processors cannot run six.
 static ONE: Mutex<()> = Mutex::new(());
 
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// How a browser is to be.
+/// Settings of a browser.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Look {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) dark: bool,
     pub(crate) scripts: bool,
-    /// The size of letters that the browser's user chose, in pixels.
+    /// The font size that the browser's user chose, in pixels.
     pub(crate) font: u32,
 }
 
@@ -42,7 +42,7 @@ impl Look {
     };
 }
 
-/// A browser with one window. Fields drop in order: the driver, everything marked, the files, the turn.
+/// A browser with one window. Fields drop in order: the driver, all marked processes, the files, the lock.
 pub(crate) struct Browser {
     driver: Child,
     _marked: Marked,
@@ -59,7 +59,7 @@ fn installed(name: &str) -> Option<PathBuf> {
         .find(|path| path.exists())
 }
 
-/// Why no browser can be had; none: it can.
+/// Why no browser is available. `None`: one is available.
 pub(crate) fn missing() -> Option<String> {
     let names = ["chromium", "chromedriver"];
     let missing: Vec<&str> = names
@@ -137,7 +137,7 @@ impl Browser {
         browser.session = format!("/session/{id}");
         browser.media(look.dark)?;
         if !look.scripts {
-            // The page's own scripts do not run; ours, which look at it, do.
+            // The page's own scripts do not run. Scripts of the test do.
             browser.cdp(
                 "Emulation.setScriptExecutionDisabled",
                 json!({ "value": true }),
@@ -147,8 +147,7 @@ impl Browser {
         Ok(browser)
     }
 
-    /// Gives the window another size. That of a headless browser is wider than a telephone unless the device is made to be
-    /// one.
+    /// Resizes the window. A headless window is wider than a telephone unless it emulates a device.
     pub(crate) fn resize(&self, width: u32, height: u32) -> Result<(), String> {
         self.cdp(
             "Emulation.setDeviceMetricsOverride",
@@ -157,7 +156,7 @@ impl Browser {
         Ok(())
     }
 
-    /// What the page is told of the user's wish for dark or light.
+    /// Sets the preference for dark or light that the page sees.
     pub(crate) fn media(&self, dark: bool) -> Result<(), String> {
         let value = if dark { "dark" } else { "light" };
         let features = json!([{ "name": "prefers-color-scheme", "value": value }]);
@@ -216,12 +215,12 @@ impl Browser {
         self.post("/url", json!({ "url": url })).map(drop)
     }
 
-    /// Runs a script in the page; what it returns.
+    /// Runs a script in the page and returns its result.
     pub(crate) fn run(&self, script: &str) -> Result<Value, String> {
         self.post("/execute/sync", json!({ "script": script, "args": [] }))
     }
 
-    /// The text that an expression of the page gives.
+    /// The string value of an expression in the page.
     pub(crate) fn text(&self, expression: &str) -> Result<String, String> {
         let value = self.run(&format!("return {expression}"))?;
         Ok(match value {
@@ -230,7 +229,7 @@ impl Browser {
         })
     }
 
-    /// Waits until an expression of the page is true.
+    /// Waits until an expression in the page is true.
     pub(crate) fn wait(&self, expression: &str) -> Result<(), String> {
         let end = Instant::now() + LIMIT;
         let mut last;
@@ -258,7 +257,7 @@ impl Browser {
         Ok(format!("/element/{id}"))
     }
 
-    /// Clicks as a person does: an element that cannot be seen or is covered cannot be clicked.
+    /// Clicks as a person does. Fails for an element that is invisible or covered.
     pub(crate) fn click(&self, selector: &str) -> Result<(), String> {
         let element = self.element(selector)?;
         self.post(&format!("{element}/click"), json!({})).map(drop)
@@ -271,7 +270,7 @@ impl Browser {
             .map(drop)
     }
 
-    /// Answers the question that a page asks.
+    /// Answers a dialog of the page.
     pub(crate) fn accept(&self) -> Result<String, String> {
         let path = format!("{}/alert/text", self.session);
         let mut text = Err(String::new());
@@ -283,7 +282,7 @@ impl Browser {
         Ok(text?.as_str().unwrap_or_default().to_owned())
     }
 
-    /// What the console has collected since the last call, as lines.
+    /// Lines of the browser's console since the last call.
     pub(crate) fn console(&self) -> Result<Vec<String>, String> {
         let entries = self.post("/se/log", json!({ "type": "browser" }))?;
         Ok(entries
@@ -294,7 +293,7 @@ impl Browser {
             .collect())
     }
 
-    /// The picture of the window, as PNG.
+    /// A screenshot of the window, as PNG.
     pub(crate) fn picture(&self) -> Result<Vec<u8>, String> {
         let path = format!("{}/screenshot", self.session);
         let text = self.call("GET", &path, json!({}))?;

@@ -1,7 +1,7 @@
-//! The web page: side by side with the reference one, and in a real browser.
+//! The web page: compared with the reference, and in a real browser.
 //!
-//! Browser tests drive a headless Chromium through chromedriver, one at a time, and are skipped where either is missing.
-//! `UPDATE=1` rewrites the pictures in `tests/golden/web`, which are for people to look at and are not compared.
+//! Browser tests drive a headless Chromium through chromedriver, one at a time, and are skipped where either is
+//! missing. `UPDATE=1` rewrites the pictures in `tests/golden/web`. People look at them; no test compares them.
 
 #[path = "../support/mod.rs"]
 #[allow(

@@ -33,7 +33,7 @@ fn a_thousand_processes() -> Result<Outcome, String> {
     let page = scene.get("/", &[])?;
     let served = begun.elapsed();
     let browser = Browser::open(Look::DESK)?;
-    // Long tasks are what a person feels as a stutter; what the page does at its load is measured apart.
+    // A person notices long tasks as stutter. The load of the page is measured separately.
     let begun = Instant::now();
     browser.go(&scene.url(""))?;
     let rows = "document.querySelectorAll('tr[data-n]').length";
@@ -45,7 +45,7 @@ fn a_thousand_processes() -> Result<Outcome, String> {
         "window.longest = 0; new PerformanceObserver(list => { for (const entry of list.getEntries()) \
          window.longest = Math.max(window.longest, entry.duration) }).observe({ entryTypes: ['longtask'] })",
     )?;
-    // The gauge works.
+    // The measurement works.
     browser.run("setTimeout(() => { const end = performance.now() + 150; while (performance.now() < end); }, 0)")?;
     browser.wait("window.longest >= 100")?;
     browser.run("window.longest = 0")?;
@@ -72,7 +72,7 @@ fn a_thousand_processes() -> Result<Outcome, String> {
         updates.push(begun.elapsed());
     }
     updates.sort();
-    // Everything at once.
+    // All processes at once.
     call("supervisor.stopAllProcesses", &[])?;
     let begun = Instant::now();
     browser.wait("document.querySelector('#counts a.stopped b').textContent === '1000'")?;

@@ -1,4 +1,4 @@
-//! The pages as text: what they show and say without any script.
+//! The pages as text, without scripts.
 
 use std::time::Duration;
 
@@ -139,7 +139,7 @@ fn a_restart_goes_on_without_its_client() -> Result<(), String> {
     scene.wait_other_pid("slow", pid)
 }
 
-/// An open stream of changes that has told everything once.
+/// An open stream of changes that has sent the whole state once.
 fn listener(scene: &Scene) -> Result<Connection, String> {
     listener_at(&Address::Port(scene.port))
 }
@@ -171,7 +171,7 @@ fn changes_are_told() -> Result<(), String> {
     let answer = scene.get("/?processname=a&action=stop", &[])?;
     expect(answer.code() == 301, answer.status)?;
     heard(&mut stream, "\"s\":\"stopped\"")?;
-    // A group that comes is another table.
+    // An added group is another table.
     let conf = scene.place.read("conf") + "[program:b]\ncommand=/bin/cat\n";
     scene.place.write("conf", &conf)?;
     scene
@@ -184,7 +184,7 @@ fn changes_are_told() -> Result<(), String> {
         .call("supervisor.addProcessGroup", &[name])
         .map_err(|e| e.to_string())?;
     heard(&mut stream, "event: layout")?;
-    // The stream ends with the daemon, which does not wait for it.
+    // The stream ends with the daemon. The daemon does not wait for it.
     scene.daemon.signal(nix::sys::signal::Signal::SIGTERM);
     let code = scene.daemon.wait_exit(LIMIT)?;
     expect(code == 0, format!("exit {code}"))?;
@@ -211,7 +211,7 @@ fn a_burst_is_told_at_once() -> Result<(), String> {
         .daemon
         .call("supervisor.stopAllProcesses", &[])
         .map_err(|e| e.to_string())?;
-    // One after the other they were 2,800 changes of state; the last message has what counts.
+    // The 2,800 changes of state came one after the other. The last message has the final states.
     let mut text = String::new();
     wait_for("all are told to be stopped", LIMIT, || {
         let got = stream.read_until(b"\n\n", Duration::from_secs(1));
@@ -230,9 +230,9 @@ fn a_burst_is_told_at_once() -> Result<(), String> {
     )
 }
 
-/// More bytes than a unix socket holds for one who does not read.
+/// More bytes than a unix socket holds for a client that does not read.
 const SOCKET_HOLDS: usize = 512 << 10;
-/// More messages than wait for one who does not take them, and are in the making.
+/// More messages than the daemon queues for a client that does not read.
 const WAIT_AT_MOST: usize = 20;
 
 fn the_slow_are_told_what_they_lost() -> Result<(), String> {
@@ -241,7 +241,7 @@ fn the_slow_are_told_what_they_lost() -> Result<(), String> {
         "[program:a]\ncommand=/bin/sleep 100000\nprocess_name=p%(process_num)03d\nnumprocs=300\nstartsecs=0\n",
     )?;
     scene.daemon.wait_state("a:p299", "RUNNING")?;
-    // A socket holds less than a port: the page that does not read is soon behind.
+    // A socket holds less than a port, so a page that does not read is soon behind.
     let mut slow = listener_at(&Address::Unix(scene.place.join("s")))?;
     let mut fast = listener(&scene)?;
     let (mut told, mut bytes, mut largest) = (0, 0, 0);
@@ -256,8 +256,8 @@ fn the_slow_are_told_what_they_lost() -> Result<(), String> {
             bytes += got.len();
             largest = largest.max(got.len());
         }
-        // What the slow one's socket takes is counted in bytes, what waits for it in messages, which are small and many on a
-        // busy machine, and large on another.
+        // The socket of the slow page holds a number of bytes, its queue a number of messages. Messages are small and
+        // many on a busy machine, and large on an idle one.
         told > 40 && bytes > SOCKET_HOLDS + WAIT_AT_MOST * largest
     })?;
     let text = heard(&mut slow, "event: lost")?;
@@ -269,7 +269,7 @@ fn the_slow_are_told_what_they_lost() -> Result<(), String> {
     {
         heard(&mut slow, "event: all")?;
     }
-    // And it is heard on.
+    // The slow page still receives changes afterwards.
     drop(scene.daemon.call("supervisor.stopAllProcesses", &[]));
     heard(&mut slow, "\"s\":\"stopped\"").map(drop)
 }
@@ -294,14 +294,14 @@ fn nothing_runs_when_nobody_looks() -> Result<(), String> {
                     .lines()
                     .find(|line| line.starts_with("voluntary_ctxt_switches"))?;
                 let name = text.lines().next()?.to_owned();
-                // Threads that read files wait for work, and go away when none comes.
+                // Threads that read files wait for work, and end when no work comes.
                 (!name.contains("server-files")).then(|| (name, line.to_owned()))
             })
             .collect();
         found.sort();
         found
     };
-    // The last look may still be under way; then three seconds without a wake-up.
+    // The last sample may still be in progress. Then there are three seconds without a wake-up.
     let mut before = switches();
     let mut since = std::time::Instant::now();
     wait_for("nothing runs", LIMIT, || {

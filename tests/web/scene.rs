@@ -1,4 +1,4 @@
-//! A daemon of either side with a port and a socket, and plain requests to it.
+//! A daemon of either side with a port and a socket, and requests to it.
 
 use std::net::TcpListener;
 
@@ -21,7 +21,7 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 port=127.0.0.1:{port}
 ";
 
-/// Fields drop in order: the daemon, then everything marked, then the files.
+/// Fields drop in order: the daemon, all marked processes, the files.
 pub(crate) struct Scene {
     pub(crate) daemon: Daemon,
     _marked: Marked,
@@ -30,9 +30,9 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// A running daemon of `side`; `config` goes on where `[inet_http_server]` has its port.
+    /// A running daemon of `side`. `config` follows the port of `[inet_http_server]`.
     pub(crate) fn start(side: Side, config: &str) -> Result<Self, String> {
-        // Between the moment a port is found free and the moment it is bound, somebody else may take it.
+        // Another process may take the port between the search for a free port and the bind.
         let mut last = String::new();
         for _ in 0..5 {
             match Self::start_once(side, config) {
@@ -73,7 +73,7 @@ impl Scene {
         })
     }
 
-    /// The port's address for a browser.
+    /// The port's URL.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}/{path}", self.port)
     }
@@ -123,7 +123,7 @@ impl Scene {
         between(&page, "name=\"token\" value=\"", "\"").ok_or_else(|| format!("no token: {page}"))
     }
 
-    /// Waits until a process has another state and pid than `before` says, and then this state.
+    /// Waits until the state and PID of a process differ from `before`, and then for this state.
     pub(crate) fn wait_other_pid(&self, name: &str, before: i32) -> Result<(), String> {
         wait_for(&format!("{name} runs anew"), LIMIT, || {
             let pid = self.daemon.pid_of(name);
@@ -137,13 +137,13 @@ pub(crate) fn text(answer: &Answer) -> String {
     String::from_utf8_lossy(&answer.body).into_owned()
 }
 
-/// What stands between the first `from` and the next `to`.
+/// The text between the first `from` and the next `to`.
 pub(crate) fn between(text: &str, from: &str, to: &str) -> Option<String> {
     let (_, rest) = text.split_once(from)?;
     Some(rest.split_once(to)?.0.to_owned())
 }
 
-/// HTML text as characters.
+/// Decodes HTML text.
 pub(crate) fn unescaped(text: &str) -> String {
     text.replace("&lt;", "<")
         .replace("&gt;", ">")

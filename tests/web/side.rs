@@ -1,4 +1,4 @@
-//! Both daemons are asked the same, and what their pages say must be the same, though the pages are not.
+//! Sends both daemons the same requests and compares the contents of their pages. The layout of the pages differs.
 
 use std::collections::BTreeMap;
 
@@ -81,7 +81,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         .collect()
 }
 
-/// What a table says of each process: the state with its class, and where its name leads to.
+/// The row of each process in a table: the state with its class, and the link of its name.
 fn rows(page: &str) -> BTreeMap<String, (String, String)> {
     let mut rows = BTreeMap::new();
     for row in page.split("<tr").skip(1) {
@@ -143,7 +143,7 @@ fn tail_of(page: &str) -> String {
         .split_once("<pre")
         .and_then(|(_, rest)| between(rest, ">", "</pre>"))
         .unwrap_or_default();
-    // What a browser drops.
+    // Characters that a browser drops.
     unescaped(shown.strip_prefix('\n').unwrap_or(&shown))
 }
 
@@ -171,7 +171,7 @@ fn web_04_the_tail_says_the_same(reference: &Scene, ours: &Scene) -> Result<(), 
         "processname=%3Cb%3E",
     ] {
         let path = format!("/tail.html?{query}");
-        // What is not there is 404 in ours.
+        // Our daemon answers 404 for a missing log.
         let status = match query {
             "processname=nosuch" | "processname=pair:*" | "processname=%3Cb%3E" => 404,
             _ => 200,

@@ -1,4 +1,4 @@
-//! What the page shows is true, and a click does what was meant.
+//! The page shows the truth, and a click does what the user meant.
 
 use nix::sys::signal::Signal;
 
@@ -143,12 +143,12 @@ fn run(config: &str, look: Look, check: Check) -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// Where an element is, and how large.
+/// The position and size of an element.
 fn rect(selector: &str) -> String {
     format!("JSON.stringify(document.querySelector({selector:?}).getBoundingClientRect())")
 }
 
-/// The element is where it was.
+/// The element has not moved.
 fn stays(browser: &Browser, rect: &str, before: &str) -> Result<(), String> {
     let now = browser.text(rect)?;
     expect(
@@ -164,7 +164,7 @@ fn message(scene: &Scene, browser: &Browser) -> Result<(), String> {
     live(browser)?;
     scene.daemon.wait_state("bad", "FATAL")?;
     browser.wait(&format!("{} === 'fatal'", cell("bad:bad", "state")))?;
-    // In the last row, far below.
+    // In the last row, at the bottom.
     let last = button("stop p:n49");
     browser.click(&last)?;
     scene.daemon.wait_state("p:n49", "STOPPED")?;
@@ -172,7 +172,7 @@ fn message(scene: &Scene, browser: &Browser) -> Result<(), String> {
     browser.wait(MESSAGE_IS_SEEN)?;
     let before = browser.text(&rect(&last))?;
     browser.wait(&format!("{} === 'stopped'", cell("p:n49", "state")))?;
-    // A success goes by itself, and nothing moves.
+    // A success message disappears by itself, and nothing moves.
     browser.wait("document.getElementById('notice').hidden")?;
     stays(browser, &rect(&last), &before)?;
     let bad = button("start bad:bad");
@@ -184,7 +184,7 @@ fn message(scene: &Scene, browser: &Browser) -> Result<(), String> {
     says(browser, "ERROR: Process bad: no such file")?;
     browser.wait(MESSAGE_IS_SEEN)?;
     stays(browser, &rect(&bad), &before)?;
-    // What was clicked is still what is there.
+    // The clicked element is still there.
     browser.wait(&format!(
         "(b => {{ const r = b.getBoundingClientRect(); return document.elementFromPoint(r.left + r.width / 2, \
          r.top + r.height / 2) === b }})(document.querySelector('{bad}'))"
@@ -196,7 +196,7 @@ fn message(scene: &Scene, browser: &Browser) -> Result<(), String> {
     stays(browser, &rect(&bad), &before)
 }
 
-/// Above the table it is counted, where the browser does not keep rows in their places: the page is at its top.
+/// The counts above the table, in a browser that does not keep the scroll position of rows: the page is at its top.
 fn new_state(scene: &Scene, browser: &Browser) -> Result<(), String> {
     live(browser)?;
     let next = rect("tr[data-n=\"web:web\"]");
@@ -214,7 +214,7 @@ fn new_state(scene: &Scene, browser: &Browser) -> Result<(), String> {
     browser.wait("!document.querySelector('#counts a.stopped').hidden")?;
     expect(browser.text("String(scrollY)")? == "0", "it is scrolled")?;
     stays(browser, &next, &before)?;
-    // The counts that have no place are reached.
+    // Counts without room can be scrolled to.
     browser.click("#counts a.stopped")?;
     browser.wait("document.querySelector('tr[data-n=\"web:web\"]').hidden")
 }
@@ -239,7 +239,7 @@ fn filter(scene: &Scene, browser: &Browser) -> Result<(), String> {
     scene.daemon.wait_state("quiet", "STOPPED")?;
     browser.wait(&format!("{} === 'stopped'", cell("quiet:quiet", "state")))?;
     stays(browser, &next, &before)?;
-    // The pointer rests, and the filter holds again.
+    // The pointer rests, and the filter applies again.
     browser.wait("document.querySelector('tr[data-n=\"quiet:quiet\"]').hidden")
 }
 
@@ -272,7 +272,7 @@ fn stale(scene: &Scene, browser: &Browser) -> Result<(), String> {
     scene.daemon.wait_state("web", "STOPPED")?;
     says(browser, "Process web stopped")?;
     browser.wait(&format!("{} === 'stopped'", cell("web:web", "state")))?;
-    // A token that has become stale unnoticed is fetched with the click.
+    // The click fetches a new token if the old one has expired unnoticed.
     browser.run(
         "document.querySelectorAll('input[name=token]').forEach(field => { field.value = 'x' })",
     )?;
@@ -381,7 +381,7 @@ fn questions(scene: &Scene, browser: &Browser) -> Result<(), String> {
     browser.wait("document.getElementById('empty').innerText === 'This log is empty.'")?;
     browser.go(&scene.url(""))?;
     live(browser)?;
-    // No log, nothing to clear; and it is not beside what one clicks to read.
+    // Without a log there is nothing to clear. The button is not beside the link that opens the log.
     browser.wait("!document.querySelector('tr[data-n=\"nolog:nolog\"] button.clear')")?;
     browser.wait(
         "[...document.querySelectorAll('td.action')].every(td => !td.querySelector('button.clear') || \
@@ -491,14 +491,14 @@ fn started_again() -> Result<(), String> {
         page = press(&token).unwrap_or_default();
         !page.is_empty()
     })?;
-    // It says so, and offers the same with a token that holds.
+    // The page says so, and offers the same action with a valid token.
     expect(
         page.contains("has started again") && page.contains("value=\"stop web:web\""),
         page,
     )
 }
 
-/// Whether every control can be seen whole and hit.
+/// Whether every control is fully visible and can be clicked.
 const IN_REACH: &str = "(() => { const bad = []; const d = document.documentElement; \
     if (d.scrollWidth > d.clientWidth) bad.push('page ' + d.scrollWidth + ' > ' + d.clientWidth); \
     for (const one of document.querySelectorAll('button, a, input:not([type=hidden]), select')) { \

@@ -1,4 +1,4 @@
-//! Whoever may not do something cannot write what he likes into the log, nor as much as he likes.
+//! A user without permission cannot write arbitrary text into the log, nor an unlimited amount.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::support::{LIMIT, expect, is_root, wait_for};
 
 type Result<T = ()> = std::result::Result<T, String>;
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn() -> Result;
     let list: &[(&str, &[&str], Test)] = &[
@@ -54,7 +54,7 @@ command={test_child} forever
 startsecs=0
 ";
 
-/// What deceives a reader or a terminal.
+/// Characters that mislead a reader or a terminal.
 fn is_deceptive(c: char) -> bool {
     c.is_control()
         || "\u{2028}\u{2029}\u{61c}\u{200e}\u{200f}".contains(c)
@@ -62,7 +62,7 @@ fn is_deceptive(c: char) -> bool {
         || ('\u{2066}'..='\u{2069}').contains(&c)
 }
 
-/// Every line of the log is one of ours: it begins with the time, is short, and deceives nobody.
+/// Every line of the log is the daemon's own: it begins with the time, is short, and contains no misleading characters.
 fn is_clean(host: &Host) -> Result {
     let log = host.place.read("log");
     for line in log.split('\n').filter(|line| !line.is_empty()) {
@@ -75,7 +75,7 @@ fn is_clean(host: &Host) -> Result {
     Ok(())
 }
 
-/// The audit lines of this uid, from the verb on.
+/// The audit lines of this UID, from the verb on.
 fn audit(host: &Host, front: &str, uid: u32) -> Vec<String> {
     let begin = format!(" INFO audit: {front} uid={uid} pid=");
     let log = host.place.read("log");
@@ -125,7 +125,7 @@ fn names_over_xml_rpc() -> Result {
         )?;
     }
     is_clean(&host)?;
-    // One form, whether it is done or not: the same verb, the same target, and the fault's name.
+    // Refused and accepted calls have the same form: the verb, the target, and the fault's name.
     for (method, name, line) in [
         ("supervisor.stopProcess", "web", "stop web: accepted"),
         ("supervisor.stopProcess", "web", "stop web: NOT_RUNNING"),
@@ -162,7 +162,7 @@ fn bounded() -> Result {
     let answers = nobody.post(&host, body.as_bytes(), CALLS)?;
     let refused = answers.matches("FAILED: not permitted").count();
     expect(refused == CALLS as usize, format!("{refused} refused"))?;
-    // Nobody else's are missing.
+    // No line of another user is missing.
     let daemon = host.daemon.as_mut().ok_or("a daemon")?;
     drop(daemon.call(
         "supervisor.stopProcess",
@@ -179,7 +179,7 @@ fn bounded() -> Result {
         audit(&host, "unix", 0) == ["stop nosuch: BAD_NAME"],
         "root's own line",
     )?;
-    // What was left out is told, once for some time and at the end.
+    // A line counts the lines that were left out, once per window and at the end.
     let log = host.place.read("log");
     let end = format!(" more refusals from uid {} suppressed", nobody.uid);
     let told: Vec<usize> = log
@@ -237,7 +237,7 @@ fn said() -> Result {
     is_clean(&host)
 }
 
-/// A bus on which everybody may be, as on the system's. There is no polkit, which is a no.
+/// A bus that admits everybody, like the system bus. There is no polkit, which means no.
 struct Bus {
     daemon: Child,
     place: TempDir,
@@ -281,7 +281,7 @@ impl Bus {
         format!("unix:path={}/bus", self.place.text())
     }
 
-    /// A call of the Manager by nobody, or by root; what it says.
+    /// A method call of the Manager by nobody, or by root. Returns the output.
     fn call(&self, user: Option<&Nobody>, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new("busctl");
         if let Some(nobody) = user {
@@ -318,11 +318,11 @@ fn names_over_d_bus() -> Result {
     })?;
     host.wait_file("log", " INFO on the system D-Bus as ")?;
     let before = host.place.read("log").len();
-    // An argument of a command may have no more.
+    // The longest possible argument of a command.
     let long = "x".repeat(120_000);
     for name in [FORGED, "a\u{9b}31m", &long, &long[..256]] {
         let said = bus.call(Some(&nobody), &["StopProcess", "sb", name, "true"])?;
-        // polkit, who would say no, was not asked.
+        // The daemon did not ask polkit, which would answer no.
         expect(
             said.contains("BAD_NAME: ") && said.len() < 1000,
             said.chars().take(500).collect::<String>(),
@@ -343,12 +343,12 @@ fn names_over_d_bus() -> Result {
         found.iter().all(|line| line.contains(": BAD_")),
         format!("{found:#?}"),
     )?;
-    // Refused and accepted have one form.
+    // Refused and accepted calls have the same form.
     wait_for(
         "the user may have lines again",
         Duration::from_secs(60),
         || {
-            // It is refused, with an error of which busctl does not show the text.
+            // The call is refused. busctl does not show the text of the error.
             let _ = bus.call(Some(&nobody), &["StopProcess", "sb", "web", "true"]);
             let found = audit(&host, "dbus", nobody.uid);
             let last = found.last();

@@ -1,5 +1,5 @@
-//! Clients that hold connections, half-sent requests or unread answers cost others nothing, whether a rule of `allow=`
-//! names them or not: root is answered, over each socket, and memory stays bounded.
+//! Clients that hold connections, half-sent requests or unread answers do not slow down others, with and without a rule
+//! of `allow=` for them: root is answered over each socket, and memory stays bounded.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt as _;
@@ -12,18 +12,18 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{self, Address};
 use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 
-/// A user who is let look by a group, and one whom no rule names; further users are counted on from them.
+/// A user with read permission by group, and a user without a rule. Further UIDs count up from them.
 const GUEST: u32 = 61_300;
 const STRANGER: u32 = 61_400;
-/// Connections of all hostile clients together, and how many one process of them has.
+/// Connections of all hostile clients together, and the connections of one hostile process.
 const CONNECTIONS: usize = 1000;
 const EACH: usize = 100;
-/// What the daemon's memory may grow by.
+/// Largest growth of the daemon's memory.
 const GROWTH_KIB: u64 = 64 << 10;
-/// What root asks under each sort of load.
+/// Root's requests under each kind of load.
 const CALLS: usize = 5;
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = Vec::new();
     for kind in ["idle", "heads", "bodies", "unread", "slow"] {
@@ -68,7 +68,7 @@ impl Drop for Scene {
     }
 }
 
-/// A daemon with a thousand programs that are not started: their list is a megabyte.
+/// A daemon with a thousand stopped programs: their list is a megabyte.
 fn scene() -> Result<Scene, String> {
     use std::os::unix::fs::PermissionsExt as _;
     let port = std::net::TcpListener::bind("127.0.0.1:0")
@@ -93,7 +93,7 @@ fn scene() -> Result<Scene, String> {
 }
 
 impl Scene {
-    /// Processes that hold [`CONNECTIONS`] connections, of `users` users from `first` on; of root, over TCP, if that is 0.
+    /// Processes that hold [`CONNECTIONS`] connections, of `users` users from UID `first` on. 0: of root, over TCP.
     fn attack(&mut self, kind: &str, first: u32, users: u32) -> Result<(), String> {
         let me = std::env::current_exe().map_err(|error| error.to_string())?;
         let address = match first {
@@ -137,7 +137,7 @@ fn hostile(kind: &str, first: u32, users: u32) -> Result<Outcome, String> {
     if !is_root() {
         return Ok(skipped());
     }
-    // One at a time: each is load enough.
+    // One test at a time: each is enough load.
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut scene = scene()?;
@@ -177,7 +177,7 @@ fn hostile(kind: &str, first: u32, users: u32) -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// A stranger who announces a long body and sends none of it has the answer at once.
+/// A client without a rule that announces a long body and sends none of it gets the answer at once.
 fn told_before_the_body() -> Result<Outcome, String> {
     if !is_root() {
         return Ok(skipped());

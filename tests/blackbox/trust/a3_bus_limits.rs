@@ -1,5 +1,5 @@
-//! Limits of D-Bus are counted for each connection and user: a flood of one user, or of several, does not make root's
-//! calls fail. Here with a bus of our own; `tests/systemd` has the machine's.
+//! D-Bus limits are counted per connection and user: a flood by one user, or by several, does not make root's calls
+//! fail. These tests use our own bus; `tests/systemd` has the machine's.
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
@@ -10,17 +10,17 @@ use crate::host::Host;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, is_root, wait_for};
 
-/// The users of a flood. The bus lets only those in that have an entry.
+/// The users of a flood. The bus admits only users with an entry in passwd.
 const USERS: [&str; 3] = ["nobody", "daemon", "bin"];
-/// Connections of all users together. With 64 calls of each that wait, they were more than the bus side had places for.
+/// Connections of all users together. With 64 waiting calls each, they exceed the total limit of the bus side.
 const CONNECTIONS: u32 = 81;
-/// Calls that each of them sends at once.
+/// Calls that each connection sends at once.
 const CALLS: u32 = 100;
-/// Calls of root under the flood.
+/// Root's calls during the flood.
 const ROOT_CALLS: u32 = 5;
 const NAME: &str = "org.supervisord.Supervisor1";
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     [("one_user", 1), ("three_users", 3)]
         .map(|(who, users)| {
@@ -32,7 +32,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         .into()
 }
 
-/// Children that end with the test.
+/// Children that exit with the test.
 struct Children(Vec<Child>);
 
 impl Drop for Children {
@@ -50,7 +50,7 @@ fn flood(users: usize) -> Result<Outcome, String> {
             "needs root, to be several users".to_owned(),
         ));
     }
-    // One at a time: each is load enough.
+    // One test at a time: each is enough load.
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -132,7 +132,7 @@ fn flood(users: usize) -> Result<Outcome, String> {
         let begin = Instant::now();
         let done = Command::new("busctl")
             .arg(format!("--address={address}"))
-            // The bus itself is slow under such a load; what counts is that no call is refused.
+            // The bus itself is slow under such a load. The test only checks that no call is refused.
             .args([
                 "--timeout=120",
                 "call",

@@ -1,4 +1,4 @@
-//! Wrong passwords take longer and longer, and few lines; the right one takes no time.
+//! Answers to wrong passwords take longer and longer, and write few lines. The right password is answered at once.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -11,7 +11,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{Address, Connection};
 use crate::support::{LIMIT, expect};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::a4_wrong_passwords_on_a_port", || {
@@ -35,7 +35,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 const SECRET: &str = "username=u\npassword=right\n";
 
-/// Guesses for some seconds with several connections at once.
+/// Guesses for some seconds over several connections at once.
 fn guesses(mut host: Host, address: &Address, peer: &str) -> Result<Outcome, String> {
     const CLIENTS: usize = 8;
     const TIME: Duration = Duration::from_secs(4);
@@ -59,7 +59,7 @@ fn guesses(mut host: Host, address: &Address, peer: &str) -> Result<Outcome, Str
         let end = Instant::now() + TIME;
         let mut slowest = Duration::ZERO;
         let mut result = Ok(());
-        // Whoever knows the password is not locked out, though he has the same address.
+        // The right password works from the same address.
         while Instant::now() < end && result.is_ok() {
             let begin = Instant::now();
             result =

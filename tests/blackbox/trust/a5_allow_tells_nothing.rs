@@ -1,4 +1,4 @@
-//! Whom a rule of `allow=` names hears of the processes of the rule, and of no others.
+//! A user with a rule of `allow=` learns about the processes of the rule, and about no others.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::support::expect;
 use crate::support::is_root;
 use crate::support::runner::{Outcome, Trial};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::a5_results_name_only_what_may_be_seen", results),
@@ -46,7 +46,7 @@ command={test_child} forever
 startsecs=0
 ";
 
-/// Names that nobody may not hear.
+/// Names that the user nobody must not learn.
 const UNSEEN: &[&str] = &["veiled", "vault", "abyssal", "obscured"];
 
 fn skipped() -> Option<Outcome> {
@@ -124,7 +124,7 @@ fn results() -> Result<Outcome, String> {
             .replace("Group vault", "");
         tells_nothing(path, &said)?;
     }
-    // What is not told was not touched either.
+    // Hidden processes were not changed either.
     for name in ["veiled", "vault:abyssal", "g:obscured", "g:b"] {
         expect(
             daemon.state(name) == "RUNNING",
@@ -169,9 +169,9 @@ fn not_there() -> Result<Outcome, String> {
                 .map(|text| if *text == "NAME" { name } else { text })
                 .collect();
             let said = nobody.call(&host, method, &texts)?;
-            // Not even by its length.
+            // The answer does not reveal its length either.
             let said = said.split_once("<?xml").map_or("", |(_, body)| body);
-            // A fault about a group has its name only.
+            // A fault about a group contains only the group's name.
             let group = name.split(':').next().unwrap_or_default();
             Ok(said.replace(name, "NAME").replace(group, "NAME"))
         };
@@ -212,7 +212,7 @@ fn not_there() -> Result<Outcome, String> {
             format!("{path}: {veiled}, not {missing}"),
         )?;
     }
-    // What may be seen and not touched says so.
+    // A visible process without permission says so.
     let said = nobody.call(&host, "supervisor.stopProcess", &["g:b"])?;
     expect(said.contains("FAILED: not permitted: g:b"), said)?;
     expect(daemon.state("veiled") == "RUNNING", "it was touched")?;
@@ -220,7 +220,7 @@ fn not_there() -> Result<Outcome, String> {
 }
 
 fn clear() -> Result<Outcome, String> {
-    // A directory can be no file, and cannot be unlinked as one.
+    // A directory is not a file, and cannot be unlinked.
     let host = crate::host::Host::start(
         "[program:web]\ncommand={test_child} forever\nstartsecs=0\nstdout_logfile={dir}/web.log\nstderr_logfile=NONE\n",
     )?;
@@ -241,7 +241,7 @@ fn clear() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// What nobody gets from a page.
+/// Pages that the user nobody must not get.
 fn get(nobody: &Nobody, host: &crate::host::Host, path: &str) -> Result<String, String> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     let file = host.place.join("request");

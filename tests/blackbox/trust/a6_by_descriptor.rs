@@ -1,5 +1,5 @@
-//! A6: what root makes, changes and removes in a directory of another user is never found by name twice: a user who
-//! exchanges files and links there gains nothing.
+//! A6: root never opens a file in another user's directory by name twice when it makes, changes or removes the file. A
+//! user who exchanges files and links there gains nothing.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
@@ -41,12 +41,12 @@ pub(crate) fn tests() -> Vec<Trial> {
         .collect()
 }
 
-/// nobody.
+/// The UID of nobody.
 const USER: u32 = 65534;
-/// Starts of the daemon while the attacker is at work.
+/// Starts of the daemon during the attack.
 const STARTS: usize = 12;
 
-/// A host with a directory `att` of another user, and one of root's with a file that must not change.
+/// A host with a directory `att` of another user, and one of root with a file that must not change.
 fn host(config: &str) -> Result<Host, String> {
     let host = Host::new("")?;
     let make = |name: &str| -> std::io::Result<()> {
@@ -68,7 +68,7 @@ fn host(config: &str) -> Result<Host, String> {
     Ok(host)
 }
 
-/// A process of the other user, ended with the test.
+/// A process of the other user, killed with the test.
 struct Attacker(Child);
 
 impl Attacker {
@@ -99,7 +99,7 @@ fn as_user(host: &Host, script: &str) -> Result<(), String> {
     expect(status.success(), format!("{script}: {status:?}"))
 }
 
-/// All of root's directory is as it was.
+/// Root's directory has not changed.
 fn expect_unharmed(host: &Host, names: &[&str]) -> Result<(), String> {
     let victim = fs::metadata(host.place.join("roots/victim")).map_err(|e| e.to_string())?;
     expect(
@@ -136,7 +136,7 @@ fn socket_race() -> Result<(), String> {
     ];
     let mut won = 0;
     for _ in 0..STARTS {
-        // The attacker may keep the daemon from starting: the directory is his.
+        // The attacker owns the directory and may prevent the daemon's start.
         if host.go_at("att/s").is_ok() {
             won += 1;
         }
@@ -148,7 +148,7 @@ fn socket_race() -> Result<(), String> {
     }
     drop(attackers);
     println!("{won} of {STARTS} starts in spite of the attacker");
-    // Without him everything is as configured.
+    // Without the attacker everything is as configured.
     as_user(&host, "rm -rf s s.* x y")?;
     host.go_at("att/s")?;
     let found = fs::symlink_metadata(host.place.join("att/s")).map_err(|e| e.to_string())?;
@@ -191,7 +191,7 @@ fn linked_files() -> Result<(), String> {
     expect_unharmed(&host, &["victim", AUTO])
 }
 
-/// The directory is exchanged for a link while the daemon runs; it ends then, and removes what it made.
+/// A link replaces the directory while the daemon runs. The daemon then exits and removes its own files.
 fn exchanged() -> Result<(), String> {
     let mut host = host(
         "[unix_http_server]\nfile={dir}/att/d/s\n[supervisord]\nlogfile={dir}/log\npidfile={dir}/att/d/pid\n\
@@ -202,7 +202,7 @@ fn exchanged() -> Result<(), String> {
     host.place.write("roots/pid", "another's")?;
     host.place.write("roots/s", "another's")?;
     as_user(&host, "mv d e && ln -s ../roots d")?;
-    // At SIGUSR2 too, when the socket is looked for.
+    // Also at SIGUSR2, when the daemon checks the socket.
     let mut daemon = host.daemon.take().ok_or("not started")?;
     daemon.signal(Signal::SIGUSR2);
     host.wait_file("log", "cannot be made again yet")?;
@@ -215,7 +215,7 @@ fn exchanged() -> Result<(), String> {
     )
 }
 
-/// As /var/run is one to /run.
+/// As /var/run is a link to /run.
 fn links_of_root() -> Result<(), String> {
     let mut host = host(
         "[unix_http_server]\nfile={dir}/link/s\n[supervisord]\nlogfile={dir}/log\npidfile={dir}/link/pid\n\

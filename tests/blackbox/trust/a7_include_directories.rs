@@ -1,4 +1,5 @@
-//! Whoever can add a file that `[include]` reads is known; root takes no configuration that it has found by search from others.
+//! The daemon warns about users who can add a file to `[include]`. As root it refuses a configuration of another user
+//! that it found by search.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
@@ -9,7 +10,7 @@ use crate::support::daemon::{Finished, Side, program, run};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, is_root};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new(
@@ -38,11 +39,11 @@ fn not_root() -> Outcome {
     Outcome::Skipped("only root trusts nobody else".to_owned())
 }
 
-/// A way for others to add a file: the pattern, and what is said of it.
+/// A way for others to add a file: the pattern, and the warning.
 type Escape = (&'static str, &'static str);
 
 const ESCAPES: &[Escape] = &[
-    // Nothing matches in any of them.
+    // No file matches in any of them.
     ("open/*.conf", "open is writable by everybody"),
     ("sticky/*.conf", "sticky is writable by everybody"),
     ("open/one.conf", "open is writable by everybody"),
@@ -162,7 +163,7 @@ fn found_by_search() -> Result<Outcome, String> {
             got.code == 2 && got.stderr.contains("by others than root"),
             format!("{what}: {got:?}"),
         )?;
-        // Whoever names it is warned.
+        // With `-c` there is a warning.
         let got = searched(&host, &["--check", "-c", "supervisord.conf"])?;
         expect(
             got.code == 0 && got.stdout.contains("by others than root"),

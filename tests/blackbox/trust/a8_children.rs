@@ -1,5 +1,5 @@
-//! What of the daemon's own does not reach its programs: its terminal, its session keyring, the variables that the service
-//! manager meant for it.
+//! Programs do not inherit from the daemon: its terminal, its session keyring, and the variables that the service
+//! manager set for it.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -8,7 +8,7 @@ use crate::support::daemon::{Side, program};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new(
@@ -32,7 +32,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 
 const PYTHON: &str = "/usr/bin/python3";
 
-/// Calls about keys, by their numbers.
+/// System calls about keys, by number.
 const KEYS: &str = "
 import ctypes, os, platform, sys
 arm = platform.machine() == 'aarch64'
@@ -43,8 +43,8 @@ def keyctl(*args):
     return call(KEYCTL, *args)
 ";
 
-/// Runs the daemon in a new session with a terminal, whose other end is read, and with a key in its session keyring. The
-/// arguments are the daemon's.
+/// Runs the daemon in a new session with a terminal, whose other end is read, and with a key in its session keyring.
+/// The arguments are the daemon's.
 const AROUND: &str = "
 import pty, signal
 if keyctl(1, None) >= 0:
@@ -66,7 +66,7 @@ _, status = os.waitpid(pid, 0)
 sys.exit(os.waitstatus_to_exitcode(status))
 ";
 
-/// Tries to type into the terminal of its session, and says what came of it.
+/// Tries to type into the terminal of its session, and prints the result.
 const TYPES: &str = "
 import fcntl, os, sys, termios, time
 try:
@@ -82,7 +82,7 @@ print(said, flush=True)
 time.sleep(1000)
 ";
 
-/// Looks for the key, and says what came of it.
+/// Searches for the key, and prints the result.
 const LOOKS: &str = "
 import time
 found = keyctl(10, SESSION, b'user', b'a8-secret', 0)
@@ -90,7 +90,7 @@ print('keys', 'found' if found > 0 else f'none {ctypes.get_errno()}', flush=True
 time.sleep(1000)
 ";
 
-/// A daemon with a terminal and a key. `None`: not as root, or without Python.
+/// A daemon with a terminal and a key. `None`: the test does not run as root, or has no Python.
 fn with_terminal(config: &str, scripts: &[(&str, String)]) -> Result<Option<Host>, String> {
     if !is_root() || !std::path::Path::new(PYTHON).exists() {
         return Ok(None);
@@ -162,7 +162,7 @@ fn session() -> Result<Outcome, String> {
             group == pid.to_string(),
             format!("group of {name} is {group}"),
         )?;
-        // The daemon of a test has no terminal, unless the test has.
+        // The daemon of a test has no terminal, unless the test has one.
         let daemons = stat(daemon.pid(), 6);
         let is_its_own = session == pid.to_string();
         let has_terminal = stat(daemon.pid(), 7) != "0";
@@ -177,7 +177,7 @@ fn session() -> Result<Outcome, String> {
         })?;
         pids.extend([pid, child.unwrap_or_default()]);
     }
-    // A signal for the group reaches all of it as before.
+    // A signal for the group reaches the whole group as before.
     host.expect_ctl(&["stop", "all"], 0, &["own: stopped", "other: stopped"])?;
     wait_for("the groups have ended", LIMIT, || {
         !pids.iter().any(|&pid| proc::alive(pid))
@@ -243,7 +243,7 @@ fn variables() -> Result<Outcome, String> {
     )?;
     host.go_with(|command| {
         for name in VARIABLES {
-            // A socket that nobody has is no obstacle.
+            // A socket without a listener does not prevent the start.
             command.env(name, "/nonexistent/a8");
         }
         command.env("STATE_DIRECTORY_OF_MINE", "kept");

@@ -1,4 +1,4 @@
-//! `supervisord import` reads regular files only: a FIFO made it wait for ever.
+//! `supervisord import` reads regular files only. A FIFO made it wait for ever.
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::new("trust::a8_import_of_a_fifo_is_refused", fifo)]
 }
@@ -49,7 +49,7 @@ fn fifo() -> Result<Outcome, String> {
             format!("{word}: {got:?}"),
         )?;
     }
-    // The variables of a FIFO are not read either.
+    // `import` does not read variables from a FIFO either.
     make(&host.place.join("env"))?;
     host.place.write(
         "e.service",

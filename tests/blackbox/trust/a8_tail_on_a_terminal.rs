@@ -1,11 +1,11 @@
-//! What a program writes into its log is no command to the terminal of whoever follows it.
+//! A program's output does not control the terminal of a user who follows its log.
 
 use super::terminal::Terminal;
 use crate::host::Host;
 use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::new("trust::a8_tail_on_a_terminal", tail)]
 }
@@ -45,7 +45,7 @@ fn tail() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// What `tail -f` writes into a file.
+/// The output of `tail -f` into a file.
 fn followed(host: &Host) -> Result<String, String> {
     use crate::support::daemon::{Side, program};
     let file = std::fs::File::create(host.place.join("evil.raw")).map_err(|e| e.to_string())?;

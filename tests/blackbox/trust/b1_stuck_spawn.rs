@@ -1,5 +1,5 @@
-//! A program whose start is held up before its command runs (by a lease on the command's file, by SIGSTOP of its own user)
-//! holds up nobody but that user: others start, stop and shut down, and the start itself survives an upgrade.
+//! A program whose start is held up before its command runs (by a lease on the command's file, by SIGSTOP of its own
+//! user) delays only that user's programs. Others start, stop and shut down, and the start itself survives an upgrade.
 
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt as _;
@@ -13,7 +13,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Value;
 use crate::support::{LIMIT, expect, is_root, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new(
@@ -33,7 +33,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 const PYTHON: &str = "/usr/bin/python3";
-/// Holds a write lease on a file until its standard input ends. The signal of a broken lease ends nobody.
+/// Holds a write lease on a file until its standard input ends. It ignores the signal of a broken lease.
 const HOLD: &str = "
 import fcntl, os, signal, sys
 signal.signal(signal.SIGIO, signal.SIG_IGN)
@@ -42,7 +42,7 @@ fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
 print('held', flush=True)
 sys.stdin.read()
 ";
-/// Stops every process of its user that the daemon has made and that has not run its command, again and again.
+/// Stops every process of its user that the daemon has cloned and that has not run its command, repeatedly.
 const STOP: &str = "
 import os, signal, sys
 daemon = sys.argv[1]
@@ -61,7 +61,7 @@ while True:
                 pass
 ";
 
-/// Programs of two users; the file of `held` is its user's own.
+/// Programs of two users. The command's file of `held` belongs to its user.
 const CONFIG: &str = "\
 [program:held]
 command={dir}/bin/held
@@ -80,7 +80,7 @@ autostart=false
 startsecs=0
 ";
 
-/// A helper of the hostile user, which ends with this.
+/// A helper of the hostile user, killed on drop.
 struct Helper(Child);
 
 impl Drop for Helper {
@@ -96,7 +96,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// `None`: not as root, or without Python.
+    /// `None`: the test does not run as root, or has no Python.
     fn new() -> Result<Option<Self>, String> {
         if !is_root() || !std::path::Path::new(PYTHON).exists() {
             return Ok(None);
@@ -156,7 +156,7 @@ impl Bench {
             .unwrap_or_default()
     }
 
-    /// Waits until the start of a process is told to be held up, in its status and in the log.
+    /// Waits until the status and the log report that the start of a process is held up.
     fn wait_held(&self, name: &str, why: &str) -> Result<(), String> {
         wait_for(&format!("{name} is held up: {why}"), LIMIT, || {
             self.field(name, "spawnerr").contains(why)
@@ -195,7 +195,7 @@ fn lease() -> Result<Outcome, String> {
     bench.start("held")?;
     bench.others_go_on()?;
     bench.wait_held("held", "lease")?;
-    // Who could hold up more threads would hold up all of them.
+    // A user who could hold up more threads could hold up all of them.
     bench.start("same")?;
     bench.wait_held("same", "waits for the start of held")?;
     bench.others_go_on()?;
@@ -211,7 +211,7 @@ fn stopped() -> Result<Outcome, String> {
     let Some(mut bench) = Bench::new()? else {
         return skipped();
     };
-    // With the lease the moment between setuid and exec lasts as long as the attacker needs.
+    // The lease extends the moment between setuid and exec as long as the attacker needs.
     let lease = bench.lease()?;
     let script = STOP.replace("== 0 and", &format!("== {} and", bench.nobody.uid));
     let attacker = bench.helper(&script, &bench.host.daemon()?.pid().to_string())?;
@@ -243,7 +243,7 @@ fn upgrade() -> Result<Outcome, String> {
     bench
         .host
         .expect_ctl(&["upgrade"], 0, &["Upgraded supervisord, now "])?;
-    // It is asked for anew, and held up anew.
+    // The next image requests the start again, and it is held up again.
     bench.wait_held("held", "lease")?;
     bench.others_go_on()?;
     drop(lease);

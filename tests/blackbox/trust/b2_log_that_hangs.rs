@@ -12,7 +12,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{self, Value};
 use crate::support::{LIMIT, expect, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn() -> Result<Outcome, String>;
     let list: &[(&str, Test)] = &[
@@ -29,13 +29,13 @@ pub(crate) fn tests() -> Vec<Trial> {
         .collect()
 }
 
-/// What waits for a stalled write takes ten seconds or more; what takes less did not wait. On an idle machine it takes some
-/// hundredths of a second.
+/// An operation that waits for a stalled write takes ten seconds or more. A shorter one did not wait. On an idle
+/// machine it takes some hundredths of a second.
 const HANG: Duration = Duration::from_secs(9);
-/// How long strace may take to end.
+/// How long strace may take to exit.
 const STRACE_ENDS: Duration = Duration::from_secs(3);
 
-/// Writes of the daemon to some files take an hour. Ends when dropped.
+/// Makes the daemon's writes to some files take an hour, until it drops.
 struct Stall(Child);
 
 impl Stall {
@@ -67,7 +67,8 @@ impl Stall {
 
 impl Drop for Stall {
     fn drop(&mut self) {
-        // It lets go of whom it traces, and whom it delays goes on. It does not end by itself if that is ending too.
+        // strace detaches from its processes, and delayed threads continue. strace does not exit by itself if its
+        // process is exiting too.
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).unwrap_or(0));
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT);
         let has_ended = || !matches!(self.0.try_wait(), Ok(None));
@@ -98,7 +99,7 @@ fn skipped() -> Result<Outcome, String> {
     ))
 }
 
-/// A program that writes a numbered line each hundredth of a second, until there is DIR/NAME.stop.
+/// A program that writes a numbered line each hundredth of a second, until DIR/NAME.stop exists.
 fn writer(name: &str, log: &str) -> String {
     format!(
         "[program:{name}]\ncommand={{test_child}} tell {{dir}}/{name}.stop 10000 forever\nstartsecs=0\nstdout_logfile={log}\n"
@@ -111,7 +112,7 @@ fn sleeper(name: &str, log: &str) -> String {
     )
 }
 
-/// Waits until the log of a writer stands still, which means that a write to it hangs.
+/// Waits until the log of a writer no longer grows, which means that a write to it hangs.
 fn wait_hung(host: &Host, name: &str) -> Result<(), String> {
     let size = || std::fs::metadata(host.place.join(name)).map_or(0, |meta| meta.len());
     let (mut last, mut since) = (size(), Instant::now());
@@ -124,7 +125,7 @@ fn wait_hung(host: &Host, name: &str) -> Result<(), String> {
     })
 }
 
-/// Kills a program and answers how long it took until another was there in its place.
+/// Kills a program and returns how long its restart took.
 fn kill_and_wait(host: &Host, name: &str) -> Result<Duration, String> {
     let daemon = host.daemon()?;
     let before = daemon.pid_of(name);
@@ -227,7 +228,7 @@ fn own() -> Result<Outcome, String> {
     daemon.wait_state("a", "EXITED")?;
     in_time("the end of a was seen", begun.elapsed())?;
     host.wait_file("log", "exited: a (terminated by SIGKILL; not expected)")?;
-    // The next one waits for the log, and is called off by a stop. Another one begins when the log answers.
+    // The next instance waits for the log, and a stop calls it off. Another one begins when the log answers.
     let address = daemon.address.clone();
     let start = move || {
         let name = Value::Text("a".to_owned());
@@ -244,7 +245,7 @@ fn own() -> Result<Outcome, String> {
     for client in [called_off, wanted] {
         client.join().map_err(|_| "a client panicked".to_owned())?;
     }
-    // All of the first instance comes before the second.
+    // All lines of the first instance come before those of the second.
     host.place.write("a.stop", "")?;
     host.wait_file("a.log", "end\n")?;
     let text = host.place.read("a.log");
@@ -292,7 +293,7 @@ fn complete() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// Threads of a process.
+/// Number of threads of a process.
 fn threads(pid: i32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
 }
@@ -372,7 +373,7 @@ fn activity() -> Result<Outcome, String> {
     wait_for("every line is there", LIMIT, || {
         host.place.read("log").matches("exited: d").count() == 5
     })?;
-    // In the order in which they were said.
+    // In the order in which they were logged.
     let text = host.place.read("log");
     let said: Vec<&str> = text
         .lines()
@@ -405,7 +406,7 @@ fn ending() -> Result<Outcome, String> {
         !host.place.join("pid").exists()
     })?;
     in_time("a shutdown", begun.elapsed())?;
-    // Only now: a thread that strace holds does not let its process end.
+    // Only now: a process cannot exit while strace holds one of its threads.
     drop(stall);
     let daemon = host.daemon.as_mut().ok_or("not started")?;
     daemon.wait_exit(LIMIT).map(|_| Outcome::Passed)

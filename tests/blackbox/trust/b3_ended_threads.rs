@@ -1,5 +1,5 @@
-//! B3: a daemon of which one thread has ended ends as a whole, for half a daemon is worse than none. An idle daemon is not
-//! woken for that.
+//! B3: a daemon that has lost one thread aborts, because half a daemon is worse than none. This costs an idle daemon no
+//! wake-ups.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::support::daemon::wait_exit;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, proc, thread, wait_for};
 
-/// Each thread by its name in the kernel, and as the log calls it.
+/// Each thread by its name in the kernel, and by its name in the log.
 const THREADS: &[(&str, &str)] = &[
     ("main", "engine"),
     ("server", "server"),
@@ -70,7 +70,7 @@ fn idle() -> Result<Outcome, String> {
     host.daemon()?.wait_state("quiet", "RUNNING")?;
     let pid = host.daemon()?.pid();
     let mut counts = (0, 0);
-    // What was under way ends first: an idle connection, a look at threads that were busy a moment ago.
+    // Work in progress ends first: an idle connection, a look at threads that were busy a moment ago.
     wait_for("three seconds without a switch", LIMIT, || {
         counts.0 = thread::switches(pid);
         std::thread::sleep(Duration::from_secs(3));

@@ -1,15 +1,15 @@
-//! A daemon that is PID 1 of a container ends when whoever asked for it has its answer and has printed it: with PID 1 the
-//! kernel kills everybody in the namespace.
+//! A daemon that is PID 1 of a container exits after the client that requested it has printed the answer. When PID 1
+//! exits, the kernel kills all processes in the namespace.
 
 use crate::namespace::{container, exec};
 use crate::support::daemon::{Side, oracle};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, is_root, wait_for};
 
-/// Containers that are shut down by each client. All of them must succeed.
+/// Containers that each client shuts down. All shutdowns must succeed.
 const TIMES: usize = 20;
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::b5_pid_1_answers_our_client_before_it_exits", || {
@@ -72,7 +72,7 @@ fn many(side: Side, tcp: bool) -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// A client that waits for a program to start has its answer when the daemon is shut down by another one.
+/// A client that waits for a start gets its answer when another client shuts the daemon down.
 fn answers_of_others() -> Result<Outcome, String> {
     if !is_root() {
         return Ok(skipped("a PID namespace needs root"));

@@ -1,4 +1,4 @@
-//! A listener that rejects everything costs next to nothing (Supervisor#220, #622, superlance#13).
+//! A listener that rejects everything costs little (Supervisor#220, #622, superlance#13).
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Value;
 use crate::support::{LIMIT, expect, proc, wait_for};
 
-/// How long the storm would last.
+/// Duration of the storm.
 const STORM: Duration = Duration::from_secs(6);
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::b6_a_reject_storm_is_a_trickle", storm),
@@ -38,7 +38,7 @@ fn storm() -> Result<Outcome, String> {
     let begun = Instant::now();
     event(&host, "a")?;
     host.wait_file("bad.events", "type:a")?;
-    // The other pool is not held up by the pause of this one.
+    // The pause of this pool does not delay the other pool.
     event(&host, "b")?;
     host.wait_file("good.events", "type:b")?;
     while begun.elapsed() < STORM {
@@ -51,7 +51,7 @@ fn storm() -> Result<Outcome, String> {
         .lines()
         .filter(|line| line.contains("bad") || line.contains("event 0"))
         .count();
-    // One at once, then after 50, 100, 200, 400, 800, 1600 and 3200 ms: more time than the storm adds few.
+    // One at once, then after 50, 100, 200, 400, 800, 1600 and 3200 ms: a longer storm adds few more.
     let most = 10 + usize::try_from(begun.elapsed().as_secs() / 5).unwrap_or(usize::MAX);
     expect(
         (3..=most).contains(&deliveries),

@@ -1,5 +1,5 @@
-//! UNKNOWN is left when the process exits (Supervisor#76, #445, #536, #839). The kernel refuses signals of a daemon without
-//! privileges to a set-user-id program that has become root.
+//! UNKNOWN ends when the process exits (Supervisor#76, #445, #536, #839). The kernel refuses signals of a daemon
+//! without privileges to a set-user-id program that has become root.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -11,7 +11,7 @@ use crate::support::{LIMIT, expect, is_root, wait_for};
 
 const NOBODY: u32 = 65534;
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::new("trust::b7_unknown_is_left_at_the_exit", left)]
 }
@@ -56,12 +56,12 @@ fn left() -> Result<Outcome, String> {
         let state = host.daemon()?.state(name);
         expect(state == "UNKNOWN", format!("{name} is {state}"))?;
     }
-    // Who was to stop is STOPPED, and can be started.
+    // A process that was being stopped is STOPPED, and can be started.
     host.place.write("go1", "")?;
     host.daemon()?.wait_state("stopped", "STOPPED")?;
     fs::remove_file(host.place.join("go1")).map_err(|e| e.to_string())?;
     host.expect_ctl(&["start", "stopped"], 0, &["stopped: started"])?;
-    // Who was not starts again by itself.
+    // Another process restarts by itself.
     host.place.write("go2", "")?;
     wait_for("another process", LIMIT, || {
         host.daemon()

@@ -1,6 +1,6 @@
-//! B8: a sweeper of temporary directories takes the control socket away, and it is made again; a second daemon of the same
-//! configuration does not start; a second daemon of another one leaves the AUTO logs of the first alone
-//! (Supervisor#1105, #1238, #1710, #494, poise/supervisor#96).
+//! B8: a sweeper of temporary directories removes the control socket, and the daemon makes it again. A second daemon
+//! with the same configuration does not start. A second daemon with another configuration leaves the AUTO logs of the
+//! first alone (Supervisor#1105, #1238, #1710, #494, poise/supervisor#96).
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -70,13 +70,13 @@ fn swept() -> Result<(), String> {
         )?;
     }
     host.wait_file("log", "was removed by another process, and was made again")?;
-    // A daemon that ends takes the new one away, and nothing else is left beside it.
+    // A daemon that exits removes the new socket, and no other file remains beside it.
     host.daemon()?.signal(Signal::SIGTERM);
     wait_for("the end", LIMIT, || !path.exists())?;
     expect_names(&host)
 }
 
-/// No file of ours has another name than those configured.
+/// All our files have configured names.
 fn expect_names(host: &Host) -> Result<(), String> {
     let names = fs::read_dir(host.place.path()).map_err(|e| e.to_string())?;
     let left: Vec<String> = names
@@ -102,7 +102,7 @@ fn taken() -> Result<(), String> {
     fs::rename(&other, &path).map_err(|e| e.to_string())?;
     host.wait_file("log", "cannot be made again yet")?;
     expect(host.place.read("s") == "precious", "it was not left alone")?;
-    // Another's socket that nobody listens on any more is another's all the same.
+    // A socket of another daemon is not ours, even if nobody listens on it any more.
     fs::remove_file(&path).map_err(|e| e.to_string())?;
     let stale = UnixListener::bind(&path);
     if stale.is_ok() {
@@ -114,7 +114,7 @@ fn taken() -> Result<(), String> {
         expect(now.ino() == found.ino(), "the other's socket is gone")?;
         fs::remove_file(&path).map_err(|e| e.to_string())?;
     }
-    // Either by SIGUSR2 or by itself a moment later.
+    // By SIGUSR2, or by itself a moment later.
     host.daemon()?.signal(Signal::SIGUSR2);
     is_back(&host)?;
     let pid = host.daemon()?.pid();
@@ -134,7 +134,7 @@ fn succeeded() -> Result<(), String> {
 }
 
 fn second() -> Result<(), String> {
-    // Without any socket the pidfile is all that tells them.
+    // Without a socket only the pidfile shows the first daemon.
     let mut host = Host::new("")?;
     let config = host.fill(&format!("{NO_SOCKET}{PROGRAMS}"));
     host.place.write("conf", &config)?;
@@ -160,12 +160,12 @@ fn second() -> Result<(), String> {
             format!("{got:?}"),
         )?;
     }
-    // It has touched nothing.
+    // It has changed nothing.
     expect(
         fs::read_to_string(&pid).ok() == Some(first) && fs::read(&log).ok() == Some(text),
         "the second daemon has changed files of the first",
     )?;
-    // Another configuration with the same pidfile is another matter, as it always was.
+    // Another configuration with the same pidfile is allowed, as in Supervisor.
     host.place.write("conf2", &config)?;
     let mut command = host.marked.command(&binary, host.place.path());
     command.args(["-n", "-c", "conf2"]);
@@ -191,7 +191,7 @@ fn left_behind() -> Result<(), String> {
         daemon.signal(Signal::SIGKILL);
         daemon.wait_exit(LIMIT)?;
         expect(host.place.join("pid").exists(), "no pidfile is left")?;
-        // The number in it may be anybody's by now.
+        // The PID in it may belong to another process now.
         host.place.write("pid", "1\n")?;
         host.go()?;
     }
@@ -224,7 +224,7 @@ fn auto_logs() -> Result<(), String> {
         .filter(|name| name.contains("lock"))
         .collect();
     expect(all.is_empty(), format!("files of ours: {all:?}"))?;
-    // Its own files, but the same directory and identifier: both have defaults.
+    // It has its own files, but the same directory and identifier, because both have defaults.
     let config = host.fill(
         "[unix_http_server]\nfile={dir}/s2\n[supervisord]\nlogfile={dir}/log2\npidfile={dir}/pid2\nchildlogdir={dir}\n\
          [rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n",
@@ -246,7 +246,7 @@ fn auto_logs() -> Result<(), String> {
     expect(tail.stdout.starts_with("a line\n"), format!("{tail:?}"))?;
     another.signal(Signal::SIGTERM);
     another.wait_exit(LIMIT)?;
-    // The same daemon's own, of a instance before, go as ever.
+    // The same daemon's own logs of an earlier run are removed as before.
     let daemon = host.daemon.as_mut().ok_or("not started")?;
     daemon.signal(Signal::SIGKILL);
     daemon.wait_exit(LIMIT)?;

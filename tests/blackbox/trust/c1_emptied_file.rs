@@ -1,4 +1,4 @@
-//! An emptied, cut or misspelt main file takes no program down.
+//! An emptied, truncated or misspelt main file stops no program.
 
 use nix::sys::signal::Signal;
 
@@ -7,7 +7,7 @@ use crate::support::daemon::{Finished, Side, program, run};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new(
@@ -29,7 +29,7 @@ const PROGRAMS: &str = "[program:a]\ncommand={test_child} forever\nstartsecs=0\n
                         startsecs=0\n";
 const REFUSED: &str = ".ini file does not include supervisord section";
 
-/// What an editor, a full disk or a deployment may leave of the file.
+/// Contents that an editor, a full disk or a deployment may leave in the file.
 fn accidents(host: &Host) -> Vec<(&'static str, String)> {
     let whole = host.place.read("conf");
     let programs = whole.find("[program:a]").unwrap_or(whole.len());
@@ -49,7 +49,7 @@ fn accidents(host: &Host) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Runs the client with a file of its own.
+/// Runs the client with its own file.
 fn client(host: &Host, action: &str) -> Result<Finished, String> {
     let mut command = host
         .marked
@@ -93,7 +93,7 @@ fn running() -> Result<Outcome, String> {
 fn at_start() -> Result<Outcome, String> {
     let host = Host::new(PROGRAMS)?;
     for (name, text) in accidents(&host) {
-        // Programs alone are a file of the Go re-implementation.
+        // A file with programs only is valid in the Go re-implementation.
         if name == "cut at the head" {
             continue;
         }

@@ -1,11 +1,11 @@
-//! A configuration without any program is taken over after a question, where somebody can answer it.
+//! `update` to a configuration without any program asks for consent where a user can answer.
 
 use super::terminal::Terminal;
 use crate::host::Host;
 use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::c1_update_asks_before_it_removes_everything", asks),
@@ -24,7 +24,7 @@ fn asks() -> Result<Outcome, String> {
     }
     let pid = host.daemon()?.pid_of("a");
     host.configure("")?;
-    // Enter, no, and the end of input are all no consent.
+    // Enter, no, and the end of input are no consent.
     for keys in ["\n", "n\n", "\x04"] {
         let mut terminal = Terminal::start(&host, &["update"])?;
         terminal.wait(QUESTION)?;
@@ -42,14 +42,14 @@ fn asks() -> Result<Outcome, String> {
     terminal.wait("b: removed process group")?;
     expect(code == 0, format!("exit {code}"))?;
     host.expect_ctl(&["status"], 0, &[])?;
-    // Where a program is left, nobody is asked.
+    // If a program remains, `update` does not ask.
     host.configure(TWO)?;
     host.expect_ctl(&["update"], 0, &["a: added process group"])?;
     host.configure("[program:a]\ncommand={test_child} forever\nstartsecs=0\n")?;
     let mut terminal = Terminal::start(&host, &["update"])?;
     terminal.end()?;
     terminal.wait("b: removed process group")?;
-    // With --yes nobody is asked either.
+    // With --yes `update` does not ask either.
     host.configure("")?;
     let mut terminal = Terminal::start(&host, &["update", "--yes"])?;
     terminal.end()?;

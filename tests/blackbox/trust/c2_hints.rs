@@ -1,10 +1,10 @@
-//! What is wrong in a configuration is said in the words of the file, with what was probably meant.
+//! Errors in a configuration quote the file, with a suggestion.
 
 use crate::host::Host;
 use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::c2_check_says_what_was_meant", hints),
@@ -14,7 +14,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// A file, what `--check` says, what it does not say, and its exit status.
+/// A file, texts that `--check` prints, texts that it does not print, and its exit status.
 type Case = (
     &'static str,
     &'static [&'static str],

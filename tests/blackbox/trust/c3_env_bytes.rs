@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::new(
         "trust::c3_bytes_of_the_environment_reach_programs",
@@ -51,7 +51,7 @@ fn bytes() -> Result<Outcome, String> {
         let (found, expected) = (found.escape_ascii(), expected.escape_ascii());
         return Err(format!("{found} is not {expected}"));
     }
-    // As the original prints such a path.
+    // As the reference prints such a path.
     host.daemon()?.wait_state("c", "FATAL")?;
     let info = host
         .daemon()?
@@ -64,7 +64,7 @@ fn bytes() -> Result<Outcome, String> {
     if !told.ends_with("a\\udcffb\\udce9/none'") {
         return Err(format!("spawnerr is {told}"));
     }
-    // What is handed over on the way keeps its bytes.
+    // A handoff keeps these bytes.
     host.expect_ctl(&["upgrade"], 0, &["Upgraded supervisord, now "])?;
     std::fs::remove_file(&out).map_err(|error| error.to_string())?;
     host.expect_ctl(&["restart", "a"], 0, &["a: started"])?;

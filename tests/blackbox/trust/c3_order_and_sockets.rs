@@ -1,4 +1,4 @@
-//! Where the original is right: the order of `programs=`; and where we are better: sockets that change are seen.
+//! The order of `programs=` follows the reference. Changed sockets are detected, which the reference does not do.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -7,7 +7,7 @@ use crate::support::LIMIT;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{expect, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new(
@@ -18,7 +18,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// The programs in the order in which the log says that they were spawned.
+/// The programs in the order of their spawn lines in the log.
 fn spawned(log: &str) -> Vec<String> {
     log.lines()
         .filter_map(|line| line.split_once("spawned: '")?.1.split('\'').next())
@@ -38,7 +38,7 @@ fn order() -> Result<Outcome, String> {
     }
     let first = spawned(&host.place.read("log"));
     expect(first == ["db", "api", "late"], format!("{first:?}"))?;
-    // The order of a group that is started by a client is the same.
+    // A client that starts the group gets the same order.
     host.expect_ctl(&["stop", "site:*"], 0, &[])?;
     host.expect_ctl(&["start", "site:*"], 0, &[])?;
     let all = spawned(&host.place.read("log"));

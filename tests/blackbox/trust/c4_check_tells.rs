@@ -1,4 +1,4 @@
-//! `--check` tells what a file says several times, what an included file changes, and what cannot act on this host.
+//! `--check` reports duplicates in a file, overrides by an included file, and keys without effect on this host.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::host::Host;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{expect, is_root};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::c4_check_tells_sections_in_several_places", places),
@@ -64,7 +64,7 @@ fn limits() -> Result<Outcome, String> {
         let text = format!("{key} in [program:a] has no effect on this host: ");
         got.stdout.contains(&text)
     };
-    // What the daemon says at its start is what `--check` says before.
+    // `--check` prints the warnings that the daemon logs at its start.
     host.go()?;
     host.wait_file("log", "spawned: 'a'")?;
     let log = host.place.read("log");

@@ -1,10 +1,11 @@
-//! `user=UID:GID`, both as numbers, works without entries in passwd and group; a lone unknown number is the original's error.
+//! `user=UID:GID` as numbers works without entries in passwd and group. A single unknown number is the reference's
+//! error.
 
 use crate::host::Host;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{expect, is_root, proc};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::c4_two_numbers_are_a_user_that_needs_no_entry", pair),

@@ -1,4 +1,4 @@
-//! Messages name the place, what is there and the remedy (phusion/baseimage-docker#227), and no class of Python.
+//! Messages name the path, what is there and the remedy (phusion/baseimage-docker#227), and no class of Python.
 
 use std::os::unix::fs::symlink;
 
@@ -6,7 +6,7 @@ use crate::host::Host;
 use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::c5_what_stands_at_the_socket_is_named", occupied),
@@ -48,7 +48,7 @@ fn reasons() -> Result<Outcome, String> {
     let mut host = Host::start(
         "[program:web]\ncommand={test_child} forever\nstartsecs=0\nstdout_logfile={dir}/weblog\nautostart=false\n",
     )?;
-    // A log that cannot be removed: a directory is at its place.
+    // A log that cannot be removed, because it is a directory.
     std::fs::create_dir(host.place.join("weblog")).map_err(|e| e.to_string())?;
     let got = host.ctl(&["clear", "web"])?;
     expect(

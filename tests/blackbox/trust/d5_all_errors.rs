@@ -1,4 +1,5 @@
-//! All errors and warnings are told with their places: by `--check`, on the client's standard error, and in the log.
+//! All errors and warnings are reported with their positions: by `--check`, on the client's standard error, and in the
+//! log.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -6,7 +7,7 @@ use crate::host::Host;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{expect, is_root};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::d5_check_tells_errors_and_warnings_in_order", check),
@@ -83,7 +84,7 @@ fn unreadable() -> Result<Outcome, String> {
         got.code == 2 && got.stderr.contains(told) && !got.stderr.contains(":0:"),
         format!("{got:?}"),
     )?;
-    // A start says what the original says, and nothing twice.
+    // A start prints what the reference prints, and nothing twice.
     for (path, verb) in [("directory", "read"), ("missing", "find")] {
         let got = host.run(&["-n", "-c", path])?;
         let lines: Vec<&str> = got.stderr.lines().collect();
@@ -121,7 +122,7 @@ fn client() -> Result<Outcome, String> {
     let raised = format!("error: {first}");
     for (action, stdout) in [
         ("reread", format!("ERROR: {first}")),
-        // Differs: the original's client prints the fault as a class of Python.
+        // Differs: the reference's client prints the fault as a class of Python.
         ("update", raised.clone()),
         ("reload", raised),
     ] {

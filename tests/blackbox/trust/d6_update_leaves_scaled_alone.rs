@@ -1,10 +1,10 @@
-//! `update` of one program leaves scaled groups alone, and that of a scaled group keeps the processes that both have.
+//! `update` of one program does not touch scaled groups. `update` of a scaled group keeps the processes that both have.
 
 use crate::host::Host;
 use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::new("trust::d6_update_leaves_scaled_alone", update)]
 }
@@ -27,7 +27,7 @@ fn update() -> Result<Outcome, String> {
     pids(&host, 2)?;
     host.expect_ctl(&["scale", "web", "4"], 0, &["web:w3: added"])?;
     let four = pids(&host, 4)?;
-    // Another program changes: by its name, and with everything.
+    // Another program changes: updated by its name, and with everything.
     host.configure(&format!("{WEB}{OTHER}priority=5\n"))?;
     host.expect_ctl(&["reread"], 0, &["other: changed\n"])?;
     host.expect_ctl(&["update", "other"], 0, &["other: updated process group\n"])?;
@@ -35,7 +35,7 @@ fn update() -> Result<Outcome, String> {
     host.configure(&format!("{WEB}{OTHER}priority=6\n"))?;
     host.expect_ctl(&["update"], 0, &["other: updated process group\n"])?;
     expect(pids(&host, 4)? == four, "web was touched")?;
-    // Its own section changes: what both have goes on.
+    // Its own section changes: processes that both have keep running.
     host.configure(&format!("{}{OTHER}priority=6\n", WEB.replace("=2", "=3")))?;
     host.expect_ctl(
         &["update", "web"],

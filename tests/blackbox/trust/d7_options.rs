@@ -1,11 +1,11 @@
-//! Options: what an action does not have is refused before anything is done, and help is help.
+//! Options: an action refuses an unknown option before it does anything, and `--help` prints help.
 
 use super::terminal::Terminal;
 use crate::host::Host;
 use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::d7_unknown_options_do_nothing", unknown),

@@ -1,4 +1,4 @@
-//! Started through PATH, both programs find `../etc/supervisord.conf` beside themselves, as the original does.
+//! Started through PATH, both programs find `../etc/supervisord.conf` relative to themselves, as the reference does.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::support::daemon::{Side, program, run};
 use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect};
 
-/// All of them.
+/// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::d8_the_daemon_finds_its_file_beside_it", daemon),
@@ -17,7 +17,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// A tree like /usr/local with our programs in `bin`, and a shell in it that finds them there.
+/// A tree like /usr/local with our programs in `bin`, and a shell that finds them there.
 fn shell(host: &Host, script: &str) -> Result<Command, String> {
     let bin = host.place.join("local/bin");
     if !bin.exists() {
@@ -42,7 +42,7 @@ fn daemon() -> Result<Outcome, String> {
     let script = "supervisord --check";
     let command = shell(&host, script)?;
     let got = run(command, host.place.path(), None, LIMIT)?;
-    // Every place is told if none has a file; one of the machine's own would be found.
+    // If no path has a file, the error lists all paths. The machine's own file would be found.
     let beside = host
         .place
         .join("local/etc/supervisord.conf")

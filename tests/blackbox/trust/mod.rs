@@ -1,4 +1,4 @@
-//! No user, file, thread or careless edit can harm the rest: one file for each promise of `src/docs/security.md`.
+//! No user, file, thread or careless edit can harm the rest. Each file tests one promise of `src/docs/security.md`.
 
 mod a1_audit;
 mod a2_costs_nothing;
@@ -35,9 +35,9 @@ mod b8_swept_socket;
 mod c3_env_bytes;
 mod c4_numeric_user;
 
-/// All of them.
+/// The tests of all files.
 pub(crate) fn tests() -> Vec<Trial> {
-    // One line per file, so that files come and go without touching each other's lines.
+    // One line per file, so that changes to one file do not conflict with others.
     let mut tests = Vec::new();
     tests.extend(a1_audit::tests());
     tests.extend(a4_wrong_passwords::tests());

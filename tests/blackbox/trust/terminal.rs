@@ -18,7 +18,7 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Starts `supervisorctl -c conf` with these words.
+    /// Starts `supervisorctl -c conf` with these arguments.
     pub(super) fn start(host: &Host, args: &[&str]) -> Result<Self, String> {
         let terminal = nix::pty::openpty(None, None).map_err(|e| e.to_string())?;
         let end =
@@ -34,7 +34,7 @@ impl Terminal {
         let mut from = keys.try_clone().map_err(|e| e.to_string())?;
         let screen = Arc::new(Mutex::new(Vec::new()));
         let shown = Arc::clone(&screen);
-        // It ends with the terminal: when the client and this value are gone.
+        // The thread ends with the terminal: when the client and this value are gone.
         std::thread::spawn(move || {
             let mut piece = [0; 4096];
             while let Ok(count @ 1..) = from.read(&mut piece) {
@@ -81,7 +81,7 @@ impl Terminal {
         );
     }
 
-    /// Waits for the end of the client; its exit code.
+    /// Waits until the client exits. Returns its exit code.
     pub(super) fn end(&mut self) -> Result<i32, String> {
         let status = wait_exit(&mut self.child, LIMIT)
             .map_err(|why| format!("{why}; the screen has {:?}", self.screen()))?;

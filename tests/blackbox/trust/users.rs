@@ -22,7 +22,7 @@ impl Nobody {
         Ok(Self { uid, gid: 61_236 })
     }
 
-    /// Makes a command that user's.
+    /// Makes a command run as that user.
     pub(super) fn becomes(&self, command: &mut Command) {
         command.uid(self.uid).gid(self.gid);
     }
@@ -36,7 +36,7 @@ impl Nobody {
         run(command, host.place.path(), Some(""), LIMIT)
     }
 
-    /// Posts a body to the socket `s` so often; all answers.
+    /// Posts a body to the socket `s` a number of times. Returns all answers.
     pub(super) fn post(&self, host: &Host, body: &[u8], count: u32) -> Result<String, String> {
         let file = host.place.join("body");
         std::fs::write(&file, body).map_err(|error| error.to_string())?;
@@ -52,7 +52,7 @@ impl Nobody {
         Ok(done.stdout)
     }
 
-    /// Sends what is in a file to the socket `s`; what comes back within a second or until the other side ends.
+    /// Sends the contents of a file to the socket `s`. Returns the answer of the next second.
     pub(super) fn exchange(&self, host: &Host, file: &str) -> Result<String, String> {
         let me = std::env::current_exe().map_err(|error| error.to_string())?;
         let mut command = host.marked.command(&me, host.place.path());
@@ -61,13 +61,13 @@ impl Nobody {
         Ok(run(command, host.place.path(), None, LIMIT)?.stdout)
     }
 
-    /// Calls a method of XML-RPC with texts.
+    /// Calls a method of XML-RPC with strings.
     pub(super) fn call(&self, host: &Host, method: &str, texts: &[&str]) -> Result<String, String> {
         self.post(host, call(method, texts).as_bytes(), 1)
     }
 }
 
-/// A daemon whose place everybody can reach.
+/// A daemon in a directory that everybody can reach.
 pub(super) fn reachable(config: &str) -> Result<Host, String> {
     let host = Host::start(config)?;
     open(host.place.path(), 0o755)?;
@@ -80,7 +80,7 @@ pub(super) fn open(path: &Path, mode: u32) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-/// The body of a call. Characters are written as they are, but for those that mean something to XML.
+/// The body of a call. Only characters with a meaning in XML are escaped.
 pub(super) fn call(method: &str, texts: &[&str]) -> String {
     let params: String = texts
         .iter()

@@ -1,5 +1,5 @@
-//! What clients see of an upgrade: no connection is refused, every request is answered or its connection ends, and the gap
-//! is short. It prints what it measured; `UPGRADE_PROGRAMS` sets how many programs run meanwhile.
+//! An upgrade as clients see it: no connection is refused, every request is answered or its connection ends, and the
+//! gap is short. The test prints its measurements. `UPGRADE_PROGRAMS` sets the number of programs.
 
 use std::io::ErrorKind;
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{self, Address, CallError, Connection, Value};
 use crate::support::{LIMIT, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(super) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("upgrade::no_connection_is_refused", crowd),
@@ -26,11 +26,11 @@ pub(super) fn tests() -> Vec<Trial> {
 
 const UPGRADES: usize = 10;
 
-/// What became of requests.
+/// Results of requests.
 #[derive(Debug, Default)]
 struct Tally {
     answered: usize,
-    /// A fault that says to look again.
+    /// A fault that asks the client to try again.
     put_off: usize,
     /// The connection ended before an answer.
     closed: usize,
@@ -131,7 +131,7 @@ fn crowd() -> Result<Outcome, String> {
         total.answered, total.put_off, total.closed, total.reset
     );
     expect(total.wrong.is_empty(), format!("{:?}", total.wrong))?;
-    // Those that were accepted in the last moment, one or two for each thread and upgrade.
+    // Connections accepted in the last moment, one or two for each thread and upgrade.
     expect(
         total.put_off + total.closed + total.reset <= UPGRADES * 8,
         format!(
@@ -139,13 +139,13 @@ fn crowd() -> Result<Outcome, String> {
             (total.put_off, total.closed, total.reset)
         ),
     )?;
-    // That a request in flight does not hold it up is seen in `half`, which has something to compare with.
+    // `half` tests that a request in flight does not delay the upgrade, and compares it with one without.
     expect_same(&host, &before)?;
     host.expect_well()?;
     Ok(Outcome::Passed)
 }
 
-/// A client that has sent half a request, and one that does not read what it asked for.
+/// A client that has sent half a request, and one that does not read its answer.
 fn half() -> Result<Outcome, String> {
     let mut host = Host::start("[program:one]\ncommand={test_child} forever\nstartsecs=0\n")?;
     host.daemon()?.wait_state("one", "RUNNING")?;
@@ -172,13 +172,13 @@ fn half() -> Result<Outcome, String> {
             _ => Err(format!("no time in {line:?}")),
         }
     };
-    // Milliseconds of an upgrade by the daemon's own log.
+    // Duration of an upgrade in milliseconds, from the daemon's own log.
     let upgraded = || {
         upgrade(&host)?;
         Ok::<_, String>(moment("taken over by version")?.saturating_sub(moment("handing over to")?))
     };
     let (mut without, mut with) = (Vec::new(), Vec::new());
-    // In turn, so that a busy moment of the machine meets both.
+    // In turn, so that a busy moment of the machine affects both.
     for _ in 0..3 {
         without.push(upgraded()?);
         let mut clients = [
@@ -192,7 +192,7 @@ fn half() -> Result<Outcome, String> {
         }
     }
     println!("upgrades took {without:?} ms, with unfinished requests {with:?} ms");
-    // An upgrade that waits for such a request takes the whole second that a request is given.
+    // An upgrade that waits for such a request takes the whole second that a request gets.
     expect(
         with.iter().min() < without.iter().min().map(|least| least + 900).as_ref(),
         format!("{without:?} ms without, {with:?} ms with unfinished requests"),
@@ -201,7 +201,7 @@ fn half() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// Whoever waits for a slow start is told to look again, in one line, and the start goes on.
+/// A client that waits for a slow start is told in one line to try again, and the start continues.
 fn waiting() -> Result<Outcome, String> {
     let mut host = Host::start(
         "[program:slow]\ncommand={test_child} forever\nstartsecs=25\nautostart=false\n\
@@ -242,7 +242,7 @@ fn waiting() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// `tail -f` and the page's event stream end; they can be asked for again at once.
+/// `tail -f` and the page's event stream end. A client can open them again at once.
 fn followed() -> Result<Outcome, String> {
     let port = free_port()?;
     let mut host = Host::start(&format!(

@@ -1,4 +1,4 @@
-//! `supervisorctl upgrade`: the daemon is replaced in place, and nothing that it looks after notices.
+//! `supervisorctl upgrade`: the daemon is replaced in place, and its programs do not notice.
 
 mod clients;
 mod programs;
@@ -14,7 +14,7 @@ use crate::support::runner::Trial;
 use crate::support::wire::Value;
 use crate::support::{LIMIT, proc, wait_for};
 
-/// All of them.
+/// The tests of all files.
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = programs::tests();
     tests.extend(streams::tests());
@@ -23,7 +23,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests
 }
 
-/// How often the daemon was replaced.
+/// Number of upgrades so far.
 fn generation(host: &Host) -> Result<i64, String> {
     let answer = host
         .daemon()?
@@ -47,7 +47,7 @@ fn upgrade(host: &Host) -> Result<(), String> {
     )
 }
 
-/// Every process and its pid.
+/// Every process and its PID.
 fn pids(host: &Host) -> Result<BTreeMap<String, i64>, String> {
     let all = host
         .daemon()?
@@ -63,7 +63,7 @@ fn pids(host: &Host) -> Result<BTreeMap<String, i64>, String> {
     Ok(all.iter().filter_map(pid_of).collect())
 }
 
-/// The same processes as before, all alive.
+/// The same processes as before, all running.
 fn expect_same(host: &Host, before: &BTreeMap<String, i64>) -> Result<(), String> {
     let now = pids(host)?;
     expect(now == *before, format!("{now:?} after {before:?}"))?;
@@ -74,7 +74,7 @@ fn expect_same(host: &Host, before: &BTreeMap<String, i64>) -> Result<(), String
     expect(dead.is_empty(), format!("dead: {dead:?}"))
 }
 
-/// Waits until a whole line stands in the daemon's log so many times.
+/// Waits until the daemon's log has a whole line this number of times.
 fn wait_lines(host: &Host, text: &str, count: usize) -> Result<(), String> {
     wait_for(&format!("{count} × {text:?} in the log"), LIMIT, || {
         host.place.read("log").matches(text).count() >= count
@@ -82,8 +82,8 @@ fn wait_lines(host: &Host, text: &str, count: usize) -> Result<(), String> {
     .map_err(|why| format!("{why}; log:\n{}", host.log_end()))
 }
 
-/// Copies a file without ever having it open for writing here: another thread's child could hold it a moment longer, and
-/// then it could not be executed.
+/// Copies a file without an open descriptor for writing in this process: a child of another thread could hold it a
+/// moment longer, and then the file could not be executed.
 fn copy(from: &Path, to: &Path) -> Result<(), String> {
     let done = std::process::Command::new("cp").arg(from).arg(to).status();
     expect(

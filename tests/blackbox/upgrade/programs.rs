@@ -1,4 +1,4 @@
-//! What programs, their states and their counters are after the daemon was replaced.
+//! Programs, their states and their counters after an upgrade.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Value;
 use crate::support::{LIMIT, expect, proc, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(super) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("upgrade::twenty_of_them_lose_nothing", twenty),
@@ -30,7 +30,7 @@ pub(super) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// What the daemon holds open, by kind.
+/// The daemon's open descriptors, by kind.
 fn descriptors(pid: i32) -> BTreeMap<String, usize> {
     let mut kinds = BTreeMap::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fd"))
@@ -40,7 +40,7 @@ fn descriptors(pid: i32) -> BTreeMap<String, usize> {
     {
         let name = fs::read_link(entry.path()).unwrap_or_default();
         let name = name.display().to_string();
-        // Pipes and sockets have numbers of their own, and files are told apart by their names.
+        // Pipes and sockets have their own inode numbers, and files are identified by name.
         let kind = match name.split_once(":[") {
             Some((kind, number)) if number.ends_with("]") => match kind {
                 "anon_inode" => name.clone(),
@@ -94,7 +94,7 @@ fn twenty() -> Result<Outcome, String> {
         upgrade(&host)?;
     }
     well(&host)?;
-    // A connection that is just being closed is one more for a moment.
+    // A connection that is closing is one more for a moment.
     wait_for("the same descriptors", LIMIT, || descriptors(own) == open)
         .map_err(|why| format!("{why}: {open:?}, now {:?}", descriptors(own)))?;
     let grown = proc::resident_kib(own).saturating_sub(memory);
@@ -158,7 +158,7 @@ fn exits() -> Result<Outcome, String> {
         let told = info.get("exitstatus").and_then(Value::int);
         expect(told == Some(status), format!("{name}: {told:?}"))?;
     }
-    // What has ended before is still known after.
+    // A process that exited before is still known afterwards.
     upgrade(&host)?;
     let info = host.daemon()?.info("three").map_err(|e| e.to_string())?;
     let told = info.get("exitstatus").and_then(Value::int);
@@ -168,8 +168,9 @@ fn exits() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// `startsecs` and `stopwaitsecs` count from when they began, not from the upgrade: what began four seconds before it is
-/// over before what began after it and takes two seconds less. Counted from the upgrade it would be the last.
+/// `startsecs` and `stopwaitsecs` count from the start or stop, not from the upgrade: the process that began four
+/// seconds before the upgrade finishes before the one that began after it and takes two seconds less. Counted from the
+/// upgrade it would be the last.
 fn deadlines() -> Result<Outcome, String> {
     const BEFORE: Duration = Duration::from_secs(4);
     const LASTS: Duration = Duration::from_secs(8);
@@ -210,7 +211,7 @@ fn deadlines() -> Result<Outcome, String> {
         host.daemon()?.wait_state(name, "STOPPED")?;
     }
     host.daemon()?.wait_state("later_slow", "RUNNING")?;
-    // The log has the order in which it happened, however late this test looks.
+    // The log has the true order, independent of when this test looks.
     let log = host.place.read("log");
     let place = |line: &str| {
         log.find(line)
@@ -265,7 +266,7 @@ fn retries() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// Processes end all the time, some of them between two images.
+/// Processes exit all the time, some of them between two images.
 fn short() -> Result<Outcome, String> {
     let mut host = Host::start(
         "[program:short]\ncommand={test_child} sleep %(process_num)d00 exit 0\nprocess_name=s%(process_num)d\nnumprocs=12\n\
@@ -275,14 +276,14 @@ fn short() -> Result<Outcome, String> {
         upgrade(&host)?;
     }
     let log_before = host.place.read("log").matches("exited: ").count();
-    // Nobody has been forgotten: each of them ends again and again.
+    // The daemon knows all of them: each one exits again and again.
     for number in 1..=12 {
         let line = format!("exited: s{number} ");
         let seen = host.place.read("log").matches(&line).count();
         wait_lines(&host, &line, seen + 2)?;
     }
     host.expect_ctl(&["stop", "short:*"], 0, &[])?;
-    // The last ends are in the log a moment after the answer.
+    // The last exits are in the log a moment after the answer.
     let mut log = String::new();
     let count = |log: &str, text: &str| log.matches(text).count();
     let spawned = |log: &str| count(log, "spawned: 's");
@@ -326,7 +327,7 @@ fn fcgi() -> Result<Outcome, String> {
                 .is_ok_and(|daemon| ![0, pid].contains(&daemon.pid_of(name)))
         })?;
         for name in names {
-            // A child that is about to exec has nothing of its own yet.
+            // A child before its exec still has the daemon's program.
             wait_for(&format!("{name} has the socket"), LIMIT, || {
                 socket(name).as_ref() == Ok(&first)
             })
@@ -353,7 +354,7 @@ fn fcgi() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// Signals at any moment of an upgrade are taken by one image or the other. `UPGRADE_SEED` replays.
+/// One of the two images handles each signal during an upgrade. `UPGRADE_SEED` replays.
 fn signals() -> Result<Outcome, String> {
     let seed = std::env::var("UPGRADE_SEED")
         .ok()
@@ -434,7 +435,8 @@ fn signals() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// Started in the background, from another directory, with a relative path: after an upgrade it still means the same.
+/// The daemon started in the background, from another directory, with a relative path. After an upgrade the path means
+/// the same.
 fn background() -> Result<Outcome, String> {
     let program = "[program:one]\ncommand={test_child} forever\nstartsecs=0\n";
     let host = Host::new(&format!("{program}[supervisord]\ndirectory=/\n"))?;

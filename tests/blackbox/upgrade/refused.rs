@@ -1,4 +1,4 @@
-//! Upgrades that cannot be: the daemon says why, and goes on as it was.
+//! Upgrades that are impossible: the daemon gives the reason, and continues as before.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::{CallError, Value};
 use crate::support::{LIMIT, is_root, proc, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(super) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("upgrade::not_in_the_midst_of_something", busy),
@@ -58,7 +58,7 @@ impl Copied {
         })
     }
 
-    /// Puts a file in the place of the binary, as a package manager does.
+    /// Replaces the binary, as a package manager does.
     fn replace_by(&self, from: &Path, mode: u32) -> Result<(), String> {
         let new = self.host.place.join("supervisord.new");
         copy(from, &new)?;
@@ -76,7 +76,7 @@ impl Copied {
         self.replace_by(&program(Side::Ours, "supervisord")?, 0o755)
     }
 
-    /// One that is refused when it is asked for.
+    /// An upgrade that is refused at once.
     fn expect_refused(&self, what: &str, why: &str) -> Result<(), String> {
         let done = self.host.ctl(&["upgrade"])?;
         expect(
@@ -98,7 +98,7 @@ impl Copied {
         expect_same(&self.host, &self.before).map_err(told)
     }
 
-    /// Everything that was written stands there once.
+    /// Every line was written once.
     fn expect_whole(&mut self) -> Result<(), String> {
         self.host.expect_well()?;
         self.host.place.write("stop", "")?;
@@ -146,7 +146,7 @@ fn busy() -> Result<Outcome, String> {
         expect(done.code == 0, format!("{done:?}"))
     })?;
     expect(generation(&host)? == 0, "it was upgraded")?;
-    // A second one while one is under way: whoever comes second is told so.
+    // A second upgrade while one is in progress is refused with that reason.
     let answers: Vec<_> = std::thread::scope(|scope| {
         let ask = || {
             host.daemon()
@@ -247,7 +247,7 @@ fn unable() -> Result<Outcome, String> {
         it.replace_by(&venv.join("bin/supervisord"), 0o755)?;
         it.expect_refused("the reference one", "it cannot take over")?;
     }
-    // Each has its line in the log.
+    // The log has a line for each.
     let refusals = if oracle().is_some() { 10 } else { 9 };
     wait_lines(
         &it.host,
@@ -272,7 +272,7 @@ fn hanging() -> Result<Outcome, String> {
         wait_for("it is asked", LIMIT, || {
             it.host.place.join("asked").exists()
         })?;
-        // Meanwhile everything is as ever.
+        // Meanwhile everything works as before.
         it.host.expect_ctl(&["status"], 0, &["one ", "two "])?;
         let second = it.host.ctl(&["upgrade"])?;
         expect(
@@ -287,14 +287,14 @@ fn hanging() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// It agrees, and cannot be executed any more when it is its turn.
+/// The next image agrees, and can no longer be executed when its turn comes.
 fn late() -> Result<Outcome, String> {
     let mut it = Copied::start(PROGRAMS)?;
-    for (what, deed) in [
+    for (what, command) in [
         ("made a text", "chmod 644 {dir}/supervisord"),
         ("removed", "rm {dir}/supervisord"),
     ] {
-        it.replace_by_text(&format!("#!/bin/sh\n{deed}\necho agreed\n"), 0o755)?;
+        it.replace_by_text(&format!("#!/bin/sh\n{command}\necho agreed\n"), 0o755)?;
         let done = it.host.ctl(&["upgrade"])?;
         expect(
             done.code == 1
@@ -314,7 +314,7 @@ fn late() -> Result<Outcome, String> {
         info.get("statename").and_then(Value::text) == Some("RUNNING"),
         format!("{info}"),
     )?;
-    // What was opened for the successor is closed again: a new program has nothing of it.
+    // Descriptors opened for the next image are closed again: a new program does not inherit them.
     it.host
         .expect_ctl(&["restart", "two"], 0, &["two: started"])?;
     let two = it.host.daemon()?.pid_of("two");
@@ -330,7 +330,7 @@ fn late() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// Whatever is asked cannot be more than believed: the daemon's end is the one of what runs in its place.
+/// The daemon must believe the answer of the next image: when that image exits, the daemon has exited.
 fn liar() -> Result<Outcome, String> {
     let mut it = Copied::start("[program:two]\ncommand={test_child} forever\nstartsecs=0\n")?;
     it.replace_by_text(
@@ -344,7 +344,7 @@ fn liar() -> Result<Outcome, String> {
     )?;
     let daemon = it.host.daemon.as_mut().ok_or("not started")?;
     expect(daemon.wait_exit(LIMIT)? == 3, "another end")?;
-    // Programs live on; whoever starts the daemon again finds the place free.
+    // Programs keep running, and the daemon can be started again.
     let two = i32::try_from(it.before["two"]).unwrap_or(0);
     expect(proc::alive(two), "the program went with it")?;
     let done = it.host.ctl(&["upgrade"])?;
@@ -407,7 +407,7 @@ fn variable() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// Nonsense in the variable is said, and nothing is done.
+/// An invalid value of the variable is reported, and nothing is done.
 fn by_hand() -> Result<Outcome, String> {
     let host = Host::new("")?;
     let file = host.place.write("file", "{}")?;
@@ -418,7 +418,7 @@ fn by_hand() -> Result<Outcome, String> {
         opened.as_raw_fd().to_string(),
         unsealed.as_raw_fd().to_string(),
     );
-    // Ours closes when another program is run; this one is to be seen there.
+    // Our descriptor is close-on-exec. This one must stay open in the program.
     nix::fcntl::fcntl(
         &opened,
         nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()),

@@ -1,4 +1,4 @@
-//! What is on its way to and from programs while the daemon is replaced: events, captures, standard input, logs.
+//! Data in transit to and from programs during an upgrade: events, captures, standard input, logs.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -10,7 +10,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Value;
 use crate::support::{LIMIT, wait_for};
 
-/// All of them.
+/// The tests of this file.
 pub(super) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("upgrade::events_keep_their_order", events),
@@ -21,7 +21,7 @@ pub(super) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// The serials and the data of the events that a listener wrote down.
+/// The serials and the data of the events that a listener wrote to its file.
 fn heard(host: &Host, name: &str) -> Vec<(u64, u64, String)> {
     let text = host.place.read(name);
     let lines: Vec<&str> = text.lines().collect();
@@ -41,7 +41,7 @@ fn heard(host: &Host, name: &str) -> Vec<(u64, u64, String)> {
         .collect()
 }
 
-/// One event is in flight and fifty wait in the pool; another pool has nothing to do.
+/// One event is in flight and fifty wait in the pool. Another pool has nothing to do.
 fn events() -> Result<Outcome, String> {
     let mut host = Host::start(
         "[eventlistener:ear]\ncommand={test_child} listen {dir}/ear.events wait:{dir}/go,ok\nevents=PROCESS_COMMUNICATION\n\
@@ -95,7 +95,7 @@ fn events() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// An event whose rejection comes after the upgrade is sent again, and before those that came after it.
+/// An event that is rejected after the upgrade is sent again, before the events that came after it.
 fn rejected() -> Result<Outcome, String> {
     let mut host = Host::start(
         "[eventlistener:ear]\ncommand={test_child} listen {dir}/ear.events wait:{dir}/go,fail,ok\nevents=REMOTE_COMMUNICATION\n",
@@ -124,7 +124,7 @@ fn rejected() -> Result<Outcome, String> {
 }
 
 fn captures() -> Result<Outcome, String> {
-    // What could be the beginning of a token is held back, so more than one token's length is to follow.
+    // The scanner holds back a possible beginning of a token, so more than one token's length must follow.
     let dots = ".".repeat(40);
     let config = "[eventlistener:ear]\ncommand={test_child} listen {dir}/ear.events ok\nevents=PROCESS_COMMUNICATION\n\
          [program:cut]\ncommand={test_child} part before<!--XSUPERVI wait {dir}/1 part SOR:BEGIN-->in wait {dir}/2 part side<!--XSUPERVISOR \
@@ -133,7 +133,7 @@ fn captures() -> Result<Outcome, String> {
     host.daemon()?.wait_state("ear", "RUNNING")?;
     host.daemon()?.wait_state("cut", "RUNNING")?;
     for step in ["1", "2", "3"] {
-        // What is said by now may be in the pipe or read; both must do.
+        // The text may be in the pipe or read already. Both must work.
         upgrade(&host)?;
         host.place.write(step, "")?;
     }
@@ -150,7 +150,7 @@ fn captures() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// More than a pipe holds waits for a program that does not read yet.
+/// More bytes than a pipe holds wait for a program that does not read yet.
 fn input() -> Result<Outcome, String> {
     let mut host = Host::start(
         "[program:echo]\ncommand={test_child} wait {dir}/go echo\nstartsecs=0\nautorestart=false\nstdout_logfile={dir}/echo\n\
@@ -185,7 +185,7 @@ fn input() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// AUTO logs, rotated ones and a redirected stream go on where they were.
+/// AUTO logs, rotated logs and a redirected stream continue where they were.
 fn logs() -> Result<Outcome, String> {
     let mut host = Host::start(
         "[program:auto]\ncommand={test_child} say one err two wait {dir}/go say three err four forever\nstartsecs=0\n\

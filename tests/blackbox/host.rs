@@ -192,7 +192,7 @@ impl Host {
 /// A file of this directory.
 pub(crate) fn source(name: &str) -> Result<String, String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/blackbox/sources")
+        .join("tests/blackbox/guide_configs")
         .join(name);
     std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))
 }

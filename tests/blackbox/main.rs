@@ -12,52 +12,52 @@
 mod support;
 
 mod allow;
-mod bad;
-mod bus;
+mod bad_input;
 mod cgroups;
 mod churn;
 mod events;
 mod fcgi;
+mod guide_configs;
 mod host;
 mod limits;
-mod live;
-mod manager;
 mod namespace;
 mod notify;
 mod pid_one;
 mod pidproxy;
 mod plugins;
 mod programs;
-mod real;
-mod sources;
+mod real_programs;
+mod run_time_changes;
+mod service_manager;
+mod session_bus;
+mod subcommands;
+mod time_zone;
 mod trust;
 mod upgrade;
-mod verbs;
-mod zone;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     support::test_child::run_if_asked();
-    let mut tests = bad::tests();
+    let mut tests = bad_input::tests();
     tests.extend(allow::tests());
-    tests.extend(bus::tests());
+    tests.extend(session_bus::tests());
     tests.extend(churn::tests());
     tests.extend(events::tests());
-    tests.extend(real::tests());
+    tests.extend(real_programs::tests());
     tests.extend(fcgi::tests());
     tests.extend(plugins::tests());
     tests.extend(pidproxy::tests());
     tests.extend(pid_one::tests());
-    tests.extend(sources::tests());
-    tests.extend(live::tests());
+    tests.extend(guide_configs::tests());
+    tests.extend(run_time_changes::tests());
     tests.extend(limits::tests());
     tests.extend(cgroups::tests());
-    tests.extend(manager::tests());
+    tests.extend(service_manager::tests());
     tests.extend(notify::tests());
     tests.extend(upgrade::tests());
     tests.extend(trust::tests());
-    tests.extend(verbs::tests());
-    tests.extend(zone::tests());
+    tests.extend(subcommands::tests());
+    tests.extend(time_zone::tests());
     support::runner::run(tests)
 }

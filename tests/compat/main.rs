@@ -13,7 +13,7 @@
 )]
 mod support;
 
-mod normal;
+mod normalize;
 mod rows;
 mod scenario;
 mod scenario_run;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::normal;
+use crate::normalize;
 use crate::scenario::{Scenario, Step, words};
 use crate::support::daemon::{Daemon, Finished, Marked, Side, oracle, program, run, wait_exit};
 use crate::support::temp_dir::TempDir;
@@ -287,7 +287,7 @@ impl ScenarioRun {
                 }
             }
         }
-        normal::text(&text)
+        normalize::text(&text)
     }
 
     fn address(&self) -> Address {
@@ -345,8 +345,8 @@ impl ScenarioRun {
     }
 
     fn finished(&self, finished: &Finished) -> Vec<String> {
-        let mut lines = normal::machine_free(&self.clean(&finished.stdout));
-        let stderr = normal::stderr(&self.clean(&finished.stderr));
+        let mut lines = normalize::machine_free(&self.clean(&finished.stdout));
+        let stderr = normalize::stderr(&self.clean(&finished.stderr));
         lines.extend(stderr.lines().map(|line| format!("stderr: {line}")));
         lines.push(format!("exit {}", finished.code));
         lines
@@ -418,7 +418,7 @@ impl ScenarioRun {
         let ended = daemon.wait_ready(LIMIT)?;
         let mut lines = Vec::new();
         if let Some(code) = ended {
-            let stderr = normal::stderr(&self.clean(&self.place.read("err")));
+            let stderr = normalize::stderr(&self.clean(&self.place.read("err")));
             lines.extend(stderr.lines().map(|line| format!("stderr: {line}")));
             lines.push(format!("exit {code}"));
         }
@@ -543,7 +543,7 @@ impl ScenarioRun {
                 let key = key.to_ascii_lowercase();
                 let value = match key.as_str() {
                     "date" | "last-modified" => "{date}".to_owned(),
-                    "location" => normal::location(&self.clean(value)),
+                    "location" => normalize::location(&self.clean(value)),
                     _ => value.clone(),
                 };
                 format!("{key}: {value}")
@@ -695,7 +695,7 @@ impl ScenarioRun {
                 let daemon = self.daemon.as_mut().ok_or("no daemon")?;
                 let code = daemon.wait_exit(LIMIT)?;
                 let stderr = self.place.read("err");
-                let stderr = normal::stderr(&self.clean(&stderr));
+                let stderr = normalize::stderr(&self.clean(&stderr));
                 let mut lines: Vec<String> = stderr
                     .lines()
                     .map(|line| format!("stderr: {line}"))
@@ -814,7 +814,7 @@ impl ScenarioRun {
         self.let_log_settle();
         let text = self.clean(&self.log_text());
         let mode = rest.first().map(String::as_str).unwrap_or_default();
-        let mut lines = normal::log(
+        let mut lines = normalize::log(
             &text,
             mode == "all" || rest.last().is_some_and(|w| w == "all"),
         );

@@ -18,12 +18,12 @@ mod journal;
 mod outages;
 mod service;
 mod stops;
+mod subcommands;
 mod survival;
 mod trust_b3;
 mod trust_b4;
 mod trust_c6;
 mod upgrade;
-mod verbs;
 
 use std::process::ExitCode;
 
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     tests.extend(stops::tests());
     tests.extend(trust_c6::tests());
     tests.extend(dialogues::tests());
-    tests.extend(verbs::tests());
+    tests.extend(subcommands::tests());
     tests.extend(trust_b3::tests());
     tests.extend(trust_b4::tests());
     let code = support::runner::run(tests);

@@ -13,23 +13,23 @@
 mod support;
 
 mod browser;
+mod comparison;
 mod csrf;
 mod driver;
-mod many;
 mod page;
 mod scene;
-mod side;
+mod thousand_processes;
 mod trust;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     support::test_child::run_if_asked();
-    let mut tests = side::tests();
+    let mut tests = comparison::tests();
     tests.extend(csrf::tests());
     tests.extend(page::tests());
     tests.extend(browser::tests());
-    tests.extend(many::tests());
+    tests.extend(thousand_processes::tests());
     tests.extend(trust::tests());
     support::runner::run(tests)
 }

@@ -39,7 +39,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     ];
     list.iter()
         .map(|&(name, run)| {
-            Trial::new(format!("manager::{name}"), move || {
+            Trial::new(format!("service_manager::{name}"), move || {
                 run().map(|()| Outcome::Passed)
             })
         })

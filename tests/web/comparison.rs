@@ -50,7 +50,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     table
         .into_iter()
         .map(|(name, check)| {
-            Trial::new(format!("side::{name}"), move || {
+            Trial::new(format!("comparison::{name}"), move || {
                 if oracle().is_none() {
                     let why = "SUPERVISOR_ORACLE is not set".to_owned();
                     return Ok(Outcome::Skipped(why));

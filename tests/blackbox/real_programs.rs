@@ -11,9 +11,9 @@ use crate::support::{LIMIT, expect, proc, wait_for};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("real::redis_as_its_user", redis),
-        Trial::new("real::nginx_with_reload_and_rotation", nginx),
-        Trial::new("real::gunicorn_with_reload", gunicorn),
+        Trial::new("real_programs::redis_as_its_user", redis),
+        Trial::new("real_programs::nginx_with_reload_and_rotation", nginx),
+        Trial::new("real_programs::gunicorn_with_reload", gunicorn),
     ]
 }
 

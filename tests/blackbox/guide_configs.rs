@@ -8,11 +8,14 @@ use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("sources::a_container_with_master_and_monitor", lookingglass),
-        Trial::new("sources::an_included_server", ssserver),
-        Trial::new("sources::the_commented_ini", ping),
-        Trial::new("sources::the_tutorial", tutorial),
-        Trial::new("sources::two_lines_of_configuration", minimal),
+        Trial::new(
+            "guide_configs::a_container_with_master_and_monitor",
+            lookingglass,
+        ),
+        Trial::new("guide_configs::an_included_server", ssserver),
+        Trial::new("guide_configs::the_commented_ini", ping),
+        Trial::new("guide_configs::the_tutorial", tutorial),
+        Trial::new("guide_configs::two_lines_of_configuration", minimal),
     ]
 }
 

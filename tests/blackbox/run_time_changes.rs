@@ -15,15 +15,33 @@ use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("live::scaling_leaves_those_that_stay", scaling),
-        Trial::new("live::scaling_goes_by_what_was_loaded", template),
-        Trial::new("live::scaling_is_refused_with_a_reason", refused),
-        Trial::new("live::a_pool_that_will_not_die_is_killed", stubborn),
-        Trial::new("live::programs_come_and_go", programs),
-        Trial::new("live::a_file_mode_does_not_add_programs", file_mode),
-        Trial::new("live::restarts_go_one_by_one", rolling),
-        Trial::new("live::restarts_end_at_the_first_failure", failing),
-        Trial::new("live::restarts_go_on_without_their_client", left_alone),
+        Trial::new("run_time_changes::scaling_leaves_those_that_stay", scaling),
+        Trial::new(
+            "run_time_changes::scaling_goes_by_what_was_loaded",
+            template,
+        ),
+        Trial::new(
+            "run_time_changes::scaling_is_refused_with_a_reason",
+            refused,
+        ),
+        Trial::new(
+            "run_time_changes::a_pool_that_will_not_die_is_killed",
+            stubborn,
+        ),
+        Trial::new("run_time_changes::programs_come_and_go", programs),
+        Trial::new(
+            "run_time_changes::a_file_mode_does_not_add_programs",
+            file_mode,
+        ),
+        Trial::new("run_time_changes::restarts_go_one_by_one", rolling),
+        Trial::new(
+            "run_time_changes::restarts_end_at_the_first_failure",
+            failing,
+        ),
+        Trial::new(
+            "run_time_changes::restarts_go_on_without_their_client",
+            left_alone,
+        ),
     ]
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     ];
     list.iter()
         .map(|&(name, tools, run)| {
-            Trial::new(format!("bus::{name}"), move || {
+            Trial::new(format!("session_bus::{name}"), move || {
                 let needed = ["dbus-daemon"].iter().chain(tools);
                 match needed.into_iter().find(|tool| !is_there(tool)) {
                     Some(tool) => Ok(Outcome::Skipped(format!("{tool} is not installed"))),

@@ -27,7 +27,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         ("every_unit_of_the_machine_can_be_read", everything),
     ];
     list.iter()
-        .map(|&(name, test)| trial(format!("verbs::{name}"), test))
+        .map(|&(name, test)| trial(format!("subcommands::{name}"), test))
         .collect()
 }
 

@@ -8,9 +8,12 @@ use crate::support::{LIMIT, expect, is_root};
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        Trial::new("verbs::units_become_sections", import),
-        Trial::new("verbs::mistakes_are_usage_errors", mistakes),
-        Trial::new("verbs::without_systemd_there_is_no_service", no_systemd),
+        Trial::new("subcommands::units_become_sections", import),
+        Trial::new("subcommands::mistakes_are_usage_errors", mistakes),
+        Trial::new(
+            "subcommands::without_systemd_there_is_no_service",
+            no_systemd,
+        ),
     ]
 }
 

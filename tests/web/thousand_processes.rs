@@ -13,7 +13,7 @@ const COUNT: usize = 1000;
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::new(
-        "many::a_thousand_processes",
+        "thousand_processes::a_thousand_processes",
         a_thousand_processes,
     )]
 }

@@ -71,7 +71,7 @@ const SURVIVAL: &[(&str, &str)] = &[
     ),
 ];
 
-/// What each signal does; those without a name are the unit's.
+/// What each signal does. Rows without a name are those of the unit file.
 const SIGNALS: &[(&str, &str)] = &[
     (
         "TERM, INT, QUIT",
@@ -216,7 +216,7 @@ The same program does something else when it is called by another name: `echo_su
 configuration (echo_supervisord_conf(1)), and `pidproxy` stands for a daemon that puts itself into the background
 (pidproxy(1)).";
 
-/// The manual page supervisord(8), in roff.
+/// Returns the manual page supervisord(8) in roff.
 #[must_use]
 pub fn page() -> String {
     let list = |page: &mut Page, rows: &[(&str, &str)]| {
@@ -308,7 +308,7 @@ pub fn page() -> String {
     page.see_also(&[("systemctl", 1), ("systemd.service", 5), ("logrotate", 8)])
 }
 
-/// An option as it is typed.
+/// Returns an option as the user types it.
 fn spelled(opt: &OptionSpec, value: &str) -> String {
     let short = opt.short.map(|letter| format!("`-{letter}`, "));
     let value = match value {
@@ -322,7 +322,7 @@ fn spelled(opt: &OptionSpec, value: &str) -> String {
     )
 }
 
-/// A row's text as a sentence.
+/// Returns the text of a table row as a sentence.
 fn sentence(doc: &str) -> String {
     let mut letters = doc.chars();
     let first = letters.next().map(|c| c.to_ascii_uppercase());
@@ -333,7 +333,7 @@ fn sentence(doc: &str) -> String {
         .collect()
 }
 
-/// A subcommand, with its words and options.
+/// Adds a subcommand with its arguments and options to the page.
 fn told(page: &mut Page, subcommand: &Subcommand) {
     page.entry(
         &format!(

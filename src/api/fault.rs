@@ -1,4 +1,4 @@
-//! Faults: errors with a wire code.
+//! Faults: errors with an XML-RPC code.
 
 use std::fmt;
 
@@ -11,30 +11,30 @@ macro_rules! faults {
         pub enum FaultCode { $(#[doc = $doc] $Variant = $code,)* }
 
         impl FaultCode {
-            /// Every code.
+            /// All codes.
             pub const ALL: &[Self] = &[$(Self::$Variant,)*];
 
-            /// The number on the wire.
+            /// Returns the XML-RPC code.
             #[must_use]
             pub const fn code(self) -> i32 { self as i32 }
 
-            /// The name that starts a fault's text.
+            /// Returns the name, with which the text of a fault starts.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$Variant => $name,)* }
             }
 
-            /// What it means.
+            /// Returns the description.
             #[must_use]
             pub const fn doc(self) -> &'static str {
                 match self { $(Self::$Variant => $doc,)* }
             }
 
-            /// The fault of this kind without further text.
+            /// Returns a fault of this kind without further text.
             #[must_use]
             pub const fn bare(self) -> Fault { Fault { code: self, extra: None } }
 
-            /// The fault of this kind with text behind a colon.
+            /// Returns a fault of this kind with a text after the name.
             #[must_use]
             pub fn of(self, extra: impl Into<String>) -> Fault { Fault { code: self, extra: Some(extra.into()) } }
         }
@@ -82,12 +82,12 @@ faults! {
     NotInWhitelist = 230 "UNKNOWN";
 }
 
-/// An error with a wire code. `Display` is the fault string: `NAME` or `NAME: extra`.
+/// An error with an XML-RPC code. `Display` writes the fault string: `NAME` or `NAME: extra`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub struct Fault {
     /// The kind.
     pub code: FaultCode,
-    /// What follows the name.
+    /// The text after the name.
     pub extra: Option<String>,
 }
 

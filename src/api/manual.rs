@@ -42,7 +42,7 @@ const TITLES: [(&str, &str); 4] = [
     ("system", "The interface itself"),
 ];
 
-/// The manual page supervisord-xmlrpc(7), in roff.
+/// Returns the manual page supervisord-xmlrpc(7) in roff.
 #[must_use]
 pub fn page() -> String {
     let mut page = Page::new("supervisord-xmlrpc", "the table of methods");

@@ -1,7 +1,7 @@
-//! METHODS: every method of the XML-RPC interface, declared once. Nothing is reachable that does not stand here.
+//! METHODS: the table of all methods of the XML-RPC interface. A method that is not in the table cannot be called.
 //!
-//! Dispatch, checks of arguments, permissions, `system.listMethods`, `methodHelp` and `methodSignature` all derive from
-//! it. It knows what a method means, never how it is done.
+//! Dispatch, argument checks, permissions, `system.listMethods`, `methodHelp` and `methodSignature` derive from the
+//! table.
 //!
 //! # Source
 //! Supervisor manual, "XML-RPC API Documentation".
@@ -11,10 +11,10 @@ use super::method::{BoundCall, Method, Param, ParamKind, WireType};
 use super::{Fault, FaultCode, LogRef, Permission, Request, RequestTarget, TableColumns};
 use crate::domain::{API_VERSION, Channel, Foreign, Namespec, VERSION};
 
-/// The version of its interface that supervisor_twiddler tells.
+/// The interface version that supervisor_twiddler reports.
 const TWIDDLER_VERSION: &str = "1.0";
 
-/// One process or, for a wildcard, its group.
+/// Creates a call for one process or, if `text` is a wildcard, for its group.
 fn target_request(text: String, request: impl FnOnce(RequestTarget) -> Request) -> BoundCall {
     let namespec = Namespec::parse(&text);
     if namespec.process.is_some() {
@@ -24,7 +24,7 @@ fn target_request(text: String, request: impl FnOnce(RequestTarget) -> Request) 
     }
 }
 
-/// Whom one name of a rolling restart means.
+/// Returns the target that one name of a rolling restart means.
 fn rolling_target(text: String) -> RequestTarget {
     if text == "all" {
         return RequestTarget::All;
@@ -110,7 +110,7 @@ const RESULTS: &str =
 const LOG_TEXT: &str = "The text; bytes that are no UTF-8 are replaced";
 const TAIL_RESULT: &str = "[text, size of the log, whether it is longer than what was asked for]";
 
-/// Every method.
+/// All methods.
 pub const METHODS: &[Method] = {
     use FaultCode::{
         AbnormalTermination, AlreadyAdded, AlreadyStarted, BadArguments, BadName, BadSignal,
@@ -503,7 +503,7 @@ pub const METHODS: &[Method] = {
             doc: "Remove the logs of all processes and begin them anew.",
             bind: |_| Ok(BoundCall::Engine(Request::ClearLogs(RequestTarget::All))),
         },
-        // Talk
+        // Messages to processes and listeners
         Method {
             names: &["supervisor.sendProcessStdin"],
             params: &[
@@ -544,7 +544,7 @@ pub const METHODS: &[Method] = {
                 }))
             },
         },
-        // Changes at run time, ours
+        // Changes at run time (not in Supervisor)
         Method {
             names: &["supervisord.setNumprocs"],
             params: &[
@@ -662,7 +662,7 @@ pub const METHODS: &[Method] = {
             doc: "Tell everything that was wrong with the configuration when it was read last, by file and line. The fault CANT_REREAD has the first error alone.",
             bind: |_| Ok(BoundCall::Engine(Request::ConfigProblems)),
         },
-        // What the plug-in supervisor_twiddler offers
+        // Methods of the plug-in supervisor_twiddler
         Method {
             names: &["twiddler.getAPIVersion"],
             params: &[],

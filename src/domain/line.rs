@@ -1,7 +1,7 @@
-//! LINES: every line of the activity log with its level and exact text, declared once.
+//! LINES: the table of all lines of the activity log, with their levels and exact texts.
 //!
-//! People grep these lines, so the texts are Supervisor's to the letter. A line that Supervisor does not have is marked
-//! `ours`, so that comparisons with the original can filter it.
+//! People search for these lines, so the texts are exactly Supervisor's. A line that Supervisor does not have is marked
+//! `ours`, so that comparisons with the original can filter it out.
 
 use std::fmt;
 
@@ -12,28 +12,28 @@ use super::{
     Errno, ExitStatus, GroupName, ProcessName, ProcessState, QualifiedName, ResourceEvents, Signal,
 };
 
-/// The seven levels of the activity log. The numbers are Supervisor's.
+/// The seven levels of the activity log, with Supervisor's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Level {
     /// Internals of polling.
     Blather = 3,
-    /// Each RPC call and HTTP access.
+    /// RPC calls and HTTP accesses.
     Trace = 5,
     /// Output of processes, signals sent.
     Debug = 10,
-    /// Changes of state.
+    /// State changes.
     Info = 20,
     /// Something unexpected happened to a process.
     Warn = 30,
-    /// Something went wrong in the daemon.
+    /// An error in the daemon.
     Error = 40,
     /// An administrator should act.
     Critical = 50,
 }
 
 impl Level {
-    /// Every level with its name in the configuration and its four letters in the log.
+    /// All levels with their names in the configuration and their four letters in the log.
     pub const ALL: [(Self, &'static str, &'static str); 7] = [
         (Self::Critical, "critical", "CRIT"),
         (Self::Error, "error", "ERRO"),
@@ -44,7 +44,7 @@ impl Level {
         (Self::Blather, "blather", "BLAT"),
     ];
 
-    /// The level of this configured name, in any case.
+    /// Returns the level with this configured name, in any case.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         let name = name.to_lowercase();
@@ -54,7 +54,7 @@ impl Level {
             .map(|(level, _, _)| level)
     }
 
-    /// The name in the configuration.
+    /// Returns the name in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::ALL
@@ -63,7 +63,7 @@ impl Level {
             .map_or("", |(_, name, _)| name)
     }
 
-    /// The four letters in the log.
+    /// Returns the four letters in the log.
     #[must_use]
     pub fn letters(self) -> &'static str {
         Self::ALL
@@ -73,29 +73,29 @@ impl Level {
     }
 }
 
-/// What [`LINES`] says of one kind of line.
+/// One row of [`LINES`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct LineDoc {
     /// The variant of [`Line`].
     pub variant: &'static str,
-    /// Its fields, each with its type.
+    /// The fields with their types.
     pub fields: &'static [(&'static str, &'static str)],
-    /// The field that says what the line is about: a process, or a group. None: the daemon as a whole.
+    /// The field with the process or group that the line is about. `None`: the line is about the daemon.
     pub about: Option<&'static str>,
-    /// Its level.
+    /// The level.
     pub level: Level,
-    /// Its text, with `{placeholders}`.
+    /// The text with `{placeholders}`.
     pub template: &'static str,
-    /// Supervisor has no such line.
+    /// Whether Supervisor lacks this line.
     pub ours: bool,
 }
 
-/// What a line can be about.
+/// The process or group that a line is about.
 trait Subject {
-    /// The process; none: it is a group.
+    /// Returns the process. `None`: the subject is a group.
     fn process(&self) -> Option<&ProcessName>;
 
-    /// The group, where the name says it.
+    /// Returns the group, if the subject contains it.
     fn group(&self) -> Option<&GroupName>;
 }
 
@@ -129,12 +129,12 @@ impl Subject for GroupName {
     }
 }
 
-/// Makes LINES of rows `Variant { field: Type } about field in group = Level ours "template";`.
+/// Generates LINES from rows `Variant { field: Type } about field in group = Level ours "template";`.
 ///
-/// `about` names the field that the line is about, `in` that of its group; a row without it is about the daemon.
-/// Every field is shown as [`Foreign`], so that whoever adds a row need not know who could choose its text: on one line and
-/// short. `#[own]` marks a text that the daemon or its configuration made, which is shown at its whole length, as
-/// [`Escaped`]. `#[verbatim]` marks output of a program that the log is asked to show as it is.
+/// `about` names the field that the line is about, `in` the field with its group. A row without `about` is about the
+/// daemon. Fields are displayed as [`Foreign`], on one line and short, so a new row is safe whoever can choose its
+/// texts. `#[own]` marks a text from the daemon or its configuration, which is displayed in full as [`Escaped`].
+/// `#[verbatim]` marks program output that is logged unchanged on request.
 macro_rules! lines {
     (@ours ours) => { true };
     (@ours) => { false };
@@ -158,7 +158,7 @@ macro_rules! lines {
         $Variant:ident { $($(#[$mark:ident])? $field:ident: $Type:ty),* $(,)? } $(about $about:ident $(in $group:ident)?)?
             = $level:ident $($ours:ident)? $template:literal;
     )*) => {
-        /// One line of the activity log as a value; `Display` gives its text.
+        /// One line of the activity log as a value. `Display` writes its text.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[expect(missing_docs, reason = "the template of each variant in LINES says what it and its fields are")]
         pub enum Line {
@@ -167,25 +167,25 @@ macro_rules! lines {
 
         #[allow(unused_variables, reason = "each row is asked for one of its fields at most")]
         impl Line {
-            /// The level at which the line is written.
+            /// Returns the level of the line.
             #[must_use]
             pub const fn level(&self) -> Level {
                 match self { $(Self::$Variant { .. } => Level::$level,)* }
             }
 
-            /// The process that the line is about, for structured logs.
+            /// Returns the process that the line is about, for structured logs.
             #[must_use]
             pub fn process(&self) -> Option<&ProcessName> {
                 match self { $(Self::$Variant { $($field),* } => lines!(@process $($about $($group)?)?),)* }
             }
 
-            /// The group that the line is about, where it says so, for structured logs.
+            /// Returns the group that the line is about if the line contains it, for structured logs.
             #[must_use]
             pub fn group(&self) -> Option<&GroupName> {
                 match self { $(Self::$Variant { $($field),* } => lines!(@group $($about $($group)?)?),)* }
             }
 
-            /// The field of this type, e.g. how a process has ended, for structured logs.
+            /// Returns the field of this type, e.g. the exit status of a process, for structured logs.
             #[must_use]
             pub fn find<T: std::any::Any>(&self) -> Option<&T> {
                 match self { $(Self::$Variant { $($field),* } => {
@@ -194,7 +194,7 @@ macro_rules! lines {
                 })* }
             }
 
-            /// The process id that the line is about, for structured logs.
+            /// Returns the PID that the line is about, for structured logs.
             #[must_use]
             pub fn pid(&self) -> Option<i32> {
                 match self { $(Self::$Variant { $($field),* } => {
@@ -204,14 +204,14 @@ macro_rules! lines {
                 })* }
             }
 
-            /// The name of the variant, for structured logs.
+            /// Returns the name of the variant, for structured logs.
             #[must_use]
             pub const fn variant(&self) -> &'static str {
                 match self { $(Self::$Variant { .. } => stringify!($Variant),)* }
             }
 
-            /// Shortens texts of foreign origin to what is shown of them. Lines that wait to be written are counted, not
-            /// weighed, so this must be called before one waits.
+            /// Shortens foreign texts to what is displayed of them. The queue of lines limits their number, not their
+            /// size, so this must be called before a line is queued.
             pub fn shorten(&mut self) {
                 match self { $(Self::$Variant { $($field),* } => {
                     $(lines!(@shorten $($mark)? $field);)*
@@ -229,7 +229,7 @@ macro_rules! lines {
             }
         }
 
-        /// Every line the daemon can write.
+        /// All lines that the daemon can write.
         pub const LINES: &[LineDoc] = &[
             $(LineDoc {
                 variant: stringify!($Variant),
@@ -302,7 +302,7 @@ lines! {
     RestartRefused { #[own] error: String } = Error ours "restart refused, everything goes on as it was: {error}";
     ConfigError { #[own] error: String } = Error ours "{error}";
     SocketRefused { #[own] error: String } = Error ours "{error}";
-    // InstanceId of a process
+    // Life cycle of a process
     CreatingSocket { #[own] url: String } = Info "Creating socket {url}";
     ClosingSocket { #[own] url: String } = Info "Closing socket {url}";
     Spawned { name: ProcessName, pid: i32 } about name = Info "spawned: '{name}' with pid {pid}";
@@ -408,7 +408,8 @@ lines! {
 }
 
 impl Line {
-    /// Whose refused call the line tells of. Such lines are bounded in number, for whoever may do nothing can make them.
+    /// Returns who sent the refused call that the line reports. The number of such lines is limited, because callers
+    /// without any permission can cause them.
     #[must_use]
     pub fn refused_source(&self) -> Option<&str> {
         match self {
@@ -419,7 +420,7 @@ impl Line {
         }
     }
 
-    /// The state that the process has entered of which the line tells, for structured logs.
+    /// Returns the new state of the process that the line reports, for structured logs.
     #[must_use]
     pub const fn state(&self) -> Option<ProcessState> {
         match self {
@@ -436,11 +437,11 @@ impl Line {
         }
     }
 
-    /// What a client wants the log to say.
-    // Differs: the plug-in supervisor_twiddler writes control characters as they are, and everything at any length.
+    /// Creates the line for a message that a client writes to the log.
+    // Differs: the plug-in supervisor_twiddler writes control characters unchanged and does not limit the length.
     #[must_use]
     pub fn said(level: Level, message: &str) -> Self {
-        // As much as is shown, and what says that there was more.
+        // Keep the displayed length and one character more, so that `Display` notices that the text was shortened.
         let text = message.chars().take(FOREIGN_CHARS_MAX + 1).collect();
         match level {
             Level::Critical => Self::SaidCritical { text },
@@ -477,7 +478,7 @@ mod tests {
 
     #[test]
     fn c6_each_row_says_what_it_is_about() {
-        // Names that are no process's.
+        // Lines whose `name` is not a process.
         const OTHERS: &[&str] = &[
             "BusJoined",
             "BusNameTaken",
@@ -564,7 +565,7 @@ mod tests {
             assert!(!before.contains(super::super::is_deceptive), "{before}");
             assert!(format!("{line:?}").len() < 3000, "it waits");
         }
-        // What the daemon made itself is whole, and on one line all the same.
+        // Texts of the daemon itself are displayed in full, but still on one line.
         let path = "/x\n".to_owned() + &"y".repeat(1000);
         let line = Line::LogRefused { path }.to_string();
         assert!(line.contains("/x\\nyyy") && line.len() > 1000, "{line}");

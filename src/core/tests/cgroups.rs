@@ -1,4 +1,4 @@
-//! What a process leaves behind, and limits that change while it runs.
+//! Tests of processes left in a cgroup, and of limits that change at run time.
 
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ fn who_restarts_waits_for_what_it_left_and_for_no_longer_than_ten_seconds() {
     let lines = bench.give(10_200, Input::Drained(CAT));
     let starting = "cat EXITED->STARTING tries 0";
     assert_eq!(lines.last().map(String::as_str), Some(starting));
-    // Now they are gone: that says nothing of the next instance.
+    // The processes are gone now. This late input does not affect the next instance.
     assert_eq!(bench.give(10_300, EMPTIED), [""; 0]);
 }
 
@@ -113,7 +113,7 @@ fn what_it_met_is_part_of_its_end() {
         view.spawn_error,
         "Bad exit code 1, killed for want of memory"
     );
-    // The next instance begins without.
+    // The next instance starts without resource events.
     let asked = bench.ask(3000, super::bench::start("cat", false));
     assert_eq!(asked, ["check 1 cat"]);
     let (ticket, result) = (Ticket(1), Ok(()));
@@ -159,7 +159,7 @@ fn limits_change_while_it_runs() {
             },
         )
     };
-    // While the kernel is being asked for it, it cannot be told.
+    // Limits cannot be applied while the process is being spawned.
     bench.give(0, Input::Resolved(CAT));
     bench.give(0, Input::Prepared(CAT));
     let lines = read(&mut bench, 10, specs(Some(5), "a"));
@@ -172,9 +172,9 @@ fn limits_change_while_it_runs() {
         },
     );
     assert!(lines.contains(&"limit 0.1".to_owned()), "{lines:?}");
-    // Nothing changes: nothing is done.
+    // Without a change nothing happens.
     assert_eq!(read(&mut bench, 30, specs(Some(5), "a")).len(), 1);
-    // What is changed otherwise too waits until it is started anew.
+    // Other changes wait until the process is started again.
     let lines = read(&mut bench, 40, specs(Some(6), "b"));
     assert_eq!(
         lines[1..],

@@ -1,4 +1,4 @@
-//! Processes that tell of themselves: readiness, watchdog messages, more time, words without effect, words of others.
+//! Tests of notify messages: readiness, watchdog, extensions, ignored variables, foreign messages.
 
 use super::bench::{Bench, CAT, exited, play, start, stop};
 use crate::config::spec::{AutoRestart, NotifySpec, ProcessSpec, ReadyWhen};
@@ -9,7 +9,7 @@ const READY: &str = "INFO success: cat entered RUNNING state, for it says that i
 const NOT_READY: &str =
     "WARN cat (pid 7) is not ready in time, and is stopped (ready_timeout, 5 s)";
 
-/// Five seconds to be ready, two between watchdog messages.
+/// Sets five seconds for readiness and two between watchdog messages.
 fn speaker(spec: &mut ProcessSpec) {
     spec.notify = NotifySpec {
         socket: true,
@@ -25,7 +25,7 @@ fn says(message: &str) -> Input {
     Input::Notified(CAT, NotifyMessage::parse(message.as_bytes()))
 }
 
-/// RUNNING since 1000 ms.
+/// Returns a fleet whose process is RUNNING since 1000 ms.
 fn ready() -> Bench {
     let mut bench = Bench::up(speaker);
     assert_eq!(
@@ -56,7 +56,7 @@ fn running_is_what_says_that_it_is_ready_and_not_what_lasts() {
         (bench.state().as_str(), bench.due()),
         ("STARTING", Some(5000))
     );
-    // `startsecs` is over.
+    // `startsecs` has passed.
     assert!(bench.give(3000, Input::DeadlineReached).is_empty());
     assert!(bench.give(3100, says("STATUS=warming up")).is_empty());
     assert_eq!(text(&bench), "warming up");
@@ -65,7 +65,7 @@ fn running_is_what_says_that_it_is_ready_and_not_what_lasts() {
         ["cat STARTING->RUNNING pid 7", READY]
     );
     assert_eq!((text(&bench).as_str(), bench.due()), ("", Some(6999)));
-    // Nobody is ready twice.
+    // A second READY changes nothing.
     assert!(bench.give(5000, says("READY=1")).is_empty());
 }
 
@@ -140,7 +140,7 @@ fn who_is_not_ready_in_time_is_stopped_and_has_failed_to_start() {
 
 #[test]
 fn what_it_had_said_before_a_deadline_counts() {
-    // The daemon stood still; the word was there.
+    // The daemon was suspended, but the message had been sent in time.
     let mut bench = Bench::up(speaker);
     assert_eq!(bench.give(60_000, Input::DeadlineReached), ["heed 0.1"]);
     assert_eq!(bench.give(60_000, says("READY=1")).len(), 2);
@@ -189,7 +189,7 @@ fn without_a_timeout_readiness_may_take_for_ever() {
 
 #[test]
 fn a_watchdog_that_is_not_fed_ends_the_process_and_says_why() {
-    // (autorestart, starts again)
+    // (autorestart, restarts)
     for (policy, again) in [
         (AutoRestart::Never, false),
         (AutoRestart::Unexpected, true),
@@ -215,7 +215,7 @@ fn a_watchdog_that_is_not_fed_ends_the_process_and_says_why() {
             (bench.state().as_str(), bench.due()),
             ("RUNNING", Some(7500))
         );
-        // It has a handler, and exits as if all were well.
+        // The process handles the signal and exits with 0.
         bench.give(5000, exited(0));
         let lines = bench.give(5000, Input::Drained(CAT));
         assert_eq!(lines[0], "cat RUNNING->EXITED pid 7 expected false");
@@ -234,7 +234,7 @@ fn a_watchdog_that_is_not_fed_ends_the_process_and_says_why() {
 
 #[test]
 fn a_watchdog_is_what_the_process_makes_of_it() {
-    // (what it says while RUNNING, when the next sign is due)
+    // (message while RUNNING, when the next watchdog message is due)
     for (message, due) in [
         ("WATCHDOG_USEC=500000", Some(2500)),
         ("WATCHDOG_USEC=0", None),
@@ -247,7 +247,7 @@ fn a_watchdog_is_what_the_process_makes_of_it() {
         assert!(bench.give(2000, says(message)).is_empty());
         assert_eq!(bench.due(), due, "{message}");
     }
-    // Before it is ready there is another bound.
+    // Before readiness the other deadline applies.
     let mut bench = Bench::up(speaker);
     bench.give(1000, says("WATCHDOG=1"));
     assert_eq!(bench.due(), Some(5000));
@@ -278,7 +278,7 @@ fn who_wants_to_be_ended_is() {
 #[test]
 fn more_time_is_given_within_a_bound() {
     let mut bench = Bench::up(speaker);
-    // Not less than there was.
+    // An extension never shortens the deadline.
     bench.give(1000, says("EXTEND_TIMEOUT_USEC=1000000"));
     assert_eq!(bench.due(), Some(5000));
     bench.give(4000, says("EXTEND_TIMEOUT_USEC=3000000"));
@@ -286,13 +286,13 @@ fn more_time_is_given_within_a_bound() {
     bench.give(4000, says("EXTEND_TIMEOUT_USEC=18446744073709551615"));
     assert_eq!(bench.due(), Some(3_605_000));
     bench.give(4500, says("READY=1"));
-    // While it is RUNNING nothing is waited for.
+    // While the process is RUNNING there is no deadline to extend.
     bench.give(5000, says("EXTEND_TIMEOUT_USEC=60000000"));
     assert_eq!(bench.due(), Some(6500));
     bench.ask(6000, stop("cat", true));
     bench.give(6000, says("EXTEND_TIMEOUT_USEC=60000000\nSTATUS=flushing"));
     assert_eq!(text(&bench), "flushing");
-    // The line for the client who waits.
+    // The deadline of the log line for the waiting client.
     assert_eq!(bench.due(), Some(8000));
     assert!(
         !bench
@@ -303,7 +303,7 @@ fn more_time_is_given_within_a_bound() {
     assert!(lines.contains(&"heed 0.1".to_owned()), "{lines:?}");
     let lines = bench.give(66_000, Input::NotifyPolled(CAT));
     assert_eq!(lines[0], "WARN killing 'cat' (7) with SIGKILL");
-    // After SIGKILL there is nothing to wait for.
+    // After SIGKILL there is nothing to extend.
     let due = bench.due();
     bench.give(66_000, says("EXTEND_TIMEOUT_USEC=60000000"));
     assert_eq!(bench.due(), due);

@@ -1,11 +1,12 @@
-//! Rolling restarts.
+//! Tests of rolling restarts.
 
 use super::bench::{Bench, config, exited, one, program, stop};
 use crate::api::{AccessScope, Request, RequestTarget, Ticket};
 use crate::core::{DaemonOutcome, Input};
 use crate::domain::{ExitStatus, InstanceId, Signal, SpawnError};
 
-/// A group `g` of processes `p0` …, all RUNNING since 0 ms; slot n has pid 100 + n and incarnation n + 1.
+/// Returns a fleet with a group `g` of processes `p0` …, all RUNNING since 0 ms. Slot n has PID 100 + n and incarnation
+/// n + 1.
 fn running(count: u32) -> Bench {
     let processes = (0..count).map(|n| program("g", &format!("p{n}"))).collect();
     let mut bench = Bench::new(config(vec![(999, processes)]));
@@ -36,7 +37,7 @@ fn found(ticket: u64) -> Input {
     }
 }
 
-/// A process ends of its stop signal.
+/// Lets a process exit because of its stop signal.
 fn stops(bench: &mut Bench, ms: u64, slot: u32, incarnation: u64) -> Vec<String> {
     let instance = InstanceId { slot, incarnation };
     let status = ExitStatus::Signalled {
@@ -164,7 +165,7 @@ fn those_under_way_are_brought_up_after_a_failure() {
     };
     let error = SpawnError::Empty;
     bench.give(1100, Input::SpawnFailed { instance, error });
-    // The other one is still on its way down: it must not stay there.
+    // The other process is already stopping and must be started again.
     let lines = stops(&mut bench, 1200, 1, 2);
     assert!(lines.contains(&"resolve 1.5".to_owned()), "{lines:?}");
     bench.bring_up(1200, 1, 5, 201);
@@ -264,7 +265,7 @@ fn who_is_stopped_and_removed_meanwhile_is_not_started() {
         slot: 0,
         incarnation: 2,
     };
-    // It is about to start again when somebody stops it and removes its group.
+    // The process is about to start again when a client stops it and removes its group.
     let lines = bench.ask(1000, stop("g:p0", false));
     assert!(
         lines.contains(&"answer 1 [\"g:p0 ABNORMAL_TERMINATION: g:p0\"]".to_owned()),

@@ -38,7 +38,7 @@ pub struct FleetStatus {
     pub phase: Phase,
     /// The phase as a short line for people, without control characters.
     pub status: String,
-    /// How long the operation that the service manager waits for may take, as far as known. [`Tick`] 0: unknown.
+    /// Until when the operation that the service manager waits for may take, as far as known. [`Tick`] 0: unknown.
     pub busy_until: Tick,
 }
 

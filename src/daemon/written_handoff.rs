@@ -43,7 +43,7 @@ pub(super) const STATE_BYTES_MAX: u64 = 1 << 30;
 
 /// What an image hands over to the next one, or to itself if the exec failed.
 pub(super) struct Handoff {
-    /// The configuration that the daemon runs with, not the one read last.
+    /// The configuration that the run started with, even if another one was read since.
     pub(super) config: Arc<Config>,
     /// Limits for programs, as determined by the first image.
     pub(super) limits: Vec<(Resource, Limit)>,

@@ -15,7 +15,7 @@ use crate::sys;
 const PAUSE_FACTOR: u64 = 20;
 /// The shortest pause if the daemon adopts no orphans.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// How long to wait until it is known which thread started a child.
+/// How long to wait until it is known whether a child is a program or a helper.
 const UNDECIDED_PAUSE: Duration = Duration::from_millis(10);
 /// Maximum number of orphans reaped in one turn of the engine.
 pub(super) const PER_TURN_MAX: usize = 64;

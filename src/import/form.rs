@@ -23,7 +23,7 @@ pub(super) fn command(words: &[String]) -> Result<String, String> {
 fn word(text: &str) -> Result<String, String> {
     if let Some(c) = text.chars().find(|c| matches!(c, '\0' | '\r')) {
         return Err(format!(
-            "the character {c:?} cannot stand in a configuration"
+            "the character {c:?} is not allowed in a configuration"
         ));
     }
     let is_plain = |c: char| {

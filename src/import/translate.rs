@@ -150,8 +150,7 @@ impl<'a> Work<'a> {
     }
 
     fn not_understood(&mut self, name: &str, value: &str) {
-        self.section
-            .say(name, value, "this value is not understood");
+        self.section.say(name, value, "invalid value");
     }
 
     /// Sets a key to a text, or says that it cannot be.
@@ -161,7 +160,9 @@ impl<'a> Work<'a> {
             None => self.section.say(
                 name,
                 value,
-                &format!("{key}= cannot hold this text; the blanks or signs in it would be lost"),
+                &format!(
+                    "{key}= cannot represent this text; blanks or special characters would be lost"
+                ),
             ),
         }
     }
@@ -180,7 +181,7 @@ impl<'a> Work<'a> {
             self.section.say(
                 name,
                 text,
-                &format!("the specifier %{letter} has no equivalent; put in what it stands for"),
+                &format!("the specifier %{letter} has no equivalent; replace it with its value"),
             );
         }
         specified
@@ -257,7 +258,7 @@ impl<'a> Work<'a> {
                     "Type",
                     "notify-reload",
                     &format!(
-                        "to have it read its configuration anew: supervisorctl signal HUP {}",
+                        "to reload its configuration: supervisorctl signal HUP {}",
                         self.section.name.clone()
                     ),
                 );
@@ -269,7 +270,7 @@ impl<'a> Work<'a> {
                 self.section.say(
                     "Type",
                     "dbus",
-                    "nobody waits for its name on the bus; it is RUNNING after startsecs",
+                    "supervisord does not wait for bus names; the program is RUNNING after startsecs",
                 );
                 Type::Plain
             }
@@ -277,7 +278,7 @@ impl<'a> Work<'a> {
                 self.section.say(
                     "Type",
                     "idle",
-                    "it does not wait for others; give it a high priority= to start late",
+                    "the program does not wait for others; use a high priority= to start it late",
                 );
                 Type::Plain
             }
@@ -300,7 +301,7 @@ impl<'a> Work<'a> {
             self.section.say(
                 "autostart",
                 "false",
-                "the unit is wanted by nothing, so it does not start by itself",
+                "no target wants the unit, so autostart=false",
             );
         }
     }
@@ -317,7 +318,7 @@ impl<'a> Work<'a> {
         }
         for (place, line, why) in &self.unit.passed_over {
             self.section
-                .say(place, "", &format!("passed over, for {why}: {line}"));
+                .say(place, "", &format!("ignored: {why}: {line}"));
         }
     }
 }

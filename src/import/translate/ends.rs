@@ -29,7 +29,7 @@ impl Work<'_> {
             self.section.say(
                 "NotifyAccess",
                 &access,
-                "the program and all that it starts are heard, and nobody else",
+                "only the program and its descendants may send notifications",
             );
         }
         let watchdog = self.span("WatchdogSec");
@@ -42,7 +42,7 @@ impl Work<'_> {
             (_, Some(_)) => self.section.say(
                 "TimeoutStartSec",
                 "",
-                "only a program with notify=true or ready_fd= has a time in which to become ready",
+                "a readiness timeout needs notify=true or ready_fd=",
             ),
             (_, None) => {}
         }
@@ -60,7 +60,7 @@ impl Work<'_> {
                     self.section.say(
                         "WatchdogSec",
                         "",
-                        "its signs of life come over NOTIFY_SOCKET: if it sends READY=1 too, set notify=true and watchdogsecs=",
+                        "watchdog keepalives need NOTIFY_SOCKET: if the program sends READY=1 too, set notify=true and watchdogsecs=",
                     );
                 }
             }
@@ -70,7 +70,7 @@ impl Work<'_> {
             self.section.say(
                 "RemainAfterExit",
                 "yes",
-                "a program that has ended is EXITED, and can be started again",
+                "a program that has exited is EXITED and can be started again",
             );
         }
     }
@@ -78,14 +78,11 @@ impl Work<'_> {
     /// What its end leads to.
     pub(super) fn restart(&mut self, service: Type) {
         let mut expected = vec![0];
-        expected.extend(self.codes("SuccessExitStatus", "only exit codes can be expected"));
-        let prevented = self.codes(
-            "RestartPreventExitStatus",
-            "of signals, none keeps it from being restarted",
-        );
+        expected.extend(self.codes("SuccessExitStatus", "exitcodes= takes exit codes only"));
+        let prevented = self.codes("RestartPreventExitStatus", "no signal prevents a restart");
         let forced = self.codes(
             "RestartForceExitStatus",
-            "signals are judged by autorestart alone",
+            "for signals, only autorestart decides",
         );
         let restart = self.one("Restart").unwrap_or_else(|| "no".to_owned());
         let any_code = || (0..=u8::MAX).collect();
@@ -97,7 +94,7 @@ impl Work<'_> {
                     self.section.say(
                         "SuccessExitStatus",
                         "",
-                        "it is restarted after these too, so exitcodes= does not name them, and the log calls them unexpected",
+                        "the program is restarted after these codes too, so they are not in exitcodes= and the log calls them unexpected",
                     );
                 }
                 expected.clear();
@@ -107,7 +104,7 @@ impl Work<'_> {
                 self.section.say(
                     "Restart",
                     &restart,
-                    "here that goes for every signal too, also for HUP, INT, TERM and PIPE",
+                    "every signal causes a restart too, including HUP, INT, TERM and PIPE",
                 );
                 UNEXPECTED
             }
@@ -120,7 +117,7 @@ impl Work<'_> {
                 self.section.say(
                     "Restart",
                     &restart,
-                    "it is restarted after other signals than the watchdog's too",
+                    "the program is restarted after any other signal too",
                 );
                 UNEXPECTED
             }
@@ -128,7 +125,7 @@ impl Work<'_> {
                 self.section.say(
                     "Restart",
                     &restart,
-                    "it is not restarted: only true, false and unexpected (which is on-failure) can be said",
+                    "the program is not restarted: autorestart= takes true, false and unexpected (on-failure)",
                 );
                 NEVER
             }
@@ -144,7 +141,7 @@ impl Work<'_> {
             self.section.say(
                 "RestartForceExitStatus",
                 "",
-                "has a meaning with autorestart=unexpected only: leave those codes out of exitcodes=",
+                "works only with autorestart=unexpected: remove those codes from exitcodes=",
             );
         }
         expected.sort_unstable();
@@ -166,11 +163,8 @@ impl Work<'_> {
         let pause = self.span("RestartSec");
         if autorestart == NEVER {
             if pause.is_some() {
-                self.section.say(
-                    "RestartSec",
-                    "",
-                    "it is not restarted, so there is no pause",
-                );
+                self.section
+                    .say("RestartSec", "", "the program is not restarted");
             }
         } else {
             match pause {
@@ -179,17 +173,17 @@ impl Work<'_> {
                     self.section.say(
                         "RestartSec",
                         "",
-                        "restart_floor counts from the last start, not from the end; after a failed start the pause grows by a second each time",
+                        "restart_floor counts from the last start, not from the exit; after failed starts the delay grows by one second each time",
                     );
                 }
                 Some(Span::Infinity) => {
                     self.section.set("autorestart", NEVER);
-                    self.section.say("RestartSec", "infinity", "it is never restarted");
+                    self.section.say("RestartSec", "infinity", "the program is never restarted");
                 }
                 Some(Span::For(_)) => self.section.say(
                     "RestartSec",
                     "",
-                    "a part of a second cannot be said; a restart comes a second after the last start at the earliest",
+                    "restart_floor= takes whole seconds; a restart happens at least one second after the last start",
                 ),
                 None => {}
             }
@@ -217,7 +211,7 @@ impl Work<'_> {
                     self.section.say(
                         name,
                         &last.value,
-                        "startretries= counts failed starts in a row, not those in a stretch of time",
+                        "startretries= counts consecutive failed starts, not failed starts in an interval",
                     );
                 }
             }
@@ -250,7 +244,7 @@ impl Work<'_> {
             self.section.say(
                 "ExecStop",
                 &one.value,
-                "no command stops a program: it gets stopsignal, and KILL after stopwaitsecs",
+                "no command is run to stop a program: it gets stopsignal, then SIGKILL after stopwaitsecs",
             );
         }
         let named = self.one("KillSignal");
@@ -262,7 +256,7 @@ impl Work<'_> {
                     self.section.say(
                         "KillSignal",
                         text,
-                        "stopsignal= takes signals with a name of their own only",
+                        "stopsignal= takes only signals that have a name",
                     );
                     None
                 }
@@ -273,7 +267,7 @@ impl Work<'_> {
             self.section.say(
                 "KillSignal",
                 text,
-                "the signal of ExecStop= is stopsignal, and KILL comes after stopwaitsecs",
+                "the signal of ExecStop= becomes stopsignal; SIGKILL follows after stopwaitsecs",
             );
         }
         match signal.filter(|&signal| signal != Signal::TERM) {
@@ -283,7 +277,7 @@ impl Work<'_> {
                 self.section.say(
                     "KillSignal",
                     &short(signal),
-                    "pidproxy ends by TERM, INT and QUIT alone, so stopsignal stays TERM",
+                    "pidproxy stops only on TERM, INT and QUIT, so stopsignal stays TERM",
                 );
             }
             Some(signal) => self.section.set("stopsignal", short(signal)),
@@ -295,8 +289,11 @@ impl Work<'_> {
             Some(Span::For(time)) if !time.is_zero() => value::seconds(time),
             // Zero is for ever too.
             Some(_) => {
-                self.section
-                    .say("TimeoutStopSec", "infinity", "stopwaitsecs is a year");
+                self.section.say(
+                    "TimeoutStopSec",
+                    "infinity",
+                    "stopwaitsecs is set to one year",
+                );
                 YEAR_SECONDS
             }
         };
@@ -321,7 +318,7 @@ impl Work<'_> {
             "none" => self.section.say(
                 "KillMode",
                 "none",
-                "a program that is stopped gets stopsignal, and KILL after stopwaitsecs",
+                "a program is stopped with stopsignal, then SIGKILL after stopwaitsecs",
             ),
             other => self.not_understood("KillMode", other),
         }
@@ -333,7 +330,7 @@ impl Work<'_> {
         for one in reloads {
             let text = match sent {
                 Some(signal) => format!("supervisorctl signal {} {name}", short(signal)),
-                None => "nobody runs it; run it by hand, with the number that `supervisorctl pid NAME` prints for MAINPID".to_owned(),
+                None => "no equivalent; run the command yourself with the PID that `supervisorctl pid NAME` prints as MAINPID".to_owned(),
             };
             self.section.say("ExecReload", &one.value, &text);
         }

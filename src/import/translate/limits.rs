@@ -88,7 +88,7 @@ impl Work<'_> {
                 self.section.say(
                     "AmbientCapabilities",
                     &beyond.to_string(),
-                    "CapabilityBoundingSet= does not allow it, so it is left out",
+                    "omitted, because CapabilityBoundingSet= does not contain it",
                 );
             }
             let set = set.without(beyond);
@@ -112,7 +112,7 @@ impl Work<'_> {
                 match Capabilities::named(word).filter(|_| word.to_uppercase().starts_with("CAP_"))
                 {
                     Some(one) => named = named.with(one),
-                    None => self.section.say(name, word, "there is no such capability"),
+                    None => self.section.say(name, word, "unknown capability"),
                 }
             }
             set = Some(match (set, is_inverted) {
@@ -174,7 +174,10 @@ impl Work<'_> {
             None => self.section.say(
                 name,
                 &text,
-                &format!("{key}= cannot say that; {key}= takes {}", expected(key)),
+                &format!(
+                    "{key}= cannot express this value; {key}= takes {}",
+                    expected(key)
+                ),
             ),
         }
     }

@@ -41,14 +41,14 @@ impl Work<'_> {
             self.section.say(
                 "SyslogIdentifier",
                 &name,
-                "entries of the journal have the program's name there",
+                "journal entries have the program's name as identifier",
             );
         }
         if let Some(input) = self.one("StandardInput").filter(|input| input != "null") {
             self.section.say(
                 "StandardInput",
                 &input,
-                "standard input is /dev/null, or what `supervisorctl fg` sends",
+                "standard input is a pipe that `supervisorctl fg` writes to",
             );
         }
     }
@@ -61,10 +61,7 @@ impl Work<'_> {
                 .or_else(|| text.strip_prefix("truncate:"))
         }) {
             if !text.starts_with("append:") {
-                say(
-                    self,
-                    "what is in the file stays, and new lines are appended",
-                );
+                say(self, "the file is not truncated; new lines are appended");
             }
             return Some(Target::File(path.to_owned()));
         }
@@ -75,16 +72,16 @@ impl Work<'_> {
             "syslog" => {
                 say(
                     self,
-                    "that is the journal, from which syslog gets it; stdout_syslog=true sends it there directly",
+                    "the journal forwards to syslog; stdout_syslog=true sends to syslog directly",
                 );
                 Some(Target::Journal)
             }
             "journal+console" | "syslog+console" | "kmsg" | "kmsg+console" => {
-                say(self, "goes to the journal alone");
+                say(self, "is written to the journal only");
                 Some(Target::Journal)
             }
             _ => {
-                say(self, "goes to the journal instead");
+                say(self, "is written to the journal instead");
                 Some(Target::Journal)
             }
         }
@@ -108,14 +105,16 @@ impl Work<'_> {
                     }
                     None => self
                         .section
-                        .say(logfile, path, "cannot be the name of a log"),
+                        .say(logfile, path, "cannot be used as a log file name"),
                 }
                 let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
                 if !directory.is_empty() && !self.world.lookup.is_dir(directory) {
                     self.section.say(
                         logfile,
                         path,
-                        &format!("make the directory {directory} before this is read"),
+                        &format!(
+                            "create the directory {directory} before supervisord reads this file"
+                        ),
                     );
                 }
             }

@@ -207,7 +207,7 @@ mod tests {
         // All it warns of is the pattern that matches no file, and keys that take root.
         let notes = config.notes.iter().map(ToString::to_string);
         let notes: Vec<String> = notes
-            .filter(|note| !note.contains(" runs as root;"))
+            .filter(|note| !note.contains(" only as root;"))
             .collect();
         assert_eq!(notes.len(), 1, "{notes:?}");
     }

@@ -45,7 +45,7 @@ fn cfg_65_cfg_66_plug_ins() -> Result<Outcome, String> {
             got.code == code && got.stdout.contains(text),
             format!("{args:?}: {got:?}"),
         )?;
-        let warning = "Warning: conf:15:24: [ctlplugin:cache] is a plug-in of Python";
+        let warning = "Warning: conf:15:24: [ctlplugin:cache] is a Python plug-in";
         expect(
             got.stderr.starts_with(warning) && got.stderr.lines().count() == 1,
             format!("{args:?}: {got:?}"),

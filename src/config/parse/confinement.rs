@@ -50,7 +50,7 @@ pub(super) fn confinement(reader: &mut Reader<'_>, at: At<'_>, names: &Names) ->
                     at,
                     "ambient_capabilities",
                     format!("capabilities does not allow {beyond}"),
-                    "what a program is given it must be allowed to have",
+                    "each ambient capability must also be listed in capabilities",
                 );
             }
             Some(set)
@@ -87,8 +87,7 @@ pub(super) fn warn_of_rights(
         let section = &program.template.section;
         for key in privileged(&process.confinement, rights, reader) {
             let text = format!(
-                "{key} in [{section}] takes rights that the daemon will not have unless it runs as root; the program may \
-                 not start"
+                "{key} in [{section}] needs privileges that supervisord has only as root; the program may fail to start"
             );
             reader.warn_of_key(section, key, text);
         }
@@ -334,8 +333,7 @@ mod tests {
             ),
             (
                 "ambient_capabilities=kill,chown\ncapabilities=chown",
-                "capabilities does not allow cap_kill in section 'program:a' (file: '/etc/s.conf'); what a program is \
-                 given it must be allowed to have",
+                "capabilities does not allow cap_kill in section 'program:a' (file: '/etc/s.conf'); each ambient capability must also be listed in capabilities",
             ),
         ] {
             let errors = read(&format!("[program:a]\ncommand=a\n{line}\n")).expect_err(line);
@@ -405,8 +403,7 @@ mod tests {
         .map(|(line, key)| {
             let column = key.len() + 2;
             format!(
-                "/etc/s.conf:{line}:{column}: {key} in [program:a] takes rights that the daemon will not have unless it runs \
-                 as root; the program may not start"
+                "/etc/s.conf:{line}:{column}: {key} in [program:a] needs privileges that supervisord has only as root; the program may fail to start"
             )
         })
         .into();

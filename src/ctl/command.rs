@@ -36,9 +36,9 @@ pub(super) struct Flag {
     pub(super) doc: &'static str,
 }
 
-const JSON: Flag = flag("--json", "answer with one line of JSON");
-const YES: Flag = flag("--yes", "do not ask");
-const FOLLOW: Flag = flag("-f", "show what comes, until Ctrl-C");
+const JSON: Flag = flag("--json", "print one line of JSON");
+const YES: Flag = flag("--yes", "do not ask for confirmation");
+const FOLLOW: Flag = flag("-f", "follow the output until Ctrl-C");
 
 const fn flag(name: &'static str, doc: &'static str) -> Flag {
     Flag {
@@ -136,9 +136,9 @@ pub(super) const ACTIONS: &[Action] = &[
         .own()
         .takes(Takes::Group)
         .help(
-            "scale <program> <count>\t\tGive a program so many processes, until its group is updated\n\
-             scale <gname>:<program> <count>\tThe same where several groups have the program\n\
-             Note: processes that stay are left alone; those beyond are stopped, the highest number first.",
+            "scale <program> <count>\t\tSet the number of processes of a program, until its group is updated\n\
+             scale <gname>:<program> <count>\tThe same for a program that is in several groups\n\
+             Note: surplus processes are stopped, the highest number first; the others are not touched.",
         ),
     action("serialrestart", live::serialrestart)
         .own()
@@ -146,15 +146,15 @@ pub(super) const ACTIONS: &[Action] = &[
         .flags(&[Flag {
             name: "-n",
             argument: true,
-            doc: "restart so many at a time",
+            doc: "restart COUNT processes at a time",
         }])
         .help(
-            "serialrestart <name> [...]\tRestart processes one after another, each when the one before is RUNNING\n\
-             serialrestart <gname>:*\t\tThe same for what runs of a group\n\
-             serialrestart <pattern>\t\tThe same for whatever fits, such as web_*\n\
-             serialrestart all\t\tThe same for all that runs\n\
-             serialrestart -n <count> ...\tSo many at a time\n\
-             Note: it ends at the first that fails and leaves the rest as it is; it goes on when you leave.",
+            "serialrestart <name> [...]\tRestart processes one after another, waiting until each is RUNNING\n\
+             serialrestart <gname>:*\t\tThe same for all running processes of a group\n\
+             serialrestart <pattern>\t\tThe same for all names that match, such as web_*\n\
+             serialrestart all\t\tThe same for all running processes\n\
+             serialrestart -n <count> ...\t<count> processes at a time\n\
+             Note: the restart stops at the first failure and leaves the remaining processes untouched; it continues if you disconnect.",
         ),
     action("shutdown", daemon::shutdown).help("shutdown \tShut the remote supervisord down."),
     action("signal", process::signal)
@@ -209,10 +209,10 @@ pub(super) const ACTIONS: &[Action] = &[
              update <gname> [...]\tUpdate specific groups",
         )
         .flags(&[YES])
-        .ours("update --yes [...]\tThe same without a question, even if no program is left"),
+        .ours("update --yes [...]\tThe same without confirmation, even if no program is left"),
     action("upgrade", live::upgrade).own().help(
-        "upgrade\t\t\tReplace the daemon by the version that is installed now; processes go on untouched\n\
-         Note: if the installed version cannot take over, it says why and nothing changes.",
+        "upgrade\t\t\tRe-execute the daemon with the installed version; processes keep running\n\
+         Note: if the installed version cannot adopt the processes, the command prints the reason and nothing changes.",
     ),
     action("version", daemon::version)
         .flags(&[JSON]).help("version\t\t\tShow the version of the remote supervisord process")
@@ -456,8 +456,8 @@ mod tests {
     fn d7_emphasis_goes_and_patterns_stay() {
         assert_eq!(plain("last 100 *bytes* of it"), "last 100 bytes of it");
         assert_eq!(
-            plain("The same for whatever fits, such as web_*"),
-            "The same for whatever fits, such as web_*"
+            plain("The same for all names that match, such as web_*"),
+            "The same for all names that match, such as web_*"
         );
     }
 

@@ -140,7 +140,7 @@ fn actions(word: &str) -> Completion {
 
 fn all(action: &Action) -> Option<Offer> {
     let takes = action.takes_all();
-    takes.then(|| Offer::new("all", "everything there is"))
+    takes.then(|| Offer::new("all", "all processes"))
 }
 
 /// Groups with how many processes they have.
@@ -307,11 +307,11 @@ mod tests {
         assert_eq!(asked("-s "), "");
         assert_eq!(
             asked("-c x --int"),
-            "--interactive\task for what is missing, and for consent, also when an action is given\n"
+            "--interactive\tstart the interactive shell, also after an action\n"
         );
         assert_eq!(asked("-c /no/file upg").split('\t').next(), Some("upgrade"));
         // No file, so no names, and nothing is said of it.
-        assert_eq!(asked("-c /no/file start "), "all\teverything there is\n");
+        assert_eq!(asked("-c /no/file start "), "all\tall processes\n");
         assert_eq!(answer(&Question::default()), Completion::default());
     }
 }

@@ -163,7 +163,7 @@ pub(super) fn update(session: &mut Session, arguments: &str) -> Result<(), Failu
         .map(String::as_str)
         .collect();
     if !is_sure && !leaving.is_empty() && !may_empty(session, &leaving)? {
-        return refuse(session, "update: nothing was done");
+        return refuse(session, "update: cancelled, nothing changed");
     }
 
     for name in difference.removed.iter().filter(is_wanted) {
@@ -265,7 +265,7 @@ fn may_empty(session: &mut Session, leaving: &[&str]) -> Result<bool, Failure> {
         return Ok(true);
     }
     session.confirm_at_terminal(&format!(
-        "The configuration has no program any more. Really stop and remove {} y/N? ",
+        "The configuration has no programs. Really stop and remove {} y/N? ",
         leaving.join(", ")
     ))
 }

@@ -14,7 +14,7 @@ pub fn complete(question: &Question) -> Completion {
         .count();
     match (words, question.before.len()) {
         (0, 0) if question.word.starts_with('-') => {
-            let doc = "stay until the process of the pidfile ends";
+            let doc = "wait until the process in the pidfile exits";
             Completion::of([Offer::new(watch, doc)], &question.word)
         }
         // The command is a path too: nothing looks it up.
@@ -32,7 +32,7 @@ mod tests {
             ("", "\tfiles\n"),
             (
                 "-e",
-                "-exit-daemon-stop\tstay until the process of the pidfile ends\n",
+                "-exit-daemon-stop\twait until the process in the pidfile exits\n",
             ),
             ("-exit-daemon-stop ", "\tfiles\n"),
             ("d.pid ", "\tfiles\n"),

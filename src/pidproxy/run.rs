@@ -124,11 +124,11 @@ impl Proxy {
             .filter_map(|(name, _)| Signal::parse(name).ok())
             .collect();
         // Before there is a command that could cause one.
-        let signals = SignalReader::new(&taken).map_err(broken("cannot take signals"))?;
-        let poller = Poller::new().map_err(broken("cannot wait"))?;
+        let signals = SignalReader::new(&taken).map_err(broken("cannot set up signal handling"))?;
+        let poller = Poller::new().map_err(broken("cannot wait for processes"))?;
         poller
             .add(&signals, TOKEN_SIGNALS, Interest::Read)
-            .map_err(broken("cannot wait"))?;
+            .map_err(broken("cannot wait for processes"))?;
         let child = start_command(&order.words)?;
         let mut proxy = Self {
             order,
@@ -144,7 +144,7 @@ impl Proxy {
         proxy
             .poller
             .add(&pidfd, TOKEN_COMMAND, Interest::Read)
-            .map_err(broken("cannot wait"))?;
+            .map_err(broken("cannot wait for processes"))?;
         proxy.command = Some((child, pidfd));
         Ok(proxy)
     }
@@ -160,7 +160,7 @@ impl Proxy {
             let ready: Vec<u64> = self
                 .poller
                 .wait(timeout)
-                .map_err(|error| format!("cannot wait: {error}"))?
+                .map_err(|error| format!("cannot wait for processes: {error}"))?
                 .map(|ready| ready.token)
                 .collect();
             let mut end = None;
@@ -256,7 +256,7 @@ impl Proxy {
                 let is_late = self.pidfile_by.is_some_and(|by| Instant::now() >= by);
                 is_late.then(|| {
                     say(&format!(
-                        "the command has ended, and no daemon is there: {error}"
+                        "the command has exited and no daemon is running: {error}"
                     ));
                     FAILED
                 })
@@ -292,7 +292,7 @@ impl Proxy {
                 None
             }
             _ => {
-                say(&format!("process {ended} has ended"));
+                say(&format!("process {ended} has exited"));
                 Some(FAILED)
             }
         }
@@ -304,7 +304,7 @@ impl Proxy {
 fn start_command(words: &[OsString]) -> Result<Child, String> {
     let (word, arguments) = words.split_first().ok_or("no command")?;
     let here = std::env::current_dir()
-        .map_err(|error| format!("cannot tell the working directory: {error}"))?;
+        .map_err(|error| format!("cannot determine the working directory: {error}"))?;
     let path = here.join(Path::new::<OsStr>(word));
     let mut command = Command::new(&path);
     command.arg0(word).args(arguments);

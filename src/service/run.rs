@@ -68,7 +68,7 @@ fn install(argv0: &str, name: &str, spoken: &Spoken, lookup: &dyn Lookup) -> Res
         must(words)?;
     }
     println!(
-        "installed {} for {}; it starts with the machine, and now with: systemctl start {name}",
+        "installed {} for {} (starts at boot; to start it now: systemctl start {name})",
         path.display(),
         paths.configuration
     );
@@ -106,9 +106,7 @@ fn paths(argv0: &str, spoken: &Spoken, lookup: &dyn Lookup) -> Result<Paths, Ref
     let shown = daemon.display().to_string();
     // The kernel says so of a file that was replaced or removed.
     if !daemon.is_file() {
-        return Err(Refused::Executable(format!(
-            "{shown} is not there any more"
-        )));
+        return Err(Refused::Executable(format!("{shown} no longer exists")));
     }
     let client = daemon.with_file_name(CLIENT);
     if !client.is_file() {
@@ -117,7 +115,7 @@ fn paths(argv0: &str, spoken: &Spoken, lookup: &dyn Lookup) -> Result<Paths, Ref
     let text = |path: &std::path::Path| {
         path.to_str()
             .map(str::to_owned)
-            .ok_or_else(|| Refused::Executable(format!("{} is no UTF-8", path.display())))
+            .ok_or_else(|| Refused::Executable(format!("{} is not UTF-8", path.display())))
     };
     let configuration = match spoken.option(CONFIGURATION) {
         Some(path) => path.to_owned(),

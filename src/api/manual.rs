@@ -15,7 +15,7 @@ const RIGHTS: &str = "\
 Each method needs a permission, which stands with it. On a unix socket the file's mode decides who can connect, and with the
 key `allow` its rules decide further; on a TCP port, user name and password. `configure` is never had by a socket's mode
 alone: it takes root, the daemon's own user, or the server's password. What is refused is the fault FAILED with the text
-“not permitted”, and leaves a line in the log, as each change does.";
+“permission denied”, and leaves a line in the log, as each change does.";
 
 const SPACES: &str = "\
 The methods `system.*` are always there. `supervisor.*` and `supervisord.*` need a section `[rpcinterface:supervisor]`,

@@ -287,7 +287,7 @@ impl Lodging {
     /// Why there is none, for people.
     pub fn hold_again(&self, log: &mut dyn FnMut(Line)) -> Result<Keeper, String> {
         let home = self.state().home.clone();
-        let home = home.ok_or("programs have no cgroups any more")?;
+        let home = home.ok_or("programs no longer have cgroups")?;
         let (keeper, was_made) = home.hold_again()?;
         if was_made {
             let path = home.path.clone();

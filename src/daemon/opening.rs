@@ -415,7 +415,7 @@ fn config_path(ground: &Ground) -> PathBuf {
 
 fn already_running(spec: &DaemonSpec, pid: i32) -> Fatal {
     Fatal::Usage(format!(
-        "another supervisord (PID {pid}) runs with this configuration and holds its pidfile {}: shut that one down first",
+        "another supervisord (PID {pid}) runs with this configuration and holds the pidfile {} (shut it down first)",
         spec.pidfile.display()
     ))
 }
@@ -495,7 +495,7 @@ fn daemonize(spec: &DaemonSpec, activity: &mut Activity) -> Result<(), Fatal> {
         activity.write(sys::now().wall, &line);
     }
     sys::detach_stdio().map_err(broken("cannot open the null device"))?;
-    sys::new_session().map_err(broken("cannot begin a session"))?;
+    sys::new_session().map_err(broken("cannot create a session"))?;
     sys::set_umask(spec.umask);
     Ok(())
 }
@@ -533,7 +533,7 @@ fn raise_limits(
 fn own_signals() -> Result<SignalReader, Fatal> {
     let numbers = SIGNALS.into_iter().chain([sys::letting_go()]);
     let signals: Vec<Signal> = numbers.filter_map(signal).collect();
-    SignalReader::new(&signals).map_err(broken("cannot take signals"))
+    SignalReader::new(&signals).map_err(broken("cannot set up signal handling"))
 }
 
 fn signal(number: i32) -> Option<Signal> {

@@ -181,7 +181,7 @@ fn look(items: Vec<(String, Vec<OwnedFd>)>, vault: &Vault, find_spawned: FindSpa
     let understood = match (handover, state) {
         (Some(handover), _) => succession::read(&handover).map(|with| {
             let handover = with(std::mem::take(&mut descriptors));
-            Some((handover, "that the last daemon let go of"))
+            Some((handover, "of a daemon that detached"))
         }),
         (None, Some(state)) => succession::read_state(&state).map(|(config, mut snapshot)| {
             if let Some(records) = records {

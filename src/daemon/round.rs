@@ -178,7 +178,7 @@ fn run(
             notifier.bridge(sys::now().mono);
             notifier
         }
-        None => Notifier::start().map_err(broken("cannot start the thread that tells systemd"))?,
+        None => Notifier::start().map_err(broken("cannot start the systemd thread"))?,
     };
     let (options, machine) = (ground.options.clone(), ground.machine.clone());
     let for_reading = options_of(&options, config);
@@ -316,7 +316,7 @@ fn run(
             hands.output.send(Command::Stop);
             hands.output.join();
             drop(pidfile);
-            match ended.map_err(broken("the engine failed"))? {
+            match ended.map_err(broken("the engine thread failed"))? {
                 Ended::Succeeded(_) => Ok(End::Shutdown),
                 Ended::Stopped(stopped) => {
                     *lasting = Some(Lasting {

@@ -51,7 +51,7 @@ pub fn run(args: &[String]) -> ExitCode {
         Err(error) => {
             return fail(
                 argv0,
-                &Fatal::Usage(format!("cannot tell the working directory: {error}")),
+                &Fatal::Usage(format!("cannot determine the working directory: {error}")),
             );
         }
     };
@@ -95,7 +95,7 @@ fn run_verb(verb: &Verb, argv0: &str, args: &[String]) -> ExitCode {
     }
     let machine = match Machine::new() {
         Ok(machine) => machine,
-        Err(error) => return refused(&format!("cannot tell the working directory: {error}")),
+        Err(error) => return refused(&format!("cannot determine the working directory: {error}")),
     };
     match verb.errand {
         Errand::Import => import::run(argv0, &spoken, &machine),

@@ -28,7 +28,7 @@ impl Watch {
             sys::give_back,
         )
         .map(Self)
-        .map_err(broken("cannot start the thread that watches the others"))
+        .map_err(broken("cannot start the heartbeat thread"))
     }
 }
 

@@ -34,10 +34,12 @@ pub(super) fn source(reply: Reply) -> Source {
 pub(super) fn recalled(of: &JournalOf, count: u64) -> Result<String, Fault> {
     match output::recall(of, count) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(ReadError::NoFile) => Err(FaultCode::Failed
-            .of("journalctl, which reads the journal, is not installed".to_owned())),
+        Err(ReadError::NoFile) => {
+            Err(FaultCode::Failed
+                .of("cannot read the journal: journalctl is not installed".to_owned()))
+        }
         Err(ReadError::BadArguments | ReadError::Failed) => {
-            Err(FaultCode::Failed.of("the journal could not be read in time".to_owned()))
+            Err(FaultCode::Failed.of("cannot read the journal: timeout".to_owned()))
         }
     }
 }
@@ -49,8 +51,7 @@ fn read_journal(of: &JournalOf, offset: i64, length: i64) -> Result<String, Faul
         return Err(FaultCode::BadArguments.bare());
     }
     if offset >= 0 {
-        let text =
-            "this log is in the journal, of which only the end can be read: give a negative offset";
+        let text = "only the end of a journal log can be read (use a negative offset)";
         return Err(FaultCode::Failed.of(text.to_owned()));
     }
     recalled(of, offset.unsigned_abs())
@@ -153,7 +154,7 @@ fn fits(path: &Path, offset: i64, length: i64, most: u64) -> Result<(), Fault> {
         (_, Err(_)) => 0,
     };
     if wanted > most {
-        let text = format!("more than {most} bytes of a log; read it in parts");
+        let text = format!("more than {most} bytes requested (read the log in parts)");
         return Err(FaultCode::Failed.of(text));
     }
     Ok(())
@@ -181,6 +182,6 @@ mod tests {
             assert_eq!(fault.code, code, "({offset}, {length})");
         }
         let fault = read_journal(&of, 0, 0).expect_err("refused").to_string();
-        assert!(fault.contains("give a negative offset"), "{fault}");
+        assert!(fault.contains("use a negative offset"), "{fault}");
     }
 }

@@ -231,7 +231,7 @@ fn after_root() -> Result<Outcome, String> {
     host.daemon()?.wait_state("a", "FATAL")?;
     host.wait_file(
         "a.log",
-        "supervisor: couldn't set oom_score_adj=500: EACCES, for its file is root's where the daemon gave up being root\n",
+        "supervisor: couldn't set oom_score_adj=500: EACCES, its file belongs to root because supervisord dropped root\n",
     )?;
     host.expect_well()?;
     Ok(Outcome::Passed)

@@ -73,7 +73,9 @@ impl<'a> Daemon<'a> {
     fn start(machine: &'a Machine) -> Result<Self> {
         let daemon = Self::start_without_policy(machine, true)?;
         wait_for("it is on the bus", LIMIT, || {
-            daemon.log().contains(" INFO on the system D-Bus as ")
+            daemon
+                .log()
+                .contains(" INFO connected to the system D-Bus as ")
         })
         .map_err(|why| format!("{why}\n{}", daemon.log()))?;
         Ok(daemon)
@@ -327,8 +329,8 @@ fn members(machine: &Machine) -> Result {
     let said = daemon.done("tester", "StopAllProcesses b true")?;
     for part in [
         "a(ssis) 3 ",
-        "\"api\" \"api\" 30 \"FAILED: not permitted: api\"",
-        "\"mine\" \"mine\" 30 \"FAILED: not permitted: mine\"",
+        "\"api\" \"api\" 30 \"FAILED: permission denied: api\"",
+        "\"mine\" \"mine\" 30 \"FAILED: permission denied: mine\"",
         "\"web\" \"web\" 80 \"OK\"",
     ] {
         expect(said.contains(part), &*said)?;
@@ -346,7 +348,7 @@ fn hanging(machine: &Machine) -> Result {
     daemon.refused(
         "tester",
         "StopProcess sb web true",
-        " stop web: FAILED: not permitted: polkit did not answer",
+        " stop web: FAILED: permission denied: polkit did not answer",
     )?;
     let polkit = begin.elapsed();
     // Callers that need no polkit do not wait for it: both calls together take less than one that does.
@@ -394,7 +396,7 @@ fn without(machine: &Machine) -> Result {
     daemon.refused(
         "tester",
         "StopProcess sb web true",
-        " stop web: FAILED: not permitted: polkit cannot be asked",
+        " stop web: FAILED: permission denied: cannot ask polkit",
     )?;
     daemon.done("root", "StopProcess sb web true").map(drop)
 }
@@ -406,14 +408,14 @@ fn restarted(machine: &Machine) -> Result {
     wait_for("it is on the bus again", LIMIT, || {
         daemon
             .log()
-            .matches(" INFO on the system D-Bus as ")
+            .matches(" INFO connected to the system D-Bus as ")
             .count()
             == 2
     })
     .map_err(|why| format!("{why}\n{}", daemon.log()))?;
     let log = daemon.log();
     let said = log
-        .matches(" WARN the system D-Bus is gone; trying to come back")
+        .matches(" WARN lost the connection to the system D-Bus (reconnecting)")
         .count();
     expect(said == 1, log)?;
     daemon.done("tester", "GetState")?;
@@ -503,14 +505,14 @@ fn policy(machine: &Machine) -> Result {
     }
     let done = daemon.run("root", &set)?;
     expect(
-        done.stderr.contains("State cannot be set"),
+        done.stderr.contains("property State is read-only"),
         format!("{done:?}"),
     )
 }
 
 fn no_policy(machine: &Machine) -> Result {
     let daemon = Daemon::start_without_policy(machine, false)?;
-    let line = " INFO not on the system D-Bus: ";
+    let line = " INFO cannot connect to the system D-Bus: ";
     wait_for("it says so", LIMIT, || daemon.log().contains(line))
         .map_err(|why| format!("{why}\n{}", daemon.log()))?;
     expect(daemon.pid("web")? != "0", "and nothing else is changed")?;
@@ -519,7 +521,9 @@ fn no_policy(machine: &Machine) -> Result {
     machine.write(POLICY, policy)?;
     machine.sh("busctl -q call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig")?;
     wait_for("it is on the bus", LIMIT, || {
-        daemon.log().contains(" INFO on the system D-Bus as ")
+        daemon
+            .log()
+            .contains(" INFO connected to the system D-Bus as ")
     })
     .map_err(|why| format!("{why}\n{}", daemon.log()))?;
     let log = daemon.log();

@@ -273,7 +273,7 @@ fn a_rebound_name_is_refused() -> Result<(), String> {
         ] {
             let answer = open.get(path, &[&host, mark])?;
             expect(
-                answer.code() == 403 && text(&answer).contains("is no name of this host"),
+                answer.code() == 403 && text(&answer).contains("is not a name of this host"),
                 format!("{path} {mark}: {}", answer.status),
             )?;
         }

@@ -119,7 +119,7 @@ impl Bus {
             .ok_or_else(|| Refusal::unknown_method(call.name))?;
         let granted = match needed(call, method.permission) {
             _ if self.whose == Whose::Session => Err(Refusal::denied(
-                "this is another user's daemon, on that user's bus",
+                "permission denied: this supervisord belongs to another user",
             )),
             None => Ok(Scope::All),
             Some(action) => {
@@ -214,14 +214,14 @@ impl Question<'_> {
         // anybody else, so this is about having gone.
         let now = self.bus.ask_sender(&self.sender.name).await?;
         if now != *self.sender {
-            return Err(Refusal::denied("the caller is no longer who it was"));
+            return Err(Refusal::denied("the caller's identity has changed"));
         }
         Ok(scope)
     }
 
     async fn targets(&self, targets: &[Target]) -> Result<Scope, Refusal> {
         if targets.is_empty() {
-            return Err(Refusal::invalid("no process is named"));
+            return Err(Refusal::invalid("no process name given"));
         }
         if targets.len() > MEMBERS_ASKED_MAX {
             return Err(too_many());
@@ -255,9 +255,7 @@ impl Question<'_> {
         self.must(self.details(&view).await).await?;
         let again = self.look(text).await?;
         if again.uid != view.uid {
-            return Err(Refusal::denied(format!(
-                "{text} has become another user's meanwhile"
-            )));
+            return Err(Refusal::denied(format!("the user of {text} has changed")));
         }
         Ok(exactly(&view))
     }
@@ -300,11 +298,11 @@ impl Question<'_> {
         let denied = |why: &str| Refusal::denied(format!("{why}: {}", self.action));
         match self.ask(&details, false).await? {
             Answer::Yes => return Ok(()),
-            Answer::No => return Err(denied("not permitted by polkit")),
+            Answer::No => return Err(denied("polkit denied permission")),
             Answer::Challenge if self.dialog => {}
             Answer::Challenge => {
                 return Err(Refusal::needs_dialog(format!(
-                    "polkit would ask for a password, which the caller does not allow: {}",
+                    "polkit needs a password dialog, which the caller does not allow: {}",
                     self.action
                 )));
             }
@@ -312,8 +310,8 @@ impl Question<'_> {
         let _place = self.bus.limits.dialog(self.sender.uid)?;
         match self.ask(&details, true).await? {
             Answer::Yes => Ok(()),
-            Answer::No => Err(denied("not permitted by polkit")),
-            Answer::Challenge => Err(denied("nobody could be asked for a password")),
+            Answer::No => Err(denied("polkit denied permission")),
+            Answer::Challenge => Err(denied("no polkit agent could ask for a password")),
         }
     }
 
@@ -332,7 +330,7 @@ impl Question<'_> {
         self.bus
             .ask_polkit(self.sender, self.action, &told, dialog)
             .await
-            .map_err(|why| Refusal::denied(format!("not permitted: {why}")))
+            .map_err(|why| Refusal::denied(format!("permission denied: {why}")))
     }
 
     /// What is told of a process: `user` is whom it runs as.
@@ -387,6 +385,6 @@ fn exactly(view: &ProcessView) -> Namespec {
 
 fn too_many() -> Refusal {
     Refusal::denied(format!(
-        "not permitted as a whole, and more than {MEMBERS_ASKED_MAX} processes to ask about one by one"
+        "permission denied for the whole group, and polkit is asked about at most {MEMBERS_ASKED_MAX} processes one by one"
     ))
 }

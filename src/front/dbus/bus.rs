@@ -195,7 +195,7 @@ impl Bus {
     /// D-Bus specification, `org.freedesktop.DBus.GetConnectionCredentials`.
     pub(super) async fn ask_sender(&self, name: &str) -> Result<Sender, Refusal> {
         let unknown =
-            |why: String| Refusal::denied(format!("the bus does not know who calls: {why}"));
+            |why: String| Refusal::denied(format!("the bus cannot identify the caller: {why}"));
         let question = (name,);
         let asked = self.connection.call_method(
             Some("org.freedesktop.DBus"),

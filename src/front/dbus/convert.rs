@@ -258,7 +258,7 @@ mod tests {
             Outcome::Results => Reply::Results(vec![TargetResult {
                 process,
                 group,
-                fault: Some(FaultCode::Failed.of("not permitted: g:p")),
+                fault: Some(FaultCode::Failed.of("permission denied: g:p")),
             }]),
             Outcome::Difference => Reply::Diff {
                 added: vec![group],

@@ -115,7 +115,7 @@ impl Limits {
         let taken = counts.taken.get(&whom).copied().unwrap_or(0);
         match taken.checked_add(amount) {
             Some(sum) if sum <= most => counts.taken.insert(whom.clone(), sum),
-            _ => return Err(Refusal::limits(format!("more than {most} {what}"))),
+            _ => return Err(Refusal::limits(format!("limit reached: {most} {what}"))),
         };
         Ok(Place {
             limits: self.clone(),
@@ -132,13 +132,13 @@ impl Limits {
     pub(super) fn arrive(&self, sender: &str, bytes: u32) -> Result<Vec<Place>, Refusal> {
         let own = Whom::UnknownSender(sender.to_owned());
         let is_sure = bytes <= UNKNOWN_SURE_BYTES && self.taken(&own) < UNKNOWN_SURE;
-        let what = "calls wait until their caller is known";
+        let what = "calls from callers not yet identified";
         let mut places = vec![self.take(own, SENDER_CALLS_MAX, what)?];
         if is_sure {
             places.push(self.take_many(Whom::Unknown, 1, UNKNOWN_ALL_MAX, what)?);
         } else {
             places.push(self.take(Whom::Unknown, UNKNOWN_MAX, what)?);
-            let what = "bytes of calls wait until their caller is known";
+            let what = "bytes of calls from callers not yet identified";
             places.push(self.take_many(Whom::UnknownBytes, bytes, UNKNOWN_BYTES_MAX, what)?);
         }
         Ok(places)
@@ -159,22 +159,22 @@ impl Limits {
         let connection = self.take(
             Whom::Sender(sender.name.clone()),
             SENDER_CALLS_MAX,
-            "calls of this connection are under way",
+            "pending calls of this connection",
         )?;
         let user = self.take(
             Whom::User(uid),
             USER_CALLS_MAX,
-            "calls of this user are under way",
+            "pending calls of this user",
         )?;
         if !self.lock().spend(Purse::Calls(uid), cost, now) {
             return Err(Refusal::limits(format!(
-                "more than {RATE} calls of this user in a second"
+                "limit reached: {RATE} calls per second of this user"
             )));
         }
-        let what = "bytes of calls of this user are under way";
+        let what = "bytes of pending calls of this user";
         let user_bytes = self.take_many(Whom::UserBytes(uid), bytes, USER_BYTES_MAX, what)?;
-        let others = self.take(Whom::Others, CALLS_MAX, "calls are under way")?;
-        let what = "bytes of calls are under way";
+        let others = self.take(Whom::Others, CALLS_MAX, "pending calls")?;
+        let what = "bytes of pending calls";
         let all_bytes = self.take_many(Whom::OthersBytes, bytes, BYTES_MAX, what)?;
         Ok(vec![connection, user, user_bytes, others, all_bytes])
     }
@@ -186,11 +186,7 @@ impl Limits {
 
     /// A dialog is about to open.
     pub(super) fn dialog(&self, uid: u32) -> Result<Place, Refusal> {
-        self.take(
-            Whom::Dialogs(uid),
-            DIALOGS_MAX,
-            "dialogs of this user are open",
-        )
+        self.take(Whom::Dialogs(uid), DIALOGS_MAX, "open dialogs of this user")
     }
 }
 
@@ -293,7 +289,11 @@ mod tests {
             match limits.admit(&other(number), 100, 1, now) {
                 Ok(places) => held.push(places),
                 Err(refusal) => {
-                    assert!(refusal.text.contains("1024 calls are"), "{}", refusal.text);
+                    assert!(
+                        refusal.text.contains("1024 pending calls"),
+                        "{}",
+                        refusal.text
+                    );
                     break;
                 }
             }

@@ -127,7 +127,7 @@ impl Bus {
             objects
         });
         made.await
-            .ok_or_else(|| Refusal::failed("it could not be rendered"))
+            .ok_or_else(|| Refusal::failed("the response could not be rendered"))
     }
 }
 

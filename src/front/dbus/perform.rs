@@ -60,14 +60,14 @@ impl Bus {
                 .flatten(),
             _ => convert::answer(outcome, value),
         };
-        answer.ok_or_else(|| Refusal::failed("the answer cannot be rendered"))
+        answer.ok_or_else(|| Refusal::failed("the response cannot be rendered"))
     }
 
     /// What the plug-in offers is there where its section is; all else is there where the bus is.
     fn offered(&self, method: &'static Method) -> Result<(), Refusal> {
         let interface = &self.door.interface;
         if method.namespace() == "twiddler" && !interface.offers(method) {
-            let text = "it is there only with [rpcinterface:twiddler]";
+            let text = "available only with [rpcinterface:twiddler]";
             return Err(FaultCode::UnknownMethod.of(text).into());
         }
         Ok(interface.permits(method)?)

@@ -136,13 +136,11 @@ fn arrive(bus: &Bus, message: &Message) -> Result<Arrived, Option<Refusal>> {
         .sender()
         .ok_or_else(|| Refusal::denied("a message without a sender"))?;
     if message.data().len() > MESSAGE_BYTES_MAX {
-        let refusal = Refusal::limits(format!(
-            "the message is longer than {MESSAGE_BYTES_MAX} bytes"
-        ));
+        let refusal = Refusal::limits(format!("message is longer than {MESSAGE_BYTES_MAX} bytes"));
         return Err(told(bus, None, refusal));
     }
     if header.unix_fds().is_some_and(|count| count > 0) {
-        let refusal = Refusal::invalid("no method takes descriptors");
+        let refusal = Refusal::invalid("no method accepts file descriptors");
         return Err(told(bus, None, refusal));
     }
     match bus.known_sender(sender.as_str()) {
@@ -221,7 +219,7 @@ async fn call(bus: &Bus, sender: &Sender, message: &Message) -> Result<Answer, R
     };
     if !bus.is_open_to(sender) {
         return Err(Refusal::denied(
-            "this is another user's daemon, on that user's bus",
+            "permission denied: this supervisord belongs to another user",
         ));
     }
     let object = Object::at(&called.path);
@@ -292,7 +290,7 @@ async fn standard(
             let id = apart(|| std::fs::read_to_string("/etc/machine-id")).await;
             match id {
                 Some(Ok(id)) => Ok(Answer::Values(vec![text(id.trim())])),
-                _ => Err(Refusal::failed("this machine has no number")),
+                _ => Err(Refusal::failed("this machine has no machine id")),
             }
         }
         (INTROSPECTABLE, _) => {
@@ -398,7 +396,7 @@ async fn introspected(bus: &Bus, path: &str, object: Option<Object>) -> Result<S
         }
     };
     let made = apart(move || describe(kind, &below)).await;
-    made.ok_or_else(|| Refusal::failed("it could not be rendered"))
+    made.ok_or_else(|| Refusal::failed("the response could not be rendered"))
 }
 
 /// Sends the answer, if one is wanted.
@@ -447,7 +445,7 @@ async fn reply(bus: &Bus, message: &Message, answer: Result<Answer, Refusal>) {
         // Longer than a message may be, for one.
         _ => {
             let name = "org.freedesktop.DBus.Error.Failed";
-            let text = "the answer does not fit into a message";
+            let text = "the response does not fit into a message";
             match Message::error(&message.header(), name).build(&(text,)) {
                 Ok(made) => made,
                 Err(_) => return,

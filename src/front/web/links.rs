@@ -40,7 +40,7 @@ pub(super) async fn answer(
     if !matches!(link, Link::Refresh) {
         match Visitor::of(&head.headers) {
             Visitor::Browser if !has_token(connection, form) => {
-                let why = "A link alone changes nothing, since any web page could hold one.";
+                let why = "A link cannot change anything, because any web page could contain it.";
                 return match link.button() {
                     Some((verb, whom)) => confirmation(connection, verb, &whom, why),
                     None => Answer::Error(StatusCode::BAD_REQUEST),
@@ -48,7 +48,7 @@ pub(super) async fn answer(
             }
             Visitor::Program | Visitor::Browser => {}
             Visitor::Stranger => {
-                return super::guard::forbidden("Another web page asked for this.");
+                return super::guard::forbidden("The request came from another web page.");
             }
         }
     }

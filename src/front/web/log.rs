@@ -163,7 +163,7 @@ pub(super) async fn process(connection: &Arc<Connection>, caller: Caller, form: 
         subject.restart = Some(format!("restart {name}"));
     }
     if asked.is_none() && channel == Channel::Stderr {
-        subject.note = Some("Standard output is empty. This is standard error.");
+        subject.note = Some("Standard output is empty. Standard error is shown.");
     }
     let html = view(connection, &subject, limit, search, true, &found);
     super::page(StatusCode::OK, html)
@@ -321,7 +321,7 @@ fn view(
     let shown = matching(&found.text, search);
     let empty = match (found.text.is_empty(), shown.is_empty()) {
         (true, _) => Some("This log is empty."),
-        (false, true) => Some("No line contains what is searched for."),
+        (false, true) => Some("No matching lines."),
         (false, false) => None,
     };
     let bar = html! {

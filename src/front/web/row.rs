@@ -192,7 +192,7 @@ fn ending(view: &ProcessView, zone: &TimeZone) -> String {
         Some(Ending::NotSpawned(error)) => return error.to_string(),
         Some(Ending::TooQuick(status)) => format!("{}, too early", brief(*status)),
         Some(Ending::Unready(status)) => format!("{}, before it was ready", brief(*status)),
-        Some(Ending::NotReady(status)) => format!("not ready in time, {}", brief(*status)),
+        Some(Ending::NotReady(status)) => format!("readiness timeout, {}", brief(*status)),
         Some(Ending::Watchdog(status)) => format!("watchdog, {}", brief(*status)),
         Some(Ending::ByItself(status)) => brief(*status),
         Some(Ending::OnRequest(status)) => format!("stopped, {}", brief(*status)),
@@ -283,7 +283,7 @@ mod tests {
             ),
             (
                 Some(Ending::NotReady(term)),
-                "not ready in time, SIGTERM · Mar 1 00:00",
+                "readiness timeout, SIGTERM · Mar 1 00:00",
             ),
             (
                 Some(Ending::Watchdog(term)),

@@ -163,7 +163,7 @@ impl Bench {
                 && self.field(name, "description").contains(why)
         })
         .map_err(|error| format!("{error}; log:\n{}", self.host.log_end()))?;
-        let line = format!("WARN start of {name} is held up, others go on: ");
+        let line = format!("WARN start of {name} is delayed: ");
         expect(
             self.host.place.read("log").contains(&line),
             "the log does not say so",

@@ -69,7 +69,7 @@ fn swept() -> Result<(), String> {
             format!("{now:?}"),
         )?;
     }
-    host.wait_file("log", "was removed by another process, and was made again")?;
+    host.wait_file("log", "was removed by another process; created it again")?;
     // A daemon that ends takes the new one away, and nothing else is left beside it.
     host.daemon()?.signal(Signal::SIGTERM);
     wait_for("the end", LIMIT, || !path.exists())?;
@@ -241,7 +241,7 @@ fn auto_logs() -> Result<(), String> {
     let ended = another.wait_ready(LIMIT)?;
     expect(ended.is_none(), "the second daemon has ended")?;
     expect(logs()? == before, format!("{before:?} → {:?}", logs()?))?;
-    host.wait_file("log2", "are left alone: another daemon")?;
+    host.wait_file("log2", ": another supervisord with the same identifier")?;
     let tail = host.ctl(&["tail", "stopped"])?;
     expect(tail.stdout.starts_with("a line\n"), format!("{tail:?}"))?;
     another.signal(Signal::SIGTERM);

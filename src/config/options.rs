@@ -495,7 +495,7 @@ mod tests {
         for (line, expected) in [
             (
                 "--ch",
-                "--check\tcheck the configuration, print all errors and warnings, and exit\n--childlogdir\thome of AUTO logs; the directory for temporary files if not set\n",
+                "--check\tcheck the configuration, print all errors and warnings, and exit\n--childlogdir\tdirectory of AUTO logs; not set: the directory for temporary files\n",
             ),
             ("-n --conf", "--configuration\tthe configuration file\n"),
             ("-c ", "\tfiles\n"),

@@ -50,9 +50,9 @@ impl Process {
     pub(super) fn read_table(value: &Value) -> Result<Vec<Self>, Failure> {
         let text = match value {
             Value::Text(text) => text,
-            _ => return Err(unexpected("a text")),
+            _ => return Err(unexpected("a string")),
         };
-        let (names, rows) = read_table(text).ok_or_else(|| unexpected("a table"))?;
+        let (names, rows) = read_table(text).ok_or_else(|| unexpected("a struct"))?;
         rows.into_iter()
             .map(|row| {
                 let mut process = Self::default();
@@ -293,7 +293,7 @@ pub(super) fn as_text(value: &Value) -> Result<String, Failure> {
     match value {
         Value::Text(text) => Ok(text.clone()),
         Value::Bytes(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
-        _ => Err(unexpected("a text")),
+        _ => Err(unexpected("a string")),
     }
 }
 

@@ -206,7 +206,7 @@ const SAMPLES: &[Sample] = &[
         has: &[
             "autorestart=unexpected",
             "exitcodes=1",
-            "; SuccessExitStatus: it is restarted after these too, so exitcodes= does not name them, and the log calls them \
+            "; SuccessExitStatus: the program is restarted after these codes too, so they are not in exitcodes= and the log calls them \
              unexpected",
             "stopwaitsecs=31536000",
             "limit_core=infinity",

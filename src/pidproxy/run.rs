@@ -60,10 +60,10 @@ pub fn run(args: &[OsString]) -> ExitCode {
 
 fn usage(argv0: &str) -> String {
     format!(
-        "pidproxy -- stands for a daemon that puts itself into the background.\n\n\
-         It runs the command, and sends each of the signals TERM, INT, QUIT, HUP, USR1 and USR2 that it gets on to the\n\
-         process that the pidfile names at that moment. It ends with the command; with -{WATCH} before the name of the\n\
-         pidfile it stays then, and ends with status 1 when that process does.\n\n\
+        "pidproxy -- run a daemon that forks to the background.\n\n\
+         pidproxy runs the command and forwards the signals TERM, INT, QUIT, HUP, USR1 and USR2 to the process whose PID\n\
+         the pidfile contains at that moment. It exits with the command. With -{WATCH} before the name of the pidfile,\n\
+         it exits with status 1 when the process in the pidfile exits.\n\n\
          Usage: {argv0} <pidfile name> <command> [<cmdarg1> ...]\n"
     )
 }

@@ -331,7 +331,9 @@ fn cfg_04_to_65_whole_configurations_are_supervisors() {
 /// Values to try with a key of each kind, good and bad.
 fn values(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::Integer => &["5", "-1", "+7", "1_0", "x", "1.5", "", "0x10", "65536", "0"],
+        Kind::Integer | Kind::Seconds => {
+            &["5", "-1", "+7", "1_0", "x", "1.5", "", "0x10", "65536", "0"]
+        }
         Kind::Boolean => &[
             "yes", "TRUE", "On", "1", "no", "False", "off", "0", "2", "", "y",
         ],

@@ -115,7 +115,7 @@ fn ctl_05_servers_that_are_none_give_one_line_and_no_panic() {
         (
             "another type",
             answer("<int>3</int>"),
-            format!("{garbage}a text expected\n"),
+            format!("{garbage}a string expected\n"),
         ),
         (
             "another version",

@@ -329,7 +329,7 @@ mod tests {
             (
                 "capabilities=root",
                 "unknown capability 'root' in section 'program:a' (file: '/etc/s.conf'); capabilities takes none, all, \
-                 or names such as cap_net_bind_service with commas or blanks between them, after ~ those that are left out",
+                 or names such as cap_net_bind_service separated by commas or blanks; after ~, all except the named ones",
             ),
             (
                 "ambient_capabilities=kill,chown\ncapabilities=chown",

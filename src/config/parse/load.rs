@@ -294,9 +294,9 @@ mod tests {
                  debug, trace, blather",
                 "/etc/s.conf:3:8: invalid literal for int() with base 10: 'many'; minfds takes a whole number",
                 "/etc/s.conf:6:1: program section program:a does not specify a command in section 'program:a' (file: \
-                 '/etc/s.conf'); command takes a text",
+                 '/etc/s.conf'); command takes a string",
                 "/etc/s.conf:7:11: invalid literal for int() with base 10: '1s' in section 'program:a' (file: \
-                 '/etc/s.conf'); startsecs takes a whole number",
+                 '/etc/s.conf'); startsecs takes a whole number of seconds",
                 "/etc/x.conf:2:9: Format string '%(nosuch)s' for 'program:b.command' contains names ('nosuch') which \
                  cannot be expanded. Available names: ENV_HOME, group_name, here, host_node_name, numprocs, \
                  process_num, program_name in section 'program:b' (file: '/etc/x.conf'); write %% for a literal %",

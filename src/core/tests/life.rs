@@ -77,7 +77,7 @@ fn a_start_that_is_held_up_is_told_until_it_goes_on() {
     assert!(bench.give(610, held("late")).is_empty());
     bench.give(620, Input::Prepared(CAT));
     bench.give(1500, held("it was stopped"));
-    assert_eq!(told(&bench), "Held up: it was stopped");
+    assert_eq!(told(&bench), "Start delayed: it was stopped");
     bench.give(1600, SPAWNED);
     assert_eq!(
         (bench.state().as_str(), told(&bench).as_str()),

@@ -291,7 +291,7 @@ fn scaling_is_refused_with_reasons() {
     bench.ask(0, scale(2));
     let lines = bench.ask(0, scale_of("g:w", 3));
     assert!(
-        lines[0].ends_with("FAILED: g:w: its number of processes is being changed already"),
+        lines[0].ends_with("FAILED: g:w: another request is scaling it"),
         "{lines:?}"
     );
     let lines = bench.give(

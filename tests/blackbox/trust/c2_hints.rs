@@ -31,7 +31,7 @@ const CASES: &[Case] = &[
     ),
     (
         "[supervisord]\n[include]\n",
-        &["file name patterns with blanks between them, not commas"],
+        &["file name patterns separated by blanks, not commas"],
         &[],
         2,
     ),

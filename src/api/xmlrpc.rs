@@ -438,7 +438,7 @@ impl<'a> Parser<'a> {
         match self.child()? {
             Some(found) if found == name => Ok(()),
             Some(found) => Err(self.unexpected(&found)),
-            None => Err(self.error("an end tag without a start")),
+            None => Err(self.error("an end tag without a start tag")),
         }
     }
 
@@ -448,7 +448,7 @@ impl<'a> Parser<'a> {
             match self.token()? {
                 Token::End => return Ok(()),
                 Token::Text(text) if is_blank(&text) => {}
-                _ => return Err(self.error("something behind the end")),
+                _ => return Err(self.error("data after the end")),
             }
         }
     }
@@ -461,7 +461,7 @@ impl<'a> Parser<'a> {
                 Token::Close => return Ok(None),
                 Token::Text(text) if is_blank(&text) => {}
                 Token::Text(_) => return Err(self.error("unexpected text")),
-                Token::End => return Err(self.error("the end is missing")),
+                Token::End => return Err(self.error("unexpected end")),
             }
         }
     }
@@ -475,7 +475,7 @@ impl<'a> Parser<'a> {
                 Token::Text(text) => out.push_str(&text),
                 Token::Close => return Ok(out),
                 Token::Open(name) => return Err(self.unexpected(&name)),
-                Token::End => return Err(self.error("the end is missing")),
+                Token::End => return Err(self.error("unexpected end")),
             }
         }
     }
@@ -526,9 +526,9 @@ impl<'a> Parser<'a> {
             match self.token()? {
                 Token::Text(text) => bare.push_str(&text),
                 Token::Close => return Ok(Value::Text(bare)),
-                Token::End => return Err(self.error("the end is missing")),
+                Token::End => return Err(self.error("unexpected end")),
                 Token::Open(_) if !is_blank(&bare) => {
-                    return Err(self.error("text beside a type"));
+                    return Err(self.error("text next to a type element"));
                 }
                 Token::Open(name) => {
                     let value = self.typed(&name, depth)?;

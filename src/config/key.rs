@@ -761,6 +761,14 @@ mod tests {
     }
 
     #[test]
+    fn a_section_has_topics_for_all_its_keys_or_none() {
+        for &(kind, ..) in SECTIONS {
+            let topics = kind.rows().iter().filter(|key| key.topic.is_some());
+            assert!([0, kind.rows().len()].contains(&topics.count()), "{kind:?}");
+        }
+    }
+
+    #[test]
     fn rows_are_found_as_a_search_through_all_of_them_finds_them() {
         let mut names: Vec<&str> = all().iter().map(|(_, key)| key.name).collect();
         names.extend(["", "x", "Command", "commando", "\u{e9}", "\u{1f600}"]);

@@ -258,6 +258,17 @@ mod tests {
     }
 
     #[test]
+    fn every_action_is_described_with_known_exit_statuses() {
+        for action in ACTIONS.iter().filter(|action| !action.help.is_empty()) {
+            assert!(action.about.ends_with('.'), "{}", action.name);
+            for (status, what) in action.exits {
+                let is_known = exit::STATUSES.iter().any(|(known, _)| known == status);
+                assert!(is_known && !what.is_empty(), "{} {status}", action.name);
+            }
+        }
+    }
+
+    #[test]
     fn every_action_that_answers_in_json_is_told() {
         for action in ACTIONS {
             let has = action.help_ours.contains("--json");

@@ -193,7 +193,7 @@ fn without_root() -> Result<Outcome, String> {
             "nice",
             "set nice=-9: EACCES, needs CAP_SYS_NICE or a higher limit_nice",
         ),
-        ("bound", "take away cap_chown (capabilities): EPERM"),
+        ("bound", "drop cap_chown (capabilities): EPERM"),
         (
             "ambient",
             "grant cap_sys_admin (ambient_capabilities): EPERM",

@@ -180,7 +180,7 @@ fn refused() -> Result<Outcome, String> {
         (
             "scale one 100001",
             1,
-            "one: ERROR (a program may have 0 to 100000 processes, not 100001)\n",
+            "one: ERROR (100001 is out of range (a program has 0 to 100000 processes))\n",
         ),
         (
             "scale one",

@@ -354,7 +354,7 @@ fn ignored() -> Result<Outcome, String> {
     wait_description(&host, "a", ", a")?;
     expect(daemon.pid_of("a") > 1, "its own pid")?;
     let log = host.place.read("log");
-    for what in ["MAINPID", "FDSTORE", "a variable", "NOTIFYACCESS"] {
+    for what in ["MAINPID", "FDSTORE", "with an unknown variable", "NOTIFYACCESS"] {
         let line = format!("a: ignored notification {what}");
         let count = log.matches(&line).count();
         expect(count == 1, format!("{count} lines {line:?}: {log}"))?;

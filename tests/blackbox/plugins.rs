@@ -27,7 +27,7 @@ fn cfg_65_cfg_66_plug_ins() -> Result<Outcome, String> {
         ("[rpcinterface:cache]", "12:33"),
         ("[ctlplugin:cache]", "15:24"),
     ] {
-        let warning = format!("WARN conf:{place}: {section} is a plug-in of Python");
+        let warning = format!("WARN conf:{place}: {section} is a Python plug-in");
         expect(
             log.matches(&warning).count() == 1,
             format!("{warning} once; log:\n{log}"),

@@ -340,7 +340,7 @@ fn not_root(machine: &Machine) -> Result<(), String> {
             "programs run in cgroups below /system.slice/plain.service/supervisord, without the controllers memory \
              (keys without effect: memory_max)"
         } else {
-            "programs have no cgroups: system.slice/plain.service cannot be divided (Permission denied (os error 13)) \
+            "programs have no cgroups: cannot create cgroups in system.slice/plain.service (Permission denied (os error 13)) \
              (keys without effect: kill_mode=control-group, memory_max)"
         };
         expect(log.contains(told), log)?;

@@ -96,7 +96,7 @@ fn links_of_browsers_change_nothing() -> Result<(), String> {
             let answer = scene.get(path, headers)?;
             let page = text(&answer);
             expect(
-                answer.code() == 403 && page.contains("A link alone changes nothing"),
+                answer.code() == 403 && page.contains("A link cannot change anything"),
                 format!("{path} {headers:?}: {} {page}", answer.status),
             )?;
             unchanged(&scene, pid, path)?;

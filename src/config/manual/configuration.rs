@@ -275,7 +275,8 @@ pub fn configuration() -> String {
 fn types() -> Vec<Kind> {
     let mut types = Vec::new();
     for (_, key) in super::super::key::all() {
-        if key.kind.name() != key.kind.expected() && !types.contains(&key.kind) {
+        let is_plain = key.kind == Kind::Text || key.kind.name() == key.kind.expected();
+        if !is_plain && !types.contains(&key.kind) {
             types.push(key.kind);
         }
     }

@@ -243,7 +243,7 @@ fn clear() -> Result<Outcome, String> {
     };
     let text = fault.to_string();
     expect(
-        text.contains("FAILED: web: its log cannot be cleared: [Errno "),
+        text.contains("FAILED: web: cannot clear its log: [Errno "),
         text,
     )?;
     Ok(Outcome::Passed)

@@ -155,7 +155,7 @@ fn found_by_search() -> Result<Outcome, String> {
                 && got.stderr.contains("users other than root")
                 && got
                     .stderr
-                    .contains("found by search from others, name it with -c"),
+                    .contains("that other users can change (name the file with -c)"),
             format!("{what}: {got:?}"),
         )?;
         let got = searched(&host, &["--check"])?;

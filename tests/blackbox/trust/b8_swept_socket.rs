@@ -100,7 +100,7 @@ fn taken() -> Result<(), String> {
     let other = host.place.join("other");
     fs::write(&other, "precious").map_err(|e| e.to_string())?;
     fs::rename(&other, &path).map_err(|e| e.to_string())?;
-    host.wait_file("log", "cannot be made again yet")?;
+    host.wait_file("log", "cannot create it again")?;
     expect(host.place.read("s") == "precious", "it was not left alone")?;
     // Another's socket that nobody listens on any more is another's all the same.
     fs::remove_file(&path).map_err(|e| e.to_string())?;

@@ -45,8 +45,7 @@ fn places() -> Result<Outcome, String> {
              {dir}/inc/2.conf:3; the last value of each key wins\n"
         ),
         format!(
-            "warning: {dir}/inc/3.conf:2:1: [supervisord] logfile is overridden by an included file; conf:{logfile} no longer \
-             counts\n"
+            "warning: {dir}/inc/3.conf:2:1: [supervisord] logfile is overridden by an included file; conf:{logfile} has no effect\n"
         ),
         format!("warning: {dir}/inc/3.conf:3:1: [supervisord] minfds is set by an included file\n"),
     ] {

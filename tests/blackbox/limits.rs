@@ -169,7 +169,7 @@ fn without_root() -> Result<Outcome, String> {
         "capabilities in [program:bound]",
         "ambient_capabilities in [program:ambient]",
     ] {
-        let text = format!("{what} takes rights that the daemon will not have");
+        let text = format!("{what} needs privileges that supervisord has only as root");
         expect(told.contains(&text), format!("{text}: {told}"))?;
     }
     let daemon = host.daemon()?;
@@ -222,7 +222,7 @@ fn after_root() -> Result<Outcome, String> {
         .map_err(|e| e.to_string())?;
     let checked = host.run(&["--check", "-c", "conf"])?;
     let told = format!("{}{}", checked.stdout, checked.stderr);
-    let text = "oom_score_adj in [program:a] takes rights that the daemon will not have";
+    let text = "oom_score_adj in [program:a] needs privileges that supervisord has only as root";
     expect(told.contains(text), format!("{checked:?}"))?;
     expect(!told.contains("[program:b]"), format!("{checked:?}"))?;
     expect(checked.code == 0, format!("{checked:?}"))?;

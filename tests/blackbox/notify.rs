@@ -336,7 +336,7 @@ fn forgers() -> Result<Outcome, String> {
         &format!("a: dropped {count} notifications from processes that do not belong to a"),
     )?;
     let log = host.place.read("log");
-    let lines = log.matches("dropped a message").count();
+    let lines = log.matches("dropped a notification").count();
     expect(lines == 1, format!("{lines} lines: {log}"))?;
     host.expect_well()?;
     Ok(Outcome::Passed)
@@ -354,7 +354,12 @@ fn ignored() -> Result<Outcome, String> {
     wait_description(&host, "a", ", a")?;
     expect(daemon.pid_of("a") > 1, "its own pid")?;
     let log = host.place.read("log");
-    for what in ["MAINPID", "FDSTORE", "with an unknown variable", "NOTIFYACCESS"] {
+    for what in [
+        "MAINPID",
+        "FDSTORE",
+        "with an unknown variable",
+        "NOTIFYACCESS",
+    ] {
         let line = format!("a: ignored notification {what}");
         let count = log.matches(&line).count();
         expect(count == 1, format!("{count} lines {line:?}: {log}"))?;

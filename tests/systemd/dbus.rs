@@ -227,22 +227,22 @@ fn denied(machine: &Machine) -> Result {
     for (rest, audit) in [
         (
             "StopProcess sb web true",
-            " stop web: FAILED: nobody could be asked",
+            " stop web: FAILED: no polkit agent could ask",
         ),
         (
             "StopAllProcesses b true",
-            " stop all: FAILED: nobody could be asked",
+            " stop all: FAILED: no polkit agent could ask",
         ),
         (
             "SignalProcess ss web KILL",
-            " signal web: FAILED: nobody could be asked",
+            " signal web: FAILED: no polkit agent could ask",
         ),
-        ("Update as 0", " reread : FAILED: nobody could be asked"),
+        ("Update as 0", " reread : FAILED: no polkit agent could ask"),
         (
             "SetNumprocs sx web 2",
-            " set-numprocs web 2: FAILED: nobody could be asked",
+            " set-numprocs web 2: FAILED: no polkit agent could ask",
         ),
-        ("Shutdown", " shutdown : FAILED: nobody could be asked"),
+        ("Shutdown", " shutdown : FAILED: no polkit agent could ask"),
     ] {
         daemon.refused("tester", rest, audit)?;
     }
@@ -294,12 +294,12 @@ fn one_program(machine: &Machine) -> Result {
     daemon.refused(
         "tester",
         "RollingRestart asu 1 api 1",
-        " rolling-restart api: FAILED: nobody could be asked",
+        " rolling-restart api: FAILED: no polkit agent could ask",
     )?;
     daemon.refused(
         "tester",
         "StopProcess sb web true",
-        " stop web: FAILED: nobody could be asked",
+        " stop web: FAILED: no polkit agent could ask",
     )?;
     expect(daemon.pid("api")? == api, "another program was touched")?;
     let log = daemon.log();
@@ -318,7 +318,7 @@ fn own_program(machine: &Machine) -> Result {
     daemon.refused(
         "tester",
         "StopProcess sb web true",
-        " stop web: FAILED: nobody could be asked",
+        " stop web: FAILED: no polkit agent could ask",
     )
 }
 

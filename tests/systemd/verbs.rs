@@ -147,7 +147,7 @@ fn lived(machine: &Machine) -> Result<(), String> {
     refused(
         machine,
         "supervisord service uninstall",
-        "that `service install` wrote",
+        "`service install` did not write it",
     )
 }
 

@@ -250,7 +250,7 @@ fn strangers_get_nothing() -> Result<(), String> {
     let token = scene.token(&[])?;
     let action = scene.get(&format!("{STOP}&token={token}"), &headers)?;
     expect(
-        action.code() == 403 && text(&action).contains("Another web page asked"),
+        action.code() == 403 && text(&action).contains("came from another web page"),
         action.status,
     )
 }

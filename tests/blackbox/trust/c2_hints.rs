@@ -26,7 +26,7 @@ const CASES: &[Case] = &[
     (
         "[supervisord]\n[include]\nfile=conf.d/*.conf\n",
         &["case:3:1:", "did you mean files for file?"],
-        &["commas between", ":0:"],
+        &["separated by commas", ":0:"],
         2,
     ),
     (
@@ -99,7 +99,7 @@ const CASES: &[Case] = &[
     (
         "[supervisord]\n[program:web]\ncommand=sleep\nprocess_name=%(ENV_NO_SUCH_SITE)s\n",
         &["NO_SUCH_SITE is not set in the environment of supervisord"],
-        &["a literal % is written"],
+        &["for a literal %"],
         2,
     ),
     (
@@ -129,7 +129,7 @@ const CASES: &[Case] = &[
         &[
             "supervisor.rpcinterace:make_main_rpcinterface cannot be resolved within [rpcinterface:supervisor]",
         ],
-        &["plug-in of Python ("],
+        &["Python plug-in ("],
         2,
     ),
     (

@@ -302,7 +302,7 @@ fn command_line() -> Result<Outcome, String> {
     host.expect_ctl(
         &["help", "upgrade"],
         0,
-        &["upgrade\t", "Replace the daemon"],
+        &["upgrade\t", "Re-execute the daemon"],
     )?;
     host.expect_ctl(
         &["upgrade", "x"],

@@ -51,7 +51,7 @@ impl Tally {
                         self.answered += 1;
                         self.moments.push(Instant::now());
                     }
-                    Err(CallError::Fault(30, text)) if text.contains("look again") => {
+                    Err(CallError::Fault(30, text)) if text.contains("try again in a moment") => {
                         self.put_off += 1;
                     }
                     other => self.wrong.push(format!("{other:?}")),

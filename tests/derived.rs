@@ -5,7 +5,7 @@ use std::path::Path;
 
 use supervisord::config::render;
 use supervisord::domain::roff::PAGES;
-use supervisord::front::dbus;
+use supervisord::server::dbus;
 use supervisord::{api, config, ctl, daemon, output, pidproxy};
 
 /// Compares `text` with the committed file, or rewrites it.
@@ -49,18 +49,24 @@ fn the_bench_lists_what_it_measures() {
 }
 
 #[test]
-fn the_table_of_readme_derives_from_the_stored_run_of_the_bench() {
+fn the_tables_of_the_bench_derive_from_its_stored_run() {
     if std::env::var_os("UPDATE").is_some() {
         bench(&["--readme"]);
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = fs::read_to_string(root.join("README.md")).expect("readable");
-    let stored = root.join("tests/bench/results.json");
-    let table = bench(&["--table", &stored.display().to_string()]);
-    assert!(
-        readme.contains(&format!("<!-- bench:begin -->\n{table}<!-- bench:end -->")),
-        "README.md is out of date: run tests/bench/run --readme, and review the change"
-    );
+    let stored = root.join("tests/bench/results.json").display().to_string();
+    for (page, option) in [
+        ("README.md", "--compact"),
+        ("README.zh-CN.md", "--compact"),
+        ("man/guide/performance.md", "--table"),
+    ] {
+        let text = fs::read_to_string(root.join(page)).expect("readable");
+        let table = bench(&[option, &stored]);
+        assert!(
+            text.contains(&format!("<!-- bench:begin -->\n{table}<!-- bench:end -->")),
+            "{page} is out of date: run tests/bench/run --readme, and review the change"
+        );
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The house rules that the compiler does not enforce: floors, homes of packages, `unsafe`, clocks, module docs.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -7,12 +8,12 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["domain"],
     &["config", "sys"],
-    &["keeper", "heartbeat"],
+    &["fd_holder", "heartbeat"],
     &["api", "cgroup"],
     &["core", "spawn", "output", "pidproxy", "import", "service"],
     &["engine"],
     &["control"],
-    &["front"],
+    &["server"],
     &["daemon"],
 ];
 
@@ -39,9 +40,9 @@ const IMPURE: &[&str] = &[
 /// Where each outside package may be named: a file, or a room ending in `/`.
 const HOMES: &[(&str, &[&str])] = &[
     ("quick_xml", &["api/xmlrpc.rs"]),
-    ("tokio", &["control/", "front/", "cgroup/bus.rs"]),
-    ("hyper", &["front/"]),
-    ("http_body_util", &["front/"]),
+    ("tokio", &["control/", "server/", "cgroup/bus.rs"]),
+    ("hyper", &["server/"]),
+    ("http_body_util", &["server/"]),
     ("ariadne", &["daemon/check.rs"]),
     ("ini", &["import/unit.rs"]),
     ("rustyline", &["ctl/shell.rs"]),
@@ -52,20 +53,20 @@ const HOMES: &[(&str, &[&str])] = &[
             "spawn/",
             "output/",
             "pidproxy/",
-            "keeper/",
+            "fd_holder/",
             "daemon/",
             "ctl/",
-            "front/",
+            "server/",
         ],
     ),
-    ("zbus", &["front/dbus/", "cgroup/bus.rs"]),
+    ("zbus", &["server/dbus/", "cgroup/bus.rs"]),
     ("sd_notify", &["engine/systemd.rs"]),
     ("subtle", &["control/auth.rs"]),
     ("sha1", &["control/auth.rs", "cgroup/name.rs"]),
-    ("maud", &["front/web/"]),
+    ("maud", &["server/web/"]),
     (
         "jiff",
-        &["sys/time_zone.rs", "output/", "front/", "control/"],
+        &["sys/time_zone.rs", "output/", "server/", "control/"],
     ),
 ];
 
@@ -260,4 +261,286 @@ fn nothing_is_left_unfinished() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Words that are not used any more, and what is used instead. Three forms:
+/// - in lower case (`heirloom`): the word by itself, or as a part of an identifier or of a file name (`StoredHeirloom`,
+///   `heirloom_of`, `heirlooms.rs`);
+/// - with a capital letter or an underscore (`Legacy`, `let_go`): exactly this identifier;
+/// - with a dot (`succession.rs`): exactly this file name.
+///
+/// String literals are not searched: names on the wire and on disk stay as they are.
+const RETIRED: &[(&str, &str)] = &[
+    ("heirloom", "FdName"),
+    ("keeper", "fd holder, FdHolder"),
+    ("vault", "FdStore"),
+    ("life", "instance, InstanceId"),
+    ("tenure", "slot_generation"),
+    ("ledger", "in-flight log, InFlightLog"),
+    ("lodging", "CgroupManager"),
+    ("tidings", "NotifyState"),
+    ("legacy", "EngineState"),
+    ("remnants", "PartialRecovery"),
+    ("chronicle", "checkpoint"),
+    ("heed", "PollNotify"),
+    ("heeded", "NotifyPolled"),
+    ("impersonated", "ForeignNotify"),
+    ("diary", "ActivityJournal"),
+    ("Waking", "AwaitingReady"),
+    ("Failing", "Terminating"),
+    ("Dying", "Reaped"),
+    ("Aborting", "StopPending"),
+    ("Rite", "ReapStep"),
+    ("Was", "StageAtExit"),
+    ("Starved", "WatchdogTimeout"),
+    ("Triggered", "WatchdogTrigger"),
+    ("Trouble", "LastError, ThreadProblem"),
+    ("Ending", "ExitReason"),
+    ("Causes", "ResourceEvents"),
+    ("Hearing", "ListenerStage"),
+    ("Moment", "Ctx"),
+    ("Trail", "AuditContext"),
+    ("Seat", "SlotEntry, ProcessCgroup"),
+    ("Seats", "SlotTable"),
+    ("Way", "Transport"),
+    ("Estate", "OutputState"),
+    ("Remains", "InstanceState"),
+    ("Predecessor", "RecoverySource"),
+    ("Leftover", "PendingReport"),
+    ("Unsettled", "UnflushedChunk"),
+    ("Lasting", "DaemonResources"),
+    ("Ground", "StartContext"),
+    ("open_anew", "cold_start"),
+    ("open_again", "resume_start"),
+    ("settle_in", "init_process"),
+    ("lay_ghost", "release_orphan"),
+    ("let_go", "detach"),
+    ("lets_go", "detaches"),
+    ("succession.rs", "handoff.rs"),
+    ("affairs.rs", "daemon_control.rs"),
+    ("roster.rs", "groups.rs"),
+    ("survey.rs", "status.rs"),
+    ("notice.rs", "notify_message.rs"),
+    ("begin.rs", "start.rs"),
+    ("halt.rs", "stop.rs"),
+    ("end.rs", "exit.rs"),
+    ("found.rs", "adopt.rs"),
+    ("compose.rs", "scale.rs"),
+    ("wind_down.rs", "shutdown.rs"),
+    ("round.rs", "run_loop.rs"),
+    ("opening.rs", "startup.rs"),
+    ("intake.rs", "read_buffer.rs"),
+    ("recall.rs", "journal_reader.rs"),
+    ("setting.rs", "process_setup.rs"),
+    ("puppet", "test child"),
+    ("genuine", "reference"),
+    ("errand", "SubcommandRun"),
+    ("Front", "Transport, ServerHandle"),
+    ("Heir", "ListenerCopy"),
+    ("Door", "BusContext"),
+    ("Purse", "RateKey"),
+    ("Refusal", "BusError, SocketFileError"),
+    ("Visitor", "RequestOrigin"),
+    ("Spoken", "ParsedArgs"),
+    ("Verb", "Subcommand, PageAction"),
+    ("Cast", "Sides"),
+    ("stand_in", "fake_server"),
+    ("keep_little", "tune_malloc"),
+    ("give_back", "trim_heap"),
+    ("letting_go", "detach_signal"),
+    ("door.rs", "dbus/connection.rs"),
+    ("refusal.rs", "error.rs"),
+    ("guard.rs", "csrf.rs"),
+    ("passed.rs", "passed_fds.rs, socket_activation.rs"),
+    ("forked.rs", "test_fork.rs"),
+    ("memory.rs", "malloc.rs"),
+];
+
+/// What [`RETIRED`] does not ban: a log line whose name is a field in the journal.
+const ALLOWED: &[&str] = &["KeeperFailed"];
+
+/// Where [`RETIRED`] is banned: files, and directories ending in `/`, below the root of the repository.
+const ROOMS_DONE: &[&str] = &[
+    "src/domain/",
+    "src/core/",
+    "src/fd_holder/",
+    "src/cgroup/",
+    "src/heartbeat/",
+    "src/spawn/",
+    "src/output/",
+    "src/engine/",
+    "src/daemon/",
+    "tests/fd_holder/",
+    "tests/spawn/",
+    "src/api/",
+    "src/config/",
+    "src/control/",
+    "src/ctl/",
+    "src/import/",
+    "src/pidproxy/",
+    "src/server/",
+    "src/service/",
+    "src/sys/",
+    "tests/blackbox/",
+    "tests/compat/",
+    "tests/config/",
+    "tests/ctl/",
+    "tests/manual/",
+    "tests/packages/",
+    "tests/support/",
+    "tests/systemd/",
+    "tests/web/",
+];
+
+/// The text without the contents of string literals; comments stay.
+fn without_strings(text: &str) -> String {
+    let bytes: Vec<char> = text.chars().collect();
+    let at = |place: usize| bytes.get(place).copied().unwrap_or('\0');
+    let mut out = String::with_capacity(text.len());
+    let mut place = 0;
+    while place < bytes.len() {
+        let c = at(place);
+        let after_name = place > 0 && (at(place - 1).is_alphanumeric() || at(place - 1) == '_');
+        if c == '/' && at(place + 1) == '/' {
+            while place < bytes.len() && at(place) != '\n' {
+                out.push(at(place));
+                place += 1;
+            }
+            continue;
+        }
+        // A raw string: r"…" or r#"…"#, also with b or c before.
+        let mut hashes = place + 1;
+        while c == 'r' && at(hashes) == '#' {
+            hashes += 1;
+        }
+        let is_prefixed = !after_name || matches!(at(place.wrapping_sub(1)), 'b' | 'c');
+        if c == 'r' && is_prefixed && at(hashes) == '"' {
+            let count = hashes - place - 1;
+            place = hashes + 1;
+            let ends = |place: usize| at(place) == '"' && (1..=count).all(|n| at(place + n) == '#');
+            while place < bytes.len() && !ends(place) {
+                place += 1;
+            }
+            place += count + 1;
+            continue;
+        }
+        if c == '"' {
+            place += 1;
+            while place < bytes.len() && at(place) != '"' {
+                place += if at(place) == '\\' { 2 } else { 1 };
+            }
+            place += 1;
+            continue;
+        }
+        // A character literal; otherwise a lifetime.
+        if c == '\'' && (at(place + 1) == '\\' || at(place + 2) == '\'') {
+            place += if at(place + 1) == '\\' { 3 } else { 2 };
+            while place < bytes.len() && at(place) != '\'' {
+                place += 1;
+            }
+            place += 1;
+            continue;
+        }
+        out.push(c);
+        place += 1;
+    }
+    out
+}
+
+/// The words of an identifier in lower case: `StoredFdName` and `stored_fd_name` are `stored`, `fd`, `name`.
+fn humps(identifier: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before = ' ';
+    for c in identifier.chars() {
+        let begins = c == '_' || (c.is_uppercase() && !before.is_uppercase());
+        if begins && words.last().is_some_and(|word| !word.is_empty()) {
+            words.push(String::new());
+        }
+        if c != '_'
+            && let Some(word) = words.last_mut()
+        {
+            word.extend(c.to_lowercase());
+        }
+        before = c;
+    }
+    words
+}
+
+/// What of [`RETIRED`] an identifier or a word of a comment breaks.
+fn retired(identifier: &str) -> Option<&'static (&'static str, &'static str)> {
+    if ALLOWED.contains(&identifier) {
+        return None;
+    }
+    let humps = humps(identifier);
+    RETIRED.iter().find(|(word, _)| {
+        if word.contains(|c: char| c.is_uppercase() || c == '_') {
+            identifier == *word
+        } else {
+            humps
+                .iter()
+                .any(|hump| hump == word || hump.strip_suffix('s') == Some(word))
+        }
+    })
+}
+
+#[test]
+fn rooms_that_are_done_use_no_retired_word() {
+    fn walk(path: PathBuf, found: &mut Vec<PathBuf>) {
+        if path.is_dir() {
+            for entry in fs::read_dir(path).expect("readable") {
+                walk(entry.expect("entry").path(), found);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for place in ROOMS_DONE {
+        let mut files = Vec::new();
+        walk(root.join(place), &mut files);
+        assert!(!files.is_empty(), "{place} has no files");
+        for file in files {
+            let shown = file.strip_prefix(root).expect("below the root").display();
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            let stem = name.trim_end_matches(".rs");
+            let of_file = RETIRED.iter().find(|(word, _)| *word == name);
+            if let Some((word, instead)) = of_file.or_else(|| retired(stem)) {
+                wrong.push(format!(
+                    "{shown}: the name of the file has {word}: {instead}"
+                ));
+            }
+            let text = fs::read_to_string(&file).expect("utf-8");
+            let text = without_strings(&text);
+            let words: BTreeSet<&str> = text
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .collect();
+            let found: BTreeSet<_> = words.into_iter().filter_map(retired).collect();
+            for (word, instead) in found {
+                wrong.push(format!("{shown}: {word}: {instead}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn retired_words_are_found_in_every_form() {
+    for found in [
+        "heirloom",
+        "Heirlooms",
+        "of_heirloom",
+        "StoredHeirloom",
+        "HEIRLOOM_MAX",
+        "Life",
+    ] {
+        assert!(retired(found).is_some(), "{found}");
+    }
+    for other in ["moment", "lifetime", "Lifetime", "FdName"] {
+        assert!(retired(other).is_none(), "{other}");
+    }
+    let text = "a('\"', \"b\\\"c\", r#\"d\"e\"#, '\\'', f::<'g>); // \"h\"\n\"i\"";
+    let left = without_strings(text);
+    let words: String = left.chars().filter(|c| c.is_alphabetic()).collect();
+    assert_eq!(words, "afgh");
 }

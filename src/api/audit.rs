@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::{Bound, Caller, Fault, FaultCode, LogOf, Request, Target};
+use super::{BoundCall, Caller, Fault, FaultCode, LogRef, Request, RequestTarget};
 use crate::domain::{FOREIGN_CHARS_MAX, Foreign, Line, Namespec};
 
 /// Characters that the name of a process or group, or of a signal, may have in a call.
@@ -12,7 +12,7 @@ pub const NAME_CHARS_MAX: usize = 255;
 /// A change in the words of an audit line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// What is done, in one word: the same for every front.
+    /// What is done, in one word: the same for every server.
     pub verb: &'static str,
     /// Whom it concerns, as the caller wrote the names. Each name is one word.
     pub target: String,
@@ -27,7 +27,7 @@ impl AuditEntry {
 /// The audit line of a change. `fault`: the reason of a refusal. `None`: the change was accepted.
 #[must_use]
 pub fn audit_line(caller: &Caller, entry: AuditEntry, fault: Option<&Fault>) -> Line {
-    let (who, verb) = (caller.who(), entry.verb.to_owned());
+    let (who, verb) = (caller.identity(), entry.verb.to_owned());
     let Some(fault) = fault else {
         return Line::Audit {
             who,
@@ -44,7 +44,7 @@ pub fn audit_line(caller: &Caller, entry: AuditEntry, fault: Option<&Fault>) -> 
         Some(_) | None => fault.code.name().to_owned(),
     };
     Line::AuditRefused {
-        source: caller.source(),
+        source: caller.rate_limit_key(),
         who,
         verb,
         target: entry.target,
@@ -70,37 +70,39 @@ impl Request {
             | Self::ConfigProblems
             | Self::Generation
             | Self::LogFile(_) => None,
-            Self::Start { target, .. } => entry("start", typed(target)),
-            Self::Stop { target, .. } => entry("stop", typed(target)),
-            Self::Signal { target, .. } => entry("signal", typed(target)),
+            Self::Start { target, .. } => entry("start", target_text(target)),
+            Self::Stop { target, .. } => entry("stop", target_text(target)),
+            Self::Signal { target, .. } => entry("signal", target_text(target)),
             Self::Reread => whole("reread"),
-            Self::AddGroup(name) => entry("add", word(name)),
-            Self::RemoveGroup(name) => entry("remove", word(name)),
+            Self::AddGroup(name) => entry("add", quoted_name(name)),
+            Self::RemoveGroup(name) => entry("remove", quoted_name(name)),
             Self::Shutdown => whole("shutdown"),
             Self::Restart => whole("restart"),
             Self::Upgrade => whole("upgrade"),
             Self::ClearDaemonLog => whole("clear-log"),
-            Self::ClearLogs(target) => entry("clear-logs", typed(target)),
-            Self::WriteStdin { name, .. } => entry("write-stdin", word(name)),
-            Self::RemoteEvent { kind, .. } => entry("event", word(kind)),
+            Self::ClearLogs(target) => entry("clear-logs", target_text(target)),
+            Self::WriteStdin { name, .. } => entry("write-stdin", quoted_name(name)),
+            Self::RemoteEvent { kind, .. } => entry("event", quoted_name(kind)),
             Self::WriteLog { .. } => whole("write-log"),
-            Self::AddProgram { group, program, .. } => {
-                entry("add-program", format!("{}:{}", word(group), word(program)))
-            }
+            Self::AddProgram { group, program, .. } => entry(
+                "add-program",
+                format!("{}:{}", quoted_name(group), quoted_name(program)),
+            ),
             Self::RemoveProcess { group, process } => entry(
                 "remove-process",
-                format!("{}:{}", word(group), word(process)),
+                format!("{}:{}", quoted_name(group), quoted_name(process)),
             ),
-            Self::SetNumprocs { program, numprocs } => {
-                entry("set-numprocs", format!("{} {numprocs}", word(program)))
-            }
+            Self::SetNumprocs { program, numprocs } => entry(
+                "set-numprocs",
+                format!("{} {numprocs}", quoted_name(program)),
+            ),
             Self::RollingRestart { targets, .. } => {
                 let mut names = String::new();
                 for target in targets {
                     if !names.is_empty() {
                         names.push(' ');
                     }
-                    names.push_str(&typed(target));
+                    names.push_str(&target_text(target));
                     // No line shows more.
                     if names.len() > 4 * FOREIGN_CHARS_MAX {
                         break;
@@ -128,19 +130,19 @@ impl Request {
             | Self::Restart
             | Self::Upgrade
             | Self::Generation
-            | Self::LogFile(LogOf::Daemon)
+            | Self::LogFile(LogRef::Daemon)
             | Self::ClearDaemonLog
             | Self::RemoteEvent { .. }
             | Self::GroupNames
             | Self::ConfigProblems
             | Self::WriteLog { .. } => Ok(()),
             Self::ProcessInfo(name)
-            | Self::LogFile(LogOf::Process(name, _))
+            | Self::LogFile(LogRef::Process(name, _))
             | Self::AddGroup(name)
             | Self::RemoveGroup(name)
             | Self::WriteStdin { name, .. }
-            | Self::SetNumprocs { program: name, .. } => check(name),
-            Self::SomeProcessInfo(names) => names.iter().try_for_each(|name| check(name)),
+            | Self::SetNumprocs { program: name, .. } => check_namespec(name),
+            Self::SomeProcessInfo(names) => names.iter().try_for_each(|name| check_namespec(name)),
             Self::Start { target, .. } | Self::Stop { target, .. } | Self::ClearLogs(target) => {
                 check_target(target)
             }
@@ -152,15 +154,19 @@ impl Request {
                     Err(FaultCode::BadSignal.of(Foreign(signal).to_string()))
                 }
             }
-            Self::AddProgram { group, program, .. } => check(group).and_then(|()| check(program)),
-            Self::RemoveProcess { group, process } => check(group).and_then(|()| check(process)),
+            Self::AddProgram { group, program, .. } => {
+                check_namespec(group).and_then(|()| check_namespec(program))
+            }
+            Self::RemoveProcess { group, process } => {
+                check_namespec(group).and_then(|()| check_namespec(process))
+            }
             Self::RollingRestart { targets, .. } => targets.iter().try_for_each(check_target),
         }
     }
 }
 
-impl Bound {
-    /// The request to the engine that it leads to. None: the front answers by itself.
+impl BoundCall {
+    /// The request to the engine that it leads to. None: the server answers by itself.
     #[must_use]
     pub fn request(&self) -> Option<Cow<'_, Request>> {
         match self {
@@ -179,16 +185,16 @@ impl Bound {
 }
 
 /// A target as it was typed.
-fn typed(target: &Target) -> String {
+fn target_text(target: &RequestTarget) -> String {
     match target {
-        Target::One(_, text) => word(text),
-        Target::Group(name) => format!("{}:*", word(name)),
-        Target::All => "all".to_owned(),
+        RequestTarget::One(_, text) => quoted_name(text),
+        RequestTarget::Group(name) => format!("{}:*", quoted_name(name)),
+        RequestTarget::All => "all".to_owned(),
     }
 }
 
 /// A name as one word: no process has a blank in its name, and what is not there must not look like more of the line.
-fn word(name: &str) -> String {
+fn quoted_name(name: &str) -> String {
     let shown = name.chars().take(FOREIGN_CHARS_MAX + 1);
     let mut word = String::new();
     for c in shown {
@@ -201,15 +207,15 @@ fn word(name: &str) -> String {
     word
 }
 
-fn check_target(target: &Target) -> Result<(), Fault> {
+fn check_target(target: &RequestTarget) -> Result<(), Fault> {
     match target {
-        Target::One(_, text) | Target::Group(text) => check(text),
-        Target::All => Ok(()),
+        RequestTarget::One(_, text) | RequestTarget::Group(text) => check_namespec(text),
+        RequestTarget::All => Ok(()),
     }
 }
 
 /// Checks a namespec, each part of which is a name.
-fn check(text: &str) -> Result<(), Fault> {
+fn check_namespec(text: &str) -> Result<(), Fault> {
     let Namespec { group, process } = Namespec::parse(text);
     if is_name(&group) && process.is_none_or(|process| is_name(&process)) {
         Ok(())
@@ -225,11 +231,11 @@ fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Front;
+    use crate::api::Transport;
 
     fn caller() -> Caller {
         Caller {
-            front: Front::Unix,
+            transport: Transport::Unix,
             uid: Some(7),
             pid: Some(8),
             ..Caller::DAEMON
@@ -238,7 +244,7 @@ mod tests {
 
     fn stop(text: &str) -> Request {
         Request::Stop {
-            target: Target::One(Namespec::parse(text), text.to_owned()),
+            target: RequestTarget::One(Namespec::parse(text), text.to_owned()),
             wait: true,
         }
     }
@@ -312,7 +318,7 @@ mod tests {
             );
         }
         let signal = |signal: &str| Request::Signal {
-            target: Target::All,
+            target: RequestTarget::All,
             signal: signal.to_owned(),
         };
         assert_eq!(signal("NOSUCH").check_names(), Ok(()));
@@ -326,7 +332,7 @@ mod tests {
     fn a_thousand_names_make_a_short_entry() {
         let target = |number: u32| {
             let text = format!("program{number}");
-            Target::One(Namespec::parse(&text), text)
+            RequestTarget::One(Namespec::parse(&text), text)
         };
         let request = Request::RollingRestart {
             targets: (0..100_000).map(target).collect(),

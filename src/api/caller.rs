@@ -10,9 +10,9 @@ pub use crate::domain::Permission;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ticket(pub u64);
 
-/// The door a request came through.
+/// The transport that a request came over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Front {
+pub enum Transport {
     /// XML-RPC or HTTP over a unix socket.
     Unix,
     /// XML-RPC or HTTP over TCP.
@@ -23,7 +23,7 @@ pub enum Front {
     Daemon,
 }
 
-impl Front {
+impl Transport {
     /// The word in audit lines.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -39,8 +39,8 @@ impl Front {
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
-    /// The door.
-    pub front: Front,
+    /// The transport.
+    pub transport: Transport,
     /// Peer credentials, where the transport gives them.
     pub uid: Option<u32>,
     /// Peer credentials, where the transport gives them.
@@ -51,14 +51,14 @@ pub struct Caller {
     pub login: Option<String>,
     /// On D-Bus the connection's unique name, which no other connection ever gets.
     pub bus_name: Option<String>,
-    /// What the door lets them do at most; none: it has no rules.
+    /// What the rules of the server permit at most. `None`: the server has no rules.
     pub access: Option<Access>,
 }
 
 impl Caller {
     /// The daemon itself.
     pub const DAEMON: Self = Self {
-        front: Front::Daemon,
+        transport: Transport::Daemon,
         uid: None,
         gid: None,
         pid: None,
@@ -69,8 +69,8 @@ impl Caller {
 
     /// Who it is, for audit lines.
     #[must_use]
-    pub fn who(&self) -> String {
-        let mut who = self.front.name().to_owned();
+    pub fn identity(&self) -> String {
+        let mut who = self.transport.name().to_owned();
         if let Some(uid) = self.uid {
             who.push_str(&format!(" uid={uid}"));
         }
@@ -90,27 +90,27 @@ impl Caller {
 impl Caller {
     /// Whose lines are counted together where their number is bounded: the user, where the transport tells it.
     #[must_use]
-    pub fn source(&self) -> String {
+    pub fn rate_limit_key(&self) -> String {
         match self.uid {
             Some(uid) => format!("uid {uid}"),
-            None => self.front.name().to_owned(),
+            None => self.transport.name().to_owned(),
         }
     }
 
     /// The processes that the caller may know of: those for which it has any permission. On D-Bus states are free to
     /// everybody, and with them all names.
     #[must_use]
-    pub fn sees(&self) -> Scope {
+    pub fn visible_scope(&self) -> AccessScope {
         match &self.access {
-            Some(access) if self.front != Front::Bus => access.any(),
-            Some(_) | None => Scope::All,
+            Some(access) if self.transport != Transport::Bus => access.any_scope(),
+            Some(_) | None => AccessScope::All,
         }
     }
 }
 
 /// Which processes a grant covers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Scope {
+pub enum AccessScope {
     /// All.
     All,
     /// These processes and groups only. Requests for others are refused; members of `all` or of a group that are not
@@ -118,26 +118,26 @@ pub enum Scope {
     Only(Vec<Namespec>),
 }
 
-impl Scope {
+impl AccessScope {
     /// Whether this process is covered.
     #[must_use]
     pub fn covers(&self, group: &str, process: &str) -> bool {
-        self.some(group, |covered| covered.is_none_or(|name| name == process))
+        self.covers_some(group, |covered| covered.is_none_or(|name| name == process))
     }
 
     /// Whether the group is covered as a whole.
     #[must_use]
     pub fn covers_group(&self, group: &str) -> bool {
-        self.some(group, |covered| covered.is_none())
+        self.covers_some(group, |covered| covered.is_none())
     }
 
     /// Whether anything of the group is covered.
     #[must_use]
     pub fn touches(&self, group: &str) -> bool {
-        self.some(group, |_| true)
+        self.covers_some(group, |_| true)
     }
 
-    fn some(&self, group: &str, fits: impl Fn(Option<&str>) -> bool) -> bool {
+    fn covers_some(&self, group: &str, fits: impl Fn(Option<&str>) -> bool) -> bool {
         match self {
             Self::All => true,
             Self::Only(names) => names
@@ -147,9 +147,9 @@ impl Scope {
     }
 }
 
-/// What a door lets one caller do at most, where it has rules about that: each permission with the processes it is for.
+/// What a server permits one caller at most, where it has rules about that: each permission with the processes it is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Access(pub Vec<(Permission, Scope)>);
+pub struct Access(pub Vec<(Permission, AccessScope)>);
 
 impl Access {
     /// Whether nothing is permitted at all.
@@ -160,28 +160,28 @@ impl Access {
 
     /// For which processes the caller has a permission; none: for none.
     #[must_use]
-    pub fn scope(&self, permission: Permission) -> Option<Scope> {
+    pub fn scope(&self, permission: Permission) -> Option<AccessScope> {
         match union(self.0.iter().filter(|(known, _)| *known == permission)) {
-            Scope::Only(names) if names.is_empty() => None,
+            AccessScope::Only(names) if names.is_empty() => None,
             scope => Some(scope),
         }
     }
 
     /// For which processes the caller has any permission.
-    fn any(&self) -> Scope {
+    fn any_scope(&self) -> AccessScope {
         union(self.0.iter())
     }
 }
 
-fn union<'a>(granted: impl Iterator<Item = &'a (Permission, Scope)>) -> Scope {
+fn union<'a>(granted: impl Iterator<Item = &'a (Permission, AccessScope)>) -> AccessScope {
     let mut names = Vec::new();
     for (_, scope) in granted {
         match scope {
-            Scope::All => return Scope::All,
-            Scope::Only(more) => names.extend(more.iter().cloned()),
+            AccessScope::All => return AccessScope::All,
+            AccessScope::Only(more) => names.extend(more.iter().cloned()),
         }
     }
-    Scope::Only(names)
+    AccessScope::Only(names)
 }
 
 /// What was granted to a caller for one request.
@@ -190,7 +190,7 @@ pub struct Grant {
     /// What they may do.
     pub permission: Permission,
     /// To whom.
-    pub scope: Scope,
+    pub scope: AccessScope,
 }
 
 impl Grant {
@@ -199,7 +199,7 @@ impl Grant {
     pub const fn all(permission: Permission) -> Self {
         Self {
             permission,
-            scope: Scope::All,
+            scope: AccessScope::All,
         }
     }
 }

@@ -58,7 +58,7 @@ pub fn page() -> String {
     for (space, title) in TITLES {
         page.part(title);
         for method in METHODS.iter().filter(|method| method.namespace() == space) {
-            entry(&mut page, method);
+            method_entry(&mut page, method);
         }
     }
     page.section("FAULTS");
@@ -91,7 +91,7 @@ const fn meaning(permission: Permission) -> &'static str {
     }
 }
 
-fn entry(page: &mut Page, method: &Method) {
+fn method_entry(page: &mut Page, method: &Method) {
     let (name, others) = method
         .names
         .split_first()
@@ -113,7 +113,7 @@ fn entry(page: &mut Page, method: &Method) {
         method.doc,
     );
     for param in method.params {
-        let default = match (param.optional, param.kind.default_word()) {
+        let default = match (param.optional, param.kind.default_text()) {
             (true, Some(word)) => format!(" (default {word})"),
             _ => String::new(),
         };

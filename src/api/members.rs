@@ -1,14 +1,14 @@
-//! Writes lists straight into the one buffer of a response, without a [`Value`] for each member: an array of structs, or a
+//! Writes lists straight into the one buffer of a response, without a [`RpcValue`] for each member: an array of structs, or a
 //! table of text.
 //!
 //! A list of a thousand processes has 14,000 members. As a tree of values they were 30,000 allocations.
 
 use std::borrow::Cow;
 
-use super::xmlrpc::{self, Value};
+use super::xmlrpc::{self, RpcValue};
 
 /// Takes the members of one struct, in order.
-pub trait Members {
+pub trait MemberSink {
     /// Adds a text.
     fn text(&mut self, name: &'static str, text: &str);
     /// Adds a number.
@@ -19,23 +19,23 @@ pub trait Members {
     fn ints(&mut self, name: &'static str, numbers: impl Iterator<Item = i64>);
 }
 
-/// The members of a [`Value::Struct`].
-impl Members for Vec<(String, Value)> {
+/// The members of a [`RpcValue::Struct`].
+impl MemberSink for Vec<(String, RpcValue)> {
     fn text(&mut self, name: &'static str, text: &str) {
-        self.push((name.to_owned(), Value::text(text)));
+        self.push((name.to_owned(), RpcValue::text(text)));
     }
 
     fn int(&mut self, name: &'static str, number: i64) {
-        self.push((name.to_owned(), Value::Int(number)));
+        self.push((name.to_owned(), RpcValue::Int(number)));
     }
 
     fn bool(&mut self, name: &'static str, truth: bool) {
-        self.push((name.to_owned(), Value::Bool(truth)));
+        self.push((name.to_owned(), RpcValue::Bool(truth)));
     }
 
     fn ints(&mut self, name: &'static str, numbers: impl Iterator<Item = i64>) {
-        let numbers = numbers.map(Value::Int).collect();
-        self.push((name.to_owned(), Value::Array(numbers)));
+        let numbers = numbers.map(RpcValue::Int).collect();
+        self.push((name.to_owned(), RpcValue::Array(numbers)));
     }
 }
 
@@ -58,7 +58,7 @@ impl ListResponse {
     }
 
     /// Adds a struct, whose members `fill` adds.
-    pub fn item(&mut self, fill: impl FnOnce(&mut MemberWriter<'_>)) {
+    pub fn push_struct(&mut self, fill: impl FnOnce(&mut MemberWriter<'_>)) {
         self.out.push_str("<value><struct>\n");
         fill(&mut MemberWriter(&mut self.out));
         self.out.push_str("</struct></value>\n");
@@ -86,7 +86,7 @@ impl MemberWriter<'_> {
     }
 }
 
-impl Members for MemberWriter<'_> {
+impl MemberSink for MemberWriter<'_> {
     fn text(&mut self, name: &'static str, text: &str) {
         self.begin(name, "<string>");
         xmlrpc::escape_response(text, self.0);
@@ -139,9 +139,9 @@ pub const PROCESS_MEMBERS: [&str; 14] = [
 
 /// Which of [`PROCESS_MEMBERS`] a table has as columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Columns(u16);
+pub struct TableColumns(u16);
 
-impl Columns {
+impl TableColumns {
     /// The columns of these names, in the order of [`PROCESS_MEMBERS`]; all, if there is no name.
     ///
     /// # Errors
@@ -161,21 +161,21 @@ impl Columns {
 }
 
 /// Appends a text.
-type Append = fn(&str, &mut String);
+type AppendFn = fn(&str, &mut String);
 
 /// One line of text for each process, a tab between two members, and the names of the members as the first line. In members,
 /// a backslash, a tab and a line break are written `\\`, `\t`, `\n` and `\r`.
 #[derive(Debug)]
-pub struct Table {
+pub struct TableWriter {
     out: String,
-    columns: Columns,
-    append: Append,
+    columns: TableColumns,
+    append: AppendFn,
 }
 
-impl Table {
+impl TableWriter {
     /// A table that is the result of a response, which is written into `buffer`. Its content goes away; its capacity is used.
     #[must_use]
-    pub fn response(mut buffer: Vec<u8>, columns: Columns) -> Self {
+    pub fn response_table(mut buffer: Vec<u8>, columns: TableColumns) -> Self {
         buffer.clear();
         let mut out = String::from_utf8(buffer).unwrap_or_default();
         out.push_str(xmlrpc::RESULT_BEGIN);
@@ -185,17 +185,17 @@ impl Table {
 
     /// A table alone.
     #[must_use]
-    pub fn plain(columns: Columns) -> Self {
+    pub fn text_table(columns: TableColumns) -> Self {
         Self::begin(String::new(), columns, |text, out| out.push_str(text))
     }
 
-    fn begin(out: String, columns: Columns, append: Append) -> Self {
+    fn begin(out: String, columns: TableColumns, append: AppendFn) -> Self {
         let mut table = Self {
             out,
             columns,
             append,
         };
-        table.row(|row| {
+        table.push_row(|row| {
             for name in PROCESS_MEMBERS {
                 row.text(name, name);
             }
@@ -204,7 +204,7 @@ impl Table {
     }
 
     /// Adds a line, whose members `fill` adds: all of [`PROCESS_MEMBERS`], in their order.
-    pub fn row(&mut self, fill: impl FnOnce(&mut RowWriter<'_>)) {
+    pub fn push_row(&mut self, fill: impl FnOnce(&mut RowWriter<'_>)) {
         fill(&mut RowWriter {
             out: &mut self.out,
             columns: self.columns,
@@ -230,12 +230,12 @@ impl Table {
     }
 }
 
-/// Writes one line of a [`Table`]; leaves out the members that are no columns of it.
+/// Writes one line of a [`TableWriter`]; leaves out the members that are no columns of it.
 #[derive(Debug)]
 pub struct RowWriter<'a> {
     out: &'a mut String,
-    columns: Columns,
-    append: Append,
+    columns: TableColumns,
+    append: AppendFn,
     at: usize,
     is_first: bool,
 }
@@ -252,7 +252,7 @@ impl RowWriter<'_> {
     }
 }
 
-impl Members for RowWriter<'_> {
+impl MemberSink for RowWriter<'_> {
     fn text(&mut self, _: &'static str, text: &str) {
         if !self.begin() {
             return;
@@ -297,18 +297,18 @@ impl Members for RowWriter<'_> {
 }
 
 /// The members of one line of a table.
-type Row<'a> = Vec<Cow<'a, str>>;
+type TableRow<'a> = Vec<Cow<'a, str>>;
 
 /// Reads a table: the names of its columns, and its lines. `None`: it is none.
 #[must_use]
-pub fn read_table(text: &str) -> Option<(Vec<&str>, Vec<Row<'_>>)> {
+pub fn read_table(text: &str) -> Option<(Vec<&str>, Vec<TableRow<'_>>)> {
     let mut lines = text.strip_suffix('\n')?.split('\n');
     let names: Vec<&str> = lines.next()?.split('\t').collect();
     let rows = lines
         .map(|line| {
             let mut row = Vec::with_capacity(names.len());
             for member in line.split('\t') {
-                row.push(unescaped(member)?);
+                row.push(unescape_member(member)?);
             }
             (row.len() == names.len()).then_some(row)
         })
@@ -317,7 +317,7 @@ pub fn read_table(text: &str) -> Option<(Vec<&str>, Vec<Row<'_>>)> {
 }
 
 /// A member as it was before it was written into a line. `None`: a backslash with something else behind it.
-fn unescaped(text: &str) -> Option<Cow<'_, str>> {
+fn unescape_member(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('\\') {
         return Some(Cow::Borrowed(text));
     }
@@ -365,8 +365,8 @@ mod tests {
     use super::*;
     use crate::api::xmlrpc::write_response;
 
-    /// One struct for each text and number, filled through [`Members`].
-    fn fill(members: &mut impl Members, text: &str, number: i64) {
+    /// One struct for each text and number, filled through [`MemberSink`].
+    fn fill(members: &mut impl MemberSink, text: &str, number: i64) {
         members.text("name", text);
         members.int("pid", number);
         members.bool("inuse", number % 2 == 0);
@@ -378,12 +378,12 @@ mod tests {
         let mut list = ListResponse::new(b"left over".to_vec());
         let mut values = Vec::new();
         for (text, number) in rows {
-            list.item(|members| fill(members, text, *number));
+            list.push_struct(|members| fill(members, text, *number));
             let mut members = Vec::new();
             fill(&mut members, text, *number);
-            values.push(Value::Struct(members));
+            values.push(RpcValue::Struct(members));
         }
-        (list.finish(), write_response(&Ok(Value::Array(values))))
+        (list.finish(), write_response(&Ok(RpcValue::Array(values))))
     }
 
     #[test]
@@ -409,21 +409,21 @@ mod tests {
                 .map(|name| (*name).to_owned())
                 .collect::<Vec<_>>()
         };
-        assert_eq!(Columns::of(&[]), Ok(Columns(u16::MAX)));
+        assert_eq!(TableColumns::of(&[]), Ok(TableColumns(u16::MAX)));
         assert_eq!(
-            Columns::of(&names(&["pid", "name", "pid"])),
-            Ok(Columns(1 << 12 | 1))
+            TableColumns::of(&names(&["pid", "name", "pid"])),
+            Ok(TableColumns(1 << 12 | 1))
         );
-        assert_eq!(Columns::of(&names(&["name", "uptime"])), Err("uptime"));
+        assert_eq!(TableColumns::of(&names(&["name", "uptime"])), Err("uptime"));
     }
 
     /// The text of the table of these names and numbers.
     fn table(columns: &[&str], rows: &[(String, i64)]) -> String {
         let columns: Vec<_> = columns.iter().map(|name| (*name).to_owned()).collect();
-        let columns = Columns::of(&columns).expect("members");
-        let fill = |mut table: Table| {
+        let columns = TableColumns::of(&columns).expect("members");
+        let fill = |mut table: TableWriter| {
             for (text, number) in rows {
-                table.row(|row| {
+                table.push_row(|row| {
                     for name in PROCESS_MEMBERS {
                         match name {
                             "pid" => row.int(name, *number),
@@ -434,9 +434,9 @@ mod tests {
             }
             table
         };
-        let plain = fill(Table::plain(columns)).into_text();
-        let response = fill(Table::response(b"left over".to_vec(), columns)).finish();
-        let value = Value::Text(plain.clone());
+        let plain = fill(TableWriter::text_table(columns)).into_text();
+        let response = fill(TableWriter::response_table(b"left over".to_vec(), columns)).finish();
+        let value = RpcValue::Text(plain.clone());
         let as_value = write_response(&Ok(value));
         assert_eq!(String::from_utf8(response), String::from_utf8(as_value));
         plain

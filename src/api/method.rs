@@ -5,9 +5,9 @@
 //! # Source
 //! Supervisor manual, "XML-RPC API Documentation".
 
-use super::argument::{Arg, Args, convert};
-use super::xmlrpc::Value;
-use super::{Columns, Fault, FaultCode, LogOf, METHODS, Permission, Request};
+use super::argument::{ArgValue, Args, convert_argument};
+use super::xmlrpc::RpcValue;
+use super::{Fault, FaultCode, LogRef, METHODS, Permission, Request, TableColumns};
 use crate::domain::Level;
 
 /// A type on the wire, in the words of `system.methodSignature`.
@@ -78,11 +78,11 @@ impl ParamKind {
     }
 
     /// What counts when it is left out, as the help says it and as an argument; none: it cannot be left out.
-    fn default(self) -> Option<(&'static str, Arg)> {
+    fn default(self) -> Option<(&'static str, ArgValue)> {
         match self {
-            Self::Truth => Some(("true", Arg::Truth(true))),
-            Self::Count => Some(("1", Arg::Count(1))),
-            Self::Level => Some(("INFO", Arg::Level(Level::Info))),
+            Self::Truth => Some(("true", ArgValue::Truth(true))),
+            Self::Count => Some(("1", ArgValue::Count(1))),
+            Self::Level => Some(("INFO", ArgValue::Level(Level::Info))),
             Self::Namespec
             | Self::Word
             | Self::Data
@@ -96,7 +96,7 @@ impl ParamKind {
 
 impl ParamKind {
     /// What counts when it is left out, as it is written.
-    pub(super) fn default_word(self) -> Option<&'static str> {
+    pub(super) fn default_text(self) -> Option<&'static str> {
         self.default().map(|(word, _)| word)
     }
 }
@@ -131,22 +131,22 @@ pub struct Method {
     /// What it does.
     pub doc: &'static str,
     /// Makes the request of the arguments, already converted and complete.
-    pub(super) bind: fn(&mut Args) -> Result<Bound, Fault>,
+    pub(super) bind: fn(&mut Args) -> Result<BoundCall, Fault>,
 }
 
-/// A call with valid arguments: what a front has to do.
+/// A call with valid arguments: what a server has to do.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Bound {
+pub enum BoundCall {
     /// Ask the engine.
     Engine(Request),
     /// Ask the engine; the namespec was a wildcard, and a BAD_NAME must say it as given.
     Wildcard(Request, String),
     /// Ask the engine for processes, and answer with a table of text.
-    ProcessTable(Request, Columns),
+    ProcessTable(Request, TableColumns),
     /// Read a part of a log.
     ReadLog {
         /// Whose.
-        of: LogOf,
+        of: LogRef,
         /// First byte; negative: from the end.
         offset: i64,
         /// How many; 0: to the end.
@@ -155,7 +155,7 @@ pub enum Bound {
     /// Read the end of a process's log.
     TailLog {
         /// Whose.
-        of: LogOf,
+        of: LogRef,
         /// Where the client is.
         offset: i64,
         /// How many bytes.
@@ -170,18 +170,18 @@ pub enum Bound {
     /// `system.methodSignature`
     MethodSignature(String),
     /// `system.multicall`; the elements as given.
-    Multicall(Vec<Value>),
+    Multicall(Vec<RpcValue>),
 }
 
 /// The method of this name.
 #[must_use]
-pub fn method(name: &str) -> Option<&'static Method> {
+pub fn find_method(name: &str) -> Option<&'static Method> {
     METHODS.iter().find(|method| method.names.contains(&name))
 }
 
 /// Every name in order, aliases included, of the namespaces that are there.
 #[must_use]
-pub fn names(interface: &Interfaces) -> Vec<&'static str> {
+pub fn method_names(interface: &RpcInterfaces) -> Vec<&'static str> {
     let mut names: Vec<_> = METHODS
         .iter()
         .filter(|method| interface.offers(method))
@@ -193,7 +193,7 @@ pub fn names(interface: &Interfaces) -> Vec<&'static str> {
 
 /// Which namespaces the configuration asks for, besides `system`, which is always there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interfaces {
+pub struct RpcInterfaces {
     /// `[rpcinterface:supervisor]`: the methods of `supervisor`, and ours in `supervisord`.
     // Differs: listMethods names those of `supervisord` too.
     pub supervisor: bool,
@@ -201,7 +201,7 @@ pub struct Interfaces {
     pub twiddler: Option<Vec<String>>,
 }
 
-impl Interfaces {
+impl RpcInterfaces {
     /// Whether `method` is there.
     #[must_use]
     pub fn offers(&self, method: &Method) -> bool {
@@ -243,17 +243,17 @@ impl Method {
     /// # Errors
     /// INCORRECT_PARAMETERS; BAD_NAME for a wildcard where one process is required.
     // Differs: an argument of a wrong type is INCORRECT_PARAMETERS; Supervisor answers 500 for most of them.
-    pub fn bind(&self, given: Vec<Value>) -> Result<Bound, Fault> {
+    pub fn bind_arguments(&self, given: Vec<RpcValue>) -> Result<BoundCall, Fault> {
         let required = self.params.iter().filter(|param| !param.optional).count();
         if given.len() < required || given.len() > self.params.len() {
             return Err(FaultCode::IncorrectParameters.bare());
         }
         let mut given = given.into_iter();
-        let converted: Result<Vec<Arg>, Fault> = self
+        let converted: Result<Vec<ArgValue>, Fault> = self
             .params
             .iter()
             .map(|param| match given.next() {
-                Some(value) => convert(param.kind, value),
+                Some(value) => convert_argument(param.kind, value),
                 None => param
                     .kind
                     .default()
@@ -308,11 +308,11 @@ impl Method {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{NAMES_MAX, OPTIONS_BYTES_MAX, Target};
+    use crate::api::{NAMES_MAX, OPTIONS_BYTES_MAX, RequestTarget};
     use crate::domain::Namespec;
 
     /// What a running Supervisor 4.3.0 answers to `system.listMethods` and `system.methodSignature`.
-    const GENUINE: &[(&str, &[&str])] = &[
+    const REFERENCE: &[(&str, &[&str])] = &[
         ("supervisor.addProcessGroup", &["boolean", "string"]),
         ("supervisor.clearAllProcessLogs", &["array"]),
         ("supervisor.clearLog", &["boolean"]),
@@ -410,16 +410,16 @@ mod tests {
         let with = |supervisor, twiddler: Option<&[&str]>| {
             let twiddler =
                 twiddler.map(|list| list.iter().map(|name| (*name).to_owned()).collect());
-            names(&Interfaces {
+            method_names(&RpcInterfaces {
                 supervisor,
                 twiddler,
             })
         };
-        let genuine: Vec<_> = GENUINE.iter().map(|(name, _)| *name).collect();
+        let reference: Vec<_> = REFERENCE.iter().map(|(name, _)| *name).collect();
         let (ours, theirs): (Vec<_>, Vec<_>) = with(true, None)
             .into_iter()
             .partition(|name| name.starts_with("supervisord."));
-        assert_eq!(theirs, genuine);
+        assert_eq!(theirs, reference);
         assert_eq!(
             ours,
             [
@@ -448,11 +448,11 @@ mod tests {
 
     #[test]
     fn a_whitelist_leaves_the_methods_it_names() {
-        let interfaces = Interfaces {
+        let interfaces = RpcInterfaces {
             supervisor: true,
             twiddler: Some(vec!["log".to_owned()]),
         };
-        let called = |name| interfaces.permits(method(name).expect("there"));
+        let called = |name| interfaces.permits(find_method(name).expect("there"));
         assert_eq!(called("twiddler.log"), Ok(()));
         assert_eq!(called("supervisor.getPID"), Ok(()));
         let fault = called("twiddler.addProgramToGroup").expect_err("not in the list");
@@ -467,19 +467,19 @@ mod tests {
         let add = |options| {
             bind(
                 "twiddler.addProgramToGroup",
-                vec![Value::text("g"), Value::Int(5), options],
+                vec![RpcValue::text("g"), RpcValue::Int(5), options],
             )
         };
-        let members = |value| Value::Struct(vec![("startsecs".to_owned(), value)]);
+        let members = |value| RpcValue::Struct(vec![("startsecs".to_owned(), value)]);
         for (value, text) in [
-            (Value::text("x"), "x"),
-            (Value::Int(2), "2"),
-            (Value::Bool(false), "False"),
-            (Value::Bytes(b"/bin/cat".to_vec()), "/bin/cat"),
+            (RpcValue::text("x"), "x"),
+            (RpcValue::Int(2), "2"),
+            (RpcValue::Bool(false), "False"),
+            (RpcValue::Bytes(b"/bin/cat".to_vec()), "/bin/cat"),
         ] {
             assert_eq!(
                 add(members(value)),
-                Ok(Bound::Engine(Request::AddProgram {
+                Ok(BoundCall::Engine(Request::AddProgram {
                     group: "g".to_owned(),
                     program: "5".to_owned(),
                     options: vec![("startsecs".to_owned(), text.to_owned())],
@@ -487,36 +487,36 @@ mod tests {
             );
         }
         let fault = |options| add(options).expect_err("refused").to_string();
-        assert_eq!(fault(Value::text("x")), "INCORRECT_PARAMETERS");
+        assert_eq!(fault(RpcValue::text("x")), "INCORRECT_PARAMETERS");
         assert_eq!(
-            fault(members(Value::Array(vec![]))),
+            fault(members(RpcValue::Array(vec![]))),
             "INCORRECT_PARAMETERS: startsecs takes a single value"
         );
         assert_eq!(
-            fault(members(Value::Text("x".repeat(OPTIONS_BYTES_MAX)))),
+            fault(members(RpcValue::Text("x".repeat(OPTIONS_BYTES_MAX)))),
             "INCORRECT_PARAMETERS: the options are longer than 1048576 bytes"
         );
     }
 
     #[test]
     fn levels_are_the_plug_ins() {
-        let log = |level: Option<Value>| {
-            let given = std::iter::once(Value::text("x")).chain(level).collect();
+        let log = |level: Option<RpcValue>| {
+            let given = std::iter::once(RpcValue::text("x")).chain(level).collect();
             match bind("twiddler.log", given) {
-                Ok(Bound::Engine(Request::WriteLog { level, .. })) => Some(level),
+                Ok(BoundCall::Engine(Request::WriteLog { level, .. })) => Some(level),
                 _ => None,
             }
         };
         for (given, expected) in [
             (None, Some(Level::Info)),
-            (Some(Value::text("warn")), Some(Level::Warn)),
-            (Some(Value::text("CRIT")), Some(Level::Critical)),
-            (Some(Value::Int(3)), Some(Level::Blather)),
-            (Some(Value::Double(50.0)), Some(Level::Critical)),
-            (Some(Value::text("ERROR")), None),
-            (Some(Value::text("20")), None),
-            (Some(Value::Int(21)), None),
-            (Some(Value::Bool(true)), None),
+            (Some(RpcValue::text("warn")), Some(Level::Warn)),
+            (Some(RpcValue::text("CRIT")), Some(Level::Critical)),
+            (Some(RpcValue::Int(3)), Some(Level::Blather)),
+            (Some(RpcValue::Double(50.0)), Some(Level::Critical)),
+            (Some(RpcValue::text("ERROR")), None),
+            (Some(RpcValue::text("20")), None),
+            (Some(RpcValue::Int(21)), None),
+            (Some(RpcValue::Bool(true)), None),
         ] {
             assert_eq!(log(given.clone()), expected, "{given:?}");
         }
@@ -525,38 +525,45 @@ mod tests {
     #[test]
     fn a_rolling_restart_takes_one_name_or_several() {
         let roll = |given| match bind("supervisord.rollingRestart", given) {
-            Ok(Bound::Engine(Request::RollingRestart { targets, at_once })) => {
+            Ok(BoundCall::Engine(Request::RollingRestart { targets, at_once })) => {
                 Ok((targets, at_once))
             }
             Ok(other) => panic!("{other:?}"),
             Err(fault) => Err(fault),
         };
-        let cat = || Target::One(Namespec::parse("cat"), "cat".to_owned());
-        assert_eq!(roll(vec![Value::text("cat")]), Ok((vec![cat()], 1)));
-        let several = ["all", "g:*", "all", "cat"].map(Value::text);
+        let cat = || RequestTarget::One(Namespec::parse("cat"), "cat".to_owned());
+        assert_eq!(roll(vec![RpcValue::text("cat")]), Ok((vec![cat()], 1)));
+        let several = ["all", "g:*", "all", "cat"].map(RpcValue::text);
         assert_eq!(
-            roll(vec![Value::Array(several.into()), Value::Int(3)]),
-            Ok((vec![Target::All, Target::Group("g".to_owned()), cat()], 3))
+            roll(vec![RpcValue::Array(several.into()), RpcValue::Int(3)]),
+            Ok((
+                vec![
+                    RequestTarget::All,
+                    RequestTarget::Group("g".to_owned()),
+                    cat()
+                ],
+                3
+            ))
         );
-        let many = vec![Value::text("all"); NAMES_MAX + 1];
+        let many = vec![RpcValue::text("all"); NAMES_MAX + 1];
         assert_eq!(
-            roll(vec![Value::Array(many)]).map_err(|fault| fault.to_string()),
+            roll(vec![RpcValue::Array(many)]).map_err(|fault| fault.to_string()),
             Err("INCORRECT_PARAMETERS: more than 100000 names".to_owned())
         );
         for count in [
-            Value::Int(0),
-            Value::Int(-1),
-            Value::text("x"),
-            Value::Int(1 << 40),
+            RpcValue::Int(0),
+            RpcValue::Int(-1),
+            RpcValue::text("x"),
+            RpcValue::Int(1 << 40),
         ] {
-            assert!(roll(vec![Value::text("cat"), count]).is_err());
+            assert!(roll(vec![RpcValue::text("cat"), count]).is_err());
         }
     }
 
     #[test]
     fn rpc_35_signatures_are_supervisors() {
-        for (name, signature) in GENUINE.iter().chain(TWIDDLER) {
-            let method = method(name).expect("there");
+        for (name, signature) in REFERENCE.iter().chain(TWIDDLER) {
+            let method = find_method(name).expect("there");
             assert_eq!(method.signature(), *signature, "{name}");
             let help = method.help();
             assert!(
@@ -571,23 +578,23 @@ mod tests {
         for method in METHODS {
             let name = method.names[0];
             let value = |param: &Param| match param.kind {
-                ParamKind::Names if param.name == "members" => Value::text("pid"),
-                ParamKind::Int | ParamKind::Count => Value::Int(1),
-                ParamKind::List => Value::Array(vec![]),
-                ParamKind::Level => Value::text("INFO"),
-                ParamKind::Options => Value::Struct(vec![]),
-                _ => Value::text("x"),
+                ParamKind::Names if param.name == "members" => RpcValue::text("pid"),
+                ParamKind::Int | ParamKind::Count => RpcValue::Int(1),
+                ParamKind::List => RpcValue::Array(vec![]),
+                ParamKind::Level => RpcValue::text("INFO"),
+                ParamKind::Options => RpcValue::Struct(vec![]),
+                _ => RpcValue::text("x"),
             };
             let full: Vec<_> = method.params.iter().map(value).collect();
-            assert!(method.bind(full.clone()).is_ok(), "{name}");
+            assert!(method.bind_arguments(full.clone()).is_ok(), "{name}");
             let mut more = full.clone();
-            more.push(Value::Int(1));
+            more.push(RpcValue::Int(1));
             let fault = FaultCode::IncorrectParameters.bare();
-            assert_eq!(method.bind(more), Err(fault.clone()), "{name}");
+            assert_eq!(method.bind_arguments(more), Err(fault.clone()), "{name}");
             let optional = method.params.last().is_some_and(|param| param.optional);
             if !full.is_empty() {
                 let less = full[..full.len() - 1].to_vec();
-                assert_eq!(method.bind(less).is_ok(), optional, "{name}");
+                assert_eq!(method.bind_arguments(less).is_ok(), optional, "{name}");
             }
         }
     }
@@ -606,19 +613,19 @@ mod tests {
             "SUPERVISOR.getPID",
             "supervisor.getPID ",
         ] {
-            assert!(method(name).is_none(), "{name}");
+            assert!(find_method(name).is_none(), "{name}");
         }
     }
 
-    fn bind(name: &str, params: Vec<Value>) -> Result<Bound, Fault> {
-        method(name).expect("there").bind(params)
+    fn bind(name: &str, params: Vec<RpcValue>) -> Result<BoundCall, Fault> {
+        find_method(name).expect("there").bind_arguments(params)
     }
 
     #[test]
     fn rpc_11_kinds_of_arguments() {
-        let of = || LogOf::Daemon;
+        let of = || LogRef::Daemon;
         let read = |offset, length| {
-            Ok(Bound::ReadLog {
+            Ok(BoundCall::ReadLog {
                 of: of(),
                 offset,
                 length,
@@ -626,36 +633,52 @@ mod tests {
         };
         let wrong = || Err(FaultCode::IncorrectParameters.bare());
         let table = [
-            ("ints", vec![Value::Int(-5), Value::Int(0)], read(-5, 0)),
+            (
+                "ints",
+                vec![RpcValue::Int(-5), RpcValue::Int(0)],
+                read(-5, 0),
+            ),
             (
                 "digits",
-                vec![Value::text("0"), Value::text(" 10 ")],
+                vec![RpcValue::text("0"), RpcValue::text(" 10 ")],
                 read(0, 10),
             ),
             (
                 "as Python's int",
-                vec![Value::Bool(true), Value::Double(1.9)],
+                vec![RpcValue::Bool(true), RpcValue::Double(1.9)],
                 read(1, 1),
             ),
-            ("words", vec![Value::text("a"), Value::Int(0)], wrong()),
-            ("huge", vec![Value::Double(1e19), Value::Int(0)], wrong()),
             (
-                "no number",
-                vec![Value::Double(f64::NAN), Value::Int(0)],
+                "words",
+                vec![RpcValue::text("a"), RpcValue::Int(0)],
                 wrong(),
             ),
-            ("array", vec![Value::Array(vec![]), Value::Int(0)], wrong()),
+            (
+                "huge",
+                vec![RpcValue::Double(1e19), RpcValue::Int(0)],
+                wrong(),
+            ),
+            (
+                "no number",
+                vec![RpcValue::Double(f64::NAN), RpcValue::Int(0)],
+                wrong(),
+            ),
+            (
+                "array",
+                vec![RpcValue::Array(vec![]), RpcValue::Int(0)],
+                wrong(),
+            ),
         ];
         for (name, given, expected) in table {
             assert_eq!(bind("supervisor.readLog", given), expected, "{name}");
         }
         assert_eq!(
-            bind("supervisor.getProcessInfo", vec![Value::Int(5)]),
+            bind("supervisor.getProcessInfo", vec![RpcValue::Int(5)]),
             wrong()
         );
         assert_eq!(
-            bind("supervisor.addProcessGroup", vec![Value::Int(5)]),
-            Ok(Bound::Engine(Request::AddGroup("5".to_owned())))
+            bind("supervisor.addProcessGroup", vec![RpcValue::Int(5)]),
+            Ok(BoundCall::Engine(Request::AddGroup("5".to_owned())))
         );
     }
 
@@ -663,20 +686,20 @@ mod tests {
     fn rpc_17_wait_is_what_python_takes_for_true() {
         let table = [
             (vec![], true),
-            (vec![Value::Bool(false)], false),
-            (vec![Value::Int(0)], false),
-            (vec![Value::Int(2)], true),
-            (vec![Value::text("")], false),
-            (vec![Value::text("false")], true),
+            (vec![RpcValue::Bool(false)], false),
+            (vec![RpcValue::Int(0)], false),
+            (vec![RpcValue::Int(2)], true),
+            (vec![RpcValue::text("")], false),
+            (vec![RpcValue::text("false")], true),
         ];
         for (given, expected) in table {
             let start = Request::Start {
-                target: Target::All,
+                target: RequestTarget::All,
                 wait: expected,
             };
             assert_eq!(
                 bind("supervisor.startAllProcesses", given),
-                Ok(Bound::Engine(start))
+                Ok(BoundCall::Engine(start))
             );
         }
     }
@@ -685,25 +708,25 @@ mod tests {
     fn rpc_19_wildcards_mean_the_group() {
         for name in ["g:*", "g:"] {
             let stop = Request::Stop {
-                target: Target::Group("g".to_owned()),
+                target: RequestTarget::Group("g".to_owned()),
                 wait: true,
             };
             assert_eq!(
-                bind("supervisor.stopProcess", vec![Value::text(name)]),
-                Ok(Bound::Wildcard(stop, name.to_owned()))
+                bind("supervisor.stopProcess", vec![RpcValue::text(name)]),
+                Ok(BoundCall::Wildcard(stop, name.to_owned()))
             );
             assert_eq!(
-                bind("supervisor.clearProcessLogs", vec![Value::text(name)]),
+                bind("supervisor.clearProcessLogs", vec![RpcValue::text(name)]),
                 Err(FaultCode::BadName.of(name))
             );
         }
-        let one = Target::One(Namespec::parse("g:p"), "g:p".to_owned());
+        let one = RequestTarget::One(Namespec::parse("g:p"), "g:p".to_owned());
         assert_eq!(
             bind(
                 "supervisor.signalProcess",
-                vec![Value::text("g:p"), Value::Int(1)]
+                vec![RpcValue::text("g:p"), RpcValue::Int(1)]
             ),
-            Ok(Bound::Engine(Request::Signal {
+            Ok(BoundCall::Engine(Request::Signal {
                 target: one,
                 signal: "1".to_owned()
             }))
@@ -715,19 +738,19 @@ mod tests {
         let send = |value| {
             bind(
                 "supervisor.sendProcessStdin",
-                vec![Value::text("cat"), value],
+                vec![RpcValue::text("cat"), value],
             )
         };
         let wrote = |data: &[u8]| {
-            Ok(Bound::Engine(Request::WriteStdin {
+            Ok(BoundCall::Engine(Request::WriteStdin {
                 name: "cat".to_owned(),
                 data: data.to_vec(),
             }))
         };
-        assert_eq!(send(Value::text("é\n")), wrote("é\n".as_bytes()));
-        assert_eq!(send(Value::Bytes(vec![0, 255])), wrote(&[0, 255]));
+        assert_eq!(send(RpcValue::text("é\n")), wrote("é\n".as_bytes()));
+        assert_eq!(send(RpcValue::Bytes(vec![0, 255])), wrote(&[0, 255]));
         assert_eq!(
-            send(Value::Int(5)),
+            send(RpcValue::Int(5)),
             Err(FaultCode::IncorrectParameters.of("5"))
         );
     }

@@ -7,46 +7,46 @@
 //! Supervisor manual, "XML-RPC API Documentation".
 
 use super::argument::Args;
-use super::method::{Bound, Method, Param, ParamKind, WireType};
-use super::{Columns, Fault, FaultCode, LogOf, Permission, Request, Target};
+use super::method::{BoundCall, Method, Param, ParamKind, WireType};
+use super::{Fault, FaultCode, LogRef, Permission, Request, RequestTarget, TableColumns};
 use crate::domain::{API_VERSION, Channel, Foreign, Namespec, VERSION};
 
 /// The version of its interface that supervisor_twiddler tells.
 const TWIDDLER_VERSION: &str = "1.0";
 
 /// One process or, for a wildcard, its group.
-fn target(text: String, request: impl FnOnce(Target) -> Request) -> Bound {
+fn target_request(text: String, request: impl FnOnce(RequestTarget) -> Request) -> BoundCall {
     let namespec = Namespec::parse(&text);
     if namespec.process.is_some() {
-        Bound::Engine(request(Target::One(namespec, text)))
+        BoundCall::Engine(request(RequestTarget::One(namespec, text)))
     } else {
-        Bound::Wildcard(request(Target::Group(namespec.group)), text)
+        BoundCall::Wildcard(request(RequestTarget::Group(namespec.group)), text)
     }
 }
 
 /// Whom one name of a rolling restart means.
-fn named(text: String) -> Target {
+fn rolling_target(text: String) -> RequestTarget {
     if text == "all" {
-        return Target::All;
+        return RequestTarget::All;
     }
     let namespec = Namespec::parse(&text);
     match namespec.process {
-        Some(_) => Target::One(namespec, text),
-        None => Target::Group(namespec.group),
+        Some(_) => RequestTarget::One(namespec, text),
+        None => RequestTarget::Group(namespec.group),
     }
 }
 
-fn read_log(args: &mut Args, channel: Channel) -> Result<Bound, Fault> {
-    Ok(Bound::ReadLog {
-        of: LogOf::Process(args.text()?, channel),
+fn read_log(args: &mut Args, channel: Channel) -> Result<BoundCall, Fault> {
+    Ok(BoundCall::ReadLog {
+        of: LogRef::Process(args.text()?, channel),
         offset: args.int()?,
         length: args.int()?,
     })
 }
 
-fn tail_log(args: &mut Args, channel: Channel) -> Result<Bound, Fault> {
-    Ok(Bound::TailLog {
-        of: LogOf::Process(args.text()?, channel),
+fn tail_log(args: &mut Args, channel: Channel) -> Result<BoundCall, Fault> {
+    Ok(BoundCall::TailLog {
+        of: LogRef::Process(args.text()?, channel),
         offset: args.int()?,
         length: args.int()?,
     })
@@ -133,7 +133,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Return the version of the API. The version is that of Supervisor and changes only with incompatible changes.",
-            bind: |_| Ok(Bound::Constant(API_VERSION)),
+            bind: |_| Ok(BoundCall::Constant(API_VERSION)),
         },
         Method {
             names: &["supervisor.getSupervisorVersion"],
@@ -143,7 +143,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Return the version of the daemon.",
-            bind: |_| Ok(Bound::Constant(VERSION)),
+            bind: |_| Ok(BoundCall::Constant(VERSION)),
         },
         Method {
             names: &["supervisor.getIdentification"],
@@ -153,7 +153,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Return the name of this instance, so that clients can distinguish several daemons.",
-            bind: |_| Ok(Bound::Engine(Request::Identification)),
+            bind: |_| Ok(BoundCall::Engine(Request::Identification)),
         },
         Method {
             names: &["supervisor.getState"],
@@ -163,7 +163,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Return the state of the daemon. While the daemon stops or restarts, this method and all others except sendRemoteCommEvent return the fault SHUTDOWN_STATE.",
-            bind: |_| Ok(Bound::Engine(Request::State)),
+            bind: |_| Ok(BoundCall::Engine(Request::State)),
         },
         Method {
             names: &["supervisor.getPID"],
@@ -173,7 +173,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Return the PID of the daemon.",
-            bind: |_| Ok(Bound::Engine(Request::Pid)),
+            bind: |_| Ok(BoundCall::Engine(Request::Pid)),
         },
         Method {
             names: &["supervisor.readLog", "supervisor.readMainLog"],
@@ -184,8 +184,8 @@ pub const METHODS: &[Method] = {
             permission: ReadLogs,
             doc: "Read the activity log of the daemon. Rotated logs are not included.",
             bind: |args| {
-                Ok(Bound::ReadLog {
-                    of: LogOf::Daemon,
+                Ok(BoundCall::ReadLog {
+                    of: LogRef::Daemon,
                     offset: args.int()?,
                     length: args.int()?,
                 })
@@ -199,7 +199,7 @@ pub const METHODS: &[Method] = {
             faults: &[NoFile, Failed],
             permission: Control,
             doc: "Clear the activity log of the daemon.",
-            bind: |_| Ok(Bound::Engine(Request::ClearDaemonLog)),
+            bind: |_| Ok(BoundCall::Engine(Request::ClearDaemonLog)),
         },
         Method {
             names: &["supervisor.shutdown"],
@@ -209,7 +209,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Shutdown,
             doc: "Stop all processes and shut down the daemon. The method returns before the shutdown begins.",
-            bind: |_| Ok(Bound::Engine(Request::Shutdown)),
+            bind: |_| Ok(BoundCall::Engine(Request::Shutdown)),
         },
         Method {
             names: &["supervisor.restart"],
@@ -219,7 +219,7 @@ pub const METHODS: &[Method] = {
             faults: &[CantReread],
             permission: Shutdown,
             doc: "Stop all processes, read the configuration and start the daemon again. The method returns before the restart begins. If the configuration has an error, nothing is stopped.",
-            bind: |_| Ok(Bound::Engine(Request::Restart)),
+            bind: |_| Ok(BoundCall::Engine(Request::Restart)),
         },
         // Configuration
         Method {
@@ -230,7 +230,7 @@ pub const METHODS: &[Method] = {
             faults: &[CantReread],
             permission: Update,
             doc: "Read the configuration and return the differences from the active groups. No process is started or stopped; addProcessGroup and removeProcessGroup apply the differences.",
-            bind: |_| Ok(Bound::Engine(Request::Reread)),
+            bind: |_| Ok(BoundCall::Engine(Request::Reread)),
         },
         Method {
             names: &["supervisor.addProcessGroup"],
@@ -240,7 +240,7 @@ pub const METHODS: &[Method] = {
             faults: &[BadName, AlreadyAdded, Failed],
             permission: Update,
             doc: "Activate a group of the last read configuration. Its processes with `autostart` start.",
-            bind: |args| Ok(Bound::Engine(Request::AddGroup(args.text()?))),
+            bind: |args| Ok(BoundCall::Engine(Request::AddGroup(args.text()?))),
         },
         Method {
             names: &["supervisor.removeProcessGroup"],
@@ -250,7 +250,7 @@ pub const METHODS: &[Method] = {
             faults: &[BadName, StillRunning],
             permission: Update,
             doc: "Remove a group. All its processes must be stopped.",
-            bind: |args| Ok(Bound::Engine(Request::RemoveGroup(args.text()?))),
+            bind: |args| Ok(BoundCall::Engine(Request::RemoveGroup(args.text()?))),
         },
         Method {
             names: &["supervisor.getAllConfigInfo"],
@@ -260,7 +260,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Return the last read configuration of all processes. `inuse` is true if the group is active.",
-            bind: |_| Ok(Bound::Engine(Request::AllConfigInfo)),
+            bind: |_| Ok(BoundCall::Engine(Request::AllConfigInfo)),
         },
         // States
         Method {
@@ -271,7 +271,7 @@ pub const METHODS: &[Method] = {
             faults: &[BadName],
             permission: Status,
             doc: "Return the state of a process. Times are seconds since the epoch, 0 for never.",
-            bind: |args| Ok(Bound::Engine(Request::ProcessInfo(args.text()?))),
+            bind: |args| Ok(BoundCall::Engine(Request::ProcessInfo(args.text()?))),
         },
         Method {
             names: &["supervisor.getAllProcessInfo"],
@@ -281,7 +281,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Return the states of all processes.",
-            bind: |_| Ok(Bound::Engine(Request::AllProcessInfo)),
+            bind: |_| Ok(BoundCall::Engine(Request::AllProcessInfo)),
         },
         // Start
         Method {
@@ -302,7 +302,10 @@ pub const METHODS: &[Method] = {
             doc: "Start a process. With `wait`, the method returns when the process is RUNNING or the start has failed; the daemon may still retry a failed start.",
             bind: |args| {
                 let (name, wait) = (args.text()?, args.truth()?);
-                Ok(target(name, |target| Request::Start { target, wait }))
+                Ok(target_request(name, |target| Request::Start {
+                    target,
+                    wait,
+                }))
             },
         },
         Method {
@@ -314,8 +317,8 @@ pub const METHODS: &[Method] = {
             permission: Control,
             doc: "Start all processes of a group that do not run, low priority first.",
             bind: |args| {
-                Ok(Bound::Engine(Request::Start {
-                    target: Target::Group(args.text()?),
+                Ok(BoundCall::Engine(Request::Start {
+                    target: RequestTarget::Group(args.text()?),
                     wait: args.truth()?,
                 }))
             },
@@ -329,8 +332,8 @@ pub const METHODS: &[Method] = {
             permission: Control,
             doc: "Start all processes that do not run, low priority first.",
             bind: |args| {
-                Ok(Bound::Engine(Request::Start {
-                    target: Target::All,
+                Ok(BoundCall::Engine(Request::Start {
+                    target: RequestTarget::All,
                     wait: args.truth()?,
                 }))
             },
@@ -346,7 +349,10 @@ pub const METHODS: &[Method] = {
             doc: "Stop a process with `stopsignal`, then with SIGKILL after `stopwaitsecs`.",
             bind: |args| {
                 let (name, wait) = (args.text()?, args.truth()?);
-                Ok(target(name, |target| Request::Stop { target, wait }))
+                Ok(target_request(name, |target| Request::Stop {
+                    target,
+                    wait,
+                }))
             },
         },
         Method {
@@ -358,8 +364,8 @@ pub const METHODS: &[Method] = {
             permission: Control,
             doc: "Stop all running processes of a group.",
             bind: |args| {
-                Ok(Bound::Engine(Request::Stop {
-                    target: Target::Group(args.text()?),
+                Ok(BoundCall::Engine(Request::Stop {
+                    target: RequestTarget::Group(args.text()?),
                     wait: args.truth()?,
                 }))
             },
@@ -373,8 +379,8 @@ pub const METHODS: &[Method] = {
             permission: Control,
             doc: "Stop all running processes.",
             bind: |args| {
-                Ok(Bound::Engine(Request::Stop {
-                    target: Target::All,
+                Ok(BoundCall::Engine(Request::Stop {
+                    target: RequestTarget::All,
                     wait: args.truth()?,
                 }))
             },
@@ -390,7 +396,10 @@ pub const METHODS: &[Method] = {
             doc: "Send a signal to a process. The signal does not change the state of the process.",
             bind: |args| {
                 let (name, signal) = (args.text()?, args.text()?);
-                Ok(target(name, |target| Request::Signal { target, signal }))
+                Ok(target_request(name, |target| Request::Signal {
+                    target,
+                    signal,
+                }))
             },
         },
         Method {
@@ -402,8 +411,8 @@ pub const METHODS: &[Method] = {
             permission: Signal,
             doc: "Send a signal to all running processes of a group.",
             bind: |args| {
-                Ok(Bound::Engine(Request::Signal {
-                    target: Target::Group(args.text()?),
+                Ok(BoundCall::Engine(Request::Signal {
+                    target: RequestTarget::Group(args.text()?),
                     signal: args.text()?,
                 }))
             },
@@ -417,8 +426,8 @@ pub const METHODS: &[Method] = {
             permission: Signal,
             doc: "Send a signal to all running processes.",
             bind: |args| {
-                Ok(Bound::Engine(Request::Signal {
-                    target: Target::All,
+                Ok(BoundCall::Engine(Request::Signal {
+                    target: RequestTarget::All,
                     signal: args.text()?,
                 }))
             },
@@ -484,8 +493,8 @@ pub const METHODS: &[Method] = {
                 if namespec.process.is_none() {
                     return Err(BadName.of(name));
                 }
-                let target = Target::One(namespec, name);
-                Ok(Bound::Engine(Request::ClearLogs(target)))
+                let target = RequestTarget::One(namespec, name);
+                Ok(BoundCall::Engine(Request::ClearLogs(target)))
             },
         },
         Method {
@@ -496,7 +505,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Control,
             doc: "Clear the logs of all processes.",
-            bind: |_| Ok(Bound::Engine(Request::ClearLogs(Target::All))),
+            bind: |_| Ok(BoundCall::Engine(Request::ClearLogs(RequestTarget::All))),
         },
         // Talk
         Method {
@@ -515,7 +524,7 @@ pub const METHODS: &[Method] = {
             permission: Control,
             doc: "Write to the standard input of a running process.",
             bind: |args| {
-                Ok(Bound::Engine(Request::WriteStdin {
+                Ok(BoundCall::Engine(Request::WriteStdin {
                     name: args.text()?,
                     data: args.data()?,
                 }))
@@ -533,7 +542,7 @@ pub const METHODS: &[Method] = {
             permission: Control,
             doc: "Send an event REMOTE_COMMUNICATION to all subscribed event listeners. Accepted even while the daemon stops.",
             bind: |args| {
-                Ok(Bound::Engine(Request::RemoteEvent {
+                Ok(BoundCall::Engine(Request::RemoteEvent {
                     kind: args.text()?,
                     data: args.text()?,
                 }))
@@ -561,7 +570,10 @@ pub const METHODS: &[Method] = {
             doc: "Change the number of processes of a program, until its group is updated. Surplus processes are stopped and removed, the highest process_num first. New processes have the section as it was when the group was added, and start with `autostart`. Other processes are not affected. The method returns after all surplus processes have stopped. `supervisorctl update` uses -1 for a scaled group: the group gets its last read configuration, and unchanged processes keep running; the fault INCORRECT_PARAMETERS means that the group was not scaled.",
             bind: |args| {
                 let (program, numprocs) = (args.text()?, args.int()?);
-                Ok(Bound::Engine(Request::SetNumprocs { program, numprocs }))
+                Ok(BoundCall::Engine(Request::SetNumprocs {
+                    program,
+                    numprocs,
+                }))
             },
         },
         Method {
@@ -586,8 +598,11 @@ pub const METHODS: &[Method] = {
             doc: "Restart processes one after another, low priority first: a process is stopped only when the previous one is RUNNING again. Processes of a group or of `all` that do not run are not started. After the first failure, the remaining processes are not restarted, and their results say so. The restart continues if the client disconnects.",
             bind: |args| {
                 let (names, at_once) = (args.names()?, args.count()?);
-                let targets = names.into_iter().map(named).collect();
-                Ok(Bound::Engine(Request::RollingRestart { targets, at_once }))
+                let targets = names.into_iter().map(rolling_target).collect();
+                Ok(BoundCall::Engine(Request::RollingRestart {
+                    targets,
+                    at_once,
+                }))
             },
         },
         Method {
@@ -598,7 +613,7 @@ pub const METHODS: &[Method] = {
             faults: &[Failed],
             permission: Shutdown,
             doc: "Re-execute the daemon with the installed binary and the same PID. Programs keep running as its children, with their pipes, logs and states. The method returns after the new binary has accepted the state and before the re-execution; see getGeneration. If the new binary refuses, or another request is running that it could not continue, nothing changes.",
-            bind: |_| Ok(Bound::Engine(Request::Upgrade)),
+            bind: |_| Ok(BoundCall::Engine(Request::Upgrade)),
         },
         Method {
             names: &["supervisord.getGeneration"],
@@ -608,7 +623,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Return the number of re-executions of the daemon.",
-            bind: |_| Ok(Bound::Engine(Request::Generation)),
+            bind: |_| Ok(BoundCall::Engine(Request::Generation)),
         },
         Method {
             names: &["supervisord.getProcessTable"],
@@ -631,14 +646,14 @@ pub const METHODS: &[Method] = {
             doc: "Return the states of some or all processes in a compact form, which clients parse ten times as fast as structs. Unknown names are omitted.",
             bind: |args| {
                 let (names, members) = (args.names()?, args.names()?);
-                let columns = Columns::of(&members).map_err(|name| {
+                let columns = TableColumns::of(&members).map_err(|name| {
                     IncorrectParameters.of(format!("no member {}", Foreign(name)))
                 })?;
                 let request = match names.is_empty() {
                     true => Request::AllProcessInfo,
                     false => Request::SomeProcessInfo(names),
                 };
-                Ok(Bound::ProcessTable(request, columns))
+                Ok(BoundCall::ProcessTable(request, columns))
             },
         },
         Method {
@@ -649,7 +664,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Update,
             doc: "Return all errors and warnings of the last read configuration, with file and line. The fault CANT_REREAD has only the first error.",
-            bind: |_| Ok(Bound::Engine(Request::ConfigProblems)),
+            bind: |_| Ok(BoundCall::Engine(Request::ConfigProblems)),
         },
         // What the plug-in supervisor_twiddler offers
         Method {
@@ -660,7 +675,7 @@ pub const METHODS: &[Method] = {
             faults: &[NotInWhitelist],
             permission: Status,
             doc: "Return the version of the API of supervisor_twiddler.",
-            bind: |_| Ok(Bound::Constant(TWIDDLER_VERSION)),
+            bind: |_| Ok(BoundCall::Constant(TWIDDLER_VERSION)),
         },
         Method {
             names: &["twiddler.getGroupNames"],
@@ -670,7 +685,7 @@ pub const METHODS: &[Method] = {
             faults: &[NotInWhitelist],
             permission: Status,
             doc: "Return the names of all active groups.",
-            bind: |_| Ok(Bound::Engine(Request::GroupNames)),
+            bind: |_| Ok(BoundCall::Engine(Request::GroupNames)),
         },
         Method {
             names: &["twiddler.log"],
@@ -690,7 +705,7 @@ pub const METHODS: &[Method] = {
             doc: "Write a line to the activity log of the daemon.",
             bind: |args| {
                 let (message, level) = (args.text()?, args.level()?);
-                Ok(Bound::Engine(Request::WriteLog { level, message }))
+                Ok(BoundCall::Engine(Request::WriteLog { level, message }))
             },
         },
         Method {
@@ -710,7 +725,7 @@ pub const METHODS: &[Method] = {
             permission: Configure,
             doc: "Add a program to an active group, without a configuration file, until the group is removed or updated. Its processes with `autostart` start.",
             bind: |args| {
-                Ok(Bound::Engine(Request::AddProgram {
+                Ok(BoundCall::Engine(Request::AddProgram {
                     group: args.text()?,
                     program: args.text()?,
                     options: args.options()?,
@@ -733,7 +748,7 @@ pub const METHODS: &[Method] = {
             permission: Configure,
             doc: "Remove a process from an active group. The process must be stopped. It returns when its group is added again.",
             bind: |args| {
-                Ok(Bound::Engine(Request::RemoveProcess {
+                Ok(BoundCall::Engine(Request::RemoveProcess {
                     group: args.text()?,
                     process: args.text()?,
                 }))
@@ -748,7 +763,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Return the names of all methods.",
-            bind: |_| Ok(Bound::ListMethods),
+            bind: |_| Ok(BoundCall::ListMethods),
         },
         Method {
             names: &["system.methodHelp"],
@@ -758,7 +773,7 @@ pub const METHODS: &[Method] = {
             faults: &[SignatureUnsupported],
             permission: Status,
             doc: "Return the description of a method, its parameters and its result.",
-            bind: |args| Ok(Bound::MethodHelp(args.text()?)),
+            bind: |args| Ok(BoundCall::MethodHelp(args.text()?)),
         },
         Method {
             names: &["system.methodSignature"],
@@ -768,7 +783,7 @@ pub const METHODS: &[Method] = {
             faults: &[SignatureUnsupported],
             permission: Status,
             doc: "Return the types of the result and the parameters of a method.",
-            bind: |args| Ok(Bound::MethodSignature(args.text()?)),
+            bind: |args| Ok(BoundCall::MethodSignature(args.text()?)),
         },
         Method {
             names: &["system.multicall"],
@@ -782,7 +797,7 @@ pub const METHODS: &[Method] = {
             faults: &[],
             permission: Status,
             doc: "Make several calls, one after another, in one request. Calls after a failed call are made too.",
-            bind: |args| Ok(Bound::Multicall(args.list()?)),
+            bind: |args| Ok(BoundCall::Multicall(args.list()?)),
         },
     ]
 };

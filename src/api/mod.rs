@@ -1,4 +1,4 @@
-//! The words of control: plain data that every front translates to and from.
+//! The words of control: plain data that every server translates to and from.
 
 mod argument;
 mod audit;
@@ -13,11 +13,15 @@ pub mod xmlrpc;
 
 pub use argument::{NAMES_MAX, OPTIONS_BYTES_MAX};
 pub use audit::{AuditEntry, NAME_CHARS_MAX, audit_line};
-pub use caller::{Access, Caller, Front, Grant, Permission, Scope, Ticket};
+pub use caller::{Access, AccessScope, Caller, Grant, Permission, Ticket, Transport};
 pub use fault::{Fault, FaultCode};
-pub use members::{Columns, ListResponse, Members, PROCESS_MEMBERS, Table, push_int, read_table};
-pub use method::{Bound, Interfaces, Method, Param, ParamKind, WireType, method, names};
+pub use members::{
+    ListResponse, MemberSink, PROCESS_MEMBERS, TableColumns, TableWriter, push_int, read_table,
+};
+pub use method::{
+    BoundCall, Method, Param, ParamKind, RpcInterfaces, WireType, find_method, method_names,
+};
 pub use methods::METHODS;
 pub use request::{
-    ConfigView, JournalOf, LogOf, ProcessView, Reply, Request, Target, TargetResult,
+    ConfigView, JournalMatch, LogRef, ProcessView, Reply, Request, RequestTarget, TargetResult,
 };

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::Fault;
 use crate::config::spec::{GroupSpec, ProcessSpec};
 use crate::domain::{
-    Causes, Channel, Ending, GroupName, Level, Namespec, ProcessName, ProcessState, SupervisorState,
+    Channel, ExitReason, GroupName, Level, Namespec, ProcessName, ProcessState, ResourceEvents,
+    SupervisorState,
 };
 
 /// Whom a request concerns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Target {
-    /// One process; the namespec names one (a wildcard is a [`Target::Group`]). The text is kept for the fault.
+pub enum RequestTarget {
+    /// One process; the namespec names one (a wildcard is a [`RequestTarget::Group`]). The text is kept for the fault.
     One(Namespec, String),
     /// A group, by name.
     Group(String),
@@ -24,7 +25,7 @@ pub enum Target {
 
 /// Whose log is meant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LogOf {
+pub enum LogRef {
     /// The daemon's activity log.
     Daemon,
     /// A process's; the text is the namespec as given.
@@ -33,7 +34,7 @@ pub enum LogOf {
 
 /// What the journal's entries of one stream are known by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JournalOf {
+pub struct JournalMatch {
     /// The process's group.
     pub group: GroupName,
     /// The process.
@@ -42,7 +43,7 @@ pub struct JournalOf {
     pub channel: Channel,
 }
 
-/// A request to the engine. Fronts make them from METHODS; reading of log files is done in the front, on the path that
+/// A request to the engine. Servers make them from METHODS; reading of log files is done in the server, on the path that
 /// [`Request::LogFile`] answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
@@ -63,21 +64,21 @@ pub enum Request {
     /// → [`Reply::Done`] for one, [`Reply::Results`] otherwise.
     Start {
         /// Whom.
-        target: Target,
+        target: RequestTarget,
         /// Answer when RUNNING or failed, rather than at once.
         wait: bool,
     },
     /// → [`Reply::Done`] for one, [`Reply::Results`] otherwise.
     Stop {
         /// Whom.
-        target: Target,
+        target: RequestTarget,
         /// Answer when stopped, rather than at once.
         wait: bool,
     },
     /// → [`Reply::Done`] for one, [`Reply::Results`] otherwise.
     Signal {
         /// Whom.
-        target: Target,
+        target: RequestTarget,
         /// Name or number, as given.
         signal: String,
     },
@@ -99,11 +100,11 @@ pub enum Request {
     /// → [`Reply::Generation`]
     Generation,
     /// → [`Reply::LogFile`] or [`Reply::Journal`]; BAD_NAME.
-    LogFile(LogOf),
+    LogFile(LogRef),
     /// → [`Reply::Done`]; NO_FILE, FAILED.
     ClearDaemonLog,
     /// → [`Reply::Done`] for one, [`Reply::Results`] for all; BAD_NAME, FAILED.
-    ClearLogs(Target),
+    ClearLogs(RequestTarget),
     /// → [`Reply::Done`]; BAD_NAME, NOT_RUNNING, NO_FILE.
     WriteStdin {
         /// Namespec of one process, as given.
@@ -153,7 +154,7 @@ pub enum Request {
     /// → [`Reply::Results`]; BAD_NAME, FAILED.
     RollingRestart {
         /// Whom; what is named twice is restarted once.
-        targets: Vec<Target>,
+        targets: Vec<RequestTarget>,
         /// How many at a time, at least 1.
         at_once: u32,
     },
@@ -199,7 +200,7 @@ pub enum Reply {
     /// Where a log is; none: not configured.
     LogFile(Option<Arc<Path>>),
     /// It is in the journal, and in no file.
-    Journal(JournalOf),
+    Journal(JournalMatch),
     /// Names of groups.
     Names(Vec<GroupName>),
     /// Lines of text.
@@ -222,7 +223,7 @@ pub enum Reply {
     },
 }
 
-/// One process as clients see it. Rendering (`description`, dates) is the front's.
+/// One process as clients see it. Rendering (`description`, dates) is the server's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessView {
     /// Its name.
@@ -246,11 +247,11 @@ pub struct ProcessView {
     /// How often it was spawned again since its group was added: by itself or on request, but not the first time.
     pub restarts: u64,
     /// How the last attempt to run it ended; none: none has yet.
-    pub ending: Option<Ending>,
+    pub exit_reason: Option<ExitReason>,
     /// What it tells of itself (`STATUS=`, reloading, stopping), without control characters; empty: nothing.
     pub status_text: String,
-    /// What of its limits it met in its last life.
-    pub causes: Causes,
+    /// What of its limits it met in its last instance.
+    pub resource_events: ResourceEvents,
     /// For an event listener: events that had to give way in the buffer of its pool since that was added.
     pub events_discarded: u64,
     /// The kernel's number; 0: not running.

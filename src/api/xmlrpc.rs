@@ -22,7 +22,7 @@ pub const CALL_VALUES_MAX: usize = 1 << 18;
 
 /// A value on the wire.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub enum RpcValue {
     /// `int`, `i4`, `i8`.
     Int(i64),
     /// `boolean`.
@@ -36,12 +36,12 @@ pub enum Value {
     /// `base64`, decoded.
     Bytes(Vec<u8>),
     /// `array`.
-    Array(Vec<Value>),
+    Array(Vec<RpcValue>),
     /// `struct`, in order.
-    Struct(Vec<(String, Value)>),
+    Struct(Vec<(String, RpcValue)>),
 }
 
-impl Value {
+impl RpcValue {
     /// A text value.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
@@ -73,11 +73,11 @@ impl Value {
 
 /// A request.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Call {
+pub struct RpcCall {
     /// Empty if it was missing.
     pub method: String,
     /// May be empty.
-    pub params: Vec<Value>,
+    pub params: Vec<RpcValue>,
 }
 
 /// A fault on the wire; the code may be one that [`super::FaultCode`] does not know.
@@ -92,21 +92,21 @@ pub struct WireFault {
 /// Bytes that are no XML-RPC message; says where and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Malformed(pub String);
+pub struct XmlRpcError(pub String);
 
 /// Reads a request.
 ///
 /// # Errors
 /// Anything that a strict parser refuses: bytes that are not UTF-8, control characters, a document type or an entity of
 /// its own, values nested deeper than [`DEPTH_MAX`] or more of them than [`CALL_VALUES_MAX`], an unknown type.
-pub fn read_call(bytes: &[u8]) -> Result<Call, Malformed> {
+pub fn read_call(bytes: &[u8]) -> Result<RpcCall, XmlRpcError> {
     let text = utf8(bytes)?;
     if let Some(at) = text.find(|c| !is_xml_char(c)) {
-        return Err(Malformed(format!("byte {at}: a control character")));
+        return Err(XmlRpcError(format!("byte {at}: a control character")));
     }
-    let mut parser = Parser::new(text, Chars::Strict, CALL_VALUES_MAX);
+    let mut parser = XmlRpcParser::new(text, CharRefs::Strict, CALL_VALUES_MAX);
     parser.root("methodCall")?;
-    let mut call = Call {
+    let mut call = RpcCall {
         method: String::new(),
         params: Vec::new(),
     };
@@ -121,25 +121,25 @@ pub fn read_call(bytes: &[u8]) -> Result<Call, Malformed> {
     Ok(call)
 }
 
-/// Reads a response. More forgiving than [`read_call`]: a genuine Supervisor sends control characters as they are.
+/// Reads a response. More forgiving than [`read_call`]: a reference Supervisor sends control characters as they are.
 ///
 /// # Errors
 /// Bytes that are no XML-RPC response.
-pub fn read_response(bytes: &[u8]) -> Result<Result<Value, WireFault>, Malformed> {
+pub fn read_response(bytes: &[u8]) -> Result<Result<RpcValue, WireFault>, XmlRpcError> {
     let text = String::from_utf8_lossy(bytes);
-    let mut parser = Parser::new(&text, Chars::Any, usize::MAX);
+    let mut parser = XmlRpcParser::new(&text, CharRefs::Any, usize::MAX);
     parser.root("methodResponse")?;
     let mut found = None;
     while let Some(name) = parser.child()? {
         let answer = match name.as_ref() {
-            "params" => match <[Value; 1]>::try_from(parser.params()?) {
+            "params" => match <[RpcValue; 1]>::try_from(parser.params()?) {
                 Ok([value]) => Ok(value),
                 Err(_) => return Err(parser.error("not exactly one result")),
             },
             "fault" => {
                 let value = parser.only_value()?;
                 match (value.member("faultCode"), value.member("faultString")) {
-                    (Some(Value::Int(code)), Some(Value::Text(text))) => Err(WireFault {
+                    (Some(RpcValue::Int(code)), Some(RpcValue::Text(text))) => Err(WireFault {
                         code: *code,
                         text: text.clone(),
                     }),
@@ -158,7 +158,7 @@ pub fn read_response(bytes: &[u8]) -> Result<Result<Value, WireFault>, Malformed
 
 /// Writes a request.
 #[must_use]
-pub fn write_call(call: &Call) -> Vec<u8> {
+pub fn write_call(call: &RpcCall) -> Vec<u8> {
     let mut out = String::from("<?xml version='1.0'?>\n<methodCall>\n<methodName>");
     escape(&call.method, CarriageReturn::Keep, &mut out);
     out.push_str("</methodName>\n<params>\n");
@@ -175,7 +175,7 @@ pub fn write_call(call: &Call) -> Vec<u8> {
 // Differs: characters that XML forbids become U+FFFD; Supervisor sends them, and strict clients refuse the whole answer.
 // Differs: integers beyond 32 bits are written (a log of more than 2 GiB has such a size); Supervisor answers 500.
 #[must_use]
-pub fn write_response(answer: &Result<Value, Fault>) -> Vec<u8> {
+pub fn write_response(answer: &Result<RpcValue, Fault>) -> Vec<u8> {
     let mut out;
     match answer {
         Ok(value) => {
@@ -185,7 +185,7 @@ pub fn write_response(answer: &Result<Value, Fault>) -> Vec<u8> {
         }
         Err(fault) => {
             out = String::from("<?xml version='1.0'?>\n<methodResponse>\n<fault>\n");
-            let value = Value::fault(fault.code.code(), fault.to_string());
+            let value = RpcValue::fault(fault.code.code(), fault.to_string());
             write_value(&value, CarriageReturn::AsPython, &mut out);
             out.push_str("</fault>\n</methodResponse>\n");
         }
@@ -208,35 +208,35 @@ enum CarriageReturn {
     Keep,
 }
 
-fn write_value(value: &Value, carriage_return: CarriageReturn, out: &mut String) {
+fn write_value(value: &RpcValue, carriage_return: CarriageReturn, out: &mut String) {
     out.push_str("<value>");
     match value {
-        Value::Int(number) => {
+        RpcValue::Int(number) => {
             out.push_str("<int>");
             out.push_str(&number.to_string());
             out.push_str("</int>");
         }
-        Value::Bool(yes) => {
+        RpcValue::Bool(yes) => {
             out.push_str("<boolean>");
             out.push(if *yes { '1' } else { '0' });
             out.push_str("</boolean>");
         }
-        Value::Double(number) => {
+        RpcValue::Double(number) => {
             out.push_str("<double>");
             out.push_str(&format!("{number:?}"));
             out.push_str("</double>");
         }
-        Value::Text(text) => {
+        RpcValue::Text(text) => {
             out.push_str("<string>");
             escape(text, carriage_return, out);
             out.push_str("</string>");
         }
-        Value::DateTime(text) => {
+        RpcValue::DateTime(text) => {
             out.push_str("<dateTime.iso8601>");
             escape(text, carriage_return, out);
             out.push_str("</dateTime.iso8601>");
         }
-        Value::Bytes(bytes) => {
+        RpcValue::Bytes(bytes) => {
             out.push_str("<base64>\n");
             // Python's lines: 57 bytes make 76 characters.
             for line in bytes.chunks(57) {
@@ -245,14 +245,14 @@ fn write_value(value: &Value, carriage_return: CarriageReturn, out: &mut String)
             }
             out.push_str("</base64>");
         }
-        Value::Array(items) => {
+        RpcValue::Array(items) => {
             out.push_str("<array><data>\n");
             for item in items {
                 write_value(item, carriage_return, out);
             }
             out.push_str("</data></array>");
         }
-        Value::Struct(members) => {
+        RpcValue::Struct(members) => {
             out.push_str("<struct>\n");
             for (name, member) in members {
                 out.push_str("<member>\n<name>");
@@ -303,9 +303,9 @@ fn is_xml_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
-fn utf8(bytes: &[u8]) -> Result<&str, Malformed> {
+fn utf8(bytes: &[u8]) -> Result<&str, XmlRpcError> {
     std::str::from_utf8(bytes)
-        .map_err(|error| Malformed(format!("byte {}: not UTF-8", error.valid_up_to())))
+        .map_err(|error| XmlRpcError(format!("byte {}: not UTF-8", error.valid_up_to())))
 }
 
 /// Base64 as Python reads it: without regard to missing padding.
@@ -318,7 +318,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// Which numeric character references are accepted.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Chars {
+enum CharRefs {
     /// Those that XML allows.
     Strict,
     /// All.
@@ -327,10 +327,10 @@ enum Chars {
 
 /// A name or a text: most are known, and then cost no allocation. A listing of a thousand processes has a hundred thousand
 /// of them.
-type Word = Cow<'static, str>;
+type InternedStr = Cow<'static, str>;
 
 /// The names of XML-RPC's elements, and the text between them as Python and we lay it out; by how often they come.
-fn word(text: &str) -> Option<Word> {
+fn intern(text: &str) -> Option<InternedStr> {
     Some(Cow::Borrowed(match text {
         "\n" => "\n",
         "value" => "value",
@@ -349,23 +349,23 @@ fn word(text: &str) -> Option<Word> {
 }
 
 /// What the parser sees of a document.
-enum Token {
-    Open(Word),
+enum XmlToken {
+    Open(InternedStr),
     Close,
-    Text(Word),
+    Text(InternedStr),
     End,
 }
 
 /// A descent through the few elements that XML-RPC has.
-struct Parser<'a> {
+struct XmlRpcParser<'a> {
     reader: Reader<&'a [u8]>,
-    chars: Chars,
+    chars: CharRefs,
     /// How many more values may come.
     values_left: usize,
 }
 
-impl<'a> Parser<'a> {
-    fn new(text: &'a str, chars: Chars, values_left: usize) -> Self {
+impl<'a> XmlRpcParser<'a> {
+    fn new(text: &'a str, chars: CharRefs, values_left: usize) -> Self {
         let mut reader = Reader::from_str(text);
         reader.config_mut().expand_empty_elements = true;
         Self {
@@ -375,17 +375,17 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn error(&self, why: &str) -> Malformed {
-        Malformed(format!("byte {}: {why}", self.reader.buffer_position()))
+    fn error(&self, why: &str) -> XmlRpcError {
+        XmlRpcError(format!("byte {}: {why}", self.reader.buffer_position()))
     }
 
-    fn unexpected(&self, name: &str) -> Malformed {
+    fn unexpected(&self, name: &str) -> XmlRpcError {
         let name: String = name.chars().take(40).collect();
         self.error(&format!("unexpected <{name}>"))
     }
 
     /// The next token; comments and processing instructions are passed over.
-    fn token(&mut self) -> Result<Token, Malformed> {
+    fn token(&mut self) -> Result<XmlToken, XmlRpcError> {
         loop {
             let event = self
                 .reader
@@ -394,18 +394,21 @@ impl<'a> Parser<'a> {
             return Ok(match event {
                 Event::Start(tag) => {
                     let name = tag.local_name();
-                    Token::Open(
-                        word(name.as_ref()).unwrap_or_else(|| Cow::Owned(name.as_ref().to_owned())),
+                    XmlToken::Open(
+                        intern(name.as_ref())
+                            .unwrap_or_else(|| Cow::Owned(name.as_ref().to_owned())),
                     )
                 }
-                Event::End(_) => Token::Close,
+                Event::End(_) => XmlToken::Close,
                 Event::Text(text) => {
                     let content = text.xml10_content();
-                    Token::Text(word(&content).unwrap_or_else(|| Cow::Owned(content.into_owned())))
+                    XmlToken::Text(
+                        intern(&content).unwrap_or_else(|| Cow::Owned(content.into_owned())),
+                    )
                 }
-                Event::CData(text) => Token::Text(Cow::Owned(text.xml10_content().into_owned())),
+                Event::CData(text) => XmlToken::Text(Cow::Owned(text.xml10_content().into_owned())),
                 Event::GeneralRef(reference) => {
-                    Token::Text(Cow::Owned(self.resolve(&reference)?.to_string()))
+                    XmlToken::Text(Cow::Owned(self.resolve(&reference)?.to_string()))
                 }
                 Event::Decl(_) | Event::PI(_) | Event::Comment(_) => continue,
                 // Nobody's XML-RPC needs one, and every trick with entities begins with one.
@@ -413,12 +416,12 @@ impl<'a> Parser<'a> {
                 Event::Empty(tag) => {
                     return Err(self.unexpected(tag.local_name().as_ref()));
                 }
-                Event::Eof => Token::End,
+                Event::Eof => XmlToken::End,
             });
         }
     }
 
-    fn resolve(&self, reference: &quick_xml::events::BytesRef<'_>) -> Result<char, Malformed> {
+    fn resolve(&self, reference: &quick_xml::events::BytesRef<'_>) -> Result<char, XmlRpcError> {
         let known = match &**reference {
             "amp" => Some('&'),
             "lt" => Some('<'),
@@ -428,13 +431,13 @@ impl<'a> Parser<'a> {
             _ => reference
                 .resolve_char_ref()
                 .map_err(|error| self.error(&error.to_string()))?
-                .filter(|&c| self.chars == Chars::Any || is_xml_char(c)),
+                .filter(|&c| self.chars == CharRefs::Any || is_xml_char(c)),
         };
         known.ok_or_else(|| self.error("an unknown entity"))
     }
 
     /// Enters the root element, which must have this name.
-    fn root(&mut self, name: &str) -> Result<(), Malformed> {
+    fn root(&mut self, name: &str) -> Result<(), XmlRpcError> {
         match self.child()? {
             Some(found) if found == name => Ok(()),
             Some(found) => Err(self.unexpected(&found)),
@@ -443,45 +446,45 @@ impl<'a> Parser<'a> {
     }
 
     /// Makes sure that nothing follows the root element.
-    fn end(&mut self) -> Result<(), Malformed> {
+    fn end(&mut self) -> Result<(), XmlRpcError> {
         loop {
             match self.token()? {
-                Token::End => return Ok(()),
-                Token::Text(text) if is_blank(&text) => {}
+                XmlToken::End => return Ok(()),
+                XmlToken::Text(text) if is_blank(&text) => {}
                 _ => return Err(self.error("data after the end")),
             }
         }
     }
 
     /// Enters the next child element and tells its name, or leaves the parent. Blanks between are passed over.
-    fn child(&mut self) -> Result<Option<Word>, Malformed> {
+    fn child(&mut self) -> Result<Option<InternedStr>, XmlRpcError> {
         loop {
             match self.token()? {
-                Token::Open(name) => return Ok(Some(name)),
-                Token::Close => return Ok(None),
-                Token::Text(text) if is_blank(&text) => {}
-                Token::Text(_) => return Err(self.error("unexpected text")),
-                Token::End => return Err(self.error("unexpected end")),
+                XmlToken::Open(name) => return Ok(Some(name)),
+                XmlToken::Close => return Ok(None),
+                XmlToken::Text(text) if is_blank(&text) => {}
+                XmlToken::Text(_) => return Err(self.error("unexpected text")),
+                XmlToken::End => return Err(self.error("unexpected end")),
             }
         }
     }
 
     /// The text of an element just entered, which it leaves.
-    fn text(&mut self) -> Result<String, Malformed> {
+    fn text(&mut self) -> Result<String, XmlRpcError> {
         let mut out = String::new();
         loop {
             match self.token()? {
-                Token::Text(text) if out.is_empty() => out = text.into_owned(),
-                Token::Text(text) => out.push_str(&text),
-                Token::Close => return Ok(out),
-                Token::Open(name) => return Err(self.unexpected(&name)),
-                Token::End => return Err(self.error("unexpected end")),
+                XmlToken::Text(text) if out.is_empty() => out = text.into_owned(),
+                XmlToken::Text(text) => out.push_str(&text),
+                XmlToken::Close => return Ok(out),
+                XmlToken::Open(name) => return Err(self.unexpected(&name)),
+                XmlToken::End => return Err(self.error("unexpected end")),
             }
         }
     }
 
     /// Leaves the element; nothing else may stand in it.
-    fn leave(&mut self) -> Result<(), Malformed> {
+    fn leave(&mut self) -> Result<(), XmlRpcError> {
         match self.child()? {
             None => Ok(()),
             Some(name) => Err(self.unexpected(&name)),
@@ -489,7 +492,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The contents of `<params>`.
-    fn params(&mut self) -> Result<Vec<Value>, Malformed> {
+    fn params(&mut self) -> Result<Vec<RpcValue>, XmlRpcError> {
         let mut params = Vec::new();
         while let Some(name) = self.child()? {
             if name != "param" {
@@ -501,7 +504,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The one `<value>` of an element just entered, which it leaves.
-    fn only_value(&mut self) -> Result<Value, Malformed> {
+    fn only_value(&mut self) -> Result<RpcValue, XmlRpcError> {
         match self.child()?.as_deref() {
             Some("value") => {}
             Some(name) => return Err(self.unexpected(name)),
@@ -513,7 +516,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The contents of a `<value>` just entered, which it leaves.
-    fn value(&mut self, depth: usize) -> Result<Value, Malformed> {
+    fn value(&mut self, depth: usize) -> Result<RpcValue, XmlRpcError> {
         if depth >= DEPTH_MAX {
             return Err(self.error("values are nested too deep"));
         }
@@ -524,13 +527,13 @@ impl<'a> Parser<'a> {
         let mut bare = String::new();
         loop {
             match self.token()? {
-                Token::Text(text) => bare.push_str(&text),
-                Token::Close => return Ok(Value::Text(bare)),
-                Token::End => return Err(self.error("unexpected end")),
-                Token::Open(_) if !is_blank(&bare) => {
+                XmlToken::Text(text) => bare.push_str(&text),
+                XmlToken::Close => return Ok(RpcValue::Text(bare)),
+                XmlToken::End => return Err(self.error("unexpected end")),
+                XmlToken::Open(_) if !is_blank(&bare) => {
                     return Err(self.error("text next to a type element"));
                 }
-                Token::Open(name) => {
+                XmlToken::Open(name) => {
                     let value = self.typed(&name, depth)?;
                     self.leave()?;
                     return Ok(value);
@@ -540,35 +543,35 @@ impl<'a> Parser<'a> {
     }
 
     /// The contents of a type's element just entered, which it leaves.
-    fn typed(&mut self, name: &str, depth: usize) -> Result<Value, Malformed> {
+    fn typed(&mut self, name: &str, depth: usize) -> Result<RpcValue, XmlRpcError> {
         match name {
             "int" | "i4" | "i8" => {
                 let text = self.text()?;
                 let number = text.trim().parse().ok();
                 number
-                    .map(Value::Int)
+                    .map(RpcValue::Int)
                     .ok_or_else(|| self.error("not an integer of 64 bits"))
             }
             "boolean" => match self.text()?.trim() {
-                "1" | "true" => Ok(Value::Bool(true)),
-                "0" | "false" => Ok(Value::Bool(false)),
+                "1" | "true" => Ok(RpcValue::Bool(true)),
+                "0" | "false" => Ok(RpcValue::Bool(false)),
                 _ => Err(self.error("not a boolean")),
             },
             "double" => {
                 let text = self.text()?;
                 let number = text.trim().parse().ok();
                 number
-                    .map(Value::Double)
+                    .map(RpcValue::Double)
                     .ok_or_else(|| self.error("not a number"))
             }
-            "string" => self.text().map(Value::Text),
-            "dateTime.iso8601" => self.text().map(Value::DateTime),
+            "string" => self.text().map(RpcValue::Text),
+            "dateTime.iso8601" => self.text().map(RpcValue::DateTime),
             "base64" => {
                 let mut text = self.text()?;
                 text.retain(|c| !c.is_ascii_whitespace());
                 BASE64
                     .decode(text)
-                    .map(Value::Bytes)
+                    .map(RpcValue::Bytes)
                     .map_err(|_| self.error("not base64"))
             }
             "array" => self.array(depth),
@@ -577,7 +580,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<Value, Malformed> {
+    fn array(&mut self, depth: usize) -> Result<RpcValue, XmlRpcError> {
         let mut items = Vec::new();
         match self.child()?.as_deref() {
             Some("data") => {
@@ -592,10 +595,10 @@ impl<'a> Parser<'a> {
             Some(name) => return Err(self.unexpected(name)),
             None => {}
         }
-        Ok(Value::Array(items))
+        Ok(RpcValue::Array(items))
     }
 
-    fn members(&mut self, depth: usize) -> Result<Value, Malformed> {
+    fn members(&mut self, depth: usize) -> Result<RpcValue, XmlRpcError> {
         let mut members = Vec::new();
         while let Some(name) = self.child()? {
             if name != "member" {
@@ -614,7 +617,7 @@ impl<'a> Parser<'a> {
                 _ => return Err(self.error("a member without name or value")),
             }
         }
-        Ok(Value::Struct(members))
+        Ok(RpcValue::Struct(members))
     }
 }
 

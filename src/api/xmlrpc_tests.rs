@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::api::FaultCode;
 
-fn call(value: &str) -> Result<Value, Malformed> {
+fn call(value: &str) -> Result<RpcValue, XmlRpcError> {
     let text = format!(
         "<methodCall><methodName>a.b</methodName><params><param>{value}</param></params></methodCall>"
     );
@@ -14,32 +14,35 @@ fn call(value: &str) -> Result<Value, Malformed> {
 
 #[test]
 fn rpc_08_types_of_a_request() {
-    let text = |t: &str| Some(Value::text(t));
+    let text = |t: &str| Some(RpcValue::text(t));
     let table = [
         ("", None),
         ("<value/>", text("")),
         ("<value> x </value>", text(" x ")),
-        ("<value>\n<int> -5 </int>\n</value>", Some(Value::Int(-5))),
-        ("<value><i4>+5</i4></value>", Some(Value::Int(5))),
+        (
+            "<value>\n<int> -5 </int>\n</value>",
+            Some(RpcValue::Int(-5)),
+        ),
+        ("<value><i4>+5</i4></value>", Some(RpcValue::Int(5))),
         (
             "<value><int>9223372036854775807</int></value>",
-            Some(Value::Int(i64::MAX)),
+            Some(RpcValue::Int(i64::MAX)),
         ),
         ("<value><int>9223372036854775808</int></value>", None),
         ("<value><int>5.0</int></value>", None),
         ("<value><int/></value>", None),
         (
             "<value><boolean>1</boolean></value>",
-            Some(Value::Bool(true)),
+            Some(RpcValue::Bool(true)),
         ),
         (
             "<value><boolean>0</boolean></value>",
-            Some(Value::Bool(false)),
+            Some(RpcValue::Bool(false)),
         ),
         ("<value><boolean>2</boolean></value>", None),
         (
             "<value><double>1e3</double></value>",
-            Some(Value::Double(1000.0)),
+            Some(RpcValue::Double(1000.0)),
         ),
         ("<value><string/></value>", text("")),
         (
@@ -65,22 +68,25 @@ fn rpc_08_types_of_a_request() {
         ("<value><nil/></value>", None),
         (
             "<value><base64>aGk=</base64></value>",
-            Some(Value::Bytes(b"hi".to_vec())),
+            Some(RpcValue::Bytes(b"hi".to_vec())),
         ),
         (
             "<value><base64>\n /w \n</base64></value>",
-            Some(Value::Bytes(vec![255])),
+            Some(RpcValue::Bytes(vec![255])),
         ),
         ("<value><base64>!</base64></value>", None),
-        ("<value><array/></value>", Some(Value::Array(vec![]))),
+        ("<value><array/></value>", Some(RpcValue::Array(vec![]))),
         (
             "<value><array><data/></array></value>",
-            Some(Value::Array(vec![])),
+            Some(RpcValue::Array(vec![])),
         ),
-        ("<value><struct/></value>", Some(Value::Struct(vec![]))),
+        ("<value><struct/></value>", Some(RpcValue::Struct(vec![]))),
         (
             "<value><struct><member><name>a</name><value>b</value></member></struct></value>",
-            Some(Value::Struct(vec![("a".to_owned(), Value::text("b"))])),
+            Some(RpcValue::Struct(vec![(
+                "a".to_owned(),
+                RpcValue::text("b"),
+            )])),
         ),
         (
             "<value><struct><member><name>a</name></member></struct></value>",
@@ -88,7 +94,7 @@ fn rpc_08_types_of_a_request() {
         ),
         (
             "<value><dateTime.iso8601>20200101T00:00:00</dateTime.iso8601></value>",
-            Some(Value::DateTime("20200101T00:00:00".to_owned())),
+            Some(RpcValue::DateTime("20200101T00:00:00".to_owned())),
         ),
     ];
     for (given, expected) in table {
@@ -98,7 +104,7 @@ fn rpc_08_types_of_a_request() {
 
 #[test]
 fn rpc_09_params_and_method_may_be_missing() {
-    let bare = |method: &str| Call {
+    let bare = |method: &str| RpcCall {
         method: method.to_owned(),
         params: vec![],
     };
@@ -153,11 +159,11 @@ fn rpc_04_bombs_are_refused() {
 
 #[test]
 fn rpc_08_layout_of_a_response() {
-    let value = Value::Struct(vec![
-        ("statecode".to_owned(), Value::Int(1)),
+    let value = RpcValue::Struct(vec![
+        ("statecode".to_owned(), RpcValue::Int(1)),
         (
             "list".to_owned(),
-            Value::Array(vec![Value::Bool(true), Value::text("<&>\u{1b}\r")]),
+            RpcValue::Array(vec![RpcValue::Bool(true), RpcValue::text("<&>\u{1b}\r")]),
         ),
     ]);
     let expected = "<?xml version='1.0'?>\n<methodResponse>\n<params>\n<param>\n<value><struct>\n<member>\n\
@@ -176,9 +182,9 @@ fn rpc_08_layout_of_a_response() {
 }
 
 #[test]
-fn responses_are_read_as_genuine_servers_send_them() {
+fn responses_are_read_as_reference_servers_send_them() {
     let esc = b"<?xml version='1.0'?>\n<methodResponse>\n<params>\n<param>\n<value><string>\x1b[1m</string></value>\n</param>\n</params>\n</methodResponse>\n";
-    assert_eq!(read_response(esc), Ok(Ok(Value::text("\u{1b}[1m"))));
+    assert_eq!(read_response(esc), Ok(Ok(RpcValue::text("\u{1b}[1m"))));
     let fault = write_response(&Err(FaultCode::BadName.of("x")));
     let expected = WireFault {
         code: 10,
@@ -200,21 +206,21 @@ fn texts() -> impl Strategy<Value = String> {
     "[\t\n\r -~\u{80}-\u{d7ff}\u{1f300}-\u{1f600}]{0,20}"
 }
 
-fn values() -> impl Strategy<Value = Value> {
+fn values() -> impl Strategy<Value = RpcValue> {
     let leaf = prop_oneof![
-        any::<i64>().prop_map(Value::Int),
-        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(RpcValue::Int),
+        any::<bool>().prop_map(RpcValue::Bool),
         any::<f64>()
             .prop_filter("NaN is not equal to itself", |n| !n.is_nan())
-            .prop_map(Value::Double),
-        texts().prop_map(Value::Text),
-        "[0-9T:]{17}".prop_map(Value::DateTime),
-        prop::collection::vec(any::<u8>(), 0..130).prop_map(Value::Bytes),
+            .prop_map(RpcValue::Double),
+        texts().prop_map(RpcValue::Text),
+        "[0-9T:]{17}".prop_map(RpcValue::DateTime),
+        prop::collection::vec(any::<u8>(), 0..130).prop_map(RpcValue::Bytes),
     ];
     leaf.prop_recursive(6, 64, 6, |inner| {
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
-            prop::collection::vec((texts(), inner), 0..6).prop_map(Value::Struct),
+            prop::collection::vec(inner.clone(), 0..6).prop_map(RpcValue::Array),
+            prop::collection::vec((texts(), inner), 0..6).prop_map(RpcValue::Struct),
         ]
     })
 }
@@ -222,7 +228,7 @@ fn values() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn a_written_call_reads_back(method in texts(), params in prop::collection::vec(values(), 0..4)) {
-        let call = Call { method, params };
+        let call = RpcCall { method, params };
         prop_assert_eq!(read_call(&write_call(&call)), Ok(call));
     }
 
@@ -252,7 +258,7 @@ proptest! {
 
     #[test]
     fn what_is_sent_is_always_xml(text in any::<String>()) {
-        let bytes = write_response(&Ok(Value::Text(text)));
+        let bytes = write_response(&Ok(RpcValue::Text(text)));
         let sent = String::from_utf8(bytes).expect("UTF-8");
         prop_assert!(sent.chars().all(is_xml_char));
     }

@@ -18,7 +18,7 @@ const STOP_MICROS: u64 = 5_000_000;
 
 /// The two ways to PID 1, the better one first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Transport {
     /// Its private socket. What it answers there cannot be read, for it calls itself by its well-known name as a sender,
     /// which no message bus would do: nothing is asked back, and the scope itself is the answer.
     Private,
@@ -28,7 +28,7 @@ pub(super) enum Way {
 
 /// A question on its way. It may be lost if this is dropped before the scope is there.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct PendingScope {
     _connection: Connection,
     _runtime: tokio::runtime::Runtime,
 }
@@ -40,7 +40,7 @@ pub(super) struct Asked {
 ///
 /// # Source
 /// org.freedesktop.systemd1(5), StartTransientUnit(); systemd.scope(5).
-pub(super) fn start_scope(way: Way, scope: &Scope, pid: i32) -> Result<Asked, String> {
+pub(super) fn start_scope(way: Transport, scope: &Scope, pid: i32) -> Result<PendingScope, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -48,7 +48,7 @@ pub(super) fn start_scope(way: Way, scope: &Scope, pid: i32) -> Result<Asked, St
     let asked =
         runtime.block_on(async { tokio::time::timeout(ANSWER_WAIT, ask(way, scope, pid)).await });
     match asked {
-        Ok(Ok(connection)) => Ok(Asked {
+        Ok(Ok(connection)) => Ok(PendingScope {
             _connection: connection,
             _runtime: runtime,
         }),
@@ -60,7 +60,7 @@ pub(super) fn start_scope(way: Way, scope: &Scope, pid: i32) -> Result<Asked, St
     }
 }
 
-async fn ask(way: Way, scope: &Scope, pid: i32) -> zbus::Result<Connection> {
+async fn ask(way: Transport, scope: &Scope, pid: i32) -> zbus::Result<Connection> {
     // Never BindsTo= or the propagation of stops: those act on a daemon that crashed, too. PartOf= with Before= lets the
     // programs be when the service restarts, and stops them, after it, when it stops.
     let properties: Vec<(&str, Variant<'_>)> = vec![
@@ -83,7 +83,7 @@ async fn ask(way: Way, scope: &Scope, pid: i32) -> zbus::Result<Connection> {
     let (path, method) = ("/org/freedesktop/systemd1", "StartTransientUnit");
     let interface = "org.freedesktop.systemd1.Manager";
     match way {
-        Way::Private => {
+        Transport::Private => {
             let connection = Builder::address(PRIVATE).p2p().build().await?;
             let message = Message::method_call(path, method)
                 .interface(interface)
@@ -92,7 +92,7 @@ async fn ask(way: Way, scope: &Scope, pid: i32) -> zbus::Result<Connection> {
             connection.send(&message).await?;
             Ok(connection)
         }
-        Way::Bus => {
+        Transport::Bus => {
             let connection = Builder::system().build().await?;
             let manager = Some("org.freedesktop.systemd1");
             let reply = connection

@@ -2,36 +2,36 @@
 
 use std::sync::Arc;
 
-use super::Seat;
-use crate::config::spec::Resources;
-use crate::domain::{Causes, Life};
+use super::ProcessCgroup;
+use crate::config::spec::CgroupLimits;
+use crate::domain::{InstanceId, ResourceEvents};
 
 /// What the thread is asked.
 #[derive(Debug)]
-pub enum Job {
+pub enum CgroupJob {
     /// The process has ended: find out what it met, kill what is left if `kill`, remove the cgroup if it is empty; answer
     /// [`Done`].
     Empty {
         /// Whose.
-        life: Life,
+        instance: InstanceId,
         /// Its cgroup.
-        seat: Arc<Seat>,
+        process_cgroup: Arc<ProcessCgroup>,
         /// What is left is killed.
         kill: bool,
     },
     /// The process has ended: remove its cgroup if it is empty.
-    Leave(Arc<Seat>),
+    Remove(Arc<ProcessCgroup>),
     /// Write these limits.
-    Limit(Arc<Seat>, Arc<Resources>),
+    Limit(Arc<ProcessCgroup>, Arc<CgroupLimits>),
     /// End.
     Stop,
 }
 
 /// Nothing is left to kill, or nothing was to be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Done {
+pub struct CgroupEmptied {
     /// Whose.
-    pub life: Life,
+    pub instance: InstanceId,
     /// What it met.
-    pub causes: Causes,
+    pub resource_events: ResourceEvents,
 }

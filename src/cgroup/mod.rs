@@ -2,20 +2,18 @@
 //! looked into and emptied after its end. It must not know why a process starts or stops.
 
 mod bus;
-mod hold;
-mod home;
-mod lodging;
+mod manager;
 mod message;
 mod name;
+mod process_cgroup;
+mod root;
 mod scope;
-mod seat;
+mod scope_holder;
 mod thread;
 
-pub use home::shortage;
-pub use lodging::{
-    Lodging, keeper_left_behind, process_left_behind, processes_left_behind, resume_holder,
-};
-pub use message::{Done, Job};
+pub use manager::{CgroupManager, continue_holder, find_holder, find_orphan, list_orphans};
+pub use message::{CgroupEmptied, CgroupJob};
 pub use name::name;
-pub use seat::Seat;
+pub use process_cgroup::ProcessCgroup;
+pub use root::unavailable_because;
 pub use thread::{CgroupHandle, start};

@@ -4,9 +4,9 @@ use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::bus::{self, Way};
-use super::hold;
-use crate::keeper::Keeper;
+use super::bus::{self, Transport};
+use super::scope_holder;
+use crate::fd_holder::FdHolder;
 use crate::sys::Cgroup;
 
 /// How long it may take until the scope is there, on each way.
@@ -31,10 +31,10 @@ pub(super) struct Scope {
 
 /// A scope that is there.
 #[derive(Debug)]
-pub(super) struct Entered {
+pub(super) struct EnteredScope {
     pub(super) cgroup: Cgroup,
     /// What holds it, unless it is the one that the caller has.
-    pub(super) keeper: Option<Keeper>,
+    pub(super) holder: Option<FdHolder>,
     /// It was not there, or was about to go.
     pub(super) was_made: bool,
 }
@@ -68,39 +68,39 @@ impl Scope {
     ///
     /// # Errors
     /// Why there is none, for people.
-    pub(super) fn enter(&self, top: &Cgroup, is_held: bool) -> Result<Entered, String> {
+    pub(super) fn enter(&self, top: &Cgroup, is_held: bool) -> Result<EnteredScope, String> {
         let text = |error: io::Error| error.to_string();
-        let started = |error: crate::keeper::KeeperError| error.to_string();
-        let entered = |cgroup, keeper, was_made| Entered {
+        let started = |error: crate::fd_holder::FdHolderError| error.to_string();
+        let entered = |cgroup, holder, was_made| EnteredScope {
             cgroup,
-            keeper,
+            holder,
             was_made,
         };
         if let Some(found) = self.found(top) {
             if is_held {
                 return Ok(entered(found, None, false));
             }
-            if let Some(keeper) = hold::keeper_in(&found) {
-                return Ok(entered(found, Some(keeper), false));
+            if let Some(holder) = scope_holder::holder_in(&found) {
+                return Ok(entered(found, Some(holder), false));
             }
             // Beside one that we cannot talk to, if there is one: a daemon of another version may still want it.
-            let (pid, keeper) = hold::start().map_err(started)?;
-            settle(&found, pid).map_err(text)?;
-            return Ok(entered(found, Some(keeper), false));
+            let (pid, holder) = scope_holder::start_holder().map_err(started)?;
+            move_holder_in(&found, pid).map_err(text)?;
+            return Ok(entered(found, Some(holder), false));
         }
-        let (pid, keeper) = hold::start().map_err(started)?;
+        let (pid, holder) = scope_holder::start_holder().map_err(started)?;
         match self.make(top, pid) {
-            Ok(made) => Ok(entered(made, Some(keeper), true)),
+            Ok(made) => Ok(entered(made, Some(holder), true)),
             Err(error) => {
-                end(pid);
+                kill_holder(pid);
                 Err(error)
             }
         }
     }
 
-    /// The keeper in this scope, if the scope is there.
-    pub(super) fn keeper(&self, top: &Cgroup) -> Option<Keeper> {
-        hold::keeper_in(&self.found(top)?)
+    /// The fd holder in this scope, if the scope is there.
+    pub(super) fn holder(&self, top: &Cgroup) -> Option<FdHolder> {
+        scope_holder::holder_in(&self.found(top)?)
     }
 
     /// One that is there already and has processes: those of a daemon before us.
@@ -111,7 +111,7 @@ impl Scope {
 
     fn make(&self, top: &Cgroup, pid: i32) -> Result<Cgroup, String> {
         let mut why = String::new();
-        for way in [Way::Private, Way::Bus] {
+        for way in [Transport::Private, Transport::Bus] {
             let until = Instant::now() + MADE_WAIT;
             // Again and again, for one of this name may still be on its way out.
             while Instant::now() < until {
@@ -123,7 +123,7 @@ impl Scope {
                     }
                 };
                 if let Some(made) = self.wait_for(top, pid) {
-                    settle(&made, pid).map_err(|error| error.to_string())?;
+                    move_holder_in(&made, pid).map_err(|error| error.to_string())?;
                     return Ok(made);
                 }
                 drop(asked);
@@ -153,13 +153,13 @@ impl Scope {
 }
 
 /// Puts the placeholder where it is in nobody's way: a cgroup whose directories have controllers has no process itself.
-fn settle(scope: &Cgroup, pid: i32) -> io::Result<()> {
-    scope.make(hold::DIRECTORY)?;
-    scope.open(hold::DIRECTORY)?.take_in(pid)
+fn move_holder_in(scope: &Cgroup, pid: i32) -> io::Result<()> {
+    scope.make(scope_holder::DIRECTORY)?;
+    scope.open(scope_holder::DIRECTORY)?.move_in(pid)
 }
 
 /// Ends a placeholder that has nothing to hold. It is our child and nobody has waited for it: the number is its own.
-fn end(pid: i32) {
+fn kill_holder(pid: i32) {
     if let Ok(pidfd) = crate::sys::open_pidfd(pid) {
         let _ = crate::sys::send_signal(&pidfd, crate::domain::Signal::KILL);
     }

@@ -8,9 +8,9 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::message::{Done, Job};
-use super::seat::{self, Seat};
-use crate::domain::{Causes, Life, Line};
+use super::message::{CgroupEmptied, CgroupJob};
+use super::process_cgroup::{self, ProcessCgroup};
+use crate::domain::{InstanceId, Line, ResourceEvents};
 use crate::heartbeat::Heartbeats;
 use crate::sys::{Cgroup, Interest, Poller, Population, Waker};
 
@@ -25,15 +25,15 @@ const WATCH: Duration = Duration::from_secs(60);
 /// Gives jobs to the thread.
 #[derive(Debug)]
 pub struct CgroupHandle {
-    jobs: Sender<Job>,
+    jobs: Sender<CgroupJob>,
     waker: Waker,
     thread: Option<JoinHandle<()>>,
 }
 
 impl CgroupHandle {
     /// Queues a job; never blocks.
-    pub fn send(&self, job: Job) {
-        // Not bounded by the channel but by who sends: one job per end of a life, and one per change of its limits.
+    pub fn send(&self, job: CgroupJob) {
+        // Not bounded by the channel but by who sends: one job per end of an instance, and one per change of its limits.
         if self.jobs.send(job).is_ok() {
             self.waker.wake();
         }
@@ -43,7 +43,7 @@ impl CgroupHandle {
 impl Drop for CgroupHandle {
     /// Ends the thread after the jobs that are queued, and waits for its end. What is being emptied is left.
     fn drop(&mut self) {
-        self.send(Job::Stop);
+        self.send(CgroupJob::Stop);
         if let Some(thread) = self.thread.take() {
             // A panic in there has been reported by its own hook.
             let _ = thread.join();
@@ -58,13 +58,13 @@ impl Drop for CgroupHandle {
 /// No descriptors, memory or threads to be had.
 pub fn start(
     heartbeats: Heartbeats,
-    done: impl Fn(Done) + Send + 'static,
+    done: impl Fn(CgroupEmptied) + Send + 'static,
     log: impl Fn(Line) + Send + 'static,
 ) -> io::Result<CgroupHandle> {
     let poller = Poller::new()?;
     let waker = Waker::new(&poller, TOKEN_JOBS)?;
     let (jobs, inbox) = channel();
-    let mut room = Room {
+    let mut room = CgroupThread {
         poller,
         emptying: BTreeMap::new(),
         next_token: TOKEN_JOBS + 1,
@@ -86,38 +86,48 @@ pub fn start(
 }
 
 /// One that is to become empty.
-struct Emptying {
-    life: Life,
-    seat: Arc<Seat>,
+struct EmptyingCgroup {
+    instance: InstanceId,
+    process_cgroup: Arc<ProcessCgroup>,
     cgroup: Cgroup,
     population: Population,
-    causes: Causes,
+    resource_events: ResourceEvents,
     since: Instant,
 }
 
-struct Room {
+struct CgroupThread {
     poller: Poller,
-    emptying: BTreeMap<u64, Emptying>,
+    emptying: BTreeMap<u64, EmptyingCgroup>,
     next_token: u64,
-    done: Box<dyn Fn(Done) + Send>,
+    done: Box<dyn Fn(CgroupEmptied) + Send>,
     log: Box<dyn Fn(Line) + Send>,
 }
 
-impl Room {
-    fn run(&mut self, inbox: &Receiver<Job>, waker: &Waker) {
+impl CgroupThread {
+    fn run(&mut self, inbox: &Receiver<CgroupJob>, waker: &Waker) {
         loop {
             waker.reset();
             loop {
                 match inbox.try_recv() {
-                    Ok(Job::Empty { life, seat, kill }) => self.begin(life, seat, kill),
-                    Ok(Job::Leave(seat)) => seat.remove(),
-                    Ok(Job::Limit(seat, resources)) => {
+                    Ok(CgroupJob::Empty {
+                        instance,
+                        process_cgroup,
+                        kill,
+                    }) => self.start_emptying(instance, process_cgroup, kill),
+                    Ok(CgroupJob::Remove(process_cgroup)) => process_cgroup.remove(),
+                    Ok(CgroupJob::Limit(process_cgroup, resources)) => {
                         // Gone with its process: nothing is to be limited any more.
-                        for (setting, error) in seat.limit(&resources).unwrap_or_default() {
-                            (self.log)(seat::refusal(&seat.process, &setting, &error));
+                        for (setting, error) in
+                            process_cgroup.change_limits(&resources).unwrap_or_default()
+                        {
+                            (self.log)(process_cgroup::limit_refused(
+                                &process_cgroup.process,
+                                &setting,
+                                &error,
+                            ));
                         }
                     }
-                    Ok(Job::Stop) | Err(TryRecvError::Disconnected) => return,
+                    Ok(CgroupJob::Stop) | Err(TryRecvError::Disconnected) => return,
                     Err(TryRecvError::Empty) => break,
                 }
             }
@@ -130,55 +140,63 @@ impl Room {
                 tokens.extend(self.emptying.keys());
             }
             for token in tokens {
-                self.look(token);
+                self.check_population(token);
             }
         }
     }
 
-    fn answer(&self, life: Life, causes: Causes) {
-        (self.done)(Done { life, causes });
+    fn answer(&self, instance: InstanceId, resource_events: ResourceEvents) {
+        (self.done)(CgroupEmptied {
+            instance,
+            resource_events,
+        });
     }
 
-    fn begin(&mut self, life: Life, seat: Arc<Seat>, kill: bool) {
+    fn start_emptying(
+        &mut self,
+        instance: InstanceId,
+        process_cgroup: Arc<ProcessCgroup>,
+        kill: bool,
+    ) {
         // Gone, with all that was in it: by the hand of an administrator, or with the scope.
-        let Ok(cgroup) = seat.open() else {
-            self.answer(life, Causes::NONE);
+        let Ok(cgroup) = process_cgroup.open() else {
+            self.answer(instance, ResourceEvents::NONE);
             return;
         };
         // Before the killing, which is no cause of anything.
-        let causes = seat.causes(&cgroup);
+        let resource_events = process_cgroup.resource_events(&cgroup);
         let population = match cgroup.population() {
             Ok(population) if kill && population.is_populated().unwrap_or(false) => population,
             _ => {
-                self.answer(life, causes);
-                seat.remove();
+                self.answer(instance, resource_events);
+                process_cgroup.remove();
                 return;
             }
         };
         (self.log)(Line::LeftBehind {
-            name: seat.process.clone(),
+            name: process_cgroup.process.clone(),
             count: cgroup.count(),
         });
         let token = self.next_token;
         self.next_token += 1;
         // Not watched, it is looked at every now and then all the same.
         let _ = self.poller.add(&population, token, Interest::Change);
-        let emptying = Emptying {
-            life,
-            seat,
+        let emptying = EmptyingCgroup {
+            instance,
+            process_cgroup,
             cgroup,
             population,
-            causes,
+            resource_events,
             since: Instant::now(),
         };
         // What the kernel refuses now is tried again.
         let _ = emptying.cgroup.kill();
         self.emptying.insert(token, emptying);
-        self.look(token);
+        self.check_population(token);
     }
 
     /// Goes on with one, if there is one of this token.
-    fn look(&mut self, token: u64) {
+    fn check_population(&mut self, token: u64) {
         let Some(one) = self.emptying.get(&token) else {
             return;
         };
@@ -194,8 +212,8 @@ impl Room {
         // ENOENT where it could not be added.
         let _ = self.poller.remove(&one.population);
         if !is_populated {
-            self.answer(one.life, one.causes);
-            one.seat.remove();
+            self.answer(one.instance, one.resource_events);
+            one.process_cgroup.remove();
         }
     }
 }

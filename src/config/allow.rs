@@ -12,7 +12,7 @@
 //! process sees it. The order of rules does not matter: what any of them allows is allowed.
 
 use super::lookup::Lookup;
-use super::spec::{AllowRule, Who};
+use super::spec::{AllowRule, AllowSubject};
 use super::value;
 use crate::domain::{Namespec, Permission};
 
@@ -80,19 +80,19 @@ fn one(rule: &str, lookup: &dyn Lookup) -> Result<AllowRule, String> {
     })
 }
 
-fn who(name: &str, lookup: &dyn Lookup) -> Result<Who, String> {
+fn who(name: &str, lookup: &dyn Lookup) -> Result<AllowSubject, String> {
     if name == "*" {
-        return Ok(Who::Everybody);
+        return Ok(AllowSubject::Everybody);
     }
     let Some(group) = name.strip_prefix('@') else {
-        return value::user(name, lookup).map(Who::User);
+        return value::user(name, lookup).map(AllowSubject::User);
     };
     let known = match group.parse::<u32>() {
         Ok(gid) => Some(gid).filter(|&gid| lookup.is_group(gid)),
         Err(_) => lookup.group(group),
     };
     known
-        .map(Who::Group)
+        .map(AllowSubject::Group)
         .ok_or_else(|| format!("Invalid group name {group}"))
 }
 
@@ -119,18 +119,18 @@ mod tests {
         use Permission::{Control, ReadLogs, Signal, Status};
         assert_eq!(
             read("* status"),
-            Ok(vec![rule(Who::Everybody, &[Status], None)])
+            Ok(vec![rule(AllowSubject::Everybody, &[Status], None)])
         );
         assert_eq!(
             read("\n  0 control\n* logs signal on web:* api, * status"),
             Ok(vec![
-                rule(Who::User(0), &[Control, Status], None),
+                rule(AllowSubject::User(0), &[Control, Status], None),
                 rule(
-                    Who::Everybody,
+                    AllowSubject::Everybody,
                     &[ReadLogs, Signal, Status],
                     Some(vec![spec("web:*"), spec("api")])
                 ),
-                rule(Who::Everybody, &[Status], None),
+                rule(AllowSubject::Everybody, &[Status], None),
             ])
         );
         for (text, part) in [

@@ -1,17 +1,17 @@
 //! Completion of command lines: where the word stands that is being typed, and what it may become. Shells ask the program
-//! itself, so that what they offer can never disagree with what it takes. Knows no shell.
+//! itself, so that what they candidate can never disagree with what it takes. Knows no shell.
 
 use std::fmt;
 
-use super::getopt::{Opt, find_long};
+use super::getopt::{OptionSpec, find_long};
 use crate::domain::Level;
 
-/// The first word of a question.
+/// The first word of a request.
 pub const FLAG: &str = "--complete";
 
 /// What a shell asks: what can the last of these words become?
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Question {
+pub struct CompletionRequest {
     /// The program's name as it was typed.
     pub program: String,
     /// The words behind it.
@@ -20,11 +20,11 @@ pub struct Question {
     pub word: String,
 }
 
-impl Question {
-    /// Reads `--complete INDEX PROGRAM WORD...`, without the name of whom it is asked; none: it is no question. One that
+impl CompletionRequest {
+    /// Reads `--complete INDEX PROGRAM WORD...`, without the name of whom it is asked; none: it is no request. One that
     /// makes no sense has no program.
     #[must_use]
-    pub fn read(args: &[String]) -> Option<Self> {
+    pub fn from_args(args: &[String]) -> Option<Self> {
         let (flag, rest) = args.split_first()?;
         if flag != FLAG {
             return None;
@@ -52,15 +52,15 @@ impl Question {
 
 /// What a word can become.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Offer {
+pub struct Candidate {
     /// The whole word.
     pub text: String,
     /// What it is, in a few words; may be empty.
     pub doc: String,
 }
 
-impl Offer {
-    /// One offer.
+impl Candidate {
+    /// One candidate.
     pub fn new(text: impl Into<String>, doc: impl Into<String>) -> Self {
         Self {
             text: text.into(),
@@ -71,7 +71,7 @@ impl Offer {
 
 /// Names that a shell knows better than we do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Names {
+pub enum NameSource {
     /// Of files.
     Files,
     /// Of directories.
@@ -80,34 +80,34 @@ pub enum Names {
     Users,
 }
 
-/// The answer. Printed, it is a line for each offer, with a tab before what it is; names of a kind are a line with nothing
+/// The answer. Printed, it is a line for each candidate, with a tab before what it is; names of a kind are a line with nothing
 /// before the tab.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Completion {
     /// What it can become.
-    pub offers: Vec<Offer>,
-    /// What the shell may offer besides.
-    pub names: Option<Names>,
+    pub candidates: Vec<Candidate>,
+    /// What the shell may candidate besides.
+    pub names: Option<NameSource>,
 }
 
 impl Completion {
     /// These, as far as they begin with `word`.
-    pub fn of(offers: impl IntoIterator<Item = Offer>, word: &str) -> Self {
-        let fits = |offer: &Offer| {
-            // A line is an offer, and a terminal shows it.
-            offer.text.starts_with(word) && !offer.text.contains(char::is_control)
+    pub fn of(candidates: impl IntoIterator<Item = Candidate>, word: &str) -> Self {
+        let fits = |candidate: &Candidate| {
+            // A line is an candidate, and a terminal shows it.
+            candidate.text.starts_with(word) && !candidate.text.contains(char::is_control)
         };
         Self {
-            offers: offers.into_iter().filter(fits).collect(),
+            candidates: candidates.into_iter().filter(fits).collect(),
             names: None,
         }
     }
 
     /// Names of this kind.
     #[must_use]
-    pub const fn names(names: Names) -> Self {
+    pub const fn names(names: NameSource) -> Self {
         Self {
-            offers: Vec::new(),
+            candidates: Vec::new(),
             names: Some(names),
         }
     }
@@ -115,7 +115,7 @@ impl Completion {
 
 impl fmt::Display for Completion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Offer { text, doc } in &self.offers {
+        for Candidate { text, doc } in &self.candidates {
             match doc.is_empty() {
                 true => writeln!(f, "{text}")?,
                 false => writeln!(f, "{text}\t{}", doc.replace(char::is_control, " "))?,
@@ -123,16 +123,16 @@ impl fmt::Display for Completion {
         }
         match self.names {
             None => Ok(()),
-            Some(Names::Files) => f.write_str("\tfiles\n"),
-            Some(Names::Directories) => f.write_str("\tdirectories\n"),
-            Some(Names::Users) => f.write_str("\tusers\n"),
+            Some(NameSource::Files) => f.write_str("\tfiles\n"),
+            Some(NameSource::Directories) => f.write_str("\tdirectories\n"),
+            Some(NameSource::Users) => f.write_str("\tusers\n"),
         }
     }
 }
 
 /// Where a word stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum WordPosition {
     /// It is an option.
     Option,
     /// It is the argument of an option.
@@ -149,28 +149,28 @@ pub enum Place {
 /// Where `word` stands behind the words `before`, by the rules of [`getopt`](super::getopt::getopt). Words that are wrong are
 /// passed over: a shell asks while people type.
 #[must_use]
-pub fn place(before: &[String], word: &str, table: &[Opt]) -> Place {
+pub fn word_position(before: &[String], word: &str, table: &[OptionSpec]) -> WordPosition {
     let mut pending = None;
     for (at, given) in before.iter().enumerate() {
         if pending.take().is_some() {
             continue;
         }
         if given == "-" || !given.starts_with('-') {
-            return Place::Word(at);
+            return WordPosition::Word(at);
         }
         if given == "--" {
-            return Place::Word(at + 1);
+            return WordPosition::Word(at + 1);
         }
         pending = match given.strip_prefix("--") {
             Some(long) if long.contains('=') => None,
             Some(long) => find_long(long, table)
                 .ok()
                 .filter(|&index| table[index].argument),
-            None => awaited(&given[1..], table),
+            None => awaited_option(&given[1..], table),
         };
     }
     if let Some(index) = pending {
-        return Place::Value {
+        return WordPosition::Value {
             index,
             joined: String::new(),
         };
@@ -180,19 +180,19 @@ pub fn place(before: &[String], word: &str, table: &[Opt]) -> Place {
         .and_then(|long| long.split_once('='))
     {
         Some((long, _)) => match find_long(long, table) {
-            Ok(index) if table[index].argument => Place::Value {
+            Ok(index) if table[index].argument => WordPosition::Value {
                 index,
                 joined: format!("--{long}="),
             },
-            _ => Place::Option,
+            _ => WordPosition::Option,
         },
-        None if word.starts_with('-') => Place::Option,
-        None => Place::Word(before.len()),
+        None if word.starts_with('-') => WordPosition::Option,
+        None => WordPosition::Word(before.len()),
     }
 }
 
 /// The option whose argument is the next word, if the last of these letters is one.
-fn awaited(letters: &str, table: &[Opt]) -> Option<usize> {
+fn awaited_option(letters: &str, table: &[OptionSpec]) -> Option<usize> {
     for (at, letter) in letters.char_indices() {
         let index = table.iter().position(|opt| opt.short == Some(letter))?;
         if table[index].argument {
@@ -204,31 +204,31 @@ fn awaited(letters: &str, table: &[Opt]) -> Option<usize> {
 }
 
 /// The options of a table that `word` can become.
-pub fn options<'a>(rows: impl Iterator<Item = (Opt, &'a str)>, word: &str) -> Completion {
-    let mut offers = Vec::new();
+pub fn options<'a>(rows: impl Iterator<Item = (OptionSpec, &'a str)>, word: &str) -> Completion {
+    let mut candidates = Vec::new();
     for (opt, doc) in rows {
         if let Some(letter) = opt.short.filter(|_| !word.starts_with("--")) {
-            offers.push(Offer::new(format!("-{letter}"), doc));
+            candidates.push(Candidate::new(format!("-{letter}"), doc));
         }
         if let Some(long) = opt.long {
-            offers.push(Offer::new(format!("--{long}"), doc));
+            candidates.push(Candidate::new(format!("--{long}"), doc));
         }
     }
-    Completion::of(offers, word)
+    Completion::of(candidates, word)
 }
 
 /// What the argument of an option can be, which tables call `value`.
 #[must_use]
 pub fn values(value: &str, joined: &str, word: &str) -> Completion {
     match value {
-        "FILE" => Completion::names(Names::Files),
-        "DIR" => Completion::names(Names::Directories),
-        "USER" => Completion::names(Names::Users),
+        "FILE" => Completion::names(NameSource::Files),
+        "DIR" => Completion::names(NameSource::Directories),
+        "USER" => Completion::names(NameSource::Users),
         "LEVEL" => {
             let levels = Level::ALL.iter();
-            let offers =
-                levels.map(|(_, name, letters)| Offer::new(format!("{joined}{name}"), *letters));
-            Completion::of(offers, word)
+            let candidates = levels
+                .map(|(_, name, letters)| Candidate::new(format!("{joined}{name}"), *letters));
+            Completion::of(candidates, word)
         }
         _ => Completion::default(),
     }
@@ -242,8 +242,8 @@ mod tests {
         line.split(' ').map(str::to_owned).collect()
     }
 
-    const fn opt(short: char, long: &'static str, argument: bool) -> Opt {
-        Opt {
+    const fn opt(short: char, long: &'static str, argument: bool) -> OptionSpec {
+        OptionSpec {
             short: Some(short),
             long: Some(long),
             argument,
@@ -253,31 +253,35 @@ mod tests {
 
     #[test]
     fn questions_name_the_program_and_the_place() {
-        let question = |line: &str| Question::read(&words(line));
+        let request = |line: &str| CompletionRequest::from_args(&words(line));
         let asked = |program: &str, before: &[&str], word: &str| {
-            Some(Question {
+            Some(CompletionRequest {
                 program: program.to_owned(),
                 before: before.iter().map(|&word| word.to_owned()).collect(),
                 word: word.to_owned(),
             })
         };
-        assert_eq!(question("status"), None);
-        assert_eq!(question("--complete 1 p st"), asked("p", &[], "st"));
+        assert_eq!(request("status"), None);
+        assert_eq!(request("--complete 1 p st"), asked("p", &[], "st"));
         assert_eq!(
-            question("--complete 2 /b/p st x y"),
+            request("--complete 2 /b/p st x y"),
             asked("/b/p", &["st"], "x")
         );
-        assert_eq!(question("--complete 2 p st"), asked("p", &["st"], ""));
+        assert_eq!(request("--complete 2 p st"), asked("p", &["st"], ""));
         for nonsense in [
             "--complete",
             "--complete x p",
             "--complete 0 p",
             "--complete 9 p a",
         ] {
-            assert_eq!(question(nonsense), Some(Question::default()), "{nonsense}");
+            assert_eq!(
+                request(nonsense),
+                Some(CompletionRequest::default()),
+                "{nonsense}"
+            );
         }
         assert_eq!(
-            question("--complete 1 /b/p").map(|q| q.name().to_owned()),
+            request("--complete 1 /b/p").map(|q| q.name().to_owned()),
             Some("p".to_owned())
         );
     }
@@ -285,29 +289,29 @@ mod tests {
     #[test]
     fn a_word_stands_where_getopt_would_find_it() {
         let table = [opt('n', "nodaemon", false), opt('c', "configuration", true)];
-        let value = |joined: &str| Place::Value {
+        let value = |joined: &str| WordPosition::Value {
             index: 1,
             joined: joined.to_owned(),
         };
         for (line, expected) in [
-            ("", Place::Word(0)),
-            ("-", Place::Option),
-            ("--conf", Place::Option),
-            ("-n ", Place::Word(1)),
+            ("", WordPosition::Word(0)),
+            ("-", WordPosition::Option),
+            ("--conf", WordPosition::Option),
+            ("-n ", WordPosition::Word(1)),
             ("-c ", value("")),
             ("-nc -x", value("")),
-            ("-cfile ", Place::Word(1)),
+            ("-cfile ", WordPosition::Word(1)),
             ("--conf ", value("")),
-            ("--conf=x ", Place::Word(1)),
+            ("--conf=x ", WordPosition::Word(1)),
             ("--conf=x", value("--conf=")),
-            ("--nodaemon=x", Place::Option),
-            ("-x --nosuch -c a start -", Place::Word(4)),
-            ("-- -", Place::Word(1)),
-            ("- x", Place::Word(0)),
+            ("--nodaemon=x", WordPosition::Option),
+            ("-x --nosuch -c a start -", WordPosition::Word(4)),
+            ("-- -", WordPosition::Word(1)),
+            ("- x", WordPosition::Word(0)),
         ] {
             let mut before = words(line);
             let word = before.pop().unwrap_or_default();
-            let found = place(&before, &word, &table);
+            let found = word_position(&before, &word, &table);
             assert_eq!(found, expected, "{line:?}");
         }
     }
@@ -315,12 +319,12 @@ mod tests {
     #[test]
     fn answers_are_lines() {
         let answer = Completion {
-            offers: vec![Offer::new("a", ""), Offer::new("b", "two\twords")],
-            names: Some(Names::Files),
+            candidates: vec![Candidate::new("a", ""), Candidate::new("b", "two\twords")],
+            names: Some(NameSource::Files),
         };
         assert_eq!(answer.to_string(), "a\nb\ttwo words\n\tfiles\n");
-        let offers = ["ab", "b", "a\nb"].map(|text| Offer::new(text, ""));
-        assert_eq!(Completion::of(offers, "a").to_string(), "ab\n");
+        let candidates = ["ab", "b", "a\nb"].map(|text| Candidate::new(text, ""));
+        assert_eq!(Completion::of(candidates, "a").to_string(), "ab\n");
         assert_eq!(
             values("LEVEL", "--loglevel=", "--loglevel=in").to_string(),
             "--loglevel=info\tINFO\n"

@@ -5,9 +5,9 @@ use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
+use super::interned_default::InternedDefault;
 use super::lookup::Lookup;
 use super::python::int;
-use super::sparse::Sparse;
 use crate::domain::{Capabilities, Limit, Resource, Unit, python_repr};
 
 /// The most supplementary groups that a program can be given; the kernel would take 65536.
@@ -15,7 +15,7 @@ pub const EXTRA_GROUPS_MAX: usize = 1024;
 
 /// A group as configured and as looked up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GroupRef {
+pub struct ConfiguredGroup {
     /// As configured.
     pub name: String,
     /// Looked up at parse time.
@@ -32,9 +32,9 @@ pub struct Confinement {
     /// -1000 to 1000; none: the daemon's.
     pub oom_score_adj: Option<i16>,
     /// Primary group; none: that of the user, or the daemon's.
-    pub group: Option<GroupRef>,
+    pub group: Option<ConfiguredGroup>,
     /// Groups besides those of the user, or besides the daemon's.
-    pub extra_groups: Vec<GroupRef>,
+    pub extra_groups: Vec<ConfiguredGroup>,
     /// Those it may ever have; none: the daemon's.
     pub capabilities: Option<Capabilities>,
     /// Those it has whoever it runs as; none: what is left of the daemon's own, as ever.
@@ -43,8 +43,8 @@ pub struct Confinement {
     pub no_new_privileges: bool,
 }
 
-impl Sparse for Confinement {
-    fn none() -> Arc<Self> {
+impl InternedDefault for Confinement {
+    fn interned_default() -> Arc<Self> {
         static NONE: LazyLock<Arc<Confinement>> = LazyLock::new(Arc::default);
         Arc::clone(&NONE)
     }
@@ -164,7 +164,7 @@ pub fn oom_score_adj(text: &str) -> Result<i16, String> {
 ///
 /// # Errors
 /// It is not.
-pub fn group(text: &str, lookup: &dyn Lookup) -> Result<GroupRef, String> {
+pub fn group(text: &str, lookup: &dyn Lookup) -> Result<ConfiguredGroup, String> {
     let gid = match int(text, 10) {
         Some(number) => u32::try_from(number)
             .ok()
@@ -174,7 +174,7 @@ pub fn group(text: &str, lookup: &dyn Lookup) -> Result<GroupRef, String> {
             .group(text)
             .ok_or_else(|| format!("Invalid group name {text}"))?,
     };
-    Ok(GroupRef {
+    Ok(ConfiguredGroup {
         name: text.to_owned(),
         gid,
     })
@@ -190,8 +190,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 ///
 /// # Errors
 /// One of them is not in the group database, or there are too many.
-pub fn groups(text: &str, lookup: &dyn Lookup) -> Result<Vec<GroupRef>, String> {
-    let mut groups: Vec<GroupRef> = Vec::new();
+pub fn groups(text: &str, lookup: &dyn Lookup) -> Result<Vec<ConfiguredGroup>, String> {
+    let mut groups: Vec<ConfiguredGroup> = Vec::new();
     for word in words(text) {
         let found = group(word, lookup)?;
         if !groups.iter().any(|known| known.gid == found.gid) {
@@ -358,12 +358,12 @@ mod tests {
 
     #[test]
     fn what_changes_nothing_is_kept_once() {
-        let one = Confinement::default().shared();
-        assert!(Arc::ptr_eq(&one, &Confinement::none()));
+        let one = Confinement::default().into_shared();
+        assert!(Arc::ptr_eq(&one, &Confinement::interned_default()));
         let nice = Confinement {
             nice: Some(0),
             ..Confinement::default()
         };
-        assert!(!Arc::ptr_eq(&one, &nice.shared()));
+        assert!(!Arc::ptr_eq(&one, &nice.into_shared()));
     }
 }

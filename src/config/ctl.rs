@@ -1,12 +1,12 @@
 //! `[supervisorctl]`: what the client takes from the configuration. It never follows `[include]`.
 
-use super::expand::Names;
-use super::key::{CTL_FACTORY, Key, SectionKind};
+use super::expand::ExpandNames;
+use super::key::{CTL_FACTORY, ConfigKey, SectionKind};
 use super::lookup::Lookup;
-use super::parse::{At, Got, Reader};
+use super::parse::{ConfigReader, KeyResult, SectionAt};
 use super::path::{absolute, expand_user};
 use super::plugin;
-use super::problem::{ConfigErrors, Span};
+use super::problem::{ConfigErrors, SourceSpan};
 
 /// The factory of the plug-in supervisor-serialrestart.
 const SERIALRESTART: &str =
@@ -45,7 +45,7 @@ impl Default for CtlSpec {
     /// What holds when there is no file at all.
     fn default() -> Self {
         let default = |name| {
-            Key::find(SectionKind::Client, name)
+            ConfigKey::find(SectionKind::Client, name)
                 .and_then(|key| key.default)
                 .unwrap_or_default()
                 .to_owned()
@@ -66,17 +66,17 @@ impl Default for CtlSpec {
 /// # Errors
 /// All that is wrong with it.
 pub fn ctl_spec(path: &str, lookup: &dyn Lookup) -> Result<CtlSpec, ConfigErrors> {
-    let mut reader = Reader::open(path, lookup)?;
+    let mut reader = ConfigReader::open(path, lookup)?;
     let section = SectionKind::Client.prefix();
     if reader.ini.section(section).is_none() {
         reader.report.add(
-            Span::default(),
+            SourceSpan::default(),
             ".ini file does not include supervisorctl section",
             "the line [supervisorctl] is enough",
         );
     }
-    let at = At::new(section, SectionKind::Client);
-    let nothing = Names::new();
+    let at = SectionAt::new(section, SectionKind::Client);
+    let nothing = ExpandNames::new();
     let here = reader.only_here();
     let serverurl = reader
         .text(at, "serverurl", &here)
@@ -95,20 +95,20 @@ pub fn ctl_spec(path: &str, lookup: &dyn Lookup) -> Result<CtlSpec, ConfigErrors
     for plugin_section in
         reader.names_of(|name| SectionKind::of(name) == Some(SectionKind::CtlPlugin))
     {
-        let at = At::new(&plugin_section, SectionKind::CtlPlugin);
+        let at = SectionAt::new(&plugin_section, SectionKind::CtlPlugin);
         match reader.text(at, CTL_FACTORY, &nothing) {
-            Got::Wrong => {}
-            Got::Absent => reader.fail(
+            KeyResult::Wrong => {}
+            KeyResult::Absent => reader.fail(
                 at,
                 CTL_FACTORY,
                 format!("section [{plugin_section}] does not specify a {CTL_FACTORY}"),
             ),
             // Its action is there without it.
-            Got::Is(factory) if factory == SERIALRESTART => {}
+            KeyResult::Is(factory) if factory == SERIALRESTART => {}
             // Differs: Supervisor ends here when it cannot load the module. All other actions are of use without it.
-            Got::Is(factory) => warnings.push(reader.report.shown(
+            KeyResult::Is(factory) => warnings.push(reader.report.shown(
                 reader.span_of(at, CTL_FACTORY),
-                plugin::actions(&plugin_section, &factory),
+                plugin::actions_text(&plugin_section, &factory),
             )),
         }
     }

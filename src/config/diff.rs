@@ -4,14 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::spec::{
-    Confinement, FcgiSocket, GroupKind, GroupRef, GroupSpec, LogSpec, LogTarget, ProcessKind,
-    ProcessSpec,
+    ConfiguredGroup, Confinement, FcgiSocket, GroupKind, GroupSpec, LogSpec, LogTarget,
+    ProcessKind, ProcessSpec,
 };
 use crate::domain::{GroupName, ProcessName};
 
 /// How two sets of groups differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Difference {
+pub struct ConfigDiff {
     /// In what was read only, in its order.
     pub added: Vec<GroupName>,
     /// In both and not alike, in the order of what was read.
@@ -22,7 +22,7 @@ pub struct Difference {
 
 /// Compares what is active with what was read.
 #[must_use]
-pub fn diff(active: &[Arc<GroupSpec>], read: &[Arc<GroupSpec>]) -> Difference {
+pub fn diff(active: &[Arc<GroupSpec>], read: &[Arc<GroupSpec>]) -> ConfigDiff {
     let by_name = |groups: &[Arc<GroupSpec>]| -> HashMap<GroupName, Arc<GroupSpec>> {
         groups
             .iter()
@@ -30,7 +30,7 @@ pub fn diff(active: &[Arc<GroupSpec>], read: &[Arc<GroupSpec>]) -> Difference {
             .collect()
     };
     let (old, new) = (by_name(active), by_name(read));
-    let mut difference = Difference::default();
+    let mut difference = ConfigDiff::default();
     for group in read {
         match old.get(&group.name) {
             None => difference.added.push(group.name.clone()),
@@ -222,7 +222,7 @@ fn is_same_confinement(active: &Confinement, read: &Confinement) -> bool {
         ambient_capabilities,
         no_new_privileges,
     } = read;
-    let gids = |groups: &[GroupRef]| {
+    let gids = |groups: &[ConfiguredGroup]| {
         let mut gids: Vec<u32> = groups.iter().map(|group| group.gid).collect();
         gids.sort_unstable();
         gids

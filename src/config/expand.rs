@@ -7,21 +7,21 @@ use crate::domain::python_repr;
 
 /// What a name stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub enum ExpandValue {
     /// A text; nothing inside it is expanded again.
     Text(String),
     /// A number, for `%(process_num)02d`.
     Number(i64),
 }
 
-impl From<&str> for Value {
+impl From<&str> for ExpandValue {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
 }
 
 /// Names and what they stand for.
-pub type Names = BTreeMap<String, Value>;
+pub type ExpandNames = BTreeMap<String, ExpandValue>;
 
 /// The widest field and the longest precision, in characters; Python would fill any amount of memory.
 pub const WIDTH_MAX: usize = 65_536;
@@ -33,13 +33,13 @@ pub const WIDTH_MAX: usize = 65_536;
 ///
 /// # Source
 /// Python's "printf-style String Formatting".
-pub fn expand(text: &str, layers: &[&Names], place: &str) -> Result<String, Unexpandable> {
+pub fn expand(text: &str, layers: &[&ExpandNames], place: &str) -> Result<String, ExpandError> {
     if !text.contains('%') {
         return Ok(text.to_owned());
     }
-    let refused = |sentence, unknown| Unexpandable { sentence, unknown };
-    Format::new(text, layers).run().map_err(|error| match error {
-        Error::Unknown(name) => {
+    let refused = |sentence, unknown| ExpandError { sentence, unknown };
+    Formatter::new(text, layers).format().map_err(|error| match error {
+        FormatError::Unknown(name) => {
             let mut known: Vec<&str> = layers
                 .iter()
                 .flat_map(|layer| layer.keys().map(String::as_str))
@@ -55,7 +55,7 @@ pub fn expand(text: &str, layers: &[&Names], place: &str) -> Result<String, Unex
             );
             refused(sentence, Some(name))
         }
-        Error::Bad(reason) => {
+        FormatError::Bad(reason) => {
             let sentence = format!(
                 "Format string {} for {} is badly formatted: {reason}",
                 python_repr(text),
@@ -69,13 +69,13 @@ pub fn expand(text: &str, layers: &[&Names], place: &str) -> Result<String, Unex
 /// A text that cannot be expanded. `Display` gives Supervisor's sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{sentence}")]
-pub struct Unexpandable {
+pub struct ExpandError {
     sentence: String,
     /// The name that no layer knows. `None`: the format is bad.
     unknown: Option<String>,
 }
 
-impl Unexpandable {
+impl ExpandError {
     /// The environment variable that is not set, if that is what is wrong.
     #[must_use]
     pub fn unset_variable(&self) -> Option<&str> {
@@ -88,34 +88,34 @@ pub const VARIABLE: &str = "ENV_";
 /// What stands between the name of a variable and the text for when it is unset or empty, as in a shell.
 const DEFAULT: &str = ":-";
 
-enum Error {
+enum FormatError {
     Unknown(String),
     Bad(String),
 }
 
-fn bad<T>(reason: impl Into<String>) -> Result<T, Error> {
-    Err(Error::Bad(reason.into()))
+fn bad<T>(reason: impl Into<String>) -> Result<T, FormatError> {
+    Err(FormatError::Bad(reason.into()))
 }
 
 /// What the next conversion takes: Python keeps one pending argument, at first the mapping itself.
 #[derive(Clone)]
-enum Argument {
+enum FormatArgument {
     Mapping,
-    Value(Value),
+    Value(ExpandValue),
 }
 
-impl Argument {
+impl FormatArgument {
     fn kind(&self) -> &'static str {
         match self {
             Self::Mapping => "dict",
-            Self::Value(Value::Text(_)) => "str",
-            Self::Value(Value::Number(_)) => "int",
+            Self::Value(ExpandValue::Text(_)) => "str",
+            Self::Value(ExpandValue::Number(_)) => "int",
         }
     }
 }
 
 #[derive(Default)]
-struct Flags {
+struct FormatFlags {
     left: bool,
     sign: bool,
     blank: bool,
@@ -123,27 +123,27 @@ struct Flags {
     zero: bool,
 }
 
-struct Format<'a> {
+struct Formatter<'a> {
     text: Vec<char>,
     /// The next character.
     at: usize,
-    layers: &'a [&'a Names],
-    pending: Option<Argument>,
+    layers: &'a [&'a ExpandNames],
+    pending: Option<FormatArgument>,
     out: String,
 }
 
-impl<'a> Format<'a> {
-    fn new(text: &str, layers: &'a [&'a Names]) -> Self {
+impl<'a> Formatter<'a> {
+    fn new(text: &str, layers: &'a [&'a ExpandNames]) -> Self {
         Self {
             text: text.chars().collect(),
             at: 0,
             layers,
-            pending: Some(Argument::Mapping),
+            pending: Some(FormatArgument::Mapping),
             out: String::with_capacity(text.len()),
         }
     }
 
-    fn run(mut self) -> Result<String, Error> {
+    fn format(mut self) -> Result<String, FormatError> {
         while let Some(&c) = self.text.get(self.at) {
             self.at += 1;
             if c == '%' {
@@ -155,7 +155,7 @@ impl<'a> Format<'a> {
         Ok(self.out)
     }
 
-    fn next(&mut self) -> Result<char, Error> {
+    fn next(&mut self) -> Result<char, FormatError> {
         let Some(&c) = self.text.get(self.at) else {
             return bad("incomplete format");
         };
@@ -163,14 +163,14 @@ impl<'a> Format<'a> {
         Ok(c)
     }
 
-    fn take(&mut self) -> Result<Argument, Error> {
+    fn next_argument(&mut self) -> Result<FormatArgument, FormatError> {
         match self.pending.take() {
             Some(argument) => Ok(argument),
             None => bad("not enough arguments for format string"),
         }
     }
 
-    fn conversion(&mut self) -> Result<(), Error> {
+    fn conversion(&mut self) -> Result<(), FormatError> {
         let mut c = self.next()?;
         // Only these two together: `%5%` is no conversion.
         if c == '%' {
@@ -180,12 +180,12 @@ impl<'a> Format<'a> {
         if c == '(' {
             let name = self.name()?;
             match self.value(&name) {
-                Some(value) => self.pending = Some(Argument::Value(value)),
-                None => return Err(Error::Unknown(name)),
+                Some(value) => self.pending = Some(FormatArgument::Value(value)),
+                None => return Err(FormatError::Unknown(name)),
             }
             c = self.next()?;
         }
-        let mut flags = Flags::default();
+        let mut flags = FormatFlags::default();
         loop {
             match c {
                 '-' => flags.left = true,
@@ -206,7 +206,7 @@ impl<'a> Format<'a> {
         if matches!(c, 'h' | 'l' | 'L') {
             c = self.next()?;
         }
-        let argument = self.take()?;
+        let argument = self.next_argument()?;
         let (sign, body) = self.convert(c, &argument, &flags, precision)?;
         let numeric = matches!(
             c,
@@ -218,25 +218,25 @@ impl<'a> Format<'a> {
 
     /// The value of a name. `ENV_X:-text` is the variable, or the text if the variable is unset or empty.
     // Differs: Supervisor knows no defaults. A variable that is really called `X:-text` is still what it means.
-    fn value(&self, name: &str) -> Option<Value> {
+    fn value(&self, name: &str) -> Option<ExpandValue> {
         let known = |name: &str| {
             let mut layers = self.layers.iter().rev();
             layers.find_map(|layer| layer.get(name)).cloned()
         };
         known(name).or_else(|| {
             let (variable, default) = name.split_once(DEFAULT)?;
-            let is_set = |value: &Value| *value != Value::Text(String::new());
+            let is_set = |value: &ExpandValue| *value != ExpandValue::Text(String::new());
             variable.strip_prefix(VARIABLE)?;
             Some(
                 known(variable)
                     .filter(is_set)
-                    .unwrap_or_else(|| Value::from(default)),
+                    .unwrap_or_else(|| ExpandValue::from(default)),
             )
         })
     }
 
     /// The name after `(`; parentheses inside it pair up.
-    fn name(&mut self) -> Result<String, Error> {
+    fn name(&mut self) -> Result<String, FormatError> {
         let mut depth = 1;
         let start = self.at;
         while let Some(&c) = self.text.get(self.at) {
@@ -254,10 +254,10 @@ impl<'a> Format<'a> {
     }
 
     /// Digits from `c` on, or a `*`, which takes an argument that is never there.
-    fn number(&mut self, c: &mut char, too_big: &str) -> Result<Option<usize>, Error> {
+    fn number(&mut self, c: &mut char, too_big: &str) -> Result<Option<usize>, FormatError> {
         if *c == '*' {
-            let number = match self.take()? {
-                Argument::Value(Value::Number(number)) => number,
+            let number = match self.next_argument()? {
+                FormatArgument::Value(ExpandValue::Number(number)) => number,
                 _ => return bad("* wants int"),
             };
             *c = self.next()?;
@@ -284,19 +284,21 @@ impl<'a> Format<'a> {
     fn convert(
         &self,
         c: char,
-        argument: &Argument,
-        flags: &Flags,
+        argument: &FormatArgument,
+        flags: &FormatFlags,
         precision: Option<usize>,
-    ) -> Result<(String, String), Error> {
+    ) -> Result<(String, String), FormatError> {
         match c {
             's' | 'r' | 'a' => {
                 let text = match (argument, c) {
-                    (Argument::Value(Value::Text(text)), 's') => text.clone(),
-                    (Argument::Value(Value::Text(text)), 'r') => python_repr(text),
-                    (Argument::Value(Value::Text(text)), _) => ascii(&python_repr(text)),
-                    (Argument::Value(Value::Number(number)), _) => number.to_string(),
-                    (Argument::Mapping, 'a') => ascii(&self.mapping()),
-                    (Argument::Mapping, _) => self.mapping(),
+                    (FormatArgument::Value(ExpandValue::Text(text)), 's') => text.clone(),
+                    (FormatArgument::Value(ExpandValue::Text(text)), 'r') => python_repr(text),
+                    (FormatArgument::Value(ExpandValue::Text(text)), _) => {
+                        ascii(&python_repr(text))
+                    }
+                    (FormatArgument::Value(ExpandValue::Number(number)), _) => number.to_string(),
+                    (FormatArgument::Mapping, 'a') => ascii(&self.mapping()),
+                    (FormatArgument::Mapping, _) => self.mapping(),
                 };
                 let text = match precision {
                     Some(precision) => text.chars().take(precision).collect(),
@@ -305,7 +307,7 @@ impl<'a> Format<'a> {
                 Ok((String::new(), text))
             }
             'd' | 'i' | 'u' | 'o' | 'x' | 'X' => {
-                let Argument::Value(Value::Number(number)) = argument else {
+                let FormatArgument::Value(ExpandValue::Number(number)) = argument else {
                     let wanted = if matches!(c, 'o' | 'x' | 'X') {
                         "an integer"
                     } else {
@@ -330,7 +332,7 @@ impl<'a> Format<'a> {
                 Ok((sign, format!("{digits:0>0$}", precision.unwrap_or(0))))
             }
             'e' | 'E' | 'f' | 'F' | 'g' | 'G' => {
-                let Argument::Value(Value::Number(number)) = argument else {
+                let FormatArgument::Value(ExpandValue::Number(number)) = argument else {
                     return bad(format!("must be real number, not {}", argument.kind()));
                 };
                 Ok((
@@ -339,10 +341,10 @@ impl<'a> Format<'a> {
                 ))
             }
             'c' => match argument {
-                Argument::Value(Value::Text(text)) if text.chars().count() == 1 => {
+                FormatArgument::Value(ExpandValue::Text(text)) if text.chars().count() == 1 => {
                     Ok((String::new(), text.clone()))
                 }
-                Argument::Value(Value::Number(number)) => {
+                FormatArgument::Value(ExpandValue::Number(number)) => {
                     match u32::try_from(*number).ok().and_then(char::from_u32) {
                         Some(character) => Ok((String::new(), character.to_string())),
                         None => bad("%c arg not in range(0x110000)"),
@@ -363,7 +365,7 @@ impl<'a> Format<'a> {
 
     /// The mapping as Python prints it, for a conversion that names nothing.
     fn mapping(&self) -> String {
-        let mut all = Names::new();
+        let mut all = ExpandNames::new();
         for layer in self.layers {
             all.extend(
                 layer
@@ -374,8 +376,8 @@ impl<'a> Format<'a> {
         let pairs: Vec<String> = all
             .iter()
             .map(|(name, value)| match value {
-                Value::Text(text) => format!("{}: {}", python_repr(name), python_repr(text)),
-                Value::Number(number) => format!("{}: {number}", python_repr(name)),
+                ExpandValue::Text(text) => format!("{}: {}", python_repr(name), python_repr(text)),
+                ExpandValue::Number(number) => format!("{}: {number}", python_repr(name)),
             })
             .collect();
         format!("{{{}}}", pairs.join(", "))
@@ -400,7 +402,7 @@ impl<'a> Format<'a> {
     }
 }
 
-fn sign(negative: bool, flags: &Flags) -> &'static str {
+fn sign(negative: bool, flags: &FormatFlags) -> &'static str {
     match (negative, flags.sign, flags.blank) {
         (true, ..) => "-",
         (false, true, _) => "+",
@@ -424,7 +426,7 @@ fn ascii(text: &str) -> String {
 }
 
 /// A whole number in C's `%e`, `%f` or `%g`.
-fn float(magnitude: u64, c: char, precision: usize, flags: &Flags) -> String {
+fn float(magnitude: u64, c: char, precision: usize, flags: &FormatFlags) -> String {
     #[expect(
         clippy::cast_precision_loss,
         reason = "Python converts to a double here too"
@@ -507,16 +509,16 @@ pub fn has_nameless(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn expand(text: &str, layers: &[&Names], place: &str) -> Result<String, String> {
+    fn expand(text: &str, layers: &[&ExpandNames], place: &str) -> Result<String, String> {
         super::expand(text, layers, place).map_err(|error| error.to_string())
     }
 
     #[test]
     fn a_variable_may_have_a_default() {
-        let mut known = Names::from([
-            ("ENV_SET".to_owned(), Value::from("x")),
-            ("ENV_EMPTY".to_owned(), Value::from("")),
-            ("here".to_owned(), Value::from("/etc")),
+        let mut known = ExpandNames::from([
+            ("ENV_SET".to_owned(), ExpandValue::from("x")),
+            ("ENV_EMPTY".to_owned(), ExpandValue::from("")),
+            ("here".to_owned(), ExpandValue::from("/etc")),
         ]);
         for (text, expected) in [
             ("%(ENV_SET:-d)s", "x"),
@@ -534,7 +536,7 @@ mod tests {
         // Only variables have one.
         assert!(expand("%(there:-d)s", &[&known], "p").is_err());
         // A variable that is really called so is what a valid file has meant.
-        known.insert("ENV_SET:-d".to_owned(), Value::from("odd"));
+        known.insert("ENV_SET:-d".to_owned(), ExpandValue::from("odd"));
         assert_eq!(
             expand("%(ENV_SET:-d)s", &[&known], "p").as_deref(),
             Ok("odd")
@@ -543,11 +545,11 @@ mod tests {
         assert_eq!(error.unset_variable(), Some("NO"));
     }
 
-    fn names() -> Names {
-        Names::from([
-            ("x".to_owned(), Value::from("ab")),
-            ("n".to_owned(), Value::Number(7)),
-            ("e".to_owned(), Value::from("ä\n")),
+    fn names() -> ExpandNames {
+        ExpandNames::from([
+            ("x".to_owned(), ExpandValue::from("ab")),
+            ("n".to_owned(), ExpandValue::Number(7)),
+            ("e".to_owned(), ExpandValue::from("ä\n")),
         ])
     }
 
@@ -575,7 +577,10 @@ mod tests {
         assert_eq!(
             expand(
                 "a %s",
-                &[&Names::from([("k".to_owned(), Value::Number(1))])],
+                &[&ExpandNames::from([(
+                    "k".to_owned(),
+                    ExpandValue::Number(1)
+                )])],
                 "p"
             ),
             Ok("a {'k': 1}".to_owned())
@@ -619,7 +624,7 @@ mod tests {
 
     #[test]
     fn later_layers_win_and_values_stay_as_they_are() {
-        let other = Names::from([("x".to_owned(), Value::from("%(n)d"))]);
+        let other = ExpandNames::from([("x".to_owned(), ExpandValue::from("%(n)d"))]);
         assert_eq!(
             expand("%(x)s", &[&names(), &other], "p"),
             Ok("%(n)d".to_owned())

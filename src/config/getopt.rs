@@ -2,7 +2,7 @@
 
 /// One option of a program.
 #[derive(Debug, Clone, Copy)]
-pub struct Opt {
+pub struct OptionSpec {
     /// One letter, without the dash.
     pub short: Option<char>,
     /// The long name, without dashes.
@@ -15,7 +15,7 @@ pub struct Opt {
 
 /// One option as it stood on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Given {
+pub struct ParsedOption {
     /// Its place in the table.
     pub index: usize,
     /// As Supervisor names it in errors: `-n`, `--nodaemon` (long names in full).
@@ -32,7 +32,10 @@ pub struct Given {
 ///
 /// # Source
 /// Python's `getopt` module.
-pub fn getopt(args: &[String], table: &[Opt]) -> Result<(Vec<Given>, Vec<String>), String> {
+pub fn getopt(
+    args: &[String],
+    table: &[OptionSpec],
+) -> Result<(Vec<ParsedOption>, Vec<String>), String> {
     let mut given = Vec::new();
     let mut words = args.iter();
     while let Some(word) = words.as_slice().first() {
@@ -63,7 +66,7 @@ pub fn getopt(args: &[String], table: &[Opt]) -> Result<(Vec<Given>, Vec<String>
                 }
                 (false, None) => None,
             };
-            given.push(Given {
+            given.push(ParsedOption {
                 index,
                 spelled: format!("--{full}"),
                 value,
@@ -90,7 +93,7 @@ pub fn getopt(args: &[String], table: &[Opt]) -> Result<(Vec<Given>, Vec<String>
                 } else {
                     None
                 };
-                given.push(Given {
+                given.push(ParsedOption {
                     index,
                     spelled: format!("-{letter}"),
                     value,
@@ -102,7 +105,7 @@ pub fn getopt(args: &[String], table: &[Opt]) -> Result<(Vec<Given>, Vec<String>
 }
 
 /// An exact name wins; else the only one that starts so, among Supervisor's own.
-pub(super) fn find_long(name: &str, table: &[Opt]) -> Result<usize, String> {
+pub(super) fn find_long(name: &str, table: &[OptionSpec]) -> Result<usize, String> {
     if let Some(exact) = table.iter().position(|opt| opt.long == Some(name)) {
         return Ok(exact);
     }
@@ -122,26 +125,26 @@ pub(super) fn find_long(name: &str, table: &[Opt]) -> Result<usize, String> {
 mod tests {
     use super::*;
 
-    const TABLE: &[Opt] = &[
-        Opt {
+    const TABLE: &[OptionSpec] = &[
+        OptionSpec {
             short: Some('n'),
             long: Some("nodaemon"),
             argument: false,
             ours: false,
         },
-        Opt {
+        OptionSpec {
             short: Some('c'),
             long: Some("configuration"),
             argument: true,
             ours: false,
         },
-        Opt {
+        OptionSpec {
             short: Some('k'),
             long: Some("nocleanup"),
             argument: false,
             ours: false,
         },
-        Opt {
+        OptionSpec {
             short: None,
             long: Some("nosuch-ours"),
             argument: false,

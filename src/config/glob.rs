@@ -61,7 +61,7 @@ fn matching(pattern: &str, lookup: &dyn Lookup, directories: bool) -> Vec<String
                 names
                     .iter()
                     .filter(|entry| !entry.starts_with('.') || name.starts_with('.'))
-                    .filter(|entry| fits(name, entry))
+                    .filter(|entry| matches_name(name, entry))
                     .map(|entry| join(&dir, entry))
                     .filter(|path| !directories || lookup.is_dir(path)),
             );
@@ -80,7 +80,7 @@ fn matching(pattern: &str, lookup: &dyn Lookup, directories: bool) -> Vec<String
     found
 }
 
-enum Token {
+enum GlobToken {
     Any,
     One,
     Literal(char),
@@ -90,7 +90,7 @@ enum Token {
     },
 }
 
-fn tokens(pattern: &str) -> Vec<Token> {
+fn tokens(pattern: &str) -> Vec<GlobToken> {
     let text: Vec<char> = pattern.chars().collect();
     let mut tokens = Vec::new();
     let mut at = 0;
@@ -99,11 +99,11 @@ fn tokens(pattern: &str) -> Vec<Token> {
         match c {
             '*' => {
                 // Several in a row say no more than one, and one is matched faster.
-                if !matches!(tokens.last(), Some(Token::Any)) {
-                    tokens.push(Token::Any);
+                if !matches!(tokens.last(), Some(GlobToken::Any)) {
+                    tokens.push(GlobToken::Any);
                 }
             }
-            '?' => tokens.push(Token::One),
+            '?' => tokens.push(GlobToken::One),
             '[' => {
                 let not = text.get(at) == Some(&'!');
                 let start = at + usize::from(not);
@@ -114,9 +114,9 @@ fn tokens(pattern: &str) -> Vec<Token> {
                     .and_then(|rest| rest.iter().position(|&c| c == ']'))
                     .map(|offset| from + offset);
                 match end {
-                    None => tokens.push(Token::Literal('[')),
+                    None => tokens.push(GlobToken::Literal('[')),
                     Some(end) => {
-                        tokens.push(Token::Class {
+                        tokens.push(GlobToken::Class {
                             not,
                             ranges: ranges(&text[start..end]),
                         });
@@ -124,7 +124,7 @@ fn tokens(pattern: &str) -> Vec<Token> {
                     }
                 }
             }
-            c => tokens.push(Token::Literal(c)),
+            c => tokens.push(GlobToken::Literal(c)),
         }
     }
     tokens
@@ -149,7 +149,7 @@ fn ranges(mut class: &[char]) -> Vec<(char, char)> {
 
 /// `name` fits `pattern`. Linear in memory, and the last `*` alone is tried again, so that no pattern takes for ever.
 #[must_use]
-pub fn fits(pattern: &str, name: &str) -> bool {
+pub fn matches_name(pattern: &str, name: &str) -> bool {
     let tokens = tokens(pattern);
     let name: Vec<char> = name.chars().collect();
     let (mut token, mut at) = (0, 0);
@@ -157,14 +157,14 @@ pub fn fits(pattern: &str, name: &str) -> bool {
     while at < name.len() {
         let c = name[at];
         let one = match tokens.get(token) {
-            Some(Token::Any) => {
+            Some(GlobToken::Any) => {
                 retry = Some((token + 1, at));
                 token += 1;
                 continue;
             }
-            Some(Token::One) => true,
-            Some(Token::Literal(literal)) => *literal == c,
-            Some(Token::Class { not, ranges }) => {
+            Some(GlobToken::One) => true,
+            Some(GlobToken::Literal(literal)) => *literal == c,
+            Some(GlobToken::Class { not, ranges }) => {
                 ranges
                     .iter()
                     .any(|&(first, last)| (first..=last).contains(&c))
@@ -185,7 +185,7 @@ pub fn fits(pattern: &str, name: &str) -> bool {
     }
     tokens[token..]
         .iter()
-        .all(|token| matches!(token, Token::Any))
+        .all(|token| matches!(token, GlobToken::Any))
 }
 
 #[cfg(test)]
@@ -208,7 +208,7 @@ mod tests {
             ("**", "x", true),
             ("", "", true),
         ] {
-            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
+            assert_eq!(matches_name(pattern, name), expected, "{pattern} {name}");
         }
     }
 

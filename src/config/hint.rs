@@ -1,6 +1,6 @@
 //! What was probably meant by a word that is unknown: a key, a section or a value. Knows no files.
 
-use super::key::{Kind, SectionKind};
+use super::key::{SectionKind, ValueKind};
 use crate::domain::{Level, Signal};
 
 /// The most edits at which a known word is suggested for an unknown one.
@@ -259,11 +259,11 @@ pub(super) fn is_close_to(name: &str, section: &str) -> bool {
 }
 
 /// What a wrong value was probably meant to be, or why it is not supported.
-pub(super) fn of_value(kind: Kind, value: &str) -> Option<String> {
+pub(super) fn of_value(kind: ValueKind, value: &str) -> Option<String> {
     let value = value.trim();
     let lower = value.to_lowercase();
     match kind {
-        Kind::Level => {
+        ValueKind::Level => {
             let names = Level::ALL.iter().map(|&(_, name, _)| name);
             let meant = match lower.as_str() {
                 "warning" => Some("warn"),
@@ -276,12 +276,12 @@ pub(super) fn of_value(kind: Kind, value: &str) -> Option<String> {
             let expected = kind.expected();
             meant.map(|name| format!("did you mean {name}? It is {expected}"))
         }
-        Kind::Boolean => {
+        ValueKind::Boolean => {
             let words = ["yes", "true", "on", "no", "false", "off"];
             let meant = closest(&lower, words.into_iter().filter(|word| word.len() > 2));
             meant.map(|word| format!("did you mean {word}? It is {}", kind.expected()))
         }
-        Kind::AutoRestart => {
+        ValueKind::AutoRestart => {
             let meant = match lower.as_str() {
                 "always" => Some("true"),
                 "never" => Some("false"),
@@ -290,7 +290,7 @@ pub(super) fn of_value(kind: Kind, value: &str) -> Option<String> {
             };
             meant.map(|word| format!("did you mean {word}? It is {}", kind.expected()))
         }
-        Kind::Signal => {
+        ValueKind::Signal => {
             let mut words = value.split([',', ' ', '\t', '\n']);
             let words: Vec<&str> = words.by_ref().filter(|word| !word.is_empty()).collect();
             let is_list = words.len() > 1 && words.iter().all(|word| Signal::parse(word).is_ok());
@@ -301,13 +301,13 @@ pub(super) fn of_value(kind: Kind, value: &str) -> Option<String> {
                 )
             })
         }
-        Kind::User => value.split_once(':').map(|(user, group)| {
+        ValueKind::User => value.split_once(':').map(|(user, group)| {
             format!("user:group is not supported here; use user={user} and group={group}")
         }),
-        Kind::Logfile => value
+        ValueKind::Logfile => value
             .contains(',')
             .then(|| "only one file per list is supported".to_owned()),
-        Kind::ByteSize => {
+        ValueKind::ByteSize => {
             let (number, unit) = (
                 lower.trim_end_matches(|c: char| c.is_ascii_alphabetic()),
                 lower.trim_start_matches(|c: char| c.is_ascii_digit()),
@@ -436,35 +436,35 @@ mod tests {
     #[test]
     fn values_are_told_by_meaning() {
         for (kind, value, part) in [
-            (Kind::Level, "warning", "did you mean warn?"),
-            (Kind::Level, "inof", "did you mean info?"),
-            (Kind::Boolean, "ture", "did you mean true?"),
-            (Kind::AutoRestart, "always", "did you mean true?"),
+            (ValueKind::Level, "warning", "did you mean warn?"),
+            (ValueKind::Level, "inof", "did you mean info?"),
+            (ValueKind::Boolean, "ture", "did you mean true?"),
+            (ValueKind::AutoRestart, "always", "did you mean true?"),
             (
-                Kind::Signal,
+                ValueKind::Signal,
                 "TERM, KILL",
                 "a list of stop signals is not supported",
             ),
             (
-                Kind::User,
+                ValueKind::User,
                 "nobody:nogroup",
                 "use user=nobody and group=nogroup",
             ),
             (
-                Kind::Logfile,
+                ValueKind::Logfile,
                 "/dev/stdout,/var/log/web.log",
                 "only one file per list is supported",
             ),
-            (Kind::ByteSize, "10M", "did you mean 10MB?"),
+            (ValueKind::ByteSize, "10M", "did you mean 10MB?"),
         ] {
             let hint = of_value(kind, value).unwrap_or_default();
             assert!(hint.contains(part), "{value}: {hint}");
         }
         for (kind, value) in [
-            (Kind::Level, "loudest"),
-            (Kind::Signal, "NOSUCH"),
-            (Kind::User, "nosuch"),
-            (Kind::Integer, "x"),
+            (ValueKind::Level, "loudest"),
+            (ValueKind::Signal, "NOSUCH"),
+            (ValueKind::User, "nosuch"),
+            (ValueKind::Integer, "x"),
         ] {
             assert_eq!(of_value(kind, value), None, "{value}");
         }

@@ -6,30 +6,30 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::problem::Span;
+use super::problem::SourceSpan;
 use super::python::{is_space, rstrip, strip};
 use crate::domain::python_repr;
 
 /// One key and its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct IniEntry {
     /// Lower case.
     pub key: Arc<str>,
     /// The key in the spelling of the file, for messages.
     pub written: Arc<str>,
     /// Trimmed; continuation lines joined by newlines.
     pub value: String,
-    place: Place,
+    place: EntrySpans,
     /// An inline comment that began inside quotes, and so cut the value in two.
-    pub cut: Option<Box<Span>>,
+    pub cut: Option<Box<SourceSpan>>,
     /// Where the key stood before, with a value that this one replaced.
-    pub replaced: Option<Box<Span>>,
+    pub replaced: Option<Box<SourceSpan>>,
 }
 
 /// Where a key and its value stand. Half of the memory that reading a large configuration takes would be these numbers if they
 /// were as wide as those of a [`Span`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Place {
+struct EntrySpans {
     file: u32,
     /// Of the key, and of the first line of the value.
     line: u32,
@@ -39,8 +39,8 @@ struct Place {
     value: (u32, u32),
 }
 
-impl Place {
-    fn new(key: Span, value: Span) -> Self {
+impl EntrySpans {
+    fn new(key: SourceSpan, value: SourceSpan) -> Self {
         // A file with more lines or a longer line than that does not fit into memory twice.
         let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Self {
@@ -51,8 +51,8 @@ impl Place {
         }
     }
 
-    fn span(self, (column, len): (u32, u32)) -> Span {
-        Span {
+    fn span(self, (column, len): (u32, u32)) -> SourceSpan {
+        SourceSpan {
             file: self.file as usize,
             line: self.line as usize,
             column: column as usize,
@@ -61,39 +61,39 @@ impl Place {
     }
 }
 
-impl Entry {
+impl IniEntry {
     /// Where the key stands.
     #[must_use]
-    pub fn key_span(&self) -> Span {
+    pub fn key_span(&self) -> SourceSpan {
         self.place.span(self.place.key)
     }
 
     /// Where the value's first line stands.
     #[must_use]
-    pub fn value_span(&self) -> Span {
+    pub fn value_span(&self) -> SourceSpan {
         self.place.span(self.place.value)
     }
 }
 
 /// One section, merged from every place that bears its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Section {
+pub struct IniSection {
     /// What stands between the brackets, as it stands there.
     pub name: String,
     /// Where it is first opened.
-    pub span: Span,
+    pub span: SourceSpan,
     /// Every place at which it is opened, the first included; empty: it stands nowhere.
-    pub places: Vec<Span>,
+    pub places: Vec<SourceSpan>,
     /// In the order in which the keys first appear.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<IniEntry>,
 }
 
-impl Section {
-    fn entry(&self, key: &str) -> Option<&Entry> {
+impl IniSection {
+    fn entry(&self, key: &str) -> Option<&IniEntry> {
         self.entries.iter().find(|entry| *entry.key == *key)
     }
 
-    fn put(&mut self, mut entry: Entry) -> usize {
+    fn insert_entry(&mut self, mut entry: IniEntry) -> usize {
         match self.entries.iter().position(|old| old.key == entry.key) {
             Some(at) => {
                 entry.replaced = Some(Box::new(self.entries[at].key_span()));
@@ -111,17 +111,17 @@ impl Section {
 /// All sections of one or several files.
 #[derive(Debug, Clone)]
 pub struct Ini {
-    sections: Vec<Section>,
+    sections: Vec<IniSection>,
     index: HashMap<String, usize>,
     /// `[DEFAULT]`.
-    pub defaults: Section,
+    pub defaults: IniSection,
     /// Keys as they are written and in lower case: there are few of them, however many sections have them.
     keys: HashSet<Arc<str>>,
 }
 
 /// Where each key of a section has its entry, so that none is searched for. It holds until the section is changed.
 #[derive(Debug)]
-pub struct Arranged {
+pub struct KeyOrder {
     /// The section.
     pub index: SectionIndex,
     /// For each key: whether the section itself has it, and where among the entries.
@@ -141,7 +141,7 @@ pub struct IniError {
     /// Python's sentence, all lines included.
     pub sentence: String,
     /// Each bad line with a hint.
-    pub lines: Vec<(Span, &'static str)>,
+    pub lines: Vec<(SourceSpan, &'static str)>,
 }
 
 /// The name of the section whose keys every section has.
@@ -164,9 +164,9 @@ impl Default for Ini {
         Self {
             sections: Vec::new(),
             index: HashMap::new(),
-            defaults: Section {
+            defaults: IniSection {
                 name: DEFAULT.to_owned(),
-                span: Span::default(),
+                span: SourceSpan::default(),
                 places: Vec::new(),
                 entries: Vec::new(),
             },
@@ -176,7 +176,7 @@ impl Default for Ini {
 }
 
 /// Where the reader stands: in which section, and after which key.
-struct Cursor {
+struct ReadPosition {
     /// None: in `[DEFAULT]`.
     section: Option<usize>,
     entry: Option<usize>,
@@ -191,7 +191,7 @@ impl Ini {
     /// # Source
     /// Python's `configparser`, "Supported INI File Structure".
     pub fn read(&mut self, name: &str, file: usize, text: &str) -> Result<(), IniError> {
-        let mut cursor: Option<Cursor> = None;
+        let mut cursor: Option<ReadPosition> = None;
         let mut indent = 0;
         let mut homeless: Option<IniError> = None;
         let mut bad = Vec::new();
@@ -203,7 +203,7 @@ impl Ini {
             homeless = Some(IniError {
                 sentence: no_header(name, 1, line),
                 lines: vec![(
-                    Span {
+                    SourceSpan {
                         file,
                         line: 1,
                         column: 1,
@@ -220,14 +220,16 @@ impl Ini {
                 // A blank line belongs to the value it stands in; a comment line vanishes.
                 if let (None, Some(entry)) = (
                     comment,
-                    cursor.as_ref().and_then(|cursor| self.open(cursor)),
+                    cursor
+                        .as_ref()
+                        .and_then(|cursor| self.current_entry(cursor)),
                 ) {
                     entry.value.push('\n');
                 }
                 continue;
             }
             let own = line.chars().take_while(|&c| is_space(c)).count();
-            let span = |from: usize, text: &str| Span {
+            let span = |from: usize, text: &str| SourceSpan {
                 file,
                 line: number,
                 column: line[..from].chars().count() + 1,
@@ -240,7 +242,9 @@ impl Ini {
                     .map(|at| Box::new(span(at, &line[at..=at])))
             };
             if own > indent
-                && let Some(entry) = cursor.as_ref().and_then(|cursor| self.open(cursor))
+                && let Some(entry) = cursor
+                    .as_ref()
+                    .and_then(|cursor| self.current_entry(cursor))
             {
                 entry.value.push('\n');
                 entry.value.push_str(kept);
@@ -249,7 +253,7 @@ impl Ini {
             }
             indent = own;
             if let Some(header) = header(kept) {
-                cursor = Some(Cursor {
+                cursor = Some(ReadPosition {
                     section: self.section_at(header, span(start, kept)),
                     entry: None,
                 });
@@ -287,12 +291,12 @@ impl Ini {
                 "" => key_span,
                 value => span(value_at, value),
             };
-            let (lower, written) = self.shared_key(key);
-            let at = self.home(cursor).put(Entry {
+            let (lower, written) = self.intern_key(key);
+            let at = self.current_section(cursor).insert_entry(IniEntry {
                 key: lower,
                 written,
                 value: value.to_owned(),
-                place: Place::new(key_span, value_span),
+                place: EntrySpans::new(key_span, value_span),
                 cut: cut(value),
                 replaced: None,
             });
@@ -301,11 +305,11 @@ impl Ini {
             touched.push((cursor.section, at));
         }
         for (section, entry) in touched {
-            let cursor = Cursor {
+            let cursor = ReadPosition {
                 section,
                 entry: Some(entry),
             };
-            if let Some(entry) = self.open(&cursor) {
+            if let Some(entry) = self.current_entry(&cursor) {
                 entry.value.truncate(rstrip(&entry.value).len());
             }
         }
@@ -327,7 +331,7 @@ impl Ini {
     #[must_use]
     pub fn of_section<'a>(name: &str, options: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let mut ini = Self::default();
-        ini.section_at(name, Span::default());
+        ini.section_at(name, SourceSpan::default());
         for (key, value) in options {
             ini.set(name, key, value);
         }
@@ -337,12 +341,12 @@ impl Ini {
     /// Sets a key (in any case) of a section that is there.
     pub fn set(&mut self, section: &str, key: &str, value: &str) {
         if let Some(&at) = self.index.get(section) {
-            let (lower, written) = self.shared_key(key);
-            self.sections[at].put(Entry {
+            let (lower, written) = self.intern_key(key);
+            self.sections[at].insert_entry(IniEntry {
                 key: lower,
                 written,
                 value: value.to_owned(),
-                place: Place::default(),
+                place: EntrySpans::default(),
                 cut: None,
                 replaced: None,
             });
@@ -350,18 +354,18 @@ impl Ini {
     }
 
     /// A key in lower case, and as it is written.
-    fn shared_key(&mut self, written: &str) -> (Arc<str>, Arc<str>) {
-        let written = self.shared(written);
+    fn intern_key(&mut self, written: &str) -> (Arc<str>, Arc<str>) {
+        let written = self.intern(written);
         // Most are lower case already.
         let is_lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let lower = match written.chars().all(is_lower) {
             true => Arc::clone(&written),
-            false => self.shared(&written.to_lowercase()),
+            false => self.intern(&written.to_lowercase()),
         };
         (lower, written)
     }
 
-    fn shared(&mut self, key: &str) -> Arc<str> {
+    fn intern(&mut self, key: &str) -> Arc<str> {
         if let Some(known) = self.keys.get(key) {
             return Arc::clone(known);
         }
@@ -370,7 +374,7 @@ impl Ini {
         new
     }
 
-    fn home(&mut self, cursor: &Cursor) -> &mut Section {
+    fn current_section(&mut self, cursor: &ReadPosition) -> &mut IniSection {
         match cursor.section {
             Some(at) => &mut self.sections[at],
             None => &mut self.defaults,
@@ -378,13 +382,13 @@ impl Ini {
     }
 
     /// The entry that a continuation line would join.
-    fn open(&mut self, cursor: &Cursor) -> Option<&mut Entry> {
+    fn current_entry(&mut self, cursor: &ReadPosition) -> Option<&mut IniEntry> {
         let at = cursor.entry?;
-        self.home(cursor).entries.get_mut(at)
+        self.current_section(cursor).entries.get_mut(at)
     }
 
     /// The section of this name, made if need be; none for `[DEFAULT]`.
-    fn section_at(&mut self, name: &str, span: Span) -> Option<usize> {
+    fn section_at(&mut self, name: &str, span: SourceSpan) -> Option<usize> {
         if name == DEFAULT {
             return None;
         }
@@ -395,7 +399,7 @@ impl Ini {
         self.index.insert(name.to_owned(), self.sections.len());
         let last = self.sections.last();
         let usual = last.map_or(0, |last| last.entries.len().min(USUAL_MAX));
-        self.sections.push(Section {
+        self.sections.push(IniSection {
             name: name.to_owned(),
             span,
             places: vec![span],
@@ -407,13 +411,13 @@ impl Ini {
 
     /// All sections but `[DEFAULT]`, in the order in which they first appear.
     #[must_use]
-    pub fn sections(&self) -> &[Section] {
+    pub fn sections(&self) -> &[IniSection] {
         &self.sections
     }
 
     /// The section of exactly this name.
     #[must_use]
-    pub fn section(&self, name: &str) -> Option<&Section> {
+    pub fn section(&self, name: &str) -> Option<&IniSection> {
         self.index.get(name).map(|&at| &self.sections[at])
     }
 
@@ -425,19 +429,23 @@ impl Ini {
 
     /// The section at an index of this `Ini`.
     #[must_use]
-    pub fn section_at_index(&self, index: SectionIndex) -> Option<&Section> {
+    pub fn section_at_index(&self, index: SectionIndex) -> Option<&IniSection> {
         self.sections.get(index.0)
     }
 
     /// The entry of a key (lower case), else that of `[DEFAULT]`.
     #[must_use]
-    pub fn get(&self, section: &str, key: &str) -> Option<&Entry> {
+    pub fn get(&self, section: &str, key: &str) -> Option<&IniEntry> {
         self.entry_of(self.section(section), key)
     }
 
     /// The entry of a key (lower case) in a section, else that of `[DEFAULT]`.
     #[must_use]
-    pub fn entry_of<'a>(&'a self, section: Option<&'a Section>, key: &str) -> Option<&'a Entry> {
+    pub fn entry_of<'a>(
+        &'a self,
+        section: Option<&'a IniSection>,
+        key: &str,
+    ) -> Option<&'a IniEntry> {
         section
             .and_then(|section| section.entry(key))
             .or_else(|| self.defaults.entry(key))
@@ -446,12 +454,12 @@ impl Ini {
     /// The entries of a section that is read by many keys, arranged by `position`, which tells where a key (lower case) has
     /// its place below `count`. An entry of `[DEFAULT]` counts where the section has none of that key.
     #[must_use]
-    pub fn arranged(
+    pub fn order_keys(
         &self,
         index: SectionIndex,
         count: usize,
         position: impl Fn(&str) -> Option<usize>,
-    ) -> Arranged {
+    ) -> KeyOrder {
         let mut places = vec![None; count];
         let own = self.section_at_index(index);
         let own = own.map_or(&[][..], |section| &section.entries);
@@ -462,12 +470,12 @@ impl Ini {
                 }
             }
         }
-        Arranged { index, places }
+        KeyOrder { index, places }
     }
 
     /// The entry at a place of an arranged section.
     #[must_use]
-    pub fn arranged_entry(&self, arranged: &Arranged, place: usize) -> Option<&Entry> {
+    pub fn ordered_entry(&self, arranged: &KeyOrder, place: usize) -> Option<&IniEntry> {
         let (is_own, at) = arranged.places.get(place).copied().flatten()?;
         let section = match is_own {
             true => self.section_at_index(arranged.index)?,
@@ -477,7 +485,7 @@ impl Ini {
     }
 
     /// All entries of a section: its own, then those of `[DEFAULT]` that it does not set itself.
-    pub fn entries<'a>(&'a self, section: &'a Section) -> impl Iterator<Item = &'a Entry> {
+    pub fn entries<'a>(&'a self, section: &'a IniSection) -> impl Iterator<Item = &'a IniEntry> {
         section.entries.iter().chain(
             self.defaults
                 .entries
@@ -575,7 +583,7 @@ mod tests {
         if let Err(error) = ini.read("f", 0, &universal_newlines(text)) {
             return error.sentence;
         }
-        let pairs = |section: &Section| {
+        let pairs = |section: &IniSection| {
             section
                 .entries
                 .iter()
@@ -686,7 +694,7 @@ mod tests {
         let mut ini = Ini::default();
         ini.read("f", 3, "[é]\n\u{a0}ké  =\t vé ; x\ne=\nq=\"a ; b\"\n")
             .expect("valid");
-        let place = |span: Span| (span.file, span.line, span.column, span.len);
+        let place = |span: SourceSpan| (span.file, span.line, span.column, span.len);
         assert_eq!(place(ini.sections()[0].span), (3, 1, 1, 3));
         let entry = ini.get("é", "ké").expect("set");
         assert_eq!(place(entry.key_span()), (3, 2, 2, 2));
@@ -744,12 +752,12 @@ mod tests {
         for section in ["s", "empty"] {
             let index = ini.index_of(section).expect("there");
             let position = |key: &str| keys.iter().position(|known| *known == key);
-            let arranged = ini.arranged(index, keys.len(), position);
+            let arranged = ini.order_keys(index, keys.len(), position);
             for (place, key) in keys.into_iter().enumerate() {
-                let found = ini.arranged_entry(&arranged, place);
+                let found = ini.ordered_entry(&arranged, place);
                 assert_eq!(found, ini.get(section, key), "{section} {key}");
             }
-            assert_eq!(ini.arranged_entry(&arranged, keys.len()), None);
+            assert_eq!(ini.ordered_entry(&arranged, keys.len()), None);
         }
     }
 }

@@ -77,7 +77,7 @@ impl SectionKind {
 
     /// How a section of this kind is written in a message, such as `[program:x]`.
     #[must_use]
-    pub fn shown(self) -> String {
+    pub fn display(self) -> String {
         let prefix = self.prefix();
         let name = if prefix.ends_with(':') { "x" } else { "" };
         format!("[{prefix}{name}]")
@@ -90,13 +90,13 @@ impl SectionKind {
             .iter()
             .map(|&(kind, ..)| kind)
             .filter(|kind| kind.rows().iter().any(|key| key.name == name))
-            .map(Self::shown)
+            .map(Self::display)
             .collect()
     }
 
     /// The rows of this kind alone.
     #[must_use]
-    pub fn rows(self) -> &'static [Key] {
+    pub fn rows(self) -> &'static [ConfigKey] {
         match self {
             Self::Daemon => DAEMON,
             Self::Client => CLIENT,
@@ -113,7 +113,7 @@ impl SectionKind {
     }
 
     /// All rows that count in a section of this kind, its own first.
-    pub fn keys(self) -> impl Iterator<Item = &'static Key> {
+    pub fn keys(self) -> impl Iterator<Item = &'static ConfigKey> {
         let more = match self {
             Self::Listener | Self::Fcgi => PROGRAM,
             _ => &[],
@@ -133,7 +133,7 @@ impl SectionKind {
 
 /// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// Any text.
     Text,
     /// A whole number.
@@ -216,8 +216,8 @@ pub enum Kind {
     KillMode,
 }
 
-impl Kind {
-    /// The name of the type in the manual. Types whose name says everything have the same [`Kind::expected`].
+impl ValueKind {
+    /// The name of the type in the manual. Types whose name says everything have the same [`ValueKind::expected`].
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -366,7 +366,7 @@ impl Topic {
 
 /// When a value is expanded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub enum ExpandScope {
     /// Once for the section.
     Section,
     /// Once for each process of it.
@@ -375,7 +375,7 @@ pub enum Scope {
 
 /// An option of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Flag {
+pub struct KeyFlag {
     /// One letter.
     pub short: Option<char>,
     /// Without dashes.
@@ -384,17 +384,17 @@ pub struct Flag {
 
 /// One key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Key {
+pub struct ConfigKey {
     /// As written in the file.
     pub name: &'static str,
     /// What sort of value it takes.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// The value it has when it is not set, as one would write it; none: no such value, see `doc`.
     pub default: Option<&'static str>,
     /// When it is expanded.
-    pub scope: Scope,
+    pub scope: ExpandScope,
     /// The option of the daemon's (or client's) command line that overrides it.
-    pub flag: Option<Flag>,
+    pub flag: Option<KeyFlag>,
     /// Supervisor does not know it.
     pub ours: bool,
     /// What it does, one line.
@@ -407,15 +407,15 @@ pub struct Key {
 
 const fn key(
     name: &'static str,
-    kind: Kind,
+    kind: ValueKind,
     default: Option<&'static str>,
     doc: &'static str,
-) -> Key {
-    Key {
+) -> ConfigKey {
+    ConfigKey {
         name,
         kind,
         default,
-        scope: Scope::Section,
+        scope: ExpandScope::Section,
         flag: None,
         ours: false,
         doc,
@@ -424,14 +424,14 @@ const fn key(
     }
 }
 
-impl Key {
+impl ConfigKey {
     const fn process(mut self) -> Self {
-        self.scope = Scope::Process;
+        self.scope = ExpandScope::Process;
         self
     }
 
     const fn flag(mut self, short: char, long: &'static str) -> Self {
-        self.flag = Some(Flag {
+        self.flag = Some(KeyFlag {
             short: Some(short),
             long,
         });
@@ -439,7 +439,7 @@ impl Key {
     }
 
     const fn long(mut self, long: &'static str) -> Self {
-        self.flag = Some(Flag { short: None, long });
+        self.flag = Some(KeyFlag { short: None, long });
         self
     }
 
@@ -470,7 +470,7 @@ impl Key {
 #[derive(Debug)]
 pub(super) struct KeyTable {
     /// By the mark of their names.
-    rows: Vec<&'static Key>,
+    rows: Vec<&'static ConfigKey>,
     /// For each mark, where its rows begin; where the last one's end.
     starts: [u8; KeyTable::MARKS + 1],
 }
@@ -484,7 +484,7 @@ impl KeyTable {
         static TABLES: [OnceLock<KeyTable>; SECTIONS.len()] =
             [const { OnceLock::new() }; SECTIONS.len()];
         TABLES[section as usize].get_or_init(|| {
-            let mut rows: Vec<&'static Key> = section.keys().collect();
+            let mut rows: Vec<&'static ConfigKey> = section.keys().collect();
             rows.sort_by_key(|key| Self::mark(key.name));
             let mut starts = [0; Self::MARKS + 1];
             for (mark, start) in starts.iter_mut().enumerate() {
@@ -496,14 +496,15 @@ impl KeyTable {
     }
 
     /// The row of this name.
-    fn find(&self, name: &str) -> Option<&'static Key> {
+    fn find(&self, name: &str) -> Option<&'static ConfigKey> {
         self.position(name).map(|at| self.rows[at])
     }
 
     /// Where the row of this name is, below [`KeyTable::len`].
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         let mut same = self.with_mark(Self::mark(name));
-        same.find(|&at| self.rows[at].name == name)
+        // Whoever asks for a key by a literal mostly has the literal of its row: the compiler merges equal ones.
+        same.find(|&at| std::ptr::eq(self.rows[at].name, name) || self.rows[at].name == name)
     }
 
     /// How many rows there are.
@@ -529,16 +530,16 @@ impl KeyTable {
     }
 }
 
-use Kind::{
+use Topic::{Cgroup, Limits, Logs, Privileges, Ready, Run, Start, Systemd};
+use ValueKind::{
     Address, AutoRestart, Boolean, Bus, ByteLimit, ByteSize, Callable, Capabilities,
     CapabilityNames, CpuMax, Directory, Environment, ExitCodes, Group, Groups, Integer, KillMode,
     Level, Limit, List, Logfile, Memory, Name, Nice, NiceLimit, Octal, OomScore, Path, Patterns,
     PidsMax, RateLimit, ReadyFd, ReadyWhen, Seconds, Signal, Socket, Text, User, UserGroup, Weight,
 };
-use Topic::{Cgroup, Limits, Logs, Privileges, Ready, Run, Start, Systemd};
 
 #[rustfmt::skip] // One row, one line.
-const DAEMON: &[Key] = &[
+const DAEMON: &[ConfigKey] = &[
     key("logfile", Path, Some("supervisord.log"), "path of the activity log, or syslog or journal").flag('l', "logfile").topic(Logs).example("/var/log/supervisor/supervisord.log"),
     key("logfile_maxbytes", ByteSize, Some("50MB"), "size at which the activity log is rotated; 0 = never").flag('y', "logfile_maxbytes").topic(Logs),
     key("logfile_backups", Integer, Some("10"), "number of rotated activity logs to keep; 0 = truncate the log instead").flag('z', "logfile_backups").topic(Logs),
@@ -562,7 +563,7 @@ const DAEMON: &[Key] = &[
 ];
 
 #[rustfmt::skip] // One row, one line.
-const CLIENT: &[Key] = &[
+const CLIENT: &[ConfigKey] = &[
     key("serverurl", Text, Some("http://localhost:9001"), "address of the daemon: http://host:port or unix:///path").flag('s', "serverurl").example("unix:///run/supervisor/supervisor.sock"),
     key("username", Text, None, "user name of the server").flag('u', "username").example("user"),
     key("password", Text, None, "password of the server").flag('p', "password").example("123"),
@@ -571,7 +572,7 @@ const CLIENT: &[Key] = &[
 ];
 
 #[rustfmt::skip] // One row, one line.
-const UNIX_SERVER: &[Key] = &[
+const UNIX_SERVER: &[ConfigKey] = &[
     key("file", Path, None, "path of the socket").example("/run/supervisor/supervisor.sock"),
     key("chmod", Octal, Some("0700"), "file mode of the socket").example("0770"),
     key("chown", UserGroup, None, "owner of the socket: user or user:group").example("nobody:nogroup"),
@@ -581,7 +582,7 @@ const UNIX_SERVER: &[Key] = &[
 ];
 
 #[rustfmt::skip] // One row, one line.
-const INET_SERVER: &[Key] = &[
+const INET_SERVER: &[ConfigKey] = &[
     key("port", Address, None, "address to listen on: host:port, or *:port for all interfaces").example("127.0.0.1:9001"),
     key("username", Text, None, "user name that clients must send").example("user"),
     key("password", Text, None, "password that clients must send, in plain text or as {SHA} and 40 hexadecimal digits").example("123"),
@@ -589,7 +590,7 @@ const INET_SERVER: &[Key] = &[
 ];
 
 #[rustfmt::skip] // One row, one line.
-const PROGRAM: &[Key] = &[
+const PROGRAM: &[ConfigKey] = &[
     key("command", Text, None, "command line of the program; no shell interprets it").process().topic(Run).example("/usr/bin/python3 -m http.server 8000"),
     key("process_name", Name, Some("%(program_name)s"), "name of each process; needs %(process_num) if numprocs is greater than 1").process().topic(Run).example("%(program_name)s_%(process_num)02d"),
     key("numprocs", Integer, Some("1"), "number of processes of this program").topic(Run).example("4"),
@@ -662,13 +663,13 @@ const PROGRAM: &[Key] = &[
 ];
 
 #[rustfmt::skip] // One row, one line.
-const GROUP: &[Key] = &[
+const GROUP: &[ConfigKey] = &[
     key("programs", List, None, "programs of the group").example("web,worker"),
     key("priority", Integer, Some("999"), "start order: low numbers start first and stop last"),
 ];
 
 #[rustfmt::skip] // One row, one line.
-const LISTENER: &[Key] = &[
+const LISTENER: &[ConfigKey] = &[
     key("events", List, Some(""), "event types that the listener receives").example("PROCESS_STATE,TICK_60"),
     key("buffer_size", Integer, Some("10"), "maximum number of waiting events; when it is full, the oldest event is discarded"),
     key("result_handler", Callable, Some(RESULT_HANDLER), "handler of results; only the default is supported"),
@@ -676,14 +677,14 @@ const LISTENER: &[Key] = &[
 ];
 
 #[rustfmt::skip] // One row, one line.
-const FCGI: &[Key] = &[
+const FCGI: &[ConfigKey] = &[
     key("socket", Socket, None, "address of the listening socket").example("unix:///run/app.sock"),
     key("socket_mode", Octal, None, "file mode of a unix socket; not set: 0700").example("0770"),
     key("socket_owner", UserGroup, None, "owner of a unix socket: user or user:group").example("www-data"),
     key("socket_backlog", Integer, None, "length of the listen queue; not set: the maximum of the system").example("128"),
 ];
 
-const INCLUDE: &[Key] = &[key(
+const INCLUDE: &[ConfigKey] = &[key(
     "files",
     Patterns,
     None,
@@ -702,14 +703,14 @@ pub const TWIDDLER_INTERFACE: &str = "supervisor_twiddler.rpcinterface:make_twid
 /// The built-in judge of listeners' answers.
 pub const RESULT_HANDLER: &str = "supervisor.dispatchers:default_handler";
 
-const RPC_INTERFACE: &[Key] = &[key(
+const RPC_INTERFACE: &[ConfigKey] = &[key(
     RPC_FACTORY,
     Callable,
     None,
     "factory of this XML-RPC namespace",
 )];
 
-const CTL_PLUGIN: &[Key] = &[key(
+const CTL_PLUGIN: &[ConfigKey] = &[key(
     CTL_FACTORY,
     Callable,
     None,
@@ -718,8 +719,8 @@ const CTL_PLUGIN: &[Key] = &[key(
 
 /// Every key with its section.
 #[must_use]
-pub fn all() -> &'static [(SectionKind, &'static Key)] {
-    static ALL: OnceLock<Vec<(SectionKind, &'static Key)>> = OnceLock::new();
+pub fn all() -> &'static [(SectionKind, &'static ConfigKey)] {
+    static ALL: OnceLock<Vec<(SectionKind, &'static ConfigKey)>> = OnceLock::new();
     ALL.get_or_init(|| {
         SECTIONS
             .iter()
@@ -755,7 +756,7 @@ mod tests {
             assert_eq!(key.name, key.name.to_lowercase());
         }
         assert_eq!(
-            Key::find(SectionKind::Listener, "priority").and_then(|key| key.default),
+            ConfigKey::find(SectionKind::Listener, "priority").and_then(|key| key.default),
             Some("-1")
         );
     }
@@ -775,7 +776,7 @@ mod tests {
         for &(kind, ..) in SECTIONS {
             for name in &names {
                 let searched = kind.keys().find(|key| key.name == *name);
-                assert_eq!(Key::find(kind, name), searched, "{kind:?} {name}");
+                assert_eq!(ConfigKey::find(kind, name), searched, "{kind:?} {name}");
             }
         }
         // Many rows with one mark would be the search again.

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::hint;
-use super::ini::{Entry, Section};
-use super::key::{CTL_FACTORY, Key, SectionKind};
-use super::parse::{At, Reader};
+use super::ini::{IniEntry, IniSection};
+use super::key::{CTL_FACTORY, ConfigKey, SectionKind};
+use super::parse::{ConfigReader, SectionAt};
 use super::plugin;
-use super::problem::Span;
+use super::problem::SourceSpan;
 
 /// How many unknown words the log names at a start; `--check` names all.
 const LOGGED_MAX: usize = 8;
@@ -17,8 +17,8 @@ const LOGGED_MAX: usize = 8;
 const PLACES_MAX: usize = 8;
 
 /// A word that nothing here reads.
-struct Unknown {
-    span: Span,
+struct UnknownWord {
+    span: SourceSpan,
     /// What it is, with the section that it stands in.
     text: String,
     /// What becomes of it, as the end of the sentence.
@@ -30,20 +30,20 @@ struct Unknown {
 
 /// Adds the warnings; with `strict`, unknown keys and sections and plug-ins of Python are errors instead. With
 /// `trusts_nobody`, files that others can change are errors too.
-pub(super) fn lint(reader: &mut Reader<'_>, strict: bool, trusts_nobody: bool) {
+pub(super) fn lint(reader: &mut ConfigReader<'_>, strict: bool, trusts_nobody: bool) {
     let mut unknown = Vec::new();
     let mut cuts = Vec::new();
     for section in reader.ini.sections() {
         unknown.extend(unknown_words(section));
-        let cut = |entry: &Entry| Some((**entry.cut.as_ref()?, entry.written.clone()));
+        let cut = |entry: &IniEntry| Some((**entry.cut.as_ref()?, entry.written.clone()));
         if SectionKind::of(&section.name).is_some() {
             cuts.extend(section.entries.iter().filter_map(cut));
         }
     }
     // One mistake is told once.
-    unknown.retain(|word: &Unknown| !reader.report.has_error_at(word.span));
+    unknown.retain(|word: &UnknownWord| !reader.report.has_error_at(word.span));
     if strict {
-        for Unknown {
+        for UnknownWord {
             span, text, hint, ..
         } in unknown
         {
@@ -60,9 +60,9 @@ pub(super) fn lint(reader: &mut Reader<'_>, strict: bool, trusts_nobody: bool) {
             reader.warn(span, text);
         }
     }
-    several_places(reader);
-    included_daemon_keys(reader);
-    other_writers(reader, trusts_nobody);
+    warn_of_repeated_sections(reader);
+    warn_of_included_daemon_keys(reader);
+    warn_of_other_writers(reader, trusts_nobody);
     for (span, key) in cuts {
         let text = format!(
             "{key} ends inside quotes: a ; or # after a blank starts a comment, within quotes too"
@@ -72,10 +72,10 @@ pub(super) fn lint(reader: &mut Reader<'_>, strict: bool, trusts_nobody: bool) {
 }
 
 /// What nothing here reads in one section, or the section itself.
-fn unknown_words(section: &Section) -> Vec<Unknown> {
+fn unknown_words(section: &IniSection) -> Vec<UnknownWord> {
     let name = &section.name;
     if name == hint::PROGRAM_DEFAULT {
-        return vec![Unknown {
+        return vec![UnknownWord {
             span: section.span,
             text: format!("[{name}] is not supported yet"),
             fate: "; its keys have no effect",
@@ -85,7 +85,7 @@ fn unknown_words(section: &Section) -> Vec<Unknown> {
     }
     let Some(kind) = SectionKind::of(name) else {
         let has_command = section.entries.iter().any(|entry| *entry.key == *"command");
-        return vec![Unknown {
+        return vec![UnknownWord {
             span: section.span,
             text: format!("unknown section [{name}]"),
             fate: " is ignored",
@@ -96,8 +96,8 @@ fn unknown_words(section: &Section) -> Vec<Unknown> {
     if kind.is_open() {
         return Vec::new();
     }
-    let is_unknown = |entry: &&Entry| {
-        Key::find(kind, &entry.key).is_none() && !hint::is_anothers(kind, &entry.key)
+    let is_unknown = |entry: &&IniEntry| {
+        ConfigKey::find(kind, &entry.key).is_none() && !hint::is_anothers(kind, &entry.key)
     };
     let entries = section.entries.iter().filter(is_unknown);
     entries
@@ -109,7 +109,7 @@ fn unknown_words(section: &Section) -> Vec<Unknown> {
                 let text = format!("unknown key {} in [{name}]", entry.written);
                 (text, " is ignored", hint::of_key(kind, &entry.key))
             };
-            Unknown {
+            UnknownWord {
                 span: entry.key_span(),
                 text,
                 fate,
@@ -122,7 +122,7 @@ fn unknown_words(section: &Section) -> Vec<Unknown> {
 
 /// Warns of each unknown word once, with its first place. The log names a few of them, for a file that another tool shares can
 /// have many, and the log has them at each start.
-fn warn_of_unknown(reader: &mut Reader<'_>, unknown: Vec<Unknown>) {
+fn warn_of_unknown(reader: &mut ConfigReader<'_>, unknown: Vec<UnknownWord>) {
     let mut places: HashMap<(Option<SectionKind>, String), usize> = HashMap::new();
     for word in &unknown {
         *places.entry(word.same.clone()).or_default() += 1;
@@ -155,14 +155,14 @@ fn warn_of_unknown(reader: &mut Reader<'_>, unknown: Vec<Unknown>) {
         let text = format!(
             "{unlogged} more unknown keys or sections are ignored (supervisord --check lists them)"
         );
-        reader.log(Span::default(), text);
+        reader.log(SourceSpan::default(), text);
     }
 }
 
 /// A section that is opened several times is merged, which is easily not what somebody wanted who copied a file. The log does
 /// not tell it at each start: a file may well mean it.
-fn several_places(reader: &mut Reader<'_>) {
-    let merged: Vec<(String, Vec<Span>)> = reader
+fn warn_of_repeated_sections(reader: &mut ConfigReader<'_>) {
+    let merged: Vec<(String, Vec<SourceSpan>)> = reader
         .ini
         .sections()
         .iter()
@@ -196,10 +196,10 @@ fn several_places(reader: &mut Reader<'_>) {
 }
 
 /// What an included file says of the daemon itself overrides the main file. The log does not tell it either.
-fn included_daemon_keys(reader: &mut Reader<'_>) {
+fn warn_of_included_daemon_keys(reader: &mut ConfigReader<'_>) {
     let section = reader.ini.section(SectionKind::Daemon.prefix());
     let entries = section.into_iter().flat_map(|section| &section.entries);
-    let changed: Vec<(Span, Arc<str>, Option<Span>)> = entries
+    let changed: Vec<(SourceSpan, Arc<str>, Option<SourceSpan>)> = entries
         .filter(|entry| entry.key_span().file != 0)
         .map(|entry| {
             let replaced = entry.replaced.as_deref().copied();
@@ -217,7 +217,7 @@ fn included_daemon_keys(reader: &mut Reader<'_>) {
         reader.report.warn(span, text);
     }
     let include = reader.ini.section(SectionKind::Include.prefix());
-    let late: Vec<Span> = include
+    let late: Vec<SourceSpan> = include
         .into_iter()
         .flat_map(|section| &section.places)
         .filter(|place| place.file != 0)
@@ -230,14 +230,14 @@ fn included_daemon_keys(reader: &mut Reader<'_>) {
 }
 
 /// Whoever can write a root daemon's configuration can run commands as root.
-fn other_writers(reader: &mut Reader<'_>, trusts_nobody: bool) {
-    let mut found: Vec<(Span, String)> = Vec::new();
+fn warn_of_other_writers(reader: &mut ConfigReader<'_>, trusts_nobody: bool) {
+    let mut found: Vec<(SourceSpan, String)> = Vec::new();
     let mut told: Vec<String> = Vec::new();
     for (index, file) in reader.files.clone().into_iter().enumerate() {
         if let Some(why) = reader.lookup.other_writer(&file) {
-            let whole = Span {
+            let whole = SourceSpan {
                 file: index,
-                ..Span::default()
+                ..SourceSpan::default()
             };
             found.push((
                 whole,
@@ -273,12 +273,12 @@ fn other_writers(reader: &mut Reader<'_>, trusts_nobody: bool) {
 }
 
 /// The daemon does not care for them, but who checks the file wants to hear of them.
-fn plugins_of_the_client(reader: &mut Reader<'_>) {
+fn plugins_of_the_client(reader: &mut ConfigReader<'_>) {
     let is_plugin = |name: &str| SectionKind::of(name) == Some(SectionKind::CtlPlugin);
     for section in reader.names_of(is_plugin) {
-        let at = At::new(&section, SectionKind::CtlPlugin);
+        let at = SectionAt::new(&section, SectionKind::CtlPlugin);
         if let Some(factory) = reader.raw(at, CTL_FACTORY) {
-            reader.foreign(at, CTL_FACTORY, plugin::actions(&section, &factory));
+            reader.foreign(at, CTL_FACTORY, plugin::actions_text(&section, &factory));
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::domain::Resource;
 
 /// An entry of the user database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
+pub struct UserEntry {
     /// Its number.
     pub uid: u32,
     /// Its first group.
@@ -15,7 +15,7 @@ pub struct User {
 
 /// Why a file could not be read. Each reason is for people; empty: there is nothing to add.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReadError {
+pub enum LookupError {
     /// There is no such file, or it cannot even be looked at.
     Missing(String),
     /// It is there and cannot be read, or is a directory.
@@ -28,7 +28,7 @@ pub trait Lookup {
     ///
     /// # Errors
     /// It is missing or cannot be read.
-    fn read(&self, path: &str) -> Result<Vec<u8>, ReadError>;
+    fn read(&self, path: &str) -> Result<Vec<u8>, LookupError>;
     /// There is something of this name; symbolic links are followed.
     fn exists(&self, path: &str) -> bool;
     /// There is something of this name, be it a symbolic link to nothing.
@@ -38,9 +38,9 @@ pub trait Lookup {
     /// The names in a directory, in any order; empty if it cannot be listed.
     fn list(&self, path: &str) -> Vec<String>;
     /// The user of this name.
-    fn user(&self, name: &str) -> Option<User>;
+    fn user(&self, name: &str) -> Option<UserEntry>;
     /// The user of this number.
-    fn user_of(&self, uid: u32) -> Option<User>;
+    fn user_of(&self, uid: u32) -> Option<UserEntry>;
     /// The number of the group of this name.
     fn group(&self, name: &str) -> Option<u32>;
     /// There is a group of this number.
@@ -88,7 +88,7 @@ mod fake {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::super::path::{dirname, join, normalize};
-    use super::{Lookup, ReadError, Resource, User};
+    use super::{Lookup, LookupError, Resource, UserEntry};
 
     /// A machine of the imagination for tests: /start is the working directory, `me` (1000) the user.
     #[derive(Debug, Clone)]
@@ -130,14 +130,14 @@ mod fake {
     }
 
     impl Lookup for Fake {
-        fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
+        fn read(&self, path: &str) -> Result<Vec<u8>, LookupError> {
             let path = Self::full(path);
             match self.files.get(&path) {
                 Some(bytes) => Ok(bytes.clone()),
                 None if self.dirs.contains(&path) => {
-                    Err(ReadError::Unreadable("it is a directory".to_owned()))
+                    Err(LookupError::Unreadable("it is a directory".to_owned()))
                 }
-                None => Err(ReadError::Missing(String::new())),
+                None => Err(LookupError::Missing(String::new())),
             }
         }
 
@@ -171,21 +171,21 @@ mod fake {
             names
         }
 
-        fn user(&self, name: &str) -> Option<User> {
+        fn user(&self, name: &str) -> Option<UserEntry> {
             let (uid, home) = match name {
                 "root" => (0, "/root"),
                 "me" => (1000, "/home/me"),
                 "web" => (33, "/srv/web"),
                 _ => return None,
             };
-            Some(User {
+            Some(UserEntry {
                 uid,
                 gid: uid,
                 home: home.to_owned(),
             })
         }
 
-        fn user_of(&self, uid: u32) -> Option<User> {
+        fn user_of(&self, uid: u32) -> Option<UserEntry> {
             ["root", "me", "web"]
                 .iter()
                 .filter_map(|name| self.user(name))

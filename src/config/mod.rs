@@ -11,6 +11,7 @@ pub mod getopt;
 mod glob;
 mod hint;
 pub mod ini;
+mod interned_default;
 pub mod key;
 mod lint;
 pub mod lookup;
@@ -24,15 +25,16 @@ mod python;
 pub mod render;
 pub mod resources;
 pub mod search;
-mod sparse;
+pub mod shlex;
 pub mod spec;
+pub mod subcommand;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod value;
-pub mod verb;
-pub mod words;
 
-pub use glob::fits;
-pub use parse::{compose, load};
+pub use glob::matches_name;
+pub use parse::{build_group_change, load};
 pub use path::{absolute, expand_user, normalize};
-pub use problem::{ConfigErrors, ERROR, PROBLEMS_MAX, Problem, Span, WARNING, warning_lines};
+pub use problem::{
+    ConfigErrors, ConfigProblem, ERROR, PROBLEMS_MAX, SourceSpan, WARNING, warning_lines,
+};

@@ -1,11 +1,11 @@
 //! The daemon's command line, drawn from KEYS. Knows no configuration file.
 
-use super::completion::{self, Completion, Offer, Place, Question};
-use super::getopt::{Given, Opt, getopt};
-use super::key::{Key, Kind, SectionKind};
+use super::completion::{self, Candidate, Completion, CompletionRequest, WordPosition};
+use super::getopt::{OptionSpec, ParsedOption, getopt};
+use super::key::{ConfigKey, SectionKind, ValueKind};
 use super::lookup::Lookup;
+use super::subcommand::{self, SUBCOMMANDS, Subcommand};
 use super::value;
-use super::verb::{self, VERBS, Verb};
 use crate::domain::{Bytes, Level, python_repr};
 
 /// What the command line sets instead of the file.
@@ -69,8 +69,8 @@ pub struct DaemonOptions {
 }
 
 /// An option that is no key.
-struct Extra {
-    opt: Opt,
+struct ExtraOption {
+    opt: OptionSpec,
     value: &'static str,
     doc: &'static str,
 }
@@ -81,9 +81,9 @@ const fn extra(
     value: &'static str,
     ours: bool,
     doc: &'static str,
-) -> Extra {
-    Extra {
-        opt: Opt {
+) -> ExtraOption {
+    ExtraOption {
+        opt: OptionSpec {
             short,
             long,
             argument: !value.is_empty(),
@@ -101,7 +101,7 @@ const CHECK: &str = "check";
 const STRICT: &str = "strict";
 const DAEMON: &str = "daemon";
 
-const EXTRAS: &[Extra] = &[
+const EXTRAS: &[ExtraOption] = &[
     extra(
         Some('c'),
         Some(CONFIGURATION),
@@ -148,15 +148,15 @@ const EXTRAS: &[Extra] = &[
 ];
 
 /// The keys that are options too.
-fn keys() -> impl Iterator<Item = (&'static Key, Opt)> {
+fn keys() -> impl Iterator<Item = (&'static ConfigKey, OptionSpec)> {
     SectionKind::Daemon.rows().iter().filter_map(|key| {
         let flag = key.flag?;
         Some((
             key,
-            Opt {
+            OptionSpec {
                 short: flag.short,
                 long: Some(flag.long),
-                argument: key.kind != Kind::Boolean,
+                argument: key.kind != ValueKind::Boolean,
                 ours: key.ours,
             },
         ))
@@ -167,14 +167,14 @@ fn keys() -> impl Iterator<Item = (&'static Key, Opt)> {
 ///
 /// # Errors
 /// Supervisor's sentence, for the two lines of a usage error.
-pub fn parse(args: &[String], lookup: &dyn Lookup) -> Result<DaemonOptions, String> {
-    let table: Vec<Opt> = EXTRAS
+pub fn parse_options(args: &[String], lookup: &dyn Lookup) -> Result<DaemonOptions, String> {
+    let table: Vec<OptionSpec> = EXTRAS
         .iter()
         .map(|extra| extra.opt)
         .chain(keys().map(|(_, opt)| opt))
         .collect();
     let (given, rest) = getopt(args, &table)?;
-    // Differs: a verb that comes first of all never gets here; Supervisor knows none.
+    // Differs: a subcommand that comes first of all never gets here; Supervisor knows none.
     if !rest.is_empty() {
         let words: Vec<String> = rest.iter().map(|word| python_repr(word)).collect();
         return Err(format!(
@@ -186,7 +186,7 @@ pub fn parse(args: &[String], lookup: &dyn Lookup) -> Result<DaemonOptions, Stri
     for option in &given {
         match EXTRAS.get(option.index) {
             Some(extra) => {
-                special(&mut options, extra.opt.long, option)?;
+                apply_special(&mut options, extra.opt.long, option)?;
                 if options.help || options.version {
                     // Supervisor ends at once, so nothing after these can be wrong.
                     return Ok(options);
@@ -203,13 +203,19 @@ pub fn parse(args: &[String], lookup: &dyn Lookup) -> Result<DaemonOptions, Stri
     Ok(options)
 }
 
-fn special(options: &mut DaemonOptions, long: Option<&str>, given: &Given) -> Result<(), String> {
+fn apply_special(
+    options: &mut DaemonOptions,
+    long: Option<&str>,
+    given: &ParsedOption,
+) -> Result<(), String> {
     match long {
         Some(VERSION) => options.version = true,
         Some(CHECK) => options.check = true,
         Some(STRICT) => options.strict = true,
-        Some(DAEMON) => put(&mut options.overrides.nodaemon, given, |_| Ok(false))?,
-        Some(CONFIGURATION) => put(&mut options.config_path, given, |text| Ok(text.to_owned()))?,
+        Some(DAEMON) => set_once(&mut options.overrides.nodaemon, given, |_| Ok(false))?,
+        Some(CONFIGURATION) => {
+            set_once(&mut options.config_path, given, |text| Ok(text.to_owned()))?
+        }
         // `-h`, `--help`, `-?`.
         _ => options.help = true,
     }
@@ -219,7 +225,7 @@ fn special(options: &mut DaemonOptions, long: Option<&str>, given: &Given) -> Re
 fn set(
     options: &mut DaemonOptions,
     key: &str,
-    given: &Given,
+    given: &ParsedOption,
     lookup: &dyn Lookup,
 ) -> Result<(), String> {
     let text = |text: &str| Ok(text.to_owned());
@@ -228,23 +234,23 @@ fn set(
     let directory = |text: &str| value::existing_directory(text, lookup);
     let over = &mut options.overrides;
     match key {
-        "logfile" => put(&mut over.logfile, given, path),
-        "logfile_maxbytes" => put(&mut over.logfile_maxbytes, given, value::byte_size),
-        "logfile_backups" => put(&mut over.logfile_backups, given, value::integer),
-        "loglevel" => put(&mut over.loglevel, given, value::log_level),
-        "pidfile" => put(&mut over.pidfile, given, path),
-        "umask" => put(&mut over.umask, given, value::octal),
-        "nodaemon" => put(&mut over.nodaemon, given, yes),
-        "silent" => put(&mut over.silent, given, yes),
-        "minfds" => put(&mut over.minfds, given, value::integer),
-        "minprocs" => put(&mut over.minprocs, given, value::integer),
-        "nocleanup" => put(&mut over.nocleanup, given, yes),
-        "childlogdir" => put(&mut over.childlogdir, given, directory),
-        "user" => put(&mut over.user, given, text),
-        "directory" => put(&mut over.directory, given, directory),
-        "strip_ansi" => put(&mut over.strip_ansi, given, yes),
-        "identifier" => put(&mut over.identifier, given, text),
-        "profile_options" => put(&mut options.profile_options, given, |text| {
+        "logfile" => set_once(&mut over.logfile, given, path),
+        "logfile_maxbytes" => set_once(&mut over.logfile_maxbytes, given, value::byte_size),
+        "logfile_backups" => set_once(&mut over.logfile_backups, given, value::integer),
+        "loglevel" => set_once(&mut over.loglevel, given, value::log_level),
+        "pidfile" => set_once(&mut over.pidfile, given, path),
+        "umask" => set_once(&mut over.umask, given, value::octal),
+        "nodaemon" => set_once(&mut over.nodaemon, given, yes),
+        "silent" => set_once(&mut over.silent, given, yes),
+        "minfds" => set_once(&mut over.minfds, given, value::integer),
+        "minprocs" => set_once(&mut over.minprocs, given, value::integer),
+        "nocleanup" => set_once(&mut over.nocleanup, given, yes),
+        "childlogdir" => set_once(&mut over.childlogdir, given, directory),
+        "user" => set_once(&mut over.user, given, text),
+        "directory" => set_once(&mut over.directory, given, directory),
+        "strip_ansi" => set_once(&mut over.strip_ansi, given, yes),
+        "identifier" => set_once(&mut over.identifier, given, text),
+        "profile_options" => set_once(&mut options.profile_options, given, |text| {
             Ok(value::list(text))
         }),
         other => Err(format!("option for {other} is declared but not read")),
@@ -252,9 +258,9 @@ fn set(
 }
 
 /// Converts the argument, then refuses it if the setting was given before: in that order, as Supervisor does.
-fn put<T>(
+fn set_once<T>(
     slot: &mut Option<T>,
-    given: &Given,
+    given: &ParsedOption,
     convert: impl FnOnce(&str) -> Result<T, String>,
 ) -> Result<(), String> {
     let text = given.value.as_deref().unwrap_or_default();
@@ -282,18 +288,18 @@ pub fn usage(argv0: &str) -> String {
         "supervisord -- run a set of applications as daemons.\n\nUsage: {argv0} [options]\n\nOptions:\n"
     );
     for row in rows() {
-        let left = verb::spelled(&row.opt, row.value);
+        let left = subcommand::option_text(&row.opt, row.value);
         let default = row
             .default
             .map(|default| format!(" (default {default})"))
             .unwrap_or_default();
-        text.push_str(&verb::row(&left, &format!("{}{default}", row.doc)));
+        text.push_str(&subcommand::row(&left, &format!("{}{default}", row.doc)));
     }
     text.push_str(&format!(
         "\nOr, with a subcommand as the first argument:\n  {argv0} COMMAND [options] ...\n\nCommands:\n"
     ));
-    for verb in VERBS {
-        text.push_str(&verb::row(verb.name, verb.doc));
+    for subcommand in SUBCOMMANDS {
+        text.push_str(&subcommand::row(subcommand.name, subcommand.doc));
     }
     text.push_str(&format!(
         "\nFor help on a command, use {argv0} COMMAND -h\n"
@@ -303,9 +309,9 @@ pub fn usage(argv0: &str) -> String {
 
 /// An option as people are told of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Row {
+pub struct OptionRow {
     /// How it is written.
-    pub opt: Opt,
+    pub opt: OptionSpec,
     /// A word for its argument, such as FILE; empty without one.
     pub value: &'static str,
     /// What its argument is if the option is not given, where it takes one.
@@ -315,11 +321,11 @@ pub struct Row {
 }
 
 /// Every option, in the order in which help lists them.
-pub fn rows() -> impl Iterator<Item = Row> {
+pub fn rows() -> impl Iterator<Item = OptionRow> {
     let extras = EXTRAS
         .iter()
         .filter(|extra| !extra.doc.is_empty())
-        .map(|extra| Row {
+        .map(|extra| OptionRow {
             opt: extra.opt,
             value: extra.value,
             default: None,
@@ -327,18 +333,18 @@ pub fn rows() -> impl Iterator<Item = Row> {
         });
     extras.chain(keys().map(|(key, opt)| {
         let value = match key.kind {
-            Kind::Boolean => "",
-            Kind::Path => "FILE",
-            Kind::Directory => "DIR",
-            Kind::Integer => "N",
-            Kind::ByteSize => "SIZE",
-            Kind::Octal => "OCTAL",
-            Kind::Level => "LEVEL",
-            Kind::User => "USER",
-            Kind::List => "LIST",
+            ValueKind::Boolean => "",
+            ValueKind::Path => "FILE",
+            ValueKind::Directory => "DIR",
+            ValueKind::Integer => "N",
+            ValueKind::ByteSize => "SIZE",
+            ValueKind::Octal => "OCTAL",
+            ValueKind::Level => "LEVEL",
+            ValueKind::User => "USER",
+            ValueKind::List => "LIST",
             _ => "TEXT",
         };
-        Row {
+        OptionRow {
             opt,
             value,
             default: key.default.filter(|_| !value.is_empty()),
@@ -349,29 +355,31 @@ pub fn rows() -> impl Iterator<Item = Row> {
 
 /// What the last word of a command line can become.
 #[must_use]
-pub fn complete(question: &Question) -> Completion {
-    let spoken = question.before.split_first();
-    if let Some((verb, behind)) =
-        spoken.and_then(|(word, behind)| Some((Verb::find(word)?, behind)))
+pub fn complete(request: &CompletionRequest) -> Completion {
+    let spoken = request.before.split_first();
+    if let Some((subcommand, behind)) =
+        spoken.and_then(|(word, behind)| Some((Subcommand::find_subcommand(word)?, behind)))
     {
-        return verb.complete(behind, &question.word);
+        return subcommand.complete(behind, &request.word);
     }
-    let rows: Vec<Row> = rows().collect();
-    let table: Vec<Opt> = rows.iter().map(|row| row.opt).collect();
-    match completion::place(&question.before, &question.word, &table) {
-        Place::Option => {
+    let rows: Vec<OptionRow> = rows().collect();
+    let table: Vec<OptionSpec> = rows.iter().map(|row| row.opt).collect();
+    match completion::word_position(&request.before, &request.word, &table) {
+        WordPosition::Option => {
             let options = rows.iter().map(|row| (row.opt, row.doc));
-            completion::options(options, &question.word)
+            completion::options(options, &request.word)
         }
-        Place::Value { index, joined } => {
-            completion::values(rows[index].value, &joined, &question.word)
+        WordPosition::Value { index, joined } => {
+            completion::values(rows[index].value, &joined, &request.word)
         }
-        // A verb is the first word or none.
-        Place::Word(_) if question.before.is_empty() => {
-            let verbs = VERBS.iter().map(|verb| Offer::new(verb.name, verb.doc));
-            Completion::of(verbs, &question.word)
+        // A subcommand is the first word or none.
+        WordPosition::Word(_) if request.before.is_empty() => {
+            let subcommands = SUBCOMMANDS
+                .iter()
+                .map(|subcommand| Candidate::new(subcommand.name, subcommand.doc));
+            Completion::of(subcommands, &request.word)
         }
-        Place::Word(_) => Completion::default(),
+        WordPosition::Word(_) => Completion::default(),
     }
 }
 
@@ -382,7 +390,7 @@ mod tests {
 
     fn run(line: &str) -> Result<DaemonOptions, String> {
         let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        parse(&args, &Fake::default())
+        parse_options(&args, &Fake::default())
     }
 
     #[test]
@@ -424,9 +432,9 @@ mod tests {
         // Every key with a flag is read: an unread one would give its own error.
         for (key, opt) in keys() {
             let value = match key.kind {
-                Kind::Boolean => "",
-                Kind::Level => "info",
-                Kind::Directory => "/tmp",
+                ValueKind::Boolean => "",
+                ValueKind::Level => "info",
+                ValueKind::Directory => "/tmp",
                 _ => "1",
             };
             let line = format!("--{} {value}", opt.long.unwrap_or_default());
@@ -485,7 +493,7 @@ mod tests {
         let offered = |line: &str| {
             let mut before: Vec<String> = line.split(' ').map(str::to_owned).collect();
             let word = before.pop().unwrap_or_default();
-            complete(&Question {
+            complete(&CompletionRequest {
                 program: "supervisord".to_owned(),
                 before,
                 word,

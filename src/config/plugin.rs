@@ -23,7 +23,7 @@ pub(super) fn is_foreign(text: &str) -> bool {
 }
 
 /// Of a namespace of XML-RPC.
-pub(super) fn interface(section: &str, factory: &str) -> String {
+pub(super) fn interface_text(section: &str, factory: &str) -> String {
     format!(
         "[{section}] is a Python plug-in ({factory}), which is not supported; its methods are not available \
              (use an event listener or an API client)"
@@ -31,7 +31,7 @@ pub(super) fn interface(section: &str, factory: &str) -> String {
 }
 
 /// Of actions of the client.
-pub(super) fn actions(section: &str, factory: &str) -> String {
+pub(super) fn actions_text(section: &str, factory: &str) -> String {
     format!(
         "[{section}] is a Python plug-in ({factory}), which is not supported; its actions are not available \
              (use a script that calls supervisorctl or the API)"
@@ -39,7 +39,7 @@ pub(super) fn actions(section: &str, factory: &str) -> String {
 }
 
 /// Of the judge of a listener's answers.
-pub(super) fn judge(section: &str, handler: &str) -> String {
+pub(super) fn result_handler_text(section: &str, handler: &str) -> String {
     format!(
         "result_handler of [{section}] is a Python function ({handler}), which is not supported; the result FAIL \
              rejects an event, any other result accepts it"

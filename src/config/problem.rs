@@ -5,7 +5,7 @@ use std::fmt;
 
 /// A place in a source: lines and columns count from 1, columns and lengths in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Span {
+pub struct SourceSpan {
     /// Index among the sources, in the order read; 0 is the main file.
     pub file: usize,
     /// The line.
@@ -18,7 +18,7 @@ pub struct Span {
 
 /// One thing wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Problem {
+pub struct ConfigProblem {
     /// The file as named when it was read; empty: the message names it, or no file is meant.
     pub file: String,
     /// From 1; 0: the file as a whole.
@@ -31,7 +31,7 @@ pub struct Problem {
     pub message: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.file.as_str(), self.line) {
             ("", _) => write!(f, "{}", self.message),
@@ -53,9 +53,9 @@ pub struct ConfigErrors {
     /// Supervisor's sentence for the error at which it would have stopped.
     pub first: String,
     /// All errors, by file and line.
-    pub all: Vec<Problem>,
+    pub all: Vec<ConfigProblem>,
     /// All warnings, by file and line.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<ConfigProblem>,
     /// Name and text of each file read, for carets.
     pub sources: Vec<(String, String)>,
 }
@@ -70,7 +70,7 @@ impl ConfigErrors {
             message.push_str(why);
         }
         Self {
-            all: vec![Problem {
+            all: vec![ConfigProblem {
                 file: String::new(),
                 line: 0,
                 column: 0,
@@ -92,11 +92,11 @@ impl ConfigErrors {
 }
 
 /// Each warning in one line: `file:line:column: warning: message`.
-pub fn warning_lines(warnings: &[Problem]) -> impl Iterator<Item = String> {
+pub fn warning_lines(warnings: &[ConfigProblem]) -> impl Iterator<Item = String> {
     warnings.iter().map(|problem| problem.line(WARNING))
 }
 
-impl Problem {
+impl ConfigProblem {
     /// The problem in one line, with a word for how bad it is in front of the message.
     #[must_use]
     pub fn line(&self, severity: &str) -> String {
@@ -113,23 +113,23 @@ pub const PROBLEMS_MAX: usize = 1000;
 
 /// A problem whose file is still an index.
 #[derive(Debug)]
-struct Found {
-    span: Span,
+struct UnlocatedProblem {
+    span: SourceSpan,
     message: String,
 }
 
 /// Collects problems while a configuration is read.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(super) struct ProblemReport {
     first: Option<String>,
-    errors: Vec<Found>,
-    warnings: Vec<Found>,
+    errors: Vec<UnlocatedProblem>,
+    warnings: Vec<UnlocatedProblem>,
     /// Place and text of every problem so far.
-    seen: HashSet<(Span, String)>,
+    seen: HashSet<(SourceSpan, String)>,
     sources: Vec<(String, String)>,
 }
 
-impl Report {
+impl ProblemReport {
     /// Makes a file known and answers its index.
     pub(super) fn source(&mut self, name: &str, text: &str) -> usize {
         self.sources.push((name.to_owned(), text.to_owned()));
@@ -137,14 +137,20 @@ impl Report {
     }
 
     /// Adds an error. `sentence` is Supervisor's; `hint`, if not empty, says what was expected.
-    pub(super) fn add(&mut self, span: Span, sentence: &str, hint: &str) {
+    pub(super) fn add(&mut self, span: SourceSpan, sentence: &str, hint: &str) {
         self.add_located(span, sentence, "", hint);
     }
 
     /// As [`Self::add`], where Supervisor's sentence ends in `location`.
     ///
     /// One mistake is one error: Supervisor comes to some keys more than once, with and without a location.
-    pub(super) fn add_located(&mut self, span: Span, sentence: &str, location: &str, hint: &str) {
+    pub(super) fn add_located(
+        &mut self,
+        span: SourceSpan,
+        sentence: &str,
+        location: &str,
+        hint: &str,
+    ) {
         let mut message = format!("{sentence}{location}");
         self.first.get_or_insert_with(|| message.clone());
         if !hint.is_empty() {
@@ -152,15 +158,15 @@ impl Report {
             message.push_str(hint);
         }
         if self.errors.len() < PROBLEMS_MAX && self.seen.insert((span, sentence.to_owned())) {
-            self.errors.push(Found { span, message });
+            self.errors.push(UnlocatedProblem { span, message });
         }
     }
 
     /// Adds a warning; answers whether it is a new one.
-    pub(super) fn warn(&mut self, span: Span, message: String) -> bool {
+    pub(super) fn warn(&mut self, span: SourceSpan, message: String) -> bool {
         let is_new = self.seen.insert((span, message.clone()));
         if is_new && self.warnings.len() < PROBLEMS_MAX {
-            self.warnings.push(Found { span, message });
+            self.warnings.push(UnlocatedProblem { span, message });
         }
         is_new
     }
@@ -172,7 +178,7 @@ impl Report {
 
     /// Whether an error is reported at this place.
     #[must_use]
-    pub(super) fn has_error_at(&self, span: Span) -> bool {
+    pub(super) fn has_error_at(&self, span: SourceSpan) -> bool {
         self.errors.iter().any(|found| found.span == span)
     }
 
@@ -183,12 +189,12 @@ impl Report {
     }
 
     /// A problem with the name of its file.
-    fn located(sources: &[(String, String)], found: Found) -> Problem {
-        let Found { span, message } = found;
+    fn located(sources: &[(String, String)], found: UnlocatedProblem) -> ConfigProblem {
+        let UnlocatedProblem { span, message } = found;
         let file = sources.get(span.file).map(|(name, _)| name.as_str());
         // What is about a whole file mostly names it.
         let is_named = |file: &&str| span.line != 0 || !message.contains(file);
-        Problem {
+        ConfigProblem {
             file: file.filter(is_named).unwrap_or_default().to_owned(),
             line: span.line,
             column: span.column,
@@ -198,15 +204,15 @@ impl Report {
     }
 
     /// A warning as it reads in the log.
-    pub(super) fn shown(&self, span: Span, message: String) -> String {
-        Self::located(&self.sources, Found { span, message }).to_string()
+    pub(super) fn shown(&self, span: SourceSpan, message: String) -> String {
+        Self::located(&self.sources, UnlocatedProblem { span, message }).to_string()
     }
 
     /// The warnings by file and line, if there is no error.
     ///
     /// # Errors
     /// There are errors.
-    pub(super) fn finish(self) -> Result<Vec<Problem>, ConfigErrors> {
+    pub(super) fn finish(self) -> Result<Vec<ConfigProblem>, ConfigErrors> {
         let Self {
             first,
             errors,
@@ -214,7 +220,7 @@ impl Report {
             seen: _,
             sources,
         } = self;
-        let located = |mut found: Vec<Found>| -> Vec<Problem> {
+        let located = |mut found: Vec<UnlocatedProblem>| -> Vec<ConfigProblem> {
             // Stable: problems of one place stay in the order in which Supervisor comes to them.
             found.sort_by_key(|found| (found.span.file, found.span.line, found.span.column));
             let problems = found.into_iter();

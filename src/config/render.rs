@@ -1,15 +1,30 @@
 //! The sample configuration that `echo_supervisord_conf` prints, drawn from KEYS.
 
-use super::key::{Key, Kind, MAIN_INTERFACE, RPC_FACTORY, SectionKind};
+use super::key::{ConfigKey, MAIN_INTERFACE, RPC_FACTORY, SectionKind, ValueKind};
 
 const HEAD: &str = "\
-; Sample configuration of supervisord.
+; Sample configuration of supervisord: every section and every key. A semicolon before a key turns
+; the key off. \"(new)\" marks keys that Supervisor 4.3.0 does not have.
 ;
-; - Each program is run as it stands: no shell expands ~, $HOME or *. To use a shell, call one, as in
+; A worked example. Remove the semicolons before the section and its keys, and put your own command:
+;
+;[program:web]
+;command=/usr/bin/python3 -m http.server 8000
+;directory=/tmp
+;environment=PYTHONUNBUFFERED=\"1\"
+;autorestart=true
+;redirect_stderr=true
+;stdout_logfile=/tmp/web.log
+;
+; Then: supervisord -c supervisord.conf; supervisorctl status; supervisorctl tail web.
+; After a change of the file: supervisorctl reread (shows what changed), supervisorctl update.
+;
+; Notes:
+; - No shell reads a command: it expands no ~, $HOME or *. To use a shell, call one, as in
 ;   command=/bin/sh -c 'exec prog'. Variables of the environment are written %(ENV_HOME)s.
-; - Quotes mean something in command and environment only; elsewhere they are part of the value.
-; - A comment begins with a semicolon that has a blank before it: \"a=b ;comment\", not \"a=b;comment\".
-; - For that reason a command is cut at its first \" ;\", within quotes too.
+; - Quotes have a meaning in command and environment only. Elsewhere they are part of the value.
+; - A comment at the end of a line needs a blank before its semicolon: \"a=b ;comment\".
+; - For that reason a command ends at its first \" ;\", within quotes too.
 ; - A literal percent sign is written %%.
 
 ";
@@ -41,38 +56,41 @@ const SPELLED: &[&str] = &[
 /// The width up to the trailing comments.
 const COLUMN: usize = 40;
 
+/// The width of a line.
+const WIDTH: usize = 100;
+
 /// The whole text.
 #[must_use]
 pub fn sample() -> String {
     let mut text = HEAD.to_owned();
+    text.push_str("; The control socket, which supervisorctl uses.\n\n");
     section(&mut text, "unix_http_server", SectionKind::UnixServer, true);
+    text.push_str("; The web page, and XML-RPC over TCP.\n\n");
     section(
         &mut text,
         "inet_http_server",
         SectionKind::InetServer,
         false,
     );
+    text.push_str("; The daemon.\n\n");
     section(&mut text, "supervisord", SectionKind::Daemon, true);
-    text.push_str("; Without this section neither supervisorctl nor any other client has anything to call.\n\n");
+    text.push_str("; supervisorctl and other clients need this section.\n\n");
     section(
         &mut text,
         "rpcinterface:supervisor",
         SectionKind::RpcInterface,
         true,
     );
+    text.push_str("; The client. It must use the address of a server above.\n\n");
     section(&mut text, "supervisorctl", SectionKind::Client, true);
-    text.push_str(
-        "; A program, with every key it can have. There may be any number of such sections.\n\n",
-    );
+    text.push_str("; A program with every key. A file can have any number of these sections.\n\n");
     section(
         &mut text,
         "program:theprogramname",
         SectionKind::Program,
         false,
     );
-    text.push_str(
-        "; A program that hears of events. It has the keys of programs besides these.\n\n",
-    );
+    text.push_str("; A program that receives events. All keys of programs are valid here too.\n\n");
     section(
         &mut text,
         "eventlistener:theeventlistenername",
@@ -80,10 +98,11 @@ pub fn sample() -> String {
         false,
     );
     text.push_str(
-        "; Programs that are handled together, and then form no groups of their own.\n\n",
+        "; A group of programs: supervisorctl restart thegroupname:*. Without a group, a program is a\n\
+         ; group of its own.\n\n",
     );
     section(&mut text, "group:thegroupname", SectionKind::Group, false);
-    text.push_str("; More files. An included file cannot include others.\n\n");
+    text.push_str("; More files, separated by blanks. An included file cannot include others.\n\n");
     section(&mut text, "include", SectionKind::Include, false);
     text
 }
@@ -91,7 +110,7 @@ pub fn sample() -> String {
 fn section(text: &mut String, name: &str, kind: SectionKind, is_active: bool) {
     let mark = if is_active { "" } else { ";" };
     text.push_str(&format!("{mark}[{name}]\n"));
-    let mut keys: Vec<&Key> = kind
+    let mut keys: Vec<&ConfigKey> = kind
         .rows()
         .iter()
         .filter(|key| key.name != "profile_options")
@@ -113,18 +132,62 @@ fn section(text: &mut String, name: &str, kind: SectionKind, is_active: bool) {
             .unwrap_or_default();
         let mark = if is_set { "" } else { ";" };
         let line = format!("{mark}{}={value}", key.name);
+        let new = if key.ours { "(new) " } else { "" };
         let note = match key.default {
-            Some(default) if !default.is_empty() => format!("{} (default {default})", key.doc),
-            _ => key.doc.to_owned(),
+            Some(default) if !default.is_empty() => {
+                format!("{new}{} (default {default})", key.doc)
+            }
+            _ => format!("{new}{}", key.doc),
         };
-        text.push_str(&format!("{line:<COLUMN$} ; {note}\n"));
+        annotated(text, &line, &note);
     }
     text.push('\n');
 }
 
+/// Appends a line with its note: behind the line and on lines of comment below it, or above a line that is too long.
+fn annotated(text: &mut String, line: &str, note: &str) {
+    if line.chars().count() > COLUMN {
+        for note in wrapped(note, WIDTH - 2) {
+            text.push_str(&format!("; {note}\n"));
+        }
+        text.push_str(&format!("{line}\n"));
+        return;
+    }
+    let mut line = line;
+    for note in wrapped(note, WIDTH - COLUMN - 3) {
+        text.push_str(&format!("{line:<COLUMN$} ; {note}\n"));
+        line = ";";
+    }
+}
+
+/// The words of a text in lines of at most `width` characters. A longer word has a line of its own.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > width {
+            lines.push(String::new());
+            used = 0;
+        }
+        if let Some(line) = lines.last_mut() {
+            if used > 0 {
+                line.push(' ');
+                used += 1;
+            }
+            line.push_str(word);
+            used += length;
+        }
+    }
+    lines
+}
+
 /// Limits have one word for none.
-const fn is_limit(kind: Kind) -> bool {
-    matches!(kind, Kind::Limit | Kind::ByteLimit | Kind::NiceLimit)
+const fn is_limit(kind: ValueKind) -> bool {
+    matches!(
+        kind,
+        ValueKind::Limit | ValueKind::ByteLimit | ValueKind::NiceLimit
+    )
 }
 
 #[cfg(test)]
@@ -153,6 +216,13 @@ mod tests {
     }
 
     #[test]
+    fn no_line_of_the_sample_is_too_long() {
+        for line in sample().lines() {
+            assert!(line.chars().count() <= WIDTH, "{line}");
+        }
+    }
+
+    #[test]
     fn every_key_of_the_sample_is_valid_when_its_mark_is_taken_away() {
         let open: String = sample()
             .lines()
@@ -163,7 +233,8 @@ mod tests {
             .collect();
         let config = loaded(&open);
         assert_eq!(config.servers.len(), 2);
-        assert_eq!(config.groups.len(), 3);
+        // Those three, and the worked example.
+        assert_eq!(config.groups.len(), 4);
         // All it warns of is the pattern that matches no file, and keys that take root.
         let notes = config.notes.iter().map(ToString::to_string);
         let notes: Vec<String> = notes

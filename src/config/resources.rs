@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use serde::{Deserialize, Serialize};
 
 use super::confinement::bytes;
-use super::sparse::Sparse;
+use super::interned_default::InternedDefault;
 use crate::domain::python_repr;
 
 /// The weights that the kernel takes; 100 is what a cgroup has by itself.
@@ -23,9 +23,9 @@ const PERCENT_MAX: u64 = 1_000_000;
 
 /// How much of something; `None` in it: as much as there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Amount(pub Option<u64>);
+pub struct LimitAmount(pub Option<u64>);
 
-impl fmt::Display for Amount {
+impl fmt::Display for LimitAmount {
     /// The kernel's word.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
@@ -39,7 +39,7 @@ impl fmt::Display for Amount {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CpuMax {
     /// Microseconds, of all processors together.
-    pub quota: Amount,
+    pub quota: LimitAmount,
     /// Microseconds.
     pub period: u64,
 }
@@ -63,11 +63,11 @@ pub enum KillMode {
 
 /// What its cgroup limits. Everything here can be changed while the process runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Resources {
+pub struct CgroupLimits {
     /// Bytes of memory; beyond it the kernel kills.
-    pub memory_max: Option<Amount>,
+    pub memory_max: Option<LimitAmount>,
     /// Bytes of memory; beyond it the kernel slows it down and takes memory back.
-    pub memory_high: Option<Amount>,
+    pub memory_high: Option<LimitAmount>,
     /// Processor time.
     pub cpu_max: Option<CpuMax>,
     /// Its share of the processor beside others, 1 to 10000.
@@ -75,14 +75,14 @@ pub struct Resources {
     /// Its share of the disks beside others, 1 to 10000.
     pub io_weight: Option<u16>,
     /// Processes and threads.
-    pub pids_max: Option<Amount>,
+    pub pids_max: Option<LimitAmount>,
     /// What becomes of what it leaves behind.
     pub kill_mode: KillMode,
 }
 
 /// One limit as the kernel takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
+pub struct CgroupSetting {
     /// The key.
     pub key: &'static str,
     /// The controller that has it.
@@ -95,14 +95,14 @@ pub struct Setting {
     pub default: &'static str,
 }
 
-impl Sparse for Resources {
-    fn none() -> Arc<Self> {
-        static NONE: LazyLock<Arc<Resources>> = LazyLock::new(Arc::default);
+impl InternedDefault for CgroupLimits {
+    fn interned_default() -> Arc<Self> {
+        static NONE: LazyLock<Arc<CgroupLimits>> = LazyLock::new(Arc::default);
         Arc::clone(&NONE)
     }
 }
 
-impl Resources {
+impl CgroupLimits {
     /// It says something: how the process ends is looked at more closely than Supervisor would.
     #[must_use]
     pub fn is_some(&self) -> bool {
@@ -114,7 +114,7 @@ impl Resources {
     /// # Source
     /// The kernel's Documentation/admin-guide/cgroup-v2.rst, "Controllers".
     #[must_use]
-    pub fn settings(&self) -> [Setting; 6] {
+    pub fn settings(&self) -> [CgroupSetting; 6] {
         // Every field is named, so that a new one cannot be forgotten.
         let Self {
             memory_max,
@@ -125,14 +125,14 @@ impl Resources {
             pids_max,
             kill_mode: _,
         } = self;
-        let setting = |key, controller, file, value, default| Setting {
+        let setting = |key, controller, file, value, default| CgroupSetting {
             key,
             controller,
             file,
             value,
             default,
         };
-        let amount = |amount: &Option<Amount>| amount.map(|amount| amount.to_string());
+        let amount = |amount: &Option<LimitAmount>| amount.map(|amount| amount.to_string());
         let weight = |weight: &Option<u16>| weight.map(|weight| weight.to_string());
         [
             setting(
@@ -190,12 +190,12 @@ impl Resources {
 ///
 /// # Source
 /// systemd.resource-control(5), `MemoryMax=`.
-pub fn memory(key: &'static str) -> impl Fn(&str) -> Result<Amount, String> {
+pub fn memory(key: &'static str) -> impl Fn(&str) -> Result<LimitAmount, String> {
     move |text| match text.trim() {
-        word if word.eq_ignore_ascii_case("infinity") => Ok(Amount(None)),
+        word if word.eq_ignore_ascii_case("infinity") => Ok(LimitAmount(None)),
         number => bytes(number)
             .filter(|&bytes| bytes > 0)
-            .map(|bytes| Amount(Some(bytes)))
+            .map(|bytes| LimitAmount(Some(bytes)))
             .ok_or_else(|| invalid(key, text)),
     }
 }
@@ -204,12 +204,12 @@ pub fn memory(key: &'static str) -> impl Fn(&str) -> Result<Amount, String> {
 ///
 /// # Errors
 /// It is neither, or none at all: nothing could be started.
-pub fn pids_max(text: &str) -> Result<Amount, String> {
+pub fn pids_max(text: &str) -> Result<LimitAmount, String> {
     match text.trim() {
-        word if word.eq_ignore_ascii_case("infinity") => Ok(Amount(None)),
+        word if word.eq_ignore_ascii_case("infinity") => Ok(LimitAmount(None)),
         digits => number(digits)
             .filter(|number| (1..=1 << 22).contains(number))
-            .map(|number| Amount(Some(number)))
+            .map(|number| LimitAmount(Some(number)))
             .ok_or_else(|| invalid("pids_max", text)),
     }
 }
@@ -229,7 +229,7 @@ pub fn cpu_max(text: &str) -> Result<CpuMax, String> {
             .filter(|percent| (1..=PERCENT_MAX).contains(percent))
             .ok_or_else(refused)?;
         return Ok(CpuMax {
-            quota: Amount(Some(percent * PERIOD_MICROS / 100)),
+            quota: LimitAmount(Some(percent * PERIOD_MICROS / 100)),
             period: PERIOD_MICROS,
         });
     }
@@ -239,9 +239,9 @@ pub fn cpu_max(text: &str) -> Result<CpuMax, String> {
             .iter()
             .any(|max| word.eq_ignore_ascii_case(max)) =>
         {
-            Amount(None)
+            LimitAmount(None)
         }
-        digits => Amount(Some(
+        digits => LimitAmount(Some(
             number(digits)
                 .filter(|&quota| quota >= MICROS_MIN)
                 .ok_or_else(refused)?,
@@ -307,7 +307,7 @@ mod tests {
             ("1g", Some(1 << 30)),
             ("Infinity", None),
         ] {
-            assert_eq!(memory(text), Ok(Amount(amount)), "{text}");
+            assert_eq!(memory(text), Ok(LimitAmount(amount)), "{text}");
         }
         for text in ["", "0", "-1", "1.5G", "max", "50%", "infinite"] {
             let error = memory(text).expect_err(text);
@@ -316,8 +316,8 @@ mod tests {
                 format!("invalid memory_max value {}", python_repr(text))
             );
         }
-        assert_eq!(pids_max("100"), Ok(Amount(Some(100))));
-        assert_eq!(pids_max("infinity"), Ok(Amount(None)));
+        assert_eq!(pids_max("100"), Ok(LimitAmount(Some(100))));
+        assert_eq!(pids_max("infinity"), Ok(LimitAmount(None)));
         for text in ["", "0", "-1", "1K", "4194305", "max"] {
             assert!(pids_max(text).is_err(), "{text}");
         }
@@ -375,14 +375,14 @@ mod tests {
 
     #[test]
     fn what_says_nothing_is_kept_once_and_needs_no_key() {
-        let none = Resources::default().shared();
-        assert!(Arc::ptr_eq(&none, &Resources::none()));
+        let none = CgroupLimits::default().into_shared();
+        assert!(Arc::ptr_eq(&none, &CgroupLimits::interned_default()));
         assert!(!none.is_some() && none.keys().is_empty());
-        let some = Resources {
+        let some = CgroupLimits {
             cpu_weight: Some(50),
             io_weight: Some(7),
             kill_mode: KillMode::ControlGroup,
-            ..Resources::default()
+            ..CgroupLimits::default()
         };
         assert!(some.is_some());
         assert_eq!(

@@ -10,7 +10,7 @@ pub const ROOT_WARNING: &str = "UserWarning: Supervisord is running as root and 
 
 /// The places searched, in order; the first two depend on where the program was started from.
 #[must_use]
-pub fn places(argv0: &str) -> [String; 6] {
+pub fn search_paths(argv0: &str) -> [String; 6] {
     let base = dirname(dirname(argv0));
     [
         join(base, "etc/supervisord.conf"),
@@ -42,9 +42,9 @@ pub fn started_as(argv0: &str, lookup: &dyn Lookup) -> String {
 
 /// The first place at which there is a file, if there is one.
 #[must_use]
-pub fn find(argv0: &str, lookup: &dyn Lookup) -> Option<String> {
+pub fn find_config(argv0: &str, lookup: &dyn Lookup) -> Option<String> {
     let program = started_as(argv0, lookup);
-    let mut places = places(&program).into_iter();
+    let mut places = search_paths(&program).into_iter();
     places.find(|path| lookup.exists(path))
 }
 
@@ -54,7 +54,7 @@ pub fn not_found(argv0: &str, lookup: &dyn Lookup) -> String {
     let program = started_as(argv0, lookup);
     format!(
         "No config file found at default paths ({}); use the -c option to specify a config file at a different path",
-        places(&program).join(", ")
+        search_paths(&program).join(", ")
     )
 }
 
@@ -66,19 +66,19 @@ mod tests {
     #[test]
     fn cfg_01_six_places_in_order() {
         assert_eq!(
-            places("/opt/s/bin/supervisord")[..2],
+            search_paths("/opt/s/bin/supervisord")[..2],
             ["/opt/s/etc/supervisord.conf", "/opt/s/supervisord.conf"]
         );
-        assert_eq!(places("bin/supervisord")[0], "etc/supervisord.conf");
-        assert_eq!(places("/supervisord")[0], "/etc/supervisord.conf");
+        assert_eq!(search_paths("bin/supervisord")[0], "etc/supervisord.conf");
+        assert_eq!(search_paths("/supervisord")[0], "/etc/supervisord.conf");
         let machine = Fake::default()
             .with("/etc/supervisor/supervisord.conf", "")
             .with("/start/etc/supervisord.conf", "");
         assert_eq!(
-            find("/usr/bin/supervisord", &machine).as_deref(),
+            find_config("/usr/bin/supervisord", &machine).as_deref(),
             Some("etc/supervisord.conf")
         );
-        assert_eq!(find("supervisord", &Fake::default()), None);
+        assert_eq!(find_config("supervisord", &Fake::default()), None);
     }
 
     #[test]
@@ -91,7 +91,7 @@ mod tests {
             .env
             .push(("PATH".to_owned(), "/bin:/usr/local/bin:/usr/bin".to_owned()));
         assert_eq!(
-            find("supervisord", &machine).as_deref(),
+            find_config("supervisord", &machine).as_deref(),
             Some("/usr/local/etc/supervisord.conf")
         );
         assert_eq!(started_as("./supervisord", &machine), "./supervisord");

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::confinement::{Confinement, GroupRef};
-use super::problem::Problem;
-pub use super::resources::{Amount, CpuMax, KillMode, Resources};
-pub use super::sparse::Sparse;
+pub use super::confinement::{ConfiguredGroup, Confinement};
+pub use super::interned_default::InternedDefault;
+use super::problem::ConfigProblem;
+pub use super::resources::{CgroupLimits, CpuMax, KillMode, LimitAmount};
 use crate::domain::{
     Bytes, GroupName, Level, Line, Namespec, Permission, ProcessName, Seconds, Signal,
 };
@@ -34,7 +34,7 @@ pub struct Config {
     pub notes: Vec<Line>,
     /// Every warning with its place, by file and line; a successor of the daemon needs none.
     #[serde(skip)]
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<ConfigProblem>,
     /// Directories whose files `[include]` reads; a successor of the daemon needs none.
     #[serde(skip)]
     pub listed: Vec<String>,
@@ -71,7 +71,7 @@ pub struct DaemonSpec {
     /// Home of AUTO logs.
     pub childlogdir: PathBuf,
     /// Whom the daemon becomes; none: stay.
-    pub user: Option<UserRef>,
+    pub user: Option<ConfiguredUser>,
     /// Working directory when daemonizing.
     pub directory: Option<PathBuf>,
     /// Strip escape sequences from logs of processes.
@@ -115,7 +115,7 @@ pub type Environment = Arc<[(String, String)]>;
 
 /// A user as configured and as looked up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UserRef {
+pub struct ConfiguredUser {
     /// As configured.
     pub name: String,
     /// Looked up at parse time.
@@ -126,7 +126,7 @@ pub struct UserRef {
     pub gid: Option<u32>,
 }
 
-impl UserRef {
+impl ConfiguredUser {
     /// Looks a user up.
     ///
     /// # Errors
@@ -160,7 +160,7 @@ pub struct ServerSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AllowRule {
     /// Whom it is about.
-    pub who: Who,
+    pub who: AllowSubject,
     /// What they may do.
     pub permissions: Vec<Permission>,
     /// With which processes and groups; none: with all, and with the daemon itself.
@@ -169,7 +169,7 @@ pub struct AllowRule {
 
 /// Whom a rule is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Who {
+pub enum AllowSubject {
     /// Everybody.
     Everybody,
     /// A user, by number.
@@ -241,7 +241,7 @@ pub const NUMPROCS_MAX: i64 = 100_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramSpec {
     /// The section.
-    pub template: Arc<Template>,
+    pub template: Arc<ProgramTemplate>,
     /// Names of its processes by `process_num`, ascending.
     pub members: Vec<ProcessName>,
     /// Its number of processes was changed at run time. Older daemons did not write it.
@@ -251,7 +251,7 @@ pub struct ProgramSpec {
 
 /// A section as it was read, before any expansion: more processes can be made of it although the file has changed since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Template {
+pub struct ProgramTemplate {
     /// The section's whole name, e.g. `program:web`.
     pub section: Arc<str>,
     /// The file it stands in, for messages.
@@ -266,7 +266,7 @@ pub struct Template {
     pub kind: ProcessKind,
 }
 
-impl Template {
+impl ProgramTemplate {
     /// The program's name: what stands behind the first colon of the section's.
     #[must_use]
     pub fn program(&self) -> &str {
@@ -309,13 +309,13 @@ pub struct FcgiSocket {
 
 /// What processes are wanted for a group that is active.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Order {
+pub enum GroupChange {
     /// So many of a program that is there.
     Rescale {
         /// Its group.
         group: GroupName,
         /// What it was made of.
-        template: Arc<Template>,
+        template: Arc<ProgramTemplate>,
         /// How many.
         numprocs: i64,
     },
@@ -332,7 +332,7 @@ pub enum Order {
     },
 }
 
-impl Order {
+impl GroupChange {
     /// The group concerned.
     #[must_use]
     pub const fn group(&self) -> &GroupName {
@@ -342,11 +342,11 @@ impl Order {
     }
 }
 
-/// What came of an [`Order`].
+/// What came of a [`GroupChange`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Composition {
+pub struct GroupChangeResult {
     /// What the processes are made of.
-    pub template: Arc<Template>,
+    pub template: Arc<ProgramTemplate>,
     /// Their names by `process_num`, ascending.
     pub members: Vec<ProcessName>,
     /// Themselves, by (priority, name).
@@ -412,7 +412,7 @@ pub struct ProcessSpec {
     /// Send SIGKILL to its process group.
     pub killasgroup: bool,
     /// Whom it runs as; none: as the daemon.
-    pub user: Option<UserRef>,
+    pub user: Option<ConfiguredUser>,
     /// Standard error goes where standard output goes.
     pub redirect_stderr: bool,
     /// Where standard output goes.
@@ -428,11 +428,11 @@ pub struct ProcessSpec {
     /// Ours: how it tells that it is ready and alive.
     pub notify: NotifySpec,
     /// Ours: what it may use, and its rights besides those of the user. Shared by all that have none of these keys.
-    #[serde(deserialize_with = "Confinement::read_back")]
+    #[serde(deserialize_with = "Confinement::deserialize_shared")]
     pub confinement: Arc<Confinement>,
     /// Ours: what its cgroup limits. Shared by all that have none of these keys.
-    #[serde(deserialize_with = "Resources::read_back")]
-    pub resources: Arc<Resources>,
+    #[serde(deserialize_with = "CgroupLimits::deserialize_shared")]
+    pub resources: Arc<CgroupLimits>,
 }
 
 /// How a process tells that it is ready, and that it is alive. By default it tells nothing.
@@ -444,7 +444,7 @@ pub struct NotifySpec {
     pub ready_fd: Option<u16>,
     /// So long it may take to be ready; 0: for ever. Without a socket or a descriptor it means nothing.
     pub ready_timeout: Seconds,
-    /// It must give a sign of life at least so often; 0: it need not.
+    /// It must send a keepalive at least this often; 0: it need not.
     pub watchdog: Seconds,
 }
 

@@ -170,13 +170,13 @@ pub fn user(text: &str, lookup: &dyn Lookup) -> Result<u32, String> {
 }
 
 /// Who is to own a socket: user and group, each if it is to be changed.
-pub type Owner = (Option<u32>, Option<u32>);
+pub type SocketOwner = (Option<u32>, Option<u32>);
 
 /// `user` or `user:group`.
 ///
 /// # Errors
 /// One of them is not in its database.
-pub fn user_group(text: &str, lookup: &dyn Lookup) -> Result<Owner, String> {
+pub fn user_group(text: &str, lookup: &dyn Lookup) -> Result<SocketOwner, String> {
     let bad = || format!("Invalid user:group definition {text}");
     let (owner, group) = match text.split_once(':') {
         Some((owner, group)) => (owner, Some(group)),
@@ -326,7 +326,7 @@ pub fn host_names(text: &str) -> Result<Vec<String>, String> {
 
 /// What a `*_logfile` key says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Logfile {
+pub enum LogfileValue {
     /// `NONE` or `OFF`.
     None,
     /// `AUTO`.
@@ -341,20 +341,20 @@ pub enum Logfile {
 ///
 /// # Errors
 /// The directory is not there.
-pub fn logfile(text: &str, lookup: &dyn Lookup) -> Result<Logfile, String> {
+pub fn logfile(text: &str, lookup: &dyn Lookup) -> Result<LogfileValue, String> {
     match text.to_lowercase().as_str() {
-        "none" | "off" => Ok(Logfile::None),
-        "auto" => Ok(Logfile::Auto),
-        "syslog" => Ok(Logfile::Syslog),
-        _ => existing_dirpath(text, lookup).map(Logfile::File),
+        "none" | "off" => Ok(LogfileValue::None),
+        "auto" => Ok(LogfileValue::Auto),
+        "syslog" => Ok(LogfileValue::Syslog),
+        _ => existing_dirpath(text, lookup).map(LogfileValue::File),
     }
 }
 
 /// Everything that a `*_logfile` key of a program names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Targets {
+pub struct LogTargets {
     /// The file, or the one word that is no list.
-    pub file: Logfile,
+    pub file: LogfileValue,
     /// The journal too, or alone.
     pub journal: bool,
     /// Syslog too, by a list.
@@ -374,9 +374,9 @@ pub fn is_journal(text: &str) -> bool {
 /// # Errors
 /// A directory that is not there; an empty item, NONE, or a second file in a list.
 // Differs: the original takes both for the names of files.
-pub fn log_targets(text: &str, lookup: &dyn Lookup) -> Result<Targets, String> {
-    let mut targets = Targets {
-        file: Logfile::None,
+pub fn log_targets(text: &str, lookup: &dyn Lookup) -> Result<LogTargets, String> {
+    let mut targets = LogTargets {
+        file: LogfileValue::None,
         journal: is_journal(text),
         syslog: false,
     };
@@ -395,15 +395,15 @@ pub fn log_targets(text: &str, lookup: &dyn Lookup) -> Result<Targets, String> {
             continue;
         }
         match logfile(item, lookup)? {
-            Logfile::Syslog => targets.syslog = true,
-            Logfile::None => return Err(format!("{item} is not allowed in the list {text}")),
-            Logfile::File(path) if path.is_empty() => {
+            LogfileValue::Syslog => targets.syslog = true,
+            LogfileValue::None => return Err(format!("{item} is not allowed in the list {text}")),
+            LogfileValue::File(path) if path.is_empty() => {
                 return Err(format!("the list {text} has an empty item"));
             }
-            Logfile::Auto | Logfile::File(_) if targets.file != Logfile::None => {
+            LogfileValue::Auto | LogfileValue::File(_) if targets.file != LogfileValue::None => {
                 return Err(format!("the list {text} has more than one file"));
             }
-            file @ (Logfile::Auto | Logfile::File(_)) => targets.file = file,
+            file @ (LogfileValue::Auto | LogfileValue::File(_)) => targets.file = file,
         }
     }
     Ok(targets)
@@ -577,12 +577,15 @@ mod tests {
         check(
             |text| logfile(text, &machine),
             &[
-                ("None", Ok(Logfile::None)),
-                ("auto", Ok(Logfile::Auto)),
-                ("SYSLOG", Ok(Logfile::Syslog)),
-                ("x.log", Ok(Logfile::File("x.log".to_owned()))),
-                ("~/x.log", Ok(Logfile::File("/home/me/x.log".to_owned()))),
-                ("", Ok(Logfile::File(String::new()))),
+                ("None", Ok(LogfileValue::None)),
+                ("auto", Ok(LogfileValue::Auto)),
+                ("SYSLOG", Ok(LogfileValue::Syslog)),
+                ("x.log", Ok(LogfileValue::File("x.log".to_owned()))),
+                (
+                    "~/x.log",
+                    Ok(LogfileValue::File("/home/me/x.log".to_owned())),
+                ),
+                ("", Ok(LogfileValue::File(String::new()))),
                 (
                     "~/no/x",
                     Err("The directory named as part of the path ~/no/x does not exist"),
@@ -595,21 +598,21 @@ mod tests {
     fn targets_of_a_log() {
         let machine = Fake::default();
         let of = |file, journal, syslog| {
-            Ok(Targets {
+            Ok(LogTargets {
                 file,
                 journal,
                 syslog,
             })
         };
-        let file = |path: &str| Logfile::File(path.to_owned());
+        let file = |path: &str| LogfileValue::File(path.to_owned());
         check(
             |text| log_targets(text, &machine),
             &[
-                ("journal", of(Logfile::None, true, false)),
-                ("Journald", of(Logfile::None, true, false)),
-                ("syslog", of(Logfile::Syslog, false, false)),
+                ("journal", of(LogfileValue::None, true, false)),
+                ("Journald", of(LogfileValue::None, true, false)),
+                ("syslog", of(LogfileValue::Syslog, false, false)),
                 ("journal, ~/x.log", of(file("/home/me/x.log"), true, false)),
-                ("AUTO,journald", of(Logfile::Auto, true, false)),
+                ("AUTO,journald", of(LogfileValue::Auto, true, false)),
                 ("x.log,syslog,journal", of(file("x.log"), true, true)),
                 // No word of a list: one path, as ever.
                 ("a,b.log", of(file("a,b.log"), false, false)),

@@ -7,13 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::api::{Access, Caller, Fault, FaultCode, Front, Grant, Permission, Scope};
-use crate::config::spec::{AllowRule, Credentials, Who};
+use crate::api::{Access, AccessScope, Caller, Fault, FaultCode, Grant, Permission, Transport};
+use crate::config::spec::{AllowRule, AllowSubject, Credentials};
 use crate::sys;
 
-/// What becomes of a request at the door.
+/// What becomes of a request when it arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PasswordCheck {
     /// Let in, under this user name if the server asks for one.
     Welcome(Option<String>),
     /// No credentials, or wrong ones.
@@ -28,12 +28,12 @@ pub enum Verdict {
 /// RFC 7617.
 // Differs: credentials without a colon are challenged; Supervisor answers 500.
 #[must_use]
-pub fn check(wanted: Option<&Credentials>, header: Option<&[u8]>) -> Verdict {
+pub fn check_password(wanted: Option<&Credentials>, header: Option<&[u8]>) -> PasswordCheck {
     let Some(wanted) = wanted else {
-        return Verdict::Welcome(None);
+        return PasswordCheck::Welcome(None);
     };
     let Some(header) = header else {
-        return Verdict::Challenge;
+        return PasswordCheck::Challenge;
     };
     let header = header.trim_ascii();
     let (scheme, rest) = match header.iter().position(u8::is_ascii_whitespace) {
@@ -41,35 +41,35 @@ pub fn check(wanted: Option<&Credentials>, header: Option<&[u8]>) -> Verdict {
         None => (header, &[][..]),
     };
     if !scheme.eq_ignore_ascii_case(b"basic") {
-        return Verdict::Challenge;
+        return PasswordCheck::Challenge;
     }
     let Ok(decoded) = STANDARD.decode(rest.trim_ascii()) else {
-        return Verdict::Undecodable;
+        return PasswordCheck::Undecodable;
     };
     let Some(colon) = decoded.iter().position(|&byte| byte == b':') else {
-        return Verdict::Challenge;
+        return PasswordCheck::Challenge;
     };
     let (user, password) = (&decoded[..colon], &decoded[colon + 1..]);
-    let right_user = same(user, wanted.username.as_bytes());
+    let right_user = digests_match(user, wanted.username.as_bytes());
     let right_password = match wanted.password.strip_prefix("{SHA}") {
-        Some(hex) => hex_of(&Sha1::digest(password))
+        Some(hex) => to_hex(&Sha1::digest(password))
             .as_bytes()
             .ct_eq(hex.as_bytes()),
-        None => same(password, wanted.password.as_bytes()),
+        None => digests_match(password, wanted.password.as_bytes()),
     };
     if bool::from(right_user & right_password) {
-        Verdict::Welcome(Some(wanted.username.clone()))
+        PasswordCheck::Welcome(Some(wanted.username.clone()))
     } else {
-        Verdict::Challenge
+        PasswordCheck::Challenge
     }
 }
 
 /// Compares digests, so that not even the length shows in the time.
-fn same(given: &[u8], wanted: &[u8]) -> Choice {
+fn digests_match(given: &[u8], wanted: &[u8]) -> Choice {
     Sha1::digest(given).as_slice().ct_eq(&Sha1::digest(wanted))
 }
 
-fn hex_of(bytes: &[u8]) -> String {
+fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -118,8 +118,8 @@ impl PageToken {
 
     /// Whether `given` is the token; takes the same time whatever is wrong with it.
     #[must_use]
-    pub fn is(&self, given: &str) -> bool {
-        bool::from(same(given.as_bytes(), self.0.as_bytes()))
+    pub fn matches(&self, given: &str) -> bool {
+        bool::from(digests_match(given.as_bytes(), self.0.as_bytes()))
     }
 }
 
@@ -128,25 +128,25 @@ impl PageToken {
 ///
 /// # Errors
 /// FAILED: [`Permission::Configure`] needs more than a way to the socket.
-pub fn grant(caller: &Caller, permission: Permission) -> Result<Grant, Fault> {
-    granted(caller, permission, sys::effective_uid())
+pub fn grant_for(caller: &Caller, permission: Permission) -> Result<Grant, Fault> {
+    grant_as(caller, permission, sys::effective_uid())
 }
 
-/// What the rules of a door let this peer do; none: everything, for root and the daemon's own user could do it without us.
+/// What the rules of a server let this peer do; none: everything, for root and the daemon's own user could do it without us.
 #[must_use]
-pub fn access(rules: &[AllowRule], uid: u32, gid: u32, groups: &[u32]) -> Option<Access> {
+pub fn access_for_peer(rules: &[AllowRule], uid: u32, gid: u32, groups: &[u32]) -> Option<Access> {
     if uid == 0 || uid == sys::effective_uid() {
         return None;
     }
     let concerned = rules.iter().filter(|rule| match rule.who {
-        Who::Everybody => true,
-        Who::User(user) => user == uid,
-        Who::Group(group) => group == gid || groups.contains(&group),
+        AllowSubject::Everybody => true,
+        AllowSubject::User(user) => user == uid,
+        AllowSubject::Group(group) => group == gid || groups.contains(&group),
     });
     let granted = concerned.flat_map(|rule| {
         let scope = match &rule.processes {
-            None => Scope::All,
-            Some(names) => Scope::Only(names.clone()),
+            None => AccessScope::All,
+            Some(names) => AccessScope::Only(names.clone()),
         };
         let permissions = rule.permissions.iter();
         permissions.map(move |&permission| (permission, scope.clone()))
@@ -155,7 +155,7 @@ pub fn access(rules: &[AllowRule], uid: u32, gid: u32, groups: &[u32]) -> Option
 }
 
 /// The same for a daemon of this user.
-fn granted(caller: &Caller, permission: Permission, own: u32) -> Result<Grant, Fault> {
+fn grant_as(caller: &Caller, permission: Permission, own: u32) -> Result<Grant, Fault> {
     if let Some(access) = &caller.access {
         // Its rules name whom they trust with what, `configure` too.
         return match access.scope(permission) {
@@ -191,12 +191,12 @@ fn granted(caller: &Caller, permission: Permission, own: u32) -> Result<Grant, F
 // Differs: the plug-in supervisor_twiddler does whatever anybody who reaches the socket asks for.
 fn may_configure(caller: &Caller, own: u32) -> bool {
     let is_known = caller.login.is_some();
-    match caller.front {
-        Front::Unix => is_known || caller.uid.is_some_and(|uid| uid == 0 || uid == own),
+    match caller.transport {
+        Transport::Unix => is_known || caller.uid.is_some_and(|uid| uid == 0 || uid == own),
         // Whoever else polkit lets in has its answer as `access`.
-        Front::Bus => caller.uid.is_some_and(|uid| uid == 0 || uid == own),
-        Front::Inet => is_known,
-        Front::Daemon => true,
+        Transport::Bus => caller.uid.is_some_and(|uid| uid == 0 || uid == own),
+        Transport::Inet => is_known,
+        Transport::Daemon => true,
     }
 }
 
@@ -211,35 +211,54 @@ mod tests {
             username: "u".to_owned(),
             password: "p:é".to_owned(),
         };
-        let welcome = || Verdict::Welcome(Some("u".to_owned()));
+        let welcome = || PasswordCheck::Welcome(Some("u".to_owned()));
         let basic = |scheme: &str, text: &str| format!("{scheme} {}", STANDARD.encode(text));
         let table = [
             ("right", basic("Basic", "u:p:é"), welcome()),
             ("scheme in any case", basic("bAsIc", "u:p:é"), welcome()),
-            ("wrong password", basic("Basic", "u:p"), Verdict::Challenge),
-            ("wrong user", basic("Basic", "v:p:é"), Verdict::Challenge),
-            ("no colon", basic("Basic", "u"), Verdict::Challenge),
-            ("nothing", "Basic".to_owned(), Verdict::Challenge),
-            ("other scheme", basic("Bearer", "u:p:é"), Verdict::Challenge),
-            ("not base64", "Basic !!!".to_owned(), Verdict::Undecodable),
-            ("empty", String::new(), Verdict::Challenge),
+            (
+                "wrong password",
+                basic("Basic", "u:p"),
+                PasswordCheck::Challenge,
+            ),
+            (
+                "wrong user",
+                basic("Basic", "v:p:é"),
+                PasswordCheck::Challenge,
+            ),
+            ("no colon", basic("Basic", "u"), PasswordCheck::Challenge),
+            ("nothing", "Basic".to_owned(), PasswordCheck::Challenge),
+            (
+                "other scheme",
+                basic("Bearer", "u:p:é"),
+                PasswordCheck::Challenge,
+            ),
+            (
+                "not base64",
+                "Basic !!!".to_owned(),
+                PasswordCheck::Undecodable,
+            ),
+            ("empty", String::new(), PasswordCheck::Challenge),
         ];
         for (name, header, expected) in table {
             assert_eq!(
-                check(Some(&plain), Some(header.as_bytes())),
+                check_password(Some(&plain), Some(header.as_bytes())),
                 expected,
                 "{name}"
             );
         }
-        assert_eq!(check(Some(&plain), None), Verdict::Challenge);
-        assert_eq!(check(None, Some(b"Basic !!!")), Verdict::Welcome(None));
+        assert_eq!(check_password(Some(&plain), None), PasswordCheck::Challenge);
+        assert_eq!(
+            check_password(None, Some(b"Basic !!!")),
+            PasswordCheck::Welcome(None)
+        );
     }
 
     #[test]
     fn a_page_token_is_itself_and_nothing_else() {
         let token = PageToken::new([1 << 40, 0xff], TOKEN_EPOCH_MS + 2);
         assert_eq!(token.text(), "000000000200000100000000000000ff");
-        assert!(token.is("000000000200000100000000000000ff"));
+        assert!(token.matches("000000000200000100000000000000ff"));
         for wrong in [
             "",
             "0",
@@ -248,7 +267,7 @@ mod tests {
             "00000000020000010000000000000\u{20ac}",
         ] {
             assert!(
-                !token.is(wrong) && !token.is_of_earlier_run(wrong),
+                !token.matches(wrong) && !token.is_of_earlier_run(wrong),
                 "{wrong}"
             );
         }
@@ -262,7 +281,7 @@ mod tests {
     fn changes_at_run_time_need_more_than_a_file_mode() {
         const OWN: u32 = 33;
         let caller = |front, uid, login: Option<&str>| Caller {
-            front,
+            transport: front,
             uid,
             gid: uid,
             pid: Some(1),
@@ -271,53 +290,65 @@ mod tests {
             access: None,
         };
         let table = [
-            ("root on a socket", caller(Front::Unix, Some(0), None), true),
-            ("our own user", caller(Front::Unix, Some(OWN), None), true),
+            (
+                "root on a socket",
+                caller(Transport::Unix, Some(0), None),
+                true,
+            ),
+            (
+                "our own user",
+                caller(Transport::Unix, Some(OWN), None),
+                true,
+            ),
             (
                 "a password",
-                caller(Front::Unix, Some(1000), Some("u")),
+                caller(Transport::Unix, Some(1000), Some("u")),
                 true,
             ),
             (
                 "file mode alone",
-                caller(Front::Unix, Some(1000), None),
+                caller(Transport::Unix, Some(1000), None),
                 false,
             ),
-            ("nobody knows who", caller(Front::Unix, None, None), false),
-            ("root on a bus", caller(Front::Bus, Some(0), None), true),
+            (
+                "nobody knows who",
+                caller(Transport::Unix, None, None),
+                false,
+            ),
+            ("root on a bus", caller(Transport::Bus, Some(0), None), true),
             (
                 "somebody on a bus",
-                caller(Front::Bus, Some(1000), None),
+                caller(Transport::Bus, Some(1000), None),
                 false,
             ),
-            ("nobody on a bus", caller(Front::Bus, None, None), false),
+            ("nobody on a bus", caller(Transport::Bus, None, None), false),
             (
                 "a port with a password",
-                caller(Front::Inet, None, Some("u")),
+                caller(Transport::Inet, None, Some("u")),
                 true,
             ),
-            ("a port without", caller(Front::Inet, None, None), false),
+            ("a port without", caller(Transport::Inet, None, None), false),
             (
                 "a port that claims to be root",
-                caller(Front::Inet, Some(0), None),
+                caller(Transport::Inet, Some(0), None),
                 false,
             ),
             ("the daemon", Caller::DAEMON, true),
         ];
         for (name, caller, allowed) in table {
-            let got = granted(&caller, Permission::Configure, OWN);
+            let got = grant_as(&caller, Permission::Configure, OWN);
             assert_eq!(got.is_ok(), allowed, "{name}");
             if let Err(fault) = got {
                 assert!(fault.to_string().starts_with("FAILED: permission denied: "));
             }
             for other in [Permission::Status, Permission::Control, Permission::Update] {
-                assert!(granted(&caller, other, OWN).is_ok(), "{name}");
+                assert!(grant_as(&caller, other, OWN).is_ok(), "{name}");
             }
         }
     }
 
     #[test]
-    fn rules_of_a_door_bound_what_is_granted() {
+    fn rules_of_a_server_bound_what_is_granted() {
         let rule = |who, permissions: &[Permission], on: Option<&[&str]>| AllowRule {
             who,
             permissions: permissions.to_vec(),
@@ -325,38 +356,46 @@ mod tests {
         };
         use Permission::{Configure, Control, Shutdown, Status};
         let rules = [
-            rule(Who::User(1000), &[Control, Status], Some(&["web:*", "g:b"])),
-            rule(Who::Group(50), &[Shutdown, Configure, Status], None),
-            rule(Who::Everybody, &[Status], Some(&["web:*"])),
+            rule(
+                AllowSubject::User(1000),
+                &[Control, Status],
+                Some(&["web:*", "g:b"]),
+            ),
+            rule(
+                AllowSubject::Group(50),
+                &[Shutdown, Configure, Status],
+                None,
+            ),
+            rule(AllowSubject::Everybody, &[Status], Some(&["web:*"])),
         ];
         let ask = |uid, gid, groups: &[u32], permission| {
             let caller = Caller {
-                front: Front::Unix,
+                transport: Transport::Unix,
                 uid: Some(uid),
                 gid: Some(gid),
                 pid: Some(1),
                 login: None,
                 bus_name: None,
-                access: access(&rules, uid, gid, groups),
+                access: access_for_peer(&rules, uid, gid, groups),
             };
-            granted(&caller, permission, 0)
+            grant_as(&caller, permission, 0)
                 .map(|grant| grant.scope)
                 .ok()
         };
         let only = |names: &[&str]| {
-            Some(Scope::Only(
+            Some(AccessScope::Only(
                 names.iter().map(|name| Namespec::parse(name)).collect(),
             ))
         };
         // The rules that concern somebody add up.
         assert_eq!(ask(1000, 1000, &[], Control), only(&["web:*", "g:b"]));
         assert_eq!(ask(1000, 1000, &[], Shutdown), None);
-        assert_eq!(ask(1000, 50, &[], Shutdown), Some(Scope::All));
-        assert_eq!(ask(1, 1, &[7, 50], Configure), Some(Scope::All));
+        assert_eq!(ask(1000, 50, &[], Shutdown), Some(AccessScope::All));
+        assert_eq!(ask(1, 1, &[7, 50], Configure), Some(AccessScope::All));
         assert_eq!(ask(1, 1, &[7], Status), only(&["web:*"]));
         assert_eq!(ask(1, 1, &[7], Control), None);
         // Root could do everything without us.
-        assert_eq!(ask(0, 0, &[], Shutdown), Some(Scope::All));
+        assert_eq!(ask(0, 0, &[], Shutdown), Some(AccessScope::All));
     }
 
     #[test]
@@ -374,8 +413,8 @@ mod tests {
             ("{sha}a9993e364706816aba3e25717850c26c9cd0d89d", false),
         ];
         for (password, right) in table {
-            let verdict = check(Some(&with(password)), Some(given.as_bytes()));
-            assert_eq!(verdict != Verdict::Challenge, right, "{password}");
+            let verdict = check_password(Some(&with(password)), Some(given.as_bytes()));
+            assert_eq!(verdict != PasswordCheck::Challenge, right, "{password}");
         }
     }
 }

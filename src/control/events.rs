@@ -20,7 +20,7 @@ pub struct EventFeed(Arc<OnceLock<Sender<Event>>>);
 
 /// What a subscriber hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum FeedItem {
     /// An event, in order.
     Event(Event),
     /// It was too slow: so many events were lost before the next one.
@@ -68,26 +68,26 @@ impl EventFeed {
 
     /// How many subscribers there are.
     #[must_use]
-    pub fn subscribers(&self) -> usize {
+    pub fn subscriber_count(&self) -> usize {
         self.0.get().map_or(0, Sender::receiver_count)
     }
 }
 
 impl Subscription {
     /// The next event, when there is one; none: the engine has ended.
-    pub async fn next(&mut self) -> Option<Heard> {
+    pub async fn next(&mut self) -> Option<FeedItem> {
         match self.0.recv().await {
-            Ok(event) => Some(Heard::Event(event)),
-            Err(RecvError::Lagged(count)) => Some(Heard::Lost(count)),
+            Ok(event) => Some(FeedItem::Event(event)),
+            Err(RecvError::Lagged(count)) => Some(FeedItem::Lost(count)),
             Err(RecvError::Closed) => None,
         }
     }
 
     /// The next event, if one waits.
-    pub fn waiting(&mut self) -> Option<Heard> {
+    pub fn try_next(&mut self) -> Option<FeedItem> {
         match self.0.try_recv() {
-            Ok(event) => Some(Heard::Event(event)),
-            Err(TryRecvError::Lagged(count)) => Some(Heard::Lost(count)),
+            Ok(event) => Some(FeedItem::Event(event)),
+            Err(TryRecvError::Lagged(count)) => Some(FeedItem::Lost(count)),
             Err(TryRecvError::Empty | TryRecvError::Closed) => None,
         }
     }
@@ -113,16 +113,16 @@ mod tests {
         publisher.publish(&event(EventKind::GroupAdded));
         assert!(feed.0.get().is_none(), "nobody listens");
         let mut slow = feed.subscribe();
-        assert_eq!(slow.waiting(), None, "from now on");
+        assert_eq!(slow.try_next(), None, "from now on");
         for _ in 0..WAITING_MAX + 3 {
             publisher.publish(&event(EventKind::GroupAdded));
         }
         publisher.publish(&event(EventKind::SupervisorState(SupervisorState::Running)));
-        assert_eq!(slow.waiting(), Some(Heard::Lost(4)));
-        let heard = std::iter::from_fn(|| slow.waiting()).collect::<Vec<_>>();
+        assert_eq!(slow.try_next(), Some(FeedItem::Lost(4)));
+        let heard = std::iter::from_fn(|| slow.try_next()).collect::<Vec<_>>();
         assert_eq!(heard.len(), WAITING_MAX);
         let last = event(EventKind::SupervisorState(SupervisorState::Running));
-        assert_eq!(heard.last(), Some(&Heard::Event(last)));
+        assert_eq!(heard.last(), Some(&FeedItem::Event(last)));
     }
 
     #[test]
@@ -133,8 +133,8 @@ mod tests {
             kind: "x".to_owned(),
             data: "y".to_owned(),
         }));
-        assert_eq!(subscription.waiting(), None);
+        assert_eq!(subscription.try_next(), None);
         drop(subscription);
-        assert_eq!(feed.subscribers(), 0);
+        assert_eq!(feed.subscriber_count(), 0);
     }
 }

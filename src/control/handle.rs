@@ -6,15 +6,15 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::api::{Caller, Fault, FaultCode, Grant, Method, Reply, Request, audit_line};
 use crate::domain::Line;
-pub use crate::engine::{Asked, EngineGone};
+pub use crate::engine::{EngineGone, RequestMessage};
 
 /// How a question is put into the engine's inbox.
-type Put = dyn Fn(Asked) -> Result<(), EngineGone> + Send + Sync;
+type SendRequest = dyn Fn(RequestMessage) -> Result<(), EngineGone> + Send + Sync;
 
 /// Calls the engine. Clones are cheap.
 #[derive(Clone)]
 pub struct ControlHandle {
-    put: Arc<Put>,
+    put: Arc<SendRequest>,
     /// At most this many questions wait in the engine's inbox at once; further callers wait here, costing nobody.
     places: Arc<tokio::sync::Semaphore>,
     log: Arc<dyn Fn(Line) + Send + Sync>,
@@ -28,7 +28,7 @@ impl ControlHandle {
 
     /// A handle that puts questions with `put`, and writes to the audit trail with `log`, which must not block.
     pub fn new(
-        put: impl Fn(Asked) -> Result<(), EngineGone> + Send + Sync + 'static,
+        put: impl Fn(RequestMessage) -> Result<(), EngineGone> + Send + Sync + 'static,
         log: impl Fn(Line) + Send + Sync + 'static,
     ) -> Self {
         Self {
@@ -52,19 +52,19 @@ impl ControlHandle {
     ) -> Result<Grant, Fault> {
         let named = request.check_names();
         named
-            .and_then(|()| super::grant(caller, method.permission))
-            .inspect_err(|fault| self.refused(caller, request, fault))
+            .and_then(|()| super::grant_for(caller, method.permission))
+            .inspect_err(|fault| self.audit_refusal(caller, request, fault))
     }
 
     /// Leaves the audit line of a request that was refused, if it would have changed something.
-    pub fn refused(&self, caller: &Caller, request: &Request, fault: &Fault) {
+    pub fn audit_refusal(&self, caller: &Caller, request: &Request, fault: &Fault) {
         if let Some(entry) = request.audit_entry() {
             (self.log)(audit_line(caller, entry, Some(fault)));
         }
     }
 
     /// Waits until processes have come to or left a group that stays, of which no event tells. For one listener.
-    pub async fn reshaped(&self) {
+    pub async fn groups_changed(&self) {
         self.reshaped.notified().await;
     }
 
@@ -95,7 +95,7 @@ impl ControlHandle {
                 | Request::SetNumprocs { .. }
         )
         .then(|| self.reshaped.clone());
-        let asked = Asked {
+        let asked = RequestMessage {
             caller,
             grant,
             request,

@@ -4,6 +4,6 @@ mod auth;
 mod events;
 mod handle;
 
-pub use auth::{PageToken, Verdict, access, check, grant};
-pub use events::{EventFeed, Heard, Subscription};
-pub use handle::{Asked, ControlHandle, EngineGone};
+pub use auth::{PageToken, PasswordCheck, access_for_peer, check_password, grant_for};
+pub use events::{EventFeed, FeedItem, Subscription};
+pub use handle::{ControlHandle, EngineGone, RequestMessage};

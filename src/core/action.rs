@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::LoadReason;
 use crate::api::{AuditEntry, Caller, Fault, Reply, Ticket};
-use crate::config::spec::{GroupSpec, Order, ProcessSpec, Resources};
-use crate::domain::{Envelope, Event, Life, Line, ListenerState, LogPaths, OutputEvents, Signal};
+use crate::config::spec::{CgroupLimits, GroupChange, GroupSpec, ProcessSpec};
+use crate::domain::{
+    Envelope, Event, InstanceId, Line, ListenerState, LogPaths, OutputEvents, Signal,
+};
 
 /// The actions of one call of `handle`, in order.
 pub type Actions = Vec<Action>;
@@ -22,7 +24,7 @@ pub enum SignalScope {
 
 /// How the engine ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum DaemonOutcome {
     /// End the daemon.
     Shutdown,
     /// Start again in place.
@@ -44,16 +46,16 @@ pub struct AuditLine {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// Look the command up; answer [`super::Input::Resolved`] or `SpawnFailed`.
-    Resolve(Life, Arc<ProcessSpec>),
+    Resolve(InstanceId, Arc<ProcessSpec>),
     /// Make pipes, where a successor finds them too, and open logs; answer [`super::Input::Prepared`] or `SpawnFailed`.
-    Prepare(Life, Arc<ProcessSpec>, LogPaths),
-    /// Both for the next attempt of a process, while the output of its last life is written out. Answer both, in any order;
+    Prepare(InstanceId, Arc<ProcessSpec>, LogPaths),
+    /// Both for the next attempt of a process, while the output of its last instance is written out. Answer both, in any order;
     /// `SpawnFailed` may come for either. No log is created, since the command may be missing: then preparing fails.
-    PrepareNext(Life, Arc<ProcessSpec>, LogPaths),
-    /// Take a life over that a predecessor began. Not answered.
+    PrepareNext(InstanceId, Arc<ProcessSpec>, LogPaths),
+    /// Take an instance over that a predecessor began. Not answered.
     Adopt {
         /// Which.
-        life: Life,
+        instance: InstanceId,
         /// The kernel's number.
         pid: i32,
         /// Its configuration.
@@ -67,19 +69,19 @@ pub enum Action {
     /// [`super::Input::SuccessorExamined`], and if it can, hand over.
     Upgrade(Ticket),
     /// Run it; answer [`super::Input::Spawned`] or `SpawnFailed`.
-    Spawn(Life, Arc<ProcessSpec>),
+    Spawn(InstanceId, Arc<ProcessSpec>),
     /// The process that was asked for with [`Action::Spawn`] is not wanted any more. That is answered all the same; if it is
     /// held up, soon.
-    CallOff(Life),
+    CallOff(InstanceId),
     /// Begin to read what the process of this pid writes. Not before its number is known, which events about its output tell.
-    Read(Life, i32),
+    Read(InstanceId, i32),
     /// Read what it has said of itself up to now: [`super::Input::Notified`] for each message, and then, in any case and
-    /// before anything else of it, [`super::Input::Heeded`].
-    Heed(Life),
+    /// before anything else of it, [`super::Input::NotifyPolled`].
+    PollNotify(InstanceId),
     /// Send a signal; answer [`super::Input::Signalled`].
     Signal {
         /// To whom.
-        life: Life,
+        instance: InstanceId,
         /// Which.
         signal: Signal,
         /// How far.
@@ -87,20 +89,20 @@ pub enum Action {
     },
     /// Write out what its pipes held, close them; answer [`super::Input::Drained`]. Also sent to undo a `Prepare`
     /// or `PrepareNext` of which nothing comes (no answer is awaited then, a stale one is dropped).
-    Drain(Life),
+    Drain(InstanceId),
     /// Its process, which has keys that need a cgroup, has ended: find out which limits it met, and kill what it left in
     /// its cgroup if that is wanted; answer [`super::Input::Emptied`] when nothing is left to kill.
     Empty {
         /// Whose.
-        life: Life,
+        instance: InstanceId,
         /// What is left is killed.
         kill: bool,
     },
     /// Its limits have changed while it runs.
-    Limit(Life, Arc<Resources>),
-    /// The life is over, and everything of it is told: its socket may be closed if nobody else has it. Sent for lives
+    Limit(InstanceId, Arc<CgroupLimits>),
+    /// The instance has ended, and everything of it is told: its socket may be closed if nobody else has it. Sent for instances
     /// that have one.
-    Release(Life),
+    Release(InstanceId),
     /// Make the sockets of a group and close them again; answer [`super::Input::SocketsTried`].
     TrySockets(Ticket, Arc<GroupSpec>),
     /// Look the command up for a client; answer [`super::Input::Checked`].
@@ -111,7 +113,7 @@ pub enum Action {
     ClearLogs {
         /// Of the request.
         ticket: Ticket,
-        /// Whose; its current life, if it has one, is known to the output thread by slot.
+        /// Whose; its current instance, if it has one, is known to the output thread by slot.
         slot: u32,
         /// Which files.
         logs: LogPaths,
@@ -125,20 +127,20 @@ pub enum Action {
         /// Of the request.
         ticket: Ticket,
         /// Whose.
-        life: Life,
+        instance: InstanceId,
         /// The bytes.
         data: Vec<u8>,
     },
     /// Read the configuration; answer [`super::Input::Loaded`].
     Load(LoadReason),
     /// Make processes of a section, where looking users up may stall; answer [`super::Input::Composed`].
-    Compose(Ticket, Order),
+    Compose(Ticket, GroupChange),
     /// Write a line to the activity log.
     Log(Line),
     /// Write a line to the audit trail.
     Audit(AuditLine),
     /// Hand an event to a listener; answer [`super::Input::NotDelivered`] if that fails.
-    Deliver(Life, Envelope),
+    Deliver(InstanceId, Envelope),
     /// From now on report these of what processes write, and no others. At the start: none.
     Report(OutputEvents),
     /// Tell subscribers.
@@ -146,5 +148,5 @@ pub enum Action {
     /// Answer a client.
     Answer(Ticket, Result<Reply, Fault>),
     /// Everything is stopped: leave the loop.
-    Finish(Outcome),
+    Finish(DaemonOutcome),
 }

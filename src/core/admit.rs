@@ -3,17 +3,17 @@
 
 use std::sync::Arc;
 
-use super::group::in_start_order;
-use super::ticket::{Batch, Member, Pending, TICKETS_MAX, Trail, Verb};
+use super::slots::in_start_order;
+use super::ticket::{AuditContext, Batch, BatchAction, BatchMember, Pending, TICKETS_MAX};
 use super::{Action, Actions, AuditLine, Fleet, LoadReason};
 use crate::api::{
-    AuditEntry, Caller, ConfigView, Fault, FaultCode, Grant, JournalOf, LogOf, Reply, Request,
-    Scope, Target, Ticket,
+    AccessScope, AuditEntry, Caller, ConfigView, Fault, FaultCode, Grant, JournalMatch, LogRef,
+    Reply, Request, RequestTarget, Ticket,
 };
 use crate::config::spec::{GroupSpec, ProcessKind};
 use crate::domain::{
-    Channel, EventKind, GroupName, Life, Line, Namespec, Now, ProcessName, Signal, SpawnError,
-    SupervisorState,
+    Channel, EventKind, GroupName, InstanceId, Line, Namespec, Now, ProcessName, Signal,
+    SpawnError, SupervisorState,
 };
 
 impl Fleet {
@@ -31,7 +31,7 @@ impl Fleet {
         let remote_event = matches!(request, Request::RemoteEvent { .. });
         // What the fronts look at by themselves stays current until the end: a page shows what still stops.
         let own_look = caller == Caller::DAEMON && matches!(request, Request::AllProcessInfo);
-        let is_late = self.mood != SupervisorState::Running;
+        let is_late = self.daemon_state != SupervisorState::Running;
         let outcome = if is_late && !remote_event && !own_look {
             Admission::Answered(Err(FaultCode::ShutdownState.bare()))
         } else if self.tickets.len() >= TICKETS_MAX {
@@ -42,7 +42,7 @@ impl Fleet {
             // Tickets are unique; were one not, the first request keeps it and the second cannot be answered.
             return;
         } else {
-            let sees = caller.sees();
+            let sees = caller.visible_scope();
             let rights = Rights {
                 scope: &grant.scope,
                 sees: &sees,
@@ -55,18 +55,18 @@ impl Fleet {
                 out.push(Action::Answer(ticket, answer));
             }
             Admission::Batch(mut batch) => {
-                batch.trail = entry.map(|entry| Trail {
+                batch.audit = entry.map(|entry| AuditContext {
                     caller,
                     target: entry.target,
                 });
                 self.tickets.insert(ticket, Pending::Batch(batch));
-                self.proceed(ticket, now, out);
+                self.advance_batch(ticket, now, out);
             }
             Admission::Taken => audit(caller, entry, None, out),
             Admission::Shutdown => {
                 audit(caller, entry, None, out);
                 out.push(Action::Answer(ticket, Ok(Reply::Done)));
-                self.wind_down(SupervisorState::Shutdown, now, out);
+                self.begin_shutdown(SupervisorState::Shutdown, now, out);
             }
         }
     }
@@ -81,36 +81,41 @@ impl Fleet {
     ) -> Admission {
         let scope = rights.scope;
         let answer = match request {
-            Request::State => Ok(Reply::State(self.mood)),
+            Request::State => Ok(Reply::State(self.daemon_state)),
             Request::Pid => Ok(Reply::Pid(self.identity.pid)),
             Request::Identification => Ok(Reply::Text(self.last_read.daemon.identifier.clone())),
             Request::ProcessInfo(name) => self.one(&name, rights).map(|slot| {
-                let view = self.seats.get(slot).map(|process| self.look(process, now));
+                let view = self
+                    .slots
+                    .get(slot)
+                    .map(|process| self.view_process(process, now));
                 Reply::Processes(view.into_iter().collect())
             }),
             Request::AllProcessInfo => Ok(Reply::Processes(self.view_of(scope, now))),
             Request::SomeProcessInfo(names) => {
-                let slots = self.meant(&names, scope);
-                let processes = slots.iter().filter_map(|&slot| self.seats.get(slot));
-                let views = processes.map(|process| self.look(process, now)).collect();
+                let slots = self.slots_named(&names, scope);
+                let processes = slots.iter().filter_map(|&slot| self.slots.get(slot));
+                let views = processes
+                    .map(|process| self.view_process(process, now))
+                    .collect();
                 Ok(Reply::Processes(views))
             }
             Request::AllConfigInfo => Ok(Reply::Configs(self.config_views(scope))),
             Request::Start { target, wait } => {
-                return self.batch(target, rights, Verb::Start { wait });
+                return self.batch(target, rights, BatchAction::Start { wait });
             }
             Request::Stop { target, wait } => {
-                return self.batch(target, rights, Verb::Stop { wait });
+                return self.batch(target, rights, BatchAction::Stop { wait });
             }
             Request::Signal { target, signal } => {
                 let parsed = Signal::parse(&signal).ok();
-                return self.batch(target, rights, Verb::Signal(parsed, signal));
+                return self.batch(target, rights, BatchAction::Signal(parsed, signal));
             }
-            Request::ClearLogs(Target::Group(name)) => {
+            Request::ClearLogs(RequestTarget::Group(name)) => {
                 Err(FaultCode::BadName.of(format!("{name}:*")))
             }
-            Request::ClearLogs(target @ (Target::One(..) | Target::All)) => {
-                return self.batch(target, rights, Verb::Clear);
+            Request::ClearLogs(target @ (RequestTarget::One(..) | RequestTarget::All)) => {
+                return self.batch(target, rights, BatchAction::Clear);
             }
             Request::Reread => match whole(scope) {
                 Err(fault) => Err(fault),
@@ -153,16 +158,16 @@ impl Fleet {
                     out.push(Action::TrySockets(ticket, group));
                     return Admission::Taken;
                 }
-                Ok(group) => Ok(self.add_group(&group, now, out)),
+                Ok(group) => Ok(self.handle_add_group(&group, now, out)),
             },
-            Request::RemoveGroup(name) => self.remove_group(&name, rights, now, out),
+            Request::RemoveGroup(name) => self.handle_remove_group(&name, rights, now, out),
             // It tells of all processes, and of whoever did what to them.
-            Request::LogFile(LogOf::Daemon) => {
+            Request::LogFile(LogRef::Daemon) => {
                 whole(scope).map(|()| Reply::LogFile(self.identity.daemon_log.clone()))
             }
-            Request::LogFile(LogOf::Process(name, channel)) => {
+            Request::LogFile(LogRef::Process(name, channel)) => {
                 self.one(&name, rights).map(|slot| {
-                    let Some(process) = self.seats.get(slot) else {
+                    let Some(process) = self.slots.get(slot) else {
                         return Reply::LogFile(None);
                     };
                     let (file, log) = match channel {
@@ -170,7 +175,7 @@ impl Fleet {
                         Channel::Stderr => (&process.logs.stderr, &process.spec.stderr),
                     };
                     match file {
-                        None if log.journal.is_some() => Reply::Journal(JournalOf {
+                        None if log.journal.is_some() => Reply::Journal(JournalMatch {
                             group: process.spec.group.clone(),
                             process: process.spec.name.clone(),
                             channel,
@@ -190,9 +195,13 @@ impl Fleet {
             },
             Request::WriteStdin { name, data } => match self.stdin_of(&name, rights) {
                 Err(fault) => Err(fault),
-                Ok(life) => {
+                Ok(instance) => {
                     self.tickets.insert(ticket, Pending::Stdin(name));
-                    out.push(Action::WriteStdin { ticket, life, data });
+                    out.push(Action::WriteStdin {
+                        ticket,
+                        instance,
+                        data,
+                    });
                     return Admission::Taken;
                 }
             },
@@ -214,7 +223,7 @@ impl Fleet {
                 Ok(()) => return Admission::Taken,
             },
             Request::RemoveProcess { group, process } => {
-                self.remove_process(&group, &process, rights, out)
+                self.handle_remove_process(&group, &process, rights, out)
             }
             Request::SetNumprocs { program, numprocs } => {
                 match self.set_numprocs(ticket, &program, numprocs, (rights, now), out) {
@@ -223,7 +232,7 @@ impl Fleet {
                 }
             }
             Request::RollingRestart { targets, at_once } => {
-                match self.roll(ticket, targets, at_once, rights) {
+                match self.start_rolling(ticket, targets, at_once, rights) {
                     Err(fault) => Err(fault),
                     Ok(()) => return Admission::Taken,
                 }
@@ -251,7 +260,7 @@ impl Fleet {
 
     /// The slots of the processes that `names` mean and `scope` covers, each once, by (group, process). A word that names no
     /// process means the group of that name.
-    fn meant(&self, names: &[String], scope: &Scope) -> Vec<u32> {
+    fn slots_named(&self, names: &[String], scope: &AccessScope) -> Vec<u32> {
         let mut found: Vec<u32> = Vec::new();
         for name in names {
             let spec = Namespec::parse(name);
@@ -268,7 +277,7 @@ impl Fleet {
                 && let Some(group) = self.groups.get(spec.group.as_str())
             {
                 let covered = |slot: &&u32| {
-                    let process = self.seats.get(**slot);
+                    let process = self.slots.get(**slot);
                     process.is_some_and(|process| {
                         scope.covers(&spec.group, process.spec.name.as_str())
                     })
@@ -283,26 +292,26 @@ impl Fleet {
         found
     }
 
-    fn stdin_of(&self, name: &str, rights: Rights<'_>) -> Result<Life, Fault> {
+    fn stdin_of(&self, name: &str, rights: Rights<'_>) -> Result<InstanceId, Fault> {
         let slot = self.one(name, rights)?;
-        self.seats
+        self.slots
             .get(slot)
             .filter(|process| process.takes_stdin())
             .and_then(|process| process.run.stage.reachable())
-            .map(|(life, _)| life)
+            .map(|(instance, _)| instance)
             .ok_or_else(|| FaultCode::NotRunning.of(name))
     }
 
-    fn batch(&self, target: Target, rights: Rights<'_>, verb: Verb) -> Admission {
+    fn batch(&self, target: RequestTarget, rights: Rights<'_>, action: BatchAction) -> Admission {
         let (slots, one) = match self.targets(target, rights) {
             Ok(found) => found,
             Err(fault) => return Admission::Answered(Err(fault)),
         };
         Admission::Batch(Box::new(Batch {
-            verb,
+            action,
             one,
             scope: rights.scope.clone(),
-            trail: None,
+            audit: None,
             queue: slots
                 .into_iter()
                 .filter_map(|slot| self.member(slot))
@@ -317,11 +326,11 @@ impl Fleet {
     }
 
     /// Whoever sits in a slot now.
-    pub(super) fn member(&self, slot: u32) -> Option<Member> {
-        let process = self.seats.get(slot)?;
-        Some(Member {
+    pub(super) fn member(&self, slot: u32) -> Option<BatchMember> {
+        let process = self.slots.get(slot)?;
+        Some(BatchMember {
             slot,
-            tenure: process.tenure,
+            slot_generation: process.slot_generation,
             process: process.spec.name.clone(),
             group: process.spec.group.clone(),
         })
@@ -331,11 +340,11 @@ impl Fleet {
     /// names one process.
     pub(super) fn targets(
         &self,
-        target: Target,
+        target: RequestTarget,
         rights: Rights<'_>,
     ) -> Result<(Vec<u32>, Option<String>), Fault> {
         match target {
-            Target::One(
+            RequestTarget::One(
                 Namespec {
                     group,
                     process: Some(process),
@@ -347,8 +356,8 @@ impl Fleet {
                 rights.process(&group, &process, &text)?;
                 Ok((vec![slot], Some(text)))
             }
-            Target::Group(group)
-            | Target::One(
+            RequestTarget::Group(group)
+            | RequestTarget::One(
                 Namespec {
                     group,
                     process: None,
@@ -358,12 +367,12 @@ impl Fleet {
                 let found = self.groups.get(group.as_str());
                 let found = found.ok_or_else(|| FaultCode::BadName.of(group.as_str()))?;
                 rights.some_of_group(&group)?;
-                Ok((self.seen(&found.slots, rights), None))
+                Ok((self.visible_slots(&found.slots, rights), None))
             }
-            Target::All => Ok((
+            RequestTarget::All => Ok((
                 in_start_order(&self.groups)
                     .into_iter()
-                    .flat_map(|group| self.seen(&group.slots, rights))
+                    .flat_map(|group| self.visible_slots(&group.slots, rights))
                     .collect(),
                 None,
             )),
@@ -371,18 +380,18 @@ impl Fleet {
     }
 
     /// Those of some slots whose processes the caller may know of.
-    fn seen(&self, slots: &[u32], rights: Rights<'_>) -> Vec<u32> {
+    fn visible_slots(&self, slots: &[u32], rights: Rights<'_>) -> Vec<u32> {
         let is_seen = |slot: &u32| {
             self.names_of(*slot)
                 .is_some_and(|(name, group)| rights.sees.covers(group.as_str(), name.as_str()))
         };
         match rights.sees {
-            Scope::All => slots.to_vec(),
-            Scope::Only(_) => slots.iter().copied().filter(is_seen).collect(),
+            AccessScope::All => slots.to_vec(),
+            AccessScope::Only(_) => slots.iter().copied().filter(is_seen).collect(),
         }
     }
 
-    fn config_views(&self, scope: &Scope) -> Vec<ConfigView> {
+    fn config_views(&self, scope: &AccessScope) -> Vec<ConfigView> {
         let mut views = Vec::new();
         for group in &self.last_read.groups {
             let in_use = self.groups.contains_key(&group.name);
@@ -420,8 +429,8 @@ impl Fleet {
         Ok(group)
     }
 
-    fn add_group(&mut self, group: &Arc<GroupSpec>, now: Now, out: &mut Actions) -> Reply {
-        self.add(group, now, out);
+    fn handle_add_group(&mut self, group: &Arc<GroupSpec>, now: Now, out: &mut Actions) -> Reply {
+        self.add_group(group, now, out);
         self.autostart(&group.name, now, out);
         Reply::Done
     }
@@ -443,17 +452,19 @@ impl Fleet {
         };
         // Much may have happened since it was asked for.
         let answer = match result {
-            _ if self.mood != SupervisorState::Running => Err(FaultCode::ShutdownState.bare()),
+            _ if self.daemon_state != SupervisorState::Running => {
+                Err(FaultCode::ShutdownState.bare())
+            }
             // Differs: the original answers HTTP 500.
             Err(error) => Err(FaultCode::Failed.of(error.to_string())),
             Ok(()) => self
                 .addable(name.as_str(), Rights::ALL)
-                .map(|group| self.add_group(&group, now, out)),
+                .map(|group| self.handle_add_group(&group, now, out)),
         };
         out.push(Action::Answer(ticket, answer));
     }
 
-    fn remove_group(
+    fn handle_remove_group(
         &mut self,
         name: &str,
         rights: Rights<'_>,
@@ -467,7 +478,7 @@ impl Fleet {
             return Err(FaultCode::StillRunning.of(name));
         }
         let name = group.spec.name.clone();
-        self.remove(&name, now, out);
+        self.remove_group(&name, now, out);
         Ok(Reply::Done)
     }
 }
@@ -494,16 +505,16 @@ enum Admission {
 #[derive(Clone, Copy)]
 pub(super) struct Rights<'a> {
     /// What the grant covers.
-    pub(super) scope: &'a Scope,
+    pub(super) scope: &'a AccessScope,
     /// The processes that the caller may know of. Any other one is to the caller as if it were not there.
-    pub(super) sees: &'a Scope,
+    pub(super) sees: &'a AccessScope,
 }
 
 impl Rights<'_> {
     /// Of the daemon itself.
     pub(super) const ALL: Self = Self {
-        scope: &Scope::All,
-        sees: &Scope::All,
+        scope: &AccessScope::All,
+        sees: &AccessScope::All,
     };
 
     /// Whether a process may be touched that the caller named with `text`.
@@ -562,10 +573,10 @@ pub(super) fn not_permitted(what: &str) -> Fault {
 }
 
 /// What concerns the daemon itself needs a grant without bounds.
-fn whole(scope: &Scope) -> Result<(), Fault> {
+fn whole(scope: &AccessScope) -> Result<(), Fault> {
     match scope {
-        Scope::All => Ok(()),
-        Scope::Only(_) => Err(not_permitted("this request affects all processes")),
+        AccessScope::All => Ok(()),
+        AccessScope::Only(_) => Err(not_permitted("this request affects all processes")),
     }
 }
 

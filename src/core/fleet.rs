@@ -7,21 +7,21 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::auto::Names;
-use super::found::Found;
-use super::group::{Groups, Seats};
-use super::pool::Pool;
-use super::process::{Moment, Process};
+use super::adopt::AdoptedProcess;
+use super::auto_log_names::AutoLogNames;
+use super::listener_pool::ListenerPool;
+use super::process::{Ctx, Process};
+use super::shutdown::ShutdownState;
+use super::slots::{Groups, SlotTable};
 use super::stage::Stage;
 use super::tick::Ticks;
-use super::ticket::{Pending, Purpose};
-use super::wind_down::WindDown;
+use super::ticket::{Pending, SignalPurpose};
 use super::{Action, Actions, Input, SignalScope};
-use crate::api::{FaultCode, ProcessView, Scope, Ticket};
+use crate::api::{AccessScope, FaultCode, ProcessView, Ticket};
 use crate::config::spec::Config;
 use crate::config::warning_lines;
 use crate::domain::{
-    Channel, Errno, Event, EventKind, GroupName, Life, Line, LogPaths, Now, OutputEvents,
+    Channel, Errno, Event, EventKind, GroupName, InstanceId, Line, LogPaths, Now, OutputEvents,
     ProcessState, QualifiedName, Signal, SpawnError, SupervisorState, Tick,
 };
 
@@ -34,7 +34,7 @@ pub struct Identity {
     pub daemon_log: Option<Arc<Path>>,
     /// Where made-up log names begin; should differ from start to start.
     pub seed: u64,
-    /// The number of the next event. It goes on where the round before the last reload ended.
+    /// The number of the next event. It goes on where the run before the last reload ended.
     pub event_serial: u64,
 }
 
@@ -48,10 +48,10 @@ pub struct Fleet {
     pub(super) config_problems: Vec<String>,
     /// The configuration to start again with.
     pub(super) next_config: Option<Arc<Config>>,
-    pub(super) mood: SupervisorState,
+    pub(super) daemon_state: SupervisorState,
     pub(super) began: bool,
     /// What runs already when it begins; empty after that.
-    pub(super) found: Vec<Found>,
+    pub(super) found: Vec<AdoptedProcess>,
     /// Nothing is left to do.
     pub(super) finished: bool,
     /// Images of the daemon before this one that it was handed over from, one to the next.
@@ -63,27 +63,27 @@ pub struct Fleet {
     pub(super) regrouped: bool,
     /// A successor was found good and will take over.
     pub(super) is_upgrading: bool,
-    pub(super) names: Names,
+    pub(super) names: AutoLogNames,
     /// AUTO logs made for groups of `last_read`, by place of the process.
     pub(super) made: BTreeMap<GroupName, Vec<LogPaths>>,
     pub(super) groups: Groups,
-    pub(super) seats: Seats,
+    pub(super) slots: SlotTable,
     /// Counts groups and processes as they are added.
     pub(super) serial: u64,
-    /// The number of the life made last.
-    pub(super) lives: u64,
+    /// The number of the instance made last.
+    pub(super) last_incarnation: u64,
     /// What is due when, one entry for each process that has a deadline.
     pub(super) timers: BTreeSet<(Tick, u32)>,
     pub(super) tickets: BTreeMap<Ticket, Pending>,
     /// Requests that have more to do since something they waited for has come; empty between two inputs.
     pub(super) roused: Vec<Ticket>,
     /// Signals on their way. The shell answers at once and in order, so this is short.
-    pub(super) signals: VecDeque<(Life, Signal, Purpose)>,
+    pub(super) signals: VecDeque<(InstanceId, Signal, SignalPurpose)>,
     /// Processes in no stopped state.
     pub(super) unstopped: u32,
-    pub(super) winding_down: Option<WindDown>,
+    pub(super) winding_down: Option<ShutdownState>,
     /// Pools of listeners, as they were added.
-    pub(super) pools: Vec<Pool>,
+    pub(super) pools: Vec<ListenerPool>,
     pub(super) ticks: Ticks,
     /// Which events about output are asked for.
     pub(super) output_events: OutputEvents,
@@ -92,7 +92,7 @@ pub struct Fleet {
     /// The name of this daemon, for events.
     pub(super) server: Arc<str>,
     /// How many of the actions at hand the pools have looked at. Means something within one call of `handle` only.
-    pub(super) heard: usize,
+    pub(super) dispatched_up_to: usize,
 }
 
 impl Fleet {
@@ -100,18 +100,18 @@ impl Fleet {
     #[must_use]
     pub fn new(identity: Identity, config: Arc<Config>) -> Self {
         Self {
-            names: Names::new(identity.seed),
+            names: AutoLogNames::new(identity.seed),
             pools: Vec::new(),
             ticks: Ticks::NONE,
             output_events: OutputEvents::default(),
             event_serial: identity.event_serial,
             server: Arc::from(config.daemon.identifier.as_str()),
-            heard: 0,
+            dispatched_up_to: 0,
             identity,
             config_problems: warning_lines(&config.warnings).collect(),
             last_read: config,
             next_config: None,
-            mood: SupervisorState::Running,
+            daemon_state: SupervisorState::Running,
             began: false,
             found: Vec::new(),
             finished: false,
@@ -122,9 +122,9 @@ impl Fleet {
             regrouped: true,
             made: BTreeMap::new(),
             groups: Groups::new(),
-            seats: Seats::default(),
+            slots: SlotTable::default(),
             serial: 0,
-            lives: 0,
+            last_incarnation: 0,
             timers: BTreeSet::new(),
             tickets: BTreeMap::new(),
             roused: Vec::new(),
@@ -137,57 +137,60 @@ impl Fleet {
     /// Takes what happened; `out` gets what is to be done, in order. What is due by then is done too, so no deadline is
     /// in the past afterwards.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Actions) {
-        self.heard = out.len();
+        self.dispatched_up_to = out.len();
         match input {
-            Input::Began => self.begin(now, out),
-            Input::Resolved(life) => self.resolved(life, now, out),
-            Input::Prepared(life) => self.prepared(life, now, out),
-            Input::Spawned { life, pid } => self.spawned(life, pid, now, out),
-            Input::SpawnHeld { life, why } => {
-                if let Some((stage, next)) = self.seats.next_attempt(life)
-                    && stage.life() != Some(life)
+            Input::DaemonStarted => self.start_groups(now, out),
+            Input::Resolved(instance) => self.resolved(instance, now, out),
+            Input::Prepared(instance) => self.prepared(instance, now, out),
+            Input::Spawned { instance, pid } => self.spawned(instance, pid, now, out),
+            Input::SpawnHeld { instance, why } => {
+                if let Some((stage, next)) = self.slots.next_attempt(instance)
+                    && stage.instance() != Some(instance)
                 {
                     next.held_up = Some(why);
-                } else if self.seats.living(life).is_some() {
-                    self.step(life.slot, now, out, |process, moment| {
-                        process.held_up(why, moment);
+                } else if self.slots.process_of(instance).is_some() {
+                    self.update_process(instance.slot, now, out, |process, ctx| {
+                        process.spawn_held(why, ctx);
                     });
                 }
             }
-            Input::SpawnFailed { life, error } => self.spawn_failed(life, error, now, out),
-            Input::Exited { life, status } => {
-                if self.seats.living(life).is_some() {
-                    self.step(life.slot, now, out, |process, moment| {
-                        process.exited(status, moment);
+            Input::SpawnFailed { instance, error } => self.spawn_failed(instance, error, now, out),
+            Input::Exited { instance, status } => {
+                if self.slots.process_of(instance).is_some() {
+                    self.update_process(instance.slot, now, out, |process, ctx| {
+                        process.exited(status, ctx);
                     });
                 } else {
                     // Nobody waits for its end, but its pipes must not stay.
-                    out.push(Action::Drain(life));
+                    out.push(Action::Drain(instance));
                 }
             }
-            Input::Emptied { life, causes } => {
-                if self.seats.living(life).is_some() {
-                    self.step(life.slot, now, out, |process, moment| {
-                        process.emptied(causes, moment);
+            Input::Emptied {
+                instance,
+                resource_events,
+            } => {
+                if self.slots.process_of(instance).is_some() {
+                    self.update_process(instance.slot, now, out, |process, ctx| {
+                        process.emptied(resource_events, ctx);
                     });
                 }
             }
-            Input::Drained(life) => {
-                let living = self.seats.living(life);
+            Input::Drained(instance) => {
+                let living = self.slots.process_of(instance);
                 // What it left behind may write on until it is gone; nobody was asked to drain yet.
                 if living.is_some_and(|process| !process.run.stage.is_emptying()) {
-                    self.step(life.slot, now, out, Process::drained);
+                    self.update_process(instance.slot, now, out, Process::drained);
                 }
-                if self.seats.lay_ghost(life) {
+                if self.slots.release_orphan(instance) {
                     // Nobody remembers what it was. Who has no socket has none to give back.
-                    out.push(Action::Release(life));
+                    out.push(Action::Release(instance));
                 }
             }
             Input::Signalled {
-                life,
+                instance,
                 signal,
                 result,
-            } => self.signalled(life, signal, result, now, out),
+            } => self.signalled(instance, signal, result, now, out),
             Input::DeadlineReached => {}
             Input::Asked {
                 ticket,
@@ -205,49 +208,53 @@ impl Fleet {
             }
             Input::StdinTaken { ticket, result } => self.stdin_taken(ticket, result, out),
             Input::Wrote {
-                life,
+                instance,
                 channel,
                 data,
                 captured,
-            } => self.wrote(life, channel, data, captured, out),
-            Input::Notified(life, notice) => {
-                if self.seats.living(life).is_some() {
-                    self.step(life.slot, now, out, |process, moment| {
-                        process.notified(notice, moment);
+            } => self.wrote(instance, channel, data, captured, out),
+            Input::Notified(instance, notice) => {
+                if self.slots.process_of(instance).is_some() {
+                    self.update_process(instance.slot, now, out, |process, ctx| {
+                        process.notified(notice, ctx);
                     });
                 }
             }
-            Input::Impersonated { life, sender, uid } => {
-                if self.seats.living(life).is_some() {
-                    self.step(life.slot, now, out, |process, moment| {
-                        process.impersonated(sender, uid, moment);
+            Input::ForeignNotify {
+                instance,
+                sender,
+                uid,
+            } => {
+                if self.slots.process_of(instance).is_some() {
+                    self.update_process(instance.slot, now, out, |process, ctx| {
+                        process.foreign_notify(sender, uid, ctx);
                     });
                 }
             }
-            Input::Heeded(life) => {
-                if self.seats.living(life).is_some() {
-                    self.step(life.slot, now, out, |process, moment| {
-                        process.heeded(life.slot, moment);
+            Input::NotifyPolled(instance) => {
+                if self.slots.process_of(instance).is_some() {
+                    self.update_process(instance.slot, now, out, |process, ctx| {
+                        process.notify_polled(instance.slot, ctx);
                     });
                 }
             }
-            Input::Said(life, said) => self.said(life, said, now, out),
-            Input::NotDelivered(life, error) => self.not_delivered(life, error, out),
+            Input::ListenerOutput(instance, said) => self.listener_output(instance, said, now, out),
+            Input::NotDelivered(instance, error) => self.not_delivered(instance, error, out),
             Input::SuccessorExamined { ticket, result } => {
                 self.successor_examined(ticket, result, out);
             }
             Input::Resumed(successor) => self.resumed(successor, now, out),
             Input::Received(signal) => self.received(signal, now, out),
         }
-        for tick in self.ticks.look(now) {
+        for tick in self.ticks.take_due(now) {
             Self::publish(out, None, tick);
         }
         loop {
-            self.run_due(now, out);
+            self.run_due_deadlines(now, out);
             let went_on = self.go_on(now, out);
-            self.hear(out);
+            self.offer_events(out);
             self.dispatch(now, out);
-            if !self.wind_down_further(now, out) && !went_on {
+            if !self.continue_shutdown(now, out) && !went_on {
                 break;
             }
         }
@@ -259,9 +266,9 @@ impl Fleet {
         let process = self.timers.first().map(|&(tick, _)| tick);
         process
             .into_iter()
-            .chain(self.winding_down.as_ref().map(WindDown::due))
+            .chain(self.winding_down.as_ref().map(ShutdownState::due))
             .chain([self.ticks.due()])
-            .chain(self.pools.iter().map(Pool::due))
+            .chain(self.pools.iter().map(ListenerPool::due))
             .filter(|&tick| tick != Tick::NEVER)
             .min()
     }
@@ -269,28 +276,28 @@ impl Fleet {
     /// Every process, by (group, process).
     #[must_use]
     pub fn view(&self, now: Now) -> Vec<ProcessView> {
-        self.view_of(&Scope::All, now)
+        self.view_of(&AccessScope::All, now)
     }
 
     /// Every process that `scope` covers, by (group, process).
-    pub(super) fn view_of(&self, scope: &Scope, now: Now) -> Vec<ProcessView> {
+    pub(super) fn view_of(&self, scope: &AccessScope, now: Now) -> Vec<ProcessView> {
         let most = self.groups.values().map(|group| group.by_name.len()).sum();
-        let mut views = Vec::with_capacity(if *scope == Scope::All { most } else { 0 });
+        let mut views = Vec::with_capacity(if *scope == AccessScope::All { most } else { 0 });
         views.extend(
             self.groups
                 .values()
                 .flat_map(|group| group.by_name.iter())
-                .filter_map(|&slot| self.seats.get(slot))
+                .filter_map(|&slot| self.slots.get(slot))
                 .filter(|process| {
                     scope.covers(process.spec.group.as_str(), process.spec.name.as_str())
                 })
-                .map(|process| self.look(process, now)),
+                .map(|process| self.view_process(process, now)),
         );
         views
     }
 
     /// One process, as clients see it.
-    pub(super) fn look(&self, process: &Process, now: Now) -> ProcessView {
+    pub(super) fn view_process(&self, process: &Process, now: Now) -> ProcessView {
         ProcessView {
             events_discarded: self.events_discarded(process),
             ..process.view(now)
@@ -306,7 +313,7 @@ impl Fleet {
     /// The daemon's state.
     #[must_use]
     pub const fn state(&self) -> SupervisorState {
-        self.mood
+        self.daemon_state
     }
 
     /// After [`super::Outcome::Restart`]: the configuration to start again with, read before anything was stopped.
@@ -324,39 +331,39 @@ impl Fleet {
     // Changes of one process
 
     /// Lets `act` change a process, and sees to all that hangs on it: counts, its deadline, and who waits for it.
-    pub(super) fn step(
+    pub(super) fn update_process(
         &mut self,
         slot: u32,
         now: Now,
         out: &mut Actions,
-        act: impl FnOnce(&mut Process, &mut Moment<'_>),
+        act: impl FnOnce(&mut Process, &mut Ctx<'_>),
     ) {
-        let Some(process) = self.seats.get_mut(slot) else {
+        let Some(process) = self.slots.get_mut(slot) else {
             return;
         };
         let before = process.state();
         let stage = process.run.stage;
-        let life = stage.life();
-        let mut moment = Moment {
+        let instance = stage.instance();
+        let mut ctx = Ctx {
             now,
             out,
-            lives: &mut self.lives,
+            last_incarnation: &mut self.last_incarnation,
             signals: &mut self.signals,
-            may_start: self.mood == SupervisorState::Running,
+            may_start: self.daemon_state == SupervisorState::Running,
         };
-        act(process, &mut moment);
-        if !process.run.stage.is_as_good_as(&stage) {
+        act(process, &mut ctx);
+        if !process.run.stage.recovers_same_as(&stage) {
             self.changed.push(slot);
         }
         let after = process.state();
-        if let Some(life) = life
+        if let Some(instance) = instance
             && process.has_socket()
-            && process.run.stage.life() != Some(life)
+            && process.run.stage.instance() != Some(instance)
         {
-            out.push(Action::Release(life));
+            out.push(Action::Release(instance));
         }
-        if let Some(life) = process.take_abandoned(now.mono) {
-            out.push(Action::Drain(life));
+        if let Some(instance) = process.take_abandoned_attempt(now.mono) {
+            out.push(Action::Drain(instance));
         }
         if after != ProcessState::Stopping {
             process.run.report_at = Tick::NEVER;
@@ -387,93 +394,100 @@ impl Fleet {
                 down.level_unstopped = count(down.level_unstopped);
             }
         }
-        self.lapse(slot, out);
-        self.wake(slot, out);
+        self.return_held_event(slot, out);
+        self.answer_waiters(slot, out);
     }
 
     /// Does what is due. Ends, for nothing that is done here is due again at the same moment.
-    fn run_due(&mut self, now: Now, out: &mut Actions) {
+    fn run_due_deadlines(&mut self, now: Now, out: &mut Actions) {
         while let Some(&(tick, slot)) = self.timers.first() {
             if tick > now.mono {
                 break;
             }
             self.timers.pop_first();
-            if let Some(process) = self.seats.get_mut(slot) {
+            if let Some(process) = self.slots.get_mut(slot) {
                 process.armed = Tick::NEVER;
             }
-            self.step(slot, now, out, |process, moment| {
-                process.deadline_reached(slot, moment);
+            self.update_process(slot, now, out, |process, ctx| {
+                process.deadline_reached(slot, ctx);
             });
         }
         self.report_waiting_to_die(now, out);
     }
 
-    fn resolved(&mut self, life: Life, now: Now, out: &mut Actions) {
-        if let Some((stage, next)) = self.seats.next_attempt(life)
-            && stage != Stage::Resolving(life)
+    fn resolved(&mut self, instance: InstanceId, now: Now, out: &mut Actions) {
+        if let Some((stage, next)) = self.slots.next_attempt(instance)
+            && stage != Stage::Resolving(instance)
         {
             next.is_resolved = true;
-        } else if self.seats.living(life).is_some() {
-            self.step(life.slot, now, out, Process::resolved);
+        } else if self.slots.process_of(instance).is_some() {
+            self.update_process(instance.slot, now, out, Process::resolved);
         } else {
-            // The attempt was called off; whoever holds its plan must let go.
-            out.push(Action::Drain(life));
+            // The attempt was called off; whoever holds its plan must detach.
+            out.push(Action::Drain(instance));
         }
     }
 
-    fn prepared(&mut self, life: Life, now: Now, out: &mut Actions) {
-        if let Some((stage, next)) = self.seats.next_attempt(life)
-            && stage != Stage::Preparing(life)
+    fn prepared(&mut self, instance: InstanceId, now: Now, out: &mut Actions) {
+        if let Some((stage, next)) = self.slots.next_attempt(instance)
+            && stage != Stage::Preparing(instance)
         {
             next.is_prepared = true;
-        } else if self.seats.living(life).is_some() {
-            self.step(life.slot, now, out, Process::prepared);
+        } else if self.slots.process_of(instance).is_some() {
+            self.update_process(instance.slot, now, out, Process::prepared);
         } else {
-            // The attempt was called off; whoever holds the ends of its pipes must let go.
-            out.push(Action::Drain(life));
+            // The attempt was called off; whoever holds the ends of its pipes must detach.
+            out.push(Action::Drain(instance));
         }
     }
 
-    fn spawned(&mut self, life: Life, pid: i32, now: Now, out: &mut Actions) {
-        if self.seats.living(life).is_some() {
-            self.step(life.slot, now, out, |process, moment| {
-                process.spawned(pid, moment);
+    fn spawned(&mut self, instance: InstanceId, pid: i32, now: Now, out: &mut Actions) {
+        if self.slots.process_of(instance).is_some() {
+            self.update_process(instance.slot, now, out, |process, ctx| {
+                process.spawned(pid, ctx);
             });
         } else {
             let signal = Signal::KILL;
-            self.signals.push_back((life, signal, Purpose::Stray));
+            self.signals
+                .push_back((instance, signal, SignalPurpose::Stray));
             out.push(Action::Signal {
-                life,
+                instance,
                 signal,
                 scope: SignalScope::Process,
             });
         }
     }
 
-    fn spawn_failed(&mut self, life: Life, error: SpawnError, now: Now, out: &mut Actions) {
-        if let Some((stage, _)) = self.seats.next_attempt(life)
-            && stage.life() != Some(life)
+    fn spawn_failed(
+        &mut self,
+        instance: InstanceId,
+        error: SpawnError,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        if let Some((stage, _)) = self.slots.next_attempt(instance)
+            && stage.instance() != Some(instance)
         {
-            if let Some(process) = self.seats.get_mut(life.slot) {
+            if let Some(process) = self.slots.get_mut(instance.slot) {
                 process.run.next = None;
             }
-            out.push(Action::Drain(life));
-        } else if self.seats.living(life).is_some() {
-            self.step(life.slot, now, out, |process, moment| {
-                process.spawn_failed(error, moment);
+            out.push(Action::Drain(instance));
+        } else if self.slots.process_of(instance).is_some() {
+            self.update_process(instance.slot, now, out, |process, ctx| {
+                process.spawn_failed(error, ctx);
             });
         }
     }
 
     fn wrote(
         &mut self,
-        life: Life,
+        instance: InstanceId,
         channel: Channel,
         data: Arc<[u8]>,
         captured: bool,
         out: &mut Actions,
     ) {
-        let Some(process) = self.seats.living(life) else {
+        let Some(process) = self.slots.process_of(instance) else {
             return;
         };
         let pid = process.run.stage.pid();
@@ -491,7 +505,7 @@ impl Fleet {
 
     fn signalled(
         &mut self,
-        life: Life,
+        instance: InstanceId,
         signal: Signal,
         result: Result<(), Errno>,
         now: Now,
@@ -500,30 +514,30 @@ impl Fleet {
         let place = self
             .signals
             .iter()
-            .position(|(whose, which, _)| *whose == life && *which == signal);
+            .position(|(whose, which, _)| *whose == instance && *which == signal);
         let Some((_, _, purpose)) = place.and_then(|place| self.signals.remove(place)) else {
             return;
         };
         let problem = match result {
             Ok(()) => None,
-            Err(error) => self.signal_failed(life, &purpose, error, now, out),
+            Err(error) => self.signal_failed(instance, &purpose, error, now, out),
         };
         match purpose {
-            Purpose::Stop => {
-                if problem.is_none() && self.seats.living(life).is_some() {
-                    self.step(life.slot, now, out, |process, _| process.stop_sent());
+            SignalPurpose::Stop => {
+                if problem.is_none() && self.slots.process_of(instance).is_some() {
+                    self.update_process(instance.slot, now, out, |process, _| process.stop_sent());
                 }
             }
-            Purpose::Client {
+            SignalPurpose::Client {
                 ticket,
                 index,
                 process,
                 group,
             } => {
                 let fault = problem.map(|text| FaultCode::Failed.of(text));
-                self.settle(ticket, index, true, &process, &group, fault, out);
+                self.settle_member(ticket, index, true, &process, &group, fault, out);
             }
-            Purpose::Stray => {}
+            SignalPurpose::Stray => {}
         }
     }
 
@@ -531,16 +545,16 @@ impl Fleet {
     /// for those who asked.
     fn signal_failed(
         &mut self,
-        life: Life,
-        purpose: &Purpose,
+        instance: InstanceId,
+        purpose: &SignalPurpose,
         error: Errno,
         now: Now,
         out: &mut Actions,
     ) -> Option<String> {
-        let process = self.seats.living(life)?;
+        let process = self.slots.process_of(instance)?;
         let name = process.spec.name.clone();
         let pid = process.run.stage.pid();
-        let to_stop = matches!(purpose, Purpose::Stop);
+        let to_stop = matches!(purpose, SignalPurpose::Stop);
         if error == Errno::SRCH {
             // Its end will be reaped as ever.
             out.push(Action::Log(if to_stop {
@@ -558,8 +572,8 @@ impl Fleet {
         };
         let text = line.to_string();
         out.push(Action::Log(line));
-        self.step(life.slot, now, out, Process::refused);
-        self.fail_stops(life.slot, &text, out);
+        self.update_process(instance.slot, now, out, Process::signal_refused);
+        self.fail_stops(instance.slot, &text, out);
         Some(text)
     }
 }

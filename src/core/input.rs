@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Notice;
+use super::NotifyMessage;
 use crate::api::{Caller, Grant, Request, Ticket};
-use crate::config::spec::{Composition, Config};
-use crate::domain::{Causes, Channel, Errno, ExitStatus, Life, Said, Signal, SpawnError};
+use crate::config::spec::{Config, GroupChangeResult};
+use crate::domain::{
+    Channel, Errno, ExitStatus, InstanceId, ListenerOutput, ResourceEvents, Signal, SpawnError,
+};
 
 /// A signal to the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,65 +58,65 @@ impl LoadError {
 
 /// Who goes on where a predecessor has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Successor {
+pub enum ResumeKind {
     /// Another image of the same process.
-    Image,
-    /// Another process: the predecessor has let go, or was killed.
-    Daemon,
+    NewImage,
+    /// Another process: the predecessor has detached, or was killed.
+    NewDaemon,
     /// The same image, for there could be no other.
-    Nobody,
+    SameImage,
 }
 
 /// What can happen to the core. Past tense: these are facts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// The daemon is up: start what is to start.
-    Began,
+    DaemonStarted,
     /// The command was found and may be executed.
-    Resolved(Life),
+    Resolved(InstanceId),
     /// Pipes are made, logs are open.
-    Prepared(Life),
+    Prepared(InstanceId),
     /// The process exists.
     Spawned {
         /// Whose.
-        life: Life,
+        instance: InstanceId,
         /// The kernel's number.
         pid: i32,
     },
     /// Resolving or spawning takes long; its answer comes yet.
     SpawnHeld {
         /// Whose.
-        life: Life,
+        instance: InstanceId,
         /// Why, as it reads in the log.
         why: String,
     },
     /// Resolving, preparing or spawning failed; no process exists.
     SpawnFailed {
         /// Whose.
-        life: Life,
+        instance: InstanceId,
         /// Why.
         error: SpawnError,
     },
     /// The process ended and was reaped.
     Exited {
         /// Whose.
-        life: Life,
+        instance: InstanceId,
         /// How.
         status: ExitStatus,
     },
     /// What an ended process left in its cgroup is gone, or was to stay; or it has no cgroup.
     Emptied {
         /// Whose.
-        life: Life,
+        instance: InstanceId,
         /// What it met.
-        causes: Causes,
+        resource_events: ResourceEvents,
     },
     /// Everything it wrote before its exit is in its logs.
-    Drained(Life),
+    Drained(InstanceId),
     /// A signal was delivered, or refused by the kernel.
     Signalled {
         /// Whose.
-        life: Life,
+        instance: InstanceId,
         /// The signal.
         signal: Signal,
         /// ESRCH: it is gone already.
@@ -128,7 +130,7 @@ pub enum Input {
         result: Result<(), String>,
     },
     /// In place of [`Input::Began`]: a predecessor has handed over.
-    Resumed(Successor),
+    Resumed(ResumeKind),
     /// The deadline of [`super::Fleet::next_deadline`] has come.
     DeadlineReached,
     /// A client asks.
@@ -168,7 +170,7 @@ pub enum Input {
         /// Of the request.
         ticket: Ticket,
         /// The processes, or the sentence for what is wrong with their section.
-        result: Result<Box<Composition>, String>,
+        result: Result<Box<GroupChangeResult>, String>,
     },
     /// Logs were cleared, see [`super::Action::ClearLogs`].
     Cleared {
@@ -196,7 +198,7 @@ pub enum Input {
     /// A process wrote to a channel with events enabled, or between capture tokens.
     Wrote {
         /// Whose.
-        life: Life,
+        instance: InstanceId,
         /// Which stream.
         channel: Channel,
         /// The bytes.
@@ -205,22 +207,22 @@ pub enum Input {
         captured: bool,
     },
     /// A process said something of itself: it, and nobody else.
-    Notified(Life, Notice),
+    Notified(InstanceId, NotifyMessage),
     /// Somebody else spoke in the name of a process, in vain.
-    Impersonated {
+    ForeignNotify {
         /// In whose name.
-        life: Life,
+        instance: InstanceId,
         /// Who, by the kernel's word; 0: that is not known here.
         sender: i32,
         /// As which user.
         uid: u32,
     },
-    /// Everything that it said until [`super::Action::Heed`] was asked for has been told.
-    Heeded(Life),
+    /// Everything that it said until [`super::Action::PollNotify`] was asked for has been told.
+    NotifyPolled(InstanceId),
     /// A listener said something.
-    Said(Life, Said),
+    ListenerOutput(InstanceId, ListenerOutput),
     /// An event did not reach its listener. EPIPE: it reads no more; EAGAIN: it has not read what it acknowledged.
-    NotDelivered(Life, Errno),
+    NotDelivered(InstanceId, Errno),
     /// A signal came to the daemon.
     Received(DaemonSignal),
 }

@@ -57,36 +57,36 @@ impl Fleet {
                 continue;
             };
             Arc::make_mut(active).resources = Arc::clone(&read.resources);
-            let Some(process) = self.seats.get_mut(slot) else {
+            let Some(process) = self.slots.get_mut(slot) else {
                 continue;
             };
             process.spec = Arc::clone(active);
             match process.run.stage {
-                Stage::Starting { life, .. }
-                | Stage::Waking { life, .. }
-                | Stage::Failing { life, .. }
-                | Stage::Running { life, .. }
-                | Stage::Stopping { life, .. }
+                Stage::Starting { instance, .. }
+                | Stage::AwaitingReady { instance, .. }
+                | Stage::Terminating { instance, .. }
+                | Stage::Running { instance, .. }
+                | Stage::Stopping { instance, .. }
                 | Stage::Unknown {
-                    alive: Some((life, _)),
+                    alive: Some((instance, _)),
                 } => {
-                    out.push(Action::Limit(life, Arc::clone(&read.resources)));
+                    out.push(Action::Limit(instance, Arc::clone(&read.resources)));
                     out.push(Action::Log(Line::LimitsChanged {
                         name: active.name.clone(),
                     }));
                 }
-                Stage::Spawning(_) | Stage::Aborting(_) => {
+                Stage::Spawning(_) | Stage::StopPending(_) => {
                     process.run.relimit = true;
                     self.changed.push(slot);
                 }
-                // Its next life begins with them.
+                // Its next instance begins with them.
                 Stage::Stopped
                 | Stage::Exited { .. }
                 | Stage::Fatal
                 | Stage::Backoff { .. }
                 | Stage::Resolving(_)
                 | Stage::Preparing(_)
-                | Stage::Dying { .. }
+                | Stage::Reaped { .. }
                 | Stage::Unknown { alive: None } => {}
             }
         }

@@ -13,36 +13,37 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::pool::Pool;
+use super::listener_pool::ListenerPool;
 use super::process::Process;
 use super::stage::Stage;
 use super::{Action, Actions, Fleet};
 use crate::config::spec::GroupSpec;
 use crate::domain::{
-    Envelope, Errno, GroupName, Life, Line, ListenerState, Now, OutputEvents, Said,
+    Envelope, Errno, GroupName, InstanceId, Line, ListenerOutput, ListenerState, Now, OutputEvents,
 };
 
 /// Where one listener stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Hearing {
+pub(super) enum ListenerStage {
     /// It has handled its event, or was just started.
     Acknowledged,
     /// It waits for an event.
     Ready,
     /// It waits for an event, but has closed its standard input.
-    Deaf,
+    #[serde(rename = "Deaf")]
+    StdinClosed,
     /// It has an event and owes a result.
     Busy(Box<Envelope>),
     /// It broke the protocol.
     Unknown,
 }
 
-impl Hearing {
+impl ListenerStage {
     /// The state by the name that log lines have.
     pub(super) const fn state(&self) -> ListenerState {
         match self {
             Self::Acknowledged => ListenerState::Acknowledged,
-            Self::Ready | Self::Deaf => ListenerState::Ready,
+            Self::Ready | Self::StdinClosed => ListenerState::Ready,
             Self::Busy(_) => ListenerState::Busy,
             Self::Unknown => ListenerState::Unknown,
         }
@@ -51,12 +52,12 @@ impl Hearing {
 
 impl Fleet {
     /// Offers what was published since the last call to every pool, in order.
-    pub(super) fn hear(&mut self, out: &mut Actions) {
+    pub(super) fn offer_events(&mut self, out: &mut Actions) {
         if self.pools.is_empty() {
-            self.heard = out.len();
+            self.dispatched_up_to = out.len();
             return;
         }
-        for action in out.split_off(self.heard.min(out.len())) {
+        for action in out.split_off(self.dispatched_up_to.min(out.len())) {
             let event = match &action {
                 Action::Publish(event) => Some(Arc::clone(event)),
                 _ => None,
@@ -64,16 +65,20 @@ impl Fleet {
             out.push(action);
             let Some(event) = event else { continue };
             let place = event.place();
-            if !self.pools.iter().any(|pool| pool.takes(place)) {
+            if !self.pools.iter().any(|pool| pool.subscribes_to(place)) {
                 continue;
             }
             let serial = self.event_serial;
             self.event_serial += 1;
-            for pool in self.pools.iter_mut().filter(|pool| pool.takes(place)) {
+            for pool in self
+                .pools
+                .iter_mut()
+                .filter(|pool| pool.subscribes_to(place))
+            {
                 pool.accept(&event, (place, serial), &self.server, out);
             }
         }
-        self.heard = out.len();
+        self.dispatched_up_to = out.len();
     }
 
     /// Hands waiting events to listeners that are ready. A pool that pauses after rejections keeps all of its events: their
@@ -81,7 +86,7 @@ impl Fleet {
     pub(super) fn dispatch(&mut self, now: Now, out: &mut Actions) {
         for index in 0..self.pools.len() {
             let pool = &mut self.pools[index];
-            let count = pool.rejections.look(now);
+            let count = pool.rejections.end_expired(now);
             if count > 0 {
                 let pool = pool.group.clone();
                 out.push(Action::Log(Line::EventsRejected { pool, count }));
@@ -97,9 +102,9 @@ impl Fleet {
                     break;
                 };
                 match slot {
-                    Some(slot) => self.hand(slot, envelope, out),
+                    Some(slot) => self.deliver_event(slot, envelope, out),
                     None => {
-                        self.pools[index].take_back(envelope, out);
+                        self.pools[index].rebuffer(envelope, out);
                         break;
                     }
                 }
@@ -112,147 +117,165 @@ impl Fleet {
     fn first_ready(&self, index: usize) -> Option<u32> {
         let group = self.groups.get(&self.pools[index].group)?;
         group.slots.iter().copied().find(|&slot| {
-            self.seats.get(slot).is_some_and(|process| {
+            self.slots.get(slot).is_some_and(|process| {
                 matches!(process.run.stage, Stage::Running { .. })
-                    && process.run.hearing == Some(Hearing::Ready)
+                    && process.run.listener == Some(ListenerStage::Ready)
             })
         })
     }
 
-    fn hand(&mut self, slot: u32, envelope: Envelope, out: &mut Actions) {
-        let Some(process) = self.seats.get_mut(slot) else {
+    fn deliver_event(&mut self, slot: u32, envelope: Envelope, out: &mut Actions) {
+        let Some(process) = self.slots.get_mut(slot) else {
             return;
         };
-        let Some(life) = process.run.stage.life() else {
+        let Some(instance) = process.run.stage.instance() else {
             return;
         };
         self.changed.push(slot);
         let serial = envelope.serial;
-        process.run.hearing = Some(Hearing::Busy(Box::new(envelope.clone())));
+        process.run.listener = Some(ListenerStage::Busy(Box::new(envelope.clone())));
         let name = process.spec.name.clone();
-        out.push(Action::Deliver(life, envelope));
+        out.push(Action::Deliver(instance, envelope));
         out.push(Action::Log(Line::EventSent { serial, name }));
     }
 
     /// A listener said something.
-    pub(super) fn said(&mut self, life: Life, said: Said, now: Now, out: &mut Actions) {
+    pub(super) fn listener_output(
+        &mut self,
+        instance: InstanceId,
+        said: ListenerOutput,
+        now: Now,
+        out: &mut Actions,
+    ) {
         let Some(name) = self
-            .seats
-            .living(life)
+            .slots
+            .process_of(instance)
             .map(|process| process.spec.name.clone())
         else {
             return;
         };
         match said {
-            Said::Ready => {
-                self.move_to(life, Hearing::Ready, out);
+            ListenerOutput::Ready => {
+                self.move_to(instance, ListenerStage::Ready, out);
             }
-            Said::Nonsense => {
-                let held = self.move_to(life, Hearing::Unknown, out);
+            ListenerOutput::Nonsense => {
+                let held = self.move_to(instance, ListenerStage::Unknown, out);
                 // It spoke before the event reached it.
-                self.give_back(held, out);
+                self.return_event(held, out);
             }
-            Said::BadResult(line) => {
+            ListenerOutput::BadResult(line) => {
                 out.push(Action::Log(Line::BadResult { name, line }));
-                let held = self.move_to(life, Hearing::Unknown, out);
-                self.give_back(held, out);
+                let held = self.move_to(instance, ListenerStage::Unknown, out);
+                self.return_event(held, out);
             }
-            Said::Result(verdict) => {
-                let pool = self.pool_of(life.slot).map(|index| &mut self.pools[index]);
+            ListenerOutput::Result(verdict) => {
+                let pool = self
+                    .pool_of(instance.slot)
+                    .map(|index| &mut self.pools[index]);
                 let accepted = pool.as_ref().is_none_or(|pool| pool.accepts(verdict));
                 if accepted {
                     if let Some(pool) = pool {
-                        pool.rejections.forget();
+                        pool.rejections.reset();
                     }
                     out.push(Action::Log(Line::EventProcessed { name }));
                 } else if pool.is_none_or(|pool| pool.rejections.count(now)) {
                     out.push(Action::Log(Line::EventRejected { name }));
                 }
-                let held = self.move_to(life, Hearing::Acknowledged, out);
+                let held = self.move_to(instance, ListenerStage::Acknowledged, out);
                 if !accepted {
-                    self.give_back(held, out);
+                    self.return_event(held, out);
                 }
             }
         }
     }
 
     /// An event did not reach its listener.
-    pub(super) fn not_delivered(&mut self, life: Life, error: Errno, out: &mut Actions) {
-        if self.seats.living(life).is_none() {
+    pub(super) fn not_delivered(&mut self, instance: InstanceId, error: Errno, out: &mut Actions) {
+        if self.slots.process_of(instance).is_none() {
             return;
         }
-        let Some(process) = self.seats.get_mut(life.slot) else {
+        let Some(process) = self.slots.get_mut(instance.slot) else {
             return;
         };
         // What broke the protocol meanwhile has given its event back already.
-        let busy = |hearing: &mut Hearing| matches!(hearing, Hearing::Busy(_));
-        let Some(Hearing::Busy(envelope)) = process.run.hearing.take_if(busy) else {
+        let busy = |listener: &mut ListenerStage| matches!(listener, ListenerStage::Busy(_));
+        let Some(ListenerStage::Busy(envelope)) = process.run.listener.take_if(busy) else {
             return;
         };
         let name = process.spec.name.clone();
         if error == Errno::AGAIN {
             // Differs: it acknowledges events that it does not read, a megabyte of them by now. In Supervisor the error
             // escapes and nothing is delivered to anybody.
-            process.run.hearing = Some(Hearing::Ready);
-            self.move_to(life, Hearing::Unknown, out);
+            process.run.listener = Some(ListenerStage::Ready);
+            self.move_to(instance, ListenerStage::Unknown, out);
         } else {
-            process.run.hearing = Some(Hearing::Deaf);
-            self.changed.push(life.slot);
+            process.run.listener = Some(ListenerStage::StdinClosed);
+            self.changed.push(instance.slot);
             let serial = envelope.serial;
             out.push(Action::Log(Line::EventNotSent { serial, name }));
         }
-        self.give_back(Some(envelope), out);
+        self.return_event(Some(envelope), out);
     }
 
     /// The process of a slot has ended: an event that it held goes back to its pool.
-    pub(super) fn lapse(&mut self, slot: u32, out: &mut Actions) {
-        let Some(process) = self.seats.get_mut(slot) else {
+    pub(super) fn return_held_event(&mut self, slot: u32, out: &mut Actions) {
+        let Some(process) = self.slots.get_mut(slot) else {
             return;
         };
-        if process.run.stage.life().is_some() || process.run.hearing.is_none() {
+        if process.run.stage.instance().is_some() || process.run.listener.is_none() {
             return;
         }
-        if let Some(Hearing::Busy(envelope)) = process.run.hearing.replace(Hearing::Acknowledged) {
-            self.give_back(Some(envelope), out);
+        if let Some(ListenerStage::Busy(envelope)) =
+            process.run.listener.replace(ListenerStage::Acknowledged)
+        {
+            self.return_event(Some(envelope), out);
         }
     }
 
     /// Moves a listener, and says so; answers the event that it held.
-    fn move_to(&mut self, life: Life, to: Hearing, out: &mut Actions) -> Option<Box<Envelope>> {
-        self.changed.push(life.slot);
-        let process = self.seats.get_mut(life.slot)?;
+    fn move_to(
+        &mut self,
+        instance: InstanceId,
+        to: ListenerStage,
+        out: &mut Actions,
+    ) -> Option<Box<Envelope>> {
+        self.changed.push(instance.slot);
+        let process = self.slots.get_mut(instance.slot)?;
         let name = process.spec.name.clone();
-        let from = process.run.hearing.replace(to.clone())?;
+        let from = process.run.listener.replace(to.clone())?;
         out.push(Action::Log(Line::ListenerMoved {
             name: name.clone(),
             from: from.state().name().to_owned(),
             to: to.state().name().to_owned(),
         }));
-        if to == Hearing::Unknown {
+        if to == ListenerStage::Unknown {
             out.push(Action::Log(Line::ListenerUnknown { name }));
         }
         match from {
-            Hearing::Busy(envelope) => Some(envelope),
-            Hearing::Acknowledged | Hearing::Ready | Hearing::Deaf | Hearing::Unknown => None,
+            ListenerStage::Busy(envelope) => Some(envelope),
+            ListenerStage::Acknowledged
+            | ListenerStage::Ready
+            | ListenerStage::StdinClosed
+            | ListenerStage::Unknown => None,
         }
     }
 
     /// Gives an event back to the pool that it came from.
     // Differs: Supervisor gives it to every pool that has a process of the same priority, which is nearly all of them.
-    fn give_back(&mut self, envelope: Option<Box<Envelope>>, out: &mut Actions) {
+    fn return_event(&mut self, envelope: Option<Box<Envelope>>, out: &mut Actions) {
         if let Some(envelope) = envelope
             && let Some(pool) = self
                 .pools
                 .iter_mut()
                 .find(|pool| pool.group == envelope.pool)
         {
-            pool.take_back(*envelope, out);
+            pool.rebuffer(*envelope, out);
         }
     }
 
     /// How many events the pool of a process has discarded.
     pub(super) fn events_discarded(&self, process: &Process) -> u64 {
-        let group = process.run.hearing.as_ref().map(|_| &process.spec.group);
+        let group = process.run.listener.as_ref().map(|_| &process.spec.group);
         group
             .and_then(|group| self.pools.iter().find(|pool| pool.group == *group))
             .map_or(0, |pool| pool.discarded)
@@ -260,7 +283,7 @@ impl Fleet {
 
     /// The pool that a slot's process belongs to.
     pub(super) fn pool_of(&self, slot: u32) -> Option<usize> {
-        let group = &self.seats.get(slot)?.spec.group;
+        let group = &self.slots.get(slot)?.spec.group;
         self.pools.iter().position(|pool| pool.group == *group)
     }
 
@@ -272,14 +295,16 @@ impl Fleet {
                 .filter(|group| group.spec.priority == priority)
                 .is_some_and(|group| {
                     group.slots.iter().any(|&slot| {
-                        let process = self.seats.get(slot);
+                        let process = self.slots.get(slot);
                         process
                             .filter(|process| matches!(process.run.stage, Stage::Running { .. }))
-                            .and_then(|process| process.run.hearing.as_ref())
-                            .is_some_and(|hearing| match hearing {
-                                Hearing::Busy(_) => true,
-                                Hearing::Acknowledged | Hearing::Ready => pool.is_waiting(),
-                                Hearing::Deaf | Hearing::Unknown => false,
+                            .and_then(|process| process.run.listener.as_ref())
+                            .is_some_and(|listener| match listener {
+                                ListenerStage::Busy(_) => true,
+                                ListenerStage::Acknowledged | ListenerStage::Ready => {
+                                    pool.is_waiting()
+                                }
+                                ListenerStage::StdinClosed | ListenerStage::Unknown => false,
                             })
                     })
                 })
@@ -289,10 +314,10 @@ impl Fleet {
     /// Makes the pool of a group that is being added, if it is one of listeners. It hears of its own addition, and of
     /// nothing before that.
     pub(super) fn add_pool(&mut self, group: &GroupSpec, now: Now, out: &mut Actions) {
-        if let Some(pool) = Pool::of(group) {
-            self.hear(out);
+        if let Some(pool) = ListenerPool::of(group) {
+            self.offer_events(out);
             self.pools.push(pool);
-            self.listen(now, out);
+            self.update_subscriptions(now, out);
         }
     }
 
@@ -301,14 +326,14 @@ impl Fleet {
         let count = self.pools.len();
         self.pools.retain(|pool| pool.group != *group);
         if self.pools.len() != count {
-            self.listen(now, out);
+            self.update_subscriptions(now, out);
         }
     }
 
     /// Ticks, and what processes write, become events while somebody listens only.
-    fn listen(&mut self, now: Now, out: &mut Actions) {
+    fn update_subscriptions(&mut self, now: Now, out: &mut Actions) {
         let pools = &self.pools;
-        let takes = |name| pools.iter().any(|pool| pool.takes_any(name));
+        let takes = |name| pools.iter().any(|pool| pool.subscribes_to_type(name));
         let wanted = OutputEvents {
             logs: takes("PROCESS_LOG"),
             communications: takes("PROCESS_COMMUNICATION"),
@@ -317,11 +342,11 @@ impl Fleet {
             self.output_events = wanted;
             out.push(Action::Report(wanted));
         }
-        self.ticks.listen(
+        self.ticks.set_periods(
             |period| {
                 pools
                     .iter()
-                    .any(|pool| pool.takes_any(&format!("TICK_{period}")))
+                    .any(|pool| pool.subscribes_to_type(&format!("TICK_{period}")))
             },
             now,
         );

@@ -3,44 +3,46 @@
 
 mod action;
 mod admit;
-mod affairs;
-mod auto;
-mod begin;
-mod chronicle;
-mod compose;
-mod end;
+mod adopt;
+mod auto_log_names;
+mod batch;
+mod checkpoint;
+mod daemon_control;
+mod exit;
 mod fleet;
-mod found;
-mod group;
-mod halt;
+mod groups;
+mod handoff;
 mod input;
 mod limits;
 mod listener;
-mod notice;
-mod pool;
+mod listener_pool;
+mod notify_message;
+mod notify_state;
 mod process;
 mod record;
 mod rejection;
 mod rolling;
-mod roster;
-mod serve;
+mod scale;
+mod shutdown;
+mod slots;
 mod snapshot;
 mod stage;
-mod succession;
-mod survey;
+mod start;
+mod status;
+mod stop;
 mod tick;
 mod ticket;
-mod tidings;
-mod wind_down;
 
-pub use action::{Action, Actions, AuditLine, Outcome, SignalScope};
-pub use chronicle::Record;
+pub use action::{Action, Actions, AuditLine, DaemonOutcome, SignalScope};
+pub use adopt::AdoptedProcess;
+pub use checkpoint::ProcessRecord;
 pub use fleet::{Fleet, Identity};
-pub use found::Found;
-pub use input::{DaemonSignal, Input, LoadError, LoadReason, Successor};
-pub use notice::{Announced, Beat, Ignored, NOTICE_BYTES_MAX, Notice, STATUS_CHARS_MAX};
+pub use input::{DaemonSignal, Input, LoadError, LoadReason, ResumeKind};
+pub use notify_message::{
+    IgnoredNotify, NOTIFY_BYTES_MAX, NotifiedState, NotifyMessage, STATUS_CHARS_MAX, WatchdogNotify,
+};
 pub use snapshot::Snapshot;
-pub use survey::{Phase, Survey};
+pub use status::{FleetStatus, Phase};
 
 #[cfg(test)]
 mod tests;

@@ -6,47 +6,47 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::end::{DRAIN_SECS_MAX, EMPTY_SECS_MAX};
-use super::listener::Hearing;
-use super::stage::{Rite, Stage, Was};
-use super::ticket::{Purpose, Waiter};
-use super::tidings::Tidings;
+use super::exit::{DRAIN_SECS_MAX, EMPTY_SECS_MAX};
+use super::listener::ListenerStage;
+use super::notify_state::NotifyState;
+use super::stage::{ReapStep, Stage, StageAtExit};
+use super::ticket::{SignalPurpose, Waiter};
 use super::{Action, Actions};
 use crate::api::ProcessView;
 use crate::config::spec::{ProcessKind, ProcessSpec};
 use crate::domain::{
-    Causes, Ending, Event, EventKind, Life, Line, LogPaths, Now, ProcessState, Signal, SpawnError,
-    Tick,
+    Event, EventKind, ExitReason, InstanceId, Line, LogPaths, Now, ProcessState, ResourceEvents,
+    Signal, SpawnError, Tick,
 };
 
 /// One moment in which processes change: the clocks, the place for actions, and what the fleet lends.
-pub(super) struct Moment<'a> {
+pub(super) struct Ctx<'a> {
     /// Both clocks.
     pub(super) now: Now,
     /// Where actions go, in order.
     pub(super) out: &'a mut Actions,
-    /// The number of the life made last.
-    pub(super) lives: &'a mut u64,
+    /// The number of the instance made last.
+    pub(super) last_incarnation: &'a mut u64,
     /// Signals on their way.
-    pub(super) signals: &'a mut VecDeque<(Life, Signal, Purpose)>,
+    pub(super) signals: &'a mut VecDeque<(InstanceId, Signal, SignalPurpose)>,
     /// Starts are allowed: the daemon is not stopping.
     pub(super) may_start: bool,
 }
 
-impl Moment<'_> {
-    /// A life that never was.
-    pub(super) fn new_life(&mut self, slot: u32) -> Life {
-        *self.lives += 1;
-        Life {
+impl Ctx<'_> {
+    /// An instance that never was.
+    pub(super) fn new_instance(&mut self, slot: u32) -> InstanceId {
+        *self.last_incarnation += 1;
+        InstanceId {
             slot,
-            incarnation: *self.lives,
+            incarnation: *self.last_incarnation,
         }
     }
 }
 
 /// Why the last start is not a clean one; what `spawnerr` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Trouble {
+pub(super) enum LastError {
     /// It could not be spawned.
     NotSpawned(Box<SpawnError>),
     /// It is being spawned, which takes long.
@@ -58,16 +58,19 @@ pub(super) enum Trouble {
     /// It was not ready in time.
     NotReady,
     /// It wanted to be ended before it was ready.
-    GaveUp,
-    /// It gave no sign of life in time.
-    Starved,
+    #[serde(rename = "GaveUp")]
+    NotifiedFailure,
+    /// It gave no watchdog message in time.
+    #[serde(rename = "Starved")]
+    WatchdogTimeout,
     /// It wanted to be ended while it was RUNNING.
-    Triggered,
+    #[serde(rename = "Triggered")]
+    WatchdogTrigger,
     /// It ended by itself with this unexpected code.
     BadExit(i32),
 }
 
-impl std::fmt::Display for Trouble {
+impl std::fmt::Display for LastError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NotSpawned(error) => error.fmt(f),
@@ -79,25 +82,26 @@ impl std::fmt::Display for Trouble {
             Self::NotReady => {
                 f.write_str("Readiness timeout (ready_timeout; process log may have details)")
             }
-            Self::GaveUp => {
+            Self::NotifiedFailure => {
                 f.write_str("Asked to be killed before it was ready (WATCHDOG=trigger)")
             }
-            Self::Starved => f.write_str("Watchdog timeout (watchdogsecs)"),
-            Self::Triggered => f.write_str("Asked to be killed (WATCHDOG=trigger)"),
+            Self::WatchdogTimeout => f.write_str("Watchdog timeout (watchdogsecs)"),
+            Self::WatchdogTrigger => f.write_str("Asked to be killed (WATCHDOG=trigger)"),
             Self::BadExit(code) => write!(f, "Bad exit code {code}"),
         }
     }
 }
 
-/// The next attempt of a process, begun while the last output of the life before is written out. So a restart waits for the
+/// The next attempt of a process, begun while the last output of the instance before is written out. So a restart waits for the
 /// slower of the two, and not for one after the other: four crossings between threads instead of eight.
 ///
-/// The log and events say nothing of it before they say that the previous life ended. A step that fails is tried again then,
+/// The log and events say nothing of it before they say that the previous instance ended. A step that fails is tried again then,
 /// in the usual order. The next daemon begins the attempt again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct NextAttempt {
-    /// The life that it is to be.
-    pub(super) life: Life,
+    /// The instance that it is to be.
+    #[serde(rename = "life")]
+    pub(super) instance: InstanceId,
     /// The command was found.
     pub(super) is_resolved: bool,
     /// Pipes are made, logs are open.
@@ -108,7 +112,7 @@ pub(super) struct NextAttempt {
 
 /// What changes while a process is supervised; the part of it that a successor of the daemon must be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Run {
+pub(super) struct RunState {
     /// Where it stands.
     pub(super) stage: Stage,
     /// What was begun of the next attempt, while the stage is not yet past that.
@@ -117,12 +121,14 @@ pub(super) struct Run {
     /// What it was when the kernel refused a signal to it. Its exit counts as the exit of such a process. `None`: it is not
     /// UNKNOWN, or an older daemon wrote this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) refused: Option<Was>,
+    #[serde(rename = "refused")]
+    pub(super) stage_before_unknown: Option<StageAtExit>,
     /// Failed attempts since it last was RUNNING.
     #[serde(deserialize_with = "crate::domain::counter::small_counter")]
     pub(super) tries: u32,
     /// Why the last start is not a clean one.
-    pub(super) trouble: Option<Trouble>,
+    #[serde(rename = "trouble")]
+    pub(super) last_error: Option<LastError>,
     /// The last exit code, -1 after a signal, 0 if there is none.
     pub(super) exit_status: i32,
     /// Seconds since the epoch of the last attempt; 0: never.
@@ -137,17 +143,21 @@ pub(super) struct Run {
     #[serde(deserialize_with = "crate::domain::counter::counter")]
     pub(super) spawns: u64,
     /// How the last attempt ended; stays while the next one runs.
-    pub(super) ending: Option<Ending>,
-    /// What of its limits it met in its last life; none before that has ended.
-    pub(super) causes: Causes,
+    #[serde(rename = "ending")]
+    pub(super) exit_reason: Option<ExitReason>,
+    /// What of its limits it met in its last instance; none before that has ended.
+    #[serde(rename = "causes")]
+    pub(super) resource_events: ResourceEvents,
     /// Its limits changed while the kernel was being asked for it: it is told them when it is there.
     pub(super) relimit: bool,
     /// Clients that wait for this process.
     pub(super) waiters: Vec<Waiter>,
     /// For an event listener: where it stands.
-    pub(super) hearing: Option<Hearing>,
-    /// What this life, or the last one, has told of itself; none: its kind does not.
-    pub(super) tidings: Option<Box<Tidings>>,
+    #[serde(rename = "hearing")]
+    pub(super) listener: Option<ListenerStage>,
+    /// What this instance, or the last one, has told of itself; none: its kind does not.
+    #[serde(rename = "tidings")]
+    pub(super) notify_state: Option<Box<NotifyState>>,
 }
 
 /// One supervised process.
@@ -158,42 +168,42 @@ pub(super) struct Process {
     /// Where its streams are written.
     pub(super) logs: LogPaths,
     /// Tells the occupants of one slot apart; never used again.
-    pub(super) tenure: u64,
+    pub(super) slot_generation: u64,
     /// What changes.
-    pub(super) run: Run,
+    pub(super) run: RunState,
     /// The deadline that the fleet's timer list holds for it.
     pub(super) armed: Tick,
 }
 
 impl Process {
     /// A process that was never started.
-    pub(super) fn new(spec: Arc<ProcessSpec>, logs: LogPaths, tenure: u64) -> Self {
-        let hearing = match spec.kind {
-            ProcessKind::Listener => Some(Hearing::Acknowledged),
+    pub(super) fn new(spec: Arc<ProcessSpec>, logs: LogPaths, slot_generation: u64) -> Self {
+        let listener = match spec.kind {
+            ProcessKind::Listener => Some(ListenerStage::Acknowledged),
             ProcessKind::Program | ProcessKind::Fcgi(_) => None,
         };
         Self {
             spec,
             logs,
-            tenure,
-            run: Run {
+            slot_generation,
+            run: RunState {
                 stage: Stage::Stopped,
                 next: None,
-                refused: None,
+                stage_before_unknown: None,
                 tries: 0,
-                trouble: None,
+                last_error: None,
                 exit_status: 0,
                 start: 0,
                 stop: 0,
                 spawned_at: Tick(0),
                 report_at: Tick::NEVER,
                 spawns: 0,
-                ending: None,
-                causes: Causes::NONE,
+                exit_reason: None,
+                resource_events: ResourceEvents::NONE,
                 relimit: false,
                 waiters: Vec::new(),
-                hearing,
-                tidings: None,
+                listener,
+                notify_state: None,
             },
             armed: Tick::NEVER,
         }
@@ -205,28 +215,28 @@ impl Process {
     }
 
     /// Takes what was begun of the next attempt if that will come to nothing.
-    pub(super) fn take_abandoned(&mut self, now: Tick) -> Option<Life> {
+    pub(super) fn take_abandoned_attempt(&mut self, now: Tick) -> Option<InstanceId> {
         let next = self.run.next.as_ref()?;
         let is_awaited = match self.run.stage {
-            Stage::Dying { was, .. } => was != Was::Stopping,
+            Stage::Reaped { at_exit, .. } => at_exit != StageAtExit::Stopping,
             Stage::Exited { restart_at } => restart_at <= now,
-            Stage::Resolving(life) | Stage::Preparing(life) => life == next.life,
+            Stage::Resolving(instance) | Stage::Preparing(instance) => instance == next.instance,
             Stage::Stopped
             | Stage::Fatal
             | Stage::Backoff { .. }
             | Stage::Spawning(_)
             | Stage::Starting { .. }
-            | Stage::Waking { .. }
-            | Stage::Failing { .. }
+            | Stage::AwaitingReady { .. }
+            | Stage::Terminating { .. }
             | Stage::Running { .. }
-            | Stage::Aborting(_)
+            | Stage::StopPending(_)
             | Stage::Stopping { .. }
             | Stage::Unknown { .. } => false,
         };
         if is_awaited {
             return None;
         }
-        self.run.next.take().map(|next| next.life)
+        self.run.next.take().map(|next| next.instance)
     }
 
     /// Bytes for its standard input are taken: it lives and nobody has asked it to stop.
@@ -241,7 +251,7 @@ impl Process {
 
     /// When something happens by itself.
     pub(super) fn deadline(&self) -> Tick {
-        self.told_deadline().min(self.run.report_at)
+        self.stage_deadline().min(self.run.report_at)
     }
 
     /// As clients see it.
@@ -256,15 +266,15 @@ impl Process {
             stop: self.run.stop,
             now: now.wall.secs(),
             uptime: nanos / 1_000_000_000,
-            spawn_error: match &self.run.trouble {
+            spawn_error: match &self.run.last_error {
                 None => String::new(),
-                Some(trouble) if self.run.causes.is_none() => trouble.to_string(),
-                Some(trouble) => format!("{trouble}, {}", self.run.causes),
+                Some(last_error) if self.run.resource_events.is_none() => last_error.to_string(),
+                Some(last_error) => format!("{last_error}, {}", self.run.resource_events),
             },
-            causes: self.run.causes,
+            resource_events: self.run.resource_events,
             exit_status: self.run.exit_status,
             restarts: self.run.spawns.saturating_sub(1),
-            ending: self.run.ending.clone(),
+            exit_reason: self.run.exit_reason.clone(),
             status_text: self.status_text(),
             events_discarded: 0,
             pid: self.run.stage.pid(),
@@ -274,10 +284,10 @@ impl Process {
     }
 
     /// Enters `to` and tells subscribers, if that is another state. `pid` and `expected` are for the event.
-    pub(super) fn enter(&mut self, to: Stage, pid: i32, expected: bool, moment: &mut Moment<'_>) {
+    pub(super) fn enter_stage(&mut self, to: Stage, pid: i32, expected: bool, ctx: &mut Ctx<'_>) {
         let from = self.state();
         self.run.stage = to;
-        self.publish(from, self.state(), pid, expected, moment);
+        self.publish(from, self.state(), pid, expected, ctx);
     }
 
     /// Tells subscribers of a step, if it is one.
@@ -287,12 +297,12 @@ impl Process {
         to: ProcessState,
         pid: i32,
         expected: bool,
-        moment: &mut Moment<'_>,
+        ctx: &mut Ctx<'_>,
     ) {
         if from == to {
             return;
         }
-        moment.out.push(Action::Publish(Arc::new(Event {
+        ctx.out.push(Action::Publish(Arc::new(Event {
             group: Some(self.spec.group.clone()),
             process: Some(self.spec.name.clone()),
             kind: EventKind::ProcessState {
@@ -301,87 +311,92 @@ impl Process {
                 tries: self.run.tries,
                 pid,
                 expected,
-                causes: match to {
+                resource_events: match to {
                     ProcessState::Stopped
                     | ProcessState::Exited
                     | ProcessState::Backoff
-                    | ProcessState::Fatal => self.run.causes,
+                    | ProcessState::Fatal => self.run.resource_events,
                     ProcessState::Starting
                     | ProcessState::Running
                     | ProcessState::Stopping
-                    | ProcessState::Unknown => Causes::NONE,
+                    | ProcessState::Unknown => ResourceEvents::NONE,
                 },
             },
         })));
     }
 
     /// Writes a line to the activity log.
-    pub(super) fn log(moment: &mut Moment<'_>, line: Line) {
-        moment.out.push(Action::Log(line));
+    pub(super) fn log(ctx: &mut Ctx<'_>, line: Line) {
+        ctx.out.push(Action::Log(line));
     }
 
     /// What is due by itself at this moment.
-    pub(super) fn deadline_reached(&mut self, slot: u32, moment: &mut Moment<'_>) {
-        let now = moment.now.mono;
+    pub(super) fn deadline_reached(&mut self, slot: u32, ctx: &mut Ctx<'_>) {
+        let now = ctx.now.mono;
         if self.run.report_at <= now {
-            self.report_stop(moment);
+            self.report_stop(ctx);
         }
-        if self.told_deadline() > now || self.ask_first(moment) {
+        if self.stage_deadline() > now || self.poll_notify_first(ctx) {
             return;
         }
-        self.act_on_deadline(slot, moment);
+        self.act_on_deadline(slot, ctx);
     }
 
     /// What is due by itself, after whoever could have prevented it has been heard.
-    pub(super) fn act_on_deadline(&mut self, slot: u32, moment: &mut Moment<'_>) {
-        if self.told_deadline() > moment.now.mono {
+    pub(super) fn act_on_deadline(&mut self, slot: u32, ctx: &mut Ctx<'_>) {
+        if self.stage_deadline() > ctx.now.mono {
             return;
         }
         match self.run.stage {
-            Stage::Exited { .. } if moment.may_start => self.start(slot, moment),
+            Stage::Exited { .. } if ctx.may_start => self.start(slot, ctx),
             Stage::Exited { .. } => {
                 self.run.stage = Stage::Exited {
                     restart_at: Tick::NEVER,
                 };
             }
-            Stage::Backoff { .. } if moment.may_start => self.start(slot, moment),
+            Stage::Backoff { .. } if ctx.may_start => self.start(slot, ctx),
             Stage::Backoff { .. } => {
                 self.run.stage = Stage::Backoff {
                     retry_at: Tick::NEVER,
                 };
             }
-            Stage::Starting { life, pid, .. } => self.promote(life, pid, moment),
-            Stage::Waking { life, pid, .. } => self.not_ready(life, pid, moment),
-            Stage::Running { life, pid } => self.starved(life, pid, moment),
-            Stage::Failing { life, pid, why, .. } => self.kill_failing(life, pid, why, moment),
+            Stage::Starting { instance, pid, .. } => self.promote(instance, pid, ctx),
+            Stage::AwaitingReady { instance, pid, .. } => self.not_ready(instance, pid, ctx),
+            Stage::Running { instance, pid } => self.watchdog_timeout(instance, pid, ctx),
+            Stage::Terminating {
+                instance, pid, why, ..
+            } => self.kill_failing(instance, pid, why, ctx),
             Stage::Stopping {
-                life, pid, sent, ..
-            } => self.kill(life, pid, sent, moment),
-            Stage::Dying {
-                rite: Rite::Emptying,
+                instance,
+                pid,
+                sent,
+                ..
+            } => self.kill(instance, pid, sent, ctx),
+            Stage::Reaped {
+                reap_step: ReapStep::Emptying,
                 ..
             } => {
                 Self::log(
-                    moment,
+                    ctx,
                     Line::CgroupLate {
                         name: self.spec.name.clone(),
                         seconds: EMPTY_SECS_MAX.0,
                     },
                 );
-                self.emptied(Causes::NONE, moment);
+                self.emptied(ResourceEvents::NONE, ctx);
             }
-            Stage::Dying {
-                rite: Rite::Draining,
+            Stage::Reaped {
+                reap_step: ReapStep::Draining,
                 ..
             } => {
                 Self::log(
-                    moment,
+                    ctx,
                     Line::DrainLate {
                         name: self.spec.name.clone(),
                         seconds: DRAIN_SECS_MAX.0,
                     },
                 );
-                self.drained(moment);
+                self.drained(ctx);
             }
             // These have no deadline.
             Stage::Stopped
@@ -389,7 +404,7 @@ impl Process {
             | Stage::Resolving(_)
             | Stage::Preparing(_)
             | Stage::Spawning(_)
-            | Stage::Aborting(_)
+            | Stage::StopPending(_)
             | Stage::Unknown { .. } => {}
         }
     }

@@ -5,12 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::chronicle::Record;
-use super::listener::Hearing;
-use super::process::{Process, Run, Trouble};
-use super::stage::{Failure, Rite, Stage, Was};
-use super::tidings::Tidings;
-use crate::domain::{Causes, Ending, ExitStatus, Life, Signal, Tick, counter};
+use super::checkpoint::ProcessRecord;
+use super::listener::ListenerStage;
+use super::notify_state::NotifyState;
+use super::process::{LastError, Process, RunState};
+use super::stage::{ReapStep, Stage, StageAtExit, TerminationReason};
+use crate::domain::{ExitReason, ExitStatus, InstanceId, ResourceEvents, Signal, Tick, counter};
 
 /// The first byte of a record: the version of its format.
 const FORM: u8 = 1;
@@ -25,28 +25,32 @@ const ELSEWHERE: u8 = u8::MAX;
 #[derive(Default, Serialize, Deserialize)]
 struct Rest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    trouble: Option<Trouble>,
+    #[serde(rename = "trouble")]
+    last_error: Option<LastError>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    ending: Option<Ending>,
+    #[serde(rename = "ending")]
+    exit_reason: Option<ExitReason>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    hearing: Option<Hearing>,
+    #[serde(rename = "hearing")]
+    listener: Option<ListenerStage>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    tidings: Option<Box<Tidings>>,
+    #[serde(rename = "tidings")]
+    notify_state: Option<Box<NotifyState>>,
 }
 
 impl Rest {
     fn is_empty(&self) -> bool {
-        self.trouble.is_none()
-            && self.ending.is_none()
-            && self.hearing.is_none()
-            && self.tidings.is_none()
+        self.last_error.is_none()
+            && self.exit_reason.is_none()
+            && self.listener.is_none()
+            && self.notify_state.is_none()
     }
 }
 
 /// The numbers of the fleet that stand in each record.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counts {
-    pub(super) lives: u64,
+    pub(super) last_incarnation: u64,
     pub(super) event_serial: u64,
 }
 
@@ -62,36 +66,36 @@ pub(super) fn encode(slot: u32, process: &Process, counts: Counts, most: usize) 
 
 fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<u8> {
     // Whoever waits will be gone. A successor drops the next attempt and begins it again.
-    let Run {
+    let RunState {
         stage,
         next: _,
-        refused,
+        stage_before_unknown: refused,
         tries,
-        trouble,
+        last_error,
         exit_status,
         start,
         stop,
         spawned_at,
         report_at,
         spawns,
-        ending,
-        causes,
+        exit_reason,
+        resource_events,
         relimit,
         waiters: _,
-        hearing,
-        tidings,
+        listener,
+        notify_state,
     } = &process.run;
     let mut rest = Rest::default();
     let mut to = Writer(Vec::with_capacity(160));
     to.u8(FORM);
     to.u32(slot);
-    to.u64(process.tenure);
-    to.u64(counts.lives);
+    to.u64(process.slot_generation);
+    to.u64(counts.last_incarnation);
     to.u64(counts.event_serial);
     to.stage(*stage);
     match refused {
         None => to.u8(NONE),
-        Some(was) => to.u8(1 + code_of_was(*was)),
+        Some(at_exit) => to.u8(1 + code_of_stage_at_exit(*at_exit)),
     }
     to.u32(*tries);
     to.i32(*exit_status);
@@ -100,53 +104,53 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
     to.u64(spawned_at.0);
     to.u64(report_at.0);
     to.u64(*spawns);
-    to.u8(code_of_causes(*causes));
+    to.u8(code_of_resource_events(*resource_events));
     to.u8(u8::from(*relimit));
-    match trouble {
+    match last_error {
         None => to.u8(NONE),
-        Some(Trouble::TooQuick) => to.u8(1),
-        Some(Trouble::Unready) => to.u8(2),
-        Some(Trouble::NotReady) => to.u8(3),
-        Some(Trouble::GaveUp) => to.u8(4),
-        Some(Trouble::Starved) => to.u8(5),
-        Some(Trouble::Triggered) => to.u8(6),
-        Some(Trouble::BadExit(code)) => {
+        Some(LastError::TooQuick) => to.u8(1),
+        Some(LastError::Unready) => to.u8(2),
+        Some(LastError::NotReady) => to.u8(3),
+        Some(LastError::NotifiedFailure) => to.u8(4),
+        Some(LastError::WatchdogTimeout) => to.u8(5),
+        Some(LastError::WatchdogTrigger) => to.u8(6),
+        Some(LastError::BadExit(code)) => {
             to.u8(7);
             to.i32(*code);
         }
-        Some(Trouble::NotSpawned(_) | Trouble::HeldUp(_)) if is_short => to.u8(NONE),
-        Some(Trouble::NotSpawned(_) | Trouble::HeldUp(_)) => {
+        Some(LastError::NotSpawned(_) | LastError::HeldUp(_)) if is_short => to.u8(NONE),
+        Some(LastError::NotSpawned(_) | LastError::HeldUp(_)) => {
             to.u8(ELSEWHERE);
-            rest.trouble.clone_from(trouble);
+            rest.last_error.clone_from(last_error);
         }
     }
-    match ending {
+    match exit_reason {
         None => to.u8(NONE),
-        Some(Ending::TooQuick(status)) => to.ending(1, *status),
-        Some(Ending::Unready(status)) => to.ending(2, *status),
-        Some(Ending::NotReady(status)) => to.ending(3, *status),
-        Some(Ending::Watchdog(status)) => to.ending(4, *status),
-        Some(Ending::ByItself(status)) => to.ending(5, *status),
-        Some(Ending::OnRequest(status)) => to.ending(6, *status),
-        Some(Ending::NotSpawned(_)) if is_short => to.u8(NONE),
-        Some(Ending::NotSpawned(_)) => {
+        Some(ExitReason::TooQuick(status)) => to.exit_reason(1, *status),
+        Some(ExitReason::Unready(status)) => to.exit_reason(2, *status),
+        Some(ExitReason::NotReady(status)) => to.exit_reason(3, *status),
+        Some(ExitReason::Watchdog(status)) => to.exit_reason(4, *status),
+        Some(ExitReason::ByItself(status)) => to.exit_reason(5, *status),
+        Some(ExitReason::OnRequest(status)) => to.exit_reason(6, *status),
+        Some(ExitReason::NotSpawned(_)) if is_short => to.u8(NONE),
+        Some(ExitReason::NotSpawned(_)) => {
             to.u8(ELSEWHERE);
-            rest.ending.clone_from(ending);
+            rest.exit_reason.clone_from(exit_reason);
         }
     }
-    match hearing {
+    match listener {
         None => to.u8(NONE),
-        Some(Hearing::Acknowledged) => to.u8(1),
-        Some(Hearing::Ready) => to.u8(2),
-        Some(Hearing::Deaf) => to.u8(3),
-        Some(Hearing::Unknown) => to.u8(4),
-        Some(Hearing::Busy(_)) if is_short => to.u8(4),
-        Some(Hearing::Busy(_)) => {
+        Some(ListenerStage::Acknowledged) => to.u8(1),
+        Some(ListenerStage::Ready) => to.u8(2),
+        Some(ListenerStage::StdinClosed) => to.u8(3),
+        Some(ListenerStage::Unknown) => to.u8(4),
+        Some(ListenerStage::Busy(_)) if is_short => to.u8(4),
+        Some(ListenerStage::Busy(_)) => {
             to.u8(ELSEWHERE);
-            rest.hearing.clone_from(hearing);
+            rest.listener.clone_from(listener);
         }
     }
-    rest.tidings.clone_from(tidings);
+    rest.notify_state.clone_from(notify_state);
     if !rest.is_empty() {
         // Values that are made of strings and numbers can be written.
         to.0.extend(serde_json::to_vec(&rest).unwrap_or_default());
@@ -155,7 +159,7 @@ fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<
 }
 
 /// What [`encode`] has written, or a version before 5.1. `None`: it is neither, or its numbers could not be counted on.
-pub(super) fn decode(bytes: &[u8]) -> Option<Record> {
+pub(super) fn decode(bytes: &[u8]) -> Option<ProcessRecord> {
     if bytes.first() == Some(&BRACE) {
         return serde_json::from_slice(bytes).ok();
     }
@@ -164,60 +168,60 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Record> {
         return None;
     }
     let slot = counter::checked_slot(from.u32()?)?;
-    let tenure = counter::checked(from.u64()?)?;
-    let lives = counter::checked(from.u64()?)?;
+    let slot_generation = counter::checked(from.u64()?)?;
+    let last_incarnation = counter::checked(from.u64()?)?;
     let event_serial = counter::checked(from.u64()?)?;
     let stage = from.stage()?;
     let refused = match from.u8()? {
         NONE => None,
-        code => Some(was_of_code(code - 1)?),
+        code => Some(stage_at_exit_of_code(code - 1)?),
     };
     let tries = counter::checked_small(from.u32()?)?;
     let exit_status = from.i32()?;
     let (start, stop) = (from.i64()?, from.i64()?);
     let (spawned_at, report_at) = (from.tick()?, from.tick()?);
     let spawns = counter::checked(from.u64()?)?;
-    let causes = causes_of_code(from.u8()?)?;
+    let resource_events = resource_events_of_code(from.u8()?)?;
     let relimit = from.bool()?;
     // In the JSON, with the code that says so.
-    let (mut trouble_there, mut ending_there, mut hearing_there) = (false, false, false);
-    let trouble = match from.u8()? {
+    let (mut last_error_there, mut exit_reason_there, mut listener_there) = (false, false, false);
+    let last_error = match from.u8()? {
         NONE => None,
-        1 => Some(Trouble::TooQuick),
-        2 => Some(Trouble::Unready),
-        3 => Some(Trouble::NotReady),
-        4 => Some(Trouble::GaveUp),
-        5 => Some(Trouble::Starved),
-        6 => Some(Trouble::Triggered),
-        7 => Some(Trouble::BadExit(from.i32()?)),
+        1 => Some(LastError::TooQuick),
+        2 => Some(LastError::Unready),
+        3 => Some(LastError::NotReady),
+        4 => Some(LastError::NotifiedFailure),
+        5 => Some(LastError::WatchdogTimeout),
+        6 => Some(LastError::WatchdogTrigger),
+        7 => Some(LastError::BadExit(from.i32()?)),
         ELSEWHERE => {
-            trouble_there = true;
+            last_error_there = true;
             None
         }
         _ => return None,
     };
-    let ending = match from.u8()? {
+    let exit_reason = match from.u8()? {
         NONE => None,
-        1 => Some(Ending::TooQuick(from.status()?)),
-        2 => Some(Ending::Unready(from.status()?)),
-        3 => Some(Ending::NotReady(from.status()?)),
-        4 => Some(Ending::Watchdog(from.status()?)),
-        5 => Some(Ending::ByItself(from.status()?)),
-        6 => Some(Ending::OnRequest(from.status()?)),
+        1 => Some(ExitReason::TooQuick(from.status()?)),
+        2 => Some(ExitReason::Unready(from.status()?)),
+        3 => Some(ExitReason::NotReady(from.status()?)),
+        4 => Some(ExitReason::Watchdog(from.status()?)),
+        5 => Some(ExitReason::ByItself(from.status()?)),
+        6 => Some(ExitReason::OnRequest(from.status()?)),
         ELSEWHERE => {
-            ending_there = true;
+            exit_reason_there = true;
             None
         }
         _ => return None,
     };
-    let hearing = match from.u8()? {
+    let listener = match from.u8()? {
         NONE => None,
-        1 => Some(Hearing::Acknowledged),
-        2 => Some(Hearing::Ready),
-        3 => Some(Hearing::Deaf),
-        4 => Some(Hearing::Unknown),
+        1 => Some(ListenerStage::Acknowledged),
+        2 => Some(ListenerStage::Ready),
+        3 => Some(ListenerStage::StdinClosed),
+        4 => Some(ListenerStage::Unknown),
         ELSEWHERE => {
-            hearing_there = true;
+            listener_there = true;
             None
         }
         _ => return None,
@@ -226,94 +230,94 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Record> {
         [] => Rest::default(),
         json => serde_json::from_slice(json).ok()?,
     };
-    let is_whole = rest.trouble.is_some() == trouble_there
-        && rest.ending.is_some() == ending_there
-        && rest.hearing.is_some() == hearing_there;
-    let run = Run {
+    let is_whole = rest.last_error.is_some() == last_error_there
+        && rest.exit_reason.is_some() == exit_reason_there
+        && rest.listener.is_some() == listener_there;
+    let run = RunState {
         stage,
         next: None,
-        refused,
+        stage_before_unknown: refused,
         tries,
-        trouble: trouble.or(rest.trouble),
+        last_error: last_error.or(rest.last_error),
         exit_status,
         start,
         stop,
         spawned_at,
         report_at,
         spawns,
-        ending: ending.or(rest.ending),
-        causes,
+        exit_reason: exit_reason.or(rest.exit_reason),
+        resource_events,
         relimit,
         waiters: Vec::new(),
-        hearing: hearing.or(rest.hearing),
-        tidings: rest.tidings,
+        listener: listener.or(rest.listener),
+        notify_state: rest.notify_state,
     };
-    is_whole.then_some(Record {
+    is_whole.then_some(ProcessRecord {
         slot,
-        tenure,
+        slot_generation,
         run,
-        lives,
+        last_incarnation,
         event_serial,
     })
 }
 
-const fn code_of_was(was: Was) -> u8 {
-    match was {
-        Was::TooQuick => 0,
-        Was::Unpromoted => 1,
-        Was::Unready => 2,
-        Was::Running => 3,
-        Was::Stopping => 4,
-        Was::Unknown => 5,
-        Was::Failed(why) => 6 + code_of_failure(why),
+const fn code_of_stage_at_exit(at_exit: StageAtExit) -> u8 {
+    match at_exit {
+        StageAtExit::TooQuick => 0,
+        StageAtExit::Unpromoted => 1,
+        StageAtExit::Unready => 2,
+        StageAtExit::Running => 3,
+        StageAtExit::Stopping => 4,
+        StageAtExit::Unknown => 5,
+        StageAtExit::Failed(why) => 6 + code_of_termination(why),
     }
 }
 
-const fn was_of_code(code: u8) -> Option<Was> {
+const fn stage_at_exit_of_code(code: u8) -> Option<StageAtExit> {
     Some(match code {
-        0 => Was::TooQuick,
-        1 => Was::Unpromoted,
-        2 => Was::Unready,
-        3 => Was::Running,
-        4 => Was::Stopping,
-        5 => Was::Unknown,
-        _ => match failure_of_code(code - 6) {
-            Some(why) => Was::Failed(why),
+        0 => StageAtExit::TooQuick,
+        1 => StageAtExit::Unpromoted,
+        2 => StageAtExit::Unready,
+        3 => StageAtExit::Running,
+        4 => StageAtExit::Stopping,
+        5 => StageAtExit::Unknown,
+        _ => match termination_of_code(code - 6) {
+            Some(why) => StageAtExit::Failed(why),
             None => return None,
         },
     })
 }
 
-const fn code_of_failure(why: Failure) -> u8 {
+const fn code_of_termination(why: TerminationReason) -> u8 {
     match why {
-        Failure::NotReady => 0,
-        Failure::GaveUp => 1,
-        Failure::Starved => 2,
-        Failure::Triggered => 3,
+        TerminationReason::NotReady => 0,
+        TerminationReason::NotifiedFailure => 1,
+        TerminationReason::WatchdogTimeout => 2,
+        TerminationReason::WatchdogTrigger => 3,
     }
 }
 
-const fn failure_of_code(code: u8) -> Option<Failure> {
+const fn termination_of_code(code: u8) -> Option<TerminationReason> {
     Some(match code {
-        0 => Failure::NotReady,
-        1 => Failure::GaveUp,
-        2 => Failure::Starved,
-        3 => Failure::Triggered,
+        0 => TerminationReason::NotReady,
+        1 => TerminationReason::NotifiedFailure,
+        2 => TerminationReason::WatchdogTimeout,
+        3 => TerminationReason::WatchdogTrigger,
         _ => return None,
     })
 }
 
-fn code_of_causes(causes: Causes) -> u8 {
-    let Causes {
+fn code_of_resource_events(resource_events: ResourceEvents) -> u8 {
+    let ResourceEvents {
         oom_kill,
         pids_max,
         memory_high,
-    } = causes;
+    } = resource_events;
     u8::from(oom_kill) | (u8::from(pids_max) << 1) | (u8::from(memory_high) << 2)
 }
 
-fn causes_of_code(code: u8) -> Option<Causes> {
-    (code < 8).then_some(Causes {
+fn resource_events_of_code(code: u8) -> Option<ResourceEvents> {
+    (code < 8).then_some(ResourceEvents {
         oom_kill: code & 1 != 0,
         pids_max: code & 2 != 0,
         memory_high: code & 4 != 0,
@@ -357,19 +361,19 @@ impl Writer {
         self.i32(number);
     }
 
-    fn ending(&mut self, code: u8, status: ExitStatus) {
+    fn exit_reason(&mut self, code: u8, status: ExitStatus) {
         self.u8(code);
         self.status(status);
     }
 
-    fn life(&mut self, code: u8, life: Life) {
+    fn instance(&mut self, code: u8, instance: InstanceId) {
         self.u8(code);
-        self.u32(life.slot);
-        self.u64(life.incarnation);
+        self.u32(instance.slot);
+        self.u64(instance.incarnation);
     }
 
-    fn process(&mut self, code: u8, life: Life, pid: i32) {
-        self.life(code, life);
+    fn process(&mut self, code: u8, instance: InstanceId, pid: i32) {
+        self.instance(code, instance);
         self.i32(pid);
     }
 
@@ -385,70 +389,70 @@ impl Writer {
                 self.u8(3);
                 self.tick(retry_at);
             }
-            Stage::Resolving(life) => self.life(4, life),
-            Stage::Preparing(life) => self.life(5, life),
-            Stage::Spawning(life) => self.life(6, life),
+            Stage::Resolving(instance) => self.instance(4, instance),
+            Stage::Preparing(instance) => self.instance(5, instance),
+            Stage::Spawning(instance) => self.instance(6, instance),
             Stage::Starting {
-                life,
+                instance,
                 pid,
                 promote_at,
             } => {
-                self.process(7, life, pid);
+                self.process(7, instance, pid);
                 self.tick(promote_at);
             }
-            Stage::Waking {
-                life,
+            Stage::AwaitingReady {
+                instance,
                 pid,
                 ready_by,
             } => {
-                self.process(8, life, pid);
+                self.process(8, instance, pid);
                 self.tick(ready_by);
             }
-            Stage::Failing {
-                life,
+            Stage::Terminating {
+                instance,
                 pid,
                 why,
                 kill_at,
             } => {
-                self.process(9, life, pid);
-                self.u8(code_of_failure(why));
+                self.process(9, instance, pid);
+                self.u8(code_of_termination(why));
                 self.tick(kill_at);
             }
-            Stage::Running { life, pid } => self.process(10, life, pid),
-            Stage::Aborting(life) => self.life(11, life),
+            Stage::Running { instance, pid } => self.process(10, instance, pid),
+            Stage::StopPending(instance) => self.instance(11, instance),
             Stage::Stopping {
-                life,
+                instance,
                 pid,
                 kill_at,
                 sent,
                 killed,
             } => {
-                self.process(12, life, pid);
+                self.process(12, instance, pid);
                 self.tick(kill_at);
                 self.u8(u8::from(sent));
                 self.u8(u8::from(killed));
             }
-            Stage::Dying {
-                life,
+            Stage::Reaped {
+                instance,
                 pid,
                 status,
-                was,
-                rite,
+                at_exit,
+                reap_step,
                 drain_by,
             } => {
-                self.process(13, life, pid);
+                self.process(13, instance, pid);
                 self.status(status);
-                self.u8(code_of_was(was));
-                self.u8(match rite {
-                    Rite::Emptying => 0,
-                    Rite::Draining => 1,
+                self.u8(code_of_stage_at_exit(at_exit));
+                self.u8(match reap_step {
+                    ReapStep::Emptying => 0,
+                    ReapStep::Draining => 1,
                 });
                 self.tick(drain_by);
             }
             Stage::Unknown { alive: None } => self.u8(14),
             Stage::Unknown {
-                alive: Some((life, pid)),
-            } => self.process(15, life, pid),
+                alive: Some((instance, pid)),
+            } => self.process(15, instance, pid),
         }
     }
 }
@@ -457,14 +461,14 @@ impl Writer {
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
-    fn take<const COUNT: usize>(&mut self) -> Option<[u8; COUNT]> {
+    fn take_bytes<const COUNT: usize>(&mut self) -> Option<[u8; COUNT]> {
         let (bytes, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*bytes)
     }
 
     fn u8(&mut self) -> Option<u8> {
-        self.take::<1>().map(|[byte]| byte)
+        self.take_bytes::<1>().map(|[byte]| byte)
     }
 
     fn bool(&mut self) -> Option<bool> {
@@ -476,19 +480,19 @@ impl Reader<'_> {
     }
 
     fn u32(&mut self) -> Option<u32> {
-        self.take().map(u32::from_le_bytes)
+        self.take_bytes().map(u32::from_le_bytes)
     }
 
     fn i32(&mut self) -> Option<i32> {
-        self.take().map(i32::from_le_bytes)
+        self.take_bytes().map(i32::from_le_bytes)
     }
 
     fn u64(&mut self) -> Option<u64> {
-        self.take().map(u64::from_le_bytes)
+        self.take_bytes().map(u64::from_le_bytes)
     }
 
     fn i64(&mut self) -> Option<i64> {
-        self.take().map(i64::from_le_bytes)
+        self.take_bytes().map(i64::from_le_bytes)
     }
 
     fn tick(&mut self) -> Option<Tick> {
@@ -508,15 +512,15 @@ impl Reader<'_> {
         })
     }
 
-    fn life(&mut self) -> Option<Life> {
-        Some(Life {
+    fn instance(&mut self) -> Option<InstanceId> {
+        Some(InstanceId {
             slot: counter::checked_slot(self.u32()?)?,
             incarnation: counter::checked(self.u64()?)?,
         })
     }
 
-    fn process(&mut self) -> Option<(Life, i32)> {
-        Some((self.life()?, self.i32()?))
+    fn process(&mut self) -> Option<(InstanceId, i32)> {
+        Some((self.instance()?, self.i32()?))
     }
 
     fn stage(&mut self) -> Option<Stage> {
@@ -529,43 +533,43 @@ impl Reader<'_> {
             3 => Stage::Backoff {
                 retry_at: self.tick()?,
             },
-            4 => Stage::Resolving(self.life()?),
-            5 => Stage::Preparing(self.life()?),
-            6 => Stage::Spawning(self.life()?),
+            4 => Stage::Resolving(self.instance()?),
+            5 => Stage::Preparing(self.instance()?),
+            6 => Stage::Spawning(self.instance()?),
             7 => {
-                let (life, pid) = self.process()?;
+                let (instance, pid) = self.process()?;
                 Stage::Starting {
-                    life,
+                    instance,
                     pid,
                     promote_at: self.tick()?,
                 }
             }
             8 => {
-                let (life, pid) = self.process()?;
-                Stage::Waking {
-                    life,
+                let (instance, pid) = self.process()?;
+                Stage::AwaitingReady {
+                    instance,
                     pid,
                     ready_by: self.tick()?,
                 }
             }
             9 => {
-                let (life, pid) = self.process()?;
-                Stage::Failing {
-                    life,
+                let (instance, pid) = self.process()?;
+                Stage::Terminating {
+                    instance,
                     pid,
-                    why: failure_of_code(self.u8()?)?,
+                    why: termination_of_code(self.u8()?)?,
                     kill_at: self.tick()?,
                 }
             }
             10 => {
-                let (life, pid) = self.process()?;
-                Stage::Running { life, pid }
+                let (instance, pid) = self.process()?;
+                Stage::Running { instance, pid }
             }
-            11 => Stage::Aborting(self.life()?),
+            11 => Stage::StopPending(self.instance()?),
             12 => {
-                let (life, pid) = self.process()?;
+                let (instance, pid) = self.process()?;
                 Stage::Stopping {
-                    life,
+                    instance,
                     pid,
                     kill_at: self.tick()?,
                     sent: self.bool()?,
@@ -573,15 +577,15 @@ impl Reader<'_> {
                 }
             }
             13 => {
-                let (life, pid) = self.process()?;
-                Stage::Dying {
-                    life,
+                let (instance, pid) = self.process()?;
+                Stage::Reaped {
+                    instance,
                     pid,
                     status: self.status()?,
-                    was: was_of_code(self.u8()?)?,
-                    rite: match self.u8()? {
-                        0 => Rite::Emptying,
-                        1 => Rite::Draining,
+                    at_exit: stage_at_exit_of_code(self.u8()?)?,
+                    reap_step: match self.u8()? {
+                        0 => ReapStep::Emptying,
+                        1 => ReapStep::Draining,
                         _ => return None,
                     },
                     drain_by: self.tick()?,

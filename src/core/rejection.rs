@@ -47,7 +47,7 @@ impl Rejections {
     }
 
     /// A listener accepted an event: the next rejection is the first again.
-    pub(super) const fn forget(&mut self) {
+    pub(super) const fn reset(&mut self) {
         self.in_a_row = 0;
         self.pause_until = None;
     }
@@ -58,7 +58,7 @@ impl Rejections {
     }
 
     /// Ends what is over. Returns how many rejections of a window that has ended no line told of.
-    pub(super) fn look(&mut self, now: Now) -> u32 {
+    pub(super) fn end_expired(&mut self, now: Now) -> u32 {
         self.pause_until = self.pause_until.filter(|&until| until > now.mono);
         if self.window_end.is_none_or(|end| end > now.mono) {
             return 0;
@@ -105,11 +105,11 @@ mod tests {
             [0, 50, 100, 200, 400, 800, 1600, 3200, 5000, 5000]
         );
         assert_eq!(pauses[69], 5000);
-        rejections.look(at(4999));
+        rejections.end_expired(at(4999));
         assert!(rejections.is_pausing());
-        rejections.look(at(5000));
+        rejections.end_expired(at(5000));
         assert!(!rejections.is_pausing());
-        rejections.forget();
+        rejections.reset();
         rejections.count(at(5000));
         assert!(!rejections.is_pausing());
     }
@@ -118,13 +118,13 @@ mod tests {
     fn lines_are_bounded_and_the_rest_is_counted() {
         let mut rejections = Rejections::default();
         let told = (0..1000).filter(|_| {
-            rejections.forget();
+            rejections.reset();
             rejections.count(at(0))
         });
         assert_eq!(told.count(), 10);
         assert_eq!(rejections.due(false), Tick(60_000_000_000));
-        assert_eq!(rejections.look(at(59_999)), 0);
-        assert_eq!(rejections.look(at(60_000)), 990);
+        assert_eq!(rejections.end_expired(at(59_999)), 0);
+        assert_eq!(rejections.end_expired(at(60_000)), 990);
         assert_eq!(rejections.due(true), Tick::NEVER);
         assert!(rejections.count(at(60_000)));
     }

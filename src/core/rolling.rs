@@ -11,16 +11,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::admit::{Rights, not_permitted};
+use super::batch::result;
 use super::process::Process;
-use super::serve::result;
-use super::ticket::{Member, Pending, Until, Waiter};
+use super::ticket::{BatchMember, Pending, WaitUntil, Waiter};
 use super::{Action, Actions, Fleet};
-use crate::api::{Fault, FaultCode, Reply, Target, TargetResult, Ticket};
+use crate::api::{Fault, FaultCode, Reply, RequestTarget, TargetResult, Ticket};
 use crate::domain::{Namespec, Now, ProcessState, SpawnError, SupervisorState};
 
 /// Where the restart of one process stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-enum Turn {
+enum RollingTurn {
     /// Its command is being looked up: what cannot start again is not stopped.
     Checking,
     /// Its command was found, or was not.
@@ -35,13 +35,13 @@ enum Turn {
 
 /// A rolling restart on its way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Rolling {
+pub(super) struct RollingRestart {
     /// How many may be restarted at the same time.
     at_once: u32,
     /// Processes whose turn has not come; and whether each was named itself, not by its group.
-    queue: VecDeque<(Member, bool)>,
+    queue: VecDeque<(BatchMember, bool)>,
     /// Processes whose turn it is, by the number that waiters know them by.
-    under_way: BTreeMap<u32, (Member, bool, Turn)>,
+    under_way: BTreeMap<u32, (BatchMember, bool, RollingTurn)>,
     /// Turns so far.
     #[serde(deserialize_with = "crate::domain::counter::small_counter")]
     turns: u32,
@@ -51,32 +51,34 @@ pub(super) struct Rolling {
     failed: Option<String>,
 }
 
-impl Rolling {
+impl RollingRestart {
     /// The command was looked up that was asked for first.
     pub(super) fn checked(&mut self, found: Result<(), SpawnError>) {
         let first = self
             .under_way
             .values_mut()
-            .find(|(_, _, turn)| *turn == Turn::Checking);
+            .find(|(_, _, turn)| *turn == RollingTurn::Checking);
         if let Some((_, _, turn)) = first {
-            *turn = Turn::Checked(found);
+            *turn = RollingTurn::Checked(found);
         }
     }
 
     /// A wait for a process is over.
-    pub(super) fn settle(&mut self, index: u32, settled: TargetResult) {
+    pub(super) fn record_result(&mut self, index: u32, settled: TargetResult) {
         match self.under_way.get_mut(&index) {
-            Some((_, _, turn @ Turn::Stopping)) if settled.fault.is_none() => *turn = Turn::Stopped,
+            Some((_, _, turn @ RollingTurn::Stopping)) if settled.fault.is_none() => {
+                *turn = RollingTurn::Stopped
+            }
             Some(_) => {
                 self.under_way.remove(&index);
-                self.end(settled);
+                self.end_turn(settled);
             }
             None => {}
         }
     }
 
     /// The turn of a process has ended.
-    fn end(&mut self, settled: TargetResult) {
+    fn end_turn(&mut self, settled: TargetResult) {
         if settled.fault.is_some() && self.failed.is_none() {
             self.failed = Some(Namespec::print(
                 settled.group.as_str(),
@@ -96,10 +98,10 @@ impl Rolling {
 
 impl Fleet {
     /// Takes on a rolling restart of all that is named.
-    pub(super) fn roll(
+    pub(super) fn start_rolling(
         &mut self,
         ticket: Ticket,
-        targets: Vec<Target>,
+        targets: Vec<RequestTarget>,
         at_once: u32,
         rights: Rights<'_>,
     ) -> Result<(), Fault> {
@@ -115,7 +117,7 @@ impl Fleet {
                 };
                 let named = one.is_some();
                 if let Some(&place) = places.get(&slot) {
-                    let (_, known): &mut (Member, bool) = &mut queue[place];
+                    let (_, known): &mut (BatchMember, bool) = &mut queue[place];
                     *known |= named;
                 } else if rights
                     .scope
@@ -123,7 +125,7 @@ impl Fleet {
                 {
                     places.insert(slot, queue.len());
                     queue.push_back((member, named));
-                } else if self.runs(&member) && refused.insert(slot) {
+                } else if self.is_active(&member) && refused.insert(slot) {
                     results.push(result(&member, Some(not_permitted(&name_of(&member)))));
                 }
             }
@@ -131,14 +133,14 @@ impl Fleet {
         let busy = self.rolled();
         if let Some((member, _)) = queue
             .iter()
-            .find(|(member, _)| busy.contains(&member.tenure))
+            .find(|(member, _)| busy.contains(&member.slot_generation))
         {
             return Err(FaultCode::Failed.of(format!(
                 "{}: a rolling restart is already running",
                 name_of(member)
             )));
         }
-        let rolling = Rolling {
+        let rolling = RollingRestart {
             at_once,
             queue,
             under_way: BTreeMap::new(),
@@ -152,18 +154,28 @@ impl Fleet {
         Ok(())
     }
 
-    fn runs(&self, member: &Member) -> bool {
-        let process = self.seats.get(member.slot);
+    fn is_active(&self, member: &BatchMember) -> bool {
+        let process = self.slots.get(member.slot);
         process.is_some_and(|process| process.state().is_running())
     }
 
-    /// Processes (by tenure) that a rolling restart has yet to come to, or is at.
+    /// Processes (by slot_generation) that a rolling restart has yet to come to, or is at.
     fn rolled(&self) -> BTreeSet<u64> {
         let mut found = BTreeSet::new();
         for pending in self.tickets.values() {
             if let Pending::Rolling(rolling) = pending {
-                found.extend(rolling.queue.iter().map(|(member, _)| member.tenure));
-                found.extend(rolling.under_way.values().map(|(member, ..)| member.tenure));
+                found.extend(
+                    rolling
+                        .queue
+                        .iter()
+                        .map(|(member, _)| member.slot_generation),
+                );
+                found.extend(
+                    rolling
+                        .under_way
+                        .values()
+                        .map(|(member, ..)| member.slot_generation),
+                );
             }
         }
         found
@@ -173,11 +185,11 @@ impl Fleet {
     pub(super) fn call_off_restarts(&mut self, slot: u32, out: &mut Actions) {
         let tickets = &self.tickets;
         let is_rolling = |waiter: &Waiter| {
-            waiter.until == Until::Stopped
+            waiter.until == WaitUntil::Stopped
                 && matches!(tickets.get(&waiter.ticket), Some(Pending::Rolling(_)))
         };
         let Some(process) = self
-            .seats
+            .slots
             .get_mut(slot)
             .filter(|process| process.run.waiters.iter().any(is_rolling))
         else {
@@ -194,7 +206,7 @@ impl Fleet {
         for Waiter { ticket, index, .. } in called_off {
             let text = format!("{}: stopped by another request", name_of(&member));
             let fault = Some(FaultCode::Failed.of(text));
-            self.settle(
+            self.settle_member(
                 ticket,
                 index,
                 false,
@@ -207,7 +219,7 @@ impl Fleet {
     }
 
     /// Goes on with a rolling restart as far as it goes, and answers it when all is done.
-    pub(super) fn roll_further(&mut self, ticket: Ticket, now: Now, out: &mut Actions) {
+    pub(super) fn continue_rolling(&mut self, ticket: Ticket, now: Now, out: &mut Actions) {
         loop {
             let Some(Pending::Rolling(rolling)) = self.tickets.get_mut(&ticket) else {
                 return;
@@ -215,7 +227,9 @@ impl Fleet {
             let due = rolling
                 .under_way
                 .iter()
-                .find(|(_, (_, _, turn))| matches!(turn, Turn::Checked(_) | Turn::Stopped))
+                .find(|(_, (_, _, turn))| {
+                    matches!(turn, RollingTurn::Checked(_) | RollingTurn::Stopped)
+                })
                 .map(|(&index, _)| index);
             if let Some(index) = due {
                 self.take_turn(ticket, index, now, out);
@@ -232,7 +246,7 @@ impl Fleet {
     }
 
     /// The rolling restart behind a ticket that was just seen to be one.
-    fn rolling(&mut self, ticket: Ticket) -> Option<&mut Rolling> {
+    fn rolling(&mut self, ticket: Ticket) -> Option<&mut RollingRestart> {
         match self.tickets.get_mut(&ticket) {
             Some(Pending::Rolling(rolling)) => Some(rolling),
             Some(_) | None => None,
@@ -240,16 +254,16 @@ impl Fleet {
     }
 
     /// Comes to a process.
-    fn begin_turn(&mut self, ticket: Ticket, member: Member, named: bool, out: &mut Actions) {
+    fn begin_turn(&mut self, ticket: Ticket, member: BatchMember, named: bool, out: &mut Actions) {
         let verdict = if !self.is_here(&member) {
             // It was removed since.
             named.then(|| FaultCode::BadName.of(name_of(&member)))
-        } else if !named && !self.runs(&member) {
+        } else if !named && !self.is_active(&member) {
             // What does not run, an administrator has stopped, or it has done its work: it stays so.
             None
         } else {
             let spec = self
-                .seats
+                .slots
                 .get(member.slot)
                 .map(|process| process.spec.clone());
             if let (Some(rolling), Some(spec)) = (self.rolling(ticket), spec) {
@@ -257,13 +271,13 @@ impl Fleet {
                 rolling.turns += 1;
                 rolling
                     .under_way
-                    .insert(index, (member, named, Turn::Checking));
+                    .insert(index, (member, named, RollingTurn::Checking));
                 out.push(Action::Check(ticket, spec));
             }
             return;
         };
         if let (Some(rolling), Some(fault)) = (self.rolling(ticket), verdict) {
-            rolling.end(result(&member, Some(fault)));
+            rolling.end_turn(result(&member, Some(fault)));
         }
     }
 
@@ -277,15 +291,15 @@ impl Fleet {
         };
         let next = self.next_turn(&member, named, turn);
         let (until, turn) = match next {
-            Next::Leave => return,
-            Next::Fail(fault) => {
+            NextRollingStep::Leave => return,
+            NextRollingStep::Fail(fault) => {
                 if let Some(rolling) = self.rolling(ticket) {
-                    rolling.end(result(&member, Some(fault)));
+                    rolling.end_turn(result(&member, Some(fault)));
                 }
                 return;
             }
-            Next::Stop => (Until::Stopped, Turn::Stopping),
-            Next::Start => (Until::Running, Turn::Starting),
+            NextRollingStep::Stop => (WaitUntil::Stopped, RollingTurn::Stopping),
+            NextRollingStep::Start => (WaitUntil::Running, RollingTurn::Starting),
         };
         let slot = member.slot;
         if let Some(rolling) = self.rolling(ticket) {
@@ -293,11 +307,11 @@ impl Fleet {
                 .under_way
                 .insert(index, (member.clone(), named, turn));
         }
-        self.step(slot, now, out, |process, moment| match until {
-            Until::Stopped | Until::StopSent => process.stop(moment),
-            Until::Running | Until::Spawned => process.start(slot, moment),
+        self.update_process(slot, now, out, |process, ctx| match until {
+            WaitUntil::Stopped | WaitUntil::StopSent => process.stop(ctx),
+            WaitUntil::Running | WaitUntil::Spawned => process.start(slot, ctx),
         });
-        let Some(process) = self.seats.get_mut(slot) else {
+        let Some(process) = self.slots.get_mut(slot) else {
             return;
         };
         let waiter = Waiter {
@@ -308,7 +322,7 @@ impl Fleet {
         match waiter.verdict(process) {
             Some(verdict) => {
                 let fault = verdict.fault.map(|code| code.of(name_of(&member)));
-                self.settle(
+                self.settle_member(
                     ticket,
                     index,
                     false,
@@ -320,56 +334,68 @@ impl Fleet {
             }
             None => {
                 process.run.waiters.push(waiter);
-                self.step(slot, now, out, Process::report_stop);
+                self.update_process(slot, now, out, Process::report_stop);
             }
         }
     }
 
-    fn next_turn(&self, member: &Member, named: bool, turn: Turn) -> Next {
+    fn next_turn(&self, member: &BatchMember, named: bool, turn: RollingTurn) -> NextRollingStep {
         let name = || name_of(member);
         let state = self
-            .seats
+            .slots
             .get(member.slot)
             .filter(|_| self.is_here(member))
             .map(Process::state);
         let Some(state) = state else {
             return if named {
-                Next::Fail(FaultCode::BadName.of(name()))
+                NextRollingStep::Fail(FaultCode::BadName.of(name()))
             } else {
-                Next::Leave
+                NextRollingStep::Leave
             };
         };
-        if self.mood != SupervisorState::Running {
-            return Next::Fail(FaultCode::ShutdownState.bare());
+        if self.daemon_state != SupervisorState::Running {
+            return NextRollingStep::Fail(FaultCode::ShutdownState.bare());
         }
         match turn {
             // These wait for something, and are not due.
-            Turn::Checking | Turn::Stopping | Turn::Starting => Next::Leave,
-            Turn::Checked(Err(error)) if error.is_not_found() => {
-                Next::Fail(FaultCode::NoFile.of(error.to_string()))
+            RollingTurn::Checking | RollingTurn::Stopping | RollingTurn::Starting => {
+                NextRollingStep::Leave
             }
-            Turn::Checked(Err(error)) => Next::Fail(FaultCode::NotExecutable.of(error.to_string())),
-            Turn::Checked(Ok(())) => match state {
+            RollingTurn::Checked(Err(error)) if error.is_not_found() => {
+                NextRollingStep::Fail(FaultCode::NoFile.of(error.to_string()))
+            }
+            RollingTurn::Checked(Err(error)) => {
+                NextRollingStep::Fail(FaultCode::NotExecutable.of(error.to_string()))
+            }
+            RollingTurn::Checked(Ok(())) => match state {
                 ProcessState::Starting | ProcessState::Running | ProcessState::Backoff => {
-                    Next::Stop
+                    NextRollingStep::Stop
                 }
                 ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal if named => {
-                    Next::Start
+                    NextRollingStep::Start
                 }
                 // It has stopped since it was come to, and stays so.
-                ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => Next::Leave,
+                ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => {
+                    NextRollingStep::Leave
+                }
                 // Somebody else is at it.
-                ProcessState::Stopping => Next::Fail(FaultCode::AbnormalTermination.of(name())),
-                ProcessState::Unknown => Next::Fail(unknown(&name())),
+                ProcessState::Stopping => {
+                    NextRollingStep::Fail(FaultCode::AbnormalTermination.of(name()))
+                }
+                ProcessState::Unknown => NextRollingStep::Fail(unknown(&name())),
             },
-            Turn::Stopped => match state {
-                ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => Next::Start,
+            RollingTurn::Stopped => match state {
+                ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => {
+                    NextRollingStep::Start
+                }
                 // Somebody else has started it meanwhile.
                 ProcessState::Starting
                 | ProcessState::Running
                 | ProcessState::Backoff
-                | ProcessState::Stopping => Next::Fail(FaultCode::AlreadyStarted.of(name())),
-                ProcessState::Unknown => Next::Fail(unknown(&name())),
+                | ProcessState::Stopping => {
+                    NextRollingStep::Fail(FaultCode::AlreadyStarted.of(name()))
+                }
+                ProcessState::Unknown => NextRollingStep::Fail(unknown(&name())),
             },
         }
     }
@@ -379,7 +405,7 @@ impl Fleet {
         let Some(Pending::Rolling(rolling)) = self.tickets.remove(&ticket) else {
             return;
         };
-        let Rolling {
+        let RollingRestart {
             queue,
             mut results,
             failed,
@@ -387,7 +413,7 @@ impl Fleet {
         } = *rolling;
         if let Some(failed) = failed {
             for (member, named) in queue {
-                if named || (self.is_here(&member) && self.runs(&member)) {
+                if named || (self.is_here(&member) && self.is_active(&member)) {
                     let text = format!("not restarted: {failed} failed before it");
                     results.push(result(&member, Some(FaultCode::Failed.of(text))));
                 }
@@ -398,7 +424,7 @@ impl Fleet {
 }
 
 /// What is to be done with a process whose turn it is.
-enum Next {
+enum NextRollingStep {
     /// Nothing: it is no concern of ours any more.
     Leave,
     /// Its turn ends with this.
@@ -413,6 +439,6 @@ fn unknown(name: &str) -> Fault {
     FaultCode::Failed.of(format!("{name} is in an unknown process state"))
 }
 
-fn name_of(member: &Member) -> String {
+fn name_of(member: &BatchMember) -> String {
     Namespec::print(member.group.as_str(), member.process.as_str())
 }

@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::auto::Names;
-use super::group::{Group, Seat, Seats, in_added_order};
-use super::pool::Pool;
-use super::process::{Process, Run};
+use super::auto_log_names::AutoLogNames;
+use super::listener_pool::ListenerPool;
+use super::process::{Process, RunState};
+use super::shutdown::ShutdownState;
+use super::slots::{Group, SlotEntry, SlotTable, in_added_order};
 use super::tick::Ticks;
-use super::ticket::{Pending, Purpose};
-use super::wind_down::WindDown;
+use super::ticket::{Pending, SignalPurpose};
 use super::{Fleet, Identity};
 use crate::api::Ticket;
 use crate::config::spec::{Config, GroupSpec};
 use crate::domain::{
-    GroupName, Life, LogPaths, Now, OutputEvents, Signal, SupervisorState, Tick, counter,
+    GroupName, InstanceId, LogPaths, Now, OutputEvents, Signal, SupervisorState, Tick, counter,
 };
 
 /// Everything the core knows. Opaque: only [`Fleet::restore`] reads it.
@@ -25,28 +25,31 @@ pub struct Snapshot {
     identity: Identity,
     pub(super) last_read: Arc<Config>,
     next_config: Option<Arc<Config>>,
-    mood: SupervisorState,
+    #[serde(rename = "mood")]
+    daemon_state: SupervisorState,
     began: bool,
     finished: bool,
     generation: u32,
     is_upgrading: bool,
-    names: Names,
+    names: AutoLogNames,
     made: Vec<(GroupName, Vec<LogPaths>)>,
     /// In the order in which they were added.
-    pub(super) groups: Vec<GroupShot>,
-    /// Lives of removed processes, with their slots.
-    ghosts: Vec<Life>,
+    pub(super) groups: Vec<GroupSnapshot>,
+    /// Instances of removed processes, with their slots.
+    #[serde(rename = "ghosts")]
+    released_orphans: Vec<InstanceId>,
     /// Empty slots, in the order in which they will be used from the end.
     #[serde(deserialize_with = "counter::slots")]
     free: Vec<u32>,
     #[serde(deserialize_with = "counter::counter")]
     serial: u64,
     #[serde(deserialize_with = "counter::counter")]
-    pub(super) lives: u64,
+    #[serde(rename = "lives")]
+    pub(super) last_incarnation: u64,
     tickets: Vec<(Ticket, Pending)>,
-    signals: VecDeque<(Life, Signal, Purpose)>,
-    winding_down: Option<WindDown>,
-    pub(super) pools: Vec<Pool>,
+    signals: VecDeque<(InstanceId, Signal, SignalPurpose)>,
+    winding_down: Option<ShutdownState>,
+    pub(super) pools: Vec<ListenerPool>,
     ticks: Ticks,
     output_events: OutputEvents,
     #[serde(deserialize_with = "counter::counter")]
@@ -56,24 +59,25 @@ pub struct Snapshot {
 
 /// One group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct GroupShot {
+pub(super) struct GroupSnapshot {
     pub(super) name: GroupName,
     /// None: as in the configuration read last, which spares the bytes.
     pub(super) spec: Option<Arc<GroupSpec>>,
     #[serde(deserialize_with = "counter::counter")]
     added: u64,
-    pub(super) processes: Vec<ProcessShot>,
+    pub(super) processes: Vec<ProcessSnapshot>,
 }
 
 /// One process; its configuration is the group's at the same place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ProcessShot {
+pub(super) struct ProcessSnapshot {
     #[serde(deserialize_with = "counter::slot")]
     pub(super) slot: u32,
     #[serde(deserialize_with = "counter::counter")]
-    pub(super) tenure: u64,
+    #[serde(rename = "tenure")]
+    pub(super) slot_generation: u64,
     logs: LogPaths,
-    pub(super) run: Run,
+    pub(super) run: RunState,
 }
 
 impl Fleet {
@@ -81,10 +85,10 @@ impl Fleet {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let shot = |&slot: &u32| {
-            let process = self.seats.get(slot)?;
-            Some(ProcessShot {
+            let process = self.slots.get(slot)?;
+            Some(ProcessSnapshot {
                 slot,
-                tenure: process.tenure,
+                slot_generation: process.slot_generation,
                 logs: process.logs.clone(),
                 run: process.run.clone(),
             })
@@ -97,7 +101,7 @@ impl Fleet {
             .collect();
         let groups = in_added_order(&self.groups)
             .into_iter()
-            .map(|group| GroupShot {
+            .map(|group| GroupSnapshot {
                 name: group.spec.name.clone(),
                 spec: (read.get(&group.spec.name) != Some(&&group.spec))
                     .then(|| Arc::clone(&group.spec)),
@@ -105,15 +109,15 @@ impl Fleet {
                 processes: group.slots.iter().filter_map(shot).collect(),
             })
             .collect();
-        let ghost = |seat: &Seat| match seat {
-            Seat::Ghost(life) => Some(*life),
-            Seat::Taken(_) | Seat::Empty => None,
+        let orphan = |seat: &SlotEntry| match seat {
+            SlotEntry::ReleasedOrphan(instance) => Some(*instance),
+            SlotEntry::Taken(_) | SlotEntry::Empty => None,
         };
         Snapshot {
             identity: self.identity.clone(),
             last_read: Arc::clone(&self.last_read),
             next_config: self.next_config.clone(),
-            mood: self.mood,
+            daemon_state: self.daemon_state,
             began: self.began,
             finished: self.finished,
             generation: self.generation,
@@ -125,10 +129,10 @@ impl Fleet {
                 .map(|(name, made)| (name.clone(), made.clone()))
                 .collect(),
             groups,
-            ghosts: self.seats.seats.iter().filter_map(ghost).collect(),
-            free: self.seats.free.clone(),
+            released_orphans: self.slots.entries.iter().filter_map(orphan).collect(),
+            free: self.slots.free.clone(),
             serial: self.serial,
-            lives: self.lives,
+            last_incarnation: self.last_incarnation,
             tickets: self
                 .tickets
                 .iter()
@@ -149,7 +153,7 @@ impl Fleet {
     pub fn restore(snapshot: Snapshot, _now: Now) -> Self {
         let mut fleet = Self::new(snapshot.identity, snapshot.last_read);
         fleet.next_config = snapshot.next_config;
-        fleet.mood = snapshot.mood;
+        fleet.daemon_state = snapshot.daemon_state;
         fleet.began = snapshot.began;
         fleet.finished = snapshot.finished;
         fleet.generation = snapshot.generation;
@@ -157,7 +161,7 @@ impl Fleet {
         fleet.names = snapshot.names;
         fleet.made = snapshot.made.into_iter().collect();
         fleet.serial = snapshot.serial;
-        fleet.lives = snapshot.lives;
+        fleet.last_incarnation = snapshot.last_incarnation;
         fleet.tickets = snapshot.tickets.into_iter().collect();
         fleet.signals = snapshot.signals;
         fleet.winding_down = snapshot.winding_down;
@@ -166,13 +170,15 @@ impl Fleet {
         fleet.output_events = snapshot.output_events;
         fleet.event_serial = snapshot.event_serial;
         fleet.server = snapshot.server;
-        fleet.seats = Seats::default();
+        fleet.slots = SlotTable::default();
         for &slot in &snapshot.free {
-            fleet.seats.put(slot, Seat::Empty);
+            fleet.slots.set(slot, SlotEntry::Empty);
         }
-        fleet.seats.free = snapshot.free;
-        for life in snapshot.ghosts {
-            fleet.seats.put(life.slot, Seat::Ghost(life));
+        fleet.slots.free = snapshot.free;
+        for instance in snapshot.released_orphans {
+            fleet
+                .slots
+                .set(instance.slot, SlotEntry::ReleasedOrphan(instance));
         }
         let read: BTreeMap<GroupName, Arc<GroupSpec>> = fleet
             .last_read
@@ -183,17 +189,22 @@ impl Fleet {
         for shot in snapshot.groups {
             // A snapshot is what `snapshot` made: a group without a spec is in the configuration.
             if let Some(spec) = shot.spec.or_else(|| read.get(&shot.name).cloned()) {
-                fleet.reseat(&spec, shot.added, shot.processes);
+                fleet.restore_group(&spec, shot.added, shot.processes);
             }
         }
         fleet
     }
 
-    fn reseat(&mut self, spec: &Arc<GroupSpec>, added: u64, processes: Vec<ProcessShot>) {
+    fn restore_group(
+        &mut self,
+        spec: &Arc<GroupSpec>,
+        added: u64,
+        processes: Vec<ProcessSnapshot>,
+    ) {
         let mut slots = Vec::with_capacity(processes.len());
         let mut unstopped: u32 = 0;
         for (shot, spec) in processes.into_iter().zip(&spec.processes) {
-            let mut process = Process::new(Arc::clone(spec), shot.logs, shot.tenure);
+            let mut process = Process::new(Arc::clone(spec), shot.logs, shot.slot_generation);
             process.run = shot.run;
             process.armed = process.deadline();
             if process.armed != Tick::NEVER {
@@ -202,7 +213,7 @@ impl Fleet {
             if !process.state().is_stopped() {
                 unstopped += 1;
             }
-            self.seats.put(shot.slot, Seat::Taken(process));
+            self.slots.set(shot.slot, SlotEntry::Taken(process));
             slots.push(shot.slot);
         }
         self.unstopped += unstopped;

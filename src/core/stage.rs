@@ -2,24 +2,24 @@
 //! make no sense cannot be written down. It must not know groups, clients or clocks.
 //!
 //! ```text
-//! Stopped ─start→ Resolving → Preparing → Spawning → Starting → Running ─exit→ Dying → Exited ─autorestart→ Resolving
+//! Stopped ─start→ Resolving → Preparing → Spawning → Starting → Running ─exit→ Reaped → Exited ─autorestart→ Resolving
 //!    ↑                │ fail      │ fail      │ fail     │ exit      │                       Backoff ─retry→ Resolving
-//!    │                └───────────┴───────────┴→ Backoff ┤ (Dying)   │                          └─too often→ Fatal
-//!    └──── Dying ←exit─ Stopping ←stop───────────────────┴───────────┘
-//!                          ↑ Aborting ←stop─ Spawning
+//!    │                └───────────┴───────────┴→ Backoff ┤ (Reaped)  │                          └─too often→ Fatal
+//!    └──── Reaped ←exit─ Stopping ←stop──────────────────┴───────────┘
+//!                          ↑ StopPending ←stop─ Spawning
 //!
-//! Starting, Running, Stopping ─signal refused→ Unknown ─exit→ Dying → Backoff, Exited or Stopped
+//! Starting, Running, Stopping ─signal refused→ Unknown ─exit→ Reaped → Backoff, Exited or Stopped
 //!
-//! With readiness of its own:    Spawning → Waking ─ready→ Running ─watchdog→ Failing ─exit→ Dying → Exited
-//!                                            └─timeout→ Failing ─exit→ Dying → Backoff
+//! With readiness of its own:    Spawning → AwaitingReady ─ready→ Running ─watchdog→ Terminating ─exit→ Reaped → Exited
+//!                                            └─timeout→ Terminating ─exit→ Reaped → Backoff
 //! ```
 //!
-//! Where a restart follows at once, resolving and preparing begin with Dying (`process::NextAttempt`): the stages are the
+//! Where a restart follows at once, resolving and preparing begin with Reaped (`process::NextAttempt`): the stages are the
 //! same, and passed sooner.
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{ExitStatus, Life, ProcessState, Tick};
+use crate::domain::{ExitStatus, InstanceId, ProcessState, Tick};
 
 /// Where one process stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,53 +39,61 @@ pub(super) enum Stage {
         retry_at: Tick,
     },
     /// STARTING: the command is being looked up.
-    Resolving(Life),
+    Resolving(InstanceId),
     /// STARTING: pipes are being made, logs opened.
-    Preparing(Life),
+    Preparing(InstanceId),
     /// STARTING: the kernel was asked for a process.
-    Spawning(Life),
+    Spawning(InstanceId),
     /// STARTING: it runs, not yet for `startsecs`.
     Starting {
-        /// Which life.
-        life: Life,
+        /// Which instance.
+        #[serde(rename = "life")]
+        instance: InstanceId,
         /// The kernel's number.
         pid: i32,
         /// When it counts as RUNNING.
         promote_at: Tick,
     },
     /// STARTING: it runs, and has not said yet that it is ready.
-    Waking {
-        /// Which life.
-        life: Life,
+    #[serde(rename = "Waking")]
+    AwaitingReady {
+        /// Which instance.
+        #[serde(rename = "life")]
+        instance: InstanceId,
         /// The kernel's number.
         pid: i32,
         /// When it must be; [`Tick::NEVER`]: some time.
         ready_by: Tick,
     },
     /// STARTING or RUNNING: it is being ended, since it has not done what it had to.
-    Failing {
-        /// Which life.
-        life: Life,
+    #[serde(rename = "Failing")]
+    Terminating {
+        /// Which instance.
+        #[serde(rename = "life")]
+        instance: InstanceId,
         /// The kernel's number.
         pid: i32,
         /// What it has not done.
-        why: Failure,
+        why: TerminationReason,
         /// When SIGKILL follows, for the first time or again.
         kill_at: Tick,
     },
     /// RUNNING.
     Running {
-        /// Which life.
-        life: Life,
+        /// Which instance.
+        #[serde(rename = "life")]
+        instance: InstanceId,
         /// The kernel's number.
         pid: i32,
     },
     /// STOPPING: asked to stop while the kernel was being asked for a process; the signal goes out when it is there.
-    Aborting(Life),
+    #[serde(rename = "Aborting")]
+    StopPending(InstanceId),
     /// STOPPING: the stop signal is out.
     Stopping {
-        /// Which life.
-        life: Life,
+        /// Which instance.
+        #[serde(rename = "life")]
+        instance: InstanceId,
         /// The kernel's number.
         pid: i32,
         /// When SIGKILL follows.
@@ -97,30 +105,34 @@ pub(super) enum Stage {
     },
     /// Reaped; what it left behind is being killed, then its last output is being written out. No signal may be sent any
     /// more.
-    Dying {
-        /// Which life.
-        life: Life,
+    #[serde(rename = "Dying")]
+    Reaped {
+        /// Which instance.
+        #[serde(rename = "life")]
+        instance: InstanceId,
         /// The kernel's former number, for events.
         pid: i32,
         /// How it ended.
         status: ExitStatus,
         /// What it was.
-        was: Was,
+        #[serde(rename = "was")]
+        at_exit: StageAtExit,
         /// What is waited for.
-        rite: Rite,
+        #[serde(rename = "rite")]
+        reap_step: ReapStep,
         /// When we go on without that.
         drain_by: Tick,
     },
     /// The kernel refused a signal to it. Its exit leads out of this.
     Unknown {
         /// The process. `None`: an older daemon saw its exit.
-        alive: Option<(Life, i32)>,
+        alive: Option<(InstanceId, i32)>,
     },
 }
 
 /// What is done for a dying process before its end is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Rite {
+pub(super) enum ReapStep {
     /// What it left in its cgroup is being looked after.
     Emptying,
     /// Its last output is being written out.
@@ -129,7 +141,7 @@ pub(super) enum Rite {
 
 /// What a dying process was when it ended, and with that what becomes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Was {
+pub(super) enum StageAtExit {
     /// STARTING, and it ended too early.
     TooQuick,
     /// STARTING, but it had stayed up for `startsecs`.
@@ -137,7 +149,7 @@ pub(super) enum Was {
     /// STARTING, and it ended before it was ready.
     Unready,
     /// Being ended by us.
-    Failed(Failure),
+    Failed(TerminationReason),
     /// RUNNING.
     Running,
     /// STOPPING.
@@ -148,23 +160,26 @@ pub(super) enum Was {
 
 /// Why a process is ended without anybody's wish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Failure {
+pub(super) enum TerminationReason {
     /// STARTING, and not ready in time.
     NotReady,
     /// STARTING, and it said itself that nothing will come of it.
-    GaveUp,
-    /// RUNNING, and it gave no sign of life.
-    Starved,
+    #[serde(rename = "GaveUp")]
+    NotifiedFailure,
+    /// RUNNING, and it gave no watchdog message.
+    #[serde(rename = "Starved")]
+    WatchdogTimeout,
     /// RUNNING, and it said itself that it is not well.
-    Triggered,
+    #[serde(rename = "Triggered")]
+    WatchdogTrigger,
 }
 
-impl Failure {
+impl TerminationReason {
     /// The state that it has until it has ended.
     const fn state(self) -> ProcessState {
         match self {
-            Self::NotReady | Self::GaveUp => ProcessState::Starting,
-            Self::Starved | Self::Triggered => ProcessState::Running,
+            Self::NotReady | Self::NotifiedFailure => ProcessState::Starting,
+            Self::WatchdogTimeout | Self::WatchdogTrigger => ProcessState::Running,
         }
     }
 }
@@ -181,37 +196,39 @@ impl Stage {
             | Self::Preparing(_)
             | Self::Spawning(_)
             | Self::Starting { .. }
-            | Self::Waking { .. } => ProcessState::Starting,
-            Self::Failing { why, .. } => why.state(),
+            | Self::AwaitingReady { .. } => ProcessState::Starting,
+            Self::Terminating { why, .. } => why.state(),
             Self::Running { .. } => ProcessState::Running,
-            Self::Aborting(_) | Self::Stopping { .. } => ProcessState::Stopping,
-            Self::Dying { was, .. } => match was {
-                Was::TooQuick | Was::Unpromoted | Was::Unready => ProcessState::Starting,
-                Was::Failed(why) => why.state(),
-                Was::Running => ProcessState::Running,
-                Was::Stopping => ProcessState::Stopping,
-                Was::Unknown => ProcessState::Unknown,
+            Self::StopPending(_) | Self::Stopping { .. } => ProcessState::Stopping,
+            Self::Reaped { at_exit, .. } => match at_exit {
+                StageAtExit::TooQuick | StageAtExit::Unpromoted | StageAtExit::Unready => {
+                    ProcessState::Starting
+                }
+                StageAtExit::Failed(why) => why.state(),
+                StageAtExit::Running => ProcessState::Running,
+                StageAtExit::Stopping => ProcessState::Stopping,
+                StageAtExit::Unknown => ProcessState::Unknown,
             },
             Self::Unknown { .. } => ProcessState::Unknown,
         }
     }
 
-    /// The life that the shell knows of, if there is one.
-    pub(super) const fn life(&self) -> Option<Life> {
+    /// The instance that the shell knows of, if there is one.
+    pub(super) const fn instance(&self) -> Option<InstanceId> {
         match *self {
             Self::Stopped | Self::Exited { .. } | Self::Fatal | Self::Backoff { .. } => None,
-            Self::Resolving(life)
-            | Self::Preparing(life)
-            | Self::Spawning(life)
-            | Self::Aborting(life)
-            | Self::Starting { life, .. }
-            | Self::Waking { life, .. }
-            | Self::Failing { life, .. }
-            | Self::Running { life, .. }
-            | Self::Stopping { life, .. }
-            | Self::Dying { life, .. } => Some(life),
+            Self::Resolving(instance)
+            | Self::Preparing(instance)
+            | Self::Spawning(instance)
+            | Self::StopPending(instance)
+            | Self::Starting { instance, .. }
+            | Self::AwaitingReady { instance, .. }
+            | Self::Terminating { instance, .. }
+            | Self::Running { instance, .. }
+            | Self::Stopping { instance, .. }
+            | Self::Reaped { instance, .. } => Some(instance),
             Self::Unknown { alive } => match alive {
-                Some((life, _)) => Some(life),
+                Some((instance, _)) => Some(instance),
                 None => None,
             },
         }
@@ -219,7 +236,7 @@ impl Stage {
 
     /// Whether the next daemon does the same for a record of `before` as for a record of this stage. It begins an attempt again
     /// if no process can exist yet, in Resolving and in Preparing.
-    pub(super) fn is_as_good_as(&self, before: &Self) -> bool {
+    pub(super) fn recovers_same_as(&self, before: &Self) -> bool {
         matches!((before, self), (Self::Resolving(before), Self::Preparing(now)) if before == now)
     }
 
@@ -233,13 +250,13 @@ impl Stage {
             | Self::Resolving(_)
             | Self::Preparing(_)
             | Self::Spawning(_)
-            | Self::Aborting(_) => 0,
+            | Self::StopPending(_) => 0,
             Self::Starting { pid, .. }
-            | Self::Waking { pid, .. }
-            | Self::Failing { pid, .. }
+            | Self::AwaitingReady { pid, .. }
+            | Self::Terminating { pid, .. }
             | Self::Running { pid, .. }
             | Self::Stopping { pid, .. }
-            | Self::Dying { pid, .. } => pid,
+            | Self::Reaped { pid, .. } => pid,
             Self::Unknown { alive } => match alive {
                 Some((_, pid)) => pid,
                 None => 0,
@@ -249,13 +266,13 @@ impl Stage {
 
     /// The process a signal or a byte for standard input can reach. A reaped one is none: its number may be somebody
     /// else's by now.
-    pub(super) const fn reachable(&self) -> Option<(Life, i32)> {
+    pub(super) const fn reachable(&self) -> Option<(InstanceId, i32)> {
         match *self {
-            Self::Starting { life, pid, .. }
-            | Self::Waking { life, pid, .. }
-            | Self::Failing { life, pid, .. }
-            | Self::Running { life, pid }
-            | Self::Stopping { life, pid, .. } => Some((life, pid)),
+            Self::Starting { instance, pid, .. }
+            | Self::AwaitingReady { instance, pid, .. }
+            | Self::Terminating { instance, pid, .. }
+            | Self::Running { instance, pid }
+            | Self::Stopping { instance, pid, .. } => Some((instance, pid)),
             Self::Unknown { alive } => alive,
             Self::Stopped
             | Self::Exited { .. }
@@ -264,8 +281,8 @@ impl Stage {
             | Self::Resolving(_)
             | Self::Preparing(_)
             | Self::Spawning(_)
-            | Self::Aborting(_)
-            | Self::Dying { .. } => None,
+            | Self::StopPending(_)
+            | Self::Reaped { .. } => None,
         }
     }
 
@@ -273,8 +290,8 @@ impl Stage {
     pub(super) const fn is_emptying(&self) -> bool {
         matches!(
             self,
-            Self::Dying {
-                rite: Rite::Emptying,
+            Self::Reaped {
+                reap_step: ReapStep::Emptying,
                 ..
             }
         )
@@ -286,17 +303,17 @@ impl Stage {
             Self::Exited { restart_at } => restart_at,
             Self::Backoff { retry_at } => retry_at,
             Self::Starting { promote_at, .. } => promote_at,
-            Self::Waking { ready_by, .. } => ready_by,
-            Self::Failing { kill_at, .. } => kill_at,
+            Self::AwaitingReady { ready_by, .. } => ready_by,
+            Self::Terminating { kill_at, .. } => kill_at,
             Self::Stopping { kill_at, .. } => kill_at,
-            Self::Dying { drain_by, .. } => drain_by,
+            Self::Reaped { drain_by, .. } => drain_by,
             Self::Stopped
             | Self::Fatal
             | Self::Resolving(_)
             | Self::Preparing(_)
             | Self::Spawning(_)
             | Self::Running { .. }
-            | Self::Aborting(_)
+            | Self::StopPending(_)
             | Self::Unknown { .. } => Tick::NEVER,
         }
     }

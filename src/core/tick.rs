@@ -34,7 +34,7 @@ impl Ticks {
     }
 
     /// `listened` tells who is listened to from now on. The first look at a period only learns where it stands.
-    pub(super) fn listen(&mut self, listened: impl Fn(i64) -> bool, now: Now) {
+    pub(super) fn set_periods(&mut self, listened: impl Fn(i64) -> bool, now: Now) {
         for (seen, period) in self.seen.iter_mut().zip(TICK_PERIODS) {
             *seen = match (listened(period), *seen) {
                 (false, _) => None,
@@ -46,7 +46,7 @@ impl Ticks {
     }
 
     /// What has come by now.
-    pub(super) fn look(&mut self, now: Now) -> Vec<EventKind> {
+    pub(super) fn take_due(&mut self, now: Now) -> Vec<EventKind> {
         if now.mono < self.due {
             return Vec::new();
         }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     fn come(ticks: &mut Ticks, now: Now) -> Vec<(i64, i64)> {
-        let come = ticks.look(now);
+        let come = ticks.take_due(now);
         come.into_iter()
             .filter_map(|kind| match kind {
                 EventKind::Tick { period, when } => Some((period, when)),
@@ -113,21 +113,21 @@ mod tests {
     fn evt_07_aligned_and_the_first_look_only_learns() {
         let mut ticks = Ticks::NONE;
         assert_eq!(ticks.due(), Tick::NEVER);
-        ticks.listen(|period| period == 5 || period == 60, at(0, 118_500));
+        ticks.set_periods(|period| period == 5 || period == 60, at(0, 118_500));
         assert_eq!(ticks.due(), at(1_500, 0).mono);
         assert_eq!(come(&mut ticks, at(1_499, 119_999)), []);
         assert_eq!(come(&mut ticks, at(1_500, 120_000)), [(5, 120), (60, 120)]);
         assert_eq!(ticks.due(), at(6_500, 0).mono);
         // Three slices went by: one event, for the latest.
         assert_eq!(come(&mut ticks, at(17_000, 135_500)), [(5, 135)]);
-        ticks.listen(|_| false, at(17_000, 135_500));
+        ticks.set_periods(|_| false, at(17_000, 135_500));
         assert_eq!(ticks.due(), Tick::NEVER);
     }
 
     #[test]
     fn evt_07_a_clock_that_is_set_is_followed() {
         let mut ticks = Ticks::NONE;
-        ticks.listen(|period| period == 3600, at(0, 7_200_000));
+        ticks.set_periods(|period| period == 3600, at(0, 7_200_000));
         // The hour is far, but the clock is looked at each minute.
         assert_eq!(ticks.due(), at(60_000, 0).mono);
         assert_eq!(come(&mut ticks, at(60_000, 7_260_000)), []);
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn evt_07_a_timer_that_is_early_looks_again() {
         let mut ticks = Ticks::NONE;
-        ticks.listen(|period| period == 5, at(0, 4_000));
+        ticks.set_periods(|period| period == 5, at(0, 4_000));
         // The wall clock runs slower than the monotonic one.
         assert_eq!(come(&mut ticks, at(1_000, 4_999)), []);
         assert_eq!(ticks.due(), at(1_001, 0).mono);

@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::compose::Scaling;
-use super::process::{Process, Trouble};
-use super::rolling::Rolling;
-use super::stage::{Stage, Was};
-use crate::api::{Caller, Fault, FaultCode, Reply, Scope, TargetResult, Ticket};
+use super::process::{LastError, Process};
+use super::rolling::RollingRestart;
+use super::scale::Scaling;
+use super::stage::{Stage, StageAtExit};
+use crate::api::{AccessScope, Caller, Fault, FaultCode, Reply, TargetResult, Ticket};
 use crate::domain::{GroupName, Namespec, ProcessName, ProcessState, Signal};
 
 /// Requests that may wait for their answer at once; further ones are refused. Far above what fronts let through.
@@ -17,7 +17,7 @@ pub(super) const TICKETS_MAX: usize = 16_384;
 
 /// What a client waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Until {
+pub(super) enum WaitUntil {
     /// The attempt has come to a process, or to nothing.
     Spawned,
     /// RUNNING, or it will not come to that.
@@ -36,12 +36,12 @@ pub(super) struct Waiter {
     /// Place of the member in the batch.
     pub(super) index: u32,
     /// For what.
-    pub(super) until: Until,
+    pub(super) until: WaitUntil,
 }
 
 /// How a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct WaitResult {
     /// None: well. The fault's text is the process's name.
     pub(super) fault: Option<FaultCode>,
     /// The original would have known it within the call, so it stands among the first results of a group.
@@ -51,43 +51,43 @@ pub(super) struct Verdict {
 impl Waiter {
     /// "waiting for … to stop" lines are written for it.
     pub(super) const fn reports(&self) -> bool {
-        matches!(self.until, Until::Stopped)
+        matches!(self.until, WaitUntil::Stopped)
     }
 
     /// Whether the wait is over.
-    pub(super) fn verdict(&self, process: &Process) -> Option<Verdict> {
+    pub(super) fn verdict(&self, process: &Process) -> Option<WaitResult> {
         let done = |immediate| {
-            Some(Verdict {
+            Some(WaitResult {
                 fault: None,
                 immediate,
             })
         };
         let failed = |code, immediate| {
-            Some(Verdict {
+            Some(WaitResult {
                 fault: Some(code),
                 immediate,
             })
         };
         let stage = &process.run.stage;
         match self.until {
-            Until::Spawned | Until::Running => {
-                let waited = matches!(self.until, Until::Running);
-                match &process.run.trouble {
-                    Some(Trouble::NotSpawned(_)) => return failed(FaultCode::SpawnError, true),
+            WaitUntil::Spawned | WaitUntil::Running => {
+                let waited = matches!(self.until, WaitUntil::Running);
+                match &process.run.last_error {
+                    Some(LastError::NotSpawned(_)) => return failed(FaultCode::SpawnError, true),
                     Some(
-                        Trouble::TooQuick
-                        | Trouble::Unready
-                        | Trouble::NotReady
-                        | Trouble::GaveUp
-                        | Trouble::Starved
-                        | Trouble::Triggered
-                        | Trouble::BadExit(_),
+                        LastError::TooQuick
+                        | LastError::Unready
+                        | LastError::NotReady
+                        | LastError::NotifiedFailure
+                        | LastError::WatchdogTimeout
+                        | LastError::WatchdogTrigger
+                        | LastError::BadExit(_),
                     ) => {
                         return failed(FaultCode::SpawnError, false);
                     }
                     // Whoever does not wait for RUNNING has been told what there is: it was accepted.
-                    Some(Trouble::HeldUp(_)) if !waited => return done(false),
-                    Some(Trouble::HeldUp(_)) | None => {}
+                    Some(LastError::HeldUp(_)) if !waited => return done(false),
+                    Some(LastError::HeldUp(_)) | None => {}
                 }
                 match stage {
                     Stage::Resolving(_) | Stage::Preparing(_) | Stage::Spawning(_) => None,
@@ -96,47 +96,49 @@ impl Waiter {
                             process.spec.startsecs.0 <= 0 && !process.spec.notify.tells_ready();
                         done(!waited || at_once)
                     }
-                    Stage::Starting { .. } | Stage::Waking { .. } | Stage::Failing { .. }
+                    Stage::Starting { .. }
+                    | Stage::AwaitingReady { .. }
+                    | Stage::Terminating { .. }
                         if waited =>
                     {
                         None
                     }
-                    Stage::Starting { .. } | Stage::Waking { .. } | Stage::Failing { .. } => {
-                        done(true)
-                    }
+                    Stage::Starting { .. }
+                    | Stage::AwaitingReady { .. }
+                    | Stage::Terminating { .. } => done(true),
                     // It is reaped, but what of it is not told yet.
-                    Stage::Dying {
-                        was:
-                            Was::TooQuick
-                            | Was::Unpromoted
-                            | Was::Unready
-                            | Was::Failed(_)
-                            | Was::Running,
+                    Stage::Reaped {
+                        at_exit:
+                            StageAtExit::TooQuick
+                            | StageAtExit::Unpromoted
+                            | StageAtExit::Unready
+                            | StageAtExit::Failed(_)
+                            | StageAtExit::Running,
                         ..
                     } if waited => None,
-                    Stage::Dying {
-                        was:
-                            Was::TooQuick
-                            | Was::Unpromoted
-                            | Was::Unready
-                            | Was::Failed(_)
-                            | Was::Running,
+                    Stage::Reaped {
+                        at_exit:
+                            StageAtExit::TooQuick
+                            | StageAtExit::Unpromoted
+                            | StageAtExit::Unready
+                            | StageAtExit::Failed(_)
+                            | StageAtExit::Running,
                         ..
                     } => done(true),
                     Stage::Stopped
                     | Stage::Exited { .. }
                     | Stage::Fatal
                     | Stage::Backoff { .. }
-                    | Stage::Aborting(_)
+                    | Stage::StopPending(_)
                     | Stage::Stopping { .. }
-                    | Stage::Dying {
-                        was: Was::Stopping | Was::Unknown,
+                    | Stage::Reaped {
+                        at_exit: StageAtExit::Stopping | StageAtExit::Unknown,
                         ..
                     }
                     | Stage::Unknown { .. } => failed(FaultCode::AbnormalTermination, !waited),
                 }
             }
-            Until::StopSent => match stage {
+            WaitUntil::StopSent => match stage {
                 Stage::Stopping { sent: false, .. } => None,
                 // The refusal itself settles it, with its text.
                 Stage::Unknown { .. } => None,
@@ -149,13 +151,13 @@ impl Waiter {
                 | Stage::Preparing(_)
                 | Stage::Spawning(_)
                 | Stage::Starting { .. }
-                | Stage::Waking { .. }
-                | Stage::Failing { .. }
+                | Stage::AwaitingReady { .. }
+                | Stage::Terminating { .. }
                 | Stage::Running { .. }
-                | Stage::Aborting(_)
-                | Stage::Dying { .. } => done(true),
+                | Stage::StopPending(_)
+                | Stage::Reaped { .. } => done(true),
             },
-            Until::Stopped => match process.state() {
+            WaitUntil::Stopped => match process.state() {
                 ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => done(false),
                 // The refusal itself settles it, with its text.
                 ProcessState::Unknown => None,
@@ -170,11 +172,12 @@ impl Waiter {
 
 /// One process of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Member {
+pub(super) struct BatchMember {
     /// Its slot …
     pub(super) slot: u32,
     /// … if it is still the same occupant.
-    pub(super) tenure: u64,
+    #[serde(rename = "tenure")]
+    pub(super) slot_generation: u64,
     /// Its name.
     pub(super) process: ProcessName,
     /// Its group.
@@ -183,7 +186,7 @@ pub(super) struct Member {
 
 /// What a batch does to each member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Verb {
+pub(super) enum BatchAction {
     /// Start it.
     Start {
         /// Answer when RUNNING or failed.
@@ -200,9 +203,9 @@ pub(super) enum Verb {
     Clear,
 }
 
-impl Verb {
+impl BatchAction {
     /// The word of the audit line.
-    pub(super) const fn word(&self) -> &'static str {
+    pub(super) const fn audit_verb(&self) -> &'static str {
         match self {
             Self::Start { .. } => "start",
             Self::Stop { .. } => "stop",
@@ -214,7 +217,7 @@ impl Verb {
 
 /// Who asked for what, until the audit trail has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Trail {
+pub(super) struct AuditContext {
     /// Who.
     pub(super) caller: Caller,
     /// To whom, as typed.
@@ -225,17 +228,19 @@ pub(super) struct Trail {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Batch {
     /// What is done.
-    pub(super) verb: Verb,
+    #[serde(rename = "verb")]
+    pub(super) action: BatchAction,
     /// The name as typed, if one process was named: then the answer is its result alone.
     pub(super) one: Option<String>,
     /// What the caller may touch.
-    pub(super) scope: Scope,
+    pub(super) scope: AccessScope,
     /// For the audit trail; gone once it is written.
-    pub(super) trail: Option<Trail>,
+    #[serde(rename = "trail")]
+    pub(super) audit: Option<AuditContext>,
     /// Members not reached yet.
-    pub(super) queue: VecDeque<Member>,
+    pub(super) queue: VecDeque<BatchMember>,
     /// The member that the shell looks at for us (a check, a clearing), and its place.
-    pub(super) asked: Option<(Member, u32)>,
+    pub(super) asked: Option<(BatchMember, u32)>,
     /// Members reached.
     #[serde(deserialize_with = "crate::domain::counter::small_counter")]
     pub(super) reached: u32,
@@ -260,7 +265,7 @@ impl Batch {
     }
 
     /// One place further.
-    pub(super) fn reach(&mut self) -> u32 {
+    pub(super) fn next_index(&mut self) -> u32 {
         let index = self.reached;
         self.reached += 1;
         self.open += 1;
@@ -268,7 +273,7 @@ impl Batch {
     }
 
     /// A member is settled.
-    pub(super) fn settle(&mut self, index: u32, immediate: bool, result: TargetResult) {
+    pub(super) fn record_result(&mut self, index: u32, immediate: bool, result: TargetResult) {
         self.open = self.open.saturating_sub(1);
         if immediate {
             self.first.push((index, result));
@@ -317,12 +322,12 @@ pub(super) enum Pending {
     /// A program is on its way to another number of processes.
     Scaling(Box<Scaling>),
     /// Processes are restarted one after another.
-    Rolling(Box<Rolling>),
+    Rolling(Box<RollingRestart>),
 }
 
 /// Why a signal is out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Purpose {
+pub(super) enum SignalPurpose {
     /// To stop or to kill a process.
     Stop,
     /// A client wanted it.
@@ -336,6 +341,6 @@ pub(super) enum Purpose {
         /// Its group.
         group: GroupName,
     },
-    /// A process came to a life that nobody wants any more.
+    /// A process came to an instance that nobody wants any more.
     Stray,
 }

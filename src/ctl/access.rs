@@ -22,10 +22,10 @@ pub(super) fn advice(path: &Path) -> String {
         Ok(Some(owner)) => owner.name,
         _ => socket.uid().to_string(),
     };
-    said(path, &owner, group.as_deref())
+    advice_text(path, &owner, group.as_deref())
 }
 
-fn said(path: &Path, owner: &str, group: Option<&str>) -> String {
+fn advice_text(path: &Path, owner: &str, group: Option<&str>) -> String {
     let path = path.display();
     match group {
         // The group root is no group to be added to.
@@ -57,7 +57,7 @@ mod tests {
                 "permission denied: /run/supervisor.sock is open to root only (use sudo)",
             ),
         ] {
-            assert_eq!(said(path, "root", group), expected);
+            assert_eq!(advice_text(path, "root", group), expected);
         }
         let nowhere = advice(Path::new("/proc/1/nowhere/s"));
         assert_eq!(nowhere, "permission denied: /proc/1/nowhere/s (use sudo)");

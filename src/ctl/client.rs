@@ -10,26 +10,26 @@ use std::time::Duration;
 use base64::Engine as _;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
-use super::failure::Failure;
-use super::http::Decoder;
-use crate::api::xmlrpc::{self, Call, Value};
+use super::error::CtlError;
+use super::http::ResponseDecoder;
+use crate::api::xmlrpc::{self, RpcCall, RpcValue};
 
 /// How long connecting to one address over TCP may take. Questions themselves have no limit: a start waits as long as the
 /// program needs.
 const CONNECT_MAX: Duration = Duration::from_secs(30);
 /// Most bytes of one answer, a whole log read by `tail -0` included.
-const ANSWER_MAX: usize = 1 << 30;
+const RESPONSE_MAX: usize = 1 << 30;
 /// How much is read from the socket at once.
 const READ_SIZE: usize = 64 << 10;
 
 /// A connection to the server.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(super) enum ServerStream {
     Unix(UnixStream),
     Tcp(TcpStream),
 }
 
-impl Read for Stream {
+impl Read for ServerStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Unix(stream) => stream.read(buffer),
@@ -38,7 +38,7 @@ impl Read for Stream {
     }
 }
 
-impl Write for Stream {
+impl Write for ServerStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Unix(stream) => stream.write(bytes),
@@ -51,7 +51,7 @@ impl Write for Stream {
     }
 }
 
-impl AsFd for Stream {
+impl AsFd for ServerStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Unix(stream) => stream.as_fd(),
@@ -62,18 +62,18 @@ impl AsFd for Stream {
 
 /// Where a server listens.
 #[derive(Debug, PartialEq, Eq)]
-enum Place {
+enum ServerUrl {
     Unix(PathBuf),
     Tcp { host: String, port: u16 },
 }
 
-impl Place {
-    fn of(url: &str) -> Result<Self, Failure> {
+impl ServerUrl {
+    fn of(url: &str) -> Result<Self, CtlError> {
         if let Some(path) = url.strip_prefix("unix://") {
             return Ok(Self::Unix(PathBuf::from(path)));
         }
         let Some(rest) = url.strip_prefix("http://") else {
-            return Err(Failure::Value(format!(
+            return Err(CtlError::Value(format!(
                 "Unknown protocol for serverurl {url}"
             )));
         };
@@ -82,20 +82,20 @@ impl Place {
         let (host, port) = match authority.strip_prefix('[') {
             Some(literal) => match literal.split_once(']') {
                 Some((host, rest)) => (host, rest.strip_prefix(':').unwrap_or_default()),
-                None => return Err(Failure::Value("Invalid IPv6 URL".to_owned())),
+                None => return Err(CtlError::Value("Invalid IPv6 URL".to_owned())),
             },
             None => authority.split_once(':').unwrap_or((authority, "")),
         };
         if host.is_empty() {
-            return Err(Failure::Value(format!("no host in serverurl {url}")));
+            return Err(CtlError::Value(format!("no host in serverurl {url}")));
         }
         let port = if port.is_empty() {
             80
         } else if port.bytes().all(|byte| byte.is_ascii_digit()) {
             port.parse()
-                .map_err(|_| Failure::Value("Port out of range 0-65535".to_owned()))?
+                .map_err(|_| CtlError::Value("Port out of range 0-65535".to_owned()))?
         } else {
-            return Err(Failure::Value(format!(
+            return Err(CtlError::Value(format!(
                 "Port could not be cast to integer value as {}",
                 crate::domain::python_repr(port)
             )));
@@ -106,30 +106,30 @@ impl Place {
         })
     }
 
-    fn connect(&self) -> Result<Stream, Failure> {
+    fn connect(&self) -> Result<ServerStream, CtlError> {
         match self {
             Self::Unix(path) => UnixStream::connect(path)
-                .map(Stream::Unix)
-                .map_err(Failure::Io),
+                .map(ServerStream::Unix)
+                .map_err(CtlError::Io),
             Self::Tcp { host, port } => {
                 let addresses = (host.as_str(), *port)
                     .to_socket_addrs()
-                    .map_err(|error| Failure::Resolve(resolver_text(&error)))?;
+                    .map_err(|error| CtlError::Resolve(resolver_text(&error)))?;
                 let mut last =
-                    Failure::Resolve("[Errno -5] No address associated with hostname".to_owned());
+                    CtlError::Resolve("[Errno -5] No address associated with hostname".to_owned());
                 for address in addresses {
                     match TcpStream::connect_timeout(&address, CONNECT_MAX) {
                         Ok(stream) => {
                             // Questions are small and are waited for. Without it things only take longer.
                             let _ = stream.set_nodelay(true);
-                            return Ok(Stream::Tcp(stream));
+                            return Ok(ServerStream::Tcp(stream));
                         }
                         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                            last = Failure::Io(io::Error::from_raw_os_error(
+                            last = CtlError::Io(io::Error::from_raw_os_error(
                                 nix::errno::Errno::ETIMEDOUT as i32,
                             ));
                         }
-                        Err(error) => last = Failure::Io(error),
+                        Err(error) => last = CtlError::Io(error),
                     }
                 }
                 Err(last)
@@ -162,13 +162,13 @@ fn resolver_text(error: &io::Error) -> String {
 }
 
 /// Whom we talk to, as whom. It cannot be printed: it knows a password.
-pub(super) struct Client {
+pub(super) struct RpcClient {
     url: String,
     credentials: Option<(String, String)>,
-    open: Option<Stream>,
+    open: Option<ServerStream>,
 }
 
-impl Client {
+impl RpcClient {
     /// Opens nothing yet. `credentials` are user name and password.
     pub(super) fn new(url: &str, credentials: Option<(String, String)>) -> Self {
         Self {
@@ -189,7 +189,7 @@ impl Client {
     }
 
     /// A client for the same server and user, with a connection of its own.
-    pub(super) fn again(&self) -> Self {
+    pub(super) fn new_connection(&self) -> Self {
         Self::new(&self.url, self.credentials.clone())
     }
 
@@ -207,10 +207,14 @@ impl Client {
     /// Calls `method` and waits for its answer, however long it takes.
     ///
     /// # Errors
-    /// [`Failure::Fault`] from the server; anything that goes wrong on the way. A question is never sent twice.
-    pub(super) fn call(&mut self, method: &str, params: Vec<Value>) -> Result<Value, Failure> {
-        let place = Place::of(&self.url)?;
-        let body = xmlrpc::write_call(&Call {
+    /// [`CtlError::Fault`] from the server; anything that goes wrong on the way. A question is never sent twice.
+    pub(super) fn call(
+        &mut self,
+        method: &str,
+        params: Vec<RpcValue>,
+    ) -> Result<RpcValue, CtlError> {
+        let place = ServerUrl::of(&self.url)?;
+        let body = xmlrpc::write_call(&RpcCall {
             method: method.to_owned(),
             params,
         });
@@ -227,29 +231,29 @@ impl Client {
         };
         // A server that answers and closes without reading everything makes the write fail; its answer counts all the same.
         let written = stream.write_all(&request);
-        let mut decoder = Decoder::new();
-        let answer = match receive(&mut stream, &mut decoder) {
-            Err(Failure::Closed { midway: false } | Failure::Io(_)) if written.is_err() => {
-                written.map_err(Failure::Io)?;
+        let mut decoder = ResponseDecoder::new();
+        let answer = match read_response_body(&mut stream, &mut decoder) {
+            Err(CtlError::Closed { midway: false } | CtlError::Io(_)) if written.is_err() => {
+                written.map_err(CtlError::Io)?;
                 Vec::new()
             }
             answer => answer?,
         };
         let head = decoder
             .head()
-            .ok_or(Failure::Closed { midway: false })?
+            .ok_or(CtlError::Closed { midway: false })?
             .clone();
         if head.keep {
             self.open = Some(stream);
         }
         if head.status != 200 {
-            return Err(Failure::Http {
+            return Err(CtlError::Http {
                 status: head.status,
                 reason: head.reason,
             });
         }
         let answer =
-            xmlrpc::read_response(&answer).map_err(|error| Failure::Garbage(error.to_string()))?;
+            xmlrpc::read_response(&answer).map_err(|error| CtlError::Garbage(error.to_string()))?;
         Ok(answer?)
     }
 
@@ -257,17 +261,17 @@ impl Client {
     ///
     /// # Errors
     /// Connecting or sending failed.
-    pub(super) fn get(&self, path: &str) -> Result<Stream, Failure> {
-        let place = Place::of(&self.url)?;
+    pub(super) fn get(&self, path: &str) -> Result<ServerStream, CtlError> {
+        let place = ServerUrl::of(&self.url)?;
         let mut request = self.request(&format!("GET {}", encoded(path)), &place);
         request.push_str("Accept: */*\r\n\r\n");
         let mut stream = place.connect()?;
-        stream.write_all(request.as_bytes()).map_err(Failure::Io)?;
+        stream.write_all(request.as_bytes()).map_err(CtlError::Io)?;
         Ok(stream)
     }
 
     /// The request line and the fields that every request has.
-    fn request(&self, line: &str, place: &Place) -> String {
+    fn request(&self, line: &str, place: &ServerUrl) -> String {
         let mut request = format!(
             "{line} HTTP/1.1\r\nHost: {}\r\nUser-Agent: supervisorctl/{}\r\n",
             place.host(),
@@ -285,31 +289,34 @@ impl Client {
 }
 
 /// Whether the server neither closed a kept connection nor says anything on it unasked.
-fn is_idle(stream: &Stream) -> bool {
+fn is_idle(stream: &ServerStream) -> bool {
     let mut fds = [PollFd::new(stream.as_fd(), PollFlags::POLLIN)];
     matches!(nix::poll::poll(&mut fds, PollTimeout::ZERO), Ok(0))
 }
 
 /// Reads one whole answer.
-fn receive(stream: &mut Stream, decoder: &mut Decoder) -> Result<Vec<u8>, Failure> {
+fn read_response_body(
+    stream: &mut ServerStream,
+    decoder: &mut ResponseDecoder,
+) -> Result<Vec<u8>, CtlError> {
     let mut answer = Vec::new();
     let mut buffer = vec![0; READ_SIZE];
     while !decoder.is_whole() {
         match stream.read(&mut buffer) {
             Ok(0) if decoder.close() => break,
             Ok(0) => {
-                return Err(Failure::Closed {
+                return Err(CtlError::Closed {
                     midway: decoder.has_begun(),
                 });
             }
             Ok(count) => decoder
                 .feed(&buffer[..count], &mut answer)
-                .map_err(|why| Failure::Garbage(why.to_owned()))?,
+                .map_err(|why| CtlError::Garbage(why.to_owned()))?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Failure::Io(error)),
+            Err(error) => return Err(CtlError::Io(error)),
         }
-        if answer.len() > ANSWER_MAX {
-            return Err(Failure::Garbage("it is too long".to_owned()));
+        if answer.len() > RESPONSE_MAX {
+            return Err(CtlError::Garbage("it is too long".to_owned()));
         }
     }
     Ok(answer)
@@ -335,7 +342,7 @@ mod tests {
     #[test]
     fn ctl_01_places() {
         let tcp = |host: &str, port| {
-            Ok(Place::Tcp {
+            Ok(ServerUrl::Tcp {
                 host: host.to_owned(),
                 port,
             })
@@ -343,7 +350,7 @@ mod tests {
         let table = [
             (
                 "unix:///run/x.sock",
-                Ok(Place::Unix(PathBuf::from("/run/x.sock"))),
+                Ok(ServerUrl::Unix(PathBuf::from("/run/x.sock"))),
             ),
             ("http://localhost:9001", tcp("localhost", 9001)),
             ("http://localhost", tcp("localhost", 80)),
@@ -371,7 +378,7 @@ mod tests {
         ];
         for (url, expected) in table {
             assert_eq!(
-                Place::of(url).map_err(|failure| failure.to_string()),
+                ServerUrl::of(url).map_err(|failure| failure.to_string()),
                 expected.map_err(str::to_owned),
                 "{url}"
             );

@@ -1,12 +1,12 @@
 //! ACTIONS: every action with its help and completion, declared once.
 
-use super::failure::Failure;
-use super::session::Session;
-use super::{daemon, exit, group, live, log, process, render};
+use super::error::CtlError;
+use super::session::CtlSession;
+use super::{daemon, exit, group, log, process, render, rolling};
 
 /// What stands behind an action, for completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Takes {
+pub(super) enum ArgKind {
     /// Nothing that we know.
     Nothing,
     /// The name of an action.
@@ -27,7 +27,7 @@ pub(super) enum Takes {
 
 /// An option of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Flag {
+pub(super) struct ActionFlag {
     /// As it is written.
     pub(super) name: &'static str,
     /// The next word is its argument.
@@ -36,12 +36,12 @@ pub(super) struct Flag {
     pub(super) doc: &'static str,
 }
 
-const JSON: Flag = flag("--json", "print one line of JSON");
-const YES: Flag = flag("--yes", "do not ask for confirmation");
-const FOLLOW: Flag = flag("-f", "follow the output until Ctrl-C");
+const JSON: ActionFlag = flag("--json", "print one line of JSON");
+const YES: ActionFlag = flag("--yes", "do not ask for confirmation");
+const FOLLOW: ActionFlag = flag("-f", "follow the output until Ctrl-C");
 
-const fn flag(name: &'static str, doc: &'static str) -> Flag {
-    Flag {
+const fn flag(name: &'static str, doc: &'static str) -> ActionFlag {
+    ActionFlag {
         name,
         argument: false,
         doc,
@@ -49,13 +49,13 @@ const fn flag(name: &'static str, doc: &'static str) -> Flag {
 }
 
 /// One action.
-pub(super) struct Action {
+pub(super) struct CtlAction {
     /// The word that calls it.
     pub(super) name: &'static str,
     /// What stands behind it.
-    pub(super) takes: Takes,
+    pub(super) takes: ArgKind,
     /// Its options.
-    pub(super) flags: &'static [Flag],
+    pub(super) flags: &'static [ActionFlag],
     /// It stands in the list that `help` prints.
     pub(super) listed: bool,
     /// Supervisor does not have it; it stands in a list of its own, as actions of plug-ins do.
@@ -69,18 +69,18 @@ pub(super) struct Action {
     /// Its exit statuses besides success and those of all actions, each with its cause.
     pub(super) exits: &'static [(u8, &'static str)],
     /// Does it, given the words behind it.
-    pub(super) run: fn(&mut Session, &str) -> Result<(), Failure>,
+    pub(super) run: fn(&mut CtlSession, &str) -> Result<(), CtlError>,
 }
 
 /// Every action, by name.
-pub(super) const ACTIONS: &[Action] = &[
+pub(super) const ACTIONS: &[CtlAction] = &[
     action("EOF", exit).hidden(),
     action("add", group::add)
         .about("Activate groups of the last read configuration. Their processes with `autostart` start.")
         .exits(&[
             (exit::GENERIC, "unknown group"),
         ])
-        .takes(Takes::Groups)
+        .takes(ArgKind::Groups)
         .help("add <name> [...]\tActivates any updates in config for process/group"),
     action("avail", group::avail)
         .about("List the processes of the last read configuration, and whether they are in use.")
@@ -94,7 +94,7 @@ pub(super) const ACTIONS: &[Action] = &[
         .exits(&[
             (exit::GENERIC, "unknown process, or a log cannot be cleared"),
         ])
-        .takes(Takes::Processes)
+        .takes(ArgKind::Processes)
         .help(
             "clear <name>\t\tClear a process' log files.\n\
              clear <name> <name>\tClear multiple process' log files\n\
@@ -108,14 +108,14 @@ pub(super) const ACTIONS: &[Action] = &[
         .exits(&[
             (exit::GENERIC, "unknown process, or the process is not running"),
         ])
-        .takes(Takes::Process)
+        .takes(ArgKind::Process)
         .help(
             "fg <process>\tConnect to a process in foreground mode\n\
              \t\tCtrl-C to exit",
         ),
     action("help", help)
         .about("List all actions, or describe one action.")
-        .takes(Takes::Topic)
+        .takes(ArgKind::Topic)
         .hidden()
         .help(
             "help\t\tPrint a list of available actions\n\
@@ -146,7 +146,7 @@ pub(super) const ACTIONS: &[Action] = &[
             (exit::GENERIC, "unknown process"),
             (exit::NOT_RUNNING, "a named process is not running"),
         ])
-        .takes(Takes::Processes)
+        .takes(ArgKind::Processes)
         .flags(&[JSON]).help(
             "pid\t\t\tGet the PID of supervisord.\n\
              pid <name>\t\tGet the PID of a single child process by name.\n\
@@ -167,7 +167,7 @@ pub(super) const ACTIONS: &[Action] = &[
         .exits(&[
             (exit::GENERIC, "unknown group, or a process of the group is running"),
         ])
-        .takes(Takes::Groups)
+        .takes(ArgKind::Groups)
         .help("remove <name> [...]\tRemoves process/group from active config"),
     action("reread", group::reread)
         .about("Read the configuration files and print which groups differ. Nothing is started or stopped; `update` applies the differences.")
@@ -183,7 +183,7 @@ pub(super) const ACTIONS: &[Action] = &[
             (exit::INVALID_ARGUMENTS, "unknown group"),
             (exit::NOT_RUNNING, "a process could not be started"),
         ])
-        .takes(Takes::Processes)
+        .takes(ArgKind::Processes)
         .help(
             "restart <name>\t\tRestart a process\n\
              restart <gname>:*\tRestart all processes in a group\n\
@@ -191,7 +191,7 @@ pub(super) const ACTIONS: &[Action] = &[
              restart all\t\tRestart all processes\n\
              Note: restart does not reread config files. For that, see reread and update.",
         ),
-    action("scale", live::scale)
+    action("scale", rolling::scale)
         .about("Set the number of processes of a program.")
         .exits(&[
             (exit::GENERIC, "unknown program, or the request failed"),
@@ -199,13 +199,13 @@ pub(super) const ACTIONS: &[Action] = &[
             (exit::UNIMPLEMENTED, "the daemon does not support the action"),
         ])
         .own()
-        .takes(Takes::Group)
+        .takes(ArgKind::Group)
         .help(
             "scale <program> <count>\t\tSet the number of processes of a program, until its group is updated\n\
              scale <gname>:<program> <count>\tThe same for a program that is in several groups\n\
              Note: surplus processes are stopped, the highest number first; the others are not touched.",
         ),
-    action("serialrestart", live::serialrestart)
+    action("serialrestart", rolling::serialrestart)
         .about("Restart processes one after another, without stopping all of them at the same time.")
         .exits(&[
             (exit::GENERIC, "unknown process, or the request failed"),
@@ -214,8 +214,8 @@ pub(super) const ACTIONS: &[Action] = &[
             (exit::NOT_RUNNING, "a process could not be started"),
         ])
         .own()
-        .takes(Takes::Processes)
-        .flags(&[Flag {
+        .takes(ArgKind::Processes)
+        .flags(&[ActionFlag {
             name: "-n",
             argument: true,
             doc: "restart COUNT processes at a time",
@@ -240,7 +240,7 @@ pub(super) const ACTIONS: &[Action] = &[
             (exit::GENERIC, "unknown process or signal"),
             (exit::NOT_RUNNING, "a process is not running"),
         ])
-        .takes(Takes::Signal)
+        .takes(ArgKind::Signal)
         .help(
             "signal <signal name> <name>\t\tSignal a process\n\
              signal <signal name> <gname>:*\t\tSignal all processes in a group\n\
@@ -255,7 +255,7 @@ pub(super) const ACTIONS: &[Action] = &[
             (exit::NOT_RUNNING, "a process could not be started"),
             (0, "also if a process was already started"),
         ])
-        .takes(Takes::Processes)
+        .takes(ArgKind::Processes)
         .help(
             "start <name>\t\tStart a process\n\
              start <gname>:*\t\tStart all processes in a group\n\
@@ -268,7 +268,7 @@ pub(super) const ACTIONS: &[Action] = &[
             (exit::STATUS_NOT_RUNNING, "a process is not RUNNING"),
             (exit::STATUS_UNKNOWN, "unknown process, or the daemon does not answer"),
         ])
-        .takes(Takes::Processes)
+        .takes(ArgKind::Processes)
         .flags(&[JSON]).help(
             "status <name>\t\tGet status for a single process\n\
              status <gname>:*\tGet status for all processes in a group\n\
@@ -282,7 +282,7 @@ pub(super) const ACTIONS: &[Action] = &[
             (exit::GENERIC, "unknown process or group, or no name"),
             (0, "also if a process was not running"),
         ])
-        .takes(Takes::Processes)
+        .takes(ArgKind::Processes)
         .help(
             "stop <name>\t\tStop a process\n\
              stop <gname>:*\t\tStop all processes in a group\n\
@@ -294,7 +294,7 @@ pub(super) const ACTIONS: &[Action] = &[
         .exits(&[
             (exit::GENERIC, "unknown process, no log, or it cannot be read"),
         ])
-        .takes(Takes::Log)
+        .takes(ArgKind::Log)
         .flags(&[FOLLOW])
         .help(
             "tail [-f] <name> [stdout|stderr] (default stdout)\n\
@@ -309,7 +309,7 @@ pub(super) const ACTIONS: &[Action] = &[
         .exits(&[
             (exit::GENERIC, "the configuration has an error, unknown group, or not confirmed"),
         ])
-        .takes(Takes::Groups)
+        .takes(ArgKind::Groups)
         .help(
             "update\t\t\tReload config and add/remove as necessary, and will restart affected programs\n\
              update all\t\tReload config and add/remove as necessary, and will restart affected programs\n\
@@ -317,7 +317,7 @@ pub(super) const ACTIONS: &[Action] = &[
         )
         .flags(&[YES])
         .ours("update --yes [...]\tThe same without confirmation, even if no program is left"),
-    action("upgrade", live::upgrade)
+    action("upgrade", rolling::upgrade)
         .about("Re-execute the daemon with the installed version. Programs keep running.")
         .exits(&[
             (exit::GENERIC, "the daemon refused the upgrade, or the upgrade failed"),
@@ -337,10 +337,13 @@ pub(super) const ACTIONS: &[Action] = &[
         .ours("version --json\t\tThe same as one line of JSON"),
 ];
 
-const fn action(name: &'static str, run: fn(&mut Session, &str) -> Result<(), Failure>) -> Action {
-    Action {
+const fn action(
+    name: &'static str,
+    run: fn(&mut CtlSession, &str) -> Result<(), CtlError>,
+) -> CtlAction {
+    CtlAction {
         name,
-        takes: Takes::Nothing,
+        takes: ArgKind::Nothing,
         flags: &[],
         listed: true,
         is_ours: false,
@@ -352,13 +355,13 @@ const fn action(name: &'static str, run: fn(&mut Session, &str) -> Result<(), Fa
     }
 }
 
-impl Action {
-    const fn takes(mut self, takes: Takes) -> Self {
+impl CtlAction {
+    const fn takes(mut self, takes: ArgKind) -> Self {
         self.takes = takes;
         self
     }
 
-    const fn flags(mut self, flags: &'static [Flag]) -> Self {
+    const fn flags(mut self, flags: &'static [ActionFlag]) -> Self {
         self.flags = flags;
         self
     }
@@ -399,7 +402,7 @@ impl Action {
         let mut usages: Vec<(&str, String)> = Vec::new();
         for line in self.help.lines().chain(self.help_ours.lines()) {
             let (usage, doc) = line.split_once('\t').unwrap_or((line, ""));
-            let doc = plain(doc.trim());
+            let doc = without_emphasis(doc.trim());
             if usage.starts_with(self.name) {
                 usages.push((usage.trim(), doc));
             } else if let Some((_, before)) = usages.last_mut().filter(|_| usage.is_empty()) {
@@ -431,10 +434,14 @@ impl Action {
     pub(super) fn unknown_option<'a>(&self, arguments: &'a str) -> Option<&'a str> {
         let changes = !matches!(self.name, "pid" | "status");
         let names_from = match self.takes {
-            Takes::Groups | Takes::Processes => 0,
+            ArgKind::Groups | ArgKind::Processes => 0,
             // A signal or a number of processes has words of its own for a mistake.
-            Takes::Signal => 1,
-            Takes::Group | Takes::Nothing | Takes::Topic | Takes::Process | Takes::Log => {
+            ArgKind::Signal => 1,
+            ArgKind::Group
+            | ArgKind::Nothing
+            | ArgKind::Topic
+            | ArgKind::Process
+            | ArgKind::Log => {
                 return None;
             }
         };
@@ -454,7 +461,7 @@ impl Action {
     }
 
     /// Prints its whole help.
-    pub(super) fn say_help(&self, session: &mut Session) -> Result<(), Failure> {
+    pub(super) fn say_help(&self, session: &mut CtlSession) -> Result<(), CtlError> {
         session.say(self.help)?;
         if self.help_ours.is_empty() {
             return Ok(());
@@ -471,7 +478,7 @@ impl Action {
 }
 
 /// Text without the asterisks that emphasise a word: `last 100 *bytes*`. An asterisk of a pattern stays: `web_*`.
-fn plain(text: &str) -> String {
+fn without_emphasis(text: &str) -> String {
     let words = text.split(' ').map(|word| {
         let inner = word
             .strip_prefix('*')
@@ -482,12 +489,12 @@ fn plain(text: &str) -> String {
 }
 
 /// The action with this name.
-pub(super) fn find(name: &str) -> Option<&'static Action> {
+pub(super) fn find_action(name: &str) -> Option<&'static CtlAction> {
     ACTIONS.iter().find(|action| action.name == name)
 }
 
 /// `help [topic]`
-fn help(session: &mut Session, topic: &str) -> Result<(), Failure> {
+fn help(session: &mut CtlSession, topic: &str) -> Result<(), CtlError> {
     const HEADINGS: [(&str, bool); 2] = [
         ("default commands (type help <topic>):", false),
         // Differs: Supervisor has no such actions.
@@ -510,14 +517,14 @@ fn help(session: &mut Session, topic: &str) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    match find(topic).filter(|action| !action.help.is_empty()) {
+    match find_action(topic).filter(|action| !action.help.is_empty()) {
         Some(action) => action.say_help(session),
         None => session.say(&format!("*** No help on {topic}")),
     }
 }
 
 /// `exit`, `quit`, the end of input.
-fn exit(session: &mut Session, _: &str) -> Result<(), Failure> {
+fn exit(session: &mut CtlSession, _: &str) -> Result<(), CtlError> {
     session.leaving = true;
     session.say("")
 }
@@ -538,7 +545,7 @@ mod tests {
     fn options_of_actions_stand_in_their_help() {
         for action in ACTIONS {
             let help = format!("{}\n{}", action.help, action.help_ours);
-            let word = |flag: &Flag| {
+            let word = |flag: &ActionFlag| {
                 help.split([' ', '\t', '[', ']', '\n'])
                     .any(|word| word == flag.name)
             };
@@ -577,23 +584,26 @@ mod tests {
             ("add --web", Some("--web")),
         ] {
             let (name, arguments) = line.split_once(' ').expect("an action");
-            let action = find(name).expect("there");
+            let action = find_action(name).expect("there");
             assert_eq!(action.unknown_option(arguments), expected, "{line}");
         }
     }
 
     #[test]
     fn d7_emphasis_goes_and_patterns_stay() {
-        assert_eq!(plain("last 100 *bytes* of it"), "last 100 bytes of it");
         assert_eq!(
-            plain("The same for all names that match, such as web_*"),
+            without_emphasis("last 100 *bytes* of it"),
+            "last 100 bytes of it"
+        );
+        assert_eq!(
+            without_emphasis("The same for all names that match, such as web_*"),
             "The same for all names that match, such as web_*"
         );
     }
 
     #[test]
     fn help_texts_come_apart() {
-        let open = find("open").expect("there").usages();
+        let open = find_action("open").expect("there").usages();
         assert_eq!(
             open,
             [(
@@ -601,7 +611,7 @@ mod tests {
                 "Connect to a remote supervisord process (for UNIX domain socket, use unix:///socket/path)".to_owned()
             )]
         );
-        let brief = |name| find(name).expect("there").brief();
+        let brief = |name| find_action(name).expect("there").brief();
         assert_eq!(
             brief("tail"),
             "Continuous tail of named process stdout; Ctrl-C to exit."
@@ -626,7 +636,7 @@ mod tests {
             ]
         );
         assert!(
-            find("restart")
+            find_action("restart")
                 .expect("there")
                 .notes()
                 .next()

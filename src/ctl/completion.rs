@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::client::Client;
-use super::command::{self, ACTIONS, Action, Takes};
+use super::client::RpcClient;
+use super::command::{self, ACTIONS, ArgKind, CtlAction};
 use super::file;
-use super::options::{self, CommandLine};
+use super::options::{self, CtlCommandLine};
 use super::process::ask_table;
-use super::reply::{self, Process};
-use crate::config::completion::{self, Completion, Offer, Place, Question};
+use super::reply::{self, ProcessInfo};
+use crate::config::completion::{self, Candidate, Completion, CompletionRequest, WordPosition};
 use crate::domain::{Channel, Signal};
 
 /// How long the file and the server together may take: somebody has pressed a key and looks at the screen.
@@ -19,13 +19,13 @@ const WITHIN: Duration = Duration::from_millis(1000);
 
 /// A process that the server knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Live {
+pub(super) struct KnownProcess {
     group: String,
     name: String,
     state: String,
 }
 
-impl Live {
+impl KnownProcess {
     pub(super) fn new(
         group: impl Into<String>,
         name: impl Into<String>,
@@ -39,34 +39,40 @@ impl Live {
     }
 }
 
-/// What a shell may offer.
-pub(super) fn answer(question: &Question) -> Completion {
-    if question.program.is_empty() {
+/// What a shell may candidate.
+pub(super) fn complete_command_line(request: &CompletionRequest) -> Completion {
+    if request.program.is_empty() {
         return Completion::default();
     }
-    let Question { before, word, .. } = question;
-    match completion::place(before, word, &options::table()) {
-        Place::Option => {
+    let CompletionRequest { before, word, .. } = request;
+    match completion::word_position(before, word, &options::table()) {
+        WordPosition::Option => {
             let rows = options::ROWS.iter().map(|row| (row.opt, row.doc));
             completion::options(rows, word)
         }
-        Place::Value { index, joined } => options::ROWS
+        WordPosition::Value { index, joined } => options::ROWS
             .get(index)
             .map(|row| completion::values(row.value, &joined, word))
             .unwrap_or_default(),
-        Place::Word(first) => {
+        WordPosition::Word(first) => {
             let behind: Vec<&str> = before[first..].iter().map(String::as_str).collect();
-            words(&behind, word, || live(&question.program, &before[..first]))
+            complete_word(&behind, word, || {
+                known_processes(&request.program, &before[..first])
+            })
         }
     }
 }
 
 /// What `word` can become behind an action and its words; without any it is an action.
-pub(super) fn words(before: &[&str], word: &str, live: impl FnOnce() -> Vec<Live>) -> Completion {
+pub(super) fn complete_word(
+    before: &[&str],
+    word: &str,
+    live: impl FnOnce() -> Vec<KnownProcess>,
+) -> Completion {
     let Some((name, before)) = before.split_first() else {
-        return actions(word);
+        return action_candidates(word);
     };
-    let Some(action) = command::find(name) else {
+    let Some(action) = command::find_action(name) else {
         return Completion::default();
     };
     let mut place = 0;
@@ -88,122 +94,126 @@ pub(super) fn words(before: &[&str], word: &str, live: impl FnOnce() -> Vec<Live
     }
     if word.starts_with('-') {
         let flags = action.flags.iter();
-        return Completion::of(flags.map(|flag| Offer::new(flag.name, flag.doc)), word);
+        return Completion::of(flags.map(|flag| Candidate::new(flag.name, flag.doc)), word);
     }
     match (action.takes, place) {
-        (Takes::Topic, 0) => actions(word),
-        (Takes::Group, 0) | (Takes::Groups, _) => {
-            let groups = all(action).into_iter().chain(groups(&live()));
+        (ArgKind::Topic, 0) => action_candidates(word),
+        (ArgKind::Group, 0) | (ArgKind::Groups, _) => {
+            let groups = all_candidate(action)
+                .into_iter()
+                .chain(group_candidates(&live()));
             sorted(groups, word)
         }
-        (Takes::Process | Takes::Log, 0) => {
-            let processes = processes(&live(), word, false);
+        (ArgKind::Process | ArgKind::Log, 0) => {
+            let processes = process_candidates(&live(), word, false);
             sorted(processes.into_iter(), word)
         }
-        (Takes::Log, 1) => {
+        (ArgKind::Log, 1) => {
             let channels = [Channel::Stdout, Channel::Stderr];
-            let offers = channels.map(|channel| Offer::new(channel.name(), ""));
-            Completion::of(offers, word)
+            let candidates = channels.map(|channel| Candidate::new(channel.name(), ""));
+            Completion::of(candidates, word)
         }
-        (Takes::Signal, 0) => {
+        (ArgKind::Signal, 0) => {
             // Either spelling is taken.
             let prefix = if word.starts_with("SIG") { "SIG" } else { "" };
             let names = Signal::names();
-            let offers = names
-                .map(|(name, number)| Offer::new(format!("{prefix}{name}"), number.to_string()));
-            Completion::of(offers, word)
+            let candidates = names.map(|(name, number)| {
+                Candidate::new(format!("{prefix}{name}"), number.to_string())
+            });
+            Completion::of(candidates, word)
         }
-        (Takes::Processes | Takes::Signal, _) => {
-            let processes = processes(&live(), word, true);
-            sorted(all(action).into_iter().chain(processes), word)
+        (ArgKind::Processes | ArgKind::Signal, _) => {
+            let processes = process_candidates(&live(), word, true);
+            sorted(all_candidate(action).into_iter().chain(processes), word)
         }
-        (Takes::Nothing | Takes::Topic | Takes::Group | Takes::Process | Takes::Log, _) => {
-            Completion::default()
-        }
+        (
+            ArgKind::Nothing | ArgKind::Topic | ArgKind::Group | ArgKind::Process | ArgKind::Log,
+            _,
+        ) => Completion::default(),
     }
 }
 
-fn sorted(offers: impl Iterator<Item = Offer>, word: &str) -> Completion {
-    let mut offers: Vec<Offer> = offers.collect();
-    offers.sort();
-    offers.dedup();
-    Completion::of(offers, word)
+fn sorted(candidates: impl Iterator<Item = Candidate>, word: &str) -> Completion {
+    let mut candidates: Vec<Candidate> = candidates.collect();
+    candidates.sort();
+    candidates.dedup();
+    Completion::of(candidates, word)
 }
 
-fn actions(word: &str) -> Completion {
+fn action_candidates(word: &str) -> Completion {
     let known = ACTIONS.iter().filter(|action| !action.help.is_empty());
     Completion::of(
-        known.map(|action| Offer::new(action.name, action.brief())),
+        known.map(|action| Candidate::new(action.name, action.brief())),
         word,
     )
 }
 
-fn all(action: &Action) -> Option<Offer> {
+fn all_candidate(action: &CtlAction) -> Option<Candidate> {
     let takes = action.takes_all();
-    takes.then(|| Offer::new("all", "all processes"))
+    takes.then(|| Candidate::new("all", "all processes"))
 }
 
 /// Groups with how many processes they have.
-fn groups(live: &[Live]) -> Vec<Offer> {
+fn group_candidates(live: &[KnownProcess]) -> Vec<Candidate> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for process in live {
         *counts.entry(&process.group).or_default() += 1;
     }
     let told = |(group, count): (&str, usize)| match count {
-        1 => Offer::new(group, "1 process"),
-        count => Offer::new(group, format!("{count} processes")),
+        1 => Candidate::new(group, "1 process"),
+        count => Candidate::new(group, format!("{count} processes")),
     };
     counts.into_iter().map(told).collect()
 }
 
 /// Processes by their shortest name, and groups of several if `many` may be meant; with a colon in `word` by the long one.
-fn processes(live: &[Live], word: &str, many: bool) -> Vec<Offer> {
-    let mut offers = Vec::new();
+fn process_candidates(live: &[KnownProcess], word: &str, many: bool) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
     for process in live {
-        let Live { group, name, state } = process;
+        let KnownProcess { group, name, state } = process;
         if group == name && !word.contains(':') {
-            offers.push(Offer::new(name, state));
+            candidates.push(Candidate::new(name, state));
             continue;
         }
-        offers.push(Offer::new(format!("{group}:{name}"), state));
+        candidates.push(Candidate::new(format!("{group}:{name}"), state));
     }
     if many {
-        for Offer { text, doc } in groups(live) {
-            let is_alone = |process: &Live| process.group == text && process.name == text;
+        for Candidate { text, doc } in group_candidates(live) {
+            let is_alone = |process: &KnownProcess| process.group == text && process.name == text;
             if word.contains(':') || !live.iter().any(is_alone) {
-                offers.push(Offer::new(format!("{text}:*"), doc));
+                candidates.push(Candidate::new(format!("{text}:*"), doc));
             }
         }
     }
-    offers
+    candidates
 }
 
 /// Every process; none if the server does not say.
-pub(super) fn ask(client: &mut Client) -> Vec<Live> {
+pub(super) fn query_processes(client: &mut RpcClient) -> Vec<KnownProcess> {
     let answer = ask_table(client, &[], &["name", "group", "statename"]).or_else(|_| {
         let answer = client.call("supervisor.getAllProcessInfo", Vec::new())?;
-        reply::all(&answer, Process::read)
+        reply::all(&answer, ProcessInfo::read)
     });
     let processes = answer.unwrap_or_default().into_iter();
     processes
-        .map(|process| Live::new(process.group, process.name, process.statename))
+        .map(|process| KnownProcess::new(process.group, process.name, process.statename))
         .collect()
 }
 
 /// Every process of the server that these options and their file mean; none if it does not say so in time. Whatever takes
 /// longer, a name service or a disk, ends with us.
-fn live(program: &str, options: &[String]) -> Vec<Live> {
+fn known_processes(program: &str, options: &[String]) -> Vec<KnownProcess> {
     let (program, options) = (program.to_owned(), options.to_vec());
     let (tell, told) = mpsc::channel();
     let asking = std::thread::Builder::new().spawn(move || {
-        let client = CommandLine::read(&options).ok().and_then(|line| {
-            let section = file::section(line.file.as_deref(), &program).ok()?;
+        let client = CtlCommandLine::read(&options).ok().and_then(|line| {
+            let section = file::read_ctl_section(line.file.as_deref(), &program).ok()?;
             let options = line.over(section);
             let credentials = options.username.zip(options.password);
-            Some(Client::new(&options.url, credentials))
+            Some(RpcClient::new(&options.url, credentials))
         });
         // Nobody listens any more if it took too long.
-        let _ = tell.send(client.map(|mut client| ask(&mut client)));
+        let _ = tell.send(client.map(|mut client| query_processes(&mut client)));
     });
     match asking {
         Ok(_) => told.recv_timeout(WITHIN).ok().flatten().unwrap_or_default(),
@@ -220,15 +230,15 @@ mod tests {
         let word = before.pop().unwrap_or_default();
         let live = || {
             vec![
-                Live::new("cat", "cat", "RUNNING"),
-                Live::new("num", "num_00", "STOPPED"),
-                Live::new("num", "num_01", "RUNNING"),
-                Live::new("two", "a\nb", "RUNNING"),
-                Live::new("two", "two", "RUNNING"),
+                KnownProcess::new("cat", "cat", "RUNNING"),
+                KnownProcess::new("num", "num_00", "STOPPED"),
+                KnownProcess::new("num", "num_01", "RUNNING"),
+                KnownProcess::new("two", "a\nb", "RUNNING"),
+                KnownProcess::new("two", "two", "RUNNING"),
             ]
         };
-        let offers = words(&before, word, live).offers.into_iter();
-        offers.map(|offer| offer.text).collect()
+        let candidates = complete_word(&before, word, live).candidates.into_iter();
+        candidates.map(|candidate| candidate.text).collect()
     }
 
     #[test]
@@ -271,21 +281,24 @@ mod tests {
     fn offers_say_what_they_are() {
         let live = || {
             vec![
-                Live::new("num", "num_00", "STOPPED"),
-                Live::new("num", "num_01", "RUNNING"),
+                KnownProcess::new("num", "num_00", "STOPPED"),
+                KnownProcess::new("num", "num_01", "RUNNING"),
             ]
         };
         assert_eq!(
-            words(&["stop"], "num", live).to_string(),
+            complete_word(&["stop"], "num", live).to_string(),
             "num:*\t2 processes\nnum:num_00\tSTOPPED\nnum:num_01\tRUNNING\n"
         );
         assert_eq!(
-            words(&["update"], "n", live).to_string(),
+            complete_word(&["update"], "n", live).to_string(),
             "num\t2 processes\n"
         );
-        assert_eq!(words(&["signal"], "KI", live).to_string(), "KILL\t9\n");
         assert_eq!(
-            words(&[], "shut", Vec::new).to_string(),
+            complete_word(&["signal"], "KI", live).to_string(),
+            "KILL\t9\n"
+        );
+        assert_eq!(
+            complete_word(&[], "shut", Vec::new).to_string(),
             "shutdown\tShut the remote supervisord down.\n"
         );
     }
@@ -295,7 +308,7 @@ mod tests {
         let asked = |line: &str| {
             let mut before: Vec<String> = line.split(' ').map(str::to_owned).collect();
             let word = before.pop().unwrap_or_default();
-            answer(&Question {
+            complete_command_line(&CompletionRequest {
                 program: "supervisorctl".to_owned(),
                 before,
                 word,
@@ -312,6 +325,9 @@ mod tests {
         assert_eq!(asked("-c /no/file upg").split('\t').next(), Some("upgrade"));
         // No file, so no names, and nothing is said of it.
         assert_eq!(asked("-c /no/file start "), "all\tall processes\n");
-        assert_eq!(answer(&Question::default()), Completion::default());
+        assert_eq!(
+            complete_command_line(&CompletionRequest::default()),
+            Completion::default()
+        );
     }
 }

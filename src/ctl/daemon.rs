@@ -4,16 +4,16 @@ use nix::errno::Errno;
 use serde::Serialize;
 
 use super::command;
+use super::error::CtlError;
 use super::exit;
-use super::failure::Failure;
 use super::group;
 use super::render;
 use super::reply;
-use super::session::Session;
+use super::session::CtlSession;
 use crate::api::FaultCode;
 
 /// `shutdown`
-pub(super) fn shutdown(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn shutdown(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !arguments.is_empty() {
         return session.usage(
             "shutdown",
@@ -46,7 +46,7 @@ pub(super) fn shutdown(session: &mut Session, arguments: &str) -> Result<(), Fai
 }
 
 /// `reload`
-pub(super) fn reload(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn reload(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !arguments.is_empty() {
         return session.usage(
             "reload",
@@ -69,7 +69,7 @@ pub(super) fn reload(session: &mut Session, arguments: &str) -> Result<(), Failu
 }
 
 /// `open url`: talks to another server from now on, and shows its status. How that went does not count.
-pub(super) fn open(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn open(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !["http:", "unix:"].iter().any(|scheme| {
         arguments.len() >= scheme.len()
             && arguments.is_char_boundary(scheme.len())
@@ -82,16 +82,16 @@ pub(super) fn open(session: &mut Session, arguments: &str) -> Result<(), Failure
     session.client.set_url(arguments);
     session.has_tables = true;
     let before = session.exit;
-    let status = command::find("status").expect("invariant: ACTIONS has status");
+    let status = command::find_action("status").expect("invariant: ACTIONS has status");
     (status.run)(session, "")?;
     session.exit = before;
     Ok(())
 }
 
 /// `version`
-pub(super) fn version(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn version(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     #[derive(Serialize)]
-    struct Answer {
+    struct DaemonJson {
         version: String,
     }
 
@@ -108,7 +108,7 @@ pub(super) fn version(session: &mut Session, arguments: &str) -> Result<(), Fail
     let answer = session.call("supervisor.getSupervisorVersion", Vec::new())?;
     let version = reply::as_text(&answer)?;
     let line = if session.json {
-        render::json(&Answer { version })
+        render::json(&DaemonJson { version })
     } else {
         version
     };

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::config::ConfigErrors;
 use crate::config::ctl::{CtlSpec, ctl_spec, own_sections};
-use crate::config::lookup::{Lookup, ReadError, User};
+use crate::config::lookup::{Lookup, LookupError, UserEntry};
 use crate::config::search;
 
 /// Most bytes of a configuration file; a larger one counts as unreadable.
@@ -16,23 +16,26 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 ///
 /// # Errors
 /// All that is wrong with the file.
-pub(super) fn section(named: Option<&str>, program: &str) -> Result<CtlSpec, ConfigErrors> {
-    let machine = Machine;
+pub(super) fn read_ctl_section(
+    named: Option<&str>,
+    program: &str,
+) -> Result<CtlSpec, ConfigErrors> {
+    let machine = CtlLookup;
     let found = match named {
         Some(path) => Some(path.to_owned()),
-        None => search::find(program, &machine),
+        None => search::find_config(program, &machine),
     };
     found.map_or_else(|| Ok(CtlSpec::default()), |path| ctl_spec(&path, &machine))
 }
 
-struct Machine;
+struct CtlLookup;
 
-impl Lookup for Machine {
-    fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
+impl Lookup for CtlLookup {
+    fn read(&self, path: &str) -> Result<Vec<u8>, LookupError> {
         let unreadable = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => ReadError::Missing(String::new()),
-            io::ErrorKind::NotADirectory => ReadError::Missing(error.to_string()),
-            _ => ReadError::Unreadable(error.to_string()),
+            io::ErrorKind::NotFound => LookupError::Missing(String::new()),
+            io::ErrorKind::NotADirectory => LookupError::Missing(error.to_string()),
+            _ => LookupError::Unreadable(error.to_string()),
         };
         let file = std::fs::File::open(path).map_err(unreadable)?;
         // A file of the usual kind is read in one piece.
@@ -43,7 +46,7 @@ impl Lookup for Machine {
             .read_to_end(&mut bytes)
             .map_err(unreadable)?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(ReadError::Unreadable("it is too large".to_owned()));
+            return Err(LookupError::Unreadable("it is too large".to_owned()));
         }
         Ok(match own_sections(&bytes) {
             Some(text) => text.into_bytes(),
@@ -72,11 +75,11 @@ impl Lookup for Machine {
         Vec::new()
     }
 
-    fn user(&self, _: &str) -> Option<User> {
+    fn user(&self, _: &str) -> Option<UserEntry> {
         None
     }
 
-    fn user_of(&self, _: u32) -> Option<User> {
+    fn user_of(&self, _: u32) -> Option<UserEntry> {
         None
     }
 

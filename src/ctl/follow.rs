@@ -7,43 +7,43 @@ use std::os::fd::AsFd;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
-use super::client::{Client, Stream};
-use super::failure::Failure;
-use super::http::Decoder;
-use super::printable::Printable;
+use super::client::{RpcClient, ServerStream};
+use super::error::CtlError;
+use super::http::ResponseDecoder;
+use super::printable::PrintableDecoder;
 use super::render;
-use super::session::Session;
-use super::terminal::Watch;
+use super::session::CtlSession;
+use super::terminal::InterruptWatch;
 use crate::api::FaultCode;
-use crate::api::xmlrpc::Value;
+use crate::api::xmlrpc::RpcValue;
 
 const HINT: &str = "==> Press Ctrl-C to exit <==";
 /// How much is read from the server at once.
 const READ_SIZE: usize = 64 << 10;
 
 /// One log on its way.
-struct Feed {
+struct LogFeed {
     url: String,
-    stream: Stream,
-    decoder: Decoder,
+    stream: ServerStream,
+    decoder: ResponseDecoder,
     /// `None`: what comes is written as it is.
     // Differs: Supervisor writes to a terminal whatever stands in the log.
-    printable: Option<Printable>,
+    printable: Option<PrintableDecoder>,
 }
 
-impl Feed {
+impl LogFeed {
     /// Asks for the log; none if that failed, which has been said then.
-    fn open(client: &Client, path: &str) -> Result<Option<Self>, Failure> {
+    fn open(client: &RpcClient, path: &str) -> Result<Option<Self>, CtlError> {
         let url = format!("{}{path}", client.url());
         match client.get(path) {
             Ok(stream) => Ok(Some(Self {
                 url,
                 stream,
-                decoder: Decoder::new(),
-                printable: io::stdout().is_terminal().then(Printable::default),
+                decoder: ResponseDecoder::new(),
+                printable: io::stdout().is_terminal().then(PrintableDecoder::default),
             })),
-            Err(Failure::Io(error)) => {
-                let failure = Failure::Io(error).to_string();
+            Err(CtlError::Io(error)) => {
+                let failure = CtlError::Io(error).to_string();
                 let (class, text) = failure.split_once(", ").unwrap_or((&failure, ""));
                 eprint_line(&format!("{url} Cannot connect, error: {class} ({text})"));
                 Ok(None)
@@ -53,7 +53,7 @@ impl Feed {
     }
 
     /// Takes what is there, and adds it to `out`; false at the end.
-    fn pump(&mut self, buffer: &mut [u8], out: &mut Vec<u8>) -> Result<bool, Failure> {
+    fn pump(&mut self, buffer: &mut [u8], out: &mut Vec<u8>) -> Result<bool, CtlError> {
         let count = match self.stream.read(buffer) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
@@ -63,7 +63,7 @@ impl Feed {
         let before = out.len();
         self.decoder
             .feed(&buffer[..count], out)
-            .map_err(|why| Failure::Garbage(why.to_owned()))?;
+            .map_err(|why| CtlError::Garbage(why.to_owned()))?;
         match self.decoder.head().map(|head| head.status) {
             Some(200) | None => {}
             Some(status) => {
@@ -91,7 +91,7 @@ fn eprint_line(line: &str) {
 }
 
 /// What made the loop return.
-enum Woken {
+enum WakeReason {
     Interrupt,
     Input,
     Feeds,
@@ -99,13 +99,13 @@ enum Woken {
 }
 
 /// Waits until something happens; feeds that have something are pumped, those at their end are dropped.
-fn wait(
-    session: &mut Session,
-    watch: &Watch<'_>,
-    feeds: &mut Vec<Feed>,
+fn wait_for_input(
+    session: &mut CtlSession,
+    watch: &InterruptWatch<'_>,
+    feeds: &mut Vec<LogFeed>,
     with_input: bool,
     buffer: &mut [u8],
-) -> Result<Woken, Failure> {
+) -> Result<WakeReason, CtlError> {
     let (input, output) = (io::stdin(), io::stdout());
     let ready: Vec<bool> = {
         let mut fds = vec![
@@ -123,16 +123,16 @@ fn wait(
         }
         match nix::poll::poll(&mut fds, PollTimeout::NONE) {
             Ok(_) => {}
-            Err(Errno::EINTR) => return Ok(Woken::Feeds),
-            Err(errno) => return Err(Failure::Input(errno.into())),
+            Err(Errno::EINTR) => return Ok(WakeReason::Feeds),
+            Err(errno) => return Err(CtlError::Input(errno.into())),
         }
         fds.iter().map(|fd| fd.any().unwrap_or(true)).collect()
     };
     if ready[0] {
-        return Ok(Woken::Interrupt);
+        return Ok(WakeReason::Interrupt);
     }
     if ready[1] {
-        return Ok(Woken::NobodyReads);
+        return Ok(WakeReason::NobodyReads);
     }
     let mut out = Vec::new();
     let mut index = 2;
@@ -150,36 +150,36 @@ fn wait(
     session.flush()?;
     match failed {
         Some(failure) => Err(failure),
-        None if with_input && ready.last().copied().unwrap_or(false) => Ok(Woken::Input),
-        None => Ok(Woken::Feeds),
+        None if with_input && ready.last().copied().unwrap_or(false) => Ok(WakeReason::Input),
+        None => Ok(WakeReason::Feeds),
     }
 }
 
 /// Prints the log at `path` as it grows, until the interrupt key or the end of the daemon.
-pub(super) fn tail(session: &mut Session, path: &str) -> Result<(), Failure> {
+pub(super) fn tail(session: &mut CtlSession, path: &str) -> Result<(), CtlError> {
     // From before the hint on: whoever reads it may press the key.
     let interrupts = session.interrupts()?;
     let watch = interrupts.watch();
     session.say(HINT)?;
     session.flush()?;
-    let mut feeds: Vec<Feed> = Feed::open(&session.client, path)?.into_iter().collect();
+    let mut feeds: Vec<LogFeed> = LogFeed::open(&session.client, path)?.into_iter().collect();
     let mut buffer = vec![0; READ_SIZE];
     while !feeds.is_empty() {
-        match wait(session, &watch, &mut feeds, false, &mut buffer)? {
-            Woken::Interrupt => return session.say(""),
-            Woken::NobodyReads => return Err(nobody_reads()),
-            Woken::Input | Woken::Feeds => {}
+        match wait_for_input(session, &watch, &mut feeds, false, &mut buffer)? {
+            WakeReason::Interrupt => return session.say(""),
+            WakeReason::NobodyReads => return Err(stdout_closed()),
+            WakeReason::Input | WakeReason::Feeds => {}
         }
     }
     Ok(())
 }
 
-fn nobody_reads() -> Failure {
-    Failure::Output(io::ErrorKind::BrokenPipe.into())
+fn stdout_closed() -> CtlError {
+    CtlError::Output(io::ErrorKind::BrokenPipe.into())
 }
 
 /// Prints both logs of a process as they grow, and hands it the lines that the user types.
-pub(super) fn foreground(session: &mut Session, name: &str) -> Result<(), Failure> {
+pub(super) fn foreground(session: &mut CtlSession, name: &str) -> Result<(), CtlError> {
     // From before the hint on: whoever reads it may press the key.
     let interrupts = session.interrupts()?;
     let watch = interrupts.watch();
@@ -187,39 +187,43 @@ pub(super) fn foreground(session: &mut Session, name: &str) -> Result<(), Failur
     session.flush()?;
     let mut feeds = Vec::new();
     for channel in ["stdout", "stderr"] {
-        feeds.extend(Feed::open(
+        feeds.extend(LogFeed::open(
             &session.client,
             &format!("/logtail/{name}/{channel}"),
         )?);
     }
     let mut buffer = vec![0; READ_SIZE];
     loop {
-        while let Some(line) = session.input.take() {
-            if !hand_over(session, name, line)? {
+        while let Some(line) = session.input.buffered_line() {
+            if !send_stdin_line(session, name, line)? {
                 return session.say("Exiting foreground");
             }
         }
         if session.input.ended() {
             return session.say("Exiting foreground");
         }
-        match wait(session, &watch, &mut feeds, true, &mut buffer)? {
-            Woken::Interrupt => return session.say("Exiting foreground"),
-            Woken::NobodyReads => return Err(nobody_reads()),
-            Woken::Input => session.input.fill().map_err(Failure::Input)?,
-            Woken::Feeds => {}
+        match wait_for_input(session, &watch, &mut feeds, true, &mut buffer)? {
+            WakeReason::Interrupt => return session.say("Exiting foreground"),
+            WakeReason::NobodyReads => return Err(stdout_closed()),
+            WakeReason::Input => session.input.fill().map_err(CtlError::Input)?,
+            WakeReason::Feeds => {}
         }
     }
 }
 
 /// Hands a line to the process; false if that is over.
-fn hand_over(session: &mut Session, name: &str, mut line: String) -> Result<bool, Failure> {
+fn send_stdin_line(
+    session: &mut CtlSession,
+    name: &str,
+    mut line: String,
+) -> Result<bool, CtlError> {
     line.push('\n');
     match session.call(
         "supervisor.sendProcessStdin",
-        vec![Value::text(name), Value::text(line)],
+        vec![RpcValue::text(name), RpcValue::text(line)],
     ) {
         Ok(_) => Ok(true),
-        Err(Failure::Fault(fault)) => {
+        Err(CtlError::Fault(fault)) => {
             if fault.code == i64::from(FaultCode::NotRunning.code()) {
                 session.say("Process got killed")?;
             } else {

@@ -5,45 +5,45 @@ use std::io::{self, IsTerminal};
 
 use serde::Serialize;
 
+use super::error::CtlError;
 use super::exit;
-use super::failure::Failure;
 use super::process;
 use super::render;
-use super::reply::{self, Configured, Difference, Outcome, Process, Scaled};
-use super::session::Session;
+use super::reply::{self, ConfigInfo, ProcessInfo, ProcessOutcome, ReloadResult, ScaleResult};
+use super::session::CtlSession;
 use crate::api::FaultCode;
-use crate::api::xmlrpc::Value;
+use crate::api::xmlrpc::RpcValue;
 
-fn is(failure: &Failure, fault: FaultCode) -> bool {
+fn has_fault(failure: &CtlError, fault: FaultCode) -> bool {
     failure.fault() == Some(i64::from(fault.code()))
 }
 
 /// A line that says what is wrong, and the exit status for it.
-fn refuse(session: &mut Session, line: &str) -> Result<(), Failure> {
+fn print_refusal(session: &mut CtlSession, line: &str) -> Result<(), CtlError> {
     session.complain(line)?;
     session.exit = exit::GENERIC;
     Ok(())
 }
 
 /// `avail`
-pub(super) fn avail(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn avail(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     #[derive(Serialize)]
-    struct Answer {
-        configs: Vec<Configured>,
+    struct GroupJson {
+        configs: Vec<ConfigInfo>,
     }
 
     if !session.words(arguments).is_empty() {
         return session.usage("avail", "Error: avail accepts no arguments", exit::GENERIC);
     }
     let answer = match session.call("supervisor.getAllConfigInfo", Vec::new()) {
-        Err(failure) if is(&failure, FaultCode::ShutdownState) => {
-            return refuse(session, "ERROR: supervisor shutting down");
+        Err(failure) if has_fault(&failure, FaultCode::ShutdownState) => {
+            return print_refusal(session, "ERROR: supervisor shutting down");
         }
         answer => answer?,
     };
-    let configs = reply::all(&answer, Configured::read)?;
+    let configs = reply::all(&answer, ConfigInfo::read)?;
     if session.json {
-        return session.say(&render::json(&Answer { configs }));
+        return session.say(&render::json(&GroupJson { configs }));
     }
     for config in &configs {
         session.say(&render::avail(config))?;
@@ -52,10 +52,10 @@ pub(super) fn avail(session: &mut Session, arguments: &str) -> Result<(), Failur
 }
 
 /// Says on standard error what the daemon found wrong with its configuration when it read it last, each with its place. The
-/// fault has the first sentence alone, and an answer has none. A genuine Supervisor cannot be asked, and whoever may not ask is
+/// fault has the first sentence alone, and an answer has none. A reference Supervisor cannot be asked, and whoever may not ask is
 /// told nothing.
 // Differs: the original says nothing on standard error.
-fn report_problems(session: &mut Session) -> Result<(), Failure> {
+fn report_problems(session: &mut CtlSession) -> Result<(), CtlError> {
     session.flush()?;
     let Ok(answer) = session.call("supervisord.getConfigProblems", Vec::new()) else {
         return Ok(());
@@ -67,8 +67,8 @@ fn report_problems(session: &mut Session) -> Result<(), Failure> {
 }
 
 /// Says why an action could not go on, in the original's words, and if the configuration was refused, what is wrong with it.
-pub(super) fn report_refusal(session: &mut Session, failure: Failure) -> Result<(), Failure> {
-    let is_refused = is(&failure, FaultCode::CantReread);
+pub(super) fn report_refusal(session: &mut CtlSession, failure: CtlError) -> Result<(), CtlError> {
+    let is_refused = has_fault(&failure, FaultCode::CantReread);
     session.report(failure)?;
     if is_refused {
         report_problems(session)?;
@@ -77,7 +77,7 @@ pub(super) fn report_refusal(session: &mut Session, failure: Failure) -> Result<
 }
 
 /// `reread`
-pub(super) fn reread(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn reread(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.words(arguments).is_empty() {
         return session.usage(
             "reread",
@@ -86,12 +86,12 @@ pub(super) fn reread(session: &mut Session, arguments: &str) -> Result<(), Failu
         );
     }
     let difference = match session.call("supervisor.reloadConfig", Vec::new()) {
-        Ok(answer) => Difference::read(&answer)?,
-        Err(failure) if is(&failure, FaultCode::ShutdownState) => {
-            return refuse(session, "ERROR: supervisor shutting down");
+        Ok(answer) => ReloadResult::read(&answer)?,
+        Err(failure) if has_fault(&failure, FaultCode::ShutdownState) => {
+            return print_refusal(session, "ERROR: supervisor shutting down");
         }
-        Err(Failure::Fault(fault)) if fault.code == i64::from(FaultCode::CantReread.code()) => {
-            refuse(session, &format!("ERROR: {}", fault.text))?;
+        Err(CtlError::Fault(fault)) if fault.code == i64::from(FaultCode::CantReread.code()) => {
+            print_refusal(session, &format!("ERROR: {}", fault.text))?;
             return report_problems(session);
         }
         Err(failure) => return Err(failure),
@@ -130,11 +130,11 @@ pub(super) fn reread(session: &mut Session, arguments: &str) -> Result<(), Failu
 }
 
 /// `update [group… | all]`
-pub(super) fn update(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn update(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     let difference = match session.call("supervisor.reloadConfig", Vec::new()) {
-        Ok(answer) => Difference::read(&answer)?,
-        Err(failure) if is(&failure, FaultCode::ShutdownState) => {
-            return refuse(session, "ERROR: already shutting down");
+        Ok(answer) => ReloadResult::read(&answer)?,
+        Err(failure) if has_fault(&failure, FaultCode::ShutdownState) => {
+            return print_refusal(session, "ERROR: already shutting down");
         }
         Err(failure) => return report_refusal(session, failure),
     };
@@ -144,14 +144,14 @@ pub(super) fn update(session: &mut Session, arguments: &str) -> Result<(), Failu
     let everything = wanted.is_empty() || wanted.contains("all");
     if !everything {
         let answer = session.call("supervisor.getAllProcessInfo", Vec::new())?;
-        let mut known: BTreeSet<String> = reply::all(&answer, Process::read)?
+        let mut known: BTreeSet<String> = reply::all(&answer, ProcessInfo::read)?
             .into_iter()
             .map(|process| process.group)
             .collect();
         known.extend(difference.added.iter().cloned());
         for name in &wanted {
             if !known.contains(*name) {
-                refuse(session, &format!("ERROR: no such group: {name}"))?;
+                print_refusal(session, &format!("ERROR: no such group: {name}"))?;
             }
         }
     }
@@ -162,21 +162,21 @@ pub(super) fn update(session: &mut Session, arguments: &str) -> Result<(), Failu
         .filter(is_wanted)
         .map(String::as_str)
         .collect();
-    if !is_sure && !leaving.is_empty() && !may_empty(session, &leaving)? {
-        return refuse(session, "update: cancelled, nothing changed");
+    if !is_sure && !leaving.is_empty() && !confirm_empty(session, &leaving)? {
+        return print_refusal(session, "update: cancelled, nothing changed");
     }
 
     for name in difference.removed.iter().filter(is_wanted) {
-        let answer = session.call("supervisor.stopProcessGroup", vec![Value::text(name)])?;
-        let failed = reply::all(&answer, Outcome::read)?
+        let answer = session.call("supervisor.stopProcessGroup", vec![RpcValue::text(name)])?;
+        let failed = reply::all(&answer, ProcessOutcome::read)?
             .iter()
             .any(|outcome| outcome.status == i64::from(FaultCode::Failed.code()));
         if failed {
-            refuse(session, &format!("{name}: has problems; not removing"))?;
+            print_refusal(session, &format!("{name}: has problems; not removing"))?;
             continue;
         }
         session.say(&format!("{name}: stopped"))?;
-        session.call("supervisor.removeProcessGroup", vec![Value::text(name)])?;
+        session.call("supervisor.removeProcessGroup", vec![RpcValue::text(name)])?;
         session.say(&format!("{name}: removed process group"))?;
     }
     let asked = wanted.iter().copied().filter(|name| *name != "all");
@@ -192,31 +192,34 @@ pub(super) fn update(session: &mut Session, arguments: &str) -> Result<(), Failu
     }
     let changed = difference.changed.iter().filter(is_wanted);
     for name in changed.filter(|name| !reshaped.contains(*name)) {
-        session.call("supervisor.stopProcessGroup", vec![Value::text(name)])?;
+        session.call("supervisor.stopProcessGroup", vec![RpcValue::text(name)])?;
         session.say(&format!("{name}: stopped"))?;
-        session.call("supervisor.removeProcessGroup", vec![Value::text(name)])?;
-        session.call("supervisor.addProcessGroup", vec![Value::text(name)])?;
+        session.call("supervisor.removeProcessGroup", vec![RpcValue::text(name)])?;
+        session.call("supervisor.addProcessGroup", vec![RpcValue::text(name)])?;
         session.say(&format!("{name}: updated process group"))?;
     }
     for name in difference.added.iter().filter(is_wanted) {
-        session.call("supervisor.addProcessGroup", vec![Value::text(name)])?;
+        session.call("supervisor.addProcessGroup", vec![RpcValue::text(name)])?;
         session.say(&format!("{name}: added process group"))?;
     }
     Ok(())
 }
 
 /// Which of these groups have other processes than the configuration gives them: they may have been scaled.
-fn reshaped_groups(session: &mut Session, groups: &BTreeSet<&str>) -> Result<Vec<String>, Failure> {
-    fn note(into: &mut BTreeMap<String, BTreeSet<String>>, group: String, name: String) {
+fn reshaped_groups(
+    session: &mut CtlSession,
+    groups: &BTreeSet<&str>,
+) -> Result<Vec<String>, CtlError> {
+    fn insert_name(into: &mut BTreeMap<String, BTreeSet<String>>, group: String, name: String) {
         into.entry(group).or_default().insert(name);
     }
     let (mut live, mut read) = (BTreeMap::new(), BTreeMap::new());
     for process in process::all_processes(session)? {
-        note(&mut live, process.group, process.name);
+        insert_name(&mut live, process.group, process.name);
     }
     let answer = session.call("supervisor.getAllConfigInfo", Vec::new())?;
-    for config in reply::all(&answer, Configured::read)? {
-        note(&mut read, config.group, config.name);
+    for config in reply::all(&answer, ConfigInfo::read)? {
+        insert_name(&mut read, config.group, config.name);
     }
     live.retain(|group, names| {
         groups.contains(group.as_str()) && read.get(group).is_some_and(|read| read != names)
@@ -227,17 +230,17 @@ fn reshaped_groups(session: &mut Session, groups: &BTreeSet<&str>) -> Result<Vec
 /// Makes a group that was scaled what the configuration says, without touching the processes that both have. Returns whether
 /// that was done; if not, it was not scaled, or the server cannot do it.
 // Differs: Supervisor has no `scale`. Where a group changed otherwise, all of it starts again as there.
-fn unscale(session: &mut Session, name: &str) -> Result<bool, Failure> {
-    let params = vec![Value::text(format!("{name}:*")), Value::Int(-1)];
+fn unscale(session: &mut CtlSession, name: &str) -> Result<bool, CtlError> {
+    let params = vec![RpcValue::text(format!("{name}:*")), RpcValue::Int(-1)];
     let done = match session.call("supervisord.setNumprocs", params) {
-        Ok(answer) => Scaled::read(&answer)?,
+        Ok(answer) => ScaleResult::read(&answer)?,
         Err(failure) => {
             let unknown = [
                 FaultCode::UnknownMethod,
                 FaultCode::IncorrectParameters,
                 FaultCode::BadName,
             ];
-            return match unknown.iter().any(|&code| is(&failure, code)) {
+            return match unknown.iter().any(|&code| has_fault(&failure, code)) {
                 true => Ok(false),
                 false => Err(failure),
             };
@@ -256,12 +259,12 @@ fn unscale(session: &mut Session, name: &str) -> Result<bool, Failure> {
 /// Whether the groups `leaving` may be stopped and removed. If the configuration has no program at all any more, that is more
 /// likely an accident of an editor than a wish, and whoever sits at a terminal is asked.
 // Differs: Supervisor stops and removes everything.
-fn may_empty(session: &mut Session, leaving: &[&str]) -> Result<bool, Failure> {
+fn confirm_empty(session: &mut CtlSession, leaving: &[&str]) -> Result<bool, CtlError> {
     if !io::stdin().is_terminal() {
         return Ok(true);
     }
     let answer = session.call("supervisor.getAllConfigInfo", Vec::new())?;
-    if !reply::all(&answer, Configured::read)?.is_empty() {
+    if !reply::all(&answer, ConfigInfo::read)?.is_empty() {
         return Ok(true);
     }
     session.confirm_at_terminal(&format!(
@@ -271,18 +274,18 @@ fn may_empty(session: &mut Session, leaving: &[&str]) -> Result<bool, Failure> {
 }
 
 /// `add group…`
-pub(super) fn add(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn add(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     for name in arguments.split_whitespace() {
-        match session.call("supervisor.addProcessGroup", vec![Value::text(name)]) {
+        match session.call("supervisor.addProcessGroup", vec![RpcValue::text(name)]) {
             Ok(_) => session.say(&format!("{name}: added process group"))?,
-            Err(failure) if is(&failure, FaultCode::ShutdownState) => {
-                refuse(session, "ERROR: shutting down")?;
+            Err(failure) if has_fault(&failure, FaultCode::ShutdownState) => {
+                print_refusal(session, "ERROR: shutting down")?;
             }
-            Err(failure) if is(&failure, FaultCode::AlreadyAdded) => {
+            Err(failure) if has_fault(&failure, FaultCode::AlreadyAdded) => {
                 session.say("ERROR: process group already active")?;
             }
-            Err(failure) if is(&failure, FaultCode::BadName) => {
-                refuse(session, &format!("ERROR: no such process/group: {name}"))?;
+            Err(failure) if has_fault(&failure, FaultCode::BadName) => {
+                print_refusal(session, &format!("ERROR: no such process/group: {name}"))?;
             }
             Err(failure) => return Err(failure),
         }
@@ -291,18 +294,18 @@ pub(super) fn add(session: &mut Session, arguments: &str) -> Result<(), Failure>
 }
 
 /// `remove group…`
-pub(super) fn remove(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn remove(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     for name in arguments.split_whitespace() {
-        match session.call("supervisor.removeProcessGroup", vec![Value::text(name)]) {
+        match session.call("supervisor.removeProcessGroup", vec![RpcValue::text(name)]) {
             Ok(_) => session.say(&format!("{name}: removed process group"))?,
-            Err(failure) if is(&failure, FaultCode::StillRunning) => {
-                refuse(
+            Err(failure) if has_fault(&failure, FaultCode::StillRunning) => {
+                print_refusal(
                     session,
                     &format!("ERROR: process/group still running: {name}"),
                 )?;
             }
-            Err(failure) if is(&failure, FaultCode::BadName) => {
-                refuse(session, &format!("ERROR: no such process/group: {name}"))?;
+            Err(failure) if has_fault(&failure, FaultCode::BadName) => {
+                print_refusal(session, &format!("ERROR: no such process/group: {name}"))?;
             }
             Err(failure) => return Err(failure),
         }

@@ -9,11 +9,11 @@ const HEAD_MAX: usize = 64 << 10;
 const CHUNK_LINE_MAX: usize = 1 << 10;
 
 /// Why an answer is none.
-pub(super) type BadAnswer = &'static str;
+pub(super) type HttpError = &'static str;
 
 /// The beginning of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct ResponseHead {
     /// The status code.
     pub(super) status: u16,
     /// What stood behind it.
@@ -24,7 +24,7 @@ pub(super) struct Head {
 
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Expect {
+enum DecoderState {
     /// The status line and the fields.
     Head,
     /// This many bytes, then the end.
@@ -45,31 +45,31 @@ enum Expect {
 
 /// One answer, while it comes.
 #[derive(Debug)]
-pub(super) struct Decoder {
-    expect: Expect,
+pub(super) struct ResponseDecoder {
+    expect: DecoderState,
     /// Bytes of an unfinished head or line.
     line: Vec<u8>,
-    head: Option<Head>,
+    head: Option<ResponseHead>,
 }
 
-impl Decoder {
+impl ResponseDecoder {
     /// Nothing has come yet.
     pub(super) const fn new() -> Self {
         Self {
-            expect: Expect::Head,
+            expect: DecoderState::Head,
             line: Vec::new(),
             head: None,
         }
     }
 
     /// The head, once it is whole.
-    pub(super) const fn head(&self) -> Option<&Head> {
+    pub(super) const fn head(&self) -> Option<&ResponseHead> {
         self.head.as_ref()
     }
 
     /// The answer is whole.
     pub(super) fn is_whole(&self) -> bool {
-        self.expect == Expect::Nothing
+        self.expect == DecoderState::Nothing
     }
 
     /// Anything has come.
@@ -82,69 +82,69 @@ impl Decoder {
     ///
     /// # Errors
     /// The bytes are no HTTP answer.
-    pub(super) fn feed(&mut self, mut input: &[u8], body: &mut Vec<u8>) -> Result<(), BadAnswer> {
+    pub(super) fn feed(&mut self, mut input: &[u8], body: &mut Vec<u8>) -> Result<(), HttpError> {
         while !input.is_empty() {
             match self.expect {
-                Expect::Nothing => {
+                DecoderState::Nothing => {
                     // What follows is not an answer to anything: never use this connection again.
                     if let Some(head) = &mut self.head {
                         head.keep = false;
                     }
                     return Ok(());
                 }
-                Expect::UntilClose => {
+                DecoderState::UntilClose => {
                     body.extend_from_slice(input);
                     return Ok(());
                 }
-                Expect::Body(left) => {
-                    let left = take(&mut input, left, body);
+                DecoderState::Body(left) => {
+                    let left = take_bytes(&mut input, left, body);
                     self.expect = if left == 0 {
-                        Expect::Nothing
+                        DecoderState::Nothing
                     } else {
-                        Expect::Body(left)
+                        DecoderState::Body(left)
                     };
                 }
-                Expect::Chunk(left) => {
-                    let left = take(&mut input, left, body);
+                DecoderState::Chunk(left) => {
+                    let left = take_bytes(&mut input, left, body);
                     self.expect = if left == 0 {
-                        Expect::ChunkEnd
+                        DecoderState::ChunkEnd
                     } else {
-                        Expect::Chunk(left)
+                        DecoderState::Chunk(left)
                     };
                 }
-                Expect::Head => {
+                DecoderState::Head => {
                     self.take_line(&mut input, HEAD_MAX)?;
                     if self.line.ends_with(b"\n\r\n") || self.line.ends_with(b"\n\n") {
                         let head = std::mem::take(&mut self.line);
                         self.read_head(&head)?;
                     }
                 }
-                Expect::ChunkLine => {
+                DecoderState::ChunkLine => {
                     if self.take_line(&mut input, CHUNK_LINE_MAX)? {
                         let line = std::mem::take(&mut self.line);
                         let size = chunk_size(&line)?;
                         self.expect = if size == 0 {
-                            Expect::Trailer
+                            DecoderState::Trailer
                         } else {
-                            Expect::Chunk(size)
+                            DecoderState::Chunk(size)
                         };
                     }
                 }
-                Expect::ChunkEnd => {
+                DecoderState::ChunkEnd => {
                     if self.take_line(&mut input, CHUNK_LINE_MAX)? {
                         if !self.line.trim_ascii().is_empty() {
                             return Err("a chunk is longer than it says");
                         }
                         self.line.clear();
-                        self.expect = Expect::ChunkLine;
+                        self.expect = DecoderState::ChunkLine;
                     }
                 }
-                Expect::Trailer => {
+                DecoderState::Trailer => {
                     if self.take_line(&mut input, HEAD_MAX)? {
                         let last = self.line.trim_ascii().is_empty();
                         self.line.clear();
                         if last {
-                            self.expect = Expect::Nothing;
+                            self.expect = DecoderState::Nothing;
                         }
                     }
                 }
@@ -155,14 +155,14 @@ impl Decoder {
 
     /// The connection has closed. Answers whether the answer is whole.
     pub(super) fn close(&mut self) -> bool {
-        if self.expect == Expect::UntilClose {
-            self.expect = Expect::Nothing;
+        if self.expect == DecoderState::UntilClose {
+            self.expect = DecoderState::Nothing;
         }
         self.is_whole()
     }
 
     /// Moves bytes up to a line end into `line`; true if the line end was there.
-    fn take_line(&mut self, input: &mut &[u8], max: usize) -> Result<bool, BadAnswer> {
+    fn take_line(&mut self, input: &mut &[u8], max: usize) -> Result<bool, HttpError> {
         let end = input.iter().position(|&byte| byte == b'\n');
         let (line, rest) = input.split_at(end.map_or(input.len(), |at| at + 1));
         if self.line.len() + line.len() > max {
@@ -173,7 +173,7 @@ impl Decoder {
         Ok(end.is_some())
     }
 
-    fn read_head(&mut self, bytes: &[u8]) -> Result<(), BadAnswer> {
+    fn read_head(&mut self, bytes: &[u8]) -> Result<(), HttpError> {
         let text = String::from_utf8_lossy(bytes);
         let mut lines = text.lines();
         let mut words = lines.next().unwrap_or_default().splitn(3, ' ');
@@ -207,16 +207,16 @@ impl Decoder {
             return Ok(());
         }
         self.expect = match (chunked, length) {
-            _ if status == 204 || status == 304 => Expect::Nothing,
-            (true, _) => Expect::ChunkLine,
-            (false, Some(0)) => Expect::Nothing,
-            (false, Some(length)) => Expect::Body(length),
+            _ if status == 204 || status == 304 => DecoderState::Nothing,
+            (true, _) => DecoderState::ChunkLine,
+            (false, Some(0)) => DecoderState::Nothing,
+            (false, Some(length)) => DecoderState::Body(length),
             (false, None) => {
                 keep = false;
-                Expect::UntilClose
+                DecoderState::UntilClose
             }
         };
-        self.head = Some(Head {
+        self.head = Some(ResponseHead {
             status,
             reason,
             keep,
@@ -226,7 +226,7 @@ impl Decoder {
 }
 
 /// Moves at most `left` bytes to `body`; answers how many are left to come.
-fn take(input: &mut &[u8], left: u64, body: &mut Vec<u8>) -> u64 {
+fn take_bytes(input: &mut &[u8], left: u64, body: &mut Vec<u8>) -> u64 {
     let count = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
     let (now, rest) = input.split_at(count);
     body.extend_from_slice(now);
@@ -235,7 +235,7 @@ fn take(input: &mut &[u8], left: u64, body: &mut Vec<u8>) -> u64 {
 }
 
 /// The hexadecimal number that a chunk begins with, extensions cut off.
-fn chunk_size(line: &[u8]) -> Result<u64, BadAnswer> {
+fn chunk_size(line: &[u8]) -> Result<u64, HttpError> {
     let digits = line.split(|&byte| byte == b';').next().unwrap_or_default();
     std::str::from_utf8(digits.trim_ascii())
         .ok()
@@ -249,8 +249,8 @@ mod tests {
     use super::*;
 
     /// Feeds `bytes` in pieces of `size`, and answers "status reason keep whole body".
-    fn decode(bytes: &[u8], size: usize) -> Result<String, BadAnswer> {
-        let mut decoder = Decoder::new();
+    fn decode(bytes: &[u8], size: usize) -> Result<String, HttpError> {
+        let mut decoder = ResponseDecoder::new();
         let mut body = Vec::new();
         for piece in bytes.chunks(size) {
             decoder.feed(piece, &mut body)?;
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn answers_in_pieces_of_any_size() {
-        let table: [(&str, Result<&str, BadAnswer>); 12] = [
+        let table: [(&str, Result<&str, HttpError>); 12] = [
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
                 Ok("200 OK true true abc"),
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn endless_heads_end() {
-        let mut decoder = Decoder::new();
+        let mut decoder = ResponseDecoder::new();
         let mut body = Vec::new();
         let piece = [b'a'; 4096];
         let mut fed = 0;

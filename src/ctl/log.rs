@@ -2,20 +2,20 @@
 
 use std::io::{self, IsTerminal};
 
+use super::error::CtlError;
 use super::exit;
-use super::failure::Failure;
 use super::follow;
 use super::printable;
-use super::reply::{self, Process};
-use super::session::Session;
+use super::reply::{self, ProcessInfo};
+use super::session::CtlSession;
 use crate::api::FaultCode;
-use crate::api::xmlrpc::Value;
+use crate::api::xmlrpc::RpcValue;
 
 /// How many bytes are shown when nobody says how many.
 const BYTES_DEFAULT: i64 = 1600;
 
 /// What follows the dash in front of a name.
-enum Amount {
+enum TailAmount {
     /// For ever.
     Follow,
     /// So many bytes from the end; from a place on if negative, all if 0.
@@ -23,18 +23,18 @@ enum Amount {
 }
 
 /// Reads what follows the dash; none: it is no number.
-fn amount(text: &str) -> Result<Option<Amount>, Failure> {
+fn amount(text: &str) -> Result<Option<TailAmount>, CtlError> {
     if text == "f" {
-        return Ok(Some(Amount::Follow));
+        return Ok(Some(TailAmount::Follow));
     }
-    Ok(python_int(text)?.map(Amount::Last))
+    Ok(python_int(text)?.map(TailAmount::Last))
 }
 
 /// A number as Python's `int()` reads it; none: it is none.
 ///
 /// # Errors
-/// [`Failure::Overflow`]: it, or its negative, does not fit into the 32 bits of XML-RPC.
-fn python_int(text: &str) -> Result<Option<i64>, Failure> {
+/// [`CtlError::Overflow`]: it, or its negative, does not fit into the 32 bits of XML-RPC.
+fn python_int(text: &str) -> Result<Option<i64>, CtlError> {
     let text = text.trim();
     let (negative, digits) = match text.as_bytes().first() {
         Some(b'-') => (true, &text[1..]),
@@ -50,14 +50,14 @@ fn python_int(text: &str) -> Result<Option<i64>, Failure> {
     let number: i64 = digits
         .replace('_', "")
         .parse()
-        .map_err(|_| Failure::Overflow)?;
+        .map_err(|_| CtlError::Overflow)?;
     let number = if negative { -number } else { number };
     // It is its negative that is sent.
-    i32::try_from(-number).map_err(|_| Failure::Overflow)?;
+    i32::try_from(-number).map_err(|_| CtlError::Overflow)?;
     Ok(Some(number))
 }
 
-fn refuse(session: &mut Session, line: &str) -> Result<(), Failure> {
+fn refuse(session: &mut CtlSession, line: &str) -> Result<(), CtlError> {
     session.complain(line)?;
     session.exit = exit::GENERIC;
     Ok(())
@@ -65,14 +65,14 @@ fn refuse(session: &mut Session, line: &str) -> Result<(), Failure> {
 
 /// Asks for the end of a log and prints it.
 fn show(
-    session: &mut Session,
+    session: &mut CtlSession,
     name: &str,
     method: &str,
-    mut params: Vec<Value>,
+    mut params: Vec<RpcValue>,
     bytes: i64,
     texts: &[(FaultCode, &str)],
-) -> Result<(), Failure> {
-    params.extend([Value::Int(-bytes), Value::Int(0)]);
+) -> Result<(), CtlError> {
+    params.extend([RpcValue::Int(-bytes), RpcValue::Int(0)]);
     match session.call(method, params) {
         Ok(answer) => {
             let text = reply::as_text(&answer)?;
@@ -94,7 +94,7 @@ fn show(
 }
 
 /// `tail [-f | -N] name [stdout|stderr]`
-pub(super) fn tail(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn tail(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
     }
@@ -120,7 +120,7 @@ pub(super) fn tail(session: &mut Session, arguments: &str) -> Result<(), Failure
         _ => return refuse(session, &format!("Error: bad channel '{channel}'")),
     };
     let amount = match modifier {
-        None => Some(Amount::Last(BYTES_DEFAULT)),
+        None => Some(TailAmount::Last(BYTES_DEFAULT)),
         Some(modifier) => amount(&modifier[1..])?,
     };
     match amount {
@@ -128,12 +128,12 @@ pub(super) fn tail(session: &mut Session, arguments: &str) -> Result<(), Failure
             session,
             &format!("Error: bad argument {}", modifier.unwrap_or_default()),
         ),
-        Some(Amount::Follow) => follow::tail(session, &format!("/logtail/{name}/{channel}")),
-        Some(Amount::Last(bytes)) => show(
+        Some(TailAmount::Follow) => follow::tail(session, &format!("/logtail/{name}/{channel}")),
+        Some(TailAmount::Last(bytes)) => show(
             session,
             name,
             method,
-            vec![Value::text(name)],
+            vec![RpcValue::text(name)],
             bytes,
             &[
                 (FaultCode::NoFile, "no log file"),
@@ -145,13 +145,13 @@ pub(super) fn tail(session: &mut Session, arguments: &str) -> Result<(), Failure
 }
 
 /// `maintail [-f | -N]`
-pub(super) fn maintail(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn maintail(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
     }
     let words: Vec<&str> = arguments.split_whitespace().collect();
     let amount = match words.as_slice() {
-        [] => Some(Amount::Last(BYTES_DEFAULT)),
+        [] => Some(TailAmount::Last(BYTES_DEFAULT)),
         [word] => match word.strip_prefix('-') {
             Some(text) => amount(text)?,
             None => None,
@@ -163,8 +163,8 @@ pub(super) fn maintail(session: &mut Session, arguments: &str) -> Result<(), Fai
             session,
             &format!("Error: bad argument {}", words.first().unwrap_or(&"")),
         ),
-        Some(Amount::Follow) => follow::tail(session, "/mainlogtail"),
-        Some(Amount::Last(bytes)) => show(
+        Some(TailAmount::Follow) => follow::tail(session, "/mainlogtail"),
+        Some(TailAmount::Last(bytes)) => show(
             session,
             "supervisord",
             "supervisor.readLog",
@@ -179,7 +179,7 @@ pub(super) fn maintail(session: &mut Session, arguments: &str) -> Result<(), Fai
 }
 
 /// `fg name`
-pub(super) fn fg(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn fg(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
     }
@@ -191,9 +191,9 @@ pub(super) fn fg(session: &mut Session, arguments: &str) -> Result<(), Failure> 
         [name] => *name,
         _ => return refuse(session, "ERROR: too many process names supplied"),
     };
-    match session.call("supervisor.getProcessInfo", vec![Value::text(name)]) {
+    match session.call("supervisor.getProcessInfo", vec![RpcValue::text(name)]) {
         Ok(answer) => {
-            if Process::read(&answer)?.is_running() {
+            if ProcessInfo::read(&answer)?.is_running() {
                 follow::foreground(session, name)
             } else {
                 refuse(session, "ERROR: process not running")
@@ -203,7 +203,7 @@ pub(super) fn fg(session: &mut Session, arguments: &str) -> Result<(), Failure> 
             refuse(session, "ERROR: bad process name supplied")
         }
         // The exit status stays as it is: so it is in Supervisor.
-        Err(Failure::Fault(fault)) => {
+        Err(CtlError::Fault(fault)) => {
             session.say(&format!("ERROR: {}", super::render::fault(&fault)))
         }
         Err(failure) => Err(failure),

@@ -1,6 +1,6 @@
 //! The manual page supervisorctl(1), drawn from ACTIONS, the options and the exit statuses.
 
-use super::command::{ACTIONS, Action};
+use super::command::{ACTIONS, CtlAction};
 use super::exit;
 use super::options;
 use crate::domain::roff::{Example, Page};
@@ -149,7 +149,7 @@ pub fn page() -> String {
         ("Actions that Supervisor does not have", true),
     ] {
         page.part(title);
-        let of_kind = |action: &&Action| action.is_ours == are_ours && !action.help.is_empty();
+        let of_kind = |action: &&CtlAction| action.is_ours == are_ours && !action.help.is_empty();
         for action in ACTIONS.iter().filter(of_kind) {
             described(&mut page, action);
         }
@@ -187,7 +187,7 @@ pub fn page() -> String {
 }
 
 /// One entry per action: what it does, its forms and notes from its help text, and its exit statuses.
-fn described(page: &mut Page, action: &Action) {
+fn described(page: &mut Page, action: &CtlAction) {
     page.entry(&format!("`{}`", action.name), action.about);
     for (usage, doc) in action.usages() {
         let usage = usage
@@ -224,13 +224,13 @@ fn sentence(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reply::{Configured, Difference, Process, ProcessJson};
+    use super::super::reply::{ConfigInfo, ProcessInfo, ProcessJson, ReloadResult};
     use super::*;
 
     #[test]
     fn every_member_of_an_answer_is_told() {
-        let process = Process::default();
-        let configured = Configured {
+        let process = ProcessInfo::default();
+        let configured = ConfigInfo {
             group: String::new(),
             name: String::new(),
             namespec: String::new(),
@@ -239,7 +239,7 @@ mod tests {
             group_prio: 0,
             process_prio: 0,
         };
-        let difference = Difference {
+        let difference = ReloadResult {
             added: Vec::new(),
             changed: Vec::new(),
             removed: Vec::new(),

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use crate::config::ctl::CtlSpec;
-use crate::config::getopt::{Given, Opt, getopt};
+use crate::config::getopt::{OptionSpec, ParsedOption, getopt};
 use crate::domain::python_repr;
 
 /// Everything that decides how we behave.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Options {
+pub(super) struct CtlOptions {
     /// Somebody may be asked.
     pub(super) interactive: bool,
     /// The server.
@@ -27,7 +27,7 @@ pub(super) struct Options {
 
 /// What the command line says.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub(super) struct CommandLine {
+pub(super) struct CtlCommandLine {
     /// The file to read instead of searching one.
     pub(super) file: Option<String>,
     help: bool,
@@ -40,9 +40,9 @@ pub(super) struct CommandLine {
 }
 
 /// One option, as people are told of it.
-pub(super) struct Row {
+pub(super) struct CtlOptionRow {
     /// How it is written.
-    pub(super) opt: Opt,
+    pub(super) opt: OptionSpec,
     /// A word for its argument; empty without one.
     pub(super) value: &'static str,
     /// What it does.
@@ -51,7 +51,7 @@ pub(super) struct Row {
 
 /// Every option. What `-h` prints of them is Supervisor's text, below.
 #[rustfmt::skip] // One row, one line.
-pub(super) const ROWS: &[Row] = &[
+pub(super) const ROWS: &[CtlOptionRow] = &[
     row('c', "configuration", "FILE", "the configuration file; only the section [supervisorctl] is read"),
     row('h', "help", "", "print a short help and exit (also -?)"),
     row('i', "interactive", "", "start the interactive shell, also after an action"),
@@ -62,7 +62,7 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 /// The other name of `-h`.
-const QUESTION: Opt = Opt {
+const QUESTION: OptionSpec = OptionSpec {
     short: Some('?'),
     long: None,
     argument: false,
@@ -70,16 +70,21 @@ const QUESTION: Opt = Opt {
 };
 
 /// Another spelling of `--history_file`: the one that Supervisor's help promises and its client refuses.
-const HISTORY: Opt = Opt {
+const HISTORY: OptionSpec = OptionSpec {
     short: Some('r'),
     long: Some("history-file"),
     argument: true,
     ours: true,
 };
 
-const fn row(short: char, long: &'static str, value: &'static str, doc: &'static str) -> Row {
-    Row {
-        opt: Opt {
+const fn row(
+    short: char,
+    long: &'static str,
+    value: &'static str,
+    doc: &'static str,
+) -> CtlOptionRow {
+    CtlOptionRow {
+        opt: OptionSpec {
             short: Some(short),
             long: Some(long),
             argument: !value.is_empty(),
@@ -91,12 +96,12 @@ const fn row(short: char, long: &'static str, value: &'static str, doc: &'static
 }
 
 /// What a command line is read with.
-pub(super) fn table() -> Vec<Opt> {
+pub(super) fn table() -> Vec<OptionSpec> {
     let rows = ROWS.iter().map(|row| row.opt);
     rows.chain([QUESTION, HISTORY]).collect()
 }
 
-impl CommandLine {
+impl CtlCommandLine {
     /// Reads the words behind the program's name.
     ///
     /// # Errors
@@ -114,8 +119,8 @@ impl CommandLine {
         Ok(line)
     }
 
-    fn set(&mut self, short: Option<char>, option: &Given) -> Result<(), String> {
-        fn once<T>(place: &mut Option<T>, value: T, option: &Given) -> Result<(), String> {
+    fn set(&mut self, short: Option<char>, option: &ParsedOption) -> Result<(), String> {
+        fn once<T>(place: &mut Option<T>, value: T, option: &ParsedOption) -> Result<(), String> {
             match place.replace(value) {
                 None => Ok(()),
                 Some(_) => Err(format!(
@@ -157,8 +162,8 @@ impl CommandLine {
     }
 
     /// What holds, given what the file says. Without an action we are a shell, and shells are interactive.
-    pub(super) fn over(self, section: CtlSpec) -> Options {
-        Options {
+    pub(super) fn over(self, section: CtlSpec) -> CtlOptions {
+        CtlOptions {
             interactive: self.interactive || self.words.is_empty(),
             url: self.url.unwrap_or(section.serverurl),
             username: self.username.or(section.username),
@@ -214,9 +219,9 @@ actions.
 mod tests {
     use super::*;
 
-    fn read(line: &str) -> Result<Options, String> {
+    fn read(line: &str) -> Result<CtlOptions, String> {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        CommandLine::read(&words).map(|line| line.over(CtlSpec::default()))
+        CtlCommandLine::read(&words).map(|line| line.over(CtlSpec::default()))
     }
 
     #[test]

@@ -3,12 +3,12 @@
 
 /// Makes text of bytes as they come. A character that is cut in two by a piece is put together again.
 #[derive(Debug, Default)]
-pub(super) struct Printable {
+pub(super) struct PrintableDecoder {
     /// The beginning of a character whose end has not come yet.
     cut: Vec<u8>,
 }
 
-impl Printable {
+impl PrintableDecoder {
     /// The next piece, without control characters: `tail` shows U+FFFD for those that XML cannot carry, and so does this.
     pub(super) fn next(&mut self, piece: &[u8]) -> String {
         self.cut.extend_from_slice(piece);
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn a8_commands_to_the_terminal_become_replacement_characters() {
-        let mut printable = Printable::default();
+        let mut printable = PrintableDecoder::default();
         let bytes = "a\u{1b}]0;x\u{7} \u{9b}2J\tb\r\n\u{7f}é".as_bytes();
         assert_eq!(
             printable.next(bytes),
@@ -82,7 +82,7 @@ mod tests {
     fn a8_pieces_do_not_tear_characters() {
         let text = "aé€😀b";
         for size in 1..text.len() {
-            let mut printable = Printable::default();
+            let mut printable = PrintableDecoder::default();
             let mut whole = String::new();
             for piece in text.as_bytes().chunks(size) {
                 whole.push_str(&printable.next(piece));
@@ -90,7 +90,7 @@ mod tests {
             assert_eq!(whole, text);
             assert_eq!(printable.end(), "");
         }
-        let mut printable = Printable::default();
+        let mut printable = PrintableDecoder::default();
         assert_eq!(printable.next(b"a\xe2\x82"), "a");
         assert_eq!(printable.end(), "\u{fffd}");
         assert_eq!(printable.next(b"b"), "b");

@@ -2,18 +2,18 @@
 
 use serde::Serialize;
 
-use super::client::Client;
+use super::client::RpcClient;
+use super::error::CtlError;
 use super::exit;
-use super::failure::Failure;
 use super::render;
-use super::reply::{self, Outcome, Process, ProcessJson};
-use super::session::Session;
+use super::reply::{self, ProcessInfo, ProcessJson, ProcessOutcome};
+use super::session::CtlSession;
 use crate::api::FaultCode;
-use crate::api::xmlrpc::Value;
+use crate::api::xmlrpc::RpcValue;
 use crate::domain::Namespec;
 
 /// What is said of a result.
-enum Words {
+enum ResultWording {
     /// The name and this.
     Plain(&'static str),
     /// The name, and this as an error.
@@ -25,13 +25,13 @@ enum Words {
 }
 
 /// An action that is done to each of several processes.
-pub(super) struct Verb {
+pub(super) struct ProcessAction {
     name: &'static str,
     one: &'static str,
     /// None: groups are not accepted.
     group: Option<&'static str>,
     all: &'static str,
-    words: &'static [(FaultCode, Words)],
+    words: &'static [(FaultCode, ResultWording)],
     /// The fault that counts as success.
     neutral: Option<FaultCode>,
     /// What an unknown group exits with.
@@ -40,7 +40,7 @@ pub(super) struct Verb {
     no_names: u8,
 }
 
-impl Verb {
+impl ProcessAction {
     /// What is said of a fault, without the name and the word for an error; none: the fault's own text.
     pub(super) fn word(&self, status: i64) -> Option<&'static str> {
         let (_, words) = self
@@ -48,84 +48,95 @@ impl Verb {
             .iter()
             .find(|(code, _)| i64::from(code.code()) == status)?;
         match words {
-            Words::Plain(text) | Words::Error(text) | Words::Reason(text) => Some(text),
-            Words::Text => None,
+            ResultWording::Plain(text)
+            | ResultWording::Error(text)
+            | ResultWording::Reason(text) => Some(text),
+            ResultWording::Text => None,
         }
     }
 }
 
-pub(super) const START: Verb = Verb {
+pub(super) const START: ProcessAction = ProcessAction {
     name: "start",
     one: "supervisor.startProcess",
     group: Some("supervisor.startProcessGroup"),
     all: "supervisor.startAllProcesses",
     words: &[
-        (FaultCode::Success, Words::Plain("started")),
-        (FaultCode::BadName, Words::Error("no such process")),
-        (FaultCode::NoFile, Words::Error("no such file")),
+        (FaultCode::Success, ResultWording::Plain("started")),
+        (FaultCode::BadName, ResultWording::Error("no such process")),
+        (FaultCode::NoFile, ResultWording::Error("no such file")),
         (
             FaultCode::NotExecutable,
-            Words::Error("file is not executable"),
+            ResultWording::Error("file is not executable"),
         ),
-        (FaultCode::AlreadyStarted, Words::Error("already started")),
-        (FaultCode::SpawnError, Words::Error("spawn error")),
+        (
+            FaultCode::AlreadyStarted,
+            ResultWording::Error("already started"),
+        ),
+        (FaultCode::SpawnError, ResultWording::Error("spawn error")),
         (
             FaultCode::AbnormalTermination,
-            Words::Error("abnormal termination"),
+            ResultWording::Error("abnormal termination"),
         ),
         // Differs: the original prints the exception that it raises for this.
-        (FaultCode::Failed, Words::Text),
+        (FaultCode::Failed, ResultWording::Text),
     ],
     neutral: Some(FaultCode::AlreadyStarted),
     no_group: exit::INVALID_ARGUMENTS,
     no_names: exit::INVALID_ARGUMENTS,
 };
 
-const STOP: Verb = Verb {
+const STOP: ProcessAction = ProcessAction {
     name: "stop",
     one: "supervisor.stopProcess",
     group: Some("supervisor.stopProcessGroup"),
     all: "supervisor.stopAllProcesses",
     words: &[
-        (FaultCode::Success, Words::Plain("stopped")),
-        (FaultCode::BadName, Words::Error("no such process")),
+        (FaultCode::Success, ResultWording::Plain("stopped")),
+        (FaultCode::BadName, ResultWording::Error("no such process")),
         // It stands in Supervisor's table too, though no stop can fail like this.
-        (FaultCode::BadSignal, Words::Error("bad signal name")),
-        (FaultCode::NotRunning, Words::Error("not running")),
-        (FaultCode::Failed, Words::Text),
+        (
+            FaultCode::BadSignal,
+            ResultWording::Error("bad signal name"),
+        ),
+        (FaultCode::NotRunning, ResultWording::Error("not running")),
+        (FaultCode::Failed, ResultWording::Text),
     ],
     neutral: Some(FaultCode::NotRunning),
     no_group: exit::GENERIC,
     no_names: exit::GENERIC,
 };
 
-const SIGNAL: Verb = Verb {
+const SIGNAL: ProcessAction = ProcessAction {
     name: "signal",
     one: "supervisor.signalProcess",
     group: Some("supervisor.signalProcessGroup"),
     all: "supervisor.signalAllProcesses",
     words: &[
-        (FaultCode::Success, Words::Plain("signalled")),
-        (FaultCode::BadName, Words::Error("no such process")),
-        (FaultCode::BadSignal, Words::Error("bad signal name")),
-        (FaultCode::NotRunning, Words::Error("not running")),
-        (FaultCode::Failed, Words::Text),
+        (FaultCode::Success, ResultWording::Plain("signalled")),
+        (FaultCode::BadName, ResultWording::Error("no such process")),
+        (
+            FaultCode::BadSignal,
+            ResultWording::Error("bad signal name"),
+        ),
+        (FaultCode::NotRunning, ResultWording::Error("not running")),
+        (FaultCode::Failed, ResultWording::Text),
     ],
     neutral: None,
     no_group: exit::GENERIC,
     no_names: exit::GENERIC,
 };
 
-const CLEAR: Verb = Verb {
+const CLEAR: ProcessAction = ProcessAction {
     name: "clear",
     one: "supervisor.clearProcessLogs",
     group: None,
     all: "supervisor.clearAllProcessLogs",
     words: &[
-        (FaultCode::Success, Words::Plain("cleared")),
-        (FaultCode::BadName, Words::Error("no such process")),
+        (FaultCode::Success, ResultWording::Plain("cleared")),
+        (FaultCode::BadName, ResultWording::Error("no such process")),
         // Differs: the original keeps the reason to itself.
-        (FaultCode::Failed, Words::Reason("failed")),
+        (FaultCode::Failed, ResultWording::Reason("failed")),
     ],
     neutral: None,
     no_group: exit::GENERIC,
@@ -133,7 +144,7 @@ const CLEAR: Verb = Verb {
 };
 
 /// `start name… | group:* | all`
-pub(super) fn start(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn start(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
     }
@@ -145,7 +156,7 @@ pub(super) fn start(session: &mut Session, arguments: &str) -> Result<(), Failur
 }
 
 /// `stop name… | group:* | all`
-pub(super) fn stop(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn stop(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
     }
@@ -157,7 +168,7 @@ pub(super) fn stop(session: &mut Session, arguments: &str) -> Result<(), Failure
 }
 
 /// `restart name… | group:* | all`: first all are stopped, then all are started.
-pub(super) fn restart(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn restart(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
     }
@@ -170,7 +181,7 @@ pub(super) fn restart(session: &mut Session, arguments: &str) -> Result<(), Fail
 }
 
 /// `signal SIGNAL name… | group:* | all`
-pub(super) fn signal(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn signal(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
     }
@@ -186,7 +197,7 @@ pub(super) fn signal(session: &mut Session, arguments: &str) -> Result<(), Failu
 }
 
 /// `clear name… | all`
-pub(super) fn clear(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn clear(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     if !session.is_up()? {
         return Ok(());
     }
@@ -197,7 +208,7 @@ pub(super) fn clear(session: &mut Session, arguments: &str) -> Result<(), Failur
     act(session, &CLEAR, &names, None)
 }
 
-fn no_names(session: &mut Session, action: &str, status: u8) -> Result<(), Failure> {
+fn no_names(session: &mut CtlSession, action: &str, status: u8) -> Result<(), CtlError> {
     session.usage(
         action,
         &format!("Error: {action} requires a process name"),
@@ -205,35 +216,35 @@ fn no_names(session: &mut Session, action: &str, status: u8) -> Result<(), Failu
     )
 }
 
-/// Does `verb` to everything that `names` mean, one call each, in their order.
+/// Does `action` to everything that `names` mean, one call each, in their order.
 fn act(
-    session: &mut Session,
-    verb: &Verb,
+    session: &mut CtlSession,
+    action: &ProcessAction,
     names: &[&str],
     signal: Option<&str>,
-) -> Result<(), Failure> {
-    let params = |name: Option<&str>| -> Vec<Value> {
-        name.into_iter().chain(signal).map(Value::text).collect()
+) -> Result<(), CtlError> {
+    let params = |name: Option<&str>| -> Vec<RpcValue> {
+        name.into_iter().chain(signal).map(RpcValue::text).collect()
     };
     if names.contains(&"all") {
-        let answer = session.call(verb.all, params(None))?;
-        return outcomes(session, verb, &answer);
+        let answer = session.call(action.all, params(None))?;
+        return outcomes(session, action, &answer);
     }
     for name in names {
         let spec = Namespec::parse(name);
-        match (&spec.process, verb.group) {
+        match (&spec.process, action.group) {
             (None, Some(method)) => match session.call(method, params(Some(&spec.group))) {
-                Ok(answer) => outcomes(session, verb, &answer)?,
+                Ok(answer) => outcomes(session, action, &answer)?,
                 Err(failure) if is(&failure, FaultCode::BadName) => {
                     session.say(&format!("{}: ERROR (no such group)", spec.group))?;
-                    session.exit = verb.no_group;
+                    session.exit = action.no_group;
                 }
                 Err(failure) => return Err(failure),
             },
             (process, method) => {
-                let fault = match session.call(verb.one, params(Some(name))) {
+                let fault = match session.call(action.one, params(Some(name))) {
                     Ok(_) => None,
-                    Err(Failure::Fault(fault)) => Some(fault),
+                    Err(CtlError::Fault(fault)) => Some(fault),
                     Err(failure) => return Err(failure),
                 };
                 // Differs: a bare word that names no process but a group means the whole group.
@@ -242,10 +253,10 @@ fn act(
                 {
                     match session.call(method, params(Some(name))) {
                         Ok(answer) => {
-                            outcomes(session, verb, &answer)?;
+                            outcomes(session, action, &answer)?;
                             continue;
                         }
-                        Err(Failure::Fault(_)) => {}
+                        Err(CtlError::Fault(_)) => {}
                         Err(failure) => return Err(failure),
                     }
                 }
@@ -253,51 +264,59 @@ fn act(
                     || (i64::from(FaultCode::Success.code()), "OK".to_owned()),
                     |fault| (fault.code, fault.text),
                 );
-                let outcome = Outcome {
+                let outcome = ProcessOutcome {
                     group: spec.group.clone(),
                     // Where a wildcard is not accepted, Supervisor names what it found there: nothing, in Python's word.
                     name: process.clone().unwrap_or_else(|| "None".to_owned()),
                     status,
                     description,
                 };
-                say_outcome(session, verb, &outcome)?;
+                say_outcome(session, action, &outcome)?;
             }
         }
     }
     Ok(())
 }
 
-fn outcomes(session: &mut Session, verb: &Verb, answer: &Value) -> Result<(), Failure> {
-    for outcome in reply::all(answer, Outcome::read)? {
-        say_outcome(session, verb, &outcome)?;
+fn outcomes(
+    session: &mut CtlSession,
+    action: &ProcessAction,
+    answer: &RpcValue,
+) -> Result<(), CtlError> {
+    for outcome in reply::all(answer, ProcessOutcome::read)? {
+        say_outcome(session, action, &outcome)?;
     }
     Ok(())
 }
 
-fn say_outcome(session: &mut Session, verb: &Verb, outcome: &Outcome) -> Result<(), Failure> {
+fn say_outcome(
+    session: &mut CtlSession,
+    action: &ProcessAction,
+    outcome: &ProcessOutcome,
+) -> Result<(), CtlError> {
     let name = Namespec::print(&outcome.group, &outcome.name);
-    let words = verb
+    let words = action
         .words
         .iter()
         .find(|(code, _)| i64::from(code.code()) == outcome.status)
         .map(|(_, words)| words);
     let line = match words {
-        Some(Words::Plain(text)) => format!("{name}: {text}"),
-        Some(Words::Error(text)) => format!("{name}: ERROR ({text})"),
-        Some(Words::Text) => outcome.description.clone(),
-        Some(Words::Reason(text)) => match reason(&outcome.description, &name) {
+        Some(ResultWording::Plain(text)) => format!("{name}: {text}"),
+        Some(ResultWording::Error(text)) => format!("{name}: ERROR ({text})"),
+        Some(ResultWording::Text) => outcome.description.clone(),
+        Some(ResultWording::Reason(text)) => match reason(&outcome.description, &name) {
             Some(reason) => format!("{name}: ERROR ({text}: {reason})"),
             None => format!("{name}: ERROR ({text})"),
         },
         None => {
-            return Err(Failure::Value(format!(
+            return Err(CtlError::Value(format!(
                 "Unknown result code {} for {name}",
                 outcome.status
             )));
         }
     };
     session.say(&line)?;
-    if let Some(status) = exit::of_result(outcome.status, verb.neutral) {
+    if let Some(status) = exit::of_result(outcome.status, action.neutral) {
         session.exit = status;
     }
     Ok(())
@@ -312,28 +331,28 @@ fn reason<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     Some(detail).filter(|detail| !detail.is_empty())
 }
 
-fn is(failure: &Failure, fault: FaultCode) -> bool {
+fn is(failure: &CtlError, fault: FaultCode) -> bool {
     failure.fault() == Some(i64::from(fault.code()))
 }
 
 /// Asks for a table of the processes that `names` mean (empty: all), with these members only (empty: all).
 pub(super) fn ask_table(
-    client: &mut Client,
+    client: &mut RpcClient,
     names: &[&str],
     members: &[&str],
-) -> Result<Vec<Process>, Failure> {
+) -> Result<Vec<ProcessInfo>, CtlError> {
     let texts =
-        |texts: &[&str]| Value::Array(texts.iter().map(|text| Value::text(*text)).collect());
+        |texts: &[&str]| RpcValue::Array(texts.iter().map(|text| RpcValue::text(*text)).collect());
     let params = vec![texts(names), texts(members)];
     let answer = client.call("supervisord.getProcessTable", params)?;
-    Process::read_table(&answer)
+    ProcessInfo::read_table(&answer)
 }
 
 /// The members that `status` shows.
 const SHOWN: &[&str] = &["name", "group", "state", "statename", "description"];
 
 /// Every process, as the server tells of it.
-pub(super) fn all_processes(session: &mut Session) -> Result<Vec<Process>, Failure> {
+pub(super) fn all_processes(session: &mut CtlSession) -> Result<Vec<ProcessInfo>, CtlError> {
     match table(session, &[], &[])? {
         Some(processes) => Ok(processes),
         None => every_struct(session),
@@ -341,18 +360,18 @@ pub(super) fn all_processes(session: &mut Session) -> Result<Vec<Process>, Failu
 }
 
 /// Every process, from a server that may know no tables.
-fn every_struct(session: &mut Session) -> Result<Vec<Process>, Failure> {
+fn every_struct(session: &mut CtlSession) -> Result<Vec<ProcessInfo>, CtlError> {
     let answer = session.call("supervisor.getAllProcessInfo", Vec::new())?;
-    reply::all(&answer, Process::read)
+    reply::all(&answer, ProcessInfo::read)
 }
 
 /// The processes that `names` mean (empty: all), with these members only (empty: all). `None`: the server knows no tables, or
 /// has given no answer to be used; the methods of Supervisor are to be asked, which also tell what is wrong.
 fn table(
-    session: &mut Session,
+    session: &mut CtlSession,
     names: &[&str],
     members: &[&str],
-) -> Result<Option<Vec<Process>>, Failure> {
+) -> Result<Option<Vec<ProcessInfo>>, CtlError> {
     if !session.has_tables {
         return Ok(None);
     }
@@ -360,7 +379,7 @@ fn table(
     match ask_table(&mut session.client, names, members) {
         Ok(processes) => Ok(Some(processes)),
         // It wants a password, and a wrong one must not be tried twice.
-        Err(failure @ Failure::Http { .. }) => Err(failure),
+        Err(failure @ CtlError::Http { .. }) => Err(failure),
         Err(failure) => {
             session.has_tables = !is(&failure, FaultCode::UnknownMethod);
             Ok(None)
@@ -369,9 +388,9 @@ fn table(
 }
 
 /// `status [name…]`
-pub(super) fn status(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn status(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     #[derive(Serialize)]
-    struct Answer<'a> {
+    struct ResultsJson<'a> {
         processes: Vec<ProcessJson<'a>>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         errors: Vec<UnknownName<'a>>,
@@ -394,7 +413,7 @@ pub(super) fn status(session: &mut Session, arguments: &str) -> Result<(), Failu
             return Ok(());
         }
     };
-    let mut shown: Vec<&Process> = Vec::new();
+    let mut shown: Vec<&ProcessInfo> = Vec::new();
     let mut errors = Vec::new();
     if everything {
         shown.extend(&processes);
@@ -422,7 +441,7 @@ pub(super) fn status(session: &mut Session, arguments: &str) -> Result<(), Failu
         session.exit = exit::STATUS_NOT_RUNNING;
     }
     if session.json {
-        return session.say(&render::json(&Answer {
+        return session.say(&render::json(&ResultsJson {
             processes: shown.iter().map(|process| (*process).into()).collect(),
             errors: errors
                 .into_iter()
@@ -440,13 +459,13 @@ pub(super) fn status(session: &mut Session, arguments: &str) -> Result<(), Failu
 }
 
 /// `pid [name… | all]`
-pub(super) fn pid(session: &mut Session, arguments: &str) -> Result<(), Failure> {
+pub(super) fn pid(session: &mut CtlSession, arguments: &str) -> Result<(), CtlError> {
     #[derive(Serialize)]
-    struct Daemon {
+    struct DaemonPid {
         pid: i64,
     }
     #[derive(Serialize)]
-    struct Answer {
+    struct PidJson {
         pids: Vec<ProcessPid>,
     }
     #[derive(Serialize)]
@@ -465,7 +484,7 @@ pub(super) fn pid(session: &mut Session, arguments: &str) -> Result<(), Failure>
         let answer = session.call("supervisor.getPID", Vec::new())?;
         let pid = reply::as_int(&answer)?;
         let line = if session.json {
-            render::json(&Daemon { pid })
+            render::json(&DaemonPid { pid })
         } else {
             pid.to_string()
         };
@@ -478,9 +497,9 @@ pub(super) fn pid(session: &mut Session, arguments: &str) -> Result<(), Failure>
         }
     } else {
         for name in names {
-            match session.call("supervisor.getProcessInfo", vec![Value::text(name)]) {
+            match session.call("supervisor.getProcessInfo", vec![RpcValue::text(name)]) {
                 Ok(answer) => {
-                    let process = Process::read(&answer)?;
+                    let process = ProcessInfo::read(&answer)?;
                     if process.pid == 0 {
                         session.exit = exit::NOT_RUNNING;
                     }
@@ -499,22 +518,22 @@ pub(super) fn pid(session: &mut Session, arguments: &str) -> Result<(), Failure>
     }
     let pids = found
         .into_iter()
-        .map(|process: Process| ProcessPid {
+        .map(|process: ProcessInfo| ProcessPid {
             namespec: process.namespec(),
             group: process.group,
             name: process.name,
             pid: process.pid,
         })
         .collect();
-    session.say(&render::json(&Answer { pids }))
+    session.say(&render::json(&PidJson { pids }))
 }
 
 /// Says the number at once, or keeps it for the JSON that is printed at the end.
 fn say_pid(
-    session: &mut Session,
-    process: Process,
-    found: &mut Vec<Process>,
-) -> Result<(), Failure> {
+    session: &mut CtlSession,
+    process: ProcessInfo,
+    found: &mut Vec<ProcessInfo>,
+) -> Result<(), CtlError> {
     if session.json {
         found.push(process);
         return Ok(());

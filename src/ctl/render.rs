@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::reply::{Configured, Process};
+use super::reply::{ConfigInfo, ProcessInfo};
 use crate::api::xmlrpc::WireFault;
 use crate::domain::{Namespec, python_repr};
 
@@ -19,7 +19,7 @@ pub(super) fn fault(fault: &WireFault) -> String {
 }
 
 /// The table of `status`, one line per process.
-pub(super) fn status(processes: &[&Process]) -> Vec<String> {
+pub(super) fn status(processes: &[&ProcessInfo]) -> Vec<String> {
     let names: Vec<String> = processes.iter().map(|process| process.namespec()).collect();
     let width = names
         .iter()
@@ -41,7 +41,7 @@ pub(super) fn status(processes: &[&Process]) -> Vec<String> {
 }
 
 /// One line of `avail`.
-pub(super) fn avail(config: &Configured) -> String {
+pub(super) fn avail(config: &ConfigInfo) -> String {
     format!(
         "{:32} {:9} {:9} {}:{}",
         Namespec::print(&config.group, &config.name),
@@ -88,12 +88,12 @@ pub(super) fn columns(names: &[&str]) -> Vec<String> {
 /// `value` as one line of JSON, with the version of the schema in front.
 pub(super) fn json(value: &impl Serialize) -> String {
     #[derive(Serialize)]
-    struct Versioned<'a, T> {
+    struct VersionedJson<'a, T> {
         schema: u32,
         #[serde(flatten)]
         value: &'a T,
     }
-    serde_json::to_string(&Versioned {
+    serde_json::to_string(&VersionedJson {
         schema: SCHEMA,
         value,
     })
@@ -125,12 +125,12 @@ mod tests {
 
     #[test]
     fn ctl_08_status_columns() {
-        let process = |group: &str, name: &str, state: &str, description: &str| Process {
+        let process = |group: &str, name: &str, state: &str, description: &str| ProcessInfo {
             group: group.to_owned(),
             name: name.to_owned(),
             statename: state.to_owned(),
             description: description.to_owned(),
-            ..Process::default()
+            ..ProcessInfo::default()
         };
         let cat = process("cat", "cat", "RUNNING", "pid 1, uptime 0:00:02");
         let starting = process("g", "x", "STARTING", "");

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::failure::Failure;
+use super::error::CtlError;
 use crate::api::read_table;
-use crate::api::xmlrpc::Value;
+use crate::api::xmlrpc::RpcValue;
 use crate::domain::{Namespec, ProcessState};
 
 /// One process, as `getProcessInfo` tells of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Process {
+pub(super) struct ProcessInfo {
     pub(super) name: String,
     pub(super) group: String,
     pub(super) state: i64,
@@ -27,8 +27,8 @@ pub(super) struct Process {
     pub(super) stderr_logfile: String,
 }
 
-impl Process {
-    pub(super) fn read(value: &Value) -> Result<Self, Failure> {
+impl ProcessInfo {
+    pub(super) fn read(value: &RpcValue) -> Result<Self, CtlError> {
         Ok(Self {
             name: text(value, "name")?,
             group: text(value, "group")?,
@@ -47,9 +47,9 @@ impl Process {
     }
 
     /// The processes of a table of `supervisord.getProcessTable`. Members that are no columns of it are empty.
-    pub(super) fn read_table(value: &Value) -> Result<Vec<Self>, Failure> {
+    pub(super) fn read_table(value: &RpcValue) -> Result<Vec<Self>, CtlError> {
         let text = match value {
-            Value::Text(text) => text,
+            RpcValue::Text(text) => text,
             _ => return Err(unexpected("a string")),
         };
         let (names, rows) = read_table(text).ok_or_else(|| unexpected("a struct"))?;
@@ -64,7 +64,7 @@ impl Process {
             .collect()
     }
 
-    fn set(&mut self, name: &str, member: Cow<'_, str>) -> Result<(), Failure> {
+    fn set(&mut self, name: &str, member: Cow<'_, str>) -> Result<(), CtlError> {
         let text = match name {
             "name" => &mut self.name,
             "group" => &mut self.group,
@@ -140,8 +140,8 @@ struct LogsJson<'a> {
     stderr: &'a str,
 }
 
-impl<'a> From<&'a Process> for ProcessJson<'a> {
-    fn from(process: &'a Process) -> Self {
+impl<'a> From<&'a ProcessInfo> for ProcessJson<'a> {
+    fn from(process: &'a ProcessInfo) -> Self {
         Self {
             group: &process.group,
             name: &process.name,
@@ -165,7 +165,7 @@ impl<'a> From<&'a Process> for ProcessJson<'a> {
 
 /// One configured process, as far as `avail` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Configured {
+pub(super) struct ConfigInfo {
     pub(super) group: String,
     pub(super) name: String,
     pub(super) namespec: String,
@@ -175,8 +175,8 @@ pub(super) struct Configured {
     pub(super) process_prio: i64,
 }
 
-impl Configured {
-    pub(super) fn read(value: &Value) -> Result<Self, Failure> {
+impl ConfigInfo {
+    pub(super) fn read(value: &RpcValue) -> Result<Self, CtlError> {
         let (group, name) = (text(value, "group")?, text(value, "name")?);
         Ok(Self {
             namespec: Namespec::print(&group, &name),
@@ -192,15 +192,15 @@ impl Configured {
 
 /// What became of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Outcome {
+pub(super) struct ProcessOutcome {
     pub(super) group: String,
     pub(super) name: String,
     pub(super) status: i64,
     pub(super) description: String,
 }
 
-impl Outcome {
-    pub(super) fn read(value: &Value) -> Result<Self, Failure> {
+impl ProcessOutcome {
+    pub(super) fn read(value: &RpcValue) -> Result<Self, CtlError> {
         Ok(Self {
             group: text(value, "group")?,
             name: text(value, "name")?,
@@ -212,15 +212,15 @@ impl Outcome {
 
 /// What `reloadConfig` found: names of groups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Difference {
+pub(super) struct ReloadResult {
     pub(super) added: Vec<String>,
     pub(super) changed: Vec<String>,
     pub(super) removed: Vec<String>,
 }
 
-impl Difference {
-    pub(super) fn read(value: &Value) -> Result<Self, Failure> {
-        let names = |value: &Value| all(value, as_text);
+impl ReloadResult {
+    pub(super) fn read(value: &RpcValue) -> Result<Self, CtlError> {
+        let names = |value: &RpcValue| all(value, as_text);
         let outer = list(value)?;
         match outer {
             [inner] => match list(inner)? {
@@ -238,13 +238,13 @@ impl Difference {
 
 /// What became of a program whose number of processes was changed: namespecs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Scaled {
+pub(super) struct ScaleResult {
     pub(super) added: Vec<String>,
     pub(super) removed: Vec<String>,
 }
 
-impl Scaled {
-    pub(super) fn read(value: &Value) -> Result<Self, Failure> {
+impl ScaleResult {
+    pub(super) fn read(value: &RpcValue) -> Result<Self, CtlError> {
         let names = |name| all(member(value, name)?, as_text);
         Ok(Self {
             added: names("added")?,
@@ -255,13 +255,13 @@ impl Scaled {
 
 /// How often the daemon was replaced in place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Generation {
+pub(super) struct UpgradeCount {
     pub(super) generation: i64,
     pub(super) is_upgrading: bool,
 }
 
-impl Generation {
-    pub(super) fn read(value: &Value) -> Result<Self, Failure> {
+impl UpgradeCount {
+    pub(super) fn read(value: &RpcValue) -> Result<Self, CtlError> {
         Ok(Self {
             generation: int(value, "generation")?,
             is_upgrading: boolean(value, "upgrading")?,
@@ -269,57 +269,57 @@ impl Generation {
     }
 }
 
-fn unexpected(wanted: &str) -> Failure {
-    Failure::Garbage(format!("{wanted} expected"))
+fn unexpected(wanted: &str) -> CtlError {
+    CtlError::Garbage(format!("{wanted} expected"))
 }
 
 /// Every element of an array.
 pub(super) fn all<T>(
-    value: &Value,
-    read: impl Fn(&Value) -> Result<T, Failure>,
-) -> Result<Vec<T>, Failure> {
+    value: &RpcValue,
+    read: impl Fn(&RpcValue) -> Result<T, CtlError>,
+) -> Result<Vec<T>, CtlError> {
     list(value)?.iter().map(read).collect()
 }
 
-fn list(value: &Value) -> Result<&[Value], Failure> {
+fn list(value: &RpcValue) -> Result<&[RpcValue], CtlError> {
     match value {
-        Value::Array(values) => Ok(values),
+        RpcValue::Array(values) => Ok(values),
         _ => Err(unexpected("a list")),
     }
 }
 
 /// A text.
-pub(super) fn as_text(value: &Value) -> Result<String, Failure> {
+pub(super) fn as_text(value: &RpcValue) -> Result<String, CtlError> {
     match value {
-        Value::Text(text) => Ok(text.clone()),
-        Value::Bytes(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
+        RpcValue::Text(text) => Ok(text.clone()),
+        RpcValue::Bytes(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
         _ => Err(unexpected("a string")),
     }
 }
 
 /// A number.
-pub(super) fn as_int(value: &Value) -> Result<i64, Failure> {
+pub(super) fn as_int(value: &RpcValue) -> Result<i64, CtlError> {
     match value {
-        Value::Int(number) => Ok(*number),
-        Value::Bool(truth) => Ok(i64::from(*truth)),
+        RpcValue::Int(number) => Ok(*number),
+        RpcValue::Bool(truth) => Ok(i64::from(*truth)),
         _ => Err(unexpected("a number")),
     }
 }
 
-fn member<'a>(value: &'a Value, name: &str) -> Result<&'a Value, Failure> {
+fn member<'a>(value: &'a RpcValue, name: &str) -> Result<&'a RpcValue, CtlError> {
     value
         .member(name)
         .ok_or_else(|| unexpected(&format!("member {name}")))
 }
 
-fn text(value: &Value, name: &str) -> Result<String, Failure> {
+fn text(value: &RpcValue, name: &str) -> Result<String, CtlError> {
     as_text(member(value, name)?)
 }
 
-fn int(value: &Value, name: &str) -> Result<i64, Failure> {
+fn int(value: &RpcValue, name: &str) -> Result<i64, CtlError> {
     as_int(member(value, name)?)
 }
 
-fn boolean(value: &Value, name: &str) -> Result<bool, Failure> {
+fn boolean(value: &RpcValue, name: &str) -> Result<bool, CtlError> {
     Ok(as_int(member(value, name)?)? != 0)
 }

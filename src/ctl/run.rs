@@ -2,15 +2,15 @@
 
 use std::io::Write;
 
-use super::client::Client;
+use super::client::RpcClient;
 use super::completion;
+use super::error::CtlError;
 use super::exit;
-use super::failure::Failure;
 use super::file;
-use super::options::{self, CommandLine, Options};
-use super::session::Session;
+use super::options::{self, CtlCommandLine, CtlOptions};
+use super::session::CtlSession;
 use super::shell;
-use crate::config::completion::Question;
+use crate::config::completion::CompletionRequest;
 
 /// Runs the program. `arguments` begin with its name. Answers its exit status.
 #[must_use]
@@ -19,13 +19,13 @@ pub fn run(arguments: &[String]) -> u8 {
         Some((program, words)) => (program.as_str(), words),
         None => ("supervisorctl", [].as_slice()),
     };
-    if let Some(question) = Question::read(words) {
+    if let Some(question) = CompletionRequest::from_args(words) {
         // Whoever asks while people type wants candidates or silence.
-        let answer = completion::answer(&question).to_string();
+        let answer = completion::complete_command_line(&question).to_string();
         let _ = std::io::stdout().write_all(answer.as_bytes());
         return 0;
     }
-    let line = match CommandLine::read(words) {
+    let line = match CtlCommandLine::read(words) {
         Ok(line) => line,
         Err(text) => return usage_error(program, &text),
     };
@@ -33,7 +33,7 @@ pub fn run(arguments: &[String]) -> u8 {
         let written = std::io::stdout().write_all(options::usage(program).as_bytes());
         return if written.is_ok() { 0 } else { exit::GENERIC };
     }
-    match file::section(line.file.as_deref(), program) {
+    match file::read_ctl_section(line.file.as_deref(), program) {
         Ok(section) => {
             for warning in &section.warnings {
                 let _ = writeln!(std::io::stderr(), "Warning: {warning}");
@@ -59,10 +59,10 @@ fn usage_error(program: &str, text: &str) -> u8 {
     exit::INVALID_ARGUMENTS
 }
 
-fn act(options: &Options) -> u8 {
+fn act(options: &CtlOptions) -> u8 {
     let credentials = options.username.clone().zip(options.password.clone());
-    let client = Client::new(&options.url, credentials);
-    let mut session = Session::new(client, options.interactive);
+    let client = RpcClient::new(&options.url, credentials);
+    let mut session = CtlSession::new(client, options.interactive);
     let result = if options.words.is_empty() {
         shell::run(&mut session, &options.prompt, options.history.as_deref()).map(|()| 0)
     } else {
@@ -79,6 +79,6 @@ fn act(options: &Options) -> u8 {
 }
 
 /// The reader of our output has left: nothing is wrong, and nobody wants to hear of it.
-fn is_quiet(failure: &Failure) -> bool {
-    matches!(failure, Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+fn is_quiet(failure: &CtlError) -> bool {
+    matches!(failure, CtlError::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
 }

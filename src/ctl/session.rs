@@ -6,14 +6,14 @@ use std::rc::Rc;
 use nix::errno::Errno;
 
 use super::access;
-use super::client::Client;
-use super::command::{self, Action};
+use super::client::RpcClient;
+use super::command::{self, CtlAction};
+use super::error::CtlError;
 use super::exit;
-use super::failure::Failure;
-use super::reply::{self, Configured, Process};
-use super::terminal::{self, Interrupts, Lines};
+use super::reply::{self, ConfigInfo, ProcessInfo};
+use super::terminal::{self, InterruptKey, StdinLines};
 use crate::api::FaultCode;
-use crate::api::xmlrpc::Value;
+use crate::api::xmlrpc::RpcValue;
 use crate::domain::Namespec;
 
 /// The version of the API that we speak.
@@ -22,9 +22,9 @@ const API_VERSION: &str = "3.0";
 const OUTPUT_BYTES: usize = 64 << 10;
 
 /// What actions work with.
-pub(super) struct Session {
+pub(super) struct CtlSession {
     /// The server.
-    pub(super) client: Client,
+    pub(super) client: RpcClient,
     /// Somebody may be asked for confirmation and passwords.
     pub(super) interactive: bool,
     /// What a single action exits with. Never reset: the last action that sets it decides.
@@ -32,24 +32,24 @@ pub(super) struct Session {
     /// The shell ends after this action.
     pub(super) leaving: bool,
     /// Standard input outside the line editor.
-    pub(super) input: Lines,
+    pub(super) input: StdinLines,
     /// The server has not said that it does not know `supervisord.getProcessTable`.
     pub(super) has_tables: bool,
     /// This action answers in JSON; then complaints go to standard error.
     pub(super) json: bool,
     out: BufWriter<Stdout>,
-    interrupts: Option<Rc<Interrupts>>,
+    interrupts: Option<Rc<InterruptKey>>,
 }
 
-impl Session {
+impl CtlSession {
     /// Nothing is opened yet.
-    pub(super) fn new(client: Client, interactive: bool) -> Self {
+    pub(super) fn new(client: RpcClient, interactive: bool) -> Self {
         Self {
             client,
             interactive,
             exit: 0,
             leaving: false,
-            input: Lines::default(),
+            input: StdinLines::default(),
             has_tables: true,
             json: false,
             out: BufWriter::with_capacity(OUTPUT_BYTES, io::stdout()),
@@ -60,8 +60,8 @@ impl Session {
     /// Runs one line. Whatever goes wrong is said and shows in [`Self::exit`].
     ///
     /// # Errors
-    /// Only [`Failure::Output`].
-    pub(super) fn run_line(&mut self, line: &str) -> Result<(), Failure> {
+    /// Only [`CtlError::Output`].
+    pub(super) fn run_line(&mut self, line: &str) -> Result<(), CtlError> {
         let line = line.trim();
         let (word, arguments) = match line.strip_prefix('?') {
             Some(topic) => ("help", topic.trim()),
@@ -75,7 +75,7 @@ impl Session {
         if line.is_empty() {
             return Ok(());
         }
-        let Some(action) = command::find(word) else {
+        let Some(action) = command::find_action(word) else {
             self.say(&format!("*** Unknown syntax: {line}"))?;
             self.exit = exit::GENERIC;
             return self.flush();
@@ -88,7 +88,7 @@ impl Session {
             let result = (action.run)(self, arguments);
             match result {
                 Ok(()) => break,
-                Err(Failure::Http { status: 401, .. }) => match self.ask_credentials() {
+                Err(CtlError::Http { status: 401, .. }) => match self.ask_credentials() {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(failure) => {
@@ -107,7 +107,7 @@ impl Session {
 
     /// Sees to options before anything is done: shows the help that is asked for, or refuses what the action does not have.
     /// Returns whether that was all.
-    fn stops_short(&mut self, action: &Action, arguments: &str) -> Result<bool, Failure> {
+    fn stops_short(&mut self, action: &CtlAction, arguments: &str) -> Result<bool, CtlError> {
         let is_help = |word: &str| matches!(word, "-h" | "--help");
         if arguments.split_whitespace().any(is_help) && !action.help.is_empty() {
             action.say_help(self)?;
@@ -132,7 +132,7 @@ impl Session {
     fn is_a_name(&mut self, word: &str) -> bool {
         let spec = Namespec::parse(word);
         let live = self.call("supervisor.getAllProcessInfo", Vec::new());
-        let live = live.and_then(|answer| reply::all(&answer, Process::read));
+        let live = live.and_then(|answer| reply::all(&answer, ProcessInfo::read));
         if live.is_ok_and(|live| {
             live.iter()
                 .any(|process| process.is_in(&spec) || process.group == word)
@@ -140,20 +140,20 @@ impl Session {
             return true;
         }
         let read = self.call("supervisor.getAllConfigInfo", Vec::new());
-        let read = read.and_then(|answer| reply::all(&answer, Configured::read));
+        let read = read.and_then(|answer| reply::all(&answer, ConfigInfo::read));
         read.is_ok_and(|read| read.iter().any(|config| config.group == word))
     }
 
     /// Prints a line.
-    pub(super) fn say(&mut self, line: &str) -> Result<(), Failure> {
+    pub(super) fn say(&mut self, line: &str) -> Result<(), CtlError> {
         self.out
             .write_all(line.as_bytes())
             .and_then(|()| self.out.write_all(b"\n"))
-            .map_err(Failure::Output)
+            .map_err(CtlError::Output)
     }
 
     /// Prints a line that says that something is wrong. With JSON on standard output it goes to standard error.
-    pub(super) fn complain(&mut self, line: &str) -> Result<(), Failure> {
+    pub(super) fn complain(&mut self, line: &str) -> Result<(), CtlError> {
         if self.json {
             self.flush()?;
             // Nobody listens to standard error: nothing more can be done for them.
@@ -164,7 +164,7 @@ impl Session {
     }
 
     /// Prints a line on standard error, after what was printed so far, and fit for a terminal.
-    pub(super) fn warn(&mut self, line: &str) -> Result<(), Failure> {
+    pub(super) fn warn(&mut self, line: &str) -> Result<(), CtlError> {
         self.flush()?;
         let plain = |c: char| if c.is_control() { ' ' } else { c };
         let line: String = line.chars().map(plain).collect();
@@ -174,23 +174,27 @@ impl Session {
     }
 
     /// Prints bytes as they are.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.out.write_all(bytes).map_err(Failure::Output)
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), CtlError> {
+        self.out.write_all(bytes).map_err(CtlError::Output)
     }
 
     /// Shows everything printed so far.
-    pub(super) fn flush(&mut self) -> Result<(), Failure> {
-        self.out.flush().map_err(Failure::Output)
+    pub(super) fn flush(&mut self) -> Result<(), CtlError> {
+        self.out.flush().map_err(CtlError::Output)
     }
 
     /// Shows what was printed so far, then asks the server.
-    pub(super) fn call(&mut self, method: &str, params: Vec<Value>) -> Result<Value, Failure> {
+    pub(super) fn call(
+        &mut self,
+        method: &str,
+        params: Vec<RpcValue>,
+    ) -> Result<RpcValue, CtlError> {
         self.flush()?;
         self.client.call(method, params)
     }
 
     /// Whether the server is there and speaks our language; if not, says so.
-    pub(super) fn is_up(&mut self) -> Result<bool, Failure> {
+    pub(super) fn is_up(&mut self) -> Result<bool, CtlError> {
         match self.call("supervisor.getVersion", Vec::new()) {
             Ok(version) => {
                 let version = reply::as_text(&version)?;
@@ -208,7 +212,7 @@ impl Session {
                 self.exit = exit::UNIMPLEMENTED;
                 Ok(false)
             }
-            Err(failure @ Failure::Io(_)) => match self.report_down(&failure)? {
+            Err(failure @ CtlError::Io(_)) => match self.report_down(&failure)? {
                 true => Ok(false),
                 false => Err(failure),
             },
@@ -217,8 +221,8 @@ impl Session {
     }
 
     /// Says why an action could not go on.
-    pub(super) fn report(&mut self, failure: Failure) -> Result<(), Failure> {
-        if let Failure::Output(_) = failure {
+    pub(super) fn report(&mut self, failure: CtlError) -> Result<(), CtlError> {
+        if let CtlError::Output(_) = failure {
             return Err(failure);
         }
         // Differs: actions that do not look first whether the server is up end here as well, so that a server that is down
@@ -239,7 +243,7 @@ impl Session {
     }
 
     /// If the failure means that no server is there, says so.
-    fn report_down(&mut self, failure: &Failure) -> Result<bool, Failure> {
+    fn report_down(&mut self, failure: &CtlError) -> Result<bool, CtlError> {
         let (what, status) = match failure.errno() {
             Some(Errno::ECONNREFUSED) => ("refused connection", exit::INSUFFICIENT_PRIVILEGES),
             Some(Errno::ENOENT) => ("no such file", exit::NOT_RUNNING),
@@ -251,7 +255,7 @@ impl Session {
     }
 
     /// The server wants to know who we are. Answers whether to try again.
-    fn ask_credentials(&mut self) -> Result<bool, Failure> {
+    fn ask_credentials(&mut self) -> Result<bool, CtlError> {
         self.complain("Server requires authentication")?;
         if !self.interactive {
             // Differs: Supervisor tries once more and prints the raw exception as well.
@@ -267,15 +271,15 @@ impl Session {
                 let _ = write!(io::stderr(), "Password:");
                 self.input
                     .next()
-                    .map_err(Failure::Input)?
-                    .ok_or(Failure::EndOfInput)?
+                    .map_err(CtlError::Input)?
+                    .ok_or(CtlError::EndOfInput)?
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 self.leaving = true;
                 self.exit = exit::INTERRUPTED;
                 return Ok(false);
             }
-            Err(error) => return Err(Failure::Input(error)),
+            Err(error) => return Err(CtlError::Input(error)),
         };
         self.say("")?;
         self.client.set_credentials(username, password);
@@ -285,19 +289,19 @@ impl Session {
     /// Asks and waits for a line.
     ///
     /// # Errors
-    /// [`Failure::EndOfInput`], [`Failure::Input`].
-    pub(super) fn ask(&mut self, prompt: &str) -> Result<String, Failure> {
+    /// [`CtlError::EndOfInput`], [`CtlError::Input`].
+    pub(super) fn ask(&mut self, prompt: &str) -> Result<String, CtlError> {
         self.write(prompt.as_bytes())?;
         self.flush()?;
         self.input
             .next()
-            .map_err(Failure::Input)?
-            .ok_or(Failure::EndOfInput)
+            .map_err(CtlError::Input)?
+            .ok_or(CtlError::EndOfInput)
     }
 
     /// Asks for consent on the terminal, if standard input is one. The question goes to standard error when standard output
     /// is read by a program.
-    pub(super) fn confirm_at_terminal(&mut self, question: &str) -> Result<bool, Failure> {
+    pub(super) fn confirm_at_terminal(&mut self, question: &str) -> Result<bool, CtlError> {
         if !io::stdin().is_terminal() {
             return Ok(true);
         }
@@ -311,13 +315,13 @@ impl Session {
         match answer {
             Ok(answer) => Ok(answer.starts_with(['y', 'Y'])),
             // Ctrl-D is no consent.
-            Err(Failure::EndOfInput) => Ok(false),
+            Err(CtlError::EndOfInput) => Ok(false),
             Err(failure) => Err(failure),
         }
     }
 
     /// Asks for consent, if there is somebody to ask.
-    pub(super) fn confirm(&mut self, question: &str) -> Result<bool, Failure> {
+    pub(super) fn confirm(&mut self, question: &str) -> Result<bool, CtlError> {
         if !self.interactive {
             return Ok(true);
         }
@@ -326,31 +330,32 @@ impl Session {
     }
 
     /// The interrupt key, under control from the first call on.
-    pub(super) fn interrupts(&mut self) -> Result<Rc<Interrupts>, Failure> {
+    pub(super) fn interrupts(&mut self) -> Result<Rc<InterruptKey>, CtlError> {
         if let Some(interrupts) = &self.interrupts {
             return Ok(Rc::clone(interrupts));
         }
-        let interrupts = Rc::new(Interrupts::take(exit::INTERRUPTED).map_err(Failure::Input)?);
+        let interrupts =
+            Rc::new(InterruptKey::install(exit::INTERRUPTED).map_err(CtlError::Input)?);
         self.interrupts = Some(Rc::clone(&interrupts));
         Ok(interrupts)
     }
 
     /// In the shell, an interrupt during an action leaves it with success.
-    pub(super) fn leave_on_interrupt(&mut self) -> Result<(), Failure> {
-        self.interrupts = Some(Rc::new(Interrupts::take(0).map_err(Failure::Input)?));
+    pub(super) fn leave_on_interrupt(&mut self) -> Result<(), CtlError> {
+        self.interrupts = Some(Rc::new(InterruptKey::install(0).map_err(CtlError::Input)?));
         Ok(())
     }
 
     /// Prints the help text of `action`, as usage errors do.
-    pub(super) fn say_help(&mut self, action: &str) -> Result<(), Failure> {
-        match command::find(action) {
+    pub(super) fn say_help(&mut self, action: &str) -> Result<(), CtlError> {
+        match command::find_action(action) {
             Some(action) => self.complain(action.help),
             None => Ok(()),
         }
     }
 
     /// Complains about the way an action was called, and prints its help text.
-    pub(super) fn usage(&mut self, action: &str, text: &str, status: u8) -> Result<(), Failure> {
+    pub(super) fn usage(&mut self, action: &str, text: &str, status: u8) -> Result<(), CtlError> {
         self.complain(text)?;
         self.say_help(action)?;
         self.exit = status;

@@ -14,10 +14,10 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
-use super::client::Client;
-use super::completion::{self, Live};
-use super::failure::Failure;
-use super::session::{self, Session};
+use super::client::RpcClient;
+use super::completion::{self, KnownProcess};
+use super::error::CtlError;
+use super::session::{self, CtlSession};
 
 /// How many lines of the history can be recalled.
 const HISTORY_MAX: usize = 1000;
@@ -25,28 +25,28 @@ const HISTORY_MAX: usize = 1000;
 /// Shows the status, then runs line after line until the user leaves.
 ///
 /// # Errors
-/// [`Failure::Output`], [`Failure::Input`].
+/// [`CtlError::Output`], [`CtlError::Input`].
 pub(super) fn run(
-    session: &mut Session,
+    session: &mut CtlSession,
     prompt: &str,
     history: Option<&Path>,
-) -> Result<(), Failure> {
+) -> Result<(), CtlError> {
     let prompt = format!("{prompt}> ");
     session.leave_on_interrupt()?;
     session.run_line("status")?;
     if session::is_at_terminal() {
-        edited(session, &prompt, history)
+        run_edited(session, &prompt, history)
     } else {
-        piped(session, &prompt)
+        run_piped(session, &prompt)
     }
 }
 
 /// Lines from something that is no terminal.
-fn piped(session: &mut Session, prompt: &str) -> Result<(), Failure> {
+fn run_piped(session: &mut CtlSession, prompt: &str) -> Result<(), CtlError> {
     while !session.leaving {
         match session.ask(prompt) {
             Ok(line) => session.run_line(&line)?,
-            Err(Failure::EndOfInput) => {
+            Err(CtlError::EndOfInput) => {
                 session.say("")?;
                 return session.flush();
             }
@@ -57,7 +57,11 @@ fn piped(session: &mut Session, prompt: &str) -> Result<(), Failure> {
 }
 
 /// Lines from a person.
-fn edited(session: &mut Session, prompt: &str, history: Option<&Path>) -> Result<(), Failure> {
+fn run_edited(
+    session: &mut CtlSession,
+    prompt: &str,
+    history: Option<&Path>,
+) -> Result<(), CtlError> {
     let config = Config::builder()
         .completion_type(CompletionType::List)
         .auto_add_history(true)
@@ -65,7 +69,7 @@ fn edited(session: &mut Session, prompt: &str, history: Option<&Path>) -> Result
         .map(|builder| builder.build())
         .map_err(input_failure)?;
     let recall = MemHistory::with_config(&config);
-    let mut editor: Editor<Names, MemHistory> =
+    let mut editor: Editor<ShellCompleter, MemHistory> =
         Editor::with_history(config, recall).map_err(input_failure)?;
     if let Some(file) = history {
         // A history that is not there yet, or cannot be read, is an empty one.
@@ -74,11 +78,11 @@ fn edited(session: &mut Session, prompt: &str, history: Option<&Path>) -> Result
         }
     }
     while !session.leaving {
-        editor.set_helper(Some(Names::of(session.client.again())));
+        editor.set_helper(Some(ShellCompleter::of(session.client.new_connection())));
         match editor.readline(prompt) {
             Ok(line) => {
                 if let Some(file) = history {
-                    remember(file, &line);
+                    append_history(file, &line);
                 }
                 session.run_line(&line)?;
             }
@@ -90,8 +94,8 @@ fn edited(session: &mut Session, prompt: &str, history: Option<&Path>) -> Result
     Ok(())
 }
 
-fn input_failure(error: ReadlineError) -> Failure {
-    Failure::Input(match error {
+fn input_failure(error: ReadlineError) -> CtlError {
+    CtlError::Input(match error {
         ReadlineError::Io(error) => error,
         error => std::io::Error::other(error),
     })
@@ -99,7 +103,7 @@ fn input_failure(error: ReadlineError) -> Failure {
 
 /// Keeps a line, readable by its user alone. Differs from Supervisor in the time only: it writes everything at the end, and
 /// two shells at once, or a kill, lose lines.
-fn remember(file: &Path, line: &str) {
+fn append_history(file: &Path, line: &str) {
     if line.trim().is_empty() {
         return;
     }
@@ -115,13 +119,13 @@ fn remember(file: &Path, line: &str) {
 }
 
 /// Completes words. Names of processes are asked once per line, on a connection of its own.
-struct Names {
-    client: RefCell<Client>,
-    cache: RefCell<Option<Vec<Live>>>,
+struct ShellCompleter {
+    client: RefCell<RpcClient>,
+    cache: RefCell<Option<Vec<KnownProcess>>>,
 }
 
-impl Names {
-    fn of(client: Client) -> Self {
+impl ShellCompleter {
+    fn of(client: RpcClient) -> Self {
         Self {
             client: RefCell::new(client),
             cache: RefCell::new(None),
@@ -129,22 +133,22 @@ impl Names {
     }
 
     /// Every process; none if the server does not say.
-    fn live(&self) -> Vec<Live> {
+    fn live(&self) -> Vec<KnownProcess> {
         self.cache
             .borrow_mut()
-            .get_or_insert_with(|| completion::ask(&mut self.client.borrow_mut()))
+            .get_or_insert_with(|| completion::query_processes(&mut self.client.borrow_mut()))
             .clone()
     }
 }
 
-impl Helper for Names {}
-impl Highlighter for Names {}
-impl Validator for Names {}
-impl Hinter for Names {
+impl Helper for ShellCompleter {}
+impl Highlighter for ShellCompleter {}
+impl Validator for ShellCompleter {}
+impl Hinter for ShellCompleter {
     type Hint = String;
 }
 
-impl Completer for Names {
+impl Completer for ShellCompleter {
     type Candidate = String;
 
     fn complete(
@@ -162,11 +166,11 @@ impl Completer for Names {
 }
 
 /// What `word`, the last of `before`, can become; each with a blank behind.
-fn candidates(before: &str, word: &str, live: impl FnOnce() -> Vec<Live>) -> Vec<String> {
+fn candidates(before: &str, word: &str, live: impl FnOnce() -> Vec<KnownProcess>) -> Vec<String> {
     let words: Vec<&str> = before[..before.len() - word.len()]
         .split_whitespace()
         .collect();
-    let offers = completion::words(&words, word, live).offers;
+    let offers = completion::complete_word(&words, word, live).candidates;
     let texts = offers.into_iter().map(|offer| offer.text + " ");
     texts.collect()
 }
@@ -200,7 +204,7 @@ mod tests {
             let word = line.rsplit(' ').next().unwrap_or_default();
             let found = candidates(line, word, || {
                 [("cat", "cat"), ("num", "num_00"), ("num", "num_01")]
-                    .map(|(group, name)| Live::new(group, name, "RUNNING"))
+                    .map(|(group, name)| KnownProcess::new(group, name, "RUNNING"))
                     .to_vec()
             });
             assert_eq!(found, expected, "{line:?}");

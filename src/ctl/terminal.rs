@@ -19,19 +19,19 @@ const READ_SIZE: usize = 8 << 10;
 
 /// Lines of standard input. One value reads all of them, so that a shell and the actions in it lose nothing to each other.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct StdinLines {
     buffer: Vec<u8>,
     ended: bool,
 }
 
-impl Lines {
+impl StdinLines {
     /// The next line without its end, waiting for it; none at the end of input.
     ///
     /// # Errors
     /// Standard input cannot be read, or a line is beyond all measure.
     pub(super) fn next(&mut self) -> io::Result<Option<String>> {
         loop {
-            if let Some(line) = self.take() {
+            if let Some(line) = self.buffered_line() {
                 return Ok(Some(line));
             }
             if self.ended {
@@ -42,7 +42,7 @@ impl Lines {
     }
 
     /// A line that is there already; the last one may lack its end.
-    pub(super) fn take(&mut self) -> Option<String> {
+    pub(super) fn buffered_line(&mut self) -> Option<String> {
         let end = self.buffer.iter().position(|&byte| byte == b'\n');
         let (length, cut) = match end {
             Some(end) => (end, end + 1),
@@ -86,17 +86,17 @@ impl Lines {
 /// From its making on, an interrupt ends the program only while nobody [waits](Self::watch) for it; then it prints an empty
 /// line and exits with `status`, as Supervisor's shell does.
 #[derive(Debug)]
-pub(super) struct Interrupts {
+pub(super) struct InterruptKey {
     woken: UnixStream,
     watched: Arc<AtomicBool>,
 }
 
-impl Interrupts {
+impl InterruptKey {
     /// Takes the interrupt signal away from this thread and those that it will start, and gives it to a thread of its own.
     ///
     /// # Errors
     /// The kernel gives no descriptor, mask or thread.
-    pub(super) fn take(status: u8) -> io::Result<Self> {
+    pub(super) fn install(status: u8) -> io::Result<Self> {
         let (woken, mut waker) = UnixStream::pair()?;
         woken.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
@@ -122,31 +122,31 @@ impl Interrupts {
     }
 
     /// From now on until the answer is dropped, an interrupt makes it readable.
-    pub(super) fn watch(&self) -> Watch<'_> {
-        self.forget();
+    pub(super) fn watch(&self) -> InterruptWatch<'_> {
+        self.discard_pending();
         self.watched.store(true, Ordering::SeqCst);
-        Watch(self)
+        InterruptWatch(self)
     }
 
-    fn forget(&self) {
+    fn discard_pending(&self) {
         let mut piece = [0; 64];
         while (&self.woken).read(&mut piece).is_ok_and(|count| count > 0) {}
     }
 }
 
-/// See [`Interrupts::watch`].
-pub(super) struct Watch<'a>(&'a Interrupts);
+/// See [`InterruptKey::watch`].
+pub(super) struct InterruptWatch<'a>(&'a InterruptKey);
 
-impl AsFd for Watch<'_> {
+impl AsFd for InterruptWatch<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.woken.as_fd()
     }
 }
 
-impl Drop for Watch<'_> {
+impl Drop for InterruptWatch<'_> {
     fn drop(&mut self) {
         self.0.watched.store(false, Ordering::SeqCst);
-        self.0.forget();
+        self.0.discard_pending();
     }
 }
 
@@ -154,7 +154,7 @@ impl Drop for Watch<'_> {
 ///
 /// # Errors
 /// The terminal fails, or the interrupt key was pressed ([`io::ErrorKind::Interrupted`]).
-pub(super) fn password(prompt: &str, interrupts: &Interrupts) -> io::Result<Option<String>> {
+pub(super) fn password(prompt: &str, interrupts: &InterruptKey) -> io::Result<Option<String>> {
     let Ok(mut terminal) = OpenOptions::new().read(true).write(true).open("/dev/tty") else {
         return Ok(None);
     };
@@ -171,7 +171,7 @@ pub(super) fn password(prompt: &str, interrupts: &Interrupts) -> io::Result<Opti
     line.map(Some)
 }
 
-fn secret_line(terminal: &mut File, watch: &Watch<'_>) -> io::Result<String> {
+fn secret_line(terminal: &mut File, watch: &InterruptWatch<'_>) -> io::Result<String> {
     let mut line = Vec::new();
     let mut piece = [0; 256];
     loop {
@@ -207,15 +207,15 @@ mod tests {
 
     #[test]
     fn lines_are_taken_one_by_one() {
-        let mut lines = Lines {
+        let mut lines = StdinLines {
             buffer: b"a\n\nlast".to_vec(),
             ended: false,
         };
-        assert_eq!(lines.take().as_deref(), Some("a"));
-        assert_eq!(lines.take().as_deref(), Some(""));
-        assert_eq!(lines.take(), None);
+        assert_eq!(lines.buffered_line().as_deref(), Some("a"));
+        assert_eq!(lines.buffered_line().as_deref(), Some(""));
+        assert_eq!(lines.buffered_line(), None);
         lines.ended = true;
-        assert_eq!(lines.take().as_deref(), Some("last"));
-        assert_eq!(lines.take(), None);
+        assert_eq!(lines.buffered_line().as_deref(), Some("last"));
+        assert_eq!(lines.buffered_line(), None);
     }
 }

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use ariadne::{CharSet, Config, IndexType, Label, Report, ReportKind, sources};
 
-use crate::config::{ConfigErrors, ERROR, Problem, WARNING};
+use crate::config::{ConfigErrors, ConfigProblem, ERROR, WARNING};
 
 /// Colours are for people at a terminal.
 #[must_use]
@@ -15,8 +15,8 @@ pub fn wants_colour() -> bool {
 /// All errors and warnings as text, by file and line; the last line is a count of the errors.
 #[must_use]
 pub fn report(errors: &ConfigErrors, is_coloured: bool) -> String {
-    let mut all: Vec<(usize, &Problem, ReportKind<'static>)> = Vec::new();
-    let place = |problem: &Problem| {
+    let mut all: Vec<(usize, &ConfigProblem, ReportKind<'static>)> = Vec::new();
+    let place = |problem: &ConfigProblem| {
         let mut names = errors.sources.iter().map(|(name, _)| name);
         names.position(|name| *name == problem.file).unwrap_or(0)
     };
@@ -51,7 +51,7 @@ pub fn report(errors: &ConfigErrors, is_coloured: bool) -> String {
 
 /// The warnings of a configuration without errors, one a line.
 #[must_use]
-pub fn warnings(warnings: &[Problem]) -> String {
+pub fn warnings(warnings: &[ConfigProblem]) -> String {
     warnings
         .iter()
         .map(|problem| format!("warning: {problem}\n"))
@@ -60,7 +60,7 @@ pub fn warnings(warnings: &[Problem]) -> String {
 
 /// One problem with its line; none if there is no line to show.
 fn drawn(
-    problem: &Problem,
+    problem: &ConfigProblem,
     kind: ReportKind<'static>,
     errors: &ConfigErrors,
     is_coloured: bool,
@@ -119,14 +119,14 @@ mod tests {
         let errors = ConfigErrors {
             first: "bad".to_owned(),
             all: vec![
-                Problem {
+                ConfigProblem {
                     file: "a.conf".to_owned(),
                     line: 2,
                     column: 5,
                     len: 3,
                     message: "not good; expected better".to_owned(),
                 },
-                Problem {
+                ConfigProblem {
                     file: String::new(),
                     line: 0,
                     column: 0,
@@ -134,7 +134,7 @@ mod tests {
                     message: "could not find config file b.conf".to_owned(),
                 },
             ],
-            warnings: vec![Problem {
+            warnings: vec![ConfigProblem {
                 file: "a.conf".to_owned(),
                 line: 1,
                 column: 1,

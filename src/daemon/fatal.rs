@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::config::{ConfigErrors, Problem};
+use crate::config::{ConfigErrors, ConfigProblem};
 
 /// Exit status of every error before the daemon runs, and of a configuration that `--check` finds wrong.
 pub(super) const USAGE: u8 = 2;
@@ -15,7 +15,7 @@ pub(super) enum Fatal {
     /// The configuration is wrong; status 2.
     Config(ConfigErrors),
     /// Something that Supervisor ends with a traceback; status 1.
-    Broken(String),
+    Internal(String),
 }
 
 /// Says why the daemon ends. Supervisor's two lines come first, alone; what we know beyond them follows.
@@ -23,12 +23,12 @@ pub(super) fn fail(argv0: &str, fatal: &Fatal) -> ExitCode {
     let (sentence, status) = match fatal {
         Fatal::Usage(sentence) => (sentence, USAGE),
         Fatal::Config(errors) => (&errors.first, USAGE),
-        Fatal::Broken(sentence) => (sentence, 1),
+        Fatal::Internal(sentence) => (sentence, 1),
     };
     eprintln!("Error: {sentence}\nFor help, use {argv0} -h");
     if let Fatal::Config(errors) = fatal {
         // What stands nowhere is what the two lines say; `--check` says why.
-        let has_place = |problem: &&Problem| problem.line != 0;
+        let has_place = |problem: &&ConfigProblem| problem.line != 0;
         for problem in errors.all.iter().filter(has_place) {
             eprintln!("{problem}");
         }
@@ -37,6 +37,6 @@ pub(super) fn fail(argv0: &str, fatal: &Fatal) -> ExitCode {
 }
 
 /// Says what could not be done, as an error that ends the daemon with status 1.
-pub(super) fn broken(what: &'static str) -> impl FnOnce(std::io::Error) -> Fatal {
-    move |error| Fatal::Broken(format!("{what}: {error}"))
+pub(super) fn internal(what: &'static str) -> impl FnOnce(std::io::Error) -> Fatal {
+    move |error| Fatal::Internal(format!("{what}: {error}"))
 }

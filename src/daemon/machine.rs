@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use nix::unistd::{AccessFlags, Gid, Group, Uid, User as NixUser, access, gethostname};
 
 use crate::cgroup;
-use crate::config::lookup::{Lookup, ReadError, User};
+use crate::config::lookup::{Lookup, LookupError, UserEntry};
 use crate::domain::{Resource, from_bytes};
 use crate::sys;
 
@@ -55,8 +55,8 @@ impl Machine {
     }
 }
 
-fn known(user: NixUser) -> Option<User> {
-    Some(User {
+fn known(user: NixUser) -> Option<UserEntry> {
+    Some(UserEntry {
         uid: user.uid.as_raw(),
         gid: user.gid.as_raw(),
         home: user.dir.to_str()?.to_owned(),
@@ -151,25 +151,25 @@ fn writable(path: &Path, adds: bool) -> Option<String> {
 }
 
 impl Lookup for Machine {
-    fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
+    fn read(&self, path: &str) -> Result<Vec<u8>, LookupError> {
         let path = self.full(path);
         // The size is asked for first only to refuse what could fill the memory; a pipe such as /dev/stdin has none.
         // What may not even be looked at counts as missing, as it does for Supervisor.
         let meta = fs::metadata(&path).map_err(|error| {
             let is_plain = error.kind() == io::ErrorKind::NotFound;
-            ReadError::Missing(if is_plain {
+            LookupError::Missing(if is_plain {
                 String::new()
             } else {
                 error.to_string()
             })
         })?;
-        let unreadable = |error: io::Error| ReadError::Unreadable(error.to_string());
+        let unreadable = |error: io::Error| LookupError::Unreadable(error.to_string());
         let too_large = || {
             let most = FILE_BYTES_MAX >> 20;
-            ReadError::Unreadable(format!("it is larger than {most} MiB"))
+            LookupError::Unreadable(format!("it is larger than {most} MiB"))
         };
         if meta.is_dir() {
-            return Err(ReadError::Unreadable("it is a directory".to_owned()));
+            return Err(LookupError::Unreadable("it is a directory".to_owned()));
         }
         if meta.len() > FILE_BYTES_MAX {
             return Err(too_large());
@@ -206,11 +206,11 @@ impl Lookup for Machine {
             .collect()
     }
 
-    fn user(&self, name: &str) -> Option<User> {
+    fn user(&self, name: &str) -> Option<UserEntry> {
         NixUser::from_name(name).ok().flatten().and_then(known)
     }
 
-    fn user_of(&self, uid: u32) -> Option<User> {
+    fn user_of(&self, uid: u32) -> Option<UserEntry> {
         NixUser::from_uid(Uid::from_raw(uid))
             .ok()
             .flatten()
@@ -231,7 +231,7 @@ impl Lookup for Machine {
     }
 
     fn hard_limit(&self, resource: Resource) -> Option<u64> {
-        sys::limit(resource).ok().map(|limit| limit.hard)
+        sys::get_limit(resource).ok().map(|limit| limit.hard)
     }
 
     fn cwd(&self) -> String {
@@ -285,7 +285,7 @@ impl Lookup for Machine {
     }
 
     fn no_cgroup(&self, controller: &str) -> Option<String> {
-        cgroup::shortage(controller)
+        cgroup::unavailable_because(controller)
     }
 
     fn is_program(&self, path: &str) -> bool {
@@ -394,9 +394,9 @@ mod tests {
     #[test]
     fn cfg_04_missing_and_unreadable_files_are_told_apart() {
         let machine = Machine::new().expect("a working directory");
-        let missing = Err(ReadError::Missing(String::new()));
+        let missing = Err(LookupError::Missing(String::new()));
         assert_eq!(machine.read("/nosuch/file"), missing);
-        let directory = ReadError::Unreadable("it is a directory".to_owned());
+        let directory = LookupError::Unreadable("it is a directory".to_owned());
         assert_eq!(machine.read("/"), Err(directory));
         assert_eq!(machine.read(""), missing);
         assert!(machine.is_dir(".") && !machine.is_dir("") && !machine.exists(""));

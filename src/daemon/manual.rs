@@ -1,10 +1,10 @@
 //! The manual page supervisord(8).
 
-use crate::config::getopt::Opt;
-use crate::config::verb::{VERBS, Verb};
+use crate::config::getopt::OptionSpec;
+use crate::config::subcommand::{SUBCOMMANDS, Subcommand};
 use crate::config::{options, search};
 use crate::domain::roff::{Example, Page};
-use crate::keeper;
+use crate::fd_holder;
 
 const DESCRIPTION: &str = "\
 `supervisord` starts the programs of its configuration, restarts them after an exit, writes their logs, and controls them on
@@ -202,7 +202,7 @@ const PROBLEMS: &[(&str, &str)] = &[
 ];
 
 const DIFFERENCES: &str = "\
-The table in the file `README.md` of the package lists all deliberate differences and their reasons. In
+The file `man/guide/differences.md` of the package lists all deliberate differences. In
 short: a reload with an error in the configuration stops nothing; a program is restarted at once after its exit instead of at
 the next poll; the last output of a program is not lost; symbolic links of other users are not followed; browsers can change
 something only with the buttons of the web page; unknown keys are warnings; Python plug-ins are not supported.";
@@ -244,8 +244,8 @@ pub fn page() -> String {
     page.prose(
         "If the first argument is one of these commands, `supervisord` runs the command and exits.",
     );
-    for verb in VERBS {
-        told(&mut page, verb);
+    for subcommand in SUBCOMMANDS {
+        told(&mut page, subcommand);
     }
     page.section("SIGNALS");
     list(&mut page, SIGNALS);
@@ -262,7 +262,7 @@ pub fn page() -> String {
         "Under systemd, the daemon starts a small process of the same binary, the fd holder `{}`. It holds the pipes of the \
          programs, and output that was read but not yet written, for the next daemon. It exits after the last program; if it \
          exits earlier, the daemon starts another one.",
-        keeper::NAME
+        fd_holder::NAME
     ));
     page.section("OTHER NAMES");
     page.prose(NAMES);
@@ -272,7 +272,7 @@ pub fn page() -> String {
     list(&mut page, GIVEN);
     page.section("FILES");
     page.prose("Without `-c`, the daemon uses the first of these configuration files that exists, for a program in `/usr/bin`:");
-    for place in search::places("/usr/bin/supervisord") {
+    for place in search::search_paths("/usr/bin/supervisord") {
         page.entry(
             &format!("`{place}`"),
             if place.starts_with('/') {
@@ -308,7 +308,7 @@ pub fn page() -> String {
 }
 
 /// An option as it is typed.
-fn spelled(opt: &Opt, value: &str) -> String {
+fn spelled(opt: &OptionSpec, value: &str) -> String {
     let short = opt.short.map(|letter| format!("`-{letter}`, "));
     let value = match value {
         "" => String::new(),
@@ -332,22 +332,25 @@ fn sentence(doc: &str) -> String {
         .collect()
 }
 
-/// A verb, with its words and options.
-fn told(page: &mut Page, verb: &Verb) {
+/// A subcommand, with its words and options.
+fn told(page: &mut Page, subcommand: &Subcommand) {
     page.entry(
-        &format!("`{}` [<option> ...] {}", verb.name, verb.arguments),
-        &format!("{} {}", sentence(verb.doc), verb.about),
+        &format!(
+            "`{}` [<option> ...] {}",
+            subcommand.name, subcommand.arguments
+        ),
+        &format!("{} {}", sentence(subcommand.doc), subcommand.about),
     );
-    for option in verb.options {
+    for option in subcommand.options {
         page.more(&format!(
             "{}: {}",
             spelled(&option.opt, option.value),
             sentence(option.doc)
         ));
     }
-    for word in verb.words {
+    for word in subcommand.words {
         page.entry(
-            &format!("`{} {}`", verb.name, word.name),
+            &format!("`{} {}`", subcommand.name, word.name),
             &sentence(word.doc),
         );
     }

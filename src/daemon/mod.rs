@@ -1,17 +1,17 @@
 //! `supervisord` from its arguments to its exit status: the order of starting and stopping, as a list.
 
-mod adoption;
 pub mod check;
 mod fatal;
 pub mod machine;
 pub mod manual;
-mod opening;
+mod orphan_adoption;
 mod pidfile;
 mod recovery;
 mod reload;
-mod round;
+mod run_loop;
 mod start;
-mod succession;
+mod startup;
 mod watch;
+mod written_handoff;
 
 pub use start::run;

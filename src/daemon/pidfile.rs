@@ -11,7 +11,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag, lstat};
 
 use crate::domain::Errno;
-use crate::sys::place::{self, FileId, Place};
+use crate::sys::safe_open::{self, FileId, SafePath};
 use crate::sys::{self, LockKind};
 
 /// A pidfile that this daemon wrote; dropping it removes the file, if it is still the same file.
@@ -40,11 +40,11 @@ impl From<io::Error> for PidfileError {
 
 /// Why the file at `path` could not be opened: the kind of file there if it is not a regular file, else the kernel's reason.
 fn refused(path: &Path, error: Errno) -> PidfileError {
-    let kind = lstat(path).map_or(SFlag::S_IFREG, |stat| place::kind(&stat));
+    let kind = lstat(path).map_or(SFlag::S_IFREG, |stat| safe_open::kind(&stat));
     PidfileError::Refused(if kind == SFlag::S_IFREG {
         error.description()
     } else {
-        let what = place::described(path, kind);
+        let what = safe_open::describe_target(path, kind);
         format!("there is {what}, not a regular file (remove it, or change pidfile=)")
     })
 }
@@ -52,7 +52,7 @@ fn refused(path: &Path, error: Errno) -> PidfileError {
 /// Opens what stands at `path`, without following a link of another user or waiting for anybody.
 fn open(path: &Path, flags: OFlag) -> Result<File, Errno> {
     let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    place::open(path, flags, Mode::from_bits_truncate(0o666)).map(File::from)
+    safe_open::safe_open(path, flags, Mode::from_bits_truncate(0o666)).map(File::from)
 }
 
 /// The PID of the running daemon that has this pidfile for the configuration `config`. None: there is no such daemon, or
@@ -134,7 +134,7 @@ impl Pidfile {
 impl Drop for Pidfile {
     fn drop(&mut self) {
         // Whoever removed it in between did our work.
-        if let Ok(place) = Place::find(&self.path) {
+        if let Ok(place) = SafePath::resolve(&self.path) {
             place.unlink_if(self.id);
         }
     }

@@ -3,7 +3,7 @@
 use super::machine::Machine;
 use crate::config;
 use crate::config::options::DaemonOptions;
-use crate::config::spec::{Composition, Config, Order};
+use crate::config::spec::{Config, GroupChange, GroupChangeResult};
 use crate::core::{LoadError, LoadReason};
 use crate::sys;
 
@@ -30,7 +30,7 @@ pub(super) fn reload(
         all: errors.all.iter().map(ToString::to_string).collect(),
         lines: errors.lines(),
     })?;
-    // What the next round would die of, said while nothing is lost yet.
+    // What the next run would die of, said while nothing is lost yet.
     let begins_anew = matches!(reason, LoadReason::Restart(_) | LoadReason::Hangup);
     if let Some(sentence) = user_refused(&config).filter(|_| begins_anew) {
         return Err(LoadError::of(sentence));
@@ -42,11 +42,11 @@ pub(super) fn reload(
 pub(super) fn compose(
     options: &DaemonOptions,
     machine: &Machine,
-    order: &Order,
-) -> Result<Composition, String> {
+    order: &GroupChange,
+) -> Result<GroupChangeResult, String> {
     let path = options.config_path.clone().unwrap_or_default();
     // The sentence alone, as for every fault about a configuration.
-    config::compose(&path, order, machine).map_err(|errors| errors.first)
+    config::build_group_change(&path, order, machine).map_err(|errors| errors.first)
 }
 
 /// Why the daemon cannot become the user of `config`, if it cannot.

@@ -1,4 +1,4 @@
-//! The steps before the first round: what the command line asks for, which file, which configuration.
+//! The steps before the first run: what the command line asks for, which file, which configuration.
 //!
 //! Everything that is wrong here ends the daemon early, with all reasons on standard error and status 2.
 
@@ -10,17 +10,17 @@ use std::sync::Arc;
 
 use super::fatal::{Fatal, USAGE, fail};
 use super::machine::Machine;
-use super::opening::Ground;
-use super::recovery::{self, Left, Predecessor};
-use super::succession::{self, Handover};
-use super::{check, opening, reload, round};
-use crate::config::completion::{Completion, Question};
+use super::recovery::{self, RecoveredState, RecoverySource};
+use super::startup::StartContext;
+use super::written_handoff::{self, Handoff};
+use super::{check, reload, run_loop, startup};
+use crate::config::completion::{Completion, CompletionRequest};
 use crate::config::options::{self, DaemonOptions};
 use crate::config::spec::Config;
-use crate::config::verb::{self, Errand, Verb};
+use crate::config::subcommand::{self, Subcommand, SubcommandRun};
 use crate::config::{self, ConfigErrors, render, search};
 use crate::domain::{Line, VERSION};
-use crate::{engine, import, keeper, pidproxy, service, sys};
+use crate::{engine, fd_holder, import, pidproxy, service, sys};
 
 /// Runs the daemon, or whatever else `args` (with argv\[0\]) ask for.
 #[must_use]
@@ -30,21 +30,24 @@ pub fn run(args: &[String]) -> ExitCode {
     match Path::new(argv0).file_name().and_then(OsStr::to_str) {
         Some("echo_supervisord_conf") => return print(&render::sample()),
         // Its command's words need not be UTF-8.
-        Some("pidproxy") => return pidproxy::run(&std::env::args_os().collect::<Vec<_>>()),
-        Some(keeper::NAME) => return keeper::run(),
+        Some("pidproxy") => return pidproxy::run_proxy(&std::env::args_os().collect::<Vec<_>>()),
+        Some(fd_holder::NAME | fd_holder::OLD_NAME) => return fd_holder::run(),
         _ => {}
     }
-    // Differs: Supervisor knows no verbs. As any but the first word they are still positional arguments, and refused.
-    if let Some(verb) = args.get(1).and_then(|word| Verb::find(word)) {
-        return run_verb(verb, argv0, args.get(2..).unwrap_or_default());
+    // Differs: Supervisor knows no subcommands. As any but the first word they are still positional arguments, and refused.
+    if let Some(subcommand) = args
+        .get(1)
+        .and_then(|word| Subcommand::find_subcommand(word))
+    {
+        return run_verb(subcommand, argv0, args.get(2..).unwrap_or_default());
     }
-    match succession::inherited() {
+    match written_handoff::read_inherited() {
         Ok(None) => {}
-        Ok(Some(handover)) => return resume(argv0, args, handover),
-        Err(reason) => return fail(argv0, &Fatal::Broken(reason)),
+        Ok(Some(handoff)) => return resume(argv0, args, handoff),
+        Err(reason) => return fail(argv0, &Fatal::Internal(reason)),
     }
-    if let Some(question) = Question::read(args.get(1..).unwrap_or_default()) {
-        return print(&completion(&question).to_string());
+    if let Some(request) = CompletionRequest::from_args(args.get(1..).unwrap_or_default()) {
+        return print(&completion(&request).to_string());
     }
     let machine = match Machine::new() {
         Ok(machine) => machine,
@@ -55,10 +58,13 @@ pub fn run(args: &[String]) -> ExitCode {
             );
         }
     };
-    if args.get(1).is_some_and(|word| word == succession::QUESTION) {
-        return succession::answer(args.get(2..).unwrap_or_default(), &machine);
+    if args
+        .get(1)
+        .is_some_and(|word| word == written_handoff::QUESTION)
+    {
+        return written_handoff::answer_predecessor(args.get(2..).unwrap_or_default(), &machine);
     }
-    let options = match options::parse(args.get(1..).unwrap_or_default(), &machine) {
+    let options = match options::parse_options(args.get(1..).unwrap_or_default(), &machine) {
         Ok(options) => options,
         Err(sentence) => return fail(argv0, &Fatal::Usage(sentence)),
     };
@@ -74,58 +80,64 @@ pub fn run(args: &[String]) -> ExitCode {
     }
 }
 
-fn run_verb(verb: &Verb, argv0: &str, args: &[String]) -> ExitCode {
+fn run_verb(subcommand: &Subcommand, argv0: &str, args: &[String]) -> ExitCode {
     let refused = |sentence: &str| {
-        eprintln!("Error: {sentence}\nFor help, use {argv0} {} -h", verb.name);
+        eprintln!(
+            "Error: {sentence}\nFor help, use {argv0} {} -h",
+            subcommand.name
+        );
         ExitCode::from(USAGE)
     };
-    let spoken = match verb.read(args) {
-        Ok(spoken) => spoken,
+    let parsed = match subcommand.parse_args(args) {
+        Ok(parsed) => parsed,
         Err(sentence) => return refused(&sentence),
     };
-    if spoken.option(verb::HELP).is_some() {
-        return print(&verb.usage(argv0));
+    if parsed.option(subcommand::HELP).is_some() {
+        return print(&subcommand.usage(argv0));
     }
-    let words: Vec<&str> = spoken.words.iter().map(String::as_str).collect();
-    let are_known = verb.words.is_empty()
-        || matches!(&words[..], [word] if verb.words.iter().any(|known| known.name == *word));
+    let words: Vec<&str> = parsed.words.iter().map(String::as_str).collect();
+    let are_known = subcommand.words.is_empty()
+        || matches!(&words[..], [word] if subcommand.words.iter().any(|known| known.name == *word));
     if words.is_empty() || !are_known {
-        eprintln!("usage: supervisord {} {}", verb.name, verb.arguments);
+        eprintln!(
+            "usage: supervisord {} {}",
+            subcommand.name, subcommand.arguments
+        );
         return ExitCode::from(USAGE);
     }
     let machine = match Machine::new() {
         Ok(machine) => machine,
         Err(error) => return refused(&format!("cannot determine the working directory: {error}")),
     };
-    match verb.errand {
-        Errand::Import => import::run(argv0, &spoken, &machine),
-        Errand::Service => service::run(argv0, &spoken, &machine),
+    match subcommand.run {
+        SubcommandRun::Import => import::run_import(argv0, &parsed, &machine),
+        SubcommandRun::Service => service::run_service(argv0, &parsed, &machine),
     }
 }
 
 /// What a shell may offer. It asks under one name about all that we have.
-fn completion(question: &Question) -> Completion {
-    match question.name() {
+fn completion(request: &CompletionRequest) -> Completion {
+    match request.name() {
         "" | "echo_supervisord_conf" => Completion::default(),
-        "pidproxy" => pidproxy::complete(question),
-        _ => options::complete(question),
+        "pidproxy" => pidproxy::complete(request),
+        _ => options::complete(request),
     }
 }
 
 /// Goes on where an earlier image of this process has ended.
-fn resume(argv0: &str, args: &[String], mut handover: Handover) -> ExitCode {
-    let machine = Machine::seen_from(handover.cwd.clone());
-    let result = options::parse(args.get(1..).unwrap_or_default(), &machine)
+fn resume(argv0: &str, args: &[String], mut handoff: Handoff) -> ExitCode {
+    let machine = Machine::seen_from(handoff.cwd.clone());
+    let result = options::parse_options(args.get(1..).unwrap_or_default(), &machine)
         .map_err(Fatal::Usage)
         .and_then(|options| {
-            let reserved = opening::reserve()?;
+            let reserved = startup::reserve()?;
             let options = with_config_path(argv0, options, &machine)?;
-            let ground = Ground {
+            let context = StartContext {
                 options: Arc::new(options),
                 machine: Arc::new(machine),
-                passed: std::mem::take(&mut handover.passed),
+                passed: std::mem::take(&mut handoff.passed),
             };
-            round::resume(handover, ground, reserved)
+            run_loop::resume(handoff, context, reserved)
         });
     match result {
         Ok(code) => code,
@@ -140,7 +152,7 @@ fn with_config_path(
     machine: &Machine,
 ) -> Result<DaemonOptions, Fatal> {
     if options.config_path.is_none() {
-        let found = search::find(argv0, machine);
+        let found = search::find_config(argv0, machine);
         let found = found.ok_or_else(|| Fatal::Usage(search::not_found(argv0, machine)))?;
         options.config_path = Some(found);
         options.is_found = true;
@@ -172,15 +184,15 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
     // Before a predecessor's descriptors, which can be thousands.
-    let reserved = opening::reserve()?;
-    let predecessor = recovery::find(engine::take_kept(&mut passed));
+    let reserved = startup::reserve()?;
+    let predecessor = recovery::find_source(engine::take_stored_holder(&mut passed));
     let first = match &predecessor {
         // Programs run whose configuration had the section: a file that was cut since is an error, as for a daemon that runs.
-        Some(Predecessor {
-            left: Left::Legacy(recovery),
+        Some(RecoverySource {
+            left: RecoveredState::Whole(recovery),
             ..
         }) if first.as_ref().is_ok_and(|first| first.is_implied) => {
-            let options = reload::options_of(&options, &recovery.handover.config);
+            let options = reload::options_of(&options, &recovery.handoff.config);
             config::load(&path, &options, &machine)
         }
         _ => first,
@@ -189,8 +201,8 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
         (Ok(first), _) => first,
         (
             Err(errors),
-            Some(Predecessor {
-                left: Left::Legacy(recovery),
+            Some(RecoverySource {
+                left: RecoveredState::Whole(recovery),
                 ..
             }),
         ) => recovery.goes_on_with(&errors),
@@ -201,12 +213,12 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
     }
     // Differs: a relative path goes on to mean what it means now, for the machine remembers our directory. Supervisor
     // resolves it against whatever directory it has changed to when it reloads.
-    let ground = Ground {
+    let context = StartContext {
         options: Arc::new(options),
         machine: Arc::new(machine),
         passed,
     };
-    round::all(first, ground, predecessor, reserved)
+    run_loop::run_all(first, context, predecessor, reserved)
 }
 
 fn checked(path: &str, result: &Result<Config, ConfigErrors>) -> ExitCode {

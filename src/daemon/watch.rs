@@ -2,12 +2,13 @@
 //! alive and does half of its work; one that is gone is started again and takes over what runs.
 
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use super::fatal::{Fatal, broken};
+use super::fatal::{Fatal, internal};
 use crate::domain::{Bytes, Level, Line};
-use crate::heartbeat::{Heartbeats, Trouble};
+use crate::heartbeat::{Heartbeats, ThreadProblem};
 use crate::output::Activity;
 use crate::sys;
 
@@ -25,10 +26,10 @@ impl Watch {
     pub(super) fn begin(logfile: PathBuf, level: Level) -> Result<Self, Fatal> {
         Heartbeats::start_with(
             move |trouble| abort(trouble, &logfile, level),
-            sys::give_back,
+            release_memory,
         )
         .map(Self)
-        .map_err(broken("cannot start the heartbeat thread"))
+        .map_err(internal("cannot start the heartbeat thread"))
     }
 }
 
@@ -38,8 +39,15 @@ impl Drop for Watch {
     }
 }
 
+/// Gives memory back when all threads are idle; the first time, that of the start's code too.
+fn release_memory() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(sys::unmap_code);
+    sys::trim_heap();
+}
+
 /// Says why on standard error and, if it can be done in time, in the activity log; then ends the process with SIGABRT.
-fn abort(trouble: &Trouble, logfile: &Path, level: Level) {
+fn abort(trouble: &ThreadProblem, logfile: &Path, level: Level) {
     let line = Line::ThreadFailed {
         trouble: trouble.to_string(),
     };

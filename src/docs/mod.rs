@@ -26,16 +26,16 @@ pub mod adr {
     pub mod adr_0011_journal_sender {}
     #[doc = include_str!("adr/0012-rights-of-programs.md")]
     pub mod adr_0012_rights_of_programs {}
-    #[doc = include_str!("adr/0013-keeper.md")]
-    pub mod adr_0013_keeper {}
+    #[doc = include_str!("adr/0013-fd-holder.md")]
+    pub mod adr_0013_fd_holder {}
     #[doc = include_str!("adr/0014-dbus.md")]
     pub mod adr_0014_dbus {}
     #[doc = include_str!("adr/0015-programs-tell-of-themselves.md")]
     pub mod adr_0015_programs_tell_of_themselves {}
     #[doc = include_str!("adr/0016-cgroups.md")]
     pub mod adr_0016_cgroups {}
-    #[doc = include_str!("adr/0017-succession.md")]
-    pub mod adr_0017_succession {}
+    #[doc = include_str!("adr/0017-handoff.md")]
+    pub mod adr_0017_handoff {}
     #[doc = include_str!("adr/0018-import-and-service.md")]
     pub mod adr_0018_import_and_service {}
     #[doc = include_str!("adr/0019-completion.md")]

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 const BASE: u32 = 0x10_ff00;
 
 /// The character that stands for a byte above 0x7f.
-fn stand_in(byte: u8) -> char {
+fn replacement_char(byte: u8) -> char {
     char::from_u32(BASE + u32::from(byte)).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
@@ -29,12 +29,12 @@ pub fn from_bytes(bytes: &[u8]) -> String {
         for c in chunk.valid().chars() {
             if byte_of(c).is_some() {
                 let mut buffer = [0; 4];
-                text.extend(c.encode_utf8(&mut buffer).bytes().map(stand_in));
+                text.extend(c.encode_utf8(&mut buffer).bytes().map(replacement_char));
             } else {
                 text.push(c);
             }
         }
-        text.extend(chunk.invalid().iter().copied().map(stand_in));
+        text.extend(chunk.invalid().iter().copied().map(replacement_char));
     }
     text
 }

@@ -81,13 +81,13 @@ pub fn slots<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u32>, D::Error> {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::Life;
+    use crate::domain::InstanceId;
 
     #[test]
     fn numbers_that_cannot_be_counted_on_make_the_state_unreadable() {
         let read = |slot: u64, incarnation: u64| {
             let text = format!("{{\"slot\":{slot},\"incarnation\":{incarnation}}}");
-            serde_json::from_str::<Life>(&text)
+            serde_json::from_str::<InstanceId>(&text)
         };
         assert_eq!(read(7, 9).expect("a life").incarnation, 9);
         for (slot, incarnation) in [(7, u64::MAX), (u64::from(u32::MAX), 9), (1 << 32, 9)] {

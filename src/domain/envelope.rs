@@ -70,10 +70,12 @@ fn payload_behind(room: usize, event: &Event) -> String {
     }
     text.push_str(rest);
     // Only programs with keys that Supervisor does not know have any, so no other listener ever sees the word.
-    if let EventKind::ProcessState { causes, .. } = event.kind
-        && !causes.is_none()
+    if let EventKind::ProcessState {
+        resource_events, ..
+    } = event.kind
+        && !resource_events.is_none()
     {
-        let words: Vec<&str> = causes.each().map(|(word, _)| word).collect();
+        let words: Vec<&str> = resource_events.each().map(|(word, _)| word).collect();
         text.push_str(" causes:");
         text.push_str(&words.join(","));
     }
@@ -118,7 +120,7 @@ fn value<'a>(event: &'a Event, field: &str) -> Cow<'a, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Causes, Channel, ProcessName, ProcessState, SupervisorState};
+    use crate::domain::{Channel, ProcessName, ProcessState, ResourceEvents, SupervisorState};
 
     fn event(kind: EventKind) -> Event {
         let (process, group) = match &kind {
@@ -144,7 +146,7 @@ mod tests {
             tries: 2,
             pid: 7,
             expected: true,
-            causes: Causes::NONE,
+            resource_events: ResourceEvents::NONE,
         })
     }
 
@@ -152,10 +154,13 @@ mod tests {
     fn limits_that_were_met_stand_at_the_end() {
         let mut event = to(ProcessState::Exited);
         let plain = payload(&event);
-        let EventKind::ProcessState { causes, .. } = &mut event.kind else {
+        let EventKind::ProcessState {
+            resource_events, ..
+        } = &mut event.kind
+        else {
             panic!("another kind");
         };
-        (causes.oom_kill, causes.pids_max) = (true, true);
+        (resource_events.oom_kill, resource_events.pids_max) = (true, true);
         assert_eq!(payload(&event), format!("{plain} causes:oom_kill,pids_max"));
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Causes, GroupName, ProcessName, ProcessState, SupervisorState};
+use super::{GroupName, ProcessName, ProcessState, ResourceEvents, SupervisorState};
 
 /// One row of [`EVENTS`].
 #[derive(Debug)]
@@ -139,8 +139,9 @@ pub enum EventKind {
         pid: i32,
         /// For EXITED: the exit code is among `exitcodes`.
         expected: bool,
-        /// What of its limits it met in the life that this ends.
-        causes: Causes,
+        /// What of its limits it met in the instance that this ends.
+        #[serde(rename = "causes")]
+        resource_events: ResourceEvents,
     },
     /// Bytes between capture tokens.
     ProcessCommunication {

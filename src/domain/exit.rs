@@ -53,7 +53,7 @@ impl fmt::Display for ExitStatus {
 
 /// What of the limits of its cgroup a process met while it ran. Its `Display` is the wording of the log and of `status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Causes {
+pub struct ResourceEvents {
     /// The kernel killed it, or something that it started, for want of memory: its own, or the machine's.
     pub oom_kill: bool,
     /// It wanted to be more processes than `pids_max`.
@@ -62,7 +62,7 @@ pub struct Causes {
     pub memory_high: bool,
 }
 
-impl Causes {
+impl ResourceEvents {
     /// None.
     pub const NONE: Self = Self {
         oom_kill: false,
@@ -91,7 +91,7 @@ impl Causes {
     }
 }
 
-impl fmt::Display for Causes {
+impl fmt::Display for ResourceEvents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (_, text)) in self.each().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
@@ -103,7 +103,7 @@ impl fmt::Display for Causes {
 
 /// How the last attempt to run a process ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Ending {
+pub enum ExitReason {
     /// It could not be spawned.
     NotSpawned(Box<SpawnError>),
     /// It ended before `startsecs`.
@@ -254,8 +254,8 @@ mod tests {
 
     #[test]
     fn causes_are_told_worst_first() {
-        assert_eq!(Causes::NONE.to_string(), "");
-        let all = Causes {
+        assert_eq!(ResourceEvents::NONE.to_string(), "");
+        let all = ResourceEvents {
             oom_kill: true,
             pids_max: true,
             memory_high: true,

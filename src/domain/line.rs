@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::foreign::{Escaped, FOREIGN_CHARS_MAX, Foreign, shorten};
 use super::{
-    Causes, Errno, ExitStatus, GroupName, ProcessName, ProcessState, QualifiedName, Signal,
+    Errno, ExitStatus, GroupName, ProcessName, ProcessState, QualifiedName, ResourceEvents, Signal,
 };
 
 /// The seven levels of the activity log. The numbers are Supervisor's.
@@ -302,7 +302,7 @@ lines! {
     RestartRefused { #[own] error: String } = Error ours "restart refused: {error} (nothing changed)";
     ConfigError { #[own] error: String } = Error ours "{error}";
     SocketRefused { #[own] error: String } = Error ours "{error}";
-    // Life of a process
+    // InstanceId of a process
     CreatingSocket { #[own] url: String } = Info "Creating socket {url}";
     ClosingSocket { #[own] url: String } = Info "Closing socket {url}";
     Spawned { name: ProcessName, pid: i32 } about name = Info "spawned: '{name}' with pid {pid}";
@@ -336,7 +336,7 @@ lines! {
     KillProblem { name: ProcessName, pid: i32, #[own] error: String } about name = Critical "unknown problem killing {name} ({pid}):{error}";
     SendProblem { name: ProcessName, pid: i32, #[own] error: String } about name = Critical "unknown problem sending sig {name} ({pid}):{error}";
     RestartFloored { name: ProcessName, millis: u64 } about name = Debug ours "{name}: restart is delayed by {millis} ms (restart_floor)";
-    Caused { name: ProcessName, causes: Causes } about name = Warn ours "{name}: resource limits reached: {causes}";
+    Caused { name: ProcessName, causes: ResourceEvents } about name = Warn ours "{name}: resource limits reached: {causes}";
     CgroupLate { name: ProcessName, seconds: i64 } about name = Error ours "{name}: orphan processes still run {seconds} s after SIGKILL; no longer waiting for their exit";
     LeftBehind { name: QualifiedName, count: usize } about name = Info ours "{name}: killed {count} orphan processes";
     LimitsChanged { name: ProcessName } about name = Info ours "{name}: applied new limits to the running process";

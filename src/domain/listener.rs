@@ -11,7 +11,7 @@ pub enum ListenerState {
     Ready,
     /// It has an event and owes a result.
     Busy,
-    /// It broke the protocol, and gets no event any more in this life.
+    /// It broke the protocol, and gets no event any more in this instance.
     Unknown,
 }
 
@@ -30,7 +30,7 @@ impl ListenerState {
 
 /// What a listener said on its standard output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Said {
+pub enum ListenerOutput {
     /// `READY`.
     Ready,
     /// A whole result.

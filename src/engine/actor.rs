@@ -12,23 +12,23 @@ use std::time::Duration;
 
 use super::bus::{Bus, Publish};
 use super::channels::{AT_ONCE_MAX, Channels, PER_TURN_MAX};
-use super::chronicle::{Chronicle, WriteState};
-use super::holder::Holder;
-use super::inbox::{Answer, Asked, Inbox, InboxSender, Message};
+use super::checkpoint_writer::{CheckpointWriter, WriteState};
+use super::holder_watch::HolderWatch;
+use super::inbox::{AnswerFn, EngineMessage, Inbox, InboxSender, RequestMessage};
 use super::loader::{Compose, Load, Loader};
 use super::orphans::{self, OrphanSearch};
 use super::systemd::{Notifier, Systemd};
-use super::upgrade::{Examine, Inherited, Leftover, Upgrade};
+use super::upgrade::{Examine, PendingReport, RestoredEngine, UpgradeStep};
 use crate::api::Ticket;
-use crate::cgroup::{CgroupHandle, Lodging, Seat};
+use crate::cgroup::{CgroupHandle, CgroupManager, ProcessCgroup};
 use crate::config::spec::{Config, ReadyWhen};
-use crate::core::{Actions, DaemonSignal, Fleet, Input, Outcome};
-use crate::domain::{Errno, ExitStatus, Life, Line, Signal};
+use crate::core::{Actions, DaemonOutcome, DaemonSignal, Fleet, Input};
+use crate::domain::{Errno, ExitStatus, InstanceId, Line, Signal};
+use crate::fd_holder::FdStore;
 use crate::heartbeat::{Heartbeats, Overdue};
-use crate::keeper::Vault;
-use crate::output::{Command, OutputHandle, Remains, Report, Unsettled};
-use crate::spawn::{Done, Plan, SharedSocket, SpawnHandle};
-use crate::sys::{self, ChildEnds, Descriptors, Interest, Poller, SignalReader, Waker};
+use crate::output::{InstanceState, OutputCommand, OutputHandle, OutputReport, UnflushedChunk};
+use crate::spawn::{SharedSocket, SpawnAnswer, SpawnHandle, SpawnPlan};
+use crate::sys::{self, ChildStdio, Interest, NamedFds, Poller, SignalReader, Waker};
 
 /// Epoll token of the inbox.
 const TOKEN_INBOX: u64 = 0;
@@ -43,7 +43,7 @@ const TOKEN_PROCESSES: u64 = 16;
 /// Messages handled in one turn, and as many questions, before pidfds and signals are looked at again.
 const MESSAGES_PER_TURN: usize = 256;
 /// How often processes are looked after whose pidfd the kernel refused to watch, in milliseconds.
-const UNWATCHED_MS: u64 = 100;
+const UNPOLLED_MS: u64 = 100;
 /// How long one turn of the loop may last. A turn computes and never blocks; the largest measured (`update` with 10,000
 /// processes) takes a second.
 const TURN_MAX: Duration = Duration::from_secs(30);
@@ -57,7 +57,7 @@ pub(super) struct Child {
 }
 
 /// Everything the engine needs to begin.
-pub struct Parts {
+pub struct EngineConfig {
     /// The core.
     pub fleet: Fleet,
     /// The daemon's signals, blocked in all threads.
@@ -81,11 +81,11 @@ pub struct Parts {
     /// Has the files of control sockets looked at. Must not block.
     pub check_sockets: Box<dyn Fn() + Send>,
     /// Where the cgroups of processes are.
-    pub lodging: Lodging,
+    pub cgroup_manager: CgroupManager,
     /// What to go on with; none: a beginning.
-    pub inherited: Option<Inherited>,
+    pub inherited: Option<RestoredEngine>,
     /// Where a successor finds what it needs if this daemon is killed, and how the whole is written down for it.
-    pub vault: Option<(Arc<Vault>, Arc<WriteState>)>,
+    pub fd_store: Option<(Arc<FdStore>, Arc<WriteState>)>,
 }
 
 /// The actor. Made first, so that the other threads can be given its inbox; then run.
@@ -100,54 +100,54 @@ pub struct Engine {
     pub(super) systemd: Systemd,
     pub(super) heartbeats: Heartbeats,
     pub(super) check_sockets: Box<dyn Fn() + Send>,
-    /// By life, so that a stale one can never be signalled.
-    pub(super) children: BTreeMap<Life, Child>,
-    tokens: HashMap<u64, Life>,
+    /// By instance, so that a stale one can never be signalled.
+    pub(super) children: BTreeMap<InstanceId, Child>,
+    tokens: HashMap<u64, InstanceId>,
     next_token: u64,
     /// What processes speak of themselves through.
     pub(super) channels: Channels,
     /// Pidfds that epoll refused (ENOMEM, ENOSPC): polled by hand.
-    unwatched: Vec<Life>,
+    unpolled: Vec<InstanceId>,
     /// Between Resolved and Spawn.
-    pub(super) plans: HashMap<Life, Box<Plan>>,
+    pub(super) plans: HashMap<InstanceId, Box<SpawnPlan>>,
     /// Between Prepared and Spawn.
-    pub(super) ends: HashMap<Life, ChildEnds>,
+    pub(super) ends: HashMap<InstanceId, ChildStdio>,
     /// From Spawned until the process has ended: its cgroup.
-    pub(super) seats: HashMap<Life, Arc<Seat>>,
+    pub(super) process_cgroups: HashMap<InstanceId, Arc<ProcessCgroup>>,
     /// Looks after cgroups; none before there is one.
     pub(super) cgroups: Option<CgroupHandle>,
     /// Spawn jobs without an answer: while there are any, a child that is not known may be ours.
-    pub(super) spawning: BTreeSet<Life>,
+    pub(super) spawning: BTreeSet<InstanceId>,
     /// When to look for children that are not of our making.
     orphans: OrphanSearch,
-    pub(super) tickets: HashMap<Ticket, Answer>,
+    pub(super) tickets: HashMap<Ticket, AnswerFn>,
     next_ticket: u64,
     /// Inputs that performing an action has caused, to be handled before anything else.
-    pub(super) caused: VecDeque<Input>,
-    pub(super) outcome: Option<Outcome>,
-    pub(super) upgrade: Upgrade,
+    pub(super) follow_ups: VecDeque<Input>,
+    pub(super) outcome: Option<DaemonOutcome>,
+    pub(super) upgrade: UpgradeStep,
     pub(super) examiner: Arc<Examine>,
     pub(super) program: Arc<Path>,
     /// The spawn thread has ended and left these.
     pub(super) sockets: Option<Vec<(SharedSocket, OwnedFd)>>,
-    pub(super) vault: Option<Arc<Vault>>,
-    pub(super) holder: Holder,
-    pub(super) lodging: Lodging,
-    pub(super) chronicle: Option<Chronicle>,
-    /// Told to let go of all processes, for another daemon to take them over.
-    pub(super) lets_go: bool,
+    pub(super) fd_store: Option<Arc<FdStore>>,
+    pub(super) holder: HolderWatch,
+    pub(super) cgroup_manager: CgroupManager,
+    pub(super) checkpoint: Option<CheckpointWriter>,
+    /// Told to detach from all processes, for another daemon to take them over.
+    pub(super) detaches: bool,
     /// What came in when the core listened no more, for a successor.
-    pub(super) leftovers: Vec<Leftover>,
+    pub(super) pending_reports: Vec<PendingReport>,
     /// Before the first turn.
-    begin: Option<Inherited>,
+    begin: Option<RestoredEngine>,
     /// What was inherited and not asked for yet.
-    pub(super) inherited: BTreeMap<Life, Remains>,
-    pub(super) heirlooms: Descriptors,
-    pub(super) unsettled: Vec<Unsettled>,
+    pub(super) restored: BTreeMap<InstanceId, InstanceState>,
+    pub(super) inherited_fds: NamedFds,
+    pub(super) unflushed: Vec<UnflushedChunk>,
 }
 
 /// What the engine acts through.
-pub struct Hands {
+pub struct Workers {
     /// The spawn thread.
     pub spawn: SpawnHandle,
     /// The output thread.
@@ -155,39 +155,39 @@ pub struct Hands {
 }
 
 /// How the loop has ended.
-pub enum Ended {
+pub enum EngineExit {
     /// Everything is stopped.
-    Stopped(Stopped),
+    Stopped(StoppedEngine),
     /// Everything goes on, and is to be handed over with [`Engine::hand_over`].
-    Succeeded(Box<Engine>),
+    HandedOff(Box<Engine>),
 }
 
 /// What is left when everything is stopped.
-pub struct Stopped {
+pub struct StoppedEngine {
     /// How to go on.
-    pub outcome: Outcome,
-    /// The signals for the next round.
+    pub outcome: DaemonOutcome,
+    /// The signals for the next run.
     pub signals: SignalReader,
     /// The configuration to go on with, if it is to start again.
     pub next_config: Option<Arc<Config>>,
     /// The number of the next event.
     pub event_serial: u64,
-    /// Goes on telling in the next round.
+    /// Goes on telling in the next run.
     pub notifier: Notifier,
 }
 
 impl Engine {
     /// # Errors
     /// EMFILE, ENOMEM.
-    pub fn new(parts: Parts) -> io::Result<Self> {
+    pub fn new(parts: EngineConfig) -> io::Result<Self> {
         let poller = Poller::new()?;
         let waker = Waker::new(&poller, TOKEN_INBOX)?;
         poller.add(&parts.signals, TOKEN_SIGNALS, Interest::Read)?;
         let (sender, inbox) = Inbox::new(waker);
-        let (vault, chronicle) = match parts.vault {
-            Some((vault, write)) => {
-                let chronicle = Chronicle::new(vault.clone(), write)?;
-                (Some(vault), Some(chronicle))
+        let (fd_store, checkpoint) = match parts.fd_store {
+            Some((fd_store, write)) => {
+                let checkpoint = CheckpointWriter::new(fd_store.clone(), write)?;
+                (Some(fd_store), Some(checkpoint))
             }
             None => (None, None),
         };
@@ -206,31 +206,31 @@ impl Engine {
             tokens: HashMap::new(),
             next_token: TOKEN_PROCESSES,
             channels: Channels::default(),
-            unwatched: Vec::new(),
+            unpolled: Vec::new(),
             plans: HashMap::new(),
             ends: HashMap::new(),
-            seats: HashMap::new(),
+            process_cgroups: HashMap::new(),
             cgroups: None,
             spawning: BTreeSet::new(),
             orphans: OrphanSearch::of_this_process(),
             tickets: HashMap::new(),
             next_ticket: 0,
-            caused: VecDeque::new(),
+            follow_ups: VecDeque::new(),
             outcome: None,
-            upgrade: Upgrade::None,
+            upgrade: UpgradeStep::None,
             examiner: parts.examine,
             program: parts.program,
             sockets: None,
-            lodging: parts.lodging,
-            vault,
-            holder: Holder::default(),
-            chronicle,
-            lets_go: false,
-            leftovers: Vec::new(),
+            cgroup_manager: parts.cgroup_manager,
+            fd_store,
+            holder: HolderWatch::default(),
+            checkpoint,
+            detaches: false,
+            pending_reports: Vec::new(),
             begin: parts.inherited,
-            inherited: BTreeMap::new(),
-            heirlooms: Descriptors::new(),
-            unsettled: Vec::new(),
+            restored: BTreeMap::new(),
+            inherited_fds: NamedFds::new(),
+            unflushed: Vec::new(),
         })
     }
 
@@ -245,7 +245,7 @@ impl Engine {
     ///
     /// # Errors
     /// Only if epoll itself fails, which no program or client can cause.
-    pub fn run(mut self, hands: &Hands, begun: impl FnOnce()) -> io::Result<Ended> {
+    pub fn run(mut self, workers: &Workers, begun: impl FnOnce()) -> io::Result<EngineExit> {
         let heartbeat = self.heartbeats.register("engine", TURN_MAX, Overdue::Fatal);
         let _sender_heartbeat = self.systemd.register_sender(&self.heartbeats);
         heartbeat.busy();
@@ -256,16 +256,16 @@ impl Engine {
         }
         self.watch_holder();
         match self.begin.take() {
-            None => self.feed(Input::Began, hands),
-            Some(inherited) => self.resume(inherited, hands),
+            None => self.feed(Input::DaemonStarted, workers),
+            Some(inherited) => self.resume(inherited, workers),
         }
         begun();
         loop {
             // Before the first wait too: children may have been inherited with the process.
-            self.reap_orphans(hands);
-            self.attend_systemd(hands);
+            self.reap_orphans(workers);
+            self.update_systemd(workers);
             if let Some(outcome) = self.outcome.take() {
-                return Ok(Ended::Stopped(Stopped {
+                return Ok(EngineExit::Stopped(StoppedEngine {
                     outcome,
                     signals: self.signals,
                     next_config: self.fleet.take_next_config(),
@@ -273,10 +273,10 @@ impl Engine {
                     notifier: self.systemd.into_notifier(),
                 }));
             }
-            if self.further_upgrade(hands) {
-                self.say_farewell(hands);
-                self.dismiss();
-                return Ok(Ended::Succeeded(Box::new(self)));
+            if self.advance_upgrade(workers) {
+                self.log_handoff(workers);
+                self.close_inbox();
+                return Ok(EngineExit::HandedOff(Box::new(self)));
             }
             let timeout = self.timeout();
             heartbeat.idle();
@@ -288,24 +288,24 @@ impl Engine {
             heartbeat.busy();
             for token in ready {
                 match token {
-                    TOKEN_INBOX => self.read_inbox(hands),
-                    TOKEN_SIGNALS => self.read_signals(hands),
-                    TOKEN_HOLDER => self.holder_ended(hands),
+                    TOKEN_INBOX => self.read_inbox(workers),
+                    TOKEN_SIGNALS => self.read_signals(workers),
+                    TOKEN_HOLDER => self.holder_ended(workers),
                     TOKEN_MONITOR => self.heartbeats.monitor_ended(),
                     _ => {
-                        if let Some(&life) = self.tokens.get(&token) {
-                            self.reap(life, hands);
+                        if let Some(&instance) = self.tokens.get(&token) {
+                            self.reap(instance, workers);
                             // Hundreds of programs may end at once.
-                            self.answer_question(hands);
-                        } else if let Some(life) = self.channels.life(token) {
-                            self.hear(life, PER_TURN_MAX, hands);
+                            self.handle_one_request(workers);
+                        } else if let Some(instance) = self.channels.instance(token) {
+                            self.read_channel(instance, PER_TURN_MAX, workers);
                         }
                     }
                 }
             }
-            for life in std::mem::take(&mut self.unwatched) {
-                if !self.reap(life, hands) {
-                    self.unwatched.push(life);
+            for instance in std::mem::take(&mut self.unpolled) {
+                if !self.reap(instance, workers) {
+                    self.unpolled.push(instance);
                 }
             }
             if self.holder.due().is_some_and(|at| at <= sys::now().mono) {
@@ -316,7 +316,7 @@ impl Engine {
                 .next_deadline()
                 .is_some_and(|deadline| deadline <= sys::now().mono)
             {
-                self.feed(Input::DeadlineReached, hands);
+                self.feed(Input::DeadlineReached, workers);
             }
         }
     }
@@ -333,116 +333,122 @@ impl Engine {
             .chain(self.orphans.due())
             .min()
             .map(|at| Duration::from_nanos(at.nanos_since(sys::now().mono)));
-        match (deadline, self.unwatched.is_empty()) {
+        match (deadline, self.unpolled.is_empty()) {
             (deadline, true) => deadline,
             (deadline, false) => {
-                let round = Duration::from_millis(UNWATCHED_MS);
+                let round = Duration::from_millis(UNPOLLED_MS);
                 Some(deadline.map_or(round, |deadline| deadline.min(round)))
             }
         }
     }
 
     /// Gives `input` to the core and does what it wants, then the same with whatever that caused.
-    pub(super) fn feed(&mut self, input: Input, hands: &Hands) {
+    pub(super) fn feed(&mut self, input: Input, workers: &Workers) {
         match &input {
-            Input::Wrote { .. } | Input::Said(..) | Input::StdinTaken { .. } => {}
-            Input::Loaded { .. } => self.systemd.hurry(),
-            _ => self.systemd.touch(),
+            Input::Wrote { .. } | Input::ListenerOutput(..) | Input::StdinTaken { .. } => {}
+            Input::Loaded { .. } => self.systemd.mark_urgent(),
+            _ => self.systemd.mark_stale(),
         }
         let mut next = Some(input);
         let mut actions = Actions::new();
         while let Some(input) = next {
             self.fleet.handle(sys::now(), input, &mut actions);
             // Before anything is done of it: a successor may find that something was not done, never that nobody knew of it.
-            self.write_down(hands);
-            self.leave_removed(hands);
+            self.write_checkpoint(workers);
+            self.remove_cgroups(workers);
             for action in actions.drain(..) {
-                self.perform(action, hands);
+                self.perform(action, workers);
             }
-            next = self.caused.pop_front();
+            next = self.follow_ups.pop_front();
         }
     }
 
-    fn write_down(&mut self, hands: &Hands) {
-        match &mut self.chronicle {
-            Some(chronicle) => {
-                if let Some(line) = chronicle.write(&mut self.fleet) {
-                    self.log(line, hands);
+    fn write_checkpoint(&mut self, workers: &Workers) {
+        match &mut self.checkpoint {
+            Some(checkpoint) => {
+                if let Some(line) = checkpoint.write(&mut self.fleet) {
+                    self.log(line, workers);
                 }
             }
             // Nobody will ask.
-            None => self.fleet.forget_changes(),
+            None => self.fleet.discard_changes(),
         }
     }
 
     /// Tells the service manager what has changed, and that this loop still turns.
-    pub(super) fn attend_systemd(&mut self, hands: &Hands) {
+    pub(super) fn update_systemd(&mut self, workers: &Workers) {
         let now = sys::now().mono;
-        if let Some(error) = self.systemd.attend(&self.fleet, now, &self.heartbeats) {
-            self.log(Line::NotifyFailed { error }, hands);
+        if let Some(error) = self.systemd.update(&self.fleet, now, &self.heartbeats) {
+            self.log(Line::NotifyFailed { error }, workers);
         }
         if let Some(trouble) = self.systemd.take_withheld() {
             let trouble = trouble.to_string();
-            self.log(Line::WatchdogWithheld { trouble }, hands);
+            self.log(Line::WatchdogWithheld { trouble }, workers);
         }
     }
 
-    fn read_inbox(&mut self, hands: &Hands) {
+    fn read_inbox(&mut self, workers: &Workers) {
         self.inbox.reset();
         let count = self.inbox.events_dropped();
         if count > 0 {
-            self.log(Line::EventsDropped { count }, hands);
+            self.log(Line::EventsDropped { count }, workers);
         }
         for _ in 0..MESSAGES_PER_TURN {
-            let was_asked = self.answer_question(hands);
-            let Some(message) = self.inbox.take() else {
+            let was_asked = self.handle_one_request(workers);
+            let Some(message) = self.inbox.next_message() else {
                 if was_asked {
                     continue;
                 }
                 return;
             };
             match message {
-                Message::Output(report) => self.reported(report, hands),
-                Message::Spawn(done) => self.spawn_answered(done, hands),
-                Message::Emptied(life, causes) => {
-                    self.feed(Input::Emptied { life, causes }, hands);
+                EngineMessage::Output(report) => self.handle_report(report, workers),
+                EngineMessage::Spawn(done) => self.handle_spawn_answer(done, workers),
+                EngineMessage::Emptied(instance, resource_events) => {
+                    self.feed(
+                        Input::Emptied {
+                            instance,
+                            resource_events,
+                        },
+                        workers,
+                    );
                 }
-                Message::Loaded(reason, result) => {
-                    self.loader.ended(&self.sender, &hands.output);
+                EngineMessage::Loaded(reason, result) => {
+                    self.loader.ended(&self.sender, &workers.output);
                     if let Ok(config) = &result {
-                        hands
+                        workers
                             .output
-                            .send(Command::StripAnsi(config.daemon.strip_ansi));
+                            .send(OutputCommand::StripAnsi(config.daemon.strip_ansi));
                     }
-                    self.feed(Input::Loaded { reason, result }, hands);
-                    sys::give_back();
+                    self.feed(Input::Loaded { reason, result }, workers);
+                    sys::trim_heap();
                 }
-                Message::HolderRestarted(result) => self.holder_restarted(result, hands),
-                Message::Examined(ticket, result) => self.examined(ticket, result, hands),
-                Message::Composed(ticket, result) => {
-                    self.loader.ended(&self.sender, &hands.output);
-                    self.feed(Input::Composed { ticket, result }, hands);
+                EngineMessage::HolderRestarted(result) => self.holder_restarted(result, workers),
+                EngineMessage::Examined(ticket, result) => self.examined(ticket, result, workers),
+                EngineMessage::Composed(ticket, result) => {
+                    self.loader.ended(&self.sender, &workers.output);
+                    self.feed(Input::Composed { ticket, result }, workers);
                 }
             }
         }
-        self.inbox.again();
+        self.inbox.wake_again();
     }
 
     /// Takes one question, if one waits; answers whether.
-    fn answer_question(&mut self, hands: &Hands) -> bool {
-        let question = self.inbox.question();
+    fn handle_one_request(&mut self, workers: &Workers) -> bool {
+        let question = self.inbox.next_request();
         let was_asked = question.is_some();
         if let Some(asked) = question {
-            self.ask(asked, hands);
+            self.handle_request(asked, workers);
         }
         was_asked
     }
 
-    fn ask(&mut self, asked: Asked, hands: &Hands) {
-        if self.is_quieting() {
-            return asked.turn_away();
+    fn handle_request(&mut self, asked: RequestMessage, workers: &Workers) {
+        if self.is_draining() {
+            return asked.refuse();
         }
-        let Asked {
+        let RequestMessage {
             caller,
             grant,
             request,
@@ -460,143 +466,154 @@ impl Engine {
                 grant,
                 request,
             },
-            hands,
+            workers,
         );
     }
 
-    fn reported(&mut self, report: Report, hands: &Hands) {
+    fn handle_report(&mut self, report: OutputReport, workers: &Workers) {
         let input = match report {
-            Report::Prepared(life, ends) => {
-                self.ends.insert(life, ends);
-                Input::Prepared(life)
+            OutputReport::Prepared(instance, ends) => {
+                self.ends.insert(instance, ends);
+                Input::Prepared(instance)
             }
-            Report::PrepareFailed(life, error) => {
-                self.plans.remove(&life);
-                self.close_channel(life, hands);
-                Input::SpawnFailed { life, error }
+            OutputReport::PrepareFailed(instance, error) => {
+                self.plans.remove(&instance);
+                self.close_channel(instance, workers);
+                Input::SpawnFailed { instance, error }
             }
-            Report::Drained(life) => Input::Drained(life),
-            Report::Cleared(ticket, slot, result) => Input::Cleared {
+            OutputReport::Drained(instance) => Input::Drained(instance),
+            OutputReport::Cleared(ticket, slot, result) => Input::Cleared {
                 ticket,
                 slot,
                 result,
             },
-            Report::DaemonLogCleared(ticket, result) => Input::DaemonLogCleared { ticket, result },
-            Report::StdinTaken(ticket, result) => Input::StdinTaken { ticket, result },
-            Report::Said(life, said) => Input::Said(life, said),
-            Report::NotDelivered(life, error) => Input::NotDelivered(life, error),
-            Report::Wrote {
-                life,
+            OutputReport::DaemonLogCleared(ticket, result) => {
+                Input::DaemonLogCleared { ticket, result }
+            }
+            OutputReport::StdinTaken(ticket, result) => Input::StdinTaken { ticket, result },
+            OutputReport::ListenerOutput(instance, said) => Input::ListenerOutput(instance, said),
+            OutputReport::NotDelivered(instance, error) => Input::NotDelivered(instance, error),
+            OutputReport::Wrote {
+                instance,
                 channel,
                 data,
                 captured,
             } => Input::Wrote {
-                life,
+                instance,
                 channel,
                 data,
                 captured,
             },
         };
-        self.feed(input, hands);
+        self.feed(input, workers);
     }
 
-    fn spawn_answered(&mut self, done: Done, hands: &Hands) {
+    fn handle_spawn_answer(&mut self, done: SpawnAnswer, workers: &Workers) {
         let input = match done {
-            Done::Resolved(life, mut plan) => {
+            SpawnAnswer::Resolved(instance, mut plan) => {
                 if let Some(channel) = plan.take_channel() {
-                    self.channels.keep(life, channel);
-                    self.keep_channel(life, hands);
+                    self.channels.insert(instance, channel);
+                    self.store_channel(instance, workers);
                 }
-                self.plans.insert(life, plan);
-                Input::Resolved(life)
+                self.plans.insert(instance, plan);
+                Input::Resolved(instance)
             }
-            Done::Held(life, why) => Input::SpawnHeld { life, why },
-            Done::Failed(life, error) => {
-                self.spawning.remove(&life);
-                self.close_channel(life, hands);
-                Input::SpawnFailed { life, error }
+            SpawnAnswer::Held(instance, why) => Input::SpawnHeld { instance, why },
+            SpawnAnswer::Failed(instance, error) => {
+                self.spawning.remove(&instance);
+                self.close_channel(instance, workers);
+                Input::SpawnFailed { instance, error }
             }
-            Done::Checked(ticket, result) => Input::Checked { ticket, result },
-            Done::HandedOver(sockets) => {
+            SpawnAnswer::Checked(ticket, result) => Input::Checked { ticket, result },
+            SpawnAnswer::HandedOver(sockets) => {
                 self.sockets = Some(sockets);
                 return;
             }
-            Done::SocketsTried(ticket, result) => Input::SocketsTried { ticket, result },
-            Done::Spawned(life, pid, pidfd, seat) => {
-                self.spawning.remove(&life);
-                if let Some(seat) = seat {
-                    self.seats.insert(life, Arc::new(seat));
+            SpawnAnswer::SocketsTried(ticket, result) => Input::SocketsTried { ticket, result },
+            SpawnAnswer::Spawned(instance, pid, pidfd, process_cgroup) => {
+                self.spawning.remove(&instance);
+                if let Some(process_cgroup) = process_cgroup {
+                    self.process_cgroups
+                        .insert(instance, Arc::new(process_cgroup));
                 }
-                self.watch(life, pid, pidfd, hands);
-                Input::Spawned { life, pid }
+                self.watch(instance, pid, pidfd, workers);
+                Input::Spawned { instance, pid }
             }
         };
-        self.feed(input, hands);
+        self.feed(input, workers);
     }
 
-    pub(super) fn watch(&mut self, life: Life, pid: i32, pidfd: OwnedFd, hands: &Hands) {
+    pub(super) fn watch(
+        &mut self,
+        instance: InstanceId,
+        pid: i32,
+        pidfd: OwnedFd,
+        workers: &Workers,
+    ) {
         let pidfd = Arc::new(pidfd);
         let token = self.next_token;
         self.next_token += 1;
         if self.poller.add(&pidfd, token, Interest::Read).is_err() {
-            self.unwatched.push(life);
+            self.unpolled.push(instance);
         }
-        if let Some(vault) = &self.vault
-            && let Some(line) = vault.keep_pidfd(life, &pidfd)
+        if let Some(fd_store) = &self.fd_store
+            && let Some(line) = fd_store.store_pidfd(instance, &pidfd)
         {
-            hands.output.log(line);
+            workers.output.log(line);
         }
-        self.tokens.insert(token, life);
-        self.children.insert(life, Child { pid, pidfd, token });
+        self.tokens.insert(token, instance);
+        self.children.insert(instance, Child { pid, pidfd, token });
         let all = self
             .channels
-            .listen(life, &self.poller, &mut self.next_token);
-        if !all && !self.unwatched.contains(&life) {
-            self.unwatched.push(life);
+            .poll(instance, &self.poller, &mut self.next_token);
+        if !all && !self.unpolled.contains(&instance) {
+            self.unpolled.push(instance);
         }
     }
 
-    /// Keeps the channel of a life for a successor.
-    pub(super) fn keep_channel(&self, life: Life, hands: &Hands) {
-        let Some(vault) = &self.vault else { return };
-        for (heirloom, fd) in self.channels.heirlooms(life) {
-            if let Some(line) = vault.keep(heirloom, &[fd]) {
-                hands.output.log(line);
+    /// Keeps the channel of an instance for a successor.
+    pub(super) fn store_channel(&self, instance: InstanceId, workers: &Workers) {
+        let Some(fd_store) = &self.fd_store else {
+            return;
+        };
+        for (fd_name, fd) in self.channels.named_fds(instance) {
+            if let Some(line) = fd_store.store(fd_name, &[fd]) {
+                workers.output.log(line);
             }
         }
     }
 
-    /// The life is over.
-    pub(super) fn close_channel(&mut self, life: Life, hands: &Hands) {
-        if let Some(vault) = &self.vault {
-            for (heirloom, _) in self.channels.heirlooms(life) {
-                if let Some(line) = vault.forget(heirloom) {
-                    hands.output.log(line);
+    /// The instance has ended.
+    pub(super) fn close_channel(&mut self, instance: InstanceId, workers: &Workers) {
+        if let Some(fd_store) = &self.fd_store {
+            for (fd_name, _) in self.channels.named_fds(instance) {
+                if let Some(line) = fd_store.remove(fd_name) {
+                    workers.output.log(line);
                 }
             }
         }
-        self.channels.close(life, &self.poller);
+        self.channels.close(instance, &self.poller);
     }
 
-    /// What the process of `life` has said of itself, `most` messages at most.
-    pub(super) fn said(&mut self, life: Life, most: usize) -> Vec<Input> {
-        let pid = self.children.get(&life).map(|child| child.pid);
+    /// What the process of `instance` has said of itself, `most` messages at most.
+    pub(super) fn read_notifications(&mut self, instance: InstanceId, most: usize) -> Vec<Input> {
+        let pid = self.children.get(&instance).map(|child| child.pid);
         pid.map_or_else(Vec::new, |pid| {
-            self.channels.read(life, pid, most, &self.poller)
+            self.channels.read(instance, pid, most, &self.poller)
         })
     }
 
-    fn hear(&mut self, life: Life, most: usize, hands: &Hands) {
-        for input in self.said(life, most) {
-            self.feed(input, hands);
+    fn read_channel(&mut self, instance: InstanceId, most: usize, workers: &Workers) {
+        for input in self.read_notifications(instance, most) {
+            self.feed(input, workers);
         }
     }
 
-    /// Reaps the process of `life` if it has ended; answers whether it is gone.
-    fn reap(&mut self, life: Life, hands: &Hands) -> bool {
+    /// Reaps the process of `instance` if it has ended; answers whether it is gone.
+    fn reap(&mut self, instance: InstanceId, workers: &Workers) -> bool {
         // What it said before its end counts, and nobody else can have its number before it is reaped.
-        self.hear(life, AT_ONCE_MAX, hands);
-        let Some(child) = self.children.get(&life) else {
+        self.read_channel(instance, AT_ONCE_MAX, workers);
+        let Some(child) = self.children.get(&instance) else {
             return true;
         };
         let status = match sys::reap(&child.pidfd) {
@@ -616,31 +633,31 @@ impl Engine {
                 Err(_) => ExitStatus::Unknown(0),
             },
         };
-        if let Some(child) = self.children.remove(&life) {
+        if let Some(child) = self.children.remove(&instance) {
             // ENOENT where it could not be added.
             let _ = self.poller.remove(&child.pidfd);
             self.tokens.remove(&child.token);
         }
-        self.feed(Input::Exited { life, status }, hands);
+        self.feed(Input::Exited { instance, status }, workers);
         // Only now that the status is written down: a successor that found neither could never know it.
-        if let Some(vault) = &self.vault
-            && let Some(line) = vault.forget_pidfd(life)
+        if let Some(fd_store) = &self.fd_store
+            && let Some(line) = fd_store.remove_pidfd(instance)
         {
-            hands.output.log(line);
+            workers.output.log(line);
         }
         true
     }
 
-    fn read_signals(&mut self, hands: &Hands) {
+    fn read_signals(&mut self, workers: &Workers) {
         // An error cannot be told to anybody but the log, and the next signal tries again.
         for delivered in self.signals.read().unwrap_or_default() {
             let received = match delivered.signal.number() {
                 libc::SIGCHLD => {
                     self.orphans.child_ended(sys::now().mono);
-                    self.log(Line::ReceivedChild {}, hands);
+                    self.log(Line::ReceivedChild {}, workers);
                     continue;
                 }
-                number if number == sys::letting_go() => match self.let_go(hands) {
+                number if number == sys::detach_signal() => match self.detach(workers) {
                     true => continue,
                     // Nobody would take them over.
                     false => DaemonSignal::Exit(Signal::TERM),
@@ -649,13 +666,13 @@ impl Engine {
                 libc::SIGUSR2 => DaemonSignal::ReopenLogs,
                 _ => DaemonSignal::Exit(delivered.signal),
             };
-            self.feed(Input::Received(received), hands);
+            self.feed(Input::Received(received), workers);
         }
     }
 
     /// Reaps children that are not of our making, if it is time to look for some. One of ours that shows up first is reaped by
     /// its pidfd; an unknown one is left alone while a spawn is under way whose process it may be.
-    fn reap_orphans(&mut self, hands: &Hands) {
+    fn reap_orphans(&mut self, workers: &Workers) {
         let mut now = sys::now().mono;
         if !self.orphans.is_due(now) {
             return;
@@ -671,14 +688,14 @@ impl Engine {
                 .children
                 .iter()
                 .find(|(_, child)| child.pid == pid)
-                .map(|(life, _)| *life);
+                .map(|(instance, _)| *instance);
             match ours {
-                Some(life) => {
-                    if !self.reap(life, hands) {
+                Some(instance) => {
+                    if !self.reap(instance, workers) {
                         return self.orphans.found_undecided(now);
                     }
                 }
-                None if !self.spawning.is_empty() && hands.spawn.may_be(&self.spawning, pid) => {
+                None if !self.spawning.is_empty() && workers.spawn.may_be(&self.spawning, pid) => {
                     return self.orphans.found_undecided(now);
                 }
                 None => {
@@ -689,7 +706,7 @@ impl Engine {
                     if let Ok(Some(status)) = sys::reap_stranger(pid)
                         && !is_helper
                     {
-                        self.log(Line::ReapedUnknown { pid, status }, hands);
+                        self.log(Line::ReapedUnknown { pid, status }, workers);
                     }
                 }
             }
@@ -697,14 +714,19 @@ impl Engine {
         self.orphans.found_many(now);
     }
 
-    pub(super) fn log(&self, line: Line, hands: &Hands) {
-        hands.output.log(line);
+    pub(super) fn log(&self, line: Line, workers: &Workers) {
+        workers.output.log(line);
     }
 
-    /// Sends `signal` to the process of `life`, or to its process group.
-    pub(super) fn send_signal(&self, life: Life, signal: Signal, group: bool) -> Result<(), Errno> {
+    /// Sends `signal` to the process of `instance`, or to its process group.
+    pub(super) fn send_signal(
+        &self,
+        instance: InstanceId,
+        signal: Signal,
+        group: bool,
+    ) -> Result<(), Errno> {
         // Reaped already, or never ours: the number may belong to a stranger by now, so nothing is sent.
-        let child = self.children.get(&life).ok_or(Errno::SRCH)?;
+        let child = self.children.get(&instance).ok_or(Errno::SRCH)?;
         if group {
             sys::send_group_signal(&child.pidfd, child.pid, signal)
         } else {

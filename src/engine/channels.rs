@@ -1,18 +1,18 @@
-//! The channels through which living processes speak of themselves: which belongs to which life, what has come, and
-//! whether its sender may speak for that life. It must not decide what follows from a word.
+//! The channels through which living processes speak of themselves: which belongs to which instance, what has come, and
+//! whether its sender may speak for that instance. It must not decide what follows from a word.
 //!
-//! A channel is with the engine from the making of its plan until the life's output is drained. The core must know a
+//! A channel is with the engine from the making of its plan until the instance's output is drained. The core must know a
 //! process's number before it hears of it, so a channel is read only once the process is there; what comes before waits in
-//! the kernel. A successor of the daemon needs the descriptor and the life: [`Channels::keep`] takes them in.
+//! the kernel. A successor of the daemon needs the descriptor and the instance: [`Channels::keep`] takes them in.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::core::{Input, NOTICE_BYTES_MAX, Notice};
-use crate::domain::{Heirloom, Life};
-use crate::spawn::{Channel, ReadyPipe};
-use crate::sys::{Descriptors, Interest, NotifySocket, Poller, Sender};
+use crate::core::{Input, NOTIFY_BYTES_MAX, NotifyMessage};
+use crate::domain::{FdName, InstanceId};
+use crate::spawn::{NotifyChannel, ReadyPipe};
+use crate::sys::{DatagramSender, Interest, NamedFds, NotifySocket, Poller};
 
 /// Messages of one process that are read before others have their turn again.
 pub(super) const PER_TURN_MAX: usize = 16;
@@ -22,59 +22,60 @@ pub(super) const AT_ONCE_MAX: usize = 1024;
 /// Ancestors of a sender that are looked at.
 const ANCESTORS_MAX: usize = 32;
 
-/// Channels by life.
+/// Channels by instance.
 #[derive(Debug, Default)]
 pub(super) struct Channels {
     /// With the tokens that they are listened to under.
-    channels: BTreeMap<Life, (Channel, Vec<u64>)>,
-    tokens: HashMap<u64, Life>,
+    channels: BTreeMap<InstanceId, (NotifyChannel, Vec<u64>)>,
+    tokens: HashMap<u64, InstanceId>,
 }
 
 impl Channels {
-    /// Takes the channel of a life in.
-    pub(super) fn keep(&mut self, life: Life, channel: Channel) {
-        self.channels.insert(life, (channel, Vec::new()));
+    /// Takes the channel of an instance in.
+    pub(super) fn insert(&mut self, instance: InstanceId, channel: NotifyChannel) {
+        self.channels.insert(instance, (channel, Vec::new()));
     }
 
-    /// Lives that have one.
-    pub(super) fn lives(&self) -> impl Iterator<Item = Life> {
+    /// Instances that have one.
+    pub(super) fn instances(&self) -> impl Iterator<Item = InstanceId> {
         self.channels.keys().copied()
     }
 
     /// The descriptors of a channel by which a successor takes it in.
-    pub(super) fn heirlooms(&self, life: Life) -> Vec<(Heirloom, BorrowedFd<'_>)> {
-        let Some((channel, _)) = self.channels.get(&life) else {
+    pub(super) fn named_fds(&self, instance: InstanceId) -> Vec<(FdName, BorrowedFd<'_>)> {
+        let Some((channel, _)) = self.channels.get(&instance) else {
             return Vec::new();
         };
         let socket = channel.socket.as_ref().map(AsFd::as_fd);
         let ready = channel.ready.as_ref().map(AsFd::as_fd);
-        let socket = socket.map(|fd| (Heirloom::NotifySocket(life), fd));
-        let ready = ready.map(|fd| (Heirloom::ReadyPipe(life), fd));
+        let socket = socket.map(|fd| (FdName::NotifySocket(instance), fd));
+        let ready = ready.map(|fd| (FdName::ReadyPipe(instance), fd));
         socket.into_iter().chain(ready).collect()
     }
 
-    /// Takes the channel of a life in that a predecessor has left, if there is one.
-    pub(super) fn inherit(&mut self, life: Life, inherited: &mut Descriptors) {
-        let mut take = |heirloom: Heirloom| inherited.remove(&heirloom.name());
-        let channel = Channel {
+    /// Takes the channel of an instance in that a predecessor has left, if there is one.
+    pub(super) fn restore(&mut self, instance: InstanceId, inherited: &mut NamedFds) {
+        let mut take = |fd_name: FdName| inherited.remove(&fd_name.name());
+        let channel = NotifyChannel {
             // One that is no such socket tells us nothing.
-            socket: take(Heirloom::NotifySocket(life)).and_then(|fd| NotifySocket::adopt(fd).ok()),
-            ready: take(Heirloom::ReadyPipe(life)).map(ReadyPipe::from),
+            socket: take(FdName::NotifySocket(instance))
+                .and_then(|fd| NotifySocket::adopt(fd).ok()),
+            ready: take(FdName::ReadyPipe(instance)).map(ReadyPipe::from),
         };
         if channel.socket.is_some() || channel.ready.is_some() {
-            self.keep(life, channel);
+            self.insert(instance, channel);
         }
     }
 
     /// Begins to listen, under tokens from `next` on. Answers whether the kernel watches everything.
-    pub(super) fn listen(&mut self, life: Life, poller: &Poller, next: &mut u64) -> bool {
-        let Some((channel, tokens)) = self.channels.get_mut(&life) else {
+    pub(super) fn poll(&mut self, instance: InstanceId, poller: &Poller, next: &mut u64) -> bool {
+        let Some((channel, tokens)) = self.channels.get_mut(&instance) else {
             return true;
         };
         let mut token = || {
             let token = *next;
             *next += 1;
-            self.tokens.insert(token, life);
+            self.tokens.insert(token, instance);
             tokens.push(token);
             token
         };
@@ -89,13 +90,13 @@ impl Channels {
     }
 
     /// Whose channel has this token.
-    pub(super) fn life(&self, token: u64) -> Option<Life> {
+    pub(super) fn instance(&self, token: u64) -> Option<InstanceId> {
         self.tokens.get(&token).copied()
     }
 
-    /// The life is over.
-    pub(super) fn close(&mut self, life: Life, poller: &Poller) {
-        let Some((channel, tokens)) = self.channels.remove(&life) else {
+    /// The instance has ended.
+    pub(super) fn close(&mut self, instance: InstanceId, poller: &Poller) {
+        let Some((channel, tokens)) = self.channels.remove(&instance) else {
             return;
         };
         // ENOENT where it could not be added, or was not yet.
@@ -110,21 +111,21 @@ impl Channels {
         }
     }
 
-    /// What has come from the process `pid` of `life`: `most` messages, if there are so many.
+    /// What has come from the process `pid` of `instance`: `most` messages, if there are so many.
     pub(super) fn read(
         &mut self,
-        life: Life,
+        instance: InstanceId,
         pid: i32,
         most: usize,
         poller: &Poller,
     ) -> Vec<Input> {
         let mut inputs = Vec::new();
-        let Some((channel, _)) = self.channels.get_mut(&life) else {
+        let Some((channel, _)) = self.channels.get_mut(&instance) else {
             return inputs;
         };
         if let Some(ready) = &mut channel.ready {
             match ready.has_newline() {
-                Some(true) => inputs.push(Input::Notified(life, Notice::ready())),
+                Some(true) => inputs.push(Input::Notified(instance, NotifyMessage::ready())),
                 Some(false) => {}
                 None => {
                     let _ = poller.remove(&*ready);
@@ -135,7 +136,7 @@ impl Channels {
         let Some(socket) = &channel.socket else {
             return inputs;
         };
-        let mut buffer = [0; NOTICE_BYTES_MAX];
+        let mut buffer = [0; NOTIFY_BYTES_MAX];
         for _ in 0..most {
             // An error is as good as nothing: there is no other end that could be gone.
             let Ok(Some(message)) = socket.receive(&mut buffer) else {
@@ -144,14 +145,14 @@ impl Channels {
             inputs.push(match message.sender {
                 Some(sender) if belongs(&sender, pid) => {
                     let notice = if message.is_whole {
-                        Notice::parse(&buffer[..message.bytes])
+                        NotifyMessage::parse(&buffer[..message.bytes])
                     } else {
-                        Notice::malformed()
+                        NotifyMessage::malformed()
                     };
-                    Input::Notified(life, notice)
+                    Input::Notified(instance, notice)
                 }
-                sender => Input::Impersonated {
-                    life,
+                sender => Input::ForeignNotify {
+                    instance,
                     sender: sender.as_ref().map_or(0, |sender| sender.pid),
                     uid: sender.map_or(u32::MAX, |sender| sender.uid),
                 },
@@ -165,7 +166,7 @@ impl Channels {
 ///
 /// Its process group proves nothing: all programs are in the daemon's session, and within a session anybody may join any
 /// group (setpgid(2)). Who was orphaned descends from nobody any more.
-fn belongs(sender: &Sender, pid: i32) -> bool {
+fn belongs(sender: &DatagramSender, pid: i32) -> bool {
     let mut at = sender.pid;
     for _ in 0..ANCESTORS_MAX {
         if at == pid {

@@ -3,7 +3,7 @@
 use crate::config::spec::{Config, LogTarget, ProcessKind, ProcessSpec};
 use crate::sys;
 
-/// Those of the daemon itself, of its clients, and of restarts: two lives of one process overlap for a moment.
+/// Those of the daemon itself, of its clients, and of restarts: two instances of one process overlap for a moment.
 const OTHERS: u64 = 64;
 
 /// Makes room for the descriptors of everything that is configured. A failure costs time only, later.

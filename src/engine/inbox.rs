@@ -6,18 +6,18 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
-use super::holder::Restarted;
+use super::holder_watch::HolderRestart;
 use super::upgrade::REPLACED;
 use crate::api::{Caller, Fault, FaultCode, Grant, Reply, Request, Ticket};
-use crate::config::spec::{Composition, Config};
+use crate::config::spec::{Config, GroupChangeResult};
 use crate::core::{LoadError, LoadReason};
-use crate::domain::{Causes, Life};
-use crate::output::Report;
-use crate::spawn::Done;
+use crate::domain::{InstanceId, ResourceEvents};
+use crate::output::OutputReport;
+use crate::spawn::SpawnAnswer;
 use crate::sys::Waker;
 
 /// A question, with the way to answer it.
-pub struct Asked {
+pub struct RequestMessage {
     /// Who asks.
     pub caller: Caller,
     /// What they may touch.
@@ -27,19 +27,19 @@ pub struct Asked {
     /// Called when the engine has taken the question out of its inbox.
     pub taken: Box<dyn FnOnce() + Send>,
     /// Called exactly once, perhaps much later.
-    pub answer: Answer,
+    pub answer: AnswerFn,
 }
 
 /// Takes the answer to a question. Must not block.
-pub type Answer = Box<dyn FnOnce(Result<Reply, Fault>) + Send>;
+pub type AnswerFn = Box<dyn FnOnce(Result<Reply, Fault>) + Send>;
 
 /// The engine has ended; nobody will answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineGone;
 
-impl Asked {
+impl RequestMessage {
     /// Answers that this image is at its end.
-    pub(super) fn turn_away(self) {
+    pub(super) fn refuse(self) {
         (self.taken)();
         (self.answer)(Err(FaultCode::Failed.of(REPLACED)));
     }
@@ -47,9 +47,9 @@ impl Asked {
 
 /// Whether questions are still taken. Held for the length of a push, so that none can slip in behind the last look.
 #[derive(Clone, Default)]
-struct Door(Arc<Mutex<bool>>);
+struct InboxGate(Arc<Mutex<bool>>);
 
-impl Door {
+impl InboxGate {
     fn is_shut(&self) -> MutexGuard<'_, bool> {
         // Nothing panics while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -80,21 +80,21 @@ impl InboxWaker {
 }
 
 /// One message to the engine.
-pub(super) enum Message {
+pub(super) enum EngineMessage {
     /// The output thread reports.
-    Output(Report),
+    Output(OutputReport),
     /// The spawn thread answers.
-    Spawn(Done),
+    Spawn(SpawnAnswer),
     /// The thread of cgroups has nothing left to kill.
-    Emptied(Life, Causes),
+    Emptied(InstanceId, ResourceEvents),
     /// The loader has read the configuration.
     Loaded(LoadReason, Result<Arc<Config>, LoadError>),
     /// Another image of the daemon can take over, or cannot.
     Examined(Ticket, Result<(), String>),
     /// Another fd holder was started, or not.
-    HolderRestarted(Restarted),
+    HolderRestarted(HolderRestart),
     /// The loader has made processes, or found what is wrong with them.
-    Composed(Ticket, Result<Box<Composition>, String>),
+    Composed(Ticket, Result<Box<GroupChangeResult>, String>),
 }
 
 /// Bytes of event data that may wait in the inbox. What exceeds it is dropped and counted: events may be lost, decisions
@@ -104,14 +104,14 @@ const EVENT_BYTES_MAX: usize = 16 << 20;
 /// Puts messages into the engine's inbox from any thread; never blocks.
 ///
 /// The queue has no bound of its own, for it needs none: questions are bounded by the control handle, answers of the
-/// spawn and output threads by the one command that is outstanding per life and kind, and event data by
+/// spawn and output threads by the one command that is outstanding per instance and kind, and event data by
 /// `EVENT_BYTES_MAX`.
 #[derive(Clone)]
 pub struct InboxSender {
-    questions: mpsc::Sender<Asked>,
-    queue: mpsc::Sender<Message>,
+    questions: mpsc::Sender<RequestMessage>,
+    queue: mpsc::Sender<EngineMessage>,
     waker: InboxWaker,
-    door: Door,
+    door: InboxGate,
     event_bytes: Arc<AtomicUsize>,
     events_dropped: Arc<AtomicU64>,
 }
@@ -121,11 +121,11 @@ impl InboxSender {
     ///
     /// # Errors
     /// The engine has ended.
-    pub fn ask(&self, asked: Asked) -> Result<(), EngineGone> {
+    pub fn request(&self, asked: RequestMessage) -> Result<(), EngineGone> {
         let is_shut = self.door.is_shut();
         if *is_shut {
             drop(is_shut);
-            asked.turn_away();
+            asked.refuse();
             return Ok(());
         }
         self.questions.send(asked).map_err(|_| EngineGone)?;
@@ -134,8 +134,8 @@ impl InboxSender {
     }
 
     /// Puts a report of the output thread.
-    pub fn output(&self, report: Report) {
-        if let Report::Wrote { data, .. } = &report {
+    pub fn output(&self, report: OutputReport) {
+        if let OutputReport::Wrote { data, .. } = &report {
             let waiting = self.event_bytes.fetch_add(data.len(), Ordering::Relaxed);
             if waiting > EVENT_BYTES_MAX {
                 self.event_bytes.fetch_sub(data.len(), Ordering::Relaxed);
@@ -143,40 +143,40 @@ impl InboxSender {
                 return;
             }
         }
-        self.put(Message::Output(report));
+        self.send(EngineMessage::Output(report));
     }
 
     /// Puts an answer of the spawn thread.
-    pub fn spawn(&self, done: Done) {
-        self.put(Message::Spawn(done));
+    pub fn spawn(&self, done: SpawnAnswer) {
+        self.send(EngineMessage::Spawn(done));
     }
 
     /// Puts an answer of the thread of cgroups.
-    pub fn emptied(&self, life: Life, causes: Causes) {
-        self.put(Message::Emptied(life, causes));
+    pub fn emptied(&self, instance: InstanceId, resource_events: ResourceEvents) {
+        self.send(EngineMessage::Emptied(instance, resource_events));
     }
 
     /// Puts a configuration that was read.
     pub fn loaded(&self, reason: LoadReason, result: Result<Arc<Config>, LoadError>) {
-        self.put(Message::Loaded(reason, result));
+        self.send(EngineMessage::Loaded(reason, result));
     }
 
     /// Puts processes that were made.
-    pub fn composed(&self, ticket: Ticket, result: Result<Box<Composition>, String>) {
-        self.put(Message::Composed(ticket, result));
+    pub fn composed(&self, ticket: Ticket, result: Result<Box<GroupChangeResult>, String>) {
+        self.send(EngineMessage::Composed(ticket, result));
     }
 
     /// Puts the answer of another image of the daemon.
     pub fn examined(&self, ticket: Ticket, result: Result<(), String>) {
-        self.put(Message::Examined(ticket, result));
+        self.send(EngineMessage::Examined(ticket, result));
     }
 
     /// Puts what has come of starting another fd holder.
-    pub(super) fn holder_restarted(&self, result: Restarted) {
-        self.put(Message::HolderRestarted(result));
+    pub(super) fn holder_restarted(&self, result: HolderRestart) {
+        self.send(EngineMessage::HolderRestarted(result));
     }
 
-    fn put(&self, message: Message) {
+    fn send(&self, message: EngineMessage) {
         // An engine that has ended needs no answers any more.
         if self.queue.send(message).is_ok() {
             self.waker.wake();
@@ -186,10 +186,10 @@ impl InboxSender {
 
 /// The receiving side.
 pub(super) struct Inbox {
-    questions: mpsc::Receiver<Asked>,
-    queue: mpsc::Receiver<Message>,
+    questions: mpsc::Receiver<RequestMessage>,
+    queue: mpsc::Receiver<EngineMessage>,
     waker: InboxWaker,
-    door: Door,
+    door: InboxGate,
     event_bytes: Arc<AtomicUsize>,
     events_dropped: Arc<AtomicU64>,
 }
@@ -198,7 +198,7 @@ impl Inbox {
     pub(super) fn new(waker: Waker) -> (InboxSender, Self) {
         let (asker, questions) = mpsc::channel();
         let (sender, queue) = mpsc::channel();
-        let door = Door::default();
+        let door = InboxGate::default();
         let waker = InboxWaker {
             waker,
             is_awake: Arc::default(),
@@ -227,7 +227,7 @@ impl Inbox {
     }
 
     /// Takes no questions any more. Those that came before are still there.
-    pub(super) fn shut(&self) {
+    pub(super) fn close(&self) {
         *self.door.is_shut() = true;
     }
 
@@ -242,19 +242,19 @@ impl Inbox {
     }
 
     /// Asks for another turn, when a turn left messages behind.
-    pub(super) fn again(&self) {
+    pub(super) fn wake_again(&self) {
         self.waker.wake();
     }
 
     /// The next question, if one waits.
-    pub(super) fn question(&self) -> Option<Asked> {
+    pub(super) fn next_request(&self) -> Option<RequestMessage> {
         self.questions.try_recv().ok()
     }
 
     /// The next message that is no question, if one waits.
-    pub(super) fn take(&self) -> Option<Message> {
+    pub(super) fn next_message(&self) -> Option<EngineMessage> {
         let message = self.queue.try_recv().ok()?;
-        if let Message::Output(Report::Wrote { data, .. }) = &message {
+        if let EngineMessage::Output(OutputReport::Wrote { data, .. }) = &message {
             self.event_bytes.fetch_sub(data.len(), Ordering::Relaxed);
         }
         Some(message)

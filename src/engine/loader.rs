@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::descriptors::reserve_descriptors;
 use super::inbox::InboxSender;
 use crate::api::Ticket;
-use crate::config::spec::{Composition, Config, Order};
+use crate::config::spec::{Config, GroupChange, GroupChangeResult};
 use crate::core::{LoadError, LoadReason};
 use crate::domain::Line;
 use crate::heartbeat::{Heartbeats, Overdue};
@@ -20,20 +20,20 @@ const SLOW: Duration = Duration::from_secs(30);
 /// Reads the configuration afresh, for this reason.
 pub type Load = dyn Fn(&LoadReason) -> Result<Config, LoadError> + Send + Sync;
 /// Makes processes of a section; an error is the sentence for what is wrong with it.
-pub type Compose = dyn Fn(&Order) -> Result<Composition, String> + Send + Sync;
+pub type Compose = dyn Fn(&GroupChange) -> Result<GroupChangeResult, String> + Send + Sync;
 
 /// What the loader is asked for.
 #[derive(Debug, Clone, PartialEq)]
-enum Wish {
+enum LoadRequest {
     Load(LoadReason),
-    Compose(Ticket, Arc<Order>),
+    Compose(Ticket, Arc<GroupChange>),
 }
 
 /// The loader and those who wait for it: no more than there are tickets, and one hangup.
 pub(super) struct Loader {
     load: Arc<Load>,
     compose: Arc<Compose>,
-    waiting: VecDeque<Wish>,
+    waiting: VecDeque<LoadRequest>,
     busy: bool,
     heartbeats: Heartbeats,
 }
@@ -55,9 +55,9 @@ impl Loader {
     }
 
     /// Asks for a reading.
-    pub(super) fn ask(&mut self, reason: LoadReason, inbox: &InboxSender, log: &OutputHandle) {
+    pub(super) fn load(&mut self, reason: LoadReason, inbox: &InboxSender, log: &OutputHandle) {
         let is_hangup = reason == LoadReason::Hangup;
-        let wish = Wish::Load(reason);
+        let wish = LoadRequest::Load(reason);
         // Signals that come while one of their kind waits are one.
         if is_hangup && self.waiting.contains(&wish) {
             return;
@@ -70,12 +70,12 @@ impl Loader {
     pub(super) fn compose(
         &mut self,
         ticket: Ticket,
-        order: Order,
+        order: GroupChange,
         inbox: &InboxSender,
         log: &OutputHandle,
     ) {
         self.waiting
-            .push_back(Wish::Compose(ticket, Arc::new(order)));
+            .push_back(LoadRequest::Compose(ticket, Arc::new(order)));
         self.next(inbox, log);
     }
 
@@ -102,26 +102,30 @@ impl Loader {
             let heartbeat = heartbeats.register("loader", SLOW, Overdue::Call(Box::new(slow)));
             heartbeat.busy();
             let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match &wish {
-                Wish::Load(reason) => Done::Loaded(load(reason).map(Arc::new)),
-                Wish::Compose(_, order) => Done::Composed(compose(order).map(Box::new)),
+                LoadRequest::Load(reason) => LoadResult::Loaded(load(reason).map(Arc::new)),
+                LoadRequest::Compose(_, order) => {
+                    LoadResult::Composed(compose(order).map(Box::new))
+                }
             }));
             match (done, wish) {
-                (Ok(Done::Loaded(result)), Wish::Load(reason)) => {
+                (Ok(LoadResult::Loaded(result)), LoadRequest::Load(reason)) => {
                     if let Ok(config) = &result {
                         // Here, where it stalls nobody who need not wait for it anyway.
                         reserve_descriptors(config);
                     }
                     to.loaded(reason, result);
                 }
-                (Ok(Done::Composed(result)), Wish::Compose(ticket, _)) => {
+                (Ok(LoadResult::Composed(result)), LoadRequest::Compose(ticket, _)) => {
                     to.composed(ticket, result);
                 }
-                (_, wish) => fail(wish, "reading the configuration panicked".to_owned(), &to),
+                (_, wish) => {
+                    report_failure(wish, "reading the configuration panicked".to_owned(), &to)
+                }
             }
         });
         self.busy = true;
         if let Err(error) = started {
-            fail(
+            report_failure(
                 kept,
                 format!("cannot start the loader thread: {error}"),
                 inbox,
@@ -131,15 +135,15 @@ impl Loader {
 }
 
 /// What came of a wish.
-enum Done {
+enum LoadResult {
     Loaded(Result<Arc<Config>, LoadError>),
-    Composed(Result<Box<Composition>, String>),
+    Composed(Result<Box<GroupChangeResult>, String>),
 }
 
 /// Tells that a wish came to nothing for a reason of ours.
-fn fail(wish: Wish, sentence: String, to: &InboxSender) {
+fn report_failure(wish: LoadRequest, sentence: String, to: &InboxSender) {
     match wish {
-        Wish::Load(reason) => to.loaded(reason, Err(LoadError::of(sentence))),
-        Wish::Compose(ticket, _) => to.composed(ticket, Err(sentence)),
+        LoadRequest::Load(reason) => to.loaded(reason, Err(LoadError::of(sentence))),
+        LoadRequest::Compose(ticket, _) => to.composed(ticket, Err(sentence)),
     }
 }

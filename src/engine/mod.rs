@@ -3,9 +3,9 @@
 mod actor;
 mod bus;
 mod channels;
-mod chronicle;
+mod checkpoint_writer;
 mod descriptors;
-mod holder;
+mod holder_watch;
 mod inbox;
 mod loader;
 mod orphans;
@@ -13,11 +13,13 @@ mod perform;
 mod systemd;
 mod upgrade;
 
-pub use actor::{Ended, Engine, Hands, Parts, Stopped};
+pub use actor::{Engine, EngineConfig, EngineExit, StoppedEngine, Workers};
 pub use bus::Publish;
-pub use chronicle::{WriteState, read_records};
+pub use checkpoint_writer::{WriteState, read_records};
 pub use descriptors::reserve_descriptors;
-pub use inbox::{Answer, Asked, EngineGone, InboxSender};
+pub use inbox::{AnswerFn, EngineGone, InboxSender, RequestMessage};
 pub use loader::{Compose, Load};
-pub use systemd::{Notifier, PassedSocket, SocketFileName, have_kept, passed_sockets, take_kept};
-pub use upgrade::{Examine, HandedOver, Inherited, Legacy};
+pub use systemd::{
+    Notifier, PassedSocket, SocketFileName, passed_sockets, store_holder, take_stored_holder,
+};
+pub use upgrade::{EngineHandoff, EngineState, Examine, RestoredEngine};

@@ -2,46 +2,50 @@
 
 use std::sync::Arc;
 
-use super::actor::{Engine, Hands};
+use super::actor::{Engine, Workers};
 use super::channels::AT_ONCE_MAX;
 use crate::api::audit_line;
 use crate::cgroup;
 use crate::core::{Action, AuditLine, Input, SignalScope};
-use crate::domain::{Causes, EventKind, QualifiedName};
-use crate::output::{Adoption, Command};
-use crate::spawn::Job;
+use crate::domain::{EventKind, QualifiedName, ResourceEvents};
+use crate::output::{AdoptedStreams, OutputCommand};
+use crate::spawn::SpawnJob;
 
 impl Engine {
-    pub(super) fn perform(&mut self, action: Action, hands: &Hands) {
+    pub(super) fn perform(&mut self, action: Action, workers: &Workers) {
         match action {
             // The next image begins these attempts anew.
             Action::Resolve(..)
             | Action::Prepare(..)
             | Action::PrepareNext(..)
             | Action::Spawn(..)
-                if self.is_quieting() => {}
-            Action::Resolve(life, spec) => hands.spawn.send(Job::Resolve(life, spec)),
-            Action::Prepare(life, spec, logs) => {
-                hands.output.send(Command::Prepare(life, spec, logs))
+                if self.is_draining() => {}
+            Action::Resolve(instance, spec) => {
+                workers.spawn.send(SpawnJob::Resolve(instance, spec))
             }
-            Action::PrepareNext(life, spec, logs) => {
+            Action::Prepare(instance, spec, logs) => workers
+                .output
+                .send(OutputCommand::Prepare(instance, spec, logs)),
+            Action::PrepareNext(instance, spec, logs) => {
                 // First that, so that the thread which is about to drain finds both.
-                let prepare = Command::PrepareNext(life, Arc::clone(&spec), logs);
-                hands.output.send(prepare);
-                hands.spawn.send(Job::Resolve(life, spec));
+                let prepare = OutputCommand::PrepareNext(instance, Arc::clone(&spec), logs);
+                workers.output.send(prepare);
+                workers.spawn.send(SpawnJob::Resolve(instance, spec));
             }
-            Action::Spawn(life, spec) => {
-                let plan = self.plans.remove(&life);
-                let ends = self.ends.remove(&life);
+            Action::Spawn(instance, spec) => {
+                let plan = self.plans.remove(&instance);
+                let ends = self.ends.remove(&instance);
                 if let (Some(plan), Some(ends)) = (plan, ends) {
-                    self.spawning.insert(life);
+                    self.spawning.insert(instance);
                     let resources = Arc::clone(&spec.resources);
-                    hands.spawn.send(Job::Spawn(life, plan, ends, resources));
+                    workers
+                        .spawn
+                        .send(SpawnJob::Spawn(instance, plan, ends, resources));
                 }
             }
-            Action::CallOff(life) => hands.spawn.call_off(life),
+            Action::CallOff(instance) => workers.spawn.call_off(instance),
             Action::Adopt {
-                life,
+                instance,
                 pid,
                 spec,
                 logs,
@@ -51,103 +55,136 @@ impl Engine {
                     group: spec.group.clone(),
                     process: spec.name.clone(),
                 };
-                if let Some(seat) = self.lodging.reseat(&process) {
-                    self.seats.insert(life, Arc::new(seat));
+                if let Some(process_cgroup) = self.cgroup_manager.reopen(&process) {
+                    self.process_cgroups
+                        .insert(instance, Arc::new(process_cgroup));
                 }
                 self.adopt(
-                    |remains, inherited| {
-                        let adoption = Adoption::new((life, pid), spec, logs, remains, inherited);
+                    |instance_state, inherited| {
+                        let adoption = AdoptedStreams::new(
+                            (instance, pid),
+                            spec,
+                            logs,
+                            instance_state,
+                            inherited,
+                        );
                         adoption.of_listener(listener)
                     },
-                    life,
-                    hands,
+                    instance,
+                    workers,
                 );
             }
             Action::Upgrade(ticket) => self.examine(ticket),
-            Action::Read(life, pid) => hands.output.send(Command::Read(life, pid)),
-            Action::Heed(life) => {
-                let said = self.said(life, AT_ONCE_MAX);
-                self.caused.extend(said);
-                self.caused.push_back(Input::Heeded(life));
+            Action::Read(instance, pid) => workers.output.send(OutputCommand::Read(instance, pid)),
+            Action::PollNotify(instance) => {
+                let said = self.read_notifications(instance, AT_ONCE_MAX);
+                self.follow_ups.extend(said);
+                self.follow_ups.push_back(Input::NotifyPolled(instance));
             }
             Action::Signal {
-                life,
+                instance,
                 signal,
                 scope,
             } => {
-                let result = self.send_signal(life, signal, scope == SignalScope::Group);
-                self.caused.push_back(Input::Signalled {
-                    life,
+                let result = self.send_signal(instance, signal, scope == SignalScope::Group);
+                self.follow_ups.push_back(Input::Signalled {
+                    instance,
                     signal,
                     result,
                 });
             }
-            Action::Drain(life) => {
-                self.plans.remove(&life);
-                self.ends.remove(&life);
-                self.close_channel(life, hands);
-                if let Some(seat) = self.seats.remove(&life)
-                    && !seat.is_kept()
+            Action::Drain(instance) => {
+                self.plans.remove(&instance);
+                self.ends.remove(&instance);
+                self.close_channel(instance, workers);
+                if let Some(process_cgroup) = self.process_cgroups.remove(&instance)
+                    && !process_cgroup.is_reused()
                 {
-                    self.attend_cgroup(cgroup::Job::Leave(seat), hands);
+                    self.send_cgroup_job(cgroup::CgroupJob::Remove(process_cgroup), workers);
                 }
-                hands.output.send(Command::Drain(life));
+                workers.output.send(OutputCommand::Drain(instance));
             }
-            Action::Empty { life, kill } => {
-                let job = |seat| cgroup::Job::Empty { life, seat, kill };
-                let seat = self.seats.remove(&life);
-                if !seat.is_some_and(|seat| self.attend_cgroup(job(seat), hands)) {
-                    let causes = Causes::NONE;
-                    self.caused.push_back(Input::Emptied { life, causes });
+            Action::Empty { instance, kill } => {
+                let job = |process_cgroup| cgroup::CgroupJob::Empty {
+                    instance,
+                    process_cgroup,
+                    kill,
+                };
+                let process_cgroup = self.process_cgroups.remove(&instance);
+                if !process_cgroup.is_some_and(|process_cgroup| {
+                    self.send_cgroup_job(job(process_cgroup), workers)
+                }) {
+                    let resource_events = ResourceEvents::NONE;
+                    self.follow_ups.push_back(Input::Emptied {
+                        instance,
+                        resource_events,
+                    });
                 }
             }
-            Action::Limit(life, resources) => {
-                if let Some(seat) = self.seats.get(&life) {
-                    let seat = Arc::clone(seat);
-                    self.attend_cgroup(cgroup::Job::Limit(seat, resources), hands);
+            Action::Limit(instance, resources) => {
+                if let Some(process_cgroup) = self.process_cgroups.get(&instance) {
+                    let process_cgroup = Arc::clone(process_cgroup);
+                    self.send_cgroup_job(
+                        cgroup::CgroupJob::Limit(process_cgroup, resources),
+                        workers,
+                    );
                 }
             }
-            Action::Release(life) => hands.spawn.send(Job::Release(life)),
-            Action::TrySockets(ticket, group) => hands.spawn.send(Job::TrySockets(ticket, group)),
-            Action::Check(ticket, spec) => hands.spawn.send(Job::Check(ticket, spec)),
-            Action::CreateLogs(paths) => hands.output.send(Command::CreateLogs(paths)),
-            Action::ClearLogs { ticket, slot, logs } => {
-                hands.output.send(Command::ClearLogs { ticket, slot, logs })
+            Action::Release(instance) => workers.spawn.send(SpawnJob::Release(instance)),
+            Action::TrySockets(ticket, group) => {
+                workers.spawn.send(SpawnJob::TrySockets(ticket, group))
             }
-            Action::ClearDaemonLog(ticket) => hands.output.send(Command::ClearDaemonLog(ticket)),
+            Action::Check(ticket, spec) => workers.spawn.send(SpawnJob::Check(ticket, spec)),
+            Action::CreateLogs(paths) => workers.output.send(OutputCommand::CreateLogs(paths)),
+            Action::ClearLogs { ticket, slot, logs } => workers
+                .output
+                .send(OutputCommand::ClearLogs { ticket, slot, logs }),
+            Action::ClearDaemonLog(ticket) => {
+                workers.output.send(OutputCommand::ClearDaemonLog(ticket))
+            }
             Action::ReopenLogs => {
-                hands.output.send(Command::ReopenLogs);
+                workers.output.send(OutputCommand::ReopenLogs);
                 (self.check_sockets)();
             }
-            Action::WriteStdin { ticket, life, data } => {
-                hands
-                    .output
-                    .send(Command::WriteStdin { ticket, life, data });
+            Action::WriteStdin {
+                ticket,
+                instance,
+                data,
+            } => {
+                workers.output.send(OutputCommand::WriteStdin {
+                    ticket,
+                    instance,
+                    data,
+                });
             }
-            Action::Deliver(life, envelope) => hands.output.send(Command::Deliver(life, envelope)),
-            Action::Report(events) => hands.output.send(Command::Report(events)),
+            Action::Deliver(instance, envelope) => workers
+                .output
+                .send(OutputCommand::Deliver(instance, envelope)),
+            Action::Report(events) => workers.output.send(OutputCommand::Report(events)),
             Action::Load(reason) => {
                 // At once: a reading may be over before this turn of the loop is.
-                self.systemd.hurry();
-                self.attend_systemd(hands);
-                self.loader.ask(reason, &self.sender, &hands.output);
+                self.systemd.mark_urgent();
+                self.update_systemd(workers);
+                self.loader.load(reason, &self.sender, &workers.output);
             }
             Action::Compose(ticket, order) => {
                 self.loader
-                    .compose(ticket, order, &self.sender, &hands.output);
+                    .compose(ticket, order, &self.sender, &workers.output);
             }
-            Action::Log(line) => hands.output.log(line),
+            Action::Log(line) => workers.output.log(line),
             Action::Audit(audit) => {
                 let AuditLine {
                     caller,
                     entry,
                     fault,
                 } = audit;
-                hands.output.log(audit_line(&caller, entry, fault.as_ref()));
+                workers
+                    .output
+                    .log(audit_line(&caller, entry, fault.as_ref()));
             }
             Action::Publish(event) => {
                 if matches!(event.kind, EventKind::GroupAdded | EventKind::GroupRemoved) {
-                    self.systemd.hurry();
+                    self.systemd.mark_urgent();
                 }
                 self.bus.publish(&event);
             }
@@ -163,22 +200,22 @@ impl Engine {
 
 impl Engine {
     /// Removes the cgroups of processes that are supervised no more.
-    pub(super) fn leave_removed(&mut self, hands: &Hands) {
+    pub(super) fn remove_cgroups(&mut self, workers: &Workers) {
         for process in self.fleet.take_removed() {
-            if let Some(seat) = self.lodging.take_kept(&process) {
-                self.attend_cgroup(cgroup::Job::Leave(Arc::new(seat)), hands);
+            if let Some(process_cgroup) = self.cgroup_manager.take_reused(&process) {
+                self.send_cgroup_job(cgroup::CgroupJob::Remove(Arc::new(process_cgroup)), workers);
             }
         }
     }
 
     /// Gives a job to the thread of cgroups, which is started for the first one; answers whether it could be had.
-    fn attend_cgroup(&mut self, job: cgroup::Job, hands: &Hands) -> bool {
+    fn send_cgroup_job(&mut self, job: cgroup::CgroupJob, workers: &Workers) -> bool {
         if self.cgroups.is_none() {
-            let (answers, log) = (self.sender.clone(), hands.output.clone());
+            let (answers, log) = (self.sender.clone(), workers.output.clone());
             // Without it cgroups stay as they are; the next job tries again.
             self.cgroups = cgroup::start(
                 self.heartbeats.clone(),
-                move |done| answers.emptied(done.life, done.causes),
+                move |done| answers.emptied(done.instance, done.resource_events),
                 move |line| log.log(line),
             )
             .ok();

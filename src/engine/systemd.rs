@@ -1,6 +1,6 @@
 //! What passes between us and the service manager: readiness, the status line, more time, the watchdog; and the sockets
 //! that it opened for us. Anything that speaks the protocol will do; without one nothing here costs anything. It must not
-//! decide what counts as ready: that is `core::survey`'s.
+//! decide what counts as ready: that is `core::status_report`'s.
 //!
 //! A message is a datagram on a socket whose queue may be full, and then sending waits. So a thread of its own sends, and
 //! the engine only leaves word: the latest word of each kind is enough. What proves that the engine lives is left by the
@@ -26,13 +26,13 @@ use serde::{Deserialize, Serialize};
 use crate::config::spec::ReadyWhen;
 use crate::core::{Fleet, Phase};
 use crate::domain::{Errno, SupervisorState, Tick};
-use crate::heartbeat::{Heartbeat, Heartbeats, Trouble};
+use crate::heartbeat::{Heartbeat, Heartbeats, ThreadProblem};
 use crate::sys;
 
 /// Phases that may wait to be sent. A manager that reads as slowly as that misses some between, never the last.
 const PHASES_MAX: usize = 16;
 /// Between two looks at the whole while nothing but the status line may have changed, in milliseconds.
-const CALM_MS: u64 = 1_000;
+const IDLE_MS: u64 = 1_000;
 /// The same while somebody waits for a phase to end.
 const WAITING_MS: u64 = 20;
 /// Between two status lines that come alone, in milliseconds: whoever reads them is slower, and each is work for the manager.
@@ -40,7 +40,7 @@ const STATUS_MS: u64 = 250;
 /// What we ask for beyond the time that is known to be needed, in milliseconds: to kill, to write out, to end.
 const MARGIN_MS: u64 = 10_000;
 /// How long the end of the daemon may wait for the last message to be sent.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FLUSH_WAIT: Duration = Duration::from_secs(1);
 /// Behind the status line while there is no fd holder.
 pub(super) const HOLDER_LOST: &str = "fd holder lost";
 /// How soon a keepalive that was withheld is tried again, in milliseconds.
@@ -100,21 +100,21 @@ const KEPT: &str = "keeper";
 ///
 /// # Source
 /// sd_pid_notify_with_fds(3), FDSTORE=1.
-pub fn have_kept(fd: BorrowedFd<'_>) -> io::Result<()> {
+pub fn store_holder(fd: BorrowedFd<'_>) -> io::Result<()> {
     sd_notify::notify(&[NotifyState::FdStoreRemove, NotifyState::FdName(KEPT)])?;
     // It is dropped by itself once whoever is behind it has ended.
     sd_notify::notify_with_fds(&[NotifyState::FdStore, NotifyState::FdName(KEPT)], &[fd])
 }
 
 /// Takes what [`have_kept`] has kept out of what was passed.
-pub fn take_kept(passed: &mut Vec<PassedSocket>) -> Option<OwnedFd> {
+pub fn take_stored_holder(passed: &mut Vec<PassedSocket>) -> Option<OwnedFd> {
     let place = passed.iter().position(|socket| socket.name == KEPT)?;
     Some(passed.swap_remove(place).fd)
 }
 
 /// Word left for the thread that sends.
 #[derive(Debug, Default)]
-struct Word {
+struct PendingNotify {
     phases: VecDeque<Phase>,
     status: Option<String>,
     more_time: Option<Duration>,
@@ -126,8 +126,8 @@ struct Word {
     ended: bool,
 }
 
-impl Word {
-    fn is_left(&self) -> bool {
+impl PendingNotify {
+    fn is_pending(&self) -> bool {
         !self.phases.is_empty()
             || self.status.is_some()
             || self.more_time.is_some()
@@ -135,33 +135,33 @@ impl Word {
     }
 
     /// The next message: one phase at most, and with the last one all else.
-    fn take(&mut self) -> Message {
+    fn take_message(&mut self) -> NotifyDatagram {
         let phase = self.phases.pop_front();
         if self.phases.is_empty() {
-            Message {
+            NotifyDatagram {
                 phase,
                 status: self.status.take(),
                 more_time: self.more_time.take(),
                 is_alive: std::mem::take(&mut self.is_alive),
             }
         } else {
-            Message {
+            NotifyDatagram {
                 phase,
-                ..Message::default()
+                ..NotifyDatagram::default()
             }
         }
     }
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Message {
+struct NotifyDatagram {
     phase: Option<Phase>,
     status: Option<String>,
     more_time: Option<Duration>,
     is_alive: bool,
 }
 
-impl Message {
+impl NotifyDatagram {
     fn send(&self) -> io::Result<()> {
         // The crate's own has 32 bits, which is little more than an hour.
         let more_time = self
@@ -200,60 +200,60 @@ fn send_abstract(name: &OsStr, states: &[NotifyState<'_>]) -> io::Result<()> {
 }
 
 #[derive(Debug, Default)]
-struct Slot {
-    word: Mutex<Word>,
+struct NotifySlot {
+    pending: Mutex<PendingNotify>,
     changed: Condvar,
 }
 
-impl Slot {
-    fn lock(&self) -> MutexGuard<'_, Word> {
+impl NotifySlot {
+    fn lock(&self) -> MutexGuard<'_, PendingNotify> {
         // Nothing panics while it holds the lock.
-        self.word.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn leave(&self, leave: impl FnOnce(&mut Word)) {
+    fn update(&self, leave: impl FnOnce(&mut PendingNotify)) {
         leave(&mut self.lock());
         self.changed.notify_all();
     }
 
     /// The thread: sends what is left, until the end.
     fn send_all(&self) {
-        let mut word = self.lock();
+        let mut pending = self.lock();
         loop {
-            if word.is_left() {
-                let message = word.take();
-                word.sending = true;
-                drop(word);
+            if pending.is_pending() {
+                let message = pending.take_message();
+                pending.sending = true;
+                drop(pending);
                 let result = message.send();
-                word = self.lock();
-                word.sending = false;
+                pending = self.lock();
+                pending.sending = false;
                 if let Err(error) = result {
-                    word.failed = Some(Errno::from(&error));
+                    pending.failed = Some(Errno::from(&error));
                 }
                 self.changed.notify_all();
-            } else if word.ended {
+            } else if pending.ended {
                 return;
             } else {
-                word = self
+                pending = self
                     .changed
-                    .wait(word)
+                    .wait(pending)
                     .unwrap_or_else(PoisonError::into_inner);
             }
         }
     }
 }
 
-/// Tells the service manager; lasts from round to round. Without a manager it does nothing.
+/// Tells the service manager; lasts from run to run. Without a manager it does nothing.
 #[derive(Debug)]
 pub struct Notifier {
     /// None: nobody listens.
-    slot: Option<Arc<Slot>>,
+    slot: Option<Arc<NotifySlot>>,
     /// The ID of the thread that sends.
     sender: Option<i32>,
     /// Half of what the manager's watchdog allows, in milliseconds; none: there is no watchdog.
-    beat_ms: Option<u64>,
-    /// When the next sign of life is due; 0: at once.
-    beat_at: Tick,
+    watchdog_ms: Option<u64>,
+    /// When the next watchdog message is due; 0: at once.
+    watchdog_at: Tick,
     /// The phase told last.
     told: Phase,
     status: String,
@@ -272,7 +272,7 @@ impl Notifier {
     /// EAGAIN, ENOMEM.
     pub fn start() -> io::Result<Self> {
         let wanted = std::env::var_os("NOTIFY_SOCKET").is_some_and(|name| !name.is_empty());
-        let slot = wanted.then(Arc::<Slot>::default);
+        let slot = wanted.then(Arc::<NotifySlot>::default);
         let mut sender = None;
         if let Some(slot) = &slot {
             let slot = Arc::clone(slot);
@@ -286,21 +286,21 @@ impl Notifier {
                 })?;
             sender = told.recv().ok();
         }
-        let beat_ms = slot
+        let watchdog_ms = slot
             .as_ref()
-            .and_then(|_| beat_ms(sd_notify::watchdog_enabled()));
+            .and_then(|_| watchdog_ms(sd_notify::watchdog_enabled()));
         Ok(Self {
             sender,
-            ..Self::new(slot, beat_ms)
+            ..Self::new(slot, watchdog_ms)
         })
     }
 
-    fn new(slot: Option<Arc<Slot>>, beat_ms: Option<u64>) -> Self {
+    fn new(slot: Option<Arc<NotifySlot>>, watchdog_ms: Option<u64>) -> Self {
         Self {
             slot,
             sender: None,
-            beat_ms,
-            beat_at: Tick(0),
+            watchdog_ms,
+            watchdog_at: Tick(0),
             told: Phase::Starting,
             status: String::new(),
             status_at: Tick(0),
@@ -315,16 +315,18 @@ impl Notifier {
             return;
         };
         self.told = Phase::Reloading;
-        slot.leave(|word| word.phases.push_back(Phase::Reloading));
-        let busy = |word: &mut Word| word.is_left() || word.sending;
-        let _ = slot.changed.wait_timeout_while(slot.lock(), FAREWELL, busy);
+        slot.update(|pending| pending.phases.push_back(Phase::Reloading));
+        let busy = |pending: &mut PendingNotify| pending.is_pending() || pending.sending;
+        let _ = slot
+            .changed
+            .wait_timeout_while(slot.lock(), FLUSH_WAIT, busy);
     }
 
-    /// A sign of life that no engine gives: between two rounds there is none, and the next one is not up yet. What stands
+    /// A watchdog message that no engine gives: between two runs there is none, and the next one is not up yet. What stands
     /// still there stands still for a whole interval of the watchdog's, and is then ended like an engine that does.
-    pub fn bridge(&mut self, now: Tick) {
-        self.beat_at = Tick(0);
-        self.beat(now);
+    pub fn send_keepalive(&mut self, now: Tick) {
+        self.watchdog_at = Tick(0);
+        self.heartbeat(now);
     }
 
     /// Waits a moment for the last message to go out. A manager that does not read is not waited for.
@@ -332,25 +334,27 @@ impl Notifier {
         let Some(slot) = self.slot else {
             return;
         };
-        slot.leave(|word| word.ended = true);
-        let busy = |word: &mut Word| word.is_left() || word.sending;
+        slot.update(|pending| pending.ended = true);
+        let busy = |pending: &mut PendingNotify| pending.is_pending() || pending.sending;
         // Whether it went out or not, there is nobody left to tell.
-        let _ = slot.changed.wait_timeout_while(slot.lock(), FAREWELL, busy);
+        let _ = slot
+            .changed
+            .wait_timeout_while(slot.lock(), FLUSH_WAIT, busy);
     }
 
-    /// A sign of life, if one is due.
-    fn beat(&mut self, now: Tick) {
-        if let (Some(slot), Some(beat_ms)) = (&self.slot, self.beat_ms)
-            && self.beat_at <= now
+    /// A watchdog message, if one is due.
+    fn heartbeat(&mut self, now: Tick) {
+        if let (Some(slot), Some(watchdog_ms)) = (&self.slot, self.watchdog_ms)
+            && self.watchdog_at <= now
         {
-            self.beat_at = now.plus_millis(beat_ms);
-            slot.leave(|word| word.is_alive = true);
+            self.watchdog_at = now.plus_millis(watchdog_ms);
+            slot.update(|pending| pending.is_alive = true);
         }
     }
 
     /// Tells what differs from what was told last. Answers whether that was all; if not, the status line comes too soon
     /// after the one before.
-    fn tell(&mut self, phase: Phase, status: String, busy_until: Tick, now: Tick) -> bool {
+    fn notify(&mut self, phase: Phase, status: String, busy_until: Tick, now: Tick) -> bool {
         let Some(slot) = &self.slot else {
             return true;
         };
@@ -376,26 +380,26 @@ impl Notifier {
             self.status_at = now;
             status
         });
-        slot.leave(|word| {
+        slot.update(|pending| {
             if is_news {
                 self.told = phase;
-                if word.phases.len() == PHASES_MAX {
-                    word.phases.pop_back();
+                if pending.phases.len() == PHASES_MAX {
+                    pending.phases.pop_back();
                 }
-                word.phases.push_back(phase);
+                pending.phases.push_back(phase);
             }
             if status.is_some() {
-                word.status = status;
+                pending.status = status;
             }
             if more_time.is_some() {
-                word.more_time = more_time;
+                pending.more_time = more_time;
             }
         });
         true
     }
 
     /// Why nothing gets through, the first time.
-    fn complaint(&mut self) -> Option<Errno> {
+    fn first_failure(&mut self) -> Option<Errno> {
         if self.has_complained {
             return None;
         }
@@ -405,18 +409,18 @@ impl Notifier {
     }
 }
 
-/// How often to give a sign of life, in milliseconds: at half of what the watchdog allows.
-fn beat_ms(allowed: Option<Duration>) -> Option<u64> {
+/// How often to give a watchdog message, in milliseconds: at half of what the watchdog allows.
+fn watchdog_ms(allowed: Option<Duration>) -> Option<u64> {
     let half = allowed.filter(|allowed| !allowed.is_zero())?.as_millis() / 2;
     Some(u64::try_from(half).unwrap_or(u64::MAX).max(1))
 }
 
-/// The notifier during one round, and when it is to look at the fleet again.
+/// The notifier during one run, and when it is to look at the fleet again.
 pub(super) struct Systemd {
     notifier: Notifier,
     ready_when: ReadyWhen,
     phase: Phase,
-    mood: SupervisorState,
+    daemon_state: SupervisorState,
     /// Something may have changed since the last look.
     stale: bool,
     /// The next look is not for waiting.
@@ -427,7 +431,7 @@ pub(super) struct Systemd {
     /// The last keepalive that was due was not sent.
     is_withheld: bool,
     /// Why, until that is told.
-    withheld: Option<Trouble>,
+    withheld: Option<ThreadProblem>,
 }
 
 impl Systemd {
@@ -436,7 +440,7 @@ impl Systemd {
             notifier,
             ready_when,
             phase: Phase::Starting,
-            mood: SupervisorState::Running,
+            daemon_state: SupervisorState::Running,
             stale: true,
             urgent: true,
             looked_at: Tick(0),
@@ -455,7 +459,7 @@ impl Systemd {
     /// Puts a note behind the status line, until that changes; [`HOLDER_LOST`]: until the next note.
     pub(super) fn set_note(&mut self, note: &'static str) {
         self.note = (note, None);
-        self.hurry();
+        self.mark_urgent();
     }
 
     fn noted(&mut self, status: String) -> String {
@@ -471,22 +475,22 @@ impl Systemd {
     }
 
     /// Why a keepalive was not sent, once.
-    pub(super) fn take_withheld(&mut self) -> Option<Trouble> {
+    pub(super) fn take_withheld(&mut self) -> Option<ThreadProblem> {
         self.withheld.take()
     }
 
     /// Sends a keepalive, if one is due and all threads are well. The engine's own loop is, since it calls this.
     fn keepalive(&mut self, now: Tick, heartbeats: &Heartbeats) {
-        if self.notifier.beat_ms.is_none() || self.notifier.beat_at > now {
+        if self.notifier.watchdog_ms.is_none() || self.notifier.watchdog_at > now {
             return;
         }
-        match heartbeats.trouble() {
+        match heartbeats.problem() {
             None => {
                 self.is_withheld = false;
-                self.notifier.beat(now);
+                self.notifier.heartbeat(now);
             }
             Some(trouble) => {
-                self.notifier.beat_at = now.plus_millis(WITHHELD_MS);
+                self.notifier.watchdog_at = now.plus_millis(WITHHELD_MS);
                 if !std::mem::replace(&mut self.is_withheld, true) {
                     self.withheld = Some(trouble);
                 }
@@ -498,31 +502,31 @@ impl Systemd {
         self.notifier
     }
 
-    /// Whether the manager has been told that everything is up, in this round.
+    /// Whether the manager has been told that everything is up, in this run.
     pub(super) fn is_ready(&self) -> bool {
         self.phase != Phase::Starting
     }
 
     /// Takes over from another image, which was ready: what does not run by now need not be waited for.
-    pub(super) fn go_on(&mut self) {
+    pub(super) fn resume(&mut self) {
         self.phase = Phase::Reloading;
-        self.hurry();
+        self.mark_urgent();
     }
 
     /// Something may have changed.
-    pub(super) fn touch(&mut self) {
+    pub(super) fn mark_stale(&mut self) {
         self.stale = true;
     }
 
     /// Something has changed that people wait for.
-    pub(super) fn hurry(&mut self) {
+    pub(super) fn mark_urgent(&mut self) {
         self.stale = true;
         self.urgent = true;
     }
 
-    fn next_look(&self) -> Tick {
+    fn next_update(&self) -> Tick {
         let pause = match self.phase {
-            Phase::Ready => CALM_MS,
+            Phase::Ready => IDLE_MS,
             Phase::Starting | Phase::Reloading | Phase::Stopping => WAITING_MS,
         };
         self.looked_at.plus_millis(pause)
@@ -531,14 +535,14 @@ impl Systemd {
     /// When it has something to do by itself; none: nothing, however long that takes.
     pub(super) fn due(&self) -> Option<Tick> {
         self.notifier.slot.as_ref()?;
-        let look = self.stale.then(|| self.next_look());
-        let beat = self.notifier.beat_ms.map(|_| self.notifier.beat_at);
+        let look = self.stale.then(|| self.next_update());
+        let beat = self.notifier.watchdog_ms.map(|_| self.notifier.watchdog_at);
         look.into_iter().chain(beat).min()
     }
 
-    /// Looks at the fleet if it is time, and tells the manager; gives a sign of life if one is due and all threads are
+    /// Looks at the fleet if it is time, and tells the manager; gives a watchdog message if one is due and all threads are
     /// well. Answers a reason why the manager hears nothing, once.
-    pub(super) fn attend(
+    pub(super) fn update(
         &mut self,
         fleet: &Fleet,
         now: Tick,
@@ -546,22 +550,23 @@ impl Systemd {
     ) -> Option<Errno> {
         self.notifier.slot.as_ref()?;
         self.keepalive(now, heartbeats);
-        if fleet.state() != self.mood {
-            self.mood = fleet.state();
-            self.hurry();
+        if fleet.state() != self.daemon_state {
+            self.daemon_state = fleet.state();
+            self.mark_urgent();
         }
-        if !self.stale || (!self.urgent && now < self.next_look()) {
+        if !self.stale || (!self.urgent && now < self.next_update()) {
             return None;
         }
         self.urgent = false;
         self.looked_at = now;
-        let survey = fleet.survey(self.ready_when, self.phase);
-        self.phase = survey.phase;
-        let status = self.noted(survey.status);
-        self.stale = !self
-            .notifier
-            .tell(survey.phase, status, survey.busy_until, now);
-        self.notifier.complaint()
+        let status_report = fleet.status_report(self.ready_when, self.phase);
+        self.phase = status_report.phase;
+        let status = self.noted(status_report.status);
+        self.stale =
+            !self
+                .notifier
+                .notify(status_report.phase, status, status_report.busy_until, now);
+        self.notifier.first_failure()
     }
 }
 
@@ -569,14 +574,14 @@ impl Systemd {
 mod tests {
     use super::*;
 
-    fn notifier(beat_ms: Option<u64>) -> (Notifier, Arc<Slot>) {
-        let slot = Arc::<Slot>::default();
-        (Notifier::new(Some(Arc::clone(&slot)), beat_ms), slot)
+    fn notifier(watchdog_ms: Option<u64>) -> (Notifier, Arc<NotifySlot>) {
+        let slot = Arc::<NotifySlot>::default();
+        (Notifier::new(Some(Arc::clone(&slot)), watchdog_ms), slot)
     }
 
-    fn messages(slot: &Slot) -> Vec<Message> {
-        let mut word = slot.lock();
-        std::iter::from_fn(|| word.is_left().then(|| word.take())).collect()
+    fn messages(slot: &NotifySlot) -> Vec<NotifyDatagram> {
+        let mut pending = slot.lock();
+        std::iter::from_fn(|| pending.is_pending().then(|| pending.take_message())).collect()
     }
 
     fn ms(ms: u64) -> Tick {
@@ -586,23 +591,23 @@ mod tests {
     #[test]
     fn only_what_is_new_is_told() {
         let (mut notifier, slot) = notifier(None);
-        notifier.tell(Phase::Starting, "a".to_owned(), Tick(0), ms(1));
-        notifier.tell(Phase::Starting, "a".to_owned(), Tick(0), ms(2));
-        let message = Message {
+        notifier.notify(Phase::Starting, "a".to_owned(), Tick(0), ms(1));
+        notifier.notify(Phase::Starting, "a".to_owned(), Tick(0), ms(2));
+        let message = NotifyDatagram {
             status: Some("a".to_owned()),
-            ..Message::default()
+            ..NotifyDatagram::default()
         };
         assert_eq!(messages(&slot), [message]);
-        notifier.tell(Phase::Ready, "a".to_owned(), Tick(0), ms(3));
-        assert!(!notifier.tell(Phase::Ready, "b".to_owned(), Tick(0), ms(4)));
-        assert!(notifier.tell(Phase::Ready, "c".to_owned(), Tick(0), ms(1 + STATUS_MS)));
-        let message = Message {
+        notifier.notify(Phase::Ready, "a".to_owned(), Tick(0), ms(3));
+        assert!(!notifier.notify(Phase::Ready, "b".to_owned(), Tick(0), ms(4)));
+        assert!(notifier.notify(Phase::Ready, "c".to_owned(), Tick(0), ms(1 + STATUS_MS)));
+        let message = NotifyDatagram {
             phase: Some(Phase::Ready),
             status: Some("c".to_owned()),
-            ..Message::default()
+            ..NotifyDatagram::default()
         };
         assert_eq!(messages(&slot), [message]);
-        notifier.tell(Phase::Ready, "c".to_owned(), Tick(0), ms(6));
+        notifier.notify(Phase::Ready, "c".to_owned(), Tick(0), ms(6));
         assert_eq!(messages(&slot), []);
     }
 
@@ -610,10 +615,10 @@ mod tests {
     fn phases_keep_their_order_and_a_bound() {
         let (mut notifier, slot) = notifier(None);
         for round in 0..100 {
-            notifier.tell(Phase::Reloading, String::new(), Tick(0), ms(round));
-            notifier.tell(Phase::Ready, String::new(), Tick(0), ms(round));
+            notifier.notify(Phase::Reloading, String::new(), Tick(0), ms(round));
+            notifier.notify(Phase::Ready, String::new(), Tick(0), ms(round));
         }
-        notifier.tell(Phase::Stopping, String::new(), Tick(0), ms(100));
+        notifier.notify(Phase::Stopping, String::new(), Tick(0), ms(100));
         let phases: Vec<Phase> = messages(&slot)
             .iter()
             .filter_map(|message| message.phase)
@@ -627,7 +632,7 @@ mod tests {
     fn time_is_asked_for_when_more_is_needed_only() {
         let (mut notifier, slot) = notifier(None);
         let asked = |notifier: &mut Notifier, phase, until, now| {
-            notifier.tell(phase, String::new(), ms(until), ms(now));
+            notifier.notify(phase, String::new(), ms(until), ms(now));
             let found = messages(&slot).iter().find_map(|m| m.more_time);
             found.map(|time| u64::try_from(time.as_millis()).expect("short"))
         };
@@ -647,14 +652,14 @@ mod tests {
     }
 
     #[test]
-    fn signs_of_life_come_at_half_the_time() {
-        assert_eq!(beat_ms(None), None);
-        assert_eq!(beat_ms(Some(Duration::ZERO)), None);
-        assert_eq!(beat_ms(Some(Duration::from_micros(1))), Some(1));
-        assert_eq!(beat_ms(Some(Duration::from_secs(30))), Some(15_000));
+    fn watchdog_messages_come_at_half_the_time() {
+        assert_eq!(watchdog_ms(None), None);
+        assert_eq!(watchdog_ms(Some(Duration::ZERO)), None);
+        assert_eq!(watchdog_ms(Some(Duration::from_micros(1))), Some(1));
+        assert_eq!(watchdog_ms(Some(Duration::from_secs(30))), Some(15_000));
         let (mut notifier, slot) = notifier(Some(15_000));
         let alive = |notifier: &mut Notifier, now| {
-            notifier.beat(ms(now));
+            notifier.heartbeat(ms(now));
             messages(&slot).iter().any(|message| message.is_alive)
         };
         assert!(alive(&mut notifier, 10));
@@ -664,14 +669,14 @@ mod tests {
     }
 
     #[test]
-    fn between_two_rounds_there_is_a_sign_of_life() {
+    fn between_two_rounds_there_is_a_watchdog_message() {
         let (mut notifier, slot) = notifier(Some(15_000));
-        notifier.beat(ms(10));
+        notifier.heartbeat(ms(10));
         messages(&slot);
-        notifier.bridge(ms(20));
+        notifier.send_keepalive(ms(20));
         assert!(messages(&slot).iter().any(|message| message.is_alive));
         // The engine goes on from there.
-        notifier.beat(ms(30));
+        notifier.heartbeat(ms(30));
         assert_eq!(messages(&slot), []);
     }
 
@@ -695,7 +700,7 @@ mod tests {
     #[test]
     fn nobody_who_listens_means_nothing_to_do() {
         let mut systemd = Systemd::new(Notifier::new(None, None), ReadyWhen::Started);
-        systemd.hurry();
+        systemd.mark_urgent();
         assert_eq!(systemd.due(), None);
         systemd.into_notifier().finish();
     }
@@ -704,7 +709,7 @@ mod tests {
     fn an_end_does_not_wait_for_a_manager_that_does_not_read() {
         let (mut notifier, _slot) = notifier(None);
         // Nobody takes what is left here.
-        notifier.tell(Phase::Stopping, String::new(), Tick(0), ms(1));
+        notifier.notify(Phase::Stopping, String::new(), Tick(0), ms(1));
         let begun = sys::now().mono;
         notifier.finish();
         assert!(sys::now().mono.nanos_since(begun) < 20 * 1_000_000_000);

@@ -12,20 +12,22 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::actor::{Engine, Hands};
-use super::inbox::Message;
+use super::actor::{Engine, Workers};
+use super::inbox::EngineMessage;
 use super::systemd::Notifier;
 use crate::api::{FaultCode, Ticket};
-use crate::core::{Fleet, Input, Snapshot, Successor};
-use crate::domain::{Causes, Channel, Errno, ExitStatus, Heirloom, Life, Line, Said, Tick};
-use crate::output::{Adoption, Estate, Remains, Report, Unsettled};
-use crate::spawn::{Job, SharedSocket};
-use crate::sys::{self, Descriptors, SignalReader};
+use crate::core::{Fleet, Input, ResumeKind, Snapshot};
+use crate::domain::{
+    Channel, Errno, ExitStatus, FdName, InstanceId, Line, ListenerOutput, ResourceEvents, Tick,
+};
+use crate::output::{AdoptedStreams, InstanceState, OutputReport, OutputState, UnflushedChunk};
+use crate::spawn::{SharedSocket, SpawnJob};
+use crate::sys::{self, NamedFds, SignalReader};
 
 /// How long clients that wait for an answer hold an upgrade up, in milliseconds.
 const ANSWERS_MS_MAX: u64 = 5_000;
 /// The same for a restart by the service manager, which waits.
-const LET_GO_MS_MAX: u64 = 500;
+const DETACH_MS_MAX: u64 = 500;
 /// What those are told who wait longer, and who ask in the last moment.
 pub(super) const REPLACED: &str = "the daemon is being re-executed (try again in a moment)";
 
@@ -34,7 +36,7 @@ pub type Examine = dyn Fn(&Snapshot) -> Result<(), String> + Send + Sync;
 
 /// Where an upgrade stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Upgrade {
+pub(super) enum UpgradeStep {
     /// There is none.
     None,
     /// The other image looks at our state.
@@ -42,32 +44,35 @@ pub(super) enum Upgrade {
     /// It agrees; answers that are under way are waited for, until then.
     Waiting(Tick),
     /// No process is begun any more; the spawn thread works off what it has.
-    Quieting,
+    Draining,
 }
 
 /// Everything the engine leaves, but for descriptors.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Legacy {
+pub struct EngineState {
     /// The core.
     pub snapshot: Snapshot,
     /// Processes that live or are still to be reaped. Their pidfds travel beside.
-    pub pids: Vec<(Life, i32)>,
+    pub pids: Vec<(InstanceId, i32)>,
     /// Their streams.
-    pub lives: Vec<Remains>,
+    #[serde(rename = "lives")]
+    pub instances: Vec<InstanceState>,
     /// What was read from their pipes and is perhaps not written, since a log hung.
     #[serde(default)]
-    unsettled: Vec<Unsettled>,
+    #[serde(rename = "unsettled")]
+    unflushed: Vec<UnflushedChunk>,
     /// What the core is to be told before it goes on.
-    early: Vec<Leftover>,
+    early: Vec<PendingReport>,
     /// What was reported and not told to the core.
-    leftovers: Vec<Leftover>,
+    #[serde(rename = "leftovers")]
+    pending_reports: Vec<PendingReport>,
     /// The service manager knows that everything is up.
     is_ready: bool,
     /// Sockets of FastCGI programs. They travel beside.
     pub sockets: Vec<SharedSocket>,
 }
 
-impl Legacy {
+impl EngineState {
     /// How many processes there are.
     #[must_use]
     pub fn count(&self) -> u32 {
@@ -79,21 +84,23 @@ impl Legacy {
     #[must_use]
     pub fn recovered(
         snapshot: Snapshot,
-        pids: Vec<(Life, i32)>,
-        spawned: &[Life],
-        gone: &[Life],
+        pids: Vec<(InstanceId, i32)>,
+        spawned: &[InstanceId],
+        gone: &[InstanceId],
         sockets: Vec<SharedSocket>,
     ) -> Self {
-        let made = pids.iter().filter(|(life, _)| spawned.contains(life));
+        let made = pids
+            .iter()
+            .filter(|(instance, _)| spawned.contains(instance));
         Self {
             snapshot,
             early: made
-                .map(|&(life, pid)| Leftover::Spawned(life, pid))
+                .map(|&(instance, pid)| PendingReport::Spawned(instance, pid))
                 .collect(),
             pids,
-            lives: Vec::new(),
-            unsettled: Vec::new(),
-            leftovers: gone.iter().copied().map(Leftover::Gone).collect(),
+            instances: Vec::new(),
+            unflushed: Vec::new(),
+            pending_reports: gone.iter().copied().map(PendingReport::Gone).collect(),
             // What the service manager was told, it has forgotten.
             is_ready: false,
             sockets,
@@ -102,12 +109,12 @@ impl Legacy {
 }
 
 /// All that an engine puts down.
-pub struct HandedOver {
+pub struct EngineHandoff {
     /// Plain data.
-    pub legacy: Legacy,
+    pub state: EngineState,
     /// By name.
-    pub descriptors: Descriptors,
-    /// For another round of this image.
+    pub descriptors: NamedFds,
+    /// For another run of this image.
     pub signals: SignalReader,
     /// The same.
     pub notifier: Notifier,
@@ -115,53 +122,61 @@ pub struct HandedOver {
 
 /// A report of the output thread that came when the core listened no more.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Leftover {
+pub(super) enum PendingReport {
     /// It was made, and nobody wrote that down.
-    Spawned(Life, i32),
+    Spawned(InstanceId, i32),
     /// It is gone, and nobody knows how.
-    Gone(Life),
-    Emptied(Life, Causes),
-    Drained(Life),
-    Said(Life, Said),
-    NotDelivered(Life, Errno),
-    Wrote(Life, Channel, Arc<[u8]>, bool),
+    Gone(InstanceId),
+    Emptied(InstanceId, ResourceEvents),
+    Drained(InstanceId),
+    #[serde(rename = "Said")]
+    ListenerOutput(InstanceId, ListenerOutput),
+    NotDelivered(InstanceId, Errno),
+    Wrote(InstanceId, Channel, Arc<[u8]>, bool),
 }
 
-impl Leftover {
+impl PendingReport {
     /// None: nobody will miss it.
-    fn of(report: Report) -> Option<Self> {
+    fn of(report: OutputReport) -> Option<Self> {
         match report {
-            Report::Drained(life) => Some(Self::Drained(life)),
-            Report::Said(life, said) => Some(Self::Said(life, said)),
-            Report::NotDelivered(life, error) => Some(Self::NotDelivered(life, error)),
-            Report::Wrote {
-                life,
+            OutputReport::Drained(instance) => Some(Self::Drained(instance)),
+            OutputReport::ListenerOutput(instance, said) => {
+                Some(Self::ListenerOutput(instance, said))
+            }
+            OutputReport::NotDelivered(instance, error) => {
+                Some(Self::NotDelivered(instance, error))
+            }
+            OutputReport::Wrote {
+                instance,
                 channel,
                 data,
                 captured,
-            } => Some(Self::Wrote(life, channel, data, captured)),
+            } => Some(Self::Wrote(instance, channel, data, captured)),
             // Attempts begin anew; whoever asked for the others is gone.
-            Report::Prepared(..)
-            | Report::PrepareFailed(..)
-            | Report::Cleared(..)
-            | Report::DaemonLogCleared(..)
-            | Report::StdinTaken(..) => None,
+            OutputReport::Prepared(..)
+            | OutputReport::PrepareFailed(..)
+            | OutputReport::Cleared(..)
+            | OutputReport::DaemonLogCleared(..)
+            | OutputReport::StdinTaken(..) => None,
         }
     }
 
     fn into_input(self) -> Input {
         match self {
-            Self::Spawned(life, pid) => Input::Spawned { life, pid },
-            Self::Gone(life) => Input::Exited {
-                life,
+            Self::Spawned(instance, pid) => Input::Spawned { instance, pid },
+            Self::Gone(instance) => Input::Exited {
+                instance,
                 status: ExitStatus::Unknown(0),
             },
-            Self::Emptied(life, causes) => Input::Emptied { life, causes },
-            Self::Drained(life) => Input::Drained(life),
-            Self::Said(life, said) => Input::Said(life, said),
-            Self::NotDelivered(life, error) => Input::NotDelivered(life, error),
-            Self::Wrote(life, channel, data, captured) => Input::Wrote {
-                life,
+            Self::Emptied(instance, resource_events) => Input::Emptied {
+                instance,
+                resource_events,
+            },
+            Self::Drained(instance) => Input::Drained(instance),
+            Self::ListenerOutput(instance, said) => Input::ListenerOutput(instance, said),
+            Self::NotDelivered(instance, error) => Input::NotDelivered(instance, error),
+            Self::Wrote(instance, channel, data, captured) => Input::Wrote {
+                instance,
                 channel,
                 data,
                 captured,
@@ -172,126 +187,138 @@ impl Leftover {
 
 /// What an engine begins with that goes on where another has ended.
 #[derive(Debug)]
-pub struct Inherited {
-    pids: Vec<(Life, i32)>,
-    lives: BTreeMap<Life, Remains>,
-    early: Vec<Leftover>,
-    leftovers: Vec<Leftover>,
-    descriptors: Descriptors,
+pub struct RestoredEngine {
+    pids: Vec<(InstanceId, i32)>,
+    instances: BTreeMap<InstanceId, InstanceState>,
+    early: Vec<PendingReport>,
+    pending_reports: Vec<PendingReport>,
+    descriptors: NamedFds,
     is_ready: bool,
     /// What the core is told first.
     first: Input,
     /// Bytes that were under way when the predecessor was killed.
-    pub unsettled: Vec<Unsettled>,
+    pub unflushed: Vec<UnflushedChunk>,
 }
 
-impl Inherited {
-    /// The core of `legacy`, and the rest of it. Sockets were taken out of both before.
+impl RestoredEngine {
+    /// The core of `engine_state`, and the rest of it. Sockets were taken out of both before.
     #[must_use]
-    pub fn new(legacy: Legacy, descriptors: Descriptors, successor: Successor) -> (Fleet, Self) {
-        let fleet = Fleet::restore(legacy.snapshot, sys::now());
-        let lives = legacy.lives.into_iter();
+    pub fn new(
+        engine_state: EngineState,
+        descriptors: NamedFds,
+        successor: ResumeKind,
+    ) -> (Fleet, Self) {
+        let fleet = Fleet::restore(engine_state.snapshot, sys::now());
+        let instances = engine_state.instances.into_iter();
         let inherited = Self {
-            pids: legacy.pids,
-            lives: lives.map(|remains| (remains.life, remains)).collect(),
-            early: legacy.early,
-            leftovers: legacy.leftovers,
+            pids: engine_state.pids,
+            instances: instances
+                .map(|instance_state| (instance_state.instance, instance_state))
+                .collect(),
+            early: engine_state.early,
+            pending_reports: engine_state.pending_reports,
             descriptors,
-            is_ready: legacy.is_ready,
+            is_ready: engine_state.is_ready,
             first: Input::Resumed(successor),
-            unsettled: legacy.unsettled,
+            unflushed: engine_state.unflushed,
         };
         (fleet, inherited)
     }
 
     /// What goes with a core that begins with processes which run already.
     #[must_use]
-    pub fn found(
-        pids: Vec<(Life, i32)>,
-        descriptors: Descriptors,
-        unsettled: Vec<Unsettled>,
+    pub fn adopting(
+        pids: Vec<(InstanceId, i32)>,
+        descriptors: NamedFds,
+        unflushed: Vec<UnflushedChunk>,
     ) -> Self {
         Self {
             pids,
-            lives: BTreeMap::new(),
+            instances: BTreeMap::new(),
             early: Vec::new(),
-            leftovers: Vec::new(),
+            pending_reports: Vec::new(),
             descriptors,
             is_ready: false,
-            first: Input::Began,
-            unsettled,
+            first: Input::DaemonStarted,
+            unflushed,
         }
     }
 }
 
 impl Engine {
     /// Takes over what was inherited, and goes on.
-    pub(super) fn resume(&mut self, inherited: Inherited, hands: &Hands) {
-        self.inherited = inherited.lives;
-        self.heirlooms = inherited.descriptors;
-        self.unsettled = inherited.unsettled;
+    pub(super) fn resume(&mut self, inherited: RestoredEngine, workers: &Workers) {
+        self.restored = inherited.instances;
+        self.inherited_fds = inherited.descriptors;
+        self.unflushed = inherited.unflushed;
         if inherited.is_ready {
-            self.systemd.go_on();
+            self.systemd.resume();
         }
-        for (life, pid) in inherited.pids {
-            if let Some(pidfd) = self.heirlooms.remove(&Heirloom::Pidfd(life).name()) {
-                self.channels.inherit(life, &mut self.heirlooms);
-                self.keep_channel(life, hands);
-                self.watch(life, pid, pidfd, hands);
+        for (instance, pid) in inherited.pids {
+            if let Some(pidfd) = self.inherited_fds.remove(&FdName::Pidfd(instance).name()) {
+                self.channels.restore(instance, &mut self.inherited_fds);
+                self.store_channel(instance, workers);
+                self.watch(instance, pid, pidfd, workers);
             }
         }
         for early in inherited.early {
-            self.feed(early.into_input(), hands);
+            self.feed(early.into_input(), workers);
         }
-        self.feed(inherited.first, hands);
-        for leftover in inherited.leftovers {
-            self.feed(leftover.into_input(), hands);
+        self.feed(inherited.first, workers);
+        for pending_report in inherited.pending_reports {
+            self.feed(pending_report.into_input(), workers);
         }
-        self.adopt_ended(hands);
-        // Of lives that nobody remembers.
-        self.inherited.clear();
-        let left: Vec<String> = std::mem::take(&mut self.heirlooms).into_keys().collect();
-        if let Some(vault) = &self.vault {
-            let done = [Heirloom::Handover.name()].into_iter();
+        self.adopt_ended(workers);
+        // Of instances that nobody remembers.
+        self.restored.clear();
+        let left: Vec<String> = std::mem::take(&mut self.inherited_fds)
+            .into_keys()
+            .collect();
+        if let Some(fd_store) = &self.fd_store {
+            let done = [FdName::Handoff.name()].into_iter();
             for name in done.chain(left) {
-                if let Some(line) = vault.forget_named(&name) {
-                    self.log(line, hands);
+                if let Some(line) = fd_store.remove_named(&name) {
+                    self.log(line, workers);
                 }
             }
         }
     }
 
-    /// Hands the streams of a life to the output thread, if any were inherited.
+    /// Hands the streams of an instance to the output thread, if any were inherited.
     pub(super) fn adopt(
         &mut self,
-        adoption: impl FnOnce(Option<Remains>, &mut Descriptors) -> Adoption,
-        life: Life,
-        hands: &Hands,
+        adoption: impl FnOnce(Option<InstanceState>, &mut NamedFds) -> AdoptedStreams,
+        instance: InstanceId,
+        workers: &Workers,
     ) {
-        let remains = self.inherited.remove(&life);
-        let mut adoption = adoption(remains, &mut self.heirlooms);
-        let is_its = |bytes: &mut Unsettled| bytes.life == life;
-        adoption.unsettled = self.unsettled.extract_if(.., is_its).collect();
+        let instance_state = self.restored.remove(&instance);
+        let mut adoption = adoption(instance_state, &mut self.inherited_fds);
+        let is_its = |bytes: &mut UnflushedChunk| bytes.instance == instance;
+        adoption.unflushed = self.unflushed.extract_if(.., is_its).collect();
         if !adoption.is_empty() {
-            hands
+            workers
                 .output
-                .send(crate::output::Command::Adopt(Box::new(adoption)));
+                .send(crate::output::OutputCommand::Adopt(Box::new(adoption)));
         }
     }
 
-    /// Lives whose end was told while their logs hung: their last bytes are still to be written.
-    fn adopt_ended(&mut self, hands: &Hands) {
-        let remains = self.inherited.values().map(|remains| remains.life);
-        let unsettled = self.unsettled.iter().map(|bytes| bytes.life);
-        let lives: BTreeSet<Life> = remains.chain(unsettled).collect();
-        for life in lives {
-            if let Some((spec, logs)) = self.fleet.logs_of(life.slot) {
+    /// Instances whose end was told while their logs hung: their last bytes are still to be written.
+    fn adopt_ended(&mut self, workers: &Workers) {
+        let instance_state = self
+            .restored
+            .values()
+            .map(|instance_state| instance_state.instance);
+        let unflushed = self.unflushed.iter().map(|bytes| bytes.instance);
+        let instances: BTreeSet<InstanceId> = instance_state.chain(unflushed).collect();
+        for instance in instances {
+            if let Some((spec, logs)) = self.fleet.logs_of(instance.slot) {
                 self.adopt(
-                    |remains, inherited| {
-                        Adoption::new((life, 0), spec, logs, remains, inherited).of_ended()
+                    |instance_state, inherited| {
+                        AdoptedStreams::new((instance, 0), spec, logs, instance_state, inherited)
+                            .of_ended()
                     },
-                    life,
-                    hands,
+                    instance,
+                    workers,
                 );
             }
         }
@@ -299,7 +326,7 @@ impl Engine {
 
     /// Asks the next image, on a thread of its own.
     pub(super) fn examine(&mut self, ticket: Ticket) {
-        self.upgrade = Upgrade::Examining;
+        self.upgrade = UpgradeStep::Examining;
         let snapshot = self.fleet.snapshot();
         let (examine, to) = (self.examiner.clone(), self.sender.clone());
         let thread = std::thread::Builder::new().name("upgrade".to_owned());
@@ -318,175 +345,188 @@ impl Engine {
     }
 
     /// The next image has answered.
-    pub(super) fn examined(&mut self, ticket: Ticket, result: Result<(), String>, hands: &Hands) {
+    pub(super) fn examined(
+        &mut self,
+        ticket: Ticket,
+        result: Result<(), String>,
+        workers: &Workers,
+    ) {
         self.upgrade = match result {
             // Everything goes to another daemon by now, whatever this one would say.
-            _ if self.lets_go => self.upgrade,
-            Ok(()) => Upgrade::Waiting(sys::now().mono.plus_millis(ANSWERS_MS_MAX)),
-            Err(_) => Upgrade::None,
+            _ if self.detaches => self.upgrade,
+            Ok(()) => UpgradeStep::Waiting(sys::now().mono.plus_millis(ANSWERS_MS_MAX)),
+            Err(_) => UpgradeStep::None,
         };
         let ticket = Some(ticket);
-        self.feed(Input::SuccessorExamined { ticket, result }, hands);
+        self.feed(Input::SuccessorExamined { ticket, result }, workers);
     }
 
     /// Takes an upgrade further, if there is one. Answers whether everything is quiet.
-    pub(super) fn further_upgrade(&mut self, hands: &Hands) -> bool {
+    pub(super) fn advance_upgrade(&mut self, workers: &Workers) -> bool {
         match self.upgrade {
-            Upgrade::None | Upgrade::Examining => false,
+            UpgradeStep::None | UpgradeStep::Examining => false,
             // A stop that came after the restart is what counts.
-            Upgrade::Waiting(_) if self.lets_go && self.fleet.is_stopping() => {
-                self.lets_go = false;
-                self.upgrade = Upgrade::None;
+            UpgradeStep::Waiting(_) if self.detaches && self.fleet.is_stopping() => {
+                self.detaches = false;
+                self.upgrade = UpgradeStep::None;
                 false
             }
-            Upgrade::Waiting(until) => {
+            UpgradeStep::Waiting(until) => {
                 let is_over = until <= sys::now().mono;
-                if self.fleet.is_awaited() && !is_over {
+                if self.fleet.has_waiting_clients() && !is_over {
                     return false;
                 }
-                match self.fleet.may_be_succeeded() {
-                    // Who must let go cannot choose. What is under way ends where it is, and whoever asked is told.
-                    Err(_) if self.lets_go && is_over => {
-                        self.upgrade = Upgrade::Quieting;
-                        hands.spawn.send(Job::HandOver);
+                match self.fleet.can_hand_off() {
+                    // Who must detach cannot choose. What is under way ends where it is, and whoever asked is told.
+                    Err(_) if self.detaches && is_over => {
+                        self.upgrade = UpgradeStep::Draining;
+                        workers.spawn.send(SpawnJob::HandOver);
                     }
                     Ok(()) => {
-                        self.upgrade = Upgrade::Quieting;
-                        hands.spawn.send(Job::HandOver);
+                        self.upgrade = UpgradeStep::Draining;
+                        workers.spawn.send(SpawnJob::HandOver);
                     }
                     Err(what) if is_over => {
-                        self.upgrade = Upgrade::None;
+                        self.upgrade = UpgradeStep::None;
                         let result = Err(format!("not while {what}"));
                         let ticket = None;
-                        self.feed(Input::SuccessorExamined { ticket, result }, hands);
+                        self.feed(Input::SuccessorExamined { ticket, result }, workers);
                     }
                     Err(_) => {}
                 }
                 false
             }
-            Upgrade::Quieting => self.sockets.is_some() && self.loader.is_idle(),
+            UpgradeStep::Draining => self.sockets.is_some() && self.loader.is_idle(),
         }
     }
 
     /// When [`Self::further_upgrade`] is to be called though nothing has happened.
     pub(super) fn upgrade_due(&self) -> Option<Tick> {
         match self.upgrade {
-            Upgrade::Waiting(until) => Some(until),
-            Upgrade::None | Upgrade::Examining | Upgrade::Quieting => None,
+            UpgradeStep::Waiting(until) => Some(until),
+            UpgradeStep::None | UpgradeStep::Examining | UpgradeStep::Draining => None,
         }
     }
 
     /// The service manager restarts the daemon: everything is put down for the next one. Answers whether there is somebody
-    /// who keeps it until then (a keeper can be dead), and nothing is being stopped.
-    pub(super) fn let_go(&mut self, hands: &Hands) -> bool {
-        let is_kept = self.vault.as_ref().is_some_and(|vault| vault.is_sound());
+    /// who keeps it until then (an fd holder can be dead), and nothing is being stopped.
+    pub(super) fn detach(&mut self, workers: &Workers) -> bool {
+        let is_kept = self
+            .fd_store
+            .as_ref()
+            .is_some_and(|fd_store| fd_store.is_healthy());
         if !is_kept || self.fleet.is_stopping() {
             return false;
         }
-        self.log(Line::LettingGo {}, hands);
-        self.lets_go = true;
-        if self.upgrade != Upgrade::Quieting {
-            self.upgrade = Upgrade::Waiting(sys::now().mono.plus_millis(LET_GO_MS_MAX));
+        self.log(Line::LettingGo {}, workers);
+        self.detaches = true;
+        if self.upgrade != UpgradeStep::Draining {
+            self.upgrade = UpgradeStep::Waiting(sys::now().mono.plus_millis(DETACH_MS_MAX));
         }
         true
     }
 
     /// It is another daemon that everything goes to, not another image of this one.
     #[must_use]
-    pub fn lets_go(&self) -> bool {
-        self.lets_go
+    pub fn detaches(&self) -> bool {
+        self.detaches
     }
 
     /// No process is begun any more: the next image does that.
-    pub(super) fn is_quieting(&self) -> bool {
-        self.upgrade == Upgrade::Quieting
+    pub(super) fn is_draining(&self) -> bool {
+        self.upgrade == UpgradeStep::Draining
     }
 
     /// Tells everybody who still waits, and from now on everybody who asks, that there will be no answer. What was asked for
     /// goes on.
-    pub(super) fn dismiss(&mut self) {
-        self.inbox.shut();
-        self.put_aside();
+    pub(super) fn close_inbox(&mut self) {
+        self.inbox.close();
+        self.collect_pending();
         for (_, answer) in std::mem::take(&mut self.tickets) {
             answer(Err(FaultCode::Failed.of(REPLACED)));
         }
     }
 
     /// Empties the inbox, after the core has heard its last.
-    fn put_aside(&mut self) {
-        while let Some(asked) = self.inbox.question() {
-            asked.turn_away();
+    fn collect_pending(&mut self) {
+        while let Some(asked) = self.inbox.next_request() {
+            asked.refuse();
         }
-        while let Some(message) = self.inbox.take() {
+        while let Some(message) = self.inbox.next_message() {
             match message {
-                Message::Output(report) => self.leftovers.extend(Leftover::of(report)),
-                Message::Emptied(life, causes) => {
-                    self.leftovers.push(Leftover::Emptied(life, causes));
+                EngineMessage::Output(report) => {
+                    self.pending_reports.extend(PendingReport::of(report))
+                }
+                EngineMessage::Emptied(instance, resource_events) => {
+                    self.pending_reports
+                        .push(PendingReport::Emptied(instance, resource_events));
                 }
                 // The spawn thread had nothing left, and nothing is being read.
-                Message::Spawn(_)
-                | Message::Loaded(..)
-                | Message::Composed(..)
-                | Message::HolderRestarted(_)
-                | Message::Examined(..) => {}
+                EngineMessage::Spawn(_)
+                | EngineMessage::Loaded(..)
+                | EngineMessage::Composed(..)
+                | EngineMessage::HolderRestarted(_)
+                | EngineMessage::Examined(..) => {}
             }
         }
     }
 
-    /// Puts everything down, after all other threads have ended. `estate` is what the output thread left.
+    /// Puts everything down, after all other threads have ended. `output_state` is what the output thread left.
     #[must_use]
-    pub fn hand_over(mut self, estate: Estate) -> HandedOver {
-        self.put_aside();
-        let mut descriptors = estate.descriptors;
-        if let Some(vault) = &self.vault {
+    pub fn hand_over(mut self, output_state: OutputState) -> EngineHandoff {
+        self.collect_pending();
+        let mut descriptors = output_state.descriptors;
+        if let Some(fd_store) = &self.fd_store {
             // Of attempts that the successor begins again, with channels of their own.
-            let lives = self.channels.lives();
-            for life in lives.filter(|life| !self.children.contains_key(life)) {
-                for (heirloom, _) in self.channels.heirlooms(life) {
-                    let _ = vault.forget(heirloom);
+            let instances = self.channels.instances();
+            for instance in instances.filter(|instance| !self.children.contains_key(instance)) {
+                for (fd_name, _) in self.channels.named_fds(instance) {
+                    let _ = fd_store.remove(fd_name);
                 }
             }
         }
         let mut pids = Vec::new();
-        for (life, child) in self.children {
-            pids.push((life, child.pid));
-            for (heirloom, fd) in self.channels.heirlooms(life) {
+        for (instance, child) in self.children {
+            pids.push((instance, child.pid));
+            for (fd_name, fd) in self.channels.named_fds(instance) {
                 // None to be had: it goes on without.
                 if let Ok(fd) = fd.try_clone_to_owned() {
-                    descriptors.insert(heirloom.name(), fd);
+                    descriptors.insert(fd_name.name(), fd);
                 }
             }
             // Shared with what the fd holder has. None to be had: its cgroup tells the successor.
             if let Ok(pidfd) = child.pidfd.try_clone() {
-                descriptors.insert(Heirloom::Pidfd(life).name(), pidfd);
+                descriptors.insert(FdName::Pidfd(instance).name(), pidfd);
             }
         }
-        let living = self.fleet.lives();
+        let living = self.fleet.instances();
         let mut sockets = Vec::new();
         for (mut shared, socket) in self.sockets.unwrap_or_default() {
             // Somebody may have ended since the spawn thread was told nothing any more.
-            shared.lives.retain(|life| living.contains(life));
-            let heirloom = Heirloom::FcgiSocket(shared.place);
-            if !shared.lives.is_empty() {
-                descriptors.insert(heirloom.name(), socket);
+            shared
+                .instances
+                .retain(|instance| living.contains(instance));
+            let fd_name = FdName::FcgiSocket(shared.place);
+            if !shared.instances.is_empty() {
+                descriptors.insert(fd_name.name(), socket);
                 sockets.push(shared);
-            } else if let Some(vault) = &self.vault {
+            } else if let Some(fd_store) = &self.fd_store {
                 // Whoever cannot keep it any more has said so.
-                let _ = vault.forget(heirloom);
+                let _ = fd_store.remove(fd_name);
             }
         }
-        let legacy = Legacy {
+        let engine_state = EngineState {
             snapshot: self.fleet.snapshot(),
             pids,
-            lives: estate.lives,
-            unsettled: estate.unsettled,
+            instances: output_state.instances,
+            unflushed: output_state.unflushed,
             early: Vec::new(),
-            leftovers: self.leftovers,
+            pending_reports: self.pending_reports,
             is_ready: self.systemd.is_ready(),
             sockets,
         };
-        HandedOver {
-            legacy,
+        EngineHandoff {
+            state: engine_state,
             descriptors,
             signals: self.signals,
             notifier: self.systemd.into_notifier(),
@@ -494,11 +534,11 @@ impl Engine {
     }
 
     /// Says to whom everything goes.
-    pub(super) fn say_farewell(&self, hands: &Hands) {
-        if self.lets_go {
+    pub(super) fn log_handoff(&self, workers: &Workers) {
+        if self.detaches {
             return;
         }
         let program = self.program.display().to_string();
-        self.log(Line::UpgradeBegun { program }, hands);
+        self.log(Line::UpgradeBegun { program }, workers);
     }
 }

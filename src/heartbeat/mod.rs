@@ -11,5 +11,5 @@
 mod monitor;
 mod slot;
 
-pub use monitor::{Heartbeats, Overdue, Trouble};
+pub use monitor::{Heartbeats, Overdue, ThreadProblem};
 pub use slot::Heartbeat;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::slot::{Glance, Heartbeat, Slot, nanos};
+use super::slot::{Heartbeat, HeartbeatSlot, SlotState, nanos};
 use crate::domain::Tick;
 use crate::sys::{self, Interest, Poller, Timer, Waker};
 
@@ -39,14 +39,14 @@ pub enum Overdue {
 
 /// Why the daemon cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum ThreadProblem {
     /// The thread of this name has ended without having been told to.
     Ended(&'static str),
     /// One job of the thread of this name lasts longer than it may.
     Overdue(&'static str, Duration),
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for ThreadProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ended(name) => write!(f, "thread {name} has exited"),
@@ -93,22 +93,22 @@ impl Alarm {
     }
 }
 
-struct Shared {
+struct MonitorShared {
     alarm: Arc<Alarm>,
-    slots: Mutex<Vec<Arc<Slot>>>,
+    slots: Mutex<Vec<Arc<HeartbeatSlot>>>,
     stop: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// The ID of the monitor's thread; 0 until it runs.
     monitor: AtomicI32,
     /// Says that it runs. `None`: that was waited for.
     runs: Mutex<Option<Receiver<()>>>,
-    fatal: Box<dyn Fn(&Trouble) + Send + Sync>,
+    fatal: Box<dyn Fn(&ThreadProblem) + Send + Sync>,
     quiet: Box<dyn Fn() + Send + Sync>,
     quiet_after: Duration,
 }
 
-impl Shared {
-    fn slots(&self) -> MutexGuard<'_, Vec<Arc<Slot>>> {
+impl MonitorShared {
+    fn slots(&self) -> MutexGuard<'_, Vec<Arc<HeartbeatSlot>>> {
         // Nothing panics while it holds the lock.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,14 +116,14 @@ impl Shared {
 
 /// The heartbeats of all threads. Clones share them; [`Heartbeats::stop`] ends the monitor.
 #[derive(Clone)]
-pub struct Heartbeats(Arc<Shared>);
+pub struct Heartbeats(Arc<MonitorShared>);
 
 impl Heartbeats {
     /// Starts the monitor. `fatal` is called on its thread when the daemon cannot go on; it is not expected to return.
     ///
     /// # Errors
     /// EMFILE, ENOMEM, EAGAIN.
-    pub fn start(fatal: impl Fn(&Trouble) + Send + Sync + 'static) -> io::Result<Self> {
+    pub fn start(fatal: impl Fn(&ThreadProblem) + Send + Sync + 'static) -> io::Result<Self> {
         Self::start_with(fatal, || {})
     }
 
@@ -133,7 +133,7 @@ impl Heartbeats {
     /// # Errors
     /// EMFILE, ENOMEM, EAGAIN.
     pub fn start_with(
-        fatal: impl Fn(&Trouble) + Send + Sync + 'static,
+        fatal: impl Fn(&ThreadProblem) + Send + Sync + 'static,
         quiet: impl Fn() + Send + Sync + 'static,
     ) -> io::Result<Self> {
         Self::start_after(QUIET_AFTER, fatal, quiet)
@@ -141,7 +141,7 @@ impl Heartbeats {
 
     fn start_after(
         quiet_after: Duration,
-        fatal: impl Fn(&Trouble) + Send + Sync + 'static,
+        fatal: impl Fn(&ThreadProblem) + Send + Sync + 'static,
         quiet: impl Fn() + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let poller = Poller::new()?;
@@ -149,7 +149,7 @@ impl Heartbeats {
         let (tell, told) = channel();
         let timer = Timer::new()?;
         poller.add(&timer, TIMER, Interest::Read)?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(MonitorShared {
             alarm: Arc::new(Alarm {
                 waker,
                 timer,
@@ -169,7 +169,7 @@ impl Heartbeats {
             .name(NAME.to_owned())
             .spawn(move || {
                 // Its own slot has no bound that matters: it is there so that others see whether this thread exists.
-                let own = Slot::new(NAME, Duration::MAX, Overdue::Fatal);
+                let own = HeartbeatSlot::new(NAME, Duration::MAX, Overdue::Fatal);
                 watched.monitor.store(own.thread, Ordering::SeqCst);
                 watched.slots().push(Arc::new(own));
                 // An error: nobody will ask.
@@ -198,7 +198,7 @@ impl Heartbeats {
     /// The heartbeat of one kind of job of the calling thread, which may have several. `bound`: how long one job may last.
     #[must_use]
     pub fn register(&self, name: &'static str, bound: Duration, overdue: Overdue) -> Heartbeat {
-        self.add(Slot::new(name, bound, overdue))
+        self.add(HeartbeatSlot::new(name, bound, overdue))
     }
 
     /// Watches for the end of the calling thread, which has no jobs that could last too long.
@@ -210,10 +210,15 @@ impl Heartbeats {
     /// Watches for the end of the thread with the ID `thread`, which lives longer than this monitor.
     #[must_use]
     pub fn register_end_of(&self, name: &'static str, thread: i32) -> Heartbeat {
-        self.add(Slot::of_thread(name, thread, Duration::MAX, Overdue::Fatal))
+        self.add(HeartbeatSlot::of_thread(
+            name,
+            thread,
+            Duration::MAX,
+            Overdue::Fatal,
+        ))
     }
 
-    fn add(&self, slot: Slot) -> Heartbeat {
+    fn add(&self, slot: HeartbeatSlot) -> Heartbeat {
         let slot = Arc::new(slot);
         self.0.slots().push(slot.clone());
         self.0.alarm.ring();
@@ -223,21 +228,21 @@ impl Heartbeats {
         }
     }
 
-    /// Why no sign of life may be given now. `None`: every thread is there, and idle or within the bound of its job (of
+    /// Why no watchdog message may be given now. `None`: every thread is there, and idle or within the bound of its job (of
     /// those whose overdue jobs are [`Overdue::Fatal`]).
     #[must_use]
-    pub fn trouble(&self) -> Option<Trouble> {
+    pub fn problem(&self) -> Option<ThreadProblem> {
         self.0.slots().iter().find_map(|slot| {
             if slot.is_retired() {
                 return None;
             }
             if !sys::has_thread(slot.thread) {
-                return Some(Trouble::Ended(slot.name));
+                return Some(ThreadProblem::Ended(slot.name));
             }
             let is_fatal = matches!(slot.overdue, Overdue::Fatal);
             slot.busy_for()
                 .filter(|busy| is_fatal && *busy > slot.bound)
-                .map(|_| Trouble::Overdue(slot.name, slot.bound))
+                .map(|_| ThreadProblem::Overdue(slot.name, slot.bound))
         })
     }
 
@@ -258,7 +263,7 @@ impl Heartbeats {
 
     /// Calls `fatal` since the monitor cannot.
     pub fn monitor_ended(&self) {
-        (self.0.fatal)(&Trouble::Ended(NAME));
+        (self.0.fatal)(&ThreadProblem::Ended(NAME));
     }
 
     /// Ends the monitor and waits for that. Threads may end unwatched from here on.
@@ -285,14 +290,14 @@ impl fmt::Debug for Heartbeats {
 }
 
 /// A slot, and what the monitor remembers of it.
-struct Watched {
-    slot: Arc<Slot>,
+struct WatchedThread {
+    slot: Arc<HeartbeatSlot>,
     /// Readable once the thread has ended, with its token. `None`: the kernel is older than 6.9.
     end: Option<(u64, OwnedFd)>,
     /// That is not enough: the kernel is asked for the thread at each look.
     is_asked_for: bool,
     /// At the last look.
-    seen: Glance,
+    seen: SlotState,
     /// It was at work at the last look, or had been since the one before.
     is_active: bool,
     /// How long the job that is under way has been seen to last.
@@ -301,9 +306,9 @@ struct Watched {
 }
 
 struct Monitor {
-    shared: Arc<Shared>,
+    shared: Arc<MonitorShared>,
     poller: Poller,
-    watched: Vec<Watched>,
+    watched: Vec<WatchedThread>,
     next_token: u64,
 }
 
@@ -332,8 +337,8 @@ impl Monitor {
             looked = now;
             // A longer wait than was asked for means that this thread stood still too.
             let passed = period.map_or(Duration::ZERO, |period| passed.min(period * 2));
-            self.take_new();
-            for trouble in self.look(passed, &ended) {
+            self.add_new();
+            for trouble in self.check(passed, &ended) {
                 (self.shared.fatal)(&trouble);
             }
             period = self.next_period();
@@ -354,7 +359,7 @@ impl Monitor {
                 alarm.expect_by(now.0.saturating_add(nanos(period)));
             }
             // A job that began after the look and before that store has set the timer, and we may have set it later.
-            let is_new = |one: &Watched| one.slot.glance().jobs != one.seen.jobs;
+            let is_new = |one: &WatchedThread| one.slot.state().jobs != one.seen.jobs;
             if self.watched.iter().any(is_new) {
                 alarm.expect_by(now.0.saturating_add(nanos(PERIOD_MIN)));
             }
@@ -362,13 +367,13 @@ impl Monitor {
     }
 
     /// Takes slots that are new, and drops those that are not needed any more.
-    fn take_new(&mut self) {
+    fn add_new(&mut self) {
         let mut slots = self.shared.slots();
         slots.retain(|slot| !slot.is_retired());
         let new = slots
             .iter()
             .filter(|slot| !self.watched.iter().any(|one| Arc::ptr_eq(&one.slot, slot)));
-        let new: Vec<Arc<Slot>> = new.cloned().collect();
+        let new: Vec<Arc<HeartbeatSlot>> = new.cloned().collect();
         drop(slots);
         let poller = &self.poller;
         self.watched.retain(|one| {
@@ -385,10 +390,10 @@ impl Monitor {
             let end = end.filter(|end| self.poller.add(end, token, Interest::Read).is_ok());
             // While other threads live, kernels since 6.15 do not tell the end of the main one.
             let is_main = u32::try_from(slot.thread) == Ok(std::process::id());
-            self.watched.push(Watched {
+            self.watched.push(WatchedThread {
                 is_asked_for: is_main || end.is_none(),
                 // As a slot that has done nothing, so that the next look sees its first job begin.
-                seen: Glance::default(),
+                seen: SlotState::default(),
                 is_active: false,
                 slot,
                 end: end.map(|end| (token, end)),
@@ -400,7 +405,7 @@ impl Monitor {
 
     /// Looks at all slots after `passed`, and answers what the daemon cannot go on with. `ended` are tokens of threads that
     /// have ended.
-    fn look(&mut self, passed: Duration, ended: &[u64]) -> Vec<Trouble> {
+    fn check(&mut self, passed: Duration, ended: &[u64]) -> Vec<ThreadProblem> {
         let mut troubles = Vec::new();
         for one in &mut self.watched {
             let is_told = one
@@ -409,14 +414,14 @@ impl Monitor {
                 .is_some_and(|(token, _)| ended.contains(token));
             let may_have_ended = is_told || one.is_asked_for;
             if may_have_ended && !sys::has_thread(one.slot.thread) && !one.slot.is_retired() {
-                troubles.push(Trouble::Ended(one.slot.name));
+                troubles.push(ThreadProblem::Ended(one.slot.name));
                 // Level-triggered: it would wake us for ever.
                 if let Some((_, end)) = one.end.take() {
                     let _ = self.poller.remove(&end);
                 }
                 continue;
             }
-            let now = one.slot.glance();
+            let now = one.slot.state();
             let before = std::mem::replace(&mut one.seen, now);
             one.is_active = now.is_busy || now.jobs != before.jobs;
             if now.is_busy && now == before {
@@ -430,7 +435,7 @@ impl Monitor {
                 match &one.slot.overdue {
                     Overdue::Call(call) => call(),
                     Overdue::Fatal => {
-                        troubles.push(Trouble::Overdue(one.slot.name, one.slot.bound));
+                        troubles.push(ThreadProblem::Overdue(one.slot.name, one.slot.bound));
                     }
                 }
             }
@@ -459,9 +464,9 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(20);
     const BOUND: Duration = Duration::from_millis(20);
 
-    fn started() -> (Heartbeats, Receiver<Trouble>) {
+    fn started() -> (Heartbeats, Receiver<ThreadProblem>) {
         let (tell, troubles) = channel();
-        let fatal = move |trouble: &Trouble| {
+        let fatal = move |trouble: &ThreadProblem| {
             let _ = tell.send(trouble.clone());
         };
         let beats = Heartbeats::start_after(BOUND, fatal, || {});
@@ -483,7 +488,7 @@ mod tests {
             let other = beats.register("other", BOUND, Overdue::Fatal);
             other.busy();
             let trouble = troubles.recv_timeout(LIMIT).expect("told");
-            assert_eq!(trouble, Trouble::Overdue("other", BOUND));
+            assert_eq!(trouble, ThreadProblem::Overdue("other", BOUND));
             assert!(calls.try_recv().is_err(), "told twice");
             heartbeat.idle();
         }
@@ -496,7 +501,7 @@ mod tests {
         let heartbeat = beats.register("worker", LIMIT, Overdue::Fatal);
         for _ in 0..1000 {
             heartbeat.busy();
-            assert_eq!(beats.trouble(), None);
+            assert_eq!(beats.problem(), None);
             heartbeat.idle();
         }
         beats.stop();
@@ -522,8 +527,8 @@ mod tests {
         heartbeat.busy();
         heartbeat.idle();
         let trouble = troubles.recv_timeout(LIMIT).expect("told");
-        assert_eq!(trouble, Trouble::Ended("ending"));
-        assert_eq!(beats.trouble(), Some(Trouble::Ended("ending")));
+        assert_eq!(trouble, ThreadProblem::Ended("ending"));
+        assert_eq!(beats.problem(), Some(ThreadProblem::Ended("ending")));
         beats.stop();
     }
 
@@ -541,8 +546,8 @@ mod tests {
         heartbeat.busy();
         heartbeat.idle();
         let trouble = troubles.recv_timeout(LIMIT).expect("told");
-        assert_eq!(trouble, Trouble::Ended("panicking"));
-        assert_eq!(beats.trouble(), Some(Trouble::Ended("panicking")));
+        assert_eq!(trouble, ThreadProblem::Ended("panicking"));
+        assert_eq!(beats.problem(), Some(ThreadProblem::Ended("panicking")));
         beats.stop();
     }
 

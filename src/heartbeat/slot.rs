@@ -8,7 +8,7 @@ use super::monitor::{Alarm, Overdue, PERIOD_MIN};
 use crate::sys;
 
 /// What a thread and the monitor share.
-pub(super) struct Slot {
+pub(super) struct HeartbeatSlot {
     /// The name of the thread, for messages.
     pub(super) name: &'static str,
     /// The number of the thread.
@@ -26,12 +26,12 @@ pub(super) struct Slot {
 
 /// What the monitor sees of a slot at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Glance {
+pub(super) struct SlotState {
     pub(super) jobs: u64,
     pub(super) is_busy: bool,
 }
 
-impl Slot {
+impl HeartbeatSlot {
     pub(super) fn new(name: &'static str, bound: Duration, overdue: Overdue) -> Self {
         Self::of_thread(name, sys::thread_id(), bound, overdue)
     }
@@ -53,10 +53,10 @@ impl Slot {
         }
     }
 
-    pub(super) fn glance(&self) -> Glance {
+    pub(super) fn state(&self) -> SlotState {
         let jobs = self.jobs.load(Ordering::SeqCst);
         let is_busy = self.since.load(Ordering::SeqCst) != 0;
-        Glance { jobs, is_busy }
+        SlotState { jobs, is_busy }
     }
 
     /// How long the current job has lasted. `None`: idle.
@@ -76,7 +76,7 @@ impl Slot {
 
 /// A thread's own end of its heartbeat. Dropping it says that the thread no longer needs to be watched, except in a panic.
 pub struct Heartbeat {
-    pub(super) slot: Arc<Slot>,
+    pub(super) slot: Arc<HeartbeatSlot>,
     pub(super) alarm: Arc<Alarm>,
 }
 

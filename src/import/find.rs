@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::translate::EnvironmentFile;
-use super::unit::{SUFFIX, Unit, UnitName};
+use super::unit::{SUFFIX, SystemdUnit, UnitName};
 
 /// Where systemd looks for units, the first of them wins.
 // Source: systemd.unit(5), "Unit File Load Path".
@@ -40,11 +40,11 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 ///
 /// # Errors
 /// There is none, it cannot be read, or it is no service. With the place.
-pub(super) fn unit(word: &str, stdin_name: &str) -> Result<Unit, String> {
+pub(super) fn find_unit(word: &str, stdin_name: &str) -> Result<SystemdUnit, String> {
     if word == "-" {
-        let mut unit = Unit::new(UnitName::new(stdin_name));
-        let text =
-            limited(std::io::stdin().lock()).map_err(|why| format!("standard input: {why}"))?;
+        let mut unit = SystemdUnit::new(UnitName::new(stdin_name));
+        let text = read_limited(std::io::stdin().lock())
+            .map_err(|why| format!("standard input: {why}"))?;
         unit.read("stdin", &text)?;
         return Ok(unit);
     }
@@ -93,11 +93,11 @@ pub(super) fn unit(word: &str, stdin_name: &str) -> Result<Unit, String> {
     if is_null {
         return Err(format!("{found}: the unit is masked"));
     }
-    let text = file(&found).map_err(|why| format!("{found}: {why}"))?;
-    let mut unit = Unit::new(name);
+    let text = read_file(&found).map_err(|why| format!("{found}: {why}"))?;
+    let mut unit = SystemdUnit::new(name);
     unit.read(&found, &text)?;
     for path in drop_ins(&unit.name, &directories) {
-        let text = file(&path).map_err(|why| format!("{path}: {why}"))?;
+        let text = read_file(&path).map_err(|why| format!("{path}: {why}"))?;
         unit.read(&path, &text)?;
     }
     Ok(unit)
@@ -161,12 +161,12 @@ fn join(directory: &str, file: &str) -> String {
     }
 }
 
-fn file(path: &str) -> Result<String, String> {
-    limited(regular(path)?.0)
+fn read_file(path: &str) -> Result<String, String> {
+    read_limited(open_regular(path)?.0)
 }
 
 /// Opens a regular file. Opening a FIFO would wait for its writer, and reading a device may do anything.
-fn regular(path: &str) -> Result<(fs::File, fs::Metadata), String> {
+fn open_regular(path: &str) -> Result<(fs::File, fs::Metadata), String> {
     let opened = fs::OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
@@ -193,7 +193,7 @@ fn regular(path: &str) -> Result<(fs::File, fs::Metadata), String> {
     .to_owned())
 }
 
-fn limited(from: impl std::io::Read) -> Result<String, String> {
+fn read_limited(from: impl std::io::Read) -> Result<String, String> {
     let mut bytes = Vec::new();
     from.take(FILE_BYTES_MAX + 1)
         .read_to_end(&mut bytes)
@@ -210,9 +210,9 @@ pub(super) fn environment_file(path: &str) -> EnvironmentFile {
     if fs::metadata(path).is_err() {
         return EnvironmentFile::Missing;
     }
-    match regular(path) {
+    match open_regular(path) {
         Ok((file, meta)) if meta.permissions().mode() & EVERYBODY_READS != 0 => {
-            limited(file).map_or(EnvironmentFile::Private, EnvironmentFile::Text)
+            read_limited(file).map_or(EnvironmentFile::Private, EnvironmentFile::Text)
         }
         Ok(_) | Err(_) => EnvironmentFile::Private,
     }
@@ -252,8 +252,8 @@ mod tests {
         write("w@1.service.d/10.conf", "[Service]\nNice=2\n");
         write("w@1.service.d/20.conf", "[Service]\nNice=3\n");
         write("w@1.service.d/no.txt", "nonsense");
-        let read = |name: &str| unit(&dir.join(name).display().to_string(), "");
-        let values = |unit: Unit| -> Vec<String> {
+        let read = |name: &str| find_unit(&dir.join(name).display().to_string(), "");
+        let values = |unit: SystemdUnit| -> Vec<String> {
             unit.assignments.into_iter().map(|one| one.value).collect()
         };
         assert_eq!(

@@ -9,10 +9,10 @@ fn is_blank(c: char) -> bool {
 ///
 /// # Errors
 /// A word has a character that no configuration can hold.
-pub(super) fn command(words: &[String]) -> Result<String, String> {
+pub(super) fn command_value(words: &[String]) -> Result<String, String> {
     let shown: Vec<String> = words
         .iter()
-        .map(|text| word(text))
+        .map(|text| quote_word(text))
         .collect::<Result<_, _>>()?;
     Ok(shown.join(" "))
 }
@@ -20,7 +20,7 @@ pub(super) fn command(words: &[String]) -> Result<String, String> {
 /// One word of a command, with the quotes that it needs: for the splitter of words, and against what the reader of the file
 /// does before that, which knows no quotes: a blank before `;` or `#` begins a comment, `%` an expansion, blanks at the
 /// beginning of a line go.
-fn word(text: &str) -> Result<String, String> {
+fn quote_word(text: &str) -> Result<String, String> {
     if let Some(c) = text.chars().find(|c| matches!(c, '\0' | '\r')) {
         return Err(format!(
             "the character {c:?} is not allowed in a configuration"
@@ -60,7 +60,7 @@ fn word(text: &str) -> Result<String, String> {
 
 /// A value that is a text; none if it would not come out of the file as it is.
 #[must_use]
-pub(super) fn text(value: &str) -> Option<String> {
+pub(super) fn text_value(value: &str) -> Option<String> {
     let mut before = None;
     for c in value.chars() {
         let is_comment = matches!(c, ';' | '#') && before.is_none_or(is_blank);
@@ -75,7 +75,7 @@ pub(super) fn text(value: &str) -> Option<String> {
 
 /// A pair of `environment`; none if that key's little language, which has no escapes, cannot say it.
 #[must_use]
-pub(super) fn variable(name: &str, value: &str) -> Option<String> {
+pub(super) fn variable_pair(name: &str, value: &str) -> Option<String> {
     const QUOTES: [char; 2] = ['"', '\''];
     // Quotes at the ends of a value are taken for those around it.
     if value.starts_with(QUOTES) || value.ends_with(QUOTES) {
@@ -83,12 +83,12 @@ pub(super) fn variable(name: &str, value: &str) -> Option<String> {
     }
     let quote = QUOTES.into_iter().find(|&quote| !value.contains(quote))?;
     // What stands between the quotes is never at the beginning of a line, nor at its end.
-    text(&format!("{quote}{value}{quote}")).map(|value| format!("{name}={value}"))
+    text_value(&format!("{quote}{value}{quote}")).map(|value| format!("{name}={value}"))
 }
 
 /// A word of a shell's script.
 #[must_use]
-pub(super) fn shell(text: &str) -> String {
+pub(super) fn shell_quote(text: &str) -> String {
     let is_plain = |c: char| {
         c.is_ascii_alphanumeric()
             || matches!(c, '_' | '-' | '.' | '/' | ':' | ',' | '+' | '@' | '%')
@@ -119,9 +119,9 @@ mod tests {
             ("a\nb", "\"a\"\"\n  \"\"b\""),
             ("é", "é"),
         ] {
-            assert_eq!(word(given).as_deref(), Ok(expected), "{given:?}");
+            assert_eq!(quote_word(given).as_deref(), Ok(expected), "{given:?}");
         }
-        assert!(word("a\rb").is_err());
+        assert!(quote_word("a\rb").is_err());
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
             ("a\nb", false),
             (" a ", true),
         ] {
-            let pair = variable("X", value);
+            let pair = variable_pair("X", value);
             assert_eq!(pair.is_some(), is_sayable, "{value:?}");
             if let Some(pair) = pair {
                 let read = environment::parse(&pair.replace("%%", "%"));
@@ -151,10 +151,10 @@ mod tests {
 
     #[test]
     fn a_shell_takes_its_words_as_they_are() {
-        assert_eq!(shell("a-b"), "a-b");
-        assert_eq!(shell("a b"), "'a b'");
-        assert_eq!(shell("it's"), "'it'\\''s'");
-        assert_eq!(shell(""), "''");
-        assert_eq!(shell("$x"), "'$x'");
+        assert_eq!(shell_quote("a-b"), "a-b");
+        assert_eq!(shell_quote("a b"), "'a b'");
+        assert_eq!(shell_quote("it's"), "'it'\\''s'");
+        assert_eq!(shell_quote(""), "''");
+        assert_eq!(shell_quote("$x"), "'$x'");
     }
 }

@@ -12,4 +12,4 @@ mod unit;
 mod value;
 mod words;
 
-pub use run::run;
+pub use run::run_import;

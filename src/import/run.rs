@@ -5,9 +5,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use super::find;
-use super::translate::{World, translate};
+use super::translate::{TranslateInput, translate};
 use crate::config::lookup::Lookup;
-use crate::config::verb::{NAME, Spoken};
+use crate::config::subcommand::{NAME, ParsedArgs};
 
 /// What the unit on standard input is called if nobody says.
 const STDIN_NAME: &str = "stdin";
@@ -15,17 +15,17 @@ const STDIN_NAME: &str = "stdin";
 /// Prints a section for each unit; a unit that cannot be translated is said on standard error, and the others are printed all
 /// the same. Answers status 1 if there was one.
 #[must_use]
-pub fn run(argv0: &str, spoken: &Spoken, lookup: &dyn Lookup) -> ExitCode {
-    let stdin_name = spoken.option(NAME).unwrap_or(STDIN_NAME);
-    let world = World {
+pub fn run_import(argv0: &str, parsed: &ParsedArgs, lookup: &dyn Lookup) -> ExitCode {
+    let stdin_name = parsed.option(NAME).unwrap_or(STDIN_NAME);
+    let world = TranslateInput {
         lookup,
         environment_file: &find::environment_file,
     };
     let mut names = BTreeSet::new();
     let mut texts = Vec::new();
     let mut is_complete = true;
-    for word in &spoken.words {
-        let translated = find::unit(word, stdin_name)
+    for word in &parsed.words {
+        let translated = find::find_unit(word, stdin_name)
             .map_err(|error| vec![error])
             .and_then(|unit| translate(&unit, &world));
         match translated {

@@ -4,7 +4,7 @@ use crate::config::key::SectionKind;
 
 /// One `[program:x]` with what is to be said about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Section {
+pub(super) struct ProgramSection {
     /// The program's name.
     pub(super) name: String,
     /// What it is, for people.
@@ -14,7 +14,7 @@ pub(super) struct Section {
     remarks: Vec<(String, Vec<String>)>,
 }
 
-impl Section {
+impl ProgramSection {
     /// An empty one.
     #[must_use]
     pub(super) fn new(name: &str) -> Self {
@@ -44,7 +44,7 @@ impl Section {
     }
 
     /// Says something about a directive. What is said of several is said once, of all of them.
-    pub(super) fn say(&mut self, directive: &str, value: &str, text: &str) {
+    pub(super) fn add_remark(&mut self, directive: &str, value: &str, text: &str) {
         let subject = if value.is_empty() {
             directive.to_owned()
         } else {

@@ -6,20 +6,20 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::form;
-use super::translate::{EnvironmentFile, World, translate};
-use super::unit::{Unit, UnitName};
+use super::translate::{EnvironmentFile, TranslateInput, translate};
+use super::unit::{SystemdUnit, UnitName};
 use crate::config::lookup::Fake;
 use crate::config::options::DaemonOptions;
 use crate::config::spec::ProcessSpec;
-use crate::config::{self, words};
+use crate::config::{self, shlex};
 use crate::domain::ProcessName;
 
 /// The section of a unit.
 fn imported(name: &str, text: &str) -> Result<String, Vec<String>> {
-    let mut unit = Unit::new(UnitName::new(name));
+    let mut unit = SystemdUnit::new(UnitName::new(name));
     unit.read("f", text).map_err(|error| vec![error])?;
     let machine = Fake::default();
-    let world = World {
+    let world = TranslateInput {
         lookup: &machine,
         environment_file: &|path| match path {
             "/etc/default/open" => {
@@ -59,7 +59,7 @@ fn read(section: &str) -> Arc<ProcessSpec> {
 }
 
 fn argv(spec: &ProcessSpec) -> Vec<String> {
-    words::split(&spec.command).expect("words")
+    shlex::shlex_split(&spec.command).expect("words")
 }
 
 struct Sample {
@@ -369,7 +369,7 @@ fn what_cannot_run_is_an_error_with_its_place() {
 
 #[test]
 fn a_drop_in_resets_and_adds() {
-    let mut unit = Unit::new(UnitName::new("a"));
+    let mut unit = SystemdUnit::new(UnitName::new("a"));
     unit.read(
         "a",
         "[Service]\nExecStart=/bin/a\nEnvironment=A=1\nRestart=always\n",
@@ -381,7 +381,7 @@ fn a_drop_in_resets_and_adds() {
     )
     .expect("read");
     let machine = Fake::default();
-    let world = World {
+    let world = TranslateInput {
         lookup: &machine,
         environment_file: &|_| EnvironmentFile::Missing,
     };
@@ -484,7 +484,7 @@ proptest! {
         let unit = format!("[Service]\nExecStart=/bin/a b\n{}", given.concat());
         if let Ok(section) = imported("a@b.service", &unit) {
             let spec = read(&section);
-            prop_assert!(words::split(&spec.command).is_ok());
+            prop_assert!(shlex::shlex_split(&spec.command).is_ok());
         }
     }
 
@@ -492,14 +492,14 @@ proptest! {
     fn words_come_out_of_a_configuration_as_they_went_in(
         given in prop::collection::vec("([ -~]|[\\n\\té\u{a0}\u{2028}\\x0b\\x1c]|%\\(here\\)s| ;| #|\\n +;){0,12}", 1..5)
     ) {
-        let command = form::command(&given).expect("sayable");
+        let command = form::command_value(&given).expect("sayable");
         let spec = read(&format!("[program:a]\ncommand={command}\n"));
         prop_assert_eq!(argv(&spec), given);
     }
 
     #[test]
     fn variables_come_out_of_a_configuration_as_they_went_in(value in "([ -~]|[\\té]|%\\(here\\)s| ;| #){0,12}") {
-        if let Some(pair) = form::variable("X", &value) {
+        if let Some(pair) = form::variable_pair("X", &value) {
             let spec = read(&format!("[program:a]\ncommand=a\nenvironment={pair}\n"));
             prop_assert_eq!(&spec.environment[..], &[("X".to_owned(), value)][..]);
         }

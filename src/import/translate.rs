@@ -1,5 +1,5 @@
 //! A unit → a section of a program, with a remark for everything that has no equivalent. Asks nothing of the machine but what
-//! [`World`] offers.
+//! [`TranslateInput`] offers.
 
 mod ends;
 mod environment;
@@ -11,9 +11,9 @@ mod streams;
 use std::collections::BTreeSet;
 
 use super::form;
-use super::section::Section;
-use super::unit::{Assignment, Unit};
-use super::value::{self, Span};
+use super::section::ProgramSection;
+use super::unit::{Assignment, SystemdUnit};
+use super::value::{self, TimeSpan};
 use super::words;
 use crate::config::lookup::Lookup;
 
@@ -29,7 +29,7 @@ pub(super) enum EnvironmentFile {
 }
 
 /// What translation asks of the machine.
-pub(super) struct World<'a> {
+pub(super) struct TranslateInput<'a> {
     /// Users, directories, the machine's name.
     pub(super) lookup: &'a dyn Lookup,
     /// Files of variables.
@@ -38,7 +38,7 @@ pub(super) struct World<'a> {
 
 /// The type of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
+enum ServiceType {
     /// `simple`, `exec`, and what comes down to it.
     Plain,
     Notify,
@@ -47,10 +47,10 @@ enum Type {
 }
 
 /// A translation under way.
-struct Work<'a> {
-    unit: &'a Unit,
-    world: &'a World<'a>,
-    section: Section,
+struct Translation<'a> {
+    unit: &'a SystemdUnit,
+    world: &'a TranslateInput<'a>,
+    section: ProgramSection,
     /// Directives that were dealt with.
     done: BTreeSet<(&'a str, &'a str)>,
 }
@@ -59,11 +59,14 @@ struct Work<'a> {
 ///
 /// # Errors
 /// Why nothing can be run, with places.
-pub(super) fn translate(unit: &Unit, world: &World<'_>) -> Result<Section, Vec<String>> {
-    let mut work = Work {
+pub(super) fn translate(
+    unit: &SystemdUnit,
+    world: &TranslateInput<'_>,
+) -> Result<ProgramSection, Vec<String>> {
+    let mut work = Translation {
         unit,
         world,
-        section: Section::new(&program_name(unit.name.stem())),
+        section: ProgramSection::new(&program_name(unit.name.stem())),
         done: BTreeSet::new(),
     };
     work.title();
@@ -72,14 +75,14 @@ pub(super) fn translate(unit: &Unit, world: &World<'_>) -> Result<Section, Vec<S
     let environment = work.environment(user.as_deref());
     work.command(service, &environment)?;
     work.directory(user.as_deref());
-    work.start(service);
-    work.restart(service);
-    work.stop(service);
+    work.translate_start(service);
+    work.translate_restart(service);
+    work.translate_stop(service);
     work.streams();
     work.confinement();
     work.resources();
     work.install();
-    work.rest();
+    work.remark_on_rest();
     Ok(work.section)
 }
 
@@ -102,9 +105,9 @@ pub(super) fn program_name(stem: &str) -> String {
 
 const SERVICE: &str = "Service";
 
-impl<'a> Work<'a> {
+impl<'a> Translation<'a> {
     /// All assignments of a directive, which is then dealt with.
-    fn all(&mut self, section: &'a str, name: &'a str) -> Vec<&'a Assignment> {
+    fn all_assignments(&mut self, section: &'a str, name: &'a str) -> Vec<&'a Assignment> {
         self.done.insert((section, name));
         self.unit
             .assignments
@@ -114,8 +117,8 @@ impl<'a> Work<'a> {
     }
 
     /// What counts of a directive that adds up: everything since it was last emptied.
-    fn list(&mut self, section: &'a str, name: &'a str) -> Vec<&'a Assignment> {
-        let all = self.all(section, name);
+    fn list_assignments(&mut self, section: &'a str, name: &'a str) -> Vec<&'a Assignment> {
+        let all = self.all_assignments(section, name);
         let from = all
             .iter()
             .rposition(|one| one.value.is_empty())
@@ -124,14 +127,14 @@ impl<'a> Work<'a> {
     }
 
     /// What counts of a directive of `[Service]` that has one value, specifiers replaced.
-    fn one(&mut self, name: &'a str) -> Option<String> {
-        let last = self.all(SERVICE, name).pop()?;
+    fn last_assignment(&mut self, name: &'a str) -> Option<String> {
+        let last = self.all_assignments(SERVICE, name).pop()?;
         (!last.value.is_empty()).then(|| self.specified(name, &last.value))
     }
 
     /// A time of `[Service]`; a number alone is of seconds.
-    fn span(&mut self, name: &'a str) -> Option<Span> {
-        let text = self.one(name)?;
+    fn span(&mut self, name: &'a str) -> Option<TimeSpan> {
+        let text = self.last_assignment(name)?;
         let span = value::span(&text, value::SECONDS);
         if span.is_none() {
             self.not_understood(name, &text);
@@ -141,7 +144,7 @@ impl<'a> Work<'a> {
 
     /// A boolean of `[Service]`.
     fn boolean(&mut self, name: &'a str) -> Option<bool> {
-        let text = self.one(name)?;
+        let text = self.last_assignment(name)?;
         let boolean = value::boolean(&text);
         if boolean.is_none() {
             self.not_understood(name, &text);
@@ -150,14 +153,14 @@ impl<'a> Work<'a> {
     }
 
     fn not_understood(&mut self, name: &str, value: &str) {
-        self.section.say(name, value, "invalid value");
+        self.section.add_remark(name, value, "invalid value");
     }
 
     /// Sets a key to a text, or says that it cannot be.
     fn text(&mut self, key: &'static str, name: &str, value: &str) {
-        match form::text(value) {
+        match form::text_value(value) {
             Some(text) => self.section.set(key, text),
-            None => self.section.say(
+            None => self.section.add_remark(
                 name,
                 value,
                 &format!(
@@ -170,7 +173,7 @@ impl<'a> Work<'a> {
     /// Replaces the specifiers in a value of `name`.
     fn specified(&mut self, name: &str, text: &str) -> String {
         let mut unknown = BTreeSet::new();
-        let specified = words::specify(text, |letter| {
+        let specified = words::expand_specifiers(text, |letter| {
             let value = self.specifier(letter);
             if value.is_none() {
                 unknown.insert(letter);
@@ -178,7 +181,7 @@ impl<'a> Work<'a> {
             value
         });
         for letter in unknown {
-            self.section.say(
+            self.section.add_remark(
                 name,
                 text,
                 &format!("the specifier %{letter} has no equivalent; replace it with its value"),
@@ -232,7 +235,7 @@ impl<'a> Work<'a> {
     }
 
     fn title(&mut self) {
-        let description = self.all("Unit", "Description").pop();
+        let description = self.all_assignments("Unit", "Description").pop();
         let title = match description {
             Some(one) if !one.value.is_empty() => {
                 let text = self.specified("Description", &one.value);
@@ -243,18 +246,18 @@ impl<'a> Work<'a> {
         self.section.title = title;
     }
 
-    fn service_type(&mut self) -> Type {
-        let text = self.one("Type");
+    fn service_type(&mut self) -> ServiceType {
+        let text = self.last_assignment("Type");
         let is_on_the_bus =
             self.unit.assignments.iter().any(|one| {
                 one.section == SERVICE && one.name == "BusName" && !one.value.is_empty()
             });
         match text.as_deref() {
-            None if !is_on_the_bus => Type::Plain,
-            Some("simple" | "exec") => Type::Plain,
-            Some("notify") => Type::Notify,
+            None if !is_on_the_bus => ServiceType::Plain,
+            Some("simple" | "exec") => ServiceType::Plain,
+            Some("notify") => ServiceType::Notify,
             Some("notify-reload") => {
-                self.section.say(
+                self.section.add_remark(
                     "Type",
                     "notify-reload",
                     &format!(
@@ -262,29 +265,29 @@ impl<'a> Work<'a> {
                         self.section.name.clone()
                     ),
                 );
-                Type::Notify
+                ServiceType::Notify
             }
-            Some("forking") => Type::Forking,
-            Some("oneshot") => Type::Oneshot,
+            Some("forking") => ServiceType::Forking,
+            Some("oneshot") => ServiceType::Oneshot,
             None | Some("dbus") => {
-                self.section.say(
+                self.section.add_remark(
                     "Type",
                     "dbus",
                     "supervisord does not wait for bus names; the program is RUNNING after startsecs",
                 );
-                Type::Plain
+                ServiceType::Plain
             }
             Some("idle") => {
-                self.section.say(
+                self.section.add_remark(
                     "Type",
                     "idle",
                     "the program does not wait for others; use a high priority= to start it late",
                 );
-                Type::Plain
+                ServiceType::Plain
             }
             Some(other) => {
                 self.not_understood("Type", other);
-                Type::Plain
+                ServiceType::Plain
             }
         }
     }
@@ -293,12 +296,12 @@ impl<'a> Work<'a> {
         let names = ["WantedBy", "RequiredBy", "UpheldBy"];
         let is_wanted = names
             .into_iter()
-            .map(|name| self.list("Install", name))
+            .map(|name| self.list_assignments("Install", name))
             .any(|list| !list.is_empty());
         self.section
             .set("autostart", if is_wanted { "true" } else { "false" });
         if !is_wanted {
-            self.section.say(
+            self.section.add_remark(
                 "autostart",
                 "false",
                 "no target wants the unit, so autostart=false",
@@ -307,18 +310,18 @@ impl<'a> Work<'a> {
     }
 
     /// Says something about whatever was not dealt with.
-    fn rest(&mut self) {
+    fn remark_on_rest(&mut self) {
         for one in &self.unit.assignments {
             let directive = (one.section.as_str(), one.name.as_str());
             if self.done.contains(&directive) || one.value.is_empty() {
                 continue;
             }
             let text = remarks::of(&one.section, &one.name);
-            self.section.say(&one.name, &one.value, text);
+            self.section.add_remark(&one.name, &one.value, text);
         }
         for (place, line, why) in &self.unit.passed_over {
             self.section
-                .say(place, "", &format!("ignored: {why}: {line}"));
+                .add_remark(place, "", &format!("ignored: {why}: {line}"));
         }
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct UnitName {
 
 /// A unit with its drop-ins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unit {
+pub(super) struct SystemdUnit {
     /// What it is called.
     pub(super) name: UnitName,
     /// All that its files assign, in the order in which it counts.
@@ -69,7 +69,7 @@ impl UnitName {
     }
 }
 
-impl Unit {
+impl SystemdUnit {
     /// One of which nothing is known yet.
     #[must_use]
     pub(super) fn new(name: UnitName) -> Self {
@@ -88,7 +88,7 @@ impl Unit {
     /// # Source
     /// systemd.syntax(7).
     pub(super) fn read(&mut self, file: &str, text: &str) -> Result<(), String> {
-        let normal = Normal::of(file, text)?;
+        let normal = NormalizedUnit::of(file, text)?;
         self.passed_over.extend(normal.passed_over);
         // The reader takes quotes and backslashes for its own unless it is told not to; here they belong to values.
         let option = ParseOption {
@@ -117,14 +117,14 @@ impl Unit {
 /// comments, no continuation lines. What rust-ini would read otherwise is settled here: a backslash at the end of a line joins
 /// the next one even if comments stand between them, and becomes a blank; a line without `=` is no beginning of a key;
 /// `:` is no separator; a comment may be indented.
-struct Normal {
+struct NormalizedUnit {
     text: String,
     /// Where each assignment stands, in order.
     places: Vec<String>,
     passed_over: Vec<(String, String, &'static str)>,
 }
 
-impl Normal {
+impl NormalizedUnit {
     fn of(file: &str, text: &str) -> Result<Self, String> {
         let mut normal = Self {
             text: String::new(),
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> String {
-        let mut unit = Unit::new(UnitName::new("x"));
+        let mut unit = SystemdUnit::new(UnitName::new("x"));
         if let Err(error) = unit.read("f", text) {
             return format!("! {error}");
         }

@@ -6,7 +6,7 @@ use crate::domain::Signal;
 
 /// A stretch of time, or for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Span {
+pub(super) enum TimeSpan {
     /// So long.
     For(Duration),
     /// No end.
@@ -31,10 +31,10 @@ const UNITS: &[(&[&str], u64)] = &[
 /// # Source
 /// systemd.time(7), "Parsing Time Spans".
 #[must_use]
-pub(super) fn span(text: &str, unit: u64) -> Option<Span> {
+pub(super) fn span(text: &str, unit: u64) -> Option<TimeSpan> {
     let text = text.trim();
     if text == "infinity" {
-        return Some(Span::Infinity);
+        return Some(TimeSpan::Infinity);
     }
     let mut rest = text;
     let mut micros: u64 = 0;
@@ -76,7 +76,7 @@ pub(super) fn span(text: &str, unit: u64) -> Option<Span> {
         micros = micros.checked_add(part_of(fraction, factor))?;
         rest = tail.trim_start();
     }
-    Some(Span::For(Duration::from_micros(micros)))
+    Some(TimeSpan::For(Duration::from_micros(micros)))
 }
 
 /// So much of `whole` as the digits behind a point say; what is beyond the fifteenth is nothing.
@@ -135,7 +135,7 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
 
 /// What one item of a list of exit statuses means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Status {
+pub(super) enum ExitItem {
     /// It ends with this code.
     Code(u8),
     /// It ends by this signal.
@@ -172,16 +172,16 @@ const CODES: &[(&str, u8)] = &[
 
 /// A code, the name of one, or a signal with its `SIG`.
 #[must_use]
-pub(super) fn status(word: &str) -> Option<Status> {
+pub(super) fn status(word: &str) -> Option<ExitItem> {
     if let Ok(code) = word.parse() {
-        return Some(Status::Code(code));
+        return Some(ExitItem::Code(code));
     }
     if let Some(&(_, code)) = CODES.iter().find(|(name, _)| *name == word) {
-        return Some(Status::Code(code));
+        return Some(ExitItem::Code(code));
     }
     Signal::parse(word.strip_prefix("SIG")?)
         .ok()
-        .map(Status::Signal)
+        .map(ExitItem::Signal)
 }
 
 #[cfg(test)]
@@ -206,10 +206,10 @@ mod tests {
             ("99999999999999999999", None),
             ("-1", None),
         ] {
-            let expected = expected.map(|micros| Span::For(Duration::from_micros(micros)));
+            let expected = expected.map(|micros| TimeSpan::For(Duration::from_micros(micros)));
             assert_eq!(span(text, SECONDS), expected, "{text}");
         }
-        assert_eq!(span("infinity", SECONDS), Some(Span::Infinity));
+        assert_eq!(span("infinity", SECONDS), Some(TimeSpan::Infinity));
         assert_eq!(seconds(Duration::from_millis(1001)), 2);
     }
 
@@ -226,9 +226,9 @@ mod tests {
         ] {
             assert_eq!(bytes(text), expected, "{text}");
         }
-        assert_eq!(status("143"), Some(Status::Code(143)));
-        assert_eq!(status("TEMPFAIL"), Some(Status::Code(75)));
-        assert_eq!(status("SIGTERM"), Some(Status::Signal(Signal::TERM)));
+        assert_eq!(status("143"), Some(ExitItem::Code(143)));
+        assert_eq!(status("TEMPFAIL"), Some(ExitItem::Code(75)));
+        assert_eq!(status("SIGTERM"), Some(ExitItem::Signal(Signal::TERM)));
         for word in ["256", "TERM", "x", "SIGX"] {
             assert_eq!(status(word), None, "{word}");
         }

@@ -5,7 +5,7 @@ use super::form;
 
 /// Why a text has no words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum WordsError {
+pub(super) enum UnitWordsError {
     #[error("missing closing quote")]
     Quote,
     #[error("it ends with a backslash")]
@@ -18,7 +18,7 @@ pub(super) enum WordsError {
 
 /// One word, and whether it stood there as a bare `;`.
 #[derive(Debug, PartialEq, Eq)]
-struct Found {
+struct UnitWord {
     text: String,
     ends_command: bool,
 }
@@ -31,7 +31,7 @@ const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 ///
 /// # Source
 /// systemd.service(5), "Command Lines"; systemd.syntax(7), "Quoting".
-fn split(text: &str) -> Result<Vec<Found>, WordsError> {
+fn split_words(text: &str) -> Result<Vec<UnitWord>, UnitWordsError> {
     let mut found = Vec::new();
     let mut rest = text.trim_start_matches(BLANKS);
     while !rest.is_empty() {
@@ -42,7 +42,7 @@ fn split(text: &str) -> Result<Vec<Found>, WordsError> {
             _ => None,
         };
         if let Some(ends_command) = bare {
-            found.push(Found {
+            found.push(UnitWord {
                 text: ";".to_owned(),
                 ends_command,
             });
@@ -50,7 +50,7 @@ fn split(text: &str) -> Result<Vec<Found>, WordsError> {
             continue;
         }
         let (text, tail) = word(rest)?;
-        found.push(Found {
+        found.push(UnitWord {
             text,
             ends_command: false,
         });
@@ -60,7 +60,7 @@ fn split(text: &str) -> Result<Vec<Found>, WordsError> {
 }
 
 /// The first word, and what follows it.
-fn word(text: &str) -> Result<(String, &str), WordsError> {
+fn word(text: &str) -> Result<(String, &str), UnitWordsError> {
     let mut bytes = Vec::new();
     let mut quote = None;
     let mut rest = text;
@@ -72,7 +72,7 @@ fn word(text: &str) -> Result<(String, &str), WordsError> {
             (Some(open), c) if open == c => quote = None,
             (_, '\\') => {
                 if after.is_empty() {
-                    return Err(WordsError::Backslash);
+                    return Err(UnitWordsError::Backslash);
                 }
                 rest = escape(after, &mut bytes);
                 continue;
@@ -82,9 +82,9 @@ fn word(text: &str) -> Result<(String, &str), WordsError> {
         rest = after;
     }
     if quote.is_some() {
-        return Err(WordsError::Quote);
+        return Err(UnitWordsError::Quote);
     }
-    let word = String::from_utf8(bytes).map_err(|_| WordsError::Utf8)?;
+    let word = String::from_utf8(bytes).map_err(|_| UnitWordsError::Utf8)?;
     Ok((word, rest))
 }
 
@@ -146,7 +146,7 @@ fn escape<'a>(text: &'a str, out: &mut Vec<u8>) -> &'a str {
 ///
 /// # Errors
 /// A quote that is not closed, or an escape that makes it no UTF-8.
-pub(super) fn list(text: &str) -> Result<Vec<String>, WordsError> {
+pub(super) fn list(text: &str) -> Result<Vec<String>, UnitWordsError> {
     let mut words = Vec::new();
     let mut rest = text.trim_start_matches(BLANKS);
     while !rest.is_empty() {
@@ -159,7 +159,7 @@ pub(super) fn list(text: &str) -> Result<Vec<String>, WordsError> {
 
 /// The letters before a command, by what they ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Prefixes {
+pub(super) struct ExecPrefixes {
     /// `-`: a failure is none.
     pub(super) may_fail: bool,
     /// `@`: the second word is what the program sees as its name.
@@ -174,9 +174,9 @@ pub(super) struct Prefixes {
 
 /// One command of an `Exec…=` directive, words with specifiers but before variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Exec {
+pub(super) struct ExecCommand {
     /// Its letters.
-    pub(super) prefixes: Prefixes,
+    pub(super) prefixes: ExecPrefixes,
     /// The program, and its arguments.
     pub(super) words: Vec<String>,
     /// What the program sees as its name, if that is another.
@@ -186,17 +186,17 @@ pub(super) struct Exec {
 /// Reads the commands of a directive's value.
 ///
 /// # Errors
-/// See [`WordsError`].
-pub(super) fn commands(text: &str) -> Result<Vec<Exec>, WordsError> {
+/// See [`UnitWordsError`].
+pub(super) fn commands(text: &str) -> Result<Vec<ExecCommand>, UnitWordsError> {
     let mut all = Vec::new();
-    let found = split(text)?;
+    let found = split_words(text)?;
     for part in found.split(|word| word.ends_command) {
         let mut words = part.iter().map(|word| word.text.clone());
         let Some(first) = words.next() else {
             // systemd takes a separator with nothing behind it.
             continue;
         };
-        let mut prefixes = Prefixes::default();
+        let mut prefixes = ExecPrefixes::default();
         let mut path = first.as_str();
         while let Some(letter) = path.chars().next() {
             match letter {
@@ -210,28 +210,28 @@ pub(super) fn commands(text: &str) -> Result<Vec<Exec>, WordsError> {
             path = &path[letter.len_utf8()..];
         }
         if path.is_empty() {
-            return Err(WordsError::Empty);
+            return Err(UnitWordsError::Empty);
         }
         let name = if prefixes.has_name {
             words.next()
         } else {
             None
         };
-        all.push(Exec {
+        all.push(ExecCommand {
             prefixes,
             words: std::iter::once(path.to_owned()).chain(words).collect(),
             name,
         });
     }
     if all.is_empty() {
-        return Err(WordsError::Empty);
+        return Err(UnitWordsError::Empty);
     }
     Ok(all)
 }
 
 /// Replaces specifiers; `of` says what a letter stands for, and what it does not know stays as it is.
 #[must_use]
-pub(super) fn specify(text: &str, mut of: impl FnMut(char) -> Option<String>) -> String {
+pub(super) fn expand_specifiers(text: &str, mut of: impl FnMut(char) -> Option<String>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
@@ -253,7 +253,7 @@ pub(super) fn specify(text: &str, mut of: impl FnMut(char) -> Option<String>) ->
 
 /// What is known of a variable before the program runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Variable {
+pub(super) enum VariableValue {
     /// Its value.
     Known(String),
     /// It is not set.
@@ -264,7 +264,7 @@ pub(super) enum Variable {
 
 /// A word of a command line after variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Item {
+pub(super) enum CommandItem {
     /// As it is.
     Text(String),
     /// A piece of a shell's script, for it has variables that are known later.
@@ -277,11 +277,14 @@ pub(super) enum Item {
 /// # Source
 /// systemd.service(5), "Command Lines".
 #[must_use]
-pub(super) fn substitute(exec: &Exec, mut of: impl FnMut(&str) -> Variable) -> Vec<Item> {
+pub(super) fn substitute(
+    exec: &ExecCommand,
+    mut of: impl FnMut(&str) -> VariableValue,
+) -> Vec<CommandItem> {
     let mut items = Vec::new();
     for (index, word) in exec.words.iter().enumerate() {
         if index == 0 || exec.prefixes.is_literal || !word.contains('$') {
-            items.push(Item::Text(word.clone()));
+            items.push(CommandItem::Text(word.clone()));
             continue;
         }
         let whole = word
@@ -289,18 +292,20 @@ pub(super) fn substitute(exec: &Exec, mut of: impl FnMut(&str) -> Variable) -> V
             .filter(|name| !name.starts_with(['{', '$']));
         match whole {
             Some(name) => match of(name) {
-                Variable::Known(value) => items.extend(value_words(&value).map(Item::Text)),
-                Variable::Late => items.push(Item::Script(format!("${name}"))),
-                Variable::Unset => {}
+                VariableValue::Known(value) => {
+                    items.extend(value_words(&value).map(CommandItem::Text))
+                }
+                VariableValue::Late => items.push(CommandItem::Script(format!("${name}"))),
+                VariableValue::Unset => {}
             },
-            None => items.push(embedded(word, &mut of)),
+            None => items.push(expand_embedded(word, &mut of)),
         }
     }
     items
 }
 
 /// `${X}` and `$$` inside a word.
-fn embedded(word: &str, of: &mut impl FnMut(&str) -> Variable) -> Item {
+fn expand_embedded(word: &str, of: &mut impl FnMut(&str) -> VariableValue) -> CommandItem {
     let mut text = String::new();
     let mut script = String::new();
     let mut rest = word;
@@ -315,11 +320,11 @@ fn embedded(word: &str, of: &mut impl FnMut(&str) -> Variable) -> Item {
             .and_then(|inner| inner.split_once('}'))
         {
             match of(name) {
-                Variable::Known(value) => text.push_str(&value),
-                Variable::Unset => {}
-                Variable::Late => {
+                VariableValue::Known(value) => text.push_str(&value),
+                VariableValue::Unset => {}
+                VariableValue::Late => {
                     if !text.is_empty() {
-                        script.push_str(&form::shell(&text));
+                        script.push_str(&form::shell_quote(&text));
                         text.clear();
                     }
                     script.push_str(&format!("\"${{{name}}}\""));
@@ -333,12 +338,12 @@ fn embedded(word: &str, of: &mut impl FnMut(&str) -> Variable) -> Item {
     }
     text.push_str(rest);
     if script.is_empty() {
-        return Item::Text(text);
+        return CommandItem::Text(text);
     }
     if !text.is_empty() {
-        script.push_str(&form::shell(&text));
+        script.push_str(&form::shell_quote(&text));
     }
-    Item::Script(script)
+    CommandItem::Script(script)
 }
 
 /// The words in a variable's value: quotes are taken away, a backslash keeps what follows it, nothing is an error.
@@ -419,9 +424,9 @@ pub(super) fn variables(text: &str) -> Vec<(String, String)> {
     found
 }
 
-type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
+type CharIter<'a> = std::iter::Peekable<std::str::Chars<'a>>;
 
-fn skip_comment(chars: &mut Chars<'_>) {
+fn skip_comment(chars: &mut CharIter<'_>) {
     while let Some(c) = chars.next() {
         match c {
             // A comment goes on in the next line then.
@@ -435,7 +440,7 @@ fn skip_comment(chars: &mut Chars<'_>) {
 }
 
 /// Up to the end of the line. Blanks around what is not quoted go, also those between it and quotes.
-fn file_value(chars: &mut Chars<'_>) -> String {
+fn file_value(chars: &mut CharIter<'_>) -> String {
     let mut value = String::new();
     // Up to here nothing is cut at the end.
     let mut kept = 0;
@@ -488,13 +493,13 @@ fn file_value(chars: &mut Chars<'_>) -> String {
 mod tests {
     use super::*;
 
-    fn words(text: &str) -> Result<Vec<String>, WordsError> {
+    fn words(text: &str) -> Result<Vec<String>, UnitWordsError> {
         commands(text).map(|mut all| all.remove(0).words)
     }
 
     #[test]
     fn words_are_split_as_systemd_splits_them() {
-        let table: &[(&str, Result<&[&str], WordsError>)] = &[
+        let table: &[(&str, Result<&[&str], UnitWordsError>)] = &[
             ("/bin/a b  c", Ok(&["/bin/a", "b", "c"])),
             ("/bin/a 'b c' \"d e\"", Ok(&["/bin/a", "b c", "d e"])),
             ("/bin/a x'y z'w", Ok(&["/bin/a", "xy zw"])),
@@ -508,12 +513,12 @@ mod tests {
             ("/bin/a \\; b", Ok(&["/bin/a", ";", "b"])),
             ("/bin/a ';' b;c", Ok(&["/bin/a", ";", "b;c"])),
             ("/bin/a ''", Ok(&["/bin/a", ""])),
-            ("/bin/a 'b", Err(WordsError::Quote)),
-            ("/bin/a b\\", Err(WordsError::Backslash)),
-            (r"/bin/a \xff", Err(WordsError::Utf8)),
-            ("", Err(WordsError::Empty)),
-            ("-", Err(WordsError::Empty)),
-            (";", Err(WordsError::Empty)),
+            ("/bin/a 'b", Err(UnitWordsError::Quote)),
+            ("/bin/a b\\", Err(UnitWordsError::Backslash)),
+            (r"/bin/a \xff", Err(UnitWordsError::Utf8)),
+            ("", Err(UnitWordsError::Empty)),
+            ("-", Err(UnitWordsError::Empty)),
+            (";", Err(UnitWordsError::Empty)),
         ];
         for (text, expected) in table {
             let expected =
@@ -541,25 +546,25 @@ mod tests {
     #[test]
     fn specifiers_that_are_not_known_stay() {
         let of = |letter| (letter == 'i').then(|| "x".to_owned());
-        assert_eq!(specify("%i-%%i-%z-%", of), "x-%i-%z-%");
+        assert_eq!(expand_specifiers("%i-%%i-%z-%", of), "x-%i-%z-%");
     }
 
-    fn items(text: &str) -> Vec<Item> {
+    fn items(text: &str) -> Vec<CommandItem> {
         let exec = &commands(text).expect("valid")[0];
         substitute(exec, |name| match name {
-            "ONE" => Variable::Known("one".to_owned()),
-            "TWO" => Variable::Known(" a  'b c' \\d ".to_owned()),
-            "LATE" => Variable::Late,
-            _ => Variable::Unset,
+            "ONE" => VariableValue::Known("one".to_owned()),
+            "TWO" => VariableValue::Known(" a  'b c' \\d ".to_owned()),
+            "LATE" => VariableValue::Late,
+            _ => VariableValue::Unset,
         })
     }
 
     #[test]
     fn variables_are_replaced_as_systemd_replaces_them() {
-        let text = |words: &[&str]| -> Vec<Item> {
+        let text = |words: &[&str]| -> Vec<CommandItem> {
             words
                 .iter()
-                .map(|word| Item::Text((*word).to_owned()))
+                .map(|word| CommandItem::Text((*word).to_owned()))
                 .collect()
         };
         for (given, expected) in [
@@ -576,8 +581,8 @@ mod tests {
         assert_eq!(
             items("/a $LATE it's'${LATE}${ONE}")[1..],
             [
-                Item::Script("$LATE".to_owned()),
-                Item::Script("its\"${LATE}\"one".to_owned())
+                CommandItem::Script("$LATE".to_owned()),
+                CommandItem::Script("its\"${LATE}\"one".to_owned())
             ]
         );
     }

@@ -9,12 +9,12 @@ use std::path::Path;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::diary::Diary;
-use super::file::{LogFile, Rules, Stop, remove};
+use super::activity_journal::ActivityJournal;
+use super::file::{LogFile, LogRules, WriteStop, remove};
 use super::journal;
-use super::syslog::{Change, Syslog};
+use super::syslog::{Syslog, SyslogChange};
 use crate::domain::{Bytes, Errno, Level, Line, Wall};
-use crate::sys::{self, place::REFUSED};
+use crate::sys::{self, safe_open::REFUSED};
 
 /// Bytes that wait for a slow reader (a terminal, a pipe) at most; whole lines beyond are lost, counted.
 const WAITING_BYTES_MAX: usize = 256 << 10;
@@ -25,7 +25,7 @@ const BATCH_BYTES: usize = 32 << 10;
 #[derive(Debug)]
 pub struct Activity {
     level: Level,
-    target: Target,
+    target: ActivityTarget,
     /// In the foreground, standard output has every line too.
     copy: Option<Copied>,
     clock: Clock,
@@ -34,23 +34,23 @@ pub struct Activity {
 }
 
 #[derive(Debug)]
-enum Target {
-    File(Outlet),
+enum ActivityTarget {
+    File(ActivityOutlet),
     Syslog(Box<Syslog>),
-    Journal(Box<Diary>),
+    Journal(Box<ActivityJournal>),
 }
 
 /// The way to standard output.
 #[derive(Debug)]
 enum Copied {
-    Stdout(Outlet),
+    Stdout(ActivityOutlet),
     /// It is the journal, which has more to show than text.
-    Journal(Box<Diary>),
+    Journal(Box<ActivityJournal>),
 }
 
 /// A file that takes whole lines.
 #[derive(Debug)]
-struct Outlet {
+struct ActivityOutlet {
     file: LogFile,
     /// Lines are gathered in `batch`, and written together.
     batches: bool,
@@ -81,17 +81,17 @@ impl Activity {
         copy_to_stdout: bool,
     ) -> io::Result<Self> {
         let mut target = if target == Path::new("syslog") {
-            Target::Syslog(Box::new(Syslog::new()))
+            ActivityTarget::Syslog(Box::new(Syslog::new()))
         } else if target == Path::new("journal") {
-            Target::Journal(Box::new(Diary::new()))
+            ActivityTarget::Journal(Box::new(ActivityJournal::new()))
         } else {
-            let file = LogFile::open(Rules {
+            let file = LogFile::open(LogRules {
                 path: target.into(),
                 maxbytes,
                 backups,
                 private: false,
             });
-            Target::File(Outlet::new(file.map_err(|error| {
+            ActivityTarget::File(ActivityOutlet::new(file.map_err(|error| {
                 if error == REFUSED {
                     let line = Line::LogRefused {
                         path: target.display().to_string(),
@@ -104,15 +104,15 @@ impl Activity {
         // A closed standard output is no reason not to start.
         let copy = match (copy_to_stdout, journal::is_stdout()) {
             (false, _) => None,
-            (true, true) if matches!(target, Target::Journal(_)) => None,
-            (true, true) => Some(Copied::Journal(Box::new(Diary::new()))),
+            (true, true) if matches!(target, ActivityTarget::Journal(_)) => None,
+            (true, true) => Some(Copied::Journal(Box::new(ActivityJournal::new()))),
             (true, false) => LogFile::stdout()
                 .ok()
-                .map(|file| Copied::Stdout(Outlet::new(file))),
+                .map(|file| Copied::Stdout(ActivityOutlet::new(file))),
         };
         if copy.is_none()
-            && let Target::Journal(diary) = &mut target
-            && let Some(line) = diary.look()
+            && let ActivityTarget::Journal(activity_journal) = &mut target
+            && let Some(line) = activity_journal.look()
         {
             // Nowhere else is anybody told. Whether somebody reads it is not ours to know.
             let _ = writeln!(io::stderr(), "{line}");
@@ -148,14 +148,14 @@ impl Activity {
         self.format(wall, line);
         let text = self.scratch.as_bytes();
         match &mut self.target {
-            Target::Syslog(syslog) => syslog.send(wall, "", text),
-            Target::File(outlet) => outlet.put_line(text, wall, &mut self.clock),
-            Target::Journal(diary) => diary.put(line),
+            ActivityTarget::Syslog(syslog) => syslog.send(wall, "", text),
+            ActivityTarget::File(outlet) => outlet.put_line(text, wall, &mut self.clock),
+            ActivityTarget::Journal(activity_journal) => activity_journal.put(line),
         }
         match &mut self.copy {
             None => {}
             Some(Copied::Stdout(outlet)) => outlet.put_line(text, wall, &mut self.clock),
-            Some(Copied::Journal(diary)) => diary.put(line),
+            Some(Copied::Journal(activity_journal)) => activity_journal.put(line),
         }
         self.tell_troubles(wall);
     }
@@ -163,9 +163,9 @@ impl Activity {
     /// What does not work is said where the lines go that do arrive.
     fn tell_troubles(&mut self, wall: Wall) {
         let of_target = match &mut self.target {
-            Target::File(_) => None,
-            Target::Syslog(syslog) => syslog.check().map(syslog_line),
-            Target::Journal(diary) => diary.check(),
+            ActivityTarget::File(_) => None,
+            ActivityTarget::Syslog(syslog) => syslog.check().map(syslog_line),
+            ActivityTarget::Journal(activity_journal) => activity_journal.check(),
         };
         if let Some(line) = of_target {
             self.format(wall, &line);
@@ -174,21 +174,21 @@ impl Activity {
                 Some(Copied::Stdout(outlet)) => {
                     outlet.put_line(self.scratch.as_bytes(), wall, &mut self.clock);
                 }
-                Some(Copied::Journal(diary)) => diary.put(&line),
+                Some(Copied::Journal(activity_journal)) => activity_journal.put(&line),
             }
         }
         let of_copy = match &mut self.copy {
             None | Some(Copied::Stdout(_)) => None,
-            Some(Copied::Journal(diary)) => diary.check(),
+            Some(Copied::Journal(activity_journal)) => activity_journal.check(),
         };
         if let Some(line) = of_copy {
             self.format(wall, &line);
             let text = self.scratch.as_bytes();
             match &mut self.target {
-                Target::File(outlet) => outlet.put_line(text, wall, &mut self.clock),
-                Target::Syslog(syslog) => syslog.send(wall, "", text),
+                ActivityTarget::File(outlet) => outlet.put_line(text, wall, &mut self.clock),
+                ActivityTarget::Syslog(syslog) => syslog.send(wall, "", text),
                 // There is no copy of the journal in the journal.
-                Target::Journal(_) => {}
+                ActivityTarget::Journal(_) => {}
             }
         }
     }
@@ -204,14 +204,14 @@ impl Activity {
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         let target = match &self.target {
-            Target::File(outlet) => !outlet.waiting.is_empty(),
-            Target::Syslog(syslog) => syslog.is_waiting(),
-            Target::Journal(diary) => diary.is_waiting(),
+            ActivityTarget::File(outlet) => !outlet.waiting.is_empty(),
+            ActivityTarget::Syslog(syslog) => syslog.is_waiting(),
+            ActivityTarget::Journal(activity_journal) => activity_journal.is_waiting(),
         };
         let copy = match &self.copy {
             None => false,
             Some(Copied::Stdout(outlet)) => !outlet.waiting.is_empty(),
-            Some(Copied::Journal(diary)) => diary.is_waiting(),
+            Some(Copied::Journal(activity_journal)) => activity_journal.is_waiting(),
         };
         target || copy
     }
@@ -219,7 +219,7 @@ impl Activity {
     /// Whether lines are gathered, to be written together when this is set to false again. Nothing else may be asked of the
     /// log meanwhile but [`Activity::write`].
     pub(super) fn set_batches(&mut self, batches: bool) {
-        if let Target::File(outlet) = &mut self.target {
+        if let ActivityTarget::File(outlet) = &mut self.target {
             outlet.set_batches(batches);
         }
         if let Some(Copied::Stdout(outlet)) = &mut self.copy {
@@ -230,20 +230,20 @@ impl Activity {
     /// Writes what waits and can be written now.
     pub fn flush(&mut self) {
         match &mut self.target {
-            Target::File(outlet) => outlet.flush(),
-            Target::Syslog(syslog) => syslog.flush(),
-            Target::Journal(diary) => diary.flush(),
+            ActivityTarget::File(outlet) => outlet.flush(),
+            ActivityTarget::Syslog(syslog) => syslog.flush(),
+            ActivityTarget::Journal(activity_journal) => activity_journal.flush(),
         }
         match &mut self.copy {
             None => {}
             Some(Copied::Stdout(outlet)) => outlet.flush(),
-            Some(Copied::Journal(diary)) => diary.flush(),
+            Some(Copied::Journal(activity_journal)) => activity_journal.flush(),
         }
     }
 
     /// Closes the file and opens it anew by name.
     pub(super) fn reopen(&mut self, wall: Wall) {
-        if let Target::File(outlet) = &mut self.target
+        if let ActivityTarget::File(outlet) = &mut self.target
             && let Err(error) = outlet.file.reopen()
         {
             let path = outlet.file.path().display().to_string();
@@ -258,8 +258,8 @@ impl Activity {
     /// As unlink(2); ENOENT: there was none.
     pub(super) fn clear(&mut self, wall: Wall) -> Result<(), Errno> {
         let path = match &self.target {
-            Target::Syslog(_) | Target::Journal(_) => return Err(Errno::NOENT),
-            Target::File(outlet) => outlet.file.path().clone(),
+            ActivityTarget::Syslog(_) | ActivityTarget::Journal(_) => return Err(Errno::NOENT),
+            ActivityTarget::File(outlet) => outlet.file.path().clone(),
         };
         std::fs::metadata(&path).map_err(Errno::from)?;
         remove(&path)?;
@@ -273,14 +273,14 @@ impl Activity {
 }
 
 /// What the log says of the system's log.
-pub(super) fn syslog_line(change: Change) -> Line {
+pub(super) fn syslog_line(change: SyslogChange) -> Line {
     match change {
-        Change::Failed(error) => Line::SyslogFailed { error },
-        Change::Recovered(lost) => Line::SyslogRecovered { lost },
+        SyslogChange::Failed(error) => Line::SyslogFailed { error },
+        SyslogChange::Recovered(lost) => Line::SyslogRecovered { lost },
     }
 }
 
-impl Outlet {
+impl ActivityOutlet {
     fn new(file: LogFile) -> Self {
         Self {
             file,
@@ -323,7 +323,7 @@ impl Outlet {
         }
         let batch = std::mem::take(&mut self.batch);
         match self.file.write(&batch) {
-            (written, Some(Stop::Failed(_))) => {
+            (written, Some(WriteStop::Failed(_))) => {
                 let lines = batch[written..]
                     .iter()
                     .filter(|&&byte| byte == b'\n')
@@ -331,7 +331,7 @@ impl Outlet {
                 self.lost = self.lost.saturating_add(lines as u64);
                 self.failing = true;
             }
-            (written, Some(Stop::Full)) => self.waiting.extend_from_slice(&batch[written..]),
+            (written, Some(WriteStop::Full)) => self.waiting.extend_from_slice(&batch[written..]),
             (_, None) => drop(self.file.rotate_if_due()),
         }
         // Kept for its room.
@@ -374,11 +374,11 @@ impl Outlet {
             let _ = self.file.reopen();
         }
         match self.file.write(text) {
-            (_, Some(Stop::Failed(_))) => {
+            (_, Some(WriteStop::Failed(_))) => {
                 self.failing = true;
                 false
             }
-            (written, Some(Stop::Full)) => {
+            (written, Some(WriteStop::Full)) => {
                 self.waiting.extend_from_slice(&text[written..]);
                 true
             }
@@ -396,7 +396,7 @@ impl Outlet {
             return;
         }
         match self.file.write(&self.waiting) {
-            (_, Some(Stop::Failed(_))) => {
+            (_, Some(WriteStop::Failed(_))) => {
                 let lines = self.waiting.iter().filter(|&&byte| byte == b'\n').count();
                 self.lost = self.lost.saturating_add(lines as u64);
                 self.failing = true;
@@ -477,7 +477,7 @@ fn trace(line: &Line) {
 mod tests {
     use super::*;
     use crate::domain::ProcessName;
-    use crate::output::journal::tests::StandIn;
+    use crate::output::journal::tests::FakeJournald;
     use crate::output::testing::{TempDir, eventually};
 
     fn open(path: &Path, maxbytes: i64, backups: i64, level: Level) -> Activity {
@@ -505,8 +505,8 @@ mod tests {
     fn a_copy_that_cannot_reach_the_journal_is_told_once_in_the_file() {
         let dir = TempDir::new("activity-journal");
         let mut log = open(&dir.path("log"), 0, 0, Level::Info);
-        let diary = Diary::at(&dir.path("socket"));
-        log.copy = Some(Copied::Journal(Box::new(diary)));
+        let activity_journal = ActivityJournal::at(&dir.path("socket"));
+        log.copy = Some(Copied::Journal(Box::new(activity_journal)));
         log.write(Wall(0), &Line::Started { pid: 7 });
         log.write(Wall(0), &Line::Started { pid: 8 });
         let text = std::fs::read_to_string(dir.path("log")).expect("written");
@@ -517,10 +517,10 @@ mod tests {
             "{text}"
         );
         assert_eq!(lines[2..], ["INFO supervisord started with pid 8"]);
-        let stand_in = StandIn::new(&dir.path("socket"));
+        let journald = FakeJournald::new(&dir.path("socket"));
         eventually("it is found", || {
             log.write(Wall(0), &Line::Started { pid: 9 });
-            stand_in.read().is_some()
+            journald.read().is_some()
         });
         let text = std::fs::read_to_string(dir.path("log")).expect("written");
         assert_eq!(
@@ -597,14 +597,14 @@ mod tests {
             log.write(Wall(0), &Line::Started { pid });
         }
         log.set_batches(false);
-        let Target::File(outlet) = &mut log.target else {
+        let ActivityTarget::File(outlet) = &mut log.target else {
             panic!("a file");
         };
         assert_eq!(outlet.lost, 10);
         log.set_batches(true);
         log.write(Wall(0), &Line::Started { pid: 10 });
         log.set_batches(false);
-        let Target::File(outlet) = &mut log.target else {
+        let ActivityTarget::File(outlet) = &mut log.target else {
             panic!("a file");
         };
         assert_eq!(outlet.lost, 11, "and the next one, which is tried alone");
@@ -627,13 +627,13 @@ mod tests {
         let mut log = open(Path::new("/dev/full"), 0, 0, Level::Info);
         log.write(Wall(0), &Line::Started { pid: 7 });
         log.write(Wall(0), &Line::Started { pid: 8 });
-        let Target::File(outlet) = &mut log.target else {
+        let ActivityTarget::File(outlet) = &mut log.target else {
             panic!("a file");
         };
         assert_eq!(outlet.lost, 2);
         let dir = TempDir::new("activity-full");
         let path = dir.path("log");
-        outlet.file = LogFile::open(Rules {
+        outlet.file = LogFile::open(LogRules {
             path: path.as_path().into(),
             maxbytes: Bytes(0),
             backups: 0,

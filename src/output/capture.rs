@@ -9,7 +9,7 @@ const END: &[u8] = b"<!--XSUPERVISOR:END-->";
 
 /// What the scanner found, in order.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece<'a> {
+pub(super) enum CapturePiece<'a> {
     /// Text outside tokens, perhaps none.
     Outside(&'a [u8]),
     /// Text after a begin token, perhaps none.
@@ -20,13 +20,13 @@ pub(super) enum Piece<'a> {
 
 /// The state between chunks of one stream.
 #[derive(Debug, Default)]
-pub(super) struct Scanner {
+pub(super) struct CaptureScanner {
     /// Bytes that cannot be told yet, at most as long as a token.
     held: Vec<u8>,
     inside: bool,
 }
 
-impl Scanner {
+impl CaptureScanner {
     /// One that goes on where another has stood: what it held back, and whether it was between tokens.
     pub(super) const fn resumed(held: Vec<u8>, inside: bool) -> Self {
         Self { held, inside }
@@ -41,7 +41,7 @@ impl Scanner {
     ///
     /// Nothing is told while what is known is not longer than the token looked for, and a possible beginning of a token
     /// at the end is kept back: the original's rules, which people see in the timing of their logs.
-    pub(super) fn scan(&mut self, chunk: &[u8], found: &mut dyn FnMut(Piece<'_>)) {
+    pub(super) fn scan(&mut self, chunk: &[u8], found: &mut dyn FnMut(CapturePiece<'_>)) {
         if self.held.is_empty() {
             let kept = self.step(chunk, false, found);
             self.held.extend_from_slice(kept);
@@ -56,11 +56,11 @@ impl Scanner {
 
     /// The stream has ended: tells what was kept back. A capture that has no end is not one.
     // Differs: the original loses what it kept back, up to 24 bytes of the last words of a program.
-    pub(super) fn finish(&mut self, found: &mut dyn FnMut(Piece<'_>)) {
+    pub(super) fn finish(&mut self, found: &mut dyn FnMut(CapturePiece<'_>)) {
         let held = std::mem::take(&mut self.held);
         let kept = self.step(&held, true, found);
         if !self.inside && !kept.is_empty() {
-            found(Piece::Outside(kept));
+            found(CapturePiece::Outside(kept));
         }
         self.inside = false;
     }
@@ -71,7 +71,7 @@ impl Scanner {
         &mut self,
         mut data: &'a [u8],
         last: bool,
-        found: &mut dyn FnMut(Piece<'_>),
+        found: &mut dyn FnMut(CapturePiece<'_>),
     ) -> &'a [u8] {
         loop {
             let token = if self.inside { END } else { BEGIN };
@@ -82,7 +82,7 @@ impl Scanner {
                 Some(at) => {
                     self.tell(&data[..at], found);
                     if self.inside {
-                        found(Piece::Ended);
+                        found(CapturePiece::Ended);
                     }
                     self.inside = !self.inside;
                     data = &data[at + token.len()..];
@@ -101,12 +101,12 @@ impl Scanner {
         }
     }
 
-    fn tell(&self, text: &[u8], found: &mut dyn FnMut(Piece<'_>)) {
+    fn tell(&self, text: &[u8], found: &mut dyn FnMut(CapturePiece<'_>)) {
         if !text.is_empty() {
             found(if self.inside {
-                Piece::Inside(text)
+                CapturePiece::Inside(text)
             } else {
-                Piece::Outside(text)
+                CapturePiece::Outside(text)
             });
         }
     }
@@ -133,12 +133,12 @@ fn prefix_at_end(data: &[u8], token: &[u8]) -> usize {
 
 /// Captured text, bounded about as the original bounds it.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(super) struct CaptureStore {
     bytes: Vec<u8>,
     limit: usize,
 }
 
-impl Store {
+impl CaptureStore {
     /// A store of about `limit` bytes.
     pub(super) fn new(limit: u64) -> Self {
         Self {
@@ -169,12 +169,12 @@ mod tests {
 
     /// What came of chunks: (log, finished captures, what the last capture held when the stream ended).
     fn run(chunks: &[&[u8]], finish: bool) -> (Vec<u8>, Vec<Vec<u8>>) {
-        let mut scanner = Scanner::default();
+        let mut scanner = CaptureScanner::default();
         let (mut log, mut open, mut captures) = (Vec::new(), Vec::new(), Vec::new());
-        let mut found = |piece: Piece<'_>| match piece {
-            Piece::Outside(text) => log.extend_from_slice(text),
-            Piece::Inside(text) => open.extend_from_slice(text),
-            Piece::Ended => captures.push(std::mem::take(&mut open)),
+        let mut found = |piece: CapturePiece<'_>| match piece {
+            CapturePiece::Outside(text) => log.extend_from_slice(text),
+            CapturePiece::Inside(text) => open.extend_from_slice(text),
+            CapturePiece::Ended => captures.push(std::mem::take(&mut open)),
         };
         for chunk in chunks {
             scanner.scan(chunk, &mut found);
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn out_14_the_limit_is_soft() {
-        let mut store = Store::new(20);
+        let mut store = CaptureStore::new(20);
         store.push(&[b'a'; 15]);
         store.push(&[b'b'; 10]);
         assert_eq!(store.take(), [&[b'a'; 5][..], &[b'b'; 10]].concat());

@@ -1,4 +1,4 @@
-//! Removes AUTO logs that an earlier life of the daemon left.
+//! Removes AUTO logs that an earlier run of the daemon left.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use nix::sys::stat::{SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
 use crate::domain::Line;
-use crate::sys::{self, LockKind, place};
+use crate::sys::{self, LockKind, safe_open};
 
 /// Says, while it exists, that a daemon with this identifier has its AUTO logs in a directory. There is nothing to be seen
 /// of that in the directory itself: it is a lock, shared by all such daemons.
@@ -25,7 +25,7 @@ impl AutoLogs {
     /// Begins to say so. Links of other users on the way are followed by the rules of [`place`] only.
     #[must_use]
     pub fn claim(path: &Path, identifier: &str) -> Self {
-        let dir = place::open_directory(path).ok();
+        let dir = safe_open::open_directory(path).ok();
         if let Some(dir) = &dir {
             // A file system without locks: as before there were any.
             let _ = sys::lock_byte(dir, byte(identifier), LockKind::Shared);
@@ -70,7 +70,7 @@ impl AutoLogs {
             let Ok(stat) = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) else {
                 continue;
             };
-            if place::kind(&stat) != SFlag::S_IFREG || stat.st_uid != ours {
+            if safe_open::kind(&stat) != SFlag::S_IFREG || stat.st_uid != ours {
                 continue;
             }
             match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {

@@ -6,10 +6,10 @@
 use std::time::Instant;
 
 use super::fields;
-use super::handover::EntriesRemains;
-use super::journal::{Journal, Sent, field, field_of};
+use super::journal::{Journal, SendResult, field, field_of};
+use super::output_state::EntriesState;
 use crate::config::spec::{JournalSpec, ProcessSpec, RateLimit};
-use crate::domain::{Channel, Life, Line, ProcessName};
+use crate::domain::{Channel, InstanceId, Line, ProcessName};
 
 /// A line longer than this becomes several entries, the earlier ones marked `SUPERVISOR_LINE_BREAK=line-max`. As long as
 /// it has no end it is kept, so this is also what one stream may make us keep.
@@ -29,7 +29,7 @@ pub(super) struct Entries {
     /// The fields that every entry has.
     head: Vec<u8>,
     /// What has no end yet, or could not be sent yet. Bounded by a line and what is read at once, for nothing is read
-    /// while it waits; at the end of a life, by what its pipe holds besides.
+    /// while it waits; at the end of an instance, by what its pipe holds besides.
     held: Vec<u8>,
     /// So many bytes of `held` are known to have no end of a line.
     scanned: usize,
@@ -47,7 +47,7 @@ pub(super) struct Entries {
 
 impl Entries {
     pub(super) fn new(
-        life: Life,
+        instance: InstanceId,
         spec: &ProcessSpec,
         channel: Channel,
         journal: JournalSpec,
@@ -58,7 +58,7 @@ impl Entries {
         field(&mut head, fields::GROUP, group.as_bytes());
         field(&mut head, fields::PROCESS, name.as_bytes());
         field(&mut head, fields::STREAM, channel.name().as_bytes());
-        field_of(&mut head, fields::INCARNATION, &life.incarnation);
+        field_of(&mut head, fields::INCARNATION, &instance.incarnation);
         Self {
             name: spec.name.clone(),
             channel,
@@ -84,20 +84,20 @@ impl Entries {
         mut self,
         journal: &mut Journal,
         lines: &mut Vec<Line>,
-    ) -> EntriesRemains {
+    ) -> EntriesState {
         // If the journal is full, the count is lost: it is of lines that were not wanted.
         self.tell_suppressed(None, journal, lines);
-        EntriesRemains {
+        EntriesState {
             held: self.held,
             continues: self.continues,
         }
     }
 
     /// Goes on where a predecessor has stood.
-    pub(super) fn resume(&mut self, remains: EntriesRemains) {
-        self.waiting = remains.held.contains(&b'\n');
-        self.held = remains.held;
-        self.continues = remains.continues;
+    pub(super) fn resume(&mut self, instance_state: EntriesState) {
+        self.waiting = instance_state.held.contains(&b'\n');
+        self.held = instance_state.held;
+        self.continues = instance_state.continues;
     }
 
     /// journald is slow, or away for a moment: nothing should be read until it is not.
@@ -196,7 +196,7 @@ impl Entries {
                 None => prefixed(&rest[..length]),
             };
             let sent = self.entry(priority, message, broken, journal);
-            if !self.settle(sent, taken, lines) {
+            if !self.count_sent(sent, taken, lines) {
                 self.waiting = true;
                 return used;
             }
@@ -214,7 +214,7 @@ impl Entries {
         message: &[u8],
         broken: Option<&str>,
         journal: &mut Journal,
-    ) -> Sent {
+    ) -> SendResult {
         self.entry.clear();
         field(&mut self.entry, fields::MESSAGE, message);
         field_of(&mut self.entry, fields::PRIORITY, &priority);
@@ -230,20 +230,20 @@ impl Entries {
     }
 
     /// Counts what is lost, and says that it works again. False: it must be sent again later.
-    fn settle(&mut self, sent: Sent, bytes: usize, lines: &mut Vec<Line>) -> bool {
+    fn count_sent(&mut self, sent: SendResult, bytes: usize, lines: &mut Vec<Line>) -> bool {
         match sent {
-            Sent::Later => return false,
-            Sent::Lost => {
+            SendResult::Later => return false,
+            SendResult::Lost => {
                 // That there is no journal is said once for all, by whoever asks Journal::check.
                 self.lost = self.lost.saturating_add(bytes as u64);
             }
-            Sent::Done if self.lost > 0 => lines.push(Line::SinkRecovered {
+            SendResult::Done if self.lost > 0 => lines.push(Line::SinkRecovered {
                 name: self.name.clone(),
                 channel: self.channel.name().to_owned(),
                 path: JOURNAL.to_owned(),
                 lost: std::mem::take(&mut self.lost),
             }),
-            Sent::Done => {}
+            SendResult::Done => {}
         }
         true
     }
@@ -266,7 +266,7 @@ impl Entries {
         if suppressed > 0 {
             let text = format!("{suppressed} lines suppressed (rate limit {limit})");
             let sent = self.entry(OURS, text.as_bytes(), None, journal);
-            if !self.settle(sent, 0, lines) {
+            if !self.count_sent(sent, 0, lines) {
                 return false;
             }
         }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::super::journal::tests::{Entry, StandIn};
+use super::super::journal::tests::{Entry, FakeJournald};
 use super::super::testing::{TempDir, eventually};
 use super::*;
 use crate::config::testing::program;
 
 struct Bench {
     dir: TempDir,
-    stand_in: Option<StandIn>,
+    journald: Option<FakeJournald>,
     journal: Journal,
     lines: Vec<Line>,
 }
@@ -19,7 +19,7 @@ impl Bench {
         let dir = TempDir::new(what);
         let path = dir.path("socket");
         Self {
-            stand_in: Some(StandIn::new(&path)),
+            journald: Some(FakeJournald::new(&path)),
             journal: Journal::at(&path),
             dir,
             lines: Vec::new(),
@@ -27,7 +27,7 @@ impl Bench {
     }
 
     fn read(&self) -> Vec<Entry> {
-        self.stand_in.as_ref().expect("there").all()
+        self.journald.as_ref().expect("there").all()
     }
 
     fn write(&mut self, entries: &mut Entries, data: &[u8]) {
@@ -36,13 +36,13 @@ impl Bench {
 }
 
 fn entries(limit: Option<(u32, Duration)>) -> Entries {
-    let life = Life {
+    let instance = InstanceId {
         slot: 1,
         incarnation: 9,
     };
     let limit = limit.map(|(lines, interval)| RateLimit { lines, interval });
     let spec = program("pets", "dog");
-    Entries::new(life, &spec, Channel::Stderr, JournalSpec { limit })
+    Entries::new(instance, &spec, Channel::Stderr, JournalSpec { limit })
 }
 
 fn text(entry: &Entry, name: &str) -> String {
@@ -173,10 +173,10 @@ fn a_restart_of_journald_loses_nothing_and_its_end_is_counted() {
     let mut log = entries(None);
     bench.write(&mut log, b"one\n");
     assert_eq!(bench.read().len(), 1);
-    bench.stand_in = None;
+    bench.journald = None;
     bench.write(&mut log, b"two\nthree\n");
     assert!(log.is_waiting());
-    bench.stand_in = Some(StandIn::new(&bench.dir.path("socket")));
+    bench.journald = Some(FakeJournald::new(&bench.dir.path("socket")));
     eventually("it is back", || {
         log.flush(&mut bench.journal, &mut bench.lines);
         !log.is_waiting()
@@ -187,7 +187,7 @@ fn a_restart_of_journald_loses_nothing_and_its_end_is_counted() {
         .map(|entry| text(entry, "MESSAGE"))
         .collect();
     assert_eq!(come, ["two", "three"]);
-    bench.stand_in = None;
+    bench.journald = None;
     bench.write(&mut log, b"four\n");
     eventually("it is given up", || {
         log.flush(&mut bench.journal, &mut bench.lines);
@@ -195,7 +195,7 @@ fn a_restart_of_journald_loses_nothing_and_its_end_is_counted() {
     });
     bench.write(&mut log, b"5\n");
     assert_eq!(bench.lines, []);
-    bench.stand_in = Some(StandIn::new(&bench.dir.path("socket")));
+    bench.journald = Some(FakeJournald::new(&bench.dir.path("socket")));
     eventually("it is back", || {
         bench.write(&mut log, b"6\n");
         !bench.lines.is_empty()

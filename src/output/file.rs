@@ -12,9 +12,9 @@ use nix::sys::socket::{MsgFlags, send};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::{Whence, ftruncate, geteuid, lseek, write};
 
-use super::ledger::{LogMark, mark_of};
+use super::in_flight_log::{LogMark, mark_of};
 use crate::domain::{Bytes, Errno};
-use crate::sys::place::{self, Place, errno};
+use crate::sys::safe_open::{self, SafePath, errno};
 
 /// What one descriptor takes at once without blocking when it only says "there is room" (pipe(7), PIPE_BUF).
 const PIECE_BYTES: usize = 4096;
@@ -28,7 +28,7 @@ const LARGE_BYTES: u64 = 1 << 20;
 
 /// How a file is to be written and kept.
 #[derive(Debug, Clone)]
-pub(super) struct Rules {
+pub(super) struct LogRules {
     /// Its name.
     pub(super) path: Arc<Path>,
     /// Rotate when it has reached this size; ≤ 0: never.
@@ -42,7 +42,7 @@ pub(super) struct Rules {
 
 /// How to write without blocking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manner {
+enum WriteMode {
     /// Nothing ever waits for a reader.
     Plain,
     /// A pipe or terminal under a description of our own, which does not block.
@@ -55,7 +55,7 @@ enum Manner {
 
 /// Why a write ended before all was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(super) enum WriteStop {
     /// The reader is slow; there will be room later.
     Full,
     /// It failed.
@@ -74,11 +74,11 @@ pub(super) enum Rotation {
 /// An open log.
 #[derive(Debug)]
 pub(super) struct LogFile {
-    rules: Rules,
+    rules: LogRules,
     fd: OwnedFd,
     /// The file system that it is on.
     device: u64,
-    manner: Manner,
+    manner: WriteMode,
     /// Rotate when the position has come here.
     rotate_at: Option<u64>,
     /// It was rotated away and its successor could not be opened yet.
@@ -91,7 +91,7 @@ impl LogFile {
     ///
     /// # Errors
     /// As open(2); ELOOP also for a link that [`place`] will not follow.
-    pub(super) fn open(rules: Rules) -> Result<Self, Errno> {
+    pub(super) fn open(rules: LogRules) -> Result<Self, Errno> {
         match open_append(&rules) {
             Ok(fd) => Self::with(rules, fd, false),
             Err(error) => match own_descriptor(&rules.path) {
@@ -107,14 +107,14 @@ impl LogFile {
     /// # Errors
     /// EBADF: it is closed.
     pub(super) fn stdout() -> Result<Self, Errno> {
-        let rules = Rules {
+        let rules = LogRules {
             path: Path::new("/dev/stdout").into(),
             maxbytes: Bytes(0),
             backups: 0,
             private: false,
         };
         let fd = duplicate(std::io::stdout().as_fd())?;
-        match place::kind(&fstat(&fd).map_err(errno)?) {
+        match safe_open::kind(&fstat(&fd).map_err(errno)?) {
             // A description of our own cannot block on what other writers put in between.
             SFlag::S_IFIFO | SFlag::S_IFCHR => Self::open(rules),
             // The position in a plain file is to be shared with standard error.
@@ -122,19 +122,19 @@ impl LogFile {
         }
     }
 
-    fn with(rules: Rules, fd: OwnedFd, shared: bool) -> Result<Self, Errno> {
+    fn with(rules: LogRules, fd: OwnedFd, shared: bool) -> Result<Self, Errno> {
         let stat = fstat(&fd).map_err(errno)?;
-        let kind = place::kind(&stat);
+        let kind = safe_open::kind(&stat);
         let manner = match kind {
-            SFlag::S_IFREG | SFlag::S_IFBLK | SFlag::S_IFDIR => Manner::Plain,
-            SFlag::S_IFSOCK => Manner::Socket,
-            _ if shared => Manner::Shared,
-            _ => Manner::Nonblocking,
+            SFlag::S_IFREG | SFlag::S_IFBLK | SFlag::S_IFDIR => WriteMode::Plain,
+            SFlag::S_IFSOCK => WriteMode::Socket,
+            _ if shared => WriteMode::Shared,
+            _ => WriteMode::Nonblocking,
         };
         let seekable = lseek(&fd, 0, Whence::SeekCur).is_ok();
         // Differs: the original fails on the first write to a pipe or terminal that it is told to rotate, and would
         // move the node of /dev/stdout away if that is a file. Neither is rotated here.
-        let rotates = kind == SFlag::S_IFREG && !shared && !place::is_systems(&rules.path);
+        let rotates = kind == SFlag::S_IFREG && !shared && !safe_open::is_system_tree(&rules.path);
         let rotate_at = rules.maxbytes.limit().filter(|_| rotates);
         Ok(Self {
             rules,
@@ -169,14 +169,14 @@ impl LogFile {
 
     /// What a successor needs to tell how much of the next chunk arrived; none: it is no plain file, or cannot be asked.
     pub(super) fn mark(&self) -> Option<LogMark> {
-        if self.manner != Manner::Plain || self.orphaned {
+        if self.manner != WriteMode::Plain || self.orphaned {
             return None;
         }
         mark_of(self.fd.as_fd()).ok().flatten()
     }
 
     /// Writes `data` and says how much of it was written, and what stopped it before the end.
-    pub(super) fn write(&mut self, data: &[u8]) -> (usize, Option<Stop>) {
+    pub(super) fn write(&mut self, data: &[u8]) -> (usize, Option<WriteStop>) {
         if self.orphaned
             && let Ok(fd) = open_append(&self.rules)
         {
@@ -186,11 +186,11 @@ impl LogFile {
         let mut done = 0;
         while done < data.len() {
             match self.write_once(&data[done..]) {
-                Ok(0) => return (done, Some(Stop::Failed(errno(nix::errno::Errno::EIO)))),
+                Ok(0) => return (done, Some(WriteStop::Failed(errno(nix::errno::Errno::EIO)))),
                 Ok(count) => done += count,
                 Err(nix::errno::Errno::EINTR) => {}
-                Err(nix::errno::Errno::EAGAIN) => return (done, Some(Stop::Full)),
-                Err(error) => return (done, Some(Stop::Failed(errno(error)))),
+                Err(nix::errno::Errno::EAGAIN) => return (done, Some(WriteStop::Full)),
+                Err(error) => return (done, Some(WriteStop::Failed(errno(error)))),
             }
         }
         (done, None)
@@ -200,13 +200,13 @@ impl LogFile {
         #[cfg(test)]
         super::testing::pass(&self.rules.path);
         match self.manner {
-            Manner::Plain | Manner::Nonblocking => write(&self.fd, data),
-            Manner::Socket => send(
+            WriteMode::Plain | WriteMode::Nonblocking => write(&self.fd, data),
+            WriteMode::Socket => send(
                 self.fd.as_raw_fd(),
                 data,
                 MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL,
             ),
-            Manner::Shared => {
+            WriteMode::Shared => {
                 let mut ask = [PollFd::new(self.fd.as_fd(), PollFlags::POLLOUT)];
                 if poll(&mut ask, PollTimeout::ZERO)? == 0 {
                     return Err(nix::errno::Errno::EAGAIN);
@@ -278,7 +278,7 @@ impl LogFile {
             self.fd = fd;
             return Ok(None);
         };
-        let place = Place::find(&self.rules.path)?;
+        let place = SafePath::resolve(&self.rules.path)?;
         let highest = if backups <= BACKUPS_TRIED_MAX {
             backups - 1
         } else {
@@ -290,11 +290,11 @@ impl LogFile {
         };
         // A rename frees the file that it replaces, with the directory locked, unless somebody has it open.
         let is_large = self.rules.maxbytes.limit() >= Some(LARGE_BYTES);
-        let replaced = is_large.then(|| place.hold(&format!(".{}", highest + 1)));
+        let replaced = is_large.then(|| place.open_suffix(&format!(".{}", highest + 1)));
         for number in (1..=highest).rev() {
-            place.shift(&format!(".{number}"), &format!(".{}", number + 1))?;
+            place.rename_suffix(&format!(".{number}"), &format!(".{}", number + 1))?;
         }
-        place.shift("", ".1")?;
+        place.rename_suffix("", ".1")?;
         self.orphaned = true;
         self.fd = open_append(&self.rules)?;
         self.orphaned = false;
@@ -312,7 +312,7 @@ impl LogFile {
     /// # Errors
     /// As open(2); the file that was open stays open.
     pub(super) fn reopen(&mut self) -> Result<(), Errno> {
-        if self.manner == Manner::Shared || self.manner == Manner::Socket {
+        if self.manner == WriteMode::Shared || self.manner == WriteMode::Socket {
             return Ok(());
         }
         *self = Self::open(self.rules.clone())?;
@@ -328,10 +328,10 @@ impl LogFile {
 pub(super) fn remove(path: &Path) -> Result<(), Errno> {
     match std::fs::metadata(path) {
         Ok(meta) if !meta.is_file() && !meta.is_dir() => return Ok(()),
-        _ if place::is_systems(path) => return Ok(()),
+        _ if safe_open::is_system_tree(path) => return Ok(()),
         _ => {}
     }
-    match Place::find(path).and_then(|place| place.unlink()) {
+    match SafePath::resolve(path).and_then(|place| place.unlink()) {
         Err(Errno::NOENT) => Ok(()),
         result => result,
     }
@@ -343,14 +343,14 @@ pub(super) fn remove(path: &Path) -> Result<(), Errno> {
 /// As open(2).
 pub(super) fn create_private(path: &Path) -> Result<(), Errno> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
-    match place::open(path, flags, Mode::from_bits_truncate(0o600)) {
+    match safe_open::safe_open(path, flags, Mode::from_bits_truncate(0o600)) {
         Ok(_) => Ok(()),
         Err(Errno(number)) if number == nix::errno::Errno::EEXIST as i32 => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-fn open_append(rules: &Rules) -> Result<OwnedFd, Errno> {
+fn open_append(rules: &LogRules) -> Result<OwnedFd, Errno> {
     #[cfg(test)]
     super::testing::pass(&rules.path);
     // O_NONBLOCK means nothing to plain files, and keeps a pipe without reader or a terminal line from holding us.
@@ -360,10 +360,10 @@ fn open_append(rules: &Rules) -> Result<OwnedFd, Errno> {
         flags |= OFlag::O_NOFOLLOW;
         mode = Mode::from_bits_truncate(0o600);
     }
-    let fd = place::open(&rules.path, flags, mode)?;
+    let fd = safe_open::safe_open(&rules.path, flags, mode)?;
     // Whoever made the file of this name anew, in /tmp perhaps, after it was cleared, could read what we write.
     if rules.private && fstat(&fd).map_err(errno)?.st_uid != geteuid().as_raw() {
-        return Err(place::REFUSED);
+        return Err(safe_open::REFUSED);
     }
     Ok(fd)
 }

@@ -7,10 +7,10 @@ use proptest::prelude::*;
 
 use super::super::testing::TempDir;
 use super::*;
-use crate::sys::place::REFUSED;
+use crate::sys::safe_open::REFUSED;
 
-fn rules(path: &Path, maxbytes: i64, backups: i64) -> Rules {
-    Rules {
+fn rules(path: &Path, maxbytes: i64, backups: i64) -> LogRules {
+    LogRules {
         path: path.into(),
         maxbytes: Bytes(maxbytes),
         backups,
@@ -183,7 +183,7 @@ fn out_11_devices_are_written_and_never_rotated() {
     assert!(fifo.cannot_rotate());
     let mut rest = vec![0; 1 << 20];
     let (written, stop) = fifo.write(&rest);
-    assert_eq!(stop, Some(Stop::Full));
+    assert_eq!(stop, Some(WriteStop::Full));
     rest.truncate(written);
     assert!(!numbered(&path, 1).exists());
     assert_eq!(remove(&path), Ok(()));
@@ -202,9 +202,9 @@ fn a_descriptor_shared_with_others_is_never_waited_for_and_keeps_its_flags() {
         put(&mut file, b"12345");
         let much = vec![b'x'; 4 << 20];
         let (written, stop) = file.write(&much);
-        assert_eq!(stop, Some(Stop::Full));
+        assert_eq!(stop, Some(WriteStop::Full));
         assert!(written > 4096, "as much as there is room for: {written}");
-        assert_eq!(file.write(b"more"), (0, Some(Stop::Full)));
+        assert_eq!(file.write(b"more"), (0, Some(WriteStop::Full)));
         assert_eq!(file.reopen(), Ok(()), "it stays what it is");
         let flags = nix::fcntl::fcntl(&same, nix::fcntl::FcntlArg::F_GETFL).expect("open");
         assert_eq!(flags & OFlag::O_NONBLOCK.bits(), 0);
@@ -218,7 +218,7 @@ fn errors_of_the_disk_are_reported() {
         full.write(b"x"),
         (
             0,
-            Some(Stop::Failed(Errno(nix::errno::Errno::ENOSPC as i32)))
+            Some(WriteStop::Failed(Errno(nix::errno::Errno::ENOSPC as i32)))
         )
     );
     let dir = TempDir::new("isdir");

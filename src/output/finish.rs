@@ -4,25 +4,30 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno as Nix;
 
-use super::intake::Intake;
-use super::job::{Act, Done, LongRotation, Opening, Outcome, Then};
+use super::instance_io::{
+    CHANNELS, FdRole, Streams, close_stdin, index, is_waiting, settle_stdin, token, unpoll_pipe,
+};
+use super::job::{LongRotation, NextStep, Opening, OutputJobDone, OutputJobOutcome, StreamAct};
 use super::prepare::spawn_error;
 use super::reactor::{READ_RETRY, Reactor};
-use super::run::{
-    CHANNELS, Role, Streams, close_stdin, index, is_waiting, settle_stdin, token, unpoll_pipe,
-};
+use super::read_buffer::ReadBuffer;
 use super::stream::Part;
-use super::{Command, Report};
+use super::{OutputCommand, OutputReport};
 use crate::domain::{Channel, Line};
-use crate::sys::place::errno;
+use crate::sys::safe_open::errno;
 
 /// A job that nobody waits for and that is shorter than this means that its file works again.
 const QUICK: Duration = Duration::from_millis(5);
 
 impl Reactor {
-    /// Takes in what came of a job of this thread. `intake` is what the thread reads into. Answers whether the owner of the
+    /// Takes in what came of a job of this thread. `read_buffer` is what the thread reads into. Answers whether the owner of the
     /// reactor may have something to do that it does not know of.
-    pub(super) fn finish(&mut self, thread: usize, done: Done, intake: &mut Intake) -> bool {
+    pub(super) fn finish(
+        &mut self,
+        thread: usize,
+        done: OutputJobDone,
+        read_buffer: &mut ReadBuffer,
+    ) -> bool {
         let hung = self.stalls.end(thread);
         if hung.is_some() {
             // There may be room for more on that device.
@@ -32,11 +37,11 @@ impl Reactor {
         self.shared.log_all(done.lines);
         self.replaced.extend(done.replaced);
         match done.result {
-            Outcome::Activity(activity, cleared) => {
+            OutputJobOutcome::Activity(activity, cleared) => {
                 self.shared.activity.put_back(activity);
                 self.slow_activity &= !is_quick;
                 for (ticket, result) in cleared {
-                    (self.shared.report)(Report::DaemonLogCleared(ticket, result));
+                    (self.shared.report)(OutputReport::DaemonLogCleared(ticket, result));
                 }
                 if let Some((time, _)) = hung
                     && time >= super::stalls::TOLD_AFTER
@@ -45,27 +50,27 @@ impl Reactor {
                     self.shared.log(Line::DaemonLogAnswers { seconds });
                 }
             }
-            Outcome::CreatedLogs => {}
-            Outcome::Deleted => self.deletes = false,
-            Outcome::RemovedLogs(ticket, slot, result) => {
-                (self.shared.report)(Report::Cleared(ticket, slot, result));
+            OutputJobOutcome::CreatedLogs => {}
+            OutputJobOutcome::Deleted => self.deletes = false,
+            OutputJobOutcome::RemovedLogs(ticket, slot, result) => {
+                (self.shared.report)(OutputReport::Cleared(ticket, slot, result));
             }
-            Outcome::Streams {
+            OutputJobOutcome::Streams {
                 place,
                 streams,
                 then,
             } => {
                 let told = hung.filter(|&(_, told)| told).map(|(time, _)| time);
-                self.put_back(place, streams, (is_quick, told));
-                self.go_on(place, then, intake);
+                self.return_streams(place, streams, (is_quick, told));
+                self.continue_with(place, then, read_buffer);
                 self.replay(place);
             }
         }
         hung.is_some()
     }
 
-    /// The streams of a life are back.
-    fn put_back(
+    /// The streams of an instance are back.
+    fn return_streams(
         &mut self,
         place: u32,
         streams: Streams,
@@ -83,7 +88,7 @@ impl Reactor {
                 && stream.queued
             {
                 // Its turn may have come and gone meanwhile.
-                let token = token(place, generation, Role::Pipe(channel));
+                let token = token(place, generation, FdRole::Pipe(channel));
                 stream.queued = self.queue.contains(&token);
             }
         }
@@ -93,19 +98,19 @@ impl Reactor {
         }
     }
 
-    fn go_on(&mut self, place: u32, then: Then, intake: &mut Intake) {
+    fn continue_with(&mut self, place: u32, then: NextStep, read_buffer: &mut ReadBuffer) {
         match then {
-            Then::Read(channel, result, parts) => {
-                self.have_read((place, channel), result, parts, intake)
+            NextStep::Read(channel, result, parts) => {
+                self.have_read((place, channel), result, parts, read_buffer)
             }
-            Then::Grown(channel, capacity) => {
+            NextStep::Grown(channel, capacity) => {
                 if let Some(run) = &mut self.runs[place as usize] {
                     run.reads[index(channel)].grown(capacity);
                 }
-                self.settle_both(place);
+                self.update_poll_both(place);
             }
-            Then::Flushed | Then::Reopened => self.settle_both(place),
-            Then::WroteRest(channel, parts) => {
+            NextStep::Flushed | NextStep::Reopened => self.update_poll_both(place),
+            NextStep::WroteRest(channel, parts) => {
                 let Some(run) = &mut self.runs[place as usize] else {
                     return;
                 };
@@ -115,22 +120,22 @@ impl Reactor {
                 // Without a capture by now.
                 self.end_stream(place, channel);
                 self.drain_on(place);
-                self.settle_both(place);
+                self.update_poll_both(place);
             }
-            Then::Rotated(rotation) => {
+            NextStep::Rotated(rotation) => {
                 self.rotating.retain(|&device| device != rotation.device);
                 self.after_read(place, rotation.channel, rotation.result);
             }
-            Then::Opened(opening, Ok(())) => self.opened(place, *opening),
-            Then::Opened(opening, Err(error)) => {
+            NextStep::Opened(opening, Ok(())) => self.opened(place, *opening),
+            NextStep::Opened(opening, Err(error)) => {
                 let spec = &opening.spec;
-                if let Some(life) = self.discard(place) {
-                    let report = Report::PrepareFailed(life, spawn_error(spec, error));
+                if let Some(instance) = self.discard(place) {
+                    let report = OutputReport::PrepareFailed(instance, spawn_error(spec, error));
                     (self.shared.report)(report);
                 }
             }
-            Then::Adopted(published) => {
-                self.learn(place);
+            NextStep::Adopted(published) => {
+                self.learn_device(place);
                 if let Some(run) = &mut self.runs[place as usize] {
                     for (channel, data, parts) in published {
                         if let Some(stream) = &mut run.streams[index(channel)] {
@@ -142,13 +147,13 @@ impl Reactor {
                         stream.flush_journal(&mut self.shared);
                     }
                 }
-                self.settle_both(place);
+                self.update_poll_both(place);
             }
-            Then::Cleared(ticket, slot, result) => {
-                (self.shared.report)(Report::Cleared(ticket, slot, result));
-                self.settle_both(place);
+            NextStep::Cleared(ticket, slot, result) => {
+                (self.shared.report)(OutputReport::Cleared(ticket, slot, result));
+                self.update_poll_both(place);
             }
-            Then::Closed => {
+            NextStep::Closed => {
                 self.tell_end(place);
                 self.discard(place);
             }
@@ -160,17 +165,17 @@ impl Reactor {
         (place, channel): (u32, Channel),
         result: nix::Result<usize>,
         parts: Option<Vec<Part>>,
-        intake: &mut Intake,
+        read_buffer: &mut ReadBuffer,
     ) {
         let Some(run) = &mut self.runs[place as usize] else {
-            return intake.settle();
+            return read_buffer.mark_flushed();
         };
         if let (Ok(count), Some(stream)) = (result, &mut run.streams[index(channel)])
             && count > 0
         {
             run.read_failed[index(channel)] = false;
-            stream.publish(intake.data(count), parts, &mut self.shared);
-            intake.settle();
+            stream.publish(read_buffer.data(count), parts, &mut self.shared);
+            read_buffer.mark_flushed();
             if stream.is_rotation_due() {
                 let device = run.devices[index(channel)];
                 return self.start_rotation(
@@ -201,12 +206,12 @@ impl Reactor {
                 Err(_) => 0,
             };
             self.drain_on(place);
-            return self.settle_both(place);
+            return self.update_poll_both(place);
         }
         match result {
             Ok(0) => {
                 self.end_stream(place, channel);
-                self.settle_both(place);
+                self.update_poll_both(place);
             }
             Ok(count) => {
                 let now = Instant::now();
@@ -224,11 +229,11 @@ impl Reactor {
                     return self.grow_pipe(place, channel);
                 }
                 // Also the other pipe may have left the set, while a job was hanging.
-                self.settle_both(place);
+                self.update_poll_both(place);
             }
             Err(Nix::EAGAIN | Nix::EINTR) => {
                 run.reads[index(channel)].reset();
-                self.settle_both(place);
+                self.update_poll_both(place);
             }
             Err(error) => {
                 // Readiness would report it again at once: rest a while, and never give up (Supervisor#1554).
@@ -239,7 +244,7 @@ impl Reactor {
                     self.shared.log(line);
                 }
                 unpoll_pipe(&self.poller, run, channel);
-                let token = token(place, generation, Role::Pipe(channel));
+                let token = token(place, generation, FdRole::Pipe(channel));
                 self.resting.push((Instant::now() + READ_RETRY, token));
             }
         }
@@ -248,22 +253,22 @@ impl Reactor {
     /// The writer fills the pipe: lets it hold more, unless too many pipes do.
     fn grow_pipe(&mut self, place: u32, channel: Channel) {
         if self.may_grow_pipe() {
-            return self.start(place, Act::Grow(channel));
+            return self.start(place, StreamAct::Grow(channel));
         }
         if let Some(run) = &mut self.runs[place as usize] {
             run.reads[index(channel)].grown(None);
         }
-        self.settle_both(place);
+        self.update_poll_both(place);
     }
 
-    fn settle_both(&mut self, place: u32) {
+    fn update_poll_both(&mut self, place: u32) {
         for channel in CHANNELS {
-            self.settle(place, channel);
+            self.update_poll(place, channel);
         }
     }
 
     fn opened(&mut self, place: u32, opening: Opening) {
-        self.learn(place);
+        self.learn_device(place);
         let Some(run) = &self.runs[place as usize] else {
             return;
         };
@@ -275,17 +280,17 @@ impl Reactor {
                 && sink.cannot_rotate()
                 && self
                     .told
-                    .insert((run.life.slot, channel == Channel::Stderr))
+                    .insert((run.instance.slot, channel == Channel::Stderr))
             {
                 let line = sink.not_rotated();
                 self.shared.log(line);
             }
         }
-        (self.shared.report)(Report::Prepared(run.life, opening.ends));
+        (self.shared.report)(OutputReport::Prepared(run.instance, opening.ends));
     }
 
     /// The devices of the logs that were opened are known now.
-    fn learn(&mut self, place: u32) {
+    fn learn_device(&mut self, place: u32) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
         };
@@ -302,7 +307,7 @@ impl Reactor {
         }
     }
 
-    /// Does what was asked for while a life was busy. What finds it busy again waits again.
+    /// Does what was asked for while an instance was busy. What finds it busy again waits again.
     fn replay(&mut self, place: u32) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
@@ -310,34 +315,34 @@ impl Reactor {
         for command in std::mem::take(&mut run.queue) {
             match command {
                 // By its place, since its number may be that of another by now.
-                Command::Drain(_) => self.drain(place),
-                Command::ReopenLogs => self.reopen(place),
+                OutputCommand::Drain(_) => self.drain(place),
+                OutputCommand::ReopenLogs => self.reopen(place),
                 command => self.on_command(command),
             }
         }
     }
 
-    /// Takes a life out of the table. Its logs are closed, or were never opened.
-    pub(super) fn discard(&mut self, place: u32) -> Option<crate::domain::Life> {
+    /// Takes an instance out of the table. Its logs are closed, or were never opened.
+    pub(super) fn discard(&mut self, place: u32) -> Option<crate::domain::InstanceId> {
         let mut run = self.runs[place as usize].take()?;
-        if self.places.get(&run.life) == Some(&place) {
-            self.places.remove(&run.life);
+        if self.places.get(&run.instance) == Some(&place) {
+            self.places.remove(&run.instance);
         }
         self.free.push(place);
         self.draining.retain(|&other| other != place);
         close_stdin(&self.poller, &mut run);
-        super::run::remove_pipes(&self.poller, &mut run);
+        super::instance_io::remove_pipes(&self.poller, &mut run);
         for stream in run.streams.iter_mut().flatten() {
             stream.close_journal(&mut self.shared);
         }
         if !self.queue.is_empty() {
-            let ours = CHANNELS.map(|channel| token(place, run.generation, Role::Pipe(channel)));
+            let ours = CHANNELS.map(|channel| token(place, run.generation, FdRole::Pipe(channel)));
             self.queue.retain(|token| !ours.contains(token));
         }
-        // The life after it, perhaps.
+        // The instance after it, perhaps.
         for command in run.queue {
             self.on_command(command);
         }
-        Some(run.life)
+        Some(run.instance)
     }
 }

@@ -79,7 +79,7 @@ impl Follower {
     /// EIO and the like.
     // Differs: the original loses what was written between its last look and a rotation, and dies of a truncation.
     pub fn poll(&mut self) -> io::Result<Chunk> {
-        match self.look()? {
+        match self.read_more()? {
             Chunk::Nothing => {}
             found => return Ok(found),
         }
@@ -90,7 +90,7 @@ impl Follower {
             return Ok(Chunk::Nothing);
         }
         // It may have been written to before it was replaced, and after we looked.
-        match self.look()? {
+        match self.read_more()? {
             Chunk::Nothing => {}
             found => return Ok(found),
         }
@@ -101,10 +101,10 @@ impl Follower {
         self.identity = (meta.dev(), meta.ino());
         self.file = file;
         self.position = 0;
-        self.look()
+        self.read_more()
     }
 
-    fn look(&mut self) -> io::Result<Chunk> {
+    fn read_more(&mut self) -> io::Result<Chunk> {
         let size = self.file.metadata()?.len();
         if size < self.position {
             self.position = 0;

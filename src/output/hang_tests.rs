@@ -1,14 +1,14 @@
 //! Logs that hang, with real threads.
 
 use super::*;
-use crate::output::Unsettled;
+use crate::output::UnflushedChunk;
 use crate::output::testing::Held;
 
-fn life(slot: u32, incarnation: u64) -> Life {
-    Life { slot, incarnation }
+fn instance(slot: u32, incarnation: u64) -> InstanceId {
+    InstanceId { slot, incarnation }
 }
 
-/// One log of the life in this slot.
+/// One log of the instance in this slot.
 fn log(bench: &Bench, slot: u32) -> LogPaths {
     LogPaths {
         stdout: Some(bench.dir.path(&format!("log{slot}")).into()),
@@ -19,7 +19,11 @@ fn log(bench: &Bench, slot: u32) -> LogPaths {
 fn begun(bench: &Bench, slot: u32) -> std::fs::File {
     let name = format!("cat{slot}");
     bench
-        .prepare(life(slot, u64::from(slot)), spec(&name), log(bench, slot))
+        .prepare(
+            instance(slot, u64::from(slot)),
+            spec(&name),
+            log(bench, slot),
+        )
         .stdout
 }
 
@@ -45,7 +49,7 @@ fn the_log_of_another_goes_on_and_nothing_is_lost() {
 #[test]
 fn the_other_stream_of_the_same_program_goes_on_afterwards() {
     let bench = Bench::new("hang-stream", Level::Info);
-    let mut ends = bench.prepare(LIFE, spec("cat"), bench.paths());
+    let mut ends = bench.prepare(INSTANCE, spec("cat"), bench.paths());
     let held = Held::new(bench.dir.path("err"));
     let stderr = ends.stderr.as_mut().expect("of its own");
     stderr.write_all(b"held").expect("room");
@@ -62,16 +66,16 @@ fn the_other_stream_of_the_same_program_goes_on_afterwards() {
 }
 
 #[test]
-fn an_end_is_told_at_once_and_the_next_life_waits() {
+fn an_end_is_told_at_once_and_the_next_instance_waits() {
     let bench = Bench::new("hang-end", Level::Info);
     let mut pipe = begun(&bench, 1);
     let held = Held::new(bench.dir.path("log1"));
     pipe.write_all(b"first\n").expect("room");
     eventually("it is read", || sys::unread(&pipe).unwrap_or(0) == 0);
     pipe.write_all(b"second\n").expect("room");
-    bench.drain(life(1, 1));
-    let next = life(1, 9);
-    bench.output.send(Command::Prepare(
+    bench.drain(instance(1, 1));
+    let next = instance(1, 9);
+    bench.output.send(OutputCommand::Prepare(
         next,
         Arc::new(spec("cat1")),
         log(&bench, 1),
@@ -79,11 +83,11 @@ fn an_end_is_told_at_once_and_the_next_life_waits() {
     bench.sync();
     assert!(bench.reports.try_recv().is_err(), "it waits for the log");
     drop(held);
-    let Report::Prepared(of, ends) = bench.next() else {
+    let OutputReport::Prepared(of, ends) = bench.next() else {
         panic!("not prepared");
     };
     assert_eq!(of, next);
-    bench.output.send(Command::Read(next, 42));
+    bench.output.send(OutputCommand::Read(next, 42));
     let mut pipe = std::fs::File::from(ends.stdout);
     pipe.write_all(b"third\n").expect("room");
     bench.sees("log1", "third\n");
@@ -96,9 +100,9 @@ fn a_start_that_waits_can_be_called_off() {
     let mut pipe = begun(&bench, 1);
     let held = Held::new(bench.dir.path("log1"));
     pipe.write_all(b"first\n").expect("room");
-    bench.drain(life(1, 1));
-    let next = life(1, 9);
-    bench.output.send(Command::Prepare(
+    bench.drain(instance(1, 1));
+    let next = instance(1, 9);
+    bench.output.send(OutputCommand::Prepare(
         next,
         Arc::new(spec("cat1")),
         log(&bench, 1),
@@ -124,7 +128,7 @@ fn a_device_that_hangs_wholly_holds_only_those_that_log_there() {
         stdout: Some(elsewhere.as_path().into()),
         stderr: None,
     };
-    let mut other = bench.prepare(life(20, 20), spec("other"), paths).stdout;
+    let mut other = bench.prepare(instance(20, 20), spec("other"), paths).stdout;
     let held: Vec<_> = (1..=12)
         .map(|slot| Held::new(bench.dir.path(&format!("log{slot}"))))
         .collect();
@@ -138,7 +142,7 @@ fn a_device_that_hangs_wholly_holds_only_those_that_log_there() {
             std::fs::read_to_string(&elsewhere).is_ok_and(|now| now.ends_with(&text))
         });
     }
-    bench.drain(life(12, 12));
+    bench.drain(instance(12, 12));
     drop(held);
     for slot in 1..=12 {
         bench.sees(&format!("log{slot}"), "held\n");
@@ -157,7 +161,7 @@ fn an_activity_log_that_hangs_delays_nobody_and_says_what_it_lost() {
     }
     pipe.write_all(b"not held\n").expect("room");
     bench.sees("log1", "not held\n");
-    bench.drain(life(1, 1));
+    bench.drain(instance(1, 1));
     drop(held);
     eventually("all of them are counted", || {
         let text = bench.read("activity");
@@ -173,7 +177,7 @@ fn an_activity_log_that_hangs_delays_nobody_and_says_what_it_lost() {
 
 #[test]
 fn what_a_thread_that_hangs_has_read_is_left_to_a_successor() {
-    // An even number of letters: with a ledger.
+    // An even number of letters: with an in-flight log.
     let bench = Bench::new("hang-left-over", Level::Info);
     let mut pipe = begun(&bench, 1);
     pipe.write_all(b"before\n").expect("room");
@@ -182,15 +186,15 @@ fn what_a_thread_that_hangs_has_read_is_left_to_a_successor() {
     pipe.write_all(b"under way\n").expect("room");
     eventually("it is read", || sys::unread(&pipe).unwrap_or(0) == 0);
     pipe.write_all(b"in the pipe\n").expect("room");
-    let estate = bench.output.hand_over();
-    let [unsettled] = estate.unsettled.as_slice() else {
-        panic!("{:?}", estate.unsettled);
+    let output_state = bench.output.hand_over();
+    let [unflushed] = output_state.unflushed.as_slice() else {
+        panic!("{:?}", output_state.unflushed);
     };
-    let text = serde_json::to_string(unsettled).expect("can be written");
-    let unsettled: Unsettled = serde_json::from_str(&text).expect("can be read");
-    let found = estate.descriptors.get("o1").expect("its pipe");
+    let text = serde_json::to_string(unflushed).expect("can be written");
+    let unflushed: UnflushedChunk = serde_json::from_str(&text).expect("can be read");
+    let found = output_state.descriptors.get("o1").expect("its pipe");
     let unread = sys::unread(found).ok();
-    let recovered = unsettled.recover(unread, Some(&bench.dir.path("log1")));
+    let recovered = unflushed.recover(unread, Some(&bench.dir.path("log1")));
     assert_eq!(recovered.missing(), b"under way\n");
     assert_eq!(unread, Some(b"in the pipe\n".len()));
     assert_eq!(recovered.lost, 0);

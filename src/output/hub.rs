@@ -14,7 +14,7 @@
 //!            └────── another standby ◀───────────┘
 //! ```
 //!
-//! Lives whose job hung are slow: a standby takes their next jobs ("helper"), so that they do not stop the owner again.
+//! Instances whose job hung are slow: a standby takes their next jobs ("helper"), so that they do not stop the owner again.
 
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,18 +22,18 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Command;
-use super::LEDGER_BYTES;
-use super::handover::Estate;
-use super::intake::Intake;
-use super::job::Job;
-use super::ledger::Ledger;
+use super::IN_FLIGHT_LOG_BYTES;
+use super::OutputCommand;
+use super::in_flight_log::InFlightLog;
+use super::job::OutputJob;
+use super::output_state::OutputState;
 use super::reactor::{READ_BYTES, RETRY, Reactor};
-use super::thread::{Orders, WAKER};
-use crate::domain::{Heirloom, Line};
+use super::read_buffer::ReadBuffer;
+use super::thread::{OutputOrders, WAKER};
+use crate::domain::{FdName, Line};
+use crate::fd_holder::FdStore;
 use crate::heartbeat::{Heartbeat, Heartbeats, Overdue};
-use crate::keeper::Vault;
-use crate::sys::{Poller, Ready, SharedBuffer, Waker};
+use crate::sys::{Poller, ReadyFd, SharedBuffer, Waker};
 
 /// How long the owner may be in a call before another thread goes on.
 const CALL_BOUND: Duration = Duration::from_millis(10);
@@ -49,14 +49,14 @@ const COMMANDS_PER_TURN: usize = 256;
 const NOBODY: u64 = u64::MAX;
 
 /// What the lock guards.
-pub(super) struct State {
+pub(super) struct HubState {
     pub(super) reactor: Reactor,
-    orders: Orders,
+    orders: OutputOrders,
 }
 
 /// Who does what.
 #[derive(Debug, Default)]
-struct Roles {
+struct ThreadRoles {
     /// The reactor has no owner.
     is_vacant: bool,
     /// A slow job is to be done.
@@ -69,31 +69,31 @@ struct Roles {
 
 /// What all output threads share.
 pub(super) struct Hub {
-    state: Mutex<State>,
-    roles: Mutex<Roles>,
+    state: Mutex<HubState>,
+    roles: Mutex<ThreadRoles>,
     changed: Condvar,
     /// The number of the thread that owns the reactor, times two; plus one while it is in a call.
     owner: AtomicU64,
     waker: Waker,
     beats: Heartbeats,
-    /// Where the ledgers are kept for a successor.
-    vault: Option<(Arc<Vault>, usize)>,
-    has_ledgers: bool,
-    /// Only one thread at a time has its ledger kept.
+    /// Where the in-flight logs are kept for a successor.
+    fd_store: Option<(Arc<FdStore>, usize)>,
+    has_in_flight_logs: bool,
+    /// Only one thread at a time has its in-flight log kept.
     keeping: Mutex<()>,
     /// Takes what the threads leave.
-    ended: Mutex<Option<Sender<Option<Estate>>>>,
+    ended: Mutex<Option<Sender<Option<OutputState>>>>,
 }
 
 /// What the first thread starts with.
-pub(super) struct Start {
+pub(super) struct HubStart {
     pub(super) reactor: Reactor,
-    pub(super) orders: Orders,
+    pub(super) orders: OutputOrders,
     pub(super) waker: Waker,
     pub(super) beats: Heartbeats,
     /// Its place with whoever keeps it, and its memory.
-    pub(super) ledger: Option<(usize, SharedBuffer)>,
-    pub(super) ended: Sender<Option<Estate>>,
+    pub(super) in_flight_log: Option<(usize, SharedBuffer)>,
+    pub(super) ended: Sender<Option<OutputState>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -105,29 +105,29 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 ///
 /// # Errors
 /// EMFILE, EAGAIN, ENOMEM.
-pub(super) fn start(start: Start) -> std::io::Result<()> {
-    let vault = start.reactor.shared.vault.clone();
-    let place = start.ledger.as_ref().map(|&(place, _)| place);
+pub(super) fn start(start: HubStart) -> std::io::Result<()> {
+    let fd_store = start.reactor.shared.fd_store.clone();
+    let place = start.in_flight_log.as_ref().map(|&(place, _)| place);
     let hub = Arc::new(Hub {
-        state: Mutex::new(State {
+        state: Mutex::new(HubState {
             reactor: start.reactor,
             orders: start.orders,
         }),
-        roles: Mutex::new(Roles {
+        roles: Mutex::new(ThreadRoles {
             is_vacant: true,
             threads: 1,
-            ..Roles::default()
+            ..ThreadRoles::default()
         }),
         changed: Condvar::new(),
         owner: AtomicU64::new(NOBODY),
         waker: start.waker,
         beats: start.beats,
-        has_ledgers: start.ledger.is_some(),
-        vault: vault.zip(place),
+        has_in_flight_logs: start.in_flight_log.is_some(),
+        fd_store: fd_store.zip(place),
         keeping: Mutex::default(),
         ended: Mutex::new(Some(start.ended)),
     });
-    let first = start.ledger.map(|(_, buffer)| buffer);
+    let first = start.in_flight_log.map(|(_, buffer)| buffer);
     hub.spawn(0, first)
 }
 
@@ -137,7 +137,7 @@ impl Hub {
         let poller = lock(&self.state).reactor.poller.share();
         std::thread::Builder::new()
             .name("output".to_owned())
-            .spawn(move || Thread::new(hub, number, poller, buffer).run())?;
+            .spawn(move || OutputThread::new(hub, number, poller, buffer).run())?;
         Ok(())
     }
 
@@ -158,19 +158,19 @@ impl Hub {
     }
 
     /// What the thread of this number reads into.
-    fn intake(&self, buffer: Option<SharedBuffer>) -> Intake {
-        if !self.has_ledgers {
-            return Intake::Own(vec![0; READ_BYTES]);
+    fn read_buffer(&self, buffer: Option<SharedBuffer>) -> ReadBuffer {
+        if !self.has_in_flight_logs {
+            return ReadBuffer::Own(vec![0; READ_BYTES]);
         }
         let made = match buffer {
             Some(buffer) => Ok(buffer),
-            None => SharedBuffer::new("supervisord-ledger", LEDGER_BYTES),
+            None => SharedBuffer::new("supervisord-ledger", IN_FLIGHT_LOG_BYTES),
         };
         let begun = made.and_then(|buffer| {
             let file = buffer.file().try_clone()?;
-            Ok((Ledger::begin(buffer)?, file))
+            Ok((InFlightLog::new(buffer)?, file))
         });
-        let (ledger, file) = match begun {
+        let (in_flight_log, file) = match begun {
             Ok(begun) => begun,
             Err(error) => {
                 let error = (&error).into();
@@ -178,25 +178,25 @@ impl Hub {
                     .reactor
                     .shared
                     .log(Line::KeeperFailed { error });
-                return Intake::Own(vec![0; READ_BYTES]);
+                return ReadBuffer::Own(vec![0; READ_BYTES]);
             }
         };
         let _one_at_a_time = lock(&self.keeping);
         let all: Vec<_> = {
-            let ledgers = &mut lock(&self.state).reactor.ledgers;
-            ledgers.push(file);
-            ledgers
+            let in_flight_logs = &mut lock(&self.state).reactor.in_flight_logs;
+            in_flight_logs.push(file);
+            in_flight_logs
                 .iter()
                 .filter_map(|it| it.try_clone().ok())
                 .collect()
         };
-        if let Some((vault, place)) = &self.vault {
+        if let Some((fd_store, place)) = &self.fd_store {
             let all: Vec<_> = all.iter().map(std::os::fd::AsFd::as_fd).collect();
-            if let Some(line) = vault.keep(Heirloom::Ledger(*place), &all) {
+            if let Some(line) = fd_store.store(FdName::InFlightLog(*place), &all) {
                 lock(&self.state).reactor.shared.log(line);
             }
         }
-        Intake::Kept(ledger)
+        ReadBuffer::Kept(in_flight_log)
     }
 
     /// The owner hangs in a call: another thread is to go on. Called by the monitor; does not block.
@@ -235,24 +235,24 @@ const fn working(number: usize) -> u64 {
 }
 
 /// What a thread is to do.
-enum Role {
+enum ThreadRole {
     Own,
     Help,
     End,
 }
 
 /// One of the threads.
-struct Thread {
+struct OutputThread {
     hub: Arc<Hub>,
     number: usize,
     poller: Poller,
-    intake: Intake,
+    read_buffer: ReadBuffer,
     // Dropped only at an orderly end: a thread that ends in another way is trouble.
     turn: ManuallyDrop<Heartbeat>,
     call: ManuallyDrop<Heartbeat>,
 }
 
-impl Thread {
+impl OutputThread {
     fn new(hub: Arc<Hub>, number: usize, poller: Poller, buffer: Option<SharedBuffer>) -> Self {
         let turn = hub.beats.register("output", TURN_BOUND, Overdue::Fatal);
         let weak = Arc::downgrade(&hub);
@@ -263,7 +263,7 @@ impl Thread {
         }));
         let call = hub.beats.register("output", CALL_BOUND, take_away);
         Self {
-            intake: hub.intake(buffer),
+            read_buffer: hub.read_buffer(buffer),
             hub,
             number,
             poller,
@@ -277,9 +277,9 @@ impl Thread {
         let _ = nix::sys::prctl::set_timerslack(TIMER_SLACK_NANOS);
         loop {
             match self.stand_by() {
-                Role::Own => self.own(),
-                Role::Help => self.help(),
-                Role::End => break,
+                ThreadRole::Own => self.own(),
+                ThreadRole::Help => self.help(),
+                ThreadRole::End => break,
             }
             self.turn.idle();
         }
@@ -287,21 +287,21 @@ impl Thread {
         drop(ManuallyDrop::into_inner(self.call));
     }
 
-    fn stand_by(&self) -> Role {
+    fn stand_by(&self) -> ThreadRole {
         let hub = &self.hub;
         let mut roles = lock(&hub.roles);
         roles.idle += 1;
         let role = loop {
             if roles.has_ended {
-                break Role::End;
+                break ThreadRole::End;
             }
             if std::mem::take(&mut roles.is_vacant) {
                 hub.owner.store(working(self.number), Ordering::SeqCst);
-                break Role::Own;
+                break ThreadRole::Own;
             }
             if roles.wants_helper && roles.idle >= 2 {
                 roles.wants_helper = false;
-                break Role::Help;
+                break ThreadRole::Help;
             }
             roles = hub
                 .changed
@@ -311,7 +311,7 @@ impl Thread {
         roles.idle -= 1;
         let is_last = roles.idle == 0;
         drop(roles);
-        if is_last && matches!(role, Role::Own | Role::Help) {
+        if is_last && matches!(role, ThreadRole::Own | ThreadRole::Help) {
             hub.spawn_more();
         }
         role
@@ -331,9 +331,11 @@ impl Thread {
             if wants_more {
                 hub.call_helper();
             }
-            let done = job.run(&mut self.intake, &settings);
+            let done = job.run(&mut self.read_buffer, &settings);
             let mut state = lock(&hub.state);
-            state.reactor.finish(self.number, done, &mut self.intake);
+            state
+                .reactor
+                .finish(self.number, done, &mut self.read_buffer);
             drop(state);
             hub.waker.wake();
         }
@@ -342,7 +344,7 @@ impl Thread {
     /// Owns the reactor until a call takes too long, or the threads end.
     fn own(&mut self) {
         let hub = self.hub.clone();
-        let mut ready: Vec<Ready> = Vec::new();
+        let mut ready: Vec<ReadyFd> = Vec::new();
         // The owner before may have left commands.
         let mut more = true;
         self.turn.busy();
@@ -352,7 +354,7 @@ impl Thread {
             let Some(mut owned) = self.work_off(&hub, state, true) else {
                 return;
             };
-            if let Some(left) = owned.reactor.go_on_ending() {
+            if let Some(left) = owned.reactor.continue_ending() {
                 owned.reactor.shared.activity.close();
                 drop(owned);
                 return end(&hub, left);
@@ -398,7 +400,7 @@ impl Thread {
                 if lost > 0 {
                     state.reactor.shared.activity.tell_lost(lost);
                 }
-                if matches!(command, Command::Stop | Command::HandOver) {
+                if matches!(command, OutputCommand::Stop | OutputCommand::HandOver) {
                     let lines = state.orders.refusals(true);
                     state.reactor.shared.log_all(lines);
                 }
@@ -419,15 +421,17 @@ impl Thread {
     fn work_off<'hub>(
         &mut self,
         hub: &'hub Arc<Hub>,
-        mut state: MutexGuard<'hub, State>,
+        mut state: MutexGuard<'hub, HubState>,
         turn_ends: bool,
-    ) -> Option<MutexGuard<'hub, State>> {
+    ) -> Option<MutexGuard<'hub, HubState>> {
         while let Some(job) = state.reactor.next_job(self.number, turn_ends) {
             let settings = state.reactor.settings();
             drop(state);
             let (done, is_owner) = self.call(hub, job, &settings);
             state = lock(&hub.state);
-            state.reactor.finish(self.number, done, &mut self.intake);
+            state
+                .reactor
+                .finish(self.number, done, &mut self.read_buffer);
             if !is_owner {
                 drop(state);
                 hub.waker.wake();
@@ -446,14 +450,14 @@ impl Thread {
     fn call(
         &mut self,
         hub: &Hub,
-        job: Job,
-        settings: &super::job::Settings,
-    ) -> (super::job::Done, bool) {
+        job: OutputJob,
+        settings: &super::job::JobSettings,
+    ) -> (super::job::OutputJobDone, bool) {
         let (working, in_call) = (working(self.number), in_call(self.number));
         self.turn.idle();
         hub.owner.store(in_call, Ordering::SeqCst);
         self.call.busy();
-        let done = job.run(&mut self.intake, settings);
+        let done = job.run(&mut self.read_buffer, settings);
         self.call.idle();
         let is_owner =
             hub.owner
@@ -464,7 +468,7 @@ impl Thread {
 }
 
 /// The threads end: those that stand by at once, those that hang when their calls return.
-fn end(hub: &Hub, left: Option<Estate>) {
+fn end(hub: &Hub, left: Option<OutputState>) {
     lock(&hub.roles).has_ended = true;
     hub.changed.notify_all();
     if let Some(ended) = lock(&hub.ended).take() {

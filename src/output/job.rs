@@ -1,6 +1,6 @@
 //! Work on files, which may block for as long as their file system likes.
 //!
-//! A job owns everything it touches, so the reactor goes on without it: the streams of one life, or the activity log, or
+//! A job owns everything it touches, so the reactor goes on without it: the streams of one instance, or the activity log, or
 //! paths. What is left to do with its result is done under the reactor's lock (see `finish.rs`).
 
 use std::collections::VecDeque;
@@ -11,26 +11,26 @@ use std::sync::Arc;
 use super::Activity;
 use super::activity_queue::{Order, carry_out};
 use super::file;
-use super::handover::Adoption;
-use super::intake::Intake;
+use super::instance_io::{CHANNELS, Streams, index};
+use super::output_state::AdoptedStreams;
 use super::prepare::{assembled, rules};
-use super::protocol::Protocol;
+use super::protocol::ListenerProtocol;
 use super::reactor::READ_BYTES;
-use super::run::{CHANNELS, Streams, index};
+use super::read_buffer::ReadBuffer;
 use super::sink::Sink;
 use super::stream::Part;
 use crate::api::Ticket;
 use crate::config::spec::ProcessSpec;
-use crate::domain::{Channel, Errno, Life, Line, LogPaths};
-use crate::keeper::Vault;
-use crate::sys::{self, ChildEnds};
+use crate::domain::{Channel, Errno, InstanceId, Line, LogPaths};
+use crate::fd_holder::FdStore;
+use crate::sys::{self, ChildStdio};
 
-/// Our ends of the pipes of one life.
+/// Our ends of the pipes of one instance.
 pub(super) type Pipes = [Option<Arc<OwnedFd>>; 2];
 
-/// What is to be done with the streams of one life.
+/// What is to be done with the streams of one instance.
 #[derive(Debug)]
-pub(super) enum Act {
+pub(super) enum StreamAct {
     /// Read one chunk from this pipe and write it to the log.
     Read(Channel),
     /// Let this pipe hold more.
@@ -39,10 +39,10 @@ pub(super) enum Act {
     Flush(Channel),
     /// The pipe has ended: write what the scanner for captures holds back.
     WriteRest(Channel),
-    /// Make the streams of a life that begins.
+    /// Make the streams of an instance that begins.
     Open(Box<Opening>),
-    /// Make the streams of a life that is taken over.
-    Adopt(Box<Adoption>),
+    /// Make the streams of an instance that is taken over.
+    Adopt(Box<AdoptedStreams>),
     /// Rotate the log, which takes long. Then go on with what was read.
     Rotate(LongRotation),
     /// Remove the logs and open them by name.
@@ -63,52 +63,52 @@ pub(super) struct LongRotation {
     pub(super) result: nix::Result<usize>,
 }
 
-/// A life that begins.
+/// An instance that begins.
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) spec: Arc<ProcessSpec>,
     pub(super) paths: LogPaths,
     /// For the process.
-    pub(super) ends: ChildEnds,
+    pub(super) ends: ChildStdio,
     /// See [`super::Command::PrepareNext`].
     pub(super) is_early: bool,
 }
 
 /// One piece of work.
 #[derive(Debug)]
-pub(super) enum Job {
+pub(super) enum OutputJob {
     Streams {
         place: u32,
-        life: Life,
+        instance: InstanceId,
         streams: Streams,
         pipes: Pipes,
         /// Our end of its standard input, where it is to be kept for a successor.
         stdin: Option<Arc<OwnedFd>>,
-        act: Act,
+        act: StreamAct,
     },
     Activity(Box<Activity>, VecDeque<Order>),
     CreateLogs(Vec<Arc<Path>>),
     /// Delete backups that have no name any more.
     Delete(Vec<OwnedFd>),
-    /// Of a slot without a life.
+    /// Of a slot without an instance.
     RemoveLogs(Ticket, u32, LogPaths),
 }
 
 /// What a job needs to know of the reactor.
 #[derive(Debug, Clone)]
-pub(super) struct Settings {
+pub(super) struct JobSettings {
     pub(super) strip_ansi: bool,
     /// How much one read takes at most.
     pub(super) read_bytes: usize,
     /// Whether another thread has time to delete backups.
     pub(super) leaves_deletion: bool,
-    pub(super) vault: Option<Arc<Vault>>,
+    pub(super) fd_store: Option<Arc<FdStore>>,
 }
 
 /// What came of a piece of work.
 #[derive(Debug)]
-pub(super) struct Done {
-    pub(super) result: Outcome,
+pub(super) struct OutputJobDone {
+    pub(super) result: OutputJobOutcome,
     /// What the log is to say.
     pub(super) lines: Vec<Line>,
     /// Backups for [`Job::Delete`].
@@ -117,11 +117,11 @@ pub(super) struct Done {
 
 /// See [`Done`].
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum OutputJobOutcome {
     Streams {
         place: u32,
         streams: Streams,
-        then: Then,
+        then: NextStep,
     },
     Activity(Box<Activity>, Vec<(Ticket, Result<(), Errno>)>),
     CreatedLogs,
@@ -131,7 +131,7 @@ pub(super) enum Outcome {
 
 /// What came of an [`Act`].
 #[derive(Debug)]
-pub(super) enum Then {
+pub(super) enum NextStep {
     /// How many bytes were read, and the parts that the chunk has, if it has any.
     Read(Channel, nix::Result<usize>, Option<Vec<Part>>),
     /// How much the pipe holds now. `None`: it cannot hold more.
@@ -147,25 +147,25 @@ pub(super) enum Then {
     Closed,
 }
 
-impl Job {
+impl OutputJob {
     /// Does it. May block.
-    pub(super) fn run(self, intake: &mut Intake, settings: &Settings) -> Done {
+    pub(super) fn run(self, read_buffer: &mut ReadBuffer, settings: &JobSettings) -> OutputJobDone {
         let mut lines = Vec::new();
         let mut replaced = Vec::new();
         let result = match self {
             Self::Streams {
                 place,
-                life,
+                instance,
                 mut streams,
                 pipes,
                 stdin,
                 act,
             } => {
                 let then = act.perform(
-                    (life, &mut streams),
+                    (instance, &mut streams),
                     &pipes,
                     stdin,
-                    intake,
+                    read_buffer,
                     settings,
                     &mut lines,
                 );
@@ -180,7 +180,7 @@ impl Job {
                     // Closed here, so that backups beyond the configured number do not pile up.
                     replaced.clear();
                 }
-                Outcome::Streams {
+                OutputJobOutcome::Streams {
                     place,
                     streams,
                     then,
@@ -188,7 +188,7 @@ impl Job {
             }
             Self::Activity(mut activity, orders) => {
                 let cleared = carry_out(&mut activity, orders);
-                Outcome::Activity(activity, cleared)
+                OutputJobOutcome::Activity(activity, cleared)
             }
             Self::CreateLogs(paths) => {
                 for path in paths {
@@ -199,21 +199,21 @@ impl Job {
                         });
                     }
                 }
-                Outcome::CreatedLogs
+                OutputJobOutcome::CreatedLogs
             }
             Self::Delete(replaced) => {
                 drop(replaced);
-                Outcome::Deleted
+                OutputJobOutcome::Deleted
             }
             Self::RemoveLogs(ticket, slot, logs) => {
                 let mut result = Ok(());
                 for path in [&logs.stdout, &logs.stderr].into_iter().flatten() {
                     result = result.and(file::remove(path));
                 }
-                Outcome::RemovedLogs(ticket, slot, result)
+                OutputJobOutcome::RemovedLogs(ticket, slot, result)
             }
         };
-        Done {
+        OutputJobDone {
             result,
             lines,
             replaced,
@@ -221,7 +221,7 @@ impl Job {
     }
 }
 
-impl Act {
+impl StreamAct {
     /// Which of the two logs it touches. `None`: both.
     pub(super) const fn channel(&self) -> Option<Channel> {
         match self {
@@ -236,38 +236,38 @@ impl Act {
 
     fn perform(
         self,
-        (life, streams): (Life, &mut Streams),
+        (instance, streams): (InstanceId, &mut Streams),
         pipes: &Pipes,
         stdin: Option<Arc<OwnedFd>>,
-        intake: &mut Intake,
-        settings: &Settings,
+        read_buffer: &mut ReadBuffer,
+        settings: &JobSettings,
         lines: &mut Vec<Line>,
-    ) -> Then {
+    ) -> NextStep {
         let strip = settings.strip_ansi;
         match self {
             Self::Read(channel) => {
                 let (Some(stream), Some(pipe)) =
                     (&mut streams[index(channel)], &pipes[index(channel)])
                 else {
-                    return Then::Read(channel, Ok(0), None);
+                    return NextStep::Read(channel, Ok(0), None);
                 };
-                let result = intake.read(pipe, settings.read_bytes, || stream.entry(strip));
+                let result = read_buffer.read(pipe, settings.read_bytes, || stream.entry(strip));
                 let parts = match result {
-                    Ok(count) if count > 0 => stream.write(intake.data(count), strip, lines),
+                    Ok(count) if count > 0 => stream.write(read_buffer.data(count), strip, lines),
                     _ => None,
                 };
-                Then::Read(channel, result, parts)
+                NextStep::Read(channel, result, parts)
             }
             Self::Grow(channel) => {
                 let pipe = pipes[index(channel)].as_ref();
                 let grown = pipe.map(|pipe| sys::grow_pipe(pipe, READ_BYTES));
-                Then::Grown(channel, grown.and_then(Result::ok))
+                NextStep::Grown(channel, grown.and_then(Result::ok))
             }
             Self::Flush(channel) => {
                 if let Some(stream) = &mut streams[index(channel)] {
                     stream.flush(lines);
                 }
-                Then::Flushed
+                NextStep::Flushed
             }
             Self::WriteRest(channel) => {
                 let stream = streams[index(channel)].as_mut();
@@ -276,25 +276,25 @@ impl Act {
                     stream.rotate_now(lines);
                     parts
                 });
-                Then::WroteRest(channel, parts.unwrap_or_default())
+                NextStep::WroteRest(channel, parts.unwrap_or_default())
             }
             Self::Open(opening) => {
                 let mut told = Vec::new();
-                let result = open(life, &opening, &mut told).map(|made| *streams = made);
+                let result = open(instance, &opening, &mut told).map(|made| *streams = made);
                 if result.is_ok() || !opening.is_early {
                     lines.append(&mut told);
                 }
                 if result.is_ok() {
                     // Before there is a process: what it writes is not lost whatever becomes of us.
-                    keep(life, pipes, stdin, settings, lines);
+                    store_pipes(instance, pipes, stdin, settings, lines);
                 }
-                Then::Opened(opening, result)
+                NextStep::Opened(opening, result)
             }
             Self::Adopt(adoption) => {
                 let published;
                 (*streams, published) = adopt(*adoption, pipes, strip, lines);
-                keep(life, pipes, stdin, settings, lines);
-                Then::Adopted(published)
+                store_pipes(instance, pipes, stdin, settings, lines);
+                NextStep::Adopted(published)
             }
             Self::Rotate(rotation) => {
                 if let Some(stream) = &mut streams[index(rotation.channel)]
@@ -304,14 +304,14 @@ impl Act {
                     // This thread has time.
                     drop(sink.take_replaced());
                 }
-                Then::Rotated(rotation)
+                NextStep::Rotated(rotation)
             }
             Self::Clear(ticket, slot) => {
                 let mut result = Ok(());
                 for stream in streams.iter_mut().flatten() {
                     result = result.and(stream.clear(lines));
                 }
-                Then::Cleared(ticket, slot, result)
+                NextStep::Cleared(ticket, slot, result)
             }
             Self::Reopen => {
                 for stream in streams.iter_mut().flatten() {
@@ -319,21 +319,21 @@ impl Act {
                         sink.reopen(lines);
                     }
                 }
-                Then::Reopened
+                NextStep::Reopened
             }
             Self::Close => {
                 for stream in streams.iter_mut().flatten() {
                     stream.close_log(lines);
                 }
-                forget(life, settings, lines);
-                Then::Closed
+                remove_stored(instance, settings, lines);
+                NextStep::Closed
             }
         }
     }
 }
 
-/// Opens the logs of a life that begins.
-fn open(life: Life, opening: &Opening, lines: &mut Vec<Line>) -> Result<Streams, Errno> {
+/// Opens the logs of an instance that begins.
+fn open(instance: InstanceId, opening: &Opening, lines: &mut Vec<Line>) -> Result<Streams, Errno> {
     let Opening { spec, paths, .. } = opening;
     let mut streams = Streams::default();
     for channel in CHANNELS {
@@ -347,7 +347,7 @@ fn open(life: Life, opening: &Opening, lines: &mut Vec<Line>) -> Result<Streams,
         let sink = rules
             .map(|rules| Sink::open(spec.name.clone(), channel, rules, lines))
             .transpose()?;
-        streams[index(channel)] = Some(Box::new(assembled(life, spec, channel, sink)));
+        streams[index(channel)] = Some(Box::new(assembled(instance, spec, channel, sink)));
     }
     Ok(streams)
 }
@@ -355,25 +355,25 @@ fn open(life: Life, opening: &Opening, lines: &mut Vec<Line>) -> Result<Streams,
 /// What is to be published: of which stream, the bytes as they were read, and their parts.
 type Published = Vec<(Channel, Vec<u8>, Option<Vec<Part>>)>;
 
-/// Makes the streams of a life that is taken over. A log that cannot be opened is no reason to leave it: it is tried again
+/// Makes the streams of an instance that is taken over. A log that cannot be opened is no reason to leave it: it is tried again
 /// with each chunk.
 fn adopt(
-    adoption: Adoption,
+    adoption: AdoptedStreams,
     pipes: &Pipes,
     strip: bool,
     lines: &mut Vec<Line>,
 ) -> (Streams, Published) {
-    let Adoption {
-        life,
+    let AdoptedStreams {
+        instance,
         spec,
         logs,
         pid,
-        remains,
-        unsettled,
+        instance_state,
+        unflushed,
         listener,
         ..
     } = adoption;
-    let mut left = remains.map_or([None, None], |remains| remains.streams);
+    let mut left = instance_state.map_or([None, None], |instance_state| instance_state.streams);
     let mut streams = Streams::default();
     let mut published = Vec::new();
     for channel in CHANNELS {
@@ -385,20 +385,20 @@ fn adopt(
             Sink::open(name.clone(), channel, rules.clone(), lines)
                 .unwrap_or_else(|error| Sink::failing(name, channel, rules, error, lines))
         });
-        let mut stream = assembled(life, &spec, channel, sink);
+        let mut stream = assembled(instance, &spec, channel, sink);
         if let Some(entries) = &mut stream.journal {
             entries.of_pid(pid);
         }
         if let (Some(protocol), Some(at)) = (&mut stream.protocol, listener) {
-            **protocol = Protocol::standing(at);
+            **protocol = ListenerProtocol::standing(at);
         }
         if let Some(left) = left[index(channel)].take() {
             stream.resume(left, lines);
         }
         let pipe = pipes[index(channel)].as_ref();
-        for unsettled in unsettled.iter().filter(|bytes| bytes.channel == channel) {
+        for unflushed in unflushed.iter().filter(|bytes| bytes.channel == channel) {
             let unread = pipe.and_then(|pipe| sys::unread(pipe).ok());
-            if let Some((data, parts)) = stream.settle(unsettled.clone(), unread, strip, lines) {
+            if let Some((data, parts)) = stream.settle(unflushed.clone(), unread, strip, lines) {
                 published.push((channel, data, parts));
             }
         }
@@ -408,23 +408,23 @@ fn adopt(
     (streams, published)
 }
 
-/// Keeps our ends of a life's pipes for a successor.
-fn keep(
-    life: Life,
+/// Keeps our ends of an instance's pipes for a successor.
+fn store_pipes(
+    instance: InstanceId,
     pipes: &Pipes,
     stdin: Option<Arc<OwnedFd>>,
-    settings: &Settings,
+    settings: &JobSettings,
     lines: &mut Vec<Line>,
 ) {
-    if let Some(vault) = &settings.vault {
+    if let Some(fd_store) = &settings.fd_store {
         let [stdout, stderr] = pipes.clone();
-        lines.extend(vault.keep_pipes(life, [stdin, stdout, stderr]));
+        lines.extend(fd_store.store_pipes(instance, [stdin, stdout, stderr]));
     }
 }
 
-/// The life is over.
-fn forget(life: Life, settings: &Settings, lines: &mut Vec<Line>) {
-    if let Some(vault) = &settings.vault {
-        lines.extend(vault.forget_life(life.incarnation));
+/// The instance has ended.
+fn remove_stored(instance: InstanceId, settings: &JobSettings, lines: &mut Vec<Line>) {
+    if let Some(fd_store) = &settings.fd_store {
+        lines.extend(fd_store.remove_instance(instance.incarnation));
     }
 }

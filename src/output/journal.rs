@@ -17,8 +17,8 @@ use nix::sys::socket::{
 use nix::sys::stat::{SFlag, fstat};
 
 use crate::domain::Line;
-use crate::sys::place::errno;
-use crate::sys::sealed;
+use crate::sys::safe_open::errno;
+use crate::sys::sealed_memory;
 
 /// Where journald reads.
 const SOCKET: &str = "/run/systemd/journal/socket";
@@ -32,7 +32,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What came of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sent {
+pub(super) enum SendResult {
     /// journald has it, or will when it reads.
     Done,
     /// It must be sent again later: see [`Journal::is_full`] for when.
@@ -87,51 +87,51 @@ impl Journal {
     }
 
     /// Sends one entry.
-    pub(super) fn send(&mut self, entry: &[u8]) -> Sent {
+    pub(super) fn send(&mut self, entry: &[u8]) -> SendResult {
         self.full = false;
         if self.socket.is_none()
             && let Err(sent) = self.find()
         {
             return sent;
         }
-        match self.put(entry) {
+        match self.send_entry(entry) {
             Err(Code::ECONNREFUSED | Code::ECONNRESET | Code::ENOTCONN | Code::EPIPE) => {
                 // journald may have been started anew: one more try with a new socket.
-                self.forget();
+                self.disconnect();
                 if let Err(sent) = self.find() {
                     return sent;
                 }
-                let again = self.put(entry);
+                let again = self.send_entry(entry);
                 self.judge(again)
             }
             first => self.judge(first),
         }
     }
 
-    fn judge(&mut self, result: Result<(), Code>) -> Sent {
+    fn judge(&mut self, result: Result<(), Code>) -> SendResult {
         match result {
             Ok(()) => {
                 self.away = None;
-                Sent::Done
+                SendResult::Done
             }
             Err(Code::EAGAIN) => {
                 self.away = None;
                 self.full = true;
-                Sent::Later
+                SendResult::Later
             }
             // Memory is short, or so many memory files are on their way: that passes while journald reads.
             Err(
                 Code::ENOBUFS | Code::ENOMEM | Code::ETOOMANYREFS | Code::EMFILE | Code::ENFILE,
-            ) => Sent::Later,
+            ) => SendResult::Later,
             Err(error) => {
-                self.forget();
+                self.disconnect();
                 self.miss(error)
             }
         }
     }
 
     /// Connects, for [`Journal::check`] to tell whether it is there.
-    pub(super) fn look(&mut self) {
+    pub(super) fn reconnect(&mut self) {
         if self.socket.is_none() {
             // What came of it is kept in `away`.
             let _ = self.find();
@@ -139,7 +139,7 @@ impl Journal {
     }
 
     /// Connects, not too often.
-    fn find(&mut self) -> Result<(), Sent> {
+    fn find(&mut self) -> Result<(), SendResult> {
         let now = Instant::now();
         if let (Some((_, error)), Some(at)) = (self.away, self.look_at)
             && now < at
@@ -160,19 +160,19 @@ impl Journal {
         }
     }
 
-    fn miss(&mut self, error: Code) -> Sent {
+    fn miss(&mut self, error: Code) -> SendResult {
         let now = Instant::now();
         let (since, _) = *self.away.get_or_insert((now, error));
         // Where there never was one, there is nothing to wait for.
         if self.known && now.duration_since(since) < AWAY_WAIT {
-            Sent::Later
+            SendResult::Later
         } else {
             self.known = false;
-            Sent::Lost
+            SendResult::Lost
         }
     }
 
-    fn forget(&mut self) {
+    fn disconnect(&mut self) {
         // It leaves any epoll set as it is closed, for nobody else has it.
         self.socket = None;
         self.polled = false;
@@ -195,7 +195,7 @@ impl Journal {
         }
     }
 
-    fn put(&self, entry: &[u8]) -> Result<(), Code> {
+    fn send_entry(&self, entry: &[u8]) -> Result<(), Code> {
         let fd = self.socket.as_ref().ok_or(Code::ENOTCONN)?.as_raw_fd();
         match again(|| send(fd, entry, FLAGS).map(drop)) {
             Err(Code::EMSGSIZE) => put_file(fd, entry),
@@ -214,7 +214,7 @@ pub(super) fn is_stdout() -> bool {
         fstat(fd).is_ok_and(|stat| format!("{}:{}", stat.st_dev, stat.st_ino) == stream)
     };
     let is_socket = |fd: BorrowedFd<'_>| {
-        fstat(fd).is_ok_and(|stat| crate::sys::place::kind(&stat) == SFlag::S_IFSOCK)
+        fstat(fd).is_ok_and(|stat| crate::sys::safe_open::kind(&stat) == SFlag::S_IFSOCK)
     };
     std::env::var("JOURNAL_STREAM").is_ok_and(|stream| {
         let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
@@ -239,7 +239,7 @@ fn again(mut call: impl FnMut() -> Result<(), Code>) -> Result<(), Code> {
 /// # Source
 /// systemd, “Native Journal Protocol”: an empty datagram with one sealed memfd.
 fn put_file(fd: RawFd, entry: &[u8]) -> Result<(), Code> {
-    let memory = sealed("journal-entry", entry)
+    let memory = sealed_memory("journal-entry", entry)
         .map_err(|error| Code::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
     let fds = [memory.as_raw_fd()];
     let rights = [ControlMessage::ScmRights(&fds)];

@@ -15,13 +15,13 @@ use crate::output::testing::{TempDir, eventually};
 pub(in crate::output) type Entry = BTreeMap<String, Vec<u8>>;
 
 /// What journald would read.
-pub(in crate::output) struct StandIn {
+pub(in crate::output) struct FakeJournald {
     socket: OwnedFd,
     path: PathBuf,
     room: RefCell<Vec<u8>>,
 }
 
-impl StandIn {
+impl FakeJournald {
     pub(in crate::output) fn new(path: &Path) -> Self {
         let socket = socket(
             AddressFamily::Unix,
@@ -80,7 +80,7 @@ impl StandIn {
     }
 }
 
-impl Drop for StandIn {
+impl Drop for FakeJournald {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
     }
@@ -134,34 +134,34 @@ fn values_with_newlines_have_their_length_before_them() {
 #[test]
 fn what_is_too_large_for_a_datagram_goes_as_a_sealed_file() {
     let dir = TempDir::new("journal-large");
-    let stand_in = StandIn::new(&dir.path("socket"));
+    let journald = FakeJournald::new(&dir.path("socket"));
     let mut journal = Journal::at(&dir.path("socket"));
     let text = vec![b'x'; 40 << 20];
-    assert_eq!(journal.send(&message(&text)), Sent::Done);
-    assert_eq!(journal.send(&message(b"after")), Sent::Done);
-    let (entry, file) = stand_in.datagram().expect("sent");
+    assert_eq!(journal.send(&message(&text)), SendResult::Done);
+    assert_eq!(journal.send(&message(b"after")), SendResult::Done);
+    let (entry, file) = journald.datagram().expect("sent");
     assert!(file);
     assert!(entry["MESSAGE"] == text);
-    assert_eq!(stand_in.read().expect("sent")["MESSAGE"], b"after");
+    assert_eq!(journald.read().expect("sent")["MESSAGE"], b"after");
 }
 
 #[test]
 fn a_reader_that_stalls_loses_nothing_and_holds_nobody() {
     let dir = TempDir::new("journal-stalled");
-    let stand_in = StandIn::new(&dir.path("socket"));
+    let journald = FakeJournald::new(&dir.path("socket"));
     let mut journal = Journal::at(&dir.path("socket"));
     let mut sent = 0;
-    while journal.send(&message(sent.to_string().as_bytes())) == Sent::Done {
+    while journal.send(&message(sent.to_string().as_bytes())) == SendResult::Done {
         sent += 1;
         assert!(sent < 1_000_000, "it has a bound");
     }
     assert!(journal.is_full());
     assert_eq!(journal.check(), None, "that is no trouble to speak of");
-    let come = stand_in.all();
+    let come = journald.all();
     assert_eq!(come.len(), sent);
-    assert_eq!(journal.send(&message(b"on")), Sent::Done);
+    assert_eq!(journal.send(&message(b"on")), SendResult::Done);
     assert!(!journal.is_full());
-    assert_eq!(stand_in.read().expect("sent")["MESSAGE"], b"on");
+    assert_eq!(journald.read().expect("sent")["MESSAGE"], b"on");
 }
 
 #[test]
@@ -169,38 +169,46 @@ fn a_journal_that_was_never_there_is_said_once() {
     let dir = TempDir::new("journal-none");
     let path = dir.path("socket");
     let mut journal = Journal::at(&path);
-    assert_eq!(journal.send(&message(b"lost")), Sent::Lost);
+    assert_eq!(journal.send(&message(b"lost")), SendResult::Lost);
     assert!(
         matches!(journal.check(), Some(Line::JournalAway { error }) if error.0 == libc::ENOENT)
     );
-    assert_eq!(journal.send(&message(b"lost")), Sent::Lost);
+    assert_eq!(journal.send(&message(b"lost")), SendResult::Lost);
     assert_eq!(journal.check(), None);
-    let stand_in = StandIn::new(&path);
-    eventually("it is found", || journal.send(&message(b"x")) == Sent::Done);
+    let journald = FakeJournald::new(&path);
+    eventually("it is found", || {
+        journal.send(&message(b"x")) == SendResult::Done
+    });
     assert_eq!(journal.check(), Some(Line::JournalBack {}));
-    assert_eq!(stand_in.all().len(), 1);
+    assert_eq!(journald.all().len(), 1);
 }
 
 #[test]
 fn a_journal_that_comes_back_soon_is_waited_for() {
     let dir = TempDir::new("journal-back");
     let path = dir.path("socket");
-    let stand_in = StandIn::new(&path);
+    let journald = FakeJournald::new(&path);
     let mut journal = Journal::at(&path);
-    assert_eq!(journal.send(&message(b"1")), Sent::Done);
-    assert_eq!(stand_in.all().len(), 1);
-    drop(stand_in);
-    assert_eq!(journal.send(&message(b"2")), Sent::Later);
+    assert_eq!(journal.send(&message(b"1")), SendResult::Done);
+    assert_eq!(journald.all().len(), 1);
+    drop(journald);
+    assert_eq!(journal.send(&message(b"2")), SendResult::Later);
     assert!(!journal.is_full(), "there is nothing to wait for room in");
-    let stand_in = StandIn::new(&path);
-    eventually("it is found", || journal.send(&message(b"2")) == Sent::Done);
-    assert_eq!(stand_in.read().expect("sent")["MESSAGE"], b"2");
+    let journald = FakeJournald::new(&path);
+    eventually("it is found", || {
+        journal.send(&message(b"2")) == SendResult::Done
+    });
+    assert_eq!(journald.read().expect("sent")["MESSAGE"], b"2");
     assert_eq!(journal.check(), None);
     // Not for ever.
-    drop(stand_in);
+    drop(journald);
     eventually("it is given up", || {
-        journal.send(&message(b"3")) == Sent::Lost
+        journal.send(&message(b"3")) == SendResult::Lost
     });
     assert!(matches!(journal.check(), Some(Line::JournalAway { .. })));
-    assert_eq!(journal.send(&message(b"4")), Sent::Lost, "at once now");
+    assert_eq!(
+        journal.send(&message(b"4")),
+        SendResult::Lost,
+        "at once now"
+    );
 }

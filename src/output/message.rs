@@ -3,28 +3,29 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Adoption;
+use super::AdoptedStreams;
 use crate::api::Ticket;
 use crate::config::spec::ProcessSpec;
 use crate::domain::{
-    Channel, Envelope, Errno, Life, Line, LogPaths, OutputEvents, Said, SpawnError, Wall,
+    Channel, Envelope, Errno, InstanceId, Line, ListenerOutput, LogPaths, OutputEvents, SpawnError,
+    Wall,
 };
-use crate::sys::ChildEnds;
+use crate::sys::ChildStdio;
 
 /// What the output thread is told. Handled in order.
 #[derive(Debug)]
-pub enum Command {
+pub enum OutputCommand {
     /// Make pipes and open logs; answered with `Prepared` or `PrepareFailed`.
-    Prepare(Life, Arc<ProcessSpec>, LogPaths),
-    /// The same for a life whose command is still being looked up. A command that is missing must not leave an empty log behind,
+    Prepare(InstanceId, Arc<ProcessSpec>, LogPaths),
+    /// The same for an instance whose command is still being looked up. A command that is missing must not leave an empty log behind,
     /// so no log is created: one that does not exist is a failure. No line tells of failures, for they are not the last word.
-    PrepareNext(Life, Arc<ProcessSpec>, LogPaths),
-    /// Take a life over that a predecessor began, and go on reading its pipes.
-    Adopt(Box<Adoption>),
+    PrepareNext(InstanceId, Arc<ProcessSpec>, LogPaths),
+    /// Take an instance over that a predecessor began, and go on reading its pipes.
+    Adopt(Box<AdoptedStreams>),
     /// Begin to read the pipes; the process has this pid.
-    Read(Life, i32),
+    Read(InstanceId, i32),
     /// Write out what the pipes hold now, close them and the logs; answered with `Drained`.
-    Drain(Life),
+    Drain(InstanceId),
     /// Create these AUTO logs, empty, mode 0600.
     CreateLogs(Vec<Arc<Path>>),
     /// Remove the logs of a slot and, where its process runs, open them anew; answered with `Cleared`.
@@ -45,12 +46,12 @@ pub enum Command {
         /// Of the request.
         ticket: Ticket,
         /// Whose.
-        life: Life,
+        instance: InstanceId,
         /// The bytes.
         data: Vec<u8>,
     },
     /// Write an event to a listener that is ready for it; answered with `NotDelivered` if that fails.
-    Deliver(Life, Envelope),
+    Deliver(InstanceId, Envelope),
     /// Report these of what processes write, and no others.
     Report(OutputEvents),
     /// Write to the activity log.
@@ -65,13 +66,13 @@ pub enum Command {
 
 /// What the output thread reports to the engine.
 #[derive(Debug)]
-pub enum Report {
+pub enum OutputReport {
     /// Pipes are made, logs are open; the child's ends come along.
-    Prepared(Life, ChildEnds),
+    Prepared(InstanceId, ChildStdio),
     /// They could not be made or opened; nothing is left of the attempt.
-    PrepareFailed(Life, SpawnError),
+    PrepareFailed(InstanceId, SpawnError),
     /// Everything is written out and closed.
-    Drained(Life),
+    Drained(InstanceId),
     /// See [`Command::ClearLogs`].
     Cleared(Ticket, u32, Result<(), Errno>),
     /// See [`Command::ClearDaemonLog`].
@@ -79,13 +80,13 @@ pub enum Report {
     /// See [`Command::WriteStdin`]. EPIPE: closed. EAGAIN: the queue is full.
     StdinTaken(Ticket, Result<(), Errno>),
     /// A listener said something.
-    Said(Life, Said),
+    ListenerOutput(InstanceId, ListenerOutput),
     /// See [`Command::Deliver`]. EPIPE: closed. EAGAIN: the queue is full.
-    NotDelivered(Life, Errno),
+    NotDelivered(InstanceId, Errno),
     /// Bytes for an event.
     Wrote {
         /// Whose.
-        life: Life,
+        instance: InstanceId,
         /// Which stream.
         channel: Channel,
         /// The bytes.

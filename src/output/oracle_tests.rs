@@ -8,15 +8,15 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use super::activity_queue::ActivityQueue;
-use super::file::{LogFile, Rules};
-use super::message::Report;
+use super::file::{LogFile, LogRules};
+use super::message::OutputReport;
 use super::sink::Sink;
 use super::stream::{Shared, Stream};
 use super::syslog::Syslog;
 use super::testing::TempDir;
 use super::{Activity, tail};
 use crate::config::spec::{LogSpec, LogTarget};
-use crate::domain::{Bytes, Channel, Level, Life, OutputEvents, ProcessName};
+use crate::domain::{Bytes, Channel, InstanceId, Level, OutputEvents, ProcessName};
 
 /// Reads one case per line, answers one line per case. Everything is hexadecimal or a number.
 const ORACLE: &str = r"
@@ -157,7 +157,7 @@ fn ours(case: &Case) -> String {
     let mut shared = Shared {
         activity: ActivityQueue::new(activity.expect("opened")),
         report: Box::new(move |report| {
-            if let Report::Wrote { data, captured, .. } = report {
+            if let OutputReport::Wrote { data, captured, .. } = report {
                 let kind = if captured { 'C' } else { 'L' };
                 let mut keep = keep.lock().expect("unpoisoned");
                 keep.push(format!("{kind}{}", hex(&data)));
@@ -166,7 +166,7 @@ fn ours(case: &Case) -> String {
         syslog: Syslog::new(),
         journal: super::journal::Journal::new(),
         strip_ansi: case.a == 1,
-        vault: None,
+        fd_store: None,
         events: OutputEvents {
             logs: true,
             communications: true,
@@ -182,19 +182,19 @@ fn ours(case: &Case) -> String {
         journal: None,
     };
     let name = ProcessName::parse("x").expect("valid");
-    let rules = Rules {
+    let rules = LogRules {
         path: log.as_path().into(),
         maxbytes: Bytes(0),
         backups: 0,
         private: false,
     };
     let sink = Sink::open(name.clone(), Channel::Stdout, rules, &mut Vec::new());
-    let life = Life {
+    let instance = InstanceId {
         slot: 0,
         incarnation: 0,
     };
     let sink = Some(sink.expect("opened"));
-    let mut stream = Stream::new(life, &name, Channel::Stdout, &spec, sink);
+    let mut stream = Stream::new(instance, &name, Channel::Stdout, &spec, sink);
     for chunk in &case.chunks {
         let parts = stream.write(chunk, shared.strip_ansi, &mut Vec::new());
         stream.publish(chunk, parts, &mut shared);
@@ -276,7 +276,7 @@ fn out_04_out_05_rotation_as_the_original() {
     let Some(answers) = ask(&cases) else { return };
     for (case, answer) in cases.iter().zip(answers) {
         let dir = TempDir::new("ours");
-        let mut file = LogFile::open(Rules {
+        let mut file = LogFile::open(LogRules {
             path: dir.path("log").into(),
             maxbytes: Bytes(case.a),
             backups: case.b,

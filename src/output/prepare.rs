@@ -1,4 +1,4 @@
-//! How the streams of a life come to be: pipes made, logs opened, a place in the reactor's table. It must not know what is
+//! How the streams of an instance come to be: pipes made, logs opened, a place in the reactor's table. It must not know what is
 //! read from them.
 
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -8,36 +8,36 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 
 use super::entries::Entries;
-use super::file::Rules;
-use super::job::{Act, Opening, Pipes};
+use super::file::LogRules;
+use super::instance_io::{GENERATIONS, InstanceIo};
+use super::job::{Opening, Pipes, StreamAct};
 use super::reactor::Reactor;
-use super::run::{GENERATIONS, Run};
 use super::sink::Sink;
 use super::stdin::Stdin;
 use super::stream::Stream;
-use super::{Command, Report};
+use super::{OutputCommand, OutputReport};
 use crate::config::spec::{LogSpec, LogTarget, ProcessKind, ProcessSpec};
-use crate::domain::{Channel, Errno, Life, LogPaths, SpawnError};
-use crate::sys::ChildEnds;
-use crate::sys::place::errno;
+use crate::domain::{Channel, Errno, InstanceId, LogPaths, SpawnError};
+use crate::sys::ChildStdio;
+use crate::sys::safe_open::errno;
 
 impl Reactor {
     /// Makes pipes, and has the logs opened. `is_early`: see [`Command::PrepareNext`].
     pub(super) fn prepare(
         &mut self,
-        life: Life,
+        instance: InstanceId,
         spec: Arc<ProcessSpec>,
         paths: LogPaths,
         is_early: bool,
     ) {
-        if let Some(place) = self.places.remove(&life) {
+        if let Some(place) = self.places.remove(&instance) {
             self.abandon(place);
         }
-        if let Some(before) = self.life_before(life, &paths) {
-            // What the life before has written comes first, in the same files.
+        if let Some(before) = self.instance_before(instance, &paths) {
+            // What the instance before has written comes first, in the same files.
             let command = match is_early {
-                true => Command::PrepareNext(life, spec, paths),
-                false => Command::Prepare(life, spec, paths),
+                true => OutputCommand::PrepareNext(instance, spec, paths),
+                false => OutputCommand::Prepare(instance, spec, paths),
             };
             before.queue.push_back(command);
             return;
@@ -45,11 +45,11 @@ impl Reactor {
         let made = match make_pipes(&spec) {
             Ok(made) => made,
             Err(error) => {
-                let report = Report::PrepareFailed(life, spawn_error(&spec, error));
+                let report = OutputReport::PrepareFailed(instance, spawn_error(&spec, error));
                 return (self.shared.report)(report);
             }
         };
-        let place = self.seat(life, &spec, &paths);
+        let place = self.insert(instance, &spec, &paths);
         if let Some(run) = &mut self.runs[place as usize] {
             run.pipes = made.pipes;
             run.stdin = made.stdin;
@@ -61,47 +61,56 @@ impl Reactor {
             ends,
             is_early,
         };
-        self.start(place, Act::Open(Box::new(opening)));
+        self.start(place, StreamAct::Open(Box::new(opening)));
     }
 
-    /// The life before this one, if it ends, and still has to write to one of these logs.
-    fn life_before(&mut self, life: Life, paths: &LogPaths) -> Option<&mut Run> {
+    /// The instance before this one, if it ends, and still has to write to one of these logs.
+    fn instance_before(
+        &mut self,
+        instance: InstanceId,
+        paths: &LogPaths,
+    ) -> Option<&mut InstanceIo> {
         let runs = &self.runs;
         let is_one = |&&place: &&u32| {
             let run = runs[place as usize].as_ref();
-            run.is_some_and(|run| run.life.slot == life.slot && run.shares_log_with(paths))
+            run.is_some_and(|run| run.instance.slot == instance.slot && run.shares_log_with(paths))
         };
         let place = *self.draining.iter().find(is_one)?;
         self.runs[place as usize].as_mut()
     }
 
-    /// Gives a life its place in the table.
-    pub(super) fn seat(&mut self, life: Life, spec: &ProcessSpec, paths: &LogPaths) -> u32 {
+    /// Gives an instance its place in the table.
+    pub(super) fn insert(
+        &mut self,
+        instance: InstanceId,
+        spec: &ProcessSpec,
+        paths: &LogPaths,
+    ) -> u32 {
         self.generation = (self.generation + 1) % GENERATIONS;
         let place = match self.free.pop() {
             Some(place) => place,
             None => {
                 self.runs.push(None);
-                // Lives are bounded by descriptors, which are counted in 31 bits.
+                // Instances are bounded by descriptors, which are counted in 31 bits.
                 u32::try_from(self.runs.len() - 1).unwrap_or(u32::MAX)
             }
         };
-        let mut run = Run::new(life, spec.name.clone(), paths.clone(), self.generation);
+        let mut run = InstanceIo::new(instance, spec.name.clone(), paths.clone(), self.generation);
         run.devices = self.stalls.devices_of(paths);
-        self.places.insert(life, place);
+        self.places.insert(instance, place);
         self.runs[place as usize] = Some(run);
         place
     }
 }
 
-/// Both ends of the pipes of a life.
-struct Made {
+/// Both ends of the pipes of an instance.
+struct NewPipes {
     pipes: Pipes,
     stdin: Stdin,
-    ends: ChildEnds,
+    ends: ChildStdio,
 }
 
-fn make_pipes(spec: &ProcessSpec) -> Result<Made, Errno> {
+fn make_pipes(spec: &ProcessSpec) -> Result<NewPipes, Errno> {
     let (stdin, stdin_theirs) = match spec.kind {
         // The socket of its program takes that place; writing to it is told as the original tells it: closed.
         ProcessKind::Fcgi(_) => (Stdin::closed(), None),
@@ -122,10 +131,10 @@ fn make_pipes(spec: &ProcessSpec) -> Result<Made, Errno> {
         false => Some(output()?),
     }
     .unzip();
-    Ok(Made {
+    Ok(NewPipes {
         pipes: [Some(stdout), stderr],
         stdin,
-        ends: ChildEnds {
+        ends: ChildStdio {
             stdin: stdin_theirs,
             stdout: stdout_theirs,
             stderr: stderr_theirs,
@@ -150,12 +159,12 @@ pub(super) fn spawn_error(spec: &ProcessSpec, error: Errno) -> SpawnError {
 }
 
 /// How the log of a stream is to be written; none: it has no file.
-pub(super) fn rules(spec: &ProcessSpec, channel: Channel, paths: &LogPaths) -> Option<Rules> {
+pub(super) fn rules(spec: &ProcessSpec, channel: Channel, paths: &LogPaths) -> Option<LogRules> {
     let (log, path) = match channel {
         Channel::Stdout => (&spec.stdout, &paths.stdout),
         Channel::Stderr => (&spec.stderr, &paths.stderr),
     };
-    path.as_ref().map(|path| Rules {
+    path.as_ref().map(|path| LogRules {
         path: path.clone(),
         maxbytes: log.maxbytes,
         backups: log.backups,
@@ -165,7 +174,7 @@ pub(super) fn rules(spec: &ProcessSpec, channel: Channel, paths: &LogPaths) -> O
 
 /// A stream as the configuration wants it.
 pub(super) fn assembled(
-    life: Life,
+    instance: InstanceId,
     spec: &ProcessSpec,
     channel: Channel,
     sink: Option<Sink>,
@@ -174,9 +183,9 @@ pub(super) fn assembled(
         Channel::Stdout => &spec.stdout,
         Channel::Stderr => &spec.stderr,
     };
-    let stream = Stream::new(life, &spec.name, channel, log, sink);
+    let stream = Stream::new(instance, &spec.name, channel, log, sink);
     let stream = match log.journal {
-        Some(journal) => stream.with_journal(Entries::new(life, spec, channel, journal)),
+        Some(journal) => stream.with_journal(Entries::new(instance, spec, channel, journal)),
         None => stream,
     };
     match (&spec.kind, channel) {

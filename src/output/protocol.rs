@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{ListenerState, Said, Verdict, decoded};
+use crate::domain::{ListenerOutput, ListenerState, Verdict, decoded};
 
 /// What a listener says when it waits for an event.
 const READY: &[u8] = b"READY\n";
@@ -22,14 +22,14 @@ const RESULT_BYTES_KEPT: usize = 5;
 
 /// The state between chunks of one listener.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Protocol {
-    state: State,
+pub(super) struct ListenerProtocol {
+    state: ProtocolState,
     /// Bytes that cannot be told yet.
     held: Vec<u8>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-enum State {
+enum ProtocolState {
     Acknowledged,
     Ready,
     /// The result's line is to come.
@@ -42,11 +42,11 @@ enum State {
     Unknown,
 }
 
-impl Protocol {
+impl ListenerProtocol {
     /// Of a listener that was just started.
     pub(super) const fn new() -> Self {
         Self {
-            state: State::Acknowledged,
+            state: ProtocolState::Acknowledged,
             held: Vec::new(),
         }
     }
@@ -54,10 +54,10 @@ impl Protocol {
     /// Of a listener that stands there, at the beginning of a line.
     pub(super) const fn standing(at: ListenerState) -> Self {
         let state = match at {
-            ListenerState::Acknowledged => State::Acknowledged,
-            ListenerState::Ready => State::Ready,
-            ListenerState::Busy => State::Busy,
-            ListenerState::Unknown => State::Unknown,
+            ListenerState::Acknowledged => ProtocolState::Acknowledged,
+            ListenerState::Ready => ProtocolState::Ready,
+            ListenerState::Busy => ProtocolState::Busy,
+            ListenerState::Unknown => ProtocolState::Unknown,
         };
         Self {
             state,
@@ -67,17 +67,17 @@ impl Protocol {
 
     /// An event may be written to the listener; to be told with [`Protocol::event_written`].
     pub(super) const fn is_ready(&self) -> bool {
-        matches!(self.state, State::Ready)
+        matches!(self.state, ProtocolState::Ready)
     }
 
     /// The listener has an event now.
     pub(super) fn event_written(&mut self) {
-        self.state = State::Busy;
+        self.state = ProtocolState::Busy;
     }
 
     /// Looks at the next bytes.
-    pub(super) fn scan(&mut self, chunk: &[u8], said: &mut dyn FnMut(Said)) {
-        if matches!(self.state, State::Unknown) {
+    pub(super) fn scan(&mut self, chunk: &[u8], said: &mut dyn FnMut(ListenerOutput)) {
+        if matches!(self.state, ProtocolState::Unknown) {
             return;
         }
         let mut all = std::mem::take(&mut self.held);
@@ -97,47 +97,57 @@ impl Protocol {
     }
 
     /// Takes what can be told off the front of `data`; none: more bytes are needed.
-    fn step<'a>(&mut self, data: &'a [u8], said: &mut dyn FnMut(Said)) -> Option<&'a [u8]> {
+    fn step<'a>(
+        &mut self,
+        data: &'a [u8],
+        said: &mut dyn FnMut(ListenerOutput),
+    ) -> Option<&'a [u8]> {
         match &mut self.state {
-            State::Unknown => Some(&[]),
-            State::Ready => Some(self.fail(Said::Nonsense, said)),
-            State::Acknowledged if data.len() < READY.len() => None,
-            State::Acknowledged => match data.strip_prefix(READY) {
+            ProtocolState::Unknown => Some(&[]),
+            ProtocolState::Ready => Some(self.fail(ListenerOutput::Nonsense, said)),
+            ProtocolState::Acknowledged if data.len() < READY.len() => None,
+            ProtocolState::Acknowledged => match data.strip_prefix(READY) {
                 Some(rest) => {
-                    self.state = State::Ready;
-                    said(Said::Ready);
+                    self.state = ProtocolState::Ready;
+                    said(ListenerOutput::Ready);
                     Some(rest)
                 }
-                None => Some(self.fail(Said::Nonsense, said)),
+                None => Some(self.fail(ListenerOutput::Nonsense, said)),
             },
-            State::Busy => {
+            ProtocolState::Busy => {
                 let Some(end) = data.iter().position(|&byte| byte == b'\n') else {
                     if data.len() <= RESULT_LINE_BYTES_MAX {
                         return None;
                     }
                     let line = decoded(&data[..RESULT_LINE_BYTES_MAX]).into_owned();
-                    return Some(self.fail(Said::BadResult(line), said));
+                    return Some(self.fail(ListenerOutput::BadResult(line), said));
                 };
                 let (line, rest) = (&data[..end], &data[end + 1..]);
                 match length(line) {
                     Some(left) => {
-                        self.state = State::Gathering {
+                        self.state = ProtocolState::Gathering {
                             left,
                             kept: Vec::new(),
                         };
                         // Differs: in Supervisor an empty result is complete only when something follows it.
                         self.gather(rest, said)
                     }
-                    None => Some(self.fail(Said::BadResult(decoded(line).into_owned()), said)),
+                    None => {
+                        Some(self.fail(ListenerOutput::BadResult(decoded(line).into_owned()), said))
+                    }
                 }
             }
-            State::Gathering { .. } => self.gather(data, said),
+            ProtocolState::Gathering { .. } => self.gather(data, said),
         }
     }
 
     /// Takes bytes of a result.
-    fn gather<'a>(&mut self, data: &'a [u8], said: &mut dyn FnMut(Said)) -> Option<&'a [u8]> {
-        let State::Gathering { left, kept } = &mut self.state else {
+    fn gather<'a>(
+        &mut self,
+        data: &'a [u8],
+        said: &mut dyn FnMut(ListenerOutput),
+    ) -> Option<&'a [u8]> {
+        let ProtocolState::Gathering { left, kept } = &mut self.state else {
             return Some(data);
         };
         let taken = usize::try_from(*left).map_or(data.len(), |left| left.min(data.len()));
@@ -150,14 +160,14 @@ impl Protocol {
                 b"FAIL" => Verdict::Fail,
                 _ => Verdict::Other,
             };
-            self.state = State::Acknowledged;
-            said(Said::Result(verdict));
+            self.state = ProtocolState::Acknowledged;
+            said(ListenerOutput::Result(verdict));
         }
         Some(&data[taken..])
     }
 
-    fn fail(&mut self, why: Said, said: &mut dyn FnMut(Said)) -> &'static [u8] {
-        self.state = State::Unknown;
+    fn fail(&mut self, why: ListenerOutput, said: &mut dyn FnMut(ListenerOutput)) -> &'static [u8] {
+        self.state = ProtocolState::Unknown;
         said(why);
         &[]
     }
@@ -188,7 +198,7 @@ mod tests {
 
     /// Gives `words` one by one; `!` means that an event was written. Answers what was said, in short.
     fn listen(words: &[&[u8]]) -> String {
-        let mut protocol = Protocol::new();
+        let mut protocol = ListenerProtocol::new();
         let mut heard = Vec::new();
         for word in words {
             if *word == b"!" {
@@ -198,10 +208,10 @@ mod tests {
             }
             protocol.scan(word, &mut |said| {
                 heard.push(match said {
-                    Said::Ready => "ready".to_owned(),
-                    Said::Result(verdict) => format!("{verdict:?}"),
-                    Said::BadResult(line) => format!("bad {line:?}"),
-                    Said::Nonsense => "nonsense".to_owned(),
+                    ListenerOutput::Ready => "ready".to_owned(),
+                    ListenerOutput::Result(verdict) => format!("{verdict:?}"),
+                    ListenerOutput::BadResult(line) => format!("bad {line:?}"),
+                    ListenerOutput::Nonsense => "nonsense".to_owned(),
                 });
             });
         }
@@ -260,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_result_of_any_length_is_counted_not_kept() {
-        let mut protocol = Protocol::new();
+        let mut protocol = ListenerProtocol::new();
         protocol.scan(b"READY\n", &mut |_| {});
         protocol.event_written();
         protocol.scan(b"RESULT 99999999999999999999999\n", &mut |_| {});
@@ -277,7 +287,7 @@ mod tests {
             let text = format!("READY\nRESULT 2\nOKREADY\n{junk}");
             let whole = {
                 let mut heard = Vec::new();
-                let mut protocol = Protocol::new();
+                let mut protocol = ListenerProtocol::new();
                 let (first, rest) = text.as_bytes().split_at(6);
                 protocol.scan(first, &mut |said| heard.push(said));
                 protocol.event_written();
@@ -285,7 +295,7 @@ mod tests {
                 heard
             };
             let mut heard = Vec::new();
-            let mut protocol = Protocol::new();
+            let mut protocol = ListenerProtocol::new();
             let (first, rest) = text.as_bytes().split_at(6);
             protocol.scan(first, &mut |said| heard.push(said));
             protocol.event_written();
@@ -303,7 +313,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_survived(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..20)) {
-            let mut protocol = Protocol::new();
+            let mut protocol = ListenerProtocol::new();
             for chunk in chunks {
                 protocol.scan(&chunk, &mut |_| {});
                 if protocol.is_ready() {

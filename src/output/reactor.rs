@@ -6,8 +6,8 @@
 //! Nothing here touches a file. Work on files is put into `todo`, done without the reactor (`job.rs`), and its result is
 //! taken in by `finish.rs`. Which thread does what is the matter of `hub.rs`.
 //!
-//! Tokens name a life, not a descriptor, and descriptors leave the set before they are closed. Both together make it
-//! impossible that an event is taken for that of a descriptor, or of a life, that came later (Supervisor#807).
+//! Tokens name an instance, not a descriptor, and descriptors leave the set before they are closed. Both together make it
+//! impossible that an event is taken for that of a descriptor, or of an instance, that came later (Supervisor#807).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
@@ -15,22 +15,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::activity_queue::{ActivityQueue, Order};
-use super::handover::Estate;
-use super::job::{Act, Job, LongRotation, Settings};
-use super::journal::Journal;
-use super::run::{
-    CHANNELS, Draining, Role, Run, close_stdin, index, is_waiting, settle_stdin, shut, token,
-    unpoll_pipe, unpoll_sink,
+use super::instance_io::{
+    CHANNELS, DrainState, FdRole, InstanceIo, close_stdin, index, is_waiting, settle_stdin, shut,
+    token, unpoll_pipe, unpoll_sink,
 };
+use super::job::{JobSettings, LongRotation, OutputJob, StreamAct};
+use super::journal::Journal;
+use super::output_state::OutputState;
 use super::sink::Sink;
-use super::stalls::{Stalls, Subject, TOLD_AFTER};
+use super::stalls::{StallSubject, Stalls, TOLD_AFTER};
 use super::stream::Shared;
 use super::syslog::Syslog;
-use super::{Activity, Command, Report};
-use crate::domain::{Channel, Envelope, Errno, Life, Line, LogPaths, OutputEvents};
-use crate::keeper::Vault;
-use crate::sys::place::errno;
-use crate::sys::{self, Interest, Poller, Ready};
+use super::{Activity, OutputCommand, OutputReport};
+use crate::domain::{Channel, Envelope, Errno, InstanceId, Line, LogPaths, OutputEvents};
+use crate::fd_holder::FdStore;
+use crate::sys::safe_open::errno;
+use crate::sys::{self, Interest, Poller, ReadyFd};
 
 /// One read takes at most this: as much as a pipe holds that was grown (see `pipe_reads.rs`).
 pub(super) const READ_BYTES: usize = 256 << 10;
@@ -41,9 +41,9 @@ const CROWD: usize = 8;
 /// Pipes that hold [`READ_BYTES`] at most, so that programs cannot take much of the kernel's memory, nor all that a user may
 /// have of it (/proc/sys/fs/pipe-user-pages-soft).
 const GROWN_PIPES_MAX: usize = 64;
-/// How long the log of an ended life may take to catch up with a slow reader before the rest is given up.
+/// How long the log of an ended instance may take to catch up with a slow reader before the rest is given up.
 const DRAIN_WAIT: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 5000 });
-/// When the end of a life is told though its log has not caught up. The rest is written all the same.
+/// When the end of an instance is told though its log has not caught up. The rest is written all the same.
 const TELL_AFTER: Duration = Duration::from_millis(50);
 /// How long everything may take when the threads end.
 pub(super) const STOP_WAIT: Duration = Duration::from_secs(1);
@@ -54,38 +54,41 @@ pub(super) const RETRY: Duration = Duration::from_millis(50);
 /// When to read again from a pipe that failed.
 pub(super) const READ_RETRY: Duration = Duration::from_secs(1);
 
-/// The token of the journal's socket; no life has it.
+/// The token of the journal's socket; no instance has it.
 const JOURNAL: u64 = u64::MAX - 1;
 
 /// Work on files that is to be done.
 #[derive(Debug)]
-pub(super) enum Task {
-    /// With the streams of the life at this place, which is busy until then.
-    Life(u32, Act),
+pub(super) enum ReactorTask {
+    /// With the streams of the instance at this place, which is busy until then.
+    InstanceId(u32, StreamAct),
     CreateLogs(Vec<Arc<std::path::Path>>),
     RemoveLogs(crate::api::Ticket, u32, LogPaths),
 }
 
 /// How the threads end.
 #[derive(Debug)]
-pub(super) enum Ending {
+pub(super) enum ReactorEnd {
     /// Everything is written out, for a bounded time.
     Stop { by: Instant, gives_up: bool },
     /// Everything is put down for a successor, as soon as no job is under way.
     HandOver { by: Instant },
     /// It is put down; the activity log has until then.
-    HandedOver { by: Instant, estate: Estate },
+    HandedOver {
+        by: Instant,
+        output_state: OutputState,
+    },
 }
 
 /// Everything that the owner of the reactor works with.
 pub(super) struct Reactor {
     pub(super) poller: Poller,
     pub(super) shared: Shared,
-    pub(super) runs: Vec<Option<Run>>,
+    pub(super) runs: Vec<Option<InstanceIo>>,
     pub(super) free: Vec<u32>,
-    pub(super) places: BTreeMap<Life, u32>,
+    pub(super) places: BTreeMap<InstanceId, u32>,
     pub(super) generation: u32,
-    /// Places of lives that end.
+    /// Places of instances that end.
     pub(super) draining: Vec<u32>,
     /// Tokens of pipes that are paused or to be read again, and of logs to be written to again, with when.
     pub(super) resting: Vec<(Instant, u64)>,
@@ -94,12 +97,12 @@ pub(super) struct Reactor {
     /// Tokens of the pipes of streams that wait for the journal, in the order of their turns.
     pub(super) queue: VecDeque<u64>,
     /// Work on files.
-    pub(super) todo: VecDeque<Task>,
-    /// The same of lives whose last job took long. The owner leaves it to other threads.
-    slow: VecDeque<Task>,
+    pub(super) todo: VecDeque<ReactorTask>,
+    /// The same of instances whose last job took long. The owner leaves it to other threads.
+    slow: VecDeque<ReactorTask>,
     /// The same on devices that hang.
-    pub(super) parked: Vec<Task>,
-    /// Lives whose log is to be rotated by another thread. They are busy until then.
+    pub(super) parked: Vec<ReactorTask>,
+    /// Instances whose log is to be rotated by another thread. They are busy until then.
     rotations: VecDeque<(u32, LongRotation)>,
     /// Devices on which that is being done: one rotation at a time on each.
     pub(super) rotating: Vec<u64>,
@@ -110,13 +113,13 @@ pub(super) struct Reactor {
     pub(super) stalls: Stalls,
     /// The last job on the activity log took long.
     pub(super) slow_activity: bool,
-    pub(super) ending: Option<Ending>,
+    pub(super) ending: Option<ReactorEnd>,
     /// How many descriptors were ready in this turn.
     pub(super) ready: usize,
     /// Whether pipes are paused. False where the kernel knows only timeouts of whole milliseconds.
     pub(super) pauses: bool,
     /// Buffers of all threads, for what a job that hangs has read.
-    pub(super) ledgers: Vec<OwnedFd>,
+    pub(super) in_flight_logs: Vec<OwnedFd>,
 }
 
 impl Reactor {
@@ -124,8 +127,8 @@ impl Reactor {
         poller: Poller,
         activity: Activity,
         strip_ansi: bool,
-        vault: Option<Arc<Vault>>,
-        report: Box<dyn Fn(Report) + Send>,
+        fd_store: Option<Arc<FdStore>>,
+        report: Box<dyn Fn(OutputReport) + Send>,
     ) -> Self {
         Self {
             poller,
@@ -135,7 +138,7 @@ impl Reactor {
                 syslog: Syslog::new(),
                 journal: Journal::new(),
                 strip_ansi,
-                vault,
+                fd_store,
                 events: OutputEvents::default(),
             },
             runs: Vec::new(),
@@ -158,7 +161,7 @@ impl Reactor {
             ending: None,
             ready: 0,
             pauses: Poller::is_precise(),
-            ledgers: Vec::new(),
+            in_flight_logs: Vec::new(),
         }
     }
 
@@ -180,9 +183,9 @@ impl Reactor {
             both.into_iter().flatten().min()
         });
         let ending = self.ending.as_ref().map(|ending| match ending {
-            Ending::Stop { by, .. } | Ending::HandOver { by } | Ending::HandedOver { by, .. } => {
-                *by
-            }
+            ReactorEnd::Stop { by, .. }
+            | ReactorEnd::HandOver { by }
+            | ReactorEnd::HandedOver { by, .. } => *by,
         });
         let rests = self.resting.iter().map(|&(when, _)| when);
         ends.chain(rests)
@@ -230,16 +233,16 @@ impl Reactor {
             .collect();
         for (_, token) in due {
             match self.find(token) {
-                Some((place, Role::Pipe(channel))) => self.on_rested(place, channel),
-                Some((place, Role::Sink(channel))) => self.on_room(place, channel),
-                Some((_, Role::Stdin)) | None => {}
+                Some((place, FdRole::Pipe(channel))) => self.on_rested(place, channel),
+                Some((place, FdRole::Sink(channel))) => self.on_room(place, channel),
+                Some((_, FdRole::Stdin)) | None => {}
             }
         }
     }
 
-    fn tell_stall(&mut self, subject: Subject) {
+    fn tell_stall(&mut self, subject: StallSubject) {
         let seconds = TOLD_AFTER.as_secs();
-        let Subject::Life(place) = subject else {
+        let StallSubject::InstanceId(place) = subject else {
             // A line in a log that hangs tells nobody.
             return;
         };
@@ -249,11 +252,11 @@ impl Reactor {
         }
     }
 
-    /// The life and role that `token` means, if it is still that one.
-    pub(super) fn find(&self, token: u64) -> Option<(u32, Role)> {
+    /// The instance and role that `token` means, if it is still that one.
+    pub(super) fn find(&self, token: u64) -> Option<(u32, FdRole)> {
         let place = u32::try_from(token & u64::from(u32::MAX)).ok()?;
         let run = self.runs.get(place as usize)?.as_ref()?;
-        let role = Role::ALL
+        let role = FdRole::ALL
             .into_iter()
             .find(|&role| self::token(place, run.generation, role) == token)?;
         Some((place, role))
@@ -288,7 +291,7 @@ impl Reactor {
             let Some(token) = self.queue.pop_front() else {
                 return;
             };
-            let Some((place, Role::Pipe(channel))) = self.find(token) else {
+            let Some((place, FdRole::Pipe(channel))) = self.find(token) else {
                 continue;
             };
             let mut waits = false;
@@ -299,22 +302,22 @@ impl Reactor {
                 stream.flush_journal(&mut self.shared);
                 waits = stream.journal_waits();
             }
-            self.settle(place, channel);
+            self.update_poll(place, channel);
             if waits {
                 return;
             }
         }
     }
 
-    pub(super) fn on_ready(&mut self, event: Ready) {
+    pub(super) fn on_ready(&mut self, event: ReadyFd) {
         if event.token == JOURNAL {
             return self.serve_journal();
         }
         match self.find(event.token) {
             None => {}
-            Some((place, Role::Pipe(channel))) => self.on_data(place, channel),
-            Some((place, Role::Sink(channel))) => self.on_room(place, channel),
-            Some((place, Role::Stdin)) => {
+            Some((place, FdRole::Pipe(channel))) => self.on_data(place, channel),
+            Some((place, FdRole::Sink(channel))) => self.on_room(place, channel),
+            Some((place, FdRole::Stdin)) => {
                 if let Some(run) = &mut self.runs[place as usize] {
                     if run.stdin.flush().is_err() {
                         close_stdin(&self.poller, run);
@@ -334,7 +337,7 @@ impl Reactor {
             // A job hangs. The pipe comes back into the set when that is over.
             return unpoll_pipe(&self.poller, run, channel);
         }
-        self.start(place, Act::Read(channel));
+        self.start(place, StreamAct::Read(channel));
     }
 
     /// A pipe that was not in the set is to be read again.
@@ -349,21 +352,21 @@ impl Reactor {
             // There is something in it, as far as is known: epoll need not be asked.
             return self.on_data(place, channel);
         }
-        self.settle(place, channel);
+        self.update_poll(place, channel);
     }
 
     /// Leaves a pipe alone for that long.
     pub(super) fn pause(&mut self, place: u32, channel: Channel, until: Instant) {
         if let Some(run) = &mut self.runs[place as usize] {
             unpoll_pipe(&self.poller, run, channel);
-            let token = token(place, run.generation, Role::Pipe(channel));
+            let token = token(place, run.generation, FdRole::Pipe(channel));
             self.resting.push((until, token));
         }
     }
 
     /// Whether one more pipe may hold more than the others.
     pub(super) fn may_grow_pipe(&self) -> bool {
-        let grown = |run: &Run| {
+        let grown = |run: &InstanceIo| {
             let pipes = run.pipes.iter().zip(&run.reads);
             pipes
                 .filter(|(pipe, reads)| pipe.is_some() && reads.is_grown())
@@ -378,12 +381,12 @@ impl Reactor {
             .as_ref()
             .is_some_and(|run| !run.busy)
         {
-            self.start(place, Act::Flush(channel));
+            self.start(place, StreamAct::Flush(channel));
         }
     }
 
-    /// Has something done with the streams of a life, which must not be busy.
-    pub(super) fn start(&mut self, place: u32, act: Act) {
+    /// Has something done with the streams of an instance, which must not be busy.
+    pub(super) fn start(&mut self, place: u32, act: StreamAct) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
         };
@@ -392,10 +395,10 @@ impl Reactor {
         for channel in CHANNELS {
             unpoll_sink(&self.poller, run, channel);
         }
-        self.todo.push_back(Task::Life(place, act));
+        self.todo.push_back(ReactorTask::InstanceId(place, act));
     }
 
-    /// Has the log of a life, which must not be busy, rotated by another thread. Others would wait too long.
+    /// Has the log of an instance, which must not be busy, rotated by another thread. Others would wait too long.
     pub(super) fn start_rotation(&mut self, place: u32, rotation: LongRotation) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
@@ -415,7 +418,7 @@ impl Reactor {
 
     /// The next job for the owner of the reactor. What may hang is left to other threads. Lines of the activity log are
     /// gathered until the turn ends.
-    pub(super) fn next_job(&mut self, thread: usize, turn_ends: bool) -> Option<Job> {
+    pub(super) fn next_job(&mut self, thread: usize, turn_ends: bool) -> Option<OutputJob> {
         while let Some(task) = self.todo.pop_front() {
             if self.is_slow(&task) {
                 self.slow.push_back(task);
@@ -438,7 +441,7 @@ impl Reactor {
     }
 
     /// The next job for a thread that nobody waits for.
-    pub(super) fn next_slow_job(&mut self, thread: usize) -> Option<Job> {
+    pub(super) fn next_slow_job(&mut self, thread: usize) -> Option<OutputJob> {
         if self.slow_activity && self.shared.activity.is_due() {
             return self.activity_job(thread, true);
         }
@@ -459,15 +462,15 @@ impl Reactor {
             self.rotating.push(rotation.device);
             return self.job(
                 thread,
-                Task::Life(place, Act::Rotate(rotation)),
+                ReactorTask::InstanceId(place, StreamAct::Rotate(rotation)),
                 [0; 2],
                 true,
             );
         }
         if !self.deletes && !self.replaced.is_empty() {
             self.deletes = true;
-            self.stalls.begin(thread, Subject::Paths, [0; 2], true);
-            return Some(Job::Delete(std::mem::take(&mut self.replaced)));
+            self.stalls.begin(thread, StallSubject::Paths, [0; 2], true);
+            return Some(OutputJob::Delete(std::mem::take(&mut self.replaced)));
         }
         None
     }
@@ -485,25 +488,26 @@ impl Reactor {
         !self.todo.is_empty() || (!self.slow_activity && self.shared.activity.is_due())
     }
 
-    fn activity_job(&mut self, thread: usize, apart: bool) -> Option<Job> {
+    fn activity_job(&mut self, thread: usize, apart: bool) -> Option<OutputJob> {
         let (activity, orders) = self.shared.activity.take()?;
-        self.stalls.begin(thread, Subject::Activity, [0; 2], apart);
-        Some(Job::Activity(activity, orders))
+        self.stalls
+            .begin(thread, StallSubject::Activity, [0; 2], apart);
+        Some(OutputJob::Activity(activity, orders))
     }
 
-    fn is_slow(&self, task: &Task) -> bool {
+    fn is_slow(&self, task: &ReactorTask) -> bool {
         match task {
-            Task::Life(place, _) => {
+            ReactorTask::InstanceId(place, _) => {
                 let run = self.runs[*place as usize].as_ref();
                 run.is_some_and(|run| run.slow)
             }
-            Task::CreateLogs(_) | Task::RemoveLogs(..) => false,
+            ReactorTask::CreateLogs(_) | ReactorTask::RemoveLogs(..) => false,
         }
     }
 
-    fn devices(&mut self, task: &Task) -> [u64; 2] {
+    fn devices(&mut self, task: &ReactorTask) -> [u64; 2] {
         match task {
-            Task::Life(place, act) => {
+            ReactorTask::InstanceId(place, act) => {
                 let run = self.runs[*place as usize].as_ref();
                 let devices = run.map_or([0; 2], |run| run.devices);
                 match act.channel() {
@@ -511,52 +515,59 @@ impl Reactor {
                     None => devices,
                 }
             }
-            Task::CreateLogs(paths) => {
+            ReactorTask::CreateLogs(paths) => {
                 let directory = paths.first().and_then(|path| path.parent());
                 [directory.map_or(0, |it| self.stalls.device_of(it)), 0]
             }
-            Task::RemoveLogs(_, _, logs) => self.stalls.devices_of(logs),
+            ReactorTask::RemoveLogs(_, _, logs) => self.stalls.devices_of(logs),
         }
     }
 
-    fn job(&mut self, thread: usize, task: Task, devices: [u64; 2], apart: bool) -> Option<Job> {
+    fn job(
+        &mut self,
+        thread: usize,
+        task: ReactorTask,
+        devices: [u64; 2],
+        apart: bool,
+    ) -> Option<OutputJob> {
         let (subject, job) = match task {
-            Task::Life(place, act) => {
+            ReactorTask::InstanceId(place, act) => {
                 let run = self.runs[place as usize].as_mut()?;
-                let is_kept = matches!(act, Act::Open(_) | Act::Adopt(_));
+                let is_kept = matches!(act, StreamAct::Open(_) | StreamAct::Adopt(_));
                 let stdin = run
                     .stdin
                     .shared()
-                    .filter(|_| is_kept && self.shared.vault.is_some());
-                let job = Job::Streams {
+                    .filter(|_| is_kept && self.shared.fd_store.is_some());
+                let job = OutputJob::Streams {
                     place,
-                    life: run.life,
+                    instance: run.instance,
                     stdin,
                     streams: std::mem::take(&mut run.streams),
                     pipes: run.pipes.clone(),
                     act,
                 };
-                (Subject::Life(place), job)
+                (StallSubject::InstanceId(place), job)
             }
-            Task::CreateLogs(paths) => (Subject::Paths, Job::CreateLogs(paths)),
-            Task::RemoveLogs(ticket, slot, logs) => {
-                (Subject::Paths, Job::RemoveLogs(ticket, slot, logs))
-            }
+            ReactorTask::CreateLogs(paths) => (StallSubject::Paths, OutputJob::CreateLogs(paths)),
+            ReactorTask::RemoveLogs(ticket, slot, logs) => (
+                StallSubject::Paths,
+                OutputJob::RemoveLogs(ticket, slot, logs),
+            ),
         };
         self.stalls.begin(thread, subject, devices, apart);
         Some(job)
     }
 
     /// What a job needs to know.
-    pub(super) fn settings(&self) -> Settings {
-        Settings {
+    pub(super) fn settings(&self) -> JobSettings {
+        JobSettings {
             strip_ansi: self.shared.strip_ansi,
             read_bytes: match self.ready > CROWD {
                 true => CROWDED_READ_BYTES,
                 false => READ_BYTES,
             },
             leaves_deletion: self.replaced.is_empty(),
-            vault: self.shared.vault.clone(),
+            fd_store: self.shared.fd_store.clone(),
         }
     }
 
@@ -564,7 +575,7 @@ impl Reactor {
     pub(super) fn take_over(&mut self) {
         for subject in self.stalls.take_over() {
             match subject {
-                Subject::Life(place) => {
+                StallSubject::InstanceId(place) => {
                     if let Some(run) = &mut self.runs[place as usize] {
                         run.slow = true;
                         if run.drain_asked.is_some() {
@@ -572,14 +583,14 @@ impl Reactor {
                         }
                     }
                 }
-                Subject::Activity => self.slow_activity = true,
-                Subject::Paths => {}
+                StallSubject::Activity => self.slow_activity = true,
+                StallSubject::Paths => {}
             }
         }
     }
 
     /// Makes the set fit what the stream waits for: its pipe, or room in its log.
-    pub(super) fn settle(&mut self, place: u32, channel: Channel) {
+    pub(super) fn update_poll(&mut self, place: u32, channel: Channel) {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
         };
@@ -590,11 +601,11 @@ impl Reactor {
         let token = |role| token(place, generation, role);
         if let Some(stream) = &mut run.streams[index(channel)] {
             if stream.journal_waits() && !std::mem::replace(&mut stream.queued, true) {
-                self.queue.push_back(token(Role::Pipe(channel)));
+                self.queue.push_back(token(FdRole::Pipe(channel)));
             }
             if stream.sink_waits() && !stream.sink_polled {
                 let fd = stream.sink.as_ref().and_then(Sink::fd);
-                let role = token(Role::Sink(channel));
+                let role = token(FdRole::Sink(channel));
                 stream.sink_polled =
                     fd.is_some_and(|fd| self.poller.add(fd, role, Interest::Write).is_ok());
                 if !stream.sink_polled {
@@ -614,7 +625,7 @@ impl Reactor {
                 && !run.reads[index(channel)].is_paused()
                 && let Some(pipe) = &run.pipes[index(channel)]
             {
-                let role = token(Role::Pipe(channel));
+                let role = token(FdRole::Pipe(channel));
                 match self.poller.add(pipe, role, Interest::Read) {
                     Ok(()) => run.polled[index(channel)] = true,
                     Err(_) => self.resting.push((Instant::now() + READ_RETRY, role)),
@@ -626,50 +637,64 @@ impl Reactor {
         }
     }
 
-    pub(super) fn on_command(&mut self, command: Command) {
+    pub(super) fn on_command(&mut self, command: OutputCommand) {
         match command {
-            Command::Prepare(life, spec, paths) => self.prepare(life, spec, paths, false),
-            Command::PrepareNext(life, spec, paths) => self.prepare(life, spec, paths, true),
-            Command::Read(life, pid) => self.read(life, pid),
-            Command::Drain(life) => match self.places.get(&life) {
+            OutputCommand::Prepare(instance, spec, paths) => {
+                self.prepare(instance, spec, paths, false)
+            }
+            OutputCommand::PrepareNext(instance, spec, paths) => {
+                self.prepare(instance, spec, paths, true)
+            }
+            OutputCommand::Read(instance, pid) => self.read(instance, pid),
+            OutputCommand::Drain(instance) => match self.places.get(&instance) {
                 Some(&place) => self.drain(place),
                 None => {
-                    self.call_off(life);
-                    (self.shared.report)(Report::Drained(life));
+                    self.call_off(instance);
+                    (self.shared.report)(OutputReport::Drained(instance));
                 }
             },
-            Command::CreateLogs(paths) => {
+            OutputCommand::CreateLogs(paths) => {
                 if !paths.is_empty() {
-                    self.todo.push_back(Task::CreateLogs(paths));
+                    self.todo.push_back(ReactorTask::CreateLogs(paths));
                 }
             }
-            Command::ClearLogs { ticket, slot, logs } => self.clear_logs(ticket, slot, logs),
-            Command::ClearDaemonLog(ticket) => self.shared.activity.order(Order::Clear(ticket)),
-            Command::ReopenLogs => {
+            OutputCommand::ClearLogs { ticket, slot, logs } => self.clear_logs(ticket, slot, logs),
+            OutputCommand::ClearDaemonLog(ticket) => {
+                self.shared.activity.order(Order::Clear(ticket))
+            }
+            OutputCommand::ReopenLogs => {
                 self.shared.activity.order(Order::Reopen);
                 for place in self.places.values().copied().collect::<Vec<_>>() {
                     self.reopen(place);
                 }
             }
-            Command::WriteStdin { ticket, life, data } => {
-                let result = self.write_stdin(life, data);
-                (self.shared.report)(Report::StdinTaken(ticket, result));
+            OutputCommand::WriteStdin {
+                ticket,
+                instance,
+                data,
+            } => {
+                let result = self.write_stdin(instance, data);
+                (self.shared.report)(OutputReport::StdinTaken(ticket, result));
             }
-            Command::Deliver(life, envelope) => self.deliver(life, envelope),
-            Command::Report(events) => self.shared.events = events,
-            Command::Log(wall, line) => self.shared.activity.log(wall, line),
-            Command::StripAnsi(on) => self.shared.strip_ansi = on,
-            Command::Adopt(adoption) => self.adopt(*adoption),
-            Command::Stop => self.stop(),
-            Command::HandOver => {
+            OutputCommand::Deliver(instance, envelope) => self.deliver(instance, envelope),
+            OutputCommand::Report(events) => self.shared.events = events,
+            OutputCommand::Log(wall, line) => self.shared.activity.log(wall, line),
+            OutputCommand::StripAnsi(on) => self.shared.strip_ansi = on,
+            OutputCommand::Adopt(adoption) => self.adopt(*adoption),
+            OutputCommand::Stop => self.stop(),
+            OutputCommand::HandOver => {
                 let by = Instant::now() + STOP_WAIT;
-                self.ending = Some(Ending::HandOver { by });
+                self.ending = Some(ReactorEnd::HandOver { by });
             }
         }
     }
 
-    /// The life if it is not busy. If it is, the command waits for that.
-    fn free_run(&mut self, place: u32, command: impl FnOnce() -> Command) -> Option<&mut Run> {
+    /// The instance if it is not busy. If it is, the command waits for that.
+    fn free_run(
+        &mut self,
+        place: u32,
+        command: impl FnOnce() -> OutputCommand,
+    ) -> Option<&mut InstanceIo> {
         let run = self.runs[place as usize].as_mut()?;
         if run.busy {
             run.queue.push_back(command());
@@ -678,11 +703,11 @@ impl Reactor {
         Some(run)
     }
 
-    fn read(&mut self, life: Life, pid: i32) {
-        let Some(&place) = self.places.get(&life) else {
+    fn read(&mut self, instance: InstanceId, pid: i32) {
+        let Some(&place) = self.places.get(&instance) else {
             return;
         };
-        let Some(run) = self.free_run(place, || Command::Read(life, pid)) else {
+        let Some(run) = self.free_run(place, || OutputCommand::Read(instance, pid)) else {
             return;
         };
         run.reading = true;
@@ -692,7 +717,7 @@ impl Reactor {
             }
         }
         for channel in CHANNELS {
-            self.settle(place, channel);
+            self.update_poll(place, channel);
         }
     }
 
@@ -702,14 +727,14 @@ impl Reactor {
         let Some(run) = &mut self.runs[place as usize] else {
             return;
         };
-        let life = run.life;
+        let instance = run.instance;
         close_stdin(&self.poller, run);
         if run.drain_asked.is_none() {
             run.drain_asked = Some(Instant::now());
             self.draining.push(place);
         }
         if run.busy {
-            run.queue.push_back(Command::Drain(life));
+            run.queue.push_back(OutputCommand::Drain(instance));
             if run.slow || self.stalls.is_used_up(run.devices) {
                 self.tell_end(place);
             }
@@ -723,7 +748,7 @@ impl Reactor {
                 let pipe = run.pipes[index(channel)].as_ref();
                 left[index(channel)] = pipe.map_or(0, |pipe| sys::unread(pipe).unwrap_or(1));
             }
-            run.draining = Some(Draining {
+            run.draining = Some(DrainState {
                 by: Instant::now() + DRAIN_WAIT,
                 left,
                 is_read: false,
@@ -731,7 +756,7 @@ impl Reactor {
             self.drain_on(place);
         }
         for channel in CHANNELS {
-            self.settle(place, channel);
+            self.update_poll(place, channel);
         }
     }
 
@@ -743,7 +768,7 @@ impl Reactor {
         let Some(draining) = run.draining else { return };
         for channel in CHANNELS {
             if run.pipes[index(channel)].is_some() && draining.left[index(channel)] > 0 {
-                return self.start(place, Act::Read(channel));
+                return self.start(place, StreamAct::Read(channel));
             }
         }
         for channel in CHANNELS {
@@ -765,7 +790,7 @@ impl Reactor {
         };
         if let Some(stream) = &mut run.streams[index(channel)] {
             if stream.has_capture() {
-                self.start(place, Act::WriteRest(channel));
+                self.start(place, StreamAct::WriteRest(channel));
                 return true;
             }
             stream.finish(Vec::new(), &mut self.shared);
@@ -774,41 +799,41 @@ impl Reactor {
         false
     }
 
-    /// Tells that a life is over, unless that was told. Its last bytes may still wait for a log that hangs.
+    /// Tells that a instance has ended, unless that was told. Its last bytes may still wait for a log that hangs.
     pub(super) fn tell_end(&mut self, place: u32) {
         if let Some(run) = &mut self.runs[place as usize]
             && !std::mem::replace(&mut run.told, true)
         {
-            (self.shared.report)(Report::Drained(run.life));
+            (self.shared.report)(OutputReport::Drained(run.instance));
         }
     }
 
-    /// Closes everything of a life and tells it.
+    /// Closes everything of an instance and tells it.
     pub(super) fn close(&mut self, place: u32) {
         if self.runs[place as usize]
             .as_ref()
             .is_some_and(|run| !run.busy)
         {
-            self.start(place, Act::Close);
+            self.start(place, StreamAct::Close);
         }
     }
 
-    /// Closes a life that nobody knows any more.
+    /// Closes an instance that nobody knows any more.
     pub(super) fn abandon(&mut self, place: u32) {
         if let Some(run) = &mut self.runs[place as usize] {
             run.told = true;
             if run.busy {
-                // By its number, which no new life has.
+                // By its number, which no new instance has.
                 run.queue.clear();
             }
         }
         self.drain(place);
     }
 
-    /// A start that waits for the life before it is not wanted any more.
-    fn call_off(&mut self, life: Life) {
-        let is_its = |command: &Command| match command {
-            Command::Prepare(of, ..) | Command::PrepareNext(of, ..) => *of == life,
+    /// A start that waits for the instance before it is not wanted any more.
+    fn call_off(&mut self, instance: InstanceId) {
+        let is_its = |command: &OutputCommand| match command {
+            OutputCommand::Prepare(of, ..) | OutputCommand::PrepareNext(of, ..) => *of == instance,
             _ => false,
         };
         for &place in &self.draining {
@@ -821,22 +846,24 @@ impl Reactor {
     /// Removes the logs of a slot.
     // Differs: the original does nothing, and says that it did, when the process is not running.
     fn clear_logs(&mut self, ticket: crate::api::Ticket, slot: u32, logs: LogPaths) {
-        // A life before it may still have to write, but not into a file that has this name for long.
+        // A instance before it may still have to write, but not into a file that has this name for long.
         let Some(place) = self.places_of(slot).pop() else {
-            return self.todo.push_back(Task::RemoveLogs(ticket, slot, logs));
+            return self
+                .todo
+                .push_back(ReactorTask::RemoveLogs(ticket, slot, logs));
         };
-        let command = || Command::ClearLogs { ticket, slot, logs };
+        let command = || OutputCommand::ClearLogs { ticket, slot, logs };
         if self.free_run(place, command).is_some() {
-            self.start(place, Act::Clear(ticket, slot));
+            self.start(place, StreamAct::Clear(ticket, slot));
         }
     }
 
     fn places_of(&self, slot: u32) -> Vec<u32> {
-        let first = Life {
+        let first = InstanceId {
             slot,
             incarnation: 0,
         };
-        let last = Life {
+        let last = InstanceId {
             slot,
             incarnation: u64::MAX,
         };
@@ -847,21 +874,21 @@ impl Reactor {
     }
 
     pub(super) fn reopen(&mut self, place: u32) {
-        // A life that is busy has one of these in its queue at most, of all that came meanwhile.
+        // An instance that is busy has one of these in its queue at most, of all that came meanwhile.
         if let Some(run) = &mut self.runs[place as usize] {
             run.queue
-                .retain(|command| !matches!(command, Command::ReopenLogs));
+                .retain(|command| !matches!(command, OutputCommand::ReopenLogs));
         }
-        if self.free_run(place, || Command::ReopenLogs).is_some() {
-            self.start(place, Act::Reopen);
+        if self.free_run(place, || OutputCommand::ReopenLogs).is_some() {
+            self.start(place, StreamAct::Reopen);
         }
     }
 
-    fn write_stdin(&mut self, life: Life, data: Vec<u8>) -> Result<(), Errno> {
+    fn write_stdin(&mut self, instance: InstanceId, data: Vec<u8>) -> Result<(), Errno> {
         let gone = errno(nix::errno::Errno::EPIPE);
-        let &place = self.places.get(&life).ok_or(gone)?;
+        let &place = self.places.get(&instance).ok_or(gone)?;
         let run = self.runs[place as usize].as_mut().ok_or(gone)?;
-        let result = run.stdin.put(data);
+        let result = run.stdin.queue(data);
         if result == Err(gone) {
             close_stdin(&self.poller, run);
         }
@@ -870,18 +897,19 @@ impl Reactor {
     }
 
     /// Writes an event to a listener. One that has broken the protocol meanwhile, which was reported, gets none.
-    fn deliver(&mut self, life: Life, envelope: Envelope) {
+    fn deliver(&mut self, instance: InstanceId, envelope: Envelope) {
         let gone = errno(nix::errno::Errno::EPIPE);
         let mut result = Err(gone);
-        if let Some(&place) = self.places.get(&life) {
+        if let Some(&place) = self.places.get(&instance) {
             let text = envelope.text().into_bytes();
-            let Some(run) = self.free_run(place, || Command::Deliver(life, envelope)) else {
+            let Some(run) = self.free_run(place, || OutputCommand::Deliver(instance, envelope))
+            else {
                 return;
             };
             let stdout = run.streams[index(Channel::Stdout)].as_ref();
             let protocol = stdout.and_then(|stream| stream.protocol.as_ref());
             if protocol.is_some_and(|protocol| protocol.is_ready()) {
-                result = self.write_stdin(life, text);
+                result = self.write_stdin(instance, text);
                 if result.is_ok()
                     && let Some(run) = &mut self.runs[place as usize]
                     && let Some(stream) = &mut run.streams[index(Channel::Stdout)]
@@ -892,14 +920,14 @@ impl Reactor {
             }
         }
         if let Err(error) = result {
-            (self.shared.report)(Report::NotDelivered(life, error));
+            (self.shared.report)(OutputReport::NotDelivered(instance, error));
         }
     }
 
     /// Begins to write out what is there, for a bounded time.
     fn stop(&mut self) {
         let by = Instant::now() + STOP_WAIT;
-        self.ending = Some(Ending::Stop {
+        self.ending = Some(ReactorEnd::Stop {
             by,
             gives_up: false,
         });
@@ -909,51 +937,51 @@ impl Reactor {
     }
 
     /// The threads are to end: goes on with that. `Some`: it is done, and this is what is left to a successor.
-    pub(super) fn go_on_ending(&mut self) -> Option<Option<Estate>> {
+    pub(super) fn continue_ending(&mut self) -> Option<Option<OutputState>> {
         let is_quiet = self.shared.activity.is_idle() && !self.shared.syslog.is_waiting();
         let now = Instant::now();
         match self.ending.take()? {
-            Ending::Stop { .. } if self.places.is_empty() && is_quiet => Some(None),
-            Ending::Stop { by, gives_up } if by > now => {
-                self.ending = Some(Ending::Stop { by, gives_up });
+            ReactorEnd::Stop { .. } if self.places.is_empty() && is_quiet => Some(None),
+            ReactorEnd::Stop { by, gives_up } if by > now => {
+                self.ending = Some(ReactorEnd::Stop { by, gives_up });
                 None
             }
-            Ending::Stop { gives_up: true, .. } => Some(None),
-            Ending::Stop { .. } => {
+            ReactorEnd::Stop { gives_up: true, .. } => Some(None),
+            ReactorEnd::Stop { .. } => {
                 for place in self.places.values().copied().collect::<Vec<_>>() {
                     self.tell_lost(place);
                     self.close(place);
                 }
-                self.ending = Some(Ending::Stop {
+                self.ending = Some(ReactorEnd::Stop {
                     by: now + GIVE_UP_WAIT,
                     gives_up: true,
                 });
                 None
             }
-            Ending::HandOver { by } => {
-                let is_busy = |run: &Run| run.busy;
+            ReactorEnd::HandOver { by } => {
+                let is_busy = |run: &InstanceIo| run.busy;
                 if by > now && self.runs.iter().flatten().any(is_busy) {
-                    self.ending = Some(Ending::HandOver { by });
+                    self.ending = Some(ReactorEnd::HandOver { by });
                     return None;
                 }
-                let estate = self.hand_over();
-                self.ending = Some(Ending::HandedOver {
-                    by: now + super::succession::FLUSH_WAIT,
-                    estate,
+                let output_state = self.hand_over();
+                self.ending = Some(ReactorEnd::HandedOver {
+                    by: now + super::stream_handoff::FLUSH_WAIT,
+                    output_state,
                 });
                 None
             }
-            Ending::HandedOver { by, estate } => {
+            ReactorEnd::HandedOver { by, output_state } => {
                 if by > now && !is_quiet {
-                    self.ending = Some(Ending::HandedOver { by, estate });
+                    self.ending = Some(ReactorEnd::HandedOver { by, output_state });
                     return None;
                 }
-                Some(Some(estate))
+                Some(Some(output_state))
             }
         }
     }
 
-    /// A job with the logs of this life hangs, and nobody waits for it any more.
+    /// A job with the logs of this instance hangs, and nobody waits for it any more.
     pub(super) fn tell_lost(&mut self, place: u32) {
         if let Some(run) = &self.runs[place as usize]
             && run.busy

@@ -10,7 +10,7 @@ use crate::domain::Line;
 const LINES_MAX: u32 = 20;
 /// The same of root, who may do everything: one command for many processes can be refused for each of them.
 const LINES_OF_ROOT_MAX: u32 = 1000;
-/// What `Caller::source` calls root.
+/// What `Caller::rate_limit_key` calls root.
 const ROOT: &str = "uid 0";
 /// How long a window is. It begins with the first line, and what was left out is said at its end.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -154,7 +154,7 @@ mod tests {
             ..crate::api::Caller::DAEMON
         };
         for _ in 0..2 * LINES_OF_ROOT_MAX {
-            refusals.admit(&source.source(), begin);
+            refusals.admit(&source.rate_limit_key(), begin);
         }
         assert_eq!(refusals.0[ROOT].suppressed, u64::from(LINES_OF_ROOT_MAX));
     }

@@ -1,19 +1,19 @@
 //! Rotations that other threads do, and backups that they delete.
 
 use super::*;
-use crate::output::job::Job;
+use crate::output::job::OutputJob;
 
 /// More backups than are renamed at once.
 const MANY: i64 = 17;
 
-fn life(slot: u32) -> Life {
-    Life {
+fn instance(slot: u32) -> InstanceId {
+    InstanceId {
         slot,
         incarnation: 1,
     }
 }
 
-/// A life in hand with one log that rotates at ten bytes.
+/// An instance in hand with one log that rotates at ten bytes.
 fn begun(reactor: &mut Reactor, dir: &TempDir, slot: u32, backups: i64) -> std::fs::File {
     let mut spec = spec("cat");
     spec.stdout.maxbytes = Bytes(10);
@@ -22,16 +22,16 @@ fn begun(reactor: &mut Reactor, dir: &TempDir, slot: u32, backups: i64) -> std::
         stdout: Some(dir.path(&format!("log{slot}")).as_path().into()),
         stderr: None,
     };
-    let ends = prepared(reactor, life(slot), &Arc::new(spec), &paths);
-    tell(reactor, Command::Read(life(slot), 42));
+    let ends = prepared(reactor, instance(slot), &Arc::new(spec), &paths);
+    tell(reactor, OutputCommand::Read(instance(slot), 42));
     ends.stdout.into()
 }
 
 /// Does the job as another thread does it.
-fn help(reactor: &mut Reactor, thread: usize, job: Job) {
-    let mut intake = Intake::Own(vec![0; READ_BYTES]);
-    let done = job.run(&mut intake, &reactor.settings());
-    reactor.finish(thread, done, &mut intake);
+fn help(reactor: &mut Reactor, thread: usize, job: OutputJob) {
+    let mut read_buffer = ReadBuffer::Own(vec![0; READ_BYTES]);
+    let done = job.run(&mut read_buffer, &reactor.settings());
+    reactor.finish(thread, done, &mut read_buffer);
     work_off(reactor);
 }
 
@@ -96,14 +96,17 @@ fn an_end_during_a_long_rotation_loses_nothing() {
     turn(&mut reactor);
     pipe.write_all(b"9876543210").expect("room");
     drop(pipe);
-    tell(&mut reactor, Command::Drain(life(1)));
+    tell(&mut reactor, OutputCommand::Drain(instance(1)));
     assert!(drained.lock().expect("unpoisoned").is_empty(), "not yet");
     let job = reactor.next_slow_job(1).expect("the rotation");
     help(&mut reactor, 1, job);
     // What was read then fills the log again.
     let job = reactor.next_slow_job(1).expect("another rotation");
     help(&mut reactor, 1, job);
-    assert_eq!(drained.lock().expect("unpoisoned").get(&life(1)), Some(&1));
+    assert_eq!(
+        drained.lock().expect("unpoisoned").get(&instance(1)),
+        Some(&1)
+    );
     assert_eq!(read(&dir, "log1.2").as_deref(), Some("0123456789"));
     assert_eq!(read(&dir, "log1.1").as_deref(), Some("9876543210"));
     assert_eq!(read(&dir, "log1").as_deref(), Some(""));
@@ -120,8 +123,8 @@ fn a_large_backup_is_deleted_by_another_thread_but_they_do_not_pile_up() {
         stdout: Some(dir.path("log").as_path().into()),
         stderr: None,
     };
-    let ends = prepared(&mut reactor, LIFE, &Arc::new(spec), &paths);
-    tell(&mut reactor, Command::Read(LIFE, 42));
+    let ends = prepared(&mut reactor, INSTANCE, &Arc::new(spec), &paths);
+    tell(&mut reactor, OutputCommand::Read(INSTANCE, 42));
     let mut pipe = std::fs::File::from(ends.stdout);
     let mut fill = |reactor: &mut Reactor| {
         for _ in 0..32 {
@@ -161,7 +164,7 @@ fn threads_do_long_rotations_and_no_line_is_lost() {
     let mut spec = spec("cat");
     spec.stdout.maxbytes = Bytes(1000);
     spec.stdout.backups = 500;
-    let mut ends = bench.prepare(LIFE, spec, bench.paths());
+    let mut ends = bench.prepare(INSTANCE, spec, bench.paths());
     let mut text = String::new();
     for number in 0..10_000 {
         let line = format!("{number:9}\n");
@@ -169,7 +172,7 @@ fn threads_do_long_rotations_and_no_line_is_lost() {
         text.push_str(&line);
     }
     drop(ends);
-    bench.drain(LIFE);
+    bench.drain(INSTANCE);
     let mut found = String::new();
     for number in (1..=500).rev() {
         found.push_str(&bench.read(&format!("out.{number}")));

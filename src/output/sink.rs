@@ -7,21 +7,21 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::file::{LogFile, Rotation, Rules, Stop};
-use super::ledger::LogMark;
+use super::file::{LogFile, LogRules, Rotation, WriteStop};
+use super::in_flight_log::LogMark;
 use crate::domain::{Channel, Errno, Line, ProcessName};
-use crate::sys::place::REFUSED;
+use crate::sys::safe_open::REFUSED;
 
 /// A log and its troubles.
 #[derive(Debug)]
 pub(super) struct Sink {
     name: ProcessName,
     channel: Channel,
-    rules: Rules,
+    rules: LogRules,
     /// None: not there yet, e.g. a pipe that nobody reads.
     file: Option<LogFile>,
     /// What the slow reader has not taken yet. Bounded by what is read at once, for nothing is read while it waits; at
-    /// the end of a life, by what its pipe holds.
+    /// the end of an instance, by what its pipe holds.
     waiting: Vec<u8>,
     /// Bytes lost since the last line about it.
     lost: u64,
@@ -42,7 +42,7 @@ impl Sink {
     pub(super) fn open(
         name: ProcessName,
         channel: Channel,
-        rules: Rules,
+        rules: LogRules,
         lines: &mut Vec<Line>,
     ) -> Result<Self, Errno> {
         let mut sink = Self::unopened(name, channel, rules);
@@ -66,7 +66,7 @@ impl Sink {
     pub(super) fn failing(
         name: ProcessName,
         channel: Channel,
-        rules: Rules,
+        rules: LogRules,
         error: Errno,
         lines: &mut Vec<Line>,
     ) -> Self {
@@ -75,7 +75,7 @@ impl Sink {
         sink
     }
 
-    const fn unopened(name: ProcessName, channel: Channel, rules: Rules) -> Self {
+    const fn unopened(name: ProcessName, channel: Channel, rules: LogRules) -> Self {
         Self {
             name,
             channel,
@@ -147,7 +147,7 @@ impl Sink {
             self.waiting.extend_from_slice(data);
             return;
         }
-        if let Some(rest) = self.put(data, lines) {
+        if let Some(rest) = self.write_file(data, lines) {
             self.waiting.extend_from_slice(&data[rest..]);
         }
     }
@@ -155,7 +155,7 @@ impl Sink {
     /// Tries to write what waits.
     pub(super) fn flush(&mut self, lines: &mut Vec<Line>) {
         let data = std::mem::take(&mut self.waiting);
-        if let Some(rest) = self.put(&data, lines) {
+        if let Some(rest) = self.write_file(&data, lines) {
             self.waiting = data;
             self.waiting.drain(..rest);
         }
@@ -179,7 +179,7 @@ impl Sink {
     }
 
     /// Writes, or counts as lost; returns how many bytes were written if the others must wait.
-    fn put(&mut self, data: &[u8], lines: &mut Vec<Line>) -> Option<usize> {
+    fn write_file(&mut self, data: &[u8], lines: &mut Vec<Line>) -> Option<usize> {
         self.rotate_now(lines);
         // After an error the name may mean another file by now, but a full disk does not mend by opening again.
         if self.failing
@@ -193,7 +193,7 @@ impl Sink {
             return None;
         };
         let (written, stop) = file.write(data);
-        if let Some(Stop::Failed(error)) = stop {
+        if let Some(WriteStop::Failed(error)) = stop {
             self.fail(data.len() - written, error, lines);
             return None;
         }
@@ -206,7 +206,7 @@ impl Sink {
                 lost: std::mem::take(&mut self.lost),
             });
         }
-        if stop == Some(Stop::Full) {
+        if stop == Some(WriteStop::Full) {
             return Some(written);
         }
         if self.file.as_ref().is_some_and(LogFile::rotates_slowly) {

@@ -16,9 +16,9 @@ pub(super) const TOLD_AFTER: Duration = Duration::from_secs(if cfg!(test) { 1 } 
 
 /// What a job on files is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Subject {
-    /// The logs of a life, by its place.
-    Life(u32),
+pub(super) enum StallSubject {
+    /// The logs of an instance, by its place.
+    InstanceId(u32),
     /// The activity log.
     Activity,
     /// Logs of processes that do not run.
@@ -27,9 +27,9 @@ pub(super) enum Subject {
 
 /// A job on files under way.
 #[derive(Debug)]
-struct Call {
+struct HangingCall {
     devices: [u64; 2],
-    subject: Subject,
+    subject: StallSubject,
     /// Since when nobody waits for it. `None`: the owner of the reactor does it.
     apart: Option<Instant>,
     told: bool,
@@ -39,7 +39,7 @@ struct Call {
 #[derive(Debug, Default)]
 pub(super) struct Stalls {
     /// By the number of the thread.
-    calls: Vec<Option<Call>>,
+    calls: Vec<Option<HangingCall>>,
     /// How many threads wait for each device.
     waiting: BTreeMap<u64, u32>,
     /// The device of a directory; or a number of its own, while that is not known.
@@ -92,14 +92,14 @@ impl Stalls {
     pub(super) fn begin(
         &mut self,
         thread: usize,
-        subject: Subject,
+        subject: StallSubject,
         devices: [u64; 2],
         apart: bool,
     ) {
         if self.calls.len() <= thread {
             self.calls.resize_with(thread + 1, || None);
         }
-        self.calls[thread] = Some(Call {
+        self.calls[thread] = Some(HangingCall {
             devices,
             subject,
             apart: None,
@@ -111,8 +111,8 @@ impl Stalls {
     }
 
     /// The reactor goes on without the threads that are in a job. Returns what these jobs are about.
-    pub(super) fn take_over(&mut self) -> Vec<Subject> {
-        let is_owned = |call: &Call| call.apart.is_none();
+    pub(super) fn take_over(&mut self) -> Vec<StallSubject> {
+        let is_owned = |call: &HangingCall| call.apart.is_none();
         let threads = 0..self.calls.len();
         let owned = threads.filter(|&thread| self.calls[thread].as_ref().is_some_and(is_owned));
         let owned: Vec<usize> = owned.collect();
@@ -152,8 +152,8 @@ impl Stalls {
     }
 
     /// What has begun to hang for as long as the log is to be told, each once.
-    pub(super) fn take_untold(&mut self) -> Vec<Subject> {
-        let is_due = |call: &&mut Call| {
+    pub(super) fn take_untold(&mut self) -> Vec<StallSubject> {
+        let is_due = |call: &&mut HangingCall| {
             let late = |since: Instant| since.elapsed() >= TOLD_AFTER;
             !call.told && call.apart.is_some_and(late)
         };
@@ -200,9 +200,9 @@ mod tests {
         assert_eq!(nfs, stalls.devices_of(&paths("/nfs/b.log")));
         for thread in 0..SHARE as usize {
             assert!(!stalls.is_used_up(nfs));
-            stalls.begin(thread, Subject::Life(7), nfs, false);
+            stalls.begin(thread, StallSubject::InstanceId(7), nfs, false);
             assert!(!stalls.is_used_up(nfs));
-            assert_eq!(stalls.take_over(), [Subject::Life(7)]);
+            assert_eq!(stalls.take_over(), [StallSubject::InstanceId(7)]);
         }
         assert!(stalls.is_used_up(nfs));
         assert!(!stalls.is_used_up(disk));
@@ -214,7 +214,7 @@ mod tests {
     fn what_one_waits_for_is_no_stall() {
         let mut stalls = Stalls::default();
         let disk = stalls.devices_of(&paths("/var/log/a.log"));
-        stalls.begin(0, Subject::Activity, disk, false);
+        stalls.begin(0, StallSubject::Activity, disk, false);
         assert_eq!(stalls.next_untold(), None);
         assert!(stalls.end(0).is_none());
     }
@@ -229,7 +229,7 @@ mod tests {
             stderr: Some(Path::new("/b/y.log").into()),
         };
         assert_eq!(stalls.devices_of(&both), [5, 5]);
-        stalls.begin(0, Subject::Paths, [5, 5], true);
+        stalls.begin(0, StallSubject::Paths, [5, 5], true);
         assert_eq!(stalls.waiting[&5], 1, "one thread waits, for both");
     }
 }

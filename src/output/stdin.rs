@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nix::unistd::write;
 
 use crate::domain::Errno;
-use crate::sys::place::errno;
+use crate::sys::safe_open::errno;
 
 /// Bytes that wait for one process at most; one message that finds the queue empty may be longer.
 const QUEUE_BYTES_MAX: usize = 1 << 20;
@@ -46,7 +46,7 @@ impl Stdin {
     ///
     /// # Errors
     /// EPIPE: the process has closed it. EAGAIN: the queue is full, and nothing of `data` was taken.
-    pub(super) fn put(&mut self, data: Vec<u8>) -> Result<(), Errno> {
+    pub(super) fn queue(&mut self, data: Vec<u8>) -> Result<(), Errno> {
         // First what waits: there may be room by now, or nobody who reads it.
         self.flush()?;
         let waiting = self.queue.len() - self.written;

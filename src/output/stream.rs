@@ -1,4 +1,4 @@
-//! One output stream of one life: from its pipe through the scanners to its log and to events.
+//! One output stream of one instance: from its pipe through the scanners to its log and to events.
 //!
 //! A chunk takes two steps. Methods without [`Shared`] write to the log, which may block, so a job on files calls them.
 //! Methods with [`Shared`] send the same chunk everywhere else and never block.
@@ -6,35 +6,35 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::Report;
+use super::OutputReport;
 use super::activity::syslog_line;
 use super::activity_queue::ActivityQueue;
 use super::ansi;
-use super::capture::{Piece, Scanner, Store};
+use super::capture::{CapturePiece, CaptureScanner, CaptureStore};
 use super::entries::Entries;
-use super::handover::{CaptureRemains, StreamRemains};
+use super::in_flight_log::InFlightEntry;
+use super::in_flight_log::UnflushedChunk;
 use super::journal::Journal;
-use super::ledger::Entry;
-use super::ledger::Unsettled;
-use super::protocol::Protocol;
+use super::output_state::{CaptureState, StreamState};
+use super::protocol::ListenerProtocol;
 use super::sink::Sink;
 use super::syslog::Syslog;
 use crate::config::spec::LogSpec;
 use crate::domain::{
-    Channel, Errno, Level, Life, Line, OutputEvents, ProcessName, decoded, python_bytes,
+    Channel, Errno, InstanceId, Level, Line, OutputEvents, ProcessName, decoded, python_bytes,
 };
-use crate::keeper::Vault;
+use crate::fd_holder::FdStore;
 use crate::sys;
 
 /// What all streams share.
 pub(super) struct Shared {
     pub(super) activity: ActivityQueue,
-    pub(super) report: Box<dyn Fn(Report) + Send>,
+    pub(super) report: Box<dyn Fn(OutputReport) + Send>,
     pub(super) syslog: Syslog,
     pub(super) journal: Journal,
     pub(super) strip_ansi: bool,
     /// Where the ends of pipes are kept for a successor.
-    pub(super) vault: Option<Arc<Vault>>,
+    pub(super) fd_store: Option<Arc<FdStore>>,
     /// What somebody listens to.
     pub(super) events: OutputEvents,
 }
@@ -74,11 +74,11 @@ pub(super) enum Part {
 }
 
 impl Part {
-    fn new(piece: Piece<'_>, strip: bool) -> Self {
+    fn new(piece: CapturePiece<'_>, strip: bool) -> Self {
         match piece {
-            Piece::Outside(text) => Self::Outside(stripped(text, strip).into_owned()),
-            Piece::Inside(text) => Self::Inside(stripped(text, strip).into_owned()),
-            Piece::Ended => Self::Ended,
+            CapturePiece::Outside(text) => Self::Outside(stripped(text, strip).into_owned()),
+            CapturePiece::Inside(text) => Self::Inside(stripped(text, strip).into_owned()),
+            CapturePiece::Ended => Self::Ended,
         }
     }
 }
@@ -94,7 +94,7 @@ fn stripped(text: &[u8], strip: bool) -> Cow<'_, [u8]> {
 /// One output stream.
 #[derive(Debug)]
 pub(super) struct Stream {
-    life: Life,
+    instance: InstanceId,
     name: ProcessName,
     channel: Channel,
     pub(super) sink: Option<Sink>,
@@ -106,21 +106,21 @@ pub(super) struct Stream {
     pub(super) queued: bool,
     syslog: Option<String>,
     events: bool,
-    capture: Option<Box<(Scanner, Store)>>,
+    capture: Option<Box<(CaptureScanner, CaptureStore)>>,
     /// Standard output of an event listener: what it says is looked at, besides being logged.
-    pub(super) protocol: Option<Box<Protocol>>,
+    pub(super) protocol: Option<Box<ListenerProtocol>>,
 }
 
 impl Stream {
     pub(super) fn new(
-        life: Life,
+        instance: InstanceId,
         name: &ProcessName,
         channel: Channel,
         spec: &LogSpec,
         sink: Option<Sink>,
     ) -> Self {
         Self {
-            life,
+            instance,
             name: name.clone(),
             channel,
             sink,
@@ -132,7 +132,7 @@ impl Stream {
             capture: spec
                 .capture_maxbytes
                 .limit()
-                .map(|limit| Box::new((Scanner::default(), Store::new(limit)))),
+                .map(|limit| Box::new((CaptureScanner::default(), CaptureStore::new(limit)))),
             protocol: None,
         }
     }
@@ -151,7 +151,7 @@ impl Stream {
             syslog: None,
             events: false,
             capture: None,
-            protocol: Some(Box::new(Protocol::new())),
+            protocol: Some(Box::new(ListenerProtocol::new())),
             ..self
         }
     }
@@ -209,10 +209,10 @@ impl Stream {
     }
 
     /// What is written down before the next chunk is read. Its log is named only if the chunk goes there byte for byte.
-    pub(super) fn entry(&self, strip: bool) -> Entry {
+    pub(super) fn entry(&self, strip: bool) -> InFlightEntry {
         let as_it_is = self.protocol.is_none() && self.capture.is_none() && !strip;
-        Entry {
-            life: self.life,
+        InFlightEntry {
+            instance: self.instance,
             channel: self.channel,
             log: self.sink.as_ref().filter(|_| as_it_is).and_then(Sink::mark),
         }
@@ -312,7 +312,7 @@ impl Stream {
     }
 
     /// What is left of it for a successor.
-    pub(super) fn hand_over(mut self, shared: &mut Shared) -> StreamRemains {
+    pub(super) fn hand_over(mut self, shared: &mut Shared) -> StreamState {
         let mut lines = Vec::new();
         let sink = self.sink.as_mut().map(Sink::take_waiting);
         if let Some(sink) = self.sink.take() {
@@ -324,12 +324,12 @@ impl Stream {
             .take()
             .map(|entries| entries.hand_over(&mut shared.journal, &mut lines));
         shared.log_all(lines);
-        StreamRemains {
+        StreamState {
             sink: sink.unwrap_or_default(),
             capture: self.capture.take().map(|capture| {
                 let (scanner, mut store) = *capture;
                 let (held, is_inside) = scanner.into_parts();
-                CaptureRemains {
+                CaptureState {
                     held,
                     is_inside,
                     captured: store.take(),
@@ -344,14 +344,14 @@ impl Stream {
     /// its pipe holds; `None`: it is gone. Returns what is to be published, with its parts.
     pub(super) fn settle(
         &mut self,
-        unsettled: Unsettled,
+        unflushed: UnflushedChunk,
         unread: Option<usize>,
         strip: bool,
         lines: &mut Vec<Line>,
     ) -> Option<(Vec<u8>, Option<Vec<Part>>)> {
         let log = self.sink.as_ref().map(Sink::log_path);
-        let is_plain = unsettled.has_log();
-        let recovered = unsettled.recover(unread, log.as_deref());
+        let is_plain = unflushed.has_log();
+        let recovered = unflushed.recover(unread, log.as_deref());
         let missing = recovered.missing();
         let mut published = None;
         if !missing.is_empty() {
@@ -373,18 +373,18 @@ impl Stream {
     }
 
     /// Goes on where a predecessor has stood. What the configuration has no place for any more is dropped.
-    pub(super) fn resume(&mut self, remains: StreamRemains, lines: &mut Vec<Line>) {
-        if !remains.sink.is_empty() {
-            self.write_text(&remains.sink, lines);
+    pub(super) fn resume(&mut self, instance_state: StreamState, lines: &mut Vec<Line>) {
+        if !instance_state.sink.is_empty() {
+            self.write_text(&instance_state.sink, lines);
         }
-        if let (Some(capture), Some(left)) = (&mut self.capture, remains.capture) {
-            capture.0 = Scanner::resumed(left.held, left.is_inside);
+        if let (Some(capture), Some(left)) = (&mut self.capture, instance_state.capture) {
+            capture.0 = CaptureScanner::resumed(left.held, left.is_inside);
             capture.1.push(&left.captured);
         }
-        if let (Some(entries), Some(left)) = (&mut self.journal, remains.journal) {
+        if let (Some(entries), Some(left)) = (&mut self.journal, instance_state.journal) {
             entries.resume(left);
         }
-        if let (Some(protocol), Some(left)) = (&mut self.protocol, remains.protocol) {
+        if let (Some(protocol), Some(left)) = (&mut self.protocol, instance_state.protocol) {
             *protocol = left;
         }
     }
@@ -408,8 +408,8 @@ impl Stream {
 
     fn report_capture(&self, data: Vec<u8>, shared: &mut Shared) {
         if shared.events.communications {
-            (shared.report)(Report::Wrote {
-                life: self.life,
+            (shared.report)(OutputReport::Wrote {
+                instance: self.instance,
                 channel: self.channel,
                 data: data.into(),
                 captured: true,
@@ -422,13 +422,15 @@ impl Stream {
     }
 
     /// One chunk of an event listener: to the journal, and through the protocol.
-    fn listen(&mut self, data: &[u8], protocol: &mut Protocol, shared: &mut Shared) {
+    fn listen(&mut self, data: &[u8], protocol: &mut ListenerProtocol, shared: &mut Shared) {
         self.echo(shared, || python_bytes(data));
         if self.journal.is_some() {
             self.write_journal(&stripped(data, shared.strip_ansi), shared);
         }
-        let life = self.life;
-        protocol.scan(data, &mut |said| (shared.report)(Report::Said(life, said)));
+        let instance = self.instance;
+        protocol.scan(data, &mut |said| {
+            (shared.report)(OutputReport::ListenerOutput(instance, said))
+        });
     }
 
     /// Somebody besides the log wants its text.
@@ -452,8 +454,8 @@ impl Stream {
 
     fn report_text(&self, text: &[u8], shared: &Shared) {
         if self.events && shared.events.logs {
-            (shared.report)(Report::Wrote {
-                life: self.life,
+            (shared.report)(OutputReport::Wrote {
+                instance: self.instance,
                 channel: self.channel,
                 data: Arc::from(text),
                 captured: false,

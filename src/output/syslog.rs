@@ -20,7 +20,7 @@ const QUEUE_BYTES_MAX: usize = 1 << 20;
 
 /// What [`Syslog::check`] has to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum SyslogChange {
     /// It has begun to fail.
     Failed(Errno),
     /// It works again; so many lines were lost.
@@ -138,15 +138,15 @@ impl Syslog {
     }
 
     /// What has changed since the last call.
-    pub(super) fn check(&mut self) -> Option<Change> {
+    pub(super) fn check(&mut self) -> Option<SyslogChange> {
         match (self.failure, self.told) {
             (Some(error), false) => {
                 self.told = true;
-                Some(Change::Failed(error))
+                Some(SyslogChange::Failed(error))
             }
             (None, true) => {
                 self.told = false;
-                Some(Change::Recovered(std::mem::take(&mut self.lost)))
+                Some(SyslogChange::Recovered(std::mem::take(&mut self.lost)))
             }
             _ => None,
         }
@@ -223,12 +223,12 @@ mod tests {
         let path = dir.path("log");
         let mut syslog = Syslog::at(&path);
         syslog.send(Wall(0), "", b"lost");
-        assert_eq!(syslog.check(), Some(Change::Failed(Errno::NOENT)));
+        assert_eq!(syslog.check(), Some(SyslogChange::Failed(Errno::NOENT)));
         syslog.send(Wall(0), "", b"lost too");
         assert_eq!(syslog.check(), None);
         let socket = UnixDatagram::bind(&path).expect("bound");
         syslog.send(Wall(0), "", b"found");
-        assert_eq!(syslog.check(), Some(Change::Recovered(2)));
+        assert_eq!(syslog.check(), Some(SyslogChange::Recovered(2)));
         assert_eq!(received(&socket).len(), 1);
     }
 
@@ -244,14 +244,14 @@ mod tests {
         }
         assert!(syslog.is_waiting());
         assert!(syslog.queued_bytes <= QUEUE_BYTES_MAX);
-        assert!(matches!(syslog.check(), Some(Change::Failed(_))));
+        assert!(matches!(syslog.check(), Some(SyslogChange::Failed(_))));
         let mut seen = 0;
         while syslog.is_waiting() {
             seen += received(&socket).len();
             syslog.flush();
         }
         seen += received(&socket).len();
-        let Some(Change::Recovered(lost)) = syslog.check() else {
+        let Some(SyslogChange::Recovered(lost)) = syslog.check() else {
             panic!("it works again");
         };
         assert_eq!(seen + usize::try_from(lost).expect("small"), 3000);

@@ -8,7 +8,7 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use crate::sys::place;
+use crate::sys::safe_open;
 
 /// Bytes that one call returns at most.
 // Differs: the original reads any amount into memory, several times over on its way into the answer.
@@ -108,7 +108,7 @@ fn window(size: u64, offset: i64, length: i64) -> (u64, u64, bool) {
 pub(super) fn open(path: &Path) -> io::Result<Option<(File, u64)>> {
     // By the same rules as logs are opened for writing: whoever plants a link gets nothing read either.
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
-    let file = place::open(path, flags, Mode::empty())
+    let file = safe_open::safe_open(path, flags, Mode::empty())
         .map(File::from)
         .map_err(|error| io::Error::from_raw_os_error(error.0))?;
     let meta = file.metadata()?;

@@ -7,32 +7,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::activity_queue::LINES_MAX;
-use super::handover::Estate;
-use super::hub::{self, Start};
+use super::hub::{self, HubStart};
+use super::output_state::OutputState;
 use super::reactor::Reactor;
 use super::refusals::{Admitted, Refusals};
-use super::{Activity, Command, Report};
+use super::{Activity, OutputCommand, OutputReport};
 use crate::domain::{Level, Line};
+use crate::fd_holder::FdStore;
 use crate::heartbeat::Heartbeats;
-use crate::keeper::Vault;
 use crate::sys::{self, Poller, SharedBuffer, Waker};
 
-/// The token of the waker; no life has it.
+/// The token of the waker; no instance has it.
 pub(super) const WAKER: u64 = u64::MAX;
 
 /// How the thread starts.
 #[derive(Debug)]
-pub struct Options {
+pub struct OutputOptions {
     /// Already open; moves into the thread.
     pub activity: Activity,
     /// Remove escape sequences from what processes write.
     pub strip_ansi: bool,
     /// Where the ends of pipes are kept for a successor; none: they live and die with the daemon.
-    pub vault: Option<Arc<Vault>>,
-    /// Memory that somebody keeps for our successor, of [`super::LEDGER_BYTES`] or so, with its place there
-    /// ([`crate::domain::Heirloom::Ledger`]); what was under way in it must have been recovered ([`super::Unsettled`]).
+    pub fd_store: Option<Arc<FdStore>>,
+    /// Memory that somebody keeps for our successor, of [`super::IN_FLIGHT_LOG_BYTES`] or so, with its place there
+    /// ([`crate::domain::FdName::InFlightLog`]); what was under way in it must have been recovered ([`super::UnflushedChunk`]).
     /// `None`: what was read and not yet written is lost if we are killed.
-    pub ledger: Option<(usize, SharedBuffer)>,
+    pub in_flight_log: Option<(usize, SharedBuffer)>,
     /// Watches the threads, and sees when a log hangs.
     pub heartbeats: Heartbeats,
 }
@@ -41,17 +41,17 @@ pub struct Options {
 #[derive(Debug, Clone)]
 pub struct OutputHandle {
     // The channel itself has no bound, for sending must not block the engine. Its bound is that the core keeps at most one
-    // command of a kind outstanding per life or ticket, and LINES_MAX for lines.
-    commands: Sender<Command>,
+    // command of a kind outstanding per instance or ticket, and LINES_MAX for lines.
+    commands: Sender<OutputCommand>,
     waker: Waker,
-    inbox: Arc<Inbox>,
+    inbox: Arc<OutputInbox>,
     level: Level,
-    ended: Arc<Mutex<Option<Receiver<Option<Estate>>>>>,
+    ended: Arc<Mutex<Option<Receiver<Option<OutputState>>>>>,
 }
 
 /// What both sides count.
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
+pub(super) struct OutputInbox {
     /// The thread looks at its commands before it sleeps: nobody needs to wake it.
     is_awake: AtomicBool,
     lines: AtomicUsize,
@@ -60,19 +60,19 @@ pub(super) struct Inbox {
     refusals: Mutex<Refusals>,
 }
 
-impl Inbox {
+impl OutputInbox {
     fn refusals(&self) -> MutexGuard<'_, Refusals> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The thread's side.
-pub(super) struct Orders {
-    commands: Receiver<Command>,
+pub(super) struct OutputOrders {
+    commands: Receiver<OutputCommand>,
     /// The next one, where that was looked at.
-    first: Option<Command>,
+    first: Option<OutputCommand>,
     waker: Waker,
-    inbox: Arc<Inbox>,
+    inbox: Arc<OutputInbox>,
 }
 
 /// Starts the thread. It hands `report` everything the engine must hear of; that must not block.
@@ -80,15 +80,15 @@ pub(super) struct Orders {
 /// # Errors
 /// EMFILE, ENOMEM, EAGAIN.
 pub fn start(
-    options: Options,
-    report: impl Fn(Report) + Send + 'static,
+    options: OutputOptions,
+    report: impl Fn(OutputReport) + Send + 'static,
 ) -> io::Result<OutputHandle> {
     let poller = Poller::new()?;
     let waker = Waker::new(&poller, WAKER)?;
     let (commands, received) = mpsc::channel();
-    let inbox = Arc::new(Inbox::default());
+    let inbox = Arc::new(OutputInbox::default());
     let level = options.activity.level();
-    let orders = Orders {
+    let orders = OutputOrders {
         commands: received,
         first: None,
         waker: waker.clone(),
@@ -98,16 +98,16 @@ pub fn start(
         poller,
         options.activity,
         options.strip_ansi,
-        options.vault,
+        options.fd_store,
         Box::new(report),
     );
     let (tell_end, ended) = mpsc::channel();
-    hub::start(Start {
+    hub::start(HubStart {
         reactor,
         orders,
         waker: waker.clone(),
         beats: options.heartbeats,
-        ledger: options.ledger,
+        in_flight_log: options.in_flight_log,
         ended: tell_end,
     })?;
     Ok(OutputHandle {
@@ -121,8 +121,8 @@ pub fn start(
 
 impl OutputHandle {
     /// Queues a command. Never blocks. After [`Command::Stop`] it does nothing.
-    pub fn send(&self, command: Command) {
-        if matches!(command, Command::Log(..))
+    pub fn send(&self, command: OutputCommand) {
+        if matches!(command, OutputCommand::Log(..))
             && self.inbox.lines.fetch_add(1, Ordering::Relaxed) >= LINES_MAX
         {
             self.inbox.lines.fetch_sub(1, Ordering::Relaxed);
@@ -147,7 +147,7 @@ impl OutputHandle {
             match admitted {
                 Admitted::Written(None) => {}
                 Admitted::Written(Some(before)) => {
-                    self.send(Command::Log(sys::now().wall, before));
+                    self.send(OutputCommand::Log(sys::now().wall, before));
                 }
                 Admitted::Suppressed { is_first } => {
                     if is_first {
@@ -158,14 +158,14 @@ impl OutputHandle {
                 }
             }
         }
-        self.send(Command::Log(sys::now().wall, line));
+        self.send(OutputCommand::Log(sys::now().wall, line));
     }
 
     /// Ends the thread after what it was told so far, and takes what it leaves to a successor. Reports that it made until
     /// then were given out before this returns.
     #[must_use]
-    pub fn hand_over(&self) -> Estate {
-        self.send(Command::HandOver);
+    pub fn hand_over(&self) -> OutputState {
+        self.send(OutputCommand::HandOver);
         self.end().unwrap_or_default()
     }
 
@@ -174,7 +174,7 @@ impl OutputHandle {
         self.end();
     }
 
-    fn end(&self) -> Option<Estate> {
+    fn end(&self) -> Option<OutputState> {
         let ended = self
             .ended
             .lock()
@@ -185,7 +185,7 @@ impl OutputHandle {
     }
 }
 
-impl Orders {
+impl OutputOrders {
     /// To be called when the waker's token came up.
     pub(super) fn reset_waker(&self) {
         self.waker.reset();
@@ -208,20 +208,20 @@ impl Orders {
     }
 
     /// The next command, if there is one.
-    pub(super) fn next(&mut self) -> Option<Command> {
+    pub(super) fn next(&mut self) -> Option<OutputCommand> {
         let command = self.first.take().or_else(|| self.take())?;
-        if matches!(command, Command::Log(..)) {
+        if matches!(command, OutputCommand::Log(..)) {
             self.inbox.lines.fetch_sub(1, Ordering::Relaxed);
         }
         Some(command)
     }
 
-    fn take(&self) -> Option<Command> {
+    fn take(&self) -> Option<OutputCommand> {
         match self.commands.try_recv() {
             Ok(command) => Some(command),
             Err(mpsc::TryRecvError::Empty) => None,
             // Every handle is gone: nobody can say Stop any more.
-            Err(mpsc::TryRecvError::Disconnected) => Some(Command::Stop),
+            Err(mpsc::TryRecvError::Disconnected) => Some(OutputCommand::Stop),
         }
     }
 
@@ -255,7 +255,7 @@ mod tests {
         let mut poller = Poller::new().expect("epoll");
         let waker = Waker::new(&poller, WAKER).expect("eventfd");
         let (commands, received) = mpsc::channel();
-        let inbox = Arc::new(Inbox::default());
+        let inbox = Arc::new(OutputInbox::default());
         let handle = OutputHandle {
             commands,
             waker: waker.clone(),
@@ -263,7 +263,7 @@ mod tests {
             level: Level::Info,
             ended: Arc::default(),
         };
-        let mut orders = Orders {
+        let mut orders = OutputOrders {
             commands: received,
             first: None,
             waker,
@@ -274,7 +274,7 @@ mod tests {
                 let handle = handle.clone();
                 std::thread::spawn(move || {
                     for turn in 0..EACH {
-                        handle.send(Command::StripAnsi(true));
+                        handle.send(OutputCommand::StripAnsi(true));
                         if turn % 7 == 0 {
                             std::thread::yield_now();
                         }
@@ -303,7 +303,7 @@ mod tests {
         }
         // While the thread is awake, nobody wakes it.
         orders.reset_waker();
-        handle.send(Command::StripAnsi(true));
+        handle.send(OutputCommand::StripAnsi(true));
         assert_eq!(poller.wait(Some(Duration::ZERO)).expect("wait").count(), 0);
         assert!(!orders.sleep(), "it sees the command itself");
     }

@@ -1,24 +1,20 @@
 //! Completion of the proxy's command line.
 
 use super::run::WATCH;
-use crate::config::completion::{Completion, Names, Offer, Question};
+use crate::config::completion::{Candidate, Completion, CompletionRequest, NameSource};
 
 /// What the last word of a command line can become.
 #[must_use]
-pub fn complete(question: &Question) -> Completion {
+pub fn complete(request: &CompletionRequest) -> Completion {
     let watch = format!("-{WATCH}");
-    let words = question
-        .before
-        .iter()
-        .filter(|word| **word != watch)
-        .count();
-    match (words, question.before.len()) {
-        (0, 0) if question.word.starts_with('-') => {
+    let words = request.before.iter().filter(|word| **word != watch).count();
+    match (words, request.before.len()) {
+        (0, 0) if request.word.starts_with('-') => {
             let doc = "wait until the process in the pidfile exits";
-            Completion::of([Offer::new(watch, doc)], &question.word)
+            Completion::of([Candidate::new(watch, doc)], &request.word)
         }
         // The command is a path too: nothing looks it up.
-        _ => Completion::names(Names::Files),
+        _ => Completion::names(NameSource::Files),
     }
 }
 
@@ -41,12 +37,12 @@ mod tests {
         ] {
             let mut before: Vec<String> = line.split(' ').map(str::to_owned).collect();
             let word = before.pop().unwrap_or_default();
-            let question = Question {
+            let request = CompletionRequest {
                 program: "pidproxy".to_owned(),
                 before,
                 word,
             };
-            assert_eq!(complete(&question).to_string(), expected, "{line:?}");
+            assert_eq!(complete(&request).to_string(), expected, "{line:?}");
         }
     }
 }

@@ -8,4 +8,4 @@ mod run;
 mod target;
 
 pub use completion::complete;
-pub use run::run;
+pub use run::run_proxy;

@@ -1,4 +1,4 @@
-//! The proxy's life: the command is started, signals are handed on, its end is waited for.
+//! The proxy: the command is started, signals are handed on, its end is waited for.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use super::target::{NoTarget, Target};
+use super::target::{SignalTarget, TargetError};
 use crate::domain::{Errno, Signal};
 use crate::sys::{self, Interest, Poller, SignalReader};
 
@@ -41,18 +41,18 @@ const FAILED: u8 = 1;
 
 /// Runs the proxy that `args` (with argv\[0\]) describe.
 #[must_use]
-pub fn run(args: &[OsString]) -> ExitCode {
-    let Some(order) = Order::read(args) else {
+pub fn run_proxy(args: &[OsString]) -> ExitCode {
+    let Some(order) = ProxyOptions::parse_options(args) else {
         let argv0 = args
             .first()
             .map_or("pidproxy".into(), |arg| arg.to_string_lossy());
-        say(&usage(&argv0));
+        print_stderr(&usage(&argv0));
         return ExitCode::from(FAILED);
     };
-    match Proxy::start(order).and_then(Proxy::work) {
+    match Proxy::start(order).and_then(Proxy::run_until_exit) {
         Ok(status) => ExitCode::from(status),
         Err(sentence) => {
-            say(&sentence);
+            print_stderr(&sentence);
             ExitCode::from(FAILED)
         }
     }
@@ -69,13 +69,13 @@ fn usage(argv0: &str) -> String {
 }
 
 /// Whoever reads our output may be gone; that is no reason to fail.
-fn say(text: &str) {
+fn print_stderr(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
-struct Order {
+struct ProxyOptions {
     /// Stay when the command has ended, until the daemon does.
     watches: bool,
     pidfile: PathBuf,
@@ -83,8 +83,8 @@ struct Order {
     words: Vec<OsString>,
 }
 
-impl Order {
-    fn read(args: &[OsString]) -> Option<Self> {
+impl ProxyOptions {
+    fn parse_options(args: &[OsString]) -> Option<Self> {
         let mut rest = args.get(1..)?;
         // Either number of dashes, as that project's library takes it.
         let is_watch = |arg: &OsString| {
@@ -106,18 +106,18 @@ impl Order {
 
 /// A proxy whose command runs or has run.
 struct Proxy {
-    order: Order,
+    order: ProxyOptions,
     poller: Poller,
     signals: SignalReader,
     /// Gone once it has ended.
     command: Option<(Child, OwnedFd)>,
-    daemon: Option<Target>,
+    daemon: Option<SignalTarget>,
     /// Until when the daemon may take to write its pidfile.
     pidfile_by: Option<Instant>,
 }
 
 impl Proxy {
-    fn start(order: Order) -> Result<Self, String> {
+    fn start(order: ProxyOptions) -> Result<Self, String> {
         let broken = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
         let taken: Vec<Signal> = SIGNALS
             .iter()
@@ -150,7 +150,7 @@ impl Proxy {
     }
 
     /// Works until there is nothing left to stand for; answers the exit status.
-    fn work(mut self) -> Result<u8, String> {
+    fn run_until_exit(mut self) -> Result<u8, String> {
         loop {
             let timeout = match (self.pidfile_by, &self.daemon) {
                 (Some(_), _) => Some(PIDFILE_LOOK),
@@ -166,16 +166,16 @@ impl Proxy {
             let mut end = None;
             for token in &ready {
                 end = match *token {
-                    TOKEN_SIGNALS => self.hand_signals_on(),
-                    TOKEN_COMMAND => self.command_ended(),
-                    _ => self.daemon_ended(),
+                    TOKEN_SIGNALS => self.forward_signals(),
+                    TOKEN_COMMAND => self.handle_command_exit(),
+                    _ => self.handle_daemon_exit(),
                 };
                 if end.is_some() {
                     break;
                 }
             }
             if end.is_none() && !ready.contains(&TOKEN_DAEMON) {
-                end = self.look_for_daemon();
+                end = self.find_daemon();
             }
             if let Some(status) = end {
                 return Ok(status);
@@ -183,9 +183,9 @@ impl Proxy {
         }
     }
 
-    fn hand_signals_on(&self) -> Option<u8> {
+    fn forward_signals(&self) -> Option<u8> {
         for delivered in self.signals.read().unwrap_or_default() {
-            let status = self.hand_on(delivered.signal);
+            let status = self.forward_signal(delivered.signal);
             if status.is_some() {
                 return status;
             }
@@ -194,24 +194,26 @@ impl Proxy {
     }
 
     /// Sends a signal on; answers the exit status if it was one that ends us.
-    fn hand_on(&self, signal: Signal) -> Option<u8> {
+    fn forward_signal(&self, signal: Signal) -> Option<u8> {
         let ends = SIGNALS
             .iter()
             .any(|(name, ends)| *ends && Signal::parse(name) == Ok(signal));
-        let sent = match Target::find(&self.order.pidfile) {
+        let sent = match SignalTarget::find_target(&self.order.pidfile) {
             Ok(target) => sys::send_signal(&target.pidfd, signal).map_err(|error| {
                 let errno = Errno::from(error);
                 format!("cannot send {signal} to process {}: {errno}", target.pid)
             }),
-            Err(error @ (NoTarget::Gone(..) | NoTarget::Kernel(..))) => Err(error.to_string()),
+            Err(error @ (TargetError::Gone(..) | TargetError::Kernel(..))) => {
+                Err(error.to_string())
+            }
             // Not the process but the file is at fault: there may be another signal when it is mended.
             Err(
-                error @ (NoTarget::Unreadable(_)
-                | NoTarget::Never(..)
-                | NoTarget::Everybodys(_)
-                | NoTarget::Foreign(..)),
+                error @ (TargetError::Unreadable(_)
+                | TargetError::Never(..)
+                | TargetError::Everybodys(_)
+                | TargetError::Foreign(..)),
             ) => {
-                say(&error.to_string());
+                print_stderr(&error.to_string());
                 return None;
             }
         };
@@ -219,14 +221,14 @@ impl Proxy {
             Ok(()) => ends.then_some(0),
             // Differs: the original ends with status 1 also when a signal that is not to end it finds nobody.
             Err(sentence) => {
-                say(&sentence);
+                print_stderr(&sentence);
                 ends.then_some(FAILED)
             }
         }
     }
 
     // Differs: the original looks every five seconds.
-    fn command_ended(&mut self) -> Option<u8> {
+    fn handle_command_exit(&mut self) -> Option<u8> {
         let (mut child, pidfd) = self.command.take()?;
         // Neither can fail: it has ended, and is in the set.
         let _ = self.poller.remove(&pidfd);
@@ -239,14 +241,14 @@ impl Proxy {
     }
 
     /// Once the command has ended: is the daemon there, and is it still the same?
-    fn look_for_daemon(&mut self) -> Option<u8> {
+    fn find_daemon(&mut self) -> Option<u8> {
         let watched = self.daemon.as_ref().map(|target| target.pid);
         if watched.is_none() && self.pidfile_by.is_none() {
             return None;
         }
-        match Target::find(&self.order.pidfile) {
+        match SignalTarget::find_target(&self.order.pidfile) {
             Ok(target) if Some(target.pid) != watched => {
-                self.watch(target);
+                self.watch_daemon(target);
                 None
             }
             Ok(_) => None,
@@ -255,7 +257,7 @@ impl Proxy {
             Err(error) => {
                 let is_late = self.pidfile_by.is_some_and(|by| Instant::now() >= by);
                 is_late.then(|| {
-                    say(&format!(
+                    print_stderr(&format!(
                         "the command has exited and no daemon is running: {error}"
                     ));
                     FAILED
@@ -264,8 +266,8 @@ impl Proxy {
         }
     }
 
-    fn watch(&mut self, target: Target) {
-        self.forget();
+    fn watch_daemon(&mut self, target: SignalTarget) {
+        self.unwatch_daemon();
         // Where it cannot be watched, the next look tries again.
         if self
             .poller
@@ -277,22 +279,22 @@ impl Proxy {
         }
     }
 
-    fn forget(&mut self) {
+    fn unwatch_daemon(&mut self) {
         if let Some(old) = self.daemon.take() {
             let _ = self.poller.remove(&old.pidfd);
         }
     }
 
-    fn daemon_ended(&mut self) -> Option<u8> {
+    fn handle_daemon_exit(&mut self) -> Option<u8> {
         let ended = self.daemon.as_ref().map(|target| target.pid)?;
-        match Target::find(&self.order.pidfile) {
+        match SignalTarget::find_target(&self.order.pidfile) {
             // It has a successor.
             Ok(target) if target.pid != ended => {
-                self.watch(target);
+                self.watch_daemon(target);
                 None
             }
             _ => {
-                say(&format!("process {ended} has exited"));
+                print_stderr(&format!("process {ended} has exited"));
                 Some(FAILED)
             }
         }
@@ -318,15 +320,15 @@ fn start_command(words: &[OsString]) -> Result<Child, String> {
 mod tests {
     use super::*;
 
-    fn read(args: &[&str]) -> Option<Order> {
+    fn read(args: &[&str]) -> Option<ProxyOptions> {
         let args: Vec<OsString> = args.iter().map(OsString::from).collect();
-        Order::read(&args)
+        ProxyOptions::parse_options(&args)
     }
 
     #[test]
     fn aux_02_the_command_line() {
         let order = |watches, words: &[&str]| {
-            Some(Order {
+            Some(ProxyOptions {
                 watches,
                 pidfile: PathBuf::from("p"),
                 words: words.iter().map(OsString::from).collect(),

@@ -12,14 +12,14 @@ use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::getppid;
 
 use crate::domain::Errno;
-use crate::sys::{self, place};
+use crate::sys::{self, safe_open};
 
 /// Bytes that a pidfile may have; a number and some white space.
 const PIDFILE_BYTES_MAX: usize = 64;
 
 /// The process that a pidfile names.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(super) struct SignalTarget {
     /// Its number when the file was read.
     pub(super) pid: i32,
     /// The process itself: its number may be another's by the time a signal is sent.
@@ -28,7 +28,7 @@ pub(super) struct Target {
 
 /// Why there is none.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoTarget {
+pub(super) enum TargetError {
     /// Supervisor's sentence for every file that holds no number.
     #[error("Can't read child pidfile {0}!")]
     Unreadable(String),
@@ -44,35 +44,36 @@ pub(super) enum NoTarget {
     Kernel(String, i32, Errno),
 }
 
-impl Target {
+impl SignalTarget {
     /// The process that the file names now.
     ///
     /// # Errors
-    /// See [`NoTarget`].
+    /// See [`TargetError`].
     // Differs: Supervisor signals whatever number stands there: 0 and negative ones are whole groups, -1 is everybody.
-    pub(super) fn find(pidfile: &Path) -> Result<Self, NoTarget> {
+    pub(super) fn find_target(pidfile: &Path) -> Result<Self, TargetError> {
         let shown = || pidfile.display().to_string();
-        let (pid, owner, mode) = read(pidfile).ok_or_else(|| NoTarget::Unreadable(shown()))?;
+        let (pid, owner, mode) =
+            read_pidfile(pidfile).ok_or_else(|| TargetError::Unreadable(shown()))?;
         let own = i32::try_from(std::process::id()).unwrap_or(0);
         // PID 1 has no pidfile; we are not the daemon, nor is who started us, for a daemon is our child or its child.
         if pid <= 1 || pid == own || pid == getppid().as_raw() {
-            return Err(NoTarget::Never(shown(), pid));
+            return Err(TargetError::Never(shown(), pid));
         }
         let is_root = sys::effective_uid() == 0;
         if is_root && mode & 0o002 != 0 {
-            return Err(NoTarget::Everybodys(shown()));
+            return Err(TargetError::Everybodys(shown()));
         }
-        let gone = || NoTarget::Gone(shown(), pid);
+        let gone = || TargetError::Gone(shown(), pid);
         let pidfd = sys::open_pidfd(pid).map_err(|error| match error.raw_os_error() {
             // EINVAL, ENOENT: a thread's number.
             Some(libc::ESRCH | libc::EINVAL | libc::ENOENT) => gone(),
-            _ => NoTarget::Kernel(shown(), pid, Errno::from(error)),
+            _ => TargetError::Kernel(shown(), pid, Errno::from(error)),
         })?;
         // We may have more rights than who wrote the file. He may signal what is his own, and no more.
         if is_root && owner != 0 {
             let uid = real_uid(pid).ok_or_else(gone)?;
             if uid != owner {
-                return Err(NoTarget::Foreign(shown(), owner, pid));
+                return Err(TargetError::Foreign(shown(), owner, pid));
             }
         }
         // What was read of the number above was of this very process, if it has not ended. One that nobody has reaped yet
@@ -91,12 +92,12 @@ fn has_ended(pidfd: &OwnedFd) -> bool {
 }
 
 /// The number in the file, and the file's owner and mode. Links that others made are not followed where we are root.
-fn read(pidfile: &Path) -> Option<(i32, u32, u32)> {
+fn read_pidfile(pidfile: &Path) -> Option<(i32, u32, u32)> {
     // Not blocking: a pipe must not hold us.
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
-    let fd = place::open(pidfile, flags, Mode::empty()).ok()?;
+    let fd = safe_open::safe_open(pidfile, flags, Mode::empty()).ok()?;
     let stat = fstat(&fd).ok()?;
-    if place::kind(&stat) != SFlag::S_IFREG {
+    if safe_open::kind(&stat) != SFlag::S_IFREG {
         return None;
     }
     let mut bytes = Vec::new();
@@ -140,9 +141,9 @@ mod tests {
             self.0.join("pid")
         }
 
-        fn find(&self, content: impl AsRef<[u8]>) -> Result<i32, NoTarget> {
+        fn find(&self, content: impl AsRef<[u8]>) -> Result<i32, TargetError> {
             std::fs::write(self.file(), content).expect("written");
-            Target::find(&self.file()).map(|target| target.pid)
+            SignalTarget::find_target(&self.file()).map(|target| target.pid)
         }
     }
 
@@ -184,27 +185,34 @@ mod tests {
         let pid = sleeper.pid();
         assert_eq!(scratch.find(format!(" {pid}\n")), Ok(pid));
         let shown = scratch.file().display().to_string();
-        let gone = NoTarget::Gone(shown.clone(), pid);
-        let target = Target::find(&scratch.file()).expect("it lives");
+        let gone = TargetError::Gone(shown.clone(), pid);
+        let target = SignalTarget::find_target(&scratch.file()).expect("it lives");
         sleeper.0.kill().expect("killed");
         let mut ended = [PollFd::new(target.pidfd.as_fd(), PollFlags::POLLIN)];
         poll(&mut ended, PollTimeout::from(20_000_u16)).expect("waited");
         // Dead, and kept by its parent: a file that outlived its daemon names such a one where nobody reaps.
-        assert_eq!(Target::find(&scratch.file()).expect_err("dead"), gone);
+        assert_eq!(
+            SignalTarget::find_target(&scratch.file()).expect_err("dead"),
+            gone
+        );
         sleeper.0.wait().expect("reaped");
         assert_eq!(scratch.find(pid.to_string()), Err(gone));
         // A number that no process has.
         assert_eq!(
             scratch.find("2147483647"),
-            Err(NoTarget::Gone(shown, i32::MAX))
+            Err(TargetError::Gone(shown, i32::MAX))
         );
     }
 
     #[test]
     fn aux_02_what_is_no_number_is_unreadable() {
         let scratch = Scratch::new("unreadable");
-        let unreadable = || Err(NoTarget::Unreadable(scratch.file().display().to_string()));
-        let missing = Target::find(&scratch.file()).map(|target| target.pid);
+        let unreadable = || {
+            Err(TargetError::Unreadable(
+                scratch.file().display().to_string(),
+            ))
+        };
+        let missing = SignalTarget::find_target(&scratch.file()).map(|target| target.pid);
         assert_eq!(missing, unreadable());
         let long = format!("{}7", " ".repeat(PIDFILE_BYTES_MAX));
         for content in ["", "\n", "x", "1 2", "12\n34\n", "9999999999", "1.5", &long] {
@@ -213,16 +221,16 @@ mod tests {
         assert_eq!(scratch.find([0xff, 0xfe]), unreadable());
         std::fs::remove_file(scratch.file()).expect("there");
         std::fs::create_dir(scratch.file()).expect("created");
-        let directory = Target::find(&scratch.file()).map(|target| target.pid);
+        let directory = SignalTarget::find_target(&scratch.file()).map(|target| target.pid);
         assert_eq!(directory, unreadable());
         std::fs::remove_dir(scratch.file()).expect("there");
         // Nobody writes into it: it must not be waited for.
         let all = Mode::from_bits_truncate(0o600);
         nix::unistd::mkfifo(&scratch.file(), all).expect("made");
-        let pipe = Target::find(&scratch.file()).map(|target| target.pid);
+        let pipe = SignalTarget::find_target(&scratch.file()).map(|target| target.pid);
         assert_eq!(pipe, unreadable());
         assert_eq!(
-            NoTarget::Unreadable("x".to_owned()).to_string(),
+            TargetError::Unreadable("x".to_owned()).to_string(),
             "Can't read child pidfile x!"
         );
     }
@@ -235,7 +243,7 @@ mod tests {
         for pid in [0, -1, 1, -own, i32::MIN, own, getppid().as_raw()] {
             assert_eq!(
                 scratch.find(pid.to_string()),
-                Err(NoTarget::Never(shown.clone(), pid))
+                Err(TargetError::Never(shown.clone(), pid))
             );
         }
     }
@@ -257,12 +265,12 @@ mod tests {
         mode(0o666);
         assert_eq!(
             scratch.find(roots.pid().to_string()),
-            Err(NoTarget::Everybodys(shown.clone()))
+            Err(TargetError::Everybodys(shown.clone()))
         );
         mode(0o644);
         chown(scratch.file(), Some(33), None).expect("given away");
         assert_eq!(scratch.find(others.pid().to_string()), Ok(others.pid()));
-        let foreign = NoTarget::Foreign(shown.clone(), 33, roots.pid());
+        let foreign = TargetError::Foreign(shown.clone(), 33, roots.pid());
         assert_eq!(scratch.find(roots.pid().to_string()), Err(foreign));
         // Nor by a link to a file of root's.
         let real = scratch.0.join("real");
@@ -270,7 +278,7 @@ mod tests {
         std::fs::remove_file(scratch.file()).expect("there");
         symlink(&real, scratch.file()).expect("linked");
         std::os::unix::fs::lchown(scratch.file(), Some(33), None).expect("given away");
-        let linked = Target::find(&scratch.file()).map(|target| target.pid);
-        assert_eq!(linked, Err(NoTarget::Unreadable(shown)));
+        let linked = SignalTarget::find_target(&scratch.file()).map(|target| target.pid);
+        assert_eq!(linked, Err(TargetError::Unreadable(shown)));
     }
 }

@@ -8,7 +8,7 @@ pub(super) const MARKER: &str = "# Written by `supervisord service install`. `in
 
 /// What a unit is made for. All paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Paths {
+pub(super) struct UnitPaths {
     pub(super) daemon: String,
     pub(super) client: String,
     pub(super) configuration: String,
@@ -18,16 +18,16 @@ pub(super) struct Paths {
 /// A path with a character that a line of a unit cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the path {0:?} cannot be used in a unit file")]
-pub(super) struct Unsayable(pub(super) String);
+pub(super) struct UnrepresentablePath(pub(super) String);
 
 /// The unit's text.
 ///
 /// # Errors
 /// A path with a control character.
-pub(super) fn render(paths: &Paths) -> Result<String, Unsayable> {
-    let daemon = program(&paths.daemon)?;
-    let client = program(&paths.client)?;
-    let configuration = argument(&paths.configuration)?;
+pub(super) fn render_unit(paths: &UnitPaths) -> Result<String, UnrepresentablePath> {
+    let daemon = escape_program(&paths.daemon)?;
+    let client = escape_program(&paths.client)?;
+    let configuration = escape_argument(&paths.configuration)?;
     let mut text = format!("{MARKER}\n#\n");
     for line in SHIPPED.lines() {
         if line.starts_with("ExecStart=") {
@@ -43,16 +43,16 @@ pub(super) fn render(paths: &Paths) -> Result<String, Unsayable> {
         {
             text.push_str(&format!(
                 "# Environment variables for the daemon and its programs.\nEnvironmentFile={}\n",
-                said(file)?.replace('%', "%%")
+                escape_path(file)?.replace('%', "%%")
             ));
         }
     }
     Ok(text)
 }
 
-fn said(path: &str) -> Result<&str, Unsayable> {
+fn escape_path(path: &str) -> Result<&str, UnrepresentablePath> {
     if path.contains(char::is_control) {
-        Err(Unsayable(path.to_owned()))
+        Err(UnrepresentablePath(path.to_owned()))
     } else {
         Ok(path)
     }
@@ -60,13 +60,13 @@ fn said(path: &str) -> Result<&str, Unsayable> {
 
 /// A word of a command line that stands for itself: no specifier, no variable, no quote.
 // Source: systemd.service(5), "Command Lines"; systemd.syntax(7), "Quoting".
-fn argument(path: &str) -> Result<String, Unsayable> {
-    program(path).map(|word| word.replace('$', "$$"))
+fn escape_argument(path: &str) -> Result<String, UnrepresentablePath> {
+    escape_program(path).map(|word| word.replace('$', "$$"))
 }
 
 /// The same for the first word, in which there are no variables.
-fn program(path: &str) -> Result<String, Unsayable> {
-    let escaped = said(path)?
+fn escape_program(path: &str) -> Result<String, UnrepresentablePath> {
+    let escaped = escape_path(path)?
         .replace('\\', "\\\\")
         .replace('"', "\\\"")
         .replace('%', "%%");
@@ -82,8 +82,8 @@ fn program(path: &str) -> Result<String, Unsayable> {
 mod tests {
     use super::*;
 
-    fn paths() -> Paths {
-        Paths {
+    fn paths() -> UnitPaths {
+        UnitPaths {
             daemon: "/opt/s/supervisord".to_owned(),
             client: "/opt/s/supervisorctl".to_owned(),
             configuration: "/etc/s.conf".to_owned(),
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_shipped_unit_is_made_ours_in_two_lines() {
-        let text = render(&paths()).expect("sayable");
+        let text = render_unit(&paths()).expect("sayable");
         assert_eq!(
             differing(&text),
             [
@@ -116,14 +116,14 @@ mod tests {
 
     #[test]
     fn odd_paths_stand_for_themselves() {
-        let odd = Paths {
+        let odd = UnitPaths {
             daemon: "/opt/a b/100%/su\"per$visord".to_owned(),
             client: "/opt/c".to_owned(),
             configuration: "/etc/it's $HOME \\ %n.conf".to_owned(),
             env_file: Some("/etc/my env%".to_owned()),
         };
         assert_eq!(
-            differing(&render(&odd).expect("sayable")),
+            differing(&render_unit(&odd).expect("sayable")),
             [
                 MARKER,
                 "# Environment variables for the daemon and its programs.",
@@ -132,10 +132,13 @@ mod tests {
                 "ExecReload=/opt/c -c \"/etc/it's $$HOME \\\\ %%n.conf\" update",
             ]
         );
-        let broken = Paths {
+        let broken = UnitPaths {
             configuration: "/etc/a\nb".to_owned(),
             ..paths()
         };
-        assert_eq!(render(&broken), Err(Unsayable("/etc/a\nb".to_owned())));
+        assert_eq!(
+            render_unit(&broken),
+            Err(UnrepresentablePath("/etc/a\nb".to_owned()))
+        );
     }
 }

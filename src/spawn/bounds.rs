@@ -2,43 +2,45 @@
 
 use nix::unistd::getresgid;
 
-use crate::config::spec::{Confinement, ProcessSpec, UserRef};
-use crate::sys::{Bounds, Ids, Setting, Standing, effective_uid, lookup, own_groups};
+use crate::config::spec::{ConfiguredUser, Confinement, ProcessSpec};
+use crate::sys::{
+    ChildBounds, ChildIds, ConfiguredValue, UserSwitch, effective_uid, lookup_user, own_groups,
+};
 
 /// Whose rights the process has.
-pub(super) fn ids(spec: &ProcessSpec) -> Ids {
+pub(super) fn ids(spec: &ProcessSpec) -> ChildIds {
     let confinement = &spec.confinement;
     let is_joined = confinement.group.is_some() || !confinement.extra_groups.is_empty();
     let Some(user) = &spec.user else {
         return if is_joined {
             joined(confinement, None)
         } else {
-            Ids::Keep
+            ChildIds::Keep
         };
     };
     let group = confinement.group.as_ref().map(|group| group.gid);
     // The number of a group in `user` is asked for like one in `group`.
     let is_joined = is_joined || user.gid.is_some();
-    match lookup(user.uid, group.or(user.gid), user.gid.is_some()) {
-        Ok(Standing::Root(account)) => Ids::Become {
+    match lookup_user(user.uid, group.or(user.gid), user.gid.is_some()) {
+        Ok(UserSwitch::Root(account)) => ChildIds::Become {
             uid: account.uid,
             gid: account.gid,
             groups: with_extra(account.groups, confinement),
         },
-        Ok(Standing::Already(account)) if account.uid == 0 && is_joined => Ids::Joined {
+        Ok(UserSwitch::Already(account)) if account.uid == 0 && is_joined => ChildIds::Joined {
             gid: Some(account.gid),
             groups: Some(with_extra(account.groups, confinement)),
             text: text(confinement, Some(user)),
         },
         // Differs: Supervisor leaves the groups alone when the uid is right already, so that `user=root` under a root
         // daemon with other groups gets those. Without root the groups cannot be set, and stay.
-        Ok(Standing::Already(account)) if account.uid == 0 => Ids::Groups {
+        Ok(UserSwitch::Already(account)) if account.uid == 0 => ChildIds::Groups {
             gid: account.gid,
             groups: account.groups,
         },
-        Ok(Standing::Already(_)) if is_joined => joined(confinement, Some(user)),
-        Ok(Standing::Already(_)) => Ids::Keep,
-        Err(error) => Ids::Refused {
+        Ok(UserSwitch::Already(_)) if is_joined => joined(confinement, Some(user)),
+        Ok(UserSwitch::Already(_)) => ChildIds::Keep,
+        Err(error) => ChildIds::Refused {
             uid: user.uid,
             reason: error.to_string(),
         },
@@ -47,11 +49,11 @@ pub(super) fn ids(spec: &ProcessSpec) -> Ids {
 
 /// The daemon's user and groups, with those of the keys. What is there already is not asked for, so that it needs no
 /// rights.
-fn joined(confinement: &Confinement, user: Option<&UserRef>) -> Ids {
+fn joined(confinement: &Confinement, user: Option<&ConfiguredUser>) -> ChildIds {
     let own = match own_groups() {
         Ok(own) => own,
         Err(error) => {
-            return Ids::Refused {
+            return ChildIds::Refused {
                 uid: effective_uid(),
                 reason: error.to_string(),
             };
@@ -63,9 +65,9 @@ fn joined(confinement: &Confinement, user: Option<&UserRef>) -> Ids {
     let group = group.or(user.and_then(|user| user.gid));
     let gid = group.filter(|&gid| !has_group(gid));
     if gid.is_none() && groups.is_none() {
-        return Ids::Keep;
+        return ChildIds::Keep;
     }
-    Ids::Joined {
+    ChildIds::Joined {
         gid,
         groups,
         text: text(confinement, user),
@@ -92,7 +94,7 @@ fn with_extra(mut groups: Vec<u32>, confinement: &Confinement) -> Vec<u32> {
 }
 
 /// The keys of groups as configured.
-fn text(confinement: &Confinement, user: Option<&UserRef>) -> String {
+fn text(confinement: &Confinement, user: Option<&ConfiguredUser>) -> String {
     let mut keys = Vec::new();
     if let Some(user) = user.filter(|user| user.gid.is_some()) {
         keys.push(format!("user={}", user.name));
@@ -112,7 +114,7 @@ fn text(confinement: &Confinement, user: Option<&UserRef>) -> String {
 }
 
 /// What the process may use.
-pub(super) fn bounds(spec: &ProcessSpec) -> Bounds {
+pub(super) fn bounds(spec: &ProcessSpec) -> ChildBounds {
     // Every field is named, so that a new one cannot be forgotten.
     let Confinement {
         limits,
@@ -124,17 +126,17 @@ pub(super) fn bounds(spec: &ProcessSpec) -> Bounds {
         ambient_capabilities,
         no_new_privileges,
     } = &*spec.confinement;
-    let limits = limits.iter().map(|&(resource, limit)| Setting {
+    let limits = limits.iter().map(|&(resource, limit)| ConfiguredValue {
         value: (resource, limit),
         text: format!("{}={limit}", resource.key()),
     });
-    Bounds {
+    ChildBounds {
         limits: limits.collect(),
-        nice: nice.map(|nice| Setting {
+        nice: nice.map(|nice| ConfiguredValue {
             value: nice,
             text: format!("nice={nice}"),
         }),
-        oom_score_adj: oom_score_adj.map(|score| Setting {
+        oom_score_adj: oom_score_adj.map(|score| ConfiguredValue {
             value: score.to_string(),
             text: format!("oom_score_adj={score}"),
         }),
@@ -150,12 +152,12 @@ mod tests {
 
     use super::super::testing::spec;
     use super::*;
-    use crate::config::spec::GroupRef;
+    use crate::config::spec::ConfiguredGroup;
     use crate::domain::{Capabilities, Limit, Resource};
 
-    fn as_user(uid: Option<u32>, confinement: Confinement) -> Ids {
+    fn as_user(uid: Option<u32>, confinement: Confinement) -> ChildIds {
         let mut spec = spec("/bin/sh", &[]);
-        spec.user = uid.map(|uid| UserRef {
+        spec.user = uid.map(|uid| ConfiguredUser {
             name: "x".to_owned(),
             uid,
             gid: None,
@@ -165,7 +167,7 @@ mod tests {
     }
 
     fn in_groups(group: Option<u32>, extra: &[u32]) -> Confinement {
-        let named = |gid: u32| GroupRef {
+        let named = |gid: u32| ConfiguredGroup {
             name: format!("g{gid}"),
             gid,
         };
@@ -180,7 +182,7 @@ mod tests {
     fn two_numbers_need_no_entry_and_are_had_or_refused() {
         let with_group = |uid, gid| {
             let mut spec = spec("/bin/sh", &[]);
-            spec.user = Some(UserRef {
+            spec.user = Some(ConfiguredUser {
                 name: format!("{uid}:{gid}"),
                 uid,
                 gid: Some(gid),
@@ -190,14 +192,17 @@ mod tests {
         let unknown = u32::MAX - 1;
         if effective_uid() == 0 {
             let (uid, gid, groups) = (unknown, 4712, vec![4712]);
-            assert_eq!(with_group(uid, gid), Ids::Become { uid, gid, groups });
+            assert_eq!(with_group(uid, gid), ChildIds::Become { uid, gid, groups });
             // Its own uid with another group is not taken for its own as a whole.
             assert!(matches!(
                 with_group(0, 4712),
-                Ids::Joined { gid: Some(4712), text, .. } if text == "user=0:4712"
+                ChildIds::Joined { gid: Some(4712), text, .. } if text == "user=0:4712"
             ));
         } else {
-            assert!(matches!(with_group(unknown, 4712), Ids::Refused { .. }));
+            assert!(matches!(
+                with_group(unknown, 4712),
+                ChildIds::Refused { .. }
+            ));
         }
     }
 
@@ -207,18 +212,20 @@ mod tests {
         let unknown = u32::MAX - 1;
         assert_eq!(
             as_user(unknown),
-            Ids::Refused {
+            ChildIds::Refused {
                 uid: unknown,
                 reason: format!("Can't find uid {unknown}")
             }
         );
-        assert_eq!(ids(&spec("/bin/sh", &[])), Ids::Keep);
+        assert_eq!(ids(&spec("/bin/sh", &[])), ChildIds::Keep);
         if nix::unistd::getuid().is_root() {
-            assert!(matches!(as_user(0), Ids::Groups { gid: 0, groups } if groups[0] == 0));
-            assert!(matches!(as_user(1), Ids::Become { uid: 1, gid, groups } if groups[0] == gid));
+            assert!(matches!(as_user(0), ChildIds::Groups { gid: 0, groups } if groups[0] == 0));
+            assert!(
+                matches!(as_user(1), ChildIds::Become { uid: 1, gid, groups } if groups[0] == gid)
+            );
         } else {
             let reason = "Can't drop privilege as nonroot user".to_owned();
-            assert_eq!(as_user(0), Ids::Refused { uid: 0, reason });
+            assert_eq!(as_user(0), ChildIds::Refused { uid: 0, reason });
         }
     }
 
@@ -232,23 +239,23 @@ mod tests {
         more.push(absent);
         assert_eq!(
             as_user(None, in_groups(Some(other), &[absent])),
-            Ids::Joined {
+            ChildIds::Joined {
                 gid: Some(other),
                 groups: Some(more),
                 text: format!("group=g{other} extra_groups=g{absent}"),
             }
         );
         // What is there already needs no rights.
-        assert_eq!(as_user(None, in_groups(Some(gid), &own)), Ids::Keep);
+        assert_eq!(as_user(None, in_groups(Some(gid), &own)), ChildIds::Keep);
         if !nix::unistd::getuid().is_root() {
             return;
         }
-        let Ids::Become { gid: home, .. } = as_user(Some(1), Confinement::default()) else {
+        let ChildIds::Become { gid: home, .. } = as_user(Some(1), Confinement::default()) else {
             panic!("not another user");
         };
         assert!(![4711, 4712].contains(&home));
         match as_user(Some(1), in_groups(Some(4711), &[4712, 4711])) {
-            Ids::Become { uid, gid, groups } => {
+            ChildIds::Become { uid, gid, groups } => {
                 assert_eq!((uid, gid), (1, 4711));
                 assert_eq!((groups[0], groups.last()), (4711, Some(&4712)));
                 assert!(!groups.contains(&home), "{groups:?}");
@@ -257,7 +264,7 @@ mod tests {
         }
         assert!(matches!(
             as_user(Some(0), in_groups(None, &[4711])),
-            Ids::Joined { gid: Some(0), groups: Some(groups), .. }
+            ChildIds::Joined { gid: Some(0), groups: Some(groups), .. }
                 if groups[0] == 0 && groups.contains(&4711)
         ));
     }
@@ -265,7 +272,7 @@ mod tests {
     #[test]
     fn values_are_laid_out_with_the_words_of_the_configuration() {
         let mut spec = spec("/bin/sh", &[]);
-        assert_eq!(bounds(&spec), Bounds::default());
+        assert_eq!(bounds(&spec), ChildBounds::default());
         let limit = Limit { soft: 1, hard: 2 };
         spec.confinement = Arc::new(Confinement {
             limits: vec![(Resource::Files, limit)],
@@ -276,16 +283,16 @@ mod tests {
             no_new_privileges: true,
             ..Confinement::default()
         });
-        let expected = Bounds {
-            limits: vec![Setting {
+        let expected = ChildBounds {
+            limits: vec![ConfiguredValue {
                 value: (Resource::Files, limit),
                 text: "limit_nofile=1:2".to_owned(),
             }],
-            nice: Some(Setting {
+            nice: Some(ConfiguredValue {
                 value: -5,
                 text: "nice=-5".to_owned(),
             }),
-            oom_score_adj: Some(Setting {
+            oom_score_adj: Some(ConfiguredValue {
                 value: "-17".to_owned(),
                 text: "oom_score_adj=-17".to_owned(),
             }),

@@ -1,5 +1,5 @@
 //! What a process speaks of itself through: a socket, and a pipe in which a newline says that it is ready. Made anew for each
-//! life, so that what a former one left behind cannot speak for it.
+//! instance, so that what a former one left behind cannot speak for it.
 
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,7 +12,7 @@ use crate::sys::NotifySocket;
 
 /// Our ends.
 #[derive(Debug)]
-pub struct Channel {
+pub struct NotifyChannel {
     /// For the protocol of sd_notify(3).
     pub socket: Option<NotifySocket>,
     /// For the newline; none once that side has ended, too.
@@ -53,7 +53,7 @@ impl AsFd for ReadyPipe {
 
 /// What a new process gets of its channel.
 #[derive(Debug, Default)]
-pub(super) struct Given {
+pub(super) struct ChannelEnds {
     /// Variables; nothing of the program's own takes their place.
     pub(super) variables: Vec<(&'static str, String)>,
     /// The writing end of `ready_fd`, and its number there.
@@ -64,8 +64,10 @@ pub(super) struct Given {
 ///
 /// # Errors
 /// There are no descriptors, or no memory.
-pub(super) fn channel(spec: &ProcessSpec) -> Result<(Option<Channel>, Given), SpawnError> {
-    let mut given = Given::default();
+pub(super) fn make_channel(
+    spec: &ProcessSpec,
+) -> Result<(Option<NotifyChannel>, ChannelEnds), SpawnError> {
+    let mut given = ChannelEnds::default();
     if !spec.notify.tells_ready() {
         return Ok((None, given));
     }
@@ -79,7 +81,7 @@ pub(super) fn channel(spec: &ProcessSpec) -> Result<(Option<Channel>, Given), Sp
             },
         }
     };
-    let mut ours = Channel {
+    let mut ours = NotifyChannel {
         socket: None,
         ready: None,
     };
@@ -114,10 +116,10 @@ mod tests {
     use crate::config::spec::NotifySpec;
     use crate::domain::Seconds;
 
-    fn made(notify: NotifySpec) -> (Option<Channel>, Given) {
+    fn made(notify: NotifySpec) -> (Option<NotifyChannel>, ChannelEnds) {
         let mut spec = spec("/bin/true", &[]);
         spec.notify = notify;
-        channel(&spec).expect("made")
+        make_channel(&spec).expect("made")
     }
 
     #[test]

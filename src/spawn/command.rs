@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 
-use super::plan::Base;
+use super::plan::SpawnBase;
+use crate::config::shlex;
 use crate::config::spec::ProcessSpec;
-use crate::config::words;
 use crate::domain::{SpawnError, from_bytes, to_bytes};
 
 /// Where to look when neither the program nor the daemon has a PATH.
@@ -17,7 +17,7 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin:/usr/local/bin";
 
 /// A command that can be executed, as far as the daemon can see.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Command {
+pub(super) struct ResolvedCommand {
     /// What to execute.
     pub(super) path: PathBuf,
     /// Its arguments, the first as written.
@@ -25,12 +25,16 @@ pub(super) struct Command {
 }
 
 /// Splits the command and looks its file up with the daemon's rights, in the daemon's working directory.
-pub(super) fn find(base: &Base, spec: &ProcessSpec) -> Result<Command, SpawnError> {
+pub(super) fn resolve_command(
+    base: &SpawnBase,
+    spec: &ProcessSpec,
+) -> Result<ResolvedCommand, SpawnError> {
     let cannot_parse = |reason: String| SpawnError::CannotParse {
         command: spec.command.to_string(),
         reason,
     };
-    let words = words::split(&spec.command).map_err(|error| cannot_parse(error.to_string()))?;
+    let words =
+        shlex::shlex_split(&spec.command).map_err(|error| cannot_parse(error.to_string()))?;
     let word = words.first().ok_or(SpawnError::Empty)?;
     if words.iter().any(|word| word.contains('\0')) {
         return Err(cannot_parse("embedded null byte".to_owned()));
@@ -51,12 +55,12 @@ pub(super) fn find(base: &Base, spec: &ProcessSpec) -> Result<Command, SpawnErro
     } else if access(&path, AccessFlags::X_OK).is_err() {
         Err(SpawnError::NoPermission(shown()))
     } else {
-        Ok(Command { path, words })
+        Ok(ResolvedCommand { path, words })
     }
 }
 
 /// The PATH of the program's configuration even if it is empty, else the daemon's if it is not, else the default.
-fn search_path(base: &Base, spec: &ProcessSpec) -> OsString {
+fn search_path(base: &SpawnBase, spec: &ProcessSpec) -> OsString {
     let configured = spec
         .environment
         .iter()
@@ -86,8 +90,8 @@ mod tests {
     use super::super::testing::spec;
     use super::*;
 
-    fn base(path: Option<&str>) -> Base {
-        Base::new(
+    fn base(path: Option<&str>) -> SpawnBase {
+        SpawnBase::new(
             path.map(|path| ("PATH".into(), path.into())),
             None,
             Vec::new(),
@@ -231,7 +235,7 @@ mod tests {
                 .map(|(name, value)| (*name, value.as_str()))
                 .collect();
             let daemons = daemons.map(fill);
-            let found = find(
+            let found = resolve_command(
                 &base(daemons.as_deref()),
                 &spec(&fill(command), &environment),
             );
@@ -248,11 +252,12 @@ mod tests {
 
     #[test]
     fn prc_14_words_come_along_as_written() {
-        let found = find(&base(Some("/bin")), &spec("sh -c 'exit 1'", &[])).expect("found");
+        let found =
+            resolve_command(&base(Some("/bin")), &spec("sh -c 'exit 1'", &[])).expect("found");
         assert_eq!(found.words, ["sh", "-c", "exit 1"]);
     }
 
-    /// The same table, put to the genuine Supervisor.
+    /// The same table, put to the reference.
     #[test]
     fn prc_13_14_the_table_is_supervisors() {
         use std::io::Write;

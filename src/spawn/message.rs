@@ -3,29 +3,29 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::{Plan, SharedSocket};
+use super::{SharedSocket, SpawnPlan};
 use crate::api::Ticket;
-use crate::cgroup::Seat;
-use crate::config::spec::{GroupSpec, ProcessSpec, Resources};
-use crate::domain::{Life, SpawnError};
-use crate::sys::ChildEnds;
+use crate::cgroup::ProcessCgroup;
+use crate::config::spec::{CgroupLimits, GroupSpec, ProcessSpec};
+use crate::domain::{InstanceId, SpawnError};
+use crate::sys::ChildStdio;
 
 /// What the spawner threads are asked. Handled in order, but for spawns, which go before everything else, and for jobs that
 /// wait for one that is held up.
 #[derive(Debug)]
-pub enum Job {
+pub enum SpawnJob {
     /// Make the socket of its program if it has one and nobody holds it; split the command, find it, look the user's
-    /// groups up, lay out argv and environment. Whatever comes of it, [`Job::Release`] follows when the life is over.
-    Resolve(Life, Arc<ProcessSpec>),
+    /// groups up, lay out argv and environment. Whatever comes of it, [`Job::Release`] follows when the instance has ended.
+    Resolve(InstanceId, Arc<ProcessSpec>),
     /// The same for a client that only wants to know whether it would work.
     Check(Ticket, Arc<ProcessSpec>),
     /// Run it, within these limits if it has a cgroup.
-    Spawn(Life, Box<Plan>, ChildEnds, Arc<Resources>),
-    /// The life is over: what was made for it when it was resolved may go.
-    Release(Life),
+    Spawn(InstanceId, Box<SpawnPlan>, ChildStdio, Arc<CgroupLimits>),
+    /// The instance has ended: what was made for it when it was resolved may go.
+    Release(InstanceId),
     /// Make the sockets of a group and close them again.
     TrySockets(Ticket, Arc<GroupSpec>),
-    /// End, and leave the sockets to a successor; answered with [`Done::HandedOver`].
+    /// End, and leave the sockets to a successor; answered with [`Done::EngineHandoff`].
     HandOver,
     /// End.
     Stop,
@@ -33,19 +33,19 @@ pub enum Job {
 
 /// What the spawn thread answers to the engine.
 #[derive(Debug)]
-pub enum Done {
+pub enum SpawnAnswer {
     /// A plan, to be handed back with [`Job::Spawn`].
-    Resolved(Life, Box<Plan>),
+    Resolved(InstanceId, Box<SpawnPlan>),
     /// Resolving or spawning failed; no process exists.
-    Failed(Life, SpawnError),
+    Failed(InstanceId, SpawnError),
     /// See [`Job::Check`].
     Checked(Ticket, Result<(), SpawnError>),
     /// See [`Job::TrySockets`].
     SocketsTried(Ticket, Result<(), SpawnError>),
     /// The thread has ended, and these are its sockets.
     HandedOver(Vec<(SharedSocket, OwnedFd)>),
-    /// What was asked for this life takes long, for this reason. Its answer comes yet. Told again when the reason changes.
-    Held(Life, String),
+    /// What was asked for this instance takes long, for this reason. Its answer comes yet. Told again when the reason changes.
+    Held(InstanceId, String),
     /// It runs (or is about to fail its exec, which then shows as an exit with status 127).
-    Spawned(Life, i32, OwnedFd, Option<Seat>),
+    Spawned(InstanceId, i32, OwnedFd, Option<ProcessCgroup>),
 }

@@ -13,14 +13,14 @@ pub(super) const OWN_MAX: usize = 8;
 
 /// For whom a job is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Owner {
+pub(super) struct JobOwner {
     /// The user that the process runs as. `None`: the daemon's own.
     uid: Option<u32>,
     group: GroupName,
     pub(super) name: ProcessName,
 }
 
-impl Owner {
+impl JobOwner {
     pub(super) fn of(spec: &ProcessSpec) -> Self {
         let uid = spec.user.as_ref().map(|user| user.uid);
         Self {
@@ -57,10 +57,10 @@ mod tests {
     use super::*;
     use crate::config::testing::program;
 
-    fn owner(uid: Option<u32>, name: &str) -> Owner {
-        Owner {
+    fn owner(uid: Option<u32>, name: &str) -> JobOwner {
+        JobOwner {
             uid,
-            ..Owner::of(&program("team", name))
+            ..JobOwner::of(&program("team", name))
         }
     }
 

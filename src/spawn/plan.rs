@@ -6,18 +6,18 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
 use super::bounds::{bounds, ids};
-use super::channel::{Channel, Given, channel};
-use super::command::{self, Command};
-use super::owner::Owner;
+use super::channel::{ChannelEnds, NotifyChannel, make_channel};
+use super::command::{self, ResolvedCommand};
+use super::owner::JobOwner;
 use crate::config::spec::ProcessSpec;
 use crate::domain::{QualifiedName, SpawnError, to_bytes};
 use crate::sys::{
-    CStrings, Ids, Limit, NulByte, RawPlan, Resource, effective_uid, has_controlling_terminal,
+    CStrings, ChildIds, Limit, NulByte, RawPlan, Resource, effective_uid, has_controlling_terminal,
 };
 
 /// What all processes get from the daemon.
 #[derive(Clone)]
-pub struct Base {
+pub struct SpawnBase {
     /// In the order found, without what is the daemon's alone.
     environ: Vec<(OsString, OsString)>,
     server_url: Option<String>,
@@ -72,7 +72,7 @@ const DAEMONS_OWN: &[&str] = &[
     "SUPERVISORD_HANDOVER",
 ];
 
-impl Base {
+impl SpawnBase {
     /// From the daemon's environment, the URL of its first server, and the limits that differ from its own (those found at
     /// start, if it raised its own since).
     #[must_use]
@@ -110,7 +110,7 @@ impl Base {
     fn environment<'a>(
         &'a self,
         spec: &'a ProcessSpec,
-        given: &'a Given,
+        given: &'a ChannelEnds,
     ) -> Vec<(&'a OsStr, Cow<'a, [u8]>)> {
         let mut merged: Vec<(&OsStr, Cow<'_, [u8]>)> = self
             .environ
@@ -142,7 +142,7 @@ impl Base {
     }
 }
 
-impl std::fmt::Debug for Base {
+impl std::fmt::Debug for SpawnBase {
     /// Without the environment, which may hold secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Base")
@@ -154,23 +154,23 @@ impl std::fmt::Debug for Base {
 
 /// Everything a spawn needs.
 #[derive(Debug)]
-pub struct Plan {
+pub struct SpawnPlan {
     /// For messages.
     pub(super) name: String,
     /// For whom.
-    pub(super) owner: Owner,
+    pub(super) owner: JobOwner,
     /// Whose cgroup it is spawned in.
     pub(super) process: QualifiedName,
     pub(super) raw: RawPlan,
     /// One more descriptor that the process is given, and its number there.
     pub(super) ready: Option<(OwnedFd, u16)>,
-    channel: Option<Channel>,
+    channel: Option<NotifyChannel>,
 }
 
-impl Plan {
+impl SpawnPlan {
     /// Our side of what the process will speak of itself through; once.
     #[must_use]
-    pub fn take_channel(&mut self) -> Option<Channel> {
+    pub fn take_channel(&mut self) -> Option<NotifyChannel> {
         self.channel.take()
     }
 
@@ -180,8 +180,8 @@ impl Plan {
     /// # Errors
     /// The command cannot be parsed, found or executed; or there is no descriptor for what it is to speak through. A user that cannot be taken on is no error here: as in Supervisor,
     /// the process says so itself and ends with status 127.
-    pub fn new(base: &Base, spec: &ProcessSpec) -> Result<Self, SpawnError> {
-        let Command { path, words } = command::find(base, spec)?;
+    pub fn new(base: &SpawnBase, spec: &ProcessSpec) -> Result<Self, SpawnError> {
+        let ResolvedCommand { path, words } = command::resolve_command(base, spec)?;
         let bad = |NulByte: NulByte| SpawnError::CannotParse {
             command: spec.command.to_string(),
             reason: NulByte.to_string(),
@@ -191,7 +191,7 @@ impl Plan {
         for word in &words {
             argv.push(&[&to_bytes(word)]).map_err(bad)?;
         }
-        let (channel, given) = channel(spec)?;
+        let (channel, given) = make_channel(spec)?;
         let environment = base.environment(spec, &given);
         let bytes = |(name, value): &(&OsStr, Cow<'_, [u8]>)| name.len() + 1 + value.len();
         let bytes = environment.iter().map(bytes).sum();
@@ -205,10 +205,11 @@ impl Plan {
             c_string(OsStr::from_bytes(&path.unwrap_or_default()))
         });
         let ids = ids(spec);
-        let is_another_users = matches!(ids, Ids::Become { uid, .. } if uid != effective_uid());
+        let is_another_users =
+            matches!(ids, ChildIds::Become { uid, .. } if uid != effective_uid());
         Ok(Self {
             name: spec.name.as_str().to_owned(),
-            owner: Owner::of(spec),
+            owner: JobOwner::of(spec),
             process: QualifiedName {
                 group: spec.group.clone(),
                 process: spec.name.clone(),
@@ -246,8 +247,8 @@ mod tests {
             .collect()
     }
 
-    fn envp(base: &Base, spec: &ProcessSpec) -> Vec<String> {
-        let plan = Plan::new(base, spec).expect("planned");
+    fn envp(base: &SpawnBase, spec: &ProcessSpec) -> Vec<String> {
+        let plan = SpawnPlan::new(base, spec).expect("planned");
         plan.raw
             .envp
             .iter()
@@ -257,7 +258,7 @@ mod tests {
 
     #[test]
     fn prc_18_19_the_environment_is_the_daemons_then_ours_then_the_programs() {
-        let base = Base::new(
+        let base = SpawnBase::new(
             environ(&[
                 ("HOME", "/root"),
                 ("SUPERVISOR_ENABLED", "0"),
@@ -292,7 +293,7 @@ mod tests {
         assert_eq!(envp(&base, &spec), expected);
         spec.server_url = None;
         expected.remove(4);
-        let base = Base {
+        let base = SpawnBase {
             server_url: None,
             ..base
         };
@@ -305,7 +306,7 @@ mod tests {
         let list: Vec<(&str, &str)> = DAEMONS_OWN.iter().map(|&name| (name, "x")).collect();
         let mut list = environ(&list);
         list.extend(environ(&[("LISTEN_ADDRESS", "y"), ("WATCHDOG", "z")]));
-        let base = Base::new(list, None, Vec::new());
+        let base = SpawnBase::new(list, None, Vec::new());
         assert_eq!(
             envp(&base, &spec("/bin/sh", &[("NOTIFY_SOCKET", "/mine")])),
             [
@@ -321,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_socket_of_its_own_takes_the_place_of_whatever_is_configured() {
-        let base = Base::new(environ(&[("NOTIFY_SOCKET", "/daemons")]), None, Vec::new());
+        let base = SpawnBase::new(environ(&[("NOTIFY_SOCKET", "/daemons")]), None, Vec::new());
         let mut spec = spec(
             "/bin/sh",
             &[("NOTIFY_SOCKET", "/mine"), ("WATCHDOG_USEC", "1")],
@@ -330,7 +331,7 @@ mod tests {
             socket: true,
             ..NotifySpec::default()
         };
-        let mut plan = Plan::new(&base, &spec).expect("planned");
+        let mut plan = SpawnPlan::new(&base, &spec).expect("planned");
         let channel = plan.take_channel().expect("made");
         assert!(plan.take_channel().is_none());
         let address = channel.socket.expect("made").address();
@@ -351,7 +352,7 @@ mod tests {
             soft: number,
             hard: number,
         };
-        let base = Base::new(
+        let base = SpawnBase::new(
             [],
             None,
             vec![(Resource::Files, limit(1)), (Resource::Processes, limit(2))],
@@ -367,9 +368,9 @@ mod tests {
 
     #[test]
     fn nul_bytes_are_refused_and_secrets_not_shown() {
-        let base = Base::new(environ(&[("PASSWORD", "hidden")]), None, Vec::new());
-        assert!(Plan::new(&base, &spec("/bin/sh", &[("A", "b\0c")])).is_err());
-        let plan = Plan::new(&base, &spec("/bin/sh", &[("A", "secret")])).expect("planned");
+        let base = SpawnBase::new(environ(&[("PASSWORD", "hidden")]), None, Vec::new());
+        assert!(SpawnPlan::new(&base, &spec("/bin/sh", &[("A", "b\0c")])).is_err());
+        let plan = SpawnPlan::new(&base, &spec("/bin/sh", &[("A", "secret")])).expect("planned");
         let shown = format!("{plan:?} {base:?}");
         assert!(
             !shown.contains("secret") && !shown.contains("hidden"),

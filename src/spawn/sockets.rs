@@ -16,10 +16,10 @@ use nix::unistd::{Gid, Uid, fchownat};
 use serde::{Deserialize, Serialize};
 
 use crate::config::spec::{FcgiSocket, GroupSpec, ProcessKind, ProcessSpec};
-use crate::domain::{Errno, GroupName, Heirloom, Life, Line, SpawnError};
-use crate::keeper::Vault;
-use crate::sys::place::{self, Place};
-use crate::sys::{self, ChildEnds};
+use crate::domain::{Errno, FdName, GroupName, InstanceId, Line, SpawnError};
+use crate::fd_holder::FdStore;
+use crate::sys::safe_open::{self, SafePath};
+use crate::sys::{self, ChildStdio};
 
 /// Connections that wait to be accepted where the program says nothing of it. The kernel takes as many of them as
 /// `net.core.somaxconn` allows.
@@ -27,14 +27,14 @@ const BACKLOG: i32 = i32::MAX;
 
 /// Which socket: programs share none, even if they have one address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-struct Key {
+struct SocketKey {
     group: GroupName,
     program: Arc<str>,
     /// A program that was removed and added with another address may have a process left that holds the old one.
     url: String,
 }
 
-impl Key {
+impl SocketKey {
     fn new(group: &GroupName, socket: &FcgiSocket) -> Self {
         Self {
             group: group.clone(),
@@ -46,9 +46,9 @@ impl Key {
 
 /// An open socket.
 #[derive(Debug)]
-struct Open {
+struct OpenSocket {
     socket: OwnedFd,
-    /// Lives that have it, at least one.
+    /// Instances that have it, at least one.
     holders: usize,
     /// Under which it is kept; no two open ones have the same.
     place: usize,
@@ -56,7 +56,7 @@ struct Open {
 
 /// Why a socket cannot be made. The texts of the kernel's errors are Python's.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum Refusal {
+enum SocketRefusal {
     #[error("{}", python(*.0))]
     Kernel(Errno),
     #[error("[Errno -2] Name or service not known")]
@@ -83,13 +83,13 @@ fn python(errno: Errno) -> String {
     format!("[Errno {}] {text}", errno.0)
 }
 
-impl From<Errno> for Refusal {
+impl From<Errno> for SocketRefusal {
     fn from(errno: Errno) -> Self {
         Self::Kernel(errno)
     }
 }
 
-impl From<io::Error> for Refusal {
+impl From<io::Error> for SocketRefusal {
     fn from(error: io::Error) -> Self {
         Self::Kernel(Errno::from(error))
     }
@@ -97,30 +97,30 @@ impl From<io::Error> for Refusal {
 
 /// All open sockets, and who has them.
 #[derive(Debug, Default)]
-pub(super) struct Sockets {
-    open: HashMap<Key, Open>,
-    lives: HashMap<Life, Key>,
+pub(super) struct FcgiSockets {
+    open: HashMap<SocketKey, OpenSocket>,
+    instances: HashMap<InstanceId, SocketKey>,
     /// Those that are being made.
-    making: HashSet<Key>,
+    making: HashSet<SocketKey>,
     /// Where a successor finds them; none: nobody keeps them.
-    vault: Option<Arc<Vault>>,
+    fd_store: Option<Arc<FdStore>>,
     /// A successor has them: what is made yet is closed.
     is_closed: bool,
 }
 
-/// What is to be done for a life to have the socket of its program.
+/// What is to be done for an instance to have the socket of its program.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum SocketStep {
     /// Nothing: it has it.
     Held,
     /// Make it, and hand it in with [`Sockets::made`].
-    Make(Making),
+    Make(PendingSocket),
 }
 
 /// A socket that is to be made.
 #[derive(Debug)]
-pub(super) struct Making {
-    key: Key,
+pub(super) struct PendingSocket {
+    key: SocketKey,
     socket: Arc<FcgiSocket>,
     /// Who has its address.
     taken: Option<(String, String)>,
@@ -128,36 +128,36 @@ pub(super) struct Making {
 
 /// A socket that was made.
 #[derive(Debug)]
-pub(super) struct Made {
+pub(super) struct MadeSocket {
     socket: OwnedFd,
     url: String,
 }
 
-impl Made {
+impl MadeSocket {
     /// Closes it again.
     pub(super) fn close(self, log: &mut dyn FnMut(Line)) {
         log(Line::ClosingSocket { url: self.url });
     }
 }
 
-impl Making {
+impl PendingSocket {
     /// Makes it. May block.
     ///
     /// # Errors
     /// [`SpawnError::Socket`].
-    pub(super) fn make(&self, log: &mut dyn FnMut(Line)) -> Result<Made, SpawnError> {
+    pub(super) fn make(&self, log: &mut dyn FnMut(Line)) -> Result<MadeSocket, SpawnError> {
         let url = self.key.url.clone();
         log(Line::CreatingSocket { url: url.clone() });
         // Differs: of two programs with one unix socket, the original takes it away from whoever has it.
         let made = match &self.taken {
-            Some((program, group)) => Err(Refusal::Taken {
+            Some((program, group)) => Err(SocketRefusal::Taken {
                 program: program.clone(),
                 group: group.clone(),
             }),
             None => listening(&self.socket),
         };
         match made {
-            Ok(socket) => Ok(Made { socket, url }),
+            Ok(socket) => Ok(MadeSocket { socket, url }),
             Err(refusal) => Err(SpawnError::Socket {
                 url,
                 reason: refusal.to_string(),
@@ -166,26 +166,26 @@ impl Making {
     }
 }
 
-impl Sockets {
-    /// Lets `life` have the socket of its program, if somebody has it; otherwise it is to be made. To be given back with
-    /// [`Self::release`], whatever becomes of the life.
+impl FcgiSockets {
+    /// Lets `instance` have the socket of its program, if somebody has it; otherwise it is to be made. To be given back with
+    /// [`Self::release`], whatever becomes of the instance.
     ///
     /// # Errors
     /// [`SpawnError::Socket`]: it is being created for another process at this moment.
     pub(super) fn hold(
         &mut self,
-        life: Life,
+        instance: InstanceId,
         group: &GroupName,
         socket: &Arc<FcgiSocket>,
-    ) -> Result<Step, SpawnError> {
-        if self.lives.contains_key(&life) {
-            return Ok(Step::Held);
+    ) -> Result<SocketStep, SpawnError> {
+        if self.instances.contains_key(&instance) {
+            return Ok(SocketStep::Held);
         }
-        let key = Key::new(group, socket);
+        let key = SocketKey::new(group, socket);
         if let Some(open) = self.open.get_mut(&key) {
             open.holders += 1;
-            self.lives.insert(life, key);
-            return Ok(Step::Held);
+            self.instances.insert(instance, key);
+            return Ok(SocketStep::Held);
         }
         let making = self.making(key, socket);
         if !self.making.insert(making.key.clone()) {
@@ -194,18 +194,18 @@ impl Sockets {
                 reason: "it is being created".to_owned(),
             });
         }
-        Ok(Step::Make(making))
+        Ok(SocketStep::Make(making))
     }
 
-    /// Takes in what came of making a socket for `life`.
+    /// Takes in what came of making a socket for `instance`.
     ///
     /// # Errors
     /// [`SpawnError::Socket`]: it cannot be made; nothing is held then.
     pub(super) fn made(
         &mut self,
-        life: Life,
-        making: &Making,
-        made: Result<Made, SpawnError>,
+        instance: InstanceId,
+        making: &PendingSocket,
+        made: Result<MadeSocket, SpawnError>,
         log: &mut dyn FnMut(Line),
     ) -> Result<(), SpawnError> {
         self.making.remove(&making.key);
@@ -214,43 +214,47 @@ impl Sockets {
             return Ok(());
         }
         let is_free = |place: &usize| self.open.values().all(|open| open.place != *place);
-        let open = Open {
+        let open = OpenSocket {
             socket: made.socket,
             holders: 1,
             place: (0..).find(is_free).unwrap_or_default(),
         };
         let key = making.key.clone();
         // Before there is a process that has it: one that outlives us is never without it.
-        self.keep(&key, &open, log);
+        self.store_socket(&key, &open, log);
         self.open.insert(key.clone(), open);
-        self.lives.insert(life, key);
+        self.instances.insert(instance, key);
         Ok(())
     }
 
-    fn making(&self, key: Key, socket: &Arc<FcgiSocket>) -> Making {
+    fn making(&self, key: SocketKey, socket: &Arc<FcgiSocket>) -> PendingSocket {
         let mut others = self.open.keys().chain(&self.making);
         let owner = others.find(|other| other.url == key.url && **other != key);
-        Making {
+        PendingSocket {
             taken: owner.map(|owner| (owner.program.to_string(), owner.group.to_string())),
             socket: Arc::clone(socket),
             key,
         }
     }
 
-    /// Puts the socket that `life` has in place of its standard input.
+    /// Puts the socket that `instance` has in place of its standard input.
     ///
     /// # Errors
     /// EMFILE.
-    pub(super) fn lend(&self, life: Life, ends: &mut ChildEnds) -> io::Result<()> {
-        if let Some(open) = self.lives.get(&life).and_then(|key| self.open.get(key)) {
+    pub(super) fn lend(&self, instance: InstanceId, ends: &mut ChildStdio) -> io::Result<()> {
+        if let Some(open) = self
+            .instances
+            .get(&instance)
+            .and_then(|key| self.open.get(key))
+        {
             ends.stdin = Some(open.socket.try_clone()?);
         }
         Ok(())
     }
 
-    /// The life is over. The last one's end closes the socket; the file of a unix socket stays, as in Supervisor.
-    pub(super) fn release(&mut self, life: Life, log: &mut dyn FnMut(Line)) {
-        let Some(key) = self.lives.remove(&life) else {
+    /// The instance has ended. The last one's end closes the socket; the file of a unix socket stays, as in Supervisor.
+    pub(super) fn release(&mut self, instance: InstanceId, log: &mut dyn FnMut(Line)) {
+        let Some(key) = self.instances.remove(&instance) else {
             return;
         };
         let Some(open) = self.open.get_mut(&key) else {
@@ -263,24 +267,26 @@ impl Sockets {
             });
             let place = open.place;
             self.open.remove(&key);
-            self.forget(place, log);
+            self.remove_stored(place, log);
         }
     }
 
     /// Keeps a socket for a successor, with a description of whose it is. Who has it then is the successor's to know.
-    fn keep(&self, key: &Key, open: &Open, log: &mut dyn FnMut(Line)) {
-        let Some(vault) = &self.vault else { return };
+    fn store_socket(&self, key: &SocketKey, open: &OpenSocket, log: &mut dyn FnMut(Line)) {
+        let Some(fd_store) = &self.fd_store else {
+            return;
+        };
         let shared = SharedSocket {
             key: key.clone(),
             place: open.place,
-            lives: Vec::new(),
+            instances: Vec::new(),
         };
         let whose = serde_json::to_vec(&shared)
             .map_err(io::Error::from)
-            .and_then(|bytes| sys::sealed("supervisord-socket", &bytes));
+            .and_then(|bytes| sys::sealed_memory("supervisord-socket", &bytes));
         let complaint = match whose {
-            Ok(whose) => vault.keep(
-                Heirloom::FcgiSocket(open.place),
+            Ok(whose) => fd_store.store(
+                FdName::FcgiSocket(open.place),
                 &[open.socket.as_fd(), whose.as_fd()],
             ),
             Err(error) => Some(Line::KeeperFailed {
@@ -290,22 +296,22 @@ impl Sockets {
         complaint.into_iter().for_each(log);
     }
 
-    fn forget(&self, place: usize, log: &mut dyn FnMut(Line)) {
-        let vault = self.vault.iter();
-        vault
-            .filter_map(|vault| vault.forget(Heirloom::FcgiSocket(place)))
+    fn remove_stored(&self, place: usize, log: &mut dyn FnMut(Line)) {
+        let fd_store = self.fd_store.iter();
+        fd_store
+            .filter_map(|fd_store| fd_store.remove(FdName::FcgiSocket(place)))
             .for_each(log);
     }
 
     /// Every socket of a group, to be made and closed again in order to learn early of one that cannot be made.
-    pub(super) fn to_try(&self, group: &GroupSpec) -> Vec<Making> {
+    pub(super) fn to_try(&self, group: &GroupSpec) -> Vec<PendingSocket> {
         let mut tried = HashSet::new();
         let mut all = Vec::new();
         for process in &group.processes {
             let ProcessKind::Fcgi(socket) = &process.kind else {
                 continue;
             };
-            let key = Key::new(&process.group, socket);
+            let key = SocketKey::new(&process.group, socket);
             if tried.insert(key.clone()) {
                 // One that is open already is in its own way.
                 let mut making = self.making(key.clone(), socket);
@@ -322,11 +328,12 @@ impl Sockets {
 /// An open socket of a FastCGI program, for a successor; the descriptor travels beside it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SharedSocket {
-    key: Key,
-    /// The place of the descriptor: see [`Heirloom::FcgiSocket`].
+    key: SocketKey,
+    /// The place of the descriptor: see [`FdName::FcgiSocket`].
     pub place: usize,
     /// Who has it.
-    pub lives: Vec<Life>,
+    #[serde(rename = "lives")]
+    pub instances: Vec<InstanceId>,
 }
 
 impl SharedSocket {
@@ -334,40 +341,50 @@ impl SharedSocket {
     #[must_use]
     pub fn is_of(&self, spec: &ProcessSpec) -> bool {
         match &spec.kind {
-            ProcessKind::Fcgi(socket) => self.key == Key::new(&spec.group, socket),
+            ProcessKind::Fcgi(socket) => self.key == SocketKey::new(&spec.group, socket),
             ProcessKind::Program | ProcessKind::Listener => false,
         }
     }
 }
 
-impl Sockets {
+impl FcgiSockets {
     /// Goes on with sockets that a predecessor has opened, each of them under a place of its own. One that nobody has any
     /// more is closed.
     pub(super) fn resumed(
         inherited: Vec<(SharedSocket, OwnedFd)>,
-        vault: Option<Arc<Vault>>,
+        fd_store: Option<Arc<FdStore>>,
         log: &mut dyn FnMut(Line),
     ) -> Self {
         let mut sockets = Self {
-            vault,
+            fd_store,
             ..Self::default()
         };
-        for (SharedSocket { key, place, lives }, socket) in inherited {
-            let holders = lives.len();
+        for (
+            SharedSocket {
+                key,
+                place,
+                instances,
+            },
+            socket,
+        ) in inherited
+        {
+            let holders = instances.len();
             if holders == 0 {
-                sockets.forget(place, log);
+                sockets.remove_stored(place, log);
                 log(Line::ClosingSocket { url: key.url });
                 continue;
             }
-            let lives = lives.into_iter().map(|life| (life, key.clone()));
-            sockets.lives.extend(lives);
-            let open = Open {
+            let instances = instances
+                .into_iter()
+                .map(|instance| (instance, key.clone()));
+            sockets.instances.extend(instances);
+            let open = OpenSocket {
                 socket,
                 holders,
                 place,
             };
-            // The keeper may be another one.
-            sockets.keep(&key, &open, log);
+            // The fd holder may be another one.
+            sockets.store_socket(&key, &open, log);
             sockets.open.insert(key, open);
         }
         sockets
@@ -381,17 +398,24 @@ impl Sockets {
     /// All of them, for a successor.
     pub(super) fn hand_over(&mut self) -> Vec<(SharedSocket, OwnedFd)> {
         self.is_closed = true;
-        let (open, lives) = (
+        let (open, instances) = (
             std::mem::take(&mut self.open),
-            std::mem::take(&mut self.lives),
+            std::mem::take(&mut self.instances),
         );
-        let with_lives = |(key, open): (Key, Open)| {
-            let holders = lives.iter().filter(|(_, held)| **held == key);
-            let lives = holders.map(|(life, _)| *life).collect();
+        let with_instances = |(key, open): (SocketKey, OpenSocket)| {
+            let holders = instances.iter().filter(|(_, held)| **held == key);
+            let instances = holders.map(|(instance, _)| *instance).collect();
             let place = open.place;
-            (SharedSocket { key, place, lives }, open.socket)
+            (
+                SharedSocket {
+                    key,
+                    place,
+                    instances,
+                },
+                open.socket,
+            )
         };
-        open.into_iter().map(with_lives).collect()
+        open.into_iter().map(with_instances).collect()
     }
 }
 
@@ -400,13 +424,13 @@ impl Sockets {
 /// # Errors
 /// [`SpawnError::Socket`]: the first that cannot be made.
 pub fn try_sockets(groups: &[Arc<GroupSpec>], mut log: impl FnMut(Line)) -> Result<(), SpawnError> {
-    let none = Sockets::default();
+    let none = FcgiSockets::default();
     let all = groups.iter().flat_map(|group| none.to_try(group));
     all.into_iter()
         .try_for_each(|making| making.make(&mut log).map(|made| made.close(&mut log)))
 }
 
-fn listening(socket: &FcgiSocket) -> Result<OwnedFd, Refusal> {
+fn listening(socket: &FcgiSocket) -> Result<OwnedFd, SocketRefusal> {
     let backlog = socket
         .backlog
         .and_then(|backlog| i32::try_from(backlog).ok())
@@ -420,14 +444,14 @@ fn listening(socket: &FcgiSocket) -> Result<OwnedFd, Refusal> {
 }
 
 /// std sets SO_REUSEADDR and CLOEXEC; the length of its queue is changed afterwards.
-fn inet(address: &str) -> Result<TcpListener, Refusal> {
+fn inet(address: &str) -> Result<TcpListener, SocketRefusal> {
     let mut found: Vec<_> = address
         .to_socket_addrs()
-        .map_err(|_| Refusal::NoAddress)?
+        .map_err(|_| SocketRefusal::NoAddress)?
         .collect();
     // Supervisor would take an IPv4 address only.
     found.sort_by_key(SocketAddr::is_ipv6);
-    let address = found.first().ok_or(Refusal::NoAddress)?;
+    let address = found.first().ok_or(SocketRefusal::NoAddress)?;
     Ok(TcpListener::bind(address)?)
 }
 
@@ -435,31 +459,31 @@ fn inet(address: &str) -> Result<TcpListener, Refusal> {
 /// it is open to more than it should be.
 ///
 /// The directory may belong to somebody else, who can exchange what stands in it at any moment. So the file is removed
-/// through the directory as it was found, by the rules of [`Place`], and mode and owner are given to what a descriptor
+/// through the directory as it was found, by the rules of [`SafePath`], and mode and owner are given to what a descriptor
 /// holds, never to a name.
 // Differs: Supervisor removes whatever stands at the path, and follows links to give their targets mode and owner.
-fn unix(path: &Path, socket: &FcgiSocket) -> Result<OwnedFd, Refusal> {
+fn unix(path: &Path, socket: &FcgiSocket) -> Result<OwnedFd, SocketRefusal> {
     let shown = || path.display().to_string();
-    let place = Place::find(path).map_err(|errno| match errno {
-        place::REFUSED => Refusal::Link(shown()),
-        errno => Refusal::Kernel(errno),
+    let place = SafePath::resolve(path).map_err(|errno| match errno {
+        safe_open::REFUSED => SocketRefusal::Link(shown()),
+        errno => SocketRefusal::Kernel(errno),
     })?;
     let is_socket =
-        |fd: &OwnedFd| fstat(fd).is_ok_and(|stat| place::kind(&stat) == SFlag::S_IFSOCK);
-    match place.look() {
+        |fd: &OwnedFd| fstat(fd).is_ok_and(|stat| safe_open::kind(&stat) == SFlag::S_IFSOCK);
+    match place.open_path_fd() {
         Err(Errno::NOENT) => {}
         Err(errno) => return Err(errno.into()),
         // Whether somebody listens there is not asked: it may be a process of ours that outlived the daemon.
         Ok(old) if is_socket(&old) => place.unlink()?,
-        Ok(_) => return Err(Refusal::NoSocket(shown())),
+        Ok(_) => return Err(SocketRefusal::NoSocket(shown())),
     }
     // By its own name, which is what `ss` and the program itself are shown.
     let made = sys::unix_bound(path)?;
-    let file = place.look()?;
-    let stat = fstat(&file).map_err(place::errno)?;
+    let file = place.open_path_fd()?;
+    let stat = fstat(&file).map_err(safe_open::errno)?;
     let is_ours = is_socket(&file) && stat.st_uid == sys::effective_uid() && stat.st_nlink == 1;
     if !is_ours {
-        return Err(Refusal::Exchanged(shown()));
+        return Err(SocketRefusal::Exchanged(shown()));
     }
     let set = set_owner_and_mode(&file, socket, &shown());
     if set.is_err() {
@@ -469,20 +493,24 @@ fn unix(path: &Path, socket: &FcgiSocket) -> Result<OwnedFd, Refusal> {
     set.map(|()| made)
 }
 
-fn set_owner_and_mode(file: &OwnedFd, socket: &FcgiSocket, shown: &str) -> Result<(), Refusal> {
+fn set_owner_and_mode(
+    file: &OwnedFd,
+    socket: &FcgiSocket,
+    shown: &str,
+) -> Result<(), SocketRefusal> {
     use std::os::fd::AsRawFd as _;
     let (uid, gid) = socket.owner;
     if uid.is_some() || gid.is_some() {
         let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
         fchownat(file, "", uid, gid, AtFlags::AT_EMPTY_PATH)
-            .map_err(|error| Refusal::Owner(place::errno(error), shown.to_owned()))?;
+            .map_err(|error| SocketRefusal::Owner(safe_open::errno(error), shown.to_owned()))?;
     }
     if let Some(mode) = socket.mode {
         // A descriptor that is only a place takes no fchmod; its name below /proc leads to the very same file.
         let name = format!("/proc/self/fd/{}", file.as_raw_fd());
         let mode = Mode::from_bits_truncate(mode);
         fchmodat(AT_FDCWD, name.as_str(), mode, FchmodatFlags::FollowSymlink)
-            .map_err(|error| Refusal::Mode(place::errno(error), shown.to_owned()))?;
+            .map_err(|error| SocketRefusal::Mode(safe_open::errno(error), shown.to_owned()))?;
     }
     Ok(())
 }
@@ -521,8 +549,8 @@ mod tests {
         }
     }
 
-    fn life(slot: u32) -> Life {
-        Life {
+    fn instance(slot: u32) -> InstanceId {
+        InstanceId {
             slot,
             incarnation: 1,
         }
@@ -538,7 +566,7 @@ mod tests {
     /// Sockets, and the lines they wrote.
     #[derive(Default)]
     struct Bench {
-        sockets: Sockets,
+        sockets: FcgiSockets,
         lines: Vec<String>,
     }
 
@@ -548,11 +576,11 @@ mod tests {
             let lines = &mut self.lines;
             let mut log = |line: Line| lines.push(line.to_string());
             let socket = Arc::new(socket(url));
-            let held = match self.sockets.hold(life(slot), &group, &socket) {
-                Ok(Step::Held) => Ok(()),
-                Ok(Step::Make(making)) => {
+            let held = match self.sockets.hold(instance(slot), &group, &socket) {
+                Ok(SocketStep::Held) => Ok(()),
+                Ok(SocketStep::Make(making)) => {
                     let made = making.make(&mut log);
-                    self.sockets.made(life(slot), &making, made, &mut log)
+                    self.sockets.made(instance(slot), &making, made, &mut log)
                 }
                 Err(error) => Err(error),
             };
@@ -562,7 +590,7 @@ mod tests {
         fn release(&mut self, slot: u32) {
             let lines = &mut self.lines;
             self.sockets
-                .release(life(slot), &mut |line| lines.push(line.to_string()));
+                .release(instance(slot), &mut |line| lines.push(line.to_string()));
         }
     }
 
@@ -600,20 +628,20 @@ mod tests {
         let socket = Arc::new(socket(&url));
         let group = |name| GroupName::parse(name).expect("valid");
         let mut bench = Bench::default();
-        let mut hold = |slot, name| bench.sockets.hold(life(slot), &group(name), &socket);
-        let Ok(Step::Make(making)) = hold(1, "g") else {
+        let mut hold = |slot, name| bench.sockets.hold(instance(slot), &group(name), &socket);
+        let Ok(SocketStep::Make(making)) = hold(1, "g") else {
             panic!("it is there already");
         };
         let error = hold(2, "g").expect_err("made twice").to_string();
         assert!(error.ends_with("it is being created"), "{error}");
-        let Ok(Step::Make(other)) = hold(3, "h") else {
+        let Ok(SocketStep::Make(other)) = hold(3, "h") else {
             panic!("it is there already");
         };
         let error = other.make(&mut |_| {}).expect_err("taken").to_string();
         assert!(error.ends_with("program web of group g uses it"), "{error}");
         assert!(bench.sockets.hand_over().is_empty());
         let made = making.make(&mut |_| {});
-        let held = bench.sockets.made(life(1), &making, made, &mut |_| {});
+        let held = bench.sockets.made(instance(1), &making, made, &mut |_| {});
         assert_eq!(held, Ok(()));
         assert!(bench.sockets.hand_over().is_empty());
         assert!(UnixStream::connect(scratch.0.join("s")).is_err(), "open");
@@ -632,12 +660,12 @@ mod tests {
         assert_eq!(places, HashSet::from([0, 1]));
         for (shared, _) in &mut inherited {
             // It ended meanwhile.
-            shared.lives.retain(|&held| held != life(2));
+            shared.instances.retain(|&held| held != instance(2));
         }
         bench.lines.clear();
         let lines = &mut bench.lines;
         let mut log = |line: Line| lines.push(line.to_string());
-        bench.sockets = Sockets::resumed(inherited, None, &mut log);
+        bench.sockets = FcgiSockets::resumed(inherited, None, &mut log);
         assert_eq!(bench.lines, [format!("Closing socket {idle}")]);
         UnixStream::connect(scratch.0.join("idle")).expect_err("closed");
         // Another gets a place that is free, and those who had the first still do.
@@ -657,7 +685,7 @@ mod tests {
         let mut bench = Bench::default();
         bench.hold(1, "g", &url).expect("made");
         let null = || std::fs::File::open("/dev/null").expect("there").into();
-        let mut ends = ChildEnds {
+        let mut ends = ChildStdio {
             stdin: None,
             stdout: null(),
             stderr: None,
@@ -665,10 +693,10 @@ mod tests {
         };
         bench
             .sockets
-            .lend(life(2), &mut ends)
+            .lend(instance(2), &mut ends)
             .expect("nothing to lend");
         assert!(ends.stdin.is_none());
-        bench.sockets.lend(life(1), &mut ends).expect("lent");
+        bench.sockets.lend(instance(1), &mut ends).expect("lent");
         let listener = UnixListener::from(ends.stdin.expect("lent"));
         let mut client = UnixStream::connect(scratch.0.join("s")).expect("connected");
         client.write_all(b"x").expect("written");
@@ -747,7 +775,7 @@ mod tests {
         let shown = path.display().to_string();
         assert_eq!(
             listening(&spec).expect_err("refused"),
-            Refusal::NoSocket(shown.clone())
+            SocketRefusal::NoSocket(shown.clone())
         );
         assert_eq!(std::fs::read(&path).expect("there"), b"precious");
         std::fs::remove_file(&path).expect("there");
@@ -759,7 +787,7 @@ mod tests {
         symlink(&target, &path).expect("linked");
         assert_eq!(
             listening(&spec).expect_err("refused"),
-            Refusal::NoSocket(shown)
+            SocketRefusal::NoSocket(shown)
         );
         assert_eq!(
             std::fs::metadata(&target).expect("there").mode() & 0o7777,

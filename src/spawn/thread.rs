@@ -6,31 +6,31 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::message::{Done, Job};
-use super::plan::Base;
-use super::pool::Pool;
-use super::sockets::{SharedSocket, Sockets};
-use crate::cgroup::Lodging;
-use crate::domain::{Life, Line};
+use super::message::{SpawnAnswer, SpawnJob};
+use super::plan::SpawnBase;
+use super::sockets::{FcgiSockets, SharedSocket};
+use super::spawn_pool::SpawnPool;
+use crate::cgroup::CgroupManager;
+use crate::domain::{InstanceId, Line};
+use crate::fd_holder::FdStore;
 use crate::heartbeat::Heartbeats;
-use crate::keeper::Vault;
-use crate::sys::Staging;
+use crate::sys::StagingFds;
 
 /// How the threads start.
 #[derive(Debug)]
-pub struct Options {
+pub struct SpawnOptions {
     /// What all processes get.
-    pub base: Base,
+    pub base: SpawnBase,
     /// Where their cgroups are.
-    pub lodging: Lodging,
+    pub cgroup_manager: CgroupManager,
     /// Sockets that a predecessor has left.
     pub inherited: Vec<(SharedSocket, OwnedFd)>,
     /// Where sockets are kept for a successor; none: they live and die with the daemon.
-    pub vault: Option<Arc<Vault>>,
+    pub fd_store: Option<Arc<FdStore>>,
     /// Watches the threads.
     pub heartbeats: Heartbeats,
     /// Descriptors of the first spawner and of the one after it, reserved before many others were open.
-    pub staging: [Staging; 2],
+    pub staging: [StagingFds; 2],
 }
 
 /// Starts the first thread. `done` is called with each answer, `log` with each line for the activity log; neither may block. Answers come in the
@@ -42,25 +42,25 @@ pub struct Options {
 /// # Errors
 /// No descriptors, memory or threads to be had.
 pub fn start(
-    options: Options,
-    done: impl Fn(Done) + Send + Sync + 'static,
+    options: SpawnOptions,
+    done: impl Fn(SpawnAnswer) + Send + Sync + 'static,
     log: impl Fn(Line) + Send + Sync + 'static,
 ) -> io::Result<SpawnHandle> {
-    let Options {
+    let SpawnOptions {
         base,
-        lodging,
+        cgroup_manager,
         inherited,
-        vault,
+        fd_store,
         heartbeats,
         staging,
     } = options;
-    let sockets = Sockets::resumed(inherited, vault, &mut |line| log(line));
-    // Jobs are not bounded by the queue but by who sends: the core has at most one job out per life and one life in the
+    let sockets = FcgiSockets::resumed(inherited, fd_store, &mut |line| log(line));
+    // Jobs are not bounded by the queue but by who sends: the core has at most one job out per instance and one instance in the
     // making per slot, and checks are bounded by the questions that the control handle lets into the engine. So `send`
     // need never wait, and the engine never does.
-    let pool = Pool::start(
+    let pool = SpawnPool::start(
         base,
-        lodging,
+        cgroup_manager,
         sockets,
         heartbeats,
         staging,
@@ -72,25 +72,25 @@ pub fn start(
 
 /// Gives jobs to the spawner threads.
 #[derive(Debug)]
-pub struct SpawnHandle(Arc<Pool>);
+pub struct SpawnHandle(Arc<SpawnPool>);
 
 impl SpawnHandle {
     /// Queues a job; never blocks. Jobs after [`Job::Stop`] and [`Job::HandOver`] are dropped.
-    pub fn send(&self, job: Job) {
+    pub fn send(&self, job: SpawnJob) {
         self.0.send(job);
     }
 
-    /// The process of `life` is not wanted any more, though its spawn was asked for. A spawn that is held up comes to an end
+    /// The process of `instance` is not wanted any more, though its spawn was asked for. A spawn that is held up comes to an end
     /// soon then; any other goes on. It is answered in any case. Never blocks.
-    pub fn call_off(&self, life: Life) {
-        self.0.call_off(life);
+    pub fn call_off(&self, instance: InstanceId) {
+        self.0.call_off(instance);
     }
 
-    /// Whether the child `pid`, whom nobody knows, may be the process of one of `lives`, whose spawn was asked for and whose
+    /// Whether the child `pid`, whom nobody knows, may be the process of one of `instances`, whose spawn was asked for and whose
     /// answer was not read yet. Never blocks.
     #[must_use]
-    pub fn may_be(&self, lives: &BTreeSet<Life>, pid: i32) -> bool {
-        self.0.may_be(lives, pid)
+    pub fn may_be(&self, instances: &BTreeSet<InstanceId>, pid: i32) -> bool {
+        self.0.may_be(instances, pid)
     }
 
     /// Ends the threads after the jobs that are queued, and waits for that: at most until each of them is done or is found
@@ -103,11 +103,11 @@ impl SpawnHandle {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{fcgi, spec};
-    use super::super::worker::refusal;
+    use super::super::worker::spawn_refused;
     use super::*;
     use crate::api::Ticket;
     use crate::domain::{Errno, ExitStatus, SpawnError};
-    use crate::sys::{ChildEnds, Interest, Poller, reap};
+    use crate::sys::{ChildStdio, Interest, Poller, reap};
     use std::io::Read;
     use std::sync::OnceLock;
     use std::sync::mpsc::{Receiver, channel};
@@ -122,25 +122,25 @@ mod tests {
         beats.clone()
     }
 
-    fn options(base: Base) -> Options {
-        Options {
+    fn options(base: SpawnBase) -> SpawnOptions {
+        SpawnOptions {
             base,
-            lodging: Lodging::default(),
+            cgroup_manager: CgroupManager::default(),
             inherited: Vec::new(),
-            vault: None,
+            fd_store: None,
             heartbeats: beats(),
-            staging: std::array::from_fn(|_| Staging::reserve().expect("reserved")),
+            staging: std::array::from_fn(|_| StagingFds::reserve().expect("reserved")),
         }
     }
 
     /// The threads, and their answers.
-    fn started(environ: &[(&str, &str)]) -> (SpawnHandle, Receiver<Done>) {
+    fn started(environ: &[(&str, &str)]) -> (SpawnHandle, Receiver<SpawnAnswer>) {
         let (answers, outbox) = channel();
         let environ = environ
             .iter()
             .map(|&(name, value)| (name.into(), value.into()));
         let handle = start(
-            options(Base::new(environ, None, Vec::new())),
+            options(SpawnBase::new(environ, None, Vec::new())),
             move |done| {
                 let _ = answers.send(done);
             },
@@ -149,8 +149,8 @@ mod tests {
         (handle.expect("started"), outbox)
     }
 
-    fn life(slot: u32) -> Life {
-        Life {
+    fn instance(slot: u32) -> InstanceId {
+        InstanceId {
             slot,
             incarnation: 1,
         }
@@ -160,27 +160,27 @@ mod tests {
     fn a_command_becomes_a_process_and_ends() {
         let (handle, answers) = started(&[("GREETING", "hello")]);
         let next = || answers.recv_timeout(LIMIT).expect("an answer in time");
-        handle.send(Job::Resolve(
-            life(1),
+        handle.send(SpawnJob::Resolve(
+            instance(1),
             Arc::new(spec("sh -c 'read x; echo $GREETING $x; exit 3'", &[])),
         ));
-        let Done::Resolved(resolved, plan) = next() else {
+        let SpawnAnswer::Resolved(resolved, plan) = next() else {
             panic!("not resolved");
         };
-        assert_eq!(resolved, life(1));
+        assert_eq!(resolved, instance(1));
         let (stdin, mut to_child) = std::io::pipe().expect("pipe");
         let (mut from_child, stdout) = std::io::pipe().expect("pipe");
-        let ends = ChildEnds {
+        let ends = ChildStdio {
             stdin: Some(stdin.into()),
             stdout: stdout.into(),
             stderr: None,
             ready: None,
         };
-        handle.send(Job::Spawn(life(1), plan, ends, Arc::default()));
-        let Done::Spawned(spawned, pid, pidfd, _) = next() else {
+        handle.send(SpawnJob::Spawn(instance(1), plan, ends, Arc::default()));
+        let SpawnAnswer::Spawned(spawned, pid, pidfd, _) = next() else {
             panic!("not spawned");
         };
-        assert_eq!(spawned, life(1));
+        assert_eq!(spawned, instance(1));
         std::io::Write::write_all(&mut to_child, b"you\n").expect("written");
         let mut text = String::new();
         from_child.read_to_string(&mut text).expect("read");
@@ -199,22 +199,31 @@ mod tests {
     #[test]
     fn answers_come_in_the_order_of_the_jobs_and_all_before_the_end() {
         let (handle, answers) = started(&[]);
-        handle.send(Job::Resolve(life(1), Arc::new(spec("/nonexistent", &[]))));
-        handle.send(Job::Check(Ticket(7), Arc::new(spec("/bin/sh", &[]))));
-        handle.send(Job::Check(Ticket(8), Arc::new(spec("", &[]))));
-        handle.send(Job::Resolve(life(2), Arc::new(spec("/bin/sh", &[]))));
+        handle.send(SpawnJob::Resolve(
+            instance(1),
+            Arc::new(spec("/nonexistent", &[])),
+        ));
+        handle.send(SpawnJob::Check(Ticket(7), Arc::new(spec("/bin/sh", &[]))));
+        handle.send(SpawnJob::Check(Ticket(8), Arc::new(spec("", &[]))));
+        handle.send(SpawnJob::Resolve(
+            instance(2),
+            Arc::new(spec("/bin/sh", &[])),
+        ));
         handle.join();
-        let answers: Vec<Done> = answers.iter().collect();
+        let answers: Vec<SpawnAnswer> = answers.iter().collect();
         let missing = SpawnError::NotFound("/nonexistent".to_owned());
         assert!(
-            matches!(&answers[0], Done::Failed(of, error) if *of == life(1) && *error == missing)
+            matches!(&answers[0], SpawnAnswer::Failed(of, error) if *of == instance(1) && *error == missing)
         );
-        assert!(matches!(&answers[1], Done::Checked(Ticket(7), Ok(()))));
+        assert!(matches!(
+            &answers[1],
+            SpawnAnswer::Checked(Ticket(7), Ok(()))
+        ));
         assert!(matches!(
             &answers[2],
-            Done::Checked(Ticket(8), Err(SpawnError::Empty))
+            SpawnAnswer::Checked(Ticket(8), Err(SpawnError::Empty))
         ));
-        assert!(matches!(&answers[3], Done::Resolved(of, _) if *of == life(2)));
+        assert!(matches!(&answers[3], SpawnAnswer::Resolved(of, _) if *of == instance(2)));
         assert_eq!(answers.len(), 4);
     }
 
@@ -225,7 +234,7 @@ mod tests {
         let (answers, outbox) = channel();
         let (lines, log) = channel();
         let handle = start(
-            options(Base::new([], None, Vec::new())),
+            options(SpawnBase::new([], None, Vec::new())),
             move |done| {
                 let _ = answers.send(done);
             },
@@ -237,30 +246,35 @@ mod tests {
         let next = || outbox.recv_timeout(LIMIT).expect("an answer in time");
         // A command that is missing is told after the socket was made; what it held goes back.
         let missing = Arc::new(fcgi("g", &url, "/nonexistent"));
-        handle.send(Job::Resolve(life(1), missing));
-        assert!(matches!(next(), Done::Failed(of, SpawnError::NotFound(_)) if of == life(1)));
-        handle.send(Job::Release(life(1)));
+        handle.send(SpawnJob::Resolve(instance(1), missing));
+        assert!(
+            matches!(next(), SpawnAnswer::Failed(of, SpawnError::NotFound(_)) if of == instance(1))
+        );
+        handle.send(SpawnJob::Release(instance(1)));
         let command = "sh -c 'readlink /proc/$$/fd/0'";
-        handle.send(Job::Resolve(life(2), Arc::new(fcgi("g", &url, command))));
-        let Done::Resolved(_, plan) = next() else {
+        handle.send(SpawnJob::Resolve(
+            instance(2),
+            Arc::new(fcgi("g", &url, command)),
+        ));
+        let SpawnAnswer::Resolved(_, plan) = next() else {
             panic!("not resolved");
         };
         let (mut from_child, stdout) = std::io::pipe().expect("pipe");
-        let ends = ChildEnds {
+        let ends = ChildStdio {
             stdin: None,
             stdout: stdout.into(),
             stderr: None,
             ready: None,
         };
-        handle.send(Job::Spawn(life(2), plan, ends, Arc::default()));
-        let Done::Spawned(..) = next() else {
+        handle.send(SpawnJob::Spawn(instance(2), plan, ends, Arc::default()));
+        let SpawnAnswer::Spawned(..) = next() else {
             panic!("not spawned");
         };
         let mut text = String::new();
         from_child.read_to_string(&mut text).expect("read");
         assert!(text.starts_with("socket:["), "{text}");
         std::os::unix::net::UnixStream::connect(&path).expect("it listens");
-        handle.send(Job::Release(life(2)));
+        handle.send(SpawnJob::Release(instance(2)));
         handle.join();
         let (made, closed) = (
             format!("Creating socket {url}"),
@@ -274,8 +288,8 @@ mod tests {
     #[test]
     fn jobs_after_stop_are_dropped_with_their_descriptors() {
         let (handle, answers) = started(&[]);
-        handle.send(Job::Stop);
-        handle.send(Job::Check(Ticket(1), Arc::new(spec("/bin/sh", &[]))));
+        handle.send(SpawnJob::Stop);
+        handle.send(SpawnJob::Check(Ticket(1), Arc::new(spec("/bin/sh", &[]))));
         handle.join();
         assert_eq!(answers.iter().count(), 0);
     }
@@ -291,7 +305,7 @@ mod tests {
             (libc::EMFILE, "too many open files to spawn 'x'"),
             (libc::ENOMEM, "unknown error during fork for 'x': ENOMEM"),
         ] {
-            assert_eq!(refusal(name(), Errno(errno)).to_string(), text);
+            assert_eq!(spawn_refused(name(), Errno(errno)).to_string(), text);
         }
     }
 }

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::thread::Thread;
 
 use super::command;
-use super::message::{Done, Job};
-use super::plan::Plan;
-use super::pool::{HELD_AFTER, Pool};
-use super::sockets::Step;
-use crate::cgroup::Seat;
-use crate::config::spec::{FcgiSocket, ProcessKind, ProcessSpec, Resources};
-use crate::domain::{Errno, Life, Line, SpawnError};
+use super::message::{SpawnAnswer, SpawnJob};
+use super::plan::SpawnPlan;
+use super::sockets::SocketStep;
+use super::spawn_pool::{HELD_AFTER, SpawnPool};
+use crate::cgroup::ProcessCgroup;
+use crate::config::spec::{CgroupLimits, FcgiSocket, ProcessKind, ProcessSpec};
+use crate::domain::{Errno, InstanceId, Line, SpawnError};
 use crate::heartbeat::Overdue;
-use crate::sys::{ChildEnds, PendingChild, SPAWNER_THREAD, Spawner};
+use crate::sys::{ChildStdio, PendingChild, SPAWNER_THREAD, Spawner};
 
 /// A spawner thread, as others see it.
 #[derive(Debug)]
-pub(super) struct Worker {
+pub(super) struct SpawnWorker {
     pub(super) id: u64,
     pub(super) thread: Thread,
     /// The child that it is making.
@@ -32,20 +32,20 @@ pub(super) struct Worker {
 ///
 /// # Errors
 /// EAGAIN, ENOMEM.
-pub(super) fn start(pool: &Arc<Pool>, id: u64, spawner: Spawner) -> io::Result<Worker> {
+pub(super) fn start(pool: &Arc<SpawnPool>, id: u64, spawner: Spawner) -> io::Result<SpawnWorker> {
     let child = spawner.pending_child();
     let pool = pool.clone();
     let thread = std::thread::Builder::new()
         .name(SPAWNER_THREAD.to_owned())
         .spawn(move || run(&pool, id, spawner))?;
-    Ok(Worker {
+    Ok(SpawnWorker {
         id,
         thread: thread.thread().clone(),
         child,
     })
 }
 
-fn run(pool: &Arc<Pool>, id: u64, mut spawner: Spawner) {
+fn run(pool: &Arc<SpawnPool>, id: u64, mut spawner: Spawner) {
     let watched = Arc::downgrade(pool);
     let overdue = Overdue::Call(Box::new(move || {
         if let Some(pool) = watched.upgrade() {
@@ -65,94 +65,100 @@ fn run(pool: &Arc<Pool>, id: u64, mut spawner: Spawner) {
 }
 
 /// Does a job. May block for as long as file systems, name services and users can make it.
-fn perform(pool: &Pool, spawner: &mut Spawner, job: Job) -> Option<Done> {
+fn perform(pool: &SpawnPool, spawner: &mut Spawner, job: SpawnJob) -> Option<SpawnAnswer> {
     Some(match job {
-        Job::Resolve(life, spec) => {
+        SpawnJob::Resolve(instance, spec) => {
             let held = match &spec.kind {
                 // First, as in Supervisor: a command that is missing is told after the socket was made.
-                ProcessKind::Fcgi(socket) => hold_socket(pool, life, &spec, socket),
+                ProcessKind::Fcgi(socket) => hold_socket(pool, instance, &spec, socket),
                 ProcessKind::Program | ProcessKind::Listener => Ok(()),
             };
-            match held.and_then(|()| Plan::new(&pool.base, &spec)) {
-                Ok(plan) => Done::Resolved(life, Box::new(plan)),
-                Err(error) => Done::Failed(life, error),
+            match held.and_then(|()| SpawnPlan::new(&pool.base, &spec)) {
+                Ok(plan) => SpawnAnswer::Resolved(instance, Box::new(plan)),
+                Err(error) => SpawnAnswer::Failed(instance, error),
             }
         }
-        Job::Check(ticket, spec) => {
-            Done::Checked(ticket, command::find(&pool.base, &spec).map(drop))
-        }
-        Job::Spawn(life, mut plan, mut ends, resources) => {
+        SpawnJob::Check(ticket, spec) => SpawnAnswer::Checked(
+            ticket,
+            command::resolve_command(&pool.base, &spec).map(drop),
+        ),
+        SpawnJob::Spawn(instance, mut plan, mut ends, resources) => {
             ends.ready = plan.ready.take();
-            let refused = |error| refusal(plan.name.clone(), Errno::from(error));
-            let lent = pool.sockets().lend(life, &mut ends).map_err(refused);
+            let refused = |error| spawn_refused(plan.name.clone(), Errno::from(error));
+            let lent = pool.sockets().lend(instance, &mut ends).map_err(refused);
             let mut spawn = |()| {
                 let spawned = spawn(pool, spawner, &plan, &ends, &resources);
                 spawned.map_err(refused)
             };
             match lent.and_then(&mut spawn) {
-                Ok((pid, pidfd, seat)) => Done::Spawned(life, pid, pidfd, seat),
-                Err(error) => Done::Failed(life, error),
+                Ok((pid, pidfd, process_cgroup)) => {
+                    SpawnAnswer::Spawned(instance, pid, pidfd, process_cgroup)
+                }
+                Err(error) => SpawnAnswer::Failed(instance, error),
             }
         }
-        Job::Release(life) => {
-            pool.sockets().release(life, &mut |line| pool.log(line));
+        SpawnJob::Release(instance) => {
+            pool.sockets().release(instance, &mut |line| pool.log(line));
             return None;
         }
-        Job::TrySockets(ticket, group) => {
+        SpawnJob::TrySockets(ticket, group) => {
             let mut log = |line| pool.log(line);
             let tried = pool.sockets().to_try(&group);
             let tried = tried
                 .into_iter()
                 .try_for_each(|making| making.make(&mut log).map(|made| made.close(&mut log)));
-            Done::SocketsTried(ticket, tried)
+            SpawnAnswer::SocketsTried(ticket, tried)
         }
         // The pool's own.
-        Job::HandOver | Job::Stop => return None,
+        SpawnJob::HandOver | SpawnJob::Stop => return None,
     })
 }
 
-/// Lets a life have the socket of its program. The sockets are not locked while one is made, which may block.
+/// Lets an instance have the socket of its program. The sockets are not locked while one is made, which may block.
 fn hold_socket(
-    pool: &Pool,
-    life: Life,
+    pool: &SpawnPool,
+    instance: InstanceId,
     spec: &ProcessSpec,
     socket: &Arc<FcgiSocket>,
 ) -> Result<(), SpawnError> {
-    let step = pool.sockets().hold(life, &spec.group, socket)?;
+    let step = pool.sockets().hold(instance, &spec.group, socket)?;
     match step {
-        Step::Held => Ok(()),
-        Step::Make(making) => {
+        SocketStep::Held => Ok(()),
+        SocketStep::Make(making) => {
             let mut log = |line| pool.log(line);
             let made = making.make(&mut log);
-            pool.sockets().made(life, &making, made, &mut log)
+            pool.sockets().made(instance, &making, made, &mut log)
         }
     }
 }
 
 /// Spawns it in its cgroup, where there are any. That may be gone at any moment (with its scope, or because the thread of
-/// cgroups has just removed what the last life left): then it is made again, once. A cgroup that takes no process, as its
+/// cgroups has just removed what the last instance left): then it is made again, once. A cgroup that takes no process, as its
 /// own program can make it, keeps no program from running.
 fn spawn(
-    pool: &Pool,
+    pool: &SpawnPool,
     spawner: &mut Spawner,
-    plan: &Plan,
-    ends: &ChildEnds,
-    resources: &Resources,
-) -> io::Result<(i32, OwnedFd, Option<Seat>)> {
+    plan: &SpawnPlan,
+    ends: &ChildStdio,
+    resources: &CgroupLimits,
+) -> io::Result<(i32, OwnedFd, Option<ProcessCgroup>)> {
     let mut log = |line| pool.log(line);
     let mut last = None;
     for _ in 0..2 {
-        let Some((seat, cgroup)) = pool.lodging.seat(&plan.process, resources, &mut log)? else {
+        let Some((process_cgroup, cgroup)) =
+            pool.cgroup_manager
+                .create(&plan.process, resources, &mut log)?
+        else {
             break;
         };
         match spawner.spawn_in(&plan.raw, ends, Some(&cgroup)) {
-            Ok((pid, pidfd)) => return Ok((pid, pidfd, Some(seat))),
+            Ok((pid, pidfd)) => return Ok((pid, pidfd, Some(process_cgroup))),
             Err(error) => match error.raw_os_error() {
                 Some(
                     libc::ENOENT | libc::ENODEV | libc::EBUSY | libc::EOPNOTSUPP | libc::EACCES,
                 ) => {
                     // The next one is a new one, if nothing is left in this.
-                    seat.remove();
+                    process_cgroup.remove();
                     last = Some(error);
                 }
                 _ => return Err(error),
@@ -169,7 +175,7 @@ fn spawn(
     Ok((pid, pidfd, None))
 }
 
-pub(super) fn refusal(name: String, errno: Errno) -> SpawnError {
+pub(super) fn spawn_refused(name: String, errno: Errno) -> SpawnError {
     match errno.0 {
         libc::EAGAIN => SpawnError::TooManyProcesses { name },
         // There was no descriptor for its pidfd.

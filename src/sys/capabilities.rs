@@ -14,11 +14,11 @@ const NUMBER_MAX: u32 = 63;
 const VERSION: u32 = 0x2008_0522;
 
 /// A capability that could not be taken away or given, and why.
-pub(super) type Refused = (u32, Errno);
+pub(super) type CapabilityError = (u32, Errno);
 
 /// The kernel's `__user_cap_header_struct`.
 #[repr(C)]
-struct Header {
+struct CapHeader {
     version: u32,
     pid: i32,
 }
@@ -26,7 +26,7 @@ struct Header {
 /// The kernel's `__user_cap_data_struct`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Half {
+struct CapData {
     effective: u32,
     permitted: u32,
     inheritable: u32,
@@ -34,17 +34,17 @@ struct Half {
 
 /// The sets of this process.
 #[derive(Clone, Copy)]
-struct Sets {
+struct CapabilitySets {
     effective: u64,
     permitted: u64,
     inheritable: u64,
 }
 
-fn halves(set: u64) -> [u32; 2] {
+fn split_u64(set: u64) -> [u32; 2] {
     [(set & 0xffff_ffff) as u32, (set >> 32) as u32]
 }
 
-fn whole(low: u32, high: u32) -> u64 {
+fn join_u64(low: u32, high: u32) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
@@ -59,12 +59,12 @@ fn prctl(option: i32, two: u32, three: u32) -> Result<usize, Errno> {
     }
 }
 
-fn get() -> Result<Sets, Errno> {
-    let mut header = Header {
+fn get_capabilities() -> Result<CapabilitySets, Errno> {
+    let mut header = CapHeader {
         version: VERSION,
         pid: 0,
     };
-    let mut data = [Half {
+    let mut data = [CapData {
         effective: 0,
         permitted: 0,
         inheritable: 0,
@@ -83,24 +83,24 @@ fn get() -> Result<Sets, Errno> {
         )?;
     }
     let [low, high] = data;
-    Ok(Sets {
-        effective: whole(low.effective, high.effective),
-        permitted: whole(low.permitted, high.permitted),
-        inheritable: whole(low.inheritable, high.inheritable),
+    Ok(CapabilitySets {
+        effective: join_u64(low.effective, high.effective),
+        permitted: join_u64(low.permitted, high.permitted),
+        inheritable: join_u64(low.inheritable, high.inheritable),
     })
 }
 
-fn set(sets: Sets) -> Result<(), Errno> {
-    let mut header = Header {
+fn set_capabilities(sets: CapabilitySets) -> Result<(), Errno> {
+    let mut header = CapHeader {
         version: VERSION,
         pid: 0,
     };
     let (effective, permitted, inheritable) = (
-        halves(sets.effective),
-        halves(sets.permitted),
-        halves(sets.inheritable),
+        split_u64(sets.effective),
+        split_u64(sets.permitted),
+        split_u64(sets.inheritable),
     );
-    let half = |index: usize| Half {
+    let half = |index: usize| CapData {
         effective: effective[index],
         permitted: permitted[index],
         inheritable: inheritable[index],
@@ -121,7 +121,7 @@ fn set(sets: Sets) -> Result<(), Errno> {
 ///
 /// # Source
 /// capabilities(7), PR_CAPBSET_DROP(2const).
-pub(super) fn bound(allowed: u64) -> Result<(), Refused> {
+pub(super) fn drop_bounding(allowed: u64) -> Result<(), CapabilityError> {
     for number in 0..=NUMBER_MAX {
         if allowed >> number & 1 == 1 {
             continue;
@@ -150,12 +150,12 @@ pub(super) fn keep_permitted() -> Result<(), Errno> {
 ///
 /// # Source
 /// capabilities(7), "Transformation of capabilities during execve()", PR_CAP_AMBIENT(2const).
-pub(super) fn hand_on(
+pub(super) fn set_inheritable_and_ambient(
     bounding: Option<u64>,
     ambient: Option<u64>,
     has_changed_user: bool,
-) -> Result<(), Refused> {
-    let mut sets = get().map_err(|errno| (0, errno))?;
+) -> Result<(), CapabilityError> {
+    let mut sets = get_capabilities().map_err(|errno| (0, errno))?;
     let wanted = ambient.unwrap_or(0);
     let missing = wanted & !sets.permitted;
     if missing != 0 {
@@ -170,7 +170,7 @@ pub(super) fn hand_on(
         sets.effective = 0;
     }
     // What leaves the inheritable set leaves the ambient one.
-    set(sets).map_err(|errno| (wanted.trailing_zeros(), errno))?;
+    set_capabilities(sets).map_err(|errno| (wanted.trailing_zeros(), errno))?;
     for number in (0..=NUMBER_MAX).filter(|number| wanted >> number & 1 == 1) {
         prctl(
             libc::PR_CAP_AMBIENT,
@@ -189,7 +189,7 @@ pub(super) fn no_new_privileges() -> Result<(), Errno> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::forked::forked;
+    use super::super::test_fork::run_forked;
     use super::*;
 
     /// The set of this name that the kernel shows for us.
@@ -244,45 +244,51 @@ mod tests {
 
     #[test]
     fn a_filter_that_hides_the_bounding_set_is_a_failure_and_no_end_of_it() {
-        forked(|_file| {
+        run_forked(|_file| {
             refuse(libc::PR_CAPBSET_READ);
-            assert_eq!(bound(1 << 10), Err((0, Errno(libc::EPERM))));
+            assert_eq!(drop_bounding(1 << 10), Err((0, Errno(libc::EPERM))));
         });
     }
 
     #[test]
     fn sets_are_made_as_asked_for_or_the_missing_right_is_named() {
-        forked(|_file| {
+        run_forked(|_file| {
             let before = ["CapPrm:", "CapEff:", "CapBnd:"].map(shown);
             let missing = (0..64).find(|number| before[0] >> number & 1 == 0);
             let missing = missing.expect("nobody has all 64");
-            let refused = hand_on(None, Some(1 << missing), false);
+            let refused = set_inheritable_and_ambient(None, Some(1 << missing), false);
             assert_eq!(refused, Err((missing, Errno(libc::EPERM))));
             assert_eq!(["CapPrm:", "CapEff:", "CapBnd:"].map(shown), before);
             if before[0] & 1 << 8 == 0 {
                 // Without the right to change it the set stays; one that is empty already is as asked for.
                 if before[2] != 0 {
                     let first = before[2].trailing_zeros();
-                    assert_eq!(bound(0), Err((first, Errno(libc::EPERM))));
+                    assert_eq!(drop_bounding(0), Err((first, Errno(libc::EPERM))));
                 }
-                assert_eq!(bound(before[2]), Ok(()));
+                assert_eq!(drop_bounding(before[2]), Ok(()));
                 return;
             }
-            assert_eq!(bound(0b110), Ok(()));
+            assert_eq!(drop_bounding(0b110), Ok(()));
             assert_eq!(shown("CapBnd:"), before[2] & 0b110);
             // What is permitted stays until exec, and can be handed on within the bounds alone.
             assert_eq!(shown("CapPrm:"), before[0]);
-            assert_eq!(hand_on(Some(0b110), Some(0b10), false), Ok(()));
+            assert_eq!(
+                set_inheritable_and_ambient(Some(0b110), Some(0b10), false),
+                Ok(())
+            );
             assert_eq!((shown("CapInh:"), shown("CapAmb:")), (0b10, 0b10));
             assert_eq!(["CapPrm:", "CapEff:"].map(shown), before[..2]);
             assert_eq!(
-                hand_on(Some(0b110), Some(0b1000), false),
+                set_inheritable_and_ambient(Some(0b110), Some(0b1000), false),
                 Err((3, Errno(libc::EPERM)))
             );
             // What leaves the bounds is handed on no more.
-            assert_eq!(hand_on(Some(0b100), None, false), Ok(()));
+            assert_eq!(
+                set_inheritable_and_ambient(Some(0b100), None, false),
+                Ok(())
+            );
             assert_eq!((shown("CapInh:"), shown("CapAmb:")), (0, 0));
-            assert_eq!(hand_on(None, Some(0b100), true), Ok(()));
+            assert_eq!(set_inheritable_and_ambient(None, Some(0b100), true), Ok(()));
             for (field, set) in [
                 ("CapPrm:", 0b100),
                 ("CapEff:", 0),

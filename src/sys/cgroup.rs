@@ -31,7 +31,7 @@ pub struct Cgroup {
 
 /// How often limits were met in a cgroup and below it, since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counters {
+pub struct CgroupEvents {
     /// Processes that were killed for want of memory.
     pub oom_kill: u64,
     /// Processes that could not be made.
@@ -48,10 +48,10 @@ impl Cgroup {
     ///
     /// # Source
     /// proc_pid_mountinfo(5), cgroups(7), "/proc files".
-    pub fn own() -> io::Result<(Self, String)> {
+    pub fn own_cgroup() -> io::Result<(Self, String)> {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
         let groups = std::fs::read_to_string("/proc/self/cgroup")?;
-        let (point, own) = place(&mounts, &groups).ok_or(io::ErrorKind::NotFound)?;
+        let (point, own) = find_mount(&mounts, &groups).ok_or(io::ErrorKind::NotFound)?;
         let top = File::open(point)?;
         Ok((Self { fd: top.into() }, own))
     }
@@ -200,7 +200,7 @@ impl Cgroup {
     ///
     /// # Errors
     /// As [`Cgroup::write`]; ESRCH: there is none. Moving takes a lock on all processes of the machine: it is dear.
-    pub fn take_in(&self, pid: i32) -> io::Result<()> {
+    pub fn move_in(&self, pid: i32) -> io::Result<()> {
         self.write("cgroup.procs", &pid.to_string())
     }
 
@@ -208,7 +208,7 @@ impl Cgroup {
     ///
     /// # Errors
     /// As [`Cgroup::write`].
-    pub(super) fn door(&self) -> io::Result<File> {
+    pub(super) fn open_procs(&self) -> io::Result<File> {
         self.file("cgroup.procs", OFlag::O_WRONLY)
     }
 
@@ -222,7 +222,7 @@ impl Cgroup {
 
     /// Whether it is as when it was made: nothing below it, and not frozen. Its processes do not matter, nor its limits.
     #[must_use]
-    pub fn is_plain(&self) -> bool {
+    pub fn is_unmodified(&self) -> bool {
         // A directory has a link more for each one in it.
         let has_nothing_below = nix::sys::stat::fstat(&self.fd).is_ok_and(|it| it.st_nlink == 2);
         has_nothing_below && self.is_thawed().unwrap_or(false)
@@ -294,10 +294,10 @@ impl Cgroup {
 
     /// What limits were met. What cannot be read counts as none.
     #[must_use]
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> CgroupEvents {
         let memory = self.read("memory.events").unwrap_or_default();
         let pids = self.read("pids.events").unwrap_or_default();
-        Counters {
+        CgroupEvents {
             oom_kill: field(&memory, "oom_kill"),
             pids_max: field(&pids, "max"),
             memory_high: field(&memory, "high"),
@@ -403,7 +403,7 @@ fn field(text: &str, name: &str) -> u64 {
 }
 
 /// Where cgroup2 is mounted, and where we are from there on.
-fn place(mounts: &str, groups: &str) -> Option<(String, String)> {
+fn find_mount(mounts: &str, groups: &str) -> Option<(String, String)> {
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     if own.split('/').any(|part| part == "..") {
         return None;
@@ -463,7 +463,7 @@ mod tests {
 
     /// A cgroup for this test alone, where one can be made.
     fn scratch(name: &str) -> Option<(Cgroup, String)> {
-        let (top, own) = Cgroup::own().ok()?;
+        let (top, own) = Cgroup::own_cgroup().ok()?;
         let parent = top.open(&own).ok()?;
         let name = format!("supervisord-test-{}-{name}", std::process::id());
         match parent.make(&name) {
@@ -484,7 +484,7 @@ mod tests {
         command.args(["-c", "trap '' TERM HUP INT; exec sleep 1000"]);
         let child = command.process_group(0).spawn().expect("spawned");
         cgroup
-            .take_in(i32::try_from(child.id()).expect("small"))
+            .move_in(i32::try_from(child.id()).expect("small"))
             .expect("taken in");
         child
     }
@@ -547,14 +547,14 @@ mod tests {
         };
         let cgroup = parent.open(&name).expect("open");
         let mut child = stubborn(&cgroup);
-        assert!(cgroup.is_plain());
+        assert!(cgroup.is_unmodified());
         cgroup.make("below").expect("made");
-        assert!(!cgroup.is_plain());
+        assert!(!cgroup.is_unmodified());
         cgroup.remove("below").expect("removed");
-        assert!(cgroup.is_plain());
+        assert!(cgroup.is_unmodified());
         cgroup.write("cgroup.freeze", "1").expect("written");
         let begun = Instant::now();
-        while cgroup.is_plain() {
+        while cgroup.is_unmodified() {
             assert!(begun.elapsed() < LIMIT, "not frozen");
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -562,9 +562,9 @@ mod tests {
         child.wait().expect("reaped");
         wait_until_empty(&cgroup.population().expect("open"));
         // It stays so without a process: whatever is made in it stands still.
-        assert!(!cgroup.is_plain());
+        assert!(!cgroup.is_unmodified());
         parent.remove(&name).expect("removed");
-        assert!(!cgroup.is_plain());
+        assert!(!cgroup.is_unmodified());
     }
 
     #[test]
@@ -638,7 +638,7 @@ mod tests {
                 None,
             ),
         ] {
-            let found = place(mounts, groups);
+            let found = find_mount(mounts, groups);
             let found = found
                 .as_ref()
                 .map(|(point, own)| (point.as_str(), own.as_str()));

@@ -8,8 +8,8 @@
 
 use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 
-use super::plan::{Bounds, Ids, RawPlan, Setting};
-use super::spawn::Table;
+use super::plan::{ChildBounds, ChildIds, ConfiguredValue, RawPlan};
+use super::spawn::FdTableMode;
 use super::{capabilities, limits};
 use crate::domain::{Capabilities, Errno, Limit, Resource};
 
@@ -30,8 +30,8 @@ mod numbers {
 }
 
 /// Everything the child reads. Lives in the parent's frame, which stands still until the child has called exec or ended.
-pub(super) struct Work<'a> {
-    pub(super) table: Table,
+pub(super) struct ChildPlan<'a> {
+    pub(super) table: FdTableMode,
     /// All descriptors from here up are closed first.
     pub(super) first: c_uint,
     /// What becomes 0, 1 and 2.
@@ -48,7 +48,7 @@ pub(super) struct Work<'a> {
     /// The first word of argv, for messages.
     pub(super) word: &'a [u8],
     /// Through this the child moves to its cgroup first.
-    pub(super) door: Option<c_int>,
+    pub(super) procs: Option<c_int>,
 }
 
 /// The exit status of a child that could not be what it was to be.
@@ -92,7 +92,7 @@ fn fd(number: c_int) -> usize {
 }
 
 /// Ends this child alone, running nothing.
-fn end(status: c_int) -> ! {
+fn exit_child(status: c_int) -> ! {
     loop {
         // SAFETY: the child is a thread group of its own, so the daemon's threads live on.
         let _ = unsafe { call(libc::SYS_exit_group, [fd(status), 0, 0, 0]) };
@@ -100,7 +100,7 @@ fn end(status: c_int) -> ! {
 }
 
 /// Writes a message in one piece to `to`, and ends.
-fn fail(to: c_int, parts: [&[u8]; 5]) -> ! {
+fn fail_child(to: c_int, parts: [&[u8]; 5]) -> ! {
     const LAST: &[u8] = b"\nsupervisor: child process was not spawned\n";
     let part = |bytes: &[u8]| libc::iovec {
         iov_base: bytes.as_ptr().cast_mut().cast::<c_void>(),
@@ -117,7 +117,7 @@ fn fail(to: c_int, parts: [&[u8]; 5]) -> ! {
         part(LAST),
     ];
     // SIGPIPE must not take the place of the exit status when nobody reads any more.
-    mask(u64::MAX);
+    set_signal_mask(u64::MAX);
     // SAFETY: the vectors point to live memory that writev only reads.
     let _ = unsafe {
         call(
@@ -125,11 +125,11 @@ fn fail(to: c_int, parts: [&[u8]; 5]) -> ! {
             [fd(to), pieces.as_ptr() as usize, pieces.len(), 0],
         )
     };
-    end(NOT_SPAWNED)
+    exit_child(NOT_SPAWNED)
 }
 
 /// Sets the signal mask.
-fn mask(set: u64) {
+fn set_signal_mask(set: u64) {
     // SAFETY: the set is live and as long as stated; no old set is asked for. Cannot fail so.
     let _ = unsafe {
         call(
@@ -161,7 +161,7 @@ fn close_between(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno
 }
 
 /// Closes everything but 0, 1, 2 and `kept`.
-fn close_but(kept: Option<c_int>) -> Result<(), Errno> {
+fn close_all_except(kept: Option<c_int>) -> Result<(), Errno> {
     match kept {
         None => close_from(3, 0),
         Some(kept) => {
@@ -175,7 +175,7 @@ fn close_but(kept: Option<c_int>) -> Result<(), Errno> {
 }
 
 /// Makes `number` what `source` is, open after exec. Whatever else had that number was needed until now only.
-fn hand_over(source: c_int, number: c_int) -> Result<(), Errno> {
+fn dup_inheritable(source: c_int, number: c_int) -> Result<(), Errno> {
     let (call_number, args) = if source == number {
         // dup3 refuses that, and would not be what is missing.
         (libc::SYS_fcntl, [fd(source), libc::F_SETFD as usize, 0, 0])
@@ -187,32 +187,32 @@ fn hand_over(source: c_int, number: c_int) -> Result<(), Errno> {
 }
 
 /// Makes the table of descriptors the child's own, with nothing from `first` up.
-fn own_table(table: Table, first: c_uint) -> Result<(), Errno> {
+fn unshare_fds(table: FdTableMode, first: c_uint) -> Result<(), Errno> {
     match table {
-        Table::Shared => close_from(first, libc::CLOSE_RANGE_UNSHARE),
-        Table::Copied => close_from(first, 0),
-        Table::Inherited => Ok(()),
+        FdTableMode::Shared => close_from(first, libc::CLOSE_RANGE_UNSHARE),
+        FdTableMode::Copied => close_from(first, 0),
+        FdTableMode::Inherited => Ok(()),
     }
 }
 
 /// Ends with 0 if this kind of table works here, else with 1. Never returns.
 pub(super) extern "C" fn probe(work: *mut c_void) -> c_int {
     // SAFETY: the parent passes a pair that lives until this child has ended.
-    let (table, first) = unsafe { *work.cast::<(Table, c_uint)>() };
-    end(c_int::from(own_table(table, first).is_err()))
+    let (table, first) = unsafe { *work.cast::<(FdTableMode, c_uint)>() };
+    exit_child(c_int::from(unshare_fds(table, first).is_err()))
 }
 
 /// Becomes what the plan says. Never returns.
 pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
-    // SAFETY: the parent passes a `Work` that lives until this child has called exec or ended.
-    let work = unsafe { &*work.cast::<Work<'_>>() };
+    // SAFETY: the parent passes a `ChildPlan` that lives until this child has called exec or ended.
+    let work = unsafe { &*work.cast::<ChildPlan<'_>>() };
     let plan = work.plan;
 
-    if let Some(door) = work.door
+    if let Some(procs) = work.procs
         // SAFETY: a live byte, which the kernel only reads; the table may be the daemon's still, and nothing in it changes.
-        && let Err(errno) = unsafe { call(libc::SYS_write, [fd(door), b"0".as_ptr() as usize, 1, 0]) }
+        && let Err(errno) = unsafe { call(libc::SYS_write, [fd(procs), b"0".as_ptr() as usize, 1, 0]) }
     {
-        fail(
+        fail_child(
             work.staging[2],
             [b"join its cgroup", b"", b"", b": ", errno.name().as_bytes()],
         );
@@ -230,9 +230,9 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
         join_new_keyring();
     }
 
-    if let Err(errno) = own_table(work.table, work.first) {
+    if let Err(errno) = unshare_fds(work.table, work.first) {
         // The table may still be the daemon's: nothing in it may be touched. Writing touches nothing.
-        fail(
+        fail_child(
             work.staging[2],
             [
                 b"close descriptors",
@@ -247,7 +247,7 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
         // SAFETY: the table is the child's own by now. The staging numbers are above 2, so none is overwritten before
         // its turn.
         if let Err(errno) = unsafe { call(libc::SYS_dup3, [fd(source), number, 0, 0]) } {
-            fail(
+            fail_child(
                 work.staging[2],
                 [
                     b"set up descriptors",
@@ -260,17 +260,17 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
         }
     }
     if let Some((source, number)) = work.ready
-        && let Err(errno) = hand_over(source, number)
+        && let Err(errno) = dup_inheritable(source, number)
     {
-        fail(
+        fail_child(
             2,
             [b"set up ready_fd", b"", b"", b": ", errno.name().as_bytes()],
         );
     }
-    if work.table != Table::Inherited
-        && let Err(errno) = close_but(work.ready.map(|(_, number)| number))
+    if work.table != FdTableMode::Inherited
+        && let Err(errno) = close_all_except(work.ready.map(|(_, number)| number))
     {
-        fail(
+        fail_child(
             2,
             [
                 b"close descriptors",
@@ -284,7 +284,7 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
 
     for &(resource, limit) in &plan.limits {
         if let Err(errno) = set_limit(resource, limit) {
-            fail(
+            fail_child(
                 2,
                 [
                     b"set ",
@@ -298,15 +298,15 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
     }
 
     // In the order in which each step still has the rights that it needs, and takes nothing from the next.
-    if let Err(parts) = take_bounds(&plan.bounds) {
-        fail(2, parts);
+    if let Err(parts) = apply_bounds(&plan.bounds) {
+        fail_child(2, parts);
     }
-    let has_changed_user = matches!(plan.ids, Ids::Become { .. });
+    let has_changed_user = matches!(plan.ids, ChildIds::Become { .. });
     if has_changed_user
         && plan.bounds.ambient.is_some()
         && let Err(errno) = capabilities::keep_permitted()
     {
-        fail(
+        fail_child(
             2,
             [
                 b"keep capabilities",
@@ -317,21 +317,25 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
             ],
         );
     }
-    if let Err(parts) = take_ids(&plan.ids, work.uid) {
-        fail(2, parts);
+    if let Err(parts) = set_ids(&plan.ids, work.uid) {
+        fail_child(2, parts);
     }
     let (bounding, ambient) = (plan.bounds.bounding, plan.bounds.ambient);
     if (bounding.is_some() || ambient.is_some())
-        && let Err(refused) = capabilities::hand_on(bounding, ambient, has_changed_user)
+        && let Err(refused) =
+            capabilities::set_inheritable_and_ambient(bounding, ambient, has_changed_user)
     {
-        fail(2, refusal(b"grant ", b" (ambient_capabilities)", refused));
+        fail_child(
+            2,
+            capability_message(b"grant ", b" (ambient_capabilities)", refused),
+        );
     }
 
     if let Some(directory) = &plan.directory {
         // SAFETY: a live NUL-terminated string; the working directory is the child's own (no CLONE_FS).
         if let Err(errno) = unsafe { call(libc::SYS_chdir, [directory.as_ptr() as usize, 0, 0, 0]) }
         {
-            fail(
+            fail_child(
                 2,
                 [
                     b"chdir to ",
@@ -351,7 +355,7 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
     if plan.bounds.no_new_privileges
         && let Err(errno) = capabilities::no_new_privileges()
     {
-        fail(
+        fail_child(
             2,
             [
                 b"set no_new_privileges",
@@ -364,7 +368,7 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
     }
 
     default_dispositions(work.dispositions);
-    mask(0);
+    set_signal_mask(0);
     // SAFETY: a live string and two live, null-terminated arrays of such.
     let result = unsafe {
         call(
@@ -378,7 +382,7 @@ pub(super) extern "C" fn run(work: *mut c_void) -> c_int {
         )
     };
     let errno = result.err().unwrap_or(Errno(libc::EINVAL));
-    fail(
+    fail_child(
         2,
         [b"exec ", work.word, b"", b": ", errno.name().as_bytes()],
     )
@@ -404,18 +408,23 @@ fn join_new_keyring() {
 
 /// Sets one limit of the child.
 fn set_limit(resource: Resource, limit: Limit) -> Result<(), Errno> {
-    let value = limits::raw(limit);
+    let value = limits::to_rlimit(limit);
     // SAFETY: the value is live; pid 0 is the child itself, whose limits are its own.
     unsafe {
         call(
             libc::SYS_prlimit64,
-            [0, limits::number(resource), (&raw const value) as usize, 0],
+            [
+                0,
+                limits::resource_number(resource),
+                (&raw const value) as usize,
+                0,
+            ],
         )
     }
 }
 
 /// What else a refusal has to say: which right is missing. Empty where another reason is told by the errno.
-fn missing(errno: Errno, right: &'static str) -> &'static [u8] {
+fn missing_right(errno: Errno, right: &'static str) -> &'static [u8] {
     match errno {
         Errno(libc::EPERM | libc::EACCES) => right.as_bytes(),
         _ => b"",
@@ -423,22 +432,22 @@ fn missing(errno: Errno, right: &'static str) -> &'static [u8] {
 }
 
 /// Completes a message about one capability.
-fn refusal(
+fn capability_message(
     verb: &'static [u8],
     key: &'static [u8],
-    (number, errno): capabilities::Refused,
+    (number, errno): capabilities::CapabilityError,
 ) -> [&'static [u8]; 5] {
     let name = Capabilities::name_of(number).as_bytes();
     [verb, name, key, b": ", errno.name().as_bytes()]
 }
 
 /// Sets what does not depend on the user, while the daemon's rights are there. The error completes a message.
-fn take_bounds(bounds: &Bounds) -> Result<(), [&[u8]; 5]> {
+fn apply_bounds(bounds: &ChildBounds) -> Result<(), [&[u8]; 5]> {
     // Before the limits, for one of open files could leave no room for the descriptor.
-    if let Some(Setting { value, text }) = &bounds.oom_score_adj
+    if let Some(ConfiguredValue { value, text }) = &bounds.oom_score_adj
         && let Err((errno, right)) = write_oom_score_adj(value.as_bytes())
     {
-        let right = missing(errno, right);
+        let right = missing_right(errno, right);
         return Err([
             b"set ",
             text.as_bytes(),
@@ -447,14 +456,14 @@ fn take_bounds(bounds: &Bounds) -> Result<(), [&[u8]; 5]> {
             right,
         ]);
     }
-    for Setting { value, text } in &bounds.limits {
+    for ConfiguredValue { value, text } in &bounds.limits {
         let &(resource, limit) = value;
         if let Err(errno) = set_limit(resource, limit) {
             let right = match resource {
                 Resource::Files => ", needs CAP_SYS_RESOURCE, and at most fs.nr_open",
                 _ => ", needs CAP_SYS_RESOURCE",
             };
-            let right = missing(errno, right);
+            let right = missing_right(errno, right);
             return Err([
                 b"set ",
                 text.as_bytes(),
@@ -464,7 +473,7 @@ fn take_bounds(bounds: &Bounds) -> Result<(), [&[u8]; 5]> {
             ]);
         }
     }
-    if let Some(Setting { value, text }) = &bounds.nice {
+    if let Some(ConfiguredValue { value, text }) = &bounds.nice {
         // Sign-extended, as the kernel reads the low half.
         let value = c_int::from(*value) as usize;
         // SAFETY: no memory involved; id 0 is the child itself.
@@ -475,7 +484,7 @@ fn take_bounds(bounds: &Bounds) -> Result<(), [&[u8]; 5]> {
             )
         };
         if let Err(errno) = result {
-            let right = missing(errno, ", needs CAP_SYS_NICE or a higher limit_nice");
+            let right = missing_right(errno, ", needs CAP_SYS_NICE or a higher limit_nice");
             return Err([
                 b"set ",
                 text.as_bytes(),
@@ -486,8 +495,8 @@ fn take_bounds(bounds: &Bounds) -> Result<(), [&[u8]; 5]> {
         }
     }
     if let Some(allowed) = bounds.bounding {
-        capabilities::bound(allowed)
-            .map_err(|refused| refusal(b"drop ", b" (capabilities)", refused))?;
+        capabilities::drop_bounding(allowed)
+            .map_err(|refused| capability_message(b"drop ", b" (capabilities)", refused))?;
     }
     Ok(())
 }
@@ -544,7 +553,7 @@ fn default_dispositions(signals: u64) {
 ///
 /// Raw calls change the calling task alone. The parent has made the shared memory undumpable, so no process of the user
 /// can trace this child while it can still see the daemon's secrets.
-fn take_ids<'a>(ids: &'a Ids, uid: &'a [u8]) -> Result<(), [&'a [u8]; 5]> {
+fn set_ids<'a>(ids: &'a ChildIds, uid: &'a [u8]) -> Result<(), [&'a [u8]; 5]> {
     let refused = |reason: &'a [u8]| [&b"setuid to "[..], uid, b": ", reason, b""];
     const GROUPS: &[u8] = b"Could not set groups of effective user";
     const GROUP: &[u8] = b"Could not set group id of effective user";
@@ -581,9 +590,9 @@ fn take_ids<'a>(ids: &'a Ids, uid: &'a [u8]) -> Result<(), [&'a [u8]; 5]> {
         result.is_ok() && found == [id; 3] && id != u32::MAX
     };
     match ids {
-        Ids::Keep => Ok(()),
-        Ids::Refused { reason, .. } => Err(refused(reason.as_bytes())),
-        Ids::Groups { gid, groups } => {
+        ChildIds::Keep => Ok(()),
+        ChildIds::Refused { reason, .. } => Err(refused(reason.as_bytes())),
+        ChildIds::Groups { gid, groups } => {
             match set_groups(groups) {
                 Ok(()) => {}
                 // No capability; or a user namespace that does not know one of the groups.
@@ -597,7 +606,7 @@ fn take_ids<'a>(ids: &'a Ids, uid: &'a [u8]) -> Result<(), [&'a [u8]; 5]> {
                 Err(refused(GROUP))
             }
         }
-        Ids::Joined { gid, groups, text } => {
+        ChildIds::Joined { gid, groups, text } => {
             const RIGHT: &str = ", needs CAP_SETGID";
             let joined = |errno: Errno| {
                 [
@@ -605,7 +614,7 @@ fn take_ids<'a>(ids: &'a Ids, uid: &'a [u8]) -> Result<(), [&'a [u8]; 5]> {
                     text.as_bytes(),
                     b": ",
                     errno.name().as_bytes(),
-                    missing(errno, RIGHT),
+                    missing_right(errno, RIGHT),
                 ]
             };
             if let Some(groups) = groups {
@@ -619,7 +628,7 @@ fn take_ids<'a>(ids: &'a Ids, uid: &'a [u8]) -> Result<(), [&'a [u8]; 5]> {
             }
             Ok(())
         }
-        Ids::Become { uid, gid, groups } => {
+        ChildIds::Become { uid, gid, groups } => {
             set_groups(groups).map_err(|_| refused(GROUPS))?;
             set_three(numbers::SYS_setresgid, *gid).map_err(|_| refused(GROUP))?;
             set_three(numbers::SYS_setresuid, *uid).map_err(|_| refused(USER))?;

@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::RawFd;
 
 /// What the child runs, and on what. It never returns.
-pub(super) type Entry = (extern "C" fn(*mut c_void) -> c_int, *mut c_void);
+pub(super) type CloneEntry = (extern "C" fn(*mut c_void) -> c_int, *mut c_void);
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use here::clone_without_handlers;
@@ -21,7 +21,7 @@ pub(super) const IS_HERE: bool = cfg!(target_arch = "x86_64");
 
 #[cfg(target_arch = "x86_64")]
 mod here {
-    use super::{Entry, RawFd, c_int, c_void, io};
+    use super::{CloneEntry, RawFd, c_int, c_void, io};
 
     /// Exit signal bits of clone's flags; clone3 has a field for them.
     const SIGNAL_BITS: c_int = 0xff;
@@ -45,7 +45,7 @@ mod here {
         cgroup: Option<RawFd>,
         stack: (*mut c_void, usize),
         flags: c_int,
-        entry: Entry,
+        entry: CloneEntry,
         pidfd: *mut RawFd,
     ) -> io::Result<i32> {
         let number = |address: *mut c_void| address.expose_provenance() as u64;
@@ -104,7 +104,7 @@ pub(super) unsafe fn clone_without_handlers(
     _: Option<RawFd>,
     _: (*mut c_void, usize),
     _: c_int,
-    _: Entry,
+    _: CloneEntry,
     _: *mut RawFd,
 ) -> io::Result<i32> {
     Err(io::Error::from_raw_os_error(libc::ENOSYS))

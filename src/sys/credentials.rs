@@ -28,7 +28,7 @@ pub enum DropError {
 }
 
 /// Makes the daemon `uid`, with that user's groups, for good. Does nothing if it is that user already. To be called before
-/// threads are made. `group`: see [`lookup`].
+/// threads are made. `group`: see [`lookup_user`].
 ///
 /// # Errors
 /// The rights that the daemon had may be gone in part: it must end.
@@ -36,9 +36,9 @@ pub enum DropError {
 /// # Source
 /// Supervisor 4 manual, `[supervisord]`, user; credentials(7).
 pub fn become_user(uid: u32, group: Option<u32>) -> Result<(), DropError> {
-    let Account { gid, groups, .. } = match lookup(uid, group, group.is_some())? {
-        Standing::Already(_) => return Ok(()),
-        Standing::Root(account) => account,
+    let Account { gid, groups, .. } = match lookup_user(uid, group, group.is_some())? {
+        UserSwitch::Already(_) => return Ok(()),
+        UserSwitch::Root(account) => account,
     };
     let (user, group) = (Uid::from_raw(uid), Gid::from_raw(gid));
     let groups: Vec<Gid> = groups.into_iter().map(Gid::from_raw).collect();
@@ -64,7 +64,7 @@ pub fn effective_uid() -> u32 {
 
 /// How the daemon stands to a user that something is to run as.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum UserSwitch {
     /// It is that user.
     Already(Account),
     /// It is root, and may become that user.
@@ -76,7 +76,7 @@ pub enum Standing {
 ///
 /// # Errors
 /// [`DropError::Unknown`] and [`DropError::NotRoot`] only, in this order.
-pub fn lookup(uid: u32, group: Option<u32>, suffices: bool) -> Result<Standing, DropError> {
+pub fn lookup_user(uid: u32, group: Option<u32>, suffices: bool) -> Result<UserSwitch, DropError> {
     let unknown = |gid| Account {
         uid,
         gid,
@@ -89,9 +89,9 @@ pub fn lookup(uid: u32, group: Option<u32>, suffices: bool) -> Result<Standing, 
         .ok_or(DropError::Unknown(uid))?;
     let own = getuid();
     if own.as_raw() == uid {
-        Ok(Standing::Already(found))
+        Ok(UserSwitch::Already(found))
     } else if own.is_root() {
-        Ok(Standing::Root(found))
+        Ok(UserSwitch::Root(found))
     } else {
         Err(DropError::NotRoot)
     }
@@ -99,7 +99,7 @@ pub fn lookup(uid: u32, group: Option<u32>, suffices: bool) -> Result<Standing, 
 
 /// Who is at the other end of a unix socket, as the kernel noted when the connection was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer {
+pub struct PeerCredentials {
     /// The process, for the record only: numbers are reused.
     pub pid: i32,
     /// Effective user.
@@ -117,10 +117,10 @@ pub struct Peer {
 ///
 /// # Source
 /// unix(7), SO_PEERCRED.
-pub fn peer(socket: &impl AsFd) -> io::Result<Peer> {
-    use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
-    let found = getsockopt(socket, PeerCredentials)?;
-    Ok(Peer {
+pub fn peer_credentials(socket: &impl AsFd) -> io::Result<PeerCredentials> {
+    use nix::sys::socket::{getsockopt, sockopt};
+    let found = getsockopt(socket, sockopt::PeerCredentials)?;
+    Ok(PeerCredentials {
         pid: found.pid(),
         uid: found.uid(),
         gid: found.gid(),
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn the_peer_of_a_socket_pair_is_ourselves() {
         let (one, _two) = std::os::unix::net::UnixStream::pair().expect("pair");
-        let found = peer(&one).expect("peer");
+        let found = peer_credentials(&one).expect("peer");
         assert_eq!(found.pid.unsigned_abs(), std::process::id());
         assert_eq!(found.uid, nix::unistd::geteuid().as_raw());
         assert_eq!(found.gid, nix::unistd::getegid().as_raw());
@@ -155,7 +155,7 @@ mod tests {
             eprintln!("skipped: needs root");
             return;
         }
-        crate::sys::forked::forked(|_file| {
+        crate::sys::test_fork::run_forked(|_file| {
             // The group data base of a plain system lists nobody nowhere.
             become_user(65534, None).expect("changed");
             let status = std::fs::read_to_string("/proc/self/status").expect("status");
@@ -178,14 +178,14 @@ mod tests {
             assert_eq!(become_user(65534, None), Ok(()));
             assert!(setuid(Uid::from_raw(0)).is_err());
             assert_eq!(
-                lookup(u32::MAX - 1, None, false),
+                lookup_user(u32::MAX - 1, None, false),
                 Err(DropError::Unknown(u32::MAX - 1))
             );
             assert!(matches!(
-                lookup(65534, None, false),
-                Ok(Standing::Already(_))
+                lookup_user(65534, None, false),
+                Ok(UserSwitch::Already(_))
             ));
-            assert_eq!(lookup(1, None, false), Err(DropError::NotRoot));
+            assert_eq!(lookup_user(1, None, false), Err(DropError::NotRoot));
         });
     }
 

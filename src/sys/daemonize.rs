@@ -16,9 +16,9 @@ use nix::unistd::{ForkResult, fork, setsid};
 ///
 /// # Source
 /// fork(2).
-pub fn into_background() -> io::Result<()> {
+pub fn fork_to_background() -> io::Result<()> {
     // Unknown where /proc is not mounted: then the caller's word has to do.
-    if threads().is_ok_and(|count| count != 1) {
+    if thread_count().is_ok_and(|count| count != 1) {
         return Err(io::Error::from_raw_os_error(libc::EBUSY));
     }
     // SAFETY: there is no other thread, so nothing is left half-done in the copy.
@@ -60,12 +60,12 @@ pub fn detach_stdio() -> io::Result<()> {
         .into();
     for number in 0..=2 {
         if number != null.as_raw_fd() {
-            point(number, &null)?;
+            dup_over(number, &null)?;
         }
     }
     if null.as_raw_fd() <= 2 {
         // It has become one of the three itself: it must stay open, across exec too.
-        keep(null);
+        leak_stream(null);
     }
     Ok(())
 }
@@ -85,7 +85,7 @@ pub fn ensure_stdio() -> io::Result<()> {
         if null.as_raw_fd() > 2 {
             return Ok(());
         }
-        keep(null);
+        leak_stream(null);
     }
 }
 
@@ -103,7 +103,7 @@ pub fn adopt_streams(numbers: [RawFd; 2]) -> io::Result<(OwnedFd, OwnedFd)> {
     if first <= libc::STDERR_FILENO || second != first + 1 {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    if threads().is_ok_and(|count| count != 1) {
+    if thread_count().is_ok_and(|count| count != 1) {
         return Err(io::Error::from_raw_os_error(libc::EBUSY));
     }
     let mut copies = [0; 2];
@@ -140,7 +140,7 @@ pub fn set_umask(mask: u32) {
     umask(Mode::from_bits_truncate(mask));
 }
 
-fn point(number: RawFd, target: &OwnedFd) -> io::Result<()> {
+fn dup_over(number: RawFd, target: &OwnedFd) -> io::Result<()> {
     // SAFETY: replaces a standard stream, which nobody owns.
     let result = unsafe { libc::dup2(target.as_raw_fd(), number) };
     if result == -1 {
@@ -151,7 +151,7 @@ fn point(number: RawFd, target: &OwnedFd) -> io::Result<()> {
 }
 
 /// Leaves a standard stream open for ever.
-fn keep(stream: OwnedFd) {
+fn leak_stream(stream: OwnedFd) {
     use std::os::fd::IntoRawFd;
     let number = stream.into_raw_fd();
     // SAFETY: F_SETFD uses no memory.
@@ -159,21 +159,21 @@ fn keep(stream: OwnedFd) {
 }
 
 /// How many threads we have.
-fn threads() -> io::Result<usize> {
+fn thread_count() -> io::Result<usize> {
     Ok(std::fs::read_dir("/proc/self/task")?.count())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::forked::forked;
+    use crate::sys::test_fork::run_forked;
     use std::io::Write;
 
     #[test]
     fn dmn_13_one_fork_a_session_of_its_own_and_null_streams() {
-        let text = forked(|mut file| {
+        let text = run_forked(|mut file| {
             let old = std::process::id();
-            into_background().expect("forked");
+            fork_to_background().expect("forked");
             // The old process has ended by now, or is about to: only the new one gets here.
             new_session().expect("session");
             detach_stdio().expect("detached");
@@ -205,9 +205,9 @@ mod tests {
         // The file that the fork reports by is closed too, so the report goes through what stays.
         let (mut reader, writer) = io::pipe().expect("pipe");
         let streams = File::open("/dev/zero").expect("there");
-        forked(move |_file| {
-            point(0, &streams.into()).expect("pointed");
-            point(1, &writer.into()).expect("pointed");
+        run_forked(move |_file| {
+            dup_over(0, &streams.into()).expect("pointed");
+            dup_over(1, &writer.into()).expect("pointed");
             let (first, second) = adopt_streams([5, 6]).expect("adopted");
             assert_eq!((first.as_raw_fd(), second.as_raw_fd()), (5, 6));
             let mut text = String::new();
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn closed_streams_are_filled_and_stay() {
-        let text = forked(|mut file| {
+        let text = run_forked(|mut file| {
             for number in [0, 2] {
                 nix::unistd::close(number).expect("closed");
             }
@@ -254,7 +254,7 @@ mod tests {
     fn a_process_with_threads_is_not_forked() {
         let (hold, held) = std::sync::mpsc::channel::<()>();
         let thread = std::thread::spawn(move || held.recv().is_err());
-        let error = into_background().expect_err("refused");
+        let error = fork_to_background().expect_err("refused");
         assert_eq!(error.raw_os_error(), Some(libc::EBUSY));
         drop(hold);
         assert!(thread.join().expect("joined"));

@@ -45,7 +45,7 @@ pub fn output_of(
     limit: Duration,
 ) -> io::Result<Vec<u8>> {
     let until = Instant::now() + limit;
-    let helper = Helper::start(command, stdin)?;
+    let helper = HelperProcess::start(command, stdin)?;
     let result = last_bytes(helper.stdout, keep, until)
         .and_then(|bytes| wait_for(helper.pidfd.as_fd(), until).map(|()| bytes));
     if result.is_err() {
@@ -60,13 +60,13 @@ pub fn output_of(
     result
 }
 
-struct Helper {
+struct HelperProcess {
     pid: i32,
     pidfd: OwnedFd,
     stdout: std::process::ChildStdout,
 }
 
-impl Helper {
+impl HelperProcess {
     fn start(command: &mut Command, stdin: Stdio) -> io::Result<Self> {
         command
             .stdin(stdin)

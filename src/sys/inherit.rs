@@ -17,7 +17,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::write;
 
 /// Descriptors by name.
-pub type Descriptors = BTreeMap<String, OwnedFd>;
+pub type NamedFds = BTreeMap<String, OwnedFd>;
 
 /// Inherited descriptors are moved to numbers from this on: low ones are wanted for what every spawn copies (see
 /// [`super::Spawner`]).
@@ -33,7 +33,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 ///
 /// # Source
 /// memfd_create(2), F_ADD_SEALS(2const).
-pub fn sealed(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
+pub fn sealed_memory(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     let memory = memfd_create(name, flags)?;
     let mut rest = bytes;
@@ -49,7 +49,7 @@ pub fn sealed(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(memory)
 }
 
-/// The bytes of a [`sealed`] descriptor, at most `limit` of them.
+/// The bytes of a [`sealed_memory`] descriptor, at most `limit` of them.
 ///
 /// # Errors
 /// InvalidData: it is none, so somebody else may be changing it; or it is longer.
@@ -71,7 +71,7 @@ pub fn read_sealed(memory: &impl AsFd, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The bytes of a [`sealed`] descriptor that an earlier image of this process left open under this number; it is closed
+/// The bytes of a [`sealed_memory`] descriptor that an earlier image of this process left open under this number; it is closed
 /// then. To be called before anything of ours is open.
 ///
 /// # Errors
@@ -93,7 +93,7 @@ pub fn read_inherited(number: RawFd, limit: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// None that an open descriptor can cause.
-pub fn keep_through_exec<'a>(
+pub fn set_inheritable<'a>(
     descriptors: impl IntoIterator<Item = BorrowedFd<'a>>,
     keep: bool,
 ) -> io::Result<()> {
@@ -116,7 +116,7 @@ pub fn keep_through_exec<'a>(
 /// # Errors
 /// EBADF: one of them is not open, or is one of 0, 1 and 2, or stands there twice; EALREADY: they were taken before.
 /// Nothing is taken then.
-pub fn take_inherited(numbers: &[(String, RawFd)]) -> io::Result<Descriptors> {
+pub fn take_inherited(numbers: &[(String, RawFd)]) -> io::Result<NamedFds> {
     let mut seen = BTreeSet::new();
     for &(_, number) in numbers {
         if number <= libc::STDERR_FILENO || !seen.insert(number) {
@@ -128,18 +128,18 @@ pub fn take_inherited(numbers: &[(String, RawFd)]) -> io::Result<Descriptors> {
     if TAKEN.swap(true, Ordering::Relaxed) {
         return Err(nix::errno::Errno::EALREADY.into());
     }
-    let mut taken = Descriptors::new();
+    let mut taken = NamedFds::new();
     for (name, number) in numbers {
         // SAFETY: it is open and named once. It was open when this image started, so that no value of ours can own it;
         // that nobody takes them twice is what TAKEN is for.
         let fd = unsafe { OwnedFd::from_raw_fd(*number) };
-        taken.insert(name.clone(), moved(fd)?);
+        taken.insert(name.clone(), dup_high(fd)?);
     }
     Ok(taken)
 }
 
 /// The same descriptor, close-on-exec, with a high number if there is one to be had.
-fn moved(fd: OwnedFd) -> io::Result<OwnedFd> {
+fn dup_high(fd: OwnedFd) -> io::Result<OwnedFd> {
     // SAFETY: a new descriptor that nobody else knows.
     let owned = |number| unsafe { OwnedFd::from_raw_fd(number) };
     match fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(FIRST_NUMBER)) {
@@ -153,7 +153,7 @@ fn moved(fd: OwnedFd) -> io::Result<OwnedFd> {
 
 /// The number of a descriptor, to be told to the next image.
 #[must_use]
-pub fn number_of(fd: &impl AsFd) -> RawFd {
+pub fn raw_fd_number(fd: &impl AsFd) -> RawFd {
     fd.as_fd().as_raw_fd()
 }
 
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn sealed_bytes_are_read_as_often_as_one_likes_and_never_change() {
-        let memory = sealed("test", b"state").expect("made");
+        let memory = sealed_memory("test", b"state").expect("made");
         for _ in 0..2 {
             assert_eq!(read_sealed(&memory, 5).expect("read"), b"state");
         }
@@ -222,7 +222,7 @@ mod tests {
     fn what_is_inherited_is_taken_once_and_closes_on_exec() {
         // One test, because a process takes once.
         let (reader, writer) = io::pipe().expect("pipe");
-        keep_through_exec([reader.as_fd()], true).expect("open");
+        set_inheritable([reader.as_fd()], true).expect("open");
         let number = reader.into_raw_fd();
         let name = |number| vec![("a".to_owned(), number)];
         for bad in [0, -1, 9999] {
@@ -235,7 +235,7 @@ mod tests {
         assert!(fd.as_raw_fd() >= FIRST_NUMBER);
         let flags = fcntl(fd.as_fd(), FcntlArg::F_GETFD).expect("open");
         assert_eq!(flags, FdFlag::FD_CLOEXEC.bits());
-        assert!(take_inherited(&name(number_of(&writer))).is_err());
+        assert!(take_inherited(&name(raw_fd_number(&writer))).is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ const OLDEST: (u32, u32) = (5, 10);
 /// A kernel that is too old.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("supervisord needs Linux {}.{} or later; this is Linux {release}", OLDEST.0, OLDEST.1)]
-pub struct TooOld {
+pub struct KernelTooOld {
     /// As the kernel names itself.
     pub release: String,
 }
@@ -19,13 +19,13 @@ pub struct TooOld {
 ///
 /// # Errors
 /// It is older than Linux 5.10.
-pub fn check() -> Result<(), TooOld> {
+pub fn check_kernel() -> Result<(), KernelTooOld> {
     check_release(release())
 }
 
-fn check_release(release: String) -> Result<(), TooOld> {
-    match parse(&release) {
-        Some(version) if version < OLDEST => Err(TooOld { release }),
+fn check_release(release: String) -> Result<(), KernelTooOld> {
+    match parse_release(&release) {
+        Some(version) if version < OLDEST => Err(KernelTooOld { release }),
         _ => Ok(()),
     }
 }
@@ -45,14 +45,14 @@ pub fn release() -> String {
 }
 
 /// The first two numbers of a release.
-fn parse(release: &str) -> Option<(u32, u32)> {
+fn parse_release(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// The pid of who started us, or of who took us over.
 #[must_use]
-pub fn parent() -> i32 {
+pub fn parent_pid() -> i32 {
     nix::unistd::getppid().as_raw()
 }
 
@@ -84,7 +84,7 @@ pub fn random_seed() -> io::Result<u64> {
 /// # Source
 /// sysconf(3), `_SC_PAGESIZE` and `_SC_CLK_TCK`; both are known on every Linux.
 #[must_use]
-pub fn units() -> (u64, u64) {
+pub fn page_and_tick_sizes() -> (u64, u64) {
     // SAFETY: no memory is involved.
     let (page, ticks) = unsafe {
         (
@@ -139,7 +139,7 @@ mod tests {
         ] {
             assert_eq!(check_release(release.to_owned()).is_ok(), fits, "{release}");
         }
-        assert_eq!(check(), Ok(()));
+        assert_eq!(check_kernel(), Ok(()));
         assert_eq!(
             check_release("5.4.0".to_owned())
                 .expect_err("too old")
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn units_are_sensible() {
-        let (page, ticks) = units();
+        let (page, ticks) = page_and_tick_sizes();
         assert!(page.is_power_of_two() && page >= 4096);
         assert!(ticks >= 100);
     }

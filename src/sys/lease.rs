@@ -11,12 +11,12 @@ use std::path::Path;
 const F_SETSIG: libc::c_int = 10;
 
 /// A write lease, until it is dropped.
-pub(crate) struct Lease(File);
+pub(crate) struct FileLease(File);
 
-impl Lease {
+impl FileLease {
     /// # Errors
     /// EAGAIN: somebody has the file open. EACCES: it is another user's.
-    pub(crate) fn take(path: &Path) -> io::Result<Self> {
+    pub(crate) fn acquire(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let number = file.as_raw_fd();
         // The signal for a broken lease, which must not end the test: one that does nothing by itself.
@@ -34,7 +34,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for FileLease {
     fn drop(&mut self) {
         // SAFETY: as above.
         unsafe { libc::fcntl(self.0.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK) };

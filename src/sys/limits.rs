@@ -9,7 +9,7 @@ use nix::unistd::close;
 pub use crate::domain::{Limit, Resource};
 
 /// The resource in the words of the library that makes the calls.
-const fn known(resource: Resource) -> nix::sys::resource::Resource {
+const fn nix_resource(resource: Resource) -> nix::sys::resource::Resource {
     use nix::sys::resource::Resource as Nix;
     match resource {
         Resource::Files => Nix::RLIMIT_NOFILE,
@@ -32,12 +32,12 @@ const fn known(resource: Resource) -> nix::sys::resource::Resource {
 }
 
 /// The kernel's number of a resource.
-pub(super) const fn number(resource: Resource) -> usize {
-    known(resource) as usize
+pub(super) const fn resource_number(resource: Resource) -> usize {
+    nix_resource(resource) as usize
 }
 
 /// A pair as the kernel reads it.
-pub(super) const fn raw(limit: Limit) -> libc::rlimit64 {
+pub(super) const fn to_rlimit(limit: Limit) -> libc::rlimit64 {
     libc::rlimit64 {
         rlim_cur: limit.soft,
         rlim_max: limit.hard,
@@ -86,8 +86,8 @@ impl fmt::Display for LimitTooLow {
 ///
 /// # Errors
 /// None that a correct caller can cause.
-pub fn limit(resource: Resource) -> io::Result<Limit> {
-    let (soft, hard) = getrlimit(known(resource))?;
+pub fn get_limit(resource: Resource) -> io::Result<Limit> {
+    let (soft, hard) = getrlimit(nix_resource(resource))?;
     Ok(Limit { soft, hard })
 }
 
@@ -97,7 +97,7 @@ pub fn limit(resource: Resource) -> io::Result<Limit> {
 /// EPERM: the hard limit would be raised without CAP_SYS_RESOURCE, or RLIMIT_NOFILE above `fs.nr_open`. EINVAL: soft above
 /// hard.
 pub fn set_limit(resource: Resource, limit: Limit) -> io::Result<()> {
-    Ok(setrlimit(known(resource), limit.soft, limit.hard)?)
+    Ok(setrlimit(nix_resource(resource), limit.soft, limit.hard)?)
 }
 
 /// Raises the soft limit to `minimum`, and the hard one where it is lower still. Returns the new soft limit if anything
@@ -108,9 +108,9 @@ pub fn set_limit(resource: Resource, limit: Limit) -> io::Result<()> {
 ///
 /// # Source
 /// Supervisor 4 manual, `[supervisord]`, minfds and minprocs.
-pub fn reach_minimum(resource: Resource, minimum: i64) -> Result<Option<u64>, LimitTooLow> {
+pub fn raise_to_minimum(resource: Resource, minimum: i64) -> Result<Option<u64>, LimitTooLow> {
     let minimum = u64::try_from(minimum).unwrap_or(0);
-    let found = limit(resource).unwrap_or(Limit { soft: 0, hard: 0 });
+    let found = get_limit(resource).unwrap_or(Limit { soft: 0, hard: 0 });
     // No limit is the greatest number, so no case of its own is needed.
     if found.soft >= minimum {
         return Ok(None);
@@ -137,7 +137,7 @@ pub fn reach_minimum(resource: Resource, minimum: i64) -> Result<Option<u64>, Li
 /// # Errors
 /// None that a correct caller can cause.
 pub fn raise_own_files() -> io::Result<Limit> {
-    let found = limit(Resource::Files)?;
+    let found = get_limit(Resource::Files)?;
     if found.soft < found.hard {
         set_limit(
             Resource::Files,
@@ -163,7 +163,7 @@ pub fn raise_own_files() -> io::Result<Limit> {
 /// # Source
 /// Linux, fs/file.c, `expand_fdtable`; fcntl(2), F_DUPFD_CLOEXEC.
 pub fn reserve_descriptors(count: u64) -> io::Result<()> {
-    let count = count.min(limit(Resource::Files)?.soft);
+    let count = count.min(get_limit(Resource::Files)?.soft);
     let Some(highest) = count
         .checked_sub(1)
         .and_then(|highest| i32::try_from(highest).ok())
@@ -182,30 +182,30 @@ mod tests {
 
     #[test]
     fn dmn_12_a_minimum_below_the_soft_limit_changes_nothing() {
-        let before = limit(Resource::Files).expect("limit");
-        assert_eq!(reach_minimum(Resource::Files, 3), Ok(None));
-        assert_eq!(reach_minimum(Resource::Files, -3), Ok(None));
-        assert_eq!(limit(Resource::Files).expect("limit"), before);
+        let before = get_limit(Resource::Files).expect("limit");
+        assert_eq!(raise_to_minimum(Resource::Files, 3), Ok(None));
+        assert_eq!(raise_to_minimum(Resource::Files, -3), Ok(None));
+        assert_eq!(get_limit(Resource::Files).expect("limit"), before);
     }
 
     #[test]
     fn dmn_12_a_soft_limit_below_the_minimum_is_raised() {
-        crate::sys::forked::forked(|_file| {
+        crate::sys::test_fork::run_forked(|_file| {
             let files = |soft, hard| set_limit(Resource::Files, Limit { soft, hard }).expect("set");
             let found = || {
-                limit(Resource::Files)
+                get_limit(Resource::Files)
                     .map(|limit| (limit.soft, limit.hard))
                     .expect("limit")
             };
             // Before the limits, which the descriptors of other tests may exceed already.
             let status = std::fs::read_to_string("/proc/self/status").expect("status");
             files(50, 60);
-            assert_eq!(reach_minimum(Resource::Files, 55), Ok(Some(55)));
+            assert_eq!(raise_to_minimum(Resource::Files, 55), Ok(Some(55)));
             assert_eq!(found(), (55, 60));
             let before = raise_own_files().expect("raised");
             assert_eq!((before.soft, before.hard), (55, 60));
             assert_eq!(found(), (60, 60));
-            let beyond = reach_minimum(Resource::Files, 70);
+            let beyond = raise_to_minimum(Resource::Files, 70);
             // CAP_SYS_RESOURCE, which containers often lack.
             let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
             let capabilities = u64::from_str_radix(line.expect("field").trim(), 16).expect("hex");
@@ -225,7 +225,7 @@ mod tests {
     /// The kernel tells how much room there is: FDSize of proc_pid_status(5).
     #[test]
     fn the_table_of_descriptors_has_room_for_as_many_as_the_limit_allows() {
-        crate::sys::forked::forked(|_file| {
+        crate::sys::test_fork::run_forked(|_file| {
             let size = || {
                 let status = std::fs::read_to_string("/proc/self/status").expect("status");
                 let line = status.lines().find_map(|line| line.strip_prefix("FDSize:"));
@@ -235,7 +235,7 @@ mod tests {
             let (before, open) = (size(), count());
             reserve_descriptors(0).expect("nothing to do");
             assert_eq!(size(), before);
-            let hard = limit(Resource::Files).expect("limit").hard;
+            let hard = get_limit(Resource::Files).expect("limit").hard;
             let soft = (before * 4).min(hard);
             set_limit(Resource::Files, Limit { soft, hard }).expect("set");
             reserve_descriptors(u64::MAX).expect("as many as there may be");
@@ -248,7 +248,7 @@ mod tests {
     fn dmn_12_failure_texts() {
         // Above the hard ceiling that the kernel has for everybody.
         let minimum = i64::MAX;
-        let error = reach_minimum(Resource::Files, minimum).expect_err("too many");
+        let error = raise_to_minimum(Resource::Files, minimum).expect_err("too many");
         assert_eq!(
             error.to_string(),
             format!(

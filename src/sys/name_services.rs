@@ -12,7 +12,7 @@
 ///
 /// # Source
 /// `__nss_configure_lookup` in glibc's `nss.h`. The crash is that of glibc 2.36 with `passwd: files systemd`.
-pub fn keep_to_built_in_services() {
+pub fn use_builtin_services() {
     #[cfg(all(target_feature = "crt-static", target_env = "gnu"))]
     for (base, services) in [
         (c"passwd", c"files"),

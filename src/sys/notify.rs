@@ -86,7 +86,7 @@ impl NotifySocket {
     ///
     /// # Errors
     /// None that a correct caller can cause.
-    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<NotifyDatagram>> {
         let mut control = [0_u64; CONTROL_WORDS];
         let mut vector = libc::iovec {
             iov_base: buffer.as_mut_ptr().cast(),
@@ -113,7 +113,7 @@ impl NotifySocket {
                 _ => Err(error),
             };
         };
-        Ok(Some(Received {
+        Ok(Some(NotifyDatagram {
             bytes: bytes.min(buffer.len()),
             is_whole: header.msg_flags & libc::MSG_TRUNC == 0,
             sender: sender_in(&header),
@@ -129,28 +129,28 @@ impl AsFd for NotifySocket {
 
 /// One message that was taken.
 #[derive(Debug)]
-pub struct Received {
+pub struct NotifyDatagram {
     /// How many bytes of the buffer it has.
     pub bytes: usize,
     /// Nothing of it was cut off.
     pub is_whole: bool,
     /// Who sent it; none: the kernel did not say.
-    pub sender: Option<Sender>,
+    pub sender: Option<DatagramSender>,
 }
 
 /// Who sent a message, by the kernel's word.
 #[derive(Debug)]
-pub struct Sender {
+pub struct DatagramSender {
     /// Its number; 0: it has none here.
     pub pid: i32,
     /// Its user.
     pub uid: u32,
-    handle: Handle,
+    handle: SenderHandle,
 }
 
 /// What holds a sender's number fast.
 #[derive(Debug)]
-enum Handle {
+enum SenderHandle {
     /// Nothing.
     None,
     /// It had been reaped when its message was taken.
@@ -159,18 +159,18 @@ enum Handle {
     Pidfd(OwnedFd),
 }
 
-impl Sender {
+impl DatagramSender {
     /// Whether the number is the sender's still, and has been since the message was sent. Where the kernel cannot tell,
     /// yes.
     #[must_use]
     pub fn is_there(&self) -> bool {
         match (&self.handle, Signal::from_number(0)) {
-            (Handle::Gone, _) => false,
-            (Handle::Pidfd(pidfd), Some(nothing)) => {
+            (SenderHandle::Gone, _) => false,
+            (SenderHandle::Pidfd(pidfd), Some(nothing)) => {
                 let sent = send_signal(pidfd, nothing);
                 !sent.is_err_and(|error| error.raw_os_error() == Some(libc::ESRCH))
             }
-            (Handle::None, _) | (Handle::Pidfd(_), None) => true,
+            (SenderHandle::None, _) | (SenderHandle::Pidfd(_), None) => true,
         }
     }
 }
@@ -196,9 +196,9 @@ fn set_flag(fd: &OwnedFd, option: i32) -> io::Result<()> {
 }
 
 /// Takes everything out of a message's control data: the sender, and descriptors, which are closed.
-fn sender_in(header: &libc::msghdr) -> Option<Sender> {
+fn sender_in(header: &libc::msghdr) -> Option<DatagramSender> {
     let mut credentials = None;
-    let mut handle = Handle::None;
+    let mut handle = SenderHandle::None;
     // SAFETY: the header was filled in by recvmsg, and its control buffer is live.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
     // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR give null or a whole header within the control buffer.
@@ -222,10 +222,10 @@ fn sender_in(header: &libc::msghdr) -> Option<Sender> {
                 let number = unsafe { data.cast::<RawFd>().read_unaligned() };
                 handle = match number {
                     // SAFETY: the kernel made it for us with this message, and it is taken out of it once.
-                    0.. => Handle::Pidfd(unsafe { OwnedFd::from_raw_fd(number) }),
+                    0.. => SenderHandle::Pidfd(unsafe { OwnedFd::from_raw_fd(number) }),
                     // There was no descriptor left, which says nothing of the sender.
-                    error if [-libc::EMFILE, -libc::ENFILE].contains(&error) => Handle::None,
-                    _ => Handle::Gone,
+                    error if [-libc::EMFILE, -libc::ENFILE].contains(&error) => SenderHandle::None,
+                    _ => SenderHandle::Gone,
                 };
             }
             (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
@@ -242,7 +242,7 @@ fn sender_in(header: &libc::msghdr) -> Option<Sender> {
         // SAFETY: as for the first one.
         next = unsafe { libc::CMSG_NXTHDR(header, part) };
     }
-    credentials.map(|found| Sender {
+    credentials.map(|found| DatagramSender {
         pid: found.pid,
         uid: found.uid,
         handle,
@@ -347,8 +347,8 @@ mod tests {
         let from = got.sender.expect("known");
         assert_ne!(from.pid.unsigned_abs(), std::process::id());
         match from.handle {
-            Handle::None => eprintln!("skipped: this kernel has no SO_PASSPIDFD"),
-            Handle::Gone | Handle::Pidfd(_) => assert!(!from.is_there()),
+            SenderHandle::None => eprintln!("skipped: this kernel has no SO_PASSPIDFD"),
+            SenderHandle::Gone | SenderHandle::Pidfd(_) => assert!(!from.is_there()),
         }
     }
 }

@@ -244,7 +244,7 @@ mod tests {
         let many = vec![null.as_fd(); PACKET_DESCRIPTORS_MAX + 1];
         assert!(send_packet(&second, b"", &many).is_err());
         drop(packet);
-        crate::sys::forked::forked(|_file| {
+        crate::sys::test_fork::run_forked(|_file| {
             // Room for 20 more, however many the other tests of this program had open.
             let open: std::collections::BTreeSet<u64> = std::fs::read_dir("/proc/self/fd")
                 .expect("listed")

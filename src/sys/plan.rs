@@ -71,7 +71,7 @@ impl fmt::Debug for CStrings {
 
 /// Whose rights the new process has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ids {
+pub enum ChildIds {
     /// The daemon's.
     Keep,
     /// The daemon's uid, but this user's groups. Where the kernel refuses (no CAP_SETGID, or groups that the user
@@ -111,7 +111,7 @@ pub enum Ids {
 
 /// A value for the kernel, and how it was configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting<T> {
+pub struct ConfiguredValue<T> {
     /// For the kernel.
     pub value: T,
     /// As configured; completes "couldn't set …".
@@ -120,13 +120,13 @@ pub struct Setting<T> {
 
 /// What the new process may use, and which rights it has besides those of its user. By default nothing is changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Bounds {
+pub struct ChildBounds {
     /// Limits.
-    pub limits: Vec<Setting<(Resource, Limit)>>,
+    pub limits: Vec<ConfiguredValue<(Resource, Limit)>>,
     /// Its nice value.
-    pub nice: Option<Setting<i8>>,
+    pub nice: Option<ConfiguredValue<i8>>,
     /// How readily the kernel kills it for want of memory; the value is what is written to the file.
-    pub oom_score_adj: Option<Setting<String>>,
+    pub oom_score_adj: Option<ConfiguredValue<String>>,
     /// The capabilities that it, and whatever it executes, may ever have: a bit for each.
     pub bounding: Option<u64>,
     /// The capabilities that it has whoever it runs as: a bit for each.
@@ -151,9 +151,9 @@ pub struct RawPlan {
     /// Limits that differ from the daemon's own.
     pub limits: Vec<(Resource, Limit)>,
     /// Whose rights.
-    pub ids: Ids,
+    pub ids: ChildIds,
     /// What it may use besides.
-    pub bounds: Bounds,
+    pub bounds: ChildBounds,
     /// It leads a session of its own, without a controlling terminal; otherwise only a process group.
     pub has_session: bool,
     /// It gets a session keyring of its own, empty; otherwise it has the daemon's.

@@ -35,7 +35,7 @@ impl Interest {
 
 /// One ready descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ready {
+pub struct ReadyFd {
     /// As given to [`Poller::add`].
     pub token: u64,
     /// There is something to read, possibly the end.
@@ -122,7 +122,7 @@ impl Poller {
     pub fn wait(
         &mut self,
         timeout: Option<Duration>,
-    ) -> io::Result<impl Iterator<Item = Ready> + '_> {
+    ) -> io::Result<impl Iterator<Item = ReadyFd> + '_> {
         let precise = timeout.filter(|timeout| {
             !timeout.is_zero() && *timeout < Duration::from_millis(1) && Self::is_precise()
         });
@@ -137,7 +137,7 @@ impl Poller {
         };
         Ok(self.events[..count].iter().map(|event| {
             let flags = event.events();
-            Ready {
+            ReadyFd {
                 token: event.data(),
                 readable: flags.contains(EpollFlags::EPOLLIN),
                 writable: flags.contains(EpollFlags::EPOLLOUT),
@@ -231,7 +231,7 @@ mod tests {
         thread.join().expect("joined");
         assert_eq!(
             ready,
-            [Ready {
+            [ReadyFd {
                 token: 7,
                 readable: true,
                 writable: false,

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
@@ -17,7 +18,7 @@ use crate::domain::Signal;
 
 /// A signal that came, and from whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delivered {
+pub struct ReceivedSignal {
     /// Which.
     pub signal: Signal,
     /// The sender's pid; 0 for the kernel. For the log only: it may be reused already.
@@ -42,7 +43,7 @@ impl SignalReader {
     /// # Source
     /// signalfd(2).
     pub fn new(signals: &[Signal]) -> io::Result<Self> {
-        let set = set_of(signals)?;
+        let set = signal_set(signals)?;
         set.thread_block()?;
         let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         Ok(Self { fd })
@@ -52,7 +53,7 @@ impl SignalReader {
     ///
     /// # Errors
     /// None that a correct caller can cause.
-    pub fn read(&self) -> io::Result<Vec<Delivered>> {
+    pub fn read(&self) -> io::Result<Vec<ReceivedSignal>> {
         /// What does not fit makes the descriptor readable again, as does what comes later.
         const KINDS: usize = 16;
         const BYTES: usize = size_of::<libc::signalfd_siginfo>();
@@ -73,7 +74,7 @@ impl SignalReader {
                     .cast::<libc::signalfd_siginfo>()
                     .read_unaligned()
             };
-            Some(Delivered {
+            Some(ReceivedSignal {
                 signal: Signal::from_number(i64::from(info.ssi_signo))?,
                 pid: info.ssi_pid,
                 uid: info.ssi_uid,
@@ -91,29 +92,34 @@ impl AsFd for SignalReader {
 
 /// Signals that this process ignores, or has ignored: bit 0 for signal 1. Children begin with these ignored.
 ///
-/// Nothing but [`ignore`] changes that after the first [`note_ignored`]: no library that we use does, and the C library's own
+/// Nothing but [`ignore_signals`] changes that after the first [`note_ignored`]: no library that we use does, and the C library's own
 /// two signals, of which it tells nothing, count always.
 static IGNORED: AtomicU64 = AtomicU64::new(0b11 << 31);
 
-const fn bit(number: i32) -> u64 {
+const fn signal_bit(number: i32) -> u64 {
     1 << (number - 1)
 }
 
 /// Finds out what is ignored already: by the C library, by std, or because whoever started us ignores it (nohup).
 pub(super) fn note_ignored() {
+    static NOTED: Once = Once::new();
+    NOTED.call_once(look_for_ignored);
+}
+
+fn look_for_ignored() {
     for number in 1..=64 {
         // SAFETY: all fields are integers or may be null.
         let mut found: libc::sigaction = unsafe { std::mem::zeroed() };
         // SAFETY: the struct is live and writable; nothing is set. EINVAL for signals that the C library keeps.
         let result = unsafe { libc::sigaction(number, std::ptr::null(), &raw mut found) };
         if result == 0 && found.sa_sigaction == libc::SIG_IGN {
-            IGNORED.fetch_or(bit(number), Ordering::Relaxed);
+            IGNORED.fetch_or(signal_bit(number), Ordering::Relaxed);
         }
     }
 }
 
 /// Signals that may be ignored in this process; bit 0 for signal 1.
-pub(super) fn ignored() -> u64 {
+pub(super) fn ignored_signals() -> u64 {
     IGNORED.load(Ordering::Relaxed)
 }
 
@@ -121,12 +127,12 @@ pub(super) fn ignored() -> u64 {
 ///
 /// # Errors
 /// EINVAL: not a signal that can be ignored.
-pub fn ignore(signals: &[Signal]) -> io::Result<()> {
+pub fn ignore_signals(signals: &[Signal]) -> io::Result<()> {
     let action = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
     for signal in signals {
         // SAFETY: no handler of ours is installed; ignoring runs no code.
-        unsafe { sigaction(ordinary(*signal)?, &action) }?;
-        IGNORED.fetch_or(bit(signal.number()), Ordering::Relaxed);
+        unsafe { sigaction(to_nix(*signal)?, &action) }?;
+        IGNORED.fetch_or(signal_bit(signal.number()), Ordering::Relaxed);
     }
     Ok(())
 }
@@ -143,12 +149,12 @@ pub fn start_unblocked(command: &mut Command) {
 /// The signal by which a service manager tells a daemon that it restarts, in place of SIGTERM by which it stops it. A
 /// real-time one: the ordinary ones mean to us what they mean to Supervisor, which this one kills.
 #[must_use]
-pub fn letting_go() -> i32 {
+pub fn detach_signal() -> i32 {
     libc::SIGRTMIN() + 1
 }
 
 /// nix knows no real-time signals.
-fn set_of(signals: &[Signal]) -> io::Result<SigSet> {
+fn signal_set(signals: &[Signal]) -> io::Result<SigSet> {
     let mut set = *SigSet::empty().as_ref();
     for signal in signals {
         // SAFETY: the set is initialised, live and writable.
@@ -160,7 +166,7 @@ fn set_of(signals: &[Signal]) -> io::Result<SigSet> {
     Ok(unsafe { SigSet::from_sigset_t_unchecked(set) })
 }
 
-fn ordinary(signal: Signal) -> io::Result<nix::sys::signal::Signal> {
+fn to_nix(signal: Signal) -> io::Result<nix::sys::signal::Signal> {
     Ok(nix::sys::signal::Signal::try_from(signal.number())?)
 }
 
@@ -180,7 +186,7 @@ mod tests {
                 nix::sys::signal::raise(nix::sys::signal::Signal::SIGWINCH).expect("raised");
                 nix::sys::signal::raise(nix::sys::signal::Signal::SIGURG).expect("raised");
             }
-            let expected = |signal| Delivered {
+            let expected = |signal| ReceivedSignal {
                 signal,
                 pid: std::process::id(),
                 uid: nix::unistd::getuid().as_raw(),
@@ -214,8 +220,8 @@ mod tests {
     fn signals_that_cannot_be_read_or_ignored_are_refused() {
         let zero = Signal::from_number(0).expect("accepted in configuration");
         assert!(SignalReader::new(&[zero]).is_err());
-        assert!(ignore(&[Signal::KILL]).is_err());
+        assert!(ignore_signals(&[Signal::KILL]).is_err());
         let pipe = Signal::parse("PIPE").expect("a signal");
-        ignore(&[pipe]).expect("ignored");
+        ignore_signals(&[pipe]).expect("ignored");
     }
 }

@@ -11,14 +11,14 @@ use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstat};
 use nix::unistd::{Gid, Uid, fchownat};
 
-use super::place::{self, FileId, Place};
+use super::safe_open::{self, FileId, SafePath};
 use super::socket::{listen_on, unix_bound_with_mode, unix_connected};
 use crate::domain::Errno;
 
 /// The mode of the file until it has the wanted one.
 const PRIVATE: u32 = 0o600;
 
-/// A listening socket whose file has a name of its own, until [`Place::link`] gives it the one that clients know.
+/// A listening socket whose file has a name of its own, until [`SafePath::link_here`] gives it the one that clients know.
 #[derive(Debug)]
 pub struct ListeningSocket {
     /// It accepts connections.
@@ -34,7 +34,7 @@ pub struct ListeningSocket {
 /// A name that goes when this does.
 #[derive(Debug)]
 pub struct TemporaryName {
-    place: Place,
+    place: SafePath,
     id: FileId,
 }
 
@@ -47,14 +47,14 @@ impl Drop for TemporaryName {
 
 /// Why a socket cannot be made.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum SocketFileError {
     /// The owner cannot be changed to this.
     Owner(Errno),
     /// Anything else. EEXIST: the file was exchanged by somebody while it was made.
     Other(Errno),
 }
 
-impl From<Errno> for Refusal {
+impl From<Errno> for SocketFileError {
     fn from(error: Errno) -> Self {
         Self::Other(error)
     }
@@ -63,26 +63,26 @@ impl From<Errno> for Refusal {
 /// Makes a listening socket in the directory of `place`, under a name of its own, with this mode and owner.
 ///
 /// # Errors
-/// See [`Refusal`]; nothing is left behind.
+/// See [`SocketFileError`]; nothing is left behind.
 ///
 /// # Source
 /// unix(7): the mode of a socket that is bound becomes that of its file (`unix_bind_bsd` in net/unix/af_unix.c).
 pub fn listen_at(
-    place: &Place,
+    place: &SafePath,
     mode: u32,
     (uid, gid): (Option<u32>, Option<u32>),
     backlog: i32,
-) -> Result<ListeningSocket, Refusal> {
+) -> Result<ListeningSocket, SocketFileError> {
     let temporary = place.sibling(&format!(".{}", std::process::id()))?;
     // Left by a process that had our number; nobody can listen on it any more.
-    if let Ok(old) = temporary.look()
+    if let Ok(old) = temporary.open_path_fd()
         && is_socket(&old)
     {
         temporary.unlink()?;
     }
     let text = |error: io::Error| Errno::from(&error);
     let socket = unix_bound_with_mode(&temporary.path_by_descriptor(), PRIVATE).map_err(text)?;
-    let file = temporary.look()?;
+    let file = temporary.open_path_fd()?;
     let id = FileId::of(&file)?;
     let made = ListeningSocket {
         socket,
@@ -95,32 +95,32 @@ pub fn listen_at(
     };
     listen_on(&made.socket, backlog).map_err(text)?;
     if !is_socket(&made.file) || !leads_to(&made.file, &made.socket) {
-        return Err(Refusal::Other(Errno::EXIST));
+        return Err(SocketFileError::Other(Errno::EXIST));
     }
     let exact = Mode::from_bits_truncate(mode);
     fchmodat(
         AT_FDCWD,
-        place::by_descriptor(&made.file).as_str(),
+        safe_open::fd_path(&made.file).as_str(),
         exact,
         FchmodatFlags::FollowSymlink,
     )
-    .map_err(place::errno)?;
+    .map_err(safe_open::errno)?;
     if uid.is_some() || gid.is_some() {
         let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
         fchownat(&made.file, "", uid, gid, AtFlags::AT_EMPTY_PATH)
-            .map_err(|error| Refusal::Owner(place::errno(error)))?;
+            .map_err(|error| SocketFileError::Owner(safe_open::errno(error)))?;
     }
     Ok(made)
 }
 
 fn is_socket(file: &OwnedFd) -> bool {
-    fstat(file).is_ok_and(|stat| place::kind(&stat) == SFlag::S_IFSOCK)
+    fstat(file).is_ok_and(|stat| safe_open::kind(&stat) == SFlag::S_IFSOCK)
 }
 
 /// Whether a connection to `file` arrives at `socket`. A socket of another process that was put in its place has the same
 /// kind and perhaps the same owner; only this tells them apart.
 fn leads_to(file: &OwnedFd, socket: &OwnedFd) -> bool {
-    let Ok(_client) = unix_connected(place::by_descriptor(file).as_ref()) else {
+    let Ok(_client) = unix_connected(safe_open::fd_path(file).as_ref()) else {
         return false;
     };
     let Ok(listener) = socket.try_clone().map(UnixListener::from) else {

@@ -3,7 +3,7 @@
 //! The child shares our memory, so that nothing is copied whatever our size, and our table of descriptors, so that
 //! thousands of them are not copied only to be closed at exec. Its first call is `close_range(first, ∞, UNSHARE)`, which
 //! copies only what lies below `first`. What the child needs must therefore lie there: its three ends wait in *staging*
-//! descriptors, which are reserved before anything else is open ([`Staging`]), hence low, and point at the null device
+//! descriptors, which are reserved before anything else is open ([`StagingFds`]), hence low, and point at the null device
 //! between spawns.
 #![expect(
     unsafe_code,
@@ -18,15 +18,15 @@ use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::ends::ChildEnds;
 use super::pending::PendingChild;
-use super::plan::{Ids, RawPlan};
+use super::plan::{ChildIds, RawPlan};
+use super::stdio::ChildStdio;
 use super::{Cgroup, child, clone3, pidfd, signals};
 use crate::domain::ExitStatus;
 
 /// What becomes of our table of descriptors in a child until its exec. In order of preference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Table {
+pub enum FdTableMode {
     /// Shared until the child's first call, which copies the low end only. The cost does not grow with our descriptors.
     Shared,
     /// Copied by the clone, closed by the child. For seccomp filters that refuse CLOSE_RANGE_UNSHARE.
@@ -47,16 +47,16 @@ fn is_no_clone3(error: &io::Error) -> bool {
 /// A child copies the table of descriptors up to the highest of them, and closes what it copied: 5 to 11 µs with sixteen.
 /// So they are to be reserved before anything else is open.
 #[derive(Debug)]
-pub struct Staging {
+pub struct StagingFds {
     /// What becomes 0, 1 and 2.
     ends: [OwnedFd; 3],
-    /// That of [`ChildEnds::ready`]. Above the others: most children do without.
+    /// That of [`ChildStdio::ready`]. Above the others: most children do without.
     ready: OwnedFd,
     /// The null device, for a child without an end.
     null: OwnedFd,
 }
 
-impl Staging {
+impl StagingFds {
     /// Takes the lowest numbers above the standard descriptors.
     ///
     /// # Errors
@@ -78,12 +78,27 @@ impl Staging {
     }
 }
 
+/// Whether no seccomp filter applies to this process, so that a system call does what the kernel can do.
+///
+/// # Source
+/// PR_GET_SECCOMP(2const).
+fn is_unfiltered() -> bool {
+    // SAFETY: no memory involved.
+    (unsafe { libc::prctl(libc::PR_GET_SECCOMP) }) == 0
+}
+
+/// Whether the kernel has close_range(2), with CLOSE_RANGE_UNSHARE, which is as old (Linux 5.9).
+fn has_close_range() -> bool {
+    // SAFETY: no descriptor has this number, so nothing is closed.
+    (unsafe { libc::syscall(libc::SYS_close_range, c_uint::MAX, c_uint::MAX, 0) }) == 0
+}
+
 /// Makes processes, one at a time. Belongs to one thread: the calls of one spawn must not mingle with another's.
 #[derive(Debug)]
 pub struct Spawner {
-    stack: Stack,
-    staging: Staging,
-    table: Table,
+    stack: ChildStack,
+    staging: StagingFds,
+    table: FdTableMode,
     /// Children can be made by clone3, in a cgroup and without our handlers. Otherwise they see to both themselves.
     has_clone3: bool,
     /// The child that is being made, for other threads.
@@ -96,45 +111,49 @@ impl Spawner {
     /// # Errors
     /// EMFILE, ENOMEM, EAGAIN: no descriptors, no memory, no processes to be had.
     pub fn new() -> io::Result<Self> {
-        Self::staged_in(Staging::reserve()?)
+        Self::staged_in(StagingFds::reserve()?)
     }
 
-    /// Finds out by trying which kind of [`Table`] the kernel and its filters allow.
+    /// Finds out which kind of [`FdTableMode`] the kernel and its filters allow: by trying, unless no filter is there.
     ///
     /// To be made before anybody waits for children of unknown pid: the trial makes one, and waits for it.
     ///
     /// # Errors
     /// ENOMEM, EAGAIN: no memory, no processes to be had.
-    pub fn staged_in(staging: Staging) -> io::Result<Self> {
-        let mut spawner = Self::with(Table::Shared, staging)?;
-        for table in [Table::Shared, Table::Copied] {
-            if spawner.works(table)? {
+    pub fn staged_in(staging: StagingFds) -> io::Result<Self> {
+        let mut spawner = Self::with(FdTableMode::Shared, staging)?;
+        // The trial takes a tenth of the time that the daemon needs to start its first program.
+        if is_unfiltered() && has_close_range() {
+            return Ok(spawner);
+        }
+        for table in [FdTableMode::Shared, FdTableMode::Copied] {
+            if spawner.probe_table(table)? {
                 spawner.table = table;
                 return Ok(spawner);
             }
         }
-        Self::with(Table::Inherited, spawner.staging)
+        Self::with(FdTableMode::Inherited, spawner.staging)
     }
 
     /// A spawner with this kind of table, untried, with descriptors that are reserved now.
     ///
     /// # Errors
     /// As [`Spawner::new`].
-    pub fn with_table(table: Table) -> io::Result<Self> {
-        Self::with(table, Staging::reserve()?)
+    pub fn with_table(table: FdTableMode) -> io::Result<Self> {
+        Self::with(table, StagingFds::reserve()?)
     }
 
     /// A spawner with this kind of table, untried.
     ///
     /// # Errors
     /// ENOMEM.
-    pub fn with(table: Table, staging: Staging) -> io::Result<Self> {
-        if table == Table::Inherited {
+    pub fn with(table: FdTableMode, staging: StagingFds) -> io::Result<Self> {
+        if table == FdTableMode::Inherited {
             close_all_on_exec()?;
         }
         signals::note_ignored();
         Ok(Self {
-            stack: Stack::new()?,
+            stack: ChildStack::new()?,
             staging,
             table,
             has_clone3: clone3::IS_HERE,
@@ -150,7 +169,7 @@ impl Spawner {
 
     /// The kind of table in use.
     #[must_use]
-    pub const fn table(&self) -> Table {
+    pub const fn table(&self) -> FdTableMode {
         self.table
     }
 
@@ -166,7 +185,7 @@ impl Spawner {
     ///
     /// # Source
     /// clone(2), close_range(2), execve(2), credentials(7), PR_SET_DUMPABLE(2const).
-    pub fn spawn(&mut self, plan: &RawPlan, ends: ChildEnds) -> io::Result<(i32, OwnedFd)> {
+    pub fn spawn(&mut self, plan: &RawPlan, ends: ChildStdio) -> io::Result<(i32, OwnedFd)> {
         self.spawn_in(plan, &ends, None)
     }
 
@@ -185,7 +204,7 @@ impl Spawner {
     pub fn spawn_in(
         &mut self,
         plan: &RawPlan,
-        ends: &ChildEnds,
+        ends: &ChildStdio,
         cgroup: Option<&Cgroup>,
     ) -> io::Result<(i32, OwnedFd)> {
         if self.has_clone3 {
@@ -194,35 +213,37 @@ impl Spawner {
                 result => return result,
             }
         }
-        let door = cgroup.map(Cgroup::door).transpose()?;
-        self.spawn_with(plan, ends, None, door.as_ref())
+        let procs = cgroup.map(Cgroup::open_procs).transpose()?;
+        self.spawn_with(plan, ends, None, procs.as_ref())
     }
 
     fn spawn_with(
         &mut self,
         plan: &RawPlan,
-        ends: &ChildEnds,
+        ends: &ChildStdio,
         cgroup: Option<&Cgroup>,
-        door: Option<&File>,
+        procs: Option<&File>,
     ) -> io::Result<(i32, OwnedFd)> {
         let uid = match plan.ids {
-            Ids::Become { uid, .. } | Ids::Refused { uid, .. } => uid,
+            ChildIds::Become { uid, .. } | ChildIds::Refused { uid, .. } => uid,
             // Only the groups can fail then, with our own uid.
-            Ids::Groups { .. } | Ids::Joined { .. } | Ids::Keep => nix::unistd::getuid().as_raw(),
+            ChildIds::Groups { .. } | ChildIds::Joined { .. } | ChildIds::Keep => {
+                nix::unistd::getuid().as_raw()
+            }
         }
         .to_string();
         let (argv, envp) = (plan.argv.pointers(), plan.envp.pointers());
         let staging = &self.staging;
-        let work = child::Work {
+        let work = child::ChildPlan {
             table: self.table,
-            first: self.first(ends.ready.is_some()),
+            first: self.first_closed_fd(ends.ready.is_some()),
             staging: staging.ends.each_ref().map(AsRawFd::as_raw_fd),
             ready: ends
                 .ready
                 .as_ref()
                 .map(|&(_, number)| (staging.ready.as_raw_fd(), c_int::from(number))),
             dispositions: match self.has_clone3 {
-                true => signals::ignored(),
+                true => signals::ignored_signals(),
                 false => u64::MAX,
             },
             plan,
@@ -230,42 +251,42 @@ impl Spawner {
             envp: envp.as_ptr(),
             uid: uid.as_bytes(),
             word: plan.argv.iter().next().unwrap_or_default(),
-            door: door.map(AsRawFd::as_raw_fd),
+            procs: procs.map(AsRawFd::as_raw_fd),
         };
         // From here to the end of the function the staging descriptors hold the child's ends. An end that stayed there
         // would keep its pipe from ever reporting that all writers are gone.
-        let _staged = Staged::new(staging, ends)?;
+        let _staged = StagedStdio::new(staging, ends)?;
         // Capabilities matter not here: with the daemon's uid, the child gives none up before its exec that would let
         // somebody trace it who may not trace the daemon.
         let _undumpable = matches!(
             plan.ids,
-            Ids::Become { .. } | Ids::Groups { .. } | Ids::Joined { .. }
+            ChildIds::Become { .. } | ChildIds::Groups { .. } | ChildIds::Joined { .. }
         )
-        .then(Undumpable::new);
-        let _blocked = Blocked::new();
+        .then(UndumpableGuard::new);
+        let _blocked = SignalsBlockedGuard::new();
         let how = match self.has_clone3 {
-            true => How::Clone3(cgroup),
-            false => How::Clone,
+            true => CloneMethod::Clone3(cgroup),
+            false => CloneMethod::Clone,
         };
-        // SAFETY: `run` reads a `Work`, which outlives the call, and does nothing but system calls on it.
+        // SAFETY: `run` reads a `ChildPlan`, which outlives the call, and does nothing but system calls on it.
         unsafe { self.clone_child(self.table, &how, child::run, (&raw const work).cast()) }
     }
 
     /// The number from which on everything is closed in a child.
-    fn first(&self, has_ready: bool) -> c_uint {
-        let Staging { ends, ready, .. } = &self.staging;
+    fn first_closed_fd(&self, has_ready: bool) -> c_uint {
+        let StagingFds { ends, ready, .. } = &self.staging;
         let ready = has_ready.then_some(ready);
         let highest = ends.iter().chain(ready).map(AsRawFd::as_raw_fd).max();
         highest.map_or(3, |number| number.unsigned_abs() + 1)
     }
 
     /// Tries a kind of table in a child, for a filter may also kill who makes a call that it does not like.
-    fn works(&self, table: Table) -> io::Result<bool> {
-        let work = (table, self.first(false));
-        let _blocked = Blocked::new();
+    fn probe_table(&self, table: FdTableMode) -> io::Result<bool> {
+        let work = (table, self.first_closed_fd(false));
+        let _blocked = SignalsBlockedGuard::new();
         let work = (&raw const work).cast();
         // SAFETY: `probe` reads this pair, which outlives the call, and only makes system calls.
-        match unsafe { self.clone_child(table, &How::Clone, child::probe, work) } {
+        match unsafe { self.clone_child(table, &CloneMethod::Clone, child::probe, work) } {
             Ok((_, pidfd)) => Ok(pidfd::wait(&pidfd)? == ExitStatus::Exited(0)),
             // A shortage says nothing about filters.
             Err(error) => match error.raw_os_error() {
@@ -282,8 +303,8 @@ impl Spawner {
     /// must not return.
     unsafe fn clone_child(
         &self,
-        table: Table,
-        how: &How<'_>,
+        table: FdTableMode,
+        how: &CloneMethod<'_>,
         entry: extern "C" fn(*mut c_void) -> c_int,
         work: *const c_void,
     ) -> io::Result<(i32, OwnedFd)> {
@@ -291,15 +312,15 @@ impl Spawner {
         let pidfd = self.pending.slot();
         // SIGCHLD as exit signal makes it a child like any other to waitid, and to whoever listens for orphans.
         let mut flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
-        if table == Table::Shared {
+        if table == FdTableMode::Shared {
             flags |= libc::CLONE_FILES;
         }
-        if let How::Clone3(cgroup) = how {
+        if let CloneMethod::Clone3(cgroup) = how {
             // SAFETY: as below; a plain clone and this one differ in where the child begins to count, and in its handlers.
             let result = unsafe {
                 clone3::clone_without_handlers(
                     cgroup.map(|cgroup| cgroup.as_fd().as_raw_fd()),
-                    (self.stack.base.as_ptr(), Stack::BYTES),
+                    (self.stack.base.as_ptr(), ChildStack::BYTES),
                     flags,
                     (entry, work.cast_mut()),
                     pidfd.as_ptr(),
@@ -331,7 +352,7 @@ impl Spawner {
 }
 
 /// By which call a child is made.
-enum How<'a> {
+enum CloneMethod<'a> {
     /// Without our handlers, and in this cgroup.
     Clone3(Option<&'a Cgroup>),
     /// With them.
@@ -357,13 +378,13 @@ fn close_all_on_exec() -> io::Result<()> {
 }
 
 /// The staging descriptors while they hold a child's ends.
-struct Staged<'a> {
-    staging: &'a Staging,
+struct StagedStdio<'a> {
+    staging: &'a StagingFds,
     has_ready: bool,
 }
 
-impl<'a> Staged<'a> {
-    fn new(staging: &'a Staging, ends: &ChildEnds) -> io::Result<Self> {
+impl<'a> StagedStdio<'a> {
+    fn new(staging: &'a StagingFds, ends: &ChildStdio) -> io::Result<Self> {
         let staged = Self {
             staging,
             has_ready: ends.ready.is_some(),
@@ -380,7 +401,7 @@ impl<'a> Staged<'a> {
     }
 }
 
-impl Drop for Staged<'_> {
+impl Drop for StagedStdio<'_> {
     fn drop(&mut self) {
         let ready = self.has_ready.then_some(&self.staging.ready);
         for place in self.staging.ends.iter().chain(ready) {
@@ -406,12 +427,12 @@ fn point(place: &OwnedFd, target: &OwnedFd) -> io::Result<()> {
 /// The kernel makes shared memory undumpable by itself when the child changes its ids, if `fs.suid_dumpable` is 0, and
 /// leaves it so: it has to be set back either way. That is for the last of them to do: the memory is the same for all
 /// spawners, and the child of one may be held up while another's comes and goes.
-struct Undumpable;
+struct UndumpableGuard;
 
 /// How many there are, and whether the memory was dumpable before the first.
 static UNDUMPABLE: Mutex<(usize, bool)> = Mutex::new((0, false));
 
-impl Undumpable {
+impl UndumpableGuard {
     fn new() -> Self {
         let mut state = Self::state();
         if state.0 == 0 {
@@ -430,7 +451,7 @@ impl Undumpable {
     }
 }
 
-impl Drop for Undumpable {
+impl Drop for UndumpableGuard {
     fn drop(&mut self) {
         let mut state = Self::state();
         state.0 -= 1;
@@ -442,11 +463,11 @@ impl Drop for Undumpable {
 
 /// All signals are blocked in this thread while this lives. The child starts with its parent's mask, and a handler of
 /// ours must not run in it. Raw, because the C library leaves two signals of its own open.
-struct Blocked {
+struct SignalsBlockedGuard {
     old: u64,
 }
 
-impl Blocked {
+impl SignalsBlockedGuard {
     fn new() -> Self {
         let mut old = 0;
         set_mask(u64::MAX, Some(&mut old));
@@ -454,7 +475,7 @@ impl Blocked {
     }
 }
 
-impl Drop for Blocked {
+impl Drop for SignalsBlockedGuard {
     fn drop(&mut self) {
         set_mask(self.old, None);
     }
@@ -476,14 +497,14 @@ fn set_mask(new: u64, old: Option<&mut u64>) {
 
 /// A stack for the child, with an inaccessible page below it.
 #[derive(Debug)]
-struct Stack {
+struct ChildStack {
     base: NonNull<c_void>,
 }
 
 // SAFETY: plain memory that nobody else has a pointer to.
-unsafe impl Send for Stack {}
+unsafe impl Send for ChildStack {}
 
-impl Stack {
+impl ChildStack {
     /// Bytes, the inaccessible end included. The child needs a few hundred; debug builds a few thousand.
     const BYTES: usize = 128 * 1024;
     /// Bytes of the inaccessible end; a multiple of every page size in use.
@@ -520,7 +541,7 @@ impl Stack {
     }
 }
 
-impl Drop for Stack {
+impl Drop for ChildStack {
     fn drop(&mut self) {
         // SAFETY: our own mapping; no child runs on it, for `clone` has returned.
         unsafe { libc::munmap(self.base.as_ptr(), Self::BYTES) };
@@ -576,13 +597,16 @@ mod tests {
     fn the_kind_of_table_is_what_the_filters_allow() {
         let errno = |errno: i32| libc::SECCOMP_RET_ERRNO | errno.unsigned_abs();
         let table = [
-            (None, Table::Shared),
-            (Some((true, errno(libc::EPERM))), Table::Copied),
-            (Some((true, libc::SECCOMP_RET_KILL_PROCESS)), Table::Copied),
-            (Some((false, errno(libc::ENOSYS))), Table::Inherited),
+            (None, FdTableMode::Shared),
+            (Some((true, errno(libc::EPERM))), FdTableMode::Copied),
+            (
+                Some((true, libc::SECCOMP_RET_KILL_PROCESS)),
+                FdTableMode::Copied,
+            ),
+            (Some((false, errno(libc::ENOSYS))), FdTableMode::Inherited),
             (
                 Some((false, libc::SECCOMP_RET_KILL_PROCESS)),
-                Table::Inherited,
+                FdTableMode::Inherited,
             ),
         ];
         for (refused, expected) in table {
@@ -602,8 +626,8 @@ mod tests {
     fn memory_is_undumpable_until_the_last_child_has_called_exec() {
         let is_dumpable = || matches!(nix::sys::prctl::get_dumpable(), Ok(true));
         let before = is_dumpable();
-        let held_up = Undumpable::new();
-        drop(Undumpable::new());
+        let held_up = UndumpableGuard::new();
+        drop(UndumpableGuard::new());
         assert!(!is_dumpable(), "the child that is held up can be traced");
         drop(held_up);
         assert_eq!(is_dumpable(), before);
@@ -614,7 +638,7 @@ mod tests {
         let spawner = Spawner::new().expect("spawner");
         let staging = &spawner.staging;
         let pipe = || OwnedFd::from(std::io::pipe().expect("pipe").1);
-        let ends = |has_ready: bool| ChildEnds {
+        let ends = |has_ready: bool| ChildStdio {
             stdin: Some(pipe()),
             stdout: pipe(),
             stderr: None,
@@ -628,10 +652,10 @@ mod tests {
             let ends = ends(has_ready);
             let ready = has_ready.then_some(&staging.ready);
             let used = || staging.ends.iter().chain(ready);
-            let staged = Staged::new(staging, &ends).expect("staged");
+            let staged = StagedStdio::new(staging, &ends).expect("staged");
             for place in used() {
                 let number = place.as_raw_fd();
-                assert!(number > 2 && number.unsigned_abs() < spawner.first(has_ready));
+                assert!(number > 2 && number.unsigned_abs() < spawner.first_closed_fd(has_ready));
                 assert!(link(place).to_string_lossy().starts_with("pipe:"));
             }
             drop(staged);
@@ -648,7 +672,7 @@ mod tests {
             let thread = std::thread::spawn(move || {
                 let action = libc::SECCOMP_RET_ERRNO | refusal.unsigned_abs();
                 filter(libc::SYS_clone3, false, action);
-                let mut spawner = Spawner::with_table(Table::Shared).expect("spawner");
+                let mut spawner = Spawner::with_table(FdTableMode::Shared).expect("spawner");
                 let mut argv = CStrings::default();
                 for word in ["/bin/grep", "SigIgn", "/proc/self/status"] {
                     argv.push(&[word.as_bytes()]).expect("no NUL");
@@ -660,13 +684,13 @@ mod tests {
                     directory: None,
                     umask: None,
                     limits: Vec::new(),
-                    ids: Ids::Keep,
-                    bounds: crate::sys::Bounds::default(),
+                    ids: ChildIds::Keep,
+                    bounds: crate::sys::ChildBounds::default(),
                     has_session: false,
                     has_keyring: false,
                 };
                 let (mut reader, writer) = std::io::pipe().expect("pipe");
-                let ends = ChildEnds {
+                let ends = ChildStdio {
                     stdin: None,
                     stdout: writer.into(),
                     stderr: None,

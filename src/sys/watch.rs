@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use super::place::by_descriptor;
+use super::safe_open::fd_path;
 
 /// Readable when one of the watched files may have lost its name, or when a file may have come into a watched directory.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl FileWatch {
     pub fn add(&self, file: &OwnedFd) -> io::Result<()> {
         let events =
             AddWatchFlags::IN_ATTRIB | AddWatchFlags::IN_MOVE_SELF | AddWatchFlags::IN_DELETE_SELF;
-        self.0.add_watch(by_descriptor(file).as_str(), events)?;
+        self.0.add_watch(fd_path(file).as_str(), events)?;
         Ok(())
     }
 

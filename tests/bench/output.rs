@@ -1,8 +1,8 @@
 //! How fast output of a process reaches its log, against the plainest loop that could do it.
 //!
 //! `cargo bench --bench output`: a child writes 1 GiB, in turn through a loop of read and write and through the output
-//! thread, without and with a ledger for a successor, to a file in the system's directory for temporary files. The goal
-//! is 0.9. `lines` writes it line by line instead, which is what a ledger costs most for.
+//! thread, without and with an in-flight log for a successor, to a file in the system's directory for temporary files. The goal
+//! is 0.9. `lines` writes it line by line instead, which is what an in-flight log costs most for.
 
 use std::error::Error;
 use std::fs::{File, OpenOptions};
@@ -13,9 +13,13 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use supervisord::config::spec::{AutoRestart, LogSpec, LogTarget, ProcessKind, ProcessSpec};
-use supervisord::domain::{Bytes, GroupName, Level, Life, LogPaths, ProcessName, Seconds, Signal};
+use supervisord::domain::{
+    Bytes, GroupName, InstanceId, Level, LogPaths, ProcessName, Seconds, Signal,
+};
 use supervisord::heartbeat::Heartbeats;
-use supervisord::output::{Activity, Command, LEDGER_BYTES, Options, Report, start};
+use supervisord::output::{
+    Activity, IN_FLIGHT_LOG_BYTES, OutputCommand, OutputOptions, OutputReport, start,
+};
 use supervisord::sys::SharedBuffer;
 
 /// What the child writes.
@@ -115,7 +119,7 @@ fn plain_loop(path: &Path, size: usize) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn through_thread(path: &Path, with_ledger: bool) -> Result<(), Box<dyn Error>> {
+fn through_thread(path: &Path, with_in_flight_log: bool) -> Result<(), Box<dyn Error>> {
     let log = |target| LogSpec {
         target,
         // As it is configured by default, but not reached: both write one file.
@@ -157,18 +161,18 @@ fn through_thread(path: &Path, with_ledger: bool) -> Result<(), Box<dyn Error>> 
     let activity = Activity::open(Path::new("/dev/null"), Bytes(0), 0, Level::Info, false)?;
     let heartbeats = Heartbeats::start(|trouble| panic!("{trouble}"))?;
     let (sender, reports) = mpsc::channel();
-    let options = Options {
+    let options = OutputOptions {
         activity,
         strip_ansi: false,
-        vault: None,
-        ledger: with_ledger
-            .then(|| SharedBuffer::new("ledger", LEDGER_BYTES))
+        fd_store: None,
+        in_flight_log: with_in_flight_log
+            .then(|| SharedBuffer::new("ledger", IN_FLIGHT_LOG_BYTES))
             .transpose()?
             .map(|buffer| (0, buffer)),
         heartbeats: heartbeats.clone(),
     };
     let output = start(options, move |report| drop(sender.send(report)))?;
-    let life = Life {
+    let instance = InstanceId {
         slot: 0,
         incarnation: 1,
     };
@@ -176,18 +180,18 @@ fn through_thread(path: &Path, with_ledger: bool) -> Result<(), Box<dyn Error>> 
         stdout: Some(path.into()),
         stderr: None,
     };
-    output.send(Command::Prepare(life, Arc::new(spec), paths));
-    let Report::Prepared(_, ends) = reports.recv()? else {
+    output.send(OutputCommand::Prepare(instance, Arc::new(spec), paths));
+    let OutputReport::Prepared(_, ends) = reports.recv()? else {
         return Err("not prepared".into());
     };
     let mut child = child(ends.stdout.into())?;
-    output.send(Command::Read(life, i32::try_from(child.id())?));
+    output.send(OutputCommand::Read(instance, i32::try_from(child.id())?));
     child.wait()?;
-    output.send(Command::Drain(life));
-    if !matches!(reports.recv()?, Report::Drained(_)) {
+    output.send(OutputCommand::Drain(instance));
+    if !matches!(reports.recv()?, OutputReport::Drained(_)) {
         return Err("not drained".into());
     }
-    output.send(Command::Stop);
+    output.send(OutputCommand::Stop);
     output.join();
     heartbeats.stop();
     Ok(())

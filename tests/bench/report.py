@@ -5,6 +5,7 @@ import os
 import statistics
 
 from metric import Bar, Metric
+from unmet import UNMET
 
 FORMAT = 1
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
@@ -136,7 +137,9 @@ def bar_text(metric, bar):
     text = f"{what}{sign} {bar.value:g}{unit[bar.relative]}"
     if met is None:
         return f"{text}: not measured"
-    return f"{text}: {'**met**' if met else 'not met'}" + (f" ({value:.2f}×)" if bar.relative else "")
+    text = f"{text}: {'**met**' if met else 'not met'}" + (f" ({value:.2f}×)" if bar.relative else "")
+    reason = UNMET.get((metric.name, bar.of))
+    return f"{text}, {reason}" if reason and not met else text
 
 
 def row(metric, most):
@@ -190,6 +193,31 @@ def table(value, metrics):
         cells = [cell(metric, name) for name in names]
         unit = f" [{metric.unit}]" if metric.unit else ""
         lines.append(f"| {metric.title}{unit} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+#: More rows are too many for README. Then it shows these metrics only.
+README_ROWS = 20
+HEADLINES = ("lines-100", "log-rotating", "process-list", "restart-25", "restart-1000", "start-1000", "first-child", "first-rpc", "status-100",
+             "status-1000", "status-name", "restart-name", "restart-all", "memory-1000", "idle", "check", "file-daemon", "file-client")
+
+
+def compact(value, metrics):
+    """The table of README: one row for each metric, medians only."""
+    if len(metrics) > README_ROWS:
+        metrics = [metric for metric in metrics if metric.name in HEADLINES]
+    machine = value["machine"]
+    lines = [
+        f"Medians, measured on {machine['cpus']} × {machine['model']}. `tests/bench/run` repeats it.",
+        "", "| what | ours | best peer | Supervisor |", "|---|---|---|---|",
+    ]
+    for metric in metrics:
+        def shown(name):
+            return f"{number(middle(metric, name))} {metric.unit}".strip()
+        peer = best_peer(metric)
+        best = f"{TITLES.get(peer, peer)} {shown(peer)}" if peer else "–"
+        supervisor = shown("supervisor") if "supervisor" in metric.samples else "–"
+        lines.append(f"| {metric.title} | {shown('ours')} | {best} | {supervisor} |")
     return "\n".join(lines) + "\n"
 
 

@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use supervisord::sys::{
-    Bounds, CStrings, Cgroup, ChildEnds, Ids, Interest, Poller, RawPlan, Resource, Setting,
-    Spawner, Table, reap,
+    CStrings, Cgroup, ChildBounds, ChildIds, ChildStdio, ConfiguredValue, FdTableMode, Interest,
+    Poller, RawPlan, Resource, Spawner, reap,
 };
 
 /// Figures are taken in turns, so that a busy moment of the machine does not hit one only.
@@ -27,8 +27,8 @@ fn main() {
         "{cycles} cycles each, best of {TURNS} turns; open files limit was {}",
         files.soft
     );
-    let mut spawners =
-        [Table::Shared, Table::Copied].map(|table| Spawner::with_table(table).expect("spawner"));
+    let mut spawners = [FdTableMode::Shared, FdTableMode::Copied]
+        .map(|table| Spawner::with_table(table).expect("spawner"));
     let mut bare = Bare::new();
     let mut open: Vec<OwnedFd> = Vec::new();
     let mut first_bare = None;
@@ -40,12 +40,12 @@ fn main() {
         for _ in 0..TURNS {
             let figures = [
                 timed(cycles, || bare.cycle()),
-                timed(cycles, || cycle(&mut spawners[0], &plan(Ids::Keep))),
+                timed(cycles, || cycle(&mut spawners[0], &plan(ChildIds::Keep))),
                 timed(cycles, || cycle(&mut spawners[0], &plan(other_user()))),
                 timed(cycles, || cycle(&mut spawners[0], &confined(other_user()))),
-                timed(cycles, || cycle(&mut spawners[1], &plan(Ids::Keep))),
+                timed(cycles, || cycle(&mut spawners[1], &plan(ChildIds::Keep))),
                 timed(cycles, || {
-                    cycle_in_cgroup(&mut spawners[0], &plan(Ids::Keep))
+                    cycle_in_cgroup(&mut spawners[0], &plan(ChildIds::Keep))
                 }),
             ];
             for (best, figure) in best.iter_mut().zip(figures) {
@@ -133,22 +133,22 @@ fn null() -> OwnedFd {
         .into()
 }
 
-fn other_user() -> Ids {
+fn other_user() -> ChildIds {
     if nix::unistd::getuid().is_root() {
-        Ids::Become {
+        ChildIds::Become {
             uid: 65534,
             gid: 65534,
             groups: vec![65534],
         }
     } else {
-        Ids::Keep
+        ChildIds::Keep
     }
 }
 
-fn plan(ids: Ids) -> RawPlan {
+fn plan(ids: ChildIds) -> RawPlan {
     let mut argv = CStrings::default();
     argv.push(&[ender().to_bytes()]).expect("no NUL");
-    let is_another_users = matches!(ids, Ids::Become { .. });
+    let is_another_users = matches!(ids, ChildIds::Become { .. });
     RawPlan {
         path: ender().to_owned(),
         argv,
@@ -157,27 +157,27 @@ fn plan(ids: Ids) -> RawPlan {
         umask: Some(0o022),
         limits: Vec::new(),
         ids,
-        bounds: Bounds::default(),
+        bounds: ChildBounds::default(),
         has_session: is_another_users,
         has_keyring: is_another_users,
     }
 }
 
 /// With all that a section can say of what a program may use.
-fn confined(ids: Ids) -> RawPlan {
-    let is_root = matches!(ids, Ids::Become { .. });
-    let files = supervisord::sys::limit(Resource::Files).expect("limit");
+fn confined(ids: ChildIds) -> RawPlan {
+    let is_root = matches!(ids, ChildIds::Become { .. });
+    let files = supervisord::sys::get_limit(Resource::Files).expect("limit");
     let mut plan = plan(ids);
-    plan.bounds = Bounds {
-        limits: vec![Setting {
+    plan.bounds = ChildBounds {
+        limits: vec![ConfiguredValue {
             value: (Resource::Files, files),
             text: String::new(),
         }],
-        nice: Some(Setting {
+        nice: Some(ConfiguredValue {
             value: 5,
             text: String::new(),
         }),
-        oom_score_adj: Some(Setting {
+        oom_score_adj: Some(ConfiguredValue {
             value: "500".to_owned(),
             text: String::new(),
         }),
@@ -203,7 +203,7 @@ fn cycle_in_cgroup(spawner: &mut Spawner, plan: &RawPlan) {
     static PARENT: OnceLock<Option<Cgroup>> = OnceLock::new();
     let name = format!("supervisord-bench-{}", std::process::id());
     let parent = PARENT.get_or_init(|| {
-        let parent = Cgroup::own().and_then(|(top, own)| top.open(&own));
+        let parent = Cgroup::own_cgroup().and_then(|(top, own)| top.open(&own));
         parent.ok()
     });
     let parent = parent.as_ref().filter(|parent| parent.make(&name).is_ok());
@@ -222,7 +222,7 @@ fn cycle_in(spawner: &mut Spawner, plan: &RawPlan, cgroup: Option<&Cgroup>) {
     thread_local! {
         static POLLER: std::cell::RefCell<Poller> = std::cell::RefCell::new(Poller::new().expect("epoll"));
     }
-    let ends = ChildEnds {
+    let ends = ChildStdio {
         stdin: Some(null()),
         stdout: null(),
         stderr: Some(null()),

@@ -13,7 +13,7 @@ const STRANGER: u32 = 61_235;
 const GROUP: u32 = 61_236;
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::new("allow::each_does_what_a_rule_says", rules)]
 }
 
@@ -25,11 +25,11 @@ fn rules() -> Result<Outcome, String> {
     }
     let host = Host::start(
         "[unix_http_server]\nallow=nobody control logs on web g:b\n      @nogroup status\n\
-         [program:web]\ncommand={puppet} forever\nstartsecs=0\n\
-         [program:other]\ncommand={puppet} forever\nstartsecs=0\n\
+         [program:web]\ncommand={test_child} forever\nstartsecs=0\n\
+         [program:other]\ncommand={test_child} forever\nstartsecs=0\n\
          [group:g]\nprograms=a,b\n\
-         [program:a]\ncommand={puppet} forever\nstartsecs=0\n\
-         [program:b]\ncommand={puppet} forever\nstartsecs=0\n",
+         [program:a]\ncommand={test_child} forever\nstartsecs=0\n\
+         [program:b]\ncommand={test_child} forever\nstartsecs=0\n",
     )?;
     let daemon = host.daemon.as_ref().ok_or("a daemon")?;
     for name in ["web", "other", "g:a", "g:b"] {

@@ -11,10 +11,10 @@ use crate::support::wire::{self, Connection, Value};
 use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
+pub(crate) fn tests() -> Vec<Trial> {
+    let mut tests = Vec::new();
     let mut add = |name: &str, run: fn() -> Result<Outcome, String>| {
-        trials.push(Trial::new(format!("bad_input::{name}"), run));
+        tests.push(Trial::new(format!("bad_input::{name}"), run));
     };
     add(
         "broken_configurations_are_told_and_end_with_2",
@@ -37,10 +37,10 @@ pub(crate) fn trials() -> Vec<Trial> {
     add("the_log_directory_vanishes", log_directory_vanishes);
     add("a_full_disk_harms_nobody", full_disk);
     add("methods_outside_the_table", foreign_methods);
-    trials
+    tests
 }
 
-const LONG: &str = "[program:long]\ncommand={puppet} forever\nstartsecs=0\n";
+const LONG: &str = "[program:long]\ncommand={test_child} forever\nstartsecs=0\n";
 
 fn broken_configurations() -> Result<Outcome, String> {
     let host = Host::new("")?;
@@ -147,7 +147,8 @@ fn symlink_as_socket() -> Result<Outcome, String> {
 }
 
 fn busy_socket() -> Result<Outcome, String> {
-    let mut host = Host::start("[program:long]\ncommand={puppet} say kept forever\nstartsecs=0\n")?;
+    let mut host =
+        Host::start("[program:long]\ncommand={test_child} say kept forever\nstartsecs=0\n")?;
     host.daemon()?.wait_state("long", "RUNNING")?;
     let pid = host.daemon()?.pid_of("long");
     let log = host
@@ -182,7 +183,7 @@ fn busy_socket() -> Result<Outcome, String> {
 
 fn wrong_password() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[unix_http_server]\nusername=user\npassword=secret\n[program:long]\ncommand={puppet} forever\nstartsecs=0\n",
+        "[unix_http_server]\nusername=user\npassword=secret\n[program:long]\ncommand={test_child} forever\nstartsecs=0\n",
     )?;
     let address = host.daemon()?.address.clone();
     // user:wrong, user:, :secret, no colon, nothing
@@ -307,7 +308,7 @@ fn huge_body() -> Result<Outcome, String> {
 
 fn invalid_utf8() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[program:a]\ncommand={puppet} hex ff00c328a0a1e28228f0288cbc1b5b0a forever\nstartsecs=0\nstdout_logfile={dir}/a.log\n",
+        "[program:a]\ncommand={test_child} hex ff00c328a0a1e28228f0288cbc1b5b0a forever\nstartsecs=0\nstdout_logfile={dir}/a.log\n",
     )?;
     wait_for("the bytes", LIMIT, || {
         fs::read(host.place.join("a.log")).is_ok_and(|bytes| bytes.ends_with(b"\n"))
@@ -475,7 +476,7 @@ fn program_errors() -> Result<Outcome, String> {
          [program:directory]\ncommand=/usr\nstartretries=0\n\
          [program:nowhere]\ncommand=/bin/true\ndirectory=/nonexistent\nstartretries=0\n\
          [program:nolog]\ncommand=/bin/true\nstdout_logfile=/proc/nope.log\nstartretries=0\n\
-         [program:long]\ncommand={puppet} forever\nstartsecs=0\n",
+         [program:long]\ncommand={test_child} forever\nstartsecs=0\n",
     )?;
     let daemon = host.daemon()?;
     for name in [
@@ -512,7 +513,7 @@ fn unreadable_includes() -> Result<Outcome, String> {
 fn log_directory_vanishes() -> Result<Outcome, String> {
     let mut host = Host::new(
         "[supervisord]\nlogfile={dir}/logs/main.log\nlogfile_maxbytes=2KB\n\
-         [program:a]\ncommand={puppet} numbers 1 2000 touch {dir}/half wait {dir}/go numbers 2001 2000 touch {dir}/done forever\nstdout_logfile={dir}/logs/a.log\nstdout_logfile_maxbytes=4KB\nstartsecs=0\n",
+         [program:a]\ncommand={test_child} numbers 1 2000 touch {dir}/half wait {dir}/go numbers 2001 2000 touch {dir}/done forever\nstdout_logfile={dir}/logs/a.log\nstdout_logfile_maxbytes=4KB\nstartsecs=0\n",
     )?;
     fs::create_dir(host.place.join("logs")).map_err(|e| e.to_string())?;
     host.go()?;
@@ -531,7 +532,7 @@ fn log_directory_vanishes() -> Result<Outcome, String> {
 
 fn full_disk() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[program:a]\ncommand={puppet} flood 3000000 touch {dir}/done forever\nstdout_logfile=/dev/full\nstdout_logfile_maxbytes=0\nstartsecs=0\n",
+        "[program:a]\ncommand={test_child} flood 3000000 touch {dir}/done forever\nstdout_logfile=/dev/full\nstdout_logfile_maxbytes=0\nstartsecs=0\n",
     )?;
     wait_for("the program is not held up", LIMIT, || {
         host.place.join("done").exists()

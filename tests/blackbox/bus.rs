@@ -6,14 +6,14 @@ use std::process::{Child, Command, Stdio};
 
 use crate::host::Host;
 use crate::support::daemon::{Side, program};
-use crate::support::place::Place;
 use crate::support::runner::{Outcome, Trial};
+use crate::support::temp_dir::TempDir;
 use crate::support::{LIMIT, expect, wait_for};
 
 type Result<T = ()> = std::result::Result<T, String>;
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn() -> Result;
     let list: &[(&str, &[&str], Test)] = &[
         ("calls_errors_and_properties", &["busctl"], calls),
@@ -68,7 +68,7 @@ struct Bus {
     daemon: Child,
     path: PathBuf,
     /// Where its socket is, unless it is a place of the test's.
-    place: Option<Place>,
+    place: Option<TempDir>,
 }
 
 impl Bus {
@@ -93,7 +93,7 @@ impl Bus {
     }
 
     fn start_somewhere() -> Result<Self> {
-        let place = Place::new()?;
+        let place = TempDir::new()?;
         let mut bus = Self::start(place.join("bus"))?;
         bus.place = Some(place);
         Ok(bus)
@@ -357,7 +357,7 @@ fn update() -> Result {
 }
 
 fn later() -> Result {
-    let place = Place::new()?;
+    let place = TempDir::new()?;
     let path = place.join("bus");
     let host = on(&path, PROGRAMS)?;
     wait_log(&host, " WARN cannot connect to the session D-Bus: ")?;

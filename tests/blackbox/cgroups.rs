@@ -13,7 +13,7 @@ use crate::support::wire::Address;
 use crate::support::{LIMIT, expect, is_root, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("cgroups::what_a_program_leaves_is_killed", tree),
         Trial::new("cgroups::what_a_restart_leaves_is_killed_first", restart),
@@ -114,7 +114,7 @@ fn restart() -> Result<Outcome, String> {
     if let Err(skipped) = top() {
         return Ok(skipped);
     }
-    // Each life ends by itself and leaves one behind.
+    // Each instance ends by itself and leaves one behind.
     let mut host = Host::start(&config(
         "kill_mode=control-group\nautorestart=true\nrestart_floor=0",
         "exit 1",
@@ -136,7 +136,7 @@ fn left_overs() -> Result<Outcome, String> {
         wait_for("a stray", LIMIT, || strays(&host).len() == 1)?;
         host.expect_ctl(&["stop", "tree"], 0, &["tree: stopped"])?;
         expect(is_alive(&strays(&host)[0]), "the stray is dead")?;
-        // The next life shares its cgroup with it.
+        // The next instance shares its cgroup with it.
         host.expect_ctl(&["start", "tree"], 0, &["tree: started"])?;
         wait_for("another stray", LIMIT, || strays(&host).len() == 2)?;
         let both = strays(&host);
@@ -199,7 +199,7 @@ fn own_files() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// A program without limits has one cgroup for all its lives, unless that is not as it was made. One with limits gets a new one
+/// A program without limits has one cgroup for all its instances, unless that is not as it was made. One with limits gets a new one
 /// for each, in which nothing was counted.
 fn kept() -> Result<Outcome, String> {
     let top = match top() {
@@ -219,7 +219,7 @@ fn kept() -> Result<Outcome, String> {
             + &program("frozen", ":", "")
             + &program("limited", ":", "kill_mode=control-group")),
     )?;
-    // The directory of the cgroup of a program's last life, and which one it is: no two have the same number.
+    // The directory of the cgroup of a program's last instance, and which one it is: no two have the same number.
     let cgroup = |host: &Host, name: &str, lives: usize| {
         let mut pid = None;
         wait_for(&format!("life {lives} of {name}"), LIMIT, || {

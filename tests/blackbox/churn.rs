@@ -41,7 +41,7 @@ fn amounts() -> Amounts {
 }
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("churn::nothing_is_lost_and_nothing_grows", churn),
         Trial::new("churn::reopening_leaks_nothing", reopen),
@@ -54,21 +54,21 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 const PROGRAMS: &str = "\
 [program:stream]
-command={puppet} stream {dir}/number
+command={test_child} stream {dir}/number
 stdout_logfile={dir}/stream.log
 stdout_logfile_maxbytes=2KB
 stdout_logfile_backups=5000
 startsecs=0
 restart_floor=0
 [program:steady]
-command={puppet} forever
+command={test_child} forever
 startsecs=0
 ";
 
 /// All programs; one of them is another one in each round.
 fn config(real: &[Program], round: usize) -> String {
     let mut text = format!(
-        "{PROGRAMS}[program:changing]\ncommand={{puppet}} forever\nstartsecs=0\npriority={}\n",
+        "{PROGRAMS}[program:changing]\ncommand={{test_child}} forever\nstartsecs=0\npriority={}\n",
         round % 7 + 1
     );
     for program in real {
@@ -192,7 +192,7 @@ fn reload(host: &Host) -> Result<(), String> {
 }
 
 /// The numbers of the log in a row. The program counts before it writes, in one write: a kill between both skips the number
-/// that its next life finds, and no other; nothing is there twice, or cut.
+/// that its next instance finds, and no other; nothing is there twice, or cut.
 fn unbroken(host: &Host) -> Result<(), String> {
     let found = host.place.read("number.lives");
     let found: BTreeSet<u64> = found.lines().flat_map(str::parse).collect();
@@ -218,7 +218,7 @@ fn unbroken(host: &Host) -> Result<(), String> {
 fn reopen() -> Result<Outcome, String> {
     let amounts = amounts();
     let mut host = Host::start(
-        "[program:a]\ncommand={puppet} forever\nstartsecs=0\nstdout_logfile={dir}/a.log\nstderr_logfile={dir}/a.err\n",
+        "[program:a]\ncommand={test_child} forever\nstartsecs=0\nstdout_logfile={dir}/a.log\nstderr_logfile={dir}/a.err\n",
     )?;
     host.daemon()?.wait_state("a", "RUNNING")?;
     let pid = host.daemon()?.pid();
@@ -249,7 +249,7 @@ fn shutdown_of_many() -> Result<Outcome, String> {
     let programs: String = (0..COUNT)
         .map(|n| {
             format!(
-                "[program:a{n:02}]\ncommand={{puppet}} on TERM sleep,1000,exit,0 forever\nstartsecs=0\n"
+                "[program:a{n:02}]\ncommand={{test_child}} on TERM sleep,1000,exit,0 forever\nstartsecs=0\n"
             )
         })
         .collect();

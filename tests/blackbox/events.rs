@@ -12,7 +12,7 @@ const LISTENERS: usize = 200;
 const RATE: u64 = 2000;
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("events::two_hundred_listeners_keep_up", keep_up),
         Trial::new("events::a_pool_that_hangs_harms_nobody", hang),
@@ -63,7 +63,7 @@ fn keep_up() -> Result<Outcome, String> {
     let total = RATE * seconds;
     let host = Host::start(&format!(
         "[eventlistener:l]\n\
-         command={{puppet}} listen {{dir}}/%(process_num)d.events ok\n\
+         command={{test_child}} listen {{dir}}/%(process_num)d.events ok\n\
          process_name=l%(process_num)d\n\
          numprocs={LISTENERS}\n\
          events=PROCESS_COMMUNICATION\n\
@@ -72,7 +72,7 @@ fn keep_up() -> Result<Outcome, String> {
          stdout_logfile=NONE\n\
          stderr_logfile=NONE\n\
          [program:source]\n\
-         command={{puppet}} messages {RATE} {seconds} {{dir}}/go forever\n\
+         command={{test_child}} messages {RATE} {seconds} {{dir}}/go forever\n\
          startsecs=0\n\
          stdout_logfile=NONE\n\
          stdout_capture_maxbytes=1KB\n"
@@ -141,14 +141,14 @@ fn keep_up() -> Result<Outcome, String> {
 fn hang() -> Result<Outcome, String> {
     let pool = |name: &str, deeds: &str| {
         format!(
-            "[eventlistener:{name}]\ncommand={{puppet}} {deeds}\nevents=PROCESS_COMMUNICATION\nbuffer_size=20000\nstartsecs=0\n\
+            "[eventlistener:{name}]\ncommand={{test_child}} {deeds}\nevents=PROCESS_COMMUNICATION\nbuffer_size=20000\nstartsecs=0\n\
              stdout_logfile=NONE\nstderr_logfile=NONE\n"
         )
     };
     let host = Host::start(&format!(
         "{}{}{}{}\
          [program:source]\n\
-         command={{puppet}} messages 1000 3 {{dir}}/go forever\n\
+         command={{test_child}} messages 1000 3 {{dir}}/go forever\n\
          startsecs=0\n\
          stdout_logfile=NONE\n\
          stdout_capture_maxbytes=1KB\n",

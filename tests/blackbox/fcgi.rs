@@ -15,7 +15,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, proc, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("fcgi::unix_in_a_group", cfg_59_unix_in_a_group),
         Trial::new("fcgi::tcp_alone", cfg_59_tcp_alone),
@@ -280,8 +280,8 @@ fn cfg_59_tcp_alone() -> Result<Outcome, String> {
 
 /// At run time a socket that cannot be made harms nobody: its processes fail to start until it can, also after a reload.
 fn cfg_59_a_socket_that_cannot_be_made() -> Result<Outcome, String> {
-    const LONG: &str = "[program:long]\ncommand={puppet} forever\n";
-    const APP: &str = "[fcgi-program:app]\ncommand={puppet} forever\nsocket=unix://{dir}/d/app.sock\nstartretries=100\n";
+    const LONG: &str = "[program:long]\ncommand={test_child} forever\n";
+    const APP: &str = "[fcgi-program:app]\ncommand={test_child} forever\nsocket=unix://{dir}/d/app.sock\nstartretries=100\n";
     let mut host = Host::start(LONG)?;
     host.daemon()?.wait_state("long", "RUNNING")?;
     let dir = host.place.join("d");

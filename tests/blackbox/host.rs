@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::daemon::{Daemon, Finished, Marked, Side, program, run};
-use crate::support::place::Place;
+use crate::support::temp_dir::TempDir;
 use crate::support::wire::Address;
 use crate::support::{LIMIT, proc, wait_for};
 
@@ -25,7 +25,7 @@ serverurl=unix://{dir}/s
 pub(crate) struct Host {
     pub(crate) daemon: Option<Daemon>,
     pub(crate) marked: Marked,
-    pub(crate) place: Place,
+    pub(crate) place: TempDir,
 }
 
 impl Host {
@@ -34,7 +34,7 @@ impl Host {
         let host = Self {
             daemon: None,
             marked: Marked::new(),
-            place: Place::new()?,
+            place: TempDir::new()?,
         };
         host.configure(config)?;
         Ok(host)
@@ -60,7 +60,7 @@ impl Host {
             .map(|path| path.display().to_string())
             .unwrap_or_default();
         text.replace("{dir}", &self.place.text())
-            .replace("{puppet}", &format!("{me} puppet"))
+            .replace("{test_child}", &format!("{me} test_child"))
     }
 
     /// Starts the daemon and waits until it answers.

@@ -12,7 +12,7 @@ use crate::support::is_root;
 use crate::support::runner::{Outcome, Trial};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("limits::programs_have_what_their_sections_say", all_keys),
         Trial::new("limits::a_refusal_names_its_key", refusal),

@@ -12,7 +12,7 @@ use crate::support::wire::{self, CallError, Connection, Value};
 use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("live::scaling_leaves_those_that_stay", scaling),
         Trial::new("live::scaling_goes_by_what_was_loaded", template),
@@ -26,7 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-const WEB: &str = "[program:web]\ncommand={puppet} forever\nprocess_name=%(program_name)s_%(process_num)02d\n\
+const WEB: &str = "[program:web]\ncommand={test_child} forever\nprocess_name=%(program_name)s_%(process_num)02d\n\
                    numprocs=2\nstartsecs=0\nenvironment=PORT=\"80%(process_num)02d\",OF=\"%(numprocs)d\"\n";
 const TWIDDLER: &str = "[rpcinterface:twiddler]\nsupervisor.rpcinterface_factory=\
                         supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface\n";
@@ -127,7 +127,7 @@ fn scaling() -> Result<Outcome, String> {
 
 fn template() -> Result<Outcome, String> {
     let grouped = format!(
-        "{WEB}[group:g]\nprograms=web,other\n[program:other]\ncommand={{puppet}} forever\nstartsecs=0\n"
+        "{WEB}[group:g]\nprograms=web,other\n[program:other]\ncommand={{test_child}} forever\nstartsecs=0\n"
     );
     let mut host = Host::start(&grouped)?;
     all_up(&host, "g", 3)?;
@@ -160,7 +160,7 @@ fn template() -> Result<Outcome, String> {
 
 fn refused() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[program:one]\ncommand={puppet} forever\nstartsecs=0\n[eventlistener:ear]\ncommand={puppet} forever\n\
+        "[program:one]\ncommand={test_child} forever\nstartsecs=0\n[eventlistener:ear]\ncommand={test_child} forever\n\
          events=EVENT\nprocess_name=ear%(process_num)d\n",
     )?;
     let before = all_up(&host, "one", 1)?;
@@ -204,7 +204,7 @@ fn refused() -> Result<Outcome, String> {
 
 fn stubborn() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[program:mule]\ncommand={puppet} ignore TERM forever\nprocess_name=m%(process_num)d\nnumprocs=20\n\
+        "[program:mule]\ncommand={test_child} ignore TERM forever\nprocess_name=m%(process_num)d\nnumprocs=20\n\
          startsecs=0\nstopwaitsecs=1\n",
     )?;
     let all = all_up(&host, "mule", 20)?;
@@ -226,7 +226,7 @@ fn programs() -> Result<Outcome, String> {
     let options = Value::Struct(BTreeMap::from([
         (
             "command".to_owned(),
-            text(&host.fill("{puppet} say hi forever")),
+            text(&host.fill("{test_child} say hi forever")),
         ),
         ("numprocs".to_owned(), Value::Int(2)),
         (
@@ -339,7 +339,7 @@ fn all_up_with(
     })
 }
 
-const POOL: &str = "[program:w]\ncommand={puppet} forever\nprocess_name=w%(process_num)d\nnumprocs=3\nstartsecs=1\n";
+const POOL: &str = "[program:w]\ncommand={test_child} forever\nprocess_name=w%(process_num)d\nnumprocs=3\nstartsecs=1\n";
 
 /// Who stopped (`-`) and who came up (`+`), in the order of the log.
 fn deeds(log: &str) -> Vec<String> {
@@ -422,7 +422,7 @@ fn rolling() -> Result<Outcome, String> {
 fn failing() -> Result<Outcome, String> {
     // It comes up once, and fails as soon as the file is there.
     let mut host = Host::start(
-        "[program:w]\ncommand=/bin/sh -c 'test -e {dir}/broken%(process_num)d && exit 3; exec {puppet} forever'\n\
+        "[program:w]\ncommand=/bin/sh -c 'test -e {dir}/broken%(process_num)d && exit 3; exec {test_child} forever'\n\
          process_name=w%(process_num)d\nnumprocs=3\nstartsecs=1\nstartretries=0\n",
     )?;
     for name in ["w:w0", "w:w1", "w:w2"] {

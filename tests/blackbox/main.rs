@@ -38,26 +38,26 @@ mod zone;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    support::puppet::run_if_asked();
-    let mut trials = bad::trials();
-    trials.extend(allow::trials());
-    trials.extend(bus::trials());
-    trials.extend(churn::trials());
-    trials.extend(events::trials());
-    trials.extend(real::trials());
-    trials.extend(fcgi::trials());
-    trials.extend(plugins::trials());
-    trials.extend(pidproxy::trials());
-    trials.extend(pid_one::trials());
-    trials.extend(sources::trials());
-    trials.extend(live::trials());
-    trials.extend(limits::trials());
-    trials.extend(cgroups::trials());
-    trials.extend(manager::trials());
-    trials.extend(notify::trials());
-    trials.extend(upgrade::trials());
-    trials.extend(trust::trials());
-    trials.extend(verbs::trials());
-    trials.extend(zone::trials());
-    support::runner::run(trials)
+    support::test_child::run_if_asked();
+    let mut tests = bad::tests();
+    tests.extend(allow::tests());
+    tests.extend(bus::tests());
+    tests.extend(churn::tests());
+    tests.extend(events::tests());
+    tests.extend(real::tests());
+    tests.extend(fcgi::tests());
+    tests.extend(plugins::tests());
+    tests.extend(pidproxy::tests());
+    tests.extend(pid_one::tests());
+    tests.extend(sources::tests());
+    tests.extend(live::tests());
+    tests.extend(limits::tests());
+    tests.extend(cgroups::tests());
+    tests.extend(manager::tests());
+    tests.extend(notify::tests());
+    tests.extend(upgrade::tests());
+    tests.extend(trust::tests());
+    tests.extend(verbs::tests());
+    tests.extend(zone::tests());
+    support::runner::run(tests)
 }

@@ -20,7 +20,7 @@ use crate::support::{LIMIT, expect, wait_for};
 type Test = fn() -> Result<(), String>;
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let list: &[(&str, Test)] = &[
         ("ready_reload_restart_and_stop_are_told", told),
         ("ready_when_running_waits", running),
@@ -154,7 +154,7 @@ fn end(host: &mut Host) -> Result<(), String> {
     expect(code == 0, format!("ended with {code}"))
 }
 
-const TWO: &str = "[program:good]\ncommand={puppet} forever\nstartsecs=0\n\
+const TWO: &str = "[program:good]\ncommand={test_child} forever\nstartsecs=0\n\
                    [program:bad]\ncommand=/no/such/program\nstartretries=1000\n";
 
 fn told() -> Result<(), String> {
@@ -185,7 +185,7 @@ fn told() -> Result<(), String> {
         format!("{then} at {now}"),
     )?;
     host.configure(&format!(
-        "{TWO}[program:more]\ncommand={{puppet}} forever\nstartsecs=0\n"
+        "{TWO}[program:more]\ncommand={{test_child}} forever\nstartsecs=0\n"
     ))?;
     host.expect_ctl(&["update"], 0, &["more: added process group"])?;
     manager.wait("STATUS=2/3 running, backoff: bad")?;
@@ -208,7 +208,7 @@ fn told() -> Result<(), String> {
 }
 
 fn running() -> Result<(), String> {
-    let config = "[program:slow]\ncommand={puppet} forever\nstartsecs=2\n\
+    let config = "[program:slow]\ncommand={test_child} forever\nstartsecs=2\n\
                   [program:bad]\ncommand=/no/such/program\nstartretries=0\n";
     let mut host = Host::new(config)?;
     let text = host
@@ -243,7 +243,7 @@ fn variables() -> Result<(), String> {
     ];
     let deeds: String = names.iter().map(|name| format!("env {name} ")).collect();
     let config = format!(
-        "[program:p]\ncommand={{puppet}} {deeds} env KEPT forever\nstdout_logfile={{dir}}/p.log\nstartsecs=0\n"
+        "[program:p]\ncommand={{test_child}} {deeds} env KEPT forever\nstdout_logfile={{dir}}/p.log\nstartsecs=0\n"
     );
     let (mut host, _manager) = start(
         &config,
@@ -397,8 +397,8 @@ fn deaf() -> Result<(), String> {
 }
 
 fn long_stop() -> Result<(), String> {
-    let config = "[program:first]\ncommand={puppet} ignore TERM forever\nstartsecs=0\nstopwaitsecs=500\npriority=2\n\
-                  [program:last]\ncommand={puppet} ignore TERM forever\nstartsecs=0\nstopwaitsecs=5000\npriority=1\n";
+    let config = "[program:first]\ncommand={test_child} ignore TERM forever\nstartsecs=0\nstopwaitsecs=500\npriority=2\n\
+                  [program:last]\ncommand={test_child} ignore TERM forever\nstartsecs=0\nstopwaitsecs=5000\npriority=1\n";
     let (mut host, manager) = start(config, &[])?;
     manager.wait("READY=1")?;
     let (first, last) = (
@@ -504,7 +504,7 @@ fn ready(host: &mut Host, daemon: Daemon) -> Result<(), String> {
 }
 
 fn passed() -> Result<(), String> {
-    let mut host = Host::new("[program:p]\ncommand={puppet} forever\nstartsecs=0\n")?;
+    let mut host = Host::new("[program:p]\ncommand={test_child} forever\nstartsecs=0\n")?;
     // The second one is the server's, the first nobody's.
     let daemon = launch(&host, "{dir}/other {dir}/s", "own")?;
     ready(&mut host, daemon)?;

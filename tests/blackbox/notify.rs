@@ -8,10 +8,10 @@ use nix::sys::signal::Signal;
 use crate::host::Host;
 use crate::support::runner::{Outcome, Trial};
 use crate::support::wire::Value;
-use crate::support::{LIMIT, expect, is_root, speaker, wait_for};
+use crate::support::{LIMIT, expect, is_root, notifier, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("notify::a_program_is_running_once_it_says_so", readiness),
         Trial::new("notify::a_newline_on_ready_fd_is_enough", ready_fd),
@@ -25,7 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::new("notify::nobody_speaks_for_another", forgers),
         Trial::new("notify::words_without_effect_have_none", ignored),
         Trial::new("notify::a_flood_holds_nobody_up", flood),
-        Trial::new("notify::the_genuine_systemd_notify_works", genuine),
+        Trial::new("notify::the_real_systemd_notify_works", real_systemd_notify),
         Trial::new("notify::programs_of_other_users_are_heard", other_user),
     ]
 }
@@ -64,10 +64,10 @@ fn socket_of(host: &Host, log: &str) -> Result<String, String> {
 
 fn readiness() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[program:a]\ncommand={puppet} notify STATUS=loading wait {dir}/go notify 'READY=1\\nSTATUS=up\\tand well' \
+        "[program:a]\ncommand={test_child} notify STATUS=loading wait {dir}/go notify 'READY=1\\nSTATUS=up\\tand well' \
          barrier wait {dir}/again notify RELOADING=1 wait {dir}/done notify 'READY=1\\nSTATUS=' forever\n\
          notify=true\nautostart=false\nstartsecs=0\nready_timeout=60\nstdout_logfile={dir}/a.log\n\
-         [program:b]\ncommand={puppet} env NOTIFY_SOCKET env WATCHDOG_USEC forever\nstdout_logfile={dir}/b.log\n",
+         [program:b]\ncommand={test_child} env NOTIFY_SOCKET env WATCHDOG_USEC forever\nstdout_logfile={dir}/b.log\n",
     )?;
     let daemon = host.daemon()?;
     daemon.wait_state("b", "RUNNING")?;
@@ -119,9 +119,9 @@ fn readiness() -> Result<Outcome, String> {
 
 fn ready_fd() -> Result<Outcome, String> {
     let mut host = Host::start(&format!(
-        "[program:a]\ncommand={{puppet}} wait {{dir}}/go newline 5 forever\nready_fd=5\n{QUIET}\
-         [program:low]\ncommand={{puppet}} newline 3 forever\nready_fd=3\nstartsecs=0\n{QUIET}\
-         [program:high]\ncommand={{puppet}} newline 1023 newline 1023 forever\nready_fd=1023\n{QUIET}\
+        "[program:a]\ncommand={{test_child}} wait {{dir}}/go newline 5 forever\nready_fd=5\n{QUIET}\
+         [program:low]\ncommand={{test_child}} newline 3 forever\nready_fd=3\nstartsecs=0\n{QUIET}\
+         [program:high]\ncommand={{test_child}} newline 1023 newline 1023 forever\nready_fd=1023\n{QUIET}\
          [program:never]\ncommand=/bin/sleep 1000\nready_fd=9\nready_timeout=1\nstartretries=0\n{QUIET}"
     ))?;
     let daemon = host.daemon()?;
@@ -148,9 +148,9 @@ fn ready_fd() -> Result<Outcome, String> {
 
 fn timeout() -> Result<Outcome, String> {
     let mut host = Host::start(&format!(
-        "[program:slow]\ncommand={{puppet}} forever\nnotify=true\nready_timeout=1\nstartretries=0\n{QUIET}\
-         [program:bound]\ncommand={{puppet}} forever\nnotify=true\nstartsecs=1\nstartretries=0\n{QUIET}\
-         [program:ends]\ncommand={{puppet}} exit 0\nnotify=true\nstartsecs=0\nstartretries=0\n{QUIET}"
+        "[program:slow]\ncommand={{test_child}} forever\nnotify=true\nready_timeout=1\nstartretries=0\n{QUIET}\
+         [program:bound]\ncommand={{test_child}} forever\nnotify=true\nstartsecs=1\nstartretries=0\n{QUIET}\
+         [program:ends]\ncommand={{test_child}} exit 0\nnotify=true\nstartsecs=0\nstartretries=0\n{QUIET}"
     ))?;
     let daemon = host.daemon()?;
     for (name, why) in [
@@ -182,7 +182,7 @@ fn timeout() -> Result<Outcome, String> {
 
 fn extension() -> Result<Outcome, String> {
     let mut host = Host::start(&format!(
-        "[program:a]\ncommand={{puppet}} notify EXTEND_TIMEOUT_USEC=90000000 wait {{dir}}/go notify READY=1 \
+        "[program:a]\ncommand={{test_child}} notify EXTEND_TIMEOUT_USEC=90000000 wait {{dir}}/go notify READY=1 \
          on TERM 'notify+EXTEND_TIMEOUT_USEC=90000000+wait+{{dir}}/bye+exit+0' forever\n\
          notify=true\nready_timeout=1\nstartretries=0\nstopwaitsecs=1\n{QUIET}"
     ))?;
@@ -211,11 +211,11 @@ fn extension() -> Result<Outcome, String> {
 
 fn watchdog() -> Result<Outcome, String> {
     let mut host = Host::start(&format!(
-        "[program:a]\ncommand={{puppet}} env WATCHDOG_USEC env WATCHDOG_PID notify READY=1 beats 200 8 {{dir}}/beats forever\n\
+        "[program:a]\ncommand={{test_child}} env WATCHDOG_USEC env WATCHDOG_PID notify READY=1 beats 200 8 {{dir}}/beats forever\n\
          notify=true\nwatchdogsecs=1\nstdout_logfile={{dir}}/a.log\nstderr_logfile=NONE\n\
-         [program:deaf]\ncommand={{puppet}} ignore ABRT notify READY=1 forever\n\
+         [program:deaf]\ncommand={{test_child}} ignore ABRT notify READY=1 forever\n\
          notify=true\nwatchdogsecs=1\nstopwaitsecs=1\nautorestart=false\n{QUIET}\
-         [program:asks]\ncommand={{puppet}} notify READY=1 notify WATCHDOG=trigger forever\n\
+         [program:asks]\ncommand={{test_child}} notify READY=1 notify WATCHDOG=trigger forever\n\
          notify=true\nautorestart=false\n{QUIET}"
     ))?;
     host.wait_file(
@@ -252,8 +252,8 @@ fn watchdog() -> Result<Outcome, String> {
 /// As in lessons §3: a freeze of the daemon is no fault of its programs.
 fn frozen() -> Result<Outcome, String> {
     let mut host = Host::start(&format!(
-        "[program:a]\ncommand={{puppet}} notify READY=1 beats 250 1000 {{dir}}/beats\nnotify=true\nwatchdogsecs=1\n{QUIET}\
-         [program:b]\ncommand={{puppet}} touch {{dir}}/up wait {{dir}}/go notify READY=1 forever\n\
+        "[program:a]\ncommand={{test_child}} notify READY=1 beats 250 1000 {{dir}}/beats\nnotify=true\nwatchdogsecs=1\n{QUIET}\
+         [program:b]\ncommand={{test_child}} touch {{dir}}/up wait {{dir}}/go notify READY=1 forever\n\
          notify=true\nready_timeout=2\nstartretries=0\n{QUIET}"
     ))?;
     let daemon = host.daemon()?;
@@ -278,15 +278,15 @@ fn frozen() -> Result<Outcome, String> {
 
 fn forgers() -> Result<Outcome, String> {
     let mut host = Host::start(&format!(
-        "[program:a]\ncommand={{puppet}} env NOTIFY_SOCKET wait {{dir}}/go child notify,READY=1,forever forever\n\
+        "[program:a]\ncommand={{test_child}} env NOTIFY_SOCKET wait {{dir}}/go child notify,READY=1,forever forever\n\
          notify=true\nready_timeout=60\nstdout_logfile={{dir}}/a.log\nstderr_logfile=NONE\n\
-         [program:b]\ncommand={{puppet}} wait {{dir}}/address join {{dir}}/group notifyto {{dir}}/address READY=1 touch {{dir}}/sent forever\n\
+         [program:b]\ncommand={{test_child}} wait {{dir}}/address join {{dir}}/group notifyto {{dir}}/address READY=1 touch {{dir}}/sent forever\n\
          {QUIET}"
     ))?;
     let address = socket_of(&host, "a.log")?;
     let a = host.daemon()?.pid_of("a");
     // A stranger, another program, another user.
-    speaker::send(&address, "READY=1").map_err(|e| e.to_string())?;
+    notifier::send(&address, "READY=1").map_err(|e| e.to_string())?;
     host.wait_file(
         "log",
         &format!(
@@ -307,7 +307,7 @@ fn forgers() -> Result<Outcome, String> {
         let me = std::env::current_exe().map_err(|e| e.to_string())?;
         let mut command = host.marked.command(&me, host.place.path());
         command
-            .args(["puppet", "notify", "READY=1"])
+            .args(["test_child", "notify", "READY=1"])
             .env("NOTIFY_SOCKET", &address)
             .current_dir("/")
             .uid(65534)
@@ -316,7 +316,7 @@ fn forgers() -> Result<Outcome, String> {
         expect(status.success(), format!("{status}"))?;
     }
     // Each message is handled before the answer to a later one.
-    speaker::send(&address, "MAINPID=1\nSTATUS=mine").map_err(|e| e.to_string())?;
+    notifier::send(&address, "MAINPID=1\nSTATUS=mine").map_err(|e| e.to_string())?;
     host.daemon()?
         .call("supervisor.getState", &[])
         .map_err(|e| e.to_string())?;
@@ -344,7 +344,7 @@ fn forgers() -> Result<Outcome, String> {
 
 fn ignored() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[program:a]\ncommand={puppet} notify 'MAINPID=1\\nREADY=1' notify MAINPID=1 notify FDSTORE=1 notify 'WHAT\\nX_A=1' \
+        "[program:a]\ncommand={test_child} notify 'MAINPID=1\\nREADY=1' notify MAINPID=1 notify FDSTORE=1 notify 'WHAT\\nX_A=1' \
          notify NOTIFYACCESS=all notify STATUS=%(program_name)s barrier forever\n\
          notify=true\nstdout_logfile={dir}/a.log\nstderr_logfile=NONE\n",
     )?;
@@ -370,17 +370,17 @@ fn ignored() -> Result<Outcome, String> {
 
 fn flood() -> Result<Outcome, String> {
     let mut host = Host::start(&format!(
-        "[program:a]\ncommand={{puppet}} env NOTIFY_SOCKET notify READY=1 floodnotify {{dir}}/enough forever\nnotify=true\n\
+        "[program:a]\ncommand={{test_child}} env NOTIFY_SOCKET notify READY=1 floodnotify {{dir}}/enough forever\nnotify=true\n\
          stdout_logfile={{dir}}/a.log\nstderr_logfile=NONE\n\
-         [program:b]\ncommand={{puppet}} stream {{dir}}/b.count\nstdout_logfile={{dir}}/b.log\nstderr_logfile=NONE\n\
-         [program:c]\ncommand={{puppet}} forever\nstartsecs=0\nautostart=false\n{QUIET}"
+         [program:b]\ncommand={{test_child}} stream {{dir}}/b.count\nstdout_logfile={{dir}}/b.log\nstderr_logfile=NONE\n\
+         [program:c]\ncommand={{test_child}} forever\nstartsecs=0\nautostart=false\n{QUIET}"
     ))?;
     let address = socket_of(&host, "a.log")?;
     host.daemon()?.wait_state("a", "RUNNING")?;
     let enough = host.place.join("enough").display().to_string();
     let result = std::thread::scope(|scope| -> Result<(), String> {
         // A stranger floods too.
-        let stranger = scope.spawn(|| speaker::flood(&address, &enough));
+        let stranger = scope.spawn(|| notifier::flood(&address, &enough));
         let result = (|| {
             wait_description(&host, "a", " flood 999").or_else(|_| {
                 let told = description(&host, "a")?;
@@ -404,7 +404,7 @@ fn flood() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-fn genuine() -> Result<Outcome, String> {
+fn real_systemd_notify() -> Result<Outcome, String> {
     const TOOL: &str = "/usr/bin/systemd-notify";
     if !std::path::Path::new(TOOL).exists() {
         return Ok(Outcome::Skipped(format!("there is no {TOOL}")));

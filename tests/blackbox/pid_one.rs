@@ -7,7 +7,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new(
             "pid_one::log_08_strangers_are_reaped_and_status_works_from_outside",
@@ -24,12 +24,12 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// one ends before any program is there, and one among programs that restart without a pause.
 fn inherited() -> Result<Outcome, String> {
     let mut host = Host::new(
-        "[program:quick]\ncommand={puppet} exit 0\nstartsecs=0\nautorestart=true\nrestart_floor=0\n\
+        "[program:quick]\ncommand={test_child} exit 0\nstartsecs=0\nautorestart=true\nrestart_floor=0\n\
          numprocs=3\nprocess_name=%(process_num)d\n",
     )?;
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
-    let puppet = format!("{} puppet", own.display());
-    let script = format!("{puppet} exit 3 & {puppet} sleep 700 exit 4 & exec \"$@\"");
+    let test_child = format!("{} test_child", own.display());
+    let script = format!("{test_child} exit 3 & {test_child} sleep 700 exit 4 & exec \"$@\"");
     let mut command = host
         .marked
         .command(std::path::Path::new("/bin/sh"), host.place.path());
@@ -57,8 +57,8 @@ fn container() -> Result<Outcome, String> {
         return Ok(Outcome::Skipped("a PID namespace needs root".to_owned()));
     }
     let Some((mut host, inside)) = namespace::container(
-        "[program:maker]\ncommand={puppet} quietchild sleep,300 quietchild sleep,400 sleep 1200 exit 0\n\
-         [program:long]\ncommand={puppet} forever\nstartsecs=0\n",
+        "[program:maker]\ncommand={test_child} quietchild sleep,300 quietchild sleep,400 sleep 1200 exit 0\n\
+         [program:long]\ncommand={test_child} forever\nstartsecs=0\n",
     )?
     else {
         return Ok(Outcome::Skipped(

@@ -1,4 +1,4 @@
-//! `pidproxy` beside the genuine one, and with a real daemon that puts itself into the background.
+//! `pidproxy` beside the reference one, and with a real daemon that puts itself into the background.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -14,24 +14,24 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, proc, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = vec![
+pub(crate) fn tests() -> Vec<Trial> {
+    let mut tests = vec![
         Trial::new("pidproxy::broken_files", aux_02_broken_files_harm_nobody),
         Trial::new("pidproxy::redis_in_the_background", aux_02_a_real_daemon),
     ];
-    for side in [Side::Ours, Side::Genuine] {
-        trials.push(Trial::new(
+    for side in [Side::Ours, Side::Reference] {
+        tests.push(Trial::new(
             format!("pidproxy::signals_and_statuses::{side:?}"),
             move || aux_02_signals_and_statuses(side),
         ));
     }
-    trials
+    tests
 }
 
 /// The program of one side. Ours is the daemon under another name.
 fn pidproxy(host: &Host, side: Side) -> Result<PathBuf, String> {
     match side {
-        Side::Genuine => program(side, "pidproxy"),
+        Side::Reference => program(side, "pidproxy"),
         Side::Ours => {
             let link = host.place.join("pidproxy");
             let daemon = program(side, "supervisord")?;
@@ -43,7 +43,7 @@ fn pidproxy(host: &Host, side: Side) -> Result<PathBuf, String> {
     }
 }
 
-/// A proxy for a puppet that tells of each signal by a file of its name.
+/// A proxy for a test_child that tells of each signal by a file of its name.
 struct Running {
     proxy: Child,
     command: i32,
@@ -70,7 +70,7 @@ impl Running {
             .command(&pidproxy(host, side)?, host.place.path());
         command.env("PYTHONUNBUFFERED", "1");
         command.args([&format!("{dir}/it.pid"), &me.display().to_string()]);
-        command.arg("puppet");
+        command.arg("test_child");
         for name in SIGNALS {
             command.args(["on", name, &format!("touch,{dir}/{name}")]);
         }
@@ -107,7 +107,7 @@ impl Running {
 }
 
 fn aux_02_signals_and_statuses(side: Side) -> Result<Outcome, String> {
-    if side == Side::Genuine && oracle().is_none() {
+    if side == Side::Reference && oracle().is_none() {
         return Ok(Outcome::Skipped("SUPERVISOR_ORACLE is not set".to_owned()));
     }
     let host = Host::new("")?;

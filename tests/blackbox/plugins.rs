@@ -7,7 +7,7 @@ use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::new(
         "plugins::the_daemon_and_the_client_work_without_them",
         cfg_65_cfg_66_plug_ins,
@@ -17,7 +17,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 const PLUGINS: &str = "[rpcinterface:cache]\n\
                        supervisor.rpcinterface_factory=supervisor_cache.rpcinterface:make_cache_rpcinterface\nttl=5\n\
                        [ctlplugin:cache]\nsupervisor.ctl_factory=supervisor_cache.controllerplugin:make\n\
-                       [program:long]\ncommand={puppet} forever\n";
+                       [program:long]\ncommand={test_child} forever\n";
 
 fn cfg_65_cfg_66_plug_ins() -> Result<Outcome, String> {
     let mut host = Host::start(PLUGINS)?;

@@ -23,7 +23,7 @@ pub(crate) struct Program {
     pub(crate) section: String,
     /// Whom it (or its workers) are to run as, if that can be had here.
     pub(crate) uid: Option<u32>,
-    /// What ends it without leaving a socket behind that its next life could not take.
+    /// What ends it without leaving a socket behind that its next instance could not take.
     pub(crate) fatal: Signal,
     request: &'static str,
     answer: &'static str,

@@ -9,7 +9,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, proc, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("real::redis_as_its_user", redis),
         Trial::new("real::nginx_with_reload_and_rotation", nginx),

@@ -6,7 +6,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, is_root, proc, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("sources::a_container_with_master_and_monitor", lookingglass),
         Trial::new("sources::an_included_server", ssserver),

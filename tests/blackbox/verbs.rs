@@ -6,7 +6,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, is_root};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("verbs::units_become_sections", import),
         Trial::new("verbs::mistakes_are_usage_errors", mistakes),

@@ -11,7 +11,7 @@ use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     [
         ("by_name", "Asia/Kolkata", 330),
         ("by_path", ":/usr/share/zoneinfo/Asia/Kolkata", 330),

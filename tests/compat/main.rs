@@ -1,8 +1,8 @@
-//! Each scenario runs against the genuine Supervisor 4.3.0 and against ours, and the transcripts must be equal.
+//! Each scenario runs against the reference Supervisor 4.3.0 and against ours, and the transcripts must be equal.
 //!
-//! Scenarios are texts in `scenarios/*.scn` (see [`scenario`]); the genuine transcripts are kept in `recorded/`, used when
+//! Scenarios are texts in `scenarios/*.scn` (see [`scenario`]); the reference transcripts are kept in `recorded/`, used when
 //! `SUPERVISOR_ORACLE` (a venv with supervisor 4.3.0) is absent, compared with the live program when it is present;
-//! `UPDATE=1` rewrites them. `COMPAT_SIDES=genuine` runs the genuine side alone.
+//! `UPDATE=1` rewrites them. `COMPAT_SIDES=reference` runs the reference side alone.
 
 #[path = "../support/mod.rs"]
 #[allow(
@@ -14,16 +14,16 @@
 mod support;
 
 mod normal;
-mod play;
 mod rows;
 mod scenario;
+mod scenario_run;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use play::{Cast, Transcript};
 use scenario::Scenario;
+use scenario_run::{Sides, Transcript};
 use support::daemon::{Side, oracle};
 use support::runner::{self, Outcome, Trial};
 
@@ -43,8 +43,8 @@ fn recording(scenario: &Scenario) -> PathBuf {
 }
 
 fn main() -> ExitCode {
-    support::puppet::run_if_asked();
-    let mut trials = Vec::new();
+    support::test_child::run_if_asked();
+    let mut tests = Vec::new();
     let scenarios = match scenario::load(&here().join("scenarios")) {
         Ok(scenarios) => scenarios,
         Err(why) => {
@@ -53,42 +53,42 @@ fn main() -> ExitCode {
         }
     };
     let ours =
-        !updating() && std::env::var("COMPAT_SIDES").map_or(true, |sides| sides != "genuine");
+        !updating() && std::env::var("COMPAT_SIDES").map_or(true, |sides| sides != "reference");
     for scenario in scenarios {
         let scenario = Arc::new(scenario);
-        let genuine = Cast {
-            daemon: Side::Genuine,
-            client: Side::Genuine,
+        let reference = Sides {
+            daemon: Side::Reference,
+            client: Side::Reference,
         };
         let shared = Arc::clone(&scenario);
-        trials.push(Trial::new(
-            format!("{}::genuine_as_recorded", scenario.name),
-            move || recorded_is_true(&shared, genuine),
+        tests.push(Trial::new(
+            format!("{}::reference_as_recorded", scenario.name),
+            move || recorded_is_true(&shared, reference),
         ));
         if !ours {
             continue;
         }
         let mut casts = vec![("", Side::Ours, Side::Ours)];
         if scenario.uses_client() {
-            casts.push(("::genuine_client", Side::Ours, Side::Genuine));
+            casts.push(("::reference_client", Side::Ours, Side::Reference));
             if !scenario.is_ours_only() {
-                casts.push(("::genuine_daemon", Side::Genuine, Side::Ours));
+                casts.push(("::reference_daemon", Side::Reference, Side::Ours));
             }
         }
         for (suffix, daemon, client) in casts {
             let shared = Arc::clone(&scenario);
-            trials.push(Trial::new(
+            tests.push(Trial::new(
                 format!("{}{suffix}", scenario.name),
-                move || agrees(&shared, Cast { daemon, client }),
+                move || agrees(&shared, Sides { daemon, client }),
             ));
         }
     }
-    trials.push(Trial::new("rows_table_is_true", rows::check));
-    runner::run(trials)
+    tests.push(Trial::new("rows_table_is_true", rows::check));
+    runner::run(tests)
 }
 
-/// The genuine program still says what is recorded.
-fn recorded_is_true(scenario: &Scenario, cast: Cast) -> Result<Outcome, String> {
+/// The reference program still says what is recorded.
+fn recorded_is_true(scenario: &Scenario, sides: Sides) -> Result<Outcome, String> {
     if oracle().is_none() {
         return Ok(Outcome::Skipped(
             "SUPERVISOR_ORACLE is not set, the recording is trusted".to_owned(),
@@ -97,7 +97,7 @@ fn recorded_is_true(scenario: &Scenario, cast: Cast) -> Result<Outcome, String> 
     if let Some(why) = scenario.cannot_run().or_else(|| scenario.lacks_plug_in()) {
         return Ok(Outcome::Skipped(why));
     }
-    let live = play::play(scenario, cast)?;
+    let live = scenario_run::run_scenario(scenario, sides)?;
     let file = recording(scenario);
     if updating() {
         if let Some(parent) = file.parent() {
@@ -117,9 +117,9 @@ fn read_recording(file: &Path) -> Result<Transcript, String> {
     Ok(Transcript::parse(&text))
 }
 
-/// With at least one program of ours, the transcript is the genuine one up to declared differences.
-fn agrees(scenario: &Scenario, cast: Cast) -> Result<Outcome, String> {
-    let needs_oracle = cast.daemon == Side::Genuine || cast.client == Side::Genuine;
+/// With at least one program of ours, the transcript is the reference one up to declared differences.
+fn agrees(scenario: &Scenario, sides: Sides) -> Result<Outcome, String> {
+    let needs_oracle = sides.daemon == Side::Reference || sides.client == Side::Reference;
     if needs_oracle && oracle().is_none() {
         return Ok(Outcome::Skipped("SUPERVISOR_ORACLE is not set".to_owned()));
     }
@@ -130,7 +130,7 @@ fn agrees(scenario: &Scenario, cast: Cast) -> Result<Outcome, String> {
         return Ok(Outcome::Skipped(why));
     }
     let recorded = read_recording(&recording(scenario))?;
-    let got = play::play(scenario, cast)?;
-    recorded.compare(&got, scenario, "genuine", "ours", Some(cast))?;
+    let got = scenario_run::run_scenario(scenario, sides)?;
+    recorded.compare(&got, scenario, "reference", "ours", Some(sides))?;
     Ok(Outcome::Passed)
 }

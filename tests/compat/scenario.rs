@@ -3,7 +3,7 @@
 //! ```text
 //! === prc_08_fatal_after_retries [needs root]
 //! [program:a]
-//! command={puppet} exit 3
+//! command={test_child} exit 3
 //! ---
 //! start
 //! wait state a FATAL
@@ -13,11 +13,11 @@
 //! Above `---` stands the configuration (put after a usual head unless it begins with `;bare`), below it the steps, one
 //! per line; lines beginning with `|` are the content of the step before. `@differs REASON` before a step says that ours
 //! answers otherwise on purpose; the `@ours TEXT` lines after it are what ours must print instead (a trailing `*` allows
-//! any rest). `{dir}`, `{puppet}`, `{port}` are replaced everywhere.
+//! any rest). `{dir}`, `{test_child}`, `{port}` are replaced everywhere.
 
 use std::path::Path;
 
-use crate::play::Cast;
+use crate::scenario_run::Sides;
 use crate::support::daemon::{Side, oracle};
 use crate::support::is_root;
 
@@ -61,7 +61,7 @@ impl Scenario {
             .any(|step| step.line.starts_with("ctl") || step.line.starts_with("bg"))
     }
 
-    /// Ours can do more here than the genuine daemon.
+    /// Ours can do more here than the reference daemon.
     pub(crate) fn is_ours_only(&self) -> bool {
         false
     }
@@ -86,7 +86,7 @@ impl Scenario {
         None
     }
 
-    /// Why the genuine program cannot play this here, although it is installed.
+    /// Why the reference program cannot play this here, although it is installed.
     pub(crate) fn lacks_plug_in(&self) -> Option<String> {
         let needed = self.needs.iter().any(|need| need == "twiddler");
         let is_there = oracle().is_some_and(|venv| {
@@ -104,12 +104,12 @@ impl Scenario {
 }
 
 impl Differs {
-    /// Whether this difference is to be expected of this cast.
-    pub(crate) fn applies(&self, cast: Cast) -> bool {
+    /// Whether this difference is to be expected of this sides.
+    pub(crate) fn applies(&self, sides: Sides) -> bool {
         if self.client {
-            cast.client == Side::Ours
+            sides.client == Side::Ours
         } else {
-            cast.daemon == Side::Ours
+            sides.daemon == Side::Ours
         }
     }
 }

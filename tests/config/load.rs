@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use supervisord::config::ctl::ctl_spec;
 use supervisord::config::diff::diff;
-use supervisord::config::key::{self, Kind, SectionKind};
-use supervisord::config::lookup::{Lookup, ReadError, User};
-use supervisord::config::options::{DaemonOptions, parse};
+use supervisord::config::key::{self, SectionKind, ValueKind};
+use supervisord::config::lookup::{Lookup, LookupError, UserEntry};
+use supervisord::config::options::{DaemonOptions, parse_options};
 use supervisord::config::render::sample;
 use supervisord::config::spec::{
     Config, GroupKind, GroupSpec, LogSpec, LogTarget, ProcessSpec, ServerAddress,
@@ -36,7 +36,7 @@ impl Seen {
 }
 
 impl Lookup for Seen {
-    fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
+    fn read(&self, path: &str) -> Result<Vec<u8>, LookupError> {
         self.machine.read(&self.full(path))
     }
     fn exists(&self, path: &str) -> bool {
@@ -51,10 +51,10 @@ impl Lookup for Seen {
     fn list(&self, path: &str) -> Vec<String> {
         self.machine.list(&self.full(path))
     }
-    fn user(&self, name: &str) -> Option<User> {
+    fn user(&self, name: &str) -> Option<UserEntry> {
         self.machine.user(name)
     }
-    fn user_of(&self, uid: u32) -> Option<User> {
+    fn user_of(&self, uid: u32) -> Option<UserEntry> {
         self.machine.user_of(uid)
     }
     fn group(&self, name: &str) -> Option<u32> {
@@ -224,9 +224,9 @@ fn config(config: &Config) -> Value {
 }
 
 /// A directory of its own for each case, gone afterwards.
-struct Place(PathBuf);
+struct TempDir(PathBuf);
 
-impl Place {
+impl TempDir {
     fn new(tag: &str) -> Self {
         let path = std::env::temp_dir().join(format!("supervisord-{tag}-{}", std::process::id()));
         fs::create_dir_all(&path).expect("a directory for cases");
@@ -244,7 +244,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
@@ -264,7 +264,7 @@ fn seen(cwd: &str) -> Seen {
 
 fn ours(cwd: &str, args: &str) -> Value {
     let lookup = seen(cwd);
-    let options = match parse(&words(args), &lookup) {
+    let options = match parse_options(&words(args), &lookup) {
         Ok(options) => options,
         Err(error) => return json!({"error": error}),
     };
@@ -283,7 +283,7 @@ fn compare(tag: &str, cases: &[Case<'_>]) {
     let Some(mut oracle) = Oracle::start(tag) else {
         return;
     };
-    let place = Place::new(tag);
+    let place = TempDir::new(tag);
     let dirs: Vec<String> = cases
         .iter()
         .enumerate()
@@ -329,24 +329,24 @@ fn cfg_04_to_65_whole_configurations_are_supervisors() {
 }
 
 /// Values to try with a key of each kind, good and bad.
-fn values(kind: Kind) -> &'static [&'static str] {
+fn values(kind: ValueKind) -> &'static [&'static str] {
     match kind {
-        Kind::Integer | Kind::Seconds => {
+        ValueKind::Integer | ValueKind::Seconds => {
             &["5", "-1", "+7", "1_0", "x", "1.5", "", "0x10", "65536", "0"]
         }
-        Kind::Boolean => &[
+        ValueKind::Boolean => &[
             "yes", "TRUE", "On", "1", "no", "False", "off", "0", "2", "", "y",
         ],
-        Kind::ByteSize => &[
+        ValueKind::ByteSize => &[
             "1", "2KB", "3 mb", "1GB", "0", "-1", "", "KB", "1.5MB", "10K", "1_0kb",
         ],
-        Kind::Octal => &["022", "0o27", "7_7", "9", "", "x"],
-        Kind::Signal => &[
+        ValueKind::Octal => &["022", "0o27", "7_7", "9", "", "x"],
+        ValueKind::Signal => &[
             "TERM", "sigusr1", "9", "0", "34", "35", "64", "65", "FOO", "", "RTMIN", "CLD",
         ],
-        Kind::ExitCodes => &["0", "0,2", " 1 , 255", "256", "-1", "0,", "x", ""],
-        Kind::Directory => &["/", "~", "/nosuch", "s.conf", "", "~root", "."],
-        Kind::Path => &[
+        ValueKind::ExitCodes => &["0", "0,2", " 1 , 255", "256", "-1", "0,", "x", ""],
+        ValueKind::Directory => &["/", "~", "/nosuch", "s.conf", "", "~root", "."],
+        ValueKind::Path => &[
             "x",
             "/tmp/x",
             "~/x",
@@ -357,7 +357,7 @@ fn values(kind: Kind) -> &'static [&'static str] {
             "../x",
             "a/b",
         ],
-        Kind::Logfile => &[
+        ValueKind::Logfile => &[
             "NONE",
             "off",
             "Auto",
@@ -369,19 +369,19 @@ fn values(kind: Kind) -> &'static [&'static str] {
             "%%x",
             "%%%%x",
         ],
-        Kind::RateLimit => &["0", "5/30s", "", "x"],
-        Kind::ReadyFd => &["3", "1023", "2", "1024", "", "x"],
-        Kind::Memory => &["1GB", "infinity", "0", "", "x"],
-        Kind::CpuMax => &["50%", "1000 2000", "max", "", "5"],
-        Kind::Weight => &["1", "10001", "", "x"],
-        Kind::PidsMax => &["5", "infinity", "0", ""],
-        Kind::KillMode => &["process", "control-group", "mixed", ""],
-        Kind::Level => &[
+        ValueKind::RateLimit => &["0", "5/30s", "", "x"],
+        ValueKind::ReadyFd => &["3", "1023", "2", "1024", "", "x"],
+        ValueKind::Memory => &["1GB", "infinity", "0", "", "x"],
+        ValueKind::CpuMax => &["50%", "1000 2000", "max", "", "5"],
+        ValueKind::Weight => &["1", "10001", "", "x"],
+        ValueKind::PidsMax => &["5", "infinity", "0", ""],
+        ValueKind::KillMode => &["process", "control-group", "mixed", ""],
+        ValueKind::Level => &[
             "critical", "ERROR", "warn", "info", "debug", "trace", "blather", "warning", "",
         ],
-        Kind::User => &["root", "0", "nosuch", "47110815", "-1", ""],
-        Kind::UserGroup => &["root", "root:root", "0:0", "root:nosuch", "nosuch", ":", ""],
-        Kind::Address => &[
+        ValueKind::User => &["root", "0", "nosuch", "47110815", "-1", ""],
+        ValueKind::UserGroup => &["root", "root:root", "0:0", "root:nosuch", "nosuch", ":", ""],
+        ValueKind::Address => &[
             "9001",
             "*:9001",
             ":80",
@@ -396,10 +396,10 @@ fn values(kind: Kind) -> &'static [&'static str] {
             "::1:80",
             "65536",
         ],
-        Kind::ReadyWhen => &["started", "Running", "ready", ""],
-        Kind::Bus => &["auto", "System", "session", "off", "none", ""],
-        Kind::AutoRestart => &["true", "0", "Unexpected", "maybe", ""],
-        Kind::Name => &[
+        ValueKind::ReadyWhen => &["started", "Running", "ready", ""],
+        ValueKind::Bus => &["auto", "System", "session", "off", "none", ""],
+        ValueKind::AutoRestart => &["true", "0", "Unexpected", "maybe", ""],
+        ValueKind::Name => &[
             "x",
             "a b",
             "a:b",
@@ -408,7 +408,7 @@ fn values(kind: Kind) -> &'static [&'static str] {
             "%(process_num)s",
             "%(program_name)s_%(process_num)03d",
         ],
-        Kind::List | Kind::Patterns => &[
+        ValueKind::List | ValueKind::Patterns => &[
             "p",
             "p, p",
             "nosuch",
@@ -419,7 +419,7 @@ fn values(kind: Kind) -> &'static [&'static str] {
             "tick_5,PROCESS_STATE",
             "EVENT,event",
         ],
-        Kind::Environment => &[
+        ValueKind::Environment => &[
             "A=1",
             "A=1,B=\"x y\"",
             "A",
@@ -429,7 +429,7 @@ fn values(kind: Kind) -> &'static [&'static str] {
             "A=%%%%h",
             "A=\"%(ENV_FOO)s\"",
         ],
-        Kind::Socket => &[
+        ValueKind::Socket => &[
             "tcp://h:1",
             "tcp://H:70000",
             "tcp://h:0",
@@ -442,7 +442,7 @@ fn values(kind: Kind) -> &'static [&'static str] {
             "unix:///%(program_name)s",
             "tcp://a b:1",
         ],
-        Kind::Callable => &[
+        ValueKind::Callable => &[
             "supervisor.dispatchers:default_handler",
             "supervisor.rpcinterface:make_main_rpcinterface",
             FOREIGN,
@@ -450,16 +450,16 @@ fn values(kind: Kind) -> &'static [&'static str] {
             "",
         ],
         // Keys of ours alone take these, and the oracle knows none of them.
-        Kind::Limit
-        | Kind::ByteLimit
-        | Kind::NiceLimit
-        | Kind::Nice
-        | Kind::OomScore
-        | Kind::Group
-        | Kind::Groups
-        | Kind::Capabilities
-        | Kind::CapabilityNames => &[],
-        Kind::Text => &["x", "", "a b", "AUTO", "unix:///x"],
+        ValueKind::Limit
+        | ValueKind::ByteLimit
+        | ValueKind::NiceLimit
+        | ValueKind::Nice
+        | ValueKind::OomScore
+        | ValueKind::Group
+        | ValueKind::Groups
+        | ValueKind::Capabilities
+        | ValueKind::CapabilityNames => &[],
+        ValueKind::Text => &["x", "", "a b", "AUTO", "unix:///x"],
     }
 }
 
@@ -560,7 +560,7 @@ fn cfg_66_the_client_section_is_supervisors() {
     let Some(mut oracle) = Oracle::start("client") else {
         return;
     };
-    let place = Place::new("client");
+    let place = TempDir::new("client");
     for (number, &(name, text)) in CLIENT_CASES.iter().enumerate() {
         let dir = place.lay(number, &[("s.conf", text)]);
         let asked = json!({"cwd": dir, "args": ["-c", "s.conf", "status"]});
@@ -637,7 +637,7 @@ fn groups_differ_when_supervisor_says_so() {
             }
         }
     }
-    let place = Place::new("differences");
+    let place = TempDir::new("differences");
     let options = DaemonOptions::default();
     let mut compared = 0;
     for (number, (before, after)) in pairs.iter().enumerate() {

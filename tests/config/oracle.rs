@@ -1,4 +1,4 @@
-//! The genuine program as a process that answers questions.
+//! The reference program as a process that answers questions.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    /// Starts it; none, and a word about it, if there is no genuine Supervisor to ask.
+    /// Starts it; none, and a word about it, if there is no reference to ask.
     pub(crate) fn start(test: &str) -> Option<Self> {
         let Some(home) = std::env::var_os("SUPERVISOR_ORACLE") else {
             eprintln!("{test}: skipped, SUPERVISOR_ORACLE is not set");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use supervisord::config::environment;
-use supervisord::config::expand::{self, Names, expand};
+use supervisord::config::expand::{self, ExpandNames, expand};
 use supervisord::config::ini::{Ini, universal_newlines};
 
 use supervisord::config::load;
@@ -89,7 +89,7 @@ fn ours(texts: &[String]) -> Value {
             return json!({"error": error.sentence});
         }
     }
-    let pairs = |entries: &[supervisord::config::ini::Entry]| {
+    let pairs = |entries: &[supervisord::config::ini::IniEntry]| {
         entries
             .iter()
             .map(|entry| json!([*entry.key, entry.value]))
@@ -179,10 +179,10 @@ fn cfg_17_to_20_random_formats_expand_as_python_expands_them() {
         "text",
     ];
     let (x, c, n) = ("aé'b", "z", 42);
-    let names = Names::from([
-        ("x".to_owned(), expand::Value::from(x)),
-        ("c".to_owned(), expand::Value::from(c)),
-        ("n".to_owned(), expand::Value::Number(n)),
+    let names = ExpandNames::from([
+        ("x".to_owned(), expand::ExpandValue::from(x)),
+        ("c".to_owned(), expand::ExpandValue::from(c)),
+        ("n".to_owned(), expand::ExpandValue::Number(n)),
     ]);
     let mut dice = Dice(seed());
     let mut valid = 0;

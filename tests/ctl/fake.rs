@@ -1,4 +1,4 @@
-//! Servers that answer what a genuine one answers only in bad moments, or never.
+//! Servers that answer what the reference answers only in bad moments, or never.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -181,7 +181,7 @@ fn ctl_08_lists_of_the_wrong_shape_are_told() {
 }
 
 #[test]
-fn ctl_07_every_fault_of_every_action_as_the_genuine_client() {
+fn ctl_07_every_fault_of_every_action_as_the_reference_client() {
     const LINES: &[&str] = &[
         "status",
         "start a",
@@ -493,7 +493,7 @@ fn status_asks_for_a_table_and_for_nothing_else() {
 
 #[test]
 fn a_server_without_tables_is_asked_as_supervisor_is() {
-    // A genuine Supervisor, a daemon that refuses, and answers that are no tables.
+    // The reference, a daemon that refuses, and answers that are no tables.
     let answers = [
         fault(1, "UNKNOWN_METHOD"),
         fault(30, "FAILED: x"),

@@ -1,4 +1,4 @@
-//! `supervisorctl` beside the genuine one: the same command lines, the same output and exit status.
+//! `supervisorctl` beside the reference one: the same command lines, the same output and exit status.
 //!
 //! Needs the variable `SUPERVISOR_ORACLE`, a virtual environment with Supervisor 4.3.0; without it those tests say so and
 //! pass. Every process that is started here ends here.
@@ -17,7 +17,7 @@ fn ours() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_supervisorctl"))
 }
 
-/// Where the genuine programs are, if they are.
+/// Where the reference programs are, if they are.
 fn oracle() -> Option<PathBuf> {
     let found = std::env::var_os("SUPERVISOR_ORACLE").map(PathBuf::from);
     if found.is_none() {
@@ -54,7 +54,7 @@ fn play(side: &Side, step: &Step) -> Option<Outcome> {
         Step::Ctl(line, _) => Some(side.run(&slices(&all(line, true)), "")),
         Step::Bare(line, _) => Some(side.run(&slices(&all(line, false)), "")),
         Step::Shell(line, input) => Some(side.run(&slices(&all(line, true)), input)),
-        // The genuine client now and then is caught by the key inside its own error handling, and then says so on standard
+        // The reference client now and then is caught by the key inside its own error handling, and then says so on standard
         // error: that is no answer to compare with, so it is asked again.
         Step::Follow(line, text) => (0..5)
             .map(|_| side.follow(&slices(&all(line, true)), text))
@@ -82,21 +82,21 @@ fn sorted(text: &str) -> String {
 }
 
 #[test]
-fn ctl_01_to_25_as_the_genuine_client() {
+fn ctl_01_to_25_as_the_reference_client() {
     let Some(oracle) = oracle() else {
         return;
     };
-    let genuine_client = oracle.join("bin/supervisorctl");
-    let (genuine, mine) = std::thread::scope(|scope| {
-        let genuine = scope.spawn(|| Side::start(&oracle, &genuine_client, "genuine", CONF));
+    let reference_client = oracle.join("bin/supervisorctl");
+    let (reference, mine) = std::thread::scope(|scope| {
+        let reference = scope.spawn(|| Side::start(&oracle, &reference_client, "reference", CONF));
         let mine = Side::start(&oracle, ours(), "ours", CONF);
-        (genuine.join().expect("it starts"), mine)
+        (reference.join().expect("it starts"), mine)
     });
     let mut wrong = Vec::new();
     let mut compared = 0;
     for step in STEPS {
         let (theirs, own) = std::thread::scope(|scope| {
-            let theirs = scope.spawn(|| play(&genuine, step));
+            let theirs = scope.spawn(|| play(&reference, step));
             let own = play(&mine, step);
             (theirs.join().expect("it ends"), own)
         });
@@ -115,7 +115,7 @@ fn ctl_01_to_25_as_the_genuine_client() {
             stderr: normal(&outcome.stderr, side),
             status: outcome.status,
         };
-        let (theirs, own) = (shape(&theirs, &genuine), shape(&own, &mine));
+        let (theirs, own) = (shape(&theirs, &reference), shape(&own, &mine));
         let expect = match step {
             Step::Ctl(_, expect) | Step::Bare(_, expect) => expect,
             _ => &Expect::Same,

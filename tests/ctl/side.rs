@@ -1,4 +1,4 @@
-//! A genuine daemon with a directory of its own, and clients run against it.
+//! A reference daemon with a directory of its own, and clients run against it.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -91,7 +91,7 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    /// Starts a genuine daemon for `client`, and waits until it answers and its programs are up.
+    /// Starts a reference daemon for `client`, and waits until it answers and its programs are up.
     pub(crate) fn start(oracle: &Path, client: &Path, name: &str, conf: &str) -> Self {
         let dir = std::env::temp_dir().join(format!("ctl-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
@@ -267,7 +267,7 @@ pub(crate) fn normal(text: &str, side: &Side) -> String {
     text.split_inclusive('\n').map(normal_line).collect()
 }
 
-/// What our client says where the genuine one prints Python's class and representation of a fault.
+/// What our client says where the reference one prints Python's class and representation of a fault.
 // Differs: no class of Python in our texts.
 pub(crate) fn fault_text(line: &str) -> Option<String> {
     let (before, fault) = line.split_once("<class 'xmlrpc.client.Fault'>, <Fault ")?;

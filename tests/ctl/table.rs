@@ -1,8 +1,8 @@
-//! What is played: the same steps, in this order, by both clients, each against a genuine daemon of its own.
+//! What is played: the same steps, in this order, by both clients, each against a reference daemon of its own.
 
 /// What is expected of our client.
 pub(crate) enum Expect {
-    /// The same as the genuine one does.
+    /// The same as the reference one does.
     Same,
     /// The same lines in any order: the order in which processes end is not theirs to choose.
     Sorted,

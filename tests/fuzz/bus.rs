@@ -10,7 +10,7 @@ use crate::chance::Chance;
 use crate::host::Host;
 use crate::mutate;
 use crate::session::{Budget, run};
-use crate::support::place::Place;
+use crate::support::temp_dir::TempDir;
 use crate::support::{LIMIT, wait_for};
 
 const NAME: &str = "org.supervisord.Supervisor1";
@@ -350,7 +350,7 @@ fn reply_serial(fields: &[u8]) -> Option<u32> {
 
 /// Any method with any arguments: each call has an answer, and others are answered after it.
 pub(crate) fn arguments(budget: Budget) -> Result<u64, String> {
-    let place = Place::new()?;
+    let place = TempDir::new()?;
     let path = place.join("bus");
     let daemon = Command::new("dbus-daemon")
         .args(["--session", "--nofork", "--nopidfile"])
@@ -365,7 +365,7 @@ pub(crate) fn arguments(budget: Budget) -> Result<u64, String> {
         UnixStream::connect(&path).is_ok()
     })?;
     let mut host = Host::new(
-        "[supervisord]\ndbus=session\n[program:web]\ncommand={puppet} forever\nstartsecs=0\n",
+        "[supervisord]\ndbus=session\n[program:web]\ncommand={test_child} forever\nstartsecs=0\n",
     )?;
     host.go_with(|command| {
         command.env(

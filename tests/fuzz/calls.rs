@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use supervisord::api::xmlrpc::{self, Call, Value};
+use supervisord::api::xmlrpc::{self, RpcCall, RpcValue};
 
 use crate::chance::Chance;
 use crate::host::Host;
@@ -73,20 +73,20 @@ const XML: &[&str] = &[
     "web",
 ];
 
-fn value(chance: &mut Chance, depth: u64) -> Value {
+fn value(chance: &mut Chance, depth: u64) -> RpcValue {
     let text = |chance: &mut Chance| mutate::text(chance, &["web", "a:b", "*", "é", " "], 4);
     match chance.below(if depth > 4 { 5 } else { 7 }) {
-        0 => Value::Int(i64::try_from(chance.next() >> 32).expect("32 bits")),
-        1 => Value::Bool(chance.one_in(2)),
-        2 => Value::Text(text(chance)),
-        3 => Value::Bytes(text(chance).into_bytes()),
-        4 => Value::Double(chance.next() as f64),
-        5 => Value::Array(
+        0 => RpcValue::Int(i64::try_from(chance.next() >> 32).expect("32 bits")),
+        1 => RpcValue::Bool(chance.one_in(2)),
+        2 => RpcValue::Text(text(chance)),
+        3 => RpcValue::Bytes(text(chance).into_bytes()),
+        4 => RpcValue::Double(chance.next() as f64),
+        5 => RpcValue::Array(
             (0..chance.below(4))
                 .map(|_| value(chance, depth + 1))
                 .collect(),
         ),
-        _ => Value::Struct(
+        _ => RpcValue::Struct(
             (0..chance.below(4))
                 .map(|_| (text(chance), value(chance, depth + 1)))
                 .collect(),
@@ -98,7 +98,7 @@ fn value(chance: &mut Chance, depth: u64) -> Value {
 pub(crate) fn codec(budget: Budget) -> Result<u64, String> {
     run("codec", budget, |chance, shown| {
         let bytes = if chance.one_in(3) {
-            let call = Call {
+            let call = RpcCall {
                 method: mutate::text(chance, &["supervisor.", "getState", "system.multicall"], 3),
                 params: (0..chance.below(3)).map(|_| value(chance, 0)).collect(),
             };
@@ -124,7 +124,7 @@ pub(crate) fn codec(budget: Budget) -> Result<u64, String> {
 /// Whole conversations with a daemon, over its socket. After each it must answer others.
 pub(crate) fn http(budget: Budget) -> Result<u64, String> {
     let host = Host::start(
-        "[program:web]\ncommand={puppet} forever\nstartsecs=0\n[rpcinterface:twiddler]\nsupervisor.rpcinterface_factory=supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface\n",
+        "[program:web]\ncommand={test_child} forever\nstartsecs=0\n[rpcinterface:twiddler]\nsupervisor.rpcinterface_factory=supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface\n",
     )?;
     let socket = host.place.join("s");
     let daemon = host.daemon()?;

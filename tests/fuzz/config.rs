@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use supervisord::config::expand::{self, Names, expand};
+use supervisord::config::expand::{self, ExpandNames, expand};
 use supervisord::config::ini::{Ini, universal_newlines};
 use supervisord::config::load;
-use supervisord::config::lookup::{Lookup, ReadError, User};
+use supervisord::config::lookup::{Lookup, LookupError, UserEntry};
 use supervisord::config::options::DaemonOptions;
-use supervisord::config::{environment, words};
+use supervisord::config::{environment, shlex};
 use supervisord::daemon::check;
 
 use crate::chance::Chance;
@@ -89,8 +89,8 @@ const PIECES: &[&str] = &[
 struct Paper(BTreeMap<String, Vec<u8>>);
 
 impl Lookup for Paper {
-    fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
-        let missing = || ReadError::Missing("no such file".to_owned());
+    fn read(&self, path: &str) -> Result<Vec<u8>, LookupError> {
+        let missing = || LookupError::Missing("no such file".to_owned());
         self.0.get(path).cloned().ok_or_else(missing)
     }
     fn exists(&self, path: &str) -> bool {
@@ -110,14 +110,14 @@ impl Lookup for Paper {
             .map(str::to_owned)
             .collect()
     }
-    fn user(&self, name: &str) -> Option<User> {
-        (name == "me").then(|| User {
+    fn user(&self, name: &str) -> Option<UserEntry> {
+        (name == "me").then(|| UserEntry {
             uid: 1000,
             gid: 1000,
             home: "/home/me".to_owned(),
         })
     }
-    fn user_of(&self, uid: u32) -> Option<User> {
+    fn user_of(&self, uid: u32) -> Option<UserEntry> {
         (uid == 1000).then(|| self.user("me")).flatten()
     }
     fn group(&self, name: &str) -> Option<u32> {
@@ -205,10 +205,10 @@ fn try_all(text: &str, chance: &mut Chance, _shown: &Shown) -> Result<(), String
             return Err(format!("an error far longer than its text of {last} lines"));
         }
     }
-    let names = Names::from([
-        ("here".to_owned(), expand::Value::from("/etc")),
-        ("process_num".to_owned(), expand::Value::Number(7)),
-        ("ENV_HOME".to_owned(), expand::Value::from("/home/é")),
+    let names = ExpandNames::from([
+        ("here".to_owned(), expand::ExpandValue::from("/etc")),
+        ("process_num".to_owned(), expand::ExpandValue::Number(7)),
+        ("ENV_HOME".to_owned(), expand::ExpandValue::from("/home/é")),
     ]);
     // A width may ask for much, but not for more than it says.
     if let Ok(done) = expand(text, &[&names], "place")
@@ -217,7 +217,7 @@ fn try_all(text: &str, chance: &mut Chance, _shown: &Shown) -> Result<(), String
         return Err(format!("{} bytes of {}", done.len(), text.len()));
     }
     let _ = environment::parse(text);
-    let _ = words::split(text);
+    let _ = shlex::shlex_split(text);
     let _ = chance;
     Ok(())
 }

@@ -67,7 +67,7 @@ fn option(name: &str) -> Option<u64> {
 }
 
 fn main() -> ExitCode {
-    support::puppet::run_if_asked();
+    support::test_child::run_if_asked();
     programs::play_if_asked();
     let fresh = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
         seed: option("--seed=").unwrap_or(fresh),
     };
     println!("seed {}", budget.seed);
-    let trials = FUZZERS.iter().map(|&(name, fuzzer)| {
+    let tests = FUZZERS.iter().map(|&(name, fuzzer)| {
         Trial::new(format!("fuzz::{name}"), move || {
             if name == "bus" && !bus::is_there() {
                 return Ok(Outcome::Skipped("dbus-daemon is not installed".to_owned()));
@@ -90,5 +90,5 @@ fn main() -> ExitCode {
     });
     let is_ours = |argument: &String| OPTIONS.iter().any(|option| argument.starts_with(option));
     let arguments = std::env::args().filter(|argument| !is_ours(argument));
-    support::runner::run_with(arguments.collect(), trials.collect())
+    support::runner::run_with(arguments.collect(), tests.collect())
 }

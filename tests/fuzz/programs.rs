@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use supervisord::core::{NOTICE_BYTES_MAX, Notice, STATUS_CHARS_MAX};
+use supervisord::core::{NOTIFY_BYTES_MAX, NotifyMessage, STATUS_CHARS_MAX};
 
 use crate::chance::Chance;
 use crate::host::Host;
 use crate::mutate;
 use crate::session::{Budget, run};
-use crate::support::speaker;
+use crate::support::notifier;
 
 const MESSAGES: &[&str] = &[
     "READY=1\n",
@@ -58,9 +58,9 @@ pub(crate) fn notices(budget: Budget) -> Result<u64, String> {
         let message = mutate::text(chance, MESSAGES, 8).into_bytes();
         let message = mutate::bytes(chance, message, 3);
         shown.note(&message);
-        let notice = Notice::parse(&message);
+        let notice = NotifyMessage::parse(&message);
         let shown = format!("{notice:?}");
-        if shown.chars().count() > STATUS_CHARS_MAX * 8 + NOTICE_BYTES_MAX {
+        if shown.chars().count() > STATUS_CHARS_MAX * 8 + NOTIFY_BYTES_MAX {
             return Err(format!("more than was said: {shown}"));
         }
         Ok(())
@@ -98,7 +98,7 @@ pub(crate) fn play_if_asked() {
         _ => return,
     };
     let mut chance = Chance::new(seed.parse().unwrap_or(1) ^ u64::from(std::process::id()));
-    // Each life says a bounded amount, so that one that was given up on is followed by another.
+    // Each instance says a bounded amount, so that one that was given up on is followed by another.
     for _ in 0..2000 {
         let is_sent = if role == "notifier" {
             let message = mutate::text(&mut chance, MESSAGES, 6).into_bytes();
@@ -119,6 +119,6 @@ pub(crate) fn play_if_asked() {
 fn send(message: &[u8]) -> bool {
     let address = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
     // A message of no bytes, or one that is too long, is refused by the kernel.
-    speaker::connected(&address)
+    notifier::connected(&address)
         .is_ok_and(|socket| socket.send(message).is_ok() || message.len() > 1 << 10)
 }

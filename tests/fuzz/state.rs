@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use supervisord::core::{
-    Action, Actions, DaemonSignal, Fleet, Identity, Input, Record, Snapshot, Successor,
+    Action, Actions, DaemonSignal, Fleet, Identity, Input, ProcessRecord, ResumeKind, Snapshot,
 };
-use supervisord::domain::{Causes, ExitStatus, Now, Signal, Tick, Wall};
-use supervisord::output::{LEDGER_BYTES, Unsettled};
+use supervisord::domain::{ExitStatus, Now, ResourceEvents, Signal, Tick, Wall};
+use supervisord::output::{IN_FLIGHT_LOG_BYTES, UnflushedChunk};
 use supervisord::sys::SharedBuffer;
 
 use crate::chance::Chance;
@@ -47,36 +47,41 @@ impl Shell {
         fleet.handle(self.now, input, &mut actions);
         for action in actions {
             let input = match action {
-                Action::Resolve(life, _) => Input::Resolved(life),
-                Action::Prepare(life, ..) => Input::Prepared(life),
-                Action::PrepareNext(life, ..) => {
-                    self.waiting.push_front(Input::Resolved(life));
-                    Input::Prepared(life)
+                Action::Resolve(instance, _) => Input::Resolved(instance),
+                Action::Prepare(instance, ..) => Input::Prepared(instance),
+                Action::PrepareNext(instance, ..) => {
+                    self.waiting.push_front(Input::Resolved(instance));
+                    Input::Prepared(instance)
                 }
-                Action::Spawn(life, _) => {
+                Action::Spawn(instance, _) => {
                     if chance.one_in(3) {
                         let status = ExitStatus::Exited(u8::from(chance.one_in(2)));
-                        self.waiting.push_back(Input::Exited { life, status });
+                        self.waiting.push_back(Input::Exited { instance, status });
                     }
-                    Input::Spawned { life, pid: 77 }
+                    Input::Spawned { instance, pid: 77 }
                 }
-                Action::Signal { life, signal, .. } => {
+                Action::Signal {
+                    instance, signal, ..
+                } => {
                     if signal == Signal::KILL || chance.one_in(2) {
                         let dumped = false;
                         let status = ExitStatus::Signalled { signal, dumped };
-                        self.waiting.push_back(Input::Exited { life, status });
+                        self.waiting.push_back(Input::Exited { instance, status });
                     }
                     let result = Ok(());
                     Input::Signalled {
-                        life,
+                        instance,
                         signal,
                         result,
                     }
                 }
-                Action::Drain(life) => Input::Drained(life),
-                Action::Empty { life, .. } => {
-                    let causes = Causes::NONE;
-                    Input::Emptied { life, causes }
+                Action::Drain(instance) => Input::Drained(instance),
+                Action::Empty { instance, .. } => {
+                    let resource_events = ResourceEvents::NONE;
+                    Input::Emptied {
+                        instance,
+                        resource_events,
+                    }
                 }
                 _ => continue,
             };
@@ -120,7 +125,7 @@ fn fleet(chance: &mut Chance) -> Fleet {
     };
     let mut fleet = Fleet::new(identity, config);
     let mut shell = Shell::new();
-    shell.give(&mut fleet, Input::Began, chance);
+    shell.give(&mut fleet, Input::DaemonStarted, chance);
     let inputs = chance.below(INPUTS_BEFORE);
     shell.go_on(&mut fleet, inputs, chance);
     fleet
@@ -138,16 +143,16 @@ pub(crate) fn records(budget: Budget) -> Result<u64, String> {
             let Some(bytes) = fleet.record_bytes(slot, most) else {
                 continue;
             };
-            if Record::decode(&bytes).is_none() {
+            if ProcessRecord::decode(&bytes).is_none() {
                 return Err(format!("it cannot read what it wrote: {bytes:?}"));
             }
             let bytes = mutate::bytes(chance, bytes, 3);
             shown.note(&bytes);
-            records.extend(Record::decode(&bytes));
+            records.extend(ProcessRecord::decode(&bytes));
         }
         taken += u64::from(!records.is_empty());
         let mut spoilt = snapshot;
-        spoilt.overlay(records);
+        spoilt.apply_records(records);
         go_on_with(spoilt, chance)
     })?;
     if cases > 1000 && taken < cases / 50 {
@@ -162,7 +167,11 @@ pub(crate) fn records(budget: Budget) -> Result<u64, String> {
 fn go_on_with(snapshot: Snapshot, chance: &mut Chance) -> Result<(), String> {
     let mut shell = Shell::new();
     let mut fleet = Fleet::restore(snapshot, shell.now);
-    let successor = chance.pick(&[Successor::Image, Successor::Daemon, Successor::Nobody]);
+    let successor = chance.pick(&[
+        ResumeKind::NewImage,
+        ResumeKind::NewDaemon,
+        ResumeKind::SameImage,
+    ]);
     shell.give(&mut fleet, Input::Resumed(successor), chance);
     shell.go_on(&mut fleet, INPUTS_AFTER, chance);
     let stop = Input::Received(DaemonSignal::Exit(Signal::TERM));
@@ -206,7 +215,7 @@ pub(crate) fn snapshots(budget: Budget) -> Result<u64, String> {
 pub(crate) fn in_flight(budget: Budget) -> Result<u64, String> {
     run("in_flight", budget, |chance, shown| {
         let mut buffer =
-            SharedBuffer::new("fuzz", LEDGER_BYTES).map_err(|error| error.to_string())?;
+            SharedBuffer::new("fuzz", IN_FLIGHT_LOG_BYTES).map_err(|error| error.to_string())?;
         let (words, bytes) = buffer.parts();
         let mut said = Vec::new();
         // The word that says what this is has one value that is looked at further.
@@ -216,7 +225,7 @@ pub(crate) fn in_flight(budget: Budget) -> Result<u64, String> {
                 (0, 1..) => magic,
                 (_, 0) => chance.next(),
                 (_, 1) => u64::MAX - chance.below(3),
-                (_, 2) => LEDGER_BYTES as u64 + chance.below(3) - 1,
+                (_, 2) => IN_FLIGHT_LOG_BYTES as u64 + chance.below(3) - 1,
                 _ => chance.below(4),
             };
             word.store(value, std::sync::atomic::Ordering::Release);
@@ -227,13 +236,14 @@ pub(crate) fn in_flight(budget: Budget) -> Result<u64, String> {
             bytes[place] = u8::try_from(chance.below(256)).expect("a byte");
         }
         shown.note(&said);
-        if let Ok(Some(unsettled)) = Unsettled::find(&mut buffer) {
+        if let Ok(Some(unflushed)) = UnflushedChunk::find(&mut buffer) {
             let log = std::env::temp_dir().join("no-such-log");
             let unread = chance
                 .one_in(2)
                 .then(|| usize::try_from(chance.next() >> 40).expect("fits"));
-            let recovered = unsettled.recover(unread, chance.one_in(2).then_some(log.as_path()));
-            if recovered.written > recovered.data.len() || recovered.missing().len() > LEDGER_BYTES
+            let recovered = unflushed.recover(unread, chance.one_in(2).then_some(log.as_path()));
+            if recovered.written > recovered.data.len()
+                || recovered.missing().len() > IN_FLIGHT_LOG_BYTES
             {
                 return Err(format!("more than there is: {recovered:?}"));
             }

@@ -10,7 +10,7 @@ use crate::support::{LIMIT, wait_for};
 use crate::{Scene, installed, root};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("completion::bash", || bash(None)),
         Trial::new("completion::bash_with_bash_completion", || {

@@ -13,18 +13,18 @@ use crate::support::{LIMIT, wait_for};
 use crate::{Scene, installed};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = vec![
+pub(crate) fn tests() -> Vec<Trial> {
+    let mut tests = vec![
         Trial::new("examples::configurations_are_valid", configurations),
         Trial::new("examples::of_machines_name_what_there_is", machines),
         Trial::new("examples::supervisorctl", client),
     ];
     for page in ["supervisord.8", "echo_supervisord_conf.1", "pidproxy.1"] {
-        trials.push(Trial::new(format!("examples::{page}"), move || {
+        tests.push(Trial::new(format!("examples::{page}"), move || {
             shells(page)
         }));
     }
-    trials
+    tests
 }
 
 /// The examples of a page, each with the word of its kind.

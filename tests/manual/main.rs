@@ -11,21 +11,25 @@ mod support;
 
 mod completion;
 mod examples;
+mod guides;
 mod pages;
+mod recipes;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use support::LIMIT;
 use support::daemon::{Daemon, Finished, Marked, Side, program, run};
-use support::place::Place;
+use support::temp_dir::TempDir;
 use support::wire::Address;
 
 fn main() -> ExitCode {
-    let mut trials = pages::trials();
-    trials.extend(examples::trials());
-    trials.extend(completion::trials());
-    support::runner::run(trials)
+    let mut tests = pages::tests();
+    tests.extend(examples::tests());
+    tests.extend(completion::tests());
+    tests.extend(guides::tests());
+    tests.extend(recipes::tests());
+    support::runner::run(tests)
 }
 
 /// A file of this repository.
@@ -42,13 +46,13 @@ pub(crate) fn installed(name: &str) -> Option<PathBuf> {
 
 /// A directory with our programs by all their names, in which everything that is started ends with it.
 pub(crate) struct Scene {
-    pub(crate) place: Place,
+    pub(crate) place: TempDir,
     marked: Marked,
 }
 
 impl Scene {
     pub(crate) fn new() -> Result<Self, String> {
-        let place = Place::new()?;
+        let place = TempDir::new()?;
         let bin = place.join("bin");
         std::fs::create_dir(&bin).map_err(|e| e.to_string())?;
         let ours = |name| program(Side::Ours, name);

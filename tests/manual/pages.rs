@@ -12,7 +12,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::{Scene, installed, root};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("pages::mandoc_has_nothing_to_say", mandoc),
         Trial::new("pages::groff_has_nothing_to_say", groff),
@@ -144,7 +144,7 @@ fn everything() -> Result<Outcome, String> {
                 .collect(),
         ),
     ];
-    let long = |row: options::Row| format!("--{}", row.opt.long.unwrap_or_default());
+    let long = |row: options::OptionRow| format!("--{}", row.opt.long.unwrap_or_default());
     wanted.push(("supervisord.8", options::rows().map(long).collect()));
     for (file, names) in wanted {
         if names.is_empty() {
@@ -207,6 +207,7 @@ fn references() -> Result<Outcome, String> {
     let files: BTreeSet<String> = std::fs::read_dir(root("man"))
         .map_err(|e| e.to_string())?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name != "guide")
         .collect();
     if files != PAGES.iter().map(|page| page.file()).collect() {
         return Err(format!("man/ has {files:?}"));

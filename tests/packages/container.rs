@@ -13,24 +13,24 @@ use crate::support::{LIMIT, proc, wait_for};
 /// Two programs that run, of which the one with the greater priority is to stop first, and one that is started by hand.
 const TWO: &str = "\
 [program:base]
-command=/puppet puppet say base-speaks on TERM say,base-ends,exit,0 forever
+command=/test_child test_child say base-speaks on TERM say,base-ends,exit,0 forever
 priority=1
 stdout_logfile=/dev/stdout
 stdout_logfile_maxbytes=0
 [program:upper]
-command=/puppet puppet err upper-speaks on TERM sleep,300,say,upper-ends,exit,0 forever
+command=/test_child test_child err upper-speaks on TERM sleep,300,say,upper-ends,exit,0 forever
 priority=2
 stdout_logfile=/dev/stdout
 stdout_logfile_maxbytes=0
 redirect_stderr=true
 [program:byhand]
-command=/puppet puppet forever
+command=/test_child test_child forever
 autostart=false
 ";
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = vec![
+pub(crate) fn tests() -> Vec<Trial> {
+    let mut tests = vec![
         trial("container::runs_tells_and_stops", |engine| {
             runs(engine, Manner::Plain)
         }),
@@ -61,7 +61,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             Manner::Confined => "_without_any_right",
         };
         let name = format!("container::{}_stops_it{how}", signal.to_lowercase());
-        trials.push(trial(name, move |engine| {
+        tests.push(trial(name, move |engine| {
             let mut container = engine.start(TWO, manner)?;
             container.wait_state("upper", "RUNNING")?;
             container.wait_state("base", "RUNNING")?;
@@ -71,7 +71,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             stopped_in_order(&mut container, begun, &end)
         }));
     }
-    trials
+    tests
 }
 
 fn runs(engine: &Engine, manner: Manner) -> Result<(), String> {
@@ -201,20 +201,20 @@ fn orphans(engine: &Engine) -> Result<(), String> {
     let mut programs = String::new();
     let _ = writeln!(
         programs,
-        "[program:maker]\ncommand=/puppet puppet{} exit 7\nstartsecs=0\nautorestart=false\nexitcodes=7",
+        "[program:maker]\ncommand=/test_child test_child{} exit 7\nstartsecs=0\nautorestart=false\nexitcodes=7",
         " quietchild sleep,400,exit,5".repeat(ORPHANS)
     );
     // Those end while orphans do.
     for code in 0..20 {
         let _ = writeln!(
             programs,
-            "[program:code{code}]\ncommand=/puppet puppet sleep {} exit {code}\nstartsecs=0\nautorestart=false",
+            "[program:code{code}]\ncommand=/test_child test_child sleep {} exit {code}\nstartsecs=0\nautorestart=false",
             200 + 100 * code
         );
     }
     programs.push_str(
-        "[program:dies]\ncommand=/puppet puppet sleep 700 kill KILL\nstartsecs=0\nautorestart=false\n\
-         [program:stays]\ncommand=/puppet puppet forever\n",
+        "[program:dies]\ncommand=/test_child test_child sleep 700 kill KILL\nstartsecs=0\nautorestart=false\n\
+         [program:stays]\ncommand=/test_child test_child forever\n",
     );
     let container = engine.start(&programs, Manner::Plain)?;
     container.wait_output("exited: maker (exit status 7; expected)")?;
@@ -275,12 +275,12 @@ fn health(engine: &Engine) -> Result<(), String> {
 fn names(engine: &Engine) -> Result<(), String> {
     let programs = "\
 [program:nobody]
-command=/puppet puppet say on-%(host_node_name)s forever
+command=/test_child test_child say on-%(host_node_name)s forever
 user=nobody
 stdout_logfile=/dev/stdout
 stdout_logfile_maxbytes=0
 [program:grouped]
-command=/puppet puppet forever
+command=/test_child test_child forever
 group=nogroup
 [inet_http_server]
 port=localhost:9001

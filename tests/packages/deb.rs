@@ -8,10 +8,11 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
         ("deb::installed_it_runs", fresh),
+        ("deb::the_quick_start_of_the_guide", quick_start),
         ("deb::taken_away_it_leaves_nothing", removed),
         ("deb::takes_over_from_supervisor_and_gives_back", takeover),
         ("deb::supervisor_purged_takes_nothing_along", purged),
@@ -151,6 +152,31 @@ fn fresh(machine: &Machine) -> Result<(), String> {
     machine
         .sh("test -s /var/log/supervisor/supervisord.log.1")
         .map(drop)
+}
+
+/// The file and the commands that the guide shows for a package, as they are.
+fn quick_start(machine: &Machine) -> Result<(), String> {
+    let guide = include_str!("../../man/guide/quick-start.md");
+    let block = |opening: &str| {
+        guide
+            .split_once(opening)
+            .and_then(|(_, rest)| rest.split_once('\n')?.1.split_once("```"))
+            .map(|(block, _)| block)
+            .ok_or_else(|| format!("the guide has no block after {opening:?}"))
+    };
+    install(machine, OURS)?;
+    apt(machine, "install python3")?;
+    let file = "/etc/supervisor/conf.d/web.conf";
+    machine.write(file, block(&format!("```ini {file}"))?)?;
+    machine.sh("mkdir -p /srv/web")?;
+    for line in block("Check the files, then apply them:\n\n```sh")?.lines() {
+        // A program that has just been started is not RUNNING yet.
+        if line.contains(" status ") {
+            running(machine, &["web"])?;
+        }
+        machine.sh(line)?;
+    }
+    Ok(())
 }
 
 fn removed(machine: &Machine) -> Result<(), String> {

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::support::daemon::{Finished, Marked, run, wait_exit};
-use crate::support::place::Place;
 use crate::support::runner::{Outcome, Trial};
+use crate::support::temp_dir::TempDir;
 use crate::support::{LIMIT, is_root, proc, wait_for};
 
 /// The user of [`Manner::Confined`].
@@ -39,10 +39,10 @@ enum Kind {
 pub(crate) struct Engine {
     kind: Kind,
     image: String,
-    /// The puppet and the libraries that it needs: where they are, and where they are seen.
+    /// The test child and the libraries that it needs: where they are, and where they are seen.
     mounts: Vec<(PathBuf, String)>,
     marked: Marked,
-    place: Place,
+    place: TempDir,
 }
 
 /// The engine; or why there is none: a reason to skip, or an error.
@@ -80,7 +80,7 @@ pub(crate) fn skippable(
     })
 }
 
-/// Removes all that was made for the trials.
+/// Removes all that was made for the tests.
 pub(crate) fn down() {
     drop(ENGINE.lock().unwrap_or_else(PoisonError::into_inner).take());
 }
@@ -94,9 +94,9 @@ impl Engine {
         if !wanted.is_empty() && !NAMES.contains(&wanted.as_str()) {
             return Err(Err(format!("CONTAINER_ENGINE is none of {NAMES:?}")));
         }
-        let place = Place::new().map_err(Err)?;
+        let place = TempDir::new().map_err(Err)?;
         let marked = Marked::new();
-        let mounts = puppet().map_err(Err)?;
+        let mounts = test_child().map_err(Err)?;
         let mut engine = Self {
             kind: Kind::Docker,
             image: format!("localhost/supervisord-test-{}", std::process::id()),
@@ -115,18 +115,18 @@ impl Engine {
                     println!("containers are run by {name} {version}");
                     return Ok(engine);
                 }
-                Err(Refusal::CannotHere(why)) => {
+                Err(EngineError::CannotHere(why)) => {
                     println!("containers are not run by {name}: {why}");
                     refusals.push(format!("{name}: {why}"));
                 }
-                Err(Refusal::Broken(why)) => return Err(Err(format!("{name}: {why}"))),
+                Err(EngineError::Broken(why)) => return Err(Err(format!("{name}: {why}"))),
             }
         }
         Err(Ok(refusals.join("; ")))
     }
 
     /// Makes this the engine, with the image; says what it is.
-    fn try_kind(&mut self, name: &str) -> Result<String, Refusal> {
+    fn try_kind(&mut self, name: &str) -> Result<String, EngineError> {
         match name {
             "podman" => {
                 self.kind = Kind::Podman(self.hold_mounts()?);
@@ -149,7 +149,7 @@ impl Engine {
         }
     }
 
-    fn version(&self) -> Result<String, Refusal> {
+    fn version(&self) -> Result<String, EngineError> {
         // Docker has a client without a server, which refuses to tell the server's version.
         let of = match self.kind {
             Kind::Docker => "{{.Server.Version}}",
@@ -157,16 +157,16 @@ impl Engine {
         };
         let got = self
             .tell(&["version", "--format", of])
-            .map_err(Refusal::CannotHere)?;
+            .map_err(EngineError::CannotHere)?;
         match got.code {
             0 => Ok(got.stdout.trim().to_owned()),
-            _ => Err(Refusal::CannotHere(last_line(&got.stderr))),
+            _ => Err(EngineError::CannotHere(last_line(&got.stderr))),
         }
     }
 
     /// podman mounts its containers' files; those mounts are to go with us. Its runtime does not bear a cgroup2 with controllers
     /// beside a cgroup1, so there the former is hidden from it.
-    fn hold_mounts(&self) -> Result<Child, Refusal> {
+    fn hold_mounts(&self) -> Result<Child, EngineError> {
         let mut command = self
             .marked
             .command(Path::new("/usr/bin/unshare"), self.place.path());
@@ -177,7 +177,7 @@ impl Engine {
             .stderr(Stdio::null());
         let mut holder = command
             .spawn()
-            .map_err(|e| Refusal::CannotHere(format!("unshare: {e}")))?;
+            .map_err(|e| EngineError::CannotHere(format!("unshare: {e}")))?;
         let mut ready = [0];
         let answer = holder.stdout.take().map(|mut out| out.read(&mut ready));
         match answer {
@@ -185,40 +185,40 @@ impl Engine {
             _ => {
                 drop(holder.kill());
                 drop(holder.wait());
-                Err(Refusal::CannotHere("no mount namespace".to_owned()))
+                Err(EngineError::CannotHere("no mount namespace".to_owned()))
             }
         }
     }
 
     /// Whether it can run anything here, apart from our image.
-    fn probe_podman(&self) -> Result<(), Refusal> {
+    fn probe_podman(&self) -> Result<(), EngineError> {
         let root = self.place.join("probe");
-        std::fs::create_dir(&root).map_err(|e| Refusal::Broken(e.to_string()))?;
+        std::fs::create_dir(&root).map_err(|e| EngineError::Broken(e.to_string()))?;
         let mut args = vec!["run".to_owned(), "--rm".to_owned()];
         args.extend(self.options());
         args.extend(["--rootfs".to_owned(), root.display().to_string()]);
-        args.extend(["/puppet", "puppet", "exit", "7"].map(str::to_owned));
-        let got = self.tell(&args).map_err(Refusal::CannotHere)?;
+        args.extend(["/test_child", "test_child", "exit", "7"].map(str::to_owned));
+        let got = self.tell(&args).map_err(EngineError::CannotHere)?;
         match got.code {
             7 => Ok(()),
-            _ => Err(Refusal::CannotHere(last_line(&got.stderr))),
+            _ => Err(EngineError::CannotHere(last_line(&got.stderr))),
         }
     }
 
-    fn probe_namespaces(&self) -> Result<(), Refusal> {
+    fn probe_namespaces(&self) -> Result<(), EngineError> {
         let mut command = self
             .marked
             .command(Path::new("/usr/bin/unshare"), self.place.path());
         command.args(["-pfmu", "--mount-proc", "/bin/true"]);
-        let got = run(command, self.place.path(), None, LIMIT).map_err(Refusal::CannotHere)?;
+        let got = run(command, self.place.path(), None, LIMIT).map_err(EngineError::CannotHere)?;
         match got.code {
             0 => Ok(()),
-            _ => Err(Refusal::CannotHere(last_line(&got.stderr))),
+            _ => Err(EngineError::CannotHere(last_line(&got.stderr))),
         }
     }
 
     /// `packaging/build image`, where the engine's mounts are.
-    fn build_image(&self) -> Result<(), Refusal> {
+    fn build_image(&self) -> Result<(), EngineError> {
         let mut command;
         match &self.kind {
             Kind::Podman(holder) => {
@@ -233,7 +233,7 @@ impl Engine {
             }
         }
         command.arg("image").env("IMAGE", &self.image);
-        self.finish(command).map_err(Refusal::Broken)
+        self.finish(command).map_err(EngineError::Broken)
     }
 
     /// Makes the tarball and unpacks it to [`Self::unpacked`].
@@ -260,7 +260,7 @@ impl Engine {
     }
 
     /// A directory for a test's own files.
-    pub(crate) fn place(&self) -> &Place {
+    pub(crate) fn place(&self) -> &TempDir {
         &self.place
     }
 
@@ -390,7 +390,7 @@ impl Engine {
         })
     }
 
-    /// The image's files and the puppet as a root directory; the entry point as PID 1 in it.
+    /// The image's files and the test child as a root directory; the entry point as PID 1 in it.
     fn in_namespaces(&self, configuration: &Path, name: &str, manner: Manner) -> Command {
         let mut command = self
             .marked
@@ -628,7 +628,7 @@ impl Drop for Container<'_> {
 }
 
 /// Why an engine is not taken.
-enum Refusal {
+enum EngineError {
     /// It does not run on this machine: the next may.
     CannotHere(String),
     /// What we make is wrong.
@@ -636,7 +636,7 @@ enum Refusal {
 }
 
 /// This test and the libraries that it needs, none of which the image has.
-fn puppet() -> Result<Vec<(PathBuf, String)>, String> {
+fn test_child() -> Result<Vec<(PathBuf, String)>, String> {
     let me = std::env::current_exe().map_err(|e| e.to_string())?;
     let text = Command::new("ldd")
         .arg(&me)
@@ -649,7 +649,7 @@ fn puppet() -> Result<Vec<(PathBuf, String)>, String> {
         .filter(|word| word.starts_with('/'))
         .map(|path| (PathBuf::from(path), path.to_owned()));
     let mut mounts: Vec<(PathBuf, String)> = libraries.collect();
-    mounts.push((me, "/puppet".to_owned()));
+    mounts.push((me, "/test_child".to_owned()));
     Ok(mounts)
 }
 

@@ -20,12 +20,12 @@ mod rpm;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    support::puppet::run_if_asked();
-    let mut trials = order::trials();
-    trials.extend(deb::trials());
-    trials.extend(rpm::trials());
-    trials.extend(container::trials());
-    let code = support::runner::run(trials);
+    support::test_child::run_if_asked();
+    let mut tests = order::tests();
+    tests.extend(deb::tests());
+    tests.extend(rpm::tests());
+    tests.extend(container::tests());
+    let code = support::runner::run(tests);
     engine::down();
     code
 }

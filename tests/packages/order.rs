@@ -6,11 +6,11 @@ use std::process::Command;
 
 use crate::made::{Kind, OURS, both, build, has, top};
 use crate::support::expect;
-use crate::support::place::Place;
 use crate::support::runner::{Outcome, Trial};
+use crate::support::temp_dir::TempDir;
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("order::lintian", || {
             judged(
@@ -122,7 +122,7 @@ fn same_bytes() -> Result<Outcome, String> {
             "neither dh nor rpmbuild is installed".to_owned(),
         ));
     }
-    let place = Place::new()?;
+    let place = TempDir::new()?;
     let tree = place.path().join("another place");
     let script = "umask 002 && mkdir -p \"$1\" && git ls-files -z --cached --others --exclude-standard | \
          xargs -0 sh -c 'for file; do [ ! -e \"$file\" ] || cp --parents -P \"$file\" \"$0\"; done' \"$1\"";
@@ -163,7 +163,7 @@ fn bill() -> Result<Outcome, String> {
             "cargo cyclonedx is not installed".to_owned(),
         ));
     }
-    let place = Place::new()?;
+    let place = TempDir::new()?;
     let mut command = Command::new(top().join("packaging/build"));
     command.arg("sbom").arg(place.path());
     let done = command.output().map_err(|error| error.to_string())?;

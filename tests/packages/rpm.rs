@@ -4,12 +4,12 @@
 use crate::deb::UNIT;
 use crate::made::{HIGHER, Kind, OURS, both, has};
 use crate::support::machine::{Machine, trial_bare};
-use crate::support::place::Place;
 use crate::support::runner::{Outcome, Trial};
+use crate::support::temp_dir::TempDir;
 use crate::support::{LIMIT, expect, is_root, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("rpm::installs_into_a_root", root),
         trial_bare(
@@ -75,7 +75,7 @@ fn root() -> Result<Outcome, String> {
         ));
     }
     let file = directory.join(Kind::Rpm.file(OURS));
-    let place = Place::new()?;
+    let place = TempDir::new()?;
     let scratch = place.path().join("root");
     let mut install = std::process::Command::new("rpm");
     install

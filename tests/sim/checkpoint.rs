@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use supervisord::core::{Fleet, Record, Snapshot};
+use supervisord::core::{Fleet, ProcessRecord, Snapshot};
 
 /// What is written down.
 #[derive(Default)]
@@ -29,8 +29,9 @@ impl Checkpoint {
     /// Whether that is what the core knows.
     pub(crate) fn compare(&self, fleet: &Fleet) {
         let mut found = self.whole.clone().expect("written at the beginning");
-        let read = |bytes: &Vec<u8>| Record::decode(bytes).expect("what was written can be read");
-        found.overlay(self.records.values().map(read).collect());
+        let read =
+            |bytes: &Vec<u8>| ProcessRecord::decode(bytes).expect("what was written can be read");
+        found.apply_records(self.records.values().map(read).collect());
         assert_eq!(processes(&found), processes(&fleet.snapshot()));
     }
 }
@@ -52,8 +53,8 @@ fn processes(snapshot: &Snapshot) -> BTreeMap<u64, Value> {
             let attempt = run["stage"]
                 .get("Preparing")
                 .or_else(|| run["stage"].get("Resolving"));
-            if let Some(life) = attempt.cloned() {
-                run["stage"] = serde_json::json!({ "Resolving": life });
+            if let Some(instance) = attempt.cloned() {
+                run["stage"] = serde_json::json!({ "Resolving": instance });
                 run["trouble"] = Value::Null;
             }
             (process["slot"].as_u64().expect("a number"), run)

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use supervisord::config::spec::{
-    Amount, AutoRestart, BusChoice, Composition, Config, DaemonSpec, FcgiSocket, GroupKind,
-    GroupSpec, KillMode, LogSpec, LogTarget, NotifySpec, Order, ProcessKind, ProcessSpec,
-    ProgramSpec, ReadyWhen, Resources, Sparse as _, Template,
+    AutoRestart, BusChoice, CgroupLimits, Config, DaemonSpec, FcgiSocket, GroupChange,
+    GroupChangeResult, GroupKind, GroupSpec, InternedDefault as _, KillMode, LimitAmount, LogSpec,
+    LogTarget, NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, ProgramTemplate, ReadyWhen,
 };
 use supervisord::domain::{Bytes, GroupName, Level, ProcessName, Seconds, Signal};
 
@@ -89,8 +89,8 @@ fn group(chance: &mut Chance, number: u64, members: u64) -> GroupSpec {
     }
 }
 
-fn template(program: &str) -> Arc<Template> {
-    Arc::new(Template {
+fn template(program: &str) -> Arc<ProgramTemplate> {
+    Arc::new(ProgramTemplate {
         section: Arc::from(format!("program:{program}")),
         file: Arc::from("/etc/supervisord.conf"),
         here: Arc::from("/etc"),
@@ -101,15 +101,15 @@ fn template(program: &str) -> Arc<Template> {
 }
 
 /// What the loader makes of an order.
-pub(crate) fn composition(chance: &mut Chance, order: &Order) -> Composition {
+pub(crate) fn composition(chance: &mut Chance, order: &GroupChange) -> GroupChangeResult {
     let (template, places) = match order {
-        Order::Rescale {
+        GroupChange::Rescale {
             template, numprocs, ..
         } => (
             Arc::clone(template),
             0..u64::try_from(*numprocs).expect("admitted"),
         ),
-        Order::Program { name, .. } => {
+        GroupChange::Program { name, .. } => {
             let first = chance.below(12);
             (template(name), first..first + chance.below(4))
         }
@@ -122,7 +122,7 @@ pub(crate) fn composition(chance: &mut Chance, order: &Order) -> Composition {
         .map(|process| process.name.clone())
         .collect();
     processes.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
-    Composition {
+    GroupChangeResult {
         template,
         members,
         processes,
@@ -184,13 +184,15 @@ fn notify(chance: &mut Chance) -> NotifySpec {
     }
 }
 
-fn resources(chance: &mut Chance) -> Arc<Resources> {
-    let resources = Resources {
-        pids_max: chance.one_in(4).then(|| Amount(Some(chance.below(9) + 1))),
+fn resources(chance: &mut Chance) -> Arc<CgroupLimits> {
+    let resources = CgroupLimits {
+        pids_max: chance
+            .one_in(4)
+            .then(|| LimitAmount(Some(chance.below(9) + 1))),
         kill_mode: chance.pick(&[KillMode::Process, KillMode::ControlGroup]),
-        ..Resources::default()
+        ..CgroupLimits::default()
     };
-    resources.shared()
+    resources.into_shared()
 }
 
 fn socket() -> Arc<FcgiSocket> {

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use supervisord::api::{
-    Fault, FaultCode, ProcessView, Reply, Request, Target, TargetResult, Ticket,
+    Fault, FaultCode, ProcessView, Reply, Request, RequestTarget, TargetResult, Ticket,
 };
-use supervisord::config::spec::{Composition, ProcessKind, ProcessSpec};
-use supervisord::core::{Action, Fleet, Input, Outcome};
+use supervisord::config::spec::{GroupChangeResult, ProcessKind, ProcessSpec};
+use supervisord::core::{Action, DaemonOutcome, Fleet, Input};
 use supervisord::domain::{
-    Event, EventKind, GroupName, Life, Line, Now, ProcessName, ProcessState, Signal,
+    Event, EventKind, GroupName, InstanceId, Line, Now, ProcessName, ProcessState, Signal,
 };
 
 use crate::listeners::Listeners;
@@ -28,9 +28,9 @@ struct Told {
     to_stay_down: bool,
 }
 
-/// A life as the actions tell it.
+/// An instance as the actions tell it.
 #[derive(Debug)]
-struct Lived {
+struct SimInstance {
     name: Name,
     spec: std::sync::Arc<ProcessSpec>,
     /// Spawned, not yet ended.
@@ -43,23 +43,23 @@ struct Lived {
 #[derive(Debug, Default)]
 pub(crate) struct Laws {
     told: BTreeMap<Name, Told>,
-    lives: BTreeMap<Life, Lived>,
-    /// Lives whose attempts were begun before the end of the life before was told.
-    early: BTreeSet<Life>,
-    /// Lives that were asked of the kernel and have not ended, by slot.
-    at_kernel: BTreeMap<u32, Life>,
-    /// Lives that have a socket and have not given it back, and whether their process is up.
-    holding: BTreeMap<Life, bool>,
-    /// Lives that have given theirs back.
-    given_back: BTreeSet<Life>,
+    instances: BTreeMap<InstanceId, SimInstance>,
+    /// Instances whose attempts were begun before the end of the instance before was told.
+    early: BTreeSet<InstanceId>,
+    /// Instances that were asked of the kernel and have not ended, by slot.
+    at_kernel: BTreeMap<u32, InstanceId>,
+    /// Instances that have a socket and have not given it back, and whether their process is up.
+    holding: BTreeMap<InstanceId, bool>,
+    /// Instances that have given theirs back.
+    given_back: BTreeSet<InstanceId>,
     used: BTreeSet<u64>,
     waiting: BTreeMap<Ticket, Request>,
     /// When each reaped process was reaped, until its end is told.
-    reaped: BTreeMap<Life, u64>,
-    /// Lives whose left-overs were to be killed, and since when.
-    emptying: BTreeMap<Life, u64>,
-    /// Lives that were looked at for what they met before their output was waited for.
-    looked_into: BTreeSet<Life>,
+    reaped: BTreeMap<InstanceId, u64>,
+    /// Instances whose orphans were to be killed, and since when.
+    emptying: BTreeMap<InstanceId, u64>,
+    /// Instances that were looked at for what they met before their output was waited for.
+    looked_into: BTreeSet<InstanceId>,
     stopping_told: bool,
     running_told: bool,
     listeners: Listeners,
@@ -80,25 +80,25 @@ impl Laws {
             } => {
                 self.waiting.insert(*ticket, request.clone());
             }
-            Input::Exited { life, .. } | Input::SpawnFailed { life, .. } => {
-                if self.at_kernel.get(&life.slot) == Some(life) {
-                    self.at_kernel.remove(&life.slot);
+            Input::Exited { instance, .. } | Input::SpawnFailed { instance, .. } => {
+                if self.at_kernel.get(&instance.slot) == Some(instance) {
+                    self.at_kernel.remove(&instance.slot);
                 }
-                if let Some(lived) = self.lives.get_mut(life) {
-                    lived.up = false;
+                if let Some(instance_state) = self.instances.get_mut(instance) {
+                    instance_state.up = false;
                 }
-                if let Some(up) = self.holding.get_mut(life) {
+                if let Some(up) = self.holding.get_mut(instance) {
                     *up = false;
                 }
             }
-            Input::Emptied { life, .. } => {
-                self.emptying.remove(life);
+            Input::Emptied { instance, .. } => {
+                self.emptying.remove(instance);
             }
-            Input::Spawned { life, .. } => {
-                if let Some(lived) = self.lives.get_mut(life) {
-                    lived.up = true;
+            Input::Spawned { instance, .. } => {
+                if let Some(instance_state) = self.instances.get_mut(instance) {
+                    instance_state.up = true;
                 }
-                if let Some(up) = self.holding.get_mut(life) {
+                if let Some(up) = self.holding.get_mut(instance) {
                     *up = true;
                 }
             }
@@ -115,78 +115,82 @@ impl Laws {
             self.speakers.note(now.mono.0, action, input);
             match action {
                 // It was begun early, its start was told since, and a successor begins it again.
-                Action::Resolve(life, spec)
-                    if matches!(input, Input::Resumed { .. }) && !self.lives.contains_key(life) =>
+                Action::Resolve(instance, spec)
+                    if matches!(input, Input::Resumed { .. })
+                        && !self.instances.contains_key(instance) =>
                 {
-                    self.attempt(*life, spec, input);
+                    self.attempt(*instance, spec, input);
                 }
                 // The same attempt once more, for the predecessor could not finish it.
                 Action::Resolve(..) if matches!(input, Input::Resumed { .. }) => {}
-                Action::Resolve(life, spec) => {
-                    self.begins(now, *life);
-                    self.attempt(*life, spec, input);
+                Action::Resolve(instance, spec) => {
+                    self.begins(now, *instance);
+                    self.attempt(*instance, spec, input);
                 }
-                Action::PrepareNext(life, spec, _) => {
-                    self.begins(now, *life);
+                Action::PrepareNext(instance, spec, _) => {
+                    self.begins(now, *instance);
                     assert!(!has_socket(spec), "the life before has its socket still");
                     let name = (spec.group.to_string(), spec.name.to_string());
                     let told = self.told.get(&name).expect("known");
                     assert!(!told.to_stay_down, "an attempt after an accepted stop");
-                    let other = self.early.iter().find(|other| other.slot == life.slot);
+                    let other = self.early.iter().find(|other| other.slot == instance.slot);
                     assert_eq!(other, None, "two attempts of one slot");
-                    self.early.insert(*life);
+                    self.early.insert(*instance);
                 }
-                Action::Drain(life) if self.early.remove(life) => {
+                Action::Drain(instance) if self.early.remove(instance) => {
                     self.seen.insert("PrepareNext was in vain".to_owned());
                 }
-                Action::Empty { life, kill } => {
-                    self.looked_into.insert(*life);
+                Action::Empty { instance, kill } => {
+                    self.looked_into.insert(*instance);
                     if *kill {
                         // A successor asks once more, but the time counts from the first.
-                        self.emptying.entry(*life).or_insert(now.mono.0);
+                        self.emptying.entry(*instance).or_insert(now.mono.0);
                     }
                     self.seen.insert(format!("Empty {kill}"));
                 }
-                Action::Limit(life, _) => {
-                    let lived = self.lives.get(life);
+                Action::Limit(instance, _) => {
+                    let instance_state = self.instances.get(instance);
                     assert!(
-                        lived.is_some_and(|lived| lived.up),
-                        "{life:?} is limited, but not up"
+                        instance_state.is_some_and(|instance_state| instance_state.up),
+                        "{instance:?} is limited, but not up"
                     );
                     self.seen.insert("Limit".to_owned());
                 }
-                Action::Spawn(life, spec) => {
-                    if self.early.remove(life) {
-                        self.attempt(*life, spec, input);
+                Action::Spawn(instance, spec) => {
+                    if self.early.remove(instance) {
+                        self.attempt(*instance, spec, input);
                         self.seen.insert("PrepareNext saved time".to_owned());
                     }
-                    let before = self.at_kernel.insert(life.slot, *life);
+                    let before = self.at_kernel.insert(instance.slot, *instance);
                     assert_eq!(before, None, "two live incarnations of one slot");
                 }
-                Action::Release(life) => {
+                Action::Release(instance) => {
                     assert!(
-                        self.given_back.insert(*life),
+                        self.given_back.insert(*instance),
                         "a socket is given back twice"
                     );
                     // Of a process that was removed, UNKNOWN, nobody remembers whether it had one.
-                    let up = self.holding.remove(life);
+                    let up = self.holding.remove(instance);
                     assert_ne!(up, Some(true), "a socket is taken from a live process");
                     self.seen.insert("Release".to_owned());
                 }
                 Action::Finish(_) => {
                     // One that is UNKNOWN may still be writing its last output out; nobody waits for that.
-                    let unknown = |life: &Life| {
-                        let lived = self.lives.get(life);
-                        let told = lived.and_then(|lived| self.told.get(&lived.name));
+                    let unknown = |instance: &InstanceId| {
+                        let instance_state = self.instances.get(instance);
+                        let told = instance_state
+                            .and_then(|instance_state| self.told.get(&instance_state.name));
                         told.is_none_or(|told| told.state == ProcessState::Unknown)
                     };
                     let left = self
                         .holding
                         .iter()
-                        .find(|(life, up)| !**up && !unknown(life));
+                        .find(|(instance, up)| !**up && !unknown(instance));
                     assert_eq!(left, None, "a socket is never given back");
                 }
-                Action::Signal { life, signal, .. } => self.signal(now, *life, *signal, actions),
+                Action::Signal {
+                    instance, signal, ..
+                } => self.signal(now, *instance, *signal, actions),
                 Action::Publish(event) => self.event(event),
                 Action::Log(Line::ProcessAdded { name, group }) => {
                     // It begins anew.
@@ -201,7 +205,8 @@ impl Laws {
                             told.state
                         );
                     }
-                    self.lives.retain(|_, lived| lived.name != name);
+                    self.instances
+                        .retain(|_, instance_state| instance_state.name != name);
                 }
                 Action::Answer(ticket, answer) => {
                     let request = self.waiting.remove(ticket);
@@ -215,7 +220,7 @@ impl Laws {
             ticket,
             request:
                 Request::Stop {
-                    target: Target::One(spec, _),
+                    target: RequestTarget::One(spec, _),
                     ..
                 },
             ..
@@ -241,9 +246,12 @@ impl Laws {
         self.waiting.clear();
         // Nothing of them was told, and nothing of them is left.
         self.early.clear();
-        let lives = &self.lives;
-        self.at_kernel
-            .retain(|_, life| lives.get(life).is_none_or(|lived| lived.up));
+        let instances = &self.instances;
+        self.at_kernel.retain(|_, instance| {
+            instances
+                .get(instance)
+                .is_none_or(|instance_state| instance_state.up)
+        });
     }
 
     fn note(&mut self, action: &Action) {
@@ -273,29 +281,29 @@ impl Laws {
         self.seen.insert(text);
     }
 
-    fn patience(&self, life: &Life) -> u64 {
-        if self.looked_into.contains(life) {
+    fn patience(&self, instance: &InstanceId) -> u64 {
+        if self.looked_into.contains(instance) {
             20 * SECOND
         } else {
             10 * SECOND
         }
     }
 
-    fn begins(&mut self, now: Now, life: Life) {
-        let busy = |(other, since): (&Life, &u64)| {
-            other.slot == life.slot && now.mono.0 < since + 10 * SECOND
+    fn begins(&mut self, now: Now, instance: InstanceId) {
+        let busy = |(other, since): (&InstanceId, &u64)| {
+            other.slot == instance.slot && now.mono.0 < since + 10 * SECOND
         };
         assert!(
             !self.emptying.iter().any(busy),
-            "{life:?} begins while what another life left is being killed"
+            "{instance:?} begins while what another life left is being killed"
         );
         assert!(
-            self.used.insert(life.incarnation),
+            self.used.insert(instance.incarnation),
             "an incarnation is used twice"
         );
     }
 
-    fn attempt(&mut self, life: Life, spec: &std::sync::Arc<ProcessSpec>, input: &Input) {
+    fn attempt(&mut self, instance: InstanceId, spec: &std::sync::Arc<ProcessSpec>, input: &Input) {
         let name = (spec.group.to_string(), spec.name.to_string());
         let told = self.told.get_mut(&name).expect("known");
         assert_eq!(told.state, ProcessState::Starting);
@@ -313,37 +321,37 @@ impl Laws {
             told.to_stay_down = false;
         }
         if has_socket(spec) {
-            let before = self.holding.keys().find(|held| held.slot == life.slot);
+            let before = self.holding.keys().find(|held| held.slot == instance.slot);
             assert_eq!(before, None, "the life before still holds its socket");
-            self.holding.insert(life, false);
+            self.holding.insert(instance, false);
         }
-        let lived = Lived {
+        let instance_state = SimInstance {
             name,
             spec: std::sync::Arc::clone(spec),
             up: false,
             stop_sent: None,
             killed: false,
         };
-        self.lives.insert(life, lived);
+        self.instances.insert(instance, instance_state);
     }
 
-    fn signal(&mut self, now: Now, life: Life, signal: Signal, actions: &[Action]) {
-        let Some(lived) = self.lives.get_mut(&life) else {
+    fn signal(&mut self, now: Now, instance: InstanceId, signal: Signal, actions: &[Action]) {
+        let Some(instance_state) = self.instances.get_mut(&instance) else {
             assert_eq!(signal, Signal::KILL, "a stranger is killed or left alone");
             return;
         };
         assert!(
-            lived.up,
-            "a signal to a process that is not there: {life:?}"
+            instance_state.up,
+            "a signal to a process that is not there: {instance:?}"
         );
-        let told = &self.told[&lived.name];
+        let told = &self.told[&instance_state.name];
         // Signals of clients go to one that is not being stopped too; only the first after STOPPING is the stop.
-        let entered = actions.iter().any(|action| matches!(action, Action::Publish(event) if matches!(&**event, Event { process: Some(process), group: Some(group), kind: EventKind::ProcessState { to: ProcessState::Stopping, .. } } if (group.as_str(), process.as_str()) == (lived.name.0.as_str(), lived.name.1.as_str()))));
-        let stops = signal == lived.spec.stopsignal && lived.stop_sent.is_none();
+        let entered = actions.iter().any(|action| matches!(action, Action::Publish(event) if matches!(&**event, Event { process: Some(process), group: Some(group), kind: EventKind::ProcessState { to: ProcessState::Stopping, .. } } if (group.as_str(), process.as_str()) == (instance_state.name.0.as_str(), instance_state.name.1.as_str()))));
+        let stops = signal == instance_state.spec.stopsignal && instance_state.stop_sent.is_none();
         if stops && (entered || told.state == ProcessState::Stopping) {
-            lived.stop_sent = Some(now.mono.0);
+            instance_state.stop_sent = Some(now.mono.0);
         } else if signal == Signal::KILL {
-            lived.killed = true;
+            instance_state.killed = true;
         }
     }
 
@@ -368,15 +376,18 @@ impl Laws {
                     to,
                     ProcessState::Stopped | ProcessState::Exited | ProcessState::Backoff
                 ) {
-                    // The end of its life is told.
+                    // The end of its instance is told.
                     let group = event.group.as_ref().map(GroupName::as_str);
                     let process = event.process.as_ref().map(ProcessName::as_str);
-                    self.lives.retain(|_, lived| {
-                        (Some(lived.name.0.as_str()), Some(lived.name.1.as_str()))
-                            != (group, process)
+                    self.instances.retain(|_, instance_state| {
+                        (
+                            Some(instance_state.name.0.as_str()),
+                            Some(instance_state.name.1.as_str()),
+                        ) != (group, process)
                     });
-                    let lives = &self.lives;
-                    self.reaped.retain(|life, _| lives.contains_key(life));
+                    let instances = &self.instances;
+                    self.reaped
+                        .retain(|instance, _| instances.contains_key(instance));
                 }
                 match to {
                     ProcessState::Backoff => {
@@ -407,7 +418,8 @@ impl Laws {
                 }
                 self.told.retain(|name, _| name.0 != group);
                 // Who was UNKNOWN lives on, and is nobody's any more.
-                self.lives.retain(|_, lived| lived.name.0 != group);
+                self.instances
+                    .retain(|_, instance_state| instance_state.name.0 != group);
             }
             EventKind::SupervisorState(state) => {
                 if state.code() < 1 {
@@ -426,12 +438,12 @@ impl Laws {
     }
 
     fn answered(&self, request: &Request, answer: Result<&Reply, FaultCode>) {
-        let state = |target: &Target| match target {
-            Target::One(spec, _) => self
+        let state = |target: &RequestTarget| match target {
+            RequestTarget::One(spec, _) => self
                 .told
                 .get(&(spec.group.clone(), spec.process.clone().unwrap_or_default()))
                 .map_or(ProcessState::Stopped, |told| told.state),
-            Target::Group(_) | Target::All => ProcessState::Stopped,
+            RequestTarget::Group(_) | RequestTarget::All => ProcessState::Stopped,
         };
         if let (Request::RollingRestart { at_once, .. }, Ok(Reply::Results(results))) =
             (request, answer)
@@ -481,7 +493,7 @@ impl Laws {
     /// A change of a program leaves whoever stays as he is: `wanted` came of it.
     pub(crate) fn who_stays_is_not_touched(
         &self,
-        wanted: &Composition,
+        wanted: &GroupChangeResult,
         before: &[ProcessView],
         after: &[ProcessView],
         actions: &[Action],
@@ -522,41 +534,43 @@ impl Laws {
     /// left behind is gone, for which it has as long.
     fn deadlines(&mut self, now: Now, input: &Input) {
         let at = now.mono.0;
-        if let Input::Exited { life, .. } = input
-            && self.lives.contains_key(life)
+        if let Input::Exited { instance, .. } = input
+            && self.instances.contains_key(instance)
         {
-            self.reaped.entry(*life).or_insert(at);
+            self.reaped.entry(*instance).or_insert(at);
         }
-        for (life, since) in &self.reaped {
+        for (instance, since) in &self.reaped {
             let state = self
-                .lives
-                .get(life)
-                .and_then(|lived| self.told.get(&lived.name))
+                .instances
+                .get(instance)
+                .and_then(|instance_state| self.told.get(&instance_state.name))
                 .map(|told| told.state);
             assert!(
-                at < *since + self.patience(life) || state.is_none(),
-                "the end of {life:?} is not told in time"
+                at < *since + self.patience(instance) || state.is_none(),
+                "the end of {instance:?} is not told in time"
             );
         }
         let mut reaped = std::mem::take(&mut self.reaped);
-        reaped.retain(|life, since| at < *since + self.patience(life));
+        reaped.retain(|instance, since| at < *since + self.patience(instance));
         self.reaped = reaped;
         if !matches!(input, Input::DeadlineReached) {
             return;
         }
-        for (life, lived) in &self.lives {
+        for (instance, instance_state) in &self.instances {
             // Those who tell of themselves are asked first, and have laws of their own.
-            let counts = lived.up && !lived.killed && !lived.spec.notify.tells_ready();
-            let Some(sent) = lived.stop_sent.filter(|_| counts) else {
+            let counts = instance_state.up
+                && !instance_state.killed
+                && !instance_state.spec.notify.tells_ready();
+            let Some(sent) = instance_state.stop_sent.filter(|_| counts) else {
                 continue;
             };
-            let wait = u64::try_from(lived.spec.stopwaitsecs.0).unwrap_or(0) * SECOND;
-            let told = self.told.get(&lived.name).map(|told| told.state);
+            let wait = u64::try_from(instance_state.spec.stopwaitsecs.0).unwrap_or(0) * SECOND;
+            let told = self.told.get(&instance_state.name).map(|told| told.state);
             assert!(
                 at < sent + wait
                     || told == Some(ProcessState::Unknown)
                     || told != Some(ProcessState::Stopping),
-                "{life:?} is not killed in time: {at} {lived:?} {told:?}"
+                "{instance:?} is not killed in time: {at} {instance_state:?} {told:?}"
             );
         }
     }
@@ -577,7 +591,7 @@ impl Laws {
     }
 
     /// Answers what has happened at least once.
-    pub(crate) fn at_the_end(self, outcome: Option<&Outcome>) -> BTreeSet<String> {
+    pub(crate) fn at_the_end(self, outcome: Option<&DaemonOutcome>) -> BTreeSet<String> {
         assert!(outcome.is_some());
         assert!(self.early.is_empty(), "never undone: {:?}", self.early);
         assert!(

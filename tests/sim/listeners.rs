@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use supervisord::core::{Action, Input};
-use supervisord::domain::{EventKind, Life, Line, ProcessState, Said, Verdict};
+use supervisord::domain::{EventKind, InstanceId, Line, ListenerOutput, ProcessState, Verdict};
 
 /// One pool, as seen from outside.
 #[derive(Debug, Default)]
@@ -31,9 +31,9 @@ fn pause(count: u32) -> u64 {
 pub(crate) struct Listeners {
     pools: BTreeMap<String, Pool>,
     /// Which event a listener has, and of which pool.
-    busy: BTreeMap<Life, (String, u64)>,
+    busy: BTreeMap<InstanceId, (String, u64)>,
     /// Listeners that said they were ready, and got no event since.
-    ready: BTreeSet<Life>,
+    ready: BTreeSet<InstanceId>,
     /// Processes that are RUNNING, as the events tell it.
     running: BTreeSet<(String, String)>,
     /// Numbers are given in order, each once.
@@ -43,12 +43,12 @@ pub(crate) struct Listeners {
 impl Listeners {
     pub(crate) fn hear(&mut self, at: u64, input: &Input) {
         match input {
-            Input::Said(life, said) => match said {
-                Said::Ready => {
-                    self.ready.insert(*life);
+            Input::ListenerOutput(instance, said) => match said {
+                ListenerOutput::Ready => {
+                    self.ready.insert(*instance);
                 }
-                Said::Result(verdict) => {
-                    if let Some((pool, _)) = self.busy.get(life)
+                ListenerOutput::Result(verdict) => {
+                    if let Some((pool, _)) = self.busy.get(instance)
                         && let Some(pool) = self.pools.get_mut(pool)
                     {
                         pool.rejected = match verdict {
@@ -57,27 +57,27 @@ impl Listeners {
                             Verdict::Ok | Verdict::Other => (0, at),
                         };
                     }
-                    self.settle(*life);
+                    self.settle(*instance);
                 }
-                Said::BadResult(_) | Said::Nonsense => {
-                    self.settle(*life);
-                    self.ready.remove(life);
+                ListenerOutput::BadResult(_) | ListenerOutput::Nonsense => {
+                    self.settle(*instance);
+                    self.ready.remove(instance);
                 }
             },
-            Input::NotDelivered(life, _) => {
-                self.settle(*life);
+            Input::NotDelivered(instance, _) => {
+                self.settle(*instance);
             }
-            Input::Drained(life) => {
-                self.settle(*life);
-                self.ready.remove(life);
+            Input::Drained(instance) => {
+                self.settle(*instance);
+                self.ready.remove(instance);
             }
             _ => {}
         }
     }
 
     /// The listener has no event any more.
-    fn settle(&mut self, life: Life) {
-        if let Some((pool, serial)) = self.busy.remove(&life)
+    fn settle(&mut self, instance: InstanceId) {
+        if let Some((pool, serial)) = self.busy.remove(&instance)
             && let Some(pool) = self.pools.get_mut(&pool)
             && let Some(times) = pool.out.get_mut(&serial)
         {
@@ -87,9 +87,9 @@ impl Listeners {
 
     pub(crate) fn note(&mut self, at: u64, action: &Action) {
         match action {
-            Action::Deliver(life, envelope) => {
+            Action::Deliver(instance, envelope) => {
                 assert!(
-                    self.ready.remove(life),
+                    self.ready.remove(instance),
                     "an event for a listener that waits for none: {envelope:?}"
                 );
                 let name = envelope.event.name();
@@ -118,7 +118,7 @@ impl Listeners {
                 assert!(*times <= 3, "one event with several listeners");
                 let before = self
                     .busy
-                    .insert(*life, (envelope.pool.to_string(), envelope.serial));
+                    .insert(*instance, (envelope.pool.to_string(), envelope.serial));
                 assert_eq!(before, None, "two events for one listener");
                 assert!(
                     self.running

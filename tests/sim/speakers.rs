@@ -1,11 +1,13 @@
-//! Processes that tell of themselves: the laws about readiness, signs of life and more time, seen from outside.
+//! Processes that tell of themselves: the laws about readiness, watchdog messages and more time, seen from outside.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use supervisord::config::spec::ProcessSpec;
-use supervisord::core::{Action, Announced, Beat, Ignored, Input, Notice};
-use supervisord::domain::{EventKind, Life, ProcessState, Signal};
+use supervisord::core::{
+    Action, IgnoredNotify, Input, NotifiedState, NotifyMessage, WatchdogNotify,
+};
+use supervisord::domain::{EventKind, InstanceId, ProcessState, Signal};
 
 use crate::chance::Chance;
 
@@ -14,7 +16,7 @@ const SECOND: u64 = 1_000_000_000;
 const EXTENSION: u64 = 3600 * SECOND;
 const NEVER: u64 = u64::MAX;
 
-/// One life that tells of itself, and what it may count on. Times are nanoseconds.
+/// One instance that tells of itself, and what it may count on. Times are nanoseconds.
 #[derive(Debug)]
 struct Speaker {
     spec: Arc<ProcessSpec>,
@@ -64,14 +66,17 @@ impl Speaker {
         self.extend_until = self.kill_by + EXTENSION;
     }
 
-    fn hear(&mut self, at: u64, notice: &Notice) {
+    fn hear(&mut self, at: u64, notice: &NotifyMessage) {
         if let Some(usec) = notice.watchdog_usec {
             self.interval = usec.saturating_mul(1000);
         }
         if let Some(announced) = notice.announced {
-            self.is_ending = announced == Announced::Stopping;
+            self.is_ending = announced == NotifiedState::Stopping;
         }
-        if notice.beat == Some(Beat::Alive) || notice.watchdog_usec.is_some() || self.is_ending {
+        if notice.beat == Some(WatchdogNotify::Alive)
+            || notice.watchdog_usec.is_some()
+            || self.is_ending
+        {
             self.wind(at);
         }
         if let Some(usec) = notice.extend_usec {
@@ -93,15 +98,15 @@ fn nanos(seconds: i64) -> u64 {
 
 #[derive(Debug, Default)]
 pub(crate) struct Speakers {
-    lives: BTreeMap<Life, Speaker>,
+    instances: BTreeMap<InstanceId, Speaker>,
 }
 
 impl Speakers {
     /// Before the actions that came of it.
     pub(crate) fn hear(&mut self, at: u64, input: &Input) {
         match input {
-            Input::Spawned { life, .. } => {
-                if let Some(speaker) = self.lives.get_mut(life) {
+            Input::Spawned { instance, .. } => {
+                if let Some(speaker) = self.instances.get_mut(instance) {
                     speaker.up = true;
                     if speaker.state == ProcessState::Stopping {
                         speaker.begin_to_stop(at);
@@ -113,11 +118,15 @@ impl Speakers {
                     }
                 }
             }
-            Input::Exited { life, .. } | Input::SpawnFailed { life, .. } => {
-                self.lives.remove(life);
+            Input::Exited { instance, .. } | Input::SpawnFailed { instance, .. } => {
+                self.instances.remove(instance);
             }
-            Input::Notified(life, notice) => {
-                if let Some(speaker) = self.lives.get_mut(life).filter(|speaker| speaker.up) {
+            Input::Notified(instance, notice) => {
+                if let Some(speaker) = self
+                    .instances
+                    .get_mut(instance)
+                    .filter(|speaker| speaker.up)
+                {
                     speaker.hear(at, notice);
                 }
             }
@@ -127,15 +136,15 @@ impl Speakers {
 
     pub(crate) fn note(&mut self, at: u64, action: &Action, input: &Input) {
         match action {
-            Action::Resolve(life, spec) => {
-                // A life that was called off, or one that nobody knows any more.
-                self.lives.retain(|other, speaker| {
+            Action::Resolve(instance, spec) => {
+                // An instance that was called off, or one that nobody knows any more.
+                self.instances.retain(|other, speaker| {
                     let is_named =
                         speaker.spec.name == spec.name && speaker.spec.group == spec.group;
-                    other.slot != life.slot && !is_named
+                    other.slot != instance.slot && !is_named
                 });
                 if spec.notify.tells_ready() {
-                    self.lives.insert(*life, Speaker::new(spec));
+                    self.instances.insert(*instance, Speaker::new(spec));
                 }
             }
             Action::Publish(event) => {
@@ -146,8 +155,10 @@ impl Speakers {
                     Some(&speaker.spec.name) == event.process.as_ref()
                         && Some(&speaker.spec.group) == event.group.as_ref()
                 };
-                let Some((life, speaker)) =
-                    self.lives.iter_mut().find(|(_, speaker)| named(speaker))
+                let Some((instance, speaker)) = self
+                    .instances
+                    .iter_mut()
+                    .find(|(_, speaker)| named(speaker))
                 else {
                     return;
                 };
@@ -155,8 +166,8 @@ impl Speakers {
                 match to {
                     ProcessState::Running => {
                         assert!(
-                            matches!(input, Input::Notified(whose, notice) if whose == life && notice.announced == Some(Announced::Ready)),
-                            "{life:?} is RUNNING and has not said that it is ready: {input:?}"
+                            matches!(input, Input::Notified(whose, notice) if whose == instance && notice.announced == Some(NotifiedState::Ready)),
+                            "{instance:?} is RUNNING and has not said that it is ready: {input:?}"
                         );
                         speaker.wind(at);
                     }
@@ -164,13 +175,15 @@ impl Speakers {
                     _ => {}
                 }
             }
-            Action::Signal { life, signal, .. } => self.signal(at, *life, *signal, input),
+            Action::Signal {
+                instance, signal, ..
+            } => self.signal(at, *instance, *signal, input),
             _ => {}
         }
     }
 
-    fn signal(&mut self, at: u64, life: Life, signal: Signal, input: &Input) {
-        let Some(speaker) = self.lives.get_mut(&life) else {
+    fn signal(&mut self, at: u64, instance: InstanceId, signal: Signal, input: &Input) {
+        let Some(speaker) = self.instances.get_mut(&instance) else {
             return;
         };
         if matches!(input, Input::Asked { .. }) && speaker.state != ProcessState::Stopping {
@@ -182,28 +195,28 @@ impl Speakers {
             speaker.stop_sent = true;
             return;
         }
-        let is_heeded = matches!(input, Input::Heeded(whose) if *whose == life);
+        let is_heeded = matches!(input, Input::NotifyPolled(whose) if *whose == instance);
         if signal == Signal::ABRT {
-            let wished = matches!(input, Input::Notified(whose, notice) if *whose == life && notice.beat == Some(Beat::Trigger));
+            let wished = matches!(input, Input::Notified(whose, notice) if *whose == instance && notice.beat == Some(WatchdogNotify::Trigger));
             let late = is_heeded
                 && speaker.state == ProcessState::Running
                 && speaker.interval > 0
                 && at >= speaker.beat_by;
             assert!(
                 wished || late,
-                "{life:?} is ended by a watchdog that it has fed: {at} {speaker:?}"
+                "{instance:?} is ended by a watchdog that it has fed: {at} {speaker:?}"
             );
             speaker.failed = true;
         } else if speaker.state == ProcessState::Starting && is_heeded {
             assert!(
                 at >= speaker.ready_by,
-                "{life:?} has time left to be ready: {at} {speaker:?}"
+                "{instance:?} has time left to be ready: {at} {speaker:?}"
             );
             speaker.failed = true;
         } else if signal == Signal::KILL && speaker.state == ProcessState::Stopping && is_heeded {
             assert!(
                 at >= speaker.kill_by,
-                "{life:?} has time left to stop: {at} {speaker:?}"
+                "{instance:?} has time left to stop: {at} {speaker:?}"
             );
             speaker.killed = true;
         }
@@ -211,11 +224,13 @@ impl Speakers {
 
     /// Once the shell has read everything, what is due is done; unless what is due now began only now.
     pub(crate) fn after(&self, at: u64, input: &Input, actions: &[Action]) {
-        let Input::Heeded(life) = input else { return };
-        let Some(speaker) = self.lives.get(life) else {
+        let Input::NotifyPolled(instance) = input else {
             return;
         };
-        if actions.contains(&Action::Heed(*life)) {
+        let Some(speaker) = self.instances.get(instance) else {
+            return;
+        };
+        if actions.contains(&Action::PollNotify(*instance)) {
             return;
         }
         let is_done = match speaker.state {
@@ -224,25 +239,25 @@ impl Speakers {
             ProcessState::Stopping => at < speaker.kill_by || speaker.killed,
             _ => true,
         };
-        assert!(is_done, "{life:?} is let off: {at} {speaker:?}");
+        assert!(is_done, "{instance:?} is let off: {at} {speaker:?}");
     }
 }
 
 /// What a process may say, well or badly.
-pub(crate) fn notice(chance: &mut Chance) -> Notice {
-    let mut notice = Notice::default();
+pub(crate) fn notice(chance: &mut Chance) -> NotifyMessage {
+    let mut notice = NotifyMessage::default();
     match chance.below(40) {
-        0..=2 => notice.announced = Some(Announced::Ready),
-        3 => notice.announced = Some(Announced::Reloading),
-        4 if chance.one_in(4) => notice.announced = Some(Announced::Stopping),
+        0..=2 => notice.announced = Some(NotifiedState::Ready),
+        3 => notice.announced = Some(NotifiedState::Reloading),
+        4 if chance.one_in(4) => notice.announced = Some(NotifiedState::Stopping),
         5..=7 => notice.status = Some("s".to_owned()),
         8 => notice.watchdog_usec = Some(chance.pick(&[0, 1, 700_000, u64::MAX])),
         9..=11 => {
             notice.extend_usec = Some(chance.pick(&[0, 1, 2_000_000, u64::MAX]));
         }
-        12 => notice.ignored = vec![Ignored::MainPid, Ignored::Unknown],
-        13 if chance.one_in(4) => notice.beat = Some(Beat::Trigger),
-        _ => notice.beat = Some(Beat::Alive),
+        12 => notice.ignored = vec![IgnoredNotify::MainPid, IgnoredNotify::Unknown],
+        13 if chance.one_in(4) => notice.beat = Some(WatchdogNotify::Trigger),
+        _ => notice.beat = Some(WatchdogNotify::Alive),
     }
     notice
 }

@@ -4,15 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use supervisord::api::{Caller, Front, Grant, LogOf, Permission, Request, Scope, Target, Ticket};
+use supervisord::api::{
+    AccessScope, Caller, Grant, LogRef, Permission, Request, RequestTarget, Ticket, Transport,
+};
 use supervisord::config::spec::ProcessSpec;
 use supervisord::core::{
-    Action, Actions, DaemonSignal, Fleet, Identity, Input, LoadError, LoadReason, Notice, Outcome,
-    Snapshot, Successor,
+    Action, Actions, DaemonOutcome, DaemonSignal, Fleet, Identity, Input, LoadError, LoadReason,
+    NotifyMessage, ResumeKind, Snapshot,
 };
 use supervisord::domain::{
-    Causes, Channel, Errno, ExitStatus, Level, Life, Namespec, Now, Said, Signal, SpawnError,
-    SupervisorState, Tick, Verdict, Wall,
+    Channel, Errno, ExitStatus, InstanceId, Level, ListenerOutput, Namespec, Now, ResourceEvents,
+    Signal, SpawnError, SupervisorState, Tick, Verdict, Wall,
 };
 
 use crate::chance::Chance;
@@ -38,7 +40,7 @@ struct Alive {
     /// It ends of SIGKILL only.
     stubborn: bool,
     ending: bool,
-    /// It tells of itself, and would be well with a sign of life so often, in nanoseconds.
+    /// It tells of itself, and would be well with a watchdog message so often, in nanoseconds.
     speaks: Option<u64>,
 }
 
@@ -51,13 +53,13 @@ pub(crate) struct World {
     sequence: u64,
     /// When each thread is free again.
     busy: [u64; 4],
-    alive: BTreeMap<Life, Alive>,
-    /// Lives of the past, for inputs that come too late.
-    past: Vec<Life>,
+    alive: BTreeMap<InstanceId, Alive>,
+    /// Instances of the past, for inputs that come too late.
+    past: Vec<InstanceId>,
     next_ticket: u64,
     size: u64,
     laws: Laws,
-    finished: Option<Outcome>,
+    finished: Option<DaemonOutcome>,
     /// Names of groups that were ever seen.
     groups: u64,
     /// Percent of shell work that fails.
@@ -120,7 +122,7 @@ impl World {
 
     /// Runs for about `steps` inputs, then stops everything; answers how many inputs there were, and what happened.
     pub(crate) fn run(mut self, steps: u64) -> (u64, BTreeSet<String>) {
-        self.give(Input::Began);
+        self.give(Input::DaemonStarted);
         let mut count = 1;
         while self.finished.is_none() {
             assert!(
@@ -158,12 +160,12 @@ impl World {
         self.pass(at - mono);
         if at == answer {
             let (_, input) = self.coming.pop_first().expect("there is one");
-            if let Input::Exited { life, .. } = &input {
-                self.alive.remove(life);
-                self.past.push(*life);
+            if let Input::Exited { instance, .. } = &input {
+                self.alive.remove(instance);
+                self.past.push(*instance);
             }
-            if let Input::Notified(life, _) = &input {
-                self.speak_again(*life);
+            if let Input::Notified(instance, _) = &input {
+                self.speak_again(*instance);
             }
             self.give(input);
         } else if at == deadline {
@@ -178,7 +180,7 @@ impl World {
     /// answer is dismissed.
     fn hand_over(&mut self) {
         self.agreed = false;
-        if self.fleet.may_be_succeeded().is_err() {
+        if self.fleet.can_hand_off().is_err() {
             let (ticket, result) = (None, Err("busy".to_owned()));
             return self.give(Input::SuccessorExamined { ticket, result });
         }
@@ -227,10 +229,10 @@ impl World {
         self.laws.handed_over();
         self.fleet = restored(&self.fleet, self.now);
         let successor = self.chance.pick(&[
-            Successor::Image,
-            Successor::Image,
-            Successor::Nobody,
-            Successor::Daemon,
+            ResumeKind::NewImage,
+            ResumeKind::NewImage,
+            ResumeKind::SameImage,
+            ResumeKind::NewDaemon,
         ]);
         self.give(Input::Resumed(successor));
     }
@@ -307,47 +309,55 @@ impl World {
             | Action::PrepareNext(..)
             | Action::Spawn(..)
                 if self.quieting => {}
-            Action::Resolve(life, _) => self.resolve(life, fails),
-            Action::Prepare(life, ..) => self.prepare(life, fails),
-            Action::PrepareNext(life, ..) => {
-                self.resolve(life, fails);
+            Action::Resolve(instance, _) => self.resolve(instance, fails),
+            Action::Prepare(instance, ..) => self.prepare(instance, fails),
+            Action::PrepareNext(instance, ..) => {
+                self.resolve(instance, fails);
                 let fails = self.chance.percent(self.failing);
-                self.prepare(life, fails);
+                self.prepare(instance, fails);
             }
-            Action::Spawn(life, spec) => {
-                self.hold_up(life);
-                self.spawn(life, &spec, fails);
+            Action::Spawn(instance, spec) => {
+                self.hold_up(instance);
+                self.spawn(instance, &spec, fails);
             }
-            Action::Heed(life) => {
+            Action::PollNotify(instance) => {
                 // Now and then it had spoken in time, and only nobody had listened.
-                if self.alive.contains_key(&life) && self.chance.percent(30) {
+                if self.alive.contains_key(&instance) && self.chance.percent(30) {
                     let notice = speakers::notice(&mut self.chance);
-                    signalled.push(Input::Notified(life, notice));
+                    signalled.push(Input::Notified(instance, notice));
                 }
-                signalled.push(Input::Heeded(life));
+                signalled.push(Input::NotifyPolled(instance));
             }
-            Action::Signal { life, signal, .. } => {
-                let result = self.signal(life, signal);
+            Action::Signal {
+                instance, signal, ..
+            } => {
+                let result = self.signal(instance, signal);
                 signalled.push(Input::Signalled {
-                    life,
+                    instance,
                     signal,
                     result,
                 });
             }
-            Action::Drain(life) => {
+            Action::Drain(instance) => {
                 // Now and then a disk stalls for good.
                 if !self.chance.one_in(100) {
-                    self.answer(Thread::Output, Input::Drained(life));
+                    self.answer(Thread::Output, Input::Drained(instance));
                 }
             }
-            Action::Empty { life, kill } => {
+            Action::Empty { instance, kill } => {
                 // Now and then what is left waits for a dead disk.
                 if !(kill && self.chance.one_in(50)) {
-                    let causes = Causes {
+                    let resource_events = ResourceEvents {
                         pids_max: self.chance.one_in(10),
-                        ..Causes::NONE
+                        ..ResourceEvents::NONE
                     };
-                    self.answer(Thread::Cgroups, Input::Emptied { life, causes });
+                    self.answer(
+                        Thread::Cgroups,
+                        Input::Emptied {
+                            instance,
+                            resource_events,
+                        },
+                    );
                 }
             }
             Action::TrySockets(ticket, _) => {
@@ -395,8 +405,8 @@ impl World {
                 self.answer(Thread::Loader, Input::Composed { ticket, result });
             }
             Action::Finish(outcome) => self.finished = Some(outcome),
-            Action::Deliver(life, _) => self.listen(life),
-            Action::Read(life, _) => self.speak_up(life),
+            Action::Deliver(instance, _) => self.listen(instance),
+            Action::Read(instance, _) => self.speak_up(instance),
             Action::Report(_)
             | Action::Adopt { .. }
             | Action::CallOff(_)
@@ -411,44 +421,44 @@ impl World {
         }
     }
 
-    fn resolve(&mut self, life: Life, fails: bool) {
-        self.hold_up(life);
+    fn resolve(&mut self, instance: InstanceId, fails: bool) {
+        self.hold_up(instance);
         let input = if fails {
-            failure(life)
+            failure(instance)
         } else {
-            Input::Resolved(life)
+            Input::Resolved(instance)
         };
         self.answer(Thread::Spawn, input);
     }
 
-    fn prepare(&mut self, life: Life, fails: bool) {
+    fn prepare(&mut self, instance: InstanceId, fails: bool) {
         let input = if fails {
-            failure(life)
+            failure(instance)
         } else {
-            Input::Prepared(life)
+            Input::Prepared(instance)
         };
         self.answer(Thread::Output, input);
     }
 
     /// Now and then it takes long, which is told before its answer.
-    fn hold_up(&mut self, life: Life) {
+    fn hold_up(&mut self, instance: InstanceId) {
         if self.chance.percent(5) {
             let why = "the simulation wants it so".to_owned();
-            self.answer(Thread::Spawn, Input::SpawnHeld { life, why });
+            self.answer(Thread::Spawn, Input::SpawnHeld { instance, why });
         }
     }
 
-    fn spawn(&mut self, life: Life, spec: &ProcessSpec, fails: bool) {
+    fn spawn(&mut self, instance: InstanceId, spec: &ProcessSpec, fails: bool) {
         if fails {
             let error = SpawnError::TooManyProcesses {
                 name: "p".to_owned(),
             };
-            self.answer(Thread::Spawn, Input::SpawnFailed { life, error });
+            self.answer(Thread::Spawn, Input::SpawnFailed { instance, error });
             return;
         }
         self.next_pid += 1;
         let pid = self.next_pid;
-        let spawned = self.answer(Thread::Spawn, Input::Spawned { life, pid });
+        let spawned = self.answer(Thread::Spawn, Input::Spawned { instance, pid });
         let stubborn = self.chance.percent(20);
         let alive = Alive {
             stubborn,
@@ -459,13 +469,15 @@ impl World {
             }),
         };
         let speaks = alive.speaks;
-        self.alive.insert(life, alive);
+        self.alive.insert(instance, alive);
         if speaks.is_some() && self.chance.percent(80) {
             let takes = self.chance.pick(&[0, SECOND / 2, 3 * SECOND, 100 * SECOND]);
             let at = spawned + self.chance.below(takes + 1);
             self.sequence += 1;
-            self.coming
-                .insert((at, self.sequence), Input::Notified(life, Notice::ready()));
+            self.coming.insert(
+                (at, self.sequence),
+                Input::Notified(instance, NotifyMessage::ready()),
+            );
         }
         let lasts = match self.chance.below(5) {
             0 => None,
@@ -475,13 +487,13 @@ impl World {
             _ => Some(self.chance.below(300 * SECOND)),
         };
         if let Some(lasts) = lasts {
-            self.end(life, spawned + lasts, None);
+            self.end(instance, spawned + lasts, None);
         }
     }
 
     /// A process that has told something tells more, mostly in time for its watchdog.
-    fn speak_again(&mut self, life: Life) {
-        let alive = self.alive.get(&life);
+    fn speak_again(&mut self, instance: InstanceId) {
+        let alive = self.alive.get(&instance);
         let Some(often) = alive.and_then(|alive| alive.speaks) else {
             return;
         };
@@ -490,59 +502,68 @@ impl World {
             let notice = speakers::notice(&mut self.chance);
             self.sequence += 1;
             self.coming
-                .insert((at, self.sequence), Input::Notified(life, notice));
+                .insert((at, self.sequence), Input::Notified(instance, notice));
         }
     }
 
     /// A process begins to be read. A listener says that it is ready, sooner or later, or breaks the protocol; what is no
     /// listener says nothing that counts.
-    fn speak_up(&mut self, life: Life) {
+    fn speak_up(&mut self, instance: InstanceId) {
         let said = if self.chance.one_in(50) {
-            Said::Nonsense
+            ListenerOutput::Nonsense
         } else {
-            Said::Ready
+            ListenerOutput::Ready
         };
         if self.chance.percent(95) {
-            self.say(life, Input::Said(life, said));
+            self.say(instance, Input::ListenerOutput(instance, said));
         }
     }
 
     /// A listener gets an event: it answers and is ready again, or breaks the protocol, or hangs.
-    fn listen(&mut self, life: Life) {
+    fn listen(&mut self, instance: InstanceId) {
         match self.chance.below(100) {
             0 => {}
-            1 => self.say(life, Input::Said(life, Said::Nonsense)),
-            2 => self.say(
-                life,
-                Input::Said(life, Said::BadResult("RESULT".to_owned())),
+            1 => self.say(
+                instance,
+                Input::ListenerOutput(instance, ListenerOutput::Nonsense),
             ),
-            3 => self.say(life, Input::NotDelivered(life, Errno::PIPE)),
-            4 => self.say(life, Input::NotDelivered(life, Errno::AGAIN)),
+            2 => self.say(
+                instance,
+                Input::ListenerOutput(instance, ListenerOutput::BadResult("RESULT".to_owned())),
+            ),
+            3 => self.say(instance, Input::NotDelivered(instance, Errno::PIPE)),
+            4 => self.say(instance, Input::NotDelivered(instance, Errno::AGAIN)),
             chance => {
                 let verdict = match chance {
                     0..=20 => Verdict::Fail,
                     21..=30 => Verdict::Other,
                     _ => Verdict::Ok,
                 };
-                self.say(life, Input::Said(life, Said::Result(verdict)));
-                self.say(life, Input::Said(life, Said::Ready));
+                self.say(
+                    instance,
+                    Input::ListenerOutput(instance, ListenerOutput::Result(verdict)),
+                );
+                self.say(
+                    instance,
+                    Input::ListenerOutput(instance, ListenerOutput::Ready),
+                );
             }
         }
     }
 
     /// What comes from a process comes before its end is told.
-    fn say(&mut self, life: Life, input: Input) {
-        if self.alive.contains_key(&life) {
+    fn say(&mut self, instance: InstanceId, input: Input) {
+        if self.alive.contains_key(&instance) {
             self.answer(Thread::Output, input);
         }
     }
 
-    /// `life` ends at a time, or earlier if that was decided before.
-    fn end(&mut self, life: Life, at: u64, signal: Option<Signal>) {
-        if let Some(alive) = self.alive.get_mut(&life) {
+    /// `instance` ends at a time, or earlier if that was decided before.
+    fn end(&mut self, instance: InstanceId, at: u64, signal: Option<Signal>) {
+        if let Some(alive) = self.alive.get_mut(&instance) {
             alive.ending = true;
         }
-        let earlier = |(_, input): (&(u64, u64), &Input)| matches!(input, Input::Exited { life: other, .. } if *other == life);
+        let earlier = |(_, input): (&(u64, u64), &Input)| matches!(input, Input::Exited { instance: other, .. } if *other == instance);
         let place = self
             .coming
             .iter()
@@ -565,26 +586,26 @@ impl World {
         };
         self.sequence += 1;
         self.coming
-            .insert((at, self.sequence), Input::Exited { life, status });
+            .insert((at, self.sequence), Input::Exited { instance, status });
     }
 
-    fn signal(&mut self, life: Life, signal: Signal) -> Result<(), Errno> {
+    fn signal(&mut self, instance: InstanceId, signal: Signal) -> Result<(), Errno> {
         if self.chance.one_in(300) {
             return Err(Errno(1));
         }
-        let Some(alive) = self.alive.get(&life) else {
+        let Some(alive) = self.alive.get(&instance) else {
             return Err(Errno::SRCH);
         };
         if self.chance.one_in(50) {
             // It has just ended by itself.
-            self.end(life, self.now.mono.0, None);
+            self.end(instance, self.now.mono.0, None);
             return Err(Errno::SRCH);
         }
         let kills = signal == Signal::KILL || (signal == Signal::TERM && !alive.stubborn);
         if kills {
             let after = self.chance.below(self.slow * MILLI + MILLI);
             let after = if self.chance.one_in(4) { 0 } else { after };
-            self.end(life, self.now.mono.0 + after, Some(signal));
+            self.end(instance, self.now.mono.0 + after, Some(signal));
         }
         Ok(())
     }
@@ -633,19 +654,23 @@ impl World {
             15..=17 => {
                 let place = self.chance.below(self.alive.len() as u64 + 1);
                 let living = self.alive.keys().nth(usize::try_from(place).unwrap_or(0));
-                let life = living.copied().unwrap_or_else(|| self.some_life());
+                let instance = living.copied().unwrap_or_else(|| self.some_instance());
                 if self.chance.percent(80) {
                     let (sender, uid) = (1, 0);
-                    Input::Impersonated { life, sender, uid }
+                    Input::ForeignNotify {
+                        instance,
+                        sender,
+                        uid,
+                    }
                 } else {
                     let notice = speakers::notice(&mut self.chance);
-                    Input::Notified(life, notice)
+                    Input::Notified(instance, notice)
                 }
             }
             10..=14 => {
-                let life = self.some_life();
+                let instance = self.some_instance();
                 Input::Wrote {
-                    life,
+                    instance,
                     channel: self.chance.pick(&[Channel::Stdout, Channel::Stderr]),
                     data: Arc::from(*b"x"),
                     captured: self.chance.percent(50),
@@ -655,10 +680,10 @@ impl World {
         }
     }
 
-    fn some_life(&mut self) -> Life {
+    fn some_instance(&mut self) -> InstanceId {
         let place = self.chance.below(self.past.len() as u64 + 1);
         let place = usize::try_from(place).expect("fits");
-        self.past.get(place).copied().unwrap_or(Life {
+        self.past.get(place).copied().unwrap_or(InstanceId {
             slot: 7,
             incarnation: u64::MAX,
         })
@@ -666,21 +691,21 @@ impl World {
 
     /// What comes too late.
     fn stale(&mut self) -> Input {
-        let life = self.some_life();
+        let instance = self.some_instance();
         match self.chance.below(8) {
-            0 => Input::Resolved(life),
+            0 => Input::Resolved(instance),
             6 => Input::SpawnHeld {
-                life,
+                instance,
                 why: "late".to_owned(),
             },
-            1 => Input::Prepared(life),
+            1 => Input::Prepared(instance),
             2 => Input::SpawnFailed {
-                life,
+                instance,
                 error: SpawnError::Empty,
             },
-            3 => Input::Drained(life),
+            3 => Input::Drained(instance),
             4 => Input::Signalled {
-                life,
+                instance,
                 signal: Signal::TERM,
                 result: Err(Errno(1)),
             },
@@ -689,7 +714,7 @@ impl World {
                 result: Ok(()),
             },
             _ => Input::Exited {
-                life,
+                instance,
                 status: ExitStatus::Exited(0),
             },
         }
@@ -700,16 +725,16 @@ impl World {
         (group, format!("p{}", self.chance.below(5)))
     }
 
-    fn target(&mut self) -> Target {
+    fn target(&mut self) -> RequestTarget {
         let (group, process) = self.name();
         // All at once with thousands of processes would be the whole run.
         let all = if self.size > 200 { 1 } else { 8 };
         match self.chance.below(100) {
-            n if n < all => Target::All,
-            n if n < 30 => Target::Group(group),
+            n if n < all => RequestTarget::All,
+            n if n < 30 => RequestTarget::Group(group),
             _ => {
                 let text = format!("{group}:{process}");
-                Target::One(Namespec::parse(&text), text)
+                RequestTarget::One(Namespec::parse(&text), text)
             }
         }
     }
@@ -740,7 +765,7 @@ impl World {
                 kind: "k".to_owned(),
                 data: "d".to_owned(),
             },
-            245..=249 => Request::LogFile(LogOf::Process(name, Channel::Stdout)),
+            245..=249 => Request::LogFile(LogRef::Process(name, Channel::Stdout)),
             250..=254 => Request::Reread,
             255..=274 => Request::AddGroup(group),
             275..=292 => Request::RemoveGroup(group),
@@ -772,15 +797,15 @@ impl World {
             },
             360..=361 => Request::Upgrade,
             362 => Request::Generation,
-            _ => Request::LogFile(LogOf::Daemon),
+            _ => Request::LogFile(LogRef::Daemon),
         };
         self.next_ticket += 1;
         let scope = if self.chance.percent(90) {
-            Scope::All
+            AccessScope::All
         } else {
             let whole = format!("{}:*", self.name().0);
             let (group, process) = self.name();
-            Scope::Only(vec![
+            AccessScope::Only(vec![
                 Namespec::parse(&whole),
                 Namespec::parse(&format!("{group}:{process}")),
             ])
@@ -788,7 +813,7 @@ impl World {
         Input::Asked {
             ticket: Ticket(self.next_ticket),
             caller: Caller {
-                front: Front::Unix,
+                transport: Transport::Unix,
                 uid: Some(0),
                 gid: Some(0),
                 pid: None,
@@ -805,9 +830,9 @@ impl World {
     }
 }
 
-fn failure(life: Life) -> Input {
+fn failure(instance: InstanceId) -> Input {
     let error = SpawnError::NotFound("/bin/p".to_owned());
-    Input::SpawnFailed { life, error }
+    Input::SpawnFailed { instance, error }
 }
 
 fn restored(fleet: &Fleet, now: Now) -> Fleet {

@@ -1,7 +1,7 @@
 //! What a process may use and which rights it has, as the kernel tells it of real ones.
 
 use supervisord::domain::Capabilities;
-use supervisord::sys::{Bounds, Setting, limit};
+use supervisord::sys::{ChildBounds, ConfiguredValue, get_limit};
 
 use super::*;
 
@@ -26,8 +26,8 @@ const LIMITS: [(Resource, &str, u64); 16] = [
     (Resource::Locks, "Max file locks", 44),
 ];
 
-fn setting<T>(value: T, text: &str) -> Setting<T> {
-    Setting {
+fn setting<T>(value: T, text: &str) -> ConfiguredValue<T> {
+    ConfiguredValue {
         value,
         text: text.to_owned(),
     }
@@ -48,8 +48,8 @@ fn can(capability: &str) -> bool {
     set(&status, "CapEff") & bit(capability) != 0
 }
 
-fn nobody() -> Ids {
-    Ids::Become {
+fn nobody() -> ChildIds {
+    ChildIds::Become {
         uid: NOBODY,
         gid: NOBODY,
         groups: vec![NOBODY],
@@ -57,7 +57,7 @@ fn nobody() -> Ids {
 }
 
 /// A process that shows its own /proc/PID/status.
-fn shows_itself(ids: Ids, bounds: Bounds) -> RawPlan {
+fn shows_itself(ids: ChildIds, bounds: ChildBounds) -> RawPlan {
     let mut plan = plan(&["/bin/cat", "/proc/self/status"]);
     plan.ids = ids;
     plan.bounds = bounds;
@@ -76,7 +76,7 @@ fn every_limit_is_set_and_grandchildren_have_it() {
     let wanted: Vec<(Resource, &str, Limit)> = LIMITS
         .iter()
         .map(|&(resource, name, number)| {
-            let found = limit(resource).expect("limit");
+            let found = get_limit(resource).expect("limit");
             let hard = found.hard.min(number);
             let soft = hard - hard / 4;
             (resource, name, Limit { soft, hard })
@@ -90,7 +90,7 @@ fn every_limit_is_set_and_grandchildren_have_it() {
         .collect();
     for table in TABLES {
         let mut spawner = Spawner::with_table(table).expect("spawner");
-        let before = LIMITS.map(|(resource, ..)| limit(resource).expect("limit"));
+        let before = LIMITS.map(|(resource, ..)| get_limit(resource).expect("limit"));
         let out = shown(&mut spawner, &plan);
         for (_, name, limit) in &wanted {
             let line = out.lines().find(|line| line.starts_with(name));
@@ -103,7 +103,7 @@ fn every_limit_is_set_and_grandchildren_have_it() {
                 "{table:?} {line}"
             );
         }
-        let after = LIMITS.map(|(resource, ..)| limit(resource).expect("limit"));
+        let after = LIMITS.map(|(resource, ..)| get_limit(resource).expect("limit"));
         assert_eq!(before, after, "ours stay");
     }
 }
@@ -214,7 +214,7 @@ fn failures_name_the_key_and_end_with_127() {
     ];
     let joined = |gid: Option<u32>, groups: Option<Vec<u32>>| {
         let mut plan = plan(&["/bin/cat"]);
-        plan.ids = Ids::Joined {
+        plan.ids = ChildIds::Joined {
             gid,
             groups,
             text: "group=x extra_groups=y".into(),
@@ -250,14 +250,14 @@ fn groups_are_joined() {
     let mut spawner = Spawner::new().expect("spawner");
     // One's own group needs no right.
     let own = nix::unistd::getgid().as_raw();
-    let joined = |gid, groups| Ids::Joined {
+    let joined = |gid, groups| ChildIds::Joined {
         gid,
         groups,
         text: String::new(),
     };
     let out = shown(
         &mut spawner,
-        &shows_itself(joined(Some(own), None), Bounds::default()),
+        &shows_itself(joined(Some(own), None), ChildBounds::default()),
     );
     assert_eq!(
         super::field(&out, "Gid"),
@@ -266,7 +266,7 @@ fn groups_are_joined() {
     if !is_root() {
         return;
     }
-    let plan = shows_itself(joined(Some(7), Some(vec![0, 4])), Bounds::default());
+    let plan = shows_itself(joined(Some(7), Some(vec![0, 4])), ChildBounds::default());
     let out = shown(&mut spawner, &plan);
     assert_eq!(super::field(&out, "Uid"), "0 0 0 0");
     assert_eq!(super::field(&out, "Gid"), "7 7 7 7");
@@ -281,13 +281,13 @@ fn root_has_the_bounding_set_and_no_more() {
     }
     let own = std::fs::read_to_string("/proc/self/status").expect("status");
     let allowed = bit("kill") | bit("net_bind_service");
-    let bounds = Bounds {
+    let bounds = ChildBounds {
         bounding: Some(allowed),
-        ..Bounds::default()
+        ..ChildBounds::default()
     };
     for table in TABLES {
         let mut spawner = Spawner::with_table(table).expect("spawner");
-        let out = shown(&mut spawner, &shows_itself(Ids::Keep, bounds.clone()));
+        let out = shown(&mut spawner, &shows_itself(ChildIds::Keep, bounds.clone()));
         for field in ["CapBnd", "CapPrm", "CapEff"] {
             assert_eq!(set(&out, field), allowed & set(&own, "CapBnd"), "{field}");
         }
@@ -308,11 +308,11 @@ fn nobody_has_the_ambient_capability_and_nothing_else() {
     }
     let bind = bit("net_bind_service");
     for (bounding, no_new_privileges) in [(None, false), (Some(bind), true)] {
-        let bounds = Bounds {
+        let bounds = ChildBounds {
             bounding,
             ambient: Some(bind),
             no_new_privileges,
-            ..Bounds::default()
+            ..ChildBounds::default()
         };
         for table in TABLES {
             let mut spawner = Spawner::with_table(table).expect("spawner");
@@ -396,21 +396,21 @@ fn a_setuid_program_gains_what_the_bounding_set_allows_and_nothing_where_it_may_
     std::fs::copy("/bin/cat", &cat).expect("copied");
     std::fs::set_permissions(&cat, PermissionsExt::from_mode(0o4755)).expect("mode");
     let mut spawner = Spawner::new().expect("spawner");
-    let mut run = |bounds: Bounds| {
+    let mut run = |bounds: ChildBounds| {
         let mut plan = shell(&format!("{} /proc/self/status; exit 0", cat.display()));
         plan.ids = nobody();
         plan.bounds = bounds;
         let out = shown(&mut spawner, &plan);
         (super::field(&out, "Uid"), set(&out, "CapEff"))
     };
-    let plain = run(Bounds::default());
-    let bounded = run(Bounds {
+    let plain = run(ChildBounds::default());
+    let bounded = run(ChildBounds {
         bounding: Some(bit("kill")),
-        ..Bounds::default()
+        ..ChildBounds::default()
     });
-    let nothing = run(Bounds {
+    let nothing = run(ChildBounds {
         no_new_privileges: true,
-        ..Bounds::default()
+        ..ChildBounds::default()
     });
     std::fs::remove_dir_all(&home).expect("removed");
     if plain.0 != "65534 0 0 0" {

@@ -17,11 +17,16 @@ use std::time::{Duration, Instant};
 
 use supervisord::domain::{ExitStatus, Signal};
 use supervisord::sys::{
-    Bounds, CStrings, ChildEnds, Ids, Interest, Limit, Poller, RawPlan, Resource, Spawner, Table,
-    become_subreaper, peek_ended, reap, reap_stranger, send_group_signal, send_signal,
+    CStrings, ChildBounds, ChildIds, ChildStdio, FdTableMode, Interest, Limit, Poller, RawPlan,
+    Resource, Spawner, become_subreaper, peek_ended, reap, reap_stranger, send_group_signal,
+    send_signal,
 };
 
-const TABLES: [Table; 3] = [Table::Shared, Table::Copied, Table::Inherited];
+const TABLES: [FdTableMode; 3] = [
+    FdTableMode::Shared,
+    FdTableMode::Copied,
+    FdTableMode::Inherited,
+];
 /// No test waits longer for anything.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -54,8 +59,8 @@ fn plan(argv: &[&str]) -> RawPlan {
         directory: None,
         umask: None,
         limits: Vec::new(),
-        ids: Ids::Keep,
-        bounds: Bounds::default(),
+        ids: ChildIds::Keep,
+        bounds: ChildBounds::default(),
         has_session: false,
         has_keyring: false,
     }
@@ -86,7 +91,7 @@ fn start(spawner: &mut Spawner, plan: &RawPlan) -> Running {
     let (child_stdin, stdin) = std::io::pipe().expect("pipe");
     let (stdout, child_stdout) = std::io::pipe().expect("pipe");
     let (stderr, child_stderr) = std::io::pipe().expect("pipe");
-    let ends = ChildEnds {
+    let ends = ChildStdio {
         stdin: Some(child_stdin.into()),
         stdout: child_stdout.into(),
         stderr: Some(child_stderr.into()),
@@ -231,7 +236,7 @@ fn prc_20_failures_speak_on_stderr_and_end_with_127() {
     let mut chdir = plan(&["/bin/cat"]);
     chdir.directory = Some(c"/nonexistent/\xc3\xa9".to_owned());
     let mut refused = plan(&["/bin/cat"]);
-    refused.ids = Ids::Refused {
+    refused.ids = ChildIds::Refused {
         uid: 1,
         reason: "Can't drop privilege as nonroot user".into(),
     };
@@ -259,7 +264,7 @@ fn prc_20_failures_speak_on_stderr_and_end_with_127() {
     ];
     if is_root() {
         let mut uid = plan(&["/bin/cat"]);
-        uid.ids = Ids::Become {
+        uid.ids = ChildIds::Become {
             uid: u32::MAX,
             gid: 65534,
             groups: vec![],
@@ -272,7 +277,7 @@ fn prc_20_failures_speak_on_stderr_and_end_with_127() {
             ),
         ));
         let mut gid = plan(&["/bin/cat"]);
-        gid.ids = Ids::Become {
+        gid.ids = ChildIds::Become {
             uid: 65534,
             gid: u32::MAX,
             groups: vec![],
@@ -282,7 +287,7 @@ fn prc_20_failures_speak_on_stderr_and_end_with_127() {
             "setuid to 65534: Could not set group id of effective user".into(),
         ));
         let mut groups = plan(&["/bin/cat"]);
-        groups.ids = Ids::Become {
+        groups.ids = ChildIds::Become {
             uid: 65534,
             gid: 65534,
             groups: vec![u32::MAX],
@@ -310,7 +315,7 @@ fn prc_20_a_failure_that_nobody_reads_still_ends_with_127() {
     let _turn = turn();
     let mut spawner = Spawner::new().expect("spawner");
     let (_, writer) = std::io::pipe().expect("pipe");
-    let ends = ChildEnds {
+    let ends = ChildStdio {
         stdin: None,
         stdout: writer.into(),
         stderr: None,
@@ -336,7 +341,7 @@ fn prc_18_19_21_environment_umask_directory_and_limits_are_the_plans() {
         let mut spawner = Spawner::with_table(table).expect("spawner");
         let before = (
             std::env::current_dir().expect("cwd"),
-            supervisord::sys::limit(Resource::Files).expect("limit"),
+            supervisord::sys::get_limit(Resource::Files).expect("limit"),
         );
         let (out, err, status) = start(&mut spawner, &plan).finish();
         assert_eq!(
@@ -346,7 +351,7 @@ fn prc_18_19_21_environment_umask_directory_and_limits_are_the_plans() {
         assert_eq!(status, ExitStatus::Exited(0));
         let after = (
             std::env::current_dir().expect("cwd"),
-            supervisord::sys::limit(Resource::Files).expect("limit"),
+            supervisord::sys::get_limit(Resource::Files).expect("limit"),
         );
         assert_eq!(before, after, "ours stay");
     }
@@ -361,7 +366,7 @@ fn dmn_11_another_users_process_has_its_ids_and_groups_and_no_capability() {
     }
     let (nobody, groups) = (65534, vec![65534, 7, 4]);
     let mut plan = plan(&["/bin/cat"]);
-    plan.ids = Ids::Become {
+    plan.ids = ChildIds::Become {
         uid: nobody,
         gid: nobody,
         groups,
@@ -403,7 +408,7 @@ fn dmn_11_groups_alone_are_put_right() {
         return;
     }
     let mut plan = plan(&["/bin/cat"]);
-    plan.ids = Ids::Groups {
+    plan.ids = ChildIds::Groups {
         gid: 7,
         groups: vec![7, 4],
     };
@@ -433,7 +438,7 @@ fn prc_21_the_directory_is_entered_as_the_user() {
     let name = home.to_str().expect("utf-8");
     let mut plan = plan(&["/bin/cat"]);
     plan.directory = Some(CString::new(name).expect("no NUL"));
-    plan.ids = Ids::Become {
+    plan.ids = ChildIds::Become {
         uid: 65534,
         gid: 65534,
         groups: vec![65534],
@@ -457,9 +462,9 @@ fn a_thousand_spawns_leave_nothing_behind() {
             .count()
     };
     for (table, times) in [
-        (Table::Shared, 1000),
-        (Table::Copied, 100),
-        (Table::Inherited, 100),
+        (FdTableMode::Shared, 1000),
+        (FdTableMode::Copied, 100),
+        (FdTableMode::Inherited, 100),
     ] {
         let mut spawner = Spawner::with_table(table).expect("spawner");
         let (true_, missing) = (plan(&["/bin/true"]), plan(&["/nonexistent"]));

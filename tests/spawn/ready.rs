@@ -10,7 +10,7 @@ fn start_with(
 ) -> (PipeReader, PipeReader, OwnedFd) {
     let (stdout, child_stdout) = std::io::pipe().expect("pipe");
     let (ready, child_ready) = std::io::pipe().expect("pipe");
-    let ends = ChildEnds {
+    let ends = ChildStdio {
         stdin: None,
         stdout: child_stdout.into(),
         stderr: None,
@@ -58,7 +58,7 @@ fn a_process_has_its_ready_descriptor_and_no_other() {
 fn a_number_beyond_the_limit_is_told() {
     let _turn = turn();
     let mut spawner = Spawner::new().expect("spawner");
-    let own = supervisord::sys::limit(Resource::Files).expect("known");
+    let own = supervisord::sys::get_limit(Resource::Files).expect("known");
     if own.soft > u64::from(u16::MAX) {
         eprintln!("skipped: {} descriptors are allowed here", own.soft);
         return;

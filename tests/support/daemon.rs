@@ -1,4 +1,4 @@
-//! Daemons and clients as processes: the genuine ones and ours, always marked, always ended.
+//! Daemons and clients as processes: the reference ones and ours, always marked, always ended.
 
 use std::fs::File;
 use std::io::Write;
@@ -18,12 +18,12 @@ use super::{LIMIT, wait_for};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// Supervisor 4.3.0, found through `SUPERVISOR_ORACLE`.
-    Genuine,
+    Reference,
     /// This package.
     Ours,
 }
 
-/// The venv with the genuine program.
+/// The venv with the reference program.
 pub fn oracle() -> Option<PathBuf> {
     let venv = PathBuf::from(std::env::var_os("SUPERVISOR_ORACLE")?);
     venv.join("bin/supervisord").exists().then_some(venv)
@@ -32,7 +32,7 @@ pub fn oracle() -> Option<PathBuf> {
 /// The path of a program of one side: `supervisord`, `supervisorctl`, `echo_supervisord_conf`.
 pub fn program(side: Side, name: &str) -> Result<PathBuf, String> {
     match (side, name) {
-        (Side::Genuine, name) => oracle()
+        (Side::Reference, name) => oracle()
             .map(|venv| venv.join("bin").join(name))
             .ok_or_else(|| "SUPERVISOR_ORACLE is not set".to_owned()),
         (Side::Ours, "supervisorctl") => Ok(std::env::var_os("SUPERVISORCTL")

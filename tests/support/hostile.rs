@@ -1,4 +1,4 @@
-//! A client that holds connections for nothing, as the puppet `hostile KIND ADDRESS COUNT`. It says `ready` when all of
+//! A client that holds connections for nothing, as the test child `hostile KIND ADDRESS COUNT`. It says `ready` when all of
 //! them were made and used once, and opens those again that the daemon has closed.
 
 use std::io::{ErrorKind, Read, Write};

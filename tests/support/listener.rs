@@ -1,4 +1,4 @@
-//! The puppet as an event listener: it takes events as the protocol has them and answers by a list.
+//! The test child as an event listener: it takes events as the protocol has them and answers by a list.
 
 use std::io::{BufRead, Read, Write};
 

@@ -91,7 +91,7 @@ fn on(
     })
 }
 
-/// Takes the machines away, if there are any. To be called when all trials are over.
+/// Takes the machines away, if there are any. To be called when all tests are over.
 pub(crate) fn down() {
     for machine in [&MACHINE, &VIRTUAL] {
         if let Some(Ok(machine)) = machine.get() {

@@ -1,19 +1,19 @@
 //! The harness that the black-box targets share: temporary places, daemons and clients as processes, waiting with
-//! limits, a client of the wire, the puppet program, the runner of named trials.
+//! limits, a client of the wire, the test child program, the runner of named trials.
 //!
 //! It must know nothing of the library it tests but the list of log lines: everything goes over the public surface.
 
 pub mod daemon;
+mod fake_server;
 mod hostile;
 mod listener;
 pub mod machine;
+pub mod notifier;
 pub mod numbered;
-pub mod place;
 pub mod proc;
-pub mod puppet;
 pub mod runner;
-pub mod speaker;
-mod stand_in;
+pub mod temp_dir;
+pub mod test_child;
 pub mod thread;
 pub mod wire;
 

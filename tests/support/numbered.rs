@@ -9,21 +9,21 @@ use super::{LIMIT, wait_for};
 pub const WRITERS: usize = 50;
 
 /// The test binary as a program inside.
-pub fn puppet() -> Result<String, String> {
+pub fn test_child() -> Result<String, String> {
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let name = own.file_name().and_then(|name| name.to_str());
     Ok(format!(
-        "{BINARIES}/deps/{} puppet",
+        "{BINARIES}/deps/{} test_child",
         name.ok_or("no name of our own")?
     ))
 }
 
 /// Programs that number their lines until /run/stop is there, one that ends with 3 when /run/die is, and one that is quiet.
 pub fn programs() -> Result<String, String> {
-    let puppet = puppet()?;
+    let test_child = test_child()?;
     Ok(format!(
         "[program:w]
-command={puppet} tell /run/stop 1000
+command={test_child} tell /run/stop 1000
 process_name=w%(process_num)02d
 numprocs={WRITERS}
 startsecs=0
@@ -32,7 +32,7 @@ stdout_logfile=/var/log/w%(process_num)02d.log
 stdout_logfile_maxbytes=1MB
 stdout_logfile_backups=50
 [program:dies]
-command={puppet} wait /run/die exit 3
+command={test_child} wait /run/die exit 3
 startsecs=0
 autorestart=unexpected
 exitcodes=3

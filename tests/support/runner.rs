@@ -36,16 +36,16 @@ impl Trial {
 }
 
 /// Runs the tests that the arguments of this program choose.
-pub fn run(trials: Vec<Trial>) -> ExitCode {
-    run_with(std::env::args().collect(), trials)
+pub fn run(tests: Vec<Trial>) -> ExitCode {
+    run_with(std::env::args().collect(), tests)
 }
 
 /// Runs the tests that `arguments` choose; the first is the name of this program.
-pub fn run_with(arguments: Vec<String>, trials: Vec<Trial>) -> ExitCode {
+pub fn run_with(arguments: Vec<String>, tests: Vec<Trial>) -> ExitCode {
     let mut arguments = Arguments::from_iter(arguments);
     arguments.test_threads.get_or_insert(THREADS);
     // The text of a panic is in the report of its test.
     std::panic::set_hook(Box::new(|_| ()));
-    let tests = trials.into_iter().map(|trial| trial.0).collect();
+    let tests = tests.into_iter().map(|trial| trial.0).collect();
     libtest_mimic::run(&arguments, tests).exit_code()
 }

@@ -1,25 +1,25 @@
-//! A daemon that was killed, and what it left cannot be understood, or its keeper is dead too: programs are taken over as far
+//! A daemon that was killed, and what it left cannot be understood, or its fd holder is dead too: programs are taken over as far
 //! as they are found, nothing runs twice, and nothing is ended that the configuration knows. And what is shared between
 //! programs, the sockets of FastCGI, survives like its holders.
 
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
-use supervisord::keeper::{Keeper, Vault};
-use supervisord::{domain::Heirloom, sys};
+use supervisord::fd_holder::{FdHolder, FdStore};
+use supervisord::{domain::FdName, sys};
 
 use crate::service::{UNIT, configure, ctl, drop_in, install, pid_of};
 use crate::support::machine::{Machine, trial};
-use crate::support::numbered::puppet;
+use crate::support::numbered::test_child;
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
         ("state_that_cannot_be_understood", spoiled),
-        ("the_keeper_is_killed_too", without_keeper),
+        ("the_fd_holder_is_killed_too", without_holder),
         ("sockets_of_fastcgi_programs_survive", sockets),
     ];
     list.iter()
@@ -29,7 +29,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 const TREE: &str = "/sys/fs/cgroup/system.slice/supervisord-programs.scope";
 
-/// The test binary as what comes to the keeper between two daemons: standard input is the way to it, and the argument says
+/// The test binary as what comes to the fd holder between two daemons: standard input is the way to it, and the argument says
 /// what is put in place of the state.
 pub(crate) fn spoil_if_asked() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -38,34 +38,36 @@ pub(crate) fn spoil_if_asked() {
     }
     let stdin = std::io::stdin();
     let socket = stdin.as_fd().try_clone_to_owned().expect("room");
-    let (keeper, _) = Keeper::from_fd(socket).expect("a keeper");
-    let items = keeper.list(Duration::from_secs(10)).expect("a list");
+    let (holder, _) = FdHolder::from_fd(socket).expect("a keeper");
+    let items = holder.list(Duration::from_secs(10)).expect("a list");
     let state = items.into_iter().find(|(name, _)| name == "state");
     let state = state.expect("a state").1.remove(0);
     let bytes = sys::read_sealed(&state, 1 << 30).expect("readable");
-    let vault = Vault::new(keeper);
+    let fd_store = FdStore::new(holder);
     let text = String::from_utf8(bytes).expect("text");
     let put = |text: &str| {
-        let other = sys::sealed("spoiled", text.as_bytes()).expect("memory");
-        assert!(vault.keep(Heirloom::State, &[other.as_fd()]).is_none());
+        let other = sys::sealed_memory("spoiled", text.as_bytes()).expect("memory");
+        assert!(fd_store.store(FdName::State, &[other.as_fd()]).is_none());
     };
     match arguments.get(2).map(String::as_str) {
         // Another version's, which has something else in it.
         Some("version") => put(&text.replacen("\"format\":", "\"form\":9,\"format\":9", 1)),
         Some("truncated") => put(&text[..text.len() / 2]),
         Some("garbage") => put("\u{0}\u{1}\u{2}"),
-        Some("missing") => assert!(vault.forget(Heirloom::State).is_none()),
+        Some("missing") => assert!(fd_store.remove(FdName::State).is_none()),
         other => panic!("{other:?}"),
     }
-    assert!(vault.settle().is_none());
+    assert!(fd_store.barrier().is_none());
     std::process::exit(0);
 }
 
 /// In place of the daemon: if /run/spoil is there, what it says is done to the state first. The first descriptor that the
-/// service manager has kept is the way to the keeper.
+/// service manager has kept is the way to the fd holder.
 fn spoiling(machine: &Machine) -> Result<(), String> {
-    let puppet = puppet()?;
-    let program = puppet.strip_suffix(" puppet").unwrap_or(&puppet);
+    let test_child = test_child()?;
+    let program = test_child
+        .strip_suffix(" test_child")
+        .unwrap_or(&test_child);
     machine.write(
         "/run/begin.sh",
         &format!(
@@ -100,9 +102,9 @@ fn count(machine: &Machine, what: &str) -> Result<usize, String> {
 }
 
 fn spoiled(machine: &Machine) -> Result<(), String> {
-    let puppet = puppet()?;
+    let test_child = test_child()?;
     let programs = format!(
-        "[program:tells]\ncommand={puppet} tell /run/stop 1000\nstartsecs=0\nautorestart=false\n\
+        "[program:tells]\ncommand={test_child} tell /run/stop 1000\nstartsecs=0\nautorestart=false\n\
          stdout_logfile=/var/log/tells.log\nstdout_logfile_maxbytes=0\n\
          [program:manual]\ncommand=/bin/sleep 77001\nautostart=false\nstartsecs=0\n"
     );
@@ -163,7 +165,7 @@ fn spoiled(machine: &Machine) -> Result<(), String> {
     machine.sh("systemctl stop supervisord").map(drop)
 }
 
-fn without_keeper(machine: &Machine) -> Result<(), String> {
+fn without_holder(machine: &Machine) -> Result<(), String> {
     let programs = "[program:a]\ncommand=/bin/sleep 77003\nstartsecs=0\n\
                     [program:b]\ncommand=/bin/sleep 77004\nstartsecs=0\nautostart=false\n";
     install(machine, "", programs)?;
@@ -175,10 +177,10 @@ fn without_keeper(machine: &Machine) -> Result<(), String> {
     let both = || Ok::<_, String>((pid_of(machine, "a")?, pid_of(machine, "b")?));
     let before = both()?;
     // A daemon that goes on would start another one at once.
-    let keeper = format!(
+    let holder = format!(
         "kill -STOP $(systemctl show -P MainPID supervisord); kill -9 $(cat {TREE}/.hold/cgroup.procs)"
     );
-    crash(machine, &keeper, 1, "2/2 running")?;
+    crash(machine, &holder, 1, "2/2 running")?;
     let text = log(machine)?;
     expect(both()? == before, format!("{before:?} {text}"))?;
     expect(
@@ -188,7 +190,7 @@ fn without_keeper(machine: &Machine) -> Result<(), String> {
     for what in ["sleep 77003", "sleep 77004"] {
         expect(count(machine, what)? == 1, format!("{what} twice"))?;
     }
-    // There is another keeper, so that the next crash is like any.
+    // There is another fd holder, so that the next crash is like any.
     crash(machine, ":", 2, "2/2 running")?;
     let text = log(machine)?;
     expect(both()? == before, format!("{before:?} {text}"))?;

@@ -8,7 +8,7 @@ use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
         ("programs_are_in_a_scope_beside_the_service", scope),
@@ -128,7 +128,7 @@ fn scope(machine: &Machine) -> Result<(), String> {
     ))?;
     let words: Vec<&str> = shown.split_whitespace().collect();
     expect(
-        words == ["supervisord-kee", "supervisord-keeper"],
+        words == ["supervisord-fd-", "supervisord-fd-holder"],
         shown.clone(),
     )?;
     let log = log(machine)?;
@@ -219,7 +219,7 @@ fn made_again(machine: &Machine) -> Result<(), String> {
         machine.property(SCOPE, "ActiveState")? == "active",
         "the scope went with its last program",
     )?;
-    // The cgroup of a program without limits stays for its next life, and has nobody in it.
+    // The cgroup of a program without limits stays for its next instance, and has nobody in it.
     let left = machine.sh(&format!("cat {TREE}/web:web/cgroup.procs"))?;
     expect(left.is_empty(), left)?;
     ctl(machine, "start web")?;

@@ -8,20 +8,20 @@ use crate::support::{LIMIT, expect, wait_for};
 
 type Result<T = ()> = std::result::Result<T, String>;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        trial("dbus::what_the_readme_calls_works", readme),
+        trial("dbus::what_the_guide_calls_works", guide),
         trial_with(
             "gdbus, of libglib2.0-bin",
             "command -v gdbus",
-            "dbus::what_the_readme_calls_with_gdbus_works",
-            readme_gdbus,
+            "dbus::what_the_guide_calls_with_gdbus_works",
+            guide_gdbus,
         ),
         trial_with(
             "Python's dbus, of python3-dbus",
             "/usr/bin/python3 -c 'import dbus'",
-            "dbus::the_readmes_python_works",
-            readme_python,
+            "dbus::the_guides_python_works",
+            guide_python,
         ),
         trial("dbus::nobody_but_root_may_by_default", denied),
         trial(
@@ -175,7 +175,7 @@ impl Drop for Daemon<'_> {
     }
 }
 
-fn readme(machine: &Machine) -> Result {
+fn guide(machine: &Machine) -> Result {
     let daemon = Daemon::start(machine)?;
     let tree = machine.sh(&format!("busctl tree --list {NAME}"))?;
     expect(
@@ -199,7 +199,7 @@ fn readme(machine: &Machine) -> Result {
     Ok(())
 }
 
-fn readme_gdbus(machine: &Machine) -> Result {
+fn guide_gdbus(machine: &Machine) -> Result {
     let daemon = Daemon::start(machine)?;
     let before = daemon.pid("web")?;
     machine.sh(&format!(
@@ -209,15 +209,16 @@ fn readme_gdbus(machine: &Machine) -> Result {
     expect(after != before && after != "0", daemon.log())
 }
 
-fn readme_python(machine: &Machine) -> Result {
+fn guide_python(machine: &Machine) -> Result {
     let _daemon = Daemon::start(machine)?;
-    let readme = include_str!("../../README.md");
-    let script = readme
-        .split("```python\n")
+    let guide = include_str!("../../man/guide/dbus.md");
+    // The rest of the line that opens the block says who runs it.
+    let script = guide
+        .split("```python ")
         .nth(1)
-        .and_then(|rest| rest.split("```").next());
-    machine.write("/run/readme.py", script.ok_or("the README has no Python")?)?;
-    let said = machine.sh("/usr/bin/python3 /run/readme.py")?;
+        .and_then(|rest| rest.split_once('\n')?.1.split("```").next());
+    machine.write("/run/guide.py", script.ok_or("the guide has no Python")?)?;
+    let said = machine.sh("/usr/bin/python3 /run/guide.py")?;
     expect(said.contains("web RUNNING"), said)
 }
 

@@ -1,14 +1,16 @@
 //! What a program and the daemon say to each other goes on with the next daemon: events and their results, words of
 //! sd_notify, messages between capture tokens, lines for the journal.
 
-use crate::outages::{LONG, begin, kill, logged, meanwhile, pids, puppet, returned, same, start};
+use crate::outages::{
+    LONG, begin, kill, logged, meanwhile, pids, returned, same, start, test_child,
+};
 use crate::service::{UNIT, ctl};
 use crate::support::machine::{Machine, trial};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
         ("listeners_are_asked_on", listeners),
@@ -36,13 +38,13 @@ fn wait_text(
 
 /// One listener owes a result when the daemon is killed, the other waits for an event.
 fn listeners(machine: &Machine) -> Result<(), String> {
-    let puppet = puppet()?;
+    let test_child = test_child()?;
     let programs = format!(
-        "[eventlistener:busy]\ncommand={puppet} listen /run/t/busy wait:/run/t/go,ok\nevents=PROCESS_STATE_STOPPED\nstartsecs=0\n\
-         [eventlistener:ready]\ncommand={puppet} listen /run/t/ready ok\nevents=PROCESS_STATE_EXITED\nstartsecs=0\n\
+        "[eventlistener:busy]\ncommand={test_child} listen /run/t/busy wait:/run/t/go,ok\nevents=PROCESS_STATE_STOPPED\nstartsecs=0\n\
+         [eventlistener:ready]\ncommand={test_child} listen /run/t/ready ok\nevents=PROCESS_STATE_EXITED\nstartsecs=0\n\
          [program:a]\ncommand=/bin/sleep infinity\nstartsecs=0\n\
          [program:b]\ncommand=/bin/sleep infinity\nstartsecs=0\n\
-         [program:ends]\ncommand={puppet} wait /run/t/end exit 0\nstartsecs=0\nautorestart=false\nstdout_logfile=NONE\n"
+         [program:ends]\ncommand={test_child} wait /run/t/end exit 0\nstartsecs=0\nautorestart=false\nstdout_logfile=NONE\n"
     );
     for way in ["kill -9 $old", "systemctl restart supervisord"] {
         start(machine, "", &programs, 5)?;
@@ -75,12 +77,12 @@ fn listeners(machine: &Machine) -> Result<(), String> {
 
 /// READY=1 in the outage counts, a program that was ready stays so, and whoever falls silent is found out by the next daemon.
 fn notify(machine: &Machine) -> Result<(), String> {
-    let puppet = puppet()?;
+    let test_child = test_child()?;
     let rest = "notify=true\nautorestart=false\nstdout_logfile=NONE\n";
     let programs = format!(
-        "[program:fed]\ncommand={puppet} notify READY=1 beats 100 100000 /run/t/beats\n{rest}watchdogsecs=4\n\
-         [program:late]\ncommand={puppet} wait /run/t/ready notify READY=1 forever\n{rest}ready_timeout=600\n\
-         [program:mute]\ncommand={puppet} notify READY=1 wait /run/t/mute forever\n{rest}\n"
+        "[program:fed]\ncommand={test_child} notify READY=1 beats 100 100000 /run/t/beats\n{rest}watchdogsecs=4\n\
+         [program:late]\ncommand={test_child} wait /run/t/ready notify READY=1 forever\n{rest}ready_timeout=600\n\
+         [program:mute]\ncommand={test_child} notify READY=1 wait /run/t/mute forever\n{rest}\n"
     );
     begin(machine, LONG, &programs)?;
     let status = "supervisorctl -c /etc/supervisor/supervisord.conf status || true";
@@ -112,11 +114,11 @@ fn notify(machine: &Machine) -> Result<(), String> {
 
 /// Messages in capture mode become events, and lines are in the journal, each once, over a restart.
 fn messages(machine: &Machine) -> Result<(), String> {
-    let puppet = puppet()?;
+    let test_child = test_child()?;
     let programs = format!(
-        "[eventlistener:hears]\ncommand={puppet} listen /run/t/heard ok\nevents=PROCESS_COMMUNICATION_STDOUT\nbuffer_size=1000\nstartsecs=0\n\
-         [program:says]\ncommand={puppet} messages 100 3 /run/t/go\nstartsecs=0\nautorestart=false\nstdout_capture_maxbytes=1KB\n\
-         [program:t-lines]\ncommand={puppet} tell /run/t/stop 3000\nstartsecs=0\nautorestart=false\nstdout_logfile=journal\n"
+        "[eventlistener:hears]\ncommand={test_child} listen /run/t/heard ok\nevents=PROCESS_COMMUNICATION_STDOUT\nbuffer_size=1000\nstartsecs=0\n\
+         [program:says]\ncommand={test_child} messages 100 3 /run/t/go\nstartsecs=0\nautorestart=false\nstdout_capture_maxbytes=1KB\n\
+         [program:t-lines]\ncommand={test_child} tell /run/t/stop 3000\nstartsecs=0\nautorestart=false\nstdout_logfile=journal\n"
     );
     start(machine, "", &programs, 3)?;
     machine.sh("touch /run/t/go")?;

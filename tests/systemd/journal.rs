@@ -6,7 +6,7 @@ use crate::support::{LIMIT, wait_for};
 
 type Result<T = ()> = std::result::Result<T, String>;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         trial("journal::lines_have_priority_stream_and_process", fields),
         trial("journal::any_bytes_and_long_lines", bytes),

@@ -28,23 +28,23 @@ mod verbs;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    support::puppet::run_if_asked();
+    support::test_child::run_if_asked();
     adoption::spoil_if_asked();
-    let mut trials = service::trials();
-    trials.extend(journal::trials());
-    trials.extend(cgroups::trials());
-    trials.extend(dbus::trials());
-    trials.extend(upgrade::trials());
-    trials.extend(survival::trials());
-    trials.extend(adoption::trials());
-    trials.extend(outages::trials());
-    trials.extend(stops::trials());
-    trials.extend(trust_c6::trials());
-    trials.extend(dialogues::trials());
-    trials.extend(verbs::trials());
-    trials.extend(trust_b3::trials());
-    trials.extend(trust_b4::trials());
-    let code = support::runner::run(trials);
+    let mut tests = service::tests();
+    tests.extend(journal::tests());
+    tests.extend(cgroups::tests());
+    tests.extend(dbus::tests());
+    tests.extend(upgrade::tests());
+    tests.extend(survival::tests());
+    tests.extend(adoption::tests());
+    tests.extend(outages::tests());
+    tests.extend(stops::tests());
+    tests.extend(trust_c6::tests());
+    tests.extend(dialogues::tests());
+    tests.extend(verbs::tests());
+    tests.extend(trust_b3::tests());
+    tests.extend(trust_b4::tests());
+    let code = support::runner::run(tests);
     support::machine::down();
     code
 }

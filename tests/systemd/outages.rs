@@ -10,7 +10,7 @@ use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
         ("what_ends_meanwhile_is_told", ended),
@@ -30,11 +30,11 @@ pub(crate) const SCOPE: &str = "supervisord-programs.scope";
 const LOG: &str = "/var/log/supervisord.log";
 
 /// The test binary as a program inside.
-pub(crate) fn puppet() -> Result<String, String> {
+pub(crate) fn test_child() -> Result<String, String> {
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let name = own.file_name().and_then(|name| name.to_str());
     Ok(format!(
-        "{BINARIES}/deps/{} puppet",
+        "{BINARIES}/deps/{} test_child",
         name.ok_or("no name of our own")?
     ))
 }
@@ -162,14 +162,14 @@ pub(crate) fn meanwhile(machine: &Machine, script: &str) -> Result<(), String> {
 pub(crate) const LONG: &str = "RestartSec=2";
 
 fn ended(machine: &Machine) -> Result<(), String> {
-    let puppet = puppet()?;
+    let test_child = test_child()?;
     let rest = "startsecs=0\nautorestart=false\nstdout_logfile=NONE\n";
     let programs = format!(
-        "[program:exits]\ncommand={puppet} wait /run/t/go exit 42\n{rest}\
-         [program:killed]\ncommand={puppet} wait /run/t/go kill KILL\n{rest}\
-         [program:burst]\ncommand={puppet} wait /run/t/go numbers 0 5000 exit 0\nstartsecs=0\nautorestart=false\n\
+        "[program:exits]\ncommand={test_child} wait /run/t/go exit 42\n{rest}\
+         [program:killed]\ncommand={test_child} wait /run/t/go kill KILL\n{rest}\
+         [program:burst]\ncommand={test_child} wait /run/t/go numbers 0 5000 exit 0\nstartsecs=0\nautorestart=false\n\
          stdout_logfile=/var/log/t-burst\n\
-         [program:expected]\ncommand={puppet} wait /run/t/go exit 3\nstartsecs=0\nautorestart=unexpected\nexitcodes=3\n\
+         [program:expected]\ncommand={test_child} wait /run/t/go exit 3\nstartsecs=0\nautorestart=unexpected\nexitcodes=3\n\
          stdout_logfile=NONE\n\
          [program:again]\ncommand=/bin/sh -c 'echo $$; until [ -e /run/t/again ]; do sleep 0.02; done; rm /run/t/again; exit 7'\n\
          startsecs=0\nautorestart=true\nstdout_logfile=/var/log/t-again\n"
@@ -252,7 +252,7 @@ fn writers() -> Result<String, String> {
     Ok(format!(
         "[program:w]\ncommand={} tell /run/t/stop 1000\nprocess_name=w%(process_num)d\nnumprocs=5\nstartsecs=0\nautorestart=false\n\
          stdout_logfile=/var/log/t-w%(process_num)d\n",
-        puppet()?
+        test_child()?
     ))
 }
 

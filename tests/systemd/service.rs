@@ -5,7 +5,7 @@ use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
         ("the_unit_files_are_in_order", verified),

@@ -10,7 +10,7 @@ use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
         ("a_restart_of_what_the_service_needs_is_a_restart", through),
@@ -22,15 +22,15 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("a_scope_that_was_stopped_holds_again", made_again),
         ("instances_do_not_meet", instances),
     ];
-    let mut trials: Vec<Trial> = list
+    let mut tests: Vec<Trial> = list
         .iter()
         .map(|&(name, test)| trial(format!("stops::{name}"), test))
         .collect();
-    trials.push(trial_alone(
+    tests.push(trial_alone(
         "stops::the_end_of_the_machine_is_in_order",
         powered_off,
     ));
-    trials
+    tests
 }
 
 /// Two programs.
@@ -230,7 +230,7 @@ fn anew(machine: &Machine) -> Result<(), String> {
     gone(machine, &before)
 }
 
-/// With the scope goes the keeper; what is started then has both again.
+/// With the scope goes the fd holder; what is started then has both again.
 fn made_again(machine: &Machine) -> Result<(), String> {
     start(machine, "", SLEEPER, 1)?;
     machine.sh(&format!("systemctl stop {SCOPE}"))?;

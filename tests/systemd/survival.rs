@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use crate::service::{UNIT, ctl, drop_in, install};
 use crate::support::machine::{BINARIES, Machine, trial, virtual_trial};
-use crate::support::numbered::{self, WRITERS, complete, pids, puppet};
+use crate::support::numbered::{self, WRITERS, complete, pids, test_child};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn(&Machine) -> Result<(), String>;
     let list: &[(&str, Test)] = &[
         ("of_a_daemon_that_is_killed", killed),
@@ -20,16 +20,16 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("of_an_upgrade_to_another_binary", upgraded),
         ("ends_with_the_service", stopped),
     ];
-    let mut trials: Vec<Trial> = list
+    let mut tests: Vec<Trial> = list
         .iter()
         .map(|&(name, test)| trial(format!("survival::{name}"), test))
         .collect();
-    // A daemon whose manager has forgotten everything finds the keeper by pidfd_getfd, which containers may not call.
-    trials.push(virtual_trial(
+    // A daemon whose manager has forgotten everything finds the fd holder by pidfd_getfd, which containers may not call.
+    tests.push(virtual_trial(
         "survival::of_a_daemon_that_was_given_up_on",
         given_up_on,
     ));
-    trials
+    tests
 }
 
 const SCOPE: &str = "supervisord-programs.scope";
@@ -176,10 +176,10 @@ fn upgraded(machine: &Machine) -> Result<(), String> {
 
 /// A service that failed for good has no descriptors left with its manager; programs live on all the same.
 fn given_up_on(machine: &Machine) -> Result<(), String> {
-    let puppet = puppet()?;
+    let test_child = test_child()?;
     let programs = format!(
         "[program:slow]
-command={puppet} tell /run/stop 100000
+command={test_child} tell /run/stop 100000
 startsecs=0
 autorestart=false
 stdout_logfile=/var/log/w00.log
@@ -187,7 +187,7 @@ stdout_logfile=/var/log/w00.log
 command=/bin/sleep infinity
 startsecs=0
 [program:dies]
-command={puppet} wait /run/die exit 3
+command={test_child} wait /run/die exit 3
 startsecs=0
 autorestart=false
 "
@@ -230,7 +230,7 @@ fn stopped(machine: &Machine) -> Result<(), String> {
             .property(SCOPE, "ActiveState")
             .is_ok_and(|state| state == "inactive")
     })?;
-    // With the cgroups of programs, which stay between their lives.
+    // With the cgroups of programs, which stay between their instances.
     let tree = format!("/sys/fs/cgroup/system.slice/{SCOPE}");
     wait_for("the scope's directory is gone", LIMIT, || {
         machine

@@ -2,12 +2,12 @@
 
 use crate::service::{UNIT, install};
 use crate::support::machine::{Machine, trial};
-use crate::support::numbered::{pids, puppet};
+use crate::support::numbered::{pids, test_child};
 use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![trial(
         "trust::b3_a_daemon_that_loses_a_thread_is_started_again",
         restarted,
@@ -24,10 +24,10 @@ fn restarted(machine: &Machine) -> Result<(), String> {
     machine.sh("systemctl start supervisord")?;
     machine.wait_property(UNIT, "StatusText", "1/1 running")?;
     let before = pids(machine)?;
-    let puppet = puppet()?;
-    for (round, thread) in ["output", "spawn", "front", "main"].iter().enumerate() {
+    let test_child = test_child()?;
+    for (round, thread) in ["output", "spawn", "server", "main"].iter().enumerate() {
         machine.sh(&format!(
-            "{puppet} end-thread $(systemctl show -p MainPID --value {UNIT}) {thread}"
+            "{test_child} end-thread $(systemctl show -p MainPID --value {UNIT}) {thread}"
         ))?;
         machine.wait_property(UNIT, "NRestarts", &(round + 1).to_string())?;
         wait_for("the same process", LIMIT, || {

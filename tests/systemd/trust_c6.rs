@@ -6,7 +6,7 @@ use crate::support::runner::Trial;
 use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![trial(
         "trust::c6_what_is_left_behind_names_its_process",
         left_behind,

@@ -11,15 +11,15 @@ use crate::support::{LIMIT, expect, wait_for};
 
 const CONFIG: &str = "\
 [program:web]
-command={puppet} say listening err warming forever
+command={test_child} say listening err warming forever
 startsecs=0
 [program:pair]
-command={puppet} say one pid forever
+command={test_child} say one pid forever
 process_name=p%(process_num)d
 numprocs=2
 startsecs=0
 [program:later]
-command={puppet} pid forever
+command={test_child} pid forever
 autostart=false
 startsecs=0
 [program:bad]
@@ -32,7 +32,7 @@ const PICTURE_BYTES_MAX: usize = 150_000;
 
 pub(crate) type Check = fn(&Scene, &Browser) -> Result<(), String>;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let phone = Look {
         width: 390,
         height: 844,
@@ -66,14 +66,14 @@ pub(crate) fn trials() -> Vec<Trial> {
             a_new_daemon_behind_an_old_page,
         ),
     ];
-    let mut trials: Vec<Trial> = table
+    let mut tests: Vec<Trial> = table
         .into_iter()
         .map(|(name, look, check)| {
             Trial::new(format!("browser::{name}"), move || run(CONFIG, look, check))
         })
         .collect();
-    trials.push(Trial::new("browser::pictures", pictures));
-    trials
+    tests.push(Trial::new("browser::pictures", pictures));
+    tests
 }
 
 fn run(config: &str, look: Look, check: Check) -> Result<Outcome, String> {
@@ -160,7 +160,7 @@ fn buttons_of_one(scene: &Scene, browser: &Browser) -> Result<(), String> {
         "{}.startsWith('stopped, SIGTERM')",
         cell("web:web", "ending")
     ))?;
-    // Its lives before have left their lines there, and write no more.
+    // Its instances before have left their lines there, and write no more.
     let before = log_of(scene, "web").len();
     browser.click(&button("start web:web"))?;
     scene.daemon.wait_state("web", "RUNNING")?;
@@ -463,32 +463,32 @@ fn a_new_daemon_behind_an_old_page(scene: &Scene, browser: &Browser) -> Result<(
 /// A scene as it might be on a real machine.
 const SHOP: &str = "\
 [program:api]
-command={puppet} say 'listening on 127.0.0.1:8000' say 'GET /orders/1 200 12 ms' say 'GET /orders/2 200 9 ms' say 'POST /orders 201 31 ms' say 'GET /orders/3 404 2 ms' say 'GET /health 200 0 ms' forever
+command={test_child} say 'listening on 127.0.0.1:8000' say 'GET /orders/1 200 12 ms' say 'GET /orders/2 200 9 ms' say 'POST /orders 201 31 ms' say 'GET /orders/3 404 2 ms' say 'GET /health 200 0 ms' forever
 process_name=%(program_name)s-%(process_num)d
 numprocs=3
 startsecs=0
 [program:cron]
-command={puppet} say done
+command={test_child} say done
 autorestart=false
 startsecs=0
 [program:mailer]
-command={puppet} nth {dir}/mailer 3,3,- forever
+command={test_child} nth {dir}/mailer 3,3,- forever
 startsecs=0
 restart_floor=0
 [program:migrate]
-command={puppet} forever
+command={test_child} forever
 autostart=false
 [program:redis]
-command={puppet} forever
+command={test_child} forever
 startsecs=0
 [program:search]
 command=/opt/search/bin/search
 startretries=0
 [program:thumbs]
-command={puppet} exit 1
+command={test_child} exit 1
 startretries=9
 [program:worker]
-command={puppet} forever
+command={test_child} forever
 process_name=%(program_name)s-%(process_num)02d
 numprocs=4
 startsecs=0

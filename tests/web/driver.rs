@@ -12,7 +12,7 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::support::daemon::Marked;
-use crate::support::place::Place;
+use crate::support::temp_dir::TempDir;
 use crate::support::wire::{Address, Connection};
 use crate::support::{LIMIT, wait_for};
 
@@ -46,7 +46,7 @@ impl Look {
 pub(crate) struct Browser {
     driver: Child,
     _marked: Marked,
-    place: Place,
+    place: TempDir,
     port: u16,
     session: String,
     _turn: MutexGuard<'static, ()>,
@@ -74,7 +74,7 @@ impl Browser {
         let turn = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let chromium = installed("chromium").ok_or("no chromium")?;
         let marked = Marked::new();
-        let place = Place::new()?;
+        let place = TempDir::new()?;
         let mut command = marked.command(
             &installed("chromedriver").ok_or("no chromedriver")?,
             place.path(),

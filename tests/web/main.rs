@@ -1,4 +1,4 @@
-//! The web page: side by side with the genuine one, and in a real browser.
+//! The web page: side by side with the reference one, and in a real browser.
 //!
 //! Browser tests drive a headless Chromium through chromedriver, one at a time, and are skipped where either is missing.
 //! `UPDATE=1` rewrites the pictures in `tests/golden/web`, which are for people to look at and are not compared.
@@ -13,8 +13,8 @@
 mod support;
 
 mod browser;
+mod csrf;
 mod driver;
-mod guard;
 mod many;
 mod page;
 mod scene;
@@ -24,12 +24,12 @@ mod trust;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    support::puppet::run_if_asked();
-    let mut trials = side::trials();
-    trials.extend(guard::trials());
-    trials.extend(page::trials());
-    trials.extend(browser::trials());
-    trials.extend(many::trials());
-    trials.extend(trust::trials());
-    support::runner::run(trials)
+    support::test_child::run_if_asked();
+    let mut tests = side::tests();
+    tests.extend(csrf::tests());
+    tests.extend(page::tests());
+    tests.extend(browser::tests());
+    tests.extend(many::tests());
+    tests.extend(trust::tests());
+    support::runner::run(tests)
 }

@@ -11,7 +11,7 @@ use crate::support::{LIMIT, expect, wait_for};
 
 const COUNT: usize = 1000;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::new(
         "many::a_thousand_processes",
         a_thousand_processes,

@@ -10,7 +10,7 @@ use crate::support::{LIMIT, expect, proc, wait_for};
 
 type Check = fn() -> Result<(), String>;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let table: Vec<(&str, Check)> = vec![
         ("names_and_logs_are_escaped", names_and_logs_are_escaped),
         (
@@ -50,7 +50,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 fn names_and_logs_are_escaped() -> Result<(), String> {
     let scene = Scene::start(
         Side::Ours,
-        "[program:<b>&\"x]\ncommand={puppet} say </pre><script>alert(1)</script> forever\n",
+        "[program:<b>&\"x]\ncommand={test_child} say </pre><script>alert(1)</script> forever\n",
     )?;
     scene.daemon.wait_state("<b>&\"x", "RUNNING")?;
     let page = text(&scene.get("/", &[])?);
@@ -80,7 +80,7 @@ fn names_and_logs_are_escaped() -> Result<(), String> {
 fn groups_are_started_and_cleared() -> Result<(), String> {
     let scene = Scene::start(
         Side::Ours,
-        "[program:g]\ncommand={puppet} say hello forever\nprocess_name=p%(process_num)d\nnumprocs=2\nautostart=false\n\
+        "[program:g]\ncommand={test_child} say hello forever\nprocess_name=p%(process_num)d\nnumprocs=2\nautostart=false\n\
          startsecs=0\n[program:bad]\ncommand={dir}/nosuch\nautostart=false\n[group:mixed]\nprograms=bad\n",
     )?;
     let token = scene.token(&[])?;
@@ -122,7 +122,7 @@ fn groups_are_started_and_cleared() -> Result<(), String> {
 fn a_restart_goes_on_without_its_client() -> Result<(), String> {
     let scene = Scene::start(
         Side::Ours,
-        "[program:slow]\ncommand={puppet} on TERM sleep,700,exit,0 forever\nstartsecs=0\n",
+        "[program:slow]\ncommand={test_child} on TERM sleep,700,exit,0 forever\nstartsecs=0\n",
     )?;
     scene.daemon.wait_state("slow", "RUNNING")?;
     let pid = scene.daemon.pid_of("slow");
@@ -164,7 +164,7 @@ fn heard(stream: &mut Connection, wanted: &str) -> Result<String, String> {
 }
 
 fn changes_are_told() -> Result<(), String> {
-    let config = "[program:a]\ncommand={puppet} forever\nstartsecs=0\n";
+    let config = "[program:a]\ncommand={test_child} forever\nstartsecs=0\n";
     let mut scene = Scene::start(Side::Ours, config)?;
     scene.daemon.wait_state("a", "RUNNING")?;
     let mut stream = listener(&scene)?;
@@ -277,7 +277,7 @@ fn the_slow_are_told_what_they_lost() -> Result<(), String> {
 fn nothing_runs_when_nobody_looks() -> Result<(), String> {
     let scene = Scene::start(
         Side::Ours,
-        "[program:a]\ncommand={puppet} forever\nstartsecs=0\n",
+        "[program:a]\ncommand={test_child} forever\nstartsecs=0\n",
     )?;
     scene.daemon.wait_state("a", "RUNNING")?;
     let mut stream = listener(&scene)?;
@@ -295,7 +295,7 @@ fn nothing_runs_when_nobody_looks() -> Result<(), String> {
                     .find(|line| line.starts_with("voluntary_ctxt_switches"))?;
                 let name = text.lines().next()?.to_owned();
                 // Threads that read files wait for work, and go away when none comes.
-                (!name.contains("front-files")).then(|| (name, line.to_owned()))
+                (!name.contains("server-files")).then(|| (name, line.to_owned()))
             })
             .collect();
         found.sort();
@@ -318,7 +318,7 @@ fn nothing_runs_when_nobody_looks() -> Result<(), String> {
 fn restarts_and_last_exits_are_shown() -> Result<(), String> {
     let scene = Scene::start(
         Side::Ours,
-        "[program:a]\ncommand={puppet} nth {dir}/n 3,- forever\nstartsecs=0\nrestart_floor=0\n[program:bad]\n\
+        "[program:a]\ncommand={test_child} nth {dir}/n 3,- forever\nstartsecs=0\nrestart_floor=0\n[program:bad]\n\
          command={dir}/nosuch\nstartretries=0\n",
     )?;
     scene.daemon.wait_state("bad", "FATAL")?;

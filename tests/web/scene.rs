@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use crate::support::daemon::{Daemon, Marked, Side, program};
-use crate::support::place::Place;
+use crate::support::temp_dir::TempDir;
 use crate::support::wire::{Address, Answer, Connection};
 use crate::support::{LIMIT, wait_for};
 
@@ -25,7 +25,7 @@ port=127.0.0.1:{port}
 pub(crate) struct Scene {
     pub(crate) daemon: Daemon,
     _marked: Marked,
-    pub(crate) place: Place,
+    pub(crate) place: TempDir,
     pub(crate) port: u16,
 }
 
@@ -45,7 +45,7 @@ impl Scene {
 
     fn start_once(side: Side, config: &str) -> Result<Self, String> {
         let marked = Marked::new();
-        let place = Place::new()?;
+        let place = TempDir::new()?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(|e| e.to_string())?;
         let port = listener.local_addr().map_err(|e| e.to_string())?.port();
         drop(listener);
@@ -55,7 +55,7 @@ impl Scene {
         let text = format!("{HEAD}{config}")
             .replace("{dir}", &place.text())
             .replace("{port}", &port.to_string())
-            .replace("{puppet}", &format!("{me} puppet"));
+            .replace("{test_child}", &format!("{me} test_child"));
         place.write("conf", &text)?;
         let mut command = marked.command(&program(side, "supervisord")?, place.path());
         command.args(["-n", "-c", "conf"]);

@@ -10,31 +10,31 @@ use crate::support::{LIMIT, expect, wait_for};
 
 const CONFIG: &str = "\
 [program:up]
-command={puppet} say hello err oops forever
+command={test_child} say hello err oops forever
 [program:down]
-command={puppet} forever
+command={test_child} forever
 autostart=false
 [program:bad]
 command={dir}/nosuch
 startretries=0
 [program:pair]
-command={puppet} say one forever
+command={test_child} say one forever
 process_name=p%(process_num)d
 numprocs=2
 [program:long]
-command={puppet} numbers 1 400 forever
+command={test_child} numbers 1 400 forever
 [program:nolog]
-command={puppet} forever
+command={test_child} forever
 stdout_logfile=NONE
 [program:gone]
-command={puppet} sleep 1100
+command={test_child} sleep 1100
 autorestart=false
 exitcodes=0
 ";
 
 type Check = fn(&Scene, &Scene) -> Result<(), String>;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let table: Vec<(&str, Check)> = vec![
         (
             "web_01_the_table_says_the_same",
@@ -55,9 +55,9 @@ pub(crate) fn trials() -> Vec<Trial> {
                     let why = "SUPERVISOR_ORACLE is not set".to_owned();
                     return Ok(Outcome::Skipped(why));
                 }
-                let genuine = Scene::start(Side::Genuine, CONFIG)?;
+                let reference = Scene::start(Side::Reference, CONFIG)?;
                 let ours = Scene::start(Side::Ours, CONFIG)?;
-                for scene in [&genuine, &ours] {
+                for scene in [&reference, &ours] {
                     for (name, state) in [
                         ("up", "RUNNING"),
                         ("bad", "FATAL"),
@@ -74,7 +74,7 @@ pub(crate) fn trials() -> Vec<Trial> {
                             && tail(scene, "processname=up").ends_with("hello\n")
                     })?;
                 }
-                check(&genuine, &ours)?;
+                check(&reference, &ours)?;
                 Ok(Outcome::Passed)
             })
         })
@@ -102,9 +102,9 @@ fn rows(page: &str) -> BTreeMap<String, (String, String)> {
     rows
 }
 
-fn web_01_the_table_says_the_same(genuine: &Scene, ours: &Scene) -> Result<(), String> {
+fn web_01_the_table_says_the_same(reference: &Scene, ours: &Scene) -> Result<(), String> {
     for path in ["/", "/index.html", "//index.html"] {
-        let theirs = text(&genuine.get(path, &[])?);
+        let theirs = text(&reference.get(path, &[])?);
         let page = text(&ours.get(path, &[])?);
         let expected = rows(&theirs);
         expect(expected.len() == 8, format!("{path}: {expected:?}"))?;
@@ -114,7 +114,7 @@ fn web_01_the_table_says_the_same(genuine: &Scene, ours: &Scene) -> Result<(), S
         )?;
     }
     let message = "/?message=%3Cb%3Ehello%20%26%20%22you%22";
-    for scene in [genuine, ours] {
+    for scene in [reference, ours] {
         let page = text(&scene.get(message, &[])?);
         let shown = page
             .split_once("class=\"status_msg\"")
@@ -123,7 +123,7 @@ fn web_01_the_table_says_the_same(genuine: &Scene, ours: &Scene) -> Result<(), S
         expect(unescaped(&shown) == "<b>hello & \"you\"", shown)?;
     }
     let empty = "";
-    for side in [Side::Genuine, Side::Ours] {
+    for side in [Side::Reference, Side::Ours] {
         let page = text(&Scene::start(side, empty)?.get("/", &[])?);
         expect(page.contains("No programs to manage"), page)?;
     }
@@ -147,7 +147,7 @@ fn tail_of(page: &str) -> String {
     unescaped(shown.strip_prefix('\n').unwrap_or(&shown))
 }
 
-fn web_04_the_tail_says_the_same(genuine: &Scene, ours: &Scene) -> Result<(), String> {
+fn web_04_the_tail_says_the_same(reference: &Scene, ours: &Scene) -> Result<(), String> {
     for query in [
         "processname=up",
         "processname=up:up",
@@ -176,7 +176,7 @@ fn web_04_the_tail_says_the_same(genuine: &Scene, ours: &Scene) -> Result<(), St
             "processname=nosuch" | "processname=pair:*" | "processname=%3Cb%3E" => 404,
             _ => 200,
         };
-        let theirs = genuine.get(&path, &[])?;
+        let theirs = reference.get(&path, &[])?;
         let answer = ours.get(&path, &[])?;
         expect(
             (theirs.code(), answer.code()) == (200, status),
@@ -209,7 +209,7 @@ fn web_04_the_tail_says_the_same(genuine: &Scene, ours: &Scene) -> Result<(), St
     }
     let body = "processname=long&limit=2000";
     let posted = |scene: &Scene| scene.post("/tail.html?limit=1500", &[], body);
-    let (theirs, page) = (text(&posted(genuine)?), text(&posted(ours)?));
+    let (theirs, page) = (text(&posted(reference)?), text(&posted(ours)?));
     expect(
         tail_of(&theirs) == tail_of(&page) && tail_of(&page).len() == 2000,
         format!("POST: {:?}", tail_of(&page)),
@@ -228,14 +228,14 @@ fn kept(answer: &Answer) -> Vec<Option<&str>> {
     .into()
 }
 
-fn web_06_pages_are_not_kept(genuine: &Scene, ours: &Scene) -> Result<(), String> {
+fn web_06_pages_are_not_kept(reference: &Scene, ours: &Scene) -> Result<(), String> {
     for path in [
         "/",
         "/index.html",
         "/tail.html?processname=up",
         "/tail.html",
     ] {
-        let (theirs, answer) = (genuine.get(path, &[])?, ours.get(path, &[])?);
+        let (theirs, answer) = (reference.get(path, &[])?, ours.get(path, &[])?);
         expect(
             kept(&theirs) == kept(&answer) && kept(&answer).iter().all(Option::is_some),
             format!("{path}: {:?} is {:?}", theirs.headers, answer.headers),
@@ -246,21 +246,21 @@ fn web_06_pages_are_not_kept(genuine: &Scene, ours: &Scene) -> Result<(), String
         let address = Address::Unix(scene.place.join("s"));
         scene.ask(&address, "GET", "/", &[], "")
     };
-    let (theirs, answer) = (over_socket(genuine)?, over_socket(ours)?);
+    let (theirs, answer) = (over_socket(reference)?, over_socket(ours)?);
     expect(
         kept(&theirs) == kept(&answer) && answer.code() == 200,
         format!("{:?} is {:?}", theirs.headers, answer.headers),
     )
 }
 
-fn web_07_files_have_dates(genuine: &Scene, ours: &Scene) -> Result<(), String> {
+fn web_07_files_have_dates(reference: &Scene, ours: &Scene) -> Result<(), String> {
     for path in ["/stylesheets/supervisor.css", "/images/icon.png"] {
-        let (theirs, answer) = (genuine.get(path, &[])?, ours.get(path, &[])?);
+        let (theirs, answer) = (reference.get(path, &[])?, ours.get(path, &[])?);
         expect(
             theirs.header("Content-Type") == answer.header("Content-Type"),
             format!("{path}: {:?} is {:?}", theirs.headers, answer.headers),
         )?;
-        for (scene, answer) in [(genuine, &theirs), (ours, &answer)] {
+        for (scene, answer) in [(reference, &theirs), (ours, &answer)] {
             let date = answer.header("Last-Modified").ok_or("no date")?;
             for value in [
                 date.to_owned(),

@@ -23,21 +23,21 @@ startretries=0
 
 const FEW: &str = "\
 [program:web]
-command={puppet} err oops forever
+command={test_child} err oops forever
 startsecs=0
 [program:quiet]
-command={puppet} forever
+command={test_child} forever
 startsecs=0
 [program:nolog]
-command={puppet} forever
+command={test_child} forever
 startsecs=0
 stdout_logfile=NONE
 stderr_logfile=NONE
 [program:长名字的程序名称示例]
-command={puppet} forever
+command={test_child} forever
 startsecs=0
 [program:pair]
-command={puppet} forever
+command={test_child} forever
 process_name=p%(process_num)d
 numprocs=2
 startsecs=0
@@ -46,7 +46,7 @@ startsecs=0
 /// A check without a browser.
 type PlainCheck = fn() -> Result<(), String>;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let small = Look {
         width: 390,
         height: 700,
@@ -95,33 +95,33 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("d3_reading_pauses_following", FEW, Look::DESK, reading),
         ("d3_empty_logs_and_questions", FEW, Look::DESK, questions),
     ];
-    let mut trials: Vec<Trial> = table
+    let mut tests: Vec<Trial> = table
         .into_iter()
         .map(|(name, config, look, check)| {
             Trial::new(format!("trust::{name}"), move || run(config, look, check))
         })
         .collect();
-    trials.push(Trial::new("trust::d4_nothing_is_out_of_reach", reach));
+    tests.push(Trial::new("trust::d4_nothing_is_out_of_reach", reach));
     let plain: [(&str, PlainCheck); 3] = [
         ("d3_not_found_and_head", not_found_and_head),
         ("d9_counts_what_failed", counts),
         ("c5_started_again_only_when_it_has", started_again),
     ];
-    trials.extend(plain.map(|(name, check)| {
+    tests.extend(plain.map(|(name, check)| {
         Trial::new(format!("trust::{name}"), move || {
             check()?;
             Ok(Outcome::Passed)
         })
     }));
-    trials
+    tests
 }
 
 const SLOW: &str = "\
 [program:web]
-command={puppet} on TERM sleep,200,exit,0 forever
+command={test_child} on TERM sleep,200,exit,0 forever
 startsecs=0
 [program:slow]
-command={puppet} on TERM sleep,6000,exit,0 forever
+command={test_child} on TERM sleep,6000,exit,0 forever
 startsecs=0
 stopwaitsecs=60
 ";

@@ -1,6 +1,6 @@
 //! The manual page supervisord.conf(5), drawn from KEYS.
 
-use super::super::key::{Key, Kind, Scope, SectionKind, Topic};
+use super::super::key::{ConfigKey, ExpandScope, SectionKind, Topic, ValueKind};
 use super::super::search;
 use crate::domain::ProcessState;
 use crate::domain::roff::{Example, Page};
@@ -216,7 +216,7 @@ pub fn configuration() -> String {
     page.prose(DESCRIPTION);
     page.section("FILES");
     page.prose(FILES);
-    for place in search::places("/usr/bin/supervisord") {
+    for place in search::search_paths("/usr/bin/supervisord") {
         let what = match place.starts_with('/') {
             true => "",
             false => "In the working directory; do not rely on it.",
@@ -272,10 +272,10 @@ pub fn configuration() -> String {
 }
 
 /// The types whose name does not say everything, in the order in which keys use them.
-fn types() -> Vec<Kind> {
+fn types() -> Vec<ValueKind> {
     let mut types = Vec::new();
     for (_, key) in super::super::key::all() {
-        let is_plain = key.kind == Kind::Text || key.kind.name() == key.kind.expected();
+        let is_plain = key.kind == ValueKind::Text || key.kind.name() == key.kind.expected();
         if !is_plain && !types.contains(&key.kind) {
             types.push(key.kind);
         }
@@ -283,7 +283,7 @@ fn types() -> Vec<Kind> {
     types
 }
 
-fn entry(page: &mut Page, key: &Key) {
+fn entry(page: &mut Page, key: &ConfigKey) {
     let new = if key.ours { " (new)" } else { "" };
     page.entry(&format!("`{}`{new}", key.name), &sentence(key.doc));
     let mut facts = vec![format!("Type: {}.", key.kind.name())];
@@ -292,7 +292,7 @@ fn entry(page: &mut Page, key: &Key) {
         Some("") => facts.push("Default: empty.".to_owned()),
         Some(default) => facts.push(format!("Default: `{default}`.")),
     }
-    if key.scope == Scope::Process {
+    if key.scope == ExpandScope::Process {
         facts.push("Per process.".to_owned());
     }
     if let Some(flag) = key.flag {

@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::confinement::{self, Confinement};
-use super::super::expand::Names;
+use super::super::expand::ExpandNames;
 use super::super::spec::{DaemonSpec, GroupSpec, KillMode, ProcessSpec, ProgramSpec};
-use super::{At, Got, Reader};
+use super::{ConfigReader, KeyResult, SectionAt};
 use crate::domain::{Capabilities, Resource};
 
 /// What one section says; whatever is wrong is left out, and reported.
 // Differs: Supervisor ignores these keys, as it ignores any that it does not know, so a file that has one by chance (a
 // `group` that was never heard) means something now.
-pub(super) fn confinement(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Confinement {
+pub(super) fn confinement(
+    reader: &mut ConfigReader<'_>,
+    at: SectionAt<'_>,
+    names: &ExpandNames,
+) -> Confinement {
     let lookup = reader.lookup;
     let mut limits = Vec::new();
     for resource in Resource::ALL {
@@ -43,7 +47,7 @@ pub(super) fn confinement(reader: &mut Reader<'_>, at: At<'_>, names: &Names) ->
         names,
         confinement::ambient_capabilities,
     ) {
-        Got::Is(set) => {
+        KeyResult::Is(set) => {
             let beyond = set.without(capabilities.unwrap_or(Capabilities::ALL));
             if !beyond.is_none() {
                 reader.fail_with(
@@ -55,7 +59,7 @@ pub(super) fn confinement(reader: &mut Reader<'_>, at: At<'_>, names: &Names) ->
             }
             Some(set)
         }
-        Got::Absent | Got::Wrong => None,
+        KeyResult::Absent | KeyResult::Wrong => None,
     };
     Confinement {
         limits,
@@ -72,7 +76,7 @@ pub(super) fn confinement(reader: &mut Reader<'_>, at: At<'_>, names: &Names) ->
 /// Warns of what the kernel refuses to a daemon that is not root: such a program will not start. What it is allowed all
 /// the same (as root in a container, or with capabilities of its own) only the attempt can tell.
 pub(super) fn warn_of_rights(
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
     daemon: &DaemonSpec,
     groups: &[Arc<GroupSpec>],
 ) {
@@ -80,8 +84,8 @@ pub(super) fn warn_of_rights(
     let rights = match &daemon.user {
         None if is_root => return,
         Some(user) if is_root && user.uid == 0 => return,
-        Some(_) if is_root => Rights::GivenUp,
-        Some(_) | None => Rights::Never,
+        Some(_) if is_root => MissingPrivilege::GivenUp,
+        Some(_) | None => MissingPrivilege::Never,
     };
     for (program, process) in first_processes(groups) {
         let section = &program.template.section;
@@ -95,7 +99,7 @@ pub(super) fn warn_of_rights(
 }
 
 /// Warns of keys that need a cgroup on a host that cannot give programs any, or none with the controller that the key needs.
-pub(super) fn warn_of_cgroups(reader: &mut Reader<'_>, groups: &[Arc<GroupSpec>]) {
+pub(super) fn warn_of_cgroups(reader: &mut ConfigReader<'_>, groups: &[Arc<GroupSpec>]) {
     let lookup = reader.lookup;
     let mut missing: BTreeMap<&'static str, Option<String>> = BTreeMap::new();
     let mut why = |controller: &'static str| {
@@ -140,7 +144,7 @@ fn first_processes(
 
 /// Why a daemon is not root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rights {
+enum MissingPrivilege {
     /// It never is.
     Never,
     /// It changes its user at start. From then on the kernel keeps even its own files in /proc from it.
@@ -148,7 +152,11 @@ enum Rights {
 }
 
 /// The keys of a program that need rights.
-fn privileged(confinement: &Confinement, rights: Rights, reader: &Reader<'_>) -> Vec<&'static str> {
+fn privileged(
+    confinement: &Confinement,
+    rights: MissingPrivilege,
+    reader: &ConfigReader<'_>,
+) -> Vec<&'static str> {
     // Every field is named, so that a new one cannot be forgotten.
     let Confinement {
         limits,
@@ -174,7 +182,7 @@ fn privileged(confinement: &Confinement, rights: Rights, reader: &Reader<'_>) ->
         ("nice", nice.is_some_and(|nice| nice < 0)),
         (
             "oom_score_adj",
-            oom_score_adj.is_some_and(|score| score < 0 || rights == Rights::GivenUp),
+            oom_score_adj.is_some_and(|score| score < 0 || rights == MissingPrivilege::GivenUp),
         ),
         ("group", group.is_some()),
         ("extra_groups", !extra_groups.is_empty()),
@@ -197,11 +205,11 @@ fn privileged(confinement: &Confinement, rights: Rights, reader: &Reader<'_>) ->
 #[cfg(test)]
 mod tests {
     use super::super::super::diff::diff;
-    use super::super::super::key::{Key, Kind, SectionKind};
+    use super::super::super::key::{ConfigKey, SectionKind, ValueKind};
     use super::super::super::lookup::Fake;
     use super::super::super::options::DaemonOptions;
     use super::super::super::problem::ConfigErrors;
-    use super::super::super::spec::{Config, Sparse as _};
+    use super::super::super::spec::{Config, InternedDefault as _};
     use super::super::load;
     use super::*;
     use crate::domain::{Limit, Unit};
@@ -223,11 +231,11 @@ mod tests {
     #[test]
     fn every_resource_has_a_key_of_its_kind() {
         for resource in Resource::ALL {
-            let key = Key::find(SectionKind::Program, resource.key()).expect("a row");
+            let key = ConfigKey::find(SectionKind::Program, resource.key()).expect("a row");
             let kind = match resource.unit() {
-                Unit::Plain => Kind::Limit,
-                Unit::Bytes => Kind::ByteLimit,
-                Unit::Nice => Kind::NiceLimit,
+                Unit::Plain => ValueKind::Limit,
+                Unit::Bytes => ValueKind::ByteLimit,
+                Unit::Nice => ValueKind::NiceLimit,
             };
             assert_eq!(key.kind, kind, "{}", key.name);
         }
@@ -238,7 +246,7 @@ mod tests {
 
     #[test]
     fn keys_become_values_in_programs_listeners_and_fcgi_programs() {
-        let group = |name: &str, gid| confinement::GroupRef {
+        let group = |name: &str, gid| confinement::ConfiguredGroup {
             name: name.to_owned(),
             gid,
         };
@@ -287,7 +295,7 @@ mod tests {
         for group in &config.groups {
             assert!(Arc::ptr_eq(
                 &group.processes[0].confinement,
-                &Confinement::none()
+                &Confinement::interned_default()
             ));
         }
         let several = "[program:a]\ncommand=a\nnice=1\nnumprocs=2\nprocess_name=%(process_num)d\n";
@@ -304,7 +312,7 @@ mod tests {
         let back: Config = serde_json::from_str(&text).expect("read");
         assert!(Arc::ptr_eq(
             &back.groups[0].processes[0].confinement,
-            &Confinement::none()
+            &Confinement::interned_default()
         ));
     }
 

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::super::environment;
-use super::super::expand::Value;
+use super::super::expand::ExpandValue;
 use super::super::key::SectionKind;
 use super::super::options::Overrides;
 use super::super::path::{absolute, expand_user};
 use super::super::spec::{
-    BusChoice, DaemonSpec, Environment, ReadyWhen, ServerAddress, ServerSpec, UserRef,
+    BusChoice, ConfiguredUser, DaemonSpec, Environment, ReadyWhen, ServerAddress, ServerSpec,
 };
 use super::super::value;
-use super::{At, Got, Reader};
+use super::{ConfigReader, KeyResult, SectionAt};
 use crate::domain::{Bytes, Level};
 
 /// `[supervisord]` as the file has it.
@@ -38,7 +38,7 @@ pub(super) struct DaemonSection {
     pub(super) environment: Environment,
 }
 
-const AT: At<'static> = At {
+const AT: SectionAt<'static> = SectionAt {
     section: "supervisord",
     kind: SectionKind::Daemon,
     located: false,
@@ -46,11 +46,11 @@ const AT: At<'static> = At {
 };
 
 /// Reads the section in Supervisor's order, and adds its variables to the names that can be expanded from here on.
-pub(super) fn read(reader: &mut Reader<'_>) -> DaemonSection {
+pub(super) fn read_daemon_section(reader: &mut ConfigReader<'_>) -> DaemonSection {
     let here = reader.only_here();
     let lookup = reader.lookup;
-    let text = |reader: &mut Reader<'_>, key| reader.text(AT, key, &here).ok();
-    let path = |reader: &mut Reader<'_>, key| {
+    let text = |reader: &mut ConfigReader<'_>, key| reader.text(AT, key, &here).ok();
+    let path = |reader: &mut ConfigReader<'_>, key| {
         reader
             .value(AT, key, &here, |text| value::existing_dirpath(text, lookup))
             .ok()
@@ -72,8 +72,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> DaemonSection {
     let nodaemon = reader.boolean(AT, "nodaemon", &here);
     let silent = reader.boolean(AT, "silent", &here);
     let childlogdir = match reader.value(AT, "childlogdir", &here, directory) {
-        Got::Is(path) => path,
-        Got::Absent | Got::Wrong => lookup.tempdir(),
+        KeyResult::Is(path) => path,
+        KeyResult::Absent | KeyResult::Wrong => lookup.tempdir(),
     };
     let nocleanup = reader.boolean(AT, "nocleanup", &here);
     let strip_ansi = reader.boolean(AT, "strip_ansi", &here);
@@ -85,7 +85,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> DaemonSection {
     for (name, value) in &environment {
         reader
             .env
-            .insert(format!("ENV_{name}"), Value::Text(value.clone()));
+            .insert(format!("ENV_{name}"), ExpandValue::Text(value.clone()));
     }
     DaemonSection {
         minfds,
@@ -111,16 +111,17 @@ pub(super) fn read(reader: &mut Reader<'_>) -> DaemonSection {
 }
 
 /// `environment`, which is expanded twice: first as any key, then once more with the machine's name known too.
-fn variables(reader: &mut Reader<'_>) -> Vec<(String, String)> {
+fn variables(reader: &mut ConfigReader<'_>) -> Vec<(String, String)> {
     let mut names = reader.only_here();
-    let Got::Is(text) = reader.text(AT, "environment", &names) else {
+    let KeyResult::Is(text) = reader.text(AT, "environment", &names) else {
         return Vec::new();
     };
     names.insert(
         "host_node_name".to_owned(),
-        Value::Text(reader.hostname.clone()),
+        ExpandValue::Text(reader.hostname.clone()),
     );
-    let Got::Is(text) = reader.expanded(AT, "environment", &text, &names, "environment") else {
+    let KeyResult::Is(text) = reader.expanded(AT, "environment", &text, &names, "environment")
+    else {
         return Vec::new();
     };
     match environment::parse(&text) {
@@ -133,8 +134,8 @@ fn variables(reader: &mut Reader<'_>) -> Vec<(String, String)> {
 }
 
 /// The command line wins over the file; paths become absolute; the user is looked up, last of all.
-pub(super) fn settle(
-    reader: &mut Reader<'_>,
+pub(super) fn resolve_daemon_spec(
+    reader: &mut ConfigReader<'_>,
     section: DaemonSection,
     overrides: &Overrides,
     servers: &[ServerSpec],
@@ -158,15 +159,16 @@ pub(super) fn settle(
         full(&logfile)
     };
     let pidfile = full(&path(&overrides.pidfile, section.pidfile));
-    let user = overrides.user.clone().or(section.user).and_then(|name| {
-        match UserRef::find(&name, lookup) {
-            Ok(user) => Some(user),
-            Err(sentence) => {
-                reader.fail(AT, "user", sentence);
-                None
+    let user =
+        overrides.user.clone().or(section.user).and_then(|name| {
+            match ConfiguredUser::find(&name, lookup) {
+                Ok(user) => Some(user),
+                Err(sentence) => {
+                    reader.fail(AT, "user", sentence);
+                    None
+                }
             }
-        }
-    });
+        });
     DaemonSpec {
         logfile,
         logfile_maxbytes: overrides

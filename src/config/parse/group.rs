@@ -3,40 +3,43 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::super::expand::Value;
+use super::super::expand::ExpandValue;
 use super::super::key::{RESULT_HANDLER, SectionKind};
 use super::super::path::normalize;
 use super::super::plugin;
-use super::super::problem::Span;
+use super::super::problem::SourceSpan;
 use super::super::python::{is_space, strip};
 use super::super::spec::{Environment, FcgiSocket, GroupKind, GroupSpec, ProcessKind, ProcessSpec};
 use super::super::value;
 use super::program::{NAME_HINT, processes};
-use super::{At, Got, Reader};
+use super::{ConfigReader, KeyResult, SectionAt};
 use crate::domain::{EVENTS, GroupName};
 
 /// The file mode of an fcgi socket that has none configured.
 const SOCKET_MODE: u32 = 0o700;
 
 /// All groups by (priority, name); `daemon` is the environment that every process has.
-pub(super) fn read(reader: &mut Reader<'_>, daemon: &Environment) -> Vec<Arc<GroupSpec>> {
+pub(super) fn read_groups(
+    reader: &mut ConfigReader<'_>,
+    daemon: &Environment,
+) -> Vec<Arc<GroupSpec>> {
     let mut groups = Vec::new();
     let mut taken = HashSet::new();
-    for section in of(reader, SectionKind::Group) {
+    for section in group_of_section(reader, SectionKind::Group) {
         let made = group(reader, &section, daemon, &mut taken);
         groups.extend(with_programs(reader, made));
     }
-    for section in of(reader, SectionKind::Program) {
+    for section in group_of_section(reader, SectionKind::Program) {
         if !taken.contains(&section) {
             let made = program(reader, &section, daemon);
             groups.extend(with_programs(reader, made));
         }
     }
-    for section in of(reader, SectionKind::Listener) {
+    for section in group_of_section(reader, SectionKind::Listener) {
         let made = listener(reader, &section, daemon);
         groups.extend(with_programs(reader, made));
     }
-    for section in of(reader, SectionKind::Fcgi) {
+    for section in group_of_section(reader, SectionKind::Fcgi) {
         if !taken.contains(&section) {
             let made = fcgi(reader, &section, daemon);
             groups.extend(with_programs(reader, made));
@@ -61,7 +64,7 @@ pub(super) fn read(reader: &mut Reader<'_>, daemon: &Environment) -> Vec<Arc<Gro
 }
 
 /// Programs with one address do not share a socket: whichever is started while another holds it fails.
-fn warn_of_shared_sockets(reader: &mut Reader<'_>, groups: &[GroupSpec]) {
+fn warn_of_shared_sockets(reader: &mut ConfigReader<'_>, groups: &[GroupSpec]) {
     let mut owners: HashMap<&str, (&GroupName, &str)> = HashMap::new();
     for group in groups {
         for process in &group.processes {
@@ -83,7 +86,7 @@ fn warn_of_shared_sockets(reader: &mut Reader<'_>, groups: &[GroupSpec]) {
 }
 
 /// Where the section stands that forms a group: that of its only program, else `[group:x]`.
-fn section_of(reader: &Reader<'_>, group: &GroupSpec) -> Span {
+fn section_of(reader: &ConfigReader<'_>, group: &GroupSpec) -> SourceSpan {
     let is_own = |section: &str| title(section) == group.name.as_str();
     match group
         .programs
@@ -98,12 +101,12 @@ fn section_of(reader: &Reader<'_>, group: &GroupSpec) -> Span {
     }
 }
 
-fn of(reader: &Reader<'_>, kind: SectionKind) -> Vec<String> {
+fn group_of_section(reader: &ConfigReader<'_>, kind: SectionKind) -> Vec<String> {
     reader.names_of(|name| SectionKind::of(name) == Some(kind))
 }
 
 /// Gives a group the sections that were read for it, each with those of its processes that no later one has replaced.
-fn with_programs(reader: &mut Reader<'_>, group: Option<GroupSpec>) -> Option<GroupSpec> {
+fn with_programs(reader: &mut ConfigReader<'_>, group: Option<GroupSpec>) -> Option<GroupSpec> {
     let mut programs = std::mem::take(&mut reader.programs);
     let mut seen = HashSet::new();
     for program in programs.iter_mut().rev() {
@@ -120,7 +123,7 @@ fn title(section: &str) -> &str {
 }
 
 /// The name of the group that `section` forms. Reading goes on under an empty name if it is wrong.
-fn name(reader: &mut Reader<'_>, at: At<'_>) -> GroupName {
+fn name(reader: &mut ConfigReader<'_>, at: SectionAt<'_>) -> GroupName {
     let checked = value::name(title(at.section))
         .and_then(|name| GroupName::parse(&name).map_err(|error| error.to_string()));
     checked.unwrap_or_else(|sentence| {
@@ -134,7 +137,7 @@ fn nameless() -> GroupName {
 }
 
 fn group(
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
     section: &str,
     daemon: &Environment,
     taken: &mut HashSet<String>,
@@ -194,7 +197,11 @@ fn group(
     })
 }
 
-fn program(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Option<GroupSpec> {
+fn program(
+    reader: &mut ConfigReader<'_>,
+    section: &str,
+    daemon: &Environment,
+) -> Option<GroupSpec> {
     let at = reader.at(section, SectionKind::Program);
     let here = reader.only_here();
     let name = name(reader, at);
@@ -209,7 +216,11 @@ fn program(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Opti
     })
 }
 
-fn listener(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Option<GroupSpec> {
+fn listener(
+    reader: &mut ConfigReader<'_>,
+    section: &str,
+    daemon: &Environment,
+) -> Option<GroupSpec> {
     let at = reader.at(section, SectionKind::Listener);
     let here = reader.only_here();
     let priority = reader.integer(at, "priority", &here);
@@ -242,7 +253,7 @@ fn listener(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Opt
         reader.foreign(
             at,
             "result_handler",
-            plugin::judge(section, &result_handler),
+            plugin::result_handler_text(section, &result_handler),
         );
     }
     let events = events(reader, at);
@@ -276,9 +287,9 @@ fn listener(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Opt
     })
 }
 
-fn events(reader: &mut Reader<'_>, at: At<'_>) -> Vec<String> {
+fn events(reader: &mut ConfigReader<'_>, at: SectionAt<'_>) -> Vec<String> {
     let here = reader.only_here();
-    let Got::Is(text) = reader.text(at, "events", &here) else {
+    let KeyResult::Is(text) = reader.text(at, "events", &here) else {
         return Vec::new();
     };
     let mut events: Vec<String> = Vec::new();
@@ -308,7 +319,7 @@ fn events(reader: &mut Reader<'_>, at: At<'_>) -> Vec<String> {
 /// What the processes of an fcgi program are that is a member of a `[group:x]`.
 // Differs: Supervisor makes ordinary programs of them, which have no socket. One without the key, which Supervisor does not
 // miss there, is still that.
-fn member_kind(reader: &mut Reader<'_>, section: &str) -> ProcessKind {
+fn member_kind(reader: &mut ConfigReader<'_>, section: &str) -> ProcessKind {
     let at = reader.at(section, SectionKind::Fcgi);
     if matches!(reader.raw(at, "socket").as_deref(), None | Some("")) {
         let text = format!(
@@ -324,7 +335,7 @@ fn member_kind(reader: &mut Reader<'_>, section: &str) -> ProcessKind {
     }
 }
 
-fn fcgi(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Option<GroupSpec> {
+fn fcgi(reader: &mut ConfigReader<'_>, section: &str, daemon: &Environment) -> Option<GroupSpec> {
     let at = reader.at(section, SectionKind::Fcgi);
     let here = reader.only_here();
     let name = name(reader, at);
@@ -349,7 +360,11 @@ fn fcgi(reader: &mut Reader<'_>, section: &str, daemon: &Environment) -> Option<
 }
 
 /// The socket of an fcgi program; none: it is wrong, and that is reported.
-fn fcgi_socket(reader: &mut Reader<'_>, at: At<'_>, program: &str) -> Option<FcgiSocket> {
+fn fcgi_socket(
+    reader: &mut ConfigReader<'_>,
+    at: SectionAt<'_>,
+    program: &str,
+) -> Option<FcgiSocket> {
     let section = at.section;
     let here = reader.only_here();
     let lookup = reader.lookup;
@@ -376,17 +391,19 @@ fn fcgi_socket(reader: &mut Reader<'_>, at: At<'_>, program: &str) -> Option<Fcg
         })
         .ok();
     let mut names = here;
-    names.insert("program_name".to_owned(), Value::from(program));
+    names.insert("program_name".to_owned(), ExpandValue::from(program));
     let url = match reader.text(at, "socket", &names) {
-        Got::Wrong => None,
-        Got::Is(url) if !url.is_empty() => match socket(&url, owner.is_some() || mode.is_some()) {
-            Ok(url) => Some(url),
-            Err(sentence) => {
-                reader.fail(at, "socket", format!("{sentence} in [{section}] socket"));
-                None
+        KeyResult::Wrong => None,
+        KeyResult::Is(url) if !url.is_empty() => {
+            match socket(&url, owner.is_some() || mode.is_some()) {
+                Ok(url) => Some(url),
+                Err(sentence) => {
+                    reader.fail(at, "socket", format!("{sentence} in [{section}] socket"));
+                    None
+                }
             }
-        },
-        Got::Absent | Got::Is(_) => {
+        }
+        KeyResult::Absent | KeyResult::Is(_) => {
             let sentence = format!("[{section}] section requires a \"socket\" line");
             reader.fail(at, "socket", sentence);
             None
@@ -445,7 +462,7 @@ fn socket(url: &str, has_params: bool) -> Result<String, String> {
 /// Processes by priority; of equal priority, in the order of `members`, which is that of `programs=`. Of several with one
 /// name the last counts, in the place of the first, as in Supervisor.
 fn unique(
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
     members: Vec<Arc<ProcessSpec>>,
     section: &str,
 ) -> Vec<Arc<ProcessSpec>> {

@@ -1,21 +1,21 @@
 //! The order in which a configuration is read, and the rules about whole files.
 
-use super::super::expand::{Names, Value};
+use super::super::expand::{ExpandNames, ExpandValue};
 use super::super::glob::{glob, listed};
 use super::super::hint;
-use super::super::ini::Section;
+use super::super::ini::IniSection;
 use super::super::key::{MAIN_INTERFACE, RPC_FACTORY, SectionKind, TWIDDLER_INTERFACE};
 use super::super::lint;
-use super::super::lookup::{Lookup, ReadError};
+use super::super::lookup::{Lookup, LookupError};
 use super::super::options::DaemonOptions;
 use super::super::path::{absolute, dirname, join};
 use super::super::plugin;
-use super::super::problem::{ConfigErrors, Span};
+use super::super::problem::{ConfigErrors, SourceSpan};
 use super::super::python::words;
 use super::super::spec::Config;
 use super::super::value;
 use super::confinement::{warn_of_cgroups, warn_of_rights};
-use super::{At, Got, Reader, daemon, group, server};
+use super::{ConfigReader, KeyResult, SectionAt, daemon, group, server};
 use crate::domain::Line;
 
 /// The name under which the methods of [`TWIDDLER_INTERFACE`] are there.
@@ -30,27 +30,28 @@ pub fn load(
     options: &DaemonOptions,
     lookup: &dyn Lookup,
 ) -> Result<Config, ConfigErrors> {
-    let mut reader = Reader::open(path, lookup)?;
+    let mut reader = ConfigReader::open(path, lookup)?;
     include(&mut reader);
     let has_section = reader.ini.section(SectionKind::Daemon.prefix()).is_some();
     let is_implied = !has_section && !options.needs_section && is_implied(&reader);
     if is_implied {
         let text =
             format!("{path} has neither [supervisord] nor [rpcinterface:x]; both are assumed");
-        reader.warn(Span::default(), text);
+        reader.warn(SourceSpan::default(), text);
     } else if !has_section {
         let (span, hint) = missing_section(&reader, options.needs_section);
         let sentence = ".ini file does not include supervisord section";
         reader.report.add(span, sentence, &hint);
     }
-    let server_section = daemon::read(&mut reader);
+    let server_section = daemon::read_daemon_section(&mut reader);
     let (mut rpc_interfaces, twiddler) = interfaces(&mut reader);
     if is_implied {
         rpc_interfaces.push("supervisor".to_owned());
     }
-    let groups = group::read(&mut reader, &server_section.environment);
-    let servers = server::read(&mut reader);
-    let daemon = daemon::settle(&mut reader, server_section, &options.overrides, &servers);
+    let groups = group::read_groups(&mut reader, &server_section.environment);
+    let servers = server::read_servers(&mut reader);
+    let daemon =
+        daemon::resolve_daemon_spec(&mut reader, server_section, &options.overrides, &servers);
     warn_of_rights(&mut reader, &daemon, &groups);
     if options.check {
         // A daemon that starts says so itself.
@@ -76,7 +77,7 @@ pub fn load(
 /// The file is of the Go project's making, which needs neither section: it has programs, and nothing that was meant to be one
 /// of the two.
 // Differs: Supervisor refuses such a file.
-fn is_implied(reader: &Reader<'_>) -> bool {
+fn is_implied(reader: &ConfigReader<'_>) -> bool {
     let sections = reader.ini.sections();
     let is_program = |name: &str| {
         SectionKind::of(name) == Some(SectionKind::Program) || name == hint::PROGRAM_DEFAULT
@@ -88,7 +89,7 @@ fn is_implied(reader: &Reader<'_>) -> bool {
 }
 
 /// The section that was probably meant to be `[supervisord]`.
-fn misspelt_section<'r>(reader: &'r Reader<'_>) -> Option<&'r Section> {
+fn misspelt_section<'r>(reader: &'r ConfigReader<'_>) -> Option<&'r IniSection> {
     let meant = SectionKind::Daemon.prefix();
     let mut sections = reader.ini.sections().iter();
     sections.find(|section| {
@@ -97,29 +98,29 @@ fn misspelt_section<'r>(reader: &'r Reader<'_>) -> Option<&'r Section> {
 }
 
 /// Where `[supervisord]` should be, and what to do about it.
-fn missing_section(reader: &Reader<'_>, needs_section: bool) -> (Span, String) {
+fn missing_section(reader: &ConfigReader<'_>, needs_section: bool) -> (SourceSpan, String) {
     match misspelt_section(reader) {
         Some(section) => (
             section.span,
             format!("did you mean [supervisord] for [{}]?", section.name),
         ),
         None if reader.ini.sections().is_empty() => (
-            Span::default(),
+            SourceSpan::default(),
             "the file is empty; the line [supervisord] is enough".to_owned(),
         ),
         None if needs_section => (
-            Span::default(),
+            SourceSpan::default(),
             "the file had this section when supervisord started".to_owned(),
         ),
         None => (
-            Span::default(),
+            SourceSpan::default(),
             "the line [supervisord] is enough".to_owned(),
         ),
     }
 }
 
 /// Takes in the files that `[include]` names. Their own `[include]` comes too late to count.
-fn include(reader: &mut Reader<'_>) {
+fn include(reader: &mut ConfigReader<'_>) {
     const HERE: &str = "%(here)s";
     let name = SectionKind::Include.prefix();
     if reader.ini.section(name).is_none() {
@@ -127,7 +128,7 @@ fn include(reader: &mut Reader<'_>) {
     }
     // From the moment there is an [include], `here` is a matter of text: in each file it is that file's directory.
     reader.ini.replace(HERE, &reader.here.clone());
-    let at = At::new(name, SectionKind::Include);
+    let at = SectionAt::new(name, SectionKind::Include);
     let Some(files) = reader.raw(at, "files") else {
         let sentence = ".ini file has [include] section, but no files setting".to_owned();
         match misspelt_files(reader) {
@@ -142,9 +143,9 @@ fn include(reader: &mut Reader<'_>) {
     let mut names = reader.only_here();
     names.insert(
         "host_node_name".to_owned(),
-        Value::Text(reader.hostname.clone()),
+        ExpandValue::Text(reader.hostname.clone()),
     );
-    let Got::Is(files) = reader.expanded(at, "files", &files, &names, "include.files") else {
+    let KeyResult::Is(files) = reader.expanded(at, "files", &files, &names, "include.files") else {
         return;
     };
     let span = reader.span_of(at, "files");
@@ -166,7 +167,7 @@ fn include(reader: &mut Reader<'_>) {
             // Supervisor passes over a file that cannot be read in silence.
             match reader.lookup.read(&path) {
                 Ok(bytes) => reader.add(&path, &bytes),
-                Err(ReadError::Missing(why) | ReadError::Unreadable(why)) => {
+                Err(LookupError::Missing(why) | LookupError::Unreadable(why)) => {
                     let reason = if why.is_empty() {
                         "it is not there"
                     } else {
@@ -183,7 +184,7 @@ fn include(reader: &mut Reader<'_>) {
 }
 
 /// The key of `[include]` that was probably meant to be `files`, and its place.
-fn misspelt_files(reader: &Reader<'_>) -> Option<(String, Span)> {
+fn misspelt_files(reader: &ConfigReader<'_>) -> Option<(String, SourceSpan)> {
     let section = reader.ini.section(SectionKind::Include.prefix())?;
     let only = reader.ini.entries(section).find(|entry| {
         let hint = hint::of_key(SectionKind::Include, &entry.key);
@@ -193,37 +194,37 @@ fn misspelt_files(reader: &Reader<'_>) -> Option<(String, Span)> {
 }
 
 /// The `[rpcinterface:x]` sections, and what `[rpcinterface:twiddler]` says if it is there.
-fn interfaces(reader: &mut Reader<'_>) -> (Vec<String>, Option<Vec<String>>) {
-    let nothing = Names::new();
+fn interfaces(reader: &mut ConfigReader<'_>) -> (Vec<String>, Option<Vec<String>>) {
+    let nothing = ExpandNames::new();
     let mut twiddler = None;
     let mut found = Vec::new();
     for section in reader.names_of(|name| SectionKind::of(name) == Some(SectionKind::RpcInterface))
     {
-        let at = At::new(&section, SectionKind::RpcInterface);
+        let at = SectionAt::new(&section, SectionKind::RpcInterface);
         let name = &section[SectionKind::RpcInterface.prefix().len()..];
         match reader.text(at, RPC_FACTORY, &nothing) {
-            Got::Wrong => {}
-            Got::Absent => reader.fail(
+            KeyResult::Wrong => {}
+            KeyResult::Absent => reader.fail(
                 at,
                 RPC_FACTORY,
                 format!("section [{section}] does not specify a {RPC_FACTORY}"),
             ),
-            Got::Is(factory) if factory == MAIN_INTERFACE => found.push(name.to_owned()),
-            Got::Is(factory) if factory == TWIDDLER_INTERFACE && name == TWIDDLER => {
+            KeyResult::Is(factory) if factory == MAIN_INTERFACE => found.push(name.to_owned()),
+            KeyResult::Is(factory) if factory == TWIDDLER_INTERFACE && name == TWIDDLER => {
                 found.push(name.to_owned());
                 twiddler = Some(whitelist(reader, at));
             }
-            Got::Is(factory) if factory == TWIDDLER_INTERFACE => {
+            KeyResult::Is(factory) if factory == TWIDDLER_INTERFACE => {
                 let text = format!(
                     "[{section}] must be named [rpcinterface:{TWIDDLER}]; its methods are not available"
                 );
                 reader.warn(reader.span_of_section(&section), text);
             }
             // Differs: Supervisor loads it, or ends here when it cannot. All else is of use without it.
-            Got::Is(factory) if plugin::is_foreign(&factory) => {
-                reader.foreign(at, RPC_FACTORY, plugin::interface(&section, &factory));
+            KeyResult::Is(factory) if plugin::is_foreign(&factory) => {
+                reader.foreign(at, RPC_FACTORY, plugin::interface_text(&section, &factory));
             }
-            Got::Is(factory) => reader.fail_with(
+            KeyResult::Is(factory) => reader.fail_with(
                 at,
                 RPC_FACTORY,
                 format!("{factory} cannot be resolved within [{section}]"),
@@ -252,8 +253,8 @@ fn interfaces(reader: &mut Reader<'_>) -> (Vec<String>, Option<Vec<String>>) {
 }
 
 /// The `whitelist` of `[rpcinterface:twiddler]`.
-fn whitelist(reader: &mut Reader<'_>, at: At<'_>) -> Vec<String> {
-    let text = reader.text(at, "whitelist", &Names::new()).ok();
+fn whitelist(reader: &mut ConfigReader<'_>, at: SectionAt<'_>) -> Vec<String> {
+    let text = reader.text(at, "whitelist", &ExpandNames::new()).ok();
     value::list(&text.unwrap_or_default())
 }
 
@@ -588,7 +589,7 @@ mod tests {
             "[supervisord]\nlogfile=/tmp/a\nidentifier=a\n",
         );
         let args = ["-l", "b.log", "-n", "-u", "web"].map(str::to_owned);
-        let options = super::super::super::options::parse(&args, &machine).expect("valid");
+        let options = super::super::super::options::parse_options(&args, &machine).expect("valid");
         let daemon = load("/etc/s.conf", &options, &machine)
             .expect("valid")
             .daemon;

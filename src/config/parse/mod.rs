@@ -3,10 +3,10 @@
 //! Everything is read in the order in which Supervisor reads it, and reading goes on after an error; so the first error
 //! reported is the one at which Supervisor would have stopped.
 
-mod compose;
 mod confinement;
 mod daemon;
 mod group;
+mod group_change;
 mod load;
 mod notify;
 mod program;
@@ -14,6 +14,6 @@ mod reader;
 mod resources;
 mod server;
 
-pub use compose::compose;
+pub use group_change::build_group_change;
 pub use load::load;
-pub(in crate::config) use reader::{At, Got, Reader};
+pub(in crate::config) use reader::{ConfigReader, KeyResult, SectionAt};

@@ -1,16 +1,16 @@
 //! The keys of how a program tells that it is ready and alive.
 
-use super::super::expand::Names;
+use super::super::expand::ExpandNames;
 use super::super::spec::{NotifySpec, READY_FDS, READY_TIMEOUT};
 use super::super::value;
-use super::{At, Got, Reader};
+use super::{ConfigReader, KeyResult, SectionAt};
 use crate::domain::Seconds;
 
 /// What one section says; whatever is wrong is left out, and reported. `startsecs` as the section has it.
 pub(super) fn notify(
-    reader: &mut Reader<'_>,
-    at: At<'_>,
-    names: &Names,
+    reader: &mut ConfigReader<'_>,
+    at: SectionAt<'_>,
+    names: &ExpandNames,
     startsecs: Seconds,
 ) -> NotifySpec {
     let socket = reader.boolean(at, "notify", names);
@@ -18,8 +18,8 @@ pub(super) fn notify(
     let timeout = reader.value(at, "ready_timeout", names, seconds);
     let watchdog = reader.value(at, "watchdogsecs", names, seconds);
     // A descriptor that is wrong has been reported, and is no reason to complain of what needs one.
-    let tells_ready = socket || ready_fd != Got::Absent;
-    if !tells_ready && timeout != Got::Absent {
+    let tells_ready = socket || ready_fd != KeyResult::Absent;
+    if !tells_ready && timeout != KeyResult::Absent {
         reader.fail_with(
             at,
             "ready_timeout",
@@ -27,7 +27,7 @@ pub(super) fn notify(
             "without them, a program is RUNNING after startsecs",
         );
     }
-    if !socket && matches!(watchdog, Got::Is(Seconds(1..))) {
+    if !socket && matches!(watchdog, KeyResult::Is(Seconds(1..))) {
         reader.fail_with(
             at,
             "watchdogsecs",
@@ -37,11 +37,11 @@ pub(super) fn notify(
     }
     let is_written = reader.entry(at, "startsecs").is_some();
     let ready_timeout = match timeout {
-        Got::Is(timeout) => timeout,
+        KeyResult::Is(timeout) => timeout,
         // The default of `startsecs` is the time in which a program shows that it does not fall over at once. Most need
         // longer than that to be ready; who wrote a number meant one.
-        Got::Absent | Got::Wrong if is_written && startsecs.0 > 0 => startsecs,
-        Got::Absent | Got::Wrong => READY_TIMEOUT,
+        KeyResult::Absent | KeyResult::Wrong if is_written && startsecs.0 > 0 => startsecs,
+        KeyResult::Absent | KeyResult::Wrong => READY_TIMEOUT,
     };
     if !tells_ready {
         return NotifySpec::default();

@@ -4,23 +4,24 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::environment;
-use super::super::expand::{Names, VARIABLE, Value};
+use super::super::expand::{ExpandNames, ExpandValue, VARIABLE};
 use super::super::hint;
 use super::super::key::SectionKind;
 use super::super::python::strip;
 use super::super::spec::{
-    AutoRestart, Confinement, Environment, JournalSpec, LogSpec, LogTarget, NUMPROCS_MAX,
-    NotifySpec, ProcessKind, ProcessSpec, ProgramSpec, RateLimit, Resources, Sparse as _, UserRef,
+    AutoRestart, CgroupLimits, ConfiguredUser, Confinement, Environment, InternedDefault as _,
+    JournalSpec, LogSpec, LogTarget, NUMPROCS_MAX, NotifySpec, ProcessKind, ProcessSpec,
+    ProgramSpec, RateLimit,
 };
-use super::super::value::{self, Logfile, Targets};
+use super::super::value::{self, LogTargets, LogfileValue};
 use super::confinement::confinement;
 use super::notify::notify;
 use super::resources::resources;
-use super::{At, Got, Reader};
+use super::{ConfigReader, KeyResult, SectionAt};
 use crate::domain::{Bytes, Channel, GroupName, Line, ProcessName, Seconds, Signal};
 
 /// What is read once for the section.
-struct Common {
+struct SectionValues {
     priority: i64,
     autostart: bool,
     autorestart: AutoRestart,
@@ -37,12 +38,12 @@ struct Common {
     restart_floor: Seconds,
     notify: NotifySpec,
     confinement: Arc<Confinement>,
-    resources: Arc<Resources>,
+    resources: Arc<CgroupLimits>,
     journal_limits: [Option<RateLimit>; 2],
     capture: [Bytes; 2],
     events: [bool; 2],
     server_url: Option<String>,
-    user: Option<UserRef>,
+    user: Option<ConfiguredUser>,
     umask: Option<u32>,
     process_name: String,
     /// The name of the section is wrong, which is told already.
@@ -83,8 +84,8 @@ impl StreamKeys {
 }
 
 /// One stream as its keys say.
-struct Stream {
-    target: Logfile,
+struct StreamSpec {
+    target: LogfileValue,
     spec: LogSpec,
 }
 
@@ -93,13 +94,13 @@ struct Stream {
 ///
 /// `daemon` is the environment that every process has.
 pub(super) fn processes(
-    reader: &mut Reader<'_>,
+    reader: &mut ConfigReader<'_>,
     section: &str,
     group: &GroupName,
     kind: &ProcessKind,
     daemon: &Environment,
 ) -> Vec<Arc<ProcessSpec>> {
-    let at = At {
+    let at = SectionAt {
         located: true,
         // The rows of programs count here for listeners too: a listener's own priority is that of its group.
         ..reader.at(section, SectionKind::Program)
@@ -111,14 +112,14 @@ pub(super) fn processes(
         reader.fail_with(at, "", sentence, NAME_HINT);
         strip(title).to_owned()
     });
-    let mut names = Names::from([
-        ("here".to_owned(), Value::Text(reader.here.clone())),
-        ("program_name".to_owned(), Value::Text(program)),
+    let mut names = ExpandNames::from([
+        ("here".to_owned(), ExpandValue::Text(reader.here.clone())),
+        ("program_name".to_owned(), ExpandValue::Text(program)),
         (
             "host_node_name".to_owned(),
-            Value::Text(reader.hostname.clone()),
+            ExpandValue::Text(reader.hostname.clone()),
         ),
-        ("group_name".to_owned(), Value::from(group.as_str())),
+        ("group_name".to_owned(), ExpandValue::from(group.as_str())),
     ]);
     let mut common = common(reader, at, &names);
     common.is_misnamed = is_misnamed;
@@ -136,8 +137,8 @@ pub(super) fn processes(
     let mut found: Vec<Arc<ProcessSpec>> = Vec::new();
     // A wrong `numprocs` or none at all hides nothing that is wrong with the rest only if there is a process to read.
     for number in common.first..common.first.saturating_add(count) {
-        names.insert("process_num".to_owned(), Value::Number(number));
-        names.insert("numprocs".to_owned(), Value::Number(common.numprocs));
+        names.insert("process_num".to_owned(), ExpandValue::Number(number));
+        names.insert("numprocs".to_owned(), ExpandValue::Number(common.numprocs));
         // Variables of the process before stay known, unless the daemon has one of that name: an accident of
         // Supervisor's that configurations may lean on.
         let is_variable = |name: &str| name.starts_with(VARIABLE);
@@ -173,7 +174,7 @@ pub(super) const NAME_HINT: &str = "names cannot contain blanks, colons or slash
 const PROCESS_HINT: &str = "process names cannot contain slashes or control characters";
 
 /// Keys in the order in which Supervisor reads them.
-fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
+fn common(reader: &mut ConfigReader<'_>, at: SectionAt<'_>, names: &ExpandNames) -> SectionValues {
     let lookup = reader.lookup;
     let priority = reader.integer(at, "priority", names);
     let autostart = reader.boolean(at, "autostart", names);
@@ -184,15 +185,15 @@ fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
     let stopwaitsecs = Seconds(reader.integer(at, "stopwaitsecs", names));
     let stopasgroup = reader.boolean(at, "stopasgroup", names);
     let killasgroup = match reader.value(at, "killasgroup", names, value::boolean) {
-        Got::Is(value) => value,
-        Got::Absent | Got::Wrong => stopasgroup,
+        KeyResult::Is(value) => value,
+        KeyResult::Absent | KeyResult::Wrong => stopasgroup,
     };
     let exitcodes = reader.value(at, "exitcodes", names, value::exit_codes);
     let redirect_stderr = reader.boolean(at, "redirect_stderr", names);
     // With a wrong number, one process is looked at all the same, for what is wrong with it.
     let numprocs = match reader.value(at, "numprocs", names, value::integer) {
-        Got::Is(number) => number,
-        Got::Absent | Got::Wrong => 1,
+        KeyResult::Is(number) => number,
+        KeyResult::Absent | KeyResult::Wrong => 1,
     };
     let first = reader.integer(at, "numprocs_start", names);
     let mut capture = [Bytes(0); 2];
@@ -206,7 +207,7 @@ fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
         .ok()
         .filter(|url| strip(url).to_uppercase() != "AUTO");
     let user = reader
-        .value(at, "user", names, |text| UserRef::find(text, lookup))
+        .value(at, "user", names, |text| ConfiguredUser::find(text, lookup))
         .ok();
     let umask = reader.value(at, "umask", names, value::octal).ok();
     let process_name = reader.raw(at, "process_name").unwrap_or_default();
@@ -241,7 +242,7 @@ fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
         let limit = reader.value(at, keys.journal_limit, names, value::rate_limit);
         limit.ok().flatten()
     });
-    Common {
+    SectionValues {
         priority,
         autostart,
         autorestart: autorestart.ok().unwrap_or(AutoRestart::Unexpected),
@@ -257,8 +258,8 @@ fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
         first,
         restart_floor: Seconds(restart_floor.ok().unwrap_or_default()),
         notify: notify(reader, at, names, startsecs),
-        confinement: confinement(reader, at, names).shared(),
-        resources: resources(reader, at, names).shared(),
+        confinement: confinement(reader, at, names).into_shared(),
+        resources: resources(reader, at, names).into_shared(),
         journal_limits,
         capture,
         events,
@@ -272,22 +273,22 @@ fn common(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Common {
 
 /// One process. `names` gains the variables of its environment.
 fn process(
-    reader: &mut Reader<'_>,
-    at: At<'_>,
-    names: &mut Names,
-    common: &Common,
+    reader: &mut ConfigReader<'_>,
+    at: SectionAt<'_>,
+    names: &mut ExpandNames,
+    common: &SectionValues,
     (group, kind): (&GroupName, &ProcessKind),
     daemon: &Environment,
 ) -> Option<Arc<ProcessSpec>> {
     let own = variables(reader, at, names);
     for (name, value) in &own {
-        names.insert(format!("ENV_{name}"), Value::Text(value.clone()));
+        names.insert(format!("ENV_{name}"), ExpandValue::Text(value.clone()));
     }
     let directory = reader.text(at, "directory", names).ok();
     let stdout = stream(reader, at, Channel::Stdout, names, common);
     let mut stderr = stream(reader, at, Channel::Stderr, names, common);
     if common.redirect_stderr {
-        if matches!(stderr.target, Logfile::File(_)) {
+        if matches!(stderr.target, LogfileValue::File(_)) {
             let text = format!(
                 "For [{}], redirect_stderr=true but stderr_logfile has also been set to a filename, the filename has been \
                  ignored",
@@ -300,7 +301,7 @@ fn process(
         stderr.spec.journal = None;
     }
     let command = reader.text(at, "command", names);
-    if command == Got::Absent {
+    if command == KeyResult::Absent {
         let sentence = format!("program section {} does not specify a command", at.section);
         reader.fail(at, "command", sentence);
     }
@@ -312,7 +313,7 @@ fn process(
         "process_name",
     ) {
         // Differs: Supervisor checks the name before its expansion only, and then ends when it makes the logs.
-        Got::Is(text) => match ProcessName::expanded(&text) {
+        KeyResult::Is(text) => match ProcessName::expanded(&text) {
             Ok(name) => Some(name),
             Err(_) if common.is_misnamed => None,
             Err(error) => {
@@ -324,7 +325,7 @@ fn process(
                 None
             }
         },
-        Got::Absent | Got::Wrong => None,
+        KeyResult::Absent | KeyResult::Wrong => None,
     };
     Some(Arc::new(ProcessSpec {
         name: name?,
@@ -356,9 +357,14 @@ fn process(
     }))
 }
 
-fn variables(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Vec<(String, String)> {
+fn variables(
+    reader: &mut ConfigReader<'_>,
+    at: SectionAt<'_>,
+    names: &ExpandNames,
+) -> Vec<(String, String)> {
     let text = reader.raw(at, "environment").unwrap_or_default();
-    let Got::Is(text) = reader.expanded(at, "environment", &text, names, "environment") else {
+    let KeyResult::Is(text) = reader.expanded(at, "environment", &text, names, "environment")
+    else {
         return Vec::new();
     };
     match environment::parse(&text) {
@@ -386,12 +392,12 @@ fn merged(daemon: &Environment, own: Vec<(String, String)>) -> Environment {
 }
 
 fn stream(
-    reader: &mut Reader<'_>,
-    at: At<'_>,
+    reader: &mut ConfigReader<'_>,
+    at: SectionAt<'_>,
     channel: Channel,
-    names: &Names,
-    common: &Common,
-) -> Stream {
+    names: &ExpandNames,
+    common: &SectionValues,
+) -> StreamSpec {
     let lookup = reader.lookup;
     let stream = channel.name();
     let (index, keys) = match channel {
@@ -401,20 +407,20 @@ fn stream(
     let key = keys.logfile;
     let configured = match reader.text(at, key, names) {
         // Expanded once more: an accident of Supervisor's, for which people write %%%% where they mean %.
-        Got::Is(text) => match reader.expanded(at, key, &text, names, key) {
-            Got::Is(text) => match value::log_targets(&text, lookup) {
+        KeyResult::Is(text) => match reader.expanded(at, key, &text, names, key) {
+            KeyResult::Is(text) => match value::log_targets(&text, lookup) {
                 Ok(targets) => Some(targets),
                 Err(sentence) => {
                     reader.fail_of(at, key, sentence, &text);
                     None
                 }
             },
-            Got::Absent | Got::Wrong => None,
+            KeyResult::Absent | KeyResult::Wrong => None,
         },
-        Got::Absent | Got::Wrong => None,
+        KeyResult::Absent | KeyResult::Wrong => None,
     };
-    if let Some(Targets {
-        file: Logfile::File(path),
+    if let Some(LogTargets {
+        file: LogfileValue::File(path),
         ..
     }) = &configured
         && let Some(what) = hint::of_logfile(path)
@@ -425,27 +431,27 @@ fn stream(
     let backups = reader.integer(at, keys.backups, names);
     let maxbytes = reader.bytes(at, keys.maxbytes, names);
     let mut syslog = reader.boolean(at, keys.syslog, names);
-    let Targets {
+    let LogTargets {
         file: mut target,
         journal,
         syslog: listed,
-    } = configured.unwrap_or(Targets {
-        file: Logfile::None,
+    } = configured.unwrap_or(LogTargets {
+        file: LogfileValue::None,
         journal: false,
         syslog: false,
     });
     syslog |= listed;
-    if target == Logfile::Syslog {
+    if target == LogfileValue::Syslog {
         let text = format!(
             "For [{}], {key}=syslog but this is deprecated and will be removed.  Use {stream}_syslog=true to enable syslog \
              instead.",
             at.section
         );
         reader.warn_as(reader.span_of(at, key), Line::ConfigWarning { text });
-        target = Logfile::None;
+        target = LogfileValue::None;
         syslog = true;
     }
-    if target == Logfile::Auto && maxbytes == Bytes(0) {
+    if target == LogfileValue::Auto && maxbytes == Bytes(0) {
         let text = format!(
             "For [{}], AUTO logging used for {key} without rollover, set maxbytes > 0 to avoid filling up filesystem \
              unintentionally",
@@ -454,15 +460,15 @@ fn stream(
         let span = reader.span_of(at, keys.maxbytes);
         reader.warn_as(span, Line::ConfigWarning { text });
     }
-    Stream {
+    StreamSpec {
         spec: LogSpec {
             target: match &target {
-                Logfile::Auto => LogTarget::Auto,
-                Logfile::File(path) if !path.is_empty() => {
+                LogfileValue::Auto => LogTarget::Auto,
+                LogfileValue::File(path) if !path.is_empty() => {
                     LogTarget::File(Arc::from(Path::new(path)))
                 }
-                Logfile::File(_) => LogTarget::Empty,
-                Logfile::None | Logfile::Syslog => LogTarget::None,
+                LogfileValue::File(_) => LogTarget::Empty,
+                LogfileValue::None | LogfileValue::Syslog => LogTarget::None,
             },
             maxbytes,
             backups,

@@ -4,20 +4,20 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::super::expand::{Names, Value, expand, has_nameless};
+use super::super::expand::{ExpandNames, ExpandValue, expand, has_nameless};
 use super::super::hint;
-use super::super::ini::{Arranged, Entry, Ini, Section, SectionIndex, universal_newlines};
-use super::super::key::{Key, KeyTable, SectionKind};
-use super::super::lookup::{Lookup, ReadError};
+use super::super::ini::{Ini, IniEntry, IniSection, KeyOrder, SectionIndex, universal_newlines};
+use super::super::key::{ConfigKey, KeyTable, SectionKind};
+use super::super::lookup::{Lookup, LookupError};
 use super::super::path::{absolute, dirname};
-use super::super::problem::{ConfigErrors, Problem, Report, Span};
-use super::super::spec::{Environment, ProcessKind, ProgramSpec, Template};
+use super::super::problem::{ConfigErrors, ConfigProblem, ProblemReport, SourceSpan};
+use super::super::spec::{Environment, ProcessKind, ProgramSpec, ProgramTemplate};
 use super::super::value;
 use crate::domain::{Bytes, Line, python_repr};
 
 /// A section that is being read.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::config) struct At<'s> {
+pub(in crate::config) struct SectionAt<'s> {
     /// Its whole name.
     pub(in crate::config) section: &'s str,
     /// Whose rows count.
@@ -28,7 +28,7 @@ pub(in crate::config) struct At<'s> {
     pub(in crate::config) index: Option<SectionIndex>,
 }
 
-impl<'s> At<'s> {
+impl<'s> SectionAt<'s> {
     pub(in crate::config) fn new(section: &'s str, kind: SectionKind) -> Self {
         Self {
             section,
@@ -41,7 +41,7 @@ impl<'s> At<'s> {
 
 /// What became of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::config) enum Got<T> {
+pub(in crate::config) enum KeyResult<T> {
     /// It is not set and has no default.
     Absent,
     /// It is wrong, and has been reported.
@@ -50,7 +50,7 @@ pub(in crate::config) enum Got<T> {
     Is(T),
 }
 
-impl<T> Got<T> {
+impl<T> KeyResult<T> {
     pub(in crate::config) fn ok(self) -> Option<T> {
         match self {
             Self::Is(value) => Some(value),
@@ -60,7 +60,7 @@ impl<T> Got<T> {
 }
 
 /// A configuration while it is read.
-pub(in crate::config) struct Reader<'a> {
+pub(in crate::config) struct ConfigReader<'a> {
     pub(in crate::config) ini: Ini,
     pub(in crate::config) lookup: &'a dyn Lookup,
     /// The main file as it was given.
@@ -68,18 +68,18 @@ pub(in crate::config) struct Reader<'a> {
     /// The directory of the main file, absolute.
     pub(in crate::config) here: String,
     /// `ENV_X` for every variable known so far.
-    pub(in crate::config) env: Names,
-    pub(in crate::config) report: Report,
+    pub(in crate::config) env: ExpandNames,
+    pub(in crate::config) report: ProblemReport,
     /// What Supervisor warns of, for the log.
     warnings: Vec<Line>,
     /// What we warn of besides, for the log.
     ours: Vec<Line>,
     /// Plug-ins of Python, by their places: warnings or errors, as is said later.
-    pub(in crate::config) foreign: Vec<(Span, String)>,
+    pub(in crate::config) foreign: Vec<(SourceSpan, String)>,
     /// What Supervisor tells.
     pub(in crate::config) infos: Vec<Line>,
     /// Directories whose files are read for `[include]`, each with the place that says so.
-    pub(in crate::config) listed: Vec<(Span, String)>,
+    pub(in crate::config) listed: Vec<(SourceSpan, String)>,
     /// Names of the files read, by the index that spans have.
     pub(in crate::config) files: Vec<String>,
     /// Sections of programs, read for the group at hand.
@@ -89,7 +89,7 @@ pub(in crate::config) struct Reader<'a> {
     /// Exit codes that many processes share.
     shared_codes: HashSet<Arc<[u8]>>,
     /// The section of which many keys are read, by the rows of its kind.
-    arranged: Option<(SectionKind, Arranged)>,
+    arranged: Option<(SectionKind, KeyOrder)>,
     /// The name of the machine.
     pub(in crate::config) hostname: String,
 }
@@ -103,7 +103,7 @@ fn shared(texts: &mut HashSet<Arc<str>>, text: &str) -> Arc<str> {
     new
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ConfigReader<'a> {
     /// Reads the main file. What is wrong inside it is reported; what can be read of it is.
     ///
     /// # Errors
@@ -114,19 +114,22 @@ impl<'a> Reader<'a> {
     ) -> Result<Self, ConfigErrors> {
         let bytes = lookup.read(path).map_err(|error| {
             let (verb, why) = match error {
-                ReadError::Missing(why) => ("find", why),
-                ReadError::Unreadable(why) => ("read", why),
+                LookupError::Missing(why) => ("find", why),
+                LookupError::Unreadable(why) => ("read", why),
             };
             ConfigErrors::of_file(format!("could not {verb} config file {path}"), &why)
         })?;
-        let mut reader = Self::blank(path, absolute(dirname(path), lookup), lookup);
+        let mut reader = Self::empty(path, absolute(dirname(path), lookup), lookup);
         reader.add(path, &bytes);
         Ok(reader)
     }
 
     /// Reads one section alone, as it was when its template was made.
-    pub(in crate::config) fn of_template(template: &'a Template, lookup: &'a dyn Lookup) -> Self {
-        let mut reader = Self::blank(&template.file, template.here.to_string(), lookup);
+    pub(in crate::config) fn of_template(
+        template: &'a ProgramTemplate,
+        lookup: &'a dyn Lookup,
+    ) -> Self {
+        let mut reader = Self::empty(&template.file, template.here.to_string(), lookup);
         reader.report.source(&template.file, "");
         reader.ini = Ini::of_section(
             &template.section,
@@ -135,19 +138,19 @@ impl<'a> Reader<'a> {
                 .iter()
                 .map(|(key, value)| (&**key, &**value)),
         );
-        reader.learn(&template.environment);
+        reader.add_env_names(&template.environment);
         reader
     }
 
     /// Nothing is read yet.
-    fn blank(path: &'a str, here: String, lookup: &'a dyn Lookup) -> Self {
+    fn empty(path: &'a str, here: String, lookup: &'a dyn Lookup) -> Self {
         let mut reader = Self {
             ini: Ini::default(),
             lookup,
             path,
             here,
-            env: Names::new(),
-            report: Report::default(),
+            env: ExpandNames::new(),
+            report: ProblemReport::default(),
             warnings: Vec::new(),
             ours: Vec::new(),
             foreign: Vec::new(),
@@ -160,15 +163,15 @@ impl<'a> Reader<'a> {
             arranged: None,
             hostname: lookup.hostname(),
         };
-        reader.learn(&lookup.env());
+        reader.add_env_names(&lookup.env());
         reader
     }
 
     /// Makes variables known as `ENV_X`.
-    fn learn(&mut self, variables: &[(String, String)]) {
+    fn add_env_names(&mut self, variables: &[(String, String)]) {
         for (name, value) in variables {
             self.env
-                .insert(format!("ENV_{name}"), Value::Text(value.clone()));
+                .insert(format!("ENV_{name}"), ExpandValue::Text(value.clone()));
         }
     }
 
@@ -193,7 +196,7 @@ impl<'a> Reader<'a> {
         section: &str,
         kind: &ProcessKind,
         environment: &Environment,
-    ) -> Arc<Template> {
+    ) -> Arc<ProgramTemplate> {
         let file = self.file_of(section).to_owned();
         let here = self.here.clone();
         let mut options = Vec::new();
@@ -203,7 +206,7 @@ impl<'a> Reader<'a> {
                 options.push((Arc::clone(&entry.key), value));
             }
         }
-        Arc::new(Template {
+        Arc::new(ProgramTemplate {
             section: Arc::from(section),
             file: self.share(&file),
             here: self.share(&here),
@@ -222,7 +225,7 @@ impl<'a> Reader<'a> {
             let at = error.valid_up_to();
             let before = String::from_utf8_lossy(&bytes[..at]).into_owned();
             let before = universal_newlines(&before);
-            let span = Span {
+            let span = SourceSpan {
                 file,
                 line: before.matches('\n').count() + 1,
                 column: before.chars().rev().take_while(|&c| c != '\n').count() + 1,
@@ -248,8 +251,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Names that are `here` alone.
-    pub(in crate::config) fn only_here(&self) -> Names {
-        Names::from([("here".to_owned(), Value::Text(self.here.clone()))])
+    pub(in crate::config) fn only_here(&self) -> ExpandNames {
+        ExpandNames::from([("here".to_owned(), ExpandValue::Text(self.here.clone()))])
     }
 
     /// The names of all sections that `is` accepts, in the order in which they first appear.
@@ -264,20 +267,24 @@ impl<'a> Reader<'a> {
 
     /// A section of which many keys will be read: it is looked up once, and so is each of its keys. It must not be changed
     /// before the next call.
-    pub(in crate::config) fn at<'s>(&mut self, section: &'s str, kind: SectionKind) -> At<'s> {
+    pub(in crate::config) fn at<'s>(
+        &mut self,
+        section: &'s str,
+        kind: SectionKind,
+    ) -> SectionAt<'s> {
         let index = self.ini.index_of(section);
         let table = KeyTable::of(kind);
         self.arranged = index.map(|index| {
             let position = |key: &str| table.position(key);
-            (kind, self.ini.arranged(index, table.len(), position))
+            (kind, self.ini.order_keys(index, table.len(), position))
         });
-        At {
+        SectionAt {
             index,
-            ..At::new(section, kind)
+            ..SectionAt::new(section, kind)
         }
     }
 
-    fn section(&self, at: At<'_>) -> Option<&Section> {
+    fn section(&self, at: SectionAt<'_>) -> Option<&IniSection> {
         match at.index {
             Some(index) => self.ini.section_at_index(index),
             None => self.ini.section(at.section),
@@ -285,21 +292,21 @@ impl<'a> Reader<'a> {
     }
 
     /// The entry of a key in a section, else that of `[DEFAULT]`.
-    pub(in crate::config) fn entry(&self, at: At<'_>, key: &str) -> Option<&Entry> {
+    pub(in crate::config) fn entry(&self, at: SectionAt<'_>, key: &str) -> Option<&IniEntry> {
         if let Some((kind, arranged)) = &self.arranged
             && *kind == at.kind
             && Some(arranged.index) == at.index
             && let Some(place) = KeyTable::of(at.kind).position(key)
         {
-            return self.ini.arranged_entry(arranged, place);
+            return self.ini.ordered_entry(arranged, place);
         }
         self.ini.entry_of(self.section(at), key)
     }
 
     /// Where a key's value stands, else where its section does.
-    pub(in crate::config) fn span_of(&self, at: At<'_>, key: &str) -> Span {
+    pub(in crate::config) fn span_of(&self, at: SectionAt<'_>, key: &str) -> SourceSpan {
         self.entry(at, key)
-            .map(Entry::value_span)
+            .map(IniEntry::value_span)
             .or_else(|| self.section(at).map(|section| section.span))
             .unwrap_or_default()
     }
@@ -314,8 +321,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Reports Supervisor's sentence about a key, or about the section if it does not have the key.
-    pub(in crate::config) fn fail(&mut self, at: At<'_>, key: &str, sentence: String) {
-        let hint = Key::find(at.kind, key)
+    pub(in crate::config) fn fail(&mut self, at: SectionAt<'_>, key: &str, sentence: String) {
+        let hint = ConfigKey::find(at.kind, key)
             .map(|row| format!("{key} takes {}", row.kind.expected()))
             .unwrap_or_default();
         self.fail_with(at, key, sentence, &hint);
@@ -324,7 +331,7 @@ impl<'a> Reader<'a> {
     /// As [`Self::fail`], with a hint of its own.
     pub(in crate::config) fn fail_with(
         &mut self,
-        at: At<'_>,
+        at: SectionAt<'_>,
         key: &str,
         sentence: String,
         hint: &str,
@@ -343,47 +350,47 @@ impl<'a> Reader<'a> {
     }
 
     /// Warns of what Supervisor warns of too, in its words. The log has them as often as Supervisor says them.
-    pub(in crate::config) fn warn_as(&mut self, span: Span, line: Line) {
+    pub(in crate::config) fn warn_as(&mut self, span: SourceSpan, line: Line) {
         self.report.warn(span, line.to_string());
         self.warnings.push(line);
     }
 
     /// Warns once of what Supervisor is silent about. A default span: the file as a whole is meant.
-    pub(in crate::config) fn warn(&mut self, span: Span, text: String) {
+    pub(in crate::config) fn warn(&mut self, span: SourceSpan, text: String) {
         if self.report.warn(span, text.clone()) {
             self.log(span, text);
         }
     }
 
     /// Adds a line of ours to those that the log has at start.
-    pub(in crate::config) fn log(&mut self, span: Span, text: String) {
+    pub(in crate::config) fn log(&mut self, span: SourceSpan, text: String) {
         let text = self.report.shown(span, text);
         self.ours.push(Line::OurConfigWarning { text });
     }
 
     /// Warns once of what Supervisor is silent about in a key of a section of programs.
     pub(in crate::config) fn warn_of_key(&mut self, section: &str, key: &str, text: String) {
-        let span = self.span_of(At::new(section, SectionKind::Program), key);
+        let span = self.span_of(SectionAt::new(section, SectionKind::Program), key);
         self.warn(span, text);
     }
 
     /// `file:line` of a place inside a message.
-    pub(in crate::config) fn file_line(&self, span: Span) -> String {
+    pub(in crate::config) fn file_line(&self, span: SourceSpan) -> String {
         let file = self.files.get(span.file).map_or("", String::as_str);
         format!("{file}:{}", span.line)
     }
 
     /// Where a section is opened first.
-    pub(in crate::config) fn span_of_section(&self, section: &str) -> Span {
+    pub(in crate::config) fn span_of_section(&self, section: &str) -> SourceSpan {
         let section = self.ini.section(section);
-        section.map_or_else(Span::default, |section| section.span)
+        section.map_or_else(SourceSpan::default, |section| section.span)
     }
 
     /// Ends the reading: what the log has to say of the files at start, and all warnings by file and line.
     ///
     /// # Errors
     /// All that is wrong in all files.
-    pub(in crate::config) fn finish(self) -> Result<(Vec<Line>, Vec<Problem>), ConfigErrors> {
+    pub(in crate::config) fn finish(self) -> Result<(Vec<Line>, Vec<ConfigProblem>), ConfigErrors> {
         let Self {
             report,
             warnings: mut notes,
@@ -398,20 +405,20 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes a plug-in of Python.
-    pub(in crate::config) fn foreign(&mut self, at: At<'_>, key: &str, text: String) {
+    pub(in crate::config) fn foreign(&mut self, at: SectionAt<'_>, key: &str, text: String) {
         self.foreign.push((self.span_of(at, key), text));
     }
 
     /// A key's text as it stands, or its default.
-    pub(in crate::config) fn raw(&self, at: At<'_>, key: &str) -> Option<String> {
-        self.written(at, key).map(Cow::into_owned)
+    pub(in crate::config) fn raw(&self, at: SectionAt<'_>, key: &str) -> Option<String> {
+        self.raw_text(at, key).map(Cow::into_owned)
     }
 
     /// The same. Nothing is copied of a default, which most keys of most programs have.
-    fn written(&self, at: At<'_>, key: &str) -> Option<Cow<'static, str>> {
+    fn raw_text(&self, at: SectionAt<'_>, key: &str) -> Option<Cow<'static, str>> {
         match self.entry(at, key) {
             Some(entry) => Some(Cow::Owned(entry.value.clone())),
-            None => Key::find(at.kind, key)
+            None => ConfigKey::find(at.kind, key)
                 .and_then(|row| row.default)
                 .map(Cow::Borrowed),
         }
@@ -420,12 +427,12 @@ impl<'a> Reader<'a> {
     /// A text with `ENV_X` and `names` expanded.
     pub(in crate::config) fn expanded(
         &mut self,
-        at: At<'_>,
+        at: SectionAt<'_>,
         key: &str,
         text: &str,
-        names: &Names,
+        names: &ExpandNames,
         place: &str,
-    ) -> Got<String> {
+    ) -> KeyResult<String> {
         match expand(text, &[&self.env, names], place) {
             Ok(done) => {
                 if text.contains('%') && has_nameless(text) {
@@ -434,7 +441,7 @@ impl<'a> Reader<'a> {
                     );
                     self.warn(self.span_of(at, key), text);
                 }
-                Got::Is(done)
+                KeyResult::Is(done)
             }
             Err(error) => {
                 let hint = match error.unset_variable() {
@@ -444,31 +451,41 @@ impl<'a> Reader<'a> {
                     None => "write %% for a literal %".to_owned(),
                 };
                 self.fail_with(at, key, error.to_string(), &hint);
-                Got::Wrong
+                KeyResult::Wrong
             }
         }
     }
 
     /// A key's text, expanded; or its default.
-    pub(in crate::config) fn text(&mut self, at: At<'_>, key: &str, names: &Names) -> Got<String> {
-        match self.filled(at, key, names) {
-            Got::Absent => Got::Absent,
-            Got::Wrong => Got::Wrong,
-            Got::Is(text) => Got::Is(text.into_owned()),
+    pub(in crate::config) fn text(
+        &mut self,
+        at: SectionAt<'_>,
+        key: &str,
+        names: &ExpandNames,
+    ) -> KeyResult<String> {
+        match self.expanded_text(at, key, names) {
+            KeyResult::Absent => KeyResult::Absent,
+            KeyResult::Wrong => KeyResult::Wrong,
+            KeyResult::Is(text) => KeyResult::Is(text.into_owned()),
         }
     }
 
     /// The same. Nothing is copied of a default in which there is nothing to expand.
-    fn filled(&mut self, at: At<'_>, key: &str, names: &Names) -> Got<Cow<'static, str>> {
-        match self.written(at, key) {
-            None => Got::Absent,
-            Some(text) if !text.contains('%') => Got::Is(text),
+    fn expanded_text(
+        &mut self,
+        at: SectionAt<'_>,
+        key: &str,
+        names: &ExpandNames,
+    ) -> KeyResult<Cow<'static, str>> {
+        match self.raw_text(at, key) {
+            None => KeyResult::Absent,
+            Some(text) if !text.contains('%') => KeyResult::Is(text),
             Some(text) => {
                 let place = format!("{}.{key}", at.section);
                 match self.expanded(at, key, &text, names, &place) {
-                    Got::Absent => Got::Absent,
-                    Got::Wrong => Got::Wrong,
-                    Got::Is(text) => Got::Is(Cow::Owned(text)),
+                    KeyResult::Absent => KeyResult::Absent,
+                    KeyResult::Wrong => KeyResult::Wrong,
+                    KeyResult::Is(text) => KeyResult::Is(Cow::Owned(text)),
                 }
             }
         }
@@ -477,19 +494,19 @@ impl<'a> Reader<'a> {
     /// A key's value.
     pub(in crate::config) fn value<T>(
         &mut self,
-        at: At<'_>,
+        at: SectionAt<'_>,
         key: &str,
-        names: &Names,
+        names: &ExpandNames,
         convert: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Got<T> {
-        match self.filled(at, key, names) {
-            Got::Absent => Got::Absent,
-            Got::Wrong => Got::Wrong,
-            Got::Is(text) => match convert(&text) {
-                Ok(value) => Got::Is(value),
+    ) -> KeyResult<T> {
+        match self.expanded_text(at, key, names) {
+            KeyResult::Absent => KeyResult::Absent,
+            KeyResult::Wrong => KeyResult::Wrong,
+            KeyResult::Is(text) => match convert(&text) {
+                Ok(value) => KeyResult::Is(value),
                 Err(sentence) => {
                     self.fail_of(at, key, sentence, &text);
-                    Got::Wrong
+                    KeyResult::Wrong
                 }
             },
         }
@@ -498,12 +515,12 @@ impl<'a> Reader<'a> {
     /// As [`Self::fail`], with a hint about what `value` was probably meant to be.
     pub(in crate::config) fn fail_of(
         &mut self,
-        at: At<'_>,
+        at: SectionAt<'_>,
         key: &str,
         sentence: String,
         value: &str,
     ) {
-        let row = Key::find(at.kind, key);
+        let row = ConfigKey::find(at.kind, key);
         match row.and_then(|row| hint::of_value(row.kind, value)) {
             Some(meant) => self.fail_with(at, key, sentence, &meant),
             None => self.fail(at, key, sentence),
@@ -511,21 +528,36 @@ impl<'a> Reader<'a> {
     }
 
     /// A whole number; 0 where it is wrong.
-    pub(in crate::config) fn integer(&mut self, at: At<'_>, key: &str, names: &Names) -> i64 {
+    pub(in crate::config) fn integer(
+        &mut self,
+        at: SectionAt<'_>,
+        key: &str,
+        names: &ExpandNames,
+    ) -> i64 {
         self.value(at, key, names, value::integer)
             .ok()
             .unwrap_or_default()
     }
 
     /// A boolean; false where it is wrong.
-    pub(in crate::config) fn boolean(&mut self, at: At<'_>, key: &str, names: &Names) -> bool {
+    pub(in crate::config) fn boolean(
+        &mut self,
+        at: SectionAt<'_>,
+        key: &str,
+        names: &ExpandNames,
+    ) -> bool {
         self.value(at, key, names, value::boolean)
             .ok()
             .unwrap_or_default()
     }
 
     /// A number of bytes; 0 where it is wrong.
-    pub(in crate::config) fn bytes(&mut self, at: At<'_>, key: &str, names: &Names) -> Bytes {
+    pub(in crate::config) fn bytes(
+        &mut self,
+        at: SectionAt<'_>,
+        key: &str,
+        names: &ExpandNames,
+    ) -> Bytes {
         self.value(at, key, names, value::byte_size)
             .ok()
             .unwrap_or_default()

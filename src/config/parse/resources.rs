@@ -1,11 +1,15 @@
 //! The keys of what the cgroup of a process limits.
 
-use super::super::expand::Names;
-use super::super::resources::{self, CpuMax, Resources};
-use super::{At, Reader};
+use super::super::expand::ExpandNames;
+use super::super::resources::{self, CgroupLimits, CpuMax};
+use super::{ConfigReader, SectionAt};
 
 /// What one section says; whatever is wrong is left out, and reported.
-pub(super) fn resources(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Resources {
+pub(super) fn resources(
+    reader: &mut ConfigReader<'_>,
+    at: SectionAt<'_>,
+    names: &ExpandNames,
+) -> CgroupLimits {
     let mut memory = |key| reader.value(at, key, names, resources::memory(key)).ok();
     let (memory_max, memory_high) = (memory("memory_max"), memory("memory_high"));
     let cpu_max = cpu_max(reader, at, names);
@@ -15,7 +19,7 @@ pub(super) fn resources(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> R
         .value(at, "pids_max", names, resources::pids_max)
         .ok();
     let kill_mode = reader.value(at, "kill_mode", names, resources::kill_mode);
-    Resources {
+    CgroupLimits {
         memory_max,
         memory_high,
         cpu_max,
@@ -27,7 +31,11 @@ pub(super) fn resources(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> R
 }
 
 /// A percentage is written as everybody writes it, although a single `%` begins an expansion elsewhere.
-fn cpu_max(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Option<CpuMax> {
+fn cpu_max(
+    reader: &mut ConfigReader<'_>,
+    at: SectionAt<'_>,
+    names: &ExpandNames,
+) -> Option<CpuMax> {
     let raw = reader.raw(at, "cpu_max").unwrap_or_default();
     let is_percentage = raw
         .trim_end()
@@ -49,11 +57,11 @@ fn cpu_max(reader: &mut Reader<'_>, at: At<'_>, names: &Names) -> Option<CpuMax>
 mod tests {
     use std::sync::Arc;
 
-    use super::super::super::diff::{Difference, diff};
+    use super::super::super::diff::{ConfigDiff, diff};
     use super::super::super::lookup::Fake;
     use super::super::super::options::DaemonOptions;
     use super::super::super::problem::ConfigErrors;
-    use super::super::super::spec::{Amount, Config, KillMode, Sparse as _};
+    use super::super::super::spec::{Config, InternedDefault as _, KillMode, LimitAmount};
     use super::super::load;
     use super::*;
 
@@ -67,16 +75,16 @@ mod tests {
 
     #[test]
     fn keys_become_values_in_programs_listeners_and_fcgi_programs() {
-        let expected = Resources {
-            memory_max: Some(Amount(Some(1 << 30))),
-            memory_high: Some(Amount(None)),
+        let expected = CgroupLimits {
+            memory_max: Some(LimitAmount(Some(1 << 30))),
+            memory_high: Some(LimitAmount(None)),
             cpu_max: Some(CpuMax {
-                quota: Amount(Some(150_000)),
+                quota: LimitAmount(Some(150_000)),
                 period: 100_000,
             }),
             cpu_weight: Some(20),
             io_weight: Some(10_000),
-            pids_max: Some(Amount(Some(7))),
+            pids_max: Some(LimitAmount(Some(7))),
             kill_mode: KillMode::ControlGroup,
         };
         for section in [
@@ -89,10 +97,10 @@ mod tests {
                 Arc::clone(&config.groups[0].processes[0].resources)
             };
             assert_eq!(*found(ALL), expected, "{section}");
-            assert!(Arc::ptr_eq(&found(""), &Resources::none()));
+            assert!(Arc::ptr_eq(&found(""), &CgroupLimits::interned_default()));
             assert!(Arc::ptr_eq(
                 &found("kill_mode=process\n"),
-                &Resources::none()
+                &CgroupLimits::interned_default()
             ));
         }
     }
@@ -157,7 +165,7 @@ mod tests {
         let groups = |text: &str| read(text).expect("valid").groups;
         assert_eq!(
             diff(&groups(base), &groups(&format!("{base}{ALL}"))),
-            Difference::default()
+            ConfigDiff::default()
         );
     }
 }

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::super::allow;
-use super::super::expand::Names;
+use super::super::expand::ExpandNames;
 use super::super::key::SectionKind;
 use super::super::path::{absolute, expand_user};
 use super::super::python::strip;
 use super::super::spec::{Credentials, ServerAddress, ServerSpec};
 use super::super::value;
-use super::{At, Got, Reader};
+use super::{ConfigReader, KeyResult, SectionAt};
 
 /// The file mode of a socket that has none configured.
 const MODE: u32 = 0o700;
@@ -18,7 +18,7 @@ const MODE: u32 = 0o700;
 const MODE_WITH_RULES: u32 = 0o666;
 
 /// All servers on ports in file order, then all on sockets.
-pub(super) fn read(reader: &mut Reader<'_>) -> Vec<ServerSpec> {
+pub(super) fn read_servers(reader: &mut ConfigReader<'_>) -> Vec<ServerSpec> {
     let mut servers = Vec::new();
     for section in reader.names_of(|name| SectionKind::of(name) == Some(SectionKind::InetServer)) {
         servers.extend(inet(reader, section));
@@ -29,34 +29,34 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Vec<ServerSpec> {
     servers
 }
 
-fn inet(reader: &mut Reader<'_>, section: String) -> Option<ServerSpec> {
-    let at = At::new(&section, SectionKind::InetServer);
-    let nothing = Names::new();
+fn inet(reader: &mut ConfigReader<'_>, section: String) -> Option<ServerSpec> {
+    let at = SectionAt::new(&section, SectionKind::InetServer);
+    let nothing = ExpandNames::new();
     let credentials = credentials(reader, at);
     let hosts = reader.value(at, "hosts", &nothing, value::host_names).ok();
     match reader.value(at, "port", &nothing, value::inet_address) {
-        Got::Is((host, port)) => Some(ServerSpec {
+        KeyResult::Is((host, port)) => Some(ServerSpec {
             address: ServerAddress::Inet { host, port },
             credentials,
             hosts: hosts.unwrap_or_default(),
             allow: None,
             section,
         }),
-        Got::Wrong => None,
-        Got::Absent => {
+        KeyResult::Wrong => None,
+        KeyResult::Absent => {
             reader.fail(at, "port", format!("section [{section}] has no port value"));
             None
         }
     }
 }
 
-fn unix(reader: &mut Reader<'_>, section: String) -> Option<ServerSpec> {
-    let at = At::new(&section, SectionKind::UnixServer);
-    let nothing = Names::new();
+fn unix(reader: &mut ConfigReader<'_>, section: String) -> Option<ServerSpec> {
+    let at = SectionAt::new(&section, SectionKind::UnixServer);
+    let nothing = ExpandNames::new();
     let here = reader.only_here();
     let lookup = reader.lookup;
     let file = reader.text(at, "file", &here);
-    if file == Got::Absent {
+    if file == KeyResult::Absent {
         reader.fail(at, "file", format!("section [{section}] has no file value"));
     }
     let credentials = credentials(reader, at);
@@ -68,8 +68,8 @@ fn unix(reader: &mut Reader<'_>, section: String) -> Option<ServerSpec> {
     });
     // Ours comes last, so that Supervisor's errors stay the first ones.
     let allow = match reader.value(at, "allow", &nothing, |text| allow::rules(text, lookup)) {
-        Got::Is(rules) => Some(Arc::from(rules)),
-        Got::Absent | Got::Wrong => None,
+        KeyResult::Is(rules) => Some(Arc::from(rules)),
+        KeyResult::Absent | KeyResult::Wrong => None,
     };
     // With rules the file mode need not keep anybody out: who connects is asked by the kernel, and refused by the rules.
     let says_mode = reader.entry(at, "chmod").is_some();
@@ -95,12 +95,12 @@ fn unix(reader: &mut Reader<'_>, section: String) -> Option<ServerSpec> {
 }
 
 /// User name and password, which come together. An empty user name asks nobody for anything, as in Supervisor.
-fn credentials(reader: &mut Reader<'_>, at: At<'_>) -> Option<Credentials> {
-    let nothing = Names::new();
+fn credentials(reader: &mut ConfigReader<'_>, at: SectionAt<'_>) -> Option<Credentials> {
+    let nothing = ExpandNames::new();
     let username = reader.text(at, "username", &nothing);
     let password = reader.text(at, "password", &nothing);
     match (username, password) {
-        (Got::Is(_), Got::Absent) | (Got::Absent, Got::Is(_)) => {
+        (KeyResult::Is(_), KeyResult::Absent) | (KeyResult::Absent, KeyResult::Is(_)) => {
             let given = if reader.entry(at, "username").is_some() {
                 "username"
             } else {
@@ -117,7 +117,7 @@ fn credentials(reader: &mut Reader<'_>, at: At<'_>) -> Option<Credentials> {
             );
             None
         }
-        (Got::Is(username), Got::Is(password)) => {
+        (KeyResult::Is(username), KeyResult::Is(password)) => {
             (!username.is_empty()).then_some(Credentials { username, password })
         }
         _ => None,

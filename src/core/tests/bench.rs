@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::api::{Caller, Grant, Permission, Reply, Request, Scope, Target, Ticket};
+use crate::api::{AccessScope, Caller, Grant, Permission, Reply, Request, RequestTarget, Ticket};
 use crate::config::key::RESULT_HANDLER;
 use crate::config::spec::{
-    BusChoice, Config, DaemonSpec, GroupKind, GroupSpec, Order, ProcessKind, ProcessSpec, ReadyWhen,
+    BusChoice, Config, DaemonSpec, GroupChange, GroupKind, GroupSpec, ProcessKind, ProcessSpec,
+    ReadyWhen,
 };
 use crate::core::{Action, Fleet, Identity, Input, Snapshot};
 use crate::domain::{
-    Bytes, Envelope, EventKind, ExitStatus, GroupName, Level, Life, Namespec, Now, ProcessName,
-    Seconds, Tick, Wall, payload,
+    Bytes, Envelope, EventKind, ExitStatus, GroupName, InstanceId, Level, Namespec, Now,
+    ProcessName, Seconds, Tick, Wall, payload,
 };
 
 pub(super) use crate::config::testing::program;
@@ -112,7 +113,7 @@ impl Bench {
         let mut spec = program("cat", "cat");
         change(&mut spec);
         let mut bench = Self::new(config(vec![(999, vec![spec])]));
-        bench.give(0, Input::Began);
+        bench.give(0, Input::DaemonStarted);
         bench
     }
 
@@ -125,10 +126,10 @@ impl Bench {
 
     /// Takes one attempt through to its process.
     pub(super) fn bring_up(&mut self, ms: u64, slot: u32, incarnation: u64, pid: i32) {
-        let life = Life { slot, incarnation };
-        self.give(ms, Input::Resolved(life));
-        self.give(ms, Input::Prepared(life));
-        self.give(ms, Input::Spawned { life, pid });
+        let instance = InstanceId { slot, incarnation };
+        self.give(ms, Input::Resolved(instance));
+        self.give(ms, Input::Prepared(instance));
+        self.give(ms, Input::Spawned { instance, pid });
     }
 
     pub(super) fn now(ms: u64) -> Now {
@@ -156,10 +157,15 @@ impl Bench {
 
     /// Asks, as somebody who may do everything. The tickets are 1, 2, 3 …
     pub(super) fn ask(&mut self, ms: u64, request: Request) -> Vec<String> {
-        self.ask_within(ms, request, Scope::All)
+        self.ask_within(ms, request, AccessScope::All)
     }
 
-    pub(super) fn ask_within(&mut self, ms: u64, request: Request, scope: Scope) -> Vec<String> {
+    pub(super) fn ask_within(
+        &mut self,
+        ms: u64,
+        request: Request,
+        scope: AccessScope,
+    ) -> Vec<String> {
         self.ask_as(ms, Caller::DAEMON, request, scope)
     }
 
@@ -169,7 +175,7 @@ impl Bench {
         ms: u64,
         caller: Caller,
         request: Request,
-        scope: Scope,
+        scope: AccessScope,
     ) -> Vec<String> {
         self.ticket += 1;
         let input = Input::Asked {
@@ -193,13 +199,13 @@ impl Bench {
     }
 }
 
-pub(super) const CAT: Life = Life {
+pub(super) const CAT: InstanceId = InstanceId {
     slot: 0,
     incarnation: 1,
 };
 
-pub(super) fn one(name: &str) -> Target {
-    Target::One(Namespec::parse(name), name.to_owned())
+pub(super) fn one(name: &str) -> RequestTarget {
+    RequestTarget::One(Namespec::parse(name), name.to_owned())
 }
 
 pub(super) fn start(name: &str, wait: bool) -> Request {
@@ -214,21 +220,23 @@ pub(super) fn stop(name: &str, wait: bool) -> Request {
 
 pub(super) fn exited(code: u8) -> Input {
     Input::Exited {
-        life: CAT,
+        instance: CAT,
         status: ExitStatus::Exited(code),
     }
 }
 
 fn show(action: &Action) -> String {
-    let life = |life: &Life| format!("{}.{}", life.slot, life.incarnation);
+    let instance = |instance: &InstanceId| format!("{}.{}", instance.slot, instance.incarnation);
     match action {
-        Action::Resolve(of, _) => format!("resolve {}", life(of)),
-        Action::Prepare(of, ..) => format!("prepare {}", life(of)),
-        Action::PrepareNext(of, ..) => format!("prepare-next {}", life(of)),
-        Action::Adopt { life: of, pid, .. } => format!("adopt {} {pid}", life(of)),
+        Action::Resolve(of, _) => format!("resolve {}", instance(of)),
+        Action::Prepare(of, ..) => format!("prepare {}", instance(of)),
+        Action::PrepareNext(of, ..) => format!("prepare-next {}", instance(of)),
+        Action::Adopt {
+            instance: of, pid, ..
+        } => format!("adopt {} {pid}", instance(of)),
         Action::Upgrade(ticket) => format!("upgrade {}", ticket.0),
-        Action::Spawn(of, _) => format!("spawn {}", life(of)),
-        Action::CallOff(of) => format!("call-off {}", life(of)),
+        Action::Spawn(of, _) => format!("spawn {}", instance(of)),
+        Action::CallOff(of) => format!("call-off {}", instance(of)),
         Action::Report(events) => format!(
             "report{}{}",
             if events.logs { " logs" } else { "" },
@@ -238,17 +246,17 @@ fn show(action: &Action) -> String {
                 ""
             }
         ),
-        Action::Read(of, _) => format!("read {}", life(of)),
+        Action::Read(of, _) => format!("read {}", instance(of)),
         Action::Signal {
-            life: of,
+            instance: of,
             signal,
             scope,
-        } => format!("signal {} {signal} {scope:?}", life(of)),
-        Action::Heed(of) => format!("heed {}", life(of)),
-        Action::Empty { life: of, kill } => format!("empty {} {kill}", life(of)),
-        Action::Limit(of, _) => format!("limit {}", life(of)),
-        Action::Drain(of) => format!("drain {}", life(of)),
-        Action::Release(of) => format!("release {}", life(of)),
+        } => format!("signal {} {signal} {scope:?}", instance(of)),
+        Action::PollNotify(of) => format!("heed {}", instance(of)),
+        Action::Empty { instance: of, kill } => format!("empty {} {kill}", instance(of)),
+        Action::Limit(of, _) => format!("limit {}", instance(of)),
+        Action::Drain(of) => format!("drain {}", instance(of)),
+        Action::Release(of) => format!("release {}", instance(of)),
         Action::TrySockets(ticket, group) => format!("try {} {}", ticket.0, group.name),
         Action::Check(ticket, spec) => format!("check {} {}", ticket.0, spec.name),
         Action::CreateLogs(paths) => format!("create {paths:?}"),
@@ -260,7 +268,7 @@ fn show(action: &Action) -> String {
         }
         Action::Load(reason) => format!("load {reason:?}"),
         Action::Compose(ticket, order) => match order {
-            Order::Rescale {
+            GroupChange::Rescale {
                 group,
                 template,
                 numprocs,
@@ -269,7 +277,7 @@ fn show(action: &Action) -> String {
                 ticket.0,
                 template.program()
             ),
-            Order::Program {
+            GroupChange::Program {
                 group,
                 name,
                 options,
@@ -310,7 +318,7 @@ fn show(action: &Action) -> String {
             | EventKind::SupervisorState(_) => event.name().to_owned(),
             EventKind::Tick { when, .. } => format!("{} {when}", event.name()),
         },
-        Action::Deliver(to, envelope) => format!("deliver {} {}", life(to), brief(envelope)),
+        Action::Deliver(to, envelope) => format!("deliver {} {}", instance(to), brief(envelope)),
         Action::Answer(ticket, answer) => format!(
             "answer {} {}",
             ticket.0,

@@ -4,25 +4,25 @@ use std::sync::Arc;
 
 use super::bench::{Bench, CAT, config, exited, play, program, stop};
 use crate::api::Ticket;
-use crate::config::spec::{Amount, KillMode, ProcessSpec, Resources, Sparse as _};
+use crate::config::spec::{CgroupLimits, InternedDefault as _, KillMode, LimitAmount, ProcessSpec};
 use crate::core::{Input, LoadReason};
-use crate::domain::{Causes, Seconds};
+use crate::domain::{ResourceEvents, Seconds};
 
 fn control_group(spec: &mut ProcessSpec) {
     spec.startsecs = Seconds(0);
-    spec.resources = Arc::new(Resources {
+    spec.resources = Arc::new(CgroupLimits {
         kill_mode: KillMode::ControlGroup,
-        ..Resources::default()
+        ..CgroupLimits::default()
     });
 }
 
 const EMPTIED: Input = Input::Emptied {
-    life: CAT,
-    causes: Causes::NONE,
+    instance: CAT,
+    resource_events: ResourceEvents::NONE,
 };
-const OUT_OF_MEMORY: Causes = Causes {
+const OUT_OF_MEMORY: ResourceEvents = ResourceEvents {
     oom_kill: true,
-    ..Causes::NONE
+    ..ResourceEvents::NONE
 };
 
 #[test]
@@ -70,7 +70,7 @@ fn who_restarts_waits_for_what_it_left_and_for_no_longer_than_ten_seconds() {
     let lines = bench.give(10_200, Input::Drained(CAT));
     let starting = "cat EXITED->STARTING tries 0";
     assert_eq!(lines.last().map(String::as_str), Some(starting));
-    // Now they are gone: that says nothing of the next life.
+    // Now they are gone: that says nothing of the next instance.
     assert_eq!(bench.give(10_300, EMPTIED), [""; 0]);
 }
 
@@ -86,17 +86,17 @@ fn what_it_met_is_part_of_its_end() {
     let mut bench = Bench::up(|spec| {
         spec.startsecs = Seconds(0);
         spec.autorestart = crate::config::spec::AutoRestart::Never;
-        spec.resources = Arc::new(Resources {
-            memory_max: Some(Amount(Some(1 << 20))),
-            ..Resources::default()
+        spec.resources = Arc::new(CgroupLimits {
+            memory_max: Some(LimitAmount(Some(1 << 20))),
+            ..CgroupLimits::default()
         });
     });
     assert_eq!(bench.give(2000, exited(1)), ["empty 0.1 false"]);
     bench.give(
         2000,
         Input::Emptied {
-            life: CAT,
-            causes: OUT_OF_MEMORY,
+            instance: CAT,
+            resource_events: OUT_OF_MEMORY,
         },
     );
     assert_eq!(
@@ -108,17 +108,21 @@ fn what_it_met_is_part_of_its_end() {
         ]
     );
     let view = bench.fleet.view(Bench::now(2000)).remove(0);
-    assert_eq!(view.causes, OUT_OF_MEMORY);
+    assert_eq!(view.resource_events, OUT_OF_MEMORY);
     assert_eq!(
         view.spawn_error,
         "Bad exit code 1, killed by the OOM killer"
     );
-    // The next life begins without.
+    // The next instance begins without.
     let asked = bench.ask(3000, super::bench::start("cat", false));
     assert_eq!(asked, ["check 1 cat"]);
     let (ticket, result) = (Ticket(1), Ok(()));
     bench.give(3000, Input::Checked { ticket, result });
-    assert!(bench.fleet.view(Bench::now(3000))[0].causes.is_none());
+    assert!(
+        bench.fleet.view(Bench::now(3000))[0]
+            .resource_events
+            .is_none()
+    );
 }
 
 #[test]
@@ -128,17 +132,17 @@ fn limits_change_while_it_runs() {
         for spec in &mut specs {
             spec.startsecs = Seconds(0);
             spec.autostart = spec.name.as_str() == "cat";
-            spec.resources = Resources {
-                pids_max: limit.map(|limit| Amount(Some(limit))),
-                ..Resources::default()
+            spec.resources = CgroupLimits {
+                pids_max: limit.map(|limit| LimitAmount(Some(limit))),
+                ..CgroupLimits::default()
             }
-            .shared();
+            .into_shared();
         }
         specs[1].command = Arc::from(command);
         config(specs.map(|spec| (999, vec![spec])).into())
     };
     let mut bench = Bench::new(specs(None, "a"));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     let read = |bench: &mut Bench, ms, config| {
         let asked = bench.ask(ms, crate::api::Request::Reread);
         assert_eq!(asked.len(), 1, "{asked:?}");
@@ -160,7 +164,13 @@ fn limits_change_while_it_runs() {
     bench.give(0, Input::Prepared(CAT));
     let lines = read(&mut bench, 10, specs(Some(5), "a"));
     assert_eq!(lines.len(), 1, "{lines:?}");
-    let lines = bench.give(20, Input::Spawned { life: CAT, pid: 7 });
+    let lines = bench.give(
+        20,
+        Input::Spawned {
+            instance: CAT,
+            pid: 7,
+        },
+    );
     assert!(lines.contains(&"limit 0.1".to_owned()), "{lines:?}");
     // Nothing changes: nothing is done.
     assert_eq!(read(&mut bench, 30, specs(Some(5), "a")).len(), 1);

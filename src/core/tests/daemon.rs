@@ -1,12 +1,12 @@
-//! The daemon's own life (rows DMN-15 to DMN-20, PRC-26 to PRC-29, RPC-13, RPC-31, RPC-37).
+//! What the daemon does as a whole (rows DMN-15 to DMN-20, PRC-26 to PRC-29, RPC-13, RPC-31, RPC-37).
 
 use std::sync::Arc;
 
 use super::bench::{Bench, CAT, config, exited, program};
-use crate::api::{Caller, Front, Request, Scope, Ticket};
+use crate::api::{AccessScope, Caller, Request, Ticket, Transport};
 use crate::config::spec::LogTarget;
 use crate::core::{DaemonSignal, Input, LoadError, LoadReason};
-use crate::domain::{ExitStatus, Life, Signal, SpawnError};
+use crate::domain::{ExitStatus, InstanceId, Signal, SpawnError};
 
 const TERM: Input = Input::Received(DaemonSignal::Exit(Signal::TERM));
 const HUP: Input = Input::Received(DaemonSignal::Restart);
@@ -67,7 +67,7 @@ fn prc_26_prc_27_levels_stop_from_the_highest_and_equals_together() {
         (999, vec![program("a", "a")]),
         (999, vec![program("b", "b")]),
     ]));
-    let lines = bench.give(0, Input::Began);
+    let lines = bench.give(0, Input::DaemonStarted);
     let starts: Vec<_> = lines.iter().filter(|l| l.contains("STARTING")).collect();
     assert_eq!(
         starts,
@@ -94,13 +94,13 @@ fn prc_26_prc_27_levels_stop_from_the_highest_and_equals_together() {
         ]
     );
     let mut end = |slot| {
-        let life = Life {
+        let instance = InstanceId {
             slot,
             incarnation: u64::from(slot) + 1,
         };
         let status = ExitStatus::Exited(0);
-        bench.give(200, Input::Exited { life, status });
-        bench.give(200, Input::Drained(life))
+        bench.give(200, Input::Exited { instance, status });
+        bench.give(200, Input::Drained(instance))
     };
     assert_eq!(stops(end(1)), [""; 0]);
     assert_eq!(stops(end(2)), ["first STARTING->STOPPING pid 10"]);
@@ -111,7 +111,13 @@ fn prc_26_prc_27_levels_stop_from_the_highest_and_equals_together() {
 fn prc_29_backoff_is_fatal_at_the_stop_without_a_line() {
     let mut bench = Bench::cat(|_| {});
     let error = SpawnError::Empty;
-    bench.give(0, Input::SpawnFailed { life: CAT, error });
+    bench.give(
+        0,
+        Input::SpawnFailed {
+            instance: CAT,
+            error,
+        },
+    );
     assert_eq!(
         bench.give(10, TERM)[1..],
         [
@@ -189,7 +195,7 @@ fn dmn_20_auto_logs_are_made_at_add_time() {
     spec.stdout.target = LogTarget::Auto;
     spec.stderr.target = LogTarget::Auto;
     let mut bench = Bench::new(config(vec![(999, vec![spec])]));
-    let lines = bench.give(0, Input::Began);
+    let lines = bench.give(0, Input::DaemonStarted);
     assert!(lines[0].starts_with("create"), "{lines:?}");
     let view = bench.fleet.view(Bench::now(0)).remove(0);
     for (path, channel) in [
@@ -235,10 +241,10 @@ fn rpc_13_rpc_31_everything_but_an_event_is_refused_while_stopping() {
         Request::Restart,
     ] {
         let client = Caller {
-            front: Front::Unix,
+            transport: Transport::Unix,
             ..Caller::DAEMON
         };
-        let lines = bench.ask_as(0, client, request, Scope::All);
+        let lines = bench.ask_as(0, client, request, AccessScope::All);
         assert!(lines[0].ends_with("fault SHUTDOWN_STATE"), "{lines:?}");
     }
     // The daemon itself still looks, for the pages that are open.

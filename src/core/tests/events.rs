@@ -6,20 +6,20 @@ use super::bench::{Bench, config, pool, program};
 use crate::api::Request;
 use crate::config::spec::{Config, GroupKind, GroupSpec};
 use crate::core::{DaemonSignal, Input};
-use crate::domain::{Errno, ExitStatus, Life, Said, Signal, Verdict};
+use crate::domain::{Errno, ExitStatus, InstanceId, ListenerOutput, Signal, Verdict};
 
 const TERM: Input = Input::Received(DaemonSignal::Exit(Signal::TERM));
-/// The first life of the listener in slot 0.
-const L0: Life = Life {
+/// The first instance of the listener in slot 0.
+const L0: InstanceId = InstanceId {
     slot: 0,
     incarnation: 1,
 };
-const L1: Life = Life {
+const L1: InstanceId = InstanceId {
     slot: 1,
     incarnation: 2,
 };
-const OK: Said = Said::Result(Verdict::Ok);
-const FAIL: Said = Said::Result(Verdict::Fail);
+const OK: ListenerOutput = ListenerOutput::Result(Verdict::Ok);
+const FAIL: ListenerOutput = ListenerOutput::Result(Verdict::Fail);
 
 fn with(pools: Vec<GroupSpec>) -> Arc<Config> {
     let mut read = config(Vec::new());
@@ -31,13 +31,13 @@ fn with(pools: Vec<GroupSpec>) -> Arc<Config> {
 fn ready(pools: Vec<GroupSpec>) -> Bench {
     let sizes: Vec<usize> = pools.iter().map(|pool| pool.processes.len()).collect();
     let mut bench = Bench::new(with(pools));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     let count = u32::try_from(sizes.iter().sum::<usize>()).expect("few");
     for slot in 0..count {
         let incarnation = u64::from(slot) + 1;
         bench.bring_up(0, slot, incarnation, 10 + i32::try_from(slot).expect("few"));
-        let life = Life { slot, incarnation };
-        bench.give(0, Input::Said(life, Said::Ready));
+        let instance = InstanceId { slot, incarnation };
+        bench.give(0, Input::ListenerOutput(instance, ListenerOutput::Ready));
     }
     bench
 }
@@ -55,8 +55,8 @@ fn remote(bench: &mut Bench, kind: &str) -> Vec<String> {
     lines
 }
 
-fn said(bench: &mut Bench, life: Life, said: Said) -> Vec<String> {
-    bench.give(0, Input::Said(life, said))
+fn said(bench: &mut Bench, instance: InstanceId, said: ListenerOutput) -> Vec<String> {
+    bench.give(0, Input::ListenerOutput(instance, said))
 }
 
 fn delivery(slot: u32, serial: u32, pool: &str, pool_serial: u32, kind: &str) -> String {
@@ -84,7 +84,7 @@ fn evt_09_numbers_count_what_somebody_listens_to() {
     let mut serials = Vec::new();
     for _ in 0..8 {
         let mut lines = said(&mut bench, L1, OK);
-        lines.extend(said(&mut bench, L1, Said::Ready));
+        lines.extend(said(&mut bench, L1, ListenerOutput::Ready));
         serials.extend(
             lines
                 .iter()
@@ -105,10 +105,10 @@ fn evt_09_a_pool_hears_of_its_own_addition_and_not_of_earlier_ones() {
         pool("a", &["PROCESS_GROUP"], 10, 1),
         pool("b", &["PROCESS_GROUP"], 10, 1),
     ]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     bench.bring_up(0, 1, 2, 7);
     assert_eq!(
-        said(&mut bench, L1, Said::Ready)[1],
+        said(&mut bench, L1, ListenerOutput::Ready)[1],
         "deliver 1.2 1/b:0 PROCESS_GROUP_ADDED \"groupname:b\\n\""
     );
 }
@@ -127,7 +127,7 @@ fn evt_10_evt_14_a_rejected_event_keeps_its_numbers_and_is_the_next() {
         ]
     );
     assert_eq!(
-        said(&mut bench, L0, Said::Ready)[1],
+        said(&mut bench, L0, ListenerOutput::Ready)[1],
         delivery(0, 0, "p", 0, "x")
     );
     assert_eq!(
@@ -138,7 +138,7 @@ fn evt_10_evt_14_a_rejected_event_keeps_its_numbers_and_is_the_next() {
         ]
     );
     assert_eq!(
-        said(&mut bench, L0, Said::Ready)[1],
+        said(&mut bench, L0, ListenerOutput::Ready)[1],
         delivery(0, 1, "p", 1, "y")
     );
 }
@@ -150,16 +150,16 @@ fn b6_a_rejected_event_waits_longer_each_time_and_keeps_its_place() {
     let mut now = 0;
     let mut pauses = Vec::new();
     for round in 0..10 {
-        let lines = bench.give(now, Input::Said(L0, FAIL));
+        let lines = bench.give(now, Input::ListenerOutput(L0, FAIL));
         if round == 0 {
             assert_eq!(lines[0], "WARN p0: event was rejected");
             // The other listener is ready, and gets it at once, as in Supervisor.
             assert_eq!(lines[3], delivery(1, 0, "p", 0, "x"));
-            bench.give(now, Input::Said(L1, FAIL));
-            bench.give(now, Input::Said(L1, Said::Ready));
+            bench.give(now, Input::ListenerOutput(L1, FAIL));
+            bench.give(now, Input::ListenerOutput(L1, ListenerOutput::Ready));
             assert_eq!(remote(&mut bench, "y"), [""; 0]);
         }
-        let lines = bench.give(now, Input::Said(L0, Said::Ready));
+        let lines = bench.give(now, Input::ListenerOutput(L0, ListenerOutput::Ready));
         assert_eq!(lines, ["DEBG p0: ACKNOWLEDGED -> READY"]);
         let due = bench.due().expect("a pause");
         assert_eq!(bench.give(due - 1, Input::DeadlineReached), [""; 0]);
@@ -177,9 +177,9 @@ fn b6_a_rejected_event_waits_longer_each_time_and_keeps_its_place() {
         [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]
     );
     // An accepted event ends the series.
-    bench.give(now, Input::Said(L1, OK));
-    bench.give(now, Input::Said(L0, FAIL));
-    let lines = bench.give(now, Input::Said(L0, Said::Ready));
+    bench.give(now, Input::ListenerOutput(L1, OK));
+    bench.give(now, Input::ListenerOutput(L0, FAIL));
+    let lines = bench.give(now, Input::ListenerOutput(L0, ListenerOutput::Ready));
     assert_eq!(lines[1], delivery(0, 0, "p", 0, "x"));
 }
 
@@ -196,7 +196,7 @@ fn b6_lines_about_rejections_are_bounded_and_the_rest_is_counted() {
                 .iter()
                 .filter(|line| line.contains("rejected"))
                 .count();
-            said(&mut bench, L0, Said::Ready);
+            said(&mut bench, L0, ListenerOutput::Ready);
         }
     }
     assert_eq!(told, 10);
@@ -217,53 +217,60 @@ fn evt_14_a_rejected_event_goes_back_to_its_own_pool_only() {
     ]);
     remote(&mut bench, "x");
     said(&mut bench, L0, FAIL);
-    assert_eq!(said(&mut bench, L1, Said::Nonsense).len(), 2);
-    let lines = said(&mut bench, L0, Said::Ready);
+    assert_eq!(said(&mut bench, L1, ListenerOutput::Nonsense).len(), 2);
+    let lines = said(&mut bench, L0, ListenerOutput::Ready);
     assert_eq!(lines[1], delivery(0, 0, "a", 0, "x"));
 }
 
 #[test]
 fn evt_11_evt_12_states_and_their_lines() {
     let mut bench = Bench::new(with(vec![pool("p", &["TICK"], 10, 1)]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     bench.bring_up(0, 0, 1, 7);
     assert_eq!(
-        said(&mut bench, L0, Said::Ready),
+        said(&mut bench, L0, ListenerOutput::Ready),
         ["DEBG p0: ACKNOWLEDGED -> READY"]
     );
     assert_eq!(
-        said(&mut bench, L0, Said::Nonsense),
+        said(&mut bench, L0, ListenerOutput::Nonsense),
         [
             "DEBG p0: READY -> UNKNOWN",
             "WARN p0: has entered the UNKNOWN state and will no longer receive events, this usually indicates the process \
              violated the eventlistener protocol",
         ]
     );
-    // The next life begins anew.
-    let exited = |life| Input::Exited {
-        life,
+    // The next instance begins anew.
+    let exited = |instance| Input::Exited {
+        instance,
         status: ExitStatus::Exited(1),
     };
     bench.give(2000, exited(L0));
     bench.give(2000, Input::Drained(L0));
-    let life = Life {
+    let instance = InstanceId {
         slot: 0,
         incarnation: 2,
     };
     bench.bring_up(2000, 0, 2, 8);
     assert_eq!(
-        bench.give(2000, Input::Said(life, Said::Ready)),
+        bench.give(2000, Input::ListenerOutput(instance, ListenerOutput::Ready)),
         ["DEBG p0: ACKNOWLEDGED -> READY"]
     );
     // A word from the past changes nothing.
-    assert_eq!(bench.give(2000, Input::Said(L0, Said::Nonsense)), [""; 0]);
+    assert_eq!(
+        bench.give(2000, Input::ListenerOutput(L0, ListenerOutput::Nonsense)),
+        [""; 0]
+    );
 }
 
 #[test]
 fn evt_13_a_bad_result_gives_the_event_back() {
     let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 2)]);
     remote(&mut bench, "x");
-    let lines = said(&mut bench, L0, Said::BadResult("NONSENSE".to_owned()));
+    let lines = said(
+        &mut bench,
+        L0,
+        ListenerOutput::BadResult("NONSENSE".to_owned()),
+    );
     assert_eq!(
         lines,
         [
@@ -303,7 +310,7 @@ fn evt_15_with_a_handler_in_python_only_fail_rejects() {
         }
         let mut bench = ready(vec![spec]);
         remote(&mut bench, "x");
-        let lines = said(&mut bench, L0, Said::Result(verdict));
+        let lines = said(&mut bench, L0, ListenerOutput::Result(verdict));
         let expected = if accepted {
             "DEBG p0: event was processed"
         } else {
@@ -321,7 +328,7 @@ fn evt_16_death_while_busy_gives_the_event_back() {
     bench.give(
         5000,
         Input::Exited {
-            life: L0,
+            instance: L0,
             status: ExitStatus::Exited(0),
         },
     );
@@ -343,11 +350,11 @@ fn evt_16_death_while_busy_gives_the_event_back() {
         },
     );
     bench.bring_up(5000, 0, 2, 8);
-    let life = Life {
+    let instance = InstanceId {
         slot: 0,
         incarnation: 2,
     };
-    let lines = bench.give(5000, Input::Said(life, Said::Ready));
+    let lines = bench.give(5000, Input::ListenerOutput(instance, ListenerOutput::Ready));
     assert!(lines[1].starts_with("deliver 0.2 0/p:0 "), "{lines:?}");
 }
 
@@ -356,7 +363,13 @@ fn evt_16_a_result_among_the_last_words_counts() {
     let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 1)]);
     remote(&mut bench, "x");
     let status = ExitStatus::Exited(0);
-    bench.give(5000, Input::Exited { life: L0, status });
+    bench.give(
+        5000,
+        Input::Exited {
+            instance: L0,
+            status,
+        },
+    );
     said(&mut bench, L0, OK);
     let lines = bench.give(5000, Input::Drained(L0));
     assert!(!lines.iter().any(|line| line.contains("rebuffering")));
@@ -369,7 +382,7 @@ fn evt_17_the_first_ready_one_in_order_gets_the_event() {
     assert_eq!(to(remote(&mut bench, "x")), "0.1");
     assert_eq!(to(remote(&mut bench, "x")), "1.2");
     said(&mut bench, L0, OK);
-    said(&mut bench, L0, Said::Ready);
+    said(&mut bench, L0, ListenerOutput::Ready);
     assert_eq!(to(remote(&mut bench, "x")), "0.1");
     assert_eq!(to(remote(&mut bench, "x")), "2.3");
     assert_eq!(remote(&mut bench, "x"), [""; 0]);
@@ -410,7 +423,7 @@ fn evt_19_overflow_discards_the_oldest_and_says_so() {
         ]
     );
     assert_eq!(
-        said(&mut bench, L0, Said::Ready)[1],
+        said(&mut bench, L0, ListenerOutput::Ready)[1],
         delivery(0, 0, "p", 0, "a")
     );
     assert_eq!(bench.fleet.view(Bench::now(0))[0].events_discarded, 2);
@@ -420,9 +433,9 @@ fn evt_19_overflow_discards_the_oldest_and_says_so() {
 fn an_event_is_taken_once_for_each_matching_subscription() {
     // §6.1: as in the original, with the same numbers.
     let mut bench = ready(vec![pool("p", &["EVENT", "REMOTE_COMMUNICATION"], 20, 2)]);
-    for life in [L0, L1, L0, L1, L0, L1] {
-        said(&mut bench, life, OK);
-        said(&mut bench, life, Said::Ready);
+    for instance in [L0, L1, L0, L1, L0, L1] {
+        said(&mut bench, instance, OK);
+        said(&mut bench, instance, ListenerOutput::Ready);
     }
     let lines = remote(&mut bench, "x");
     let numbers = |slot: u32| {
@@ -464,7 +477,7 @@ fn nonsense_that_crosses_an_event_gives_it_back_once() {
     let mut bench = ready(vec![pool("p", &["REMOTE_COMMUNICATION"], 10, 2)]);
     remote(&mut bench, "x");
     // It spoke before the event could be written, which is refused then.
-    let lines = said(&mut bench, L0, Said::Nonsense);
+    let lines = said(&mut bench, L0, ListenerOutput::Nonsense);
     assert_eq!(lines[3], delivery(1, 0, "p", 0, "x"));
     assert_eq!(bench.give(0, Input::NotDelivered(L0, Errno::PIPE)), [""; 0]);
 }
@@ -472,7 +485,7 @@ fn nonsense_that_crosses_an_event_gives_it_back_once() {
 #[test]
 fn evt_07_ticks_come_only_while_somebody_listens() {
     let mut bench = Bench::new(with(vec![pool("p", &["TICK_5"], 10, 1)]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     // The bench's clock starts at a multiple of five seconds.
     assert_eq!(bench.due(), Some(5000));
     assert_eq!(bench.give(5000, Input::DeadlineReached), ["TICK_5 1005"]);
@@ -488,7 +501,7 @@ fn evt_20_pools_start_first_and_stop_last_when_they_have_heard_of_the_rest() {
         .groups
         .insert(0, Arc::new(pool("p", &["PROCESS_STATE_STOPPED"], 10, 1)));
     let mut bench = Bench::new(read);
-    let lines = bench.give(0, Input::Began);
+    let lines = bench.give(0, Input::DaemonStarted);
     let starts: Vec<_> = lines
         .iter()
         .filter(|line| line.contains("STARTING"))
@@ -502,7 +515,7 @@ fn evt_20_pools_start_first_and_stop_last_when_they_have_heard_of_the_rest() {
     );
     bench.bring_up(0, 0, 1, 7);
     bench.bring_up(0, 1, 2, 8);
-    said(&mut bench, L0, Said::Ready);
+    said(&mut bench, L0, ListenerOutput::Ready);
     let stops = |lines: &[String], name: &str| {
         let start = format!("{name} RUNNING->STOPPING");
         lines.iter().any(|line| line.starts_with(&start))
@@ -511,12 +524,18 @@ fn evt_20_pools_start_first_and_stop_last_when_they_have_heard_of_the_rest() {
     let lines = bench.give(2000, TERM);
     assert!(stops(&lines, "cat") && !stops(&lines, "p0"));
     let status = ExitStatus::Exited(0);
-    bench.give(2000, Input::Exited { life: L1, status });
+    bench.give(
+        2000,
+        Input::Exited {
+            instance: L1,
+            status,
+        },
+    );
     let lines = bench.give(2000, Input::Drained(L1));
     assert!(lines.iter().any(|line| line.starts_with("deliver 0.1")));
     assert!(!stops(&lines, "p0"), "it has not handled the last event");
     assert_eq!(bench.due(), Some(3000));
-    let lines = bench.give(2500, Input::Said(L0, OK));
+    let lines = bench.give(2500, Input::ListenerOutput(L0, OK));
     assert!(stops(&lines, "p0"));
 }
 
@@ -544,7 +563,7 @@ fn what_processes_write_is_asked_for_while_somebody_listens() {
         pool("b", &["PROCESS_LOG_STDERR"], 10, 1),
         pool("c", &["EVENT"], 10, 1),
     ]));
-    let lines = bench.give(0, Input::Began);
+    let lines = bench.give(0, Input::DaemonStarted);
     assert_eq!(
         reports(&lines),
         ["report logs", "report logs communications"]
@@ -553,10 +572,10 @@ fn what_processes_write_is_asked_for_while_somebody_listens() {
         let incarnation = u64::from(slot) + 1;
         bench.bring_up(0, slot, incarnation, 7);
         bench.ask(0, super::bench::stop(&format!("{name}:{name}0"), false));
-        let life = Life { slot, incarnation };
+        let instance = InstanceId { slot, incarnation };
         let status = ExitStatus::Exited(0);
-        bench.give(0, Input::Exited { life, status });
-        bench.give(0, Input::Drained(life));
+        bench.give(0, Input::Exited { instance, status });
+        bench.give(0, Input::Drained(instance));
         let lines = bench.ask(0, Request::RemoveGroup(name.to_owned()));
         reports(&lines)
     };

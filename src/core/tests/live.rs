@@ -6,16 +6,16 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::bench::{Bench, config, program, start, stop};
-use crate::api::{Request, Scope, Ticket};
+use crate::api::{AccessScope, Request, Ticket};
 use crate::config::spec::{
-    Composition, Config, Environment, GroupKind, GroupSpec, ProcessKind, ProcessSpec, ProgramSpec,
-    Template,
+    Config, Environment, GroupChangeResult, GroupKind, GroupSpec, ProcessKind, ProcessSpec,
+    ProgramSpec, ProgramTemplate,
 };
 use crate::core::{Input, LoadReason};
-use crate::domain::{ExitStatus, Life, Signal};
+use crate::domain::{ExitStatus, InstanceId, Signal};
 
-fn template(name: &str) -> Arc<Template> {
-    Arc::new(Template {
+fn template(name: &str) -> Arc<ProgramTemplate> {
+    Arc::new(ProgramTemplate {
         section: Arc::from(format!("program:{name}")),
         file: Arc::from("/f"),
         here: Arc::from("/"),
@@ -26,7 +26,12 @@ fn template(name: &str) -> Arc<Template> {
 }
 
 /// What the loader makes of a program `w` for so many processes.
-fn made(group: &str, name: &str, count: usize, change: impl Fn(&mut ProcessSpec)) -> Composition {
+fn made(
+    group: &str,
+    name: &str,
+    count: usize,
+    change: impl Fn(&mut ProcessSpec),
+) -> GroupChangeResult {
     let processes: Vec<Arc<ProcessSpec>> = (0..count)
         .map(|number| {
             let mut spec = program(group, &format!("{name}{number}"));
@@ -34,7 +39,7 @@ fn made(group: &str, name: &str, count: usize, change: impl Fn(&mut ProcessSpec)
             Arc::new(spec)
         })
         .collect();
-    Composition {
+    GroupChangeResult {
         template: template(name),
         members: processes.iter().map(|spec| spec.name.clone()).collect(),
         processes,
@@ -42,7 +47,7 @@ fn made(group: &str, name: &str, count: usize, change: impl Fn(&mut ProcessSpec)
 }
 
 /// The configuration of one group of these programs.
-fn of(group: &str, programs: Vec<Composition>) -> Arc<Config> {
+fn of(group: &str, programs: Vec<GroupChangeResult>) -> Arc<Config> {
     let mut base = config(Vec::new());
     let config = Arc::make_mut(&mut base);
     let mut processes: Vec<_> = programs
@@ -70,7 +75,7 @@ fn of(group: &str, programs: Vec<Composition>) -> Arc<Config> {
 /// A group `g` of a program `w` with so many processes, all of them up: slot n has pid 100 + n.
 fn pool(count: u32) -> Bench {
     let mut bench = Bench::new(of("g", vec![made("g", "w", count as usize, |_| {})]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     for slot in 0..count {
         let pid = i32::try_from(100 + slot).expect("small");
         bench.bring_up(0, slot, u64::from(slot) + 1, pid);
@@ -85,20 +90,20 @@ fn scale(numprocs: i64) -> Request {
     }
 }
 
-fn composed(ticket: u64, composition: Composition) -> Input {
+fn composed(ticket: u64, composition: GroupChangeResult) -> Input {
     Input::Composed {
         ticket: Ticket(ticket),
         result: Ok(Box::new(composition)),
     }
 }
 
-fn life(slot: u32, incarnation: u64) -> Life {
-    Life { slot, incarnation }
+fn instance(slot: u32, incarnation: u64) -> InstanceId {
+    InstanceId { slot, incarnation }
 }
 
 fn ended(slot: u32, incarnation: u64) -> Input {
     Input::Exited {
-        life: life(slot, incarnation),
+        instance: instance(slot, incarnation),
         status: ExitStatus::Signalled {
             signal: Signal::TERM,
             dumped: false,
@@ -179,7 +184,7 @@ fn fewer_processes_are_stopped_from_the_highest_and_answered_when_gone() {
         ]
     );
     bench.give(10, ended(1, 2));
-    let lines = bench.give(10, Input::Drained(life(1, 2)));
+    let lines = bench.give(10, Input::Drained(instance(1, 2)));
     assert_eq!(
         lines[lines.len() - 1],
         "INFO removed process 'w1' from group 'g'",
@@ -187,7 +192,7 @@ fn fewer_processes_are_stopped_from_the_highest_and_answered_when_gone() {
     );
     assert_eq!(there(&bench).len(), 2);
     bench.give(20, ended(2, 3));
-    let lines = bench.give(20, Input::Drained(life(2, 3)));
+    let lines = bench.give(20, Input::Drained(instance(2, 3)));
     assert_eq!(lines[lines.len() - 1], "answer 1 +[] -[w2 w1]");
     assert_eq!(there(&bench), [("g:w0".to_owned(), 100)]);
     // Its timers went with it.
@@ -211,7 +216,7 @@ fn a_process_that_will_not_stop_is_killed_first() {
         "{lines:?}"
     );
     bench.give(10_000, ended(0, 1));
-    let lines = bench.give(10_000, Input::Drained(life(0, 1)));
+    let lines = bench.give(10_000, Input::Drained(instance(0, 1)));
     assert_eq!(lines[lines.len() - 1], "answer 1 +[] -[w0]");
     assert_eq!(there(&bench), []);
 }
@@ -222,7 +227,7 @@ fn a_process_that_cannot_be_stopped_is_kept_and_said() {
     bench.ask(0, scale(1));
     bench.give(0, composed(1, made("g", "w", 1, |_| {})));
     let refused = Input::Signalled {
-        life: life(1, 2),
+        instance: instance(1, 2),
         signal: Signal::TERM,
         result: Err(crate::domain::Errno(1)),
     };
@@ -244,7 +249,7 @@ fn who_waits_for_a_process_that_goes_is_answered() {
     bench.ask(0, scale(0));
     bench.give(0, composed(2, made("g", "w", 0, |_| {})));
     bench.give(10, ended(0, 1));
-    let lines = bench.give(10, Input::Drained(life(0, 1)));
+    let lines = bench.give(10, Input::Drained(instance(0, 1)));
     assert_eq!(
         lines[lines.len() - 3..],
         [
@@ -282,7 +287,7 @@ fn scaling_is_refused_with_reasons() {
     let lines = bench.ask_within(
         0,
         scale(2),
-        Scope::Only(vec![crate::domain::Namespec::parse("other:*")]),
+        AccessScope::Only(vec![crate::domain::Namespec::parse("other:*")]),
     );
     assert!(
         lines[0].contains("fault FAILED: permission denied: "),
@@ -313,7 +318,7 @@ fn a_name_that_is_taken_stops_nothing() {
         spec.name = crate::domain::ProcessName::parse("w1").expect("valid");
     });
     let mut bench = Bench::new(of("g", vec![made("g", "w", 1, |_| {}), taken]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     bench.ask(0, scale(2));
     let lines = bench.give(0, composed(1, made("g", "w", 2, |_| {})));
     assert_eq!(lines, ["answer 1 fault BAD_NAME: w1"]);
@@ -340,7 +345,7 @@ fn a_program_of_two_groups_must_be_told_apart() {
         .groups
         .push(Arc::clone(&other.groups[0]));
     let mut bench = Bench::new(config);
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     let lines = bench.ask(0, scale(2));
     assert_eq!(
         lines,
@@ -416,25 +421,25 @@ fn d6_an_update_of_its_own_group_keeps_what_both_have() {
         ["signal 3.4 SIGTERM Process", "signal 1.2 SIGTERM Process"]
     );
     for (slot, incarnation) in [(3, 4), (1, 2)] {
-        let life = Life { slot, incarnation };
+        let instance = InstanceId { slot, incarnation };
         bench.give(
             1,
             Input::Exited {
-                life,
+                instance,
                 status: ExitStatus::Exited(0),
             },
         );
     }
     bench.give(
         1,
-        Input::Drained(Life {
+        Input::Drained(InstanceId {
             slot: 3,
             incarnation: 4,
         }),
     );
     let lines = bench.give(
         1,
-        Input::Drained(Life {
+        Input::Drained(InstanceId {
             slot: 1,
             incarnation: 2,
         }),
@@ -520,7 +525,7 @@ fn only_groups_of_programs_take_programs() {
         result_handler: String::new(),
     };
     let mut bench = Bench::new(config);
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     assert_eq!(
         bench.ask(0, add("g")),
         [
@@ -543,7 +548,7 @@ fn a_process_is_taken_out_when_it_is_stopped() {
     }
     bench.ask(0, stop("g:w1", false));
     bench.give(0, ended(1, 2));
-    bench.give(0, Input::Drained(life(1, 2)));
+    bench.give(0, Input::Drained(instance(1, 2)));
     let lines = bench.ask(0, take_out("g", "w1"));
     assert_eq!(lines[0], "INFO removed process 'w1' from group 'g'");
     assert!(lines[1].ends_with("Done"), "{lines:?}");
@@ -561,7 +566,7 @@ fn a_stop_of_everything_ends_what_is_under_way() {
     bench.give(0, composed(1, made("g", "w", 0, |_| {})));
     bench.ask(0, Request::Shutdown);
     bench.give(0, ended(0, 1));
-    let lines = bench.give(0, Input::Drained(life(0, 1)));
+    let lines = bench.give(0, Input::Drained(instance(0, 1)));
     assert!(
         lines.contains(&"answer 1 fault SHUTDOWN_STATE".to_owned()),
         "{lines:?}"
@@ -579,8 +584,8 @@ fn what_is_written_to_the_log_is_one_line() {
     assert_eq!(bench.ask(0, request), ["WARN a\\nb", "answer 1 Done"]);
 }
 
-/// The lives that `lines` say `word` of.
-fn lives(lines: &[String], word: &str) -> Vec<Life> {
+/// The instances that `lines` say `word` of.
+fn instances(lines: &[String], word: &str) -> Vec<InstanceId> {
     lines
         .iter()
         .filter_map(|line| {
@@ -590,7 +595,7 @@ fn lives(lines: &[String], word: &str) -> Vec<Life> {
         })
         .map(|text| {
             let (slot, incarnation) = text.split_once('.').expect("a life");
-            life(
+            instance(
                 slot.parse().expect("a number"),
                 incarnation.parse().expect("a number"),
             )
@@ -608,11 +613,11 @@ proptest! {
             let before: BTreeMap<String, i32> = there(&bench).into_iter().collect();
             bench.ask(0, scale(i64::try_from(count).expect("small")));
             let mut lines = bench.give(0, composed(ticket, made("g", "w", count, |_| {})));
-            for gone in lives(&lines, "signal ") {
+            for gone in instances(&lines, "signal ") {
                 bench.give(0, ended(gone.slot, gone.incarnation));
                 lines.extend(bench.give(0, Input::Drained(gone)));
             }
-            for new in lives(&lines, "resolve ") {
+            for new in instances(&lines, "resolve ") {
                 bench.bring_up(0, new.slot, new.incarnation, next_pid);
                 next_pid += 1;
             }

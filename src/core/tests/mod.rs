@@ -1,11 +1,12 @@
 //! Unit tests of the core: a script of moments and inputs, and for each the actions and the next deadline.
 
+mod adopt;
 pub(super) mod bench;
 mod cgroups;
 mod daemon;
 mod events;
-mod found;
-mod life;
+mod handoff;
+mod lifecycle;
 mod live;
 mod next_attempt;
 mod notify;
@@ -13,6 +14,5 @@ mod record;
 mod requests;
 mod rolling;
 mod sockets;
+mod status;
 mod stop;
-mod succession;
-mod survey;

@@ -1,15 +1,15 @@
-//! The next attempt of a process that restarts at once, begun while the last output of the life before is written out.
+//! The next attempt of a process that restarts at once, begun while the last output of the instance before is written out.
 
 use super::bench::{Bench, CAT, exited, play, stop};
 use crate::config::spec::AutoRestart;
-use crate::core::{DaemonSignal, Input, Successor};
-use crate::domain::{Life, Seconds, Signal, SpawnError};
+use crate::core::{DaemonSignal, Input, ResumeKind};
+use crate::domain::{InstanceId, Seconds, Signal, SpawnError};
 
-const NEXT: Life = Life {
+const NEXT: InstanceId = InstanceId {
     slot: 0,
     incarnation: 2,
 };
-const AFTER_NEXT: Life = Life {
+const AFTER_NEXT: InstanceId = InstanceId {
     slot: 0,
     incarnation: 3,
 };
@@ -31,12 +31,12 @@ fn dying() -> Bench {
     bench
 }
 
-fn missing(life: Life) -> Input {
+fn missing(instance: InstanceId) -> Input {
     let error = SpawnError::NotFound("/bin/cat".to_owned());
-    Input::SpawnFailed { life, error }
+    Input::SpawnFailed { instance, error }
 }
 
-/// The lines and actions at the end of the previous life.
+/// The lines and actions at the end of the previous instance.
 fn told(done: &[&'static str]) -> Vec<&'static str> {
     let told = EXITED.into_iter().chain([STARTING]);
     told.chain(done.iter().copied()).collect()
@@ -68,7 +68,13 @@ fn the_kernel_is_asked_once_the_end_is_told_and_both_answers_are_there() {
             };
             assert_eq!(bench.give(5001, input.clone()), expected, "{order:?}");
         }
-        bench.give(5002, Input::Spawned { life: NEXT, pid: 8 });
+        bench.give(
+            5002,
+            Input::Spawned {
+                instance: NEXT,
+                pid: 8,
+            },
+        );
         assert_eq!(bench.state(), "RUNNING");
     }
 }
@@ -154,7 +160,10 @@ fn what_is_not_wanted_any_more_is_undone() {
 fn a_command_that_takes_long_is_told_with_the_start() {
     let mut bench = dying();
     let why = "a file system does not answer".to_owned();
-    let held = Input::SpawnHeld { life: NEXT, why };
+    let held = Input::SpawnHeld {
+        instance: NEXT,
+        why,
+    };
     assert_eq!(bench.give(5500, held), [""; 0]);
     let lines = bench.give(5600, Input::Drained(CAT));
     assert_eq!(lines[..3], told(&[]));
@@ -188,12 +197,12 @@ fn nothing_is_begun_early_that_may_not_follow_at_once() {
     }
 }
 
-/// Its life is never used again, for something of it may be kept for successors.
+/// Its instance is never used again, for something of it may be kept for successors.
 #[test]
 fn a_successor_begins_the_attempt_again() {
     let mut bench = dying();
     bench.give(5001, Input::Resolved(NEXT));
-    let lines = bench.give(5002, Input::Resumed(Successor::Daemon));
+    let lines = bench.give(5002, Input::Resumed(ResumeKind::NewDaemon));
     assert_eq!(lines[1..3], ["adopt 0.1 7", "drain 0.1"]);
     assert_eq!(
         bench.give(5003, Input::Drained(CAT)),

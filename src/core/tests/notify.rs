@@ -1,16 +1,16 @@
-//! Processes that tell of themselves: readiness, signs of life, more time, words without effect, words of others.
+//! Processes that tell of themselves: readiness, watchdog messages, more time, words without effect, words of others.
 
 use super::bench::{Bench, CAT, exited, play, start, stop};
 use crate::config::spec::{AutoRestart, NotifySpec, ProcessSpec, ReadyWhen};
-use crate::core::{Input, Notice, Phase};
-use crate::domain::{Ending, ExitStatus, Seconds, Signal};
+use crate::core::{Input, NotifyMessage, Phase};
+use crate::domain::{ExitReason, ExitStatus, Seconds, Signal};
 
 const READY: &str =
     "INFO success: cat entered RUNNING state, process has reported that it is ready";
 const NOT_READY: &str =
     "WARN readiness timeout: cat (pid 7) is not ready after 5 s; stopping it (ready_timeout)";
 
-/// Five seconds to be ready, two between signs of life.
+/// Five seconds to be ready, two between watchdog messages.
 fn speaker(spec: &mut ProcessSpec) {
     spec.notify = NotifySpec {
         socket: true,
@@ -23,7 +23,7 @@ fn speaker(spec: &mut ProcessSpec) {
 }
 
 fn says(message: &str) -> Input {
-    Input::Notified(CAT, Notice::parse(message.as_bytes()))
+    Input::Notified(CAT, NotifyMessage::parse(message.as_bytes()))
 }
 
 /// RUNNING since 1000 ms.
@@ -38,7 +38,7 @@ fn ready() -> Bench {
 
 fn killed(signal: Signal) -> Input {
     Input::Exited {
-        life: CAT,
+        instance: CAT,
         status: ExitStatus::Signalled {
             signal,
             dumped: false,
@@ -99,7 +99,7 @@ fn who_is_not_ready_in_time_is_stopped_and_has_failed_to_start() {
             (5000, Input::DeadlineReached, vec!["heed 0.1"], None),
             (
                 5000,
-                Input::Heeded(CAT),
+                Input::NotifyPolled(CAT),
                 vec![
                     NOT_READY,
                     "DEBG killing cat (pid 7) with signal SIGTERM",
@@ -136,7 +136,7 @@ fn who_is_not_ready_in_time_is_stopped_and_has_failed_to_start() {
         view.spawn_error,
         "Readiness timeout (ready_timeout; process log may have details)"
     );
-    assert!(matches!(view.ending, Some(Ending::NotReady(_))));
+    assert!(matches!(view.exit_reason, Some(ExitReason::NotReady(_))));
 }
 
 #[test]
@@ -145,12 +145,12 @@ fn what_it_had_said_before_a_deadline_counts() {
     let mut bench = Bench::up(speaker);
     assert_eq!(bench.give(60_000, Input::DeadlineReached), ["heed 0.1"]);
     assert_eq!(bench.give(60_000, says("READY=1")).len(), 2);
-    assert!(bench.give(60_000, Input::Heeded(CAT)).is_empty());
+    assert!(bench.give(60_000, Input::NotifyPolled(CAT)).is_empty());
     assert_eq!(bench.due(), Some(62_000));
-    // The same with a sign of life.
+    // The same with a watchdog message.
     assert_eq!(bench.give(62_000, Input::DeadlineReached), ["heed 0.1"]);
     assert!(bench.give(62_000, says("WATCHDOG=1")).is_empty());
-    assert!(bench.give(62_000, Input::Heeded(CAT)).is_empty());
+    assert!(bench.give(62_000, Input::NotifyPolled(CAT)).is_empty());
     assert_eq!(
         (bench.state().as_str(), bench.due()),
         ("RUNNING", Some(64_000))
@@ -173,7 +173,10 @@ fn an_exit_before_that_is_a_failed_start_whatever_its_code() {
         view.spawn_error,
         "Exited before it was ready (process log may have details)"
     );
-    assert_eq!(view.ending, Some(Ending::Unready(ExitStatus::Exited(0))));
+    assert_eq!(
+        view.exit_reason,
+        Some(ExitReason::Unready(ExitStatus::Exited(0)))
+    );
 }
 
 #[test]
@@ -202,7 +205,7 @@ fn a_watchdog_that_is_not_fed_ends_the_process_and_says_why() {
         assert_eq!(bench.due(), Some(4500));
         bench.give(4500, Input::DeadlineReached);
         assert_eq!(
-            bench.give(4500, Input::Heeded(CAT)),
+            bench.give(4500, Input::NotifyPolled(CAT)),
             [
                 "WARN watchdog timeout: cat (pid 7) sent no keepalive for 2000 ms; killing it with SIGABRT (watchdogsecs)",
                 "DEBG killing cat (pid 7) with signal SIGABRT",
@@ -220,7 +223,10 @@ fn a_watchdog_that_is_not_fed_ends_the_process_and_says_why() {
         let starting = "cat EXITED->STARTING tries 0".to_owned();
         assert_eq!(lines.contains(&starting), again, "{policy:?}");
         let view = &bench.fleet.view(Bench::now(5000))[0];
-        assert_eq!(view.ending, Some(Ending::Watchdog(ExitStatus::Exited(0))));
+        assert_eq!(
+            view.exit_reason,
+            Some(ExitReason::Watchdog(ExitStatus::Exited(0)))
+        );
         if !again {
             assert_eq!(view.spawn_error, "Watchdog timeout (watchdogsecs)");
         }
@@ -296,7 +302,7 @@ fn more_time_is_given_within_a_bound() {
     );
     let lines = bench.give(66_000, Input::DeadlineReached);
     assert!(lines.contains(&"heed 0.1".to_owned()), "{lines:?}");
-    let lines = bench.give(66_000, Input::Heeded(CAT));
+    let lines = bench.give(66_000, Input::NotifyPolled(CAT));
     assert_eq!(lines[0], "WARN killing 'cat' (7) with SIGKILL");
     // After SIGKILL there is nothing to wait for.
     let due = bench.due();
@@ -314,7 +320,7 @@ fn a_stop_comes_before_every_other_end() {
         let mut bench = Bench::up(speaker);
         if ms == 5000 {
             bench.give(ms, Input::DeadlineReached);
-            bench.give(ms, Input::Heeded(CAT));
+            bench.give(ms, Input::NotifyPolled(CAT));
         }
         let lines = bench.ask(ms, stop("cat", false));
         assert_eq!(lines[1], "cat STARTING->STOPPING pid 7");
@@ -347,7 +353,7 @@ fn reloading_and_stopping_are_shown() {
 }
 
 #[test]
-fn what_has_no_effect_is_said_once_in_a_life() {
+fn what_has_no_effect_is_said_once_in_an_instance() {
     let mut bench = ready();
     let main_pid = "INFO cat: ignored notification MAINPID (a program cannot choose which process is supervised)";
     assert_eq!(bench.give(1000, says("MAINPID=1")), [main_pid]);
@@ -359,8 +365,8 @@ fn what_has_no_effect_is_said_once_in_a_life() {
 #[test]
 fn words_of_others_are_counted_and_change_nothing() {
     let mut bench = Bench::up(speaker);
-    let forged = |sender| Input::Impersonated {
-        life: CAT,
+    let forged = |sender| Input::ForeignNotify {
+        instance: CAT,
         sender,
         uid: 33,
     };
@@ -386,7 +392,9 @@ fn words_of_others_are_counted_and_change_nothing() {
 fn a_service_manager_waits_for_it_with_ready_when_running() {
     let mut bench = Bench::up(speaker);
     let look = |bench: &Bench| {
-        let survey = bench.fleet.survey(ReadyWhen::Running, Phase::Starting);
+        let survey = bench
+            .fleet
+            .status_report(ReadyWhen::Running, Phase::Starting);
         (survey.phase, survey.busy_until.0 / 1_000_000)
     };
     assert_eq!(look(&bench), (Phase::Starting, 5000));

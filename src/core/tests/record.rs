@@ -1,25 +1,25 @@
 //! The bytes of records: what version 5.0 wrote is read, and what is spoilt is not.
 
-use crate::core::Record;
+use crate::core::ProcessRecord;
 
 /// A record as version 5.0 wrote it.
 const OLD: &str = r#"{"slot":3,"tenure":4,"run":{"stage":{"Stopping":{"life":{"slot":3,"incarnation":9},"pid":77,"kill_at":8,"sent":true,"killed":false}},"tries":0,"trouble":{"BadExit":3},"exit_status":3,"start":1,"stop":2,"spawned_at":5,"report_at":18446744073709551615,"spawns":6,"ending":{"ByItself":{"Exited":3}},"causes":{"oom_kill":false,"pids_max":true,"memory_high":false},"relimit":false,"waiters":[],"hearing":null,"tidings":null},"lives":9,"event_serial":2}"#;
 
 #[test]
 fn what_version_5_0_wrote_is_read() {
-    let record = Record::decode(OLD.as_bytes()).expect("a record");
+    let record = ProcessRecord::decode(OLD.as_bytes()).expect("a record");
     assert_eq!(serde_json::to_string(&record).expect("written"), OLD);
-    // Its life is of another slot than there can be.
+    // Its instance is of another slot than there can be.
     let spoilt = OLD.replace(
         "\"slot\":3,\"incarnation\"",
         "\"slot\":9999999,\"incarnation\"",
     );
-    assert_eq!(Record::decode(spoilt.as_bytes()), None);
+    assert_eq!(ProcessRecord::decode(spoilt.as_bytes()), None);
 }
 
 #[test]
 fn what_is_no_record_is_none() {
     for bytes in [&b""[..], b"\0", b"\x01", b"{", b"{}", &[1; 40], &[2; 400]] {
-        assert_eq!(Record::decode(bytes), None, "{bytes:?}");
+        assert_eq!(ProcessRecord::decode(bytes), None, "{bytes:?}");
     }
 }

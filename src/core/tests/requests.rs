@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::bench::{Bench, CAT, config, exited, one, program, start, stop};
-use crate::api::{LogOf, Request, Scope, Target, Ticket};
+use crate::api::{AccessScope, LogRef, Request, RequestTarget, Ticket};
 use crate::config::spec::{JournalSpec, LogTarget};
 use crate::core::{Input, LoadError, LoadReason};
-use crate::domain::{Channel, Errno, Life, Seconds, Signal, SpawnError};
+use crate::domain::{Channel, Errno, InstanceId, Seconds, Signal, SpawnError};
 
 fn checked(ticket: u64, result: Result<(), SpawnError>) -> Input {
     let ticket = Ticket(ticket);
@@ -25,9 +25,9 @@ fn rpc_15_what_the_daemon_says_of_itself() {
         (Request::State, "State(Running)"),
         (Request::Pid, "Pid(4711)"),
         (Request::Identification, "Text(\"supervisor\")"),
-        (Request::LogFile(LogOf::Daemon), "LogFile(Some(\"/l\"))"),
+        (Request::LogFile(LogRef::Daemon), "LogFile(Some(\"/l\"))"),
         (
-            Request::LogFile(LogOf::Process("cat".to_owned(), Channel::Stdout)),
+            Request::LogFile(LogRef::Process("cat".to_owned(), Channel::Stdout)),
             "LogFile(None)",
         ),
     ] {
@@ -39,11 +39,11 @@ fn rpc_15_what_the_daemon_says_of_itself() {
 #[test]
 fn a_log_in_the_journal_is_read_from_its_file_if_it_has_one() {
     let journal = Some(JournalSpec { limit: None });
-    let ask = || Request::LogFile(LogOf::Process("cat".to_owned(), Channel::Stdout));
+    let ask = || Request::LogFile(LogRef::Process("cat".to_owned(), Channel::Stdout));
     let mut bench = Bench::cat(|spec| spec.stdout.journal = journal);
     let lines = bench.ask(0, ask());
     assert!(
-        last(&lines).contains("Journal(JournalOf { group: GroupName(\"cat\"), "),
+        last(&lines).contains("Journal(JournalMatch { group: GroupName(\"cat\"), "),
         "{lines:?}"
     );
     let mut bench = Bench::cat(|spec| {
@@ -134,7 +134,13 @@ fn rpc_17_startsecs_0_is_answered_at_the_spawn() {
     let mut bench = starting(true, 0);
     bench.give(0, Input::Resolved(CAT));
     bench.give(0, Input::Prepared(CAT));
-    let lines = bench.give(0, Input::Spawned { life: CAT, pid: 7 });
+    let lines = bench.give(
+        0,
+        Input::Spawned {
+            instance: CAT,
+            pid: 7,
+        },
+    );
     assert_eq!(last(&lines), "answer 1 Done");
 }
 
@@ -143,7 +149,13 @@ fn rpc_17_the_first_failure_answers_and_retries_go_on() {
     for wait in [true, false] {
         let mut bench = starting(wait, 1);
         let error = SpawnError::Empty;
-        let lines = bench.give(0, Input::SpawnFailed { life: CAT, error });
+        let lines = bench.give(
+            0,
+            Input::SpawnFailed {
+                instance: CAT,
+                error,
+            },
+        );
         assert_eq!(last(&lines), "answer 1 fault SPAWN_ERROR: cat");
         assert_eq!(
             (bench.state().as_str(), bench.due()),
@@ -174,7 +186,13 @@ fn rpc_17_without_waiting_the_spawn_answers() {
     let mut bench = starting(false, 1);
     bench.give(0, Input::Resolved(CAT));
     bench.give(0, Input::Prepared(CAT));
-    let lines = bench.give(0, Input::Spawned { life: CAT, pid: 7 });
+    let lines = bench.give(
+        0,
+        Input::Spawned {
+            instance: CAT,
+            pid: 7,
+        },
+    );
     assert_eq!(last(&lines), "answer 1 Done");
 }
 
@@ -197,7 +215,7 @@ fn trio() -> Bench {
     specs[1].autostart = false;
     specs[1].startsecs = Seconds(0);
     let mut bench = Bench::new(config(vec![(999, specs)]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     bench.bring_up(0, 0, 1, 10);
     bench.bring_up(0, 2, 2, 12);
     bench
@@ -206,19 +224,19 @@ fn trio() -> Bench {
 #[test]
 fn rpc_20_only_those_concerned_are_in_the_results() {
     let mut bench = trio();
-    let target = Target::Group("g".to_owned());
+    let target = RequestTarget::Group("g".to_owned());
     let request = Request::Start { target, wait: true };
     assert_eq!(bench.ask(0, request), ["check 1 b"]);
     bench.give(0, checked(1, Ok(())));
-    let life = Life {
+    let instance = InstanceId {
         slot: 1,
         incarnation: 3,
     };
-    bench.give(0, Input::Resolved(life));
-    bench.give(0, Input::Prepared(life));
-    let lines = bench.give(0, Input::Spawned { life, pid: 11 });
+    bench.give(0, Input::Resolved(instance));
+    bench.give(0, Input::Prepared(instance));
+    let lines = bench.give(0, Input::Spawned { instance, pid: 11 });
     assert_eq!(last(&lines), "answer 1 [\"g:b OK\"]");
-    let target = Target::Group("x".to_owned());
+    let target = RequestTarget::Group("x".to_owned());
     let request = Request::Start { target, wait: true };
     assert_eq!(bench.ask(0, request), ["answer 2 fault BAD_NAME: x"]);
 }
@@ -227,17 +245,17 @@ fn rpc_20_only_those_concerned_are_in_the_results() {
 fn rpc_20_immediate_results_come_first_then_as_they_finish() {
     let mut bench = trio();
     // `c` in BACKOFF is stopped at once, though `a` comes before it; `a` needs its time.
-    let life = Life {
+    let instance = InstanceId {
         slot: 2,
         incarnation: 2,
     };
     let status = crate::domain::ExitStatus::Exited(0);
-    bench.give(10, Input::Exited { life, status });
-    bench.give(10, Input::Drained(life));
+    bench.give(10, Input::Exited { instance, status });
+    bench.give(10, Input::Drained(instance));
     let lines = bench.ask(
         20,
         Request::Stop {
-            target: Target::All,
+            target: RequestTarget::All,
             wait: true,
         },
     );
@@ -252,7 +270,7 @@ fn rpc_20_immediate_results_come_first_then_as_they_finish() {
 fn rpc_20_nobody_concerned_is_an_empty_answer() {
     let mut bench = Bench::cat(|spec| spec.autostart = false);
     let request = Request::Stop {
-        target: Target::All,
+        target: RequestTarget::All,
         wait: true,
     };
     assert_eq!(bench.ask(0, request), ["answer 1 []"]);
@@ -261,7 +279,7 @@ fn rpc_20_nobody_concerned_is_an_empty_answer() {
 #[test]
 fn rpc_21_signals() {
     let mut bench = Bench::up(|_| {});
-    let signal = |target: Target, signal: &str| Request::Signal {
+    let signal = |target: RequestTarget, signal: &str| Request::Signal {
         target,
         signal: signal.to_owned(),
     };
@@ -274,7 +292,7 @@ fn rpc_21_signals() {
         ["answer 2 fault BAD_SIGNAL: NONSENSE"]
     );
     assert_eq!(
-        bench.ask(0, signal(Target::All, "NONSENSE")),
+        bench.ask(0, signal(RequestTarget::All, "NONSENSE")),
         ["answer 3 [\"cat:cat BAD_SIGNAL: NONSENSE\"]"]
     );
     assert_eq!(
@@ -286,7 +304,7 @@ fn rpc_21_signals() {
     );
     let hup = Signal::parse("HUP").expect("known");
     let done = Input::Signalled {
-        life: CAT,
+        instance: CAT,
         signal: hup,
         result: Ok(()),
     };
@@ -298,7 +316,10 @@ fn rpc_21_signals() {
         bench.ask(20, signal(one("cat"), "HUP")),
         ["answer 6 fault NOT_RUNNING: cat"]
     );
-    assert_eq!(bench.ask(20, signal(Target::All, "HUP")), ["answer 7 []"]);
+    assert_eq!(
+        bench.ask(20, signal(RequestTarget::All, "HUP")),
+        ["answer 7 []"]
+    );
 }
 
 #[test]
@@ -307,7 +328,7 @@ fn rpc_22_rpc_24_views_are_sorted_and_complete() {
         (1, vec![program("z", "z")]),
         (2, vec![program("g", "b"), program("g", "a")]),
     ]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     bench.bring_up(1500, 0, 1, 7);
     let views = bench.fleet.view(Bench::now(9700));
     let names: Vec<_> = views.iter().map(|view| view.name.as_str()).collect();
@@ -332,13 +353,16 @@ fn rpc_28_rpc_29_logs_are_cleared_one_after_another() {
     specs[0].stdout.target = LogTarget::File(Arc::from(Path::new("/a")));
     specs[2].stderr.target = LogTarget::File(Arc::from(Path::new("/c")));
     let mut bench = Bench::new(config(vec![(999, specs)]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     let cleared = |slot, result| Input::Cleared {
         ticket: Ticket(1),
         slot,
         result,
     };
-    assert_eq!(bench.ask(0, Request::ClearLogs(Target::All)), ["clear 1 0"]);
+    assert_eq!(
+        bench.ask(0, Request::ClearLogs(RequestTarget::All)),
+        ["clear 1 0"]
+    );
     assert_eq!(bench.give(0, cleared(0, Ok(()))), ["clear 1 2"]);
     let lines = bench.give(0, cleared(2, Err(Errno(13))));
     assert_eq!(
@@ -473,10 +497,10 @@ fn a_grant_covers_only_its_groups() {
         (1, vec![program("a", "a")]),
         (2, vec![program("b", "b")]),
     ]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     bench.bring_up(0, 0, 1, 7);
     bench.bring_up(0, 1, 2, 8);
-    let mine = || Scope::Only(vec![crate::domain::Namespec::parse("a:*")]);
+    let mine = || AccessScope::Only(vec![crate::domain::Namespec::parse("a:*")]);
     let refused = "fault FAILED: permission denied";
     for request in [
         stop("b", false),
@@ -494,13 +518,13 @@ fn a_grant_covers_only_its_groups() {
         );
     }
     let request = Request::Signal {
-        target: Target::All,
+        target: RequestTarget::All,
         signal: "HUP".to_owned(),
     };
     bench.ask_within(0, request, mine());
     let signal = Signal::parse("HUP").expect("known");
     let done = Input::Signalled {
-        life: CAT,
+        instance: CAT,
         signal,
         result: Ok(()),
     };
@@ -517,15 +541,15 @@ fn some_processes_are_those_that_are_named_and_may_be_seen() {
         (2, vec![program("g", "y"), program("g", "x")]),
         (3, vec![program("z", "z")]),
     ]));
-    bench.give(0, Input::Began);
-    let all = || Scope::All;
+    bench.give(0, Input::DaemonStarted);
+    let all = || AccessScope::All;
     let only = |names: &[&str]| {
         let names = names
             .iter()
             .map(|name| crate::domain::Namespec::parse(name));
-        Scope::Only(names.collect())
+        AccessScope::Only(names.collect())
     };
-    let table: [(&[&str], Scope, &[&str]); 11] = [
+    let table: [(&[&str], AccessScope, &[&str]); 11] = [
         (&["z"], all(), &["z:z"]),
         (&["z:z", "g:x", "z"], all(), &["g:x", "z:z"]),
         (&["g:*", "g:x"], all(), &["g:x", "g:y"]),
@@ -577,17 +601,17 @@ fn a_grant_may_cover_one_process_of_a_group() {
         1,
         vec![program("g", "a"), program("g", "b")],
     )]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     bench.bring_up(0, 0, 1, 7);
     bench.bring_up(0, 1, 2, 8);
-    let mine = || Scope::Only(vec![crate::domain::Namespec::parse("g:b")]);
+    let mine = || AccessScope::Only(vec![crate::domain::Namespec::parse("g:b")]);
     let refused = "fault FAILED: permission denied";
     let lines = bench.ask_within(0, stop("g:a", false), mine());
     assert_eq!(lines, [format!("answer 1 {refused}: g:a")]);
     let lines = bench.ask_within(0, Request::ProcessInfo("g:a".to_owned()), mine());
     assert_eq!(lines, [format!("answer 2 {refused}: g:a")]);
     // Of the group it gets what is its own, and is told of the rest.
-    let target = Target::Group("g".to_owned());
+    let target = RequestTarget::Group("g".to_owned());
     let lines = bench.ask_within(
         0,
         Request::Stop {
@@ -598,7 +622,7 @@ fn a_grant_may_cover_one_process_of_a_group() {
     );
     assert!(!lines.iter().any(|line| line.contains("signal 0.1")));
     let done = Input::Signalled {
-        life: crate::domain::Life {
+        instance: crate::domain::InstanceId {
             slot: 1,
             incarnation: 2,
         },
@@ -612,7 +636,7 @@ fn a_grant_may_cover_one_process_of_a_group() {
     // Neither the group as a whole nor the daemon is.
     for request in [
         Request::RemoveGroup("g".to_owned()),
-        Request::LogFile(crate::api::LogOf::Daemon),
+        Request::LogFile(crate::api::LogRef::Daemon),
         Request::Shutdown,
         Request::RemoteEvent {
             kind: "k".to_owned(),
@@ -626,21 +650,21 @@ fn a_grant_may_cover_one_process_of_a_group() {
 
 #[test]
 fn a5_what_may_not_be_seen_is_not_there() {
-    use crate::api::{Access, Caller, Front, LogOf, Permission};
+    use crate::api::{Access, Caller, LogRef, Permission, Transport};
     use crate::domain::{Channel, Namespec};
 
     let mut bench = Bench::new(config(vec![
         (1, vec![program("g", "a"), program("g", "b")]),
         (2, vec![program("other", "other")]),
     ]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     bench.bring_up(0, 0, 1, 7);
     bench.bring_up(0, 1, 2, 8);
     bench.bring_up(0, 2, 3, 9);
-    let only = |name: &str| Scope::Only(vec![Namespec::parse(name)]);
+    let only = |name: &str| AccessScope::Only(vec![Namespec::parse(name)]);
     // It may look at one process and touch another.
     let caller = || Caller {
-        front: Front::Unix,
+        transport: Transport::Unix,
         uid: Some(1000),
         access: Some(Access(vec![
             (Permission::Control, only("g:a")),
@@ -652,23 +676,23 @@ fn a5_what_may_not_be_seen_is_not_there() {
         Request::ProcessInfo,
         |name| stop(&name, false),
         |name| Request::Signal {
-            target: Target::One(Namespec::parse(&name), name),
+            target: RequestTarget::One(Namespec::parse(&name), name),
             signal: "HUP".to_owned(),
         },
-        |name| Request::LogFile(LogOf::Process(name, Channel::Stdout)),
-        |name| Request::ClearLogs(Target::One(Namespec::parse(&name), name)),
+        |name| Request::LogFile(LogRef::Process(name, Channel::Stdout)),
+        |name| Request::ClearLogs(RequestTarget::One(Namespec::parse(&name), name)),
         |name| Request::WriteStdin {
             name,
             data: Vec::new(),
         },
         |name| Request::RollingRestart {
-            targets: vec![Target::One(Namespec::parse(&name), name)],
+            targets: vec![RequestTarget::One(Namespec::parse(&name), name)],
             at_once: 1,
         },
         Request::AddGroup,
         Request::RemoveGroup,
         |name| Request::Stop {
-            target: Target::Group(name),
+            target: RequestTarget::Group(name),
             wait: false,
         },
         |name| Request::SetNumprocs {
@@ -697,7 +721,7 @@ fn a5_what_may_not_be_seen_is_not_there() {
         assert!(there.starts_with("BAD_NAME"), "{there}");
     }
     // What may be seen, and not touched, says so; the rest is not named.
-    for target in [Target::All, Target::Group("g".to_owned())] {
+    for target in [RequestTarget::All, RequestTarget::Group("g".to_owned())] {
         let request = Request::Signal {
             target,
             signal: "NOSUCH".to_owned(),

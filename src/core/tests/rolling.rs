@@ -1,15 +1,15 @@
 //! Rolling restarts.
 
 use super::bench::{Bench, config, exited, one, program, stop};
-use crate::api::{Request, Scope, Target, Ticket};
-use crate::core::{Input, Outcome};
-use crate::domain::{ExitStatus, Life, Signal, SpawnError};
+use crate::api::{AccessScope, Request, RequestTarget, Ticket};
+use crate::core::{DaemonOutcome, Input};
+use crate::domain::{ExitStatus, InstanceId, Signal, SpawnError};
 
 /// A group `g` of processes `p0` …, all RUNNING since 0 ms; slot n has pid 100 + n and incarnation n + 1.
 fn running(count: u32) -> Bench {
     let processes = (0..count).map(|n| program("g", &format!("p{n}"))).collect();
     let mut bench = Bench::new(config(vec![(999, processes)]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     for slot in 0..count {
         let pid = i32::try_from(100 + slot).expect("small");
         bench.bring_up(0, slot, u64::from(slot) + 1, pid);
@@ -18,15 +18,15 @@ fn running(count: u32) -> Bench {
     bench
 }
 
-fn roll(target: Target, at_once: u32) -> Request {
+fn roll(target: RequestTarget, at_once: u32) -> Request {
     Request::RollingRestart {
         targets: vec![target],
         at_once,
     }
 }
 
-fn group() -> Target {
-    Target::Group("g".to_owned())
+fn group() -> RequestTarget {
+    RequestTarget::Group("g".to_owned())
 }
 
 fn found(ticket: u64) -> Input {
@@ -38,13 +38,13 @@ fn found(ticket: u64) -> Input {
 
 /// A process ends of its stop signal.
 fn stops(bench: &mut Bench, ms: u64, slot: u32, incarnation: u64) -> Vec<String> {
-    let life = Life { slot, incarnation };
+    let instance = InstanceId { slot, incarnation };
     let status = ExitStatus::Signalled {
         signal: Signal::TERM,
         dumped: false,
     };
-    bench.give(ms, Input::Exited { life, status });
-    bench.give(ms, Input::Drained(life))
+    bench.give(ms, Input::Exited { instance, status });
+    bench.give(ms, Input::Drained(instance))
 }
 
 fn states(bench: &Bench) -> Vec<&'static str> {
@@ -93,13 +93,13 @@ fn it_ends_at_the_first_that_fails_and_leaves_the_rest() {
     bench.give(1000, found(1));
     stops(&mut bench, 1000, 0, 1);
     bench.bring_up(1000, 0, 4, 200);
-    let life = Life {
+    let instance = InstanceId {
         slot: 0,
         incarnation: 4,
     };
     let status = ExitStatus::Exited(1);
-    bench.give(1200, Input::Exited { life, status });
-    let lines = bench.give(1200, Input::Drained(life));
+    bench.give(1200, Input::Exited { instance, status });
+    let lines = bench.give(1200, Input::Drained(instance));
     assert_eq!(
         lines[lines.len() - 1],
         "answer 1 [\"g:p0 SPAWN_ERROR: g:p0\", \"g:p1 FAILED: not restarted: g:p0 failed before it\", \"g:p2 FAILED: not \
@@ -158,12 +158,12 @@ fn those_under_way_are_brought_up_after_a_failure() {
     bench.give(1000, found(1));
     bench.give(1000, found(1));
     stops(&mut bench, 1100, 0, 1);
-    let life = Life {
+    let instance = InstanceId {
         slot: 0,
         incarnation: 4,
     };
     let error = SpawnError::Empty;
-    bench.give(1100, Input::SpawnFailed { life, error });
+    bench.give(1100, Input::SpawnFailed { instance, error });
     // The other one is still on its way down: it must not stay there.
     let lines = stops(&mut bench, 1200, 1, 2);
     assert!(lines.contains(&"resolve 1.5".to_owned()), "{lines:?}");
@@ -182,7 +182,7 @@ fn those_under_way_are_brought_up_after_a_failure() {
 fn of_a_group_only_what_runs_is_restarted_but_whoever_is_named_is() {
     let mut bench = Bench::cat(|spec| spec.autostart = false);
     assert_eq!(
-        bench.ask(0, roll(Target::All, 1)),
+        bench.ask(0, roll(RequestTarget::All, 1)),
         ["answer 1 []"],
         "it stays stopped"
     );
@@ -219,7 +219,7 @@ fn a_stop_by_somebody_else_is_kept() {
 fn a_process_is_restarted_once_at_a_time() {
     let mut bench = running(2);
     bench.ask(1000, roll(group(), 1));
-    for target in [Target::All, one("g:p1")] {
+    for target in [RequestTarget::All, one("g:p1")] {
         let lines = bench.ask(1000, roll(target, 1));
         assert!(
             lines[0].contains("a rolling restart is already running"),
@@ -236,7 +236,7 @@ fn a_process_is_restarted_once_at_a_time() {
 fn what_is_named_twice_is_restarted_once() {
     let mut bench = running(1);
     let request = Request::RollingRestart {
-        targets: vec![Target::All, group(), one("g:p0")],
+        targets: vec![RequestTarget::All, group(), one("g:p0")],
         at_once: 9,
     };
     assert_eq!(bench.ask(1000, request), ["check 1 p0"]);
@@ -247,8 +247,8 @@ fn who_is_not_granted_is_told_and_not_touched() {
     let mut bench = running(1);
     let lines = bench.ask_within(
         1000,
-        roll(Target::All, 1),
-        Scope::Only(vec![crate::domain::Namespec::parse("x:*")]),
+        roll(RequestTarget::All, 1),
+        AccessScope::Only(vec![crate::domain::Namespec::parse("x:*")]),
     );
     assert_eq!(
         lines,
@@ -263,7 +263,7 @@ fn who_is_stopped_and_removed_meanwhile_is_not_started() {
     bench.ask(1000, roll(group(), 1));
     bench.give(1000, found(1));
     stops(&mut bench, 1000, 0, 1);
-    let life = Life {
+    let instance = InstanceId {
         slot: 0,
         incarnation: 2,
     };
@@ -275,7 +275,7 @@ fn who_is_stopped_and_removed_meanwhile_is_not_started() {
     );
     let lines = bench.ask(1000, Request::RemoveGroup("g".to_owned()));
     assert!(lines[lines.len() - 1].ends_with("Done"), "{lines:?}");
-    let lines = bench.give(1000, Input::Resolved(life));
+    let lines = bench.give(1000, Input::Resolved(instance));
     assert!(
         !lines.iter().any(|line| line.starts_with("prepare")),
         "{lines:?}"
@@ -297,7 +297,7 @@ fn a_stop_of_everything_ends_it() {
     let lines = stops(&mut bench, 1100, 1, 2);
     assert_eq!(
         lines[lines.len() - 1],
-        format!("finish {:?}", Outcome::Shutdown)
+        format!("finish {:?}", DaemonOutcome::Shutdown)
     );
 }
 
@@ -307,13 +307,13 @@ fn one_in_backoff_is_restarted_at_once() {
     bench.give(100, exited(1));
     bench.give(
         100,
-        Input::Drained(Life {
+        Input::Drained(InstanceId {
             slot: 0,
             incarnation: 1,
         }),
     );
     assert_eq!(bench.state(), "BACKOFF");
-    bench.ask(200, roll(Target::All, 1));
+    bench.ask(200, roll(RequestTarget::All, 1));
     let lines = bench.give(200, found(1));
     assert!(lines.contains(&"resolve 0.2".to_owned()), "{lines:?}");
 }

@@ -1,12 +1,12 @@
-//! Lives that have a socket: each gives it back once, whatever becomes of it; groups are added when theirs can be made.
+//! Instances that have a socket: each gives it back once, whatever becomes of it; groups are added when theirs can be made.
 
 use std::sync::Arc;
 
 use super::bench::{Bench, CAT, config, exited, program, start, stop};
-use crate::api::{Request, Scope, Ticket};
+use crate::api::{AccessScope, Request, Ticket};
 use crate::config::spec::{Config, FcgiSocket, GroupKind, ProcessKind, ProcessSpec};
 use crate::core::{Input, LoadReason};
-use crate::domain::{Life, SpawnError};
+use crate::domain::{InstanceId, SpawnError};
 
 pub(super) fn with_socket(spec: &mut ProcessSpec) {
     spec.kind = ProcessKind::Fcgi(Arc::new(FcgiSocket {
@@ -18,11 +18,11 @@ pub(super) fn with_socket(spec: &mut ProcessSpec) {
     }));
 }
 
-/// How many of the actions give `life` back, and whether that is behind all lines of the log.
-fn releases(lines: &[String], life: &str) -> usize {
+/// How many of the actions give `instance` back, and whether that is behind all lines of the log.
+fn releases(lines: &[String], instance: &str) -> usize {
     lines
         .iter()
-        .filter(|line| **line == format!("release {life}"))
+        .filter(|line| **line == format!("release {instance}"))
         .count()
 }
 
@@ -40,7 +40,7 @@ fn cfg_59_the_socket_goes_back_after_the_end_is_told() {
 #[test]
 fn cfg_59_the_socket_goes_back_when_an_attempt_fails_or_is_called_off() {
     let failed = || Input::SpawnFailed {
-        life: CAT,
+        instance: CAT,
         error: SpawnError::Empty,
     };
     // While it is resolved, prepared and spawned: a failure.
@@ -72,13 +72,19 @@ fn cfg_59_the_socket_goes_back_when_an_attempt_fails_or_is_called_off() {
     bench.give(0, Input::Resolved(CAT));
     bench.give(0, Input::Prepared(CAT));
     assert_eq!(releases(&bench.ask(0, stop("cat", true)), "0.1"), 0);
-    bench.give(0, Input::Spawned { life: CAT, pid: 7 });
+    bench.give(
+        0,
+        Input::Spawned {
+            instance: CAT,
+            pid: 7,
+        },
+    );
     bench.give(0, exited(0));
     assert_eq!(releases(&bench.give(0, Input::Drained(CAT)), "0.1"), 1);
 }
 
 #[test]
-fn cfg_59_lives_without_a_socket_have_none_to_give_back() {
+fn cfg_59_instances_without_a_socket_have_none_to_give_back() {
     let mut bench = Bench::up(|_| {});
     bench.give(2000, exited(0));
     let lines = bench.give(2000, Input::Drained(CAT));
@@ -98,7 +104,13 @@ fn cfg_59_a_socket_that_cannot_be_made_is_a_failed_start() {
         url: "unix:///x".to_owned(),
         reason: "[Errno 2] No such file or directory".to_owned(),
     };
-    let lines = bench.give(0, Input::SpawnFailed { life: CAT, error });
+    let lines = bench.give(
+        0,
+        Input::SpawnFailed {
+            instance: CAT,
+            error,
+        },
+    );
     assert!(
         lines.contains(
             &"INFO spawnerr: Could not create FastCGI socket unix:///x: [Errno 2] No such file or directory"
@@ -127,7 +139,7 @@ fn two_groups() -> Arc<Config> {
 /// Only `cat` is active; `web` is in the configuration.
 fn before_adding() -> Bench {
     let mut bench = Bench::new(config(vec![(1, vec![program("cat", "cat")])]));
-    bench.give(0, Input::Began);
+    bench.give(0, Input::DaemonStarted);
     bench.ask(0, Request::Reread);
     bench.give(
         0,
@@ -140,7 +152,7 @@ fn before_adding() -> Bench {
 }
 
 fn add(bench: &mut Bench) -> Vec<String> {
-    bench.ask_within(0, Request::AddGroup("web".to_owned()), Scope::All)
+    bench.ask_within(0, Request::AddGroup("web".to_owned()), AccessScope::All)
 }
 
 fn tried(ticket: u64, result: Result<(), SpawnError>) -> Input {
@@ -197,17 +209,20 @@ fn cfg_59_a_group_whose_socket_cannot_be_made_is_not_added() {
 #[test]
 fn cfg_59_fcgi_groups_start_with_the_daemon() {
     let mut bench = Bench::new(two_groups());
-    let lines = bench.give(0, Input::Began);
+    let lines = bench.give(0, Input::DaemonStarted);
     assert!(lines.iter().any(|line| line == "resolve 1.2"), "{lines:?}");
     bench.bring_up(0, 1, 2, 8);
-    let life = Life {
+    let instance = InstanceId {
         slot: 1,
         incarnation: 2,
     };
     let error = SpawnError::Empty;
     // Stale: it is up.
     assert_eq!(
-        releases(&bench.give(0, Input::SpawnFailed { life, error }), "1.2"),
+        releases(
+            &bench.give(0, Input::SpawnFailed { instance, error }),
+            "1.2"
+        ),
         0
     );
 }

@@ -5,9 +5,9 @@ use crate::core::Input;
 use crate::domain::{Errno, ExitStatus, Seconds, Signal, SpawnError};
 
 fn signalled(signal: Signal, result: Result<(), Errno>) -> Input {
-    let life = CAT;
+    let instance = CAT;
     Input::Signalled {
-        life,
+        instance,
         signal,
         result,
     }
@@ -50,7 +50,13 @@ fn prc_22_prc_23_prc_25_signal_then_sigkill_again_and_again() {
         signal: Signal::KILL,
         dumped: false,
     };
-    bench.give(11_500, Input::Exited { life: CAT, status });
+    bench.give(
+        11_500,
+        Input::Exited {
+            instance: CAT,
+            status,
+        },
+    );
     assert_eq!(
         bench.give(11_500, Input::Drained(CAT)),
         [
@@ -217,7 +223,13 @@ fn a_stop_during_the_spawn_signals_as_soon_as_it_can() {
         ]
     );
     assert_eq!(
-        bench.give(50, Input::Spawned { life: CAT, pid: 7 }),
+        bench.give(
+            50,
+            Input::Spawned {
+                instance: CAT,
+                pid: 7
+            }
+        ),
         [
             "INFO spawned: 'cat' with pid 7",
             "read 0.1",
@@ -235,7 +247,13 @@ fn a_stop_during_a_spawn_that_fails_is_a_stop() {
     bench.ask(10, stop("cat", true));
     let error = SpawnError::Empty;
     assert_eq!(
-        bench.give(20, Input::SpawnFailed { life: CAT, error }),
+        bench.give(
+            20,
+            Input::SpawnFailed {
+                instance: CAT,
+                error
+            }
+        ),
         [
             "drain 0.1",
             "INFO spawnerr: command is empty",

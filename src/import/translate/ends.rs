@@ -1,7 +1,7 @@
 //! When the program counts as started, what happens when it ends, and how it is stopped.
 
-use super::super::value::{self, SECONDS, Span, Status};
-use super::{SERVICE, Type, Work};
+use super::super::value::{self, ExitItem, SECONDS, TimeSpan};
+use super::{SERVICE, ServiceType, Translation};
 use crate::config::value as ours;
 use crate::domain::Signal;
 
@@ -20,13 +20,13 @@ const NEVER: &str = "false";
 const ALWAYS: &str = "true";
 const UNEXPECTED: &str = "unexpected";
 
-impl Work<'_> {
-    /// Readiness and signs of life.
-    pub(super) fn start(&mut self, service: Type) {
+impl Translation<'_> {
+    /// Readiness and keepalives.
+    pub(super) fn translate_start(&mut self, service: ServiceType) {
         let both = self.span("TimeoutSec");
         let timeout = self.span("TimeoutStartSec").or(both);
-        if let Some(access) = self.one("NotifyAccess") {
-            self.section.say(
+        if let Some(access) = self.last_assignment("NotifyAccess") {
+            self.section.add_remark(
                 "NotifyAccess",
                 &access,
                 "only the program and its descendants may send notifications",
@@ -34,12 +34,14 @@ impl Work<'_> {
         }
         let watchdog = self.span("WatchdogSec");
         match (service, timeout) {
-            (Type::Notify, Some(Span::For(time))) => {
+            (ServiceType::Notify, Some(TimeSpan::For(time))) => {
                 self.section
                     .set("ready_timeout", value::seconds(time).to_string());
             }
-            (Type::Notify, Some(Span::Infinity)) => self.section.set("ready_timeout", "0"),
-            (_, Some(_)) => self.section.say(
+            (ServiceType::Notify, Some(TimeSpan::Infinity)) => {
+                self.section.set("ready_timeout", "0")
+            }
+            (_, Some(_)) => self.section.add_remark(
                 "TimeoutStartSec",
                 "",
                 "a readiness timeout needs notify=true or ready_fd=",
@@ -47,17 +49,17 @@ impl Work<'_> {
             (_, None) => {}
         }
         match service {
-            Type::Notify => self.section.set("notify", "true"),
-            Type::Oneshot => self.section.set("startsecs", "0"),
-            Type::Plain | Type::Forking => {}
+            ServiceType::Notify => self.section.set("notify", "true"),
+            ServiceType::Oneshot => self.section.set("startsecs", "0"),
+            ServiceType::Plain | ServiceType::Forking => {}
         }
         match watchdog {
-            Some(Span::For(time)) if !time.is_zero() => {
-                if service == Type::Notify {
+            Some(TimeSpan::For(time)) if !time.is_zero() => {
+                if service == ServiceType::Notify {
                     self.section
                         .set("watchdogsecs", value::seconds(time).to_string());
                 } else {
-                    self.section.say(
+                    self.section.add_remark(
                         "WatchdogSec",
                         "",
                         "watchdog keepalives need NOTIFY_SOCKET: if the program sends READY=1 too, set notify=true and watchdogsecs=",
@@ -67,7 +69,7 @@ impl Work<'_> {
             _ => {}
         }
         if let Some(true) = self.boolean("RemainAfterExit") {
-            self.section.say(
+            self.section.add_remark(
                 "RemainAfterExit",
                 "yes",
                 "a program that has exited is EXITED and can be started again",
@@ -76,7 +78,7 @@ impl Work<'_> {
     }
 
     /// What its end leads to.
-    pub(super) fn restart(&mut self, service: Type) {
+    pub(super) fn translate_restart(&mut self, service: ServiceType) {
         let mut expected = vec![0];
         expected.extend(self.codes("SuccessExitStatus", "exitcodes= takes exit codes only"));
         let prevented = self.codes("RestartPreventExitStatus", "no signal prevents a restart");
@@ -84,14 +86,16 @@ impl Work<'_> {
             "RestartForceExitStatus",
             "for signals, only autorestart decides",
         );
-        let restart = self.one("Restart").unwrap_or_else(|| "no".to_owned());
+        let restart = self
+            .last_assignment("Restart")
+            .unwrap_or_else(|| "no".to_owned());
         let any_code = || (0..=u8::MAX).collect();
         let autorestart = match restart.as_str() {
             "no" => NEVER,
             "always" if prevented.is_empty() => ALWAYS,
             "always" => {
                 if expected.len() > 1 {
-                    self.section.say(
+                    self.section.add_remark(
                         "SuccessExitStatus",
                         "",
                         "the program is restarted after these codes too, so they are not in exitcodes= and the log calls them unexpected",
@@ -101,7 +105,7 @@ impl Work<'_> {
                 UNEXPECTED
             }
             "on-failure" => {
-                self.section.say(
+                self.section.add_remark(
                     "Restart",
                     &restart,
                     "every signal causes a restart too, including HUP, INT, TERM and PIPE",
@@ -114,7 +118,7 @@ impl Work<'_> {
             }
             "on-watchdog" => {
                 expected = any_code();
-                self.section.say(
+                self.section.add_remark(
                     "Restart",
                     &restart,
                     "the program is restarted after any other signal too",
@@ -122,7 +126,7 @@ impl Work<'_> {
                 UNEXPECTED
             }
             "on-success" => {
-                self.section.say(
+                self.section.add_remark(
                     "Restart",
                     &restart,
                     "the program is not restarted: autorestart= takes true, false and unexpected (on-failure)",
@@ -138,7 +142,7 @@ impl Work<'_> {
             expected.extend(&prevented);
             expected.retain(|code| !forced.contains(code));
         } else if !forced.is_empty() {
-            self.section.say(
+            self.section.add_remark(
                 "RestartForceExitStatus",
                 "",
                 "works only with autorestart=unexpected: remove those codes from exitcodes=",
@@ -146,7 +150,7 @@ impl Work<'_> {
         }
         expected.sort_unstable();
         expected.dedup();
-        if expected != [0] || service == Type::Oneshot {
+        if expected != [0] || service == ServiceType::Oneshot {
             let codes: Vec<String> = expected.iter().map(u8::to_string).collect();
             self.section.set("exitcodes", codes.join(","));
         }
@@ -155,32 +159,32 @@ impl Work<'_> {
             // Supervisor tries a program that ends within startsecs again whatever autorestart says; systemd does not.
             self.section.set("startretries", "0");
         }
-        self.pace(autorestart);
+        self.translate_pace(autorestart);
     }
 
     /// How soon, and how often.
-    fn pace(&mut self, autorestart: &str) {
+    fn translate_pace(&mut self, autorestart: &str) {
         let pause = self.span("RestartSec");
         if autorestart == NEVER {
             if pause.is_some() {
                 self.section
-                    .say("RestartSec", "", "the program is not restarted");
+                    .add_remark("RestartSec", "", "the program is not restarted");
             }
         } else {
             match pause {
-                Some(Span::For(time)) if time.as_secs() > 0 => {
+                Some(TimeSpan::For(time)) if time.as_secs() > 0 => {
                     self.section.set("restart_floor", value::seconds(time).to_string());
-                    self.section.say(
+                    self.section.add_remark(
                         "RestartSec",
                         "",
                         "restart_floor counts from the last start, not from the exit; after failed starts the delay grows by one second each time",
                     );
                 }
-                Some(Span::Infinity) => {
+                Some(TimeSpan::Infinity) => {
                     self.section.set("autorestart", NEVER);
-                    self.section.say("RestartSec", "infinity", "the program is never restarted");
+                    self.section.add_remark("RestartSec", "infinity", "the program is never restarted");
                 }
-                Some(Span::For(_)) => self.section.say(
+                Some(TimeSpan::For(_)) => self.section.add_remark(
                     "RestartSec",
                     "",
                     "restart_floor= takes whole seconds; a restart happens at least one second after the last start",
@@ -196,7 +200,7 @@ impl Work<'_> {
             ];
             for name in names {
                 let Some(last) = self
-                    .all(section, name)
+                    .all_assignments(section, name)
                     .pop()
                     .filter(|one| !one.value.is_empty())
                 else {
@@ -204,11 +208,11 @@ impl Work<'_> {
                 };
                 let is_time = name != "StartLimitBurst";
                 let is_zero = value::span(&last.value, SECONDS)
-                    .is_some_and(|span| span == Span::For(std::time::Duration::ZERO));
+                    .is_some_and(|span| span == TimeSpan::For(std::time::Duration::ZERO));
                 if is_time && is_zero && autorestart != NEVER {
                     self.section.set("startretries", RETRIES_MAX);
                 } else {
-                    self.section.say(
+                    self.section.add_remark(
                         name,
                         &last.value,
                         "startretries= counts consecutive failed starts, not failed starts in an interval",
@@ -221,7 +225,7 @@ impl Work<'_> {
     /// Exit codes of a list; says of everything else in it that it has no effect, for `why`.
     fn codes(&mut self, name: &'static str, why: &str) -> Vec<u8> {
         let words: Vec<String> = self
-            .list(SERVICE, name)
+            .list_assignments(SERVICE, name)
             .into_iter()
             .flat_map(|one| one.value.split_whitespace())
             .map(str::to_owned)
@@ -229,8 +233,8 @@ impl Work<'_> {
         let mut codes = Vec::new();
         for word in words {
             match value::status(&word) {
-                Some(Status::Code(code)) => codes.push(code),
-                Some(Status::Signal(_)) => self.section.say(name, &word, why),
+                Some(ExitItem::Code(code)) => codes.push(code),
+                Some(ExitItem::Signal(_)) => self.section.add_remark(name, &word, why),
                 None => self.not_understood(name, &word),
             }
         }
@@ -238,22 +242,22 @@ impl Work<'_> {
     }
 
     /// Signals and times of a stop.
-    pub(super) fn stop(&mut self, service: Type) {
+    pub(super) fn translate_stop(&mut self, service: ServiceType) {
         let (stops, sent) = self.signal_of("ExecStop");
         for one in stops.iter().filter(|_| sent.is_none()) {
-            self.section.say(
+            self.section.add_remark(
                 "ExecStop",
                 &one.value,
                 "no command is run to stop a program: it gets stopsignal, then SIGKILL after stopwaitsecs",
             );
         }
-        let named = self.one("KillSignal");
+        let named = self.last_assignment("KillSignal");
         let signal = match (sent, &named) {
             (Some(signal), _) => Some(signal),
             (None, Some(text)) => match ours::signal(text) {
                 Ok(signal) => Some(signal),
                 Err(_) => {
-                    self.section.say(
+                    self.section.add_remark(
                         "KillSignal",
                         text,
                         "stopsignal= takes only signals that have a name",
@@ -264,7 +268,7 @@ impl Work<'_> {
             (None, None) => None,
         };
         if let (Some(_), Some(text)) = (sent, &named) {
-            self.section.say(
+            self.section.add_remark(
                 "KillSignal",
                 text,
                 "the signal of ExecStop= becomes stopsignal; SIGKILL follows after stopwaitsecs",
@@ -272,9 +276,10 @@ impl Work<'_> {
         }
         match signal.filter(|&signal| signal != Signal::TERM) {
             Some(signal)
-                if service == Type::Forking && !PROXY_ENDS.contains(&short(signal).as_str()) =>
+                if service == ServiceType::Forking
+                    && !PROXY_ENDS.contains(&short(signal).as_str()) =>
             {
-                self.section.say(
+                self.section.add_remark(
                     "KillSignal",
                     &short(signal),
                     "pidproxy stops only on TERM, INT and QUIT, so stopsignal stays TERM",
@@ -286,10 +291,10 @@ impl Work<'_> {
         let both = self.span("TimeoutSec");
         let wait = match self.span("TimeoutStopSec").or(both) {
             None => STOP_SECONDS,
-            Some(Span::For(time)) if !time.is_zero() => value::seconds(time),
+            Some(TimeSpan::For(time)) if !time.is_zero() => value::seconds(time),
             // Zero is for ever too.
             Some(_) => {
-                self.section.say(
+                self.section.add_remark(
                     "TimeoutStopSec",
                     "infinity",
                     "stopwaitsecs is set to one year",
@@ -302,20 +307,21 @@ impl Work<'_> {
         self.reload();
     }
 
-    fn kill_mode(&mut self, service: Type, is_for_one: bool) {
+    fn kill_mode(&mut self, service: ServiceType, is_for_one: bool) {
         let mode = self
-            .one("KillMode")
+            .last_assignment("KillMode")
             .unwrap_or_else(|| "control-group".to_owned());
         match mode.as_str() {
             "control-group" | "mixed" => {
                 // The daemon behind pidproxy is in a process group of its own, and gets what pidproxy gets.
-                let to_all = mode == "control-group" && !is_for_one && service != Type::Forking;
+                let to_all =
+                    mode == "control-group" && !is_for_one && service != ServiceType::Forking;
                 self.section
                     .set(if to_all { "stopasgroup" } else { "killasgroup" }, "true");
                 self.section.set("kill_mode", "control-group");
             }
             "process" => {}
-            "none" => self.section.say(
+            "none" => self.section.add_remark(
                 "KillMode",
                 "none",
                 "a program is stopped with stopsignal, then SIGKILL after stopwaitsecs",
@@ -332,11 +338,11 @@ impl Work<'_> {
                 Some(signal) => format!("supervisorctl signal {} {name}", short(signal)),
                 None => "no equivalent; run the command yourself with the PID that `supervisorctl pid NAME` prints as MAINPID".to_owned(),
             };
-            self.section.say("ExecReload", &one.value, &text);
+            self.section.add_remark("ExecReload", &one.value, &text);
         }
-        if let Some(signal) = self.one("ReloadSignal") {
+        if let Some(signal) = self.last_assignment("ReloadSignal") {
             self.section
-                .say("ReloadSignal", &signal, "see `supervisorctl signal`");
+                .add_remark("ReloadSignal", &signal, "see `supervisorctl signal`");
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Who the program is, and the variables that it has.
 
 use super::super::form;
-use super::super::words::{self, Variable, is_variable_name};
-use super::{EnvironmentFile, SERVICE, Work};
+use super::super::words::{self, VariableValue, is_variable_name};
+use super::{EnvironmentFile, SERVICE, Translation};
 
 /// The variables of a program.
-pub(super) struct Variables {
+pub(super) struct ProgramVariables {
     /// Those whose values are known.
     known: Vec<(String, String)>,
     /// There are others, of which nothing is known.
@@ -51,7 +51,7 @@ const DIRECTORIES: [(&str, &str, &str, &str); 5] = [
     ),
 ];
 
-impl Variables {
+impl ProgramVariables {
     fn set(&mut self, name: &str, value: String) {
         match self.known.iter_mut().find(|(known, _)| known == name) {
             Some((_, old)) => *old = value,
@@ -60,38 +60,38 @@ impl Variables {
     }
 
     /// What is known of one. What a file that was not read may set is not known, whatever the unit says.
-    pub(super) fn find(&self, name: &str) -> Variable {
+    pub(super) fn find(&self, name: &str) -> VariableValue {
         if !is_variable_name(name) {
-            return Variable::Unset;
+            return VariableValue::Unset;
         }
         let found = self.known.iter().find(|(known, _)| known == name);
         let is_late = self.has_more
             || self.late.iter().any(|late| late == name)
             || found.is_none() && LATE.contains(&name);
         match found {
-            _ if is_late => Variable::Late,
-            Some((_, value)) => Variable::Known(value.clone()),
-            None => Variable::Unset,
+            _ if is_late => VariableValue::Late,
+            Some((_, value)) => VariableValue::Known(value.clone()),
+            None => VariableValue::Unset,
         }
     }
 }
 
-impl<'a> Work<'a> {
+impl<'a> Translation<'a> {
     /// User and groups; answers the user's name.
     pub(super) fn ids(&mut self) -> Option<String> {
-        let user = self.one("User");
+        let user = self.last_assignment("User");
         if let Some(user) = &user {
             self.text("user", "User", user);
             if user.parse::<u32>().is_err() && self.world.lookup.user(user).is_none() {
                 self.section
-                    .say("User", user, "this user does not exist on this machine");
+                    .add_remark("User", user, "this user does not exist on this machine");
             }
         }
-        if let Some(group) = self.one("Group") {
+        if let Some(group) = self.last_assignment("Group") {
             self.text("group", "Group", &group);
         }
         let groups: Vec<String> = self
-            .list(SERVICE, "SupplementaryGroups")
+            .list_assignments(SERVICE, "SupplementaryGroups")
             .into_iter()
             .flat_map(|one| one.value.split_whitespace())
             .map(str::to_owned)
@@ -104,8 +104,8 @@ impl<'a> Work<'a> {
     }
 
     /// The variables of the program; sets none yet, for some may need the command.
-    pub(super) fn environment(&mut self, user: Option<&str>) -> Variables {
-        let mut variables = Variables {
+    pub(super) fn environment(&mut self, user: Option<&str>) -> ProgramVariables {
+        let mut variables = ProgramVariables {
             known: Vec::new(),
             has_more: false,
             late: Vec::new(),
@@ -126,7 +126,7 @@ impl<'a> Work<'a> {
             }
         }
         self.directories(user, &mut variables);
-        for one in self.list(SERVICE, "Environment") {
+        for one in self.list_assignments(SERVICE, "Environment") {
             match words::list(&one.value) {
                 Ok(list) => {
                     for word in list {
@@ -135,11 +135,13 @@ impl<'a> Work<'a> {
                             Some((name, value)) if is_variable_name(name) => {
                                 variables.set(name, value.to_owned());
                             }
-                            _ => self.section.say("Environment", &word, "is not a variable"),
+                            _ => self
+                                .section
+                                .add_remark("Environment", &word, "is not a variable"),
                         }
                     }
                 }
-                Err(error) => self.section.say(
+                Err(error) => self.section.add_remark(
                     "Environment",
                     &one.value,
                     &format!("is not a list of variables: {error}"),
@@ -147,23 +149,23 @@ impl<'a> Work<'a> {
             }
         }
         self.files(&mut variables);
-        for one in self.list(SERVICE, "PassEnvironment") {
+        for one in self.list_assignments(SERVICE, "PassEnvironment") {
             variables
                 .late
                 .extend(one.value.split_whitespace().map(str::to_owned));
-            self.section.say(
+            self.section.add_remark(
                 "PassEnvironment",
                 &one.value,
                 "programs inherit all variables of supervisord",
             );
         }
-        for one in self.list(SERVICE, "UnsetEnvironment") {
+        for one in self.list_assignments(SERVICE, "UnsetEnvironment") {
             for word in one.value.split_whitespace() {
                 variables
                     .known
                     .retain(|(name, value)| name != word && format!("{name}={value}") != word);
             }
-            self.section.say(
+            self.section.add_remark(
                 "UnsetEnvironment",
                 &one.value,
                 "programs inherit the variables of supervisord; put /usr/bin/env -u NAME before the command",
@@ -172,8 +174,8 @@ impl<'a> Work<'a> {
         variables
     }
 
-    fn files(&mut self, variables: &mut Variables) {
-        for one in self.list(SERVICE, "EnvironmentFile") {
+    fn files(&mut self, variables: &mut ProgramVariables) {
+        for one in self.list_assignments(SERVICE, "EnvironmentFile") {
             let value = self.specified("EnvironmentFile", &one.value);
             let (path, is_optional) = match value.strip_prefix('-') {
                 Some(path) => (path, true),
@@ -203,15 +205,17 @@ impl<'a> Work<'a> {
                     "no equivalent, and the file is private: add its variables to environment= in a private configuration file"
                 }
             };
-            self.section.say("EnvironmentFile", &one.value, text);
+            self.section.add_remark("EnvironmentFile", &one.value, text);
         }
     }
 
-    fn directories(&mut self, user: Option<&str>, variables: &mut Variables) {
+    fn directories(&mut self, user: Option<&str>, variables: &mut ProgramVariables) {
         for (name, mode, base, variable) in DIRECTORIES {
-            let mode = self.one(mode).unwrap_or_else(|| "0755".to_owned());
+            let mode = self
+                .last_assignment(mode)
+                .unwrap_or_else(|| "0755".to_owned());
             let mut paths = Vec::new();
-            for one in self.list(SERVICE, name) {
+            for one in self.list_assignments(SERVICE, name) {
                 let value = self.specified(name, &one.value);
                 paths.extend(value.split_whitespace().map(|path| {
                     let path = path.split(':').next().unwrap_or_default();
@@ -224,7 +228,7 @@ impl<'a> Work<'a> {
             let owner = user.unwrap_or("root");
             let group = self.section.get("group").unwrap_or(owner).to_owned();
             for path in &paths {
-                self.section.say(
+                self.section.add_remark(
                     name,
                     path.trim_start_matches(base).trim_start_matches('/'),
                     &format!("the directory is not created; use a line of tmpfiles.d(5): d {path} {mode} {owner} {group}"),
@@ -235,11 +239,11 @@ impl<'a> Work<'a> {
     }
 
     /// Writes the variables; answers those that only the command can hold.
-    pub(super) fn write(&mut self, variables: &Variables) -> Vec<String> {
+    pub(super) fn write(&mut self, variables: &ProgramVariables) -> Vec<String> {
         let mut pairs = Vec::new();
         let mut others = Vec::new();
         for (name, value) in &variables.known {
-            match form::variable(name, value) {
+            match form::variable_pair(name, value) {
                 Some(pair) => pairs.push(pair),
                 None => others.push(format!("{name}={value}")),
             }

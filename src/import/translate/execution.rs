@@ -2,22 +2,22 @@
 
 use super::super::form;
 use super::super::unit::Assignment;
-use super::super::words::{self, Exec, Item, Variable};
-use super::environment::Variables;
-use super::{SERVICE, Type, Work};
+use super::super::words::{self, CommandItem, ExecCommand, VariableValue};
+use super::environment::ProgramVariables;
+use super::{SERVICE, ServiceType, Translation};
 use crate::domain::Signal;
 
 /// What `MAINPID` is called in command lines.
 const MAIN: [&str; 2] = ["$MAINPID", "${MAINPID}"];
 
-impl<'a> Work<'a> {
+impl<'a> Translation<'a> {
     /// The command, and the variables that it has.
     pub(super) fn command(
         &mut self,
-        service: Type,
-        variables: &Variables,
+        service: ServiceType,
+        variables: &ProgramVariables,
     ) -> Result<(), Vec<String>> {
-        let list = self.list(SERVICE, "ExecStart");
+        let list = self.list_assignments(SERVICE, "ExecStart");
         let Some(first) = list.first() else {
             return Err(vec![format!(
                 "{}: [Service] has no ExecStart=",
@@ -26,14 +26,14 @@ impl<'a> Work<'a> {
         };
         let place = first.place.clone();
         let mut errors = Vec::new();
-        let mut commands: Vec<Exec> = Vec::new();
+        let mut commands: Vec<ExecCommand> = Vec::new();
         for one in list {
             match self.execs(one) {
                 Ok(execs) => commands.extend(execs),
                 Err(error) => errors.push(error),
             }
         }
-        if commands.len() > 1 && service != Type::Oneshot {
+        if commands.len() > 1 && service != ServiceType::Oneshot {
             errors.push(format!(
                 "{place}: only Type=oneshot may have more than one command in ExecStart="
             ));
@@ -44,15 +44,15 @@ impl<'a> Work<'a> {
         for exec in &commands {
             self.say_of_prefixes(exec, commands.len() == 1);
         }
-        let mut words = self.words(&commands, variables);
+        let mut words = self.command_words(&commands, variables);
         let others = self.write(variables);
         if !others.is_empty() {
             words = with_variables(others, words);
         }
-        if service == Type::Forking {
+        if service == ServiceType::Forking {
             words = self.forking(words);
         }
-        match form::command(&words) {
+        match form::command_value(&words) {
             Ok(command) => {
                 self.section.set("command", command);
                 Ok(())
@@ -64,7 +64,7 @@ impl<'a> Work<'a> {
     }
 
     /// The commands of one assignment, specifiers replaced.
-    fn execs(&mut self, one: &Assignment) -> Result<Vec<Exec>, String> {
+    fn execs(&mut self, one: &Assignment) -> Result<Vec<ExecCommand>, String> {
         let mut execs = words::commands(&one.value)
             .map_err(|error| format!("{}: {}={}: {error}", one.place, one.name, one.value))?;
         for exec in &mut execs {
@@ -75,26 +75,26 @@ impl<'a> Work<'a> {
         Ok(execs)
     }
 
-    fn say_of_prefixes(&mut self, exec: &Exec, is_alone: bool) {
+    fn say_of_prefixes(&mut self, exec: &ExecCommand, is_alone: bool) {
         let path = exec.words.first().cloned().unwrap_or_default();
         let letters = exec.prefixes;
         // Where there are several, the shell that runs them sees to it.
         if letters.may_fail && is_alone {
-            self.section.say(
+            self.section.add_remark(
                 "ExecStart",
                 &format!("-{path}"),
                 "systemd ignores every exit code here; list the expected codes in exitcodes=",
             );
         }
         if let Some(name) = &exec.name {
-            self.section.say(
+            self.section.add_remark(
                 "ExecStart",
                 &format!("@{path}"),
                 &format!("argv[0] cannot be set to {name}; the program sees its path"),
             );
         }
         if letters.is_privileged {
-            self.section.say(
+            self.section.add_remark(
                 "ExecStart",
                 &format!("+{path}"),
                 "systemd starts the command as root in spite of User=; remove user= for the same effect",
@@ -103,14 +103,18 @@ impl<'a> Work<'a> {
     }
 
     /// The words of what is run in the end.
-    fn words(&mut self, commands: &[Exec], variables: &Variables) -> Vec<String> {
-        let lines: Vec<Vec<Item>> = commands
+    fn command_words(
+        &mut self,
+        commands: &[ExecCommand],
+        variables: &ProgramVariables,
+    ) -> Vec<String> {
+        let lines: Vec<Vec<CommandItem>> = commands
             .iter()
             .map(|exec| {
                 let mut items = words::substitute(exec, |name| {
                     let found = variables.find(name);
-                    if found == Variable::Unset {
-                        self.section.say(
+                    if found == VariableValue::Unset {
+                        self.section.add_remark(
                             "ExecStart",
                             &format!("${name}"),
                             "the unit does not set the variable, so it expands to nothing, as under systemd",
@@ -121,7 +125,7 @@ impl<'a> Work<'a> {
                 if exec.prefixes.is_for_a_shell {
                     let script = items.iter().map(script_word).collect::<Vec<_>>().join(" ");
                     items = ["/bin/sh", "-c", &script]
-                        .map(|text| Item::Text(text.to_owned()))
+                        .map(|text| CommandItem::Text(text.to_owned()))
                         .into();
                 }
                 items
@@ -131,12 +135,12 @@ impl<'a> Work<'a> {
             let plain: Option<Vec<String>> = line
                 .iter()
                 .map(|item| match item {
-                    Item::Text(text) => Some(text.clone()),
-                    Item::Script(_) => None,
+                    CommandItem::Text(text) => Some(text.clone()),
+                    CommandItem::Script(_) => None,
                 })
                 .collect();
             return plain.unwrap_or_else(|| {
-                self.section.say(
+                self.section.add_remark(
                     "command",
                     "",
                     "a shell expands variables that are known only at start; unlike systemd, it treats quotes in them literally",
@@ -162,14 +166,14 @@ impl<'a> Work<'a> {
 
     /// A daemon that goes to the background needs somebody who stands for it.
     fn forking(&mut self, words: Vec<String>) -> Vec<String> {
-        match self.one("PIDFile") {
+        match self.last_assignment("PIDFile") {
             Some(path) => {
                 let path = if path.starts_with('/') {
                     path
                 } else {
                     format!("/run/{path}")
                 };
-                self.section.say(
+                self.section.add_remark(
                     "Type",
                     "forking",
                     "pidproxy runs the forking command; an option that keeps it in the foreground is better, without pidproxy",
@@ -178,7 +182,7 @@ impl<'a> Work<'a> {
                 proxy.into_iter().chain(words).collect()
             }
             None => {
-                self.section.say(
+                self.section.add_remark(
                     "Type",
                     "forking",
                     "the command forks to the background and cannot be supervised: add its foreground option (or its \
@@ -190,7 +194,7 @@ impl<'a> Work<'a> {
     }
 
     pub(super) fn directory(&mut self, user: Option<&str>) {
-        let Some(value) = self.one("WorkingDirectory") else {
+        let Some(value) = self.last_assignment("WorkingDirectory") else {
             // Where systemd runs what says nothing; with us it would be wherever the daemon is.
             self.section.set("directory", "/");
             return;
@@ -203,7 +207,7 @@ impl<'a> Work<'a> {
             match self.world.lookup.home(Some(user.unwrap_or("root"))) {
                 Some(home) => home,
                 None => {
-                    self.section.say(
+                    self.section.add_remark(
                         "WorkingDirectory",
                         &value,
                         "the home directory of the user is unknown here; set directory=",
@@ -216,7 +220,7 @@ impl<'a> Work<'a> {
         };
         if is_optional && !self.world.lookup.is_dir(&path) {
             self.section.set("directory", "/");
-            self.section.say(
+            self.section.add_remark(
                 "WorkingDirectory",
                 &value,
                 "the directory does not exist now, so directory= is not set: with a missing directory the start would fail",
@@ -228,7 +232,7 @@ impl<'a> Work<'a> {
 
     /// The signal that an `ExecStop=` or `ExecReload=` sends to the program, if it does nothing else.
     pub(super) fn signal_of(&mut self, name: &'a str) -> (Vec<&'a Assignment>, Option<Signal>) {
-        let list = self.list(SERVICE, name);
+        let list = self.list_assignments(SERVICE, name);
         let signal = match &list[..] {
             [one] => words::commands(&one.value)
                 .ok()
@@ -278,14 +282,14 @@ fn shell(option: &str, script: String) -> Vec<String> {
     vec!["/bin/sh".to_owned(), option.to_owned(), script]
 }
 
-fn script_line(items: &[Item]) -> String {
+fn script_line(items: &[CommandItem]) -> String {
     items.iter().map(script_word).collect::<Vec<_>>().join(" ")
 }
 
-fn script_word(item: &Item) -> String {
+fn script_word(item: &CommandItem) -> String {
     match item {
-        Item::Text(text) => form::shell(text),
-        Item::Script(script) => script.clone(),
+        CommandItem::Text(text) => form::shell_quote(text),
+        CommandItem::Script(script) => script.clone(),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::value::{self, SECONDS, Span};
-use super::{SERVICE, Work};
+use super::super::value::{self, SECONDS, TimeSpan};
+use super::{SERVICE, Translation};
 use crate::config::confinement;
 use crate::config::resources;
 use crate::config::value as ours;
@@ -38,11 +38,13 @@ const LIMITS: [(&str, Resource); 16] = [
     ("LimitLOCKS", Resource::Locks),
 ];
 
-impl Work<'_> {
+impl Translation<'_> {
     /// Limits of the process and its rights.
     pub(super) fn confinement(&mut self) {
         for (name, resource) in LIMITS {
-            let Some(text) = self.one(name) else { continue };
+            let Some(text) = self.last_assignment(name) else {
+                continue;
+            };
             let limit: Option<Vec<String>> = text
                 .split(':')
                 .map(|one| limit(resource, one.trim()))
@@ -85,7 +87,7 @@ impl Work<'_> {
         if let Some(set) = self.capabilities("AmbientCapabilities", Capabilities::NONE) {
             let beyond = set.without(bounding.unwrap_or(Capabilities::ALL));
             if !beyond.is_none() {
-                self.section.say(
+                self.section.add_remark(
                     "AmbientCapabilities",
                     &beyond.to_string(),
                     "omitted, because CapabilityBoundingSet= does not contain it",
@@ -102,7 +104,7 @@ impl Work<'_> {
     // Source: systemd.exec(5), `CapabilityBoundingSet=`.
     fn capabilities(&mut self, name: &'static str, all: Capabilities) -> Option<Capabilities> {
         let mut set: Option<Capabilities> = None;
-        for one in self.all(SERVICE, name) {
+        for one in self.all_assignments(SERVICE, name) {
             let (text, is_inverted) = match one.value.strip_prefix('~') {
                 Some(text) => (text, true),
                 None => (one.value.as_str(), false),
@@ -112,7 +114,7 @@ impl Work<'_> {
                 match Capabilities::named(word).filter(|_| word.to_uppercase().starts_with("CAP_"))
                 {
                     Some(one) => named = named.with(one),
-                    None => self.section.say(name, word, "unknown capability"),
+                    None => self.section.add_remark(name, word, "unknown capability"),
                 }
             }
             set = Some(match (set, is_inverted) {
@@ -148,10 +150,10 @@ impl Work<'_> {
             let number = number.min(PIDS_MAX).to_string();
             resources::pids_max(&number).ok().map(|_| number)
         });
-        let period = match self.one("CPUQuotaPeriodSec") {
+        let period = match self.last_assignment("CPUQuotaPeriodSec") {
             None => None,
             Some(text) => match value::span(&text, SECONDS) {
-                Some(Span::For(time)) => Some(time),
+                Some(TimeSpan::For(time)) => Some(time),
                 _ => {
                     self.not_understood("CPUQuotaPeriodSec", &text);
                     None
@@ -168,10 +170,12 @@ impl Work<'_> {
         key: &'static str,
         convert: impl Fn(&str) -> Option<String>,
     ) {
-        let Some(text) = self.one(name) else { return };
+        let Some(text) = self.last_assignment(name) else {
+            return;
+        };
         match convert(text.trim()) {
             Some(value) => self.section.set(key, value),
-            None => self.section.say(
+            None => self.section.add_remark(
                 name,
                 &text,
                 &format!(
@@ -185,8 +189,8 @@ impl Work<'_> {
 
 /// What a key takes, in the words of KEYS.
 fn expected(key: &str) -> &'static str {
-    use crate::config::key::{Key, SectionKind};
-    Key::find(SectionKind::Program, key).map_or("", |row| row.kind.expected())
+    use crate::config::key::{ConfigKey, SectionKind};
+    ConfigKey::find(SectionKind::Program, key).map_or("", |row| row.kind.expected())
 }
 
 /// One half of a limit, in the form that we take.
@@ -196,12 +200,12 @@ fn limit(resource: Resource, text: &str) -> Option<String> {
     }
     match (resource, resource.unit()) {
         (Resource::Processor, _) => match value::span(text, SECONDS)? {
-            Span::For(time) => Some(value::seconds(time).to_string()),
-            Span::Infinity => Some("infinity".to_owned()),
+            TimeSpan::For(time) => Some(value::seconds(time).to_string()),
+            TimeSpan::Infinity => Some("infinity".to_owned()),
         },
         (Resource::RealTimeTime, _) => match value::span(text, 1)? {
-            Span::For(time) => Some(time.as_micros().to_string()),
-            Span::Infinity => Some("infinity".to_owned()),
+            TimeSpan::For(time) => Some(time.as_micros().to_string()),
+            TimeSpan::Infinity => Some("infinity".to_owned()),
         },
         (_, Unit::Bytes) => value::bytes(text).map(|bytes| bytes.to_string()),
         (_, Unit::Plain | Unit::Nice) => Some(text.to_owned()),

@@ -1,12 +1,12 @@
 //! Where the program's output goes.
 
 use super::super::form;
-use super::super::value::{self, SECONDS, Span};
-use super::Work;
+use super::super::value::{self, SECONDS, TimeSpan};
+use super::Translation;
 
 /// What one stream is connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Target {
+enum StreamTarget {
     Journal,
     Null,
     File(String),
@@ -18,34 +18,39 @@ enum Target {
 const BURST: u64 = 10_000;
 const INTERVAL_MILLIS: u128 = 30_000;
 
-impl Work<'_> {
+impl Translation<'_> {
     /// Both streams, and how much of them the journal takes.
     pub(super) fn streams(&mut self) {
         // Standard input is /dev/null, so what inherits from it is too.
         let stdout = match self.target("StandardOutput") {
-            Some(Target::Inherit) => Target::Null,
+            Some(StreamTarget::Inherit) => StreamTarget::Null,
             Some(target) => target,
-            None => Target::Journal,
+            None => StreamTarget::Journal,
         };
-        let stderr = self.target("StandardError").unwrap_or(Target::Inherit);
-        let is_shared = stderr == Target::Inherit || stderr == stdout;
+        let stderr = self
+            .target("StandardError")
+            .unwrap_or(StreamTarget::Inherit);
+        let is_shared = stderr == StreamTarget::Inherit || stderr == stdout;
         self.stream("stdout", &stdout);
         match (&stdout, is_shared) {
             // The journal keeps the streams apart, which loses nothing.
-            (Target::Journal | Target::Null, true) => self.stream("stderr", &stdout),
+            (StreamTarget::Journal | StreamTarget::Null, true) => self.stream("stderr", &stdout),
             (_, true) => self.section.set("redirect_stderr", "true"),
             (_, false) => self.stream("stderr", &stderr),
         }
         self.rate_limit();
-        if let Some(name) = self.one("SyslogIdentifier") {
-            self.section.say(
+        if let Some(name) = self.last_assignment("SyslogIdentifier") {
+            self.section.add_remark(
                 "SyslogIdentifier",
                 &name,
                 "journal entries have the program's name as identifier",
             );
         }
-        if let Some(input) = self.one("StandardInput").filter(|input| input != "null") {
-            self.section.say(
+        if let Some(input) = self
+            .last_assignment("StandardInput")
+            .filter(|input| input != "null")
+        {
+            self.section.add_remark(
                 "StandardInput",
                 &input,
                 "standard input is a pipe that `supervisorctl fg` writes to",
@@ -53,9 +58,9 @@ impl Work<'_> {
         }
     }
 
-    fn target(&mut self, name: &'static str) -> Option<Target> {
-        let text = self.one(name)?;
-        let say = |work: &mut Self, why: &str| work.section.say(name, &text, why);
+    fn target(&mut self, name: &'static str) -> Option<StreamTarget> {
+        let text = self.last_assignment(name)?;
+        let say = |work: &mut Self, why: &str| work.section.add_remark(name, &text, why);
         if let Some(path) = text.strip_prefix("append:").or_else(|| {
             text.strip_prefix("file:")
                 .or_else(|| text.strip_prefix("truncate:"))
@@ -63,53 +68,54 @@ impl Work<'_> {
             if !text.starts_with("append:") {
                 say(self, "the file is not truncated; new lines are appended");
             }
-            return Some(Target::File(path.to_owned()));
+            return Some(StreamTarget::File(path.to_owned()));
         }
         match text.as_str() {
-            "inherit" => Some(Target::Inherit),
-            "null" => Some(Target::Null),
-            "journal" => Some(Target::Journal),
+            "inherit" => Some(StreamTarget::Inherit),
+            "null" => Some(StreamTarget::Null),
+            "journal" => Some(StreamTarget::Journal),
             "syslog" => {
                 say(
                     self,
                     "the journal forwards to syslog; stdout_syslog=true sends to syslog directly",
                 );
-                Some(Target::Journal)
+                Some(StreamTarget::Journal)
             }
             "journal+console" | "syslog+console" | "kmsg" | "kmsg+console" => {
                 say(self, "is written to the journal only");
-                Some(Target::Journal)
+                Some(StreamTarget::Journal)
             }
             _ => {
                 say(self, "is written to the journal instead");
-                Some(Target::Journal)
+                Some(StreamTarget::Journal)
             }
         }
     }
 
-    fn stream(&mut self, stream: &str, target: &Target) {
+    fn stream(&mut self, stream: &str, target: &StreamTarget) {
         let (logfile, maxbytes) = match stream {
             "stdout" => ("stdout_logfile", "stdout_logfile_maxbytes"),
             _ => ("stderr_logfile", "stderr_logfile_maxbytes"),
         };
         match target {
-            Target::Journal => self.section.set(logfile, "journal"),
-            Target::Null | Target::Inherit => self.section.set(logfile, "NONE"),
-            Target::File(path) => {
+            StreamTarget::Journal => self.section.set(logfile, "journal"),
+            StreamTarget::Null | StreamTarget::Inherit => self.section.set(logfile, "NONE"),
+            StreamTarget::File(path) => {
                 // This key alone is expanded twice.
-                match form::text(path).filter(|_| path.starts_with('/')) {
+                match form::text_value(path).filter(|_| path.starts_with('/')) {
                     Some(text) => {
                         self.section.set(logfile, text.replace('%', "%%"));
                         // systemd never rotates it.
                         self.section.set(maxbytes, "0");
                     }
-                    None => self
-                        .section
-                        .say(logfile, path, "cannot be used as a log file name"),
+                    None => {
+                        self.section
+                            .add_remark(logfile, path, "cannot be used as a log file name")
+                    }
                 }
                 let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
                 if !directory.is_empty() && !self.world.lookup.is_dir(directory) {
-                    self.section.say(
+                    self.section.add_remark(
                         logfile,
                         path,
                         &format!(
@@ -122,14 +128,14 @@ impl Work<'_> {
     }
 
     fn rate_limit(&mut self) {
-        let interval = self.one("LogRateLimitIntervalSec");
-        let burst = self.one("LogRateLimitBurst");
+        let interval = self.last_assignment("LogRateLimitIntervalSec");
+        let burst = self.last_assignment("LogRateLimitBurst");
         if interval.is_none() && burst.is_none() {
             return;
         }
         let millis = match interval.as_deref().map(|text| value::span(text, SECONDS)) {
             None => Some(INTERVAL_MILLIS),
-            Some(Some(Span::For(time))) => Some(time.as_micros().div_ceil(1000)),
+            Some(Some(TimeSpan::For(time))) => Some(time.as_micros().div_ceil(1000)),
             Some(_) => None,
         };
         let lines = match burst.as_deref() {

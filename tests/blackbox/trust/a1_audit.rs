@@ -7,15 +7,15 @@ use nix::sys::signal::Signal;
 
 use super::users::{Nobody, open, reachable};
 use crate::host::Host;
-use crate::support::place::Place;
 use crate::support::runner::{Outcome, Trial};
+use crate::support::temp_dir::TempDir;
 use crate::support::wire::Value;
 use crate::support::{LIMIT, expect, is_root, wait_for};
 
 type Result<T = ()> = std::result::Result<T, String>;
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn() -> Result;
     let list: &[(&str, &[&str], Test)] = &[
         ("names_over_xml_rpc", &[], names_over_xml_rpc),
@@ -50,7 +50,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 const PROGRAMS: &str = "\
 [program:web]
-command={puppet} forever
+command={test_child} forever
 startsecs=0
 ";
 
@@ -237,12 +237,12 @@ fn said() -> Result {
 /// A bus on which everybody may be, as on the system's. There is no polkit, which is a no.
 struct Bus {
     daemon: Child,
-    place: Place,
+    place: TempDir,
 }
 
 impl Bus {
     fn start() -> Result<Self> {
-        let place = Place::new()?;
+        let place = TempDir::new()?;
         open(place.path(), 0o755)?;
         place.write(
             "bus.conf",

@@ -24,29 +24,29 @@ const GROWTH_KIB: u64 = 64 << 10;
 const CALLS: usize = 5;
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
+pub(crate) fn tests() -> Vec<Trial> {
+    let mut tests = Vec::new();
     for kind in ["idle", "heads", "bodies", "unread", "slow"] {
         for (who, first, users) in [
             ("a_stranger", STRANGER, 1),
             ("a_guest", GUEST, 1),
             ("many_guests", GUEST, 10),
         ] {
-            trials.push(Trial::new(
+            tests.push(Trial::new(
                 format!("trust::a2_{kind}_of_{who}_cost_root_nothing"),
                 move || hostile(kind, first, users),
             ));
         }
-        trials.push(Trial::new(
+        tests.push(Trial::new(
             format!("trust::a2_{kind}_over_tcp_cost_root_nothing"),
             move || hostile(kind, 0, 1),
         ));
     }
-    trials.push(Trial::new(
+    tests.push(Trial::new(
         "trust::a2_a_stranger_is_told_before_the_body_is_read",
         told_before_the_body,
     ));
-    trials
+    tests
 }
 
 fn skipped() -> Outcome {
@@ -110,7 +110,7 @@ impl Scene {
                 .map_err(|error| error.to_string())?;
             let mut command = self.host.marked.command(&me, std::path::Path::new("/"));
             command
-                .args(["puppet", "hostile", kind, &address, &EACH.to_string()])
+                .args(["test_child", "hostile", kind, &address, &EACH.to_string()])
                 .stdout(out);
             if first > 0 {
                 let number = u32::try_from(number).map_err(|error| error.to_string())?;

@@ -21,7 +21,7 @@ const ROOT_CALLS: u32 = 5;
 const NAME: &str = "org.supervisord.Supervisor1";
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     [("one_user", 1), ("three_users", 3)]
         .map(|(who, users)| {
             Trial::new(

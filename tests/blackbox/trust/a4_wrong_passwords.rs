@@ -12,7 +12,7 @@ use crate::support::wire::{Address, Connection};
 use crate::support::{LIMIT, expect};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::a4_wrong_passwords_on_a_port", || {
             let socket = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;

@@ -8,7 +8,7 @@ use crate::support::is_root;
 use crate::support::runner::{Outcome, Trial};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::a5_results_name_only_what_may_be_seen", results),
         Trial::new("trust::a5_what_may_not_be_seen_is_not_there", not_there),
@@ -23,26 +23,26 @@ allow=nobody control signal logs update shutdown configure on web g:a
 [rpcinterface:twiddler]
 supervisor.rpcinterface_factory=supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface
 [program:web]
-command={puppet} forever
+command={test_child} forever
 startsecs=0
 [program:veiled]
-command={puppet} forever
+command={test_child} forever
 startsecs=0
 [group:vault]
 programs=abyssal
 [program:abyssal]
-command={puppet} forever
+command={test_child} forever
 startsecs=0
 [group:g]
 programs=a,b,obscured
 [program:a]
-command={puppet} forever
+command={test_child} forever
 startsecs=0
 [program:b]
-command={puppet} forever
+command={test_child} forever
 startsecs=0
 [program:obscured]
-command={puppet} forever
+command={test_child} forever
 startsecs=0
 ";
 
@@ -230,7 +230,7 @@ fn not_there() -> Result<Outcome, String> {
 fn clear() -> Result<Outcome, String> {
     // A directory can be no file, and cannot be unlinked as one.
     let host = crate::host::Host::start(
-        "[program:web]\ncommand={puppet} forever\nstartsecs=0\nstdout_logfile={dir}/web.log\nstderr_logfile=NONE\n",
+        "[program:web]\ncommand={test_child} forever\nstartsecs=0\nstdout_logfile={dir}/web.log\nstderr_logfile=NONE\n",
     )?;
     let daemon = host.daemon()?;
     daemon.wait_state("web", "RUNNING")?;

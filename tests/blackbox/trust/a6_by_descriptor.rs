@@ -15,7 +15,7 @@ use crate::support::{LIMIT, expect, is_root, wait_for};
 
 type Test = fn() -> Result<(), String>;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let list: &[(&str, Test)] = &[
         ("a_race_for_the_socket_changes_no_victim", socket_race),
         (

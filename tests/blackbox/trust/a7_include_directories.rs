@@ -10,7 +10,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, is_root};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new(
             "trust::a7_directories_of_patterns_are_checked_matched_or_not",
@@ -39,9 +39,9 @@ fn not_root() -> Outcome {
 }
 
 /// A way for others to add a file: the pattern, and what is said of it.
-type Way = (&'static str, &'static str);
+type Escape = (&'static str, &'static str);
 
-const WAYS: &[Way] = &[
+const ESCAPES: &[Escape] = &[
     // Nothing matches in any of them.
     ("open/*.conf", "open is writable by everybody"),
     ("sticky/*.conf", "sticky is writable by everybody"),
@@ -89,7 +89,7 @@ fn directories() -> Result<Outcome, String> {
         symlink(target, host.place.join(link)).map_err(|e| e.to_string())?;
     }
     own("sticky/link", Some(1), None)?;
-    for (pattern, told) in WAYS {
+    for (pattern, told) in ESCAPES {
         host.place.write(
             "main.conf",
             &format!("[supervisord]\n[include]\nfiles=safe/*.conf {pattern}\n"),

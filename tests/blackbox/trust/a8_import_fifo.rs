@@ -9,7 +9,7 @@ use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::new("trust::a8_import_of_a_fifo_is_refused", fifo)]
 }
 

@@ -6,7 +6,7 @@ use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::new("trust::a8_tail_on_a_terminal", tail)]
 }
 
@@ -15,7 +15,7 @@ const HOSTILE: &str = "1b5d303b6f776e656407411b5b324a42c29b324a43 ";
 
 fn tail() -> Result<Outcome, String> {
     let mut host = Host::start(&format!(
-        "[program:evil]\ncommand={{puppet}} hex {HOSTILE} say end forever\nstartsecs=0\n"
+        "[program:evil]\ncommand={{test_child}} hex {HOSTILE} say end forever\nstartsecs=0\n"
     ))?;
     let shown = "\u{fffd}]0;owned\u{fffd}A\u{fffd}[2JB\u{fffd}2JCend";
     host.daemon()?.wait_state("evil", "RUNNING")?;

@@ -14,7 +14,7 @@ use crate::support::wire::Value;
 use crate::support::{LIMIT, expect, is_root, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new(
             "trust::b1_a_lease_on_a_command_holds_up_its_user_only",

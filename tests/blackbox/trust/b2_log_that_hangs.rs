@@ -13,7 +13,7 @@ use crate::support::wire::{self, Value};
 use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     type Test = fn() -> Result<Outcome, String>;
     let list: &[(&str, Test)] = &[
         ("others_exit_and_start_in_time", others),
@@ -101,7 +101,7 @@ fn skipped() -> Result<Outcome, String> {
 /// A program that writes a numbered line each hundredth of a second, until there is DIR/NAME.stop.
 fn writer(name: &str, log: &str) -> String {
     format!(
-        "[program:{name}]\ncommand={{puppet}} tell {{dir}}/{name}.stop 10000 forever\nstartsecs=0\nstdout_logfile={log}\n"
+        "[program:{name}]\ncommand={{test_child}} tell {{dir}}/{name}.stop 10000 forever\nstartsecs=0\nstdout_logfile={log}\n"
     )
 }
 
@@ -244,7 +244,7 @@ fn own() -> Result<Outcome, String> {
     for client in [called_off, wanted] {
         client.join().map_err(|_| "a client panicked".to_owned())?;
     }
-    // All of the first life comes before the second.
+    // All of the first instance comes before the second.
     host.place.write("a.stop", "")?;
     host.wait_file("a.log", "end\n")?;
     let text = host.place.read("a.log");
@@ -306,7 +306,7 @@ fn many() -> Result<Outcome, String> {
     let log = other.display().to_string();
     let mut config = sleeper("d", "NONE")
         + &format!(
-            "[program:c]\ncommand={{puppet}} tell {{dir}}/c.stop 10000 forever\nstartsecs=0\nstdout_logfile={log}\n"
+            "[program:c]\ncommand={{test_child}} tell {{dir}}/c.stop 10000 forever\nstartsecs=0\nstdout_logfile={log}\n"
         );
     let names: Vec<String> = (0..12).map(|number| format!("w{number}")).collect();
     for name in &names {

@@ -14,14 +14,14 @@ use crate::support::{LIMIT, expect, proc, thread, wait_for};
 /// Each thread by its name in the kernel, and as the log calls it.
 const THREADS: &[(&str, &str)] = &[
     ("main", "engine"),
-    ("front", "front"),
+    ("server", "server"),
     ("output", "output"),
     ("spawn", "spawn"),
     ("heartbeat", "heartbeat"),
 ];
 
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials: Vec<Trial> = THREADS
+pub(crate) fn tests() -> Vec<Trial> {
+    let mut tests: Vec<Trial> = THREADS
         .iter()
         .map(|&(name, called)| {
             Trial::new(
@@ -30,8 +30,8 @@ pub(crate) fn trials() -> Vec<Trial> {
             )
         })
         .collect();
-    trials.push(Trial::new("trust::b3_an_idle_daemon_is_never_woken", idle));
-    trials
+    tests.push(Trial::new("trust::b3_an_idle_daemon_is_never_woken", idle));
+    tests
 }
 
 const PROGRAMS: &str =

@@ -10,7 +10,7 @@ use crate::support::{LIMIT, expect, is_root, wait_for};
 const TIMES: usize = 20;
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::b5_pid_1_answers_our_client_before_it_exits", || {
             many(Side::Ours, false)
@@ -19,17 +19,17 @@ pub(crate) fn trials() -> Vec<Trial> {
             many(Side::Ours, true)
         }),
         Trial::new(
-            "trust::b5_pid_1_answers_the_genuine_client_over_tcp_before_it_exits",
+            "trust::b5_pid_1_answers_the_reference_client_over_tcp_before_it_exits",
             || match oracle() {
                 None => Ok(Outcome::Skipped("SUPERVISOR_ORACLE is not set".to_owned())),
-                Some(_) => many(Side::Genuine, true),
+                Some(_) => many(Side::Reference, true),
             },
         ),
         Trial::new(
-            "trust::b5_pid_1_answers_the_genuine_client_before_it_exits",
+            "trust::b5_pid_1_answers_the_reference_client_before_it_exits",
             || match oracle() {
                 None => Ok(Outcome::Skipped("SUPERVISOR_ORACLE is not set".to_owned())),
-                Some(_) => many(Side::Genuine, false),
+                Some(_) => many(Side::Reference, false),
             },
         ),
         Trial::new(
@@ -77,7 +77,7 @@ fn answers_of_others() -> Result<Outcome, String> {
     if !is_root() {
         return Ok(skipped("a PID namespace needs root"));
     }
-    let config = "[program:slow]\ncommand={puppet} forever\nstartsecs=60\nautostart=false\n";
+    let config = "[program:slow]\ncommand={test_child} forever\nstartsecs=60\nautostart=false\n";
     let Some((mut host, inside)) = container(config)? else {
         return Ok(skipped("this machine allows no PID namespaces"));
     };

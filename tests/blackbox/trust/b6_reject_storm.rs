@@ -11,7 +11,7 @@ use crate::support::{LIMIT, expect, proc, wait_for};
 const STORM: Duration = Duration::from_secs(6);
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::b6_a_reject_storm_is_a_trickle", storm),
         Trial::new("trust::b6_order_stays_and_the_pause_ends", order),
@@ -28,8 +28,8 @@ fn event(host: &Host, kind: &str) -> Result<(), String> {
 
 fn storm() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[eventlistener:bad]\ncommand={puppet} listen {dir}/bad.events fail\nevents=REMOTE_COMMUNICATION\nstartsecs=0\n\
-         [eventlistener:good]\ncommand={puppet} listen {dir}/good.events ok\nevents=REMOTE_COMMUNICATION\nstartsecs=0\n",
+        "[eventlistener:bad]\ncommand={test_child} listen {dir}/bad.events fail\nevents=REMOTE_COMMUNICATION\nstartsecs=0\n\
+         [eventlistener:good]\ncommand={test_child} listen {dir}/good.events ok\nevents=REMOTE_COMMUNICATION\nstartsecs=0\n",
     )?;
     let daemon = host.daemon()?;
     daemon.wait_state("bad", "RUNNING")?;
@@ -69,7 +69,7 @@ fn storm() -> Result<Outcome, String> {
 
 fn order() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[eventlistener:l]\ncommand={puppet} listen {dir}/l.events fail,fail,fail,fail,fail,ok\nevents=REMOTE_COMMUNICATION\nstartsecs=0\n",
+        "[eventlistener:l]\ncommand={test_child} listen {dir}/l.events fail,fail,fail,fail,fail,ok\nevents=REMOTE_COMMUNICATION\nstartsecs=0\n",
     )?;
     host.daemon()?.wait_state("l", "RUNNING")?;
     for kind in ["a", "b", "c"] {

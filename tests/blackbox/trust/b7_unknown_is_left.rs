@@ -12,7 +12,7 @@ use crate::support::{LIMIT, expect, is_root, wait_for};
 const NOBODY: u32 = 65534;
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::new("trust::b7_unknown_is_left_at_the_exit", left)]
 }
 
@@ -21,9 +21,9 @@ fn left() -> Result<Outcome, String> {
         return Ok(Outcome::Skipped("needs root".to_owned()));
     }
     let mut host = Host::new(
-        "[program:stopped]\ncommand={dir}/setpriv --reuid=0 --regid=0 --clear-groups {puppet} wait {dir}/go1 exit 3\n\
+        "[program:stopped]\ncommand={dir}/setpriv --reuid=0 --regid=0 --clear-groups {test_child} wait {dir}/go1 exit 3\n\
          startsecs=0\nautorestart=true\n\
-         [program:signalled]\ncommand={dir}/setpriv --reuid=0 --regid=0 --clear-groups {puppet} wait {dir}/go2 exit 3\n\
+         [program:signalled]\ncommand={dir}/setpriv --reuid=0 --regid=0 --clear-groups {test_child} wait {dir}/go2 exit 3\n\
          startsecs=0\nautorestart=true\n",
     )?;
     let tool = host.place.join("setpriv");

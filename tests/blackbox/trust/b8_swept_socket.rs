@@ -15,7 +15,7 @@ use crate::support::{LIMIT, expect, wait_for};
 
 type Test = fn() -> Result<(), String>;
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     let list: &[(&str, Test)] = &[
         ("a_swept_socket_is_made_again", swept),
         ("a_renamed_socket_is_made_again", renamed),
@@ -246,7 +246,7 @@ fn auto_logs() -> Result<(), String> {
     expect(tail.stdout.starts_with("a line\n"), format!("{tail:?}"))?;
     another.signal(Signal::SIGTERM);
     another.wait_exit(LIMIT)?;
-    // The same daemon's own, of a life before, go as ever.
+    // The same daemon's own, of a instance before, go as ever.
     let daemon = host.daemon.as_mut().ok_or("not started")?;
     daemon.signal(Signal::SIGKILL);
     daemon.wait_exit(LIMIT)?;

@@ -8,7 +8,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new(
             "trust::c1_an_emptied_cut_or_misspelt_file_stops_nothing",
@@ -25,7 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-const PROGRAMS: &str = "[program:a]\ncommand={puppet} forever\nstartsecs=0\n[program:b]\ncommand={puppet} forever\n\
+const PROGRAMS: &str = "[program:a]\ncommand={test_child} forever\nstartsecs=0\n[program:b]\ncommand={test_child} forever\n\
                         startsecs=0\n";
 const REFUSED: &str = ".ini file does not include supervisord section";
 

@@ -6,14 +6,14 @@ use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::c1_update_asks_before_it_removes_everything", asks),
         Trial::new("trust::c1_update_of_a_script_does_not_ask", does_not_ask),
     ]
 }
 
-const TWO: &str = "[program:a]\ncommand={puppet} forever\nstartsecs=0\n[program:b]\ncommand={puppet} forever\nstartsecs=0\n";
+const TWO: &str = "[program:a]\ncommand={test_child} forever\nstartsecs=0\n[program:b]\ncommand={test_child} forever\nstartsecs=0\n";
 const QUESTION: &str = "The configuration has no programs. Really stop and remove a, b y/N? ";
 
 fn asks() -> Result<Outcome, String> {
@@ -44,7 +44,7 @@ fn asks() -> Result<Outcome, String> {
     // Where a program is left, nobody is asked.
     host.configure(TWO)?;
     host.expect_ctl(&["update"], 0, &["a: added process group"])?;
-    host.configure("[program:a]\ncommand={puppet} forever\nstartsecs=0\n")?;
+    host.configure("[program:a]\ncommand={test_child} forever\nstartsecs=0\n")?;
     let mut terminal = Terminal::start(&host, &["update"])?;
     terminal.end()?;
     terminal.wait("b: removed process group")?;

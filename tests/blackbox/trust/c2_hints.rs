@@ -5,7 +5,7 @@ use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::c2_check_says_what_was_meant", hints),
         Trial::new("trust::c2_an_empty_logfile_is_as_in_supervisor", empty),

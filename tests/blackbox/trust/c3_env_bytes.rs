@@ -9,7 +9,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::new(
         "trust::c3_bytes_of_the_environment_reach_programs",
         bytes,

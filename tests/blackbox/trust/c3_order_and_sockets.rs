@@ -8,7 +8,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::{expect, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new(
             "trust::c3_members_of_equal_priority_start_in_the_order_of_programs",

@@ -7,7 +7,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::{expect, is_root};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::c4_check_tells_sections_in_several_places", places),
         Trial::new("trust::c4_check_tells_limits_that_cannot_act", limits),

@@ -5,7 +5,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::{expect, is_root, proc};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::c4_two_numbers_are_a_user_that_needs_no_entry", pair),
         Trial::new("trust::c4_a_lone_unknown_number_is_an_error", lone),

@@ -7,7 +7,7 @@ use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::c5_what_stands_at_the_socket_is_named", occupied),
         Trial::new("trust::c5_no_python_class_and_a_reason", reasons),
@@ -46,7 +46,7 @@ fn occupied() -> Result<Outcome, String> {
 
 fn reasons() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[program:web]\ncommand={puppet} forever\nstartsecs=0\nstdout_logfile={dir}/weblog\nautostart=false\n",
+        "[program:web]\ncommand={test_child} forever\nstartsecs=0\nstdout_logfile={dir}/weblog\nautostart=false\n",
     )?;
     // A log that cannot be removed: a directory is at its place.
     std::fs::create_dir(host.place.join("weblog")).map_err(|e| e.to_string())?;
@@ -57,7 +57,7 @@ fn reasons() -> Result<Outcome, String> {
             && !got.stdout.contains("(failed: web"),
         format!("{got:?}"),
     )?;
-    host.configure("[program:web]\ncommand={puppet} forever\nnumprocs=x\n")?;
+    host.configure("[program:web]\ncommand={test_child} forever\nnumprocs=x\n")?;
     for action in ["reread", "update", "reload"] {
         let got = host.ctl(&[action])?;
         expect(

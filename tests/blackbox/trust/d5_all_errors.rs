@@ -7,7 +7,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::{expect, is_root};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::d5_check_tells_errors_and_warnings_in_order", check),
         Trial::new("trust::d5_one_mistake_is_told_once", once),
@@ -108,12 +108,12 @@ fn unreadable() -> Result<Outcome, String> {
 }
 
 fn client() -> Result<Outcome, String> {
-    let host = Host::start("[program:a]\ncommand={puppet} forever\nstartsecs=0\n")?;
+    let host = Host::start("[program:a]\ncommand={test_child} forever\nstartsecs=0\n")?;
     host.daemon()?.wait_state("a", "RUNNING")?;
     let pid = host.daemon()?.pid_of("a");
     let lines = host.place.read("conf").lines().count();
     host.configure(
-        "[program:a]\ncommand={puppet} forever\nstartsecs=many\nautostart=maybe\nmyKey=1\n",
+        "[program:a]\ncommand={test_child} forever\nstartsecs=many\nautostart=maybe\nmyKey=1\n",
     )?;
     let first =
         "CANT_REREAD: not a valid boolean value: 'maybe' in section 'program:a' (file: 'conf')\n";
@@ -159,7 +159,7 @@ fn client() -> Result<Outcome, String> {
 }
 
 fn warnings() -> Result<Outcome, String> {
-    let program = "[program:a]\ncommand={puppet} forever\nstartsecs=0\n";
+    let program = "[program:a]\ncommand={test_child} forever\nstartsecs=0\n";
     let host = Host::start(program)?;
     host.expect_ctl(&["reread"], 0, &["No config updates to processes\n"])?;
     expect(host.ctl(&["reread"])?.stderr.is_empty(), "nothing is wrong")?;

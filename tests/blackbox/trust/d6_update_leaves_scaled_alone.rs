@@ -5,12 +5,12 @@ use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![Trial::new("trust::d6_update_leaves_scaled_alone", update)]
 }
 
-const WEB: &str = "[program:web]\ncommand={puppet} forever\nprocess_name=w%(process_num)d\nnumprocs=2\nstartsecs=0\n";
-const OTHER: &str = "[program:other]\ncommand={puppet} forever\nstartsecs=0\n";
+const WEB: &str = "[program:web]\ncommand={test_child} forever\nprocess_name=w%(process_num)d\nnumprocs=2\nstartsecs=0\n";
+const OTHER: &str = "[program:other]\ncommand={test_child} forever\nstartsecs=0\n";
 
 fn pids(host: &Host, count: usize) -> Result<Vec<i32>, String> {
     let mut pids = Vec::new();

@@ -6,7 +6,7 @@ use crate::support::expect;
 use crate::support::runner::{Outcome, Trial};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::d7_unknown_options_do_nothing", unknown),
         Trial::new("trust::d7_history_file_as_promised", history),
@@ -15,7 +15,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 fn unknown() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[program:web]\ncommand={puppet} forever\nstartsecs=0\n[program:-x]\ncommand={puppet} forever\nstartsecs=0\n",
+        "[program:web]\ncommand={test_child} forever\nstartsecs=0\n[program:-x]\ncommand={test_child} forever\nstartsecs=0\n",
     )?;
     host.daemon()?.wait_state("web", "RUNNING")?;
     let pid = host.daemon()?.pid_of("web");
@@ -74,7 +74,7 @@ fn unknown() -> Result<Outcome, String> {
 }
 
 fn history() -> Result<Outcome, String> {
-    let mut host = Host::start("[program:web]\ncommand={puppet} forever\nstartsecs=0\n")?;
+    let mut host = Host::start("[program:web]\ncommand={test_child} forever\nstartsecs=0\n")?;
     let mut terminal = Terminal::start(&host, &["--history-file", "lines"])?;
     terminal.wait("supervisor> ")?;
     terminal.press("version\r")?;

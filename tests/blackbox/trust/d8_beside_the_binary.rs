@@ -10,7 +10,7 @@ use crate::support::runner::{Outcome, Trial};
 use crate::support::{LIMIT, expect};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("trust::d8_the_daemon_finds_its_file_beside_it", daemon),
         Trial::new("trust::d8_the_client_finds_its_file_beside_it", client),

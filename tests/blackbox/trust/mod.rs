@@ -36,37 +36,37 @@ mod c3_env_bytes;
 mod c4_numeric_user;
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn tests() -> Vec<Trial> {
     // One line per file, so that files come and go without touching each other's lines.
-    let mut trials = Vec::new();
-    trials.extend(a1_audit::trials());
-    trials.extend(a4_wrong_passwords::trials());
-    trials.extend(a5_allow_tells_nothing::trials());
-    trials.extend(a7_include_directories::trials());
-    trials.extend(c1_emptied_file::trials());
-    trials.extend(c2_hints::trials());
-    trials.extend(c3_order_and_sockets::trials());
-    trials.extend(c4_check_tells::trials());
-    trials.extend(d5_all_errors::trials());
-    trials.extend(d8_beside_the_binary::trials());
-    trials.extend(a8_import_fifo::trials());
-    trials.extend(a8_tail_on_a_terminal::trials());
-    trials.extend(b6_reject_storm::trials());
-    trials.extend(b7_unknown_is_left::trials());
-    trials.extend(c1_update_asks::trials());
-    trials.extend(c5_clear_words::trials());
-    trials.extend(d6_update_leaves_scaled_alone::trials());
-    trials.extend(d7_options::trials());
-    trials.extend(a2_costs_nothing::trials());
-    trials.extend(a3_bus_limits::trials());
-    trials.extend(b5_answer_before_exit::trials());
-    trials.extend(a8_children::trials());
-    trials.extend(b1_stuck_spawn::trials());
-    trials.extend(c3_env_bytes::trials());
-    trials.extend(c4_numeric_user::trials());
-    trials.extend(a6_by_descriptor::trials());
-    trials.extend(b3_ended_threads::trials());
-    trials.extend(b8_swept_socket::trials());
-    trials.extend(b2_log_that_hangs::trials());
-    trials
+    let mut tests = Vec::new();
+    tests.extend(a1_audit::tests());
+    tests.extend(a4_wrong_passwords::tests());
+    tests.extend(a5_allow_tells_nothing::tests());
+    tests.extend(a7_include_directories::tests());
+    tests.extend(c1_emptied_file::tests());
+    tests.extend(c2_hints::tests());
+    tests.extend(c3_order_and_sockets::tests());
+    tests.extend(c4_check_tells::tests());
+    tests.extend(d5_all_errors::tests());
+    tests.extend(d8_beside_the_binary::tests());
+    tests.extend(a8_import_fifo::tests());
+    tests.extend(a8_tail_on_a_terminal::tests());
+    tests.extend(b6_reject_storm::tests());
+    tests.extend(b7_unknown_is_left::tests());
+    tests.extend(c1_update_asks::tests());
+    tests.extend(c5_clear_words::tests());
+    tests.extend(d6_update_leaves_scaled_alone::tests());
+    tests.extend(d7_options::tests());
+    tests.extend(a2_costs_nothing::tests());
+    tests.extend(a3_bus_limits::tests());
+    tests.extend(b5_answer_before_exit::tests());
+    tests.extend(a8_children::tests());
+    tests.extend(b1_stuck_spawn::tests());
+    tests.extend(c3_env_bytes::tests());
+    tests.extend(c4_numeric_user::tests());
+    tests.extend(a6_by_descriptor::tests());
+    tests.extend(b3_ended_threads::tests());
+    tests.extend(b8_swept_socket::tests());
+    tests.extend(b2_log_that_hangs::tests());
+    tests
 }

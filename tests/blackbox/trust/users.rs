@@ -44,7 +44,7 @@ impl Nobody {
         let me = std::env::current_exe().map_err(|error| error.to_string())?;
         let mut command = host.marked.command(&me, host.place.path());
         self.becomes(&mut command);
-        command.args(["puppet", "post", "s", "body", &count.to_string()]);
+        command.args(["test_child", "post", "s", "body", &count.to_string()]);
         let done = run(command, host.place.path(), None, LIMIT)?;
         if done.code != 0 {
             return Err(format!("{done:?}"));
@@ -57,7 +57,7 @@ impl Nobody {
         let me = std::env::current_exe().map_err(|error| error.to_string())?;
         let mut command = host.marked.command(&me, host.place.path());
         self.becomes(&mut command);
-        command.args(["puppet", "exchange", "s", file]);
+        command.args(["test_child", "exchange", "s", file]);
         Ok(run(command, host.place.path(), None, LIMIT)?.stdout)
     }
 

@@ -14,7 +14,7 @@ use crate::support::wire::{self, Address, CallError, Connection, Value};
 use crate::support::{LIMIT, wait_for};
 
 /// All of them.
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("upgrade::no_connection_is_refused", crowd),
         Trial::new("upgrade::half_a_request_holds_nothing_up", half),
@@ -147,7 +147,7 @@ fn crowd() -> Result<Outcome, String> {
 
 /// A client that has sent half a request, and one that does not read what it asked for.
 fn half() -> Result<Outcome, String> {
-    let mut host = Host::start("[program:one]\ncommand={puppet} forever\nstartsecs=0\n")?;
+    let mut host = Host::start("[program:one]\ncommand={test_child} forever\nstartsecs=0\n")?;
     host.daemon()?.wait_state("one", "RUNNING")?;
     let address = host.daemon()?.address.clone();
     let open = |bytes: &[u8]| {
@@ -204,8 +204,8 @@ fn half() -> Result<Outcome, String> {
 /// Whoever waits for a slow start is told to look again, in one line, and the start goes on.
 fn waiting() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[program:slow]\ncommand={puppet} forever\nstartsecs=25\nautostart=false\n\
-         [program:mule]\ncommand={puppet} ignore TERM forever\nstartsecs=0\nstopwaitsecs=25\n",
+        "[program:slow]\ncommand={test_child} forever\nstartsecs=25\nautostart=false\n\
+         [program:mule]\ncommand={test_child} ignore TERM forever\nstartsecs=0\nstopwaitsecs=25\n",
     )?;
     host.daemon()?.wait_state("mule", "RUNNING")?;
     let (started, stopped) = std::thread::scope(|scope| {
@@ -246,7 +246,7 @@ fn waiting() -> Result<Outcome, String> {
 fn followed() -> Result<Outcome, String> {
     let port = free_port()?;
     let mut host = Host::start(&format!(
-        "[inet_http_server]\nport=127.0.0.1:{port}\n[program:one]\ncommand={{puppet}} say hello forever\nstartsecs=0\n\
+        "[inet_http_server]\nport=127.0.0.1:{port}\n[program:one]\ncommand={{test_child}} say hello forever\nstartsecs=0\n\
          stdout_logfile={{dir}}/one\n"
     ))?;
     host.daemon()?.wait_state("one", "RUNNING")?;
@@ -296,7 +296,7 @@ fn followed() -> Result<Outcome, String> {
 }
 
 fn command_line() -> Result<Outcome, String> {
-    let mut host = Host::start("[program:one]\ncommand={puppet} forever\nstartsecs=0\n")?;
+    let mut host = Host::start("[program:one]\ncommand={test_child} forever\nstartsecs=0\n")?;
     host.daemon()?.wait_state("one", "RUNNING")?;
     let before = super::generation(&host)?;
     host.expect_ctl(

@@ -15,12 +15,12 @@ use crate::support::wire::Value;
 use crate::support::{LIMIT, proc, wait_for};
 
 /// All of them.
-pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = programs::trials();
-    trials.extend(streams::trials());
-    trials.extend(clients::trials());
-    trials.extend(refused::trials());
-    trials
+pub(crate) fn tests() -> Vec<Trial> {
+    let mut tests = programs::tests();
+    tests.extend(streams::tests());
+    tests.extend(clients::tests());
+    tests.extend(refused::tests());
+    tests
 }
 
 /// How often the daemon was replaced.

@@ -14,7 +14,7 @@ use crate::support::wire::Value;
 use crate::support::{LIMIT, expect, proc, wait_for};
 
 /// All of them.
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("upgrade::twenty_of_them_lose_nothing", twenty),
         Trial::new("upgrade::exits_are_told_as_they_were", exits),
@@ -71,9 +71,9 @@ fn numbered(text: &str) -> Result<usize, String> {
 
 fn twenty() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[program:fast]\ncommand={puppet} count {dir}/stop 1000\nprocess_name=f%(process_num)d\nnumprocs=10\n\
+        "[program:fast]\ncommand={test_child} count {dir}/stop 1000\nprocess_name=f%(process_num)d\nnumprocs=10\n\
          startsecs=0\nautorestart=false\nstdout_logfile={dir}/f%(process_num)d\nstdout_logfile_maxbytes=0\n\
-         [program:slow]\ncommand={puppet} tell {dir}/stop 100000\nstartsecs=0\nautorestart=false\n\
+         [program:slow]\ncommand={test_child} tell {dir}/stop 100000\nstartsecs=0\nautorestart=false\n\
          stdout_logfile={dir}/slow\nstdout_logfile_maxbytes=0\n",
     )?;
     wait_for("all run", LIMIT, || {
@@ -114,10 +114,10 @@ fn twenty() -> Result<Outcome, String> {
 
 fn exits() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[program:three]\ncommand={puppet} wait {dir}/go exit 3\nstartsecs=0\nautorestart=false\n\
-         [program:killed]\ncommand={puppet} forever\nstartsecs=0\nautorestart=false\n\
-         [program:again]\ncommand={puppet} forever\nstartsecs=0\nautorestart=unexpected\n\
-         [program:expected]\ncommand={puppet} wait {dir}/go exit 5\nstartsecs=0\nautorestart=unexpected\nexitcodes=5\n",
+        "[program:three]\ncommand={test_child} wait {dir}/go exit 3\nstartsecs=0\nautorestart=false\n\
+         [program:killed]\ncommand={test_child} forever\nstartsecs=0\nautorestart=false\n\
+         [program:again]\ncommand={test_child} forever\nstartsecs=0\nautorestart=unexpected\n\
+         [program:expected]\ncommand={test_child} wait {dir}/go exit 5\nstartsecs=0\nautorestart=unexpected\nexitcodes=5\n",
     )?;
     for name in ["three", "killed", "again", "expected"] {
         host.daemon()?.wait_state(name, "RUNNING")?;
@@ -174,10 +174,10 @@ fn deadlines() -> Result<Outcome, String> {
     const BEFORE: Duration = Duration::from_secs(4);
     const LASTS: Duration = Duration::from_secs(8);
     let mut host = Host::start(
-        "[program:mule]\ncommand={puppet} ignore TERM forever\nstartsecs=0\nstopwaitsecs=8\n\
-         [program:slow]\ncommand={puppet} forever\nstartsecs=8\nautostart=false\n\
-         [program:later_mule]\ncommand={puppet} ignore TERM forever\nstartsecs=0\nstopwaitsecs=6\n\
-         [program:later_slow]\ncommand={puppet} forever\nstartsecs=6\nautostart=false\n",
+        "[program:mule]\ncommand={test_child} ignore TERM forever\nstartsecs=0\nstopwaitsecs=8\n\
+         [program:slow]\ncommand={test_child} forever\nstartsecs=8\nautostart=false\n\
+         [program:later_mule]\ncommand={test_child} ignore TERM forever\nstartsecs=0\nstopwaitsecs=6\n\
+         [program:later_slow]\ncommand={test_child} forever\nstartsecs=6\nautostart=false\n",
     )?;
     for name in ["mule", "later_mule"] {
         host.daemon()?.wait_state(name, "RUNNING")?;
@@ -234,9 +234,9 @@ fn deadlines() -> Result<Outcome, String> {
 
 fn retries() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[program:bad]\ncommand={puppet} exit 1\nstartsecs=1\nstartretries=3\nautostart=false\n\
+        "[program:bad]\ncommand={test_child} exit 1\nstartsecs=1\nstartretries=3\nautostart=false\n\
          [program:none]\ncommand={dir}/nosuch\nstartsecs=1\nstartretries=3\n\
-         [program:fatal]\ncommand={puppet} exit 1\nstartsecs=1\nstartretries=0\n",
+         [program:fatal]\ncommand={test_child} exit 1\nstartsecs=1\nstartretries=0\n",
     )?;
     host.daemon()?.wait_state("fatal", "FATAL")?;
     let params = [Value::Text("bad".to_owned()), Value::Bool(false)];
@@ -268,7 +268,7 @@ fn retries() -> Result<Outcome, String> {
 /// Processes end all the time, some of them between two images.
 fn short() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[program:short]\ncommand={puppet} sleep %(process_num)d00 exit 0\nprocess_name=s%(process_num)d\nnumprocs=12\n\
+        "[program:short]\ncommand={test_child} sleep %(process_num)d00 exit 0\nprocess_name=s%(process_num)d\nnumprocs=12\n\
          numprocs_start=1\nstartsecs=0\nautorestart=true\n",
     )?;
     for _ in 0..10 {
@@ -303,7 +303,7 @@ fn short() -> Result<Outcome, String> {
 
 fn fcgi() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[fcgi-program:app]\ncommand={puppet} forever\nprocess_name=app%(process_num)d\nnumprocs=2\n\
+        "[fcgi-program:app]\ncommand={test_child} forever\nprocess_name=app%(process_num)d\nnumprocs=2\n\
          socket=unix://{dir}/app.sock\nstartsecs=0\nautorestart=true\n",
     )?;
     let names = ["app:app0", "app:app1"];
@@ -371,7 +371,7 @@ fn signals() -> Result<Outcome, String> {
     };
     let told = |why: String| format!("UPGRADE_SEED={seed}: {why}");
     let mut host = Host::start(
-        "[program:one]\ncommand={puppet} forever\nstartsecs=0\n[program:two]\ncommand={puppet} on TERM touch,{dir}/asked,exit,0 forever\n\
+        "[program:one]\ncommand={test_child} forever\nstartsecs=0\n[program:two]\ncommand={test_child} on TERM touch,{dir}/asked,exit,0 forever\n\
          startsecs=0\n",
     )?;
     host.daemon()?.wait_state("two", "RUNNING")?;
@@ -436,7 +436,7 @@ fn signals() -> Result<Outcome, String> {
 
 /// Started in the background, from another directory, with a relative path: after an upgrade it still means the same.
 fn background() -> Result<Outcome, String> {
-    let program = "[program:one]\ncommand={puppet} forever\nstartsecs=0\n";
+    let program = "[program:one]\ncommand={test_child} forever\nstartsecs=0\n";
     let host = Host::new(&format!("{program}[supervisord]\ndirectory=/\n"))?;
     let pid = || host.place.read("pid").trim().parse::<i32>().unwrap_or(0);
     let done = host.run(&["-c", "conf"])?;
@@ -460,7 +460,7 @@ fn background() -> Result<Outcome, String> {
     expect(inode("s") == socket, "another socket")?;
     ctl(&["reread"], &["No config updates to processes"])?;
     host.configure(&format!(
-        "{program}[program:two]\ncommand={{puppet}} forever\nstartsecs=0\n"
+        "{program}[program:two]\ncommand={{test_child}} forever\nstartsecs=0\n"
     ))?;
     ctl(&["update"], &["two: added process group"])?;
     ctl(&["upgrade"], &["Upgraded supervisord, now "])?;

@@ -16,7 +16,7 @@ use crate::support::wire::{CallError, Value};
 use crate::support::{LIMIT, is_root, proc, wait_for};
 
 /// All of them.
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("upgrade::not_in_the_midst_of_something", busy),
         Trial::new("upgrade::not_by_everybody", not_permitted),
@@ -30,9 +30,9 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-const PROGRAMS: &str = "[program:one]\ncommand={puppet} tell {dir}/stop 20000\nstartsecs=0\nautorestart=false\n\
+const PROGRAMS: &str = "[program:one]\ncommand={test_child} tell {dir}/stop 20000\nstartsecs=0\nautorestart=false\n\
                         stdout_logfile={dir}/one\nstdout_logfile_maxbytes=0\n\
-                        [program:two]\ncommand={puppet} forever\nstartsecs=0\n";
+                        [program:two]\ncommand={test_child} forever\nstartsecs=0\n";
 
 /// A daemon that was started from a copy, which can be replaced.
 struct Copied {
@@ -116,8 +116,8 @@ impl Copied {
 
 fn busy() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[program:w]\ncommand={puppet} forever\nprocess_name=w%(process_num)d\nnumprocs=3\nstartsecs=2\n\
-         [program:mule]\ncommand={puppet} ignore TERM forever\nprocess_name=m%(process_num)d\nnumprocs=2\nstartsecs=0\n\
+        "[program:w]\ncommand={test_child} forever\nprocess_name=w%(process_num)d\nnumprocs=3\nstartsecs=2\n\
+         [program:mule]\ncommand={test_child} ignore TERM forever\nprocess_name=m%(process_num)d\nnumprocs=2\nstartsecs=0\n\
          stopwaitsecs=3\n",
     )?;
     for name in ["w:w0", "w:w1", "w:w2", "mule:m0", "mule:m1"] {
@@ -186,7 +186,7 @@ fn not_permitted() -> Result<Outcome, String> {
     }
     const NOBODY: u32 = 65_534;
     let mut host = Host::start(
-        "[unix_http_server]\nallow=nobody status control signal logs\n[program:two]\ncommand={puppet} forever\nstartsecs=0\n",
+        "[unix_http_server]\nallow=nobody status control signal logs\n[program:two]\ncommand={test_child} forever\nstartsecs=0\n",
     )?;
     host.daemon()?.wait_state("two", "RUNNING")?;
     let before = pids(&host)?;
@@ -248,7 +248,7 @@ fn unable() -> Result<Outcome, String> {
     it.expect_refused("supervisorctl", "supervisord: ")?;
     if let Some(venv) = oracle() {
         it.replace_by(&venv.join("bin/supervisord"), 0o755)?;
-        it.expect_refused("the genuine one", "it cannot adopt the processes")?;
+        it.expect_refused("the reference one", "it cannot adopt the processes")?;
     }
     // Each has its line in the log.
     let refusals = if oracle().is_some() { 10 } else { 9 };
@@ -263,7 +263,7 @@ fn unable() -> Result<Outcome, String> {
 fn hanging() -> Result<Outcome, String> {
     let mut it = Copied::start(PROGRAMS)?;
     it.replace_by_text(
-        "#!/bin/sh\nexec {puppet} touch {dir}/asked forever\n",
+        "#!/bin/sh\nexec {test_child} touch {dir}/asked forever\n",
         0o755,
     )?;
     std::thread::scope(|scope| {
@@ -327,7 +327,7 @@ fn late() -> Result<Outcome, String> {
 
 /// Whatever is asked cannot be more than believed: the daemon's end is the one of what runs in its place.
 fn liar() -> Result<Outcome, String> {
-    let mut it = Copied::start("[program:two]\ncommand={puppet} forever\nstartsecs=0\n")?;
+    let mut it = Copied::start("[program:two]\ncommand={test_child} forever\nstartsecs=0\n")?;
     it.replace_by_text(
         "#!/bin/sh\n[ \"$1\" = --approve-handover ] && echo agreed && exit 0\nexit 3\n",
         0o755,
@@ -377,7 +377,7 @@ fn rebuilt() -> Result<Outcome, String> {
 
 fn variable() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[program:two]\ncommand={puppet} forever\nstartsecs=0\nenvironment=MINE=\"1\"\n",
+        "[program:two]\ncommand={test_child} forever\nstartsecs=0\nenvironment=MINE=\"1\"\n",
     )?;
     host.daemon()?.wait_state("two", "RUNNING")?;
     for _ in 0..2 {

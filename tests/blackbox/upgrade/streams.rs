@@ -11,7 +11,7 @@ use crate::support::wire::Value;
 use crate::support::{LIMIT, wait_for};
 
 /// All of them.
-pub(super) fn trials() -> Vec<Trial> {
+pub(super) fn tests() -> Vec<Trial> {
     vec![
         Trial::new("upgrade::events_keep_their_order", events),
         Trial::new("upgrade::a_rejected_event_comes_again", rejected),
@@ -44,10 +44,10 @@ fn heard(host: &Host, name: &str) -> Vec<(u64, u64, String)> {
 /// One event is in flight and fifty wait in the pool; another pool has nothing to do.
 fn events() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[eventlistener:ear]\ncommand={puppet} listen {dir}/ear.events wait:{dir}/go,ok\nevents=PROCESS_COMMUNICATION\n\
+        "[eventlistener:ear]\ncommand={test_child} listen {dir}/ear.events wait:{dir}/go,ok\nevents=PROCESS_COMMUNICATION\n\
          buffer_size=1000\n\
-         [eventlistener:idle]\ncommand={puppet} listen {dir}/idle.events ok\nevents=REMOTE_COMMUNICATION\n\
-         [program:source]\ncommand={puppet} messages 500 1 {dir}/speak wait {dir}/more messages 500 1 {dir}/more forever\n\
+         [eventlistener:idle]\ncommand={test_child} listen {dir}/idle.events ok\nevents=REMOTE_COMMUNICATION\n\
+         [program:source]\ncommand={test_child} messages 500 1 {dir}/speak wait {dir}/more messages 500 1 {dir}/more forever\n\
          startsecs=0\nstdout_capture_maxbytes=1KB\nstdout_logfile=NONE\n",
     )?;
     for name in ["ear", "idle", "source"] {
@@ -98,7 +98,7 @@ fn events() -> Result<Outcome, String> {
 /// An event whose rejection comes after the upgrade is sent again, and before those that came after it.
 fn rejected() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[eventlistener:ear]\ncommand={puppet} listen {dir}/ear.events wait:{dir}/go,fail,ok\nevents=REMOTE_COMMUNICATION\n",
+        "[eventlistener:ear]\ncommand={test_child} listen {dir}/ear.events wait:{dir}/go,fail,ok\nevents=REMOTE_COMMUNICATION\n",
     )?;
     host.daemon()?.wait_state("ear", "RUNNING")?;
     for data in ["a", "b", "c"] {
@@ -126,8 +126,8 @@ fn rejected() -> Result<Outcome, String> {
 fn captures() -> Result<Outcome, String> {
     // What could be the beginning of a token is held back, so more than one token's length is to follow.
     let dots = ".".repeat(40);
-    let config = "[eventlistener:ear]\ncommand={puppet} listen {dir}/ear.events ok\nevents=PROCESS_COMMUNICATION\n\
-         [program:cut]\ncommand={puppet} part before<!--XSUPERVI wait {dir}/1 part SOR:BEGIN-->in wait {dir}/2 part side<!--XSUPERVISOR \
+    let config = "[eventlistener:ear]\ncommand={test_child} listen {dir}/ear.events ok\nevents=PROCESS_COMMUNICATION\n\
+         [program:cut]\ncommand={test_child} part before<!--XSUPERVI wait {dir}/1 part SOR:BEGIN-->in wait {dir}/2 part side<!--XSUPERVISOR \
          wait {dir}/3 part :END-->after say {dots} forever\nstartsecs=0\nstdout_capture_maxbytes=1KB\nstdout_logfile={dir}/cut\n";
     let mut host = Host::start(&config.replace("{dots}", &dots))?;
     host.daemon()?.wait_state("ear", "RUNNING")?;
@@ -153,7 +153,7 @@ fn captures() -> Result<Outcome, String> {
 /// More than a pipe holds waits for a program that does not read yet.
 fn input() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[program:echo]\ncommand={puppet} wait {dir}/go echo\nstartsecs=0\nautorestart=false\nstdout_logfile={dir}/echo\n\
+        "[program:echo]\ncommand={test_child} wait {dir}/go echo\nstartsecs=0\nautorestart=false\nstdout_logfile={dir}/echo\n\
          stdout_logfile_maxbytes=0\n",
     )?;
     host.daemon()?.wait_state("echo", "RUNNING")?;
@@ -188,10 +188,10 @@ fn input() -> Result<Outcome, String> {
 /// AUTO logs, rotated ones and a redirected stream go on where they were.
 fn logs() -> Result<Outcome, String> {
     let mut host = Host::start(
-        "[program:auto]\ncommand={puppet} say one err two wait {dir}/go say three err four forever\nstartsecs=0\n\
-         [program:both]\ncommand={puppet} say one err two wait {dir}/go say three err four forever\nstartsecs=0\n\
+        "[program:auto]\ncommand={test_child} say one err two wait {dir}/go say three err four forever\nstartsecs=0\n\
+         [program:both]\ncommand={test_child} say one err two wait {dir}/go say three err four forever\nstartsecs=0\n\
          redirect_stderr=true\nstdout_logfile={dir}/both\n\
-         [program:turns]\ncommand={puppet} wait {dir}/go numbers 0 2000 forever\nstartsecs=0\nstdout_logfile={dir}/turns\n\
+         [program:turns]\ncommand={test_child} wait {dir}/go numbers 0 2000 forever\nstartsecs=0\nstdout_logfile={dir}/turns\n\
          stdout_logfile_maxbytes=5000\nstdout_logfile_backups=50\n",
     )?;
     let autos = || {

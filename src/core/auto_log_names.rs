@@ -1,0 +1,85 @@
+//! Made-up names of AUTO logs. It must not know how files are created.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::spec::{DaemonSpec, LogTarget, ProcessSpec};
+use crate::domain::{Channel, LogPaths};
+
+/// Characters of the random part.
+const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789_";
+/// Length of the random part.
+const RANDOM_CHARS: usize = 8;
+
+/// A small generator of names: `splitmix64`. Nothing secret hangs on it; it only keeps names apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct AutoLogNames(u64);
+
+impl AutoLogNames {
+    /// A generator; equal seeds make equal names.
+    pub(super) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn random_part(&mut self) -> String {
+        (0..RANDOM_CHARS)
+            .map(|_| {
+                let place = self.next() % (ALPHABET.len() as u64);
+                // The remainder is below the length of the alphabet.
+                char::from(ALPHABET[usize::try_from(place).unwrap_or(0)])
+            })
+            .collect()
+    }
+
+    fn path(&mut self, spec: &ProcessSpec, channel: Channel, daemon: &DaemonSpec) -> Arc<Path> {
+        let file = format!(
+            "{}-{}---{}-{}.log",
+            spec.name,
+            channel.name(),
+            daemon.identifier,
+            self.random_part()
+        );
+        Arc::from(daemon.childlogdir.join(file))
+    }
+
+    /// A made-up path for each stream of `spec` that is AUTO.
+    pub(super) fn make(&mut self, spec: &ProcessSpec, daemon: &DaemonSpec) -> LogPaths {
+        let mut one = |target: &LogTarget, channel| match target {
+            LogTarget::Auto => Some(self.path(spec, channel, daemon)),
+            LogTarget::None | LogTarget::Empty | LogTarget::File(_) => None,
+        };
+        LogPaths {
+            stdout: one(&spec.stdout.target, Channel::Stdout),
+            stderr: one(&spec.stderr.target, Channel::Stderr),
+        }
+    }
+}
+
+/// Where the streams of `spec` go, given its made-up paths.
+pub(super) fn paths(spec: &ProcessSpec, made: Option<&LogPaths>) -> LogPaths {
+    let one = |target: &LogTarget, made: Option<&Arc<Path>>| match target {
+        LogTarget::None | LogTarget::Empty => None,
+        LogTarget::File(path) => Some(Arc::clone(path)),
+        LogTarget::Auto => made.map(Arc::clone),
+    };
+    LogPaths {
+        stdout: one(
+            &spec.stdout.target,
+            made.and_then(|paths| paths.stdout.as_ref()),
+        ),
+        stderr: one(
+            &spec.stderr.target,
+            made.and_then(|paths| paths.stderr.as_ref()),
+        ),
+    }
+}

@@ -1,0 +1,561 @@
+//! Works through what requests want of processes, member by member, and answers when all are settled. It must not know
+//! who may ask for what.
+
+use super::admit::not_permitted;
+use super::process::Process;
+use super::ticket::{Batch, BatchAction, BatchMember, Pending, SignalPurpose, WaitUntil, Waiter};
+use super::{Action, Actions, AuditLine, Fleet, SignalScope};
+use crate::api::{AuditEntry, Fault, FaultCode, TargetResult, Ticket};
+use crate::domain::{
+    Errno, GroupName, Line, Namespec, Now, ProcessName, ProcessState, Signal, SpawnError,
+    SupervisorState,
+};
+
+/// Whether work on a batch can go on.
+enum BatchStep {
+    /// To the next member.
+    Next,
+    /// When the shell has answered.
+    Wait,
+}
+
+impl Fleet {
+    /// Takes a request out, if `pick` knows it for one of the kind that is to be worked on.
+    pub(super) fn take_pending<T>(
+        &mut self,
+        ticket: Ticket,
+        pick: impl FnOnce(Pending) -> Result<T, Pending>,
+    ) -> Option<T> {
+        match pick(self.tickets.remove(&ticket)?) {
+            Ok(picked) => Some(picked),
+            Err(other) => {
+                self.tickets.insert(ticket, other);
+                None
+            }
+        }
+    }
+
+    /// Takes a request's batch out to work on it.
+    fn take_batch(&mut self, ticket: Ticket) -> Option<Box<Batch>> {
+        self.take_pending(ticket, |pending| match pending {
+            Pending::Batch(batch) => Ok(batch),
+            other => Err(other),
+        })
+    }
+
+    /// Puts a batch back, or answers it if it is done.
+    fn store_batch(&mut self, ticket: Ticket, batch: Box<Batch>, out: &mut Actions) {
+        if batch.is_done() {
+            out.push(Action::Answer(ticket, batch.answer()));
+        } else {
+            self.tickets.insert(ticket, Pending::Batch(batch));
+        }
+    }
+
+    /// Goes on with a batch until the shell has to be asked or every member was reached.
+    pub(super) fn advance_batch(&mut self, ticket: Ticket, now: Now, out: &mut Actions) {
+        let Some(mut batch) = self.take_batch(ticket) else {
+            return;
+        };
+        while batch.asked.is_none() {
+            let Some(member) = batch.queue.pop_front() else {
+                batch.passed = true;
+                break;
+            };
+            match self.reach_member(ticket, &mut batch, member, now, out) {
+                BatchStep::Next => {}
+                BatchStep::Wait => break,
+            }
+        }
+        if batch.passed
+            && let Some(audit) = batch.audit.take()
+        {
+            let first = batch.first.first().map(|(_, result)| result);
+            let fault = match &batch.one {
+                Some(_) => first
+                    .or(batch.later.first())
+                    .and_then(|result| result.fault.clone()),
+                None => None,
+            };
+            out.push(Action::Audit(AuditLine {
+                caller: audit.caller,
+                entry: AuditEntry {
+                    verb: batch.action.audit_verb(),
+                    target: audit.target,
+                },
+                fault,
+            }));
+        }
+        self.store_batch(ticket, batch, out);
+    }
+
+    /// Whether the member's slot still holds the member.
+    pub(super) fn is_here(&self, member: &BatchMember) -> bool {
+        self.slots
+            .get(member.slot)
+            .is_some_and(|process| process.slot_generation == member.slot_generation)
+    }
+
+    /// Comes to one member of a batch.
+    fn reach_member(
+        &mut self,
+        ticket: Ticket,
+        batch: &mut Batch,
+        member: BatchMember,
+        now: Now,
+        out: &mut Actions,
+    ) -> BatchStep {
+        let Some(process) = self
+            .slots
+            .get(member.slot)
+            .filter(|_| self.is_here(&member))
+        else {
+            // It was removed since: whoever named it alone is told.
+            if batch.one.is_some() {
+                self.settle_member_now(batch, &member, Some(FaultCode::BadName));
+            }
+            return BatchStep::Next;
+        };
+        let state = process.state();
+        let concerned = match &batch.action {
+            BatchAction::Start { .. } => !state.is_running(),
+            BatchAction::Stop { .. } => state.is_running(),
+            BatchAction::Signal(..) => state.is_signallable(),
+            BatchAction::Clear => true,
+        };
+        if batch.one.is_none() {
+            let covered = batch
+                .scope
+                .covers(member.group.as_str(), member.process.as_str());
+            if concerned && !covered {
+                let index = batch.next_index();
+                batch.record_result(
+                    index,
+                    true,
+                    result(
+                        &member,
+                        Some(not_permitted(&Namespec::print(
+                            member.group.as_str(),
+                            member.process.as_str(),
+                        ))),
+                    ),
+                );
+                return BatchStep::Next;
+            }
+            if !covered {
+                return BatchStep::Next;
+            }
+        }
+        match batch.action.clone() {
+            BatchAction::Start { .. } if !concerned && batch.one.is_none() => BatchStep::Next,
+            BatchAction::Start { .. } => self.check(ticket, batch, member, out),
+            BatchAction::Stop { wait } => {
+                if !concerned {
+                    // A restart may be due: who asks for a stop does not want it.
+                    self.update_process(member.slot, now, out, Process::cancel_restart);
+                    self.call_off_restarts(member.slot, out);
+                    if batch.one.is_some() {
+                        self.settle_member_now(batch, &member, Some(FaultCode::NotRunning));
+                    }
+                    return BatchStep::Next;
+                }
+                self.update_process(member.slot, now, out, Process::stop);
+                let until = if wait {
+                    WaitUntil::Stopped
+                } else {
+                    WaitUntil::StopSent
+                };
+                self.wait_for(ticket, batch, &member, until, now, out);
+                BatchStep::Next
+            }
+            BatchAction::Signal(None, text) => {
+                if concerned || batch.one.is_some() {
+                    let index = batch.next_index();
+                    let fault = FaultCode::BadSignal.of(text);
+                    batch.record_result(index, true, result(&member, Some(fault)));
+                }
+                BatchStep::Next
+            }
+            BatchAction::Signal(Some(signal), _) => {
+                if concerned {
+                    self.signal_member(ticket, batch, member, signal, out);
+                } else if batch.one.is_some() {
+                    self.settle_member_now(batch, &member, Some(FaultCode::NotRunning));
+                }
+                BatchStep::Next
+            }
+            BatchAction::Clear => self.clear_logs(ticket, batch, member, out),
+        }
+    }
+
+    /// Settles a member as soon as it is reached. The fault's text is its name.
+    fn settle_member_now(&self, batch: &mut Batch, member: &BatchMember, code: Option<FaultCode>) {
+        let index = batch.next_index();
+        let fault = code.map(|code| code.of(batch.named(&member.group, &member.process)));
+        batch.record_result(index, true, result(member, fault));
+    }
+
+    fn wait_for(
+        &mut self,
+        ticket: Ticket,
+        batch: &mut Batch,
+        member: &BatchMember,
+        until: WaitUntil,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        let index = batch.next_index();
+        self.wait_at(ticket, batch, member, (index, until), now, out);
+    }
+
+    fn wait_at(
+        &mut self,
+        ticket: Ticket,
+        batch: &mut Batch,
+        member: &BatchMember,
+        (index, until): (u32, WaitUntil),
+        now: Now,
+        out: &mut Actions,
+    ) {
+        let Some(process) = self.slots.get_mut(member.slot) else {
+            let fault = FaultCode::BadName.of(batch.named(&member.group, &member.process));
+            batch.record_result(index, true, result(member, Some(fault)));
+            return;
+        };
+        let waiter = Waiter {
+            ticket,
+            index,
+            until,
+        };
+        if let Some(verdict) = waiter.verdict(process) {
+            let named = batch.named(&member.group, &member.process);
+            let fault = verdict.fault.map(|code| code.of(named));
+            batch.record_result(index, true, result(member, fault));
+            return;
+        }
+        let reports = waiter.reports();
+        process.run.waiters.push(waiter);
+        if reports {
+            self.update_process(member.slot, now, out, Process::report_stop);
+        }
+    }
+
+    // Starting
+
+    /// Has the command looked up before anything is changed, as the original does.
+    fn check(
+        &mut self,
+        ticket: Ticket,
+        batch: &mut Batch,
+        member: BatchMember,
+        out: &mut Actions,
+    ) -> BatchStep {
+        let Some(process) = self.slots.get(member.slot) else {
+            return BatchStep::Next;
+        };
+        out.push(Action::Check(ticket, process.spec.clone()));
+        let index = batch.next_index();
+        batch.asked = Some((member, index));
+        BatchStep::Wait
+    }
+
+    /// The shell has looked a command up.
+    pub(super) fn checked(
+        &mut self,
+        ticket: Ticket,
+        found: Result<(), SpawnError>,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        if let Some(Pending::Rolling(rolling)) = self.tickets.get_mut(&ticket) {
+            rolling.checked(found);
+            self.roused.push(ticket);
+            return;
+        }
+        let Some(mut batch) = self.take_batch(ticket) else {
+            return;
+        };
+        if let (BatchAction::Start { wait }, Some((member, index))) =
+            (&batch.action, batch.asked.take())
+        {
+            let wait = *wait;
+            self.start_checked(ticket, &mut batch, (member, index), (found, wait), now, out);
+        }
+        self.tickets.insert(ticket, Pending::Batch(batch));
+        self.advance_batch(ticket, now, out);
+    }
+
+    fn start_checked(
+        &mut self,
+        ticket: Ticket,
+        batch: &mut Batch,
+        (member, index): (BatchMember, u32),
+        (found, wait): (Result<(), SpawnError>, bool),
+        now: Now,
+        out: &mut Actions,
+    ) {
+        let named = batch.named(&member.group, &member.process);
+        let state = self
+            .slots
+            .get(member.slot)
+            .filter(|_| self.is_here(&member))
+            .map(Process::state);
+        let (immediate, fault) = match (state, found) {
+            (None, _) => (true, Some(FaultCode::BadName.of(named))),
+            (Some(_), Err(error)) if error.is_not_found() => {
+                (true, Some(FaultCode::NoFile.of(error.to_string())))
+            }
+            (Some(_), Err(error)) => (true, Some(FaultCode::NotExecutable.of(error.to_string()))),
+            (Some(_), Ok(())) if self.daemon_state != SupervisorState::Running => {
+                (true, Some(FaultCode::ShutdownState.bare()))
+            }
+            (Some(state), Ok(())) => match state {
+                ProcessState::Starting | ProcessState::Running | ProcessState::Backoff => {
+                    (true, Some(FaultCode::AlreadyStarted.of(named)))
+                }
+                ProcessState::Unknown => (
+                    true,
+                    Some(FaultCode::Failed.of(format!("{named} is in an unknown process state"))),
+                ),
+                ProcessState::Stopping => {
+                    out.push(Action::Log(Line::AlreadyRunning {
+                        name: member.process.clone(),
+                    }));
+                    let fault = wait.then(|| FaultCode::AbnormalTermination.of(named));
+                    (!wait, fault)
+                }
+                ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => {
+                    let slot = member.slot;
+                    self.update_process(slot, now, out, |process, ctx| {
+                        process.start(slot, ctx);
+                    });
+                    let until = if wait {
+                        WaitUntil::Running
+                    } else {
+                        WaitUntil::Spawned
+                    };
+                    self.wait_at(ticket, batch, &member, (index, until), now, out);
+                    return;
+                }
+            },
+        };
+        batch.record_result(index, immediate, result(&member, fault));
+    }
+
+    // Signalling
+
+    fn signal_member(
+        &mut self,
+        ticket: Ticket,
+        batch: &mut Batch,
+        member: BatchMember,
+        signal: Signal,
+        out: &mut Actions,
+    ) {
+        let Some(process) = self.slots.get(member.slot) else {
+            return;
+        };
+        let name = member.process.clone();
+        let index = batch.next_index();
+        if let Some((instance, pid)) = process.run.stage.reachable() {
+            out.push(Action::Log(Line::Sending { name, pid, signal }));
+            self.signals.push_back((
+                instance,
+                signal,
+                SignalPurpose::Client {
+                    ticket,
+                    index,
+                    process: member.process,
+                    group: member.group,
+                },
+            ));
+            out.push(Action::Signal {
+                instance,
+                signal,
+                scope: SignalScope::Process,
+            });
+            return;
+        }
+        let pid = process.run.stage.pid();
+        let fault = if pid != 0 {
+            // It is reaped, and its end is about to be told. In the original it would take the signal as a zombie.
+            let error = Errno::SRCH;
+            out.push(Action::Log(Line::SendMissed { name, pid, error }));
+            None
+        } else {
+            let line = Line::SendNotRunning { name, signal };
+            let fault = FaultCode::Failed.of(line.to_string());
+            out.push(Action::Log(line));
+            Some(fault)
+        };
+        batch.record_result(index, true, result(&member, fault));
+    }
+
+    // Clearing logs
+
+    /// One log after another: the output thread is never flooded.
+    fn clear_logs(
+        &mut self,
+        ticket: Ticket,
+        batch: &mut Batch,
+        member: BatchMember,
+        out: &mut Actions,
+    ) -> BatchStep {
+        let Some(process) = self.slots.get(member.slot) else {
+            return BatchStep::Next;
+        };
+        if process.logs.stdout.is_none() && process.logs.stderr.is_none() {
+            self.settle_member_now(batch, &member, None);
+            return BatchStep::Next;
+        }
+        // Differs: the original clears nothing for a process that does not run, and reports success.
+        out.push(Action::ClearLogs {
+            ticket,
+            slot: member.slot,
+            logs: process.logs.clone(),
+        });
+        let index = batch.next_index();
+        batch.asked = Some((member, index));
+        BatchStep::Wait
+    }
+
+    /// The shell has cleared the logs of a member.
+    pub(super) fn cleared(
+        &mut self,
+        ticket: Ticket,
+        done: Result<(), Errno>,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        let Some(mut batch) = self.take_batch(ticket) else {
+            return;
+        };
+        if batch.action == BatchAction::Clear
+            && let Some((member, index)) = batch.asked.take()
+        {
+            let fault = match done {
+                Ok(()) | Err(Errno::NOENT) => None,
+                // Differs: in the original the text is the name alone.
+                Err(error) => Some(FaultCode::Failed.of(format!(
+                    "{}: cannot clear its log: {error}",
+                    batch.named(&member.group, &member.process)
+                ))),
+            };
+            batch.record_result(index, true, result(&member, fault));
+        }
+        self.tickets.insert(ticket, Pending::Batch(batch));
+        self.advance_batch(ticket, now, out);
+    }
+
+    // Settling
+
+    /// Settles one member of a request; answers the request with the last.
+    #[expect(clippy::too_many_arguments, reason = "a result, and where it belongs")]
+    pub(super) fn settle_member(
+        &mut self,
+        ticket: Ticket,
+        index: u32,
+        immediate: bool,
+        process: &ProcessName,
+        group: &GroupName,
+        fault: Option<Fault>,
+        out: &mut Actions,
+    ) {
+        let result = TargetResult {
+            process: process.clone(),
+            group: group.clone(),
+            fault,
+        };
+        let Some(mut batch) = self.take_batch(ticket) else {
+            match self.tickets.get_mut(&ticket) {
+                Some(Pending::Scaling(scaling)) => scaling.stopped_one(index, result),
+                Some(Pending::Rolling(rolling)) => rolling.record_result(index, result),
+                // Nobody waits for a process with these.
+                Some(_) | None => return,
+            }
+            self.roused.push(ticket);
+            return;
+        };
+        batch.record_result(index, immediate, result);
+        self.store_batch(ticket, batch, out);
+    }
+
+    /// A fault about a process in the words of the request.
+    pub(super) fn fault_of(
+        &self,
+        ticket: Ticket,
+        code: FaultCode,
+        group: &GroupName,
+        process: &ProcessName,
+    ) -> Fault {
+        match self.tickets.get(&ticket) {
+            Some(Pending::Batch(batch)) => code.of(batch.named(group, process)),
+            Some(Pending::Scaling(_) | Pending::Rolling(_)) => {
+                code.of(Namespec::print(group.as_str(), process.as_str()))
+            }
+            // Nobody waits for a process with another kind.
+            Some(_) | None => code.bare(),
+        }
+    }
+
+    /// Settles those who wait for a process and need wait no longer.
+    pub(super) fn answer_waiters(&mut self, slot: u32, out: &mut Actions) {
+        let Some(process) = self.slots.get_mut(slot) else {
+            return;
+        };
+        if process.run.waiters.is_empty() {
+            return;
+        }
+        let mut over = Vec::new();
+        let waiters = std::mem::take(&mut process.run.waiters);
+        let mut waiting = Vec::with_capacity(waiters.len());
+        for waiter in waiters {
+            match waiter.verdict(process) {
+                Some(verdict) => over.push((waiter, verdict)),
+                None => waiting.push(waiter),
+            }
+        }
+        waiting.shrink_to_fit();
+        process.run.waiters = waiting;
+        let (name, group) = (process.spec.name.clone(), process.spec.group.clone());
+        for (waiter, verdict) in over {
+            let ticket = waiter.ticket;
+            let fault = verdict
+                .fault
+                .map(|code| self.fault_of(ticket, code, &group, &name));
+            let place = (waiter.index, verdict.immediate);
+            self.settle_member(ticket, place.0, place.1, &name, &group, fault, out);
+        }
+    }
+
+    /// The kernel refused the signal that those who wait for a stop wait for.
+    ///
+    /// Differs: in the original, clients that waited already are told that it has stopped.
+    pub(super) fn fail_stops(&mut self, slot: u32, text: &str, out: &mut Actions) {
+        let Some((name, group)) = self.names_of(slot) else {
+            return;
+        };
+        let Some(process) = self.slots.get_mut(slot) else {
+            return;
+        };
+        let (stops, rest) = std::mem::take(&mut process.run.waiters)
+            .into_iter()
+            .partition(|waiter| matches!(waiter.until, WaitUntil::Stopped | WaitUntil::StopSent));
+        process.run.waiters = rest;
+        let stops: Vec<Waiter> = stops;
+        for waiter in stops {
+            let fault = Some(FaultCode::Failed.of(text));
+            let (ticket, index) = (waiter.ticket, waiter.index);
+            self.settle_member(ticket, index, true, &name, &group, fault, out);
+        }
+    }
+}
+
+/// What became of a member.
+pub(super) fn result(member: &BatchMember, fault: Option<Fault>) -> TargetResult {
+    TargetResult {
+        process: member.process.clone(),
+        group: member.group.clone(),
+        fault,
+    }
+}

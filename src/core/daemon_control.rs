@@ -1,0 +1,167 @@
+//! What concerns the daemon itself: signals to it, its configuration, its log. It must not know what processes do.
+
+use std::sync::Arc;
+
+use super::slots::in_added_order;
+use super::ticket::Pending;
+use super::{Action, Actions, DaemonSignal, Fleet, LoadError, LoadReason};
+use crate::api::{FaultCode, Reply, Ticket};
+use crate::config::diff::{ConfigDiff, diff};
+use crate::config::spec::Config;
+use crate::config::{WARNING, warning_lines};
+use crate::domain::{Errno, Line, Now, SupervisorState};
+
+impl Fleet {
+    /// A signal came to the daemon.
+    pub(super) fn received(&mut self, signal: DaemonSignal, now: Now, out: &mut Actions) {
+        match signal {
+            DaemonSignal::Exit(signal) => {
+                out.push(Action::Log(Line::ReceivedExitSignal { signal }));
+                self.begin_shutdown(SupervisorState::Shutdown, now, out);
+            }
+            DaemonSignal::Restart => match self.daemon_state {
+                SupervisorState::Shutdown => out.push(Action::Log(Line::IgnoredHangup {})),
+                SupervisorState::Restarting => out.push(Action::Log(Line::ReceivedHangup {})),
+                SupervisorState::Running | SupervisorState::Fatal => {
+                    out.push(Action::Log(Line::ReceivedHangup {}));
+                    out.push(Action::Load(LoadReason::Hangup));
+                }
+            },
+            DaemonSignal::ReopenLogs => {
+                out.push(Action::Log(Line::ReceivedReopen {}));
+                out.push(Action::Log(Line::LogsReopened {}));
+                out.push(Action::ReopenLogs);
+            }
+        }
+    }
+
+    /// The configuration was read.
+    pub(super) fn loaded(
+        &mut self,
+        reason: LoadReason,
+        result: Result<Arc<Config>, LoadError>,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        let (ticket, to_restart) = match reason {
+            LoadReason::Reread(ticket) => (Some(ticket), false),
+            LoadReason::Restart(ticket) => (Some(ticket), true),
+            LoadReason::Hangup => (None, true),
+        };
+        if let Some(ticket) = ticket
+            && !matches!(
+                self.tickets.remove(&ticket),
+                Some(Pending::Reread | Pending::Restart)
+            )
+        {
+            // Answered already, when everything had come to its end.
+            return;
+        }
+        let mut answer = |result| {
+            if let Some(ticket) = ticket {
+                out.push(Action::Answer(ticket, result));
+            }
+        };
+        let restarting = to_restart && self.daemon_state == SupervisorState::Restarting;
+        if self.daemon_state != SupervisorState::Running && !restarting {
+            answer(Err(FaultCode::ShutdownState.bare()));
+            return;
+        }
+        let problems = match &result {
+            Ok(config) => warning_lines(&config.warnings).collect(),
+            Err(error) => error.lines.clone(),
+        };
+        let before = std::mem::replace(&mut self.config_problems, problems);
+        match result {
+            Err(error) => {
+                answer(Err(FaultCode::CantReread.of(error.sentence.clone())));
+                if to_restart {
+                    out.push(Action::Log(Line::RestartRefused {
+                        error: error.sentence,
+                    }));
+                }
+                for error in error.all {
+                    out.push(Action::Log(Line::ConfigError { error }));
+                }
+            }
+            Ok(config) if to_restart => {
+                answer(Ok(Reply::Done));
+                self.next_config = Some(config);
+                self.begin_shutdown(SupervisorState::Restarting, now, out);
+            }
+            Ok(config) => {
+                self.last_read = config;
+                self.regrouped = true;
+                self.made.clear();
+                let active: Vec<_> = in_added_order(&self.groups)
+                    .into_iter()
+                    .map(|group| Arc::clone(&group.spec))
+                    .collect();
+                let ConfigDiff {
+                    added,
+                    changed,
+                    removed,
+                } = diff(&active, &self.last_read.groups);
+                answer(Ok(Reply::Diff {
+                    added,
+                    changed: changed.clone(),
+                    removed,
+                }));
+                // What was said before is not said again at each reading.
+                for warning in &self.last_read.warnings {
+                    let text = warning.to_string();
+                    if !before.contains(&warning.line(WARNING)) {
+                        out.push(Action::Log(Line::OurConfigWarning { text }));
+                    }
+                }
+                self.take_over_resources(&changed, out);
+            }
+        }
+    }
+
+    /// The daemon's log was cleared.
+    pub(super) fn daemon_log_cleared(
+        &mut self,
+        ticket: Ticket,
+        result: Result<(), Errno>,
+        out: &mut Actions,
+    ) {
+        if !matches!(self.tickets.get(&ticket), Some(Pending::ClearDaemonLog)) {
+            return;
+        }
+        self.tickets.remove(&ticket);
+        let answer = match result {
+            // The line that says so is written by the output thread: it must be the last of the removed file.
+            Ok(()) => Ok(Reply::Done),
+            Err(Errno::NOENT) => Err(FaultCode::NoFile.bare()),
+            // Differs: in the original the fault has no text.
+            Err(error) => Err(FaultCode::Failed.of(format!("cannot clear the log: {error}"))),
+        };
+        out.push(Action::Answer(ticket, answer));
+    }
+
+    /// Bytes were taken for a standard input, or refused.
+    pub(super) fn stdin_taken(
+        &mut self,
+        ticket: Ticket,
+        result: Result<(), Errno>,
+        out: &mut Actions,
+    ) {
+        let Some(name) = self.take_pending(ticket, |pending| match pending {
+            Pending::Stdin(name) => Ok(name),
+            other => Err(other),
+        }) else {
+            return;
+        };
+        let answer =
+            match result {
+                Ok(()) => Ok(Reply::Done),
+                Err(Errno::PIPE) => Err(FaultCode::NoFile.of(name)),
+                // Differs: the original answers HTTP 500 for a full pipe and queues the bytes all the same.
+                Err(Errno::AGAIN) => Err(FaultCode::Failed
+                    .of(format!("{name}: standard input is full (try again later)"))),
+                Err(error) => Err(FaultCode::Failed.of(format!("{name}: {error}"))),
+            };
+        out.push(Action::Answer(ticket, answer));
+    }
+}

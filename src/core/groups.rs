@@ -1,0 +1,296 @@
+//! Which groups are there: added with their AUTO logs made, started, removed, and found by name. It must not know what
+//! their processes do.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::auto_log_names;
+use super::process::Process;
+use super::slots::Group;
+use super::{Action, Actions, Fleet};
+use crate::api::FaultCode;
+use crate::config::spec::{GroupSpec, ProcessSpec};
+use crate::domain::{
+    Event, EventKind, GroupName, Line, LogPaths, Now, ProcessName, QualifiedName, SupervisorState,
+};
+
+impl Fleet {
+    /// Adds the groups of the configuration and starts what is to start.
+    pub(super) fn start_groups(&mut self, now: Now, out: &mut Actions) {
+        if self.began || self.daemon_state != SupervisorState::Running {
+            return;
+        }
+        self.began = true;
+        let config = Arc::clone(&self.last_read);
+        for group in &config.groups {
+            self.add_group(group, now, out);
+        }
+        Self::publish(
+            out,
+            None,
+            EventKind::SupervisorState(SupervisorState::Running),
+        );
+        self.adopt_all(now, out);
+        for group in &config.groups {
+            self.autostart(&group.name, now, out);
+        }
+    }
+
+    /// Tells subscribers of what concerns no process.
+    pub(super) fn publish(out: &mut Actions, group: Option<GroupName>, kind: EventKind) {
+        out.push(Action::Publish(Arc::new(Event {
+            group,
+            process: None,
+            kind,
+        })));
+    }
+
+    /// Adds a group that is not active.
+    pub(super) fn add_group(&mut self, spec: &Arc<GroupSpec>, now: Now, out: &mut Actions) {
+        self.make_logs(spec, out);
+        let made = self.made.get(&spec.name).cloned();
+        let made = made.as_ref();
+        let mut slots = Vec::with_capacity(spec.processes.len());
+        for (place, process) in spec.processes.iter().enumerate() {
+            let logs = auto_log_names::paths(process, made.and_then(|made| made.get(place)));
+            slots.push(self.insert_process(process, logs));
+        }
+        let by_name = self.by_name(&slots);
+        self.serial += 1;
+        let group = Group {
+            spec: Arc::clone(spec),
+            added: self.serial,
+            slots,
+            by_name,
+            unstopped: 0,
+        };
+        self.groups.insert(spec.name.clone(), group);
+        self.regrouped = true;
+        self.add_pool(spec, now, out);
+        Self::publish(out, Some(spec.name.clone()), EventKind::GroupAdded);
+    }
+
+    /// The slots by the names of their processes.
+    pub(super) fn by_name(&self, slots: &[u32]) -> Vec<u32> {
+        let mut by_name: Vec<u32> = slots.into();
+        by_name.sort_by(|&a, &b| {
+            let name = |slot| self.slots.get(slot).map(|process| &process.spec.name);
+            name(a).cmp(&name(b))
+        });
+        by_name
+    }
+
+    /// Makes up the names of AUTO logs, once for each reading of the configuration, and has the files created.
+    fn make_logs(&mut self, spec: &GroupSpec, out: &mut Actions) {
+        if self.made.contains_key(&spec.name) {
+            return;
+        }
+        let daemon = &self.last_read.daemon;
+        let made: Vec<LogPaths> = spec
+            .processes
+            .iter()
+            .map(|process| self.names.make(process, daemon))
+            .collect();
+        let files: Vec<Arc<Path>> = made
+            .iter()
+            .flat_map(|paths| [&paths.stdout, &paths.stderr])
+            .flatten()
+            .cloned()
+            .collect();
+        if !files.is_empty() {
+            self.made.insert(spec.name.clone(), made);
+            out.push(Action::CreateLogs(files));
+        }
+    }
+
+    /// Starts what is to start with its group.
+    pub(super) fn autostart(&mut self, group: &GroupName, now: Now, out: &mut Actions) {
+        let Some(group) = self.groups.get(group) else {
+            return;
+        };
+        let autostarts = |slot: &u32| {
+            let process = self.slots.get(*slot);
+            process.is_some_and(|process| process.spec.autostart)
+        };
+        let slots: Vec<u32> = group.slots.iter().copied().filter(autostarts).collect();
+        for slot in slots {
+            self.update_process(slot, now, out, |process, ctx| {
+                process.start(slot, ctx);
+            });
+        }
+    }
+
+    /// Removes a group whose processes are all stopped.
+    pub(super) fn remove_group(&mut self, name: &GroupName, now: Now, out: &mut Actions) {
+        let Some(group) = self.groups.remove(name) else {
+            return;
+        };
+        self.regrouped = true;
+        for &slot in &group.slots {
+            self.take_process(slot, out);
+        }
+        self.remove_pool(name, now, out);
+        Self::publish(out, Some(name.clone()), EventKind::GroupRemoved);
+    }
+
+    /// Gives a process a slot. It is of a group that is being added, or joins one with [`Fleet::join`].
+    fn insert_process(&mut self, spec: &Arc<ProcessSpec>, logs: LogPaths) -> u32 {
+        self.serial += 1;
+        self.regrouped = true;
+        self.slots
+            .insert(Process::new(Arc::clone(spec), logs, self.serial))
+    }
+
+    /// Takes a stopped process out of its slot; whoever waits for it is told that it is no more.
+    fn take_process(&mut self, slot: u32, out: &mut Actions) -> Option<Process> {
+        self.regrouped = true;
+        let mut process = self.slots.remove(slot)?;
+        self.removed.push(QualifiedName {
+            group: process.spec.group.clone(),
+            process: process.spec.name.clone(),
+        });
+        self.timers.remove(&(process.armed, slot));
+        if let Some(next) = process.run.next.take() {
+            out.push(Action::Drain(next.instance));
+        }
+        for waiter in std::mem::take(&mut process.run.waiters) {
+            let (name, group) = (&process.spec.name, &process.spec.group);
+            let fault = self.fault_of(waiter.ticket, FaultCode::BadName, group, name);
+            self.settle_member(
+                waiter.ticket,
+                waiter.index,
+                false,
+                name,
+                group,
+                Some(fault),
+                out,
+            );
+        }
+        Some(process)
+    }
+
+    /// Adds processes to an active group, in which their names are new and whose programs know them already, and starts what
+    /// is to start. No event tells of it,
+    /// as in the plug-in supervisor_twiddler; what they do is told like that of any process.
+    // Differs: in the plug-in they stand in getAllConfigInfo too, and come back when the group is removed and added. The
+    // configuration read last is what the files say, here and for whoever compares the two.
+    pub(super) fn add_process(
+        &mut self,
+        name: &GroupName,
+        processes: &[Arc<ProcessSpec>],
+        now: Now,
+        out: &mut Actions,
+    ) {
+        if !self.groups.contains_key(name) {
+            return;
+        }
+        let mut files = Vec::new();
+        let mut seated = Vec::with_capacity(processes.len());
+        for process in processes {
+            let made = self.names.make(process, &self.last_read.daemon);
+            files.extend([&made.stdout, &made.stderr].into_iter().flatten().cloned());
+            let slot = self.insert_process(process, auto_log_names::paths(process, Some(&made)));
+            seated.push((Arc::clone(process), slot));
+            out.push(Action::Log(Line::ProcessAdded {
+                name: process.name.clone(),
+                group: name.clone(),
+            }));
+        }
+        if !files.is_empty() {
+            out.push(Action::CreateLogs(files));
+        }
+        let autostart: Vec<u32> = seated
+            .iter()
+            .filter(|(process, _)| process.autostart)
+            .map(|&(_, slot)| slot)
+            .collect();
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        let spec = Arc::make_mut(&mut group.spec);
+        let old = std::mem::take(&mut spec.processes);
+        let mut all: Vec<_> = old
+            .into_iter()
+            .zip(std::mem::take(&mut group.slots))
+            .chain(seated)
+            .collect();
+        let places: HashMap<&ProcessName, usize> = (0..)
+            .zip(&spec.programs)
+            .flat_map(|(place, program)| program.members.iter().map(move |name| (name, place)))
+            .collect();
+        // Equal priorities keep the order of `programs=`; within one program the names decide.
+        all.sort_by_cached_key(|(process, _)| {
+            let place = places.get(&process.name).copied();
+            (
+                process.priority,
+                place.unwrap_or(usize::MAX),
+                process.name.clone(),
+            )
+        });
+        (spec.processes, group.slots) = all.into_iter().unzip();
+        let slots = group.slots.clone();
+        let by_name = self.by_name(&slots);
+        if let Some(group) = self.groups.get_mut(name) {
+            group.by_name = by_name;
+        }
+        for slot in autostart {
+            self.update_process(slot, now, out, |process, ctx| {
+                process.start(slot, ctx);
+            });
+        }
+    }
+
+    /// Takes a stopped process out of its active group, which goes on without it.
+    pub(super) fn remove_process(&mut self, slot: u32, out: &mut Actions) {
+        let Some((name, group)) = self.names_of(slot) else {
+            return;
+        };
+        let Some(process) = self.take_process(slot, out) else {
+            return;
+        };
+        debug_assert!(
+            process.state().is_stopped(),
+            "only stopped processes are removed"
+        );
+        if let Some(group) = self.groups.get_mut(&group) {
+            let spec = Arc::make_mut(&mut group.spec);
+            // From the end, where those stand that go when a program shrinks.
+            if let Some(place) = group.slots.iter().rposition(|&other| other == slot) {
+                group.slots.remove(place);
+                spec.processes.remove(place);
+            }
+            if let Some(place) = group.by_name.iter().rposition(|&other| other == slot) {
+                group.by_name.remove(place);
+            }
+            for program in &mut spec.programs {
+                if let Some(place) = program.members.iter().rposition(|member| *member == name) {
+                    program.members.remove(place);
+                }
+            }
+        }
+        out.push(Action::Log(Line::ProcessRemoved { name, group }));
+    }
+
+    /// The slot of a process.
+    pub(super) fn find(&self, group: &str, process: &str) -> Option<u32> {
+        let group = self.groups.get(group)?;
+        let place = group
+            .by_name
+            .binary_search_by(|&slot| {
+                self.slots
+                    .get(slot)
+                    .map_or("", |seated| seated.spec.name.as_str())
+                    .cmp(process)
+            })
+            .ok()?;
+        group.by_name.get(place).copied()
+    }
+
+    /// The names of a slot's process.
+    pub(super) fn names_of(&self, slot: u32) -> Option<(ProcessName, GroupName)> {
+        self.slots
+            .get(slot)
+            .map(|process| (process.spec.name.clone(), process.spec.group.clone()))
+    }
+}

@@ -1,0 +1,225 @@
+//! One pool of event listeners: which events it takes, and those that wait for a listener. It must not know processes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::rejection::Rejections;
+use super::{Action, Actions};
+use crate::config::key::RESULT_HANDLER;
+use crate::config::spec::{GroupKind, GroupSpec};
+use crate::domain::{EVENTS, Envelope, Event, EventType, GroupName, Line, Tick, Verdict};
+
+/// Bytes of events that wait in one pool at most, whatever its `buffer_size`: the oldest give way, counted.
+// Differs: in Supervisor the count is the only bound, and each event may hold any amount of output.
+const POOL_BYTES_MAX: usize = 64 << 20;
+
+/// Which results accept an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum ResultRule {
+    /// `OK` only: Supervisor's own handler.
+    OkAccepts,
+    /// Everything but `FAIL`, where the configuration names a handler in Python.
+    // Differs: we cannot run it. To reject what it would have accepted would deliver the same event for ever.
+    FailRejects,
+}
+
+/// The pool of one `[eventlistener:x]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ListenerPool {
+    /// Its name.
+    pub(super) group: GroupName,
+    /// How often an event of each row of EVENTS is taken. A pool that subscribes to a type and to its parent gets such an
+    /// event twice, with the same numbers, as in Supervisor.
+    takes: Vec<u8>,
+    rule: ResultRule,
+    capacity: i64,
+    /// The number of the next event.
+    #[serde(deserialize_with = "crate::domain::counter::counter")]
+    next: u64,
+    waiting: VecDeque<Envelope>,
+    bytes: usize,
+    /// Events that had to give way since the pool was added.
+    #[serde(deserialize_with = "crate::domain::counter::counter")]
+    pub(super) discarded: u64,
+    /// Rejections and what follows from them. Older daemons did not write it.
+    #[serde(default)]
+    pub(super) rejections: Rejections,
+}
+
+impl ListenerPool {
+    /// The pool of `group`, if it is one of listeners.
+    pub(super) fn of(group: &GroupSpec) -> Option<Self> {
+        let GroupKind::Listeners {
+            events,
+            buffer_size,
+            result_handler,
+        } = &group.kind
+        else {
+            return None;
+        };
+        let times = |row: &EventType| {
+            let times = events.iter().filter(|name| row.is_a(name)).count();
+            u8::try_from(times).unwrap_or(u8::MAX)
+        };
+        Some(Self {
+            group: group.name.clone(),
+            takes: EVENTS.iter().map(times).collect(),
+            rule: if result_handler == RESULT_HANDLER {
+                ResultRule::OkAccepts
+            } else {
+                ResultRule::FailRejects
+            },
+            capacity: *buffer_size,
+            next: 0,
+            waiting: VecDeque::new(),
+            bytes: 0,
+            discarded: 0,
+            rejections: Rejections::default(),
+        })
+    }
+
+    /// It takes events of this place in EVENTS.
+    pub(super) fn subscribes_to(&self, place: usize) -> bool {
+        self.takes.get(place).is_some_and(|&times| times > 0)
+    }
+
+    /// It takes some events of the type `name`, or of types below it.
+    pub(super) fn subscribes_to_type(&self, name: &str) -> bool {
+        let mut rows = EVENTS.iter().enumerate();
+        rows.any(|(place, row)| {
+            row.payload.is_some() && row.is_a(name) && self.subscribes_to(place)
+        })
+    }
+
+    /// Takes an event that it [takes](Self::takes), as often as it is subscribed to.
+    pub(super) fn accept(
+        &mut self,
+        event: &Arc<Event>,
+        (place, serial): (usize, u64),
+        server: &Arc<str>,
+        out: &mut Actions,
+    ) {
+        let pool_serial = self.next;
+        self.next += 1;
+        for time in 0..self.takes[place] {
+            let envelope = Envelope {
+                server: Arc::clone(server),
+                pool: self.group.clone(),
+                serial,
+                pool_serial,
+                event: Arc::clone(event),
+            };
+            if time > 0 {
+                self.log_rebuffering(serial, out);
+            }
+            self.make_room(event.size(), out);
+            self.bytes += event.size();
+            self.waiting.push_back(envelope);
+        }
+    }
+
+    /// Takes an event back that was rejected or could not be delivered: it is the first again.
+    pub(super) fn rebuffer(&mut self, envelope: Envelope, out: &mut Actions) {
+        self.log_rebuffering(envelope.serial, out);
+        let size = envelope.event.size();
+        self.make_room(size, out);
+        self.bytes += size;
+        self.waiting.push_front(envelope);
+    }
+
+    /// The oldest gives way where there is no room for one more.
+    fn make_room(&mut self, size: usize, out: &mut Actions) {
+        let is_full = |pool: &Self| {
+            i64::try_from(pool.waiting.len()).unwrap_or(i64::MAX) >= pool.capacity
+                || pool.bytes.saturating_add(size) > POOL_BYTES_MAX
+        };
+        while is_full(self) {
+            let Some(oldest) = self.next() else { return };
+            self.discarded += 1;
+            out.push(Action::Log(Line::PoolOverflow {
+                pool: self.group.clone(),
+                serial: oldest.serial,
+            }));
+        }
+    }
+
+    fn log_rebuffering(&self, serial: u64, out: &mut Actions) {
+        out.push(Action::Log(Line::EventRebuffered {
+            serial,
+            pool: self.group.clone(),
+            size: self.waiting.len(),
+            capacity: self.capacity,
+        }));
+    }
+
+    /// Nothing waits any more.
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+        self.bytes = 0;
+    }
+
+    /// Some event waits.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// An event can be handed out now, if a listener is ready.
+    pub(super) fn is_deliverable(&self) -> bool {
+        self.is_waiting() && !self.rejections.is_pausing()
+    }
+
+    /// When the pool has something to do by itself.
+    pub(super) fn due(&self) -> Tick {
+        self.rejections.due(self.is_waiting())
+    }
+
+    /// Takes the oldest event out.
+    pub(super) fn next(&mut self) -> Option<Envelope> {
+        let envelope = self.waiting.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(envelope.event.size());
+        Some(envelope)
+    }
+
+    /// A result that says this accepts its event.
+    pub(super) const fn accepts(&self, verdict: Verdict) -> bool {
+        match (self.rule, verdict) {
+            (ResultRule::OkAccepts, Verdict::Ok)
+            | (ResultRule::FailRejects, Verdict::Ok | Verdict::Other) => true,
+            (ResultRule::OkAccepts, Verdict::Fail | Verdict::Other)
+            | (ResultRule::FailRejects, Verdict::Fail) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::tests::bench::pool;
+    use crate::domain::EventKind;
+
+    #[test]
+    fn a_pool_is_bounded_in_bytes_too() {
+        let spec = pool("p", &["REMOTE_COMMUNICATION"], i64::MAX, 1);
+        let mut pool = ListenerPool::of(&spec).expect("listeners");
+        let event = Arc::new(Event {
+            group: None,
+            process: None,
+            kind: EventKind::RemoteCommunication {
+                kind: String::new(),
+                data: "x".repeat(1 << 20),
+            },
+        });
+        let server = Arc::from("s");
+        let mut out = Actions::new();
+        for serial in 0..70 {
+            pool.accept(&event, (event.place(), serial), &server, &mut out);
+            assert!(pool.bytes <= POOL_BYTES_MAX);
+        }
+        assert_eq!(pool.discarded, 7);
+        assert_eq!(out.len(), 7);
+        while pool.next().is_some() {}
+        assert_eq!(pool.bytes, 0);
+    }
+}

@@ -1,0 +1,602 @@
+//! Programs of active groups that change at run time: added, taken out process by process, given another number of
+//! processes. It must not know how processes are made of a section.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::admit::Rights;
+use super::process::Process;
+use super::slots::{Group, in_added_order};
+use super::ticket::{BatchMember, Pending, WaitUntil, Waiter};
+use super::{Action, Actions, Fleet};
+use crate::api::{AccessScope, Fault, FaultCode, Reply, TargetResult, Ticket};
+use crate::config::diff::is_same_process;
+use crate::config::spec::{
+    GroupChange, GroupChangeResult, GroupKind, NUMPROCS_MAX, ProcessSpec, ProgramSpec,
+};
+use crate::domain::{GroupName, Namespec, Now, ProcessName, SupervisorState};
+
+/// A program on its way to another number of processes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Scaling {
+    /// Its group.
+    group: GroupName,
+    /// Tells the group from a later one of its name.
+    added: u64,
+    /// The program's name.
+    program: String,
+    /// What it is to be; none: its processes are being made.
+    wanted: Option<Box<GroupChangeResult>>,
+    /// Processes that are being stopped, by the number that waiters know them by.
+    stopping: BTreeMap<u32, BatchMember>,
+    /// Those whose stop is over, one way or the other.
+    stopped: Vec<(u32, BatchMember, Option<Fault>)>,
+    /// Those that are gone, by the same number: the order in which they were asked to go.
+    removed: BTreeMap<u32, ProcessName>,
+    /// Why others could not be stopped.
+    problems: Vec<String>,
+    /// The whole group is to be what was read: what it is to be made of. Empty: one program gets another number.
+    #[serde(default)]
+    whole: Vec<ProgramSpec>,
+}
+
+impl Scaling {
+    /// A process that is to go has stopped, or cannot be stopped.
+    pub(super) fn stopped_one(&mut self, index: u32, result: TargetResult) {
+        if let Some(member) = self.stopping.remove(&index) {
+            self.stopped.push((index, member, result.fault));
+        }
+    }
+}
+
+impl Fleet {
+    /// Goes on with requests whose turn it is; answers whether there were any.
+    pub(super) fn go_on(&mut self, now: Now, out: &mut Actions) -> bool {
+        let mut went_on = false;
+        while let Some(ticket) = self.roused.pop() {
+            went_on = true;
+            match self.tickets.get(&ticket) {
+                Some(Pending::Scaling(_)) => self.continue_scaling(ticket, now, out),
+                Some(Pending::Rolling(_)) => self.continue_rolling(ticket, now, out),
+                // It was answered meanwhile; the others are never roused.
+                Some(_) | None => {}
+            }
+        }
+        went_on
+    }
+
+    /// The names of the active groups, in the order in which they were added.
+    pub(super) fn group_names(&self, scope: &AccessScope) -> Vec<GroupName> {
+        in_added_order(&self.groups)
+            .into_iter()
+            .map(|group| group.spec.name.clone())
+            .filter(|name| scope.touches(name.as_str()))
+            .collect()
+    }
+
+    // Adding and removing
+
+    /// Has the processes of a program made that is to join a group.
+    pub(super) fn add_program(
+        &mut self,
+        ticket: Ticket,
+        (group, name, options): (&str, String, Vec<(String, String)>),
+        rights: Rights<'_>,
+        out: &mut Actions,
+    ) -> Result<(), Fault> {
+        let found = self.group_of(group, rights)?;
+        if found.spec.kind != GroupKind::Programs {
+            // Differs: the plug-in makes an ordinary process of it, which the pool or the socket's group knows nothing of.
+            return Err(FaultCode::IncorrectParameters.of(format!(
+                "{group} is a [{}:x] section (processes can be added only to groups of [program:x])",
+                match found.spec.kind {
+                    GroupKind::Programs => "group",
+                    GroupKind::Listeners { .. } => "eventlistener",
+                    GroupKind::Fcgi(_) => "fcgi-program",
+                }
+            )));
+        }
+        let group = found.spec.name.clone();
+        self.tickets.insert(ticket, Pending::Adding(group.clone()));
+        out.push(Action::Compose(
+            ticket,
+            GroupChange::Program {
+                group,
+                name,
+                options,
+                environment: self.last_read.daemon.environment.clone(),
+            },
+        ));
+        Ok(())
+    }
+
+    /// An active group that may be touched as a whole.
+    fn group_of(&self, name: &str, rights: Rights<'_>) -> Result<&Group, Fault> {
+        let found = self.groups.get(name).filter(|_| rights.sees.touches(name));
+        let found = found.ok_or_else(|| no_group(name))?;
+        rights.group(name)?;
+        Ok(found)
+    }
+
+    /// Takes a stopped process out of its group.
+    pub(super) fn handle_remove_process(
+        &mut self,
+        group: &str,
+        process: &str,
+        rights: Rights<'_>,
+        out: &mut Actions,
+    ) -> Result<Reply, Fault> {
+        self.group_of(group, rights)?;
+        let slot = self.find(group, process);
+        let slot = slot.ok_or_else(|| FaultCode::BadName.of(process))?;
+        let seated = self.slots.get(slot);
+        if seated.is_some_and(|seated| !seated.state().is_stopped() || seated.run.stage.pid() != 0)
+        {
+            return Err(FaultCode::StillRunning.of(process));
+        }
+        self.remove_process(slot, out);
+        Ok(Reply::Done)
+    }
+
+    /// Processes were made for a group, which may have changed since they were asked for.
+    pub(super) fn composed(
+        &mut self,
+        ticket: Ticket,
+        result: Result<Box<GroupChangeResult>, String>,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        let group = match self.tickets.get_mut(&ticket) {
+            Some(Pending::Adding(group)) => group.clone(),
+            Some(Pending::Scaling(scaling)) => {
+                match result {
+                    Ok(composition) => {
+                        scaling.wanted = Some(composition);
+                        self.begin_scaling(ticket, now, out);
+                    }
+                    Err(sentence) => {
+                        self.answer(
+                            ticket,
+                            Err(FaultCode::IncorrectParameters.of(sentence)),
+                            out,
+                        );
+                    }
+                }
+                return;
+            }
+            // Answered already, when everything had come to its end.
+            Some(_) | None => return,
+        };
+        let answer = match result {
+            Ok(composition) => self.admit_program(&group, &composition, now, out),
+            Err(sentence) => Err(FaultCode::IncorrectParameters.of(sentence)),
+        };
+        self.answer(ticket, answer, out);
+    }
+
+    fn admit_program(
+        &mut self,
+        name: &GroupName,
+        made: &GroupChangeResult,
+        now: Now,
+        out: &mut Actions,
+    ) -> Result<Reply, Fault> {
+        if self.daemon_state != SupervisorState::Running {
+            return Err(FaultCode::ShutdownState.bare());
+        }
+        if !self.groups.contains_key(name) {
+            return Err(no_group(name.as_str()));
+        }
+        self.may_join(name, &made.members)?;
+        self.set_program(name, made);
+        self.add_process(name, &made.processes, now, out);
+        Ok(Reply::Done)
+    }
+
+    /// Whether processes of these names can join a group that is there.
+    fn may_join(&self, group: &GroupName, names: &[ProcessName]) -> Result<(), Fault> {
+        let mut new = BTreeSet::new();
+        for name in names {
+            if self.find(group.as_str(), name.as_str()).is_some() || !new.insert(name) {
+                return Err(FaultCode::BadName.of(name.as_str()));
+            }
+        }
+        let there = self.groups.get(group).map_or(0, |group| group.slots.len());
+        let all = i64::try_from(there.saturating_add(names.len())).unwrap_or(i64::MAX);
+        if all > NUMPROCS_MAX {
+            return Err(FaultCode::Failed.of(format!(
+                "{group} would have {all} processes (a group has at most {NUMPROCS_MAX})"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Notes what a program of a group is made of by now.
+    fn set_program(&mut self, name: &GroupName, made: &GroupChangeResult) {
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        let programs = &mut Arc::make_mut(&mut group.spec).programs;
+        let members = made.members.clone();
+        match programs
+            .iter_mut()
+            .find(|program| program.template == made.template)
+        {
+            Some(program) => program.members = members,
+            None => programs.push(ProgramSpec {
+                template: Arc::clone(&made.template),
+                members,
+                scaled: false,
+            }),
+        }
+    }
+
+    fn answer(&mut self, ticket: Ticket, answer: Result<Reply, Fault>, out: &mut Actions) {
+        self.tickets.remove(&ticket);
+        out.push(Action::Answer(ticket, answer));
+    }
+
+    // Another number of processes
+
+    /// The one program of an active group that `text` names: its group and its name.
+    fn program(&self, text: &str, rights: Rights<'_>) -> Result<(GroupName, String), Fault> {
+        let (wanted, program) = match text.split_once(':') {
+            Some((group, program)) => (Some(group), program),
+            None => (None, text),
+        };
+        let found: Vec<&GroupName> = in_added_order(&self.groups)
+            .into_iter()
+            .filter(|group| wanted.is_none_or(|wanted| group.spec.name.as_str() == wanted))
+            .flat_map(|group| {
+                let programs = group.spec.programs.iter();
+                programs
+                    .filter(|known| known.template.program() == program)
+                    .filter(|known| rights.know_of(&group.spec.name, &known.members))
+                    .map(|_| &group.spec.name)
+            })
+            .collect();
+        match found.as_slice() {
+            [] => Err(FaultCode::BadName.of(text)),
+            [group] => {
+                rights.group(group.as_str())?;
+                Ok(((*group).clone(), program.to_owned()))
+            }
+            [first, rest @ ..] if rest.iter().all(|group| group == first) => {
+                Err(FaultCode::Failed.of(format!("{first} has several programs named {program}")))
+            }
+            several => {
+                let names: Vec<String> = several
+                    .iter()
+                    .map(|group| format!("{group}:{program}"))
+                    .collect();
+                Err(FaultCode::Failed.of(format!(
+                    "{text} is in several groups (name one: {})",
+                    names.join(" or ")
+                )))
+            }
+        }
+    }
+
+    /// Has the processes made that a program is to have.
+    pub(super) fn set_numprocs(
+        &mut self,
+        ticket: Ticket,
+        text: &str,
+        numprocs: i64,
+        (rights, now): (Rights<'_>, Now),
+        out: &mut Actions,
+    ) -> Result<(), Fault> {
+        if let (Some(group), -1) = (text.strip_suffix(":*"), numprocs) {
+            return self.revert_scaling(ticket, group, (rights, now), out);
+        }
+        let (name, program) = self.program(text, rights)?;
+        if !(0..=NUMPROCS_MAX).contains(&numprocs) {
+            return Err(FaultCode::IncorrectParameters.of(format!(
+                "{numprocs} is out of range (a program has 0 to {NUMPROCS_MAX} processes)"
+            )));
+        }
+        let under_way = self.tickets.values().any(|pending| {
+            matches!(pending, Pending::Scaling(other) if other.group == name && other.program == program)
+        });
+        if under_way {
+            let text = format!("{text}: another request is scaling it");
+            return Err(FaultCode::Failed.of(text));
+        }
+        let Some((group, template)) = self.groups.get(&name).and_then(|group| {
+            let mut programs = group.spec.programs.iter();
+            let known = programs.find(|known| known.template.program() == program)?;
+            Some((group, Arc::clone(&known.template)))
+        }) else {
+            return Err(FaultCode::BadName.of(text));
+        };
+        let scaling = Scaling {
+            group: name.clone(),
+            added: group.added,
+            program,
+            wanted: None,
+            stopping: BTreeMap::new(),
+            stopped: Vec::new(),
+            removed: BTreeMap::new(),
+            problems: Vec::new(),
+            whole: Vec::new(),
+        };
+        self.tickets
+            .insert(ticket, Pending::Scaling(Box::new(scaling)));
+        out.push(Action::Compose(
+            ticket,
+            GroupChange::Rescale {
+                group: name,
+                template,
+                numprocs,
+            },
+        ));
+        Ok(())
+    }
+
+    /// Makes a group that was scaled what the configuration read last says. Processes that are the same there go on.
+    fn revert_scaling(
+        &mut self,
+        ticket: Ticket,
+        text: &str,
+        (rights, now): (Rights<'_>, Now),
+        out: &mut Actions,
+    ) -> Result<(), Fault> {
+        let known = self.groups.get(text).filter(|_| rights.sees.touches(text));
+        let active = known.ok_or_else(|| no_group(text))?;
+        let name = active.spec.name.clone();
+        rights.group(text)?;
+        let mut read = self.last_read.groups.iter();
+        let read = read.find(|group| group.name == name);
+        let read = Arc::clone(read.ok_or_else(|| no_group(text))?);
+        let [first, ..] = read.programs.as_slice() else {
+            return Err(no_group(text));
+        };
+        let is_scaled = active.spec.programs.iter().any(|program| program.scaled);
+        if !is_scaled || active.spec.kind != read.kind || active.spec.priority != read.priority {
+            return Err(FaultCode::IncorrectParameters.of(format!("{text} was not scaled")));
+        }
+        let under_way = self
+            .tickets
+            .values()
+            .any(|pending| matches!(pending, Pending::Scaling(other) if other.group == name));
+        if under_way {
+            let text = format!("{text}: another request is scaling it");
+            return Err(FaultCode::Failed.of(text));
+        }
+        let wanted = GroupChangeResult {
+            template: Arc::clone(&first.template),
+            members: read
+                .processes
+                .iter()
+                .map(|process| process.name.clone())
+                .collect(),
+            processes: read.processes.clone(),
+        };
+        let scaling = Scaling {
+            group: name,
+            added: active.added,
+            program: "*".to_owned(),
+            wanted: Some(Box::new(wanted)),
+            stopping: BTreeMap::new(),
+            stopped: Vec::new(),
+            removed: BTreeMap::new(),
+            problems: Vec::new(),
+            whole: read.programs.clone(),
+        };
+        self.tickets
+            .insert(ticket, Pending::Scaling(Box::new(scaling)));
+        self.begin_scaling(ticket, now, out);
+        Ok(())
+    }
+
+    /// The processes of `wanted` that are there as they are to be.
+    fn unchanged_processes(
+        &self,
+        scaling: &Scaling,
+        wanted: &GroupChangeResult,
+    ) -> BTreeSet<ProcessName> {
+        if scaling.whole.is_empty() {
+            return wanted.members.iter().cloned().collect();
+        }
+        let is_there = |process: &&Arc<ProcessSpec>| {
+            let slot = self.find(scaling.group.as_str(), process.name.as_str());
+            let seated = slot.and_then(|slot| self.slots.get(slot));
+            seated.is_some_and(|seated| is_same_process(&seated.spec, process))
+        };
+        let same = wanted.processes.iter().filter(is_there);
+        same.map(|process| process.name.clone()).collect()
+    }
+
+    /// Takes a scaling out to work on it, with what its program has now; answers the request if that is no more.
+    fn take_scaling(&mut self, ticket: Ticket, out: &mut Actions) -> Option<Box<Scaling>> {
+        let scaling = self.take_pending(ticket, |pending| match pending {
+            Pending::Scaling(scaling) => Ok(scaling),
+            other => Err(other),
+        })?;
+        let group = self.groups.get(&scaling.group);
+        if group.is_none_or(|group| group.added != scaling.added) {
+            let named = Namespec::print(scaling.group.as_str(), &scaling.program);
+            self.answer(ticket, Err(FaultCode::BadName.of(named)), out);
+            return None;
+        }
+        if self.daemon_state != SupervisorState::Running {
+            self.answer(ticket, Err(FaultCode::ShutdownState.bare()), out);
+            return None;
+        }
+        Some(scaling)
+    }
+
+    /// The processes that a program has, by `process_num`.
+    fn members_of(&self, scaling: &Scaling, wanted: &GroupChangeResult) -> Vec<ProcessName> {
+        if !scaling.whole.is_empty() {
+            let group = self.groups.get(&scaling.group);
+            let processes = group.into_iter().flat_map(|group| &group.spec.processes);
+            return processes.map(|process| process.name.clone()).collect();
+        }
+        let programs = self
+            .groups
+            .get(&scaling.group)
+            .map(|group| &group.spec.programs);
+        programs
+            .into_iter()
+            .flatten()
+            .find(|program| program.template == wanted.template)
+            .map(|program| program.members.clone())
+            .unwrap_or_default()
+    }
+
+    /// What the program is to be is known: stops what is to go.
+    fn begin_scaling(&mut self, ticket: Ticket, now: Now, out: &mut Actions) {
+        let Some(mut scaling) = self.take_scaling(ticket, out) else {
+            return;
+        };
+        let Some(wanted) = scaling.wanted.take() else {
+            return;
+        };
+        let (there, stay) = (
+            self.members_of(&scaling, &wanted),
+            self.unchanged_processes(&scaling, &wanted),
+        );
+        let known: BTreeSet<&ProcessName> = there.iter().collect();
+        let new: Vec<ProcessName> = wanted
+            .members
+            .iter()
+            .filter(|name| !known.contains(name))
+            .cloned()
+            .collect();
+        // Nothing is stopped for processes that could not come.
+        if let Err(fault) = self.may_join(&scaling.group, &new) {
+            self.answer(ticket, Err(fault), out);
+            return;
+        }
+        let leaving: Vec<BatchMember> = there
+            .iter()
+            .rev()
+            .filter(|name| !stay.contains(*name))
+            .filter_map(|name| self.member(self.find(scaling.group.as_str(), name.as_str())?))
+            .collect();
+        scaling.stopping = (0..).zip(leaving.iter().cloned()).collect();
+        scaling.wanted = Some(wanted);
+        self.tickets.insert(ticket, Pending::Scaling(scaling));
+        self.roused.push(ticket);
+        for (index, member) in (0..).zip(leaving) {
+            self.call_off_restarts(member.slot, out);
+            self.update_process(member.slot, now, out, Process::stop);
+            let Some(process) = self.slots.get_mut(member.slot) else {
+                continue;
+            };
+            let waiter = Waiter {
+                ticket,
+                index,
+                until: WaitUntil::Stopped,
+            };
+            if process.state().is_stopped() {
+                // UNKNOWN among them: nothing more can be waited for.
+                self.settle_member(
+                    ticket,
+                    index,
+                    true,
+                    &member.process,
+                    &member.group,
+                    None,
+                    out,
+                );
+            } else {
+                process.run.waiters.push(waiter);
+                self.update_process(member.slot, now, out, Process::report_stop);
+            }
+        }
+    }
+
+    /// Removes what has stopped; when nothing is left to go, adds what is new and answers.
+    fn continue_scaling(&mut self, ticket: Ticket, now: Now, out: &mut Actions) {
+        let Some(mut scaling) = self.take_scaling(ticket, out) else {
+            return;
+        };
+        let Some(wanted) = scaling.wanted.take() else {
+            // Its processes are still being made.
+            self.tickets.insert(ticket, Pending::Scaling(scaling));
+            return;
+        };
+        for (index, member, fault) in std::mem::take(&mut scaling.stopped) {
+            if !self.is_here(&member) {
+                continue;
+            }
+            let seated = self.slots.get(member.slot);
+            let is_up = seated
+                .is_some_and(|seated| !seated.state().is_stopped() || seated.run.stage.pid() != 0);
+            if is_up {
+                let named = Namespec::print(member.group.as_str(), member.process.as_str());
+                let why = fault.and_then(|fault| fault.extra);
+                let why = why.unwrap_or_else(|| "its process could not be stopped".to_owned());
+                scaling
+                    .problems
+                    .push(format!("{named} was not removed: {why}"));
+            } else {
+                self.remove_process(member.slot, out);
+                scaling.removed.insert(index, member.process);
+            }
+        }
+        if !scaling.stopping.is_empty() {
+            scaling.wanted = Some(wanted);
+            self.tickets.insert(ticket, Pending::Scaling(scaling));
+            return;
+        }
+        let answer = self.finish_scaling(scaling, &wanted, now, out);
+        self.answer(ticket, answer, out);
+    }
+
+    fn finish_scaling(
+        &mut self,
+        scaling: Box<Scaling>,
+        wanted: &GroupChangeResult,
+        now: Now,
+        out: &mut Actions,
+    ) -> Result<Reply, Fault> {
+        if !scaling.problems.is_empty() {
+            return Err(FaultCode::Failed.of(scaling.problems.join("; ")));
+        }
+        let there: BTreeSet<ProcessName> = self.members_of(&scaling, wanted).into_iter().collect();
+        let new: Vec<_> = wanted
+            .processes
+            .iter()
+            .filter(|process| !there.contains(&process.name))
+            .cloned()
+            .collect();
+        let added: Vec<ProcessName> = wanted
+            .members
+            .iter()
+            .filter(|name| !there.contains(*name))
+            .cloned()
+            .collect();
+        // Somebody may have taken one of the names while others were stopped.
+        self.may_join(&scaling.group, &added)?;
+        self.add_process(&scaling.group, &new, now, out);
+        if scaling.whole.is_empty() {
+            self.set_program(&scaling.group, wanted);
+        }
+        if let Some(group) = self.groups.get_mut(&scaling.group) {
+            let programs = &mut Arc::make_mut(&mut group.spec).programs;
+            if !scaling.whole.is_empty() {
+                *programs = scaling.whole;
+            } else if let Some(program) = programs
+                .iter_mut()
+                .find(|program| program.template == wanted.template)
+            {
+                program.scaled = true;
+            }
+        }
+        Ok(Reply::Scaled {
+            group: scaling.group,
+            added,
+            removed: scaling.removed.into_values().collect(),
+        })
+    }
+}
+
+/// The fault of a group that is not active, in the plug-in's words.
+fn no_group(name: &str) -> Fault {
+    FaultCode::BadName.of(format!("group: {name}"))
+}

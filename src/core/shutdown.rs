@@ -1,0 +1,188 @@
+//! The stop of everything: one level of priority after another, from the highest, and the lines about who is waited for.
+//! It must not know why the daemon stops, nor what comes after.
+
+use serde::{Deserialize, Serialize};
+
+use super::process::Process;
+use super::slots::{in_added_order, in_start_order};
+use super::{Action, Actions, DaemonOutcome, Fleet};
+use crate::api::FaultCode;
+use crate::domain::{EventKind, Line, Now, ProcessState, Seconds, SupervisorState, Tick};
+
+/// Seconds between two "waiting for … to die" lines.
+const DIE_REPORT_SECS: Seconds = Seconds(3);
+/// Seconds that listeners have for the events of the stop before they are stopped themselves.
+const EVENTS_SECS_MAX: Seconds = Seconds(1);
+
+/// How far the stop of everything has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ShutdownState {
+    /// Priorities of groups not reached yet, ascending.
+    pub(super) levels: Vec<i64>,
+    /// The priority that is being stopped.
+    pub(super) level: Option<i64>,
+    /// Processes of that priority in no stopped state.
+    pub(super) level_unstopped: u32,
+    /// When the next line about who is waited for is due; [`Tick::NEVER`]: nobody is.
+    pub(super) report_at: Tick,
+    /// The next priority has listeners with events that are still out; how long they may take. [`Tick::NEVER`]: it has
+    /// none, or was not reached.
+    pub(super) hold_until: Tick,
+}
+
+impl ShutdownState {
+    /// When something is to be done by itself.
+    pub(super) fn due(&self) -> Tick {
+        // Nobody is waited for before the first priority is reached.
+        let report = self.level.map_or(Tick::NEVER, |_| self.report_at);
+        report.min(self.hold_until)
+    }
+}
+
+impl Fleet {
+    /// Turns to `daemon_state` (SHUTDOWN or RESTARTING) and begins to stop, if that has not begun yet.
+    pub(super) fn begin_shutdown(
+        &mut self,
+        daemon_state: SupervisorState,
+        now: Now,
+        out: &mut Actions,
+    ) {
+        // A shutdown overrides a restart, never the other way round.
+        if self.daemon_state != SupervisorState::Shutdown {
+            self.daemon_state = daemon_state;
+        }
+        if self.winding_down.is_some() {
+            return;
+        }
+        Self::publish(out, None, EventKind::SupervisorState(daemon_state));
+        let mut levels: Vec<i64> = self.groups.values().map(|g| g.spec.priority).collect();
+        levels.sort_unstable();
+        levels.dedup();
+        self.winding_down = Some(ShutdownState {
+            levels,
+            level: None,
+            level_unstopped: 0,
+            report_at: now.mono,
+            hold_until: Tick::NEVER,
+        });
+    }
+
+    /// Begins the next level when the one before has stopped, and ends everything after the last. Answers whether it
+    /// began one.
+    pub(super) fn continue_shutdown(&mut self, now: Now, out: &mut Actions) -> bool {
+        let Some(down) = &mut self.winding_down else {
+            return false;
+        };
+        if self.finished || down.level_unstopped > 0 {
+            return false;
+        }
+        let Some(&level) = down.levels.last() else {
+            self.finish(out);
+            return false;
+        };
+        if self.events_are_out(level) && self.hold_for_listeners(now) {
+            return false;
+        }
+        let Some(down) = &mut self.winding_down else {
+            return false;
+        };
+        down.hold_until = Tick::NEVER;
+        down.levels.pop();
+        down.level = Some(level);
+        let mut slots = Vec::new();
+        let mut unstopped: u32 = 0;
+        // Differs: groups of equal priority stop together. In the original they follow one another, and fifty programs
+        // that need five seconds each take four minutes (Supervisor#326, #1155).
+        for group in in_start_order(&self.groups) {
+            if group.spec.priority == level {
+                slots.extend_from_slice(&group.slots);
+                unstopped = unstopped.saturating_add(group.unstopped);
+            }
+        }
+        down.level_unstopped = unstopped;
+        for slot in slots.into_iter().rev() {
+            let Some(process) = self.slots.get(slot) else {
+                continue;
+            };
+            match process.state() {
+                ProcessState::Starting | ProcessState::Running => {
+                    self.update_process(slot, now, out, Process::stop);
+                }
+                ProcessState::Backoff => self.update_process(slot, now, out, Process::give_up),
+                ProcessState::Stopped
+                | ProcessState::Stopping
+                | ProcessState::Exited
+                | ProcessState::Fatal
+                | ProcessState::Unknown => {}
+            }
+        }
+        self.report_waiting_to_die(now, out);
+        true
+    }
+
+    /// Whether the stop of the next priority is to wait for its listeners. They are the last to stop so that they can tell
+    /// of all the others; here everything stops so fast that they would be asked to before they had read of it.
+    // Differs: Supervisor looks at pipes and processes in turn, which gives listeners some time by chance.
+    fn hold_for_listeners(&mut self, now: Now) -> bool {
+        let Some(down) = &mut self.winding_down else {
+            return false;
+        };
+        if down.hold_until == Tick::NEVER {
+            down.hold_until = now.mono + EVENTS_SECS_MAX;
+        }
+        now.mono < down.hold_until
+    }
+
+    /// Says who is waited for, at once and then every three seconds.
+    pub(super) fn report_waiting_to_die(&mut self, now: Now, out: &mut Actions) {
+        let Some(down) = &mut self.winding_down else {
+            return;
+        };
+        if down.report_at > now.mono || down.level.is_none() {
+            return;
+        }
+        if self.unstopped == 0 {
+            down.report_at = Tick::NEVER;
+            return;
+        }
+        down.report_at = now.mono + DIE_REPORT_SECS;
+        let waited_for: Vec<_> = in_added_order(&self.groups)
+            .into_iter()
+            .flat_map(|group| group.slots.iter())
+            .filter_map(|&slot| self.slots.get(slot))
+            .filter(|process| !process.state().is_stopped())
+            .collect();
+        let names: Vec<&str> = waited_for
+            .iter()
+            .map(|process| process.spec.name.as_str())
+            .collect();
+        out.push(Action::Log(Line::WaitingToDie {
+            names: names.join(", "),
+        }));
+        out.extend(waited_for.iter().map(|process| {
+            Action::Log(Line::WaitingState {
+                name: process.spec.name.clone(),
+                state: process.state().name().to_owned(),
+            })
+        }));
+    }
+
+    /// Everything is stopped. Whoever still waits is told that nothing will come any more.
+    fn finish(&mut self, out: &mut Actions) {
+        self.finished = true;
+        if let Some(down) = &mut self.winding_down {
+            down.report_at = Tick::NEVER;
+        }
+        for ticket in std::mem::take(&mut self.tickets).into_keys() {
+            out.push(Action::Answer(ticket, Err(FaultCode::ShutdownState.bare())));
+        }
+        let outcome = match self.daemon_state {
+            SupervisorState::Restarting => DaemonOutcome::Restart,
+            SupervisorState::Shutdown | SupervisorState::Running | SupervisorState::Fatal => {
+                self.next_config = None;
+                DaemonOutcome::Shutdown
+            }
+        };
+        out.push(Action::Finish(outcome));
+    }
+}

@@ -1,0 +1,269 @@
+//! How a process is asked to stop, and what is done when it does not. It must not know who asks.
+
+use super::process::{Ctx, Process};
+use super::stage::{Stage, StageAtExit, TerminationReason};
+use super::ticket::{SignalPurpose, Waiter};
+use super::{Action, SignalScope};
+use crate::domain::{InstanceId, Line, ProcessState, Seconds, Signal, Tick};
+
+/// Seconds between two SIGKILLs, at least, however small `stopwaitsecs` is.
+const KILL_AGAIN_SECS_MIN: i64 = 1;
+/// Seconds between two "waiting for … to stop" lines of one process.
+const STOP_REPORT_SECS: Seconds = Seconds(2);
+
+impl Process {
+    /// Asks it to stop. Answers whether that is a change: a process that is not running, or is stopping already, stays.
+    pub(super) fn stop(&mut self, ctx: &mut Ctx<'_>) {
+        match self.run.stage {
+            // No process yet, and none will come: the answer of the shell will be stale.
+            Stage::Resolving(_) => self.cancel_start(ctx),
+            Stage::Preparing(instance) => {
+                self.run.next = None;
+                ctx.out.push(Action::Drain(instance));
+                self.cancel_start(ctx);
+            }
+            Stage::Spawning(instance) => {
+                self.enter_stage(Stage::StopPending(instance), 0, false, ctx);
+                ctx.out.push(Action::CallOff(instance));
+            }
+            // One that is being ended by us is now ended as somebody wishes.
+            Stage::Starting { instance, pid, .. }
+            | Stage::AwaitingReady { instance, pid, .. }
+            | Stage::Terminating { instance, pid, .. }
+            | Stage::Running { instance, pid } => self.send_stop(instance, pid, ctx),
+            Stage::Backoff { .. } => {
+                Self::log(
+                    ctx,
+                    Line::KillInBackoff {
+                        name: self.spec.name.clone(),
+                    },
+                );
+                self.enter_stage(Stage::Stopped, 0, false, ctx);
+            }
+            Stage::Reaped {
+                instance,
+                pid,
+                status,
+                at_exit:
+                    StageAtExit::TooQuick
+                    | StageAtExit::Unpromoted
+                    | StageAtExit::Unready
+                    | StageAtExit::Failed(_)
+                    | StageAtExit::Running,
+                reap_step,
+                drain_by,
+            } => {
+                // It is reaped: its number may belong to somebody else. It only has to be told as stopped.
+                let to = Stage::Reaped {
+                    instance,
+                    pid,
+                    status,
+                    at_exit: StageAtExit::Stopping,
+                    reap_step,
+                    drain_by,
+                };
+                self.enter_stage(to, pid, false, ctx);
+            }
+            Stage::Exited { .. } => self.cancel_restart(ctx),
+            Stage::Stopped
+            | Stage::Fatal
+            | Stage::StopPending(_)
+            | Stage::Stopping { .. }
+            | Stage::Reaped {
+                at_exit: StageAtExit::Stopping | StageAtExit::Unknown,
+                ..
+            }
+            | Stage::Unknown { .. } => {}
+        }
+    }
+
+    /// Calls an automatic restart off that waits for its time.
+    ///
+    /// Differs: the original answers a stop of such a process with "not running" and starts it again a moment later.
+    /// With a restart floor that moment is long, and a looping program could hardly be stopped: the wish is kept.
+    pub(super) fn cancel_restart(&mut self, _: &mut Ctx<'_>) {
+        if let Stage::Exited { restart_at } = &mut self.run.stage {
+            *restart_at = Tick::NEVER;
+        }
+    }
+
+    /// STARTING → STOPPING → STOPPED at once: both are told, so that subscribers see no new kind of step.
+    fn cancel_start(&mut self, ctx: &mut Ctx<'_>) {
+        self.publish(
+            ProcessState::Starting,
+            ProcessState::Stopping,
+            0,
+            false,
+            ctx,
+        );
+        self.run.stage = Stage::Stopped;
+        self.publish(ProcessState::Stopping, ProcessState::Stopped, 0, false, ctx);
+    }
+
+    pub(super) fn send_stop(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
+        let (signal, scope) = (self.spec.stopsignal, self.stop_scope());
+        self.log_killing(pid, signal, scope, ctx);
+        let kill_at = ctx.now.mono + Seconds(self.spec.stopwaitsecs.0.max(0));
+        self.allow_extension(kill_at);
+        let to = Stage::Stopping {
+            instance,
+            pid,
+            kill_at,
+            sent: false,
+            killed: false,
+        };
+        self.enter_stage(to, pid, false, ctx);
+        Self::push_signal(instance, signal, scope, ctx);
+    }
+
+    /// Sends the stop signal once more, since nobody knows whether it went out.
+    pub(super) fn stop_again(&self, instance: InstanceId, ctx: &mut Ctx<'_>) {
+        Self::push_signal(instance, self.spec.stopsignal, self.stop_scope(), ctx);
+    }
+
+    /// How far its stop signal reaches.
+    pub(super) fn stop_scope(&self) -> SignalScope {
+        scope(self.spec.stopasgroup)
+    }
+
+    /// Ends it with `signal`, for a reason that was told.
+    pub(super) fn send_signal(
+        &self,
+        instance: InstanceId,
+        pid: i32,
+        signal: Signal,
+        scope: SignalScope,
+        ctx: &mut Ctx<'_>,
+    ) {
+        self.log_killing(pid, signal, scope, ctx);
+        Self::push_signal(instance, signal, scope, ctx);
+    }
+
+    fn log_killing(&self, pid: i32, signal: Signal, scope: SignalScope, ctx: &mut Ctx<'_>) {
+        let group = match scope {
+            SignalScope::Process => String::new(),
+            SignalScope::Group => "process group ".to_owned(),
+        };
+        Self::log(
+            ctx,
+            Line::Killing {
+                name: self.spec.name.clone(),
+                pid,
+                group,
+                signal,
+            },
+        );
+    }
+
+    /// The stop signal (or SIGKILL) has reached the kernel, which took it or knows the process no more.
+    pub(super) fn stop_sent(&mut self) {
+        if let Stage::Stopping { sent, .. } = &mut self.run.stage {
+            *sent = true;
+        }
+    }
+
+    /// The kernel refused a signal: nothing is known any more, until the process ends.
+    pub(super) fn signal_refused(&mut self, ctx: &mut Ctx<'_>) {
+        match self.run.stage {
+            Stage::Starting { instance, pid, .. }
+            | Stage::AwaitingReady { instance, pid, .. }
+            | Stage::Terminating { instance, pid, .. }
+            | Stage::Running { instance, pid }
+            | Stage::Stopping { instance, pid, .. } => {
+                self.run.stage_before_unknown = self.stage_at_exit(ctx);
+                self.run.report_at = Tick::NEVER;
+                let alive = Some((instance, pid));
+                self.enter_stage(Stage::Unknown { alive }, pid, false, ctx);
+            }
+            // It ended before the refusal arrived, which then says nothing; or it is unknown already.
+            Stage::Reaped { .. } | Stage::Unknown { .. } => {}
+            // There is nothing that a signal was sent to.
+            Stage::Stopped
+            | Stage::Exited { .. }
+            | Stage::Fatal
+            | Stage::Backoff { .. }
+            | Stage::Resolving(_)
+            | Stage::Preparing(_)
+            | Stage::Spawning(_)
+            | Stage::StopPending(_) => {}
+        }
+    }
+
+    /// A client waits for the stop: says so now, and again until it has happened.
+    pub(super) fn report_stop(&mut self, ctx: &mut Ctx<'_>) {
+        let waited_for = self.run.waiters.iter().any(Waiter::reports);
+        if !waited_for || self.state() != ProcessState::Stopping {
+            self.run.report_at = Tick::NEVER;
+            return;
+        }
+        if self.run.report_at == Tick::NEVER || self.run.report_at <= ctx.now.mono {
+            Self::log(
+                ctx,
+                Line::WaitingToStop {
+                    name: self.spec.name.clone(),
+                },
+            );
+            self.run.report_at = ctx.now.mono + STOP_REPORT_SECS;
+        }
+    }
+
+    pub(super) fn kill(&mut self, instance: InstanceId, pid: i32, sent: bool, ctx: &mut Ctx<'_>) {
+        Self::log(
+            ctx,
+            Line::KillingNow {
+                name: self.spec.name.clone(),
+                pid,
+            },
+        );
+        let scope = scope(self.spec.killasgroup);
+        self.log_killing(pid, Signal::KILL, scope, ctx);
+        let again = self.spec.stopwaitsecs.0.max(KILL_AGAIN_SECS_MIN);
+        self.run.stage = Stage::Stopping {
+            instance,
+            pid,
+            kill_at: ctx.now.mono + Seconds(again),
+            sent,
+            killed: true,
+        };
+        Self::push_signal(instance, Signal::KILL, scope, ctx);
+    }
+
+    /// What was to end it by itself has not.
+    pub(super) fn kill_failing(
+        &mut self,
+        instance: InstanceId,
+        pid: i32,
+        why: TerminationReason,
+        ctx: &mut Ctx<'_>,
+    ) {
+        let name = self.spec.name.clone();
+        Self::log(ctx, Line::KillingNow { name, pid });
+        let again = self.spec.stopwaitsecs.0.max(KILL_AGAIN_SECS_MIN);
+        self.run.stage = Stage::Terminating {
+            instance,
+            pid,
+            why,
+            kill_at: ctx.now.mono + Seconds(again),
+        };
+        let scope = scope(self.spec.killasgroup);
+        self.send_signal(instance, pid, Signal::KILL, scope, ctx);
+    }
+
+    fn push_signal(instance: InstanceId, signal: Signal, scope: SignalScope, ctx: &mut Ctx<'_>) {
+        ctx.signals
+            .push_back((instance, signal, SignalPurpose::Stop));
+        ctx.out.push(Action::Signal {
+            instance,
+            signal,
+            scope,
+        });
+    }
+}
+
+const fn scope(as_group: bool) -> SignalScope {
+    if as_group {
+        SignalScope::Group
+    } else {
+        SignalScope::Process
+    }
+}

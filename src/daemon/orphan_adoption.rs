@@ -1,0 +1,338 @@
+//! Programs that run though no state says what they are: it was lost with its fd holder, or is another version's, or torn. By
+//! their cgroups and the names of what was kept they are taken over as far as the configuration knows them, and never ended
+//! for it. It must not know where the fd holder is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::recovery::PartialRecovery;
+use crate::cgroup;
+use crate::config::spec::{Config, GroupSpec};
+use crate::core::{AdoptedProcess, Fleet, Identity};
+use crate::domain::{FdName, InstanceId};
+use crate::engine::RestoredEngine;
+use crate::spawn::SharedSocket;
+use crate::sys::{self, NamedFds};
+
+/// What was found of a daemon that is no more, by a configuration that was read afresh.
+pub(super) struct OrphanAdoption {
+    config: Arc<Config>,
+    found: Vec<AdoptedProcess>,
+    partial: PartialRecovery,
+    /// No instance before had a greater number.
+    last_incarnation: u64,
+}
+
+/// Finds the process that was made for a cgroup: its pid and pidfd.
+type FindProcess<'a> = &'a dyn Fn(&str) -> Option<(i32, OwnedFd)>;
+
+/// Looks for what runs already.
+pub(super) fn find_orphans(config: &Arc<Config>, partial: PartialRecovery) -> OrphanAdoption {
+    let running = cgroup::list_orphans();
+    find(config, partial, &running, &cgroup::find_orphan)
+}
+
+fn find(
+    config: &Arc<Config>,
+    mut partial: PartialRecovery,
+    running: &BTreeMap<String, Vec<i32>>,
+    find_process: FindProcess<'_>,
+) -> OrphanAdoption {
+    let kept = &mut partial.descriptors;
+    let incarnations = kept.keys().filter_map(|name| FdName::incarnation_in(name));
+    let mut last_incarnation = incarnations.max().unwrap_or(0);
+    let pidfds = pidfds_alive(kept);
+    let mut found = Vec::new();
+    for (slot, spec) in Fleet::slots(config) {
+        let name = cgroup::name(&spec.group, &spec.name);
+        let Some(pids) = running.get(&name) else {
+            continue;
+        };
+        // The last instance of those that are known to have been made here.
+        let known = pidfds.iter().rev().find(|(_, pid)| pids.contains(pid));
+        let (incarnation, pid) = match known {
+            Some(&(incarnation, pid)) => (incarnation, pid),
+            None => {
+                // It ends at this very moment, or hides: nothing to be taken over.
+                let Some((pid, pidfd)) = find_process(&name) else {
+                    continue;
+                };
+                last_incarnation += 1;
+                let instance = InstanceId {
+                    slot,
+                    incarnation: last_incarnation,
+                };
+                kept.insert(FdName::Pidfd(instance).name(), pidfd);
+                (last_incarnation, pid)
+            }
+        };
+        let instance = InstanceId { slot, incarnation };
+        let has = |fd_name: FdName| kept.contains_key(&fd_name.name());
+        found.push(AdoptedProcess {
+            instance,
+            pid,
+            has_pipes: has(FdName::Stdout(instance)) || has(FdName::Stderr(instance)),
+            is_heard: has(FdName::NotifySocket(instance)),
+        });
+    }
+    OrphanAdoption {
+        config: config.clone(),
+        found,
+        partial,
+        last_incarnation,
+    }
+}
+
+/// The incarnations whose pidfds were kept, with the numbers of their processes, in the order in which they were made. Those
+/// that have ended have none.
+fn pidfds_alive(kept: &NamedFds) -> Vec<(u64, i32)> {
+    let mut living: Vec<(u64, i32)> = kept
+        .iter()
+        .filter_map(|(name, pidfd)| {
+            let incarnation = FdName::incarnation_in(name)?;
+            let instance = InstanceId {
+                slot: 0,
+                incarnation,
+            };
+            let is_pidfd = *name == FdName::Pidfd(instance).name();
+            is_pidfd.then_some((incarnation, sys::pid_of(pidfd)?))
+        })
+        .collect();
+    living.sort_unstable();
+    living
+}
+
+impl OrphanAdoption {
+    /// What was kept, by name.
+    pub(super) const fn descriptors(&self) -> &NamedFds {
+        &self.partial.descriptors
+    }
+
+    /// The cgroups of processes that are taken over.
+    pub(super) fn cgroups(&self) -> BTreeSet<String> {
+        let found: BTreeSet<u32> = self.found.iter().map(|found| found.instance.slot).collect();
+        Fleet::slots(&self.config)
+            .filter(|(slot, _)| found.contains(slot))
+            .map(|(_, spec)| cgroup::name(&spec.group, &spec.name))
+            .collect()
+    }
+
+    /// Groups of which nothing runs, so that their sockets can be tried.
+    pub(super) fn idle_groups(&self) -> Vec<Arc<GroupSpec>> {
+        let taken = self.cgroups();
+        let is_idle = |group: &&Arc<GroupSpec>| {
+            let mut processes = group.processes.iter();
+            processes.all(|spec| !taken.contains(&cgroup::name(&spec.group, &spec.name)))
+        };
+        self.config.groups.iter().filter(is_idle).cloned().collect()
+    }
+
+    /// The core that begins with what was found, and what goes with it. What belongs to nobody is closed in the course of it.
+    pub(super) fn begin(
+        self,
+        identity: Identity,
+    ) -> (Fleet, RestoredEngine, Vec<(SharedSocket, OwnedFd)>) {
+        let Self {
+            config,
+            found,
+            partial,
+            last_incarnation,
+        } = self;
+        let PartialRecovery {
+            mut descriptors,
+            sockets,
+            mut unflushed,
+            ..
+        } = partial;
+        let specs: BTreeMap<u32, _> = Fleet::slots(&config).collect();
+        let with_instances = |mut shared: SharedSocket| {
+            let socket = descriptors.remove(&FdName::FcgiSocket(shared.place).name())?;
+            let its = |found: &&AdoptedProcess| {
+                let spec = specs.get(&found.instance.slot);
+                spec.is_some_and(|spec| shared.is_of(spec))
+            };
+            shared.instances = found
+                .iter()
+                .filter(its)
+                .map(|found| found.instance)
+                .collect();
+            Some((shared, socket))
+        };
+        let sockets = sockets.into_iter().filter_map(with_instances).collect();
+        // They were read in another slot.
+        for bytes in &mut unflushed {
+            let mut instances = found.iter().map(|found| found.instance);
+            if let Some(instance) =
+                instances.find(|instance| instance.incarnation == bytes.instance.incarnation)
+            {
+                bytes.instance = instance;
+            }
+        }
+        let pids = found
+            .iter()
+            .map(|found| (found.instance, found.pid))
+            .collect();
+        let inherited = RestoredEngine::adopting(pids, descriptors, unflushed);
+        let fleet = Fleet::new(identity, config).with_adopted(last_incarnation, found);
+        (fleet, inherited, sockets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+    use crate::config::{self, options};
+    use crate::daemon::machine::Machine;
+    use crate::spawn::SharedSocket;
+
+    const PROGRAMS: &str = "[supervisord]\n[program:idle]\ncommand=/bin/cat\n\
+        [program:cat]\ncommand=/bin/cat\nnumprocs=3\nprocess_name=%(process_num)d\nautostart=false\n\
+        [fcgi-program:web]\ncommand=/bin/cat\nsocket=tcp://127.0.0.1:7701\n";
+
+    fn configured(name: &str) -> Arc<Config> {
+        let path = std::env::temp_dir().join(format!("adoption-{name}-{}", std::process::id()));
+        std::fs::write(&path, PROGRAMS).expect("written");
+        let machine = Machine::new().expect("a directory");
+        let path = path.display().to_string();
+        let options = options::parse_options(&["-c".to_owned(), path.clone()], &machine);
+        let config = config::load(&path, &options.expect("right"), &machine);
+        std::fs::remove_file(&path).expect("there");
+        Arc::new(config.map_err(|errors| errors.first).expect("right"))
+    }
+
+    fn cat() -> (Child, i32) {
+        let mut command = Command::new("/bin/cat");
+        let child = command.stdin(Stdio::piped()).spawn().expect("spawned");
+        let pid = i32::try_from(child.id()).expect("small");
+        (child, pid)
+    }
+
+    fn end(mut child: Child) {
+        drop(child.stdin.take());
+        child.wait().expect("ended");
+    }
+
+    fn null() -> OwnedFd {
+        std::fs::File::open("/dev/null").expect("there").into()
+    }
+
+    fn running(list: &[(&str, &[i32])]) -> BTreeMap<String, Vec<i32>> {
+        list.iter()
+            .map(|&(name, pids)| (name.to_owned(), pids.to_vec()))
+            .collect()
+    }
+
+    #[test]
+    fn a_kept_pidfd_tells_which_instance_it_is_and_the_cgroup_tells_the_rest() {
+        let config = configured("lives");
+        let ((first, first_pid), (second, second_pid), (past, past_pid)) = (cat(), cat(), cat());
+        let own = |pid: i32| sys::open_pidfd(pid).expect("it lives");
+        let mut partial = PartialRecovery::default();
+        let kept = &mut partial.descriptors;
+        kept.insert("p7".to_owned(), own(first_pid));
+        // A instance before, whose process is gone, and things of one that nobody knows.
+        kept.insert("p6".to_owned(), own(past_pid));
+        kept.insert("e12".to_owned(), null());
+        kept.insert("o7".to_owned(), null());
+        kept.insert("n7".to_owned(), null());
+        kept.insert("state".to_owned(), null());
+        end(past);
+        let running = running(&[
+            ("cat:0", &[second_pid, first_pid]),
+            ("cat:1", &[second_pid]),
+            // It ends while it is looked at.
+            ("cat:2", &[past_pid]),
+            // The configuration does not know it.
+            ("gone:gone", &[second_pid]),
+        ]);
+        let find_process = |name: &str| (name == "cat:1").then(|| (second_pid, own(second_pid)));
+        let adoption = find(&config, partial, &running, &find_process);
+        let slot = |process: &str| {
+            let mut slots = Fleet::slots(&config);
+            slots.find(|(_, spec)| spec.name.as_str() == process)
+        };
+        let instance = |process: &str, incarnation| InstanceId {
+            slot: slot(process).expect("configured").0,
+            incarnation,
+        };
+        let expected = [
+            AdoptedProcess {
+                instance: instance("0", 7),
+                pid: first_pid,
+                has_pipes: true,
+                is_heard: true,
+            },
+            AdoptedProcess {
+                instance: instance("1", 13),
+                pid: second_pid,
+                has_pipes: false,
+                is_heard: false,
+            },
+        ];
+        assert_eq!(adoption.found, expected);
+        assert_eq!(adoption.last_incarnation, 13);
+        let pidfd = &adoption.descriptors()["p13"];
+        assert_eq!(sys::pid_of(pidfd), Some(second_pid));
+        // Whatever else is in the scope is nobody's.
+        let cgroups: Vec<String> = adoption.cgroups().into_iter().collect();
+        assert_eq!(cgroups, ["cat:0", "cat:1"]);
+        let idle = adoption.idle_groups();
+        let mut idle: Vec<&str> = idle.iter().map(|group| group.name.as_str()).collect();
+        idle.sort_unstable();
+        assert_eq!(idle, ["idle", "web"]);
+        end(first);
+        end(second);
+    }
+
+    #[test]
+    fn a_socket_is_its_programs_again_and_one_of_nobody_is_nobodys() {
+        let config = configured("sockets");
+        let (child, pid) = cat();
+        let (slot, spec) = Fleet::slots(&config)
+            .find(|(_, spec)| spec.name.as_str() == "web")
+            .expect("configured");
+        let described = |program: &str, place: usize| -> SharedSocket {
+            let url = "tcp://127.0.0.1:7701";
+            let key = serde_json::json!({"group": "web", "program": program, "url": url});
+            let whole = serde_json::json!({"key": key, "place": place, "lives": []});
+            serde_json::from_value(whole).expect("a description")
+        };
+        assert!(described("web", 0).is_of(spec) && !described("other", 0).is_of(spec));
+        let mut partial = PartialRecovery::default();
+        let kept = &mut partial.descriptors;
+        kept.insert("p4".to_owned(), sys::open_pidfd(pid).expect("it lives"));
+        kept.insert("f0".to_owned(), null());
+        kept.insert("f2".to_owned(), null());
+        partial.sockets = vec![
+            described("other", 0),
+            described("web", 2),
+            described("web", 5),
+        ];
+        let running = running(&[("web:web", &[pid])]);
+        let adoption = find(&config, partial, &running, &|_| None);
+        let identity = Identity {
+            pid: 1,
+            daemon_log: None,
+            seed: 1,
+            event_serial: 0,
+        };
+        let (_, _, sockets) = adoption.begin(identity);
+        let holders: Vec<(usize, Vec<InstanceId>)> = sockets
+            .iter()
+            .map(|(shared, socket)| {
+                assert!(socket.as_fd().try_clone_to_owned().is_ok());
+                (shared.place, shared.instances.clone())
+            })
+            .collect();
+        let instance = InstanceId {
+            slot,
+            incarnation: 4,
+        };
+        assert_eq!(holders, [(0, Vec::new()), (2, vec![instance])]);
+        end(child);
+    }
+}

@@ -1,0 +1,359 @@
+//! One run of the daemon: from a configuration to the end of everything it started. `reload` begins another; so does an
+//! upgrade, in another image of the process and with everything running.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::fatal::{Fatal, internal};
+use super::recovery::{self, RecoverySource};
+use super::reload::{compose, options_of, reload};
+use super::startup::{
+    DaemonResources, ReservedFds, StartContext, Started, cold_start, init_process, reserve,
+    resume_start,
+};
+use super::watch::Watch;
+use super::written_handoff::{self, Handoff};
+use crate::config::lookup::Lookup as _;
+use crate::config::spec::Config;
+use crate::control::{ControlHandle, EventFeed};
+use crate::core::DaemonOutcome;
+use crate::engine::{
+    self, Engine, EngineConfig, EngineExit, EngineHandoff, Notifier, Workers, WriteState,
+};
+use crate::output::{self, OutputCommand};
+use crate::server;
+use crate::spawn::{self, SpawnBase};
+use crate::sys::{self};
+
+/// The number of groups from which the start calls malloc_trim: reading such a configuration frees much memory. After a
+/// smaller one the heartbeat monitor calls it once all threads are idle.
+const LARGE_GROUPS: usize = 64;
+
+/// With what a run begins.
+enum RunStart {
+    /// With nothing that runs, or with what a daemon that is no more has left.
+    Anew(Arc<Config>, Option<Box<RecoverySource>>),
+    /// Where another image (`is_new`), or the run before, has ended.
+    Succeeding { handoff: Box<Handoff>, is_new: bool },
+}
+
+/// How a run has ended.
+enum RunEnd {
+    /// For good.
+    Shutdown,
+    /// Everything is stopped, to begin anew with this.
+    Restart(Arc<Config>),
+    /// Everything goes on, in another image.
+    HandOver(Box<Handoff>),
+    /// Everything goes on without us, until another daemon takes over.
+    Detached,
+}
+
+/// Runs until one ends with a shutdown.
+pub(super) fn run_all(
+    first: Config,
+    context: StartContext,
+    predecessor: Option<RecoverySource>,
+    reserved: ReservedFds,
+) -> Result<ExitCode, Fatal> {
+    init_process()?;
+    let predecessor = predecessor.map(Box::new);
+    let begin = RunStart::Anew(Arc::new(first), predecessor);
+    run_until_shutdown(begin, context, reserved)
+}
+
+/// The same where an earlier image of this process has ended.
+pub(super) fn resume(
+    handoff: Handoff,
+    context: StartContext,
+    reserved: ReservedFds,
+) -> Result<ExitCode, Fatal> {
+    init_process()?;
+    let begin = RunStart::Succeeding {
+        handoff: Box::new(handoff),
+        is_new: true,
+    };
+    run_until_shutdown(begin, context, reserved)
+}
+
+fn run_until_shutdown(
+    mut begin: RunStart,
+    mut context: StartContext,
+    reserved: ReservedFds,
+) -> Result<ExitCode, Fatal> {
+    let program = own_program();
+    let mut resources: Option<DaemonResources> = None;
+    let mut reserved = Some(reserved);
+    loop {
+        // Those of the last run are free again, but for the ones of a spawner that is held up.
+        let staging = reserved.take().map_or_else(reserve, Ok)?;
+        match run_once(begin, &context, &program, staging, &mut resources)? {
+            RunEnd::Shutdown => {
+                if let Some(resources) = resources {
+                    // Last of all: with what holds it, the place of the programs goes.
+                    if let Some(fd_store) = resources.fd_store {
+                        fd_store.quit();
+                    }
+                    resources.cgroup_manager.remove();
+                    if let Some(notifier) = resources.notifier {
+                        notifier.finish();
+                    }
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
+            RunEnd::Detached => return Ok(ExitCode::SUCCESS),
+            RunEnd::Restart(config) => begin = RunStart::Anew(config, None),
+            RunEnd::HandOver(mut handoff) => {
+                handoff.passed = std::mem::take(&mut context.passed);
+                let fd_store = resources
+                    .as_ref()
+                    .and_then(|resources| resources.fd_store.clone());
+                let reason = written_handoff::replace(&program, &handoff, fd_store.as_deref());
+                context.passed = std::mem::take(&mut handoff.passed);
+                handoff.failed = Some(reason);
+                begin = RunStart::Succeeding {
+                    handoff,
+                    is_new: false,
+                };
+            }
+        }
+    }
+}
+
+/// Where /proc is missing there can be no successor, which its own exec will say.
+fn own_program() -> Arc<Path> {
+    written_handoff::own_program().map_or_else(|_| Path::new("").into(), Arc::from)
+}
+
+/// One run.
+fn run_once(
+    begin: RunStart,
+    context: &StartContext,
+    program: &Arc<Path>,
+    staging: ReservedFds,
+    resources: &mut Option<DaemonResources>,
+) -> Result<RunEnd, Fatal> {
+    match begin {
+        RunStart::Anew(config, predecessor) => {
+            let predecessor = predecessor.map(|boxed| *boxed);
+            let started = cold_start(&config, context, resources.take(), predecessor)?;
+            run(&config, context, program, (started, staging), resources)
+        }
+        RunStart::Succeeding { handoff, is_new } => {
+            let config = handoff.config.clone();
+            let started = resume_start(*handoff, is_new, context, resources.take())?;
+            run(&config, context, program, (started, staging), resources)
+        }
+    }
+}
+
+/// From the first thread to the last.
+fn run(
+    config: &Arc<Config>,
+    context: &StartContext,
+    program: &Arc<Path>,
+    (started, staging): (Started, ReservedFds),
+    resources: &mut Option<DaemonResources>,
+) -> Result<RunEnd, Fatal> {
+    let spec = &config.daemon;
+    engine::reserve_descriptors(config);
+    let Started {
+        servers,
+        activity,
+        pidfile,
+        auto_logs: _auto_logs,
+        resources:
+            DaemonResources {
+                signals,
+                limits,
+                daemonized,
+                event_serial: _,
+                fd_store,
+                cgroup_manager,
+                notifier,
+            },
+        fleet,
+        inherited,
+        sockets,
+        in_flight_log,
+    } = started;
+    // In the background by now, where a thread may be started.
+    let notifier = match notifier {
+        Some(mut notifier) => {
+            notifier.send_keepalive(sys::now().mono);
+            notifier
+        }
+        None => Notifier::start().map_err(internal("cannot start the systemd thread"))?,
+    };
+    let (options, machine) = (context.options.clone(), context.machine.clone());
+    let for_reading = options_of(&options, config);
+    let its_own = machine.clone();
+    let (logfile, loglevel) = (spec.logfile.clone(), spec.loglevel);
+    let heartbeats = Watch::begin(logfile, loglevel)?;
+    let feed = EventFeed::new();
+    let socket_check = server::SocketCheck::default();
+    let check_sockets = socket_check.clone();
+    let publisher = feed.clone();
+    let (for_programs, its_machine) = (options, machine);
+    let (successor, started_with) = (program.clone(), config.clone());
+    let written_with = config.clone();
+    let write_state: Arc<WriteState> =
+        Arc::new(move |snapshot| written_handoff::write_state(&written_with, snapshot));
+    let engine = Engine::new(EngineConfig {
+        fleet,
+        signals,
+        load: Arc::new(move |reason| reload(&for_reading, &its_own, reason)),
+        publish: Box::new(move |event| publisher.publish(event)),
+        compose: Arc::new(move |order| compose(&for_programs, &its_machine, order)),
+        notifier,
+        ready_when: spec.ready_when,
+        examine: Arc::new(move |snapshot| {
+            written_handoff::ask_successor(&successor, &started_with, snapshot)
+        }),
+        program: program.clone(),
+        inherited,
+        fd_store: fd_store.clone().map(|fd_store| (fd_store, write_state)),
+        cgroup_manager: cgroup_manager.clone(),
+        heartbeats: heartbeats.0.clone(),
+        check_sockets: Box::new(move || check_sockets.request()),
+    })
+    .map_err(internal("cannot start the engine"))?;
+
+    let sender = engine.sender();
+    let reports = sender.clone();
+    let output_options = output::OutputOptions {
+        activity,
+        strip_ansi: spec.strip_ansi,
+        fd_store: fd_store.clone(),
+        in_flight_log,
+        heartbeats: heartbeats.0.clone(),
+    };
+    let output = output::start(output_options, move |report| reports.output(report))
+        .map_err(internal("cannot start the output thread"))?;
+    let answers = sender.clone();
+    let base = SpawnBase::new(std::env::vars_os(), spec.server_url.clone(), limits.clone());
+    let log = output.clone();
+    let spawn_options = spawn::SpawnOptions {
+        base,
+        cgroup_manager: cgroup_manager.clone(),
+        inherited: sockets,
+        fd_store: fd_store.clone(),
+        heartbeats: heartbeats.0.clone(),
+        staging,
+    };
+    let spawn = spawn::start(
+        spawn_options,
+        move |done| answers.spawn(done),
+        move |line| log.log(line),
+    )
+    .map_err(internal("cannot start the spawn thread"))?;
+    let (log, audit) = (output.clone(), output.clone());
+    let options = server::ServerOptions {
+        servers,
+        control: ControlHandle::new(
+            move |asked| sender.request(asked),
+            move |line| audit.log(line),
+        ),
+        events: feed,
+        log: Arc::new(move |line| log.log(line)),
+        rpc_interfaces: config.rpc_interfaces.clone(),
+        twiddler: config.twiddler.clone(),
+        dbus: spec.dbus,
+        limits: server::ServerLimits::of_this_process(),
+        socket_check,
+        heartbeats: heartbeats.0.clone(),
+    };
+    let mut server =
+        server::spawn_thread(options).map_err(internal("cannot start the server thread"))?;
+
+    let workers = Workers { spawn, output };
+    let mut ended = engine.run(&workers, || {
+        server.start();
+        if config.groups.len() >= LARGE_GROUPS {
+            // The configuration's text and what parsing it took.
+            sys::trim_heap();
+        }
+    });
+    if let Ok(EngineExit::Stopped(stopped)) = &mut ended {
+        stopped.notifier.send_keepalive(sys::now().mono);
+    }
+    // The other way round: answers in flight are given, sockets closed and unlinked; then what is left is written out.
+    match ended {
+        Ok(EngineExit::HandedOff(engine)) => {
+            // Sockets stay open, so that whoever connects meanwhile only waits; nothing is written out that a successor
+            // would go on with.
+            let detaches = engine.detaches();
+            let own = server.hand_over();
+            workers.spawn.join();
+            let EngineHandoff {
+                state: engine_state,
+                descriptors,
+                signals,
+                mut notifier,
+            } = engine.hand_over(workers.output.hand_over());
+            if let Some(pidfile) = pidfile {
+                pidfile.keep();
+            }
+            let handoff = Handoff {
+                config: config.clone(),
+                limits: limits.clone(),
+                cwd: context.machine.cwd(),
+                engine: engine_state,
+                descriptors,
+                passed: Vec::new(),
+                own,
+                failed: None,
+            };
+            if let (true, Some(fd_store)) = (detaches, &fd_store) {
+                recovery::store_handoff(fd_store, &handoff).map_err(Fatal::Internal)?;
+                notifier.finish();
+                return Ok(RunEnd::Detached);
+            }
+            notifier.reloading();
+            *resources = Some(DaemonResources {
+                signals,
+                limits,
+                daemonized,
+                event_serial: 0,
+                fd_store,
+                cgroup_manager,
+                notifier: Some(notifier),
+            });
+            Ok(RunEnd::HandOver(Box::new(handoff)))
+        }
+        ended => {
+            let peers = server.stop();
+            workers.spawn.join();
+            workers.output.send(OutputCommand::Stop);
+            workers.output.join();
+            drop(pidfile);
+            match ended.map_err(internal("the engine thread failed"))? {
+                EngineExit::HandedOff(_) => Ok(RunEnd::Shutdown),
+                EngineExit::Stopped(stopped) => {
+                    *resources = Some(DaemonResources {
+                        signals: stopped.signals,
+                        limits,
+                        daemonized,
+                        event_serial: stopped.event_serial,
+                        fd_store,
+                        cgroup_manager,
+                        notifier: Some(stopped.notifier),
+                    });
+                    Ok(match stopped.outcome {
+                        DaemonOutcome::Shutdown => {
+                            // The last thing before the end: whoever asked for it prints the answer meanwhile.
+                            peers.wait_for_exit();
+                            RunEnd::Shutdown
+                        }
+                        // The core gives the configuration that it approved; without one (which it never does) the last
+                        // one serves.
+                        DaemonOutcome::Restart => {
+                            RunEnd::Restart(stopped.next_config.unwrap_or_else(|| config.clone()))
+                        }
+                    })
+                }
+            }
+        }
+    }
+}

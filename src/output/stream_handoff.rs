@@ -1,0 +1,126 @@
+//! How the output threads leave their instances to a successor, and take over those of a predecessor.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::in_flight_log::UnflushedChunk;
+use super::instance_io::{CHANNELS, InstanceIo, index, remove_pipes};
+use super::job::StreamAct;
+use super::output_state::{self, AdoptedStreams, InstanceState, OutputState};
+use super::reactor::Reactor;
+use super::stdin::Stdin;
+use crate::domain::FdName;
+use crate::sys::SharedBuffer;
+
+/// How long a full socket of a log may hold the handoff up.
+pub(super) const FLUSH_WAIT: Duration = Duration::from_millis(100);
+
+impl Reactor {
+    /// Puts everything down. Nothing is read from now on, and what is held back goes along.
+    pub(super) fn hand_over(&mut self) -> OutputState {
+        let mut output_state = OutputState::default();
+        for place in self.places.values().copied().collect::<Vec<_>>() {
+            let is_begun = |run: &InstanceIo| run.reading || run.drain_asked.is_some();
+            let Some(mut run) = self.runs[place as usize].take_if(|run| is_begun(run)) else {
+                // Its process was never made; the successor begins that attempt anew.
+                self.discard(place);
+                continue;
+            };
+            self.places.remove(&run.instance);
+            remove_pipes(&self.poller, &mut run);
+            if run.busy {
+                self.save_hanging(&run, &mut output_state);
+            }
+            let instance_state = self.instance_state(run, &mut output_state);
+            output_state.instances.push(instance_state);
+        }
+        self.draining.clear();
+        self.todo.clear();
+        self.parked.clear();
+        output_state
+    }
+
+    /// A job with the streams of this instance hangs. The threads end with us; what it has read is in its in-flight log.
+    fn save_hanging(&mut self, run: &InstanceIo, output_state: &mut OutputState) {
+        let mut is_found = false;
+        for in_flight_log in &self.in_flight_logs {
+            let buffer = in_flight_log.try_clone().and_then(SharedBuffer::open);
+            if let Ok(mut buffer) = buffer
+                && let Ok(Some(unflushed)) = UnflushedChunk::find(&mut buffer)
+                && unflushed.instance == run.instance
+            {
+                output_state.unflushed.push(unflushed);
+                is_found = true;
+            }
+        }
+        if !is_found {
+            let name = run.name.clone();
+            self.shared.log(crate::domain::Line::LogHangsAtEnd { name });
+        }
+    }
+
+    fn instance_state(&mut self, run: InstanceIo, output_state: &mut OutputState) -> InstanceState {
+        let instance = run.instance;
+        let is_ending = run.drain_asked.is_some();
+        let (pipe, queue) = run.stdin.into_parts();
+        if let Some(pipe) = pipe.and_then(owned) {
+            output_state
+                .descriptors
+                .insert(FdName::Stdin(instance).name(), pipe);
+        }
+        for (channel, pipe) in CHANNELS.into_iter().zip(run.pipes) {
+            // The fd holder's copies and a job that hangs have it too. `None` to be had: it goes on without.
+            if let Some(pipe) = pipe
+                && let Some(pipe) = owned(pipe)
+            {
+                let name = output_state::pipe(instance, channel).name();
+                output_state.descriptors.insert(name, pipe);
+            }
+        }
+        let mut streams = [None, None];
+        for (channel, stream) in CHANNELS.into_iter().zip(run.streams) {
+            streams[index(channel)] = stream.map(|stream| stream.hand_over(&mut self.shared));
+        }
+        InstanceState {
+            instance,
+            is_ending,
+            stdin: queue,
+            streams,
+        }
+    }
+
+    /// Takes an instance over.
+    pub(super) fn adopt(&mut self, mut adoption: AdoptedStreams) {
+        let (instance, spec) = (adoption.instance, adoption.spec.clone());
+        let place = self.insert(instance, &spec, &adoption.logs);
+        let mut is_ending = adoption.is_ending;
+        let mut queue = Vec::new();
+        if let Some(instance_state) = &mut adoption.instance_state {
+            is_ending |= instance_state.is_ending;
+            queue = std::mem::take(&mut instance_state.stdin);
+        }
+        if let Some(run) = &mut self.runs[place as usize] {
+            let [stdout, stderr] = adoption.pipes.each_mut().map(Option::take);
+            run.pipes = [
+                stdout.map(Arc::new),
+                stderr.filter(|_| !spec.redirect_stderr).map(Arc::new),
+            ];
+            run.reading = true;
+            if let Some(pipe) = adoption.stdin.take() {
+                run.stdin = Stdin::new(pipe).with_queue(queue);
+            }
+        }
+        self.start(place, StreamAct::Adopt(Box::new(adoption)));
+        if is_ending {
+            self.drain(place);
+        }
+    }
+}
+
+fn owned(pipe: Arc<OwnedFd>) -> Option<OwnedFd> {
+    match Arc::try_unwrap(pipe) {
+        Ok(pipe) => Some(pipe),
+        Err(shared) => shared.as_fd().try_clone_to_owned().ok(),
+    }
+}

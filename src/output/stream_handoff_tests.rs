@@ -1,0 +1,311 @@
+//! Instances that go from one reactor to the next, in whatever they stood in the midst of.
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
+use super::*;
+use crate::config::spec::ProcessSpec;
+use crate::domain::{Envelope, Event, EventKind, GroupName, ListenerOutput, Verdict};
+use crate::output::{AdoptedStreams, InstanceState, OutputState};
+
+/// A reactor in the place of others, and what all of them have reported.
+struct Succession {
+    dir: TempDir,
+    reactor: Reactor,
+    reports: Arc<Mutex<Vec<OutputReport>>>,
+    spec: Arc<ProcessSpec>,
+    paths: LogPaths,
+}
+
+fn reactor(dir: &TempDir, reports: &Arc<Mutex<Vec<OutputReport>>>) -> Reactor {
+    let activity = Activity::open(&dir.path("activity"), Bytes(0), 0, Level::Debug, false);
+    let keep = reports.clone();
+    let mut reactor = Reactor::new(
+        Poller::new().expect("epoll"),
+        activity.expect("opened"),
+        false,
+        None,
+        Box::new(move |report| match report {
+            OutputReport::Prepared(_, ends) => PREPARED.set(Some(ends)),
+            report => keep.lock().expect("unpoisoned").push(report),
+        }),
+    );
+    tell(
+        &mut reactor,
+        OutputCommand::Report(OutputEvents {
+            logs: false,
+            communications: true,
+        }),
+    );
+    reactor.shared.journal = Journal::at(&dir.path("socket"));
+    reactor
+}
+
+impl Succession {
+    /// The first, and a process's ends.
+    fn new(what: &str, spec: ProcessSpec) -> (Self, Ends) {
+        let dir = TempDir::new(what);
+        let reports = Arc::default();
+        let reactor = reactor(&dir, &reports);
+        let paths = LogPaths {
+            stdout: Some(dir.path("out").into()),
+            stderr: None,
+        };
+        let mut line = Self {
+            dir,
+            reactor,
+            reports,
+            spec: Arc::new(spec),
+            paths,
+        };
+        let ends = prepared(&mut line.reactor, INSTANCE, &line.spec, &line.paths);
+        tell(&mut line.reactor, OutputCommand::Read(INSTANCE, 42));
+        let ends = Ends {
+            stdin: ends.stdin.expect("a pipe").into(),
+            stdout: ends.stdout.into(),
+            stderr: ends.stderr.map(Into::into),
+        };
+        (line, ends)
+    }
+
+    /// Turns until `done`.
+    fn until(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
+        let limit = Instant::now() + Duration::from_secs(10);
+        while !done(self) {
+            assert!(Instant::now() < limit, "in vain: {what}");
+            turn(&mut self.reactor);
+        }
+    }
+
+    /// Reads what the pipe holds.
+    fn settle(&mut self, pipe: &std::fs::File) {
+        self.until("it is read", |_| sys::unread(pipe).unwrap_or(0) == 0);
+    }
+
+    /// The next one takes over, by what travels as text.
+    fn succeed(&mut self) -> InstanceState {
+        let OutputState {
+            instances,
+            mut descriptors,
+            ..
+        } = self.reactor.hand_over();
+        let text = serde_json::to_string(&instances).expect("can be written");
+        let read = || serde_json::from_str::<Vec<InstanceState>>(&text).expect("can be read");
+        assert_eq!(read().len(), 1, "one life");
+        self.reactor = reactor(&self.dir, &self.reports);
+        let adoption = AdoptedStreams::new(
+            (INSTANCE, 42),
+            self.spec.clone(),
+            self.paths.clone(),
+            read().pop(),
+            &mut descriptors,
+        );
+        assert!(descriptors.is_empty(), "left: {descriptors:?}");
+        tell(&mut self.reactor, OutputCommand::Adopt(Box::new(adoption)));
+        read().pop().expect("one life")
+    }
+
+    fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.dir.path("out")).unwrap_or_default())
+            .into_owned()
+    }
+
+    fn reported(&self) -> Vec<String> {
+        let reports = self.reports.lock().expect("unpoisoned");
+        let told = |report: &OutputReport| match report {
+            OutputReport::Wrote { data, captured, .. } => {
+                format!("{} {captured}", String::from_utf8_lossy(data))
+            }
+            OutputReport::ListenerOutput(_, said) => format!("{said:?}"),
+            other => format!("{other:?}"),
+        };
+        reports.iter().map(told).collect()
+    }
+}
+
+#[test]
+fn a_capture_goes_on_wherever_it_is_cut() {
+    let text = b"before it <!--XSUPERVISOR:BEGIN-->inside<!--XSUPERVISOR:END--> and after it, all that is long enough";
+    for cut in 0..=text.len() {
+        let mut capturing = spec("cat");
+        capturing.stdout.capture_maxbytes = Bytes(1000);
+        let (mut line, mut ends) = Succession::new("cut", capturing);
+        for part in [&text[..cut], &text[cut..]] {
+            ends.stdout.write_all(part).expect("room");
+            line.settle(&ends.stdout);
+            line.succeed();
+        }
+        drop(ends);
+        tell(&mut line.reactor, OutputCommand::Drain(INSTANCE));
+        let after = &text[text.len() - 38..];
+        let expected = format!("before it {}", String::from_utf8_lossy(after));
+        assert_eq!(line.log(), expected, "cut at {cut}");
+        assert_eq!(line.reported()[0], "inside true", "cut at {cut}");
+    }
+}
+
+/// An event on its way.
+fn event() -> Envelope {
+    let ear = GroupName::parse("ear").expect("a name");
+    Envelope {
+        server: Arc::from("supervisor"),
+        pool: ear.clone(),
+        serial: 0,
+        pool_serial: 0,
+        event: Arc::new(Event {
+            process: None,
+            group: Some(ear),
+            kind: EventKind::GroupAdded,
+        }),
+    }
+}
+
+#[test]
+fn a_listener_goes_on_in_each_of_its_states() {
+    let (ready, answer) = (b"READY\n", b"RESULT 4\nFAIL");
+    let whole = [&ready[..], answer, ready].concat();
+    for cut in 0..=whole.len() {
+        let mut listener = spec("ear");
+        listener.kind = ProcessKind::Listener;
+        let (mut line, mut ends) = Succession::new("listener", listener);
+        let mut say = |line: &mut Succession, from: usize, to: usize| {
+            // In two pieces where the cut is in between, with another reactor for the second.
+            for (from, to) in [(from, cut.clamp(from, to)), (cut.clamp(from, to), to)] {
+                ends.stdout.write_all(&whole[from..to]).expect("room");
+                line.settle(&ends.stdout);
+                if to == cut {
+                    line.succeed();
+                }
+            }
+        };
+        say(&mut line, 0, ready.len());
+        tell(&mut line.reactor, OutputCommand::Deliver(INSTANCE, event()));
+        say(&mut line, ready.len(), whole.len());
+        let expected = [
+            ListenerOutput::Ready,
+            ListenerOutput::Result(Verdict::Fail),
+            ListenerOutput::Ready,
+        ];
+        let expected = expected.map(|said| format!("{said:?}"));
+        assert_eq!(line.reported(), expected, "cut at {cut}");
+        assert_eq!(line.log().as_bytes(), whole, "cut at {cut}");
+    }
+}
+
+#[test]
+fn what_waits_for_a_slow_log_is_written_once() {
+    let (mut line, ends) = Succession::new("waits", spec("slow"));
+    drop(ends);
+    tell(&mut line.reactor, OutputCommand::Drain(INSTANCE));
+    line.until("it has ended", |line| !line.reported().is_empty());
+    // The same instance once more, with a pipe as its log.
+    let path = line.dir.path("out");
+    std::fs::remove_file(&path).expect("there");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
+    let mut reader = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .expect("opened");
+    fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
+    let spec = line.spec.clone();
+    let ends = prepared(&mut line.reactor, INSTANCE, &spec, &line.paths);
+    tell(&mut line.reactor, OutputCommand::Read(INSTANCE, 42));
+    let mut pipe = std::fs::File::from(ends.stdout);
+    fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a pipe");
+    let text: Vec<u8> = (0..400_000_u32)
+        .map(|n| b"0123456789"[n as usize % 10])
+        .collect();
+    let mut written = 0;
+    // Until both pipes and what is held between them are full.
+    let mut idle = 0;
+    while idle < 10 {
+        match pipe.write(&text[written..]) {
+            Ok(count) if count > 0 => {
+                written += count;
+                idle = 0;
+            }
+            _ => idle += 1,
+        }
+        turn(&mut line.reactor);
+    }
+    let instance_state = line.succeed();
+    let held = instance_state.streams[0]
+        .as_ref()
+        .map_or(0, |stream| stream.sink.len());
+    assert!(held > 0, "nothing was held");
+    // It ends while its last words wait, and another takes over once more.
+    drop(pipe);
+    line.reports.lock().expect("unpoisoned").clear();
+    tell(&mut line.reactor, OutputCommand::Drain(INSTANCE));
+    assert!(line.succeed().is_ending);
+    let mut seen = Vec::new();
+    let mut buffer = vec![0; 65_536];
+    let limit = Instant::now() + Duration::from_secs(10);
+    while line.reported().is_empty() && Instant::now() < limit {
+        if let Ok(count) = reader.read(&mut buffer) {
+            seen.extend_from_slice(&buffer[..count]);
+        }
+        turn(&mut line.reactor);
+    }
+    while let Ok(count) = reader.read(&mut buffer) {
+        seen.extend_from_slice(&buffer[..count]);
+    }
+    assert_eq!(seen.len(), written);
+    assert!(seen == text[..written], "not the same bytes");
+    assert_eq!(line.reported().len(), 1, "{:?}", line.reported());
+}
+
+#[test]
+fn standard_input_that_waits_goes_along() {
+    let (mut line, mut ends) = Succession::new("stdin", spec("cat"));
+    let text: Vec<u8> = (0..300_000_u32)
+        .map(|n| b"0123456789"[n as usize % 10])
+        .collect();
+    tell(
+        &mut line.reactor,
+        OutputCommand::WriteStdin {
+            ticket: Ticket(1),
+            instance: INSTANCE,
+            data: text.clone(),
+        },
+    );
+    let instance_state = line.succeed();
+    assert!(!instance_state.stdin.is_empty(), "all of it was taken");
+    line.succeed();
+    tell(
+        &mut line.reactor,
+        OutputCommand::WriteStdin {
+            ticket: Ticket(2),
+            instance: INSTANCE,
+            data: b"end".to_vec(),
+        },
+    );
+    let reader = std::thread::spawn(move || {
+        let mut seen = vec![0; 300_003];
+        ends.stdin.read_exact(&mut seen).expect("all of it");
+        seen
+    });
+    line.until("it is read", |_| reader.is_finished());
+    let seen = reader.join().expect("read");
+    assert!(seen == [&text[..], b"end"].concat(), "not the same bytes");
+}
+
+#[test]
+fn a_line_of_the_journal_that_is_not_over_is_one_entry() {
+    let (mut line, mut ends) = Succession::new("entries", with_journal("cat"));
+    let journald = FakeJournald::new(&line.dir.path("socket"));
+    let mut entries = Vec::new();
+    for part in ["half", " of", " a line\nand", " another\n"] {
+        ends.stdout.write_all(part.as_bytes()).expect("room");
+        line.settle(&ends.stdout);
+        line.succeed();
+        entries.extend(journald.all());
+    }
+    let texts: Vec<_> = entries
+        .iter()
+        .map(|entry| String::from_utf8_lossy(&entry["MESSAGE"]).into_owned())
+        .collect();
+    assert_eq!(texts, ["half of a line", "and another"]);
+    let pids = entries.iter().filter(|entry| entry["OBJECT_PID"] == b"42");
+    assert_eq!(pids.count(), 2, "whose they are is known");
+}

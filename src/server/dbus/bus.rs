@@ -1,0 +1,229 @@
+//! One connection to a bus, and what is asked of the bus itself: who a sender is. It must not know what is called.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::OnceCell;
+use tokio::time::{Duration, timeout};
+use zbus::{Connection, OwnedVariant};
+
+use super::BusContext;
+use super::error::BusError;
+use super::limits::CallLimits;
+use crate::api::{Access, Caller, Transport};
+use crate::domain::{GroupName, ProcessName};
+use crate::sys;
+
+/// How long the bus itself may take for an answer.
+pub(super) const BUS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the bus may take to tell who a sender is: its answer may stand behind thousands of calls of others, and a caller
+/// is not refused for that.
+const SENDER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Senders that are remembered, those that are being looked up included: the connections that a system bus has at most.
+const SENDERS_MAX: usize = 2048;
+
+/// Whose bus it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BusKind {
+    /// The machine's: polkit says who may do what.
+    System,
+    /// One user's: he may do everything, and nobody else anything.
+    Session,
+}
+
+impl BusKind {
+    /// The word in lines of the log.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Session => "session",
+        }
+    }
+}
+
+/// What everything on one connection shares.
+pub(super) struct BusConnection {
+    pub(super) connection: Connection,
+    pub(super) kind: BusKind,
+    pub(super) context: Arc<BusContext>,
+    pub(super) limits: CallLimits,
+    /// What the bus was told of last.
+    announced: Mutex<Arc<KnownObjects>>,
+    senders: Mutex<SenderCache>,
+}
+
+/// Who the senders are, by unique name. The bus is asked once for each, since it gives a name to one connection only.
+#[derive(Default)]
+struct SenderCache {
+    /// Counts look-ups: a clock for "last used".
+    clock: u64,
+    found: HashMap<String, CachedSender>,
+}
+
+struct CachedSender {
+    sender: Arc<OnceCell<Result<BusSender, BusError>>>,
+    used: u64,
+}
+
+impl SenderCache {
+    /// The cell of a sender; the one that was used longest ago makes room for a new one.
+    fn sender_cell(&mut self, name: &str) -> Arc<OnceCell<Result<BusSender, BusError>>> {
+        self.clock += 1;
+        if self.found.len() >= SENDERS_MAX && !self.found.contains_key(name) {
+            let oldest = self.found.iter().min_by_key(|(_, found)| found.used);
+            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
+                self.found.remove(&oldest);
+            }
+        }
+        let found = self
+            .found
+            .entry(name.to_owned())
+            .or_insert_with(|| CachedSender {
+                sender: Arc::default(),
+                used: 0,
+            });
+        found.used = self.clock;
+        found.sender.clone()
+    }
+}
+
+/// Groups with their processes.
+pub(super) type KnownObjects = BTreeMap<GroupName, BTreeSet<ProcessName>>;
+
+/// Who sent a message, as the bus knows it. Its name is never given to another connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BusSender {
+    pub(super) name: String,
+    pub(super) uid: u32,
+    pub(super) pid: Option<i32>,
+}
+
+impl BusSender {
+    #[cfg(test)]
+    pub(super) fn of_user(name: &str, uid: u32) -> Self {
+        Self {
+            name: name.to_owned(),
+            uid,
+            pid: None,
+        }
+    }
+
+    /// Root and the daemon's own user could do everything without us.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.uid == 0 || self.uid == sys::effective_uid()
+    }
+
+    /// The same as the Control API knows callers; `access` is what was granted, and none: everything.
+    pub(super) fn caller(&self, access: Option<Access>) -> Caller {
+        Caller {
+            transport: Transport::Bus,
+            uid: Some(self.uid),
+            gid: None,
+            pid: self.pid,
+            login: None,
+            bus_name: Some(self.name.clone()),
+            access,
+        }
+    }
+}
+
+impl BusConnection {
+    pub(super) fn new(connection: Connection, kind: BusKind, context: Arc<BusContext>) -> Self {
+        Self {
+            connection,
+            kind: kind,
+            context: context,
+            limits: CallLimits::default(),
+            announced: Mutex::default(),
+            senders: Mutex::default(),
+        }
+    }
+
+    /// What the bus was told of last. Poison would mean that somebody panicked while a pointer was exchanged.
+    pub(super) fn announced(&self) -> Arc<KnownObjects> {
+        let known = self.announced.lock();
+        Arc::clone(&known.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// This is what it is told of by now.
+    pub(super) fn set_announced(&self, known: KnownObjects) {
+        let mut last = self
+            .announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last = Arc::new(known);
+    }
+
+    /// Poison means that another call panicked while it counted, which leaves nothing half done.
+    fn senders(&self) -> MutexGuard<'_, SenderCache> {
+        self.senders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who a connection is, if the bus was asked before.
+    pub(super) fn known_sender(&self, name: &str) -> Option<BusSender> {
+        let mut senders = self.senders();
+        senders.clock += 1;
+        let now = senders.clock;
+        let found = senders.found.get_mut(name)?;
+        found.used = now;
+        found.sender.get()?.clone().ok()
+    }
+
+    /// Who a connection is. However many of its calls wait for that, the bus is asked once.
+    ///
+    /// # Errors
+    /// As [`BusConnection::ask_sender`].
+    pub(super) async fn sender(&self, name: &str) -> Result<BusSender, BusError> {
+        let cell = self.senders().sender_cell(name);
+        let sender = cell.get_or_init(|| self.ask_sender(name)).await.clone();
+        if sender.is_err() {
+            // It may have been the bus's fault, which the next call need not suffer from.
+            let mut senders = self.senders();
+            if senders
+                .found
+                .get(name)
+                .is_some_and(|found| Arc::ptr_eq(&found.sender, &cell))
+            {
+                senders.found.remove(name);
+            }
+        }
+        sender
+    }
+
+    /// Asks the bus who a connection is. Credentials are those of the moment when it was made.
+    ///
+    /// # Errors
+    /// ACCESS_DENIED: it is gone, or the bus does not know its user.
+    ///
+    /// # Source
+    /// D-Bus specification, `org.freedesktop.DBus.GetConnectionCredentials`.
+    pub(super) async fn ask_sender(&self, name: &str) -> Result<BusSender, BusError> {
+        let unknown =
+            |why: String| BusError::denied(format!("the bus cannot identify the caller: {why}"));
+        let question = (name,);
+        let asked = self.connection.call_method(
+            Some("org.freedesktop.DBus"),
+            "/org/freedesktop/DBus",
+            Some("org.freedesktop.DBus"),
+            "GetConnectionCredentials",
+            &question,
+        );
+        let reply = timeout(SENDER_TIMEOUT, asked)
+            .await
+            .map_err(|_| unknown("it does not answer".to_owned()))?
+            .map_err(|error| unknown(error.to_string()))?;
+        let body = reply.body();
+        let known: HashMap<String, OwnedVariant> = body
+            .deserialize()
+            .map_err(|error| unknown(error.to_string()))?;
+        let number = |key| known.get(key).and_then(|value| u32::try_from(value).ok());
+        let uid = number("UnixUserID").ok_or_else(|| unknown("it has no user".to_owned()))?;
+        Ok(BusSender {
+            name: name.to_owned(),
+            uid,
+            pid: number("ProcessID").and_then(|pid| i32::try_from(pid).ok()),
+        })
+    }
+}

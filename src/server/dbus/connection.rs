@@ -1,0 +1,199 @@
+//! The way to a bus and back to it: which bus, the name on it, and what the log says. It must not know what is served.
+
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+use zbus::connection::Builder;
+use zbus::{Connection, MessageStream};
+
+use super::bus::{BUS_TIMEOUT, BusConnection, BusKind, BusSender};
+use super::interface::BUS_NAME;
+use super::reconnect::ReconnectWait;
+use super::serve::STOP_WITHIN;
+use super::{serve, signals};
+use crate::api::RpcInterfaces;
+use crate::config::spec::BusChoice;
+use crate::control::{ControlHandle, EventFeed};
+use crate::domain::Line;
+use crate::server::{LogFn, RecentClients};
+use crate::sys;
+
+/// RequestName without flags: to wait in the queue is what we want.
+const WAIT_FOR_NAME: u32 = 0;
+/// Its answer when somebody else has the name.
+const IN_QUEUE: u32 = 2;
+
+/// Why we are not on a bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum ConnectFailure {
+    /// There is none.
+    NoBus(String),
+    /// It does not want us, or does not answer.
+    Denied(String),
+}
+
+/// What the server gives to its D-Bus side.
+pub(in crate::server) struct BusContext {
+    pub(in crate::server) choice: BusChoice,
+    pub(in crate::server) control: ControlHandle,
+    pub(in crate::server) interface: RpcInterfaces,
+    pub(in crate::server) feed: EventFeed,
+    pub(in crate::server) log: LogFn,
+    /// The processes of callers, if the daemon must not end before them.
+    pub(in crate::server) peers: RecentClients,
+    pub(in crate::server) stop: watch::Receiver<bool>,
+}
+
+/// Is on a bus whenever there is one, until the server ends.
+pub(in crate::server) async fn stay_connected(context: Arc<BusContext>) {
+    let Some((kind, asked_for)) = chosen_bus(context.choice) else {
+        return;
+    };
+    let mut stop = context.stop.clone();
+    let mut waiting = ReconnectWait::new(kind, has_address(kind));
+    // What was said last of why there is no bus: once is enough.
+    let mut said: Option<ConnectFailure> = None;
+    loop {
+        waiting.record_attempt();
+        let joined = tokio::select! {
+            joined = connect(&context, kind) => joined,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        match joined {
+            Ok((bus, messages)) => {
+                said = None;
+                waiting.record_success();
+                let mut serving = pin!(serve::serve_messages(&bus, messages));
+                let mut telling = pin!(signals::send_changes(&bus));
+                let told = tokio::select! {
+                    () = serving.as_mut() => false,
+                    () = telling.as_mut() => {
+                        serving.await;
+                        true
+                    }
+                };
+                if *stop.borrow() {
+                    if !told {
+                        // That it ends is the last thing that is told.
+                        let _ = timeout(STOP_WITHIN, telling).await;
+                    }
+                    return;
+                }
+                let bus = kind.name().to_owned();
+                (context.log)(Line::BusLost { bus });
+            }
+            Err(away) => {
+                if said.as_ref() != Some(&away) {
+                    (context.log)(failure_line(kind, asked_for, away.clone()));
+                    said = Some(away);
+                }
+            }
+        }
+        tokio::select! {
+            () = waiting.wait_for_chance() => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// A bus that nobody asked for by its name is not missed where there is none: most containers have none.
+fn failure_line(kind: BusKind, asked_for: bool, away: ConnectFailure) -> Line {
+    let bus = kind.name().to_owned();
+    match away {
+        ConnectFailure::NoBus(error) | ConnectFailure::Denied(error) if asked_for => {
+            Line::BusRefused { bus, error }
+        }
+        ConnectFailure::NoBus(error) => Line::BusAbsent { bus, error },
+        ConnectFailure::Denied(error) => Line::BusBarred { bus, error },
+    }
+}
+
+/// Whose bus, and whether it is missed if it is not there; none: no bus is wanted.
+fn chosen_bus(choice: BusChoice) -> Option<(BusKind, bool)> {
+    match choice {
+        BusChoice::Off => None,
+        BusChoice::System => Some((BusKind::System, true)),
+        BusChoice::Session => Some((BusKind::Session, true)),
+        BusChoice::Auto if sys::effective_uid() == 0 => Some((BusKind::System, false)),
+        BusChoice::Auto => Some((BusKind::Session, false)),
+    }
+}
+
+/// The environment says where the session bus is.
+fn is_session_named() -> bool {
+    std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some()
+}
+
+/// The bus has an address, whether or not it is there.
+fn has_address(kind: BusKind) -> bool {
+    match kind {
+        BusKind::System => true,
+        BusKind::Session => is_session_named() || std::env::var_os("XDG_RUNTIME_DIR").is_some(),
+    }
+}
+
+/// Connects and asks for the name.
+async fn connect(
+    context: &Arc<BusContext>,
+    kind: BusKind,
+) -> Result<(Arc<BusConnection>, MessageStream), ConnectFailure> {
+    let builder = match kind {
+        BusKind::System => Builder::system(),
+        BusKind::Session => {
+            let beside = std::env::var_os("XDG_RUNTIME_DIR")
+                .map(|directory| PathBuf::from(directory).join("bus"));
+            if !is_session_named() && !beside.is_some_and(|path| path.exists()) {
+                return Err(ConnectFailure::NoBus(
+                    "neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR names a bus".to_owned(),
+                ));
+            }
+            Builder::session()
+        }
+    };
+    let connection: Connection = timeout(BUS_TIMEOUT, builder.build())
+        .await
+        .map_err(|_| ConnectFailure::Denied("it does not answer".to_owned()))?
+        .map_err(|error| match &error {
+            zbus::Error::Connection(..) => ConnectFailure::NoBus(error.to_string()),
+            _ => ConnectFailure::Denied(error.to_string()),
+        })?;
+    // Before the name is ours, so that no message is missed.
+    let messages = MessageStream::from(&connection);
+    let bus = Arc::new(BusConnection::new(connection, kind, context.clone()));
+    let asked = bus.connection.call_method(
+        Some("org.freedesktop.DBus"),
+        "/org/freedesktop/DBus",
+        Some("org.freedesktop.DBus"),
+        "RequestName",
+        &(BUS_NAME, WAIT_FOR_NAME),
+    );
+    let reply = timeout(BUS_TIMEOUT, asked)
+        .await
+        .map_err(|_| ConnectFailure::Denied("it does not answer".to_owned()))?
+        .map_err(|error| ConnectFailure::Denied(error.to_string()))?;
+    if reply.body().deserialize::<u32>() == Ok(IN_QUEUE) {
+        (context.log)(Line::BusNameTaken {
+            bus: kind.name().to_owned(),
+            name: BUS_NAME.to_owned(),
+        });
+    }
+    Ok((bus, messages))
+}
+
+impl BusConnection {
+    /// What the log says when the name is ours.
+    pub(super) fn connected_line(&self) -> Line {
+        Line::BusJoined {
+            bus: self.kind.name().to_owned(),
+            name: BUS_NAME.to_owned(),
+        }
+    }
+
+    /// Whether a sender may call anything at all.
+    pub(super) fn is_open_to(&self, sender: &BusSender) -> bool {
+        self.kind == BusKind::System || sender.is_trusted()
+    }
+}

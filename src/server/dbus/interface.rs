@@ -1,0 +1,456 @@
+//! BUS_METHODS, PROPERTIES and SIGNALS: what our D-Bus objects offer, declared once. Dispatch, introspection and the manual page
+//! derive from it, and what a call means, takes and needs from the row of METHODS that it names.
+
+use crate::api::{METHODS, Method, ParamKind};
+
+/// The bus name, and what all interfaces begin with.
+pub(super) const BUS_NAME: &str = "org.supervisord.Supervisor1";
+
+/// The kinds of our objects, each with an interface of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ObjectKind {
+    Manager,
+    Group,
+    Process,
+}
+
+impl ObjectKind {
+    pub(super) const ALL: [Self; 3] = [Self::Manager, Self::Group, Self::Process];
+
+    /// The interface.
+    pub(super) const fn interface(self) -> &'static str {
+        match self {
+            Self::Manager => "org.supervisord.Supervisor1.Manager",
+            Self::Group => "org.supervisord.Supervisor1.Group",
+            Self::Process => "org.supervisord.Supervisor1.Process",
+        }
+    }
+
+    /// How many parameters of a method the object itself stands for: its name.
+    const fn implied_params(self) -> usize {
+        match self {
+            Self::Manager => 0,
+            Self::Group | Self::Process => 1,
+        }
+    }
+}
+
+/// What a call answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReplyType {
+    /// Nothing: it was done.
+    Done,
+    Text,
+    Number,
+    /// The daemon's state.
+    State,
+    /// One process, with the names of `supervisor.getProcessInfo`.
+    Info,
+    /// Several of those, or of `supervisor.getAllConfigInfo`.
+    Infos,
+    /// What became of each process.
+    Results,
+    /// How the files differ from what is active.
+    Difference,
+    /// The end of a log.
+    Tail,
+    /// What changed by another number of processes.
+    Scaled,
+    /// Names of groups.
+    Names,
+}
+
+impl ReplyType {
+    /// Name and type of each value.
+    pub(super) const fn values(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Done => &[],
+            Self::Text => &[("text", "s")],
+            Self::Number => &[("number", "i")],
+            Self::State => &[("code", "i"), ("name", "s")],
+            Self::Info => &[("info", "a{sv}")],
+            Self::Infos => &[("infos", "aa{sv}")],
+            Self::Results => &[("results", "a(ssis)")],
+            Self::Difference => &[("added", "as"), ("changed", "as"), ("removed", "as")],
+            Self::Tail => &[("text", "s"), ("size", "x"), ("overflow", "b")],
+            Self::Scaled => &[("added", "as"), ("removed", "as")],
+            Self::Names => &[("names", "as")],
+        }
+    }
+}
+
+/// How a call is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallBinding {
+    /// By this method of METHODS.
+    Method(&'static str),
+    /// By several, as `supervisorctl update` does; who may reread may do it.
+    Update,
+}
+
+/// One method of an interface of ours.
+#[derive(Debug)]
+pub(super) struct BusMethod {
+    pub(super) kind: ObjectKind,
+    pub(super) name: &'static str,
+    pub(super) binding: CallBinding,
+    pub(super) reply: ReplyType,
+    /// What polkit and its rules know it by; the same word for all that do the same to somebody.
+    pub(super) verb: &'static str,
+}
+
+const fn call(
+    kind: ObjectKind,
+    name: &'static str,
+    method: &'static str,
+    verb: &'static str,
+    outcome: ReplyType,
+) -> BusMethod {
+    BusMethod {
+        kind,
+        name,
+        binding: CallBinding::Method(method),
+        reply: outcome,
+        verb,
+    }
+}
+
+use ObjectKind::{Group, Manager, Process};
+use ReplyType::{Difference, Done, Info, Infos, Names, Number, Results, Scaled, State, Tail, Text};
+
+/// Every method.
+#[rustfmt::skip] // One row, one line.
+pub(super) const BUS_METHODS: &[BusMethod] = &[
+    // The daemon
+    call(Manager, "GetAPIVersion", "supervisor.getAPIVersion", "status", Text),
+    call(Manager, "GetSupervisorVersion", "supervisor.getSupervisorVersion", "status", Text),
+    call(Manager, "GetIdentification", "supervisor.getIdentification", "status", Text),
+    call(Manager, "GetState", "supervisor.getState", "status", State),
+    call(Manager, "GetPID", "supervisor.getPID", "status", Number),
+    call(Manager, "ReadLog", "supervisor.readLog", "read-log", Text),
+    call(Manager, "ClearLog", "supervisor.clearLog", "clear-log", Done),
+    call(Manager, "Shutdown", "supervisor.shutdown", "shutdown", Done),
+    call(Manager, "Restart", "supervisor.restart", "reload", Done),
+    call(Manager, "Reexecute", "supervisord.reexecute", "upgrade", Done),
+    // Configuration
+    call(Manager, "ReloadConfig", "supervisor.reloadConfig", "reread", Difference),
+    call(Manager, "AddProcessGroup", "supervisor.addProcessGroup", "add", Done),
+    call(Manager, "RemoveProcessGroup", "supervisor.removeProcessGroup", "remove", Done),
+    BusMethod { kind: Manager, name: "Update", binding: CallBinding::Update, reply: Difference, verb: "update" },
+    call(Manager, "GetAllConfigInfo", "supervisor.getAllConfigInfo", "avail", Infos),
+    // States
+    call(Manager, "GetProcessInfo", "supervisor.getProcessInfo", "status", Info),
+    call(Manager, "GetAllProcessInfo", "supervisor.getAllProcessInfo", "status", Infos),
+    // Start, stop, signal
+    call(Manager, "StartProcess", "supervisor.startProcess", "start", Done),
+    call(Manager, "StartProcessGroup", "supervisor.startProcessGroup", "start", Results),
+    call(Manager, "StartAllProcesses", "supervisor.startAllProcesses", "start", Results),
+    call(Manager, "StopProcess", "supervisor.stopProcess", "stop", Done),
+    call(Manager, "StopProcessGroup", "supervisor.stopProcessGroup", "stop", Results),
+    call(Manager, "StopAllProcesses", "supervisor.stopAllProcesses", "stop", Results),
+    call(Manager, "SignalProcess", "supervisor.signalProcess", "signal", Done),
+    call(Manager, "SignalProcessGroup", "supervisor.signalProcessGroup", "signal", Results),
+    call(Manager, "SignalAllProcesses", "supervisor.signalAllProcesses", "signal", Results),
+    call(Manager, "RollingRestart", "supervisord.rollingRestart", "restart", Results),
+    // Logs of processes, and talk
+    call(Manager, "ReadProcessStdoutLog", "supervisor.readProcessStdoutLog", "read-log", Text),
+    call(Manager, "ReadProcessStderrLog", "supervisor.readProcessStderrLog", "read-log", Text),
+    call(Manager, "TailProcessStdoutLog", "supervisor.tailProcessStdoutLog", "read-log", Tail),
+    call(Manager, "TailProcessStderrLog", "supervisor.tailProcessStderrLog", "read-log", Tail),
+    call(Manager, "ClearProcessLogs", "supervisor.clearProcessLogs", "clear-logs", Done),
+    call(Manager, "ClearAllProcessLogs", "supervisor.clearAllProcessLogs", "clear-logs", Results),
+    call(Manager, "SendProcessStdin", "supervisor.sendProcessStdin", "write-stdin", Done),
+    call(Manager, "SendRemoteCommEvent", "supervisor.sendRemoteCommEvent", "event", Done),
+    // Changes at run time
+    call(Manager, "SetNumprocs", "supervisord.setNumprocs", "scale", Scaled),
+    call(Manager, "GetGroupNames", "twiddler.getGroupNames", "status", Names),
+    call(Manager, "Log", "twiddler.log", "write-log", Done),
+    call(Manager, "AddProgramToGroup", "twiddler.addProgramToGroup", "add-program", Done),
+    call(Manager, "RemoveProcessFromGroup", "twiddler.removeProcessFromGroup", "remove-process", Done),
+    // One group
+    call(Group, "Start", "supervisor.startProcessGroup", "start", Results),
+    call(Group, "Stop", "supervisor.stopProcessGroup", "stop", Results),
+    call(Group, "Signal", "supervisor.signalProcessGroup", "signal", Results),
+    call(Group, "RollingRestart", "supervisord.rollingRestart", "restart", Results),
+    call(Group, "Remove", "supervisor.removeProcessGroup", "remove", Done),
+    // One process
+    call(Process, "GetInfo", "supervisor.getProcessInfo", "status", Info),
+    call(Process, "Start", "supervisor.startProcess", "start", Done),
+    call(Process, "Stop", "supervisor.stopProcess", "stop", Done),
+    call(Process, "Restart", "supervisord.rollingRestart", "restart", Done),
+    call(Process, "Signal", "supervisor.signalProcess", "signal", Done),
+    call(Process, "ReadStdoutLog", "supervisor.readProcessStdoutLog", "read-log", Text),
+    call(Process, "ReadStderrLog", "supervisor.readProcessStderrLog", "read-log", Text),
+    call(Process, "TailStdoutLog", "supervisor.tailProcessStdoutLog", "read-log", Tail),
+    call(Process, "TailStderrLog", "supervisor.tailProcessStderrLog", "read-log", Tail),
+    call(Process, "ClearLogs", "supervisor.clearProcessLogs", "clear-logs", Done),
+    call(Process, "SendStdin", "supervisor.sendProcessStdin", "write-stdin", Done),
+];
+
+/// One value that a caller gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BusArgument {
+    pub(super) name: &'static str,
+    pub(super) signature: &'static str,
+    pub(super) doc: &'static str,
+}
+
+impl BusMethod {
+    /// The row of METHODS that says what it means and needs.
+    pub(super) fn method(&self) -> Option<&'static Method> {
+        let name = match self.binding {
+            CallBinding::Method(name) => name,
+            CallBinding::Update => "supervisor.reloadConfig",
+        };
+        METHODS.iter().find(|method| method.names.contains(&name))
+    }
+
+    /// What the caller gives, in order. Nothing can be left out on D-Bus.
+    pub(super) fn arguments(&self) -> Vec<BusArgument> {
+        if self.binding == CallBinding::Update {
+            return vec![BusArgument {
+                name: "groups",
+                signature: "as",
+                doc: "Groups to update; empty = all groups that differ",
+            }];
+        }
+        // One process is restarted one at a time.
+        let taken = if self.kind == Process && self.reply == Done && self.verb == "restart" {
+            0
+        } else {
+            usize::MAX
+        };
+        let params = self.method().map_or(&[][..], |method| method.params);
+        let params = params.iter().skip(self.kind.implied_params()).take(taken);
+        params
+            .map(|param| BusArgument {
+                name: param.name,
+                signature: signature(param.kind),
+                doc: param.doc,
+            })
+            .collect()
+    }
+
+    /// The types of what the caller gives, in one word.
+    pub(super) fn input_signature(&self) -> String {
+        let arguments = self.arguments();
+        arguments
+            .iter()
+            .map(|argument| argument.signature)
+            .collect()
+    }
+
+    /// What it does.
+    pub(super) fn doc(&self) -> &'static str {
+        match self.binding {
+            CallBinding::Method(_) => self.method().map_or("", |method| method.doc),
+            CallBinding::Update => {
+                "Read the configuration and apply the differences: removed and changed groups are stopped and removed, new and changed groups are added."
+            }
+        }
+    }
+}
+
+/// What a parameter is on D-Bus.
+const fn signature(kind: ParamKind) -> &'static str {
+    match kind {
+        ParamKind::Namespec | ParamKind::Word | ParamKind::Level => "s",
+        ParamKind::Data => "ay",
+        ParamKind::Int => "x",
+        ParamKind::Truth => "b",
+        ParamKind::List => "av",
+        ParamKind::Names => "as",
+        ParamKind::Count => "u",
+        ParamKind::Options => "a{ss}",
+    }
+}
+
+/// One property of an interface of ours. All can be read by everybody who may see states, and none can be written.
+#[derive(Debug)]
+pub(super) struct BusProperty {
+    pub(super) kind: ObjectKind,
+    pub(super) name: &'static str,
+    pub(super) signature: &'static str,
+    /// It can change, and PropertiesChanged tells.
+    pub(super) changes: bool,
+    pub(super) doc: &'static str,
+}
+
+const fn property(
+    kind: ObjectKind,
+    name: &'static str,
+    signature: &'static str,
+    changes: bool,
+    doc: &'static str,
+) -> BusProperty {
+    BusProperty {
+        kind,
+        name,
+        signature,
+        changes,
+        doc,
+    }
+}
+
+/// Every property.
+#[rustfmt::skip] // One row, one line.
+pub(super) const PROPERTIES: &[BusProperty] = &[
+    property(Manager, "Version", "s", false, "Version of the daemon."),
+    property(Manager, "PID", "i", false, "PID of the daemon."),
+    property(Manager, "Identification", "s", false, "Value of `identifier` in `[supervisord]`."),
+    property(Manager, "State", "s", true, "RUNNING, SHUTDOWN or RESTARTING."),
+    property(Group, "Name", "s", false, "Name of the group."),
+    property(Process, "Name", "s", false, "Name of the process in its group."),
+    property(Process, "Group", "s", false, "Name of the group of the process."),
+    property(Process, "State", "s", true, "STOPPED, STARTING, RUNNING, BACKOFF, STOPPING, EXITED, FATAL or UNKNOWN."),
+    property(Process, "PID", "i", true, "PID of the process; 0 = not running."),
+    property(Process, "Started", "x", true, "Time of the last start, in seconds since the epoch; 0 = never."),
+    property(Process, "Stopped", "x", true, "Time of the last exit, in seconds since the epoch; 0 = never."),
+    property(Process, "ExitStatus", "i", true, "Last exit code; -1 after a signal, 0 before the first exit."),
+    property(Process, "SpawnError", "s", true, "Error of the last start; empty = no error."),
+    property(Process, "Restarts", "t", true, "Number of restarts since the group was added."),
+    property(Process, "StdoutLogfile", "s", true, "Log file of standard output; empty = no file."),
+    property(Process, "StderrLogfile", "s", true, "Log file of standard error; empty = no file."),
+];
+
+/// One signal of an interface of ours.
+#[derive(Debug)]
+pub(super) struct BusSignal {
+    pub(super) kind: ObjectKind,
+    pub(super) name: &'static str,
+    pub(super) values: &'static [(&'static str, &'static str)],
+    pub(super) doc: &'static str,
+}
+
+/// A process changed its state.
+pub(super) const STATE_CHANGED: &str = "StateChanged";
+/// Signals were left out.
+pub(super) const EVENTS_LOST: &str = "EventsLost";
+
+/// Every signal.
+pub(super) const SIGNALS: &[BusSignal] = &[
+    BusSignal {
+        kind: Process,
+        name: STATE_CHANGED,
+        values: &[
+            ("group", "s"),
+            ("process", "s"),
+            ("from", "s"),
+            ("to", "s"),
+            ("pid", "i"),
+        ],
+        doc: "The process changed its state; one signal for each change, in order.",
+    },
+    BusSignal {
+        kind: Manager,
+        name: EVENTS_LOST,
+        values: &[("count", "t")],
+        doc: "The daemon dropped signals of this many changes, because they came too fast. PropertiesChanged of all objects follows.",
+    },
+];
+
+/// The method that is meant.
+pub(super) fn find_method(kind: ObjectKind, name: &str) -> Option<&'static BusMethod> {
+    BUS_METHODS
+        .iter()
+        .find(|call| call.kind == kind && call.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Methods without a counterpart of their own, and why.
+    const WITHOUT: &[(&str, &str)] = &[
+        (
+            "supervisord.getConfigProblems",
+            "the error of ReloadConfig has the first, and the log has all",
+        ),
+        (
+            "supervisord.getGeneration",
+            "each image takes the bus name anew, which the bus tells",
+        ),
+        (
+            "supervisord.getProcessTable",
+            "a list on the bus is compact already",
+        ),
+        ("system.listMethods", "introspection tells it"),
+        ("system.methodHelp", "the manual page tells it"),
+        ("system.methodSignature", "introspection tells it"),
+        (
+            "system.multicall",
+            "calls on a bus need not wait for each other",
+        ),
+        (
+            "twiddler.getAPIVersion",
+            "the interface has no plug-in's version",
+        ),
+    ];
+
+    #[test]
+    fn every_method_has_its_counterpart() {
+        for method in METHODS {
+            let name = method.names[0];
+            let excused = WITHOUT.iter().any(|(known, _)| *known == name);
+            let (_, short) = name.split_once('.').expect("a namespace");
+            let pascal = short[..1].to_uppercase() + &short[1..];
+            let there = find_method(Manager, &pascal)
+                .is_some_and(|call| call.binding == CallBinding::Method(name));
+            assert!(there != excused, "{name}");
+        }
+        for (name, why) in WITHOUT {
+            assert!(
+                crate::api::find_method(name).is_some() && !why.is_empty(),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn rows_agree_with_the_methods_they_name() {
+        for call in BUS_METHODS {
+            let method = call.method().expect(call.name);
+            let signatures = call.input_signature();
+            assert!(!signatures.contains("av"), "{}: {signatures}", call.name);
+            if call.kind != Manager {
+                let first = method.params.first().expect(call.name).kind;
+                assert!(
+                    matches!(
+                        first,
+                        ParamKind::Namespec | ParamKind::Word | ParamKind::Names
+                    ),
+                    "{}",
+                    call.name
+                );
+            }
+            let same = BUS_METHODS
+                .iter()
+                .filter(|other| other.kind == call.kind && other.name == call.name);
+            assert_eq!(same.count(), 1, "{}", call.name);
+        }
+    }
+
+    #[test]
+    fn signatures_are_strict() {
+        let table = [
+            (Manager, "StartProcess", "sb"),
+            (Manager, "ReadProcessStdoutLog", "sxx"),
+            (Manager, "SendProcessStdin", "say"),
+            (Manager, "RollingRestart", "asu"),
+            (Manager, "AddProgramToGroup", "ssa{ss}"),
+            (Manager, "Update", "as"),
+            (Group, "Start", "b"),
+            (Group, "RollingRestart", "u"),
+            (Process, "Restart", ""),
+            (Process, "Stop", "b"),
+            (Process, "TailStdoutLog", "xx"),
+        ];
+        for (kind, name, takes) in table {
+            assert_eq!(
+                find_method(kind, name).expect(name).input_signature(),
+                takes,
+                "{name}"
+            );
+        }
+    }
+}

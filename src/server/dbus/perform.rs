@@ -1,0 +1,236 @@
+//! Calls of ours, carried out: arguments bound by METHODS, authorised, asked, rendered. It must not know how messages come
+//! and go.
+
+use zbus::Message;
+use zbus::message::Flags;
+
+use super::bus::{BusConnection, BusSender};
+use super::convert::{self, BusValues};
+use super::error::BusError;
+use super::interface::{BusMethod, CallBinding, ObjectKind, ReplyType};
+use super::path::BusObject;
+use crate::api::xmlrpc::RpcValue;
+use crate::api::{BoundCall, Caller, Fault, FaultCode, Method, ParamKind, Reply, Request};
+use crate::server::budget::BudgetClient;
+use crate::server::logs;
+use crate::server::xmlrpc::{render_value, run_blocking};
+
+impl BusConnection {
+    /// Does what the message asks for.
+    ///
+    /// # Errors
+    /// A fault of the Control API, or a reason of ours.
+    pub(super) async fn perform_call(
+        &self,
+        sender: &BusSender,
+        object: &BusObject,
+        call: &'static BusMethod,
+        message: &Message,
+    ) -> Result<BusValues, BusError> {
+        let given = convert::arguments(call, &message.body())?;
+        let flags = message.primary_header().flags();
+        let dialog = flags.contains(Flags::ALLOW_INTERACTIVE_AUTH);
+        let method = call
+            .method()
+            .ok_or_else(|| BusError::unknown_method(call.name))?;
+        let value = match call.binding {
+            CallBinding::Update => {
+                let groups = convert::text_list(given);
+                for group in &groups {
+                    self.check_names(sender, &BoundCall::Engine(Request::AddGroup(group.clone())))?;
+                }
+                // Its first step.
+                let reread = BoundCall::Engine(Request::Reread);
+                let caller = self.authorise(sender, call, &reread, dialog).await?;
+                self.update_groups(&caller, &groups).await?
+            }
+            CallBinding::Method(_) => {
+                self.check_offered(method)?;
+                let bound = method.bind_arguments(with_name(object, method, given))?;
+                self.check_names(sender, &bound)?;
+                check_single_process(call, &bound)
+                    .inspect_err(|fault| self.audit_refusal(sender, &bound, fault))?;
+                let caller = self.authorise(sender, call, &bound, dialog).await?;
+                self.execute_method(&caller, method, call.reply, bound)
+                    .await?
+            }
+        };
+        let outcome = call.reply;
+        let answer = match outcome {
+            ReplyType::Infos | ReplyType::Text => {
+                run_blocking(move || convert::reply_values(outcome, value))
+                    .await
+                    .flatten()
+            }
+            _ => convert::reply_values(outcome, value),
+        };
+        answer.ok_or_else(|| BusError::failed("the response cannot be rendered"))
+    }
+
+    /// What the plug-in offers is there where its section is; all else is there where the bus is.
+    fn check_offered(&self, method: &'static Method) -> Result<(), BusError> {
+        let interface = &self.context.interface;
+        if method.namespace() == "twiddler" && !interface.offers(method) {
+            let text = "available only with [rpcinterface:twiddler]";
+            return Err(FaultCode::UnknownMethod.of(text).into());
+        }
+        Ok(interface.permits(method)?)
+    }
+
+    async fn execute_method(
+        &self,
+        caller: &Caller,
+        method: &'static Method,
+        outcome: ReplyType,
+        bound: BoundCall,
+    ) -> Result<RpcValue, Fault> {
+        let control = &self.context.control;
+        let most = logs::read_limit(caller.uid.map_or(BudgetClient::Trusted, BudgetClient::user));
+        let ask = async |request: Request| -> Result<Reply, Fault> {
+            let grant = control.grant(caller, method, &request)?;
+            control.call(caller.clone(), grant, request).await
+        };
+        match bound {
+            BoundCall::Engine(request) => {
+                let reply = ask(request).await?;
+                match (outcome, reply) {
+                    // One process has no list of results, but a fault or none.
+                    (ReplyType::Done, Reply::Results(results)) => {
+                        match results.into_iter().find_map(|result| result.fault) {
+                            Some(fault) => Err(fault),
+                            None => Ok(RpcValue::Bool(true)),
+                        }
+                    }
+                    (_, reply) => render_value(reply, method.returns).await,
+                }
+            }
+            BoundCall::Constant(text) => {
+                // As in XML-RPC: a daemon that stops has no version.
+                ask(Request::State).await?;
+                Ok(RpcValue::text(text))
+            }
+            BoundCall::ReadLog { of, offset, length } => {
+                let source = logs::log_source(ask(Request::LogFile(of)).await?);
+                logs::read_log(source, offset, length, most).await
+            }
+            BoundCall::TailLog { of, offset, length } => {
+                let source = logs::log_source(ask(Request::LogFile(of)).await?);
+                logs::tail_log(source, offset, length, most).await
+            }
+            // `check_single_process` has refused the first, and no row of BUS_METHODS names a method of the others.
+            BoundCall::Wildcard(..)
+            | BoundCall::ProcessTable(..)
+            | BoundCall::ListMethods
+            | BoundCall::MethodHelp(_)
+            | BoundCall::MethodSignature(_)
+            | BoundCall::Multicall(_) => Err(FaultCode::UnknownMethod.bare()),
+        }
+    }
+}
+
+/// The arguments, with what the object stands for before them.
+fn with_name(object: &BusObject, method: &Method, given: Vec<RpcValue>) -> Vec<RpcValue> {
+    let Some(name) = object.name() else {
+        return given;
+    };
+    let is_list = method
+        .params
+        .first()
+        .is_some_and(|param| param.kind == ParamKind::Names);
+    let first = match object.kind() {
+        ObjectKind::Group if is_list => RpcValue::Array(vec![RpcValue::Text(format!("{name}:*"))]),
+        _ if is_list => RpcValue::Array(vec![RpcValue::Text(name)]),
+        _ => RpcValue::Text(name),
+    };
+    std::iter::once(first).chain(given).collect()
+}
+
+/// A call about one process is about one: XML-RPC's wildcards would change the type of the answer.
+fn check_single_process(call: &BusMethod, bound: &BoundCall) -> Result<(), Fault> {
+    let is_one = |request: &Request| match request {
+        Request::RollingRestart { targets, .. } => {
+            let mut targets = targets.iter();
+            call.kind != ObjectKind::Process
+                || targets.all(|target| matches!(target, crate::api::RequestTarget::One(..)))
+        }
+        _ => true,
+    };
+    match bound {
+        BoundCall::Wildcard(_, given) => Err(FaultCode::BadName.of(given.as_str())),
+        BoundCall::Engine(request) if !is_one(request) => Err(FaultCode::BadName.bare()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::interface::find_method;
+    use super::*;
+    use crate::api::RequestTarget;
+    use crate::domain::Namespec;
+
+    fn bound(object: &BusObject, name: &str, given: Vec<RpcValue>) -> Result<BoundCall, Fault> {
+        let call = find_method(object.kind(), name).expect(name);
+        let method = call.method().expect(name);
+        let bound = method.bind_arguments(with_name(object, method, given))?;
+        check_single_process(call, &bound).map(|()| bound)
+    }
+
+    #[test]
+    fn an_object_stands_for_its_name() {
+        let group = BusObject::Group("g".to_owned());
+        let process = BusObject::Process("g".to_owned(), "p".to_owned());
+        let one = || RequestTarget::One(Namespec::parse("g:p"), "g:p".to_owned());
+        let restart = |target| {
+            Ok(BoundCall::Engine(Request::RollingRestart {
+                targets: vec![target],
+                at_once: 1,
+            }))
+        };
+        assert_eq!(bound(&process, "Restart", vec![]), restart(one()));
+        assert_eq!(
+            bound(&group, "RollingRestart", vec![RpcValue::Int(1)]),
+            restart(RequestTarget::Group("g".to_owned()))
+        );
+        assert_eq!(
+            bound(&process, "Stop", vec![RpcValue::Bool(false)]),
+            Ok(BoundCall::Engine(Request::Stop {
+                target: one(),
+                wait: false
+            }))
+        );
+        assert_eq!(
+            bound(&group, "Remove", vec![]),
+            Ok(BoundCall::Engine(Request::RemoveGroup("g".to_owned())))
+        );
+    }
+
+    #[test]
+    fn one_process_is_never_a_group() {
+        let bad = |name: &str| Err(FaultCode::BadName.of(name));
+        let wait = || RpcValue::Bool(true);
+        let manager = BusObject::Manager;
+        for name in ["g:*", "g:"] {
+            let given = vec![RpcValue::text(name), wait()];
+            assert_eq!(bound(&manager, "StartProcess", given), bad(name));
+        }
+        // A process of that name could be reached by no other way either.
+        let star = BusObject::Process("g".to_owned(), "*".to_owned());
+        assert_eq!(bound(&star, "Stop", vec![wait()]), bad("g:*"));
+        assert_eq!(
+            bound(&star, "Restart", vec![]),
+            Err(FaultCode::BadName.bare())
+        );
+        let all = BusObject::Process("all".to_owned(), "all".to_owned());
+        assert_eq!(
+            bound(&all, "Restart", vec![]),
+            Ok(BoundCall::Engine(Request::RollingRestart {
+                targets: vec![RequestTarget::One(
+                    Namespec::parse("all:all"),
+                    "all:all".to_owned()
+                )],
+                at_once: 1,
+            }))
+        );
+    }
+}

@@ -1,0 +1,315 @@
+//! When another attempt to reach a bus has a chance: its socket has come or is another one by now, or the rules of the system
+//! bus have changed. The kernel tells that, so a daemon without a bus is not woken. It must not know what an attempt is.
+
+use std::future::pending;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Duration, Instant, sleep, sleep_until};
+use zbus::Address;
+use zbus::address::transport::{Transport, UnixSocket};
+
+use super::bus::BusKind;
+use crate::sys::FileWatch;
+
+/// The pause before the second attempt at a socket that is there …
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// … which doubles up to this.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+/// Attempts at one socket, for a bus that is slow to listen or to read its rules: the last one comes after 8.5 minutes.
+const ATTEMPTS_MAX: u32 = 10;
+/// A directory in which much happens is looked at no more often than this.
+const WATCH_PAUSE: Duration = Duration::from_millis(100);
+/// Rules of the system bus, which may forbid us to be there, and come with packages.
+const RULES: [&str; 2] = ["/usr/share/dbus-1/system.d", "/etc/dbus-1/system.d"];
+
+/// A file as it was at one moment. `None`: it is not there.
+type FileStamp = Option<(u64, u64, i64, i64)>;
+
+/// Says when to try.
+pub(super) struct ReconnectWait {
+    socket: BusSocket,
+    rules: &'static [&'static str],
+    /// As they were before the last attempt: the socket, then the rules.
+    tried: Vec<FileStamp>,
+    attempts: u32,
+    /// [`PAUSE_MIN`] and [`PAUSE_MAX`].
+    pauses: [Duration; 2],
+}
+
+/// Where the bus listens.
+enum BusSocket {
+    /// At a file.
+    File(PathBuf),
+    /// Nowhere: no address is known, and none will be.
+    Nowhere,
+    /// At something else, whose coming the kernel does not tell.
+    Elsewhere,
+}
+
+impl ReconnectWait {
+    /// No attempt was made yet.
+    pub(super) fn new(kind: BusKind, has_address: bool) -> Self {
+        let address = match kind {
+            BusKind::System => Address::system(),
+            BusKind::Session => Address::session(),
+        };
+        let socket = match address.as_ref().map(Address::transport) {
+            _ if !has_address => BusSocket::Nowhere,
+            Ok(Transport::Unix(unix)) => match unix.path() {
+                UnixSocket::File(path) => BusSocket::File(path.into()),
+                _ => BusSocket::Elsewhere,
+            },
+            _ => BusSocket::Elsewhere,
+        };
+        Self::at(
+            socket,
+            match kind {
+                BusKind::System => &RULES,
+                BusKind::Session => &[],
+            },
+        )
+    }
+
+    fn at(socket: BusSocket, rules: &'static [&'static str]) -> Self {
+        Self {
+            socket,
+            rules,
+            tried: Vec::new(),
+            attempts: 0,
+            pauses: [PAUSE_MIN, PAUSE_MAX],
+        }
+    }
+
+    /// An attempt begins now.
+    pub(super) fn record_attempt(&mut self) {
+        self.tried = self.file_stamps();
+        self.attempts = self.attempts.saturating_add(1);
+    }
+
+    /// An attempt was successful, so what comes after it counts from the beginning.
+    pub(super) fn record_success(&mut self) {
+        self.attempts = 1;
+    }
+
+    /// Returns when an attempt has a chance.
+    pub(super) async fn wait_for_chance(&mut self) {
+        let path = match &self.socket {
+            BusSocket::Nowhere => return pending().await,
+            BusSocket::Elsewhere => return sleep(self.retry_pause()).await,
+            BusSocket::File(path) => path.clone(),
+        };
+        let until = Instant::now() + self.retry_pause();
+        loop {
+            let Ok(watch) = self.watch(&path) else {
+                // The user has too many watches: this is what is left.
+                return sleep_until(until).await;
+            };
+            // What came before the watch was there has left no event.
+            let states = self.file_stamps();
+            let is_there = states.first().is_some_and(Option::is_some);
+            if is_there && states != self.tried {
+                self.attempts = 0;
+                return;
+            }
+            let is_last = !is_there || self.attempts >= ATTEMPTS_MAX;
+            tokio::select! {
+                _ = watch.readable() => {}
+                () = sleep_until(until), if !is_last => return,
+            }
+            // One change seldom comes alone.
+            sleep(WATCH_PAUSE).await;
+        }
+    }
+
+    /// How long to wait for the next attempt if nothing changes.
+    fn retry_pause(&self) -> Duration {
+        let doubled = self.attempts.saturating_sub(1).min(16);
+        let [min, max] = self.pauses;
+        (min * (1 << doubled)).min(max)
+    }
+
+    fn file_stamps(&self) -> Vec<FileStamp> {
+        let socket = match &self.socket {
+            BusSocket::File(path) => Some(path.as_path()),
+            BusSocket::Nowhere | BusSocket::Elsewhere => None,
+        };
+        let rules = self.rules.iter().map(Path::new);
+        socket.into_iter().chain(rules).map(file_stamp).collect()
+    }
+
+    /// Readable when a state may have changed: the nearest directory above the socket that there is, is watched.
+    fn watch(&self, socket: &Path) -> io::Result<AsyncFd<FileWatch>> {
+        let watch = FileWatch::new()?;
+        for rules in self.rules {
+            // Most machines without a bus have none of them.
+            let _ = watch.add_directory(Path::new(rules));
+        }
+        let mut error = io::Error::from(io::ErrorKind::NotFound);
+        let mut watched = None;
+        // The last one is the root, or the working directory.
+        for directory in socket.ancestors().skip(1) {
+            let directory = non_empty(directory);
+            match watch.add_directory(directory) {
+                Ok(()) => {
+                    watched = Some(directory);
+                    break;
+                }
+                Err(found) => error = found,
+            }
+        }
+        let Some(watched) = watched else {
+            return Err(error);
+        };
+        // One that was made meanwhile is nearer.
+        let nearer = socket.ancestors().skip(1).map(non_empty);
+        for directory in nearer.take_while(|directory| *directory != watched) {
+            let _ = watch.add_directory(directory);
+        }
+        #[expect(
+            deprecated,
+            reason = "the descriptor stays open for as long as the value does"
+        )]
+        let readable = AsyncFd::with_interest(watch, Interest::READABLE)?;
+        Ok(readable)
+    }
+}
+
+fn non_empty(directory: &Path) -> &Path {
+    if directory.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        directory
+    }
+}
+
+fn file_stamp(path: &Path) -> FileStamp {
+    let known = path.metadata().ok()?;
+    Some((known.dev(), known.ino(), known.ctime(), known.ctime_nsec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    use tokio::time::timeout;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+    /// Longer than one look takes, and far shorter than a pause.
+    const A_WHILE: Duration = Duration::from_millis(400);
+
+    fn run(name: &str, test: impl AsyncFnOnce(PathBuf)) {
+        let directory = std::env::temp_dir().join(format!("wait-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("made");
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().expect("a runtime");
+        runtime.block_on(test(directory.clone()));
+        std::fs::remove_dir_all(&directory).expect("removed");
+    }
+
+    fn waiting(socket: &Path) -> ReconnectWait {
+        let mut waiting = ReconnectWait::at(BusSocket::File(socket.into()), &[]);
+        waiting.record_attempt();
+        waiting
+    }
+
+    /// All attempts were made, so that only a change counts. The pauses are as short as they can be.
+    fn exhausted(socket: &Path) -> ReconnectWait {
+        let mut waiting = waiting(socket);
+        waiting.pauses = [Duration::from_millis(1); 2];
+        waiting.attempts = ATTEMPTS_MAX;
+        waiting
+    }
+
+    #[test]
+    fn a_socket_is_seen_when_it_comes_however_many_directories_come_first() {
+        run("comes", async |place| {
+            let socket = place.join("a/b/bus");
+            let mut waiting = waiting(&socket);
+            let mut chance = std::pin::pin!(waiting.wait_for_chance());
+            for directory in ["a", "a/b"] {
+                std::fs::create_dir(place.join(directory)).expect("made");
+                assert!(timeout(A_WHILE, &mut chance).await.is_err(), "{directory}");
+            }
+            // What else happens there is no reason to try.
+            std::fs::write(place.join("a/b/other"), "").expect("written");
+            assert!(timeout(A_WHILE, &mut chance).await.is_err(), "other");
+            let _bus = UnixListener::bind(&socket).expect("bound");
+            timeout(LIMIT, chance).await.expect("seen");
+        });
+    }
+
+    #[test]
+    fn a_directory_that_is_made_again_is_watched_again() {
+        run("again", async |place| {
+            let (directory, socket) = (place.join("a"), place.join("a/bus"));
+            std::fs::create_dir(&directory).expect("made");
+            let mut waiting = waiting(&socket);
+            let mut chance = std::pin::pin!(waiting.wait_for_chance());
+            assert!(timeout(A_WHILE, &mut chance).await.is_err());
+            std::fs::remove_dir(&directory).expect("removed");
+            assert!(timeout(A_WHILE, &mut chance).await.is_err());
+            std::fs::create_dir(&directory).expect("made");
+            let _bus = UnixListener::bind(&socket).expect("bound");
+            timeout(LIMIT, chance).await.expect("seen");
+        });
+    }
+
+    #[test]
+    fn a_socket_that_was_tried_is_tried_again_when_it_is_another_or_has_other_rights() {
+        run("another", async |place| {
+            let socket = place.join("bus");
+            let bus = UnixListener::bind(&socket).expect("bound");
+            let mut waiting = exhausted(&socket);
+            assert!(timeout(A_WHILE, waiting.wait_for_chance()).await.is_err());
+            drop(bus);
+            std::fs::remove_file(&socket).expect("removed");
+            assert!(timeout(A_WHILE, waiting.wait_for_chance()).await.is_err());
+            let _bus = UnixListener::bind(&socket).expect("bound");
+            timeout(LIMIT, waiting.wait_for_chance())
+                .await
+                .expect("another");
+            waiting = exhausted(&socket);
+            let rights = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+            std::fs::set_permissions(&socket, rights).expect("changed");
+            timeout(LIMIT, waiting.wait_for_chance())
+                .await
+                .expect("rights");
+            assert_eq!(waiting.attempts, 0, "it counts from the beginning");
+        });
+    }
+
+    #[test]
+    fn a_socket_at_which_nobody_listens_is_tried_a_few_times() {
+        run("stale", async |place| {
+            let socket = place.join("bus");
+            drop(UnixListener::bind(&socket).expect("bound"));
+            let mut waiting = waiting(&socket);
+            let mut seconds = Vec::new();
+            for _ in 1..ATTEMPTS_MAX {
+                waiting.pauses = [PAUSE_MIN, PAUSE_MAX];
+                seconds.push(waiting.retry_pause().as_secs());
+                waiting.pauses = [Duration::from_millis(1); 2];
+                timeout(LIMIT, waiting.wait_for_chance())
+                    .await
+                    .expect("a chance");
+                waiting.record_attempt();
+            }
+            assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 64, 128, 256]);
+            assert!(timeout(A_WHILE, waiting.wait_for_chance()).await.is_err());
+        });
+    }
+
+    #[test]
+    fn without_an_address_nothing_is_waited_for() {
+        run("nowhere", async |_| {
+            let mut waiting = ReconnectWait::at(BusSocket::Nowhere, &[]);
+            waiting.pauses = [Duration::from_millis(1); 2];
+            assert!(timeout(A_WHILE, waiting.wait_for_chance()).await.is_err());
+        });
+    }
+}

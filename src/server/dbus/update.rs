@@ -1,0 +1,108 @@
+//! `supervisorctl update` as one call: the same steps in the same order, each with its own audit line.
+
+use std::collections::BTreeSet;
+
+use super::bus::BusConnection;
+use crate::api::xmlrpc::RpcValue;
+use crate::api::{Caller, Fault, FaultCode, Reply, Request, RequestTarget, find_method};
+use crate::domain::GroupName;
+
+impl BusConnection {
+    /// Reads the configuration and takes over what differs: of these groups, or of all if none is named. Answers what
+    /// `supervisor.reloadConfig` does, but only what was taken over.
+    ///
+    /// # Errors
+    /// BAD_NAME for a group that nobody knows, before anything is changed; FAILED for groups with processes that could not
+    /// be stopped, when all others are done; any fault of a step, which ends it.
+    pub(super) async fn update_groups(
+        &self,
+        caller: &Caller,
+        groups: &[String],
+    ) -> Result<RpcValue, Fault> {
+        let reply = self.audited_step(caller, "supervisor.reloadConfig", Request::Reread);
+        let Reply::Diff {
+            added,
+            changed,
+            removed,
+        } = reply.await?
+        else {
+            return Err(FaultCode::Failed.bare());
+        };
+        let wanted: BTreeSet<&str> = groups.iter().map(String::as_str).collect();
+        if !wanted.is_empty() {
+            let active = self.groups().await?;
+            let mut known = active.iter().chain(&added).map(GroupName::as_str);
+            let known: BTreeSet<&str> = known.by_ref().collect();
+            if let Some(unknown) = wanted.difference(&known).next() {
+                return Err(FaultCode::BadName.of(*unknown));
+            }
+        }
+        let chosen = |names: Vec<GroupName>| -> Vec<GroupName> {
+            let is_wanted = |name: &GroupName| wanted.is_empty() || wanted.contains(name.as_str());
+            names.into_iter().filter(is_wanted).collect()
+        };
+        let [added, changed, removed] = [added, changed, removed].map(chosen);
+        let mut stuck = Vec::new();
+        for name in removed.iter().chain(&changed) {
+            if !self.stop_group(caller, name).await? {
+                stuck.push(name.as_str());
+                continue;
+            }
+            let name = name.to_string();
+            let remove = Request::RemoveGroup(name.clone());
+            self.audited_step(caller, "supervisor.removeProcessGroup", remove)
+                .await?;
+            if changed.iter().any(|changed| changed.as_str() == name) {
+                let add = Request::AddGroup(name);
+                self.audited_step(caller, "supervisor.addProcessGroup", add)
+                    .await?;
+            }
+        }
+        for name in &added {
+            let add = Request::AddGroup(name.to_string());
+            self.audited_step(caller, "supervisor.addProcessGroup", add)
+                .await?;
+        }
+        if !stuck.is_empty() {
+            let text = format!("processes could not be stopped, of {}", stuck.join(", "));
+            return Err(FaultCode::Failed.of(text));
+        }
+        let list = |names: Vec<GroupName>| {
+            let names = names.iter().map(|name| RpcValue::text(name.as_str()));
+            RpcValue::Array(names.collect())
+        };
+        Ok(RpcValue::Array(vec![RpcValue::Array(
+            [added, changed, removed].map(list).into(),
+        )]))
+    }
+
+    /// Stops a group; whether everything of it has stopped.
+    async fn stop_group(&self, caller: &Caller, name: &GroupName) -> Result<bool, Fault> {
+        let stop = Request::Stop {
+            target: RequestTarget::Group(name.to_string()),
+            wait: true,
+        };
+        match self
+            .audited_step(caller, "supervisor.stopProcessGroup", stop)
+            .await?
+        {
+            Reply::Results(results) => Ok(!results.iter().any(|result| {
+                let fault = result.fault.as_ref();
+                fault.is_some_and(|fault| fault.code == FaultCode::Failed)
+            })),
+            _ => Err(FaultCode::Failed.bare()),
+        }
+    }
+
+    async fn audited_step(
+        &self,
+        caller: &Caller,
+        name: &str,
+        request: Request,
+    ) -> Result<Reply, Fault> {
+        let method = find_method(name).ok_or_else(|| FaultCode::UnknownMethod.bare())?;
+        let control = &self.context.control;
+        let grant = control.grant(caller, method, &request)?;
+        control.call(caller.clone(), grant, request).await
+    }
+}

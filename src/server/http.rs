@@ -1,0 +1,376 @@
+//! HTTP: who may come in, and which handler a path leads to. Knows no method of XML-RPC.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http_body_util::BodyExt as _;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{self, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::{Request, Response, StatusCode, Version};
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::{Duration, Instant, timeout_at};
+
+use super::LogFn;
+use super::budget::{BudgetClient, BusyGuard, ClientQuota, ConnectionGuard};
+use super::buffer_pool::BufferPool;
+use super::recent_clients::RecentClients;
+use super::response::{self, HandlerResponse, ReplyBody};
+use super::stream::{ClientStream, HeadCounter};
+use super::throttle::{self, PasswordThrottle};
+use super::web::{self, LiveUpdates};
+use super::{logtail, xmlrpc};
+use crate::api::{Caller, RpcInterfaces};
+use crate::config::spec::Credentials;
+use crate::control::{self, ControlHandle, PageToken, PasswordCheck};
+use crate::domain::Line;
+
+/// How much is still read of a request that is refused: bytes, and how long.
+const DRAIN_MAX: usize = 256 << 20;
+const DRAIN_WITHIN: Duration = Duration::from_secs(20);
+/// The same of a request without the password.
+const DRAIN_UNKNOWN_MAX: usize = 64 << 10;
+/// How long a whole body may take.
+const BODY_WITHIN: Duration = Duration::from_secs(60);
+/// How long a body may take beyond the time that [`BODY_RATE`] gives it.
+const BODY_GRACE: Duration = Duration::from_secs(20);
+/// The slowest that a body may come, in bytes per second.
+const BODY_RATE: usize = 16 << 10;
+
+/// What all connections share.
+pub(super) struct ServerContext {
+    pub(super) control: ControlHandle,
+    pub(super) log: LogFn,
+    pub(super) interface: RpcInterfaces,
+    /// Names besides addresses and `localhost` under which a browser may call us ours.
+    pub(super) host_names: Vec<String>,
+    /// Wrong passwords.
+    pub(super) throttle: PasswordThrottle,
+    /// Logs that may be followed.
+    pub(super) followers: Arc<ClientQuota>,
+    /// The processes of clients, if the daemon must not end before them.
+    pub(super) peers: RecentClients,
+    /// The memory of large answers.
+    pub(super) reclaim: Arc<BufferPool>,
+    /// What open pages hear.
+    pub(super) live: Arc<LiveUpdates>,
+    /// When the page's own files were last changed, in seconds since the epoch.
+    pub(super) assets_modified: i64,
+    /// True when the server ends.
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+/// One connection.
+pub(super) struct HttpConnection {
+    pub(super) shared: Arc<ServerContext>,
+    pub(super) credentials: Option<Arc<Credentials>>,
+    /// What forms of this server's page carry.
+    pub(super) token: Arc<PageToken>,
+    /// As the transport tells it; the user name comes with each request.
+    pub(super) caller: Caller,
+    /// The client in access lines.
+    pub(super) peer: String,
+    pub(super) stream: Arc<ClientStream>,
+    pub(super) guard: Arc<ConnectionGuard>,
+    pub(super) head: Arc<HeadCounter>,
+}
+
+impl HttpConnection {
+    fn record_client(&self) {
+        match self.guard.client {
+            BudgetClient::Address(address) if address.is_loopback() => {
+                self.shared.peers.record_loopback()
+            }
+            _ => self.shared.peers.record(self.caller.pid),
+        }
+    }
+}
+
+/// How fast a body comes.
+pub(super) struct BodyPace {
+    begin: Instant,
+    read: usize,
+}
+
+impl BodyPace {
+    pub(super) fn start() -> Self {
+        Self {
+            begin: Instant::now(),
+            read: 0,
+        }
+    }
+
+    /// The time by which the next piece must be there.
+    pub(super) fn deadline(&self) -> Instant {
+        let earned = Duration::from_secs((self.read / BODY_RATE) as u64);
+        self.begin + (BODY_GRACE + earned).min(BODY_WITHIN)
+    }
+
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.read += bytes;
+    }
+}
+
+/// Answers one request.
+pub(super) async fn handle_request(
+    connection: Arc<HttpConnection>,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Infallible> {
+    connection.record_client();
+    connection.head.head_complete();
+    connection.guard.request_started();
+    let version = request.version();
+    let keep_alive = version == Version::HTTP_10 && asks_to_keep_alive(request.headers());
+    let line = format!(
+        "{} {} {version:?}",
+        request.method(),
+        request
+            .uri()
+            .path_and_query()
+            .map_or("*", |target| target.as_str()),
+    );
+    let (head, mut body) = request.into_parts();
+    let answer = route_request(&connection, &head, &mut body).await;
+    let refused = match &answer {
+        HandlerResponse::Full(..) | HandlerResponse::Budgeted(..) | HandlerResponse::Log { .. } => {
+            false
+        }
+        HandlerResponse::Made(made) => made.status.is_client_error(),
+        HandlerResponse::Error(_) | HandlerResponse::Fatal(_) | HandlerResponse::Challenge => true,
+    };
+    if refused && !head.headers.contains_key(header::EXPECT) {
+        let most = match answer {
+            HandlerResponse::Challenge => DRAIN_UNKNOWN_MAX,
+            _ => DRAIN_MAX,
+        };
+        drain_body(&mut body, most).await;
+    }
+    let answer = answer.with_budget(&connection.guard);
+    let busy = BusyGuard::new(&connection.guard);
+    let response = response::into_http(answer, version, keep_alive, busy);
+    (connection.shared.log)(Line::Access {
+        peer: connection.peer.clone(),
+        request: line,
+        status: response.status().as_u16(),
+        bytes: response::wire_size(&response),
+        time: Timestamp::now()
+            .to_zoned(crate::sys::time_zone())
+            .strftime("%d/%b/%Y:%H:%M:%S %z")
+            .to_string(),
+    });
+    // It may have waited for long.
+    connection.record_client();
+    connection.head.head_expected();
+    Ok(response)
+}
+
+fn asks_to_keep_alive(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONNECTION)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case("keep-alive"))
+}
+
+/// Reads and forgets what is left of a request: many clients look for an answer only when they have sent everything, and
+/// a connection that is closed before tells them nothing but that it is closed.
+async fn drain_body(body: &mut Incoming, most: usize) {
+    let mut pace = BodyPace::start();
+    let last = pace.begin + DRAIN_WITHIN;
+    while pace.read <= most
+        && let Ok(Some(Ok(frame))) = timeout_at(pace.deadline().min(last), body.frame()).await
+    {
+        pace.add(frame.data_ref().map_or(0, Bytes::len));
+    }
+}
+
+async fn route_request(
+    connection: &Arc<HttpConnection>,
+    head: &Parts,
+    body: &mut Incoming,
+) -> HandlerResponse {
+    let authorization = head.headers.get(header::AUTHORIZATION);
+    let verdict = control::check_password(
+        connection.credentials.as_deref(),
+        authorization.map(|value| value.as_bytes()),
+    );
+    let login = match verdict {
+        PasswordCheck::Welcome(login) => login,
+        // Browsers ask first, to hear that there is a password.
+        PasswordCheck::Challenge if authorization.is_none() => return HandlerResponse::Challenge,
+        PasswordCheck::Challenge => {
+            return throttle::password_failed(connection, HandlerResponse::Challenge).await;
+        }
+        PasswordCheck::Undecodable => {
+            let answer = HandlerResponse::Error(StatusCode::BAD_REQUEST);
+            return throttle::password_failed(connection, answer).await;
+        }
+    };
+    if login.is_some() {
+        throttle::password_accepted(connection);
+    }
+    let caller = Caller {
+        login,
+        ..connection.caller.clone()
+    };
+    let path = percent_decoded(head.uri.path());
+    if path.starts_with("/RPC2") {
+        xmlrpc::handle_rpc(connection, caller, head, body).await
+    } else if let Some(refusal) = web::csrf_refusal(connection, head, &path) {
+        refusal
+    } else if path.starts_with("/logtail") {
+        logtail::follow_process_log(connection, caller, head, &path).await
+    } else if path.starts_with("/mainlogtail") {
+        logtail::follow_main_log(connection, caller, head).await
+    } else {
+        web::handle_page(connection, caller, head, body, &path).await
+    }
+}
+
+/// Decodes `%41`; a percent sign that begins no such triple stays, as in Python's `unquote`.
+pub(super) fn percent_decoded(path: &str) -> String {
+    let hex = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
+    let bytes = path.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match (byte, hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                out.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
+                at += 3;
+            }
+            _ => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Whether a browser sends this on behalf of a page that is not ours. Programs send no `Origin`.
+///
+/// A name that an attacker's name server points at us (DNS rebinding) is equal in `Origin` and `Host`; so it must also be
+/// one of our own.
+// Differs: Supervisor takes calls from any page that a browser on the host has open.
+pub(super) fn is_foreign_page(headers: &HeaderMap, own_names: &[String]) -> bool {
+    let text = |name| {
+        headers
+            .get(name)
+            .map(|value: &header::HeaderValue| value.to_str().unwrap_or(""))
+    };
+    if let Some(site) = text(header::HeaderName::from_static("sec-fetch-site"))
+        && !matches!(site, "same-origin" | "none")
+    {
+        return true;
+    }
+    let Some(origin) = text(header::ORIGIN) else {
+        return false;
+    };
+    let host = text(header::HOST).unwrap_or("");
+    !is_same_authority(origin, host) || !is_own_name(&host_without_port(host), own_names)
+}
+
+/// Whether the URL of an `Origin` or `Referer` has the authority that `Host` names.
+pub(super) fn is_same_authority(url: &str, host: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return false;
+    };
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
+    let plain = |authority: &str| {
+        authority
+            .trim_end_matches(default_port)
+            .to_ascii_lowercase()
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
+    plain(authority) == plain(host)
+}
+
+/// `host:port` or `[::1]:port` without the port and brackets.
+pub(super) fn host_without_port(authority: &str) -> String {
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(""),
+        None => authority.split(':').next().unwrap_or(""),
+    };
+    host.to_ascii_lowercase()
+}
+
+/// Whether `host` can only mean this machine: an address, `localhost`, or a name of ours.
+pub(super) fn is_own_name(host: &str, own_names: &[String]) -> bool {
+    host == "localhost"
+        || host.parse::<IpAddr>().is_ok()
+        || own_names.iter().any(|name| name == host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_decoded_as_python_does() {
+        let table = [
+            ("/logtail/c%61t%3Ax", "/logtail/cat:x"),
+            ("/a%2", "/a%2"),
+            ("/%zz%", "/%zz%"),
+            ("/%c3%A9", "/é"),
+            ("/%ff", "/\u{fffd}"),
+        ];
+        for (given, expected) in table {
+            assert_eq!(percent_decoded(given), expected);
+        }
+    }
+
+    #[test]
+    fn foreign_pages_are_told_from_our_own() {
+        let own = ["box".to_owned()];
+        let table = [
+            (&[][..], false),
+            (&[("host", "127.0.0.1:9001")], false),
+            (
+                &[
+                    ("host", "127.0.0.1:9001"),
+                    ("origin", "http://127.0.0.1:9001"),
+                ],
+                false,
+            ),
+            (&[("host", "Box:80"), ("origin", "http://box")], false),
+            (
+                &[("host", "[::1]:9001"), ("origin", "http://[::1]:9001")],
+                false,
+            ),
+            (
+                &[
+                    ("host", "127.0.0.1:9001"),
+                    ("origin", "http://127.0.0.1:9002"),
+                ],
+                true,
+            ),
+            (
+                &[
+                    ("host", "127.0.0.1:9001"),
+                    ("origin", "https://evil.example"),
+                ],
+                true,
+            ),
+            (&[("host", "127.0.0.1:9001"), ("origin", "null")], true),
+            (
+                &[
+                    ("host", "evil.example:9001"),
+                    ("origin", "http://evil.example:9001"),
+                ],
+                true,
+            ),
+            (&[("origin", "http://127.0.0.1")], true),
+            (&[("host", "box"), ("sec-fetch-site", "cross-site")], true),
+            (&[("host", "box"), ("sec-fetch-site", "same-origin")], false),
+        ];
+        for (given, expected) in table {
+            let mut headers = HeaderMap::new();
+            for (name, value) in given {
+                headers.insert(*name, header::HeaderValue::from_static(value));
+            }
+            assert_eq!(is_foreign_page(&headers, &own), expected, "{given:?}");
+        }
+    }
+}

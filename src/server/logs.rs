@@ -1,0 +1,187 @@
+//! Parts of logs as answers. Files are read on other threads, since a file system may stall.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::budget::BudgetClient;
+use super::xmlrpc::run_blocking;
+use crate::api::xmlrpc::RpcValue;
+use crate::api::{Fault, FaultCode, JournalMatch, Reply};
+use crate::output::{self, READ_BYTES_MAX, ReadError};
+
+/// The longest part of a log that a client who is not trusted gets at once, in bytes.
+const READ_BYTES_OTHERS_MAX: u64 = 16 << 20;
+
+/// Where a log is read.
+#[derive(Debug, Clone)]
+pub(super) enum LogSource {
+    /// It is kept nowhere.
+    Nowhere,
+    File(Arc<Path>),
+    Journal(JournalMatch),
+}
+
+/// What the engine told.
+pub(super) fn log_source(reply: Reply) -> LogSource {
+    match reply {
+        Reply::LogFile(Some(path)) => LogSource::File(path),
+        Reply::Journal(of) => LogSource::Journal(of),
+        _ => LogSource::Nowhere,
+    }
+}
+
+/// The last bytes of what is in the journal only.
+pub(super) fn read_journal_tail(of: &JournalMatch, count: u64) -> Result<String, Fault> {
+    match output::read_journal(of, count) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(ReadError::NoFile) => {
+            Err(FaultCode::Failed
+                .of("cannot read the journal: journalctl is not installed".to_owned()))
+        }
+        Err(ReadError::BadArguments | ReadError::Failed) => {
+            Err(FaultCode::Failed.of("cannot read the journal: timeout".to_owned()))
+        }
+    }
+}
+
+/// readLog and its like of what is in the journal only: it has an end, but no bytes that could be counted from its
+/// beginning, for that is vacuumed away.
+fn read_journal(of: &JournalMatch, offset: i64, length: i64) -> Result<String, Fault> {
+    if length < 0 || (offset < 0 && length != 0) {
+        return Err(FaultCode::BadArguments.bare());
+    }
+    if offset >= 0 {
+        let text = "only the end of a journal log can be read (use a negative offset)";
+        return Err(FaultCode::Failed.of(text.to_owned()));
+    }
+    read_journal_tail(of, offset.unsigned_abs())
+}
+
+/// Bytes as text, without a second copy where they are UTF-8.
+fn lossy_text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// readLog and its like.
+// Differs: bytes that are no UTF-8 are replaced; Supervisor answers 500.
+pub(super) async fn read_log(
+    source: LogSource,
+    offset: i64,
+    length: i64,
+    most: u64,
+) -> Result<RpcValue, Fault> {
+    let path = match source {
+        LogSource::Nowhere => return Err(FaultCode::NoFile.bare()),
+        LogSource::File(path) => path,
+        LogSource::Journal(of) => {
+            return run_blocking(move || read_journal(&of, offset, length))
+                .await
+                .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
+                .map(RpcValue::Text);
+        }
+    };
+    let shown = path.to_string_lossy().into_owned();
+    let read = run_blocking(move || {
+        check_read_size(&path, offset, length, most)?;
+        match output::read(&path, offset, length) {
+            Ok(bytes) => Ok(lossy_text(bytes)),
+            Err(ReadError::BadArguments) => Err(FaultCode::BadArguments.bare()),
+            Err(ReadError::NoFile) => Err(FaultCode::NoFile.of(shown)),
+            Err(ReadError::Failed) => Err(FaultCode::Failed.bare()),
+        }
+    });
+    read.await
+        .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
+        .map(RpcValue::Text)
+}
+
+/// tailProcessStdoutLog and its like.
+pub(super) async fn tail_log(
+    source: LogSource,
+    offset: i64,
+    length: i64,
+    most: u64,
+) -> Result<RpcValue, Fault> {
+    let answer = |text: String, size: i64, overflow: bool| {
+        RpcValue::Array(vec![
+            RpcValue::Text(text),
+            RpcValue::Int(size),
+            RpcValue::Bool(overflow),
+        ])
+    };
+    let path = match source {
+        LogSource::Nowhere => return Ok(answer(String::new(), 0, false)),
+        LogSource::File(path) => path,
+        LogSource::Journal(of) => {
+            let count = u64::try_from(length).unwrap_or(0);
+            let text = run_blocking(move || read_journal_tail(&of, count))
+                .await
+                .unwrap_or_else(|| Err(FaultCode::Failed.bare()))?;
+            let size = i64::try_from(text.len()).unwrap_or(i64::MAX);
+            return Ok(answer(text, size, false));
+        }
+    };
+    let read = run_blocking(move || {
+        check_read_size(&path, 0, length, most)?;
+        let (bytes, size, overflow) = output::tail(&path, offset, length);
+        Ok((lossy_text(bytes), size, overflow))
+    });
+    read.await
+        .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
+        .map(|(text, size, overflow)| answer(text, size, overflow))
+}
+
+/// The longest part of a log that this client gets.
+pub(super) fn read_limit(client: BudgetClient) -> u64 {
+    match client.is_trusted() {
+        true => READ_BYTES_MAX,
+        false => READ_BYTES_OTHERS_MAX,
+    }
+}
+
+/// Refuses parts beyond `most` bytes, of which a client could not know that they were cut.
+// Differs: Supervisor reads any amount into memory, and does nothing else meanwhile.
+fn check_read_size(path: &Path, offset: i64, length: i64, most: u64) -> Result<(), Fault> {
+    // A file that is not there, and combinations that make no sense, are somebody else's faults.
+    let Ok(size) = std::fs::metadata(path).map(|found| found.len()) else {
+        return Ok(());
+    };
+    let wanted = match (u64::try_from(offset), u64::try_from(length)) {
+        (Ok(offset), Ok(0)) => size.saturating_sub(offset),
+        (Err(_), Ok(0)) => size.min(offset.unsigned_abs()),
+        (_, Ok(length)) => size.min(length),
+        (_, Err(_)) => 0,
+    };
+    if wanted > most {
+        let text = format!("more than {most} bytes requested (read the log in parts)");
+        return Err(FaultCode::Failed.of(text));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Channel, GroupName, ProcessName};
+
+    #[test]
+    fn of_a_log_in_the_journal_only_the_end_can_be_read() {
+        let of = JournalMatch {
+            group: GroupName::parse("no-such-group").expect("valid"),
+            process: ProcessName::parse("x").expect("valid"),
+            channel: Channel::Stdout,
+        };
+        for (offset, length, code) in [
+            (0, 0, FaultCode::Failed),
+            (5, 10, FaultCode::Failed),
+            (0, -1, FaultCode::BadArguments),
+            (-5, 10, FaultCode::BadArguments),
+        ] {
+            let fault = read_journal(&of, offset, length).expect_err("refused");
+            assert_eq!(fault.code, code, "({offset}, {length})");
+        }
+        let fault = read_journal(&of, 0, 0).expect_err("refused").to_string();
+        assert!(fault.contains("use a negative offset"), "{fault}");
+    }
+}

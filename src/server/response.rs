@@ -1,0 +1,292 @@
+//! Answers of HTTP: status, headers and bodies as Supervisor's clients see them.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode, Version};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tokio::sync::mpsc;
+
+use super::budget::{BusyGuard, ConnectionGuard};
+
+/// What a handler answers.
+pub(super) enum HandlerResponse {
+    /// An error, with its page.
+    Error(StatusCode),
+    /// An error behind which the connection is closed, because the rest of the request is not read.
+    Fatal(StatusCode),
+    /// "Who are you?"
+    Challenge,
+    /// A whole body.
+    Full(&'static str, Bytes),
+    /// The same, counted in the budget of its client.
+    Budgeted(&'static str, Bytes),
+    /// An answer of the page, with a status and headers of its own.
+    Made(Box<CustomResponse>),
+    /// A log as it grows.
+    Log {
+        /// Its last change, seconds since the epoch.
+        modified: i64,
+        /// Chunks; it ends when the sender is dropped.
+        chunks: mpsc::Receiver<Bytes>,
+        /// Of the daemon, rather than of a process.
+        main: bool,
+    },
+}
+
+/// See [`HandlerResponse::Custom`].
+pub(super) struct CustomResponse {
+    pub(super) status: StatusCode,
+    pub(super) content_type: &'static str,
+    /// Besides those that every answer has.
+    pub(super) headers: Vec<(HeaderName, String)>,
+    pub(super) body: CustomBody,
+}
+
+/// The body of a [`CustomResponse`].
+pub(super) enum CustomBody {
+    Whole(Bytes),
+    /// Only the head: an answer to HEAD with the length that GET would have, or 304.
+    None(Option<usize>),
+    /// It ends when the sender is dropped.
+    Growing(mpsc::Receiver<Bytes>),
+}
+
+impl HandlerResponse {
+    /// The same answer, with its body counted in the budget of its client until it is sent. Without room it is 503.
+    pub(super) fn with_budget(self, place: &Arc<ConnectionGuard>) -> Self {
+        let counted = match self {
+            Self::Full(kind, body) => place
+                .budget_bytes(body)
+                .map(|body| Self::Budgeted(kind, body)),
+            Self::Made(made) => {
+                let CustomResponse {
+                    status,
+                    content_type,
+                    headers,
+                    body,
+                } = *made;
+                let body = match body {
+                    CustomBody::Whole(body) => place.budget_bytes(body).map(CustomBody::Whole),
+                    other => Some(other),
+                };
+                body.map(|body| {
+                    Self::Made(Box::new(CustomResponse {
+                        status,
+                        content_type,
+                        headers,
+                        body,
+                    }))
+                })
+            }
+            other => Some(other),
+        };
+        counted.unwrap_or(Self::Error(StatusCode::SERVICE_UNAVAILABLE))
+    }
+}
+
+/// The page that goes with an error.
+pub(super) fn error_page(status: StatusCode) -> Bytes {
+    let reason = status.canonical_reason().unwrap_or("Unknown");
+    let number = status.as_u16();
+    let lines = [
+        "<head>",
+        "<title>Error response</title>",
+        "</head>",
+        "<body>",
+        "<h1>Error response</h1>",
+        &format!("<p>Error code {number}."),
+        &format!("<p>Message: {reason}."),
+        "</body>",
+        "",
+    ];
+    Bytes::from(lines.join("\r\n"))
+}
+
+/// RFC 1123.
+pub(super) fn http_date(seconds: i64) -> String {
+    Timestamp::from_second(seconds)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_zoned(TimeZone::UTC)
+        .strftime("%a, %d %b %Y %H:%M:%S GMT")
+        .to_string()
+}
+
+/// Makes a response of an answer. `keep_alive`: a client of HTTP/1.0 asked for that.
+pub(super) fn into_http(
+    answer: HandlerResponse,
+    version: Version,
+    keep_alive: bool,
+    busy: BusyGuard,
+) -> Response<ReplyBody> {
+    let close = || (header::CONNECTION, "close".to_owned());
+    let error = |status| {
+        (
+            status,
+            "text/html",
+            ReplyContents::Whole(Some(error_page(status))),
+        )
+    };
+    let ((status, content_type, contents), extra) = match answer {
+        HandlerResponse::Error(status) => (error(status), vec![]),
+        HandlerResponse::Fatal(status) => (error(status), vec![close()]),
+        HandlerResponse::Challenge => {
+            let realm = "Basic realm=\"default\"".to_owned();
+            let extra = vec![close(), (header::WWW_AUTHENTICATE, realm)];
+            (error(StatusCode::UNAUTHORIZED), extra)
+        }
+        HandlerResponse::Made(made) => {
+            let CustomResponse {
+                status,
+                content_type,
+                headers,
+                body,
+            } = *made;
+            let contents = match body {
+                CustomBody::Whole(body) => ReplyContents::Whole(Some(body)),
+                CustomBody::None(length) => ReplyContents::Absent(length),
+                CustomBody::Growing(chunks) => ReplyContents::Growing(chunks),
+            };
+            ((status, content_type, contents), headers)
+        }
+        HandlerResponse::Full(kind, body) | HandlerResponse::Budgeted(kind, body) => (
+            (StatusCode::OK, kind, ReplyContents::Whole(Some(body))),
+            vec![],
+        ),
+        HandlerResponse::Log {
+            modified,
+            chunks,
+            main,
+        } => {
+            let mut extra = vec![(header::LAST_MODIFIED, http_date(modified))];
+            if !main {
+                let name = HeaderName::from_static("x-accel-buffering");
+                extra.push((name, "no".to_owned()));
+            }
+            // Differs: what a program writes is never to be taken for a page; Supervisor leaves that to the browser.
+            extra.push((header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()));
+            let kind = "text/plain;charset=utf-8";
+            (
+                (StatusCode::OK, kind, ReplyContents::Growing(chunks)),
+                extra,
+            )
+        }
+    };
+    let length = match &contents {
+        ReplyContents::Whole(body) => Some(body.as_ref().map_or(0, Bytes::len)),
+        ReplyContents::Absent(length) => *length,
+        ReplyContents::Growing(_) => None,
+    };
+    let mut response = Response::new(ReplyBody {
+        contents,
+        _busy: busy,
+    });
+    *response.status_mut() = status;
+    *response.version_mut() = version;
+    let mut put = |name: HeaderName, value: String| {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    put(header::SERVER, "Medusa/1.12".to_owned());
+    put(header::DATE, http_date(Timestamp::now().as_second()));
+    for (name, value) in extra {
+        put(name, value);
+    }
+    put(header::CONTENT_TYPE, content_type.to_owned());
+    if let Some(length) = length {
+        put(header::CONTENT_LENGTH, length.to_string());
+        if keep_alive && !response.headers().contains_key(header::CONNECTION) {
+            let value = HeaderValue::from_static("Keep-Alive");
+            response.headers_mut().insert(header::CONNECTION, value);
+        }
+    }
+    response
+}
+
+/// How many bytes go over the wire, for the access line; of a growing log only the header.
+pub(super) fn wire_size(response: &Response<ReplyBody>) -> u64 {
+    let reason = response.status().canonical_reason().unwrap_or("");
+    let status_line = "HTTP/1.1 200 \r\n".len() + reason.len();
+    let headers: usize = response
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+        .sum();
+    let head = (status_line + headers + "\r\n".len()) as u64;
+    head + response.body().size_hint().exact().unwrap_or(0)
+}
+
+/// The body of a response. Its connection is not idle before it has been taken up whole.
+pub(super) struct ReplyBody {
+    contents: ReplyContents,
+    _busy: BusyGuard,
+}
+
+enum ReplyContents {
+    Whole(Option<Bytes>),
+    /// Only a head, perhaps with the length of what is not sent.
+    Absent(Option<usize>),
+    Growing(mpsc::Receiver<Bytes>),
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let next = match &mut self.contents {
+            ReplyContents::Whole(body) => Poll::Ready(body.take()),
+            ReplyContents::Absent(_) => Poll::Ready(None),
+            ReplyContents::Growing(chunks) => chunks.poll_recv(cx),
+        };
+        next.map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.contents {
+            ReplyContents::Whole(body) => body.is_none(),
+            ReplyContents::Absent(_) => true,
+            ReplyContents::Growing(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.contents {
+            ReplyContents::Whole(body) => {
+                SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64))
+            }
+            ReplyContents::Absent(_) => SizeHint::with_exact(0),
+            ReplyContents::Growing(_) => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rpc_05_the_error_page() {
+        assert_eq!(
+            error_page(StatusCode::NOT_FOUND),
+            "<head>\r\n<title>Error response</title>\r\n</head>\r\n<body>\r\n<h1>Error response</h1>\r\n\
+             <p>Error code 404.\r\n<p>Message: Not Found.\r\n</body>\r\n"
+        );
+        assert_eq!(error_page(StatusCode::LENGTH_REQUIRED).len(), 140);
+    }
+
+    #[test]
+    fn dates_are_those_of_http() {
+        assert_eq!(http_date(1_795_203_928), "Fri, 20 Nov 2026 19:45:28 GMT");
+        assert_eq!(http_date(i64::MAX), "Thu, 01 Jan 1970 00:00:00 GMT");
+    }
+}

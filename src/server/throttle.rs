@@ -1,0 +1,425 @@
+//! Wrong passwords: a delay that grows with each one of a peer, and a bounded number of lines about them. The right
+//! password is never delayed, so nobody is locked out by another one behind the same address. It must not know passwords.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hyper::StatusCode;
+use tokio::time::{Duration, Instant, sleep};
+
+use super::http::{HttpConnection, ServerContext};
+use super::response::HandlerResponse;
+use crate::domain::Line;
+
+/// Wrong passwords of a peer that cost nothing: people mistype.
+const UNDELAYED_FAILURES: u32 = 3;
+/// The delay of the first one after those; each further one has twice the delay of the one before, up to …
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+/// … this one.
+const DELAY_MAX: Duration = Duration::from_secs(5);
+/// So many wrong passwords are a person's, and the right one makes up for them. After more, others may be behind the same
+/// address, and what they guess must not be made cheap by somebody who knows it.
+const FORGIVEN_MAX: u32 = 10;
+/// A peer that has sent no wrong password for so long is forgotten.
+const FORGET_AFTER: Duration = Duration::from_secs(600);
+/// Peers that are remembered; a new one takes the place of the one that was heard of longest ago.
+const PEERS_MAX: usize = 1024;
+/// Answers that are delayed at once, of one peer. A further one is 429 at once, and its connection is closed.
+const WAITING_OF_PEER_MAX: u32 = 64;
+/// Answers that are delayed at once, of all peers together.
+const WAITING_MAX: u32 = 256;
+/// A peer has one line, and at the end of this time one more with the number of the others.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
+
+/// Who sends passwords.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum ThrottledPeer {
+    /// An address of IPv4, or a network of IPv6 (/64), which one machine has whole.
+    Address(IpAddr),
+    /// A user of this machine.
+    User(u32),
+    /// The transport does not say.
+    Unknown,
+}
+
+impl ThrottledPeer {
+    fn of(connection: &HttpConnection) -> Self {
+        if let Some(uid) = connection.caller.uid {
+            return Self::User(uid);
+        }
+        let address = connection.peer.rsplit_once(':').map(|(ip, _)| ip.parse());
+        match address {
+            Some(Ok(address)) => Self::at(address),
+            Some(Err(_)) | None => Self::Unknown,
+        }
+    }
+
+    fn at(address: IpAddr) -> Self {
+        Self::Address(match address.to_canonical() {
+            IpAddr::V6(address) if !address.is_loopback() => {
+                let network = u128::from(address) & !u128::from(u64::MAX);
+                IpAddr::V6(Ipv6Addr::from(network))
+            }
+            address => address,
+        })
+    }
+}
+
+impl fmt::Display for ThrottledPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(IpAddr::V6(network)) if !network.is_loopback() => {
+                write!(f, "{network}/64")
+            }
+            Self::Address(address) => write!(f, "{address}"),
+            Self::User(uid) => write!(f, "uid {uid}"),
+            Self::Unknown => f.write_str("an unknown peer"),
+        }
+    }
+}
+
+/// What is known of wrong passwords.
+#[derive(Debug, Default)]
+pub(super) struct PasswordThrottle(Mutex<ThrottleState>);
+
+#[derive(Debug, Default)]
+struct ThrottleState {
+    known: HashMap<ThrottledPeer, PeerRecord>,
+    waiting: u32,
+}
+
+#[derive(Debug)]
+struct PeerRecord {
+    failures: u32,
+    last: Instant,
+    waiting: u32,
+    /// A line was written, and its time is not over: wrong passwords since then.
+    unreported: Option<u64>,
+}
+
+/// What a wrong password leads to.
+#[derive(Debug)]
+struct FailureOutcome {
+    lines: Vec<Line>,
+    /// A report is due when [`REPORT_EVERY`] is over.
+    begins_report: bool,
+    /// None: too many wait already.
+    delay: Option<Duration>,
+}
+
+impl PasswordThrottle {
+    /// Poison means that another connection panicked while it counted, which leaves nothing half done.
+    fn lock(&self) -> MutexGuard<'_, ThrottleState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ThrottleState {
+    /// Counts a wrong password. Where it has a delay, it waits until [`ThrottleState::waited`].
+    fn failed(&mut self, peer: ThrottledPeer, now: Instant) -> FailureOutcome {
+        let mut lines = Vec::new();
+        if !self.known.contains_key(&peer) && self.known.len() >= PEERS_MAX {
+            lines.extend(self.make_room(now));
+        }
+        let known = self.known.entry(peer).or_insert(PeerRecord {
+            failures: 0,
+            last: now,
+            waiting: 0,
+            unreported: None,
+        });
+        if now.saturating_duration_since(known.last) >= FORGET_AFTER {
+            known.failures = 0;
+        }
+        known.failures = known.failures.saturating_add(1);
+        known.last = now;
+        let begins_report = known.unreported.is_none();
+        match &mut known.unreported {
+            Some(count) => *count += 1,
+            None => {
+                known.unreported = Some(0);
+                let peer = peer.to_string();
+                lines.push(Line::WrongPassword { peer });
+            }
+        }
+        let delay = delay(known.failures);
+        let has_room = known.waiting < WAITING_OF_PEER_MAX && self.waiting < WAITING_MAX;
+        let delay = match delay {
+            Duration::ZERO => Some(delay),
+            _ if has_room => {
+                known.waiting += 1;
+                self.waiting += 1;
+                Some(delay)
+            }
+            _ => None,
+        };
+        FailureOutcome {
+            lines,
+            begins_report,
+            delay,
+        }
+    }
+
+    /// A delayed answer waits no longer.
+    fn waited(&mut self, peer: ThrottledPeer) {
+        self.waiting = self.waiting.saturating_sub(1);
+        if let Some(known) = self.known.get_mut(&peer) {
+            known.waiting = known.waiting.saturating_sub(1);
+        }
+    }
+
+    /// The right password: wrong ones before it are forgotten, if they are few.
+    fn succeeded(&mut self, peer: ThrottledPeer) {
+        if let Some(known) = self.known.get_mut(&peer)
+            && known.failures <= FORGIVEN_MAX
+        {
+            known.failures = 0;
+        }
+    }
+
+    /// The time of a report is over; what is to be said.
+    fn report(&mut self, peer: ThrottledPeer) -> Option<Line> {
+        let count = self.known.get_mut(&peer)?.unreported.take()?;
+        let peer = peer.to_string();
+        (count > 0).then_some(Line::WrongPasswords { count, peer })
+    }
+
+    /// Forgets the peer that was heard of longest ago, and everybody who is to be forgotten.
+    fn make_room(&mut self, now: Instant) -> Option<Line> {
+        self.known.retain(|_, known| {
+            known.unreported.is_some()
+                || known.waiting > 0
+                || now.saturating_duration_since(known.last) < FORGET_AFTER
+        });
+        if self.known.len() < PEERS_MAX {
+            return None;
+        }
+        let (&oldest, _) = self.known.iter().min_by_key(|(_, known)| known.last)?;
+        let line = self.report(oldest);
+        self.known.remove(&oldest);
+        line
+    }
+}
+
+/// How long the answer to a peer's wrong password of this number takes.
+fn delay(failures: u32) -> Duration {
+    let Some(doublings) = failures.checked_sub(UNDELAYED_FAILURES + 1) else {
+        return Duration::ZERO;
+    };
+    let factor = 2_u32.checked_pow(doublings).unwrap_or(u32::MAX);
+    FIRST_DELAY.saturating_mul(factor).min(DELAY_MAX)
+}
+
+/// A place among the answers that are delayed; left when dropped, as with its connection.
+struct DelayGuard<'a> {
+    throttle: &'a PasswordThrottle,
+    peer: ThrottledPeer,
+}
+
+impl Drop for DelayGuard<'_> {
+    fn drop(&mut self) {
+        self.throttle.lock().waited(self.peer);
+    }
+}
+
+/// The connection's peer has sent the right password.
+pub(super) fn password_accepted(connection: &HttpConnection) {
+    connection
+        .shared
+        .throttle
+        .lock()
+        .succeeded(ThrottledPeer::of(connection));
+}
+
+/// The connection's peer has sent a wrong password, which `answer` says: after the delay that this is worth. While it waits
+/// the connection is as idle as one that sends nothing, and makes room like that.
+pub(super) async fn password_failed(
+    connection: &Arc<HttpConnection>,
+    answer: HandlerResponse,
+) -> HandlerResponse {
+    let shared = &connection.shared;
+    let peer = ThrottledPeer::of(connection);
+    let FailureOutcome {
+        lines,
+        begins_report,
+        delay,
+    } = shared.throttle.lock().failed(peer, Instant::now());
+    for line in lines {
+        (shared.log)(line);
+    }
+    if begins_report {
+        tokio::spawn(report(connection.clone(), peer));
+    }
+    let Some(delay) = delay else {
+        return HandlerResponse::Fatal(StatusCode::TOO_MANY_REQUESTS);
+    };
+    if delay.is_zero() {
+        return answer;
+    }
+    let _waiting = DelayGuard {
+        throttle: &shared.throttle,
+        peer,
+    };
+    let mut stop = shared.stop.clone();
+    tokio::select! {
+        () = sleep(delay) => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+    answer
+}
+
+/// Tells how many more wrong passwords there were, when the time is over.
+async fn report(connection: Arc<HttpConnection>, peer: ThrottledPeer) {
+    let shared = connection.shared.clone();
+    // The connection itself must not stay open for it.
+    drop(connection);
+    let mut stop = shared.stop.clone();
+    tokio::select! {
+        () = sleep(REPORT_EVERY) => {}
+        // Then everything is told at once.
+        _ = stop.wait_for(|stop| *stop) => return,
+    }
+    let line = shared.throttle.lock().report(peer);
+    if let Some(line) = line {
+        (shared.log)(line);
+    }
+}
+
+/// Tells what was to be told later, for the server ends.
+pub(super) fn flush_reports(shared: &ServerContext) {
+    let mut peers = shared.throttle.lock();
+    let known: Vec<ThrottledPeer> = peers.known.keys().copied().collect();
+    for line in known.into_iter().filter_map(|peer| peers.report(peer)) {
+        (shared.log)(line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> ThrottledPeer {
+        ThrottledPeer::at(text.parse().expect("an address"))
+    }
+
+    #[test]
+    fn a4_the_delay_grows_and_a_typing_error_costs_nothing() {
+        let millis = |failures| delay(failures).as_millis();
+        let delays: Vec<_> = (1..=12).map(millis).collect();
+        assert_eq!(
+            delays,
+            [0, 0, 0, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]
+        );
+        assert_eq!(delay(u32::MAX), DELAY_MAX);
+    }
+
+    #[test]
+    fn a4_a_success_or_a_rest_forgets() {
+        let mut peers = ThrottleState::default();
+        let (now, peer) = (Instant::now(), address("10.0.0.1"));
+        let delay = |peers: &mut ThrottleState, now| peers.failed(peer, now).delay.expect("room");
+        for _ in 0..UNDELAYED_FAILURES {
+            assert!(delay(&mut peers, now).is_zero());
+        }
+        assert_eq!(delay(&mut peers, now), FIRST_DELAY);
+        // Nobody else is delayed.
+        let other = peers.failed(address("10.0.0.2"), now);
+        assert_eq!(other.delay, Some(Duration::ZERO));
+        peers.succeeded(peer);
+        assert!(delay(&mut peers, now).is_zero());
+        for _ in 0..FORGIVEN_MAX {
+            delay(&mut peers, now);
+        }
+        // That is no person any more.
+        peers.succeeded(peer);
+        assert_eq!(delay(&mut peers, now), DELAY_MAX);
+        assert!(delay(&mut peers, now + FORGET_AFTER).is_zero());
+    }
+
+    #[test]
+    fn a4_a_peer_has_one_line_and_later_a_number() {
+        let mut peers = ThrottleState::default();
+        let (now, peer) = (Instant::now(), address("10.0.0.1"));
+        let mut lines = Vec::new();
+        let mut reports = 0;
+        for _ in 0..10_000 {
+            let failure = peers.failed(peer, now);
+            lines.extend(failure.lines);
+            reports += u32::from(failure.begins_report);
+        }
+        lines.extend(peers.report(peer));
+        let lines: Vec<_> = lines.iter().map(Line::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "wrong user name or password from 10.0.0.1",
+                "9999 more wrong user names or passwords from 10.0.0.1",
+            ]
+        );
+        assert_eq!(reports, 1);
+        assert!(peers.failed(peer, now).begins_report, "the next report");
+        assert_eq!(peers.report(peer), None, "nothing more to say");
+    }
+
+    #[test]
+    fn a4_what_waits_is_bounded() {
+        let mut peers = ThrottleState::default();
+        let now = Instant::now();
+        let mut held = 0;
+        for number in 0..10 {
+            let peer = ThrottledPeer::User(number);
+            for _ in 0..200 {
+                let failure = peers.failed(peer, now);
+                held += u32::from(failure.delay.is_some_and(|delay| !delay.is_zero()));
+            }
+            assert!(peers.known[&peer].waiting <= WAITING_OF_PEER_MAX);
+        }
+        assert_eq!((held, peers.waiting), (WAITING_MAX, WAITING_MAX));
+        peers.waited(ThrottledPeer::User(0));
+        assert_eq!(peers.waiting, WAITING_MAX - 1);
+        assert!(peers.failed(ThrottledPeer::User(0), now).delay.is_some());
+    }
+
+    #[test]
+    fn a4_the_table_is_bounded_and_nothing_goes_unsaid() {
+        let mut peers = ThrottleState::default();
+        let begin = Instant::now();
+        let mut told = 0;
+        for number in 0..3 * PEERS_MAX {
+            let now = begin + Duration::from_millis(number as u64);
+            let peer = ThrottledPeer::User(u32::try_from(number).expect("small"));
+            peers.failed(peer, now);
+            let failure = peers.failed(peer, now);
+            assert!(failure.lines.is_empty());
+            assert!(peers.known.len() <= PEERS_MAX);
+            told = number + 1;
+        }
+        assert_eq!(told, 3 * PEERS_MAX);
+        let last = ThrottledPeer::User(u32::try_from(told - 1).expect("small"));
+        assert!(
+            peers.known.contains_key(&last) && !peers.known.contains_key(&ThrottledPeer::User(0))
+        );
+        let failure = peers.failed(ThrottledPeer::User(u32::MAX), begin);
+        let lines: Vec<_> = failure.lines.iter().map(Line::to_string).collect();
+        assert_eq!(
+            lines[0],
+            format!(
+                "1 more wrong user names or passwords from uid {}",
+                2 * PEERS_MAX
+            )
+        );
+    }
+
+    #[test]
+    fn a4_one_machine_is_one_peer() {
+        for (text, shown) in [
+            ("10.1.2.3", "10.1.2.3"),
+            ("::ffff:10.1.2.3", "10.1.2.3"),
+            ("::1", "::1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ] {
+            assert_eq!(address(text).to_string(), shown);
+        }
+    }
+}

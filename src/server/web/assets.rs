@@ -1,0 +1,121 @@
+//! The page's own files: in the binary, so that nothing comes from elsewhere and nothing can be missing.
+
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+use hyper::header::{self, HeaderName};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+use jiff::fmt::rfc2822::DateTimeParser;
+
+use super::super::http::HttpConnection;
+use super::super::response::{self, CustomBody, CustomResponse, HandlerResponse};
+
+/// A file: its path, type and bytes.
+type Asset = (&'static str, &'static str, &'static [u8]);
+
+/// Every file. The first two have the addresses of Supervisor's.
+// Differs: the other pictures of Supervisor's page are not there, for ours does not use them.
+const ASSETS: &[Asset] = &[
+    (
+        "stylesheets/supervisor.css",
+        "text/css",
+        include_bytes!("assets/supervisor.css"),
+    ),
+    (
+        "images/icon.png",
+        "image/png",
+        include_bytes!("assets/icon.png"),
+    ),
+    (
+        "scripts/theme.js",
+        "text/javascript",
+        include_bytes!("assets/theme.js"),
+    ),
+    (
+        "scripts/status.js",
+        "text/javascript",
+        include_bytes!("assets/status.js"),
+    ),
+    (
+        "scripts/log.js",
+        "text/javascript",
+        include_bytes!("assets/log.js"),
+    ),
+];
+
+/// When the files were last changed, in seconds since the epoch: when the binary was.
+pub(in super::super) fn assets_modified() -> i64 {
+    std::fs::metadata("/proc/self/exe").map_or(0, |found| found.mtime())
+}
+
+/// Answers GET and HEAD of a file or directory.
+///
+/// # Source
+/// Supervisor's `default_handler`: 400 for other methods, 301 for a directory without its slash, 304.
+pub(super) fn serve_asset(
+    connection: &Arc<HttpConnection>,
+    head: &Parts,
+    path: &str,
+) -> HandlerResponse {
+    if head.method != Method::GET && head.method != Method::HEAD {
+        return HandlerResponse::Error(StatusCode::BAD_REQUEST);
+    }
+    if is_directory(path) {
+        // Differs: Supervisor leaves the port out, so that its answer leads nowhere.
+        let host = head.headers.get(header::HOST);
+        let host = host
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or("localhost");
+        let location = format!("http://{host}/{path}/");
+        return super::redirect(StatusCode::MOVED_PERMANENTLY, location);
+    }
+    let Some((_, kind, bytes)) = ASSETS.iter().find(|(name, ..)| *name == path) else {
+        return HandlerResponse::Error(StatusCode::NOT_FOUND);
+    };
+    let modified = connection.shared.assets_modified;
+    // What a browser has it asks for again, and is told by 304 that it still holds.
+    let mut headers: Vec<(HeaderName, String)> =
+        vec![(header::CACHE_CONTROL, "no-cache".to_owned())];
+    let (status, body) = if is_unchanged(head, modified, bytes.len()) {
+        (StatusCode::NOT_MODIFIED, CustomBody::None(None))
+    } else {
+        headers.push((header::LAST_MODIFIED, response::http_date(modified)));
+        headers.push((header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()));
+        let body = match head.method {
+            Method::HEAD => CustomBody::None(Some(bytes.len())),
+            _ => CustomBody::Whole((*bytes).into()),
+        };
+        (StatusCode::OK, body)
+    };
+    HandlerResponse::Made(Box::new(CustomResponse {
+        status,
+        content_type: kind,
+        headers,
+        body,
+    }))
+}
+
+fn is_directory(path: &str) -> bool {
+    !path.is_empty()
+        && ASSETS.iter().any(|(name, ..)| {
+            name.strip_prefix(path)
+                .is_some_and(|rest| rest.starts_with('/'))
+        })
+}
+
+/// Whether `If-Modified-Since` (with the length that old clients append to it) says what we have.
+fn is_unchanged(head: &Parts, modified: i64, length: usize) -> bool {
+    let Some(since) = head.headers.get(header::IF_MODIFIED_SINCE) else {
+        return false;
+    };
+    let mut parts = since.to_str().unwrap_or("").split(';').map(str::trim);
+    let date = parts.next().unwrap_or("");
+    let has_other_length = parts
+        .filter_map(|part| part.strip_prefix("length=")?.parse::<usize>().ok())
+        .any(|given| given != length);
+    let parsed = DateTimeParser::new()
+        .relaxed_weekday(true)
+        .parse_timestamp(date);
+    !has_other_length && parsed.is_ok_and(|date| modified <= date.as_second())
+}

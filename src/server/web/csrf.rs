@@ -1,0 +1,229 @@
+//! Who stands before the page: a program, a browser that shows our own page, or one that shows somebody else's. What the
+//! last kind may do is look at the page when its user follows a link, and nothing else.
+//!
+//! Browsers send what they know of a password to whoever asks in their name, so a page of a stranger could press our
+//! buttons. Three rules keep it from that:
+//!
+//! 1. Only a form with our token changes anything for a browser, and a stranger cannot read the page that has it.
+//! 2. A request that a browser marks as a stranger's is refused, whatever it carries.
+//! 3. Where no password keeps strangers out, the name in `Host` must be our own: a name that an attacker's name server
+//!    points at us (DNS rebinding) would make his page one of ours in the eyes of the browser.
+//!
+//! # Source
+//! Fetch Metadata Request Headers (W3C); RFC 6454 for `Origin`.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use hyper::header::{self, HeaderMap, HeaderName};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+use maud::html;
+
+use super::super::http::{HttpConnection, host_without_port, is_own_name, is_same_authority};
+use super::super::response::HandlerResponse;
+use super::page;
+use crate::api::Transport;
+
+/// Who sends a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RequestOrigin {
+    /// No browser: a script, a monitor, another daemon.
+    Program,
+    /// A browser, for a page of ours, or because its user typed an address or used a bookmark. Browsers that do not tell
+    /// are counted here, so this alone never permits a change.
+    OwnPage,
+    /// A browser, for a page of somebody else.
+    ForeignPage,
+}
+
+impl RequestOrigin {
+    /// Whom the headers show.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let text = |name: HeaderName| {
+            headers
+                .get(name)
+                .map(|value| value.to_str().unwrap_or("").to_owned())
+        };
+        // Set by the browser alone; behind a proxy that rewrites `Host` it knows better than we do.
+        if let Some(site) = text(HeaderName::from_static("sec-fetch-site")) {
+            return match site.as_str() {
+                "same-origin" | "none" => Self::OwnPage,
+                _ => Self::ForeignPage,
+            };
+        }
+        let host = text(header::HOST).unwrap_or_default();
+        if let Some(whence) = text(header::ORIGIN).or_else(|| text(header::REFERER)) {
+            return if is_same_authority(&whence, &host) {
+                Self::OwnPage
+            } else {
+                Self::ForeignPage
+            };
+        }
+        // Over plain HTTP to another machine a browser sends none of these for a picture whose page forbids a Referer.
+        // What it cannot leave out is its own name and language.
+        let agent = text(header::USER_AGENT).unwrap_or_default();
+        let is_browser = agent.starts_with("Mozilla/")
+            || headers.contains_key(header::ACCEPT_LANGUAGE)
+            || headers.contains_key(header::UPGRADE_INSECURE_REQUESTS)
+            || headers.keys().any(|name| name.as_str().starts_with("sec-"));
+        if is_browser {
+            Self::OwnPage
+        } else {
+            Self::Program
+        }
+    }
+}
+
+/// Refuses what no page of ours could have asked for. The health check tells nothing and is spared; XML-RPC has a check of
+/// its own.
+// Differs: Supervisor answers browsers whatever page asks, and whatever name led them here.
+pub(in super::super) fn csrf_refusal(
+    connection: &Arc<HttpConnection>,
+    head: &Parts,
+    path: &str,
+) -> Option<HandlerResponse> {
+    if path == "/ok.html" {
+        return None;
+    }
+    let visitor = RequestOrigin::of(&head.headers);
+    let is_open_port =
+        connection.caller.transport == Transport::Inet && connection.credentials.is_none();
+    if visitor != RequestOrigin::Program && is_open_port {
+        let host = head.headers.get(header::HOST);
+        let host = host_without_port(host.and_then(|host| host.to_str().ok()).unwrap_or(""));
+        if !is_own_name(&host, &connection.shared.host_names) {
+            return Some(forbidden(&format!(
+                "“{host}” is not a name of this host. Use its address or host name, or add the name to “hosts” in the section of the server."
+            )));
+        }
+    }
+    let mode = head.headers.get("sec-fetch-mode");
+    let is_navigation = mode.is_none_or(|mode| mode.as_bytes() == b"navigate");
+    // A link from elsewhere to the page is fine, for the page only shows; anything else is not.
+    if visitor == RequestOrigin::ForeignPage && !(is_navigation && head.method == Method::GET) {
+        return Some(forbidden("The request came from another web page."));
+    }
+    None
+}
+
+/// A refusal that says why.
+pub(super) fn forbidden(why: &str) -> HandlerResponse {
+    let content = html! {
+        h1 { "Refused" }
+        p { (why) }
+        p { a href="./" { "To the status page" } }
+    };
+    super::html_page(
+        StatusCode::FORBIDDEN,
+        page::render_plain("Refused", &content),
+    )
+}
+
+/// The names under which a browser may call this host: its host name first, that name's lines in `/etc/hosts`, and the name in
+/// each search domain. No name service is asked, for it may stall.
+pub(in super::super) fn own_host_names() -> Vec<String> {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    host_names(
+        &read("/proc/sys/kernel/hostname"),
+        &read("/etc/hosts"),
+        &read("/etc/resolv.conf"),
+    )
+}
+
+/// # Source
+/// hosts(5), resolv.conf(5).
+fn host_names(hostname: &str, hosts: &str, resolv: &str) -> Vec<String> {
+    let own = hostname.trim().to_ascii_lowercase();
+    if own.is_empty() {
+        return Vec::new();
+    }
+    let mut names = vec![own.clone()];
+    for line in hosts.lines() {
+        let line = line.split('#').next().unwrap_or("").to_ascii_lowercase();
+        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        if words.contains(&own.as_str()) {
+            names.extend(words.iter().map(|word| (*word).to_owned()));
+        }
+    }
+    for line in resolv.lines() {
+        let mut words = line.split_whitespace();
+        if matches!(words.next(), Some("search" | "domain")) {
+            let domains = words.map(|domain| domain.trim_matches('.').to_ascii_lowercase());
+            names.extend(
+                domains
+                    .filter(|domain| !domain.is_empty())
+                    .map(|domain| format!("{own}.{domain}")),
+            );
+        }
+    }
+    let mut seen = HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visitor(given: &[(&'static str, &'static str)]) -> RequestOrigin {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, header::HeaderValue::from_static("box:9001"));
+        for (name, value) in given {
+            headers.insert(*name, header::HeaderValue::from_static(value));
+        }
+        RequestOrigin::of(&headers)
+    }
+
+    #[test]
+    fn programs_browsers_and_strangers_are_told_apart() {
+        use RequestOrigin::{ForeignPage, OwnPage, Program};
+        let table: &[(&[(&str, &str)], RequestOrigin)] = &[
+            (&[], Program),
+            (&[("user-agent", "curl/8.5.0"), ("accept", "*/*")], Program),
+            (&[("user-agent", "Python-urllib/3.11")], Program),
+            (&[("authorization", "Basic dTpw")], Program),
+            (&[("sec-fetch-site", "same-origin")], OwnPage),
+            (&[("sec-fetch-site", "none")], OwnPage),
+            (&[("sec-fetch-site", "same-site")], ForeignPage),
+            (&[("sec-fetch-site", "cross-site")], ForeignPage),
+            (&[("sec-fetch-site", "")], ForeignPage),
+            // Behind a proxy that puts its own name for us into Host.
+            (
+                &[
+                    ("sec-fetch-site", "same-origin"),
+                    ("origin", "https://public.example"),
+                ],
+                OwnPage,
+            ),
+            (&[("origin", "http://box:9001")], OwnPage),
+            (&[("origin", "http://BOX:9001")], OwnPage),
+            (&[("origin", "http://box")], ForeignPage),
+            (&[("origin", "http://box:9001.evil.example")], ForeignPage),
+            (&[("origin", "null")], ForeignPage),
+            (&[("referer", "http://box:9001/?message=x")], OwnPage),
+            (&[("referer", "http://evil.example/box:9001")], ForeignPage),
+            (&[("referer", "")], ForeignPage),
+            // A picture of a page that forbids a Referer, from a browser without fetch metadata.
+            (&[("user-agent", "Mozilla/5.0 (X11; Linux)")], OwnPage),
+            (&[("accept-language", "de")], OwnPage),
+            (&[("upgrade-insecure-requests", "1")], OwnPage),
+            (&[("sec-ch-ua", "\"x\"")], OwnPage),
+        ];
+        for (given, expected) in table {
+            assert_eq!(visitor(given), *expected, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn this_host_has_all_its_names() {
+        let hosts =
+            "127.0.0.1 localhost\n127.0.1.1 box.lan Box # mine: other\n10.0.0.1 other\n::1\n";
+        let resolv = "nameserver 10.0.0.1\nsearch corp.example. lab.example\n";
+        assert_eq!(
+            host_names("Box\n", hosts, resolv),
+            ["box", "box.lan", "box.corp.example", "box.lab.example"]
+        );
+        assert!(host_names("\n", hosts, resolv).is_empty());
+    }
+}

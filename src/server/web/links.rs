@@ -1,0 +1,293 @@
+//! Supervisor's action links, `index.html?processname=…&action=…`, and its messages: what scripts have used for ever.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use hyper::header;
+use hyper::http::request::Parts;
+use jiff::Timestamp;
+use maud::html;
+
+use super::super::http::HttpConnection;
+use super::super::response::HandlerResponse;
+use super::actions::{
+    ActionTarget, PageAction, call_method, fault_text, find_action, has_token, run_to_completion,
+    unexpected,
+};
+use super::csrf::RequestOrigin;
+use super::form::{Form, url_quoted};
+use super::page;
+use crate::api::{Caller, Fault, FaultCode, Permission, Reply, Request};
+use crate::control::{self, ControlHandle};
+
+/// Answers `index.html?processname=…&action=…`: for programs as Supervisor does, by 301 to the page with a message.
+// Differs: Supervisor takes them from any page that a browser shows; here a browser needs a form of our page, and is
+// offered one.
+pub(super) async fn handle_link(
+    connection: &Arc<HttpConnection>,
+    caller: Caller,
+    head: &Parts,
+    form: &Form,
+    action: &str,
+) -> HandlerResponse {
+    let name = form.get("processname").unwrap_or("");
+    let Some(link) = ActionLink::parse(action, name) else {
+        // An action that Supervisor does not know, of a process that it does not know, is told of the process only.
+        let known = process_exists(&connection.shared.control, &caller, name).await;
+        return match known {
+            Ok(false) if !name.is_empty() => redirect_with_message(head, &no_such(name)),
+            Ok(_) => HandlerResponse::Error(StatusCode::INTERNAL_SERVER_ERROR),
+            Err(_) => HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE),
+        };
+    };
+    if !matches!(link, ActionLink::Refresh) {
+        match RequestOrigin::of(&head.headers) {
+            RequestOrigin::OwnPage if !has_token(connection, form) => {
+                let why = "A link cannot change anything, because any web page could contain it.";
+                return match link.button() {
+                    Some((action, target)) => confirmation_page(connection, action, &target, why),
+                    None => HandlerResponse::Error(StatusCode::BAD_REQUEST),
+                };
+            }
+            RequestOrigin::Program | RequestOrigin::OwnPage => {}
+            RequestOrigin::ForeignPage => {
+                return super::csrf::forbidden("The request came from another web page.");
+            }
+        }
+    }
+    let control = connection.shared.control.clone();
+    let place = connection
+        .shared
+        .live
+        .actions
+        .acquire(connection.guard.client);
+    let name = name.to_owned();
+    let work = async move { follow_link(&control, &caller, &link, &name).await };
+    match run_to_completion(place, work).await {
+        Some(Ok(message)) => redirect_with_message(head, &message),
+        // Differs: Supervisor answers 500 while it stops.
+        Some(Err(_)) | None => HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE),
+    }
+}
+
+/// One of Supervisor's actions.
+enum ActionLink {
+    Refresh,
+    StopAll,
+    RestartAll,
+    /// Of one process: the word of the action.
+    One(&'static PageAction, ActionTarget),
+}
+
+impl ActionLink {
+    fn parse(action: &str, name: &str) -> Option<Self> {
+        let word = match action {
+            "refresh" => return Some(Self::Refresh),
+            "stopall" => return Some(Self::StopAll),
+            "restartall" => return Some(Self::RestartAll),
+            "start" | "stop" | "restart" => action,
+            "clearlog" => "clear",
+            _ => return None,
+        };
+        (!name.is_empty()).then_some(())?;
+        Some(Self::One(find_action(word)?, ActionTarget::parse(name)))
+    }
+
+    /// The button of our form that does the same.
+    fn button(&self) -> Option<(&'static PageAction, ActionTarget)> {
+        match self {
+            Self::Refresh => None,
+            Self::StopAll => Some((find_action("stop")?, ActionTarget::All)),
+            Self::RestartAll => Some((find_action("restart")?, ActionTarget::All)),
+            Self::One(action, target) => Some((action, target.clone())),
+        }
+    }
+}
+
+fn no_such(name: &str) -> String {
+    format!("No such process named {name}")
+}
+
+/// Whether there is such a process; a fault only while the daemon stops.
+async fn process_exists(
+    control: &ControlHandle,
+    caller: &Caller,
+    name: &str,
+) -> Result<bool, Fault> {
+    match call_method(control, caller, "supervisor.getProcessInfo", Some(name)).await {
+        Ok(_) => Ok(true),
+        Err(fault) => match fault.code {
+            FaultCode::BadName => Ok(false),
+            FaultCode::ShutdownState => Err(fault),
+            // Not permitted, say: what is asked for next will tell.
+            _ => Ok(true),
+        },
+    }
+}
+
+/// Does it, and says what Supervisor would say.
+async fn follow_link(
+    control: &ControlHandle,
+    caller: &Caller,
+    link: &ActionLink,
+    name: &str,
+) -> Result<String, Fault> {
+    let (action, target) = match link {
+        ActionLink::Refresh => {
+            let grant = control::grant_for(caller, Permission::Status)?;
+            control.call(caller.clone(), grant, Request::State).await?;
+            return Ok(format!("Page refreshed at {}", ctime()));
+        }
+        ActionLink::StopAll => {
+            call_method(control, caller, "supervisor.stopAllProcesses", None).await?;
+            return Ok(format!("All stopped at {}", ctime()));
+        }
+        ActionLink::RestartAll => {
+            for name in [
+                "supervisor.stopAllProcesses",
+                "supervisor.startAllProcesses",
+            ] {
+                match call_method(control, caller, name, None).await {
+                    Err(fault) if fault.code == FaultCode::ShutdownState => return Err(fault),
+                    // Supervisor says that it has restarted, whatever came of it.
+                    _ => {}
+                }
+            }
+            return Ok(format!("All restarted at {}", ctime()));
+        }
+        ActionLink::One(action, target) => (*action, target),
+    };
+    if matches!(target, ActionTarget::Group(_) | ActionTarget::All)
+        || !process_exists(control, caller, name).await?
+    {
+        return Ok(no_such(name));
+    }
+    let mut result = Ok(Reply::Done);
+    for method in action.one {
+        result = call_method(control, caller, method, Some(name)).await;
+    }
+    if let Err(fault) = &result
+        && fault.code == FaultCode::ShutdownState
+    {
+        return Err(fault.clone());
+    }
+    Ok(message(action.name, name, &result))
+}
+
+fn message(word: &str, name: &str, result: &Result<Reply, Fault>) -> String {
+    match (word, result) {
+        ("restart", _) => format!("Process {name} restarted"),
+        ("start", Ok(_)) => format!("Process {name} started"),
+        ("start", Err(fault)) => {
+            let why = match fault.code {
+                // Words of ours that Supervisor's page does not have.
+                FaultCode::NotRunning | FaultCode::BadName => unexpected(fault),
+                _ => fault_text(fault),
+            };
+            format!("ERROR: Process {name}: {why}")
+        }
+        ("stop", Ok(_)) => format!("Process {name} stopped"),
+        (_, Ok(_)) => format!("Log for {name} cleared"),
+        (_, Err(fault)) => unexpected(fault),
+    }
+}
+
+/// 301 to the page with a message. It is absolute, as in Supervisor.
+fn redirect_with_message(head: &Parts, message: &str) -> HandlerResponse {
+    let host = head.headers.get(header::HOST);
+    let host = host
+        .and_then(|host| host.to_str().ok())
+        .map_or("localhost", str::trim);
+    let host = host.strip_suffix(":80").unwrap_or(host);
+    let location = format!("http://{host}/?message={}", url_quoted(message));
+    super::redirect(StatusCode::MOVED_PERMANENTLY, location)
+}
+
+/// Refuses, says why, and offers the button that does the same: a bookmark, and a page of an earlier run, work with one
+/// more click.
+pub(super) fn confirmation_page(
+    connection: &HttpConnection,
+    action: &PageAction,
+    target: &ActionTarget,
+    why: &str,
+) -> HandlerResponse {
+    let content = html! {
+        h1 { (action.label) " " (target.to_phrase()) "?" }
+        p { (why) }
+        form method="post" action="actions" {
+            input type="hidden" name="token" value=(connection.token.text());
+            button name="do" value={ (action.name) " " (target.to_text()) } { (action.label) }
+            " "
+            a href="./" { "Cancel" }
+        }
+    };
+    super::html_page(
+        StatusCode::FORBIDDEN,
+        page::render_plain("Supervisor Status", &content),
+    )
+}
+
+/// The time as `ctime` writes it.
+fn ctime() -> String {
+    let now = Timestamp::now().to_zoned(crate::sys::time_zone());
+    now.strftime("%a %b %e %H:%M:%S %Y").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn web_03_messages_of_supervisors_actions() {
+        let bad = |code: FaultCode| Err(code.of("a"));
+        let table = [
+            ("start", Ok(Reply::Done), "Process a started"),
+            (
+                "start",
+                bad(FaultCode::NoFile),
+                "ERROR: Process a: no such file",
+            ),
+            (
+                "start",
+                bad(FaultCode::NotExecutable),
+                "ERROR: Process a: file not executable",
+            ),
+            (
+                "start",
+                bad(FaultCode::AlreadyStarted),
+                "ERROR: Process a: already started",
+            ),
+            (
+                "start",
+                bad(FaultCode::SpawnError),
+                "ERROR: Process a: spawn error",
+            ),
+            (
+                "start",
+                bad(FaultCode::AbnormalTermination),
+                "ERROR: Process a: abnormal termination",
+            ),
+            (
+                "start",
+                bad(FaultCode::Failed),
+                "ERROR: Process a: unexpected rpc fault [30] FAILED: a",
+            ),
+            ("stop", Ok(Reply::Done), "Process a stopped"),
+            (
+                "stop",
+                bad(FaultCode::NotRunning),
+                "unexpected rpc fault [70] NOT_RUNNING: a",
+            ),
+            ("restart", bad(FaultCode::SpawnError), "Process a restarted"),
+            ("clear", Ok(Reply::Done), "Log for a cleared"),
+            (
+                "clear",
+                bad(FaultCode::Failed),
+                "unexpected rpc fault [30] FAILED: a",
+            ),
+        ];
+        for (word, result, expected) in table {
+            assert_eq!(message(word, "a", &result), expected);
+        }
+    }
+}

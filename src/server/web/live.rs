@@ -1,0 +1,382 @@
+//! What open pages hear: server-sent events, made once for all of them.
+//!
+//! While at least one page listens, one task waits for changes of the engine and looks at the machine every two seconds; it
+//! sends what differs from what it sent before, at most four times a second, however much happens. When the last page has
+//! gone the task ends, and nothing runs.
+
+use std::cell::LazyCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hyper::body::Bytes;
+use hyper::{StatusCode, header};
+use jiff::tz::TimeZone;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::{Duration, Instant, sleep, sleep_until};
+
+use super::super::budget::{ClientQuota, QuotaPermit};
+use super::super::http::HttpConnection;
+use super::super::response::{CustomBody, CustomResponse, HandlerResponse};
+use super::super::xmlrpc::run_blocking;
+use super::actions::ACTIONS_MAX;
+use super::row::{ProcessRow, is_same};
+use super::status::{list_processes, pids};
+use super::usage::{ProcessUsage, UsageSampler};
+use crate::api::{AccessScope, Caller, FaultCode, Permission, ProcessView, Request};
+use crate::control::{self, ControlHandle, EventFeed};
+
+/// Pages that listen at once, of all clients together; and never more than a quarter of the connections, for they stay.
+const STREAMS_MAX: usize = 64;
+/// Messages that wait for a page that does not take them; then it loses the oldest, and is sent everything anew.
+const WAITING_MAX: usize = 16;
+/// How long changes are gathered before the first message of a burst.
+const GATHER: Duration = Duration::from_millis(30);
+/// The least time between two messages.
+const GAP: Duration = Duration::from_millis(250);
+/// How often the use of processor and memory is looked at.
+const USAGE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long a stream may be silent. A page that hears nothing for `SILENCE` of `status.js` calls itself stale.
+const KEEP_ALIVE: Duration = Duration::from_secs(3);
+/// How long a browser waits before it comes again, in milliseconds.
+const RETRY_MS: u32 = 2000;
+
+/// The memory that a row takes, roughly.
+const ROW_BYTES: usize = 600;
+
+/// What all pages share.
+pub(in super::super) struct LiveUpdates {
+    feed: EventFeed,
+    messages: broadcast::Sender<Bytes>,
+    /// The task is there.
+    running: AtomicBool,
+    streams: Arc<ClientQuota>,
+    /// Actions that pages may have under way.
+    pub(super) actions: Arc<ClientQuota>,
+    pub(super) sampler: Arc<UsageSampler>,
+}
+
+impl LiveUpdates {
+    /// For a server that has room for so many connections.
+    pub(in super::super) fn new(feed: EventFeed, connections_max: usize) -> Arc<Self> {
+        let streams = STREAMS_MAX.min(connections_max / 4).max(1);
+        Arc::new(Self {
+            feed,
+            messages: broadcast::channel(WAITING_MAX).0,
+            running: AtomicBool::new(false),
+            streams: ClientQuota::new(streams),
+            actions: ClientQuota::new(ACTIONS_MAX),
+            sampler: Arc::default(),
+        })
+    }
+}
+
+/// Answers `/events`.
+pub(super) async fn stream_events(
+    connection: &Arc<HttpConnection>,
+    caller: &Caller,
+) -> HandlerResponse {
+    // What is made once for all is for those only who may see all.
+    match control::grant_for(caller, Permission::Status) {
+        Ok(grant) if grant.scope == AccessScope::All => {}
+        _ => return HandlerResponse::Error(StatusCode::FORBIDDEN),
+    }
+    let live = &connection.shared.live;
+    let Some(place) = live.streams.acquire(connection.guard.client) else {
+        return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
+    };
+    // First the ears, then the look: what changes in between is heard.
+    let messages = live.messages.subscribe();
+    if !live.running.swap(true, Ordering::Relaxed) {
+        let control = connection.shared.control.clone();
+        tokio::spawn(broadcast_changes(
+            live.clone(),
+            control,
+            connection.shared.stop.clone(),
+        ));
+    }
+    // One message in hand: what the client does not take waits, and is lost, in its subscription.
+    let (sender, chunks) = mpsc::channel(1);
+    tokio::spawn(send_updates(connection.clone(), messages, sender, place));
+    let mut headers = vec![
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+        (
+            header::HeaderName::from_static("x-accel-buffering"),
+            "no".to_owned(),
+        ),
+    ];
+    headers.extend(super::protection_headers());
+    HandlerResponse::Made(Box::new(CustomResponse {
+        status: StatusCode::OK,
+        content_type: "text/event-stream",
+        headers,
+        body: CustomBody::Growing(chunks),
+    }))
+}
+
+/// Sends everything, and then every message, until the client is gone or the server ends.
+async fn send_updates(
+    connection: Arc<HttpConnection>,
+    mut messages: broadcast::Receiver<Bytes>,
+    sender: mpsc::Sender<Bytes>,
+    _place: QuotaPermit,
+) {
+    let mut stop = connection.shared.stop.clone();
+    let mut next = Some(Bytes::from(format!("retry: {RETRY_MS}\n\n")));
+    let mut owes_all = true;
+    let mut tells_phase = true;
+    loop {
+        let message = match next.take() {
+            Some(message) => message,
+            None if owes_all => {
+                owes_all = false;
+                let Some(_large) = connection.guard.acquire_large().await else {
+                    return;
+                };
+                let rows = current_rows(&connection.shared.live, &connection.shared.control).await;
+                if let Some(rows) = &rows {
+                    connection
+                        .shared
+                        .reclaim
+                        .count_freed(rows.len() * ROW_BYTES);
+                }
+                let message =
+                    rows.and_then(|rows| connection.guard.budget_bytes(sse_event("all", &rows)));
+                match message {
+                    Some(message) => message,
+                    None => return,
+                }
+            }
+            None if tells_phase => {
+                tells_phase = false;
+                phase_event(&connection.shared.control).await
+            }
+            None => tokio::select! {
+                heard = messages.recv() => match heard {
+                    Ok(message) => message,
+                    Err(broadcast::error::RecvError::Lagged(count)) => {
+                        owes_all = true;
+                        sse_event("lost", &count)
+                    }
+                    Err(broadcast::error::RecvError::Closed) => return,
+                },
+                () = sleep(KEEP_ALIVE) => sse_event("alive", &()),
+                () = sender.closed() => return,
+                _ = stop.wait_for(|stop| *stop) => return,
+            },
+        };
+        tokio::select! {
+            sent = sender.send(message) => if sent.is_err() { return },
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        // A client that ended its side takes nothing more, though we could write for long.
+        if connection.stream.peer_is_gone() {
+            return;
+        }
+    }
+}
+
+/// One event. JSON has no line breaks outside of its texts, and escapes them within.
+fn sse_event(name: &str, data: &impl serde::Serialize) -> Bytes {
+    let data = serde_json::to_string(data).unwrap_or_default();
+    Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
+}
+
+/// The event that tells whether the daemon stops.
+async fn phase_event(control: &ControlHandle) -> Bytes {
+    match is_stopping(control).await {
+        true => sse_event("stopping", &()),
+        false => sse_event("alive", &()),
+    }
+}
+
+/// Whether the daemon stops: then it refuses what it answers at any other time.
+async fn is_stopping(control: &ControlHandle) -> bool {
+    let Ok(grant) = control::grant_for(&Caller::DAEMON, Permission::Status) else {
+        return false;
+    };
+    let state = control.call(Caller::DAEMON, grant, Request::State).await;
+    state.is_err_and(|fault| fault.code == FaultCode::ShutdownState)
+}
+
+/// What pages show.
+#[derive(Default)]
+struct PageState {
+    views: Vec<ProcessView>,
+    usages: HashMap<i32, ProcessUsage>,
+    rows: Vec<ProcessRow>,
+}
+
+/// All rows, also while the daemon stops. `None`: the engine has ended.
+async fn current_rows(live: &LiveUpdates, control: &ControlHandle) -> Option<Vec<ProcessRow>> {
+    let look = next_state(live, control, PageState::default()).await;
+    look.map(|(shown, _)| shown.rows)
+}
+
+/// What there is to show now, and the message that makes pages that show `before` show it; rows that are the same are not
+/// made again. `None`: the engine has ended.
+async fn next_state(
+    live: &LiveUpdates,
+    control: &ControlHandle,
+    before: PageState,
+) -> Option<(PageState, Option<Bytes>)> {
+    // The stream is for those only who may see everything, so the daemon itself looks, once for all of them.
+    let views = list_processes(control, &Caller::DAEMON).await.ok()?;
+    let usages = live.sampler.sample_usage(pids(&views)).await;
+    run_blocking(move || diff_rows(before, views, usages, crate::sys::time_zone)).await
+}
+
+fn diff_rows(
+    before: PageState,
+    views: Vec<ProcessView>,
+    usages: HashMap<i32, ProcessUsage>,
+    zone: impl FnOnce() -> TimeZone,
+) -> (PageState, Option<Bytes>) {
+    let same_processes = before.views.len() == views.len()
+        && before
+            .views
+            .iter()
+            .zip(&views)
+            .all(|(before, now)| before.name == now.name && before.group == now.group);
+    // Made for the first row that needs it.
+    let zone = LazyCell::new(zone);
+    let make = |view: &ProcessView| ProcessRow::new(view, usages.get(&view.pid).copied(), &zone);
+    if !same_processes {
+        let rows = views.iter().map(make).collect();
+        let shown = PageState {
+            views,
+            usages,
+            rows,
+        };
+        return (shown, Some(sse_event("layout", &())));
+    }
+    let mut rows = before.rows;
+    let mut changed = Vec::new();
+    for (at, (old, now)) in before.views.iter().zip(&views).enumerate() {
+        let usage = |usages: &HashMap<i32, ProcessUsage>| usages.get(&now.pid).copied();
+        if is_same(old, now) && usage(&before.usages) == usage(&usages) {
+            continue;
+        }
+        let row = make(now);
+        if !row.is_covered_by(&rows[at]) {
+            changed.push(at);
+        }
+        rows[at] = row;
+    }
+    let message = (!changed.is_empty()).then(|| {
+        let changed: Vec<&ProcessRow> = changed.iter().map(|&at| &rows[at]).collect();
+        sse_event("rows", &changed)
+    });
+    let shown = PageState {
+        views,
+        usages,
+        rows,
+    };
+    (shown, message)
+}
+
+/// Tells all pages what changes, for as long as there are any.
+async fn broadcast_changes(
+    live: Arc<LiveUpdates>,
+    control: ControlHandle,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut changes = live.feed.subscribe();
+    let mut shown = PageState::default();
+    let mut is_first = true;
+    let mut is_told = false;
+    loop {
+        while changes.try_next().is_some() {}
+        let looked = Instant::now();
+        let Some((now, message)) = next_state(&live, &control, std::mem::take(&mut shown)).await
+        else {
+            break;
+        };
+        shown = now;
+        if !is_told && is_stopping(&control).await {
+            is_told = true;
+            let _ = live.messages.send(sse_event("stopping", &()));
+        }
+        if !is_first && let Some(message) = message {
+            // An error means that no page listens.
+            let _ = live.messages.send(message);
+        }
+        is_first = false;
+        if live.messages.receiver_count() == 0 {
+            break;
+        }
+        let heard = tokio::select! {
+            heard = changes.next() => heard.map(|_| true),
+            () = sleep(USAGE_INTERVAL) => Some(false),
+            _ = stop.wait_for(|stop| *stop) => None,
+        };
+        match heard {
+            Some(true) => sleep_until((Instant::now() + GATHER).max(looked + GAP)).await,
+            Some(false) => {}
+            None => break,
+        }
+    }
+    // All tasks of the server share one thread: nobody has subscribed since the count above.
+    live.running.store(false, Ordering::Relaxed);
+    live.sampler.forget();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::render::tests::cat;
+
+    fn view(pid: i32, uptime: u64) -> ProcessView {
+        ProcessView {
+            pid,
+            uptime,
+            ..cat()
+        }
+    }
+
+    fn after(
+        before: PageState,
+        views: Vec<ProcessView>,
+        usages: &[(i32, u64)],
+    ) -> (PageState, String) {
+        let usage = |&(pid, memory)| {
+            let cpu_permille = None;
+            let usage = ProcessUsage {
+                cpu_permille,
+                memory,
+            };
+            (pid, usage)
+        };
+        let usages = usages.iter().map(usage).collect();
+        let (shown, told) = diff_rows(before, views, usages, || TimeZone::UTC);
+        let told = told.map(|told| String::from_utf8(told.to_vec()).expect("text"));
+        (shown, told.unwrap_or_default())
+    }
+
+    #[test]
+    fn only_what_differs_is_told() {
+        let layout = "event: layout\ndata: null\n\n";
+        let (shown, told) = after(PageState::default(), vec![view(7, 1)], &[]);
+        assert_eq!(told, layout);
+        let (shown, told) = after(shown, vec![view(7, 2)], &[]);
+        assert_eq!(told, "");
+        let (shown, told) = after(shown, vec![view(8, 2)], &[]);
+        assert!(
+            told.starts_with("event: rows\ndata: [{\"n\":\"cat:cat\",\"s\":\"running\""),
+            "{told}"
+        );
+        assert!(told.ends_with("}]\n\n"), "{told}");
+        assert_eq!(shown.rows[0].pid, 8);
+        // The row of a process that stays the same has the uptime of when it was made; pages count on by themselves.
+        let (shown, told) = after(shown, vec![view(8, 9)], &[(8, 1 << 20)]);
+        assert!(
+            told.contains("\"u\":9") && told.contains("1.0 MiB"),
+            "{told}"
+        );
+        let (shown, told) = after(shown, vec![view(8, 10)], &[(8, (1 << 20) + 1)]);
+        assert_eq!(told, "", "it looks the same");
+        let (shown, told) = after(shown, vec![], &[]);
+        assert_eq!(told, layout);
+        assert!(shown.rows.is_empty());
+    }
+}

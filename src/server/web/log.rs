@@ -1,0 +1,427 @@
+//! The log view: the end of a log, which a script makes follow and search.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use maud::{Markup, html};
+
+use super::super::http::HttpConnection;
+use super::super::logs::{self, LogSource};
+use super::super::response::HandlerResponse;
+use super::super::xmlrpc::run_blocking;
+use super::actions::call_method;
+use super::form::{Form, url_quoted};
+use super::status::list_processes;
+use super::table::clear_question;
+use super::{page, row};
+use crate::api::{Caller, Fault, FaultCode, LogRef, Permission, Reply, Request};
+use crate::control;
+use crate::domain::Channel;
+use crate::output::{self, ReadError};
+
+/// The fewest bytes of a log that are shown.
+const LIMIT_MIN: u64 = 1024;
+/// The most.
+// Differs: Supervisor puts any amount into its page.
+const LIMIT_MAX: u64 = 16 << 20;
+/// What the page offers to show.
+const LIMITS: [u64; 5] = [LIMIT_MIN, 16 << 10, 64 << 10, 256 << 10, 1 << 20];
+
+/// Members of a group whose logs are shown on one page.
+const MEMBERS_MAX: usize = 100;
+/// How much of each, in bytes.
+const GROUP_LIMIT: u64 = 2048;
+
+/// What one look at a log found.
+struct LogExcerpt {
+    text: String,
+    /// Where the log ended then; none: it could not be read, and cannot be followed.
+    end: Option<u64>,
+}
+
+/// What the view is of.
+struct LogSubject<'a> {
+    title: String,
+    heading: String,
+    /// The page's own address, and what it needs besides the limit.
+    path: &'static str,
+    hidden: Vec<(&'static str, &'a str)>,
+    /// Where the log is followed, and cleared, if it can be.
+    follow: String,
+    /// The button's value, and the question before it is done.
+    clear: Option<(String, String)>,
+    restart: Option<String>,
+    channel: Option<Channel>,
+    /// The address names no channel, so that the daemon chose it.
+    is_chosen: bool,
+    note: Option<&'static str>,
+}
+
+impl<'a> LogSubject<'a> {
+    fn of_process(name: &'a str, channel: Channel, asked: Option<Channel>) -> Self {
+        let mut hidden = vec![("processname", name)];
+        hidden.extend(asked.map(|asked| ("channel", asked.name())));
+        Self {
+            title: format!("Supervisor tail of process {name}"),
+            heading: name.to_owned(),
+            path: "tail.html",
+            hidden,
+            follow: format!("logtail/{}/{}", url_quoted(name), channel.name()),
+            clear: None,
+            restart: None,
+            channel: Some(channel),
+            is_chosen: asked.is_none(),
+            note: None,
+        }
+    }
+
+    fn address(&self, limit: u64, channel: Option<Channel>) -> String {
+        let mut address = format!("{}?", self.path);
+        for (name, value) in &self.hidden {
+            if *name != "channel" {
+                address.push_str(&format!("{name}={}&", url_quoted(value)));
+            }
+        }
+        address.push_str(&format!("limit={limit}"));
+        // Supervisor's addresses name no channel.
+        if let Some(channel) = channel {
+            address.push_str(&format!("&channel={}", channel.name()));
+        }
+        address
+    }
+}
+
+/// # Source
+/// Supervisor's `TailView`: digits count, anything else is 1024, and so is less.
+fn log_limit(form: &Form) -> u64 {
+    let given = form.get("limit").unwrap_or("");
+    let is_number = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit());
+    // Digits that do not fit are many bytes.
+    let limit = match is_number {
+        true => given.parse().unwrap_or(u64::MAX),
+        false => LIMIT_MIN,
+    };
+    limit.clamp(LIMIT_MIN, LIMIT_MAX)
+}
+
+/// Answers `/tail.html`.
+pub(super) async fn process_log_page(
+    connection: &Arc<HttpConnection>,
+    caller: Caller,
+    form: &Form,
+) -> HandlerResponse {
+    let limit = log_limit(form);
+    let search = form.get("search").unwrap_or("");
+    let asked = match form.get("channel") {
+        Some("stderr") => Some(Channel::Stderr),
+        Some("stdout") => Some(Channel::Stdout),
+        _ => None,
+    };
+    let Some(name) = form.get("processname") else {
+        let found = LogExcerpt {
+            text: "No process name found".to_owned(),
+            end: None,
+        };
+        let subject = LogSubject::of_process("None", asked.unwrap_or(Channel::Stdout), asked);
+        let html = render_log(connection, &subject, limit, search, false, &found);
+        return super::html_page(StatusCode::OK, html);
+    };
+    let mut channel = asked.unwrap_or(Channel::Stdout);
+    let look = |channel| {
+        let of = LogRef::Process(name.to_owned(), channel);
+        fetch_excerpt(connection, caller.clone(), of, limit)
+    };
+    let mut read = look(channel).await;
+    // Differs: Supervisor's page is always of standard output, also of a program that writes to standard error only.
+    if asked.is_none() && !has_text(&read) {
+        let errors = look(Channel::Stderr).await;
+        if has_text(&errors) {
+            (channel, read) = (Channel::Stderr, errors);
+        }
+    }
+    let is_unknown = read
+        .as_ref()
+        .is_err_and(|fault| fault.code == FaultCode::BadName);
+    let found = read.unwrap_or_else(|fault| LogExcerpt {
+        text: match fault.code {
+            FaultCode::NoFile => format!("No file for {name}"),
+            _ => unexpected(&fault),
+        },
+        end: None,
+    });
+    let mut subject = LogSubject::of_process(name, channel, asked);
+    if is_unknown {
+        // Differs: Supervisor answers 200.
+        subject.channel = None;
+        let html = render_log(connection, &subject, limit, search, true, &found);
+        return super::html_page(StatusCode::NOT_FOUND, html);
+    }
+    let control = &connection.shared.control;
+    let info = call_method(control, &caller, "supervisor.getProcessInfo", Some(name)).await;
+    if let Ok(Reply::Processes(views)) = info
+        && let Some(process) = views.first()
+    {
+        let has_log = process.stdout_logfile.is_some() || process.stderr_logfile.is_some();
+        let ask = clear_question(process.name.as_str(), process.group.as_str());
+        subject.clear = has_log.then(|| (format!("clear {name}"), ask));
+        subject.restart = Some(format!("restart {name}"));
+    }
+    if asked.is_none() && channel == Channel::Stderr {
+        subject.note = Some("Standard output is empty. Standard error is shown.");
+    }
+    let html = render_log(connection, &subject, limit, search, true, &found);
+    super::html_page(StatusCode::OK, html)
+}
+
+fn has_text(read: &Result<LogExcerpt, Fault>) -> bool {
+    matches!(read, Ok(found) if !found.text.is_empty())
+}
+
+/// Answers `/maintail.html`, which is ours: the daemon's log.
+pub(super) async fn daemon_log_page(
+    connection: &Arc<HttpConnection>,
+    caller: Caller,
+    form: &Form,
+) -> HandlerResponse {
+    let limit = log_limit(form);
+    let search = form.get("search").unwrap_or("");
+    let found = fetch_excerpt(connection, caller, LogRef::Daemon, limit)
+        .await
+        .unwrap_or_else(|fault| LogExcerpt {
+            text: match fault.code {
+                FaultCode::NoFile => "No file for the daemon's log".to_owned(),
+                _ => unexpected(&fault),
+            },
+            end: None,
+        });
+    let subject = LogSubject {
+        title: "Supervisor tail of the daemon's log".to_owned(),
+        heading: "Daemon log".to_owned(),
+        path: "maintail.html",
+        hidden: Vec::new(),
+        follow: "mainlogtail".to_owned(),
+        clear: None,
+        restart: None,
+        channel: None,
+        is_chosen: true,
+        note: None,
+    };
+    let html = render_log(connection, &subject, limit, search, true, &found);
+    super::html_page(StatusCode::OK, html)
+}
+
+/// Answers `/grouptail.html`, which is ours: the end of each member's standard output.
+pub(super) async fn group_log_page(
+    connection: &Arc<HttpConnection>,
+    caller: Caller,
+    form: &Form,
+) -> HandlerResponse {
+    let group = form.get("group").unwrap_or("");
+    let views = match list_processes(&connection.shared.control, &caller).await {
+        Ok(views) => views,
+        Err(fault) => return super::status::fault_response(&fault),
+    };
+    let members: Vec<_> = views
+        .iter()
+        .filter(|view| view.group.as_str() == group)
+        .collect();
+    let mut shown = Vec::new();
+    for view in members.iter().take(MEMBERS_MAX) {
+        let name = format!("{}:{}", view.group, view.name);
+        let of = LogRef::Process(name.clone(), Channel::Stdout);
+        let text = match fetch_excerpt(connection, caller.clone(), of, GROUP_LIMIT).await {
+            Ok(found) => found.text,
+            Err(fault) if fault.code == FaultCode::NoFile => format!("No file for {name}"),
+            Err(fault) => unexpected(&fault),
+        };
+        shown.push((view.name.as_str(), name, text));
+    }
+    let bar = html! {
+        a href="./" { "Processes" }
+        a href={ "grouptail.html?group=" (url_quoted(group)) } { "Refresh" }
+    };
+    let content = html! {
+        div.tools.logtools { h1 { "Group " (group) } }
+        @if members.is_empty() {
+            p { "No such group. " a href="./" { "To the status page" } }
+        }
+        @if members.len() > MEMBERS_MAX {
+            p { "The first " (MEMBERS_MAX) " of " (members.len()) " processes" }
+        }
+        @for (name, namespec, text) in &shown {
+            h2 { a href={ "tail.html?processname=" (url_quoted(namespec)) "&limit=65536" } { (name) } }
+            @if text.is_empty() { p.note { "This log is empty." } } @else { pre.part tabindex="0" { "\n" (text) } }
+        }
+    };
+    let title = format!("Supervisor tail of group {group}");
+    let status = match members.is_empty() {
+        true => StatusCode::NOT_FOUND,
+        false => StatusCode::OK,
+    };
+    super::html_page(status, page::render_frame(&title, &[], &bar, &content))
+}
+
+fn unexpected(fault: &Fault) -> String {
+    format!(
+        "ERROR: unexpected rpc fault [{}] {fault}",
+        fault.code.code()
+    )
+}
+
+async fn fetch_excerpt(
+    connection: &HttpConnection,
+    caller: Caller,
+    of: LogRef,
+    limit: u64,
+) -> Result<LogExcerpt, Fault> {
+    let grant = control::grant_for(&caller, Permission::ReadLogs)?;
+    let control = &connection.shared.control;
+    let reply = control.call(caller, grant, Request::LogFile(of)).await?;
+    let source = logs::log_source(reply);
+    run_blocking(move || read_excerpt(&source, limit))
+        .await
+        .unwrap_or_else(|| Err(FaultCode::Failed.bare()))
+}
+
+fn read_excerpt(source: &LogSource, limit: u64) -> Result<LogExcerpt, Fault> {
+    let path = match source {
+        LogSource::Nowhere => return Err(FaultCode::NoFile.bare()),
+        LogSource::File(path) => path,
+        // It has no end that one could stand at, to follow it from there.
+        LogSource::Journal(of) => {
+            let text = logs::read_journal_tail(of, limit)?;
+            return Ok(LogExcerpt { text, end: None });
+        }
+    };
+    let length = i64::try_from(limit).unwrap_or(i64::MAX);
+    let (bytes, size, _) = output::tail(path, 0, length);
+    if bytes.is_empty() {
+        // Empty, or not to be read: only the other way of reading tells.
+        output::read(path, -1, 0).map_err(|error| match error {
+            ReadError::NoFile => FaultCode::NoFile.bare(),
+            ReadError::BadArguments => FaultCode::BadArguments.bare(),
+            ReadError::Failed => FaultCode::Failed.bare(),
+        })?;
+    }
+    Ok(LogExcerpt {
+        text: String::from_utf8_lossy(&bytes).into_owned(),
+        end: u64::try_from(size).ok(),
+    })
+}
+
+/// Lines of `text` that contain `search`, whatever the case; all without one.
+fn matching_lines(text: &str, search: &str) -> String {
+    let search = search.to_lowercase();
+    if search.is_empty() {
+        return text.to_owned();
+    }
+    text.split_inclusive('\n')
+        .filter(|line| line.to_lowercase().contains(&search))
+        .collect()
+}
+
+fn render_log(
+    connection: &HttpConnection,
+    subject: &LogSubject<'_>,
+    limit: u64,
+    search: &str,
+    is_named: bool,
+    found: &LogExcerpt,
+) -> Markup {
+    let is_gone = is_named && subject.channel.is_none() && subject.path == "tail.html";
+    let named = subject.channel.filter(|_| !subject.is_chosen);
+    let shown = matching_lines(&found.text, search);
+    let empty = match (found.text.is_empty(), shown.is_empty()) {
+        (true, _) => Some("This log is empty."),
+        (false, true) => Some("No matching lines."),
+        (false, false) => None,
+    };
+    let bar = html! {
+        a href="./" { "Processes" }
+        span #live.script.live { "connecting…" }
+        @if is_named {
+            noscript {
+                a #refresh_anchor href=(subject.address(limit, named)) { "Refresh" }
+            }
+        }
+    };
+    let content = html! {
+        div.tools.logtools {
+            h1 { (subject.heading) }
+            @if let Some(current) = subject.channel {
+                nav aria-label="Stream" {
+                    @for channel in [Channel::Stdout, Channel::Stderr] {
+                        a href=(subject.address(limit, Some(channel))) aria-current=[(channel == current).then_some("page")] {
+                            (channel.name())
+                        }
+                    }
+                }
+            }
+            label.script { input #follow type="checkbox" checked; " Follow" }
+            form #search method="get" action=(subject.path) role="search" {
+                @for (name, value) in &subject.hidden {
+                    input type="hidden" name=(name) value=(value);
+                }
+                input #find type="search" name="search" value=(search) placeholder="Search (/)"
+                    aria-label="Show lines that contain" autocomplete="off";
+                output #hits.script {}
+                select #limit name="limit" aria-label="How much is shown" {
+                    @for offered in LIMITS {
+                        option value=(offered) selected[offered == limit] { "last " (row::format_size(offered)) }
+                    }
+                    @if !LIMITS.contains(&limit) {
+                        option value=(limit) selected { "last " (row::format_size(limit)) }
+                    }
+                }
+                noscript { button { "Show" } }
+            }
+            @if subject.clear.is_some() || subject.restart.is_some() {
+                form #clear method="post" action="actions" {
+                    input type="hidden" name="token" value=(connection.token.text());
+                    @if let Some(restart) = &subject.restart {
+                        button.restart name="do" value=(restart) { "Restart" }
+                    }
+                    @if let Some((clear, ask)) = &subject.clear {
+                        button.clear name="do" value=(clear) data-ask=(ask) { "Clear log" }
+                    }
+                }
+            }
+        }
+        p #empty.note hidden[empty.is_none()] { (empty.unwrap_or_default()) }
+        @if let Some(note) = subject.note { p #other.note { (note) } }
+        @if is_gone { p.note { "There is no such process. " a href="./" { "To the status page" } } }
+        // The line break is what HTML drops at the beginning of such an element, so that one of the log's own is kept.
+        pre #log tabindex="0" data-follow=[found.end.map(|_| &subject.follow)] data-end=[found.end] {
+            "\n" (shown)
+        }
+        button #newer.script type="button" hidden {}
+    };
+    page::render_frame(&subject.title, &["log.js"], &bar, &content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn web_04_the_limit() {
+        let table = [
+            ("", 1024),
+            ("limit=1", 1024),
+            ("limit=1024", 1024),
+            ("limit=1025", 1025),
+            ("limit=-5000", 1024),
+            ("limit=5000x", 1024),
+            ("limit=99999999999999999999999", LIMIT_MAX),
+        ];
+        for (query, expected) in table {
+            assert_eq!(log_limit(&Form::from_query(query)), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn without_a_script_the_search_shows_lines() {
+        assert_eq!(matching_lines("One\ntwo\nnone", "ONE"), "One\nnone");
+        assert_eq!(matching_lines("a\nb", ""), "a\nb");
+    }
+}

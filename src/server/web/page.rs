@@ -1,0 +1,75 @@
+//! The frame of every page.
+
+use maud::{DOCTYPE, Markup, html};
+
+use super::actions::is_failure;
+use crate::domain::VERSION;
+
+/// A page with its scripts, which run where a browser runs them; `bar` is at the top, beside the names.
+pub(super) fn render_frame(
+    title: &str,
+    scripts: &[&str],
+    bar: &Markup,
+    content: &Markup,
+) -> Markup {
+    render_with_message(title, scripts, bar, content, None)
+}
+
+/// A page that shows what came of an action, and where a click on the message's cross leads.
+pub(super) fn render_with_message(
+    title: &str,
+    scripts: &[&str],
+    bar: &Markup,
+    content: &Markup,
+    message: Option<(&str, &str)>,
+) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) }
+                link href="stylesheets/supervisor.css" rel="stylesheet" type="text/css";
+                link href="images/icon.png" rel="icon" type="image/png";
+                script src="scripts/theme.js" {}
+                @for script in scripts {
+                    script src={ "scripts/" (script) } defer {}
+                }
+            }
+            body {
+                header #header {
+                    a.brand href="./" { img src="images/icon.png" alt="" width="22" height="22"; span { "supervisord" } }
+                    (bar)
+                    button #theme.script type="button" title="Dark or light" { "◐" }
+                }
+                main #content { (content) }
+                (notices(message))
+                footer #footer { "supervisord " (VERSION) }
+            }
+        }
+    }
+}
+
+/// Messages, in a place of their own that no row ever makes room for. It is always there and empty, so that screen
+/// readers tell of what comes into it.
+fn notices(message: Option<(&str, &str)>) -> Markup {
+    let (text, way_on) = message.unwrap_or(("", "./"));
+    let is_failure = is_failure(text);
+    html! {
+        div #notices role="status" aria-live="polite" aria-atomic="false" {
+            p #stale hidden {}
+            div #notice.failed[is_failure] hidden[text.is_empty()] {
+                p #statusmessage.status_msg.failed[is_failure] { (text) }
+                a #dismiss href=(way_on) role="button" aria-label="Close the message" title="Close" { "×" }
+            }
+        }
+    }
+}
+
+/// A page with little on it.
+pub(super) fn render_plain(title: &str, content: &Markup) -> Markup {
+    let content = html! { div.plain { (content) } };
+    render_frame(title, &[], &html! {}, &content)
+}

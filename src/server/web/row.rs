@@ -1,0 +1,383 @@
+//! One process as the page shows it: texts ready for HTML and for the stream of changes alike.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::super::render::description;
+use super::usage::ProcessUsage;
+use crate::api::ProcessView;
+use crate::domain::{ExitReason, ExitStatus, ProcessState};
+
+/// What a row shows. The short names are those of the stream, where a thousand rows go over the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct ProcessRow {
+    /// `group:process`.
+    #[serde(rename = "n")]
+    pub(super) id: String,
+    /// Its state in lower case.
+    #[serde(rename = "s")]
+    pub(super) state: String,
+    /// The class of its state, as in Supervisor's page.
+    #[serde(rename = "k")]
+    pub(super) class: &'static str,
+    /// What may be done to it; a word for the style sheet.
+    #[serde(rename = "o")]
+    pub(super) offers: &'static str,
+    /// Whether it has a log file that could be cleared.
+    #[serde(rename = "l")]
+    pub(super) has_log: bool,
+    /// As `getProcessInfo` describes it; without the uptime, which grows by itself.
+    #[serde(rename = "d")]
+    pub(super) description: String,
+    /// Its number, 0 if it does not run.
+    #[serde(rename = "p")]
+    pub(super) pid: i32,
+    /// Seconds since it was spawned; none if it does not run.
+    #[serde(rename = "u")]
+    pub(super) uptime: Option<u64>,
+    /// How often it was spawned again.
+    #[serde(rename = "r")]
+    pub(super) restarts: u64,
+    /// How its last instance ended.
+    #[serde(rename = "e")]
+    pub(super) ending: String,
+    /// The processor's share.
+    #[serde(rename = "c")]
+    pub(super) cpu: String,
+    /// Resident memory.
+    #[serde(rename = "m")]
+    pub(super) memory: String,
+}
+
+impl ProcessRow {
+    /// The row of a process, with what it uses, if that is known.
+    pub(super) fn new(view: &ProcessView, usage: Option<ProcessUsage>, zone: &TimeZone) -> Self {
+        let runs = view.pid != 0;
+        let usage = usage.filter(|_| runs);
+        Self {
+            id: format!("{}:{}", view.group, view.name),
+            state: view.state.name().to_ascii_lowercase(),
+            class: state_class(view.state),
+            offers: offers(view.state),
+            has_log: view.stdout_logfile.is_some() || view.stderr_logfile.is_some(),
+            description: match view.state {
+                ProcessState::Running => format!("pid {}", view.pid),
+                _ => description(view, zone),
+            },
+            pid: view.pid,
+            uptime: runs.then_some(view.uptime),
+            restarts: view.restarts,
+            ending: discarded(view) + &last_exit(view, zone),
+            cpu: usage
+                .and_then(|usage| usage.cpu_permille)
+                .map_or_else(String::new, format_percent),
+            memory: usage.map_or_else(String::new, |usage| format_size(usage.memory)),
+        }
+    }
+
+    /// Whether a page that shows `other` need not be told of this: uptime grows by itself.
+    pub(super) fn is_covered_by(&self, other: &Self) -> bool {
+        let Self {
+            id,
+            state,
+            class,
+            offers,
+            has_log,
+            description,
+            pid,
+            uptime,
+            restarts,
+            ending,
+            cpu,
+            memory,
+        } = self;
+        *id == other.id
+            && *state == other.state
+            && *class == other.class
+            && *offers == other.offers
+            && *has_log == other.has_log
+            && *description == other.description
+            && *pid == other.pid
+            && uptime.is_some() == other.uptime.is_some()
+            && *restarts == other.restarts
+            && *ending == other.ending
+            && *cpu == other.cpu
+            && *memory == other.memory
+    }
+}
+
+/// Whether both views of a process make the same row, but for its uptime. A thousand rows take a millisecond to make.
+pub(super) fn is_same(one: &ProcessView, other: &ProcessView) -> bool {
+    let ProcessView {
+        name,
+        group,
+        state,
+        start,
+        stop,
+        now: _,
+        uptime: _,
+        spawn_error,
+        exit_status,
+        restarts,
+        exit_reason: ending,
+        status_text,
+        resource_events: causes,
+        events_discarded,
+        pid,
+        uid,
+        stdout_logfile,
+        stderr_logfile,
+    } = one;
+    *pid == other.pid
+        && *state == other.state
+        && *name == other.name
+        && *group == other.group
+        && *start == other.start
+        && *stop == other.stop
+        && *spawn_error == other.spawn_error
+        && *exit_status == other.exit_status
+        && *restarts == other.restarts
+        && *ending == other.exit_reason
+        && *status_text == other.status_text
+        && *causes == other.resource_events
+        && *events_discarded == other.events_discarded
+        && *uid == other.uid
+        && *stdout_logfile == other.stdout_logfile
+        && *stderr_logfile == other.stderr_logfile
+}
+
+/// Whether a button of a row can do something. The others stay in their places, so that a second click on one button
+/// never hits another.
+pub(super) fn is_enabled(offers: &str, word: &str) -> bool {
+    match word {
+        "start" => offers == "start",
+        "stop" | "restart" => offers == "stop",
+        _ => true,
+    }
+}
+
+/// The buttons of a state.
+const fn offers(state: ProcessState) -> &'static str {
+    match state {
+        ProcessState::Stopped | ProcessState::Exited | ProcessState::Fatal => "start",
+        ProcessState::Running | ProcessState::Starting | ProcessState::Backoff => "stop",
+        ProcessState::Stopping | ProcessState::Unknown => "none",
+    }
+}
+
+const fn state_class(state: ProcessState) -> &'static str {
+    match state {
+        ProcessState::Running => "statusrunning",
+        ProcessState::Fatal | ProcessState::Backoff => "statuserror",
+        ProcessState::Stopped
+        | ProcessState::Starting
+        | ProcessState::Stopping
+        | ProcessState::Exited
+        | ProcessState::Unknown => "statusnominal",
+    }
+}
+
+/// What a pool of listeners has lost stands before how the last instance ended: it is the worse news.
+fn discarded(view: &ProcessView) -> String {
+    match view.events_discarded {
+        0 => String::new(),
+        count => format!("{count} events discarded; "),
+    }
+}
+
+fn last_exit(view: &ProcessView, zone: &TimeZone) -> String {
+    let how = match &view.exit_reason {
+        None => return String::new(),
+        Some(ExitReason::NotSpawned(error)) => return error.to_string(),
+        Some(ExitReason::TooQuick(status)) => format!("{}, too early", short_exit_status(*status)),
+        Some(ExitReason::Unready(status)) => {
+            format!("{}, before it was ready", short_exit_status(*status))
+        }
+        Some(ExitReason::NotReady(status)) => {
+            format!("readiness timeout, {}", short_exit_status(*status))
+        }
+        Some(ExitReason::Watchdog(status)) => format!("watchdog, {}", short_exit_status(*status)),
+        Some(ExitReason::ByItself(status)) => short_exit_status(*status),
+        Some(ExitReason::OnRequest(status)) => format!("stopped, {}", short_exit_status(*status)),
+    };
+    let how = if view.resource_events.is_none() {
+        how
+    } else {
+        format!("{how}, {}", view.resource_events)
+    };
+    match Timestamp::from_second(view.stop) {
+        Ok(stop) => {
+            let stop = stop.to_zoned(zone.clone());
+            format!("{how} · {}", stop.strftime("%b %-d %H:%M"))
+        }
+        Err(_) => how,
+    }
+}
+
+/// How it ended, in the width of a column: the signal alone where there was one.
+fn short_exit_status(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Signalled {
+            signal,
+            dumped: false,
+        } => signal.to_string(),
+        ExitStatus::Signalled { dumped: true, .. }
+        | ExitStatus::Exited(_)
+        | ExitStatus::Unknown(_) => status.to_string(),
+    }
+}
+
+/// `12.3 %` of one processor.
+fn format_percent(permille: u64) -> String {
+    if permille >= 1000 {
+        format!("{} %", permille / 10)
+    } else {
+        format!("{}.{} %", permille / 10, permille % 10)
+    }
+}
+
+/// Bytes in the unit that leaves one to four digits.
+pub(super) fn format_size(bytes: u64) -> String {
+    let kib = bytes / 1024;
+    match kib {
+        0..1024 => format!("{kib} KiB"),
+        1024..1_048_576 => format!("{}.{} MiB", kib / 1024, kib % 1024 * 10 / 1024),
+        _ => {
+            let mib = kib / 1024;
+            format!("{}.{} GiB", mib / 1024, mib % 1024 * 10 / 1024)
+        }
+    }
+}
+
+/// Seconds in the two largest units; the page's script says the same.
+pub(super) fn format_uptime(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min {} s", seconds % 60),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Signal, SpawnError};
+    use crate::server::render::tests::cat;
+
+    #[test]
+    fn endings_say_what_happened() {
+        let term = ExitStatus::Signalled {
+            signal: Signal::parse("TERM").expect("valid"),
+            dumped: false,
+        };
+        let missing = Box::new(SpawnError::NotFound("/x".to_owned()));
+        let table = [
+            (None, ""),
+            (
+                Some(ExitReason::NotSpawned(missing)),
+                "can't find command '/x'",
+            ),
+            (
+                Some(ExitReason::TooQuick(ExitStatus::Exited(1))),
+                "exit status 1, too early · Mar 1 00:00",
+            ),
+            (
+                Some(ExitReason::Unready(ExitStatus::Exited(0))),
+                "exit status 0, before it was ready · Mar 1 00:00",
+            ),
+            (
+                Some(ExitReason::NotReady(term)),
+                "readiness timeout, SIGTERM · Mar 1 00:00",
+            ),
+            (
+                Some(ExitReason::Watchdog(term)),
+                "watchdog, SIGTERM · Mar 1 00:00",
+            ),
+            (
+                Some(ExitReason::ByItself(ExitStatus::Exited(0))),
+                "exit status 0 · Mar 1 00:00",
+            ),
+            (
+                Some(ExitReason::OnRequest(term)),
+                "stopped, SIGTERM · Mar 1 00:00",
+            ),
+        ];
+        for (given, expected) in table {
+            let view = ProcessView {
+                exit_reason: given,
+                stop: 1_772_323_200,
+                ..cat()
+            };
+            assert_eq!(last_exit(&view, &TimeZone::UTC), expected);
+        }
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let seconds = [
+            (5, "5 s"),
+            (65, "1 min 5 s"),
+            (3_700, "1 h 1 min"),
+            (200_000, "2 d 7 h"),
+        ];
+        for (given, expected) in seconds {
+            assert_eq!(format_uptime(given), expected);
+        }
+        let sizes = [
+            (0, "0 KiB"),
+            (1_048_575, "1023 KiB"),
+            (1_600_000, "1.5 MiB"),
+            (5 << 30, "5.0 GiB"),
+        ];
+        for (given, expected) in sizes {
+            assert_eq!(format_size(given), expected);
+        }
+        let shares = [(0, "0.0 %"), (999, "99.9 %"), (1_250, "125 %")];
+        for (given, expected) in shares {
+            assert_eq!(format_percent(given), expected);
+        }
+    }
+
+    #[test]
+    fn what_makes_another_row_is_not_the_same() {
+        let changes: [fn(&mut ProcessView); 8] = [
+            |view| view.pid = 8,
+            |view| view.state = ProcessState::Stopping,
+            |view| view.restarts = 1,
+            |view| view.stop = 1,
+            |view| view.status_text = "x".to_owned(),
+            |view| view.spawn_error = "x".to_owned(),
+            |view| view.events_discarded = 1,
+            |view| view.stderr_logfile = None,
+        ];
+        for (at, change) in changes.iter().enumerate() {
+            let mut view = cat();
+            change(&mut view);
+            assert!(!is_same(&cat(), &view), "{at}");
+        }
+        let later = ProcessView {
+            now: cat().now + 5,
+            uptime: 6,
+            ..cat()
+        };
+        assert!(is_same(&cat(), &later));
+    }
+
+    #[test]
+    fn a_growing_uptime_is_no_news() {
+        let row = |uptime, pid| {
+            let view = ProcessView {
+                uptime,
+                pid,
+                ..cat()
+            };
+            ProcessRow::new(&view, None, &TimeZone::UTC)
+        };
+        assert!(row(5, 7).is_covered_by(&row(1, 7)));
+        assert!(!row(5, 8).is_covered_by(&row(1, 7)));
+        assert!(!row(5, 0).is_covered_by(&row(5, 7)));
+    }
+}

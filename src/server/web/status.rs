@@ -1,0 +1,188 @@
+//! The status page: what stands around the table of processes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+use maud::{Markup, html};
+
+use super::super::http::HttpConnection;
+use super::super::response::HandlerResponse;
+use super::super::xmlrpc::run_blocking;
+use super::actions;
+use super::form::{Form, url_quoted};
+use super::row::ProcessRow;
+use super::{links, page, table};
+use crate::api::{Caller, Fault, FaultCode, Permission, ProcessView, Reply, Request};
+use crate::control::{self, ControlHandle};
+use crate::domain::ProcessState;
+
+/// The longest message or filter that a page shows, in characters; both come with its address, and so from anybody.
+const SHOWN_MAX: usize = 500;
+
+/// The memory that one process takes while its row of the page is made, roughly.
+const PAGE_BYTES: usize = 2 << 10;
+
+/// Answers `/` and `/index.html`.
+pub(super) async fn status_page(
+    connection: &Arc<HttpConnection>,
+    caller: Caller,
+    head: &Parts,
+    form: &Form,
+) -> HandlerResponse {
+    // HEAD asks for the page alone: it must change nothing.
+    if head.method != Method::HEAD
+        && let Some(action) = form.get("action")
+    {
+        return links::handle_link(connection, caller, head, form, action).await;
+    }
+    let cut = |name| {
+        let text: String = form.get(name)?.chars().take(SHOWN_MAX).collect();
+        Some(text)
+    };
+    let shown = StatusPage {
+        message: cut("message"),
+        filter: cut("filter").unwrap_or_default(),
+        token: connection.token.text().to_owned(),
+        host: connection
+            .shared
+            .host_names
+            .first()
+            .cloned()
+            .unwrap_or_default(),
+    };
+    let control = &connection.shared.control;
+    let Some(_large) = connection.guard.acquire_large().await else {
+        return HandlerResponse::Error(StatusCode::SERVICE_UNAVAILABLE);
+    };
+    let views = match list_processes(control, &caller).await {
+        Ok(views) => views,
+        Err(fault) => return fault_response(&fault),
+    };
+    let sampler = &connection.shared.live.sampler;
+    let usages = sampler.sample_usage(pids(&views)).await;
+    let count = views.len();
+    let rendered = run_blocking(move || {
+        let zone = crate::sys::time_zone();
+        let rows = views
+            .iter()
+            .map(|view| ProcessRow::new(view, usages.get(&view.pid).copied(), &zone))
+            .collect::<Vec<_>>();
+        render_page(&shown, &views, &rows)
+    });
+    let html = rendered.await;
+    connection.shared.reclaim.count_freed(count * PAGE_BYTES);
+    match html {
+        Some(html) => super::html_page(StatusCode::OK, html),
+        None => HandlerResponse::Error(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+/// All processes that `caller` may see.
+pub(super) async fn list_processes(
+    control: &ControlHandle,
+    caller: &Caller,
+) -> Result<Vec<ProcessView>, Fault> {
+    let grant = control::grant_for(caller, Permission::Status)?;
+    match control
+        .call(caller.clone(), grant, Request::AllProcessInfo)
+        .await?
+    {
+        Reply::Processes(views) => Ok(views),
+        _ => Err(FaultCode::Failed.bare()),
+    }
+}
+
+/// The numbers of those that run.
+pub(super) fn pids(views: &[ProcessView]) -> Vec<i32> {
+    views
+        .iter()
+        .map(|view| view.pid)
+        .filter(|&pid| pid != 0)
+        .collect()
+}
+
+// Differs: while the daemon stops, Supervisor's pages are 500.
+pub(super) fn fault_response(fault: &Fault) -> HandlerResponse {
+    HandlerResponse::Error(match fault.code {
+        FaultCode::ShutdownState => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::FORBIDDEN,
+    })
+}
+
+/// What a page shows besides processes.
+struct StatusPage {
+    message: Option<String>,
+    filter: String,
+    token: String,
+    host: String,
+}
+
+fn render_page(shown: &StatusPage, views: &[ProcessView], rows: &[ProcessRow]) -> Markup {
+    let title = format!("Supervisor Status · {}", shown.host);
+    let bar = html! {
+        span.host { (shown.host) }
+        span #live.script.live title="Changes are shown as they happen" { "connecting…" }
+        a href="maintail.html?limit=65536" { "Daemon log" }
+        noscript { a href="./" { "Refresh" } }
+    };
+    let content = html! {
+        (render_toolbar(shown, views, rows))
+        @if rows.is_empty() {
+            p { "No programs to manage" }
+        } @else {
+            (table::render_table(&shown.token, &shown.filter, views, rows))
+        }
+    };
+    let way_on = match shown.filter.as_str() {
+        "" => "./".to_owned(),
+        filter => format!("./?filter={}", url_quoted(filter)),
+    };
+    let message = shown.message.as_deref().map(|text| (text, way_on.as_str()));
+    page::render_with_message(&title, &["status.js"], &bar, &content, message)
+}
+
+/// The counts of states, the filter, and the buttons for everything.
+fn render_toolbar(shown: &StatusPage, views: &[ProcessView], rows: &[ProcessRow]) -> Markup {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for view in views {
+        *counts.entry(view.state.name()).or_default() += 1;
+    }
+    let states = [
+        ProcessState::Running,
+        ProcessState::Starting,
+        ProcessState::Backoff,
+        ProcessState::Stopping,
+        ProcessState::Fatal,
+        ProcessState::Exited,
+        ProcessState::Stopped,
+        ProcessState::Unknown,
+    ];
+    html! {
+        div.tools {
+            nav #counts aria-label="States" {
+                a href="./" data-filter="" { b { (views.len()) } " processes" }
+                @for state in states {
+                    @let word = state.name().to_ascii_lowercase();
+                    @let count = counts.get(state.name()).copied().unwrap_or(0);
+                    a class=(word) href={ "./?filter=" (url_quoted(&word)) } data-filter=(word) hidden[count == 0] {
+                        b { (count) } " " (word)
+                    }
+                }
+            }
+            form #search method="get" action="./" role="search" {
+                input #filter type="search" name="filter" value=(shown.filter) placeholder="Filter (/)"
+                    aria-label="Filter by name or state" autocomplete="off" maxlength=(SHOWN_MAX);
+                noscript { button { "Filter" } }
+            }
+            form.everything method="post" action="actions" {
+                input type="hidden" name="token" value=(shown.token);
+                @for action in actions::PAGE_ACTIONS.iter().filter(|action| action.name != "clear" || rows.iter().any(|row| row.has_log)) {
+                    button class=(action.name) name="do" value={ (action.name) " *" }
+                        data-ask={ (action.label) ": all " (views.len()) " processes?" } { (action.label_all) }
+                }
+            }
+        }
+    }
+}

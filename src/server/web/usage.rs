@@ -1,0 +1,271 @@
+//! What processes use of the machine, read from /proc when somebody looks, and never otherwise.
+
+use std::collections::{HashMap, HashSet};
+use std::io::Read as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::super::xmlrpc::run_blocking;
+use crate::domain::Tick;
+use crate::sys;
+
+/// Samples closer together than this are one: all pages share it.
+const AGE_MIN: Duration = Duration::from_millis(1500);
+/// Old samples that are taken again within [`AGE_MIN`], the oldest first: the processes of a large configuration have their
+/// turn one after another. A sample costs 6 µs; with 1,000 processes each is 8 seconds old at most.
+const AGAIN_MAX: usize = 250;
+/// First samples that one look takes at most.
+const FIRST_MAX: usize = 1000;
+/// What was sampled longer ago than this says nothing about now, so that the next sample begins anew.
+const AGE_MAX: Duration = Duration::from_secs(120);
+/// The most of `/proc/⟨pid⟩/stat` that is read, in bytes; the kernel's line has less than 400.
+const STAT_BYTES_MAX: usize = 1024;
+
+/// What one process uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ProcessUsage {
+    /// Thousandths of one processor since the sample before; none: this is its first.
+    pub(super) cpu_permille: Option<u64>,
+    /// Resident memory in bytes.
+    pub(super) memory: u64,
+}
+
+/// What was read of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct UsageSample {
+    at: Tick,
+    /// When it began, by the kernel: tells processes of one number apart.
+    began: u64,
+    /// Clock ticks of processor time so far.
+    ticks: u64,
+    usage: ProcessUsage,
+}
+
+/// The last sample of each process; none is kept of a process that was not asked for the last time.
+#[derive(Debug, Default)]
+pub(super) struct UsageSampler {
+    inner: Mutex<SamplerState>,
+}
+
+#[derive(Debug, Default)]
+struct SamplerState {
+    last: HashMap<i32, UsageSample>,
+    /// When old samples were taken again.
+    next_refresh: Option<Tick>,
+}
+
+impl UsageSampler {
+    /// What the processes of `pids` use, by their last samples. Reads on another thread.
+    pub(super) async fn sample_usage(
+        self: &Arc<Self>,
+        pids: Vec<i32>,
+    ) -> HashMap<i32, ProcessUsage> {
+        let sampler = self.clone();
+        run_blocking(move || sampler.sample_pids(&pids, read_stat))
+            .await
+            .unwrap_or_default()
+    }
+
+    /// Forgets everything: nobody looks any more.
+    pub(super) fn forget(&self) {
+        *self.lock() = SamplerState::default();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SamplerState> {
+        // Poison means that reading panicked, which leaves the samples before.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sample_pids(
+        &self,
+        pids: &[i32],
+        read: impl Fn(i32) -> Option<ProcStat>,
+    ) -> HashMap<i32, ProcessUsage> {
+        let mut inner = self.lock();
+        let now = sys::now().mono;
+        let wanted: HashSet<i32> = pids.iter().copied().collect();
+        inner.last.retain(|pid, _| wanted.contains(pid));
+        let mut due: Vec<i32> = pids
+            .iter()
+            .copied()
+            .filter(|pid| !inner.last.contains_key(pid))
+            .take(FIRST_MAX)
+            .collect();
+        if inner
+            .next_refresh
+            .is_none_or(|again| age(again, now) >= AGE_MIN)
+        {
+            inner.next_refresh = Some(now);
+            let mut old: Vec<(Tick, i32)> = inner
+                .last
+                .iter()
+                .filter(|(_, sample)| age(sample.at, now) >= AGE_MIN)
+                .map(|(&pid, sample)| (sample.at, pid))
+                .collect();
+            old.sort_unstable();
+            due.extend(old.into_iter().take(AGAIN_MAX).map(|(_, pid)| pid));
+        }
+        for pid in due {
+            match read(pid) {
+                Some(stat) => {
+                    let sample = next_sample(&stat, inner.last.get(&pid));
+                    inner.last.insert(pid, sample);
+                }
+                None => {
+                    inner.last.remove(&pid);
+                }
+            }
+        }
+        let samples = inner.last.iter();
+        samples.map(|(&pid, sample)| (pid, sample.usage)).collect()
+    }
+}
+
+fn age(at: Tick, now: Tick) -> Duration {
+    Duration::from_nanos(now.nanos_since(at))
+}
+
+/// What the kernel tells of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ProcStat {
+    /// When it began.
+    began: u64,
+    /// Clock ticks of processor time so far.
+    ticks: u64,
+    /// Resident pages.
+    pages: u64,
+}
+
+fn next_sample(stat: &ProcStat, last: Option<&UsageSample>) -> UsageSample {
+    let at = sys::now().mono;
+    let (page_bytes, ticks_per_second) = sys::page_and_tick_sizes();
+    let cpu_permille = last
+        .filter(|sample| sample.began == stat.began && age(sample.at, at) < AGE_MAX)
+        .and_then(|sample| {
+            let used = stat.ticks.saturating_sub(sample.ticks);
+            permille(used, ticks_per_second, at.nanos_since(sample.at))
+        });
+    UsageSample {
+        at,
+        began: stat.began,
+        ticks: stat.ticks,
+        usage: ProcessUsage {
+            cpu_permille,
+            memory: stat.pages.saturating_mul(page_bytes),
+        },
+    }
+}
+
+fn permille(ticks: u64, ticks_per_second: u64, nanos: u64) -> Option<u64> {
+    let used = u128::from(ticks) * 1_000_000_000_000 / u128::from(ticks_per_second);
+    u64::try_from(used.checked_div(u128::from(nanos))?).ok()
+}
+
+fn read_stat(pid: i32) -> Option<ProcStat> {
+    let mut text = [0; STAT_BYTES_MAX];
+    let mut file = std::fs::File::open(format!("/proc/{pid}/stat")).ok()?;
+    // The kernel gives the line in one piece.
+    let length = file.read(&mut text).ok()?;
+    parse_stat(&text[..length])
+}
+
+/// # Source
+/// proc_pid_stat(5).
+fn parse_stat(stat: &[u8]) -> Option<ProcStat> {
+    // The name stands in brackets, and may hold anything, brackets too.
+    let end = stat.iter().rposition(|&byte| byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    // Fields are counted from 1, and the first one here is the third.
+    let number = |n: usize| fields.get(n - 3)?.parse::<u64>().ok();
+    Some(ProcStat {
+        began: number(22)?,
+        ticks: number(14)? + number(15)?,
+        pages: number(24)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_is_read_whatever_the_name() {
+        let line = b"7 (a) b (c) S 1 7 7 0 -1 4194304 100 0 0 0 12 30 0 0 20 0 1 0 5000 9000000 250 18446744073709551615\n";
+        let stat = ProcStat {
+            began: 5000,
+            ticks: 42,
+            pages: 250,
+        };
+        assert_eq!(parse_stat(line), Some(stat));
+        assert_eq!(parse_stat(b"7 (a) S 1"), None);
+        assert_eq!(parse_stat(b""), None);
+    }
+
+    #[test]
+    fn shares_are_of_one_processor() {
+        assert_eq!(permille(100, 100, 1_000_000_000), Some(1000));
+        assert_eq!(permille(50, 100, 2_000_000_000), Some(250));
+        assert_eq!(permille(1, 100, 0), None);
+    }
+
+    #[test]
+    fn we_use_memory_and_are_sampled_once() {
+        let own = i32::try_from(std::process::id()).expect("fits");
+        let sampler = UsageSampler::default();
+        let first = sampler.sample_pids(&[own, i32::MAX], read_stat);
+        assert!(first[&own].memory > 100_000, "{first:?}");
+        assert_eq!(first[&own].cpu_permille, None, "one sample has no span");
+        assert!(!first.contains_key(&i32::MAX));
+        assert_eq!(
+            sampler.sample_pids(&[own], read_stat),
+            first,
+            "fresh enough"
+        );
+        let samples = || sampler.lock().last.len();
+        assert_eq!(samples(), 1);
+        sampler.forget();
+        assert_eq!(samples(), 0);
+    }
+
+    #[test]
+    fn many_processes_have_their_turn_one_after_another() {
+        let stat = ProcStat {
+            began: 1,
+            ticks: 0,
+            pages: 1,
+        };
+        let asked = std::cell::RefCell::new(Vec::new());
+        let read = |pid| {
+            asked.borrow_mut().push(pid);
+            Some(stat)
+        };
+        let sampler = UsageSampler::default();
+        let pids: Vec<i32> = (1..=2 * i32::try_from(AGAIN_MAX).expect("fits")).collect();
+        assert_eq!(
+            sampler.sample_pids(&pids, read).len(),
+            pids.len(),
+            "all are new"
+        );
+        assert_eq!(asked.take().len(), pids.len());
+        // As if all had been sampled long ago, those of the highest numbers first.
+        let make_old = || {
+            let mut inner = sampler.lock();
+            inner.next_refresh = None;
+            for (pid, sample) in &mut inner.last {
+                sample.at = Tick(1000 - u64::try_from(*pid).expect("positive"));
+            }
+        };
+        make_old();
+        assert_eq!(
+            sampler.sample_pids(&pids, read).len(),
+            pids.len(),
+            "all are known"
+        );
+        let mut again = asked.take();
+        again.sort_unstable();
+        assert_eq!(again, pids[AGAIN_MAX..]);
+        assert_eq!(sampler.sample_pids(&pids, read).len(), pids.len());
+        assert_eq!(asked.take().len(), 0, "only once in a while");
+    }
+}

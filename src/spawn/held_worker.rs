@@ -1,0 +1,196 @@
+//! A job that is held up, and the spawner that has been set aside with it.
+
+use super::message::{SpawnAnswer, SpawnJob};
+use super::owner::JobOwner;
+use super::worker::SpawnWorker;
+use crate::api::Ticket;
+use crate::domain::{InstanceId, Signal, SpawnError, Tick};
+
+/// How often a child that is held up is looked at, in milliseconds.
+pub(super) const LOOK_MS: u64 = 500;
+/// How long a killed child may take to end before the start is given up without its end, in milliseconds.
+const END_MS: u64 = 1_000;
+
+/// Why a start is held up, as it reads in the log and in the status.
+const RESOLVING: &str = "a file system or a name service does not respond";
+const EXECUTING: &str = "the kernel has not executed the command yet \
+    (its file system does not respond, or a process holds a lease on the file)";
+const STOPPED: &str = "the process was stopped before it executed the command; sent SIGCONT";
+const STOPPED_AGAIN: &str =
+    "the process was stopped again before it executed the command; killed it";
+
+/// What a job is, for as long as it may be held up.
+#[derive(Debug, Clone)]
+pub(super) enum HeldSubject {
+    Resolve(InstanceId, JobOwner),
+    Spawn(InstanceId, JobOwner),
+    Check(Ticket, JobOwner),
+    Sockets(Ticket, Option<JobOwner>),
+    /// It cannot be held up.
+    Nothing,
+}
+
+impl HeldSubject {
+    pub(super) fn of(job: &SpawnJob) -> Self {
+        match job {
+            SpawnJob::Resolve(instance, spec) => Self::Resolve(*instance, JobOwner::of(spec)),
+            SpawnJob::Spawn(instance, plan, ..) => Self::Spawn(*instance, plan.owner.clone()),
+            SpawnJob::Check(ticket, spec) => Self::Check(*ticket, JobOwner::of(spec)),
+            SpawnJob::TrySockets(ticket, group) => {
+                Self::Sockets(*ticket, JobOwner::of_group(group))
+            }
+            SpawnJob::Release(_) | SpawnJob::HandOver | SpawnJob::Stop => Self::Nothing,
+        }
+    }
+
+    pub(super) const fn instance(&self) -> Option<InstanceId> {
+        match self {
+            Self::Resolve(instance, _) | Self::Spawn(instance, _) => Some(*instance),
+            Self::Check(..) | Self::Sockets(..) | Self::Nothing => None,
+        }
+    }
+
+    pub(super) const fn owner(&self) -> Option<&JobOwner> {
+        match self {
+            Self::Resolve(_, owner) | Self::Spawn(_, owner) | Self::Check(_, owner) => Some(owner),
+            Self::Sockets(_, owner) => owner.as_ref(),
+            Self::Nothing => None,
+        }
+    }
+
+    /// It is answered already: whoever asked was not made to wait.
+    pub(super) const fn is_answered_early(&self) -> bool {
+        matches!(self, Self::Check(..) | Self::Sockets(..))
+    }
+
+    /// What is told at once of a job that is held up, for the reason `why`.
+    pub(super) fn held(&self, why: &str) -> Option<SpawnAnswer> {
+        match self {
+            Self::Resolve(instance, _) | Self::Spawn(instance, _) => {
+                Some(SpawnAnswer::Held(*instance, why.to_owned()))
+            }
+            // The client is not to wait: the start itself will show what is wrong.
+            Self::Check(ticket, _) => Some(SpawnAnswer::Checked(*ticket, Ok(()))),
+            Self::Sockets(ticket, _) => {
+                let error = SpawnError::HeldUp(why.to_owned());
+                Some(SpawnAnswer::SocketsTried(*ticket, Err(error)))
+            }
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// A worker that has not come back from its job in time.
+#[derive(Debug)]
+pub(super) struct HeldWorker {
+    pub(super) worker: SpawnWorker,
+    pub(super) subject: HeldSubject,
+    look_at: Tick,
+    /// The child was stopped, and was continued.
+    was_continued: bool,
+    was_killed: bool,
+    /// When nobody wanted the process any more.
+    called_off_at: Option<Tick>,
+    /// Whoever wanted the job done was told that nothing came of it; what comes of it yet is ended.
+    pub(super) is_abandoned: bool,
+}
+
+impl HeldWorker {
+    pub(super) fn new(worker: SpawnWorker, subject: HeldSubject, now: Tick) -> Self {
+        Self {
+            worker,
+            is_abandoned: subject.is_answered_early(),
+            subject,
+            look_at: now,
+            was_continued: false,
+            was_killed: false,
+            called_off_at: None,
+        }
+    }
+
+    /// Its child, if there is one, has been made and is held up before its exec.
+    pub(super) fn has_child(&self) -> bool {
+        self.worker.child.is_there()
+    }
+
+    /// When [`Self::look`] is to be called next.
+    pub(super) const fn look_at(&self) -> Tick {
+        self.look_at
+    }
+
+    /// Nobody wants the process any more: its child is killed.
+    pub(super) fn call_off(&mut self, now: Tick) {
+        if matches!(self.subject, HeldSubject::Spawn(..)) {
+            self.called_off_at.get_or_insert(now);
+            self.kill();
+            self.look_at = now.plus_millis(END_MS);
+        }
+    }
+
+    /// Nobody will be told what comes of it.
+    pub(super) fn abandon(&mut self, now: Tick) {
+        self.call_off(now);
+        self.is_abandoned = true;
+    }
+
+    fn kill(&mut self) {
+        // ESRCH: it has not been made yet.
+        let _ = self.worker.child.signal(Signal::KILL);
+        self.was_killed = true;
+    }
+
+    /// Looks at a job that has just been set aside; answers why it is held up.
+    pub(super) fn first_look(&mut self, now: Tick) -> &'static str {
+        self.look_at = now.plus_millis(LOOK_MS);
+        if !matches!(self.subject, HeldSubject::Spawn(..)) {
+            self.look_at = Tick::NEVER;
+            RESOLVING
+        } else if self.worker.child.is_stopped() {
+            self.go_on();
+            STOPPED
+        } else {
+            EXECUTING
+        }
+    }
+
+    fn go_on(&mut self) {
+        let _ = self.worker.child.signal(Signal::CONT);
+        self.was_continued = true;
+    }
+
+    /// Looks at it again; answers what there is to tell.
+    pub(super) fn look(&mut self, now: Tick) -> Option<SpawnAnswer> {
+        if self.look_at > now {
+            return None;
+        }
+        let HeldSubject::Spawn(instance, owner) = &self.subject else {
+            self.look_at = Tick::NEVER;
+            return None;
+        };
+        let instance = *instance;
+        self.look_at = now.plus_millis(LOOK_MS);
+        if let Some(at) = self.called_off_at {
+            let name = owner.name.as_str().to_owned();
+            // Again: it may have been made since.
+            self.kill();
+            if self.is_abandoned || at.plus_millis(END_MS) > now {
+                return None;
+            }
+            self.is_abandoned = true;
+            return Some(SpawnAnswer::Failed(
+                instance,
+                SpawnError::CalledOff { name },
+            ));
+        }
+        if self.was_killed || !self.worker.child.is_stopped() {
+            return None;
+        }
+        if self.was_continued {
+            self.kill();
+            Some(SpawnAnswer::Held(instance, STOPPED_AGAIN.to_owned()))
+        } else {
+            self.go_on();
+            Some(SpawnAnswer::Held(instance, STOPPED.to_owned()))
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! Finds files by name for a daemon that may be root, in directories that others may write to.
+//!
+//! Supervisor opens logs with plain `open`, so whoever may write to a log's directory can make root append to any file
+//! of the machine by putting a link there. Here, when we are root:
+//!
+//! - Links of root (or of us) are followed as ever.
+//! - A link that another user made is followed only if it leads into a directory of that same user: there, he could
+//!   have done the same himself. So `/home/deploy/app/current/log/out.log` works, with `current` a link of deploy's.
+//! - A file with several names in another user's directory must be that user's own.
+//!
+//! What is renamed or removed is named relative to the directory found this way. `/dev` and `/proc` are the system's own
+//! and are left to the kernel. When we are not root, the kernel's own checks of our user are all there is to it.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat, renameat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::unistd::{UnlinkatFlags, geteuid, linkat, unlinkat};
+
+use crate::domain::Errno;
+
+/// As many links as the kernel follows in one path.
+const LINKS_MAX: usize = 40;
+
+/// The error of a path that leads through a link we will not follow.
+pub const REFUSED: Errno = Errno(nix::errno::Errno::ELOOP as i32);
+
+/// The kernel's number as the rest of the daemon knows it.
+#[must_use]
+pub fn errno(error: nix::errno::Errno) -> Errno {
+    Errno(error as i32)
+}
+
+/// A directory, held open, and a name in it.
+#[derive(Debug)]
+pub struct SafePath {
+    dir: OwnedFd,
+    name: OsString,
+}
+
+/// One walk along a path, with what it has learnt of the links it followed.
+struct PathWalk {
+    dir: OwnedFd,
+    /// Who made a link that was followed, if not root or we.
+    planter: Option<u32>,
+    links: usize,
+    /// False: follow everything.
+    careful: bool,
+}
+
+impl PathWalk {
+    fn start(path: &Path, careful: bool) -> Result<Self, Errno> {
+        Ok(Self {
+            dir: directory(if path.is_absolute() { "/" } else { "." }.as_ref())?,
+            planter: None,
+            links: 0,
+            careful,
+        })
+    }
+
+    /// Goes down to the directory of `path`, and returns the last name.
+    fn descend(&mut self, path: &Path) -> Result<OsString, Errno> {
+        let mut parts = parts(path);
+        let name = parts.pop_back().ok_or(errno(nix::errno::Errno::EISDIR))?;
+        while let Some(part) = parts.pop_front() {
+            let next = openat(
+                &self.dir,
+                part.as_os_str(),
+                OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+                Mode::empty(),
+            )
+            .map_err(errno)?;
+            let stat = fstat(&next).map_err(errno)?;
+            match kind(&stat) {
+                SFlag::S_IFDIR => self.dir = next,
+                SFlag::S_IFLNK => {
+                    let target = self.follow_link(&next, &stat)?;
+                    let target = Path::new(&target);
+                    if target.is_absolute() {
+                        self.dir = directory("/".as_ref())?;
+                    }
+                    for part in self::parts(target).into_iter().rev() {
+                        parts.push_front(part);
+                    }
+                }
+                _ => return Err(errno(nix::errno::Errno::ENOTDIR)),
+            }
+        }
+        Ok(name)
+    }
+
+    /// Notes whose link this is, and reads it. Both from one descriptor, so that it cannot be exchanged in between.
+    fn follow_link(&mut self, link: &OwnedFd, stat: &FileStat) -> Result<OsString, Errno> {
+        self.links += 1;
+        if self.links > LINKS_MAX {
+            return Err(REFUSED);
+        }
+        if self.careful && !is_trusted(stat.st_uid) {
+            if self.planter.is_some_and(|planter| planter != stat.st_uid) {
+                return Err(REFUSED);
+            }
+            self.planter = Some(stat.st_uid);
+        }
+        readlinkat(link, "").map_err(errno)
+    }
+
+    /// The directory we came to, if we may work in it.
+    fn into_safe_path(self, name: OsString) -> Result<SafePath, Errno> {
+        if let Some(planter) = self.planter
+            && fstat(&self.dir).map_err(errno)?.st_uid != planter
+        {
+            return Err(REFUSED);
+        }
+        Ok(SafePath {
+            dir: self.dir,
+            name,
+        })
+    }
+}
+
+impl SafePath {
+    /// Where `path` stands; if that is a link, the link itself.
+    ///
+    /// # Errors
+    /// [`REFUSED`]; ENOENT, EACCES and the like of a directory on the way; EISDIR for a path without a last name.
+    pub fn resolve(path: &Path) -> Result<Self, Errno> {
+        let mut walk = PathWalk::start(path, geteuid().is_root())?;
+        let name = walk.descend(path)?;
+        walk.into_safe_path(name)
+    }
+
+    /// What stands there, held open without being opened; a link is a link.
+    ///
+    /// # Errors
+    /// ENOENT, EACCES, …
+    pub fn open_path_fd(&self) -> Result<OwnedFd, Errno> {
+        openat(
+            &self.dir,
+            self.name.as_os_str(),
+            OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(errno)
+    }
+
+    /// Removes the file.
+    ///
+    /// # Errors
+    /// ENOENT, EACCES, EISDIR, …
+    pub fn unlink(&self) -> Result<(), Errno> {
+        unlinkat(&self.dir, self.name.as_os_str(), UnlinkatFlags::NoRemoveDir).map_err(errno)
+    }
+
+    /// Renames, in this directory, name + `from` to name + `to`; the target is replaced. False: there was nothing.
+    ///
+    /// # Errors
+    /// EACCES, EISDIR, ENOSPC, …
+    pub fn rename_suffix(&self, from: &str, to: &str) -> Result<bool, Errno> {
+        let (from, to) = (self.with(from), self.with(to));
+        match renameat(&self.dir, from.as_os_str(), &self.dir, to.as_os_str()) {
+            Ok(()) => Ok(true),
+            Err(nix::errno::Errno::ENOENT) => Ok(false),
+            Err(error) => Err(errno(error)),
+        }
+    }
+
+    /// A descriptor of what has the name + `suffix`, which keeps its blocks allocated while it is open, also without a name.
+    /// It cannot be read or written. `None`: nothing has that name, or it cannot be opened.
+    #[must_use]
+    pub fn open_suffix(&self, suffix: &str) -> Option<OwnedFd> {
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(
+            &self.dir,
+            self.with(suffix).as_os_str(),
+            flags,
+            Mode::empty(),
+        )
+        .ok()
+    }
+
+    /// The name in the same directory that has `suffix` behind it.
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub fn sibling(&self, suffix: &str) -> Result<Self, Errno> {
+        Ok(Self {
+            dir: self.dir.try_clone().map_err(Errno::from)?,
+            name: self.with(suffix),
+        })
+    }
+
+    /// A path to this place that leads through the descriptor of its directory, for calls that know only paths.
+    #[must_use]
+    pub fn path_by_descriptor(&self) -> PathBuf {
+        Path::new(&fd_path(&self.dir)).join(&self.name)
+    }
+
+    /// Gives the open file `file` this name too.
+    ///
+    /// # Errors
+    /// EEXIST: something has the name. EACCES, EPERM, …
+    pub fn link_here(&self, file: &OwnedFd) -> Result<(), Errno> {
+        linkat(
+            AT_FDCWD,
+            fd_path(file).as_str(),
+            &self.dir,
+            self.name.as_os_str(),
+            AtFlags::AT_SYMLINK_FOLLOW,
+        )
+        .map_err(errno)
+    }
+
+    /// Whether the file of this identity has this name.
+    #[must_use]
+    pub fn is_file(&self, file: FileId) -> bool {
+        self.open_path_fd()
+            .is_ok_and(|found| FileId::of(&found).ok() == Some(file))
+    }
+
+    /// Removes the file if it has this identity. Answers whether it was removed.
+    pub fn unlink_if(&self, file: FileId) -> bool {
+        self.is_file(file) && self.unlink().is_ok()
+    }
+
+    fn with(&self, suffix: &str) -> OsString {
+        let mut name = self.name.clone();
+        name.push(suffix);
+        name
+    }
+}
+
+/// What tells one file from all others while it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileId {
+    /// The file system it is on.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+}
+
+impl FileId {
+    /// That of an open file.
+    ///
+    /// # Errors
+    /// The file system's own.
+    pub fn of(file: &OwnedFd) -> Result<Self, Errno> {
+        let stat = fstat(file).map_err(errno)?;
+        Ok(Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        })
+    }
+}
+
+/// The name of an open file below /proc, which leads to that very file.
+#[must_use]
+pub fn fd_path(file: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+/// Opens the directory `path` to list it. A link at its end counts like one on the way.
+///
+/// # Errors
+/// [`REFUSED`]; ENOENT, ENOTDIR, EACCES, …
+pub fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
+    // Any name in it will do: what is wanted is where that would be.
+    let place = SafePath::resolve(&path.join("_"))?;
+    openat(
+        &place.dir,
+        ".",
+        OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(errno)
+}
+
+/// Opens `path` with these flags (never O_TRUNC, which would act before our checks) and, if it is created, this mode.
+///
+/// # Errors
+/// [`REFUSED`], and what open(2) says.
+pub fn safe_open(path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
+    let careful = geteuid().is_root();
+    let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+    let plain = |path: &Path| openat(AT_FDCWD, path, flags, mode).map_err(errno);
+    if !careful || is_system_tree(path) {
+        return plain(path);
+    }
+    let mut walk = PathWalk::start(path, careful)?;
+    let mut name = walk.descend(path)?;
+    loop {
+        // A link is looked at before an open could create something at its other end.
+        let link = openat(
+            &walk.dir,
+            name.as_os_str(),
+            OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        );
+        match link {
+            Err(nix::errno::Errno::ENOENT) => {}
+            Err(error) => return Err(errno(error)),
+            Ok(link) => {
+                let stat = fstat(&link).map_err(errno)?;
+                if kind(&stat) == SFlag::S_IFLNK && !flags.contains(OFlag::O_NOFOLLOW) {
+                    let target = walk.follow_link(&link, &stat)?;
+                    let target = Path::new(&target);
+                    if target.is_absolute() {
+                        if walk.planter.is_none() && is_system_tree(target) {
+                            return plain(target);
+                        }
+                        walk.dir = directory("/".as_ref())?;
+                    }
+                    name = walk.descend(target)?;
+                    continue;
+                }
+            }
+        }
+        let place = walk.into_safe_path(name)?;
+        let file = openat(
+            &place.dir,
+            place.name.as_os_str(),
+            flags | OFlag::O_NOFOLLOW,
+            mode,
+        )
+        .map_err(errno)?;
+        let (dir, stat) = (
+            fstat(&place.dir).map_err(errno)?,
+            fstat(&file).map_err(errno)?,
+        );
+        let others = !is_trusted(dir.st_uid) || dir.st_mode & 0o022 != 0;
+        if others && kind(&stat) == SFlag::S_IFREG && stat.st_nlink > 1 && stat.st_uid != dir.st_uid
+        {
+            return Err(REFUSED);
+        }
+        return Ok(file);
+    }
+}
+
+/// The kind of file.
+#[must_use]
+pub fn kind(stat: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
+}
+
+/// Names what a path leads to, for messages: "a directory", "a symbolic link to TARGET".
+#[must_use]
+pub fn describe_target(path: &Path, kind: SFlag) -> String {
+    let what = match kind {
+        SFlag::S_IFLNK => {
+            return match std::fs::read_link(path) {
+                Ok(target) => format!("a symbolic link to {}", target.display()),
+                Err(_) => "a symbolic link".to_owned(),
+            };
+        }
+        SFlag::S_IFREG => "a regular file",
+        SFlag::S_IFDIR => "a directory",
+        SFlag::S_IFIFO => "a FIFO",
+        SFlag::S_IFSOCK => "a socket",
+        SFlag::S_IFCHR | SFlag::S_IFBLK => "a device",
+        _ => "something else",
+    };
+    what.to_owned()
+}
+
+/// Trees whose names nobody but the system makes, and whose links the kernel alone can follow.
+#[must_use]
+pub fn is_system_tree(path: &Path) -> bool {
+    path.starts_with("/dev") && !path.starts_with("/dev/shm") || path.starts_with("/proc")
+}
+
+fn is_trusted(uid: u32) -> bool {
+    uid == 0 || uid == geteuid().as_raw()
+}
+
+fn directory(path: &Path) -> Result<OwnedFd, Errno> {
+    openat(
+        AT_FDCWD,
+        path,
+        OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(errno)
+}
+
+fn parts(path: &Path) -> VecDeque<OsString> {
+    path.components()
+        .filter_map(|part| match part {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some(OsStr::new("..").to_owned()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+        })
+        .collect()
+}

@@ -29,7 +29,7 @@ const ANSWERS_MS_MAX: u64 = 5_000;
 /// The same for a restart by the service manager, which waits for the daemon to exit.
 const DETACH_MS_MAX: u64 = 500;
 /// The fault for clients that still wait then, and for requests after that.
-pub(super) const REPLACED: &str = "the daemon is being replaced: look again in a moment";
+pub(super) const REPLACED: &str = "the daemon is being re-executed (try again in a moment)";
 
 /// Checks whether the program on disk could continue from this state. The error says why not. It may block.
 pub type Examine = dyn Fn(&Snapshot) -> Result<(), String> + Send + Sync;
@@ -336,7 +336,7 @@ impl Engine {
             let _heartbeat = heartbeats.register_end("upgrade");
             let examine = std::panic::AssertUnwindSafe(|| examine(&snapshot));
             let result = std::panic::catch_unwind(examine)
-                .unwrap_or_else(|_| Err("examining the other program panicked".to_owned()));
+                .unwrap_or_else(|_| Err("checking the new program panicked".to_owned()));
             to.examined(ticket, result);
         });
         if let Err(error) = started {

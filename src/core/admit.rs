@@ -71,6 +71,7 @@ impl Fleet {
         }
     }
 
+    /// Refuses, answers or starts a request. The caller sends the answer and writes the audit line.
     fn admit(
         &mut self,
         now: Now,
@@ -292,6 +293,7 @@ impl Fleet {
         found
     }
 
+    /// Returns the instance that accepts standard input for the process `name`.
     fn stdin_of(&self, name: &str, rights: Rights<'_>) -> Result<InstanceId, Fault> {
         let slot = self.one(name, rights)?;
         self.slots
@@ -302,6 +304,7 @@ impl Fleet {
             .ok_or_else(|| FaultCode::NotRunning.of(name))
     }
 
+    /// Creates the batch of a request that acts on processes.
     fn batch(&self, target: RequestTarget, rights: Rights<'_>, action: BatchAction) -> Admission {
         let (slots, one) = match self.targets(target, rights) {
             Ok(found) => found,
@@ -391,6 +394,7 @@ impl Fleet {
         }
     }
 
+    /// Returns the configured processes that `scope` covers, of the configuration read last.
     fn config_views(&self, scope: &AccessScope) -> Vec<ConfigView> {
         let mut views = Vec::new();
         for group in &self.last_read.groups {
@@ -429,6 +433,7 @@ impl Fleet {
         Ok(group)
     }
 
+    /// Adds a group of the configuration and starts its autostart processes.
     fn handle_add_group(&mut self, group: &Arc<GroupSpec>, now: Now, out: &mut Actions) -> Reply {
         self.add_group(group, now, out);
         self.autostart(&group.name, now, out);
@@ -464,6 +469,7 @@ impl Fleet {
         out.push(Action::Answer(ticket, answer));
     }
 
+    /// Removes a group if all its processes have stopped.
     fn handle_remove_group(
         &mut self,
         name: &str,

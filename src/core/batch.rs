@@ -196,6 +196,7 @@ impl Fleet {
         batch.record_result(index, true, result(member, fault));
     }
 
+    /// Lets the next member of a batch wait for its process.
     fn wait_for(
         &mut self,
         ticket: Ticket,
@@ -209,6 +210,7 @@ impl Fleet {
         self.wait_at(ticket, batch, member, (index, until), now, out);
     }
 
+    /// Records the result of a member, or registers it as waiting for its process.
     fn wait_at(
         &mut self,
         ticket: Ticket,
@@ -286,6 +288,7 @@ impl Fleet {
         self.advance_batch(ticket, now, out);
     }
 
+    /// Starts a member whose command the shell has looked up, or records why it cannot start.
     fn start_checked(
         &mut self,
         ticket: Ticket,
@@ -345,6 +348,7 @@ impl Fleet {
 
     // Signalling
 
+    /// Sends a signal of a client to a member, or records why that is impossible.
     fn signal_member(
         &mut self,
         ticket: Ticket,

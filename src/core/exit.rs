@@ -214,6 +214,7 @@ impl Process {
         }
     }
 
+    /// Enters the stage that follows the exit, and logs the exit.
     fn report_exit(
         &mut self,
         instance: InstanceId,
@@ -282,6 +283,7 @@ impl Process {
         self.give_up_if_spent(ctx);
     }
 
+    /// Returns whether the exit status is expected: an exit code in `exitcodes`.
     fn expects(&self, status: ExitStatus) -> bool {
         match status {
             ExitStatus::Exited(code) => self.spec.exitcodes.contains(&code),

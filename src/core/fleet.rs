@@ -421,6 +421,7 @@ impl Fleet {
         self.report_waiting_to_die(now, out);
     }
 
+    /// Handles a command that was found, for the current attempt or for an early next one.
     fn resolved(&mut self, instance: InstanceId, now: Now, out: &mut Actions) {
         if let Some((stage, next)) = self.slots.next_attempt(instance)
             && stage != Stage::Resolving(instance)
@@ -434,6 +435,7 @@ impl Fleet {
         }
     }
 
+    /// Handles pipes and logs that are ready, for the current attempt or for an early next one.
     fn prepared(&mut self, instance: InstanceId, now: Now, out: &mut Actions) {
         if let Some((stage, next)) = self.slots.next_attempt(instance)
             && stage != Stage::Preparing(instance)
@@ -447,6 +449,7 @@ impl Fleet {
         }
     }
 
+    /// Handles a created process. A process that is no longer wanted is killed.
     fn spawned(&mut self, instance: InstanceId, pid: i32, now: Now, out: &mut Actions) {
         if self.slots.process_of(instance).is_some() {
             self.update_process(instance.slot, now, out, |process, ctx| {
@@ -464,6 +467,7 @@ impl Fleet {
         }
     }
 
+    /// Handles a failed step. If an early next attempt failed, it is dropped and repeated in order later.
     fn spawn_failed(
         &mut self,
         instance: InstanceId,
@@ -485,6 +489,7 @@ impl Fleet {
         }
     }
 
+    /// Publishes an event with output of a process.
     fn wrote(
         &mut self,
         instance: InstanceId,
@@ -509,6 +514,7 @@ impl Fleet {
         })));
     }
 
+    /// Handles the result of sending a signal.
     fn signalled(
         &mut self,
         instance: InstanceId,

@@ -244,6 +244,7 @@ impl Process {
         }
     }
 
+    /// Makes a process RUNNING after it reported that it is ready.
     fn ready(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         self.run.tries = 0;
         self.enter_stage(Stage::Running { instance, pid }, pid, false, ctx);
@@ -273,6 +274,7 @@ impl Process {
         self.terminate(instance, pid, TerminationReason::WatchdogTimeout, ctx);
     }
 
+    /// Terminates a process that sent `WATCHDOG=trigger`.
     fn watchdog_trigger(&mut self, ctx: &mut Ctx<'_>) {
         let (instance, pid, why) = match self.run.stage {
             Stage::AwaitingReady { instance, pid, .. } => {

@@ -65,6 +65,7 @@ pub(super) fn encode(slot: u32, process: &Process, counts: Counts, most: usize) 
     encoded(slot, process, counts, true)
 }
 
+/// Encodes a record. `is_short`: without the values that [`encode`] may omit.
 fn encoded(slot: u32, process: &Process, counts: Counts, is_short: bool) -> Vec<u8> {
     // Waiting clients do not survive the daemon. A successor starts the next attempt again.
     let RunState {

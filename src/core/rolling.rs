@@ -339,6 +339,7 @@ impl Fleet {
         }
     }
 
+    /// Returns the next action for a process, given its step and its current state.
     fn next_turn(&self, member: &BatchMember, named: bool, turn: RollingTurn) -> NextRollingStep {
         let name = || name_of(member);
         let state = self

@@ -176,6 +176,7 @@ impl Fleet {
         self.answer(ticket, answer, out);
     }
 
+    /// Adds a program with its processes to an active group.
     fn admit_program(
         &mut self,
         name: &GroupName,
@@ -233,6 +234,7 @@ impl Fleet {
         }
     }
 
+    /// Answers a request and closes its ticket.
     fn answer(&mut self, ticket: Ticket, answer: Result<Reply, Fault>, out: &mut Actions) {
         self.tickets.remove(&ticket);
         out.push(Action::Answer(ticket, answer));
@@ -549,6 +551,7 @@ impl Fleet {
         self.answer(ticket, answer, out);
     }
 
+    /// Adds the new processes after all others have been removed. Returns the answer.
     fn finish_scaling(
         &mut self,
         scaling: Box<Scaling>,

@@ -217,6 +217,7 @@ impl Process {
         }
     }
 
+    /// Records and logs a spawn, and requests what waited for the PID.
     fn note_spawn(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         self.end_hold_up();
         self.run.spawns += 1;
@@ -236,6 +237,7 @@ impl Process {
         }
     }
 
+    /// STARTING → RUNNING, after `startsecs`.
     pub(super) fn promote(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         self.run.tries = 0;
         self.enter_stage(Stage::Running { instance, pid }, pid, false, ctx);
@@ -291,6 +293,7 @@ impl Process {
         }
     }
 
+    /// Records and logs an attempt that failed without a process.
     fn note_failure(&mut self, error: SpawnError, ctx: &mut Ctx<'_>) {
         Self::log(
             ctx,
@@ -304,6 +307,7 @@ impl Process {
         self.give_up_if_spent(ctx);
     }
 
+    /// Enters BACKOFF. The n-th failure in a row waits n seconds.
     pub(super) fn back_off(&mut self, ctx: &mut Ctx<'_>) {
         self.run.tries = self.run.tries.saturating_add(1);
         let retry_at = if ctx.may_start {
@@ -314,6 +318,7 @@ impl Process {
         self.enter_stage(Stage::Backoff { retry_at }, 0, false, ctx);
     }
 
+    /// BACKOFF → FATAL if more than `startretries` retries have failed.
     pub(super) fn give_up_if_spent(&mut self, ctx: &mut Ctx<'_>) {
         if i64::from(self.run.tries) > self.spec.startretries {
             self.give_up(ctx);

@@ -85,6 +85,7 @@ impl Fleet {
             .any(|pending| matches!(pending, Pending::Reread | Pending::Restart))
     }
 
+    /// Returns the status line.
     fn status<'a, P>(&self, phase: Phase, processes: impl Fn() -> P) -> String
     where
         P: Iterator<Item = &'a Process>,

@@ -102,6 +102,7 @@ impl Process {
         self.publish(ProcessState::Stopping, ProcessState::Stopped, 0, false, ctx);
     }
 
+    /// Sends the stop signal and enters STOPPING.
     pub(super) fn send_stop(&mut self, instance: InstanceId, pid: i32, ctx: &mut Ctx<'_>) {
         let (signal, scope) = (self.spec.stopsignal, self.stop_scope());
         self.log_killing(pid, signal, scope, ctx);
@@ -209,6 +210,7 @@ impl Process {
         }
     }
 
+    /// Sends SIGKILL to a process that has not stopped in time. `sent`: see [`Stage::Stopping`].
     pub(super) fn kill(&mut self, instance: InstanceId, pid: i32, sent: bool, ctx: &mut Ctx<'_>) {
         Self::log(
             ctx,

@@ -64,6 +64,7 @@ impl Ticks {
         come
     }
 
+    /// Sets when to check the wall clock next.
     fn arm(&mut self, now: Now) {
         let until = |period: i64| {
             let period = period * SECOND;

@@ -33,6 +33,7 @@ pub(super) fn find_orphans(config: &Arc<Config>, partial: PartialRecovery) -> Or
     find(config, partial, &running, &cgroup::find_orphan)
 }
 
+/// Matches the processes in cgroups with the configuration and the stored descriptors.
 fn find(
     config: &Arc<Config>,
     mut partial: PartialRecovery,

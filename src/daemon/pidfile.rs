@@ -64,6 +64,7 @@ pub(super) fn holder(path: &Path, config: &Path) -> Option<i32> {
     live_holder(&file, config)
 }
 
+/// Returns the PID in the file if another running process holds the lock.
 fn live_holder(file: &File, config: &Path) -> Option<i32> {
     if !sys::is_byte_locked(file, byte(config)).ok()? {
         return None;

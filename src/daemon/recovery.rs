@@ -132,6 +132,7 @@ pub(super) fn recover_from(holder: FdHolder, find_spawned: FindSpawned<'_>) -> R
     }
 }
 
+/// Interprets the descriptors that the fd holder listed.
 fn read_stored(
     items: Vec<(String, Vec<OwnedFd>)>,
     fd_store: &FdStore,
@@ -270,6 +271,7 @@ fn shared_sockets(kept: &BTreeMap<String, Vec<OwnedFd>>) -> Vec<SharedSocket> {
     places.collect()
 }
 
+/// Reconstructs a handoff from a snapshot with applied records and the stored descriptors.
 fn handoff_of_crashed(
     config: Arc<Config>,
     snapshot: Snapshot,

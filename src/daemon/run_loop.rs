@@ -77,6 +77,7 @@ pub(super) fn resume(
     run_until_shutdown(begin, context, reserved)
 }
 
+/// Performs one run after another until one ends the daemon.
 fn run_until_shutdown(
     mut begin: RunStart,
     mut context: StartContext,

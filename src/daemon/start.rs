@@ -81,6 +81,7 @@ pub fn run(args: &[String]) -> ExitCode {
     }
 }
 
+/// Runs a subcommand.
 fn run_verb(subcommand: &Subcommand, argv0: &str, args: &[String]) -> ExitCode {
     let refused = |sentence: &str| {
         eprintln!(
@@ -161,6 +162,7 @@ fn with_config_path(
     Ok(options)
 }
 
+/// Reads the configuration, recovers the state of a previous daemon and runs the daemon.
 fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCode, Fatal> {
     sys::check_kernel().map_err(|error| Fatal::Usage(error.to_string()))?;
     if options.config_path.is_none() && sys::effective_uid() == 0 {
@@ -223,6 +225,7 @@ fn begin(argv0: &str, options: DaemonOptions, machine: Machine) -> Result<ExitCo
     run_loop::run_all(first, context, predecessor, reserved)
 }
 
+/// Prints the result of `--check` and returns the exit status.
 fn checked(path: &str, result: &Result<Config, ConfigErrors>) -> ExitCode {
     match result {
         Ok(config) => {

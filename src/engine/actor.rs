@@ -367,6 +367,7 @@ impl Engine {
         }
     }
 
+    /// Writes records of what the last input changed.
     fn write_checkpoint(&mut self, workers: &Workers) {
         match &mut self.checkpoint {
             Some(checkpoint) => {
@@ -391,6 +392,7 @@ impl Engine {
         }
     }
 
+    /// Handles messages of other threads, a limited number per turn.
     fn read_inbox(&mut self, workers: &Workers) {
         self.inbox.reset();
         let count = self.inbox.events_dropped();
@@ -448,6 +450,7 @@ impl Engine {
         was_asked
     }
 
+    /// Passes a request to the core with a new ticket.
     fn handle_request(&mut self, asked: RequestMessage, workers: &Workers) {
         if self.is_draining() {
             return asked.refuse();
@@ -474,6 +477,7 @@ impl Engine {
         );
     }
 
+    /// Handles a report of the output thread.
     fn handle_report(&mut self, report: OutputReport, workers: &Workers) {
         let input = match report {
             OutputReport::Prepared(instance, ends) => {
@@ -512,6 +516,7 @@ impl Engine {
         self.feed(input, workers);
     }
 
+    /// Handles an answer of the spawn thread.
     fn handle_spawn_answer(&mut self, done: SpawnAnswer, workers: &Workers) {
         let input = match done {
             SpawnAnswer::Resolved(instance, mut plan) => {
@@ -547,6 +552,7 @@ impl Engine {
         self.feed(input, workers);
     }
 
+    /// Watches a new or adopted process through its pidfd and its notify channel, and stores the pidfd for a successor.
     pub(super) fn watch(
         &mut self,
         instance: InstanceId,
@@ -607,6 +613,7 @@ impl Engine {
         })
     }
 
+    /// Reads up to `most` notify messages of an instance and passes them to the core.
     fn read_channel(&mut self, instance: InstanceId, most: usize, workers: &Workers) {
         for input in self.read_notifications(instance, most) {
             self.feed(input, workers);
@@ -654,6 +661,7 @@ impl Engine {
         true
     }
 
+    /// Handles the signals that the daemon received.
     fn read_signals(&mut self, workers: &Workers) {
         // An error could only be logged, and the next signal repeats the read.
         for delivered in self.signals.read().unwrap_or_default() {

@@ -110,6 +110,7 @@ impl Engine {
         }
     }
 
+    /// Handles the result of starting another fd holder.
     pub(super) fn holder_restarted(&mut self, restarted: HolderRestart, workers: &Workers) {
         for line in restarted.lines {
             self.log(line, workers);
@@ -131,6 +132,7 @@ impl Engine {
     }
 }
 
+/// Starts an fd holder and stores all descriptors in it. Returns its PID and the number of names. It may block.
 fn restart_holder(
     fd_store: &Arc<FdStore>,
     cgroup_manager: &CgroupManager,

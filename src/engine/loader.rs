@@ -85,6 +85,7 @@ impl Loader {
         self.next(inbox, log);
     }
 
+    /// Starts the next waiting job if none runs.
     fn next(&mut self, inbox: &InboxSender, log: &OutputHandle) {
         if self.busy {
             return;

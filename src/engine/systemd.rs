@@ -467,6 +467,7 @@ impl Systemd {
         self.mark_urgent();
     }
 
+    /// Returns the status line with the note added.
     fn noted(&mut self, status: String) -> String {
         let (note, line) = &mut self.note;
         if note.is_empty() {

@@ -1,10 +1,10 @@
-//! The manual page supervisord.conf(5), drawn from KEYS.
+//! The manual page supervisord.conf(5), generated from KEYS.
 
 use super::super::key::{ConfigKey, ExpandScope, SectionKind};
 use super::super::search;
 use crate::domain::roff::{Example, Page};
 
-/// Sections in the order of the page, with what each is.
+/// The sections in the order of the page, with their descriptions.
 const SECTIONS: &[(SectionKind, &str, &str)] = &[
     (
         SectionKind::Daemon,
@@ -141,7 +141,7 @@ programs=worker,mailer
 priority=20
 ";
 
-/// The manual page supervisord.conf(5), in roff.
+/// Returns the manual page supervisord.conf(5) in roff.
 #[must_use]
 pub fn configuration() -> String {
     let mut page = Page::new("supervisord.conf", "the table of keys");
@@ -200,7 +200,7 @@ fn entry(page: &mut Page, key: &ConfigKey) {
     page.entry(&format!("`{}`", key.name), &facts.join(" "));
 }
 
-/// A key's doc as a sentence: it stands alone in the sample, where it is none.
+/// Turns a key's doc into a sentence. In the sample it is a fragment.
 fn sentence(doc: &str) -> String {
     let mut letters = doc.chars();
     let first = letters.next().map(|c| c.to_ascii_uppercase());

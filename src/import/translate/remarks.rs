@@ -1,6 +1,6 @@
-//! What is said of directives that have no equivalent: what to do instead, where there is something.
+//! The remarks about directives without an equivalent: what to do instead, if there is something.
 
-/// By directive, of any section.
+/// Remarks by directive, for all sections.
 const EXACT: &[(&str, &str)] = &[
     (
         "ExecStartPre",
@@ -214,7 +214,7 @@ const ORDER: &str = "units are not waited for; programs start by priority=, low 
 const NEED: &str = "programs do not start or stop one another; priority= says which starts first";
 const RESTRICTION: &str = "the program runs without this restriction";
 
-/// By how a directive begins; the first that fits counts.
+/// Remarks by the beginning of a directive. The first match counts.
 const BEGINNINGS: &[(&str, &str)] = &[
     (
         "Condition",
@@ -257,7 +257,7 @@ const BEGINNINGS: &[(&str, &str)] = &[
     ("Log", "the journal has it its own way"),
 ];
 
-/// What is said of a directive that was not translated.
+/// The remark about a directive that was not translated.
 #[must_use]
 pub(super) fn of(section: &str, name: &str) -> &'static str {
     if !["Unit", "Service", "Install"].contains(&section) {

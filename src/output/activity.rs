@@ -73,7 +73,7 @@ impl Activity {
     /// As open(2).
     ///
     /// # Source
-    /// Supervisor manual, `[supervisord]`, logfile and its neighbours.
+    /// Supervisor manual, `[supervisord]`, logfile and the keys after it.
     pub fn open(
         target: &Path,
         maxbytes: Bytes,

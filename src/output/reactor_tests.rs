@@ -417,7 +417,7 @@ fn a_log_that_cannot_be_opened_is_a_spawn_error() {
 
 #[test]
 fn a_full_disk_is_told_once_and_counted_and_the_program_goes_on() {
-    // Supervisor#87, #1648, #402, #1311.
+    // Regression test for Supervisor#87, #1648, #402 and #1311.
     let bench = Bench::new("full", Level::Info);
     let link = bench.dir.path("out");
     std::os::unix::fs::symlink("/dev/full", &link).expect("linked");
@@ -713,7 +713,7 @@ fn turn(reactor: &mut Reactor) -> usize {
 
 #[test]
 fn a_program_that_closes_its_output_and_lives_on_causes_no_turns() {
-    // Supervisor PR #589, #807.
+    // Regression test for Supervisor#807 (and pull request 589).
     let dir = TempDir::new("closed");
     let (mut reactor, drained) = in_hand(&dir);
     let paths = LogPaths::default();
@@ -891,7 +891,7 @@ fn pipes_that_are_filled_hold_more_but_not_too_many_of_them() {
 
 #[test]
 fn a_pipe_that_cannot_be_read_rests_and_is_read_again() {
-    // Supervisor#1554.
+    // Regression test for Supervisor#1554.
     let dir = TempDir::new("unreadable");
     let (mut reactor, _) = in_hand(&dir);
     let log = dir.path("out");

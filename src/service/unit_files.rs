@@ -90,7 +90,7 @@ pub(super) fn check_free(name: &str) -> Result<(), ServiceError> {
     }
 }
 
-/// Whether it is a file, not a symbolic link, that begins with [`MARKER`](super::unit::MARKER).
+/// Whether it is a file, not a symbolic link, that begins with [`MARKER`].
 #[must_use]
 pub(super) fn is_ours(path: &Path) -> bool {
     let is_file = path.symlink_metadata().is_ok_and(|meta| meta.is_file());

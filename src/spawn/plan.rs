@@ -301,7 +301,6 @@ mod tests {
         assert_eq!(envp(&base, &spec), expected);
     }
 
-    /// lessons, 4.2 rule 8.
     #[test]
     fn the_daemons_own_variables_stay_with_it_unless_configured() {
         let list: Vec<(&str, &str)> = DAEMONS_OWN.iter().map(|&name| (name, "x")).collect();

@@ -198,13 +198,13 @@ fn put_marks(bytes: &mut [u8], mark: &[u8; MARK_BYTES]) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InFlightError {
     /// It never was an in-flight log.
-    #[error("no ledger was ever begun in it")]
+    #[error("it was never initialised")]
     None,
     /// It has another version, or comes from another program.
-    #[error("it is not a ledger of this version")]
+    #[error("it has the format of another version")]
     Version,
     /// Its content is inconsistent.
-    #[error("what it says makes no sense")]
+    #[error("its content is invalid")]
     Nonsense,
 }
 

@@ -8,44 +8,42 @@ use super::unit::UnrepresentablePath;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ServiceError {
     /// The caller is not root.
-    #[error("only root can do that; use sudo")]
+    #[error("permission denied: only root can do this (use sudo)")]
     NotRoot,
     /// systemd is not available.
-    #[error("this machine does not run systemd (there is no {0}); start supervisord itself")]
+    #[error("this machine does not run systemd: {0} does not exist (run supervisord directly)")]
     NoSystemd(&'static str),
     /// The name is invalid for a unit.
-    #[error("{0:?} is no name for a unit: letters, digits, -, _ and . are")]
+    #[error("{0:?} is not a valid unit name (use letters, digits, -, _ and .)")]
     Name(String),
     /// There is no configuration.
     #[error("{0}")]
     NoConfiguration(String),
     /// The configuration has errors, which were printed.
-    #[error("the configuration {0} has errors; nothing was installed")]
+    #[error("the configuration {0} has errors (nothing was installed)")]
     Configuration(String),
     /// The path of the daemon's binary is unknown.
-    #[error("cannot tell where this program is: {0}")]
+    #[error("cannot determine the path of this program: {0}")]
     Executable(String),
     /// The client, which reloads the daemon, is missing.
-    #[error("there is no supervisorctl beside {0}; the service needs it for `systemctl reload`")]
+    #[error("supervisorctl not found beside {0} (the service needs it for `systemctl reload`)")]
     NoClient(String),
     /// A file that the service needs cannot be read.
     #[error("{path}: {error}")]
     Unreadable { path: String, error: io::Error },
     /// A user who can write the file would become root.
     #[error(
-        "{path} can be changed by others than root, and a service of root would use it: {why}; give it to root (chown root, chmod go-w), or put it elsewhere"
+        "users other than root can change {path}, which a service of root would use: {why} (chown root, chmod go-w, or move it)"
     )]
     Writable { path: String, why: String },
     /// A package has installed the unit.
-    #[error("a package has installed {path}; `systemctl enable --now {name}` suffices")]
+    #[error("a package has installed {path} (use `systemctl enable --now {name}`)")]
     Packaged { path: String, name: String },
     /// The unit was not written by this program.
-    #[error(
-        "{0} was not written by `service install`, so it is left alone; remove it yourself, or choose another --name"
-    )]
+    #[error("{0} was not written by `service install` (remove it, or use another --name)")]
     Foreign(String),
     /// The unit is not installed.
-    #[error("there is no {0} that `service install` wrote")]
+    #[error("{0} does not exist, or `service install` did not write it")]
     NotInstalled(String),
     /// The path cannot be written in a unit.
     #[error(transparent)]

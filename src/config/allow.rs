@@ -1,4 +1,5 @@
-//! `allow=` of a unix server: who may do what with which processes. One rule a line, or between commas:
+//! Parses `allow=` of a unix server: which users may do what with which processes. One rule per line, or separated by
+//! commas:
 //!
 //! ```text
 //! WHO VERB… [on PROCESS…]
@@ -8,21 +9,22 @@
 //! * status                              everybody
 //! ```
 //!
-//! A user is a name or a number, a group begins with `@` (a percent sign would begin an expansion). `all` stands for every verb. Whoever may do anything to a
-//! process sees it. The order of rules does not matter: what any of them allows is allowed.
+//! A user is a name or a uid; a group begins with `@` (a percent sign would begin an expansion). `all` stands for every
+//! verb. Any permission on a process includes `status`. The order of rules does not matter: what one rule allows is
+//! allowed.
 
 use super::lookup::Lookup;
 use super::spec::{AllowRule, AllowSubject};
 use super::value;
 use crate::domain::{Namespec, Permission};
 
-/// Rules that one server may have.
+/// Maximum number of rules per server.
 const RULES_MAX: usize = 1000;
 
-/// The rules of a value.
+/// Parses the rules.
 ///
 /// # Errors
-/// A sentence that names the rule and what is wrong with it.
+/// A message that names the rule and what is wrong with it.
 pub(super) fn rules(text: &str, lookup: &dyn Lookup) -> Result<Vec<AllowRule>, String> {
     let rules: Vec<AllowRule> = text
         .split([',', '\n'])
@@ -65,7 +67,7 @@ fn one(rule: &str, lookup: &dyn Lookup) -> Result<AllowRule, String> {
             None => return Err(format!("unknown verb {verb} (verbs: {})", known())),
         }
     }
-    // Who acts on something must see it; clients look before they act.
+    // A peer that acts on a process must see it; clients query the status first.
     permissions.push(Permission::Status);
     permissions.dedup();
     let processes = match on {

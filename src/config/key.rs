@@ -1,36 +1,36 @@
-//! KEYS: every key of every section, declared once. Parser defaults, the command line, hints for misspelled keys and the
-//! sample configuration derive from these rows. Knows nothing of parsing.
+//! KEYS: every key of every section, declared once. The parser's defaults, the command line, the hints for misspelled
+//! keys, the manual page and the sample configuration derive from these rows.
 
 use std::sync::OnceLock;
 
-/// The sorts of sections.
+/// The kinds of sections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SectionKind {
     /// `[supervisord]`.
     Daemon,
     /// `[supervisorctl]`.
     Client,
-    /// `[unix_http_server]`, with a suffix or without.
+    /// `[unix_http_server]`, with or without a suffix.
     UnixServer,
-    /// `[inet_http_server]`, with a suffix or without.
+    /// `[inet_http_server]`, with or without a suffix.
     InetServer,
     /// `[program:x]`.
     Program,
     /// `[group:x]`.
     Group,
-    /// `[eventlistener:x]`; has the keys of programs too.
+    /// `[eventlistener:x]`. It also has the keys of programs.
     Listener,
-    /// `[fcgi-program:x]`; has the keys of programs too.
+    /// `[fcgi-program:x]`. It also has the keys of programs.
     Fcgi,
     /// `[include]`.
     Include,
-    /// `[rpcinterface:x]`; any key beyond the first is passed on.
+    /// `[rpcinterface:x]`. Accepts any key; the factory gets them.
     RpcInterface,
-    /// `[ctlplugin:x]`; any key beyond the first is passed on.
+    /// `[ctlplugin:x]`. Accepts any key; the factory gets them.
     CtlPlugin,
 }
 
-/// How a section of each kind is written: its whole name, or how the name starts.
+/// How a section of each kind is written: its whole name, or the beginning of its name.
 const SECTIONS: &[(SectionKind, &str, bool)] = &[
     (SectionKind::Daemon, "supervisord", true),
     (SectionKind::Client, "supervisorctl", true),
@@ -46,7 +46,7 @@ const SECTIONS: &[(SectionKind, &str, bool)] = &[
 ];
 
 impl SectionKind {
-    /// The kind of the section of this name, if it is known.
+    /// The kind of the section with this name. `None`: unknown.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
         SECTIONS
@@ -61,7 +61,7 @@ impl SectionKind {
             .map(|&(kind, ..)| kind)
     }
 
-    /// How a section of this kind is written, up to the name in it.
+    /// How the name of a section of this kind begins.
     #[must_use]
     pub fn prefix(self) -> &'static str {
         SECTIONS
@@ -70,12 +70,12 @@ impl SectionKind {
             .map_or("", |&(_, prefix, _)| prefix)
     }
 
-    /// Every way a section's name can begin.
+    /// Every beginning of a section's name.
     pub fn prefixes() -> impl Iterator<Item = &'static str> {
         SECTIONS.iter().map(|&(_, prefix, _)| prefix)
     }
 
-    /// How a section of this kind is written in a message, such as `[program:x]`.
+    /// The name of this kind in messages, such as `[program:x]`.
     #[must_use]
     pub fn display(self) -> String {
         let prefix = self.prefix();
@@ -83,7 +83,7 @@ impl SectionKind {
         format!("[{prefix}{name}]")
     }
 
-    /// The sections that have a key of this name, as they are written in a message.
+    /// The sections that have a key of this name, in the form for messages.
     #[must_use]
     pub fn with_key(name: &str) -> Vec<String> {
         SECTIONS
@@ -112,7 +112,7 @@ impl SectionKind {
         }
     }
 
-    /// All rows that count in a section of this kind, its own first.
+    /// All rows that apply to a section of this kind, its own first.
     pub fn keys(self) -> impl Iterator<Item = &'static ConfigKey> {
         let more = match self {
             Self::Listener | Self::Fcgi => PROGRAM,
@@ -124,21 +124,21 @@ impl SectionKind {
         )
     }
 
-    /// Sections of this kind take any key.
+    /// Whether sections of this kind accept any key.
     #[must_use]
     pub const fn is_open(self) -> bool {
         matches!(self, Self::RpcInterface | Self::CtlPlugin)
     }
 }
 
-/// The type of a value.
+/// The kind of value that a key takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueKind {
     /// Any text.
     Text,
-    /// A whole number.
+    /// An integer.
     Integer,
-    /// A whole number of seconds.
+    /// A number of seconds.
     Seconds,
     /// A boolean word.
     Boolean,
@@ -150,13 +150,13 @@ pub enum ValueKind {
     Signal,
     /// Exit codes.
     ExitCodes,
-    /// A directory that exists.
+    /// An existing directory.
     Directory,
-    /// A path in a directory that exists.
+    /// A path in an existing directory.
     Path,
-    /// A path, or a word for another target of a log.
+    /// A path in an existing directory, or a word for a log target.
     Logfile,
-    /// Lines per time.
+    /// Lines per interval.
     RateLimit,
     /// A file descriptor that is not a standard stream.
     ReadyFd,
@@ -164,7 +164,7 @@ pub enum ValueKind {
     Level,
     /// A user.
     User,
-    /// A user and perhaps a group.
+    /// A user and an optional group.
     UserGroup,
     /// A host and a port.
     Address,
@@ -176,9 +176,9 @@ pub enum ValueKind {
     Bus,
     /// A name.
     Name,
-    /// Strings separated by commas.
+    /// Texts separated by commas.
     List,
-    /// File name patterns separated by blanks.
+    /// File name patterns separated by whitespace.
     Patterns,
     /// `KEY="value"` pairs.
     Environment,
@@ -186,29 +186,29 @@ pub enum ValueKind {
     Socket,
     /// `module:callable`.
     Callable,
-    /// A resource limit that counts things.
+    /// A resource limit in counted units.
     Limit,
     /// A resource limit in bytes.
     ByteLimit,
-    /// A resource limit of nice values.
+    /// A resource limit on nice values.
     NiceLimit,
     /// A nice value.
     Nice,
-    /// A value for `/proc/PID/oom_score_adj`.
+    /// A value of oom_score_adj, which the kernel adds to the badness.
     OomScore,
     /// A group.
     Group,
     /// Groups.
     Groups,
-    /// Capabilities, or all except some.
+    /// Capabilities, or with `~` those to leave out.
     Capabilities,
-    /// Capabilities, each by its name.
+    /// Capability names.
     CapabilityNames,
     /// Bytes of memory.
     Memory,
     /// CPU time.
     CpuMax,
-    /// A weight relative to others.
+    /// A weight relative to other cgroups.
     Weight,
     /// A number of processes.
     PidsMax,
@@ -217,7 +217,7 @@ pub enum ValueKind {
 }
 
 impl ValueKind {
-    /// The name of the type in the manual. Types whose name says everything have the same [`ValueKind::expected`].
+    /// The name of the kind in the manual. It equals [`ValueKind::expected`] if the name needs no explanation.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -264,7 +264,7 @@ impl ValueKind {
         }
     }
 
-    /// What a value must be, for messages: fits after "takes".
+    /// Describes a valid value, for messages after "takes".
     #[must_use]
     pub const fn expected(self) -> &'static str {
         match self {
@@ -329,16 +329,16 @@ impl ValueKind {
     }
 }
 
-/// What a key is about: its part of the manual page.
+/// The topic of a program key: its part of the manual page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
-    /// What runs.
+    /// The command and its surroundings.
     Run,
-    /// When it starts and stops.
+    /// Start, restart and stop.
     Start,
-    /// When it is ready, and whether it still works.
+    /// Readiness and watchdog.
     Ready,
-    /// Logs and events of output.
+    /// Logs, and events from output.
     Logs,
     /// systemd: the journal, readiness, D-Bus.
     Systemd,
@@ -369,39 +369,39 @@ impl Topic {
 pub enum ExpandScope {
     /// Once for the section.
     Section,
-    /// Once for each process of it.
+    /// Once for each process of the section.
     Process,
 }
 
-/// An option of the command line.
+/// A command line option for a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyFlag {
     /// One letter.
     pub short: Option<char>,
-    /// Without dashes.
+    /// The long name, without dashes.
     pub long: &'static str,
 }
 
 /// One key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConfigKey {
-    /// As written in the file.
+    /// Its name in the file.
     pub name: &'static str,
-    /// What sort of value it takes.
+    /// The kind of its value.
     pub kind: ValueKind,
-    /// The value it has when it is not set, as one would write it; none: no such value, see `doc`.
+    /// Its default as written in a file. `None`: it has no such value, see `doc`.
     pub default: Option<&'static str>,
-    /// When it is expanded.
+    /// When its value is expanded.
     pub scope: ExpandScope,
-    /// The option of the daemon's (or client's) command line that overrides it.
+    /// The command line option of the daemon or the client that overrides the key.
     pub flag: Option<KeyFlag>,
-    /// Supervisor does not know it.
+    /// Whether Supervisor does not have this key.
     pub ours: bool,
-    /// What it does, one line.
+    /// What the key does, in one line.
     pub doc: &'static str,
-    /// Its part of the section in the manual page. `None`: the section has no parts.
+    /// Its topic in the manual page. `None`: the section is not divided into topics.
     pub topic: Option<Topic>,
-    /// A value for the manual page and the sample configuration. `None`: the default shows the form.
+    /// An example value for the manual page and the sample configuration. `None`: the default shows the syntax.
     pub example: Option<&'static str>,
 }
 
@@ -458,28 +458,28 @@ impl ConfigKey {
         self
     }
 
-    /// The row of this name in a section of this kind.
+    /// The row with this name for a section of this kind.
     #[must_use]
     pub fn find(section: SectionKind, name: &str) -> Option<&'static Self> {
         KeyTable::of(section).find(name)
     }
 }
 
-/// The rows of one kind of section by their names. A program has seventy keys and each is asked for in each section, so a
-/// search through all rows was a sixth of the time that a large configuration takes.
+/// An index of one kind's rows by name. A program has seventy keys and each section is asked for each of them: a linear
+/// search took a sixth of the time to read a large configuration.
 #[derive(Debug)]
 pub(super) struct KeyTable {
-    /// By the mark of their names.
+    /// Sorted by the hash of their names.
     rows: Vec<&'static ConfigKey>,
-    /// For each mark, where its rows begin; where the last one's end.
+    /// For each hash, the index of its first row; then the end of the last one.
     starts: [u8; KeyTable::MARKS + 1],
 }
 
 impl KeyTable {
-    /// A few times the number of keys of a program, so that most marks have one row at most.
+    /// Several times the number of keys of a program, so that most hashes have at most one row.
     const MARKS: usize = 256;
 
-    /// The table of a kind, made when it is asked for first.
+    /// Returns the index of a kind, built at first use.
     pub(super) fn of(section: SectionKind) -> &'static Self {
         static TABLES: [OnceLock<KeyTable>; SECTIONS.len()] =
             [const { OnceLock::new() }; SECTIONS.len()];
@@ -495,19 +495,19 @@ impl KeyTable {
         })
     }
 
-    /// The row of this name.
+    /// The row with this name.
     fn find(&self, name: &str) -> Option<&'static ConfigKey> {
         self.position(name).map(|at| self.rows[at])
     }
 
-    /// Where the row of this name is, below [`KeyTable::len`].
+    /// The position of the row with this name, below [`KeyTable::len`].
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         let mut same = self.with_mark(Self::mark(name));
-        // Whoever asks for a key by a literal mostly has the literal of its row: the compiler merges equal ones.
+        // Compare pointers first: the compiler merges equal string literals, so callers usually pass the row's own.
         same.find(|&at| std::ptr::eq(self.rows[at].name, name) || self.rows[at].name == name)
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }
@@ -516,7 +516,7 @@ impl KeyTable {
         usize::from(self.starts[mark])..usize::from(self.starts[mark + 1])
     }
 
-    /// What tells most names apart: their length and a few of their letters.
+    /// The hash of a name: its length and a few of its letters.
     fn mark(name: &str) -> usize {
         let bytes = name.as_bytes();
         let letter = |at: usize| usize::from(bytes.get(at).copied().unwrap_or_default());
@@ -692,15 +692,15 @@ const INCLUDE: &[ConfigKey] = &[key(
 )
 .example("relative/directory/*.ini")];
 
-/// The key of `[rpcinterface:x]` that names what makes it.
+/// The key of `[rpcinterface:x]` that names its factory.
 pub const RPC_FACTORY: &str = "supervisor.rpcinterface_factory";
-/// The key of `[ctlplugin:x]` that names what makes it.
+/// The key of `[ctlplugin:x]` that names its factory.
 pub const CTL_FACTORY: &str = "supervisor.ctl_factory";
-/// What makes the `supervisor` namespace.
+/// The factory of the `supervisor` namespace.
 pub const MAIN_INTERFACE: &str = "supervisor.rpcinterface:make_main_rpcinterface";
-/// What makes the `twiddler` namespace, by the name that its plug-in for Supervisor has.
+/// The factory of the `twiddler` namespace, as the plug-in for Supervisor is named.
 pub const TWIDDLER_INTERFACE: &str = "supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface";
-/// The built-in judge of listeners' answers.
+/// The built-in handler of event listener results.
 pub const RESULT_HANDLER: &str = "supervisor.dispatchers:default_handler";
 
 const RPC_INTERFACE: &[ConfigKey] = &[key(
@@ -779,7 +779,7 @@ mod tests {
                 assert_eq!(ConfigKey::find(kind, name), searched, "{kind:?} {name}");
             }
         }
-        // Many rows with one mark would be the search again.
+        // Many rows with one hash would amount to a linear search.
         let table = KeyTable::of(SectionKind::Program);
         let counts = (0..KeyTable::MARKS).map(|mark| table.with_mark(mark).len());
         assert!(counts.max() <= Some(3));

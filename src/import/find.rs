@@ -1,4 +1,4 @@
-//! Where units lie on this machine: files, and the drop-ins that systemd merges into them.
+//! Finds unit files on this machine, and the drop-ins that systemd merges into them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::Path;
 use super::translate::EnvironmentFile;
 use super::unit::{SUFFIX, SystemdUnit, UnitName};
 
-/// Where systemd looks for units, the first of them wins.
+/// The directories of units, in order of precedence.
 // Source: systemd.unit(5), "Unit File Load Path".
 const DIRECTORIES: [&str; 5] = [
     "/etc/systemd/system",
@@ -19,7 +19,7 @@ const DIRECTORIES: [&str; 5] = [
     "/lib/systemd/system",
 ];
 
-/// Suffixes of units that are no services.
+/// Suffixes of units that are not services.
 const OTHERS: [&str; 10] = [
     ".socket",
     ".timer",
@@ -33,13 +33,13 @@ const OTHERS: [&str; 10] = [
     ".device",
 ];
 
-/// A unit file is text that people write; what is larger is none.
+/// Maximum size of a unit file in bytes. A larger file is not a unit.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// Reads the unit that a word of the command line means.
+/// Reads the unit that an argument of the command line names.
 ///
 /// # Errors
-/// There is none, it cannot be read, or it is no service. With the place.
+/// There is none, it cannot be read, or it is not a service. The message names the file.
 pub(super) fn find_unit(word: &str, stdin_name: &str) -> Result<SystemdUnit, String> {
     if word == "-" {
         let mut unit = SystemdUnit::new(UnitName::new(stdin_name));
@@ -57,7 +57,8 @@ pub(super) fn find_unit(word: &str, stdin_name: &str) -> Result<SystemdUnit, Str
         return Err(format!("{word}: only service units can be imported"));
     }
     let name = UnitName::new(file_name);
-    // A file of that name here is meant only if it looks like one: `nginx` is a unit even where there is a directory nginx.
+    // A file in the working directory is meant only if its name ends in .service: `nginx` is a unit even if there is a
+    // directory of that name.
     let is_path = word.contains('/') || (word.ends_with(SUFFIX) && path.is_file());
     let directories: Vec<String> = if is_path {
         let parent = path.parent().map(|parent| parent.display().to_string());
@@ -103,7 +104,7 @@ pub(super) fn find_unit(word: &str, stdin_name: &str) -> Result<SystemdUnit, Str
     Ok(unit)
 }
 
-/// What the file may be called: the unit's name, or that of its template.
+/// The possible file names: the unit's name, or its template's.
 fn file_names(name: &UnitName, given: Option<&str>) -> Vec<String> {
     let mut names = vec![given.unwrap_or(&name.full).to_owned()];
     if name.instance.is_some() {
@@ -112,8 +113,8 @@ fn file_names(name: &UnitName, given: Option<&str>) -> Vec<String> {
     names
 }
 
-/// Drop-ins in the order in which they count. Of two with one name that of the more special directory is read, in the
-/// directory that comes first.
+/// The drop-ins in the order in which they apply. Of drop-ins with the same name, the one in the most specific
+/// directory is read; between equal ones, the one in the first directory of the load path.
 fn drop_ins(name: &UnitName, directories: &[String]) -> Vec<String> {
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     for kind in drop_in_directories(name) {
@@ -134,7 +135,7 @@ fn drop_ins(name: &UnitName, directories: &[String]) -> Vec<String> {
     found.into_values().collect()
 }
 
-/// Names of directories of drop-ins, the most special first.
+/// Names of drop-in directories, the most specific first.
 fn drop_in_directories(name: &UnitName) -> Vec<String> {
     let mut kinds = vec![format!("{}.d", name.full)];
     let at = if name.instance.is_some() { "@" } else { "" };
@@ -165,14 +166,14 @@ fn read_file(path: &str) -> Result<String, String> {
     read_limited(open_regular(path)?.0)
 }
 
-/// Opens a regular file. Opening a FIFO would wait for its writer, and reading a device may do anything.
+/// Opens a regular file. Opening a FIFO would wait for its writer, and reading a device may have side effects.
 fn open_regular(path: &str) -> Result<(fs::File, fs::Metadata), String> {
     let opened = fs::OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path);
     let file = opened.map_err(|error| match error.raw_os_error() {
-        // How open(2) says that it is a socket.
+        // open(2) reports a socket this way.
         Some(libc::ENXIO) => "it is not a regular file".to_owned(),
         _ => error.to_string(),
     })?;
@@ -204,7 +205,7 @@ fn read_limited(from: impl std::io::Read) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
 }
 
-/// A file of variables. What not everybody may read is not copied to where everybody may.
+/// Reads a file of variables. A file that is not world-readable is not copied, because the output may be.
 pub(super) fn environment_file(path: &str) -> EnvironmentFile {
     const EVERYBODY_READS: u32 = 0o004;
     if fs::metadata(path).is_err() {

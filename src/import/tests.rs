@@ -1,5 +1,5 @@
-//! Whole units as people write them: what they become must be accepted by the configuration's own reader, strictly, and run what
-//! systemd would run.
+//! Whole units as people write them. The configuration's parser must accept the result with `strict`, and the result
+//! must run what systemd would run.
 
 use std::sync::Arc;
 
@@ -32,8 +32,7 @@ fn imported(name: &str, text: &str) -> Result<String, Vec<String>> {
     translate(&unit, &world).map(|section| section.render())
 }
 
-/// What the configuration's reader makes of a section: in a file that another includes, since that changes what some texts
-/// mean, and strictly.
+/// Parses a section with `strict`, in an included file, because an `[include]` changes the meaning of some texts.
 fn read(section: &str) -> Arc<ProcessSpec> {
     let machine = Fake::default()
         .with("/etc/s.conf", "[supervisord]\n[include]\nfiles=x/*.conf\n")
@@ -65,7 +64,7 @@ fn argv(spec: &ProcessSpec) -> Vec<String> {
 struct Sample {
     name: &'static str,
     unit: &'static str,
-    /// What systemd would run, or what runs it.
+    /// The command that systemd would run, or a wrapper around it.
     argv: &'static [&'static str],
     /// Lines of the section.
     has: &'static [&'static str],
@@ -329,7 +328,7 @@ fn units_become_sections_that_run_what_systemd_runs() {
                 "{line}\nis not in\n{section}"
             );
         }
-        // Every directive is a key or is spoken of.
+        // Every directive becomes a key or a remark.
         assert!(ProcessName::parse(spec.name.as_str()).is_ok());
     }
 }
@@ -394,7 +393,7 @@ fn a_drop_in_resets_and_adds() {
     assert!(section.contains("autorestart=false\n"), "{section}");
 }
 
-/// Pieces of units, good and bad.
+/// Pieces of units, valid and invalid.
 fn lines() -> impl Strategy<Value = String> {
     let names = prop::sample::select(vec![
         "ExecStart",
@@ -506,7 +505,7 @@ proptest! {
     }
 }
 
-/// Each alone makes another section: a key, or a remark that names it.
+/// Each directive changes the section: it adds a key, or a remark that names it.
 #[test]
 fn no_directive_is_passed_over_in_silence() {
     const GIVEN: &str = "Type=idle|Type=dbus|BusName=a.b|PIDFile=/x|RemainAfterExit=yes|GuessMainPID=no|ExecStartPre=/x|ExecStartPost=/x|\

@@ -1,11 +1,11 @@
-//! The fields of our entries in the journal: their names, and what they are.
+//! The fields of our journal entries: their names and descriptions.
 
-/// A field, and what it holds.
+/// A field and its description.
 #[derive(Debug)]
 pub(super) struct Field {
-    /// As the journal spells it.
+    /// Its name in the journal.
     pub(super) name: &'static str,
-    /// What stands in it.
+    /// The description, for the manual.
     pub(super) doc: &'static str,
 }
 
@@ -26,7 +26,7 @@ pub(super) const STATE: &str = "SUPERVISOR_STATE";
 pub(super) const EXIT: &str = "SUPERVISOR_EXIT";
 pub(super) const PID: &str = "OBJECT_PID";
 
-/// What entries of programs have, each line one entry.
+/// The fields of entries from programs. Each line is one entry.
 #[rustfmt::skip] // One row, one line.
 pub(super) const OF_PROGRAMS: &[Field] = &[
     field(MESSAGE, "The line without its newline."),
@@ -40,7 +40,7 @@ pub(super) const OF_PROGRAMS: &[Field] = &[
     field(LINE_BREAK, "Set if the entry did not end with a newline: `line-max` if the line continues in the next entry, `eof` if the output ended."),
 ];
 
-/// What the daemon's own entries have, each line of the activity log one entry.
+/// The fields of the daemon's own entries. Each line of the activity log is one entry.
 #[rustfmt::skip] // One row, one line.
 pub(super) const OF_DAEMON: &[Field] = &[
     field(MESSAGE, "The line without time and level."),

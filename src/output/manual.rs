@@ -1,4 +1,4 @@
-//! The manual page supervisord-journal-fields(7), drawn from the fields and from LINES.
+//! The manual page supervisord-journal-fields(7), generated from the field tables and from LINES.
 
 use super::entries::LINE_BYTES_MAX;
 use super::fields::{OF_DAEMON, OF_PROGRAMS};
@@ -26,7 +26,7 @@ journalctl -p warning SUPERVISOR_PROCESS=web -o json
 journalctl SYSLOG_IDENTIFIER=supervisord SUPERVISOR_STATE=FATAL
 ";
 
-/// The manual page supervisord-journal-fields(7), in roff.
+/// Returns the manual page supervisord-journal-fields(7) in roff.
 #[must_use]
 pub fn page() -> String {
     let mut page = Page::new(

@@ -1,9 +1,9 @@
-//! Completion of the proxy's command line.
+//! Completes pidproxy's command line.
 
 use super::run::WATCH;
 use crate::config::completion::{Candidate, Completion, CompletionRequest, NameSource};
 
-/// What the last word of a command line can become.
+/// Completes the last word of a command line.
 #[must_use]
 pub fn complete(request: &CompletionRequest) -> Completion {
     let watch = format!("-{WATCH}");
@@ -13,7 +13,7 @@ pub fn complete(request: &CompletionRequest) -> Completion {
             let doc = "wait until the process in the pidfile exits";
             Completion::of([Candidate::new(watch, doc)], &request.word)
         }
-        // The command is a path too: nothing looks it up.
+        // The command is a path too, because PATH is not searched.
         _ => Completion::names(NameSource::Files),
     }
 }

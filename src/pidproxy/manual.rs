@@ -23,7 +23,7 @@ command=/usr/bin/pidproxy -exit-daemon-stop /run/daemon.pid /usr/sbin/daemon --c
 stopsignal=TERM
 ";
 
-/// The manual page pidproxy(1), in roff.
+/// Returns the manual page pidproxy(1) in roff.
 #[must_use]
 pub fn page() -> String {
     let mut page = Page::new("pidproxy", "the code");

@@ -1,11 +1,11 @@
-//! The manual page supervisord.conf(5), drawn from KEYS.
+//! The manual page supervisord.conf(5), generated from KEYS.
 
 use super::super::key::{ConfigKey, ExpandScope, SectionKind, Topic, ValueKind};
 use super::super::search;
 use crate::domain::ProcessState;
 use crate::domain::roff::{Example, Page};
 
-/// Sections in the order of the page, with what each is.
+/// The sections in the order of the page, with their descriptions.
 const SECTIONS: &[(SectionKind, &str, &str)] = &[
     (
         SectionKind::Daemon,
@@ -64,7 +64,7 @@ const SECTIONS: &[(SectionKind, &str, &str)] = &[
     ),
 ];
 
-/// What the keys of a topic have in common.
+/// The introduction of a topic.
 const fn about(topic: Topic) -> Option<&'static str> {
     match topic {
         Topic::Limits => Some(
@@ -129,7 +129,7 @@ STOPPED -> STARTING -----------------------------> RUNNING --> EXITED
   +---------------------------------------------------+
 ";
 
-/// What a state means.
+/// The meaning of a state.
 const fn meaning(state: ProcessState) -> &'static str {
     match state {
         ProcessState::Stopped => "A request stopped the process, or the process was never started.",
@@ -208,7 +208,7 @@ programs=worker,mailer
 priority=20
 ";
 
-/// The manual page supervisord.conf(5), in roff.
+/// Returns the manual page supervisord.conf(5) in roff.
 #[must_use]
 pub fn configuration() -> String {
     let mut page = Page::new("supervisord.conf", "the table of keys");
@@ -271,7 +271,7 @@ pub fn configuration() -> String {
     page.see_also(&[("systemd.exec", 5), ("cgroups", 7), ("capabilities", 7)])
 }
 
-/// The types whose name does not say everything, in the order in which keys use them.
+/// The kinds of values whose name needs an explanation, in the order in which keys use them.
 fn types() -> Vec<ValueKind> {
     let mut types = Vec::new();
     for (_, key) in super::super::key::all() {
@@ -308,7 +308,7 @@ fn entry(page: &mut Page, key: &ConfigKey) {
     page.more(&facts.join(" "));
 }
 
-/// A key's doc as a sentence. In the sample it is a remark without capital and full stop.
+/// Turns a key's doc into a sentence. In the sample it is a fragment.
 fn sentence(doc: &str) -> String {
     let mut letters = doc.chars();
     let first = letters.next().map(|c| c.to_ascii_uppercase());

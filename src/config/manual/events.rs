@@ -1,4 +1,4 @@
-//! The manual page supervisord-events(7), drawn from EVENTS.
+//! The manual page supervisord-events(7), generated from EVENTS.
 
 use crate::domain::roff::{Example, Page};
 use crate::domain::{EVENTS, EventType};
@@ -77,7 +77,7 @@ events=PROCESS_STATE_FATAL
 stderr_logfile=journal
 ";
 
-/// The manual page supervisord-events(7), in roff.
+/// Returns the manual page supervisord-events(7) in roff.
 #[must_use]
 pub fn events() -> String {
     let mut page = Page::new("supervisord-events", "the table of events");
@@ -151,7 +151,7 @@ pub fn events() -> String {
     page.see_also(&[])
 }
 
-/// The payload of a type, with its fields as what they stand for.
+/// The payload of an event type, with placeholders for its fields.
 fn payload(event: &EventType) -> String {
     match event.payload {
         None => String::new(),

@@ -2,7 +2,7 @@
 
 use crate::domain::roff::{Example, Page};
 
-/// The manual page echo_supervisord_conf(1), in roff.
+/// Returns the manual page echo_supervisord_conf(1) in roff.
 #[must_use]
 pub fn sample() -> String {
     let mut page = Page::new("echo_supervisord_conf", "the code");

@@ -1,4 +1,4 @@
-//! The keys of what a program may use and which rights it has.
+//! Parses a program's keys for resource limits and privileges.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use super::super::spec::{DaemonSpec, GroupSpec, KillMode, ProcessSpec, ProgramSp
 use super::{ConfigReader, KeyResult, SectionAt};
 use crate::domain::{Capabilities, Resource};
 
-/// What one section says; whatever is wrong is left out, and reported.
-// Differs: Supervisor ignores these keys, as it ignores any that it does not know, so a file that has one by chance (a
-// `group` that was never heard) means something now.
+/// Parses the keys of one section. Wrong values are reported and left out.
+// Differs: Supervisor ignores these keys like all unknown keys, so a file that has one by accident (a `group` without
+// effect) changes its meaning.
 pub(super) fn confinement(
     reader: &mut ConfigReader<'_>,
     at: SectionAt<'_>,
@@ -73,8 +73,8 @@ pub(super) fn confinement(
     }
 }
 
-/// Warns of what the kernel refuses to a daemon that is not root: such a program will not start. What it is allowed all
-/// the same (as root in a container, or with capabilities of its own) only the attempt can tell.
+/// Warns about keys that the kernel refuses to a daemon without root: such a program will not start. Exceptions (root
+/// in a container, granted capabilities) show only at the attempt.
 pub(super) fn warn_of_rights(
     reader: &mut ConfigReader<'_>,
     daemon: &DaemonSpec,
@@ -98,7 +98,8 @@ pub(super) fn warn_of_rights(
     }
 }
 
-/// Warns of keys that need a cgroup on a host that cannot give programs any, or none with the controller that the key needs.
+/// Warns about keys that need a cgroup if programs cannot have cgroups on this host, or not with the controller of the
+/// key.
 pub(super) fn warn_of_cgroups(reader: &mut ConfigReader<'_>, groups: &[Arc<GroupSpec>]) {
     let lookup = reader.lookup;
     let mut missing: BTreeMap<&'static str, Option<String>> = BTreeMap::new();
@@ -128,7 +129,7 @@ pub(super) fn warn_of_cgroups(reader: &mut ConfigReader<'_>, groups: &[Arc<Group
     }
 }
 
-/// Each program with one of its processes.
+/// Each program with its first process.
 fn first_processes(
     groups: &[Arc<GroupSpec>],
 ) -> impl Iterator<Item = (&ProgramSpec, &Arc<ProcessSpec>)> {
@@ -142,22 +143,22 @@ fn first_processes(
     })
 }
 
-/// Why a daemon is not root.
+/// Why the daemon lacks root privileges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MissingPrivilege {
-    /// It never is.
+    /// It is never root.
     Never,
-    /// It changes its user at start. From then on the kernel keeps even its own files in /proc from it.
+    /// It changes its user at start. From then on the kernel denies it even its own files in /proc.
     GivenUp,
 }
 
-/// The keys of a program that need rights.
+/// The keys of a program that need privileges.
 fn privileged(
     confinement: &Confinement,
     rights: MissingPrivilege,
     reader: &ConfigReader<'_>,
 ) -> Vec<&'static str> {
-    // Every field is named, so that a new one cannot be forgotten.
+    // All fields are listed, so that a new one cannot be forgotten.
     let Confinement {
         limits,
         nice,
@@ -166,7 +167,7 @@ fn privileged(
         extra_groups,
         capabilities,
         ambient_capabilities,
-        // Anybody may give rights up.
+        // Any process may give up privileges.
         no_new_privileges: _,
     } = confinement;
     let beyond = limits
@@ -304,7 +305,7 @@ mod tests {
             panic!("two");
         };
         assert!(Arc::ptr_eq(&one.confinement, &two.confinement));
-        // What a successor reads back is shared again.
+        // Deserialized defaults are shared again.
         let text = serde_json::to_string(&config).expect("written");
         assert_eq!(serde_json::from_str::<Config>(&text).expect("read"), config);
         let plain = read("[program:a]\ncommand=a\n").expect("valid");
@@ -395,7 +396,7 @@ mod tests {
             let config = read(text).expect("valid");
             config.notes.iter().map(ToString::to_string).collect()
         };
-        // The machine of the imagination has a hard limit of 4096 for everything.
+        // The fake machine has a hard limit of 4096 for everything.
         let text =
             format!("[program:a]\ncommand=a\n{ALL}numprocs=2\nprocess_name=%(process_num)d\n");
         let expected: Vec<String> = [

@@ -1,4 +1,4 @@
-//! The order in which a configuration is read, and the rules about whole files.
+//! Reads a whole configuration: the order of its parts, and the rules about whole files.
 
 use super::super::expand::{ExpandNames, ExpandValue};
 use super::super::glob::{glob, listed};
@@ -18,13 +18,14 @@ use super::confinement::{warn_of_cgroups, warn_of_rights};
 use super::{ConfigReader, KeyResult, SectionAt, daemon, group, server};
 use crate::domain::Line;
 
-/// The name under which the methods of [`TWIDDLER_INTERFACE`] are there.
+/// The namespace of [`TWIDDLER_INTERFACE`].
 const TWIDDLER: &str = "twiddler";
 
-/// Reads the configuration at `path`, which is used as it is in messages; what `options` set on the command line wins.
+/// Reads the configuration at `path`, which messages name as given. `options`: the command line, which overrides the
+/// file.
 ///
 /// # Errors
-/// All that is wrong in all files.
+/// All errors in all files.
 pub fn load(
     path: &str,
     options: &DaemonOptions,
@@ -54,7 +55,7 @@ pub fn load(
         daemon::resolve_daemon_spec(&mut reader, server_section, &options.overrides, &servers);
     warn_of_rights(&mut reader, &daemon, &groups);
     if options.check {
-        // A daemon that starts says so itself.
+        // A daemon that starts logs this itself.
         warn_of_cgroups(&mut reader, &groups);
     }
     lint::lint(&mut reader, options.strict, options.is_found);
@@ -74,8 +75,8 @@ pub fn load(
     })
 }
 
-/// The file is of the Go project's making, which needs neither section: it has programs, and nothing that was meant to be one
-/// of the two.
+/// Whether the file was written for the Go re-implementation, which needs neither `[supervisord]` nor
+/// `[rpcinterface:x]`: it has programs, and no misspelling of either section.
 // Differs: Supervisor refuses such a file.
 fn is_implied(reader: &ConfigReader<'_>) -> bool {
     let sections = reader.ini.sections();
@@ -88,7 +89,7 @@ fn is_implied(reader: &ConfigReader<'_>) -> bool {
         && misspelt_section(reader).is_none()
 }
 
-/// The section that was probably meant to be `[supervisord]`.
+/// The section that is probably a misspelling of `[supervisord]`.
 fn misspelt_section<'r>(reader: &'r ConfigReader<'_>) -> Option<&'r IniSection> {
     let meant = SectionKind::Daemon.prefix();
     let mut sections = reader.ini.sections().iter();
@@ -97,7 +98,7 @@ fn misspelt_section<'r>(reader: &'r ConfigReader<'_>) -> Option<&'r IniSection> 
     })
 }
 
-/// Where `[supervisord]` should be, and what to do about it.
+/// Where `[supervisord]` should be, and a hint.
 fn missing_section(reader: &ConfigReader<'_>, needs_section: bool) -> (SourceSpan, String) {
     match misspelt_section(reader) {
         Some(section) => (
@@ -119,14 +120,14 @@ fn missing_section(reader: &ConfigReader<'_>, needs_section: bool) -> (SourceSpa
     }
 }
 
-/// Takes in the files that `[include]` names. Their own `[include]` comes too late to count.
+/// Reads the files of `[include]`. An `[include]` in one of them has no effect.
 fn include(reader: &mut ConfigReader<'_>) {
     const HERE: &str = "%(here)s";
     let name = SectionKind::Include.prefix();
     if reader.ini.section(name).is_none() {
         return;
     }
-    // From the moment there is an [include], `here` is a matter of text: in each file it is that file's directory.
+    // With an `[include]`, `%(here)s` is replaced as text: in each file by that file's directory.
     reader.ini.replace(HERE, &reader.here.clone());
     let at = SectionAt::new(name, SectionKind::Include);
     let Some(files) = reader.raw(at, "files") else {
@@ -164,7 +165,7 @@ fn include(reader: &mut ConfigReader<'_>) {
         }
         for path in paths {
             reader.infos.push(Line::IncludedFile { path: path.clone() });
-            // Supervisor passes over a file that cannot be read in silence.
+            // Supervisor silently ignores a file that cannot be read.
             match reader.lookup.read(&path) {
                 Ok(bytes) => reader.add(&path, &bytes),
                 Err(LookupError::Missing(why) | LookupError::Unreadable(why)) => {
@@ -183,7 +184,7 @@ fn include(reader: &mut ConfigReader<'_>) {
     }
 }
 
-/// The key of `[include]` that was probably meant to be `files`, and its place.
+/// The key of `[include]` that is probably a misspelling of `files`, and its span.
 fn misspelt_files(reader: &ConfigReader<'_>) -> Option<(String, SourceSpan)> {
     let section = reader.ini.section(SectionKind::Include.prefix())?;
     let only = reader.ini.entries(section).find(|entry| {
@@ -193,7 +194,8 @@ fn misspelt_files(reader: &ConfigReader<'_>) -> Option<(String, SourceSpan)> {
     Some((only.written.to_string(), only.key_span()))
 }
 
-/// The `[rpcinterface:x]` sections, and what `[rpcinterface:twiddler]` says if it is there.
+/// Parses the `[rpcinterface:x]` sections. Returns their names, and the whitelist of `[rpcinterface:twiddler]` if that
+/// exists.
 fn interfaces(reader: &mut ConfigReader<'_>) -> (Vec<String>, Option<Vec<String>>) {
     let nothing = ExpandNames::new();
     let mut twiddler = None;
@@ -220,7 +222,7 @@ fn interfaces(reader: &mut ConfigReader<'_>) -> (Vec<String>, Option<Vec<String>
                 );
                 reader.warn(reader.span_of_section(&section), text);
             }
-            // Differs: Supervisor loads it, or ends here when it cannot. All else is of use without it.
+            // Differs: Supervisor loads it, or exits if it cannot. Here everything else works without it.
             KeyResult::Is(factory) if plugin::is_foreign(&factory) => {
                 reader.foreign(at, RPC_FACTORY, plugin::interface_text(&section, &factory));
             }
@@ -231,7 +233,7 @@ fn interfaces(reader: &mut ConfigReader<'_>) -> (Vec<String>, Option<Vec<String>
                 &format!("Python plug-ins are not supported; {RPC_FACTORY} takes {MAIN_INTERFACE}"),
             ),
         }
-        // Whatever else stands there is handed to the factory, so it is expanded although nobody needs it here.
+        // Supervisor passes all other keys to the factory, so they are expanded, and wrong ones are errors.
         let others: Vec<(String, String)> = reader
             .ini
             .section(&section)
@@ -385,7 +387,7 @@ mod tests {
             );
             assert_eq!(shown(&errors), [problem], "{text}");
         }
-        // A daemon that runs and whose file had the section does not do without.
+        // A running daemon whose file had the section still needs it.
         let machine = Fake::default().with("/etc/s.conf", "[program:a]\ncommand=c\n");
         let options = DaemonOptions {
             needs_section: true,

@@ -1,10 +1,10 @@
-//! The keys of what the cgroup of a process limits.
+//! Parses a program's keys for cgroup limits.
 
 use super::super::expand::ExpandNames;
 use super::super::resources::{self, CgroupLimits, CpuMax};
 use super::{ConfigReader, SectionAt};
 
-/// What one section says; whatever is wrong is left out, and reported.
+/// Parses the keys of one section. Wrong values are reported and left out.
 pub(super) fn resources(
     reader: &mut ConfigReader<'_>,
     at: SectionAt<'_>,
@@ -30,7 +30,7 @@ pub(super) fn resources(
     }
 }
 
-/// A percentage is written as everybody writes it, although a single `%` begins an expansion elsewhere.
+/// Parses `cpu_max`, which accepts a single `%` for a percentage, although that begins an expansion in other keys.
 fn cpu_max(
     reader: &mut ConfigReader<'_>,
     at: SectionAt<'_>,

@@ -1,27 +1,27 @@
-//! When the program counts as started, what happens when it ends, and how it is stopped.
+//! Translates when the program counts as started, whether it restarts, and how it is stopped.
 
 use super::super::value::{self, ExitItem, SECONDS, TimeSpan};
 use super::{SERVICE, ServiceType, Translation};
 use crate::config::value as ours;
 use crate::domain::Signal;
 
-/// How long systemd waits for a program to stop unless the unit says otherwise.
+/// systemd's default time to wait for a program to stop.
 const STOP_SECONDS: u64 = 90;
-/// What stands for "for ever" where there is no such value: a year.
+/// A year replaces "forever" for keys without such a value.
 const YEAR_SECONDS: u64 = 31_536_000;
-/// What stands for "however often".
+/// Replaces "unlimited" for retries.
 const RETRIES_MAX: &str = "1000000";
 
-/// The signals that pidproxy hands on and takes for its own end.
+/// The signals that pidproxy forwards and then exits.
 const PROXY_ENDS: [&str; 3] = ["TERM", "INT", "QUIT"];
 
-/// `autorestart`.
+/// Values of `autorestart`.
 const NEVER: &str = "false";
 const ALWAYS: &str = "true";
 const UNEXPECTED: &str = "unexpected";
 
 impl Translation<'_> {
-    /// Readiness and keepalives.
+    /// Translates readiness and keepalives.
     pub(super) fn translate_start(&mut self, service: ServiceType) {
         let both = self.span("TimeoutSec");
         let timeout = self.span("TimeoutStartSec").or(both);
@@ -77,7 +77,7 @@ impl Translation<'_> {
         }
     }
 
-    /// What its end leads to.
+    /// Translates when the program is restarted.
     pub(super) fn translate_restart(&mut self, service: ServiceType) {
         let mut expected = vec![0];
         expected.extend(self.codes("SuccessExitStatus", "exitcodes= takes exit codes only"));
@@ -156,13 +156,13 @@ impl Translation<'_> {
         }
         self.section.set("autorestart", autorestart);
         if autorestart == NEVER {
-            // Supervisor tries a program that ends within startsecs again whatever autorestart says; systemd does not.
+            // Supervisor retries a program that exits within startsecs regardless of autorestart; systemd does not.
             self.section.set("startretries", "0");
         }
         self.translate_pace(autorestart);
     }
 
-    /// How soon, and how often.
+    /// Translates the pause before a restart and the limit of restarts.
     fn translate_pace(&mut self, autorestart: &str) {
         let pause = self.span("RestartSec");
         if autorestart == NEVER {
@@ -222,7 +222,7 @@ impl Translation<'_> {
         }
     }
 
-    /// Exit codes of a list; says of everything else in it that it has no effect, for `why`.
+    /// Parses a list of exit codes. Adds a remark with the reason `why` about all other items.
     fn codes(&mut self, name: &'static str, why: &str) -> Vec<u8> {
         let words: Vec<String> = self
             .list_assignments(SERVICE, name)
@@ -241,7 +241,7 @@ impl Translation<'_> {
         codes
     }
 
-    /// Signals and times of a stop.
+    /// Translates the signals and times of a stop.
     pub(super) fn translate_stop(&mut self, service: ServiceType) {
         let (stops, sent) = self.signal_of("ExecStop");
         for one in stops.iter().filter(|_| sent.is_none()) {
@@ -292,7 +292,7 @@ impl Translation<'_> {
         let wait = match self.span("TimeoutStopSec").or(both) {
             None => STOP_SECONDS,
             Some(TimeSpan::For(time)) if !time.is_zero() => value::seconds(time),
-            // Zero is for ever too.
+            // Zero also means forever.
             Some(_) => {
                 self.section.add_remark(
                     "TimeoutStopSec",
@@ -313,7 +313,8 @@ impl Translation<'_> {
             .unwrap_or_else(|| "control-group".to_owned());
         match mode.as_str() {
             "control-group" | "mixed" => {
-                // The daemon behind pidproxy is in a process group of its own, and gets what pidproxy gets.
+                // The daemon behind pidproxy is in a process group of its own, and gets the signals that pidproxy
+                // forwards.
                 let to_all =
                     mode == "control-group" && !is_for_one && service != ServiceType::Forking;
                 self.section
@@ -347,7 +348,7 @@ impl Translation<'_> {
     }
 }
 
-/// Without the `SIG`, as configurations have it.
+/// The name without `SIG`, as configurations have it.
 fn short(signal: Signal) -> String {
     let text = signal.to_string();
     text.strip_prefix("SIG")

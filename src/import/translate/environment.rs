@@ -1,4 +1,4 @@
-//! Who the program is, and the variables that it has.
+//! Translates the user of the program and its variables.
 
 use super::super::form;
 use super::super::words::{self, VariableValue, is_variable_name};
@@ -6,18 +6,18 @@ use super::{EnvironmentFile, SERVICE, Translation};
 
 /// The variables of a program.
 pub(super) struct ProgramVariables {
-    /// Those whose values are known.
+    /// Variables with known values.
     known: Vec<(String, String)>,
-    /// There are others, of which nothing is known.
+    /// Whether there are more variables, with unknown names.
     has_more: bool,
-    /// Names of others.
+    /// Names of variables with values that are known only at the start.
     late: Vec<String>,
 }
 
-/// Set by systemd, and by whatever runs us.
+/// Variables that both systemd and supervisord set or inherit.
 const LATE: [&str; 5] = ["PATH", "LANG", "NOTIFY_SOCKET", "SHELL", "TERM"];
 
-/// Directories that systemd makes: directive, where, the variable that names them.
+/// Directories that systemd creates: directive, directive of the mode, parent directory, variable with the path.
 const DIRECTORIES: [(&str, &str, &str, &str); 5] = [
     (
         "RuntimeDirectory",
@@ -59,7 +59,8 @@ impl ProgramVariables {
         }
     }
 
-    /// What is known of one. What a file that was not read may set is not known, whatever the unit says.
+    /// Looks up a variable. If a file that was not read may set it, its value counts as unknown, even if the unit sets
+    /// it.
     pub(super) fn find(&self, name: &str) -> VariableValue {
         if !is_variable_name(name) {
             return VariableValue::Unset;
@@ -77,7 +78,7 @@ impl ProgramVariables {
 }
 
 impl<'a> Translation<'a> {
-    /// User and groups; answers the user's name.
+    /// Translates user and groups. Returns the user's name.
     pub(super) fn ids(&mut self) -> Option<String> {
         let user = self.last_assignment("User");
         if let Some(user) = &user {
@@ -103,14 +104,14 @@ impl<'a> Translation<'a> {
         user
     }
 
-    /// The variables of the program; sets none yet, for some may need the command.
+    /// Collects the variables of the program. Sets no key yet, because the command may have to set some of them.
     pub(super) fn environment(&mut self, user: Option<&str>) -> ProgramVariables {
         let mut variables = ProgramVariables {
             known: Vec::new(),
             has_more: false,
             late: Vec::new(),
         };
-        // As systemd does it, and Supervisor does not: the program is at home where its user is.
+        // As systemd does and Supervisor does not: HOME and similar variables follow the user.
         if let Some(user) = user {
             let lookup = self.world.lookup;
             let found = match user.parse() {
@@ -238,7 +239,7 @@ impl<'a> Translation<'a> {
         }
     }
 
-    /// Writes the variables; answers those that only the command can hold.
+    /// Sets `environment`. Returns the variables that only the command can set.
     pub(super) fn write(&mut self, variables: &ProgramVariables) -> Vec<String> {
         let mut pairs = Vec::new();
         let mut others = Vec::new();

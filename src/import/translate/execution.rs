@@ -1,4 +1,4 @@
-//! What is run: the command, what stands around it, where it runs.
+//! Translates the command, its wrappers, and its working directory.
 
 use super::super::form;
 use super::super::unit::Assignment;
@@ -7,11 +7,11 @@ use super::environment::ProgramVariables;
 use super::{SERVICE, ServiceType, Translation};
 use crate::domain::Signal;
 
-/// What `MAINPID` is called in command lines.
+/// The spellings of `MAINPID` in command lines.
 const MAIN: [&str; 2] = ["$MAINPID", "${MAINPID}"];
 
 impl<'a> Translation<'a> {
-    /// The command, and the variables that it has.
+    /// Translates the command. Returns the variables of the program.
     pub(super) fn command(
         &mut self,
         service: ServiceType,
@@ -63,7 +63,7 @@ impl<'a> Translation<'a> {
         }
     }
 
-    /// The commands of one assignment, specifiers replaced.
+    /// Parses the commands of one assignment, with specifiers replaced.
     fn execs(&mut self, one: &Assignment) -> Result<Vec<ExecCommand>, String> {
         let mut execs = words::commands(&one.value)
             .map_err(|error| format!("{}: {}={}: {error}", one.place, one.name, one.value))?;
@@ -78,7 +78,7 @@ impl<'a> Translation<'a> {
     fn say_of_prefixes(&mut self, exec: &ExecCommand, is_alone: bool) {
         let path = exec.words.first().cloned().unwrap_or_default();
         let letters = exec.prefixes;
-        // Where there are several, the shell that runs them sees to it.
+        // If there are several commands, the shell that runs them handles failures.
         if letters.may_fail && is_alone {
             self.section.add_remark(
                 "ExecStart",
@@ -102,7 +102,7 @@ impl<'a> Translation<'a> {
         }
     }
 
-    /// The words of what is run in the end.
+    /// Returns the words of the final command.
     fn command_words(
         &mut self,
         commands: &[ExecCommand],
@@ -164,7 +164,7 @@ impl<'a> Translation<'a> {
         shell("-ec", format!("set -f; {}", script.join("; ")))
     }
 
-    /// A daemon that goes to the background needs somebody who stands for it.
+    /// Wraps a daemon that puts itself into the background in pidproxy.
     fn forking(&mut self, words: Vec<String>) -> Vec<String> {
         match self.last_assignment("PIDFile") {
             Some(path) => {
@@ -195,7 +195,7 @@ impl<'a> Translation<'a> {
 
     pub(super) fn directory(&mut self, user: Option<&str>) {
         let Some(value) = self.last_assignment("WorkingDirectory") else {
-            // Where systemd runs what says nothing; with us it would be wherever the daemon is.
+            // systemd runs a program without this directive in /; supervisord would use its own working directory.
             self.section.set("directory", "/");
             return;
         };
@@ -246,7 +246,7 @@ impl<'a> Translation<'a> {
     }
 }
 
-/// `kill`, a signal or none, and the main process.
+/// Recognizes `kill` with an optional signal and the main process.
 fn kill_signal(words: &[String]) -> Option<Signal> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (program, rest) = words.split_first()?;
@@ -266,11 +266,11 @@ fn kill_signal(words: &[String]) -> Option<Signal> {
     Signal::parse(name).ok()
 }
 
-/// `env` sets what `environment=` cannot hold.
+/// Prepends `env` with variables that `environment=` cannot contain.
 fn with_variables(variables: Vec<String>, words: Vec<String>) -> Vec<String> {
     let mut all = vec!["/usr/bin/env".to_owned()];
     all.extend(variables);
-    // It would take such a path for one more variable.
+    // `env` would take a path with `=` for another variable.
     if words.first().is_some_and(|path| path.contains('=')) {
         all.extend(["/bin/sh", "-c", "exec \"$0\" \"$@\""].map(str::to_owned));
     }

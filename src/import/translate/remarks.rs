@@ -1,6 +1,6 @@
-//! What is said of directives that have no equivalent: what to do instead, where there is something.
+//! The remarks about directives without an equivalent: what to do instead, if there is something.
 
-/// By directive, of any section.
+/// Remarks by directive, for all sections.
 const EXACT: &[(&str, &str)] = &[
     (
         "ExecStartPre",
@@ -217,7 +217,7 @@ const ORDER: &str = "programs do not wait for units; they start by priority=, lo
 const NEED: &str = "programs do not start or stop each other; priority= sets the start order";
 const RESTRICTION: &str = "the program runs without this restriction";
 
-/// By how a directive begins; the first that fits counts.
+/// Remarks by the beginning of a directive. The first match counts.
 const BEGINNINGS: &[(&str, &str)] = &[
     (
         "Condition",
@@ -254,7 +254,7 @@ const BEGINNINGS: &[(&str, &str)] = &[
     ("Log", "journald uses its own settings"),
 ];
 
-/// What is said of a directive that was not translated.
+/// The remark about a directive that was not translated.
 #[must_use]
 pub(super) fn of(section: &str, name: &str) -> &'static str {
     if !["Unit", "Service", "Install"].contains(&section) {
